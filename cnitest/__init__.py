@@ -1,0 +1,41 @@
+"""Tests container networks for real: declared topologies, any CNI plugin set, real packets."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnitest.cni.runtime import Attachment, Runtime
+    from cnitest.errors import CnitestError, ConfigError, FeatureMissing, PluginError, ProbeUnproven, TopologyError
+    from cnitest.lab.difference import Difference, difference
+    from cnitest.lab.lab import Lab
+    from cnitest.lab.places import Host, Place, Sandbox
+    from cnitest.lab.reach import Reach, Verdict
+    from cnitest.lab.state import State
+    from cnitest.topology import Topology, load
+
+__all__ = [
+    "Attachment", "CnitestError", "ConfigError", "Difference", "FeatureMissing", "Host", "Lab", "Place", "PluginError",
+    "ProbeUnproven", "Reach", "Runtime", "Sandbox", "State", "Topology", "TopologyError", "Verdict", "difference",
+    "load",
+]  # fmt: skip
+
+_HOMES = {
+    "cnitest.cni.runtime": ("Attachment", "Runtime"),
+    "cnitest.errors": ("CnitestError", "ConfigError", "FeatureMissing", "PluginError", "ProbeUnproven", "TopologyError"),
+    "cnitest.lab.difference": ("Difference", "difference"),
+    "cnitest.lab.lab": ("Lab",),
+    "cnitest.lab.places": ("Host", "Place", "Sandbox"),
+    "cnitest.lab.reach": ("Reach", "Verdict"),
+    "cnitest.lab.state": ("State",),
+    "cnitest.topology": ("Topology", "load"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module when it is first asked for: pytest loads us even where nobody uses us."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'cnitest' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -1,0 +1,121 @@
+"""``cnitest doctor``: everything that this machine lacks, at once, found by trying."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cnitest.errors import CnitestError
+from cnitest.kernel import features
+from cnitest.lab.lab import Lab
+from cnitest.plugin import DEFAULT_PATH
+from cnitest.topology import Host, Topology
+
+_NEEDED_KERNEL = ("veth", "bridge", "macvlan", "br_netfilter", "conntrack")
+_NEEDED_PLUGINS = ("bridge", "host-local", "macvlan", "portmap", "static", "ptp")
+_KNOWN_PLUGINS = (
+    "bandwidth", "bridge", "dhcp", "dummy", "firewall", "flannel", "host-device", "host-local", "ipvlan", "loopback",
+    "macvlan", "portmap", "ptp", "sbr", "static", "tap", "tuning", "vlan", "vrf",
+)  # fmt: skip
+_BINARIES = {"iptables": ("iptables", True), "ip6tables": ("iptables", True), "nft": ("nftables", False),
+             "iptables-legacy": ("iptables", False), "ip": ("iproute2", True), "mount": ("mount", True)}  # fmt: skip
+
+
+class Finding(NamedTuple):
+    """One thing that was looked for. ``needed`` when the main job cannot run without it."""
+
+    group: str
+    name: str
+    present: bool
+    needed: bool
+    detail: str = ""
+    remedy: str = ""
+
+
+def add(commands: Any) -> None:
+    """Declare the subcommand."""
+    parser = commands.add_parser("doctor", help="list what this machine lacks")
+    parser.add_argument("--json", action="store_true", help="as data")
+    parser.add_argument("--cni-path", metavar="DIRS", help="directories with plugins, separated by colons")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the findings; 0 when the main job can run, 1 when not."""
+    path = tuple(filter(None, (arguments.cni_path or "").split(":"))) or DEFAULT_PATH
+    findings = examine(path)
+    healthy = all(finding.present for finding in findings if finding.needed)
+    if arguments.json:
+        document = {"healthy": healthy, "findings": [finding._asdict() for finding in findings]}
+        print(json.dumps(document, indent=2))  # noqa: T201
+    else:
+        _show(findings, healthy)
+    return 0 if healthy else 1
+
+
+def examine(path: tuple[str, ...] = DEFAULT_PATH) -> tuple[Finding, ...]:
+    """Try everything and report each outcome."""
+    return (*_privileges(), *_kernel(), *_binaries(), *_plugins(path))
+
+
+def _privileges() -> Iterator[Finding]:
+    made = features.privilege()
+    yield Finding("privileges", "namespaces", made.present, True, made.why, "run as root, or: unshare -Urnm")
+    if made.present:
+        why = _try_processes()
+        yield Finding("privileges", "processes in a lab", not why, True, why,
+                      "in a container: run privileged, or with an unmasked /proc")  # fmt: skip
+
+
+def _try_processes() -> str:
+    """Why a program cannot be run inside a host; empty when it can."""
+    try:
+        with Lab(Topology(name="doctor", hosts={"node": Host()})) as lab:
+            lab.host("node").run(["true"])
+    except (CnitestError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _kernel() -> Iterator[Finding]:
+    for name in features.names():
+        found = features.kernel(name)
+        yield Finding("kernel", name, found.present, name in _NEEDED_KERNEL, found.why,
+                      "tests that need it are skipped")  # fmt: skip
+    flushes = features.flush_makes_ready()
+    yield Finding("kernel", "quick readiness", flushes, False,
+                  "" if flushes else "before Linux 6.8 links are waited for by events, which is slower",
+                  "Linux 6.8 or later")  # fmt: skip
+
+
+def _binaries() -> Iterator[Finding]:
+    for name, (package, needed) in _BINARIES.items():
+        where = shutil.which(name)
+        yield Finding("programs", name, bool(where), needed, where or "not in PATH", f"apt-get install {package}")
+
+
+def _plugins(path: tuple[str, ...]) -> Iterator[Finding]:
+    for name in _KNOWN_PLUGINS:
+        found = next((str(file) for directory in path if (file := Path(directory) / name).is_file()), "")
+        yield Finding("plugins", name, bool(found), name in _NEEDED_PLUGINS, found or f"not in {':'.join(path)}",
+                      "install containernetworking-plugins, or name its directory with --cni-path")  # fmt: skip
+
+
+def _show(findings: tuple[Finding, ...], healthy: bool) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(soft_wrap=True, highlight=False)
+    group = ""
+    for finding in findings:
+        word, style = ("ok", "green") if finding.present else ("missing", "bold red") if finding.needed else ("absent", "yellow")
+        detail = finding.detail if finding.present else "; ".join(filter(None, (finding.detail, finding.remedy)))
+        heading = finding.group if finding.group != group else ""
+        console.print(f"{heading:11} {finding.name:19} [{style}]{word:8}[/] {escape(detail)}".rstrip())
+        group = finding.group
+    lacking = [finding.name for finding in findings if finding.needed and not finding.present]
+    console.print("The main job can run." if healthy else f"The main job cannot run; missing: {', '.join(lacking)}")

@@ -1,0 +1,49 @@
+"""Reads the command line and hands it to one subcommand; each is a module with ``add`` and ``run``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from cnitest.cli import doctor, run, topology
+from cnitest.errors import CnitestError
+
+#: The exit code for something that we were asked for and that makes no sense, as pytest's.
+USAGE_ERROR = 4
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: pytest's for ``run``, 0 or 1 for ``doctor``, 4 for wrong usage."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(_before_dashes(given))
+    arguments.rest = given[len(_before_dashes(given)) + 1 :]
+    try:
+        code: int = arguments.run(arguments)
+    except CnitestError as error:
+        print(f"cnitest: {error}", file=sys.stderr)  # noqa: T201
+        return USAGE_ERROR
+    except BrokenPipeError:  # whoever read us has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _before_dashes(given: list[str]) -> list[str]:
+    return given[: given.index("--")] if "--" in given else given
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with our exit code for wrong usage, and says it in one line."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(USAGE_ERROR, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="cnitest", description="Test container networks for real.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (run, doctor, topology):
+        module.add(commands)
+    return parser

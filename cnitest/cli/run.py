@@ -1,0 +1,76 @@
+"""``cnitest run``: the shipped suites, through pytest."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from cnitest.cni import conf
+from cnitest.errors import CnitestError
+from cnitest.topology import find, load
+
+_DEFAULT = "walkthrough"
+
+
+def add(commands: Any) -> None:
+    """Declare the subcommand."""
+    parser = commands.add_parser(
+        "run", help="run suites against a plugin set",
+        usage="cnitest run [CONF…] [--cni-path DIRS] [--topology T] [--suite NAME]… [-n N] [-k EXPR] [-- PYTEST ARGS]",
+        description="Run the shipped suites against the plugins of a search path; exit codes are pytest's.",
+    )  # fmt: skip
+    parser.add_argument("confs", metavar="CONF", nargs="*", help="a .conf or .conflist to try")
+    parser.add_argument("--cni-path", metavar="DIRS", help="directories with plugins, separated by colons")
+    parser.add_argument("--topology", metavar="T", help="the topology of tests without a mark: a shipped name or a file")
+    parser.add_argument("--suite", metavar="NAME", action="append",
+                        help=f"a suite, may be repeated (default: {_DEFAULT}; there are: {', '.join(suites())})")  # fmt: skip
+    parser.add_argument("-n", metavar="N", dest="workers", help="how many workers, or auto")
+    parser.add_argument("-k", metavar="EXPR", dest="select", help="only tests whose names match, as pytest -k")
+    parser.set_defaults(run=run)
+
+
+def suites() -> tuple[str, ...]:
+    """The suites that are shipped, by name; our own self-tests are none of them."""
+    found = importlib.util.find_spec("cnitest.suites")
+    roots = found.submodule_search_locations if found else None
+    return tuple(sorted(
+        path.name for root in roots or () for path in Path(root).iterdir()
+        if (path / "__init__.py").is_file() and path.name != "selftest"
+    ))  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check what was given, then hand over to pytest."""
+    for file in arguments.confs:
+        conf.network(Path(file))
+    if arguments.topology:
+        load(find(arguments.topology))
+    import pytest
+
+    return int(pytest.main(pytest_arguments(arguments)))
+
+
+def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
+    """The pytest command line for ours. Raises CnitestError for a suite that there is not."""
+    targets = [f"cnitest.suites.{_known(name)}" for name in arguments.suite or [_DEFAULT]]
+    given = ["--pyargs", *targets, "--rootdir", os.getcwd(), "-p", "no:cacheprovider", "-ra"]
+    for option, value in (("--cni-path", arguments.cni_path), ("--cni-topology", arguments.topology),
+                          ("-n", arguments.workers), ("-k", arguments.select)):  # fmt: skip
+        if value:
+            given += [option, value]
+    for file in arguments.confs:
+        given += ["--cni-conf", file]
+    return given + list(arguments.rest)
+
+
+def _known(name: str) -> str:
+    there = suites()
+    if name in there:
+        return name
+    close = difflib.get_close_matches(name, there, 1)
+    advice = f"; did you mean {close[0]!r}?" if close else ""
+    raise CnitestError(f"there is no suite {name!r}{advice} There are: {', '.join(there)}")

@@ -1,0 +1,36 @@
+"""``cnitest draw``, ``cnitest schema``, ``cnitest plan``: a topology as a picture, its language, its steps."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from cnitest.topology import draw, find, json_schema, load, shipped
+from cnitest.topology.plan import plan
+
+
+def add(commands: Any) -> None:
+    """Declare the subcommands."""
+    picture = commands.add_parser("draw", help="draw a topology")
+    steps = commands.add_parser("plan", help="list the steps that build a topology")
+    for parser, function in ((picture, _draw), (steps, _plan)):
+        parser.add_argument("topology", metavar="TOPOLOGY", help=f"a file, or one of: {', '.join(shipped())}")
+        parser.set_defaults(run=function)
+    schema = commands.add_parser("schema", help="print the JSON Schema of topology files, for editors")
+    schema.set_defaults(run=_schema)
+
+
+def _draw(arguments: argparse.Namespace) -> int:
+    print(draw(load(find(arguments.topology))))  # noqa: T201
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    print(plan(load(find(arguments.topology))))  # noqa: T201
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    print(json.dumps(json_schema(), indent=2))  # noqa: T201
+    return 0

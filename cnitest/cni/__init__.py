@@ -1,0 +1,1 @@
+"""Calls CNI plugins the way libcni does, whatever plugin set it is."""

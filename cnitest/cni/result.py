@@ -1,0 +1,131 @@
+"""What an ADD answered: frozen, in one form for all versions of the specification (SPEC section 5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cnitest.cni import spec
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A link that the plugin made; ``sandbox`` is empty for one on the host."""
+
+    name: str
+    mac: str = ""
+    sandbox: str = ""
+    mtu: int | None = None
+
+
+@dataclass(frozen=True)
+class Ip:
+    """An address with its prefix, its gateway, and the position of its interface in the result."""
+
+    address: str
+    gateway: str | None = None
+    interface: int | None = None
+
+
+@dataclass(frozen=True)
+class ResultRoute:
+    """A route: destination prefix and, unless it is the address's own, gateway."""
+
+    dst: str
+    gw: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of ADD. ``document`` is what the plugin printed, as it printed it."""
+
+    cni_version: str
+    interfaces: tuple[Interface, ...]
+    ips: tuple[Ip, ...]
+    routes: tuple[ResultRoute, ...]
+    dns: Mapping[str, Any]
+    document: Mapping[str, Any]
+
+
+def parse(document: Mapping[str, Any], version: str) -> Result:
+    """A result from its document; ``version`` is assumed when it names none (as libcni does).
+
+    Raises ValueError that says what has the wrong shape.
+    """
+    label = document.get("cniVersion") or version
+    if not spec.is_version(label):
+        raise ValueError(f"cniVersion {label!r} is none of {', '.join(spec.VERSIONS)}")
+    if not spec.has_chaining(label):
+        return _parse_old(document, label)
+    return Result(
+        label,
+        tuple(_interface(item) for item in _objects(document, "interfaces")),
+        tuple(_ip(item) for item in _objects(document, "ips")),
+        tuple(_route(item) for item in _objects(document, "routes")),
+        _object(document, "dns"),
+        document,
+    )
+
+
+def relabelled(document: Mapping[str, Any], version: str) -> dict[str, Any]:
+    """A result's document as ``version`` writes it, from another version that has chaining too."""
+    converted: dict[str, Any] = json.loads(json.dumps(document))
+    converted["cniVersion"] = version
+    for ip in converted.get("ips") or []:
+        if spec.labels_families(version):
+            ip.setdefault("version", "6" if ":" in ip.get("address", "") else "4")
+        else:
+            ip.pop("version", None)
+    return converted
+
+
+def _objects(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    value = document.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ValueError(f"'{key}' must be a list of objects, it is {json.dumps(value)}")
+    return value
+
+
+def _object(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = document.get(key) or {}
+    if not isinstance(value, dict):
+        raise ValueError(f"'{key}' must be an object, it is {json.dumps(value)}")
+    return value
+
+
+def _text(item: Mapping[str, Any], key: str, within: str) -> str:
+    value = item.get(key)
+    if not isinstance(value, str):
+        raise ValueError(f"'{within}' has an entry whose '{key}' is {json.dumps(value)}, not a string")
+    return value
+
+
+def _interface(item: Mapping[str, Any]) -> Interface:
+    mtu = item.get("mtu")
+    return Interface(
+        _text(item, "name", "interfaces"), item.get("mac") or "", item.get("sandbox") or "",
+        mtu if isinstance(mtu, int) else None,
+    )  # fmt: skip
+
+
+def _ip(item: Mapping[str, Any]) -> Ip:
+    interface = item.get("interface")
+    return Ip(_text(item, "address", "ips"), item.get("gateway") or None,
+              interface if isinstance(interface, int) else None)  # fmt: skip
+
+
+def _route(item: Mapping[str, Any]) -> ResultRoute:
+    return ResultRoute(_text(item, "dst", "routes"), item.get("gw") or None)
+
+
+def _parse_old(document: Mapping[str, Any], version: str) -> Result:
+    """The form of 0.1.0 and 0.2.0: at most one address a family."""
+    ips, routes = [], []
+    for key in ("ip4", "ip6"):
+        family = _object(document, key)
+        if family:
+            ips.append(Ip(_text(family, "ip", key), family.get("gateway") or None))
+            routes += [_route(item) for item in _objects(family, "routes")]
+    return Result(version, (), tuple(ips), tuple(routes), _object(document, "dns"), document)

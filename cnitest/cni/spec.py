@@ -1,0 +1,63 @@
+"""What the CNI specification fixes: versions, verbs, the environment each verb needs, error codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: Every published version of the specification, oldest first.
+VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
+#: What a configuration without ``cniVersion`` means (cni, pkg/version/plugin.go).
+UNVERSIONED = "0.1.0"
+
+#: The variables a verb needs, SPEC section 2.
+REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "ADD": ("CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"),
+    "DEL": ("CNI_CONTAINERID", "CNI_IFNAME"),
+    "CHECK": ("CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"),
+    "GC": ("CNI_PATH",),
+    "STATUS": (),
+    "VERSION": (),
+}
+
+#: Well-known error codes, SPEC section 5; from 100 on a plugin defines its own.
+ERRORS: Mapping[int, str] = {
+    1: "incompatible CNI version",
+    2: "unsupported field in the configuration",
+    3: "container unknown",
+    4: "invalid environment variables",
+    5: "I/O failure",
+    6: "failed to decode content",
+    7: "invalid network configuration",
+    11: "try again later",
+    50: "the plugin is not available",
+    51: "the plugin is not available, and existing containers may have limited connectivity",
+}
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def is_version(text: object) -> bool:
+    """Whether a value is a published version."""
+    return text in VERSIONS
+
+
+def has_chaining(version: str) -> bool:
+    """Whether lists of plugins, and results in the form they still have, exist (0.3.0)."""
+    return _order(version) >= (0, 3, 0)
+
+
+def has_check(version: str) -> bool:
+    """Whether CHECK exists, and DEL gets the result of ADD (0.4.0)."""
+    return _order(version) >= (0, 4, 0)
+
+
+def has_gc(version: str) -> bool:
+    """Whether GC and STATUS exist (1.1.0)."""
+    return _order(version) >= (1, 1, 0)
+
+
+def labels_families(version: str) -> bool:
+    """Whether each address of a result says its family (0.3.0 to 0.4.0)."""
+    return (0, 3, 0) <= _order(version) < (1, 0, 0)

@@ -1,0 +1,53 @@
+"""The errors a caller can react to, one class a reaction."""
+
+from __future__ import annotations
+
+
+class CnitestError(Exception):
+    """The root of everything that cnitest raises on purpose."""
+
+
+class TopologyError(CnitestError):
+    """A topology that cannot be built as declared; the message lists every fault, one a line."""
+
+
+class FeatureMissing(CnitestError):
+    """This machine lacks something; the message is one line, fit for a skip reason."""
+
+
+class KernelError(CnitestError):
+    """The kernel refused a request.
+
+    ``errno`` is the kernel's number (0 when it gave none).
+    """
+
+    def __init__(self, message: str, errno: int = 0) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+
+class CommandError(CnitestError):
+    """A command inside a host or sandbox failed; the message holds its argv, exit code and output."""
+
+
+class DeadlineExceeded(CnitestError):
+    """A wait ended without what it waited for; the message says what that was."""
+
+
+class ProbeUnproven(CnitestError):
+    """A probe can neither be called delivered nor dropped: the instrument itself is in doubt."""
+
+
+class ConfigError(CnitestError):
+    """A network configuration that no runtime would accept; the message says file, place and remedy."""
+
+
+class PluginError(CnitestError):
+    """A plugin failed or broke the protocol; the message names plugin, verb, exit code and its text.
+
+    ``code`` is the error code of the plugin's own error document (CNI spec, section 5), or None.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code

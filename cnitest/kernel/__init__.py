@@ -1,0 +1,1 @@
+"""The only room that talks to the kernel: namespaces, netlink, sockets, firewall, sysctl, processes."""

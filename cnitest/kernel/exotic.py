@@ -1,0 +1,135 @@
+"""The rare kinds of links, policy rules and connection tracking, through pyroute2's message classes.
+
+pyroute2 knows the attributes of every kind; it is loaded on the first use only, which takes 0.2 s.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from cnitest.kernel.netlink import CREATE, EXCL, Message
+
+_NEWLINK, _NEWRULE = 16, 32
+_LOOKUP = 1
+_CONNTRACK_GET = (1 << 8) | 1
+_BOND_MODES = {"balance-rr": 0, "active-backup": 1, "balance-xor": 2, "broadcast": 3, "802.3ad": 4}
+_IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
+
+
+class Flow(NamedTuple):
+    """A tracked connection: what the first packet said, and what its answers say (they differ under NAT)."""
+
+    protocol: str
+    source: str
+    destination: str
+    reply_source: str
+    reply_destination: str
+
+
+def _link_data(kind: str, detail: str | int | None) -> list[tuple[str, int]]:
+    """The attributes that a kind needs: VLAN id, VRF table, ipvlan or bond mode."""
+    if kind == "vlan":
+        return [("IFLA_VLAN_ID", int(detail or 0))]
+    if kind == "vrf":
+        return [("IFLA_VRF_TABLE", int(detail or 0))]
+    if kind == "ipvlan":
+        return [("IFLA_IPVLAN_MODE", _IPVLAN_MODES[str(detail)])]
+    if kind == "bond":
+        return [("IFLA_BOND_MODE", _BOND_MODES[str(detail)])]
+    return []
+
+
+def add_link(
+    kind: str, name: str, index: int, *, detail: str | int | None = None, parent: int | None = None,
+    namespace: int | None = None, mac: str | None = None, mtu: int | None = None, what: str = "",
+) -> Message:  # fmt: skip
+    """A link of a rare kind, created down in the namespace of the fd ``namespace`` (default: the socket's)."""
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+    information: dict[str, Any] = {"attrs": [("IFLA_INFO_KIND", kind)]}
+    if data := _link_data(kind, detail):
+        information["attrs"].append(("IFLA_INFO_DATA", {"attrs": data}))
+    optional = (("IFLA_LINK", parent), ("IFLA_NET_NS_FD", namespace), ("IFLA_ADDRESS", mac), ("IFLA_MTU", mtu))
+    message = ifinfmsg()
+    message["index"] = index
+    message["attrs"] = [
+        ("IFLA_IFNAME", name), *((key, value) for key, value in optional if value is not None),
+        ("IFLA_LINKINFO", information),
+    ]  # fmt: skip
+    return Message(_NEWLINK, CREATE | EXCL, _body(message), what)
+
+
+def add_rule(
+    *, family: int, table: int, priority: int | None = None, source: str | None = None, to: str | None = None,
+    mark: int | None = None, iif: str | None = None, oif: str | None = None, what: str = "",
+) -> Message:  # fmt: skip
+    """A policy rule that looks up ``table``; ``source`` and ``to`` are prefixes."""
+    from pyroute2.netlink.rtnl.fibmsg import fibmsg
+
+    message = fibmsg()
+    message["family"] = socket.AF_INET if family == 4 else socket.AF_INET6
+    message["table"] = table if table < 256 else 0
+    message["action"] = _LOOKUP
+    found: list[tuple[str, Any]] = [("FRA_TABLE", table)]
+    for key, length, prefix in (("FRA_SRC", "src_len", source), ("FRA_DST", "dst_len", to)):
+        if prefix:
+            address, _, bits = prefix.partition("/")
+            message[length] = int(bits or (32 if family == 4 else 128))
+            found.append((key, address))
+    optional = (("FRA_PRIORITY", priority), ("FRA_FWMARK", mark), ("FRA_IIFNAME", iif), ("FRA_OIFNAME", oif))
+    message["attrs"] = found + [(key, value) for key, value in optional if value is not None]
+    return Message(_NEWRULE, CREATE | EXCL, _body(message), what)
+
+
+def _body(message: Any) -> bytes:
+    message.encode()
+    return bytes(message.data)[16:]
+
+
+def dump_flows() -> Message:
+    """All tracked connections, for a socket of NETLINK_NETFILTER."""
+    return Message(_CONNTRACK_GET, 0, struct.pack("=BBH", 0, 0, 0), "connections")
+
+
+def flows(rows: Iterable[bytes]) -> tuple[Flow, ...]:
+    """The answers to `dump_flows`."""
+    rows = list(rows)
+    if not rows:
+        return ()
+    from pyroute2.netlink.nfnetlink.nfctsocket import nfct_msg
+
+    return tuple(_flow(nfct_msg, row) for row in rows)
+
+
+def _flow(message_class: Any, row: bytes) -> Flow:
+    message = message_class(row)
+    message.decode()
+    first, answer = (message.get_attr(name) for name in ("CTA_TUPLE_ORIG", "CTA_TUPLE_REPLY"))
+    protocol = first.get_attr("CTA_TUPLE_PROTO").get_attr("CTA_PROTO_NUM")
+    names = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
+    return Flow(names.get(protocol, str(protocol)), *_ends(first), *_ends(answer))
+
+
+def _ends(direction: Any) -> tuple[str, str]:
+    """Source and destination as ``address:port``."""
+    addresses, protocol = direction.get_attr("CTA_TUPLE_IP"), direction.get_attr("CTA_TUPLE_PROTO")
+    ends = []
+    for side in ("SRC", "DST"):
+        address = addresses.get_attr(f"CTA_IP_V4_{side}") or addresses.get_attr(f"CTA_IP_V6_{side}")
+        port = protocol.get_attr(f"CTA_PROTO_{side}_PORT")
+        ends.append(f"{address}:{port}" if port is not None else str(address))
+    return ends[0], ends[1]
+
+
+def add_qdisc(kind: str, index: int) -> Message:
+    """A root queueing discipline without options on link ``index``."""
+    from pyroute2.netlink.rtnl.tcmsg import tcmsg
+
+    message = tcmsg()
+    message["index"] = index
+    message["parent"] = 0xFFFFFFFF
+    message["attrs"] = [("TCA_KIND", kind)]
+    return Message(36, CREATE | EXCL, _body(message), f"qdisc {kind}")

@@ -1,0 +1,166 @@
+"""What this machine can do, found by trying it in a scratch namespace: module lists lie, and a container's
+privileges show only when used."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from cnitest.errors import KernelError
+from cnitest.kernel import rtnl, sysctl
+from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.kernel.netlink import NETFILTER, Message, attribute
+from cnitest.kernel.traveller import Traveller
+
+LINK_KINDS = ("veth", "bridge", "macvlan", "ipvlan", "vlan", "dummy", "bond", "vrf", "tap", "ifb", "vxlan")
+_FLUSH_SINCE = (6, 8)
+_UNKNOWN_KIND = (errno.EOPNOTSUPP, errno.ENODEV)
+
+
+class Feature(NamedTuple):
+    """Whether a thing is there; ``why`` is the one-line reason when it is not."""
+
+    name: str
+    present: bool
+    why: str = ""
+
+
+def release() -> tuple[int, int]:
+    """The kernel's version, major and minor."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(c for c in minor if c.isdigit()))
+
+
+def flush_makes_ready() -> bool:
+    """Whether asking for a link makes the kernel catch up with its carrier and bridge port at once."""
+    return release() >= _FLUSH_SINCE
+
+
+def link_kind(kind: str) -> Feature:
+    """Whether the kernel can make links of a kind."""
+    return kernel(kind)
+
+
+@functools.cache
+def kernel(name: str) -> Feature:
+    """One kernel feature by name: a kind of link, or one of the names in `names`."""
+    check = _CHECKS.get(name)
+    if check is None:
+        return Feature(name, False, f"{name!r} is no feature known here; known are {', '.join(names())}")
+    denied = privilege()
+    if not denied.present:
+        return Feature(name, False, denied.why)
+    why = _in_scratch(check)
+    return Feature(name, not why, why)
+
+
+def names() -> tuple[str, ...]:
+    """All kernel features that can be asked for."""
+    return tuple(_CHECKS)
+
+
+@functools.cache
+def privilege() -> Feature:
+    """Whether namespaces can be made at all."""
+    traveller = Traveller()
+    try:
+        for namespace in NetworkNamespace.make(traveller, 1):
+            namespace.close()
+        return Feature("namespaces", True)
+    except OSError as error:
+        return Feature(
+            "namespaces", False,
+            f"network namespaces cannot be made here ({error.strerror}): run as root, or below `unshare -Urnm`",
+        )  # fmt: skip
+    finally:
+        traveller.end()
+
+
+def _in_scratch(check: Callable[[NetworkNamespace], str]) -> str:
+    traveller = Traveller()
+    try:
+        (namespace,) = NetworkNamespace.make(traveller, 1)
+        try:
+            return check(namespace)
+        finally:
+            namespace.close()
+    finally:
+        traveller.end()
+
+
+def _kind_check(kind: str) -> Callable[[NetworkNamespace], str]:
+    """A kernel that knows the kind makes it, or complains of what is missing; else it says it is not supported."""
+
+    def check(namespace: NetworkNamespace) -> str:
+        try:
+            namespace.netlink.batch([rtnl.add_plain(kind, "x", 0, mac=None, mtu=None, what=kind)])
+        except KernelError as error:
+            if error.errno in _UNKNOWN_KIND:
+                return f"this kernel has no links of kind {kind}"
+        return ""
+
+    return check
+
+
+def _tap(namespace: NetworkNamespace) -> str:
+    try:
+        os.close(namespace.do(lambda: os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)))
+    except OSError as error:
+        return f"tap links need /dev/net/tun ({error.strerror})"
+    return ""
+
+
+def _vlan_filtering(namespace: NetworkNamespace) -> str:
+    bridge = rtnl.add_bridge("x", 20, mac=None, mtu=None, stp=False, up=False, what="bridge")
+    data = attribute(1, b"bridge\0") + attribute(2, attribute(7, b"\1"))
+    body = rtnl.set_link(20).body + attribute(18, data)
+    try:
+        namespace.netlink.batch([bridge, Message(rtnl.NEWLINK, 0, body, "vlan_filtering")])
+    except KernelError as error:
+        return f"this kernel's bridges cannot filter VLANs ({os.strerror(error.errno)})"
+    return ""
+
+
+def _br_netfilter(namespace: NetworkNamespace) -> str:
+    if namespace.do(lambda: sysctl.read("net.bridge.bridge-nf-call-iptables")) is None:
+        return "this kernel has no br_netfilter: bridged traffic does not pass iptables"
+    return ""
+
+
+def _netfilter(namespace: NetworkNamespace) -> str:
+    try:
+        namespace.do(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)).close()
+    except OSError as error:
+        return f"this kernel has no nfnetlink ({error.strerror})"
+    return ""
+
+
+def _conntrack(namespace: NetworkNamespace) -> str:
+    if namespace.do(lambda: sysctl.read("net.netfilter.nf_conntrack_max")) is None:
+        return "this kernel tracks no connections (nf_conntrack)"
+    return ""
+
+
+def _netem(namespace: NetworkNamespace) -> str:
+    from cnitest.kernel.exotic import add_qdisc
+
+    try:
+        namespace.netlink.batch([add_qdisc("netem", 1)])
+    except KernelError as error:
+        return f"this kernel has no netem ({os.strerror(error.errno)})"
+    return ""
+
+
+_CHECKS: Mapping[str, Callable[[NetworkNamespace], str]] = {
+    **{kind: _kind_check(kind) for kind in LINK_KINDS if kind != "tap"},
+    "tap": _tap,
+    "vlan_filtering": _vlan_filtering,
+    "br_netfilter": _br_netfilter,
+    "nfnetlink": _netfilter,
+    "conntrack": _conntrack,
+    "netem": _netem,
+}

@@ -1,0 +1,86 @@
+"""The files that something left in a host's private layers; to be called by the traveller, inside the host."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import NamedTuple
+
+from cnitest.kernel import mounts
+
+_WATCHED = ("/run", "/var/lib/cni", "/etc/cni")
+_HIDDEN = (mounts.LAYERS, "/run/netns")
+_FURNITURE = frozenset(
+    str(parent) for directory in mounts.DIRECTORIES for parent in (PurePath(directory), *PurePath(directory).parents)
+)
+_PREVIEW = 200
+_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFSOCK: "socket",
+          stat.S_IFIFO: "fifo", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}  # fmt: skip
+
+
+class File(NamedTuple):
+    """A file below a watched directory. ``digest`` is of its content, ``preview`` its first characters.
+
+    A file of the real machine that was deleted in the private layer has the kind ``deleted``.
+    """
+
+    path: str
+    kind: str
+    mode: int
+    size: int
+    digest: str
+    preview: str
+
+
+def watched() -> tuple[File, ...]:
+    """All files of the private layers: /run, and what was written below /etc and /var."""
+    roots = [("/run", "/run")]
+    for directory in mounts.COVERED:
+        upper = mounts.layer(directory)
+        if upper:
+            roots.append((upper, directory))
+        else:
+            roots += [(place, place) for place in _WATCHED if place.startswith(directory + "/")]
+    return tuple(sorted(file for root, shown in roots for file in _walk(root, shown)))
+
+
+def _walk(root: str, shown: str) -> Iterator[File]:
+    try:
+        entries = list(os.scandir(root))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        path = f"{shown}/{entry.name}"
+        if path in _HIDDEN:
+            continue
+        if path not in _FURNITURE:
+            try:
+                yield _file(entry.path, path)
+            except FileNotFoundError:
+                continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, path)
+
+
+def _file(where: str, path: str) -> File:
+    status = os.lstat(where)
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode), "other")
+    if kind == "device" and status.st_rdev == 0:
+        kind = "deleted"
+    content = b""
+    if kind == "file":
+        with open(where, "rb") as file:
+            content = file.read()
+    elif kind == "symlink":
+        content = os.readlink(where).encode()
+    digest = hashlib.blake2s(content, digest_size=8).hexdigest() if content else ""
+    size = 0 if kind == "directory" else status.st_size
+    return File(path, kind, stat.S_IMODE(status.st_mode), size, digest, _preview(content))
+
+
+def _preview(content: bytes) -> str:
+    """The first characters on one line."""
+    return content[:_PREVIEW].decode(errors="replace").replace("\r", "").strip().replace("\n", "|")

@@ -1,0 +1,109 @@
+"""Reads and loads firewall rules: nftables and both variants of iptables, as lines that stand on their own.
+
+A rule made by one of them is invisible to the others' tools, so a whole picture needs all. What a namespace has
+never used is not asked for: a cheap netlink question tells whether there is any nftables table, the kernel's own
+list whether there is any legacy one.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from cnitest.errors import CommandError, KernelError
+from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.kernel.netlink import NETFILTER, Message, NetlinkSocket
+from cnitest.kernel.process import Finished
+
+#: Runs a program with what it gets on stdin, and does not raise when the program fails.
+Run = Callable[[Sequence[str], bytes], Finished]
+
+_NFTABLES, _GET_TABLE = 10, 1
+_LEGACY = {4: ("iptables-legacy", "ip_tables_names"), 6: ("ip6tables-legacy", "ip6_tables_names")}
+_COUNTERS = re.compile(r" ?\[\d+:\d+\]")
+
+
+def snapshot(namespace: NetworkNamespace, read_own: Callable[[str], str], run: Run) -> dict[str, tuple[str, ...]]:
+    """The rules of each backend that is in use, one line a rule with its table before it.
+
+    ``read_own`` reads a file of /proc/net as the namespace sees it.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    if _has_tables(namespace):
+        found.update(_nft_backed(run))
+    for name, listing in _LEGACY.values():
+        if read_own(listing).strip():
+            found[name] = saved_rules(_output(run, (f"{name}-save",)))
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def load(program: str, lines: Iterable[str], run: Run) -> None:
+    """Load rules with ``nft -f`` or, a line an invocation, with iptables. Raises CommandError with its words."""
+    import shlex
+
+    if program == "nft":
+        _output(run, ("nft", "-f", "-"), "\n".join(lines).encode() + b"\n")
+        return
+    for line in lines:
+        _output(run, (program, "-w", *shlex.split(line)))
+
+
+def saved_rules(text: str) -> tuple[str, ...]:
+    """The lines of an iptables-save, each with its table in front and without counters."""
+    table, found = "", []
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line[1:]
+        elif line.startswith((":", "-")):
+            found.append(f"{table}: {_COUNTERS.sub('', line)}")
+    return tuple(found)
+
+
+def nft_rules(text: str, shown_elsewhere: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """The statements of an ``nft list ruleset``, each with its table and chain in front.
+
+    Tables that iptables-nft keeps (``ip nat``) are left out when its own tools have shown them.
+    """
+    found: list[str] = []
+    context: list[str] = []
+    for line in (raw.strip() for raw in text.splitlines()):
+        if line.endswith("{"):
+            context.append(line[:-1].strip())
+            if len(context) == 1 and not _shown(context, shown_elsewhere):
+                found.append(context[0])
+        elif line == "}":
+            context.pop()
+        elif line and not line.startswith("#") and not _shown(context, shown_elsewhere):
+            found.append(f"{' '.join(context)}: {line}")
+    return tuple(found)
+
+
+def _shown(context: Sequence[str], elsewhere: frozenset[str]) -> bool:
+    return not context or context[0].removeprefix("table ") in elsewhere
+
+
+def _nft_backed(run: Run) -> Mapping[str, tuple[str, ...]]:
+    found = {name: saved_rules(_output(run, (f"{name}-nft-save",))) for name in ("iptables", "ip6tables")}
+    shown = {f"ip {line.partition(':')[0]}" for line in found["iptables"]}
+    shown |= {f"ip6 {line.partition(':')[0]}" for line in found["ip6tables"]}
+    found["nft"] = nft_rules(_output(run, ("nft", "-s", "list", "ruleset")), frozenset(shown))
+    return found
+
+
+def _has_tables(namespace: NetworkNamespace) -> bool:
+    connection = namespace.do(lambda: NetlinkSocket(NETFILTER))
+    try:
+        return bool(connection.dump(Message(_NFTABLES << 8 | _GET_TABLE, 0, struct.pack("=BBH", 0, 0, 0), "nft tables")))
+    except KernelError:
+        return False
+    finally:
+        connection.close()
+
+
+def _output(run: Run, argv: Sequence[str], stdin: bytes = b"") -> str:
+    result = run(argv, stdin)
+    if result.exit_code != 0:
+        words = (result.stderr or result.stdout).decode(errors="replace").strip()
+        raise CommandError(f"{' '.join(argv)}: exit code {result.exit_code}: {words}")
+    return result.stdout.decode(errors="replace")

@@ -1,0 +1,93 @@
+"""The filesystem of a host we play: the real one to read, nothing of it to write.
+
+/run is empty and private, /sys shows the host's own links, and whatever is written under /etc or /var lands in a
+layer that only this host sees (overlayfs; where the kernel lacks it, private directories at the places that
+plugins are known to write to).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from cnitest.kernel.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, mount
+
+#: Where the written layers of a host lie, inside the host.
+LAYERS = "/run/.cnitest"
+#: The directories that are covered by a private layer.
+COVERED = ("/etc", "/var")
+_WITHOUT_OVERLAY = ("/var/lib/cni", "/etc/cni", "/var/tmp")
+#: The directories that a host has from the start.
+DIRECTORIES = ("/run/netns", "/run/lock", "/run/cni", "/var/lib/cni", "/etc/cni/net.d")
+
+
+def make_private() -> None:
+    """Cut the mount namespace off: nothing mounted here shows up elsewhere."""
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+
+
+def furnish() -> None:
+    """Give the calling thread's mount namespace a filesystem of its own. Raises OSError that names the mount."""
+    mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    os.mkdir(LAYERS, 0o700)
+    for directory in COVERED:
+        _cover(directory)
+    for directory in DIRECTORIES:
+        os.makedirs(directory, exist_ok=True)
+
+
+def fresh_sys() -> None:
+    """Show the links of the network namespace that the calling thread is in under /sys."""
+    mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+
+def layer(directory: str) -> str | None:
+    """Where the changes to one of the covered directories lie, or None without overlayfs."""
+    upper = f"{LAYERS}{directory}/upper"
+    return upper if os.path.isdir(upper) else None
+
+
+def _cover(directory: str) -> None:
+    upper, work = f"{LAYERS}{directory}/upper", f"{LAYERS}{directory}/work"
+    os.makedirs(upper)
+    os.makedirs(work)
+    try:
+        mount("overlay", directory, "overlay", 0, f"lowerdir={directory},upperdir={upper},workdir={work}")
+    except OSError as error:
+        if error.errno not in (errno.ENODEV, errno.EINVAL, errno.EPERM):
+            raise
+        os.rmdir(upper)
+        for place in _WITHOUT_OVERLAY:
+            if place.startswith(directory + "/"):
+                _private(place)
+
+
+def _private(place: str) -> None:
+    """An empty private directory at ``place``; a parent that lacks it is rebuilt around it by binds."""
+    if not os.path.isdir(place):
+        _rebuild(os.path.dirname(place))
+        os.makedirs(place)
+    mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+
+
+def _rebuild(parent: str) -> None:
+    """Cover ``parent`` by a private directory whose entries are the old ones, bound in."""
+    if not os.path.isdir(parent):
+        _rebuild(os.path.dirname(parent))
+        os.makedirs(parent)
+        return
+    old = f"{LAYERS}/old{parent}"
+    os.makedirs(old)
+    mount(parent, old, flags=MS_BIND | MS_REC)
+    mount("tmpfs", parent, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    for entry in os.scandir(old):
+        target = f"{parent}/{entry.name}"
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry.path), target)
+            continue
+        if entry.is_dir():
+            os.mkdir(target)
+        else:
+            os.close(os.open(target, os.O_CREAT | os.O_CLOEXEC, 0o644))
+        mount(entry.path, target, flags=MS_BIND | MS_REC)

@@ -1,0 +1,113 @@
+"""One frozen row for each kernel object, named as ip(8) names it.
+
+Links are named in rows by name, not by index, so that rows of two snapshots compare and read well.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Link(NamedTuple):
+    """A link. ``parent`` is the link it stands on or its veth peer (``@7`` when that one is in another namespace).
+
+    ``detail`` holds what only its kind has, such as ``("mode", "bridge")`` of a macvlan.
+    """
+
+    name: str
+    index: int
+    kind: str
+    mac: str
+    mtu: int
+    up: bool
+    carrier: bool
+    master: str
+    parent: str
+    promiscuity: int
+    txqlen: int
+    alias: str
+    detail: tuple[tuple[str, int | str], ...] = ()
+
+
+class Port(NamedTuple):
+    """A bridge port; ``state`` is disabled, listening, learning, forwarding or blocking."""
+
+    name: str
+    bridge: str
+    state: str
+    hairpin: bool
+    isolated: bool
+
+
+class Address(NamedTuple):
+    """An address with its prefix (``10.40.80.11/24``) on a link; ``tentative`` while IPv6 still checks for duplicates."""
+
+    link: str
+    address: str
+    scope: str
+    label: str
+    tentative: bool
+
+    @property
+    def ip(self) -> str:
+        """The address without its prefix."""
+        return self.address.partition("/")[0]
+
+
+class Route(NamedTuple):
+    """A route; ``to`` is ``default`` or a prefix, ``via`` the gateway, empty fields are absent ones."""
+
+    family: int
+    table: int
+    to: str
+    via: str
+    link: str
+    source: str
+    kind: str
+    scope: str
+    protocol: str
+    metric: int
+    mtu: int
+    hops: tuple[str, ...] = ()
+
+
+class Rule(NamedTuple):
+    """A policy rule; ``source`` is its ``from``."""
+
+    family: int
+    priority: int
+    source: str
+    to: str
+    table: int
+    mark: int
+    iif: str
+    oif: str
+    action: str
+
+
+class Neighbour(NamedTuple):
+    """An entry of the ARP or ND table."""
+
+    ip: str
+    link: str
+    mac: str
+    state: str
+
+
+class Fdb(NamedTuple):
+    """An entry of a bridge's forwarding table."""
+
+    mac: str
+    link: str
+    bridge: str
+    state: str
+
+
+class Qdisc(NamedTuple):
+    """A queueing discipline; ``options`` is what its kind was told, in hexadecimal as the kernel stores it."""
+
+    link: str
+    kind: str
+    handle: str
+    parent: str
+    options: str

@@ -1,0 +1,71 @@
+"""Sysctls of a network namespace; to be called by the traveller, inside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+_GLOBAL = (
+    "net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter", "net.ipv4.conf.all.route_localnet",
+    "net.ipv4.conf.all.proxy_arp", "net.ipv4.conf.all.arp_ignore", "net.ipv4.conf.default.rp_filter",
+    "net.ipv4.conf.default.route_localnet", "net.ipv4.conf.default.arp_notify",
+    "net.ipv6.conf.all.forwarding", "net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.default.forwarding",
+    "net.ipv6.conf.default.disable_ipv6", "net.ipv6.conf.default.accept_ra", "net.ipv6.conf.default.accept_dad",
+    "net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables",
+    "net.bridge.bridge-nf-call-arptables",
+)  # fmt: skip
+_OF_A_LINK = (
+    "ipv4.conf.{}.rp_filter", "ipv4.conf.{}.route_localnet", "ipv4.conf.{}.proxy_arp", "ipv4.conf.{}.arp_notify",
+    "ipv4.conf.{}.arp_ignore", "ipv6.conf.{}.accept_ra", "ipv6.conf.{}.disable_ipv6", "ipv6.conf.{}.accept_dad",
+    "ipv6.conf.{}.keep_addr_on_down",
+)  # fmt: skip
+
+
+def path(name: str) -> str:
+    """Where a sysctl lies below /proc/sys; ``name`` is dotted, or has slashes where a link's name has dots."""
+    return name if "/" in name else name.replace(".", "/")
+
+
+def write(name: str, value: str) -> None:
+    """Set a sysctl. Raises OSError that names it."""
+    try:
+        fd = os.open(f"/proc/sys/{path(name)}", os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise OSError(error.errno, f"sysctl {name}: this kernel has none of that name") from error
+    try:
+        os.write(fd, value.encode())
+    except OSError as error:
+        raise OSError(error.errno, f"sysctl {name}={value}: {error.strerror}") from error
+    finally:
+        os.close(fd)
+
+
+def read(name: str) -> str | None:
+    """The value of a sysctl, None when there is none of that name."""
+    return _read(path(name))
+
+
+def _read(where: str) -> str | None:
+    try:
+        fd = os.open(f"/proc/sys/{where}", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return os.read(fd, 4096).decode().strip()
+    finally:
+        os.close(fd)
+
+
+def of_interest(links: Iterable[str]) -> dict[str, str]:
+    """The sysctls that plugins are known to change, those of each of ``links`` included."""
+    found = {}
+    for name in _GLOBAL:
+        value = _read(path(name))
+        if value is not None:
+            found[name] = value
+    for link in links:
+        for pattern in _OF_A_LINK:
+            value = _read("net/" + pattern.replace(".", "/").format(link))
+            if value is not None:
+                found["net." + pattern.format(link)] = value
+    return found

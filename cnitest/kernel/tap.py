@@ -1,0 +1,107 @@
+"""Packet sockets on all links of a namespace: they see every frame, and send any."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from select import POLLIN, poll
+from typing import NamedTuple
+
+from cnitest.deadline import Deadline
+from cnitest.kernel.namespaces import NetworkNamespace
+
+_ETH_P_ALL = 0x0003
+_SOL_PACKET, _ADD_MEMBERSHIP, _PACKET_AUXDATA, _PROMISCUOUS = 263, 1, 8, 1
+_SO_TIMESTAMPNS, _SO_RCVBUFFORCE = 35, 33
+_OUTGOING = 4
+_VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
+_BUFFER = 4 << 20
+_LARGEST = 1 << 16
+_ANCILLARY = socket.CMSG_SPACE(20) + socket.CMSG_SPACE(16)
+
+_auxdata = struct.Struct("=IIIHHHH")
+_timespec = struct.Struct("=qq")
+
+
+class Frame(NamedTuple):
+    """A frame as a link carried it. ``when`` is in seconds since the epoch; ``out`` when this side sent it."""
+
+    when: float
+    link: str
+    out: bool
+    data: bytes
+
+
+class Eyes:
+    """A packet socket and the frames that come in by it. ``blind`` ones see nothing."""
+
+    def __init__(self, opened: socket.socket, *, blind: bool = False) -> None:
+        self.socket = opened
+        self._blind = blind
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, namespace: NetworkNamespace, promiscuous: int = 0, *, blind: bool = False) -> Eyes:
+        """Eyes of one's own; the link of index ``promiscuous`` shows even what is not meant for it."""
+        opened = namespace.do(_open)
+        if promiscuous:
+            opened.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, struct.pack("=iHH8s", promiscuous, _PROMISCUOUS, 0, b""))
+        return cls(opened, blind=blind)
+
+    def frames(self) -> list[Frame]:
+        """The frames since the last call; never waits."""
+        found = []
+        with self._lock, contextlib.suppress(BlockingIOError):
+            while True:
+                data, ancillary, _, (link, _, kind, *_) = self.socket.recvmsg(_LARGEST, _ANCILLARY)
+                found.append(_frame(data, ancillary, link, kind))
+        return [] if self._blind else found
+
+    def wait(self, deadline: Deadline) -> bool:
+        """Wait until a frame is there; False when the deadline comes first."""
+        watch = poll()
+        watch.register(self.socket, POLLIN)
+        return bool(watch.poll(deadline.remaining * 1000))
+
+
+class Tap(Eyes):
+    """The eyes that a lab keeps on one place, and its hand: it also sends whole frames."""
+
+    def __init__(self, namespace: NetworkNamespace, *, blind: bool = False) -> None:
+        super().__init__(namespace.kept("tap", _open), blind=blind)
+
+    def send(self, link: str, data: bytes) -> None:
+        """Put a whole frame, Ethernet header included, on a link. Raises OSError."""
+        self.socket.sendto(data, (link, 0))
+
+
+def _open() -> socket.socket:
+    opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+    opened.setblocking(False)
+    opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+    opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    opened.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
+    return opened
+
+
+def _frame(data: bytes, ancillary: list[tuple[int, int, bytes]], link: str, kind: int) -> Frame:
+    when = 0.0
+    for level, number, payload in ancillary:
+        if level == socket.SOL_SOCKET and number == _SO_TIMESTAMPNS:
+            seconds, nanoseconds = _timespec.unpack_from(payload)
+            when = seconds + nanoseconds / 1e9
+        elif level == _SOL_PACKET:
+            data = _with_vlan(data, payload)
+    return Frame(when or time.time(), link, kind == _OUTGOING, data)
+
+
+def _with_vlan(data: bytes, payload: bytes) -> bytes:
+    """Put the VLAN tag that the kernel took out of the frame back where it was."""
+    status, _, _, _, _, tag, protocol = _auxdata.unpack_from(payload)
+    if not status & _VLAN_VALID:
+        return data
+    protocol = protocol if status & _TPID_VALID else 0x8100
+    return data[:12] + struct.pack("!HH", protocol, tag) + data[12:]

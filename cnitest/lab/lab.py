@@ -1,0 +1,232 @@
+"""A built topology: makes the namespaces, takes the plan's steps, lends the places out and takes everything back."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+
+from cnitest.deadline import Deadline
+from cnitest.errors import FeatureMissing
+from cnitest.events import Journal
+from cnitest.kernel import features, rtnl
+from cnitest.kernel.keeper import Keeper
+from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.kernel.tap import Tap
+from cnitest.kernel.traveller import Traveller
+from cnitest.lab import state as states
+from cnitest.lab.build import build
+from cnitest.lab.places import Host, Place, Sandbox, Switch
+from cnitest.lab.state import State
+from cnitest.topology.model import Topology
+from cnitest.topology.plan import Firewall, Plan, plan
+
+_EVERYWHERE = frozenset({"veth", "bridge", "macvlan"})
+_LINK_READY = 5.0
+
+
+class Lab:
+    """``with Lab(topology) as lab:`` builds it on the way in and leaves nothing behind on the way out.
+
+    Raises TopologyError for a topology that cannot be built, FeatureMissing for what this machine lacks.
+    ``blind`` makes every probe see nothing, to prove that no verdict stands without evidence.
+    """
+
+    def __init__(self, topology: Topology | Plan, *, blind: bool = False) -> None:
+        self.plan = topology if isinstance(topology, Plan) else plan(topology)
+        self.topology = self.plan.topology
+        self.blind = blind
+        self.journal = Journal()
+        self.traveller: Traveller
+        #: What `remember` found each place to be like, by full name.
+        self.remembered: dict[str, State] = {}
+        self._remembering = False
+        self._keeper: Keeper | None = None
+        self._places: dict[str, Place] = {}
+        self._taps: dict[str, Tap] = {}
+        self._owners: dict[tuple[str, str], Place] = {}
+        self._lock = threading.RLock()
+        #: Held by a probe: two at once would read each other's frames.
+        self.probing = threading.RLock()
+
+    def __enter__(self) -> Lab:
+        self._require_features()
+        self.traveller = Traveller()
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Lab {self.topology.name}: {', '.join(self._places)}>"
+
+    def _require_features(self) -> None:
+        missing = [
+            feature.why for kind in sorted(self.plan.kinds - _EVERYWHERE)
+            if not (feature := features.link_kind(kind)).present
+        ]  # fmt: skip
+        if missing:
+            raise FeatureMissing(f"topology {self.topology.name}: {'; '.join(missing)}")
+
+    def _build(self) -> None:
+        try:
+            made = NetworkNamespace.make(self.traveller, len(self.plan.places))
+        except PermissionError as error:
+            raise FeatureMissing(features.privilege().why or str(error)) from error
+        namespaces = dict(zip(self.plan.places, made, strict=True))
+        for name, namespace in namespaces.items():
+            self._lend(name, namespace)
+        build(self.plan, namespaces)
+        if not features.flush_makes_ready():
+            self._await_ports()
+        for step in self.plan.steps:
+            if isinstance(step, Firewall):
+                self._places[step.place].load_rules(step.program, *step.lines)
+
+    def _lend(self, name: str, namespace: NetworkNamespace) -> None:
+        host, slash, inner = name.partition("/")
+        if slash:
+            self.host(host).adopt(Sandbox(self.host(host), inner, namespace))
+        elif name in self.topology.switches:
+            self.know(Switch(self, name, namespace))
+        else:
+            self.know(Host(self, name, namespace))
+
+    def close(self) -> None:
+        """Kill what still runs in the lab and drop every reference; the kernel does the rest behind us."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.traveller.end)
+            slow: list[socket.socket] = []
+            undo.callback(_close_later, slow)
+            places, self._places = list(self._places.values()), {}
+            for place in places:
+                undo.callback(lambda place=place: slow.extend(place.namespace.close()))
+                if isinstance(place, Host):
+                    undo.callback(place.close)
+            if self._keeper:
+                undo.callback(self._keeper.close)
+
+    def know(self, place: Place) -> None:
+        """Make a place known under its full name."""
+        with self._lock:
+            self._places[place.full_name] = place
+            if self._remembering:
+                self.remembered[place.full_name] = place.state(firewall=False)
+
+    def remember(self) -> None:
+        """Keep the state of every place, of those made later too, to tell afterwards what has changed."""
+        declared = {name for name, place in self.topology.places() if place.nft or place.iptables or place.ip6tables}
+        for place in self.places:
+            self.remembered[place.full_name] = place.state(firewall=place.full_name in declared)
+        self._remembering = True
+
+    def fresh_namespace(self) -> NetworkNamespace:
+        """A new, empty network namespace."""
+        return NetworkNamespace.make(self.traveller, 1)[0]
+
+    def keeper(self) -> Keeper:
+        """What keeps this lab's processes, started when the first is needed."""
+        with self._lock:
+            if self._keeper is None:
+                self._keeper = Keeper(self.traveller)
+            return self._keeper
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """All hosts, sandboxes and switches."""
+        with self._lock:
+            return tuple(self._places.values())
+
+    @property
+    def hosts(self) -> Mapping[str, Host]:
+        """The hosts by name."""
+        return {name: place for name, place in self._places.items() if isinstance(place, Host)}
+
+    def host(self, name: str) -> Host:
+        """A host by name. Raises LookupError that lists those there are."""
+        place = self._places.get(name)
+        if not isinstance(place, Host):
+            raise LookupError(f"{self.topology.name} has no host {name!r}; it has {', '.join(self.hosts)}")
+        return place
+
+    def sandbox(self, name: str) -> Sandbox:
+        """A sandbox by its name, or by ``host/name`` when several hosts have one of that name."""
+        sandboxes = [place for place in self.places if isinstance(place, Sandbox)]
+        found = [place for place in sandboxes if name in (place.name, place.full_name)]
+        if len(found) == 1:
+            return found[0]
+        known = ", ".join(place.full_name for place in found or sandboxes) or "none"
+        trouble = f"has several sandboxes {name!r}" if found else f"has no sandbox {name!r}"
+        raise LookupError(f"{self.topology.name} {trouble}: {known}")
+
+    def place(self, name: str) -> Place:
+        """A host, switch or sandbox by its full name."""
+        if name not in self._places:
+            raise LookupError(f"{self.topology.name} has no place {name!r}; it has {', '.join(self._places)}")
+        return self._places[name]
+
+    def tap(self, place: Place) -> Tap:
+        """The eyes on a place, opened when first needed and kept."""
+        with self._lock:
+            if place.full_name not in self._taps:
+                self._taps[place.full_name] = Tap(place.namespace, blind=self.blind)
+            return self._taps[place.full_name]
+
+    def own_file_reader(self, namespace: NetworkNamespace) -> Callable[[str], str]:
+        """Reads files of /proc/net as a namespace sees them."""
+        return states.own_file_reader(namespace, self.traveller.proc)
+
+    def owner(self, address: str, near: Place) -> Place | None:
+        """The place that has an address; where several have it, the one nearest to ``near``."""
+        key = (address, near.full_name)
+        known = self._owners.get(key)
+        if known and _has(known, address):
+            return known
+        for place in self._by_nearness(near):
+            if _has(place, address):
+                self._owners[key] = place
+                return place
+        self._owners.pop(key, None)
+        return None
+
+    def _by_nearness(self, near: Place) -> Iterator[Place]:
+        """The place itself, then its own host and that one's sandboxes, then the others."""
+        home = near.full_name.partition("/")[0]
+
+        def distance(place: Place) -> int:
+            if place is near:
+                return 0
+            return 1 if place.full_name.partition("/")[0] == home else 2
+
+        return iter(sorted(self.places, key=distance))
+
+    def settle(self) -> None:
+        """Let the kernel catch up: carriers and bridge ports of all links, and IPv6 addresses still tentative."""
+        for place in self.places:
+            place.namespace.netlink.batch([rtnl.flush_link(link.index, link.name) for link in place.links])
+
+    def _await_ports(self) -> None:
+        """Before Linux 6.8: wait by events until every link that is up carries and every port forwards."""
+        from cnitest.kernel.monitor import await_links
+
+        for place in self.places:
+            await_links(place.namespace, Deadline.after(_LINK_READY, f"the links of {place.full_name} to be ready"))
+
+
+def _has(place: Place, address: str) -> bool:
+    return states.has_address(place.namespace, address)
+
+
+def _close_later(slow: list[socket.socket]) -> None:
+    """Close packet sockets, which waits for the kernel, where nobody waits for us."""
+    if slow:
+        threading.Thread(target=lambda: [one.close() for one in slow], name="cnitest-undertaker", daemon=True).start()

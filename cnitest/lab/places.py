@@ -1,0 +1,374 @@
+"""Hosts, sandboxes and switches as a test sees them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cnitest.deadline import Deadline
+from cnitest.errors import CommandError
+from cnitest.kernel import files, firewall, mounts, process, sysctl
+from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace
+from cnitest.kernel.process import Finished
+from cnitest.kernel.records import Address, Link, Neighbour, Route, Rule
+from cnitest.kernel.syscalls import CLONE_NEWNS, MS_BIND, mount, unshare
+from cnitest.lab import state as states
+from cnitest.lab.state import State
+
+if TYPE_CHECKING:
+    from cnitest.lab.capture import Capture
+    from cnitest.lab.lab import Lab
+    from cnitest.lab.reach import Reach
+
+#: What a program in a host gets to see of our environment: nothing but this.
+ENVIRONMENT: Mapping[str, str] = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    # /run is the host's own, so this leads to a bus that was started inside it, or nowhere.
+    "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/run/dbus/system_bus_socket",
+}
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command said; ``seconds`` is its wall time."""
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+class Place:
+    """A network namespace of the lab. Its tables (``links``, ``addresses``, …) are read afresh each time."""
+
+    def __init__(self, lab: Lab, name: str, namespace: NetworkNamespace) -> None:
+        self.lab = lab
+        #: How the topology calls it: ``node``, or ``node/c1`` for a sandbox.
+        self.full_name = name
+        self.name = name.rpartition("/")[2]
+        self.namespace = namespace
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.full_name}>"
+
+    @property
+    def host(self) -> Host:
+        """The host whose filesystem programs here see."""
+        raise NotImplementedError
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links, ``ip link``."""
+        return states.links(self.namespace).links
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses of both families, ``ip address``."""
+        return states.addresses(self.namespace)
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """The routes of all tables and both families, ``ip route show table all``."""
+        return states.routes(self.namespace)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The policy rules, ``ip rule``."""
+        return states.rules(self.namespace)
+
+    @property
+    def neighbours(self) -> tuple[Neighbour, ...]:
+        """The ARP and ND tables, ``ip neighbour``."""
+        return states.neighbours(self.namespace)
+
+    def addresses_on(self, link: str) -> tuple[str, ...]:
+        """The global addresses of one link, without their prefixes."""
+        return tuple(a.ip for a in self.addresses if a.link == link and a.scope == "global")
+
+    def link(self, name: str) -> Link:
+        """One link by name. Raises LookupError that lists those there are."""
+        found = {link.name: link for link in self.links}
+        if name not in found:
+            raise LookupError(f"{self.full_name} has no link {name!r}; it has {', '.join(found) or 'none'}")
+        return found[name]
+
+    def sysctl(self, name: str, value: str | int | None = None) -> str | None:
+        """Read a sysctl of this namespace, or set it first. None when the kernel has none of that name."""
+
+        def errand() -> str | None:
+            if value is not None:
+                sysctl.write(name, str(value))
+            return sysctl.read(name)
+
+        return self.namespace.do(errand)
+
+    @property
+    def multicast(self) -> tuple[tuple[str, str], ...]:
+        """The multicast memberships as (link, group): MAC, IPv4 and IPv6 groups, ``ip maddress``."""
+        return tuple(_memberships(self.lab.own_file_reader(self.namespace)))
+
+    def run(
+        self, argv: Sequence[str], *, stdin: str = "", check: bool = True, timeout: float = 30.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> Output:  # fmt: skip
+        """Run a program here to its end, with a scrubbed environment.
+
+        Raises CommandError with the program's words when it fails (unless ``check`` is false), cannot be started,
+        or is not done after ``timeout`` seconds.
+        """
+        finished = self.execute(argv, stdin.encode(), timeout=timeout, environment=environment)
+        out, err = (text.decode(errors="replace") for text in (finished.stdout, finished.stderr))
+        what = f"{self.full_name}: {' '.join(argv)}"
+        if finished.timed_out:
+            raise CommandError(f"{what}: not done after {timeout:g} s, killed\n{out}{err}")
+        if check and finished.exit_code != 0:
+            raise CommandError(f"{what}: exit code {finished.exit_code}\n{out}{err}".rstrip())
+        return Output(tuple(argv), finished.exit_code, out, err, finished.seconds)
+
+    def execute(
+        self, argv: Sequence[str], stdin: bytes = b"", *, timeout: float = 30.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> Finished:  # fmt: skip
+        """Run a program here and return how it ended, whatever that was. Raises CommandError if it cannot start."""
+        deadline = Deadline.after(timeout, f"{argv[0]} in {self.full_name}")
+        wanted = dict(ENVIRONMENT if environment is None else environment)
+        try:
+            started = self._start(tuple(argv), wanted)
+        except OSError as error:
+            raise CommandError(f"{self.full_name}: {argv[0]} cannot be started: {error}") from error
+        return process.finish(started, stdin, deadline)
+
+    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
+        raise NotImplementedError
+
+    def state(self, *, firewall: bool = True) -> State:
+        """Everything that can be known of this place, frozen; ``firewall=False`` leaves out rules and connections,
+        which cost a program each."""
+        if not firewall:
+            return states.take(self.namespace)
+        return states.take(self.namespace, run=self._run_quietly, read_own=self.lab.own_file_reader(self.namespace))
+
+    def _run_quietly(self, argv: Sequence[str], stdin: bytes = b"") -> Finished:
+        return self.execute(argv, stdin)
+
+    def load_rules(self, program: str, *lines: str) -> None:
+        """Load firewall rules here: lines for iptables or ip6tables, or a script for nft."""
+        firewall.load(program, lines, lambda argv, stdin=b"": self.execute(argv, stdin))
+
+    def ping(
+        self, address: str, *, size: int = 56, df: bool = False, ttl: int | None = None, source: str | None = None,
+        wait: float | None = None,
+    ) -> Reach:  # fmt: skip
+        """Send an ICMP or ICMPv6 echo request and say what became of it.
+
+        ``size`` is the payload in bytes as ping(8) counts it, ``df`` forbids fragments, ``ttl`` is the hop limit,
+        ``wait`` the seconds after which an attempt counts as lost.
+        """
+        from cnitest.lab.probe.echo import EchoProbe
+        from cnitest.lab.probe.inquiry import prove
+
+        return prove(EchoProbe(self, address, size=size, df=df, ttl=ttl, source=source), wait)
+
+    def tcp(
+        self, address: str, port: int, *, listener: Place | None = None, listener_port: int | None = None,
+        source: str | None = None, wait: float | None = None,
+    ) -> Reach:  # fmt: skip
+        """Connect, send a unique payload and get it back.
+
+        The listener is started where ``address`` lives, or at ``listener`` (port ``listener_port``) when something
+        on the way translates the destination. A listener that already is there is used.
+        """
+        from cnitest.lab.probe.inquiry import prove
+        from cnitest.lab.probe.stream import StreamProbe
+
+        return prove(StreamProbe(self, address, port, listener, listener_port or port, source), wait)
+
+    def udp(
+        self, address: str, port: int, *, listener: Place | None = None, listener_port: int | None = None,
+        source: str | None = None, size: int = 32, wait: float | None = None,
+    ) -> Reach:  # fmt: skip
+        """Send a datagram with a unique payload of ``size`` bytes and get it back; as `tcp` otherwise."""
+        from cnitest.lab.probe.datagram import DatagramProbe
+        from cnitest.lab.probe.inquiry import prove
+
+        return prove(DatagramProbe(self, address, port, listener, listener_port or port, source, size), wait)
+
+    def arp(self, address: str, *, on: str | None = None, wait: float | None = None) -> Reach:
+        """Ask who has ``address`` (ARP, or a neighbour solicitation for IPv6) on a link and await the answer."""
+        from cnitest.lab.probe.inquiry import prove
+        from cnitest.lab.probe.neighbour import NeighbourProbe
+
+        return prove(NeighbourProbe(self, address, on), wait)
+
+    def capture(self, on: str | None = None) -> Capture:
+        """Record the frames of one link (default: all) while the ``with`` block runs."""
+        from cnitest.lab.capture import Capture
+
+        return Capture(self, on)
+
+    def send(self, packet: Any, on: str | None = None) -> None:
+        """Send a scapy packet: a whole frame on link ``on``, or an IP packet for the kernel to route."""
+        from cnitest.lab import packets
+
+        packets.send(self, packet, on)
+
+    def exchange(self, packet: Any, on: str | None = None, *, wait: float = 1.0) -> Any:
+        """Send a scapy packet and return the first one that answers it, or None after ``wait`` seconds."""
+        from cnitest.lab import packets
+
+        return packets.exchange(self, packet, on, wait)
+
+
+class Host(Place):
+    """A machine we play: a network namespace, and a filesystem of its own once something needs one."""
+
+    def __init__(self, lab: Lab, name: str, namespace: NetworkNamespace) -> None:
+        super().__init__(lab, name, namespace)
+        self._mounts: MountNamespace | None = None
+        self._sandboxes: dict[str, Sandbox] = {}
+
+    @property
+    def host(self) -> Host:
+        """Itself."""
+        return self
+
+    @property
+    def sandboxes(self) -> Mapping[str, Sandbox]:
+        """The sandboxes of this host by name, declared ones first."""
+        return dict(self._sandboxes)
+
+    def sandbox(self, name: str) -> Sandbox:
+        """The sandbox of that name: the declared one, or a fresh one."""
+        with self._lock:
+            if name not in self._sandboxes:
+                if not name or "/" in name or name in (".", ".."):
+                    raise ValueError(f"{name!r} cannot name a sandbox: it becomes a file in /run/netns")
+                self.adopt(Sandbox(self, name, self.lab.fresh_namespace()))
+            return self._sandboxes[name]
+
+    def adopt(self, sandbox: Sandbox) -> None:
+        """Make a sandbox known here."""
+        self._sandboxes[sandbox.name] = sandbox
+        self.lab.know(sandbox)
+
+    @property
+    def mounts(self) -> MountNamespace:
+        """The filesystem of this host, made when first asked for."""
+        with self._lock:
+            if self._mounts is None:
+                keeper = self.lab.keeper()
+                self._mounts = MountNamespace.make(self.lab.traveller, mounts.furnish, self.namespace, keeper.mounts)
+            return self._mounts
+
+    def inside(self, function: Any) -> Any:
+        """Run a short function with this host's network and filesystem (see `Traveller`)."""
+        return self.mounts.do(function, self.namespace)
+
+    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
+        started: process.Started = self.inside(lambda: process.start(argv, environment))
+        return started
+
+    def state(self, *, firewall: bool = True) -> State:
+        """As of any place, with the files of the private layers."""
+        run = self._run_quietly if firewall else None
+        reader = self.lab.own_file_reader(self.namespace) if firewall else None
+        return states.take(self.namespace, run=run, read_own=reader, files=self.files())
+
+    def files(self) -> tuple[files.File, ...]:
+        """The files in this host's private layers; none while it has no filesystem of its own."""
+        return tuple(self.inside(files.watched)) if self._mounts else ()
+
+    def close(self) -> None:
+        """Drop the filesystem."""
+        if self._mounts:
+            self._mounts.close()
+
+
+class Sandbox(Place):
+    """A container's network namespace inside a host."""
+
+    def __init__(self, host: Host, name: str, namespace: NetworkNamespace) -> None:
+        super().__init__(host.lab, f"{host.full_name}/{name}", namespace)
+        self._host = host
+        self._bound = False
+
+    @property
+    def host(self) -> Host:
+        """The host it runs on."""
+        return self._host
+
+    @property
+    def path(self) -> str:
+        """Where the namespace can be found inside its host: what plugins get as CNI_NETNS."""
+        path = f"/run/netns/{self.name}"
+        with self._lock:
+            if not self._bound:
+                self.host.inside(lambda: _bind(self.lab.traveller.proc, self.namespace.fd, path))
+                self._bound = True
+        return path
+
+    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
+        self.host.inside(lambda: None)
+
+        def errand() -> process.Started:
+            unshare(CLONE_NEWNS)
+            mounts.fresh_sys()
+            return process.start(argv, environment)
+
+        return self.host.mounts.do(errand, self.namespace)
+
+
+class Switch(Place):
+    """A switch: a bridge called ``br0`` in a namespace that nothing else lives in."""
+
+    @property
+    def host(self) -> Host:
+        """A switch has no filesystem: it runs no programs."""
+        raise CommandError(f"{self.full_name} is a switch: it runs no programs")
+
+    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
+        raise CommandError(f"{self.full_name} is a switch: it runs no programs ({argv[0]})")
+
+    def state(self, *, firewall: bool = False) -> State:
+        """As of any place; a switch has no firewall."""
+        return states.take(self.namespace)
+
+
+def _bind(proc: int, namespace: int, path: str) -> None:
+    """Bind a namespace to a path; the source is relative because this /proc does not know us."""
+    import os
+
+    os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o444))
+    os.fchdir(proc)
+    mount(f"thread-self/fd/{namespace}", path, flags=MS_BIND)
+
+
+def _memberships(read_own: Any) -> list[tuple[str, str]]:
+    found = [(fields[1], _colons(fields[4])) for line in read_own("dev_mcast").splitlines() if (fields := line.split())]
+    link = ""
+    for line in read_own("igmp").splitlines()[1:]:
+        fields = line.split()
+        if not line.startswith("\t"):
+            link = fields[1]
+        else:
+            found.append((link, ".".join(str(byte) for byte in reversed(bytes.fromhex(fields[0])))))
+    for line in read_own("igmp6").splitlines():
+        fields = line.split()
+        found.append((fields[1], _ipv6(fields[2])))
+    return sorted(set(found))
+
+
+def _colons(digits: str) -> str:
+    return bytes.fromhex(digits).hex(":")
+
+
+def _ipv6(digits: str) -> str:
+    import ipaddress
+
+    return str(ipaddress.IPv6Address(bytes.fromhex(digits)))

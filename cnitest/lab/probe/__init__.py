@@ -1,0 +1,1 @@
+"""Probes: what sends packets and measures what became of them."""

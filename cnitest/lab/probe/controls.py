@@ -1,0 +1,97 @@
+"""Positive controls: what shows that the path and our eyes work when a probe got no answer."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, NamedTuple
+
+from cnitest.deadline import Deadline
+from cnitest.errors import KernelError
+from cnitest.kernel import dumps, rtnl
+from cnitest.kernel.records import Route
+from cnitest.kernel.rtnl import mac_bytes
+from cnitest.lab import state as states
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import is_ipv6
+from cnitest.lab.probe.neighbour import ask
+
+if TYPE_CHECKING:
+    from cnitest.lab.places import Place
+
+_ANSWER = 0.15
+_MOST_NEIGHBOURS = 4
+
+
+class Control(NamedTuple):
+    """Whether something got through, and what it was. ``hop_answers`` when it was the very next hop."""
+
+    passed: bool
+    words: str
+    hop: str = ""
+    link: str = ""
+    hop_answers: bool = False
+
+
+def next_hop(sender: Place, destination: str) -> Route | None:
+    """The route that a packet from ``sender`` takes, None when there is none."""
+    bare = destination.partition("%")[0]
+    try:
+        (row,) = sender.namespace.netlink.request(rtnl.get_route(bare, f"a route to {bare}"))
+    except KernelError:
+        return None
+    return dumps.route(row, states.links(sender.namespace))
+
+
+def control(sender: Place, destination: str) -> Control:
+    """Ask the next hop, else a neighbour on the same link, who they are; else send a frame that only we know."""
+    route = next_hop(sender, destination)
+    if route is None:
+        return Control(False, f"{sender.full_name} has no route to {destination}")
+    if route.kind == "local":
+        return Control(True, f"{destination} is local to {sender.full_name}", destination, "lo", True)
+    hop = route.via or destination.partition("%")[0]
+    if ask(sender, route.link, hop, _ANSWER).answered:
+        return Control(True, f"{hop} answers {_asking(hop)} on {sender.full_name}:{route.link}", hop, route.link, True)
+    for neighbour in _neighbours(sender, route.link, hop):
+        if ask(sender, route.link, neighbour, _ANSWER).answered:
+            words = f"{hop} does not answer {_asking(hop)} on {sender.full_name}:{route.link}, but {neighbour} does"
+            return Control(True, words, hop, route.link)
+    return _mark(sender, route.link, hop)
+
+
+def _asking(address: str) -> str:
+    return "neighbour discovery" if is_ipv6(address) else "ARP"
+
+
+def _neighbours(sender: Place, link: str, hop: str) -> list[str]:
+    """Other addresses of the lab in the subnets of ``link``."""
+    own = [address for address in sender.addresses if address.link == link]
+    mine = {address.ip for address in own}
+    networks = [ipaddress.ip_interface(address.address).network for address in own if address.scope == "global"]
+    found = [
+        address.ip for place in sender.lab.places if place is not sender for address in place.addresses
+        if address.ip != hop and address.ip not in mine and is_ipv6(address.ip) == is_ipv6(hop)
+        and any(ipaddress.ip_address(address.ip) in network for network in networks)
+    ]  # fmt: skip
+    return list(dict.fromkeys(found))[:_MOST_NEIGHBOURS]
+
+
+def _mark(sender: Place, link: str, hop: str) -> Control:
+    """Send a frame that nobody answers and see whether anything else in the lab receives it."""
+    unique = wire.token()
+    taps = {place: sender.lab.tap(place) for place in sender.lab.places}
+    try:
+        taps[sender].send(link, wire.marker(mac_bytes(sender.link(link).mac), unique))
+    except OSError as error:
+        return Control(False, f"{sender.full_name}:{link} sends nothing: {error.strerror}", hop, link)
+    deadline = Deadline.after(_ANSWER, "a marker frame")
+    while not deadline.expired:
+        for place, tap in taps.items():
+            for frame in tap.frames():
+                if unique in frame.data and (place, frame.link) != (sender, link):
+                    words = (
+                        f"nobody answers {_asking(hop)} on {sender.full_name}:{link}, but a marker frame from there "
+                        f"arrived at {place.full_name}:{frame.link}"
+                    )
+                    return Control(True, words, hop, link)
+    return Control(False, f"nothing sent on {sender.full_name}:{link} arrives anywhere: no path, or no eyes", hop, link)

@@ -1,0 +1,120 @@
+"""UDP: send a datagram with a unique payload, get it back."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from cnitest.deadline import Deadline
+from cnitest.kernel.tap import Frame
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
+from cnitest.lab.probe.listener import dial, listen, target
+
+if TYPE_CHECKING:
+    from cnitest.lab.places import Place
+
+_IP_PKTINFO = 8
+
+
+class DatagramProbe:
+    """A datagram to ``port`` of an address; the listener sends it back from the address it was sent to."""
+
+    def __init__(
+        self, sender: Place, address: str, port: int, listener: Place | None, listener_port: int,
+        source: str | None = None, size: int = 32,
+    ) -> None:  # fmt: skip
+        self.sender = sender
+        self.destination = canonical(address)
+        self.what = f"udp {self.destination} port {port} from {sender.full_name}"
+        self._port, self._listener_port, self._source = port, listener_port, source
+        self._listener, self._size = listener, max(size, len(wire.token()))
+
+    @property
+    def far(self) -> Place | None:
+        """The listener's place: the one that was named, or the one that has the address."""
+        return self._listener or self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
+
+    def attempt(self, wait: float) -> Attempt:
+        """Send one datagram and await it back."""
+        far = self.far
+        payload = wire.token()
+        sent = payload.ljust(self._size, b".")
+        matches: Callable[[Frame], bool] = lambda frame: payload in frame.data  # noqa: E731
+        with ExitStack() as undo:
+            server = listen(far, self.destination, self._listener_port, socket.SOCK_DGRAM) if far else None
+            if server:
+                undo.callback(server.close)
+                _tell_destination(server, is_ipv6(self.destination))
+            try:
+                client = dial(self.sender, self.destination, socket.SOCK_DGRAM, self._source)
+                undo.callback(client.close)
+                began = time.perf_counter()
+                client.connect(target(self.sender, self.destination, self._port))
+                client.send(sent)
+            except OSError as error:
+                return Attempt(matches, error=error)
+            return _exchange(client, server, sent, matches, began, Deadline.after(wait, "a datagram"))
+
+    def source_in(self, frame: Frame) -> str | None:
+        """The source of what the far end received for its port."""
+        headers = wire.read(frame.data)
+        return headers.source if not frame.out and headers.destination_port == self._listener_port else None
+
+
+def _exchange(
+    client: socket.socket, server: socket.socket | None, sent: bytes, matches: Callable[[Frame], bool], began: float,
+    deadline: Deadline,
+) -> Attempt:  # fmt: skip
+    """Serve both ends until the datagram is back."""
+    source: str | None = None
+    watch = select.poll()
+    watch.register(client, select.POLLIN)
+    if server:
+        watch.register(server, select.POLLIN)
+    while events := watch.poll(deadline.remaining * 1000):
+        for fd, _ in events:
+            if server and fd == server.fileno():
+                source = _send_back(server, sent) or source
+                continue
+            try:
+                answer = client.recv(65536)
+            except OSError as error:
+                if error.errno == errno.ECONNREFUSED:
+                    return Attempt(matches, refusal="refused: an unreachable message came back", source_seen=source)
+                continue
+            if answer == sent or not server:
+                return Attempt(matches, True, str(client.getpeername()[0]), source, time.perf_counter() - began)
+    return Attempt(matches, source_seen=source)
+
+
+def _tell_destination(server: socket.socket, six: bool) -> None:
+    """Have each datagram come with the address it was sent to."""
+    if six:
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        server.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+
+def _send_back(server: socket.socket, expected: bytes) -> str | None:
+    """Return a datagram from the address it was sent to; the sender's address when it was ours."""
+    try:
+        data, ancillary, _, sender = server.recvmsg(65536, socket.CMSG_SPACE(20))
+        if data != expected:
+            return None
+        server.sendmsg([data], [_reversed(level, kind, info) for level, kind, info in ancillary], 0, sender)
+    except OSError:
+        return None
+    return str(sender[0])
+
+
+def _reversed(level: int, kind: int, info: bytes) -> tuple[int, int, bytes]:
+    """The received destination as the source to send from: struct in_pktinfo has it third, in6_pktinfo first."""
+    if level == socket.IPPROTO_IP:
+        return level, kind, bytes(4) + info[8:12] + bytes(4)
+    return level, socket.IPV6_PKTINFO, info[:16] + bytes(4)

@@ -1,0 +1,176 @@
+"""ICMP and ICMPv6 echo over a raw socket that is kept open."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cnitest.deadline import Deadline
+from cnitest.kernel.tap import Frame
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
+
+if TYPE_CHECKING:
+    from cnitest.lab.places import Place
+
+_REQUEST, _REPLY = 8, 0
+_REQUEST6, _REPLY6 = 128, 129
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTU_WANT, _PMTU_DO = 10, 23, 1, 2
+_SOL_RAW, _ICMP_FILTER = 255, 1
+_ICMP6_FILTER = 1
+_ERRORS = {3: "destination unreachable", 4: "source quench", 5: "redirect", 11: "time exceeded", 12: "parameter problem"}
+_ERRORS6 = {1: "destination unreachable", 2: "packet too big", 3: "time exceeded", 4: "parameter problem"}
+_UNREACHABLE = {0: "network unreachable", 1: "host unreachable", 2: "protocol unreachable", 3: "port unreachable",
+                4: "fragmentation needed", 9: "network prohibited", 10: "host prohibited", 13: "prohibited"}  # fmt: skip
+_UNREACHABLE6 = {0: "no route", 1: "prohibited", 3: "address unreachable", 4: "port unreachable", 5: "policy"}
+_IP_PKTINFO = 8
+
+
+class EchoProbe:
+    """An echo request with a payload of ``size`` bytes that no other request has."""
+
+    def __init__(
+        self, sender: Place, address: str, *, size: int = 56, df: bool = False, ttl: int | None = None,
+        source: str | None = None,
+    ) -> None:  # fmt: skip
+        self.sender = sender
+        self.destination = canonical(address)
+        self.what = f"ping {self.destination} from {sender.full_name}" + (f" with {size} bytes" if size != 56 else "")
+        self._six = is_ipv6(self.destination)
+        self._size, self._df, self._ttl, self._source = size, df, ttl, source
+        self._identity = int.from_bytes(os.urandom(2), "big") or 1
+        self._sequence = 0
+
+    @property
+    def far(self) -> Place | None:
+        """The place that has the address."""
+        return self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
+
+    def attempt(self, wait: float) -> Attempt:
+        """Send one request and await its reply, or an ICMP error about it."""
+        self._sequence += 1
+        payload = wire.token().ljust(self._size, b".")[: self._size]
+        request = self._request(payload)
+        matches = self._matcher(payload)
+        echo = self.sender.namespace.kept("icmpv6" if self._six else "icmp", _open6 if self._six else _open4)
+        _drain(echo)
+        began = time.perf_counter()
+        try:
+            self._send(echo, request)
+        except OSError as error:
+            return Attempt(matches, error=error)
+        return self._listen(echo, matches, payload, began, Deadline.after(wait, "an echo reply"))
+
+    def source_in(self, frame: Frame) -> str | None:
+        """The source of the request as the far end received it."""
+        headers = wire.read(frame.data)
+        return headers.source if not frame.out and headers.kind in (_REQUEST, _REQUEST6) else None
+
+    def _request(self, payload: bytes) -> bytes:
+        kind = _REQUEST6 if self._six else _REQUEST
+        body = struct.pack("!BBHHH", kind, 0, 0, self._identity, self._sequence) + payload
+        if self._six:
+            return body  # the kernel fills in the checksum of ICMPv6
+        return body[:2] + struct.pack("!H", wire.checksum(body)) + body[4:]
+
+    def _send(self, echo: socket.socket, request: bytes) -> None:
+        ttl = self._ttl or 64
+        if self._six:
+            echo.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
+            echo.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTU_DO if self._df else _PMTU_WANT)
+            bare, _, scope = self.destination.partition("%")
+            where: tuple[str | int, ...] = (bare, 0, 0, self.sender.link(scope).index if scope else 0)
+        else:
+            echo.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+            echo.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTU_DO if self._df else _PMTU_WANT)
+            where = (self.destination, 0)
+        echo.sendmsg([request], self._from(), 0, where)
+
+    def _from(self) -> list[tuple[int, int, bytes]]:
+        """The ancillary data that chooses the source address."""
+        if not self._source:
+            return []
+        if self._six:
+            packed = socket.inet_pton(socket.AF_INET6, self._source)
+            return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, packed + bytes(4))]
+        return [(socket.IPPROTO_IP, _IP_PKTINFO, bytes(4) + socket.inet_aton(self._source) + bytes(4))]
+
+    def _listen(
+        self, echo: socket.socket, matches: Callable[[Frame], bool], payload: bytes, began: float, deadline: Deadline
+    ) -> Attempt:
+        watch = select.poll()
+        watch.register(echo, select.POLLIN)
+        while watch.poll(deadline.remaining * 1000):
+            try:
+                packet, sender = echo.recvfrom(65536)
+            except BlockingIOError:
+                continue
+            except OSError as error:  # the kernel reports an ICMP error on the socket itself
+                if error.errno == errno.EMSGSIZE:
+                    return Attempt(matches, refusal="a link on the way is too small for it")
+                continue
+            rtt = time.perf_counter() - began
+            message = packet if self._six else packet[(packet[0] & 15) * 4 :]
+            if self._is_reply(message, payload):
+                return Attempt(matches, True, sender[0], rtt=rtt)
+            refusal = self._refusal(message, sender[0])
+            if refusal:
+                return Attempt(matches, refusal=refusal, answered_by=sender[0], rtt=rtt)
+        return Attempt(matches)
+
+    def _is_reply(self, message: bytes, payload: bytes) -> bool:
+        head = struct.pack("!HH", self._identity, self._sequence)
+        return message[0] == (_REPLY6 if self._six else _REPLY) and message[4:8] == head and message[8:] == payload
+
+    def _refusal(self, message: bytes, sender: str) -> str:
+        """What an ICMP error about our request says, empty when the message is none."""
+        names = _ERRORS6 if self._six else _ERRORS
+        if message[0] not in names:
+            return ""
+        original = message[8:]
+        inner = original[40:] if self._six else original[(original[0] & 15) * 4 :] if original else b""
+        if inner[4:8] != struct.pack("!HH", self._identity, self._sequence):
+            return ""
+        detail = (_UNREACHABLE6 if self._six else _UNREACHABLE).get(message[1], f"code {message[1]}")
+        unreachable = message[0] == (1 if self._six else 3)
+        return f"{sender} answered: {detail if unreachable else names[message[0]]}"
+
+    def _matcher(self, payload: bytes) -> Callable[[Frame], bool]:
+        """Frames with this request or its reply: by payload, or by identity and sequence when that is short."""
+        head = struct.pack("!HH", self._identity, self._sequence)
+        needle = head + payload[:16]
+        return lambda frame: needle in frame.data
+
+
+def _open4() -> socket.socket:
+    echo = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    wanted = [_REPLY, *_ERRORS]
+    mask = 0xFFFFFFFF & ~sum(1 << kind for kind in wanted)
+    echo.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", mask))
+    echo.setblocking(False)
+    return echo
+
+
+def _open6() -> socket.socket:
+    echo = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    blocked = bytearray(b"\xff" * 32)
+    for kind in (_REPLY6, *_ERRORS6):
+        blocked[kind // 32 * 4 + kind % 32 // 8] &= ~(1 << kind % 8) & 0xFF
+    echo.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, bytes(blocked))
+    echo.setblocking(False)
+    return echo
+
+
+def _drain(echo: socket.socket) -> None:
+    """Forget late replies to earlier requests."""
+    try:
+        while True:
+            echo.recv(65536)
+    except OSError:
+        return

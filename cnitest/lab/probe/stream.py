@@ -1,0 +1,163 @@
+"""TCP: connect, send a unique payload, get it back."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cnitest.deadline import Deadline
+from cnitest.kernel.tap import Frame
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt, canonical
+from cnitest.lab.probe.listener import dial, listen, target
+
+if TYPE_CHECKING:
+    from cnitest.lab.places import Place
+
+_IN_PROGRESS = (0, errno.EINPROGRESS)
+_LOCAL = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM, errno.EADDRNOTAVAIL, errno.ENETDOWN)
+
+
+class StreamProbe:
+    """A connection to ``port`` of an address; the listener answers with what it was sent."""
+
+    def __init__(
+        self, sender: Place, address: str, port: int, listener: Place | None, listener_port: int,
+        source: str | None = None,
+    ) -> None:  # fmt: skip
+        self.sender = sender
+        self.destination = canonical(address)
+        self.what = f"tcp {self.destination} port {port} from {sender.full_name}"
+        self._port, self._listener_port, self._source = port, listener_port, source
+        self._listener = listener
+
+    @property
+    def far(self) -> Place | None:
+        """The listener's place: the one that was named, or the one that has the address."""
+        return self._listener or self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
+
+    def attempt(self, wait: float) -> Attempt:
+        """Connect once, from a port that no attempt before had."""
+        far = self.far
+        with ExitStack() as undo:
+            server = listen(far, self.destination, self._listener_port, socket.SOCK_STREAM) if far else None
+            if server:
+                undo.callback(server.close)
+            try:
+                client = dial(self.sender, self.destination, socket.SOCK_STREAM, self._source)
+            except OSError as error:
+                return Attempt(lambda _: False, error=error)
+            undo.callback(client.close)
+            return _Conversation(client, server).hold(
+                target(self.sender, self.destination, self._port), Deadline.after(wait, "a connection")
+            )
+
+    def source_in(self, frame: Frame) -> str | None:
+        """The source of what the far end received for its port."""
+        headers = wire.read(frame.data)
+        return headers.source if not frame.out and headers.destination_port == self._listener_port else None
+
+
+class _Conversation:
+    """Both ends of one connection, served by one loop."""
+
+    def __init__(self, client: socket.socket, server: socket.socket | None) -> None:
+        self._client, self._server = client, server
+        self._accepted: socket.socket | None = None
+        self._payload = wire.token()
+        self._peer: str | None = None
+        self._poll = select.poll()
+        self._attempt = Attempt(lambda _: False)
+
+    def hold(self, where: tuple[str | int, ...], deadline: Deadline) -> Attempt:
+        began = time.perf_counter()
+        number = self._client.connect_ex(where)
+        local = self._client.getsockname()[1]
+        self._attempt = Attempt(matcher(local, self._payload))
+        if number not in _IN_PROGRESS:
+            return self._failed(number)
+        self._poll.register(self._client, select.POLLOUT)
+        if self._server:
+            self._poll.register(self._server, select.POLLIN)
+        try:
+            finished = self._serve(deadline)
+        finally:
+            if self._accepted:
+                self._accepted.close()
+        if finished.answered:
+            return replace(finished, rtt=time.perf_counter() - began, source_seen=self._peer, answered_by=str(where[0]))
+        return finished
+
+    def _serve(self, deadline: Deadline) -> Attempt:
+        while events := self._poll.poll(deadline.remaining * 1000):
+            for fd, event in events:
+                if self._server and fd == self._server.fileno():
+                    self._accept()
+                elif self._accepted and fd == self._accepted.fileno():
+                    self._echo()
+                elif event & select.POLLOUT:
+                    number = self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    if number:
+                        return self._failed(number)
+                    self._client.send(self._payload)
+                    if not self._server:  # a server of the test's own: what it says to this is its affair
+                        return replace(self._attempt, answered=True)
+                    self._poll.register(self._client, select.POLLIN)
+                else:
+                    return self._heard()
+        return self._attempt
+
+    def _accept(self) -> None:
+        assert self._server is not None, "accepting needs a server"
+        if self._accepted:
+            return
+        self._accepted, peer = self._server.accept()
+        self._peer = str(peer[0])
+        self._accepted.setblocking(False)
+        self._poll.register(self._accepted, select.POLLIN)
+
+    def _echo(self) -> None:
+        assert self._accepted is not None, "echoing needs a connection"
+        try:
+            self._accepted.send(self._accepted.recv(4096))
+        except OSError:
+            self._poll.unregister(self._accepted)
+
+    def _heard(self) -> Attempt:
+        try:
+            answered = self._client.recv(4096) == self._payload
+        except OSError as error:
+            return self._failed(error.errno or 0)
+        return replace(self._attempt, answered=answered, refusal="" if answered else "the connection was closed on us")
+
+    def _failed(self, number: int) -> Attempt:
+        if number == errno.ECONNREFUSED:
+            return replace(self._attempt, refusal="refused: a reset or an unreachable message came back")
+        if number == errno.ECONNRESET:
+            return replace(self._attempt, refusal="the connection was reset")
+        error = OSError(number, os.strerror(number))
+        return replace(self._attempt, error=error if number in _LOCAL else None)
+
+
+def matcher(port: int, payload: bytes) -> Callable[[Frame], bool]:
+    """Frames of one connection: by our port and, where that was translated, by the sequence number it began with."""
+    begun: set[int] = set()
+
+    def matches(frame: Frame) -> bool:
+        headers = wire.read(frame.data)
+        if headers.protocol != wire.TCP:
+            return payload in frame.data
+        if port in (headers.source_port, headers.destination_port):
+            if headers.source_port == port and not begun:
+                begun.add(headers.sequence)
+            return True
+        return headers.sequence in begun or (headers.acknowledged - 1) % (1 << 32) in begun or payload in frame.data
+
+    return matches

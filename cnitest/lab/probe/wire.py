@@ -1,0 +1,142 @@
+"""Packs and reads the headers that probes need, as bytes: RFC 826, 791, 792, 768, 793, 4443, 4861."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import struct
+from typing import NamedTuple
+
+ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_VLAN, ETH_EXPERIMENT = 0x0806, 0x0800, 0x86DD, 0x8100, 0x88B5
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+BROADCAST = b"\xff" * 6
+_TOKEN = b"cnitest:"
+
+
+class Headers(NamedTuple):
+    """What a frame says in its headers; zero or empty where it has no such header.
+
+    ``kind`` is the ICMP type or the ARP operation, ``payload`` what follows the last header that is known.
+    """
+
+    ethertype: int = 0
+    source: str = ""
+    destination: str = ""
+    protocol: int = 0
+    kind: int = 0
+    source_port: int = 0
+    destination_port: int = 0
+    sequence: int = 0
+    acknowledged: int = 0
+    mac: str = ""
+    payload: bytes = b""
+
+
+def token() -> bytes:
+    """Sixteen bytes that no other probe has."""
+    return _TOKEN + os.urandom(8)
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum, RFC 1071."""
+    if len(data) & 1:
+        data += b"\0"
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def ethernet(destination: bytes, source: bytes, kind: int, payload: bytes) -> bytes:
+    """An Ethernet frame, padded to the least length."""
+    return (destination + source + struct.pack("!H", kind) + payload).ljust(60, b"\0")
+
+
+def arp_request(mac: bytes, sender: str, target: str) -> bytes:
+    """A broadcast frame that asks who has ``target``."""
+    body = struct.pack("!HHBBH", 1, ETH_IPV4, 6, 4, 1) + mac + socket.inet_aton(sender) + bytes(6)
+    return ethernet(BROADCAST, mac, ETH_ARP, body + socket.inet_aton(target))
+
+
+def neighbour_solicitation(mac: bytes, sender: str, target: str) -> bytes:
+    """A frame to the solicited-node group of ``target`` that asks for its MAC, RFC 4861 section 4.3."""
+    wanted = ipaddress.IPv6Address(target).packed
+    group = bytes.fromhex("ff0200000000000000000001ff") + wanted[13:]
+    message = struct.pack("!BBHI", 135, 0, 0, 0) + wanted + b"\x01\x01" + mac
+    source = ipaddress.IPv6Address(sender).packed
+    pseudo = source + group + struct.pack("!II", len(message), ICMPV6)
+    message = message[:2] + struct.pack("!H", checksum(pseudo + message)) + message[4:]
+    header = struct.pack("!IHBB", 6 << 28, len(message), ICMPV6, 255) + source + group
+    return ethernet(b"\x33\x33\xff" + wanted[13:], mac, ETH_IPV6, header + message)
+
+
+def marker(mac: bytes, unique: bytes) -> bytes:
+    """A broadcast frame that nothing but our taps understands."""
+    return ethernet(BROADCAST, mac, ETH_EXPERIMENT, unique)
+
+
+def read(frame: bytes) -> Headers:
+    """The headers of a frame; what is cut short or unknown reads as far as it goes."""
+    try:
+        return _read(frame)
+    except (struct.error, ValueError, IndexError):
+        return Headers()
+
+
+def _read(frame: bytes) -> Headers:
+    kind, start = struct.unpack_from("!H", frame, 12)[0], 14
+    while kind in (ETH_VLAN, 0x88A8):
+        kind, start = struct.unpack_from("!H", frame, start + 2)[0], start + 4
+    if kind == ETH_ARP:
+        operation = struct.unpack_from("!H", frame, start + 6)[0]
+        sender, target = (socket.inet_ntoa(frame[a : a + 4]) for a in (start + 14, start + 24))
+        return Headers(kind, sender, target, kind=operation, mac=frame[start + 8 : start + 14].hex(":"))
+    if kind == ETH_IPV4:
+        return read_ipv4(frame[start:])
+    if kind == ETH_IPV6:
+        return read_ipv6(frame[start:])
+    return Headers(kind, payload=frame[start:])
+
+
+def read_ipv4(packet: bytes) -> Headers:
+    """The headers of an IPv4 packet."""
+    length = (packet[0] & 15) * 4
+    total = struct.unpack_from("!H", packet, 2)[0]
+    source, destination = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
+    body = packet[length : total or None]
+    if struct.unpack_from("!H", packet, 6)[0] & 0x1FFF:  # a later fragment has no further header
+        return Headers(ETH_IPV4, source, destination, packet[9], payload=body)
+    return _transport(ETH_IPV4, source, destination, packet[9], body)
+
+
+def read_ipv6(packet: bytes) -> Headers:
+    """The headers of an IPv6 packet without extension headers, or behind a fragment header."""
+    protocol, body = packet[6], packet[40 : 40 + struct.unpack_from("!H", packet, 4)[0]]
+    source, destination = (socket.inet_ntop(socket.AF_INET6, packet[a : a + 16]) for a in (8, 24))
+    if protocol == 44:
+        protocol, body = body[0], body[8:]
+    return _transport(ETH_IPV6, source, destination, protocol, body)
+
+
+def _transport(ethertype: int, source: str, destination: str, protocol: int, body: bytes) -> Headers:
+    if protocol in (ICMP, ICMPV6):
+        mac = _link_layer_option(body) if protocol == ICMPV6 and body[0] == 136 else ""
+        return Headers(ethertype, source, destination, protocol, body[0], mac=mac, payload=body[8:])
+    if protocol == TCP:
+        first, second, sequence, acknowledged, offset = struct.unpack_from("!HHIIB", body)
+        return Headers(ethertype, source, destination, protocol, 0, first, second, sequence, acknowledged,
+                       payload=body[(offset >> 4) * 4 :])  # fmt: skip
+    if protocol == UDP:
+        first, second = struct.unpack_from("!HH", body)
+        return Headers(ethertype, source, destination, protocol, 0, first, second, payload=body[8:])
+    return Headers(ethertype, source, destination, protocol, payload=body)
+
+
+def _link_layer_option(advertisement: bytes) -> str:
+    """The target's MAC in a neighbour advertisement, empty when it carries none."""
+    options = advertisement[24:]
+    while len(options) >= 8 and options[1]:
+        if options[0] == 2:
+            return options[2:8].hex(":")
+        options = options[options[1] * 8 :]
+    return ""

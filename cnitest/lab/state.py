@@ -1,0 +1,136 @@
+"""What the kernel and the filesystem hold, as frozen data that compares."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from cnitest.kernel import dumps, exotic, firewall, rtnl, sysctl
+from cnitest.kernel.exotic import Flow
+from cnitest.kernel.files import File
+from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.kernel.netlink import NETFILTER, NetlinkSocket
+from cnitest.kernel.records import Address, Fdb, Link, Neighbour, Port, Qdisc, Route, Rule
+
+_BRIDGE_FAMILY = 7
+_EMPTY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+_NO_SYSCTLS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class State:
+    """One place at one moment.
+
+    ``sysctls`` are those that plugins are known to touch; ``firewall`` maps each backend in use (``nft``,
+    ``iptables``, ``ip6tables``, ``iptables-legacy``, ``ip6tables-legacy``) to its rules, a line each; ``flows`` are
+    the tracked connections; ``files`` what lies in a host's private layers of /run, /etc and /var.
+    """
+
+    links: tuple[Link, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    ports: tuple[Port, ...] = ()
+    fdb: tuple[Fdb, ...] = ()
+    qdiscs: tuple[Qdisc, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=lambda: _NO_SYSCTLS)
+    firewall: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _EMPTY)
+    flows: tuple[Flow, ...] = ()
+    files: tuple[File, ...] = ()
+
+
+def links(namespace: NetworkNamespace) -> dumps.LinkTable:
+    """The links of a namespace."""
+    return dumps.LinkTable(namespace.netlink.dump(rtnl.dump_links()))
+
+
+def addresses(namespace: NetworkNamespace, table: dumps.LinkTable | None = None) -> tuple[Address, ...]:
+    """The addresses of a namespace."""
+    return dumps.addresses(namespace.netlink.dump(rtnl.dump_addresses()), table or links(namespace))
+
+
+def has_address(namespace: NetworkNamespace, address: str) -> bool:
+    """Whether a namespace has an address; the same as looking through `addresses`, many times faster."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    # IFA_LOCAL of IPv4, IFA_ADDRESS of IPv6, as the attribute stands in the row.
+    head = b"\x14\0\1\0" if family == socket.AF_INET6 else b"\x08\0\2\0"
+    attribute = head + socket.inet_pton(family, address)
+    return any(attribute in row for row in namespace.netlink.dump(rtnl.dump_addresses(family)))
+
+
+def routes(namespace: NetworkNamespace, table: dumps.LinkTable | None = None) -> tuple[Route, ...]:
+    """The routes of all tables."""
+    table = table or links(namespace)
+    return tuple(dumps.route(row, table) for row in namespace.netlink.dump(rtnl.dump_routes()))
+
+
+def rules(namespace: NetworkNamespace) -> tuple[Rule, ...]:
+    """The policy rules, by family and priority."""
+    found = dumps.rules(namespace.netlink.dump(rtnl.dump_rules()))
+    return tuple(sorted(found, key=lambda rule: (rule.family, rule.priority)))
+
+
+def neighbours(namespace: NetworkNamespace, table: dumps.LinkTable | None = None) -> tuple[Neighbour, ...]:
+    """The ARP and ND tables."""
+    return dumps.neighbours(namespace.netlink.dump(rtnl.dump_neighbours()), table or links(namespace))
+
+
+def _fdb(namespace: NetworkNamespace, table: dumps.LinkTable) -> tuple[Fdb, ...]:
+    if not table.ports and not any(link.kind == "bridge" for link in table.links):
+        return ()
+    return dumps.forwarding(namespace.netlink.dump(rtnl.dump_neighbours(_BRIDGE_FAMILY)), table)
+
+
+def flows(namespace: NetworkNamespace) -> tuple[Flow, ...]:
+    """The connections that the namespace tracks."""
+    connection = namespace.do(lambda: NetlinkSocket(NETFILTER))
+    try:
+        return tuple(sorted(exotic.flows(connection.dump(exotic.dump_flows()))))
+    finally:
+        connection.close()
+
+
+def take(
+    namespace: NetworkNamespace, *, run: firewall.Run | None = None, read_own: Callable[[str], str] | None = None,
+    files: Sequence[File] = (),
+) -> State:  # fmt: skip
+    """A whole picture of a namespace; firewall and connections only when there is a way to ``run`` their tools."""
+    table = links(namespace)
+    dump = namespace.netlink.dump
+    names = [link.name for link in table.links]
+    with_firewall = run is not None and read_own is not None
+    return State(
+        links=table.links,
+        addresses=addresses(namespace, table),
+        routes=routes(namespace, table),
+        rules=rules(namespace),
+        neighbours=neighbours(namespace, table),
+        ports=table.ports,
+        fdb=_fdb(namespace, table),
+        qdiscs=dumps.qdiscs(dump(rtnl.dump_qdiscs()), table),
+        sysctls=MappingProxyType(namespace.do(lambda: sysctl.of_interest(names))),
+        firewall=MappingProxyType(firewall.snapshot(namespace, read_own, run)) if run and read_own else _EMPTY,
+        flows=flows(namespace) if with_firewall else (),
+        files=tuple(files),
+    )
+
+
+def own_file_reader(namespace: NetworkNamespace, proc: int) -> Callable[[str], str]:
+    """Reads files of /proc/net as ``namespace`` sees them; what is not there reads as empty. ``proc`` is an fd."""
+
+    def read(name: str) -> str:
+        def errand() -> str:
+            try:
+                fd = os.open(f"thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+            except FileNotFoundError:
+                return ""
+            with open(fd, encoding="ascii", errors="replace") as file:
+                return file.read()
+
+        return namespace.do(errand)
+
+    return read

@@ -1,0 +1,113 @@
+"""The pytest face: options, marks, and what a failed test shows. The fixtures are in ``cnitest.fixtures``."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from cnitest.report.story import Section
+
+pytest_plugins = ["cnitest.fixtures.network"]
+
+#: Where distributions put plugins; searched when neither --cni-path nor CNI_PATH says otherwise.
+DEFAULT_PATH = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
+_REQUIRES = ("kernel", "plugin", "binary")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of their own group."""
+    group = parser.getgroup("cni", "container networks (cnitest)")
+    group.addoption("--cni-path", metavar="DIRS", action="append", default=[],
+                    help="directories with plugins, in the order they are searched; colons or repetition separate them "
+                         "(default: the variable CNI_PATH, else those of the distributions)")  # fmt: skip
+    group.addoption("--cni-conf", metavar="FILE", action="append", default=[],
+                    help="a .conf or .conflist that tests with the fixture `network` run with; may be repeated")  # fmt: skip
+    group.addoption("--cni-topology", metavar="NAME|FILE", default="node-with-uplink",
+                    help="the topology of tests that have no mark of their own (default: %(default)s)")  # fmt: skip
+    group.addoption("--cni-blind", action="store_true",
+                    help="let every probe see nothing: a check of the checks, every connectivity test must fail")  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell pytest the marks."""
+    config.addinivalue_line("markers", "topology(name_or_path): the topology that the fixture `lab` builds")
+    config.addinivalue_line(
+        "markers", "requires(kernel=…, plugin=…, binary=…): skip the test, with the reason, where one of these is missing"
+    )
+
+
+def plugin_path(config: pytest.Config) -> tuple[str, ...]:
+    """The search path for plugins."""
+    import os
+
+    given = config.getoption("--cni-path") or [os.environ.get("CNI_PATH", "")]
+    found = tuple(directory for entry in given for directory in entry.split(":") if directory)
+    return found or DEFAULT_PATH
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with the fixture `network` runs once for each --cni-conf, else for each conf that we ship."""
+    if "network" in metafunc.fixturenames:
+        from cnitest.fixtures.network import shipped_confs
+
+        given = metafunc.config.getoption("--cni-conf")
+        files = [Path(name) for name in given] or list(shipped_confs())
+        metafunc.parametrize("network", files, indirect=True, ids=[file.stem for file in files])
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run, with everything that is missing in one reason."""
+    missing = [why for mark in item.iter_markers("requires") for why in _missing(mark, item.config)]
+    if missing:
+        pytest.skip("; ".join(missing))
+
+
+def _missing(mark: pytest.Mark, config: pytest.Config) -> list[str]:
+    unknown = set(mark.kwargs) - set(_REQUIRES)
+    if unknown or mark.args:
+        raise pytest.UsageError(f"requires takes {', '.join(_REQUIRES)} as keywords, not {mark.args or sorted(unknown)}")
+    return [why for kind in _REQUIRES for name in _names(mark.kwargs.get(kind)) if (why := _absent(kind, name, config))]
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+
+
+def _absent(kind: str, name: str, config: pytest.Config) -> str:
+    """Why a thing is not there; empty when it is."""
+    if kind == "kernel":
+        from cnitest.kernel import features
+
+        return features.kernel(name).why
+    if kind == "binary":
+        return "" if shutil.which(name) else f"no program {name!r} in PATH"
+    path = plugin_path(config)
+    return "" if any((Path(directory) / name).is_file() for directory in path) else f"no plugin {name!r} in {':'.join(path)}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the network's story to the report of a test that failed while its lab stood."""
+    report = yield
+    if report.failed and call.when == "call":
+        report.sections += _story(item)
+    return report
+
+
+def _story(item: pytest.Item) -> list[Section]:
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if lab is None:
+        return []
+    from cnitest.report import story
+
+    try:
+        return story.sections(lab)
+    except Exception as error:  # a story that cannot be told must not hide the failure
+        return [("cnitest", f"the network's story cannot be told: {type(error).__name__}: {error}")]

@@ -1,0 +1,1 @@
+"""Puts what the engine found into words and pictures for a person."""

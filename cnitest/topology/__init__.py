@@ -1,0 +1,59 @@
+"""Topologies: the language in which a network is declared, how it is judged, and its picture."""
+
+from __future__ import annotations
+
+from cnitest.topology.check import check, problems
+from cnitest.topology.draw import draw
+from cnitest.topology.load import find, load, loads, shipped
+from cnitest.topology.model import (
+    Bond,
+    Bridge,
+    Dummy,
+    Host,
+    Ipvlan,
+    Link,
+    Macvlan,
+    Place,
+    Route,
+    Rule,
+    Sandbox,
+    Switch,
+    Tap,
+    Topology,
+    Veth,
+    VethEnd,
+    Vlan,
+    Vrf,
+)
+from cnitest.topology.problem import Problem
+from cnitest.topology.schema import json_schema
+
+__all__ = [
+    "Bond",
+    "Bridge",
+    "Dummy",
+    "Host",
+    "Ipvlan",
+    "Link",
+    "Macvlan",
+    "Place",
+    "Problem",
+    "Route",
+    "Rule",
+    "Sandbox",
+    "Switch",
+    "Tap",
+    "Topology",
+    "Veth",
+    "VethEnd",
+    "Vlan",
+    "Vrf",
+    "check",
+    "draw",
+    "find",
+    "json_schema",
+    "load",
+    "loads",
+    "problems",
+    "shipped",
+]

@@ -1,0 +1,329 @@
+"""From a YAML node to the model, led by its types: text stays text, and no fault hides another.
+
+What cannot be read is reported and replaced by a stand-in (a default, an empty text, a zero), and its path is
+remembered as broken; the rest of the file is read, and judged, as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+
+from cnitest.topology.problem import Problem, ancestors, child, listed, nearest
+
+_CORE = "tag:yaml.org,2002:"
+_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_TRUE = ("true", "yes", "on")
+# An int of more digits is refused by Python itself; the model wants 32 bits at most.
+_MOST_DIGITS = 20
+MOST_VALUES = 200_000
+
+
+class Node(Protocol):
+    """What is asked of a YAML node; ``value`` is text, a list of nodes, or a list of pairs of nodes."""
+
+    @property
+    def id(self) -> str:
+        """``scalar``, ``sequence`` or ``mapping``."""
+
+    tag: str
+    value: Any
+    style: str | None
+    start_mark: Any
+
+
+class TooMuchError(Exception):
+    """The file's aliases expand to more values than any topology needs."""
+
+
+_Pair = tuple[str, Node, Node]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something stands in a file, counted from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass
+class Decoder:
+    """Reads one document; afterwards it holds the problems, the broken paths and where each path stands."""
+
+    problems: list[tuple[Place, Problem]] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    where: dict[str, Place] = field(default_factory=dict)
+    _left: int = MOST_VALUES
+
+    def decode(self, node: Node, hint: Any, path: str = "") -> Any:
+        """The value of ``node`` as ``hint``. Raises TooMuchError when aliases expand without end."""
+        self._spend()
+        self.where.setdefault(path, place_of(node))
+        if not node.tag.startswith(_CORE) or "python/" in node.tag:
+            self.report(node, path, f"the tag {node.tag!r} means nothing here; leave it out")
+        inner, optional = _without_none(hint)
+        if _is_null(node) and optional:
+            return None
+        if isinstance(inner, type) and is_dataclass(inner):
+            return self._record(node, inner, path)
+        if get_origin(inner) is tuple:
+            return self._list(node, get_args(inner)[0], path)
+        if get_origin(inner) is Mapping:
+            return self._mapping(node, get_args(inner)[1], path)
+        return self._scalar(node, inner, path)
+
+    def place(self, path: str) -> Place:
+        """Where ``path`` stands, or what would hold it when it is not in the file."""
+        return next((self.where[near] for near in ancestors(path) if near in self.where), Place(1, 1))
+
+    def report(self, node: Node, path: str, message: str) -> None:
+        """Note a problem at ``node``."""
+        self.problems.append((place_of(node), Problem(path, message)))
+
+    def _refuse(self, node: Node, hint: Any, path: str, message: str) -> Any:
+        self.report(node, path, message)
+        self.broken.add(path)
+        return stand_in(hint)
+
+    def _spend(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise TooMuchError
+
+    # Mappings and lists
+
+    def _record(self, node: Node, cls: Any, path: str) -> Any:
+        if not _is_mapping(node):
+            return self._refuse(node, cls, path, f"expected {_said(cls)}, not {_shape(node)}")
+        known, hints = {item.name: item for item in fields(cls)}, _hints(cls)
+        values: dict[str, Any] = {}
+        for name, key, value in self._known_pairs(node, known, path):
+            spot = child(path, name)
+            self.where[spot] = place_of(value if _is_scalar(value) and value.value else key)
+            if not (_is_null(value) and _has_default(known[name])):
+                values[name] = self.decode(value, hints[name], spot)
+        for name in known.keys() - values.keys():
+            if not _has_default(known[name]):
+                values[name] = self._missing(hints[name], child(path, name))
+        return cls(**values)
+
+    def _missing(self, hint: Any, path: str) -> Any:
+        if path in self.broken:
+            return stand_in(hint)
+        self.broken.add(path)
+        self.problems.append((self.place(path), Problem(path, f"is missing (expected {_said(hint)})")))
+        return stand_in(hint)
+
+    def _known_pairs(self, node: Node, known: Mapping[str, Any], path: str) -> Iterator[_Pair]:
+        pairs = list(self._pairs(node, path))
+        given = {name for name, _, _ in pairs}
+        for name, key, value in pairs:
+            if name in known:
+                yield name, key, value
+                continue
+            meant = nearest(name, known)
+            hint = f". Did you mean {meant!r}?" if meant else f". Known here: {listed(known)}"
+            self.report(key, child(path, name), f"unknown key{hint}")
+            if meant and meant not in given:
+                given.add(meant)
+                yield meant, key, value
+            elif not meant:
+                self.broken |= {child(path, absent) for absent in known.keys() - given}
+
+    def _mapping(self, node: Node, hint: Any, path: str) -> Any:
+        if _is_null(node):
+            return {}
+        if not _is_mapping(node):
+            return self._refuse(node, Mapping, path, f"expected a mapping of names, not {_shape(node)}")
+        found = {}
+        for name, key, value in self._pairs(node, path):
+            self.where[child(path, name)] = place_of(key)
+            found[name] = self.decode(value, hint, child(path, name))
+        return found
+
+    def _list(self, node: Node, hint: Any, path: str) -> Any:
+        if _is_null(node):
+            return ()
+        if node.id != "sequence":
+            remedy = f". Did you mean [{node.value}]?" if _is_scalar(node) and hint is str else ""
+            return self._refuse(node, tuple, path, f"expected a list, not {_shape(node)}{remedy}")
+        return tuple(self.decode(each, hint, f"{path}[{at}]") for at, each in enumerate(node.value))
+
+    def _pairs(self, node: Node, path: str, above: tuple[int, ...] = ()) -> Iterator[_Pair]:
+        """The entries of a mapping by name; a name given twice is reported, and its first value stands."""
+        first: dict[str, Node] = {}
+        merged: list[Node] = []
+        for key, value in node.value:
+            self._spend()
+            if key.tag == f"{_CORE}merge":
+                merged.append(value)
+            elif not _is_scalar(key):
+                self.report(key, path, f"expected a name before ':', not {_shape(key)}")
+            elif key.value in first:
+                self.report(
+                    key, child(path, key.value), f"is given twice; first at {_said_place(first[key.value])}"
+                )
+            else:
+                first[key.value] = key
+                yield key.value, key, value
+        yield from self._merged(merged, path, set(first), (*above, id(node)))
+
+    def _merged(
+        self, nodes: list[Node], path: str, taken: set[str], above: tuple[int, ...]
+    ) -> Iterator[_Pair]:
+        """What ``<<`` brings in: mappings, or lists of them, whose names are not taken yet."""
+        for value in nodes:
+            for source in value.value if value.id == "sequence" else [value]:
+                if not _is_mapping(source) or id(source) in above:
+                    self.report(source, child(path, "<<"), "expected another mapping to merge")
+                    continue
+                for name, key, inner in self._pairs(source, path, above):
+                    if name not in taken:
+                        taken.add(name)
+                        yield name, key, inner
+
+    # Scalars
+
+    def _scalar(self, node: Node, hint: Any, path: str) -> Any:
+        if not _is_scalar(node):
+            return self._refuse(node, hint, path, f"expected {_said(hint)}, not {_shape(node)}")
+        if _is_null(node):
+            return self._refuse(node, hint, path, f"is empty (expected {_said(hint)})")
+        if get_origin(hint) is Literal:
+            return self._choice(node, hint, path)
+        if hint is str:
+            return node.value
+        if hint is bool:
+            return self._bool(node, path)
+        return self._int(node, path) if hint is int else _number_or_text(node)
+
+    def _choice(self, node: Node, hint: Any, path: str) -> Any:
+        allowed = {str(choice): choice for choice in get_args(hint)}
+        if node.value in allowed:
+            return allowed[node.value]
+        near = nearest(node.value, allowed)
+        remedy = f". Did you mean {allowed[near]!r}?" if near else ""
+        return self._refuse(
+            node, hint, path, f"{node.value!r} is not one of {listed(get_args(hint))}{remedy}"
+        )
+
+    def _bool(self, node: Node, path: str) -> Any:
+        if node.tag == f"{_CORE}bool":
+            return node.value.lower() in _TRUE
+        spelt = {
+            "true": "true",
+            "yes": "true",
+            "on": "true",
+            "1": "true",
+            "up": "true",
+            "false": "false",
+            "no": "false",
+            "off": "false",
+            "0": "false",
+            "down": "false",
+        }
+        meant = spelt.get(node.value.strip().lower())
+        remedy = f". Did you mean {meant}?" if meant else ""
+        return self._refuse(node, bool, path, f"{node.value!r} is not true or false{remedy}")
+
+    def _int(self, node: Node, path: str) -> Any:
+        text = node.value.strip()
+        if not node.style and len(text) <= _MOST_DIGITS:
+            if _WHOLE.fullmatch(text):
+                return int(text)
+            if _HEXADECIMAL.fullmatch(text):
+                return int(text, 16)
+        remedy = f". Did you mean {meant}?" if (meant := _whole_in(text)) else ""
+        return self._refuse(node, int, path, f"{node.value!r} is not a whole number{remedy}")
+
+
+def place_of(node: Node) -> Place:
+    """Where a node starts."""
+    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _said_place(node: Node) -> str:
+    here = place_of(node)
+    return f"line {here.line}, column {here.column}"
+
+
+def stand_in(hint: Any) -> Any:
+    """A value of the type ``hint``, for what could not be read."""
+    inner, optional = _without_none(hint)
+    if optional:
+        return None
+    if isinstance(inner, type) and is_dataclass(inner):
+        hints = _hints(inner)
+        return inner(
+            **{item.name: stand_in(hints[item.name]) for item in fields(inner) if not _has_default(item)}
+        )
+    if inner is tuple or get_origin(inner) is tuple:
+        return ()
+    if inner is Mapping or get_origin(inner) is Mapping:
+        return {}
+    return {int: 0, bool: False}.get(inner, get_args(inner)[0] if get_origin(inner) is Literal else "")
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    """The type inside ``X | None``, and whether None is allowed; other unions stay whole."""
+    if get_origin(hint) not in (Union, types.UnionType):
+        return hint, False
+    rest = [each for each in get_args(hint) if each is not type(None)]
+    return (rest[0] if len(rest) == 1 else hint), len(rest) < len(get_args(hint))
+
+
+def _has_default(item: Field[Any]) -> bool:
+    return item.default is not MISSING or item.default_factory is not MISSING
+
+
+def _is_scalar(node: Node) -> bool:
+    return node.id == "scalar"
+
+
+def _is_mapping(node: Node) -> bool:
+    """A mapping, or nothing at all, which stands for an empty one."""
+    return node.id == "mapping" or _is_null(node)
+
+
+def _is_null(node: Node) -> bool:
+    return node.tag == f"{_CORE}null"
+
+
+def _number_or_text(node: Node) -> str | int:
+    text: str = node.value
+    return int(text) if not node.style and len(text) <= _MOST_DIGITS and _WHOLE.fullmatch(text) else text
+
+
+def _whole_in(text: str) -> str:
+    """The number somebody may have meant by ``'1500'``, ``0100``, ``1500.0`` or ``1_500``."""
+    found = re.fullmatch(r"(-?)0*([0-9_]+)(\.0+)?", text)
+    return found[1] + found[2].replace("_", "") if found else ""
+
+
+def _shape(node: Node) -> str:
+    if _is_null(node):
+        return "nothing"
+    return {"mapping": "a mapping", "sequence": "a list"}.get(node.id) or repr(node.value)
+
+
+def _said(hint: Any) -> str:
+    """What a type expects, in words."""
+    inner, _ = _without_none(hint)
+    if is_dataclass(inner):
+        return f"a mapping with {listed(item.name for item in fields(inner))}"
+    if get_origin(inner) is Literal:
+        return f"one of {listed(get_args(inner))}"
+    if get_origin(inner) is tuple or inner is tuple:
+        return "a list"
+    return {str: "text", int: "a whole number", bool: "true or false"}.get(inner, "text or a whole number")

@@ -1,0 +1,43 @@
+"""This checkout's own tests: the plugin is on, and the real machine is the same after a run as before."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Turn the plugin on where it is not installed, and look at the machine before anything has run."""
+    if not config.pluginmanager.hasplugin("cnitest") and not config.pluginmanager.hasplugin("cnitest.plugin"):
+        config.pluginmanager.import_plugin("cnitest.plugin")
+    if not hasattr(config, "workerinput"):
+        from cnitest.fixtures import guard
+
+        config.stash[_BEFORE] = guard.snapshot()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when it changed the real machine."""
+    before = session.config.stash.get(_BEFORE, None)
+    if before is None:
+        return
+    from cnitest.fixtures import guard
+
+    changed = guard.changes(before, guard.snapshot())
+    if changed:
+        session.config.stash[_CHANGED] = changed
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was changed."""
+    changed = config.stash.get(_CHANGED, ())
+    if changed:
+        terminalreporter.section("the run changed the real machine", red=True)
+        for line in changed:
+            terminalreporter.line(line)
+
+
+_BEFORE = pytest.StashKey[object]()
+_CHANGED = pytest.StashKey[tuple[str, ...]]()

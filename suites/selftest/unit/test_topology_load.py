@@ -1,0 +1,278 @@
+"""Reading topology files: what is accepted, and every word of what is said about the rest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnitest.errors import TopologyError
+from cnitest.topology import find, load, loads, shipped
+
+_INVALID = sorted((Path(__file__).parent / "invalid").glob("*.yaml"))
+_SMALL = "name: small\nhosts:\n  h1: {}\n"
+
+
+@pytest.mark.parametrize("path", _INVALID, ids=lambda path: path.stem)
+def test_each_invalid_file_is_told_all_its_faults(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message is the reviewed text beside the file: every fault with file, line, column, path and remedy."""
+    monkeypatch.chdir(path.parent)
+
+    with pytest.raises(TopologyError) as caught:
+        load(path.name)
+
+    assert f"{caught.value}\n" == path.with_suffix(".expected.txt").read_text()
+
+
+def test_every_expectation_has_its_file() -> None:
+    """No expected text is left over from a file that has gone, and there are enough of them."""
+    expected = {path.name.removesuffix(".expected.txt") for path in _INVALID[0].parent.glob("*.expected.txt")}
+
+    assert expected == {path.stem for path in _INVALID}
+    assert len(expected) >= 25
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_topologies_load(name: str) -> None:
+    """Each shipped topology is valid, is called as its file, and says what it is about."""
+    topology = load(find(name))
+
+    assert topology.name == name
+    assert topology.about
+
+
+def test_the_promised_topologies_are_shipped() -> None:
+    """The names on which suites and users rely are there."""
+    promised = {"bridge-walkthrough", "node-with-uplink", "three-nodes-one-lan", "macvlan-modes-lan"}
+
+    assert promised | {"macvlan-hairpin-lan", "two-nodes-routed"} <= set(shipped())
+
+
+@pytest.mark.parametrize("name", ["bridge-walkthrough", "node-with-uplink"])
+def test_the_internet_answers_the_uplink_lan_only(name: str) -> None:
+    """The internet host has no route back but to the LAN, so only a masqueraded packet is answered."""
+    topology = load(find(name))
+
+    targets = [route.to for route in topology.hosts["internet"].routes]
+    inwards = [route.to for route in topology.hosts["router"].routes]
+
+    assert targets == ["192.168.80.0/24", "2001:db8:80::/64"]
+    assert inwards == ["default", "default"]
+
+
+def test_names_that_yaml_takes_for_truths_and_numbers_stay_text() -> None:
+    """Where the model wants text, ``no``, ``on``, ``8.8``, hexadecimals and sexagesimal MACs stay what was written."""
+    topology = loads(
+        "name: no\nabout: 8.8\nhosts:\n  on:\n    dummies:\n"
+        "      off: {mac: 12:22:33:44:55:56}\n      0x10: {}\n      1_0: {}\n      ~: {}\n"
+    )
+
+    dummies = topology.hosts["on"].dummies
+
+    assert (topology.name, topology.about) == ("no", "8.8")
+    assert list(dummies) == ["off", "0x10", "1_0", "~"]
+    assert dummies["off"].mac == "12:22:33:44:55:56"
+
+
+def test_switches_of_ip_are_read_as_truths() -> None:
+    """``on``, ``off``, ``yes`` and ``no`` are true and false where the model wants one of them."""
+    topology = loads(
+        "name: x\nhosts: {h: {bridges: {a: {stp: on}, b: {stp: Off}, c: {stp: yes}, d: {stp: false}}}}"
+    )
+
+    assert [bridge.stp for bridge in topology.hosts["h"].bridges.values()] == [True, False, True, False]
+
+
+def test_a_number_may_be_hexadecimal() -> None:
+    """A mark is usually thought of in hexadecimal."""
+    topology = loads("name: x\nhosts: {h: {rules: [{table: 7, mark: 0x10}]}}")
+
+    assert topology.hosts["h"].rules[0].mark == 16
+
+
+def test_sysctls_keep_numbers_as_numbers_and_the_rest_as_text() -> None:
+    """A sysctl's value is a number where it is written as one, and the text as written otherwise."""
+    topology = loads(
+        'name: x\nhosts: {h: {sysctls: {net.ipv4.ip_forward: 1, net.ipv4.tcp_rmem: "4096 1 2", '
+        "net.core.default_qdisc: fq}}}"
+    )
+
+    assert list(topology.hosts["h"].sysctls.values()) == [1, "4096 1 2", "fq"]
+
+
+def test_what_is_left_empty_is_empty() -> None:
+    """A key without a value means nothing declared, not a fault."""
+    topology = loads("name: x\nabout:\nhosts:\n  h1:\n    bridges:\n      br0:\n    routes:\n    nft:\nveths:\n")
+
+    host = topology.hosts["h1"]
+
+    assert (topology.about, topology.veths, host.routes, host.nft) == ("", (), (), "")
+    assert host.bridges["br0"].addresses == ()
+
+
+def test_aliases_and_merges_are_followed() -> None:
+    """An alias repeats what its anchor says; a merge brings in what is not said in its place."""
+    topology = loads(
+        "name: x\nhosts:\n  h:\n    dummies:\n      a: &a {mtu: 1400, state: down}\n      b: *a\n"
+        "      c: {<<: *a, mtu: 1300}\n"
+    )
+
+    a, b, c = topology.hosts["h"].dummies.values()
+
+    assert a == b
+    assert (c.mtu, c.state) == (1300, "down")
+
+
+def test_loading_twice_gives_equal_frozen_values() -> None:
+    """A topology is a value: two readings are equal and nothing in it can be assigned."""
+    first, second = loads(_SMALL), loads(_SMALL)
+
+    assert first == second
+    with pytest.raises(AttributeError):
+        first.name = "other"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        first.hosts["h2"] = first.hosts["h1"]  # type: ignore[index]
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    """What some editors put before the first character is passed over."""
+    path = tmp_path / "marked.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + _SMALL.encode())
+
+    assert load(path).name == "small"
+
+
+def test_a_structural_fault_hides_no_fault_of_meaning() -> None:
+    """Both kinds are told at once, and nobody is blamed for what depends on the unreadable part."""
+    text = "name: x\nhosts:\n  h1:\n    bridges: 7\n    dummies:\n      d1: {bridge: br0, mtu: 1}\n"
+
+    with pytest.raises(TopologyError) as caught:
+        loads(text, "x.yaml")
+
+    assert str(caught.value).splitlines() == [
+        "x.yaml:4:14: hosts.h1.bridges: expected a mapping of names, not '7'",
+        "x.yaml:6:30: hosts.h1.dummies.d1.mtu: 1 is not an MTU (68-65535)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "nested more than 40 deep"),
+        ("- " * 100_000, "nested more than 40 deep"),
+        ("{a: " * 5_000, "nested more than 40 deep"),
+        ("&a [*a]", "not a list"),
+        ("name: x\nhosts: &h {h1: {sandboxes: *h}}", "unknown key"),
+        ('name: "\\UFFFFFFFF"', "not YAML"),
+        ("name: \ud800", "not YAML"),
+        ("%YAML 9.9\n--- {}", "not YAML"),
+        ("{? [a] : b}", "expected a name"),
+        ("a: &b {<<: *b}", "another mapping to merge"),
+        ("--- # nothing", "the file is empty"),
+    ],
+)  # fmt: skip
+def test_hostile_text_is_refused_in_one_piece(text: str, said: str) -> None:
+    """Depth, circles and broken escapes end in a TopologyError, never in a crash."""
+    with pytest.raises(TopologyError, match=said):
+        loads(text)
+
+
+def test_a_yaml_bomb_is_refused_quickly() -> None:
+    """Aliases that expand to a hundred million values are noticed before they are expanded."""
+    many = range(100)
+    lines = ["name: bomb", "hosts:", "  h0: &h", "    bridges: &b"]
+    lines += ["      b0: &a {addresses: &l [%s]}" % ", ".join(f"10.0.0.{n}/32" for n in many)]
+    lines += [f"      b{n}: *a" for n in many[1:]]
+    lines += ["    sandboxes:", "      s0: &s {bridges: *b}", *(f"      s{n}: *s" for n in many[1:])]
+    lines += [f"  h{n}: *h" for n in many[1:]]
+    start = time.monotonic()
+
+    with pytest.raises(TopologyError, match="expand to more than 200000 values"):
+        loads("\n".join(lines))
+
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("bridge-walkthru", "no topology is called 'bridge-walkthru'. Did you mean 'bridge-walkthrough'?"),
+        ("qqq", "no topology is called 'qqq'. Shipped: bridge-walkthrough, "),
+        ("./nowhere.yaml", "nowhere.yaml: no such file"),
+        ("nowhere.yml", "nowhere.yml: no such file"),
+        ("/", "/: is a directory, not a topology file"),
+    ],
+)
+def test_an_unknown_name_says_what_there_is(name: str, said: str) -> None:
+    """A name that nothing answers to is told with the nearest one and the list; a path plainly."""
+    with pytest.raises(TopologyError) as caught:
+        find(name)
+
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_path_is_found_as_it_is(tmp_path: Path) -> None:
+    """What has a slash or ends in .yaml is a path, and a near miss beside it is offered."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(_SMALL)
+
+    assert find(str(path)) == path
+    with pytest.raises(TopologyError, match=r"mime.yaml: no such file. Did you mean 'mine.yaml'\?"):
+        find(str(tmp_path / "mime.yaml"))
+
+
+def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
+    """Loading what is not there, or what is a directory, names it and the reason."""
+    with pytest.raises(TopologyError, match=r"^.*/none.yaml: cannot be read: No such file or directory$"):
+        load(tmp_path / "none.yaml")
+    with pytest.raises(TopologyError, match=r": cannot be read: Is a directory$"):
+        load(tmp_path)
+
+
+def test_importing_the_topologies_imports_no_heavy_library() -> None:
+    """PyYAML and pydantic are paid for by those who load a file or ask for the schema."""
+    code = "import sys, cnitest.topology; print(sorted({'yaml', 'pydantic'} & set(sys.modules)))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=_root())
+
+    assert done.stdout == "[]\n"
+
+
+def _root() -> Path:
+    return Path(__file__).parents[3]
+
+
+_fragments = st.sampled_from(
+    ["name: x", "hosts:", "h1:", "  ", "\n", "- ", "{", "}", "[", "]", "&a ", "*a", "<<: ", "bridges: ", "veths: ",
+     "ends: ", "at: h1", ": ", ", ", "~", "10.0.0.1/24", "addresses: ", "'", '"', "\t", "#", "!!str ", "| ", "%"]
+)  # fmt: skip
+
+
+@given(st.one_of(st.text(), st.lists(_fragments).map("".join)))
+def test_any_text_loads_or_raises_a_topology_error(text: str) -> None:
+    """There is no text on which loading ends in another exception."""
+    try:
+        topology = loads(text)
+    except TopologyError as error:
+        assert str(error).startswith("<string>:")
+    else:
+        assert topology.hosts
+
+
+@given(st.binary())
+def test_any_bytes_load_or_raise_a_topology_error(raw: bytes) -> None:
+    """There is no file on which loading ends in another exception."""
+    from tempfile import NamedTemporaryFile
+
+    with NamedTemporaryFile(suffix=".yaml") as file:
+        file.write(raw)
+        file.flush()
+
+        with pytest.raises(TopologyError):
+            load(file.name)
