@@ -16,14 +16,37 @@ if TYPE_CHECKING:
     from cnitest.topology import Topology, load
 
 __all__ = [
-    "Attachment", "CnitestError", "ConfigError", "Difference", "FeatureMissing", "Host", "Lab", "Place", "PluginError",
-    "ProbeUnproven", "Reach", "Runtime", "Sandbox", "State", "Topology", "TopologyError", "Verdict", "difference",
+    "Attachment",
+    "CnitestError",
+    "ConfigError",
+    "Difference",
+    "FeatureMissing",
+    "Host",
+    "Lab",
+    "Place",
+    "PluginError",
+    "ProbeUnproven",
+    "Reach",
+    "Runtime",
+    "Sandbox",
+    "State",
+    "Topology",
+    "TopologyError",
+    "Verdict",
+    "difference",
     "load",
-]  # fmt: skip
+]
 
 _HOMES = {
     "cnitest.cni.runtime": ("Attachment", "Runtime"),
-    "cnitest.errors": ("CnitestError", "ConfigError", "FeatureMissing", "PluginError", "ProbeUnproven", "TopologyError"),
+    "cnitest.errors": (
+        "CnitestError",
+        "ConfigError",
+        "FeatureMissing",
+        "PluginError",
+        "ProbeUnproven",
+        "TopologyError",
+    ),
     "cnitest.lab.difference": ("Difference", "difference"),
     "cnitest.lab.lab": ("Lab",),
     "cnitest.lab.places": ("Host", "Place", "Sandbox"),

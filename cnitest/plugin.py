@@ -22,22 +22,40 @@ _REQUIRES = ("kernel", "plugin", "binary")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of their own group."""
     group = parser.getgroup("cni", "container networks (cnitest)")
-    group.addoption("--cni-path", metavar="DIRS", action="append", default=[],
-                    help="directories with plugins, in the order they are searched; colons or repetition separate them "
-                         "(default: the variable CNI_PATH, else those of the distributions)")  # fmt: skip
-    group.addoption("--cni-conf", metavar="FILE", action="append", default=[],
-                    help="a .conf or .conflist that tests with the fixture `network` run with; may be repeated")  # fmt: skip
-    group.addoption("--cni-topology", metavar="NAME|FILE", default="node-with-uplink",
-                    help="the topology of tests that have no mark of their own (default: %(default)s)")  # fmt: skip
-    group.addoption("--cni-blind", action="store_true",
-                    help="let every probe see nothing: a check of the checks, every connectivity test must fail")  # fmt: skip
+    group.addoption(
+        "--cni-path",
+        metavar="DIRS",
+        action="append",
+        default=[],
+        help="directories with plugins, in the order they are searched; colons or repetition separate them "
+        "(default: the variable CNI_PATH, else those of the distributions)",
+    )
+    group.addoption(
+        "--cni-conf",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a .conf or .conflist that tests with the fixture `network` run with; may be repeated",
+    )
+    group.addoption(
+        "--cni-topology",
+        metavar="NAME|FILE",
+        default="node-with-uplink",
+        help="the topology of tests that have no mark of their own (default: %(default)s)",
+    )
+    group.addoption(
+        "--cni-blind",
+        action="store_true",
+        help="let every probe see nothing: a check of the checks, every connectivity test must fail",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest the marks."""
     config.addinivalue_line("markers", "topology(name_or_path): the topology that the fixture `lab` builds")
     config.addinivalue_line(
-        "markers", "requires(kernel=…, plugin=…, binary=…): skip the test, with the reason, where one of these is missing"
+        "markers",
+        "requires(kernel=…, plugin=…, binary=…): skip the test, with the reason, where one of these is missing",
     )
 
 
@@ -70,7 +88,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _missing(mark: pytest.Mark, config: pytest.Config) -> list[str]:
     unknown = set(mark.kwargs) - set(_REQUIRES)
     if unknown or mark.args:
-        raise pytest.UsageError(f"requires takes {', '.join(_REQUIRES)} as keywords, not {mark.args or sorted(unknown)}")
+        raise pytest.UsageError(
+            f"requires takes {', '.join(_REQUIRES)} as keywords, not {mark.args or sorted(unknown)}"
+        )
     return [why for kind in _REQUIRES for name in _names(mark.kwargs.get(kind)) if (why := _absent(kind, name, config))]
 
 
@@ -87,7 +107,11 @@ def _absent(kind: str, name: str, config: pytest.Config) -> str:
     if kind == "binary":
         return "" if shutil.which(name) else f"no program {name!r} in PATH"
     path = plugin_path(config)
-    return "" if any((Path(directory) / name).is_file() for directory in path) else f"no plugin {name!r} in {':'.join(path)}"
+    return (
+        ""
+        if any((Path(directory) / name).is_file() for directory in path)
+        else f"no plugin {name!r} in {':'.join(path)}"
+    )
 
 
 @pytest.hookimpl(wrapper=True)

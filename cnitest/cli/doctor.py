@@ -18,11 +18,34 @@ from cnitest.topology import Host, Topology
 _NEEDED_KERNEL = ("veth", "bridge", "macvlan", "br_netfilter", "conntrack")
 _NEEDED_PLUGINS = ("bridge", "host-local", "macvlan", "portmap", "static", "ptp")
 _KNOWN_PLUGINS = (
-    "bandwidth", "bridge", "dhcp", "dummy", "firewall", "flannel", "host-device", "host-local", "ipvlan", "loopback",
-    "macvlan", "portmap", "ptp", "sbr", "static", "tap", "tuning", "vlan", "vrf",
-)  # fmt: skip
-_BINARIES = {"iptables": ("iptables", True), "ip6tables": ("iptables", True), "nft": ("nftables", False),
-             "iptables-legacy": ("iptables", False), "ip": ("iproute2", True), "mount": ("mount", True)}  # fmt: skip
+    "bandwidth",
+    "bridge",
+    "dhcp",
+    "dummy",
+    "firewall",
+    "flannel",
+    "host-device",
+    "host-local",
+    "ipvlan",
+    "loopback",
+    "macvlan",
+    "portmap",
+    "ptp",
+    "sbr",
+    "static",
+    "tap",
+    "tuning",
+    "vlan",
+    "vrf",
+)
+_BINARIES = {
+    "iptables": ("iptables", True),
+    "ip6tables": ("iptables", True),
+    "nft": ("nftables", False),
+    "iptables-legacy": ("iptables", False),
+    "ip": ("iproute2", True),
+    "mount": ("mount", True),
+}
 
 
 class Finding(NamedTuple):
@@ -67,8 +90,14 @@ def _privileges() -> Iterator[Finding]:
     yield Finding("privileges", "namespaces", made.present, True, made.why, "run as root, or: unshare -Urnm")
     if made.present:
         why = _try_processes()
-        yield Finding("privileges", "processes in a lab", not why, True, why,
-                      "in a container: run privileged, or with an unmasked /proc")  # fmt: skip
+        yield Finding(
+            "privileges",
+            "processes in a lab",
+            not why,
+            True,
+            why,
+            "in a container: run privileged, or with an unmasked /proc",
+        )
 
 
 def _try_processes() -> str:
@@ -84,12 +113,18 @@ def _try_processes() -> str:
 def _kernel() -> Iterator[Finding]:
     for name in features.names():
         found = features.kernel(name)
-        yield Finding("kernel", name, found.present, name in _NEEDED_KERNEL, found.why,
-                      "tests that need it are skipped")  # fmt: skip
+        yield Finding(
+            "kernel", name, found.present, name in _NEEDED_KERNEL, found.why, "tests that need it are skipped"
+        )
     flushes = features.flush_makes_ready()
-    yield Finding("kernel", "quick readiness", flushes, False,
-                  "" if flushes else "before Linux 6.8 links are waited for by events, which is slower",
-                  "Linux 6.8 or later")  # fmt: skip
+    yield Finding(
+        "kernel",
+        "quick readiness",
+        flushes,
+        False,
+        "" if flushes else "before Linux 6.8 links are waited for by events, which is slower",
+        "Linux 6.8 or later",
+    )
 
 
 def _binaries() -> Iterator[Finding]:
@@ -101,8 +136,14 @@ def _binaries() -> Iterator[Finding]:
 def _plugins(path: tuple[str, ...]) -> Iterator[Finding]:
     for name in _KNOWN_PLUGINS:
         found = next((str(file) for directory in path if (file := Path(directory) / name).is_file()), "")
-        yield Finding("plugins", name, bool(found), name in _NEEDED_PLUGINS, found or f"not in {':'.join(path)}",
-                      "install containernetworking-plugins, or name its directory with --cni-path")  # fmt: skip
+        yield Finding(
+            "plugins",
+            name,
+            bool(found),
+            name in _NEEDED_PLUGINS,
+            found or f"not in {':'.join(path)}",
+            "install containernetworking-plugins, or name its directory with --cni-path",
+        )
 
 
 def _show(findings: tuple[Finding, ...], healthy: bool) -> None:
@@ -112,7 +153,9 @@ def _show(findings: tuple[Finding, ...], healthy: bool) -> None:
     console = Console(soft_wrap=True, highlight=False)
     group = ""
     for finding in findings:
-        word, style = ("ok", "green") if finding.present else ("missing", "bold red") if finding.needed else ("absent", "yellow")
+        word, style = (
+            ("ok", "green") if finding.present else ("missing", "bold red") if finding.needed else ("absent", "yellow")
+        )
         detail = finding.detail if finding.present else "; ".join(filter(None, (finding.detail, finding.remedy)))
         heading = finding.group if finding.group != group else ""
         console.print(f"{heading:11} {finding.name:19} [{style}]{word:8}[/] {escape(detail)}".rstrip())

@@ -19,9 +19,17 @@ def path(network: str, container_id: str, ifname: str) -> str:
 
 
 def save(
-    host: Host, *, network: str, container_id: str, ifname: str, netns: str, config: str, result: Mapping[str, Any],
-    args: Mapping[str, str], capabilities: Mapping[str, Any],
-) -> None:  # fmt: skip
+    host: Host,
+    *,
+    network: str,
+    container_id: str,
+    ifname: str,
+    netns: str,
+    config: str,
+    result: Mapping[str, Any],
+    args: Mapping[str, str],
+    capabilities: Mapping[str, Any],
+) -> None:
     """Write down an attachment on its host."""
     document = {
         "kind": "cniCacheV1",

@@ -50,8 +50,11 @@ class Call:
         """The whole call in lines that a person can read and repeat."""
         variables = " ".join(f"{key}={value}" for key, value in self.environment.items() if key.startswith("CNI_"))
         ending = "killed at the deadline" if self.timed_out else f"exit code {self.exit_code}"
-        lines = [f"{self.subject} on {self.host}: {ending} after {self.seconds * 1000:.1f} ms",
-                 f"  {variables} {' '.join(self.argv)}", f"  stdin:  {self.stdin}"]  # fmt: skip
+        lines = [
+            f"{self.subject} on {self.host}: {ending} after {self.seconds * 1000:.1f} ms",
+            f"  {variables} {' '.join(self.argv)}",
+            f"  stdin:  {self.stdin}",
+        ]
         for name, stream in (("stdout", self.stdout), ("stderr", self.stderr)):
             if stream:
                 lines.append(f"  {name}: {shown(stream)}" + (" (cut)" if name in self.cut else ""))
@@ -80,20 +83,22 @@ class HostExec:
         """The first file of that name in the search path, as libcni looks for it."""
         if not plugin or "/" in plugin:
             raise PluginError(f"{plugin!r} cannot be a plugin's name: it must be that of a file in CNI_PATH")
-        found = self.host.inside(lambda: next(
-            (file for directory in path if os.path.isfile(file := os.path.join(directory, plugin))), None
-        ))  # fmt: skip
+        found = self.host.inside(
+            lambda: next((file for directory in path if os.path.isfile(file := os.path.join(directory, plugin))), None)
+        )
         if found is None:
-            raise PluginError(f"failed to find plugin {plugin!r} in path [{' '.join(path)}]{self._advice(plugin, path)}")
+            raise PluginError(
+                f"failed to find plugin {plugin!r} in path [{' '.join(path)}]{self._advice(plugin, path)}"
+            )
         return str(found)
 
     def _advice(self, plugin: str, path: Sequence[str]) -> str:
         """Plugins of a similar name that are there, else what to do about an empty search path."""
         import difflib
 
-        there: list[str] = self.host.inside(lambda: sorted(
-            {name for directory in path if os.path.isdir(directory) for name in os.listdir(directory)}
-        ))  # fmt: skip
+        there: list[str] = self.host.inside(
+            lambda: sorted({name for directory in path if os.path.isdir(directory) for name in os.listdir(directory)})
+        )
         close = difflib.get_close_matches(plugin, there, 1)
         if close:
             return f"; did you mean {close[0]!r}?"
@@ -121,9 +126,15 @@ def environment(
 
 
 def call(
-    executor: Exec, plugin: str, binary: str, variables: Mapping[str, str], stdin: Mapping[str, Any], *,
-    host: str = "", timeout: float = TIMEOUT,
-) -> Call:  # fmt: skip
+    executor: Exec,
+    plugin: str,
+    binary: str,
+    variables: Mapping[str, str],
+    stdin: Mapping[str, Any],
+    *,
+    host: str = "",
+    timeout: float = TIMEOUT,
+) -> Call:
     """Call a plugin and record it, whatever the outcome. Raises PluginError when it cannot be started."""
     verb, text = variables["CNI_COMMAND"], json.dumps(stdin)
     try:
@@ -131,9 +142,21 @@ def call(
     except OSError as error:
         raise PluginError(f"{plugin} {verb}: {binary} cannot be started: {error.strerror}") from error
     return Call(
-        plugin, verb, host, done.argv, variables, text, done.stdout, done.stderr, done.exit_code, done.seconds,
-        done.timed_out, done.cut, done.stdin_refused, done.held_open,
-    )  # fmt: skip
+        plugin,
+        verb,
+        host,
+        done.argv,
+        variables,
+        text,
+        done.stdout,
+        done.stderr,
+        done.exit_code,
+        done.seconds,
+        done.timed_out,
+        done.cut,
+        done.stdin_refused,
+        done.held_open,
+    )
 
 
 def answer(made: Call) -> Mapping[str, Any]:
@@ -148,9 +171,13 @@ def answer(made: Call) -> Mapping[str, Any]:
 def check_exit(made: Call) -> None:
     """Raise PluginError when a call failed: hung, died, was cut off, or said so itself."""
     if made.timed_out:
-        raise PluginError(f"{made.subject}: killed with its process group after {made.seconds:.1f} s without an end{_said(made)}")
+        raise PluginError(
+            f"{made.subject}: killed with its process group after {made.seconds:.1f} s without an end{_said(made)}"
+        )
     if "stdout" in made.cut:
-        raise PluginError(f"{made.subject}: exit code {made.exit_code}, more than 16 MiB on stdout: cut off{_said(made)}")
+        raise PluginError(
+            f"{made.subject}: exit code {made.exit_code}, more than 16 MiB on stdout: cut off{_said(made)}"
+        )
     if made.exit_code < 0:
         raise PluginError(f"{made.subject}: killed by signal {-made.exit_code}{_said(made)}")
     if made.exit_code:
@@ -170,7 +197,9 @@ def _refusal(made: Call) -> PluginError:
         return PluginError(f"{where}, and stdout is no error document: {shown(made.stdout)}{_said(made, 'stderr')}")
     code, details = document["code"], document.get("details")
     meaning = f" ({spec.ERRORS[code]})" if code in spec.ERRORS else ""
-    return PluginError(f"{where}, code {code}{meaning}: {document.get('msg', '')}" + (f"; {details}" if details else ""), code)
+    return PluginError(
+        f"{where}, code {code}{meaning}: {document.get('msg', '')}" + (f"; {details}" if details else ""), code
+    )
 
 
 def _single_document(made: Call) -> Any:

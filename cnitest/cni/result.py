@@ -105,15 +105,18 @@ def _text(item: Mapping[str, Any], key: str, within: str) -> str:
 def _interface(item: Mapping[str, Any]) -> Interface:
     mtu = item.get("mtu")
     return Interface(
-        _text(item, "name", "interfaces"), item.get("mac") or "", item.get("sandbox") or "",
+        _text(item, "name", "interfaces"),
+        item.get("mac") or "",
+        item.get("sandbox") or "",
         mtu if isinstance(mtu, int) else None,
-    )  # fmt: skip
+    )
 
 
 def _ip(item: Mapping[str, Any]) -> Ip:
     interface = item.get("interface")
-    return Ip(_text(item, "address", "ips"), item.get("gateway") or None,
-              interface if isinstance(interface, int) else None)  # fmt: skip
+    return Ip(
+        _text(item, "address", "ips"), item.get("gateway") or None, interface if isinstance(interface, int) else None
+    )
 
 
 def _route(item: Mapping[str, Any]) -> ResultRoute:

@@ -68,9 +68,13 @@ class Runtime:
     """
 
     def __init__(
-        self, lab: Lab, path: Sequence[str], *, timeout: float = invoke.TIMEOUT,
+        self,
+        lab: Lab,
+        path: Sequence[str],
+        *,
+        timeout: float = invoke.TIMEOUT,
         executor: Callable[[Host], Exec] = HostExec,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.lab = lab
         self.path = tuple(path)
         self.timeout = timeout
@@ -83,10 +87,15 @@ class Runtime:
         return self.lab.journal.of(Call)
 
     def add(
-        self, sandbox: Sandbox, network: Network | Mapping[str, Any] | str | Path, ifname: str = "eth0", *,
-        args: Mapping[str, str] | None = None, capabilities: Mapping[str, Any] | None = None,
+        self,
+        sandbox: Sandbox,
+        network: Network | Mapping[str, Any] | str | Path,
+        ifname: str = "eth0",
+        *,
+        args: Mapping[str, str] | None = None,
+        capabilities: Mapping[str, Any] | None = None,
         container_id: str | None = None,
-    ) -> Attachment:  # fmt: skip
+    ) -> Attachment:
         """Attach a sandbox to a network: ADD of each plugin in order (RT-01).
 
         After a failure DEL is called, as the specification demands of a runtime (RT-29). Raises ConfigError, and
@@ -105,9 +114,16 @@ class Runtime:
             wanted, sandbox, identifier, ifname, self._parsed(document, pending), args or {}, capabilities or {}
         )
         cache.save(
-            sandbox.host, network=wanted.name, container_id=identifier, ifname=ifname, netns=sandbox.path,
-            config=wanted.text, result=document, args=attachment.args, capabilities=attachment.capabilities,
-        )  # fmt: skip
+            sandbox.host,
+            network=wanted.name,
+            container_id=identifier,
+            ifname=ifname,
+            netns=sandbox.path,
+            config=wanted.text,
+            result=document,
+            args=attachment.args,
+            capabilities=attachment.capabilities,
+        )
         self.attachments.append(attachment)
         return attachment
 
@@ -138,9 +154,14 @@ class Runtime:
         executor = self._executor(where)
         variables = invoke.environment("VERSION", netns="dummy", ifname="dummy", path=["dummy"])
         made = invoke.call(
-            executor, plugin, executor.find(plugin, self.path), variables, {"cniVersion": spec.VERSIONS[-1]},
-            host=where.full_name, timeout=self.timeout,
-        )  # fmt: skip
+            executor,
+            plugin,
+            executor.find(plugin, self.path),
+            variables,
+            {"cniVersion": spec.VERSIONS[-1]},
+            host=where.full_name,
+            timeout=self.timeout,
+        )
         self.lab.journal.note(made)
         document = invoke.answer(made)
         supported = document.get("supportedVersions")
@@ -176,20 +197,27 @@ class Runtime:
         request = request_of(attachment, position, previous)
         plugin = str(request["type"])
         variables = invoke.environment(
-            verb, container_id=attachment.container_id, netns=sandbox.path, ifname=attachment.ifname,
-            args=";".join(f"{key}={value}" for key, value in attachment.args.items()), path=self.path,
-        )  # fmt: skip
+            verb,
+            container_id=attachment.container_id,
+            netns=sandbox.path,
+            ifname=attachment.ifname,
+            args=";".join(f"{key}={value}" for key, value in attachment.args.items()),
+            path=self.path,
+        )
         made = invoke.call(
-            executor, plugin, executor.find(plugin, self.path), variables, request, host=sandbox.host.full_name,
+            executor,
+            plugin,
+            executor.find(plugin, self.path),
+            variables,
+            request,
+            host=sandbox.host.full_name,
             timeout=self.timeout,
-        )  # fmt: skip
+        )
         self.lab.journal.note(made)
         return made
 
     def _cached(self, attachment: Attachment) -> Mapping[str, Any] | None:
-        return cache.load(
-            attachment.sandbox.host, attachment.network.name, attachment.container_id, attachment.ifname
-        )
+        return cache.load(attachment.sandbox.host, attachment.network.name, attachment.container_id, attachment.ifname)
 
     def _cached_or_none(self, attachment: Attachment) -> Mapping[str, Any] | None:
         """As above, but what cannot be understood counts as lost: DEL must go on (RT-05)."""
@@ -231,7 +259,9 @@ def default_container_id(sandbox: Sandbox) -> str:
 def _validate(container_id: str, ifname: str) -> None:
     """What a runtime refuses before it calls any plugin (RT-19)."""
     if not _IDENTIFIER.fullmatch(container_id):
-        raise ConfigError(f"container ID {container_id!r} must begin with a letter or digit and go on with those, '_', '.', '-'")
+        raise ConfigError(
+            f"container ID {container_id!r} must begin with a letter or digit and go on with those, '_', '.', '-'"
+        )
     if not ifname or len(ifname.encode()) > 15 or ifname in (".", "..") or _IFNAME_FORBIDDEN.search(ifname):
         raise ConfigError(f"interface name {ifname!r} must be 1 to 15 bytes without '/', ':' and white space")
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
 
 from cnitest.kernel.netlink import attributes
 from cnitest.kernel.records import Address, Fdb, Link, Neighbour, Port, Qdisc, Route, Rule
-
-T = TypeVar("T")
 
 _u32 = struct.Struct("=I")
 _u16 = struct.Struct("=H")
@@ -25,19 +22,38 @@ _tcmsg = struct.Struct("=BxxxiIII")
 
 _SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
 _ROUTE_KINDS = {
-    1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast", 6: "blackhole", 7: "unreachable",
-    8: "prohibit", 9: "throw",
-}  # fmt: skip
+    1: "unicast",
+    2: "local",
+    3: "broadcast",
+    4: "anycast",
+    5: "multicast",
+    6: "blackhole",
+    7: "unreachable",
+    8: "prohibit",
+    9: "throw",
+}
 _PROTOCOLS = {1: "redirect", 2: "kernel", 3: "boot", 4: "static", 9: "ra", 16: "dhcp"}
 _NEIGHBOUR_STATES = {
-    0: "none", 1: "incomplete", 2: "reachable", 4: "stale", 8: "delay", 16: "probe", 32: "failed", 64: "noarp",
+    0: "none",
+    1: "incomplete",
+    2: "reachable",
+    4: "stale",
+    8: "delay",
+    16: "probe",
+    32: "failed",
+    64: "noarp",
     128: "permanent",
-}  # fmt: skip
+}
 _PORT_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
 _RULE_ACTIONS = {1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 _MACVLAN_MODES = {1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source"}
 _IPVLAN_MODES = {0: "l2", 1: "l3", 2: "l3s"}
-_UP = 0x1
+_UP, _IS_LOOPBACK = 0x1, 0x8
+# IFLA_…
+_ADDRESS, _NAME, _MTU, _LINK, _MASTER, _TXQLEN, _LINKINFO, _ALIAS, _PROMISCUITY = 1, 3, 4, 5, 10, 13, 18, 20, 30
+_CARRIER, _NETNSID = 33, 37
+# RTA_…
+_DST, _OIF, _GATEWAY, _PRIORITY, _PREFSRC, _METRICS, _MULTIPATH, _TABLE, _VIA = 1, 4, 5, 6, 7, 8, 9, 15, 18
 _TENTATIVE, _SKIP_NEIGHBOURS = 0x40, 64
 _MAIN_HEADER = 16
 
@@ -52,7 +68,7 @@ def _mac(data: bytes, start: int, end: int) -> str:
 
 def _ip(data: bytes) -> str:
     if len(data) == 4:
-        return "%d.%d.%d.%d" % tuple(data)
+        return socket.inet_ntoa(data)
     return socket.inet_ntop(socket.AF_INET6, data) if len(data) == 16 else data.hex()
 
 
@@ -117,52 +133,64 @@ def _port(data: bytes, start: int, end: int) -> tuple[str, bool, bool] | None:
     return (_PORT_STATES[state], hairpin, isolated) if kind == "bridge" else None
 
 
+class _RawLink:
+    """The attributes of one RTM_NEWLINK row, before indexes have become names."""
+
+    def __init__(self, row: bytes) -> None:
+        _, _, self.ifindex, self.flags, _ = _ifinfo.unpack_from(row, _MAIN_HEADER)
+        self.texts: dict[int, str] = {}
+        self.numbers: dict[int, int] = {}
+        self.kind: tuple[str, tuple[tuple[str, int | str], ...]] = ("", ())
+        self.port: tuple[str, bool, bool] | None = None
+        for number, start, end in attributes(row, _MAIN_HEADER + 16, len(row)):
+            if number in (_NAME, _ALIAS):
+                self.texts[number] = _text(row, start, end)
+            elif number == _ADDRESS:
+                self.texts[number] = _mac(row, start, end)
+            elif number in (_MTU, _LINK, _MASTER, _TXQLEN, _PROMISCUITY, _NETNSID):
+                self.numbers[number] = _number(row, start)
+            elif number == _CARRIER:
+                self.numbers[number] = row[start]
+            elif number == _LINKINFO:
+                self.kind, self.port = _kind_detail(row, start, end), _port(row, start, end)
+
+
 class LinkTable:
     """The links of one namespace, and the names of their indexes for the other tables."""
 
     def __init__(self, rows: Iterable[bytes]) -> None:
-        raw = [_raw_link(row) for row in rows]
-        self.names: dict[int, str] = {index: str(fields.get(3, "")) for index, _, fields in raw}
-        self.links = tuple(self._link(index, flags, fields) for index, flags, fields in raw)
+        raw = [_RawLink(row) for row in rows]
+        self.names = {link.ifindex: link.texts.get(_NAME, "") for link in raw}
+        self.links = tuple(self._link(link) for link in raw)
         self.ports = tuple(
-            Port(str(fields[3]), self.name(fields[10]), *fields["port"])
-            for _, _, fields in raw
-            if fields.get("port") and 10 in fields
+            Port(self.names[link.ifindex], self.name(link.numbers[_MASTER]), *link.port)
+            for link in raw
+            if link.port and _MASTER in link.numbers
         )
 
     def name(self, index: int) -> str:
         """The name of a link, or ``@index`` when it is not of this namespace."""
         return self.names.get(index) or (f"@{index}" if index else "")
 
-    def _link(self, index: int, flags: int, fields: dict[int | str, object]) -> Link:
-        get = fields.get
-        parent = get(5)
-        elsewhere = 37 in fields
-        kind, detail = get("kind") or ("", ())  # type: ignore[misc]
+    def _link(self, raw: _RawLink) -> Link:
+        text, number = raw.texts.get, raw.numbers.get
+        kind, detail = raw.kind
+        parent = number(_LINK, 0)
         return Link(
-            str(get(3, "")), index, kind or ("loopback" if flags & 8 else ""), str(get(1, "")), int(get(4, 0)),  # type: ignore[call-overload]
-            bool(flags & _UP), bool(get(33)), self.name(get(10, 0)),  # type: ignore[arg-type]
-            f"@{parent}" if elsewhere else self.name(parent or 0),  # type: ignore[arg-type]
-            int(get(30, 0)), int(get(13, 0)), str(get(20, "")), detail,  # type: ignore[call-overload]
-        )  # fmt: skip
-
-
-def _raw_link(row: bytes) -> tuple[int, int, dict[int | str, object]]:
-    _, _, index, flags, _ = _ifinfo.unpack_from(row, _MAIN_HEADER)
-    fields: dict[int | str, object] = {}
-    for number, start, end in attributes(row, _MAIN_HEADER + 16, len(row)):
-        if number in (3, 20):
-            fields[number] = _text(row, start, end)
-        elif number == 1:
-            fields[1] = _mac(row, start, end)
-        elif number in (4, 5, 10, 13, 30, 37):
-            fields[number] = _number(row, start)
-        elif number == 33:
-            fields[33] = row[start]
-        elif number == 18:
-            fields["kind"] = _kind_detail(row, start, end)
-            fields["port"] = _port(row, start, end)
-    return index, flags, fields
+            name=text(_NAME, ""),
+            ifindex=raw.ifindex,
+            kind=kind or ("loopback" if raw.flags & _IS_LOOPBACK else ""),
+            mac=text(_ADDRESS, ""),
+            mtu=number(_MTU, 0),
+            up=bool(raw.flags & _UP),
+            carrier=bool(number(_CARRIER)),
+            master=self.name(number(_MASTER, 0)),
+            parent=f"@{parent}" if _NETNSID in raw.numbers else self.name(parent),
+            promiscuity=number(_PROMISCUITY, 0),
+            txqlen=number(_TXQLEN, 0),
+            alias=text(_ALIAS, ""),
+            detail=detail,
+        )
 
 
 def addresses(rows: Iterable[bytes], links: LinkTable) -> tuple[Address, ...]:
@@ -181,8 +209,11 @@ def addresses(rows: Iterable[bytes], links: LinkTable) -> tuple[Address, ...]:
                 label = _text(row, start, end)
         link = links.name(index)
         text = f"{_ip(local or address)}/{length}"
-        found.append(Address(link, text, _SCOPES.get(scope, str(scope)), "" if label == link else label,
-                             bool(flags & _TENTATIVE)))  # fmt: skip
+        found.append(
+            Address(
+                link, text, _SCOPES.get(scope, str(scope)), "" if label == link else label, bool(flags & _TENTATIVE)
+            )
+        )
     return tuple(found)
 
 
@@ -201,34 +232,47 @@ def _hops(data: bytes, start: int, end: int, links: LinkTable) -> tuple[str, ...
     return tuple(found)
 
 
+class _RouteFields:
+    """The attributes of one RTM_NEWROUTE row."""
+
+    def __init__(self, row: bytes, links: LinkTable, length: int) -> None:
+        self.ips = {_DST: "", _GATEWAY: "", _PREFSRC: ""}
+        self.numbers: dict[int, int] = {}
+        self.hops: tuple[str, ...] = ()
+        for number, start, end in attributes(row, _MAIN_HEADER + 12, len(row)):
+            if number in self.ips:
+                self.ips[number] = _ip(row[start:end]) + (f"/{length}" if number == _DST else "")
+            elif number == _VIA:
+                self.ips[_GATEWAY] = _ip(row[start + 2 : end])
+            elif number in (_OIF, _PRIORITY, _TABLE):
+                self.numbers[number] = _number(row, start)
+            elif number == _METRICS:
+                self.numbers[_METRICS] = next(
+                    (_number(row, at) for n, at, _ in attributes(row, start, end) if n == 2), 0
+                )
+            elif number == _MULTIPATH:
+                self.hops = _hops(row, start, end, links)
+
+
 def route(row: bytes, links: LinkTable) -> Route:
     """One RTM_NEWROUTE row."""
     family, length, _, _, table, protocol, scope, kind, _ = _rtmsg.unpack_from(row, _MAIN_HEADER)
-    to = via = source = link = ""
-    metric = mtu = 0
-    hops: tuple[str, ...] = ()
-    for number, start, end in attributes(row, _MAIN_HEADER + 12, len(row)):
-        if number == 1:
-            to = f"{_ip(row[start:end])}/{length}"
-        elif number == 4:
-            link = links.name(_number(row, start))
-        elif number == 5:
-            via = _ip(row[start:end])
-        elif number == 6:
-            metric = _number(row, start)
-        elif number == 7:
-            source = _ip(row[start:end])
-        elif number == 8:
-            mtu = next((_number(row, at) for inner, at, _ in attributes(row, start, end) if inner == 2), 0)
-        elif number == 9:
-            hops = _hops(row, start, end, links)
-        elif number == 15:
-            table = _number(row, start)
-        elif number == 18:
-            via = _ip(row[start + 2 : end])
-    version = 4 if family == socket.AF_INET else 6
-    return Route(version, table, to or "default", via, link, source, _ROUTE_KINDS.get(kind, str(kind)),
-                 _SCOPES.get(scope, str(scope)), _PROTOCOLS.get(protocol, str(protocol)), metric, mtu, hops)  # fmt: skip
+    fields = _RouteFields(row, links, length)
+    ips, number = fields.ips, fields.numbers.get
+    return Route(
+        family=4 if family == socket.AF_INET else 6,
+        table=number(_TABLE, table),
+        to=ips[_DST] or "default",
+        via=ips[_GATEWAY],
+        link=links.name(number(_OIF, 0)),
+        source=ips[_PREFSRC],
+        kind=_ROUTE_KINDS.get(kind, str(kind)),
+        scope=_SCOPES.get(scope, str(scope)),
+        protocol=_PROTOCOLS.get(protocol, str(protocol)),
+        metric=number(_PRIORITY, 0),
+        mtu=number(_METRICS, 0),
+        hops=fields.hops,
+    )
 
 
 def rules(rows: Iterable[bytes]) -> tuple[Rule, ...]:
@@ -246,9 +290,19 @@ def rules(rows: Iterable[bytes]) -> tuple[Rule, ...]:
             elif number in (6, 10, 15):
                 fields[number] = _number(row, start)
         version = 4 if family == socket.AF_INET else 6
-        found.append(Rule(version, fields.get(6, 0), texts.get(2, ""), texts.get(1, ""), fields.get(15, table),
-                          fields.get(10, 0), texts.get(3, ""), texts.get(17, ""),
-                          _RULE_ACTIONS.get(action, str(action))))  # fmt: skip
+        found.append(
+            Rule(
+                version,
+                fields.get(6, 0),
+                texts.get(2, ""),
+                texts.get(1, ""),
+                fields.get(15, table),
+                fields.get(10, 0),
+                texts.get(3, ""),
+                texts.get(17, ""),
+                _RULE_ACTIONS.get(action, str(action)),
+            )
+        )
     return tuple(found)
 
 

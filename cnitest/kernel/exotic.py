@@ -43,9 +43,17 @@ def _link_data(kind: str, detail: str | int | None) -> list[tuple[str, int]]:
 
 
 def add_link(
-    kind: str, name: str, index: int, *, detail: str | int | None = None, parent: int | None = None,
-    namespace: int | None = None, mac: str | None = None, mtu: int | None = None, what: str = "",
-) -> Message:  # fmt: skip
+    kind: str,
+    name: str,
+    index: int,
+    *,
+    detail: str | int | None = None,
+    parent: int | None = None,
+    namespace: int | None = None,
+    mac: str | None = None,
+    mtu: int | None = None,
+    what: str = "",
+) -> Message:
     """A link of a rare kind, created down in the namespace of the fd ``namespace`` (default: the socket's)."""
     from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
@@ -56,16 +64,25 @@ def add_link(
     message = ifinfmsg()
     message["index"] = index
     message["attrs"] = [
-        ("IFLA_IFNAME", name), *((key, value) for key, value in optional if value is not None),
+        ("IFLA_IFNAME", name),
+        *((key, value) for key, value in optional if value is not None),
         ("IFLA_LINKINFO", information),
-    ]  # fmt: skip
+    ]
     return Message(_NEWLINK, CREATE | EXCL, _body(message), what)
 
 
 def add_rule(
-    *, family: int, table: int, priority: int | None = None, source: str | None = None, to: str | None = None,
-    mark: int | None = None, iif: str | None = None, oif: str | None = None, what: str = "",
-) -> Message:  # fmt: skip
+    *,
+    family: int,
+    table: int,
+    priority: int | None = None,
+    source: str | None = None,
+    to: str | None = None,
+    mark: int | None = None,
+    iif: str | None = None,
+    oif: str | None = None,
+    what: str = "",
+) -> Message:
     """A policy rule that looks up ``table``; ``source`` and ``to`` are prefixes."""
     from pyroute2.netlink.rtnl.fibmsg import fibmsg
 

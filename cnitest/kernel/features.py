@@ -73,9 +73,10 @@ def privilege() -> Feature:
         return Feature("namespaces", True)
     except OSError as error:
         return Feature(
-            "namespaces", False,
+            "namespaces",
+            False,
             f"network namespaces cannot be made here ({error.strerror}): run as root, or below `unshare -Urnm`",
-        )  # fmt: skip
+        )
     finally:
         traveller.end()
 

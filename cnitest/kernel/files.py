@@ -17,8 +17,15 @@ _FURNITURE = frozenset(
     str(parent) for directory in mounts.DIRECTORIES for parent in (PurePath(directory), *PurePath(directory).parents)
 )
 _PREVIEW = 200
-_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFSOCK: "socket",
-          stat.S_IFIFO: "fifo", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}  # fmt: skip
+_KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+}
 
 
 class File(NamedTuple):

@@ -94,7 +94,9 @@ def _nft_backed(run: Run) -> Mapping[str, tuple[str, ...]]:
 def _has_tables(namespace: NetworkNamespace) -> bool:
     connection = namespace.do(lambda: NetlinkSocket(NETFILTER))
     try:
-        return bool(connection.dump(Message(_NFTABLES << 8 | _GET_TABLE, 0, struct.pack("=BBH", 0, 0, 0), "nft tables")))
+        return bool(
+            connection.dump(Message(_NFTABLES << 8 | _GET_TABLE, 0, struct.pack("=BBH", 0, 0, 0), "nft tables"))
+        )
     except KernelError:
         return False
     finally:

@@ -63,8 +63,8 @@ class Keeper:
         os.waitpid(process, 0)
         words = os.read(errors, 4096).decode(errors="replace").strip()
         raise CnitestError(
-            f"a lab cannot have processes of its own: {words or 'its first process ended'}. It needs a PID namespace with "
-            "a fresh /proc; in a container, run privileged or with an unmasked /proc"
+            f"a lab cannot have processes of its own: {words or 'its first process ended'}. It needs a PID namespace "
+            "with a fresh /proc; in a container, run privileged or with an unmasked /proc"
         )
 
     def close(self) -> None:

@@ -72,9 +72,12 @@ class MountNamespace:
 
     @classmethod
     def make(
-        cls, traveller: Traveller, prepare: Callable[[], None], network: NetworkNamespace | None = None,
+        cls,
+        traveller: Traveller,
+        prepare: Callable[[], None],
+        network: NetworkNamespace | None = None,
         base: MountNamespace | None = None,
-    ) -> MountNamespace:  # fmt: skip
+    ) -> MountNamespace:
         """A copy of ``base`` (default: where the thread is), as ``prepare`` changes it from inside ``network``."""
 
         def errand() -> MountNamespace:

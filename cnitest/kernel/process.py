@@ -62,9 +62,14 @@ def start(argv: Sequence[str], environment: Mapping[str, str]) -> Started:
     began = time.monotonic()
     try:
         pid = os.posix_spawn(
-            _located(argv[0], environment), argv, environment, file_actions=actions, setsid=True,
-            setsigmask=(), setsigdef=(signal.SIGPIPE,),
-        )  # fmt: skip
+            _located(argv[0], environment),
+            tuple(argv),
+            environment,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=(),
+            setsigdef=(signal.SIGPIPE,),
+        )
     except OSError:
         for ours in (ours_in, ours_out, ours_err):
             os.close(ours)

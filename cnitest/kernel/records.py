@@ -15,7 +15,7 @@ class Link(NamedTuple):
     """
 
     name: str
-    index: int
+    ifindex: int
     kind: str
     mac: str
     mtu: int
@@ -40,7 +40,7 @@ class Port(NamedTuple):
 
 
 class Address(NamedTuple):
-    """An address with its prefix (``10.40.80.11/24``) on a link; ``tentative`` while IPv6 still checks for duplicates."""
+    """An address with its prefix (``10.40.80.11/24``) on a link; ``tentative`` while IPv6 checks for duplicates."""
 
     link: str
     address: str

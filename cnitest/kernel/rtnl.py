@@ -78,9 +78,20 @@ def add_bridge(name: str, index: int, *, mac: str | None, mtu: int | None, stp: 
 
 
 def add_veth(
-    name: str, index: int, peer: str, peer_index: int, peer_namespace: int, *,
-    mac: str | None, peer_mac: str | None, mtu: int | None, peer_mtu: int | None, master: int, up: bool, what: str,
-) -> Message:  # fmt: skip
+    name: str,
+    index: int,
+    peer: str,
+    peer_index: int,
+    peer_namespace: int,
+    *,
+    mac: str | None,
+    peer_mac: str | None,
+    mtu: int | None,
+    peer_mtu: int | None,
+    master: int,
+    up: bool,
+    what: str,
+) -> Message:
     """A veth pair; the peer is created in the namespace of the fd ``peer_namespace``, always down.
 
     A peer cannot be created up: it is opened before the pair is tied together (ENOTCONN).
@@ -103,9 +114,15 @@ def add_plain(kind: str, name: str, index: int, *, mac: str | None, mtu: int | N
 
 
 def set_link(
-    index: int, *, up: bool | None = None, master: int | None = None, mac: str | None = None,
-    mtu: int | None = None, name: str | None = None, what: str = "",
-) -> Message:  # fmt: skip
+    index: int,
+    *,
+    up: bool | None = None,
+    master: int | None = None,
+    mac: str | None = None,
+    mtu: int | None = None,
+    name: str | None = None,
+    what: str = "",
+) -> Message:
     """Change a link: bring it up or down, enslave it (0 frees it), set MAC, MTU or name."""
     body = _info(index, _UP if up else 0, 0 if up is None else _UP)
     if master is not None:
@@ -163,13 +180,26 @@ def _prefix(to: str, family: int) -> tuple[int, int, bytes]:
     if to == "default":
         return family, 0, b""
     network = ipaddress.ip_network(to, strict=False)
-    return (socket.AF_INET if network.version == 4 else socket.AF_INET6), network.prefixlen, network.network_address.packed
+    return (
+        (socket.AF_INET if network.version == 4 else socket.AF_INET6),
+        network.prefixlen,
+        network.network_address.packed,
+    )
 
 
 def add_route(
-    to: str, *, via: str | None = None, link: int = 0, source: str | None = None, table: int | None = None,
-    metric: int | None = None, mtu: int | None = None, kind: str = "unicast", family: int = 4, what: str = "",
-) -> Message:  # fmt: skip
+    to: str,
+    *,
+    via: str | None = None,
+    link: int = 0,
+    source: str | None = None,
+    table: int | None = None,
+    metric: int | None = None,
+    mtu: int | None = None,
+    kind: str = "unicast",
+    family: int = 4,
+    what: str = "",
+) -> Message:
     """A route; ``link`` is an index, 0 lets the kernel find it through the gateway."""
     wanted = socket.AF_INET6 if family == 6 or ":" in (via or "") else socket.AF_INET
     family_number, length, packed = _prefix(to, wanted)

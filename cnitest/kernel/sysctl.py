@@ -6,19 +6,35 @@ import os
 from collections.abc import Iterable
 
 _GLOBAL = (
-    "net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter", "net.ipv4.conf.all.route_localnet",
-    "net.ipv4.conf.all.proxy_arp", "net.ipv4.conf.all.arp_ignore", "net.ipv4.conf.default.rp_filter",
-    "net.ipv4.conf.default.route_localnet", "net.ipv4.conf.default.arp_notify",
-    "net.ipv6.conf.all.forwarding", "net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.default.forwarding",
-    "net.ipv6.conf.default.disable_ipv6", "net.ipv6.conf.default.accept_ra", "net.ipv6.conf.default.accept_dad",
-    "net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables",
+    "net.ipv4.ip_forward",
+    "net.ipv4.conf.all.rp_filter",
+    "net.ipv4.conf.all.route_localnet",
+    "net.ipv4.conf.all.proxy_arp",
+    "net.ipv4.conf.all.arp_ignore",
+    "net.ipv4.conf.default.rp_filter",
+    "net.ipv4.conf.default.route_localnet",
+    "net.ipv4.conf.default.arp_notify",
+    "net.ipv6.conf.all.forwarding",
+    "net.ipv6.conf.all.disable_ipv6",
+    "net.ipv6.conf.default.forwarding",
+    "net.ipv6.conf.default.disable_ipv6",
+    "net.ipv6.conf.default.accept_ra",
+    "net.ipv6.conf.default.accept_dad",
+    "net.bridge.bridge-nf-call-iptables",
+    "net.bridge.bridge-nf-call-ip6tables",
     "net.bridge.bridge-nf-call-arptables",
-)  # fmt: skip
+)
 _OF_A_LINK = (
-    "ipv4.conf.{}.rp_filter", "ipv4.conf.{}.route_localnet", "ipv4.conf.{}.proxy_arp", "ipv4.conf.{}.arp_notify",
-    "ipv4.conf.{}.arp_ignore", "ipv6.conf.{}.accept_ra", "ipv6.conf.{}.disable_ipv6", "ipv6.conf.{}.accept_dad",
+    "ipv4.conf.{}.rp_filter",
+    "ipv4.conf.{}.route_localnet",
+    "ipv4.conf.{}.proxy_arp",
+    "ipv4.conf.{}.arp_notify",
+    "ipv4.conf.{}.arp_ignore",
+    "ipv6.conf.{}.accept_ra",
+    "ipv6.conf.{}.disable_ipv6",
+    "ipv6.conf.{}.accept_dad",
     "ipv6.conf.{}.keep_addr_on_down",
-)  # fmt: skip
+)
 
 
 def path(name: str) -> str:

@@ -11,18 +11,7 @@ from cnitest.kernel import exotic, rtnl, sysctl
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.netlink import Message
 from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, Vlan, Vrf
-from cnitest.topology.plan import (
-    AddAddress,
-    AddLink,
-    AddRoute,
-    AddRule,
-    Plan,
-    Ready,
-    SetLink,
-    SetPort,
-    Step,
-    Sysctl,
-)
+from cnitest.topology.plan import AddAddress, AddLink, AddRoute, AddRule, Plan, Ready, SetLink, SetPort, Step, Sysctl
 
 Namespaces = Mapping[str, NetworkNamespace]
 
@@ -56,26 +45,43 @@ def _add_link(step: AddLink, namespaces: Namespaces) -> Message:
 
 def _add_bridge(step: AddLink, _: Namespaces) -> Message:
     stp = isinstance(step.model, Bridge) and step.model.stp
-    return rtnl.add_bridge(step.link.name, step.link.index, mac=step.mac, mtu=step.model.mtu, stp=stp, up=step.up,
-                           what=str(step))  # fmt: skip
+    return rtnl.add_bridge(
+        step.link.name, step.link.ifindex, mac=step.mac, mtu=step.model.mtu, stp=stp, up=step.up, what=str(step)
+    )
 
 
 def _add_veth(step: AddLink, namespaces: Namespaces) -> Message:
     peer = step.peer
     assert peer is not None, "a veth step has a peer"
     return rtnl.add_veth(
-        step.link.name, step.link.index, peer.name, peer.index, namespaces[peer.place].fd, mac=step.mac,
-        peer_mac=step.peer_mac, mtu=step.model.mtu, peer_mtu=step.peer_mtu, master=step.master, up=step.up,
+        step.link.name,
+        step.link.ifindex,
+        peer.name,
+        peer.ifindex,
+        namespaces[peer.place].fd,
+        mac=step.mac,
+        peer_mac=step.peer_mac,
+        mtu=step.model.mtu,
+        peer_mtu=step.peer_mtu,
+        master=step.master,
+        up=step.up,
         what=str(step),
-    )  # fmt: skip
+    )
 
 
 def _add_macvlan(step: AddLink, namespaces: Namespaces) -> Message:
-    assert step.parent is not None and isinstance(step.model, Macvlan), "a macvlan step has a parent"
+    assert step.parent is not None, "a macvlan step has a parent"
+    assert isinstance(step.model, Macvlan), "a macvlan step has a macvlan's model"
     return rtnl.add_macvlan(
-        step.link.name, step.link.index, step.parent.index, step.model.mode, namespaces[step.link.place].fd,
-        mac=step.mac, mtu=step.model.mtu, what=str(step),
-    )  # fmt: skip
+        step.link.name,
+        step.link.ifindex,
+        step.parent.ifindex,
+        step.model.mode,
+        namespaces[step.link.place].fd,
+        mac=step.mac,
+        mtu=step.model.mtu,
+        what=str(step),
+    )
 
 
 def _add_rare(step: AddLink, namespaces: Namespaces) -> Message:
@@ -88,43 +94,64 @@ def _add_rare(step: AddLink, namespaces: Namespaces) -> Message:
     elif isinstance(model, Vrf):
         detail = model.table
     return exotic.add_link(
-        step.kind, step.link.name, step.link.index, detail=detail,
-        parent=step.parent.index if step.parent else None, namespace=namespaces[step.link.place].fd,
-        mac=step.mac or model.mac, mtu=model.mtu, what=str(step),
-    )  # fmt: skip
+        step.kind,
+        step.link.name,
+        step.link.ifindex,
+        detail=detail,
+        parent=step.parent.ifindex if step.parent else None,
+        namespace=namespaces[step.link.place].fd,
+        mac=step.mac or model.mac,
+        mtu=model.mtu,
+        what=str(step),
+    )
 
 
 def _set_link(step: SetLink, _: Namespaces) -> Message:
-    return rtnl.set_link(step.link.index, up=step.up, master=step.master, what=str(step))
+    return rtnl.set_link(step.link.ifindex, up=step.up, master=step.master, what=str(step))
 
 
 def _set_port(step: SetPort, _: Namespaces) -> Message:
-    return rtnl.set_port(step.link.index, hairpin=step.hairpin, isolated=step.isolated, what=str(step))
+    return rtnl.set_port(step.link.ifindex, hairpin=step.hairpin, isolated=step.isolated, what=str(step))
 
 
 def _add_address(step: AddAddress, _: Namespaces) -> Message:
-    return rtnl.add_address(step.link.index, step.address, dad=step.dad, what=str(step))
+    return rtnl.add_address(step.link.ifindex, step.address, dad=step.dad, what=str(step))
 
 
 def _add_route(step: AddRoute, _: Namespaces) -> Message:
     route = step.route
     return rtnl.add_route(
-        route.to, via=route.via, link=step.link, source=route.source, table=route.table, metric=route.metric,
-        mtu=route.mtu, kind=route.kind, family=route.family or 4, what=str(step),
-    )  # fmt: skip
+        route.to,
+        via=route.via,
+        link=step.link,
+        source=route.source,
+        table=route.table,
+        metric=route.metric,
+        mtu=route.mtu,
+        kind=route.kind,
+        family=route.family or 4,
+        what=str(step),
+    )
 
 
 def _add_rule(step: AddRule, _: Namespaces) -> Message:
     rule = step.rule
     six = rule.family == 6 or ":" in (rule.source or "") or ":" in (rule.to or "")
     return exotic.add_rule(
-        family=6 if six else 4, table=rule.table, priority=rule.priority, source=rule.source, to=rule.to,
-        mark=rule.mark, iif=rule.iif, oif=rule.oif, what=str(step),
-    )  # fmt: skip
+        family=6 if six else 4,
+        table=rule.table,
+        priority=rule.priority,
+        source=rule.source,
+        to=rule.to,
+        mark=rule.mark,
+        iif=rule.iif,
+        oif=rule.oif,
+        what=str(step),
+    )
 
 
 def _ready(step: Ready, _: Namespaces) -> Message:
-    return rtnl.flush_link(step.link.index, str(step))
+    return rtnl.flush_link(step.link.ifindex, str(step))
 
 
 _KINDS: Mapping[str, Callable[[AddLink, Namespaces], Message]] = {

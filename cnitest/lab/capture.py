@@ -29,7 +29,7 @@ class Capture:
         self._eyes: tap.Eyes | None = None
 
     def __enter__(self) -> Capture:
-        index = self._place.link(self._on).index if self._on else 0
+        index = self._place.link(self._on).ifindex if self._on else 0
         self._eyes = tap.Eyes.open(self._place.namespace, index, blind=self._place.lab.blind)
         return self
 

@@ -26,26 +26,38 @@ class Difference(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """How rows of one table are told apart, and which of their fields count (None: all)."""
+    """How rows of one table are told apart, which of their fields do not count, and which rows do not."""
 
     key: Callable[[Any], str]
     without: tuple[str, ...] = ()
+    ignored: Callable[[Any], bool] = lambda _: False
+
+
+def _is_chatter(flow: Any) -> bool:
+    """Whether a flow is the kernel's own: multicast memberships and neighbour discovery."""
+    return flow.protocol in ("2", "icmpv6") and flow.destination.startswith(("224.", "ff0"))
 
 
 # What the kernel changes by itself as time goes by does not count.
 _TABLES: Mapping[str, _Table] = {
     "links": _Table(lambda row: row.name),
     "addresses": _Table(lambda row: f"{row.address} on {row.link}", ("tentative",)),
-    "routes": _Table(lambda row: f"{row.to} via {row.via or row.link} table {row.table} metric {row.metric} {row.kind}"),
-    "rules": _Table(lambda row: f"IPv{row.family} {row.priority} from {row.source or 'all'} to {row.to or 'all'} "
-                                f"iif {row.iif} oif {row.oif} mark {row.mark} table {row.table}"),
+    "routes": _Table(
+        lambda row: f"{row.to} via {row.via or row.link} table {row.table} metric {row.metric} {row.kind}"
+    ),
+    "rules": _Table(
+        lambda row: (
+            f"IPv{row.family} {row.priority} from {row.source or 'all'} to {row.to or 'all'} "
+            f"iif {row.iif} oif {row.oif} mark {row.mark} table {row.table}"
+        )
+    ),
     "neighbours": _Table(lambda row: f"{row.ip} on {row.link}", ("state",)),
     "ports": _Table(lambda row: row.name),
     "fdb": _Table(lambda row: f"{row.mac} on {row.link}"),
     "qdiscs": _Table(lambda row: f"{row.kind} {row.handle} parent {row.parent} on {row.link}"),
-    "flows": _Table(lambda row: f"{row.protocol} {row.source} -> {row.destination}"),
+    "flows": _Table(lambda row: f"{row.protocol} {row.source} -> {row.destination}", ignored=_is_chatter),
     "files": _Table(lambda row: row.path),
-}  # fmt: skip
+}
 
 
 def difference(before: State, after: State) -> tuple[Difference, ...]:
@@ -61,7 +73,7 @@ def difference(before: State, after: State) -> tuple[Difference, ...]:
 
 
 def _rows(name: str, table: _Table, before: Iterable[Any], after: Iterable[Any]) -> Iterable[Difference]:
-    old, new = ({table.key(row): row for row in rows} for rows in (before, after))
+    old, new = ({table.key(row): row for row in rows if not table.ignored(row)} for rows in (before, after))
     for key in sorted({*old, *new}):
         if key not in new:
             yield Difference(name, key, _words(table, old[key], key) or "was there", "")

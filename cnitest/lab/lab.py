@@ -71,9 +71,10 @@ class Lab:
 
     def _require_features(self) -> None:
         missing = [
-            feature.why for kind in sorted(self.plan.kinds - _EVERYWHERE)
+            feature.why
+            for kind in sorted(self.plan.kinds - _EVERYWHERE)
             if not (feature := features.link_kind(kind)).present
-        ]  # fmt: skip
+        ]
         if missing:
             raise FeatureMissing(f"topology {self.topology.name}: {'; '.join(missing)}")
 
@@ -109,7 +110,7 @@ class Lab:
             undo.callback(_close_later, slow)
             places, self._places = list(self._places.values()), {}
             for place in places:
-                undo.callback(lambda place=place: slow.extend(place.namespace.close()))
+                undo.callback(_drop, place, slow)
                 if isinstance(place, Host):
                     undo.callback(place.close)
             if self._keeper:
@@ -212,7 +213,7 @@ class Lab:
     def settle(self) -> None:
         """Let the kernel catch up: carriers and bridge ports of all links, and IPv6 addresses still tentative."""
         for place in self.places:
-            place.namespace.netlink.batch([rtnl.flush_link(link.index, link.name) for link in place.links])
+            place.namespace.netlink.batch([rtnl.flush_link(link.ifindex, link.name) for link in place.links])
 
     def _await_ports(self) -> None:
         """Before Linux 6.8: wait by events until every link that is up carries and every port forwards."""
@@ -226,7 +227,16 @@ def _has(place: Place, address: str) -> bool:
     return states.has_address(place.namespace, address)
 
 
+def _drop(place: Place, slow: list[socket.socket]) -> None:
+    slow.extend(place.namespace.close())
+
+
 def _close_later(slow: list[socket.socket]) -> None:
     """Close packet sockets, which waits for the kernel, where nobody waits for us."""
+
+    def work() -> None:
+        for one in slow:
+            one.close()
+
     if slow:
-        threading.Thread(target=lambda: [one.close() for one in slow], name="cnitest-undertaker", daemon=True).start()
+        threading.Thread(target=work, name="cnitest-undertaker", daemon=True).start()

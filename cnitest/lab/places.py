@@ -114,9 +114,14 @@ class Place:
         return tuple(_memberships(self.lab.own_file_reader(self.namespace)))
 
     def run(
-        self, argv: Sequence[str], *, stdin: str = "", check: bool = True, timeout: float = 30.0,
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str = "",
+        check: bool = True,
+        timeout: float = 30.0,
         environment: Mapping[str, str] | None = None,
-    ) -> Output:  # fmt: skip
+    ) -> Output:
         """Run a program here to its end, with a scrubbed environment.
 
         Raises CommandError with the program's words when it fails (unless ``check`` is false), cannot be started,
@@ -132,9 +137,13 @@ class Place:
         return Output(tuple(argv), finished.exit_code, out, err, finished.seconds)
 
     def execute(
-        self, argv: Sequence[str], stdin: bytes = b"", *, timeout: float = 30.0,
+        self,
+        argv: Sequence[str],
+        stdin: bytes = b"",
+        *,
+        timeout: float = 30.0,
         environment: Mapping[str, str] | None = None,
-    ) -> Finished:  # fmt: skip
+    ) -> Finished:
         """Run a program here and return how it ended, whatever that was. Raises CommandError if it cannot start."""
         deadline = Deadline.after(timeout, f"{argv[0]} in {self.full_name}")
         wanted = dict(ENVIRONMENT if environment is None else environment)
@@ -159,12 +168,18 @@ class Place:
 
     def load_rules(self, program: str, *lines: str) -> None:
         """Load firewall rules here: lines for iptables or ip6tables, or a script for nft."""
-        firewall.load(program, lines, lambda argv, stdin=b"": self.execute(argv, stdin))
+        firewall.load(program, lines, self._run_quietly)
 
     def ping(
-        self, address: str, *, size: int = 56, df: bool = False, ttl: int | None = None, source: str | None = None,
+        self,
+        address: str,
+        *,
+        size: int = 56,
+        df: bool = False,
+        ttl: int | None = None,
+        source: str | None = None,
         wait: float | None = None,
-    ) -> Reach:  # fmt: skip
+    ) -> Reach:
         """Send an ICMP or ICMPv6 echo request and say what became of it.
 
         ``size`` is the payload in bytes as ping(8) counts it, ``df`` forbids fragments, ``ttl`` is the hop limit,
@@ -176,9 +191,15 @@ class Place:
         return prove(EchoProbe(self, address, size=size, df=df, ttl=ttl, source=source), wait)
 
     def tcp(
-        self, address: str, port: int, *, listener: Place | None = None, listener_port: int | None = None,
-        source: str | None = None, wait: float | None = None,
-    ) -> Reach:  # fmt: skip
+        self,
+        address: str,
+        port: int,
+        *,
+        listener: Place | None = None,
+        listener_port: int | None = None,
+        source: str | None = None,
+        wait: float | None = None,
+    ) -> Reach:
         """Connect, send a unique payload and get it back.
 
         The listener is started where ``address`` lives, or at ``listener`` (port ``listener_port``) when something
@@ -190,9 +211,16 @@ class Place:
         return prove(StreamProbe(self, address, port, listener, listener_port or port, source), wait)
 
     def udp(
-        self, address: str, port: int, *, listener: Place | None = None, listener_port: int | None = None,
-        source: str | None = None, size: int = 32, wait: float | None = None,
-    ) -> Reach:  # fmt: skip
+        self,
+        address: str,
+        port: int,
+        *,
+        listener: Place | None = None,
+        listener_port: int | None = None,
+        source: str | None = None,
+        size: int = 32,
+        wait: float | None = None,
+    ) -> Reach:
         """Send a datagram with a unique payload of ``size`` bytes and get it back; as `tcp` otherwise."""
         from cnitest.lab.probe.datagram import DatagramProbe
         from cnitest.lab.probe.inquiry import prove
@@ -332,10 +360,10 @@ class Switch(Place):
         """A switch has no filesystem: it runs no programs."""
         raise CommandError(f"{self.full_name} is a switch: it runs no programs")
 
-    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
+    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:  # noqa: ARG002
         raise CommandError(f"{self.full_name} is a switch: it runs no programs ({argv[0]})")
 
-    def state(self, *, firewall: bool = False) -> State:
+    def state(self, *, firewall: bool = False) -> State:  # noqa: ARG002
         """As of any place; a switch has no firewall."""
         return states.take(self.namespace)
 

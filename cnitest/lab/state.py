@@ -95,9 +95,12 @@ def flows(namespace: NetworkNamespace) -> tuple[Flow, ...]:
 
 
 def take(
-    namespace: NetworkNamespace, *, run: firewall.Run | None = None, read_own: Callable[[str], str] | None = None,
+    namespace: NetworkNamespace,
+    *,
+    run: firewall.Run | None = None,
+    read_own: Callable[[str], str] | None = None,
     files: Sequence[File] = (),
-) -> State:  # fmt: skip
+) -> State:
     """A whole picture of a namespace; firewall and connections only when there is a way to ``run`` their tools."""
     table = links(namespace)
     dump = namespace.netlink.dump

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from textwrap import wrap
 from typing import NamedTuple
 
@@ -18,11 +19,12 @@ class Box:
     key: str
     title: str
     lines: tuple[str, ...]
+    least: int = 8
 
     @property
     def width(self) -> int:
         """How many columns it takes at least."""
-        return max(len(self.title) + 6, 8, *(len(line) + _FRAME for line in self.lines or ("",)))
+        return max(len(self.title) + 6, self.least, *(len(line) + _FRAME for line in self.lines or ("",)))
 
     def render(self, width: int, height: int) -> list[str]:
         """The box as ``height`` lines of ``width`` columns."""
@@ -57,9 +59,7 @@ def fold(text: str, width: int, indent: str = "  ") -> list[str]:
     """``text`` in lines of at most ``width``, as far in as it is; all but the first get ``indent``."""
     body = text.lstrip(" ")
     lead = " " * min(len(text) - len(body), width // 2)
-    return wrap(
-        body, width, initial_indent=lead, subsequent_indent=lead + indent, break_on_hyphens=False
-    ) or [""]
+    return wrap(body, width, initial_indent=lead, subsequent_indent=lead + indent, break_on_hyphens=False) or [""]
 
 
 def in_rows(boxes: Iterable[Box], width: int) -> list[list[Box]]:
@@ -77,7 +77,8 @@ def in_rows(boxes: Iterable[Box], width: int) -> list[list[Box]]:
 
 def stack(rows: Sequence[Sequence[Box]], wires: Sequence[Wire], width: int) -> list[str]:
     """The rows from top to bottom; a wire between neighbours is drawn where a straight line finds room."""
-    widest = max((sum(box.width + _GAP for box in row) - _GAP for row in rows), default=0)
+    rows = [_beside_title(row, below, width) for row, below in zip_longest(rows, rows[1:], fillvalue=())]
+    widest = max(map(_width, rows), default=0)
     lines: list[str] = []
     above: list[_Put] = []
     for row in rows:
@@ -88,6 +89,18 @@ def stack(rows: Sequence[Sequence[Box]], wires: Sequence[Wire], width: int) -> l
         lines += drawn
         above = puts
     return lines
+
+
+def _width(row: Sequence[Box]) -> int:
+    return sum(box.width + _GAP for box in row) - _GAP
+
+
+def _beside_title(row: Sequence[Box], below: Sequence[Box], width: int) -> list[Box]:
+    """The row, its first box widened where that lets its wire pass the title of a wide box below."""
+    first, *rest = row
+    wanted = len(below[0].title) + 8 if len(below) == 1 else 0
+    wider = replace(first, least=max(first.least, wanted))
+    return [wider, *rest] if _width([wider, *rest]) <= width else [*row]
 
 
 def _put(row: Sequence[Box], widest: int) -> list[_Put]:
@@ -107,12 +120,7 @@ def _render(puts: Sequence[_Put]) -> list[str]:
 
 
 def _join(
-    lines: list[str],
-    above: list[_Put],
-    drawn: list[str],
-    below: list[_Put],
-    wires: Sequence[Wire],
-    width: int,
+    lines: list[str], above: list[_Put], drawn: list[str], below: list[_Put], wires: Sequence[Wire], width: int
 ) -> tuple[list[str], list[str]]:
     """The upper lines with their wires hanging down, and the lower ones with the wires arriving."""
     routed = list(_route(above, below, drawn[0], wires, width))

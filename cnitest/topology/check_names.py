@@ -78,12 +78,16 @@ def link_name_fault(name: str) -> str | None:
     if len(raw) > LONGEST_LINK_NAME:
         hint = f". Did you mean {raw[:LONGEST_LINK_NAME].decode(errors='ignore')!r}?"
         return f"{name!r} is {len(raw)} bytes long; a link's name has 1 to {LONGEST_LINK_NAME}{hint}"
-    if bad := _REFUSED_BYTES.intersection(raw) or [byte for byte in raw if byte < 32 or byte == 127]:
-        byte = chr(min(bad))
-        better = re.sub(r"[\s/:%\xa0\x00-\x1f\x7f]+", "-", name).strip("-")
+    if bad := next(filter(_is_refused, name), None):
+        better = "".join("-" if _is_refused(each) else each for each in name).strip("-")
         hint = f". Did you mean {better!r}?" if better and not link_name_fault(better) else ""
-        return f"{name!r} cannot name a link: it holds {byte!r}{hint}"
+        return f"{name!r} cannot name a link: it holds {bad!r}{hint}"
     return None
+
+
+def _is_refused(character: str) -> bool:
+    raw = character.encode(errors="replace")
+    return not _REFUSED_BYTES.isdisjoint(raw) or raw < b" " or raw == b"\x7f"
 
 
 def unique_links(survey: Survey) -> Iterator[Problem]:

@@ -108,8 +108,8 @@ class Decoder:
             self.where[spot] = place_of(value if _is_scalar(value) and value.value else key)
             if not (_is_null(value) and _has_default(known[name])):
                 values[name] = self.decode(value, hints[name], spot)
-        for name in known.keys() - values.keys():
-            if not _has_default(known[name]):
+        for name, item in known.items():
+            if name not in values and not _has_default(item):
                 values[name] = self._missing(hints[name], child(path, name))
         return cls(**values)
 
@@ -159,7 +159,7 @@ class Decoder:
         """The entries of a mapping by name; a name given twice is reported, and its first value stands."""
         first: dict[str, Node] = {}
         merged: list[Node] = []
-        for key, value in node.value:
+        for key, value in [] if _is_null(node) else node.value:
             self._spend()
             if key.tag == f"{_CORE}merge":
                 merged.append(value)

@@ -76,10 +76,9 @@ def find(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, Path) or "/" in text or text.endswith(_SUFFIXES):
         return _existing(Path(text))
     if text not in shipped():
-        raise TopologyError(
-            f"no topology is called {text!r}{did_you_mean(text, shipped())} "
-            f"Shipped: {', '.join(shipped())}; a path has a '/' or ends in .yaml"
-        )
+        names = f"Shipped: {', '.join(shipped())}; a path has a '/' or ends in .yaml"
+        hint = did_you_mean(text, shipped()) or "."
+        raise TopologyError(f"no topology is called {text!r}{hint} {names}")
     return Path(str(_directory() / f"{text}.yaml"))
 
 
@@ -134,7 +133,7 @@ def _compose(text: str) -> Node:
                 raise _explained(error, text) from None
         else:
             break
-    if nodes is None:
+    if nodes is None or nodes.tag.endswith(":null"):
         raise _UnreadableError(Place(1, 1), "the file is empty; a topology needs at least 'name' and 'hosts'")
     found: Node = nodes
     return found

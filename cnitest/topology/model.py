@@ -183,8 +183,16 @@ class Place(_Frozen):
 
     def links(self) -> Iterator[tuple[str, Link]]:
         """The links declared here by name, veth ends apart, in the order they can be created in."""
-        for group in (self.bridges, self.dummies, self.taps, self.macvlans, self.ipvlans, self.vlans, self.bonds,
-                      self.vrfs):
+        for group in (
+            self.bridges,
+            self.dummies,
+            self.taps,
+            self.macvlans,
+            self.ipvlans,
+            self.vlans,
+            self.bonds,
+            self.vrfs,
+        ):
             yield from group.items()
 
 

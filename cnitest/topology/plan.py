@@ -33,6 +33,7 @@ from cnitest.topology.model import (
 _FIRST_INDEX = 16
 _FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 _KINDS = {Bridge: "bridge", Macvlan: "macvlan", Ipvlan: "ipvlan", Vlan: "vlan", Bond: "bond", Vrf: "vrf"}
+_KEPT = "_plan"
 _OWN_MAC = ("bridge", "veth", "macvlan", "dummy", "tap")
 
 
@@ -41,7 +42,7 @@ class Handle(NamedTuple):
 
     place: str
     name: str
-    index: int
+    ifindex: int
 
 
 class Sysctl(NamedTuple):
@@ -175,9 +176,15 @@ class Plan:
 
 
 def plan(topology: Topology) -> Plan:
-    """The steps that build ``topology``. Raises TopologyError when it cannot be built as declared."""
-    check(topology)
-    return _Planner(topology).plan()
+    """The steps that build ``topology``. Raises TopologyError when it cannot be built as declared.
+
+    Both are frozen, so the plan is made once and kept with the topology.
+    """
+    kept: Plan | None = topology.__dict__.get(_KEPT)
+    if kept is None:
+        check(topology)
+        kept = topology.__dict__[_KEPT] = _Planner(topology).plan()
+    return kept
 
 
 def mac_of(place: str, name: str) -> str:
@@ -264,9 +271,14 @@ class _Planner:
             peer = second if root is first else first
             bridge = self._bridge_of(root)
             yield self._add(
-                root.place, root, "veth", peer=peer, peer_mac=self._mac(peer, "veth"),
-                peer_mtu=self._mtu(peer), master=bridge.index if bridge else 0,
-            )  # fmt: skip
+                root.place,
+                root,
+                "veth",
+                peer=peer,
+                peer_mac=self._mac(peer, "veth"),
+                peer_mtu=self._mtu(peer),
+                master=bridge.ifindex if bridge else 0,
+            )
 
     def _root(self, pair: tuple[Handle, Handle]) -> Handle:
         return pair[1] if self._bridge_of(pair[1]) and not self._bridge_of(pair[0]) else pair[0]
@@ -278,9 +290,11 @@ class _Planner:
     def _stacked(self) -> Iterator[AddLink]:
         """What stands on other links, parents before children."""
         waiting = [
-            handle for handles in self._order.values() for handle in handles
+            handle
+            for handles in self._order.values()
+            for handle in handles
             if isinstance(self._models[handle], (Macvlan, Ipvlan, Vlan, Bond, Vrf))
-        ]  # fmt: skip
+        ]
         for handle in sorted(waiting, key=self._depth):
             model = self._models[handle]
             parent_name = getattr(model, "parent", None)
@@ -309,7 +323,9 @@ class _Planner:
         if handles or (declared and declared.loopback):
             yield SetLink(place, loopback, True)
         if declared:
-            yield from (Sysctl(place, name, str(v)) for name, v in declared.sysctls.items() if self._of_a_link(place, name))
+            yield from (
+                Sysctl(place, name, str(v)) for name, v in declared.sysctls.items() if self._of_a_link(place, name)
+            )
         for handle in handles:
             yield from self._set(handle)
         for handle in handles:
@@ -324,7 +340,7 @@ class _Planner:
         model = self._models[handle]
         bridge = self._bridge_of(handle) if not isinstance(model, Bridge) else None
         up = model.state == "up"
-        master = bridge.index if bridge else self._collector(handle)
+        master = bridge.ifindex if bridge else self._collector(handle)
         if handle not in self._born_up or (master and not bridge):
             yield SetLink(handle.place, handle, up, master)
             if self._awaited(handle):
@@ -341,13 +357,13 @@ class _Planner:
             for group in (declared.bonds, declared.vrfs):
                 for name, model in group.items():
                     if handle.name in model.ports:
-                        return self._handles[handle.place, name].index
+                        return self._handles[handle.place, name].ifindex
         return None
 
     def _route(self, place: str, route: Route) -> AddRoute:
         if route.link == "lo":
             return AddRoute(place, route, 1)
-        return AddRoute(place, route, self._handles[place, route.link].index if route.link else 0)
+        return AddRoute(place, route, self._handles[place, route.link].ifindex if route.link else 0)
 
     def _awaited(self, handle: Handle) -> bool:
         model = self._models[handle]

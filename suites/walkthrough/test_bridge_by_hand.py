@@ -75,8 +75,12 @@ def test_ipv6_forward_policy_is_a_policy_of_its_own(lab, node):
     address = next(a.ip for a in ns02.addresses if ":" in a.ip and a.scope == "global")
     node.load_rules("iptables", "-P FORWARD DROP")
     before = ns01.ping(address)
-    node.load_rules("ip6tables", "-P FORWARD DROP", "-A FORWARD -p icmpv6 --icmpv6-type neighbour-solicitation -j ACCEPT",
-                    "-A FORWARD -p icmpv6 --icmpv6-type neighbour-advertisement -j ACCEPT")  # fmt: skip
+    node.load_rules(
+        "ip6tables",
+        "-P FORWARD DROP",
+        "-A FORWARD -p icmpv6 --icmpv6-type neighbour-solicitation -j ACCEPT",
+        "-A FORWARD -p icmpv6 --icmpv6-type neighbour-advertisement -j ACCEPT",
+    )
 
     assert before
     assert not ns01.ping(address)

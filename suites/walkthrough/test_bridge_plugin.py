@@ -15,8 +15,15 @@ pytestmark = [
 
 INTERNET, UPLINK = "8.8.8.8", "192.168.80.100"
 IPAM = {"type": "host-local", "subnet": "10.40.80.0/24"}
-NETWORK = {"cniVersion": "1.0.0", "name": "net", "type": "bridge", "isDefaultGateway": True, "ipMasq": True,
-           "hairpinMode": True, "ipam": IPAM}  # fmt: skip
+NETWORK = {
+    "cniVersion": "1.0.0",
+    "name": "net",
+    "type": "bridge",
+    "isDefaultGateway": True,
+    "ipMasq": True,
+    "hairpinMode": True,
+    "ipam": IPAM,
+}
 # What the bridge plugin leaves by design: the bridge itself, forwarding, the allocator's bookkeeping.
 LEFT_BY_DESIGN = ("cni0", "net.ipv4.ip_forward", "/var/lib/cni/", "rule: nat: :", "rule: filter: :")
 

@@ -14,8 +14,14 @@ HAIRPIN_OFF, HAIRPIN_ON = "macvlan-modes-lan", "macvlan-hairpin-lan"
 
 def network(mode, address):
     """A macvlan network that hands out one address."""
-    return {"cniVersion": "1.0.0", "name": f"net-{address.replace('.', '-')}", "type": "macvlan", "master": "ens33",
-            "mode": mode, "ipam": {"type": "static", "addresses": [{"address": f"{address}/24"}]}}  # fmt: skip
+    return {
+        "cniVersion": "1.0.0",
+        "name": f"net-{address.replace('.', '-')}",
+        "type": "macvlan",
+        "master": "ens33",
+        "mode": mode,
+        "ipam": {"type": "static", "addresses": [{"address": f"{address}/24"}]},
+    }
 
 
 @pytest.fixture

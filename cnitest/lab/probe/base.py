@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from cnitest.lab.places import Place
 
 # The kernel's own verdict on this very packet: its firewall said no, or it is too large to leave.
-_JUDGED = {errno.EPERM: "the sender's own firewall refused it", errno.EMSGSIZE: "it is larger than the first link allows"}
+_JUDGED = {
+    errno.EPERM: "the sender's own firewall refused it",
+    errno.EMSGSIZE: "it is larger than the first link allows",
+}
 
 
 @dataclass(frozen=True)

@@ -69,10 +69,15 @@ def _neighbours(sender: Place, link: str, hop: str) -> list[str]:
     mine = {address.ip for address in own}
     networks = [ipaddress.ip_interface(address.address).network for address in own if address.scope == "global"]
     found = [
-        address.ip for place in sender.lab.places if place is not sender for address in place.addresses
-        if address.ip != hop and address.ip not in mine and is_ipv6(address.ip) == is_ipv6(hop)
+        address.ip
+        for place in sender.lab.places
+        if place is not sender
+        for address in place.addresses
+        if address.ip != hop
+        and address.ip not in mine
+        and is_ipv6(address.ip) == is_ipv6(hop)
         and any(ipaddress.ip_address(address.ip) in network for network in networks)
-    ]  # fmt: skip
+    ]
     return list(dict.fromkeys(found))[:_MOST_NEIGHBOURS]
 
 

@@ -26,9 +26,15 @@ class DatagramProbe:
     """A datagram to ``port`` of an address; the listener sends it back from the address it was sent to."""
 
     def __init__(
-        self, sender: Place, address: str, port: int, listener: Place | None, listener_port: int,
-        source: str | None = None, size: int = 32,
-    ) -> None:  # fmt: skip
+        self,
+        sender: Place,
+        address: str,
+        port: int,
+        listener: Place | None,
+        listener_port: int,
+        source: str | None = None,
+        size: int = 32,
+    ) -> None:
         self.sender = sender
         self.destination = canonical(address)
         self.what = f"udp {self.destination} port {port} from {sender.full_name}"
@@ -68,9 +74,13 @@ class DatagramProbe:
 
 
 def _exchange(
-    client: socket.socket, server: socket.socket | None, sent: bytes, matches: Callable[[Frame], bool], began: float,
+    client: socket.socket,
+    server: socket.socket | None,
+    sent: bytes,
+    matches: Callable[[Frame], bool],
+    began: float,
     deadline: Deadline,
-) -> Attempt:  # fmt: skip
+) -> Attempt:
     """Serve both ends until the datagram is back."""
     source: str | None = None
     watch = select.poll()

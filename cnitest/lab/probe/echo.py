@@ -24,10 +24,24 @@ _REQUEST6, _REPLY6 = 128, 129
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTU_WANT, _PMTU_DO = 10, 23, 1, 2
 _SOL_RAW, _ICMP_FILTER = 255, 1
 _ICMP6_FILTER = 1
-_ERRORS = {3: "destination unreachable", 4: "source quench", 5: "redirect", 11: "time exceeded", 12: "parameter problem"}
+_ERRORS = {
+    3: "destination unreachable",
+    4: "source quench",
+    5: "redirect",
+    11: "time exceeded",
+    12: "parameter problem",
+}
 _ERRORS6 = {1: "destination unreachable", 2: "packet too big", 3: "time exceeded", 4: "parameter problem"}
-_UNREACHABLE = {0: "network unreachable", 1: "host unreachable", 2: "protocol unreachable", 3: "port unreachable",
-                4: "fragmentation needed", 9: "network prohibited", 10: "host prohibited", 13: "prohibited"}  # fmt: skip
+_UNREACHABLE = {
+    0: "network unreachable",
+    1: "host unreachable",
+    2: "protocol unreachable",
+    3: "port unreachable",
+    4: "fragmentation needed",
+    9: "network prohibited",
+    10: "host prohibited",
+    13: "prohibited",
+}
 _UNREACHABLE6 = {0: "no route", 1: "prohibited", 3: "address unreachable", 4: "port unreachable", 5: "policy"}
 _IP_PKTINFO = 8
 
@@ -36,9 +50,15 @@ class EchoProbe:
     """An echo request with a payload of ``size`` bytes that no other request has."""
 
     def __init__(
-        self, sender: Place, address: str, *, size: int = 56, df: bool = False, ttl: int | None = None,
+        self,
+        sender: Place,
+        address: str,
+        *,
+        size: int = 56,
+        df: bool = False,
+        ttl: int | None = None,
         source: str | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.sender = sender
         self.destination = canonical(address)
         self.what = f"ping {self.destination} from {sender.full_name}" + (f" with {size} bytes" if size != 56 else "")
@@ -85,7 +105,7 @@ class EchoProbe:
             echo.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
             echo.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTU_DO if self._df else _PMTU_WANT)
             bare, _, scope = self.destination.partition("%")
-            where: tuple[str | int, ...] = (bare, 0, 0, self.sender.link(scope).index if scope else 0)
+            where: tuple[str | int, ...] = (bare, 0, 0, self.sender.link(scope).ifindex if scope else 0)
         else:
             echo.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
             echo.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTU_DO if self._df else _PMTU_WANT)

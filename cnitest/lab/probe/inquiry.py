@@ -121,7 +121,10 @@ def _resolvable(lab: Lab, probe: Probe, sightings: Sequence[Sighting]) -> bool:
 def _sightings(lab: Lab, places: Sequence[Place], attempt: Attempt) -> tuple[Sighting, ...]:
     """The frames of an attempt at several places, the sender's first so that what they began with is known."""
     found = [
-        Sighting(place.full_name, frame) for place in places for frame in lab.tap(place).frames() if attempt.matches(frame)
+        Sighting(place.full_name, frame)
+        for place in places
+        for frame in lab.tap(place).frames()
+        if attempt.matches(frame)
     ]
     return tuple(sorted(found, key=lambda sighting: sighting.frame.when))
 
@@ -136,16 +139,32 @@ def _delivered(
 
 
 def _reach(
-    verdict: Verdict, probe: Probe, far: Place | None, reason: str, sightings: Sequence[Sighting], attempts: int = 1,
-    attempt: Attempt | None = None, controls: tuple[str, ...] = (),
-) -> Reach:  # fmt: skip
+    verdict: Verdict,
+    probe: Probe,
+    far: Place | None,
+    reason: str,
+    sightings: Sequence[Sighting],
+    attempts: int = 1,
+    attempt: Attempt | None = None,
+    controls: tuple[str, ...] = (),
+) -> Reach:
     source = attempt.source_seen if attempt else None
     if source is None and far is not None:
         source = _source_seen(probe, far, [s.frame for s in sightings if s.place == far.full_name])
     return Reach(
-        verdict, probe.what, probe.sender.full_name, far.full_name if far else "", probe.destination, reason, attempts,
-        source, attempt.rtt if attempt else None, attempt.answered_by if attempt else None, tuple(sightings), controls,
-    )  # fmt: skip
+        verdict,
+        probe.what,
+        probe.sender.full_name,
+        far.full_name if far else "",
+        probe.destination,
+        reason,
+        attempts,
+        source,
+        attempt.rtt if attempt else None,
+        attempt.answered_by if attempt else None,
+        tuple(sightings),
+        controls,
+    )
 
 
 def _source_seen(probe: Probe, far: Place, frames: list[Frame]) -> str | None:
@@ -161,5 +180,3 @@ def _await_duplicate_detection(probe: Probe) -> None:
     for place in {probe.sender, probe.far or probe.sender}:
         deadline = Deadline.after(_DUPLICATE_DETECTION, f"the IPv6 addresses of {place.full_name}")
         monitor.await_addresses(place.namespace, deadline)
-
-

@@ -58,4 +58,4 @@ def target(place: Place, address: str, port: int) -> tuple[str | int, ...]:
     if not is_ipv6(address):
         return (address, port)
     bare, _, scope = address.partition("%")
-    return (bare, port, 0, place.link(scope).index if scope else 0)
+    return (bare, port, 0, place.link(scope).ifindex if scope else 0)

@@ -83,9 +83,10 @@ def link_towards(addresses: tuple[Address, ...], destination: str) -> str | None
     """The link with a subnet that holds an address, the narrowest first."""
     wanted = ipaddress.ip_address(destination)
     found = [
-        (network.prefixlen, address.link) for address in addresses
+        (network.prefixlen, address.link)
+        for address in addresses
         if wanted in (network := ipaddress.ip_interface(address.address).network) and address.link != "lo"
-    ]  # fmt: skip
+    ]
     return max(found)[1] if found else None
 
 

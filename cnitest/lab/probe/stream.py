@@ -29,9 +29,14 @@ class StreamProbe:
     """A connection to ``port`` of an address; the listener answers with what it was sent."""
 
     def __init__(
-        self, sender: Place, address: str, port: int, listener: Place | None, listener_port: int,
+        self,
+        sender: Place,
+        address: str,
+        port: int,
+        listener: Place | None,
+        listener_port: int,
         source: str | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.sender = sender
         self.destination = canonical(address)
         self.what = f"tcp {self.destination} port {port} from {sender.full_name}"

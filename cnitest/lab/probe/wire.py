@@ -42,7 +42,7 @@ def checksum(data: bytes) -> int:
     """The Internet checksum, RFC 1071."""
     if len(data) & 1:
         data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
 
@@ -124,8 +124,18 @@ def _transport(ethertype: int, source: str, destination: str, protocol: int, bod
         return Headers(ethertype, source, destination, protocol, body[0], mac=mac, payload=body[8:])
     if protocol == TCP:
         first, second, sequence, acknowledged, offset = struct.unpack_from("!HHIIB", body)
-        return Headers(ethertype, source, destination, protocol, 0, first, second, sequence, acknowledged,
-                       payload=body[(offset >> 4) * 4 :])  # fmt: skip
+        return Headers(
+            ethertype,
+            source,
+            destination,
+            protocol,
+            0,
+            first,
+            second,
+            sequence,
+            acknowledged,
+            payload=body[(offset >> 4) * 4 :],
+        )
     if protocol == UDP:
         first, second = struct.unpack_from("!HH", body)
         return Headers(ethertype, source, destination, protocol, 0, first, second, payload=body[8:])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from topologies import any_topologies
+from topology_strategies import any_topologies
 
 from cnitest.errors import TopologyError
 from cnitest.topology import (
@@ -86,9 +86,7 @@ _FINE = {
     "a point-to-point /31": _dummy(addresses=["10.0.0.0/31"]),
     "a second address as /32": _dummy(addresses=["10.0.0.1/24", "10.0.0.2/32"]),
     "two subnets": _dummy(addresses=["10.0.0.1/24", "10.0.1.1/24", "2001:db8::1/64"]),
-    "unnumbered links": _host(
-        dummies={"d1": Dummy(addresses=["10.0.0.1/32"]), "d2": Dummy(addresses=["10.0.0.1/32"])}
-    ),
+    "unnumbered links": _host(dummies={"d1": Dummy(addresses=["10.0.0.1/32"]), "d2": Dummy(addresses=["10.0.0.1/32"])}),
     "link-local on two links": _host(
         dummies={"d1": Dummy(addresses=["fe80::1/64"]), "d2": Dummy(addresses=["fe80::1/64"])}
     ),
@@ -132,15 +130,11 @@ _FINE = {
     "two defaults by metric": _on_eth0(Route(via="10.0.0.2"), Route(via="10.0.0.3", metric=10)),
     "two IPv6 next hops": _on_eth0(Route(via="2001:db8::2"), Route(via="2001:db8::3")),
     "a link-local gateway with its link": _on_eth0(Route(via="fe80::2", link="eth0")),
-    "a gateway behind a link route": _on_eth0(
-        Route(to="169.254.1.1/32", link="eth0"), Route(via="169.254.1.1")
-    ),
+    "a gateway behind a link route": _on_eth0(Route(to="169.254.1.1/32", link="eth0"), Route(via="169.254.1.1")),
     "a blackhole": _on_eth0(Route(to="10.9.0.0/16", kind="blackhole")),
     "a link's default of either family": _on_eth0(Route(link="eth0", family=4), Route(link="eth0", family=6)),
     "a route over the loopback": _on_eth0(Route(to="10.9.0.0/16", link="lo")),
-    "a source of the loopback": _on_eth0(
-        Route(via="10.0.0.2", source="10.9.9.9"), loopback=["10.9.9.9/32"]
-    ),
+    "a source of the loopback": _on_eth0(Route(via="10.0.0.2", source="10.9.9.9"), loopback=["10.9.9.9/32"]),
     "a gateway in a place that a plugin fills": _host(sandboxes={"c": Sandbox(routes=[Route(via="10.0.0.1")])}),
     "rules of both families": _host(rules=[Rule(table=7), Rule(table=7, family=6)]),
     "a rule for a link that comes later": _host(rules=[Rule(table=7, iif="cali1")]),
@@ -152,7 +146,7 @@ _FINE = {
     ),
     "a quoted comment": _host(iptables=["-A FORWARD -m comment --comment 'a; b' -j ACCEPT"]),
     "a range that is no address": _host(iptables=["-A INPUT -p tcp --dport 80:90 -j ACCEPT"]),
-    "a MAC as the first and second family of words": _host(iptables=["-A INPUT -m mac --mac-source 02:00:00:00:00:01"]),
+    "a MAC, which is no IPv6 address": _host(iptables=["-A INPUT -m mac --mac-source 02:00:00:00:00:01"]),
     "a loop under STP": Topology(
         name="t",
         hosts={"h": Host(bridges={"a": Bridge(stp=True), "b": Bridge()})},
@@ -185,7 +179,7 @@ _FINE = {
     "one sandbox name in two hosts": Topology(
         name="t", hosts={name: Host(sandboxes={"c1": Sandbox()}) for name in ("h1", "h2")}
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("topology", _FINE.values(), ids=_FINE)
@@ -199,44 +193,70 @@ _WRONG = {
     "a long sandbox name": (_host(sandboxes={"s" * 256: Sandbox()}), f"hosts.h.sandboxes.{'s' * 256}"),
     "a name that bytes make too long": (_host(dummies={"é" * 8: Dummy()}), f"hosts.h.dummies[{'é' * 8!r}]"),
     "a byte that the kernel takes for a blank": (_host(dummies={"à": Dummy()}), "hosts.h.dummies['à']"),
-    "a bridge in a bridge": (
-        _host(bridges={"a": Bridge(), "b": Bridge(bridge="a")}), "hosts.h.bridges.b.bridge"),
-    "a bond of a bond": (
-        _host(bonds={"a": Bond(ports=["b"]), "b": Bond()}), "hosts.h.bonds.a.ports[0]"),
+    "a bridge in a bridge": (_host(bridges={"a": Bridge(), "b": Bridge(bridge="a")}), "hosts.h.bridges.b.bridge"),
+    "a bond of a bond": (_host(bonds={"a": Bond(ports=["b"]), "b": Bond()}), "hosts.h.bonds.a.ports[0]"),
     "a circle through a bond": (
-        _host(bonds={"b": Bond(ports=["v"])}, vlans={"v": Vlan(parent="b", id=1)}), "hosts.h.vlans.v.parent"),
+        _host(bonds={"b": Bond(ports=["v"])}, vlans={"v": Vlan(parent="b", id=1)}),
+        "hosts.h.vlans.v.parent",
+    ),
     "a circle through a bridge": (
         _host(bridges={"br": Bridge()}, vlans={"v": Vlan(parent="br", id=1, bridge="br")}),
-        "hosts.h.bridges.br.ports"),
+        "hosts.h.bridges.br.ports",
+    ),
     "passthru after bridge": (
-        _host(dummies={"d": Dummy()}, macvlans={
-            "m1": Macvlan(parent="d"), "m2": Macvlan(parent="d", mode="passthru")}), "hosts.h.macvlans.m2.parent"),
+        _host(dummies={"d": Dummy()}, macvlans={"m1": Macvlan(parent="d"), "m2": Macvlan(parent="d", mode="passthru")}),
+        "hosts.h.macvlans.m2.parent",
+    ),
     "an ipvlan on a macvlan of a mixed family": (
         _host(dummies={"d": Dummy()}, macvlans={"m": Macvlan(parent="d")}, ipvlans={"i": Ipvlan(parent="m")}),
-        "hosts.h.ipvlans.i.parent"),
+        "hosts.h.ipvlans.i.parent",
+    ),
     "jumbo on an ordinary parent": (
-        _host(dummies={"d": Dummy()}, macvlans={"m": Macvlan(parent="d", mtu=9000)}), "hosts.h.macvlans.m.mtu"),
+        _host(dummies={"d": Dummy()}, macvlans={"m": Macvlan(parent="d", mtu=9000)}),
+        "hosts.h.macvlans.m.mtu",
+    ),
     "an address of a host and its sandbox on one bridge": (
         Topology(
             name="t",
             hosts={"h": Host(bridges={"br0": Bridge(addresses=["10.0.0.1/24"])}, sandboxes={"c": Sandbox()})},
-            veths=[Veth(ends=[VethEnd(at="h/c", name="eth0", addresses=["10.0.0.1/24"]),
-                              VethEnd(at="h", name="v", bridge="br0")])],
-        ), "veths[0].ends[0].addresses[0]"),
+            veths=[
+                Veth(
+                    ends=[
+                        VethEnd(at="h/c", name="eth0", addresses=["10.0.0.1/24"]),
+                        VethEnd(at="h", name="v", bridge="br0"),
+                    ]
+                )
+            ],
+        ),
+        "veths[0].ends[0].addresses[0]",
+    ),
     "a MAC at both ends": (
-        _wired(VethEnd(at="h1", name="a", mac="02:00:00:00:00:01"), VethEnd(at="h2", name="b", mac="02:00:00:00:00:01")),
-        "veths[0].ends[1].mac"),
+        _wired(
+            VethEnd(at="h1", name="a", mac="02:00:00:00:00:01"), VethEnd(at="h2", name="b", mac="02:00:00:00:00:01")
+        ),
+        "veths[0].ends[1].mac",
+    ),
     "an own gateway": (_on_eth0(Route(via="10.0.0.1")), "hosts.h.routes[0].via"),
     "a gateway on another link": (
-        _host(dummies={"d1": Dummy(addresses=["10.0.0.1/24"]), "d2": Dummy()}, routes=[Route(via="10.0.0.2", link="d2")]),
-        "hosts.h.routes[0].via"),
+        _host(
+            dummies={"d1": Dummy(addresses=["10.0.0.1/24"]), "d2": Dummy()}, routes=[Route(via="10.0.0.2", link="d2")]
+        ),
+        "hosts.h.routes[0].via",
+    ),
     "a wire to itself through one switch": (
-        _wired(VethEnd(at="lan"), VethEnd(at="lan"), switches={"lan": Switch()}), "veths[0]"),
+        _wired(VethEnd(at="lan"), VethEnd(at="lan"), switches={"lan": Switch()}),
+        "veths[0]",
+    ),
     "a port name that was given before": (
-        _wired(VethEnd(at="lan"), VethEnd(at="lan", name="p1"), switches={"lan": Switch(stp=True)}), "veths[0].ends[1]"),
-    "a sysctl that leaves the network": (_host(sysctls={"net.ipv4...kernel": 1}), "hosts.h.sysctls['net.ipv4...kernel']"),
+        _wired(VethEnd(at="lan"), VethEnd(at="lan", name="p1"), switches={"lan": Switch(stp=True)}),
+        "veths[0].ends[1]",
+    ),
+    "a sysctl that leaves the network": (
+        _host(sysctls={"net.ipv4...kernel": 1}),
+        "hosts.h.sysctls['net.ipv4...kernel']",
+    ),
     "an IPv4 address in ip6tables": (_host(ip6tables=["-A INPUT -s 10.0.0.1 -j DROP"]), "hosts.h.ip6tables[0]"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("topology", "path"), _WRONG.values(), ids=_WRONG)
@@ -247,9 +267,7 @@ def test_what_the_kernel_refuses_is_named_once(topology: Topology, path: str) ->
 
 def test_a_fault_has_no_echo() -> None:
     """Who depends on a wrong value is not blamed as well."""
-    topology = _host(
-        dummies={"d": Dummy(addresses=["10.0.0.1/33"])}, routes=[Route(via="10.0.0.2", source="10.0.0.1")]
-    )
+    topology = _host(dummies={"d": Dummy(addresses=["10.0.0.1/33"])}, routes=[Route(via="10.0.0.2", source="10.0.0.1")])
 
     assert [problem.path for problem in problems(topology)] == ["hosts.h.dummies.d.addresses[0]"]
 
@@ -319,9 +337,14 @@ def test_every_kind_of_link_is_judged() -> None:
 
     kinds = {each for each in Link.__subclasses__() if each is not VethEnd}
     host = Host(
-        bridges={"a": Bridge()}, dummies={"b": Dummy()}, macvlans={"c": Macvlan(parent="b")}, bonds={"d": Bond()},
-        ipvlans={"e": Ipvlan(parent="a")}, vlans={"f": Vlan(parent="b", id=1)}, vrfs={"g": Vrf(table=1)},
-    )  # fmt: skip
+        bridges={"a": Bridge()},
+        dummies={"b": Dummy()},
+        macvlans={"c": Macvlan(parent="b")},
+        bonds={"d": Bond()},
+        ipvlans={"e": Ipvlan(parent="a")},
+        vlans={"f": Vlan(parent="b", id=1)},
+        vrfs={"g": Vrf(table=1)},
+    )
     seen = {type(item.link) for item in Survey(Topology(name="t", hosts={"h": host})).declared}
 
     assert len(GROUPS) == len(kinds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from topologies import any_topologies
+from topology_strategies import any_topologies
 
 from cnitest.topology import (
     Bridge,
@@ -96,8 +96,11 @@ def test_children_stand_under_their_parent() -> None:
     lines = [line.strip("│ ").rstrip() for line in picture.splitlines()]
     at = lines.index("ens33 (dummy)")
     assert lines[at + 1 : at + 5] == [
-        "mtu 1400, down", "└ macv-host (macvlan bridge)", "10.0.0.9/24", "└ h/c1:eth0 (macvlan vepa)",
-    ]  # fmt: skip
+        "mtu 1400, down",
+        "└ macv-host (macvlan bridge)",
+        "10.0.0.9/24",
+        "└ h/c1:eth0 (macvlan vepa)",
+    ]
     assert "eth0 (macvlan vepa) on h:ens33" in lines
 
 
@@ -133,8 +136,7 @@ def test_a_full_bridge_has_sandboxes_on_both_sides() -> None:
     """When a row is not enough the bridge stands between two, so that more wires are lines."""
     host = Host(bridges={"br0": Bridge()}, sandboxes={f"c{n}": Sandbox() for n in range(6)})
     veths = [
-        Veth(ends=[VethEnd(at=f"h/c{n}", name="eth0"), VethEnd(at="h", name=f"v{n}", bridge="br0")])
-        for n in range(6)
+        Veth(ends=[VethEnd(at=f"h/c{n}", name="eth0"), VethEnd(at="h", name=f"v{n}", bridge="br0")]) for n in range(6)
     ]
 
     picture = draw(Topology(name="t", hosts={"h": host}, veths=veths))
@@ -148,7 +150,7 @@ def test_a_full_bridge_has_sandboxes_on_both_sides() -> None:
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(any_topologies)
 def test_no_topology_breaks_the_frame(topology: Topology) -> None:
-    """Whatever is declared, valid or not, each line has at most 100 columns and no character that prints nothing."""
+    """Whatever is declared, valid or not, each line has at most 100 columns, all of them printable."""
     picture = draw(topology, failed=("h1", "h2/a"), extra={"h1": ["x " * 99], "h9/c": ["y" * 200]})
 
     lines = picture.split("\n")

@@ -31,7 +31,7 @@ def test_each_call_makes_a_schema_of_its_own() -> None:
 
 
 def test_the_schema_knows_every_field_of_the_model() -> None:
-    """Each class of the model has its definition, closed, with the same fields and the words of its docstring."""
+    """Each class of the model has its definition: closed, with the same fields and the docstring's words."""
     made = json_schema()
     definitions = {"Topology": made, **made["$defs"]}
 
@@ -112,10 +112,11 @@ def _faults(value: Any, schema: dict[str, Any], root: dict[str, Any] | None = No
     root = root or schema
     if "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
-    if "anyOf" in schema:
-        if all([*_faults(value, each, root, path)] for each in schema["anyOf"]):
-            yield f"{path}: none of the alternatives"
-    kind = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", type(None): "null"}[type(value)]
+    if schema.get("anyOf") and all([*_faults(value, each, root, path)] for each in schema["anyOf"]):
+        yield f"{path}: none of the alternatives"
+    kind = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", type(None): "null"}[
+        type(value)
+    ]
     if schema.get("type", kind) != kind:
         yield f"{path}: {kind}"
     elif kind == "object":
@@ -138,7 +139,9 @@ def _object_faults(value: dict[str, Any], schema: dict[str, Any], root: dict[str
         elif not re.search(schema.get("propertyNames", {}).get("pattern", ""), name):
             yield f"{path}: name {name}"
         else:
-            yield from _faults(each, known.get(name, others if isinstance(others, dict) else {}), root, f"{path}.{name}")
+            yield from _faults(
+                each, known.get(name, others if isinstance(others, dict) else {}), root, f"{path}.{name}"
+            )
 
 
 def _scalar_faults(value: Any, schema: dict[str, Any], path: str) -> Iterator[str]:

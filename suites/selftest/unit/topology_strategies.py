@@ -1,4 +1,4 @@
-"""Topologies for property tests: structurally valid, often wrong in meaning, with names that meet by design."""
+"""Topologies for property tests: structurally valid, often wrong in meaning, their names made to meet."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ _routes = st.builds(
 )
 _rules = st.builds(Rule, table=_numbers, source=st.none() | _prefixes, to=st.none() | _prefixes, iif=st.none() | _names)
 _sysctls = st.dictionaries(
-    st.one_of(st.sampled_from(["net.ipv4.ip_forward", "net/ipv4/conf/eth0/x", "net.ipv4.conf.eth0.5.x"]), st.text(max_size=20)),
+    st.one_of(
+        st.sampled_from(["net.ipv4.ip_forward", "net/ipv4/conf/eth0/x", "net.ipv4.conf.eth0.5.x"]), st.text(max_size=20)
+    ),
     st.integers() | st.text(max_size=8),
     max_size=2,
 )
@@ -98,7 +100,9 @@ _place = {
 def _places_of(draw: st.DrawFn, cls: type, **more: st.SearchStrategy[Any]) -> Any:
     """A place with a few of its fields filled: all of them at once would be slow and say little."""
     chosen = draw(st.sets(st.sampled_from([*_place]), max_size=4))
-    return cls(**{name: draw(_place[name]) for name in sorted(chosen)}, **{name: draw(each) for name, each in more.items()})
+    return cls(
+        **{name: draw(_place[name]) for name in sorted(chosen)}, **{name: draw(each) for name, each in more.items()}
+    )
 
 
 _sandboxes = st.dictionaries(_names, _places_of(Sandbox), max_size=3)
