@@ -68,16 +68,6 @@ def plugin_path(config: pytest.Config) -> tuple[str, ...]:
     return found or DEFAULT_PATH
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with the fixture `network` runs once for each --cni-conf, else for each conf that we ship."""
-    if "network" in metafunc.fixturenames:
-        from cnitest.fixtures.network import shipped_confs
-
-        given = metafunc.config.getoption("--cni-conf")
-        files = [Path(name) for name in given] or list(shipped_confs())
-        metafunc.parametrize("network", files, indirect=True, ids=[file.stem for file in files])
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run, with everything that is missing in one reason."""
     missing = [why for mark in item.iter_markers("requires") for why in _missing(mark, item.config)]
@@ -88,9 +78,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _missing(mark: pytest.Mark, config: pytest.Config) -> list[str]:
     unknown = set(mark.kwargs) - set(_REQUIRES)
     if unknown or mark.args:
-        raise pytest.UsageError(
-            f"requires takes {', '.join(_REQUIRES)} as keywords, not {mark.args or sorted(unknown)}"
-        )
+        wrong = ", ".join(map(repr, mark.args or sorted(unknown)))
+        pytest.fail(f"the mark requires takes {', '.join(_REQUIRES)} as keywords, not {wrong}", pytrace=False)
     return [why for kind in _REQUIRES for name in _names(mark.kwargs.get(kind)) if (why := _absent(kind, name, config))]
 
 

@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Mapping
 
+from cnitest.kernel import exotic
 from cnitest.kernel.netlink import attributes
 from cnitest.kernel.records import Address, Fdb, Link, Neighbour, Port, Qdisc, Route, Rule
 
@@ -348,11 +349,12 @@ def qdiscs(rows: Iterable[bytes], links: LinkTable) -> tuple[Qdisc, ...]:
     found = []
     for row in rows:
         _, index, handle, parent, _ = _tcmsg.unpack_from(row, _MAIN_HEADER)
-        kind = options = ""
+        kind, has_options = "", False
         for number, start, end in attributes(row, _MAIN_HEADER + 20, len(row)):
             if number == 1:
                 kind = _text(row, start, end)
             elif number == 2:
-                options = row[start:end].hex()
+                has_options = end > start
+        options = exotic.qdisc_options(row) if has_options else ()
         found.append(Qdisc(links.name(index), kind, _handle(handle), _handle(parent), options))
     return tuple(found)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from cnitest.kernel.netlink import CREATE, EXCL, Message
@@ -150,3 +150,22 @@ def add_qdisc(kind: str, index: int) -> Message:
     message["parent"] = 0xFFFFFFFF
     message["attrs"] = [("TCA_KIND", kind)]
     return Message(36, CREATE | EXCL, _body(message), f"qdisc {kind}")
+
+
+def qdisc_options(row: bytes) -> tuple[tuple[str, int | str], ...]:
+    """What a queueing discipline was told: numbers and words by name, tables and zeros left out."""
+    from pyroute2.netlink.rtnl.tcmsg import tcmsg
+
+    message = tcmsg(row)
+    message.decode()
+    return tuple(sorted(set(_plain_options(message.get_attr("TCA_OPTIONS")))))
+
+
+def _plain_options(value: Any, name: str = "") -> Iterator[tuple[str, int | str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            pairs = inner if key == "attrs" else [(key, inner)]
+            for inner_name, item in pairs:
+                yield from _plain_options(item, inner_name)
+    elif isinstance(value, (int, str)) and value and name not in ("header", "length", "type"):
+        yield name.lower().rpartition("tca_")[2], value

@@ -104,10 +104,10 @@ class Fdb(NamedTuple):
 
 
 class Qdisc(NamedTuple):
-    """A queueing discipline; ``options`` is what its kind was told, in hexadecimal as the kernel stores it."""
+    """A queueing discipline; ``options`` is what its kind was told, as (name, value) in the kernel's units."""
 
     link: str
     kind: str
     handle: str
     parent: str
-    options: str
+    options: tuple[tuple[str, int | str], ...]

@@ -27,6 +27,8 @@ _INFO_KIND, _INFO_DATA = 1, 2
 _NESTED = 0x8000
 _SKIP_STATISTICS = 1 << 3
 _BRPORT_HAIRPIN, _BRPORT_ISOLATED = 4, 33
+_BR_FORWARD_DELAY, _BR_STP = 1, 5
+_LEAST_FORWARD_DELAY = 200  # in hundredths of a second
 _MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 _ROUTE_KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 _IFA_NODAD = 0x02
@@ -73,8 +75,12 @@ def _new_link(kind: str, data: bytes, body: bytes, index: int, up: bool, what: s
 
 
 def add_bridge(name: str, index: int, *, mac: str | None, mtu: int | None, stp: bool, up: bool, what: str) -> Message:
-    """A bridge with a chosen index."""
-    return _new_link("bridge", _u32(5, 1) if stp else b"", _common(name, mac, mtu, 0), index, up, what)
+    """A bridge with a chosen index.
+
+    With STP a port listens and learns before it forwards; the delay is set to the least that the kernel allows.
+    """
+    data = _u32(_BR_FORWARD_DELAY, _LEAST_FORWARD_DELAY) + _u32(_BR_STP, 1) if stp else b""
+    return _new_link("bridge", data, _common(name, mac, mtu, 0), index, up, what)
 
 
 def add_veth(

@@ -7,36 +7,58 @@ from itertools import groupby
 from typing import Any
 
 from cnitest.errors import KernelError, TopologyError
-from cnitest.kernel import exotic, rtnl, sysctl
+from cnitest.kernel import exotic, rtnl, sysctl, tuntap
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.netlink import Message
 from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, Vlan, Vrf
-from cnitest.topology.plan import AddAddress, AddLink, AddRoute, AddRule, Plan, Ready, SetLink, SetPort, Step, Sysctl
+from cnitest.topology.plan import AddAddress, AddLink, AddRoute, AddRule, Firewall, Plan, Ready, SetLink, SetPort, Step, Sysctl
 
 Namespaces = Mapping[str, NetworkNamespace]
 
 
 def build(plan: Plan, namespaces: Namespaces) -> None:
     """Take all steps but the firewall's. Raises TopologyError that names the step the kernel refused."""
-    for (place, is_sysctl), steps in groupby(
-        (step for step in plan.steps if type(step) in _MESSAGES or type(step) is Sysctl),
-        key=lambda step: (step.place, type(step) is Sysctl),
-    ):
+    wanted = (step for step in plan.steps if type(step) is not Firewall)
+    for (place, way), steps in groupby(wanted, key=lambda step: (step.place, _way(step))):
         try:
-            if is_sysctl:
-                _write_sysctls(namespaces[place], list(steps))
-            else:
-                namespaces[place].netlink.batch([_MESSAGES[type(step)](step, namespaces) for step in steps])
+            way(namespaces[place], list(steps), namespaces)
         except (KernelError, OSError) as error:
             raise TopologyError(f"topology {plan.topology.name}: the kernel refused: {error}") from error
 
 
-def _write_sysctls(namespace: NetworkNamespace, steps: list[Any]) -> None:
+def _way(step: Step) -> Callable[[NetworkNamespace, list[Any], Namespaces], None]:
+    """How a step is taken: most are netlink requests."""
+    if isinstance(step, Sysctl):
+        return _write_sysctls
+    if isinstance(step, AddLink) and step.kind == "tap":
+        return _make_taps
+    return _send_requests
+
+
+def _send_requests(namespace: NetworkNamespace, steps: list[Any], namespaces: Namespaces) -> None:
+    namespace.netlink.batch([_MESSAGES[type(step)](step, namespaces) for step in steps])
+
+
+def _write_sysctls(namespace: NetworkNamespace, steps: list[Any], _: Namespaces) -> None:
     def errand() -> None:
         for step in steps:
             sysctl.write(step.name, step.value)
 
     namespace.do(errand)
+
+
+def _make_taps(namespace: NetworkNamespace, steps: list[Any], _: Namespaces) -> None:
+    """The kernel makes taps through their device file only; MAC and MTU are set afterwards."""
+
+    def errand() -> None:
+        for step in steps:
+            tuntap.make_tap(step.link.name, step.link.ifindex)
+
+    namespace.do(errand)
+    changed = [step for step in steps if step.mac or step.model.mtu]
+    namespace.netlink.batch(
+        [rtnl.set_link(step.link.ifindex, mac=step.mac, mtu=step.model.mtu, what=str(step)) for step in changed]
+    )
 
 
 def _add_link(step: AddLink, namespaces: Namespaces) -> Message:
@@ -107,7 +129,7 @@ def _add_rare(step: AddLink, namespaces: Namespaces) -> Message:
 
 
 def _set_link(step: SetLink, _: Namespaces) -> Message:
-    return rtnl.set_link(step.link.ifindex, up=step.up, master=step.master, what=str(step))
+    return rtnl.set_link(step.link.ifindex, up=step.up, master=step.master, mtu=step.mtu, what=str(step))
 
 
 def _set_port(step: SetPort, _: Namespaces) -> Message:

@@ -53,8 +53,8 @@ _TABLES: Mapping[str, _Table] = {
     ),
     "neighbours": _Table(lambda row: f"{row.ip} on {row.link}", ("state",)),
     "ports": _Table(lambda row: row.name),
-    "fdb": _Table(lambda row: f"{row.mac} on {row.link}"),
-    "qdiscs": _Table(lambda row: f"{row.kind} {row.handle} parent {row.parent} on {row.link}"),
+    "fdb": _Table(lambda row: f"{row.mac} on {row.link}", ignored=lambda row: row.state == "learned"),
+    "qdiscs": _Table(lambda row: f"{row.kind} parent {row.parent} on {row.link}", ("handle",)),
     "flows": _Table(lambda row: f"{row.protocol} {row.source} -> {row.destination}", ignored=_is_chatter),
     "files": _Table(lambda row: row.path),
 }

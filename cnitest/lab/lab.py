@@ -24,7 +24,7 @@ from cnitest.topology.model import Topology
 from cnitest.topology.plan import Firewall, Plan, plan
 
 _EVERYWHERE = frozenset({"veth", "bridge", "macvlan"})
-_LINK_READY = 5.0
+_LINK_READY = 10.0
 
 
 class Lab:
@@ -87,7 +87,7 @@ class Lab:
         for name, namespace in namespaces.items():
             self._lend(name, namespace)
         build(self.plan, namespaces)
-        if not features.flush_makes_ready():
+        if not features.flush_makes_ready() or self._has_stp():
             self._await_ports()
         for step in self.plan.steps:
             if isinstance(step, Firewall):
@@ -215,8 +215,13 @@ class Lab:
         for place in self.places:
             place.namespace.netlink.batch([rtnl.flush_link(link.ifindex, link.name) for link in place.links])
 
+    def _has_stp(self) -> bool:
+        """Whether a bridge of the topology takes its time before it forwards."""
+        bridges = [bridge for _, place in self.topology.places() for bridge in place.bridges.values()]
+        return any(bridge.stp for bridge in (*bridges, *self.topology.switches.values()))
+
     def _await_ports(self) -> None:
-        """Before Linux 6.8: wait by events until every link that is up carries and every port forwards."""
+        """Wait by events until every link that is up carries and every port forwards."""
         from cnitest.kernel.monitor import await_links
 
         for place in self.places:

@@ -54,8 +54,10 @@ def _additions(lab: Lab) -> dict[str, list[str]]:
 
 
 def changes(lab: Lab) -> str:
-    """What differs from the remembered states, place by place."""
+    """What differs from the remembered states, place by place; nothing when none were remembered."""
     lines: list[str] = []
+    if not lab.remembered:
+        return ""
     for place in lab.places:
         found = difference(lab.remembered.get(place.full_name, State()), place.state())
         if found:

@@ -55,9 +55,7 @@ class Prefix(NamedTuple):
         """Whether every address of ``other`` is one of this prefix."""
         spare = self.bits - self.length
         return (
-            self.family == other.family
-            and self.length <= other.length
-            and self.value >> spare == other.value >> spare
+            self.family == other.family and self.length <= other.length and self.value >> spare == other.value >> spare
         )
 
     def overlaps(self, other: Prefix) -> bool:
@@ -118,7 +116,7 @@ def mac_fault(text: str) -> str | None:
     if not _MAC.fullmatch(text):
         return f"{text!r} is not a MAC (six bytes such as '02:00:00:00:00:01'){_suggest_mac(text)}"
     if not int(text.replace(":", ""), 16):
-        return f"{text!r} is the zero MAC; the kernel refuses it."
+        return f"{text!r} is the zero MAC; the kernel refuses it"
     if int(text[:2], 16) & 1:
         unicast = f"{int(text[:2], 16) & 0xFE | 2:02x}{text[2:]}"
         return f"{text!r} is a multicast MAC; a link needs a unicast one. Did you mean {unicast!r}?"

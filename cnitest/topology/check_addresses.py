@@ -112,9 +112,7 @@ def one_owner(survey: Survey) -> Iterator[Problem]:
         first = owners.setdefault(key, owned)
         if first.item.place != owned.item.place:
             whose = f"{first.item.name!r} of {first.item.place!r}"
-            yield Problem(
-                owned.path, f"'{owned.prefix.address}' belongs to {whose} on the same segment: {first.path}"
-            )
+            yield Problem(owned.path, f"'{owned.prefix.address}' belongs to {whose} on the same segment: {first.path}")
 
 
 def macs(survey: Survey) -> Iterator[Problem]:
@@ -157,8 +155,7 @@ def _mtu_range(path: str, mtu: int | None) -> Iterator[Problem]:
 def _mtu_for_ipv6(item: Item, mtu: int) -> Iterator[Problem]:
     if _MTU.start <= mtu < _SMALLEST_IPV6_MTU and any(":" in address for address in item.link.addresses):
         yield Problem(
-            f"{item.path}.mtu",
-            f"{mtu} is too small for the link's IPv6 addresses (at least {_SMALLEST_IPV6_MTU})",
+            f"{item.path}.mtu", f"{mtu} is too small for the link's IPv6 addresses (at least {_SMALLEST_IPV6_MTU})"
         )
 
 
@@ -168,9 +165,7 @@ def _mtu_of_child(survey: Survey, item: Item, mtu: int) -> Iterator[Problem]:
     if parent and limit < mtu <= _MTU.stop - 1:
         path = f"{item.path}.mtu"
         yield Problem(
-            path,
-            f"{mtu} is more than the {limit} of its parent {parent.name!r}",
-            needs=(f"{parent.path}.mtu",),
+            path, f"{mtu} is more than the {limit} of its parent {parent.name!r}", needs=(f"{parent.path}.mtu",)
         )
 
 

@@ -37,9 +37,7 @@ def _unknown_parent(survey: Survey, item: Item, reference: str) -> Problem:
     place = where if colon else item.place
     if place not in survey.spots:
         hint = did_you_mean(place, survey.spots)
-        return Problem(
-            path, f"unknown place {place!r} in {reference!r}{hint}", needs=survey.place_names(place)
-        )
+        return Problem(path, f"unknown place {place!r} in {reference!r}{hint}", needs=survey.place_names(place))
     hint = _parent_hint(survey, item, place, name)
     if place == item.place and name == item.name:
         return Problem(path, f"{name!r} cannot be its own parent{hint}")
@@ -105,9 +103,7 @@ def one_master(survey: Survey) -> Iterator[Problem]:
         first = bridge or owners[0]
         for owner in owners if bridge else owners[1:]:
             at = len(owner.link.ports) - 1 - owner.link.ports[::-1].index(key[1])  # type: ignore[attr-defined]
-            yield Problem(
-                f"{owner.path}.ports[{at}]", f"{key[1]!r} is a port of {first.name!r} already: {first.path}"
-            )
+            yield Problem(f"{owner.path}.ports[{at}]", f"{key[1]!r} is a port of {first.name!r} already: {first.path}")
 
 
 def port_flags(survey: Survey) -> Iterator[Problem]:
@@ -118,9 +114,7 @@ def port_flags(survey: Survey) -> Iterator[Problem]:
                 if getattr(item.link, flag):
                     needs = (f"{item.path}.bridge", f"{item.path}.at", *survey.place_names(item.place))
                     yield Problem(
-                        f"{item.path}.{flag}",
-                        f"only a bridge's port can be {flag}; say which 'bridge'",
-                        needs,
+                        f"{item.path}.{flag}", f"only a bridge's port can be {flag}; say which 'bridge'", needs
                     )
 
 
@@ -129,9 +123,7 @@ def switch_ends(survey: Survey) -> Iterator[Problem]:
     for pair in survey.pairs:
         for end in pair:
             if end.link.addresses and survey.is_switch(end.place):
-                yield Problem(
-                    f"{end.path}.addresses", "a switch's port has no address; it belongs to the other end"
-                )
+                yield Problem(f"{end.path}.addresses", "a switch's port has no address; it belongs to the other end")
 
 
 def no_circles(survey: Survey) -> Iterator[Problem]:
@@ -197,9 +189,7 @@ def _family(survey: Survey, parent: Item, family: list[Item]) -> Iterator[Proble
     )
     for item in family:
         if owner:
-            busy = (
-                f"{parent.name!r} is a port of {owner.name!r}; the kernel lets it have no {item.kind} as well"
-            )
+            busy = f"{parent.name!r} is a port of {owner.name!r}; the kernel lets it have no {item.kind} as well"
             yield Problem(f"{item.path}.parent", busy)
     for item in family[1:]:
         if fault := _disagreement(parent, first, item):
@@ -209,20 +199,15 @@ def _family(survey: Survey, parent: Item, family: list[Item]) -> Iterator[Proble
 def _disagreement(parent: Item, first: Item, item: Item) -> Problem | None:
     modes = [getattr(each.link, "mode", "") for each in (first, item)]
     if item.kind != first.kind:
-        message = (
-            f"{parent.name!r} has the {first.kind} {first.name!r} ({first.path}); no parent has both kinds"
-        )
+        message = f"{parent.name!r} has the {first.kind} {first.name!r} ({first.path}); no parent has both kinds"
         return Problem(f"{item.path}.parent", message)
     if "passthru" in modes:
         return Problem(
-            f"{item.path}.parent",
-            f"{parent.name!r} has {first.name!r} ({first.path}); passthru allows one child only",
+            f"{item.path}.parent", f"{parent.name!r} has {first.name!r} ({first.path}); passthru allows one child only"
         )
     if item.kind == "ipvlan" and modes[0] != modes[1]:
         needs = (f"{first.path}.mode", f"{item.path}.mode")
-        message = (
-            f"{first.name!r} ({first.path}) has mode {modes[0]!r}; the ipvlans of one parent share their mode"
-        )
+        message = f"{first.name!r} ({first.path}) has mode {modes[0]!r}; the ipvlans of one parent share their mode"
         return Problem(f"{item.path}.mode", message, needs)
     return None
 
@@ -235,9 +220,7 @@ def same_vlan_once(survey: Survey) -> Iterator[Problem]:
         if isinstance(item.link, Vlan) and parent:
             holder = first.setdefault((parent.key, item.link.id), item)
             if holder is not item:
-                yield Problem(
-                    f"{item.path}.id", f"{holder.path} has VLAN {item.link.id} of {parent.name!r} already"
-                )
+                yield Problem(f"{item.path}.id", f"{holder.path} has VLAN {item.link.id} of {parent.name!r} already")
 
 
 def no_loops(survey: Survey) -> Iterator[Problem]:
@@ -249,11 +232,7 @@ def no_loops(survey: Survey) -> Iterator[Problem]:
         if first and second and len(pair) == 2 and not joined.join(first.key, second.key):
             closing.append((pair[1], first))
     for item in survey.links.values():
-        quiet |= {
-            joined.find(each.key)
-            for each in item.values()
-            if each.kind == "bridge" and _runs_stp(survey, each)
-        }
+        quiet |= {joined.find(each.key) for each in item.values() if each.kind == "bridge" and _runs_stp(survey, each)}
     for end, bridge in closing:
         if joined.find(bridge.key) not in quiet:
             path = end.path.rpartition(".")[0]
@@ -270,7 +249,7 @@ def _runs_stp(survey: Survey, bridge: Item) -> bool:
 
 
 def _name(survey: Survey, bridge: Item) -> str:
-    return repr(bridge.place) if survey.is_switch(bridge.place) else f"'{bridge.place}:{bridge.name}'"
+    return repr(bridge.place if survey.is_switch(bridge.place) else f"{bridge.place}:{bridge.name}")
 
 
 RULES = (

@@ -45,9 +45,7 @@ def place_names(survey: Survey) -> Iterator[Problem]:
     for name in topology.switches:
         yield from _place_name(child("switches", name), name, "switch", _LONGEST_HOST)
         if name in topology.hosts:
-            yield Problem(
-                child("switches", name), f"{name!r} is a host already; hosts and switches share their names"
-            )
+            yield Problem(child("switches", name), f"{name!r} is a host already; hosts and switches share their names")
 
 
 def _place_name(path: str, name: str, what: str, longest: int) -> Iterator[Problem]:
@@ -93,9 +91,7 @@ def _is_refused(character: str) -> bool:
 def unique_links(survey: Survey) -> Iterator[Problem]:
     """No place has two links of one name."""
     first: dict[tuple[str, str], Item] = {
-        (name, Switch.BRIDGE): Item(
-            name, Switch.BRIDGE, "bridge", survey.links[name][Switch.BRIDGE].link, path
-        )
+        (name, Switch.BRIDGE): Item(name, Switch.BRIDGE, "bridge", survey.links[name][Switch.BRIDGE].link, path)
         for name, path in ((name, child("switches", name)) for name in survey.topology.switches)
     }
     for item in survey.items:
@@ -131,13 +127,9 @@ def ends(survey: Survey) -> Iterator[Problem]:
 def _end(survey: Survey, end: Item) -> Iterator[Problem]:
     if end.place not in survey.spots:
         hint = _place_hint(survey, end.place)
-        yield Problem(
-            f"{end.path}.at", f"unknown place {end.place!r}{hint}", needs=survey.place_names(end.place)
-        )
+        yield Problem(f"{end.path}.at", f"unknown place {end.place!r}{hint}", needs=survey.place_names(end.place))
     elif not end.name and not survey.is_switch(end.place):
-        yield Problem(
-            f"{end.path}.name", f"the end at {end.place!r} needs a name; only at a switch it can be left out"
-        )
+        yield Problem(f"{end.path}.name", f"the end at {end.place!r} needs a name; only at a switch it can be left out")
 
 
 def _place_hint(survey: Survey, name: str) -> str:

@@ -84,13 +84,9 @@ def _family(path: str, route: Route) -> Iterator[Problem]:
         text = getattr(route, name)
         found = ip(text) if text else None
         if found and found.family != family:
-            yield Problem(
-                f"{path}.{name}", f"{text!r} is IPv{found.family} while {route.to!r} is IPv{family}", needs
-            )
+            yield Problem(f"{path}.{name}", f"{text!r} is IPv{found.family} while {route.to!r} is IPv{family}", needs)
     if route.family and route.family != family:
-        yield Problem(
-            f"{path}.family", f"{route.family} contradicts the route's addresses (IPv{family})", needs
-        )
+        yield Problem(f"{path}.family", f"{route.family} contradicts the route's addresses (IPv{family})", needs)
 
 
 def links(survey: Survey) -> Iterator[Problem]:
@@ -113,9 +109,7 @@ def _unknown_link(survey: Survey, spot: Spot, path: str, name: str) -> Problem:
     if known == ["lo"]:
         message = f"{spot.name!r} declares no link {name!r}; a plugin's link gets its routes there"
         return Problem(f"{path}.link", message, needs)
-    return Problem(
-        f"{path}.link", f"unknown link {name!r} in {spot.name!r}{did_you_mean(name, known)}", needs
-    )
+    return Problem(f"{path}.link", f"unknown link {name!r} in {spot.name!r}{did_you_mean(name, known)}", needs)
 
 
 def gateways(survey: Survey) -> Iterator[Problem]:
@@ -161,9 +155,7 @@ def _is_up(survey: Survey, spot: Spot, link: str | None) -> bool:
 
 
 def _offer(survey: Survey, spot: Spot, route: Route, via: Prefix) -> str:
-    reached = [
-        each for each in _near(survey, spot, route) if each.family == via.family and not each.is_single
-    ]
+    reached = [each for each in _near(survey, spot, route) if each.family == via.family and not each.is_single]
     near = ", ".join(sorted({str(each.network) for each in reached}))
     start = f"There is {near};" if near else f"Give a link an IPv{via.family} address there,"
     return f". {start} or add a route to '{via}' with 'link' only"
@@ -171,9 +163,7 @@ def _offer(survey: Survey, spot: Spot, route: Route, via: Prefix) -> str:
 
 def _address_paths(survey: Survey, spot: Spot, via: Prefix) -> tuple[str, ...]:
     """The paths that decide what a place reaches without a gateway, as far as ``via`` is concerned."""
-    lists = [
-        (f"{item.path}.addresses", len(item.link.addresses)) for item in survey.links[spot.name].values()
-    ]
+    lists = [(f"{item.path}.addresses", len(item.link.addresses)) for item in survey.links[spot.name].values()]
     single = (f"{path}[{at}]" for path, count in lists for at in range(count))
     return (
         *survey.names_at(spot.name, ""),
@@ -223,9 +213,7 @@ def unique(survey: Survey) -> Iterator[Problem]:
         key = (spot.name, target, route.table or _MAIN, route.metric or 0, nexthop)
         if target and (before := first.setdefault(key, path)) != path:
             message = f"the same target, table and metric as {before}; give one of them a 'metric'"
-            needs = (
-                f"{each}.{leaf}" for each in (before, path) for leaf in ("to", "table", "metric", "family")
-            )
+            needs = (f"{each}.{leaf}" for each in (before, path) for leaf in ("to", "table", "metric", "family"))
             yield Problem(path, message, tuple(needs))
 
 

@@ -36,14 +36,9 @@ def _name(survey: Survey, spot: Spot, path: str, name: str) -> Iterator[Problem]
     words = parts(name)
     if words[0] != "net":
         hint = (
-            f". Did you mean {f'net.{name}'!r}?"
-            if words[0] in ("ipv4", "ipv6", "core", "bridge", "netfilter")
-            else ""
+            f". Did you mean {f'net.{name}'!r}?" if words[0] in ("ipv4", "ipv6", "core", "bridge", "netfilter") else ""
         )
-        yield Problem(
-            path,
-            f"{name!r} would change the real machine; a place has its own only below 'net.'{hint}",
-        )
+        yield Problem(path, f"{name!r} would change the real machine; a place has its own only below 'net.'{hint}")
     elif len(words) < 3 or not all(words) or ".." in words or not name.isprintable() or " " in name:
         yield Problem(path, f"{name!r} is not the name of a sysctl (such as 'net.ipv4.ip_forward')")
     elif words[2:3] in (("conf",), ("neigh",)) and len(words) > 3:
@@ -66,9 +61,7 @@ def _link(survey: Survey, spot: Spot, path: str, words: Sequence[str]) -> Iterat
 def _value(path: str, value: str | int) -> Iterator[Problem]:
     text = str(value)
     if text.lower() in _SWITCHES:
-        yield Problem(
-            path, f"{text!r} is a word; the kernel wants a number. Did you mean {_SWITCHES[text.lower()]}?"
-        )
+        yield Problem(path, f"{text!r} is a word; the kernel wants a number. Did you mean {_SWITCHES[text.lower()]}?")
     elif not text.strip() or not text.replace("\t", " ").isprintable():
         yield Problem(path, f"{text!r} is not a value to write into a sysctl")
 
@@ -81,9 +74,7 @@ def firewall(survey: Survey) -> Iterator[Problem]:
                 yield from _line(f"{spot.path}.{command}[{number}]", command, line)
         script = spot.body.nft.split() if spot.body else []
         if script[:1] == ["nft"]:
-            yield Problem(
-                f"{spot.path}.nft", "this is a script for 'nft -f', which does not begin with 'nft'"
-            )
+            yield Problem(f"{spot.path}.nft", "this is a script for 'nft -f', which does not begin with 'nft'")
 
 
 def _line(path: str, command: str, line: str) -> Iterator[Problem]:
@@ -95,13 +86,9 @@ def _line(path: str, command: str, line: str) -> Iterator[Problem]:
     if not words:
         yield Problem(path, f"{line!r} is empty; write what follows {command!r} on a command line")
     elif start := _commands_before(words):
-        yield Problem(
-            path, f"{line!r} begins with a command's name. Did you mean {shlex.join(words[start:])!r}?"
-        )
+        yield Problem(path, f"{line!r} begins with a command's name. Did you mean {shlex.join(words[start:])!r}?")
     elif "\n" in line.strip() or _SHELL_WORDS.intersection(words):
-        yield Problem(
-            path, f"{line!r} is more than one command's words; no shell reads it. Write one rule a line"
-        )
+        yield Problem(path, f"{line!r} is more than one command's words; no shell reads it. Write one rule a line")
     else:
         yield from _families(path, command, line, words)
 
@@ -109,9 +96,7 @@ def _line(path: str, command: str, line: str) -> Iterator[Problem]:
 def _commands_before(words: Sequence[str]) -> int:
     """How many leading words name the command itself (``sudo iptables``)."""
     count = 0
-    while count < len(words) and words[count].rpartition("/")[2].startswith(
-        ("sudo", "iptables", "ip6tables")
-    ):
+    while count < len(words) and words[count].rpartition("/")[2].startswith(("sudo", "iptables", "ip6tables")):
         count += 1
     return count
 

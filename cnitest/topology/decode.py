@@ -151,7 +151,7 @@ class Decoder:
         if _is_null(node):
             return ()
         if node.id != "sequence":
-            remedy = f". Did you mean [{node.value}]?" if _is_scalar(node) and hint is str else ""
+            remedy = f". Did you mean [{node.value!r}]?" if _is_scalar(node) and hint is str else ""
             return self._refuse(node, tuple, path, f"expected a list, not {_shape(node)}{remedy}")
         return tuple(self.decode(each, hint, f"{path}[{at}]") for at, each in enumerate(node.value))
 
@@ -166,17 +166,13 @@ class Decoder:
             elif not _is_scalar(key):
                 self.report(key, path, f"expected a name before ':', not {_shape(key)}")
             elif key.value in first:
-                self.report(
-                    key, child(path, key.value), f"is given twice; first at {_said_place(first[key.value])}"
-                )
+                self.report(key, child(path, key.value), f"is given twice; first at {_said_place(first[key.value])}")
             else:
                 first[key.value] = key
                 yield key.value, key, value
         yield from self._merged(merged, path, set(first), (*above, id(node)))
 
-    def _merged(
-        self, nodes: list[Node], path: str, taken: set[str], above: tuple[int, ...]
-    ) -> Iterator[_Pair]:
+    def _merged(self, nodes: list[Node], path: str, taken: set[str], above: tuple[int, ...]) -> Iterator[_Pair]:
         """What ``<<`` brings in: mappings, or lists of them, whose names are not taken yet."""
         for value in nodes:
             for source in value.value if value.id == "sequence" else [value]:
@@ -209,9 +205,7 @@ class Decoder:
             return allowed[node.value]
         near = nearest(node.value, allowed)
         remedy = f". Did you mean {allowed[near]!r}?" if near else ""
-        return self._refuse(
-            node, hint, path, f"{node.value!r} is not one of {listed(get_args(hint))}{remedy}"
-        )
+        return self._refuse(node, hint, path, f"{node.value!r} is not one of {listed(get_args(hint))}{remedy}")
 
     def _bool(self, node: Node, path: str) -> Any:
         if node.tag == f"{_CORE}bool":
@@ -260,9 +254,7 @@ def stand_in(hint: Any) -> Any:
         return None
     if isinstance(inner, type) and is_dataclass(inner):
         hints = _hints(inner)
-        return inner(
-            **{item.name: stand_in(hints[item.name]) for item in fields(inner) if not _has_default(item)}
-        )
+        return inner(**{item.name: stand_in(hints[item.name]) for item in fields(inner) if not _has_default(item)})
     if inner is tuple or get_origin(inner) is tuple:
         return ()
     if inner is Mapping or get_origin(inner) is Mapping:

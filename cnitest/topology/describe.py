@@ -13,9 +13,7 @@ class Words:
 
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
-        self._peers = {
-            one: other for pair in survey.pairs if len(pair) == 2 for one, other in (pair, pair[::-1])
-        }
+        self._peers = {one: other for pair in survey.pairs if len(pair) == 2 for one, other in (pair, pair[::-1])}
         self._children: dict[tuple[str, str], list[Item]] = {}
         for item in survey.declared:
             if parent := survey.parent(item):
@@ -42,9 +40,7 @@ class Words:
         """The lines of a switch: its settings and what is plugged into it."""
         switch = self._survey.topology.switches[name]
         yield from _one_line(
-            f"mtu {switch.mtu}" if switch.mtu else "",
-            "stp" if switch.stp else "",
-            "hairpin" if switch.hairpin else "",
+            f"mtu {switch.mtu}" if switch.mtu else "", "stp" if switch.stp else "", "hairpin" if switch.hairpin else ""
         )
         for item in self._all_links(name):
             yield from self.link(item)
@@ -160,9 +156,7 @@ def _rule_words(rule: Rule) -> str:
         "table": rule.table,
         "priority": rule.priority,
     }
-    return (
-        "rule" + _pairs(words) + (" (IPv6)" if rule.family == 6 and not rule.source and not rule.to else "")
-    )
+    return "rule" + _pairs(words) + (" (IPv6)" if rule.family == 6 and not rule.source and not rule.to else "")
 
 
 def _pairs(words: dict[str, str | int | None]) -> str:

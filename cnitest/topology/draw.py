@@ -16,10 +16,7 @@ _LONGEST_TITLE = 60
 
 
 def draw(
-    topology: Topology,
-    *,
-    failed: tuple[str, str] | None = None,
-    extra: Mapping[str, Sequence[str]] | None = None,
+    topology: Topology, *, failed: tuple[str, str] | None = None, extra: Mapping[str, Sequence[str]] | None = None
 ) -> str:
     """The picture of ``topology``, of lines of at most 100 columns without trailing blanks.
 
@@ -48,21 +45,13 @@ class _Picture:
         """Hosts and switches in layers, joined by their wires."""
         boxes = {box.key: box for box in (*map(self._host, self._hosts()), *self._switches())}
         wires = [wire for pair in self._survey.pairs if len(pair) == 2 and (wire := self._outer_wire(*pair))]
-        rows = [
-            row
-            for layer in self._layers(boxes, wires)
-            for row in in_rows(map(boxes.__getitem__, layer), WIDTH)
-        ]
+        rows = [row for layer in self._layers(boxes, wires) for row in in_rows(map(boxes.__getitem__, layer), WIDTH)]
         return stack(rows, wires, WIDTH)
 
     def _hosts(self) -> list[str]:
         undeclared = [name.partition("/")[0] for name in self._extra]
         known = [*self._survey.topology.hosts]
-        return [
-            *dict.fromkeys(
-                [*known, *(name for name in undeclared if name not in self._survey.topology.switches)]
-            )
-        ]
+        return [*dict.fromkeys([*known, *(name for name in undeclared if name not in self._survey.topology.switches)])]
 
     def _switches(self) -> list[Box]:
         return [
@@ -83,7 +72,8 @@ class _Picture:
         """What a wire's end is called beside the box that it leaves: nothing for a port nobody named."""
         if not getattr(end.link, "name", None):
             return ""
-        return f"{end.place.partition('/')[2]}:{end.name}" if "/" in end.place else end.name
+        inner = end.place.partition("/")[2]
+        return _printable(f"{inner}:{end.name}" if inner else end.name)
 
     def _layers(self, boxes: Iterable[str], wires: Sequence[Wire]) -> list[list[str]]:
         """Plain hosts on top, below them what they are wired to, and so on outwards."""
@@ -121,9 +111,7 @@ class _Picture:
     def _inside(self, host: str, width: int) -> list[str]:
         sandboxes = {name: self._sandbox(name) for name in self._sandboxes(host)}
         bridges = [item for item in self._survey.links.get(host, {}).values() if item.kind == "bridge"]
-        wires = [
-            wire for pair in self._survey.pairs if len(pair) == 2 and (wire := self._inner_wire(host, *pair))
-        ]
+        wires = [wire for pair in self._survey.pairs if len(pair) == 2 and (wire := self._inner_wire(host, *pair))]
         rows: list[list[Box]] = []
         for bridge in bridges:
             key = _bridge_key(bridge)
@@ -147,7 +135,7 @@ class _Picture:
         if {self._top(one.place), self._top(other.place)} != {host}:
             return None
         here, there = self._inner_key(one), self._inner_key(other)
-        return Wire(here, there, one.name, other.name) if here != there else None
+        return Wire(here, there, _printable(one.name), _printable(other.name)) if here != there else None
 
     def _inner_key(self, end: Item) -> str:
         bridge = self._survey.bridge_of(end)

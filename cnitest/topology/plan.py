@@ -79,15 +79,17 @@ class AddLink(NamedTuple):
 
 
 class SetLink(NamedTuple):
-    """Bring a link up (or leave it down) and enslave it."""
+    """Bring a link up (or leave it down), enslave it, fix its MTU (a bridge's would follow its ports)."""
 
     place: str
     link: Handle
     up: bool
     master: int | None = None
+    mtu: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.place}: ip link set {self.link.name} {'up' if self.up else 'down'}"
+        mtu = f" mtu {self.mtu}" if self.mtu else ""
+        return f"{self.place}: ip link set {self.link.name} {'up' if self.up else 'down'}{mtu}"
 
 
 class SetPort(NamedTuple):
@@ -249,7 +251,7 @@ class _Planner:
 
     def _add(self, place: str, handle: Handle, kind: str, **more: Any) -> AddLink:
         model = self._models[handle]
-        up = model.state == "up" and kind in ("bridge", "veth")
+        up = model.state == "up" and kind in ("bridge", "veth") and self._collector(handle) is None
         if up:
             self._born_up.add(handle)
         return AddLink(place, handle, kind, model, self._mac(handle, kind), up=up, **more)
@@ -314,7 +316,8 @@ class _Planner:
 
     def _of_a_link(self, place: str, name: str) -> bool:
         """Whether a sysctl belongs to a link that has to exist first."""
-        return any(handle.name in name.replace("/", ".").split(".") for handle in self._order[place])
+        parts = name.split("/") if "/" in name else name.split(".")
+        return any(handle.name in parts for handle in self._order[place])
 
     def _configure(self, place: str) -> Iterator[Step]:
         declared = self._places.get(place)
@@ -341,8 +344,9 @@ class _Planner:
         bridge = self._bridge_of(handle) if not isinstance(model, Bridge) else None
         up = model.state == "up"
         master = bridge.ifindex if bridge else self._collector(handle)
-        if handle not in self._born_up or (master and not bridge):
-            yield SetLink(handle.place, handle, up, master)
+        mtu = model.mtu if isinstance(model, Bridge) else None
+        if handle not in self._born_up or mtu:
+            yield SetLink(handle.place, handle, up, master, mtu)
             if self._awaited(handle):
                 yield Ready(handle.place, handle)
         switch = self._topology.switches.get(handle.place)

@@ -25,9 +25,7 @@ _TEXT = {
     "via": _ADDRESS,
 }
 _LISTS = {"addresses": _PREFIX, "loopback": _PREFIX}
-_KEYS = dict.fromkeys(_LINK_GROUPS, _LINK_NAME) | dict.fromkeys(
-    ("hosts", "sandboxes", "switches"), _PLACE_NAME
-)
+_KEYS = dict.fromkeys(_LINK_GROUPS, _LINK_NAME) | dict.fromkeys(("hosts", "sandboxes", "switches"), _PLACE_NAME)
 _KEYS["sysctls"] = r"^net[./]"
 _NUMBERS = {"mtu": (68, 65535), "id": (1, 4094), "table": (1, 4294967295), "mark": (0, 4294967295)}
 

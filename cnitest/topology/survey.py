@@ -69,9 +69,7 @@ class Survey:
             path = child("hosts", name)
             found[name] = Spot(name, path, host, name)
             for inner, sandbox in host.sandboxes.items():
-                found[f"{name}/{inner}"] = Spot(
-                    f"{name}/{inner}", child(f"{path}.sandboxes", inner), sandbox, name
-                )
+                found[f"{name}/{inner}"] = Spot(f"{name}/{inner}", child(f"{path}.sandboxes", inner), sandbox, name)
         for name in self.topology.switches:
             found.setdefault(name, Spot(name, child("switches", name), None, name))
         return found
@@ -82,9 +80,7 @@ class Survey:
         taken: dict[str, set[str]] = {}
         return tuple(
             tuple(
-                Item(
-                    end.at, self._name(end.at, end.name, taken), "veth", end, f"veths[{number}].ends[{side}]"
-                )
+                Item(end.at, self._name(end.at, end.name, taken), "veth", end, f"veths[{number}].ends[{side}]")
                 for side, end in enumerate(veth.ends)
             )
             for number, veth in enumerate(self.topology.veths)

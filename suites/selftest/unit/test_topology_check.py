@@ -325,10 +325,11 @@ def _crowd(count: int) -> Topology:
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(any_topologies)
 def test_no_topology_makes_the_rules_fail(topology: Topology) -> None:
-    """Whatever the values, judging ends in a tuple of problems with a path and a message each."""
+    """Whatever the values, judging ends in a tuple of problems, each on one printable line."""
     found = problems(topology)
 
     assert all(isinstance(problem, Problem) and problem.message for problem in found)
+    assert all(str(problem).isprintable() for problem in found)
 
 
 def test_every_kind_of_link_is_judged() -> None:

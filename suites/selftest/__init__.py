@@ -1,0 +1,1 @@
+"""cnitest's own tests."""

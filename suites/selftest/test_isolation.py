@@ -1,0 +1,194 @@
+"""The real machine stays as it is, whatever happens to a run, being killed included."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cnitest import Lab
+from cnitest.deadline import Deadline
+from cnitest.fixtures import guard
+from cnitest.topology import find, load
+
+# Builds labs, calls plugins and starts a daemon, for ever; tells the namespaces it has made.
+VICTIM = """
+import os, sys
+from cnitest import Lab, Runtime
+from cnitest.topology import find, load
+topology = load(find("node-with-uplink"))
+network = {"cniVersion": "1.0.0", "name": "net", "type": "bridge", "ipMasq": True, "isGateway": True,
+           "ipam": {"type": "host-local", "subnet": "10.40.80.0/24"}}
+while True:
+    with Lab(topology) as lab:
+        for place in lab.places:
+            print("net", os.fstat(place.namespace.fd).st_ino, flush=True)
+        node = lab.host("node")
+        print("mnt", os.fstat(node.mounts.fd).st_ino, flush=True)
+        node.run(["sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &"])
+        cni = Runtime(lab, [sys.argv[1]])
+        attachment = cni.add(node.sandbox("c1"), network)
+        node.sandbox("c1").ping(attachment.gateway)
+        cni.delete(attachment)
+"""
+
+
+def inhabited(kind: str) -> set[int]:
+    """The inodes of all namespaces of a kind that any process of the machine lives in or holds open."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            found |= {(task / "ns" / kind).stat().st_ino for task in (process / "task").iterdir()}
+            found |= {fd.stat().st_ino for fd in (process / "fd").iterdir() if os.readlink(fd).startswith(f"{kind}:")}
+        except OSError:
+            continue
+    return found
+
+
+def told(lines: list[str], kind: str) -> set[int]:
+    """The inodes that the victim told of one kind."""
+    return {int(found[1]) for line in lines if (found := re.fullmatch(rf"{kind} (\d+)\n", line))}
+
+
+def vanished(lines: list[str]) -> bool:
+    """Whether every namespace the victim told of is gone, within five seconds."""
+    deadline = Deadline.after(5, "the namespaces to vanish")
+    while not deadline.expired:
+        if not any(told(lines, kind) & inhabited(kind) for kind in ("net", "mnt")):
+            return True
+        select.select([], [], [], 0.02)
+    return False
+
+
+@pytest.mark.requires(plugin=["bridge", "host-local"])
+def test_a_killed_run_leaves_nothing(tmp_path):
+    """SIGKILL at 20 random moments: no namespace, process, mount, link or file of the run survives it."""
+    script = tmp_path / "victim.py"
+    script.write_text(VICTIM)
+    before = guard.snapshot()
+    chance = random.Random(80)
+    survivors = []
+    for moment in range(20):
+        victim = subprocess.Popen([sys.executable, str(script), "/usr/lib/cni"], stdout=subprocess.PIPE, text=True)
+        first = victim.stdout.readline()
+        time.sleep(chance.uniform(0, 0.3))
+        victim.send_signal(signal.SIGKILL)
+        rest, _ = victim.communicate(timeout=20)
+        lines = [first, *rest.splitlines(keepends=True)]
+        if not vanished(lines):
+            survivors.append((moment, lines))
+
+    assert survivors == []
+    assert guard.changes(before, guard.snapshot()) == ()
+
+
+def test_the_check_for_survivors_can_fail(tmp_path):
+    """While a victim lives its namespaces are found: the check above is not blind."""
+    script = tmp_path / "victim.py"
+    script.write_text(VICTIM)
+    victim = subprocess.Popen([sys.executable, str(script), "/usr/lib/cni"], stdout=subprocess.PIPE, text=True)
+    first = victim.stdout.readline()
+    seen = told([first], "net") & inhabited("net")
+    victim.kill()
+    victim.communicate(timeout=20)
+
+    assert seen
+
+
+def test_daemons_end_with_their_lab():
+    """A daemon that left its session and its parent is gone when the lab is closed."""
+    with Lab(load(find("node-with-uplink"))) as lab:
+        node = lab.host("node")
+        node.run(["sh", "-c", "setsid sleep 4321 >/dev/null 2>&1 </dev/null &"])
+        while_open = node.run(["pgrep", "-f", "sleep 4321"], check=False).stdout
+        inode = os.fstat(node.mounts.fd).st_ino
+
+    assert while_open
+    assert inode not in inhabited("mnt")
+
+
+def test_what_a_program_writes_stays_in_its_host():
+    """Files written below /etc, /var and /run are seen in that host only, and listed in its state."""
+    with Lab(load(find("two-nodes-routed"))) as lab:
+        one, other = list(lab.hosts.values())[:2]
+        for path in ("/etc/cnitest-was-here", "/var/cnitest-was-here", "/run/cnitest-was-here"):
+            one.run(["sh", "-c", f"echo hello > {path}"])
+        listed = {file.path: file.preview for file in one.state(firewall=False).files}
+        seen_elsewhere = other.run(["ls", "/etc", "/var", "/run"]).stdout
+
+    assert [listed[path] for path in ("/etc/cnitest-was-here", "/run/cnitest-was-here", "/var/cnitest-was-here")] == ["hello"] * 3
+    assert "cnitest-was-here" not in seen_elsewhere
+    assert not Path("/etc/cnitest-was-here").exists()
+
+
+def test_a_program_sees_its_own_links_under_sys():
+    """/sys/class/net shows the links of the host or sandbox that the program runs in, not the machine's."""
+    with Lab(load(find("bridge-walkthrough"))) as lab:
+        node = lab.host("node").run(["ls", "/sys/class/net"]).stdout.split()
+        inside = lab.sandbox("ns01").run(["ls", "/sys/class/net"]).stdout.split()
+
+    assert "br01" in node
+    assert "eth01" not in node
+    assert sorted(name for name in inside if name != "bonding_masters") == ["eth01", "lo"]
+
+
+def test_the_environment_is_scrubbed(monkeypatch):
+    """Programs see nothing of our variables, and a D-Bus address that leads nowhere but into the host."""
+    monkeypatch.setenv("SECRET_OF_OURS", "1")
+    with Lab(load(find("node-with-uplink"))) as lab:
+        seen = lab.host("node").run(["env"]).stdout
+
+    assert "SECRET_OF_OURS" not in seen
+    assert "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/dbus/system_bus_socket" in seen
+
+
+def test_labs_of_one_process_do_not_meet():
+    """Two labs with the same names and subnets stand side by side; a policy in one is none in the other."""
+    topology = load(find("bridge-walkthrough"))
+    with Lab(topology) as one, Lab(topology) as other:
+        one.host("node").sysctl("net.bridge.bridge-nf-call-iptables", 1)
+        one.host("node").load_rules("iptables", "-P FORWARD DROP")
+
+        assert not one.sandbox("ns01").ping("10.40.80.12")
+        assert other.sandbox("ns01").ping("10.40.80.12")
+
+
+def test_a_lab_leaves_no_descriptor_and_no_thread():
+    """After a hundred labs the process has as many descriptors and threads as before."""
+    topology = load(find("bridge-walkthrough"))
+
+    def held() -> tuple[int, int]:
+        return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+    def use() -> None:
+        with Lab(topology) as lab:
+            lab.sandbox("ns01").ping("10.40.80.12")
+
+    use()
+    settle(held)
+    before = held()
+    for _ in range(100):
+        use()
+
+    assert settle(held, before) == before
+
+
+def settle(held, wanted=None):
+    """The value of ``held`` once it is ``wanted``, or has been the same for a while."""
+    deadline = Deadline.after(5, "descriptors to be closed behind us")
+    last, since = held(), time.monotonic()
+    while not deadline.expired:
+        if last == wanted or (wanted is None and time.monotonic() - since > 0.3):
+            break
+        select.select([], [], [], 0.02)
+        if (now := held()) != last:
+            last, since = now, time.monotonic()
+    return last

@@ -1,0 +1,334 @@
+"""Verdicts that can be trusted: what is delivered, what is proved dropped, and what is neither."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from cnitest import Lab, ProbeUnproven, Topology, Verdict
+from cnitest.deadline import Deadline
+from cnitest.errors import DeadlineExceeded
+from cnitest.topology import Bridge, Host, Macvlan, Sandbox, Veth, VethEnd, find, load
+
+NS01, NS02 = "10.40.80.11", "10.40.80.12"
+
+
+@pytest.fixture
+def lab():
+    """Two sandboxes on a bridge, with a way to the internet."""
+    with Lab(load(find("bridge-walkthrough"))) as built:
+        yield built
+
+
+@pytest.fixture
+def ns01(lab):
+    """The sender."""
+    return lab.sandbox("ns01")
+
+
+def test_a_delivered_probe_tells_all(ns01):
+    """A delivered echo names who answered, the source that was seen, its time and the path it took."""
+    reach = ns01.ping(NS02)
+
+    assert reach.verdict is Verdict.DELIVERED
+    assert (reach.source_seen, reach.answered_by, reach.attempts) == (NS01, NS02, 1)
+    assert 0 < reach.rtt < 1
+    assert reach.path == ("node/ns01:eth01 out", "node/ns02:eth02 in", "node/ns02:eth02 out", "node/ns01:eth01 in")
+    assert [packet.haslayer("ICMP") for packet in reach.packets] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("address", ["2001:db8:40::12", "2001:db8:40::1", "2001:4860:4860::8888"])
+def test_ipv6_is_probed_like_ipv4(lab, ns01, address):
+    """Echo, TCP and UDP over IPv6 are delivered on the link; the internet does not know the sandbox's prefix."""
+    on_link = address.startswith("2001:db8:40:")
+
+    assert bool(ns01.ping(address)) is on_link
+    assert bool(ns01.tcp(address, 80)) is on_link
+    assert bool(ns01.udp(address, 53)) is on_link
+
+
+def test_two_probes_never_share_a_payload(ns01):
+    """Each probe's payload is its own, so that a late answer to one is no answer to another."""
+    payloads = {bytes(ns01.ping(NS02).packets[0]["ICMP"].payload) for _ in range(50)}
+
+    assert len(payloads) == 50
+
+
+def test_a_drop_is_proved_by_controls(lab, ns01):
+    """A dropped echo names where it was last seen, and a control that got through."""
+    lab.host("node").sysctl("net.bridge.bridge-nf-call-iptables", 1)
+    lab.host("node").load_rules("iptables", "-P FORWARD DROP")
+    reach = ns01.ping(NS02)
+
+    assert reach.verdict is Verdict.DROPPED
+    assert not reach
+    assert reach.path == ("node/ns01:eth01 out", "node:veth01 in")
+    assert reach.controls == ("10.40.80.12 answers ARP on node/ns01:eth01",)
+
+
+def test_a_probe_without_a_route_is_unproven(ns01):
+    """A probe that has no route was never sent: neither true nor false."""
+    ns01.run(["ip", "route", "del", "default"])
+    reach = ns01.ping("8.8.8.8")
+
+    assert reach.verdict is Verdict.UNPROVEN
+    with pytest.raises(ProbeUnproven, match="no route to 8.8.8.8"):
+        bool(reach)
+
+
+@pytest.mark.parametrize("probe", ["ping", "tcp", "udp"])
+def test_a_dead_sender_proves_nothing(ns01, probe):
+    """With the sender's link down every negative is unproven."""
+    ns01.run(["ip", "link", "set", "eth01", "down"])
+    reach = ns01.ping(NS02) if probe == "ping" else getattr(ns01, probe)(NS02, 80)
+
+    with pytest.raises(ProbeUnproven):
+        assert not reach
+
+
+def test_a_sender_cut_off_at_the_other_end_proves_nothing(lab, ns01):
+    """When the host's end of the wire is down nothing gets anywhere, the controls included."""
+    lab.host("node").run(["ip", "link", "set", "veth01", "down"])
+
+    with pytest.raises(ProbeUnproven):
+        assert not ns01.ping(NS02)
+
+
+def test_a_bridge_that_is_down_is_a_drop(lab, ns01):
+    """Frames that reach the host's end of the wire and get no further are proved to be dropped there."""
+    lab.host("node").run(["ip", "link", "set", "br01", "down"])
+    reach = ns01.ping(NS02)
+
+    assert not reach
+    assert "marker frame from there arrived at node:veth01" in " ".join(reach.controls)
+
+
+def test_a_firewall_at_the_far_end_is_a_drop(lab, ns01):
+    """INPUT DROP in the receiver: the request is seen to arrive, and no answer comes."""
+    lab.sandbox("ns02").load_rules("iptables", "-P INPUT DROP")
+
+    for reach in (ns01.ping(NS02), ns01.tcp(NS02, 80), ns01.udp(NS02, 53)):
+        assert not reach
+        assert "node/ns02:eth02 in" in reach.path
+
+
+def test_the_senders_own_firewall_is_a_drop(ns01):
+    """OUTPUT DROP in the sender is the kernel's own verdict on the packet, with the path behind it alive."""
+    ns01.load_rules("iptables", "-A OUTPUT -p icmp -j DROP")
+    reach = ns01.ping(NS02)
+
+    assert not reach
+    assert "own firewall" in reach.reason
+
+
+def test_a_rejected_connection_is_a_drop_at_once(lab, ns01):
+    """A reset or an unreachable message is an answer: the verdict does not wait."""
+    lab.sandbox("ns02").load_rules("iptables", "-A INPUT -p tcp -j REJECT --reject-with tcp-reset",
+                                   "-A INPUT -p udp -j REJECT")
+
+    for reach in (ns01.tcp(NS02, 80), ns01.udp(NS02, 53)):
+        assert not reach
+        assert reach.attempts == 1
+        assert "refused" in reach.reason
+
+
+def test_an_address_that_nobody_has_is_a_drop(ns01):
+    """An address of the subnet that no one has: ARP for it is not answered, ARP for a neighbour is."""
+    reach = ns01.ping("10.40.80.99")
+
+    assert not reach
+    assert "10.40.80.99 does not answer ARP" in reach.controls[0]
+
+
+def test_isolated_ports_do_not_talk_but_reach_the_bridge():
+    """Ports with ``isolated`` are cut off from each other only."""
+    topology = two_on_a_bridge(isolated=True)
+    with Lab(topology) as lab:
+        assert not lab.sandbox("a").ping("192.0.2.2")
+        assert lab.sandbox("a").ping("192.0.2.254")
+
+
+def two_on_a_bridge(**end):
+    """Two sandboxes, 192.0.2.1 and .2, on a bridge with .254."""
+    return Topology(
+        name="two",
+        hosts={"h": Host(bridges={"br": Bridge(addresses=["192.0.2.254/24"])}, sandboxes={"a": Sandbox(), "b": Sandbox()})},
+        veths=[
+            Veth(ends=[VethEnd(at="h", name=f"v{name}", bridge="br", **end),
+                       VethEnd(at=f"h/{name}", name="eth0", addresses=[f"192.0.2.{number}/24"])])
+            for number, name in ((1, "a"), (2, "b"))
+        ],
+    )
+
+
+def test_size_df_and_ttl_are_what_was_asked(lab, ns01):
+    """Payload size, the don't-fragment bit and the hop limit are in the packet, and have their effects."""
+    with ns01.capture("eth01") as wire:
+        assert ns01.ping(NS02, size=1472, df=True, ttl=9)
+        request = wire.matching("ICMP", type="echo-request")[0]
+
+    assert (request["IP"].len, request["IP"].flags.DF, request["IP"].ttl) == (1500, 1, 9)
+    assert not ns01.ping(NS02, size=1473, df=True)
+    assert ns01.ping(NS02, size=4000)
+
+
+def test_a_spent_hop_limit_is_a_drop_that_names_the_router(lab, ns01):
+    """A hop limit of one ends at the first router, and the verdict says so."""
+    reach = ns01.ping("192.168.80.2", ttl=1)
+
+    assert not reach
+    assert reach.reason == "10.40.80.1 answered: time exceeded"
+
+
+def test_tcp_finds_a_server_of_the_tests_own(lab, ns01):
+    """A port that something listens on already is dialled as it is."""
+    ns02 = lab.sandbox("ns02")
+    ns02.run(["sh", "-c", "setsid python3 -m http.server 8080 >/dev/null 2>&1 </dev/null &"])
+    deadline = Deadline.after(10, "the server to listen")
+    while f":{8080:04X} " not in ns02.run(["cat", "/proc/net/tcp"]).stdout:
+        deadline.check()
+    with ns02.capture("eth02") as wire:
+        reach = ns01.tcp(NS02, 8080)
+
+    assert reach
+    assert reach.answered_by == NS02
+    assert wire.matching("TCP", dport=8080, flags="S")
+
+
+def test_duplicate_address_detection_is_waited_for():
+    """With ``dad`` an IPv6 address is not usable at once; the probe waits for it and is then delivered."""
+    topology = Topology(
+        name="dad", hosts={"a": Host(), "b": Host()},
+        veths=[Veth(ends=[VethEnd(at=name, name="eth0", addresses=[f"2001:db8::{number}/64"], dad=True)
+                          for number, name in ((1, "a"), (2, "b"))])],
+    )
+    with Lab(topology) as lab:
+        tentative = [address.tentative for address in lab.host("b").addresses if address.ip == "2001:db8::2"]
+        reach = lab.host("a").ping("2001:db8::2")
+
+    assert tentative == [True]
+    assert reach
+    assert reach.attempts == 1
+
+
+def test_arp_tells_the_mac(lab, ns01):
+    """Asking who has an address yields the MAC of the link that has it; IPv6 too."""
+    mac = lab.sandbox("ns02").link("eth02").mac
+
+    assert ns01.arp(NS02).answered_by == mac
+    assert ns01.arp("2001:db8:40::12").answered_by == mac
+    assert not ns01.arp("10.40.80.99")
+
+
+def test_a_probe_goes_to_an_address(ns01):
+    """A name is refused with a sentence, before anything is sent."""
+    with pytest.raises(ValueError, match="'dns.google' is not an IP address"):
+        ns01.ping("dns.google")
+
+
+def test_a_stale_neighbour_entry_is_a_drop(lab, ns01):
+    """A wrong permanent ARP entry sends frames to nobody: dropped, though ARP itself works."""
+    ns01.run(["ip", "neigh", "replace", NS02, "lladdr", "02:00:00:00:00:99", "dev", "eth01"])
+
+    assert not ns01.ping(NS02)
+
+
+def test_blind_probes_prove_nothing():
+    """In a blind lab neither ``assert reach`` nor ``assert not reach`` passes."""
+    with Lab(load(find("bridge-walkthrough")), blind=True) as lab:
+        for reach in (lab.sandbox("ns01").ping(NS02), lab.sandbox("ns01").tcp(NS02, 80),
+                      lab.sandbox("ns01").udp(NS02, 53), lab.sandbox("ns01").arp(NS02)):
+            assert reach.verdict is Verdict.UNPROVEN
+
+
+class TestCaptureAndExchange:
+    """scapy where the frame matters."""
+
+    def test_capture_matches_by_layer_and_field(self, ns01):
+        """An ARP request is found by scapy's names and values, and by its class."""
+        from scapy.layers.l2 import ARP
+
+        with ns01.capture("eth01") as wire:
+            ns01.ping(NS02)
+
+        assert len(wire.matching("ARP", op="who-has", pdst=NS02)) == 1
+        assert len(wire.matching(ARP, op=1)) == 1
+        assert wire.matching("ICMP", type="echo-reply")[0].sniffed_on == "eth01"
+
+    def test_wait_for_returns_at_the_first_match_or_says_what_it_waited_for(self, ns01):
+        """A match that is there returns at once; one that never comes ends with a sentence at the deadline."""
+        with ns01.capture("eth01") as wire:
+            ns01.ping(NS02)
+
+            assert wire.wait_for("ARP", op="is-at")
+            with pytest.raises(DeadlineExceeded, match=r"0.1 s in vain for a packet UDP\(dport=99\)"):
+                wire.wait_for("UDP", timeout=0.1, dport=99)
+
+    @pytest.mark.requires(binary="tshark")
+    def test_a_capture_becomes_a_file_that_others_read(self, ns01, tmp_path):
+        """The pcapng file holds each frame with its time and its interface's name."""
+        with ns01.capture("eth01") as wire:
+            ns01.ping(NS02)
+        path = wire.write(tmp_path / "ping.pcapng")
+        fields = subprocess.run(["tshark", "-r", str(path), "-T", "fields", "-e", "frame.interface_name"],
+                                capture_output=True, text=True, check=True).stdout.split()
+
+        assert fields == ["node/ns01:eth01"] * len(wire)
+
+    def test_exchange_returns_what_answers(self, lab, ns01):
+        """A packet without addresses gets the sandbox's; the answer is scapy's own notion of one."""
+        from scapy.layers.inet import ICMP, IP
+        from scapy.layers.l2 import ARP, Ether
+
+        echo = ns01.exchange(IP(dst=NS02) / ICMP() / b"hello")
+        arp = ns01.exchange(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(pdst=NS02), on="eth01")
+
+        assert echo["ICMP"].type == 0
+        assert bytes(echo["ICMP"].payload)[:5] == b"hello"
+        assert arp["ARP"].hwsrc == lab.sandbox("ns02").link("eth02").mac
+        assert ns01.exchange(ARP(pdst="10.40.80.99"), on="eth01", wait=0.1) is None
+
+    def test_a_spoofed_source_is_sent_as_it_is(self, lab, ns01):
+        """send() puts on the wire what it was given, and the far end sees it."""
+        from scapy.layers.inet import IP, UDP
+
+        with lab.sandbox("ns02").capture("eth02") as wire:
+            ns01.send(IP(src="10.40.80.66", dst=NS02) / UDP(sport=1, dport=9) / b"spoof", on="eth01")
+
+            assert wire.wait_for("IP", src="10.40.80.66")
+
+    def test_a_vlan_tag_is_seen(self, lab, ns01):
+        """A tag that the kernel strips on receipt is back in the captured frame."""
+        from scapy.layers.l2 import Dot1Q, Ether
+
+        with lab.host("node").capture("veth01") as wire:
+            ns01.send(Ether(dst="ff:ff:ff:ff:ff:ff", type=0x8100) / Dot1Q(vlan=42, type=0x88B5) / b"tagged", on="eth01")
+
+            assert wire.wait_for("802.1Q", vlan=42)
+
+    def test_fragments_are_seen(self, lab, ns01):
+        """A large echo arrives in fragments, the later ones with their offset."""
+        with lab.sandbox("ns02").capture("eth02") as wire:
+            ns01.ping(NS02, size=3000)
+
+        assert [packet["IP"].frag for packet in wire.matching("IP", src=NS01)] == [0, 185, 370]
+
+
+def test_macvlan_children_declared_in_sandboxes():
+    """A macvlan child in a sandbox on a parent of its host: private children do not talk, bridge ones do."""
+    for mode, delivered in (("bridge", True), ("private", False)):
+        topology = Topology(
+            name="lan",
+            hosts={
+                "node": Host(sandboxes={
+                    name: Sandbox(macvlans={"eth0": Macvlan(parent="node:up", mode=mode, addresses=[f"192.0.2.{n}/24"])})
+                    for n, name in ((1, "a"), (2, "b"))
+                }),
+                "peer": Host(),
+            },
+            veths=[Veth(ends=[VethEnd(at="node", name="up"), VethEnd(at="peer", name="eth0", addresses=["192.0.2.9/24"])])],
+        )
+        with Lab(topology) as lab:
+            assert bool(lab.sandbox("a").ping("192.0.2.2")) is delivered
+            assert lab.sandbox("a").ping("192.0.2.9")
