@@ -11,7 +11,19 @@ from cnitest.kernel import exotic, rtnl, sysctl, tuntap
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.netlink import Message
 from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, Vlan, Vrf
-from cnitest.topology.plan import AddAddress, AddLink, AddRoute, AddRule, Firewall, Plan, Ready, SetLink, SetPort, Step, Sysctl
+from cnitest.topology.plan import (
+    AddAddress,
+    AddLink,
+    AddRoute,
+    AddRule,
+    Firewall,
+    Plan,
+    Ready,
+    SetLink,
+    SetPort,
+    Step,
+    Sysctl,
+)
 
 Namespaces = Mapping[str, NetworkNamespace]
 

@@ -217,8 +217,8 @@ class Lab:
 
     def _has_stp(self) -> bool:
         """Whether a bridge of the topology takes its time before it forwards."""
-        bridges = [bridge for _, place in self.topology.places() for bridge in place.bridges.values()]
-        return any(bridge.stp for bridge in (*bridges, *self.topology.switches.values()))
+        bridges = (bridge for _, place in self.topology.places() for bridge in place.bridges.values())
+        return any(bridge.stp for bridge in bridges) or any(switch.stp for switch in self.topology.switches.values())
 
     def _await_ports(self) -> None:
         """Wait by events until every link that is up carries and every port forwards."""

@@ -19,5 +19,6 @@ def script(directory: Path, name: str, body: str) -> Path:
 def recorder(directory: Path, name: str, answer: str = RESULT) -> Path:
     """A plugin that appends its verb and stdin to ``NAME.log`` beside it and answers ADD."""
     log = directory / f"{name}.log"
-    body = f'{{ printf "%s " "$CNI_COMMAND"; tr -d "\\n"; echo; }} >> {log}\n[ "$CNI_COMMAND" != ADD ] || echo \'{answer}\''
+    note = f'{{ printf "%s " "$CNI_COMMAND"; tr -d "\\n"; echo; }} >> {log}'
+    body = f"{note}\n[ $CNI_COMMAND != ADD ] || echo '{answer}'"
     return script(directory, name, body)

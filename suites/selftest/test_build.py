@@ -78,12 +78,18 @@ def test_bridges_have_their_ports_and_flags():
         assert (port.name, port.bridge, port.hairpin, port.isolated) == ("up", "br", True, True)
 
 
-@pytest.mark.parametrize(("default", "own", "expected"), [(True, None, True), (False, True, True), (True, False, False)])
+@pytest.mark.parametrize(
+    ("default", "own", "expected"), [(True, None, True), (False, True, True), (True, False, False)]
+)
 def test_a_switch_gives_hairpin_to_its_ports(default, own, expected):
     """Hairpin is the switch's unless the port says otherwise."""
     end = VethEnd(at="sw", hairpin=own)
-    topology = Topology(name="t", hosts={"h": Host()}, switches={"sw": Switch(hairpin=default)},
-                        veths=[Veth(ends=[VethEnd(at="h", name="eth0"), end])])
+    topology = Topology(
+        name="t",
+        hosts={"h": Host()},
+        switches={"sw": Switch(hairpin=default)},
+        veths=[Veth(ends=[VethEnd(at="h", name="eth0"), end])],
+    )
     with Lab(topology) as lab:
         (port,) = lab.place("sw").state().ports
 
@@ -109,13 +115,17 @@ def test_routes_and_rules_are_as_declared():
     assert (special.via, special.metric, special.mtu, special.source) == ("192.0.2.2", 7, 1300, "192.0.2.1")
     assert found["203.0.113.0/24", 254].kind == "blackhole"
     assert found["2001:db8:1::/64", 254].via == "2001:db8::2"
-    assert [(r.family, r.source, r.to, r.priority, r.mark) for r in policy if r.table == 1000] == [(4, "192.0.2.0/24", "", 100, 5)]
+    assert [(r.family, r.source, r.to, r.priority, r.mark) for r in policy if r.table == 1000] == [
+        (4, "192.0.2.0/24", "", 100, 5)
+    ]
     assert [(r.family, r.to) for r in policy if r.table == 1001] == [(6, "2001:db8:1::/64")]
 
 
 def test_sysctls_are_as_declared():
     """Global sysctls, and those of a link, which has to exist first; a router forwards both families."""
-    with host(wire(), role="router", sysctls={"net.ipv4.conf.up.rp_filter": 2, "net.ipv4.conf.all.arp_ignore": 1}) as lab:
+    with host(
+        wire(), role="router", sysctls={"net.ipv4.conf.up.rp_filter": 2, "net.ipv4.conf.all.arp_ignore": 1}
+    ) as lab:
         h = lab.host("h")
 
         assert h.sysctl("net.ipv4.conf.up.rp_filter") == "2"
@@ -162,8 +172,10 @@ def test_a_rule_that_iptables_refuses_is_named():
 
 def test_a_sysctl_that_is_not_there_is_named():
     """A sysctl this kernel lacks fails the build with its name."""
-    with pytest.raises(TopologyError, match="net.ipv4.no_such_thing: this kernel has none of that name"), \
-            host(sysctls={"net.ipv4.no_such_thing": 1}):
+    with (
+        pytest.raises(TopologyError, match="net.ipv4.no_such_thing: this kernel has none of that name"),
+        host(sysctls={"net.ipv4.no_such_thing": 1}),
+    ):
         pass
 
 
@@ -256,11 +268,14 @@ def test_a_fresh_sandbox_is_as_the_kernel_makes_it():
         assert sandbox.path == "/run/netns/fresh"
 
 
-@pytest.mark.parametrize(("ask", "words"), [
-    (lambda lab: lab.host("nod"), "bridge-walkthrough has no host 'nod'; it has node, router, internet"),
-    (lambda lab: lab.sandbox("ns3"), "has no sandbox 'ns3': node/ns01, node/ns02"),
-    (lambda lab: lab.host("node").link("eth9"), "node has no link 'eth9'; it has lo,"),
-])
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda lab: lab.host("nod"), "bridge-walkthrough has no host 'nod'; it has node, router, internet"),
+        (lambda lab: lab.sandbox("ns3"), "has no sandbox 'ns3': node/ns01, node/ns02"),
+        (lambda lab: lab.host("node").link("eth9"), "node has no link 'eth9'; it has lo,"),
+    ],
+)
 def test_a_wrong_name_is_answered_with_the_right_ones(ask, words):
     """Looking for what is not there tells what is."""
     with Lab(load(find("bridge-walkthrough"))) as lab, pytest.raises(LookupError) as failure:

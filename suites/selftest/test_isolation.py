@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+from cnitest.fixtures import guard
 
 from cnitest import Lab
 from cnitest.deadline import Deadline
-from cnitest.fixtures import guard
 from cnitest.topology import find, load
 
 # Builds labs, calls plugins and starts a daemon, for ever; tells the namespaces it has made.
@@ -124,7 +124,9 @@ def test_what_a_program_writes_stays_in_its_host():
         listed = {file.path: file.preview for file in one.state(firewall=False).files}
         seen_elsewhere = other.run(["ls", "/etc", "/var", "/run"]).stdout
 
-    assert [listed[path] for path in ("/etc/cnitest-was-here", "/run/cnitest-was-here", "/var/cnitest-was-here")] == ["hello"] * 3
+    assert [listed[path] for path in ("/etc/cnitest-was-here", "/run/cnitest-was-here", "/var/cnitest-was-here")] == [
+        "hello"
+    ] * 3
     assert "cnitest-was-here" not in seen_elsewhere
     assert not Path("/etc/cnitest-was-here").exists()
 

@@ -49,9 +49,16 @@ def test_a_failure_shows_the_whole_story(run):
 
     for words in (
         "assert <dropped: ping 8.8.8.8 from node/c1: no answer within 0.3 s, twice; last seen at internet:eth0 in>",
-        "- cnitest: topology -", "node/c1 ✗→ internet", "- cnitest: probes -", "control: 10.40.80.1 answers ARP",
-        "- cnitest: plugin calls -", "bridge ADD (container c1, ifname eth0) on node: exit code 0 after",
-        "- cnitest: what changed -", "+ links cni0:", "- cnitest: packets -", "ICMP 10.40.80.2 > 8.8.8.8 echo-request",
+        "- cnitest: topology -",
+        "node/c1 ✗→ internet",
+        "- cnitest: probes -",
+        "control: 10.40.80.1 answers ARP",
+        "- cnitest: plugin calls -",
+        "bridge ADD (container c1, ifname eth0) on node: exit code 0 after",
+        "- cnitest: what changed -",
+        "+ links cni0:",
+        "- cnitest: packets -",
+        "ICMP 10.40.80.2 > 8.8.8.8 echo-request",
     ):
         assert words in text, words
 
@@ -75,23 +82,31 @@ def test_what_a_test_adds_is_deleted_at_its_end(run):
     ''')
 
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["DEL failed at the end of the test:",
-                                 "own DEL (container c1, ifname eth0): exit code 1, code 7 (*): I will not"])
+    result.stdout.fnmatch_lines(
+        [
+            "DEL failed at the end of the test:",
+            "own DEL (container c1, ifname eth0): exit code 1, code 7 (*): I will not",
+        ]
+    )
 
 
 def test_what_is_missing_is_one_reason_to_skip(run):
     """All that a test requires and that is not there is said at once."""
-    result = run('''
+    result = run(
+        """
         import pytest
 
         @pytest.mark.requires(kernel="warp", plugin="no-such-plugin", binary=["no-such-program", "sh"])
         def test_needs_much(lab):
             pass
-    ''', "-rs")
+    """,
+        "-rs",
+    )
 
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["*'warp' is no feature known here*; no plugin 'no-such-plugin' in *; "
-                                 "no program 'no-such-program' in PATH"])
+    result.stdout.fnmatch_lines(
+        ["*'warp' is no feature known here*; no plugin 'no-such-plugin' in *; no program 'no-such-program' in PATH"]
+    )
 
 
 def test_requires_refuses_what_it_does_not_know(run):
@@ -107,11 +122,14 @@ def test_requires_refuses_what_it_does_not_know(run):
     assert "the mark requires takes kernel, plugin, binary as keywords, not 'plugins'" in result.stdout.str()
 
 
-@pytest.mark.parametrize(("mark", "words"), [
-    ('"nod-with-uplink"', "no topology is called 'nod-with-uplink'. Did you mean 'node-with-uplink'?*"),
-    ('"missing.yaml"', "*missing.yaml*"),
-    ('"bad.yaml"', "*bad.yaml:2:*'10.0.0.1/33'*"),
-])
+@pytest.mark.parametrize(
+    ("mark", "words"),
+    [
+        ('"nod-with-uplink"', "no topology is called 'nod-with-uplink'. Did you mean 'node-with-uplink'?*"),
+        ('"missing.yaml"', "*missing.yaml*"),
+        ('"bad.yaml"', "*bad.yaml:2:*'10.0.0.1/33'*"),
+    ],
+)
 def test_a_topology_that_is_not_right_is_said_in_words(run, pytester, mark, words):
     """An unknown name, a missing file and a faulty file fail the test with the loader's own lines."""
     pytester.makefile(".yaml", bad="name: bad\nhosts: {a: {loopback: [10.0.0.1/33]}}\n")
@@ -150,12 +168,22 @@ def test_a_topology_beside_the_test_is_found(run, pytester):
 def test_options_choose_topology_plugins_and_networks(run, pytester):
     """--cni-topology serves tests without a mark, --cni-conf gives the networks, --cni-path the plugins."""
     pytester.makefile(".conf", mine='{"cniVersion": "1.0.0", "name": "mine", "type": "own"}')
-    result = run("""
+    result = run(
+        """
         def test_it(lab, cni, network):
             assert "node3" in lab.hosts
             assert network.name == "mine"
             assert cni.path == ("/a", "/b", "/c")
-    """, "--cni-topology", "three-nodes-one-lan", "--cni-conf", "mine.conf", "--cni-path", "/a:/b", "--cni-path", "/c")
+    """,
+        "--cni-topology",
+        "three-nodes-one-lan",
+        "--cni-conf",
+        "mine.conf",
+        "--cni-path",
+        "/a:/b",
+        "--cni-path",
+        "/c",
+    )
 
     result.assert_outcomes(passed=1)
 
@@ -171,28 +199,45 @@ def test_an_unproven_probe_fails_the_test_either_way(run):
     """)
 
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*ProbeUnproven: ping 8.8.8.8 from node/alone: unproven: node/alone has no route to 8.8.8.8*"])
+    result.stdout.fnmatch_lines(
+        ["*ProbeUnproven: ping 8.8.8.8 from node/alone: unproven: node/alone has no route to 8.8.8.8*"]
+    )
 
 
 def test_blind_probes_fail_every_connectivity_test(pytester):
-    """With --cni-blind each test of the walkthrough that asserts on packets fails; the others do not look at packets."""
-    result = pytester.runpytest_subprocess("--pyargs", "cnitest.suites.walkthrough", "--cni-blind", "-q", "-n", "4",
-                                           "-p", "no:cacheprovider", "-rp", "--tb=no")
+    """With --cni-blind each test of the walkthrough that asserts on packets fails; the others look at none."""
+    result = pytester.runpytest_subprocess(
+        "--pyargs",
+        "cnitest.suites.walkthrough",
+        "--cni-blind",
+        "-q",
+        "-n",
+        "4",
+        "-p",
+        "no:cacheprovider",
+        "-rp",
+        "--tb=no",
+    )
     passed = {line.split("::")[-1] for line in result.outlines if line.startswith("PASSED")}
 
     assert {name.partition("[")[0] for name in passed} == {
-        "test_taking_the_rules_back_leaves_no_rule", "test_hairpin_is_set_on_the_port",
-        "test_check_passes_and_delete_leaves_nothing", "test_version_names_the_versions",
-        "test_each_container_has_an_address_of_its_node", "test_options_of_another_plugin_are_ignored",
-        "test_each_child_has_a_mac_of_its_own", "test_multicast_memberships_are_readable",
+        "test_taking_the_rules_back_leaves_no_rule",
+        "test_hairpin_is_set_on_the_port",
+        "test_check_passes_and_delete_leaves_nothing",
+        "test_version_names_the_versions",
+        "test_each_container_has_an_address_of_its_node",
+        "test_options_of_another_plugin_are_ignored",
+        "test_each_child_has_a_mac_of_its_own",
+        "test_multicast_memberships_are_readable",
     }
     assert result.parseoutcomes()["failed"] >= 30
 
 
 def test_workers_do_not_interfere(pytester):
     """Eight workers on the same names and subnets at once: every test passes."""
-    result = pytester.runpytest_subprocess("--pyargs", "cnitest.suites.walkthrough", "-q", "-n", "8",
-                                           "-p", "no:cacheprovider", "-k", "bridge")
+    result = pytester.runpytest_subprocess(
+        "--pyargs", "cnitest.suites.walkthrough", "-q", "-n", "8", "-p", "no:cacheprovider", "-k", "bridge"
+    )
 
     assert result.ret == 0
 
@@ -204,9 +249,12 @@ def test_starting_pytest_loads_nothing_heavy():
         class Look:
             def pytest_collection_finish(self, session):
                 print("heavy:", sorted({"scapy", "pyroute2", "pydantic", "yaml", "rich"} & set(sys.modules)))
-        sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", sys.argv[1]], plugins=[Look()]))
+        options = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+        sys.exit(pytest.main([*options, sys.argv[1]], plugins=[Look()]))
     """
-    done = subprocess.run([sys.executable, "-c", code, __file__ + "::test_nothing"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, __file__ + "::test_nothing"], capture_output=True, text=True, check=False
+    )
 
     assert "heavy: []" in done.stdout
 

@@ -124,8 +124,9 @@ def test_the_senders_own_firewall_is_a_drop(ns01):
 
 def test_a_rejected_connection_is_a_drop_at_once(lab, ns01):
     """A reset or an unreachable message is an answer: the verdict does not wait."""
-    lab.sandbox("ns02").load_rules("iptables", "-A INPUT -p tcp -j REJECT --reject-with tcp-reset",
-                                   "-A INPUT -p udp -j REJECT")
+    lab.sandbox("ns02").load_rules(
+        "iptables", "-A INPUT -p tcp -j REJECT --reject-with tcp-reset", "-A INPUT -p udp -j REJECT"
+    )
 
     for reach in (ns01.tcp(NS02, 80), ns01.udp(NS02, 53)):
         assert not reach
@@ -153,10 +154,16 @@ def two_on_a_bridge(**end):
     """Two sandboxes, 192.0.2.1 and .2, on a bridge with .254."""
     return Topology(
         name="two",
-        hosts={"h": Host(bridges={"br": Bridge(addresses=["192.0.2.254/24"])}, sandboxes={"a": Sandbox(), "b": Sandbox()})},
+        hosts={
+            "h": Host(bridges={"br": Bridge(addresses=["192.0.2.254/24"])}, sandboxes={"a": Sandbox(), "b": Sandbox()})
+        },
         veths=[
-            Veth(ends=[VethEnd(at="h", name=f"v{name}", bridge="br", **end),
-                       VethEnd(at=f"h/{name}", name="eth0", addresses=[f"192.0.2.{number}/24"])])
+            Veth(
+                ends=[
+                    VethEnd(at="h", name=f"v{name}", bridge="br", **end),
+                    VethEnd(at=f"h/{name}", name="eth0", addresses=[f"192.0.2.{number}/24"]),
+                ]
+            )
             for number, name in ((1, "a"), (2, "b"))
         ],
     )
@@ -199,9 +206,16 @@ def test_tcp_finds_a_server_of_the_tests_own(lab, ns01):
 def test_duplicate_address_detection_is_waited_for():
     """With ``dad`` an IPv6 address is not usable at once; the probe waits for it and is then delivered."""
     topology = Topology(
-        name="dad", hosts={"a": Host(), "b": Host()},
-        veths=[Veth(ends=[VethEnd(at=name, name="eth0", addresses=[f"2001:db8::{number}/64"], dad=True)
-                          for number, name in ((1, "a"), (2, "b"))])],
+        name="dad",
+        hosts={"a": Host(), "b": Host()},
+        veths=[
+            Veth(
+                ends=[
+                    VethEnd(at=name, name="eth0", addresses=[f"2001:db8::{number}/64"], dad=True)
+                    for number, name in ((1, "a"), (2, "b"))
+                ]
+            )
+        ],
     )
     with Lab(topology) as lab:
         tentative = [address.tentative for address in lab.host("b").addresses if address.ip == "2001:db8::2"]
@@ -237,8 +251,12 @@ def test_a_stale_neighbour_entry_is_a_drop(lab, ns01):
 def test_blind_probes_prove_nothing():
     """In a blind lab neither ``assert reach`` nor ``assert not reach`` passes."""
     with Lab(load(find("bridge-walkthrough")), blind=True) as lab:
-        for reach in (lab.sandbox("ns01").ping(NS02), lab.sandbox("ns01").tcp(NS02, 80),
-                      lab.sandbox("ns01").udp(NS02, 53), lab.sandbox("ns01").arp(NS02)):
+        for reach in (
+            lab.sandbox("ns01").ping(NS02),
+            lab.sandbox("ns01").tcp(NS02, 80),
+            lab.sandbox("ns01").udp(NS02, 53),
+            lab.sandbox("ns01").arp(NS02),
+        ):
             assert reach.verdict is Verdict.UNPROVEN
 
 
@@ -271,8 +289,12 @@ class TestCaptureAndExchange:
         with ns01.capture("eth01") as wire:
             ns01.ping(NS02)
         path = wire.write(tmp_path / "ping.pcapng")
-        fields = subprocess.run(["tshark", "-r", str(path), "-T", "fields", "-e", "frame.interface_name"],
-                                capture_output=True, text=True, check=True).stdout.split()
+        fields = subprocess.run(
+            ["tshark", "-r", str(path), "-T", "fields", "-e", "frame.interface_name"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
 
         assert fields == ["node/ns01:eth01"] * len(wire)
 
@@ -321,13 +343,19 @@ def test_macvlan_children_declared_in_sandboxes():
         topology = Topology(
             name="lan",
             hosts={
-                "node": Host(sandboxes={
-                    name: Sandbox(macvlans={"eth0": Macvlan(parent="node:up", mode=mode, addresses=[f"192.0.2.{n}/24"])})
-                    for n, name in ((1, "a"), (2, "b"))
-                }),
+                "node": Host(
+                    sandboxes={
+                        name: Sandbox(
+                            macvlans={"eth0": Macvlan(parent="node:up", mode=mode, addresses=[f"192.0.2.{n}/24"])}
+                        )
+                        for n, name in ((1, "a"), (2, "b"))
+                    }
+                ),
                 "peer": Host(),
             },
-            veths=[Veth(ends=[VethEnd(at="node", name="up"), VethEnd(at="peer", name="eth0", addresses=["192.0.2.9/24"])])],
+            veths=[
+                Veth(ends=[VethEnd(at="node", name="up"), VethEnd(at="peer", name="eth0", addresses=["192.0.2.9/24"])])
+            ],
         )
         with Lab(topology) as lab:
             assert bool(lab.sandbox("a").ping("192.0.2.2")) is delivered

@@ -7,10 +7,10 @@ import json
 import time
 
 import pytest
+from cnitest.suites.selftest.plugins import RESULT, recorder, script
 
 from cnitest import ConfigError, Lab, PluginError, Runtime, Topology
 from cnitest.cni import invoke
-from cnitest.suites.selftest.plugins import RESULT, recorder, script
 from cnitest.topology import Host
 
 CONF = {"cniVersion": "1.0.0", "name": "net", "type": "one"}
@@ -107,7 +107,11 @@ class TestOrder:
 
         assert failure.value.code == 7
         assert [(call.plugin, call.verb) for call in cni.calls] == [
-            ("one", "ADD"), ("two", "ADD"), ("three", "DEL"), ("two", "DEL"), ("one", "DEL"),
+            ("one", "ADD"),
+            ("two", "ADD"),
+            ("three", "DEL"),
+            ("two", "DEL"),
+            ("one", "DEL"),
         ]
 
 
@@ -117,13 +121,17 @@ class TestRequest:
     def test_all_variables_are_set_and_nothing_of_ours(self, cni, sandbox, bin_, monkeypatch):
         """All six CNI variables are there, the namespace exists at its path, and our environment is not."""
         monkeypatch.setenv("SECRET_OF_OURS", "1")
-        script(bin_, "one", f'env > {bin_}/env; ls -l "$CNI_NETNS" > {bin_}/netns; echo \'{RESULT}\'')
+        script(bin_, "one", f"env > {bin_}/env; ls -l \"$CNI_NETNS\" > {bin_}/netns; echo '{RESULT}'")
         cni.add(sandbox, CONF, ifname="net1", args={"IgnoreUnknown": "1", "K8S_POD": "x"})
         seen = dict(line.split("=", 1) for line in (bin_ / "env").read_text().splitlines())
 
         assert {name: seen[name] for name in seen if name.startswith("CNI_")} == {
-            "CNI_COMMAND": "ADD", "CNI_CONTAINERID": "c1", "CNI_NETNS": "/run/netns/c1", "CNI_IFNAME": "net1",
-            "CNI_ARGS": "IgnoreUnknown=1;K8S_POD=x", "CNI_PATH": str(bin_),
+            "CNI_COMMAND": "ADD",
+            "CNI_CONTAINERID": "c1",
+            "CNI_NETNS": "/run/netns/c1",
+            "CNI_IFNAME": "net1",
+            "CNI_ARGS": "IgnoreUnknown=1;K8S_POD=x",
+            "CNI_PATH": str(bin_),
         }
         assert "SECRET_OF_OURS" not in seen
         assert (bin_ / "netns").read_text()
@@ -131,20 +139,35 @@ class TestRequest:
     def test_the_configuration_is_passed_on_whole(self, cni, sandbox, bin_):
         """Name and version of the list are put in, unknown keys are kept, ``capabilities`` is not passed on."""
         recorder(bin_, "one")
-        cni.add(sandbox, {"cniVersion": "1.0.0", "name": "net",
-                          "plugins": [{"type": "one", "x-own": {"deep": [1, None]}, "capabilities": {"mac": True}}]})
+        cni.add(
+            sandbox,
+            {
+                "cniVersion": "1.0.0",
+                "name": "net",
+                "plugins": [{"type": "one", "x-own": {"deep": [1, None]}, "capabilities": {"mac": True}}],
+            },
+        )
 
         assert requests(bin_, "one")[0][1] == {
-            "type": "one", "x-own": {"deep": [1, None]}, "name": "net", "cniVersion": "1.0.0",
+            "type": "one",
+            "x-own": {"deep": [1, None]},
+            "name": "net",
+            "cniVersion": "1.0.0",
         }
 
     def test_a_plugin_gets_the_capabilities_it_declares(self, cni, sandbox, bin_):
         """RT-16: runtimeConfig is what was provided and declared as true, per plugin; else it is absent."""
         for name in ("one", "two"):
             recorder(bin_, name)
-        cni.add(sandbox, {"cniVersion": "1.0.0", "name": "net", "plugins": [
-            {"type": "one", "capabilities": {"mac": True, "ips": False}}, {"type": "two"},
-        ]}, capabilities={"mac": "02:00:00:00:00:01", "ips": ["192.0.2.7/24"], "bandwidth": {}})
+        cni.add(
+            sandbox,
+            {
+                "cniVersion": "1.0.0",
+                "name": "net",
+                "plugins": [{"type": "one", "capabilities": {"mac": True, "ips": False}}, {"type": "two"}],
+            },
+            capabilities={"mac": "02:00:00:00:00:01", "ips": ["192.0.2.7/24"], "bandwidth": {}},
+        )
 
         assert requests(bin_, "one")[0][1]["runtimeConfig"] == {"mac": "02:00:00:00:00:01"}
         assert "runtimeConfig" not in requests(bin_, "two")[0][1]
@@ -170,8 +193,14 @@ class TestCache:
 
         assert json.loads(base64.b64decode(cached.pop("config"))) == CONF
         assert cached == {
-            "kind": "cniCacheV1", "containerId": "c1", "ifName": "eth0", "networkName": "net", "netns": "/run/netns/c1",
-            "cniArgs": [["A", "1"]], "capabilityArgs": {"x": 1}, "result": json.loads(RESULT),
+            "kind": "cniCacheV1",
+            "containerId": "c1",
+            "ifName": "eth0",
+            "networkName": "net",
+            "netns": "/run/netns/c1",
+            "cniArgs": [["A", "1"]],
+            "capabilityArgs": {"x": 1},
+            "result": json.loads(RESULT),
         }
 
     def test_a_corrupt_cache_does_not_stop_delete(self, cni, sandbox, bin_, lab):
@@ -210,8 +239,12 @@ class TestVersions:
 
     def test_old_results_are_understood(self, cni, sandbox, bin_):
         """The form of 0.2.0 has one address a family, and its routes inside."""
-        recorder(bin_, "one", '{"cniVersion": "0.2.0", "ip4": {"ip": "192.0.2.5/24", "gateway": "192.0.2.1", '
-                              '"routes": [{"dst": "0.0.0.0/0"}]}, "ip6": {"ip": "2001:db8::5/64"}}')
+        recorder(
+            bin_,
+            "one",
+            '{"cniVersion": "0.2.0", "ip4": {"ip": "192.0.2.5/24", "gateway": "192.0.2.1", '
+            '"routes": [{"dst": "0.0.0.0/0"}]}, "ip6": {"ip": "2001:db8::5/64"}}',
+        )
         attachment = cni.add(sandbox, {**CONF, "cniVersion": "0.2.0"})
 
         assert attachment.addresses == ("192.0.2.5", "2001:db8::5")
@@ -221,7 +254,9 @@ class TestVersions:
     def test_version_is_asked_with_dummies(self, cni, bin_):
         """VERSION gets the configuration's version on stdin and answers a list."""
         recorder(bin_, "one", "")
-        script(bin_, "one", 'cat > /dev/null; echo \'{"cniVersion": "1.0.0", "supportedVersions": ["0.4.0", "1.0.0"]}\'')
+        script(
+            bin_, "one", 'cat > /dev/null; echo \'{"cniVersion": "1.0.0", "supportedVersions": ["0.4.0", "1.0.0"]}\''
+        )
 
         assert cni.version("one").supported == ("0.4.0", "1.0.0")
 
@@ -241,8 +276,8 @@ class TestMisbehaviour:
             ("echo '[1]'", "stdout is no JSON object: [1]"),
             ("echo '{'", "stdout is not JSON"),
             ("echo '{\"ips\": 5}'", "its result is wrong: 'ips' must be a list of objects, it is 5"),
-            ("echo '{\"cniVersion\": \"9.9.9\"}'", "its result is wrong: cniVersion '9.9.9' is none of 0.1.0"),
-            ("echo '{\"message\": \"x\"}'; exit 1", "stdout is no error document"),
+            ('echo \'{"cniVersion": "9.9.9"}\'', "its result is wrong: cniVersion '9.9.9' is none of 0.1.0"),
+            ('echo \'{"message": "x"}\'; exit 1', "stdout is no error document"),
             ("kill -9 $$", "killed by signal 9"),
         ],
     )
@@ -260,7 +295,8 @@ class TestMisbehaviour:
         script(bin_, "one", '[ "$CNI_COMMAND" = ADD ] || exit 0; echo begun >&2; sleep 4322 & wait')
         cni = Runtime(lab, [str(bin_)], timeout=0.5)
         began = time.monotonic()
-        with pytest.raises(PluginError, match=r"killed with its process group after 0\.5 s without an end; stderr: begun"):
+        words = r"killed with its process group after 0\.5 s without an end; stderr: begun"
+        with pytest.raises(PluginError, match=words):
             cni.add(sandbox, CONF)
 
         assert time.monotonic() - began < 3
@@ -307,7 +343,8 @@ class TestMisbehaviour:
     def test_a_missing_plugin_is_searched_for_aloud(self, cni, sandbox, bin_):
         """RT-21: the message names the path, and a name that is close."""
         recorder(bin_, "bridge")
-        with pytest.raises(PluginError, match=r"failed to find plugin 'brigde' in path \[.*\]; did you mean 'bridge'\?"):
+        words = r"failed to find plugin 'brigde' in path \[.*\]; did you mean 'bridge'\?"
+        with pytest.raises(PluginError, match=words):
             cni.add(sandbox, {**CONF, "type": "brigde"})
 
 
@@ -337,9 +374,12 @@ class TestConfigurations:
 
     @pytest.mark.parametrize(
         ("text", "words"),
-        [('{"name": "net",\n "type" "one"}', "net.conf:2:9: is not JSON: Expecting ':' delimiter"),
-         ("[]", "net.conf:1:1: a network configuration is a JSON object, this is a list"),
-         ("[" * 100_000, "net.conf: is nested too deeply"), ("\xff", "net.conf: is not UTF-8")],
+        [
+            ('{"name": "net",\n "type" "one"}', "net.conf:2:9: is not JSON: Expecting ':' delimiter"),
+            ("[]", "net.conf:1:1: a network configuration is a JSON object, this is a list"),
+            ("[" * 100_000, "net.conf: is nested too deeply"),
+            ("\xff", "net.conf: is not UTF-8"),
+        ],
         ids=["typo", "list", "nesting", "bytes"],
     )
     def test_files_are_named_with_the_place(self, cni, sandbox, tmp_path, text, words):

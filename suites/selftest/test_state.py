@@ -44,11 +44,18 @@ CHANGES = [
     (["ip", "link", "set", "eth01", "alias", "x"], "~ links eth01: alias= -> alias=x"),
     (["ip", "address", "add", "192.0.2.1/32", "dev", "eth01"], "+ addresses 192.0.2.1/32 on eth01: scope=global"),
     (["ip", "route", "add", "192.0.2.0/24", "via", "10.40.80.1"], "+ routes 192.0.2.0/24 via 10.40.80.1 table 254"),
-    (["ip", "rule", "add", "from", "192.0.2.1", "table", "7", "priority", "5"], "+ rules IPv4 5 from 192.0.2.1/32 to all"),
-    (["ip", "neigh", "add", "10.40.80.77", "lladdr", "02:00:00:00:00:77", "dev", "eth01"],
-     "+ neighbours 10.40.80.77 on eth01: mac=02:00:00:00:00:77"),
-    (["tc", "qdisc", "add", "dev", "eth01", "root", "tbf", "rate", "1mbit", "burst", "10kb", "latency", "9ms"],
-     "+ qdiscs tbf "),
+    (
+        ["ip", "rule", "add", "from", "192.0.2.1", "table", "7", "priority", "5"],
+        "+ rules IPv4 5 from 192.0.2.1/32 to all",
+    ),
+    (
+        ["ip", "neigh", "add", "10.40.80.77", "lladdr", "02:00:00:00:00:77", "dev", "eth01"],
+        "+ neighbours 10.40.80.77 on eth01: mac=02:00:00:00:00:77",
+    ),
+    (
+        ["tc", "qdisc", "add", "dev", "eth01", "root", "tbf", "rate", "1mbit", "burst", "10kb", "latency", "9ms"],
+        "+ qdiscs tbf ",
+    ),
     (["sysctl", "-qw", "net.ipv4.ip_forward=1"], "~ sysctl net.ipv4.ip_forward: '0' -> '1'"),
     (["iptables", "-A", "FORWARD", "-j", "DROP"], "+ iptables rule: filter: -A FORWARD -j DROP"),
     (["iptables-legacy", "-A", "FORWARD", "-j", "DROP"], "+ iptables-legacy rule: filter: -A FORWARD -j DROP"),
@@ -77,17 +84,25 @@ def test_changes_of_ports_files_and_connections_are_seen(lab):
     lab.sandbox("ns01").ping("192.168.80.2")
     lines = [str(item) for item in difference(before, node.state())]
 
-    for words in ("~ ports veth01: hairpin=False -> hairpin=True", "+ fdb 02:00:00:00:00:77 on veth01", "+ files /var/lib/cni/networks/10.0.0.1: kind=file",
-                  "+ flows icmp 10.40.80.11 -> 192.168.80.2"):
+    for words in (
+        "~ ports veth01: hairpin=False -> hairpin=True",
+        "+ fdb 02:00:00:00:00:77 on veth01",
+        "+ files /var/lib/cni/networks/10.0.0.1: kind=file",
+        "+ flows icmp 10.40.80.11 -> 192.168.80.2",
+    ):
         assert any(line.startswith(words) for line in lines), words
 
 
 def test_what_passes_by_itself_is_no_difference():
     """A neighbour that grows stale and an address that ends being tentative are not reported."""
-    before = State(neighbours=(Neighbour("192.0.2.1", "eth0", "02:00:00:00:00:01", "reachable"),),
-                   addresses=(Address("eth0", "fe80::1/64", "link", "", True),))
-    after = State(neighbours=(Neighbour("192.0.2.1", "eth0", "02:00:00:00:00:01", "stale"),),
-                  addresses=(Address("eth0", "fe80::1/64", "link", "", False),))
+    before = State(
+        neighbours=(Neighbour("192.0.2.1", "eth0", "02:00:00:00:00:01", "reachable"),),
+        addresses=(Address("eth0", "fe80::1/64", "link", "", True),),
+    )
+    after = State(
+        neighbours=(Neighbour("192.0.2.1", "eth0", "02:00:00:00:00:01", "stale"),),
+        addresses=(Address("eth0", "fe80::1/64", "link", "", False),),
+    )
 
     assert difference(before, after) == ()
 
@@ -111,7 +126,9 @@ def test_saved_rules_lose_their_counters():
 
 def test_nft_rules_stand_on_their_own():
     """Each statement of a ruleset carries its table and chain; tables that iptables shows are left out."""
-    text = "table inet mine {\n\tchain c {\n\t\ttcp dport 9 drop\n\t}\n}\ntable ip nat {\n\tchain POSTROUTING {\n\t}\n}\n"
+    text = (
+        "table inet mine {\n\tchain c {\n\t\ttcp dport 9 drop\n\t}\n}\ntable ip nat {\n\tchain POSTROUTING {\n\t}\n}\n"
+    )
 
     assert nft_rules(text, frozenset({"ip nat"})) == ("table inet mine", "table inet mine chain c: tcp dport 9 drop")
 

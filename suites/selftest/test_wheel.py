@@ -112,11 +112,7 @@ def _lend(packages: Path, lent: dict[str, Distribution]) -> None:
 
 def run(argv: list[str], folder: Path, limit: float = LIMIT) -> subprocess.CompletedProcess[str]:
     """One program outside the checkout, with nothing of this process's Python around it."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PYTHON", "PYTEST", "VIRTUAL"))
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "VIRTUAL"))}
     return subprocess.run(argv, cwd=folder, env=kept, capture_output=True, text=True, timeout=limit)
 
 
@@ -144,11 +140,7 @@ def expected_files() -> Iterator[str]:
     yield "cnitest/py.typed"
     for path in sorted((CHECKOUT / "cnitest").rglob("*.py")):
         yield str(path.relative_to(CHECKOUT))
-    for folder, pattern in (
-        ("fixtures", "*.py"),
-        ("fixtures/topologies", "*.yaml"),
-        ("suites/walkthrough", "*.py"),
-    ):
+    for folder, pattern in (("fixtures", "*.py"), ("fixtures/topologies", "*.yaml"), ("suites/walkthrough", "*.py")):
         for path in sorted((CHECKOUT / folder).glob(pattern)):
             yield f"cnitest/{path.relative_to(CHECKOUT)}"
 
@@ -213,9 +205,7 @@ def test_a_users_test_runs_from_the_wheel(installed: Path, tmp_path: Path) -> No
     """A test file of a user's own gets the fixtures by installing the wheel alone."""
     (tmp_path / "test_mine.py").write_text(USER_TEST)
 
-    done = run(
-        [str(installed / "python"), "-m", "pytest", "-p", "no:cacheprovider", "test_mine.py"], tmp_path
-    )
+    done = run([str(installed / "python"), "-m", "pytest", "-p", "no:cacheprovider", "test_mine.py"], tmp_path)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
