@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from network import GATEWAY, Network, Sandbox
 
 from cnitest import Lab
@@ -33,8 +35,9 @@ def missing() -> str | None:
     return None
 
 
+@functools.cache
 def declared(network: Network) -> Topology:
-    """The benchmark's network in cnitest's words."""
+    """The benchmark's network in cnitest's words, declared once as the other peers' commands are written once."""
     sandbox = Declared(routes=(Route(via=GATEWAY),))
     host = Host(
         bridges={"br01": Bridge(addresses=(f"{GATEWAY}/{network.prefix}",))},

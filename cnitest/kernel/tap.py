@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Sequence
 from select import POLLIN, poll
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ _ETH_P_ALL = 0x0003
 _SOL_PACKET, _ADD_MEMBERSHIP, _PACKET_AUXDATA, _PROMISCUOUS = 263, 1, 8, 1
 _SO_TIMESTAMPNS, _SO_RCVBUFFORCE = 35, 33
 _OUTGOING = 4
+_KEPT = "tap"
 _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
 _BUFFER = 4 << 20
 _LARGEST = 1 << 16
@@ -71,7 +73,13 @@ class Tap(Eyes):
     """The eyes that a lab keeps on one place, and its hand: it also sends whole frames."""
 
     def __init__(self, namespace: NetworkNamespace, *, blind: bool = False) -> None:
-        super().__init__(namespace.kept("tap", _open), blind=blind)
+        super().__init__(namespace.kept(_KEPT, _open), blind=blind)
+
+    @classmethod
+    def several(cls, namespaces: Sequence[NetworkNamespace], *, blind: bool = False) -> list[Tap]:
+        """The taps of several namespaces, opened in one trip where they are not yet."""
+        NetworkNamespace.keep_in_each(namespaces, _KEPT, _open)
+        return [cls(namespace, blind=blind) for namespace in namespaces]
 
     def send(self, link: str, data: bytes) -> None:
         """Put a whole frame, Ethernet header included, on a link. Raises OSError."""

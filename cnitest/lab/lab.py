@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 
 from cnitest.deadline import Deadline
@@ -177,10 +177,15 @@ class Lab:
 
     def tap(self, place: Place) -> Tap:
         """The eyes on a place, opened when first needed and kept."""
+        return self.taps([place])[0]
+
+    def taps(self, places: Sequence[Place]) -> list[Tap]:
+        """The eyes on several places."""
         with self._lock:
-            if place.full_name not in self._taps:
-                self._taps[place.full_name] = Tap(place.namespace, blind=self.blind)
-            return self._taps[place.full_name]
+            lacking = [place for place in places if place.full_name not in self._taps]
+            opened = Tap.several([place.namespace for place in lacking], blind=self.blind)
+            self._taps.update((place.full_name, tap) for place, tap in zip(lacking, opened, strict=True))
+            return [self._taps[place.full_name] for place in places]
 
     def own_file_reader(self, namespace: NetworkNamespace) -> Callable[[str], str]:
         """Reads files of /proc/net as a namespace sees them."""

@@ -84,7 +84,8 @@ def _neighbours(sender: Place, link: str, hop: str) -> list[str]:
 def _mark(sender: Place, link: str, hop: str) -> Control:
     """Send a frame that nobody answers and see whether anything else in the lab receives it."""
     unique = wire.token()
-    taps = {place: sender.lab.tap(place) for place in sender.lab.places}
+    places = sender.lab.places
+    taps = dict(zip(places, sender.lab.taps(places), strict=True))
     try:
         taps[sender].send(link, wire.marker(mac_bytes(sender.link(link).mac), unique))
     except OSError as error:

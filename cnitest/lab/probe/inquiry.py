@@ -42,8 +42,7 @@ def prove(probe: Probe, wait: float | None = None) -> Reach:
 def _prove(lab: Lab, probe: Probe, wait: float) -> Reach:
     near, far = probe.sender, probe.far
     eyes = [near] if far is None or far is near else [near, far]
-    for place in eyes:
-        lab.tap(place).frames()
+    _forget_frames(lab, eyes)
     first = _attempt(lab, probe, wait)
     sightings = _sightings(lab, eyes, first)
     if first.answered:
@@ -51,6 +50,12 @@ def _prove(lab: Lab, probe: Probe, wait: float) -> Reach:
     if first.refusal and sightings:
         return _reach(Verdict.DROPPED, probe, far, first.refusal, sightings, attempt=first)
     return _inquire(lab, probe, far, wait)
+
+
+def _forget_frames(lab: Lab, places: Sequence[Place]) -> None:
+    """Open everyone's eyes, and look away from what they have seen so far."""
+    for tap in lab.taps(places):
+        tap.frames()
 
 
 def _attempt(lab: Lab, probe: Probe, wait: float) -> Attempt:
@@ -62,8 +67,7 @@ def _inquire(lab: Lab, probe: Probe, far: Place | None, wait: float) -> Reach:
     """Send again with everyone watching, between two controls."""
     lab.settle()
     before = control(probe.sender, probe.destination)
-    for place in lab.places:
-        lab.tap(place).frames()
+    _forget_frames(lab, lab.places)
     attempts, attempt = 2, _attempt(lab, probe, wait)
     sightings = _sightings(lab, lab.places, attempt)
     if not attempt.answered and not attempt.refusal and _resolvable(lab, probe, sightings):
