@@ -85,9 +85,7 @@ def measured(plugins: str, runs: int) -> dict[str, dict[str, float]]:
         print(f"a host's filesystem, made once for its first program: {first:.2f} ms")
         callers = {"cnitest": through_cnitest(lab.host("node"), plugins), "bare": bare(plugins)}
         times = {case.name: in_turns(case, callers, runs) for case in CASES}
-    return {
-        name: {way: statistics.median(taken) for way, taken in ways.items()} for name, ways in times.items()
-    }
+    return {name: {way: statistics.median(taken) for way, taken in ways.items()} for name, ways in times.items()}
 
 
 def in_turns(case: Case, callers: Mapping[str, Caller], runs: int) -> dict[str, list[float]]:

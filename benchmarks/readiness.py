@@ -49,7 +49,7 @@ def first_probe_lost(network: Network) -> bool:
     with Lab(declared(network)) as lab:
         reach = lab.sandbox(network.first.name).ping(network.last.address)
     assert reach, reach
-    return bool(reach.attempts != 1 or reach.rtt * 1e3 > LOST)
+    return reach.attempts != 1 or reach.rtt is None or reach.rtt * 1e3 > LOST
 
 
 if __name__ == "__main__":

@@ -34,10 +34,7 @@ class Peer:
     async def _build(self) -> None:
         # its own PID namespace at the top needs /proc/1/ns, which not every init lets root read
         self.munet = await async_build_topology(
-            config=_configuration(self.network),
-            rundir=self.folder,
-            unshare_inline=False,
-            top_level_pidns=False,
+            config=_configuration(self.network), rundir=self.folder, unshare_inline=False, top_level_pidns=False
         )
         self.tasks = await self.munet.run()
 

@@ -226,6 +226,16 @@ def test_duplicate_address_detection_is_waited_for():
     assert reach.attempts == 1
 
 
+def test_an_answer_that_is_late_is_no_drop(lab, ns01):
+    """An answer that a slow link holds back longer than the wait makes the verdict unproven, not dropped."""
+    slow = ["tbf", "rate", "24kbit", "burst", "1600", "limit", "100000"]
+    lab.host("node").run(["tc", "qdisc", "add", "dev", "veth01", "root", *slow])
+    reach = ns01.ping(NS02, size=1400, wait=0.1)
+
+    assert reach.verdict is not Verdict.DROPPED
+    assert ns01.ping(NS02, size=1400, wait=3)
+
+
 def test_arp_tells_the_mac(lab, ns01):
     """Asking who has an address yields the MAC of the link that has it; IPv6 too."""
     mac = lab.sandbox("ns02").link("eth02").mac

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cnitest.deadline import Deadline
 from cnitest.kernel import monitor
 from cnitest.kernel.tap import Frame
+from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe, is_ipv6
 from cnitest.lab.probe.controls import Control, control
 from cnitest.lab.probe.neighbour import ask
@@ -79,7 +80,7 @@ def _inquire(lab: Lab, probe: Probe, far: Place | None, wait: float) -> Reach:
         return _reach(Verdict.DROPPED, probe, far, attempt.refusal, sightings, attempts, attempt)
     after = control(probe.sender, probe.destination)
     controls = tuple(dict.fromkeys((before.words, after.words)))
-    doubt = _doubt(probe, attempt, sightings, before, after)
+    doubt = _doubt(probe, attempt, sightings, before, after) or _late(lab, probe, attempt)
     if doubt:
         return _reach(Verdict.UNPROVEN, probe, far, doubt, sightings, attempts, attempt, controls)
     reason = _reason(attempt, sightings, before, wait, attempts)
@@ -99,6 +100,15 @@ def _doubt(probe: Probe, attempt: Attempt, sightings: Sequence[Sighting], before
     unresolved = not before.hop_answers and not after.hop_answers
     if not left and not unresolved:
         return "it was never seen to leave, although the next hop answers"
+    return ""
+
+
+def _late(lab: Lab, probe: Probe, attempt: Attempt) -> str:
+    """What to say when an answer came after all, only too late to count; empty when none did."""
+    bare = probe.destination.partition("%")[0]
+    for frame in lab.tap(probe.sender).frames():
+        if not frame.out and attempt.matches(frame) and wire.read(frame.data).source == bare:
+            return "an answer came, but later than was waited for: give it more time with wait=…"
     return ""
 
 

@@ -28,9 +28,7 @@ RUNNABLE = ("python", "console")
 COMMANDS = ("cnitest", "pytest", "python")
 LIMIT = 300.0
 
-FENCE = re.compile(
-    r"^(?P<fence>```+)(?P<language>[\w-]*).*\n(?P<text>(?:.*\n)*?)(?P=fence)[ ]*$", re.MULTILINE
-)
+FENCE = re.compile(r"^(?P<fence>```+)(?P<language>[\w-]*).*\n(?P<text>(?:.*\n)*?)(?P=fence)[ ]*$", re.MULTILINE)
 COMMENT = re.compile(r"<!--\s*(?P<key>not run|file|exit code):\s*(?P<value>.*?)\s*-->")
 CAP_SYS_ADMIN = 21
 
@@ -176,17 +174,13 @@ def run_console(block: Block, folder: Path) -> None:
     for command in commands(block):
         argv = shlex.split(command.line)
         known = argv[0] in COMMANDS
-        assert known, (
-            f"{block.place}: '$ {command.line}': {argv[0]} is none of {COMMANDS}; say <!-- not run: why -->"
-        )
+        assert known, f"{block.place}: '$ {command.line}': {argv[0]} is none of {COMMANDS}; say <!-- not run: why -->"
 
         code, output = run(argv, folder)
 
         place = f"{block.place}: '$ {command.line}'"
         assert code == block.exit_code, f"{place}: ended with {code}, not {block.exit_code}:\n{output}"
-        assert matches(command.output, output), (
-            f"{place}:\n--- the document\n{command.output}\n--- now\n{output}"
-        )
+        assert matches(command.output, output), f"{place}:\n--- the document\n{command.output}\n--- now\n{output}"
 
 
 EXAMPLES = list(examples())
@@ -205,9 +199,7 @@ def test_the_example_runs(block: Block, tmp_path: Path) -> None:
 
 def test_readme_has_an_example() -> None:
     """README.md shows at least one example that is run."""
-    run_blocks = [
-        block for block in EXAMPLES if block.document == "README.md" and "not run" not in block.notes
-    ]
+    run_blocks = [block for block in EXAMPLES if block.document == "README.md" and "not run" not in block.notes]
 
     assert run_blocks, "README.md: add a ```python or ```console example"
 

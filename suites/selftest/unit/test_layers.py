@@ -182,10 +182,7 @@ def one_door_each(source: Source) -> Iterator[tuple[int, str]]:
         library = each.name.partition(".")[0]
         doors = DOORS.get(library, (source.path,))
         if not source.path.startswith(doors):
-            yield (
-                each.line,
-                f"only {' and '.join(doors) or 'nobody'} may import {library}: ask that room for it",
-            )
+            yield (each.line, f"only {' and '.join(doors) or 'nobody'} may import {library}: ask that room for it")
 
 
 @rule
@@ -281,20 +278,10 @@ BREACHES = [
         "def f():\n    from cnitest.kernel import netlink",
         "kernel.netlink (floor 1)",
     ),
-    (
-        imports_go_down,
-        "cnitest/plugin.py",
-        "from cnitest.fixtures import lab",
-        "cnitest.fixtures.lab (floor 7)",
-    ),
+    (imports_go_down, "cnitest/plugin.py", "from cnitest.fixtures import lab", "cnitest.fixtures.lab (floor 7)"),
     (every_room_has_a_floor, "cnitest/attic/x.py", "", "attic has no floor"),
     (one_door_each, "cnitest/lab/x.py", "def f():\n    from pyroute2 import IPRoute", "only cnitest/kernel/"),
-    (
-        one_door_each,
-        "cnitest/lab/probe.py",
-        "import scapy.all",
-        "only cnitest/lab/packets.py may import scapy",
-    ),
+    (one_door_each, "cnitest/lab/probe.py", "import scapy.all", "only cnitest/lab/packets.py may import scapy"),
     (one_door_each, "cnitest/plugin.py", "from _pytest import nodes", "only nobody may import _pytest"),
     (nothing_heavy_at_once, "cnitest/kernel/x.py", "from pyroute2 import IPRoute", "at module level"),
     (nothing_heavy_at_once, "fixtures/x.py", "try:\n    import yaml\nfinally:\n    pass", "imports yaml"),
@@ -314,11 +301,7 @@ LAWFUL = [
     (imports_go_down, "cnitest/lab/x.py", "from cnitest.kernel import netlink\nfrom . import build"),
     (imports_go_down, "cnitest/cli/x.py", "from cnitest import Lab, report"),
     (imports_go_down, "cnitest/kernel/x.py", "if TYPE_CHECKING:\n    from cnitest.lab import Lab"),
-    (
-        imports_go_down,
-        "suites/walkthrough/x.py",
-        "from cnitest import Lab\nfrom cnitest.fixtures import confs",
-    ),
+    (imports_go_down, "suites/walkthrough/x.py", "from cnitest import Lab\nfrom cnitest.fixtures import confs"),
     (one_door_each, "cnitest/kernel/x.py", "def f():\n    import pyroute2"),
     (one_door_each, "suites/walkthrough/x.py", "from scapy.layers.l2 import ARP"),
     (nothing_heavy_at_once, "cnitest/kernel/x.py", "def f():\n    from pyroute2 import IPRoute"),
