@@ -68,8 +68,7 @@ def privilege() -> Feature:
     """Whether namespaces can be made at all."""
     traveller = Traveller()
     try:
-        for namespace in NetworkNamespace.make(traveller, 1):
-            namespace.close()
+        NetworkNamespace.make(traveller).close()
         return Feature("namespaces", True)
     except OSError as error:
         return Feature(
@@ -84,7 +83,7 @@ def privilege() -> Feature:
 def _in_scratch(check: Callable[[NetworkNamespace], str]) -> str:
     traveller = Traveller()
     try:
-        (namespace,) = NetworkNamespace.make(traveller, 1)
+        namespace = NetworkNamespace.make(traveller)
         try:
             return check(namespace)
         finally:

@@ -6,11 +6,11 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from cnitest.kernel.netlink import NetlinkSocket
 from cnitest.kernel.syscalls import CLONE_NEWNET, CLONE_NEWNS, setns, unshare
-from cnitest.kernel.traveller import Traveller
+from cnitest.kernel.traveller import Errand, Traveller
 
 T = TypeVar("T")
 
@@ -26,17 +26,19 @@ class NetworkNamespace:
         self.netlink = netlink
 
     @classmethod
-    def make(cls, traveller: Traveller, count: int) -> list[NetworkNamespace]:
-        """Make ``count`` fresh namespaces in one trip. Raises OSError, EPERM without the privilege."""
+    def begin(cls, traveller: Traveller) -> Errand[NetworkNamespace]:
+        """Begin to make a fresh namespace; the errand raises OSError, EPERM without the privilege."""
 
-        def errand() -> list[NetworkNamespace]:
-            made = []
-            for _ in range(count):
-                unshare(CLONE_NEWNET)
-                made.append(cls(traveller, open_own(traveller, "net"), NetlinkSocket()))
-            return made
+        def errand() -> NetworkNamespace:
+            unshare(CLONE_NEWNET)
+            return cls(traveller, open_own(traveller, "net"), NetlinkSocket())
 
-        return traveller.do(errand)
+        return traveller.begin(errand)
+
+    @classmethod
+    def make(cls, traveller: Traveller) -> NetworkNamespace:
+        """A fresh namespace. Raises OSError, EPERM without the privilege."""
+        return cls.begin(traveller).wait()
 
     def do(self, function: Callable[[], T]) -> T:
         """Run ``function`` inside this network namespace; it must be short (see `Traveller`)."""
@@ -55,26 +57,34 @@ class NetworkNamespace:
                 found = self._sockets[name] = self.do(make)
             return found
 
-    @staticmethod
-    def keep_in_each(namespaces: Sequence[NetworkNamespace], name: str, make: Callable[[], socket.socket]) -> None:
-        """Open a socket that is kept in each of several namespaces, in one trip."""
-        lacking = [namespace for namespace in namespaces if name not in namespace._sockets]
-        if not lacking:
-            return
-
-        def errand() -> None:
-            for namespace in lacking:
-                setns(namespace.fd, CLONE_NEWNET)
-                namespace._sockets[name] = make()
-
-        lacking[0]._traveller.do(errand)
-
     def close(self) -> list[socket.socket]:
         """Drop our references; the sockets that are slow to close are returned for someone to close later."""
         self.netlink.close()
         os.close(self.fd)
         left, self._sockets = list(self._sockets.values()), {}
         return left
+
+
+class Kept(NamedTuple):
+    """A socket that a namespace is to keep: its name there, and how it is made."""
+
+    namespace: NetworkNamespace
+    name: str
+    make: Callable[[], socket.socket]
+
+
+def open_all(wanted: Sequence[Kept]) -> None:
+    """Open sockets in several namespaces in one trip; those that are kept already stay."""
+    lacking = [kept for kept in wanted if kept.name not in kept.namespace._sockets]
+    if not lacking:
+        return
+
+    def errand() -> None:
+        for kept in lacking:
+            setns(kept.namespace.fd, CLONE_NEWNET)
+            kept.namespace._sockets[kept.name] = kept.make()
+
+    lacking[0].namespace._traveller.do(errand)
 
 
 class MountNamespace:

@@ -7,12 +7,11 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Sequence
 from select import POLLIN, poll
 from typing import NamedTuple
 
 from cnitest.deadline import Deadline
-from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.kernel.namespaces import Kept, NetworkNamespace
 
 _ETH_P_ALL = 0x0003
 _SOL_PACKET, _ADD_MEMBERSHIP, _PACKET_AUXDATA, _PROMISCUOUS = 263, 1, 8, 1
@@ -75,15 +74,14 @@ class Tap(Eyes):
     def __init__(self, namespace: NetworkNamespace, *, blind: bool = False) -> None:
         super().__init__(namespace.kept(_KEPT, _open), blind=blind)
 
-    @classmethod
-    def several(cls, namespaces: Sequence[NetworkNamespace], *, blind: bool = False) -> list[Tap]:
-        """The taps of several namespaces, opened in one trip where they are not yet."""
-        NetworkNamespace.keep_in_each(namespaces, _KEPT, _open)
-        return [cls(namespace, blind=blind) for namespace in namespaces]
-
     def send(self, link: str, data: bytes) -> None:
         """Put a whole frame, Ethernet header included, on a link. Raises OSError."""
         self.socket.sendto(data, (link, 0))
+
+
+def kept(namespace: NetworkNamespace) -> Kept:
+    """The socket that a tap of this namespace uses."""
+    return Kept(namespace, _KEPT, _open)
 
 
 def _open() -> socket.socket:

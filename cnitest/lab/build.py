@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -10,6 +11,7 @@ from cnitest.errors import KernelError, TopologyError
 from cnitest.kernel import exotic, rtnl, sysctl, tuntap
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.netlink import Message
+from cnitest.kernel.traveller import Errand
 from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, Vlan, Vrf
 from cnitest.topology.plan import (
     AddAddress,
@@ -25,15 +27,36 @@ from cnitest.topology.plan import (
     Sysctl,
 )
 
-Namespaces = Mapping[str, NetworkNamespace]
+_MOST_PENDING = 64
+
+
+class Namespaces:
+    """The namespaces of a lab by place, made one after the other while those that are there are wired already."""
+
+    def __init__(self, coming: Mapping[str, Errand[NetworkNamespace]]) -> None:
+        self._coming = coming
+
+    def __getitem__(self, place: str) -> NetworkNamespace:
+        return self._coming[place].wait()
+
+    def ready(self, place: str) -> bool:
+        """Whether a namespace is there, so that asking for it does not wait."""
+        return self._coming[place].ready
+
+    def made(self) -> Iterator[tuple[str, NetworkNamespace]]:
+        """All that could be made."""
+        for place, errand in self._coming.items():
+            with contextlib.suppress(OSError):
+                yield place, errand.wait()
 
 
 def build(plan: Plan, namespaces: Namespaces) -> None:
     """Take all steps but the firewall's. Raises TopologyError that names the step the kernel refused."""
     wanted = (step for step in plan.steps if type(step) is not Firewall)
     for (place, way), steps in groupby(wanted, key=lambda step: (step.place, _way(step))):
+        namespace = namespaces[place]
         try:
-            way(namespaces[place], list(steps), namespaces)
+            way(namespace, list(steps), namespaces)
         except (KernelError, OSError) as error:
             raise TopologyError(f"topology {plan.topology.name}: the kernel refused: {error}") from error
 
@@ -48,7 +71,21 @@ def _way(step: Step) -> Callable[[NetworkNamespace, list[Any], Namespaces], None
 
 
 def _send_requests(namespace: NetworkNamespace, steps: list[Any], namespaces: Namespaces) -> None:
-    namespace.netlink.batch([_MESSAGES[type(step)](step, namespaces) for step in steps])
+    """One batch, or several: what is pending is sent rather than kept waiting for a namespace that is being made."""
+    pending: list[Message] = []
+    for step in steps:
+        if pending and (len(pending) == _MOST_PENDING or not namespaces.ready(_needed(step))):
+            namespace.netlink.batch(pending)
+            pending = []
+        pending.append(_MESSAGES[type(step)](step, namespaces))
+    namespace.netlink.batch(pending)
+
+
+def _needed(step: Step) -> str:
+    """The place whose namespace a request names."""
+    if isinstance(step, AddLink):
+        return step.peer.place if step.peer else step.link.place
+    return step.place
 
 
 def _write_sysctls(namespace: NetworkNamespace, steps: list[Any], _: Namespaces) -> None:

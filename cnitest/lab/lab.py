@@ -5,23 +5,23 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from cnitest.deadline import Deadline
 from cnitest.errors import FeatureMissing
 from cnitest.events import Journal
-from cnitest.kernel import features, rtnl
+from cnitest.kernel import features, rtnl, tap
 from cnitest.kernel.keeper import Keeper
-from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.kernel.namespaces import Kept, NetworkNamespace, open_all
 from cnitest.kernel.tap import Tap
 from cnitest.kernel.traveller import Traveller
 from cnitest.lab import state as states
-from cnitest.lab.build import build
+from cnitest.lab.build import Namespaces, build
 from cnitest.lab.places import Host, Place, Sandbox, Switch
 from cnitest.lab.state import State
 from cnitest.topology.model import Topology
-from cnitest.topology.plan import Firewall, Plan, plan
+from cnitest.topology.plan import AddAddress, Firewall, Plan, plan
 
 _EVERYWHERE = frozenset({"veth", "bridge", "macvlan"})
 _LINK_READY = 10.0
@@ -47,6 +47,7 @@ class Lab:
         self._places: dict[str, Place] = {}
         self._taps: dict[str, Tap] = {}
         self._owners: dict[tuple[str, str], Place] = {}
+        self._declared = _declared(self.plan)
         self._lock = threading.RLock()
         #: Held by a probe: two at once would read each other's frames.
         self.probing = threading.RLock()
@@ -79,14 +80,14 @@ class Lab:
             raise FeatureMissing(f"topology {self.topology.name}: {'; '.join(missing)}")
 
     def _build(self) -> None:
+        coming = Namespaces({name: NetworkNamespace.begin(self.traveller) for name in self.plan.places})
         try:
-            made = NetworkNamespace.make(self.traveller, len(self.plan.places))
+            build(self.plan, coming)
         except PermissionError as error:
             raise FeatureMissing(features.privilege().why or str(error)) from error
-        namespaces = dict(zip(self.plan.places, made, strict=True))
-        for name, namespace in namespaces.items():
-            self._lend(name, namespace)
-        build(self.plan, namespaces)
+        finally:
+            for name, namespace in coming.made():
+                self._lend(name, namespace)
         if not features.flush_makes_ready() or self._has_stp():
             self._await_ports()
         for step in self.plan.steps:
@@ -105,9 +106,8 @@ class Lab:
     def close(self) -> None:
         """Kill what still runs in the lab and drop every reference; the kernel does the rest behind us."""
         with contextlib.ExitStack() as undo:
-            undo.callback(self.traveller.end)
             slow: list[socket.socket] = []
-            undo.callback(_close_later, slow)
+            undo.callback(self.traveller.end, lambda: _close_all(slow))
             places, self._places = list(self._places.values()), {}
             for place in places:
                 undo.callback(_drop, place, slow)
@@ -132,7 +132,7 @@ class Lab:
 
     def fresh_namespace(self) -> NetworkNamespace:
         """A new, empty network namespace."""
-        return NetworkNamespace.make(self.traveller, 1)[0]
+        return NetworkNamespace.make(self.traveller)
 
     def keeper(self) -> Keeper:
         """What keeps this lab's processes, started when the first is needed."""
@@ -179,13 +179,17 @@ class Lab:
         """The eyes on a place, opened when first needed and kept."""
         return self.taps([place])[0]
 
-    def taps(self, places: Sequence[Place]) -> list[Tap]:
-        """The eyes on several places."""
+    def taps(self, places: Sequence[Place], also: Sequence[Kept] = ()) -> list[Tap]:
+        """The eyes on several places; these, and other sockets one needs, are opened in one trip."""
         with self._lock:
-            lacking = [place for place in places if place.full_name not in self._taps]
-            opened = Tap.several([place.namespace for place in lacking], blind=self.blind)
-            self._taps.update((place.full_name, tap) for place, tap in zip(lacking, opened, strict=True))
-            return [self._taps[place.full_name] for place in places]
+            open_all([*(tap.kept(place.namespace) for place in places), *also])
+            return [self._tap(place) for place in places]
+
+    def _tap(self, place: Place) -> Tap:
+        known = self._taps.get(place.full_name)
+        if known is None:
+            known = self._taps[place.full_name] = Tap(place.namespace, blind=self.blind)
+        return known
 
     def own_file_reader(self, namespace: NetworkNamespace) -> Callable[[str], str]:
         """Reads files of /proc/net as a namespace sees them."""
@@ -197,23 +201,27 @@ class Lab:
         known = self._owners.get(key)
         if known and _has(known, address):
             return known
-        for place in self._by_nearness(near):
+        for place in self._by_nearness(address, near):
             if _has(place, address):
                 self._owners[key] = place
                 return place
         self._owners.pop(key, None)
         return None
 
-    def _by_nearness(self, near: Place) -> Iterator[Place]:
-        """The place itself, then its own host and that one's sandboxes, then the others."""
+    def _by_nearness(self, address: str, near: Place) -> list[Place]:
+        """The place itself, then its own host and that one's sandboxes, then the others.
+
+        Of each group those first that were declared to have the address, which mostly saves asking the rest.
+        """
         home = near.full_name.partition("/")[0]
 
-        def distance(place: Place) -> int:
+        def distance(place: Place) -> tuple[int, bool]:
+            declared = place.full_name in self._declared.get(address, ())
             if place is near:
-                return 0
-            return 1 if place.full_name.partition("/")[0] == home else 2
+                return 0, True
+            return 1 if place.full_name.partition("/")[0] == home else 2, not declared
 
-        return iter(sorted(self.places, key=distance))
+        return sorted(self.places, key=distance)
 
     def settle(self) -> None:
         """Let the kernel catch up: carriers and bridge ports of all links, and IPv6 addresses still tentative."""
@@ -241,12 +249,16 @@ def _drop(place: Place, slow: list[socket.socket]) -> None:
     slow.extend(place.namespace.close())
 
 
-def _close_later(slow: list[socket.socket]) -> None:
-    """Close packet sockets, which waits for the kernel, where nobody waits for us."""
+def _declared(steps: Plan) -> Mapping[str, set[str]]:
+    """The places that a plan gives each address to."""
+    found: dict[str, set[str]] = {}
+    for step in steps.steps:
+        if isinstance(step, AddAddress):
+            found.setdefault(step.address.partition("/")[0], set()).add(step.place)
+    return found
 
-    def work() -> None:
-        for one in slow:
-            one.close()
 
-    if slow:
-        threading.Thread(target=work, name="cnitest-undertaker", daemon=True).start()
+def _close_all(slow: list[socket.socket]) -> None:
+    """Close packet sockets, which waits for the kernel; done where nobody waits for us."""
+    for one in slow:
+        one.close()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.tap import Frame
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ class Probe(Protocol):
     @property
     def far(self) -> Place | None:
         """The place that is to receive it, when the lab knows one."""
+        ...
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """The sockets it uses that stay open for the next one."""
         ...
 
     def attempt(self, wait: float) -> Attempt:

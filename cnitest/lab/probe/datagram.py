@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
+from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.tap import Frame
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
@@ -45,6 +46,11 @@ class DatagramProbe:
     def far(self) -> Place | None:
         """The listener's place: the one that was named, or the one that has the address."""
         return self._listener or self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """None: each attempt has sockets of its own."""
+        return ()
 
     def attempt(self, wait: float) -> Attempt:
         """Send one datagram and await it back."""

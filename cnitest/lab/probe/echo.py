@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
+from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.tap import Frame
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
@@ -72,13 +73,20 @@ class EchoProbe:
         """The place that has the address."""
         return self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
 
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """The raw socket of the address's family."""
+        name, make = ("icmpv6", _open6) if self._six else ("icmp", _open4)
+        return (Kept(self.sender.namespace, name, make),)
+
     def attempt(self, wait: float) -> Attempt:
         """Send one request and await its reply, or an ICMP error about it."""
         self._sequence += 1
         payload = wire.token().ljust(self._size, b".")[: self._size]
         request = self._request(payload)
         matches = self._matcher(payload)
-        echo = self.sender.namespace.kept("icmpv6" if self._six else "icmp", _open6 if self._six else _open4)
+        (kept,) = self.kept
+        echo = self.sender.namespace.kept(kept.name, kept.make)
         _drain(echo)
         began = time.perf_counter()
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
 from cnitest.kernel import monitor
+from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.tap import Frame
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe, is_ipv6
@@ -43,7 +44,7 @@ def prove(probe: Probe, wait: float | None = None) -> Reach:
 def _prove(lab: Lab, probe: Probe, wait: float) -> Reach:
     near, far = probe.sender, probe.far
     eyes = [near] if far is None or far is near else [near, far]
-    _forget_frames(lab, eyes)
+    _forget_frames(lab, eyes, probe.kept)
     first = _attempt(lab, probe, wait)
     sightings = _sightings(lab, eyes, first)
     if first.answered:
@@ -53,9 +54,9 @@ def _prove(lab: Lab, probe: Probe, wait: float) -> Reach:
     return _inquire(lab, probe, far, wait)
 
 
-def _forget_frames(lab: Lab, places: Sequence[Place]) -> None:
+def _forget_frames(lab: Lab, places: Sequence[Place], also: Sequence[Kept] = ()) -> None:
     """Open everyone's eyes, and look away from what they have seen so far."""
-    for tap in lab.taps(places):
+    for tap in lab.taps(places, also):
         tap.frames()
 
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
+from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.records import Address
 from cnitest.kernel.rtnl import mac_bytes
 from cnitest.kernel.tap import Frame
@@ -36,6 +37,11 @@ class NeighbourProbe:
     def far(self) -> Place | None:
         """The place that has the address."""
         return self.sender.lab.owner(self.destination, self.sender)
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """None: it speaks through the lab's own eyes."""
+        return ()
 
     def attempt(self, wait: float) -> Attempt:
         """Ask once and await the answer."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
+from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.tap import Frame
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, canonical
@@ -47,6 +48,11 @@ class StreamProbe:
     def far(self) -> Place | None:
         """The listener's place: the one that was named, or the one that has the address."""
         return self._listener or self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """None: each attempt has sockets of its own."""
+        return ()
 
     def attempt(self, wait: float) -> Attempt:
         """Connect once, from a port that no attempt before had."""
