@@ -72,7 +72,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run, with everything that is missing in one reason."""
     missing = [why for mark in item.iter_markers("requires") for why in _missing(mark, item.config)]
     if missing:
-        pytest.skip("; ".join(missing))
+        pytest.skip("; ".join(dict.fromkeys(missing)))
 
 
 def _missing(mark: pytest.Mark, config: pytest.Config) -> list[str]:

@@ -87,7 +87,7 @@ def examine(path: tuple[str, ...] = DEFAULT_PATH) -> tuple[Finding, ...]:
 
 def _privileges() -> Iterator[Finding]:
     made = features.privilege()
-    yield Finding("privileges", "namespaces", made.present, True, made.why, "run as root, or: unshare -Urnm")
+    yield Finding("privileges", "namespaces", made.present, True, made.why)
     if made.present:
         why = _try_processes()
         yield Finding(
@@ -111,6 +111,9 @@ def _try_processes() -> str:
 
 
 def _kernel() -> Iterator[Finding]:
+    if not features.privilege().present:
+        yield Finding("kernel", "links and the rest", False, True, "cannot be tried without namespaces", "see above")
+        return
     for name in features.names():
         found = features.kernel(name)
         yield Finding(

@@ -74,7 +74,8 @@ def privilege() -> Feature:
         return Feature(
             "namespaces",
             False,
-            f"network namespaces cannot be made here ({error.strerror}): run as root, or below `unshare -Urnm`",
+            f"network namespaces cannot be made here ({os.strerror(error.errno or 0)}); "
+            "run as root, or below unshare -Urnm",
         )
     finally:
         traveller.end()

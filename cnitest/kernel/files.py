@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from cnitest.kernel import mounts
 
-_WATCHED = ("/run", "/var/lib/cni", "/etc/cni")
+# Where the layers do not reach, these are mounts of their own.
+_PRIVATE = ("/var/lib/cni", "/etc/cni", "/etc/cni/net.d", "/var/tmp")
 _HIDDEN = (mounts.LAYERS, "/run/netns")
 _FURNITURE = frozenset(
     str(parent) for directory in mounts.DIRECTORIES for parent in (PurePath(directory), *PurePath(directory).parents)
@@ -44,13 +45,8 @@ class File(NamedTuple):
 
 def watched() -> tuple[File, ...]:
     """All files of the private layers: /run, and what was written below /etc and /var."""
-    roots = [("/run", "/run")]
-    for directory in mounts.COVERED:
-        upper = mounts.layer(directory)
-        if upper:
-            roots.append((upper, directory))
-        else:
-            roots += [(place, place) for place in _WATCHED if place.startswith(directory + "/")]
+    layers = [(layer, directory) for directory in mounts.COVERED if (layer := mounts.layer(directory))]
+    roots = [("/run", "/run"), *layers, *((place, place) for place in _PRIVATE if os.path.ismount(place))]
     return tuple(sorted(file for root, shown in roots for file in _walk(root, shown)))
 
 

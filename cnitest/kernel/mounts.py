@@ -34,7 +34,10 @@ def furnish() -> None:
     for directory in COVERED:
         _cover(directory)
     for directory in DIRECTORIES:
-        os.makedirs(directory, exist_ok=True)
+        try:
+            os.makedirs(directory, exist_ok=True)
+        except PermissionError:  # below a user namespace the real root's directories are not ours to write to
+            _private(directory)
 
 
 def fresh_sys() -> None:

@@ -7,9 +7,12 @@ import random
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,52 +20,112 @@ from cnitest.fixtures import guard
 
 from cnitest import Lab
 from cnitest.deadline import Deadline
+from cnitest.kernel.syscalls import CLONE_NEWNET, setns
+from cnitest.kernel.traveller import Traveller
 from cnitest.topology import find, load
 
-# Builds labs, calls plugins and starts a daemon, for ever; tells the namespaces it has made.
+# Builds labs, calls plugins and starts a daemon, for ever; tells the network namespaces it has made.
 VICTIM = """
-import os, sys
+import os, socket, sys
 from cnitest import Lab, Runtime
 from cnitest.topology import find, load
 topology = load(find("node-with-uplink"))
 network = {"cniVersion": "1.0.0", "name": "net", "type": "bridge", "ipMasq": True, "isGateway": True,
            "ipam": {"type": "host-local", "subnet": "10.40.80.0/24"}}
+
+def cookie():
+    with socket.socket() as one:
+        return int.from_bytes(one.getsockopt(socket.SOL_SOCKET, 71, 8), sys.byteorder)
+
 while True:
     with Lab(topology) as lab:
         for place in lab.places:
-            print("net", os.fstat(place.namespace.fd).st_ino, flush=True)
+            print("net", os.fstat(place.namespace.fd).st_ino, place.namespace.do(cookie), flush=True)
+        if len(sys.argv) == 2:
+            sys.stdin.read()
         node = lab.host("node")
-        print("mnt", os.fstat(node.mounts.fd).st_ino, flush=True)
-        node.run(["sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &"])
+        node.run(["sh", "-c", f"setsid sleep {sys.argv[2]} >/dev/null 2>&1 </dev/null &"])
         cni = Runtime(lab, [sys.argv[1]])
         attachment = cni.add(node.sandbox("c1"), network)
         node.sandbox("c1").ping(attachment.gateway)
         cni.delete(attachment)
 """
+SO_NETNS_COOKIE = 71
+Namespace = tuple[int, int]
 
 
-def inhabited(kind: str) -> set[int]:
-    """The inodes of all namespaces of a kind that any process of the machine lives in or holds open."""
+def start(script: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A victim, and all its pipes."""
+    script.write_text(VICTIM)
+    argv = [sys.executable, str(script), "/usr/lib/cni", *arguments]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def told(lines: list[str]) -> set[Namespace]:
+    """The namespaces that the victim told of, as (inode, cookie): inodes are used again, cookies never."""
+    found = (re.fullmatch(r"net (\d+) (\d+)\n", line) for line in lines)
+    return {(int(match[1]), int(match[2])) for match in found if match}
+
+
+def inhabited(wanted: set[Namespace]) -> set[Namespace]:
+    """Those of some namespaces that any process of the machine lives in or holds open."""
+    inodes = {inode for inode, _ in wanted}
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            found |= {(task / "ns" / kind).stat().st_ino for task in (process / "task").iterdir()}
-            found |= {fd.stat().st_ino for fd in (process / "fd").iterdir() if os.readlink(fd).startswith(f"{kind}:")}
+            doors = [*process.glob("task/*/ns/net"), *process.glob("fd/*")]
         except OSError:
             continue
-    return found
+        for door in doors:
+            try:
+                if door.stat().st_ino in inodes and os.readlink(door).startswith("net:"):
+                    found.add((door.stat().st_ino, cookie(door)))
+            except OSError:
+                continue
+    return found & wanted
 
 
-def told(lines: list[str], kind: str) -> set[int]:
-    """The inodes that the victim told of one kind."""
-    return {int(found[1]) for line in lines if (found := re.fullmatch(rf"{kind} (\d+)\n", line))}
+def cookie(door: Path) -> int:
+    """The number of a network namespace that no other one has had or will have."""
+
+    def errand() -> int:
+        fd = os.open(door, os.O_RDONLY)
+        try:
+            setns(fd, CLONE_NEWNET)
+        finally:
+            os.close(fd)
+        with socket.socket() as one:
+            return int.from_bytes(one.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), sys.byteorder)
+
+    traveller = Traveller()
+    try:
+        return traveller.do(errand)
+    finally:
+        traveller.end()
 
 
-def vanished(lines: list[str]) -> bool:
-    """Whether every namespace the victim told of is gone, within five seconds."""
-    deadline = Deadline.after(5, "the namespaces to vanish")
+def running(program: str) -> bool:
+    """Whether any process of the machine was started with just that command line."""
+    wanted = program.encode().replace(b" ", b"\0") + b"\0"
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cmdline").read_bytes() == wanted:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def gone(namespaces: set[Namespace], program: str) -> bool:
+    """Whether nothing is left of a run."""
+    return not inhabited(namespaces) and not running(program)
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Whether something holds before that many seconds have passed."""
+    deadline = Deadline.after(seconds, "it")
     while not deadline.expired:
-        if not any(told(lines, kind) & inhabited(kind) for kind in ("net", "mnt")):
+        if holds():
             return True
         select.select([], [], [], 0.02)
     return False
@@ -71,48 +134,45 @@ def vanished(lines: list[str]) -> bool:
 @pytest.mark.requires(plugin=["bridge", "host-local"])
 def test_a_killed_run_leaves_nothing(tmp_path):
     """SIGKILL at 20 random moments: no namespace, process, mount, link or file of the run survives it."""
-    script = tmp_path / "victim.py"
-    script.write_text(VICTIM)
     before = guard.snapshot()
     chance = random.Random(80)
     survivors = []
     for moment in range(20):
-        victim = subprocess.Popen([sys.executable, str(script), "/usr/lib/cni"], stdout=subprocess.PIPE, text=True)
+        daemon = f"{os.getpid()}.{moment}"
+        victim = start(tmp_path / "victim.py", daemon)
         first = victim.stdout.readline()
         time.sleep(chance.uniform(0, 0.3))
         victim.send_signal(signal.SIGKILL)
         rest, _ = victim.communicate(timeout=20)
-        lines = [first, *rest.splitlines(keepends=True)]
-        if not vanished(lines):
-            survivors.append((moment, lines))
+        made = told([first, *rest.splitlines(keepends=True)])
+        if not made or not within(5, partial(gone, made, f"sleep {daemon}")):
+            survivors.append((moment, made))
 
     assert survivors == []
     assert guard.changes(before, guard.snapshot()) == ()
 
 
 def test_the_check_for_survivors_can_fail(tmp_path):
-    """While a victim lives its namespaces are found: the check above is not blind."""
-    script = tmp_path / "victim.py"
-    script.write_text(VICTIM)
-    victim = subprocess.Popen([sys.executable, str(script), "/usr/lib/cni"], stdout=subprocess.PIPE, text=True)
-    first = victim.stdout.readline()
-    seen = told([first], "net") & inhabited("net")
-    victim.kill()
-    victim.communicate(timeout=20)
+    """While a lab stands its namespaces are found: the check above is not blind."""
+    holder = start(tmp_path / "holder.py")
+    made = told([holder.stdout.readline()])
+    seen = inhabited(made)
+    holder.kill()
+    holder.communicate(timeout=20)
 
-    assert seen
+    assert seen == made
+    assert within(5, lambda: not inhabited(made))
 
 
 def test_daemons_end_with_their_lab():
     """A daemon that left its session and its parent is gone when the lab is closed."""
+    daemon = f"sleep {os.getpid()}.5"
     with Lab(load(find("node-with-uplink"))) as lab:
-        node = lab.host("node")
-        node.run(["sh", "-c", "setsid sleep 4321 >/dev/null 2>&1 </dev/null &"])
-        while_open = node.run(["pgrep", "-f", "sleep 4321"], check=False).stdout
-        inode = os.fstat(node.mounts.fd).st_ino
+        lab.host("node").run(["sh", "-c", f"setsid {daemon} >/dev/null 2>&1 </dev/null &"])
+        ran = within(10, lambda: running(daemon))
 
-    assert while_open
-    assert inode not in inhabited("mnt")
+    assert ran
+    assert not running(daemon)
 
 
 def test_what_a_program_writes_stays_in_its_host():

@@ -11,6 +11,7 @@ from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded
 from cnitest.topology import Bridge, Host, Macvlan, Sandbox, Veth, VethEnd, find, load
 
+SERVER = "import socket, time; s = socket.create_server((str(), 8080)); [s.accept() for _ in iter(int, 1)]"
 NS01, NS02 = "10.40.80.11", "10.40.80.12"
 
 
@@ -191,7 +192,7 @@ def test_a_spent_hop_limit_is_a_drop_that_names_the_router(lab, ns01):
 def test_tcp_finds_a_server_of_the_tests_own(lab, ns01):
     """A port that something listens on already is dialled as it is."""
     ns02 = lab.sandbox("ns02")
-    ns02.run(["sh", "-c", "setsid python3 -m http.server 8080 >/dev/null 2>&1 </dev/null &"])
+    ns02.run(["sh", "-c", f"setsid python3 -c '{SERVER}' >/dev/null 2>&1 </dev/null &"])
     deadline = Deadline.after(10, "the server to listen")
     while f":{8080:04X} " not in ns02.run(["cat", "/proc/net/tcp"]).stdout:
         deadline.check()

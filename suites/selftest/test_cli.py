@@ -1,0 +1,142 @@
+"""The command ``cnitest``: what a person types, what comes back, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cnitest.cli.doctor import examine
+from cnitest.kernel import features
+from cnitest.topology import find
+
+
+def cnitest(*arguments, cwd=None, **environment):
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "cnitest.cli", *arguments],
+        capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **environment}, timeout=120,
+    )  # fmt: skip
+
+
+def test_doctor_finds_a_machine_that_can_do_the_main_job():
+    """Here the main job can run: exit 0, every finding with a detail or a word, and the same as data."""
+    text, data = cnitest("doctor"), cnitest("doctor", "--json")
+    document = json.loads(data.stdout)
+
+    assert (text.returncode, data.returncode) == (0, 0)
+    assert "The main job can run." in text.stdout
+    assert document["healthy"]
+    assert {finding["group"] for finding in document["findings"]} == {"privileges", "kernel", "programs", "plugins"}
+
+
+def test_doctor_lists_everything_that_is_missing_at_once(tmp_path):
+    """Without plugins and without programs the main job cannot run: exit 1, all of them by name."""
+    done = cnitest("doctor", "--cni-path", str(tmp_path), PATH=str(tmp_path))
+
+    assert done.returncode == 1
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("The main job cannot run; missing: ")
+    assert all(name in last for name in ("iptables", "ip6tables", "bridge", "host-local", "macvlan", "portmap"))
+
+
+def test_doctor_tries_rather_than_reads():
+    """What the doctor says of a kind of link is what making one says."""
+    said = {finding.name: finding.present for finding in examine() if finding.group == "kernel"}
+
+    assert {name: features.kernel(name).present for name in features.names()} == {
+        name: said[name] for name in features.names()
+    }
+
+
+def test_draw_prints_the_picture():
+    """A shipped name and its file draw the same picture, with every host in it."""
+    by_name, by_path = cnitest("draw", "bridge-walkthrough"), cnitest("draw", str(find("bridge-walkthrough")))
+
+    assert by_name.returncode == 0
+    assert by_name.stdout == by_path.stdout
+    assert all(word in by_name.stdout for word in ("─ node ─", "─ ns01 ─", "br01", "ens33", "8.8.8.8/32"))
+
+
+def test_plan_prints_the_steps():
+    """The plan names each namespace and each step, in the words of ip(8)."""
+    lines = cnitest("plan", "bridge-walkthrough").stdout.splitlines()
+
+    assert lines[0] == "node: make"
+    assert "node: ip link add veth01 type veth peer eth01 in node/ns01" in lines
+
+
+def test_schema_is_json_for_editors():
+    """The schema is a JSON document about topologies."""
+    assert json.loads(cnitest("schema").stdout)["title"] == "cnitest topology"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["run", "--suite", "walkthrogh"],
+            "there is no suite 'walkthrogh'; there are: walkthrough. Did you mean 'walkthrough'?",
+        ),
+        (["run", "missing.conflist"], "missing.conflist: cannot be read: No such file or directory"),
+        (["run", "bad.conf"], "bad.conf:1:13: is not JSON"),
+        (["run", "--topology", "nowhere"], "no topology is called 'nowhere'"),
+        (["draw", "bad.yaml"], "bad.yaml:1:"),
+        (["draw"], "the following arguments are required: TOPOLOGY"),
+        (["rum"], "invalid choice: 'rum'"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_one_line_and_exit_4(tmp_path, arguments, words):
+    """A name, file or option that makes no sense is answered in a line, without a traceback, and nothing is run."""
+    (tmp_path / "bad.conf").write_text('{"name": "x"')
+    (tmp_path / "bad.yaml").write_text("hosts: [}\n")
+    done = cnitest(*arguments, cwd=tmp_path)
+
+    assert done.returncode == 4
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_run_tries_the_given_network(tmp_path):
+    """A configuration of one's own is run from anywhere, and pytest's exit code comes back; no file is left."""
+    (tmp_path / "mine.conf").write_text(json.dumps({
+        "cniVersion": "0.4.0", "name": "mine", "type": "ptp", "ipam": {"type": "host-local", "subnet": "10.9.0.0/24"},
+    }))  # fmt: skip
+    passed = cnitest("run", "mine.conf", "-k", "given and gateway", cwd=tmp_path)
+    nothing = cnitest("run", "-k", "no_such_test", cwd=tmp_path)
+
+    assert passed.returncode == 0, passed.stdout
+    assert "test_containers_reach_their_gateway[mine]" in cnitest(
+        "run", "mine.conf", "-k", "given and gateway", "--", "--collect-only", "-q", cwd=tmp_path
+    ).stdout.replace("\n", " ")
+    assert nothing.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.conf"]
+
+
+def test_ctrl_c_ends_a_run_quickly(tmp_path):
+    """SIGINT while a plugin hangs: the run ends within seconds with pytest's code for it, and so does the plugin."""
+    plugin = tmp_path / "hangs"
+    plugin.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nsleep 600.{os.getpid()}\n")
+    plugin.chmod(0o755)
+    (tmp_path / "hang.conf").write_text('{"cniVersion": "1.0.0", "name": "hang", "type": "hangs"}')
+    run = subprocess.Popen(
+        [sys.executable, "-m", "cnitest.cli", "run", "hang.conf", "--cni-path", str(tmp_path), "-k", "given"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    until = time.monotonic() + 20
+    while not (tmp_path / "pid").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    began = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    output, _ = run.communicate(timeout=30)
+
+    assert time.monotonic() - began < 5
+    assert run.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert subprocess.run(["pgrep", "-fx", f"sleep 600.{os.getpid()}"], capture_output=True, check=False).stdout == b""
