@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from cnitest.topology import draw, find, json_schema, load, shipped
 from cnitest.topology.plan import plan
+
+_ASCII = {**dict.fromkeys(map(ord, "┌┐└┘├┤┬┴┼"), "+"), ord("─"): "-", ord("│"): "|", ord("✗"): "x", ord("→"): ">"}
 
 
 def add(commands: Any) -> None:
@@ -22,8 +25,17 @@ def add(commands: Any) -> None:
 
 
 def _draw(arguments: argparse.Namespace) -> int:
-    print(draw(load(find(arguments.topology))))  # noqa: T201
+    print(_showable(draw(load(find(arguments.topology)))))  # noqa: T201
     return 0
+
+
+def _showable(picture: str) -> str:
+    """The picture as the terminal can show it: in plain ASCII where it has no other characters."""
+    try:
+        picture.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return picture.translate(_ASCII)
+    return picture
 
 
 def _plan(arguments: argparse.Namespace) -> int:

@@ -63,6 +63,15 @@ def test_draw_prints_the_picture():
     assert all(word in by_name.stdout for word in ("─ node ─", "─ ns01 ─", "br01", "ens33", "8.8.8.8/32"))
 
 
+def test_draw_makes_do_with_ascii():
+    """Where the output takes nothing but ASCII the picture is drawn with it."""
+    done = cnitest("draw", "macvlan-modes-lan", PYTHONIOENCODING="ascii")
+
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert "+- node -" in done.stdout
+
+
 def test_plan_prints_the_steps():
     """The plan names each namespace and each step, in the words of ip(8)."""
     lines = cnitest("plan", "bridge-walkthrough").stdout.splitlines()
