@@ -5,6 +5,7 @@ RT-nn names the rule of libcni that a line copies (libcni/api.go and conf.go).
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ class Versions:
 class Runtime:
     """A container runtime over one plugin set, for the hosts of one lab.
 
-    ``path`` is CNI_PATH: directories in the order they are searched. A plugin is killed after ``timeout`` seconds.
+    ``path`` is CNI_PATH: directories in the order they are searched (relative ones are taken from here and now). A plugin is killed after ``timeout`` seconds.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Runtime:
         executor: Callable[[Host], Exec] = HostExec,
     ) -> None:
         self.lab = lab
-        self.path = tuple(path)
+        self.path = tuple(os.path.abspath(directory) for directory in path)
         self.timeout = timeout
         self.attachments: list[Attachment] = []
         self._executor = executor

@@ -182,6 +182,14 @@ class TestRequest:
         assert cni.add(sandbox, CONF).address == "192.0.2.2"
 
 
+    def test_a_relative_search_path_is_taken_from_here(self, lab, sandbox, bin_, monkeypatch):
+        """A directory relative to where we stand is found, though plugins run elsewhere."""
+        recorder(bin_, "one")
+        monkeypatch.chdir(bin_.parent)
+
+        assert Runtime(lab, ["./bin"]).add(sandbox, CONF).address == "192.0.2.9"
+
+
 class TestCache:
     """RT-04 to RT-06: what the runtime remembers."""
 
