@@ -65,7 +65,8 @@ class Versions:
 class Runtime:
     """A container runtime over one plugin set, for the hosts of one lab.
 
-    ``path`` is CNI_PATH: directories in the order they are searched (relative ones are taken from here and now). A plugin is killed after ``timeout`` seconds.
+    ``path`` is CNI_PATH: directories in the order they are searched; a relative one is taken from where we stand now.
+    A plugin is killed after ``timeout`` seconds.
     """
 
     def __init__(
