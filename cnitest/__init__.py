@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from cnitest.cni.runtime import Attachment, Runtime
     from cnitest.errors import CnitestError, ConfigError, FeatureMissing, PluginError, ProbeUnproven, TopologyError
     from cnitest.lab.difference import Difference, difference
+    from cnitest.lab.hosts import Host, Sandbox
     from cnitest.lab.lab import Lab
-    from cnitest.lab.places import Host, Place, Sandbox
+    from cnitest.lab.place import Place
     from cnitest.lab.reach import Reach, Verdict
     from cnitest.lab.state import State
     from cnitest.topology import Topology, load
@@ -49,7 +50,8 @@ _HOMES = {
     ),
     "cnitest.lab.difference": ("Difference", "difference"),
     "cnitest.lab.lab": ("Lab",),
-    "cnitest.lab.places": ("Host", "Place", "Sandbox"),
+    "cnitest.lab.hosts": ("Host", "Sandbox"),
+    "cnitest.lab.place": ("Place",),
     "cnitest.lab.reach": ("Reach", "Verdict"),
     "cnitest.lab.state": ("State",),
     "cnitest.topology": ("Topology", "load"),

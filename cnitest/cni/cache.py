@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from cnitest.lab.places import Host
+from cnitest.lab.hosts import Host
 
 DIRECTORY = "/var/lib/cni/results"
 

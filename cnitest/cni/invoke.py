@@ -13,7 +13,8 @@ from cnitest.deadline import Deadline
 from cnitest.errors import PluginError
 from cnitest.kernel import process
 from cnitest.kernel.process import Finished
-from cnitest.lab.places import ENVIRONMENT, Host
+from cnitest.lab.hosts import Host
+from cnitest.lab.place import ENVIRONMENT
 
 #: Seconds after which a plugin is killed with its whole process group.
 TIMEOUT = 30.0

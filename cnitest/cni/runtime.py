@@ -17,8 +17,8 @@ from cnitest.cni.conf import Network
 from cnitest.cni.invoke import Call, Exec, HostExec
 from cnitest.cni.result import Result
 from cnitest.errors import ConfigError, PluginError
+from cnitest.lab.hosts import Host, Sandbox
 from cnitest.lab.lab import Lab
-from cnitest.lab.places import Host, Sandbox
 
 _IDENTIFIER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _IFNAME_FORBIDDEN = re.compile(r"[/:\s]")

@@ -13,7 +13,7 @@ from cnitest.kernel import tap
 from cnitest.kernel.tap import Frame
 
 if TYPE_CHECKING:
-    from cnitest.lab.places import Place
+    from cnitest.lab.place import Place
 
 
 class Capture:

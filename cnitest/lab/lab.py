@@ -18,7 +18,8 @@ from cnitest.kernel.tap import Tap
 from cnitest.kernel.traveller import Traveller
 from cnitest.lab import state as states
 from cnitest.lab.build import Namespaces, build
-from cnitest.lab.places import Host, Place, Sandbox, Switch
+from cnitest.lab.hosts import Host, Sandbox, Switch
+from cnitest.lab.place import Place
 from cnitest.lab.state import State
 from cnitest.topology.model import Topology
 from cnitest.topology.plan import AddAddress, Firewall, Plan, plan

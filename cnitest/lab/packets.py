@@ -22,7 +22,7 @@ from cnitest.lab.probe.controls import next_hop
 from cnitest.lab.probe.neighbour import ask, source_on
 
 if TYPE_CHECKING:
-    from cnitest.lab.places import Place
+    from cnitest.lab.place import Place
 
 _INBOUND, _OUTBOUND = 1, 2
 _ANSWER = 0.3

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from cnitest.cni.invoke import Call
 from cnitest.lab.difference import difference
+from cnitest.lab.hosts import Sandbox
 from cnitest.lab.lab import Lab
-from cnitest.lab.places import Sandbox
 from cnitest.lab.reach import Reach
 from cnitest.lab.state import State
 from cnitest.topology import draw

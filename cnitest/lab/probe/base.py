@@ -13,7 +13,7 @@ from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.tap import Frame
 
 if TYPE_CHECKING:
-    from cnitest.lab.places import Place
+    from cnitest.lab.place import Place
 
 # The kernel's own verdict on this very packet: its firewall said no, or it is too large to leave.
 _JUDGED = {

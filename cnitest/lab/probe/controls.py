@@ -16,7 +16,7 @@ from cnitest.lab.probe.base import is_ipv6
 from cnitest.lab.probe.neighbour import ask
 
 if TYPE_CHECKING:
-    from cnitest.lab.places import Place
+    from cnitest.lab.place import Place
 
 _ANSWER = 0.15
 _MOST_NEIGHBOURS = 4

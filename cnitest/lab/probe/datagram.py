@@ -18,7 +18,7 @@ from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
 from cnitest.lab.probe.listener import dial, listen, target
 
 if TYPE_CHECKING:
-    from cnitest.lab.places import Place
+    from cnitest.lab.place import Place
 
 _IP_PKTINFO = 8
 

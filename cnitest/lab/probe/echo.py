@@ -18,7 +18,7 @@ from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
 
 if TYPE_CHECKING:
-    from cnitest.lab.places import Place
+    from cnitest.lab.place import Place
 
 _REQUEST, _REPLY = 8, 0
 _REQUEST6, _REPLY6 = 128, 129

@@ -22,7 +22,7 @@ from cnitest.lab.reach import Reach, Sighting, Verdict
 
 if TYPE_CHECKING:
     from cnitest.lab.lab import Lab
-    from cnitest.lab.places import Place
+    from cnitest.lab.place import Place
 
 #: Seconds without an answer after which an attempt counts as lost.
 WAIT = 0.3

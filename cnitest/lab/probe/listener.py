@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cnitest.lab.probe.base import is_ipv6
 
 if TYPE_CHECKING:
-    from cnitest.lab.places import Place
+    from cnitest.lab.place import Place
 
 
 def listen(place: Place, address: str, port: int, kind: int) -> socket.socket | None:

@@ -15,7 +15,7 @@ from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
 
 if TYPE_CHECKING:
-    from cnitest.lab.places import Place
+    from cnitest.lab.place import Place
 
 _ARP_REPLY, _ADVERTISEMENT = 2, 136
 

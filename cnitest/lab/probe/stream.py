@@ -20,7 +20,7 @@ from cnitest.lab.probe.base import Attempt, canonical
 from cnitest.lab.probe.listener import dial, listen, target
 
 if TYPE_CHECKING:
-    from cnitest.lab.places import Place
+    from cnitest.lab.place import Place
 
 _IN_PROGRESS = (0, errno.EINPROGRESS)
 _LOCAL = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM, errno.EADDRNOTAVAIL, errno.ENETDOWN)

@@ -1,0 +1,141 @@
+"""The kinds of places: hosts with a filesystem, sandboxes inside them, switches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from cnitest.errors import CommandError
+from cnitest.kernel import files, mounts, process
+from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace
+from cnitest.kernel.syscalls import CLONE_NEWNS, MS_BIND, mount, unshare
+from cnitest.lab import state as states
+from cnitest.lab.place import Place
+from cnitest.lab.state import State
+
+if TYPE_CHECKING:
+    from cnitest.lab.lab import Lab
+
+T = TypeVar("T")
+
+
+class Host(Place):
+    """A machine we play: a network namespace, and a filesystem of its own once something needs one."""
+
+    def __init__(self, lab: Lab, name: str, namespace: NetworkNamespace) -> None:
+        super().__init__(lab, name, namespace)
+        self._mounts: MountNamespace | None = None
+        self._sandboxes: dict[str, Sandbox] = {}
+
+    @property
+    def host(self) -> Host:
+        """Itself."""
+        return self
+
+    @property
+    def sandboxes(self) -> Mapping[str, Sandbox]:
+        """The sandboxes of this host by name, declared ones first."""
+        return dict(self._sandboxes)
+
+    def sandbox(self, name: str) -> Sandbox:
+        """The sandbox of that name: the declared one, or a fresh one."""
+        with self._lock:
+            if name not in self._sandboxes:
+                if not name or "/" in name or name in (".", ".."):
+                    raise ValueError(f"{name!r} cannot name a sandbox: it becomes a file in /run/netns")
+                self.adopt(Sandbox(self, name, self.lab.fresh_namespace()))
+            return self._sandboxes[name]
+
+    def adopt(self, sandbox: Sandbox) -> None:
+        """Make a sandbox known here."""
+        self._sandboxes[sandbox.name] = sandbox
+        self.lab.know(sandbox)
+
+    @property
+    def mounts(self) -> MountNamespace:
+        """The filesystem of this host, made when first asked for."""
+        with self._lock:
+            if self._mounts is None:
+                keeper = self.lab.keeper()
+                self._mounts = MountNamespace.make(self.lab.traveller, mounts.furnish, self.namespace, keeper.mounts)
+            return self._mounts
+
+    def inside(self, function: Callable[[], T]) -> T:
+        """Run a short function with this host's network and filesystem (see `Traveller`)."""
+        return self.mounts.do(function, self.namespace)
+
+    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
+        return self.inside(lambda: process.start(argv, environment))
+
+    def state(self, *, firewall: bool = True) -> State:
+        """As of any place, with the files of the private layers."""
+        run = self._run_quietly if firewall else None
+        reader = self.lab.own_file_reader(self.namespace) if firewall else None
+        return states.take(self.namespace, run=run, read_own=reader, files=self.files())
+
+    def files(self) -> tuple[files.File, ...]:
+        """The files in this host's private layers; none while it has no filesystem of its own."""
+        return tuple(self.inside(files.watched)) if self._mounts else ()
+
+    def close(self) -> None:
+        """Drop the filesystem."""
+        if self._mounts:
+            self._mounts.close()
+
+
+class Sandbox(Place):
+    """A container's network namespace inside a host."""
+
+    def __init__(self, host: Host, name: str, namespace: NetworkNamespace) -> None:
+        super().__init__(host.lab, f"{host.full_name}/{name}", namespace)
+        self._host = host
+        self._bound = False
+
+    @property
+    def host(self) -> Host:
+        """The host it runs on."""
+        return self._host
+
+    @property
+    def path(self) -> str:
+        """Where the namespace can be found inside its host: what plugins get as CNI_NETNS."""
+        path = f"/run/netns/{self.name}"
+        with self._lock:
+            if not self._bound:
+                self.host.inside(lambda: _bind(self.lab.traveller.proc, self.namespace.fd, path))
+                self._bound = True
+        return path
+
+    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
+        self.host.inside(lambda: None)
+
+        def errand() -> process.Started:
+            unshare(CLONE_NEWNS)
+            mounts.fresh_sys()
+            return process.start(argv, environment)
+
+        return self.host.mounts.do(errand, self.namespace)
+
+
+class Switch(Place):
+    """A switch: a bridge called ``br0`` in a namespace that nothing else lives in."""
+
+    @property
+    def host(self) -> Host:
+        """A switch has no filesystem: it runs no programs."""
+        raise CommandError(f"{self.full_name} is a switch: it runs no programs")
+
+    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:  # noqa: ARG002
+        raise CommandError(f"{self.full_name} is a switch: it runs no programs ({argv[0]})")
+
+    def state(self, *, firewall: bool = False) -> State:  # noqa: ARG002
+        """As of any place; a switch has no firewall."""
+        return states.take(self.namespace)
+
+
+def _bind(proc: int, namespace: int, path: str) -> None:
+    """Bind a namespace to a path; the source is relative because this /proc does not know us."""
+    os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o444))
+    os.fchdir(proc)
+    mount(f"thread-self/fd/{namespace}", path, flags=MS_BIND)
