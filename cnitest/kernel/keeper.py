@@ -6,10 +6,12 @@ it, or die in any way, that process ends and the kernel kills every other one in
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import signal
+from contextlib import ExitStack
 
-from cnitest.deadline import Deadline
 from cnitest.errors import CnitestError, DeadlineExceeded
 from cnitest.kernel.mounts import make_private
 from cnitest.kernel.namespaces import MountNamespace
@@ -20,47 +22,38 @@ from cnitest.kernel.traveller import Traveller
 _FIRST_PROCESS = ("env", "--ignore-signal=CHLD", "sh", "-c", "mount -t proc proc /proc && exec cat")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _READY = b"\n"
+_PATIENCE = 20
 
 
 class Keeper:
-    """A PID namespace, a mount namespace with its /proc, and the pipe that keeps both alive."""
+    """A PID namespace, a mount namespace with its /proc, and the pipe that keeps both alive.
+
+    Raises CnitestError that says what the machine lacks. A traveller can make one only once.
+    """
 
     def __init__(self, traveller: Traveller) -> None:
-        self.mounts = MountNamespace.make(traveller, make_private)
-        self._pipe, self._process = traveller.do(self._start)
-
-    def _start(self) -> tuple[int, int]:
-        unshare(CLONE_NEWPID)
-        theirs_in, ours_out = os.pipe2(os.O_CLOEXEC)
-        ours_in, theirs_out = os.pipe2(os.O_CLOEXEC)
-        err_in, err_out = os.pipe2(os.O_CLOEXEC)
-        try:
-            actions = [
-                (os.POSIX_SPAWN_DUP2, theirs_in, 0),
-                (os.POSIX_SPAWN_DUP2, theirs_out, 1),
-                (os.POSIX_SPAWN_DUP2, err_out, 2),
-            ]
-            process = os.posix_spawnp(
-                _FIRST_PROCESS[0], _FIRST_PROCESS, {"PATH": _PATH}, file_actions=actions, setsid=True
-            )
-            for end in (theirs_in, theirs_out, err_out):
-                os.close(end)
-            os.write(ours_out, _READY)
-            self._await_ready(process, ours_in, err_in)
-        finally:
-            os.close(ours_in)
-            os.close(err_in)
-        return ours_out, process
+        with ExitStack() as undo, ExitStack() as meanwhile:
+            self.mounts = MountNamespace.make(traveller, make_private)
+            undo.callback(self.mounts.close)
+            with ExitStack() as theirs:
+                stdin, self._pipe = _pipe(theirs, undo)
+                answer, stdout = _pipe(meanwhile, theirs)
+                errors, stderr = _pipe(meanwhile, theirs)
+                self._process = traveller.do(lambda: _start(stdin, stdout, stderr))
+            undo.callback(_kill, self._process)
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._pipe, _READY)
+            self._await_ready(answer, errors)
+            undo.pop_all()
 
     @staticmethod
-    def _await_ready(process: int, answer: int, errors: int) -> None:
+    def _await_ready(answer: int, errors: int) -> None:
         """The first process echoes a byte when it is ready; when it ends instead, its words say why."""
-        readable, _, _ = select.select([answer], [], [], 20)
+        readable, _, _ = select.select([answer], [], [], _PATIENCE)
         if not readable:
-            raise DeadlineExceeded("the first process of a lab was not ready within 20 s")
+            raise DeadlineExceeded(f"waited {_PATIENCE} s in vain for the first process of a lab to be ready")
         if os.read(answer, 1) == _READY:
             return
-        os.waitpid(process, 0)
         words = os.read(errors, 4096).decode(errors="replace").strip()
         raise CnitestError(
             f"a lab cannot have processes of its own: {words or 'its first process ended'}. It needs a PID namespace "
@@ -70,12 +63,32 @@ class Keeper:
     def close(self) -> None:
         """Kill what is left in there and return when it is gone. Raises DeadlineExceeded after 20 s."""
         os.close(self._pipe)
-        deadline = Deadline.after(20, "the processes of a lab to end")
-        watch = os.pidfd_open(self._process)
-        try:
-            if not select.select([watch], [], [], deadline.remaining)[0]:
-                deadline.check()
-            os.waitpid(self._process, 0)
-        finally:
-            os.close(watch)
-            self.mounts.close()
+        self.mounts.close()
+        _kill(self._process)
+
+
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    """A pipe; each stack closes the end it is given."""
+    ends = os.pipe2(os.O_CLOEXEC)
+    reader.callback(os.close, ends[0])
+    writer.callback(os.close, ends[1])
+    return ends
+
+
+def _start(stdin: int, stdout: int, stderr: int) -> int:
+    """Make the PID namespace and its first process; to be called by the traveller."""
+    unshare(CLONE_NEWPID)
+    actions = [(os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate((stdin, stdout, stderr))]
+    return os.posix_spawnp(_FIRST_PROCESS[0], _FIRST_PROCESS, {"PATH": _PATH}, file_actions=actions, setsid=True)
+
+
+def _kill(first: int) -> None:
+    """End the first process, and with it all others; a forked copy of us may hold its pipe open."""
+    watch = os.pidfd_open(first)
+    try:
+        signal.pidfd_send_signal(watch, signal.SIGKILL)
+        if not select.select([watch], [], [], _PATIENCE)[0]:
+            raise DeadlineExceeded(f"waited {_PATIENCE} s in vain for the processes of a lab to end")
+        os.waitpid(first, 0)
+    finally:
+        os.close(watch)

@@ -19,9 +19,9 @@ from cnitest.errors import KernelError
 #: Netlink families: links and routes, firewall and connection tracking.
 ROUTE, NETFILTER = 0, 12
 REQUEST, ACK, DUMP, EXCL, CREATE = 0x1, 0x4, 0x300, 0x200, 0x400
-_ERROR, _DONE, _OVERRUN = 2, 3, 4
+_ERROR, _DONE = 2, 3
 _ACK_TLVS, _DUMP_INTERRUPTED = 0x200, 0x10
-_SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
+_SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _MOST_IN_A_BATCH = 64
 _BUFFER = 1 << 20
 
@@ -143,11 +143,11 @@ class NetlinkSocket:
                 if sequence != first:
                     continue
                 whole = whole and not flags & _DUMP_INTERRUPTED
-                if kind == _DONE:
+                if kind in (_DONE, _ERROR):
+                    errno = -_number.unpack_from(data, start + 16)[0] if length >= 20 else 0
+                    if errno > 0:
+                        raise KernelError(f"{message.what}: {os.strerror(errno)}", errno)
                     return rows, whole
-                if kind == _ERROR:
-                    errno = -_number.unpack_from(data, start + 16)[0]
-                    raise KernelError(f"{message.what}: {os.strerror(errno)}", errno)
                 rows.append(data[start : start + length])
 
 

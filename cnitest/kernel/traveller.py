@@ -57,6 +57,11 @@ class Errand(Generic[T]):
         finally:
             self._done.release()
 
+    def fail(self, error: BaseException) -> None:
+        """Wake whoever waits with an error; for a traveller that cannot run it."""
+        self._error = error
+        self._done.release()
+
 
 class Traveller:
     """A thread with a filesystem state of its own that runs functions one after the other."""
@@ -64,6 +69,9 @@ class Traveller:
     def __init__(self) -> None:
         self._errands: SimpleQueue[Errand[Any] | None] = SimpleQueue()
         self._afterwards: Callable[[], None] = _nothing
+        self._lock = threading.Lock()
+        self._ended = False
+        self._ident = 0
         #: Our own /proc, for /proc/thread-self means nothing in a mount namespace with a /proc of other processes.
         self.proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         # A bare thread: threading's own would have us wait until it runs, which is a tenth of a lab's build time.
@@ -74,19 +82,40 @@ class Traveller:
         return self.begin(function).wait()
 
     def begin(self, function: Callable[[], T]) -> Errand[T]:
-        """Have ``function`` run in the thread, in its turn, and go on meanwhile."""
+        """Have ``function`` run in the thread, in its turn, and go on meanwhile.
+
+        Its errand fails with RuntimeError once the traveller has ended, and when the traveller asks itself.
+        """
         errand = Errand(function)
-        self._errands.put(errand)
+        with self._lock:
+            if self._ended:
+                errand.fail(RuntimeError("the lab is closed: its namespaces are gone"))
+            elif threading.get_ident() == self._ident:
+                errand.fail(RuntimeError("a function that runs inside a namespace cannot send for another one"))
+            else:
+                self._errands.put(errand)
         return errand
 
     def end(self, afterwards: Callable[[], None] = _nothing) -> None:
         """Let the thread finish what was asked for, then do what nobody waits for, then end."""
-        self._afterwards = afterwards
-        self._errands.put(None)
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+            self._afterwards = afterwards
+            self._errands.put(None)
 
     def _work(self) -> None:
-        unshare(CLONE_FS)
+        self._ident = threading.get_ident()
+        refusal: OSError | None = None
+        try:
+            unshare(CLONE_FS)
+        except OSError as error:  # no privilege: told to everyone who asks
+            refusal = error
         while (errand := self._errands.get()) is not None:
-            errand.run()
+            if refusal:
+                errand.fail(refusal)
+            else:
+                errand.run()
         os.close(self.proc)
         self._afterwards()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from cnitest.deadline import Deadline
-from cnitest.errors import FeatureMissing
+from cnitest.errors import CnitestError, CommandError, FeatureMissing, TopologyError
 from cnitest.events import Journal
 from cnitest.kernel import features, rtnl, tap
 from cnitest.kernel.keeper import Keeper
@@ -45,6 +45,7 @@ class Lab:
         self.remembered: dict[str, State] = {}
         self._remembering = False
         self._keeper: Keeper | None = None
+        self._no_keeper: Exception | None = None
         self._places: dict[str, Place] = {}
         self._taps: dict[str, Tap] = {}
         self._owners: dict[tuple[str, str], Place] = {}
@@ -93,7 +94,13 @@ class Lab:
             self._await_ports()
         for step in self.plan.steps:
             if isinstance(step, Firewall):
-                self._places[step.place].load_rules(step.program, *step.lines)
+                self._load(step)
+
+    def _load(self, step: Firewall) -> None:
+        try:
+            self._places[step.place].load_rules(step.program, *step.lines)
+        except CommandError as error:
+            raise TopologyError(f"topology {self.topology.name}: {step.place}: {error}") from error
 
     def _lend(self, name: str, namespace: NetworkNamespace) -> None:
         host, slash, inner = name.partition("/")
@@ -105,17 +112,20 @@ class Lab:
             self.know(Host(self, name, namespace))
 
     def close(self) -> None:
-        """Kill what still runs in the lab and drop every reference; the kernel does the rest behind us."""
-        with contextlib.ExitStack() as undo:
-            slow: list[socket.socket] = []
-            undo.callback(self.traveller.end, lambda: _close_all(slow))
+        """Kill what still runs in the lab and drop every reference; the kernel does the rest behind us.
+
+        Closing twice is closing once. What is asked of a closed lab's places fails with a sentence.
+        """
+        with self._lock:
             places, self._places = list(self._places.values()), {}
+            keeper, self._keeper = self._keeper, None
+        slow: list[socket.socket] = []
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.traveller.end, lambda: _close_all(slow))
             for place in places:
                 undo.callback(_drop, place, slow)
-                if isinstance(place, Host):
-                    undo.callback(place.close)
-            if self._keeper:
-                undo.callback(self._keeper.close)
+            if keeper:
+                undo.callback(keeper.close)
 
     def know(self, place: Place) -> None:
         """Make a place known under its full name."""
@@ -138,8 +148,14 @@ class Lab:
     def keeper(self) -> Keeper:
         """What keeps this lab's processes, started when the first is needed."""
         with self._lock:
+            if self._no_keeper:
+                raise self._no_keeper
             if self._keeper is None:
-                self._keeper = Keeper(self.traveller)
+                try:
+                    self._keeper = Keeper(self.traveller)
+                except (CnitestError, OSError) as error:
+                    self._no_keeper = error  # a second try would fail for another, misleading reason
+                    raise
             return self._keeper
 
     @property
@@ -151,7 +167,7 @@ class Lab:
     @property
     def hosts(self) -> Mapping[str, Host]:
         """The hosts by name."""
-        return {name: place for name, place in self._places.items() if isinstance(place, Host)}
+        return {place.name: place for place in self.places if isinstance(place, Host)}
 
     def host(self, name: str) -> Host:
         """A host by name. Raises LookupError that lists those there are."""
@@ -225,7 +241,7 @@ class Lab:
         return sorted(self.places, key=distance)
 
     def settle(self) -> None:
-        """Let the kernel catch up: carriers and bridge ports of all links, and IPv6 addresses still tentative."""
+        """Let the kernel catch up with the carriers and bridge ports of all links."""
         for place in self.places:
             place.namespace.netlink.batch([rtnl.flush_link(link.ifindex, link.name) for link in place.links])
 
@@ -247,6 +263,8 @@ def _has(place: Place, address: str) -> bool:
 
 
 def _drop(place: Place, slow: list[socket.socket]) -> None:
+    if isinstance(place, Host):
+        place.close()
     slow.extend(place.namespace.close())
 
 

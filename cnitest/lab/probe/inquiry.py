@@ -35,7 +35,7 @@ def prove(probe: Probe, wait: float | None = None) -> Reach:
     """Send a probe and find out what became of it; noted in the lab's journal."""
     lab = probe.sender.lab
     with lab.probing:
-        _await_duplicate_detection(probe)
+        _await_duplicate_detection(probe, [probe.sender, probe.far or probe.sender])
         reach = _prove(lab, probe, WAIT if wait is None else wait)
     lab.journal.note(reach)
     return reach
@@ -68,6 +68,7 @@ def _attempt(lab: Lab, probe: Probe, wait: float) -> Attempt:
 def _inquire(lab: Lab, probe: Probe, far: Place | None, wait: float) -> Reach:
     """Send again with everyone watching, between two controls."""
     lab.settle()
+    unsettled = _await_duplicate_detection(probe, lab.places)
     before = control(probe.sender, probe.destination)
     _forget_frames(lab, lab.places)
     attempts, attempt = 2, _attempt(lab, probe, wait)
@@ -81,7 +82,7 @@ def _inquire(lab: Lab, probe: Probe, far: Place | None, wait: float) -> Reach:
         return _reach(Verdict.DROPPED, probe, far, attempt.refusal, sightings, attempts, attempt)
     after = control(probe.sender, probe.destination)
     controls = tuple(dict.fromkeys((before.words, after.words)))
-    doubt = _doubt(probe, attempt, sightings, before, after) or _late(lab, probe, attempt)
+    doubt = unsettled or _doubt(probe, attempt, sightings, before, after) or _late(lab, probe, attempt)
     if doubt:
         return _reach(Verdict.UNPROVEN, probe, far, doubt, sightings, attempts, attempt, controls)
     reason = _reason(attempt, sightings, before, wait, attempts)
@@ -188,10 +189,15 @@ def _source_seen(probe: Probe, far: Place, frames: list[Frame]) -> str | None:
     return seen[-1] if seen and far is not probe.sender else (seen[0] if seen else None)
 
 
-def _await_duplicate_detection(probe: Probe) -> None:
-    """An IPv6 address that is still checked for duplicates neither sends nor answers."""
+def _await_duplicate_detection(probe: Probe, places: Sequence[Place]) -> str:
+    """An IPv6 address that is still checked for duplicates neither sends, answers nor routes: wait for that to end.
+
+    What to say when it does not; empty when it does.
+    """
     if not is_ipv6(probe.destination):
-        return
-    for place in {probe.sender, probe.far or probe.sender}:
+        return ""
+    for place in places:
         deadline = Deadline.after(_DUPLICATE_DETECTION, f"the IPv6 addresses of {place.full_name}")
-        monitor.await_addresses(place.namespace, deadline)
+        if not monitor.await_addresses(place.namespace, deadline):
+            return f"an IPv6 address of {place.full_name} is still checked for duplicates"
+    return ""
