@@ -31,7 +31,12 @@ class Deadline:
         """Whether the moment has passed."""
         return time.monotonic() >= self.end
 
+    @property
+    def words(self) -> str:
+        """What to say when it has passed."""
+        return f"waited {self.seconds:g} s in vain for {self.what}"
+
     def check(self) -> None:
         """Raise `DeadlineExceeded` when the moment has passed."""
         if self.expired:
-            raise DeadlineExceeded(f"waited {self.seconds:g} s in vain for {self.what}")
+            raise DeadlineExceeded(self.words)

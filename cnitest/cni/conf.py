@@ -92,7 +92,11 @@ def _checked_name(name: object, faults: list[str]) -> str:
 
 def _version(value: Mapping[str, Any], faults: list[str]) -> str:
     """The highest version that is asked for and known: ``cniVersion`` and, since 1.1.0, ``cniVersions``."""
-    asked = [value.get("cniVersion", spec.UNVERSIONED), *value.get("cniVersions", ())]
+    others = value.get("cniVersions", [])
+    if not isinstance(others, list) or not all(isinstance(version, str) for version in others):
+        faults.append(f"'cniVersions' is {_kind(others)}, not a list of strings")
+        others = []
+    asked = [value.get("cniVersion", spec.UNVERSIONED), *others]
     known = [version for version in spec.VERSIONS if version in asked]
     if not known:
         faults.append(f"'cniVersion' {asked[0]!r} is none of {', '.join(spec.VERSIONS)}")
@@ -109,6 +113,9 @@ def _check_plugin(plugin: object, where: str, faults: list[str]) -> None:
         faults.append(f"{where or 'it'} has no 'type': the name of the plugin's binary")
     elif "/" in kind:
         faults.append(f"'type' {kind!r} must be the name of a binary, not a path (SPEC section 4)")
+    capabilities = plugin.get("capabilities")
+    if capabilities is not None and not isinstance(capabilities, dict):
+        faults.append(f"{where or 'its'} 'capabilities' is {_kind(capabilities)}, not an object (SPEC section 1)")
 
 
 def _boolean(value: Mapping[str, Any], key: str, faults: list[str]) -> bool:

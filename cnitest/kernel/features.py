@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -31,8 +32,8 @@ class Feature(NamedTuple):
 
 def release() -> tuple[int, int]:
     """The kernel's version, major and minor."""
-    major, minor = os.uname().release.split(".")[:2]
-    return int(major), int("".join(c for c in minor if c.isdigit()))
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def flush_makes_ready() -> bool:

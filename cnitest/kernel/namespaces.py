@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -21,7 +20,6 @@ class NetworkNamespace:
     def __init__(self, traveller: Traveller, fd: int, netlink: NetlinkSocket) -> None:
         self._traveller = traveller
         self._sockets: dict[str, socket.socket] = {}
-        self._lock = threading.Lock()
         self.fd = fd
         self.netlink = netlink
 
@@ -31,7 +29,12 @@ class NetworkNamespace:
 
         def errand() -> NetworkNamespace:
             unshare(CLONE_NEWNET)
-            return cls(traveller, open_own(traveller, "net"), NetlinkSocket())
+            netlink = NetlinkSocket()
+            try:
+                return cls(traveller, open_own(traveller, "net"), netlink)
+            except OSError:
+                netlink.close()
+                raise
 
         return traveller.begin(errand)
 
@@ -51,11 +54,8 @@ class NetworkNamespace:
 
     def kept(self, name: str, make: Callable[[], socket.socket]) -> socket.socket:
         """A socket of this namespace that is opened once and kept, for closing some kinds is slow."""
-        with self._lock:
-            found = self._sockets.get(name)
-            if found is None:
-                found = self._sockets[name] = self.do(make)
-            return found
+        open_all([Kept(self, name, make)])
+        return self._sockets[name]
 
     def close(self) -> list[socket.socket]:
         """Drop our references; the sockets that are slow to close are returned for someone to close later."""
@@ -81,8 +81,9 @@ def open_all(wanted: Sequence[Kept]) -> None:
 
     def errand() -> None:
         for kept in lacking:
-            setns(kept.namespace.fd, CLONE_NEWNET)
-            kept.namespace._sockets[kept.name] = kept.make()
+            if kept.name not in kept.namespace._sockets:  # somebody may have been quicker
+                setns(kept.namespace.fd, CLONE_NEWNET)
+                kept.namespace._sockets[kept.name] = kept.make()
 
     lacking[0].namespace._traveller.do(errand)
 

@@ -124,7 +124,11 @@ class _Conversation:
             self._close()
             raise
         seconds = time.monotonic() - self._started.began
-        self._rest()
+        try:
+            self._rest()
+        except BaseException:
+            self._close()
+            raise
         return self._close(exit_code=exit_code, seconds=seconds, timed_out=timed_out)
 
     def _begin(self) -> None:
@@ -191,9 +195,16 @@ class _Conversation:
             self._stdin_refused = True
             self._forget(self._started.stdin)
         deadline = Deadline.after(_AFTER_THE_END, "the end of the output")
-        while self._pipes and not deadline.expired:
-            for fd, _ in self._poll.poll(deadline.remaining * 1000 + 1):
+        while self._pipes:
+            events = self._poll.poll(deadline.remaining * 1000)
+            for fd, _ in events:
                 self._read(fd)
+            if deadline.expired and (not events or self._flooded()):
+                return
+
+    def _flooded(self) -> bool:
+        """Whether more has come than is kept: then somebody else goes on writing."""
+        return max(self._sizes.values()) > MOST_OUTPUT
 
     def _close(self, exit_code: int = 0, seconds: float = 0.0, timed_out: bool = False) -> Finished:
         started, held = self._started, bool(self._pipes)

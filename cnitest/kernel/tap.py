@@ -18,6 +18,8 @@ _SOL_PACKET, _ADD_MEMBERSHIP, _PACKET_AUXDATA, _PROMISCUOUS = 263, 1, 8, 1
 _SO_TIMESTAMPNS, _SO_RCVBUFFORCE = 35, 33
 _OUTGOING = 4
 _KEPT = "tap"
+_STATISTICS = 6
+_MOST_AT_ONCE = 4096
 _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
 _BUFFER = 4 << 20
 _LARGEST = 1 << 16
@@ -39,27 +41,35 @@ class Frame(NamedTuple):
 class Eyes:
     """A packet socket and the frames that come in by it. ``blind`` ones see nothing."""
 
-    def __init__(self, opened: socket.socket, *, blind: bool = False) -> None:
+    def __init__(self, opened: socket.socket, *, blind: bool = False, link: str = "") -> None:
         self.socket = opened
+        self._link = link
         self._blind = blind
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, namespace: NetworkNamespace, promiscuous: int = 0, *, blind: bool = False) -> Eyes:
-        """Eyes of one's own; the link of index ``promiscuous`` shows even what is not meant for it."""
+    def open(cls, namespace: NetworkNamespace, link: str = "", ifindex: int = 0, *, blind: bool = False) -> Eyes:
+        """Eyes of one's own: on all links, or on one, which then shows even what is not meant for it."""
         opened = namespace.do(_open)
-        if promiscuous:
-            opened.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, struct.pack("=iHH8s", promiscuous, _PROMISCUOUS, 0, b""))
-        return cls(opened, blind=blind)
+        if ifindex:
+            opened.bind((link, _ETH_P_ALL))
+            opened.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, struct.pack("=iHH8s", ifindex, _PROMISCUOUS, 0, b""))
+        return cls(opened, blind=blind, link=link)
 
     def frames(self) -> list[Frame]:
-        """The frames since the last call; never waits."""
-        found = []
+        """The frames since the last call, the first few thousand of them; never waits."""
+        found: list[Frame] = []
         with self._lock, contextlib.suppress(BlockingIOError):
-            while True:
+            while len(found) < _MOST_AT_ONCE:
                 data, ancillary, _, (link, _, kind, *_) = self.socket.recvmsg(_LARGEST, _ANCILLARY)
-                found.append(_frame(data, ancillary, link, kind))
+                found.append(_frame(data, ancillary, self._link or link, kind))
         return [] if self._blind else found
+
+    def lost(self) -> int:
+        """How many frames did not fit into the socket's buffer since the last call."""
+        statistics = self.socket.getsockopt(_SOL_PACKET, _STATISTICS, 8)
+        drops: int = struct.unpack("=II", statistics)[1]
+        return drops
 
     def wait(self, deadline: Deadline) -> bool:
         """Wait until a frame is there; False when the deadline comes first."""

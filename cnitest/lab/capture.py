@@ -9,11 +9,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from cnitest.deadline import Deadline
+from cnitest.errors import DeadlineExceeded, ProbeUnproven
 from cnitest.kernel import tap
 from cnitest.kernel.tap import Frame
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
+
+
+_A_LOT = 1000
 
 
 class Capture:
@@ -26,11 +30,12 @@ class Capture:
     def __init__(self, place: Place, on: str | None = None) -> None:
         self._place, self._on = place, on
         self._frames: list[Frame] = []
+        self._lost = 0
         self._eyes: tap.Eyes | None = None
 
     def __enter__(self) -> Capture:
-        index = self._place.link(self._on).ifindex if self._on else 0
-        self._eyes = tap.Eyes.open(self._place.namespace, index, blind=self._place.lab.blind)
+        ifindex = self._place.link(self._on).ifindex if self._on else 0
+        self._eyes = tap.Eyes.open(self._place.namespace, self._on or "", ifindex, blind=self._place.lab.blind)
         return self
 
     def __exit__(
@@ -49,8 +54,13 @@ class Capture:
 
     @property
     def frames(self) -> tuple[Frame, ...]:
-        """The frames so far, as bytes with time, link and direction."""
+        """The frames so far, as bytes with time, link and direction.
+
+        Raises ProbeUnproven when some were lost: what is not among the others may still have been there.
+        """
         self._collect()
+        if self._lost:
+            raise ProbeUnproven(f"{self!r}: {self._lost} more did not fit into its buffer and are lost")
         return tuple(self._frames)
 
     @property
@@ -71,17 +81,23 @@ class Capture:
 
         Raises DeadlineExceeded that says how many frames came instead.
         """
+        from cnitest.lab import packets
+
         wanted = ", ".join(f"{name}={value!r}" for name, value in fields.items())
         name = layer if isinstance(layer, str) else layer.__name__
-        deadline = Deadline.after(timeout, f"a packet {name}({wanted}) at {self!r}")
+        deadline = Deadline.after(
+            timeout, f"a packet {name}({wanted}) at {self._place.full_name}:{self._on or 'any link'}"
+        )
+        looked_at = 0
         while True:
-            found = self.matching(layer, **fields)
-            if found:
-                return found[0]
-            if self._eyes is None or not self._eyes.wait(deadline):
-                deadline = Deadline(f"a packet {name}({wanted}) at {self!r}", timeout, deadline.end)
-                deadline.check()
-                return None
+            frames = self.frames
+            for frame in frames[looked_at:]:
+                packet = packets.dissect(frame)
+                if packets.matches(packet, layer, fields):
+                    return packet
+            looked_at = len(frames)
+            if deadline.expired or self._eyes is None or not self._eyes.wait(deadline):
+                raise DeadlineExceeded(f"{deadline.words}: {looked_at} other frames came")
 
     def write(self, path: str | Path) -> Path:
         """Write the frames so far as a pcapng file and return its path."""
@@ -91,8 +107,12 @@ class Capture:
         return Path(path)
 
     def _collect(self) -> None:
+        while self._eyes and (frames := self._eyes.frames()):
+            self._frames += frames
+            if len(frames) < _A_LOT:
+                break
         if self._eyes:
-            self._frames += [frame for frame in self._eyes.frames() if self._on in (None, frame.link)]
+            self._lost += self._eyes.lost()
 
 
 def _close_later(slow: socket.socket) -> None:

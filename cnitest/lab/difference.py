@@ -111,7 +111,7 @@ def _plain(value: Any) -> str:
 def _of_lasting(state: State, lasting: set[str]) -> Mapping[str, str]:
     """The sysctls less those of links that came or went: the links themselves say so."""
     others = {link.name for link in state.links} - lasting
-    return {name: value for name, value in state.sysctls.items() if not others & set(name.split("."))}
+    return {name: value for name, value in state.sysctls.items() if not any(f".{link}." in name for link in others)}
 
 
 def _mapping(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterable[Difference]:

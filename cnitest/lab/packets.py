@@ -147,7 +147,7 @@ def exchange(place: Place, packet: Packet, on: str | None, wait: float) -> Packe
             for frame in tap.frames():
                 if not frame.out and on in (None, frame.link) and _answers(dissect(frame), packet):
                     return dissect(frame)
-            if not tap.wait(deadline):
+            if deadline.expired or not tap.wait(deadline):
                 return None
 
 

@@ -215,7 +215,7 @@ class _Planner:
         steps: list[Step] = [*self._sysctls(), *creations]
         for place in reversed(places):
             steps += self._configure(place)
-        steps += [Ready(handle.place, handle) for handle in sorted(self._born_up) if self._awaited(handle)]
+        steps += [Ready(handle.place, handle) for handle in self._last_awaited()]
         steps += self._firewalls()
         return Plan(self._topology, places, tuple(steps), frozenset(step.kind for step in creations))
 
@@ -372,6 +372,11 @@ class _Planner:
     def _awaited(self, handle: Handle) -> bool:
         model = self._models[handle]
         return model.state == "up" and isinstance(model, (VethEnd, Macvlan, Ipvlan, Vlan))
+
+    def _last_awaited(self) -> list[Handle]:
+        """What was up before its peer was: ports first, then the bridges that carry when they do."""
+        awaited = [handle for handle in sorted(self._born_up) if self._models[handle].state == "up"]
+        return sorted(awaited, key=lambda handle: isinstance(self._models[handle], Bridge))
 
     def _firewalls(self) -> Iterator[Firewall]:
         for place, declared in self._places.items():

@@ -39,6 +39,11 @@ class Attempt:
         return replace(self, answered=False, answered_by=None, source_seen=None, rtt=None, refusal="")
 
     @property
+    def settled(self) -> bool:
+        """Whether someone has answered, be it to turn it down."""
+        return self.answered or bool(self.refusal)
+
+    @property
     def judged(self) -> str:
         """The sender's kernel's verdict on this very packet, empty when it gave none."""
         return _JUDGED.get(self.error.errno or 0, "") if self.error else ""

@@ -93,7 +93,7 @@ def _exchange(
     watch.register(client, select.POLLIN)
     if server:
         watch.register(server, select.POLLIN)
-    while events := watch.poll(deadline.remaining * 1000):
+    while (events := watch.poll(deadline.remaining * 1000)) and not deadline.expired:
         for fd, _ in events:
             if server and fd == server.fileno():
                 source = _send_back(server, sent) or source

@@ -45,6 +45,8 @@ _UNREACHABLE = {
 }
 _UNREACHABLE6 = {0: "no route", 1: "prohibited", 3: "address unreachable", 4: "port unreachable", 5: "policy"}
 _IP_PKTINFO = 8
+# So many bytes of a payload no other probe has; they survive a NAT that changes the identity.
+_DISTINCT = 8
 
 
 class EchoProbe:
@@ -135,6 +137,8 @@ class EchoProbe:
         watch = select.poll()
         watch.register(echo, select.POLLIN)
         while watch.poll(deadline.remaining * 1000):
+            if deadline.expired:
+                break
             try:
                 packet, sender = echo.recvfrom(65536)
             except BlockingIOError:
@@ -171,8 +175,10 @@ class EchoProbe:
 
     def _matcher(self, payload: bytes) -> Callable[[Frame], bool]:
         """Frames with this request or its reply: by payload, or by identity and sequence when that is short."""
-        head = struct.pack("!HH", self._identity, self._sequence)
-        needle = head + payload[:16]
+        if len(payload) >= _DISTINCT:
+            needle = payload[:_DISTINCT]
+        else:
+            needle = struct.pack("!HH", self._identity, self._sequence) + payload
         return lambda frame: needle in frame.data
 
 

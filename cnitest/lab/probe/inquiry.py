@@ -57,7 +57,9 @@ def _prove(lab: Lab, probe: Probe, wait: float) -> Reach:
 def _forget_frames(lab: Lab, places: Sequence[Place], also: Sequence[Kept] = ()) -> None:
     """Open everyone's eyes, and look away from what they have seen so far."""
     for tap in lab.taps(places, also):
-        tap.frames()
+        while tap.frames():
+            pass
+        tap.lost()
 
 
 def _attempt(lab: Lab, probe: Probe, wait: float) -> Attempt:
@@ -73,7 +75,7 @@ def _inquire(lab: Lab, probe: Probe, far: Place | None, wait: float) -> Reach:
     _forget_frames(lab, lab.places)
     attempts, attempt = 2, _attempt(lab, probe, wait)
     sightings = _sightings(lab, lab.places, attempt)
-    if not attempt.answered and not attempt.refusal and _resolvable(lab, probe, sightings):
+    if not attempt.settled and _resolvable(lab, probe, sightings):
         attempts, attempt = 3, _attempt(lab, probe, _NEIGHBOUR_RETRY)
         sightings = _sightings(lab, lab.places, attempt)
     if attempt.answered:
@@ -82,11 +84,12 @@ def _inquire(lab: Lab, probe: Probe, far: Place | None, wait: float) -> Reach:
         return _reach(Verdict.DROPPED, probe, far, attempt.refusal, sightings, attempts, attempt)
     after = control(probe.sender, probe.destination)
     controls = tuple(dict.fromkeys((before.words, after.words)))
-    doubt = unsettled or _doubt(probe, attempt, sightings, before, after) or _late(lab, probe, attempt)
-    if doubt:
-        return _reach(Verdict.UNPROVEN, probe, far, doubt, sightings, attempts, attempt, controls)
-    reason = _reason(attempt, sightings, before, wait, attempts)
-    return _reach(Verdict.DROPPED, probe, far, reason, sightings, attempts, attempt, controls)
+    doubt = (
+        unsettled or _overflow(lab) or _doubt(probe, attempt, sightings, before, after) or _late(lab, probe, attempt)
+    )
+    verdict = Verdict.UNPROVEN if doubt else Verdict.DROPPED
+    reason = doubt or _reason(attempt, sightings, before, wait, attempts)
+    return _reach(verdict, probe, far, reason, sightings, attempts, attempt, controls)
 
 
 def _doubt(probe: Probe, attempt: Attempt, sightings: Sequence[Sighting], before: Control, after: Control) -> str:
@@ -102,6 +105,15 @@ def _doubt(probe: Probe, attempt: Attempt, sightings: Sequence[Sighting], before
     unresolved = not before.hop_answers and not after.hop_answers
     if not left and not unresolved:
         return "it was never seen to leave, although the next hop answers"
+    return ""
+
+
+def _overflow(lab: Lab) -> str:
+    """What to say when some place carried more than could be watched; empty when none did."""
+    for place in lab.places:
+        lost = lab.tap(place).lost()
+        if lost:
+            return f"{place.full_name} carries so much that {lost} frames went by unseen"
     return ""
 
 

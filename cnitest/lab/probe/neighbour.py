@@ -81,7 +81,7 @@ def ask(sender: Place, link: str, address: str, wait: float) -> Attempt:
             if answer and not frame.out and (six or headers.source == address):
                 by = headers.mac or frame.data[6:12].hex(":")
                 return Attempt(matches, True, by, rtt=time.perf_counter() - began)
-        if not tap.wait(deadline):
+        if deadline.expired or not tap.wait(deadline):
             return Attempt(matches)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -107,7 +108,7 @@ class _Conversation:
         return finished
 
     def _serve(self, deadline: Deadline) -> Attempt:
-        while events := self._poll.poll(deadline.remaining * 1000):
+        while (events := self._poll.poll(deadline.remaining * 1000)) and not deadline.expired:
             for fd, event in events:
                 if self._server and fd == self._server.fileno():
                     self._accept()
@@ -117,7 +118,8 @@ class _Conversation:
                     number = self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                     if number:
                         return self._failed(number)
-                    self._client.send(self._payload)
+                    with contextlib.suppress(OSError):  # what came of it is told when we read
+                        self._client.send(self._payload)
                     if not self._server:  # a server of the test's own: what it says to this is its affair
                         return replace(self._attempt, answered=True)
                     self._poll.register(self._client, select.POLLIN)
@@ -137,8 +139,11 @@ class _Conversation:
     def _echo(self) -> None:
         assert self._accepted is not None, "echoing needs a connection"
         try:
-            self._accepted.send(self._accepted.recv(4096))
+            data = self._accepted.recv(4096)
+            self._accepted.send(data)
         except OSError:
+            data = b""
+        if not data:
             self._poll.unregister(self._accepted)
 
     def _heard(self) -> Attempt:

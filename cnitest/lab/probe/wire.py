@@ -11,7 +11,7 @@ from typing import NamedTuple
 ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_VLAN, ETH_EXPERIMENT = 0x0806, 0x0800, 0x86DD, 0x8100, 0x88B5
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 BROADCAST = b"\xff" * 6
-_TOKEN = b"cnitest:"
+_TOKEN = b":cnitest"
 
 
 class Headers(NamedTuple):
@@ -34,8 +34,8 @@ class Headers(NamedTuple):
 
 
 def token() -> bytes:
-    """Sixteen bytes that no other probe has."""
-    return _TOKEN + os.urandom(8)
+    """Sixteen bytes; the first eight no other probe has."""
+    return os.urandom(8) + _TOKEN
 
 
 def checksum(data: bytes) -> int:
@@ -114,7 +114,9 @@ def read_ipv6(packet: bytes) -> Headers:
     protocol, body = packet[6], packet[40 : 40 + struct.unpack_from("!H", packet, 4)[0]]
     source, destination = (socket.inet_ntop(socket.AF_INET6, packet[a : a + 16]) for a in (8, 24))
     if protocol == 44:
-        protocol, body = body[0], body[8:]
+        protocol, offset, body = body[0], struct.unpack_from("!H", body, 2)[0] >> 3, body[8:]
+        if offset:
+            return Headers(ETH_IPV6, source, destination, protocol, payload=body)
     return _transport(ETH_IPV6, source, destination, protocol, body)
 
 
