@@ -14,9 +14,23 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["cnitest.fixtures.network"]
 
-#: Where distributions put plugins; searched when neither --cni-path nor CNI_PATH says otherwise.
-DEFAULT_PATH = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
+#: The lab of a test, and what its end had to tell: kept with the test for its report.
+LAB = pytest.StashKey[Any]()
+LAST_STORY = pytest.StashKey[Any]()
+#: Set with the run once its person wants to leave: nothing slow is begun any more.
+LEAVING = pytest.StashKey[bool]()
 _REQUIRES = ("kernel", "plugin", "binary")
+
+
+class _Leaving:
+    """Notices Ctrl-C, which pytest tells before fixtures are ended."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """The person wants to leave."""
+        self._config.stash[LEAVING] = True
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,6 +66,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest the marks."""
+    config.pluginmanager.register(_Leaving(config))
     config.addinivalue_line("markers", "topology(name_or_path): the topology that the fixture `lab` builds")
     config.addinivalue_line(
         "markers",
@@ -61,11 +76,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def plugin_path(config: pytest.Config) -> tuple[str, ...]:
     """The search path for plugins."""
-    import os
+    from cnitest.cni.invoke import search_path
 
-    given = config.getoption("--cni-path") or [os.environ.get("CNI_PATH", "")]
-    found = tuple(directory for entry in given for directory in entry.split(":") if directory)
-    return found or DEFAULT_PATH
+    return search_path(config.getoption("--cni-path"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -107,15 +120,16 @@ def _absent(kind: str, name: str, config: pytest.Config) -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the network's story to the report of a test that failed while its lab stood."""
+    """Add the network's story to the report of a test that failed, in its fixtures or in itself."""
     report = yield
-    if report.failed and call.when == "call":
-        report.sections += _story(item)
+    if report.failed:
+        report.sections += item.stash.get(LAST_STORY, []) if call.when == "teardown" else story_of(item)
     return report
 
 
-def _story(item: pytest.Item) -> list[Section]:
-    lab = getattr(item, "funcargs", {}).get("lab")
+def story_of(item: pytest.Item) -> list[Section]:
+    """What the lab of a test has to tell while it stands."""
+    lab = item.stash.get(LAB, None) or getattr(item, "funcargs", {}).get("lab")
     if lab is None:
         return []
     from cnitest.report import story

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cnitest.cni.invoke import search_path
 from cnitest.errors import CnitestError
 from cnitest.kernel import features
 from cnitest.lab.lab import Lab
-from cnitest.plugin import DEFAULT_PATH
 from cnitest.topology import Host, Topology
 
 _NEEDED_KERNEL = ("veth", "bridge", "macvlan", "br_netfilter", "conntrack")
@@ -48,6 +48,10 @@ _BINARIES = {
 }
 
 
+_MODULES = {"br_netfilter": "modprobe br_netfilter", "conntrack": "modprobe nf_conntrack"}
+_SKIPPED = "tests that need it are skipped"
+
+
 class Finding(NamedTuple):
     """One thing that was looked for. ``needed`` when the main job cannot run without it."""
 
@@ -69,8 +73,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings; 0 when the main job can run, 1 when not."""
-    path = tuple(filter(None, (arguments.cni_path or "").split(":"))) or DEFAULT_PATH
-    findings = examine(path)
+    findings = examine(search_path([arguments.cni_path] if arguments.cni_path else []))
     healthy = all(finding.present for finding in findings if finding.needed)
     if arguments.json:
         document = {"healthy": healthy, "findings": [finding._asdict() for finding in findings]}
@@ -80,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if healthy else 1
 
 
-def examine(path: tuple[str, ...] = DEFAULT_PATH) -> tuple[Finding, ...]:
+def examine(path: tuple[str, ...]) -> tuple[Finding, ...]:
     """Try everything and report each outcome."""
     return (*_privileges(), *_kernel(), *_binaries(), *_plugins(path))
 
@@ -116,9 +119,7 @@ def _kernel() -> Iterator[Finding]:
         return
     for name in features.names():
         found = features.kernel(name)
-        yield Finding(
-            "kernel", name, found.present, name in _NEEDED_KERNEL, found.why, "tests that need it are skipped"
-        )
+        yield Finding("kernel", name, found.present, name in _NEEDED_KERNEL, found.why, _MODULES.get(name, _SKIPPED))
     flushes = features.flush_makes_ready()
     yield Finding(
         "kernel",

@@ -3,81 +3,86 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from cnitest.lab.hosts import Host
+from cnitest.errors import PluginError
+
+if TYPE_CHECKING:
+    from cnitest.cni.runtime import Attachment
+
+T = TypeVar("T")
 
 DIRECTORY = "/var/lib/cni/results"
 
 
-def path(network: str, container_id: str, ifname: str) -> str:
+def path(attachment: Attachment) -> str:
     """The file of an attachment."""
-    return f"{DIRECTORY}/{network}-{container_id}-{ifname}"
+    return f"{DIRECTORY}/{attachment.network.name}-{attachment.container_id}-{attachment.ifname}"
 
 
-def save(
-    host: Host,
-    *,
-    network: str,
-    container_id: str,
-    ifname: str,
-    netns: str,
-    config: str,
-    result: Mapping[str, Any],
-    args: Mapping[str, str],
-    capabilities: Mapping[str, Any],
-) -> None:
-    """Write down an attachment on its host."""
-    document = {
+def save(attachment: Attachment, result: Mapping[str, Any]) -> None:
+    """Write down an attachment on its host. Raises PluginError: without it DEL could not be called as it should."""
+    document: dict[str, Any] = {
         "kind": "cniCacheV1",
-        "containerId": container_id,
-        "config": base64.b64encode(config.encode()).decode(),
-        "ifName": ifname,
-        "networkName": network,
-        "netns": netns,
-        "cniArgs": [list(pair) for pair in args.items()],
-        "capabilityArgs": dict(capabilities),
+        "containerId": attachment.container_id,
+        "config": base64.b64encode(attachment.network.text.encode()).decode(),
+        "ifName": attachment.ifname,
+        "networkName": attachment.network.name,
+        "netns": attachment.sandbox.path,
         "result": result,
     }
+    if attachment.args:
+        document["cniArgs"] = [list(pair) for pair in attachment.args.items()]
+    if attachment.capabilities:
+        document["capabilityArgs"] = attachment.capabilities
 
     def errand() -> None:
         os.makedirs(DIRECTORY, 0o700, exist_ok=True)
-        with open(path(network, container_id, ifname), "w", encoding="utf-8") as file:
+        with open(path(attachment), "w", encoding="utf-8") as file:
             json.dump(document, file)
 
-    host.inside(errand)
+    _on_host(attachment, "written", errand)
 
 
-def load(host: Host, network: str, container_id: str, ifname: str) -> Mapping[str, Any] | None:
-    """The result in the cache, None without one. Raises ValueError when the file cannot be understood."""
+def load(attachment: Attachment) -> Mapping[str, Any] | None:
+    """The result in the cache, None without one. Raises PluginError when the file cannot be understood."""
 
     def errand() -> str | None:
         try:
-            with open(path(network, container_id, ifname), encoding="utf-8") as file:
+            with open(path(attachment), encoding="utf-8") as file:
                 return file.read()
         except FileNotFoundError:
             return None
 
-    text = host.inside(errand)
+    text = _on_host(attachment, "read", errand)
     if text is None:
         return None
-    document = json.loads(text)
-    if not isinstance(document, dict) or not isinstance(document.get("result"), dict):
-        raise ValueError(f"{path(network, container_id, ifname)} is not a cached result")
-    result: Mapping[str, Any] = document["result"]
+    try:
+        result = json.loads(text)["result"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        result = None
+    if not isinstance(result, dict):
+        raise PluginError(f"{path(attachment)}: the cached result cannot be understood")
     return result
 
 
-def forget(host: Host, network: str, container_id: str, ifname: str) -> None:
+def forget(attachment: Attachment) -> None:
     """Remove an attachment from the cache; it may be gone already."""
 
     def errand() -> None:
-        try:
-            os.unlink(path(network, container_id, ifname))
-        except FileNotFoundError:
-            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path(attachment))
 
-    host.inside(errand)
+    _on_host(attachment, "removed", errand)
+
+
+def _on_host(attachment: Attachment, what: str, errand: Callable[[], T]) -> T:
+    """Do something with the file on its host; what the filesystem refuses is a PluginError."""
+    try:
+        return attachment.sandbox.host.inside(errand)
+    except (OSError, ValueError) as error:
+        raise PluginError(f"{path(attachment)}: the cached result cannot be {what}: {error}") from error

@@ -41,7 +41,11 @@ def network(source: Network | Mapping[str, Any] | str | Path) -> Network:
     if isinstance(source, Network):
         return source
     if isinstance(source, Mapping):
-        return _network(copy.deepcopy(dict(source)), "a dictionary", json.dumps(source))
+        try:
+            text = json.dumps(dict(source))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigError(f"a dictionary: cannot be written as JSON: {error}") from error
+        return _network(json.loads(text), "a dictionary", text)
     return _from_file(Path(source))
 
 
@@ -60,6 +64,8 @@ def _from_file(path: Path) -> Network:
         raise ConfigError(f"{path}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from error
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply to be a network configuration") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise ConfigError(f"{path}: is no network configuration: {error}") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{path}:1:1: a network configuration is a JSON object, this is {_kind(value)}")
     return _network(value, str(path), text)

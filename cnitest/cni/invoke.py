@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import errno
 import json
 import os
+import select
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,9 +19,12 @@ from cnitest.kernel.process import Finished
 from cnitest.lab.hosts import Host
 from cnitest.lab.place import ENVIRONMENT
 
+#: Where distributions put plugins; searched when neither an option nor CNI_PATH says otherwise.
+DEFAULT_PATH = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
 #: Seconds after which a plugin is killed with its whole process group.
 TIMEOUT = 30.0
 _SHOWN = 2000
+_BUSY, _BUSY_AGAIN = 5.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Call:
         lines = [
             f"{self.subject} on {self.host}: {ending} after {self.seconds * 1000:.1f} ms",
             f"  {variables} {' '.join(self.argv)}",
-            f"  stdin:  {self.stdin}",
+            f"  stdin:  {shown(self.stdin.encode())}",
         ]
         for name, stream in (("stdout", self.stdout), ("stderr", self.stderr)):
             if stream:
@@ -95,20 +101,34 @@ class HostExec:
 
     def _advice(self, plugin: str, path: Sequence[str]) -> str:
         """Plugins of a similar name that are there, else what to do about an empty search path."""
-        import difflib
-
-        there: list[str] = self.host.inside(
-            lambda: sorted({name for directory in path if os.path.isdir(directory) for name in os.listdir(directory)})
-        )
+        there: list[str] = self.host.inside(lambda: _files_in(path))
         close = difflib.get_close_matches(plugin, there, 1)
         if close:
             return f"; did you mean {close[0]!r}?"
         return "; name the directories with --cni-path" if not there else ""
 
     def run(self, binary: str, environment: Mapping[str, str], stdin: bytes, timeout: float) -> Finished:
-        """Run it inside the host."""
-        started = self.host.inside(lambda: process.start((binary,), environment))
-        return process.finish(started, stdin, Deadline.after(timeout, binary))
+        """Run it inside the host; a binary that is still being written is tried again for a while (RT-23)."""
+        busy = Deadline.after(min(timeout, _BUSY), f"{binary} to be written")
+        while True:
+            try:
+                started = self.host.inside(lambda: process.start((binary,), environment))
+                return process.finish(started, stdin, Deadline.after(timeout, binary))
+            except OSError as error:
+                if error.errno != errno.ETXTBSY or busy.expired:
+                    raise
+                select.select([], [], [], _BUSY_AGAIN)
+
+
+def _files_in(path: Sequence[str]) -> list[str]:
+    entries = (entry for directory in path if os.path.isdir(directory) for entry in os.scandir(directory))
+    return sorted({entry.name for entry in entries if entry.is_file()})
+
+
+def search_path(given: Sequence[str]) -> tuple[str, ...]:
+    """Directories from options that may hold several with colons, else from CNI_PATH, else the distributions' own."""
+    entries = given or [os.environ.get("CNI_PATH", "")]
+    return tuple(part for entry in entries for part in entry.split(":") if part) or DEFAULT_PATH
 
 
 def environment(
@@ -194,13 +214,12 @@ def _refusal(made: Call) -> PluginError:
         document = _single_document(made)
     except PluginError as error:
         return error
-    if not isinstance(document, dict) or not isinstance(document.get("code"), int):
+    if not isinstance(document, dict) or type(document.get("code")) is not int:
         return PluginError(f"{where}, and stdout is no error document: {shown(made.stdout)}{_said(made, 'stderr')}")
     code, details = document["code"], document.get("details")
     meaning = f" ({spec.ERRORS[code]})" if code in spec.ERRORS else ""
-    return PluginError(
-        f"{where}, code {code}{meaning}: {document.get('msg', '')}" + (f"; {details}" if details else ""), code
-    )
+    words = f"{document.get('msg', '')}" + (f"; {details}" if details else "")
+    return PluginError(f"{where}, code {code}{meaning}: {plain(words)}", code)
 
 
 def _single_document(made: Call) -> Any:
@@ -215,7 +234,7 @@ def _single_document(made: Call) -> Any:
         raise PluginError(f"{where}, but nothing on stdout{unread}{_said(made, 'stderr')}")
     try:
         document, end = json.JSONDecoder().raw_decode(text.lstrip())
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise PluginError(f"{where}, but stdout is not JSON ({error}): {shown(made.stdout)}") from error
     rest = text.lstrip()[end:].strip()
     if rest:
@@ -233,5 +252,10 @@ def _said(made: Call, *streams: str) -> str:
 
 def shown(data: bytes) -> str:
     """Output as text on few lines; what is not text is escaped."""
-    text = data[:_SHOWN].decode(errors="backslashreplace").strip()
+    text = plain(data[:_SHOWN].decode(errors="backslashreplace").strip())
     return text + (f" … ({len(data)} bytes)" if len(data) > _SHOWN else "")
+
+
+def plain(text: str) -> str:
+    """Text that any output takes: what UTF-8 cannot write (lone surrogates) is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()

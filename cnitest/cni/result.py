@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,8 +71,11 @@ def parse(document: Mapping[str, Any], version: str) -> Result:
 
 
 def relabelled(document: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """A result's document as ``version`` writes it, from another version that has chaining too."""
+    """A result's document as ``version``, which has chaining, writes it."""
+    label = document.get("cniVersion") or version
     converted: dict[str, Any] = json.loads(json.dumps(document))
+    if not spec.has_chaining(label):
+        converted = _modern(_parse_old(document, label))
     converted["cniVersion"] = version
     for ip in converted.get("ips") or []:
         if spec.labels_families(version):
@@ -79,6 +83,13 @@ def relabelled(document: Mapping[str, Any], version: str) -> dict[str, Any]:
         else:
             ip.pop("version", None)
     return converted
+
+
+def _modern(old: Result) -> dict[str, Any]:
+    """The document of a result of 0.1.0 or 0.2.0 in the form that came after."""
+    ips = [{"address": ip.address, **({"gateway": ip.gateway} if ip.gateway else {})} for ip in old.ips]
+    routes = [{"dst": route.dst, **({"gw": route.gw} if route.gw else {})} for route in old.routes]
+    return {"ips": ips, "routes": routes, "dns": dict(old.dns)}
 
 
 def _objects(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
@@ -102,6 +113,15 @@ def _text(item: Mapping[str, Any], key: str, within: str) -> str:
     return value
 
 
+def _address(item: Mapping[str, Any], key: str, within: str) -> str:
+    value = _text(item, key, within)
+    try:
+        ipaddress.ip_interface(value if "/" in value else "")
+    except ValueError:
+        raise ValueError(f"'{within}' has an entry whose '{key}' {value!r} is no address with prefix") from None
+    return value
+
+
 def _interface(item: Mapping[str, Any]) -> Interface:
     mtu = item.get("mtu")
     return Interface(
@@ -115,7 +135,7 @@ def _interface(item: Mapping[str, Any]) -> Interface:
 def _ip(item: Mapping[str, Any]) -> Ip:
     interface = item.get("interface")
     return Ip(
-        _text(item, "address", "ips"), item.get("gateway") or None, interface if isinstance(interface, int) else None
+        _address(item, "address", "ips"), item.get("gateway") or None, interface if isinstance(interface, int) else None
     )
 
 
@@ -129,6 +149,6 @@ def _parse_old(document: Mapping[str, Any], version: str) -> Result:
     for key in ("ip4", "ip6"):
         family = _object(document, key)
         if family:
-            ips.append(Ip(_text(family, "ip", key), family.get("gateway") or None))
+            ips.append(Ip(_address(family, "ip", key), family.get("gateway") or None))
             routes += [_route(item) for item in _objects(family, "routes")]
     return Result(version, (), tuple(ips), tuple(routes), _object(document, "dns"), document)

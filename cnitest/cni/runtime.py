@@ -5,10 +5,11 @@ RT-nn names the rule of libcni that a line copies (libcni/api.go and conf.go).
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from cnitest.lab.hosts import Host, Sandbox
 from cnitest.lab.lab import Lab
 
 _IDENTIFIER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_IFNAME_FORBIDDEN = re.compile(r"[/:\s]")
+_IFNAME_FORBIDDEN = re.compile(r"[/:\s\0]")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Runtime:
     """A container runtime over one plugin set, for the hosts of one lab.
 
     ``path`` is CNI_PATH: directories in the order they are searched; a relative one is taken from where we stand now.
-    A plugin is killed after ``timeout`` seconds.
+    A plugin is killed after ``timeout`` seconds. ``delete_after_failed_add`` is what the specification wants of a
+    runtime (RT-29).
     """
 
     def __init__(
@@ -76,12 +78,14 @@ class Runtime:
         *,
         timeout: float = invoke.TIMEOUT,
         executor: Callable[[Host], Exec] = HostExec,
+        delete_after_failed_add: bool = True,
     ) -> None:
         self.lab = lab
         self.path = tuple(os.path.abspath(directory) for directory in path)
         self.timeout = timeout
         self.attachments: list[Attachment] = []
         self._executor = executor
+        self._delete_after_failed_add = delete_after_failed_add
 
     @property
     def calls(self) -> list[Call]:
@@ -100,32 +104,28 @@ class Runtime:
     ) -> Attachment:
         """Attach a sandbox to a network: ADD of each plugin in order (RT-01).
 
-        After a failure DEL is called, as the specification demands of a runtime (RT-29). Raises ConfigError, and
-        PluginError with the plugin's words.
+        After a failure DEL is called (RT-29). Raises ConfigError, and PluginError with the plugin's words.
         """
         wanted = conf.network(network)
         identifier = container_id or default_container_id(sandbox)
-        _validate(identifier, ifname)
-        pending = Attachment(wanted, sandbox, identifier, ifname, _nothing(wanted), args or {}, capabilities or {})
+        _validate(identifier, ifname, args or {})
+        pending = Attachment(
+            wanted,
+            sandbox,
+            identifier,
+            ifname,
+            _nothing(wanted),
+            dict(args or {}),
+            copy.deepcopy(dict(capabilities or {})),
+        )
         try:
             document = self._add_all(pending)
+            cache.save(pending, document)
         except PluginError as error:
-            self._undo(pending, error)
+            if self._delete_after_failed_add:
+                self._undo(pending, error)
             raise
-        attachment = Attachment(
-            wanted, sandbox, identifier, ifname, self._parsed(document, pending), args or {}, capabilities or {}
-        )
-        cache.save(
-            sandbox.host,
-            network=wanted.name,
-            container_id=identifier,
-            ifname=ifname,
-            netns=sandbox.path,
-            config=wanted.text,
-            result=document,
-            args=attachment.args,
-            capabilities=attachment.capabilities,
-        )
+        attachment = replace(pending, result=result.parse(document, wanted.cni_version))
         self.attachments.append(attachment)
         return attachment
 
@@ -136,7 +136,7 @@ class Runtime:
             raise ConfigError(f"configuration version {network.cni_version} <0.4.0 does not support CHECK")
         if network.disable_check:
             return
-        previous = self._cached(attachment)
+        previous = cache.load(attachment)
         for position in range(len(network.plugins)):
             invoke.check_exit(self._call(attachment, position, "CHECK", previous))
 
@@ -146,7 +146,7 @@ class Runtime:
         previous = self._cached_or_none(attachment) if spec.has_check(network.cni_version) else None
         for position in reversed(range(len(network.plugins))):
             invoke.check_exit(self._call(attachment, position, "DEL", previous))
-        cache.forget(attachment.sandbox.host, network.name, attachment.container_id, attachment.ifname)
+        cache.forget(attachment)
         if attachment in self.attachments:
             self.attachments.remove(attachment)
 
@@ -165,6 +165,8 @@ class Runtime:
             timeout=self.timeout,
         )
         self.lab.journal.note(made)
+        if "unknown CNI_COMMAND: VERSION" in made.stdout.decode(errors="replace"):
+            return Versions(spec.UNVERSIONED, (spec.UNVERSIONED,))
         document = invoke.answer(made)
         supported = document.get("supportedVersions")
         if not isinstance(supported, list) or not all(isinstance(version, str) for version in supported):
@@ -175,16 +177,14 @@ class Runtime:
         document: Mapping[str, Any] | None = None
         for position in range(len(pending.network.plugins)):
             made = self._call(pending, position, "ADD", document)
-            document = invoke.answer(made)
+            document = {**invoke.answer(made)}
+            document.setdefault("cniVersion", pending.network.cni_version)  # RT-20
             try:
                 result.parse(document, pending.network.cni_version)
             except ValueError as error:
                 raise PluginError(f"{made.subject}: exit code 0, but its result is wrong: {error}") from error
         assert document is not None, "a network has at least one plugin"
         return document
-
-    def _parsed(self, document: Mapping[str, Any], pending: Attachment) -> Result:
-        return result.parse(document, pending.network.cni_version)
 
     def _undo(self, pending: Attachment, error: PluginError) -> None:
         try:
@@ -218,14 +218,11 @@ class Runtime:
         self.lab.journal.note(made)
         return made
 
-    def _cached(self, attachment: Attachment) -> Mapping[str, Any] | None:
-        return cache.load(attachment.sandbox.host, attachment.network.name, attachment.container_id, attachment.ifname)
-
     def _cached_or_none(self, attachment: Attachment) -> Mapping[str, Any] | None:
-        """As above, but what cannot be understood counts as lost: DEL must go on (RT-05)."""
+        """The cached result, but what cannot be understood counts as lost: DEL must go on (RT-05)."""
         try:
-            return self._cached(attachment)
-        except ValueError:
+            return cache.load(attachment)
+        except PluginError:
             return None
 
 
@@ -258,8 +255,11 @@ def default_container_id(sandbox: Sandbox) -> str:
     return identifier if _IDENTIFIER.fullmatch(identifier) else f"c{identifier}"
 
 
-def _validate(container_id: str, ifname: str) -> None:
+def _validate(container_id: str, ifname: str, args: Mapping[str, str]) -> None:
     """What a runtime refuses before it calls any plugin (RT-19)."""
+    for key, value in args.items():
+        if not f"{key}{value}".isprintable():
+            raise ConfigError(f"CNI_ARGS {key}={value!r}: an environment takes printable text only")
     if not _IDENTIFIER.fullmatch(container_id):
         raise ConfigError(
             f"container ID {container_id!r} must begin with a letter or digit and go on with those, '_', '.', '-'"

@@ -55,7 +55,7 @@ _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _TXQLEN, _LINKINFO, _ALIAS, _PROMISCUITY 
 _CARRIER, _NETNSID = 33, 37
 # RTA_…
 _DST, _OIF, _GATEWAY, _PRIORITY, _PREFSRC, _METRICS, _MULTIPATH, _TABLE, _VIA = 1, 4, 5, 6, 7, 8, 9, 15, 18
-_TENTATIVE, _SKIP_NEIGHBOURS = 0x40, 64
+_TENTATIVE, _DAD_FAILED, _SKIP_NEIGHBOURS = 0x40, 0x08, 64
 _MAIN_HEADER = 16
 
 
@@ -209,12 +209,10 @@ def addresses(rows: Iterable[bytes], links: LinkTable) -> tuple[Address, ...]:
             elif number == 3:
                 label = _text(row, start, end)
         link = links.name(index)
+        tentative = bool(flags & _TENTATIVE and not flags & _DAD_FAILED)
         text = f"{_ip(local or address)}/{length}"
-        found.append(
-            Address(
-                link, text, _SCOPES.get(scope, str(scope)), "" if label == link else label, bool(flags & _TENTATIVE)
-            )
-        )
+        scope_name = _SCOPES.get(scope, str(scope))
+        found.append(Address(link, text, scope_name, "" if label == link else label, tentative))
     return tuple(found)
 
 

@@ -34,7 +34,7 @@ def snapshot(namespace: NetworkNamespace, read_own: Callable[[str], str], run: R
         found.update(_nft_backed(run))
     for name, listing in _LEGACY.values():
         if read_own(listing).strip():
-            found[name] = saved_rules(_output(run, (f"{name}-save",)))
+            found[name] = _saved(run, f"{name}-save")
     return {name: lines for name, lines in found.items() if lines}
 
 
@@ -84,11 +84,22 @@ def _shown(context: Sequence[str], elsewhere: frozenset[str]) -> bool:
 
 
 def _nft_backed(run: Run) -> Mapping[str, tuple[str, ...]]:
-    found = {name: saved_rules(_output(run, (f"{name}-nft-save",))) for name in ("iptables", "ip6tables")}
+    found = {name: _saved(run, f"{name}-nft-save") for name in ("iptables", "ip6tables")}
     shown = {f"ip {line.partition(':')[0]}" for line in found["iptables"]}
     shown |= {f"ip6 {line.partition(':')[0]}" for line in found["ip6tables"]}
-    found["nft"] = nft_rules(_output(run, ("nft", "-s", "list", "ruleset")), frozenset(shown))
+    try:
+        found["nft"] = nft_rules(_output(run, ("nft", "-s", "list", "ruleset")), frozenset(shown))
+    except CommandError as error:
+        found["nft"] = (f"cannot be read: {error}",)
     return found
+
+
+def _saved(run: Run, program: str) -> tuple[str, ...]:
+    """The rules as a program saves them, or one line that says why it cannot: a snapshot goes on without."""
+    try:
+        return saved_rules(_output(run, (program,)))
+    except CommandError as error:
+        return (f"cannot be read: {error}",)
 
 
 def _has_tables(namespace: NetworkNamespace) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from cnitest.deadline import Deadline
+from cnitest.errors import DeadlineExceeded
 from cnitest.kernel import dumps, rtnl
 from cnitest.kernel.namespaces import NetworkNamespace
 
-LINK, NEIGHBOUR, IPV4_ADDRESS, IPV6_ADDRESS = 0x1, 0x4, 0x10, 0x100
+LINK, IPV6_ADDRESS = 0x1, 0x100
 _BUFFER = 1 << 16
 
 
@@ -27,28 +28,32 @@ def until(namespace: NetworkNamespace, groups: int, holds: Callable[[], bool], d
         events.close()
 
 
-def await_links(namespace: NetworkNamespace, deadline: Deadline) -> None:
-    """Wait until each link that is up has a carrier and each port with one forwards.
+def await_links(namespace: NetworkNamespace, names: Collection[str], deadline: Deadline) -> None:
+    """Wait until these links carry, and those of them that are bridge ports forward (or block, by STP).
 
-    Raises DeadlineExceeded. A link whose peer is down never carries and is not waited for.
+    Raises DeadlineExceeded.
     """
 
     def ready() -> bool:
         table = dumps.LinkTable(namespace.netlink.dump(rtnl.dump_links()))
-        carrying = {link.name for link in table.links if link.up and link.carrier}
-        return all(port.state in ("forwarding", "blocking") for port in table.ports if port.name in carrying)
+        carry = all(link.carrier for link in table.links if link.name in names)
+        return carry and all(port.state in ("forwarding", "blocking") for port in table.ports if port.name in names)
 
     if not until(namespace, LINK, ready, deadline):
-        deadline.check()
+        raise DeadlineExceeded(deadline.words)
 
 
-def await_addresses(namespace: NetworkNamespace, deadline: Deadline) -> bool:
-    """Wait until no global IPv6 address is still checked for duplicates; False at the deadline."""
+def await_addresses(namespace: NetworkNamespace, deadline: Deadline, scopes: tuple[str, ...] = ("global",)) -> bool:
+    """Wait until no IPv6 address of these scopes is still checked for duplicates; False at the deadline.
+
+    On a link without a carrier the check does not go on, so those do not count.
+    """
 
     def settled() -> bool:
         table = dumps.LinkTable(namespace.netlink.dump(rtnl.dump_links()))
+        carrying = {link.name for link in table.links if link.carrier}
         found = dumps.addresses(namespace.netlink.dump(rtnl.dump_addresses()), table)
-        return not any(address.tentative and address.scope == "global" for address in found)
+        return not any(one.tentative and one.scope in scopes and one.link in carrying for one in found)
 
     return until(namespace, IPV6_ADDRESS, settled, deadline)
 

@@ -1,8 +1,9 @@
-"""The filesystem of a host we play: the real one to read, nothing of it to write.
+"""The filesystem of a host we play: the real one to read, and the places that programs write to for itself.
 
-/run is empty and private, /sys shows the host's own links, and whatever is written under /etc or /var lands in a
-layer that only this host sees (overlayfs; where the kernel lacks it, private directories at the places that
-plugins are known to write to).
+/run is empty and private, /sys shows the host's own links, and whatever is written under /etc, /var, /usr, /opt or
+/srv lands in a layer that only this host sees (overlayfs; where the kernel lacks it, private directories at the
+places that plugins are known to write to). /tmp and the users' own directories stay the machine's: there tests and
+plugins exchange files.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from cnitest.kernel.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_
 #: Where the written layers of a host lie, inside the host.
 LAYERS = "/run/.cnitest"
 #: The directories that are covered by a private layer.
-COVERED = ("/etc", "/var")
+COVERED = ("/etc", "/var", "/usr", "/opt", "/srv")
 _WITHOUT_OVERLAY = ("/var/lib/cni", "/etc/cni", "/var/tmp")
 #: The directories that a host has from the start.
 DIRECTORIES = ("/run/netns", "/run/lock", "/run/cni", "/var/lib/cni", "/etc/cni/net.d")
@@ -32,7 +33,8 @@ def furnish() -> None:
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     os.mkdir(LAYERS, 0o700)
     for directory in COVERED:
-        _cover(directory)
+        if os.path.isdir(directory) and not os.path.islink(directory):
+            _cover(directory)
     for directory in DIRECTORIES:
         try:
             os.makedirs(directory, exist_ok=True)
@@ -94,3 +96,12 @@ def _rebuild(parent: str) -> None:
         else:
             os.close(os.open(target, os.O_CREAT | os.O_CLOEXEC, 0o644))
         mount(entry.path, target, flags=MS_BIND | MS_REC)
+
+
+def bind_namespace(proc: int, namespace: int, path: str) -> None:
+    """Bind the namespace of an fd to a path; the source is relative to ``proc``, our own /proc, for the one that is
+    mounted here does not know us. Raises OSError."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o444))
+    os.fchdir(proc)
+    mount(f"thread-self/fd/{namespace}", path, flags=MS_BIND)

@@ -70,7 +70,7 @@ def start(argv: Sequence[str], environment: Mapping[str, str]) -> Started:
             setsigmask=(),
             setsigdef=(signal.SIGPIPE,),
         )
-    except OSError:
+    except BaseException:
         for ours in (ours_in, ours_out, ours_err):
             os.close(ours)
         raise

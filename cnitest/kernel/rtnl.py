@@ -148,11 +148,6 @@ def set_port(index: int, *, hairpin: bool, isolated: bool, what: str) -> Message
     return Message(SETLINK, 0, _info(index, family=socket.AF_BRIDGE) + attribute(_IFLA_PROTINFO | _NESTED, flags), what)
 
 
-def delete_link(index: int, what: str = "") -> Message:
-    """Delete a link."""
-    return Message(DELLINK, 0, _info(index), what)
-
-
 def flush_link(index: int, what: str = "") -> Message:
     """Ask for one link, which makes the kernel (6.8 and later) catch up with its carrier and bridge port."""
     return Message(GETLINK, 0, _info(index) + _u32(_IFLA_EXT_MASK, _SKIP_STATISTICS), what)
@@ -226,10 +221,15 @@ def add_route(
     return Message(NEWROUTE, CREATE | EXCL, body, what)
 
 
-def get_route(destination: str, what: str = "") -> Message:
-    """Ask which route a packet to ``destination`` takes."""
+def get_route(destination: str, *, source: str | None = None, link: int = 0, what: str = "") -> Message:
+    """Ask which route a packet to ``destination`` takes, from ``source`` or out of ``link`` when they are chosen."""
     family, length, packed, _ = _interface(destination)
-    return Message(GETROUTE, 0, _rtmsg.pack(family, length, 0, 0, 0, 0, 0, 0, 0) + attribute(1, packed), what)
+    body = attribute(1, packed)
+    if source:
+        body += attribute(2, _interface(source)[2])
+    if link:
+        body += _u32(4, link)
+    return Message(GETROUTE, 0, _rtmsg.pack(family, length, length if source else 0, 0, 0, 0, 0, 0, 0) + body, what)
 
 
 def dump_links() -> Message:

@@ -7,6 +7,8 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
+from collections.abc import Sequence
 from select import POLLIN, poll
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ _OUTGOING = 4
 _KEPT = "tap"
 _STATISTICS = 6
 _MOST_AT_ONCE = 4096
+_REMEMBERED = 2000
 _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
 _BUFFER = 4 << 20
 _LARGEST = 1 << 16
@@ -83,10 +86,26 @@ class Tap(Eyes):
 
     def __init__(self, namespace: NetworkNamespace, *, blind: bool = False) -> None:
         super().__init__(namespace.kept(_KEPT, _open), blind=blind)
+        #: The last frames that anybody has read here, for who comes after.
+        self.recent: deque[Frame] = deque(maxlen=_REMEMBERED)
+
+    def frames(self) -> list[Frame]:
+        """As of any eyes, and remembered."""
+        found = super().frames()
+        self.recent.extend(found)
+        return found
 
     def send(self, link: str, data: bytes) -> None:
         """Put a whole frame, Ethernet header included, on a link. Raises OSError."""
         self.socket.sendto(data, (link, 0))
+
+
+def wait_for_any(eyes: Sequence[Eyes], deadline: Deadline) -> bool:
+    """Wait until a frame is there for any of them; False when the deadline comes first."""
+    watch = poll()
+    for one in eyes:
+        watch.register(one.socket, POLLIN)
+    return bool(watch.poll(deadline.remaining * 1000))
 
 
 def kept(namespace: NetworkNamespace) -> Kept:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cnitest.lab.place import Place
 
 
-_A_LOT = 1000
+_MOST_ROUNDS = 16
 
 
 class Capture:
@@ -107,12 +107,14 @@ class Capture:
         return Path(path)
 
     def _collect(self) -> None:
-        while self._eyes and (frames := self._eyes.frames()):
+        if self._eyes is None:
+            return
+        for _ in range(_MOST_ROUNDS):
+            frames = self._eyes.frames()
             self._frames += frames
-            if len(frames) < _A_LOT:
+            if not frames:
                 break
-        if self._eyes:
-            self._lost += self._eyes.lost()
+        self._lost += self._eyes.lost()
 
 
 def _close_later(slow: socket.socket) -> None:

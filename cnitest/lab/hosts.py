@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from cnitest.errors import CommandError
 from cnitest.kernel import files, mounts, process
 from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace
-from cnitest.kernel.syscalls import CLONE_NEWNS, MS_BIND, mount, unshare
+from cnitest.kernel.syscalls import CLONE_NEWNS, unshare
 from cnitest.lab import state as states
 from cnitest.lab.place import Place
 from cnitest.lab.state import State
@@ -103,13 +102,11 @@ class Sandbox(Place):
         path = f"/run/netns/{self.name}"
         with self._lock:
             if not self._bound:
-                self.host.inside(lambda: _bind(self.lab.traveller.proc, self.namespace.fd, path))
+                self.host.inside(lambda: mounts.bind_namespace(self.lab.traveller.proc, self.namespace.fd, path))
                 self._bound = True
         return path
 
     def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
-        self.host.inside(lambda: None)
-
         def errand() -> process.Started:
             unshare(CLONE_NEWNS)
             mounts.fresh_sys()
@@ -132,10 +129,3 @@ class Switch(Place):
     def state(self, *, firewall: bool = False) -> State:  # noqa: ARG002
         """As of any place; a switch has no firewall."""
         return states.take(self.namespace)
-
-
-def _bind(proc: int, namespace: int, path: str) -> None:
-    """Bind a namespace to a path; the source is relative because this /proc does not know us."""
-    os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o444))
-    os.fchdir(proc)
-    mount(f"thread-self/fd/{namespace}", path, flags=MS_BIND)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from cnitest.deadline import Deadline
-from cnitest.errors import CnitestError, CommandError, FeatureMissing, TopologyError
+from cnitest.errors import CnitestError, CommandError, FeatureMissing, KernelError, TopologyError
 from cnitest.events import Journal
 from cnitest.kernel import features, rtnl, tap
 from cnitest.kernel.keeper import Keeper
@@ -22,7 +22,7 @@ from cnitest.lab.hosts import Host, Sandbox, Switch
 from cnitest.lab.place import Place
 from cnitest.lab.state import State
 from cnitest.topology.model import Topology
-from cnitest.topology.plan import AddAddress, Firewall, Plan, plan
+from cnitest.topology.plan import AddAddress, AddLink, Firewall, Plan, SetLink, plan
 
 _EVERYWHERE = frozenset({"veth", "bridge", "macvlan"})
 _LINK_READY = 10.0
@@ -44,6 +44,7 @@ class Lab:
         #: What `remember` found each place to be like, by full name.
         self.remembered: dict[str, State] = {}
         self._remembering = False
+        self._entered = False
         self._keeper: Keeper | None = None
         self._no_keeper: Exception | None = None
         self._places: dict[str, Place] = {}
@@ -55,6 +56,9 @@ class Lab:
         self.probing = threading.RLock()
 
     def __enter__(self) -> Lab:
+        if self._entered:
+            raise RuntimeError(f"{self!r} has been used; make a new one")
+        self._entered = True
         self._require_features()
         self.traveller = Traveller()
         try:
@@ -216,10 +220,10 @@ class Lab:
         """The place that has an address; where several have it, the one nearest to ``near``."""
         key = (address, near.full_name)
         known = self._owners.get(key)
-        if known and _has(known, address):
+        if known and states.has_address(known.namespace, address):
             return known
         for place in self._by_nearness(address, near):
-            if _has(place, address):
+            if states.has_address(place.namespace, address):
                 self._owners[key] = place
                 return place
         self._owners.pop(key, None)
@@ -243,7 +247,8 @@ class Lab:
     def settle(self) -> None:
         """Let the kernel catch up with the carriers and bridge ports of all links."""
         for place in self.places:
-            place.namespace.netlink.batch([rtnl.flush_link(link.ifindex, link.name) for link in place.links])
+            with contextlib.suppress(KernelError):  # a link may go while we ask for it
+                place.namespace.netlink.batch([rtnl.flush_link(link.ifindex, link.name) for link in place.links])
 
     def _has_stp(self) -> bool:
         """Whether a bridge of the topology takes its time before it forwards."""
@@ -251,15 +256,23 @@ class Lab:
         return any(bridge.stp for bridge in bridges) or any(switch.stp for switch in self.topology.switches.values())
 
     def _await_ports(self) -> None:
-        """Wait by events until every link that is up carries and every port forwards."""
+        """Wait by events until every veth end whose both ends are up carries, and every port of them forwards."""
         from cnitest.kernel.monitor import await_links
 
-        for place in self.places:
-            await_links(place.namespace, Deadline.after(_LINK_READY, f"the links of {place.full_name} to be ready"))
+        for place, names in _carrying(self.plan).items():
+            deadline = Deadline.after(_LINK_READY, f"the links {', '.join(names)} of {place} to be ready")
+            await_links(self._places[place].namespace, names, deadline)
 
 
-def _has(place: Place, address: str) -> bool:
-    return states.has_address(place.namespace, address)
+def _carrying(steps: Plan) -> dict[str, list[str]]:
+    """The veth ends that carry once everything is built, by place."""
+    down = {step.link for step in steps.steps if isinstance(step, SetLink) and not step.up}
+    found: dict[str, list[str]] = {}
+    for step in steps.steps:
+        if isinstance(step, AddLink) and step.peer and not down & {step.link, step.peer}:
+            for end in (step.link, step.peer):
+                found.setdefault(end.place, []).append(end.name)
+    return found
 
 
 def _drop(place: Place, slow: list[socket.socket]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnitest.deadline import Deadline
 from cnitest.errors import CommandError
-from cnitest.kernel import firewall, process, sysctl
+from cnitest.kernel import firewall, multicast, process, sysctl
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.process import Finished
 from cnitest.kernel.records import Address, Link, Neighbour, Route, Rule
@@ -111,7 +111,7 @@ class Place:
     @property
     def multicast(self) -> tuple[tuple[str, str], ...]:
         """The multicast memberships as (link, group): MAC, IPv4 and IPv6 groups, ``ip maddress``."""
-        return tuple(_memberships(self.lab.own_file_reader(self.namespace)))
+        return multicast.memberships(self.lab.own_file_reader(self.namespace))
 
     def run(
         self,
@@ -149,7 +149,7 @@ class Place:
         wanted = dict(ENVIRONMENT if environment is None else environment)
         try:
             started = self._start(tuple(argv), wanted)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise CommandError(f"{self.full_name}: {argv[0]} cannot be started: {error}") from error
         return process.finish(started, stdin, deadline)
 
@@ -251,28 +251,3 @@ class Place:
         from cnitest.lab import packets
 
         return packets.exchange(self, packet, on, wait)
-
-
-def _memberships(read_own: Any) -> list[tuple[str, str]]:
-    found = [(fields[1], _colons(fields[4])) for line in read_own("dev_mcast").splitlines() if (fields := line.split())]
-    link = ""
-    for line in read_own("igmp").splitlines()[1:]:
-        fields = line.split()
-        if not line.startswith("\t"):
-            link = fields[1]
-        else:
-            found.append((link, ".".join(str(byte) for byte in reversed(bytes.fromhex(fields[0])))))
-    for line in read_own("igmp6").splitlines():
-        fields = line.split()
-        found.append((fields[1], _ipv6(fields[2])))
-    return sorted(set(found))
-
-
-def _colons(digits: str) -> str:
-    return bytes.fromhex(digits).hex(":")
-
-
-def _ipv6(digits: str) -> str:
-    import ipaddress
-
-    return str(ipaddress.IPv6Address(bytes.fromhex(digits)))

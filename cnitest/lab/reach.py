@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from cnitest.errors import ProbeUnproven
@@ -52,7 +51,6 @@ class Reach:
     answered_by: str | None = None
     sightings: tuple[Sighting, ...] = ()
     controls: tuple[str, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         if self.verdict is Verdict.UNPROVEN:

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from cnitest.cli.doctor import examine
+from cnitest.cni.invoke import search_path
 from cnitest.kernel import features
 from cnitest.topology import find
 
@@ -47,7 +48,7 @@ def test_doctor_lists_everything_that_is_missing_at_once(tmp_path):
 
 def test_doctor_tries_rather_than_reads():
     """What the doctor says of a kind of link is what making one says."""
-    said = {finding.name: finding.present for finding in examine() if finding.group == "kernel"}
+    said = {finding.name: finding.present for finding in examine(search_path([])) if finding.group == "kernel"}
 
     assert {name: features.kernel(name).present for name in features.names()} == {
         name: said[name] for name in features.names()

@@ -63,6 +63,24 @@ def test_a_failure_shows_the_whole_story(run):
         assert words in text, words
 
 
+def test_a_failing_fixture_shows_the_story_too(run):
+    """An ADD that fails while a fixture is made, and a DEL that fails at the end, show the plugin's calls as well."""
+    text = run("""
+        import pytest
+
+        @pytest.fixture
+        def attached(lab, cni):
+            return cni.add(lab.host("node").sandbox("c1"), {"cniVersion": "1.0.0", "name": "net", "type": "bridge",
+                                                            "ipam": {"type": "no-such-ipam"}})
+
+        def test_it(attached):
+            pass
+    """).stdout.str()
+
+    assert "- cnitest: plugin calls -" in text
+    assert "no-such-ipam" in text
+
+
 def test_what_a_test_adds_is_deleted_at_its_end(run):
     """A DEL that fails then is an error of the test, with the plugin's words."""
     result = run('''

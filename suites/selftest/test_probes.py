@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 import pytest
 
 from cnitest import Lab, ProbeUnproven, Topology, Verdict
 from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded
-from cnitest.topology import Bridge, Host, Macvlan, Sandbox, Veth, VethEnd, find, load
+from cnitest.topology import Bridge, Host, Macvlan, Route, Sandbox, Veth, VethEnd, find, load
 
 SERVER = "import socket, time; s = socket.create_server((str(), 8080)); [s.accept() for _ in iter(int, 1)]"
 NS01, NS02 = "10.40.80.11", "10.40.80.12"
@@ -129,10 +130,81 @@ def test_a_rejected_connection_is_a_drop_at_once(lab, ns01):
         "iptables", "-A INPUT -p tcp -j REJECT --reject-with tcp-reset", "-A INPUT -p udp -j REJECT"
     )
 
-    for reach in (ns01.tcp(NS02, 80), ns01.udp(NS02, 53)):
+    for reach, words in ((ns01.tcp(NS02, 80), "refused"), (ns01.udp(NS02, 53), f"{NS02} answered: port unreachable")):
         assert not reach
         assert reach.attempts == 1
-        assert "refused" in reach.reason
+        assert words in reach.reason
+
+
+@pytest.mark.parametrize("probe", ["ping", "tcp", "udp"])
+def test_whoever_turns_a_probe_down_is_named(lab, ns01, probe):
+    """An ICMP error that a router on the way sends is the reason, for each kind of probe, and none is needed twice."""
+    lab.host("router").load_rules("iptables", "-A FORWARD -j REJECT --reject-with icmp-host-prohibited")
+    lab.host("node").load_rules("iptables", "-t nat -A POSTROUTING -s 10.40.80.0/24 -j MASQUERADE")
+    reach = ns01.ping("8.8.8.8") if probe == "ping" else getattr(ns01, probe)("8.8.8.8", 443)
+
+    assert not reach
+    assert reach.reason == "192.168.80.2 answered: host prohibited"
+
+
+def test_a_redirect_is_no_refusal(ns01):
+    """A router that tells of a shorter way has passed the packet on: it is delivered."""
+    ns01.run(["ip", "route", "add", f"{NS02}/32", "via", "10.40.80.1"])
+
+    assert ns01.ping(NS02)
+
+
+def test_a_nat_that_changes_everything_is_seen_through(lab, ns01):
+    """MASQUERADE with random identities and ports: the far end's view and the path are still known."""
+    lab.host("node").load_rules("iptables", "-t nat -A POSTROUTING -s 10.40.80.0/24 -j MASQUERADE --random-fully")
+
+    for reach in (ns01.ping("8.8.8.8"), ns01.tcp("8.8.8.8", 443), ns01.udp("8.8.8.8", 53)):
+        assert reach.source_seen == "192.168.80.100"
+        assert any(hop.startswith("internet:") for hop in reach.path)
+
+
+def test_a_flood_does_not_hold_a_probe_up(lab, ns01):
+    """While someone floods the link every probe ends within its time."""
+    flood = (
+        f"import socket, time\ns = socket.socket(2, 2)\nend = time.monotonic() + 20\n"
+        f"while time.monotonic() < end: s.sendto(b'x' * 1000, ('{NS02}', 9))"
+    )
+    ns01.run(["sh", "-c", f'setsid python3 -c "{flood}" >/dev/null 2>&1 </dev/null &'])
+    began = time.monotonic()
+    ns01.arp(NS02)
+    ns01.ping("10.40.80.99")
+
+    assert time.monotonic() - began < 10
+
+
+def test_duplicate_address_detection_on_the_way_is_waited_for():
+    """A router whose address is still checked for duplicates does not make a drop."""
+
+    def wire(*names, net):
+        ends = [
+            VethEnd(at=name, name=f"net{net}", addresses=[f"2001:db8:{net}::{number}/64"], dad=name == "r")
+            for number, name in enumerate(names, 1)
+        ]
+        return Veth(ends=ends)
+
+    topology = Topology(
+        name="dad",
+        hosts={
+            "a": Host(routes=[Route(to="2001:db8:2::/64", via="2001:db8:1::2")]),
+            "r": Host(role="router"),
+            "b": Host(routes=[Route(to="2001:db8:1::/64", via="2001:db8:2::1")]),
+        },
+        veths=[wire("a", "r", net=1), wire("r", "b", net=2)],
+    )
+    with Lab(topology) as lab:
+        assert lab.host("a").ping("2001:db8:2::2")
+
+
+def test_link_local_addresses_need_their_link(lab, ns01):
+    """A link-local address is probed on the link it is given with, as soon as it is ready."""
+    address = next(a.ip for a in lab.sandbox("ns02").addresses if a.scope == "link" and a.link == "eth02")
+
+    assert ns01.ping(f"{address}%eth01")
 
 
 def test_an_address_that_nobody_has_is_a_drop(ns01):
@@ -231,10 +303,11 @@ def test_an_answer_that_is_late_is_no_drop(lab, ns01):
     """An answer that a slow link holds back longer than the wait makes the verdict unproven, not dropped."""
     slow = ["tbf", "rate", "24kbit", "burst", "1600", "limit", "100000"]
     lab.host("node").run(["tc", "qdisc", "add", "dev", "veth01", "root", *slow])
-    reach = ns01.ping(NS02, size=1400, wait=0.1)
+    ns01.ping(NS02, size=1400, wait=3)  # uses up the burst
+    reach = ns01.ping(NS02, size=1400, wait=0.05)
 
     assert reach.verdict is not Verdict.DROPPED
-    assert ns01.ping(NS02, size=1400, wait=3)
+    assert reach.attempts > 1
 
 
 def test_arp_tells_the_mac(lab, ns01):

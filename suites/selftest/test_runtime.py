@@ -181,7 +181,6 @@ class TestRequest:
 
         assert cni.add(sandbox, CONF).address == "192.0.2.2"
 
-
     def test_a_relative_search_path_is_taken_from_here(self, lab, sandbox, bin_, monkeypatch):
         """A directory relative to where we stand is found, though plugins run elsewhere."""
         recorder(bin_, "one")
@@ -216,7 +215,7 @@ class TestCache:
         recorder(bin_, "one")
         attachment = cni.add(sandbox, CONF)
         lab.host("node").run(["sh", "-c", "echo '{' > /var/lib/cni/results/net-c1-eth0"])
-        with pytest.raises(ValueError, match="property name"):
+        with pytest.raises(PluginError, match="net-c1-eth0: the cached result cannot be understood"):
             cni.check(attachment)
         cni.delete(attachment)
 

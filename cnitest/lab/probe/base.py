@@ -16,15 +16,13 @@ if TYPE_CHECKING:
     from cnitest.lab.place import Place
 
 # The kernel's own verdict on this very packet: its firewall said no, or it is too large to leave.
-_JUDGED = {
-    errno.EPERM: "the sender's own firewall refused it",
-    errno.EMSGSIZE: "it is larger than the first link allows",
-}
+_JUDGED = {errno.EPERM: "the sender's own firewall refused it", errno.EMSGSIZE: "it is larger than the path allows"}
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One sending. ``refusal`` says who turned it down, where an answer says so; ``error`` is the sender's kernel's."""
+    """One sending. ``refusal`` says who turned it down, where an answer says so; ``error`` is the sender's kernel's;
+    ``doubt`` says why silence would prove nothing."""
 
     matches: Callable[[Frame], bool]
     answered: bool = False
@@ -32,16 +30,12 @@ class Attempt:
     source_seen: str | None = None
     rtt: float | None = None
     refusal: str = ""
+    doubt: str = ""
     error: OSError | None = None
 
     def unheard(self) -> Attempt:
         """The same attempt as someone sees it who cannot see answers."""
         return replace(self, answered=False, answered_by=None, source_seen=None, rtt=None, refusal="")
-
-    @property
-    def settled(self) -> bool:
-        """Whether someone has answered, be it to turn it down."""
-        return self.answered or bool(self.refusal)
 
     @property
     def judged(self) -> str:
@@ -60,6 +54,16 @@ class Probe(Protocol):
     sender: Place
     destination: str
     what: str
+
+    @property
+    def source(self) -> str | None:
+        """The address it is sent from, when one was chosen."""
+        ...
+
+    @property
+    def link(self) -> str | None:
+        """The link it is sent on, when one was chosen."""
+        ...
 
     @property
     def far(self) -> Place | None:

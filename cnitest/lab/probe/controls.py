@@ -10,9 +10,10 @@ from cnitest.errors import KernelError
 from cnitest.kernel import dumps, rtnl
 from cnitest.kernel.records import Route
 from cnitest.kernel.rtnl import mac_bytes
+from cnitest.kernel.tap import wait_for_any
 from cnitest.lab import state as states
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import is_ipv6
+from cnitest.lab.probe.base import Probe, is_ipv6
 from cnitest.lab.probe.neighbour import ask
 
 if TYPE_CHECKING:
@@ -32,31 +33,37 @@ class Control(NamedTuple):
     hop_answers: bool = False
 
 
-def next_hop(sender: Place, destination: str) -> Route | None:
+def next_hop(sender: Place, destination: str, source: str | None = None) -> Route | None:
     """The route that a packet from ``sender`` takes, None when there is none."""
-    bare = destination.partition("%")[0]
+    bare, _, scope = destination.partition("%")
+    link = sender.link(scope).ifindex if scope else 0
     try:
-        (row,) = sender.namespace.netlink.request(rtnl.get_route(bare, f"a route to {bare}"))
+        (row,) = sender.namespace.netlink.request(
+            rtnl.get_route(bare, source=source, link=link, what=f"a route to {bare}")
+        )
     except KernelError:
         return None
     return dumps.route(row, states.links(sender.namespace))
 
 
-def control(sender: Place, destination: str) -> Control:
+def control(probe: Probe) -> Control:
     """Ask the next hop, else a neighbour on the same link, who they are; else send a frame that only we know."""
-    route = next_hop(sender, destination)
-    if route is None:
-        return Control(False, f"{sender.full_name} has no route to {destination}")
-    if route.kind == "local":
-        return Control(True, f"{destination} is local to {sender.full_name}", destination, "lo", True)
-    hop = route.via or destination.partition("%")[0]
-    if ask(sender, route.link, hop, _ANSWER).answered:
-        return Control(True, f"{hop} answers {_asking(hop)} on {sender.full_name}:{route.link}", hop, route.link, True)
-    for neighbour in _neighbours(sender, route.link, hop):
-        if ask(sender, route.link, neighbour, _ANSWER).answered:
-            words = f"{hop} does not answer {_asking(hop)} on {sender.full_name}:{route.link}, but {neighbour} does"
-            return Control(True, words, hop, route.link)
-    return _mark(sender, route.link, hop)
+    sender, bare = probe.sender, probe.destination.partition("%")[0]
+    link, hop = probe.link or "", bare
+    if not link:
+        route = next_hop(sender, probe.destination, probe.source)
+        if route is None:
+            return Control(False, f"{sender.full_name} has no route to {probe.destination}")
+        if route.kind == "local":
+            return Control(True, f"{bare} is local to {sender.full_name}", bare, "lo", True)
+        link, hop = route.link, route.via or bare
+    if ask(sender, link, hop, _ANSWER).answered:
+        return Control(True, f"{hop} answers {_asking(hop)} on {sender.full_name}:{link}", hop, link, True)
+    for neighbour in _neighbours(sender, link, hop):
+        if ask(sender, link, neighbour, _ANSWER).answered:
+            words = f"{hop} does not answer {_asking(hop)} on {sender.full_name}:{link}, but {neighbour} does"
+            return Control(True, words, hop, link)
+    return _mark(sender, link, hop)
 
 
 def _asking(address: str) -> str:
@@ -91,7 +98,7 @@ def _mark(sender: Place, link: str, hop: str) -> Control:
     except OSError as error:
         return Control(False, f"{sender.full_name}:{link} sends nothing: {error.strerror}", hop, link)
     deadline = Deadline.after(_ANSWER, "a marker frame")
-    while not deadline.expired:
+    while True:
         for place, tap in taps.items():
             for frame in tap.frames():
                 if unique in frame.data and (place, frame.link) != (sender, link):
@@ -100,4 +107,6 @@ def _mark(sender: Place, link: str, hop: str) -> Control:
                         f"arrived at {place.full_name}:{frame.link}"
                     )
                     return Control(True, words, hop, link)
+        if deadline.expired or not wait_for_any(list(taps.values()), deadline):
+            break
     return Control(False, f"nothing sent on {sender.full_name}:{link} arrives anywhere: no path, or no eyes", hop, link)

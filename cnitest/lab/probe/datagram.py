@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
@@ -39,7 +40,9 @@ class DatagramProbe:
         self.sender = sender
         self.destination = canonical(address)
         self.what = f"udp {self.destination} port {port} from {sender.full_name}"
-        self._port, self._listener_port, self._source = port, listener_port, source
+        self._port, self._listener_port = port, listener_port
+        self.source = source
+        self.link: str | None = None
         self._listener, self._size = listener, max(size, len(wire.token()))
 
     @property
@@ -64,14 +67,20 @@ class DatagramProbe:
                 undo.callback(server.close)
                 _tell_destination(server, is_ipv6(self.destination))
             try:
-                client = dial(self.sender, self.destination, socket.SOCK_DGRAM, self._source)
+                client = dial(self.sender, self.destination, socket.SOCK_DGRAM, self.source)
                 undo.callback(client.close)
                 began = time.perf_counter()
                 client.connect(target(self.sender, self.destination, self._port))
                 client.send(sent)
             except OSError as error:
                 return Attempt(matches, error=error)
-            return _exchange(client, server, sent, matches, began, Deadline.after(wait, "a datagram"))
+            attempt = _exchange(client, server, sent, matches, began, Deadline.after(wait, "a datagram"))
+            if far and not server:
+                theirs = (
+                    f"the server that has port {self._listener_port} at {far.full_name} is not ours and may not answer"
+                )
+                return replace(attempt, doubt=theirs)
+            return attempt
 
     def source_in(self, frame: Frame) -> str | None:
         """The source of what the far end received for its port."""

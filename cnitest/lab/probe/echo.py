@@ -25,26 +25,8 @@ _REQUEST6, _REPLY6 = 128, 129
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTU_WANT, _PMTU_DO = 10, 23, 1, 2
 _SOL_RAW, _ICMP_FILTER = 255, 1
 _ICMP6_FILTER = 1
-_ERRORS = {
-    3: "destination unreachable",
-    4: "source quench",
-    5: "redirect",
-    11: "time exceeded",
-    12: "parameter problem",
-}
-_ERRORS6 = {1: "destination unreachable", 2: "packet too big", 3: "time exceeded", 4: "parameter problem"}
-_UNREACHABLE = {
-    0: "network unreachable",
-    1: "host unreachable",
-    2: "protocol unreachable",
-    3: "port unreachable",
-    4: "fragmentation needed",
-    9: "network prohibited",
-    10: "host prohibited",
-    13: "prohibited",
-}
-_UNREACHABLE6 = {0: "no route", 1: "prohibited", 3: "address unreachable", 4: "port unreachable", 5: "policy"}
 _IP_PKTINFO = 8
+_LARGEST = 65507
 # So many bytes of a payload no other probe has; they survive a NAT that changes the identity.
 _DISTINCT = 8
 
@@ -62,11 +44,17 @@ class EchoProbe:
         ttl: int | None = None,
         source: str | None = None,
     ) -> None:
+        if not 0 <= size <= _LARGEST:
+            raise ValueError(f"size {size} is none that an echo request can have (0 to {_LARGEST})")
+        if ttl is not None and not 1 <= ttl <= 255:
+            raise ValueError(f"ttl {ttl} is none that a packet can have (1 to 255)")
         self.sender = sender
+        self.source = source
+        self.link: str | None = None
         self.destination = canonical(address)
         self.what = f"ping {self.destination} from {sender.full_name}" + (f" with {size} bytes" if size != 56 else "")
         self._six = is_ipv6(self.destination)
-        self._size, self._df, self._ttl, self._source = size, df, ttl, source
+        self._size, self._df, self._ttl = size, df, ttl
         self._identity = int.from_bytes(os.urandom(2), "big") or 1
         self._sequence = 0
 
@@ -110,7 +98,7 @@ class EchoProbe:
         return body[:2] + struct.pack("!H", wire.checksum(body)) + body[4:]
 
     def _send(self, echo: socket.socket, request: bytes) -> None:
-        ttl = self._ttl or 64
+        ttl = 64 if self._ttl is None else self._ttl
         if self._six:
             echo.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
             echo.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTU_DO if self._df else _PMTU_WANT)
@@ -124,12 +112,12 @@ class EchoProbe:
 
     def _from(self) -> list[tuple[int, int, bytes]]:
         """The ancillary data that chooses the source address."""
-        if not self._source:
+        if not self.source:
             return []
         if self._six:
-            packed = socket.inet_pton(socket.AF_INET6, self._source)
+            packed = socket.inet_pton(socket.AF_INET6, self.source)
             return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, packed + bytes(4))]
-        return [(socket.IPPROTO_IP, _IP_PKTINFO, bytes(4) + socket.inet_aton(self._source) + bytes(4))]
+        return [(socket.IPPROTO_IP, _IP_PKTINFO, bytes(4) + socket.inet_aton(self.source) + bytes(4))]
 
     def _listen(
         self, echo: socket.socket, matches: Callable[[Frame], bool], payload: bytes, began: float, deadline: Deadline
@@ -162,16 +150,11 @@ class EchoProbe:
 
     def _refusal(self, message: bytes, sender: str) -> str:
         """What an ICMP error about our request says, empty when the message is none."""
-        names = _ERRORS6 if self._six else _ERRORS
-        if message[0] not in names:
-            return ""
+        words = wire.error_words(message[0], message[1], six=self._six)
         original = message[8:]
         inner = original[40:] if self._six else original[(original[0] & 15) * 4 :] if original else b""
-        if inner[4:8] != struct.pack("!HH", self._identity, self._sequence):
-            return ""
-        detail = (_UNREACHABLE6 if self._six else _UNREACHABLE).get(message[1], f"code {message[1]}")
-        unreachable = message[0] == (1 if self._six else 3)
-        return f"{sender} answered: {detail if unreachable else names[message[0]]}"
+        ours = inner[4:8] == struct.pack("!HH", self._identity, self._sequence)
+        return f"{sender} answered: {words}" if words and ours else ""
 
     def _matcher(self, payload: bytes) -> Callable[[Frame], bool]:
         """Frames with this request or its reply: by payload, or by identity and sequence when that is short."""
@@ -184,7 +167,7 @@ class EchoProbe:
 
 def _open4() -> socket.socket:
     echo = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-    wanted = [_REPLY, *_ERRORS]
+    wanted = [_REPLY, *wire.ERROR_KINDS]
     mask = 0xFFFFFFFF & ~sum(1 << kind for kind in wanted)
     echo.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", mask))
     echo.setblocking(False)
@@ -194,7 +177,7 @@ def _open4() -> socket.socket:
 def _open6() -> socket.socket:
     echo = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
     blocked = bytearray(b"\xff" * 32)
-    for kind in (_REPLY6, *_ERRORS6):
+    for kind in (_REPLY6, *wire.ERROR_KINDS6):
         blocked[kind // 32 * 4 + kind % 32 // 8] &= ~(1 << kind % 8) & 0xFF
     echo.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, bytes(blocked))
     echo.setblocking(False)

@@ -26,12 +26,13 @@ class NeighbourProbe:
     def __init__(self, sender: Place, address: str, on: str | None = None) -> None:
         self.sender = sender
         self.destination = canonical(address).partition("%")[0]
-        self._link = on or link_towards(sender.addresses, self.destination)
-        if self._link is None:
+        self.link = on or link_towards(sender.addresses, self.destination)
+        if self.link is None:
             raise LookupError(
                 f"{sender.full_name} has no link with a subnet that holds {self.destination}: name the link with on=…"
             )
-        self.what = f"who has {self.destination}, asked by {sender.full_name} on {self._link}"
+        self.source: str | None = None
+        self.what = f"who has {self.destination}, asked by {sender.full_name} on {self.link}"
 
     @property
     def far(self) -> Place | None:
@@ -45,8 +46,8 @@ class NeighbourProbe:
 
     def attempt(self, wait: float) -> Attempt:
         """Ask once and await the answer."""
-        assert self._link is not None, "the constructor saw to it"
-        return ask(self.sender, self._link, self.destination, wait)
+        assert self.link is not None, "the constructor saw to it"
+        return ask(self.sender, self.link, self.destination, wait)
 
     def source_in(self, frame: Frame) -> str | None:
         """The sender's address as the far end received it."""

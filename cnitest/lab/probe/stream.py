@@ -42,7 +42,9 @@ class StreamProbe:
         self.sender = sender
         self.destination = canonical(address)
         self.what = f"tcp {self.destination} port {port} from {sender.full_name}"
-        self._port, self._listener_port, self._source = port, listener_port, source
+        self._port, self._listener_port = port, listener_port
+        self.source = source
+        self.link: str | None = None
         self._listener = listener
 
     @property
@@ -63,7 +65,7 @@ class StreamProbe:
             if server:
                 undo.callback(server.close)
             try:
-                client = dial(self.sender, self.destination, socket.SOCK_STREAM, self._source)
+                client = dial(self.sender, self.destination, socket.SOCK_STREAM, self.source)
             except OSError as error:
                 return Attempt(lambda _: False, error=error)
             undo.callback(client.close)
@@ -116,7 +118,7 @@ class _Conversation:
                     self._echo()
                 elif event & select.POLLOUT:
                     number = self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    if number:
+                    if number and not (number == errno.ECONNRESET and not self._server):
                         return self._failed(number)
                     with contextlib.suppress(OSError):  # what came of it is told when we read
                         self._client.send(self._payload)
@@ -167,7 +169,8 @@ def matcher(port: int, payload: bytes) -> Callable[[Frame], bool]:
     begun: set[int] = set()
 
     def matches(frame: Frame) -> bool:
-        headers = wire.read(frame.data)
+        error = wire.icmp_error(frame.data)
+        headers = error[2] if error else wire.read(frame.data)
         if headers.protocol != wire.TCP:
             return payload in frame.data
         if port in (headers.source_port, headers.destination_port):

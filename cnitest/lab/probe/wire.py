@@ -10,6 +10,21 @@ from typing import NamedTuple
 
 ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_VLAN, ETH_EXPERIMENT = 0x0806, 0x0800, 0x86DD, 0x8100, 0x88B5
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+# Errors that end a packet's way; a redirect or a quench does not.
+_ERRORS = {3: "destination unreachable", 11: "time exceeded", 12: "parameter problem"}
+_ERRORS6 = {1: "destination unreachable", 2: "packet too big", 3: "time exceeded", 4: "parameter problem"}
+_UNREACHABLE = {
+    0: "network unreachable",
+    1: "host unreachable",
+    2: "protocol unreachable",
+    3: "port unreachable",
+    4: "fragmentation needed",
+    9: "network prohibited",
+    10: "host prohibited",
+    13: "prohibited",
+}
+_UNREACHABLE6 = {0: "no route", 1: "prohibited", 3: "address unreachable", 4: "port unreachable", 5: "policy failed"}
+ERROR_KINDS, ERROR_KINDS6 = tuple(_ERRORS), tuple(_ERRORS6)
 BROADCAST = b"\xff" * 6
 _TOKEN = b":cnitest"
 
@@ -81,6 +96,30 @@ def read(frame: bytes) -> Headers:
         return _read(frame)
     except (struct.error, ValueError, IndexError):
         return Headers()
+
+
+def icmp_error(frame: bytes) -> tuple[Headers, str, Headers] | None:
+    """An ICMP error's own headers, what it says, and the headers of the packet it quotes; None for other frames."""
+    headers = read(frame)
+    six = headers.protocol == ICMPV6
+    if headers.protocol not in (ICMP, ICMPV6) or headers.kind not in (_ERRORS6 if six else _ERRORS):
+        return None
+    message = frame[-len(headers.payload) - 8 :]
+    try:
+        quoted = read_ipv6(headers.payload) if six else read_ipv4(headers.payload)
+    except (struct.error, ValueError, IndexError):
+        quoted = Headers()
+    return headers, error_words(message[0], message[1], six=six), quoted
+
+
+def error_words(kind: int, code: int, *, six: bool) -> str:
+    """What an ICMP error of a type and code says; empty when the type is no error."""
+    names, unreachable = (_ERRORS6, _UNREACHABLE6) if six else (_ERRORS, _UNREACHABLE)
+    if kind not in names:
+        return ""
+    if kind == (1 if six else 3):
+        return unreachable.get(code, f"unreachable, code {code}")
+    return names[kind]
 
 
 def _read(frame: bytes) -> Headers:
