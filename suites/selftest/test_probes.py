@@ -115,10 +115,11 @@ def test_a_firewall_at_the_far_end_is_a_drop(lab, ns01):
         assert "node/ns02:eth02 in" in reach.path
 
 
-def test_the_senders_own_firewall_is_a_drop(ns01):
+@pytest.mark.parametrize("probe", ["ping", "tcp", "udp"])
+def test_the_senders_own_firewall_is_a_drop(ns01, probe):
     """OUTPUT DROP in the sender is the kernel's own verdict on the packet, with the path behind it alive."""
-    ns01.load_rules("iptables", "-A OUTPUT -p icmp -j DROP")
-    reach = ns01.ping(NS02)
+    ns01.load_rules("iptables", f"-A OUTPUT -d {NS02} -j DROP")
+    reach = ns01.ping(NS02) if probe == "ping" else getattr(ns01, probe)(NS02, 80)
 
     assert not reach
     assert "own firewall" in reach.reason

@@ -17,7 +17,7 @@ from cnitest.deadline import Deadline
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.tap import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, canonical
+from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
 from cnitest.lab.probe.listener import dial, listen, target
 
 if TYPE_CHECKING:
@@ -69,9 +69,28 @@ class StreamProbe:
             except OSError as error:
                 return Attempt(lambda _: False, error=error)
             undo.callback(client.close)
-            return _Conversation(client, server).hold(
-                target(self.sender, self.destination, self._port), Deadline.after(wait, "a connection")
-            )
+            where = target(self.sender, self.destination, self._port)
+            attempt = _Conversation(client, server).hold(where, Deadline.after(wait, "a connection"))
+        if attempt.answered or attempt.refusal or attempt.error:
+            return attempt
+        return replace(attempt, error=self._own_refusal(where))
+
+    def _own_refusal(self, where: tuple[str | int, ...]) -> OSError | None:
+        """What the sender's own firewall says to a connection, which TCP itself keeps quiet about.
+
+        Asked with a lone segment whose checksum is wrong on purpose: whoever receives it throws it away.
+        """
+        family = socket.AF_INET6 if is_ipv6(self.destination) else socket.AF_INET
+        raw = self.sender.namespace.do(lambda: socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP))
+        try:
+            if self.source:
+                raw.bind((self.source, 0))
+            raw.sendto(wire.lone_syn(self._port), (where[0], 0, *where[2:]))
+        except OSError as error:
+            return error if error.errno == errno.EPERM else None
+        finally:
+            raw.close()
+        return None
 
     def source_in(self, frame: Frame) -> str | None:
         """The source of what the far end received for its port."""

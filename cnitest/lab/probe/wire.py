@@ -85,6 +85,11 @@ def neighbour_solicitation(mac: bytes, sender: str, target: str) -> bytes:
     return ethernet(b"\x33\x33\xff" + wanted[13:], mac, ETH_IPV6, header + message)
 
 
+def lone_syn(port: int) -> bytes:
+    """A TCP header that opens a connection to a port, with a checksum that is wrong."""
+    return struct.pack("!HHIIBBHHH", 40000 + os.urandom(1)[0], port, 0, 0, 5 << 4, 0x02, 1024, 0xFFFF, 0)
+
+
 def marker(mac: bytes, unique: bytes) -> bytes:
     """A broadcast frame that nothing but our taps understands."""
     return ethernet(BROADCAST, mac, ETH_EXPERIMENT, unique)
