@@ -254,6 +254,38 @@ def test_size_df_and_ttl_are_what_was_asked(lab, ns01):
     assert ns01.ping(NS02, size=4000)
 
 
+@pytest.mark.parametrize("address", ["192.0.2.130", "2001:db8:2::2"])
+def test_a_small_link_on_the_way_is_passed_in_parts(address):
+    """A packet that a later link is too small for is fragmented, by the router or by its sender; not with df."""
+
+    def wire(*names, net, mtu=None):
+        ends = [
+            VethEnd(
+                at=name,
+                name=f"net{net}",
+                mtu=mtu,
+                addresses=[f"192.0.2.{128 * (net - 1) + number}/25", f"2001:db8:{net}::{number}/64"],
+            )
+            for number, name in enumerate(names, 1)
+        ]
+        return Veth(ends=ends)
+
+    routes = (
+        [Route(via="192.0.2.2"), Route(via="2001:db8:1::2")],
+        [Route(via="192.0.2.129"), Route(via="2001:db8:2::1")],
+    )
+    topology = Topology(
+        name="small",
+        hosts={"a": Host(routes=routes[0]), "r": Host(role="router"), "b": Host(routes=routes[1])},
+        veths=[wire("a", "r", net=1), wire("r", "b", net=2, mtu=1300)],
+    )
+    with Lab(topology) as lab:
+        a = lab.host("a")
+
+        assert a.ping(address, size=1400)
+        assert not a.ping(address, size=1400, df=True)
+
+
 def test_a_spent_hop_limit_is_a_drop_that_names_the_router(lab, ns01):
     """A hop limit of one ends at the first router, and the verdict says so."""
     reach = ns01.ping("192.168.80.2", ttl=1)

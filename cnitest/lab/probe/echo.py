@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _REQUEST, _REPLY = 8, 0
 _REQUEST6, _REPLY6 = 128, 129
-_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTU_WANT, _PMTU_DO = 10, 23, 1, 2
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTU_DONT, _PMTU_WANT, _PMTU_DO = 10, 23, 0, 1, 2
 _SOL_RAW, _ICMP_FILTER = 255, 1
 _ICMP6_FILTER = 1
 _IP_PKTINFO = 8
@@ -106,7 +106,7 @@ class EchoProbe:
             where: tuple[str | int, ...] = (bare, 0, 0, self.sender.link(scope).ifindex if scope else 0)
         else:
             echo.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
-            echo.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTU_DO if self._df else _PMTU_WANT)
+            echo.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTU_DO if self._df else _PMTU_DONT)
             where = (self.destination, 0)
         echo.sendmsg([request], self._from(), 0, where)
 
@@ -154,7 +154,7 @@ class EchoProbe:
         original = message[8:]
         inner = original[40:] if self._six else original[(original[0] & 15) * 4 :] if original else b""
         ours = inner[4:8] == struct.pack("!HH", self._identity, self._sequence)
-        return f"{sender} answered: {words}" if words and ours else ""
+        return f"{sender} answered: {words}" if words and ours and words not in wire.TOO_BIG else ""
 
     def _matcher(self, payload: bytes) -> Callable[[Frame], bool]:
         """Frames with this request or its reply: by payload, or by identity and sequence when that is short."""

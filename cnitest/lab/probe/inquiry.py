@@ -123,6 +123,8 @@ class _Inquiry:
             error = wire.icmp_error(sighting.frame.data)
             if error and sighting.place == self._near.full_name and not sighting.frame.out:
                 headers, words, _ = error
+                if words in wire.TOO_BIG and len(self._attempts) == 1:
+                    continue  # now that the sender knows, its next one may get through
                 if headers.source not in own or words not in _NO_NEIGHBOUR:
                     return f"{headers.source} answered: {words}"
         return ""

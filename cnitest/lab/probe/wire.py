@@ -24,6 +24,8 @@ _UNREACHABLE = {
     13: "prohibited",
 }
 _UNREACHABLE6 = {0: "no route", 1: "prohibited", 3: "address unreachable", 4: "port unreachable", 5: "policy failed"}
+#: What a router says of a packet that its next link is too small for; the next one will be sent in parts.
+TOO_BIG = (_UNREACHABLE[4], _ERRORS6[2])
 ERROR_KINDS, ERROR_KINDS6 = tuple(_ERRORS), tuple(_ERRORS6)
 BROADCAST = b"\xff" * 6
 _TOKEN = b":cnitest"
