@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CnitestError(Exception):
     """The root of everything that cnitest raises on purpose."""
+
+
+def is_ours(failure: Any) -> bool:
+    """Whether pytest's view of a failure (its ``excinfo``) is of an error of ours.
+
+    Modules that users call set ``__tracebackhide__`` to this: how we came to raise it helps nobody who reads a report.
+    """
+    return isinstance(failure.value, CnitestError)
 
 
 class TopologyError(CnitestError):

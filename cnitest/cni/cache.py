@@ -9,10 +9,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cnitest.errors import PluginError
+from cnitest.errors import PluginError, is_ours
 
 if TYPE_CHECKING:
     from cnitest.cni.runtime import Attachment
+
+__tracebackhide__ = is_ours
 
 T = TypeVar("T")
 

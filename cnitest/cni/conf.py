@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cnitest.cni import spec
-from cnitest.errors import ConfigError
+from cnitest.errors import ConfigError, is_ours
+
+__tracebackhide__ = is_ours
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _ENDINGS = (".conf", ".conflist", ".json")

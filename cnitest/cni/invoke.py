@@ -13,11 +13,13 @@ from typing import Any, Protocol
 
 from cnitest.cni import spec
 from cnitest.deadline import Deadline
-from cnitest.errors import PluginError
+from cnitest.errors import PluginError, is_ours
 from cnitest.kernel import process
 from cnitest.kernel.process import Finished
 from cnitest.lab.hosts import Host
 from cnitest.lab.place import ENVIRONMENT
+
+__tracebackhide__ = is_ours
 
 #: Where distributions put plugins; searched when neither an option nor CNI_PATH says otherwise.
 DEFAULT_PATH = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")

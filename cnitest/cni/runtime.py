@@ -17,9 +17,11 @@ from cnitest.cni import cache, conf, invoke, result, spec
 from cnitest.cni.conf import Network
 from cnitest.cni.invoke import Call, Exec, HostExec
 from cnitest.cni.result import Result
-from cnitest.errors import ConfigError, PluginError
+from cnitest.errors import ConfigError, PluginError, is_ours
 from cnitest.lab.hosts import Host, Sandbox
 from cnitest.lab.lab import Lab
+
+__tracebackhide__ = is_ours
 
 _IDENTIFIER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _IFNAME_FORBIDDEN = re.compile(r"[/:\s\0]")

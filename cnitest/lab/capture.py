@@ -9,12 +9,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from cnitest.deadline import Deadline
-from cnitest.errors import DeadlineExceeded, ProbeUnproven
+from cnitest.errors import DeadlineExceeded, ProbeUnproven, is_ours
 from cnitest.kernel import tap
 from cnitest.kernel.tap import Frame
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
+
+__tracebackhide__ = is_ours
 
 
 _MOST_ROUNDS = 16

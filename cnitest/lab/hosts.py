@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from cnitest.errors import CommandError
+from cnitest.errors import CommandError, is_ours
 from cnitest.kernel import files, mounts, process
 from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace
 from cnitest.kernel.syscalls import CLONE_NEWNS, unshare
@@ -15,6 +15,8 @@ from cnitest.lab.state import State
 
 if TYPE_CHECKING:
     from cnitest.lab.lab import Lab
+
+__tracebackhide__ = is_ours
 
 T = TypeVar("T")
 

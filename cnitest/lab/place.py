@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cnitest.deadline import Deadline
-from cnitest.errors import CommandError
+from cnitest.errors import CommandError, is_ours
 from cnitest.kernel import firewall, multicast, process, sysctl
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.process import Finished
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from cnitest.lab.hosts import Host
     from cnitest.lab.lab import Lab
     from cnitest.lab.reach import Reach
+
+__tracebackhide__ = is_ours
 
 #: What a program in a host gets to see of our environment: nothing but this.
 ENVIRONMENT: Mapping[str, str] = {

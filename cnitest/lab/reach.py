@@ -6,8 +6,10 @@ import enum
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from cnitest.errors import ProbeUnproven
+from cnitest.errors import ProbeUnproven, is_ours
 from cnitest.kernel.tap import Frame
+
+__tracebackhide__ = is_ours
 
 
 class Verdict(enum.Enum):

@@ -79,6 +79,7 @@ def test_a_failing_fixture_shows_the_story_too(run):
 
     assert "- cnitest: plugin calls -" in text
     assert "no-such-ipam" in text
+    assert "cnitest/cni/runtime.py" not in text, "the engine's own frames are of no use in a report"
 
 
 def test_what_a_test_adds_is_deleted_at_its_end(run):
