@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = is_ours
 
 
-_MOST_ROUNDS = 16
+_MOST_ROUNDS = 4
 
 
 class Capture:

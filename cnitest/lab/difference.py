@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from cnitest.lab.state import State
 
+_LOCAL_TABLE = 255
+
 
 class Difference(NamedTuple):
     """One thing that differs: ``before`` or ``after`` is empty when it appeared or vanished."""
@@ -33,6 +35,11 @@ class _Table(NamedTuple):
     ignored: Callable[[Any], bool] = lambda _: False
 
 
+def _mirrors_an_address(route: Any) -> bool:
+    """Whether the kernel keeps a route just because of an IPv6 address, from the end of its duplicate detection on."""
+    return bool(route.family == 6 and route.table == _LOCAL_TABLE and route.protocol == "kernel")
+
+
 def _is_chatter(flow: Any) -> bool:
     """Whether a flow is the kernel's own: multicast memberships and neighbour discovery."""
     return flow.protocol in ("2", "icmpv6") and flow.destination.startswith(("224.", "ff0"))
@@ -43,7 +50,8 @@ _TABLES: Mapping[str, _Table] = {
     "links": _Table(lambda row: row.name),
     "addresses": _Table(lambda row: f"{row.address} on {row.link}", ("tentative",)),
     "routes": _Table(
-        lambda row: f"{row.to} via {row.via or row.link} table {row.table} metric {row.metric} {row.kind}"
+        lambda row: f"{row.to} via {row.via or row.link} table {row.table} metric {row.metric} {row.kind}",
+        ignored=_mirrors_an_address,
     ),
     "rules": _Table(
         lambda row: (

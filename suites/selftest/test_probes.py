@@ -175,7 +175,7 @@ def test_a_flood_does_not_hold_a_probe_up(lab, ns01):
     ns01.arp(NS02)
     ns01.ping("10.40.80.99")
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 15
 
 
 def test_duplicate_address_detection_on_the_way_is_waited_for():

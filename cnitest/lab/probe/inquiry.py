@@ -33,7 +33,8 @@ _DUPLICATE_DETECTION = 4.0
 _LATE_RETRY = 2.0
 _TOO_LATE = "an answer came, but later than was waited for: give it more time with wait=…"
 _NO_NEIGHBOUR = ("host unreachable", "address unreachable")
-_MOST_ROUNDS, _MOST_NEIGHBOURS = 8, 4
+# A full buffer is empty after two rounds; what comes meanwhile is somebody else's flood.
+_MOST_ROUNDS, _MOST_NEIGHBOURS = 2, 4
 
 
 def prove(probe: Probe, wait: float | None = None) -> Reach:
