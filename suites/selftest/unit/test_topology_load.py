@@ -188,12 +188,12 @@ def test_a_yaml_bomb_is_refused_quickly() -> None:
     lines += [f"      b{n}: *a" for n in many[1:]]
     lines += ["    sandboxes:", "      s0: &s {bridges: *b}", *(f"      s{n}: *s" for n in many[1:])]
     lines += [f"  h{n}: *h" for n in many[1:]]
-    start = time.monotonic()
+    start = time.process_time()
 
     with pytest.raises(TopologyError, match="expand to more than 200000 values"):
         loads("\n".join(lines))
 
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
