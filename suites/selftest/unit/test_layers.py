@@ -22,6 +22,7 @@ FLOORS = {
     "topology": 2,
     "lab": 3,
     "cni": 4,
+    "testing": 4,
     "conformance": 5,
     "fuzz": 5,
     "explain": 5,
@@ -56,6 +57,7 @@ EAGER = (
     "import cnitest.topology",
     "import cnitest.lab.lab",
     "import cnitest.cni",
+    "from cnitest.testing import ScriptedPlugin",
 )
 """What pytest or a user's first line imports; none of it may load anything heavy."""
 
