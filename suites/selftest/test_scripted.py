@@ -1,51 +1,26 @@
-"""The scripted plugin does what its script says, keeps what it got, and starts quickly."""
+"""The scripted plugin does what its script says."""
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cnitest.suites.selftest.plugins import REQUEST, call, printed
 
-from cnitest import ConfigError, Lab, PluginError, Runtime, Topology
+from cnitest import ConfigError
 from cnitest.cni import spec
-from cnitest.testing import Record, Reply, ScriptedPlugin
-from cnitest.topology import Host
+from cnitest.testing import Reply, ScriptedPlugin
 
-REQUEST = {"cniVersion": "1.0.0", "name": "net", "type": "one"}
 ADD = {"CNI_COMMAND": "ADD"}
 PREVIOUS = {"cniVersion": "1.0.0", "interfaces": [], "ips": [{"address": "192.0.2.9/24"}]}
-#: Starting Python itself takes 10 ms on a quiet machine; this one may be anything but quiet.
-STARTS_WITHIN = 0.060
 
 
 @pytest.fixture
 def plugin(tmp_path):
     """One called ``one`` without a script."""
     return ScriptedPlugin.install(tmp_path / "bin", "one")
-
-
-def call(plugin, verb="ADD", request=None, **variables):
-    """Run it as a runtime does, with nothing of our environment."""
-    stdin = json.dumps(REQUEST if request is None else request) if not isinstance(request, str) else request
-    environment = {"CNI_COMMAND": verb, "CNI_PATH": str(plugin.directory), "PATH": os.defpath, **variables}
-    return subprocess.run(
-        [plugin.path], input=stdin.encode(), capture_output=True, check=False, env=environment, timeout=30
-    )
-
-
-def names(place):
-    """The names of a place's links."""
-    return {link.name for link in place.state(firewall=False).links}
-
-
-def printed(done):
-    """The one document on stdout."""
-    return json.loads(done.stdout)
 
 
 class TestWithoutAScript:
@@ -284,139 +259,3 @@ class TestScripts:
 
         with pytest.raises(ConfigError, match=r"file/one: the plugin cannot be written there: .*Not a directory"):
             ScriptedPlugin.install(tmp_path / "file", "one")
-
-
-class TestRecords:
-    """What a test sees afterwards."""
-
-    def test_a_call_is_recorded_whole(self, plugin):
-        """Verb, environment, stdin, both outputs, exit code and times are there, and no other variable."""
-        plugin.program({"ADD": {"error": {"code": 7, "msg": "no"}, "stderr": "why"}})
-        began = time.time()
-        done = call(plugin, CNI_IFNAME="eth0", SECRET="1")
-
-        (record,) = plugin.records()
-        assert isinstance(record, Record)
-        assert record.verb == "ADD"
-        assert record.environment == {
-            "CNI_COMMAND": "ADD", "CNI_IFNAME": "eth0", "CNI_PATH": str(plugin.directory), "PATH": os.defpath,
-        }  # fmt: skip
-        assert record.request == REQUEST
-        assert (record.stdout.encode(), record.stderr, record.exit_code) == (done.stdout, "why", 1)
-        assert began < record.began < time.time()
-        assert 0 <= record.seconds < 5
-        assert record.plugin == "one"
-        assert record.pid > 1
-
-    def test_stdin_is_kept_byte_for_byte(self, plugin):
-        """What is not UTF-8 can be turned back, and is no request."""
-        subprocess.run([plugin.path], input=b"\xff{", env={"CNI_COMMAND": "DEL"}, capture_output=True, check=False)
-
-        (record,) = plugin.records()
-        assert record.stdin.encode("utf-8", "surrogateescape") == b"\xff{"
-        assert record.request is None
-
-    def test_a_call_that_runs_is_there_already(self, plugin):
-        """A slow call is in the record before it has ended, once, and complete afterwards."""
-        plugin.program({"DEL": {"delay": 1.0}})
-        with ThreadPoolExecutor() as pool:
-            running = pool.submit(call, plugin, "DEL")
-            until = time.monotonic() + 20
-            while not (seen := plugin.records()) and time.monotonic() < until:
-                time.sleep(0.01)
-            finished = running.done()
-            call(plugin, "CHECK")
-
-        assert not finished
-        assert [record.exit_code for record in seen] == [None]
-        assert [(record.verb, record.exit_code) for record in plugin.records()] == [("DEL", 0), ("CHECK", 0)]
-
-    def test_parallel_calls_lose_nothing(self, plugin):
-        """Each of many calls at once has its own record and its own turn in a list."""
-        plugin.program({"ADD": [{"exit": code} for code in range(40)]})
-        large = "x" * 100_000
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda number: call(plugin, request={**REQUEST, "number": number, "x": large}), range(40)))
-
-        records = plugin.records()
-        assert sorted(record.request["number"] for record in records) == list(range(40))
-        assert sorted(record.exit_code for record in records) == list(range(40))
-
-    def test_the_record_can_be_emptied(self, plugin):
-        """After ``forget`` only what came later is there."""
-        call(plugin, "ADD")
-        plugin.forget()
-        call(plugin, "DEL")
-
-        assert [record.verb for record in plugin.records()] == ["DEL"]
-
-
-class TestInALab:
-    """Called by our runtime, on a host of a lab."""
-
-    @pytest.fixture
-    def lab(self):
-        """One bare host."""
-        with Lab(Topology(name="bare", hosts={"node": Host()})) as built:
-            yield built
-
-    @pytest.fixture
-    def sandbox(self, lab):
-        """One fresh sandbox."""
-        return lab.host("node").sandbox("c1")
-
-    def test_commands_are_run_in_the_sandbox(self, plugin, lab, sandbox):
-        """``run_in_netns`` acts inside CNI_NETNS and ``run`` on the host; the record knows the links there were."""
-        plugin.program({
-            "ADD": {
-                "run": [["ip", "link", "add", "br7", "type", "bridge"]],
-                "run_in_netns": [["ip", "link", "add", "eth0", "type", "veth", "peer", "eth9"]],
-            },
-            "DEL": {"run_in_netns": [["ip", "link", "del", "eth0"]]},
-        })  # fmt: skip
-        cni = Runtime(lab, [str(plugin.directory)], timeout=20)
-        attachment = cni.add(sandbox, REQUEST)
-        inside, outside = names(sandbox), names(lab.host("node"))
-        cni.delete(attachment)
-
-        assert inside - outside == {"eth0", "eth9"}
-        assert outside - inside == {"br7"}
-        assert "eth0" not in names(sandbox)
-        added, deleted = plugin.records()
-        assert "eth0" not in added.netns_links
-        assert {"lo", "eth0"} <= set(deleted.netns_links)
-
-    def test_without_a_namespace_nothing_is_run_in_it(self, plugin):
-        """``run_in_netns`` without one is an error document about CNI_NETNS, and the record has no links."""
-        plugin.program({"ADD": {"run_in_netns": [["true"]]}})
-
-        done = call(plugin, CNI_NETNS="/no/such")
-
-        assert printed(done)["msg"] == "run_in_netns: CNI_NETNS '/no/such' cannot be entered"
-        assert plugin.records()[0].netns_links == ()
-
-    def test_a_real_plugin_delegates_to_it(self, lab, sandbox, tmp_path):
-        """Debian's bridge takes a scripted IPAM for one: its address is given, its error handed on."""
-        replies = [{"result": {"ips": [{"address": "192.0.2.9/24"}]}}, {"error": {"code": 11, "msg": "later"}}]
-        ipam = ScriptedPlugin.install(tmp_path, "ipam", {"ADD": replies})
-        cni = Runtime(lab, [str(tmp_path), "/usr/lib/cni"])
-        conf = {**REQUEST, "type": "bridge", "bridge": "br7", "ipam": {"type": "ipam"}}
-
-        attachment = cni.add(sandbox, conf)
-        with pytest.raises(PluginError, match=r"bridge ADD .*code 11 \(try again later\): later"):
-            cni.add(sandbox, conf, "eth1")
-
-        assert attachment.address == "192.0.2.9"
-        assert ipam.records()[0].request["ipam"] == {"type": "ipam"}
-        assert [record.verb for record in ipam.records()][:2] == ["ADD", "ADD"]
-
-
-def test_it_starts_quickly(plugin):
-    """The best of ten calls takes a few tens of milliseconds, entering a namespace included."""
-    times = []
-    for _ in range(10):
-        began = time.monotonic()
-        call(plugin, CNI_NETNS="/proc/self/ns/net")
-        times.append(time.monotonic() - began)
-
-    assert min(times) < STARTS_WITHIN, f"best of ten: {min(times) * 1000:.0f} ms"

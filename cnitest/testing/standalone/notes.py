@@ -10,7 +10,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import Any, NoReturn, TypeVar
 
     T = TypeVar("T")
 
@@ -52,14 +52,20 @@ def ended(stdout: bytes = b"", stderr: bytes = b"", exit_code: int | None = None
     }
 
 
-def append(path: str, record: dict[str, Any]) -> None:
-    """Add one line, whole, whoever else is writing. Raises OSError."""
+def append(path: str, record: dict[str, Any], *, patient: bool = True) -> None:
+    """Add one line, whole, whoever else is writing. Raises OSError.
+
+    Who is not patient waits for nobody, and relies on the kernel's adding each write at the end.
+    """
     import fcntl
 
     line = json.dumps(record).encode() + b"\n"
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB))
+        except BlockingIOError:
+            pass
         write(fd, line)
     finally:
         os.close(fd)
@@ -102,27 +108,57 @@ def _own_links() -> tuple[str, ...]:
 
 
 def within(netns: str, function: Callable[[], T]) -> T:
-    """Call a function inside a network namespace, and come back. Raises OSError."""
-    ours, theirs = os.open("/proc/thread-self/ns/net", os.O_RDONLY), -1
-    try:
-        theirs = os.open(netns, os.O_RDONLY)
-        _enter(theirs, netns)
+    """Call a function inside a network namespace. Raises OSError.
+
+    A thread goes in and ends there: coming back may not be allowed. What it starts is inside, too.
+    """
+    import _thread
+
+    outcome: list[tuple[T | None, BaseException | None]] = []
+    returned = _thread.allocate_lock()
+
+    def visit() -> None:
         try:
-            return function()
+            _enter(netns)
+            outcome.append((function(), None))
+        except BaseException as error:
+            outcome.append((None, error))
         finally:
-            _enter(ours, "our own network namespace")
+            returned.release()
+
+    returned.acquire()
+    _thread.start_new_thread(visit, ())
+    returned.acquire()
+    value, failure = outcome[0]
+    if failure is not None:
+        raise failure
+    return value  # type: ignore[return-value]
+
+
+def _enter(netns: str) -> None:
+    fd = os.open(netns, os.O_RDONLY)
+    try:
+        if hasattr(os, "setns"):  # from Python 3.12 on
+            os.setns(fd, _CLONE_NEWNET)
+            return
+        import ctypes
+
+        if ctypes.CDLL(None, use_errno=True).setns(fd, _CLONE_NEWNET):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), netns)
     finally:
-        for fd in (ours, theirs):
-            if fd >= 0:
-                os.close(fd)
+        os.close(fd)
 
 
-def _enter(fd: int, name: str) -> None:
-    if hasattr(os, "setns"):  # from Python 3.12 on
-        os.setns(fd, _CLONE_NEWNET)
-        return
-    import ctypes
+def die_by(number: int) -> NoReturn:
+    """Die by a signal as if Python did not know it, and leave no core behind."""
+    import resource
+    import signal
 
-    if ctypes.CDLL(None, use_errno=True).setns(fd, _CLONE_NEWNET):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), name)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        signal.signal(number, signal.SIG_DFL)
+    except OSError:  # SIGKILL, SIGSTOP
+        pass
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)

@@ -272,19 +272,5 @@ def _end(reply: Reply, code: int) -> NoReturn:
     if "hang" in reply:
         _wait(None)
     if code < 0:
-        _die_by(-code)
+        notes.die_by(-code)
     os._exit(code)
-
-
-def _die_by(number: int) -> NoReturn:
-    """Die by a signal as if Python did not know it, and leave no core behind."""
-    import resource
-    import signal
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        signal.signal(number, signal.SIG_DFL)
-    except OSError:  # SIGKILL, SIGSTOP
-        pass
-    os.kill(os.getpid(), number)
-    os._exit(128 + number)
