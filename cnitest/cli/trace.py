@@ -1,0 +1,42 @@
+"""``cnitest trace-shim``: wrappers that record the plugin calls of a real runtime."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from cnitest.cni.invoke import search_path
+from cnitest.testing import tracing
+
+_ADVICE = """\
+Set your runtime's plugin directory to {directory}:
+  containerd  bin_dir (bin_dirs from 2.1 on) in the section of the CRI plugin that ends in .cni
+  cri-o       plugin_dirs in [crio.network]
+  podman      cni_plugin_dirs in [network] of containers.conf
+  cnitest     cnitest run --cni-path {directory}
+Each call adds a line of JSON to {log}."""
+
+
+def add(commands: Any) -> None:
+    """Declare the subcommand."""
+    parser = commands.add_parser(
+        "trace-shim",
+        help="record the plugin calls of a real runtime",
+        description="Write a wrapper for each plugin into DIR. A wrapper calls the real plugin, changes nothing, and "
+        "records the call: what it got, what it gave, how it ended, how long it took.",
+    )
+    parser.add_argument("directory", metavar="DIR", type=Path, help="where the wrappers go; made when it is not there")
+    parser.add_argument("--cni-path", metavar="DIRS", help="directories with the plugins, separated by colons")
+    parser.add_argument("--log", metavar="FILE", type=Path, help="where calls are recorded (default: DIR/.trace.jsonl)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write them, and say what to do with them."""
+    path = search_path([arguments.cni_path] if arguments.cni_path else [])
+    made = tracing.trace(arguments.directory, path, arguments.log)
+    directory = arguments.directory.absolute()
+    print(f"Traced: {', '.join(made.plugins)}.")  # noqa: T201
+    print(_ADVICE.format(directory=directory, log=made.log))  # noqa: T201
+    return 0
