@@ -38,6 +38,9 @@ _KNOWN_PLUGINS = (
     "vlan",
     "vrf",
 )
+_UNPACKAGED = ("dummy", "flannel", "tap")
+_PACKAGED = "install containernetworking-plugins"
+_FROM_SOURCE = "Debian's package lacks it: build it (script/plugins-release in the source tree does)"
 _BINARIES = {
     "iptables": ("iptables", True),
     "ip6tables": ("iptables", True),
@@ -146,7 +149,7 @@ def _plugins(path: tuple[str, ...]) -> Iterator[Finding]:
             bool(found),
             name in _NEEDED_PLUGINS,
             found or f"not in {':'.join(path)}",
-            "install containernetworking-plugins, or name its directory with --cni-path",
+            f"{_FROM_SOURCE if name in _UNPACKAGED else _PACKAGED}, or name its directory with --cni-path",
         )
 
 
