@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from cnitest.report.story import Section
 
-pytest_plugins = ["cnitest.fixtures.network"]
+pytest_plugins = ["cnitest.fixtures.network", "cnitest.fixtures.conformance", "cnitest.report.verdicts"]
 
 #: The lab of a test, and what its end had to tell: kept with the test for its report.
 LAB = pytest.StashKey[Any]()

@@ -51,6 +51,17 @@ def network(source: Network | Mapping[str, Any] | str | Path) -> Network:
     return _from_file(Path(source))
 
 
+def position(network: Network, text: str) -> str:
+    """Where a text stands in the file that a network was read from, as ``:LINE:COLUMN``; empty when it does not."""
+    if network.source == "a dictionary":
+        return ""
+    at = network.text.find(json.dumps(text))
+    if at < 0:
+        return ""
+    before = network.text[:at]
+    return f":{before.count(chr(10)) + 1}:{at - before.rfind(chr(10))}"
+
+
 def _from_file(path: Path) -> Network:
     if path.suffix not in _ENDINGS:
         raise ConfigError(f"{path}: a network configuration ends in {', '.join(_ENDINGS)}")

@@ -48,6 +48,26 @@ class Call:
     stdin_refused: bool = False
     held_open: bool = False
 
+    @classmethod
+    def of(cls, plugin: str, verb: str, host: str, environment: Mapping[str, str], stdin: str, done: Finished) -> Call:
+        """The record of a call that has ended."""
+        return cls(
+            plugin,
+            verb,
+            host,
+            done.argv,
+            environment,
+            stdin,
+            done.stdout,
+            done.stderr,
+            done.exit_code,
+            done.seconds,
+            done.timed_out,
+            done.cut,
+            done.stdin_refused,
+            done.held_open,
+        )
+
     @property
     def subject(self) -> str:
         """Who was asked to do what, for the first words of a message."""
@@ -111,11 +131,15 @@ class HostExec:
 
     def run(self, binary: str, environment: Mapping[str, str], stdin: bytes, timeout: float) -> Finished:
         """Run it inside the host; a binary that is still being written is tried again for a while (RT-23)."""
-        busy = Deadline.after(min(timeout, _BUSY), f"{binary} to be written")
+        return self.run_argv((binary,), environment, stdin, timeout)
+
+    def run_argv(self, argv: Sequence[str], environment: Mapping[str, str], stdin: bytes, timeout: float) -> Finished:
+        """Run a whole command line, as `run` does."""
+        busy = Deadline.after(min(timeout, _BUSY), f"{argv[-1]} to be written")
         while True:
             try:
-                started = self.host.inside(lambda: process.start((binary,), environment))
-                return process.finish(started, stdin, Deadline.after(timeout, binary))
+                started = self.host.inside(lambda: process.start(argv, environment))
+                return process.finish(started, stdin, Deadline.after(timeout, argv[-1]))
             except OSError as error:
                 if error.errno != errno.ETXTBSY or busy.expired:
                     raise
@@ -164,22 +188,7 @@ def call(
         done = executor.run(binary, variables, text.encode(), timeout)
     except OSError as error:
         raise PluginError(f"{plugin} {verb}: {binary} cannot be started: {error.strerror}") from error
-    return Call(
-        plugin,
-        verb,
-        host,
-        done.argv,
-        variables,
-        text,
-        done.stdout,
-        done.stderr,
-        done.exit_code,
-        done.seconds,
-        done.timed_out,
-        done.cut,
-        done.stdin_refused,
-        done.held_open,
-    )
+    return Call.of(plugin, verb, host, variables, text, done)
 
 
 def answer(made: Call) -> Mapping[str, Any]:

@@ -43,6 +43,11 @@ def is_version(text: object) -> bool:
     return text in VERSIONS
 
 
+def between(first: str, version: str, last: str) -> bool:
+    """Whether a version lies from ``first`` to ``last``, both included."""
+    return _order(first) <= _order(version) <= _order(last)
+
+
 def has_chaining(version: str) -> bool:
     """Whether lists of plugins, and results in the form they still have, exist (0.3.0)."""
     return _order(version) >= (0, 3, 0)

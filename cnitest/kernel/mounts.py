@@ -8,10 +8,11 @@ plugins exchange files.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 
-from cnitest.kernel.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, mount
+from cnitest.kernel.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, mount, umount
 
 #: Where the written layers of a host lie, inside the host.
 LAYERS = "/run/.cnitest"
@@ -105,3 +106,11 @@ def bind_namespace(proc: int, namespace: int, path: str) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o444))
     os.fchdir(proc)
     mount(f"thread-self/fd/{namespace}", path, flags=MS_BIND)
+
+
+def unbind_namespace(path: str) -> None:
+    """Take a namespace's path away again, whoever has done so already."""
+    with contextlib.suppress(OSError):
+        umount(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

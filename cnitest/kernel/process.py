@@ -34,6 +34,26 @@ class Finished:
     held_open: bool = False
 
 
+class _Spent:
+    """Counts the seconds that programs of ours took, so that a report can tell theirs from our own."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        """A program took that long."""
+        self._seconds += seconds
+
+    def take(self) -> float:
+        """The seconds since this was last asked."""
+        taken, self._seconds = self._seconds, 0.0
+        return taken
+
+
+#: The time of all programs of this process; those that run side by side count one after the other.
+spent = _Spent()
+
+
 @dataclass(frozen=True)
 class Started:
     """A running program: its pid (also its process group and session) and our ends of its pipes."""
@@ -124,6 +144,7 @@ class _Conversation:
             self._close()
             raise
         seconds = time.monotonic() - self._started.began
+        spent.add(seconds)
         try:
             self._rest()
         except BaseException:

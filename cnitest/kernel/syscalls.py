@@ -13,6 +13,8 @@ CLONE_NEWNET = 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x2, 0x4, 0x8
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
+_MNT_DETACH = 2
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -38,3 +40,8 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
         source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), data.encode() or None
     )
     _checked(result, f"mount {kind or 'bind'} on {target}")
+
+
+def umount(target: str) -> None:
+    """Detach a mount in the calling thread's mount namespace, umount2(2). Raises OSError that names the target."""
+    _checked(_libc.umount2(target.encode(), _MNT_DETACH), f"umount {target}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from collections.abc import Iterable
 
 _GLOBAL = (
@@ -36,6 +38,8 @@ _OF_A_LINK = (
     "ipv6.conf.{}.keep_addr_on_down",
 )
 
+_VOLATILE = re.compile(r"count$|stable_secret|tcp_fastopen_key|/neigh/|flush$|idgen_retries")
+
 
 def path(name: str) -> str:
     """Where a sysctl lies below /proc/sys; ``name`` is dotted, or has slashes where a link's name has dots."""
@@ -59,6 +63,18 @@ def write(name: str, value: str) -> None:
 def read(name: str) -> str | None:
     """The value of a sysctl, None when there is none of that name."""
     return _read(path(name))
+
+
+def everything() -> dict[str, str]:
+    """Every sysctl of networking that can be read, but for those that the kernel changes by itself."""
+    found: dict[str, str] = {}
+    for directory, _, names in os.walk("/proc/sys/net"):
+        for name in names:
+            where = f"{directory}/{name}".removeprefix("/proc/sys/")
+            if not _VOLATILE.search(where):
+                with contextlib.suppress(OSError):
+                    found[where.replace("/", ".")] = _read(where) or ""
+    return found
 
 
 def _read(where: str) -> str | None:

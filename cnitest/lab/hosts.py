@@ -48,6 +48,13 @@ class Host(Place):
                 self.adopt(Sandbox(self, name, self.lab.fresh_namespace()))
             return self._sandboxes[name]
 
+    def lose(self, name: str) -> None:
+        """Remove a sandbox as its end would: its path and our references go, and with the last one the namespace."""
+        with self._lock:
+            sandbox = self._sandboxes.pop(name)
+            sandbox.leave()
+            self.lab.forget(sandbox)
+
     def adopt(self, sandbox: Sandbox) -> None:
         """Make a sandbox known here."""
         self._sandboxes[sandbox.name] = sandbox
@@ -107,6 +114,13 @@ class Sandbox(Place):
                 self.host.inside(lambda: mounts.bind_namespace(self.lab.traveller.proc, self.namespace.fd, path))
                 self._bound = True
         return path
+
+    def leave(self) -> None:
+        """Take the path away from the namespace."""
+        with self._lock:
+            if self._bound:
+                self.host.inside(lambda: mounts.unbind_namespace(f"/run/netns/{self.name}"))
+                self._bound = False
 
     def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
         def errand() -> process.Started:

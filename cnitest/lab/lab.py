@@ -138,6 +138,15 @@ class Lab:
             if self._remembering:
                 self.remembered[place.full_name] = place.state(firewall=False)
 
+    def forget(self, place: Place) -> None:
+        """Drop a place for good, with every socket that looks into it."""
+        with self._lock:
+            self._places.pop(place.full_name, None)
+            self._taps.pop(place.full_name, None)
+            self._owners = {key: owner for key, owner in self._owners.items() if owner is not place}
+            for one in place.namespace.close():
+                one.close()
+
     def remember(self) -> None:
         """Keep the state of every place, of those made later too, to tell afterwards what has changed."""
         declared = {name for name, place in self.topology.places() if place.nft or place.iptables or place.ip6tables}

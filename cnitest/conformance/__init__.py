@@ -1,0 +1,1 @@
+"""Holds any plugin binary to the CNI specification, a sentence at a time."""

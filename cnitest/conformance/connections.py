@@ -1,0 +1,64 @@
+"""Which packets an attachment is meant to carry, read off its result, its configuration and the topology."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cnitest.conformance import form, traffic
+from cnitest.conformance.bench import Bench, Made
+from cnitest.conformance.requirement import Kind
+from cnitest.conformance.traffic import Flow
+from cnitest.lab.place import Place
+
+
+def addresses(bench: Bench, made: Made) -> list[str]:
+    """The addresses of an attachment, without prefix."""
+    return [ip.address.partition("/")[0] for ip in form.ips(made.result, bench.version)]
+
+
+def gateways(bench: Bench, made: Made) -> list[Flow]:
+    """An echo to each gateway of the result; none where the profile says that gateways do not answer."""
+    if bench.setting.expect.gateway is False or bench.subject.kind is Kind.IPAM:
+        return []
+    sandbox = made.slot.sandbox
+    found = dict.fromkeys(ip.gateway for ip in form.ips(made.result, bench.version) if ip.gateway)
+    return [traffic.echo(sandbox, gateway) for gateway in found if gateway]
+
+
+def outside(bench: Bench, made: Made) -> list[Flow]:
+    """An echo to each address of the internet that the result's default routes lead to and that can answer: where it
+    has a way back, or the plugins hide the container's address."""
+    place, targets = traffic.internet(bench.lab)
+    if place is None or bench.setting.expect.internet is False or bench.subject.kind is Kind.IPAM:
+        return []
+    if not form.has_default_route(made.result, bench.version):
+        return []
+    own = addresses(bench, made)
+    families = {6 if ":" in address else 4 for address in own if masquerades(bench) or _comes_back(place, address)}
+    return [traffic.echo(made.slot.sandbox, target) for target in targets if (6 if ":" in target else 4) in families]
+
+
+def _comes_back(place: Place, address: str) -> bool:
+    return traffic.has_way_back(place, address)
+
+
+def masquerades(bench: Bench) -> bool:
+    """Whether a configuration asks for the containers' addresses to be hidden."""
+    confs: tuple[Mapping[str, Any], ...] = (*bench.subject.before, bench.subject.conf)
+    return any(conf.get("ipMasq") is True for conf in confs)
+
+
+def reaches(bench: Bench, made: Made) -> list[Flow]:
+    """Everything that an attachment by itself should reach."""
+    return [*gateways(bench, made), *outside(bench, made)]
+
+
+def answering(bench: Bench, made: Made) -> list[Flow]:
+    """What an attachment does reach now: to be tried again after something that must not change it.
+
+    Of two families it is IPv4, whose addresses are ready at once.
+    """
+    flows = reaches(bench, made)
+    quick = [flow for flow in flows if ":" not in flow.target] or flows
+    return [flow for flow in quick if not traffic.lost(flow, 2.0)]

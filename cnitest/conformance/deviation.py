@@ -1,0 +1,113 @@
+"""Known deviations of known plugins, and what every Go plugin inherits: data, with reasons, matched detail by detail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cnitest.cni import spec
+from cnitest.conformance import data
+from cnitest.conformance.subject import Subject
+
+#: The plugin's name in the table for whatever is built on CNI's own Go library.
+SKEL = "skel"
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One way in which plugins are known not to hold a requirement.
+
+    ``shows`` are patterns; a finding is known when each of its details matches one. ``since`` and ``until`` bound the
+    version that is spoken, ``newest`` the highest version that the plugin advertises, which tells its release.
+    ``needs`` are keys that the configuration must have; ``sometimes`` is why it may not show.
+    """
+
+    number: int
+    requirement: str
+    plugins: tuple[str, ...]
+    shows: tuple[re.Pattern[str], ...]
+    reason: str
+    link: str
+    since: str
+    until: str
+    newest: tuple[str, str]
+    needs: tuple[str, ...]
+    sometimes: str
+
+    @property
+    def inherited(self) -> bool:
+        """Whether it comes with CNI's Go library, so that a plugin's author cannot mend it."""
+        return SKEL in self.plugins
+
+    def concerns(self, requirement: str, subject: Subject, version: str) -> bool:
+        """Whether it speaks of a requirement of a subject in a version."""
+        mine = subject.skel if self.inherited else bool({subject.plugin, nickname(subject)} & set(self.plugins))
+        newest = subject.advertised[-1] if subject.advertised else subject.highest
+        return (
+            mine
+            and requirement == self.requirement
+            and spec.between(self.since, version, self.until)
+            and (not spec.is_version(newest) or spec.between(self.newest[0], newest, self.newest[1]))
+            and all(_has(subject, key) for key in self.needs)
+        )
+
+    def covers(self, detail: str) -> bool:
+        """Whether a detail of a finding is what it says."""
+        return any(pattern.search(detail) for pattern in self.shows)
+
+
+def nickname(subject: Subject) -> str:
+    """The name in a plugin's banner ('CNI bridge plugin v1.9.1'), for one that was renamed."""
+    found = re.match(r"CNI (\S+) plugin", subject.banner)
+    return found[1] if found else subject.plugin
+
+
+@cache
+def table() -> tuple[Deviation, ...]:
+    """All known deviations."""
+    rows = data.load(data.HERE / "deviations.yaml")
+    return tuple(_deviation(number, row) for number, row in enumerate(rows))
+
+
+def concerning(requirement: str, subject: Subject, version: str) -> tuple[Deviation, ...]:
+    """Those that speak of a requirement of a subject in a version."""
+    return tuple(entry for entry in table() if entry.concerns(requirement, subject, version))
+
+
+def unexplained(details: Sequence[str], known: Sequence[Deviation]) -> list[str]:
+    """The details that no known deviation covers."""
+    return [detail for detail in details if not any(entry.covers(detail) for entry in known)]
+
+
+def _deviation(number: int, row: Mapping[str, Any]) -> Deviation:
+    first, last = spec.VERSIONS[0], spec.VERSIONS[-1]
+    plugins = row["plugin"] if isinstance(row["plugin"], list) else [row["plugin"]]
+    shows = row["shows"] if isinstance(row["shows"], list) else [row["shows"]]
+    return Deviation(
+        number=number,
+        requirement=row["requirement"],
+        plugins=tuple(plugins),
+        shows=tuple(re.compile(pattern) for pattern in shows),
+        reason=row["reason"],
+        link=row.get("link", ""),
+        since=row.get("since", first),
+        until=row.get("until", last),
+        newest=(row.get("newest_since", first), row.get("newest_until", last)),
+        needs=tuple(row.get("needs", ())),
+        sometimes=row.get("sometimes", ""),
+    )
+
+
+def _has(subject: Subject, key: str) -> bool:
+    """Whether a configuration, or one before it, says something under a key; ``key=value`` wants that value."""
+    name, _, wanted = key.partition("=")
+    for conf in (subject.conf, *subject.before):
+        value: Any = conf
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value and (not wanted or str(value) == wanted):
+            return True
+    return False

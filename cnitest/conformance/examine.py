@@ -1,0 +1,257 @@
+"""From configurations and profiles to subjects: what a plugin is, found by asking it and by its first ADD."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cnitest.cni import conf, spec
+from cnitest.cni.conf import Network
+from cnitest.conformance import judge, profile
+from cnitest.conformance.bench import Bench, Made, open_bench
+from cnitest.conformance.finding import Undecided
+from cnitest.conformance.profile import Profile
+from cnitest.conformance.requirement import Kind
+from cnitest.conformance.subject import Setting, Subject, Trial
+from cnitest.errors import CnitestError, ConfigError, FeatureMissing, PluginError
+from cnitest.kernel import features
+
+_SKEL = re.compile(r"^CNI .+\nCNI protocol versions supported: ", re.M)
+_BY_VERSION = spec.VERSIONS[::-1]
+#: What makes the interface that a chained plugin works on, where its own list has none: the first that is there.
+_MAKERS: tuple[Mapping[str, Any], ...] = (
+    {"type": "bridge", "bridge": "cnitest0", "isDefaultGateway": True},
+    {"type": "ptp", "ipMasq": False},
+    {"type": "wire", "bridge": "cnitest0"},
+)
+_ADDRESSES: tuple[Mapping[str, Any], ...] = (
+    {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/24"}], [{"subnet": "2001:db8:88::/64"}]]},
+    {"type": "pool", "subnet": "10.88.0.0/24"},
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where subjects come from: a network with its setting. ``only`` names the plugin that is meant, if one is."""
+
+    network: Network
+    setting: Setting
+    where: str
+    name: str = ""
+    only: str = ""
+    kind: Kind | None = None
+
+
+def source(path: Path, plugins: Sequence[str] = ()) -> Source:
+    """What a file says: a configuration, a profile, or a directory with one. Raises ConfigError, FeatureMissing.
+
+    A profile in one of the directories of ``plugins`` or beside a configuration is used for it.
+    """
+    if path.is_dir():
+        path = path / profile.NAME
+    if path.suffix not in (".yaml", ".yml"):
+        network = conf.network(path)
+        for directory in (path.parent, *map(Path, plugins)):
+            beside = directory / profile.NAME
+            if beside.is_file():
+                return _from_profile(profile.load(beside), network)
+        return Source(network, Setting(), str(path))
+    found = profile.load(path)
+    if found.network is None:
+        raise ConfigError(f"{path}:1: has no 'conf': name a file or write a configuration")
+    return _from_profile(found, found.network)
+
+
+def _from_profile(found: Profile, network: Network) -> Source:
+    lacking = [feature.why for name in found.requires if not (feature := features.kernel(name)).present]
+    if lacking:
+        raise FeatureMissing(f"{found.source.stem}: {'; '.join(lacking)}")
+    own = found.source.stem if found.source.name != profile.NAME else ""
+    return Source(network, found.setting, str(found.source), found.name or own, found.plugin, found.kind)
+
+
+def examine(
+    sources: Sequence[Source], path: Sequence[str], *, versions: Sequence[str] = (), helpers: Sequence[str] = ()
+) -> tuple[Subject, ...]:
+    """The subjects of some sources. ``path`` is CNI_PATH, ``versions`` limits those to test, ``helpers`` are further
+    directories for what makes interfaces where a source has nothing that does.
+
+    Raises ConfigError for a plugin that is missing or cannot be started.
+    """
+    found: list[Subject] = []
+    for each in sources:
+        found += _examine(each, tuple(path), tuple(versions), tuple(helpers))
+    return tuple(_named_apart(found))
+
+
+def _examine(
+    each: Source, path: tuple[str, ...], versions: tuple[str, ...], helpers: tuple[str, ...]
+) -> Iterator[Subject]:
+    drafts = list(_drafts(each, path))
+    for draft in drafts:
+        _require(draft, each)
+    with open_bench(Trial(drafts[0], spec.VERSIONS[-1])) as bench:
+        asked = [_asked(draft, bench) for draft in drafts]
+    for draft in asked:
+        spoken = _spoken(draft, asked, versions)
+        if not spoken:
+            wanted = f"; {', '.join(versions)} asked for" if versions else ""
+            raise ConfigError(f"{each.where}: {draft.plugin} speaks {', '.join(draft.advertised) or 'nothing'}{wanted}")
+        yield _tried(replace(draft, versions=spoken), each, helpers)
+
+
+def _drafts(each: Source, path: tuple[str, ...]) -> Iterator[Subject]:
+    """One for each plugin of the list, and one for each IPAM plugin that can be called alone."""
+    plugins = [dict(plugin) for plugin in each.network.plugins]
+    delegates: list[str] = []
+    for position, plugin in enumerate(plugins):
+        if each.only and plugin["type"] != each.only:
+            continue
+        kind = each.kind or (
+            Kind.IPAM if _ipam_type(plugin) == plugin["type"] else Kind.META if position else Kind.INTERFACE
+        )
+        yield Subject(
+            name=each.name if each.name and (each.only or len(plugins) == 1) else str(plugin["type"]),
+            plugin=str(plugin["type"]),
+            kind=kind,
+            network=each.network.name,
+            conf=plugin,
+            before=tuple(plugins[:position]),
+            path=path,
+            versions=(),
+            advertised=(),
+            source=each.where,
+            setting=each.setting,
+        )
+        delegate = _ipam_type(plugin)
+        if delegate and delegate != plugin["type"] and not each.only and not each.name and delegate not in delegates:
+            delegates.append(delegate)
+    for delegate in delegates:
+        section = next(plugin["ipam"] for plugin in plugins if _ipam_type(plugin) == delegate)
+        yield Subject(
+            name=delegate,
+            plugin=delegate,
+            kind=Kind.IPAM,
+            network=each.network.name,
+            conf={"type": delegate, "ipam": section},
+            before=(),
+            path=path,
+            versions=(),
+            advertised=(),
+            source=each.where,
+            setting=replace(each.setting, capabilities=each.setting.capabilities),
+        )
+
+
+def _ipam_type(plugin: Mapping[str, Any]) -> str:
+    section = plugin.get("ipam")
+    found = section.get("type") if isinstance(section, Mapping) else None
+    return found if isinstance(found, str) else ""
+
+
+def _require(draft: Subject, each: Source) -> None:
+    """Raise ConfigError for a plugin that is not there."""
+    for name in (draft.plugin, *(str(plugin["type"]) for plugin in draft.before)):
+        if not any((Path(directory) / name).is_file() for directory in draft.path):
+            place = conf.position(each.network, name)
+            raise ConfigError(
+                f"{each.where}{place}: failed to find plugin {name!r} in path [{' '.join(draft.path)}]; "
+                "name its directory with --cni-path"
+            )
+
+
+def _asked(draft: Subject, bench: Bench) -> Subject:
+    """A draft with what the plugin says of itself."""
+    try:
+        answer = bench.raw("VERSION", plugin=draft.plugin)
+        banner = bench.raw("", plugin=draft.plugin, stdin=b"", without=("CNI_COMMAND",))
+    except PluginError as error:
+        raise ConfigError(str(error)) from error
+    document = judge.result_document(answer) or {}
+    listed = document.get("supportedVersions")
+    known = tuple(v for v in listed if spec.is_version(v)) if isinstance(listed, list) else ()
+    text = banner.stderr.decode(errors="replace")
+    return replace(
+        draft,
+        advertised=tuple(dict.fromkeys(sorted(known, key=spec.VERSIONS.index))),
+        banner=text.splitlines()[0] if text.strip() else "",
+        skel=bool(_SKEL.search(text)) and banner.exit_code == 0,
+    )
+
+
+def _spoken(draft: Subject, asked: Sequence[Subject], versions: Sequence[str]) -> tuple[str, ...]:
+    """The versions to test a plugin in: all that it and those before it advertise; its configuration's without any."""
+    spoken = set(draft.advertised or [_version_of(draft)])
+    by_name = {subject.plugin: subject for subject in asked}
+    for plugin in draft.before:
+        other = by_name.get(str(plugin["type"]))
+        if other and other.advertised:
+            spoken &= set(other.advertised)
+    return tuple(v for v in spec.VERSIONS if v in spoken and (not versions or v in versions))
+
+
+def _version_of(draft: Subject) -> str:
+    given = draft.conf.get("cniVersion")
+    return given if isinstance(given, str) and spec.is_version(given) else "1.0.0"
+
+
+def _tried(draft: Subject, each: Source, helpers: Sequence[str]) -> Subject:
+    """A subject after its first ADD: what kind it is, what it answers, how long it takes.
+
+    A plugin that cannot be added stays what it seemed to be; the requirements will say what is wrong with it.
+    """
+    candidates = [draft]
+    if each.kind is None and draft.kind is Kind.INTERFACE:
+        candidates += _with_maker(draft, helpers)
+    elif draft.kind is Kind.META and not draft.before:
+        candidates = [*_with_maker(draft, helpers), draft]
+    for candidate in candidates:
+        made = _first_add(candidate)
+        if made is None:
+            continue
+        if candidate.kind is Kind.INTERFACE and each.kind is None and _only_addresses(made.result, candidate.highest):
+            candidate = replace(candidate, kind=Kind.IPAM)
+        return replace(candidate, result=made.result, seconds=made.call.seconds)
+    return draft
+
+
+def _with_maker(draft: Subject, helpers: Sequence[str]) -> list[Subject]:
+    """The same plugin, chained behind one that makes an interface."""
+    path = (*draft.path, *helpers)
+    makers = [maker for maker in _MAKERS if _there(maker, path)]
+    pools = [pool for pool in _ADDRESSES if _there(pool, path)]
+    if not makers or not pools:
+        return []
+    before = ({**makers[0], "ipam": pools[0]},)
+    chained = tuple(v for v in draft.versions if spec.has_chaining(v))
+    return [replace(draft, kind=Kind.META, before=before, path=path)] if chained else []
+
+
+def _there(plugin: Mapping[str, Any], path: Sequence[str]) -> bool:
+    return any((Path(directory) / plugin["type"]).is_file() for directory in path)
+
+
+def _first_add(candidate: Subject) -> Made | None:
+    try:
+        with open_bench(Trial(candidate, candidate.highest)) as bench:
+            return bench.attach()
+    except (Undecided, PluginError):
+        return None
+    except FeatureMissing:
+        raise
+    except CnitestError as error:
+        raise ConfigError(f"{candidate.source}: {error}") from error
+
+
+def _only_addresses(result: Mapping[str, Any], version: str) -> bool:
+    return spec.has_chaining(version) and bool(result.get("ips")) and not result.get("interfaces")
+
+
+def _named_apart(subjects: Sequence[Subject]) -> Iterator[Subject]:
+    names = [subject.name for subject in subjects]
+    for subject in subjects:
+        twice = names.count(subject.name) > 1
+        yield replace(subject, name=f"{subject.network}.{subject.name}") if twice else subject

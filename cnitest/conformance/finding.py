@@ -1,0 +1,21 @@
+"""How a test of a requirement can end other than well: a finding, nothing to decide, or no way to decide it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class Finding(AssertionError):
+    """A requirement that does not hold. ``details`` is what differs from it, a line each."""
+
+    def __init__(self, details: Sequence[str]) -> None:
+        super().__init__("\n".join(details))
+        self.details = tuple(details)
+
+
+class NotApplicable(Exception):
+    """The requirement says nothing about this plugin; the message says why."""
+
+
+class Undecided(Exception):
+    """What the requirement builds on does not work, which another requirement reports; the message says what."""

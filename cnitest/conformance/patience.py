@@ -1,0 +1,25 @@
+"""How long a call may take: long at first, short for a verb that has hung before, so that a plugin that hangs is found
+without waiting for it a hundred times."""
+
+from __future__ import annotations
+
+_FIRST = 10.0
+_LATER = 2.0
+# A plugin that is slow by nature gets this many times what its first ADD took.
+_FACTOR = 20
+
+
+class Patience:
+    """Remembers which verbs have hung in this process."""
+
+    def __init__(self) -> None:
+        self._hung: dict[str, int] = {}
+
+    def seconds(self, verb: str, usual: float) -> float:
+        """The seconds that a call of a verb is given, for a plugin whose ADD usually takes ``usual``."""
+        least = _LATER if self._hung.get(verb, 0) >= 2 else _FIRST
+        return max(least, usual * _FACTOR)
+
+    def ran_out(self, verb: str) -> None:
+        """A call of that verb was killed."""
+        self._hung[verb] = self._hung.get(verb, 0) + 1

@@ -1,0 +1,106 @@
+"""Whether packets flow, by probes with patience: what a container needs at once, and what it may wait for."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from cnitest.deadline import Deadline
+from cnitest.errors import CnitestError
+from cnitest.lab.lab import Lab
+from cnitest.lab.place import Place
+from cnitest.lab.reach import Reach, Verdict
+
+#: IPv6 addresses take up to two seconds to be usable (RFC 4862, one probe and its delay).
+_PATIENCE = 3.0
+_STEP = 0.1
+_PORT = 4789
+# What a header before the payload takes: ICMP and IPv4, ICMP and IPv6.
+_HEADERS = {4: 28, 6: 48}
+
+
+class Flow(NamedTuple):
+    """One probe from a place to an address, and its words."""
+
+    words: str
+    probe: Callable[[], Reach]
+    sender: Place
+    target: str
+
+
+def echo(sender: Place, target: str) -> Flow:
+    """An ICMP echo of the usual size."""
+    return Flow(f"{sender.full_name} -> {target} icmp", lambda: sender.ping(target), sender, target)
+
+
+def both_ways(one: Place, ip: str, other: Place, ip_other: str, *, mtu: int = 0) -> Iterator[Flow]:
+    """ICMP, UDP and TCP from one place to another and back; with ``mtu`` also packets of that size."""
+    for sender, target, receiver in ((one, ip_other, other), (other, ip, one)):
+        name = f"{sender.full_name} -> {target}"
+        yield echo(sender, target)
+        yield Flow(f"{name} udp", _udp(sender, target, receiver), sender, target)
+        yield Flow(f"{name} tcp", _tcp(sender, target, receiver), sender, target)
+        if mtu:
+            yield full_size(sender, target, mtu)
+
+
+def full_size(sender: Place, target: str, mtu: int) -> Flow:
+    """An echo that fills a packet of that MTU and must not be split."""
+    size = mtu - _HEADERS[6 if ":" in target else 4]
+    words = f"{sender.full_name} -> {target} icmp of {mtu} bytes"
+    return Flow(words, lambda: sender.ping(target, size=size, df=True), sender, target)
+
+
+def _udp(sender: Place, target: str, receiver: Place) -> Callable[[], Reach]:
+    return lambda: sender.udp(target, _PORT, listener=receiver)
+
+
+def _tcp(sender: Place, target: str, receiver: Place) -> Callable[[], Reach]:
+    return lambda: sender.tcp(target, _PORT, listener=receiver)
+
+
+def lost(flow: Flow, patience: float = _PATIENCE) -> str:
+    """Why a probe gets no answer, tried until ``patience`` seconds have passed; empty when it got one."""
+    deadline = Deadline.after(patience, flow.words)
+    while True:
+        why = _once(flow)
+        if not why or deadline.expired:
+            return f"{flow.words}: {why}" if why else ""
+        select.select([], [], [], _STEP)
+
+
+def _once(flow: Flow) -> str:
+    try:
+        reach = flow.probe()
+    except (CnitestError, OSError, ValueError, LookupError) as error:
+        return str(error)
+    return "" if reach.verdict is Verdict.DELIVERED else f"{reach.verdict.value}: {reach.reason}"
+
+
+def answered_at_once(flow: Flow, wait: float = 0.5) -> str:
+    """Why the very first echo to a flow's target was not answered in ``wait`` seconds; empty when it was."""
+    from cnitest.lab.probe.echo import EchoProbe
+
+    try:
+        attempt = EchoProbe(flow.sender, flow.target).attempt(wait)
+    except (CnitestError, OSError) as error:
+        return f"{flow.words}: {error}"
+    if attempt.answered:
+        return ""
+    return f"{flow.words}: the first packet was not answered: {attempt.refusal or attempt.trouble or 'silence'}"
+
+
+def internet(lab: Lab) -> tuple[Place | None, tuple[str, ...]]:
+    """The place that plays the internet and the addresses that stand for it."""
+    for name, host in lab.topology.hosts.items():
+        if host.role == "internet":
+            return lab.host(name), tuple(str(address).partition("/")[0] for address in host.loopback)
+    return None, ()
+
+
+def has_way_back(place: Place, address: str) -> bool:
+    """Whether a place has a route to an address."""
+    from cnitest.lab.probe.controls import next_hop
+
+    return next_hop(place, address) is not None

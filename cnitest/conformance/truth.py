@@ -1,0 +1,147 @@
+"""Whether a result is true: what it says, held against what the kernel has, both ways."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from cnitest.cni import result as results
+from cnitest.cni.result import Interface, Ip, Result
+from cnitest.kernel.records import Link, Route
+from cnitest.lab.place import Place
+
+_DEFAULT = ("0.0.0.0/0", "::/0")
+
+
+def untruths(
+    document: Mapping[str, Any], version: str, host: Place, sandbox: Place, netns: str, ifname: str
+) -> list[str]:
+    """What a result says and the kernel does not, or the other way round, a line each."""
+    try:
+        result = results.parse(document, version)
+    except ValueError:
+        return []  # its form is another requirement's
+    return [
+        *_interfaces(result, host, sandbox, netns),
+        *_addresses(result, sandbox, netns, ifname),
+        *_gateways(result, sandbox),
+        *_routes(result, sandbox),
+        *_untold(result, sandbox, ifname),
+    ]
+
+
+def _interfaces(result: Result, host: Place, sandbox: Place, netns: str) -> Iterator[str]:
+    for interface in result.interfaces:
+        inside = interface.sandbox == netns
+        if interface.sandbox and not inside:
+            continue  # another requirement's
+        place = sandbox if inside else host
+        link = _link(place, interface.name)
+        if link is None:
+            yield f"the result has an interface {interface.name} in {_where(inside)}, the kernel has none of that name"
+        else:
+            yield from _attributes(interface, link, inside)
+
+
+def _where(inside: bool) -> str:
+    return "the container" if inside else "the host"
+
+
+def _link(place: Place, name: str) -> Link | None:
+    return next((link for link in place.links if link.name == name), None)
+
+
+def _attributes(interface: Interface, link: Link, inside: bool) -> Iterator[str]:
+    if interface.mac.lower() != link.mac and (interface.mac or inside):
+        said = interface.mac or "none"
+        yield f"the result gives {interface.name} in {_where(inside)} the MAC {said}, the kernel {link.mac}"
+    if interface.mtu is not None and interface.mtu not in (0, link.mtu):
+        yield f"the result gives {interface.name} the MTU {interface.mtu}, the kernel {link.mtu}"
+
+
+def _addresses(result: Result, sandbox: Place, netns: str, ifname: str) -> Iterator[str]:
+    found = {(address.link, _canonical(address.address)) for address in sandbox.addresses}
+    for ip in result.ips:
+        link = _interface_of(result, ip, netns, ifname)
+        if link is not None and (link, _canonical(ip.address)) not in found:
+            has = ", ".join(address for name, address in sorted(found) if name == link) or "none"
+            yield f"the result has the address {ip.address} on {link}, which has {has}"
+
+
+def _interface_of(result: Result, ip: Ip, netns: str, ifname: str) -> str | None:
+    """The container's link that has an address; None when it is not the container's, or cannot be told."""
+    if ip.interface is None:
+        return ifname
+    if not 0 <= ip.interface < len(result.interfaces):
+        return None
+    interface = result.interfaces[ip.interface]
+    return interface.name if interface.sandbox == netns else None
+
+
+def _canonical(address: str) -> str:
+    try:
+        return str(ipaddress.ip_interface(address))
+    except ValueError:
+        return address
+
+
+def _gateways(result: Result, sandbox: Place) -> Iterator[str]:
+    for ip in result.ips:
+        if ip.gateway and not _on_link(ip.gateway, sandbox):
+            yield f"the gateway {ip.gateway} of {ip.address} is on no link of the container"
+
+
+def _on_link(address: str, sandbox: Place) -> bool:
+    """Whether an address is reached without another hop."""
+    wanted = ipaddress.ip_address(address)
+    direct = (route.to for route in sandbox.routes if not route.via and route.kind in ("", "unicast"))
+    return any(wanted in _network(to, wanted.version) for to in direct)
+
+
+def _network(to: str, version: int) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    if to == "default":
+        return ipaddress.ip_network("::/0" if version == 6 else "0.0.0.0/0")
+    return ipaddress.ip_network(to, strict=False)
+
+
+def _routes(result: Result, sandbox: Place) -> Iterator[str]:
+    kernel = sandbox.routes
+    for route in result.routes:
+        there = [found for found in kernel if _leads_to(found, route.dst)]
+        if not there:
+            yield f"the result has a route to {route.dst}, the kernel has none"
+        elif route.gw and not any(_same(route.gw, found.via) or _has_hop(found, route.gw) for found in there):
+            yield f"the result has a route to {route.dst} via {route.gw}, the kernel via {there[0].via or there[0].link}"
+
+
+def _has_hop(route: Route, gateway: str) -> bool:
+    return any(gateway in hop for hop in route.hops)
+
+
+def _leads_to(route: Route, destination: str) -> bool:
+    if destination in _DEFAULT:
+        return route.to == "default" and route.family == (6 if ":" in destination else 4)
+    return route.to != "default" and _same(route.to, destination)
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return ipaddress.ip_network(one, strict=False) == ipaddress.ip_network(other, strict=False)
+    except ValueError:
+        return one == other
+
+
+def _untold(result: Result, sandbox: Place, ifname: str) -> Iterator[str]:
+    """Addresses and default routes of the container that the result keeps quiet about."""
+    told = {_canonical(ip.address) for ip in result.ips}
+    for address in sandbox.addresses:
+        if address.link == ifname and address.scope == "global" and _canonical(address.address) not in told:
+            yield f"the container has the address {address.address} on {ifname}, the result does not"
+    defaults = {6 if ":" in route.dst else 4 for route in result.routes if route.dst in _DEFAULT}
+    for family in sorted({route.family for route in _default_routes(sandbox.routes)} - defaults):
+        yield f"the container has a default route of IPv{family}, the result has none"
+
+
+def _default_routes(routes: Iterable[Route]) -> Iterator[Route]:
+    return (route for route in routes if route.to == "default" and route.kind == "unicast" and route.table == 254)

@@ -1,0 +1,84 @@
+"""Which plugins a run holds to the specification: those of configurations, and those with a shipped profile."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import NamedTuple
+
+from cnitest.conformance.examine import Source, examine, source
+from cnitest.conformance.subject import Subject
+from cnitest.errors import CnitestError, ConfigError, FeatureMissing
+
+
+class Choice(NamedTuple):
+    """What was asked for. ``newest`` tests each in its newest version only."""
+
+    given: tuple[str, ...]
+    plugins: tuple[str, ...]
+    path: tuple[str, ...]
+    versions: tuple[str, ...]
+    newest: bool = False
+
+
+def chosen(choice: Choice) -> tuple[tuple[Subject, ...], tuple[str, ...]]:
+    """The subjects, and why some that were asked for are not among them. Raises ConfigError."""
+    sources, skipped = _sources(choice)
+    subjects = examine(sources, choice.path, versions=choice.versions, helpers=helpers())
+    if choice.newest:
+        subjects = tuple(subject.only_newest() for subject in subjects)
+    return subjects, tuple(skipped)
+
+
+def helpers() -> tuple[str, ...]:
+    """The directories of our own plugins, for what needs one before it and finds none."""
+    import cnitest.fixtures
+
+    return tuple(f"{directory}/honest" for directory in cnitest.fixtures.__path__)
+
+
+def _sources(choice: Choice) -> tuple[list[Source], list[str]]:
+    sources = [source(Path(name), choice.path) for name in choice.given]
+    skipped: list[str] = []
+    for profile in _profiles(choice.plugins):
+        try:
+            found = source(profile)
+        except FeatureMissing as error:
+            skipped.append(str(error))
+            continue
+        lacking = [name for name in _names(found) if not _there(name, choice.path)]
+        if lacking and "all" in choice.plugins:
+            skipped.append(f"{profile.stem}: no plugin {', '.join(map(repr, lacking))} in {':'.join(choice.path)}")
+        else:
+            sources.append(found)
+    if not sources:
+        raise ConfigError("; ".join(skipped) or "no plugin was chosen")
+    return sources, skipped
+
+
+def _names(found: Source) -> list[str]:
+    return [str(plugin["type"]) for plugin in found.network.plugins]
+
+
+def _there(name: str, path: tuple[str, ...]) -> bool:
+    return any((Path(directory) / name).is_file() for directory in path)
+
+
+def shipped() -> dict[str, Path]:
+    """The shipped profiles by name."""
+    import cnitest.fixtures
+
+    files = (file for directory in cnitest.fixtures.__path__ for file in Path(directory, "plugins").glob("*.yaml"))
+    return {file.stem: file for file in sorted(files)}
+
+
+def _profiles(names: tuple[str, ...]) -> list[Path]:
+    known = shipped()
+    if "all" in names:
+        return list(known.values())
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            advice = f"; did you mean {close[0]!r}?" if close else ""
+            raise CnitestError(f"there is no profile for a plugin {name!r}; there are: {', '.join(known)}{advice}")
+    return [known[name] for name in names]

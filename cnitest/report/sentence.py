@@ -1,0 +1,157 @@
+"""From how a test ended to its verdict, and to what a person reads about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnitest.cni.invoke import Call
+from cnitest.conformance import repro
+from cnitest.conformance.bench import Bench
+from cnitest.conformance.finding import Finding, NotApplicable, Undecided
+from cnitest.conformance.requirement import Requirement, find
+from cnitest.conformance.subject import Trial
+from cnitest.conformance.verdict import Case, Profile, Verdict, classify
+from cnitest.errors import FeatureMissing
+from cnitest.kernel.process import spent
+
+_SHOWN_CALLS = 3
+
+
+def pass_sentence(
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, identifier: str, setup_seconds: float
+) -> None:
+    """Attach the verdict to a test's report, and make the report say it."""
+    trial: Trial = item.callspec.params["trial"]  # type: ignore[attr-defined]
+    requirement, bench = find(identifier), bench_of(item)
+    case = _case(item, call, requirement, trial, bench, setup_seconds)
+    if case.verdict is Verdict.FAILED:
+        report.outcome, report.longrepr = "failed", _story(case, requirement, bench)
+        report.sections = []
+    elif case.verdict is Verdict.BROKEN:
+        report.outcome = "failed"
+    elif case.verdict is not Verdict.PASSED:
+        path, line, _ = item.location
+        report.outcome = "skipped"
+        report.longrepr = (path, line or 0, f"{case.verdict.value}: {case.reason or case.details[0]}")
+        report.sections = []
+    report.cnitest = case.to_data()  # type: ignore[attr-defined]
+
+
+def _case(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    requirement: Requirement,
+    trial: Trial,
+    bench: Bench | None,
+    setup_seconds: float,
+) -> Case:
+    config = item.config
+    verdict, details, reason, known = _judged(call, requirement, trial, config)
+    calls = [step for step in bench.steps if isinstance(step, Call)] if bench else []
+    plugin_seconds = sum(step.seconds for step in calls if step.stdout is not None)
+    finding = call.excinfo is not None and isinstance(call.excinfo.value, Finding)
+    test = getattr(item, "originalname", item.name)
+    case = Case(
+        requirement=requirement.id,
+        subject=trial.subject.name,
+        version=trial.version,
+        test=_test_name(item),
+        verdict=verdict,
+        details=details,
+        reason=reason,
+        known=known,
+        seconds=setup_seconds + call.duration,
+        plugin_seconds=plugin_seconds,
+        tool_seconds=max(0.0, spent.take() - plugin_seconds),
+        calls=len(calls),
+        evidence=tuple(step.story() for step in calls[-_SHOWN_CALLS:]) if finding else (),
+    )
+    if finding and bench:
+        text = _script(requirement, trial, bench, details)
+        return _with_script(case, text, config.getoption("--cni-repro"), test)
+    return case
+
+
+def bench_of(item: pytest.Item) -> Bench | None:
+    """The bench that a test used: a fixture of its own, or that of an attachment that stands."""
+    arguments: dict[str, Any] = getattr(item, "funcargs", {})
+    if "standing" in arguments:
+        found: Bench = arguments["standing"].bench
+        return found
+    return arguments.get("bench") or arguments.get("idle")
+
+
+def _test_name(item: pytest.Item) -> str:
+    """The test's name and those of its parameters that are not the trial."""
+    trial = str(item.callspec.params["trial"])  # type: ignore[attr-defined]
+    inside = item.name.partition("[")[2].rstrip("]").replace(trial, "").strip("-")
+    name = getattr(item, "originalname", item.name)
+    return f"{name}[{inside}]" if inside else name
+
+
+def _judged(
+    call: pytest.CallInfo[None], requirement: Requirement, trial: Trial, config: pytest.Config
+) -> tuple[Verdict, tuple[str, ...], str, tuple[int, ...]]:
+    if call.excinfo is None:
+        return Verdict.PASSED, (), "", ()
+    error = call.excinfo.value
+    if isinstance(error, NotApplicable):
+        return Verdict.NOT_APPLICABLE, (), str(error), ()
+    if isinstance(error, FeatureMissing):
+        return Verdict.NOT_APPLICABLE, (), f"this machine: {error}", ()
+    if isinstance(error, pytest.skip.Exception):
+        return Verdict.NOT_APPLICABLE, (), str(error.msg), ()
+    if isinstance(error, Undecided):
+        return Verdict.UNDECIDED, (), str(error), ()
+    if isinstance(error, Finding):
+        profile = Profile(config.getoption("--cni-profile"))
+        strict = config.getoption("--cni-strict")
+        return _ordered(*classify(requirement, trial.subject, trial.version, error.details, profile, strict=strict))
+    return Verdict.BROKEN, (f"{type(error).__name__}: {error}",), "", ()
+
+
+def _ordered(
+    verdict: Verdict, details: tuple[str, ...], known: tuple[int, ...]
+) -> tuple[Verdict, tuple[str, ...], str, tuple[int, ...]]:
+    return verdict, details, "", known
+
+
+def _script(requirement: Requirement, trial: Trial, bench: Bench, details: tuple[str, ...]) -> str:
+    return repro.script(
+        requirement,
+        trial.subject,
+        bench.lab.plan,
+        trial.subject.setting.host,
+        bench.steps,
+        details=details,
+        witnesses=bench.witnesses,
+    )
+
+
+def _with_script(case: Case, text: str, directory: str | None, test: str) -> Case:
+    if not directory:
+        return Case(**{**case.__dict__, "script": text if case.verdict is Verdict.FAILED else ""})
+    path = Path(directory) / repro.name(case.requirement, case.subject, case.version, test)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    path.chmod(0o755)
+    return Case(**{**case.__dict__, "script": str(path)})
+
+
+def _story(case: Case, requirement: Requirement, bench: Bench | None) -> str:
+    """What a person reads about a finding."""
+    lines = [
+        f"{requirement.id} ({requirement.level.value}, SPEC section {requirement.section}): {requirement.says}",
+        f"{case.subject} in version {case.version} does not hold it:",
+        *(f"  {detail}" for detail in case.details),
+    ]
+    if case.evidence:
+        lines += ["", f"the last {len(case.evidence)} of {case.calls} calls:", *case.evidence]
+    if case.script:
+        inline = "\n" in case.script
+        lines += ["", "to see it by hand:" if inline else f"to see it by hand: bash {case.script}"]
+        lines += [f"  {line}" for line in case.script.splitlines()] if inline else []
+    return "\n".join(lines)

@@ -1,0 +1,227 @@
+"""The end of a conformance run: requirement by verdict, counts by level, what is known, where the time went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnitest.cni import spec
+from cnitest.conformance import deviation
+from cnitest.conformance.requirement import Level, Requirement, registry
+from cnitest.conformance.subject import Subject
+from cnitest.conformance.verdict import Case, Verdict
+
+#: The form of the JSON document; see docs/conformance.md and ``cnitest schema conformance``.
+FORMAT = "cnitest-conformance/1"
+# The worst of several cases is a requirement's verdict.
+_WORST_FIRST = (
+    Verdict.BROKEN,
+    Verdict.FAILED,
+    Verdict.WARNING,
+    Verdict.INHERITED,
+    Verdict.DEVIATION,
+    Verdict.UNDECIDED,
+    Verdict.PASSED,
+    Verdict.NOT_APPLICABLE,
+)
+_SHORT = {
+    Verdict.BROKEN: "BROKEN",
+    Verdict.FAILED: "FAIL",
+    Verdict.WARNING: "warn",
+    Verdict.INHERITED: "inherit",
+    Verdict.DEVIATION: "known",
+    Verdict.UNDECIDED: "?",
+    Verdict.PASSED: "ok",
+    Verdict.NOT_APPLICABLE: "n/a",
+}
+_WIDE = 9
+_MOST_COLUMNS = 12
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run: its cases, its subjects, the known deviations that did not show, whether those must have shown."""
+
+    cases: tuple[Case, ...]
+    subjects: tuple[Subject, ...]
+    profile: str
+    disappeared: tuple[tuple[str, deviation.Deviation], ...]
+    shipped: bool
+
+
+def outcome(cases: Sequence[Case], subjects: Sequence[Subject], profile: str, *, whole: bool) -> Outcome:
+    """What a run came to. ``whole`` when no test was left out by name."""
+    gone = tuple(_disappeared(cases, subjects)) if profile == "reference" and whole else ()
+    shipped = all("fixtures" in subject.source and subject.source.endswith(".yaml") for subject in subjects)
+    return Outcome(tuple(cases), tuple(subjects), profile, gone, shipped)
+
+
+def _disappeared(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[tuple[str, deviation.Deviation]]:
+    """Known deviations whose requirement was decided for a subject, and which showed in none of the cases."""
+    for subject in subjects:
+        mine = [case for case in cases if case.subject == subject.name]
+        met = {number for case in mine for number in case.known}
+        for entry in deviation.table():
+            decided = [case for case in mine if _decides(case, entry, subject)]
+            if decided and entry.number not in met and not entry.sometimes:
+                yield subject.name, entry
+
+
+def _decides(case: Case, entry: deviation.Deviation, subject: Subject) -> bool:
+    return case.verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.DEVIATION) and entry.concerns(
+        case.requirement, subject, case.version
+    )
+
+
+def verdict_of(cases: Sequence[Case]) -> Verdict:
+    """The verdict on a requirement: the worst of its cases."""
+    found = {case.verdict for case in cases}
+    return next((verdict for verdict in _WORST_FIRST if verdict in found), Verdict.NOT_APPLICABLE)
+
+
+def reason_of(requirement: Requirement, subject: Subject, cases: Sequence[Case]) -> str:
+    """Why a requirement does not apply to a subject, or was not decided."""
+    gaps = (subject.gap(requirement, version) for version in subject.versions)
+    return next((case.reason for case in cases if case.reason), "") or next((gap for gap in gaps if gap), "")
+
+
+def rows(ended: Outcome) -> Iterator[tuple[Requirement, Subject, Verdict, tuple[Case, ...]]]:
+    """Every requirement for every subject, with its cases."""
+    table: dict[tuple[str, str], list[Case]] = {}
+    for case in ended.cases:
+        table.setdefault((case.requirement, case.subject), []).append(case)
+    for requirement in registry().values():
+        for subject in ended.subjects:
+            cases = tuple(table.get((requirement.id, subject.name), ()))
+            yield requirement, subject, verdict_of(cases), cases
+
+
+def sections(ended: Outcome, skipped: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """The parts of the table, each with its headline."""
+    yield "requirements", list(_grid(ended))
+    findings = list(_findings(ended))
+    if findings:
+        yield "findings", findings
+    if ended.disappeared:
+        yield (
+            "known deviations that did not show",
+            [
+                f"{name}: {entry.requirement}: {entry.reason} ({entry.link})".replace(" ()", "")
+                for name, entry in ended.disappeared
+            ],
+        )
+    if skipped:
+        yield "plugins that were not tried", list(skipped)
+    yield "conformance", list(_totals(ended))
+
+
+def _grid(ended: Outcome) -> Iterator[str]:
+    """A line a requirement, a column a subject; where there are too many, a line a requirement with counts."""
+    if len(ended.subjects) > _MOST_COLUMNS:
+        yield from _counted(ended)
+        return
+    width = max(_WIDE, *(len(subject.name) + 2 for subject in ended.subjects))
+    yield " " * 18 + "".join(subject.name.ljust(width) for subject in ended.subjects)
+    for requirement in registry().values():
+        cells = [verdict for known, _, verdict, _ in rows_of(ended, requirement) if known is requirement]
+        marks = "".join(_SHORT[verdict].ljust(width) for verdict in cells)
+        yield f"{requirement.id:9} {requirement.level.value:7} {marks}".rstrip()
+
+
+def rows_of(ended: Outcome, requirement: Requirement) -> list[tuple[Requirement, Subject, Verdict, tuple[Case, ...]]]:
+    """The rows of one requirement."""
+    return [row for row in _by_requirement(ended).get(requirement.id, [])]
+
+
+_CACHE: dict[int, dict[str, list[tuple[Requirement, Subject, Verdict, tuple[Case, ...]]]]] = {}
+
+
+def _by_requirement(ended: Outcome) -> dict[str, list[tuple[Requirement, Subject, Verdict, tuple[Case, ...]]]]:
+    if id(ended) not in _CACHE:
+        _CACHE.clear()
+        found = _CACHE[id(ended)] = {}
+        for row in rows(ended):
+            found.setdefault(row[0].id, []).append(row)
+    return _CACHE[id(ended)]
+
+
+def _counted(ended: Outcome) -> Iterator[str]:
+    for requirement in registry().values():
+        counts = Counter(verdict for _, _, verdict, _ in rows_of(ended, requirement))
+        told = ", ".join(f"{counts[verdict]} {_SHORT[verdict]}" for verdict in _WORST_FIRST if counts[verdict])
+        yield f"{requirement.id:9} {requirement.level.value:7} {told}"
+
+
+def _findings(ended: Outcome) -> Iterator[str]:
+    """A line for each requirement and subject where something was found, and its first detail."""
+    telling = (Verdict.BROKEN, Verdict.FAILED, Verdict.WARNING, Verdict.INHERITED, Verdict.UNDECIDED)
+    for requirement, subject, verdict, cases in rows(ended):
+        if verdict in telling:
+            worst = [case for case in cases if case.verdict is verdict]
+            versions = ", ".join(sorted({case.version for case in worst}, key=spec.VERSIONS.index))
+            yield f"{_SHORT[verdict]:8}{requirement.id:9} {subject.name} ({versions}): {requirement.says}"
+            yield f"{'':8}{'':9} {(worst[0].details or (worst[0].reason,))[0]}"
+            if worst[0].script and "\n" not in worst[0].script:
+                yield f"{'':8}{'':9} bash {worst[0].script}"
+
+
+def _totals(ended: Outcome) -> Iterator[str]:
+    counts: dict[Level, Counter[Verdict]] = {level: Counter() for level in Level}
+    for requirement, _, verdict, _ in rows(ended):
+        counts[requirement.level][verdict] += 1
+    for level, found in counts.items():
+        told = ", ".join(f"{found[verdict]} {verdict.value}" for verdict in _WORST_FIRST if found[verdict])
+        yield f"{level.value:7} {told}"
+    times = shares(ended.cases)
+    yield (
+        f"{len(ended.cases)} cases, {times['calls']:.0f} calls of plugins; of {times['seconds']:.1f} s of work "
+        f"{times['plugins']:.0%} were spent in plugins, {times['tools']:.0%} in other programs, {times['own']:.0%} in cnitest"
+    )
+
+
+def shares(cases: Sequence[Case]) -> Mapping[str, float]:
+    """Where the time of all cases went: seconds, calls, and the shares of plugins, other programs and ourselves."""
+    total = sum(case.seconds for case in cases) or 1e-9
+    plugins = sum(case.plugin_seconds for case in cases) / total
+    tools = sum(case.tool_seconds for case in cases) / total
+    own = max(0.0, 1 - plugins - tools)
+    return {"seconds": total, "calls": sum(c.calls for c in cases), "plugins": plugins, "tools": tools, "own": own}
+
+
+def document(ended: Outcome) -> dict[str, Any]:
+    """The run as data; its schema is `conformance_schema`."""
+    return {
+        "format": FORMAT,
+        "profile": ended.profile,
+        "subjects": [
+            {
+                "name": subject.name,
+                "plugin": subject.plugin,
+                "kind": subject.kind.value,
+                "versions": list(subject.versions),
+                "advertised": list(subject.advertised),
+                "banner": subject.banner,
+            }
+            for subject in ended.subjects
+        ],
+        "requirements": [
+            {
+                "id": requirement.id,
+                "level": requirement.level.value,
+                "section": requirement.section,
+                "says": requirement.says,
+                "subject": subject.name,
+                "verdict": verdict.value,
+                "reason": reason_of(requirement, subject, cases),
+                "cases": [case.to_data() for case in cases],
+            }
+            for requirement, subject, verdict, cases in rows(ended)
+        ],
+        "disappeared": [
+            {"subject": name, "requirement": entry.requirement, "reason": entry.reason, "link": entry.link}
+            for name, entry in ended.disappeared
+        ],
+        "shares": dict(shares(ended.cases)),
+    }

@@ -1,0 +1,197 @@
+"""The pytest hooks of the conformance suite: subjects for it, verdicts on its cases, the table at its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from cnitest.conformance.subject import Subject
+    from cnitest.conformance.verdict import Case
+
+_SUBJECTS = pytest.StashKey[Any]()
+#: The seconds that a test's fixtures took.
+DURATION = pytest.StashKey[float]()
+_CASES = pytest.StashKey[list[Any]]()
+_MARK = "requirement"
+_SLICE = ("bridge", "host-local", "tuning")
+_WORDS = {
+    "passed": ("passed", ".", "PASSED"),
+    "failed": ("failed", "F", "FAILED"),
+    "warning": ("warnings of requirements", "w", ("WARNING", {"yellow": True})),
+    "inherited": ("inherited", "i", ("INHERITED", {"yellow": True})),
+    "known deviation": ("known deviations", "d", ("DEVIATION", {"yellow": True})),
+    "not applicable": ("not applicable", "-", ("NOT APPLICABLE", {"cyan": True})),
+    "undecided": ("undecided", "?", ("UNDECIDED", {"yellow": True})),
+    "broken": ("error", "E", "ERROR"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the conformance suite."""
+    group = parser.getgroup("cni conformance", "conformance to the CNI specification (cnitest)")
+    group.addoption(
+        "--cni-plugin",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a plugin to hold to the specification with the profile that is shipped for it, or all; may be repeated",
+    )
+    group.addoption(
+        "--cni-profile",
+        choices=("spec", "reference"),
+        default="spec",
+        help="what is expected: the specification, or what the reference plugins are known to do (default: %(default)s)",
+    )
+    group.addoption(
+        "--cni-strict", action="store_true", help="let SHOULD fail like MUST, and what Go plugins inherit too"
+    )
+    group.addoption(
+        "--cni-version", metavar="V", action="append", default=[], help="test in these versions only; may be repeated"
+    )
+    group.addoption("--cni-json", metavar="FILE", help="write every verdict of the conformance suite as JSON")
+    group.addoption("--cni-repro", metavar="DIR", help="write a shell script for each finding that reproduces it")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell pytest the mark."""
+    config.addinivalue_line("markers", "requirement(id): the requirement that a test of the conformance suite decides")
+    config.stash[_CASES] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the subjects to a worker of pytest-xdist, so that plugins are examined once."""
+    config: pytest.Config = node.config
+    if config.getoption("--cni-plugin") or _is_asked_for(config):
+        from cnitest.conformance.subject import to_data
+
+        node.workerinput["cnitest_subjects"] = json.dumps(to_data(subjects_of(config)))
+
+
+def _is_asked_for(config: pytest.Config) -> bool:
+    return bool(config.getoption("--cni-conf")) and any("conformance" in str(argument) for argument in config.args)
+
+
+def subjects_of(config: pytest.Config) -> tuple[Subject, ...]:
+    """The subjects of a run: of --cni-conf, of --cni-plugin, else of the fast slice. Found once."""
+    if _SUBJECTS not in config.stash:
+        given = getattr(config, "workerinput", {}).get("cnitest_subjects")
+        if given is not None:
+            from cnitest.conformance.subject import from_data
+
+            config.stash[_SUBJECTS] = from_data(json.loads(given))
+        else:
+            config.stash[_SUBJECTS] = _examined(config)
+    found: tuple[Subject, ...] = config.stash[_SUBJECTS]
+    return found
+
+
+def _examined(config: pytest.Config) -> tuple[Subject, ...]:
+    from cnitest.errors import CnitestError
+    from cnitest.plugin import plugin_path
+    from cnitest.report.choice import Choice, chosen
+
+    path = plugin_path(config)
+    given = tuple(config.getoption("--cni-conf"))
+    plugins = tuple(config.getoption("--cni-plugin")) or (() if given else _SLICE)
+    versions = tuple(config.getoption("--cni-version"))
+    choice = Choice(given, plugins, path, versions, newest=not given and not config.getoption("--cni-plugin"))
+    try:
+        subjects, config.stash[_SKIPPED] = chosen(choice)
+    except CnitestError as error:
+        raise pytest.UsageError(str(error)) from None
+    return subjects
+
+
+_SKIPPED = pytest.StashKey[Any]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests that apply to no subject at all; the table says why."""
+    items[:] = [item for item in items if not _is_empty(item)]
+
+
+def _is_empty(item: pytest.Item) -> bool:
+    if item.get_closest_marker(_MARK) is None:
+        return False
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return not hasattr(parameters.get("trial"), "subject") and "trial" in parameters
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give a test of a requirement its verdict."""
+    report = yield
+    mark = item.get_closest_marker(_MARK)
+    if call.when == "setup":
+        item.stash[DURATION] = call.duration
+    if mark is None or not hasattr(item, "callspec") or "trial" not in item.callspec.params:
+        return report
+    if call.when == "call" or call.excinfo is not None:
+        from cnitest.report.sentence import pass_sentence
+
+        pass_sentence(item, call, report, mark.args[0], item.stash.get(DURATION, 0.0))
+    return report
+
+
+def pytest_report_teststatus(report: Any) -> Any:
+    """Our own words and letters for verdicts."""
+    row = getattr(report, "cnitest", None)
+    return _WORDS.get(row["verdict"]) if row else None
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep every verdict for the table; called where the run is led, for all workers' reports."""
+    row = getattr(report, "cnitest", None)
+    if row is not None:
+        from cnitest.conformance.verdict import Case
+
+        _LED.append(Case.from_data(row))
+
+
+_LED: list[Case] = []
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Begin with no verdicts: a process may run pytest twice."""
+    _LED.clear()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail the run when a known deviation has disappeared; write what was asked for."""
+    config = session.config
+    if hasattr(config, "workerinput") or not _LED:
+        return
+    from cnitest.report import summary
+
+    outcome = config.stash[_OUTCOME] = summary.outcome(
+        _LED, subjects_of(config), config.getoption("--cni-profile"), whole=not config.getoption("-k")
+    )
+    if outcome.disappeared and outcome.shipped and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if config.getoption("--cni-json"):
+        Path(config.getoption("--cni-json")).write_text(json.dumps(summary.document(outcome), indent=1))
+
+
+_OUTCOME = pytest.StashKey[Any]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The table: requirement by verdict, counts by level, where the time went."""
+    outcome = config.stash.get(_OUTCOME, None)
+    if outcome is None:
+        return
+    from cnitest.report import summary
+
+    for headline, lines in summary.sections(outcome, config.stash.get(_SKIPPED, ())):
+        terminalreporter.section(headline)
+        for line in lines:
+            terminalreporter.line(line)

@@ -1,0 +1,327 @@
+"""ADD: SPEC section 2, and its result, section 5."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cnitest.fixtures.conformance import Standing
+
+from cnitest.cni import spec
+from cnitest.conformance import aftermath, delegate, form, judge, mutation, request, traffic
+from cnitest.conformance.bench import Bench, Slot
+from cnitest.conformance.connections import answering, gateways
+from cnitest.conformance.requirement import Kind
+from cnitest.conformance.residue import residue
+from cnitest.conformance.truth import untruths
+
+FORWARDING = (".forwarding", "ip_forward", ".mc_forwarding")
+
+
+@pytest.mark.requirement("ADD-01")
+def test_the_interface_is_there(standing: Standing) -> None:
+    """CNI_IFNAME is a link of the container."""
+    bench, slot = standing.bench, standing.made.slot
+
+    links = [link.name for link in slot.sandbox.links]
+
+    bench.witnesses.append(f"! ip -n {slot.sandbox.name} link show {slot.ifname} >/dev/null 2>&1")
+    bench.demand(slot.ifname in links, f"the container has no {slot.ifname}; it has {', '.join(links)}")
+
+
+@pytest.mark.requirement("ADD-01")
+def test_any_name_is_taken(bench: Bench) -> None:
+    """The interface gets the name that was asked for, whichever it is."""
+    _require_own_link(bench)
+    slot = bench.slot("c1", ifname="net7-x.y")
+
+    made = bench.attach(slot)
+
+    links = [link.name for link in made.slot.sandbox.links]
+    bench.demand("net7-x.y" in links, f"asked for net7-x.y, the container has {', '.join(links)}")
+
+
+@pytest.mark.requirement("ADD-02")
+def test_add_prints_a_result(bench: Bench) -> None:
+    """ADD succeeds, and a runtime of this version can read what it prints."""
+    call = bench.add(bench.slot())
+
+    faults = judge.success(call)
+    bench.complain(*faults)
+    document = judge.result_document(call)
+    if not faults:
+        bench.demand(document is not None, f"there is no result: {judge.words(call)}")
+    if document is not None:
+        bench.complain(*form.misshapen(document, bench.version))
+
+
+@pytest.mark.requirement("ADD-03")
+def test_a_taken_name_is_refused(bench: Bench) -> None:
+    """ADD fails when the container has an interface of that name already."""
+    _require_own_link(bench)
+    slot = bench.slot()
+    bench.run("ip", "link", "add", slot.ifname, "type", "veth", "peer", "name", "cnitest-peer", at=slot.sandbox)
+
+    call = bench.add(slot)
+
+    bench.complain(*judge.refusal(call))
+
+
+@pytest.mark.requirement("ADD-04")
+def test_a_refused_configuration_leaves_nothing(bench: Bench) -> None:
+    """Whatever is wrong with the configuration, a failed ADD changes neither host nor container."""
+    slot = bench.slot()
+    previous = bench.chain(slot)
+    before = bench.look(slot)
+    for change in mutation.wrong_values(bench.request(slot, previous)):
+        call = bench.raw("ADD", slot, stdin=change.document)
+        if call.exit_code == 0:
+            bench.raw("DEL", slot, stdin=change.document)
+            continue
+        found = residue(before, bench.look(slot), bench.setting.leftover)
+        bench.complain(*(f"{change.words}: {line}" for line in found))
+        if found:
+            bench.raw("DEL", slot, stdin=change.document)
+            if residue(before, bench.look(slot), bench.setting.leftover):
+                break
+
+
+@pytest.mark.requirement("ADD-05")
+def test_a_second_add_does_not_disturb(bench: Bench) -> None:
+    """Asked again for the same interface, it fails where it would make one, and the first attachment works on."""
+    made = bench.attach()
+    before = bench.look(made.slot)
+    flows = answering(bench, made)
+
+    again = bench.raw("ADD", made.slot, previous=made.previous)
+
+    bench.complain(*judge.crash(again))
+    if bench.subject.kind is Kind.INTERFACE and bench.setting.ifname != "lo":
+        bench.demand(again.exit_code != 0, "the second ADD of the same interface succeeds")
+    bench.complain(*aftermath.removals(before, bench.look(made.slot)))
+    bench.complain(*(why for flow in flows if (why := traffic.lost(flow))))
+
+
+@pytest.mark.requirement("ADD-06")
+def test_a_container_can_be_attached_twice(bench: Bench) -> None:
+    """Under another interface name the same network works too, and the first attachment works on."""
+    _require_own_link(bench, meta=True)
+    first = bench.attach()
+    before, flows = bench.look(first.slot), answering(bench, first)
+    slot = bench.slot("c1", ifname=_other_name(bench))
+
+    call = bench.add(slot)
+
+    bench.complain(*judge.success(call))
+    if call.exit_code == 0:
+        bench.complain(*_missing_link(slot))
+        bench.complain(*aftermath.removals(before, bench.look(first.slot)))
+        bench.complain(*(why for flow in flows if (why := traffic.lost(flow))))
+        bench.complain(*_no_neighbour(bench, slot, judge.result_document(call) or {}))
+
+
+@pytest.mark.requirement("ADD-07")
+def test_a_container_can_join_two_networks(bench: Bench) -> None:
+    """A second network's attachment works, and the first works on."""
+    _require_own_link(bench, meta=True)
+    first = bench.attach()
+    before, flows = bench.look(first.slot), answering(bench, first)
+    slot = other_network(bench, "c1", _other_name(bench))
+
+    call = bench.add(slot)
+
+    if call.exit_code != 0 and bench.setting.second is None:
+        bench.not_applicable(f"no second network could be derived from its configuration: {judge.words(call)}")
+    bench.complain(*judge.success(call))
+    bench.complain(*_missing_link(slot))
+    bench.complain(*aftermath.removals(before, bench.look(first.slot)))
+    bench.complain(*(why for flow in flows if (why := traffic.lost(flow))))
+
+
+@pytest.mark.requirement("ADD-08")
+def test_the_result_is_true(standing: Standing) -> None:
+    """The kernel has what the result says, and the result says what the kernel has."""
+    bench, made = standing.bench, standing.made
+    if bench.subject.kind is Kind.IPAM:
+        bench.not_applicable("an IPAM plugin configures nothing")
+    slot = made.slot
+
+    found = untruths(made.result, bench.version, bench.node, slot.sandbox, slot.netns, slot.ifname)
+
+    bench.complain(*found)
+
+
+@pytest.mark.requirement("ADD-09")
+def test_the_result_has_the_requested_version(standing: Standing) -> None:
+    """cniVersion of the result is that of the request."""
+    found = standing.made.result.get("cniVersion")
+
+    standing.bench.demand(
+        found == standing.bench.version or (found is None and form.is_early(standing.bench.version)),
+        f"cniVersion of the result is {found!r}, the request's {standing.bench.version!r}",
+    )
+
+
+@pytest.mark.requirement("ADD-10")
+def test_early_results_have_no_later_keys(standing: Standing) -> None:
+    """There are no interfaces, ips or routes at the top of a result of 0.1.0 or 0.2.0."""
+    standing.bench.complain(*form.of_early_versions(standing.made.result))
+
+
+@pytest.mark.requirement("ADD-10")
+def test_early_results_have_addresses(standing: Standing) -> None:
+    """A result of 0.1.0 or 0.2.0 has the addresses that a later one would have, as ip4 and ip6."""
+    bench = standing.bench
+    later = form.ips(bench.subject.result, bench.subject.highest)
+    if not later or not spec.has_chaining(bench.subject.highest):
+        bench.not_applicable("it gives no addresses")
+    families = {"ip6" if ":" in ip.address else "ip4" for ip in later}
+    lacking = [key for key in sorted(families) if key not in standing.made.result]
+    bench.demand(not lacking, f"the result has no {', '.join(lacking)}")
+
+
+@pytest.mark.requirement("ADD-11")
+def test_addresses_say_their_family(standing: Standing) -> None:
+    """Each address has 'version' 4 or 6, the right one."""
+    standing.bench.complain(*form.families_told(standing.made.result))
+
+
+@pytest.mark.requirement("ADD-12")
+def test_addresses_do_not_say_their_family(standing: Standing) -> None:
+    """No address has 'version'."""
+    standing.bench.complain(*form.families_untold(standing.made.result))
+
+
+@pytest.mark.requirement("ADD-13")
+def test_no_field_of_a_later_version(standing: Standing) -> None:
+    """What came with 1.1.0 is not there."""
+    standing.bench.complain(*form.fields_of_later(standing.made.result))
+
+
+@pytest.mark.requirement("ADD-14")
+def test_sandboxes_tell_the_sides_apart(standing: Standing) -> None:
+    """Interfaces of the container have CNI_NETNS as sandbox, those of the host none."""
+    bench, slot = standing.bench, standing.made.slot
+    host = {link.name for link in bench.node.links}
+    inside = {link.name for link in slot.sandbox.links}
+
+    found = form.sandboxes(standing.made.result, slot.netns, host.__contains__, inside.__contains__)
+
+    bench.complain(*found)
+
+
+@pytest.mark.requirement("ADD-15")
+def test_addresses_name_their_interface(standing: Standing) -> None:
+    """Each address has the index of an interface of the container."""
+    standing.bench.complain(*form.indices(standing.made.result, standing.made.slot.netns))
+
+
+@pytest.mark.requirement("ADD-16")
+def test_addresses_and_routes_are_well_formed(standing: Standing) -> None:
+    """Addresses are hosts with a prefix, destinations networks with a prefix, gateways addresses."""
+    standing.bench.complain(*form.addresses(standing.made.result, standing.bench.version))
+
+
+@pytest.mark.requirement("ADD-17")
+def test_attachments_without_addresses_work(bench: Bench) -> None:
+    """Without IPAM the interface is made in this version, as it is in the newest."""
+    if "ipam" not in bench.subject.conf:
+        bench.not_applicable("it has no IPAM to be left out")
+    conf = {key: value for key, value in bench.subject.conf.items() if key not in ("ipam", "isGateway")}
+    conf = {key: value for key, value in conf.items() if key not in ("isDefaultGateway", "ipMasq")}
+    slot = bench.slot("c1", conf=conf)
+    newest = {**bench.request(slot), "cniVersion": bench.subject.highest}
+    if bench.raw("ADD", slot, stdin=newest).exit_code != 0:
+        bench.not_applicable("it wants addresses: without IPAM it makes nothing, in any version")
+    bench.raw("DEL", slot, stdin=newest)
+
+    call = bench.raw("ADD", slot)
+
+    bench.complain(*judge.success(call))
+    bench.complain(*_missing_link(slot))
+
+
+@pytest.mark.requirement("ADD-18")
+def test_the_path_works_at_once(bench: Bench) -> None:
+    """The first packet to each gateway after ADD is answered."""
+    made = bench.attach()
+
+    flows = gateways(bench, made)
+
+    if not flows:
+        bench.not_applicable("the result has no gateway")
+    bench.complain(*(why for flow in flows if (why := traffic.answered_at_once(flow))))
+
+
+@pytest.mark.requirement("ADD-19")
+def test_neighbours_learn_a_returned_address(bench: Bench, tmp_path: Path) -> None:
+    """A container that gets the address of one before it, with another MAC, is reached by its neighbour at once."""
+    if not bench.subject.ipam or bench.setting.expect.neighbours is False:
+        bench.not_applicable("its addresses cannot be chosen, or containers do not see each other")
+    plugin = delegate.install(bench, tmp_path, {"ADD": {"result": delegate.address(bench, 80)}})
+    neighbour = bench.attach(delegate.slot(bench, "c2"))
+    plugin.program({"ADD": {"result": delegate.address(bench, 81)}})
+    first = bench.attach(delegate.slot(bench, "c1"))
+    ip = form.ips(first.result, bench.version)[0].address.partition("/")[0]
+    flow = traffic.echo(neighbour.slot.sandbox, ip)
+    if traffic.lost(flow, 1.0):
+        bench.not_applicable("containers of this network do not reach each other, which NET-02 is about")
+    bench.detach(first)
+
+    bench.attach(delegate.slot(bench, "c3"))
+
+    why = traffic.answered_at_once(flow)
+    bench.demand(not why, f"the neighbour does not reach {ip} any more: {why}")
+
+
+@pytest.mark.requirement("ADD-20")
+def test_sysctls_of_the_host_stay(bench: Bench) -> None:
+    """After ADD and DEL no sysctl of the host is another, but for forwarding."""
+    slot = bench.slot()
+    bench.chain(slot)
+    before = bench.sysctls()
+
+    made = bench.attach(slot)
+    bench.delete(made)
+
+    after = bench.sysctls()
+    changed = [name for name, value in after.items() if name in before and before[name] != value]
+    for name in sorted(changed):
+        if not name.endswith(FORWARDING):
+            bench.complain(f"{name} was {before[name]}, is {after[name]}")
+
+
+def other_network(bench: Bench, container: str, ifname: str = "") -> Slot:
+    """A slot in another network of the same plugins: the profile's second, or one that is derived."""
+    name = f"{bench.subject.network}-b"
+    conf = {**bench.subject.conf, **(bench.setting.second or request.sibling(bench.subject.conf))}
+    before = tuple(request.sibling(plugin) for plugin in bench.subject.before)
+    return bench.slot(container, ifname, network=name, conf=conf, before=before)
+
+
+def _other_name(bench: Bench) -> str:
+    return "eth1" if bench.setting.ifname != "eth1" else "eth2"
+
+
+def _require_own_link(bench: Bench, *, meta: bool = False) -> None:
+    if bench.subject.kind is Kind.IPAM or (bench.subject.kind is Kind.META and not meta):
+        bench.not_applicable("it makes no interface")
+    if bench.setting.ifname == "lo":
+        bench.not_applicable("the interface is there before it")
+
+
+def _missing_link(slot: Slot) -> list[str]:
+    links = [link.name for link in slot.sandbox.links]
+    return [] if slot.ifname in links else [f"the container has no {slot.ifname}; it has {', '.join(links)}"]
+
+
+def _no_neighbour(bench: Bench, slot: Slot, result: dict[str, object]) -> list[str]:
+    """Why the gateways are not seen on the link of a slot."""
+    found = []
+    for ip in form.ips(result, bench.version):
+        gateway = ip.gateway
+        if gateway and ":" not in gateway and bench.setting.expect.gateway is not False:
+            words = f"{slot.sandbox.full_name} {slot.ifname} asks for {gateway}"
+            ask = lambda gateway=gateway: slot.sandbox.arp(gateway, on=slot.ifname)  # noqa: E731
+            found.append(traffic.lost(traffic.Flow(words, ask, slot.sandbox, gateway)))
+    return [why for why in found if why]

@@ -1,0 +1,162 @@
+"""A failing ADD: SPEC section 2 for what it leaves, section 4 for its delegates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnitest.cni import spec
+from cnitest.conformance import aftermath, delegate, judge
+from cnitest.conformance.bench import Bench, Slot
+from cnitest.conformance.requirement import Kind
+from cnitest.conformance.residue import residue, settle
+
+FAILING_DELEGATES: dict[str, Any] = {
+    "an error": {"error": {"code": 100, "msg": "the range is used up"}},
+    "garbage": {"stdout": "this is no JSON"},
+    "silence": {"stdout": "", "exit": 1},
+    "no address": {"result": {}},
+}
+TOOLS = ("iptables", "ip6tables", "nft", "iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy")
+
+
+def _must_leave_nothing(bench: Bench, slot: Slot, words: str = "", **options: Any) -> None:
+    """ADD into a slot, see it fail, and see nothing left."""
+    before = bench.look(slot)
+
+    call = bench.raw("ADD", slot, previous=bench.chain(slot), **options)
+
+    prefix = f"{words}: " if words else ""
+    bench.complain(*(f"{prefix}{fault}" for fault in judge.crash(call)))
+    if call.exit_code == 0:
+        bench.complain(f"{prefix}ADD succeeds")
+        return
+    found = settle(lambda: residue(before, bench.look(slot), bench.setting.leftover))
+    bench.complain(*(f"{prefix}{line}" for line in found))
+
+
+@pytest.mark.requirement("ADDF-a")
+def test_a_missing_delegate_leaves_nothing(bench: Bench) -> None:
+    """ADD with an IPAM plugin that is not there fails and leaves neither link, address, rule nor file."""
+    _require_delegate(bench)
+
+    _must_leave_nothing(bench, delegate.slot(bench, kind="cnitest-missing"))
+
+
+@pytest.mark.requirement("ADDF-b")
+@pytest.mark.parametrize("how", list(FAILING_DELEGATES))
+def test_a_failing_delegate_leaves_nothing(bench: Bench, tmp_path: Path, how: str) -> None:
+    """ADD with an IPAM plugin that fails, prints garbage or gives nothing fails and leaves nothing."""
+    _require_delegate(bench)
+    reply = FAILING_DELEGATES[how]
+    if how == "no address":
+        reply = {"result": {"cniVersion": bench.version}}
+    delegate.install(bench, tmp_path, {"ADD": reply})
+
+    _must_leave_nothing(bench, delegate.slot(bench), how)
+
+
+@pytest.mark.requirement("ADDF-c")
+def test_a_used_up_range_leaves_nothing(bench: Bench) -> None:
+    """When every address is taken ADD fails and leaves nothing."""
+    conf = exhausted(bench)
+    taken = bench.attach(bench.slot("c1", conf=conf))
+
+    _must_leave_nothing(bench, bench.slot("c2", conf=conf))
+    bench.complain(*judge.success(bench.delete(taken)))
+
+
+@pytest.mark.requirement("ADDF-d")
+def test_a_taken_name_leaves_both_alone(bench: Bench) -> None:
+    """An ADD that fails over a taken name changes neither the host nor the interface that has the name."""
+    if bench.setting.ifname == "lo":
+        bench.not_applicable("the interface is there before it")
+    slot = bench.slot()
+    bench.run("ip", "link", "add", slot.ifname, "type", "veth", "peer", "name", "cnitest-peer", at=slot.sandbox)
+
+    _must_leave_nothing(bench, slot)
+
+
+@pytest.mark.requirement("ADDF-e")
+def test_a_missing_namespace_leaves_nothing(bench: Bench) -> None:
+    """ADD for a namespace that is gone fails and leaves nothing on the host."""
+    if bench.subject.kind is Kind.IPAM:
+        bench.not_applicable("it need not enter the namespace")
+    slot = bench.slot()
+    bench.chain(slot)
+
+    _must_leave_nothing(bench, slot, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
+
+
+@pytest.mark.requirement("ADDF-f")
+def test_a_late_failure_leaves_nothing(bench: Bench, tmp_path: Path) -> None:
+    """An ADD that fails over a route that the kernel refuses leaves nothing."""
+    _require_delegate(bench)
+    delegate.install(bench, tmp_path, {"ADD": {"result": delegate.address(bench, routes=[UNREACHABLE])}})
+
+    _must_leave_nothing(bench, delegate.slot(bench))
+
+
+#: A route whose gateway is on no link, which the kernel refuses.
+UNREACHABLE = {"dst": "10.98.0.0/16", "gw": "203.0.113.99"}
+
+
+@pytest.mark.requirement("ADDF-g")
+def test_failing_firewall_tools_leave_nothing(bench: Bench, tmp_path: Path) -> None:
+    """When iptables and nft fail, an ADD that needs them is undone by the DEL that follows."""
+    for name in TOOLS:
+        tool = tmp_path / name
+        tool.write_text(f'#!/bin/sh\necho "$0 $*" >>{tmp_path}/called\necho "{name} is out of order" >&2\nexit 1\n')
+        tool.chmod(0o755)
+    slot = bench.slot()
+    bench.chain(slot)
+    before = bench.look(slot)
+    broken = {"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+    added = bench.add(slot, environment=broken)
+    if not (tmp_path / "called").exists():
+        bench.not_applicable("it calls no firewall tool")
+    deleted = bench.raw("DEL", slot)
+
+    bench.complain(*judge.crash(added))
+    bench.complain(*(f"after the tools work again: {fault}" for fault in judge.success(deleted)))
+    bench.complain(*settle(lambda: residue(before, bench.look(slot), bench.setting.leftover)))
+
+
+@pytest.mark.requirement("ADDF-h")
+def test_del_without_a_result_after_a_later_failure_leaves_nothing(bench: Bench) -> None:
+    """After ADD a DEL without any previous result removes everything."""
+    slot = bench.slot()
+    bench.chain(slot)
+    before = bench.look(slot)
+    made = bench.attach(slot)
+    after = bench.look(slot)
+
+    call = bench.delete(made, previous=None)
+
+    bench.complain(*judge.success(call))
+    bench.complain(*aftermath.left(bench, before, after, slot))
+
+
+def exhausted(bench: Bench) -> dict[str, Any]:
+    """The subject's configuration with a range of a single address, where that can be said."""
+    section = bench.subject.conf.get("ipam")
+    if not isinstance(section, dict) or not ({"ranges", "subnet"} & set(section)):
+        bench.not_applicable("its configuration has no range of addresses that could be narrowed")
+    if spec.has_chaining(bench.version) or "subnet" in section:
+        narrow: dict[str, Any] = {"subnet": "10.97.0.0/30", "rangeStart": "10.97.0.2", "rangeEnd": "10.97.0.2"}
+    else:
+        narrow = {"subnet": "10.97.0.0/30", "rangeStart": "10.97.0.2", "rangeEnd": "10.97.0.2"}
+    rest = {
+        key: value
+        for key, value in section.items()
+        if key not in ("ranges", "subnet", "rangeStart", "rangeEnd", "gateway")
+    }
+    return {**bench.subject.conf, "ipam": {**rest, **narrow}}
+
+
+def _require_delegate(bench: Bench) -> None:
+    if not bench.subject.ipam:
+        bench.not_applicable("it delegates to no IPAM plugin")

@@ -1,0 +1,147 @@
+"""Packets: what an attachment is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from cnitest.fixtures.conformance import Standing
+
+from cnitest.conformance import connections, traffic
+from cnitest.conformance.traffic import Flow
+from cnitest.lab.place import Place
+from cnitest.lab.reach import Reach
+
+_PORT = 4790
+
+
+@pytest.mark.requirement("NET-01")
+def test_the_gateway_answers(standing: Standing) -> None:
+    """Each gateway of the result answers the container's echo."""
+    flows = connections.gateways(standing.bench, standing.made)
+
+    if not flows:
+        standing.bench.not_applicable("the result has no gateway, or the profile says that it does not answer")
+    _all_answered(standing, flows)
+
+
+@pytest.mark.requirement("NET-02")
+def test_containers_reach_each_other(standing: Standing) -> None:
+    """ICMP, UDP and TCP pass between two containers of the network, both ways, in each family."""
+    flows = [
+        flow for one, other, ip, ip_other in _pairs(standing) for flow in traffic.both_ways(one, ip, other, ip_other)
+    ]
+
+    if not flows:
+        standing.bench.not_applicable("it gives no addresses")
+    _all_answered(standing, flows)
+
+
+@pytest.mark.requirement("NET-03")
+def test_the_outside_answers(standing: Standing) -> None:
+    """Where there is a default route and a way back, the internet answers."""
+    flows = connections.outside(standing.bench, standing.made)
+
+    if not flows:
+        standing.bench.not_applicable("there is no default route, or no way back from the internet of this topology")
+    _all_answered(standing, flows)
+
+
+@pytest.mark.requirement("NET-03")
+def test_tcp_and_udp_reach_the_outside(standing: Standing) -> None:
+    """TCP and UDP reach the internet as echoes do, and a masquerading plugin hides the container's address."""
+    bench, made = standing.bench, standing.made
+    place, targets = traffic.internet(bench.lab)
+    reached = {flow.target for flow in connections.outside(bench, made)}
+    if place is None or not reached:
+        bench.not_applicable("there is no default route, or no way back from the internet of this topology")
+    sandbox, own = made.slot.sandbox, connections.addresses(bench, made)
+    for target in (target for target in targets if target in reached):
+        for name, probe in (("udp", sandbox.udp), ("tcp", sandbox.tcp)):
+            seen: list[str | None] = []
+            flow = Flow(f"{sandbox.full_name} -> {target} {name}", _remembering(probe, target, seen), sandbox, target)
+            why = traffic.lost(flow)
+            bench.complain(*([why] if why else []))
+            if connections.masquerades(bench) and not why:
+                bench.demand(seen[-1] not in own, f"{flow.words}: the internet sees the container's own {seen[-1]}")
+
+
+def _remembering(probe: Callable[[str, int], Reach], target: str, seen: list[str | None]) -> Callable[[], Reach]:
+    """The probe, which also notes the source that the far end saw."""
+
+    def send() -> Reach:
+        reach = probe(target, _PORT)
+        seen.append(reach.source_seen)
+        return reach
+
+    return send
+
+
+@pytest.mark.requirement("NET-03")
+def test_packets_arrive_outside(standing: Standing) -> None:
+    """With a default route the container's packets arrive at the internet, whether or not they can be answered."""
+    bench, made = standing.bench, standing.made
+    place, targets = traffic.internet(bench.lab)
+    routes = [route for route in made.slot.sandbox.routes if route.to == "default" and route.kind == "unicast"]
+    if place is None or not routes or not connections.addresses(bench, made) or bench.setting.expect.internet is False:
+        bench.not_applicable("there is no default route, or no internet in this topology")
+    families = {route.family for route in routes}
+    for target in targets:
+        if (6 if ":" in target else 4) in families and not _arrives(made.slot.sandbox, target, place):
+            bench.complain(f"{made.slot.sandbox.full_name} -> {target} icmp does not arrive there")
+
+
+def _arrives(sender: Place, target: str, place: Place) -> bool:
+    reach = sender.ping(target)
+    return reach.verdict.value == "delivered" or any(s.place == place.full_name for s in reach.sightings)
+
+
+@pytest.mark.requirement("NET-04")
+def test_full_packets_pass(standing: Standing) -> None:
+    """Packets of the interface's MTU pass unsplit to the gateway and between containers, both ways."""
+    bench, made = standing.bench, standing.made
+    mtu = made.slot.sandbox.link(made.slot.ifname).mtu
+    flows = [traffic.full_size(made.slot.sandbox, flow.target, mtu) for flow in connections.gateways(bench, made)]
+    for one, other, ip, ip_other in _pairs(standing):
+        flows += [traffic.full_size(one, ip_other, mtu), traffic.full_size(other, ip, mtu)]
+    if not flows:
+        bench.not_applicable("there is nobody to send to")
+    _all_answered(standing, flows)
+
+
+@pytest.mark.requirement("NET-05")
+def test_the_gateway_reaches_the_container(standing: Standing) -> None:
+    """Who has the gateway's address gets answers from the container."""
+    bench, made = standing.bench, standing.made
+    if bench.setting.expect.inbound is False:
+        bench.not_applicable("the profile says that containers are not reached from outside")
+    flows = []
+    for flow in connections.gateways(bench, made):
+        gateway = flow.target
+        owner = bench.lab.owner(gateway, made.slot.sandbox)
+        for address in connections.addresses(bench, made):
+            if owner is not None and (":" in address) == (":" in gateway):
+                flows.append(traffic.echo(owner, address))
+    if not flows:
+        bench.not_applicable("the result has no gateway of this lab")
+    _all_answered(standing, flows)
+
+
+def _pairs(standing: Standing) -> list[tuple[Place, Place, str, str]]:
+    """Both containers and their addresses, a pair a family."""
+    bench, made = standing.bench, standing.made
+    mine = connections.addresses(bench, made)
+    if not mine or bench.setting.expect.peer is False or bench.setting.ifname == "lo":
+        return []
+    second = standing.second()
+    theirs = connections.addresses(bench, second)
+    return [
+        (made.slot.sandbox, second.slot.sandbox, ip, other)
+        for ip in mine
+        for other in theirs
+        if (":" in ip) == (":" in other)
+    ]
+
+
+def _all_answered(standing: Standing, flows: list[Flow]) -> None:
+    standing.bench.complain(*(why for flow in flows if (why := traffic.lost(flow))))
