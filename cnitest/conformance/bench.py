@@ -238,7 +238,7 @@ class Bench:
             done = self._executor.run_argv((*argv, binary), variables, stdin, patience)
         except (OSError, ValueError) as error:
             raise PluginError(f"{plugin} {verb}: {binary} cannot be started: {error}") from error
-        if done.timed_out:
+        if done.timed_out and timeout is None:
             _PATIENCE.ran_out(verb)
         text = stdin.decode("utf-8", "surrogateescape")
         call = Call.of(plugin, verb, self.node.full_name, variables, text, done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,3 +63,23 @@ def answering(bench: Bench, made: Made) -> list[Flow]:
     flows = reaches(bench, made)
     quick = [flow for flow in flows if ":" not in flow.target] or flows
     return [flow for flow in quick if not traffic.lost(flow, 2.0)]
+
+
+def ranges(bench: Bench) -> list[ipaddress.IPv4Network]:
+    """The IPv4 networks that the subject's first ADD gave addresses of."""
+    found = (ipaddress.ip_interface(ip.address).network for ip in form.ips(bench.subject.result, bench.subject.highest))
+    return [network for network in found if isinstance(network, ipaddress.IPv4Network)]
+
+
+def free_address(bench: Bench) -> str:
+    """An IPv4 address that nobody has yet and that can be asked for; empty where there is none."""
+    for network in ranges(bench):
+        if network.num_addresses > 128:
+            return str(network.network_address + 113)
+    return ""
+
+
+def prefix_of(bench: Bench, address: str) -> int:
+    """The length of the prefix of a network that an address is in; 24 for a stranger's."""
+    found = (network for network in ranges(bench) if ipaddress.ip_address(address) in network)
+    return next((network.prefixlen for network in found), 24)

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 from cnitest.errors import CnitestError, DeadlineExceeded
 from cnitest.kernel.mounts import make_private
-from cnitest.kernel.namespaces import MountNamespace
+from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace
 from cnitest.kernel.syscalls import CLONE_NEWPID, unshare
 from cnitest.kernel.traveller import Traveller
 
@@ -28,10 +28,11 @@ _PATIENCE = 20
 class Keeper:
     """A PID namespace, a mount namespace with its /proc, and the pipe that keeps both alive.
 
-    Raises CnitestError that says what the machine lacks. A traveller can make one only once.
+    Its first process stays in ``network``, which must last as long as the lab: a namespace that it was left in by chance
+    could never go before it. Raises CnitestError that says what the machine lacks. A traveller can make one only once.
     """
 
-    def __init__(self, traveller: Traveller) -> None:
+    def __init__(self, traveller: Traveller, network: NetworkNamespace) -> None:
         with ExitStack() as undo, ExitStack() as meanwhile:
             self.mounts = MountNamespace.make(traveller, make_private)
             undo.callback(self.mounts.close)
@@ -39,7 +40,7 @@ class Keeper:
                 stdin, self._pipe = _pipe(theirs, undo)
                 answer, stdout = _pipe(meanwhile, theirs)
                 errors, stderr = _pipe(meanwhile, theirs)
-                self._process = traveller.do(lambda: _start(stdin, stdout, stderr))
+                self._process = network.do(lambda: _start(stdin, stdout, stderr))
             undo.callback(_kill, self._process)
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._pipe, _READY)

@@ -65,7 +65,7 @@ class Host(Place):
         """The filesystem of this host, made when first asked for."""
         with self._lock:
             if self._mounts is None:
-                keeper = self.lab.keeper()
+                keeper = self.lab.keeper(self.namespace)
                 self._mounts = MountNamespace.make(self.lab.traveller, mounts.furnish, self.namespace, keeper.mounts)
             return self._mounts
 

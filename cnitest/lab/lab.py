@@ -158,14 +158,14 @@ class Lab:
         """A new, empty network namespace."""
         return NetworkNamespace.make(self.traveller)
 
-    def keeper(self) -> Keeper:
-        """What keeps this lab's processes, started when the first is needed."""
+    def keeper(self, network: NetworkNamespace) -> Keeper:
+        """What keeps this lab's processes, started in a host's ``network`` when the first is needed."""
         with self._lock:
             if self._no_keeper:
                 raise self._no_keeper
             if self._keeper is None:
                 try:
-                    self._keeper = Keeper(self.traveller)
+                    self._keeper = Keeper(self.traveller, network)
                 except (CnitestError, OSError) as error:
                     self._no_keeper = error  # a second try would fail for another, misleading reason
                     raise

@@ -1,0 +1,121 @@
+"""CNI_ARGS, capabilities and runtimeConfig: SPEC sections 2 and 3, CONVENTIONS.md."""
+
+from __future__ import annotations
+
+import pytest
+
+from cnitest.conformance import capability, connections, judge
+from cnitest.conformance.bench import Bench
+from cnitest.conformance.residue import residue
+
+KUBERNETES = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod-1;K8S_POD_INFRA_CONTAINER_ID=abc"
+MALFORMED = ("A", "A=b=c", "A=b;", ";", "=", "IgnoreUnknown=yes", "IgnoreUnknown=1;=;")
+
+
+@pytest.mark.requirement("ARG-01")
+def test_arguments_are_accepted(bench: Bench) -> None:
+    """ADD and DEL take several arguments, those of Kubernetes among them."""
+    slot = bench.slot("c1", args=KUBERNETES)
+
+    made = bench.add(slot)
+
+    bench.complain(*judge.success(made))
+    bench.complain(*judge.success(bench.raw("DEL", slot, previous=judge.result_document(made))))
+
+
+@pytest.mark.requirement("ARG-02")
+@pytest.mark.parametrize("word", ["1", "true"])
+def test_unknown_arguments_can_be_ignored(bench: Bench, word: str) -> None:
+    """With IgnoreUnknown an argument that nobody knows is no error."""
+    slot = bench.slot("c1", args=f"CNITEST=unknown;IgnoreUnknown={word}")
+
+    bench.complain(*judge.success(bench.add(slot)))
+
+
+@pytest.mark.requirement("ARG-03")
+@pytest.mark.parametrize("text", MALFORMED)
+def test_malformed_arguments_do_not_upset_it(bench: Bench, text: str) -> None:
+    """What is no list of pairs is accepted or refused, never a crash."""
+    slot = bench.slot("c1", args=text)
+
+    call = bench.add(slot)
+
+    bench.complain(*judge.crash(call))
+    if call.exit_code != 0 and not judge.crash(call):
+        bench.demand(judge.error_document(call) is not None, f"{text!r}: fails without an error: {judge.words(call)}")
+
+
+@pytest.mark.requirement("ARG-04")
+@pytest.mark.parametrize("name", ["IP", "MAC"])
+def test_arguments_of_the_other_are_not_refused(bench: Bench, name: str) -> None:
+    """IP is for the IPAM plugin and MAC for the interface: neither upsets the other."""
+    if not bench.subject.ipam:
+        bench.not_applicable("it delegates to no IPAM plugin")
+    if bench.subject.ipam == "static" or not connections.ranges(bench):
+        bench.not_applicable("its addresses cannot be asked for")
+    value = {"IP": connections.free_address(bench), "MAC": "02:00:5e:00:53:07"}[name]
+
+    call = bench.add(bench.slot("c1", args=f"{name}={value}"))
+
+    bench.complain(*(f"CNI_ARGS {name}={value}: {fault}" for fault in judge.success(call)))
+
+
+@pytest.mark.requirement("CAP-01")
+@pytest.mark.parametrize("name", list(capability.EXERCISES))
+def test_a_capability_takes_effect(bench: Bench, name: str) -> None:
+    """What the runtime provides for a declared capability shows, by packets where it is about them."""
+    declared = bench.subject.conf.get("capabilities")
+    if not isinstance(declared, dict) or declared.get(name) is not True:
+        bench.not_applicable(f"its configuration does not declare {name}")
+    exercise = capability.EXERCISES[name](bench)
+    slot = bench.slot("c1", capabilities={**bench.setting.capabilities, **exercise.provided})
+
+    call = bench.add(slot)
+
+    bench.complain(*judge.success(call))
+    document = judge.result_document(call)
+    if document is not None:
+        bench.complain(*exercise.faults(bench, slot, document))
+
+
+@pytest.mark.requirement("CAP-02")
+def test_the_runtime_wins_over_arguments(bench: Bench) -> None:
+    """A MAC that the runtime provides is taken, not the one in CNI_ARGS."""
+    declared = bench.subject.conf.get("capabilities")
+    if not isinstance(declared, dict) or declared.get("mac") is not True:
+        bench.not_applicable("its configuration does not declare mac")
+    provided = {**bench.setting.capabilities, "mac": "02:00:5e:00:53:11"}
+    slot = bench.slot("c1", args="MAC=02:00:5e:00:53:22;IgnoreUnknown=1", capabilities=provided)
+
+    bench.need(bench.add(slot))
+
+    mac = slot.sandbox.link(slot.ifname).mac
+    bench.demand(mac == provided["mac"], f"the runtime provides {provided['mac']}, the interface has {mac}")
+
+
+@pytest.mark.requirement("CAP-03")
+def test_no_provision_is_no_error(bench: Bench) -> None:
+    """ADD and DEL succeed when the runtime provides nothing for what is declared, and nothing is left."""
+    if not bench.subject.conf.get("capabilities"):
+        bench.not_applicable("its configuration declares no capability")
+    slot = bench.slot("c1", capabilities={})
+    bench.chain(slot)
+    before = bench.look(slot)
+
+    added = bench.add(slot)
+    bench.complain(*judge.success(added))
+    bench.complain(*judge.success(bench.raw("DEL", slot, previous=judge.result_document(added))))
+
+    bench.complain(*residue(before, bench.look(slot), bench.setting.leftover))
+
+
+@pytest.mark.requirement("CAP-05")
+def test_labels_do_not_upset_it(bench: Bench) -> None:
+    """Labels in args.cni, as CONVENTIONS.md writes them, are accepted."""
+    slot = bench.slot()
+    previous = bench.chain(slot)
+    given = bench.subject.conf.get("args")
+    arguments = {**(given if isinstance(given, dict) else {}), "cni": {"labels": [{"key": "app", "value": "x"}]}}
+    document = {**bench.request(slot, previous), "args": arguments}
+
+    bench.complain(*judge.success(bench.raw("ADD", slot, stdin=document)))

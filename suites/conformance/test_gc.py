@@ -1,0 +1,204 @@
+"""GC: SPEC section 2, defined since 1.1.0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cnitest.suites.conformance.test_add import other_network
+
+from cnitest.cni.invoke import Call
+from cnitest.conformance import aftermath, delegate, judge, traffic
+from cnitest.conformance.bench import Bench, Made, Picture, Slot
+from cnitest.conformance.connections import answering
+from cnitest.conformance.requirement import Kind
+from cnitest.conformance.residue import residue, settle
+
+VALID, LEGACY = "cni.dev/valid-attachments", "cni.dev/attachments"
+
+
+def _gc(bench: Bench, slot: Slot, keep: Sequence[Made], **keys: Any) -> Call:
+    """GC of a slot's network with the attachments to keep under both keys; ``keys`` replaces them."""
+    kept = [{"containerID": made.slot.container_id, "ifname": made.slot.ifname} for made in keep]
+    document = {**bench.request(slot), **(keys or {VALID: kept, LEGACY: kept})}
+    return bench.raw("GC", stdin=document, without=["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"])
+
+
+def _pair(bench: Bench) -> tuple[Made, Made, Picture, Picture]:
+    """An attachment to keep and one to free, with pictures around the second's ADD."""
+    kept = bench.attach(bench.slot("c1"))
+    slot = bench.slot("c2")
+    bench.chain(slot)
+    before = bench.look(slot)
+    freed = bench.attach(slot)
+    return kept, freed, before, bench.look(slot)
+
+
+def _still(bench: Bench, before: Picture, after: Picture, tables: Sequence[str], others: bool) -> list[str]:
+    """What is there of what came between two pictures: of some tables, or of all others."""
+    own = {line for line in residue(before, after, strict=True) if ": + " in line}
+    found = [line for line in residue(before, bench.look(), strict=True) if line in own]
+    return [line for line in found if (line.partition(": + ")[2].split(" ")[0] in tables) != others]
+
+
+@pytest.mark.requirement("GC-01")
+def test_gc_with_all_valid_succeeds(bench: Bench) -> None:
+    """GC whose list has every attachment succeeds and prints nothing."""
+    made = bench.attach()
+
+    bench.complain(*judge.success(_gc(bench, made.slot, [made]), silent=True))
+
+
+@pytest.mark.requirement("GC-02")
+def test_gc_frees_reservations(bench: Bench) -> None:
+    """The files of an attachment that is not valid are gone after GC."""
+    kept, freed, before, after = _pair(bench)
+    if not _still(bench, before, after, ("files",), False):
+        bench.not_applicable("its ADD writes no files")
+    bench.lose("c2")
+
+    call = _gc(bench, kept.slot, [kept])
+
+    bench.complain(*judge.success(call))
+    bench.complain(*_still(bench, before, after, ("files",), False))
+    del freed
+
+
+@pytest.mark.requirement("GC-03")
+def test_gc_is_handed_on(bench: Bench, tmp_path: Path) -> None:
+    """GC calls the IPAM plugin's GC with the same list."""
+    if not bench.subject.ipam:
+        bench.not_applicable("it delegates to no IPAM plugin")
+    plugin = delegate.install(bench, tmp_path)
+    made = bench.attach(delegate.slot(bench))
+
+    bench.need(_gc(bench, made.slot, [made]))
+
+    calls = [record for record in plugin.records() if record.verb == "GC"]
+    bench.demand(calls, "the delegate was not called for GC")
+    for record in calls:
+        told = (record.request or {}).get(VALID)
+        wanted = [{"containerID": made.slot.container_id, "ifname": made.slot.ifname}]
+        bench.demand(told == wanted, f"the delegate was given {told}, not {wanted}")
+
+
+@pytest.mark.requirement("GC-04")
+def test_gc_frees_the_host(bench: Bench) -> None:
+    """Links, routes and rules that a dead container left on the host are gone after GC."""
+    kept, freed, before, after = _pair(bench)
+    bench.lose("c2")
+    settle(lambda: _still(bench, before, after, ("files",), True), 0.5)
+    if not _still(bench, before, after, ("files",), True):
+        bench.not_applicable("nothing but files outlives its container")
+
+    call = _gc(bench, kept.slot, [kept])
+
+    bench.complain(*judge.success(call))
+    bench.complain(*_still(bench, before, after, ("files",), True))
+    del freed
+
+
+@pytest.mark.requirement("GC-05")
+def test_gc_keeps_what_is_valid(bench: Bench) -> None:
+    """GC changes nothing of the attachments in its list, and they reach what they reached."""
+    kept, freed, _, _ = _pair(bench)
+    flows = answering(bench, kept)
+    bench.detach(freed)
+    before = bench.look(kept.slot)
+
+    _gc(bench, kept.slot, [kept])
+
+    bench.complain(*residue(before, bench.look(kept.slot), strict=True))
+    bench.complain(*(why for flow in flows if (why := traffic.lost(flow))))
+
+
+@pytest.mark.requirement("GC-06")
+def test_an_empty_list_frees_everything(bench: Bench) -> None:
+    """GC with an empty list frees what dead containers left."""
+    slot = bench.slot("c2")
+    bench.chain(slot)
+    before = bench.look(slot)
+    bench.attach(slot)
+    after = bench.look(slot)
+    bench.lose("c2")
+    settle(lambda: _still(bench, before, after, (), True), 0.3)
+    if not residue(before, bench.look(), bench.setting.leftover):
+        bench.not_applicable("nothing outlives its container")
+    if bench.subject.kind is Kind.META and not _still(bench, before, after, (), True):
+        bench.not_applicable("nothing of its own outlives its container")
+
+    call = _gc(bench, slot, [])
+
+    bench.complain(*judge.success(call))
+    bench.complain(*aftermath.left(bench, before, after))
+
+
+@pytest.mark.requirement("GC-06")
+@pytest.mark.parametrize("how", ["absent", "null"])
+def test_no_list_frees_nothing(bench: Bench, how: str) -> None:
+    """GC without a list, or with null for one, is refused or frees nothing."""
+    made = bench.attach()
+    before = bench.look(made.slot)
+
+    call = _gc(bench, made.slot, [], **({VALID: None} if how == "null" else {"x-cnitest": 1}))
+
+    bench.complain(*judge.crash(call), *residue(before, bench.look(made.slot), strict=True))
+
+
+@pytest.mark.requirement("GC-07")
+def test_gc_goes_on_after_an_error(bench: Bench, tmp_path: Path) -> None:
+    """When the IPAM plugin's GC fails the error is returned, and the plugin's own state is freed all the same."""
+    if not bench.subject.ipam:
+        bench.not_applicable("it delegates to no IPAM plugin")
+    script = {"ADD": {"result": delegate.address(bench)}}
+    plugin = delegate.install(bench, tmp_path, script)
+    slot = delegate.slot(bench, "c2")
+    before = bench.look(slot)
+    bench.attach(slot)
+    after = bench.look(slot)
+    plugin.program({**script, "GC": {"error": {"code": 103, "msg": "a lease cannot be freed"}}})
+    bench.lose("c2")
+
+    call = _gc(bench, slot, [])
+
+    bench.demand(call.exit_code != 0, "the IPAM plugin's GC fails, and GC succeeds")
+    bench.complain(*aftermath.left(bench, before, after, lost=True))
+
+
+@pytest.mark.requirement("GC-08")
+def test_gc_leaves_other_networks_alone(bench: Bench) -> None:
+    """GC of one network with an empty list changes nothing of another's attachment."""
+    first = bench.attach(bench.slot("c1"))
+    slot = other_network(bench, "c2")
+    bench.chain(slot)
+    call = bench.add(slot)
+    if call.exit_code != 0:
+        bench.not_applicable(f"no second network could be derived from its configuration: {judge.words(call)}")
+    bench.detach(first)
+    before = bench.look(slot)
+
+    _gc(bench, first.slot, [])
+
+    bench.complain(*residue(before, bench.look(slot), strict=True))
+
+
+@pytest.mark.requirement("GC-09")
+def test_gc_reads_the_new_key(bench: Bench) -> None:
+    """What valid-attachments has is kept, though the key's old name has an empty list."""
+    made = bench.attach()
+    before = bench.look(made.slot)
+    kept = [{"containerID": made.slot.container_id, "ifname": made.slot.ifname}]
+
+    _gc(bench, made.slot, [], **{VALID: kept, LEGACY: []})
+
+    bench.complain(*residue(before, bench.look(made.slot), strict=True))
+
+
+@pytest.mark.requirement("GC-10")
+def test_gc_of_an_early_version_is_refused(idle: Bench) -> None:
+    """Before 1.1.0 GC is refused."""
+    call = _gc(idle, idle.slot("c9"), [])
+
+    idle.complain(*judge.refusal(call))

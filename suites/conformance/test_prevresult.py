@@ -1,0 +1,187 @@
+"""prevResult and lists of plugins: SPEC sections 2 and 3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cnitest.cni import result as results
+from cnitest.cni import spec
+from cnitest.conformance import aftermath, judge
+from cnitest.conformance.bench import Bench
+from cnitest.conformance.requirement import Kind
+
+STRANGER = {"name": "cnitest-none0", "mac": "02:00:5e:00:53:01"}
+DNS = {"nameservers": ["192.0.2.53"], "domain": "example.com", "search": ["example.com"], "options": ["ndots:5"]}
+
+
+@pytest.mark.requirement("PREV-01")
+def test_the_result_is_passed_on(bench: Bench) -> None:
+    """Addresses, routes, DNS and interfaces of the previous result are in the plugin's own."""
+    slot = bench.slot()
+    previous = {**_given(bench, slot), "dns": DNS}
+    previous["interfaces"] = [*previous.get("interfaces", []), STRANGER]
+
+    call = bench.raw("ADD", slot, previous=previous)
+
+    bench.need(call)
+    bench.complain(*_lost(previous, judge.result_document(call) or {}))
+
+
+@pytest.mark.requirement("PREV-02")
+def test_an_interface_plugin_keeps_the_result(bench: Bench) -> None:
+    """Interfaces and DNS of a previous result are in the plugin's own, beside what it made."""
+    slot = bench.slot()
+    base: dict[str, Any] = {"cniVersion": bench.version, "interfaces": [STRANGER], "dns": DNS}
+
+    call = bench.raw("ADD", slot, previous=base)
+
+    bench.need(call)
+    bench.complain(*_lost(base, judge.result_document(call) or {}))
+
+
+def _given(bench: Bench, slot: Any) -> dict[str, Any]:
+    previous = bench.chain(slot)
+    if previous is None:
+        bench.not_applicable("there is no plugin before it that makes an interface")
+    return dict(previous)
+
+
+def _lost(previous: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """What a previous result says and the new one does not."""
+    lost = []
+    for key, names in (("ips", ("address", "gateway")), ("routes", ("dst", "gw")), ("interfaces", ("name", "sandbox"))):
+        there = [tuple(item.get(name) or None for name in names) for item in found.get(key) or []]
+        for item in previous.get(key) or []:
+            told = tuple(item.get(name) or None for name in names)
+            if told not in there:
+                lost.append(f"{key}: {' '.join(str(part) for part in told if part)} is not passed on")
+    dns = found.get("dns") or {}
+    for key, value in (previous.get("dns") or {}).items():
+        if dns.get(key) != value:
+            lost.append(f"dns.{key}: {value} is not passed on, it is {dns.get(key)}")
+    return lost
+
+
+@pytest.mark.requirement("PREV-03")
+def test_add_needs_a_result(bench: Bench) -> None:
+    """A chained plugin refuses ADD without a previous result."""
+    slot = bench.slot()
+    bench.chain(slot)
+
+    call = bench.raw("ADD", slot, previous=None)
+
+    bench.complain(*judge.refusal(call))
+
+
+@pytest.mark.requirement("PREV-04")
+def test_null_is_no_result(bench: Bench) -> None:
+    """ADD with a prevResult of null gets the same answer as without one."""
+    slot = bench.slot()
+    bench.chain(slot)
+
+    without = bench.raw("ADD", slot, previous=None)
+    if without.exit_code == 0:
+        bench.raw("DEL", slot)
+    call = bench.raw("ADD", slot, stdin={**bench.request(slot), "prevResult": None})
+
+    same = judge.failed(without) == judge.failed(call)
+    bench.complain(*judge.crash(call))
+    bench.demand(
+        same, f"without prevResult exit code {without.exit_code}, with null {call.exit_code}: {judge.words(call)}"
+    )
+
+
+@pytest.mark.requirement("PREV-05")
+@pytest.mark.parametrize("what", ["ips is a text", "an address is none", "it is a list"])
+def test_a_malformed_result_is_refused(bench: Bench, what: str) -> None:
+    """ADD with a previous result that cannot be read is refused with code 6 or 7."""
+    slot = bench.slot()
+    previous = _given(bench, slot)
+    wrong: Any = {
+        "ips is a text": {**previous, "ips": "x"},
+        "an address is none": {**previous, "ips": [{"address": "not-an-address", "interface": 0}]},
+        "it is a list": [previous],
+    }[what]
+
+    call = bench.raw("ADD", slot, stdin={**bench.request(slot), "prevResult": wrong})
+
+    bench.complain(*(f"{what}: {fault}" for fault in judge.refusal(call, {6, 7})))
+
+
+@pytest.mark.requirement("PREV-06")
+def test_a_result_without_version_is_read(bench: Bench) -> None:
+    """DEL, and ADD of a chained plugin, take a previous result without cniVersion for one of the configuration's."""
+    slot = bench.slot()
+    if bench.subject.kind is Kind.META:
+        previous = {key: value for key, value in _given(bench, slot).items() if key != "cniVersion"}
+        call = bench.raw("ADD", slot, previous=previous)
+        bench.complain(*(f"ADD: {fault}" for fault in judge.success(call)))
+        if call.exit_code != 0:
+            return
+        result = judge.result_document(call) or {}
+    else:
+        result = dict(bench.attach(slot).result)
+
+    unlabelled = {key: value for key, value in result.items() if key != "cniVersion"}
+    call = bench.raw("DEL", slot, previous=unlabelled)
+
+    bench.complain(*(f"DEL: {fault}" for fault in judge.success(call)))
+
+
+@pytest.mark.requirement("PREV-07")
+def test_an_older_result_is_read_by_del(bench: Bench) -> None:
+    """DEL with a previous result of 0.4.0 succeeds and leaves nothing."""
+    slot = bench.slot()
+    bench.chain(slot)
+    before = bench.look(slot)
+    made = bench.attach(slot)
+    after = bench.look(slot)
+    older = results.relabelled(made.result, "0.4.0")
+
+    call = bench.delete(made, previous=older)
+
+    bench.complain(*judge.success(call))
+    bench.complain(*aftermath.left(bench, before, after, slot))
+
+
+@pytest.mark.requirement("PREV-08")
+def test_a_newer_result_does_not_upset_it(bench: Bench) -> None:
+    """A previous result labelled with a newer version is read or refused, on DEL and on ADD of a chained plugin."""
+    made = bench.attach()
+    newer = {**made.result, "cniVersion": spec.VERSIONS[-1]}
+
+    call = bench.delete(made, previous=newer)
+
+    bench.complain(*judge.crash(call))
+    if call.exit_code != 0 and not judge.crash(call):
+        bench.demand(judge.error_document(call) is not None, f"fails without an error: {judge.words(call)}")
+
+
+@pytest.mark.requirement("PREV-09")
+def test_del_without_a_result_succeeds(bench: Bench) -> None:
+    """DEL of a live attachment without a previous result succeeds."""
+    made = bench.attach()
+
+    call = bench.delete(made, previous=None)
+
+    bench.complain(*judge.success(call))
+
+
+@pytest.mark.requirement("PREV-11")
+@pytest.mark.parametrize("what", ["an index out of range", "interfaces that do not exist"])
+def test_a_careless_result_does_not_upset_it(bench: Bench, what: str) -> None:
+    """ADD of a chained plugin succeeds or fails cleanly with a previous result that is not true."""
+    slot = bench.slot()
+    previous = _given(bench, slot)
+    if what == "an index out of range":
+        previous["ips"] = [{**ip, "interface": 99} for ip in previous.get("ips") or []]
+    else:
+        previous["interfaces"] = [STRANGER, *({**item, "name": "nil7"} for item in previous.get("interfaces") or [])]
+
+    call = bench.raw("ADD", slot, previous=previous)
+
+    bench.complain(*(f"{what}: {fault}" for fault in judge.crash(call)))
+    if call.exit_code != 0 and not judge.crash(call):
+        bench.demand(judge.error_document(call) is not None, f"{what}: fails without an error: {judge.words(call)}")

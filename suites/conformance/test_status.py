@@ -1,0 +1,109 @@
+"""STATUS: SPEC section 2, defined since 1.1.0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cnitest.suites.conformance.test_addfailure import exhausted
+
+from cnitest.cni.invoke import Call
+from cnitest.conformance import delegate, judge
+from cnitest.conformance.bench import Bench, Slot
+from cnitest.conformance.residue import residue
+
+NOT_READY = {50, 51}
+
+
+def _status(bench: Bench, slot: Slot | None = None) -> Call:
+    names = ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"]
+    return bench.raw("STATUS", stdin=bench.request(slot), without=names)
+
+
+@pytest.mark.requirement("STA-01")
+def test_a_ready_plugin_says_so(bench: Bench) -> None:
+    """STATUS succeeds silently before the first ADD and while attachments stand."""
+    bench.complain(*judge.success(_status(bench), silent=True))
+    bench.attach()
+
+    bench.complain(*(f"after ADD: {fault}" for fault in judge.success(_status(bench), silent=True)))
+
+
+@pytest.mark.requirement("STA-02")
+def test_a_missing_delegate_is_told(bench: Bench) -> None:
+    """STATUS fails with 50 or 51 when the IPAM plugin is not there."""
+    if not bench.subject.ipam:
+        bench.not_applicable("it delegates to no IPAM plugin")
+
+    call = _status(bench, delegate.slot(bench, kind="cnitest-missing"))
+
+    bench.complain(*(f"the delegate is missing: {fault}" for fault in judge.refusal(call, NOT_READY)))
+
+
+@pytest.mark.requirement("STA-02")
+def test_a_used_up_range_is_told(bench: Bench) -> None:
+    """STATUS fails with 50 or 51 when every address is taken, and succeeds again when one is free."""
+    conf = exhausted(bench)
+    slot = bench.slot("c1", conf=conf)
+    made = bench.attach(slot)
+
+    call = _status(bench, slot)
+    bench.complain(*(f"the range is used up: {fault}" for fault in judge.refusal(call, NOT_READY)))
+    bench.need(bench.delete(made))
+
+    bench.complain(*(f"the range is free again: {fault}" for fault in judge.success(_status(bench, slot), silent=True)))
+
+
+@pytest.mark.requirement("STA-02")
+def test_a_dead_daemon_is_told(bench: Bench) -> None:
+    """STATUS fails with 50 or 51 when the daemon was killed."""
+    if bench.daemon is None:
+        bench.not_applicable("it talks to no daemon")
+    bench.daemon.kill()
+
+    bench.complain(*(f"the daemon is dead: {fault}" for fault in judge.refusal(_status(bench), NOT_READY)))
+
+
+@pytest.mark.requirement("STA-03")
+def test_the_delegate_is_asked_for_its_status(bench: Bench, tmp_path: Path) -> None:
+    """STATUS calls the IPAM plugin's STATUS, and fails when that does."""
+    if not bench.subject.ipam:
+        bench.not_applicable("it delegates to no IPAM plugin")
+    plugin = delegate.install(bench, tmp_path)
+    slot = delegate.slot(bench)
+
+    ready = _status(bench, slot)
+    verbs = [record.verb for record in plugin.records()]
+    plugin.program({"STATUS": {"error": {"code": 50, "msg": "no addresses today"}}})
+    call = _status(bench, slot)
+
+    bench.complain(*judge.success(ready))
+    bench.demand("STATUS" in verbs, f"the delegate was called for {', '.join(verbs) or 'nothing'}, not for STATUS")
+    bench.complain(*(f"the delegate is not ready: {fault}" for fault in judge.refusal(call)))
+
+
+@pytest.mark.requirement("STA-04")
+def test_add_does_not_wait_for_status(bench: Bench) -> None:
+    """ADD and DEL succeed where STATUS was never called."""
+    made = bench.attach()
+
+    bench.complain(*judge.success(bench.delete(made)))
+
+
+@pytest.mark.requirement("STA-05")
+def test_status_of_an_early_version_is_refused(idle: Bench) -> None:
+    """Before 1.1.0 STATUS is refused."""
+    call = _status(idle)
+
+    idle.complain(*judge.refusal(call))
+
+
+@pytest.mark.requirement("STA-06")
+def test_status_changes_nothing(bench: Bench) -> None:
+    """Host and container are the same before and after STATUS."""
+    made = bench.attach()
+    before = bench.look(made.slot)
+
+    _status(bench)
+
+    bench.complain(*residue(before, bench.look(made.slot), strict=True))
