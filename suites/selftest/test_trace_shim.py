@@ -128,17 +128,16 @@ class TestTheSameWithout:
 
         assert log_of(wrapper)[0].stdin.encode("utf-8", "surrogateescape") == stdin
 
-    def test_a_child_that_holds_stdout_holds_it_still(self, wrapped):
+    def test_a_child_that_holds_stdout_holds_it_still(self, wrapped, tmp_path):
         """The wrapper ends with the plugin; what the plugin left running can write for as long as it likes."""
-        wrapper = wrapped("(sleep 1; echo late) & echo early")
-        began = time.monotonic()
+        wrapper = wrapped(f"(until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo late) & echo early")
         with subprocess.Popen([wrapper], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=ADD) as running:
-            running.wait()
-            ended = time.monotonic() - began
+            code = running.wait(timeout=20)
+            (tmp_path / "go").touch()
             output = running.stdout.read()
 
-        assert ended < 1
-        assert output == b"early\nlate\n"
+        assert (code, output) == (0, b"early\nlate\n")
+        assert log_of(wrapper)[0].stdout == "early\n"
 
     def test_without_a_command_nothing_is_recorded(self, wrapped):
         """A plugin run by a person, or as a daemon, takes the wrapper's place with its arguments."""
