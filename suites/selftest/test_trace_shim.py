@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from cnitest.suites.selftest.plugins import script
 
-from cnitest import Lab, Runtime, Topology
+from cnitest import CnitestError, Lab, Runtime, Topology
 from cnitest.testing import ScriptedPlugin
 from cnitest.testing.records import read
 from cnitest.topology import Host
@@ -219,6 +219,20 @@ class TestTrouble:
 
         lines = (tmp_path / "calls").read_text().splitlines()
         assert sorted(json.loads(line)["plugin"] for line in lines) == ["one"] * 10 + ["two"] * 10
+
+
+    def test_a_log_is_read_while_it_is_written(self, wrapped):
+        """A last line without its end is not there yet; a whole line that is no record is named with its place."""
+        wrapper = wrapped("exit 0")
+        call(wrapper)
+        log = wrapper.parent / ".trace.jsonl"
+        whole = log.read_bytes()
+        log.write_bytes(whole + whole[:50])
+
+        assert len(log_of(wrapper)) == 1
+        log.write_bytes(whole + b"{}\n")
+        with pytest.raises(CnitestError, match=r"\.trace\.jsonl:2: is no record of a call"):
+            log_of(wrapper)
 
 
 def stat_of(pid):
