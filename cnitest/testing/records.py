@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from cnitest.errors import CnitestError, is_ours
+
+__tracebackhide__ = is_ours
 
 
 @dataclass(frozen=True)
@@ -45,23 +49,33 @@ _FIELDS = {field.name for field in fields(Record)}
 
 
 def read(path: Path) -> tuple[Record, ...]:
-    """The calls in a file, in the order they were first written; a later line of the same call replaces the earlier."""
+    """The calls in a file, in the order they were first written; a later line of the same call replaces the earlier.
+
+    Raises CnitestError for a line that is no record.
+    """
     found: dict[tuple[int, float], Record] = {}
-    for record in _lines(path):
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            record = _record(json.loads(line))
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+            raise CnitestError(f"{path}:{number}: is no record of a call: {error}") from error
         found[record.pid, record.began] = record
     return tuple(found.values())
 
 
-def _lines(path: Path) -> Iterator[Record]:
+def _lines(path: Path) -> list[bytes]:
+    """The lines that are whole: who traces waits for no reader, so that the last may still be on its way."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
-            lines = file.read().splitlines()
+            return file.read().split(b"\n")[:-1]
     except FileNotFoundError:
-        return
-    for line in lines:
-        row = {name: value for name, value in json.loads(line).items() if name in _FIELDS}
-        yield Record(**{**row, "netns_links": tuple(row["netns_links"])})
+        return []
+
+
+def _record(row: dict[str, Any]) -> Record:
+    known = {name: value for name, value in row.items() if name in _FIELDS}
+    return Record(**{**known, "netns_links": tuple(row["netns_links"])})
 
 
 def empty(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ _LARGEST_WRAPPER = 4096
 class Traced:
     """What was wrapped: names in order, each with the path of the real plugin; and where calls are recorded."""
 
-    plugins: dict[str, Path]
+    plugins: Mapping[str, Path]
     log: Path
 
 

@@ -46,6 +46,14 @@ def test_doctor_lists_everything_that_is_missing_at_once(tmp_path):
     assert all(name in last for name in ("iptables", "ip6tables", "bridge", "host-local", "macvlan", "portmap"))
 
 
+def test_doctor_says_where_a_plugin_comes_from(tmp_path):
+    """The remedy for a plugin that Debian's package lacks is not that package."""
+    remedies = {finding.name: finding.remedy for finding in examine((str(tmp_path),)) if finding.group == "plugins"}
+
+    assert remedies["bridge"].startswith("install containernetworking-plugins")
+    assert all(remedies[name].startswith("Debian's package lacks it") for name in ("dummy", "flannel", "tap"))
+
+
 def test_doctor_tries_rather_than_reads():
     """What the doctor says of a kind of link is what making one says."""
     said = {finding.name: finding.present for finding in examine(search_path([])) if finding.group == "kernel"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,8 @@ from cnitest import Lab, PluginError, Runtime, Topology
 from cnitest.testing import Record, ScriptedPlugin
 from cnitest.topology import Host
 
-#: Starting Python itself takes 10 ms on a quiet machine; this one may be anything but quiet.
-STARTS_WITHIN = 0.060
+#: Half of it is Python's own. It is the work that counts: a busy machine makes everybody wait.
+STARTS_WITHIN = 0.030
 
 
 @pytest.fixture
@@ -155,11 +156,12 @@ class TestInALab:
 
 
 def test_it_starts_quickly(plugin):
-    """The best of ten calls takes a few tens of milliseconds, entering a namespace included."""
+    """The best of ten calls takes less than 30 ms of a processor, entering a namespace included."""
     times = []
     for _ in range(10):
-        began = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         call(plugin, CNI_NETNS="/proc/self/ns/net")
-        times.append(time.monotonic() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     assert min(times) < STARTS_WITHIN, f"best of ten: {min(times) * 1000:.0f} ms"

@@ -30,11 +30,7 @@ def main(real: str, log: str) -> NoReturn:
     if "CNI_COMMAND" not in os.environ:
         _become(real)
     begun = notes.begun(b"")
-    relay, pid = _start(real)
-    handle = os.pidfd_open(pid)
-    for number in _FORWARDED:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, lambda received, _: signal.pidfd_send_signal(handle, received))
+    relay, pid, handle = _start(real)
     if not relay.until_ready(handle, _PATIENCE_MS):
         _record(log, {**begun, **relay.heard()})
         relay.until_ready(handle, None)
@@ -74,12 +70,13 @@ def _become(real: str) -> NoReturn:
         os._exit(1)
 
 
-def _start(real: str) -> tuple[_Relay, int]:
-    """Start the real plugin with pipes of ours; it dies when we are killed."""
+def _start(real: str) -> tuple[_Relay, int, int]:
+    """Start the real plugin with pipes of ours. It gets the signals that we get, and dies when we are killed."""
     import ctypes
 
     theirs, ours = zip(os.pipe(), os.pipe()[::-1], os.pipe()[::-1], strict=True)
     parent, libc = os.getpid(), ctypes.CDLL(None)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)  # what comes before we can forward it has to wait
     pid = os.fork()
     if pid == 0:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -87,10 +84,28 @@ def _start(real: str) -> tuple[_Relay, int]:
             os._exit(1)
         for target, fd in enumerate(theirs):
             os.dup2(fd, target)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _become(real)
     for fd in theirs:
         os.close(fd)
-    return _Relay(*ours), pid
+    handle = os.pidfd_open(pid)
+    _forward_to(handle)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return _Relay(*ours), pid, handle
+
+
+def _forward_to(handle: int) -> None:
+    """Hand on what we are sent, but not what whoever started us ignores."""
+
+    def forward(received: int, _: object) -> None:
+        try:
+            signal.pidfd_send_signal(handle, received)
+        except ProcessLookupError:  # it has ended, and so do we
+            pass
+
+    for number in _FORWARDED:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, forward)
 
 
 def _leave_behind(relay: _Relay) -> None:
