@@ -5,20 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnitest.conformance.bench import Bench, Picture, Slot
-from cnitest.conformance.requirement import Kind
 from cnitest.conformance.residue import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
 from cnitest.kernel.records import Route
-from cnitest.lab.difference import Difference, difference
-
-
-def additions(before: Picture, after: Picture) -> dict[tuple[str, str], list[Difference]]:
-    """What came between two pictures, by place and table."""
-    found: dict[tuple[str, str], list[Difference]] = {}
-    for place in before.keys() & after.keys():
-        for item in difference(before[place], after[place]):
-            if not item.before:
-                found.setdefault((place, item.table), []).append(item)
-    return found
 
 
 def removals(before: Picture, after: Picture) -> list[str]:
@@ -36,21 +24,37 @@ def _came(line: str) -> bool:
     return line.partition(": ")[2].startswith("+ ")
 
 
-def left(bench: Bench, before: Picture, after: Picture, *slots: Slot, lost: bool = False) -> list[str]:
-    """What is still there of what came between two pictures, once the kernel has caught up.
+class Span:
+    """Watches one or more attachments from before they begin to after they end, and says what they left.
 
-    Of an interface plugin it is all that differs from ``before``; of others what they brought themselves, for what was
-    before them in the list may have gone in the meantime. ``lost`` when a namespace has gone, which takes a while.
+    Of a plugin in a list only what it brought itself counts, and only once the whole list was deleted: what it put on
+    an interface goes with that interface.
     """
-    own = set(residue(before, after, bench.setting.leftover))
 
-    def look() -> list[str]:
-        found = residue(before, bench.look(*slots), bench.setting.leftover)
-        return found if bench.subject.kind is Kind.INTERFACE else [line for line in found if line in own]
+    def __init__(self, bench: Bench, *slots: Slot) -> None:
+        self._bench = bench
+        self._slots = slots
+        self._start = bench.look(*slots)
+        for slot in slots:
+            bench.chain(slot)
+        self._chained = bench.look(*slots) if bench.subject.before else self._start
+        self._own: set[str] | None = None
 
-    return settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
+    def added(self) -> None:
+        """Take note of what ADD brought."""
+        self._own = set(residue(self._chained, self._bench.look(*self._slots), strict=True))
 
+    def left(self, *slots: Slot, lost: bool = False, strict: bool = False) -> list[str]:
+        """What is left after DEL of our plugin and of those before it; ``slots`` are those whose container is still
+        there (all, when none is named and none was ``lost``)."""
+        bench, there = self._bench, slots or (() if lost else self._slots)
+        for slot in self._slots:
+            bench.unchain(slot)
 
-def lines(items: Sequence[Difference]) -> list[str]:
-    """Differences as text."""
-    return [str(item) for item in items]
+        def look() -> list[str]:
+            found = residue(self._start, bench.look(*there), bench.setting.leftover, strict=strict)
+            if bench.subject.before and self._own is not None:
+                return [line for line in found if line in self._own and _came(line)]
+            return found
+
+        return settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)

@@ -36,9 +36,13 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Slot:
-    """A place for an attachment: which container, which interface, which network, and how it is asked for."""
+    """A place for an attachment: which container, which interface, which network, and how it is asked for.
+
+    ``netns`` is CNI_NETNS, also when the container is lost.
+    """
 
     sandbox: Sandbox
+    netns: str
     container_id: str
     ifname: str
     network: str
@@ -46,11 +50,6 @@ class Slot:
     before: tuple[Document, ...] = ()
     args: str = ""
     capabilities: Document = field(default_factory=dict)
-
-    @property
-    def netns(self) -> str:
-        """CNI_NETNS."""
-        return self.sandbox.path
 
 
 @dataclass(frozen=True)
@@ -125,6 +124,7 @@ class Bench:
         sandbox = self.node.sandbox(container)
         made = Slot(
             sandbox,
+            netns=sandbox.path,
             container_id=f"cnitest-{container}",
             ifname=name,
             network=self.subject.network,
@@ -292,6 +292,8 @@ class Bench:
     def unchain(self, slot: Slot, previous: Document | None = None) -> list[Call]:
         """Call DEL of the plugins before ours, in reverse, and forget them."""
         known = self._chained.pop(slot, None)
+        if known is None:
+            return []
         handed = (previous or known) if spec.has_check(self.version) else None
         return [self._prefix(conf, slot, "DEL", handed) for conf in reversed(slot.before)]
 

@@ -86,13 +86,22 @@ def settle(look: Callable[[], list[str]], patience: float = AFTER_A_CALL) -> lis
 
 
 def _counts(item: Difference, bridges: Iterable[str], strict: bool) -> bool:
-    if item.table in _UNCOUNTED:
+    if item.table in _UNCOUNTED or _is_the_kernels(item):
         return False
     if any(re.search(rf"(?<![\w-]){re.escape(bridge)}(?![\w-])", str(item)) for bridge in bridges):
         return item.table in ("files", *_SAVED.split(), "nft")
     if strict:
         return not (item.table == "files" and _covers(item, ("locks", "last address")))
     return not _covers(item, tuple(allowance.name for allowance in ALLOWED))
+
+
+def _is_the_kernels(item: Difference) -> bool:
+    """Whether the kernel keeps something by itself: a route of a local address, a loopback's own, the queue of none."""
+    if item.table == "qdiscs":
+        return item.key.startswith("noqueue ")
+    if item.table == "routes":
+        return " table 255 " in item.key and "protocol=kernel" in item.after + item.before
+    return item.table == "addresses" and item.key in ("127.0.0.1/8 on lo", "::1/128 on lo")
 
 
 def _covers(item: Difference, names: Sequence[str]) -> bool:

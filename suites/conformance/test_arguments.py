@@ -6,7 +6,7 @@ import pytest
 
 from cnitest.conformance import capability, connections, judge
 from cnitest.conformance.bench import Bench
-from cnitest.conformance.residue import residue
+from cnitest.conformance.aftermath import Span
 
 KUBERNETES = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod-1;K8S_POD_INFRA_CONTAINER_ID=abc"
 MALFORMED = ("A", "A=b=c", "A=b;", ";", "=", "IgnoreUnknown=yes", "IgnoreUnknown=1;=;")
@@ -15,30 +15,30 @@ MALFORMED = ("A", "A=b=c", "A=b;", ";", "=", "IgnoreUnknown=yes", "IgnoreUnknown
 @pytest.mark.requirement("ARG-01")
 def test_arguments_are_accepted(bench: Bench) -> None:
     """ADD and DEL take several arguments, those of Kubernetes among them."""
-    slot = bench.slot("c1", args=KUBERNETES)
+    slot = bench.slot()
 
-    made = bench.add(slot)
+    made = bench.add(slot, changes={"CNI_ARGS": KUBERNETES})
+    deleted = bench.raw("DEL", slot, previous=judge.result_document(made), changes={"CNI_ARGS": KUBERNETES})
 
-    bench.complain(*judge.success(made))
-    bench.complain(*judge.success(bench.raw("DEL", slot, previous=judge.result_document(made))))
+    bench.complain(*judge.success(made), *judge.success(deleted))
 
 
 @pytest.mark.requirement("ARG-02")
 @pytest.mark.parametrize("word", ["1", "true"])
 def test_unknown_arguments_can_be_ignored(bench: Bench, word: str) -> None:
     """With IgnoreUnknown an argument that nobody knows is no error."""
-    slot = bench.slot("c1", args=f"CNITEST=unknown;IgnoreUnknown={word}")
+    changes = {"CNI_ARGS": f"CNITEST=unknown;IgnoreUnknown={word}"}
 
-    bench.complain(*judge.success(bench.add(slot)))
+    bench.complain(*judge.success(bench.add(bench.slot(), changes=changes)))
 
 
 @pytest.mark.requirement("ARG-03")
 @pytest.mark.parametrize("text", MALFORMED)
 def test_malformed_arguments_do_not_upset_it(bench: Bench, text: str) -> None:
     """What is no list of pairs is accepted or refused, never a crash."""
-    slot = bench.slot("c1", args=text)
+    slot = bench.slot()
 
-    call = bench.add(slot)
+    call = bench.add(slot, changes={"CNI_ARGS": text})
 
     bench.complain(*judge.crash(call))
     if call.exit_code != 0 and not judge.crash(call):
@@ -99,14 +99,14 @@ def test_no_provision_is_no_error(bench: Bench) -> None:
     if not bench.subject.conf.get("capabilities"):
         bench.not_applicable("its configuration declares no capability")
     slot = bench.slot("c1", capabilities={})
-    bench.chain(slot)
-    before = bench.look(slot)
+    span = Span(bench, slot)
 
     added = bench.add(slot)
     bench.complain(*judge.success(added))
+    span.added()
     bench.complain(*judge.success(bench.raw("DEL", slot, previous=judge.result_document(added))))
 
-    bench.complain(*residue(before, bench.look(slot), bench.setting.leftover))
+    bench.complain(*span.left())
 
 
 @pytest.mark.requirement("CAP-05")

@@ -13,9 +13,9 @@ from cnitest.suites.conformance.test_add import other_network
 from cnitest.cni import spec
 from cnitest.cni.invoke import Call
 from cnitest.conformance import form, judge
+from cnitest.conformance.aftermath import Span
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.requirement import Kind
-from cnitest.conformance.residue import residue
 
 MANY = 10
 KILLS = 30
@@ -70,17 +70,18 @@ def _gives_addresses_of_its_own(bench: Bench) -> bool:
 @pytest.mark.requirement("CON-02")
 def test_many_dels_at_once(bench: Bench) -> None:
     """Ten containers deleted at once all succeed, and nothing is left."""
-    slots = _slots(bench)
-    before = bench.look(*slots)
+    slots = [bench.slot(f"c{number}") for number in range(1, MANY + 1)]
+    span = Span(bench, *slots)
     added = [bench.add(slot) for slot in slots]
     for call in added:
         bench.need(call)
+    span.added()
 
     calls = _at_once(lambda pair: _delete(bench, *pair), list(zip(slots, added, strict=True)))
 
     for call in calls:
         bench.complain(*judge.success(call))
-    bench.complain(*residue(before, bench.look(*slots), bench.setting.leftover))
+    bench.complain(*span.left())
 
 
 @pytest.mark.requirement("CON-03")
@@ -126,8 +127,7 @@ def test_del_cleans_after_a_killed_add(bench: Bench) -> None:
     usual = max(bench.subject.seconds, 0.005)
     moments = random.Random(str(bench.trial))
     slot = bench.slot()
-    bench.chain(slot)
-    before = bench.look(slot)
+    span = Span(bench, slot)
     for _ in range(KILLS):
         moment = moments.uniform(0.001, usual * 1.1)
         bench.raw("ADD", slot, previous=bench.chain(slot), timeout=moment)
@@ -136,7 +136,7 @@ def test_del_cleans_after_a_killed_add(bench: Bench) -> None:
         if call.exit_code != 0:
             bench.raw("DEL", slot)
 
-    bench.complain(*residue(before, bench.look(slot), bench.setting.leftover))
+    bench.complain(*span.left())
 
 
 @pytest.mark.requirement("CON-06")

@@ -11,9 +11,9 @@ from cnitest.suites.conformance.test_addfailure import UNREACHABLE
 from cnitest.suites.conformance.test_check import flush
 
 from cnitest.conformance import aftermath, delegate, judge, mutation, traffic
+from cnitest.conformance.aftermath import Span
 from cnitest.conformance.bench import Bench, Made, Picture
 from cnitest.conformance.connections import answering
-from cnitest.conformance.requirement import Kind
 from cnitest.conformance.residue import residue
 from cnitest.lab.difference import difference
 
@@ -21,39 +21,34 @@ from cnitest.lab.difference import difference
 NEEDED = ("type", "dataDir", "bridge", "master", "device", "socketPath", "daemonSocketPath", "vrfname", "backend")
 
 
-def _attached(bench: Bench, container: str = "c1") -> tuple[Made, Picture, Picture]:
+def _attached(bench: Bench, container: str = "c1") -> tuple[Made, Span]:
+    """An attachment and what watches over it."""
     slot = bench.slot(container)
-    bench.chain(slot)
-    before = bench.look(slot)
+    span = Span(bench, slot)
     made = bench.attach(slot)
-    return made, before, bench.look(slot)
+    span.added()
+    return made, span
 
 
 @pytest.mark.requirement("DEL-01")
 def test_del_removes_what_add_made(bench: Bench) -> None:
     """After ADD and DEL host and container are as before, but for what all attachments share."""
-    made, before, _ = _attached(bench)
+    made, span = _attached(bench)
 
     bench.need(bench.delete(made))
 
-    bench.complain(*residue(before, bench.look(made.slot), bench.setting.leftover))
+    bench.complain(*span.left())
 
 
 @pytest.mark.requirement("DEL-01")
 def test_del_leaves_nothing_once_all_is_shared(bench: Bench) -> None:
     """With another container attached, ADD and DEL change nothing at all."""
     bench.attach(bench.slot("c2"))
-    made, before, _ = _attached(bench)
-    if bench.subject.kind is Kind.META:
-        bench.need(bench.delete(made))
-        bench.raw("ADD", made.slot, previous=made.previous)
-        bench.raw("DEL", made.slot, previous=bench.final(made))
-    else:
-        bench.need(bench.delete(made))
+    made, span = _attached(bench)
 
-    found = residue(before, bench.look(made.slot), bench.setting.leftover, strict=True)
+    bench.need(bench.delete(made))
 
-    bench.complain(*found)
+    bench.complain(*span.left(strict=True))
 
 
 @pytest.mark.requirement("DEL-02")
@@ -82,13 +77,13 @@ def test_del_after_the_interface_went(bench: Bench) -> None:
     """When the interface was removed DEL succeeds and frees everything else."""
     if bench.setting.ifname == "lo":
         bench.not_applicable("its interface cannot be removed")
-    made, before, after = _attached(bench)
+    made, span = _attached(bench)
     bench.run("ip", "link", "del", made.slot.ifname, at=made.slot.sandbox)
 
     call = bench.delete(made)
 
     bench.complain(*judge.success(call))
-    bench.complain(*aftermath.left(bench, before, after, made.slot))
+    bench.complain(*span.left())
 
 
 @pytest.mark.requirement("DEL-05")
@@ -107,14 +102,14 @@ def test_del_without_a_namespace(bench: Bench, how: str) -> None:
 
 
 def _without_namespace(bench: Bench, options: Any) -> None:
-    made, before, after = _attached(bench)
+    made, span = _attached(bench)
     netns = made.slot.netns
     bench.lose("c1")
 
     call = bench.raw("DEL", None, **_of_lost(bench, made, netns, options(netns)))
 
     bench.complain(*judge.success(call))
-    bench.complain(*aftermath.left(bench, before, after, lost=True))
+    bench.complain(*span.left(lost=True))
 
 
 def _of_lost(bench: Bench, made: Made, netns: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -133,11 +128,13 @@ def _of_lost(bench: Bench, made: Made, netns: str, options: dict[str, Any]) -> d
 @pytest.mark.requirement("DEL-07")
 def test_del_after_the_state_went(bench: Bench) -> None:
     """When the files that ADD wrote are gone DEL succeeds."""
-    made, before, after = _attached(bench)
-    node = bench.node.full_name
+    slot, node = bench.slot(), bench.node.full_name
+    bench.chain(slot)
+    before = bench.look()
+    made = bench.attach(slot)
     files = [
         item.key
-        for item in difference(before[node], after[node])
+        for item in difference(before[node], bench.look()[node])
         if item.table == "files" and not item.before and "kind=file" in item.after
     ]
     if not files:
@@ -165,9 +162,11 @@ def test_del_after_the_daemon_went(bench: Bench) -> None:
 @pytest.mark.requirement("DEL-09")
 def test_del_after_the_firewall_was_flushed(bench: Bench) -> None:
     """When every rule and chain was removed by somebody else DEL succeeds."""
-    made, before, after = _attached(bench)
-    node = bench.node.full_name
-    if before[node].firewall == after[node].firewall:
+    slot, node = bench.slot(), bench.node.full_name
+    bench.chain(slot)
+    before = bench.look()
+    made = bench.attach(slot)
+    if before[node].firewall == bench.look()[node].firewall:
         bench.not_applicable("its ADD makes no firewall rules")
     flush(bench)
 

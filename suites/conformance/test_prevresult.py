@@ -8,7 +8,8 @@ import pytest
 
 from cnitest.cni import result as results
 from cnitest.cni import spec
-from cnitest.conformance import aftermath, judge
+from cnitest.conformance import judge
+from cnitest.conformance.aftermath import Span
 from cnitest.conformance.bench import Bench
 from cnitest.conformance.requirement import Kind
 
@@ -134,16 +135,15 @@ def test_a_result_without_version_is_read(bench: Bench) -> None:
 def test_an_older_result_is_read_by_del(bench: Bench) -> None:
     """DEL with a previous result of 0.4.0 succeeds and leaves nothing."""
     slot = bench.slot()
-    bench.chain(slot)
-    before = bench.look(slot)
+    span = Span(bench, slot)
     made = bench.attach(slot)
-    after = bench.look(slot)
+    span.added()
     older = results.relabelled(made.result, "0.4.0")
 
     call = bench.delete(made, previous=older)
 
     bench.complain(*judge.success(call))
-    bench.complain(*aftermath.left(bench, before, after, slot))
+    bench.complain(*span.left())
 
 
 @pytest.mark.requirement("PREV-08")
