@@ -346,10 +346,11 @@ def open_bench(trial: Trial) -> Iterator[Bench]:
     with ExitStack() as undo:
         lab = undo.enter_context(Lab(_planned(setting.topology)))
         bench = Bench(trial, lab)
-        for argv in setting.host_setup:
-            bench.run(*argv)
+        for command in setting.host_setup:
+            bench.run(*command)
         if setting.daemon:
-            bench.daemon = undo.enter_context(start_daemon(bench.node, setting.daemon, setting.socket))
+            argv = [bench.binary(trial.subject.plugin) if word == "{plugin}" else word for word in setting.daemon]
+            bench.daemon = undo.enter_context(start_daemon(bench.node, argv, setting.socket))
         yield bench
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,11 +67,18 @@ def source(path: Path, plugins: Sequence[str] = ()) -> Source:
 
 
 def _from_profile(found: Profile, network: Network) -> Source:
-    lacking = [feature.why for name in found.requires if not (feature := features.kernel(name)).present]
+    lacking = [why for name in found.requires if (why := _absent(name))]
     if lacking:
         raise FeatureMissing(f"{found.source.stem}: {'; '.join(lacking)}")
     own = found.source.stem if found.source.name != profile.NAME else ""
     return Source(network, found.setting, str(found.source), found.name or own, found.plugin, found.kind)
+
+
+def _absent(name: str) -> str:
+    """Why a feature of the kernel, or a program, is not there; empty when it is."""
+    if name in features.names():
+        return features.kernel(name).why
+    return "" if shutil.which(name) else f"no program {name!r} in PATH"
 
 
 def examine(

@@ -37,7 +37,7 @@ _KEYS = {
     "leftover": "patterns of what may stay after DEL",
     "second": "a configuration of another network",
     "expect": "{gateway, peer, internet, inbound, neighbours}: whether packets flow",
-    "requires": "link kinds that the kernel must have",
+    "requires": "features of the kernel and programs that must be there",
     "skip": "ID: REASON",
 }
 _EXPECTATIONS = ("gateway", "peer", "internet", "inbound", "neighbours")
@@ -45,7 +45,7 @@ _EXPECTATIONS = ("gateway", "peer", "internet", "inbound", "neighbours")
 
 @dataclass(frozen=True)
 class Profile:
-    """What a profile file says. ``requires`` are features of the kernel."""
+    """What a profile file says. ``requires`` are features of the kernel and programs."""
 
     source: Path
     network: Network | None

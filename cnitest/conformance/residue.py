@@ -96,12 +96,17 @@ def _counts(item: Difference, bridges: Iterable[str], strict: bool) -> bool:
 
 
 def _is_the_kernels(item: Difference) -> bool:
-    """Whether the kernel keeps something by itself: a route of a local address, a loopback's own, the queue of none."""
+    """Whether the kernel keeps something by itself: routes of local addresses, link-local and loopback addresses, the
+    queue that is none, and what of a link or port only says how its other end is."""
     if item.table == "qdiscs":
         return item.key.startswith("noqueue ")
     if item.table == "routes":
-        return " table 255 " in item.key and "protocol=kernel" in item.after + item.before
-    return item.table == "addresses" and item.key in ("127.0.0.1/8 on lo", "::1/128 on lo")
+        return "protocol=kernel" in item.after + item.before and (" table 255 " in item.key or "fe80::/64" in item.key)
+    if item.table == "addresses":
+        return item.key.startswith(("127.0.0.1/8 on lo", "::1/128 on lo")) or "scope=link" in item.after + item.before
+    if item.table in ("links", "ports") and item.before and item.after:
+        return all(part.partition("=")[0] in ("carrier", "parent", "state") for part in item.before.split(", "))
+    return False
 
 
 def _covers(item: Difference, names: Sequence[str]) -> bool:

@@ -163,6 +163,8 @@ def _need_check(bench: Bench, made: Made) -> None:
 @pytest.mark.requirement("CHK-09")
 def test_what_was_added_later_is_tolerated(bench: Bench) -> None:
     """CHECK succeeds with an address and a route more than the result has."""
+    if bench.setting.ifname == "lo":
+        bench.not_applicable("nobody adds anything to a loopback")
     made = bench.attach()
     _need_check(bench, made)
     link, sandbox = made.slot.ifname, made.slot.sandbox
@@ -274,7 +276,8 @@ def test_another_sysctl_is_noticed(bench: Bench) -> None:
     made = bench.attach(slot)
     _need_check(bench, made)
     after = bench.sysctls(slot.sandbox)
-    changed = sorted(name for name in after if name in before and before[name] != after[name])
+    names = {name.replace("/", ".").replace("IFNAME", slot.ifname) for name in wanted}
+    changed = sorted(name for name in names if name in before and before[name] != after.get(name))
     if not changed:
         bench.not_applicable("no sysctl of the container is another after ADD")
     for name in changed[:4]:

@@ -240,9 +240,8 @@ def _dying(bench: Bench, how: str) -> dict[str, Any]:
 @pytest.mark.requirement("DLG-12")
 def test_reservations_are_kept_by_interface(bench: Bench) -> None:
     """Two interfaces of a container get two addresses, and DEL of one keeps the other's."""
-    first = bench.attach(bench.slot("c1"))
+    first, slot = bench.attach(bench.slot("c1")), bench.slot("c1", ifname="eth7")
     before = bench.look()
-    slot = bench.slot("c1", ifname="eth7")
     call = bench.add(slot)
     bench.complain(*judge.success(call))
     if call.exit_code != 0:

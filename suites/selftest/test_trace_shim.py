@@ -220,7 +220,6 @@ class TestTrouble:
         lines = (tmp_path / "calls").read_text().splitlines()
         assert sorted(json.loads(line)["plugin"] for line in lines) == ["one"] * 10 + ["two"] * 10
 
-
     def test_a_log_is_read_while_it_is_written(self, wrapped):
         """A last line without its end is not there yet; a whole line that is no record is named with its place."""
         wrapper = wrapped("exit 0")
