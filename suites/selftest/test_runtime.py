@@ -7,47 +7,18 @@ import json
 import time
 
 import pytest
+from cnitest.suites.selftest import bare
+from cnitest.suites.selftest.bare import requests
 from cnitest.suites.selftest.plugins import RESULT, recorder, script
 
-from cnitest import ConfigError, Lab, PluginError, Runtime, Topology
+from cnitest import ConfigError, PluginError, Runtime
 from cnitest.cni import invoke
-from cnitest.topology import Host
 
 CONF = {"cniVersion": "1.0.0", "name": "net", "type": "one"}
 CHAIN = {"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "one"}, {"type": "two"}, {"type": "three"}]}
 
 
-@pytest.fixture
-def lab():
-    """One bare host."""
-    with Lab(Topology(name="bare", hosts={"node": Host()})) as built:
-        yield built
-
-
-@pytest.fixture
-def sandbox(lab):
-    """One fresh sandbox."""
-    return lab.host("node").sandbox("c1")
-
-
-@pytest.fixture
-def bin_(tmp_path):
-    """An empty directory for plugins."""
-    directory = tmp_path / "bin"
-    directory.mkdir()
-    return directory
-
-
-@pytest.fixture
-def cni(lab, bin_):
-    """A runtime over that directory, with little patience."""
-    return Runtime(lab, [str(bin_)], timeout=5)
-
-
-def requests(directory, name):
-    """What a recorder was told: (verb, configuration) in order."""
-    lines = (directory / f"{name}.log").read_text().splitlines()
-    return [(line.split(" ", 1)[0], json.loads(line.split(" ", 1)[1])) for line in lines]
+lab, sandbox, bin_, cni = bare.lab, bare.sandbox, bare.bin_, bare.cni
 
 
 class TestOrder:
@@ -193,12 +164,16 @@ class TestCache:
     """RT-04 to RT-06: what the runtime remembers."""
 
     def test_the_cache_is_written_as_libcni_writes_it(self, cni, sandbox, bin_, lab):
-        """The file has libcni's name, kind and fields."""
+        """The file has libcni's name, kind and fields; a single plugin's configuration is made a list of one."""
         recorder(bin_, "one")
         cni.add(sandbox, CONF, args={"A": "1"}, capabilities={"x": 1})
         cached = json.loads(lab.host("node").run(["cat", "/var/lib/cni/results/net-c1-eth0"]).stdout)
 
-        assert json.loads(base64.b64decode(cached.pop("config"))) == CONF
+        assert json.loads(base64.b64decode(cached.pop("config"))) == {
+            "name": "net",
+            "cniVersion": "1.0.0",
+            "plugins": [CONF],
+        }
         assert cached == {
             "kind": "cniCacheV1",
             "containerId": "c1",
