@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from cnitest.cni import spec
@@ -26,7 +27,8 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [rounded(item) for item in value]
     if isinstance(value, int) and _EXACT < abs(value) < _LARGEST:
-        return int(float(value)) if abs(value) < _EXPONENT else float(value)
+        nearest = float(value)  # which Go writes with as few digits as tell it apart, as Python does
+        return int(Decimal(repr(nearest))) if abs(value) < _EXPONENT else nearest
     return value
 
 
