@@ -157,6 +157,30 @@ class TestFiles:
 
         assert {name: requests(bin_, name) for name in ("one", "two")} == theirs
 
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("a.conflist", {"cniVersion": "1.0.0", "cniVersions": ["0.4.0", "1.1.0"], "plugins": [{"type": "one"}]}),
+            ("a.conflist", {"cniVersion": "1.0.0", "cniVersions": ["1.0.5", "7.0.0"], "plugins": [{"type": "one"}]}),
+            ("a.conflist", {"cniVersion": "7.0.0", "cniVersions": ["8.0.0"], "plugins": [{"type": "one"}]}),
+            ("a.conflist", {"cniVersion": "1.1", "plugins": [{"type": "one", "x": [2**70, -(2**53) - 1, 1.0, "<"]}]}),
+            ("a.conflist", {"plugins": [{"type": "one", "args": {"cni": {"x": 1}}, "runtimeConfig": {"y": 1}}]}),
+            ("a.conf", {"cniVersion": "1.0.0", "cniVersions": ["1.1.0"], "disableCheck": True, "type": "one"}),
+            ("a.conf", {"type": "one", "prevResult": {"cniVersion": "1.0.0"}}),
+        ],
+        ids=["highest", "between", "beyond", "short", "none", "single", "single-none"],
+    )
+    def test_configurations_are_read_alike(self, lab, sandbox, bin_, cnitool, name, content):
+        """In the mode libcni the version is chosen, and the request made, as cnitool does."""
+        recorder(bin_, "one")
+        file = cnitool.write(name, {"name": "net", **content})
+        cnitool.run("add", path=[str(bin_)])
+        cni = Runtime(lab, [str(bin_)], mode="libcni")
+        cni.add(sandbox, file, container_id=cnitool.id)
+        theirs, ours = requests(bin_, "one")
+
+        assert ours == theirs
+
     def test_libcni_reads_a_file_of_the_mode_spec(self, lab, sandbox, bin_, cnitool):
         """Ours holds the result as the plugin printed it; libcni takes from it what it knows."""
         recorder(bin_, "one", self.RESULT)
