@@ -85,9 +85,9 @@ class Locks:
 class Turns:
     """When each operation of a runtime may run, as its mode says."""
 
-    def __init__(self, mode: Mode, patience: float) -> None:
+    def __init__(self, mode: Mode, locks: Locks) -> None:
         self._mode = mode
-        self._locks = Locks(patience)
+        self._locks = locks
 
     @contextmanager
     def take(self, verb: str, target: Target) -> Iterator[None]:

@@ -19,7 +19,7 @@ from cnitest.cni.caller import Caller, retold
 from cnitest.cni.conf import Network
 from cnitest.cni.gc import Pair
 from cnitest.cni.invoke import Call, Exec, HostExec
-from cnitest.cni.locks import Turns
+from cnitest.cni.locks import Locks, Turns
 from cnitest.cni.mode import SPEC, Mode, mode_of
 from cnitest.cni.request import request_of
 from cnitest.cni.result import Result
@@ -66,8 +66,8 @@ class Runtime:
         if delete_after_failed_add is not None:
             self.mode = replace(self.mode, deletes_after_failed_add=delete_after_failed_add)
         self.attachments: list[Attachment] = []
-        self._caller = Caller(lab.journal, self.path, timeout, executor, self.mode)
-        self._turns = Turns(self.mode, patience)
+        self._executor = executor
+        self._locks = Locks(patience)
 
     @property
     def calls(self) -> list[Call]:
@@ -202,6 +202,15 @@ class Runtime:
         variables = invoke.environment("VERSION", netns="dummy", ifname="dummy", path=["dummy"])
         made = self._caller.call(host or self._first_host, plugin, variables, {"cniVersion": spec.VERSIONS[-1]})
         return versions.of(made)
+
+    @property
+    def _caller(self) -> Caller:
+        """What calls plugins, by what ``path``, ``timeout`` and ``mode`` are now."""
+        return Caller(self.lab.journal, tuple(self.path), self.timeout, self._executor, self.mode)
+
+    @property
+    def _turns(self) -> Turns:
+        return Turns(self.mode, self._locks)
 
     @property
     def _first_host(self) -> Host:

@@ -95,7 +95,7 @@ def test_a_wait_ends_with_a_sentence(lab, sandbox, bin_):
     cni = Runtime(lab, [str(bin_)], patience=0.1)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(cni.add, sandbox, {**NET, "type": "slow"})
-        while not cni._turns._locks._holders:
+        while not cni._locks._holders:
             time.sleep(0.001)
         with pytest.raises(DeadlineExceeded) as failure:
             cni.add(sandbox, {**NET, "name": "other", "type": "slow"}, "eth1")
