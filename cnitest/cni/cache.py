@@ -44,6 +44,10 @@ class Entry:
         """What tells it from other attachments of its network."""
         return self.container_id, self.ifname
 
+    def is_of(self, target: Target) -> bool:
+        """Whether it tells of that attachment, not of one whose names make the same file (RT-04)."""
+        return (self.network, *self.pair) == (target.network.name, *target.pair)
+
     @property
     def words(self) -> str:
         """Whose it is, for a message."""

@@ -74,7 +74,10 @@ def cached(text: str, source: str, today: Network, mode: Mode = SPEC) -> Network
     folder = {f"{today.source}, the folder beside it [{number}]": plugin for number, plugin in enumerate(appended)}
     value = _parsed(text, source)
     is_list = "plugins" in value or "type" not in value
-    return _network(value, text, source, mode, is_list=is_list, beside=lambda _: folder)
+    found = _network(value, text, source, mode, is_list=is_list, beside=lambda _: folder)
+    if found.name != today.name:
+        raise ConfigError(f"{source}: the cached configuration is that of network {found.name!r}, not {today.name!r}")
+    return found
 
 
 def _from_file(path: Path, mode: Mode) -> Network:

@@ -187,8 +187,9 @@ class Runtime:
         wanted = conf.network(network, self.mode)
         target = Target(wanted, sandbox.host, container_id or default_container_id(sandbox), ifname)
         entry, document = cache.entry(target), cache.load(target)
-        if entry is None or document is None:
-            raise LookupError(f"{target.words} is not in the cache: there is no {cache.path(target)}")
+        if entry is None or document is None or not entry.is_of(target):
+            what = f"{entry.file} is that of {entry.words}" if entry else f"there is no {cache.path(target)}"
+            raise LookupError(f"{target.words} is not in the cache: {what}")
         if self.mode.deletes_stale_as_added:
             wanted = conf.cached(entry.config, entry.file, wanted, self.mode)
         known = result.parse(document, wanted.cni_version)
@@ -231,7 +232,7 @@ class Runtime:
             entry = cache.entry(target)
         except PluginError:  # nobody's any more
             return
-        if entry and (entry.network, *entry.pair) != (target.network.name, *target.pair):
+        if entry and not entry.is_of(target):
             raise ConfigError(
                 f"ADD of {target.words}: its cache file {entry.file} is that of {entry.words}; "
                 "choose names that differ in more than where the hyphens are"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from threading import Timer
 
 import pytest
 from cnitest.suites.selftest import bare
@@ -242,6 +243,27 @@ class TestVersions:
 
         assert cni.version("one").supported == ("0.4.0", "1.0.0")
 
+    @pytest.mark.parametrize(
+        ("body", "supported"),
+        [
+            ('echo \'{"code": 4, "msg": "unknown CNI_COMMAND: VERSION"}\'; exit 1', ("0.1.0",)),
+            ('echo \'{"cniVersion": "0.2.0"}\'', ("0.1.0", "0.2.0")),
+        ],
+    )
+    def test_plugins_older_than_their_list_are_known(self, cni, bin_, body, supported):
+        """RT-24: one that does not know VERSION is of 0.1.0, and 0.2.0 told no list."""
+        script(bin_, "one", body)
+
+        assert cni.version("one").supported == supported
+
+    @pytest.mark.parametrize("version", ["", '"cniVersion": "", '])
+    def test_a_result_without_a_version_is_of_the_configuration_s(self, cni, sandbox, bin_, version):
+        """RT-20: where a result names no version, or an empty one, it is handed on as one of the configuration's."""
+        recorder(bin_, "one", f'{{{version}"ips": []}}')
+        cni.delete(cni.add(sandbox, CONF))
+
+        assert requests(bin_, "one")[-1][1]["prevResult"] == {"cniVersion": "1.0.0", "ips": []}
+
 
 class TestMisbehaviour:
     """A plugin is any executable, and may do anything."""
@@ -328,6 +350,28 @@ class TestMisbehaviour:
         words = r"failed to find plugin 'brigde' in path \[.*\]; did you mean 'bridge'\?"
         with pytest.raises(PluginError, match=words):
             cni.add(sandbox, {**CONF, "type": "brigde"})
+
+    def test_a_missing_plugin_stops_delete(self, cni, sandbox, bin_, lab):
+        """RT-21: DEL fails where a plugin is gone (SPEC section 3), says where it was, and keeps what it needs."""
+        for name in ("one", "two", "three"):
+            recorder(bin_, name)
+        attachment = cni.add(sandbox, CHAIN)
+        (bin_ / "two").unlink()
+        with pytest.raises(PluginError, match="two DEL on node: failed to find plugin 'two' in path"):
+            cni.delete(attachment)
+
+        assert [call.plugin for call in cni.calls if call.verb == "DEL"] == ["three"]
+        assert bare.cached(lab) == ["net-c1-eth0"]
+        assert cni.attachments == [attachment]
+
+    def test_one_that_is_being_written_is_tried_again(self, cni, sandbox, bin_):
+        """RT-23: a plugin whose file is still open for writing is called once it is closed."""
+        recorder(bin_, "one")
+        with open(bin_ / "one", "ab") as writing:
+            Timer(0.2, writing.close).start()
+            attachment = cni.add(sandbox, CONF)
+
+        assert attachment.address == "192.0.2.9"
 
 
 class TestConfigurations:

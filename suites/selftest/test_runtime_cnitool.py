@@ -202,3 +202,12 @@ def test_what_is_not_cached_cannot_be_recalled(lab, sandbox, bin_):
     """Without a file there is nothing to go on with; the error says which file."""
     with pytest.raises(LookupError, match="is not in the cache: there is no /var/lib/cni/results/net-c1-eth0"):
         Runtime(lab, [str(bin_)]).recall(sandbox, NET)
+
+
+def test_what_is_another_s_cannot_be_recalled(lab, sandbox, bin_):
+    """A file whose name fits but which holds another attachment is not taken for ours."""
+    recorder(bin_, "one")
+    cni = Runtime(lab, [str(bin_)])
+    cni.add(sandbox, {**NET, "name": "a-b"}, container_id="c")
+    with pytest.raises(LookupError, match="results/a-b-c-eth0 is that of network a-b, container c, ifname eth0"):
+        cni.recall(sandbox, {**NET, "name": "a"}, container_id="b-c")
