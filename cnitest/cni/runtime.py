@@ -181,8 +181,9 @@ class Runtime:
     ) -> Attachment:
         """The attachment that the cache of the sandbox's host tells of, whichever runtime made it (RT-30).
 
-        It has the arguments and, but in the mode ``libcni``, the configuration that it was added with. Raises
-        ConfigError, LookupError when there is none, and PluginError when it cannot be understood.
+        It has the arguments and, but in the mode ``libcni``, the configuration that it was added with, and is one of
+        our `attachments` from then on; one that is already is returned as it is. Raises ConfigError, LookupError when
+        there is none, and PluginError when it cannot be understood.
         """
         wanted = conf.network(network, self.mode)
         target = Target(wanted, sandbox.host, container_id or default_container_id(sandbox), ifname)
@@ -194,9 +195,10 @@ class Runtime:
             wanted = conf.cached(entry.config, entry.file, wanted, self.mode)
         known = result.parse(document, wanted.cni_version)
         attachment = Attachment(wanted, sandbox, *entry.pair, known, entry.args, entry.capabilities)
-        if not any(one.is_at(sandbox.host, wanted) and one.pair == attachment.pair for one in self.attachments):
+        ours = [one for one in self.attachments if one.is_at(sandbox.host, wanted) and one.pair == attachment.pair]
+        if not ours:
             self.attachments.append(attachment)
-        return attachment
+        return ours[0] if ours else attachment
 
     def version(self, plugin: str, host: Host | None = None) -> Versions:
         """What a plugin says it supports (RT-24). Raises PluginError."""

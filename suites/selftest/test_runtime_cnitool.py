@@ -204,6 +204,22 @@ def test_what_is_not_cached_cannot_be_recalled(lab, sandbox, bin_):
         Runtime(lab, [str(bin_)]).recall(sandbox, NET)
 
 
+def test_what_is_recalled_is_ours_from_then_on(lab, sandbox, bin_):
+    """What another runtime added is among a runtime's own once it is recalled, and deleted as it was added."""
+    recorder(bin_, "one")
+    first, second = Runtime(lab, [str(bin_)]), Runtime(lab, [str(bin_)])
+    first.add(sandbox, NET, args={"A": "1"}, capabilities={"mac": "m"})
+    attachment = second.recall(sandbox, {**NET, "plugins": [{"type": "two"}]})
+
+    assert second.attachments == [attachment] == [second.recall(sandbox, NET)]
+    assert (attachment.args, attachment.capabilities) == ({"A": "1"}, {"mac": "m"})
+    assert attachment.address == "192.0.2.9"
+    second.delete(attachment)
+    assert requests(bin_, "one")[-1][0] == "DEL"
+    assert requests(bin_, "one")[-1][1]["runtimeConfig"] == {"mac": "m"}
+    assert second.attachments == []
+
+
 def test_what_is_another_s_cannot_be_recalled(lab, sandbox, bin_):
     """A file whose name fits but which holds another attachment is not taken for ours."""
     recorder(bin_, "one")

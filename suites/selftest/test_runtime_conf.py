@@ -42,14 +42,14 @@ class TestFolder:
     def test_they_are_appended_in_the_order_of_their_names(self, directory):
         """Each .conf of the folder adds one plugin; other files and folders add none."""
         file = directory("10-x.conflist", LIST)
-        directory("net/20-b.conf", {"type": "three"})
-        directory("net/10-a.conf", {"type": "two", "x-own": 1})
+        for name in "dbface":
+            directory(f"net/10-{name}.conf", {"type": name, "x-own": 1})
         directory("net/30-c.conflist", "no JSON")
         directory("net/more.conf/x", "")
         directory("other/10.conf", {"type": "other"})
         network = conf.network(file)
 
-        assert types(network) == ["one", "two", "three"]
+        assert types(network) == ["one", *"abcdef"]
         assert network.plugin(1)["x-own"] == 1
 
     def test_the_folder_may_hold_all_of_them(self, directory):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from cnitest.suites.selftest import bare
 from cnitest.suites.selftest.bare import cached, requests
@@ -167,10 +169,20 @@ class TestGc:
         assert len(verbs(cni, "GC")) == 2
 
     @pytest.mark.usefixtures("attached")
-    def test_a_configuration_that_cannot_be_read_does_not_stop_delete(self, node, lab, bin_):
-        """Where the cached configuration is damaged DEL goes by the one given, and that is told."""
+    def test_a_broken_file_of_what_is_kept_is_nobodys_trouble(self, cni, node, lab):
+        """What GC keeps needs no file to be kept."""
+        node.run(["sh", "-c", "echo '{' > /var/lib/cni/results/net-c1-eth0"])
+        cni.gc(node, NET)
+
+        assert cached(lab) == ["net-c1-eth0", "net-c2-eth0"]
+
+    @pytest.mark.usefixtures("attached")
+    @pytest.mark.parametrize("config", ["{}", '{"name": "x", "plugins": [{"type": "one"}]}', "{"])
+    def test_a_configuration_that_cannot_be_read_does_not_stop_delete(self, node, lab, bin_, config):
+        """Where the cached configuration is damaged, or another's, DEL goes by the one given, and that is told."""
+        encoded = base64.b64encode(config.encode()).decode()
         file = "/var/lib/cni/results/net-c1-eth0"
-        node.run(["sed", "-i", 's/"config":"[^"]*"/"config":"e30="/', file])
+        node.run(["sed", "-i", f's/"config":"[^"]*"/"config":"{encoded}"/', file])
         with pytest.raises(PluginError, match="DEL was called with the configuration that GC was given"):
             Runtime(lab, [str(bin_)]).gc(node, NET, keep=[("c2", "eth0")])
 

@@ -17,14 +17,16 @@ from cnitest.errors import DeadlineExceeded
 lab, sandbox, bin_, cni = bare.lab, bare.sandbox, bare.bin_, bare.cni
 
 NET = {"cniVersion": "1.1.0", "name": "net", "type": "meet"}
-#: Waits until as many calls of the same verbs are under way as `$dir/expected` says; fails when they never are.
+#: Waits until as many calls of the same verbs are under way as the file ``expected`` says; fails when they never are.
 MEET = """
-dir={dir}
-[ "$CNI_COMMAND" != DEL ] || exit 0
-touch $dir/here.$CNI_COMMAND.$CNI_CONTAINERID.$CNI_IFNAME
-for i in $(seq 100); do
-  [ $(ls $dir/here.* | wc -l) -lt $(cat $dir/expected) ] || {{ echo '{result}'; exit 0; }}
-  sleep 0.01
+cd {dir}
+[ $CNI_COMMAND != DEL ] || exit 0
+read expected < expected
+: > here.$CNI_COMMAND.$CNI_CONTAINERID.$CNI_IFNAME
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
+  set -- here.*
+  [ $# -lt $expected ] || {{ echo '{result}'; exit 0; }}
+  sleep 0.04
 done
 echo '{{"code": 100, "msg": "alone"}}'; exit 1
 """
@@ -34,7 +36,7 @@ echo '{{"code": 100, "msg": "alone"}}'; exit 1
 def meet(bin_, tmp_path):
     """A plugin whose call succeeds only beside another one."""
     script(bin_, "meet", MEET.format(dir=tmp_path, result=RESULT))
-    (tmp_path / "expected").write_text("2")
+    (tmp_path / "expected").write_text("2\n")
 
 
 def together(*functions):
@@ -79,7 +81,7 @@ class TestOperations:
     def test_libcni_locks_nothing(self, lab, sandbox, bin_):
         """In the mode libcni two ADDs of one container, and a GC beside them, run at the same time."""
         cni = Runtime(lab, [str(bin_)], mode="libcni")
-        (bin_.parent / "expected").write_text("3")
+        (bin_.parent / "expected").write_text("3\n")
         failures = together(
             lambda: cni.add(sandbox, NET, "eth0"),
             lambda: cni.add(sandbox, NET, "eth1"),
