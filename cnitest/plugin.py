@@ -58,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the topology of tests that have no mark of their own (default: %(default)s)",
     )
     group.addoption(
+        "--cni-runtime",
+        choices=("spec", "libcni"),
+        default="spec",
+        help="how to call plugins where libcni leaves the specification (default: %(default)s)",
+    )
+    group.addoption(
         "--cni-blind",
         action="store_true",
         help="let every probe see nothing: a check of the checks, every connectivity test must fail",

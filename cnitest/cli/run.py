@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cnitest.cni import conf
+from cnitest.cni.mode import MODES
 from cnitest.errors import CnitestError
 from cnitest.topology import find, load
 
@@ -22,7 +23,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "run",
         help="run suites against a plugin set",
-        usage="cnitest run [CONF…] [--cni-path DIRS] [--topology T] [--suite NAME]… [-n N] [-k EXPR] [-- PYTEST ARGS]",
+        usage="cnitest run [CONF…] [--cni-path DIRS] [--topology T] [--suite NAME]… [--runtime MODE] [-n N] [-k EXPR] "
+        "[-- PYTEST ARGS]",
         description="Run the shipped suites against the plugins of a search path; exit codes are pytest's.",
     )
     parser.add_argument("confs", metavar="CONF", nargs="*", help="a .conf or .conflist to try")
@@ -35,6 +37,12 @@ def add(commands: Any) -> None:
         metavar="NAME",
         action="append",
         help=f"a suite, may be repeated (default: {_DEFAULT}; there are: {', '.join(suites())})",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=tuple(MODES),
+        default="spec",
+        help="how to call plugins where libcni leaves the specification (default: %(default)s)",
     )
     parser.add_argument("-n", metavar="N", dest="workers", help="how many workers, or auto")
     parser.add_argument("-k", metavar="EXPR", dest="select", help="only tests whose names match, as pytest -k")
@@ -58,7 +66,7 @@ def suites() -> tuple[str, ...]:
 def run(arguments: argparse.Namespace) -> NoReturn:
     """Check what was given, then hand over to pytest."""
     for file in arguments.confs:
-        conf.network(Path(file))
+        conf.network(Path(file), MODES[arguments.runtime])
     if arguments.topology:
         load(find(arguments.topology))
     argv = [sys.executable, "-m", "pytest", *pytest_arguments(arguments)]
@@ -73,6 +81,7 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     for option, value in (
         ("--cni-path", arguments.cni_path),
         ("--cni-topology", arguments.topology),
+        ("--cni-runtime", arguments.runtime),
         ("-n", arguments.workers),
         ("-k", arguments.select),
     ):

@@ -1,4 +1,7 @@
-"""The runtime's memory of its attachments, as libcni writes it below /var/lib/cni/results (api.go, cniCacheV1)."""
+"""The runtime's memory of its attachments, as libcni writes it below /var/lib/cni/results (RT-04, api.go).
+
+A file holds one attachment. libcni and cnitool read what we write, and we read what they wrote.
+"""
 
 from __future__ import annotations
 
@@ -7,84 +10,180 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
+from cnitest.cni import golang, result
+from cnitest.cni.attachment import Target
 from cnitest.errors import PluginError, is_ours
-
-if TYPE_CHECKING:
-    from cnitest.cni.runtime import Attachment
+from cnitest.lab.hosts import Host
 
 __tracebackhide__ = is_ours
 
 T = TypeVar("T")
 
 DIRECTORY = "/var/lib/cni/results"
+KIND = "cniCacheV1"
 
 
-def path(attachment: Attachment) -> str:
+@dataclass(frozen=True)
+class Entry:
+    """What one file tells: an attachment of some network, and the list that it was added with."""
+
+    file: str
+    network: str
+    container_id: str
+    ifname: str
+    netns: str
+    config: str
+    args: Mapping[str, str]
+    capabilities: Mapping[str, Any]
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """What tells it from other attachments of its network."""
+        return self.container_id, self.ifname
+
+    def is_of(self, target: Target) -> bool:
+        """Whether it tells of that attachment, not of one whose names make the same file (RT-04)."""
+        return (self.network, *self.pair) == (target.network.name, *target.pair)
+
+    @property
+    def words(self) -> str:
+        """Whose it is, for a message."""
+        return f"network {self.network}, container {self.container_id}, ifname {self.ifname}"
+
+
+def path(target: Target) -> str:
     """The file of an attachment."""
-    return f"{DIRECTORY}/{attachment.network.name}-{attachment.container_id}-{attachment.ifname}"
+    return f"{DIRECTORY}/{target.network.name}-{target.container_id}-{target.ifname}"
 
 
-def save(attachment: Attachment, result: Mapping[str, Any]) -> None:
+def save(target: Target, document: Mapping[str, Any]) -> None:
     """Write down an attachment on its host. Raises PluginError: without it DEL could not be called as it should."""
-    document: dict[str, Any] = {
-        "kind": "cniCacheV1",
-        "containerId": attachment.container_id,
-        "config": base64.b64encode(attachment.network.text.encode()).decode(),
-        "ifName": attachment.ifname,
-        "networkName": attachment.network.name,
-        "netns": attachment.sandbox.path,
-        "result": result,
-    }
-    if attachment.args:
-        document["cniArgs"] = [list(pair) for pair in attachment.args.items()]
-    if attachment.capabilities:
-        document["capabilityArgs"] = attachment.capabilities
+    text = golang.written(_content(target, document))
 
     def errand() -> None:
         os.makedirs(DIRECTORY, 0o700, exist_ok=True)
-        with open(path(attachment), "w", encoding="utf-8") as file:
-            json.dump(document, file)
+        descriptor = os.open(path(target), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
 
-    _on_host(attachment, "written", errand)
+    _on_host(target.host, path(target), "written", errand)
 
 
-def load(attachment: Attachment) -> Mapping[str, Any] | None:
-    """The result in the cache, None without one. Raises PluginError when the file cannot be understood."""
+def _content(target: Target, document: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of libcni's cachedInfo in its order; what is empty is left out."""
+    always = {
+        "kind": KIND,
+        "containerId": target.container_id,
+        "config": base64.b64encode(target.network.text.encode()).decode(),
+        "ifName": target.ifname,
+        "networkName": target.network.name,
+    }
+    sometimes = {
+        "netns": target.netns,
+        "cniArgs": [list(pair) for pair in target.args.items()],
+        "capabilityArgs": dict(target.capabilities),
+        "result": dict(document),
+    }
+    return always | {key: value for key, value in sometimes.items() if value}
 
-    def errand() -> str | None:
-        try:
-            with open(path(attachment), encoding="utf-8") as file:
-                return file.read()
-        except FileNotFoundError:
-            return None
 
-    text = _on_host(attachment, "read", errand)
+def load(target: Target) -> Mapping[str, Any] | None:
+    """The result in the cache, None without one. Raises PluginError when the file cannot be understood.
+
+    A file of before libcni 0.7 is nothing but the result.
+    """
+    text = _text(target.host, path(target))
     if text is None:
         return None
     try:
-        result = json.loads(text)["result"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        result = None
-    if not isinstance(result, dict):
-        raise PluginError(f"{path(attachment)}: the cached result cannot be understood")
-    return result
+        content = _object(json.loads(text), "the file")
+        document = _object(content.get("result"), "'result'") if content.get("kind") == KIND else content
+        result.parse(document, target.network.cni_version)
+    except (ValueError, RecursionError) as error:
+        raise PluginError(f"{path(target)}: the cached result cannot be understood: {error}") from error
+    return document
 
 
-def forget(attachment: Attachment) -> None:
+def _object(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is no JSON object")
+    return value
+
+
+def forget(target: Target) -> None:
     """Remove an attachment from the cache; it may be gone already."""
 
     def errand() -> None:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path(attachment))
+            os.unlink(path(target))
 
-    _on_host(attachment, "removed", errand)
+    _on_host(target.host, path(target), "removed", errand)
 
 
-def _on_host(attachment: Attachment, what: str, errand: Callable[[], T]) -> T:
-    """Do something with the file on its host; what the filesystem refuses is a PluginError."""
+def entry(target: Target) -> Entry | None:
+    """What the file of an attachment tells, whosoever's it is. Raises PluginError when it cannot be understood."""
+    text = _text(target.host, path(target))
+    return None if text is None else _entry(path(target), text)
+
+
+def entries(host: Host) -> tuple[list[Entry], dict[str, PluginError]]:
+    """What all files of a host tell, and those that cannot be understood, with the reason.
+
+    Raises PluginError when the directory itself cannot be read.
+    """
+
+    def errand() -> list[str]:
+        try:
+            return sorted(os.listdir(DIRECTORY))
+        except FileNotFoundError:
+            return []
+
+    understood: list[Entry] = []
+    faults: dict[str, PluginError] = {}
+    for name in _on_host(host, DIRECTORY, "listed", errand):
+        file = f"{DIRECTORY}/{name}"
+        try:
+            text = _text(host, file)
+            understood += [] if text is None else [_entry(file, text)]
+        except PluginError as error:
+            faults[file] = error
+    return understood, faults
+
+
+def _entry(file: str, text: str) -> Entry:
     try:
-        return attachment.sandbox.host.inside(errand)
+        content = _object(json.loads(text), "the file")
+        if content.get("kind") != KIND:
+            raise ValueError(f"its kind is {content.get('kind')!r}, not {KIND!r}")
+        names = [content.get(key) for key in ("networkName", "containerId", "ifName")]
+        if not all(name and isinstance(name, str) for name in names):
+            raise ValueError("it does not say whose it is")
+        config = base64.b64decode(content.get("config") or "", validate=True).decode()
+        args = {str(key): str(value) for key, value in content.get("cniArgs") or []}
+        capabilities = _object(content.get("capabilityArgs") or {}, "'capabilityArgs'")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise PluginError(f"{file}: the cached attachment cannot be understood: {error}") from error
+    network, container_id, ifname = map(str, names)
+    return Entry(file, network, container_id, ifname, str(content.get("netns") or ""), config, args, capabilities)
+
+
+def _text(host: Host, file: str) -> str | None:
+    def errand() -> str | None:
+        try:
+            with open(file, encoding="utf-8") as opened:
+                return opened.read()
+        except FileNotFoundError:
+            return None
+
+    return _on_host(host, file, "read", errand)
+
+
+def _on_host(host: Host, file: str, what: str, errand: Callable[[], T]) -> T:
+    """Do something with a file on its host; what the filesystem refuses is a PluginError."""
+    try:
+        return host.inside(errand)
     except (OSError, ValueError) as error:
-        raise PluginError(f"{path(attachment)}: the cached result cannot be {what}: {error}") from error
+        raise PluginError(f"{file}: the cached result cannot be {what}: {error}") from error

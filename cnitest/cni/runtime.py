@@ -1,76 +1,51 @@
 """Calls plugins as libcni does: in order, each result handed on, everything undone in reverse.
 
-RT-nn names the rule of libcni that a line copies (libcni/api.go and conf.go).
+RT-nn names the rule of libcni that a line copies (libcni/api.go and conf.go). Where libcni leaves the specification
+this runtime does not, unless it is of the mode ``libcni`` (see `cnitest.cni.mode`).
 """
 
 from __future__ import annotations
 
 import copy
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cnitest.cni import cache, conf, invoke, result, spec
+from cnitest.cni import cache, conf, gc, invoke, result, spec, versions
+from cnitest.cni.attachment import Attachment, Target, cnitool_container_id, default_container_id, validate
+from cnitest.cni.caller import Caller, retold
 from cnitest.cni.conf import Network
+from cnitest.cni.gc import Pair
 from cnitest.cni.invoke import Call, Exec, HostExec
+from cnitest.cni.locks import Locks, Turns
+from cnitest.cni.mode import SPEC, Mode, mode_of
+from cnitest.cni.request import request_of
 from cnitest.cni.result import Result
-from cnitest.errors import ConfigError, PluginError, is_ours
+from cnitest.cni.versions import Versions
+from cnitest.errors import CnitestError, ConfigError, PluginError, is_ours
 from cnitest.lab.hosts import Host, Sandbox
 from cnitest.lab.lab import Lab
 
+__all__ = ["Attachment", "Runtime", "Versions", "cnitool_container_id", "default_container_id", "request_of"]
+
 __tracebackhide__ = is_ours
 
-_IDENTIFIER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_IFNAME_FORBIDDEN = re.compile(r"[/:\s\0]")
+#: Seconds that one operation waits for another one of the same container or network.
+PATIENCE = 300.0
 
-
-@dataclass(frozen=True)
-class Attachment:
-    """A container attached to a network: what ADD made, and all that DEL needs."""
-
-    network: Network
-    sandbox: Sandbox
-    container_id: str
-    ifname: str
-    result: Result
-    args: Mapping[str, str] = field(default_factory=dict)
-    capabilities: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """The container's addresses, without their prefixes."""
-        return tuple(ip.address.partition("/")[0] for ip in self.result.ips)
-
-    @property
-    def address(self) -> str:
-        """The first address, without its prefix. Raises LookupError when the network gave none."""
-        if not self.addresses:
-            raise LookupError(f"{self.network.name}: {self.sandbox.full_name} got no address")
-        return self.addresses[0]
-
-    @property
-    def gateway(self) -> str | None:
-        """The gateway of the first address that has one."""
-        return next((ip.gateway for ip in self.result.ips if ip.gateway), None)
-
-
-@dataclass(frozen=True)
-class Versions:
-    """What a plugin answers to VERSION."""
-
-    cni_version: str
-    supported: tuple[str, ...]
+#: What names a network: its configuration, the path of a file with it, or a network that was read before.
+Source = Network | Mapping[str, Any] | str | Path
 
 
 class Runtime:
-    """A container runtime over one plugin set, for the hosts of one lab.
+    """A container runtime over one plugin set, for the hosts of one lab; may be used from several threads.
 
     ``path`` is CNI_PATH: directories in the order they are searched; a relative one is taken from where we stand now.
-    A plugin is killed after ``timeout`` seconds. ``delete_after_failed_add`` is what the specification wants of a
-    runtime (RT-29).
+    A plugin is killed after ``timeout`` seconds. ``mode`` is ``"spec"``, ``"libcni"`` or a `Mode`;
+    ``delete_after_failed_add`` overrides it in that one thing (RT-29). ``patience`` is how many seconds an operation
+    waits for another one of its container or network.
     """
 
     def __init__(
@@ -80,14 +55,19 @@ class Runtime:
         *,
         timeout: float = invoke.TIMEOUT,
         executor: Callable[[Host], Exec] = HostExec,
-        delete_after_failed_add: bool = True,
+        mode: Mode | str = SPEC,
+        delete_after_failed_add: bool | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self.lab = lab
         self.path = tuple(os.path.abspath(directory) for directory in path)
         self.timeout = timeout
+        self.mode = mode_of(mode)
+        if delete_after_failed_add is not None:
+            self.mode = replace(self.mode, deletes_after_failed_add=delete_after_failed_add)
         self.attachments: list[Attachment] = []
         self._executor = executor
-        self._delete_after_failed_add = delete_after_failed_add
+        self._locks = Locks(patience)
 
     @property
     def calls(self) -> list[Call]:
@@ -97,7 +77,7 @@ class Runtime:
     def add(
         self,
         sandbox: Sandbox,
-        network: Network | Mapping[str, Any] | str | Path,
+        network: Source,
         ifname: str = "eth0",
         *,
         args: Mapping[str, str] | None = None,
@@ -106,169 +86,217 @@ class Runtime:
     ) -> Attachment:
         """Attach a sandbox to a network: ADD of each plugin in order (RT-01).
 
-        After a failure DEL is called (RT-29). Raises ConfigError, and PluginError with the plugin's words.
+        After a failure DEL is called (RT-29). Raises ConfigError, PluginError with the plugin's words, and
+        DeadlineExceeded when another operation stood in the way for too long (RT-12).
         """
-        wanted = conf.network(network)
+        wanted = conf.network(network, self.mode)
         identifier = container_id or default_container_id(sandbox)
-        _validate(identifier, ifname, args or {})
-        pending = Attachment(
-            wanted,
-            sandbox,
-            identifier,
-            ifname,
-            _nothing(wanted),
-            dict(args or {}),
-            copy.deepcopy(dict(capabilities or {})),
-        )
-        try:
-            document = self._add_all(pending)
-            cache.save(pending, document)
-        except PluginError as error:
-            if self._delete_after_failed_add:
-                self._undo(pending, error)
-            raise
-        attachment = replace(pending, result=result.parse(document, wanted.cni_version))
-        self.attachments.append(attachment)
+        validate(identifier, ifname, args or {}, pairs=self.mode.validates_args)
+        blank = Result(wanted.cni_version, (), (), (), {}, {})
+        provided = copy.deepcopy(dict(capabilities or {}))
+        pending = Attachment(wanted, sandbox, identifier, ifname, blank, dict(args or {}), provided)
+        target = pending.target
+        with self._turns.take("ADD", target):
+            self._guard_cache(target)
+            document = self._add(target)
+            attachment = replace(pending, result=result.parse(document, wanted.cni_version))
+            self.attachments.append(attachment)
         return attachment
 
     def check(self, attachment: Attachment) -> None:
-        """CHECK of each plugin in order, with the result of ADD (RT-07, RT-08). Raises PluginError."""
-        network = attachment.network
+        """CHECK of each plugin in order, with the result of ADD (RT-07, RT-08).
+
+        Nobody is asked where the network says ``disableCheck``. Raises ConfigError for a network older than 0.4.0
+        and for what is not attached, PluginError with the plugin's words, and DeadlineExceeded as `add`.
+        """
+        target = self._valid(attachment)
+        network = target.network
+        if self.mode.obeys_disable_check_first and network.disable_check:
+            return
         if not spec.has_check(network.cni_version):
             raise ConfigError(f"configuration version {network.cni_version} <0.4.0 does not support CHECK")
         if network.disable_check:
             return
-        previous = cache.load(attachment)
-        for position in range(len(network.plugins)):
-            invoke.check_exit(self._call(attachment, position, "CHECK", previous))
+        with self._turns.take("CHECK", target):
+            previous = cache.load(target)
+            if previous is None and self.mode.checks_only_what_is_cached:
+                raise ConfigError(
+                    f"CHECK of {target.words}: there is no result of an ADD in {cache.path(target)}: "
+                    "it was never added, or has been deleted since; add it first"
+                )
+            self._caller.check(target, previous)
 
     def delete(self, attachment: Attachment) -> None:
-        """DEL of each plugin in reverse order, with the result of ADD (RT-02); stops at the first error (RT-03)."""
-        network = attachment.network
-        previous = self._cached_or_none(attachment) if spec.has_check(network.cni_version) else None
-        for position in reversed(range(len(network.plugins))):
-            invoke.check_exit(self._call(attachment, position, "DEL", previous))
-        cache.forget(attachment)
-        if attachment in self.attachments:
-            self.attachments.remove(attachment)
+        """DEL of each plugin in reverse order, with the result of ADD (RT-02); stops at the first error (RT-03).
+
+        Raises PluginError with the plugin's words, also for a plugin that is not there any more (RT-21), and
+        DeadlineExceeded as `add`.
+        """
+        target = self._valid(attachment)
+        with self._turns.take("DEL", target):
+            self._delete(target)
+
+    def gc(self, host: Host, network: Source, keep: Sequence[Attachment | Pair] | None = None) -> None:
+        """Free what is left of attachments that are no more (SPEC sections 2 and 3, RT-10).
+
+        ``keep`` holds the valid attachments, or pairs of container ID and interface name; without it those are valid
+        that this runtime has attached, and ``[]`` frees everything. First DEL is called, with the configuration of
+        its ADD, for each other attachment of the network that the host's cache tells of; then, from 1.1.0 on, GC of
+        each plugin. Nothing is done where the network says ``disableGC``. No ADD or DEL of the network runs
+        meanwhile (RT-11).
+
+        In the mode ``libcni`` DEL is called with the configuration given here, cache files that cannot be read are
+        passed over, and without ``keep`` everything is deleted while plugins are told nothing.
+
+        Raises ConfigError, one PluginError that tells all failures, and DeadlineExceeded as `add`.
+        """
+        about = Target(conf.network(network, self.mode), host)
+        given = None if keep is None else gc.kept(keep, about)
+        if self.mode.validates_every_verb:
+            for container_id, ifname in given or ():
+                validate(container_id, ifname, {})
+        if about.network.disable_gc:
+            return
+        with self._turns.take("GC", about):
+            failures = self._gc(about, given)
+        if failures:
+            raise gc.all_told(about, failures)
+
+    def status(self, network: Source, host: Host | None = None) -> None:
+        """Ask each plugin in order whether it is ready for ADD (RT-09); nobody before 1.1.0, which has no STATUS.
+
+        Raises ConfigError, and PluginError of the first that is not, with its code: 50, or 51 when containers that
+        exist may be cut off too.
+        """
+        about = Target(conf.network(network, self.mode), host or self._first_host)
+        if not spec.has_gc(about.network.cni_version):
+            return
+        try:
+            self._caller.status(about)
+        except PluginError as error:
+            raise retold(f"STATUS of {about.words}: {error}", [error]) from error
+
+    def recall(
+        self, sandbox: Sandbox, network: Source, ifname: str = "eth0", *, container_id: str | None = None
+    ) -> Attachment:
+        """The attachment that the cache of the sandbox's host tells of, whichever runtime made it (RT-30).
+
+        It has the arguments and, but in the mode ``libcni``, the configuration that it was added with, and is one of
+        our `attachments` from then on; one that is already is returned as it is. Raises ConfigError, LookupError when
+        there is none, and PluginError when it cannot be understood.
+        """
+        wanted = conf.network(network, self.mode)
+        target = Target(wanted, sandbox.host, container_id or default_container_id(sandbox), ifname)
+        entry, document = cache.entry(target), cache.load(target)
+        if entry is None or document is None or not entry.is_of(target):
+            what = f"{entry.file} is that of {entry.words}" if entry else f"there is no {cache.path(target)}"
+            raise LookupError(f"{target.words} is not in the cache: {what}")
+        if self.mode.deletes_stale_as_added:
+            wanted = conf.cached(entry.config, entry.file, wanted, self.mode)
+        known = result.parse(document, wanted.cni_version)
+        attachment = Attachment(wanted, sandbox, *entry.pair, known, entry.args, entry.capabilities)
+        ours = [one for one in self.attachments if one.is_at(sandbox.host, wanted) and one.pair == attachment.pair]
+        if not ours:
+            self.attachments.append(attachment)
+        return ours[0] if ours else attachment
 
     def version(self, plugin: str, host: Host | None = None) -> Versions:
         """What a plugin says it supports (RT-24). Raises PluginError."""
-        where = host or next(iter(self.lab.hosts.values()))
-        executor = self._executor(where)
         variables = invoke.environment("VERSION", netns="dummy", ifname="dummy", path=["dummy"])
-        made = invoke.call(
-            executor,
-            plugin,
-            executor.find(plugin, self.path),
-            variables,
-            {"cniVersion": spec.VERSIONS[-1]},
-            host=where.full_name,
-            timeout=self.timeout,
-        )
-        self.lab.journal.note(made)
-        if "unknown CNI_COMMAND: VERSION" in made.stdout.decode(errors="replace"):
-            return Versions(spec.UNVERSIONED, (spec.UNVERSIONED,))
-        document = invoke.answer(made)
-        supported = document.get("supportedVersions")
-        if not isinstance(supported, list) or not all(isinstance(version, str) for version in supported):
-            raise PluginError(f"{made.subject}: exit code 0, but 'supportedVersions' is {supported!r}")
-        return Versions(str(document.get("cniVersion", "")), tuple(supported))
+        made = self._caller.call(host or self._first_host, plugin, variables, {"cniVersion": spec.VERSIONS[-1]})
+        return versions.of(made)
 
-    def _add_all(self, pending: Attachment) -> Mapping[str, Any]:
-        document: Mapping[str, Any] | None = None
-        for position in range(len(pending.network.plugins)):
-            made = self._call(pending, position, "ADD", document)
-            document = {**invoke.answer(made)}
-            document.setdefault("cniVersion", pending.network.cni_version)  # RT-20
-            try:
-                result.parse(document, pending.network.cni_version)
-            except ValueError as error:
-                raise PluginError(f"{made.subject}: exit code 0, but its result is wrong: {error}") from error
-        assert document is not None, "a network has at least one plugin"
+    @property
+    def _caller(self) -> Caller:
+        """What calls plugins, by what ``path``, ``timeout`` and ``mode`` are now."""
+        return Caller(self.lab.journal, tuple(self.path), self.timeout, self._executor, self.mode)
+
+    @property
+    def _turns(self) -> Turns:
+        return Turns(self.mode, self._locks)
+
+    @property
+    def _first_host(self) -> Host:
+        return next(iter(self.lab.hosts.values()))
+
+    def _valid(self, attachment: Attachment) -> Target:
+        """What calls for an attachment are about, checked as the mode wants it (RT-19)."""
+        target = attachment.target
+        if self.mode.validates_every_verb:
+            validate(*target.pair, target.args, pairs=self.mode.validates_args)
+        return target
+
+    def _guard_cache(self, target: Target) -> None:
+        """Refuse to write over the cache file of another attachment: names may collide (RT-04)."""
+        if not self.mode.guards_cache_files:
+            return
+        try:
+            entry = cache.entry(target)
+        except PluginError:  # nobody's any more
+            return
+        if entry and not entry.is_of(target):
+            raise ConfigError(
+                f"ADD of {target.words}: its cache file {entry.file} is that of {entry.words}; "
+                "choose names that differ in more than where the hyphens are"
+            )
+
+    def _add(self, target: Target) -> Mapping[str, Any]:
+        try:
+            document = self._caller.add(target)
+            cache.save(target, document)
+        except PluginError as error:
+            if self.mode.deletes_after_failed_add:
+                self._undo(target, error)
+            raise
         return document
 
-    def _undo(self, pending: Attachment, error: PluginError) -> None:
+    def _undo(self, target: Target, error: PluginError) -> None:
         try:
-            self.delete(pending)
+            self._delete(target)
         except PluginError as second:
             error.add_note(f"and the DEL after it failed too: {second}")
 
-    def _call(self, attachment: Attachment, position: int, verb: str, previous: Mapping[str, Any] | None) -> Call:
-        """Call one plugin of a network and record it."""
-        sandbox = attachment.sandbox
-        executor = self._executor(sandbox.host)
-        request = request_of(attachment, position, previous)
-        plugin = str(request["type"])
-        variables = invoke.environment(
-            verb,
-            container_id=attachment.container_id,
-            netns=sandbox.path,
-            ifname=attachment.ifname,
-            args=";".join(f"{key}={value}" for key, value in attachment.args.items()),
-            path=self.path,
-        )
-        made = invoke.call(
-            executor,
-            plugin,
-            executor.find(plugin, self.path),
-            variables,
-            request,
-            host=sandbox.host.full_name,
-            timeout=self.timeout,
-        )
-        self.lab.journal.note(made)
-        return made
+    def _delete(self, target: Target) -> None:
+        has_result = spec.has_check(target.network.cni_version)
+        self._caller.delete(target, self._cached_or_none(target) if has_result else None)
+        cache.forget(target)
+        for attachment in self.attachments[:]:
+            if attachment.is_at(target.host, target.network) and attachment.pair == target.pair:
+                self.attachments.remove(attachment)
 
-    def _cached_or_none(self, attachment: Attachment) -> Mapping[str, Any] | None:
+    def _cached_or_none(self, target: Target) -> Mapping[str, Any] | None:
         """The cached result, but what cannot be understood counts as lost: DEL must go on (RT-05)."""
         try:
-            return cache.load(attachment)
+            return cache.load(target)
         except PluginError:
+            if self.mode.drops_unreadable_cache:
+                cache.forget(target)
             return None
 
+    def _gc(self, about: Target, given: tuple[Pair, ...] | None) -> list[PluginError]:
+        """GC in its two halves; what failed."""
+        own = [attachment for attachment in self.attachments[:] if attachment.is_at(about.host, about.network)]
+        valid = given
+        if given is None and self.mode.lists_valid_attachments:
+            valid = gc.kept(own, about)
+        try:
+            targets, failures = gc.stale(about, valid or (), own, self.mode)
+        except PluginError as error:
+            if not self.mode.tells_unreadable_cache:
+                return []
+            targets, failures = [], [error]
+        for target in targets:
+            failures += self._delete_stale(target)
+        if spec.has_gc(about.network.cni_version):
+            failures += self._caller.gc(about, valid)
+        return failures
 
-def request_of(attachment: Attachment, position: int, previous: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a plugin gets on stdin (RT-14): its configuration, name and version, the result before it, and those
-    capability arguments that it declares (RT-16). ``capabilities`` itself is not passed on, SPEC section 3."""
-    network = attachment.network
-    request = network.plugin(position)
-    request["name"], request["cniVersion"] = network.name, network.cni_version
-    request.pop("cniVersions", None)
-    declared = request.pop("capabilities", None) or {}
-    runtime = {key: value for key, value in attachment.capabilities.items() if declared.get(key) is True}
-    if runtime:
-        request["runtimeConfig"] = runtime
-    if previous is not None:
-        request["prevResult"] = _previous(previous, network.cni_version)
-    return request
-
-
-def _previous(document: Mapping[str, Any], version: str) -> Mapping[str, Any]:
-    label = document.get("cniVersion") or version
-    if label == version or not spec.has_chaining(version):
-        return document
-    return result.relabelled(document, version)
-
-
-def default_container_id(sandbox: Sandbox) -> str:
-    """The container ID of a sandbox: its name, with a letter before it where the specification wants one."""
-    identifier = re.sub(r"[^a-zA-Z0-9_.-]", "-", sandbox.name)
-    return identifier if _IDENTIFIER.fullmatch(identifier) else f"c{identifier}"
-
-
-def _validate(container_id: str, ifname: str, args: Mapping[str, str]) -> None:
-    """What a runtime refuses before it calls any plugin (RT-19)."""
-    for key, value in args.items():
-        if not f"{key}{value}".isprintable():
-            raise ConfigError(f"CNI_ARGS {key}={value!r}: an environment takes printable text only")
-    if not _IDENTIFIER.fullmatch(container_id):
-        raise ConfigError(
-            f"container ID {container_id!r} must begin with a letter or digit and go on with those, '_', '.', '-'"
-        )
-    if not ifname or len(ifname.encode()) > 15 or ifname in (".", "..") or _IFNAME_FORBIDDEN.search(ifname):
-        raise ConfigError(f"interface name {ifname!r} must be 1 to 15 bytes without '/', ':' and white space")
-
-
-def _nothing(network: Network) -> Result:
-    return Result(network.cni_version, (), (), (), {}, {})
+    def _delete_stale(self, target: Target) -> list[PluginError]:
+        try:
+            with self._turns.container("DEL", target):
+                self._delete(target)
+        except PluginError as error:
+            return [retold(f"DEL of stale {target.words}: {error}", [error])]
+        except CnitestError as error:
+            return [PluginError(f"DEL of stale {target.words}: {error}")]
+        return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 #: Every published version of the specification, oldest first.
@@ -34,8 +35,15 @@ ERRORS: Mapping[int, str] = {
 }
 
 
-def _order(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+def order(version: str) -> tuple[int, ...]:
+    """A version as numbers that can be compared; parts that are missing count as 0."""
+    parts = tuple(int(part) for part in version.split("."))
+    return (*parts, 0, 0)[:3]
+
+
+def at_least(version: str, other: str) -> bool:
+    """Whether a version is another one or comes after it."""
+    return order(version) >= order(other)
 
 
 def is_version(text: object) -> bool:
@@ -45,24 +53,29 @@ def is_version(text: object) -> bool:
 
 def between(first: str, version: str, last: str) -> bool:
     """Whether a version lies from ``first`` to ``last``, both included."""
-    return _order(first) <= _order(version) <= _order(last)
+    return order(first) <= order(version) <= order(last)
+
+
+def looks_like_version(text: object) -> bool:
+    """Whether a value is up to three numbers with dots between them, which is all that libcni asks."""
+    return isinstance(text, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}", text) is not None
 
 
 def has_chaining(version: str) -> bool:
     """Whether lists of plugins, and results in the form they still have, exist (0.3.0)."""
-    return _order(version) >= (0, 3, 0)
+    return order(version) >= (0, 3, 0)
 
 
 def has_check(version: str) -> bool:
     """Whether CHECK exists, and DEL gets the result of ADD (0.4.0)."""
-    return _order(version) >= (0, 4, 0)
+    return order(version) >= (0, 4, 0)
 
 
 def has_gc(version: str) -> bool:
     """Whether GC and STATUS exist (1.1.0)."""
-    return _order(version) >= (1, 1, 0)
+    return order(version) >= (1, 1, 0)
 
 
 def labels_families(version: str) -> bool:
     """Whether each address of a result says its family (0.3.0 to 0.4.0)."""
-    return (0, 3, 0) <= _order(version) < (1, 0, 0)
+    return (0, 3, 0) <= order(version) < (1, 0, 0)

@@ -11,7 +11,9 @@ import time
 
 import pytest
 
+from cnitest.cli import run
 from cnitest.cli.doctor import examine
+from cnitest.cli.main import _parser
 from cnitest.cni.invoke import search_path
 from cnitest.kernel import features
 from cnitest.topology import find
@@ -104,6 +106,8 @@ def test_schema_is_json_for_editors():
         (["run", "missing.conflist"], "missing.conflist: cannot be read: No such file or directory"),
         (["run", "bad.conf"], "bad.conf:1:13: is not JSON"),
         (["run", "--topology", "nowhere"], "no topology is called 'nowhere'"),
+        (["run", "--runtime", "cri"], "argument --runtime: invalid choice: 'cri'"),
+        (["run", "--runtime", "libcni", "list.conf"], "libcni looks for lists in .conflist files only"),
         (["draw", "bad.yaml"], "bad.yaml:1:"),
         (["draw"], "the following arguments are required: TOPOLOGY"),
         (["rum"], "invalid choice: 'rum'"),
@@ -113,6 +117,7 @@ def test_schema_is_json_for_editors():
 def test_wrong_usage_is_one_line_and_exit_4(tmp_path, arguments, words):
     """A name, file or option that makes no sense is answered in a line, without a traceback, and nothing is run."""
     (tmp_path / "bad.conf").write_text('{"name": "x"')
+    (tmp_path / "list.conf").write_text('{"name": "x", "plugins": [{"type": "bridge"}]}')
     (tmp_path / "bad.yaml").write_text("hosts: [}\n")
     done = cnitest(*arguments, cwd=tmp_path)
 
@@ -138,13 +143,24 @@ def test_run_tries_the_given_network(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.conf"]
 
 
+def test_run_hands_the_mode_of_the_runtime_on():
+    """What --runtime says reaches pytest, and without it that is the specification's."""
+    arguments = {mode: _parser().parse_args(["run", *mode]) for mode in ((), ("--runtime", "libcni"))}
+    for parsed in arguments.values():
+        parsed.rest = []
+    given = {mode: run.pytest_arguments(parsed) for mode, parsed in arguments.items()}
+
+    assert "--cni-runtime spec" in " ".join(given[()])
+    assert "--cni-runtime libcni" in " ".join(given["--runtime", "libcni"])
+
+
 def test_ctrl_c_ends_a_run_quickly(tmp_path):
     """SIGINT while a plugin hangs: the run ends within seconds with pytest's code for it, and so does the plugin."""
     plugin = tmp_path / "hangs"
     plugin.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nsleep 600.{os.getpid()}\n")
     plugin.chmod(0o755)
     (tmp_path / "hang.conf").write_text('{"cniVersion": "1.0.0", "name": "hang", "type": "hangs"}')
-    run = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "cnitest.cli", "run", "hang.conf", "--cni-path", str(tmp_path), "-k", "given"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
@@ -152,9 +168,9 @@ def test_ctrl_c_ends_a_run_quickly(tmp_path):
     while not (tmp_path / "pid").exists() and time.monotonic() < until:
         time.sleep(0.02)
     began = time.monotonic()
-    run.send_signal(signal.SIGINT)
-    output, _ = run.communicate(timeout=30)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
 
     assert time.monotonic() - began < 5
-    assert run.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
     assert subprocess.run(["pgrep", "-fx", f"sleep 600.{os.getpid()}"], capture_output=True, check=False).stdout == b""

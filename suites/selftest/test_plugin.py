@@ -63,6 +63,22 @@ def test_a_failure_shows_the_whole_story(run):
         assert words in text, words
 
 
+@pytest.mark.parametrize(("arguments", "mode"), [((), "spec"), (("--cni-runtime", "libcni"), "libcni")])
+def test_the_mode_of_the_runtime_is_an_option(run, pytester, arguments, mode):
+    """The fixtures `cni` and `network` are of the mode of --cni-runtime."""
+    pytester.makefile(".conf", single='{"cniVersion": "1.0.0", "name": "single", "type": "x", "disableCheck": true}')
+    run(
+        f"""
+        def test_it(cni, network):
+            assert cni.mode.name == "{mode}"
+            assert network.disable_check == ("{mode}" == "spec")
+        """,
+        "--cni-conf",
+        "single.conf",
+        *arguments,
+    ).assert_outcomes(passed=1)
+
+
 def test_a_failing_fixture_shows_the_story_too(run):
     """An ADD that fails while a fixture is made, and a DEL that fails at the end, show the plugin's calls as well."""
     text = run("""

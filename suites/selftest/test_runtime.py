@@ -5,49 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import time
+from threading import Timer
 
 import pytest
+from cnitest.suites.selftest import bare
+from cnitest.suites.selftest.bare import requests
 from cnitest.suites.selftest.plugins import RESULT, recorder, script
 
-from cnitest import ConfigError, Lab, PluginError, Runtime, Topology
+from cnitest import ConfigError, PluginError, Runtime
 from cnitest.cni import invoke
-from cnitest.topology import Host
 
 CONF = {"cniVersion": "1.0.0", "name": "net", "type": "one"}
 CHAIN = {"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "one"}, {"type": "two"}, {"type": "three"}]}
 
 
-@pytest.fixture
-def lab():
-    """One bare host."""
-    with Lab(Topology(name="bare", hosts={"node": Host()})) as built:
-        yield built
-
-
-@pytest.fixture
-def sandbox(lab):
-    """One fresh sandbox."""
-    return lab.host("node").sandbox("c1")
-
-
-@pytest.fixture
-def bin_(tmp_path):
-    """An empty directory for plugins."""
-    directory = tmp_path / "bin"
-    directory.mkdir()
-    return directory
-
-
-@pytest.fixture
-def cni(lab, bin_):
-    """A runtime over that directory, with little patience."""
-    return Runtime(lab, [str(bin_)], timeout=5)
-
-
-def requests(directory, name):
-    """What a recorder was told: (verb, configuration) in order."""
-    lines = (directory / f"{name}.log").read_text().splitlines()
-    return [(line.split(" ", 1)[0], json.loads(line.split(" ", 1)[1])) for line in lines]
+lab, sandbox, bin_, cni = bare.lab, bare.sandbox, bare.bin_, bare.cni
 
 
 class TestOrder:
@@ -193,12 +165,16 @@ class TestCache:
     """RT-04 to RT-06: what the runtime remembers."""
 
     def test_the_cache_is_written_as_libcni_writes_it(self, cni, sandbox, bin_, lab):
-        """The file has libcni's name, kind and fields."""
+        """The file has libcni's name, kind and fields; a single plugin's configuration is made a list of one."""
         recorder(bin_, "one")
         cni.add(sandbox, CONF, args={"A": "1"}, capabilities={"x": 1})
         cached = json.loads(lab.host("node").run(["cat", "/var/lib/cni/results/net-c1-eth0"]).stdout)
 
-        assert json.loads(base64.b64decode(cached.pop("config"))) == CONF
+        assert json.loads(base64.b64decode(cached.pop("config"))) == {
+            "name": "net",
+            "cniVersion": "1.0.0",
+            "plugins": [CONF],
+        }
         assert cached == {
             "kind": "cniCacheV1",
             "containerId": "c1",
@@ -266,6 +242,27 @@ class TestVersions:
         )
 
         assert cni.version("one").supported == ("0.4.0", "1.0.0")
+
+    @pytest.mark.parametrize(
+        ("body", "supported"),
+        [
+            ('echo \'{"code": 4, "msg": "unknown CNI_COMMAND: VERSION"}\'; exit 1', ("0.1.0",)),
+            ('echo \'{"cniVersion": "0.2.0"}\'', ("0.1.0", "0.2.0")),
+        ],
+    )
+    def test_plugins_older_than_their_list_are_known(self, cni, bin_, body, supported):
+        """RT-24: one that does not know VERSION is of 0.1.0, and 0.2.0 told no list."""
+        script(bin_, "one", body)
+
+        assert cni.version("one").supported == supported
+
+    @pytest.mark.parametrize("version", ["", '"cniVersion": "", '])
+    def test_a_result_without_a_version_is_of_the_configuration_s(self, cni, sandbox, bin_, version):
+        """RT-20: where a result names no version, or an empty one, it is handed on as one of the configuration's."""
+        recorder(bin_, "one", f'{{{version}"ips": []}}')
+        cni.delete(cni.add(sandbox, CONF))
+
+        assert requests(bin_, "one")[-1][1]["prevResult"] == {"cniVersion": "1.0.0", "ips": []}
 
 
 class TestMisbehaviour:
@@ -353,6 +350,28 @@ class TestMisbehaviour:
         words = r"failed to find plugin 'brigde' in path \[.*\]; did you mean 'bridge'\?"
         with pytest.raises(PluginError, match=words):
             cni.add(sandbox, {**CONF, "type": "brigde"})
+
+    def test_a_missing_plugin_stops_delete(self, cni, sandbox, bin_, lab):
+        """RT-21: DEL fails where a plugin is gone (SPEC section 3), says where it was, and keeps what it needs."""
+        for name in ("one", "two", "three"):
+            recorder(bin_, name)
+        attachment = cni.add(sandbox, CHAIN)
+        (bin_ / "two").unlink()
+        with pytest.raises(PluginError, match="two DEL on node: failed to find plugin 'two' in path"):
+            cni.delete(attachment)
+
+        assert [call.plugin for call in cni.calls if call.verb == "DEL"] == ["three"]
+        assert bare.cached(lab) == ["net-c1-eth0"]
+        assert cni.attachments == [attachment]
+
+    def test_one_that_is_being_written_is_tried_again(self, cni, sandbox, bin_):
+        """RT-23: a plugin whose file is still open for writing is called once it is closed."""
+        recorder(bin_, "one")
+        with open(bin_ / "one", "ab") as writing:
+            Timer(0.2, writing.close).start()
+            attachment = cni.add(sandbox, CONF)
+
+        assert attachment.address == "192.0.2.9"
 
 
 class TestConfigurations:
