@@ -6,7 +6,8 @@ import difflib
 from pathlib import Path
 from typing import NamedTuple
 
-from cnitest.conformance.examine import Source, examine, source
+from cnitest.cni import spec
+from cnitest.conformance.examine import Source, examine, require, source
 from cnitest.conformance.subject import Subject
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing
 
@@ -28,6 +29,16 @@ def chosen(choice: Choice) -> tuple[tuple[Subject, ...], tuple[str, ...]]:
     if choice.newest:
         subjects = tuple(subject.only_newest() for subject in subjects)
     return subjects, tuple(skipped)
+
+
+def check(choice: Choice) -> None:
+    """Raise ConfigError when a choice cannot be run: what is seen without calling any plugin."""
+    sources, _ = _sources(choice)
+    for each in sources:
+        require(each, choice.path)
+    unknown = [version for version in choice.versions if not spec.is_version(version)]
+    if unknown:
+        raise ConfigError(f"there is no version {', '.join(unknown)} of the specification: {', '.join(spec.VERSIONS)}")
 
 
 def helpers() -> tuple[str, ...]:
