@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,9 +44,13 @@ def check(choice: Choice) -> None:
 
 def helpers() -> tuple[str, ...]:
     """The directories of our own plugins, for what needs one before it and finds none."""
-    import cnitest.fixtures
+    return tuple(f"{directory}/honest" for directory in _fixtures())
 
-    return tuple(f"{directory}/honest" for directory in cnitest.fixtures.__path__)
+
+def _fixtures() -> list[str]:
+    """Where what is shipped for tests lies."""
+    found = importlib.util.find_spec("cnitest.fixtures")
+    return list(found.submodule_search_locations or ()) if found else []
 
 
 def _sources(choice: Choice) -> tuple[list[Source], list[str]]:
@@ -77,9 +82,7 @@ def _there(name: str, path: tuple[str, ...]) -> bool:
 
 def shipped() -> dict[str, Path]:
     """The shipped profiles by name."""
-    import cnitest.fixtures
-
-    files = (file for directory in cnitest.fixtures.__path__ for file in Path(directory, "plugins").glob("*.yaml"))
+    files = (file for directory in _fixtures() for file in Path(directory, "plugins").glob("*.yaml"))
     return {file.stem: file for file in sorted(files)}
 
 
