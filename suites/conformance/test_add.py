@@ -12,7 +12,6 @@ from cnitest.conformance import aftermath, delegate, form, judge, mutation, requ
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.connections import answering, gateways
 from cnitest.conformance.requirement import Kind
-from cnitest.conformance.residue import residue
 from cnitest.conformance.truth import untruths
 
 FORWARDING = (".forwarding", "ip_forward", ".mc_forwarding")
@@ -78,11 +77,11 @@ def test_a_refused_configuration_leaves_nothing(bench: Bench) -> None:
         if call.exit_code == 0:
             bench.raw("DEL", slot, stdin=change.document)
             continue
-        found = residue(before, bench.look(slot), bench.setting.leftover)
+        found = bench.changed(before, slot)
         bench.complain(*(f"{change.words}: {line}" for line in found))
         if found:
             bench.raw("DEL", slot, stdin=change.document)
-            if residue(before, bench.look(slot), bench.setting.leftover):
+            if bench.changed(before, slot):
                 break
 
 
