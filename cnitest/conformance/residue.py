@@ -14,6 +14,7 @@ from cnitest.lab.state import State
 #: Seconds in which the kernel removes what a dead namespace held, and what else it does behind a call.
 AFTER_A_NAMESPACE, AFTER_A_CALL = 1.5, 0.1
 _STEP = 0.02
+_PASSING = re.compile(r": \+ (links|ports|addresses|routes|qdiscs) ")
 
 
 class Allowance(NamedTuple):
@@ -78,11 +79,16 @@ def residue(
 
 
 def settle(look: Callable[[], list[str]], patience: float = AFTER_A_CALL) -> list[str]:
-    """What is left once the kernel has caught up: it removes the links of a dead namespace behind us."""
+    """What is left once the kernel has caught up: it removes the links of a dead namespace behind us.
+
+    Files and rules are nothing that goes by itself, so they are not waited for.
+    """
     deadline = Deadline.after(patience, "the kernel to remove what a namespace held")
-    while (found := look()) and not deadline.expired:
+    while True:
+        found = look()
+        if deadline.expired or not any(_PASSING.search(line) for line in found):
+            return found
         select.select([], [], [], _STEP)
-    return found
 
 
 def _counts(item: Difference, bridges: Iterable[str], strict: bool) -> bool:

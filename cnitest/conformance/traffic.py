@@ -14,6 +14,8 @@ from cnitest.lab.reach import Reach, Verdict
 
 #: IPv6 addresses take up to two seconds to be usable (RFC 4862, one probe and its delay).
 _PATIENCE = 3.0
+#: For packets that were answered before.
+AGAIN = 1.0
 _STEP = 0.1
 _PORT = 4789
 # What a header before the payload takes: ICMP and IPv4, ICMP and IPv6.

@@ -254,7 +254,7 @@ def test_del_leaves_others_alone(bench: Bench, other: str, which: str) -> None:
     bench.complain(*judge.success(call))
     after = bench.look(kept.made.slot)
     bench.complain(*(f"gone with it: {line}" for line in kept.missing(before, after, gone)))
-    bench.complain(*(why for flow in flows if (why := traffic.lost(flow))))
+    bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
 
 
 class _Attached:

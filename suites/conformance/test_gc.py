@@ -111,7 +111,7 @@ def test_gc_keeps_what_is_valid(bench: Bench) -> None:
     _gc(bench, kept.slot, [kept])
 
     bench.complain(*bench.changed(before, kept.slot, strict=True))
-    bench.complain(*(why for flow in flows if (why := traffic.lost(flow))))
+    bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
 
 
 @pytest.mark.requirement("GC-06")
