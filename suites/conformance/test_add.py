@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,20 @@ def test_addresses_name_their_interface(standing: Standing) -> None:
 def test_addresses_and_routes_are_well_formed(standing: Standing) -> None:
     """Addresses are hosts with a prefix, destinations networks with a prefix, gateways addresses."""
     standing.bench.complain(*form.addresses(standing.made.result, standing.bench.version))
+
+
+@pytest.mark.requirement("ADD-16")
+def test_addresses_are_of_the_configured_ranges(standing: Standing) -> None:
+    """Each address lies in a network that the configuration of the IPAM plugin names, where it names any."""
+    bench = standing.bench
+    section = bench.subject.conf.get("ipam")
+    networks = form.networks(section) if isinstance(section, dict) else []
+    if not networks or bench.setting.capabilities or bench.setting.args:
+        bench.not_applicable("its configuration names no networks, or addresses are asked for besides")
+    for ip in form.ips(standing.made.result, bench.version):
+        here = [network for network in networks if network.version == (6 if ":" in ip.address else 4)]
+        inside = any(ipaddress.ip_interface(ip.address).ip in network for network in here)
+        bench.demand(inside or not here, f"{ip.address} is in none of {', '.join(map(str, here))}")
 
 
 @pytest.mark.requirement("ADD-17")
