@@ -31,13 +31,17 @@ def test_the_gateway_answers(standing: Standing) -> None:
 @pytest.mark.requirement("NET-02")
 def test_containers_reach_each_other(standing: Standing) -> None:
     """ICMP, UDP and TCP pass between two containers of the network, both ways, in each family."""
-    flows = [
-        flow for one, other, ip, ip_other in _pairs(standing) for flow in traffic.both_ways(one, ip, other, ip_other)
-    ]
+    pairs = _pairs(standing)
+    flows = [flow for one, other, ip, ip_other in pairs for flow in traffic.both_ways(one, ip, other, ip_other)]
 
     if not flows:
         standing.bench.not_applicable("it gives no addresses")
     _all_answered(standing, flows)
+    for one, other, ip, ip_other in pairs:
+        for sender, receiver, source, target in ((one, other, ip, ip_other), (other, one, ip_other, ip)):
+            seen = traffic.source_seen(sender, target, receiver)
+            words = f"{receiver.full_name} sees {seen}, not {source}, as the source of {sender.full_name}"
+            standing.bench.demand(seen in (None, source), words)
 
 
 @pytest.mark.requirement("NET-03")
