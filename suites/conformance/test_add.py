@@ -151,6 +151,25 @@ def test_the_result_is_true(standing: Standing) -> None:
     bench.complain(*found)
 
 
+@pytest.mark.requirement("ADD-08")
+def test_the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> None:
+    """Address, gateway and routes of the IPAM plugin's result are in the plugin's own."""
+    if not bench.subject.ipam:
+        bench.not_applicable("it delegates to no IPAM plugin")
+    given = delegate.address(bench, routes=[{"dst": "10.93.0.0/16"}])
+    delegate.install(bench, tmp_path, {"ADD": {"result": given}})
+
+    made = bench.attach(delegate.slot(bench))
+
+    (wanted,) = form.ips(given, bench.version)
+    told = {(ip.address, ip.gateway) for ip in form.ips(made.result, bench.version)}
+    lacking = (wanted.address, wanted.gateway) not in told
+    bench.demand(
+        not lacking, f"the delegate gave {wanted.address} with gateway {wanted.gateway}, the result has {told}"
+    )
+    bench.demand("10.93.0.0/16" in form.destinations(made.result, bench.version), "the delegate's route is lost")
+
+
 @pytest.mark.requirement("ADD-09")
 def test_the_result_has_the_requested_version(standing: Standing) -> None:
     """cniVersion of the result is that of the request."""
