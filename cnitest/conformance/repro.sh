@@ -158,10 +158,12 @@ firewall() {
       >/dev/null 2>&1 || continue
     "${tool/%tables/tables-nft}"-save 2>/dev/null | sed -nE "s/ ?\[[0-9]+:[0-9]+\]//; /^\*/{s/.//;h}; /^[-:]/{G;s/(.*)\n(.*)/$host $tool \2: \1/p}"
   done
+  # The tables that iptables keeps were shown by iptables.
   nft -s list ruleset 2>/dev/null | awk -v host="$host" '{sub(/^[ \t]+/, "")}
-    /\{$/ {sub(/ *\{$/, ""); stack[++depth] = $0; if (depth == 1) print host " nft " $0; next}
+    /\{$/ {sub(/ *\{$/, ""); stack[++depth] = $0; if (depth == 1 && !kept()) print host " nft " $0; next}
     /^\}$/ {depth--; next}
-    NF {line = stack[1]; for (n = 2; n <= depth; n++) line = line " " stack[n]; print host " nft " line ": " $0}'
+    function kept() {return stack[1] ~ /^table ip6? (filter|nat|mangle|raw|security)$/}
+    NF && !kept() {line = stack[1]; for (n = 2; n <= depth; n++) line = line " " stack[n]; print host " nft " line ": " $0}'
 }
 
 files() {
@@ -220,8 +222,12 @@ says() {
   if "$@" >/dev/null 2>&1; then seen=1; echo "  seen:     $words"; else echo "  not seen: $words"; fi
 }
 
-# What came and went between two looks, for a person.
-differs() { echo; echo "What is different ($1, $2):"; diff $work/$1 $work/$2 | sed -n 's/^</  -/p; s/^>/  +/p'; }
+# What came and went between two looks, for a person: less what the kernel keeps by itself.
+differs() {
+  echo; echo "What is different ($1, $2):"
+  diff $work/$1 $work/$2 | sed -n 's/^</  -/p; s/^>/  +/p' |
+    grep -vE ' address \S+ fe80:| route .*(table local|fe80::/64|multicast ff00::/8)| qdisc noqueue | directory$'
+}
 
 conclude() {
   [ -z "${hindered:-}" ] || echo "  (what went otherwise than in the report: $hindered)"

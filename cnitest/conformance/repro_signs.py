@@ -178,7 +178,7 @@ def _of_route(item: Difference) -> str:
     to, _, way, _, table, _, _, kind = (item.key.split(" ") + [""] * 8)[:8]
     to = to.removesuffix("/32").removesuffix("/128") if ":" not in to or to.endswith("/128") else to
     head = f"route {'' if kind == 'unicast' else f'{kind} '}{_plain(to)} "
-    where = f".*(via|dev) {_plain(way)}( |$)" if way != "None" else ""
+    where = f".*(via|dev) {_plain(way)}( |$)" if way else ".*nexthop"
     return head + where + (f".*table {table}( |$)" if table not in ("254", "255") else "")
 
 

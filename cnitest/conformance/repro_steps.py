@@ -164,7 +164,8 @@ class Steps:
             yield '"${usual[@]}"'
         for key, value in variables.items():
             if key == "CNI_PATH" and value.endswith(self._path):
-                yield f'CNI_PATH={self._quoted((value.removesuffix(self._path),))}"$path"'
+                first = value.removesuffix(self._path)
+                yield f'CNI_PATH={self._quoted((first,)) if first else ""}"$path"'
             else:
                 yield self._quoted((f"{key}={value}",))
 

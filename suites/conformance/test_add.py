@@ -266,6 +266,7 @@ def test_neighbours_learn_a_returned_address(bench: Bench, tmp_path: Path) -> No
     flow = traffic.echo(neighbour.slot.sandbox, ip)
     if traffic.lost(flow, 1.0):
         bench.not_applicable("containers of this network do not reach each other, which NET-02 is about")
+    bench.probed(flow.sender, ip)
     bench.detach(first)
 
     bench.attach(delegate.slot(bench, "c3"))
