@@ -37,7 +37,9 @@ usual=({usual})
 """
 
 
-def script(requirement: Requirement, trial: Trial, plan: Plan, record: Record, details: Sequence[str], file: str) -> str:
+def script(
+    requirement: Requirement, trial: Trial, plan: Plan, record: Record, details: Sequence[str], file: str
+) -> str:
     """The script for what a record complains of, as far as it is among ``details``; ``file`` is its name."""
     subject, host = trial.subject, trial.subject.setting.host
     machines = Machines(plan, host)
@@ -46,19 +48,22 @@ def script(requirement: Requirement, trial: Trial, plan: Plan, record: Record, d
     told = [(complaint, signs.of(complaint)) for complaint in _told(record, details)]
     looks = {name for _, sign in told for name in sign.looks}
     steps = Steps(record.steps, record.needed, subject.path, machines, looks)
-    head = _HEAD.format(
-        about="\n".join(f"# {line}".rstrip() for line in _about(requirement, trial, details)),
-        name=file,
-        limits=_limits(record),
-        path=shlex.quote(":".join(subject.path)),
-        host=shlex.quote(host),
-        usual=" ".join(shlex.quote(f"{key}={value}") for key, value in ENVIRONMENT.items()),
-    )
-    parts = [head]
+    parts = [_head(_about(requirement, trial, details), trial, _limits(record), file)]
     parts += _function("topology", machines.commands(), "The machines and the links between them.")
     parts += _function("steps", steps.commands(), "What was done, in order.")
     parts += _function("signs", _signs(told), "What the report says, and the condition that holds while it is so.")
     return "\n".join([*parts, _machinery()])
+
+
+def _head(about: Iterator[str], trial: Trial, limits: str, file: str) -> str:
+    return _HEAD.format(
+        about="\n".join(f"# {line}".rstrip() for line in about),
+        name=file,
+        limits=limits,
+        path=shlex.quote(":".join(trial.subject.path)),
+        host=shlex.quote(trial.subject.setting.host),
+        usual=" ".join(shlex.quote(f"{key}={value}") for key, value in ENVIRONMENT.items()),
+    )
 
 
 def name(identifier: str, subject: str, version: str, test: str) -> str:

@@ -1,4 +1,4 @@
-"""A plugin that plays a part, as a shell script with the same replies; and what it saw, as that script writes it down."""
+"""A plugin that plays a part, as a shell script with the same replies; and what it saw, as that script notes it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ sent=$(cat)
 version=$(grep -aoE '"cniVersion": *"[^"]*"' <<<"$sent" | head -n 1 | cut -d '"' -f 4)
 links=$(ip -n "${CNI_NETNS##*/}" -o link 2>/dev/null | sed -E 's/^[0-9]+: ([^:@]+).*/\\1/' | sort | tr '\\n' ,)
 echo "$CNI_COMMAND" >>"$home/turns"
-echo "$CNI_COMMAND id=$CNI_CONTAINERID netns=$CNI_NETNS ifname=$CNI_IFNAME args=$CNI_ARGS path=$CNI_PATH links=$links" \\
-  "stdin=$(tr -d ' \\n\\t' <<<"$sent")" >>"$home/calls"
+echo "$CNI_COMMAND id=$CNI_CONTAINERID netns=$CNI_NETNS ifname=$CNI_IFNAME args=$CNI_ARGS path=$CNI_PATH" \\
+  "links=$links stdin=$(tr -d ' \\n\\t' <<<"$sent")" >>"$home/calls"
 turn=$(grep -cx -- "$CNI_COMMAND" "$home/turns")
 print() { printf '%s\\n' "${1//@VERSION@/${version:-0.1.0}}"; }
 """

@@ -88,15 +88,30 @@ class Steps:
 
     def _of(self, step: Step, position: int) -> Iterator[str]:
         match step:
-            case Command():
-                place = "-" if step.place == "node" else step.place
-                yield f"{'run' if step.works else 'try'} {place} {self._quoted(step.argv)}"
             case Ask():
                 yield from self._ask(step)
             case Look() if step.name in self._looks:
                 yield from self._look(step, position)
+            case Command() | Probe() | DaemonStart() | DaemonEnd():
+                yield self._on_the_host(step)
+            case File() | SearchPath() | Fake() | Forget():
+                yield from self._programs(step)
+
+    def _on_the_host(self, step: Command | Probe | DaemonStart | DaemonEnd) -> str:
+        match step:
+            case Command():
+                place = "-" if step.place == "node" else step.place
+                return f"{'run' if step.works else 'try'} {place} {self._quoted(step.argv)}"
             case Probe():
-                yield f"reaches {self._machines.name(step.place)} {step.target}"
+                return f"reaches {self._machines.name(step.place)} {step.target}"
+            case DaemonStart():
+                program, *words = step.argv
+                return f"daemon {shlex.quote(step.socket)} {self._program(program)} {shlex.join(words)}"
+            case DaemonEnd():
+                return "kill -KILL $daemon; wait $daemon 2>/dev/null"
+
+    def _programs(self, step: File | SearchPath | Fake | Forget) -> Iterator[str]:
+        match step:
             case File():
                 yield f"cat >{self.moved(step.path)} <<'END'\n{self.moved(step.text)}\nEND"
                 yield f"chmod +x {self.moved(step.path)}"
@@ -107,10 +122,6 @@ class Steps:
                 yield f"fake {place} <<'END'\n{self.moved(repro_fake.program(step.replies))}\nEND"
             case Forget():
                 yield f"forget {self._quoted((step.directory, step.name))}"
-            case DaemonStart():
-                yield f"daemon {shlex.quote(step.socket)} {self._program(step.argv[0])} {shlex.join(step.argv[1:])}"
-            case DaemonEnd():
-                yield "kill -KILL $daemon; wait $daemon 2>/dev/null"
 
     def _quoted(self, words: Sequence[str]) -> str:
         return self.moved(shlex.join(words))

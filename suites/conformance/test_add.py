@@ -25,8 +25,8 @@ def test_the_interface_is_there(standing: Standing) -> None:
 
     links = [link.name for link in slot.sandbox.links]
 
-    witness = f"! ip -n {slot.sandbox.name} link show {slot.ifname}"
-    bench.demand(slot.ifname in links, f"the container has no {slot.ifname}; it has {', '.join(links)}", witness=witness)
+    lacking = f"! ip -n {slot.sandbox.name} link show {slot.ifname}"
+    bench.demand(slot.ifname in links, f"no {slot.ifname}, the container has {', '.join(links)}", witness=lacking)
 
 
 @pytest.mark.requirement("ADD-01")

@@ -50,7 +50,16 @@ def findings(tmp_path_factory) -> Path:
     options = ["--cni-plugin=bridge", "--cni-plugin=host-local", f"--cni-conf={place}/careless.conf"]
     options += [f"--cni-path={place}/bin:{PLUGINS}", "--cni-version=1.0.0", f"--cni-repro={place}/scripts"]
     wanted = " or ".join(sorted({test for _, test in KINDS.values()}))
-    command = [sys.executable, "-m", "pytest", "--pyargs", "cnitest.suites.conformance", "-qq", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--pyargs",
+        "cnitest.suites.conformance",
+        "-qq",
+        "-p",
+        "no:cacheprovider",
+    ]
     done = subprocess.run([*command, *options, "-k", wanted], capture_output=True, text=True, check=False, cwd=place)
     assert done.returncode == 1, done.stdout + done.stderr
     return place / "scripts"
@@ -78,7 +87,9 @@ def test_scripts_see_what_the_report_says_and_leave_nothing(findings):
     with ThreadPoolExecutor(2) as pool:
         done = dict(zip(KINDS, pool.map(lambda kind: run(of(findings, kind)), KINDS), strict=True))
 
-    wrong = {kind: f"{end.returncode}\n{end.stdout}{end.stderr}" for kind, end in done.items() if end.returncode != SEEN}
+    wrong = {
+        kind: f"{end.returncode}\n{end.stdout}{end.stderr}" for kind, end in done.items() if end.returncode != SEEN
+    }
     assert not wrong, "\n\n".join(f"{kind}: exit code {text}" for kind, text in wrong.items())
     assert not guard.changes(before, guard.snapshot())
     assert len(done) >= 10
@@ -90,7 +101,11 @@ def test_a_script_tells_what_it_is_about(findings):
 
     text, output = path.read_text(), run(path).stdout
 
-    for words in ("# PROTO-10 (MUST, SPEC section 5), bridge in version 1.0.0:", "# The report says:", "# Run as root: "):
+    for words in (
+        "# PROTO-10 (MUST, SPEC section 5), bridge in version 1.0.0:",
+        "# The report says:",
+        "# Run as root: ",
+    ):
         assert words in text
     assert "[1] CNI_COMMAND=ADD CNI_CONTAINERID=a/b" in output
     assert "exit code: 1" in output
