@@ -43,16 +43,17 @@ within() {
   if [ "$place" = - ]; then "$@"; else ip netns exec "$place" "$@"; fi
 }
 
-# What the report has, with the names, MACs and paths that this run has instead.
+# What the report has, with the names, MACs and paths that this run has instead; of words, into an array.
 now() { sed -f $work/now.sed; }
+now_words() { mapfile -d '' words < <([ $# = 0 ] || printf '%s\0' "$@" | sed -z -f $work/now.sed); }
 
 # A command that was run between the calls; it did succeed.
 run() { try "$@" || hindered="$*"; }
 
 # A command that may fail.
 try() {
-  local place=$1 words=(); shift
-  for word; do words+=("$(now <<<"$word")"); done
+  local place=$1 words; shift
+  now_words "$@"
   echo "\$ ${words[*]}$([ "$place" = - ] || echo "   (in $place)")"
   within "$place" "${words[@]}" 2>&1 | sed 's/^/    /'
   return "${PIPESTATUS[0]}"
@@ -72,16 +73,17 @@ binary() {
 
 # Calls a plugin: a number, the plugin, its whole environment, and after -- what comes before it on the command line.
 call() {
-  local number=$1 plugin=$2 found environment=() code; shift 2
+  local number=$1 plugin=$2 found environment=() words code; shift 2
   found=$(binary "$plugin") || cannot "there is no plugin $plugin in $path"
-  while [ $# -gt 0 ] && [ "$1" != -- ]; do environment+=("$(now <<<"$1")"); shift; done
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do environment+=("$1"); shift; done
   shift
-  timeout --signal=KILL "${limit:-12}" env -i "${environment[@]}" "$@" "$found" \
+  now_words "${environment[@]}"
+  timeout --signal=KILL "${limit:-12}" env -i "${words[@]}" "$@" "$found" \
     <$work/$number.stdin >$work/$number.stdout 2>$work/$number.stderr
   code=$?
   [ $code -lt 128 ] || code=killed
   echo $code >$work/$number.code
-  tell $number "$plugin" "${environment[@]}"
+  tell $number "$plugin" "${words[@]}"
 }
 
 # A call as a person reads it.
@@ -205,6 +207,10 @@ reaches() {
   within "$1" timeout "${3:-3}" bash -c "exec 3<>/dev/tcp/$2/9" 2>/dev/null
 }
 
+# An address that answered when this was recorded; what does not answer from the start cannot be lost later.
+probe() { reaches "$@" || { hindered="$2 does not answer $1"; echo "$1 $2" >>$work/silent; }; }
+lost() { ! grep -qx -- "$1 $2" $work/silent && ! reaches "$@"; }
+
 # Whether a packet for an address arrives at another place.
 arrives() {
   local before after
@@ -240,7 +246,7 @@ work=/run/repro files=/run/repro-files seen=0 hindered=
 recorded_path=$path; path=${CNI_PATH:-$path}
 [ "${INSIDE:-}" ] || enter
 furnish
-: >>$work/now.sed
+: >>$work/now.sed; : >$work/silent
 topology
 steps
 echo; echo "What the report says:"

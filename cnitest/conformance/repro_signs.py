@@ -93,7 +93,7 @@ class Signs:
             return Sign(f"! arrives {self._machines.name(match[1])} {match[2]} {self._machines.name(self._internet)}")
         if match := _FLOW.match(detail):
             seconds = " 0.5" if "the first packet" in detail else ""
-            return Sign(f"! reaches {self._machines.name(match[1])} {match[2] or match[3]}{seconds}")
+            return Sign(f"lost {self._machines.name(match[1])} {match[2] or match[3]}{seconds}")
         if match := _SYSCTL.match(detail):
             return Sign(f"sysctl_is - {match[1]} {shlex.quote(match[3])}")
         return None

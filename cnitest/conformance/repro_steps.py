@@ -103,7 +103,7 @@ class Steps:
                 place = "-" if step.place == "node" else step.place
                 return f"{'run' if step.works else 'try'} {place} {self._quoted(step.argv)}"
             case Probe():
-                return f"reaches {self._machines.name(step.place)} {step.target}"
+                return f"probe {self._machines.name(step.place)} {step.target}"
             case DaemonStart():
                 program, *words = step.argv
                 return f"daemon {shlex.quote(step.socket)} {self._program(program)} {shlex.join(words)}"
