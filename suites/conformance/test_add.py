@@ -25,8 +25,8 @@ def test_the_interface_is_there(standing: Standing) -> None:
 
     links = [link.name for link in slot.sandbox.links]
 
-    bench.witnesses.append(f"! ip -n {slot.sandbox.name} link show {slot.ifname} >/dev/null 2>&1")
-    bench.demand(slot.ifname in links, f"the container has no {slot.ifname}; it has {', '.join(links)}")
+    lacking = f"! ip -n {slot.sandbox.name} link show {slot.ifname}"
+    bench.demand(slot.ifname in links, f"no {slot.ifname}, the container has {', '.join(links)}", witness=lacking)
 
 
 @pytest.mark.requirement("ADD-01")
@@ -299,6 +299,7 @@ def test_neighbours_learn_a_returned_address(bench: Bench, tmp_path: Path) -> No
     flow = traffic.echo(neighbour.slot.sandbox, ip)
     if traffic.lost(flow, 1.0):
         bench.not_applicable("containers of this network do not reach each other, which NET-02 is about")
+    bench.probed(flow.sender, ip)
     bench.detach(first)
 
     bench.attach(delegate.slot(bench, "c3"))
