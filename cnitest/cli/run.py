@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cnitest.cni import conf
+from cnitest.cni.invoke import search_path
 from cnitest.cni.mode import MODES
 from cnitest.errors import CnitestError
+from cnitest.report import choice
 from cnitest.topology import find, load
 
-_DEFAULT = "walkthrough"
+_DEFAULT, _CONFORMANCE = "walkthrough", "conformance"
 
 
 def add(commands: Any) -> None:
@@ -23,11 +25,12 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "run",
         help="run suites against a plugin set",
-        usage="cnitest run [CONF…] [--cni-path DIRS] [--topology T] [--suite NAME]… [--runtime MODE] [-n N] [-k EXPR] "
+        usage="cnitest run [CONF…] [--cni-path DIRS] [--suite NAME]… [--profile PROFILE] [-n N] [-k EXPR] "
         "[-- PYTEST ARGS]",
-        description="Run the shipped suites against the plugins of a search path; exit codes are pytest's.",
+        description="Hold plugins to the specification (with a CONF, or --suite conformance), or run another of the "
+        "shipped suites against the plugins of a search path. Exit codes are pytest's.",
     )
-    parser.add_argument("confs", metavar="CONF", nargs="*", help="a .conf or .conflist to try")
+    parser.add_argument("confs", metavar="CONF", nargs="*", help="a .conf, a .conflist, or a profile cnitest.yaml")
     parser.add_argument("--cni-path", metavar="DIRS", help="directories with plugins, separated by colons")
     parser.add_argument(
         "--topology", metavar="T", help="the topology of tests without a mark: a shipped name or a file"
@@ -36,7 +39,8 @@ def add(commands: Any) -> None:
         "--suite",
         metavar="NAME",
         action="append",
-        help=f"a suite, may be repeated (default: {_DEFAULT}; there are: {', '.join(suites())})",
+        help=f"a suite, may be repeated (default: {_CONFORMANCE} with a CONF, else {_DEFAULT}; "
+        f"there are: {', '.join(suites())})",
     )
     parser.add_argument(
         "--runtime",
@@ -46,7 +50,27 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("-n", metavar="N", dest="workers", help="how many workers, or auto")
     parser.add_argument("-k", metavar="EXPR", dest="select", help="only tests whose names match, as pytest -k")
+    _add_conformance(parser.add_argument_group("conformance"))
     parser.set_defaults(run=run)
+
+
+def _add_conformance(group: Any) -> None:
+    """The options of the conformance suite."""
+    group.add_argument(
+        "--plugin", metavar="NAME", action="append", help="a plugin with a shipped profile; may be repeated"
+    )
+    group.add_argument(
+        "--profile",
+        choices=("spec", "reference"),
+        default="spec",
+        help="expect the specification, or what the reference plugins are known to do (default: %(default)s)",
+    )
+    group.add_argument("--strict", action="store_true", help="let SHOULD fail too, and what Go plugins inherit")
+    group.add_argument(
+        "--cni-version", metavar="V", action="append", help="test in this version of the specification only"
+    )
+    group.add_argument("--json", metavar="FILE", help="write every verdict as JSON")
+    group.add_argument("--repro", metavar="DIR", help="write a shell script for each finding that reproduces it")
 
 
 def suites() -> tuple[str, ...]:
@@ -65,31 +89,66 @@ def suites() -> tuple[str, ...]:
 
 def run(arguments: argparse.Namespace) -> NoReturn:
     """Check what was given, then hand over to pytest."""
-    for file in arguments.confs:
-        conf.network(Path(file), MODES[arguments.runtime])
+    wanted = [_known(name) for name in _suites_of(arguments)]
     if arguments.topology:
         load(find(arguments.topology))
+    if _CONFORMANCE in wanted:
+        choice.check(_choice(arguments))
+    else:
+        for file in arguments.confs:
+            conf.network(Path(file), MODES[arguments.runtime])
     argv = [sys.executable, "-m", "pytest", *pytest_arguments(arguments)]
     sys.stdout.flush()
     os.execv(sys.executable, argv)  # pytest wants to be first to import what it rewrites
 
 
+def _suites_of(arguments: argparse.Namespace) -> list[str]:
+    return arguments.suite or [_CONFORMANCE if arguments.confs or arguments.plugin else _DEFAULT]
+
+
+def _plugins_of(arguments: argparse.Namespace) -> list[str]:
+    """The shipped profiles to use: those named, else all when no configuration was given."""
+    return arguments.plugin or ([] if arguments.confs else ["all"])
+
+
+def _choice(arguments: argparse.Namespace) -> choice.Choice:
+    path = search_path([arguments.cni_path] if arguments.cni_path else [])
+    versions = tuple(arguments.cni_version or ())
+    return choice.Choice(tuple(arguments.confs), tuple(_plugins_of(arguments)), path, versions)
+
+
 def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     """The pytest command line for ours. Raises CnitestError for a suite that there is not."""
-    targets = [f"cnitest.suites.{_known(name)}" for name in arguments.suite or [_DEFAULT]]
-    given = ["--pyargs", *targets, "--rootdir", os.getcwd(), "-p", "no:cacheprovider", "-ra"]
+    wanted = [_known(name) for name in _suites_of(arguments)]
+    given = ["--pyargs", *(f"cnitest.suites.{name}" for name in wanted), "--rootdir", os.getcwd()]
+    given += ["-p", "no:cacheprovider"]
     for option, value in (
         ("--cni-path", arguments.cni_path),
         ("--cni-topology", arguments.topology),
         ("--cni-runtime", arguments.runtime),
-        ("-n", arguments.workers),
         ("-k", arguments.select),
     ):
         if value:
             given += [option, value]
     for file in arguments.confs:
         given += ["--cni-conf", file]
+    if _CONFORMANCE in wanted:
+        given += _conformance_arguments(arguments)
+    else:
+        given += ["-ra", *(["-n", arguments.workers] if arguments.workers else [])]
     return given + list(arguments.rest)
+
+
+def _conformance_arguments(arguments: argparse.Namespace) -> list[str]:
+    given = ["--quiet", "-rN", "-n", arguments.workers or "auto", "--dist", "worksteal"]
+    given += ["--cni-profile", arguments.profile]
+    given += ["--cni-strict"] if arguments.strict else []
+    for option, values in (("--cni-plugin", _plugins_of(arguments)), ("--cni-version", arguments.cni_version or ())):
+        for value in values:
+            given += [option, value]
+    for option, value in (("--cni-json", arguments.json), ("--cni-repro", arguments.repro)):
+        given += [option, os.path.abspath(value)] if value else []
+    return given
 
 
 def _known(name: str) -> str:

@@ -1,4 +1,4 @@
-"""``cnitest draw``, ``cnitest schema``, ``cnitest plan``: a topology as a picture, its language, its steps."""
+"""``cnitest draw``, ``cnitest plan``, ``cnitest schema``: a topology as a picture, its steps; the forms of our files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+from cnitest.report.schema import conformance_schema
 from cnitest.topology import draw, find, json_schema, load, shipped
 from cnitest.topology.plan import plan
 
@@ -20,7 +21,8 @@ def add(commands: Any) -> None:
     for parser, function in ((picture, _draw), (steps, _plan)):
         parser.add_argument("topology", metavar="TOPOLOGY", help=f"a file, or one of: {', '.join(shipped())}")
         parser.set_defaults(run=function)
-    schema = commands.add_parser("schema", help="print the JSON Schema of topology files, for editors")
+    schema = commands.add_parser("schema", help="print a JSON Schema: of topology files, or of a run's verdicts")
+    schema.add_argument("of", nargs="?", choices=("topology", "conformance"), default="topology")
     schema.set_defaults(run=_schema)
 
 
@@ -43,6 +45,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _schema(_: argparse.Namespace) -> int:
-    print(json.dumps(json_schema(), indent=2))  # noqa: T201
+def _schema(arguments: argparse.Namespace) -> int:
+    schema = conformance_schema() if arguments.of == "conformance" else json_schema()
+    print(json.dumps(schema, indent=2))  # noqa: T201
     return 0

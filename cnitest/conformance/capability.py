@@ -28,12 +28,12 @@ class Exercise(NamedTuple):
     faults: Callable[[Bench, Slot, Document], list[str]]
 
 
-def _port_mappings(bench: Bench) -> Exercise:
+def _port_mappings(_: Bench) -> Exercise:
     rows = [{"hostPort": _HOST_PORT, "containerPort": _PORT, "protocol": name} for name in ("tcp", "udp")]
     return Exercise({"portMappings": rows}, _reached_through_the_host)
 
 
-def _reached_through_the_host(bench: Bench, slot: Slot, result: Document) -> list[str]:
+def _reached_through_the_host(bench: Bench, slot: Slot, _: Document) -> list[str]:
     """Somebody outside sends to the host's port, and the container answers."""
     outside = next((host for host in bench.lab.hosts.values() if host is not bench.node and _shares(bench, host)), None)
     if outside is None:
@@ -57,7 +57,7 @@ def _shares(bench: Bench, other: Place) -> str:
     return ""
 
 
-def _bandwidth(bench: Bench) -> Exercise:
+def _bandwidth(_: Bench) -> Exercise:
     limits = {"ingressRate": _RATE, "ingressBurst": _BURST, "egressRate": _RATE, "egressBurst": _BURST}
     return Exercise({"bandwidth": limits}, _slowed_down)
 
@@ -78,7 +78,7 @@ def _slowed_down(bench: Bench, slot: Slot, result: Document) -> list[str]:
     return [f"{bits} bits each way take {took:.2f} s at {_RATE} bit/s: not limited"]
 
 
-def _mac(bench: Bench) -> Exercise:
+def _mac(_: Bench) -> Exercise:
     return Exercise({"mac": _MAC}, _has_mac)
 
 
@@ -94,7 +94,7 @@ def _has_mac(bench: Bench, slot: Slot, result: Document) -> list[str]:
 def _ips(bench: Bench) -> Exercise:
     wanted = connections.free_address(bench) or "10.99.0.66"
     prefix = connections.prefix_of(bench, wanted)
-    return Exercise({"ips": [f"{wanted}/{prefix}"]}, lambda b, s, r: _has_address(b, r, wanted))
+    return Exercise({"ips": [f"{wanted}/{prefix}"]}, lambda bench, _, result: _has_address(bench, result, wanted))
 
 
 def _has_address(bench: Bench, result: Document, wanted: str) -> list[str]:
@@ -103,9 +103,11 @@ def _has_address(bench: Bench, result: Document, wanted: str) -> list[str]:
     return [] if wanted in given else [f"{wanted} was asked for, the result has {', '.join(found) or 'none'}"]
 
 
-def _ip_ranges(bench: Bench) -> Exercise:
+def _ip_ranges(_: Bench) -> Exercise:
     network = ipaddress.ip_network("10.94.0.0/24")
-    return Exercise({"ipRanges": [[{"subnet": str(network)}]]}, lambda b, s, r: _within(b, r, network))
+    return Exercise(
+        {"ipRanges": [[{"subnet": str(network)}]]}, lambda bench, _, result: _within(bench, result, network)
+    )
 
 
 def _within(bench: Bench, result: Document, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> list[str]:
@@ -115,19 +117,19 @@ def _within(bench: Bench, result: Document, network: ipaddress.IPv4Network | ipa
     return [f"no address is in the range {network} that was provided: {', '.join(map(str, found)) or 'none'}"]
 
 
-def _dns(bench: Bench) -> Exercise:
+def _dns(_: Bench) -> Exercise:
     wanted = {"servers": ["192.0.2.53"], "searches": ["cnitest.example"], "options": ["ndots:3"]}
     return Exercise({"dns": wanted}, _has_dns)
 
 
-def _has_dns(bench: Bench, slot: Slot, result: Document) -> list[str]:
+def _has_dns(_: Bench, __: Slot, result: Document) -> list[str]:
     found = result.get("dns") or {}
     wrong = {"nameservers": ["192.0.2.53"], "search": ["cnitest.example"]}.items()
     return [f"dns.{key} is {found.get(key)}, {value} was provided" for key, value in wrong if found.get(key) != value]
 
 
-def _aliases(bench: Bench) -> Exercise:
-    return Exercise({"aliases": ["web", "www"]}, lambda b, s, r: [])
+def _aliases(_: Bench) -> Exercise:
+    return Exercise({"aliases": ["web", "www"]}, lambda *_: [])
 
 
 def _device(bench: Bench) -> Exercise:

@@ -1,4 +1,4 @@
-"""Known deviations of known plugins, and what every Go plugin inherits: data, with reasons, matched detail by detail."""
+"""Known deviations of known plugins, and what every Go plugin inherits: data with reasons, matched by detail."""
 
 from __future__ import annotations
 

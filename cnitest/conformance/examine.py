@@ -100,13 +100,15 @@ def examine(
 def _examine(
     each: Source, path: tuple[str, ...], versions: tuple[str, ...], helpers: tuple[str, ...]
 ) -> Iterator[Subject]:
+    require(each, path)
     drafts = list(_drafts(each, path))
-    for draft in drafts:
-        _require(draft, each)
+    if not drafts:
+        raise ConfigError(f"{each.where}: its list has no plugin {each.only!r}")
     with open_bench(Trial(drafts[0], spec.VERSIONS[-1])) as bench:
         asked = [_asked(draft, bench) for draft in drafts]
+        others = [_asked(draft, bench) for draft in _before(drafts[0])]
     for draft in asked:
-        spoken = _spoken(draft, asked, versions)
+        spoken = _spoken(draft, [*asked, *others], versions)
         if not spoken:
             wanted = f"; {', '.join(versions)} asked for" if versions else ""
             raise ConfigError(f"{each.where}: {draft.plugin} speaks {', '.join(draft.advertised) or 'nothing'}{wanted}")
@@ -156,19 +158,26 @@ def _drafts(each: Source, path: tuple[str, ...]) -> Iterator[Subject]:
         )
 
 
+def _before(draft: Subject) -> Iterator[Subject]:
+    """The plugins before a subject, which may not be subjects themselves."""
+    for plugin in draft.before:
+        yield replace(draft, plugin=str(plugin["type"]), conf=plugin)
+
+
 def _ipam_type(plugin: Mapping[str, Any]) -> str:
     section = plugin.get("ipam")
     found = section.get("type") if isinstance(section, Mapping) else None
     return found if isinstance(found, str) else ""
 
 
-def _require(draft: Subject, each: Source) -> None:
-    """Raise ConfigError for a plugin that is not there."""
-    for name in (draft.plugin, *(str(plugin["type"]) for plugin in draft.before)):
-        if not any((Path(directory) / name).is_file() for directory in draft.path):
+def require(each: Source, path: Sequence[str]) -> None:
+    """Raise ConfigError for a plugin of a source that is not in the search path."""
+    for plugin in each.network.plugins:
+        name = str(plugin["type"])
+        if not _there(plugin, path):
             place = conf.position(each.network, name)
             raise ConfigError(
-                f"{each.where}{place}: failed to find plugin {name!r} in path [{' '.join(draft.path)}]; "
+                f"{each.where}{place}: failed to find plugin {name!r} in path [{' '.join(path)}]; "
                 "name its directory with --cni-path"
             )
 
@@ -193,13 +202,13 @@ def _asked(draft: Subject, bench: Bench) -> Subject:
 
 
 def _spoken(draft: Subject, asked: Sequence[Subject], versions: Sequence[str]) -> tuple[str, ...]:
-    """The versions to test a plugin in: all that it and those before it advertise; its configuration's without any."""
+    """The versions to test a plugin in: all that it advertises, and in a list all that the whole list does, which is
+    called in one; its configuration's own where it advertises none. Nothing is chained before 0.3.0."""
     spoken = set(draft.advertised or [_version_of(draft)])
-    by_name = {subject.plugin: subject for subject in asked}
-    for plugin in draft.before:
-        other = by_name.get(str(plugin["type"]))
-        if other and other.advertised:
-            spoken &= set(other.advertised)
+    for other in asked:
+        spoken &= set(other.advertised or spoken)
+    if draft.kind is Kind.META:
+        spoken = {version for version in spoken if spec.has_chaining(version)}
     return tuple(v for v in spec.VERSIONS if v in spoken and (not versions or v in versions))
 
 
@@ -237,7 +246,7 @@ def _with_maker(draft: Subject, helpers: Sequence[str]) -> list[Subject]:
         return []
     before = ({**makers[0], "ipam": pools[0]},)
     chained = tuple(v for v in draft.versions if spec.has_chaining(v))
-    return [replace(draft, kind=Kind.META, before=before, path=path)] if chained else []
+    return [replace(draft, kind=Kind.META, before=before, path=path, versions=chained)] if chained else []
 
 
 def _there(plugin: Mapping[str, Any], path: Sequence[str]) -> bool:

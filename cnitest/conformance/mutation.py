@@ -1,4 +1,4 @@
-"""Configurations with one thing wrong: every key with a value of another type, then with a value that makes no sense."""
+"""Configurations with one thing wrong: each key with a value of another type, then with one that makes no sense."""
 
 from __future__ import annotations
 

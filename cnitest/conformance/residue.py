@@ -88,8 +88,9 @@ def settle(look: Callable[[], list[str]], patience: float = AFTER_A_CALL) -> lis
 def _counts(item: Difference, bridges: Iterable[str], strict: bool) -> bool:
     if item.table in _UNCOUNTED or _is_the_kernels(item):
         return False
-    if any(re.search(rf"(?<![\w-]){re.escape(bridge)}(?![\w-])", str(item)) for bridge in bridges):
-        return item.table in ("files", *_SAVED.split(), "nft")
+    written = item.table in ("files", "nft", *_SAVED.split())
+    if not written and any(re.search(rf"(?<![\w-]){re.escape(bridge)}(?![\w-])", str(item)) for bridge in bridges):
+        return False
     if strict:
         return not (item.table == "files" and _covers(item, ("locks", "last address")))
     return not _covers(item, tuple(allowance.name for allowance in ALLOWED))

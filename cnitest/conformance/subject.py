@@ -98,12 +98,6 @@ class Subject:
         skipped = self.setting.skip.get(requirement.id)
         if skipped:
             return f"{self.source} skips it: {skipped}"
-        if (
-            self.kind is Kind.META
-            and version in ("0.1.0", "0.2.0")
-            and requirement.topic not in ("protocol", "version")
-        ):
-            return "plugins can be chained since version 0.3.0"
         return requirement.gap(self.kind, version)
 
 

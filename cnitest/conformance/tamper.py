@@ -116,7 +116,7 @@ def _route(made: Made, item: Difference) -> Iterator[Tampering]:
         return  # it goes with its address
     to, table = match[1], match[3]
     family = "-6" if "family=6" in item.after or ":" in f"{to}{match[2]}" else "-4"
-    told = {route for route in _told_routes(made)}
+    told = _told_routes(made)
     if int(table) != _MAIN:
         words = f"the route to {to} in table {table} removed"
         yield _one("CHK-16", words, _INSIDE, "ip", family, "route", "del", to, "table", table)
@@ -212,9 +212,16 @@ def _unreachable(bench: Bench, made: Made, items: tuple[Difference, ...]) -> Ite
         if owner is not None and ip.gateway:
             argv = ("ip", "address", "del", owner.address, "dev", owner.link)
             yield _one("CHK-13", f"the gateway's address {owner.address} removed", _HOST, *argv)
-    if form.has_default_route(made.result, bench.version) and bench.node.sysctl("net.ipv4.ip_forward") == "1":
-        if any(a.ip in {ip.gateway for ip in form.ips(made.result, bench.version)} for a in bench.node.addresses):
-            yield _one("CHK-13", "net.ipv4.ip_forward set to 0", _HOST, "sysctl", "-qw", "net.ipv4.ip_forward=0")
+    if _forwards(bench, made):
+        yield _one("CHK-13", "net.ipv4.ip_forward set to 0", _HOST, "sysctl", "-qw", "net.ipv4.ip_forward=0")
+
+
+def _forwards(bench: Bench, made: Made) -> bool:
+    """Whether the host is the container's way to everywhere."""
+    if not form.has_default_route(made.result, bench.version) or bench.node.sysctl("net.ipv4.ip_forward") != "1":
+        return False
+    gateways = {ip.gateway for ip in form.ips(made.result, bench.version)}
+    return any(address.ip in gateways for address in bench.node.addresses)
 
 
 def _parent_down(bench: Bench, made: Made) -> Iterator[Tampering]:

@@ -112,7 +112,8 @@ def _routes(result: Result, sandbox: Place) -> Iterator[str]:
         if not there:
             yield f"the result has a route to {route.dst}, the kernel has none"
         elif route.gw and not any(_same(route.gw, found.via) or _has_hop(found, route.gw) for found in there):
-            yield f"the result has a route to {route.dst} via {route.gw}, the kernel via {there[0].via or there[0].link}"
+            leads = there[0].via or there[0].link
+            yield f"the result has a route to {route.dst} via {route.gw}, the kernel via {leads}"
 
 
 def _has_hop(route: Route, gateway: str) -> bool:

@@ -23,6 +23,7 @@ class Verdict(enum.Enum):
     NOT_APPLICABLE = "not applicable"
     UNDECIDED = "undecided"
     BROKEN = "broken"
+    NOT_RUN = "not run"
 
 
 class Profile(enum.Enum):

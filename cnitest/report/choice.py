@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from pathlib import Path
 from typing import NamedTuple
 
-from cnitest.conformance.examine import Source, examine, source
+from cnitest.cni import spec
+from cnitest.conformance.examine import Source, examine, require, source
 from cnitest.conformance.subject import Subject
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing
 
@@ -30,11 +32,25 @@ def chosen(choice: Choice) -> tuple[tuple[Subject, ...], tuple[str, ...]]:
     return subjects, tuple(skipped)
 
 
+def check(choice: Choice) -> None:
+    """Raise ConfigError when a choice cannot be run: what is seen without calling any plugin."""
+    sources, _ = _sources(choice)
+    for each in sources:
+        require(each, choice.path)
+    unknown = [version for version in choice.versions if not spec.is_version(version)]
+    if unknown:
+        raise ConfigError(f"there is no version {', '.join(unknown)} of the specification: {', '.join(spec.VERSIONS)}")
+
+
 def helpers() -> tuple[str, ...]:
     """The directories of our own plugins, for what needs one before it and finds none."""
-    import cnitest.fixtures
+    return tuple(f"{directory}/honest" for directory in _fixtures())
 
-    return tuple(f"{directory}/honest" for directory in cnitest.fixtures.__path__)
+
+def _fixtures() -> list[str]:
+    """Where what is shipped for tests lies."""
+    found = importlib.util.find_spec("cnitest.fixtures")
+    return list(found.submodule_search_locations or ()) if found else []
 
 
 def _sources(choice: Choice) -> tuple[list[Source], list[str]]:
@@ -66,9 +82,7 @@ def _there(name: str, path: tuple[str, ...]) -> bool:
 
 def shipped() -> dict[str, Path]:
     """The shipped profiles by name."""
-    import cnitest.fixtures
-
-    files = (file for directory in cnitest.fixtures.__path__ for file in Path(directory, "plugins").glob("*.yaml"))
+    files = (file for directory in _fixtures() for file in Path(directory, "plugins").glob("*.yaml"))
     return {file.stem: file for file in sorted(files)}
 
 

@@ -28,7 +28,7 @@ def pass_sentence(
     requirement, bench = find(identifier), bench_of(item)
     case = _case(item, call, requirement, trial, bench, setup_seconds)
     if case.verdict is Verdict.FAILED:
-        report.outcome, report.longrepr = "failed", _story(case, requirement, bench)
+        report.outcome, report.longrepr = "failed", _story(case, requirement)
         report.sections = []
     elif case.verdict is Verdict.BROKEN:
         report.outcome = "failed"
@@ -141,7 +141,7 @@ def _with_script(case: Case, text: str, directory: str | None, test: str) -> Cas
     return Case(**{**case.__dict__, "script": str(path)})
 
 
-def _story(case: Case, requirement: Requirement, bench: Bench | None) -> str:
+def _story(case: Case, requirement: Requirement) -> str:
     """What a person reads about a finding."""
     lines = [
         f"{requirement.id} ({requirement.level.value}, SPEC section {requirement.section}): {requirement.says}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnitest.cni import spec
 from cnitest.conformance import deviation
@@ -25,6 +25,7 @@ _WORST_FIRST = (
     Verdict.UNDECIDED,
     Verdict.PASSED,
     Verdict.NOT_APPLICABLE,
+    Verdict.NOT_RUN,
 )
 _SHORT = {
     Verdict.BROKEN: "BROKEN",
@@ -35,15 +36,27 @@ _SHORT = {
     Verdict.UNDECIDED: "?",
     Verdict.PASSED: "ok",
     Verdict.NOT_APPLICABLE: "n/a",
+    Verdict.NOT_RUN: "-",
 }
 _WIDE = 9
 _MOST_COLUMNS = 12
 
 
+class Row(NamedTuple):
+    """One requirement for one subject: the verdict and its cases."""
+
+    requirement: Requirement
+    subject: Subject
+    verdict: Verdict
+    cases: tuple[Case, ...]
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """A run: its cases, its subjects, the known deviations that did not show, whether those must have shown."""
+    """A run: every requirement for every subject, the known deviations that did not show, and whether those must have
+    shown."""
 
+    rows: tuple[Row, ...]
     cases: tuple[Case, ...]
     subjects: tuple[Subject, ...]
     profile: str
@@ -55,7 +68,25 @@ def outcome(cases: Sequence[Case], subjects: Sequence[Subject], profile: str, *,
     """What a run came to. ``whole`` when no test was left out by name."""
     gone = tuple(_disappeared(cases, subjects)) if profile == "reference" and whole else ()
     shipped = all("fixtures" in subject.source and subject.source.endswith(".yaml") for subject in subjects)
-    return Outcome(tuple(cases), tuple(subjects), profile, gone, shipped)
+    return Outcome(tuple(_rows(cases, subjects)), tuple(cases), tuple(subjects), profile, gone, shipped)
+
+
+def _rows(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[Row]:
+    table: dict[tuple[str, str], list[Case]] = {}
+    for case in cases:
+        table.setdefault((case.requirement, case.subject), []).append(case)
+    for requirement in registry().values():
+        for subject in subjects:
+            mine = tuple(table.get((requirement.id, subject.name), ()))
+            yield Row(requirement, subject, _verdict(requirement, subject, mine), mine)
+
+
+def _verdict(requirement: Requirement, subject: Subject, cases: Sequence[Case]) -> Verdict:
+    """The worst of its cases; without any it does not apply, or was left out of the run."""
+    found = {case.verdict for case in cases}
+    if not found and any(not subject.gap(requirement, version) for version in subject.versions):
+        return Verdict.NOT_RUN
+    return next((verdict for verdict in _WORST_FIRST if verdict in found), Verdict.NOT_APPLICABLE)
 
 
 def _disappeared(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[tuple[str, deviation.Deviation]]:
@@ -75,27 +106,10 @@ def _decides(case: Case, entry: deviation.Deviation, subject: Subject) -> bool:
     )
 
 
-def verdict_of(cases: Sequence[Case]) -> Verdict:
-    """The verdict on a requirement: the worst of its cases."""
-    found = {case.verdict for case in cases}
-    return next((verdict for verdict in _WORST_FIRST if verdict in found), Verdict.NOT_APPLICABLE)
-
-
 def reason_of(requirement: Requirement, subject: Subject, cases: Sequence[Case]) -> str:
     """Why a requirement does not apply to a subject, or was not decided."""
     gaps = (subject.gap(requirement, version) for version in subject.versions)
     return next((case.reason for case in cases if case.reason), "") or next((gap for gap in gaps if gap), "")
-
-
-def rows(ended: Outcome) -> Iterator[tuple[Requirement, Subject, Verdict, tuple[Case, ...]]]:
-    """Every requirement for every subject, with its cases."""
-    table: dict[tuple[str, str], list[Case]] = {}
-    for case in ended.cases:
-        table.setdefault((case.requirement, case.subject), []).append(case)
-    for requirement in registry().values():
-        for subject in ended.subjects:
-            cases = tuple(table.get((requirement.id, subject.name), ()))
-            yield requirement, subject, verdict_of(cases), cases
 
 
 def sections(ended: Outcome, skipped: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -124,40 +138,28 @@ def _grid(ended: Outcome) -> Iterator[str]:
         return
     width = max(_WIDE, *(len(subject.name) + 2 for subject in ended.subjects))
     yield " " * 18 + "".join(subject.name.ljust(width) for subject in ended.subjects)
-    for requirement in registry().values():
-        cells = [verdict for known, _, verdict, _ in rows_of(ended, requirement) if known is requirement]
-        marks = "".join(_SHORT[verdict].ljust(width) for verdict in cells)
-        yield f"{requirement.id:9} {requirement.level.value:7} {marks}".rstrip()
+    for first, *others in _by_requirement(ended):
+        marks = "".join(_SHORT[row.verdict].ljust(width) for row in (first, *others))
+        yield f"{first.requirement.id:9} {first.requirement.level.value:7} {marks}".rstrip()
 
 
-def rows_of(ended: Outcome, requirement: Requirement) -> list[tuple[Requirement, Subject, Verdict, tuple[Case, ...]]]:
-    """The rows of one requirement."""
-    return [row for row in _by_requirement(ended).get(requirement.id, [])]
-
-
-_CACHE: dict[int, dict[str, list[tuple[Requirement, Subject, Verdict, tuple[Case, ...]]]]] = {}
-
-
-def _by_requirement(ended: Outcome) -> dict[str, list[tuple[Requirement, Subject, Verdict, tuple[Case, ...]]]]:
-    if id(ended) not in _CACHE:
-        _CACHE.clear()
-        found = _CACHE[id(ended)] = {}
-        for row in rows(ended):
-            found.setdefault(row[0].id, []).append(row)
-    return _CACHE[id(ended)]
+def _by_requirement(ended: Outcome) -> Iterator[tuple[Row, ...]]:
+    """The rows of each requirement, in their order."""
+    wide = len(ended.subjects)
+    return (ended.rows[start : start + wide] for start in range(0, len(ended.rows), wide))
 
 
 def _counted(ended: Outcome) -> Iterator[str]:
-    for requirement in registry().values():
-        counts = Counter(verdict for _, _, verdict, _ in rows_of(ended, requirement))
+    for rows in _by_requirement(ended):
+        counts = Counter(row.verdict for row in rows)
         told = ", ".join(f"{counts[verdict]} {_SHORT[verdict]}" for verdict in _WORST_FIRST if counts[verdict])
-        yield f"{requirement.id:9} {requirement.level.value:7} {told}"
+        yield f"{rows[0].requirement.id:9} {rows[0].requirement.level.value:7} {told}"
 
 
 def _findings(ended: Outcome) -> Iterator[str]:
     """A line for each requirement and subject where something was found, and its first detail."""
     telling = (Verdict.BROKEN, Verdict.FAILED, Verdict.WARNING, Verdict.INHERITED, Verdict.UNDECIDED)
-    for requirement, subject, verdict, cases in rows(ended):
+    for requirement, subject, verdict, cases in ended.rows:
         if verdict in telling:
             worst = [case for case in cases if case.verdict is verdict]
             versions = ", ".join(sorted({case.version for case in worst}, key=spec.VERSIONS.index))
@@ -169,7 +171,7 @@ def _findings(ended: Outcome) -> Iterator[str]:
 
 def _totals(ended: Outcome) -> Iterator[str]:
     counts: dict[Level, Counter[Verdict]] = {level: Counter() for level in Level}
-    for requirement, _, verdict, _ in rows(ended):
+    for requirement, _, verdict, _ in ended.rows:
         counts[requirement.level][verdict] += 1
     for level, found in counts.items():
         told = ", ".join(f"{found[verdict]} {verdict.value}" for verdict in _WORST_FIRST if found[verdict])
@@ -177,7 +179,8 @@ def _totals(ended: Outcome) -> Iterator[str]:
     times = shares(ended.cases)
     yield (
         f"{len(ended.cases)} cases, {times['calls']:.0f} calls of plugins; of {times['seconds']:.1f} s of work "
-        f"{times['plugins']:.0%} were spent in plugins, {times['tools']:.0%} in other programs, {times['own']:.0%} in cnitest"
+        f"{times['plugins']:.0%} were spent in plugins, {times['tools']:.0%} in other programs, "
+        f"{times['own']:.0%} in cnitest"
     )
 
 
@@ -217,7 +220,7 @@ def document(ended: Outcome) -> dict[str, Any]:
                 "reason": reason_of(requirement, subject, cases),
                 "cases": [case.to_data() for case in cases],
             }
-            for requirement, subject, verdict, cases in rows(ended)
+            for requirement, subject, verdict, cases in ended.rows
         ],
         "disappeared": [
             {"subject": name, "requirement": entry.requirement, "reason": entry.reason, "link": entry.link}

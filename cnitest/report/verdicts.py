@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 _SUBJECTS = pytest.StashKey[Any]()
 #: The seconds that a test's fixtures took.
 DURATION = pytest.StashKey[float]()
-_CASES = pytest.StashKey[list[Any]]()
+#: Workers a processor; measured by benchmarks/conformance.py.
+_WORKERS = 3
 _MARK = "requirement"
 _SLICE = ("bridge", "host-local", "tuning")
 _WORDS = {
@@ -45,7 +47,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cni-profile",
         choices=("spec", "reference"),
         default="spec",
-        help="what is expected: the specification, or what the reference plugins are known to do (default: %(default)s)",
+        help="what is expected: the specification, or what the reference plugins are known to do "
+        "(default: %(default)s)",
     )
     group.addoption(
         "--cni-strict", action="store_true", help="let SHOULD fail like MUST, and what Go plugins inherit too"
@@ -60,21 +63,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest the mark."""
     config.addinivalue_line("markers", "requirement(id): the requirement that a test of the conformance suite decides")
-    config.stash[_CASES] = []
+    if not hasattr(config, "workerinput") and _is_asked_for(config):
+        subjects_of(config)  # what cannot be run is told before anything is
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """With -n auto three workers a processor: plugins wait for the kernel more than they compute."""
+    return (os.cpu_count() or 1) * _WORKERS if _is_asked_for(config) else None
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Hand the subjects to a worker of pytest-xdist, so that plugins are examined once."""
     config: pytest.Config = node.config
-    if config.getoption("--cni-plugin") or _is_asked_for(config):
+    if _is_asked_for(config):
         from cnitest.conformance.subject import to_data
 
         node.workerinput["cnitest_subjects"] = json.dumps(to_data(subjects_of(config)))
 
 
 def _is_asked_for(config: pytest.Config) -> bool:
-    return bool(config.getoption("--cni-conf")) and any("conformance" in str(argument) for argument in config.args)
+    """Whether the conformance suite was asked for by name, with what to try."""
+    given = config.getoption("--cni-conf") or config.getoption("--cni-plugin")
+    return bool(given) and any("conformance" in str(argument) for argument in config.args)
 
 
 def subjects_of(config: pytest.Config) -> tuple[Subject, ...]:
@@ -111,7 +123,7 @@ def _examined(config: pytest.Config) -> tuple[Subject, ...]:
 _SKIPPED = pytest.StashKey[Any]()
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out tests that apply to no subject at all; the table says why."""
     items[:] = [item for item in items if not _is_empty(item)]
 
@@ -159,7 +171,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 _LED: list[Case] = []
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
+def pytest_sessionstart() -> None:
     """Begin with no verdicts: a process may run pytest twice."""
     _LED.clear()
 

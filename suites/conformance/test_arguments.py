@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cnitest.conformance import capability, connections, judge
-from cnitest.conformance.bench import Bench
 from cnitest.conformance.aftermath import Span
+from cnitest.conformance.bench import Bench
 
 KUBERNETES = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod-1;K8S_POD_INFRA_CONTAINER_ID=abc"
 MALFORMED = ("A", "A=b=c", "A=b;", ";", "=", "IgnoreUnknown=yes", "IgnoreUnknown=1;=;")

@@ -62,7 +62,7 @@ def test_many_adds_at_once(bench: Bench) -> None:
 
 
 def _gives_addresses_of_its_own(bench: Bench) -> bool:
-    """Whether two containers one after the other get different addresses: with fixed ones there is nothing to race for."""
+    """Whether two containers get different addresses one after the other: fixed ones are nothing to race for."""
     first, second = (bench.attach(bench.slot(f"c{number}")) for number in (40, 41))
     return not _unique(bench, [first.call, second.call])
 

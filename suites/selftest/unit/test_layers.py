@@ -43,12 +43,12 @@ DOORS = {
     "pytest": ("cnitest/plugin.py", "cnitest/cli/", "cnitest/report/"),
     "_pytest": (),
     "rich": ("cnitest/cli/", "cnitest/report/", "cnitest/plugin.py"),
-    "yaml": ("cnitest/topology/",),
+    "yaml": ("cnitest/topology/", "cnitest/conformance/data.py"),
 }
 """The only places of cnitest/ that may import a library, at any level of nesting."""
 
 HEAVY = ("scapy", "pyroute2", "pydantic", "yaml", "rich", "hypothesis")
-LATE_MODULES = ("cnitest/lab/packets.py", "cnitest/fuzz/")
+LATE_MODULES = ("cnitest/lab/packets.py", "cnitest/fuzz/", "cnitest/conformance/data.py")
 """Modules that are themselves imported only when needed; they may import what is heavy at their top."""
 
 EAGER = (

@@ -1,0 +1,90 @@
+"""``cnitest requirements``: the sentences that plugins are held to, or one of them with all that is known of it."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib.util
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cnitest.conformance import deviation
+from cnitest.conformance.requirement import Kind, Requirement, find, registry
+
+_WIDTH = 100
+
+
+def add(commands: Any) -> None:
+    """Declare the subcommand."""
+    parser = commands.add_parser("requirements", help="list the requirements of the conformance suite, or explain one")
+    parser.add_argument("id", metavar="ID", nargs="?", help="one of them, such as DEL-05")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the list, or one explanation."""
+    lines = explained(find(arguments.id)) if arguments.id else listed()
+    print("\n".join(lines))  # noqa: T201
+    return 0
+
+
+def listed() -> Iterator[str]:
+    """A line a requirement, by topic."""
+    topic = ""
+    for requirement in registry().values():
+        if requirement.topic != topic:
+            topic = requirement.topic
+            yield f"{topic}:"
+        yield f"  {requirement.id:9} {requirement.level.value:7} {requirement.says}"
+
+
+def explained(requirement: Requirement) -> Iterator[str]:
+    """All that is known of a requirement: the sentence, why, for whom, how it is tested, who is known to break it."""
+    yield f"{requirement.id}  {requirement.level.value}  SPEC section {requirement.section}"
+    yield from _wrapped(requirement.says)
+    yield ""
+    yield from _wrapped(f"Why: {requirement.why}")
+    kinds = ", ".join(kind.value for kind in Kind if kind in requirement.kinds)
+    yield f"For: {kinds} plugins, versions {requirement.since} to {requirement.until}"
+    yield "Tested by:"
+    for name, words in tests_of(requirement.id):
+        yield from _wrapped(f"- {words} ({name})", indent="  ")
+    known = [entry for entry in deviation.table() if entry.requirement == requirement.id]
+    yield "Known deviations:" if known else "Known deviations: none"
+    for entry in known:
+        link = f" {entry.link}" if entry.link else ""
+        yield from _wrapped(f"- {', '.join(entry.plugins)}: {entry.reason}{link}", indent="  ")
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent + "  " * bool(indent))
+
+
+def tests_of(identifier: str) -> list[tuple[str, str]]:
+    """The tests that decide a requirement: each one's name and contract, read off the suite's source."""
+    found = []
+    for path in _files():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and identifier in _marks(node):
+                found.append((f"{path.stem}.{node.name}", (ast.get_docstring(node) or "").replace("\n", " ")))
+    return found
+
+
+def _files() -> list[Path]:
+    spec = importlib.util.find_spec("cnitest.suites.conformance")
+    roots = spec.submodule_search_locations if spec else None
+    return sorted(path for root in roots or () for path in Path(root).glob("test_*.py"))
+
+
+def _marks(node: ast.FunctionDef) -> set[str]:
+    """The requirements that a test is marked with."""
+    return {
+        str(call.args[0].value)
+        for call in node.decorator_list
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func).endswith("mark.requirement")
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+    }

@@ -1,0 +1,128 @@
+"""The registry of requirements and its tests keep step with each other, and with the tables around them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cnitest.cli.main import main
+from cnitest.cni import spec
+from cnitest.conformance import deviation
+from cnitest.conformance.requirement import TOPICS, Level, find, registry
+from cnitest.errors import CnitestError
+
+SUITE = Path(__file__).resolve().parents[2] / "conformance"
+#: What of the specification's checks no black box can decide, and why.
+UNDECIDABLE = {
+    "PROTO-26": "what container an error means is known to the plugin alone",
+    "PROTO-27": "standard error is free by definition",
+    "PREV-10": "it speaks of the runtime, whose own tests see it",
+    "CAP-04": "it speaks of the runtime, whose own tests see it",
+}
+
+
+def marked() -> Iterator[tuple[str, str, str, bool]]:
+    """Each test of the suite: its topic, its name, the requirement it is marked with, whether it has a contract."""
+    for path in sorted(SUITE.glob("test_*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                marks = [
+                    call.args[0].value
+                    for call in node.decorator_list
+                    if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.requirement"
+                ]
+                yield path.stem.removeprefix("test_"), node.name, ",".join(marks), bool(ast.get_docstring(node))
+
+
+def test_every_requirement_has_a_test():
+    """No requirement is only written down."""
+    tested = {identifier for _, _, identifier, _ in marked()}
+
+    assert set(registry()) - tested == set()
+
+
+def test_every_test_has_a_requirement():
+    """No test of the suite is about nothing that is registered, and each says its contract."""
+    strays = [name for _, name, identifier, told in marked() if identifier not in registry() or not told]
+
+    assert strays == []
+
+
+def test_requirements_are_well_formed():
+    """Each has a section of the specification, a sentence with its end, a reason, and versions that exist."""
+    for requirement in registry().values():
+        assert re.fullmatch(r"[1-5]", requirement.section), requirement
+        assert requirement.says.endswith("."), requirement
+        assert requirement.why.endswith("."), requirement
+        assert spec.between(requirement.since, requirement.until, spec.VERSIONS[-1]), requirement
+
+
+@pytest.mark.parametrize(
+    ("series", "last"),
+    [
+        ("PROTO", 34),
+        ("VER", 6),
+        ("ADD", 20),
+        ("PREV", 11),
+        ("DEL", 17),
+        ("CHK", 20),
+        ("STA", 6),
+        ("GC", 10),
+        ("DLG", 12),
+        ("ARG", 4),
+        ("CAP", 5),
+        ("CON", 6),
+        ("NET", 5),
+    ],
+)
+def test_no_number_is_left_out_silently(series: str, last: int):
+    """Every number of a series is there, or is known to be undecidable for a black box."""
+    numbers = [f"{series}-{number:02}" for number in range(1, last + 1)]
+
+    assert [name for name in numbers if name not in registry() and name not in UNDECIDABLE] == []
+
+
+def test_topics_are_files():
+    """Each topic has its file of requirements and its file of tests, and none is forgotten."""
+    data = Path(deviation.__file__).parent / "requirements"
+
+    assert {path.stem for path in data.glob("*.yaml")} == set(TOPICS)
+    assert {path.stem.removeprefix("test_") for path in SUITE.glob("test_*.py")} == set(TOPICS)
+
+
+def test_deviations_speak_of_requirements():
+    """Each known deviation names a requirement, says why, and has patterns that are narrow enough to miss something."""
+    for entry in deviation.table():
+        assert entry.requirement in registry(), entry
+        assert entry.reason.endswith("."), entry
+        assert entry.shows, entry
+        assert not any(pattern.search("something else entirely") for pattern in entry.shows), entry
+
+
+def test_a_requirement_is_found_by_its_id_in_any_case():
+    """Upper and lower case do not matter; an ID that is none is answered with the nearest."""
+    assert find("addf-A").id == "ADDF-a"
+    with pytest.raises(CnitestError, match="did you mean .*DEL-05"):
+        find("DEL-5")
+
+
+def test_requirements_are_listed_and_explained(capsys: pytest.CaptureFixture[str]):
+    """The command lists every ID, and explains one with its sentence, its tests and who is known to break it."""
+    assert main(["requirements"]) == 0
+    listed = capsys.readouterr().out
+    assert main(["requirements", "PROTO-03"]) == 0
+    explained = capsys.readouterr().out
+
+    assert all(identifier in listed for identifier in registry())
+    assert "MUST" in explained
+    assert "test_a_missing_verb_is_refused" in explained
+    assert "skel" in explained
+
+
+def test_levels_are_counted():
+    """There are requirements of every level."""
+    assert {requirement.level for requirement in registry().values()} == set(Level)
