@@ -19,6 +19,7 @@ from cnitest.conformance import judge, request
 from cnitest.conformance.daemon import start_daemon
 from cnitest.conformance.finding import Finding, NotApplicable, Undecided
 from cnitest.conformance.patience import Patience
+from cnitest.conformance.residue import residue
 from cnitest.conformance.steps import Command, Look, Step
 from cnitest.conformance.subject import Setting, Trial
 from cnitest.errors import CommandError, PluginError
@@ -328,6 +329,10 @@ class Bench:
         self.steps.append(Look(f"look{self._looks}", tuple(slot.sandbox.name for slot in slots)))
         places: list[Place] = [self.node, *(slot.sandbox for slot in slots)]
         return {place.full_name: place.state(firewall=place is self.node) for place in places}
+
+    def changed(self, before: Picture, *slots: Slot, strict: bool = False) -> list[str]:
+        """What differs now from a picture and may not (see `residue`)."""
+        return residue(before, self.look(*slots), self.setting.leftover, strict=strict)
 
     def sysctls(self, place: Place | None = None) -> Mapping[str, str]:
         """Every readable sysctl of networking at a place."""

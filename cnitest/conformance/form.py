@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -163,6 +164,21 @@ def ips(document: Document, version: str) -> tuple[results.Ip, ...]:
         return results.parse(document, version).ips
     except ValueError:
         return ()
+
+
+def networks(section: Any) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The networks that an IPAM configuration gives addresses of: under 'subnet', and the addresses' own."""
+    if isinstance(section, list):
+        return [network for item in section for network in networks(item)]
+    if not isinstance(section, Mapping):
+        return []
+    found = [network for key, item in section.items() if key != "routes" for network in networks(item)]
+    for key in ("subnet", "address", "range"):
+        text = section.get(key)
+        if isinstance(text, str) and "/" in text:
+            with contextlib.suppress(ValueError):
+                found.append(ipaddress.ip_network(text, strict=False))
+    return found
 
 
 def has_default_route(document: Document, version: str) -> bool:

@@ -17,11 +17,14 @@ _PORT = 4790
 
 @pytest.mark.requirement("NET-01")
 def test_the_gateway_answers(standing: Standing) -> None:
-    """Each gateway of the result answers the container's echo."""
+    """Each gateway of the result answers the container's echo, and takes UDP and TCP where it is of this lab."""
     flows = connections.gateways(standing.bench, standing.made)
 
     if not flows:
         standing.bench.not_applicable("the result has no gateway, or the profile says that it does not answer")
+    for flow in tuple(flows):
+        owner = standing.bench.lab.owner(flow.target, flow.sender)
+        flows += traffic.streams(flow.sender, flow.target, owner) if owner else []
     _all_answered(standing, flows)
 
 
