@@ -10,7 +10,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 from cnitest.cni import invoke, spec
@@ -19,8 +20,9 @@ from cnitest.conformance import judge, request
 from cnitest.conformance.daemon import start_daemon
 from cnitest.conformance.finding import Finding, NotApplicable, Undecided
 from cnitest.conformance.patience import Patience
+from cnitest.conformance.record import Record
 from cnitest.conformance.residue import residue
-from cnitest.conformance.steps import Command, Look, Step
+from cnitest.conformance.steps import Command, DaemonEnd, DaemonStart, File, Probe, SearchPath
 from cnitest.conformance.subject import Setting, Trial
 from cnitest.errors import CommandError, PluginError
 from cnitest.kernel import sysctl
@@ -69,7 +71,7 @@ Picture = Mapping[str, State]
 class Bench:
     """One trial's lab and its record. Use `open_bench`.
 
-    ``trouble`` collects what does not hold; `conclude` makes a finding of it.
+    The record collects what does not hold, too; `conclude` makes a finding of it.
     """
 
     def __init__(self, trial: Trial, lab: Lab) -> None:
@@ -80,31 +82,27 @@ class Bench:
         self.lab = lab
         self.node: Host = lab.host(self.setting.host)
         self.path = self.subject.path
-        self.steps: list[Step] = []
-        self.trouble: list[str] = []
-        #: Conditions in shell that hold while the trouble is there; for the script that reproduces it.
-        self.witnesses: list[str] = []
+        self.record = Record()
         self.daemon: Any = None
         self._executor = HostExec(self.node)
         self._binaries: dict[str, str] = {}
         self._chained: dict[Slot, Document | None] = {}
-        self._looks = 0
 
     # --- verdicts
 
-    def complain(self, *details: str) -> None:
-        """Note what does not hold; the test goes on."""
-        self.trouble += [detail for detail in details if detail not in self.trouble]
+    def complain(self, *details: str, witness: str = "") -> None:
+        """Note what does not hold; the test goes on. ``witness`` is a condition in shell that holds while it is so."""
+        self.record.complain(details, witness)
 
-    def demand(self, holds: object, detail: str) -> None:
+    def demand(self, holds: object, detail: str, *, witness: str = "") -> None:
         """Note ``detail`` unless something holds."""
         if not holds:
-            self.complain(detail)
+            self.complain(detail, witness=witness)
 
     def conclude(self) -> None:
         """Raise a Finding when anything does not hold."""
-        if self.trouble:
-            raise Finding(self.trouble)
+        if self.record.complaints:
+            raise Finding(self.record.trouble)
 
     def not_applicable(self, reason: str) -> NoReturn:
         """Say that the requirement is not about this plugin."""
@@ -115,6 +113,7 @@ class Bench:
         faults = judge.success(call, silent=silent)
         if faults:
             raise Undecided(faults[0])
+        self.record.needed.append(call)
 
     # --- containers
 
@@ -123,6 +122,8 @@ class Bench:
         first = container not in self.node.sandboxes
         name = ifname or self.setting.ifname
         sandbox = self.node.sandbox(container)
+        if first:
+            self.record.steps.append(Command("node", ("ip", "netns", "add", container)))
         made = Slot(
             sandbox,
             netns=sandbox.path,
@@ -144,7 +145,7 @@ class Bench:
         """Remove a container's namespace, as a runtime does after a crash: by its path and its last reference."""
         sandbox = self.node.sandboxes[container]
         path = sandbox.path
-        self.steps.append(Command("node", ("ip", "netns", "del", container)))
+        self.record.steps.append(Command("node", ("ip", "netns", "del", container)))
         self.node.lose(container)
         self.demand_gone(path)
 
@@ -192,6 +193,7 @@ class Bench:
         """Search plugins there first from now on."""
         self.path = (*directories, *self.subject.path)
         self._binaries = {}
+        self.record.steps.append(SearchPath(directories))
 
     def _variables(self, verb: str, slot: Slot | None, environment: Mapping[str, str] | None) -> dict[str, str]:
         base = invoke.environment(
@@ -235,16 +237,17 @@ class Bench:
         timeout: float | None,
     ) -> Call:
         patience = timeout or _PATIENCE.seconds(verb, self.subject.seconds)
-        try:
-            done = self._executor.run_argv((*argv, binary), variables, stdin, patience)
-        except (OSError, ValueError) as error:
-            raise PluginError(f"{plugin} {verb}: {binary} cannot be started: {error}") from error
+        with self.record.calling() as note:
+            try:
+                done = self._executor.run_argv((*argv, binary), variables, stdin, patience)
+            except (OSError, ValueError) as error:
+                raise PluginError(f"{plugin} {verb}: {binary} cannot be started: {error}") from error
+            text = stdin.decode("utf-8", "surrogateescape")
+            call = Call.of(plugin, verb, self.node.full_name, variables, text, done)
+            note(call, timeout)
         if done.timed_out and timeout is None:
             _PATIENCE.ran_out(verb)
-        text = stdin.decode("utf-8", "surrogateescape")
-        call = Call.of(plugin, verb, self.node.full_name, variables, text, done)
         self.lab.journal.note(call)
-        self.steps.append(call)
         return call
 
     # --- the verbs, as a runtime calls them
@@ -313,7 +316,7 @@ class Bench:
     def run(self, *argv: str, at: Place | None = None, check: bool = True) -> str:
         """Run a command on the host, or at another place; its output. It becomes part of the record."""
         place = at or self.node
-        self.steps.append(Command(place.name if isinstance(place, Sandbox) else "node", argv))
+        self.record.steps.append(Command(place.name if isinstance(place, Sandbox) else "node", argv, check))
         try:
             return place.run(list(argv), check=check).stdout
         except CommandError as error:
@@ -323,12 +326,22 @@ class Bench:
         """Run a short function with the host's filesystem."""
         return self.node.inside(function)
 
+    def program(self, path: Path, text: str) -> None:
+        """Write an executable where programs of the host find it."""
+        path.write_text(text)
+        path.chmod(0o755)
+        self.record.steps.append(File(str(path), text))
+
+    def probed(self, sender: Place, target: str) -> None:
+        """Note that a packet was sent, which a neighbour may remember."""
+        self.record.steps.append(Probe(sender.full_name, target))
+
     def look(self, *slots: Slot) -> Picture:
         """The state of the host and of some containers, by full name."""
-        self._looks += 1
-        self.steps.append(Look(f"look{self._looks}", tuple(slot.sandbox.name for slot in slots)))
         places: list[Place] = [self.node, *(slot.sandbox for slot in slots)]
-        return {place.full_name: place.state(firewall=place is self.node) for place in places}
+        picture = {place.full_name: place.state(firewall=place is self.node) for place in places}
+        self.record.look(tuple(slot.sandbox.name for slot in slots), picture)
+        return picture
 
     def changed(self, before: Picture, *slots: Slot, strict: bool = False) -> list[str]:
         """What differs now from a picture and may not (see `residue`)."""
@@ -355,7 +368,9 @@ def open_bench(trial: Trial) -> Iterator[Bench]:
             bench.run(*command)
         if setting.daemon:
             argv = [bench.binary(trial.subject.plugin) if word == "{plugin}" else word for word in setting.daemon]
-            bench.daemon = undo.enter_context(start_daemon(bench.node, argv, setting.socket))
+            bench.record.steps.append(DaemonStart(tuple(argv), setting.socket))
+            note = partial(bench.record.steps.append, DaemonEnd())
+            bench.daemon = undo.enter_context(start_daemon(bench.node, argv, setting.socket, note))
         yield bench
 
 

@@ -62,7 +62,10 @@ def answering(bench: Bench, made: Made) -> list[Flow]:
     """
     flows = reaches(bench, made)
     quick = [flow for flow in flows if ":" not in flow.target] or flows
-    return [flow for flow in quick if not traffic.lost(flow, 2.0)]
+    answered = [flow for flow in quick if not traffic.lost(flow, 2.0)]
+    for flow in answered:
+        bench.probed(flow.sender, flow.target)
+    return answered
 
 
 def ranges(bench: Bench) -> list[ipaddress.IPv4Network]:

@@ -10,16 +10,45 @@ from typing import Any
 from cnitest.cni import spec
 from cnitest.conformance import form
 from cnitest.conformance.bench import Bench, Slot
+from cnitest.conformance.steps import Fake, Forget, Saw
 from cnitest.testing import ScriptedPlugin
+from cnitest.testing.records import Record
+from cnitest.testing.reply import normalised
 
 #: What the delegate is called.
 NAME = "cnitest-ipam"
 _PLAIN = ("10.99.0.77/24", "10.99.0.1")
 
 
-def install(bench: Bench, directory: Path, script: Mapping[str, Any] | None = None) -> ScriptedPlugin:
+class Delegate:
+    """The delegate of a bench; all that is done to it and seen of it becomes part of the bench's record."""
+
+    def __init__(self, bench: Bench, directory: Path, script: Mapping[str, Any]) -> None:
+        self._steps = bench.record.steps
+        self._plugin = ScriptedPlugin.install(directory, NAME, script)
+        self._place = (str(self._plugin.directory), NAME)
+        self._steps.append(Fake(*self._place, normalised(script)))
+
+    def program(self, script: Mapping[str, Any]) -> None:
+        """Replace the script, for the calls that begin from now on."""
+        self._plugin.program(script)
+        self._steps.append(Fake(*self._place, normalised(script)))
+
+    def records(self) -> tuple[Record, ...]:
+        """Every call so far, in the order they came."""
+        found = self._plugin.records()
+        self._steps.append(Saw(*self._place, found))
+        return found
+
+    def forget(self) -> None:
+        """Empty the record."""
+        self._plugin.forget()
+        self._steps.append(Forget(*self._place))
+
+
+def install(bench: Bench, directory: Path, script: Mapping[str, Any] | None = None) -> Delegate:
     """Put the delegate first in the search path. Without a script it gives one fitting address."""
-    plugin = ScriptedPlugin.install(directory, NAME, script or {"ADD": {"result": address(bench)}})
+    plugin = Delegate(bench, directory, script or {"ADD": {"result": address(bench)}})
     bench.use_path(str(directory))
     return plugin
 

@@ -182,12 +182,17 @@ def networks(section: Any) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network
     return found
 
 
+def destinations(document: Document, version: str) -> set[str]:
+    """Where the routes of a result lead; nowhere when it cannot be read."""
+    try:
+        return {route.dst for route in results.parse(document, version).routes}
+    except ValueError:
+        return set()
+
+
 def has_default_route(document: Document, version: str) -> bool:
     """Whether a result has a default route, of whichever family."""
-    try:
-        return any(route.dst in ("0.0.0.0/0", "::/0") for route in results.parse(document, version).routes)
-    except ValueError:
-        return False
+    return bool(destinations(document, version) & {"0.0.0.0/0", "::/0"})
 
 
 def is_early(version: str) -> bool:

@@ -14,7 +14,7 @@ from cnitest.lab.state import State
 #: Seconds in which the kernel removes what a dead namespace held, and what else it does behind a call.
 AFTER_A_NAMESPACE, AFTER_A_CALL = 1.5, 0.1
 _STEP = 0.02
-_PASSING = re.compile(r": \+ (links|ports|addresses|routes|qdiscs) ")
+_PASSING = re.compile(r": [+~] (links|ports|addresses|routes|qdiscs) ")
 
 
 class Allowance(NamedTuple):

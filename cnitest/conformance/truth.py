@@ -35,9 +35,9 @@ def untruths(
 
 def _missing(result: Result, netns: str, ifname: str) -> Iterator[str]:
     """The one interface that every result since 0.3.0 has to have."""
-    if spec.has_chaining(result.cni_version):
-        if not any(interface.name == ifname and interface.sandbox == netns for interface in result.interfaces):
-            yield f"the result has no interface {ifname} in the container"
+    told = any(interface.name == ifname and interface.sandbox == netns for interface in result.interfaces)
+    if spec.has_chaining(result.cni_version) and not told:
+        yield f"the result has no interface {ifname} in the container"
 
 
 def _interfaces(result: Result, host: Place, sandbox: Place, netns: str) -> Iterator[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cnitest.cni.invoke import Call
+from cnitest.cni.invoke import plain
 from cnitest.conformance import repro
 from cnitest.conformance.bench import Bench
 from cnitest.conformance.finding import Finding, NotApplicable, Undecided
@@ -17,7 +19,7 @@ from cnitest.conformance.verdict import Case, Profile, Verdict, classify
 from cnitest.errors import FeatureMissing
 from cnitest.kernel.process import spent
 
-_SHOWN_CALLS = 3
+_SHOWN_CALLS, _SHOWN_LINES = 3, 120
 
 
 def pass_sentence(
@@ -50,10 +52,9 @@ def _case(
 ) -> Case:
     config = item.config
     verdict, details, reason, known = _judged(call, requirement, trial, config)
-    calls = [step for step in bench.steps if isinstance(step, Call)] if bench else []
+    calls = bench.record.calls if bench else []
     plugin_seconds = sum(step.seconds for step in calls if step.stdout is not None)
     finding = call.excinfo is not None and isinstance(call.excinfo.value, Finding)
-    test = getattr(item, "originalname", item.name)
     case = Case(
         requirement=requirement.id,
         subject=trial.subject.name,
@@ -70,8 +71,9 @@ def _case(
         evidence=tuple(step.story() for step in calls[-_SHOWN_CALLS:]) if finding else (),
     )
     if finding and bench:
-        text = _script(requirement, trial, bench, details)
-        return _with_script(case, text, config.getoption("--cni-repro"), test)
+        file = repro.name(requirement.id, trial.subject.name, trial.version, _test_name(item))
+        text = repro.script(requirement, trial, bench.lab.plan, bench.record, details, file)
+        return _with_script(case, text, config.getoption("--cni-repro"), file)
     return case
 
 
@@ -119,26 +121,14 @@ def _ordered(
     return verdict, details, "", known
 
 
-def _script(requirement: Requirement, trial: Trial, bench: Bench, details: tuple[str, ...]) -> str:
-    return repro.script(
-        requirement,
-        trial.subject,
-        bench.lab.plan,
-        trial.subject.setting.host,
-        bench.steps,
-        details=details,
-        witnesses=bench.witnesses,
-    )
-
-
-def _with_script(case: Case, text: str, directory: str | None, test: str) -> Case:
+def _with_script(case: Case, text: str, directory: str | None, file: str) -> Case:
     if not directory:
-        return Case(**{**case.__dict__, "script": text if case.verdict is Verdict.FAILED else ""})
-    path = Path(directory) / repro.name(case.requirement, case.subject, case.version, test)
+        return replace(case, script=text if case.verdict is Verdict.FAILED else "")
+    path = Path(directory) / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
     path.chmod(0o755)
-    return Case(**{**case.__dict__, "script": str(path)})
+    return replace(case, script=str(path))
 
 
 def _story(case: Case, requirement: Requirement) -> str:
@@ -153,5 +143,13 @@ def _story(case: Case, requirement: Requirement) -> str:
     if case.script:
         inline = "\n" in case.script
         lines += ["", "to see it by hand:" if inline else f"to see it by hand: bash {case.script}"]
-        lines += [f"  {line}" for line in case.script.splitlines()] if inline else []
+        lines += _beginning(case.script) if inline else []
     return "\n".join(lines)
+
+
+def _beginning(script: str) -> Iterator[str]:
+    """What of a script tells what happens."""
+    lines = script.splitlines()
+    yield from (f"  {plain(line)}" for line in lines[:_SHOWN_LINES])
+    if len(lines) > _SHOWN_LINES:
+        yield f"  … and {len(lines) - _SHOWN_LINES} lines more: --cni-repro DIR writes the whole script"

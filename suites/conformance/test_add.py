@@ -25,8 +25,8 @@ def test_the_interface_is_there(standing: Standing) -> None:
 
     links = [link.name for link in slot.sandbox.links]
 
-    bench.witnesses.append(f"! ip -n {slot.sandbox.name} link show {slot.ifname} >/dev/null 2>&1")
-    bench.demand(slot.ifname in links, f"the container has no {slot.ifname}; it has {', '.join(links)}")
+    lacking = f"! ip -n {slot.sandbox.name} link show {slot.ifname}"
+    bench.demand(slot.ifname in links, f"no {slot.ifname}, the container has {', '.join(links)}", witness=lacking)
 
 
 @pytest.mark.requirement("ADD-01")
@@ -149,6 +149,25 @@ def test_the_result_is_true(standing: Standing) -> None:
     found = untruths(made.result, bench.version, bench.node, slot.sandbox, slot.netns, slot.ifname)
 
     bench.complain(*found)
+
+
+@pytest.mark.requirement("ADD-08")
+def test_the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> None:
+    """Address, gateway and routes of the IPAM plugin's result are in the plugin's own."""
+    if not bench.subject.ipam:
+        bench.not_applicable("it delegates to no IPAM plugin")
+    given = delegate.address(bench, routes=[{"dst": "10.93.0.0/16"}])
+    delegate.install(bench, tmp_path, {"ADD": {"result": given}})
+
+    made = bench.attach(delegate.slot(bench))
+
+    (wanted,) = form.ips(given, bench.version)
+    told = {(ip.address, ip.gateway) for ip in form.ips(made.result, bench.version)}
+    lacking = (wanted.address, wanted.gateway) not in told
+    bench.demand(
+        not lacking, f"the delegate gave {wanted.address} with gateway {wanted.gateway}, the result has {told}"
+    )
+    bench.demand("10.93.0.0/16" in form.destinations(made.result, bench.version), "the delegate's route is lost")
 
 
 @pytest.mark.requirement("ADD-09")
@@ -280,6 +299,7 @@ def test_neighbours_learn_a_returned_address(bench: Bench, tmp_path: Path) -> No
     flow = traffic.echo(neighbour.slot.sandbox, ip)
     if traffic.lost(flow, 1.0):
         bench.not_applicable("containers of this network do not reach each other, which NET-02 is about")
+    bench.probed(flow.sender, ip)
     bench.detach(first)
 
     bench.attach(delegate.slot(bench, "c3"))

@@ -107,9 +107,8 @@ UNREACHABLE = {"dst": "10.98.0.0/16", "gw": "203.0.113.99"}
 def test_failing_firewall_tools_leave_nothing(bench: Bench, tmp_path: Path) -> None:
     """When iptables and nft fail, an ADD that needs them is undone by the DEL that follows."""
     for name in TOOLS:
-        tool = tmp_path / name
-        tool.write_text(f'#!/bin/sh\necho "$0 $*" >>{tmp_path}/called\necho "{name} is out of order" >&2\nexit 1\n')
-        tool.chmod(0o755)
+        text = f'#!/bin/sh\necho "$0 $*" >>{tmp_path}/called\necho "{name} is out of order" >&2\nexit 1\n'
+        bench.program(tmp_path / name, text)
     slot = bench.slot()
     span = Span(bench, slot)
     broken = {"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}

@@ -1,0 +1,254 @@
+# ---- How it is done: the same in every such script. ----
+
+cannot() { echo "This script could not run: $*" >&2; exit 2; }
+
+# Everything below happens in namespaces that end with this script, however it ends.
+enter() {
+  [ "$(id -u)" = 0 ] || cannot "it needs root (or: unshare -Urnm bash $0)"
+  for tool in unshare ip mount timeout base64 gunzip; do
+    command -v $tool >/dev/null || cannot "there is no $tool here"
+  done
+  exec unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
+    -- env -i INSIDE=1 PATH="$PATH:/usr/sbin:/sbin" CNI_PATH="${CNI_PATH:-}" bash "$0"
+}
+
+# A private /run and /sys; what is written to /etc, /var, /usr, /opt and /srv lands in a layer of our own.
+furnish() {
+  export LC_ALL=C
+  trap 'exit 2' INT TERM HUP
+  mount -t sysfs sysfs /sys && mount -t tmpfs -o mode=755 tmpfs /run || cannot "it may not mount"
+  mkdir -p /run/netns /run/lock /run/cni $files $work
+  for directory in /etc /var /usr /opt /srv; do
+    [ -d $directory ] || continue
+    mkdir -p $work/layers$directory/upper $work/layers$directory/work
+    mount -t overlay -o lowerdir=$directory,upperdir=$work/layers$directory/upper,workdir=$work/layers$directory/work \
+      overlay $directory 2>/dev/null || case $directory in
+      /etc) mkdir -p /etc/cni && mount -t tmpfs tmpfs /etc/cni ;;
+      /var) mount -t tmpfs tmpfs /var/lib ;;
+    esac || cannot "it may not mount"
+  done
+  mkdir -p /var/lib/cni /etc/cni/net.d
+  [ "$path" = "$recorded_path" ] || echo "s|$recorded_path|$path|g" >>$work/now.sed
+}
+
+# What builds the machines: it has to succeed.
+must() { "$@" || cannot "$*"; }
+
+# A sysctl of a place: its name, and a value to write.
+tune() { local file=${2//.//}; must within "$1" bash -c "echo '$3' >'/proc/sys/$file'"; }
+
+# Runs a command at a place: - is the host, other names are those of network namespaces.
+within() {
+  local place=$1; shift
+  if [ "$place" = - ]; then "$@"; else ip netns exec "$place" "$@"; fi
+}
+
+# What the report has, with the names, MACs and paths that this run has instead; of words, into an array.
+now() { sed -f $work/now.sed; }
+now_words() { mapfile -d '' words < <([ $# = 0 ] || printf '%s\0' "$@" | sed -z -f $work/now.sed); }
+
+# A command that was run between the calls; it did succeed.
+run() { try "$@" || hindered="$*"; }
+
+# A command that may fail.
+try() {
+  local place=$1 words; shift
+  now_words "$@"
+  echo "\$ ${words[*]}$([ "$place" = - ] || echo "   (in $place)")"
+  within "$place" "${words[@]}" 2>&1 | sed 's/^/    /'
+  return "${PIPESTATUS[0]}"
+}
+
+# The standard input of a call: as text, or compressed in base64.
+sends() { printf %s "$2" | now >$work/$1.stdin; }
+sends_packed() { base64 -d | gunzip | now >$work/$1.stdin; }
+
+# The binary of a plugin.
+binary() {
+  local directories directory
+  IFS=: read -ra directories <<<"$path"
+  for directory in "${directories[@]}"; do [ -f "$directory/$1" ] && echo "$directory/$1" && return; done
+  return 1
+}
+
+# Calls a plugin: a number, the plugin, its whole environment, and after -- what comes before it on the command line.
+call() {
+  local number=$1 plugin=$2 found environment=() words code; shift 2
+  found=$(binary "$plugin") || cannot "there is no plugin $plugin in $path"
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do environment+=("$1"); shift; done
+  shift
+  now_words "${environment[@]}"
+  timeout --signal=KILL "${limit:-12}" env -i "${words[@]}" "$@" "$found" \
+    <$work/$number.stdin >$work/$number.stdout 2>$work/$number.stderr
+  code=$?
+  [ $code -lt 128 ] || code=killed
+  echo $code >$work/$number.code
+  tell $number "$plugin" "${words[@]}"
+}
+
+# A call as a person reads it.
+tell() {
+  local number=$1 plugin=$2; shift 2
+  echo; echo "[$number] $(printf '%s\n' "$@" | grep -a ^CNI_ | tr '\n' ' ')$plugin"
+  echo "    stdin:     $(head -c 1500 $work/$number.stdin | tr -s ' \n\t\0' ' ')"
+  echo "    exit code: $(cat $work/$number.code)"
+  [ ! -s $work/$number.stdout ] || echo "    stdout:    $(head -c 1500 $work/$number.stdout | tr -s ' \n\t\0' ' ')"
+  [ ! -s $work/$number.stderr ] || head -c 1500 $work/$number.stderr | sed 's/^/    stderr:    /'
+}
+
+# A call that had to succeed for the rest to mean anything.
+needed() { [ "$(cat $work/$1.code)" = 0 ] || hindered="call $1, which has to succeed"; }
+
+# A daemon that is ready when its socket is there; it ends with this script.
+daemon() {
+  local socket=$1 tries=0; shift
+  env -i "${usual[@]}" "$@" >$work/daemon.log 2>&1 & daemon=$!
+  until [ -z "$socket" ] || [ -S "$socket" ]; do
+    [ $((tries += 1)) -lt 500 ] || cannot "$* does not open $socket: $(cat $work/daemon.log)"
+    sleep 0.02
+  done
+}
+
+# The names and MACs that a call drew when it was recorded: from now on those that it drew here stand for them.
+drawn() {
+  local number=$1 there here; shift
+  read -ra here <<<"$(grep -aoE '([0-9a-f]{2}:){5}[0-9a-f]{2}|veth[0-9a-f]{8}' $work/$number.stdout | awk '!seen[$0]++' | tr '\n' ' ')"
+  [ ${#here[@]} = $# ] || return 0
+  for there; do echo "s/$there/${here[0]}/g"; here=("${here[@]:1}"); done >>$work/now.sed
+}
+
+# What does not change from run to run.
+plain() {
+  head -c 20000 | tr -d ' \n\t\0' | sed -E 's/([0-9a-f]{2}:){5}[0-9a-f]{2}/MAC/g; s/veth[0-9a-f]{8}/VETH/g; s/fe80:[0-9a-f:]+/LL/g' | head -c 4000
+}
+
+# ---- A plugin that plays a part. It was installed or told another part: what follows is its script. ----
+
+fake() {
+  mkdir -p "$1/.$2"; : >"$1/.$2/turns"
+  { echo "#!$BASH"; echo "home=$1/.$2"; cat; } >"$1/.$2/new" && chmod +x "$1/.$2/new" && mv "$1/.$2/new" "$1/$2"
+}
+
+forget() { : >"$1/.$2/calls"; }
+
+# ---- A look around: a line for everything that there is. ----
+
+look() {
+  local name=$1; shift
+  { around "$host" -; for place; do [ ! -e /run/netns/$place ] || around "$host/$place" $place; done; firewall; files; } |
+    sed -E 's/([0-9a-f]{2}:){5}[0-9a-f]{2}/MAC/g; s/veth[0-9a-f]{8}/VETH/g; s/@if[0-9]+//g; s/ +/ /g; s/ $//' | sort >$work/$name
+}
+
+around() {
+  local at=(ip); [ "$2" = - ] || at=(ip -n "$2")
+  "${at[@]}" -d -o link | sed -E "s/^[0-9]+: ([^:@]+)[:@]/\1 /; s/(LOWER_UP|NO-CARRIER|M-DOWN),?//g; s/,>/>/
+    s/ (qdisc|state|index|link-netnsid|link-netns|numtxqueues|numrxqueues|gso_[a-z_]+|gro_[a-z_0-9]+|tso_[a-z_]+|allmulti) \S+//g
+    s/ (bridge|designated_|root_|topology_|hello_timer|tcn_timer|gc_timer|message_age_|forward_delay_|hold_timer)\S* .*(bridge_slave|$)//
+    s|^|$1 link |"
+  "${at[@]}" -o address | sed -E "s/^[0-9]+: (\S+) +inet6? (\S+).*/\1 \2/; s|^|$1 address |"
+  for family in 4 6; do
+    "${at[@]}" -$family -o route show table all 2>/dev/null | sed -E "s/ (expires|hoplimit|pref) \S+//g; s/ linkdown//; s|^|$1 route |"
+    "${at[@]}" -$family rule 2>/dev/null | sed -E "s/\t/ /; s|^|$1 rule $family |"
+  done
+  within "$2" tc qdisc 2>/dev/null | sed -E "s/^qdisc (\S+) \S+ dev (\S+)/\1 dev \2/; s|^|$1 qdisc |"
+}
+
+firewall() {
+  local tool
+  for tool in iptables ip6tables iptables-legacy ip6tables-legacy; do
+    case $tool in iptables|ip6tables) command -v $tool-nft-save ;; *) grep -q . /proc/net/${tool%tables-legacy}_tables_names ;; esac \
+      >/dev/null 2>&1 || continue
+    "${tool/%tables/tables-nft}"-save 2>/dev/null | sed -nE "s/ ?\[[0-9]+:[0-9]+\]//; /^\*/{s/.//;h}; /^[-:]/{G;s/(.*)\n(.*)/$host $tool \2: \1/p}"
+  done
+  # The tables that iptables keeps were shown by iptables.
+  nft -s list ruleset 2>/dev/null | awk -v host="$host" '{sub(/^[ \t]+/, "")}
+    /\{$/ {sub(/ *\{$/, ""); stack[++depth] = $0; if (depth == 1 && !kept()) print host " nft " $0; next}
+    /^\}$/ {depth--; next}
+    function kept() {return stack[1] ~ /^table ip6? (filter|nat|mangle|raw|security)$/}
+    NF && !kept() {line = stack[1]; for (n = 2; n <= depth; n++) line = line " " stack[n]; print host " nft " line ": " $0}'
+}
+
+files() {
+  { find /run -path $work -prune -o -path $files -prune -o -path /run/netns -prune -o -printf '%p %y\n'
+    for directory in etc var usr opt srv; do
+      find $work/layers/$directory/upper -mindepth 1 -printf "/$directory/%P %y\n"
+    done
+    find /var/lib/cni /etc/cni -printf '%p %y\n'
+  } 2>/dev/null | sort -u | while read -r file kind; do
+    echo "$host file $file $kind $([ "$kind" != f ] || cksum <"$file")"
+  done
+}
+
+# ---- What the report says, and whether it is so here. ----
+
+# Things that match are more (or fewer, or others) in a later look than in an earlier one.
+count() { grep -aEc -- "$2" $work/$1; }
+came() { [ "$(count $2 "$3")" -gt "$(count $1 "$3")" ]; }
+went() { [ "$(count $2 "$3")" -lt "$(count $1 "$3")" ]; }
+changed() { ! cmp -s <(grep -aE -- "$3" $work/$1) <(grep -aE -- "$3" $work/$2); }
+
+# A call ended so, and said this.
+answered() { [ "$(cat $work/$1.code)" = "$2" ] && [ "$(now <<<"$3" | plain)" = "$(plain <$work/$1.stdout)" ]; }
+one_ended() {
+  local code=$1 number; shift
+  for number; do [ "$(cat $work/$number.code)" != "$code" ] || return 0; done
+  return 1
+}
+ended() { [ "$(cat $work/$1.code)" = "$2" ]; }
+crashed() { grep -aqE '^(panic: |fatal error: |goroutine [0-9]+ \[|Traceback \(most recent call last\)|thread .* panicked)' $work/$1.stderr $work/$1.stdout; }
+
+# A plugin that plays a part was called for these verbs, or exactly so.
+verbs() { [ "$(cut -d ' ' -f 1 <"$1/.$2/calls" 2>/dev/null | tr '\n' ' ')" = "$3" ]; }
+calls() { [ "$(plain <"$1/.$2/calls")" = "$(now <<<"$3" | plain)" ]; }
+
+# Whether an address answers a TCP connection from a place, be it by refusing it.
+reaches() {
+  within "$1" timeout "${3:-3}" bash -c "exec 3<>/dev/tcp/$2/9" 2>&1 | grep -q refused && return
+  within "$1" timeout "${3:-3}" bash -c "exec 3<>/dev/tcp/$2/9" 2>/dev/null
+}
+
+# An address that answered when this was recorded; what does not answer from the start cannot be lost later.
+probe() { reaches "$@" || { hindered="$2 does not answer $1"; echo "$1 $2" >>$work/silent; }; }
+lost() { ! grep -qx -- "$1 $2" $work/silent && ! reaches "$@"; }
+
+# Whether a packet for an address arrives at another place.
+arrives() {
+  local before after
+  before=$(received "$3"); reaches "$1" "$2" 1; after=$(received "$3")
+  [ "$after" -gt "$before" ]
+}
+received() { within "$1" cat /proc/net/snmp /proc/net/snmp6 | awk '/^Ip: [0-9]/ {n += $4} /^Ip6InReceives/ {n += $2} END {print n + 0}'; }
+
+sysctl_is() { [ "$(within "$1" cat "/proc/sys/${2//.//}")" = "$3" ]; }
+holds() { eval "$1"; }
+
+# One thing that the report says, and the condition that holds while it is so.
+says() {
+  local words=$1; shift
+  if "$@" >/dev/null 2>&1; then seen=1; echo "  seen:     $words"; else echo "  not seen: $words"; fi
+}
+
+# What came and went between two looks, for a person: less what the kernel keeps by itself.
+differs() {
+  echo; echo "What is different ($1, $2):"
+  diff $work/$1 $work/$2 | sed -n 's/^</  -/p; s/^>/  +/p' |
+    grep -vE ' address \S+ fe80:| route .*(table local|fe80::/64|multicast ff00::/8)| qdisc noqueue | directory$'
+}
+
+conclude() {
+  [ -z "${hindered:-}" ] || echo "  (what went otherwise than in the report: $hindered)"
+  [ "$seen" = 0 ] || { echo "Seen: it is as the report says."; exit 1; }
+  [ -z "${hindered:-}" ] || cannot "what the finding builds on went otherwise: $hindered"
+  echo "Not seen: it is not as the report says."; exit 0
+}
+
+work=/run/repro files=/run/repro-files seen=0 hindered=
+recorded_path=$path; path=${CNI_PATH:-$path}
+[ "${INSIDE:-}" ] || enter
+furnish
+: >>$work/now.sed; : >$work/silent
+topology
+steps
+echo; echo "What the report says:"
+signs
+conclude

@@ -1,0 +1,152 @@
+"""The scripts of findings: each is run as a person would, and sees what the report says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cnitest.fixtures import guard
+from cnitest.suites.selftest.plugins import script
+
+SEEN, NOT_SEEN, COULD_NOT_RUN = 1, 0, 2
+PLUGINS = Path("/usr/lib/cni")
+#: By what they find, the tests that do, and the subjects whose scripts are run.
+KINDS = {
+    "a wrong answer": ("PROTO-10-bridge", "test_errors_name_the_invalid_variable"),
+    "a refusal that is not": ("CHK-03-host-local", "test_check_needs_a_result"),
+    "a rule after its container": ("DEL-05-bridge", "test_del_after_the_namespace_went"),
+    "a link after a failed delegate": ("ADDF-a-bridge", "test_a_missing_delegate_leaves_nothing"),
+    "a delegate left alone": ("DLG-06-bridge", "test_a_failed_delegate_is_called_off"),
+    "a lost part of the result": ("PREV-02-bridge", "test_an_interface_plugin_keeps_the_result"),
+    "a blind CHECK": ("CHK-10-bridge", "test_a_missing_reservation_is_noticed"),
+    "a blind CHECK of addresses": ("CHK-10-host-local", "test_a_missing_reservation_is_noticed"),
+    "a disturbed neighbour": ("DEL-14-bridge", "test_del_leaves_others_alone"),
+    "a bare environment": ("PROTO-33-bridge", "test_a_bare_environment_is_enough_to_delete"),
+    "a packet without an answer": ("ADD-18-bridge", "test_the_path_works_at_once"),
+    "a crash": ("PROTO-13-careless", "test_undecodable_input_is_refused"),
+    "noise": ("DEL-13-careless", "test_del_prints_nothing"),
+}
+CARELESS = f"""\
+stdin=$(cat)
+case $stdin in "{{"?*|"") ;; *) echo "panic: runtime error: no object" >&2; exit 2 ;; esac
+printf %s "$stdin" | {PLUGINS}/host-local || exit 1
+[ $CNI_COMMAND != DEL ] || echo "all done"
+"""
+pytestmark = pytest.mark.requires(plugin=["bridge", "host-local"])
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory) -> Path:
+    """The scripts of a run of the conformance suite over three plugins that are known to deviate."""
+    place = tmp_path_factory.mktemp("repro")
+    script(place / "bin", "careless", CARELESS)
+    conf = {"cniVersion": "1.0.0", "name": "careless", "type": "careless", "ipam": {"type": "careless"}}
+    conf["ipam"]["subnet"] = "10.90.0.0/24"
+    (place / "careless.conf").write_text(json.dumps(conf))
+    options = ["--cni-plugin=bridge", "--cni-plugin=host-local", f"--cni-conf={place}/careless.conf"]
+    options += [f"--cni-path={place}/bin:{PLUGINS}", "--cni-version=1.0.0", f"--cni-repro={place}/scripts"]
+    wanted = " or ".join(sorted({test for _, test in KINDS.values()}))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--pyargs",
+        "cnitest.suites.conformance",
+        "-qq",
+        "-p",
+        "no:cacheprovider",
+    ]
+    done = subprocess.run([*command, *options, "-k", wanted], capture_output=True, text=True, check=False, cwd=place)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return place / "scripts"
+
+
+def run(path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a script with bash, as the report says to."""
+    surroundings = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment}
+    return subprocess.run(
+        ["/bin/bash", path], capture_output=True, text=True, check=False, env=surroundings, timeout=30, errors="replace"
+    )
+
+
+def of(findings: Path, kind: str) -> Path:
+    """The first script of a kind."""
+    found = sorted(findings.glob(f"{KINDS[kind][0]}-1.0.0-*.sh"))
+    assert found, f"no finding of {kind} ({KINDS[kind]}) among {sorted(path.name for path in findings.iterdir())}"
+    return found[0]
+
+
+def test_scripts_see_what_the_report_says_and_leave_nothing(findings):
+    """One of each kind exits with 1, and the machine is the same afterwards."""
+    before = guard.snapshot()
+
+    with ThreadPoolExecutor(2) as pool:
+        done = dict(zip(KINDS, pool.map(lambda kind: run(of(findings, kind)), KINDS), strict=True))
+
+    wrong = {
+        kind: f"{end.returncode}\n{end.stdout}{end.stderr}" for kind, end in done.items() if end.returncode != SEEN
+    }
+    assert not wrong, "\n\n".join(f"{kind}: exit code {text}" for kind, text in wrong.items())
+    assert not guard.changes(before, guard.snapshot())
+    assert len(done) >= 10
+
+
+def test_a_script_tells_what_it_is_about(findings):
+    """Its head has requirement, section, sentence and details; its output every call and the verdict."""
+    path = of(findings, "a wrong answer")
+
+    text, output = path.read_text(), run(path).stdout
+
+    for words in (
+        "# PROTO-10 (MUST, SPEC section 5), bridge in version 1.0.0:",
+        "# The report says:",
+        "# Run as root: ",
+    ):
+        assert words in text
+    assert "[1] CNI_COMMAND=ADD CNI_CONTAINERID=a/b" in output
+    assert "exit code: 1" in output
+    assert output.endswith("Seen: it is as the report says.\n")
+    assert path.stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize(
+    ("kind", "plugin", "body"),
+    [
+        (
+            "a wrong answer",
+            "bridge",
+            """echo '{"cniVersion": "1.0.0", "code": 4, "msg": "CNI_CONTAINERID is no identifier"}'; exit 1""",
+        ),
+        (
+            "a link after a failed delegate",
+            "bridge",
+            """echo '{"cniVersion": "1.0.0", "code": 100, "msg": "there is no such plugin"}'; exit 1""",
+        ),
+        (
+            "a refusal that is not",
+            "host-local",
+            f"""stdin=$(cat); case $CNI_COMMAND$stdin in CHECK*prevResult*|ADD*|DEL*) ;; *) exit 1 ;; esac
+printf %s "$stdin" | exec {PLUGINS}/host-local""",
+        ),
+    ],
+)
+def test_a_script_does_not_see_it_of_a_plugin_that_behaves(findings, tmp_path, kind, plugin, body):
+    """With another plugin of that name in CNI_PATH it exits with 0."""
+    script(tmp_path / "bin", plugin, body)
+
+    done = run(of(findings, kind), CNI_PATH=f"{tmp_path}/bin:{PLUGINS}")
+
+    assert done.returncode == NOT_SEEN, done.stdout + done.stderr
+    assert "Not seen" in done.stdout
+
+
+def test_a_script_says_why_it_could_not_run(findings, tmp_path):
+    """Without the plugin it exits with 2."""
+    done = run(of(findings, "a blind CHECK"), CNI_PATH=str(tmp_path))
+
+    assert done.returncode == COULD_NOT_RUN
+    assert f"there is no plugin bridge in {tmp_path}" in done.stderr
