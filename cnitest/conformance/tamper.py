@@ -179,11 +179,12 @@ def _reservations(bench: Bench, made: Made, items: tuple[Difference, ...]) -> It
     """The reservations of addresses: new files with an address of the result in their name or in themselves."""
     if bench.subject.kind is Kind.META:
         return
-    addresses = [ip.address.partition("/")[0] for ip in form.ips(made.result, bench.version)]
+    addresses = "|".join(re.escape(ip.address.partition("/")[0]) for ip in form.ips(made.result, bench.version))
+    mentioned = re.compile(rf"(?<![\w.:])({addresses or '(?!)'})(?![\w.:])")
     for item in items:
-        if item.table == "files" and not item.before and "kind=file" in item.after and not _NO_LEASE.search(item.key):
-            if any(re.search(rf"(?<![\w.:]){re.escape(ip)}(?![\w.:])", item.key + " " + item.after) for ip in addresses):
-                yield _one("CHK-10", f"the reservation {item.key} removed", _HOST, "rm", "-f", item.key)
+        fresh = item.table == "files" and not item.before and "kind=file" in item.after
+        if fresh and not _NO_LEASE.search(item.key) and mentioned.search(f"{item.key} {item.after}"):
+            yield _one("CHK-10", f"the reservation {item.key} removed", _HOST, "rm", "-f", item.key)
 
 
 def _ports(items: tuple[Difference, ...]) -> Iterator[Tampering]:
