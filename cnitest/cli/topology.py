@@ -1,4 +1,4 @@
-"""``cnitest draw``, ``cnitest plan``, ``cnitest schema``: a topology as a picture, its steps; the forms of our files."""
+"""``cnitest draw``, ``plan`` and ``schema``: a topology as a picture, its steps; the forms of our files."""
 
 from __future__ import annotations
 

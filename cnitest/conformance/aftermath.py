@@ -20,6 +20,10 @@ def _is_merged(line: str, merged: Sequence[Route]) -> bool:
     return any(f"- routes {route.to} via" in line for route in merged)
 
 
+def _went(line: str) -> bool:
+    return line.partition(": ")[2].startswith("- ")
+
+
 def _came(line: str) -> bool:
     return line.partition(": ")[2].startswith("+ ")
 
@@ -44,10 +48,10 @@ class Span:
         """Take note of what ADD brought."""
         self._own = set(residue(self._chained, self._bench.look(*self._slots), strict=True))
 
-    def left(self, *slots: Slot, lost: bool = False, strict: bool = False) -> list[str]:
-        """What is left after DEL of our plugin and of those before it; ``slots`` are those whose container is still
-        there (all, when none is named and none was ``lost``)."""
-        bench, there = self._bench, slots or (() if lost else self._slots)
+    def left(self, *, lost: bool = False, torn: bool = False, strict: bool = False) -> list[str]:
+        """What is left after DEL of our plugin and of those before it. ``lost`` when the containers are gone, ``torn``
+        when their interfaces are: what went with those is nobody's fault."""
+        bench, there = self._bench, () if lost else self._slots
         for slot in self._slots:
             bench.unchain(slot)
 
@@ -55,6 +59,6 @@ class Span:
             found = residue(self._start, bench.look(*there), bench.setting.leftover, strict=strict)
             if bench.subject.before and self._own is not None:
                 return [line for line in found if line in self._own and _came(line)]
-            return found
+            return [line for line in found if not _went(line)] if lost or torn else found
 
         return settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)

@@ -21,6 +21,7 @@ from cnitest.conformance.daemon import start_daemon
 from cnitest.conformance.finding import Finding, NotApplicable, Undecided
 from cnitest.conformance.patience import Patience
 from cnitest.conformance.record import Record
+from cnitest.conformance.residue import residue
 from cnitest.conformance.steps import Command, DaemonEnd, DaemonStart, File, Probe, SearchPath
 from cnitest.conformance.subject import Setting, Trial
 from cnitest.errors import CommandError, PluginError
@@ -341,6 +342,10 @@ class Bench:
         picture = {place.full_name: place.state(firewall=place is self.node) for place in places}
         self.record.look(tuple(slot.sandbox.name for slot in slots), picture)
         return picture
+
+    def changed(self, before: Picture, *slots: Slot, strict: bool = False) -> list[str]:
+        """What differs now from a picture and may not (see `residue`)."""
+        return residue(before, self.look(*slots), self.setting.leftover, strict=strict)
 
     def sysctls(self, place: Place | None = None) -> Mapping[str, str]:
         """Every readable sysctl of networking at a place."""

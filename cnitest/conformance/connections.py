@@ -76,9 +76,12 @@ def ranges(bench: Bench) -> list[ipaddress.IPv4Network]:
 
 def free_address(bench: Bench) -> str:
     """An IPv4 address that nobody has yet and that can be asked for; empty where there is none."""
-    for network in ranges(bench):
-        if network.num_addresses > 128:
-            return str(network.network_address + 113)
+    for ip in form.ips(bench.subject.result, bench.subject.highest):
+        given = ipaddress.ip_interface(ip.address)
+        for step in (60, -60):
+            other = given.ip + step
+            if given.version == 4 and other in given.network and str(other) != ip.gateway:
+                return str(other)
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -165,12 +166,32 @@ def ips(document: Document, version: str) -> tuple[results.Ip, ...]:
         return ()
 
 
+def networks(section: Any) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The networks that an IPAM configuration gives addresses of: under 'subnet', and the addresses' own."""
+    if isinstance(section, list):
+        return [network for item in section for network in networks(item)]
+    if not isinstance(section, Mapping):
+        return []
+    found = [network for key, item in section.items() if key != "routes" for network in networks(item)]
+    for key in ("subnet", "address", "range"):
+        text = section.get(key)
+        if isinstance(text, str) and "/" in text:
+            with contextlib.suppress(ValueError):
+                found.append(ipaddress.ip_network(text, strict=False))
+    return found
+
+
+def destinations(document: Document, version: str) -> set[str]:
+    """Where the routes of a result lead; nowhere when it cannot be read."""
+    try:
+        return {route.dst for route in results.parse(document, version).routes}
+    except ValueError:
+        return set()
+
+
 def has_default_route(document: Document, version: str) -> bool:
     """Whether a result has a default route, of whichever family."""
-    try:
-        return any(route.dst in ("0.0.0.0/0", "::/0") for route in results.parse(document, version).routes)
-    except ValueError:
-        return False
+    return bool(destinations(document, version) & {"0.0.0.0/0", "::/0"})
 
 
 def is_early(version: str) -> bool:

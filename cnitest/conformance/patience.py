@@ -3,7 +3,7 @@ without waiting for it a hundred times."""
 
 from __future__ import annotations
 
-_FIRST = 10.0
+_FIRST = 15.0
 _LATER = 2.0
 # A plugin that is slow by nature gets this many times what its first ADD took.
 _FACTOR = 20

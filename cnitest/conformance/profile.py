@@ -185,12 +185,14 @@ class _Reader:
         return Expectation(**{key: value for key, value in found.items() if key in _EXPECTATIONS})
 
     def _skipped(self) -> dict[str, str]:
-        found = self._mapping("skip")
-        for identifier, reason in found.items():
+        found: dict[str, str] = {}
+        for identifier, reason in self._mapping("skip").items():
             try:
-                requirement.find(identifier)
+                known = requirement.find(identifier).id
             except CnitestError as error:
                 self._fault("skip", str(error))
+                continue
             if not isinstance(reason, str) or not reason:
                 self._fault("skip", f"{identifier} needs a reason")
+            found[known] = str(reason)
         return found

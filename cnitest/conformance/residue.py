@@ -14,6 +14,7 @@ from cnitest.lab.state import State
 #: Seconds in which the kernel removes what a dead namespace held, and what else it does behind a call.
 AFTER_A_NAMESPACE, AFTER_A_CALL = 1.5, 0.1
 _STEP = 0.02
+_PASSING = re.compile(r": [+~] (links|ports|addresses|routes|qdiscs) ")
 
 
 class Allowance(NamedTuple):
@@ -69,6 +70,7 @@ def residue(
     found: list[str] = []
     patterns = [re.compile(pattern) for pattern in leftover]
     for place in before.keys() & after.keys():
+        found += (f"{place}: {line}" for line in _permanent_neighbours(before[place], after[place]))
         bridges = () if strict else _new_bridges(before[place], after[place])
         for item in difference(before[place], after[place]):
             line = f"{place}: {item}"
@@ -78,21 +80,44 @@ def residue(
 
 
 def settle(look: Callable[[], list[str]], patience: float = AFTER_A_CALL) -> list[str]:
-    """What is left once the kernel has caught up: it removes the links of a dead namespace behind us."""
+    """What is left once the kernel has caught up: it removes the links of a dead namespace behind us.
+
+    Files and rules are nothing that goes by itself, so they are not waited for.
+    """
     deadline = Deadline.after(patience, "the kernel to remove what a namespace held")
-    while (found := look()) and not deadline.expired:
+    while True:
+        found = look()
+        if deadline.expired or not any(_PASSING.search(line) for line in found):
+            return found
         select.select([], [], [], _STEP)
-    return found
 
 
 def _counts(item: Difference, bridges: Iterable[str], strict: bool) -> bool:
     if item.table in _UNCOUNTED or _is_the_kernels(item):
         return False
-    if any(re.search(rf"(?<![\w-]){re.escape(bridge)}(?![\w-])", str(item)) for bridge in bridges):
-        return item.table in ("files", *_SAVED.split(), "nft")
+    if not _is_set(item) and any(
+        re.search(rf"(?<![\w-]){re.escape(bridge)}(?![\w-])", str(item)) for bridge in bridges
+    ):
+        return False
     if strict:
         return not (item.table == "files" and _covers(item, ("locks", "last address")))
     return not _covers(item, tuple(allowance.name for allowance in ALLOWED))
+
+
+def _permanent_neighbours(before: State, after: State) -> list[str]:
+    """Neighbours that somebody has entered by hand; the others come and go."""
+    old, new = (
+        {f"{row.ip} on {row.link}" for row in state.neighbours if row.state == "permanent"} for state in (before, after)
+    )
+    return [f"+ neighbours {key}: permanent" for key in sorted(new - old)]
+
+
+def _is_set(item: Difference) -> bool:
+    """Whether somebody must have set something, whatever link it is about: a file, a rule, a route or neighbour that
+    the kernel does not make by itself."""
+    if item.table == "routes":
+        return "protocol=kernel" not in item.after + item.before
+    return item.table in ("files", "nft", *_SAVED.split())
 
 
 def _is_the_kernels(item: Difference) -> bool:

@@ -14,6 +14,8 @@ from cnitest.lab.reach import Reach, Verdict
 
 #: IPv6 addresses take up to two seconds to be usable (RFC 4862, one probe and its delay).
 _PATIENCE = 3.0
+#: For packets that were answered before.
+AGAIN = 1.0
 _STEP = 0.1
 _PORT = 4789
 # What a header before the payload takes: ICMP and IPv4, ICMP and IPv6.
@@ -37,12 +39,27 @@ def echo(sender: Place, target: str) -> Flow:
 def both_ways(one: Place, ip: str, other: Place, ip_other: str, *, mtu: int = 0) -> Iterator[Flow]:
     """ICMP, UDP and TCP from one place to another and back; with ``mtu`` also packets of that size."""
     for sender, target, receiver in ((one, ip_other, other), (other, ip, one)):
-        name = f"{sender.full_name} -> {target}"
         yield echo(sender, target)
-        yield Flow(f"{name} udp", _udp(sender, target, receiver), sender, target)
-        yield Flow(f"{name} tcp", _tcp(sender, target, receiver), sender, target)
+        yield from streams(sender, target, receiver)
         if mtu:
             yield full_size(sender, target, mtu)
+
+
+def streams(sender: Place, target: str, receiver: Place) -> list[Flow]:
+    """UDP and TCP from one place to another."""
+    name = f"{sender.full_name} -> {target}"
+    return [
+        Flow(f"{name} udp", lambda: sender.udp(target, _PORT, listener=receiver), sender, target),
+        Flow(f"{name} tcp", lambda: sender.tcp(target, _PORT, listener=receiver), sender, target),
+    ]
+
+
+def source_seen(sender: Place, target: str, receiver: Place) -> str | None:
+    """The source address that a receiver sees of a datagram; None when none arrives."""
+    try:
+        return sender.udp(target, _PORT, listener=receiver).source_seen
+    except (CnitestError, OSError):
+        return None
 
 
 def full_size(sender: Place, target: str, mtu: int) -> Flow:
@@ -50,14 +67,6 @@ def full_size(sender: Place, target: str, mtu: int) -> Flow:
     size = mtu - _HEADERS[6 if ":" in target else 4]
     words = f"{sender.full_name} -> {target} icmp of {mtu} bytes"
     return Flow(words, lambda: sender.ping(target, size=size, df=True), sender, target)
-
-
-def _udp(sender: Place, target: str, receiver: Place) -> Callable[[], Reach]:
-    return lambda: sender.udp(target, _PORT, listener=receiver)
-
-
-def _tcp(sender: Place, target: str, receiver: Place) -> Callable[[], Reach]:
-    return lambda: sender.tcp(target, _PORT, listener=receiver)
 
 
 def lost(flow: Flow, patience: float = _PATIENCE) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cnitest.cni import result as results
+from cnitest.cni import spec
 from cnitest.cni.result import Interface, Ip, Result
 from cnitest.kernel.records import Link, Route
 from cnitest.lab.place import Place
@@ -23,12 +24,20 @@ def untruths(
     except ValueError:
         return []  # its form is another requirement's
     return [
+        *_missing(result, netns, ifname),
         *_interfaces(result, host, sandbox, netns),
         *_addresses(result, sandbox, netns, ifname),
         *_gateways(result, sandbox),
         *_routes(result, sandbox),
         *_untold(result, sandbox, ifname),
     ]
+
+
+def _missing(result: Result, netns: str, ifname: str) -> Iterator[str]:
+    """The one interface that every result since 0.3.0 has to have."""
+    told = any(interface.name == ifname and interface.sandbox == netns for interface in result.interfaces)
+    if spec.has_chaining(result.cni_version) and not told:
+        yield f"the result has no interface {ifname} in the container"
 
 
 def _interfaces(result: Result, host: Place, sandbox: Place, netns: str) -> Iterator[str]:
@@ -140,8 +149,15 @@ def _untold(result: Result, sandbox: Place, ifname: str) -> Iterator[str]:
         if address.link == ifname and address.scope == "global" and _canonical(address.address) not in told:
             yield f"the container has the address {address.address} on {ifname}, the result does not"
     defaults = {6 if ":" in route.dst else 4 for route in result.routes if route.dst in _DEFAULT}
-    for family in sorted({route.family for route in _default_routes(sandbox.routes)} - defaults):
-        yield f"the container has a default route of IPv{family}, the result has none"
+    for route in _default_routes(sandbox.routes):
+        if route.family not in defaults:
+            yield f"the container has a default route of IPv{route.family}, the result has none"
+        elif route.via and route.via not in _gateways_told(result):
+            yield f"the container's default route leads to {route.via}, the result names no such gateway"
+
+
+def _gateways_told(result: Result) -> set[str | None]:
+    return {ip.gateway for ip in result.ips} | {route.gw for route in result.routes}
 
 
 def _default_routes(routes: Iterable[Route]) -> Iterator[Route]:

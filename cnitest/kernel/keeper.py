@@ -29,7 +29,8 @@ class Keeper:
     """A PID namespace, a mount namespace with its /proc, and the pipe that keeps both alive.
 
     Its first process stays in ``network``, which must last as long as the lab: a namespace that it was left in by
-    chance could never go before it. Raises CnitestError that says what the machine lacks. A traveller can make one only once.
+    chance could never go before it. Raises CnitestError that says what the machine lacks. A traveller can make one
+    only once.
     """
 
     def __init__(self, traveller: Traveller, network: NetworkNamespace) -> None:

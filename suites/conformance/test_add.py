@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,6 @@ from cnitest.conformance import aftermath, delegate, form, judge, mutation, requ
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.connections import answering, gateways
 from cnitest.conformance.requirement import Kind
-from cnitest.conformance.residue import residue
 from cnitest.conformance.truth import untruths
 
 FORWARDING = (".forwarding", "ip_forward", ".mc_forwarding")
@@ -78,11 +78,11 @@ def test_a_refused_configuration_leaves_nothing(bench: Bench) -> None:
         if call.exit_code == 0:
             bench.raw("DEL", slot, stdin=change.document)
             continue
-        found = residue(before, bench.look(slot), bench.setting.leftover)
+        found = bench.changed(before, slot)
         bench.complain(*(f"{change.words}: {line}" for line in found))
         if found:
             bench.raw("DEL", slot, stdin=change.document)
-            if residue(before, bench.look(slot), bench.setting.leftover):
+            if bench.changed(before, slot):
                 break
 
 
@@ -99,7 +99,7 @@ def test_a_second_add_does_not_disturb(bench: Bench) -> None:
     if bench.subject.kind is Kind.INTERFACE and bench.setting.ifname != "lo":
         bench.demand(again.exit_code != 0, "the second ADD of the same interface succeeds")
     bench.complain(*aftermath.removals(before, bench.look(made.slot)))
-    bench.complain(*(why for flow in flows if (why := traffic.lost(flow))))
+    bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
 
 
 @pytest.mark.requirement("ADD-06")
@@ -116,7 +116,7 @@ def test_a_container_can_be_attached_twice(bench: Bench) -> None:
     if call.exit_code == 0:
         bench.complain(*_missing_link(slot))
         bench.complain(*aftermath.removals(before, bench.look(first.slot)))
-        bench.complain(*(why for flow in flows if (why := traffic.lost(flow))))
+        bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
         bench.complain(*_no_neighbour(bench, slot, judge.result_document(call) or {}))
 
 
@@ -135,7 +135,7 @@ def test_a_container_can_join_two_networks(bench: Bench) -> None:
     bench.complain(*judge.success(call))
     bench.complain(*_missing_link(slot))
     bench.complain(*aftermath.removals(before, bench.look(first.slot)))
-    bench.complain(*(why for flow in flows if (why := traffic.lost(flow))))
+    bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
 
 
 @pytest.mark.requirement("ADD-08")
@@ -149,6 +149,25 @@ def test_the_result_is_true(standing: Standing) -> None:
     found = untruths(made.result, bench.version, bench.node, slot.sandbox, slot.netns, slot.ifname)
 
     bench.complain(*found)
+
+
+@pytest.mark.requirement("ADD-08")
+def test_the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> None:
+    """Address, gateway and routes of the IPAM plugin's result are in the plugin's own."""
+    if not bench.subject.ipam:
+        bench.not_applicable("it delegates to no IPAM plugin")
+    given = delegate.address(bench, routes=[{"dst": "10.93.0.0/16"}])
+    delegate.install(bench, tmp_path, {"ADD": {"result": given}})
+
+    made = bench.attach(delegate.slot(bench))
+
+    (wanted,) = form.ips(given, bench.version)
+    told = {(ip.address, ip.gateway) for ip in form.ips(made.result, bench.version)}
+    lacking = (wanted.address, wanted.gateway) not in told
+    bench.demand(
+        not lacking, f"the delegate gave {wanted.address} with gateway {wanted.gateway}, the result has {told}"
+    )
+    bench.demand("10.93.0.0/16" in form.destinations(made.result, bench.version), "the delegate's route is lost")
 
 
 @pytest.mark.requirement("ADD-09")
@@ -220,6 +239,20 @@ def test_addresses_name_their_interface(standing: Standing) -> None:
 def test_addresses_and_routes_are_well_formed(standing: Standing) -> None:
     """Addresses are hosts with a prefix, destinations networks with a prefix, gateways addresses."""
     standing.bench.complain(*form.addresses(standing.made.result, standing.bench.version))
+
+
+@pytest.mark.requirement("ADD-16")
+def test_addresses_are_of_the_configured_ranges(standing: Standing) -> None:
+    """Each address lies in a network that the configuration of the IPAM plugin names, where it names any."""
+    bench = standing.bench
+    section = bench.subject.conf.get("ipam")
+    networks = form.networks(section) if isinstance(section, dict) else []
+    if not networks or bench.setting.capabilities or bench.setting.args:
+        bench.not_applicable("its configuration names no networks, or addresses are asked for besides")
+    for ip in form.ips(standing.made.result, bench.version):
+        here = [network for network in networks if network.version == (6 if ":" in ip.address else 4)]
+        inside = any(ipaddress.ip_interface(ip.address).ip in network for network in here)
+        bench.demand(inside or not here, f"{ip.address} is in none of {', '.join(map(str, here))}")
 
 
 @pytest.mark.requirement("ADD-17")

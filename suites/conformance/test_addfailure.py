@@ -12,7 +12,7 @@ from cnitest.conformance import delegate, judge
 from cnitest.conformance.aftermath import Span
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.requirement import Kind
-from cnitest.conformance.residue import residue, settle
+from cnitest.conformance.residue import settle
 
 FAILING_DELEGATES: dict[str, Any] = {
     "an error": {"error": {"code": 100, "msg": "the range is used up"}},
@@ -34,7 +34,7 @@ def _must_leave_nothing(bench: Bench, slot: Slot, words: str = "", **options: An
     if call.exit_code == 0:
         bench.complain(f"{prefix}ADD succeeds")
         return
-    found = settle(lambda: residue(before, bench.look(slot), bench.setting.leftover))
+    found = settle(lambda: bench.changed(before, slot))
     bench.complain(*(f"{prefix}{line}" for line in found))
 
 

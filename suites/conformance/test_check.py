@@ -10,7 +10,6 @@ from cnitest.conformance import connections, delegate, judge, mutation, tamper
 from cnitest.conformance.bench import Bench, Made, Picture
 from cnitest.conformance.finding import Undecided
 from cnitest.conformance.requirement import Kind
-from cnitest.conformance.residue import residue
 
 #: The requirements that are decided by tampering, and what is tampered with.
 TAMPERED = {
@@ -226,12 +225,12 @@ def test_check_changes_nothing(bench: Bench) -> None:
     before = bench.look(slot)
 
     bench.check(made)
-    bench.complain(*residue(before, bench.look(slot), strict=True))
+    bench.complain(*bench.changed(before, slot, strict=True))
     bench.delete(made)
     gone = bench.look(slot)
     bench.check(made)
 
-    bench.complain(*(f"after DEL: {line}" for line in residue(gone, bench.look(slot), strict=True)))
+    bench.complain(*(f"after DEL: {line}" for line in bench.changed(gone, slot, strict=True)))
 
 
 @pytest.mark.requirement("CHK-15")
@@ -245,7 +244,7 @@ def test_check_does_not_repair(bench: Bench) -> None:
 
     bench.check(made)
 
-    bench.complain(*residue(flushed, bench.look(made.slot), strict=True))
+    bench.complain(*bench.changed(flushed, made.slot, strict=True))
 
 
 def flush(bench: Bench) -> None:
@@ -340,7 +339,7 @@ def _remembers(bench: Bench) -> bool:
     slot = bench.slot("c4")
     before = bench.look()
     bench.attach(slot)
-    return bool(residue(before, bench.look(), strict=True))
+    return bool(bench.changed(before, strict=True))
 
 
 @pytest.mark.requirement("CHK-20")

@@ -11,7 +11,6 @@ from cnitest.suites.conformance.test_addfailure import UNREACHABLE
 from cnitest.cni import spec
 from cnitest.conformance import delegate, judge
 from cnitest.conformance.bench import Bench
-from cnitest.conformance.residue import residue
 
 PASSED_ON = ("CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH")
 DYING: dict[str, dict[str, Any]] = {
@@ -251,6 +250,6 @@ def test_reservations_are_kept_by_interface(bench: Bench) -> None:
     call = bench.raw("DEL", slot, previous=second if spec.has_check(bench.version) else None)
 
     bench.complain(*judge.success(call))
-    bench.complain(*residue(before, bench.look(), bench.setting.leftover, strict=True))
+    bench.complain(*bench.changed(before, strict=True))
     if spec.has_check(bench.version):
         bench.complain(*(f"CHECK of the other: {fault}" for fault in judge.success(bench.check(first))))

@@ -39,7 +39,7 @@ def _pair(bench: Bench) -> tuple[Made, Made, Picture, Picture]:
 def _still(bench: Bench, before: Picture, after: Picture, tables: Sequence[str], others: bool) -> list[str]:
     """What is there of what came between two pictures: of some tables, or of all others."""
     own = {line for line in residue(before, after, strict=True) if ": + " in line}
-    found = [line for line in residue(before, bench.look(), strict=True) if line in own]
+    found = [line for line in bench.changed(before, strict=True) if line in own]
     return [line for line in found if (line.partition(": + ")[2].split(" ")[0] in tables) != others]
 
 
@@ -110,8 +110,8 @@ def test_gc_keeps_what_is_valid(bench: Bench) -> None:
 
     _gc(bench, kept.slot, [kept])
 
-    bench.complain(*residue(before, bench.look(kept.slot), strict=True))
-    bench.complain(*(why for flow in flows if (why := traffic.lost(flow))))
+    bench.complain(*bench.changed(before, kept.slot, strict=True))
+    bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
 
 
 @pytest.mark.requirement("GC-06")
@@ -142,7 +142,7 @@ def test_no_list_frees_nothing(bench: Bench, how: str) -> None:
 
     call = _gc(bench, made.slot, [], **({VALID: None} if how == "null" else {"x-cnitest": 1}))
 
-    bench.complain(*judge.crash(call), *residue(before, bench.look(made.slot), strict=True))
+    bench.complain(*judge.crash(call), *bench.changed(before, made.slot, strict=True))
 
 
 @pytest.mark.requirement("GC-07")
@@ -178,7 +178,7 @@ def test_gc_leaves_other_networks_alone(bench: Bench) -> None:
 
     _gc(bench, first.slot, [])
 
-    bench.complain(*residue(before, bench.look(slot), strict=True))
+    bench.complain(*bench.changed(before, slot, strict=True))
 
 
 @pytest.mark.requirement("GC-09")
@@ -190,7 +190,7 @@ def test_gc_reads_the_new_key(bench: Bench) -> None:
 
     _gc(bench, made.slot, [], **{VALID: kept, LEGACY: []})
 
-    bench.complain(*residue(before, bench.look(made.slot), strict=True))
+    bench.complain(*bench.changed(before, made.slot, strict=True))
 
 
 @pytest.mark.requirement("GC-10")

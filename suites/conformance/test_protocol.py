@@ -12,7 +12,6 @@ from cnitest.conformance import form, judge, mutation
 from cnitest.conformance.aftermath import Span
 from cnitest.conformance.bench import Bench
 from cnitest.conformance.requirement import Kind
-from cnitest.conformance.residue import residue
 
 #: The tables of a state that are a network namespace's own.
 NETWORK = ("links", "addresses", "routes", "rules", "qdiscs", "ports")
@@ -159,7 +158,7 @@ def test_unusable_interface_names_are_refused(idle: Bench) -> None:
     for name in BAD_IFNAMES:
         call = idle.raw("ADD", slot, previous=None, changes={"CNI_IFNAME": name})
         idle.complain(*(f"CNI_IFNAME {name!r}: {fault}" for fault in judge.refusal(call)))
-    idle.complain(*residue(before, idle.look(slot)))
+    idle.complain(*idle.changed(before, slot))
 
 
 @pytest.mark.requirement("PROTO-11")
@@ -176,7 +175,7 @@ def test_interface_names_are_no_templates(bench: Bench) -> None:
 
     if call.exit_code == 0:
         bench.demand("eth%d" in links, f"CNI_IFNAME eth%d became {', '.join(links)}")
-    bench.complain(*residue(before, bench.look(slot), bench.setting.leftover))
+    bench.complain(*bench.changed(before, slot))
 
 
 @pytest.mark.requirement("PROTO-12")
@@ -338,9 +337,8 @@ def test_wrong_configurations_get_their_code(bench: Bench) -> None:
         call = bench.raw("ADD", slot, stdin=change.document)
         document = judge.error_document(call)
         if document is not None:
-            bench.demand(document["code"] in (2, 6, 7), f"{change.words}: code {document['code']}: {judge.words(call)}")
-        elif call.exit_code == 0:
-            bench.raw("DEL", slot, stdin=change.document)
+            bench.demand(document["code"] in (2, 6, 7), f"{change.words}: {judge.words(call)}")
+        bench.raw("DEL", slot, stdin=change.document if document is None else bench.request(slot, previous))
 
 
 @pytest.mark.requirement("PROTO-24")
@@ -425,7 +423,7 @@ def test_the_own_namespace_is_left_alone(bench: Bench, verb: str) -> None:
 
     call = bench.raw(verb, slot, previous=previous, changes={"CNI_NETNS": "/proc/self/ns/net"})
 
-    found = residue(before, bench.look())
+    found = bench.changed(before)
     if bench.subject.kind is Kind.META:
         found = [line for line in found if line.partition(": ")[2][2:].startswith(NETWORK)]
     bench.complain(*judge.crash(call), *found)

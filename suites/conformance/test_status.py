@@ -10,7 +10,6 @@ from cnitest.suites.conformance.test_addfailure import exhausted
 from cnitest.cni.invoke import Call
 from cnitest.conformance import delegate, judge
 from cnitest.conformance.bench import Bench, Slot
-from cnitest.conformance.residue import residue
 
 NOT_READY = {50, 51}
 
@@ -106,4 +105,4 @@ def test_status_changes_nothing(bench: Bench) -> None:
 
     _status(bench)
 
-    bench.complain(*residue(before, bench.look(made.slot), strict=True))
+    bench.complain(*bench.changed(before, made.slot, strict=True))

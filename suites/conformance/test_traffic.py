@@ -17,24 +17,31 @@ _PORT = 4790
 
 @pytest.mark.requirement("NET-01")
 def test_the_gateway_answers(standing: Standing) -> None:
-    """Each gateway of the result answers the container's echo."""
+    """Each gateway of the result answers the container's echo, and takes UDP and TCP where it is of this lab."""
     flows = connections.gateways(standing.bench, standing.made)
 
     if not flows:
         standing.bench.not_applicable("the result has no gateway, or the profile says that it does not answer")
+    for flow in tuple(flows):
+        owner = standing.bench.lab.owner(flow.target, flow.sender)
+        flows += traffic.streams(flow.sender, flow.target, owner) if owner else []
     _all_answered(standing, flows)
 
 
 @pytest.mark.requirement("NET-02")
 def test_containers_reach_each_other(standing: Standing) -> None:
     """ICMP, UDP and TCP pass between two containers of the network, both ways, in each family."""
-    flows = [
-        flow for one, other, ip, ip_other in _pairs(standing) for flow in traffic.both_ways(one, ip, other, ip_other)
-    ]
+    pairs = _pairs(standing)
+    flows = [flow for one, other, ip, ip_other in pairs for flow in traffic.both_ways(one, ip, other, ip_other)]
 
     if not flows:
         standing.bench.not_applicable("it gives no addresses")
     _all_answered(standing, flows)
+    for one, other, ip, ip_other in pairs:
+        for sender, receiver, source, target in ((one, other, ip, ip_other), (other, one, ip_other, ip)):
+            seen = traffic.source_seen(sender, target, receiver)
+            words = f"{receiver.full_name} sees {seen}, not {source}, as the source of {sender.full_name}"
+            standing.bench.demand(seen in (None, source), words)
 
 
 @pytest.mark.requirement("NET-03")
@@ -102,6 +109,7 @@ def test_full_packets_pass(standing: Standing) -> None:
     bench, made = standing.bench, standing.made
     mtu = made.slot.sandbox.link(made.slot.ifname).mtu
     flows = [traffic.full_size(made.slot.sandbox, flow.target, mtu) for flow in connections.gateways(bench, made)]
+    flows += [traffic.full_size(flow.sender, flow.target, mtu) for flow in _inbound(standing)]
     for one, other, ip, ip_other in _pairs(standing):
         flows += [traffic.full_size(one, ip_other, mtu), traffic.full_size(other, ip, mtu)]
     if not flows:
@@ -112,19 +120,27 @@ def test_full_packets_pass(standing: Standing) -> None:
 @pytest.mark.requirement("NET-05")
 def test_the_gateway_reaches_the_container(standing: Standing) -> None:
     """Who has the gateway's address gets answers from the container."""
-    bench, made = standing.bench, standing.made
+    bench = standing.bench
     if bench.setting.expect.inbound is False:
         bench.not_applicable("the profile says that containers are not reached from outside")
-    flows = []
-    for flow in connections.gateways(bench, made):
-        gateway = flow.target
-        owner = bench.lab.owner(gateway, made.slot.sandbox)
-        for address in connections.addresses(bench, made):
-            if owner is not None and (":" in address) == (":" in gateway):
-                flows.append(traffic.echo(owner, address))
+    flows = _inbound(standing)
     if not flows:
         bench.not_applicable("the result has no gateway of this lab")
     _all_answered(standing, flows)
+
+
+def _inbound(standing: Standing) -> list[Flow]:
+    """An echo from whoever has a gateway's address to each address of the container."""
+    bench, made = standing.bench, standing.made
+    if bench.setting.expect.inbound is False:
+        return []
+    owners = ((flow.target, bench.lab.owner(flow.target, flow.sender)) for flow in connections.gateways(bench, made))
+    return [
+        traffic.echo(owner, address)
+        for gateway, owner in owners
+        for address in connections.addresses(bench, made)
+        if owner is not None and (":" in address) == (":" in gateway)
+    ]
 
 
 def _pairs(standing: Standing) -> list[tuple[Place, Place, str, str]]:

@@ -9,7 +9,6 @@ import pytest
 from cnitest.cni import spec
 from cnitest.conformance import judge
 from cnitest.conformance.bench import Bench
-from cnitest.conformance.residue import residue
 
 SEMVER = re.compile(r"\d+\.\d+\.\d+")
 
@@ -92,6 +91,6 @@ def test_version_changes_nothing(idle: Bench) -> None:
 
     idle.raw("VERSION")
 
-    idle.complain(*residue(before, idle.look(), strict=True))
+    idle.complain(*idle.changed(before, strict=True))
     changed = {name for name, value in idle.sysctls().items() if sysctls.get(name) != value}
     idle.demand(not changed, f"sysctls changed: {', '.join(sorted(changed))}")

@@ -101,13 +101,22 @@ def test_schema_is_json_for_editors():
     [
         (
             ["run", "--suite", "walkthrogh"],
-            "there is no suite 'walkthrogh'; there are: walkthrough. Did you mean 'walkthrough'?",
+            "there is no suite 'walkthrogh'; there are: conformance, walkthrough. Did you mean 'walkthrough'?",
         ),
         (["run", "missing.conflist"], "missing.conflist: cannot be read: No such file or directory"),
         (["run", "bad.conf"], "bad.conf:1:13: is not JSON"),
+        (["run", "nameless.conf"], "nameless.conf: has no 'name'"),
+        (["run", "versionless.conf"], "versionless.conf: 'cniVersion' '9.9.9' is none of"),
+        (["run", "deep.conf"], "deep.conf: is nested too deeply"),
+        (["run", "lost.conflist"], "lost.conflist:1:53: failed to find plugin 'no-such-plugin' in path"),
+        (["run", "profile.yaml"], "profile.yaml:1: topologie: there is no such key; did you mean 'topology'?"),
+        (["run", "--plugin", "brigde"], "there is no profile for a plugin 'brigde'"),
+        (["run", "--plugin", "bridge", "--cni-version", "1.9"], "there is no version 1.9 of the specification"),
+        (["run", "--profile", "lax"], "argument --profile: invalid choice: 'lax'"),
+        (["requirements", "DEL-5"], "there is no requirement 'DEL-5'; did you mean DEL-15, DEL-05"),
         (["run", "--topology", "nowhere"], "no topology is called 'nowhere'"),
         (["run", "--runtime", "cri"], "argument --runtime: invalid choice: 'cri'"),
-        (["run", "--runtime", "libcni", "list.conf"], "libcni looks for lists in .conflist files only"),
+        (["run", "--suite", "walkthrough", "--runtime", "libcni", "list.conf"], "libcni looks for lists in .conflist"),
         (["draw", "bad.yaml"], "bad.yaml:1:"),
         (["draw"], "the following arguments are required: TOPOLOGY"),
         (["rum"], "invalid choice: 'rum'"),
@@ -119,6 +128,12 @@ def test_wrong_usage_is_one_line_and_exit_4(tmp_path, arguments, words):
     (tmp_path / "bad.conf").write_text('{"name": "x"')
     (tmp_path / "list.conf").write_text('{"name": "x", "plugins": [{"type": "bridge"}]}')
     (tmp_path / "bad.yaml").write_text("hosts: [}\n")
+    (tmp_path / "nameless.conf").write_text('{"cniVersion": "1.0.0", "type": "bridge"}')
+    (tmp_path / "versionless.conf").write_text('{"cniVersion": "9.9.9", "name": "x", "type": "bridge"}')
+    (tmp_path / "deep.conf").write_text('{"name": "x", "type": "bridge", "y": ' + "[" * 500_000 + "]" * 500_000 + "}")
+    plugins = '[{"type":"no-such-plugin"}]'
+    (tmp_path / "lost.conflist").write_text('{"cniVersion":"1.0.0","name":"x","plugins":' + plugins + "}")
+    (tmp_path / "profile.yaml").write_text("topologie: x\nconf: {cniVersion: 1.0.0, name: x, type: bridge}\n")
     done = cnitest(*arguments, cwd=tmp_path)
 
     assert done.returncode == 4
@@ -132,12 +147,13 @@ def test_run_tries_the_given_network(tmp_path):
     (tmp_path / "mine.conf").write_text(json.dumps({
         "cniVersion": "0.4.0", "name": "mine", "type": "ptp", "ipam": {"type": "host-local", "subnet": "10.9.0.0/24"},
     }))  # fmt: skip
-    passed = cnitest("run", "mine.conf", "-k", "given and gateway", cwd=tmp_path)
+    passed = cnitest("run", "--suite", "walkthrough", "mine.conf", "-k", "given and gateway", cwd=tmp_path)
     nothing = cnitest("run", "-k", "no_such_test", cwd=tmp_path)
 
     assert passed.returncode == 0, passed.stdout
     assert "test_containers_reach_their_gateway[mine]" in cnitest(
-        "run", "mine.conf", "-k", "given and gateway", "--", "--collect-only", "-q", cwd=tmp_path
+        *("run", "--suite", "walkthrough", "mine.conf", "-k", "given and gateway", "--", "--collect-only", "-q"),
+        cwd=tmp_path,
     ).stdout.replace("\n", " ")
     assert nothing.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
     assert [path.name for path in tmp_path.iterdir()] == ["mine.conf"]

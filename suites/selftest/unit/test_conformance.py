@@ -1,0 +1,246 @@
+"""The decisions of the conformance suite, without any plugin: what counts, what is known, what may stay."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnitest.conformance import form, mutation, profile, request
+from cnitest.conformance.requirement import Kind, find
+from cnitest.conformance.residue import residue
+from cnitest.conformance.subject import Subject, from_data, to_data
+from cnitest.conformance.verdict import Case, Profile, Verdict, classify
+from cnitest.errors import ConfigError
+from cnitest.kernel.files import File
+from cnitest.kernel.records import Link
+from cnitest.lab.state import State
+from cnitest.report import summary
+
+SUBJECT = Subject(
+    name="bridge",
+    plugin="bridge",
+    kind=Kind.INTERFACE,
+    network="lan",
+    conf={"type": "bridge", "ipMasq": True, "ipam": {"type": "host-local"}},
+    before=(),
+    path=("/usr/lib/cni",),
+    versions=("0.4.0", "1.0.0"),
+    advertised=("0.4.0", "1.0.0"),
+    source="x.conf",
+    skel=True,
+)
+LEAK = "node: + iptables rule: nat: :CNI-0123456789abcdef01234567 -"
+
+
+def judged(
+    identifier: str, details: list[str], how: Profile, strict: bool = False, subject: Subject = SUBJECT
+) -> Verdict:
+    """The verdict on a finding in 1.0.0."""
+    return classify(find(identifier), subject, "1.0.0", details, how, strict=strict)[0]
+
+
+def link(name: str, kind: str = "veth", **changes: Any) -> Link:
+    """A link with nothing special."""
+    plain = Link(name, 2, kind, "02:00:00:00:00:01", 1500, True, True, "", "", 0, 0, "")
+    return plain._replace(**changes)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "details", "how", "strict", "verdict"),
+    [
+        ("DEL-01", ["x"], Profile.SPEC, False, Verdict.FAILED),
+        ("DEL-05", ["x"], Profile.SPEC, False, Verdict.WARNING),
+        ("DEL-05", ["x"], Profile.SPEC, True, Verdict.FAILED),
+        ("DEL-05", ["x"], Profile.REFERENCE, False, Verdict.FAILED),
+        ("DEL-05", [LEAK], Profile.SPEC, False, Verdict.WARNING),
+        ("DEL-05", [LEAK], Profile.REFERENCE, False, Verdict.DEVIATION),
+        ("DEL-05", [LEAK, "node: + links veth0: x"], Profile.REFERENCE, False, Verdict.FAILED),
+        ("PROTO-21", ["the error has no cniVersion: {}"], Profile.SPEC, False, Verdict.INHERITED),
+        ("PROTO-21", ["the error has no cniVersion: {}"], Profile.SPEC, True, Verdict.FAILED),
+        ("PROTO-21", ["the error has no msg: {}"], Profile.SPEC, False, Verdict.WARNING),
+    ],
+)
+def test_a_finding_gets_its_verdict(identifier: str, details: list[str], how: Profile, strict: bool, verdict: Verdict):
+    """Level, profile and the table of deviations decide; one detail more than is known is a failure."""
+    assert judged(identifier, details, how, strict) is verdict
+
+
+def test_only_plugins_on_the_go_library_inherit():
+    """The same finding of a plugin of another make is its own."""
+    stranger = dataclasses.replace(SUBJECT, skel=False)
+
+    assert judged("PROTO-03", ["succeeds, but should refuse"], Profile.SPEC) is Verdict.INHERITED
+    assert judged("PROTO-03", ["succeeds, but should refuse"], Profile.SPEC, subject=stranger) is Verdict.FAILED
+
+
+def test_a_deviation_needs_its_settings():
+    """Leaked masquerading is known of configurations that ask for it."""
+    plain = dataclasses.replace(SUBJECT, conf={"type": "bridge"})
+
+    assert judged("DEL-05", [LEAK], Profile.REFERENCE, subject=plain) is Verdict.FAILED
+
+
+def test_a_renamed_plugin_is_known_by_its_banner():
+    """What a plugin says of itself counts as its name does."""
+    renamed = dataclasses.replace(SUBJECT, plugin="my-bridge", banner="CNI bridge plugin v1.9.1")
+
+    assert judged("DEL-05", [LEAK], Profile.REFERENCE, subject=renamed) is Verdict.DEVIATION
+
+
+def case(verdict: Verdict, requirement: str = "DEL-05", known: tuple[int, ...] = ()) -> Case:
+    """A case of the subject."""
+    return Case(requirement, "bridge", "1.0.0", "test", verdict, details=("x",), known=known)
+
+
+def test_a_deviation_that_does_not_show_is_reported():
+    """When its requirement was decided and nothing of it was met, a known deviation has disappeared."""
+    gone = summary.outcome([case(Verdict.PASSED)], [SUBJECT], "reference", whole=True).disappeared
+    met = {entry.number for _, entry in gone}
+    there = summary.outcome([case(Verdict.DEVIATION, known=tuple(met))], [SUBJECT], "reference", whole=True).disappeared
+    part = summary.outcome([case(Verdict.PASSED)], [SUBJECT], "reference", whole=False).disappeared
+
+    assert [entry.requirement for _, entry in gone] == ["DEL-05"]
+    assert there == ()
+    assert part == ()
+
+
+def test_the_worst_case_counts():
+    """One failure among passes is a failure; what was not run is not called inapplicable."""
+    ended = summary.outcome([case(Verdict.PASSED), case(Verdict.FAILED)], [SUBJECT], "spec", whole=True)
+    verdicts = {row.requirement.id: row.verdict for row in ended.rows}
+
+    assert verdicts["DEL-05"] is Verdict.FAILED
+    assert verdicts["DEL-01"] is Verdict.NOT_RUN
+    assert verdicts["CHK-17"] is Verdict.NOT_APPLICABLE
+
+
+def test_subjects_travel_as_data():
+    """What is handed to a worker comes out as it went in."""
+    assert from_data(json.loads(json.dumps(to_data([SUBJECT])))) == (SUBJECT,)
+
+
+def state(*links: Link, files: tuple[str, ...] = (), rules: tuple[str, ...] = ()) -> dict[str, State]:
+    """A picture of a host."""
+    rows = tuple(File(path, "file", 0o644, 3, "d", "x") for path in files)
+    return {"node": State(links=links, files=rows, firewall={"iptables": rules} if rules else {})}
+
+
+@pytest.mark.parametrize(
+    ("after", "left"),
+    [
+        (state(link("cni0", "bridge")), 0),
+        (state(link("veth0")), 1),
+        (state(files=("/run/xtables.lock", "/var/lib/cni/networks/x/lock")), 0),
+        (state(files=("/var/lib/cni/networks/x/last_reserved_ip.0",)), 0),
+        (state(files=("/var/lib/cni/networks/x/10.0.0.2",)), 1),
+        (state(rules=("nat: :CNI-HOSTPORT-DNAT -", "nat: -A PREROUTING -m addrtype -j CNI-HOSTPORT-DNAT")), 0),
+        (state(rules=("filter: -A FORWARD -j DROP",)), 1),
+        (state(rules=("nat: :CNI-0123456789abcdef01234567 -",)), 1),
+        (state(rules=("filter: -A CNI-FORWARD -s 10.0.0.2/32 -j ACCEPT",)), 1),
+    ],
+)
+def test_what_may_stay_is_short(after: dict[str, State], left: int):
+    """A shared bridge, locks and shared chains may stay; links, leases and rules of a container may not."""
+    assert len(residue(state(), after)) == left
+
+
+def test_nothing_shared_may_come_later():
+    """Once everything shared is there not even a bridge may come."""
+    assert residue(state(), state(link("cni0", "bridge")), strict=True) != []
+
+
+def test_every_mutation_is_another_configuration():
+    """Each change is a whole configuration of its own with its words, and the original stays as it is."""
+    conf = {
+        "name": "n",
+        "cniVersion": "1.0.0",
+        "type": "x",
+        "mtu": 1400,
+        "ipam": {"type": "y", "subnet": "10.0.0.0/24"},
+    }
+    kept = json.dumps(conf)
+    changes = [*mutation.of(conf), *mutation.wrong_values(conf), *mutation.wrong_words(conf)]
+
+    assert all(change.document != conf and change.words for change in changes)
+    assert {"mtu", "ipam", "subnet"} <= {change.key for change in changes}
+    assert all(change.document["name"] == "n" and change.document["type"] == "x" for change in changes)
+    assert json.dumps(conf) == kept
+
+
+def test_a_sibling_has_other_addresses():
+    """Another network of the same kind has its own subnets and bridge; its default route is the same."""
+    conf = {
+        "bridge": "cni0",
+        "ipam": {"subnet": "10.1.0.0/24", "gateway": "10.1.0.1", "routes": [{"dst": "0.0.0.0/0"}]},
+    }
+    other = request.sibling(conf)
+
+    assert other == {
+        "bridge": "cni0b",
+        "ipam": {"subnet": "10.1.64.0/24", "gateway": "10.1.64.1", "routes": [{"dst": "0.0.0.0/0"}]},
+    }
+
+
+def test_capabilities_are_filtered():
+    """A plugin gets what it declares and the runtime provides, and not the declaration itself."""
+    conf = {"type": "x", "capabilities": {"mac": True, "ips": False}}
+    sent = request.of(conf, "n", "1.0.0", {"mac": "m", "ips": ["i"], "dns": {}}, None)
+
+    assert sent == {"type": "x", "name": "n", "cniVersion": "1.0.0", "runtimeConfig": {"mac": "m"}}
+
+
+@pytest.mark.parametrize(
+    ("complaints", "words"),
+    [
+        (form.of_early_versions({"ips": []}), "'ips' is there"),
+        (form.families_told({"ips": [{"address": "10.0.0.1/8", "version": "6"}]}), "not '4'"),
+        (form.families_untold({"ips": [{"version": "4"}]}), "has 'version'"),
+        (form.fields_of_later({"interfaces": [{"name": "a", "mtu": 1}]}), "interfaces[0].mtu"),
+        (form.fields_of_later({"routes": [{"dst": "::/0", "table": 5}]}), "routes[0].table"),
+        (form.indices({"interfaces": [{"name": "a"}], "ips": [{"interface": 7}]}, ""), "is 7, there are 1"),
+        (form.addresses({"ips": [{"address": "10.0.0.0/24"}]}, "1.0.0"), "the address of its network"),
+        (form.addresses({"ips": [], "routes": [{"dst": "10.0.0.0"}]}, "1.0.0"), "no network with its prefix"),
+        (form.misshapen({"ips": "x"}, "1.0.0"), "cannot be read"),
+        (form.misshapen({"dns": {"nameservers": "1"}}, "1.0.0"), "dns.nameservers"),
+    ],
+)
+def test_the_form_of_results_is_held_to_its_version(complaints: list[str], words: str):
+    """Each fault in a result's form is told in words."""
+    assert len(complaints) == 1
+    assert words in complaints[0]
+
+
+def test_every_fault_of_a_profile_is_told_at_once(tmp_path: Path):
+    """Each fault has the file and its line."""
+    file = tmp_path / "cnitest.yaml"
+    file.write_text("kind: interfac\nhostsetup: []\nexpect: {gateway: maybe}\nskip: {XYZ-1: why}\nconf: missing.conf\n")
+
+    with pytest.raises(ConfigError) as caught:
+        profile.load(file)
+
+    lines = str(caught.value).splitlines()
+    assert [line.partition("cnitest.yaml:")[2][:1] for line in lines] == ["2", "1", "5", "3", "4"]
+    assert "did you mean 'host_setup'?" in lines[0]
+
+
+def test_a_profile_is_read(tmp_path: Path):
+    """Text stays text, commands are split, files count from the profile's own directory."""
+    (tmp_path / "x.conf").write_text('{"cniVersion": "1.0.0", "name": "n", "type": "x"}')
+    file = tmp_path / "cnitest.yaml"
+    file.write_text(
+        "conf: x.conf\nargs: {A: 1}\nhost_setup: [ip link add lan0 type bridge]\nmounts: {/etc/x: .}\n"
+        "expect: {gateway: false}\nskip: {del-05: its author knows}\n"
+    )
+    found = profile.load(file)
+
+    assert found.network is not None
+    assert found.network.name == "n"
+    assert found.setting.args == {"A": "1"}
+    assert found.setting.host_setup[-1] == ("ip", "link", "add", "lan0", "type", "bridge")
+    assert ("mount", "--bind", str(tmp_path), "/etc/x") in found.setting.host_setup
+    assert found.setting.expect.gateway is False
+    assert found.setting.skip == {"DEL-05": "its author knows"}
