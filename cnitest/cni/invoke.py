@@ -82,7 +82,7 @@ class Call:
         lines = [
             f"{self.subject} on {self.host}: {ending} after {self.seconds * 1000:.1f} ms",
             f"  {variables} {' '.join(self.argv)}",
-            f"  stdin:  {shown(self.stdin.encode())}",
+            f"  stdin:  {shown(self.stdin.encode(errors='backslashreplace'))}",
         ]
         for name, stream in (("stdout", self.stdout), ("stderr", self.stderr)):
             if stream:

@@ -36,7 +36,8 @@ _ADDRESSES: tuple[Mapping[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Source:
-    """Where subjects come from: a network with its setting. ``only`` names the plugin that is meant, if one is."""
+    """Where subjects come from: a network with its setting. ``only`` names the plugin that is meant, if one is,
+    ``path`` are directories of its own to search for plugins first, ``versions`` limits those to test."""
 
     network: Network
     setting: Setting
@@ -44,6 +45,8 @@ class Source:
     name: str = ""
     only: str = ""
     kind: Kind | None = None
+    path: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
 
 
 def source(path: Path, plugins: Sequence[str] = ()) -> Source:
@@ -71,7 +74,8 @@ def _from_profile(found: Profile, network: Network) -> Source:
     if lacking:
         raise FeatureMissing(f"{found.source.stem}: {'; '.join(lacking)}")
     own = found.source.stem if found.source.name != profile.NAME else ""
-    return Source(network, found.setting, str(found.source), found.name or own, found.plugin, found.kind)
+    name = found.name or own
+    return Source(network, found.setting, str(found.source), name, found.plugin, found.kind, found.path, found.versions)
 
 
 def _absent(name: str) -> str:
@@ -91,7 +95,7 @@ def examine(
     """
     found: list[Subject] = []
     for each in sources:
-        found += _examine(each, tuple(path), tuple(versions), tuple(helpers))
+        found += _examine(each, (*each.path, *path), tuple(versions) or each.versions, tuple(helpers))
     return tuple(_named_apart(found))
 
 

@@ -113,12 +113,13 @@ def indices(document: Document, netns: str) -> list[str]:
 
 
 def addresses(document: Document, version: str) -> list[str]:
-    """Complaints about addresses that are no hosts with a prefix, and destinations without one."""
+    """Complaints about addresses that are no hosts with a prefix or are the gateway, and destinations without one."""
     try:
         parsed = results.parse({**document, "cniVersion": version}, version)
     except ValueError:
         return []
     found = [fault for ip in parsed.ips if (fault := _no_host(ip.address))]
+    found += [f"{ip.address} is its own gateway" for ip in parsed.ips if ip.address.partition("/")[0] == ip.gateway]
     found += [
         f"the gateway {ip.gateway!r} is no address" for ip in parsed.ips if ip.gateway and not _is_address(ip.gateway)
     ]

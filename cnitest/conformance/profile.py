@@ -22,8 +22,10 @@ _KEYS = {
     "name": "what the plugin is called in reports",
     "about": "a sentence for people",
     "conf": "a file, or a configuration",
+    "path": "directories with plugins to search before all others",
     "plugin": "the plugin that it is about, where the configuration lists several",
     "kind": "interface, meta or ipam",
+    "versions": "versions to test it in, of those that it speaks",
     "topology": "a topology's name or file",
     "host": "the host of the topology that the plugin runs on",
     "ifname": "the interface name to ask for",
@@ -45,7 +47,7 @@ _EXPECTATIONS = ("gateway", "peer", "internet", "inbound", "neighbours")
 
 @dataclass(frozen=True)
 class Profile:
-    """What a profile file says. ``requires`` are features of the kernel and programs."""
+    """What a profile file says. ``requires`` are features of the kernel and programs, ``path`` places of plugins."""
 
     source: Path
     network: Network | None
@@ -54,6 +56,8 @@ class Profile:
     plugin: str = ""
     kind: Kind | None = None
     requires: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
     about: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -96,6 +100,8 @@ class _Reader:
             plugin=self._text("plugin"),
             kind=Kind(kind) if kind else None,
             requires=tuple(self._list("requires")),
+            path=tuple(str(self._beside(name)) for name in self._list("path")),
+            versions=tuple(self._list("versions")),
             about=self._text("about"),
         )
 

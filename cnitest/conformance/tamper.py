@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from cnitest.conformance import form
 from cnitest.conformance.bench import Bench, Made, Picture
+from cnitest.conformance.requirement import Kind
 from cnitest.lab.difference import Difference, difference
 
 _HOST, _INSIDE = "host", "container"
@@ -20,6 +21,8 @@ _SAVED = ("iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy")
 _MAIN, _LOCAL = 254, 255
 _OTHER_MAC = "02:00:5e:00:53:99"
 _OTHER_MTU = 1298
+# What an allocator remembers besides its leases.
+_NO_LEASE = re.compile(r"/(lock|last_reserved_ip\.\w+)$")
 _SETTABLE = {"mtu": "mtu", "txqlen": "txqueuelen", "alias": "alias"}
 
 
@@ -47,7 +50,7 @@ def tamperings(bench: Bench, made: Made, before: Picture, after: Picture) -> lis
         *_firewall(outside),
         *_queues(outside, _HOST),
         *_queues(inside, _INSIDE),
-        *_files(outside),
+        *_reservations(bench, made, outside),
         *_ports(outside),
         *_unreachable(bench, made, outside),
     ]
@@ -172,17 +175,15 @@ def _queues(items: tuple[Difference, ...], where: str) -> Iterator[Tampering]:
             yield _one("CHK-12", f"{item.key} removed", where, "ip", "link", "del", item.key)
 
 
-def _files(items: tuple[Difference, ...]) -> Iterator[Tampering]:
-    """The reservations of addresses: the files that bear the container's name, in their name or in themselves."""
+def _reservations(bench: Bench, made: Made, items: tuple[Difference, ...]) -> Iterator[Tampering]:
+    """The reservations of addresses: new files with an address of the result in their name or in themselves."""
+    if bench.subject.kind is Kind.META:
+        return
+    addresses = "|".join(re.escape(ip.address.partition("/")[0]) for ip in form.ips(made.result, bench.version))
+    mentioned = re.compile(rf"(?<![\w.:])({addresses or '(?!)'})(?![\w.:])")
     for item in items:
-        if (
-            item.table == "files"
-            and not item.before
-            and "kind=file" in item.after
-            and "cnitest-c" in item.after + item.key
-        ):
-            if re.search(r"/(lock|last_reserved_ip\.\w+)$", item.key) or "/networks/" not in item.key + item.after:
-                continue
+        fresh = item.table == "files" and not item.before and "kind=file" in item.after
+        if fresh and not _NO_LEASE.search(item.key) and mentioned.search(f"{item.key} {item.after}"):
             yield _one("CHK-10", f"the reservation {item.key} removed", _HOST, "rm", "-f", item.key)
 
 

@@ -62,7 +62,7 @@ def _sources(choice: Choice) -> tuple[list[Source], list[str]]:
         except FeatureMissing as error:
             skipped.append(str(error))
             continue
-        lacking = [name for name in _names(found) if not _there(name, choice.path)]
+        lacking = [name for name in _names(found) if not _there(name, (*found.path, *choice.path))]
         if lacking and "all" in choice.plugins:
             skipped.append(f"{profile.stem}: no plugin {', '.join(map(repr, lacking))} in {':'.join(choice.path)}")
         else:

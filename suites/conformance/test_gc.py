@@ -37,9 +37,9 @@ def _pair(bench: Bench) -> tuple[Made, Made, Picture, Picture]:
 
 
 def _still(bench: Bench, before: Picture, after: Picture, tables: Sequence[str], others: bool) -> list[str]:
-    """What is there of what came between two pictures: of some tables, or of all others."""
+    """What is there of what came between two pictures, but for what all share: of some tables, or of all others."""
     own = {line for line in residue(before, after, strict=True) if ": + " in line}
-    found = [line for line in bench.changed(before, strict=True) if line in own]
+    found = [line for line in bench.changed(before) if line in own]
     return [line for line in found if (line.partition(": + ")[2].split(" ")[0] in tables) != others]
 
 

@@ -83,10 +83,19 @@ def test_the_delegate_is_asked_for_its_status(bench: Bench, tmp_path: Path) -> N
 
 @pytest.mark.requirement("STA-04")
 def test_add_does_not_wait_for_status(bench: Bench) -> None:
-    """ADD and DEL succeed where STATUS was never called."""
-    made = bench.attach()
+    """ADD and DEL succeed where STATUS was never called; what fails does not succeed after it."""
+    slot = bench.slot()
+    first = bench.add(slot)
+    if judge.failed(first):
+        _status(bench)
+        again = bench.add(slot)
+        bench.demand(judge.failed(again), f"only after STATUS ADD succeeds, before it: {judge.words(first)}")
+        bench.conclude()
+    bench.need(first)
 
-    bench.complain(*judge.success(bench.delete(made)))
+    previous = judge.result_document(first)
+
+    bench.complain(*judge.success(bench.raw("DEL", slot, previous=previous)))
 
 
 @pytest.mark.requirement("STA-05")
