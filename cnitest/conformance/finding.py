@@ -5,6 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+class Detail(str):
+    """One thing that differs, with a condition in shell about the kernel that holds while it does, beside what the
+    plugin answers; for the script that reproduces it."""
+
+    __slots__ = ("kernel",)
+    kernel: str
+
+    def __new__(cls, words: str, kernel: str) -> Detail:
+        """The words, and the condition."""
+        made = super().__new__(cls, words)
+        made.kernel = kernel
+        return made
+
+
 class Finding(AssertionError):
     """A requirement that does not hold. ``details`` is what differs from it, a line each."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from cnitest.cni.invoke import Call
+from cnitest.conformance.finding import Detail
 from cnitest.conformance.steps import Ask, Command, Complaint, DaemonStart, Look, Step
 from cnitest.lab.state import State
 
@@ -52,7 +53,8 @@ class Record:
         """Note what does not hold, each thing once."""
         for detail in details:
             if detail not in self.trouble:
-                self.complaints.append(Complaint(detail, len(self.steps), witness))
+                kernel = detail.kernel if isinstance(detail, Detail) else ""
+                self.complaints.append(Complaint(str(detail), len(self.steps), witness, kernel))
 
     def look(self, containers: tuple[str, ...], picture: Mapping[str, State]) -> None:
         """Note a picture."""

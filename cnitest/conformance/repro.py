@@ -23,6 +23,8 @@ from cnitest.topology.plan import Plan
 
 _MOST_DETAILS = 8
 _SHOWN = 160
+# How often what depends on chance is tried.
+_TRIES = 3
 _HEAD = """\
 #!/usr/bin/env bash
 {about}
@@ -33,6 +35,7 @@ _HEAD = """\
 # it could not run.{limits}
 path={path}
 host={host}
+tries={tries}
 usual=({usual})
 """
 
@@ -48,18 +51,19 @@ def script(
     told = [(complaint, signs.of(complaint)) for complaint in _told(record, details)]
     looks = {name for _, sign in told for name in sign.looks}
     steps = Steps(record.steps, record.needed, subject.path, machines, looks)
-    parts = [_head(_about(requirement, trial, details), trial, _limits(record), file)]
+    parts = [_head(_about(requirement, trial, details), trial, record, file)]
     parts += _function("topology", machines.commands(), "The machines and the links between them.")
     parts += _function("steps", steps.commands(), "What was done, in order.")
     parts += _function("signs", _signs(told), "What the report says, and the condition that holds while it is so.")
     return "\n".join([*parts, _machinery()])
 
 
-def _head(about: Iterator[str], trial: Trial, limits: str, file: str) -> str:
+def _head(about: Iterator[str], trial: Trial, record: Record, file: str) -> str:
     return _HEAD.format(
         about="\n".join(f"# {line}".rstrip() for line in about),
         name=file,
-        limits=limits,
+        limits=_limits(record),
+        tries=_TRIES if _limits(record) else 1,
         path=shlex.quote(":".join(trial.subject.path)),
         host=shlex.quote(trial.subject.setting.host),
         usual=" ".join(shlex.quote(f"{key}={value}") for key, value in ENVIRONMENT.items()),
@@ -100,6 +104,8 @@ def _limits(record: Record) -> str:
         found.append("Calls that ran side by side do so here, too; what comes of it may be another thing each time.")
     if any(ask.limit is not None for ask in asks):
         found.append("Calls are killed after the same times as in the report; what they had done by then may differ.")
+    if found:
+        found.append(f"So it is tried {_TRIES} times, until it is seen.")
     return "".join(f"\n# {line}" for line in found)
 
 

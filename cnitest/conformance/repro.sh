@@ -2,14 +2,17 @@
 
 cannot() { echo "This script could not run: $*" >&2; exit 2; }
 
-# Everything below happens in namespaces that end with this script, however it ends.
+# Everything below happens in namespaces that end with this script, however it ends. What depends on chance is tried
+# several times, each in new ones.
 enter() {
   [ "$(id -u)" = 0 ] || cannot "it needs root (or: unshare -Urnm bash $0)"
   for tool in unshare ip mount timeout base64 gunzip; do
     command -v $tool >/dev/null || cannot "there is no $tool here"
   done
-  exec unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
-    -- env -i INSIDE=1 PATH="$PATH:/usr/sbin:/sbin" CNI_PATH="${CNI_PATH:-}" bash "$0"
+  local inside=(unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private
+    -- env -i INSIDE=1 "PATH=$PATH:/usr/sbin:/sbin" "CNI_PATH=${CNI_PATH:-}" bash "$0")
+  while [ $((tries -= 1)) -gt 0 ]; do "${inside[@]}" || exit; done
+  exec "${inside[@]}"
 }
 
 # A private /run and /sys; what is written to /etc, /var, /usr, /opt and /srv lands in a layer of our own.
@@ -78,9 +81,8 @@ call() {
   while [ $# -gt 0 ] && [ "$1" != -- ]; do environment+=("$1"); shift; done
   shift
   now_words "${environment[@]}"
-  timeout --signal=KILL "${limit:-12}" env -i "${words[@]}" "$@" "$found" \
-    <$work/$number.stdin >$work/$number.stdout 2>$work/$number.stderr
-  code=$?
+  { timeout --signal=KILL "${limit:-12}" env -i "${words[@]}" "$@" "$found" \
+    <$work/$number.stdin >$work/$number.stdout 2>$work/$number.stderr; code=$?; } 2>/dev/null
   [ $code -lt 128 ] || code=killed
   echo $code >$work/$number.code
   tell $number "$plugin" "${words[@]}"
@@ -219,6 +221,16 @@ arrives() {
 }
 received() { within "$1" cat /proc/net/snmp /proc/net/snmp6 | awk '/^Ip: [0-9]/ {n += $4} /^Ip6InReceives/ {n += $2} END {print n + 0}'; }
 
+# What the kernel has: an address on a link, a route to a destination (and what else it says), a neighbour at hand.
+has_address() { within "$1" ip -o address show dev "$2" | grep -qF " $3 "; }
+has_route() {
+  local place=$1 to=$2 family=4; shift 2
+  case $to in *:*) family=6 ;; esac
+  case $to in 0.0.0.0/0 | ::/0) to=default ;; esac
+  within "$place" ip -$family route show table all | grep -E "^${to%/32} .*$*"
+}
+on_link() { within "$1" ip route get "$2" 2>/dev/null | head -n 1 | grep -v " via "; }
+answers_have() { grep -qiF -- "$1" $work/*.stdout; }
 sysctl_is() { [ "$(within "$1" cat "/proc/sys/${2//.//}")" = "$3" ]; }
 holds() { eval "$1"; }
 

@@ -22,6 +22,7 @@ from cnitest.lab.difference import Difference, difference
 _SHOWN = 4000
 _RANDOM = ((r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", "MAC"), (r"veth[0-9a-f]{8}", "VETH"))
 _SPECIAL = re.compile(r"([][.*^$+?(){}|\\])")
+_ADDRESS = re.compile(r"[0-9]+(?:\\\.[0-9]+){3}|[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7}")
 _FLOW = re.compile(r"^(?:.*: )?(\S+) (?:-> (\S+) (?:icmp|udp|tcp)\b|\S+ asks for (\S+):)")
 _ARRIVAL = re.compile(r"^(\S+) -> (\S+) icmp does not arrive there$")
 _SYSCTL = re.compile(r"^(net\.\S+) was (.*), is (.*)$")
@@ -51,6 +52,8 @@ class Signs:
         """The sign of one complaint."""
         if complaint.witness:
             return Sign(f"holds {shlex.quote(self._moved(complaint.witness))}")
+        if complaint.kernel:
+            return Sign(f"{self._of_answers(complaint).condition} && {complaint.kernel}")
         return (
             self._of_difference(complaint)
             or self._of_packets(complaint.detail)
@@ -75,9 +78,13 @@ class Signs:
                 if found:
                     place, item = found
                     how = "came" if not item.before else "went" if not item.after else "changed"
-                    pattern = shlex.quote(_pattern(place, item))
+                    pattern = shlex.quote(self._loosened(_pattern(place, item)))
                     return Sign(f"{how} {early.name} {late.name} {pattern}", (early.name, late.name))
         return None
+
+    def _loosened(self, pattern: str) -> str:
+        """Which addresses are left by killed calls is chance."""
+        return _ADDRESS.sub("[0-9a-f.:]+", pattern) if self._is_killing else pattern
 
     def _matching(self, detail: str, early: Look, late: Look) -> tuple[str, Difference] | None:
         for place in early.picture.keys() & late.picture.keys():

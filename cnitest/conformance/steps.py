@@ -94,9 +94,10 @@ Step = Command | Ask | Look | Probe | File | SearchPath | Fake | Forget | Saw | 
 
 
 class Complaint(NamedTuple):
-    """What did not hold, after how many steps that was known, and a condition in shell that holds while it is so;
-    without one the script that reproduces it finds its own sign."""
+    """What did not hold, and after how many steps that was known. ``witness`` is a condition in shell that holds while
+    it is so, ``kernel`` one that does beside what the plugin answers; without them the script finds its own sign."""
 
     detail: str
     after: int
     witness: str = ""
+    kernel: str = ""

@@ -9,6 +9,7 @@ from typing import Any
 from cnitest.cni import result as results
 from cnitest.cni import spec
 from cnitest.cni.result import Interface, Ip, Result
+from cnitest.conformance.finding import Detail
 from cnitest.kernel.records import Link, Route
 from cnitest.lab.place import Place
 
@@ -48,25 +49,34 @@ def _interfaces(result: Result, host: Place, sandbox: Place, netns: str) -> Iter
         place = sandbox if inside else host
         link = _link(place, interface.name)
         if link is None:
-            yield f"the result has an interface {interface.name} in {_where(inside)}, the kernel has none of that name"
+            words = f"the result has an interface {interface.name} in {_where(inside)}"
+            words += ", the kernel has none of that name"
+            yield Detail(words, f"! within {_at(place, inside)} ip link show {interface.name}")
         else:
-            yield from _attributes(interface, link, inside)
+            yield from _attributes(interface, link, inside, _at(place, inside))
 
 
 def _where(inside: bool) -> str:
     return "the container" if inside else "the host"
 
 
+def _at(place: Place, inside: bool) -> str:
+    """Where a script finds a place: the host is its own."""
+    return place.name if inside else "-"
+
+
 def _link(place: Place, name: str) -> Link | None:
     return next((link for link in place.links if link.name == name), None)
 
 
-def _attributes(interface: Interface, link: Link, inside: bool) -> Iterator[str]:
+def _attributes(interface: Interface, link: Link, inside: bool, at: str) -> Iterator[str]:
+    files = f"/sys/class/net/{interface.name}"
     if interface.mac.lower() != link.mac and (interface.mac or inside):
-        said = interface.mac or "none"
-        yield f"the result gives {interface.name} in {_where(inside)} the MAC {said}, the kernel {link.mac}"
+        words = f"the result gives {interface.name} in {_where(inside)} the MAC {interface.mac or 'none'}"
+        yield Detail(f"{words}, the kernel {link.mac}", f'! answers_have "$(within {at} cat {files}/address)"')
     if interface.mtu is not None and interface.mtu not in (0, link.mtu):
-        yield f"the result gives {interface.name} the MTU {interface.mtu}, the kernel {link.mtu}"
+        words = f"the result gives {interface.name} the MTU {interface.mtu}, the kernel {link.mtu}"
+        yield Detail(words, f'[ "$(within {at} cat {files}/mtu)" = {link.mtu} ]')
 
 
 def _addresses(result: Result, sandbox: Place, netns: str, ifname: str) -> Iterator[str]:
@@ -75,7 +85,8 @@ def _addresses(result: Result, sandbox: Place, netns: str, ifname: str) -> Itera
         link = _interface_of(result, ip, netns, ifname)
         if link is not None and (link, _canonical(ip.address)) not in found:
             has = ", ".join(address for name, address in sorted(found) if name == link) or "none"
-            yield f"the result has the address {ip.address} on {link}, which has {has}"
+            words = f"the result has the address {ip.address} on {link}, which has {has}"
+            yield Detail(words, f"! has_address {sandbox.name} {link} {_canonical(ip.address)}")
 
 
 def _interface_of(result: Result, ip: Ip, netns: str, ifname: str) -> str | None:
@@ -98,7 +109,8 @@ def _canonical(address: str) -> str:
 def _gateways(result: Result, sandbox: Place) -> Iterator[str]:
     for ip in result.ips:
         if ip.gateway and not _on_link(ip.gateway, sandbox):
-            yield f"the gateway {ip.gateway} of {ip.address} is on no link of the container"
+            words = f"the gateway {ip.gateway} of {ip.address} is on no link of the container"
+            yield Detail(words, f"! on_link {sandbox.name} {ip.gateway}")
 
 
 def _on_link(address: str, sandbox: Place) -> bool:
@@ -119,10 +131,12 @@ def _routes(result: Result, sandbox: Place) -> Iterator[str]:
     for route in result.routes:
         there = [found for found in kernel if _leads_to(found, route.dst)]
         if not there:
-            yield f"the result has a route to {route.dst}, the kernel has none"
+            words = f"the result has a route to {route.dst}, the kernel has none"
+            yield Detail(words, f"! has_route {sandbox.name} {route.dst}")
         elif route.gw and not any(_same(route.gw, found.via) or _has_hop(found, route.gw) for found in there):
             leads = there[0].via or there[0].link
-            yield f"the result has a route to {route.dst} via {route.gw}, the kernel via {leads}"
+            words = f"the result has a route to {route.dst} via {route.gw}, the kernel via {leads}"
+            yield Detail(words, f"! has_route {sandbox.name} {route.dst} via {route.gw}")
 
 
 def _has_hop(route: Route, gateway: str) -> bool:
@@ -147,13 +161,17 @@ def _untold(result: Result, sandbox: Place, ifname: str) -> Iterator[str]:
     told = {_canonical(ip.address) for ip in result.ips}
     for address in sandbox.addresses:
         if address.link == ifname and address.scope == "global" and _canonical(address.address) not in told:
-            yield f"the container has the address {address.address} on {ifname}, the result does not"
+            words = f"the container has the address {address.address} on {ifname}, the result does not"
+            yield Detail(words, f"has_address {sandbox.name} {ifname} {address.address}")
     defaults = {6 if ":" in route.dst else 4 for route in result.routes if route.dst in _DEFAULT}
     for route in _default_routes(sandbox.routes):
+        to = "::/0" if route.family == 6 else "0.0.0.0/0"
         if route.family not in defaults:
-            yield f"the container has a default route of IPv{route.family}, the result has none"
+            words = f"the container has a default route of IPv{route.family}, the result has none"
+            yield Detail(words, f"has_route {sandbox.name} {to}")
         elif route.via and route.via not in _gateways_told(result):
-            yield f"the container's default route leads to {route.via}, the result names no such gateway"
+            words = f"the container's default route leads to {route.via}, the result names no such gateway"
+            yield Detail(words, f"has_route {sandbox.name} {to} via {route.via}")
 
 
 def _gateways_told(result: Result) -> set[str | None]:

@@ -17,7 +17,7 @@ PLUGINS = Path("/usr/lib/cni")
 #: By what they find, the tests that do, and the subjects whose scripts are run.
 KINDS = {
     "a wrong answer": ("PROTO-10-bridge", "test_errors_name_the_invalid_variable"),
-    "a refusal that is not": ("CHK-03-host-local", "test_check_needs_a_result"),
+    "a refusal that is not": ("CHK-17-host-local", "test_an_address_of_somebody_else_is_noticed"),
     "a rule after its container": ("DEL-05-bridge", "test_del_after_the_namespace_went"),
     "a link after a failed delegate": ("ADDF-a-bridge", "test_a_missing_delegate_leaves_nothing"),
     "a delegate left alone": ("DLG-06-bridge", "test_a_failed_delegate_is_called_off"),
@@ -27,6 +27,7 @@ KINDS = {
     "a disturbed neighbour": ("DEL-14-bridge", "test_del_leaves_others_alone"),
     "a bare environment": ("PROTO-33-bridge", "test_a_bare_environment_is_enough_to_delete"),
     "a packet without an answer": ("ADD-18-bridge", "test_the_path_works_at_once"),
+    "an untrue result": ("ADD-08-liar", "test_the_result_is_true"),
     "a crash": ("PROTO-13-careless", "test_undecodable_input_is_refused"),
     "noise": ("DEL-13-careless", "test_del_prints_nothing"),
 }
@@ -36,20 +37,29 @@ case $stdin in "{{"?*|"") ;; *) echo "panic: runtime error: no object" >&2; exit
 printf %s "$stdin" | {PLUGINS}/host-local || exit 1
 [ $CNI_COMMAND != DEL ] || echo "all done"
 """
-pytestmark = pytest.mark.requires(plugin=["bridge", "host-local"])
+LIAR = f"""\
+[ $CNI_COMMAND = ADD ] || exec {PLUGINS}/bridge
+{PLUGINS}/bridge | sed 's|10.91.0.2/24|10.91.0.222/24|'
+"""
+CONFS = {
+    "careless": {"ipam": {"type": "careless", "subnet": "10.90.0.0/24"}},
+    "liar": {"bridge": "cni1", "ipam": {"type": "static", "addresses": [{"address": "10.91.0.2/24"}]}},
+}
+pytestmark = pytest.mark.requires(plugin=["bridge", "host-local", "static"])
 
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory) -> Path:
-    """The scripts of a run of the conformance suite over three plugins that are known to deviate."""
+    """The scripts of a run of the conformance suite over plugins that are known to deviate."""
     place = tmp_path_factory.mktemp("repro")
     script(place / "bin", "careless", CARELESS)
-    conf = {"cniVersion": "1.0.0", "name": "careless", "type": "careless", "ipam": {"type": "careless"}}
-    conf["ipam"]["subnet"] = "10.90.0.0/24"
-    (place / "careless.conf").write_text(json.dumps(conf))
-    options = ["--cni-plugin=bridge", "--cni-plugin=host-local", f"--cni-conf={place}/careless.conf"]
+    script(place / "bin", "liar", LIAR)
+    for name, conf in CONFS.items():
+        document = {"cniVersion": "1.0.0", "name": name, "type": name, **conf}
+        (place / f"{name}.conf").write_text(json.dumps(document))
+    options = ["--cni-plugin=bridge", "--cni-plugin=host-local", *(f"--cni-conf={place}/{name}.conf" for name in CONFS)]
     options += [f"--cni-path={place}/bin:{PLUGINS}", "--cni-version=1.0.0", f"--cni-repro={place}/scripts"]
-    wanted = " or ".join(sorted({test for _, test in KINDS.values()}))
+    wanted = " or ".join(f"({test} and {name.split('-', 2)[2]}-1.0.0)" for name, test in KINDS.values())
     command = [
         sys.executable,
         "-m",
@@ -126,10 +136,11 @@ def test_a_script_tells_what_it_is_about(findings):
             "bridge",
             """echo '{"cniVersion": "1.0.0", "code": 100, "msg": "there is no such plugin"}'; exit 1""",
         ),
+        ("an untrue result", "liar", f"exec {PLUGINS}/bridge"),
         (
             "a refusal that is not",
             "host-local",
-            f"""stdin=$(cat); case $CNI_COMMAND$stdin in CHECK*prevResult*|ADD*|DEL*) ;; *) exit 1 ;; esac
+            f"""stdin=$(cat); case $CNI_COMMAND$stdin in CHECK*10.42.0.53*) exit 1 ;; esac
 printf %s "$stdin" | exec {PLUGINS}/host-local""",
         ),
     ],
