@@ -74,7 +74,7 @@ def _slowed_down(bench: Bench, slot: Slot, result: Document) -> list[str]:
 
 
 def _not_limited(bench: Bench, slot: Slot, result: Document, where: str) -> list[str]:
-    """A volley of datagrams, each of which is answered, takes at least half of the time that the limit makes it take."""
+    """A volley of datagrams, each answered, takes at least half of the time that the limit makes it take."""
     gateway = next((ip.gateway for ip in form.ips(result, bench.version) if ip.gateway and ":" not in ip.gateway), None)
     if gateway is None:
         return []
