@@ -236,7 +236,7 @@ class Bench:
         argv: Sequence[str],
         timeout: float | None,
     ) -> Call:
-        patience = timeout or _PATIENCE.seconds(verb, self.subject.seconds)
+        patience = timeout or _PATIENCE.seconds(self.subject.name, verb, self.subject.seconds)
         with self.record.calling() as note:
             try:
                 done = self._executor.run_argv((*argv, binary), variables, stdin, patience)
@@ -246,7 +246,7 @@ class Bench:
             call = Call.of(plugin, verb, self.node.full_name, variables, text, done)
             note(call, timeout)
         if done.timed_out and timeout is None:
-            _PATIENCE.ran_out(verb)
+            _PATIENCE.ran_out(self.subject.name, verb)
         self.lab.journal.note(call)
         return call
 

@@ -75,9 +75,7 @@ def _from_profile(found: Profile, network: Network) -> Source:
         raise FeatureMissing(f"{found.source.stem}: {'; '.join(lacking)}")
     own = found.source.stem if found.source.name != profile.NAME else ""
     name = found.name or own
-    return Source(
-        network, found.setting, str(found.source), name, found.plugin, found.kind, found.path, found.versions
-    )
+    return Source(network, found.setting, str(found.source), name, found.plugin, found.kind, found.path, found.versions)
 
 
 def _absent(name: str) -> str:

@@ -21,6 +21,9 @@ def misshapen(document: Document, version: str) -> list[str]:
         results.parse({**document, "cniVersion": version}, version)
     except ValueError as error:
         return [f"the result cannot be read: {error}"]
+    label = document.get("cniVersion")
+    if label is not None and not isinstance(label, str):
+        return [f"cniVersion of the result is {label!r}, not a text"]
     strange = [
         f"'{key}' is {kind}, not {wanted.__name__}"
         for key, wanted in (("interfaces", list), ("ips", list), ("routes", list), ("dns", dict))

@@ -3,6 +3,8 @@ without waiting for it a hundred times."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 _FIRST = 15.0
 _LATER = 2.0
 # A plugin that is slow by nature gets this many times what its first ADD took.
@@ -10,16 +12,16 @@ _FACTOR = 20
 
 
 class Patience:
-    """Remembers which verbs have hung in this process."""
+    """Remembers which verbs of which subjects have hung in this process."""
 
     def __init__(self) -> None:
-        self._hung: dict[str, int] = {}
+        self._hung: Counter[tuple[str, str]] = Counter()
 
-    def seconds(self, verb: str, usual: float) -> float:
-        """The seconds that a call of a verb is given, for a plugin whose ADD usually takes ``usual``."""
-        least = _LATER if self._hung.get(verb, 0) >= 2 else _FIRST
+    def seconds(self, subject: str, verb: str, usual: float) -> float:
+        """The seconds that a subject's call of a verb is given, where its first ADD took ``usual``."""
+        least = _LATER if self._hung[subject, verb] >= 2 else _FIRST
         return max(least, usual * _FACTOR)
 
-    def ran_out(self, verb: str) -> None:
+    def ran_out(self, subject: str, verb: str) -> None:
         """A call of that verb was killed."""
-        self._hung[verb] = self._hung.get(verb, 0) + 1
+        self._hung[subject, verb] += 1

@@ -63,6 +63,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest the mark."""
     config.addinivalue_line("markers", "requirement(id): the requirement that a test of the conformance suite decides")
+    config.stash[_COLLECTOR] = _Collector()
+    config.pluginmanager.register(config.stash[_COLLECTOR])
     if not hasattr(config, "workerinput") and _is_asked_for(config):
         subjects_of(config)  # what cannot be run is told before anything is
 
@@ -159,33 +161,35 @@ def pytest_report_teststatus(report: Any) -> Any:
     return _WORDS.get(row["verdict"]) if row else None
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep every verdict for the table; called where the run is led, for all workers' reports."""
-    row = getattr(report, "cnitest", None)
-    if row is not None:
-        from cnitest.conformance.verdict import Case
+class _Collector:
+    """Keeps every verdict of a run for its table; where the run is led it hears of all workers' reports."""
 
-        _LED.append(Case.from_data(row))
+    def __init__(self) -> None:
+        self.cases: list[Case] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep a report's verdict, if it has one."""
+        row = getattr(report, "cnitest", None)
+        if row is not None:
+            from cnitest.conformance.verdict import Case
+
+            self.cases.append(Case.from_data(row))
 
 
-_LED: list[Case] = []
-
-
-def pytest_sessionstart() -> None:
-    """Begin with no verdicts: a process may run pytest twice."""
-    _LED.clear()
+_COLLECTOR = pytest.StashKey[_Collector]()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail the run when a known deviation has disappeared; write what was asked for."""
     config = session.config
-    if hasattr(config, "workerinput") or not _LED:
+    cases = config.stash[_COLLECTOR].cases
+    if hasattr(config, "workerinput") or not cases:
         return
     from cnitest.report import summary
 
     outcome = config.stash[_OUTCOME] = summary.outcome(
-        _LED, subjects_of(config), config.getoption("--cni-profile"), whole=not config.getoption("-k")
+        cases, subjects_of(config), config.getoption("--cni-profile"), whole=not config.getoption("-k")
     )
     if outcome.disappeared and outcome.shipped and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

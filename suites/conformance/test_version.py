@@ -85,12 +85,12 @@ def test_empty_input_is_enough(idle: Bench) -> None:
 
 
 @pytest.mark.requirement("VER-06")
-def test_version_changes_nothing(idle: Bench) -> None:
+def test_version_changes_nothing(bench: Bench) -> None:
     """The host is the same before and after VERSION."""
-    before, sysctls = idle.look(), idle.sysctls()
+    before, sysctls = bench.look(), bench.sysctls()
 
-    idle.raw("VERSION")
+    bench.raw("VERSION")
 
-    idle.complain(*idle.changed(before, strict=True))
-    changed = {name for name, value in idle.sysctls().items() if sysctls.get(name) != value}
-    idle.demand(not changed, f"sysctls changed: {', '.join(sorted(changed))}")
+    bench.complain(*bench.changed(before, strict=True))
+    changed = {name for name, value in bench.sysctls().items() if sysctls.get(name) != value}
+    bench.demand(not changed, f"sysctls changed: {', '.join(sorted(changed))}")
