@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from cnitest.conformance import connections, form, traffic
+from cnitest.conformance import connections, form, judge, traffic
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.traffic import Flow
@@ -19,6 +19,7 @@ _MAC = "02:00:5e:00:53:42"
 # Bits a second and bits: slow enough to be measured in half a second, with room for one large packet.
 _RATE, _BURST = 800_000, 160_000
 _DATAGRAMS, _SIZE = 40, 1200
+_LIMITS = {way: {f"{way}Rate": _RATE, f"{way}Burst": _BURST} for way in ("ingress", "egress")}
 
 
 class Exercise(NamedTuple):
@@ -58,12 +59,22 @@ def _shares(bench: Bench, other: Place) -> str:
 
 
 def _bandwidth(_: Bench) -> Exercise:
-    limits = {"ingressRate": _RATE, "ingressBurst": _BURST, "egressRate": _RATE, "egressBurst": _BURST}
-    return Exercise({"bandwidth": limits}, _slowed_down)
+    return Exercise({"bandwidth": {**_LIMITS["ingress"], **_LIMITS["egress"]}}, _slowed_down)
 
 
 def _slowed_down(bench: Bench, slot: Slot, result: Document) -> list[str]:
-    """A volley of datagrams takes at least half of the time that the limit makes it take."""
+    """Traffic of the container is limited, and so is that of containers with a limit in one direction alone."""
+    faults = _not_limited(bench, slot, result, "both ways")
+    for number, (way, limits) in enumerate(_LIMITS.items()):
+        alone = bench.slot(f"c{60 + number}", capabilities={**slot.capabilities, "bandwidth": limits})
+        found = judge.result_document(bench.add(alone))
+        if found is not None:
+            faults += _not_limited(bench, alone, found, f"for {way} alone")
+    return faults
+
+
+def _not_limited(bench: Bench, slot: Slot, result: Document, where: str) -> list[str]:
+    """A volley of datagrams, each answered, takes at least half of the time that the limit makes it take."""
     gateway = next((ip.gateway for ip in form.ips(result, bench.version) if ip.gateway and ":" not in ip.gateway), None)
     if gateway is None:
         return []
@@ -75,7 +86,7 @@ def _slowed_down(bench: Bench, slot: Slot, result: Document) -> list[str]:
     bits = _DATAGRAMS * _SIZE * 8
     if took >= least:
         return []
-    return [f"{bits} bits each way take {took:.2f} s at {_RATE} bit/s: not limited"]
+    return [f"{bits} bits each way take {took:.2f} s at {_RATE} bit/s {where}: not limited"]
 
 
 def _mac(_: Bench) -> Exercise:

@@ -18,6 +18,15 @@ from packaging.requirements import Requirement
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PARTS = ("cnitest", "fixtures", "suites", "pyproject.toml", "README.md", "LICENSE")
+SHIPPED = (
+    ("fixtures", "*.py"),
+    ("fixtures/topologies", "*.yaml"),
+    ("fixtures/honest", "[!_]*"),
+    ("fixtures/honest", "_*.py"),
+    ("fixtures/faulty", "*.py"),
+    ("fixtures/faulty", "*.yaml"),
+    ("suites/walkthrough", "*.py"),
+)
 FAST_TEST = "arp or neighbour"
 LIMIT = 300.0
 
@@ -140,9 +149,22 @@ def expected_files() -> Iterator[str]:
     yield "cnitest/py.typed"
     for path in sorted((CHECKOUT / "cnitest").rglob("*.py")):
         yield str(path.relative_to(CHECKOUT))
-    for folder, pattern in (("fixtures", "*.py"), ("fixtures/topologies", "*.yaml"), ("suites/walkthrough", "*.py")):
+    for folder, pattern in SHIPPED:
         for path in sorted((CHECKOUT / folder).glob(pattern)):
             yield f"cnitest/{path.relative_to(CHECKOUT)}"
+
+
+def test_honest_plugins_run_from_the_wheel(installed: Path) -> None:
+    """The honest plugins are executable where the wheel was installed, and say which versions they speak."""
+    (place,) = installed.parent.glob("lib/python*/site-packages/cnitest/fixtures/honest")
+
+    for name in ("wire", "mark", "pool"):
+        done = subprocess.run(
+            [str(place / name)], env={"CNI_COMMAND": "VERSION"}, input="", capture_output=True, text=True, timeout=LIMIT
+        )
+
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+        assert '"1.1.0"' in done.stdout
 
 
 def test_wheel_holds_nothing_else_at_its_top(wheel: Path) -> None:
