@@ -53,6 +53,7 @@ _UP, _IS_LOOPBACK = 0x1, 0x8
 # IFLA_…
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _TXQLEN, _LINKINFO, _ALIAS, _PROMISCUITY = 1, 3, 4, 5, 10, 13, 18, 20, 30
 _CARRIER, _NETNSID = 33, 37
+_OPERSTATE, _OPERATIONAL = 16, 6
 # RTA_…
 _DST, _OIF, _GATEWAY, _PRIORITY, _PREFSRC, _METRICS, _MULTIPATH, _TABLE, _VIA = 1, 4, 5, 6, 7, 8, 9, 15, 18
 _TENTATIVE, _DAD_FAILED, _SKIP_NEIGHBOURS = 0x40, 0x08, 64
@@ -150,19 +151,24 @@ class _RawLink:
                 self.texts[number] = _mac(row, start, end)
             elif number in (_MTU, _LINK, _MASTER, _TXQLEN, _PROMISCUITY, _NETNSID):
                 self.numbers[number] = _number(row, start)
-            elif number == _CARRIER:
+            elif number in (_CARRIER, _OPERSTATE):
                 self.numbers[number] = row[start]
             elif number == _LINKINFO:
                 self.kind, self.port = _kind_detail(row, start, end), _port(row, start, end)
 
 
 class LinkTable:
-    """The links of one namespace, and the names of their indexes for the other tables."""
+    """The links of one namespace, and the names of their indexes for the other tables.
+
+    ``operational`` are the names of those that send: the kernel gives a link its queue when it makes its state "up"
+    (RFC 2863), which is after its carrier, and drops what is sent between the two.
+    """
 
     def __init__(self, rows: Iterable[bytes]) -> None:
         raw = [_RawLink(row) for row in rows]
         self.names = {link.ifindex: link.texts.get(_NAME, "") for link in raw}
         self.links = tuple(self._link(link) for link in raw)
+        self.operational = {self.names[link.ifindex] for link in raw if link.numbers.get(_OPERSTATE) == _OPERATIONAL}
         self.ports = tuple(
             Port(self.names[link.ifindex], self.name(link.numbers[_MASTER]), *link.port)
             for link in raw

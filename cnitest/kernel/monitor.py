@@ -29,15 +29,15 @@ def until(namespace: NetworkNamespace, groups: int, holds: Callable[[], bool], d
 
 
 def await_links(namespace: NetworkNamespace, names: Collection[str], deadline: Deadline) -> None:
-    """Wait until these links carry, and those of them that are bridge ports forward (or block, by STP).
+    """Wait until these links carry and send, and those of them that are bridge ports forward (or block, by STP).
 
     Raises DeadlineExceeded.
     """
 
     def ready() -> bool:
         table = dumps.LinkTable(namespace.netlink.dump(rtnl.dump_links()))
-        carry = all(link.carrier for link in table.links if link.name in names)
-        return carry and all(port.state in ("forwarding", "blocking") for port in table.ports if port.name in names)
+        ports = [port.state for port in table.ports if port.name in names]
+        return table.operational.issuperset(names) and all(state in ("forwarding", "blocking") for state in ports)
 
     if not until(namespace, LINK, ready, deadline):
         raise DeadlineExceeded(deadline.words)
