@@ -140,7 +140,7 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
 
 
 def _conformance_arguments(arguments: argparse.Namespace) -> list[str]:
-    given = ["--quiet", "-rN", "-n", arguments.workers or "auto", "--dist", "worksteal"]
+    given = ["--quiet", "-rN", "-n", arguments.workers or "auto", "--dist", "worksteal", "-p", "no:hypothesispytest"]
     given += ["--cni-profile", arguments.profile]
     given += ["--cni-strict"] if arguments.strict else []
     for option, values in (("--cni-plugin", _plugins_of(arguments)), ("--cni-version", arguments.cni_version or ())):

@@ -18,7 +18,7 @@ _SUBJECTS = pytest.StashKey[Any]()
 #: The seconds that a test's fixtures took.
 DURATION = pytest.StashKey[float]()
 #: Workers a processor; measured by benchmarks/conformance.py.
-_WORKERS = 3
+_WORKERS = 4
 _MARK = "requirement"
 _SLICE = ("bridge", "host-local", "tuning")
 _WORDS = {
@@ -69,9 +69,9 @@ def pytest_configure(config: pytest.Config) -> None:
         subjects_of(config)  # what cannot be run is told before anything is
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True, tryfirst=True)  # xdist has an answer of its own
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """With -n auto three workers a processor: plugins wait for the kernel more than they compute."""
+    """With -n auto four workers a processor: plugins wait for the kernel more than they compute."""
     return (os.cpu_count() or 1) * _WORKERS if _is_asked_for(config) else None
 
 
