@@ -1,0 +1,41 @@
+"""One generated input: a network, how it is asked for, and whether it ought to work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Validity(Enum):
+    """What a generated configuration is known to be.
+
+    ``VALID``: ADD has to succeed. ``INVALID``: it has to fail cleanly. ``BOUNDARY`` (an edge that the documentation is
+    silent about, or a configuration whose plugin we do not know): one or the other, never a mix.
+    """
+
+    VALID = "valid"
+    BOUNDARY = "boundary"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A network as a conflist (``cniVersion``, ``name``, ``plugins``), and what a runtime is asked to pass with it.
+
+    ``args`` becomes CNI_ARGS, ``capabilities`` what a runtime provides (each plugin gets what it declares), ``why``
+    names the keys that make it invalid or a boundary, for the words of a finding.
+    """
+
+    network: Mapping[str, Any]
+    validity: Validity = Validity.VALID
+    ifname: str = "eth0"
+    args: Mapping[str, str] = field(default_factory=dict)
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+    why: str = ""
+
+    @property
+    def plugins(self) -> list[dict[str, Any]]:
+        """The plugins of the network, in order."""
+        return list(self.network["plugins"])
