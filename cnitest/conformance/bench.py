@@ -339,7 +339,7 @@ class Bench:
     def look(self, *slots: Slot) -> Picture:
         """The state of the host and of some containers, by full name."""
         places: list[Place] = [self.node, *(slot.sandbox for slot in slots)]
-        picture = {place.full_name: place.state(firewall=place is self.node) for place in places}
+        picture = {place.full_name: place.state(firewall=place is self.node, connections=False) for place in places}
         self.record.look(tuple(slot.sandbox.name for slot in slots), picture)
         return picture
 

@@ -8,18 +8,19 @@ list whether there is any legacy one.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cnitest.errors import CommandError, KernelError
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.netlink import NETFILTER, Message, NetlinkSocket
+from cnitest.kernel.netlink import Message, attributes
 from cnitest.kernel.process import Finished
 
 #: Runs a program with what it gets on stdin, and does not raise when the program fails.
 Run = Callable[[Sequence[str], bytes], Finished]
 
-_NFTABLES, _GET_TABLE = 10, 1
+_NFTABLES, _GET_TABLE, _GET_GENERATION, _MAIN_HEADER = 10, 1, 16, 16
+# What packets change without a new generation, or what could not be read.
+_MOVES = re.compile(r"elements = |flags .*dynamic|cannot be read")
 _LEGACY = {4: ("iptables-legacy", "ip_tables_names"), 6: ("ip6tables-legacy", "ip6_tables_names")}
 _COUNTERS = re.compile(r" ?\[\d+:\d+\]")
 
@@ -29,9 +30,7 @@ def snapshot(namespace: NetworkNamespace, read_own: Callable[[str], str], run: R
 
     ``read_own`` reads a file of /proc/net as the namespace sees it.
     """
-    found: dict[str, tuple[str, ...]] = {}
-    if _has_tables(namespace):
-        found.update(_nft_backed(run))
+    found: dict[str, tuple[str, ...]] = dict(_nftables(namespace, run)) if _has_tables(namespace) else {}
     for name, listing in _LEGACY.values():
         if read_own(listing).strip():
             found[name] = _saved(run, f"{name}-save")
@@ -102,16 +101,32 @@ def _saved(run: Run, program: str) -> tuple[str, ...]:
         return (f"cannot be read: {error}",)
 
 
+def _nftables(namespace: NetworkNamespace, run: Run) -> Mapping[str, tuple[str, ...]]:
+    """The rules of nftables; those that were read before, while the kernel's generation is still the same."""
+    generation = _generation(namespace)
+    known, rules = namespace.ruleset
+    if known == generation:
+        return rules
+    found = _nft_backed(run)
+    if not any(_MOVES.search(line) for lines in found.values() for line in lines):
+        namespace.ruleset = (generation, found)
+    return found
+
+
+def _generation(namespace: NetworkNamespace) -> int:
+    """How often the rules have been changed (NFT_MSG_GETGEN)."""
+    rows = namespace.netfilter.request(Message(_NFTABLES << 8 | _GET_GENERATION, 0, bytes(4), "nft generation"))
+    for kind, start, _ in attributes(rows[0], _MAIN_HEADER + 4, len(rows[0])):
+        if kind == 1:
+            return int.from_bytes(rows[0][start : start + 4], "big")
+    return 0
+
+
 def _has_tables(namespace: NetworkNamespace) -> bool:
-    connection = namespace.do(lambda: NetlinkSocket(NETFILTER))
     try:
-        return bool(
-            connection.dump(Message(_NFTABLES << 8 | _GET_TABLE, 0, struct.pack("=BBH", 0, 0, 0), "nft tables"))
-        )
+        return bool(namespace.netfilter.dump(Message(_NFTABLES << 8 | _GET_TABLE, 0, bytes(4), "nft tables")))
     except KernelError:
         return False
-    finally:
-        connection.close()
 
 
 def _output(run: Run, argv: Sequence[str], stdin: bytes = b"") -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from cnitest.kernel.netlink import NetlinkSocket
+from cnitest.kernel.netlink import NETFILTER, NetlinkSocket
 from cnitest.kernel.syscalls import CLONE_NEWNET, CLONE_NEWNS, setns, unshare
 from cnitest.kernel.traveller import Errand, Traveller
 
@@ -20,8 +20,11 @@ class NetworkNamespace:
     def __init__(self, traveller: Traveller, fd: int, netlink: NetlinkSocket) -> None:
         self._traveller = traveller
         self._sockets: dict[str, socket.socket] = {}
+        self._netfilter: NetlinkSocket | None = None
         self.fd = fd
         self.netlink = netlink
+        #: The generation of nftables' rules that was read last, and those rules (see `firewall.snapshot`).
+        self.ruleset: tuple[int, Mapping[str, tuple[str, ...]]] = (0, {})
 
     @classmethod
     def begin(cls, traveller: Traveller) -> Errand[NetworkNamespace]:
@@ -52,6 +55,13 @@ class NetworkNamespace:
 
         return self._traveller.do(errand)
 
+    @property
+    def netfilter(self) -> NetlinkSocket:
+        """A netlink socket for the packet filter; opened once and kept, for nftables makes closing it slow."""
+        if self._netfilter is None:
+            self._netfilter = self.do(lambda: NetlinkSocket(NETFILTER))
+        return self._netfilter
+
     def kept(self, name: str, make: Callable[[], socket.socket]) -> socket.socket:
         """A socket of this namespace that is opened once and kept, for closing some kinds is slow."""
         open_all([Kept(self, name, make)])
@@ -62,6 +72,8 @@ class NetworkNamespace:
         self.netlink.close()
         os.close(self.fd)
         left, self._sockets = list(self._sockets.values()), {}
+        if self._netfilter is not None:
+            left.append(self._netfilter.detached)
         return left
 
 

@@ -73,6 +73,11 @@ class NetlinkSocket:
         """Close the socket; it no longer holds its namespace."""
         self._socket.close()
 
+    @property
+    def detached(self) -> socket.socket:
+        """The socket alone, for someone to close later."""
+        return self._socket
+
     def batch(self, messages: Sequence[Message]) -> None:
         """Send all messages and wait for each acknowledgement.
 

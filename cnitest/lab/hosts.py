@@ -76,11 +76,11 @@ class Host(Place):
     def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
         return self.inside(lambda: process.start(argv, environment))
 
-    def state(self, *, firewall: bool = True) -> State:
+    def state(self, *, firewall: bool = True, connections: bool = True) -> State:
         """As of any place, with the files of the private layers."""
         run = self._run_quietly if firewall else None
         reader = self.lab.own_file_reader(self.namespace) if firewall else None
-        return states.take(self.namespace, run=run, read_own=reader, files=self.files())
+        return states.take(self.namespace, run=run, read_own=reader, files=self.files(), connections=connections)
 
     def files(self) -> tuple[files.File, ...]:
         """The files in this host's private layers; none while it has no filesystem of its own."""
@@ -142,6 +142,6 @@ class Switch(Place):
     def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:  # noqa: ARG002
         raise CommandError(f"{self.full_name} is a switch: it runs no programs ({argv[0]})")
 
-    def state(self, *, firewall: bool = False) -> State:  # noqa: ARG002
+    def state(self, *, firewall: bool = False, connections: bool = False) -> State:  # noqa: ARG002
         """As of any place; a switch has no firewall."""
         return states.take(self.namespace)

@@ -158,12 +158,13 @@ class Place:
     def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
         raise NotImplementedError
 
-    def state(self, *, firewall: bool = True) -> State:
+    def state(self, *, firewall: bool = True, connections: bool = True) -> State:
         """Everything that can be known of this place, frozen; ``firewall=False`` leaves out rules and connections,
-        which cost a program each."""
+        which cost a program each, ``connections=False`` only those."""
         if not firewall:
             return states.take(self.namespace)
-        return states.take(self.namespace, run=self._run_quietly, read_own=self.lab.own_file_reader(self.namespace))
+        reader = self.lab.own_file_reader(self.namespace)
+        return states.take(self.namespace, run=self._run_quietly, read_own=reader, connections=connections)
 
     def _run_quietly(self, argv: Sequence[str], stdin: bytes = b"") -> Finished:
         return self.execute(argv, stdin)

@@ -12,7 +12,6 @@ from cnitest.kernel import dumps, exotic, firewall, rtnl, sysctl
 from cnitest.kernel.exotic import Flow
 from cnitest.kernel.files import File
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.netlink import NETFILTER, NetlinkSocket
 from cnitest.kernel.records import Address, Fdb, Link, Neighbour, Port, Qdisc, Route, Rule
 
 _BRIDGE_FAMILY = 7
@@ -87,11 +86,10 @@ def _fdb(namespace: NetworkNamespace, table: dumps.LinkTable) -> tuple[Fdb, ...]
 
 def flows(namespace: NetworkNamespace) -> tuple[Flow, ...]:
     """The connections that the namespace tracks."""
-    connection = namespace.do(lambda: NetlinkSocket(NETFILTER))
-    try:
-        return tuple(sorted(exotic.flows(connection.dump(exotic.dump_flows()))))
-    finally:
-        connection.close()
+    netfilter = namespace.netfilter
+    if not exotic.flow_count(netfilter.request(exotic.count_flows())):
+        return ()
+    return tuple(sorted(exotic.flows(netfilter.dump(exotic.dump_flows()))))
 
 
 def take(
@@ -100,8 +98,10 @@ def take(
     run: firewall.Run | None = None,
     read_own: Callable[[str], str] | None = None,
     files: Sequence[File] = (),
+    connections: bool = True,
 ) -> State:
-    """A whole picture of a namespace; firewall and connections only when there is a way to ``run`` their tools."""
+    """A whole picture of a namespace; firewall and connections only when there is a way to ``run`` their tools, the
+    latter not without ``connections``."""
     table = links(namespace)
     dump = namespace.netlink.dump
     names = [link.name for link in table.links]
@@ -117,7 +117,7 @@ def take(
         qdiscs=dumps.qdiscs(dump(rtnl.dump_qdiscs()), table),
         sysctls=MappingProxyType(namespace.do(lambda: sysctl.of_interest(names))),
         firewall=MappingProxyType(firewall.snapshot(namespace, read_own, run)) if run and read_own else _EMPTY,
-        flows=flows(namespace) if with_firewall else (),
+        flows=flows(namespace) if with_firewall and connections else (),
         files=tuple(files),
     )
 
