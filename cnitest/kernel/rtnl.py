@@ -176,6 +176,17 @@ def add_address(index: int, address: str, *, dad: bool = False, what: str = "") 
     return Message(NEWADDR, CREATE | EXCL, body, what)
 
 
+def delete_address(index: int, address: str, what: str = "") -> Message:
+    """Take an address with prefix from a link."""
+    family, prefix, packed, _ = _interface(address)
+    return Message(DELADDR, 0, _ifaddr.pack(family, prefix, 0, 0, index) + attribute(2, packed), what)
+
+
+def delete_link(index: int, what: str = "") -> Message:
+    """Remove a link."""
+    return Message(DELLINK, 0, _info(index), what)
+
+
 @functools.lru_cache(maxsize=4096)
 def _prefix(to: str, family: int) -> tuple[int, int, bytes]:
     if to == "default":

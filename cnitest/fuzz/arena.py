@@ -1,0 +1,134 @@
+"""Where scenarios run, one after the other: what is proved clean is used again.
+
+Building a host is quick, but the kernel takes 20-25 ms to destroy a bridge, and nothing makes that parallel. So there
+is a ladder of isolation: a host for each scenario, a host for many with new containers for each, or even the same
+container where nothing but files is changed. Whatever differs afterwards, if only a little, means a new host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from cnitest.conformance.bench import Bench, Picture, open_bench
+from cnitest.conformance.record import Record
+from cnitest.conformance.residue import residue
+from cnitest.conformance.subject import Trial
+from cnitest.errors import KernelError
+from cnitest.fuzz.scenario import Scenario
+from cnitest.fuzz.trouble import Trouble
+from cnitest.fuzz.world import World, run
+from cnitest.kernel import rtnl
+from cnitest.kernel.records import Link
+
+_NO_MAC, _USUAL_MTU = "00:00:00:00:00:00", 1500
+
+
+class Isolation(enum.Enum):
+    """How much is new for each scenario: everything, its containers, or nothing but its configuration."""
+
+    EXAMPLE = "example"
+    CONTAINER = "container"
+    CONFIG = "config"
+
+
+class Arena:
+    """Runs scenarios about one subject, each with the least that must be new. A context manager; not for threads.
+
+    ``rebuild`` is after how many scenarios everything is made anew, ``isolation`` the least that is new each time.
+    """
+
+    def __init__(self, trial: Trial, *, isolation: Isolation = Isolation.CONTAINER, rebuild: int = 50) -> None:
+        self.trial = trial
+        self.runs = 0
+        self.builds = 0
+        self._isolation = isolation
+        self._rebuild = rebuild
+        self._stack = ExitStack()
+        self._bench: Bench | None = None
+        self._clean: Picture = {}
+        self._age = 0
+        self._furniture: set[str] = set()
+        self._bridges: list[Link] = []
+
+    def __enter__(self) -> Arena:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the host."""
+        self._bench = None
+        self._stack.close()
+
+    def run(self, scenario: Scenario) -> list[Trouble]:
+        """What does not hold in a scenario, on a host that may have been used."""
+        with self.world(scenario) as world:
+            return run(world, scenario)
+
+    @contextmanager
+    def world(self, scenario: Scenario) -> Iterator[World]:
+        """A world for a scenario; what it leaves decides whether the host is used again."""
+        bench = self._ready()
+        world = World(bench, scenario.networks, serial=self._age, leftover=self._of_our_bridges())
+        self.runs += 1
+        self._age += 1
+        try:
+            yield world
+        except BaseException:
+            self.close()
+            raise
+        if world.troubles or self._isolation is Isolation.EXAMPLE or not self._is_clean_again(bench):
+            self.close()
+
+    def _of_our_bridges(self) -> tuple[str, ...]:
+        """What may stay on bridges that are there only because plugins left them: the gateway's address."""
+        names = (re.escape(link.name) for link in self._bridges)
+        return tuple(rf"[+] (addresses|routes) .* (on|via) {name}\b" for name in names)
+
+    def _ready(self) -> Bench:
+        if self._bench is None or self._age >= self._rebuild:
+            self.close()
+            self._stack = ExitStack()
+            self._bench = self._stack.enter_context(open_bench(self.trial))
+            self._age = 0
+            self.builds += 1
+            self._clean = self._bench.look()
+            self._furniture = {link.name for link in self._bench.node.links}
+            self._bridges = []
+        self._bench.record = Record()
+        return self._bench
+
+    def _is_clean_again(self, bench: Bench) -> bool:
+        """Whether nothing differs but what may; bridges that plugins leave are made as good as new."""
+        self._tidy(bench)
+        now = bench.look()
+        if residue(self._clean, now):
+            return False
+        self._clean = now
+        return True
+
+    def _tidy(self, bench: Bench) -> None:
+        """Take the addresses off bridges that plugins leave; one without a MAC is of no more use, and goes."""
+        links = [link for link in bench.node.links if link.kind == "bridge" and link.name not in self._furniture]
+        spoilt = [link for link in links if link.mac == _NO_MAC or link.mtu != _USUAL_MTU]
+        self._bridges = [link for link in links if link not in spoilt]
+        index = {link.name: link.ifindex for link in self._bridges}
+        messages = [
+            rtnl.delete_address(index[address.link], address.address, address.link)
+            for address in bench.node.addresses
+            if address.link in index and address.scope == "global"
+        ]
+        messages += [rtnl.delete_link(link.ifindex, link.name) for link in spoilt]
+        with contextlib.suppress(KernelError):  # whatever is left then will show as a difference
+            bench.node.namespace.netlink.batch(messages)
+
+
+def alone(trial: Trial, scenario: Scenario) -> list[Trouble]:
+    """What does not hold in a scenario on a host of its own."""
+    with Arena(trial, isolation=Isolation.EXAMPLE) as arena:
+        return arena.run(scenario)

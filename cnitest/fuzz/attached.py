@@ -1,0 +1,158 @@
+"""An attachment while a scenario lasts: how each plugin of its network is called for it, and what came of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnitest.cni import spec
+from cnitest.cni.invoke import Call
+from cnitest.conformance import judge, request
+from cnitest.conformance.bench import Bench, Picture, Slot
+from cnitest.fuzz.example import Example
+from cnitest.fuzz.scenario import Step
+from cnitest.fuzz.trouble import Trouble
+
+Document = Mapping[str, Any]
+_VERSION = "1.0.0"
+
+
+@dataclass
+class Attached:
+    """One container's interface in one network, from its first ADD on.
+
+    ``before`` is the picture before ADD, ``own`` the differences that ADD brought, ``result`` what the last plugin
+    answered (None when the runtime has lost it), ``lost`` whether the container is gone, ``broken`` whether somebody
+    has meddled with it.
+    """
+
+    step: Step
+    example: Example
+    slot: Slot
+    before: Picture
+    own: frozenset[str] = frozenset()
+    result: Document | None = None
+    lost: bool = False
+    broken: bool = False
+    reached: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """The version of its network."""
+        return version_of(self.example)
+
+    @property
+    def is_ipam(self) -> bool:
+        """Whether its one plugin only gives addresses and is called alone."""
+        first = self.example.plugins[0]
+        section = first.get("ipam")
+        return len(self.example.plugins) == 1 and isinstance(section, Mapping) and section.get("type") == first["type"]
+
+
+def version_of(example: Example) -> str:
+    """The version that a network is spoken to in; that of 1.0.0 where it names none that there is."""
+    given = example.network.get("cniVersion")
+    return given if isinstance(given, str) and spec.is_version(given) else _VERSION
+
+
+class Caller:
+    """Calls the plugins of an example's network on a bench, in the order a runtime would."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def add(self, example: Example, slot: Slot) -> tuple[list[Call], Document | None]:
+        """ADD of each plugin until one fails; the calls, and the result of the last when all have succeeded."""
+        calls: list[Call] = []
+        previous: Document | None = None
+        for conf in example.plugins:
+            call = self._call("ADD", example, slot, conf, previous)
+            calls.append(call)
+            previous = judge.result_document(call)
+            if previous is None:
+                return calls, None
+        return calls, previous
+
+    def check(self, example: Example, slot: Slot, result: Document | None) -> list[Call]:
+        """CHECK of each plugin in order, until one fails."""
+        calls: list[Call] = []
+        for conf in example.plugins:
+            calls.append(self._call("CHECK", example, slot, conf, result))
+            if judge.failed(calls[-1]):
+                break
+        return calls
+
+    def delete(self, example: Example, slot: Slot, result: Document | None) -> list[Call]:
+        """DEL of each plugin in reverse, until one fails."""
+        known = result if spec.has_check(version_of(example)) else None
+        calls: list[Call] = []
+        for conf in reversed(example.plugins):
+            calls.append(self._call("DEL", example, slot, conf, known))
+            if judge.failed(calls[-1]):
+                break
+        return calls
+
+    def gc(self, example: Example, valid: Sequence[tuple[str, str]]) -> list[Call]:
+        """GC of each plugin, with the attachments that are to stay."""
+        listed = [{"containerID": container, "ifname": ifname} for container, ifname in valid]
+        return [
+            self._bench.raw(
+                "GC",
+                plugin=str(conf["type"]),
+                stdin={**self.request(example, conf, None), "cni.dev/valid-attachments": listed},
+            )
+            for conf in example.plugins
+        ]
+
+    def _call(self, verb: str, example: Example, slot: Slot, conf: Document, previous: Document | None) -> Call:
+        return self._bench.raw(verb, slot, plugin=str(conf["type"]), stdin=self.request(example, conf, previous, slot))
+
+    def request(
+        self, example: Example, conf: Document, previous: Document | None, slot: Slot | None = None
+    ) -> dict[str, Any]:
+        """What a plugin gets on stdin: name and version as they are in the network, wrong or not there at all."""
+        names = {"container": slot.sandbox.name, "ifname": slot.ifname} if slot else {}
+        own = request.substituted(conf, **names)
+        given = request.substituted(example.capabilities, **names)
+        version = example.network.get("cniVersion", _VERSION)
+        document = request.of(own, str(example.network.get("name", "")), str(version), given, previous)
+        for key in ("cniVersion", "name"):
+            if key in example.network:
+                document[key] = example.network[key]
+            else:
+                document.pop(key, None)
+        return document
+
+
+def crashes(calls: Sequence[Call]) -> list[Trouble]:
+    """Hangs, signals and stack traces."""
+    return [Trouble("crash", call.plugin, tail(line)) for call in calls for line in judge.crash(call)]
+
+
+def refusals(calls: Sequence[Call]) -> list[Trouble]:
+    """What speaks against the way in which the last of some calls was refused."""
+    if not calls or not judge.failed(calls[-1]) or judge.crash(calls[-1]):
+        return []
+    call = calls[-1]
+    document = judge.error_document(call)
+    if document is None:
+        return [Trouble("error", call.plugin, f"{call.verb} fails without an error document: {judge.words(call)}")]
+    code = document["code"]
+    if code not in spec.ERRORS and not code >= 100:
+        return [Trouble("error", call.plugin, f"{call.verb} fails with code {code}, which is not defined")]
+    return []
+
+
+def failures(rule: str, calls: Sequence[Call]) -> list[Trouble]:
+    """Every call that has to succeed and did not."""
+    return [
+        Trouble(rule, call.plugin, f"{call.verb}: {judge.words(call)}")
+        for call in calls
+        if judge.failed(call) and not judge.crash(call)
+    ]
+
+
+def tail(line: str) -> str:
+    """A complaint without the words that say which call it is about."""
+    return line.partition(": ")[2] or line

@@ -1,0 +1,45 @@
+"""One call of a plugin that no runtime would make, and what has to hold whatever comes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from cnitest.cni.invoke import Call
+from cnitest.conformance import judge
+from cnitest.conformance.bench import Bench, Slot
+from cnitest.conformance.residue import residue, settle
+from cnitest.fuzz.attached import Caller, crashes, failures, refusals, tail
+from cnitest.fuzz.example import Example
+from cnitest.fuzz.scenario import Raw
+from cnitest.fuzz.trouble import Trouble
+
+
+def tried(
+    bench: Bench, slot: Slot, caller: Caller, example: Example, raw: Raw, leftover: Sequence[str] = ()
+) -> list[Trouble]:
+    """Make the call; a refusal has to be clean, and what succeeds has to go away with the usual DEL."""
+    before = bench.look(slot)
+    call = _made(bench, slot, caller, example, raw)
+    found = [*crashes([call]), *refusals([call])]
+    if raw.valid is False and not judge.failed(call):
+        found.append(Trouble("accepted", call.plugin, f"{raw.verb} accepts {example.why or 'it'}"))
+    if raw.valid is True:
+        found += failures("refused", [call])
+    if not judge.failed(call) and raw.verb == "ADD":
+        found += _undone(bench, slot, call, raw)
+    changed = settle(lambda: residue(before, bench.look(slot), leftover))
+    when = f"after {raw.verb} by hand" + ("" if judge.failed(call) else " and DEL")
+    return [*found, *(Trouble("left", call.plugin, f"{when}: {tail(line)}") for line in changed)]
+
+
+def _made(bench: Bench, slot: Slot, caller: Caller, example: Example, raw: Raw) -> Call:
+    conf = next((conf for conf in example.plugins if conf.get("type") == raw.plugin), example.plugins[-1])
+    stdin = json.dumps(caller.request(example, conf, None, slot)).encode() if raw.stdin is None else raw.stdin
+    return bench.raw(raw.verb, slot, plugin=raw.plugin, stdin=stdin, changes=raw.variables)
+
+
+def _undone(bench: Bench, slot: Slot, call: Call, raw: Raw) -> list[Trouble]:
+    """DEL with the same input, as whoever called ADD would do it."""
+    stdin = call.stdin.encode("utf-8", "surrogateescape")
+    return crashes([bench.raw("DEL", slot, plugin=raw.plugin, stdin=stdin, changes=raw.variables)])

@@ -1,0 +1,68 @@
+"""What did not hold in a scenario, and what tells one cause from another."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+# What differs from run to run, or from one generated value to another, and the word that stands for it.
+_VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), word)
+    for pattern, word in (
+        (r"goroutine \d+ .*", ""),
+        (r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", "MAC"),
+        (r"(?<![\w.])\d+\.\d+\.\d+\.\d+(?:/\d+)?", "ADDRESS"),
+        (r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,}[0-9a-fA-F]{0,4}(?:/\d+)?", "ADDRESS"),
+        (r"\bveth[0-9a-f]{4,}\b", "VETH"),
+        (r"\bbwp[0-9a-f]+\b", "IFB"),
+        (r"\bCNI-(?:DN-)?[0-9a-f]{10,}\b", "CHAIN"),
+        (r"/[\w./@{}-]+", "PATH"),
+        (r'"(?:[^"\\]|\\.)*"', "TEXT"),
+        (r"\b(?:cnitest-)?c\d+(?:-\d+)?\b", "CONTAINER"),
+        (r"\b0x[0-9a-f]+\b", "NUMBER"),
+        (r"\b(?:eth|net|br|cni)\w*\d\b", "LINK"),
+        (r"\d+", "N"),
+    )
+)
+_LONG = 160
+
+
+class Trouble(NamedTuple):
+    """One thing that does not hold: the rule (see `RULES`), the plugin it is about, and the words.
+
+    ``witness`` is a condition in shell that holds while it is so; empty where a script can tell by itself.
+    """
+
+    rule: str
+    plugin: str
+    words: str
+    witness: str = ""
+
+    @property
+    def cause(self) -> str:
+        """What it has in common with others of the same cause: its rule, its plugin, and the words without values."""
+        return f"{self.rule} {self.plugin}: {plain(self.words)}"
+
+
+#: The rules that every scenario is held to, and why each matters.
+RULES = {
+    "crash": "a plugin ends by itself, in time, without a stack trace",
+    "refused": "ADD of a valid configuration succeeds",
+    "accepted": "an invalid configuration is refused",
+    "error": "a failure is told by one error document with a defined code (SPEC section 5)",
+    "untrue": "what the result says is what the kernel has",
+    "address": "the address is the one that the allocator has to give, and nobody else's",
+    "silent": "packets get through to where the configuration leads them",
+    "check": "CHECK of what ADD made succeeds (SPEC section 4)",
+    "delete": "DEL succeeds, also a second time, and for what is gone",
+    "left": "nothing is left after DEL, or after a failed ADD and the DEL that follows it",
+    "harm": "other attachments are not touched",
+    "differs": "two plugin sets, or two backends, do the same",
+}
+
+
+def plain(text: str) -> str:
+    """A text without the values in it."""
+    for pattern, word in _VARIABLE:
+        text = pattern.sub(word, text)
+    return " ".join(text.split())[:_LONG]

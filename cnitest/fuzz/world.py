@@ -1,0 +1,234 @@
+"""A host and its attachments while a scenario runs: does its steps, and notes after each what does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cnitest.cni import spec
+from cnitest.cni.invoke import Call
+from cnitest.conformance.aftermath import removals
+from cnitest.conformance.bench import Bench, Picture, Slot
+from cnitest.conformance.residue import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
+from cnitest.fuzz import allocator, effects, raw, truths
+from cnitest.fuzz.allocator import Expected
+from cnitest.fuzz.attached import Attached, Caller, Document, crashes, failures, refusals, tail, version_of
+from cnitest.fuzz.example import Example, Validity
+from cnitest.fuzz.scenario import Raw, Scenario, Step
+from cnitest.fuzz.trouble import Trouble
+
+Key = tuple[int, str, str]
+
+
+class World:
+    """Runs the steps of one scenario on a bench. ``serial`` keeps the names of its containers apart from others',
+    ``leftover`` are patterns of what may stay besides what we allow everybody."""
+
+    def __init__(
+        self, bench: Bench, networks: Sequence[Example], serial: int = 0, leftover: Sequence[str] = ()
+    ) -> None:
+        self.bench = bench
+        self.networks = tuple(networks)
+        self.attached: dict[Key, Attached] = {}
+        self.troubles: list[Trouble] = []
+        self.call = Caller(bench)
+        self._leftover = (*bench.setting.leftover, *leftover)
+        self._suffix = f"-{serial}" if serial else ""
+
+    # --- what a step needs
+
+    def note(self, troubles: Sequence[Trouble]) -> None:
+        """Note what does not hold, each thing once; for a script to see it again, too."""
+        for trouble in troubles:
+            if trouble not in self.troubles:
+                self.troubles.append(trouble)
+                self.bench.complain(trouble.words, witness=trouble.witness)
+
+    def key(self, step: Step) -> Key:
+        """What a step is about."""
+        return step.network, step.container, step.ifname or self.networks[step.network].ifname
+
+    def slot(self, step: Step) -> Slot:
+        """The container's interface that a step is about; the container is made when it is new."""
+        example = self.networks[step.network]
+        name = f"{step.container}{self._suffix}"
+        return self.bench.slot(
+            name,
+            step.ifname or example.ifname,
+            network=str(example.network.get("name", "")),
+            conf={},
+            before=(),
+            args=";".join(f"{key}={value}" for key, value in example.args.items()),
+            capabilities={},
+        )
+
+    def live(self) -> list[Attached]:
+        """The attachments whose containers are there, and that nobody has meddled with."""
+        return [one for one in self.attached.values() if not one.lost and not one.broken]
+
+    # --- ADD
+
+    def add(self, step: Step) -> None:
+        """ADD of every plugin, and all that has to hold then."""
+        example, slot = self.networks[step.network], self.slot(step)
+        wanted = allocator.expected(self.bench, example)
+        before = self.bench.look(slot)
+        calls, result = self.call.add(example, slot)
+        self.note(crashes(calls))
+        if self.key(step) in self.attached:
+            self._again(self.attached[self.key(step)], before, calls)
+        elif result is None:
+            self._refused(step, slot, before, calls, wanted)
+        else:
+            one = self._succeeded(step, slot, before, result, calls)
+            self._judge(one, wanted, calls[0].plugin)
+
+    def _again(self, known: Attached, before: Picture, calls: Sequence[Call]) -> None:
+        """A second ADD of what is attached may fail or succeed, but takes nothing away."""
+        self.note(refusals(calls))
+        gone = removals(before, self.bench.look(known.slot))
+        self.note(
+            [Trouble("harm", calls[-1].plugin, f"a second ADD changes what is attached: {line}") for line in gone]
+        )
+
+    def _refused(self, step: Step, slot: Slot, before: Picture, calls: Sequence[Call], wanted: Expected) -> None:
+        example = self.networks[step.network]
+        self.note(refusals(calls))
+        if example.validity is Validity.VALID and not self._may_fail(step, wanted):
+            self.note(failures("refused", calls))
+        undone = self.call.delete(example, slot, None)
+        self.note([*crashes(undone), *failures("delete", undone)])
+        self._nothing_left(before, slot, calls[-1].plugin, "after a failed ADD and DEL")
+
+    def _may_fail(self, step: Step, wanted: Expected) -> bool:
+        """Whether a valid configuration may still be refused: two networks can be in each other's way, ranges end, and
+        an address that somebody named can be taken."""
+        if wanted.exhausted or {key[0] for key in self.attached} - {step.network}:
+            return True
+        return bool(self.attached) and not wanted.known
+
+    def _succeeded(self, step: Step, slot: Slot, before: Picture, result: Document, calls: Sequence[Call]) -> Attached:
+        example = self.networks[step.network]
+        if example.validity is Validity.INVALID:
+            self.note([Trouble("accepted", calls[-1].plugin, f"ADD accepts {example.why or 'it'}")])
+        after = self.bench.look(slot)
+        one = Attached(step, example, slot, before, frozenset(residue(before, after, strict=True)), result)
+        self.attached[self.key(step)] = one
+        return one
+
+    def _judge(self, one: Attached, wanted: Expected, plugin: str) -> None:
+        """What has to be true of it: its result always, its effects when its configuration is known to be right."""
+        others = [other for other in self.attached.values() if other is not one]
+        self.note(truths.of_result(self.bench, one, plugin))
+        if one.example.validity is Validity.VALID:
+            self.note(allocator.judged(one, wanted, others))
+            self.note([*effects.missing(self.bench, one), *effects.asked_for(one)])
+            self.note([Trouble("silent", plugin, words) for words in truths.silences(self.bench, one)])
+        one.reached = truths.reached(self.bench, one)
+
+    # --- the other verbs
+
+    def check(self, step: Step) -> None:
+        """CHECK of what is attached succeeds; of what somebody has meddled with, it may say so."""
+        one = self.attached.get(self.key(step))
+        if one is None or one.lost or one.result is None or not spec.has_check(one.version):
+            return
+        calls = self.call.check(one.example, one.slot, one.result)
+        self.note(crashes(calls))
+        if not one.broken and one.example.validity is not Validity.INVALID:
+            self.note(failures("check", calls))
+
+    def delete(self, step: Step) -> None:
+        """DEL of what is attached takes away all that its ADD brought; of what is not, changes nothing."""
+        one = self.attached.pop(self.key(step), None)
+        if one is None:
+            self._delete_nothing(step)
+            return
+        calls = self.call.delete(one.example, one.slot, one.result)
+        self.note([*crashes(calls), *failures("delete", calls)])
+        self._own_left(one, calls[-1].plugin, lost=one.lost)
+
+    def _delete_nothing(self, step: Step) -> None:
+        example, slot = self.networks[step.network], self.slot(step)
+        before = self.bench.look(slot)
+        calls = self.call.delete(example, slot, None)
+        self.note(crashes(calls))
+        if example.validity is not Validity.INVALID:
+            self.note([trouble._replace(words=f"once more: {trouble.words}") for trouble in failures("delete", calls)])
+        changed = residue(before, self.bench.look(slot), self._leftover)
+        self.note([Trouble("harm", calls[-1].plugin, f"DEL of what is not there changes {line}") for line in changed])
+
+    def gc(self, step: Step) -> None:
+        """GC with all that is attached to a network frees nothing of it."""
+        example = self.networks[step.network]
+        if not spec.has_gc(version_of(example)):
+            return
+        there = [one for key, one in self.attached.items() if key[0] == step.network]
+        before = self.bench.look()
+        calls = self.call.gc(example, [(one.slot.container_id, one.slot.ifname) for one in there])
+        self.note(crashes(calls))
+        gone = removals(before, self.bench.look())
+        self.note([Trouble("harm", calls[-1].plugin, f"GC takes away what is attached: {line}") for line in gone])
+
+    def raw(self, example: Example, call: Raw) -> None:
+        """One raw call, with everything back as it was afterwards."""
+        self.note(raw.tried(self.bench, self.slot(Step("ADD")), self.call, example, call, self._leftover))
+
+    # --- what is left
+
+    def _own_left(self, one: Attached, plugin: str, *, lost: bool) -> None:
+        def look() -> list[str]:
+            there = self.bench.look() if lost else self.bench.look(one.slot)
+            return [line for line in residue(one.before, there, self._leftover) if line in one.own]
+
+        left = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
+        self.note([Trouble("left", plugin, f"after DEL: {_bare(line, one.slot)}") for line in left])
+
+    def _nothing_left(self, before: Picture, slot: Slot, plugin: str, when: str) -> None:
+        left = settle(lambda: residue(before, self.bench.look(slot), self._leftover))
+        self.note([Trouble("left", plugin, f"{when}: {_bare(line, slot)}") for line in left])
+
+    def unharmed(self) -> None:
+        """Every attachment is still as its result says, has its address alone, and reaches what it reached."""
+        for one in self.live():
+            found = truths.of_result(self.bench, one, "")
+            lost = truths.lost(one)
+            self.note([Trouble("harm", _plugin(one), f"another attachment: {trouble.words}") for trouble in found])
+            self.note([Trouble("harm", _plugin(one), f"another attachment is cut off: {words}") for words in lost])
+
+    def finish(self) -> None:
+        """DEL of everything that is still attached, and no more containers."""
+        for one in list(self.attached.values()):
+            self.delete(one.step)
+        for name in [name for name in self.bench.node.sandboxes if name.startswith("c")]:
+            self.bench.node.lose(name)
+
+
+def _plugin(one: Attached) -> str:
+    return str(one.example.plugins[0].get("type", ""))
+
+
+def _bare(line: str, slot: Slot) -> str:
+    """A difference without the names of the place and the container."""
+    where = "the container" if line.startswith(slot.sandbox.full_name + ":") else "the host"
+    return f"{where}: {tail(line)}"
+
+
+#: What each verb of a step does.
+VERBS: dict[str, Callable[[World, Step], None]] = {
+    "ADD": World.add,
+    "CHECK": World.check,
+    "DEL": World.delete,
+    "GC": World.gc,
+}
+
+
+def run(world: World, scenario: Scenario) -> list[Trouble]:
+    """Do all steps of a scenario; what did not hold, in the order it was noticed."""
+    if scenario.raw:
+        world.raw(scenario.networks[0], scenario.raw)
+    for step in () if scenario.raw else scenario.steps:
+        VERBS[step.verb](world, step)
+        if len(scenario.steps) > len(set(scenario.steps)) + 1 or len(world.attached) > 1:
+            world.unharmed()
+    world.finish()
+    return world.troubles
