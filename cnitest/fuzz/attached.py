@@ -127,7 +127,9 @@ class Caller:
 
 def crashes(calls: Sequence[Call]) -> list[Trouble]:
     """Hangs, signals and stack traces."""
-    return [Trouble("crash", call.plugin, tail(line)) for call in calls for line in judge.crash(call)]
+    return [
+        Trouble("crash", call.plugin, f"{call.verb} {tail(line)}", line) for call in calls for line in judge.crash(call)
+    ]
 
 
 def refusals(calls: Sequence[Call]) -> list[Trouble]:
@@ -137,20 +139,27 @@ def refusals(calls: Sequence[Call]) -> list[Trouble]:
     call = calls[-1]
     document = judge.error_document(call)
     if document is None:
-        return [Trouble("error", call.plugin, f"{call.verb} fails without an error document: {judge.words(call)}")]
+        return [_of(call, "error", f"fails without an error document: {judge.words(call)}")]
     code = document["code"]
     if code not in spec.ERRORS and not code >= 100:
-        return [Trouble("error", call.plugin, f"{call.verb} fails with code {code}, which is not defined")]
+        return [_of(call, "error", f"fails with code {code}, which is not defined")]
     return []
 
 
 def failures(rule: str, calls: Sequence[Call]) -> list[Trouble]:
     """Every call that has to succeed and did not."""
     return [
-        Trouble(rule, call.plugin, f"{call.verb}: {judge.words(call)}")
-        for call in calls
-        if judge.failed(call) and not judge.crash(call)
+        _of(call, rule, f"fails: {judge.words(call)}") for call in calls if judge.failed(call) and not judge.crash(call)
     ]
+
+
+def _of(call: Call, rule: str, words: str) -> Trouble:
+    return Trouble(rule, call.plugin, f"{call.verb} {words}", f"{call.subject}: {words}")
+
+
+def accepted(call: Call, why: str) -> Trouble:
+    """That a call succeeded which had to be refused."""
+    return _of(call, "accepted", f"accepts {why or 'what is invalid'}")
 
 
 def tail(line: str) -> str:

@@ -9,7 +9,7 @@ from cnitest.cni.invoke import Call
 from cnitest.conformance import judge
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.residue import residue, settle
-from cnitest.fuzz.attached import Caller, crashes, failures, refusals, tail
+from cnitest.fuzz.attached import Caller, accepted, crashes, failures, refusals, tail
 from cnitest.fuzz.example import Example
 from cnitest.fuzz.scenario import Raw
 from cnitest.fuzz.trouble import Trouble
@@ -23,14 +23,14 @@ def tried(
     call = _made(bench, slot, caller, example, raw)
     found = [*crashes([call]), *refusals([call])]
     if raw.valid is False and not judge.failed(call):
-        found.append(Trouble("accepted", call.plugin, f"{raw.verb} accepts {example.why or 'it'}"))
+        found.append(accepted(call, example.why))
     if raw.valid is True:
         found += failures("refused", [call])
     if not judge.failed(call) and raw.verb == "ADD":
         found += _undone(bench, slot, call, raw)
     changed = settle(lambda: residue(before, bench.look(slot), leftover))
     when = f"after {raw.verb} by hand" + ("" if judge.failed(call) else " and DEL")
-    return [*found, *(Trouble("left", call.plugin, f"{when}: {tail(line)}") for line in changed)]
+    return [*found, *(Trouble("left", call.plugin, f"{when}: {tail(line)}", line) for line in changed)]
 
 
 def _made(bench: Bench, slot: Slot, caller: Caller, example: Example, raw: Raw) -> Call:

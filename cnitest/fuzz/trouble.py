@@ -30,13 +30,15 @@ _LONG = 160
 class Trouble(NamedTuple):
     """One thing that does not hold: the rule (see `RULES`), the plugin it is about, and the words.
 
-    ``witness`` is a condition in shell that holds while it is so; empty where a script can tell by itself.
+    ``evidence`` is the same with the names of places and calls, from which a script finds how to see it again, and
+    ``kernel`` a condition in shell about the kernel that holds while it is so.
     """
 
     rule: str
     plugin: str
     words: str
-    witness: str = ""
+    evidence: str = ""
+    kernel: str = ""
 
     @property
     def cause(self) -> str:

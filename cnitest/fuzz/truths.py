@@ -23,18 +23,14 @@ def of_result(bench: Bench, one: Attached, plugin: str) -> list[Trouble]:
     if not one.is_ipam:
         found = truth.untruths(one.result, one.version, bench.node, slot.sandbox, slot.netns, slot.ifname)
     return [
-        Trouble("untrue", plugin, _without(str(detail), one), getattr(detail, "kernel", ""))
+        Trouble("untrue", plugin, bare(str(detail), one), kernel=getattr(detail, "kernel", ""))
         for detail in [*found, *shape]
     ]
 
 
-def _without(words: str, one: Attached) -> str:
-    return words.replace(one.slot.sandbox.full_name, "the container")
-
-
 def silences(bench: Bench, one: Attached) -> list[str]:
     """Which packets do not get through that have to: to a gateway that the host has, to the internet behind ipMasq."""
-    return [_bare(why, one) for flow in _promised(bench, one) if (why := traffic.lost(flow, 3.0))]
+    return [why for flow in _promised(bench, one) if (why := traffic.lost(flow, 3.0))]
 
 
 def reached(bench: Bench, one: Attached) -> tuple[str, ...]:
@@ -45,10 +41,11 @@ def reached(bench: Bench, one: Attached) -> tuple[str, ...]:
 def lost(one: Attached) -> list[str]:
     """What an attachment reached before and does not reach any more."""
     flows = (traffic.echo(one.slot.sandbox, target) for target in one.reached)
-    return [_bare(why, one) for flow in flows if (why := traffic.lost(flow, 1.0))]
+    return [why for flow in flows if (why := traffic.lost(flow, 1.0))]
 
 
-def _bare(words: str, one: Attached) -> str:
+def bare(words: str, one: Attached) -> str:
+    """Words without the name of the container."""
     return words.replace(one.slot.sandbox.full_name, "container")
 
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from cnitest.cni import spec
 from cnitest.cni.invoke import Call
 from cnitest.conformance.aftermath import removals
 from cnitest.conformance.bench import Bench, Picture, Slot
+from cnitest.conformance.finding import Detail
 from cnitest.conformance.residue import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
 from cnitest.fuzz import allocator, effects, raw, truths
 from cnitest.fuzz.allocator import Expected
-from cnitest.fuzz.attached import Attached, Caller, Document, crashes, failures, refusals, tail, version_of
+from cnitest.fuzz.attached import Attached, Caller, Document, accepted, crashes, failures, refusals, tail, version_of
 from cnitest.fuzz.example import Example, Validity
 from cnitest.fuzz.scenario import Raw, Scenario, Step
 from cnitest.fuzz.trouble import Trouble
 
 Key = tuple[int, str, str]
+# After these, one attachment alone needs no second look.
+_USUAL = ("ADD", "CHECK", "DEL")
 
 
 class World:
-    """Runs the steps of one scenario on a bench. ``serial`` keeps the names of its containers apart from others',
+    """Runs the steps of one scenario on a bench; what each verb does is in `cnitest.fuzz.verbs`. ``serial`` keeps the names of its containers apart from others',
     ``leftover`` are patterns of what may stay besides what we allow everybody."""
 
     def __init__(
@@ -31,7 +34,10 @@ class World:
         self.attached: dict[Key, Attached] = {}
         self.troubles: list[Trouble] = []
         self.call = Caller(bench)
+        #: Directories of another release of the plugins, to change to in the middle.
+        self.next_path: tuple[str, ...] = ()
         self._leftover = (*bench.setting.leftover, *leftover)
+        self.furniture = {link.name for link in bench.node.links}
         self._suffix = f"-{serial}" if serial else ""
 
     # --- what a step needs
@@ -41,7 +47,7 @@ class World:
         for trouble in troubles:
             if trouble not in self.troubles:
                 self.troubles.append(trouble)
-                self.bench.complain(trouble.words, witness=trouble.witness)
+                self.bench.complain(Detail(trouble.evidence or trouble.words, trouble.kernel))
 
     def key(self, step: Step) -> Key:
         """What a step is about."""
@@ -86,9 +92,7 @@ class World:
         """A second ADD of what is attached may fail or succeed, but takes nothing away."""
         self.note(refusals(calls))
         gone = removals(before, self.bench.look(known.slot))
-        self.note(
-            [Trouble("harm", calls[-1].plugin, f"a second ADD changes what is attached: {line}") for line in gone]
-        )
+        self._harmed("a second ADD changes what is attached", calls[-1], gone)
 
     def _refused(self, step: Step, slot: Slot, before: Picture, calls: Sequence[Call], wanted: Expected) -> None:
         example = self.networks[step.network]
@@ -109,9 +113,13 @@ class World:
     def _succeeded(self, step: Step, slot: Slot, before: Picture, result: Document, calls: Sequence[Call]) -> Attached:
         example = self.networks[step.network]
         if example.validity is Validity.INVALID:
-            self.note([Trouble("accepted", calls[-1].plugin, f"ADD accepts {example.why or 'it'}")])
-        after = self.bench.look(slot)
-        one = Attached(step, example, slot, before, frozenset(residue(before, after, strict=True)), result)
+            self.note([accepted(calls[-1], example.why)])
+        return self.keep(step, slot, before, result)
+
+    def keep(self, step: Step, slot: Slot, before: Picture, result: Document) -> Attached:
+        """Take note of what is attached now, and of all that its ADD brought."""
+        brought = frozenset(residue(before, self.bench.look(slot), strict=True))
+        one = Attached(step, self.networks[step.network], slot, before, brought, result)
         self.attached[self.key(step)] = one
         return one
 
@@ -122,7 +130,8 @@ class World:
         if one.example.validity is Validity.VALID:
             self.note(allocator.judged(one, wanted, others))
             self.note([*effects.missing(self.bench, one), *effects.asked_for(one)])
-            self.note([Trouble("silent", plugin, words) for words in truths.silences(self.bench, one)])
+            silent = truths.silences(self.bench, one)
+            self.note([Trouble("silent", plugin, truths.bare(why, one), why) for why in silent])
         one.reached = truths.reached(self.bench, one)
 
     # --- the other verbs
@@ -155,7 +164,7 @@ class World:
         if example.validity is not Validity.INVALID:
             self.note([trouble._replace(words=f"once more: {trouble.words}") for trouble in failures("delete", calls)])
         changed = residue(before, self.bench.look(slot), self._leftover)
-        self.note([Trouble("harm", calls[-1].plugin, f"DEL of what is not there changes {line}") for line in changed])
+        self._harmed("DEL of what is not there changes something", calls[-1], changed)
 
     def gc(self, step: Step) -> None:
         """GC with all that is attached to a network frees nothing of it."""
@@ -167,7 +176,7 @@ class World:
         calls = self.call.gc(example, [(one.slot.container_id, one.slot.ifname) for one in there])
         self.note(crashes(calls))
         gone = removals(before, self.bench.look())
-        self.note([Trouble("harm", calls[-1].plugin, f"GC takes away what is attached: {line}") for line in gone])
+        self._harmed("GC takes away what is attached", calls[-1], gone)
 
     def raw(self, example: Example, call: Raw) -> None:
         """One raw call, with everything back as it was afterwards."""
@@ -181,19 +190,23 @@ class World:
             return [line for line in residue(one.before, there, self._leftover) if line in one.own]
 
         left = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
-        self.note([Trouble("left", plugin, f"after DEL: {_bare(line, one.slot)}") for line in left])
+        self.note([Trouble("left", plugin, f"after DEL: {_bare(line, one.slot)}", line) for line in left])
 
     def _nothing_left(self, before: Picture, slot: Slot, plugin: str, when: str) -> None:
         left = settle(lambda: residue(before, self.bench.look(slot), self._leftover))
-        self.note([Trouble("left", plugin, f"{when}: {_bare(line, slot)}") for line in left])
+        self.note([Trouble("left", plugin, f"{when}: {_bare(line, slot)}", line) for line in left])
+
+    def _harmed(self, what: str, call: Call, lines: Sequence[str]) -> None:
+        self.note([Trouble("harm", call.plugin, f"{what}: {tail(line)}", line) for line in lines])
 
     def unharmed(self) -> None:
-        """Every attachment is still as its result says, has its address alone, and reaches what it reached."""
+        """Every attachment is still as its result says, and reaches what it reached."""
         for one in self.live():
-            found = truths.of_result(self.bench, one, "")
-            lost = truths.lost(one)
-            self.note([Trouble("harm", _plugin(one), f"another attachment: {trouble.words}") for trouble in found])
-            self.note([Trouble("harm", _plugin(one), f"another attachment is cut off: {words}") for words in lost])
+            plugin = str(one.example.plugins[0].get("type", ""))
+            for trouble in truths.of_result(self.bench, one, plugin):
+                self.note([trouble._replace(rule="harm", words=f"an attachment: {trouble.words}")])
+            cut_off = truths.lost(one)
+            self.note([Trouble("harm", plugin, f"cut off: {truths.bare(why, one)}", why) for why in cut_off])
 
     def finish(self) -> None:
         """DEL of everything that is still attached, and no more containers."""
@@ -203,32 +216,22 @@ class World:
             self.bench.node.lose(name)
 
 
-def _plugin(one: Attached) -> str:
-    return str(one.example.plugins[0].get("type", ""))
-
-
 def _bare(line: str, slot: Slot) -> str:
     """A difference without the names of the place and the container."""
     where = "the container" if line.startswith(slot.sandbox.full_name + ":") else "the host"
     return f"{where}: {tail(line)}"
 
 
-#: What each verb of a step does.
-VERBS: dict[str, Callable[[World, Step], None]] = {
-    "ADD": World.add,
-    "CHECK": World.check,
-    "DEL": World.delete,
-    "GC": World.gc,
-}
-
-
 def run(world: World, scenario: Scenario) -> list[Trouble]:
     """Do all steps of a scenario; what did not hold, in the order it was noticed."""
+    from cnitest.fuzz.verbs import VERBS
+
     if scenario.raw:
         world.raw(scenario.networks[0], scenario.raw)
-    for step in () if scenario.raw else scenario.steps:
-        VERBS[step.verb](world, step)
-        if len(scenario.steps) > len(set(scenario.steps)) + 1 or len(world.attached) > 1:
-            world.unharmed()
+    else:
+        for step in scenario.steps:
+            VERBS[step.verb](world, step)
+            if len(world.attached) > 1 or step.verb not in _USUAL:
+                world.unharmed()
     world.finish()
     return world.troubles

@@ -1,0 +1,127 @@
+"""What each verb of a step does: the verbs of CNI, and what happens to hosts and containers besides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from cnitest.conformance import form
+from cnitest.conformance.finding import Undecided
+from cnitest.fuzz.attached import Attached, crashes
+from cnitest.fuzz.scenario import Step
+from cnitest.fuzz.trouble import Trouble
+from cnitest.fuzz.world import World
+
+_TOGETHER = ("p1", "p2", "p3")
+
+
+def lose(world: World, step: Step) -> None:
+    """The container's namespace goes without a DEL, as after a crash."""
+    name = world.slot(step).sandbox.name
+    for one in world.attached.values():
+        if one.slot.sandbox.name == name and not one.lost:
+            one.lost = True
+    world.bench.lose(name)
+
+
+def restart(world: World, step: Step) -> None:
+    """The container goes without a DEL, and another comes under its name: DEL, then ADD."""
+    lose(world, step)
+    there = [one for one in world.attached.values() if one.step.container == step.container]
+    for one in there:
+        world.delete(one.step)
+    world.add(step)
+
+
+def forget(world: World, step: Step) -> None:
+    """The runtime loses its cache: the next DEL has no result to give."""
+    one = world.attached.get(world.key(step))
+    if one is not None:
+        one.result = None
+
+
+def reboot(world: World, _: Step) -> None:
+    """The machine starts again: files stay, what the kernel had is gone; the runtime deletes what it knows of."""
+    for name in {one.slot.sandbox.name for one in world.attached.values() if not one.lost}:
+        world.bench.lose(name)
+    old = world.furniture
+    for link in world.bench.node.links:
+        if link.name not in old and "@" not in link.parent:
+            world.bench.run("ip", "link", "del", link.name, check=False)
+    world.bench.run("nft", "flush", "ruleset", check=False)
+    for one in list(world.attached.values()):
+        one.lost = True
+        world.delete(one.step)
+
+
+def upgrade(world: World, _: Step) -> None:
+    """From now on the plugins are those of the other release."""
+    if world.next_path:
+        world.bench.use_path(*world.next_path)
+
+
+def drop_forward(world: World, _: Step) -> None:
+    """Another engine of containers sets the policy of FORWARD to DROP."""
+    world.bench.run("iptables", "-w", "-P", "FORWARD", "DROP")
+
+
+def meddle(world: World, step: Step) -> None:
+    """Somebody deletes the interface inside the container."""
+    one = world.attached.get(world.key(step))
+    if one is None or one.lost or one.slot.ifname == "lo":
+        return
+    try:
+        world.bench.run("ip", "link", "del", one.slot.ifname, at=one.slot.sandbox)
+    except Undecided:
+        return
+    one.broken = True
+
+
+def add_together(world: World, step: Step) -> None:
+    """Three containers are added at the same time; no two get the same address."""
+    steps = [Step("ADD", step.network, name, step.ifname) for name in _TOGETHER]
+    steps = [each for each in steps if world.key(each) not in world.attached]
+    slots = [world.slot(each) for each in steps]
+    befores = [world.bench.look(slot) for slot in slots]
+    example = world.networks[step.network]
+    with ThreadPoolExecutor(len(_TOGETHER)) as pool:
+        found = list(pool.map(lambda slot: world.call.add(example, slot), slots))
+    for each, slot, before, (calls, result) in zip(steps, slots, befores, found, strict=True):
+        world.note(crashes(calls))
+        if result is None:
+            world.note(crashes(world.call.delete(example, slot, None)))
+        else:
+            world.keep(each, slot, before, result)
+    _unique(world, [world.attached[world.key(each)] for each in steps if world.key(each) in world.attached])
+
+
+def _unique(world: World, together: Sequence[Attached]) -> None:
+    seen: set[str] = set()
+    for one in together:
+        for ip in form.ips(one.result or {}, one.version):
+            address = ip.address.partition("/")[0]
+            if address in seen and _allocates(one.example.plugins):
+                world.note([Trouble("address", "", f"the address {address} is given twice at the same time")])
+            seen.add(address)
+
+
+def _allocates(plugins: Sequence[Mapping[str, Any]]) -> bool:
+    return any((conf.get("ipam") or {}).get("type") not in (None, "static") for conf in plugins)
+
+
+#: By its name in a step: what it does.
+VERBS: Mapping[str, Callable[[World, Step], None]] = {
+    "ADD": World.add,
+    "CHECK": World.check,
+    "DEL": World.delete,
+    "GC": World.gc,
+    "LOSE": lose,
+    "RESTART": restart,
+    "FORGET": forget,
+    "REBOOT": reboot,
+    "UPGRADE": upgrade,
+    "FORWARD-DROP": drop_forward,
+    "MEDDLE": meddle,
+    "ADD-TOGETHER": add_together,
+}
