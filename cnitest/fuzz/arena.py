@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from cnitest.conformance.bench import Bench, Picture, open_bench
 from cnitest.conformance.record import Record
-from cnitest.conformance.residue import residue
 from cnitest.conformance.subject import Trial
 from cnitest.errors import KernelError
 from cnitest.fuzz.scenario import Scenario
 from cnitest.fuzz.trouble import Trouble
 from cnitest.fuzz.world import World, run
 from cnitest.kernel import rtnl
-from cnitest.kernel.records import Link
 
 _NO_MAC, _USUAL_MTU = "00:00:00:00:00:00", 1500
 
@@ -51,8 +48,7 @@ class Arena:
         self._bench: Bench | None = None
         self._clean: Picture = {}
         self._age = 0
-        self._furniture: set[str] = set()
-        self._bridges: list[Link] = []
+        self._standing: frozenset[str] = frozenset()
 
     def __enter__(self) -> Arena:
         return self
@@ -68,13 +64,16 @@ class Arena:
     def run(self, scenario: Scenario) -> list[Trouble]:
         """What does not hold in a scenario, on a host that may have been used."""
         with self.world(scenario) as world:
-            return run(world, scenario)
+            self._clean = run(world, scenario)
+            return world.troubles
 
     @contextmanager
     def world(self, scenario: Scenario) -> Iterator[World]:
         """A world for a scenario; what it leaves decides whether the host is used again."""
-        bench = self._ready()
-        world = World(bench, scenario.networks, serial=self._age, leftover=self._of_our_bridges())
+        bench, rung = self._ready(), self.rung(scenario)
+        keep = rung is Isolation.CONFIG
+        serial = 0 if keep else self._age
+        world = World(bench, scenario.networks, serial=serial, start=self._clean, standing=self._standing, keep=keep)
         self.runs += 1
         self._age += 1
         try:
@@ -82,13 +81,16 @@ class Arena:
         except BaseException:
             self.close()
             raise
-        if world.troubles or self._isolation is Isolation.EXAMPLE or not self._is_clean_again(bench):
+        if world.troubles or world.spent or rung is Isolation.EXAMPLE:
             self.close()
+        elif not scenario.raw:
+            self._tidy(bench)
 
-    def _of_our_bridges(self) -> tuple[str, ...]:
-        """What may stay on bridges that are there only because plugins left them: the gateway's address."""
-        names = (re.escape(link.name) for link in self._bridges)
-        return tuple(rf"[+] (addresses|routes) .* (on|via) {name}\b" for name in names)
+    def rung(self, scenario: Scenario) -> Isolation:
+        """What must be new for a scenario: it depends on what it changes."""
+        if self._isolation is Isolation.CONTAINER and scenario.raw:
+            return Isolation.CONFIG
+        return self._isolation
 
     def _ready(self) -> Bench:
         if self._bench is None or self._age >= self._rebuild:
@@ -98,34 +100,25 @@ class Arena:
             self._age = 0
             self.builds += 1
             self._clean = self._bench.look()
-            self._furniture = {link.name for link in self._bench.node.links}
-            self._bridges = []
+            self._standing = frozenset(link.name for link in self._bench.node.links)
         self._bench.record = Record()
         return self._bench
 
-    def _is_clean_again(self, bench: Bench) -> bool:
-        """Whether nothing differs but what may; bridges that plugins leave are made as good as new."""
-        self._tidy(bench)
-        now = bench.look()
-        if residue(self._clean, now):
-            return False
-        self._clean = now
-        return True
-
     def _tidy(self, bench: Bench) -> None:
         """Take the addresses off bridges that plugins leave; one without a MAC is of no more use, and goes."""
-        links = [link for link in bench.node.links if link.kind == "bridge" and link.name not in self._furniture]
+        links = [link for link in bench.node.links if link.kind == "bridge" and link.name not in self._standing]
         spoilt = [link for link in links if link.mac == _NO_MAC or link.mtu != _USUAL_MTU]
-        self._bridges = [link for link in links if link not in spoilt]
-        index = {link.name: link.ifindex for link in self._bridges}
+        index = {link.name: link.ifindex for link in links if link not in spoilt}
         messages = [
             rtnl.delete_address(index[address.link], address.address, address.link)
             for address in bench.node.addresses
             if address.link in index and address.scope == "global"
         ]
         messages += [rtnl.delete_link(link.ifindex, link.name) for link in spoilt]
-        with contextlib.suppress(KernelError):  # whatever is left then will show as a difference
-            bench.node.namespace.netlink.batch(messages)
+        if messages:
+            with contextlib.suppress(KernelError):  # whatever is left then will show as a difference
+                bench.node.namespace.netlink.batch(messages)
+            self._clean = bench.look()
 
 
 def alone(trial: Trial, scenario: Scenario) -> list[Trouble]:

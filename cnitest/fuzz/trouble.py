@@ -10,6 +10,8 @@ _VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), word)
     for pattern, word in (
         (r"goroutine \d+ .*", ""),
+        (r" (?:size|digest|preview)=.*", ""),
+        (r" (?:ifindex|parent|mac|mtu|txqlen|detail|mode)=\S+", ""),
         (r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", "MAC"),
         (r"(?<![\w.])\d+\.\d+\.\d+\.\d+(?:/\d+)?", "ADDRESS"),
         (r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,}[0-9a-fA-F]{0,4}(?:/\d+)?", "ADDRESS"),

@@ -43,11 +43,11 @@ def forget(world: World, step: Step) -> None:
 
 def reboot(world: World, _: Step) -> None:
     """The machine starts again: files stay, what the kernel had is gone; the runtime deletes what it knows of."""
+    world.spent = True
     for name in {one.slot.sandbox.name for one in world.attached.values() if not one.lost}:
         world.bench.lose(name)
-    old = world.furniture
     for link in world.bench.node.links:
-        if link.name not in old and "@" not in link.parent:
+        if link.name not in world.standing and "@" not in link.parent:
             world.bench.run("ip", "link", "del", link.name, check=False)
     world.bench.run("nft", "flush", "ruleset", check=False)
     for one in list(world.attached.values()):
@@ -57,12 +57,14 @@ def reboot(world: World, _: Step) -> None:
 
 def upgrade(world: World, _: Step) -> None:
     """From now on the plugins are those of the other release."""
+    world.spent = True
     if world.next_path:
         world.bench.use_path(*world.next_path)
 
 
 def drop_forward(world: World, _: Step) -> None:
     """Another engine of containers sets the policy of FORWARD to DROP."""
+    world.spent = True
     world.bench.run("iptables", "-w", "-P", "FORWARD", "DROP")
 
 
@@ -92,7 +94,7 @@ def add_together(world: World, step: Step) -> None:
         if result is None:
             world.note(crashes(world.call.delete(example, slot, None)))
         else:
-            world.keep(each, slot, before, result)
+            world.keep(each, slot, before, result).own = frozenset()  # what three brought together is nobody's own
     _unique(world, [world.attached[world.key(each)] for each in steps if world.key(each) in world.attached])
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 
 from cnitest.cni import spec
 from cnitest.cni.invoke import Call
@@ -23,21 +24,34 @@ _USUAL = ("ADD", "CHECK", "DEL")
 
 
 class World:
-    """Runs the steps of one scenario on a bench; what each verb does is in `cnitest.fuzz.verbs`. ``serial`` keeps the names of its containers apart from others',
-    ``leftover`` are patterns of what may stay besides what we allow everybody."""
+    """Runs the steps of one scenario on a bench; what each verb does is in `cnitest.fuzz.verbs`.
+
+    ``serial`` keeps the names of its containers apart from others', ``start`` is the host's state before, ``standing``
+    are the links that are part of the host, and ``keep`` leaves the containers for the next scenario.
+    """
 
     def __init__(
-        self, bench: Bench, networks: Sequence[Example], serial: int = 0, leftover: Sequence[str] = ()
+        self,
+        bench: Bench,
+        networks: Sequence[Example],
+        *,
+        serial: int = 0,
+        start: Picture | None = None,
+        standing: Collection[str] | None = None,
+        keep: bool = False,
     ) -> None:
         self.bench = bench
         self.networks = tuple(networks)
         self.attached: dict[Key, Attached] = {}
         self.troubles: list[Trouble] = []
         self.call = Caller(bench)
+        self.start = bench.look() if start is None else start
+        self.standing = {link.name for link in bench.node.links} if standing is None else set(standing)
         #: Directories of another release of the plugins, to change to in the middle.
         self.next_path: tuple[str, ...] = ()
-        self._leftover = (*bench.setting.leftover, *leftover)
-        self.furniture = {link.name for link in bench.node.links}
+        #: Whether the host is of no more use afterwards, for something else than plugins has changed it.
+        self.spent = False
+        self._keep = keep
         self._suffix = f"-{serial}" if serial else ""
 
     # --- what a step needs
@@ -163,7 +177,7 @@ class World:
         self.note(crashes(calls))
         if example.validity is not Validity.INVALID:
             self.note([trouble._replace(words=f"once more: {trouble.words}") for trouble in failures("delete", calls)])
-        changed = residue(before, self.bench.look(slot), self._leftover)
+        changed = residue(before, self.bench.look(slot), self._allowed())
         self._harmed("DEL of what is not there changes something", calls[-1], changed)
 
     def gc(self, step: Step) -> None:
@@ -180,20 +194,20 @@ class World:
 
     def raw(self, example: Example, call: Raw) -> None:
         """One raw call, with everything back as it was afterwards."""
-        self.note(raw.tried(self.bench, self.slot(Step("ADD")), self.call, example, call, self._leftover))
+        self.note(raw.tried(self.bench, self.slot(Step("ADD")), self.call, example, call, self._allowed()))
 
     # --- what is left
 
     def _own_left(self, one: Attached, plugin: str, *, lost: bool) -> None:
         def look() -> list[str]:
             there = self.bench.look() if lost else self.bench.look(one.slot)
-            return [line for line in residue(one.before, there, self._leftover) if line in one.own]
+            return [line for line in residue(one.before, there, self._allowed()) if line in one.own]
 
         left = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
         self.note([Trouble("left", plugin, f"after DEL: {_bare(line, one.slot)}", line) for line in left])
 
     def _nothing_left(self, before: Picture, slot: Slot, plugin: str, when: str) -> None:
-        left = settle(lambda: residue(before, self.bench.look(slot), self._leftover))
+        left = settle(lambda: residue(before, self.bench.look(slot), self._allowed()))
         self.note([Trouble("left", plugin, f"{when}: {_bare(line, slot)}", line) for line in left])
 
     def _harmed(self, what: str, call: Call, lines: Sequence[str]) -> None:
@@ -208,12 +222,26 @@ class World:
             cut_off = truths.lost(one)
             self.note([Trouble("harm", plugin, f"cut off: {truths.bare(why, one)}", why) for why in cut_off])
 
-    def finish(self) -> None:
-        """DEL of everything that is still attached, and no more containers."""
+    def finish(self) -> Picture:
+        """DEL of everything that is still attached, no more containers, and the host as it was; how it is now."""
         for one in list(self.attached.values()):
             self.delete(one.step)
-        for name in [name for name in self.bench.node.sandboxes if name.startswith("c")]:
+        for name in () if self._keep else self.bench.node.sandboxes:
             self.bench.node.lose(name)
+        now = self.bench.look()
+        if not self.troubles and not self.spent:
+            left = settle(lambda: residue(self.start, self.bench.look(), self._allowed()))
+            plugin = str(self.networks[0].plugins[0].get("type", ""))
+            self.note([Trouble("left", plugin, f"in the end: {tail(line)}", line) for line in left])
+        return now
+
+    def _allowed(self) -> tuple[str, ...]:
+        """What may stay besides what we allow everybody: bridges that plugins made change with their ports, and keep
+        the gateway's address."""
+        bridges = [link.name for link in self.bench.node.links if link.kind == "bridge"]
+        ours = "|".join(re.escape(name) for name in bridges if name not in self.standing)
+        pattern = rf"([+] (addresses|routes) .* (on|via) ({ours})\b|~ links ({ours}):)"
+        return (*self.bench.setting.leftover, *([pattern] if ours else []))
 
 
 def _bare(line: str, slot: Slot) -> str:
@@ -222,8 +250,8 @@ def _bare(line: str, slot: Slot) -> str:
     return f"{where}: {tail(line)}"
 
 
-def run(world: World, scenario: Scenario) -> list[Trouble]:
-    """Do all steps of a scenario; what did not hold, in the order it was noticed."""
+def run(world: World, scenario: Scenario) -> Picture:
+    """Do all steps of a scenario, and note what does not hold in ``world.troubles``; how the host is afterwards."""
     from cnitest.fuzz.verbs import VERBS
 
     if scenario.raw:
@@ -233,5 +261,4 @@ def run(world: World, scenario: Scenario) -> list[Trouble]:
             VERBS[step.verb](world, step)
             if len(world.attached) > 1 or step.verb not in _USUAL:
                 world.unharmed()
-    world.finish()
-    return world.troubles
+    return world.finish()
