@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cnitest.cli import doctor, requirements, run, topology, trace
+from cnitest.cli import doctor, fuzz, requirements, run, topology, trace
 from cnitest.errors import CnitestError
 
 #: The exit code for something that we were asked for and that makes no sense, as pytest's.
@@ -44,6 +44,6 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="cnitest", description="Test container networks for real.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (run, requirements, doctor, topology, trace):
+    for module in (run, fuzz, requirements, doctor, topology, trace):
         module.add(commands)
     return parser

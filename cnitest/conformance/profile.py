@@ -41,6 +41,7 @@ _KEYS = {
     "expect": "{gateway, peer, internet, inbound, neighbours}: whether packets flow",
     "requires": "features of the kernel and programs that must be there",
     "skip": "ID: REASON",
+    "schema": "a JSON Schema of its configurations, or the file of one, for fuzzing",
 }
 _EXPECTATIONS = ("gateway", "peer", "internet", "inbound", "neighbours")
 
@@ -123,7 +124,19 @@ class _Reader:
             second=self._mapping("second") or None,
             expect=self._expectation(),
             skip=self._skipped(),
+            schema=self._schema(),
         )
+
+    def _schema(self) -> dict[str, Any]:
+        given = self._value.get("schema")
+        if not isinstance(given, str):
+            return self._mapping("schema")
+        try:
+            found = json.loads(self._beside(given).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            self._fault("schema", f"{given}: {error}")
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _fault(self, key: object, words: str) -> None:
         self.faults.append(f"{self._path}:{self._lines.get(str(key), 1)}: {key}: {words}")

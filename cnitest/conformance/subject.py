@@ -30,6 +30,7 @@ class Setting:
 
     ``host_setup`` and ``container_setup`` are commands to run on the host before anything, and there for each
     container before its first ADD; {container}, {netns} and {ifname} are replaced in them, and in the configuration.
+    ``schema`` is a JSON Schema of the plugin's configurations, for fuzzing.
     ``daemon`` is started first and killed last; ``socket`` is the path that shows it is ready. ``leftover`` are
     patterns of what may stay after DEL besides what we allow everybody. ``second`` is a configuration of another
     network for the same plugin.
@@ -49,6 +50,7 @@ class Setting:
     second: Mapping[str, Any] | None = None
     expect: Expectation = field(default_factory=Expectation)
     skip: Mapping[str, str] = field(default_factory=dict)
+    schema: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

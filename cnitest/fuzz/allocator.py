@@ -55,6 +55,12 @@ def expected(bench: Bench, example: Example) -> Expected:
     return Expected(tuple(str(address) for address in found), known=True)
 
 
+def _allocates(example: Example) -> bool:
+    """Whether addresses are given by a plugin that looks after them; static gives what it is told to."""
+    sections = [conf.get("ipam") for conf in example.plugins]
+    return any(isinstance(section, Mapping) and section.get("type") not in (None, "static") for section in sections)
+
+
 def _section(example: Example) -> Mapping[str, Any] | None:
     sections = [conf["ipam"] for conf in example.plugins if isinstance(conf.get("ipam"), Mapping) and conf["ipam"]]
     return sections[0] if len(sections) == 1 and sections[0].get("type") == "host-local" else None
@@ -131,7 +137,7 @@ def judged(one: Attached, wanted: Expected, others: Sequence[Attached]) -> list[
     taken = {
         ip.address.partition("/")[0]
         for other in others
-        if other.slot.network == name
+        if other.slot.network == name and _allocates(other.example)
         for ip in form.ips(other.result or {}, other.version)
     }
     found = [f"the address {address} is given twice" for address in given if address in taken]

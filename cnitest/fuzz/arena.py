@@ -35,11 +35,20 @@ class Isolation(enum.Enum):
 class Arena:
     """Runs scenarios about one subject, each with the least that must be new. A context manager; not for threads.
 
-    ``rebuild`` is after how many scenarios everything is made anew, ``isolation`` the least that is new each time.
+    ``rebuild`` is after how many scenarios everything is made anew, ``isolation`` the least that is new each time,
+    ``next_path`` directories of another release to upgrade to.
     """
 
-    def __init__(self, trial: Trial, *, isolation: Isolation = Isolation.CONTAINER, rebuild: int = 50) -> None:
+    def __init__(
+        self,
+        trial: Trial,
+        *,
+        isolation: Isolation = Isolation.CONTAINER,
+        rebuild: int = 50,
+        next_path: tuple[str, ...] = (),
+    ) -> None:
         self.trial = trial
+        self.next_path = next_path
         self.runs = 0
         self.builds = 0
         self._isolation = isolation
@@ -67,6 +76,10 @@ class Arena:
             self._clean = run(world, scenario)
             return world.troubles
 
+    def finished(self, world: World) -> None:
+        """End a world whose steps were done one by one."""
+        self._clean = world.finish()
+
     @contextmanager
     def world(self, scenario: Scenario) -> Iterator[World]:
         """A world for a scenario; what it leaves decides whether the host is used again."""
@@ -74,6 +87,7 @@ class Arena:
         keep = rung is Isolation.CONFIG
         serial = 0 if keep else self._age
         world = World(bench, scenario.networks, serial=serial, start=self._clean, standing=self._standing, keep=keep)
+        world.next_path = self.next_path
         self.runs += 1
         self._age += 1
         try:
@@ -121,7 +135,7 @@ class Arena:
             self._clean = bench.look()
 
 
-def alone(trial: Trial, scenario: Scenario) -> list[Trouble]:
+def alone(trial: Trial, scenario: Scenario, next_path: tuple[str, ...] = ()) -> list[Trouble]:
     """What does not hold in a scenario on a host of its own."""
-    with Arena(trial, isolation=Isolation.EXAMPLE) as arena:
+    with Arena(trial, isolation=Isolation.EXAMPLE, next_path=next_path) as arena:
         return arena.run(scenario)

@@ -8,25 +8,33 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from hypothesis import HealthCheck, Phase, find, settings
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity, find, settings
 from hypothesis.errors import HypothesisException
+from hypothesis.stateful import run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy
 
 from cnitest.conformance.subject import Trial
 from cnitest.deadline import Deadline
 from cnitest.errors import CnitestError
 from cnitest.fuzz.arena import Arena, alone
+from cnitest.fuzz.example import Example
 from cnitest.fuzz.reduce import reduced
 from cnitest.fuzz.scenario import Scenario
 from cnitest.fuzz.trouble import Trouble
+from cnitest.fuzz.world import World
 
 #: Seconds that Hypothesis shrinks one finding, and that it is reduced after that.
 _SHRINK, _REDUCE = 10.0, 20.0
+# And what of that there is still time for once the hunt is over.
+_LEAST = 4.0
+_STEPS = 8
 
 
 class Finding(NamedTuple):
@@ -59,6 +67,10 @@ class Tally:
     began: float = 0.0
 
 
+class Hit(Exception):
+    """A history shows what is hunted."""
+
+
 class Hunter:
     """Hunts with one arena. ``seen`` is told of each scenario that is tried; ``known`` are causes that do not count."""
 
@@ -75,19 +87,22 @@ class Hunter:
         self._seen = seen
         self._deadline = deadline or Deadline.after(3600.0, "the hunt to end")
 
+    def histories(self, networks: SearchStrategy[tuple[Example, ...]], examples: int, seed: int) -> Finding | None:
+        """Let a state machine run some histories; the first new finding, made small."""
+        from cnitest.fuzz.machine import machine
+
+        chase = Chase(self, "histories", seed)
+        made = hypothesis.seed(seed)(machine(chase, networks))
+        with contextlib.suppress(HypothesisException, Hit):
+            run_state_machine_as_test(made, settings=settings(_settings(examples), stateful_step_count=_STEPS))
+        return chase.finding() if chase.best else None
+
     def round(self, kind: str, strategy: SearchStrategy[Scenario], examples: int, seed: int) -> Finding | None:
         """Try some scenarios; the first new finding, made small. The same seed draws the same scenarios."""
-        chase = _Chase(self, kind, seed)
-        chosen = settings(
-            max_examples=examples,
-            database=None,
-            deadline=None,
-            phases=(Phase.generate, Phase.shrink),
-            suppress_health_check=list(HealthCheck),
-        )
+        chase = Chase(self, kind, seed)
         # Nothing was found, or it was given up in the middle of shrinking: the chase knows the best.
         with contextlib.suppress(HypothesisException):
-            find(strategy, chase.shows, settings=chosen, random=Random(seed))
+            find(strategy, chase.shows, settings=_settings(examples), random=Random(seed))
         return chase.finding() if chase.best else None
 
     @property
@@ -95,11 +110,30 @@ class Hunter:
         """Whether the time is up."""
         return self._deadline.expired
 
+    def no_longer_than(self, seconds: float, words: str) -> Deadline:
+        """A deadline within the hunt's own, but for a little that there always is time for."""
+        return Deadline.after(max(min(seconds, self._deadline.remaining), _LEAST), words)
+
     def tried(self, scenario: Scenario) -> list[Trouble]:
-        """What does not hold in a scenario, less what is known."""
+        """What does not hold in a scenario."""
         self.tally.examples += 1
         self._seen(scenario)
-        return [trouble for trouble in self._arena.run(scenario) if trouble.cause not in self.known]
+        return self._arena.run(scenario)
+
+    def world(self, scenario: Scenario) -> AbstractContextManager[World]:
+        """A world whose steps are done one by one."""
+        self.tally.examples += 1
+        self._seen(scenario)
+        return self._arena.world(scenario)
+
+    def finished(self, world: World) -> None:
+        """End a world."""
+        self._arena.finished(world)
+
+    @property
+    def next_path(self) -> tuple[str, ...]:
+        """Directories of another release to upgrade to."""
+        return self._arena.next_path
 
     @property
     def trial(self) -> Trial:
@@ -107,11 +141,23 @@ class Hunter:
         return self._arena.trial
 
 
-class _Chase:
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+    )
+
+
+class Chase:
     """One round: the cause that is hunted in it, and the smallest scenario that shows it."""
 
     def __init__(self, hunter: Hunter, kind: str, seed: int) -> None:
-        self._hunter = hunter
+        self.hunter = hunter
         self._kind, self._seed = kind, seed
         self._cause = ""
         self._trouble: Trouble | None = None
@@ -121,9 +167,16 @@ class _Chase:
 
     def shows(self, scenario: Scenario) -> bool:
         """Whether a scenario shows what is hunted; nothing does once the time is up."""
-        if (self._end or self._hunter._deadline).expired:
-            return False
-        troubles = self._hunter.tried(scenario)
+        return not self.is_over and self.is_shown(scenario, self.hunter.tried(scenario))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up, for the hunt or for shrinking what was found."""
+        return self._end.expired if self._end else self.hunter.is_over
+
+    def is_shown(self, scenario: Scenario, troubles: Sequence[Trouble]) -> bool:
+        """Whether what did not hold in a scenario is what is hunted; the first new cause becomes that."""
+        troubles = [trouble for trouble in troubles if trouble.cause not in self.hunter.known]
         if not self._cause and troubles:
             self._begin(troubles[0])
         hit = next((trouble for trouble in troubles if trouble.cause == self._cause), None)
@@ -132,20 +185,20 @@ class _Chase:
         return hit is not None
 
     def _begin(self, trouble: Trouble) -> None:
-        tally = self._hunter.tally
+        tally = self.hunter.tally
         self._cause = trouble.cause
         self._found_after = (time.monotonic() - tally.began, tally.examples)
-        self._end = Deadline.after(_SHRINK, "a finding to shrink")
+        self._end = self.hunter.no_longer_than(_SHRINK, "a finding to shrink")
 
     def finding(self) -> Finding:
         """What was found, reduced on hosts of its own; or, where those do not show it, as it is."""
         assert self.best is not None, "there is one only when something was found"
         assert self._trouble is not None, "the best has its trouble"
-        hunter = self._hunter
+        hunter = self.hunter
         shown = self._alone(self.best)
         depends = not shown
         if shown:
-            end = Deadline.after(_REDUCE, "a finding to be reduced")
+            end = hunter.no_longer_than(_REDUCE, "a finding to be reduced")
             self.best = reduced(self.best, lambda one: not end.expired and bool(self._alone(one)))
             shown = self._alone(self.best) or shown
         trouble = next((one for one in shown if one.cause == self._cause), self._trouble)
@@ -157,7 +210,7 @@ class _Chase:
     def _alone(self, scenario: Scenario) -> list[Trouble]:
         """What a scenario shows on a host of its own, when the cause is among it."""
         try:
-            troubles = alone(self._hunter.trial, scenario)
+            troubles = alone(self.hunter.trial, scenario, self.hunter.next_path)
         except CnitestError:
             return []
         return troubles if any(trouble.cause == self._cause for trouble in troubles) else []

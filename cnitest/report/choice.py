@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 from pathlib import Path
 from typing import NamedTuple
 
 from cnitest.cni import spec
+from cnitest.conformance import shipped
 from cnitest.conformance.examine import Source, examine, require, source
 from cnitest.conformance.subject import Subject
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing
@@ -26,7 +26,7 @@ class Choice(NamedTuple):
 def chosen(choice: Choice) -> tuple[tuple[Subject, ...], tuple[str, ...]]:
     """The subjects, and why some that were asked for are not among them. Raises ConfigError."""
     sources, skipped = _sources(choice)
-    subjects = examine(sources, choice.path, versions=choice.versions, helpers=helpers())
+    subjects = examine(sources, choice.path, versions=choice.versions, helpers=shipped.helpers())
     if choice.newest:
         subjects = tuple(subject.only_newest() for subject in subjects)
     return subjects, tuple(skipped)
@@ -40,17 +40,6 @@ def check(choice: Choice) -> None:
     unknown = [version for version in choice.versions if not spec.is_version(version)]
     if unknown:
         raise ConfigError(f"there is no version {', '.join(unknown)} of the specification: {', '.join(spec.VERSIONS)}")
-
-
-def helpers() -> tuple[str, ...]:
-    """The directories of our own plugins, for what needs one before it and finds none."""
-    return tuple(f"{directory}/honest" for directory in _fixtures())
-
-
-def _fixtures() -> list[str]:
-    """Where what is shipped for tests lies."""
-    found = importlib.util.find_spec("cnitest.fixtures")
-    return list(found.submodule_search_locations or ()) if found else []
 
 
 def _sources(choice: Choice) -> tuple[list[Source], list[str]]:
@@ -80,14 +69,8 @@ def _there(name: str, path: tuple[str, ...]) -> bool:
     return any((Path(directory) / name).is_file() for directory in path)
 
 
-def shipped() -> dict[str, Path]:
-    """The shipped profiles by name."""
-    files = (file for directory in _fixtures() for file in Path(directory, "plugins").glob("*.yaml"))
-    return {file.stem: file for file in sorted(files)}
-
-
 def _profiles(names: tuple[str, ...]) -> list[Path]:
-    known = shipped()
+    known = shipped.profiles()
     if "all" in names:
         return list(known.values())
     for name in names:

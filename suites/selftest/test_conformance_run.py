@@ -17,7 +17,7 @@ import pytest
 from cnitest.conformance.examine import examine, source
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.subject import Subject
-from cnitest.report.choice import helpers
+from cnitest.conformance.shipped import helpers
 from cnitest.report.schema import conformance_schema
 
 PATH = ("/usr/lib/cni",)

@@ -1,0 +1,161 @@
+"""``cnitest fuzz``: generated configurations and histories, and findings that are shrunk to a script."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnitest.cni.invoke import search_path
+from cnitest.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cnitest.fuzz.campaign import Campaign
+    from cnitest.fuzz.hunt import Finding
+
+KINDS = ("configs", "histories", "faults", "differential")
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
+_UNITS = {None: 1, "": 1, "s": 1, "m": 60, "h": 3600}
+_USUAL = 120.0
+FOUND, INTERRUPTED = 1, 2
+
+
+def add(commands: Any) -> None:
+    """Declare the subcommand."""
+    parser = commands.add_parser(
+        "fuzz",
+        help="try generated configurations and histories on a plugin",
+        description="Draw configurations, calls and histories, try each with the real plugin, and hold it to what must "
+        "always be true. What does not hold is shrunk and written as a script and as a test. Exit codes: 0 nothing "
+        "found, 1 findings, 2 interrupted, 4 wrong usage.",
+    )
+    parser.add_argument("subject", metavar="CONF|PLUGIN", help="a .conf, .conflist, cnitest.yaml, or a known plugin")
+    parser.add_argument("--cni-path", metavar="DIRS", help="directories with plugins, separated by colons")
+    parser.add_argument("--cni-path-next", metavar="DIRS", help="another release, to compare with and to upgrade to")
+    parser.add_argument("--examples", metavar="N", help="end after so many examples")
+    parser.add_argument("--time", metavar="T", help="end after a time such as 90s, 10m or 1h (default: 2m)")
+    parser.add_argument("-n", metavar="N", dest="workers", default="1", help="how many workers (default: %(default)s)")
+    parser.add_argument("--seed", metavar="S", help="a number: the same one draws the same examples")
+    parser.add_argument("--only", choices=KINDS, action="append", help="only these kinds; may be repeated")
+    parser.add_argument("--release", metavar="V", default="1.1.1", help="the plugins' release (default: %(default)s)")
+    parser.add_argument(
+        "--database",
+        metavar="PLACE",
+        action="append",
+        default=[],
+        help="where findings are kept: a directory or redis://HOST:PORT/DB; may be repeated"
+        " (default: .cnitest/examples)",
+    )
+    parser.add_argument("--out", metavar="DIR", default=".cnitest/findings", help="where findings are written")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check what was given, hunt, and tell what was found."""
+    seconds, examples = _seconds(arguments.time), _number("--examples", arguments.examples, least=1)
+    seed = _number("--seed", arguments.seed)
+    workers = _number("-n", arguments.workers, least=1) or 1
+    path = search_path([arguments.cni_path] if arguments.cni_path else [])
+    from cnitest.fuzz.campaign import Campaign
+
+    campaign = Campaign.begin(
+        arguments.subject,
+        path,
+        kinds=tuple(arguments.only or [kind for kind in KINDS if kind != "differential" or arguments.cni_path_next]),
+        seed=random.SystemRandom().getrandbits(32) if seed is None else seed,
+        seconds=seconds or (3600.0 if examples else _USUAL),
+        examples=examples or 0,
+        workers=workers,
+        release=arguments.release,
+        next_path=tuple(arguments.cni_path_next.split(":")) if arguments.cni_path_next else (),
+        databases=arguments.database,
+        out=Path(arguments.out),
+    )
+    return _tell(campaign)
+
+
+def _tell(campaign: Campaign) -> int:
+    """Hunt, with a line that lives, and everything that was found at the end."""
+    say(f"cnitest fuzz: {campaign.words}")
+    live = _Line()
+    try:
+        for finding in _watched(campaign, live):
+            live.clear()
+            say(_told(campaign, finding))
+        interrupted = False
+    except KeyboardInterrupt:
+        interrupted = True
+    live.clear()
+    say(campaign.summary() + (" (interrupted)" if interrupted else ""))
+    return INTERRUPTED if interrupted else FOUND if campaign.findings else 0
+
+
+def _watched(campaign: Campaign, live: _Line) -> Iterator[Finding]:
+    for finding in campaign.run():
+        live.show(campaign.progress())
+        if finding is not None:
+            yield finding
+
+
+def _told(campaign: Campaign, finding: Finding) -> str:
+    from cnitest.fuzz.written import steps
+
+    again = " (seen before)" if finding.examples == 0 else ""
+    lines = [*steps(finding).rstrip().splitlines(), f"written to {campaign.places[finding.cause]}"]
+    text = "\n".join(f"    {line}" for line in lines)
+    return f"\nFOUND{again} in {finding.trouble.plugin or 'the network'}: {finding.trouble.rule}\n{text}"
+
+
+class _Line:
+    """One line on a terminal that is written over; elsewhere one every ten seconds."""
+
+    _EVERY = 10.0
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._last = time.monotonic()
+
+    def show(self, words: str) -> None:
+        """Show how far it is."""
+        if self._is_terminal:
+            width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+            sys.stderr.write(f"\r\x1b[K{words[:width]}")
+            sys.stderr.flush()
+        elif time.monotonic() - self._last > self._EVERY:
+            self._last = time.monotonic()
+            sys.stderr.write(f"{words}\n")
+
+    def clear(self) -> None:
+        """Make room for other words."""
+        if self._is_terminal:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def say(words: str) -> None:
+    """A line for the person who asked."""
+    print(words, flush=True)  # noqa: T201
+
+
+def _seconds(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    found = _SECONDS.fullmatch(text)
+    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if seconds <= 0:
+        raise ConfigError(f"--time {text!r}: wants a time above 0 such as 90s, 10m or 1h")
+    return seconds
+
+
+def _number(option: str, text: str | None, least: int | None = None) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"-?\d+", text) or (least is not None and int(text) < least):
+        raise ConfigError(f"{option} {text!r}: wants a whole number{f' of at least {least}' if least else ''}")
+    return int(text)

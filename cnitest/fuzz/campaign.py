@@ -1,0 +1,133 @@
+"""A whole run of ``cnitest fuzz``: what is kept is replayed first, then workers hunt, and findings are written down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cnitest.conformance.subject import Subject
+from cnitest.errors import CnitestError, ConfigError
+from cnitest.fuzz import kinds, store, written
+from cnitest.fuzz.arena import Arena, alone
+from cnitest.fuzz.crew import Orders, Progress, together
+from cnitest.fuzz.crew import Trouble as Stopped
+from cnitest.fuzz.hunt import Finding
+from cnitest.fuzz.scenario import Scenario
+from cnitest.fuzz.store import Store
+from cnitest.fuzz.subjects import subject_of, trial_of
+
+_EXAMPLES = Path(".cnitest/examples")
+
+
+class Campaign:
+    """One run over one subject. ``findings`` are those so far, ``places`` where each was written, by its cause."""
+
+    def __init__(self, name: str, orders: Orders, workers: int, kept: Store, out: Path) -> None:
+        self.name = name
+        self.orders = orders
+        self.findings: list[Finding] = []
+        self.places: dict[str, Path] = {}
+        self.stopped: list[str] = []
+        self._workers = workers
+        self._store = kept
+        self._out = out
+        self._known: set[str] = set()
+        self._progress: dict[int, Progress] = {}
+        self._began = time.monotonic()
+
+    @classmethod
+    def begin(
+        cls,
+        name: str,
+        path: Sequence[str],
+        *,
+        kinds: tuple[str, ...],
+        seed: int,
+        seconds: float,
+        examples: int,
+        workers: int,
+        release: str,
+        next_path: tuple[str, ...],
+        databases: list[str],
+        out: Path,
+    ) -> Campaign:
+        """Find out what is fuzzed. Raises ConfigError for what cannot be."""
+        for directory in next_path:
+            if not Path(directory).is_dir():
+                raise ConfigError(f"--cni-path-next: there is no directory {directory}")
+        subject = subject_of(name, path)
+        database = store.database(databases, _EXAMPLES)
+        orders = Orders(subject, kinds, seed, seconds, examples, release, next_path)
+        return cls(name, orders, workers, Store(database, _key(subject)), out)
+
+    @property
+    def words(self) -> str:
+        """What is about to happen."""
+        orders, subject = self.orders, self.orders.subject
+        chain = " + ".join([*(str(conf["type"]) for conf in subject.before), subject.plugin])
+        budget = f"{orders.examples} examples" if orders.examples else f"{orders.seconds:g} s"
+        workers = f", {self._workers} workers" if self._workers > 1 else ""
+        return f"{chain} ({', '.join(orders.kinds)}), {budget}{workers}, seed {orders.seed}"
+
+    def run(self) -> Iterator[Finding | None]:
+        """Hunt; each new finding once, and None whenever there is progress to show."""
+        for scenario in self._store.kept():
+            finding = self._again(scenario)
+            if finding is not None:
+                yield self._new(finding)
+        left = self.orders.seconds - (time.monotonic() - self._began)
+        orders = replace(self.orders, known=tuple(sorted(self._known)), seconds=max(left, 1.0))
+        for event in together(orders, self._workers):
+            if isinstance(event, Progress):
+                self._progress[event.worker] = event
+            elif isinstance(event, Stopped):
+                self.stopped.append(f"worker {event.worker + 1}: {event.words}")
+            elif not self._known & set(event.causes[:1]):
+                self._store.keep(event.scenario)
+                yield self._new(event)
+            yield None
+
+    def _again(self, scenario: Scenario) -> Finding | None:
+        """What a kept scenario still shows; one that shows nothing is dropped."""
+        try:
+            troubles = alone(trial_of(self.orders.subject), scenario, self.orders.next_path)
+        except CnitestError:
+            return None
+        if not troubles:
+            self._store.drop(scenario)
+            return None
+        causes = tuple(dict.fromkeys(trouble.cause for trouble in troubles))
+        return None if causes[0] in self._known else Finding(troubles[0], scenario, causes, "kept", 0, 0.0, 0)
+
+    def _new(self, finding: Finding) -> Finding:
+        self._known |= set(finding.causes)
+        self.findings.append(finding)
+        with Arena(trial_of(self.orders.subject), next_path=self.orders.next_path) as arena:
+            self.places[finding.cause] = written.write(finding, arena, self._out, self.name)
+        return finding
+
+    def progress(self) -> str:
+        """How far it is, in one line."""
+        examples = sum(progress.examples for progress in self._progress.values())
+        seconds = time.monotonic() - self._began
+        tried = {key for progress in self._progress.values() for key in progress.keys}
+        known = kinds.keys_of(self.orders)
+        share = f", keys {len(tried & known)}/{len(known)}" if known else f", {len(tried)} keys"
+        rate = examples / seconds if seconds else 0.0
+        return f"{seconds:5.0f} s  {examples} examples  {rate:.1f}/s{share}, {_count(len(self.findings), 'finding')}"
+
+    def summary(self) -> str:
+        """What came of it all."""
+        lines = ["", *(f"  {finding.trouble.rule:9} {finding.trouble.words[:100]}" for finding in self.findings)]
+        lines += [f"stopped early: {words}" for words in self.stopped]
+        return "\n".join([*lines, f"{self.progress().strip()}, seed {self.orders.seed}"]).lstrip("\n")
+
+
+def _key(subject: Subject) -> str:
+    return f"{subject.name} of {subject.network}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

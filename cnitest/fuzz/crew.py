@@ -1,0 +1,125 @@
+"""One or more workers that hunt in the same subject, each from its own seed, and what they tell meanwhile."""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, NamedTuple
+
+from cnitest.conformance.subject import Subject, Trial, from_data, to_data
+from cnitest.deadline import Deadline
+from cnitest.errors import CnitestError
+from cnitest.fuzz.arena import Arena
+from cnitest.fuzz.hunt import Finding, Hunter
+
+_ROUND = 40
+_TICK, _GRACE = 0.2, 60.0
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What to hunt: ``kinds`` of scenarios in turn, for ``seconds`` or ``examples`` in all, from a ``seed``.
+
+    ``release`` is the plugins' own, for keys that not all of them have; ``next_path`` directories of another release,
+    ``known`` causes that do not count.
+    """
+
+    subject: Subject
+    kinds: tuple[str, ...]
+    seed: int
+    seconds: float
+    examples: int = 0
+    release: str = ""
+    next_path: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    rounds: Mapping[str, int] = field(default_factory=dict)
+
+
+class Progress(NamedTuple):
+    """How far one worker has come: examples in all, and the keys of configurations that it tried lately."""
+
+    worker: int
+    examples: int
+    keys: frozenset[str]
+
+
+class Trouble(NamedTuple):
+    """What kept a worker from going on, in words."""
+
+    worker: int
+    words: str
+
+
+Event = Progress | Finding | Trouble
+
+
+def hunt(orders: Orders, worker: int = 0) -> Iterator[Event]:
+    """Hunt in this process; yields what is found, and how far it is after each round."""
+    from cnitest.fuzz.kinds import rounds, used
+
+    keys: set[str] = set()
+    deadline = Deadline.after(orders.seconds, "the hunt to end")
+    turns = rounds(orders)
+    with Arena(Trial(orders.subject, orders.subject.highest), next_path=orders.next_path) as arena:
+        hunter = Hunter(arena, orders.known, lambda scenario: keys.update(used(scenario)), deadline)
+        number = 0
+        while not hunter.is_over and not (orders.examples and hunter.tally.examples >= orders.examples):
+            left = orders.examples - hunter.tally.examples if orders.examples else _ROUND
+            seed = Random(f"{orders.seed} {worker} {number}").getrandbits(48)
+            finding = turns[number % len(turns)](hunter, min(_ROUND, left), seed)
+            number += 1
+            if finding is not None:
+                yield finding
+            yield Progress(worker, hunter.tally.examples, frozenset(keys))
+
+
+def together(orders: Orders, workers: int) -> Iterator[Event]:
+    """Hunt with several processes; their events as they come. Ends when all have ended, kills none before its time."""
+    if workers <= 1:
+        yield from hunt(orders)
+        return
+    context = multiprocessing.get_context("spawn")
+    box: multiprocessing.Queue[Any] = context.Queue()
+    row = {**orders.__dict__, "subject": to_data([orders.subject])[0], "examples": -(-orders.examples // workers)}
+    crew = [context.Process(target=_work, args=(row, number, box), daemon=True) for number in range(workers)]
+    for process in crew:
+        process.start()
+    try:
+        yield from _events(crew, box, time.monotonic() + orders.seconds + _GRACE)
+    finally:
+        for process in crew:
+            process.terminate()
+            process.join(5.0)
+
+
+def _events(crew: list[Any], box: Any, end: float) -> Iterator[Event]:
+    ended = 0
+    while ended < len(crew) and time.monotonic() < end:
+        try:
+            event = box.get(timeout=_TICK)
+        except queue.Empty:
+            if not any(process.is_alive() for process in crew) and box.empty():
+                return
+            continue
+        if event is None:
+            ended += 1
+        else:
+            yield event
+
+
+def _work(row: dict[str, Any], number: int, box: Any) -> None:
+    """A worker's process: Ctrl-C is for its parent, which ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    orders = Orders(**{**row, "subject": from_data([row["subject"]])[0]})
+    try:
+        for event in hunt(orders, number):
+            box.put(event)
+    except CnitestError as error:
+        box.put(Trouble(number, str(error)))
+    finally:
+        box.put(None)

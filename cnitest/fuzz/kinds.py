@@ -1,0 +1,174 @@
+"""The kinds of a hunt, each as turns that are taken one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from cnitest.fuzz import configs, keys, oddities
+from cnitest.fuzz.attached import version_of
+from cnitest.fuzz.crew import Orders
+from cnitest.fuzz.example import Example, Validity
+from cnitest.fuzz.hunt import Finding, Hunter
+from cnitest.fuzz.mutations import from_schema, mutations
+from cnitest.fuzz.scenario import LIFE, Raw, Scenario, Step
+
+Turn = Callable[[Hunter, int, int], Finding | None]
+#: Two containers: what one does must not show at the other.
+PAIR = (Step("ADD"), Step("ADD", container="c2"), Step("CHECK"), Step("DEL"), Step("CHECK", container="c2"))
+_STEPS = st.sampled_from([LIFE, PAIR])
+
+
+def rounds(orders: Orders) -> list[Turn]:
+    """The turns of a hunt, in order; they are taken again and again."""
+    turns: list[Turn] = []
+    if "configs" in orders.kinds:
+        turns += [_configs(orders, validity) for validity in ("valid", "invalid", "boundary")]
+        turns += [_by_hand(orders)]
+        turns += [_chains(orders)] if _plugin(orders) in ("bridge", *configs.META) else []
+    if "histories" in orders.kinds:
+        turns += [_histories(orders), _histories(orders)]
+    return turns or [_configs(orders, "valid")]
+
+
+def network_of(orders: Orders) -> dict[str, Any]:
+    """The subject's own network, as it was given."""
+    subject = orders.subject
+    plugins = [dict(conf) for conf in (*subject.before, subject.conf)]
+    for conf in plugins:
+        conf.pop("name", None)
+        conf.pop("cniVersion", None)
+    return {"cniVersion": subject.highest, "name": subject.network, "plugins": plugins}
+
+
+def given(orders: Orders) -> Example:
+    """The subject's own network with what its profile passes: it is known to work."""
+    setting = orders.subject.setting
+    return Example(network_of(orders), Validity.VALID, setting.ifname, setting.args, setting.capabilities)
+
+
+def _plugin(orders: Orders) -> str:
+    return orders.subject.plugin
+
+
+def _is_known(orders: Orders) -> bool:
+    return _plugin(orders) in keys.plugins()
+
+
+def drawn(orders: Orders, validity: str) -> SearchStrategy[Example]:
+    """Examples of the subject: from its table, from its schema, or as changes to what was given."""
+    if _is_known(orders):
+        return _in_versions(
+            configs.examples(_plugin(orders), validity, orders.release, dict(orders.subject.conf)), orders
+        )
+    if validity == "valid":
+        return st.just(given(orders))
+    schema = orders.subject.setting.schema
+    changed = mutations(network_of(orders)).map(lambda one: _as_given(one, orders))
+    return st.one_of(changed, from_schema(schema, network_of(orders))) if schema else changed
+
+
+def _as_given(example: Example, orders: Orders) -> Example:
+    known = given(orders)
+    return replace(example, ifname=known.ifname, args=known.args, capabilities=known.capabilities)
+
+
+def _in_versions(examples: SearchStrategy[Example], orders: Orders) -> SearchStrategy[Example]:
+    """Examples in the versions that the subject speaks."""
+    spoken = orders.subject.versions
+
+    def moved(example: Example) -> Example:
+        wanted = example.network.get("cniVersion")
+        if example.validity is Validity.INVALID or wanted in spoken:
+            return example
+        return replace(example, network={**example.network, "cniVersion": orders.subject.highest})
+
+    return examples.map(moved)
+
+
+def _configs(orders: Orders, validity: str) -> Turn:
+    strategy = st.builds(
+        Scenario, drawn(orders, validity).map(_alone), _STEPS if validity == "valid" else st.just(LIFE)
+    )
+    return lambda hunter, examples, seed: hunter.round("configs", strategy, examples, seed)
+
+
+def _alone(example: Example) -> tuple[Example, ...]:
+    return (example,)
+
+
+def _chains(orders: Orders) -> Turn:
+    names = [_plugin(orders)] if _plugin(orders) in configs.META else []
+    strategy = st.builds(Scenario, configs.chains(orders.release, always=names).map(_alone), st.just(LIFE))
+    return lambda hunter, examples, seed: hunter.round("configs", strategy, max(examples // 2, 1), seed)
+
+
+@st.composite
+def by_hand(draw: st.DrawFn, orders: Orders) -> Scenario:
+    """One raw call of the subject's plugin: other variables, other bytes, a strange previous result."""
+    example = draw(drawn(orders, "valid")) if _is_known(orders) else given(orders)
+    verb = draw(st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "VERSION"]))
+    plugin, request = _plugin(orders), _request(example, _plugin(orders))
+    kind = draw(st.sampled_from(["refused", "variables", "bytes", "strange", "previous"]))
+    if kind == "bytes":
+        why, raw = "standard input that is no configuration", Raw(plugin, verb, draw(oddities.stdin_bytes()))
+        raw = replace(raw, valid=None if verb == "VERSION" else False)
+    elif kind == "strange":
+        why, raw = "", Raw(plugin, verb, draw(oddities.oddities(request)))
+    elif kind == "previous":
+        _, previous = draw(oddities.prev_results(version_of(example)))
+        why, raw = "a previous result", Raw(plugin, "ADD", json.dumps({**request, "prevResult": previous}).encode())
+    else:
+        why, variables = draw(oddities.environments("invalid" if kind == "refused" else "boundary"))
+        raw = Raw(plugin, verb, variables=variables, valid=False if kind == "refused" and verb == "ADD" else None)
+    return Scenario((replace(example, why=why or example.why),), (), raw)
+
+
+def _request(example: Example, plugin: str) -> dict[str, Any]:
+    conf = next(conf for conf in reversed(example.plugins) if conf["type"] == plugin)
+    return {**conf, "name": example.network["name"], "cniVersion": example.network["cniVersion"]}
+
+
+def _by_hand(orders: Orders) -> Turn:
+    strategy = by_hand(orders)
+    return lambda hunter, examples, seed: hunter.round("configs", strategy, examples * 2, seed)
+
+
+@st.composite
+def networks(draw: st.DrawFn, orders: Orders) -> tuple[Example, ...]:
+    """One network or two, valid; the second may share the first one's bridge, and has addresses of its own."""
+    one = draw(drawn(orders, "valid")) if draw(st.booleans()) else given(orders)
+    if not draw(st.booleans()):
+        return (one,)
+    from cnitest.conformance.request import sibling
+
+    moved = [sibling(conf) for conf in one.plugins]
+    if draw(st.booleans()):
+        for before, conf in zip(one.plugins, moved, strict=True):
+            conf.update({key: before[key] for key in ("bridge",) if key in before})
+            if draw(st.booleans()):
+                conf.pop("isGateway", None)
+                conf.pop("isDefaultGateway", None)
+    return one, replace(one, network={**one.network, "name": "other", "plugins": moved})
+
+
+def _histories(orders: Orders) -> Turn:
+    strategy = networks(orders)
+    return lambda hunter, examples, seed: hunter.histories(strategy, max(examples // 2, 1), seed)
+
+
+def used(scenario: Scenario) -> Iterator[str]:
+    """The keys that a scenario's networks use."""
+    for example in scenario.networks:
+        for conf in example.plugins:
+            yield from keys.used(conf)
+
+
+def keys_of(orders: Orders) -> frozenset[str]:
+    """The keys that there are to try; none for a plugin that we do not know."""
+    return keys.known(_plugin(orders)) if _is_known(orders) else frozenset()

@@ -1,0 +1,120 @@
+"""Histories: a rule-based state machine over a host with one or two networks and a few containers.
+
+Its rules are the verbs of `cnitest.fuzz.verbs`; each is done for real at once, and everything that holds after one step
+is asked after each. What it drew is kept as a scenario, which can be done again without it.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.strategies import SearchStrategy
+
+from cnitest.fuzz.example import Example
+from cnitest.fuzz.hunt import Chase, Hit
+from cnitest.fuzz.scenario import Scenario, Step
+from cnitest.fuzz.verbs import VERBS
+from cnitest.fuzz.world import World
+
+_CONTAINERS = st.sampled_from(["c1", "c2"])
+_IFNAMES = st.sampled_from(["", "", "eth1"])
+
+
+def machine(chase: Chase, networks: SearchStrategy[tuple[Example, ...]]) -> type[RuleBasedStateMachine]:
+    """The class of machines for one chase, over some networks."""
+
+    class History(_History):
+        """One history."""
+
+        _chase = chase
+
+        @initialize(drawn=networks)
+        def declare(self, drawn: tuple[Example, ...]) -> None:
+            """The networks of the host."""
+            self._open(drawn)
+
+    return History
+
+
+class _History(RuleBasedStateMachine):
+    """The rules; `machine` adds the networks."""
+
+    _chase: Chase
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._steps: list[Step] = []
+        self._networks: tuple[Example, ...] = ()
+        self._stack = ExitStack()
+        self._world: World | None = None
+
+    def _open(self, networks: tuple[Example, ...]) -> None:
+        if self._chase.is_over:
+            return
+        self._networks = networks
+        self._world = self._stack.enter_context(self._chase.hunter.world(Scenario(networks, ())))
+
+    def _do(self, verb: str, network: int = 0, container: str = "c1", ifname: str = "") -> None:
+        """One step, and what has to hold after it."""
+        if self._world is None or self._chase.is_over:
+            return
+        step = Step(verb, network % len(self._networks), container, ifname)
+        self._steps.append(step)
+        VERBS[verb](self._world, step)
+        self._world.unharmed()
+        self._judge()
+
+    def _judge(self) -> None:
+        assert self._world is not None, "there is something to judge only when it is open"
+        scenario = Scenario(self._networks, tuple(self._steps))
+        if self._chase.is_shown(scenario, self._world.troubles):
+            raise Hit
+
+    def _is_attached(self) -> bool:
+        return self._world is not None and bool(self._world.attached)
+
+    @rule(network=st.integers(0, 1), container=_CONTAINERS, ifname=_IFNAMES)
+    def add(self, network: int, container: str, ifname: str) -> None:
+        """ADD, of what may be attached already."""
+        self._do("ADD", network, container, ifname)
+
+    @precondition(_is_attached)
+    @rule(data=st.data(), verb=st.sampled_from(["DEL", "CHECK", "RESTART", "LOSE", "FORGET", "MEDDLE"]))
+    def change(self, data: st.DataObject, verb: str) -> None:
+        """Something happens to one attachment."""
+        if self._world is None:
+            return
+        key = data.draw(st.sampled_from(sorted(self._world.attached)))
+        step = self._world.attached[key].step
+        self._do(verb, step.network, step.container, step.ifname)
+
+    @rule(network=st.integers(0, 1), container=_CONTAINERS, ifname=_IFNAMES)
+    def delete(self, network: int, container: str, ifname: str) -> None:
+        """DEL, of what may not be attached."""
+        self._do("DEL", network, container, ifname)
+
+    @precondition(_is_attached)
+    @rule(network=st.integers(0, 1), verb=st.sampled_from(["GC", "FORWARD-DROP", "REBOOT", "UPGRADE"]))
+    def happen(self, network: int, verb: str) -> None:
+        """Something happens to the host, or to a whole network."""
+        self._do(verb, network)
+
+    @rule(network=st.integers(0, 1))
+    def add_together(self, network: int) -> None:
+        """Three containers at the same time."""
+        self._do("ADD-TOGETHER", network)
+
+    def teardown(self) -> None:
+        """DEL of all that is left, and the host as it was."""
+        world, self._world = self._world, None
+        if world is None:
+            return
+        with self._stack:
+            before = len(world.troubles)
+            self._chase.hunter.finished(world)
+            scenario = Scenario(self._networks, tuple(self._steps))
+            shown = self._steps and len(world.troubles) > before and self._chase.is_shown(scenario, world.troubles)
+        if shown:
+            raise Hit

@@ -1,0 +1,19 @@
+"""One scenario again, on a host of its own: for the tests that findings become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnitest.cni.invoke import search_path
+from cnitest.fuzz.arena import alone
+from cnitest.fuzz.scenario import loads
+from cnitest.fuzz.subjects import subject_of, trial_of
+from cnitest.fuzz.trouble import Trouble
+
+
+def replay(subject: str, scenario: str, path: Sequence[str] = ()) -> list[Trouble]:
+    """What does not hold in a scenario, as `Scenario.dumps` wrote it, with the plugins of a search path.
+
+    ``subject`` is a configuration's path or a plugin's name. Raises ConfigError, and ValueError for no scenario.
+    """
+    return alone(trial_of(subject_of(subject, search_path(path))), loads(scenario))

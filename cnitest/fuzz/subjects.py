@@ -1,0 +1,37 @@
+"""What is fuzzed: a plugin with a shipped profile, or a configuration of somebody's own."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from cnitest.conformance.examine import examine, source
+from cnitest.conformance.shipped import helpers, profiles
+from cnitest.conformance.subject import Subject, Trial
+from cnitest.errors import ConfigError
+
+
+def subject_of(name: str, path: Sequence[str]) -> Subject:
+    """The subject of a plugin's name, or of a file or directory: the last plugin of its list.
+
+    Raises ConfigError for a plugin that is not there or of which nothing is known, and FeatureMissing.
+    """
+    known = profiles()
+    if name in known:
+        file = known[name]
+    elif Path(name).exists() or "/" in name or "." in name:
+        file = Path(name)
+    else:
+        close = difflib.get_close_matches(name, known, 1)
+        advice = f"; did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(f"there is neither a file nor a shipped profile {name!r} of: {', '.join(known)}{advice}")
+    found = examine([source(file, path)], path, helpers=helpers())
+    own = [subject for subject in found if subject.name == name or subject.plugin == name]
+    makers = [subject for subject in found if subject.source == str(file)]
+    return (own or makers or list(found))[-1]
+
+
+def trial_of(subject: Subject) -> Trial:
+    """Where a subject is fuzzed: in its highest version."""
+    return Trial(subject, subject.highest)

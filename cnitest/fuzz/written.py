@@ -1,0 +1,120 @@
+"""A finding as files that a person can keep: the configuration, a shell script, and a test for pytest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from cnitest.conformance import repro
+from cnitest.conformance.bench import Bench
+from cnitest.conformance.requirement import Kind, Level, Requirement
+from cnitest.fuzz.arena import Arena, Isolation
+from cnitest.fuzz.hunt import Finding
+from cnitest.fuzz.scenario import Scenario
+from cnitest.fuzz.trouble import RULES, Trouble
+from cnitest.fuzz.world import run
+
+_TEST = '''\
+"""{about}
+
+Written by cnitest fuzz. It fails while the fault is there, and passes once it is mended:
+python -m pytest {file} --cni-path DIR
+"""
+
+import pytest
+
+from cnitest.fuzz.replay import replay
+
+SUBJECT = {subject}
+SCENARIO = {scenario}
+
+
+def test_{name}(pytestconfig: pytest.Config) -> None:
+    """{rule}."""
+    troubles = replay(SUBJECT, SCENARIO, pytestconfig.getoption("--cni-path"))
+
+    assert not troubles, "\\n".join(trouble.words for trouble in troubles)
+'''
+
+
+def slug(finding: Finding) -> str:
+    """A short name for a finding, the same in each run."""
+    digest = hashlib.sha256(finding.cause.encode()).hexdigest()[:8]
+    words = re.sub(r"[^a-z0-9]+", "-", f"{finding.trouble.plugin} {finding.trouble.rule}".lower()).strip("-")
+    return f"{words}-{digest}"
+
+
+def write(finding: Finding, arena: Arena, directory: Path, subject: str) -> Path:
+    """Write a finding's files into a directory of its own; where that is.
+
+    ``subject`` is what a user types to name what was fuzzed: a configuration's path, or a plugin's name.
+    """
+    place = directory / slug(finding)
+    place.mkdir(parents=True, exist_ok=True)
+    for number, example in enumerate(finding.scenario.networks):
+        text = json.dumps(example.network, indent=2)
+        (place / f"network{number + 1 if number else ''}.conflist").write_text(text + "\n")
+    (place / "steps.txt").write_text(steps(finding))
+    (place / "repro.sh").write_text(script(finding, arena))
+    name = slug(finding).replace("-", "_")
+    (place / f"test_{name}.py").write_text(_test(finding, subject, name))
+    return place
+
+
+def steps(finding: Finding) -> str:
+    """What was done, what came of it, and how it was found, for a person."""
+    lines = [finding.trouble.words, "", f"rule: {finding.trouble.rule}: {RULES[finding.trouble.rule]}"]
+    lines += [f"steps: {finding.scenario.words}"]
+    if finding.scenario.raw and finding.scenario.raw.stdin is not None:
+        lines.append(f"stdin: {finding.scenario.raw.stdin[:400]!r}")
+    if finding.scenario.raw:
+        lines += [f"{key}={value!r}" for key, value in finding.scenario.raw.variables.items()]
+    for example in finding.scenario.networks:
+        lines += [f"network: {json.dumps(example.network)}"]
+        lines += [f"CNI_ARGS: {dict(example.args)}"] if example.args else []
+        lines += [f"capabilities: {json.dumps(example.capabilities)}"] if example.capabilities else []
+    if finding.depends:
+        lines.append("It was seen only on a host that other scenarios had used before.")
+    lines.append(f"found after {finding.seconds:.1f} s and {finding.examples} examples, seed {finding.seed}")
+    return "\n".join(lines) + "\n"
+
+
+def script(finding: Finding, arena: Arena) -> str:
+    """A shell script that does it again with unshare, ip and the plugins alone."""
+    with Arena(arena.trial, isolation=Isolation.EXAMPLE) as fresh, fresh.world(finding.scenario) as world:
+        run(world, finding.scenario)
+        wanted = [trouble for trouble in world.troubles if trouble.cause == finding.cause]
+        return _script(finding, arena, world.bench, wanted or world.troubles[:1])
+
+
+def _script(finding: Finding, arena: Arena, bench: Bench, troubles: list[Trouble]) -> str:
+    details = [trouble.evidence or trouble.words for trouble in troubles]
+    return repro.script(
+        _requirement(finding.trouble.rule), arena.trial, bench.lab.plan, bench.record, details, "repro.sh"
+    )
+
+
+def _requirement(rule: str) -> Requirement:
+    """A rule in the form that a script's head is written from."""
+    says = RULES[rule]
+    return Requirement(f"FUZZ {rule}", "fuzz", Level.MUST, "-", says, says, frozenset(Kind), "0.1.0", "1.1.0")
+
+
+def _test(finding: Finding, subject: str, name: str) -> str:
+    about = finding.trouble.words.replace("\\", "\\\\").replace('"""', "'''")
+    return _TEST.format(
+        about=about,
+        file=f"test_{name}.py",
+        subject=repr(subject),
+        scenario=_literal(finding.scenario),
+        name=name,
+        rule=RULES[finding.trouble.rule].capitalize(),
+    )
+
+
+def _literal(scenario: Scenario) -> str:
+    """A scenario as Python that is easy to read."""
+    text = scenario.dumps()
+    return f"r'''{text}'''" if "'''" not in text and not text.endswith("'") else repr(text)
