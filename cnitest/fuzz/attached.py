@@ -83,13 +83,13 @@ class Caller:
                 break
         return calls
 
-    def delete(self, example: Example, slot: Slot, result: Document | None) -> list[Call]:
-        """DEL of each plugin in reverse, until one fails."""
+    def delete(self, example: Example, slot: Slot, result: Document | None, *, stop: bool = True) -> list[Call]:
+        """DEL of each plugin in reverse, until one fails; without ``stop`` of every one."""
         known = result if spec.has_check(version_of(example)) else None
         calls: list[Call] = []
         for conf in reversed(example.plugins):
             calls.append(self._call("DEL", example, slot, conf, known))
-            if judge.failed(calls[-1]):
+            if stop and judge.failed(calls[-1]):
                 break
         return calls
 
