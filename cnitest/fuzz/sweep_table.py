@@ -9,6 +9,7 @@ from cnitest.fuzz.sweep import Sweep
 from cnitest.fuzz.sweep_trial import Fault, Outcome
 
 _WIDTH = 72
+_TOLD = 260
 _CUT = "…"
 
 
@@ -84,13 +85,13 @@ def _references(outcome: Outcome, kind: str, known: Sequence[Finding]) -> str:
     return f"[{ranges(places)}]"
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + _CUT
+def _short(text: str, width: int = _WIDTH) -> str:
+    return text if len(text) <= width else text[: width - 1] + _CUT
 
 
 def _told(known: Sequence[Finding]) -> Iterator[str]:
     for place, one in enumerate(known, 1):
-        yield f"[{place}] {one.verb}, {one.way} at {ranges(one.numbers)}: {one.fault}"
+        yield f"[{place}] {one.verb}, {one.way} at {ranges(one.numbers)}: {_short(str(one.fault), _TOLD)}"
     if not known:
         yield "no leak, no lock-out"
 
