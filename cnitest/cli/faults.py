@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     network = conf.network(arguments.conf)
     path = search_path([arguments.cni_path] if arguments.cni_path else [])
     _require(network, path)
+    if arguments.json and not arguments.json.absolute().parent.is_dir():
+        raise CnitestError(f"--json {arguments.json}: there is no such directory")
     found = sweep(
         network,
         [os.path.abspath(directory) for directory in path],

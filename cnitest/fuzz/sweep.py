@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 from cnitest.cni.conf import Network
 from cnitest.cni.invoke import search_path
@@ -57,6 +58,11 @@ class Sweep:
         """Whether anything was found."""
         return any(outcome.faults for outcome in self.outcomes)
 
+    @property
+    def moved(self) -> int:
+        """How many trials hit their call at another number than it was seen at: its order is not fixed."""
+        return sum(outcome.hit not in (0, outcome.point.number) for outcome in self.outcomes)
+
     def coverage(self, verb: str) -> Coverage:
         """How much of a verb was decided."""
         hits = [outcome.point for outcome in self.outcomes if outcome.hit]
@@ -77,20 +83,31 @@ def sweep(
     """Sweep a network's plugins, found in the directories of ``path``.
 
     ``numbers`` are those of the calls to hit, counted from 1 in each verb; default all. ``workers`` is the number of
-    processes. Raises FeatureMissing, and CnitestError when the network does not work when nothing is hit.
+    processes; a script that wants several needs ``if __name__ == "__main__":``.
+
+    Raises FeatureMissing, and CnitestError when the network does not work when nothing is hit, or has no such calls.
     """
     began = time.monotonic()
     subject = Subject(network, tuple(path) or search_path(()), timeout)
     known = baseline(subject)
     points = tuple(point for point in known.points if point.verb in verbs)
-    if not points:
-        raise CnitestError(f"{network.name}: {' and '.join(verbs)} made no call that changes anything")
     only = None if numbers is None else frozenset(numbers)
     wanted = [(point, way) for point in points if only is None or point.number in only for way in ways]
+    if not wanted:
+        raise CnitestError(
+            f"{network.name}: none of these calls was made; there are {len(points)} in {' and '.join(verbs)}"
+        )
     outcomes = tuple(_outcomes(replace(subject, usual=known.left), wanted, workers))
-    plugins = tuple(str(plugin.get("type")) for plugin in network.plugins)
+    plugins = tuple(map(_name, network.plugins))
     seconds = time.monotonic() - began
     return Sweep(network.name, plugins, tuple(ways), points, outcomes, tuple(sorted(known.left)), seconds)
+
+
+def _name(plugin: Mapping[str, Any]) -> str:
+    """A plugin's name, with that of its IPAM plugin."""
+    ipam = plugin.get("ipam")
+    delegate = ipam.get("type") if isinstance(ipam, Mapping) else ""
+    return f"{plugin.get('type')} with {delegate}" if delegate else str(plugin.get("type"))
 
 
 def _outcomes(subject: Subject, wanted: Sequence[tuple[Point, str]], workers: int) -> Iterator[Outcome]:

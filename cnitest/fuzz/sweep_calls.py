@@ -34,10 +34,11 @@ _XTABLES: Mapping[tuple[int, int], str] = {
     (0, 128): "EBT_SO_SET_ENTRIES", (41, 64): "IP6T_SO_SET_REPLACE", (41, 65): "IP6T_SO_SET_ADD_COUNTERS",
 }  # fmt: skip
 _NO_FILES = ("/dev/null", "/dev/tty", "/dev/pts/")
-# What differs from run to run: random names, process numbers.
+# What differs from run to run: random names, process numbers, MACs, times.
 _RANDOM = (
     (re.compile(r"\bveth[0-9a-f]{6,8}\b"), "veth*"),
     (re.compile(r"^/proc/\d+(/task/\d+)?"), "/proc/PID"),
+    (re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b"), "*"),
     (re.compile(r"\d{8,}"), "*"),
 )
 _MOST_ARGUMENTS = 110

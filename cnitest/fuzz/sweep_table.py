@@ -47,7 +47,7 @@ def lines(sweep: Sweep) -> Iterator[str]:
     """The table, the findings, the coverage; a line each."""
     known = findings(sweep)
     yield f"{sweep.network}: {', '.join(sweep.plugins)}"
-    for verb in sweep.verbs:
+    for verb in sorted({outcome.point.verb for outcome in sweep.outcomes}, key=sweep.verbs.index):
         yield ""
         yield from _table(sweep, verb, known)
     yield ""
@@ -100,6 +100,8 @@ def _coverage(sweep: Sweep) -> Iterator[str]:
     for verb in sweep.verbs:
         found = sweep.coverage(verb)
         yield f"{verb}: {found.seen} calls change something, {found.decided} decided ({found.share:.0%})"
+    if sweep.moved:
+        yield f"{sweep.moved} trials hit their call at another number: the plugins' order is not fixed"
     yield f"{len(sweep.outcomes)} trials in {sweep.seconds:.0f} s"
 
 

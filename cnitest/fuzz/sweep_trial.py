@@ -110,21 +110,23 @@ class _Attempt:
     def _go_on(self) -> None:
         """The same container and another one come and go."""
         stage = self._stage
-        works = self._do("next ADD", stage.add, before_again=stage.delete)
-        if self._do("ADD of another", lambda: stage.add("c2"), before_again=lambda: stage.delete("c2")):
+        works = self._do("next ADD", stage.add, undo=stage.delete)
+        if self._do("ADD of another", lambda: stage.add("c2"), undo=lambda: stage.delete("c2")):
             self._do("DEL of another", lambda: stage.delete("c2"))
         if works:
             self._do("next DEL", stage.delete)
         self._look("leak after the next DEL")
 
-    def _do(self, what: str, act: Callable[[], str], before_again: Callable[[], object] = lambda: None) -> bool:
+    def _do(self, what: str, act: Callable[[], str], undo: Callable[[], object] = lambda: None) -> bool:
         """Whether something works, at the latest the second time; a runtime tries again, after DEL when ADD failed."""
         trouble = act()
         if not trouble:
             return True
         hangs = self._stage.hangs()
-        before_again()
+        undo()
         works = not act()
+        if not works:
+            undo()
         self._faults.append(Fault(f"{what} {'hangs' if hangs else 'fails'}{' once' if works else ''}", trouble))
         return works
 
