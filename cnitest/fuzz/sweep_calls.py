@@ -180,7 +180,7 @@ def _execveat(asked: _Asked) -> _Found:
 
 
 def _program(asked: _Asked, path: str, arguments: int) -> _Found:
-    words = " ".join(tracee.texts(asked.thread, asked.argument(arguments))[1:])
+    words = " ".join(" ".join(tracee.texts(asked.thread, asked.argument(arguments))[1:]).split())
     more = "…" if len(words) > _MOST_ARGUMENTS else ""
     return path, without_chance(words)[:_MOST_ARGUMENTS] + more, errno.EACCES
 
