@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cnitest.cli import doctor, fuzz, requirements, run, topology, trace
+from cnitest.cli import doctor, faults, fuzz, requirements, run, topology, trace
 from cnitest.errors import CnitestError
 
 #: The exit code for something that we were asked for and that makes no sense, as pytest's.
@@ -15,7 +15,7 @@ USAGE_ERROR = 4
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: pytest's for ``run``, 0 or 1 for ``doctor``, 4 for wrong usage."""
+    """Run the command and return its exit code: pytest's for ``run``, 4 for wrong usage, else 0 or 1."""
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(_before_dashes(given))
     arguments.rest = given[len(_before_dashes(given)) + 1 :]
@@ -44,6 +44,6 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="cnitest", description="Test container networks for real.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (run, fuzz, requirements, doctor, topology, trace):
+    for module in (run, fuzz, faults, requirements, doctor, topology, trace):
         module.add(commands)
     return parser

@@ -44,7 +44,7 @@ def expected(bench: Bench, example: Example) -> Expected:
     if section is None or _is_asked(example, section):
         return Expected()
     try:
-        sets = [[_range(row) for row in rows] for rows in _sets(section)]
+        sets = [[_range(row) for row in rows] for rows in _sets(section) if rows]
     except (KeyError, TypeError, ValueError, IndexError):
         return Expected()
     directory = os.path.join(str(section.get("dataDir") or _DIRECTORY), str(example.network.get("name")))

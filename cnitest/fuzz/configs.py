@@ -83,7 +83,7 @@ def _own(draw: st.DrawFn, table: Table, release: str, base: Conf | None) -> Conf
     if table.ipam == "fixed" and base and "ipam" in base:
         conf["ipam"] = base["ipam"]
     elif table.ipam in ("required", "alone") or (table.ipam == "optional" and draw(st.integers(0, 4)) < 4):
-        conf["ipam"] = draw(ipam.valid(table.plugin if table.ipam == "alone" else ""))
+        conf["ipam"] = draw(ipam.valid(table.plugin if table.ipam == "alone" else table.pool))
     for name in table.always:
         conf[name] = base[name] if base and name in base else table.keys[name].valid[0]
     usable = [key for key in table.of(release) if key.valid and not key.rare and key.name not in conf]

@@ -1,7 +1,7 @@
 """The keys of each plugin that we know, as data: ``keys/*.yaml``, one file a plugin.
 
 A table says of the plugin where its addresses come from (``ipam``: ``required``, ``optional``, ``none``, ``alone`` for
-an IPAM plugin, ``fixed`` where the shipped profile says), what stands ``before`` it, which ``capabilities`` it takes,
+an IPAM plugin, ``fixed`` where the shipped profile says; ``pool`` names the one plugin it works with), what stands ``before`` it, which ``capabilities`` it takes,
 and the first version (``from``) it speaks. Of a key it says the ``type``, values that are ``valid``, ``boundary`` or
 ``invalid``, the release it is there ``since``, and what it goes ``with``, ``without`` or ``not_with``.
 """
@@ -58,6 +58,7 @@ class Table:
 
     plugin: str
     ipam: str
+    pool: str = ""
     before: str = ""
     ifname: str = "eth0"
     from_: str = "0.1.0"
@@ -92,6 +93,7 @@ def table(plugin: str) -> Table:
     return Table(
         plugin,
         ipam=str(row.get("ipam", "none")),
+        pool=str(row.get("pool", "")),
         before=str(row.get("before", "")),
         ifname=str(row.get("ifname", "eth0")),
         from_=str(row.get("from", "0.1.0")),

@@ -26,10 +26,10 @@ def tried(
         found.append(accepted(call, example.why))
     if raw.valid is True:
         found += failures("refused", [call])
-    if not judge.failed(call) and raw.verb == "ADD":
+    if raw.verb == "ADD":
         found += _undone(bench, slot, call, raw)
     changed = settle(lambda: residue(before, bench.look(slot), leftover))
-    when = f"after {raw.verb} by hand" + ("" if judge.failed(call) else " and DEL")
+    when = f"after {raw.verb} by hand" + (" and DEL" if raw.verb == "ADD" else "")
     return [*found, *(Trouble("left", call.plugin, f"{when}: {tail(line)}", line) for line in changed)]
 
 

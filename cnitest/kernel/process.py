@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cnitest.deadline import Deadline
@@ -66,7 +66,18 @@ class Started:
     began: float
 
 
-def start(argv: Sequence[str], environment: Mapping[str, str]) -> Started:
+#: Starts the program at a path with arguments, environment and its first descriptors, in a session of its own; its pid.
+Spawn = Callable[[str, Sequence[str], Mapping[str, str], Sequence[int]], int]
+
+
+def _spawn(path: str, argv: Sequence[str], environment: Mapping[str, str], ends: Sequence[int]) -> int:
+    actions = [(os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate(ends)]
+    return os.posix_spawn(
+        path, tuple(argv), environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=(signal.SIGPIPE,)
+    )
+
+
+def start(argv: Sequence[str], environment: Mapping[str, str], spawn: Spawn = _spawn) -> Started:
     """Start a program in the calling thread's namespaces with three pipes and a session of its own.
 
     ``argv[0]`` is a path, or a name looked up in the environment's PATH. Raises OSError.
@@ -74,22 +85,9 @@ def start(argv: Sequence[str], environment: Mapping[str, str]) -> Started:
     theirs_in, ours_in = os.pipe2(os.O_CLOEXEC)
     ours_out, theirs_out = os.pipe2(os.O_CLOEXEC)
     ours_err, theirs_err = os.pipe2(os.O_CLOEXEC)
-    actions = [
-        (os.POSIX_SPAWN_DUP2, theirs_in, 0),
-        (os.POSIX_SPAWN_DUP2, theirs_out, 1),
-        (os.POSIX_SPAWN_DUP2, theirs_err, 2),
-    ]
     began = time.monotonic()
     try:
-        pid = os.posix_spawn(
-            _located(argv[0], environment),
-            tuple(argv),
-            environment,
-            file_actions=actions,
-            setsid=True,
-            setsigmask=(),
-            setsigdef=(signal.SIGPIPE,),
-        )
+        pid = spawn(_located(argv[0], environment), argv, environment, (theirs_in, theirs_out, theirs_err))
     except BaseException:
         for ours in (ours_in, ours_out, ours_err):
             os.close(ours)

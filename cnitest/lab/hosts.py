@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from cnitest.errors import CommandError, is_ours
 from cnitest.kernel import files, mounts, process
-from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace
+from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace, open_own
+from cnitest.kernel.supervised import Supervised, Where
 from cnitest.kernel.syscalls import CLONE_NEWNS, unshare
 from cnitest.lab import state as states
 from cnitest.lab.place import Place
@@ -75,6 +77,16 @@ class Host(Place):
 
     def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
         return self.inside(lambda: process.start(argv, environment))
+
+    def start_supervised(
+        self, tree: Supervised, argv: Sequence[str], environment: Mapping[str, str]
+    ) -> process.Started:
+        """Start a program here whose process tree asks before it changes anything. Raises OSError, FeatureMissing."""
+        processes = self.inside(lambda: open_own(self.lab.traveller, "pid_for_children"))
+        try:
+            return tree.start(argv, environment, Where(self.mounts.fd, self.namespace.fd, processes))
+        finally:
+            os.close(processes)
 
     def state(self, *, firewall: bool = True, connections: bool = True) -> State:
         """As of any place, with the files of the private layers."""

@@ -1,0 +1,95 @@
+"""``cnitest faults``: kills a plugin, or fails a call of it, at every call that changes something."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cnitest.cni import conf
+from cnitest.cni.conf import Network
+from cnitest.cni.invoke import search_path
+from cnitest.errors import CnitestError
+from cnitest.fuzz import sweep_table
+from cnitest.fuzz.sweep import TIMEOUT, VERBS, WAYS, sweep
+
+
+def add(commands: Any) -> None:
+    """Declare the subcommand."""
+    parser = commands.add_parser(
+        "faults",
+        help="kill a plugin at every call that changes something, and see what that leaves",
+        description="Run ADD and DEL of a network once for each system call of its plugins that changes something, "
+        "kill the plugin there or have the call fail, and hold what follows to the specification: DEL succeeds and "
+        "leaves nothing, the next ADD works. Exit code 1 when something does not hold.",
+    )
+    parser.add_argument("conf", metavar="CONF", type=Path, help="a .conf or a .conflist")
+    parser.add_argument("--cni-path", metavar="DIRS", help="directories with plugins, separated by colons")
+    parser.add_argument("--verbs", metavar="VERBS", default="add,del", help="add, del or both (default: %(default)s)")
+    parser.add_argument("--only", choices=WAYS, help="only kill the plugin, or only fail its calls")
+    parser.add_argument("--calls", metavar="N-M", help="only the calls with these numbers, such as 3,7-9")
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=float, default=TIMEOUT, help="when a plugin hangs (default: %(default)g)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every trial as JSON")
+    parser.add_argument(
+        "-n", metavar="N", dest="workers", type=int, default=os.cpu_count() or 1, help="how many workers"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Sweep, print the table; 1 when something was found."""
+    network = conf.network(arguments.conf)
+    path = search_path([arguments.cni_path] if arguments.cni_path else [])
+    _require(network, path)
+    if arguments.json and not arguments.json.absolute().parent.is_dir():
+        raise CnitestError(f"--json {arguments.json}: there is no such directory")
+    found = sweep(
+        network,
+        [os.path.abspath(directory) for directory in path],
+        verbs=_verbs(arguments.verbs),
+        ways=(arguments.only,) if arguments.only else WAYS,
+        numbers=_numbers(arguments.calls) if arguments.calls else None,
+        timeout=arguments.timeout,
+        workers=arguments.workers,
+    )
+    if arguments.json:
+        _write(arguments.json, json.dumps(sweep_table.document(found), indent=2))
+    print("\n".join(sweep_table.lines(found)))  # noqa: T201
+    return int(found.faulty)
+
+
+def _require(network: Network, path: tuple[str, ...]) -> None:
+    """Refuse a network with a plugin that is not there."""
+    for plugin in network.plugins:
+        name = str(plugin.get("type"))
+        if not any(os.path.isfile(os.path.join(directory, name)) for directory in path):
+            raise CnitestError(f"{network.source}: there is no plugin {name!r} in {':'.join(path)}; use --cni-path")
+
+
+def _verbs(text: str) -> tuple[str, ...]:
+    given = [word.strip().upper() for word in text.split(",")]
+    unknown = [word for word in given if word not in VERBS]
+    if unknown:
+        raise CnitestError(f"--verbs {text}: {unknown[0]!r} is none of {', '.join(VERBS)}")
+    return tuple(verb for verb in VERBS if verb in given)
+
+
+def _numbers(text: str) -> list[int]:
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise CnitestError(f"--calls {text}: {part.strip()!r} is no number and no range such as 7-9")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CnitestError(f"--json {path}: cannot be written: {error.strerror}") from error
