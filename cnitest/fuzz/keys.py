@@ -1,9 +1,10 @@
 """The keys of each plugin that we know, as data: ``keys/*.yaml``, one file a plugin.
 
 A table says of the plugin where its addresses come from (``ipam``: ``required``, ``optional``, ``none``, ``alone`` for
-an IPAM plugin, ``fixed`` where the shipped profile says; ``pool`` names the one plugin it works with), what stands ``before`` it, which ``capabilities`` it takes,
-and the first version (``from``) it speaks. Of a key it says the ``type``, values that are ``valid``, ``boundary`` or
-``invalid``, the release it is there ``since``, and what it goes ``with``, ``without`` or ``not_with``.
+an IPAM plugin, ``fixed`` where the shipped profile says; ``pool`` names the one plugin it works with), what stands
+``before`` it, which ``capabilities`` it takes, and the first version (``from``) it speaks. Of a key it says the
+``type``, values that are ``valid``, ``boundary`` or ``invalid``, the release it is there ``since``, and what it goes
+``with``, ``without`` or ``not_with``.
 """
 
 from __future__ import annotations
