@@ -108,7 +108,7 @@ def static(draw: st.DrawFn) -> Section:
 def valid(plugin: str = "") -> SearchStrategy[Section]:
     """A section that works: of one plugin, or of any."""
     found: dict[str, SearchStrategy[Section]] = {"host-local": host_local(), "static": static()}
-    return found.get(plugin) or st.one_of(found["host-local"], found["static"])
+    return found[plugin] if plugin in found else st.one_of(found["host-local"], found["static"])
 
 
 def boundary(plugin: str = "") -> SearchStrategy[Section]:

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hypothesis import find, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -50,7 +51,7 @@ def _change(draw: st.DrawFn, network: dict[str, Any]) -> str:
         old.append(copy.deepcopy(old[0]))
         return f"{_words(path)} doubled"
     values = _EDGES.get(type(old), _TYPES) if how == "edge" else _TYPES
-    parent[path[-1]] = draw(st.sampled_from(values))
+    parent[path[-1]] = copy.deepcopy(draw(st.sampled_from(values)))  # the next change may be within it
     return f"{_words(path)} is {parent[path[-1]]!r}"
 
 
@@ -87,6 +88,7 @@ def from_schema(schema: Mapping[str, Any], network: Mapping[str, Any]) -> Search
         raise ConfigError("a JSON Schema needs hypothesis-jsonschema: pip install 'cnitest[schema]'") from error
     try:
         confs: SearchStrategy[Any] = drawn(dict(schema))
+        find(confs, lambda _: True, settings=settings(database=None, deadline=None, max_examples=10))
     except Exception as error:
         raise ConfigError(f"the JSON Schema cannot be used: {error}") from error
     return confs.map(lambda conf: _with_last(network, conf))
