@@ -131,6 +131,13 @@ def _key(file: Path, name: str, row: Any) -> Key:
     return Key(name, kind, **lists, since=since, with_=tuple(row.get("with", ())), needs=needs, rare=rare)
 
 
+def has(plugin: str, release: str, names: Mapping[str, str]) -> bool:
+    """Whether a release of a plugin has the key that ``names`` gives by the plugin's name."""
+    if plugin not in names or plugin not in plugins():
+        return False
+    return any(key.name == names[plugin] for key in table(plugin).of(release))
+
+
 def known(plugin: str) -> frozenset[str]:
     """The keys of a plugin, with those of an IPAM section where it takes one: what coverage is counted of."""
     found = table(plugin)
