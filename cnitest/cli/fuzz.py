@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from cnitest.fuzz.campaign import Campaign
     from cnitest.fuzz.hunt import Finding
 
-KINDS = ("configs", "histories", "faults", "differential")
+USUAL = ("configs", "histories", "differential")
+KINDS = (*USUAL, "faults")
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
 _UNITS = {None: 1, "": 1, "s": 1, "m": 60, "h": 3600}
 _USUAL = 120.0
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     campaign = Campaign.begin(
         arguments.subject,
         path,
-        kinds=tuple(arguments.only or [kind for kind in KINDS if kind != "differential" or arguments.cni_path_next]),
+        chosen=tuple(arguments.only or USUAL),
         seed=random.SystemRandom().getrandbits(32) if seed is None else seed,
         seconds=seconds or (3600.0 if examples else _USUAL),
         examples=examples or 0,
@@ -92,8 +93,22 @@ def _tell(campaign: Campaign) -> int:
     except KeyboardInterrupt:
         interrupted = True
     live.clear()
-    say(campaign.summary() + (" (interrupted)" if interrupted else ""))
-    return INTERRUPTED if interrupted else FOUND if campaign.findings else 0
+    if campaign.findings or campaign.stopped or "faults" not in campaign.orders.kinds or interrupted:
+        say(campaign.summary() + (" (interrupted)" if interrupted else ""))
+    found = bool(campaign.findings) or (not interrupted and _swept(campaign))
+    return INTERRUPTED if interrupted else FOUND if found else 0
+
+
+def _swept(campaign: Campaign) -> bool:
+    """Hit every call of the plugins, if that was asked for; whether that found something."""
+    from cnitest.fuzz import sweep_table
+
+    done = campaign.faults()
+    if done is None:
+        return False
+    for line in sweep_table.lines(done):
+        say(line)
+    return bool(done.faulty)
 
 
 def _watched(campaign: Campaign, live: _Line) -> Iterator[Finding]:

@@ -70,15 +70,28 @@ class Arena:
         self._bench = None
         self._stack.close()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a host that can be used again."""
+        return self._bench is not None
+
     def run(self, scenario: Scenario) -> list[Trouble]:
         """What does not hold in a scenario, on a host that may have been used."""
         with self.world(scenario) as world:
             self._clean = run(world, scenario)
             return world.troubles
 
+    def alone(self, scenario: Scenario) -> list[Trouble]:
+        """What does not hold in a scenario on a host of its own."""
+        return alone(self.trial, scenario, self.next_path)
+
     def finished(self, world: World) -> None:
         """End a world whose steps were done one by one."""
-        self._clean = world.finish()
+        self.finish(world.finish())
+
+    def finish(self, state: Picture) -> None:
+        """Take note of how a host is after a scenario."""
+        self._clean = state
 
     @contextmanager
     def world(self, scenario: Scenario) -> Iterator[World]:

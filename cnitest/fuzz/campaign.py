@@ -7,16 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from cnitest.cni import conf
 from cnitest.conformance.subject import Subject
 from cnitest.errors import CnitestError, ConfigError
-from cnitest.fuzz import kinds, store, written
+from cnitest.fuzz import store, written
 from cnitest.fuzz.arena import Arena, alone
 from cnitest.fuzz.crew import Orders, Progress, together
 from cnitest.fuzz.crew import Trouble as Stopped
 from cnitest.fuzz.hunt import Finding
+from cnitest.fuzz.kinds import comparisons, keys_of, network_of, rounds
 from cnitest.fuzz.scenario import Scenario
 from cnitest.fuzz.store import Store
 from cnitest.fuzz.subjects import subject_of, trial_of
+from cnitest.fuzz.sweep import Sweep, sweep
 
 _EXAMPLES = Path(".cnitest/examples")
 
@@ -43,7 +46,7 @@ class Campaign:
         name: str,
         path: Sequence[str],
         *,
-        kinds: tuple[str, ...],
+        chosen: tuple[str, ...],
         seed: int,
         seconds: float,
         examples: int,
@@ -59,7 +62,12 @@ class Campaign:
                 raise ConfigError(f"--cni-path-next: there is no directory {directory}")
         subject = subject_of(name, path)
         database = store.database(databases, _EXAMPLES)
-        orders = Orders(subject, kinds, seed, seconds, examples, release, next_path)
+        orders = Orders(subject, chosen, seed, seconds, examples, release, next_path)
+        if not (rounds(orders) or comparisons(orders) or "faults" in chosen):
+            raise ConfigError(
+                "there is nothing to compare: --only differential wants another release with --cni-path-next, "
+                "or plugins with a choice of backends (--release)"
+            )
         return cls(name, orders, workers, Store(database, _key(subject)), out)
 
     @property
@@ -77,6 +85,8 @@ class Campaign:
             finding = self._again(scenario)
             if finding is not None:
                 yield self._new(finding)
+        if not (rounds(self.orders) or comparisons(self.orders)):
+            return
         left = self.orders.seconds - (time.monotonic() - self._began)
         orders = replace(self.orders, known=tuple(sorted(self._known)), seconds=max(left, 1.0))
         for event in together(orders, self._workers):
@@ -108,12 +118,19 @@ class Campaign:
             self.places[finding.cause] = written.write(finding, arena, self._out, self.name)
         return finding
 
+    def faults(self) -> Sweep | None:
+        """The sweep of faults over the subject's own network, when that was asked for."""
+        if "faults" not in self.orders.kinds:
+            return None
+        subject = self.orders.subject
+        return sweep(conf.network(network_of(self.orders)), subject.path, workers=self._workers)
+
     def progress(self) -> str:
         """How far it is, in one line."""
         examples = sum(progress.examples for progress in self._progress.values())
         seconds = time.monotonic() - self._began
         tried = {key for progress in self._progress.values() for key in progress.keys}
-        known = kinds.keys_of(self.orders)
+        known = keys_of(self.orders)
         share = f", keys {len(tried & known)}/{len(known)}" if known else f", {len(tried)} keys"
         rate = examples / seconds if seconds else 0.0
         return f"{seconds:5.0f} s  {examples} examples  {rate:.1f}/s{share}, {_count(len(self.findings), 'finding')}"

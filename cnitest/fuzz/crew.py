@@ -6,8 +6,10 @@ import multiprocessing
 import queue
 import signal
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
@@ -15,7 +17,8 @@ from cnitest.conformance.subject import Subject, Trial, from_data, to_data
 from cnitest.deadline import Deadline
 from cnitest.errors import CnitestError
 from cnitest.fuzz.arena import Arena
-from cnitest.fuzz.hunt import Finding, Hunter
+from cnitest.fuzz.hunt import Finding, Hunter, Tally
+from cnitest.fuzz.scenario import Scenario
 
 _ROUND = 40
 _TICK, _GRACE = 0.2, 60.0
@@ -37,7 +40,6 @@ class Orders:
     release: str = ""
     next_path: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
-    rounds: Mapping[str, int] = field(default_factory=dict)
 
 
 class Progress(NamedTuple):
@@ -60,22 +62,39 @@ Event = Progress | Finding | Trouble
 
 def hunt(orders: Orders, worker: int = 0) -> Iterator[Event]:
     """Hunt in this process; yields what is found, and how far it is after each round."""
-    from cnitest.fuzz.kinds import rounds, used
+    from cnitest.fuzz.kinds import used
 
     keys: set[str] = set()
     deadline = Deadline.after(orders.seconds, "the hunt to end")
-    turns = rounds(orders)
-    with Arena(Trial(orders.subject, orders.subject.highest), next_path=orders.next_path) as arena:
-        hunter = Hunter(arena, orders.known, lambda scenario: keys.update(used(scenario)), deadline)
+    tally = Tally(began=time.monotonic())
+    with ExitStack() as stack:
+        turns = list(_turns(orders, stack, deadline, tally, lambda scenario: keys.update(used(scenario))))
         number = 0
-        while not hunter.is_over and not (orders.examples and hunter.tally.examples >= orders.examples):
-            left = orders.examples - hunter.tally.examples if orders.examples else _ROUND
+        while not deadline.expired and not (orders.examples and tally.examples >= orders.examples):
+            left = orders.examples - tally.examples if orders.examples else _ROUND
             seed = Random(f"{orders.seed} {worker} {number}").getrandbits(48)
-            finding = turns[number % len(turns)](hunter, min(_ROUND, left), seed)
+            finding = turns[number % len(turns)](min(_ROUND, left), seed)
             number += 1
             if finding is not None:
                 yield finding
-            yield Progress(worker, hunter.tally.examples, frozenset(keys))
+            yield Progress(worker, tally.examples, frozenset(keys))
+
+
+def _turns(
+    orders: Orders, stack: ExitStack, deadline: Deadline, tally: Tally, seen: Callable[[Scenario], None]
+) -> Iterator[Callable[[int, int], Finding | None]]:
+    """The turns of all kinds, each with the hunter whose ground it needs."""
+    from cnitest.fuzz.differential import Pair
+    from cnitest.fuzz.kinds import comparisons, rounds
+
+    trial, known = Trial(orders.subject, orders.subject.highest), set(orders.known)
+    one = rounds(orders)
+    if one:
+        arena = stack.enter_context(Arena(trial, next_path=orders.next_path))
+        yield from (partial(turn, Hunter(arena, known, seen, deadline, tally)) for turn in one)
+    for backends, turn in comparisons(orders):
+        pair = stack.enter_context(Pair(trial, () if backends else orders.next_path, backends=backends))
+        yield partial(turn, Hunter(pair, known, seen, deadline, tally))
 
 
 def together(orders: Orders, workers: int) -> Iterator[Event]:

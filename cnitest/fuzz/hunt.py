@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity, find, settings
@@ -20,10 +20,9 @@ from hypothesis.errors import HypothesisException
 from hypothesis.stateful import run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy
 
-from cnitest.conformance.subject import Trial
 from cnitest.deadline import Deadline
 from cnitest.errors import CnitestError
-from cnitest.fuzz.arena import Arena, alone
+from cnitest.fuzz.arena import Arena
 from cnitest.fuzz.example import Example
 from cnitest.fuzz.reduce import reduced
 from cnitest.fuzz.scenario import Scenario
@@ -71,19 +70,32 @@ class Hit(Exception):
     """A history shows what is hunted."""
 
 
+class Ground(Protocol):
+    """Where scenarios are tried: an `Arena`, or two that are compared."""
+
+    def run(self, scenario: Scenario) -> list[Trouble]:
+        """What does not hold in a scenario, on hosts that may have been used."""
+        ...
+
+    def alone(self, scenario: Scenario) -> list[Trouble]:
+        """What does not hold in a scenario on hosts of its own."""
+        ...
+
+
 class Hunter:
-    """Hunts with one arena. ``seen`` is told of each scenario that is tried; ``known`` are causes that do not count."""
+    """Hunts on one ground. ``seen`` is told of each scenario that is tried; ``known`` are causes that do not count."""
 
     def __init__(
         self,
-        arena: Arena,
-        known: Collection[str] = (),
+        ground: Ground,
+        known: set[str] | None = None,
         seen: Callable[[Scenario], None] = lambda _: None,
         deadline: Deadline | None = None,
+        tally: Tally | None = None,
     ) -> None:
-        self.known = set(known)
-        self.tally = Tally(began=time.monotonic())
-        self._arena = arena
+        self.known = set() if known is None else known
+        self.tally = tally or Tally(began=time.monotonic())
+        self._ground = ground
         self._seen = seen
         self._deadline = deadline or Deadline.after(3600.0, "the hunt to end")
 
@@ -118,7 +130,14 @@ class Hunter:
         """What does not hold in a scenario."""
         self.tally.examples += 1
         self._seen(scenario)
-        return self._arena.run(scenario)
+        return self._ground.run(scenario)
+
+    @property
+    def _arena(self) -> Arena:
+        """The ground where it is an arena: histories are for one host."""
+        if not isinstance(self._ground, Arena):
+            raise TypeError("histories are run in an arena")
+        return self._ground
 
     def world(self, scenario: Scenario) -> AbstractContextManager[World]:
         """A world whose steps are done one by one."""
@@ -130,15 +149,9 @@ class Hunter:
         """End a world."""
         self._arena.finished(world)
 
-    @property
-    def next_path(self) -> tuple[str, ...]:
-        """Directories of another release to upgrade to."""
-        return self._arena.next_path
-
-    @property
-    def trial(self) -> Trial:
-        """What is hunted in."""
-        return self._arena.trial
+    def alone(self, scenario: Scenario) -> list[Trouble]:
+        """What does not hold in a scenario on hosts of its own."""
+        return self._ground.alone(scenario)
 
 
 def _settings(examples: int) -> settings:
@@ -210,7 +223,7 @@ class Chase:
     def _alone(self, scenario: Scenario) -> list[Trouble]:
         """What a scenario shows on a host of its own, when the cause is among it."""
         try:
-            troubles = alone(self.hunter.trial, scenario, self.hunter.next_path)
+            troubles = self.hunter.alone(scenario)
         except CnitestError:
             return []
         return troubles if any(trouble.cause == self._cause for trouble in troubles) else []

@@ -167,6 +167,13 @@ def _refers(file: Path, key: Key, keys: Collection[str]) -> None:
         raise ConfigError(f"{file}: keys.{key.name}.needs names {key.needs!r}, which is no key")
 
 
+def has(plugin: str, release: str, names: Mapping[str, str]) -> bool:
+    """Whether a release of a plugin has the key that ``names`` gives by the plugin's name."""
+    if plugin not in names or plugin not in plugins():
+        return False
+    return any(key.name == names[plugin] for key in table(plugin).of(release))
+
+
 def known(plugin: str) -> frozenset[str]:
     """The keys of a plugin, with those of an IPAM section where it takes one: what coverage is counted of."""
     found = table(plugin)

@@ -13,6 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from cnitest.fuzz import configs, keys, oddities
 from cnitest.fuzz.attached import version_of
 from cnitest.fuzz.crew import Orders
+from cnitest.fuzz.differential import BACKENDS
 from cnitest.fuzz.example import Example, Validity
 from cnitest.fuzz.hunt import Finding, Hunter
 from cnitest.fuzz.mutations import from_schema, mutations
@@ -33,7 +34,24 @@ def rounds(orders: Orders) -> list[Turn]:
         turns += [_chains(orders)] if _plugin(orders) in ("bridge", *configs.META) else []
     if "histories" in orders.kinds:
         turns += [_histories(orders), _histories(orders)]
-    return turns or [_configs(orders, "valid")]
+    return turns
+
+
+def comparisons(orders: Orders) -> list[tuple[tuple[str, str] | None, Turn]]:
+    """The turns in which two are compared: the releases, and the backends where the plugins have a choice."""
+    if "differential" not in orders.kinds:
+        return []
+    turns: list[tuple[tuple[str, str] | None, Turn]] = []
+    if orders.next_path:
+        turns += [(None, _compared(orders, validity)) for validity in ("valid", "boundary", "invalid")]
+    if keys.has(_plugin(orders), orders.release, BACKENDS):
+        turns.append((("iptables", "nftables"), _compared(orders, "valid")))
+    return turns
+
+
+def _compared(orders: Orders, validity: str) -> Turn:
+    strategy = st.builds(Scenario, drawn(orders, validity).map(_alone), st.just(LIFE))
+    return lambda hunter, examples, seed: hunter.round("differential", strategy, examples, seed)
 
 
 def network_of(orders: Orders) -> dict[str, Any]:

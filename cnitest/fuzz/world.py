@@ -230,7 +230,7 @@ class World:
         for name in () if self._keep else self.bench.node.sandboxes:
             self.bench.node.lose(name)
         now = self.bench.look()
-        if not self.troubles and not self.spent:
+        if not self.troubles and not self.spent and residue(self.start, now, self._allowed()):
             left = settle(lambda: residue(self.start, self.bench.look(), self._allowed()))
             plugin = str(self.networks[0].plugins[0].get("type", ""))
             self.note([Trouble("left", plugin, f"in the end: {tail(line)}", line) for line in left])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cnitest.conformance import repro
@@ -25,7 +26,7 @@ python -m pytest {file} --cni-path DIR
 
 import pytest
 
-from cnitest.fuzz.replay import replay
+from {module} import {function}
 
 SUBJECT = {subject}
 SCENARIO = {scenario}
@@ -33,7 +34,7 @@ SCENARIO = {scenario}
 
 def test_{name}(pytestconfig: pytest.Config) -> None:
     """{rule}."""
-    troubles = replay(SUBJECT, SCENARIO, pytestconfig.getoption("--cni-path"))
+    troubles = {function}(SUBJECT, SCENARIO, pytestconfig.getoption("--cni-path"){more})
 
     assert not troubles, "\\n".join(trouble.words for trouble in troubles)
 '''
@@ -59,7 +60,7 @@ def write(finding: Finding, arena: Arena, directory: Path, subject: str) -> Path
     (place / "steps.txt").write_text(steps(finding))
     (place / "repro.sh").write_text(script(finding, arena))
     name = slug(finding).replace("-", "_")
-    (place / f"test_{name}.py").write_text(_test(finding, subject, name))
+    (place / f"test_{name}.py").write_text(_test(finding, subject, name, arena.next_path))
     return place
 
 
@@ -86,7 +87,10 @@ def script(finding: Finding, arena: Arena) -> str:
     with Arena(arena.trial, isolation=Isolation.EXAMPLE) as fresh, fresh.world(finding.scenario) as world:
         run(world, finding.scenario)
         wanted = [trouble for trouble in world.troubles if trouble.cause == finding.cause]
-        return _script(finding, arena, world.bench, wanted or world.troubles[:1])
+        if not wanted:  # then what plugins answered is all there is to see again
+            wanted = [finding.trouble]
+            world.note(wanted)
+        return _script(finding, arena, world.bench, wanted)
 
 
 def _script(finding: Finding, arena: Arena, bench: Bench, troubles: list[Trouble]) -> str:
@@ -102,7 +106,8 @@ def _requirement(rule: str) -> Requirement:
     return Requirement(f"FUZZ {rule}", "fuzz", Level.MUST, "-", says, says, frozenset(Kind), "0.1.0", "1.1.0")
 
 
-def _test(finding: Finding, subject: str, name: str) -> str:
+def _test(finding: Finding, subject: str, name: str, next_path: Sequence[str]) -> str:
+    differs = finding.trouble.rule == "differs"
     about = finding.trouble.words.replace("\\", "\\\\").replace('"""', "'''")
     return _TEST.format(
         about=about,
@@ -110,6 +115,9 @@ def _test(finding: Finding, subject: str, name: str) -> str:
         subject=repr(subject),
         scenario=_literal(finding.scenario),
         name=name,
+        module="cnitest.fuzz.differential" if differs else "cnitest.fuzz.replay",
+        function="compare" if differs else "replay",
+        more=f", {list(next_path)!r}" if differs else "",
         rule=RULES[finding.trouble.rule].capitalize(),
     )
 

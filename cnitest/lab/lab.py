@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
 from cnitest.errors import CnitestError, CommandError, FeatureMissing, KernelError, TopologyError
@@ -23,6 +24,9 @@ from cnitest.lab.place import Place
 from cnitest.lab.state import State
 from cnitest.topology.model import Topology
 from cnitest.topology.plan import AddAddress, AddLink, Firewall, Plan, SetLink, plan
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 _EVERYWHERE = frozenset({"veth", "bridge", "macvlan"})
 _LINK_READY = 10.0
@@ -47,6 +51,7 @@ class Lab:
         self._entered = False
         self._keeper: Keeper | None = None
         self._no_keeper: Exception | None = None
+        self._closing: ThreadPoolExecutor | None = None
         self._places: dict[str, Place] = {}
         self._taps: dict[str, Tap] = {}
         self._owners: dict[tuple[str, str], Place] = {}
@@ -123,6 +128,7 @@ class Lab:
         with self._lock:
             places, self._places = list(self._places.values()), {}
             keeper, self._keeper = self._keeper, None
+            closing, self._closing = self._closing, None
         slow: list[socket.socket] = []
         with contextlib.ExitStack() as undo:
             undo.callback(self.traveller.end, lambda: _close_all(slow))
@@ -130,6 +136,8 @@ class Lab:
                 undo.callback(_drop, place, slow)
             if keeper:
                 undo.callback(keeper.close)
+            if closing:
+                undo.callback(closing.shutdown, wait=False)
 
     def know(self, place: Place) -> None:
         """Make a place known under its full name."""
@@ -144,8 +152,17 @@ class Lab:
             self._places.pop(place.full_name, None)
             self._taps.pop(place.full_name, None)
             self._owners = {key: owner for key, owner in self._owners.items() if owner is not place}
-            for one in place.namespace.close():
-                one.close()
+            slow = place.namespace.close()
+            if slow:
+                self._closer().submit(_close_all, slow)
+
+    def _closer(self) -> ThreadPoolExecutor:
+        """A thread that closes sockets one after the other: the kernel takes its time over some."""
+        if self._closing is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._closing = ThreadPoolExecutor(1, "cnitest-closer")
+        return self._closing
 
     def remember(self) -> None:
         """Keep the state of every place, of those made later too, to tell afterwards what has changed."""
