@@ -26,6 +26,8 @@ SHIPPED = (
     ("fixtures/faulty", "*.py"),
     ("fixtures/faulty", "*.yaml"),
     ("suites/walkthrough", "*.py"),
+    ("suites/fuzz", "*.py"),
+    ("cnitest/fuzz", "*.yaml"),
     ("cnitest/fuzz/keys", "*.yaml"),
 )
 FAST_TEST = "arp or neighbour"
