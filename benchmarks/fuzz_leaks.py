@@ -2,7 +2,7 @@
 
     python benchmarks/fuzz_leaks.py [EXAMPLES] [DIRECTORY OF PLUGINS]
 
-Runs calls by hand and whole lives of containers in one arena, and prints what is held at the start and after each tenth.
+Runs calls by hand and lives of containers in one arena, and prints what is held at the start and after each tenth.
 """
 
 from __future__ import annotations

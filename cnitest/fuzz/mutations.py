@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hypothesis import find, settings
+from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -15,6 +15,10 @@ from cnitest.fuzz.example import Example, Validity
 
 Path = tuple[str | int, ...]
 _FIXED = ("type", "name", "cniVersion", "capabilities")
+#: Enough to see whether a schema can be drawn from at all.
+_ONE = settings(
+    database=None, deadline=None, max_examples=5, phases=(Phase.generate,), suppress_health_check=list(HealthCheck)
+)
 _TYPES: tuple[Any, ...] = (None, True, 0, -1, 1 << 40, 1.5, "", "text", [], {}, ["text"])
 _EDGES: Mapping[type, tuple[Any, ...]] = {
     int: (0, 1, -1, 65535, 65536, 1 << 31),
@@ -88,7 +92,7 @@ def from_schema(schema: Mapping[str, Any], network: Mapping[str, Any]) -> Search
         raise ConfigError("a JSON Schema needs hypothesis-jsonschema: pip install 'cnitest[schema]'") from error
     try:
         confs: SearchStrategy[Any] = drawn(dict(schema))
-        find(confs, lambda _: True, settings=settings(database=None, deadline=None, max_examples=10))
+        find(confs, lambda _: True, settings=_ONE)
     except Exception as error:
         raise ConfigError(f"the JSON Schema cannot be used: {error}") from error
     return confs.map(lambda conf: _with_last(network, conf))
