@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from cnitest.conformance.request import sibling
 from cnitest.fuzz import configs, keys, oddities
 from cnitest.fuzz.attached import version_of
 from cnitest.fuzz.crew import Orders
@@ -23,6 +24,7 @@ Turn = Callable[[Hunter, int, int], Finding | None]
 #: Two containers: what one does must not show at the other.
 PAIR = (Step("ADD"), Step("ADD", container="c2"), Step("CHECK"), Step("DEL"), Step("CHECK", container="c2"))
 _STEPS = st.sampled_from([LIFE, PAIR])
+_OTHER_POOL = {"type": "host-local", "subnet": "10.64.0.0/24"}
 
 
 def rounds(orders: Orders) -> list[Turn]:
@@ -163,9 +165,7 @@ def networks(draw: st.DrawFn, orders: Orders) -> tuple[Example, ...]:
     one = draw(drawn(orders, "valid")) if draw(st.booleans()) else given(orders)
     if not draw(st.booleans()):
         return (one,)
-    from cnitest.conformance.request import sibling
-
-    moved = [sibling(conf) for conf in one.plugins]
+    moved = [_moved(conf) for conf in one.plugins]
     if draw(st.booleans()):
         for before, conf in zip(one.plugins, moved, strict=True):
             conf.update({key: before[key] for key in ("bridge",) if key in before})
@@ -173,6 +173,15 @@ def networks(draw: st.DrawFn, orders: Orders) -> tuple[Example, ...]:
                 conf.pop("isGateway", None)
                 conf.pop("isDefaultGateway", None)
     return one, replace(one, network={**one.network, "name": "other", "plugins": moved})
+
+
+def _moved(conf: dict[str, Any]) -> dict[str, Any]:
+    """A plugin's configuration for another network: another bridge, and a pool of its own."""
+    section = conf.get("ipam")
+    moved = sibling({key: value for key, value in conf.items() if key != "ipam"})
+    if isinstance(section, dict) and section.get("type") in ("host-local", "static"):
+        return {**moved, "ipam": dict(_OTHER_POOL)}
+    return moved if section is None else {**moved, "ipam": sibling({"ipam": section})["ipam"]}
 
 
 def _histories(orders: Orders) -> Turn:

@@ -176,7 +176,7 @@ class World:
         before = self.bench.look(slot)
         calls = self.call.delete(example, slot, None)
         self.note(crashes(calls))
-        if example.validity is not Validity.INVALID:
+        if example.validity is Validity.VALID:
             self.note([trouble._replace(words=f"once more: {trouble.words}") for trouble in failures("delete", calls)])
         changed = residue(before, self.bench.look(slot), self._allowed())
         self._harmed("DEL of what is not there changes something", calls[-1], changed)
