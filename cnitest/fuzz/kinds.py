@@ -82,15 +82,15 @@ def _is_known(orders: Orders) -> bool:
 
 def drawn(orders: Orders, validity: str) -> SearchStrategy[Example]:
     """Examples of the subject: from its table, from its schema, or as changes to what was given."""
-    if _is_known(orders):
-        return _in_versions(
-            configs.examples(_plugin(orders), validity, orders.release, dict(orders.subject.conf)), orders
-        )
-    if validity == "valid":
-        return st.just(given(orders))
-    schema = orders.subject.setting.schema
-    changed = mutations(network_of(orders)).map(lambda one: _as_given(one, orders))
-    return st.one_of(changed, from_schema(schema, network_of(orders))) if schema else changed
+    own = mutations(network_of(orders)).map(lambda one: _as_given(one, orders))
+    if not _is_known(orders):
+        schema = orders.subject.setting.schema
+        if validity == "valid":
+            return st.just(given(orders))
+        return st.one_of(own, from_schema(schema, network_of(orders))) if schema else own
+    table = _in_versions(configs.examples(_plugin(orders), validity, orders.release, dict(orders.subject.conf)), orders)
+    mixed = {"valid": st.one_of(table, table, st.just(given(orders))), "boundary": st.one_of(table, own)}
+    return mixed.get(validity, table)
 
 
 def _as_given(example: Example, orders: Orders) -> Example:
