@@ -51,7 +51,7 @@ class World:
         self.next_path: tuple[str, ...] = ()
         #: Whether the host is of no more use afterwards, for something else than plugins has changed it.
         self.spent = False
-        self._keep = keep
+        self.keeps_containers = keep
         self._suffix = f"-{serial}" if serial else ""
 
     # --- what a step needs
@@ -227,7 +227,7 @@ class World:
         """DEL of everything that is still attached, no more containers, and the host as it was; how it is now."""
         for one in list(self.attached.values()):
             self.delete(one.step)
-        for name in () if self._keep else self.bench.node.sandboxes:
+        for name in () if self.keeps_containers else self.bench.node.sandboxes:
             self.bench.node.lose(name)
         now = self.bench.look()
         if not self.troubles and not self.spent and residue(self.start, now, self._allowed()):
@@ -259,9 +259,9 @@ def run(world: World, scenario: Scenario) -> Picture:
 
     if scenario.raw:
         world.raw(scenario.networks[0], scenario.raw)
-    else:
-        for step in scenario.steps:
-            VERBS[step.verb](world, step)
-            if len(world.attached) > 1 or step.verb not in _USUAL:
-                world.unharmed()
+        return world.start if world.keeps_containers else world.finish()
+    for step in scenario.steps:
+        VERBS[step.verb](world, step)
+        if len(world.attached) > 1 or step.verb not in _USUAL:
+            world.unharmed()
     return world.finish()
