@@ -7,16 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hypothesis.database import ExampleDatabase
+
 from cnitest.cni import conf
-from cnitest.conformance.subject import Subject
 from cnitest.errors import CnitestError, ConfigError
 from cnitest.fuzz import store, written
-from cnitest.fuzz.arena import Arena, alone
+from cnitest.fuzz.arena import Arena
 from cnitest.fuzz.crew import Orders, Progress, together
 from cnitest.fuzz.crew import Trouble as Stopped
-from cnitest.fuzz.hunt import Finding
+from cnitest.fuzz.differential import Pair
+from cnitest.fuzz.hunt import Finding, Ground
 from cnitest.fuzz.kinds import comparisons, keys_of, network_of, rounds
-from cnitest.fuzz.scenario import Scenario
 from cnitest.fuzz.store import Store
 from cnitest.fuzz.subjects import subject_of, trial_of
 from cnitest.fuzz.sweep import Sweep, sweep
@@ -27,14 +28,16 @@ _EXAMPLES = Path(".cnitest/examples")
 class Campaign:
     """One run over one subject. ``findings`` are those so far, ``places`` where each was written, by its cause."""
 
-    def __init__(self, name: str, orders: Orders, workers: int, kept: Store, out: Path) -> None:
+    def __init__(self, name: str, orders: Orders, workers: int, database: ExampleDatabase, out: Path) -> None:
         self.name = name
         self.orders = orders
         self.findings: list[Finding] = []
         self.places: dict[str, Path] = {}
         self.stopped: list[str] = []
         self._workers = workers
-        self._store = kept
+        key = f"{orders.subject.name} of {orders.subject.network}"
+        #: What is kept of one release, and of two that differ.
+        self._stores = {False: Store(database, key), True: Store(database, f"{key}, differential")}
         self._out = out
         self._known: set[str] = set()
         self._progress: dict[int, Progress] = {}
@@ -68,7 +71,7 @@ class Campaign:
                 "there is nothing to compare: --only differential wants another release with --cni-path-next, "
                 "or plugins with a choice of backends (--release)"
             )
-        return cls(name, orders, workers, Store(database, _key(subject)), out)
+        return cls(name, orders, workers, database, out)
 
     @property
     def words(self) -> str:
@@ -81,10 +84,8 @@ class Campaign:
 
     def run(self) -> Iterator[Finding | None]:
         """Hunt; each new finding once, and None whenever there is progress to show."""
-        for scenario in self._store.kept():
-            finding = self._again(scenario)
-            if finding is not None:
-                yield self._new(finding)
+        for finding in self._kept():
+            yield self._new(finding)
         if not (rounds(self.orders) or comparisons(self.orders)):
             return
         left = self.orders.seconds - (time.monotonic() - self._began)
@@ -95,21 +96,29 @@ class Campaign:
             elif isinstance(event, Stopped):
                 self.stopped.append(f"worker {event.worker + 1}: {event.words}")
             elif not self._known & set(event.causes[:1]):
-                self._store.keep(event.scenario)
+                self._stores[event.trouble.rule == "differs"].keep(event.scenario)
                 yield self._new(event)
             yield None
 
-    def _again(self, scenario: Scenario) -> Finding | None:
-        """What a kept scenario still shows; one that shows nothing is dropped."""
-        try:
-            troubles = alone(trial_of(self.orders.subject), scenario, self.orders.next_path)
-        except CnitestError:
-            return None
-        if not troubles:
-            self._store.drop(scenario)
-            return None
-        causes = tuple(dict.fromkeys(trouble.cause for trouble in troubles))
-        return None if causes[0] in self._known else Finding(troubles[0], scenario, causes, "kept", 0, 0.0, 0)
+    def _kept(self) -> Iterator[Finding]:
+        """What kept scenarios still show, each cause once; those that show nothing are dropped."""
+        with Arena(trial_of(self.orders.subject), next_path=self.orders.next_path) as arena:
+            yield from self._again(self._stores[False], arena)
+        if "differential" in self.orders.kinds and self.orders.next_path:
+            with Pair(trial_of(self.orders.subject), self.orders.next_path) as pair:
+                yield from self._again(self._stores[True], pair)
+
+    def _again(self, kept: Store, ground: Ground) -> Iterator[Finding]:
+        for scenario in kept.kept():
+            try:
+                troubles = ground.alone(scenario)
+            except CnitestError:
+                continue
+            causes = tuple(dict.fromkeys(trouble.cause for trouble in troubles))
+            if not causes:
+                kept.drop(scenario)
+            elif causes[0] not in self._known:
+                yield Finding(troubles[0], scenario, causes, "kept", 0, 0.0, 0)
 
     def _new(self, finding: Finding) -> Finding:
         self._known |= set(finding.causes)
@@ -140,10 +149,6 @@ class Campaign:
         lines = ["", *(f"  {finding.trouble.rule:9} {finding.trouble.words[:100]}" for finding in self.findings)]
         lines += [f"stopped early: {words}" for words in self.stopped]
         return "\n".join([*lines, f"{self.progress().strip()}, seed {self.orders.seed}"]).lstrip("\n")
-
-
-def _key(subject: Subject) -> str:
-    return f"{subject.name} of {subject.network}"
 
 
 def _count(number: int, word: str) -> str:

@@ -128,7 +128,7 @@ EFFECTS: Mapping[str, Effect] = {
 def asked_for(one: Attached) -> list[Trouble]:
     """What was asked for by CNI_ARGS or a capability and is not there: addresses and a MAC."""
     if not spec.has_chaining(one.version):
-        return []  # capability arguments are not sent before
+        return []  # nothing is passed to plugins before 0.3.0
     found = []
     given = {ip.address.partition("/")[0] for ip in form.ips(one.result or {}, one.version)}
     declared = {key for conf in one.example.plugins for key, on in (conf.get("capabilities") or {}).items() if on}

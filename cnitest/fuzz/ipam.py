@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
+from cnitest.fuzz.choices import Choices
 
 Section = dict[str, Any]
 
@@ -55,72 +57,74 @@ _STATIC_REFUSED: tuple[tuple[str, Section], ...] = (
 )
 
 
-@st.composite
-def _range(draw: st.DrawFn, subnets: tuple[str, ...]) -> Section:
+def _range(choices: Choices, subnets: tuple[str, ...]) -> Section:
     """One range; what is optional is left out at its simplest."""
-    import ipaddress
-
-    network = ipaddress.ip_network(draw(st.sampled_from(subnets)))
+    network = _network(choices.pick(subnets))
     row: Section = {"subnet": str(network)}
-    if draw(st.booleans()):
-        row["rangeStart"] = str(network[draw(st.integers(2, 4))])
-    if draw(st.booleans()):
-        row["rangeEnd"] = str(network[draw(st.integers(5, 6))])
-    if draw(st.booleans()):
+    if choices.flag():
+        row["rangeStart"] = str(network[choices.number(2, 4)])
+    if choices.flag():
+        row["rangeEnd"] = str(network[choices.number(5, 6)])
+    if choices.flag():
         row["gateway"] = str(network[1])
     return row
 
 
-@st.composite
-def host_local(draw: st.DrawFn, *, chained_families: bool = True) -> Section:
+@cache
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text)
+
+
+def host_local(choices: Choices) -> Section:
     """A valid section of host-local: the old form with a subnet, or sets of ranges."""
     section: Section = {"type": "host-local"}
-    shape = draw(st.sampled_from(["subnet", "ranges", "dual"] if chained_families else ["subnet", "ranges"]))
+    shape = choices.pick(("subnet", "ranges", "dual"))
     if shape == "subnet":
-        section.update(draw(_range(_V4)))
+        section.update(_range(choices, _V4))
     else:
-        section["ranges"] = [[draw(_range(_V4))]]
+        section["ranges"] = [[_range(choices, _V4)]]
     if shape == "dual":
-        section["ranges"].append([draw(_range(_V6))])
-    if draw(st.booleans()):
-        section["routes"] = draw(st.lists(st.sampled_from(_ROUTES), min_size=1, max_size=2, unique_by=str))
-        if shape == "dual" and draw(st.booleans()):
-            section["routes"] = [*section["routes"], draw(st.sampled_from(_ROUTES6))]
+        section["ranges"].append([_range(choices, _V6)])
+    if choices.flag():
+        section["routes"] = choices.some(_ROUTES, 2, least=1)
+        if shape == "dual" and choices.flag():
+            section["routes"].append(choices.pick(_ROUTES6))
     return section
 
 
-@st.composite
-def static(draw: st.DrawFn) -> Section:
+def static(choices: Choices) -> Section:
     """A valid section of static."""
     addresses: list[Section] = [{"address": "10.1.0.9/24"}]
-    if draw(st.booleans()):
-        addresses[0]["gateway"] = "10.1.0.1"
-    if draw(st.booleans()):
-        addresses.append({"address": "2001:db8:1::9/64"})
     section: Section = {"type": "static", "addresses": addresses}
-    if draw(st.booleans()):
+    if choices.flag():
+        addresses[0]["gateway"] = "10.1.0.1"
+    if choices.flag():
+        addresses.append({"address": "2001:db8:1::9/64"})
+    if choices.flag():
         section["routes"] = [{"dst": "10.200.0.0/16", "gw": "10.1.0.1"}]
-    if draw(st.booleans()):
+    if choices.flag():
         section["dns"] = {"nameservers": ["192.0.2.53"], "domain": "example.com"}
     return section
 
 
-def valid(plugin: str = "") -> SearchStrategy[Section]:
+_MAKERS: Mapping[str, Callable[[Choices], Section]] = {"host-local": host_local, "static": static}
+
+
+def valid(choices: Choices, plugin: str = "") -> Section:
     """A section that works: of one plugin, or of any."""
-    found: dict[str, SearchStrategy[Section]] = {"host-local": host_local(), "static": static()}
-    return found[plugin] if plugin in found else st.one_of(found["host-local"], found["static"])
+    return _MAKERS[plugin if plugin in _MAKERS else choices.pick(tuple(_MAKERS))](choices)
 
 
-def boundary(plugin: str = "") -> SearchStrategy[Section]:
+def boundary(choices: Choices, plugin: str = "") -> Section:
     """A section at an edge."""
-    edges = st.sampled_from(_EDGES).map(lambda row: {"type": "host-local", **row})
-    sets = st.sampled_from(_EDGES).map(lambda row: {"type": "host-local", "ranges": [[row]]})
-    many = st.just({"type": "static", "addresses": []})
-    return {"static": many}.get(plugin, st.one_of(edges, sets) if plugin else st.one_of(edges, sets, many))
+    if plugin == "static" or (not plugin and choices.flag(out_of=8)):
+        return {"type": "static", "addresses": []}
+    row = choices.pick(_EDGES)
+    return {"type": "host-local", "ranges": [[row]]} if choices.flag() else {"type": "host-local", **row}
 
 
-def invalid(plugin: str = "") -> SearchStrategy[tuple[str, Section]]:
-    """A section that has to be refused, and what is wrong with it."""
-    local = st.sampled_from(_REFUSED).map(lambda pair: (pair[0], {"type": "host-local", **pair[1]}))
-    fixed = st.sampled_from(_STATIC_REFUSED).map(lambda pair: (pair[0], {"type": "static", **pair[1]}))
-    return {"host-local": local, "static": fixed}.get(plugin, st.one_of(local, fixed))
+def invalid(choices: Choices, plugin: str = "") -> tuple[str, Section]:
+    """What is wrong with a section, and the section, which has to be refused."""
+    kind = plugin or choices.pick(("host-local", "static"))
+    why, row = choices.pick(_STATIC_REFUSED if kind == "static" else _REFUSED)
+    return why, {"type": kind, **row}

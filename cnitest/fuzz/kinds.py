@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from cnitest.conformance.request import sibling
 from cnitest.fuzz import configs, keys, oddities
 from cnitest.fuzz.attached import version_of
 from cnitest.fuzz.crew import Orders
@@ -23,6 +24,7 @@ Turn = Callable[[Hunter, int, int], Finding | None]
 #: Two containers: what one does must not show at the other.
 PAIR = (Step("ADD"), Step("ADD", container="c2"), Step("CHECK"), Step("DEL"), Step("CHECK", container="c2"))
 _STEPS = st.sampled_from([LIFE, PAIR])
+_OTHER_POOL = {"type": "host-local", "subnet": "10.64.0.0/24"}
 
 
 def rounds(orders: Orders) -> list[Turn]:
@@ -80,15 +82,15 @@ def _is_known(orders: Orders) -> bool:
 
 def drawn(orders: Orders, validity: str) -> SearchStrategy[Example]:
     """Examples of the subject: from its table, from its schema, or as changes to what was given."""
-    if _is_known(orders):
-        return _in_versions(
-            configs.examples(_plugin(orders), validity, orders.release, dict(orders.subject.conf)), orders
-        )
-    if validity == "valid":
-        return st.just(given(orders))
-    schema = orders.subject.setting.schema
-    changed = mutations(network_of(orders)).map(lambda one: _as_given(one, orders))
-    return st.one_of(changed, from_schema(schema, network_of(orders))) if schema else changed
+    own = mutations(network_of(orders)).map(lambda one: _as_given(one, orders))
+    if not _is_known(orders):
+        schema = orders.subject.setting.schema
+        if validity == "valid":
+            return st.just(given(orders))
+        return st.one_of(own, from_schema(schema, network_of(orders))) if schema else own
+    table = _in_versions(configs.examples(_plugin(orders), validity, orders.release, dict(orders.subject.conf)), orders)
+    mixed = {"valid": st.one_of(table, table, st.just(given(orders))), "boundary": st.one_of(table, own)}
+    return mixed.get(validity, table)
 
 
 def _as_given(example: Example, orders: Orders) -> Example:
@@ -172,9 +174,7 @@ def networks(draw: st.DrawFn, orders: Orders) -> tuple[Example, ...]:
     one = draw(drawn(orders, "valid")) if draw(st.booleans()) else given(orders)
     if not draw(st.booleans()):
         return (one,)
-    from cnitest.conformance.request import sibling
-
-    moved = [sibling(conf) for conf in one.plugins]
+    moved = [_moved(conf) for conf in one.plugins]
     if draw(st.booleans()):
         for before, conf in zip(one.plugins, moved, strict=True):
             conf.update({key: before[key] for key in ("bridge",) if key in before})
@@ -194,6 +194,15 @@ def of_histories(orders: Orders) -> SearchStrategy[Scenario]:
 
 def _history(networks: tuple[Example, ...], steps: list[tuple[str, int, str]]) -> Scenario:
     return Scenario(networks, tuple(Step(verb, number % len(networks), name) for verb, number, name in steps))
+
+
+def _moved(conf: dict[str, Any]) -> dict[str, Any]:
+    """A plugin's configuration for another network: another bridge, and a pool of its own."""
+    section = conf.get("ipam")
+    moved = sibling({key: value for key, value in conf.items() if key != "ipam"})
+    if isinstance(section, dict) and section.get("type") in ("host-local", "static"):
+        return {**moved, "ipam": dict(_OTHER_POOL)}
+    return moved if section is None else {**moved, "ipam": sibling({"ipam": section})["ipam"]}
 
 
 def _histories(orders: Orders) -> Turn:

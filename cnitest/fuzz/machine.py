@@ -56,13 +56,17 @@ class _History(RuleBasedStateMachine):
         self._networks = networks
         self._world = self._stack.enter_context(self._chase.hunter.world(Scenario(networks, ())))
 
-    def _do(self, verb: str, network: int = 0, container: str = "c1", ifname: str = "") -> None:
+    def _step(self, verb: str, network: int, container: str = "c1", ifname: str = "") -> Step:
+        """A step about one of the networks that there are; no two of them meet at an interface of a container."""
+        network %= max(len(self._networks), 1)
+        return Step(verb, network, container, f"{ifname or 'net'}{network}" if network else ifname)
+
+    def _do(self, step: Step) -> None:
         """One step, and what has to hold after it."""
         if self._world is None or self._chase.is_over:
             return
-        step = Step(verb, network % len(self._networks), container, ifname)
         self._steps.append(step)
-        VERBS[verb](self._world, step)
+        VERBS[step.verb](self._world, step)
         self._world.unharmed()
         self._judge()
 
@@ -78,7 +82,7 @@ class _History(RuleBasedStateMachine):
     @rule(network=st.integers(0, 1), container=_CONTAINERS, ifname=_IFNAMES)
     def add(self, network: int, container: str, ifname: str) -> None:
         """ADD, of what may be attached already."""
-        self._do("ADD", network, container, ifname)
+        self._do(self._step("ADD", network, container, ifname))
 
     @precondition(_is_attached)
     @rule(data=st.data(), verb=st.sampled_from(["DEL", "CHECK", "RESTART", "LOSE", "FORGET", "MEDDLE"]))
@@ -87,24 +91,23 @@ class _History(RuleBasedStateMachine):
         if self._world is None:
             return
         key = data.draw(st.sampled_from(sorted(self._world.attached)))
-        step = self._world.attached[key].step
-        self._do(verb, step.network, step.container, step.ifname)
+        self._do(self._world.attached[key].step._replace(verb=verb))
 
     @rule(network=st.integers(0, 1), container=_CONTAINERS, ifname=_IFNAMES)
     def delete(self, network: int, container: str, ifname: str) -> None:
         """DEL, of what may not be attached."""
-        self._do("DEL", network, container, ifname)
+        self._do(self._step("DEL", network, container, ifname))
 
     @precondition(_is_attached)
     @rule(network=st.integers(0, 1), verb=st.sampled_from(["GC", "FORWARD-DROP", "REBOOT", "UPGRADE"]))
     def happen(self, network: int, verb: str) -> None:
         """Something happens to the host, or to a whole network."""
-        self._do(verb, network)
+        self._do(self._step(verb, network))
 
     @rule(network=st.integers(0, 1))
     def add_together(self, network: int) -> None:
         """Three containers at the same time."""
-        self._do("ADD-TOGETHER", network)
+        self._do(self._step("ADD-TOGETHER", network))
 
     def teardown(self) -> None:
         """DEL of all that is left, and the host as it was."""

@@ -26,9 +26,11 @@ def tried(
         found.append(accepted(call, example.why))
     if raw.valid is True:
         found += failures("refused", [call])
-    if raw.verb == "ADD":
+    changed = residue(before, bench.look(slot), leftover)
+    if raw.verb == "ADD" and (changed or not judge.failed(call)):
         found += _undone(bench, slot, call, raw)
-    changed = settle(lambda: residue(before, bench.look(slot), leftover))
+    if changed:
+        changed = settle(lambda: residue(before, bench.look(slot), leftover))
     when = f"after {raw.verb} by hand" + (" and DEL" if raw.verb == "ADD" else "")
     return [*found, *(Trouble("left", call.plugin, f"{when}: {tail(line)}", line) for line in changed)]
 

@@ -38,6 +38,7 @@ def reduced(scenario: Scenario, holds: Callable[[Scenario], bool]) -> Scenario:
 def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     """Scenarios that are a little smaller, the most promising first."""
     yield from _fewer_steps(scenario)
+    yield from _plain_steps(scenario)
     yield from _fewer_networks(scenario)
     for position, example in enumerate(scenario.networks):
         for smaller in _smaller_examples(example):
@@ -51,12 +52,23 @@ def _smaller(scenario: Scenario) -> Iterator[Scenario]:
 
 
 def _fewer_steps(scenario: Scenario) -> Iterator[Scenario]:
+    if scenario.raw:
+        return
     steps = scenario.steps
     for size in (len(steps) // 2, 1):
         for start in range(0, len(steps), max(size, 1)):
             rest = steps[:start] + steps[start + max(size, 1) :]
             if rest and len(rest) < len(steps):
                 yield replace(scenario, steps=rest)
+
+
+def _plain_steps(scenario: Scenario) -> Iterator[Scenario]:
+    """The same steps about one container, or about the interface that is usual."""
+    containers = {step.container for step in scenario.steps}
+    if len(containers) == 1 and containers != {"c1"}:
+        yield replace(scenario, steps=tuple(step._replace(container="c1") for step in scenario.steps))
+    if len({step.ifname for step in scenario.steps}) == 1 and scenario.steps[0].ifname:
+        yield replace(scenario, steps=tuple(step._replace(ifname="") for step in scenario.steps))
 
 
 def _fewer_networks(scenario: Scenario) -> Iterator[Scenario]:

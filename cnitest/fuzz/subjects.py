@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnitest.conformance.examine import examine, source
+from cnitest.conformance.requirement import Kind
 from cnitest.conformance.shipped import helpers, profiles
 from cnitest.conformance.subject import Subject, Trial
 from cnitest.errors import ConfigError
@@ -27,9 +28,9 @@ def subject_of(name: str, path: Sequence[str]) -> Subject:
         advice = f"; did you mean {close[0]!r}?" if close else ""
         raise ConfigError(f"there is neither a file nor a shipped profile {name!r} of: {', '.join(known)}{advice}")
     found = examine([source(file, path)], path, helpers=helpers())
-    own = [subject for subject in found if subject.name == name or subject.plugin == name]
-    makers = [subject for subject in found if subject.source == str(file)]
-    return (own or makers or list(found))[-1]
+    named = [subject for subject in found if name in (subject.name, subject.plugin)]
+    chained = [subject for subject in found if subject.kind is not Kind.IPAM]
+    return (named or chained or list(found))[-1]
 
 
 def trial_of(subject: Subject) -> Trial:

@@ -51,8 +51,7 @@ class World:
         self.next_path: tuple[str, ...] = ()
         #: Whether the host is of no more use afterwards, for something else than plugins has changed it.
         self.spent = False
-        self._keep = keep
-        self._refusing: set[int] = set()
+        self.keeps_containers = keep
         self._been: set[int] = set()
         self._suffix = f"-{serial}" if serial else ""
 
@@ -122,7 +121,6 @@ class World:
 
     def _refused(self, step: Step, slot: Slot, before: Picture, calls: Sequence[Call], wanted: Expected) -> None:
         example = self.networks[step.network]
-        self._refusing.add(step.network)
         self.note(refusals(calls))
         if example.validity is Validity.VALID and not self._may_fail(step, wanted):
             self.note(failures("refused", calls))
@@ -191,8 +189,7 @@ class World:
         before = self.bench.look(slot)
         calls = self.call.delete(example, slot, None)
         self.note(crashes(calls))
-        doubtful = example.validity is Validity.BOUNDARY and step.network in self._refusing
-        if example.validity is not Validity.INVALID and not doubtful:
+        if example.validity is Validity.VALID:
             self.note([trouble._replace(words=f"once more: {trouble.words}") for trouble in failures("delete", calls)])
         changed = residue(before, self.bench.look(slot), self._allowed())
         self._harmed("DEL of what is not there changes something", calls[-1], changed)
@@ -243,7 +240,7 @@ class World:
         """DEL of everything that is still attached, no more containers, and the host as it was; how it is now."""
         for one in list(self.attached.values()):
             self.delete(one.step)
-        for name in () if self._keep else self.bench.node.sandboxes:
+        for name in () if self.keeps_containers else self.bench.node.sandboxes:
             self.bench.node.lose(name)
         now = self.bench.look()
         if not self.troubles and not self.spent and residue(self.start, now, self._allowed()):
@@ -275,9 +272,9 @@ def run(world: World, scenario: Scenario) -> Picture:
 
     if scenario.raw:
         world.raw(scenario.networks[0], scenario.raw)
-    else:
-        for step in scenario.steps:
-            VERBS[step.verb](world, step)
-            if len(world.attached) > 1 or step.verb not in _USUAL:
-                world.unharmed()
+        return world.start if world.keeps_containers else world.finish()
+    for step in scenario.steps:
+        VERBS[step.verb](world, step)
+        if len(world.attached) > 1 or step.verb not in _USUAL:
+            world.unharmed()
     return world.finish()

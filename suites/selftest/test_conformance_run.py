@@ -16,8 +16,8 @@ import pytest
 
 from cnitest.conformance.examine import examine, source
 from cnitest.conformance.requirement import Kind
-from cnitest.conformance.subject import Subject
 from cnitest.conformance.shipped import helpers
+from cnitest.conformance.subject import Subject
 from cnitest.report.schema import conformance_schema
 
 PATH = ("/usr/lib/cni",)
