@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cnitest.conformance import form
@@ -44,12 +44,12 @@ def expected(bench: Bench, example: Example) -> Expected:
     if section is None or _is_asked(example, section):
         return Expected()
     try:
-        sets = [[_range(row) for row in rows] for rows in _sets(section) if rows]
+        sets = [[range_of(row) for row in rows] for rows in _sets(section) if rows]
     except (KeyError, TypeError, ValueError, IndexError):
         return Expected()
     directory = os.path.join(str(section.get("dataDir") or _DIRECTORY), str(example.network.get("name")))
     reserved, last = bench.inside(lambda: _read(directory))
-    found = [_next(ranges, reserved, last.get(number)) for number, ranges in enumerate(sets)]
+    found = [following(ranges, reserved, last.get(number)) for number, ranges in enumerate(sets)]
     if None in found:
         return Expected(exhausted=True, known=True)
     return Expected(tuple(str(address) for address in found), known=True)
@@ -77,7 +77,8 @@ def _sets(section: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
     return [*legacy, *section.get("ranges", [])]
 
 
-def _range(row: Mapping[str, Any]) -> Range:
+def range_of(row: Mapping[str, Any]) -> Range:
+    """A range as a configuration says it. Raises KeyError, TypeError, ValueError and IndexError for none."""
     network = ipaddress.ip_network(row["subnet"])
     end = network[-2] if network.version == 4 else network[-1]
     first = ipaddress.ip_address(row["rangeStart"]) if row.get("rangeStart") else network[1]
@@ -99,7 +100,8 @@ def _read(directory: str) -> tuple[set[str], dict[int, str]]:
     return reserved, last
 
 
-def _next(ranges: Sequence[Range], reserved: set[str], last: str | None) -> Ip | None:
+def following(ranges: Sequence[Range], reserved: Collection[str], last: str | None) -> Ip | None:
+    """The address to give next from one set: after ``last``, neither reserved nor a gateway; None for none is free."""
     gateways = {one.gateway for one in ranges}
     for number, address in enumerate(_walk(ranges, last)):
         if str(address) not in reserved and address not in gateways:

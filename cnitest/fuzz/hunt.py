@@ -106,7 +106,8 @@ class Hunter:
         chase = Chase(self, "histories", seed)
         made = hypothesis.seed(seed)(machine(chase, networks))
         with contextlib.suppress(HypothesisException, Hit):
-            run_state_machine_as_test(made, settings=settings(_settings(examples), stateful_step_count=_STEPS))
+            how = settings(_settings(examples), stateful_step_count=_STEPS)
+            run_state_machine_as_test(made, settings=how)  # type: ignore[no-untyped-call, unused-ignore]
         return chase.finding() if chase.best else None
 
     def round(self, kind: str, strategy: SearchStrategy[Scenario], examples: int, seed: int) -> Finding | None:

@@ -9,7 +9,8 @@ an IPAM plugin, ``fixed`` where the shipped profile says; ``pool`` names the one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,10 @@ from cnitest.errors import ConfigError
 
 _DIRECTORY = Path(__file__).parent / "keys"
 _TYPES = ("boolean", "number", "text", "object", "list")
-_WORDS = {"type", "valid", "boundary", "invalid", "since", "with", "without", "not_with", "needs", "rare"}
+_SOURCES = ("required", "optional", "none", "alone", "fixed")
+_TOP = ("about", "ipam", "pool", "before", "ifname", "from", "capabilities", "always", "keys")
+_LISTS = ("valid", "boundary", "invalid", "with", "without", "not_with")
+_WORDS = ("type", "since", "needs", "rare", *_LISTS)
 #: What is no value of a type: a plugin that reads JSON into typed fields has to refuse it.
 WRONG: Mapping[str, tuple[Any, ...]] = {
     "boolean": ("yes", 1),
@@ -87,48 +91,80 @@ def table(plugin: str) -> Table:
     file = _DIRECTORY / f"{plugin}.yaml"
     if not file.is_file():
         raise ConfigError(f"no keys are known of plugin {plugin!r}; they are of {', '.join(plugins())}")
+    return read(file)
+
+
+def read(file: Path) -> Table:
+    """The table of the plugin that a file is named for. Raises ConfigError with file and key for a malformed one."""
     row = data.load(file)
     if not isinstance(row, Mapping) or not isinstance(row.get("keys"), Mapping):
         raise ConfigError(f"{file}: wants 'keys': a mapping")
-    keys = {name: _key(file, str(name), value) for name, value in row["keys"].items()}
+    _only(str(file), row, _TOP)
+    if row.get("ipam", "none") not in _SOURCES:
+        raise ConfigError(f"{file}: ipam is {row['ipam']!r}, none of {', '.join(_SOURCES)}")
+    keys = {str(name): _key(file, str(name), value) for name, value in row["keys"].items()}
+    for key in keys.values():
+        _refers(file, key, keys)
     return Table(
-        plugin,
+        file.stem,
         ipam=str(row.get("ipam", "none")),
         pool=str(row.get("pool", "")),
         before=str(row.get("before", "")),
         ifname=str(row.get("ifname", "eth0")),
         from_=str(row.get("from", "0.1.0")),
-        capabilities=tuple(row.get("capabilities", ())),
-        always=tuple(row.get("always", ())),
+        capabilities=_list(f"{file}: capabilities", row.get("capabilities", [])),
+        always=_list(f"{file}: always", row.get("always", [])),
         keys=keys,
     )
 
 
 def _key(file: Path, name: str, row: Any) -> Key:
+    where = f"{file}: keys.{name}"
     if not isinstance(row, Mapping):
-        raise ConfigError(f"{file}: keys.{name} is no mapping")
+        raise ConfigError(f"{where} is no mapping")
     kind = row.get("type", "text")
     if kind not in _TYPES:
-        raise ConfigError(f"{file}: keys.{name}.type is {kind!r}, none of {', '.join(_TYPES)}")
-    unknown = set(row) - {
-        "type",
-        "valid",
-        "boundary",
-        "invalid",
-        "since",
-        "with",
-        "without",
-        "not_with",
-        "needs",
-        "rare",
-    }
-    if unknown:
-        raise ConfigError(f"{file}: keys.{name} has {', '.join(sorted(unknown))}, which nobody reads")
-    lists = {side: tuple(row.get(side, ())) for side in ("valid", "boundary", "invalid", "without", "not_with")}
+        raise ConfigError(f"{where}.type is {kind!r}, none of {', '.join(_TYPES)}")
+    _only(where, row, _WORDS)
+    lists = {word: _list(f"{where}.{word}", row.get(word, [])) for word in _LISTS}
     if kind == "boolean" and "valid" not in row:
         lists["valid"] = (True, False)
     since, needs, rare = (str(row.get(word, "")) for word in ("since", "needs", "rare"))
-    return Key(name, kind, **lists, since=since, with_=tuple(row.get("with", ())), needs=needs, rare=rare)
+    key = Key(name, kind, with_=lists.pop("with"), **lists, since=since, needs=needs, rare=rare)
+    _one_side(where, key)
+    return key
+
+
+def _only(where: str, row: Mapping[str, Any], words: Collection[str]) -> None:
+    unknown = sorted({str(word) for word in row} - set(words))
+    if unknown:
+        raise ConfigError(f"{where} has {', '.join(unknown)}, which nobody reads")
+
+
+def _list(where: str, value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise ConfigError(f"{where} is {value!r}, no list")
+    return tuple(value)
+
+
+def _one_side(where: str, key: Key) -> None:
+    """A value is valid, at an edge or to be refused, and only one of them."""
+    sides: dict[str, str] = {}
+    for side, values in (("valid", key.valid), ("boundary", key.boundary), ("invalid", key.wrong)):
+        for value in values:
+            other = sides.setdefault(json.dumps(value), side)
+            if other != side:
+                raise ConfigError(f"{where}: {value!r} is both {other} and {side}")
+
+
+def _refers(file: Path, key: Key, keys: Collection[str]) -> None:
+    """What a key goes with is a key, too."""
+    for word, names in (("with", key.with_), ("without", key.without), ("not_with", key.not_with)):
+        for name in names:
+            if name not in keys and name != "ipam":
+                raise ConfigError(f"{file}: keys.{key.name}.{word} names {name!r}, which is no key")
+    if key.needs and key.needs not in keys and key.needs != "ipam":
+        raise ConfigError(f"{file}: keys.{key.name}.needs names {key.needs!r}, which is no key")
 
 
 def has(plugin: str, release: str, names: Mapping[str, str]) -> bool:

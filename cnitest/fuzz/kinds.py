@@ -112,10 +112,14 @@ def _in_versions(examples: SearchStrategy[Example], orders: Orders) -> SearchStr
     return examples.map(moved)
 
 
+def of_configs(orders: Orders, validity: str) -> SearchStrategy[Scenario]:
+    """One configuration and the life of a container with it; when it is valid perhaps of two."""
+    steps = _STEPS if validity == "valid" else st.just(LIFE)
+    return st.builds(Scenario, drawn(orders, validity).map(_alone), steps)
+
+
 def _configs(orders: Orders, validity: str) -> Turn:
-    strategy = st.builds(
-        Scenario, drawn(orders, validity).map(_alone), _STEPS if validity == "valid" else st.just(LIFE)
-    )
+    strategy = of_configs(orders, validity)
     return lambda hunter, examples, seed: hunter.round("configs", strategy, examples, seed)
 
 
@@ -123,9 +127,14 @@ def _alone(example: Example) -> tuple[Example, ...]:
     return (example,)
 
 
-def _chains(orders: Orders) -> Turn:
+def of_chains(orders: Orders) -> SearchStrategy[Scenario]:
+    """A chain of plugins with the subject's in it, and the life of a container with it."""
     names = [_plugin(orders)] if _plugin(orders) in configs.META else []
-    strategy = st.builds(Scenario, configs.chains(orders.release, always=names).map(_alone), st.just(LIFE))
+    return st.builds(Scenario, configs.chains(orders.release, always=names).map(_alone), st.just(LIFE))
+
+
+def _chains(orders: Orders) -> Turn:
+    strategy = of_chains(orders)
     return lambda hunter, examples, seed: hunter.round("configs", strategy, max(examples // 2, 1), seed)
 
 
@@ -173,7 +182,19 @@ def networks(draw: st.DrawFn, orders: Orders) -> tuple[Example, ...]:
             if draw(st.booleans()):
                 conf.pop("isGateway", None)
                 conf.pop("isDefaultGateway", None)
-    return one, replace(one, network={**one.network, "name": "other", "plugins": moved})
+    ifname = one.ifname if one.ifname == "lo" else "net1"
+    return one, replace(one, network={**one.network, "name": "other", "plugins": moved}, ifname=ifname)
+
+
+def of_histories(orders: Orders) -> SearchStrategy[Scenario]:
+    """Histories as data, each as long as a state machine's; its steps may be about what is not there."""
+    verb = st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "GC", "LOSE", "RESTART", "FORGET", "MEDDLE", "ADD-TOGETHER"])
+    steps = st.lists(st.tuples(verb, st.integers(0, 1), st.sampled_from(["c1", "c2"])), min_size=2, max_size=6)
+    return st.builds(_history, networks(orders), steps)
+
+
+def _history(networks: tuple[Example, ...], steps: list[tuple[str, int, str]]) -> Scenario:
+    return Scenario(networks, tuple(Step(verb, number % len(networks), name) for verb, number, name in steps))
 
 
 def _moved(conf: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from cnitest.fuzz.example import Example, Validity
 
 Path = tuple[str | int, ...]
 _FIXED = ("type", "name", "cniVersion", "capabilities")
+#: Enough to see whether a schema can be drawn from at all.
 _TYPES: tuple[Any, ...] = (None, True, 0, -1, 1 << 40, 1.5, "", "text", [], {}, ["text"])
 _EDGES: Mapping[type, tuple[Any, ...]] = {
     int: (0, 1, -1, 65535, 65536, 1 << 31),
@@ -48,7 +49,7 @@ def _change(draw: st.DrawFn, network: dict[str, Any]) -> str:
         old.append(copy.deepcopy(old[0]))
         return f"{_words(path)} doubled"
     values = _EDGES.get(type(old), _TYPES) if how == "edge" else _TYPES
-    parent[path[-1]] = draw(st.sampled_from(values))
+    parent[path[-1]] = copy.deepcopy(draw(st.sampled_from(values)))  # the next change may be within it
     return f"{_words(path)} is {parent[path[-1]]!r}"
 
 

@@ -63,9 +63,11 @@ def _one(place: str) -> ExampleDatabase:
         from redis.exceptions import RedisError
     except ImportError as error:
         raise ConfigError(f"{place}: the redis package is not here: pip install 'cnitest[redis]'") from error
-    server: Any = Redis.from_url(place)
     try:
+        server: Any = Redis.from_url(place)
         server.ping()
+    except ValueError as error:
+        raise ConfigError(f"{place}: is no address of a Redis server: {error}") from error
     except RedisError as error:
         raise ConfigError(f"{place}: does not answer: {error}") from error
     return RedisExampleDatabase(server, expire_after=timedelta(days=_DAYS))

@@ -12,7 +12,7 @@ _VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"goroutine \d+ .*", ""),
         (r" (?:size|digest|preview)=.*", ""),
         (r" (?:ifindex|parent|mac|mtu|txqlen|detail|mode)=\S+", ""),
-        (r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", "MAC"),
+        (r"\b(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}\b", "MAC"),
         (r"(?<![\w.])\d+\.\d+\.\d+\.\d+(?:/\d+)?", "ADDRESS"),
         (r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,}[0-9a-fA-F]{0,4}(?:/\d+)?", "ADDRESS"),
         (r"\bveth[0-9a-f]{4,}\b", "VETH"),
@@ -22,6 +22,7 @@ _VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r'"(?:[^"\\]|\\.)*"', "TEXT"),
         (r"\b(?:cnitest-)?c\d+(?:-\d+)?\b", "CONTAINER"),
         (r"\b0x[0-9a-f]+\b", "NUMBER"),
+        (r"\b[0-9a-f]{8,}\b", "NUMBER"),
         (r"\b(?:eth|net|br|cni)\w*\d\b", "LINK"),
         (r"\d+", "N"),
     )

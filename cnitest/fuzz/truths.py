@@ -55,11 +55,12 @@ def _promised(bench: Bench, one: Attached) -> Iterator[Flow]:
     own_tables = any(conf.get("type") in _OWN_TABLES for conf in one.example.plugins)
     if one.result is None or one.is_ipam or own_tables:
         return
-    yield from _gateways(bench, one)
+    gateways = list(_gateways(bench, one))
+    yield from gateways
     hidden = any(conf.get("ipMasq") is True for conf in one.example.plugins)
     if hidden and form.has_default_route(one.result, one.version):
         _, targets = traffic.internet(bench.lab)
-        families = {6 if ":" in ip.address else 4 for ip in form.ips(one.result, one.version)}
+        families = {6 if ":" in flow.target else 4 for flow in gateways}  # without one no packet finds its way out
         defaults = {6 if ":" in dst else 4 for dst in form.destinations(one.result, one.version) if dst.endswith("/0")}
         for target in targets:
             if (6 if ":" in target else 4) in families & defaults:

@@ -20,7 +20,7 @@ from cnitest.fuzz.trouble import Trouble
 
 Key = tuple[int, str, str]
 # After these, one attachment alone needs no second look.
-_USUAL = ("ADD", "CHECK", "DEL")
+_USUAL = ("ADD", "CHECK")
 
 
 class World:
@@ -52,6 +52,8 @@ class World:
         #: Whether the host is of no more use afterwards, for something else than plugins has changed it.
         self.spent = False
         self.keeps_containers = keep
+        self._refusing: set[int] = set()
+        self._been: set[int] = set()
         self._suffix = f"-{serial}" if serial else ""
 
     # --- what a step needs
@@ -81,6 +83,11 @@ class World:
             capabilities={},
         )
 
+    def is_foreign(self, step: Step) -> bool:
+        """Whether the interface is another network's: no runtime gives one name in a container to two networks."""
+        network, *place = self.key(step)
+        return any([*place] == [*key[1:]] and key[0] != network for key in self.attached)
+
     def live(self) -> list[Attached]:
         """The attachments whose containers are there, and that nobody has meddled with."""
         return [one for one in self.attached.values() if not one.lost and not one.broken]
@@ -89,6 +96,11 @@ class World:
 
     def add(self, step: Step) -> None:
         """ADD of every plugin, and all that has to hold then."""
+        if self.is_foreign(step):
+            return
+        known = self.attached.get(self.key(step))
+        if known is not None and known.lost:  # a runtime first deletes what it knows to be gone
+            self.delete(step)
         example, slot = self.networks[step.network], self.slot(step)
         wanted = allocator.expected(self.bench, example)
         before = self.bench.look(slot)
@@ -110,6 +122,7 @@ class World:
 
     def _refused(self, step: Step, slot: Slot, before: Picture, calls: Sequence[Call], wanted: Expected) -> None:
         example = self.networks[step.network]
+        self._refusing.add(step.network)
         self.note(refusals(calls))
         if example.validity is Validity.VALID and not self._may_fail(step, wanted):
             self.note(failures("refused", calls))
@@ -119,9 +132,9 @@ class World:
         self._nothing_left(before, slot, calls[-1].plugin, "after a failed ADD and DEL")
 
     def _may_fail(self, step: Step, wanted: Expected) -> bool:
-        """Whether a valid configuration may still be refused: two networks can be in each other's way, ranges end, and
-        an address that somebody named can be taken."""
-        if wanted.exhausted or {key[0] for key in self.attached} - {step.network}:
+        """Whether a valid configuration may still be refused: two networks can be in each other's way, also by what the
+        first has left on a bridge that both use; ranges end; and an address that somebody named can be taken."""
+        if wanted.exhausted or self._been - {step.network}:
             return True
         return bool(self.attached) and not wanted.known
 
@@ -136,6 +149,7 @@ class World:
         brought = frozenset(residue(before, self.bench.look(slot), strict=True))
         one = Attached(step, self.networks[step.network], slot, before, brought, result)
         self.attached[self.key(step)] = one
+        self._been.add(step.network)
         return one
 
     def _judge(self, one: Attached, wanted: Expected, plugin: str) -> None:
@@ -165,7 +179,8 @@ class World:
         """DEL of what is attached takes away all that its ADD brought; of what is not, changes nothing."""
         one = self.attached.pop(self.key(step), None)
         if one is None:
-            self._delete_nothing(step)
+            if not self.is_foreign(step):
+                self._delete_nothing(step)
             return
         calls = self.call.delete(one.example, one.slot, one.result)
         self.note([*crashes(calls), *failures("delete", calls)])
@@ -176,7 +191,8 @@ class World:
         before = self.bench.look(slot)
         calls = self.call.delete(example, slot, None)
         self.note(crashes(calls))
-        if example.validity is Validity.VALID:
+        doubtful = example.validity is Validity.BOUNDARY and step.network in self._refusing
+        if example.validity is not Validity.INVALID and not doubtful:
             self.note([trouble._replace(words=f"once more: {trouble.words}") for trouble in failures("delete", calls)])
         changed = residue(before, self.bench.look(slot), self._allowed())
         self._harmed("DEL of what is not there changes something", calls[-1], changed)

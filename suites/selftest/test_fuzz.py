@@ -1,0 +1,448 @@
+"""``cnitest fuzz`` with real plugins: hosts that are used again, faults that are found, findings that are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+from cnitest.conformance.subject import Subject, Trial
+from cnitest.deadline import Deadline
+from cnitest.fuzz import kinds, written
+from cnitest.fuzz.arena import Arena
+from cnitest.fuzz.campaign import Campaign
+from cnitest.fuzz.crew import Orders
+from cnitest.fuzz.example import Example, Validity
+from cnitest.fuzz.hunt import Finding, Hunter
+from cnitest.fuzz.scenario import LIFE, Raw, Scenario, Step
+from cnitest.fuzz.store import Store, database
+from cnitest.fuzz.subjects import subject_of, trial_of
+from cnitest.fuzz.trouble import RULES
+from cnitest.testing import ScriptedPlugin
+
+PATH = ("/usr/lib/cni",)
+POOL = {"type": "host-local", "subnet": "10.1.0.0/24"}
+BRIDGE = {"type": "bridge", "isGateway": True, "ipam": POOL}
+MASQUERADING = {**BRIDGE, "ipMasq": True}
+CHAIN_BUSY = "CHAIN_DEL"
+#: bridge, but for a name of an interface that the kernel would fill in.
+MENDED = """#!/bin/sh
+case "$CNI_IFNAME" in
+*%*)
+    echo '{"cniVersion": "1.0.0", "code": 4, "msg": "CNI_IFNAME has a %"}'
+    exit 1
+    ;;
+esac
+exec /usr/lib/cni/bridge
+"""
+
+pytestmark = pytest.mark.requires(plugin=("bridge", "host-local"))
+
+
+def network(*plugins: dict[str, Any], version: str = "1.0.0") -> dict[str, Any]:
+    """A conflist."""
+    return {"cniVersion": version, "name": "net", "plugins": list(plugins)}
+
+
+def scenario(*steps: Step, conf: dict[str, Any] = BRIDGE, **changes: Any) -> Scenario:
+    """A scenario with one network of one plugin."""
+    return Scenario((Example(network(conf), **changes),), steps or LIFE)
+
+
+def raw(**variables: str) -> Scenario:
+    """One ADD of bridge with other variables."""
+    return Scenario((Example(network({"type": "bridge"})),), (), Raw("bridge", variables=variables))
+
+
+PERCENT = raw(CNI_IFNAME="eth%d")
+
+
+@pytest.fixture(scope="module")
+def subject() -> Subject:
+    """Debian's bridge."""
+    return subject_of("bridge", PATH)
+
+
+@pytest.fixture(scope="module")
+def trial(subject: Subject) -> Trial:
+    """The same, to be tried."""
+    return trial_of(subject)
+
+
+@pytest.fixture
+def arena(trial: Trial) -> Iterator[Arena]:
+    """Where scenarios about it are run."""
+    with Arena(trial) as made:
+        yield made
+
+
+@pytest.fixture
+def mended(tmp_path: Path) -> Path:
+    """A directory with a bridge that refuses the names of which Debian's makes something else."""
+    directory = tmp_path / "mended"
+    directory.mkdir()
+    (directory / "bridge").write_text(MENDED)
+    (directory / "bridge").chmod(0o755)
+    return directory
+
+
+# --- the arena
+
+
+def test_an_arena_uses_its_host_again(arena: Arena):
+    """Scenarios that leave nothing share a host, whether they call by hand or have containers."""
+    for _ in range(3):
+        assert arena.run(scenario()) == []
+        assert arena.run(raw(CNI_IFNAME="a/b")) == []
+
+    assert (arena.runs, arena.builds) == (6, 1)
+
+
+def test_an_arena_builds_anew_after_trouble(arena: Arena):
+    """What showed something leaves no trace in what comes next."""
+    assert arena.run(scenario()) == []
+    assert arena.run(PERCENT)
+    assert not arena.is_open
+    assert arena.run(scenario()) == []
+
+    assert arena.builds == 2
+
+
+def test_an_arena_builds_anew_after_some_runs(trial: Trial):
+    """A host is used so many times and no more."""
+    with Arena(trial, rebuild=2) as arena:
+        for _ in range(5):
+            assert arena.run(scenario()) == []
+
+    assert arena.builds == 3
+
+
+def test_an_arena_builds_anew_after_the_host_was_changed(arena: Arena):
+    """A host whose firewall somebody else has changed is of no more use."""
+    arena.run(scenario(Step("ADD"), Step("FORWARD-DROP"), Step("DEL")))
+
+    assert not arena.is_open
+
+
+# --- the hunt
+
+
+def orders(subject: Subject, *chosen: str) -> Orders:
+    """What to hunt."""
+    return Orders(subject, chosen, 7, 60.0, 40, "1.1.1")
+
+
+def hunted(hunter: Hunter, turn: Any, words: str, rounds: int = 6) -> Finding:
+    """The finding that has some words, of a few rounds with fixed seeds."""
+    found = []
+    for seed in range(rounds):
+        finding = turn(hunter, seed)
+        found += [finding] if finding else []
+        if finding and words in finding.scenario.dumps() + finding.cause:
+            return finding
+    raise AssertionError(f"not found: {words}; but {[one.cause for one in found]}")
+
+
+def test_a_strange_name_is_found_again(arena: Arena, subject: Subject):
+    """eth%d, of which the kernel makes another name, is found by calls by hand and stays in the smallest scenario."""
+    names = kinds.by_hand(orders(subject)).filter(lambda one: "CNI_IFNAME" in one.raw.variables)
+    hunter = Hunter(arena, deadline=Deadline.after(120.0, "the hunt to end"))
+
+    finding = hunted(hunter, lambda hunter, seed: hunter.round("configs", names, 30, seed), "eth%d")
+
+    assert finding.scenario.raw is not None
+    assert dict(finding.scenario.raw.variables) == {"CNI_IFNAME": "eth%d"}
+    assert not finding.depends
+
+
+def test_two_interfaces_with_masquerading_are_found_again(arena: Arena):
+    """DEL of one of two interfaces with ipMasq fails, for both use one chain; the history is as short as it can be."""
+    networks = st.just((Example(network(MASQUERADING)),))
+    hunter = Hunter(arena, deadline=Deadline.after(120.0, "the hunt to end"))
+
+    finding = hunted(hunter, lambda hunter, seed: hunter.histories(networks, 30, seed), CHAIN_BUSY)
+
+    verbs = [step.verb for step in finding.scenario.steps]
+    assert finding.trouble.rule == "delete"
+    assert len(verbs) <= 4
+    assert any(verb.startswith("ADD") for verb in verbs)
+
+
+def test_a_seed_draws_the_same_again(trial: Trial, subject: Subject):
+    """The same seed draws the same scenarios in the same order, another one others."""
+    strategy = kinds.of_configs(orders(subject), "invalid")
+
+    def drawn(seed: int) -> list[str]:
+        seen: list[str] = []
+        with Arena(trial) as arena:
+            hunter = Hunter(arena, seen=lambda one: seen.append(one.dumps()))
+            assert hunter.round("configs", strategy, 12, seed) is None
+        return seen
+
+    first, again, other = drawn(5), drawn(5), drawn(6)
+
+    assert len(first) > 5
+    assert first == again
+    assert first != other
+
+
+# --- findings
+
+
+@pytest.fixture(scope="module")
+def percent(trial: Trial) -> Finding:
+    """The finding that PERCENT is."""
+    with Arena(trial) as arena:
+        (trouble, *more) = arena.run(PERCENT)
+    return Finding(trouble, PERCENT, tuple(one.cause for one in (trouble, *more)), "configs", 7, 1.0, 3)
+
+
+def test_a_finding_is_written(tmp_path: Path, arena: Arena, percent: Finding, mended: Path):
+    """Its network is JSON, its script sees the fault by itself, and its test fails until the fault is mended."""
+    place = written.write(percent, arena, tmp_path / "out", "bridge")
+
+    assert json.loads((place / "network.conflist").read_text()) == percent.scenario.networks[0].network
+    assert percent.trouble.words in (place / "steps.txt").read_text()
+    script = subprocess.run(["/bin/bash", place / "repro.sh"], capture_output=True, text=True, timeout=60, check=False)
+    assert script.returncode == 1, script.stdout + script.stderr
+    assert _pytest(place, *PATH) == 1
+    assert _pytest(place, str(mended), *PATH) == 0
+
+
+def _pytest(place: Path, *path: str) -> int:
+    (file,) = place.glob("test_*.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", file.name, "--cni-path", ":".join(path)]
+    return subprocess.run(command, cwd=place, capture_output=True, timeout=120, check=False).returncode
+
+
+def campaign(place: Path, *path: str, **changes: Any) -> Campaign:
+    """A campaign of a few examples, with a database and files in a place."""
+    usual: dict[str, Any] = {"chosen": ("configs",), "seed": 3, "seconds": 60.0, "examples": 1, "workers": 1}
+    fixed: dict[str, Any] = {"release": "1.1.1", "next_path": (), "databases": [str(place / "kept")]}
+    return Campaign.begin("bridge", path, **{**usual, **fixed, **changes}, out=place / "out")
+
+
+def test_what_is_kept_comes_first_and_goes_once_it_is_mended(tmp_path: Path, subject: Subject, mended: Path):
+    """A kept scenario is the first finding while it shows something; mended, it is none, and is forgotten."""
+    store = Store(DirectoryBasedExampleDatabase(tmp_path / "kept"), f"{subject.name} of {subject.network}")
+    store.keep(PERCENT)
+
+    first = next(iter(campaign(tmp_path, *PATH).run()))
+
+    assert first is not None
+    assert (first.kind, first.scenario) == ("kept", PERCENT)
+    assert store.kept() == [PERCENT]
+
+    run = campaign(tmp_path, str(mended), *PATH)
+    list(run.run())
+
+    assert PERCENT not in [finding.scenario for finding in run.findings]
+    assert PERCENT not in store.kept()
+
+
+def test_two_workers_tell_a_finding_once(tmp_path: Path):
+    """However many find it, a cause is told once, and all that was found is kept."""
+    run = campaign(tmp_path, *PATH, workers=2, examples=60)
+
+    told = [finding.cause for finding in run.run() if finding is not None]
+
+    assert told
+    assert len(told) == len(set(told)) == len(run.findings)
+    assert all((place / "repro.sh").is_file() for place in run.places.values())
+    assert run.stopped == []
+
+
+def test_ctrl_c_ends_a_hunt(tmp_path: Path):
+    """SIGINT to the process ends it and its workers within five seconds, with a summary and exit code 2."""
+    command = [sys.executable, "-m", "cnitest.cli", "fuzz", "host-local", "-n", "2", "--cni-path", *PATH]
+    log = tmp_path / "log"
+    with log.open("wb") as out, subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out) as process:
+        try:
+            _until(lambda: _at_work(process.pid) == 2, 60.0, "two workers to be at work")
+            workers = _children(process.pid)
+            began = time.monotonic()
+            os.kill(process.pid, signal.SIGINT)
+            code = process.wait(30)
+            seconds = time.monotonic() - began
+        finally:
+            process.kill()
+
+    text = log.read_text()
+    assert code == 2, text
+    assert seconds < 5.0
+    assert "(interrupted)" in text
+    assert "Traceback" not in text
+    _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 5.0, "the workers to end")
+
+
+def _until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = Deadline.after(seconds, what)
+    while not holds():
+        deadline.check()
+        time.sleep(0.05)
+
+
+def _children(parent: int) -> list[int]:
+    """The processes that one has started, by their ids, and those that they have."""
+    there = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [pid for child in map(int, there) for pid in (child, *_children(child))]
+
+
+def _at_work(parent: int) -> int:
+    """How many processes below one have a namespace of a network open."""
+    try:
+        return sum(1 for pid in _children(parent) if any(file.startswith("net:") for file in _files(pid)))
+    except OSError:  # one has just ended
+        return 0
+
+
+def _files(pid: int | str) -> list[str]:
+    """What the open descriptors of a process are of."""
+    place = Path(f"/proc/{pid}/fd")
+    return [os.readlink(file) for file in place.iterdir() if os.path.lexists(file)]
+
+
+# --- a shared database
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[str]:
+    """The URL of a Redis server that keeps nothing, on a port of the loopback."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("there is no redis-server (Debian: apt-get install redis-server)")
+    pytest.importorskip("redis")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
+    with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL) as process:
+        try:
+            _until(lambda: _answers(port), 20.0, "Redis to answer")
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            process.terminate()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_findings_are_shared_by_redis(redis: str, tmp_path: Path):
+    """What one keeps another one reads and drops, in the same server."""
+    one, other = (Store(database([redis], tmp_path), "bridge") for _ in range(2))
+    one.keep(PERCENT)
+    one.keep(scenario())
+
+    assert other.kept() == [PERCENT, scenario()]
+
+    other.drop(PERCENT)
+
+    assert one.kept() == [scenario()]
+
+
+# --- each rule can fail
+
+PASSES = {"prev_result": True}
+VETH = ["ip", "link", "add", "left0", "type", "veth", "peer", "name", "left1"]
+NOBODY = {"interfaces": [{"name": "nobody0", "sandbox": ""}], "ips": []}
+PANIC = "panic: runtime error\n\ngoroutine 1 [running]:\nmain.main()\n"
+PAIR = kinds.PAIR
+FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "crash": ({"ADD": {"stderr": PANIC, "exit": 2}}, {}),
+    "refused": ({"ADD": {"error": {"code": 7, "msg": "no"}}}, {}),
+    "accepted": ({"ADD": PASSES}, {"validity": Validity.INVALID, "why": "a key that is wrong"}),
+    "error": ({"ADD": {"stdout": "what?", "exit": 1}}, {}),
+    "untrue": ({"ADD": {"result": NOBODY}}, {}),
+    "silent": ({"ADD": {**PASSES, "run": [["iptables", "-A", "INPUT", "-i", "cni0", "-j", "DROP"]]}}, {}),
+    "check": ({"ADD": PASSES, "CHECK": {"error": {"code": 7, "msg": "no"}}}, {}),
+    "delete": ({"ADD": PASSES, "DEL": {"error": {"code": 7, "msg": "no"}}}, {}),
+    "left": ({"ADD": {**PASSES, "run": [VETH]}}, {}),
+    "harm": ({"ADD": PASSES, "DEL": {"run": [["ip", "link", "set", "cni0", "down"]]}}, {"steps": PAIR}),
+}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, subject: Subject) -> Iterator[tuple[Path, Arena]]:
+    """A directory for plugins with faults, and an arena whose plugins are found there, too."""
+    directory = tmp_path_factory.mktemp("faulty")
+    ScriptedPlugin.install(directory, "faulty", {"ADD": PASSES})
+    with Arena(trial_of(subject_of("bridge", (str(directory), *PATH)))) as arena:
+        yield directory, arena
+
+
+def faulty(script: dict[str, Any], directory: Path, steps: tuple[Step, ...] = LIFE, **changes: Any) -> Scenario:
+    """A chain of bridge and of a plugin with a script."""
+    ScriptedPlugin(directory, "faulty").program(script)
+    return Scenario((Example(network(BRIDGE, {"type": "faulty"}), **changes),), steps)
+
+
+@pytest.mark.parametrize("rule", sorted(FAULTS))
+def test_a_fault_is_told_by_its_rule(rule: str, stage: tuple[Path, Arena]):
+    """A plugin with a fault breaks the rule that it was made for; without it, it breaks none."""
+    directory, arena = stage
+    script, changes = FAULTS[rule]
+
+    assert rule in {trouble.rule for trouble in arena.run(faulty(script, directory, **changes))}
+    assert arena.run(faulty({"ADD": PASSES}, directory, steps=changes.get("steps", LIFE))) == []
+
+
+def test_an_address_that_is_given_twice_is_told(stage: tuple[Path, Arena]):
+    """A pool that gives everybody the same address breaks the rule about addresses."""
+    directory, arena = stage
+    ScriptedPlugin.install(directory, "pool", {"ADD": {"result": {"ips": [{"address": "10.1.0.2/24"}]}}})
+
+    troubles = arena.run(scenario(*PAIR, conf={"type": "bridge", "ipam": {"type": "pool"}}))
+
+    assert "the address 10.1.0.2 is given twice" in [one.words for one in troubles if one.rule == "address"]
+
+
+def test_every_rule_has_its_fault():
+    """No rule is without a fault that breaks it; two plugin sets are compared elsewhere."""
+    assert {*FAULTS, "address", "differs"} == set(RULES)
+
+
+# --- nothing is leaked
+
+
+def test_scenarios_leak_nothing(arena: Arena):
+    """Hundreds of scenarios leave no descriptor, no thread and no namespace open, and hardly any memory."""
+    cheap = [raw(CNI_IFNAME="a/b"), raw(CNI_CONTAINERID=""), raw(CNI_NETNS="/nowhere")]
+    for number in range(60):
+        assert arena.run(cheap[number % 3]) == []
+    before = _held()
+
+    for number in range(300):
+        assert arena.run(cheap[number % 3]) == []
+
+    after = _held()
+    assert arena.builds > 5
+    assert {key: after[key] - before[key] for key in before if key != "kilobytes"} == dict.fromkeys(
+        ("files", "threads", "namespaces"), 0
+    )
+    assert after["kilobytes"] - before["kilobytes"] < 30_000
+
+
+def _held() -> dict[str, int]:
+    """Open files, threads, namespaces that files are of, and resident memory in kB."""
+    files = _files("self")
+    (resident,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")]
+    return {
+        "files": len(files),
+        "threads": len(os.listdir("/proc/self/task")),
+        "namespaces": sum(1 for file in files if file.startswith("net:")),
+        "kilobytes": int(resident.split()[1]),
+    }
