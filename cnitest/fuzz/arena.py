@@ -132,10 +132,9 @@ class Arena:
         return self._bench
 
     def _tidy(self, bench: Bench) -> None:
-        """Take the addresses off bridges that plugins leave; one without a MAC, or with what the
-        next scenario does not ask for, is of no more use, and goes."""
+        """Take the addresses off bridges that plugins leave; one that is changed for good goes."""
         links = [link for link in bench.node.links if link.kind == "bridge" and link.name not in self._standing]
-        spoilt = [link for link in links if link.mac == _NO_MAC or link.mtu != _USUAL_MTU or link.promiscuity]
+        spoilt = [one for one in links if one.mac == _NO_MAC or one.mtu != _USUAL_MTU or one.promiscuity]
         index = {link.name: link.ifindex for link in links if link not in spoilt}
         messages = [
             rtnl.delete_address(index[address.link], address.address, address.link)

@@ -17,8 +17,9 @@ from cnitest.fuzz.crew import Orders
 from cnitest.fuzz.differential import BACKENDS
 from cnitest.fuzz.example import Example, Validity
 from cnitest.fuzz.hunt import Finding, Hunter
-from cnitest.fuzz.mutations import from_schema, mutations
+from cnitest.fuzz.mutations import mutations
 from cnitest.fuzz.scenario import LIFE, Raw, Scenario, Step
+from cnitest.fuzz.schema import from_schema
 
 Turn = Callable[[Hunter, int, int], Finding | None]
 #: Two containers: what one does must not show at the other.

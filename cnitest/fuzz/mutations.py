@@ -6,19 +6,13 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 
-from cnitest.errors import ConfigError
 from cnitest.fuzz.example import Example, Validity
 
 Path = tuple[str | int, ...]
 _FIXED = ("type", "name", "cniVersion", "capabilities")
 #: Enough to see whether a schema can be drawn from at all.
-_ONE = settings(
-    database=None, deadline=None, max_examples=5, phases=(Phase.generate,), suppress_health_check=list(HealthCheck)
-)
 _TYPES: tuple[Any, ...] = (None, True, 0, -1, 1 << 40, 1.5, "", "text", [], {}, ["text"])
 _EDGES: Mapping[type, tuple[Any, ...]] = {
     int: (0, 1, -1, 65535, 65536, 1 << 31),
@@ -81,25 +75,3 @@ def _at(network: Any, path: Path) -> Any:
 
 def _words(path: Path) -> str:
     return ".".join(str(key) for key in path[2:])
-
-
-def from_schema(schema: Mapping[str, Any], network: Mapping[str, Any]) -> SearchStrategy[Example]:
-    """Configurations of the last plugin of a network as a JSON Schema allows them. Raises ConfigError without
-    hypothesis-jsonschema, or for a schema that it cannot use."""
-    try:
-        from hypothesis_jsonschema import from_schema as drawn
-    except ImportError as error:
-        raise ConfigError("a JSON Schema needs hypothesis-jsonschema: pip install 'cnitest[schema]'") from error
-    try:
-        confs: SearchStrategy[Any] = drawn(dict(schema))
-        find(confs, lambda _: True, settings=_ONE)
-    except Exception as error:
-        raise ConfigError(f"the JSON Schema cannot be used: {error}") from error
-    return confs.map(lambda conf: _with_last(network, conf))
-
-
-def _with_last(network: Mapping[str, Any], conf: Any) -> Example:
-    last = network["plugins"][-1]
-    own = conf if isinstance(conf, dict) else {}
-    changed = [*network["plugins"][:-1], {**own, "type": last["type"]}]
-    return Example({**network, "plugins": changed}, Validity.BOUNDARY, why="drawn from the schema")

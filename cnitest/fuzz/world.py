@@ -52,6 +52,7 @@ class World:
         #: Whether the host is of no more use afterwards, for something else than plugins has changed it.
         self.spent = False
         self.keeps_containers = keep
+        self._refusing: set[int] = set()
         self._been: set[int] = set()
         self._suffix = f"-{serial}" if serial else ""
 
@@ -121,6 +122,7 @@ class World:
 
     def _refused(self, step: Step, slot: Slot, before: Picture, calls: Sequence[Call], wanted: Expected) -> None:
         example = self.networks[step.network]
+        self._refusing.add(step.network)
         self.note(refusals(calls))
         if example.validity is Validity.VALID and not self._may_fail(step, wanted):
             self.note(failures("refused", calls))
@@ -189,7 +191,8 @@ class World:
         before = self.bench.look(slot)
         calls = self.call.delete(example, slot, None)
         self.note(crashes(calls))
-        if example.validity is Validity.VALID:
+        doubtful = example.validity is Validity.BOUNDARY and step.network in self._refusing
+        if example.validity is not Validity.INVALID and not doubtful:
             self.note([trouble._replace(words=f"once more: {trouble.words}") for trouble in failures("delete", calls)])
         changed = residue(before, self.bench.look(slot), self._allowed())
         self._harmed("DEL of what is not there changes something", calls[-1], changed)

@@ -16,9 +16,10 @@ from cnitest.cli.main import main
 from cnitest.errors import ConfigError
 from cnitest.fuzz import allocator, configs, keys, oddities
 from cnitest.fuzz.example import Example, Validity
-from cnitest.fuzz.mutations import from_schema, mutations
+from cnitest.fuzz.mutations import mutations
 from cnitest.fuzz.reduce import reduced
 from cnitest.fuzz.scenario import LIFE, Raw, Scenario, Step, loads
+from cnitest.fuzz.schema import from_schema
 from cnitest.fuzz.store import Store, database
 from cnitest.fuzz.trouble import RULES, Trouble
 
