@@ -13,7 +13,18 @@ from cnitest.conformance.finding import Detail
 from cnitest.conformance.residue import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
 from cnitest.fuzz import allocator, effects, raw, truths
 from cnitest.fuzz.allocator import Expected
-from cnitest.fuzz.attached import Attached, Caller, Document, accepted, crashes, failures, refusals, tail, version_of
+from cnitest.fuzz.attached import (
+    Attached,
+    Caller,
+    Document,
+    accepted,
+    crashes,
+    failures,
+    is_ipam,
+    refusals,
+    tail,
+    version_of,
+)
 from cnitest.fuzz.example import Example, Validity
 from cnitest.fuzz.scenario import Raw, Scenario, Step
 from cnitest.fuzz.trouble import Trouble
@@ -52,6 +63,8 @@ class World:
         #: Whether the host is of no more use afterwards, for something else than plugins has changed it.
         self.spent = False
         self._keep = keep
+        # Networks of which an ADD has succeeded, so that they cannot be called invalid any more.
+        self._proven: set[int] = set()
         self._suffix = f"-{serial}" if serial else ""
 
     # --- what a step needs
@@ -133,8 +146,10 @@ class World:
     def keep(self, step: Step, slot: Slot, before: Picture, result: Document) -> Attached:
         """Take note of what is attached now, and of all that its ADD brought."""
         brought = frozenset(residue(before, self.bench.look(slot), strict=True))
-        one = Attached(step, self.networks[step.network], slot, before, brought, result)
+        example = self.networks[step.network]
+        one = Attached(step, example, slot, before, brought, result, is_ipam=is_ipam(example, self.bench.subject))
         self.attached[self.key(step)] = one
+        self._proven.add(step.network)
         return one
 
     def _judge(self, one: Attached, wanted: Expected, plugin: str) -> None:
@@ -175,7 +190,7 @@ class World:
         before = self.bench.look(slot)
         calls = self.call.delete(example, slot, None)
         self.note(crashes(calls))
-        if example.validity is not Validity.INVALID:
+        if example.validity is Validity.VALID or step.network in self._proven:
             self.note([trouble._replace(words=f"once more: {trouble.words}") for trouble in failures("delete", calls)])
         changed = residue(before, self.bench.look(slot), self._allowed())
         self._harmed("DEL of what is not there changes something", calls[-1], changed)
