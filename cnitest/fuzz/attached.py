@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from cnitest.cni.invoke import Call
 from cnitest.conformance import judge, request
 from cnitest.conformance.bench import Bench, Picture, Slot
 from cnitest.conformance.requirement import Kind
+from cnitest.conformance.residue import residue
 from cnitest.conformance.subject import Subject
 from cnitest.fuzz.example import Example
 from cnitest.fuzz.scenario import Step
@@ -62,6 +64,20 @@ def version_of(example: Example) -> str:
     """The version that a network is spoken to in; that of 1.0.0 where it names none that there is."""
     given = example.network.get("cniVersion")
     return given if isinstance(given, str) and spec.is_version(given) else _VERSION
+
+
+_OWNED = re.compile(r": \+ (files|nft|ip6?tables(-legacy)?) ")
+
+
+def taken(one: Attached, now: Picture) -> list[str]:
+    """Files and rules that came with an attachment, and are not there any more in a picture of now."""
+    there = {_known_by(line) for line in residue(one.before, now, strict=True)}
+    return [line for line in sorted(one.own) if _OWNED.search(line) and _known_by(line) not in there]
+
+
+def _known_by(line: str) -> str:
+    """A file by its path, whatever is in it; a rule by itself."""
+    return ": ".join(line.split(": ")[:2]) if ": + files " in line else line
 
 
 class Caller:

@@ -18,6 +18,8 @@ from cnitest.fuzz.arena import Arena
 from cnitest.fuzz.hunt import Finding, Hunter
 
 _ROUND = 40
+# How often each kind of round comes at least in a whole hunt, and the seconds that are enough for one.
+_CYCLES, _SHORTEST = 2, 5.0
 _TICK, _GRACE = 0.2, 60.0
 
 
@@ -71,6 +73,7 @@ def hunt(orders: Orders, worker: int = 0) -> Iterator[Event]:
         while not hunter.is_over and not (orders.examples and hunter.tally.examples >= orders.examples):
             left = orders.examples - hunter.tally.examples if orders.examples else _ROUND
             seed = Random(f"{orders.seed} {worker} {number}").getrandbits(48)
+            hunter.take_turn(max(orders.seconds / len(turns) / _CYCLES, _SHORTEST))
             finding = turns[number % len(turns)](hunter, min(_ROUND, left), seed)
             number += 1
             if finding is not None:

@@ -62,10 +62,11 @@ def _range(draw: st.DrawFn, subnets: tuple[str, ...]) -> Section:
 
     network = ipaddress.ip_network(draw(st.sampled_from(subnets)))
     row: Section = {"subnet": str(network)}
+    first = draw(st.integers(2, 4)) if draw(st.booleans()) else 0
+    if first:
+        row["rangeStart"] = str(network[first])
     if draw(st.booleans()):
-        row["rangeStart"] = str(network[draw(st.integers(2, 4))])
-    if draw(st.booleans()):
-        row["rangeEnd"] = str(network[draw(st.integers(5, 6))])
+        row["rangeEnd"] = str(network[max(first, draw(st.integers(3, 6)))])  # one address, and a few
     if draw(st.booleans()):
         row["gateway"] = str(network[1])
     return row
@@ -108,7 +109,7 @@ def static(draw: st.DrawFn) -> Section:
 def valid(plugin: str = "") -> SearchStrategy[Section]:
     """A section that works: of one plugin, or of any."""
     found: dict[str, SearchStrategy[Section]] = {"host-local": host_local(), "static": static()}
-    return found.get(plugin) or st.one_of(found["host-local"], found["static"])
+    return found[plugin] if plugin in found else st.one_of(found["host-local"], found["static"])
 
 
 def boundary(plugin: str = "") -> SearchStrategy[Section]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from cnitest.conformance.requirement import Kind
 from cnitest.fuzz import configs, keys, oddities
 from cnitest.fuzz.attached import version_of
 from cnitest.fuzz.crew import Orders
@@ -125,8 +126,14 @@ def by_hand(draw: st.DrawFn, orders: Orders) -> Scenario:
         why, raw = "a previous result", Raw(plugin, "ADD", json.dumps({**request, "prevResult": previous}).encode())
     else:
         why, variables = draw(oddities.environments("invalid" if kind == "refused" else "boundary"))
-        raw = Raw(plugin, verb, variables=variables, valid=False if kind == "refused" and verb == "ADD" else None)
+        wrong = kind == "refused" and verb == "ADD" and not _may_ignore(orders, variables)
+        raw = Raw(plugin, verb, variables=variables, valid=False if wrong else None)
     return Scenario((replace(example, why=why or example.why),), (), raw)
+
+
+def _may_ignore(orders: Orders, variables: Mapping[str, str]) -> bool:
+    """Whether a plugin may overlook what is wrong: one for addresses has nothing to do in a namespace."""
+    return orders.subject.kind is Kind.IPAM and "CNI_NETNS" in variables
 
 
 def _request(example: Example, plugin: str) -> dict[str, Any]:
@@ -139,10 +146,18 @@ def _by_hand(orders: Orders) -> Turn:
     return lambda hunter, examples, seed: hunter.round("configs", strategy, examples * 2, seed)
 
 
+def _of_histories(orders: Orders) -> SearchStrategy[Example]:
+    """Networks that histories are about: valid ones; of a plugin that we only have a schema of, what that draws."""
+    schema = orders.subject.setting.schema
+    if schema and not _is_known(orders):
+        return from_schema(schema, network_of(orders)).map(lambda one: _as_given(one, orders))
+    return drawn(orders, "valid")
+
+
 @st.composite
 def networks(draw: st.DrawFn, orders: Orders) -> tuple[Example, ...]:
-    """One network or two, valid; the second may share the first one's bridge, and has addresses of its own."""
-    one = draw(drawn(orders, "valid")) if draw(st.booleans()) else given(orders)
+    """One network or two, valid or by a schema; the second has addresses of its own, and may share the bridge."""
+    one = draw(_of_histories(orders)) if draw(st.booleans()) else given(orders)
     if not draw(st.booleans()):
         return (one,)
     from cnitest.conformance.request import sibling

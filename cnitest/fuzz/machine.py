@@ -19,7 +19,7 @@ from cnitest.fuzz.verbs import VERBS
 from cnitest.fuzz.world import World
 
 _CONTAINERS = st.sampled_from(["c1", "c2"])
-_IFNAMES = st.sampled_from(["", "", "eth1"])
+_IFNAMES = st.sampled_from(["", "", "eth1", "fifteen-letters"])
 
 
 def machine(chase: Chase, networks: SearchStrategy[tuple[Example, ...]]) -> type[RuleBasedStateMachine]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from cnitest.errors import ConfigError
+from cnitest.fuzz import schema as schema_values
 from cnitest.fuzz.example import Example, Validity
 
 Path = tuple[str | int, ...]
@@ -79,8 +80,12 @@ def _words(path: Path) -> str:
 
 
 def from_schema(schema: Mapping[str, Any], network: Mapping[str, Any]) -> SearchStrategy[Example]:
-    """Configurations of the last plugin of a network as a JSON Schema allows them. Raises ConfigError without
-    hypothesis-jsonschema, or for a schema that it cannot use."""
+    """Configurations of the last plugin of a network as a JSON Schema allows them.
+
+    Raises ConfigError for a schema that we do not know all of without hypothesis-jsonschema, or that it cannot use.
+    """
+    if schema_values.is_known(schema):
+        return schema_values.values(schema).map(lambda conf: _with_last(network, conf))
     try:
         from hypothesis_jsonschema import from_schema as drawn
     except ImportError as error:

@@ -23,6 +23,7 @@ from cnitest.fuzz.attached import (
     is_ipam,
     refusals,
     tail,
+    taken,
     version_of,
 )
 from cnitest.fuzz.example import Example, Validity
@@ -92,6 +93,7 @@ class World:
             before=(),
             args=";".join(f"{key}={value}" for key, value in example.args.items()),
             capabilities={},
+            container_id=f"cnitest_.{name}",  # every character that an ID may have
         )
 
     def live(self) -> list[Attached]:
@@ -156,8 +158,10 @@ class World:
         """What has to be true of it: its result always, its effects when its configuration is known to be right."""
         others = [other for other in self.attached.values() if other is not one]
         self.note(truths.of_result(self.bench, one, plugin))
+        if one.example.validity is not Validity.INVALID:
+            known = wanted if one.example.validity is Validity.VALID else Expected()
+            self.note(allocator.judged(one, known, others))
         if one.example.validity is Validity.VALID:
-            self.note(allocator.judged(one, wanted, others))
             self.note([*effects.missing(self.bench, one), *effects.asked_for(one)])
             silent = truths.silences(self.bench, one)
             self.note([Trouble("silent", plugin, truths.bare(why, one), why) for why in silent])
@@ -184,6 +188,7 @@ class World:
         calls = self.call.delete(one.example, one.slot, one.result)
         self.note([*crashes(calls), *failures("delete", calls)])
         self._own_left(one, calls[-1].plugin, lost=one.lost)
+        self._others_kept(calls[-1])
 
     def _delete_nothing(self, step: Step) -> None:
         example, slot = self.networks[step.network], self.slot(step)
@@ -227,6 +232,12 @@ class World:
 
     def _harmed(self, what: str, call: Call, lines: Sequence[str]) -> None:
         self.note([Trouble("harm", call.plugin, f"{what}: {tail(line)}", line) for line in lines])
+
+    def _others_kept(self, call: Call) -> None:
+        """What others' ADD brought is still there after a DEL, as far as only plugins change the host."""
+        for other in [] if self.spent else self.live():
+            gone = taken(other, self.bench.look(other.slot))
+            self._harmed("DEL takes away what another attachment has", call, gone)
 
     def unharmed(self) -> None:
         """Every attachment is still as its result says, and reaches what it reached."""
