@@ -119,9 +119,9 @@ class Arena:
         return self._bench
 
     def _tidy(self, bench: Bench) -> None:
-        """Take the addresses off bridges that plugins leave; one without a MAC is of no more use, and goes."""
+        """Take the addresses off bridges that plugins leave; one that is spoilt goes."""
         links = [link for link in bench.node.links if link.kind == "bridge" and link.name not in self._standing]
-        spoilt = [link for link in links if link.mac == _NO_MAC or link.mtu != _USUAL_MTU]
+        spoilt = [link for link in links if link.mac == _NO_MAC or link.mtu != _USUAL_MTU or link.promiscuity]
         index = {link.name: link.ifindex for link in links if link not in spoilt}
         messages = [
             rtnl.delete_address(index[address.link], address.address, address.link)

@@ -22,7 +22,7 @@ _POOL: Conf = {"type": "host-local", "subnet": "10.1.0.0/24"}
 _NEWEST = "1.0.0"
 #: The plugins that work on what another one made.
 META = ("bandwidth", "firewall", "portmap", "sbr", "tuning")
-_MORE = 6
+_MORE = 10
 #: What a network as a whole can have wrong.
 _BROKEN: tuple[tuple[str, Conf], ...] = (
     ("a version that there is not", {"cniVersion": "9.9.9"}),

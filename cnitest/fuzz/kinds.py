@@ -155,9 +155,9 @@ def _of_histories(orders: Orders) -> SearchStrategy[Example]:
 
 
 @st.composite
-def networks(draw: st.DrawFn, orders: Orders) -> tuple[Example, ...]:
+def networks(draw: st.DrawFn, orders: Orders, others: SearchStrategy[Example]) -> tuple[Example, ...]:
     """One network or two, valid or by a schema; the second has addresses of its own, and may share the bridge."""
-    one = draw(_of_histories(orders)) if draw(st.booleans()) else given(orders)
+    one = draw(others) if draw(st.booleans()) else given(orders)
     if not draw(st.booleans()):
         return (one,)
     from cnitest.conformance.request import sibling
@@ -173,7 +173,7 @@ def networks(draw: st.DrawFn, orders: Orders) -> tuple[Example, ...]:
 
 
 def _histories(orders: Orders) -> Turn:
-    strategy = networks(orders)
+    strategy = networks(orders, _of_histories(orders))
     return lambda hunter, examples, seed: hunter.histories(strategy, max(examples // 2, 1), seed)
 
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import hypothesis
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -16,6 +17,16 @@ from cnitest.fuzz.example import Example, Validity
 Path = tuple[str | int, ...]
 _FIXED = ("type", "name", "cniVersion", "capabilities")
 _TYPES: tuple[Any, ...] = (None, True, 0, -1, 1 << 40, 1.5, "", "text", [], {}, ["text"])
+#: Keys that no plugin knows, with a value of each type at once: whichever matters is left when a finding is reduced.
+_UNKNOWN: Mapping[str, Any] = {
+    "x-null": None,
+    "x-true": True,
+    "x-number": 1,
+    "x-text": "text",
+    "x-list": [],
+    "x-mapping": {},
+}
+_ONCE = hypothesis.settings(database=None, deadline=None, max_examples=5)
 _EDGES: Mapping[type, tuple[Any, ...]] = {
     int: (0, 1, -1, 65535, 65536, 1 << 31),
     str: ("", "a", "x" * 300, "ä", "a b", "../x", "%d"),
@@ -43,10 +54,13 @@ def _change(draw: st.DrawFn, network: dict[str, Any]) -> str:
     path = draw(st.sampled_from(places))
     parent = _at(network, path[:-1])
     old = parent[path[-1]]
-    how = draw(st.sampled_from(["drop", "edge", "type", "double"]))
+    how = draw(st.sampled_from(["drop", "edge", "type", "double", "unknown"]))
     if how == "drop":
         del parent[path[-1]]
         return f"without {_words(path)}"
+    if how == "unknown":
+        network["plugins"][path[1]].update(copy.deepcopy(dict(_UNKNOWN)))
+        return "keys that nobody knows"
     if how == "double" and isinstance(old, list) and old:
         old.append(copy.deepcopy(old[0]))
         return f"{_words(path)} doubled"
@@ -92,6 +106,7 @@ def from_schema(schema: Mapping[str, Any], network: Mapping[str, Any]) -> Search
         raise ConfigError("a JSON Schema needs hypothesis-jsonschema: pip install 'cnitest[schema]'") from error
     try:
         confs: SearchStrategy[Any] = drawn(dict(schema))
+        hypothesis.find(confs, lambda _: True, settings=_ONCE)
     except Exception as error:
         raise ConfigError(f"the JSON Schema cannot be used: {error}") from error
     return confs.map(lambda conf: _with_last(network, conf))
