@@ -143,10 +143,20 @@ def judged(one: Attached, wanted: Expected, others: Sequence[Attached]) -> list[
         for ip in form.ips(other.result or {}, other.version)
     }
     found = [f"the address {address} is given twice" for address in given if address in taken]
+    found += _gateways(one)
     if wanted.known and not found and sorted(map(_canonical, given)) != sorted(map(_canonical, wanted.addresses)):
         told = "none, for it is exhausted" if wanted.exhausted else ", ".join(wanted.addresses)
         found.append(f"the addresses are {', '.join(given) or 'none'}; host-local has to give {told}")
     return [Trouble("address", "host-local" if wanted.known else "", words) for words in found]
+
+
+def _gateways(one: Attached) -> list[str]:
+    """Addresses that are their own gateway's, from a plugin that chooses them."""
+    if not _allocates(one.example):
+        return []
+    ips = [ip for ip in form.ips(one.result or {}, one.version) if ip.gateway]
+    same = [ip.gateway for ip in ips if _canonical(ip.gateway or "") == _canonical(ip.address.partition("/")[0])]
+    return [f"the address {address} is the gateway's" for address in same]
 
 
 def _canonical(address: str) -> str:

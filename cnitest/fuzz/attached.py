@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,9 @@ from cnitest.cni import spec
 from cnitest.cni.invoke import Call
 from cnitest.conformance import judge, request
 from cnitest.conformance.bench import Bench, Picture, Slot
+from cnitest.conformance.requirement import Kind
+from cnitest.conformance.residue import residue
+from cnitest.conformance.subject import Subject
 from cnitest.fuzz.example import Example
 from cnitest.fuzz.scenario import Step
 from cnitest.fuzz.trouble import Trouble
@@ -24,7 +28,7 @@ class Attached:
 
     ``before`` is the picture before ADD, ``own`` the differences that ADD brought, ``result`` what the last plugin
     answered (None when the runtime has lost it), ``lost`` whether the container is gone, ``broken`` whether somebody
-    has meddled with it.
+    has meddled with it, ``is_ipam`` whether its one plugin only gives addresses.
     """
 
     step: Step
@@ -36,24 +40,44 @@ class Attached:
     lost: bool = False
     broken: bool = False
     reached: tuple[str, ...] = ()
+    is_ipam: bool = False
 
     @property
     def version(self) -> str:
         """The version of its network."""
         return version_of(self.example)
 
-    @property
-    def is_ipam(self) -> bool:
-        """Whether its one plugin only gives addresses and is called alone."""
-        first = self.example.plugins[0]
-        section = first.get("ipam")
-        return len(self.example.plugins) == 1 and isinstance(section, Mapping) and section.get("type") == first["type"]
+
+def is_ipam(example: Example, subject: Subject) -> bool:
+    """Whether the one plugin of a network only gives addresses and is called alone: because that is what its profile
+    says, or because it is its own IPAM plugin."""
+    first = example.plugins[0]
+    if len(example.plugins) > 1:
+        return False
+    if subject.kind is Kind.IPAM and first.get("type") == subject.plugin:
+        return True
+    section = first.get("ipam")
+    return isinstance(section, Mapping) and section.get("type") == first["type"]
 
 
 def version_of(example: Example) -> str:
     """The version that a network is spoken to in; that of 1.0.0 where it names none that there is."""
     given = example.network.get("cniVersion")
     return given if isinstance(given, str) and spec.is_version(given) else _VERSION
+
+
+_OWNED = re.compile(r": \+ (files|nft|ip6?tables(-legacy)?) ")
+
+
+def taken(one: Attached, now: Picture) -> list[str]:
+    """Files and rules that came with an attachment, and are not there any more in a picture of now."""
+    there = {_known_by(line) for line in residue(one.before, now, strict=True)}
+    return [line for line in sorted(one.own) if _OWNED.search(line) and _known_by(line) not in there]
+
+
+def _known_by(line: str) -> str:
+    """A file by its path, whatever is in it; a rule by itself."""
+    return ": ".join(line.split(": ")[:2]) if ": + files " in line else line
 
 
 class Caller:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 T = TypeVar("T")
-_BYTES = 32
+_BYTES = 48
 
 
 class Choices:

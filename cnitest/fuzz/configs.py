@@ -22,7 +22,7 @@ _POOL: Conf = {"type": "host-local", "subnet": "10.1.0.0/24"}
 _NEWEST = "1.0.0"
 #: The plugins that work on what another one made.
 META = ("bandwidth", "firewall", "portmap", "sbr", "tuning")
-_MORE = 3
+_MORE = 10
 #: Where the addresses' section is drawn.
 _DRAWN = ("required", "optional", "alone")
 #: What a network as a whole can have wrong.

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
@@ -17,10 +16,12 @@ from cnitest.conformance.subject import Subject, Trial, from_data, to_data
 from cnitest.deadline import Deadline
 from cnitest.errors import CnitestError
 from cnitest.fuzz.arena import Arena
-from cnitest.fuzz.hunt import Finding, Hunter, Tally
+from cnitest.fuzz.hunt import Finding, Hunter, Tally, Turn
 from cnitest.fuzz.scenario import Scenario
 
 _ROUND = 40
+# How often each kind of round comes at least in a whole hunt, and the seconds that are enough for one.
+_CYCLES, _SHORTEST = 2, 5.0
 _TICK, _GRACE = 0.2, 60.0
 
 
@@ -73,7 +74,9 @@ def hunt(orders: Orders, worker: int = 0) -> Iterator[Event]:
         while not deadline.expired and not (orders.examples and tally.examples >= orders.examples):
             left = orders.examples - tally.examples if orders.examples else _ROUND
             seed = Random(f"{orders.seed} {worker} {number}").getrandbits(48)
-            finding = turns[number % len(turns)](min(_ROUND, left), seed)
+            hunter, turn = turns[number % len(turns)]
+            hunter.take_turn(max(orders.seconds / len(turns) / _CYCLES, _SHORTEST))
+            finding = turn(hunter, min(_ROUND, left), seed)
             number += 1
             if finding is not None:
                 yield finding
@@ -82,7 +85,7 @@ def hunt(orders: Orders, worker: int = 0) -> Iterator[Event]:
 
 def _turns(
     orders: Orders, stack: ExitStack, deadline: Deadline, tally: Tally, seen: Callable[[Scenario], None]
-) -> Iterator[Callable[[int, int], Finding | None]]:
+) -> Iterator[tuple[Hunter, Turn]]:
     """The turns of all kinds, each with the hunter whose ground it needs."""
     from cnitest.fuzz.differential import Pair
     from cnitest.fuzz.kinds import comparisons, rounds
@@ -91,10 +94,10 @@ def _turns(
     one = rounds(orders)
     if one:
         arena = stack.enter_context(Arena(trial, next_path=orders.next_path))
-        yield from (partial(turn, Hunter(arena, known, seen, deadline, tally)) for turn in one)
+        yield from ((Hunter(arena, known, seen, deadline, tally), turn) for turn in one)
     for backends, turn in comparisons(orders):
         pair = stack.enter_context(Pair(trial, () if backends else orders.next_path, backends=backends))
-        yield partial(turn, Hunter(pair, known, seen, deadline, tally))
+        yield Hunter(pair, known, seen, deadline, tally), turn
 
 
 def together(orders: Orders, workers: int) -> Iterator[Event]:

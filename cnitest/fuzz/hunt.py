@@ -58,6 +58,10 @@ class Finding(NamedTuple):
         return self.trouble.cause
 
 
+#: A round with a hunter: how many examples, from which seed; the first new finding.
+Turn = Callable[["Hunter", int, int], Finding | None]
+
+
 @dataclass
 class Tally:
     """How far a hunt has come."""
@@ -98,6 +102,7 @@ class Hunter:
         self._ground = ground
         self._seen = seen
         self._deadline = deadline or Deadline.after(3600.0, "the hunt to end")
+        self._turn = self._deadline
 
     def histories(self, networks: SearchStrategy[tuple[Example, ...]], examples: int, seed: int) -> Finding | None:
         """Let a state machine run some histories; the first new finding, made small."""
@@ -118,10 +123,19 @@ class Hunter:
             find(strategy, chase.shows, settings=_settings(examples), random=Random(seed))
         return chase.finding() if chase.best else None
 
+    def take_turn(self, seconds: float) -> None:
+        """The next round draws nothing new after some seconds, so that slow plugins get all kinds of rounds, too."""
+        self._turn = Deadline.after(seconds, "a round to end")
+
     @property
     def is_over(self) -> bool:
         """Whether the time is up."""
         return self._deadline.expired
+
+    @property
+    def is_turn_over(self) -> bool:
+        """Whether the time is up for this round, or for all."""
+        return self._turn.expired or self._deadline.expired
 
     def no_longer_than(self, seconds: float, words: str) -> Deadline:
         """A deadline within the hunt's own, but for a little that there always is time for."""
@@ -186,7 +200,7 @@ class Chase:
     @property
     def is_over(self) -> bool:
         """Whether the time is up, for the hunt or for shrinking what was found."""
-        return self._end.expired if self._end else self.hunter.is_over
+        return self._end.expired if self._end else self.hunter.is_turn_over
 
     def is_shown(self, scenario: Scenario, troubles: Sequence[Trouble]) -> bool:
         """Whether what did not hold in a scenario is what is hunted; the first new cause becomes that."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from cnitest.conformance.request import sibling
+from cnitest.conformance.requirement import Kind
 from cnitest.fuzz import configs, keys, oddities
 from cnitest.fuzz.attached import version_of
 from cnitest.fuzz.crew import Orders
 from cnitest.fuzz.differential import BACKENDS
 from cnitest.fuzz.example import Example, Validity
-from cnitest.fuzz.hunt import Finding, Hunter
+from cnitest.fuzz.hunt import Turn
 from cnitest.fuzz.mutations import mutations
 from cnitest.fuzz.scenario import LIFE, Raw, Scenario, Step
 from cnitest.fuzz.schema import from_schema
 
-Turn = Callable[[Hunter, int, int], Finding | None]
 #: Two containers: what one does must not show at the other.
 PAIR = (Step("ADD"), Step("ADD", container="c2"), Step("CHECK"), Step("DEL"), Step("CHECK", container="c2"))
 _STEPS = st.sampled_from([LIFE, PAIR])
@@ -155,8 +155,14 @@ def by_hand(draw: st.DrawFn, orders: Orders) -> Scenario:
         why, raw = "a previous result", Raw(plugin, "ADD", json.dumps({**request, "prevResult": previous}).encode())
     else:
         why, variables = draw(oddities.environments("invalid" if kind == "refused" else "boundary"))
-        raw = Raw(plugin, verb, variables=variables, valid=False if kind == "refused" and verb == "ADD" else None)
+        wrong = kind == "refused" and verb == "ADD" and not _may_ignore(orders, variables)
+        raw = Raw(plugin, verb, variables=variables, valid=False if wrong else None)
     return Scenario((replace(example, why=why or example.why),), (), raw)
+
+
+def _may_ignore(orders: Orders, variables: Mapping[str, str]) -> bool:
+    """Whether a plugin may overlook what is wrong: one for addresses has nothing to do in a namespace."""
+    return orders.subject.kind is Kind.IPAM and "CNI_NETNS" in variables
 
 
 def _request(example: Example, plugin: str) -> dict[str, Any]:
@@ -169,10 +175,18 @@ def _by_hand(orders: Orders) -> Turn:
     return lambda hunter, examples, seed: hunter.round("configs", strategy, examples * 2, seed)
 
 
+def _of_histories(orders: Orders) -> SearchStrategy[Example]:
+    """Networks that histories are about: valid ones; of a plugin that we only have a schema of, what that draws."""
+    schema = orders.subject.setting.schema
+    if schema and not _is_known(orders):
+        return from_schema(schema, network_of(orders)).map(lambda one: _as_given(one, orders))
+    return drawn(orders, "valid")
+
+
 @st.composite
-def networks(draw: st.DrawFn, orders: Orders) -> tuple[Example, ...]:
-    """One network or two, valid; the second may share the first one's bridge, and has addresses of its own."""
-    one = draw(drawn(orders, "valid")) if draw(st.booleans()) else given(orders)
+def networks(draw: st.DrawFn, orders: Orders, others: SearchStrategy[Example]) -> tuple[Example, ...]:
+    """One network or two, valid or by a schema; the second has addresses of its own, and may share the bridge."""
+    one = draw(others) if draw(st.booleans()) else given(orders)
     if not draw(st.booleans()):
         return (one,)
     moved = [_moved(conf) for conf in one.plugins]
@@ -190,7 +204,7 @@ def of_histories(orders: Orders) -> SearchStrategy[Scenario]:
     """Histories as data, each as long as a state machine's; its steps may be about what is not there."""
     verb = st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "GC", "LOSE", "RESTART", "FORGET", "MEDDLE", "ADD-TOGETHER"])
     steps = st.lists(st.tuples(verb, st.integers(0, 1), st.sampled_from(["c1", "c2"])), min_size=2, max_size=6)
-    return st.builds(_history, networks(orders), steps)
+    return st.builds(_history, networks(orders, _of_histories(orders)), steps)
 
 
 def _history(networks: tuple[Example, ...], steps: list[tuple[str, int, str]]) -> Scenario:
@@ -207,7 +221,7 @@ def _moved(conf: dict[str, Any]) -> dict[str, Any]:
 
 
 def _histories(orders: Orders) -> Turn:
-    strategy = networks(orders)
+    strategy = networks(orders, _of_histories(orders))
     return lambda hunter, examples, seed: hunter.histories(strategy, max(examples // 2, 1), seed)
 
 

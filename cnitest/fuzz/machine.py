@@ -19,7 +19,7 @@ from cnitest.fuzz.verbs import VERBS
 from cnitest.fuzz.world import World
 
 _CONTAINERS = st.sampled_from(["c1", "c2"])
-_IFNAMES = st.sampled_from(["", "", "eth1"])
+_IFNAMES = st.sampled_from(["", "", "eth1", "fifteen-letters"])
 
 
 def machine(chase: Chase, networks: SearchStrategy[tuple[Example, ...]]) -> type[RuleBasedStateMachine]:
@@ -59,7 +59,8 @@ class _History(RuleBasedStateMachine):
     def _step(self, verb: str, network: int, container: str = "c1", ifname: str = "") -> Step:
         """A step about one of the networks that there are; no two of them meet at an interface of a container."""
         network %= max(len(self._networks), 1)
-        return Step(verb, network, container, f"{ifname or 'net'}{network}" if network else ifname)
+        name = f"{ifname[:14]}{network}" if ifname and network else ifname
+        return Step(verb, network, container, name)
 
     def _do(self, step: Step) -> None:
         """One step, and what has to hold after it."""

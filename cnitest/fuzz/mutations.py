@@ -14,6 +14,15 @@ Path = tuple[str | int, ...]
 _FIXED = ("type", "name", "cniVersion", "capabilities")
 #: Enough to see whether a schema can be drawn from at all.
 _TYPES: tuple[Any, ...] = (None, True, 0, -1, 1 << 40, 1.5, "", "text", [], {}, ["text"])
+#: Keys that no plugin knows, with a value of each type at once: whichever matters is left when a finding is reduced.
+_UNKNOWN: Mapping[str, Any] = {
+    "x-null": None,
+    "x-true": True,
+    "x-number": 1,
+    "x-text": "text",
+    "x-list": [],
+    "x-mapping": {},
+}
 _EDGES: Mapping[type, tuple[Any, ...]] = {
     int: (0, 1, -1, 65535, 65536, 1 << 31),
     str: ("", "a", "x" * 300, "ä", "a b", "../x", "%d"),
@@ -41,10 +50,13 @@ def _change(draw: st.DrawFn, network: dict[str, Any]) -> str:
     path = draw(st.sampled_from(places))
     parent = _at(network, path[:-1])
     old = parent[path[-1]]
-    how = draw(st.sampled_from(["drop", "edge", "type", "double"]))
+    how = draw(st.sampled_from(["drop", "edge", "type", "double", "unknown"]))
     if how == "drop":
         del parent[path[-1]]
         return f"without {_words(path)}"
+    if how == "unknown":
+        network["plugins"][path[1]].update(copy.deepcopy(dict(_UNKNOWN)))
+        return "keys that nobody knows"
     if how == "double" and isinstance(old, list) and old:
         old.append(copy.deepcopy(old[0]))
         return f"{_words(path)} doubled"

@@ -20,7 +20,7 @@ _VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bCNI-(?:DN-)?[0-9a-f]{10,}\b", "CHAIN"),
         (r"/[\w./@{}-]+", "PATH"),
         (r'"(?:[^"\\]|\\.)*"', "TEXT"),
-        (r"\b(?:cnitest-)?c\d+(?:-\d+)?\b", "CONTAINER"),
+        (r"\b(?:cnitest_?[-.])?[cp]\d+(?:-\d+)?\b", "CONTAINER"),
         (r"\b0x[0-9a-f]+\b", "NUMBER"),
         (r"\b[0-9a-f]{8,}\b", "NUMBER"),
         (r"\b(?:eth|net|br|cni)\w*\d\b", "LINK"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from cnitest.conformance import form
 from cnitest.conformance.finding import Undecided
+from cnitest.conformance.residue import AFTER_A_NAMESPACE, settle
 from cnitest.fuzz.attached import Attached, crashes
 from cnitest.fuzz.scenario import Step
 from cnitest.fuzz.trouble import Trouble
@@ -18,11 +19,23 @@ _TOGETHER = ("p1", "p2", "p3")
 
 def lose(world: World, step: Step) -> None:
     """The container's namespace goes without a DEL, as after a crash."""
-    name = world.slot(step).sandbox.name
+    sandbox = world.slot(step).sandbox
     for one in world.attached.values():
-        if one.slot.sandbox.name == name and not one.lost:
+        if one.slot.sandbox.name == sandbox.name and not one.lost:
             one.lost = True
-    world.bench.lose(name)
+    ends = {link.parent.removeprefix("@") for link in sandbox.links if link.kind == "veth"}
+    world.bench.lose(sandbox.name)
+    _wait_for(world, ends)
+
+
+def _wait_for(world: World, ends: Collection[str]) -> None:
+    """Wait until the kernel has removed the host's ends of links into a namespace: it does so behind us, and whoever
+    is called next would be blamed. ``ends`` are their indices as text."""
+
+    def there() -> list[str]:
+        return [f"host: + links {link.name}" for link in world.bench.node.links if str(link.ifindex) in ends]
+
+    settle(there, AFTER_A_NAMESPACE)
 
 
 def restart(world: World, step: Step) -> None:

@@ -13,7 +13,19 @@ from cnitest.conformance.finding import Detail
 from cnitest.conformance.residue import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
 from cnitest.fuzz import allocator, effects, raw, truths
 from cnitest.fuzz.allocator import Expected
-from cnitest.fuzz.attached import Attached, Caller, Document, accepted, crashes, failures, refusals, tail, version_of
+from cnitest.fuzz.attached import (
+    Attached,
+    Caller,
+    Document,
+    accepted,
+    crashes,
+    failures,
+    is_ipam,
+    refusals,
+    tail,
+    taken,
+    version_of,
+)
 from cnitest.fuzz.example import Example, Validity
 from cnitest.fuzz.scenario import Raw, Scenario, Step
 from cnitest.fuzz.trouble import Trouble
@@ -52,8 +64,8 @@ class World:
         #: Whether the host is of no more use afterwards, for something else than plugins has changed it.
         self.spent = False
         self.keeps_containers = keep
-        self._refusing: set[int] = set()
-        self._been: set[int] = set()
+        # Networks of which an ADD has succeeded, so that they cannot be called invalid any more.
+        self._proven: set[int] = set()
         self._suffix = f"-{serial}" if serial else ""
 
     # --- what a step needs
@@ -81,6 +93,7 @@ class World:
             before=(),
             args=";".join(f"{key}={value}" for key, value in example.args.items()),
             capabilities={},
+            container_id=f"cnitest_.{name}",  # every character that an ID may have
         )
 
     def is_foreign(self, step: Step) -> bool:
@@ -122,7 +135,6 @@ class World:
 
     def _refused(self, step: Step, slot: Slot, before: Picture, calls: Sequence[Call], wanted: Expected) -> None:
         example = self.networks[step.network]
-        self._refusing.add(step.network)
         self.note(refusals(calls))
         if example.validity is Validity.VALID and not self._may_fail(step, wanted):
             self.note(failures("refused", calls))
@@ -134,7 +146,7 @@ class World:
     def _may_fail(self, step: Step, wanted: Expected) -> bool:
         """Whether a valid configuration may still be refused: two networks can be in each other's way, also by what the
         first has left on a bridge that both use; ranges end; and an address that somebody named can be taken."""
-        if wanted.exhausted or self._been - {step.network}:
+        if wanted.exhausted or self._proven - {step.network}:
             return True
         return bool(self.attached) and not wanted.known
 
@@ -147,17 +159,20 @@ class World:
     def keep(self, step: Step, slot: Slot, before: Picture, result: Document) -> Attached:
         """Take note of what is attached now, and of all that its ADD brought."""
         brought = frozenset(residue(before, self.bench.look(slot), strict=True))
-        one = Attached(step, self.networks[step.network], slot, before, brought, result)
+        example = self.networks[step.network]
+        one = Attached(step, example, slot, before, brought, result, is_ipam=is_ipam(example, self.bench.subject))
         self.attached[self.key(step)] = one
-        self._been.add(step.network)
+        self._proven.add(step.network)
         return one
 
     def _judge(self, one: Attached, wanted: Expected, plugin: str) -> None:
         """What has to be true of it: its result always, its effects when its configuration is known to be right."""
         others = [other for other in self.attached.values() if other is not one]
         self.note(truths.of_result(self.bench, one, plugin))
+        if one.example.validity is not Validity.INVALID:
+            known = wanted if one.example.validity is Validity.VALID else Expected()
+            self.note(allocator.judged(one, known, others))
         if one.example.validity is Validity.VALID:
-            self.note(allocator.judged(one, wanted, others))
             self.note([*effects.missing(self.bench, one), *effects.asked_for(one)])
             silent = truths.silences(self.bench, one)
             self.note([Trouble("silent", plugin, truths.bare(why, one), why) for why in silent])
@@ -185,14 +200,14 @@ class World:
         calls = self.call.delete(one.example, one.slot, one.result)
         self.note([*crashes(calls), *failures("delete", calls)])
         self._own_left(one, calls[-1].plugin, lost=one.lost)
+        self._others_kept(calls[-1])
 
     def _delete_nothing(self, step: Step) -> None:
         example, slot = self.networks[step.network], self.slot(step)
         before = self.bench.look(slot)
         calls = self.call.delete(example, slot, None)
         self.note(crashes(calls))
-        doubtful = example.validity is Validity.BOUNDARY and step.network in self._refusing
-        if example.validity is not Validity.INVALID and not doubtful:
+        if example.validity is Validity.VALID or step.network in self._proven:
             self.note([trouble._replace(words=f"once more: {trouble.words}") for trouble in failures("delete", calls)])
         changed = residue(before, self.bench.look(slot), self._allowed())
         self._harmed("DEL of what is not there changes something", calls[-1], changed)
@@ -229,6 +244,12 @@ class World:
 
     def _harmed(self, what: str, call: Call, lines: Sequence[str]) -> None:
         self.note([Trouble("harm", call.plugin, f"{what}: {tail(line)}", line) for line in lines])
+
+    def _others_kept(self, call: Call) -> None:
+        """What others' ADD brought is still there after a DEL, as far as only plugins change the host."""
+        for other in [] if self.spent else self.live():
+            gone = taken(other, self.bench.look(other.slot))
+            self._harmed("DEL takes away what another attachment has", call, gone)
 
     def unharmed(self) -> None:
         """Every attachment is still as its result says, and reaches what it reached."""

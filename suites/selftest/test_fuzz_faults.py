@@ -1,0 +1,142 @@
+"""Fuzzing's own proof: it finds faults that only a rare configuration or a history shows, and makes them small.
+
+By default a few are tried. With CNITEST_FAULTS=fuzz all rare ones are, and some of the others, each for two minutes at
+most; of those nearly all have to be found.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from cnitest.fixtures import faulty
+from cnitest.fixtures.faulty import Fault, Rare
+
+from cnitest.cni.invoke import search_path
+from cnitest.conformance.subject import Subject
+from cnitest.fuzz import keys
+from cnitest.fuzz.arena import alone
+from cnitest.fuzz.crew import Orders, hunt
+from cnitest.fuzz.hunt import Finding
+from cnitest.fuzz.reduce import reduced
+from cnitest.fuzz.scenario import Scenario
+from cnitest.fuzz.subjects import subject_of, trial_of
+from cnitest.fuzz.trouble import RULES
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+HONEST = CHECKOUT / "fixtures" / "honest"
+PLUGINS = tuple((os.environ.get("CNI_PATH") or "/usr/lib/cni:/opt/cni/bin").split(":"))
+KINDS = ("configs", "histories", "faults")
+SEED, BUDGET, SHARE = 1, 120.0, 0.95
+IS_ALL = os.environ.get("CNITEST_FAULTS") == "fuzz"
+#: Tried in every run: one that needs a history, and one that needs a configuration.
+FEW = ("pool-gives-the-same-together", "portmap-crashes-over-no-conditions")
+#: Faults of the other families that fuzzing has to find, too, and the rules that they break.
+OTHERS = {
+    "wire-leaks-a-link": {"left"},
+    "wire-keeps-its-rules": {"left"},
+    "wire-deletes-the-network": {"harm"},
+    "wire-tells-another-mac": {"untrue"},
+    "wire-needs-its-link": {"delete"},
+    "pool-frees-nothing": {"left"},
+    "pool-frees-the-containers-other": {"harm", "check"},
+    "mark-keeps-its-rules": {"left"},
+    "mark-deletes-all-rules": {"harm", "check"},
+    "bridge-leaks-a-link": {"left"},
+    "host-local-deletes-once": {"delete"},
+    "portmap-demands-the-result": {"delete"},
+}
+
+
+def wanted() -> dict[str, tuple[Fault, frozenset[str], int]]:
+    """By name: the faults to try, the rules that they break, and how many steps are enough for that."""
+    rows = {fault.name: (fault, fault.shows, fault.steps) for fault in faulty.rare()}
+    if not IS_ALL:
+        return {name: rows[name] for name in FEW}
+    others = {fault.name: fault for fault in faulty.faults() if fault.name in OTHERS}
+    return {**rows, **{name: (fault, frozenset(OTHERS[name]), 4) for name, fault in others.items()}}
+
+
+def found(subject: Subject, rules: Collection[str], known: tuple[str, ...]) -> Finding | None:
+    """The first finding that breaks one of some rules, within the budget."""
+    return next((one for one in findings(subject, known) if one.trouble.rule in rules), None)
+
+
+def findings(subject: Subject, known: tuple[str, ...] = (), seconds: float = BUDGET) -> Iterator[Finding]:
+    """What fuzzing finds."""
+    for event in hunt(Orders(subject, KINDS, SEED, seconds, release="1.1.1", known=known)):
+        if isinstance(event, Finding):
+            yield event
+
+
+@cache
+def _known(plugin: str) -> tuple[str, ...]:
+    """What is wrong with a plugin without our fault: of a reference plugin, fuzzing finds a few things."""
+    if plugin not in keys.plugins() or not IS_ALL:
+        return ()
+    return tuple(cause for one in findings(subject_of(plugin, search_path(PLUGINS))) for cause in one.causes)
+
+
+def amiss(subject: Subject, finding: Finding, steps: int) -> str:
+    """What is wrong with a finding's size; empty when it is as small as can be."""
+    if finding.depends:
+        return ""
+    scenario = finding.scenario
+    if not scenario.raw and len(scenario.steps) > steps:
+        return f"{len(scenario.steps)} steps instead of {steps}: {scenario.words}"
+
+    def holds(candidate: Scenario) -> bool:
+        return any(one.cause == finding.cause for one in alone(trial_of(subject), candidate))
+
+    smaller = reduced(scenario, holds)
+    return "" if smaller == scenario else f"could be smaller: {scenario.dumps()}, {smaller.dumps()}"
+
+
+def test_faults_are_found_and_made_small(tmp_path: Path) -> None:
+    """Nearly every fault is found by a rule that it breaks, with few steps and no needless key."""
+    missed, large = [], []
+    rows = wanted()
+    for fault, rules, steps in rows.values():
+        (profile,) = faulty.install([fault], tmp_path, PLUGINS)
+        subject = subject_of(str(profile), search_path(PLUGINS))
+        began = time.monotonic()
+        finding = found(subject, rules, _known(fault.plugin))
+        seconds = time.monotonic() - began
+        if finding is None:
+            missed.append(f"{fault.name}: not found in {seconds:.0f} s")
+        elif words := amiss(subject, finding, steps):
+            large.append(f"{fault.name}: {words}")
+
+    assert len(missed) <= (1 - SHARE) * len(rows), "\n".join(missed)
+    assert not large, "\n".join(large)
+
+
+@pytest.mark.parametrize("name", ["wire", "pool", "mark"])
+def test_honest_plugins_have_none(name: str) -> None:
+    """Without a fault nothing is found: there are no false alarms."""
+    subject = subject_of(str(HONEST / f"{name}.yaml"), search_path(PLUGINS))
+
+    told = [
+        f"{one.trouble.words}: {one.scenario.dumps()}" for one in findings(subject, seconds=60.0 if IS_ALL else 10.0)
+    ]
+
+    assert not told, "\n".join(told)
+
+
+@pytest.mark.parametrize("fault", faulty.rare(), ids=lambda fault: fault.name)
+def test_a_rare_fault_names_rules(fault: Rare) -> None:
+    """What shows of a fault are rules that there are, and its sentence is one."""
+    assert fault.shows, "nothing is named that should show it"
+    assert fault.shows <= RULES.keys()
+    assert fault.needs in ("config", "history")
+    assert fault.says.endswith("."), fault.says
+
+
+def test_there_are_many_rare_faults() -> None:
+    """There are at least 15, of both sorts."""
+    assert len(faulty.rare()) >= 15
+    assert {fault.needs for fault in faulty.rare()} == {"config", "history"}
