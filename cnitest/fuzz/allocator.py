@@ -45,7 +45,7 @@ def expected(bench: Bench, example: Example) -> Expected:
         return Expected()
     try:
         sets = [[_range(row) for row in rows] for rows in _sets(section)]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, IndexError):
         return Expected()
     directory = os.path.join(str(section.get("dataDir") or _DIRECTORY), str(example.network.get("name")))
     reserved, last = bench.inside(lambda: _read(directory))

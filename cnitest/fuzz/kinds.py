@@ -169,7 +169,7 @@ def networks(draw: st.DrawFn, orders: Orders, others: SearchStrategy[Example]) -
             if draw(st.booleans()):
                 conf.pop("isGateway", None)
                 conf.pop("isDefaultGateway", None)
-    return one, replace(one, network={**one.network, "name": "other", "plugins": moved})
+    return one, replace(one, network={**one.network, "name": "other", "plugins": moved}, ifname="net1")
 
 
 def _histories(orders: Orders) -> Turn:

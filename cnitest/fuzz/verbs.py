@@ -96,7 +96,7 @@ def meddle(world: World, step: Step) -> None:
 def add_together(world: World, step: Step) -> None:
     """Three containers are added at the same time; no two get the same address."""
     steps = [Step("ADD", step.network, name, step.ifname) for name in _TOGETHER]
-    steps = [each for each in steps if world.key(each) not in world.attached]
+    steps = [each for each in steps if world.key(each) not in world.attached and not world.clashes(each)]
     slots = [world.slot(each) for each in steps]
     befores = [world.bench.look(slot) for slot in slots]
     example = world.networks[step.network]

@@ -102,8 +102,15 @@ class World:
 
     # --- ADD
 
+    def clashes(self, step: Step) -> bool:
+        """Whether the interface is another network's already: no runtime asks for that, for a DEL is by its name."""
+        network, container, ifname = self.key(step)
+        return any(key[0] != network and key[1:] == (container, ifname) for key in self.attached)
+
     def add(self, step: Step) -> None:
         """ADD of every plugin, and all that has to hold then."""
+        if self.clashes(step):
+            return
         example, slot = self.networks[step.network], self.slot(step)
         wanted = allocator.expected(self.bench, example)
         before = self.bench.look(slot)
@@ -183,7 +190,8 @@ class World:
         """DEL of what is attached takes away all that its ADD brought; of what is not, changes nothing."""
         one = self.attached.pop(self.key(step), None)
         if one is None:
-            self._delete_nothing(step)
+            if not self.clashes(step):
+                self._delete_nothing(step)
             return
         calls = self.call.delete(one.example, one.slot, one.result)
         self.note([*crashes(calls), *failures("delete", calls)])
