@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from cnitest.conformance import form, traffic, truth
-from cnitest.conformance.bench import Bench
+from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.traffic import Flow
 from cnitest.fuzz.attached import Attached
 from cnitest.fuzz.trouble import Trouble
 
 _QUICK = 0.6
+_UNTOLD = re.compile(r"the container('s| has a) default route")
 
 
 def of_result(bench: Bench, one: Attached, plugin: str) -> list[Trouble]:
@@ -22,10 +24,17 @@ def of_result(bench: Bench, one: Attached, plugin: str) -> list[Trouble]:
     found: list[str] = []
     if not one.is_ipam:
         found = truth.untruths(one.result, one.version, bench.node, slot.sandbox, slot.netns, slot.ifname)
+        found = [words for words in found if not _is_anothers(str(words), slot)]
     return [
         Trouble("untrue", plugin, bare(str(detail), one), kernel=getattr(detail, "kernel", ""))
         for detail in [*found, *shape]
     ]
+
+
+def _is_anothers(words: str, slot: Slot) -> bool:
+    """Whether it is about a default route that leads by another interface of the container."""
+    links = {route.link for route in slot.sandbox.routes if route.to == "default"}
+    return _UNTOLD.match(words) is not None and bool(links - {slot.ifname})
 
 
 def silences(bench: Bench, one: Attached) -> list[str]:
