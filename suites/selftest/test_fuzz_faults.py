@@ -34,8 +34,8 @@ PLUGINS = tuple((os.environ.get("CNI_PATH") or "/usr/lib/cni:/opt/cni/bin").spli
 KINDS = ("configs", "histories", "faults")
 SEED, BUDGET, SHARE = 1, 120.0, 0.95
 IS_ALL = os.environ.get("CNITEST_FAULTS") == "fuzz"
-#: Tried in every run: one that needs a history, and one that needs a configuration.
-FEW = ("pool-gives-the-same-together", "portmap-crashes-over-no-conditions")
+#: Tried in every run: two that are found in seconds.
+FEW = ("pool-cuts-at-a-dot", "wire-check-is-shaken")
 #: Faults of the other families that fuzzing has to find, too, and the rules that they break.
 OTHERS = {
     "wire-leaks-a-link": {"left"},
@@ -93,6 +93,8 @@ def amiss(subject: Subject, finding: Finding, steps: int) -> str:
     scenario = finding.scenario
     if not scenario.raw and len(scenario.steps) > steps:
         return f"{len(scenario.steps)} steps instead of {steps}: {scenario.words}"
+    if not IS_ALL:
+        return ""
 
     def holds(candidate: Scenario) -> bool:
         return any(one.cause == finding.cause for one in alone(trial_of(subject), candidate))
