@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from cnitest.conformance.request import sibling
 from cnitest.fuzz import allocator
 from cnitest.fuzz.allocator import Expected
 from cnitest.fuzz.attached import Attached
@@ -52,3 +54,15 @@ def test_a_subnet_without_room_is_not_known(subnet: str) -> None:
     found = allocator.expected(nobody, Example(network))
 
     assert not found.addresses
+
+
+@pytest.mark.parametrize("subnet", ["172.20.0.0/16", "10.1.2.0/28", "fd00:7::/48", "2001:db8:2::/120"])
+def test_a_sibling_moves_a_range_with_its_subnet(subnet: str) -> None:
+    """The second network's range is in its own subnet, however wide that is."""
+    network = ipaddress.ip_network(subnet)
+
+    moved = sibling({"ipam": {"ranges": [[{"subnet": subnet, "rangeStart": str(network[3])}]]}})
+
+    row = moved["ipam"]["ranges"][0][0]
+    assert row["subnet"] != subnet
+    assert ipaddress.ip_address(row["rangeStart"]) in ipaddress.ip_network(row["subnet"])
