@@ -70,17 +70,20 @@ def sibling(conf: Document) -> dict[str, Any]:
     return {key: _moved(key, value) for key, value in conf.items()}
 
 
-def _moved(key: str, value: Any) -> Any:
+def _moved(key: str, value: Any, subnet: int = 0) -> Any:
+    """``subnet`` is the length of the prefix that addresses without one are of; 0 where that is not told."""
     if isinstance(value, Mapping):
-        return {name: _moved(name, item) for name, item in value.items()}
+        own = str(value.get("subnet", "")).partition("/")[2]
+        within = int(own) if own.isdecimal() else subnet
+        return {name: _moved(name, item, within) for name, item in value.items()}
     if isinstance(value, list):
-        return [_moved(key, item) for item in value]
+        return [_moved(key, item, subnet) for item in value]
     if isinstance(value, str):
-        return f"{value}b" if key == "bridge" else _moved_address(value)
+        return f"{value}b" if key == "bridge" else _moved_address(value, subnet)
     return value
 
 
-def _moved_address(text: str) -> str:
+def _moved_address(text: str, subnet: int = 0) -> str:
     """An address or prefix, 64 subnets of its size further on; other text as it is. Destinations of routes stay."""
     try:
         found = ipaddress.ip_interface(text)
@@ -88,7 +91,7 @@ def _moved_address(text: str) -> str:
         return text
     if found.network.prefixlen == 0 or not re.search(r"[.:]", text):
         return text
-    width = found.network.prefixlen if "/" in text else (24 if found.version == 4 else 64)
+    width = found.network.prefixlen if "/" in text else subnet or (24 if found.version == 4 else 64)
     step = 64 << (found.max_prefixlen - min(width, 24 if found.version == 4 else 64))
     moved = found.ip + step
     return f"{moved}/{found.network.prefixlen}" if "/" in text else str(moved)

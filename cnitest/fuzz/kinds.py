@@ -34,6 +34,8 @@ def rounds(orders: Orders) -> list[Turn]:
     if "configs" in orders.kinds:
         turns += [_configs(orders, validity) for validity in ("valid", "invalid", "boundary")]
         turns += [_by_hand(orders)]
+        # Most of what keys do is seen where they have to work, so that comes twice.
+        turns += [_configs(orders, "valid")] if _is_known(orders) else []
         turns += [_chains(orders)] if _plugin(orders) in ("bridge", *configs.META) else []
     if "histories" in orders.kinds:
         turns += [_histories(orders), _histories(orders)]

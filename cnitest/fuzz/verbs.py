@@ -9,6 +9,7 @@ from typing import Any
 from cnitest.conformance import form
 from cnitest.conformance.finding import Undecided
 from cnitest.conformance.residue import AFTER_A_NAMESPACE, settle
+from cnitest.fuzz import truths
 from cnitest.fuzz.attached import Attached, crashes
 from cnitest.fuzz.scenario import Step
 from cnitest.fuzz.trouble import Trouble
@@ -108,7 +109,10 @@ def add_together(world: World, step: Step) -> None:
             world.note(crashes(world.call.delete(example, slot, None)))
         else:
             world.keep(each, slot, before, result).own = frozenset()  # what three brought together is nobody's own
-    _unique(world, [world.attached[world.key(each)] for each in steps if world.key(each) in world.attached])
+    together = [world.attached[world.key(each)] for each in steps if world.key(each) in world.attached]
+    for one in together:
+        world.note(truths.of_result(world.bench, one, str(one.example.plugins[0].get("type", ""))))
+    _unique(world, together)
 
 
 def _unique(world: World, together: Sequence[Attached]) -> None:
