@@ -168,7 +168,7 @@ class World:
     def _judge(self, one: Attached, wanted: Expected, plugin: str) -> None:
         """What has to be true of it: its result always, its effects when its configuration is known to be right."""
         others = [other for other in self.attached.values() if other is not one]
-        self.note(truths.of_result(self.bench, one, plugin, others=self._has_others(one)))
+        self.note(truths.of_result(self.bench, one, plugin, others=self.has_others(one)))
         if one.example.validity is not Validity.INVALID:
             known = wanted if one.example.validity is Validity.VALID else Expected()
             self.note(allocator.judged(one, known, others))
@@ -251,7 +251,7 @@ class World:
             gone = taken(other, self.bench.look(other.slot))
             self._harmed("DEL takes away what another attachment has", call, gone)
 
-    def _has_others(self, one: Attached) -> bool:
+    def has_others(self, one: Attached) -> bool:
         """Whether a container has more than one attachment."""
         return sum(other.slot.sandbox is one.slot.sandbox for other in self.attached.values()) > 1
 
@@ -259,7 +259,7 @@ class World:
         """Every attachment is still as its result says, and reaches what it reached."""
         for one in self.live():
             plugin = str(one.example.plugins[0].get("type", ""))
-            for trouble in truths.of_result(self.bench, one, plugin, others=self._has_others(one)):
+            for trouble in truths.of_result(self.bench, one, plugin, others=self.has_others(one)):
                 self.note([trouble._replace(rule="harm", words=f"an attachment: {trouble.words}")])
             cut_off = truths.lost(one)
             self.note([Trouble("harm", plugin, f"cut off: {truths.bare(why, one)}", why) for why in cut_off])
