@@ -111,7 +111,8 @@ def add_together(world: World, step: Step) -> None:
             world.keep(each, slot, before, result).own = frozenset()  # what three brought together is nobody's own
     together = [world.attached[world.key(each)] for each in steps if world.key(each) in world.attached]
     for one in together:
-        world.note(truths.of_result(world.bench, one, str(one.example.plugins[0].get("type", ""))))
+        plugin = str(one.example.plugins[0].get("type", ""))
+        world.note(truths.of_result(world.bench, one, plugin, others=world.has_others(one)))
     _unique(world, together)
 
 
