@@ -101,7 +101,7 @@ def test_schema_is_json_for_editors():
     [
         (
             ["run", "--suite", "walkthrogh"],
-            "there is no suite 'walkthrogh'; there are: conformance, walkthrough. Did you mean 'walkthrough'?",
+            "there is no suite 'walkthrogh'; there are: conformance, fuzz, walkthrough. Did you mean 'walkthrough'?",
         ),
         (["run", "missing.conflist"], "missing.conflist: cannot be read: No such file or directory"),
         (["run", "bad.conf"], "bad.conf:1:13: is not JSON"),
