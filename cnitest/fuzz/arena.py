@@ -11,6 +11,7 @@ import contextlib
 import enum
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from cnitest.conformance.bench import Bench, Picture, open_bench
 from cnitest.conformance.record import Record
@@ -101,6 +102,7 @@ class Arena:
         serial = 0 if keep else self._age
         world = World(bench, scenario.networks, serial=serial, start=self._clean, standing=self._standing, keep=keep)
         world.next_path = self.next_path
+        world.tidy = partial(self._tidy, bench)
         self.runs += 1
         self._age += 1
         try:
@@ -110,8 +112,6 @@ class Arena:
             raise
         if world.troubles or world.spent or rung is Isolation.EXAMPLE:
             self.close()
-        elif not scenario.raw:
-            self._tidy(bench)
 
     def rung(self, scenario: Scenario) -> Isolation:
         """What must be new for a scenario: it depends on what it changes."""
@@ -145,7 +145,6 @@ class Arena:
         if messages:
             with contextlib.suppress(KernelError):  # whatever is left then will show as a difference
                 bench.node.namespace.netlink.batch(messages)
-            self._clean = bench.look()
 
 
 def alone(trial: Trial, scenario: Scenario, next_path: tuple[str, ...] = ()) -> list[Trouble]:

@@ -14,7 +14,9 @@ from cnitest.conformance import form
 from cnitest.conformance.bench import Bench
 from cnitest.fuzz.attached import Attached
 from cnitest.fuzz.trouble import Trouble
+from cnitest.kernel.dumps import LinkTable
 from cnitest.kernel.records import Link
+from cnitest.lab import state as states
 
 Conf = Mapping[str, Any]
 Effect = Callable[[Bench, Attached, Conf], Iterator[str]]
@@ -41,23 +43,24 @@ def _mtu(one: Attached, conf: Conf) -> Iterator[str]:
         yield f"mtu is {wanted}, the interface has {link.mtu}"
 
 
-def _peer(bench: Bench, one: Attached) -> str:
+def _peer(table: LinkTable, one: Attached) -> str:
     """The host's end of the attachment, as the result names it; empty without one."""
     told = (one.result or {}).get("interfaces") or []
     names = [item.get("name") for item in told if isinstance(item, Mapping) and not item.get("sandbox")]
-    kinds = {link.name: link.kind for link in bench.node.links}
+    kinds = {link.name: link.kind for link in table.links}
     return next((str(name) for name in names if kinds.get(str(name)) == "veth"), "")
 
 
 def _bridge(bench: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     yield from _mtu(one, conf) if f"+ links {_name(conf)}" in " ".join(one.own) else ()
-    peer, name = _peer(bench, one), _name(conf)
-    ports = {port.name: port for port in bench.node.state(firewall=False).ports} if peer else {}
+    table = states.links(bench.node.namespace)
+    peer, name = _peer(table, one), _name(conf)
+    ports = {port.name: port for port in table.ports}
     if peer and (peer not in ports or ports[peer].bridge != name):
         yield f"bridge is {name!r}, the host's end is no port of it"
     elif peer and ports[peer].hairpin is not bool(conf.get("hairpinMode")):
         yield f"hairpinMode is {conf.get('hairpinMode', False)}, the port has {ports[peer].hairpin}"
-    bridge = next((link for link in bench.node.links if link.name == name), None)
+    bridge = next((link for link in table.links if link.name == name), None)
     if bridge and conf.get("promiscMode") and not bridge.promiscuity:
         yield "promiscMode is true, the bridge is not promiscuous"
     if conf.get("isGateway") or conf.get("isDefaultGateway"):

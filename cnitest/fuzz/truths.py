@@ -46,6 +46,11 @@ def reached(bench: Bench, one: Attached) -> tuple[str, ...]:
     return tuple(flow.target for flow in _gateways(bench, one) if not traffic.lost(flow, _QUICK))
 
 
+def gateways(bench: Bench, one: Attached) -> tuple[str, ...]:
+    """The gateways that there are."""
+    return tuple(flow.target for flow in _gateways(bench, one))
+
+
 def lost(one: Attached) -> list[str]:
     """What an attachment reached before and does not reach any more."""
     flows = (traffic.echo(one.slot.sandbox, target) for target in one.reached)

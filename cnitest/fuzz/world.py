@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from cnitest.cni import spec
 from cnitest.cni.invoke import Call
@@ -63,6 +63,8 @@ class World:
         self.next_path: tuple[str, ...] = ()
         #: Whether the host is of no more use afterwards, for something else than plugins has changed it.
         self.spent = False
+        #: Called when all is deleted, before the last look.
+        self.tidy: Callable[[], None] = lambda: None
         self.keeps_containers = keep
         # Networks of which an ADD has succeeded, so that they cannot be called invalid any more.
         self._proven: set[int] = set()
@@ -176,6 +178,9 @@ class World:
             self.note([*effects.missing(self.bench, one), *effects.asked_for(one)])
             silent = truths.silences(self.bench, one)
             self.note([Trouble("silent", plugin, truths.bare(why, one), why) for why in silent])
+            if not silent:
+                one.reached = truths.gateways(self.bench, one)
+                return
         one.reached = truths.reached(self.bench, one)
 
     # --- the other verbs
@@ -270,6 +275,7 @@ class World:
             self.delete(one.step)
         for name in () if self.keeps_containers else self.bench.node.sandboxes:
             self.bench.node.lose(name)
+        self.tidy()
         now = self.bench.look()
         if not self.troubles and not self.spent and residue(self.start, now, self._allowed()):
             left = settle(lambda: residue(self.start, self.bench.look(), self._allowed()))
