@@ -25,13 +25,14 @@ _LEGACY = {4: ("iptables-legacy", "ip_tables_names"), 6: ("ip6tables-legacy", "i
 _COUNTERS = re.compile(r" ?\[\d+:\d+\]")
 
 
-def snapshot(namespace: NetworkNamespace, read_own: Callable[[str], str], run: Run) -> dict[str, tuple[str, ...]]:
+def snapshot(namespace: NetworkNamespace, read_own: Callable[..., str], run: Run) -> dict[str, tuple[str, ...]]:
     """The rules of each backend that is in use, one line a rule with its table before it.
 
-    ``read_own`` reads a file of /proc/net as the namespace sees it.
+    ``read_own`` reads files of /proc/net as the namespace sees them.
     """
     found: dict[str, tuple[str, ...]] = dict(_nftables(namespace, run)) if _has_tables(namespace) else {}
-    for name, listing in _LEGACY.values():
+    in_use = read_own(*(listing for _, listing in _LEGACY.values())).strip()
+    for name, listing in _LEGACY.values() if in_use else ():
         if read_own(listing).strip():
             found[name] = _saved(run, f"{name}-save")
     return {name: lines for name, lines in found.items() if lines}

@@ -238,7 +238,7 @@ class Lab:
             known = self._taps[place.full_name] = Tap(place.namespace, blind=self.blind)
         return known
 
-    def own_file_reader(self, namespace: NetworkNamespace) -> Callable[[str], str]:
+    def own_file_reader(self, namespace: NetworkNamespace) -> Callable[..., str]:
         """Reads files of /proc/net as a namespace sees them."""
         return states.own_file_reader(namespace, self.traveller.proc)
 

@@ -96,7 +96,7 @@ def take(
     namespace: NetworkNamespace,
     *,
     run: firewall.Run | None = None,
-    read_own: Callable[[str], str] | None = None,
+    read_own: Callable[..., str] | None = None,
     files: Sequence[File] = (),
     connections: bool = True,
 ) -> State:
@@ -122,18 +122,20 @@ def take(
     )
 
 
-def own_file_reader(namespace: NetworkNamespace, proc: int) -> Callable[[str], str]:
-    """Reads files of /proc/net as ``namespace`` sees them; what is not there reads as empty. ``proc`` is an fd."""
+def own_file_reader(namespace: NetworkNamespace, proc: int) -> Callable[..., str]:
+    """Reads files of /proc/net as ``namespace`` sees them, several one after the other; what is not there reads as
+    empty. ``proc`` is an fd."""
 
-    def read(name: str) -> str:
-        def errand() -> str:
-            try:
-                fd = os.open(f"thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-            except FileNotFoundError:
-                return ""
-            with open(fd, encoding="ascii", errors="replace") as file:
-                return file.read()
-
-        return namespace.do(errand)
+    def read(*names: str) -> str:
+        return namespace.do(lambda: "".join(_own_file(name, proc) for name in names))
 
     return read
+
+
+def _own_file(name: str, proc: int) -> str:
+    try:
+        fd = os.open(f"thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+    except FileNotFoundError:
+        return ""
+    with open(fd, encoding="ascii", errors="replace") as file:
+        return file.read()
