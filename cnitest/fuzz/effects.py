@@ -65,8 +65,8 @@ def _bridge(bench: Bench, one: Attached, conf: Conf) -> Iterator[str]:
         yield "promiscMode is true, the bridge is not promiscuous"
     if conf.get("isGateway") or conf.get("isDefaultGateway"):
         yield from _gateway_there(bench, one, name)
-    if conf.get("isDefaultGateway"):
-        yield from _default_routes(one)
+    if conf.get("isDefaultGateway") and not any(other.get("type") == "sbr" for other in one.example.plugins):
+        yield from _default_routes(one)  # sbr moves them to a table of its own
 
 
 def _name(conf: Conf) -> str:

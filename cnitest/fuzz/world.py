@@ -150,7 +150,8 @@ class World:
         first has left on a bridge that both use; ranges end; and an address that somebody named can be taken."""
         if wanted.exhausted or self._proven - {step.network}:
             return True
-        return bool(self.attached) and not wanted.known
+        asked = self.networks[step.network]
+        return bool(self.attached) and not (wanted.known and not asked.args and not asked.capabilities)
 
     def _succeeded(self, step: Step, slot: Slot, before: Picture, result: Document, calls: Sequence[Call]) -> Attached:
         example = self.networks[step.network]
@@ -238,14 +239,19 @@ class World:
     def _own_left(self, one: Attached, plugin: str, *, lost: bool) -> None:
         def look() -> list[str]:
             there = self.bench.look() if lost else self.bench.look(one.slot)
-            return [line for line in residue(one.before, there, self._allowed()) if line in one.own]
+            found = self._not_shared(residue(one.before, there, self._allowed()))
+            return [line for line in found if line in one.own]
 
         left = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
         self.note([Trouble("left", plugin, f"after DEL: {_bare(line, one.slot)}", line) for line in left])
 
     def _nothing_left(self, before: Picture, slot: Slot, plugin: str, when: str) -> None:
-        left = settle(lambda: residue(before, self.bench.look(slot), self._allowed()))
+        left = settle(lambda: self._not_shared(residue(before, self.bench.look(slot), self._allowed())))
         self.note([Trouble("left", plugin, f"{when}: {_bare(line, slot)}", line) for line in left])
+
+    def _not_shared(self, lines: Sequence[str]) -> list[str]:
+        """Differences without the changes of what is there all the time, which others may still need as it is."""
+        return [line for line in lines if not (self.attached and ": ~ " in line)]
 
     def _harmed(self, what: str, call: Call, lines: Sequence[str]) -> None:
         self.note([Trouble("harm", call.plugin, f"{what}: {tail(line)}", line) for line in lines])
@@ -277,11 +283,18 @@ class World:
             self.bench.node.lose(name)
         self.tidy()
         now = self.bench.look()
-        if not self.troubles and not self.spent and residue(self.start, now, self._allowed()):
-            left = settle(lambda: residue(self.start, self.bench.look(), self._allowed()))
+        if not self.troubles and not self.spent and self._left_in_the_end(now):
+            left = settle(lambda: self._left_in_the_end(self.bench.look()))
             plugin = str(self.networks[0].plugins[0].get("type", ""))
             self.note([Trouble("left", plugin, f"in the end: {tail(line)}", line) for line in left])
         return now
+
+    def _left_in_the_end(self, now: Picture) -> list[str]:
+        """What differs from before, but for bridges of former scenarios, which may have gone."""
+        old = [link.name for state in self.start.values() for link in state.links if link.kind == "bridge"]
+        ours = "|".join(re.escape(name) for name in old if name not in self.standing)
+        gone = re.compile(rf": - (links|addresses|routes) .*\b({ours})\b") if ours else None
+        return [line for line in residue(self.start, now, self._allowed()) if not (gone and gone.search(line))]
 
     def _allowed(self) -> tuple[str, ...]:
         """What may stay besides what we allow everybody: bridges that plugins made change with their ports, and keep
@@ -306,7 +319,7 @@ def run(world: World, scenario: Scenario) -> Picture:
 
     if scenario.raw:
         world.raw(scenario.networks[0], scenario.raw)
-        return world.start if world.keeps_containers else world.finish()
+        return world.bench.look() if world.keeps_containers else world.finish()
     for step in scenario.steps:
         VERBS[step.verb](world, step)
         if len(world.attached) > 1 or step.verb not in _USUAL:
