@@ -1,0 +1,225 @@
+"""What is drawn for ``cnitest fuzz``: tables of keys, configurations, calls by hand, mutations, schemas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fuzz_strategies import NETWORK, Conf, draws
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnitest.errors import ConfigError
+from cnitest.fuzz import configs, keys, oddities
+from cnitest.fuzz.example import Example, Validity
+from cnitest.fuzz.mutations import mutations
+from cnitest.fuzz.schema import from_schema
+
+VALIDITIES = ("valid", "boundary", "invalid")
+
+
+# --- tables of keys
+
+
+@pytest.mark.parametrize("plugin", keys.plugins())
+def test_every_table_loads(plugin: str):
+    """Each shipped table is well-formed, and its plugin is one that it can be drawn for."""
+    table = keys.table(plugin)
+
+    assert table.plugin == plugin
+    assert all(key.valid or key.boundary or key.invalid or key.rare or table.ipam for key in table.keys.values())
+    assert all(name in table.keys and table.keys[name].valid for name in table.always)
+
+
+@pytest.mark.parametrize("plugin", keys.plugins())
+def test_every_value_is_on_one_side(plugin: str):
+    """No value is valid and at an edge, or valid and to be refused."""
+    for key in keys.table(plugin).keys.values():
+        sides = [text for values in (key.valid, key.boundary, key.wrong) for text in set(map(json.dumps, values))]
+        assert len(sides) == len(set(sides)), key.name
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "why"),
+    [
+        ("[]", "keys", "a mapping"),
+        ("about: x", "keys", "a mapping"),
+        ("keys: [a]", "keys", "a mapping"),
+        ("keys: {}\nipma: none", "ipma", "nobody reads"),
+        ("keys: {}\nipam: sometimes", "ipam", "none of"),
+        ("keys: {}\nalways: master", "always", "no list"),
+        ("keys: {mtu: 7}", "keys.mtu", "no mapping"),
+        ("keys: {mtu: {type: integer}}", "keys.mtu.type", "none of"),
+        ("keys: {mtu: {vaild: [1]}}", "keys.mtu", "nobody reads"),
+        ("keys: {mtu: {type: number, valid: 1500}}", "keys.mtu.valid", "no list"),
+        ("keys: {mtu: {type: number, valid: [1], invalid: [1]}}", "keys.mtu", "both valid and invalid"),
+        ("keys: {mtu: {type: number, valid: ['1500']}}", "keys.mtu", "both valid and invalid"),
+        ("keys: {mtu: {with: [mut]}}", "keys.mtu.with", "no key"),
+        ("keys: {mtu: {needs: mut}}", "keys.mtu.needs", "no key"),
+        ("keys: {", "", "not YAML"),
+    ],
+)
+def test_a_malformed_table_is_told(tmp_path: Path, text: str, key: str, why: str):
+    """What is wrong with a table is one line with the file, the key, and why."""
+    file = tmp_path / "bridge.yaml"
+    file.write_text(text)
+
+    with pytest.raises(ConfigError) as caught:
+        keys.read(file)
+
+    words = str(caught.value)
+    assert len(words.splitlines()) == 1
+    assert str(file) in words
+    assert key in words
+    assert why in words
+
+
+def test_a_plugin_without_a_table_is_told():
+    """A plugin that nothing is known of is named, with those that there are."""
+    with pytest.raises(ConfigError, match=r"'brigde'.*bridge"):
+        keys.table("brigde")
+
+
+# --- what is drawn
+
+
+def conflicts(plugin: str, conf: Mapping[str, Any]) -> list[str]:
+    """What in a configuration goes against its table."""
+    table, found = keys.table(plugin), []
+    for key in table.keys.values():
+        if key.name not in conf:
+            continue
+        if not conf[key.name]:
+            continue
+        found += [f"{key.name} with {name}" for name in (*key.not_with, *key.without) if conf.get(name)]
+        found += [f"{key.name} without {name}" for name in key.with_ if name not in conf]
+        found += [f"{key.name} needs {key.needs}"] if key.needs and key.needs not in conf else []
+    return found
+
+
+@pytest.mark.parametrize("validity", VALIDITIES)
+@pytest.mark.parametrize("plugin", keys.plugins())
+def test_networks_of_every_plugin_are_drawn(plugin: str, validity: str):
+    """Every plugin has networks of each validity, which are conflists, JSON, and have the plugin last."""
+
+    @draws
+    @given(configs.network_configs(plugin, validity))
+    def every(network: Conf) -> None:
+        assert json.loads(json.dumps(network)) == network
+        assert network["plugins"][-1]["type"] == plugin
+        assert {"cniVersion", "name"} <= set(network)
+
+    every()
+
+
+@pytest.mark.parametrize("release", ["1.1.1", "1.9.1"])
+@pytest.mark.parametrize("plugin", keys.plugins())
+def test_what_is_valid_has_no_conflicts(plugin: str, release: str):
+    """A valid configuration has only known keys of its release, with valid values, and all that they go with."""
+
+    @draws
+    @given(configs.examples(plugin, "valid", release))
+    def every(example: Example) -> None:
+        conf = example.plugins[-1]
+        there = {key.name: key for key in keys.table(plugin).of(release)}
+        assert not conflicts(plugin, conf)
+        assert set(conf) - set(there) <= {"type", "ipam", "capabilities"}
+        assert all(conf[name] in key.valid for name, key in there.items() if name in conf)
+        assert not example.why
+
+    every()
+
+
+@pytest.mark.parametrize("plugin", keys.plugins())
+def test_what_is_invalid_differs_from_valid(plugin: str):
+    """Something in an invalid network has no valid value, and it is said what."""
+
+    @draws
+    @given(configs.examples(plugin, "invalid"))
+    def every(example: Example) -> None:
+        assert example.why
+        conf, table = example.plugins[-1], keys.table(plugin)
+        wrong = [name for name, key in table.keys.items() if name in conf and not _has(key.valid, conf[name])]
+        bad_network = (example.network["cniVersion"], example.network["name"])
+        odd = bad_network[1] != "net" or bad_network[0] not in ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0")
+        assert wrong or odd or "(ipam)" in example.why
+
+    every()
+
+
+def _has(found: tuple[Any, ...], value: Any) -> bool:
+    """Whether JSON tells a value from none of some; Python takes 1 for true."""
+    return json.dumps(value) in map(json.dumps, found)
+
+
+@draws
+@given(configs.chains(always=("portmap",)))
+def test_chains_hold_what_they_must(example: Example):
+    """A chain begins with bridge, holds what it always has to, and has each plugin once."""
+    names = [conf["type"] for conf in example.plugins]
+
+    assert names[0] == "bridge"
+    assert "portmap" in names
+    assert len(names) == len(set(names)) <= 5
+
+
+@draws
+@given(st.data())
+def test_calls_by_hand_are_drawn(data: st.DataObject):
+    """Variables are text, standard input is no object, oddities are bytes, previous results tell if they are right."""
+    for validity in ("invalid", "boundary"):
+        why, variables = data.draw(oddities.environments(validity))
+        assert why
+        assert all(key.startswith("CNI_") and "\0" not in value for key, value in variables.items())
+    assert not _is_object(data.draw(oddities.stdin_bytes()))
+    assert isinstance(data.draw(oddities.oddities({"type": "x", "name": "n"})), bytes)
+    for version in ("0.2.0", "0.4.0", "1.0.0"):
+        right, previous = data.draw(oddities.prev_results(version))
+        json.dumps(previous)
+        assert not right or previous["cniVersion"] == version
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        return isinstance(json.loads(data), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+@draws
+@given(mutations(NETWORK, 3))
+def test_mutations_keep_what_was_given(example: Example):
+    """A mutation is JSON, leaves its source alone, says what it changed, and is valid only when that is nothing."""
+    assert json.loads(json.dumps(example.network)) == example.network
+    assert NETWORK["plugins"][0]["mtu"] == 1400
+    assert (example.validity is Validity.VALID) is (example.network == NETWORK and not example.why)
+    assert example.plugins[0]["type"] == "bridge"
+
+
+def test_a_schema_is_drawn_from():
+    """What a JSON Schema allows is drawn, with the plugin's type in it."""
+    pytest.importorskip("hypothesis_jsonschema")
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 3}}, "required": ["n"]}
+    try:
+        from_schema(schema, NETWORK)
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+    @draws
+    @given(from_schema(schema, NETWORK))
+    def every(example: Example) -> None:
+        assert example.plugins[-1]["type"] == "bridge"
+        assert example.plugins[-1]["n"] >= 3
+
+    every()
+
+
+def test_a_schema_that_is_none_is_told():
+    """What cannot be drawn from is one ConfigError."""
+    pytest.importorskip("hypothesis_jsonschema")
+
+    with pytest.raises(ConfigError, match="JSON Schema cannot be used"):
+        from_schema({"type": "no such"}, NETWORK)
