@@ -25,21 +25,19 @@ from cnitest.fuzz.example import Example
 from cnitest.fuzz.scenario import Scenario, Step, loads
 from cnitest.fuzz.subjects import subject_of, trial_of
 from cnitest.fuzz.trouble import Trouble
+from cnitest.fuzz.wording import CHANCE, table, worded
 from cnitest.fuzz.world import World, run
 
 #: Where a plugin's configuration says which backend it is to use.
 BACKENDS: Mapping[str, str] = {"portmap": "backend", "bridge": "ipMasqBackend", "ptp": "ipMasqBackend"}
-_CHANCE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), word)
-    for pattern, word in (
-        (r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", "MAC"),
-        (r"\bveth[0-9a-f]{4,}\b", "VETH"),
+_DIFFERENT = (
+    *CHANCE,
+    *table(
         (r"\bfe80::[0-9a-f:]+", "LINK-LOCAL"),
-        (r"\bCNI-(?:DN-)?[0-9a-f]{10,}\b", "CHAIN"),
         (r"\bc(\d)-\d+\b", r"c\1"),
         (r" (?:ifindex|parent|promiscuity|txqlen|digest|size|preview)=\S*", ""),
         (r"@\d+", "@N"),
-    )
+    ),
 )
 _NEWER = ("mtu", "socketPath", "pciID")
 _FIREWALL = re.compile(r"^\S+: [+~-] (nft|ip6?tables(-legacy)?) ")
@@ -139,8 +137,8 @@ class _Observer(World):
         one = super().keep(step, slot, before, result)
         plugin = str(one.example.plugins[-1].get("type", ""))
         for key, value in _compared(result).items():
-            self.lines.append((plugin, f"answers {key} {_without_chance(json.dumps(value, sort_keys=True))}"))
-        self.lines += [(plugin, f"brings {line}") for line in sorted(map(_without_chance, one.own))]
+            self.lines.append((plugin, f"answers {key} {worded(json.dumps(value, sort_keys=True), _DIFFERENT)}"))
+        self.lines += [(plugin, f"brings {line}") for line in sorted(worded(line, _DIFFERENT) for line in one.own)]
         for flow in truths.reached(self.bench, one):
             self.lines.append((plugin, f"reaches {flow}"))
         return one
@@ -158,7 +156,7 @@ def _observed(arena: Arena, scenario: Scenario) -> list[tuple[str, str]]:
         observer = _Observer(world)
         arena.finish(run(observer, scenario))
         left = [trouble for trouble in observer.troubles if trouble.rule == "left"]
-        return [*observer.lines, *((one.plugin, f"leaves {_without_chance(one.words)}") for one in left)]
+        return [*observer.lines, *((one.plugin, f"leaves {worded(one.words, _DIFFERENT)}") for one in left)]
 
 
 def _differences(one: list[tuple[str, str]], other: list[tuple[str, str]], *, with_rules: bool) -> Iterator[Trouble]:
@@ -174,12 +172,6 @@ def _differences(one: list[tuple[str, str]], other: list[tuple[str, str]], *, wi
 
 def _told(lines: list[tuple[str, str]], with_rules: bool) -> list[tuple[str, str]]:
     return [(plugin, words) for plugin, words in lines if with_rules or not _FIREWALL.search(words.partition(" ")[2])]
-
-
-def _without_chance(text: str) -> str:
-    for pattern, word in _CHANCE:
-        text = pattern.sub(word, text)
-    return text
 
 
 def compare(subject: str, scenario: str, path: Sequence[str], next_path: Sequence[str]) -> list[Trouble]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
+from cnitest.fuzz.wording import CHANCE, table, worded
+
 # What differs from run to run, or from one generated value to another, and the word that stands for it.
-_VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), word)
-    for pattern, word in (
+_VARIABLE = (
+    *CHANCE,
+    *table(
         (r"goroutine \d+ .*", ""),
         (r" (?:size|digest|preview)=.*", ""),
         (r" (?:ifindex|parent|mac|mtu|txqlen|detail|mode)=\S+", ""),
-        (r"\b(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}\b", "MAC"),
         (r"(?<![\w.])\d+\.\d+\.\d+\.\d+(?:/\d+)?", "ADDRESS"),
         (r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,}[0-9a-fA-F]{0,4}(?:/\d+)?", "ADDRESS"),
-        (r"\bveth[0-9a-f]{4,}\b", "VETH"),
         (r"\bbwp[0-9a-f]+\b", "IFB"),
-        (r"\bCNI-(?:DN-)?[0-9a-f]{10,}\b", "CHAIN"),
         (r"/[\w./@{}-]+", "PATH"),
         (r'"(?:[^"\\]|\\.)*"', "TEXT"),
         (r"\b(?:cnitest_?[-.])?[cp]\d+(?:-\d+)?\b", "CONTAINER"),
@@ -25,7 +23,7 @@ _VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b[0-9a-f]{8,}\b", "NUMBER"),
         (r"\b(?:eth|net|br|cni)\w*\d\b", "LINK"),
         (r"\d+", "N"),
-    )
+    ),
 )
 _LONG = 160
 
@@ -68,6 +66,4 @@ RULES = {
 
 def plain(text: str) -> str:
     """A text without the values in it."""
-    for pattern, word in _VARIABLE:
-        text = pattern.sub(word, text)
-    return " ".join(text.split())[:_LONG]
+    return " ".join(worded(text, _VARIABLE).split())[:_LONG]
