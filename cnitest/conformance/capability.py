@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 from cnitest.conformance import connections, form, judge, traffic
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.requirement import Kind
-from cnitest.conformance.traffic import Flow
-from cnitest.lab.place import Place
 
 Document = Mapping[str, Any]
 _HOST_PORT, _PORT = 18080, 8080
@@ -36,26 +34,13 @@ def _port_mappings(_: Bench) -> Exercise:
 
 def _reached_through_the_host(bench: Bench, slot: Slot, _: Document) -> list[str]:
     """Somebody outside sends to the host's port, and the container answers."""
-    outside = next((host for host in bench.lab.hosts.values() if host is not bench.node and _shares(bench, host)), None)
+    outside, target = traffic.outside(bench.lab, bench.node)
     if outside is None:
         return []
-    target = _shares(bench, outside)
-    name = f"{outside.full_name} -> {target}"
-    options: dict[str, Any] = {"listener": slot.sandbox, "listener_port": _PORT}
     flows = [
-        Flow(f"{name} tcp {_HOST_PORT}", lambda: outside.tcp(target, _HOST_PORT, **options), outside, target),
-        Flow(f"{name} udp {_HOST_PORT}", lambda: outside.udp(target, _HOST_PORT, **options), outside, target),
+        traffic.through_port(outside, target, protocol, _HOST_PORT, slot.sandbox, _PORT) for protocol in ("tcp", "udp")
     ]
     return [why for flow in flows if (why := traffic.lost(flow))]
-
-
-def _shares(bench: Bench, other: Place) -> str:
-    """An IPv4 address of the host in a network that another place is in too; empty without one."""
-    theirs = [ipaddress.ip_interface(a.address).network for a in other.addresses if a.scope == "global"]
-    for address in bench.node.addresses:
-        if ":" not in address.ip and any(ipaddress.ip_address(address.ip) in n for n in theirs if n.version == 4):
-            return address.ip
-    return ""
 
 
 def _bandwidth(_: Bench) -> Exercise:

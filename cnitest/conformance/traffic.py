@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import select
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -52,6 +53,23 @@ def streams(sender: Place, target: str, receiver: Place) -> list[Flow]:
         Flow(f"{name} udp", lambda: sender.udp(target, _PORT, listener=receiver), sender, target),
         Flow(f"{name} tcp", lambda: sender.tcp(target, _PORT, listener=receiver), sender, target),
     ]
+
+
+def outside(lab: Lab, node: Place) -> tuple[Place | None, str]:
+    """A place beside a node, and the node's IPv4 address in the network of both; None and empty without one."""
+    for other in lab.hosts.values():
+        theirs = [ipaddress.ip_interface(each.address).network for each in other.addresses if each.scope == "global"]
+        for address in node.addresses if other is not node else ():
+            if ":" not in address.ip and any(ipaddress.ip_address(address.ip) in net for net in theirs):
+                return other, address.ip
+    return None, ""
+
+
+def through_port(sender: Place, target: str, protocol: str, port: int, receiver: Place, its_port: int) -> Flow:
+    """TCP or UDP to a host's port that leads to a port of a receiver."""
+    probe = sender.tcp if protocol == "tcp" else sender.udp
+    words = f"{sender.full_name} -> {target} {protocol} {port}"
+    return Flow(words, lambda: probe(target, port, listener=receiver, listener_port=its_port), sender, target)
 
 
 def source_seen(sender: Place, target: str, receiver: Place) -> str | None:

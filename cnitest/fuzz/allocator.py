@@ -1,7 +1,8 @@
-"""Which address host-local has to give next: an independent model of its allocator.
+"""Which addresses an IPAM plugin has to give: independent models of host-local's allocator, and of static.
 
-It walks each set of ranges from the last address it gave on, leaves out gateways and what is reserved, and begins
-again at the end (plugins/ipam/host-local/README.md, "Allocation"). The model reads the same files, and nothing else.
+host-local walks each set of ranges from the last address it gave on, leaves out gateways and what is reserved, and
+begins again at the end (plugins/ipam/host-local/README.md, "Allocation"). The model reads the same files, and nothing
+else.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from cnitest.fuzz.trouble import Trouble
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 _DIRECTORY = "/var/lib/cni/networks"
 _MOST = 4096
+_MODELLED = ("host-local", "static")
 
 
 class Range(NamedTuple):
@@ -31,11 +33,12 @@ class Range(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """The addresses to give, one a set; ``exhausted`` when there is one without a free address."""
+    """The addresses to give, one a set, and by which plugin; ``exhausted`` when there is a set without a free one."""
 
     addresses: tuple[str, ...] = ()
     exhausted: bool = False
     known: bool = False
+    plugin: str = "host-local"
 
 
 def expected(bench: Bench, example: Example) -> Expected:
@@ -43,6 +46,8 @@ def expected(bench: Bench, example: Example) -> Expected:
     section = _section(example)
     if section is None or _is_asked(example, section):
         return Expected()
+    if section["type"] == "static":
+        return _listed(section)
     try:
         sets = [[range_of(row) for row in rows] for rows in _sets(section) if rows]
     except (KeyError, TypeError, ValueError, IndexError):
@@ -55,6 +60,15 @@ def expected(bench: Bench, example: Example) -> Expected:
     return Expected(tuple(str(address) for address in found), known=True)
 
 
+def _listed(section: Mapping[str, Any]) -> Expected:
+    """static gives what it is told to (plugins/ipam/static/README.md)."""
+    try:
+        rows = [ipaddress.ip_interface(row["address"]) for row in section["addresses"]]
+    except (KeyError, TypeError, ValueError):
+        return Expected()
+    return Expected(tuple(str(row.ip) for row in rows), known=True, plugin="static")
+
+
 def _allocates(example: Example) -> bool:
     """Whether addresses are given by a plugin that looks after them; static gives what it is told to."""
     sections = [conf.get("ipam") for conf in example.plugins]
@@ -63,7 +77,7 @@ def _allocates(example: Example) -> bool:
 
 def _section(example: Example) -> Mapping[str, Any] | None:
     sections = [conf["ipam"] for conf in example.plugins if isinstance(conf.get("ipam"), Mapping) and conf["ipam"]]
-    return sections[0] if len(sections) == 1 and sections[0].get("type") == "host-local" else None
+    return sections[0] if len(sections) == 1 and sections[0].get("type") in _MODELLED else None
 
 
 def _is_asked(example: Example, section: Mapping[str, Any]) -> bool:
@@ -146,8 +160,8 @@ def judged(one: Attached, wanted: Expected, others: Sequence[Attached]) -> list[
     found += _gateways(one)
     if wanted.known and not found and sorted(map(_canonical, given)) != sorted(map(_canonical, wanted.addresses)):
         told = "none, for it is exhausted" if wanted.exhausted else ", ".join(wanted.addresses)
-        found.append(f"the addresses are {', '.join(given) or 'none'}; host-local has to give {told}")
-    return [Trouble("address", "host-local" if wanted.known else "", words) for words in found]
+        found.append(f"the addresses are {', '.join(given) or 'none'}; {wanted.plugin} has to give {told}")
+    return [Trouble("address", wanted.plugin if wanted.known else "", words) for words in found]
 
 
 def _gateways(one: Attached) -> list[str]:

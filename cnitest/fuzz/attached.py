@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnitest.cni import result as results
 from cnitest.cni import spec
 from cnitest.cni.invoke import Call
-from cnitest.conformance import judge, request
+from cnitest.conformance import form, judge, request
 from cnitest.conformance.bench import Bench, Picture, Slot
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.residue import residue
 from cnitest.conformance.subject import Subject
+from cnitest.conformance.traffic import Flow
 from cnitest.fuzz.example import Example
 from cnitest.fuzz.scenario import Step
 from cnitest.fuzz.trouble import Trouble
+from cnitest.kernel.records import Link
 
 Document = Mapping[str, Any]
 _VERSION = "1.0.0"
@@ -28,7 +31,8 @@ class Attached:
 
     ``before`` is the picture before ADD, ``own`` the differences that ADD brought, ``result`` what the last plugin
     answered (None when the runtime has lost it), ``lost`` whether the container is gone, ``broken`` whether somebody
-    has meddled with it, ``is_ipam`` whether its one plugin only gives addresses.
+    has meddled with it, ``reached`` what it reached of its host and ``beyond`` what only through it, ``is_ipam``
+    whether its one plugin only gives addresses.
     """
 
     step: Step
@@ -39,13 +43,28 @@ class Attached:
     result: Document | None = None
     lost: bool = False
     broken: bool = False
-    reached: tuple[str, ...] = ()
+    reached: tuple[Flow, ...] = ()
+    beyond: tuple[Flow, ...] = ()
     is_ipam: bool = False
 
     @property
     def version(self) -> str:
         """The version of its network."""
         return version_of(self.example)
+
+    @property
+    def link(self) -> Link | None:
+        """The interface in the container."""
+        return next((link for link in self.slot.sandbox.links if link.name == self.slot.ifname), None)
+
+    @property
+    def addresses(self) -> tuple[results.Ip, ...]:
+        """The addresses of the result."""
+        return form.ips(self.result or {}, self.version)
+
+    def has(self, plugin: str) -> bool:
+        """Whether its network has a plugin."""
+        return any(conf.get("type") == plugin for conf in self.example.plugins)
 
 
 def is_ipam(example: Example, subject: Subject) -> bool:

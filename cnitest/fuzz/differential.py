@@ -139,8 +139,8 @@ class _Observer(World):
         for key, value in _compared(result).items():
             self.lines.append((plugin, f"answers {key} {worded(json.dumps(value, sort_keys=True), _DIFFERENT)}"))
         self.lines += [(plugin, f"brings {line}") for line in sorted(worded(line, _DIFFERENT) for line in one.own)]
-        for flow in truths.reached(self.bench, one):
-            self.lines.append((plugin, f"reaches {flow}"))
+        truths.reach(self.bench, one)
+        self.lines += [(plugin, f"reaches {flow.target}") for flow in one.reached]
         return one
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cnitest.conformance import form, traffic, truth
 from cnitest.conformance.bench import Bench
 from cnitest.conformance.traffic import Flow
+from cnitest.fuzz import ports
 from cnitest.fuzz.attached import Attached
 from cnitest.fuzz.trouble import Trouble
 
 _QUICK = 0.6
 # How what a container has besides its result begins.
 _BESIDES = ("the container has", "the container's default route")
-# Plugins after which only packets with a source address of their own find their way.
-_OWN_TABLES = ("sbr",)
+# The plugin after which only packets with a source address of their own find their way.
+_OWN_TABLES = "sbr"
 
 
 def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list[Trouble]:
@@ -36,25 +37,33 @@ def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list
     ]
 
 
-def silences(bench: Bench, one: Attached) -> list[str]:
-    """Which packets do not get through that have to: to a gateway that the host has, to the internet behind ipMasq."""
-    return [why for flow in _promised(bench, one) if (why := traffic.lost(flow, 3.0))]
+def silences(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[str]:
+    """Which packets do not get through that have to: to a gateway that the host has, to the internet behind ipMasq, to
+    the container through a port of the host; those that do are what it reaches."""
+    if one.has(_OWN_TABLES):
+        reach(bench, one)
+        return []
+    one.reached = tuple(_gateways(bench, one))
+    one.beyond = tuple(_beyond(bench, one))
+    if any(other.has("portmap") for other in others):  # which of two gets what comes to one port is open
+        for each in (one, *others):
+            each.beyond = begun(each)
+    return [why for flow in (*one.reached, *one.beyond) if (why := traffic.lost(flow, 3.0))]
 
 
-def reached(bench: Bench, one: Attached) -> tuple[str, ...]:
-    """The gateways that an attachment does reach."""
-    return tuple(flow.target for flow in _gateways(bench, one) if not traffic.lost(flow, _QUICK))
+def begun(one: Attached) -> tuple[Flow, ...]:
+    """What an attachment reaches through its host, but for what others begin."""
+    return tuple(flow for flow in one.beyond if flow.sender is one.slot.sandbox)
 
 
-def gateways(bench: Bench, one: Attached) -> tuple[str, ...]:
-    """The gateways that there are."""
-    return tuple(flow.target for flow in _gateways(bench, one))
+def reach(bench: Bench, one: Attached) -> None:
+    """See which gateways an attachment does reach."""
+    one.reached = tuple(flow for flow in _gateways(bench, one) if not traffic.lost(flow, _QUICK))
 
 
 def lost(one: Attached) -> list[str]:
     """What an attachment reached before and does not reach any more."""
-    flows = (traffic.echo(one.slot.sandbox, target) for target in one.reached)
-    return [why for flow in flows if (why := traffic.lost(flow, 1.0))]
+    return [why for flow in (*one.reached, *one.beyond) if (why := traffic.lost(flow, 1.0))]
 
 
 def bare(words: str, one: Attached) -> str:
@@ -62,20 +71,19 @@ def bare(words: str, one: Attached) -> str:
     return words.replace(one.slot.sandbox.full_name, "container")
 
 
-def _promised(bench: Bench, one: Attached) -> Iterator[Flow]:
-    own_tables = any(conf.get("type") in _OWN_TABLES for conf in one.example.plugins)
-    if one.result is None or one.is_ipam or own_tables:
+def _beyond(bench: Bench, one: Attached) -> Iterator[Flow]:
+    """What goes through the host: to the internet where the source is hidden, and in by a port of the host."""
+    if one.result is None or one.is_ipam:
         return
-    gateways = list(_gateways(bench, one))
-    yield from gateways
-    hidden = any(conf.get("ipMasq") is True for conf in one.example.plugins)
-    if hidden and form.has_default_route(one.result, one.version):
-        _, targets = traffic.internet(bench.lab)
-        families = {6 if ":" in flow.target else 4 for flow in gateways}  # without one no packet finds its way out
-        defaults = {6 if ":" in dst else 4 for dst in form.destinations(one.result, one.version) if dst.endswith("/0")}
-        for target in targets:
+    families = {6 if ":" in flow.target else 4 for flow in one.reached}  # without one no packet finds its way out
+    defaults = {6 if ":" in dst else 4 for dst in form.destinations(one.result, one.version) if dst.endswith("/0")}
+    if any(conf.get("ipMasq") is True for conf in one.example.plugins):
+        for target in traffic.internet(bench.lab)[1]:
             if (6 if ":" in target else 4) in families & defaults:
                 yield traffic.echo(one.slot.sandbox, target)
+    for conf in one.example.plugins:
+        if conf.get("type") == "portmap" and 4 in families & defaults:
+            yield from ports.flows(bench, one, conf)
 
 
 def _gateways(bench: Bench, one: Attached) -> Iterator[Flow]:

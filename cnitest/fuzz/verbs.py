@@ -80,6 +80,8 @@ def drop_forward(world: World, _: Step) -> None:
     """Another engine of containers sets the policy of FORWARD to DROP."""
     world.spent = True
     world.bench.run("iptables", "-w", "-P", "FORWARD", "DROP")
+    for one in world.attached.values():  # firewall lets pass what a container begins, and nothing that others do
+        one.beyond = truths.begun(one) if one.has("firewall") else ()
 
 
 def meddle(world: World, step: Step) -> None:

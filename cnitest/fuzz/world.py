@@ -177,12 +177,12 @@ class World:
             self.note(allocator.judged(one, known, others))
         if one.example.validity is Validity.VALID:
             self.note([*effects.missing(self.bench, one), *effects.asked_for(one)])
-            silent = truths.silences(self.bench, one)
+            silent = truths.silences(self.bench, one, others)
             self.note([Trouble("silent", plugin, truths.bare(why, one), why) for why in silent])
             if not silent:
-                one.reached = truths.gateways(self.bench, one)
                 return
-        one.reached = truths.reached(self.bench, one)
+        one.beyond = ()
+        truths.reach(self.bench, one)
 
     # --- the other verbs
 
