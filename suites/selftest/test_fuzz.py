@@ -329,15 +329,17 @@ def _files(pid: int | str) -> list[str]:
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[str]:
     """The URL of a Redis server that keeps nothing, on a port of the loopback."""
-    program = shutil.which("redis-server")
+    # Debian has the same program, which goes by its name, in two packages: one with a service, and one without.
+    program = shutil.which("redis-server") or shutil.which("redis-check-rdb")
     if program is None:
-        pytest.skip("there is no redis-server (Debian: apt-get install redis-server)")
+        pytest.skip("there is no Redis (Debian: apt-get install redis-tools)")
     pytest.importorskip("redis")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
-    with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL) as process:
+    argv = ["redis-server", *options]
+    with subprocess.Popen(argv, executable=program, stdout=subprocess.DEVNULL) as process:
         try:
             _until(lambda: _answers(port), 20.0, "Redis to answer")
             yield f"redis://127.0.0.1:{port}/0"
