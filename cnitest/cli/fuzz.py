@@ -24,6 +24,8 @@ KINDS = (*USUAL, "faults")
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
 _UNITS = {None: 1, "": 1, "s": 1, "m": 60, "h": 3600}
 _USUAL = 120.0
+# How many examples a worker is worth its start for.
+_WORTHWHILE = 50
 FOUND, INTERRUPTED = 1, 2
 
 
@@ -41,10 +43,12 @@ def add(commands: Any) -> None:
     parser.add_argument("--cni-path-next", metavar="DIRS", help="another release, to compare with and to upgrade to")
     parser.add_argument("--examples", metavar="N", help="end after so many examples")
     parser.add_argument("--time", metavar="T", help="end after a time such as 90s, 10m or 1h (default: 2m)")
-    parser.add_argument("-n", metavar="N", dest="workers", default="1", help="how many workers (default: %(default)s)")
+    parser.add_argument("-n", metavar="N", dest="workers", help="how many workers (default: two a processor)")
     parser.add_argument("--seed", metavar="S", help="a number: the same one draws the same examples")
     parser.add_argument("--only", choices=KINDS, action="append", help="only these kinds; may be repeated")
-    parser.add_argument("--release", metavar="V", default="1.1.1", help="the plugins' release (default: %(default)s)")
+    parser.add_argument(
+        "--release", metavar="V", default="", help="the plugins' release (default: what they say of themselves)"
+    )
     parser.add_argument(
         "--database",
         metavar="PLACE",
@@ -61,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Check what was given, hunt, and tell what was found."""
     seconds, examples = _seconds(arguments.time), _number("--examples", arguments.examples, least=1)
     seed = _number("--seed", arguments.seed)
-    workers = _number("-n", arguments.workers, least=1) or 1
+    workers = _number("-n", arguments.workers, least=1) or _workers(examples)
     path = search_path([arguments.cni_path] if arguments.cni_path else [])
     from cnitest.fuzz.campaign import Campaign
 
@@ -166,6 +170,12 @@ def _seconds(text: str | None) -> float:
     if seconds <= 0:
         raise ConfigError(f"--time {text!r}: wants a time above 0 such as 90s, 10m or 1h")
     return seconds
+
+
+def _workers(examples: int | None) -> int:
+    """Two a processor, for plugins wait more than they compute; but none for a few examples alone."""
+    usual = 2 * (os.cpu_count() or 1)
+    return usual if examples is None else min(usual, -(-examples // _WORTHWHILE))
 
 
 def _number(option: str, text: str | None, least: int | None = None) -> int | None:

@@ -19,7 +19,7 @@ from cnitest.fuzz.differential import Pair
 from cnitest.fuzz.hunt import Finding, Ground
 from cnitest.fuzz.kinds import comparisons, keys_of, network_of, rounds
 from cnitest.fuzz.store import Store
-from cnitest.fuzz.subjects import subject_of, trial_of
+from cnitest.fuzz.subjects import release_of, subject_of, trial_of
 from cnitest.fuzz.sweep import Sweep, sweep
 
 _EXAMPLES = Path(".cnitest/examples")
@@ -65,7 +65,7 @@ class Campaign:
                 raise ConfigError(f"--cni-path-next: there is no directory {directory}")
         subject = subject_of(name, path)
         database = store.database(databases, _EXAMPLES)
-        orders = Orders(subject, chosen, seed, seconds, examples, release, next_path)
+        orders = Orders(subject, chosen, seed, seconds, examples, release or release_of(subject), next_path)
         if not (rounds(orders) or comparisons(orders) or "faults" in chosen):
             raise ConfigError(
                 "there is nothing to compare: --only differential wants another release with --cni-path-next, "

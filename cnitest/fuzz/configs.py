@@ -19,7 +19,6 @@ from cnitest.fuzz.keys import Key, Table
 Conf = dict[str, Any]
 _MAKER: Conf = {"type": "bridge", "bridge": "cni0", "isGateway": True}
 _POOL: Conf = {"type": "host-local", "subnet": "10.1.0.0/24"}
-_NEWEST = "1.0.0"
 #: The plugins that work on what another one made.
 META = ("bandwidth", "firewall", "portmap", "sbr", "tuning")
 _MORE = 10
@@ -70,7 +69,7 @@ def _example(choices: Choices, table: Table, validity: Validity, release: str, b
 def _versions(table: Table) -> list[str]:
     """The versions of the specification that a plugin speaks, newest first."""
     oldest = max(table.from_, "0.3.0") if table.before else table.from_
-    return [v for v in spec.VERSIONS[::-1] if spec.at_least(v, oldest) and spec.at_least(_NEWEST, v)]
+    return [v for v in spec.VERSIONS[::-1] if spec.at_least(v, oldest)]
 
 
 def _before(table: Table) -> list[Conf]:
@@ -202,6 +201,6 @@ def _chain(choices: Choices, release: str, always: Sequence[str]) -> Example:
         provided["portMappings"] = _ports(choices)
         next(conf for conf in confs if conf["type"] == "portmap")["capabilities"] = {"portMappings": True}
     oldest = "0.4.0" if "firewall" in names else "0.3.0"
-    versions = [v for v in spec.VERSIONS[::-1] if spec.at_least(v, oldest) and spec.at_least(_NEWEST, v)]
+    versions = [v for v in spec.VERSIONS[::-1] if spec.at_least(v, oldest)]
     network = {"cniVersion": choices.pick(versions), "name": "net", "plugins": confs}
     return Example(network, capabilities=provided)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
@@ -16,8 +17,7 @@ from cnitest.conformance.subject import Subject, Trial, from_data, to_data
 from cnitest.deadline import Deadline
 from cnitest.errors import CnitestError
 from cnitest.fuzz.arena import Arena
-from cnitest.fuzz.hunt import Finding, Hunter, Tally, Turn
-from cnitest.fuzz.scenario import Scenario
+from cnitest.fuzz.hunt import Finding, Ground, Hunter, Others, Tally, Turn
 
 _ROUND = 40
 # How often each kind of round comes at least in a whole hunt, and the seconds that are enough for one.
@@ -58,10 +58,35 @@ class Trouble(NamedTuple):
     words: str
 
 
+class _Claim(NamedTuple):
+    """A cause that one worker is hunting."""
+
+    worker: int
+    cause: str
+
+
 Event = Progress | Finding | Trouble
 
 
-def hunt(orders: Orders, worker: int = 0) -> Iterator[Event]:
+class _Colleagues:
+    """The other workers, by way of their parent: what goes out to it, and what comes from it."""
+
+    def __init__(self, worker: int, out: Any, box: Any) -> None:
+        self._worker, self._out, self._box = worker, out, box
+
+    def claim(self, cause: str) -> None:
+        """Tell the parent, who tells the others."""
+        self._out.put(_Claim(self._worker, cause))
+
+    def claimed(self) -> list[str]:
+        """What the parent has passed on since the last time."""
+        found = []
+        while not self._box.empty():
+            found.append(self._box.get())
+        return found
+
+
+def hunt(orders: Orders, worker: int = 0, others: Others | None = None) -> Iterator[Event]:
     """Hunt in this process; yields what is found, and how far it is after each round."""
     from cnitest.fuzz.kinds import used
 
@@ -69,7 +94,8 @@ def hunt(orders: Orders, worker: int = 0) -> Iterator[Event]:
     deadline = Deadline.after(orders.seconds, "the hunt to end")
     tally = Tally(began=time.monotonic())
     with ExitStack() as stack:
-        turns = list(_turns(orders, stack, deadline, tally, lambda scenario: keys.update(used(scenario))))
+        hunters = partial(Hunter, seen=lambda scenario: keys.update(used(scenario)), deadline=deadline, tally=tally)
+        turns = list(_turns(orders, stack, partial(hunters, known=set(orders.known), others=others)))
         number = 0
         while not deadline.expired and not (orders.examples and tally.examples >= orders.examples):
             left = orders.examples - tally.examples if orders.examples else _ROUND
@@ -83,21 +109,19 @@ def hunt(orders: Orders, worker: int = 0) -> Iterator[Event]:
             yield Progress(worker, tally.examples, frozenset(keys))
 
 
-def _turns(
-    orders: Orders, stack: ExitStack, deadline: Deadline, tally: Tally, seen: Callable[[Scenario], None]
-) -> Iterator[tuple[Hunter, Turn]]:
+def _turns(orders: Orders, stack: ExitStack, hunter: Callable[[Ground], Hunter]) -> Iterator[tuple[Hunter, Turn]]:
     """The turns of all kinds, each with the hunter whose ground it needs."""
     from cnitest.fuzz.differential import Pair
     from cnitest.fuzz.kinds import comparisons, rounds
 
-    trial, known = Trial(orders.subject, orders.subject.highest), set(orders.known)
+    trial = Trial(orders.subject, orders.subject.highest)
     one = rounds(orders)
     if one:
         arena = stack.enter_context(Arena(trial, next_path=orders.next_path))
-        yield from ((Hunter(arena, known, seen, deadline, tally), turn) for turn in one)
+        yield from ((hunter(arena), turn) for turn in one)
     for backends, turn in comparisons(orders):
         pair = stack.enter_context(Pair(trial, () if backends else orders.next_path, backends=backends))
-        yield Hunter(pair, known, seen, deadline, tally), turn
+        yield hunter(pair), turn
 
 
 def together(orders: Orders, workers: int) -> Iterator[Event]:
@@ -106,26 +130,42 @@ def together(orders: Orders, workers: int) -> Iterator[Event]:
         yield from hunt(orders)
         return
     context = multiprocessing.get_context("spawn")
-    box: multiprocessing.Queue[Any] = context.Queue()
+    out: multiprocessing.Queue[Any] = context.Queue()
+    boxes = [context.SimpleQueue() for _ in range(workers)]
     row = {**orders.__dict__, "subject": to_data([orders.subject])[0], "examples": -(-orders.examples // workers)}
-    crew = [context.Process(target=_work, args=(row, number, box), daemon=True) for number in range(workers)]
+    crew = [
+        context.Process(target=_work, args=(row, number, out, box), daemon=True) for number, box in enumerate(boxes)
+    ]
     for process in crew:
         process.start()
     try:
-        yield from _events(crew, box, time.monotonic() + orders.seconds + _GRACE)
+        yield from _told(_events(crew, out, time.monotonic() + orders.seconds + _GRACE), boxes)
     finally:
         for process in crew:
             process.terminate()
             process.join(5.0)
 
 
-def _events(crew: list[Any], box: Any, end: float) -> Iterator[Event]:
+def _told(events: Iterator[Event | _Claim], boxes: list[Any]) -> Iterator[Event]:
+    """All events but claims; of each cause, the first claim is told to everybody else."""
+    claimed: set[str] = set()
+    for event in events:
+        if not isinstance(event, _Claim):
+            yield event
+        elif event.cause not in claimed:
+            claimed.add(event.cause)
+            for number, box in enumerate(boxes):
+                if number != event.worker:
+                    box.put(event.cause)
+
+
+def _events(crew: list[Any], out: Any, end: float) -> Iterator[Event | _Claim]:
     ended = 0
     while ended < len(crew) and time.monotonic() < end:
         try:
-            event = box.get(timeout=_TICK)
+            event = out.get(timeout=_TICK)
         except queue.Empty:
-            if not any(process.is_alive() for process in crew) and box.empty():
+            if not any(process.is_alive() for process in crew) and out.empty():
                 return
             continue
         if event is None:
@@ -134,14 +174,14 @@ def _events(crew: list[Any], box: Any, end: float) -> Iterator[Event]:
             yield event
 
 
-def _work(row: dict[str, Any], number: int, box: Any) -> None:
+def _work(row: dict[str, Any], number: int, out: Any, box: Any) -> None:
     """A worker's process: Ctrl-C is for its parent, which ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     orders = Orders(**{**row, "subject": from_data([row["subject"]])[0]})
     try:
-        for event in hunt(orders, number):
-            box.put(event)
+        for event in hunt(orders, number, _Colleagues(number, out, box)):
+            out.put(event)
     except CnitestError as error:
-        box.put(Trouble(number, str(error)))
+        out.put(Trouble(number, str(error)))
     finally:
-        box.put(None)
+        out.put(None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from random import Random
@@ -86,6 +86,29 @@ class Ground(Protocol):
         ...
 
 
+class Others(Protocol):
+    """Those that hunt in the same subject at the same time, so that no two make the same finding small."""
+
+    def claim(self, cause: str) -> None:
+        """Tell them that a cause is hunted here."""
+        ...
+
+    def claimed(self) -> Collection[str]:
+        """The causes that they have told of since the last time."""
+        ...
+
+
+class Nobody:
+    """There are no others."""
+
+    def claim(self, cause: str) -> None:
+        """Nobody is there to be told."""
+
+    def claimed(self) -> Collection[str]:
+        """Nobody tells anything."""
+        return ()
+
+
 class Hunter:
     """Hunts on one ground. ``seen`` is told of each scenario that is tried; ``known`` are causes that do not count."""
 
@@ -96,9 +119,11 @@ class Hunter:
         seen: Callable[[Scenario], None] = lambda _: None,
         deadline: Deadline | None = None,
         tally: Tally | None = None,
+        others: Others | None = None,
     ) -> None:
         self.known = set() if known is None else known
         self.tally = tally or Tally(began=time.monotonic())
+        self.others = others or Nobody()
         self._ground = ground
         self._seen = seen
         self._deadline = deadline or Deadline.after(3600.0, "the hunt to end")
@@ -113,7 +138,7 @@ class Hunter:
         with contextlib.suppress(HypothesisException, Hit):
             how = settings(_settings(examples), stateful_step_count=_STEPS)
             run_state_machine_as_test(made, settings=how)  # type: ignore[no-untyped-call, unused-ignore]
-        return chase.finding() if chase.best else None
+        return chase.finding() if chase.is_won else None
 
     def round(self, kind: str, strategy: SearchStrategy[Scenario], examples: int, seed: int) -> Finding | None:
         """Try some scenarios; the first new finding, made small. The same seed draws the same scenarios."""
@@ -121,7 +146,7 @@ class Hunter:
         # Nothing was found, or it was given up in the middle of shrinking: the chase knows the best.
         with contextlib.suppress(HypothesisException):
             find(strategy, chase.shows, settings=_settings(examples), random=Random(seed))
-        return chase.finding() if chase.best else None
+        return chase.finding() if chase.is_won else None
 
     def take_turn(self, seconds: float) -> None:
         """The next round draws nothing new after some seconds, so that slow plugins get all kinds of rounds, too."""
@@ -143,9 +168,13 @@ class Hunter:
 
     def tried(self, scenario: Scenario) -> list[Trouble]:
         """What does not hold in a scenario."""
+        self._count(scenario)
+        return self._ground.run(scenario)
+
+    def _count(self, scenario: Scenario) -> None:
         self.tally.examples += 1
         self._seen(scenario)
-        return self._ground.run(scenario)
+        self.known.update(self.others.claimed())
 
     @property
     def _arena(self) -> Arena:
@@ -156,8 +185,7 @@ class Hunter:
 
     def world(self, scenario: Scenario) -> AbstractContextManager[World]:
         """A world whose steps are done one by one."""
-        self.tally.examples += 1
-        self._seen(scenario)
+        self._count(scenario)
         return self._arena.world(scenario)
 
     def finished(self, world: World) -> None:
@@ -202,6 +230,11 @@ class Chase:
         """Whether the time is up, for the hunt or for shrinking what was found."""
         return self._end.expired if self._end else self.hunter.is_turn_over
 
+    @property
+    def is_won(self) -> bool:
+        """Whether something was found that is nobody else's by now."""
+        return self.best is not None and self._cause not in self.hunter.known
+
     def is_shown(self, scenario: Scenario, troubles: Sequence[Trouble]) -> bool:
         """Whether what did not hold in a scenario is what is hunted; the first new cause becomes that."""
         troubles = [trouble for trouble in troubles if trouble.cause not in self.hunter.known]
@@ -215,6 +248,7 @@ class Chase:
     def _begin(self, trouble: Trouble) -> None:
         tally = self.hunter.tally
         self._cause = trouble.cause
+        self.hunter.others.claim(trouble.cause)
         self._found_after = (time.monotonic() - tally.began, tally.examples)
         self._end = self.hunter.no_longer_than(_SHRINK, "a finding to shrink")
 

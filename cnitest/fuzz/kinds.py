@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from cnitest.cni import spec
 from cnitest.conformance.request import sibling
 from cnitest.conformance.requirement import Kind
 from cnitest.fuzz import configs, keys, oddities
@@ -107,7 +108,7 @@ def _in_versions(examples: SearchStrategy[Example], orders: Orders) -> SearchStr
 
     def moved(example: Example) -> Example:
         wanted = example.network.get("cniVersion")
-        if example.validity is Validity.INVALID or wanted in spoken:
+        if wanted in spoken or wanted not in spec.VERSIONS:  # what there never was is what is wrong with it
             return example
         return replace(example, network={**example.network, "cniVersion": orders.subject.highest})
 
@@ -132,7 +133,8 @@ def _alone(example: Example) -> tuple[Example, ...]:
 def of_chains(orders: Orders) -> SearchStrategy[Scenario]:
     """A chain of plugins with the subject's in it, and the life of a container with it."""
     names = [_plugin(orders)] if _plugin(orders) in configs.META else []
-    return st.builds(Scenario, configs.chains(orders.release, always=names).map(_alone), st.just(LIFE))
+    chains = _in_versions(configs.chains(orders.release, always=names), orders)
+    return st.builds(Scenario, chains.map(_alone), st.just(LIFE))
 
 
 def _chains(orders: Orders) -> Turn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from cnitest.conformance.requirement import Kind
 from cnitest.conformance.shipped import helpers, profiles
 from cnitest.conformance.subject import Subject, Trial
 from cnitest.errors import ConfigError
+
+_RELEASE = re.compile(r"\bv(\d+\.\d+\.\d+)")
+# The release that began to speak 1.1.0, and the one that keys are known since.
+_FIRST_OF_1_1_0, _OLDEST = "1.6.0", "1.1.1"
 
 
 def subject_of(name: str, path: Sequence[str]) -> Subject:
@@ -31,6 +36,14 @@ def subject_of(name: str, path: Sequence[str]) -> Subject:
     named = [subject for subject in found if name in (subject.name, subject.plugin)]
     chained = [subject for subject in found if subject.kind is not Kind.IPAM]
     return (named or chained or list(found))[-1]
+
+
+def release_of(subject: Subject) -> str:
+    """The release of CNI's plugins that a plugin is of, or is like: what it says of itself, else by what it speaks."""
+    found = _RELEASE.search(subject.banner)
+    if found:
+        return found[1]
+    return _FIRST_OF_1_1_0 if "1.1.0" in subject.advertised else _OLDEST
 
 
 def trial_of(subject: Subject) -> Trial:

@@ -1,0 +1,94 @@
+"""Hunters of one subject: what one is after, the others leave alone; and which release they take a plugin for."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Collection
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fuzz_strategies import scenario
+from hypothesis import strategies as st
+
+from cnitest.fuzz import crew
+from cnitest.fuzz.hunt import Finding, Hunter
+from cnitest.fuzz.scenario import Scenario
+from cnitest.fuzz.subjects import release_of
+from cnitest.fuzz.trouble import Trouble
+
+
+class Ground:
+    """Where every scenario shows the same."""
+
+    def run(self, _: Scenario) -> list[Trouble]:
+        """What does not hold."""
+        return [Trouble("left", "bridge", "something")]
+
+    alone = run
+
+
+class Others:
+    """Others that claim what they are told to."""
+
+    def __init__(self, *claims: str, after: int = 0) -> None:
+        self.told: list[str] = []
+        self._claims, self._after, self._asked = claims, after, 0
+
+    def claim(self, cause: str) -> None:
+        """Keep it."""
+        self.told.append(cause)
+
+    def claimed(self) -> Collection[str]:
+        """What they claim, from some time on."""
+        self._asked += 1
+        return self._claims if self._asked > self._after else ()
+
+
+CAUSE = "left bridge: something"
+ONE = st.just(scenario("ADD"))
+MANY = st.lists(st.sampled_from(["ADD", "DEL"]), min_size=3).map(lambda verbs: scenario(*verbs))
+
+
+def hunted(others: Others, drawn: Any = ONE) -> Finding | None:
+    """What a round finds."""
+    return Hunter(Ground(), others=others).round("configs", drawn, 20, 1)
+
+
+def test_a_finding_is_claimed():
+    """The others are told of what is found, at once."""
+    others = Others()
+
+    assert hunted(others) is not None
+    assert others.told == [CAUSE]
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_what_others_claim_is_left_to_them(after: int):
+    """It is not hunted once they have claimed it, and given up where they were faster."""
+    assert hunted(Others(CAUSE, after=after), MANY) is None
+    assert hunted(Others("left bridge: something else", after=after), MANY) is not None
+
+
+def test_the_first_claim_is_passed_on():
+    """Everybody else hears of a cause once, and only claims are kept from the outside."""
+    boxes = [queue.SimpleQueue[str]() for _ in range(3)]
+    events = [crew._Claim(1, CAUSE), crew.Progress(0, 7, frozenset()), crew._Claim(2, CAUSE)]
+
+    assert list(crew._told(iter(events), boxes)) == [events[1]]
+    assert [box.qsize() for box in boxes] == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("banner", "advertised", "release"),
+    [
+        ("CNI bridge plugin v1.9.1", ("1.0.0", "1.1.0"), "1.9.1"),
+        ("CNI bridge plugin version unknown", ("1.0.0",), "1.1.1"),
+        ("", ("1.0.0", "1.1.0"), "1.6.0"),
+    ],
+)
+def test_a_release_is_what_a_plugin_says_of_itself(banner: str, advertised: tuple[str, ...], release: str):
+    """Or, where it says nothing, the first that speaks what it speaks."""
+    subject: Any = SimpleNamespace(banner=banner, advertised=advertised)
+
+    assert release_of(subject) == release
