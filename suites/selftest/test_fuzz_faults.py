@@ -1,7 +1,8 @@
 """Fuzzing's own proof: it finds faults that only a rare configuration or a history shows, and makes them small.
 
 By default a few are tried. With CNITEST_FAULTS=fuzz all rare ones are, and some of the others, each for two minutes at
-most; of those nearly all have to be found.
+most; of those nearly all have to be found. Names after that, with commas between (fuzz,wire-cuts-long-names), try those
+alone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from cnitest.cni.invoke import search_path
 from cnitest.conformance.subject import Subject
 from cnitest.fuzz import keys
 from cnitest.fuzz.arena import alone
-from cnitest.fuzz.crew import Orders, hunt
+from cnitest.fuzz.crew import Orders, together
 from cnitest.fuzz.hunt import Finding
 from cnitest.fuzz.reduce import reduced
 from cnitest.fuzz.scenario import Scenario
@@ -33,7 +34,10 @@ HONEST = CHECKOUT / "fixtures" / "honest"
 PLUGINS = tuple((os.environ.get("CNI_PATH") or "/usr/lib/cni:/opt/cni/bin").split(":"))
 KINDS = ("configs", "histories", "faults")
 SEED, BUDGET, SHARE = 1, 120.0, 0.95
-IS_ALL = os.environ.get("CNITEST_FAULTS") == "fuzz"
+CHOSEN = os.environ.get("CNITEST_FAULTS", "").split(",")
+IS_ALL = CHOSEN[0] == "fuzz"
+#: As many as ``cnitest fuzz`` has, or one for a few.
+WORKERS = 2 * (os.cpu_count() or 1) if IS_ALL else 1
 #: Tried in every run: two that are found in seconds.
 FEW = ("pool-cuts-at-a-dot", "wire-check-is-shaken")
 #: Faults of the other families that fuzzing has to find, too, and the rules that they break.
@@ -59,7 +63,8 @@ def wanted() -> dict[str, tuple[Fault, frozenset[str], int]]:
     if not IS_ALL:
         return {name: rows[name] for name in FEW}
     others = {fault.name: fault for fault in faulty.faults() if fault.name in OTHERS}
-    return {**rows, **{name: (fault, frozenset(OTHERS[name]), 4) for name, fault in others.items()}}
+    rows |= {name: (fault, frozenset(OTHERS[name]), 4) for name, fault in others.items()}
+    return {name: row for name, row in rows.items() if not CHOSEN[1:] or name in CHOSEN}
 
 
 def found(subject: Subject, fault: Fault, rules: Collection[str]) -> Finding | None:
@@ -73,7 +78,7 @@ def found(subject: Subject, fault: Fault, rules: Collection[str]) -> Finding | N
 
 def findings(subject: Subject, known: tuple[str, ...] = (), seconds: float = BUDGET) -> Iterator[Finding]:
     """What fuzzing finds."""
-    for event in hunt(Orders(subject, KINDS, SEED, seconds, release="1.1.1", known=known)):
+    for event in together(Orders(subject, KINDS, SEED, seconds, release="1.1.1", known=known), WORKERS):
         if isinstance(event, Finding):
             yield event
 
