@@ -11,6 +11,7 @@ from typing import Any
 from cnitest.cni import conf
 from cnitest.cni.conf import Network
 from cnitest.cni.invoke import search_path
+from cnitest.conformance.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.fuzz import sweep_table
 from cnitest.fuzz.sweep import TIMEOUT, VERBS, WAYS, sweep
@@ -25,7 +26,7 @@ def add(commands: Any) -> None:
         "kill the plugin there or have the call fail, and hold what follows to the specification: DEL succeeds and "
         "leaves nothing, the next ADD works. Exit code 1 when something does not hold.",
     )
-    parser.add_argument("conf", metavar="CONF", type=Path, help="a .conf or a .conflist")
+    parser.add_argument("conf", metavar="CONF", type=Path, help="a .conf, a .conflist, or a profile (cnitest.yaml)")
     parser.add_argument("--cni-path", metavar="DIRS", help="directories with plugins, separated by colons")
     parser.add_argument("--verbs", metavar="VERBS", default="add,del", help="add, del or both (default: %(default)s)")
     parser.add_argument("--only", choices=WAYS, help="only kill the plugin, or only fail its calls")
@@ -42,8 +43,8 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Sweep, print the table; 1 when something was found."""
-    network = conf.network(arguments.conf)
     path = search_path([arguments.cni_path] if arguments.cni_path else [])
+    network, path, setting = _subject(arguments.conf, path)
     _require(network, path)
     if arguments.json and not arguments.json.absolute().parent.is_dir():
         raise CnitestError(f"--json {arguments.json}: there is no such directory")
@@ -55,11 +56,23 @@ def run(arguments: argparse.Namespace) -> int:
         numbers=_numbers(arguments.calls) if arguments.calls else None,
         timeout=arguments.timeout,
         workers=arguments.workers,
+        setting=setting,
     )
     if arguments.json:
         _write(arguments.json, json.dumps(sweep_table.document(found), indent=2))
     print("\n".join(sweep_table.lines(found)))  # noqa: T201
     return int(found.faulty)
+
+
+def _subject(file: Path, path: tuple[str, ...]) -> tuple[Network, tuple[str, ...], Setting]:
+    """What is swept: the network of a configuration as it stands, or what a profile says."""
+    if file.suffix not in (".yaml", ".yml"):
+        return conf.network(file), path, Setting()
+    from cnitest.fuzz.kinds import network_of
+    from cnitest.fuzz.subjects import subject_of
+
+    subject = subject_of(str(file), path)
+    return conf.network(network_of(subject)), subject.path, subject.setting
 
 
 def _require(network: Network, path: tuple[str, ...]) -> None:

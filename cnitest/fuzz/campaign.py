@@ -132,7 +132,8 @@ class Campaign:
         if "faults" not in self.orders.kinds:
             return None
         subject = self.orders.subject
-        return sweep(conf.network(network_of(self.orders)), subject.path, workers=self._workers)
+        network = conf.network(network_of(subject))
+        return sweep(network, subject.path, workers=self._workers, setting=subject.setting)
 
     def progress(self) -> str:
         """How far it is, in one line."""

@@ -13,6 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from cnitest.cni import spec
 from cnitest.conformance.request import sibling
 from cnitest.conformance.requirement import Kind
+from cnitest.conformance.subject import Subject
 from cnitest.fuzz import configs, keys, oddities
 from cnitest.fuzz.attached import version_of
 from cnitest.fuzz.crew import Orders
@@ -60,9 +61,8 @@ def _compared(orders: Orders, validity: str) -> Turn:
     return lambda hunter, examples, seed: hunter.round("differential", strategy, examples, seed)
 
 
-def network_of(orders: Orders) -> dict[str, Any]:
-    """The subject's own network, as it was given."""
-    subject = orders.subject
+def network_of(subject: Subject) -> dict[str, Any]:
+    """A subject's own network, as it was given."""
     plugins = [dict(conf) for conf in (*subject.before, subject.conf)]
     for conf in plugins:
         conf.pop("name", None)
@@ -73,7 +73,7 @@ def network_of(orders: Orders) -> dict[str, Any]:
 def given(orders: Orders) -> Example:
     """The subject's own network with what its profile passes: it is known to work."""
     setting = orders.subject.setting
-    return Example(network_of(orders), Validity.VALID, setting.ifname, setting.args, setting.capabilities)
+    return Example(network_of(orders.subject), Validity.VALID, setting.ifname, setting.args, setting.capabilities)
 
 
 def _plugin(orders: Orders) -> str:
@@ -86,12 +86,12 @@ def _is_known(orders: Orders) -> bool:
 
 def drawn(orders: Orders, validity: str) -> SearchStrategy[Example]:
     """Examples of the subject: from its table, from its schema, or as changes to what was given."""
-    own = mutations(network_of(orders)).map(lambda one: _as_given(one, orders))
+    own = mutations(network_of(orders.subject)).map(lambda one: _as_given(one, orders))
     if not _is_known(orders):
         schema = orders.subject.setting.schema
         if validity == "valid":
             return st.just(given(orders))
-        return st.one_of(own, from_schema(schema, network_of(orders))) if schema else own
+        return st.one_of(own, from_schema(schema, network_of(orders.subject))) if schema else own
     table = _in_versions(configs.examples(_plugin(orders), validity, orders.release, dict(orders.subject.conf)), orders)
     mixed = {"valid": st.one_of(table, table, st.just(given(orders))), "boundary": st.one_of(table, own)}
     return mixed.get(validity, table)
@@ -183,7 +183,7 @@ def _of_histories(orders: Orders) -> SearchStrategy[Example]:
     """Networks that histories are about: valid ones; of a plugin that we only have a schema of, what that draws."""
     schema = orders.subject.setting.schema
     if schema and not _is_known(orders):
-        return from_schema(schema, network_of(orders)).map(lambda one: _as_given(one, orders))
+        return from_schema(schema, network_of(orders.subject)).map(lambda one: _as_given(one, orders))
     return drawn(orders, "valid")
 
 

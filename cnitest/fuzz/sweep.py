@@ -11,6 +11,7 @@ from typing import Any
 
 from cnitest.cni.conf import Network
 from cnitest.cni.invoke import search_path
+from cnitest.conformance.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.fuzz.sweep_stage import Point
 from cnitest.fuzz.sweep_trial import VERBS, WAYS, Fault, Outcome, Subject, attempt, baseline
@@ -79,16 +80,18 @@ def sweep(
     numbers: Iterable[int] | None = None,
     timeout: float = TIMEOUT,
     workers: int = 1,
+    setting: Setting | None = None,
 ) -> Sweep:
     """Sweep a network's plugins, found in the directories of ``path``.
 
     ``numbers`` are those of the calls to hit, counted from 1 in each verb; default all. ``workers`` is the number of
-    processes; a script that wants several needs ``if __name__ == "__main__":``.
+    processes; a script that wants several needs ``if __name__ == "__main__":``. ``setting`` is what a profile says:
+    where the plugins work and what they are called with.
 
     Raises FeatureMissing, and CnitestError when the network does not work when nothing is hit, or has no such calls.
     """
     began = time.monotonic()
-    subject = Subject(network, tuple(path) or search_path(()), timeout)
+    subject = Subject(network, tuple(path) or search_path(()), timeout, setting or Setting())
     known = baseline(subject)
     points = tuple(point for point in known.points if point.verb in verbs)
     only = None if numbers is None else frozenset(numbers)

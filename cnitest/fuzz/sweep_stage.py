@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -15,7 +15,10 @@ from cnitest.cni.conf import Network
 from cnitest.cni.invoke import HostExec
 from cnitest.cni.result import Result
 from cnitest.cni.runtime import Runtime
+from cnitest.conformance import request
+from cnitest.conformance.daemon import start_daemon
 from cnitest.conformance.residue import residue, settle
+from cnitest.conformance.subject import Setting
 from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded, PluginError
 from cnitest.fuzz.sweep_calls import Change, change, without_chance
@@ -29,8 +32,7 @@ from cnitest.lab.state import State
 from cnitest.topology import find, load
 from cnitest.topology.plan import Plan, plan
 
-_TOPOLOGY, _HOST = "node-with-uplink", "node"
-_IFNAME = "eth0"
+_CONTAINERS = ("c1", "c2")
 _CACHE = " files /var/lib/cni/results"
 _NEW_FILE = re.compile(r"(\+ files .+?): kind=file .*")
 
@@ -102,22 +104,32 @@ class _Gun:
 class Stage:
     """A host with containers ``c1`` and ``c2``, not attached yet. Use `open_stage`."""
 
-    def __init__(self, lab: Lab, network: Network, path: Sequence[str], timeout: float) -> None:
-        self._network = network
-        self._host = lab.host(_HOST)
+    def __init__(self, lab: Lab, network: Network, path: Sequence[str], timeout: float, setting: Setting) -> None:
+        self._setting = setting
+        self._networks = {name: _network_of(network, name, setting.ifname) for name in _CONTAINERS}
+        self._host = lab.host(setting.host)
         self._gun = _Gun(self._host)
-        self._places = [self._host, *(self._host.sandbox(name) for name in ("c1", "c2"))]
+        self._places = [self._host, *(self._host.sandbox(name) for name in _CONTAINERS)]
         self.runtime = Runtime(lab, path, timeout=timeout, executor=lambda _: self._gun, delete_after_failed_add=False)
         self._start = self._look()
 
     def add(self, name: str = "c1", aim: Aim | None = None) -> str:
         """ADD of a container; why it failed, or nothing."""
-        return self._try(lambda: self.runtime.add(self._host.sandbox(name), self._network, _IFNAME), aim)
+        given, sandbox = self._setting, self._host.sandbox(name)
+
+        def add() -> None:
+            self.runtime.add(
+                sandbox, self._networks[name], given.ifname, args=given.args, capabilities=given.capabilities
+            )
+
+        return self._try(add, aim)
 
     def delete(self, name: str = "c1", aim: Aim | None = None) -> str:
         """DEL of a container, added or not; why it failed, or nothing."""
-        blank = Result(self._network.cni_version, (), (), (), {}, {})
-        attachment = Attachment(self._network, self._host.sandbox(name), name, _IFNAME, blank)
+        given, network = self._setting, self._networks[name]
+        blank = Result(network.cni_version, (), (), (), {}, {})
+        known = {"args": given.args, "capabilities": given.capabilities}
+        attachment = Attachment(network, self._host.sandbox(name), name, given.ifname, blank, **known)
         return self._try(lambda: self.runtime.delete(attachment), aim)
 
     def left(self) -> list[str]:
@@ -148,14 +160,31 @@ def _short(line: str) -> str:
     return _NEW_FILE.sub(r"\1", line)
 
 
+def _network_of(network: Network, container: str, ifname: str) -> Network:
+    """A network with what its configuration leaves open filled in for a container."""
+    plugins = request.substituted(network.plugins, container=container, ifname=ifname)
+    return replace(network, plugins=tuple(plugins))
+
+
 @contextmanager
-def open_stage(network: Network, path: Sequence[str], timeout: float) -> Iterator[Stage]:
-    """A stage in a fresh lab. Raises FeatureMissing, and CnitestError for a plugin that is not there."""
-    with Lab(_planned()) as lab:
-        stage = Stage(lab, network, path, timeout)
-        yield stage
+def open_stage(network: Network, path: Sequence[str], timeout: float, setting: Setting) -> Iterator[Stage]:
+    """A stage in a fresh lab, set up as a profile says. Raises FeatureMissing, and CnitestError for a plugin that is
+    not there."""
+    with ExitStack() as undo:
+        lab = undo.enter_context(Lab(_planned(setting.topology)))
+        host = lab.host(setting.host)
+        for argv in setting.host_setup:
+            host.run(argv)
+        if setting.daemon:
+            program = HostExec(host).find(str(network.plugins[-1].get("type")), path)
+            words = [program if word == "{plugin}" else word for word in setting.daemon]
+            undo.enter_context(start_daemon(host, words, setting.socket, lambda: None))
+        for name in _CONTAINERS if setting.container_setup else ():
+            for argv in setting.container_setup:
+                host.run(request.placed(argv, name, host.sandbox(name).path, setting.ifname))
+        yield Stage(lab, network, path, timeout, setting)
 
 
 @cache
-def _planned() -> Plan:
-    return plan(load(find(_TOPOLOGY)))
+def _planned(topology: str) -> Plan:
+    return plan(load(find(topology)))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cnitest.cni.conf import Network
+from cnitest.conformance.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.fuzz.sweep_stage import Aim, Point, Stage, open_stage
 
@@ -40,12 +41,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is swept: a network, where its plugins are, after how many seconds one hangs, and what its attachments
-    leave when nothing is hit, which is not held against a hit."""
+    """What is swept: a network, where its plugins are, after how many seconds one hangs, what they are called with
+    besides, and what their attachments leave when nothing is hit, which is not held against a hit."""
 
     network: Network
     path: tuple[str, ...]
     timeout: float
+    setting: Setting = field(default_factory=Setting)
     usual: frozenset[str] = frozenset()
 
 
@@ -60,7 +62,7 @@ class Baseline:
 def baseline(subject: Subject) -> Baseline:
     """Watch an attachment come and go. Raises CnitestError when that fails already without a hit, FeatureMissing."""
     aims = {verb: Aim() for verb in VERBS}
-    with open_stage(subject.network, subject.path, subject.timeout) as stage:
+    with open_stage(subject.network, subject.path, subject.timeout, subject.setting) as stage:
         for verb, act in (("ADD", stage.add), ("DEL", stage.delete)):
             trouble = act(aim=aims[verb])
             if trouble:
@@ -72,7 +74,7 @@ def baseline(subject: Subject) -> Baseline:
 
 def attempt(subject: Subject, point: Point, way: str) -> Outcome:
     """Hit one call on a fresh host, then hold the runtime's next calls and the state to what must be."""
-    with open_stage(subject.network, subject.path, subject.timeout) as stage:
+    with open_stage(subject.network, subject.path, subject.timeout, subject.setting) as stage:
         return _Attempt(subject, stage, point, way).make()
 
 

@@ -16,6 +16,8 @@ from cnitest.cli import main
 from cnitest.cni import conf
 from cnitest.cni.invoke import HostExec, search_path
 from cnitest.cni.runtime import Runtime
+from cnitest.conformance.subject import Setting
+from cnitest.errors import CnitestError
 from cnitest.fuzz import sweep_table
 from cnitest.fuzz.sweep import sweep
 from cnitest.fuzz.sweep_netlink import changes, words
@@ -37,6 +39,14 @@ STUBBORN = f"""\
 case $CNI_COMMAND in
 ADD) echo a 2> /dev/null > /var/lib/cni/file || exec tail -f /dev/null; echo '{RESULT}' ;;
 DEL) rm -f /var/lib/cni/file ;;
+esac"""
+#: Makes a file whose name is all that it was called with; the directory has to be there, and a file for the container.
+PICKY = f"""\
+stdin=$(cat); at=${{stdin#*'"at": "'}}; mac=${{stdin#*'"mac": "0'}}
+name=/var/lib/made/${{at%%\\"*}}
+case $CNI_COMMAND in
+ADD) set -e; [ "$(cat $name)" = $CNI_IFNAME ]; : > $name-$CNI_IFNAME-$CNI_ARGS-0${{mac%%\\"*}}; echo '{RESULT}' ;;
+DEL) rm -f $name-* ;;
 esac"""
 BRIDGE = {
     "cniVersion": "1.0.0",
@@ -104,6 +114,26 @@ class TestScripted:
 
         assert [fault.kind for fault in found.outcomes[0].faults] == ["ADD hangs"]
 
+    def test_a_profile_says_how_it_is_called(self, bin_):
+        """Arguments, capabilities, the interface's name and what was set up are there, in the container's own words."""
+        script(bin_, "picky", PICKY)
+        named = {"cniVersion": "1.0.0", "name": "net"}
+        picky = conf.network({**named, "type": "picky", "capabilities": {"mac": True}, "at": "{container}"})
+        setting = Setting(
+            ifname="net7",
+            args={"K": "v"},
+            capabilities={"mac": "02:00:00:00:00:07"},
+            host_setup=(("mkdir", "/var/lib/made"),),
+            container_setup=(("sh", "-c", "echo {ifname} > /var/lib/made/{container}"),),
+        )
+
+        found = sweep(picky, [str(bin_)], verbs=["ADD"], ways=["kill"], numbers=[1], setting=setting)
+
+        last = [point.words for point in found.points if point.verb == "ADD"][-1]
+        assert last == "openat /var/lib/made/c1-net7-K=v-* O_WRONLY|O_CREAT|O_TRUNC"
+        with pytest.raises(CnitestError, match="ADD fails when nothing is hit"):
+            sweep(picky, [str(bin_)])
+
     def test_workers_find_the_same(self, bin_):
         """Two processes come to what one comes to."""
         alone, together = (sweep(network("leaky"), [str(bin_)], workers=workers) for workers in (1, 2))
@@ -132,7 +162,7 @@ class TestReference:
         """At least 95 in 100 of the calls by which strace sees ADD change something are seen."""
         net, log = conf.network(BRIDGE), tmp_path / "strace.log"
         aim = Aim()
-        with open_stage(net, PLUGINS, 20.0) as stage:
+        with open_stage(net, PLUGINS, 20.0, Setting()) as stage:
             assert not stage.add(aim=aim)
         with Lab(load(find("node-with-uplink"))) as lab:
             runtime = Runtime(lab, PLUGINS, executor=lambda host: Straced(host, log))
@@ -237,7 +267,7 @@ class TestCommand:
 def test_an_open_stage_tells_of_a_plugin_that_fails(bin_):
     """A failing call is words, not an exception: a trial goes on after it."""
     script(bin_, "broken", "exit 1")
-    with open_stage(network("broken"), [str(bin_)], 5.0) as stage:
+    with open_stage(network("broken"), [str(bin_)], 5.0, Setting()) as stage:
         assert "broken ADD" in stage.add()
 
 
