@@ -17,10 +17,10 @@ _CRASH = re.compile(
 
 def crash(call: Call) -> list[str]:
     """Hangs, signals, floods and stack traces: what is wrong whatever was asked."""
-    if call.timed_out:
-        return [f"{call.subject}: hangs: killed after {call.seconds:.1f} s"]
     if "stdout" in call.cut or "stderr" in call.cut:
         return [f"{call.subject}: floods {' and '.join(call.cut)}: more than 16 MiB"]
+    if call.timed_out:
+        return [f"{call.subject}: hangs: killed after {call.seconds:.1f} s"]
     if call.exit_code < 0:
         return [f"{call.subject}: dies of signal {-call.exit_code}"]
     if _CRASH.search(call.stderr) or _CRASH.search(call.stdout):

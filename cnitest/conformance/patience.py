@@ -1,5 +1,5 @@
 """How long a call may take: long at first, short for a verb that has hung before, so that a plugin that hangs is found
-without waiting for it a hundred times."""
+without waiting for it a hundred times. What needs no kernel is short from the beginning."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections import Counter
 
 _FIRST = 15.0
 _LATER = 2.0
+# VERSION, and a call without a verb.
+_PLAIN, _PLAIN_VERBS = 5.0, ("VERSION", "")
 # A plugin that is slow by nature gets this many times what its first ADD took.
 _FACTOR = 20
 
@@ -19,7 +21,8 @@ class Patience:
 
     def seconds(self, subject: str, verb: str, usual: float) -> float:
         """The seconds that a subject's call of a verb is given, where its first ADD took ``usual``."""
-        least = _LATER if self._hung[subject, verb] >= 2 else _FIRST
+        first = _PLAIN if verb in _PLAIN_VERBS else _FIRST
+        least = _LATER if self._hung[subject, verb] else first
         return max(least, usual * _FACTOR)
 
     def ran_out(self, subject: str, verb: str) -> None:

@@ -176,10 +176,13 @@ def crashes(calls: Sequence[Call]) -> list[Trouble]:
 
 
 def refusals(calls: Sequence[Call]) -> list[Trouble]:
-    """What speaks against the way in which the last of some calls was refused."""
-    if not calls or not judge.failed(calls[-1]) or judge.crash(calls[-1]):
+    """What speaks against the way in which the last of some calls was refused; an ADD without a result is none."""
+    if not calls or judge.crash(calls[-1]):
         return []
     call = calls[-1]
+    if not judge.failed(call):
+        lacks = call.verb == "ADD" and judge.result_document(call) is None
+        return [_of(call, "untrue", "succeeds without a result")] if lacks else []
     document = judge.error_document(call)
     if document is None:
         return [_of(call, "error", f"fails without an error document: {judge.words(call)}")]

@@ -17,7 +17,7 @@ from cnitest.fuzz.crew import Orders, Progress, together
 from cnitest.fuzz.crew import Trouble as Stopped
 from cnitest.fuzz.differential import Pair
 from cnitest.fuzz.hunt import Finding, Ground
-from cnitest.fuzz.kinds import comparisons, keys_of, network_of, rounds
+from cnitest.fuzz.kinds import comparisons, keys_of, missing_pool, network_of, rounds
 from cnitest.fuzz.store import Store
 from cnitest.fuzz.subjects import release_of, subject_of, trial_of
 from cnitest.fuzz.sweep import Sweep, sweep
@@ -64,6 +64,9 @@ class Campaign:
             if not Path(directory).is_dir():
                 raise ConfigError(f"--cni-path-next: there is no directory {directory}")
         subject = subject_of(name, path)
+        missing = missing_pool(subject)
+        if missing:
+            raise ConfigError(f"{name}: failed to find its IPAM plugin {missing!r} in path [{' '.join(subject.path)}]")
         database = store.database(databases, _EXAMPLES)
         orders = Orders(subject, chosen, seed, seconds, examples, release or release_of(subject), next_path)
         if not (rounds(orders) or comparisons(orders) or "faults" in chosen):

@@ -186,15 +186,15 @@ _OFFERS: Mapping[str, Callable[[Choices], Any]] = {
 }
 
 
-def chains(release: str = "1.1.1", always: Sequence[str] = ()) -> SearchStrategy[Example]:
-    """Networks of one to five plugins: bridge, and meta plugins after it, ``always`` those among them."""
-    return chosen(lambda choices: _chain(choices, release, always), 64)
+def chains(release: str = "1.1.1", always: Sequence[str] = (), among: Sequence[str] = META) -> SearchStrategy[Example]:
+    """Networks of one to five plugins: bridge, and some ``among`` the meta plugins after it, ``always`` those."""
+    return chosen(lambda choices: _chain(choices, release, always, among), 64)
 
 
-def _chain(choices: Choices, release: str, always: Sequence[str]) -> Example:
+def _chain(choices: Choices, release: str, always: Sequence[str], among: Sequence[str]) -> Example:
     first = _own(choices, keys.table("bridge"), release, None)
     first.setdefault("ipam", dict(_POOL))
-    names = [*always, *choices.some([name for name in META if name not in always], 4 - len(always))]
+    names = [*always, *choices.some([name for name in among if name not in always], 4 - len(always))]
     confs = [first, *(_own(choices, keys.table(name), release, None) for name in names)]
     provided: Conf = {}
     if "portmap" in names and choices.flag():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from cnitest.fuzz.schema import from_schema
 #: Two containers: what one does must not show at the other.
 PAIR = (Step("ADD"), Step("ADD", container="c2"), Step("CHECK"), Step("DEL"), Step("CHECK", container="c2"))
 _STEPS = st.sampled_from([LIFE, PAIR])
+_POOLS = ("host-local", "static")
 _OTHER_POOL = {"type": "host-local", "subnet": "10.64.0.0/24"}
 
 
@@ -38,7 +40,7 @@ def rounds(orders: Orders) -> list[Turn]:
         turns += [_by_hand(orders)]
         # Most of what keys do is seen where they have to work, so that comes twice.
         turns += [_configs(orders, "valid")] if _is_known(orders) else []
-        turns += [_chains(orders)] if _plugin(orders) in ("bridge", *configs.META) else []
+        turns += [_chains(orders)] if _is_chained(orders) else []
     if "histories" in orders.kinds:
         turns += [_histories(orders), _histories(orders)]
     return turns
@@ -80,6 +82,26 @@ def _plugin(orders: Orders) -> str:
     return orders.subject.plugin
 
 
+def _is_chained(orders: Orders) -> bool:
+    return _plugin(orders) in ("bridge", *configs.META) and _is_there(orders, "bridge")
+
+
+def _is_there(orders: Orders, plugin: str) -> bool:
+    """Whether a plugin is in the directories that the subject's are looked for in."""
+    return _is_in(orders.subject.path, plugin)
+
+
+def missing_pool(subject: Subject) -> str:
+    """The IPAM plugin of ours that a subject's network names and that is not there; empty when none is missing."""
+    sections = [conf.get("ipam") for conf in (*subject.before, subject.conf)]
+    named = {section.get("type") for section in sections if isinstance(section, Mapping)}
+    return next((name for name in _POOLS if name in named and not _is_in(subject.path, name)), "")
+
+
+def _is_in(path: Sequence[str], plugin: str) -> bool:
+    return any(os.path.isfile(os.path.join(directory, plugin)) for directory in path)
+
+
 def _is_known(orders: Orders) -> bool:
     return _plugin(orders) in keys.plugins()
 
@@ -92,7 +114,7 @@ def drawn(orders: Orders, validity: str) -> SearchStrategy[Example]:
         if validity == "valid":
             return st.just(given(orders))
         return st.one_of(own, from_schema(schema, network_of(orders.subject))) if schema else own
-    table = _in_versions(configs.examples(_plugin(orders), validity, orders.release, dict(orders.subject.conf)), orders)
+    table = _fitting(configs.examples(_plugin(orders), validity, orders.release, dict(orders.subject.conf)), orders)
     mixed = {"valid": st.one_of(table, table, st.just(given(orders))), "boundary": st.one_of(table, own)}
     return mixed.get(validity, table)
 
@@ -102,9 +124,11 @@ def _as_given(example: Example, orders: Orders) -> Example:
     return replace(example, ifname=known.ifname, args=known.args, capabilities=known.capabilities)
 
 
-def _in_versions(examples: SearchStrategy[Example], orders: Orders) -> SearchStrategy[Example]:
-    """Examples in the versions that the subject speaks."""
+def _fitting(examples: SearchStrategy[Example], orders: Orders) -> SearchStrategy[Example]:
+    """Examples in the versions that the subject speaks, and with addresses from plugins that are there."""
     spoken = orders.subject.versions
+    missing = [name for name in _POOLS if not _is_there(orders, name)]
+    own = orders.subject.conf.get("ipam")
 
     def moved(example: Example) -> Example:
         wanted = example.network.get("cniVersion")
@@ -112,7 +136,15 @@ def _in_versions(examples: SearchStrategy[Example], orders: Orders) -> SearchStr
             return example
         return replace(example, network={**example.network, "cniVersion": orders.subject.highest})
 
-    return examples.map(moved)
+    def pooled(example: Example) -> Example:
+        confs = [dict(conf) for conf in example.plugins]
+        for conf in confs:
+            if isinstance(conf.get("ipam"), Mapping) and conf["ipam"].get("type") in missing:
+                conf.pop("ipam")
+                conf.update({"ipam": own} if own else {})
+        return replace(example, network={**example.network, "plugins": confs})
+
+    return examples.map(moved).map(pooled) if missing else examples.map(moved)
 
 
 def of_configs(orders: Orders, validity: str) -> SearchStrategy[Scenario]:
@@ -133,7 +165,8 @@ def _alone(example: Example) -> tuple[Example, ...]:
 def of_chains(orders: Orders) -> SearchStrategy[Scenario]:
     """A chain of plugins with the subject's in it, and the life of a container with it."""
     names = [_plugin(orders)] if _plugin(orders) in configs.META else []
-    chains = _in_versions(configs.chains(orders.release, always=names), orders)
+    among = [name for name in configs.META if _is_there(orders, name)]
+    chains = _fitting(configs.chains(orders.release, names, among), orders)
     return st.builds(Scenario, chains.map(_alone), st.just(LIFE))
 
 

@@ -14,6 +14,8 @@ from cnitest.deadline import Deadline
 
 #: What of a stream is kept; the rest is read and thrown away.
 MOST_OUTPUT = 16 << 20
+# So much is never the end of it.
+_DROWNED = 16 * MOST_OUTPUT
 _CHUNK = 1 << 16
 # After a program has ended, what it wrote is in the pipe already; only a child of its could still add to it.
 _AFTER_THE_END = 0.02
@@ -159,8 +161,8 @@ class _Conversation:
         self._feed()
 
     def _until_it_ends(self) -> bool:
-        """True when it ended by itself, False at the deadline."""
-        while not self._deadline.expired:
+        """True when it ended by itself, False at the deadline, or when it drowns us before."""
+        while not self._deadline.expired and max(self._sizes.values()) < _DROWNED:
             for fd, _ in self._poll.poll(self._deadline.remaining * 1000 + 1):
                 if fd == self._watch:
                     return True

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from cnitest.conformance.subject import Subject, Trial
 from cnitest.deadline import Deadline
+from cnitest.errors import ConfigError
 from cnitest.fuzz import kinds, written
 from cnitest.fuzz.arena import Arena
 from cnitest.fuzz.campaign import Campaign
@@ -345,6 +347,29 @@ def redis(tmp_path: Path) -> Iterator[str]:
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             process.terminate()
+
+
+def test_only_what_is_there_is_chained(tmp_path: Path):
+    """Chains and addresses are of plugins in the search path, and a missing IPAM plugin of the network is told."""
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    for name in ("bridge", "host-local", "tuning"):
+        (bin_ / name).symlink_to(Path(PATH[0], name))
+
+    orders = Orders(subject_of("tuning", (str(bin_),)), ("configs",), 1, 1.0)
+
+    @settings(max_examples=40, derandomize=True, database=None, deadline=None)
+    @given(kinds.of_chains(orders), kinds.drawn(orders, "valid"))
+    def every(chain: Scenario, example: Example) -> None:
+        types = {conf["type"] for conf in (*chain.networks[0].plugins, *example.plugins)}
+        pools = {(conf.get("ipam") or {}).get("type") for conf in (*chain.networks[0].plugins, *example.plugins)}
+        assert types <= {"bridge", "tuning"}
+        assert pools <= {"host-local", None}
+
+    every()
+    (bin_ / "host-local").unlink()
+    with pytest.raises(ConfigError, match="failed to find its IPAM plugin 'host-local'"):
+        campaign(tmp_path, "bridge", str(bin_))
 
 
 def _answers(port: int) -> bool:
