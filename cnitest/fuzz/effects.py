@@ -55,17 +55,22 @@ def asked_for(one: Attached) -> list[Trouble]:
     """What was asked for and is not there: addresses, a MAC, routes."""
     if not spec.has_chaining(one.version):
         return []  # nothing is passed to plugins before 0.3.0
-    found = []
-    given = {ip.address.partition("/")[0] for ip in form.ips(one.result or {}, one.version)}
-    declared = {key for conf in one.example.plugins for key, on in (conf.get("capabilities") or {}).items() if on}
-    if "ips" in one.example.capabilities and "ips" in declared:
-        wanted = {str(text).partition("/")[0] for text in one.example.capabilities["ips"]}
-        found += [f"the address {address} was asked for, and not given" for address in sorted(wanted - given)]
-    mac, link = one.example.capabilities.get("mac"), one.link
-    if mac and "mac" in declared and link and not one.is_ipam and link.mac != str(mac).lower():
-        found.append(f"the MAC {mac} was asked for, the interface has {link.mac}")
-    found += [f"the route to {to} is configured, and not in the result" for to in _routes_lost(one)]
-    return [Trouble("untrue", "", words) for words in found]
+    confs = one.example.plugins
+    declared = {key: str(conf["type"]) for conf in confs for key, on in (conf.get("capabilities") or {}).items() if on}
+    asked = {key: value for key, value in one.example.capabilities.items() if key in declared}
+    found = [(declared["ips"], f"the address {ip} was asked for, and not given") for ip in _addresses_lost(one, asked)]
+    mac, link = str(asked.get("mac", "")).lower(), one.link
+    if mac and link and not one.is_ipam and link.mac != mac:
+        found.append((declared["mac"], f"the MAC {mac} was asked for, the interface has {link.mac}"))
+    first = str(confs[0]["type"])
+    found += [(first, f"the route to {to} is configured, and not in the result") for to in _routes_lost(one)]
+    return [Trouble("untrue", plugin, words) for plugin, words in found]
+
+
+def _addresses_lost(one: Attached, asked: Mapping[str, Any]) -> list[str]:
+    """The addresses that the runtime asked for and the result does not have."""
+    given = {ip.address.partition("/")[0] for ip in one.addresses}
+    return sorted({str(text).partition("/")[0] for text in asked.get("ips", ())} - given)
 
 
 def _routes_lost(one: Attached) -> list[str]:
