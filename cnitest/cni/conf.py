@@ -67,10 +67,14 @@ def position(network: Network, text: str) -> str:
     """Where a text stands in the file that a network was read from, as ``:LINE:COLUMN``; empty when it does not."""
     if network.source == "a dictionary":
         return ""
-    at = network.text.find(json.dumps(text))
+    try:  # the network's own text is that of a list, even where the file is none
+        whole = Path(network.source).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        whole = network.text
+    at = whole.find(json.dumps(text))
     if at < 0:
         return ""
-    before = network.text[:at]
+    before = whole[:at]
     return f":{before.count(chr(10)) + 1}:{at - before.rfind(chr(10))}"
 
 

@@ -109,6 +109,7 @@ def test_schema_is_json_for_editors():
         (["run", "versionless.conf"], "versionless.conf: 'cniVersion' '9.9.9' is none of"),
         (["run", "deep.conf"], "deep.conf: is nested too deeply"),
         (["run", "lost.conflist"], "lost.conflist:1:53: failed to find plugin 'no-such-plugin' in path"),
+        (["run", "lone.conf"], "lone.conf:1:41: failed to find plugin 'no-such-plugin' in path"),
         (["run", "profile.yaml"], "profile.yaml:1: topologie: there is no such key; did you mean 'topology'?"),
         (["run", "--plugin", "brigde"], "there is no profile for a plugin 'brigde'"),
         (["run", "--plugin", "bridge", "--cni-version", "1.9"], "there is no version 1.9 of the specification"),
@@ -133,6 +134,7 @@ def test_wrong_usage_is_one_line_and_exit_4(tmp_path, arguments, words):
     (tmp_path / "deep.conf").write_text('{"name": "x", "type": "bridge", "y": ' + "[" * 500_000 + "]" * 500_000 + "}")
     plugins = '[{"type":"no-such-plugin"}]'
     (tmp_path / "lost.conflist").write_text('{"cniVersion":"1.0.0","name":"x","plugins":' + plugins + "}")
+    (tmp_path / "lone.conf").write_text('{"cniVersion":"1.0.0","name":"x","type":"no-such-plugin"}')
     (tmp_path / "profile.yaml").write_text("topologie: x\nconf: {cniVersion: 1.0.0, name: x, type: bridge}\n")
     done = cnitest(*arguments, cwd=tmp_path)
 
