@@ -23,6 +23,8 @@ from cnitest.kernel.records import Link
 
 Document = Mapping[str, Any]
 _VERSION = "1.0.0"
+# Verbs that have no result (SPEC section 4).
+_SILENT = ("DEL", "CHECK", "GC", "STATUS")
 
 
 @dataclass
@@ -94,6 +96,12 @@ def taken(one: Attached, now: Picture) -> list[str]:
     return [line for line in sorted(one.own) if _OWNED.search(line) and _known_by(line) not in there]
 
 
+def kept(one: Attached, now: Picture) -> list[str]:
+    """Files and rules that came with an attachment, and are still there in a picture of now."""
+    there = {_known_by(line) for line in residue(one.before, now)}
+    return [line for line in sorted(one.own) if _OWNED.search(line) and _known_by(line) in there]
+
+
 def _known_by(line: str) -> str:
     """A file by its path, whatever is in it; a rule by itself."""
     return ": ".join(line.split(": ")[:2]) if ": + files " in line else line
@@ -148,6 +156,13 @@ class Caller:
             for conf in example.plugins
         ]
 
+    def status(self, example: Example) -> list[Call]:
+        """STATUS of each plugin."""
+        return [
+            self._bench.raw("STATUS", plugin=str(conf["type"]), stdin=self.request(example, conf, None))
+            for conf in example.plugins
+        ]
+
     def _call(self, verb: str, example: Example, slot: Slot, conf: Document, previous: Document | None) -> Call:
         return self._bench.raw(verb, slot, plugin=str(conf["type"]), stdin=self.request(example, conf, previous, slot))
 
@@ -182,7 +197,7 @@ def refusals(calls: Sequence[Call]) -> list[Trouble]:
     call = calls[-1]
     if not judge.failed(call):
         lacks = call.verb == "ADD" and judge.result_document(call) is None
-        return [_of(call, "untrue", "succeeds without a result")] if lacks else []
+        return [_of(call, "output", "succeeds without a result")] if lacks else []
     document = judge.error_document(call)
     if document is None:
         return [_of(call, "error", f"fails without an error document: {judge.words(call)}")]
@@ -190,6 +205,17 @@ def refusals(calls: Sequence[Call]) -> list[Trouble]:
     if code not in spec.ERRORS and not code >= 100:
         return [_of(call, "error", f"fails with code {code}, which is not defined")]
     return []
+
+
+def noise(calls: Sequence[Call]) -> list[Trouble]:
+    """What succeeds and prints, though it has nothing to say; and what leaves somebody behind who holds its output."""
+    found = []
+    for call in calls:
+        if call.verb in _SILENT and not judge.failed(call) and call.stdout.strip():
+            found.append(_of(call, "output", "succeeds, and prints something"))
+        if call.held_open:
+            found.append(_of(call, "output", "leaves a process behind that holds its output"))
+    return found
 
 
 def failures(rule: str, calls: Sequence[Call]) -> list[Trouble]:

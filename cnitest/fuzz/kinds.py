@@ -18,6 +18,7 @@ from cnitest.conformance.subject import Subject
 from cnitest.fuzz import configs, keys, oddities
 from cnitest.fuzz.attached import version_of
 from cnitest.fuzz.crew import Orders
+from cnitest.fuzz.demands import demands
 from cnitest.fuzz.differential import BACKENDS
 from cnitest.fuzz.example import Example, Validity
 from cnitest.fuzz.hunt import Turn
@@ -26,7 +27,14 @@ from cnitest.fuzz.scenario import LIFE, Raw, Scenario, Step
 from cnitest.fuzz.schema import from_schema
 
 #: Two containers: what one does must not show at the other.
-PAIR = (Step("ADD"), Step("ADD", container="c2"), Step("CHECK"), Step("DEL"), Step("CHECK", container="c2"))
+PAIR = (
+    Step("ADD"),
+    Step("ADD", container="c2"),
+    Step("CHECK"),
+    Step("DEL"),
+    Step("CHECK"),
+    Step("CHECK", container="c2"),
+)
 _STEPS = st.sampled_from([LIFE, PAIR])
 _POOLS = ("host-local", "static")
 _OTHER_POOL = {"type": "host-local", "subnet": "10.64.0.0/24"}
@@ -181,8 +189,10 @@ def by_hand(draw: st.DrawFn, orders: Orders) -> Scenario:
     example = draw(drawn(orders, "valid")) if _is_known(orders) else given(orders)
     verb = draw(st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "VERSION"]))
     plugin, request = _plugin(orders), _request(example, _plugin(orders))
-    kind = draw(st.sampled_from(["refused", "variables", "bytes", "strange", "previous"]))
-    if kind == "bytes":
+    kind = draw(st.sampled_from(["demand", "demand", "demand", "refused", "variables", "bytes", "strange", "previous"]))
+    if kind == "demand":
+        why, raw = draw(st.sampled_from(demands(orders.subject, request)))
+    elif kind == "bytes":
         why, raw = "standard input that is no configuration", Raw(plugin, verb, draw(oddities.stdin_bytes()))
         raw = replace(raw, valid=None if verb == "VERSION" else False)
     elif kind == "strange":

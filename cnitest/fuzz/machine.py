@@ -15,7 +15,7 @@ from hypothesis.strategies import SearchStrategy
 from cnitest.fuzz.example import Example
 from cnitest.fuzz.hunt import Chase, Hit
 from cnitest.fuzz.scenario import Scenario, Step
-from cnitest.fuzz.verbs import VERBS
+from cnitest.fuzz.verbs import TAMPERINGS, VERBS
 from cnitest.fuzz.world import World
 
 _CONTAINERS = st.sampled_from(["c1", "c2"])
@@ -94,13 +94,27 @@ class _History(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(self._world.attached)))
         self._do(self._world.attached[key].step._replace(verb=verb))
 
+    @precondition(_is_attached)
+    @rule(data=st.data(), number=st.integers(0, TAMPERINGS - 1))
+    def tamper(self, data: st.DataObject, number: int) -> None:
+        """Somebody changes what one attachment has, which CHECK is to notice."""
+        if self._world is None:
+            return
+        key = data.draw(st.sampled_from(sorted(self._world.attached)))
+        self._do(self._world.attached[key].step._replace(verb=f"TAMPER-{number}"))
+
+    @rule(network=st.integers(0, 1), container=_CONTAINERS, ifname=_IFNAMES)
+    def check(self, network: int, container: str, ifname: str) -> None:
+        """CHECK, of what may have been deleted."""
+        self._do(self._step("CHECK", network, container, ifname))
+
     @rule(network=st.integers(0, 1), container=_CONTAINERS, ifname=_IFNAMES)
     def delete(self, network: int, container: str, ifname: str) -> None:
         """DEL, of what may not be attached."""
         self._do(self._step("DEL", network, container, ifname))
 
     @precondition(_is_attached)
-    @rule(network=st.integers(0, 1), verb=st.sampled_from(["GC", "FORWARD-DROP", "REBOOT", "UPGRADE"]))
+    @rule(network=st.integers(0, 1), verb=st.sampled_from(["GC", "STATUS", "FORWARD-DROP", "REBOOT", "UPGRADE"]))
     def happen(self, network: int, verb: str) -> None:
         """Something happens to the host, or to a whole network."""
         self._do(self._step(verb, network))

@@ -9,7 +9,8 @@ from cnitest.cni.invoke import Call
 from cnitest.conformance import judge
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.residue import residue, settle
-from cnitest.fuzz.attached import Caller, accepted, crashes, failures, refusals, tail
+from cnitest.fuzz.attached import Caller, accepted, crashes, failures, noise, refusals, tail
+from cnitest.fuzz.demands import misanswered
 from cnitest.fuzz.example import Example
 from cnitest.fuzz.scenario import Raw
 from cnitest.fuzz.trouble import Trouble
@@ -22,10 +23,7 @@ def tried(
     before = bench.look(slot)
     call = _made(bench, slot, caller, example, raw)
     found = [*crashes([call]), *refusals([call])]
-    if raw.valid is False and not judge.failed(call):
-        found.append(accepted(call, example.why))
-    if raw.valid is True:
-        found += failures("refused", [call])
+    found += _demanded(bench, call, raw, example.why)
     changed = residue(before, bench.look(slot), leftover)
     if raw.verb == "ADD" and (changed or not judge.failed(call)):
         found += _undone(bench, slot, call, raw)
@@ -33,6 +31,28 @@ def tried(
         changed = settle(lambda: residue(before, bench.look(slot), leftover))
     when = f"after {raw.verb} by hand" + (" and DEL" if raw.verb == "ADD" else "")
     return [*found, *(Trouble("left", call.plugin, f"{when}: {tail(line)}", line) for line in changed)]
+
+
+def _demanded(bench: Bench, call: Call, raw: Raw, why: str) -> list[Trouble]:
+    """What does not answer what the call has to be answered with."""
+    if raw.valid is True:
+        wrong = misanswered(call, bench.subject) if raw.verb == "VERSION" and not judge.failed(call) else []
+        answered = [Trouble("output", call.plugin, f"{why}: {words}") for words in wrong]
+        return [*failures("refused", [call]), *noise([call]), *answered]
+    if raw.valid is False and not judge.failed(call):
+        return [accepted(call, why)]
+    return _refused(bench, call, raw, why) if judge.failed(call) and not judge.crash(call) else []
+
+
+def _refused(bench: Bench, call: Call, raw: Raw, why: str) -> list[Trouble]:
+    """What is wrong with a refusal: its code, what it does not name or does not have."""
+    document = judge.error_document(call)
+    if document is None:  # which is told already
+        return []
+    found = [] if raw.valid is None else judge.refusal(call, raw.codes, raw.names)
+    needed = ("msg",) if bench.subject.skel else ("cniVersion", "msg")  # Go's library leaves it out
+    found += [f"{call.subject}: the error has no {key}" for key in needed if key not in document]
+    return [Trouble("error", call.plugin, f"{call.verb} refuses {why}: {tail(line)}", line) for line in found]
 
 
 def _made(bench: Bench, slot: Slot, caller: Caller, example: Example, raw: Raw) -> Call:

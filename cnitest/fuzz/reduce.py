@@ -45,7 +45,7 @@ def _smaller(scenario: Scenario) -> Iterator[Scenario]:
             changed = list(scenario.networks)
             changed[position] = smaller
             yield replace(scenario, networks=tuple(changed))
-    if scenario.raw and scenario.raw.variables:
+    if scenario.raw and scenario.raw.variables and scenario.raw.valid is None:  # else they are what it is about
         for key in scenario.raw.variables:
             rest = {name: value for name, value in scenario.raw.variables.items() if name != key}
             yield replace(scenario, raw=replace(scenario.raw, variables=rest))

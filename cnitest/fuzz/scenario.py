@@ -33,7 +33,8 @@ LIFE = (Step("ADD"), Step("CHECK"), Step("DEL"), Step("DEL"))
 class Raw:
     """One call of a plugin that no runtime would make: other bytes on stdin, other variables.
 
-    ``valid`` is what has to come of it: True success, False a refusal, None one or the other.
+    ``valid`` is what has to come of it: True success, False a refusal, None one or the other; a refusal has one of
+    some ``codes``, if there are any, and its text has all ``names``.
     """
 
     plugin: str
@@ -41,6 +42,14 @@ class Raw:
     stdin: bytes | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     valid: bool | None = None
+    codes: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """The call in a few words."""
+        given = " ".join(f"{name}={value!r}" for name, value in self.variables.items())
+        return f"{self.plugin} {self.verb} by hand{f' with {given}' if given else ''}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Scenario:
     def words(self) -> str:
         """The steps in one line."""
         if self.raw:
-            return f"{self.raw.plugin} {self.raw.verb} by hand"
+            return self.raw.words
         many = len(self.networks) > 1
         return ", ".join(step.words + (f" (network {step.network + 1})" if many else "") for step in self.steps)
 
@@ -92,6 +101,8 @@ def loads(text: str) -> Scenario:
         raw = data.get("raw")
         if raw and raw["stdin"] is not None:
             raw["stdin"] = raw["stdin"].encode("latin-1")
+        for key in {"codes", "names"} & (raw or {}).keys():
+            raw[key] = tuple(raw[key])
         return Scenario(networks, tuple(Step(*row) for row in data["steps"]), Raw(**raw) if raw else None)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"no scenario of cnitest's: {error}") from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Interface
+from itertools import product
 
 from cnitest.conformance import form, traffic, truth
 from cnitest.conformance.bench import Bench
 from cnitest.conformance.traffic import Flow
-from cnitest.fuzz import ports
+from cnitest.fuzz import keys, ports
 from cnitest.fuzz.attached import Attached
 from cnitest.fuzz.trouble import Trouble
 
@@ -48,7 +50,36 @@ def silences(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[st
     if any(other.has("portmap") for other in others):  # which of two gets what comes to one port is open
         for each in (one, *others):
             each.beyond = begun(each)
-    return [why for flow in (*one.reached, *one.beyond) if (why := traffic.lost(flow, 3.0))]
+    between = _between(bench, one, others)
+    return [why for flow in (*one.reached, *one.beyond, *between) if (why := traffic.lost(flow, 3.0))]
+
+
+def _between(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[Flow]:
+    """Packets between an attachment and another one of its network, both ways, also of full size, where that is what
+    the network is for."""
+    peers = (each for each in others if each.slot.network == one.slot.network and not (each.lost or each.broken))
+    peer = next((each for each in peers if each.slot.sandbox is not one.slot.sandbox), None)
+    if peer is None or not _meet(bench, one) or one.link is None or peer.link is None:
+        return []
+    mtu = min(one.link.mtu, peer.link.mtu)
+    found: list[Flow] = []
+    for own, theirs in product(_ipv4(one), _ipv4(peer)):
+        if own.network == theirs.network and own.ip != theirs.ip:  # static gives one address to all
+            found += traffic.both_ways(one.slot.sandbox, str(own.ip), peer.slot.sandbox, str(theirs.ip), mtu=mtu)
+    return found
+
+
+def _meet(bench: Bench, one: Attached) -> bool:
+    """Whether containers of a network reach each other: those of a bridge do, and of a plugin that we do not know when
+    its profile says nothing else."""
+    first = one.example.plugins[0]
+    if len(one.example.plugins) > 1 or one.is_ipam or bench.setting.expect.peer is False:
+        return False
+    return (first["type"] == "bridge" and not first.get("portIsolation")) or first["type"] not in keys.plugins()
+
+
+def _ipv4(one: Attached) -> list[IPv4Interface]:
+    return [IPv4Interface(ip.address) for ip in one.addresses if ":" not in ip.address][:1]
 
 
 def begun(one: Attached) -> tuple[Flow, ...]:

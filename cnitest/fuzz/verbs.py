@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
-from cnitest.conformance import form
+from cnitest.cni import spec
+from cnitest.conformance import form, judge
+from cnitest.conformance.bench import Made
 from cnitest.conformance.finding import Undecided
 from cnitest.conformance.residue import AFTER_A_NAMESPACE, settle
+from cnitest.conformance.tamper import tamperings
 from cnitest.fuzz import truths
 from cnitest.fuzz.attached import Attached, crashes
+from cnitest.fuzz.example import Validity
 from cnitest.fuzz.scenario import Step
 from cnitest.fuzz.trouble import Trouble
 from cnitest.fuzz.world import World
 
+#: How many ways to tamper can be told apart by a verb; attachments with fewer take turns.
+TAMPERINGS = 12
 _TOGETHER = ("p1", "p2", "p3")
 
 
@@ -96,6 +103,33 @@ def meddle(world: World, step: Step) -> None:
     one.broken = True
 
 
+def tamper(world: World, step: Step, number: int) -> None:
+    """Somebody changes one thing that ADD has made, and CHECK is to notice it."""
+    one = world.attached.get(world.key(step))
+    if one is None or not _can_be_checked(one) or world.has_others(one):
+        return
+    checks = world.call.check(one.example, one.slot, one.result)
+    made = Made(one.slot, checks[-1], one.result or {}, None)
+    ways = tamperings(world.bench, made, one.before, world.bench.look(one.slot))
+    if not ways or judge.failed(checks[-1]):
+        return
+    way = ways[number % len(ways)]
+    try:
+        way.apply(world.bench, made)
+    except Undecided:
+        return
+    one.broken = True
+    calls = world.call.check(one.example, one.slot, one.result)
+    world.note(crashes(calls))
+    if not any(judge.failed(call) for call in calls):
+        world.note([Trouble("check", calls[-1].plugin, f"CHECK succeeds though {way.words}")])
+
+
+def _can_be_checked(one: Attached) -> bool:
+    there = not (one.lost or one.broken) and one.result is not None and one.slot.ifname != "lo"
+    return there and spec.has_check(one.version) and one.example.validity is Validity.VALID
+
+
 def add_together(world: World, step: Step) -> None:
     """Three containers are added at the same time; no two get the same address."""
     steps = [Step("ADD", step.network, name, step.ifname) for name in _TOGETHER]
@@ -138,6 +172,7 @@ VERBS: Mapping[str, Callable[[World, Step], None]] = {
     "CHECK": World.check,
     "DEL": World.delete,
     "GC": World.gc,
+    "STATUS": World.status,
     "LOSE": lose,
     "RESTART": restart,
     "FORGET": forget,
@@ -145,5 +180,6 @@ VERBS: Mapping[str, Callable[[World, Step], None]] = {
     "UPGRADE": upgrade,
     "FORWARD-DROP": drop_forward,
     "MEDDLE": meddle,
+    **{f"TAMPER-{number}": partial(tamper, number=number) for number in range(TAMPERINGS)},
     "ADD-TOGETHER": add_together,
 }

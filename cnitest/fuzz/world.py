@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from cnitest.cni import spec
 from cnitest.cni.invoke import Call
+from cnitest.conformance import judge
 from cnitest.conformance.aftermath import removals
 from cnitest.conformance.bench import Bench, Picture, Slot
 from cnitest.conformance.finding import Detail
@@ -21,6 +22,8 @@ from cnitest.fuzz.attached import (
     crashes,
     failures,
     is_ipam,
+    kept,
+    noise,
     refusals,
     tail,
     taken,
@@ -31,6 +34,8 @@ from cnitest.fuzz.scenario import Raw, Scenario, Step
 from cnitest.fuzz.trouble import Trouble
 
 Key = tuple[int, str, str]
+# The codes of STATUS for a plugin that is not ready (SPEC section 5).
+_NOT_READY = {50, 51}
 # After these, one attachment alone needs no second look.
 _USUAL = ("ADD", "CHECK")
 
@@ -69,6 +74,9 @@ class World:
         # Networks of which an ADD has succeeded, so that they cannot be called invalid any more.
         self._proven: set[int] = set()
         self._suffix = f"-{serial}" if serial else ""
+        # What was deleted last, by what it was about, and who was there before.
+        self._gone: dict[Key, Attached] = {}
+        self._running = set(bench.processes())
 
     # --- what a step needs
 
@@ -189,12 +197,27 @@ class World:
     def check(self, step: Step) -> None:
         """CHECK of what is attached succeeds; of what somebody has meddled with, it may say so."""
         one = self.attached.get(self.key(step))
-        if one is None or one.lost or one.result is None or not spec.has_check(one.version):
+        if one is None:
+            self._check_nothing(self._gone.get(self.key(step)))
             return
+        if one.lost or one.result is None or not spec.has_check(one.version):
+            return
+        before = self.bench.look(one.slot)
         calls = self.call.check(one.example, one.slot, one.result)
-        self.note(crashes(calls))
+        self.note([*crashes(calls), *noise(calls)])
+        changed = residue(before, self.bench.look(one.slot), self._allowed())
+        self._harmed("CHECK changes something", calls[-1], [] if one.broken else changed)
         if not one.broken and one.example.validity is not Validity.INVALID:
             self.note(failures("check", calls))
+
+    def _check_nothing(self, gone: Attached | None) -> None:
+        """CHECK of what was deleted fails, where ADD had made something that DEL took away."""
+        if gone is None or not gone.own or not spec.has_check(gone.version):
+            return
+        calls = self.call.check(gone.example, gone.slot, gone.result)
+        self.note(crashes(calls))
+        if not any(judge.failed(call) for call in calls):
+            self.note([Trouble("check", calls[0].plugin, "CHECK succeeds after DEL")])
 
     def delete(self, step: Step) -> None:
         """DEL of what is attached takes away all that its ADD brought; of what is not, changes nothing."""
@@ -204,7 +227,9 @@ class World:
                 self._delete_nothing(step)
             return
         calls = self.call.delete(one.example, one.slot, one.result)
-        self.note([*crashes(calls), *failures("delete", calls)])
+        self.note([*crashes(calls), *noise(calls), *failures("delete", calls)])
+        if one.result is not None and one.example.validity is Validity.VALID and not (one.lost or one.broken):
+            self._gone[self.key(step)] = one
         self._own_left(one, calls[-1].plugin, lost=one.lost)
         self._others_kept(calls[-1])
 
@@ -224,11 +249,32 @@ class World:
         if not spec.has_gc(version_of(example)):
             return
         there = [one for key, one in self.attached.items() if key[0] == step.network]
+        lost = [one for one in there if one.lost]
         before = self.bench.look()
-        calls = self.call.gc(example, [(one.slot.container_id, one.slot.ifname) for one in there])
-        self.note(crashes(calls))
-        gone = removals(before, self.bench.look())
-        self._harmed("GC takes away what is attached", calls[-1], gone)
+        calls = self.call.gc(example, [(one.slot.container_id, one.slot.ifname) for one in there if not one.lost])
+        self.note([*crashes(calls), *noise(calls)])
+        if not lost:
+            self._harmed("GC takes away what is attached", calls[-1], removals(before, self.bench.look()))
+            return
+        self._others_kept(calls[-1])
+        now = self.bench.look()
+        left = {line for one in lost for line in kept(one, now)}
+        plugin = calls[-1].plugin
+        self.note([Trouble("left", plugin, f"GC leaves what is lost: {tail(line)}", line) for line in sorted(left)])
+
+    def status(self, step: Step) -> None:
+        """STATUS of a network that works succeeds, silently, and changes nothing."""
+        example = self.networks[step.network]
+        if not spec.has_gc(version_of(example)) or step.network not in self._proven:
+            return
+        before = self.bench.look()
+        calls = self.call.status(example)
+        self.note([*crashes(calls), *noise(calls)])
+        changed = residue(before, self.bench.look(), self._allowed())
+        self._harmed("STATUS changes something", calls[-1], changed)
+        codes = [(judge.error_document(call) or {}).get("code") for call in calls]
+        if example.validity is Validity.VALID and not set(codes) & _NOT_READY:  # no address may be left
+            self.note(failures("refused", calls))
 
     def raw(self, example: Example, call: Raw) -> None:
         """One raw call, with everything back as it was afterwards."""
@@ -283,6 +329,9 @@ class World:
             self.bench.node.lose(name)
         self.tidy()
         now = self.bench.look()
+        if set(self.bench.processes()) - self._running:
+            plugin = str(self.networks[0].plugins[0].get("type", ""))
+            self.note([Trouble("left", plugin, "in the end: a process goes on")])
         if not self.troubles and not self.spent and self._left_in_the_end(now):
             left = settle(lambda: self._left_in_the_end(self.bench.look()))
             plugin = str(self.networks[0].plugins[0].get("type", ""))
