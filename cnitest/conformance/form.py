@@ -34,6 +34,17 @@ def misshapen(document: Document, version: str) -> list[str]:
     return [*strange, *_dns(document)]
 
 
+def unlike(document: Document, version: str) -> list[str]:
+    """What in a result is not as ``version`` has it: its label, fields of other versions, addresses that are none."""
+    label = document.get("cniVersion")
+    found = [] if label in (version, None) else [f"cniVersion of the result is {label!r}, asked for {version!r}"]
+    if is_early(version):
+        return [*found, *of_early_versions(document)]
+    found += families_untold(document) if spec.at_least(version, "1.0.0") else families_told(document)
+    found += [] if spec.at_least(version, "1.1.0") else fields_of_later(document)
+    return [*found, *addresses(document, version)]
+
+
 def _dns(document: Document) -> Iterator[str]:
     dns = document.get("dns")
     if not isinstance(dns, Mapping):

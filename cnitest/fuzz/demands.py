@@ -13,6 +13,7 @@ from typing import Any
 from cnitest.cni import spec
 from cnitest.cni.invoke import Call
 from cnitest.conformance import judge
+from cnitest.conformance.requirement import Kind
 from cnitest.conformance.subject import Subject
 from cnitest.fuzz.scenario import Raw
 
@@ -25,7 +26,8 @@ _CONTAINER, _IFNAME, _VERB = "CNI_CONTAINERID", "CNI_IFNAME", "CNI_COMMAND"
 def demands(subject: Subject, request: Document) -> list[tuple[str, Raw]]:
     """What is asked, in words, and the call; ``request`` is what its plugin usually gets."""
     found = [*_variables(subject), *_input(request), *_versions(subject, request), *_version(request)]
-    return [*found, *_unknown_verbs(subject.versions, request), *_unlinked(subject, request)]
+    found += [*_unknown_verbs(subject.versions, request), *_unlinked(subject, request), *_check(request)]
+    return [*found, *_ignored(subject, request)]
 
 
 def _variables(subject: Subject) -> Iterator[tuple[str, Raw]]:
@@ -36,7 +38,8 @@ def _variables(subject: Subject) -> Iterator[tuple[str, Raw]]:
         yield f"a call without {' and '.join(names)}", Raw(plugin, "ADD", None, nothing, False, (4,), names)
     for value in ("../x", "-a", "a b"):
         wrong = {_CONTAINER: value}
-        yield f"a container ID {value!r}", Raw(plugin, "ADD", None, wrong, False, (4,), (_CONTAINER,))
+        named = () if subject.skel else (_CONTAINER,)  # Go's library says it in other words
+        yield f"a container ID {value!r}", Raw(plugin, "ADD", None, wrong, False, (4,), named)
     yield "a verb that there is not", Raw(plugin, "ADD", None, {_VERB: "FETCH"}, False, (4,), (_VERB,))
     if not subject.skel:
         yield "a call without a verb", Raw(plugin, "ADD", None, {_VERB: ""}, False, (4,))
@@ -79,7 +82,10 @@ def _unknown_verbs(versions: Collection[str], request: Document) -> Iterator[tup
     for verb, is_in in verbs.items():
         for version in versions:
             if not is_in(version):
-                yield f"{verb} in version {version}", _changed(request, verb, (), cniVersion=version)
+                yield (
+                    f"a call in version {version}, which does not have it",
+                    _changed(request, verb, (), cniVersion=version),
+                )
 
 
 def _unlinked(subject: Subject, request: Document) -> Iterator[tuple[str, Raw]]:
@@ -88,6 +94,23 @@ def _unlinked(subject: Subject, request: Document) -> Iterator[tuple[str, Raw]]:
         data = json.dumps({**request, "cniVersion": subject.highest}).encode()
         yield "STATUS", Raw(subject.plugin, "STATUS", data, {}, True)
         yield "STATUS without a container", Raw(subject.plugin, "STATUS", data, _NOBODY, True)
+
+
+def _check(request: Document) -> Iterator[tuple[str, Raw]]:
+    """CHECK needs a previous result."""
+    if spec.has_check(str(request.get("cniVersion"))):
+        yield "a call without a previous result", _changed(request, "CHECK", ())
+
+
+def _ignored(subject: Subject, request: Document) -> Iterator[tuple[str, Raw]]:
+    """What a plugin has to overlook (CONVENTIONS.md); one that is chained is not called by itself."""
+    if subject.kind is Kind.META:
+        return
+    plugin, text = subject.plugin, json.dumps(request)
+    unknown = {"CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=web;K8S_POD_NAME=web-0"}
+    yield "arguments that are to be ignored", Raw(plugin, "ADD", text.encode(), unknown, True)
+    labelled = {**request, "args": {"cni": {"labels": [{"key": "app", "value": "web"}]}}}
+    yield "labels", Raw(plugin, "ADD", json.dumps(labelled).encode(), {}, True)
 
 
 def _changed(request: Document, verb: str, codes: tuple[int, ...], **changes: Any) -> Raw:

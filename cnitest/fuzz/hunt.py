@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from random import Random
@@ -146,6 +146,12 @@ class Hunter:
         # Nothing was found, or it was given up in the middle of shrinking: the chase knows the best.
         with contextlib.suppress(HypothesisException):
             find(strategy, chase.shows, settings=_settings(examples), random=Random(seed))
+        return chase.finding() if chase.is_won else None
+
+    def each(self, kind: str, scenarios: Iterable[Scenario], seed: int) -> Finding | None:
+        """Try scenarios that are given, one after the other, up to the first new finding, which is made small."""
+        chase = Chase(self, kind, seed)
+        any(chase.shows(scenario) for scenario in scenarios)
         return chase.finding() if chase.is_won else None
 
     def take_turn(self, seconds: float) -> None:

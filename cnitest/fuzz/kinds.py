@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from cnitest.fuzz.crew import Orders
 from cnitest.fuzz.demands import demands
 from cnitest.fuzz.differential import BACKENDS
 from cnitest.fuzz.example import Example, Validity
-from cnitest.fuzz.hunt import Turn
+from cnitest.fuzz.hunt import Finding, Hunter, Turn
 from cnitest.fuzz.mutations import mutations
 from cnitest.fuzz.scenario import LIFE, Raw, Scenario, Step
 from cnitest.fuzz.schema import from_schema
@@ -120,11 +121,22 @@ def drawn(orders: Orders, validity: str) -> SearchStrategy[Example]:
     if not _is_known(orders):
         schema = orders.subject.setting.schema
         if validity == "valid":
-            return st.just(given(orders))
+            return st.sampled_from([_in_version(given(orders), version) for version in _spoken(orders)])
         return st.one_of(own, from_schema(schema, network_of(orders.subject))) if schema else own
     table = _fitting(configs.examples(_plugin(orders), validity, orders.release, dict(orders.subject.conf)), orders)
     mixed = {"valid": st.one_of(table, table, st.just(given(orders))), "boundary": st.one_of(table, own)}
     return mixed.get(validity, table)
+
+
+def _spoken(orders: Orders) -> tuple[str, ...]:
+    """The versions that the subject speaks, newest first; a chain has none before 0.3.0."""
+    chained = len(network_of(orders.subject)["plugins"]) > 1
+    spoken = [v for v in orders.subject.versions[::-1] if spec.has_chaining(v) or not chained]
+    return tuple(spoken) or (orders.subject.highest,)
+
+
+def _in_version(example: Example, version: str) -> Example:
+    return replace(example, network={**example.network, "cniVersion": version})
 
 
 def _as_given(example: Example, orders: Orders) -> Example:
@@ -218,8 +230,29 @@ def _request(example: Example, plugin: str) -> dict[str, Any]:
 
 
 def _by_hand(orders: Orders) -> Turn:
+    """First every call of which it is known what has to come of it, in an order of its own; then any."""
     strategy = by_hand(orders)
-    return lambda hunter, examples, seed: hunter.round("configs", strategy, examples * 2, seed)
+    known = given(orders)
+    asked = demands(orders.subject, _request(known, _plugin(orders)))
+    left: list[Scenario] = [Scenario((replace(known, why=why),), (), raw) for why, raw in asked]
+    is_new = True
+
+    def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
+        nonlocal is_new
+        if is_new:
+            is_new = False
+            Random(seed).shuffle(left)
+        if left:
+            return hunter.each("configs", _taken(left, examples), seed)
+        return hunter.round("configs", strategy, examples * 2, seed)
+
+    return turn
+
+
+def _taken(scenarios: list[Scenario], most: int) -> Iterator[Scenario]:
+    """Scenarios from the end of a list, which loses them; so many at most."""
+    for _ in range(min(most, len(scenarios))):
+        yield scenarios.pop()
 
 
 def _of_histories(orders: Orders) -> SearchStrategy[Example]:

@@ -28,7 +28,9 @@ def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list
     if one.result is None:
         return []
     slot = one.slot
-    shape = form.misshapen(one.result, one.version)
+    shape = form.misshapen(one.result, one.version) or form.unlike(one.result, one.version)
+    if one.is_ipam and one.result.get("interfaces"):
+        shape.append("the result of an IPAM plugin has interfaces")
     found: list[str] = []
     if not one.is_ipam:
         found = truth.untruths(one.result, one.version, bench.node, slot.sandbox, slot.netns, slot.ifname)
