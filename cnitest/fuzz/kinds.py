@@ -16,7 +16,7 @@ from cnitest.cni import spec
 from cnitest.conformance.request import sibling
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.subject import Subject
-from cnitest.fuzz import configs, keys, oddities
+from cnitest.fuzz import classics, configs, keys, oddities
 from cnitest.fuzz.attached import version_of
 from cnitest.fuzz.crew import Orders
 from cnitest.fuzz.demands import demands
@@ -51,7 +51,7 @@ def rounds(orders: Orders) -> list[Turn]:
         turns += [_configs(orders, "valid")] if _is_known(orders) else []
         turns += [_chains(orders)] if _is_chained(orders) else []
     if "histories" in orders.kinds:
-        turns += [_histories(orders), _histories(orders)]
+        turns += [_histories(orders)] * 2
     return turns
 
 
@@ -234,19 +234,8 @@ def _by_hand(orders: Orders) -> Turn:
     strategy = by_hand(orders)
     known = given(orders)
     asked = demands(orders.subject, _request(known, _plugin(orders)))
-    left: list[Scenario] = [Scenario((replace(known, why=why),), (), raw) for why, raw in asked]
-    is_new = True
-
-    def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
-        nonlocal is_new
-        if is_new:
-            is_new = False
-            Random(seed).shuffle(left)
-        if left:
-            return hunter.each("configs", _taken(left, examples), seed)
-        return hunter.round("configs", strategy, examples * 2, seed)
-
-    return turn
+    left = [Scenario((replace(known, why=why),), (), raw) for why, raw in asked]
+    return _first(left, "configs", lambda hunter, examples, seed: hunter.round("configs", strategy, examples * 2, seed))
 
 
 def _taken(scenarios: list[Scenario], most: int) -> Iterator[Scenario]:
@@ -276,8 +265,17 @@ def networks(draw: st.DrawFn, orders: Orders, others: SearchStrategy[Example]) -
             if draw(st.booleans()):
                 conf.pop("isGateway", None)
                 conf.pop("isDefaultGateway", None)
+    return one, _another(one, moved)
+
+
+def _another(one: Example, moved: list[dict[str, Any]]) -> Example:
+    """Another network like one, with other configurations."""
     ifname = one.ifname if one.ifname == "lo" else "net1"
-    return one, replace(one, network={**one.network, "name": "other", "plugins": moved}, ifname=ifname)
+    return replace(one, network={**one.network, "name": "other", "plugins": moved}, ifname=ifname)
+
+
+def _with_another(one: Example) -> tuple[Example, Example]:
+    return one, _another(one, [_moved(conf) for conf in one.plugins])
 
 
 def of_histories(orders: Orders) -> SearchStrategy[Scenario]:
@@ -302,7 +300,26 @@ def _moved(conf: dict[str, Any]) -> dict[str, Any]:
 
 def _histories(orders: Orders) -> Turn:
     strategy = networks(orders, _of_histories(orders))
-    return lambda hunter, examples, seed: hunter.histories(strategy, max(examples // 2, 1), seed)
+    left = [*classics.of_one(given(orders)), *classics.of_two(_with_another(given(orders)))]
+
+    def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
+        return hunter.histories(strategy, max(examples // 2, 1), seed)
+
+    return _first(left, "histories", drawn)
+
+
+def _first(known: list[Scenario], kind: str, then: Turn) -> Turn:
+    """A turn that tries known scenarios, in an order of its own, before it draws any."""
+    is_new = True
+
+    def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
+        nonlocal is_new
+        if is_new:
+            is_new = False
+            Random(seed).shuffle(known)
+        return hunter.each(kind, _taken(known, examples), seed) if known else then(hunter, examples, seed)
+
+    return turn
 
 
 def used(scenario: Scenario) -> Iterator[str]:

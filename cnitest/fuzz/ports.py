@@ -25,6 +25,7 @@ _WORDS = {
     "port": re.compile(r"--dport (\d+)|\bdport (\d+)"),
     "host": re.compile(r"-d ([^/\s]+)|\bip6? daddr (\S+)"),
 }
+_CHAIN = re.compile(r"\+ iptables rule: nat: :CNI-DN-|\+ nft rule: table ip cni_hostport")
 _MARKS = re.compile(
     r"\+ iptables rule: .*-j CNI-HOSTPORT-SETMARK|table ip cni_hostport chain masquerading: .* masquerade"
 )
@@ -46,7 +47,8 @@ def wrong(one: Attached, conf: Conf) -> Iterator[str]:
     yield from (f"a rule too many for {_told(row)}" for row in sorted(has - wanted))
     marked = any(_MARKS.search(line) for line in one.own)
     hides = conf.get("snat") is not False
-    if any(not row.to.startswith("[") for row in wanted) and marked is not hides:
+    is_new = any(_CHAIN.search(line) for line in one.own)  # else the container's other interface has brought the marks
+    if is_new and any(not row.to.startswith("[") for row in wanted) and marked is not hides:
         yield f"snat is {hides}, and sources are {'hidden' if marked else 'not hidden'}"
     yield from _conditions(one, conf, wanted)
 

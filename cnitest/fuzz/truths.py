@@ -41,7 +41,7 @@ def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list
     ]
 
 
-def silences(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[str]:
+def silences(bench: Bench, one: Attached, others: Sequence[Attached], *, forwards: bool = True) -> list[str]:
     """Which packets do not get through that have to: to a gateway that the host has, to the internet behind ipMasq, to
     the container through a port of the host; those that do are what it reaches."""
     if one.has(_OWN_TABLES):
@@ -49,10 +49,12 @@ def silences(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[st
         return []
     one.reached = tuple(_gateways(bench, one))
     one.beyond = tuple(_beyond(bench, one))
-    if any(other.has("portmap") for other in others):  # which of two gets what comes to one port is open
+    if not forwards:  # firewall lets pass what a container begins, and nothing that others do
+        one.beyond = begun(one) if one.has("firewall") else ()
+    if one.example.capabilities.get("portMappings") and others:  # which of two gets what comes to one port is open
         for each in (one, *others):
             each.beyond = begun(each)
-    between = _between(bench, one, others)
+    between = _between(bench, one, others) if forwards else []  # iptables sees what bridges forward, too
     return [why for flow in (*one.reached, *one.beyond, *between) if (why := traffic.lost(flow, 3.0))]
 
 
@@ -115,7 +117,7 @@ def _beyond(bench: Bench, one: Attached) -> Iterator[Flow]:
             if (6 if ":" in target else 4) in families & defaults:
                 yield traffic.echo(one.slot.sandbox, target)
     for conf in one.example.plugins:
-        if conf.get("type") == "portmap" and 4 in families & defaults:
+        if 4 in families & defaults:
             yield from ports.flows(bench, one, conf)
 
 

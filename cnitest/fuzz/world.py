@@ -68,6 +68,8 @@ class World:
         self.next_path: tuple[str, ...] = ()
         #: Whether the host is of no more use afterwards, for something else than plugins has changed it.
         self.spent = False
+        #: Whether packets go through the host that no rule lets pass.
+        self.forwards = True
         #: Called when all is deleted, before the last look.
         self.tidy: Callable[[], None] = lambda: None
         self.keeps_containers = keep
@@ -185,7 +187,7 @@ class World:
             self.note(allocator.judged(one, known, others))
         if one.example.validity is Validity.VALID:
             self.note([*effects.missing(self.bench, one), *effects.asked_for(one)])
-            silent = truths.silences(self.bench, one, others)
+            silent = truths.silences(self.bench, one, others, forwards=self.forwards)
             self.note([Trouble("silent", plugin, truths.bare(why, one), why) for why in silent])
             if not silent:
                 return

@@ -59,11 +59,10 @@ def test_what_goes_library_answers_is_no_fault_of_a_plugin():
 
 
 def test_demands_are_about_the_plugin():
-    """Each names it, says why, and wants success or a refusal."""
+    """Each names it and says why."""
     for why, raw in demands(subject(), REQUEST):
         assert why
         assert raw.plugin == "bridge"
-        assert raw.valid is not None
 
 
 def test_demands_depend_on_what_a_plugin_speaks():

@@ -18,6 +18,7 @@ DNS = {"hostPort": 8001, "containerPort": 53, "protocol": "udp", "hostIP": "192.
 NAT = "node: + iptables rule: nat: -A"
 SIX = "node: + ip6tables rule: nat: -A"
 TABLE = "node: + nft rule: table ip cni_hostport chain"
+CHAIN = "node: + iptables rule: nat: :CNI-DN-1 -"
 MARKED = f"{NAT} CNI-DN-1 -s 10.1.0.0/24 -p tcp -m tcp --dport 8000 -j CNI-HOSTPORT-SETMARK"
 WEB_RULE = f"{NAT} CNI-DN-1 -p tcp -m tcp --dport 8000 -j DNAT --to-destination 10.1.0.2:80"
 DNS_RULE = f"{NAT} CNI-DN-1 -d 192.0.2.1/32 -p udp -m udp --dport 8001 -j DNAT --to-destination 10.1.0.2:53"
@@ -44,8 +45,9 @@ def attached(*own: str, ips: tuple[str, ...] = ("10.1.0.2/24",), interfaces: Any
         ([WEB_RULE, DNS_RULE, MARKED], [WEB, DNS], {}, []),
         ([WEB_RULE, MARKED], [WEB, DNS], {}, ["no rule for udp 192.0.2.1:8001 to 10.1.0.2:53"]),
         ([WEB_RULE, DNS_RULE, MARKED], [WEB], {}, ["a rule too many for udp 192.0.2.1:8001 to 10.1.0.2:53"]),
-        ([WEB_RULE], [WEB], {}, ["snat is True, and sources are not hidden"]),
-        ([WEB_RULE, MARKED], [WEB], {"snat": False}, ["snat is False, and sources are hidden"]),
+        ([CHAIN, WEB_RULE], [WEB], {}, ["snat is True, and sources are not hidden"]),
+        ([CHAIN, WEB_RULE, MARKED], [WEB], {"snat": False}, ["snat is False, and sources are hidden"]),
+        ([WEB_RULE], [WEB], {}, []),
         ([WEB_RULE], [WEB], {"snat": False}, []),
         (
             [f"{TABLE} hostports: tcp dport 8000 dnat to 10.1.0.2:80", f"{TABLE} masquerading: ip saddr x masquerade"],

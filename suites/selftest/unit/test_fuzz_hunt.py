@@ -11,11 +11,12 @@ import pytest
 from fuzz_strategies import scenario
 from hypothesis import strategies as st
 
-from cnitest.fuzz import crew
+from cnitest.fuzz import classics, crew
 from cnitest.fuzz.hunt import Finding, Hunter
 from cnitest.fuzz.scenario import Scenario
 from cnitest.fuzz.subjects import release_of
 from cnitest.fuzz.trouble import Trouble
+from cnitest.fuzz.verbs import VERBS
 
 
 class Ground:
@@ -92,3 +93,13 @@ def test_a_release_is_what_a_plugin_says_of_itself(banner: str, advertised: tupl
     subject: Any = SimpleNamespace(banner=banner, advertised=advertised)
 
     assert release_of(subject) == release
+
+
+def test_histories_known_by_heart_can_be_done():
+    """Every verb in them is one, and those of two networks have two."""
+    one = scenario().networks[0]
+    found = [*classics.of_one(one), *classics.of_two((one, one))]
+
+    assert {step.verb for each in found for step in each.steps} <= VERBS.keys()
+    assert all(step.network < len(each.networks) for each in found for step in each.steps)
+    assert len({each.dumps() for each in found}) == len(found)
