@@ -1,13 +1,15 @@
-"""What fuzzing finds in a plugin set, from scratch: python -m benchmarks.findings [--time T] [--seed S] [PLUGIN…].
+"""What fuzzing finds in a plugin set, from scratch: python -m benchmarks.findings [--time T] [--seed S] [-n N]
+[PLUGIN…].
 
 Prints the tables of docs/findings.md: for each plugin what was found, after how long, and the smallest reproducer. The
-same seed draws the same examples; how many of them fit into the time depends on the machine.
+same seed draws the same examples with as many workers; how many of them fit into the time depends on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -24,14 +26,15 @@ def main() -> None:
     parser.add_argument("plugins", nargs="*", default=PLUGINS)
     parser.add_argument("--time", type=float, default=120.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("-n", dest="workers", type=int, default=2 * (os.cpu_count() or 1))
     parser.add_argument("--cni-path")
     arguments = parser.parse_args()
     path = search_path([arguments.cni_path] if arguments.cni_path else [])
     for plugin in arguments.plugins:
-        print("\n".join(table(plugin, path, arguments.time, arguments.seed)), flush=True)
+        print("\n".join(table(plugin, path, arguments.time, arguments.seed, arguments.workers)), flush=True)
 
 
-def table(plugin: str, path: tuple[str, ...], seconds: float, seed: int) -> list[str]:
+def table(plugin: str, path: tuple[str, ...], seconds: float, seed: int, workers: int) -> list[str]:
     """What a hunt in one plugin finds, as lines of Markdown."""
     with tempfile.TemporaryDirectory() as directory:
         campaign = Campaign.begin(
@@ -41,7 +44,7 @@ def table(plugin: str, path: tuple[str, ...], seconds: float, seed: int) -> list
             seed=seed,
             seconds=seconds,
             examples=0,
-            workers=1,
+            workers=workers,
             release="1.1.1",
             next_path=(),
             databases=[f"{directory}/examples"],
@@ -65,7 +68,6 @@ def reproducer(finding: Finding) -> str:
     scenario = finding.scenario
     parts = [scenario.words]
     if scenario.raw:
-        parts += [f"{key}={value!r}" for key, value in scenario.raw.variables.items()]
         parts += [f"stdin {scenario.raw.stdin[:120]!r}"] if scenario.raw.stdin is not None else []
     if not (scenario.raw and scenario.raw.stdin is not None):
         for example in scenario.networks:
