@@ -19,6 +19,7 @@ _ALONE: tuple[tuple[Step, ...], ...] = (
     (_ADD, _ADD_OTHER, _CHECK, _CHECK_OTHER, _DEL_OTHER, _CHECK, _DEL),
     (_ADD, _ADD_OTHER, _DEL, _CHECK_OTHER),
     (_ADD, _DEL, _CHECK, _ADD, _CHECK),
+    (_ADD, _DEL, _ADD_OTHER, _CHECK_OTHER, _DEL_OTHER),
     (_ADD, _STATUS, _ADD2, _STATUS),
     (_ADD, _ADD2, _GC, _CHECK, _CHECK2),
     (_ADD, _ADD_OTHER, _GC, _CHECK, _CHECK_OTHER),

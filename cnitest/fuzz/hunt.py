@@ -267,8 +267,9 @@ class Chase:
         depends = not shown
         if shown:
             end = hunter.no_longer_than(_REDUCE, "a finding to be reduced")
-            self.best = reduced(self.best, lambda one: not end.expired and bool(self._alone(one)))
-            shown = self._alone(self.best) or shown
+            smallest = reduced(self.best, lambda one: not end.expired and bool(self._alone(one)))
+            if smallest != self.best:
+                self.best, shown = smallest, self._alone(smallest) or shown
         trouble = next((one for one in shown if one.cause == self._cause), self._trouble)
         causes = tuple(dict.fromkeys([trouble.cause, *(one.cause for one in shown)]))
         hunter.known |= set(causes)

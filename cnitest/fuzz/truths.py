@@ -13,7 +13,7 @@ from cnitest.fuzz import keys, ports
 from cnitest.fuzz.attached import Attached
 from cnitest.fuzz.trouble import Trouble
 
-_QUICK = 0.6
+_QUICK, _PATIENT = 0.6, 3.0
 # How what a container has besides its result begins.
 _BESIDES = ("the container has", "the container's default route")
 # The plugin after which only packets with a source address of their own find their way.
@@ -55,7 +55,11 @@ def silences(bench: Bench, one: Attached, others: Sequence[Attached], *, forward
         for each in (one, *others):
             each.beyond = begun(each)
     between = _between(bench, one, others) if forwards else []  # iptables sees what bridges forward, too
-    return [why for flow in (*one.reached, *one.beyond, *between) if (why := traffic.lost(flow, 3.0))]
+    found: list[str] = []
+    for flow in (*one.reached, *one.beyond, *between):
+        why = traffic.lost(flow, _QUICK if found else _PATIENT)  # what needs time had it by then
+        found += [why] if why else []
+    return found
 
 
 def _between(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[Flow]:
@@ -97,8 +101,10 @@ def reach(bench: Bench, one: Attached) -> None:
 
 
 def lost(one: Attached) -> list[str]:
-    """What an attachment reached before and does not reach any more."""
-    return [why for flow in (*one.reached, *one.beyond) if (why := traffic.lost(flow, 1.0))]
+    """What an attachment reached before and does not reach any more; that is told once."""
+    gone = {flow: why for flow in (*one.reached, *one.beyond) if (why := traffic.lost(flow, 1.0))}
+    one.reached, one.beyond = (tuple(flow for flow in flows if flow not in gone) for flows in (one.reached, one.beyond))
+    return list(gone.values())
 
 
 def bare(words: str, one: Attached) -> str:
