@@ -274,8 +274,14 @@ def _another(one: Example, moved: list[dict[str, Any]]) -> Example:
     return replace(one, network={**one.network, "name": "other", "plugins": moved}, ifname=ifname)
 
 
-def _with_another(one: Example) -> tuple[Example, Example]:
-    return one, _another(one, [_moved(conf) for conf in one.plugins])
+def _with_others(one: Example) -> list[tuple[Example, Example]]:
+    """A network with another one: on a bridge of its own, and on the same."""
+    moved = [_moved(conf) for conf in one.plugins]
+    beside = [
+        {**conf, **{key: before[key] for key in ("bridge",) if key in before}}
+        for before, conf in zip(one.plugins, moved, strict=True)
+    ]
+    return [(one, _another(one, moved)), *([(one, _another(one, beside))] if beside != moved else [])]
 
 
 def of_histories(orders: Orders) -> SearchStrategy[Scenario]:
@@ -300,7 +306,8 @@ def _moved(conf: dict[str, Any]) -> dict[str, Any]:
 
 def _histories(orders: Orders) -> Turn:
     strategy = networks(orders, _of_histories(orders))
-    left = [*classics.of_one(given(orders)), *classics.of_two(_with_another(given(orders)))]
+    left = list(classics.of_one(given(orders)))
+    left += [each for both in _with_others(given(orders)) for each in classics.of_two(both)]
 
     def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
         return hunter.histories(strategy, max(examples // 2, 1), seed)
