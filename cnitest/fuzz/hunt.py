@@ -246,6 +246,8 @@ class Chase:
         troubles = [trouble for trouble in troubles if trouble.cause not in self.hunter.known]
         if not self._cause and troubles:
             self._begin(troubles[0])
+            for trouble in troubles:  # what shows together mostly has one cause
+                self.hunter.others.claim(trouble.cause)
         hit = next((trouble for trouble in troubles if trouble.cause == self._cause), None)
         if hit is not None and (self.best is None or scenario.weight <= self.best.weight):
             self.best, self._trouble = scenario, hit
@@ -254,7 +256,6 @@ class Chase:
     def _begin(self, trouble: Trouble) -> None:
         tally = self.hunter.tally
         self._cause = trouble.cause
-        self.hunter.others.claim(trouble.cause)
         self._found_after = (time.monotonic() - tally.began, tally.examples)
         self._end = self.hunter.no_longer_than(_SHRINK, "a finding to shrink")
 

@@ -69,6 +69,8 @@ def _between(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[Fl
     peer = next((each for each in peers if each.slot.sandbox is not one.slot.sandbox), None)
     if peer is None or not _meet(bench, one) or one.link is None or peer.link is None:
         return []
+    if one.link.mac == peer.link.mac:  # both were given the one that was asked for
+        return []
     mtu = min(one.link.mtu, peer.link.mtu)
     found: list[Flow] = []
     for own, theirs in product(_ipv4(one), _ipv4(peer)):

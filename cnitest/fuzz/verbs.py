@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from cnitest.cni import spec
-from cnitest.conformance import form, judge
+from cnitest.conformance import form, judge, requirement
 from cnitest.conformance.bench import Made
 from cnitest.conformance.finding import Undecided
 from cnitest.conformance.residue import AFTER_A_NAMESPACE, settle
@@ -127,7 +127,8 @@ def tamper(world: World, step: Step, number: int) -> None:
     calls = world.call.check(one.example, one.slot, one.result)
     world.note(crashes(calls))
     if not any(judge.failed(call) for call in calls):
-        world.note([Trouble("check", calls[-1].plugin, f"CHECK succeeds though {way.words}")])
+        says = requirement.find(way.requirement).says.rstrip(".").removeprefix("CHECK fails when ")
+        world.note([Trouble("check", calls[-1].plugin, f"CHECK succeeds though {says}", f"though {way.words}")])
 
 
 def _can_be_checked(one: Attached) -> bool:
