@@ -59,6 +59,7 @@ class Arena:
         self._clean: Picture = {}
         self._age = 0
         self._standing: frozenset[str] = frozenset()
+        self._running: tuple[int, ...] = ()
 
     def __enter__(self) -> Arena:
         return self
@@ -100,7 +101,15 @@ class Arena:
         bench, rung = self._ready(), self.rung(scenario)
         keep = rung is Isolation.CONFIG
         serial = 0 if keep else self._age
-        world = World(bench, scenario.networks, serial=serial, start=self._clean, standing=self._standing, keep=keep)
+        world = World(
+            bench,
+            scenario.networks,
+            serial=serial,
+            start=self._clean,
+            standing=self._standing,
+            running=self._running,
+            keep=keep,
+        )
         world.next_path = self.next_path
         world.tidy = partial(self._tidy, bench)
         self.runs += 1
@@ -127,6 +136,7 @@ class Arena:
             self._age = 0
             self.builds += 1
             self._clean = self._bench.look()
+            self._running = self._bench.processes()
             self._standing = frozenset(link.name for link in self._bench.node.links)
         self._bench.record = Record()
         return self._bench

@@ -44,7 +44,8 @@ class World:
     """Runs the steps of one scenario on a bench; what each verb does is in `cnitest.fuzz.verbs`.
 
     ``serial`` keeps the names of its containers apart from others', ``start`` is the host's state before, ``standing``
-    are the links that are part of the host, and ``keep`` leaves the containers for the next scenario.
+    are the links that are part of the host, ``running`` the processes that are, and ``keep`` leaves the containers for
+    the next scenario.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class World:
         serial: int = 0,
         start: Picture | None = None,
         standing: Collection[str] | None = None,
+        running: Collection[int] | None = None,
         keep: bool = False,
     ) -> None:
         self.bench = bench
@@ -78,7 +80,7 @@ class World:
         self._suffix = f"-{serial}" if serial else ""
         # What was deleted last, by what it was about, and who was there before.
         self._gone: dict[Key, Attached] = {}
-        self._running = set(bench.processes())
+        self._running = set(bench.processes() if running is None else running)
 
     # --- what a step needs
 
