@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cnitest.fuzz.campaign import Campaign
     from cnitest.fuzz.hunt import Finding
 
-USUAL = ("configs", "histories", "differential")
+USUAL = ("configs", "histories", "sentences", "differential")
 KINDS = (*USUAL, "faults")
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
 _UNITS = {None: 1, "": 1, "s": 1, "m": 60, "h": 3600}

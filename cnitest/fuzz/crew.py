@@ -30,7 +30,8 @@ class Orders:
     """What to hunt: ``kinds`` of scenarios in turn, for ``seconds`` or ``examples`` in all, from a ``seed``.
 
     ``release`` is the plugins' own, for keys that not all of them have; ``next_path`` directories of another release,
-    ``known`` causes that do not count.
+    ``known`` causes that do not count; ``share`` which part of what is known by heart is tried first: its number, of
+    how many there are.
     """
 
     subject: Subject
@@ -41,6 +42,7 @@ class Orders:
     release: str = ""
     next_path: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+    share: tuple[int, int] = (0, 1)
 
 
 class Progress(NamedTuple):
@@ -132,7 +134,8 @@ def together(orders: Orders, workers: int) -> Iterator[Event]:
     context = multiprocessing.get_context("spawn")
     out: multiprocessing.Queue[Any] = context.Queue()
     boxes = [context.SimpleQueue() for _ in range(workers)]
-    row = {**orders.__dict__, "subject": to_data([orders.subject])[0], "examples": -(-orders.examples // workers)}
+    each = -(-orders.examples // workers)
+    row = {**orders.__dict__, "subject": to_data([orders.subject])[0], "examples": each, "share": (0, workers)}
     crew = [
         context.Process(target=_work, args=(row, number, out, box), daemon=True) for number, box in enumerate(boxes)
     ]
@@ -177,7 +180,7 @@ def _events(crew: list[Any], out: Any, end: float) -> Iterator[Event | _Claim]:
 def _work(row: dict[str, Any], number: int, out: Any, box: Any) -> None:
     """A worker's process: Ctrl-C is for its parent, which ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    orders = Orders(**{**row, "subject": from_data([row["subject"]])[0]})
+    orders = Orders(**{**row, "subject": from_data([row["subject"]])[0], "share": (number, row["share"][1])})
     try:
         for event in hunt(orders, number, _Colleagues(number, out, box)):
             out.put(event)

@@ -150,8 +150,10 @@ class Hunter:
 
     def each(self, kind: str, scenarios: Iterable[Scenario], seed: int) -> Finding | None:
         """Try scenarios that are given, one after the other, up to the first new finding, which is made small."""
-        chase = Chase(self, kind, seed)
-        any(chase.shows(scenario) for scenario in scenarios)
+        chase, left = Chase(self, kind, seed), iter(scenarios)
+        while not chase.is_over and (scenario := next(left, None)) is not None:
+            if chase.shows(scenario):
+                break
         return chase.finding() if chase.is_won else None
 
     def take_turn(self, seconds: float) -> None:

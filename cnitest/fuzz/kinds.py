@@ -16,7 +16,7 @@ from cnitest.cni import spec
 from cnitest.conformance.request import sibling
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.subject import Subject
-from cnitest.fuzz import classics, configs, keys, oddities
+from cnitest.fuzz import classics, configs, keys, oddities, sentences
 from cnitest.fuzz.attached import version_of
 from cnitest.fuzz.crew import Orders
 from cnitest.fuzz.demands import demands
@@ -52,7 +52,10 @@ def rounds(orders: Orders) -> list[Turn]:
         turns += [_chains(orders)] if _is_chained(orders) else []
     if "histories" in orders.kinds:
         turns += [_histories(orders)] * 2
-    return turns
+    if "sentences" not in orders.kinds:
+        return turns
+    held = _sentences(orders)
+    return [each for at, turn in enumerate(turns) for each in ((turn, held) if at % 2 else (turn,))] or [held]
 
 
 def comparisons(orders: Orders) -> list[tuple[tuple[str, str] | None, Turn]]:
@@ -235,7 +238,26 @@ def _by_hand(orders: Orders) -> Turn:
     known = given(orders)
     asked = demands(orders.subject, _request(known, _plugin(orders)))
     left = [Scenario((replace(known, why=why),), (), raw) for why, raw in asked]
-    return _first(left, "configs", lambda hunter, examples, seed: hunter.round("configs", strategy, examples * 2, seed))
+
+    def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
+        return hunter.round("configs", strategy, examples * 2, seed)
+
+    return _first(left, "configs", orders.share, drawn)
+
+
+def _sentences(orders: Orders) -> Turn:
+    """Each sentence of the specification about the subject's own network, in the newest version first."""
+    left: list[Scenario] | None = None
+
+    def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
+        nonlocal left
+        if left is None:
+            versions = [_in_version(given(orders), version) for version in _spoken(orders)]
+            known = [one for network in versions for one in sentences.about(orders.subject, network)]
+            left = arranged(known, orders.share, seed)
+        return hunter.each("sentences", _taken(left, examples), seed)
+
+    return turn
 
 
 def _taken(scenarios: list[Scenario], most: int) -> Iterator[Scenario]:
@@ -312,21 +334,30 @@ def _histories(orders: Orders) -> Turn:
     def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
         return hunter.histories(strategy, max(examples // 2, 1), seed)
 
-    return _first(left, "histories", drawn)
+    return _first(left, "histories", orders.share, drawn)
 
 
-def _first(known: list[Scenario], kind: str, then: Turn) -> Turn:
-    """A turn that tries known scenarios, in an order of its own, before it draws any."""
-    is_new = True
+def _first(known: list[Scenario], kind: str, share: tuple[int, int], then: Turn) -> Turn:
+    """A turn that tries known scenarios, its own share of them first, before it draws any."""
+    left: list[Scenario] | None = None
 
     def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
-        nonlocal is_new
-        if is_new:
-            is_new = False
-            Random(seed).shuffle(known)
-        return hunter.each(kind, _taken(known, examples), seed) if known else then(hunter, examples, seed)
+        nonlocal left
+        if left is None:
+            left = arranged(known, share, seed)
+        return hunter.each(kind, _taken(left, examples), seed) if left else then(hunter, examples, seed)
 
     return turn
+
+
+def arranged(known: list[Scenario], share: tuple[int, int], seed: int) -> list[Scenario]:
+    """Scenarios by chance, to be taken from the end: a share of them comes first, of that the newest versions."""
+    number, count = share
+    own, rest = known[number::count], [one for at, one in enumerate(known) if at % count != number]
+    for each in (own, rest):
+        Random(seed).shuffle(each)
+        each.sort(key=lambda scenario: spec.order(version_of(scenario.networks[0])))
+    return [*rest, *own]
 
 
 def used(scenario: Scenario) -> Iterator[str]:

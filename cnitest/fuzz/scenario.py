@@ -54,11 +54,13 @@ class Raw:
 
 @dataclass(frozen=True)
 class Scenario:
-    """Networks and the steps with them; or, with ``raw``, one raw call about the first network."""
+    """Networks and the steps with them; or, with ``raw``, one raw call about the first network; or, with ``held``, the
+    name of a test of the conformance suite to hold it to."""
 
     networks: tuple[Example, ...]
     steps: tuple[Step, ...] = LIFE
     raw: Raw | None = None
+    held: str = ""
 
     @property
     def weight(self) -> tuple[int, int, int]:
@@ -70,6 +72,8 @@ class Scenario:
         """The steps in one line."""
         if self.raw:
             return self.raw.words
+        if self.held:
+            return self.held
         many = len(self.networks) > 1
         return ", ".join(step.words + (f" (network {step.network + 1})" if many else "") for step in self.steps)
 
@@ -83,6 +87,8 @@ class Scenario:
             raw = asdict(self.raw)
             raw["stdin"] = None if self.raw.stdin is None else self.raw.stdin.decode("latin-1")
             data["raw"] = raw
+        if self.held:
+            data["held"] = self.held
         return json.dumps(data, sort_keys=True)
 
     def with_network(self, position: int, network: Mapping[str, Any]) -> Scenario:
@@ -103,6 +109,7 @@ def loads(text: str) -> Scenario:
             raw["stdin"] = raw["stdin"].encode("latin-1")
         for key in {"codes", "names"} & (raw or {}).keys():
             raw[key] = tuple(raw[key])
-        return Scenario(networks, tuple(Step(*row) for row in data["steps"]), Raw(**raw) if raw else None)
+        steps = tuple(Step(*row) for row in data["steps"])
+        return Scenario(networks, steps, Raw(**raw) if raw else None, data.get("held", ""))
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"no scenario of cnitest's: {error}") from error

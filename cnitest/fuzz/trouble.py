@@ -32,7 +32,8 @@ class Trouble(NamedTuple):
     """One thing that does not hold: the rule (see `RULES`), the plugin it is about, and the words.
 
     ``evidence`` is the same with the names of places and calls, from which a script finds how to see it again, and
-    ``kernel`` a condition in shell about the kernel that holds while it is so.
+    ``kernel`` a condition in shell about the kernel that holds while it is so. ``about`` names the cause where the
+    words, which differ from case to case, do not.
     """
 
     rule: str
@@ -40,11 +41,12 @@ class Trouble(NamedTuple):
     words: str
     evidence: str = ""
     kernel: str = ""
+    about: str = ""
 
     @property
     def cause(self) -> str:
         """What it has in common with others of the same cause: its rule, its plugin, and the words without values."""
-        return f"{self.rule} {self.plugin}: {plain(self.words)}"
+        return f"{self.rule} {self.plugin}: {self.about or plain(self.words)}"
 
 
 #: The rules that every scenario is held to, and why each matters.
@@ -61,6 +63,7 @@ RULES = {
     "delete": "DEL succeeds, also a second time, and for what is gone",
     "left": "nothing is left after DEL, or after a failed ADD and the DEL that follows it",
     "harm": "other attachments are not touched",
+    "sentence": "each sentence of the specification holds (`cnitest requirements`)",
     "differs": "two plugin sets, or two backends, do the same",
 }
 

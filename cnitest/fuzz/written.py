@@ -8,9 +8,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnitest.conformance import repro
+from cnitest.conformance import repro, requirement
 from cnitest.conformance.bench import Bench
 from cnitest.conformance.requirement import Kind, Level, Requirement
+from cnitest.fuzz import sentences
 from cnitest.fuzz.arena import Arena, Isolation
 from cnitest.fuzz.hunt import Finding
 from cnitest.fuzz.scenario import Scenario
@@ -84,6 +85,8 @@ def steps(finding: Finding) -> str:
 
 def script(finding: Finding, arena: Arena) -> str:
     """A shell script that does it again with unshare, ip and the plugins alone."""
+    if finding.scenario.held:
+        return _held(finding, arena)
     with Arena(arena.trial, isolation=Isolation.EXAMPLE) as fresh, fresh.world(finding.scenario) as world:
         run(world, finding.scenario)
         wanted = [trouble for trouble in world.troubles if trouble.cause == finding.cause]
@@ -91,6 +94,15 @@ def script(finding: Finding, arena: Arena) -> str:
             wanted = [finding.trouble]
             world.note(wanted)
         return _script(finding, arena, world.bench, wanted)
+
+
+def _held(finding: Finding, arena: Arena) -> str:
+    """A script for a sentence; when it holds this time, for what was done to see that."""
+    done = sentences.hold(arena.trial, finding.scenario)
+    wanted, details = requirement.find(done.sentence.requirement), done.details or (finding.trouble.evidence,)
+    if not done.details:
+        done.bench.complain(*details)
+    return repro.script(wanted, done.trial, done.bench.lab.plan, done.bench.record, details, "repro.sh")
 
 
 def _script(finding: Finding, arena: Arena, bench: Bench, troubles: list[Trouble]) -> str:

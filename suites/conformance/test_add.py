@@ -6,13 +6,13 @@ import ipaddress
 from pathlib import Path
 
 import pytest
-from cnitest.fixtures.conformance import Standing
 
 from cnitest.cni import spec
 from cnitest.conformance import aftermath, delegate, form, judge, mutation, request, traffic
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.connections import answering, gateways
 from cnitest.conformance.requirement import Kind
+from cnitest.conformance.standing import Standing
 from cnitest.conformance.truth import untruths
 
 FORWARDING = (".forwarding", "ip_forward", ".mc_forwarding")

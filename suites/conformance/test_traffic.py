@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from cnitest.fixtures.conformance import Standing
 
 from cnitest.conformance import connections, traffic
+from cnitest.conformance.standing import Standing
 from cnitest.conformance.traffic import Flow
 from cnitest.lab.place import Place
 from cnitest.lab.reach import Reach

@@ -449,7 +449,39 @@ def test_an_address_that_is_given_twice_is_told(stage: tuple[Path, Arena]):
 
 def test_every_rule_has_its_fault():
     """No rule is without a fault that breaks it; two plugin sets are compared elsewhere."""
-    assert {*FAULTS, "address", "differs"} == set(RULES)
+    assert {*FAULTS, "address", "differs", "sentence"} == set(RULES)
+
+
+# --- the specification's sentences
+
+FORGETFUL = """#!/bin/sh
+[ "$CNI_COMMAND" != DEL ] || unset CNI_ARGS
+exec /usr/lib/cni/bridge
+"""
+ARGUMENTS = "test_the_delegate_gets_the_variables"
+
+
+def test_a_sentence_is_held_and_written(tmp_path: Path):
+    """What breaks a sentence is told with its requirement, and its script sees it only while it is so."""
+    plugin = tmp_path / "bridge"
+    plugin.write_text(FORGETFUL)
+    plugin.chmod(0o755)
+    honest = trial_of(subject_of("bridge", PATH))
+    wrong = trial_of(subject_of("bridge", (str(tmp_path), *PATH)))
+    one = Scenario((Example(network(BRIDGE)),), (), held=ARGUMENTS)
+
+    with Arena(wrong) as arena:
+        (trouble,) = arena.run(one)
+        finding = Finding(trouble, one, (trouble.cause,), "sentences", 1, 0.1, 1)
+        place = written.write(finding, arena, tmp_path, "bridge")
+
+    assert trouble.cause == "sentence bridge: DLG-02"
+    assert "DEL: CNI_ARGS was" in trouble.words
+    with Arena(honest) as arena:
+        assert arena.run(one) == []
+    for path, code in ((f"{tmp_path}:/usr/lib/cni", 1), ("/usr/lib/cni", 0)):
+        argv = ["bash", str(place / "repro.sh")]
+        assert subprocess.run(argv, env={**os.environ, "CNI_PATH": path}, capture_output=True).returncode == code
 
 
 # --- nothing is leaked
