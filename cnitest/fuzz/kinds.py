@@ -246,18 +246,28 @@ def _by_hand(orders: Orders) -> Turn:
 
 
 def _sentences(orders: Orders) -> Turn:
-    """Each sentence of the specification about the subject's own network, in the newest version first."""
+    """Each sentence of the specification about the subject's own network: where it is known what to draw, in the newest
+    version, and then about what is drawn; else in one version after the other."""
     left: list[Scenario] | None = None
+    strategy = of_sentences(orders)
 
     def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
         nonlocal left
         if left is None:
-            versions = [_in_version(given(orders), version) for version in _spoken(orders)]
-            known = [one for network in versions for one in sentences.about(orders.subject, network)]
+            spoken = _spoken(orders)[:1] if _is_known(orders) else _spoken(orders)
+            networks = [_in_version(given(orders), version) for version in spoken]
+            known = [one for network in networks for one in sentences.about(orders.subject, network)]
             left = arranged(known, orders.share, seed)
-        return hunter.each("sentences", _taken(left, examples), seed)
+        if left or not _is_known(orders):
+            return hunter.each("sentences", _taken(left, examples), seed)
+        return hunter.round("sentences", strategy, examples, seed)
 
     return turn
+
+
+def of_sentences(orders: Orders) -> SearchStrategy[Scenario]:
+    """A sentence of the specification, and a valid configuration to hold to it."""
+    return drawn(orders, "valid").flatmap(lambda network: st.sampled_from(sentences.about(orders.subject, network)))
 
 
 def _taken(scenarios: list[Scenario], most: int) -> Iterator[Scenario]:

@@ -22,7 +22,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from cnitest.conformance.subject import Subject, Trial
 from cnitest.deadline import Deadline
 from cnitest.errors import ConfigError
-from cnitest.fuzz import kinds, written
+from cnitest.fuzz import kinds, sentences, written
 from cnitest.fuzz.arena import Arena
 from cnitest.fuzz.campaign import Campaign
 from cnitest.fuzz.crew import Orders
@@ -482,6 +482,20 @@ def test_a_sentence_is_held_and_written(tmp_path: Path):
     for path, code in ((f"{tmp_path}:/usr/lib/cni", 1), ("/usr/lib/cni", 0)):
         argv = ["bash", str(place / "repro.sh")]
         assert subprocess.run(argv, env={**os.environ, "CNI_PATH": path}, capture_output=True).returncode == code
+
+
+def test_a_sentence_is_drawn_with_what_it_is_about(subject: Subject):
+    """Configurations and versions differ, and no sentence is held to a version that does not have it."""
+    seen: set[str] = set()
+
+    @settings(max_examples=40, derandomize=True, database=None, deadline=None)
+    @given(kinds.of_sentences(orders(subject, "sentences")))
+    def every(one: Scenario) -> None:
+        seen.add(one.networks[0].network["cniVersion"])
+        assert one.held in {other.held for other in sentences.about(subject, one.networks[0])}
+
+    every()
+    assert len(seen) > 2
 
 
 # --- nothing is leaked
