@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cnitest.cni.invoke import Call
 from cnitest.conformance import judge
-from cnitest.conformance.bench import Bench, Slot
+from cnitest.conformance.bench import Bench, Picture, Slot
 from cnitest.conformance.residue import residue, settle
 from cnitest.fuzz.attached import Caller, accepted, crashes, failures, noise, refusals, tail
 from cnitest.fuzz.demands import misanswered
@@ -18,19 +18,25 @@ from cnitest.fuzz.trouble import Trouble
 
 def tried(
     bench: Bench, slot: Slot, caller: Caller, example: Example, raw: Raw, leftover: Sequence[str] = ()
-) -> list[Trouble]:
-    """Make the call; a refusal has to be clean, and what succeeds has to go away with the usual DEL."""
+) -> tuple[list[Trouble], Picture]:
+    """Make the call; a refusal has to be clean, and what succeeds has to go away with the usual DEL.
+
+    What does not hold, and how host and container are afterwards.
+    """
     before = bench.look(slot)
     call = _made(bench, slot, caller, example, raw)
     found = [*crashes([call]), *refusals([call])]
     found += _demanded(bench, call, raw, example.why)
-    changed = residue(before, bench.look(slot), leftover)
+    after = bench.look(slot)
+    changed = residue(before, after, leftover)
     if raw.verb == "ADD" and (changed or not judge.failed(call)):
         found += _undone(bench, slot, call, raw)
+        after = bench.look(slot)
     if changed:
         changed = settle(lambda: residue(before, bench.look(slot), leftover))
     when = f"after {raw.verb} by hand" + (" and DEL" if raw.verb == "ADD" else "")
-    return [*found, *(Trouble("left", call.plugin, f"{when}: {tail(line)}", line) for line in changed)]
+    left = [Trouble("left", call.plugin, f"{when}: {tail(line)}", line) for line in changed]
+    return [*found, *left], after
 
 
 def _demanded(bench: Bench, call: Call, raw: Raw, why: str) -> list[Trouble]:

@@ -280,9 +280,11 @@ class World:
         if example.validity is Validity.VALID and not set(codes) & _NOT_READY:  # no address may be left
             self.note(failures("refused", calls))
 
-    def raw(self, example: Example, call: Raw) -> None:
-        """One raw call, with everything back as it was afterwards."""
-        self.note(raw.tried(self.bench, self.slot(Step("ADD")), self.call, example, call, self._allowed()))
+    def raw(self, example: Example, call: Raw) -> Picture:
+        """One raw call, with everything back as it was afterwards; how it is then."""
+        troubles, now = raw.tried(self.bench, self.slot(Step("ADD")), self.call, example, call, self._allowed())
+        self.note(troubles)
+        return now
 
     # --- what is left
 
@@ -371,8 +373,8 @@ def run(world: World, scenario: Scenario) -> Picture:
     from cnitest.fuzz.verbs import VERBS
 
     if scenario.raw:
-        world.raw(scenario.networks[0], scenario.raw)
-        return world.bench.look() if world.keeps_containers else world.finish()
+        now = world.raw(scenario.networks[0], scenario.raw)
+        return now if world.keeps_containers else world.finish()
     for step in scenario.steps:
         VERBS[step.verb](world, step)
         if len(world.attached) > 1 or step.verb not in _USUAL:
