@@ -42,31 +42,29 @@ def _missing(result: Result, netns: str, ifname: str) -> Iterator[str]:
 
 
 def _interfaces(result: Result, host: Place, sandbox: Place, netns: str) -> Iterator[str]:
+    links: dict[bool, tuple[Link, ...]] = {}
     for interface in result.interfaces:
         inside = interface.sandbox == netns
         if interface.sandbox and not inside:
             continue  # another requirement's
-        place = sandbox if inside else host
-        link = _link(place, interface.name)
+        if inside not in links:
+            links[inside] = (sandbox if inside else host).links
+        link = next((link for link in links[inside] if link.name == interface.name), None)
         if link is None:
             words = f"the result has an interface {interface.name} in {_where(inside)}"
             words += ", the kernel has none of that name"
-            yield Detail(words, f"! within {_at(place, inside)} ip link show {interface.name}")
+            yield Detail(words, f"! within {_at(sandbox, inside)} ip link show {interface.name}")
         else:
-            yield from _attributes(interface, link, inside, _at(place, inside))
+            yield from _attributes(interface, link, inside, _at(sandbox, inside))
 
 
 def _where(inside: bool) -> str:
     return "the container" if inside else "the host"
 
 
-def _at(place: Place, inside: bool) -> str:
+def _at(sandbox: Place, inside: bool) -> str:
     """Where a script finds a place: the host is its own."""
-    return place.name if inside else "-"
-
-
-def _link(place: Place, name: str) -> Link | None:
-    return next((link for link in place.links if link.name == name), None)
+    return sandbox.name if inside else "-"
 
 
 def _attributes(interface: Interface, link: Link, inside: bool, at: str) -> Iterator[str]:

@@ -59,8 +59,9 @@ def asked_for(one: Attached) -> list[Trouble]:
     declared = {key: str(conf["type"]) for conf in confs for key, on in (conf.get("capabilities") or {}).items() if on}
     asked = {key: value for key, value in one.example.capabilities.items() if key in declared}
     found = [(declared["ips"], f"the address {ip} was asked for, and not given") for ip in _addresses_lost(one, asked)]
-    mac, link = str(asked.get("mac", "")).lower(), one.link
-    if mac and link and not one.is_ipam and link.mac != mac:
+    mac = str(asked.get("mac", "")).lower()
+    link = one.link if mac and not one.is_ipam else None
+    if link and link.mac != mac:
         found.append((declared["mac"], f"the MAC {mac} was asked for, the interface has {link.mac}"))
     first = str(confs[0]["type"])
     found += [(first, f"the route to {to} is configured, and not in the result") for to in _routes_lost(one)]

@@ -17,9 +17,12 @@ Conf = Mapping[str, Any]
 
 
 def _mtu(one: Attached, conf: Conf) -> Iterator[str]:
-    link, wanted = one.link, conf.get("mtu")
+    wanted = conf.get("mtu")
     later = any("mtu" in other for other in one.example.plugins if other is not conf and other.get("type") == "tuning")
-    if link and isinstance(wanted, int) and wanted > 0 and link.mtu != wanted and not later:
+    if later or not isinstance(wanted, int) or wanted <= 0:
+        return
+    link = one.link
+    if link and link.mtu != wanted:
         yield f"mtu is {wanted}, the interface has {link.mtu}"
 
 
@@ -66,9 +69,10 @@ def _told(one: Attached, conf: Conf) -> Iterator[str]:
     for key, value in dns.items():
         if told.get(key) != value:
             yield f"dns.{key} is {value}, the result has {told.get(key)}"
-    mac = one.link.mac if one.link else ""
-    guarded = conf.get("macspoofchk") and not one.has("tuning")  # which may change the MAC afterwards
-    if guarded and not any("+ nft rule: " in line and mac in line for line in one.own):
+    if not conf.get("macspoofchk") or one.has("tuning"):  # which may change the MAC afterwards
+        return
+    link = one.link
+    if link and not any("+ nft rule: " in line and link.mac in line for line in one.own):
         yield "macspoofchk is true, and there is no rule about the MAC"
 
 
