@@ -26,7 +26,7 @@ _UNITS = {None: 1, "": 1, "s": 1, "m": 60, "h": 3600}
 _USUAL = 120.0
 # How many examples a worker is worth its start for.
 _WORTHWHILE = 50
-FOUND, INTERRUPTED = 1, 2
+FOUND, INTERRUPTED, STOPPED = 1, 2, 3
 
 
 def add(commands: Any) -> None:
@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
         help="try generated configurations and histories on a plugin",
         description="Draw configurations, calls and histories, try each with the real plugin, and hold it to what must "
         "always be true. What does not hold is shrunk and written as a script and as a test. Exit codes: 0 nothing "
-        "found, 1 findings, 2 interrupted, 4 wrong usage.",
+        "found, 1 findings, 2 interrupted, 3 stopped early without any, 4 wrong usage.",
     )
     parser.add_argument("subject", metavar="CONF|PLUGIN", help="a .conf, .conflist, cnitest.yaml, or a known plugin")
     parser.add_argument("--cni-path", metavar="DIRS", help="directories with plugins, separated by colons")
@@ -99,8 +99,13 @@ def _tell(campaign: Campaign) -> int:
     live.clear()
     if campaign.findings or campaign.stopped or "faults" not in campaign.orders.kinds or interrupted:
         say(campaign.summary() + (" (interrupted)" if interrupted else ""))
-    found = bool(campaign.findings) or (not interrupted and _swept(campaign))
-    return INTERRUPTED if interrupted else FOUND if found else 0
+    if interrupted:
+        return INTERRUPTED
+    try:
+        found = _swept(campaign) or bool(campaign.findings)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return FOUND if found else STOPPED if campaign.stopped else 0
 
 
 def _swept(campaign: Campaign) -> bool:

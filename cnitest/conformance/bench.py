@@ -86,6 +86,8 @@ class Bench:
         self.daemon: Any = None
         self._executor = HostExec(self.node)
         self._binaries: dict[str, str] = {}
+        # Where a profile's commands for containers have run, by container and interface.
+        self._set_up: set[tuple[str, str]] = set()
         self._chained: dict[Slot, Document | None] = {}
 
     # --- verdicts
@@ -121,6 +123,8 @@ class Bench:
         """A slot for a container's interface; the container is made when it is new here."""
         first = container not in self.node.sandboxes
         name = ifname or self.setting.ifname
+        if first:
+            self._set_up = {place for place in self._set_up if place[0] != container}
         sandbox = self.node.sandbox(container)
         if first:
             self.record.steps.append(Command("node", ("ip", "netns", "add", container)))
@@ -136,7 +140,8 @@ class Bench:
             capabilities=self.setting.capabilities,
         )
         made = request.filled(replace(made, **changes), container)
-        if first or name != self.setting.ifname:
+        if (container, name) not in self._set_up and (first or name != self.setting.ifname):
+            self._set_up.add((container, name))
             for argv in self.setting.container_setup:
                 self.run(*request.placed(argv, container, sandbox.path, name))
         return made

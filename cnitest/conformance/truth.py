@@ -113,7 +113,10 @@ def _gateways(result: Result, sandbox: Place) -> Iterator[str]:
 
 def _on_link(address: str, sandbox: Place) -> bool:
     """Whether an address is reached without another hop."""
-    wanted = ipaddress.ip_address(address)
+    try:
+        wanted = ipaddress.ip_address(address)
+    except ValueError:
+        return True  # its form is another requirement's
     direct = (route.to for route in sandbox.routes if not route.via and route.kind in ("", "unicast"))
     return any(wanted in _network(to, wanted.version) for to in direct)
 

@@ -50,7 +50,10 @@ def expected(bench: Bench, example: Example) -> Expected:
         return _listed(section)
     try:
         sets = [[range_of(row) for row in rows] for rows in _sets(section) if rows]
+        known = all(one.first.version == one.last.version for ranges in sets for one in ranges)
     except (KeyError, TypeError, ValueError, IndexError):
+        return Expected()
+    if not known:
         return Expected()
     directory = os.path.join(str(section.get("dataDir") or _DIRECTORY), str(example.network.get("name")))
     reserved, last = bench.inside(lambda: _read(directory))

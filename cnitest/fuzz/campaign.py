@@ -15,13 +15,15 @@ from cnitest.fuzz import store, written
 from cnitest.fuzz.arena import Arena
 from cnitest.fuzz.crew import Orders, Progress, together
 from cnitest.fuzz.crew import Trouble as Stopped
-from cnitest.fuzz.differential import Pair
+from cnitest.fuzz.differential import CHOICE, Pair
 from cnitest.fuzz.hunt import Finding, Ground
 from cnitest.fuzz.kinds import comparisons, keys_of, missing_pool, network_of, rounds
 from cnitest.fuzz.store import Store
 from cnitest.fuzz.subjects import release_of, subject_of, trial_of
 from cnitest.fuzz.sweep import Sweep, sweep
 
+# What is kept of one release, of two that differ, and of two backends, by the ends of their names in a database.
+_STORES = {"": "", "differential": ", differential", "backends": ", backends"}
 _EXAMPLES = Path(".cnitest/examples")
 
 
@@ -37,7 +39,7 @@ class Campaign:
         self._workers = workers
         key = f"{orders.subject.name} of {orders.subject.network}"
         #: What is kept of one release, and of two that differ.
-        self._stores = {False: Store(database, key), True: Store(database, f"{key}, differential")}
+        self._stores = {kind: Store(database, key + suffix) for kind, suffix in _STORES.items()}
         self._out = out
         self._known: set[str] = set()
         self._progress: dict[int, Progress] = {}
@@ -74,6 +76,10 @@ class Campaign:
                 "there is nothing to compare: --only differential wants another release with --cni-path-next, "
                 "or plugins with a choice of backends (--release)"
             )
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--out: {out} is no directory that can be written to: {error}") from error
         return cls(name, orders, workers, database, out)
 
     @property
@@ -99,35 +105,58 @@ class Campaign:
             elif isinstance(event, Stopped):
                 self.stopped.append(f"worker {event.worker + 1}: {event.words}")
             elif not self._known & set(event.causes[:1]):
-                self._stores[event.trouble.rule == "differs"].keep(event.scenario)
                 yield self._new(event)
+                self._keep(event)
             yield None
+
+    def _keep(self, finding: Finding) -> None:
+        """Keep it for later runs, if the database still answers."""
+        try:
+            self._stores[finding.kind if finding.kind in _STORES else ""].keep(finding.scenario)
+        except Exception as error:  # a directory's, or those of whatever server it is
+            self.stopped.append(f"{finding.cause} is not kept: {error}")
 
     def _kept(self) -> Iterator[Finding]:
         """What kept scenarios still show, each cause once; those that show nothing are dropped."""
-        with Arena(trial_of(self.orders.subject), next_path=self.orders.next_path) as arena:
-            yield from self._again(self._stores[False], arena)
-        if "differential" in self.orders.kinds and self.orders.next_path:
-            with Pair(trial_of(self.orders.subject), self.orders.next_path) as pair:
-                yield from self._again(self._stores[True], pair)
+        trial, next_path = trial_of(self.orders.subject), self.orders.next_path
+        with Arena(trial, next_path=next_path) as arena:
+            yield from self._again("", arena)
+        if "differential" in self.orders.kinds and next_path:
+            with Pair(trial, next_path) as pair:
+                yield from self._again("differential", pair)
+        if any(backends for backends, _ in comparisons(self.orders)):
+            with Pair(trial, (), backends=CHOICE) as pair:
+                yield from self._again("backends", pair)
 
-    def _again(self, kept: Store, ground: Ground) -> Iterator[Finding]:
-        for scenario in kept.kept():
+    def _again(self, kind: str, ground: Ground) -> Iterator[Finding]:
+        store = self._stores[kind]
+        for scenario in store.kept():
+            if self._is_over or (scenario.upgrades and not self.orders.next_path):
+                continue
             try:
                 troubles = ground.alone(scenario)
-            except CnitestError:
+            except (CnitestError, LookupError, TypeError, ValueError):  # of another release of ours, perhaps
                 continue
-            causes = tuple(dict.fromkeys(trouble.cause for trouble in troubles))
-            if not causes:
-                kept.drop(scenario)
-            elif causes[0] not in self._known:
-                yield Finding(troubles[0], scenario, causes, "kept", 0, 0.0, 0)
+            if not troubles:
+                store.drop(scenario)
+            new = [trouble for trouble in troubles if trouble.cause not in self._known]
+            if new:
+                causes = tuple(dict.fromkeys(trouble.cause for trouble in new))
+                yield Finding(new[0], scenario, causes, kind or "kept", 0, 0.0, 0)
+
+    @property
+    def _is_over(self) -> bool:
+        return time.monotonic() - self._began > self.orders.seconds
 
     def _new(self, finding: Finding) -> Finding:
         self._known |= set(finding.causes)
         self.findings.append(finding)
-        with Arena(trial_of(self.orders.subject), next_path=self.orders.next_path) as arena:
-            self.places[finding.cause] = written.write(finding, arena, self._out, self.name)
+        self.places[finding.cause] = self._out
+        try:
+            with Arena(trial_of(self.orders.subject), next_path=self.orders.next_path) as arena:
+                self.places[finding.cause] = written.write(finding, arena, self._out, self.name)
+        except (CnitestError, OSError) as error:
+            self.stopped.append(f"{finding.cause} is not written: {error}")
         return finding
 
     def faults(self) -> Sweep | None:

@@ -57,13 +57,14 @@ def _example(choices: Choices, table: Table, validity: Validity, release: str, b
     conf = _own(choices, table, release, base)
     network: Conf = {"cniVersion": choices.pick(_versions(table)), "name": "net"}
     why = ""
+    wrong: tuple[str, ...] = ()
     if validity is Validity.BOUNDARY:
         why = _at_an_edge(choices, table, release, conf)
     elif validity is Validity.INVALID:
-        why = _broken(choices, table, release, conf, network)
+        why, wrong = _broken(choices, table, release, conf, network)
     network["plugins"] = [*_before(table), conf]
     args, capabilities = _provided(choices, table, conf) if validity is Validity.VALID else ({}, {})
-    return Example(network, validity, table.ifname, args, capabilities, why)
+    return Example(network, validity, table.ifname, args, capabilities, why, wrong)
 
 
 def _versions(table: Table) -> list[str]:
@@ -120,21 +121,21 @@ def _at_an_edge(choices: Choices, table: Table, release: str, conf: Conf) -> str
     return "an unknown key"
 
 
-def _broken(choices: Choices, table: Table, release: str, conf: Conf, network: Conf) -> str:
-    """Break one thing in a configuration or its network; what."""
+def _broken(choices: Choices, table: Table, release: str, conf: Conf, network: Conf) -> tuple[str, tuple[str, ...]]:
+    """Break one thing in a configuration or its network; what, and the keys that say so."""
     wrong = [key for key in table.of(release) if not key.rare]
     places = ["key"] * (4 * bool(wrong)) + ["ipam"] * (2 * (table.ipam in _DRAWN)) + ["network"]
     place = choices.pick(places)
     if place == "network":
         why, change = choices.pick(_BROKEN)
         network.update(change)
-        return why
+        return why, tuple(change)
     if place == "ipam":
         why, conf["ipam"] = ipam.invalid(choices, table.plugin if table.ipam == "alone" else table.pool)
-        return f"{why} (ipam)"
+        return f"{why} (ipam)", ("ipam",)
     key = choices.pick(wrong)
     conf[key.name] = choices.pick(key.wrong)
-    return f"{key.name} {conf[key.name]!r}"
+    return f"{key.name} {conf[key.name]!r}", (key.name,)
 
 
 def _provided(choices: Choices, table: Table, conf: Conf) -> tuple[dict[str, str], Conf]:

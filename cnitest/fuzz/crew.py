@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from cnitest.conformance.subject import Subject, Trial, from_data, to_data
 from cnitest.deadline import Deadline
-from cnitest.errors import CnitestError
 from cnitest.fuzz.arena import Arena
 from cnitest.fuzz.hunt import Finding, Ground, Hunter, Others, Tally, Turn
 
@@ -98,7 +97,7 @@ def hunt(orders: Orders, worker: int = 0, others: Others | None = None) -> Itera
     with ExitStack() as stack:
         hunters = partial(Hunter, seen=lambda scenario: keys.update(used(scenario)), deadline=deadline, tally=tally)
         turns = list(_turns(orders, stack, partial(hunters, known=set(orders.known), others=others)))
-        number = 0
+        number = before = 0
         while not deadline.expired and not (orders.examples and tally.examples >= orders.examples):
             left = orders.examples - tally.examples if orders.examples else _ROUND
             seed = Random(f"{orders.seed} {worker} {number}").getrandbits(48)
@@ -108,7 +107,12 @@ def hunt(orders: Orders, worker: int = 0, others: Others | None = None) -> Itera
             number += 1
             if finding is not None:
                 yield finding
+            yield from (Trouble(worker, words) for words in hunter.failures())
             yield Progress(worker, tally.examples, frozenset(keys))
+            if number % len(turns) == 0:
+                if tally.examples == before:  # there is nothing left to try
+                    return
+                before = tally.examples
 
 
 def _turns(orders: Orders, stack: ExitStack, hunter: Callable[[Ground], Hunter]) -> Iterator[tuple[Hunter, Turn]]:
@@ -129,7 +133,7 @@ def _turns(orders: Orders, stack: ExitStack, hunter: Callable[[Ground], Hunter])
 def together(orders: Orders, workers: int) -> Iterator[Event]:
     """Hunt with several processes; their events as they come. Ends when all have ended, kills none before its time."""
     if workers <= 1:
-        yield from hunt(orders)
+        yield from _alone(orders, 0, None)
         return
     context = multiprocessing.get_context("spawn")
     out: multiprocessing.Queue[Any] = context.Queue()
@@ -164,10 +168,13 @@ def _told(events: Iterator[Event | _Claim], boxes: list[Any]) -> Iterator[Event]
 
 def _events(crew: list[Any], out: Any, end: float) -> Iterator[Event | _Claim]:
     ended = 0
-    while ended < len(crew) and time.monotonic() < end:
+    while ended < len(crew):
         try:
             event = out.get(timeout=_TICK)
         except queue.Empty:
+            if time.monotonic() > end:
+                yield Trouble(0, f"{len(crew) - ended} of {len(crew)} workers did not end in time")
+                return
             if not any(process.is_alive() for process in crew) and out.empty():
                 return
             continue
@@ -182,9 +189,15 @@ def _work(row: dict[str, Any], number: int, out: Any, box: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     orders = Orders(**{**row, "subject": from_data([row["subject"]])[0], "share": (number, row["share"][1])})
     try:
-        for event in hunt(orders, number, _Colleagues(number, out, box)):
+        for event in _alone(orders, number, _Colleagues(number, out, box)):
             out.put(event)
-    except CnitestError as error:
-        out.put(Trouble(number, str(error)))
     finally:
         out.put(None)
+
+
+def _alone(orders: Orders, worker: int, others: Others | None) -> Iterator[Event]:
+    """Hunt; whatever ends that too soon is told."""
+    try:
+        yield from hunt(orders, worker, others)
+    except Exception as error:
+        yield Trouble(worker, f"{type(error).__name__}: {error}")

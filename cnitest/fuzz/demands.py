@@ -107,7 +107,8 @@ def _ignored(subject: Subject, request: Document) -> Iterator[tuple[str, Raw]]:
     if subject.kind is Kind.META:
         return
     plugin, text = subject.plugin, json.dumps(request)
-    unknown = {"CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=web;K8S_POD_NAME=web-0"}
+    own = [f"{key}={value}" for key, value in subject.setting.args.items()]
+    unknown = {"CNI_ARGS": ";".join([*own, "IgnoreUnknown=1", "K8S_POD_NAMESPACE=web", "K8S_POD_NAME=web-0"])}
     yield "arguments that are to be ignored", Raw(plugin, "ADD", text.encode(), unknown, True)
     yield "arguments that are no pairs", Raw(plugin, "ADD", text.encode(), {"CNI_ARGS": "K8S"})
     labelled = {**request, "args": {"cni": {"labels": [{"key": "app", "value": "web"}]}}}

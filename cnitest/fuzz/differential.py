@@ -30,6 +30,8 @@ from cnitest.fuzz.world import World, run
 
 #: Where a plugin's configuration says which backend it is to use.
 BACKENDS: Mapping[str, str] = {"portmap": "backend", "bridge": "ipMasqBackend", "ptp": "ipMasqBackend"}
+#: The backends that are compared.
+CHOICE = ("iptables", "nftables")
 _DIFFERENT = (
     *CHANCE,
     *table(
@@ -47,8 +49,6 @@ class Pair:
     """Two arenas that do the same, as one for a hunter: what differs is what does not hold. A context manager."""
 
     def __init__(self, trial: Trial, path: Sequence[str], *, backends: tuple[str, str] | None = None) -> None:
-        self.trial = trial
-        self.next_path: tuple[str, ...] = tuple(path)
         self._backends = backends
         other = replace(trial.subject, path=tuple(path)) if path else trial.subject
         self._trials = (trial, Trial(other, trial.version))
@@ -146,7 +146,7 @@ class _Observer(World):
 
 def _compared(result: Document) -> dict[str, Any]:
     """A result without what a newer release may add to it."""
-    rows = result.get("interfaces") or ()
+    rows = [row for row in result.get("interfaces") or () if isinstance(row, Mapping)]
     interfaces = [{key: value for key, value in row.items() if key not in _NEWER} for row in rows]
     return {**result, "interfaces": interfaces} if interfaces else dict(result)
 
@@ -175,6 +175,8 @@ def _told(lines: list[tuple[str, str]], with_rules: bool) -> list[tuple[str, str
 
 
 def compare(subject: str, scenario: str, path: Sequence[str], next_path: Sequence[str]) -> list[Trouble]:
-    """What differs between two plugin sets in a scenario, as `Scenario.dumps` wrote it. Raises ConfigError."""
-    with Pair(trial_of(subject_of(subject, search_path(path))), next_path) as pair:
+    """What differs between two plugin sets in a scenario, as `Scenario.dumps` wrote it; without a second one, between
+    two backends of the firewall. Raises ConfigError."""
+    backends = None if next_path else CHOICE
+    with Pair(trial_of(subject_of(subject, search_path(path))), next_path, backends=backends) as pair:
         return pair.alone(loads(scenario))

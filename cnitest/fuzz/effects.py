@@ -5,6 +5,7 @@ Only what plugins document is here, and only for configurations that are valid.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -70,8 +71,8 @@ def asked_for(one: Attached) -> list[Trouble]:
 
 def _addresses_lost(one: Attached, asked: Mapping[str, Any]) -> list[str]:
     """The addresses that the runtime asked for and the result does not have."""
-    given = {ip.address.partition("/")[0] for ip in one.addresses}
-    return sorted({str(text).partition("/")[0] for text in asked.get("ips", ())} - given)
+    given = {_plain(ip.address.partition("/")[0]) for ip in one.addresses}
+    return sorted({_plain(str(text).partition("/")[0]) for text in asked.get("ips", ())} - given)
 
 
 def _routes_lost(one: Attached) -> list[str]:
@@ -80,5 +81,14 @@ def _routes_lost(one: Attached) -> list[str]:
     for conf in one.example.plugins:
         section = conf.get("ipam")
         rows = section.get("routes") or () if isinstance(section, Mapping) and section.get("type") in _ROUTED else ()
-        wanted |= {str(row.get("dst")) for row in rows if isinstance(row, Mapping)}
-    return sorted(wanted - form.destinations(one.result or {}, one.version))
+        wanted |= {_plain(str(row.get("dst"))) for row in rows if isinstance(row, Mapping)}
+    return sorted(wanted - {_plain(to) for to in form.destinations(one.result or {}, one.version)})
+
+
+def _plain(text: str) -> str:
+    """A network or an address as Python writes it, whatever way it was written."""
+    try:
+        found = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return text
+    return str(found) if "/" in text else str(found.network_address)

@@ -43,7 +43,7 @@ def bridge(bench: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     bridge = next((link for link in table.links if link.name == name), None)
     if bridge and conf.get("promiscMode") and not bridge.promiscuity:
         yield "promiscMode is true, the bridge is not promiscuous"
-    if conf.get("isGateway") or conf.get("isDefaultGateway"):
+    if (conf.get("isGateway") or conf.get("isDefaultGateway")) and not conf.get("vlan"):  # which has it otherwise
         yield from _gateway_there(bench, one, name)
     if conf.get("isDefaultGateway") and not one.has("sbr"):  # which moves them to a table of its own
         yield from _default_routes(one)

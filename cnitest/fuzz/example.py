@@ -25,7 +25,7 @@ class Example:
     """A network as a conflist (``cniVersion``, ``name``, ``plugins``), and what a runtime is asked to pass with it.
 
     ``args`` becomes CNI_ARGS, ``capabilities`` what a runtime provides (each plugin gets what it declares), ``why``
-    names the keys that make it invalid or a boundary, for the words of a finding.
+    names the keys that make it invalid or a boundary, for the words of a finding, ``wrong`` are those keys themselves.
     """
 
     network: Mapping[str, Any]
@@ -34,6 +34,7 @@ class Example:
     args: Mapping[str, str] = field(default_factory=dict)
     capabilities: Mapping[str, Any] = field(default_factory=dict)
     why: str = ""
+    wrong: tuple[str, ...] = ()
 
     @property
     def plugins(self) -> list[dict[str, Any]]:

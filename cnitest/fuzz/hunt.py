@@ -7,6 +7,7 @@ it shrinks; what is known already counts no more.
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -34,6 +35,11 @@ _SHRINK, _REDUCE = 10.0, 20.0
 # And what of that there is still time for once the hunt is over.
 _LEAST = 4.0
 _STEPS = 8
+# What a busy machine may show once: packets that come too late, and tests that have labs of their own anyway.
+_PACKETS = re.compile(r"^silent |: cut off: |^sentence ")
+_TRIES = 3
+# So many scenarios of one round may end in an error of ours or of the machine.
+_MOST_FAILURES = 10
 
 
 class Finding(NamedTuple):
@@ -128,6 +134,9 @@ class Hunter:
         self._seen = seen
         self._deadline = deadline or Deadline.after(3600.0, "the hunt to end")
         self._turn = self._deadline
+        self._failed: list[str] = []
+        # Scenarios that showed more than one thing, of which one was made a finding.
+        self._again: list[Scenario] = []
 
     def histories(self, networks: SearchStrategy[tuple[Example, ...]], examples: int, seed: int) -> Finding | None:
         """Let a state machine run some histories; the first new finding, made small."""
@@ -135,10 +144,14 @@ class Hunter:
 
         chase = Chase(self, "histories", seed)
         made = hypothesis.seed(seed)(machine(chase, networks))
-        with contextlib.suppress(HypothesisException, Hit):
-            how = settings(_settings(examples), stateful_step_count=_STEPS)
+        how = settings(_settings(examples), stateful_step_count=_STEPS)
+        try:
             run_state_machine_as_test(made, settings=how)  # type: ignore[no-untyped-call, unused-ignore]
-        return chase.finding() if chase.is_won else None
+        except (HypothesisException, Hit):
+            pass  # nothing was found, or it was given up in the middle of shrinking: the chase knows the best
+        except Exception as error:
+            self._fail("a history", error)
+        return chase.finding()
 
     def round(self, kind: str, strategy: SearchStrategy[Scenario], examples: int, seed: int) -> Finding | None:
         """Try some scenarios; the first new finding, made small. The same seed draws the same scenarios."""
@@ -146,24 +159,21 @@ class Hunter:
         # Nothing was found, or it was given up in the middle of shrinking: the chase knows the best.
         with contextlib.suppress(HypothesisException):
             find(strategy, chase.shows, settings=_settings(examples), random=Random(seed))
-        return chase.finding() if chase.is_won else None
+        return chase.finding()
 
     def each(self, kind: str, scenarios: Iterable[Scenario], seed: int) -> Finding | None:
         """Try scenarios that are given, one after the other, up to the first new finding, which is made small."""
         chase, left = Chase(self, kind, seed), iter(scenarios)
-        while not chase.is_over and (scenario := next(left, None)) is not None:
+        while not chase.is_over and (scenario := self._again.pop() if self._again else next(left, None)) is not None:
             if chase.shows(scenario):
-                break
-        return chase.finding() if chase.is_won else None
+                found = chase.finding()
+                self._again += [scenario] if found and chase.has_more else []
+                return found
+        return None
 
     def take_turn(self, seconds: float) -> None:
         """The next round draws nothing new after some seconds, so that slow plugins get all kinds of rounds, too."""
         self._turn = Deadline.after(seconds, "a round to end")
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the time is up."""
-        return self._deadline.expired
 
     @property
     def is_turn_over(self) -> bool:
@@ -175,9 +185,24 @@ class Hunter:
         return Deadline.after(max(min(seconds, self._deadline.remaining), _LEAST), words)
 
     def tried(self, scenario: Scenario) -> list[Trouble]:
-        """What does not hold in a scenario."""
+        """What does not hold in a scenario; nothing in one that cannot be judged, up to some in a row."""
         self._count(scenario)
-        return self._ground.run(scenario)
+        try:
+            found = self._ground.run(scenario)
+        except Exception as error:
+            self._fail(scenario.words, error)
+            return []
+        return found
+
+    def _fail(self, what: str, error: Exception) -> None:
+        self._failed.append(f"{what}: {type(error).__name__}: {error}")
+        if len(self._failed) >= _MOST_FAILURES:
+            raise error
+
+    def failures(self) -> list[str]:
+        """What could not be judged since the last time, and why."""
+        failed, self._failed = self._failed, []
+        return failed
 
     def _count(self, scenario: Scenario) -> None:
         self.tally.examples += 1
@@ -213,6 +238,7 @@ def _settings(examples: int) -> settings:
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
         print_blob=False,
+        report_multiple_bugs=False,
         verbosity=Verbosity.quiet,
     )
 
@@ -228,6 +254,8 @@ class Chase:
         self._end: Deadline | None = None
         self._found_after = (0.0, 0)
         self.best: Scenario | None = None
+        #: Whether what showed it first showed something else, too.
+        self.has_more = False
 
     def shows(self, scenario: Scenario) -> bool:
         """Whether a scenario shows what is hunted; nothing does once the time is up."""
@@ -238,16 +266,12 @@ class Chase:
         """Whether the time is up, for the hunt or for shrinking what was found."""
         return self._end.expired if self._end else self.hunter.is_turn_over
 
-    @property
-    def is_won(self) -> bool:
-        """Whether something was found that is nobody else's by now."""
-        return self.best is not None and self._cause not in self.hunter.known
-
     def is_shown(self, scenario: Scenario, troubles: Sequence[Trouble]) -> bool:
         """Whether what did not hold in a scenario is what is hunted; the first new cause becomes that."""
         troubles = [trouble for trouble in troubles if trouble.cause not in self.hunter.known]
         if not self._cause and troubles:
             self._begin(troubles[0])
+            self.has_more = len({trouble.cause for trouble in troubles}) > 1
             for trouble in troubles:  # what shows together mostly has one cause
                 self.hunter.others.claim(trouble.cause)
         hit = next((trouble for trouble in troubles if trouble.cause == self._cause), None)
@@ -261,16 +285,23 @@ class Chase:
         self._found_after = (time.monotonic() - tally.began, tally.examples)
         self._end = self.hunter.no_longer_than(_SHRINK, "a finding to shrink")
 
-    def finding(self) -> Finding:
-        """What was found, reduced on hosts of its own; or, where those do not show it, as it is."""
-        assert self.best is not None, "there is one only when something was found"
-        assert self._trouble is not None, "the best has its trouble"
+    def finding(self) -> Finding | None:
+        """What was found, reduced on hosts of its own; or, where those do not show it, as it is.
+
+        None where nothing was, or what others found already, or what may have been the machine's fault.
+        """
         hunter = self.hunter
-        shown = self._alone(self.best)
+        if self.best is None or self._trouble is None or self._cause in hunter.known:
+            return None
+        shown = self._seen_again(self.best)
         depends = not shown
+        if depends and _PACKETS.search(self._cause):
+            return None
         if shown:
             end = hunter.no_longer_than(_REDUCE, "a finding to be reduced")
-            smallest = reduced(self.best, lambda one: not end.expired and bool(self._alone(one)))
+            smallest = reduced(
+                self.best, lambda one: not end.expired and bool(self._alone(one)), rule=self._trouble.rule
+            )
             if smallest != self.best:
                 self.best, shown = smallest, self._alone(smallest) or shown
         trouble = next((one for one in shown if one.cause == self._cause), self._trouble)
@@ -278,6 +309,11 @@ class Chase:
         hunter.known |= set(causes)
         seconds, examples = self._found_after
         return Finding(trouble, self.best, causes, self._kind, self._seed, seconds, examples, depends)
+
+    def _seen_again(self, scenario: Scenario) -> list[Trouble]:
+        """What a scenario shows on hosts of its own; where chance has a part in it, tried a few times."""
+        tries = _TRIES if scenario.held else 1
+        return next(filter(None, (self._alone(scenario) for _ in range(tries))), [])
 
     def _alone(self, scenario: Scenario) -> list[Trouble]:
         """What a scenario shows on a host of its own, when the cause is among it."""

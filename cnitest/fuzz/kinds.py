@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from cnitest.cni import spec
+from cnitest.conformance import request
 from cnitest.conformance.request import sibling
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.subject import Subject
@@ -20,7 +21,7 @@ from cnitest.fuzz import classics, configs, keys, oddities, sentences
 from cnitest.fuzz.attached import version_of
 from cnitest.fuzz.crew import Orders
 from cnitest.fuzz.demands import demands
-from cnitest.fuzz.differential import BACKENDS
+from cnitest.fuzz.differential import BACKENDS, CHOICE
 from cnitest.fuzz.example import Example, Validity
 from cnitest.fuzz.hunt import Finding, Hunter, Turn
 from cnitest.fuzz.mutations import mutations
@@ -64,15 +65,15 @@ def comparisons(orders: Orders) -> list[tuple[tuple[str, str] | None, Turn]]:
         return []
     turns: list[tuple[tuple[str, str] | None, Turn]] = []
     if orders.next_path:
-        turns += [(None, _compared(orders, validity)) for validity in ("valid", "boundary", "invalid")]
+        turns += [(None, _compared(orders, "differential", validity)) for validity in ("valid", "boundary", "invalid")]
     if keys.has(_plugin(orders), orders.release, BACKENDS):
-        turns.append((("iptables", "nftables"), _compared(orders, "valid")))
+        turns.append((CHOICE, _compared(orders, "backends", "valid")))
     return turns
 
 
-def _compared(orders: Orders, validity: str) -> Turn:
+def _compared(orders: Orders, kind: str, validity: str) -> Turn:
     strategy = st.builds(Scenario, drawn(orders, validity).map(_alone), st.just(LIFE))
-    return lambda hunter, examples, seed: hunter.round("differential", strategy, examples, seed)
+    return lambda hunter, examples, seed: hunter.round(kind, strategy, examples, seed)
 
 
 def network_of(subject: Subject) -> dict[str, Any]:
@@ -203,18 +204,18 @@ def by_hand(draw: st.DrawFn, orders: Orders) -> Scenario:
     """One raw call of the subject's plugin: other variables, other bytes, a strange previous result."""
     example = draw(drawn(orders, "valid")) if _is_known(orders) else given(orders)
     verb = draw(st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "VERSION"]))
-    plugin, request = _plugin(orders), _request(example, _plugin(orders))
+    plugin, usual = _plugin(orders), _request(example, _plugin(orders))
     kind = draw(st.sampled_from(["demand", "demand", "demand", "refused", "variables", "bytes", "strange", "previous"]))
     if kind == "demand":
-        why, raw = draw(st.sampled_from(demands(orders.subject, request)))
+        why, raw = draw(st.sampled_from(demands(orders.subject, usual)))
     elif kind == "bytes":
         why, raw = "standard input that is no configuration", Raw(plugin, verb, draw(oddities.stdin_bytes()))
         raw = replace(raw, valid=None if verb == "VERSION" else False)
     elif kind == "strange":
-        why, raw = "", Raw(plugin, verb, draw(oddities.oddities(request)))
+        why, raw = "", Raw(plugin, verb, draw(oddities.oddities(usual)))
     elif kind == "previous":
         _, previous = draw(oddities.prev_results(version_of(example)))
-        why, raw = "a previous result", Raw(plugin, "ADD", json.dumps({**request, "prevResult": previous}).encode())
+        why, raw = "a previous result", Raw(plugin, "ADD", json.dumps({**usual, "prevResult": previous}).encode())
     else:
         why, variables = draw(oddities.environments("invalid" if kind == "refused" else "boundary"))
         wrong = kind == "refused" and verb == "ADD" and not _may_ignore(orders, variables)
@@ -228,8 +229,11 @@ def _may_ignore(orders: Orders, variables: Mapping[str, str]) -> bool:
 
 
 def _request(example: Example, plugin: str) -> dict[str, Any]:
+    """What a plugin of an example gets for the container of a call by hand, without a previous result."""
     conf = next(conf for conf in reversed(example.plugins) if conf["type"] == plugin)
-    return {**conf, "name": example.network["name"], "cniVersion": example.network["cniVersion"]}
+    names = {"container": "c1", "ifname": example.ifname}
+    own, given = request.substituted(conf, **names), request.substituted(example.capabilities, **names)
+    return request.of(own, example.network["name"], example.network["cniVersion"], given, None)
 
 
 def _by_hand(orders: Orders) -> Turn:

@@ -12,7 +12,7 @@ from cnitest.fuzz.example import Example, Validity
 
 Path = tuple[str | int, ...]
 _FIXED = ("type", "name", "cniVersion", "capabilities")
-#: Enough to see whether a schema can be drawn from at all.
+#: A value of each type.
 _TYPES: tuple[Any, ...] = (None, True, 0, -1, 1 << 40, 1.5, "", "text", [], {}, ["text"])
 #: Keys that no plugin knows, with a value of each type at once: whichever matters is left when a finding is reduced.
 _UNKNOWN: Mapping[str, Any] = {

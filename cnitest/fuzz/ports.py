@@ -77,7 +77,9 @@ def promised(one: Attached, conf: Conf) -> Iterator[Forward]:
             if host is None or host.version == family:
                 at = f"[{address}]" if family == 6 else address
                 name = "" if host is None or host.is_unspecified else str(host)
-                yield Forward(str(row["protocol"]).lower(), name, row["hostPort"], f"{at}:{row['containerPort']}")
+                yield Forward(
+                    str(row.get("protocol", "tcp")).lower(), name, row["hostPort"], f"{at}:{row['containerPort']}"
+                )
 
 
 def mappings(one: Attached, conf: Conf) -> list[Conf]:

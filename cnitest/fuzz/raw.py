@@ -32,8 +32,13 @@ def tried(
     if raw.verb == "ADD" and (changed or not judge.failed(call)):
         found += _undone(bench, slot, call, raw)
         after = bench.look(slot)
-    if changed:
-        changed = settle(lambda: residue(before, bench.look(slot), leftover))
+
+    def look() -> list[str]:
+        nonlocal after
+        after = bench.look(slot)
+        return residue(before, after, leftover)
+
+    changed = settle(look) if changed else []
     when = f"after {raw.verb} by hand" + (" and DEL" if raw.verb == "ADD" else "")
     left = [Trouble("left", call.plugin, f"{when}: {tail(line)}", line) for line in changed]
     return [*found, *left], after

@@ -10,16 +10,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cnitest.fuzz.example import Example
+from cnitest.fuzz import keys
+from cnitest.fuzz.example import Example, Validity
 from cnitest.fuzz.scenario import Scenario
 
 #: What no network can do without.
 _KEPT = ("cniVersion", "name", "plugins", "type")
+# What no IPAM section can do without.
+_POOL = ("type", "subnet", "ranges", "addresses")
 _LONG = 24
+_NOTHING = object()
 
 
-def reduced(scenario: Scenario, holds: Callable[[Scenario], bool]) -> Scenario:
-    """The smallest scenario that was found for which ``holds`` still is true; ``holds`` says False to end it soon."""
+def reduced(scenario: Scenario, holds: Callable[[Scenario], bool], *, rule: str = "") -> Scenario:
+    """The smallest scenario that was found for which ``holds`` still is true; ``holds`` says False to end it soon.
+
+    What breaks a ``rule`` about a configuration that is valid, or invalid, has to be that in the end, too.
+    """
     current, seen = scenario, {scenario.dumps()}
     changed = True
     while changed:
@@ -29,10 +36,44 @@ def reduced(scenario: Scenario, holds: Callable[[Scenario], bool]) -> Scenario:
             if text in seen:
                 continue
             seen.add(text)
-            if holds(candidate):
+            if _is_as_it_was(current, candidate, rule) and holds(candidate):
                 current, changed = candidate, True
                 break
     return current
+
+
+def _is_as_it_was(one: Scenario, other: Scenario, rule: str) -> bool:
+    """Whether networks that became smaller still are what they are called: invalid, or, where that matters, valid."""
+    if len(one.networks) != len(other.networks):
+        return True
+    pairs = list(zip(one.networks, other.networks, strict=True))
+    if any(here.validity is Validity.INVALID and _parts(here) != _parts(there) for here, there in pairs):
+        return False
+    return rule != "refused" or all(here == there or _has_all(here, there) for here, there in pairs)
+
+
+def _parts(example: Example) -> list[Any]:
+    """What is wrong with an example: the values of the keys that are; all of it where that is not known."""
+    if not example.wrong:
+        return [example.network]
+    return [place.get(key, _NOTHING) for key in example.wrong for place in (example.network, *example.plugins)]
+
+
+def _has_all(here: Example, there: Example) -> bool:
+    """Whether the plugins of a smaller example have what they cannot do without."""
+    return all(_needs(before) == _needs(after) for before, after in zip(here.plugins, there.plugins, strict=False))
+
+
+def _needs(conf: Mapping[str, Any]) -> Any:
+    """What a plugin cannot do without of its configuration; all of it where that is not known."""
+    if conf["type"] not in keys.plugins():
+        return conf
+    return [*(conf.get(key) for key in keys.table(conf["type"]).always), *(_pool(conf).get(key) for key in _POOL)]
+
+
+def _pool(conf: Mapping[str, Any]) -> Mapping[str, Any]:
+    section = conf.get("ipam")
+    return section if isinstance(section, Mapping) else {}
 
 
 def _smaller(scenario: Scenario) -> Iterator[Scenario]:

@@ -11,9 +11,10 @@ from cnitest.fuzz.subjects import subject_of, trial_of
 from cnitest.fuzz.trouble import Trouble
 
 
-def replay(subject: str, scenario: str, path: Sequence[str] = ()) -> list[Trouble]:
-    """What does not hold in a scenario, as `Scenario.dumps` wrote it, with the plugins of a search path.
+def replay(subject: str, scenario: str, path: Sequence[str] = (), next_path: Sequence[str] = ()) -> list[Trouble]:
+    """What does not hold in a scenario, as `Scenario.dumps` wrote it, with the plugins of a search path; ``next_path``
+    has those that it upgrades to.
 
     ``subject`` is a configuration's path or a plugin's name. Raises ConfigError, and ValueError for no scenario.
     """
-    return alone(trial_of(subject_of(subject, search_path(path))), loads(scenario))
+    return alone(trial_of(subject_of(subject, search_path(path))), loads(scenario), tuple(next_path))

@@ -11,7 +11,7 @@ from cnitest.fuzz.example import Example, Validity
 
 
 class Step(NamedTuple):
-    """One step: a verb of `steps.WORDS` for a container's interface in a network, given by its position."""
+    """One step: a verb of `verbs.VERBS` for a container's interface in a network, given by its position."""
 
     verb: str
     network: int = 0
@@ -77,6 +77,11 @@ class Scenario:
         many = len(self.networks) > 1
         return ", ".join(step.words + (f" (network {step.network + 1})" if many else "") for step in self.steps)
 
+    @property
+    def upgrades(self) -> bool:
+        """Whether it changes to another release of the plugins."""
+        return any(step.verb == "UPGRADE" for step in self.steps)
+
     def dumps(self) -> str:
         """As JSON text."""
         data: dict[str, Any] = {
@@ -103,7 +108,7 @@ def loads(text: str) -> Scenario:
     """The scenario that `Scenario.dumps` wrote. Raises ValueError for anything else."""
     try:
         data = json.loads(text)
-        networks = tuple(Example(**{**row, "validity": Validity(row["validity"])}) for row in data["networks"])
+        networks = tuple(_example(row) for row in data["networks"])
         raw = data.get("raw")
         if raw and raw["stdin"] is not None:
             raw["stdin"] = raw["stdin"].encode("latin-1")
@@ -113,3 +118,7 @@ def loads(text: str) -> Scenario:
         return Scenario(networks, steps, Raw(**raw) if raw else None, data.get("held", ""))
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"no scenario of cnitest's: {error}") from error
+
+
+def _example(row: Mapping[str, Any]) -> Example:
+    return Example(**{**row, "validity": Validity(row["validity"]), "wrong": tuple(row.get("wrong", ()))})

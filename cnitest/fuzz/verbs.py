@@ -169,7 +169,8 @@ def _unique(world: World, together: Sequence[Attached]) -> None:
 
 
 def _allocates(plugins: Sequence[Mapping[str, Any]]) -> bool:
-    return any((conf.get("ipam") or {}).get("type") not in (None, "static") for conf in plugins)
+    sections = [conf.get("ipam") for conf in plugins]
+    return any(isinstance(one, Mapping) and one.get("type") not in (None, "static") for one in sections)
 
 
 #: By its name in a step: what it does.

@@ -202,7 +202,8 @@ class World:
         """CHECK of what is attached succeeds; of what somebody has meddled with, it may say so."""
         one = self.attached.get(self.key(step))
         if one is None:
-            self._check_nothing(self._gone.get(self.key(step)))
+            if not self.is_foreign(step):
+                self._check_nothing(self._gone.get(self.key(step)))
             return
         if one.lost or one.result is None or not spec.has_check(one.version):
             return

@@ -87,7 +87,10 @@ def script(finding: Finding, arena: Arena) -> str:
     """A shell script that does it again with unshare, ip and the plugins alone."""
     if finding.scenario.held:
         return _held(finding, arena)
-    with Arena(arena.trial, isolation=Isolation.EXAMPLE) as fresh, fresh.world(finding.scenario) as world:
+    with (
+        Arena(arena.trial, isolation=Isolation.EXAMPLE, next_path=arena.next_path) as fresh,
+        fresh.world(finding.scenario) as world,
+    ):
         run(world, finding.scenario)
         wanted = [trouble for trouble in world.troubles if trouble.cause == finding.cause]
         if not wanted:  # then what plugins answered is all there is to see again
@@ -120,6 +123,8 @@ def _requirement(rule: str) -> Requirement:
 
 def _test(finding: Finding, subject: str, name: str, next_path: Sequence[str]) -> str:
     differs = finding.trouble.rule == "differs"
+    next_path = () if finding.kind == "backends" else next_path
+    needs_next = differs or finding.scenario.upgrades
     about = finding.trouble.words.replace("\\", "\\\\").replace('"""', "'''")
     return _TEST.format(
         about=about,
@@ -129,7 +134,7 @@ def _test(finding: Finding, subject: str, name: str, next_path: Sequence[str]) -
         name=name,
         module="cnitest.fuzz.differential" if differs else "cnitest.fuzz.replay",
         function="compare" if differs else "replay",
-        more=f", {list(next_path)!r}" if differs else "",
+        more=f", {list(next_path)!r}" if needs_next else "",
         rule=RULES[finding.trouble.rule].capitalize(),
     )
 

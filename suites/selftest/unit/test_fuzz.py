@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fuzz_strategies import NETWORK, Conf, draws, scenario, scenarios
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cnitest.fuzz import allocator
-from cnitest.fuzz.example import Example
+from cnitest.fuzz.example import Example, Validity
 from cnitest.fuzz.reduce import reduced
 from cnitest.fuzz.scenario import LIFE, Raw, Scenario, Step, loads
 from cnitest.fuzz.trouble import RULES, Trouble
@@ -174,6 +176,39 @@ def test_needless_variables_of_a_raw_call_go():
 
     assert small.raw is not None
     assert small.raw.variables == {"CNI_IFNAME": "eth%d"}
+
+
+POOL = {"type": "host-local", "subnet": "10.1.0.0/24"}
+
+
+def _configured(conf: Conf, **changes: Any) -> Scenario:
+    return Scenario((Example({"cniVersion": "1.0.0", "name": "net", "plugins": [conf]}, **changes),))
+
+
+def test_what_is_invalid_stays_so():
+    """The keys that make a network invalid stay as they are; where it is not known which, all of it."""
+    conf = {"type": "bridge", "mtu": 70000, "bridge": "br1"}
+    known = _configured(conf, validity=Validity.INVALID, wrong=("mtu",))
+    unknown = _configured(conf, validity=Validity.INVALID)
+
+    assert reduced(known, lambda _: True).networks[0].plugins == [{"type": "bridge", "mtu": 70000}]
+    assert reduced(unknown, lambda _: True).networks[0].plugins == [conf]
+
+
+@pytest.mark.parametrize(
+    ("conf", "left"),
+    [
+        (
+            {"type": "macvlan", "master": "e0", "mtu": 1, "ipam": POOL},
+            {"type": "macvlan", "master": "e0", "ipam": POOL},
+        ),
+        ({"type": "bridge", "mtu": 1400, "ipam": {**POOL, "routes": []}}, {"type": "bridge", "ipam": POOL}),
+        ({"type": "nobodys", "key": 1}, {"type": "nobodys", "key": 1}),
+    ],
+)
+def test_what_is_refused_stays_valid(conf: Conf, left: Conf):
+    """What a plugin cannot do without stays; of one that is not known, everything."""
+    assert reduced(_configured(conf), lambda _: True, rule="refused").networks[0].plugins == [left]
 
 
 def test_what_is_needed_is_kept():

@@ -10,6 +10,7 @@ import pytest
 
 from cnitest.cni.invoke import Call
 from cnitest.conformance.requirement import Kind
+from cnitest.conformance.subject import Setting
 from cnitest.fuzz.demands import demands, misanswered
 
 REQUEST = {"cniVersion": "1.0.0", "name": "net", "type": "bridge"}
@@ -19,7 +20,7 @@ def subject(**changes: Any) -> Any:
     """A plugin that speaks two versions."""
     versions = ("0.3.1", "1.0.0")
     usual = {"plugin": "bridge", "skel": False, "versions": versions, "advertised": versions, "highest": "1.0.0"}
-    return SimpleNamespace(**{**usual, "kind": Kind.INTERFACE, **changes})
+    return SimpleNamespace(**{**usual, "kind": Kind.INTERFACE, "setting": Setting(), **changes})
 
 
 def answer(document: Any, asked: str = "1.0.0") -> Call:

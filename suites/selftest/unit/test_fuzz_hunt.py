@@ -71,6 +71,58 @@ def test_what_others_claim_is_left_to_them(after: int):
     assert hunted(Others("left bridge: something else", after=after), MANY) is not None
 
 
+class Show:
+    """Where scenarios show what they are told to, and those who show it alone less, perhaps."""
+
+    def __init__(self, *causes: tuple[str, str], alone: bool = True) -> None:
+        self._troubles = [Trouble(rule, "bridge", words) for rule, words in causes]
+        self._alone = self._troubles if alone else []
+
+    def run(self, _: Scenario) -> list[Trouble]:
+        """What does not hold."""
+        return self._troubles
+
+    def alone(self, scenario: Scenario) -> list[Trouble]:
+        """What does not hold on a host of its own: of several things one, which goes with the first step."""
+        return self._alone[len(scenario.steps) - 1 :]
+
+
+def test_what_shows_together_is_found_one_after_the_other():
+    """A scenario that showed two things is tried again for the second, when only one was left of it."""
+    hunter = Hunter(Show(("left", "something"), ("untrue", "something else")))
+    one = scenario("ADD", "DEL")
+
+    found = [hunter.each("configs", given, 1) for given in ([one], [], [])]
+
+    assert [each and each.trouble.rule for each in found] == ["left", "untrue", None]
+
+
+@pytest.mark.parametrize(
+    ("cause", "kept"),
+    [(("silent", "nothing comes"), False), (("harm", "cut off: nothing comes"), False), (("left", "a file"), True)],
+)
+def test_packets_that_were_missed_once_are_no_finding(cause: tuple[str, str], kept: bool):
+    """What a host of its own does not show is told as such; of packets it is not, for the machine may be busy."""
+    found = Hunter(Show(cause, alone=False)).each("configs", [scenario("ADD")], 1)
+
+    assert (found is not None and found.depends) is kept
+
+
+def test_what_cannot_be_judged_is_told():
+    """An error of ours in one scenario does not end the hunt; ten in a row do."""
+
+    class Broken(Show):
+        def run(self, _: Scenario) -> list[Trouble]:
+            raise KeyError("nobody")
+
+    hunter = Hunter(Broken())
+    assert hunter.each("configs", [scenario("ADD")] * 9, 1) is None
+    assert len(hunter.failures()) == 9
+    assert hunter.failures() == []
+    with pytest.raises(KeyError, match="nobody"):
+        hunter.each("configs", [scenario("ADD")] * 10, 1)
+
+
 def test_the_first_claim_is_passed_on():
     """Everybody else hears of a cause once, and only claims are kept from the outside."""
     boxes = [queue.SimpleQueue[str]() for _ in range(3)]
