@@ -18,7 +18,7 @@ _SUBJECTS = pytest.StashKey[Any]()
 #: The seconds that a test's fixtures took.
 DURATION = pytest.StashKey[float]()
 #: Workers a processor; measured by benchmarks/conformance.py.
-_WORKERS = 4
+_WORKERS = 2
 _MARK = "requirement"
 _SLICE = ("bridge", "host-local", "tuning")
 _WORDS = {
@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)  # xdist has an answer of its own
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """With -n auto four workers a processor: plugins wait for the kernel more than they compute."""
+    """With -n auto two workers a processor, for plugins wait for the kernel; with more the processors have no time left."""
     return (os.cpu_count() or 1) * _WORKERS if _is_asked_for(config) else None
 
 
