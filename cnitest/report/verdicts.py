@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)  # xdist has an answer of its own
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """With -n auto two workers a processor, for plugins wait for the kernel; with more the processors have no time left."""
+    """With -n auto two workers a processor, for plugins wait for the kernel; more find no time left there."""
     return (os.cpu_count() or 1) * _WORKERS if _is_asked_for(config) else None
 
 
