@@ -86,17 +86,32 @@ def _absent(name: str) -> str:
 
 
 def examine(
-    sources: Sequence[Source], path: Sequence[str], *, versions: Sequence[str] = (), helpers: Sequence[str] = ()
+    sources: Sequence[Source],
+    path: Sequence[str],
+    *,
+    versions: Sequence[str] = (),
+    helpers: Sequence[str] = (),
+    skipped: list[str] | None = None,
 ) -> tuple[Subject, ...]:
     """The subjects of some sources. ``path`` is CNI_PATH, ``versions`` limits those to test, ``helpers`` are further
     directories for what makes interfaces where a source has nothing that does.
 
-    Raises ConfigError for a plugin that is missing or cannot be started.
+    Raises ConfigError for a plugin that is missing or cannot be started, and `Unspoken` for one that speaks none of the
+    versions; where there is a list ``skipped`` that is told there.
     """
     found: list[Subject] = []
     for each in sources:
-        found += _examine(each, (*each.path, *path), tuple(versions) or each.versions, tuple(helpers))
+        try:
+            found += _examine(each, (*each.path, *path), tuple(versions) or each.versions, tuple(helpers))
+        except Unspoken as error:
+            if skipped is None:
+                raise
+            skipped.append(str(error))
     return tuple(_named_apart(found))
+
+
+class Unspoken(ConfigError):
+    """A plugin speaks none of the versions that were asked for."""
 
 
 def _examine(
@@ -113,7 +128,7 @@ def _examine(
         spoken = _spoken(draft, [*asked, *others], versions)
         if not spoken:
             wanted = f"; {', '.join(versions)} asked for" if versions else ""
-            raise ConfigError(f"{each.where}: {draft.plugin} speaks {', '.join(draft.advertised) or 'nothing'}{wanted}")
+            raise Unspoken(f"{each.where}: {draft.plugin} speaks {', '.join(draft.advertised) or 'nothing'}{wanted}")
         yield _tried(replace(draft, versions=spoken), each, helpers)
 
 

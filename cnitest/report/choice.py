@@ -26,7 +26,11 @@ class Choice(NamedTuple):
 def chosen(choice: Choice) -> tuple[tuple[Subject, ...], tuple[str, ...]]:
     """The subjects, and why some that were asked for are not among them. Raises ConfigError."""
     sources, skipped = _sources(choice)
-    subjects = examine(sources, choice.path, versions=choice.versions, helpers=shipped.helpers())
+    unspoken = skipped if "all" in choice.plugins else None
+    helpers = shipped.helpers()
+    subjects = examine(sources, choice.path, versions=choice.versions, helpers=helpers, skipped=unspoken)
+    if not subjects:
+        raise ConfigError("; ".join(skipped))
     if choice.newest:
         subjects = tuple(subject.only_newest() for subject in subjects)
     return subjects, tuple(skipped)

@@ -18,6 +18,8 @@ from cnitest.conformance.examine import examine, source
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.shipped import helpers
 from cnitest.conformance.subject import Subject
+from cnitest.errors import ConfigError
+from cnitest.report.choice import Choice, chosen
 from cnitest.report.schema import conformance_schema
 
 PATH = ("/usr/lib/cni",)
@@ -90,6 +92,18 @@ def test_a_list_is_tried_in_the_versions_of_all(tmp_path: Path):
 
     assert {subject.versions for subject in subjects} == {("0.4.0", "1.0.0")}
     assert subjects[0].advertised[0] == "0.1.0"
+
+
+def test_a_version_that_a_plugin_does_not_speak():
+    """Of all plugins it is left out with the reason; one that was named is an error."""
+    subjects, skipped = chosen(Choice((), ("all",), PATH, ("0.2.0",)))
+
+    names = {subject.plugin for subject in subjects}
+    assert "bridge" in names
+    assert "firewall" not in names
+    assert any("firewall speaks 0.4.0, 1.0.0" in why for why in skipped)
+    with pytest.raises(ConfigError, match="firewall speaks 0.4.0, 1.0.0"):
+        chosen(Choice((), ("bridge", "firewall"), PATH, ("0.2.0",)))
 
 
 def test_a_profile_beside_the_plugin_is_used(tmp_path: Path):
