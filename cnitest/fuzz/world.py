@@ -80,6 +80,8 @@ class World:
         self._suffix = f"-{serial}" if serial else ""
         # What was deleted last, by what it was about, and who was there before.
         self._gone: dict[Key, Attached] = {}
+        # What a profile's commands for containers put on the host.
+        self._furniture: set[str] = set()
         self._running = set(bench.processes() if running is None else running)
 
     # --- what a step needs
@@ -99,7 +101,8 @@ class World:
         """The container's interface that a step is about; the container is made when it is new."""
         example = self.networks[step.network]
         name = f"{step.container}{self._suffix}"
-        return self.bench.slot(
+        before = self._links() if self.bench.setting.container_setup else set()
+        slot = self.bench.slot(
             name,
             step.ifname or example.ifname,
             network=str(example.network.get("name", "")),
@@ -109,6 +112,11 @@ class World:
             capabilities={},
             container_id=f"cnitest_.{name}",  # every character that an ID may have
         )
+        self._furniture |= self._links() - before if self.bench.setting.container_setup else set()
+        return slot
+
+    def _links(self) -> set[str]:
+        return {link.name for link in self.bench.node.links}
 
     def is_foreign(self, step: Step) -> bool:
         """Whether the interface is another network's: no runtime gives one name in a container to two networks."""
@@ -349,8 +357,9 @@ class World:
         """What differs from before, but for bridges of former scenarios, which may have gone."""
         old = [link.name for state in self.start.values() for link in state.links if link.kind == "bridge"]
         ours = "|".join(re.escape(name) for name in old if name not in self.standing)
-        gone = re.compile(rf": - (links|addresses|routes) .*\b({ours})\b") if ours else None
-        return [line for line in residue(self.start, now, self._allowed()) if not (gone and gone.search(line))]
+        gone = [rf": - (links|addresses|routes) .*\b({ours})\b"] if ours else []
+        gone += [rf": [+] (links|ports|addresses|routes) .*(?<![\w-]){re.escape(name)}(?![\w-])" for name in self._furniture]
+        return residue(self.start, now, (*self._allowed(), *gone))
 
     def _allowed(self) -> tuple[str, ...]:
         """What may stay besides what we allow everybody: bridges that plugins made change with their ports, and keep
