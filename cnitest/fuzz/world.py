@@ -358,7 +358,8 @@ class World:
         old = [link.name for state in self.start.values() for link in state.links if link.kind == "bridge"]
         ours = "|".join(re.escape(name) for name in old if name not in self.standing)
         gone = [rf": - (links|addresses|routes) .*\b({ours})\b"] if ours else []
-        gone += [rf": [+] (links|ports|addresses|routes) .*(?<![\w-]){re.escape(name)}(?![\w-])" for name in self._furniture]
+        made = "|".join(re.escape(name) for name in self._furniture)
+        gone += [rf": [+] (links|ports|addresses|routes) .*(?<![\w-])({made})(?![\w-])"] if made else []
         return residue(self.start, now, (*self._allowed(), *gone))
 
     def _allowed(self) -> tuple[str, ...]:
