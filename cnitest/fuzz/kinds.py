@@ -55,8 +55,8 @@ def rounds(orders: Orders) -> list[Turn]:
         turns += [_histories(orders)] * 2
     if "sentences" not in orders.kinds:
         return turns
-    held = _sentences(orders)
-    return [each for at, turn in enumerate(turns) for each in ((turn, held) if at % 2 else (turn,))] or [held]
+    held, every = _sentences(orders), 2 if _is_known(orders) else 1  # of what is not known, little can be drawn
+    return [each for at, turn in enumerate(turns, 1) for each in ((turn,) if at % every else (turn, held))] or [held]
 
 
 def comparisons(orders: Orders) -> list[tuple[tuple[str, str] | None, Turn]]:
