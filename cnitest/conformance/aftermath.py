@@ -9,10 +9,11 @@ from cnitest.conformance.residue import AFTER_A_CALL, AFTER_A_NAMESPACE, residue
 from cnitest.kernel.records import Route
 
 
-def removals(before: Picture, after: Picture) -> list[str]:
-    """What went or changed between two pictures, but for what may."""
+def removals(before: Picture, after: Picture, leftover: Sequence[str] = ()) -> list[str]:
+    """What went or changed between two pictures, but for what may, by everybody's rules and a profile's own."""
     merged = [route for state in after.values() for route in state.routes if route.hops]
-    return [line for line in residue(before, after, strict=True) if not _came(line) and not _is_merged(line, merged)]
+    found = residue(before, after, leftover, strict=True)
+    return [line for line in found if not _came(line) and not _is_merged(line, merged)]
 
 
 def _is_merged(line: str, merged: Sequence[Route]) -> bool:

@@ -152,7 +152,7 @@ class World:
     def _again(self, known: Attached, before: Picture, calls: Sequence[Call]) -> None:
         """A second ADD of what is attached may fail or succeed, but takes nothing away."""
         self.note(refusals(calls))
-        gone = removals(before, self.bench.look(known.slot))
+        gone = removals(before, self.bench.look(known.slot), self.bench.setting.leftover)
         self._harmed("a second ADD changes what is attached", calls[-1], gone)
 
     def _refused(self, step: Step, slot: Slot, before: Picture, calls: Sequence[Call], wanted: Expected) -> None:
@@ -267,7 +267,8 @@ class World:
         calls = self.call.gc(example, [(one.slot.container_id, one.slot.ifname) for one in there if not one.lost])
         self.note([*crashes(calls), *noise(calls)])
         if not lost:
-            self._harmed("GC takes away what is attached", calls[-1], removals(before, self.bench.look()))
+            gone = removals(before, self.bench.look(), self.bench.setting.leftover)
+            self._harmed("GC takes away what is attached", calls[-1], gone)
             return
         self._others_kept(calls[-1])
         now = self.bench.look()

@@ -99,7 +99,7 @@ def test_a_second_add_does_not_disturb(bench: Bench) -> None:
     bench.complain(*judge.crash(again))
     if bench.subject.kind is Kind.INTERFACE and bench.setting.ifname != "lo":
         bench.demand(again.exit_code != 0, "the second ADD of the same interface succeeds")
-    bench.complain(*aftermath.removals(before, bench.look(made.slot)))
+    bench.complain(*aftermath.removals(before, bench.look(made.slot), bench.setting.leftover))
     bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
 
 
@@ -116,7 +116,7 @@ def test_a_container_can_be_attached_twice(bench: Bench) -> None:
     bench.complain(*judge.success(call))
     if call.exit_code == 0:
         bench.complain(*_missing_link(slot))
-        bench.complain(*aftermath.removals(before, bench.look(first.slot)))
+        bench.complain(*aftermath.removals(before, bench.look(first.slot), bench.setting.leftover))
         bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
         bench.complain(*_no_neighbour(bench, slot, judge.result_document(call) or {}))
 
@@ -135,7 +135,7 @@ def test_a_container_can_join_two_networks(bench: Bench) -> None:
         bench.not_applicable(f"no second network could be derived from its configuration: {judge.words(call)}")
     bench.complain(*judge.success(call))
     bench.complain(*_missing_link(slot))
-    bench.complain(*aftermath.removals(before, bench.look(first.slot)))
+    bench.complain(*aftermath.removals(before, bench.look(first.slot), bench.setting.leftover))
     bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -260,13 +261,14 @@ def test_del_leaves_others_alone(bench: Bench, other: str, which: str) -> None:
 class _Attached:
     """An attachment and what its ADD put where."""
 
-    def __init__(self, made: Made, before: Picture, after: Picture) -> None:
+    def __init__(self, made: Made, before: Picture, after: Picture, leftover: Sequence[str]) -> None:
         self.made = made
+        self._leftover = leftover
         self._own = set(_lines(before, after))
 
     def missing(self, before: Picture, after: Picture, other: _Attached) -> list[str]:
         """What this one had put there and is gone, but for what both had put there."""
-        gone = {line.replace(": - ", ": + ", 1) for line in aftermath.removals(before, after)}
+        gone = {line.replace(": - ", ": + ", 1) for line in aftermath.removals(before, after, self._leftover)}
         own = {_key(line) for line in self._own - other._own}
         return sorted(line for line in gone if _key(line) in own and " hops=" not in line)
 
@@ -303,7 +305,8 @@ def _pair(bench: Bench, other: str) -> tuple[_Attached, _Attached]:
         bench.not_applicable(f"there is no second attachment, which ADD-06 and ADD-07 are about: {judge.words(call)}")
     two = Made(second, call, judge.result_document(call) or {}, bench.chain(second))
     looks.append(bench.look(second))
-    return _Attached(one, looks[0], looks[1]), _Attached(two, looks[2], looks[3])
+    leftover = bench.setting.leftover
+    return _Attached(one, looks[0], looks[1], leftover), _Attached(two, looks[2], looks[3], leftover)
 
 
 @pytest.mark.requirement("DEL-15")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cnitest.conformance import form, mutation, profile, request
+from cnitest.conformance import aftermath, form, mutation, profile, request
 from cnitest.conformance.requirement import Kind, find
 from cnitest.conformance.residue import residue
 from cnitest.conformance.subject import Subject, from_data, to_data
@@ -244,3 +244,11 @@ def test_a_profile_is_read(tmp_path: Path):
     assert ("mount", "--bind", str(tmp_path), "/etc/x") in found.setting.host_setup
     assert found.setting.expect.gateway is False
     assert found.setting.skip == {"DEL-05": "its author knows"}
+
+
+def test_what_a_profile_lets_change_is_no_removal():
+    """A file of a server on the same host may be written again; without the profile's word it counts."""
+    before, after = ({"node": State(files=(File("/run/leases", "file", 420, 1, digest, ""),))} for digest in "ab")
+
+    assert aftermath.removals(before, after) != []
+    assert aftermath.removals(before, after, ["/run/leases"]) == []
