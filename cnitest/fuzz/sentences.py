@@ -68,14 +68,14 @@ def _of(function: Callable[..., None]) -> Iterator[Sentence]:
         yield Sentence(identifier, function, dict(values))
 
 
+def applying(subject: Subject, version: str) -> list[str]:
+    """The names of those that apply to a subject in a version."""
+    return [name for name, one in sentences().items() if not subject.gap(requirement.find(one.requirement), version)]
+
+
 def about(subject: Subject, network: Example) -> list[Scenario]:
     """A scenario for each sentence that applies to a subject with a network, in its version."""
-    version = version_of(network)
-    return [
-        Scenario((network,), (), held=name)
-        for name, one in sentences().items()
-        if not subject.gap(requirement.find(one.requirement), version)
-    ]
+    return [Scenario((network,), (), held=name) for name in applying(subject, version_of(network))]
 
 
 class Outcome(NamedTuple):
