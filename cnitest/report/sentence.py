@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,23 +24,30 @@ _SHOWN_CALLS, _SHOWN_LINES = 3, 120
 
 
 def pass_sentence(
-    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, identifier: str, setup_seconds: float
-) -> None:
-    """Attach the verdict to a test's report, and make the report say it."""
+    item: pytest.Item, call: pytest.CallInfo[None], identifier: str, setup_seconds: float
+) -> pytest.TestReport:
+    """The report of a test with its verdict, which it says; where a test broke it shows where, as pytest does."""
     trial: Trial = item.callspec.params["trial"]  # type: ignore[attr-defined]
     requirement, bench = find(identifier), bench_of(item)
     case = _case(item, call, requirement, trial, bench, setup_seconds)
+    shown = call if case.verdict is Verdict.BROKEN else _without_exception(call)
+    report = pytest.TestReport.from_item_and_call(item, shown)
     if case.verdict is Verdict.FAILED:
         report.outcome, report.longrepr = "failed", _story(case, requirement)
         report.sections = []
-    elif case.verdict is Verdict.BROKEN:
-        report.outcome = "failed"
-    elif case.verdict is not Verdict.PASSED:
+    elif case.verdict is not Verdict.PASSED and case.verdict is not Verdict.BROKEN:
         path, line, _ = item.location
         report.outcome = "skipped"
         report.longrepr = (path, line or 0, f"{case.verdict.value}: {case.reason or case.details[0]}")
         report.sections = []
     report.cnitest = case.to_data()  # type: ignore[attr-defined]
+    return report
+
+
+def _without_exception(call: pytest.CallInfo[None]) -> pytest.CallInfo[None]:
+    calm = copy(call)
+    calm.excinfo = None
+    return calm
 
 
 def _case(

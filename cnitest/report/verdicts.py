@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,22 +136,19 @@ def _is_empty(item: pytest.Item) -> bool:
     return not hasattr(parameters.get("trial"), "subject") and "trial" in parameters
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+@pytest.hookimpl(tryfirst=True)  # before pytest's own, which formats a traceback that no verdict shows
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport | None:
     """Give a test of a requirement its verdict."""
-    report = yield
     mark = item.get_closest_marker(_MARK)
     if call.when == "setup":
         item.stash[DURATION] = call.duration
     if mark is None or not hasattr(item, "callspec") or "trial" not in item.callspec.params:
-        return report
-    if call.when == "call" or call.excinfo is not None:
-        from cnitest.report.sentence import pass_sentence
+        return None
+    if call.when != "call" and call.excinfo is None:
+        return None
+    from cnitest.report.sentence import pass_sentence
 
-        pass_sentence(item, call, report, mark.args[0], item.stash.get(DURATION, 0.0))
-    return report
+    return pass_sentence(item, call, mark.args[0], item.stash.get(DURATION, 0.0))
 
 
 def pytest_report_teststatus(report: Any) -> Any:
