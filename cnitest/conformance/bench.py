@@ -22,6 +22,7 @@ from cnitest.conformance.finding import Finding, NotApplicable, Undecided
 from cnitest.conformance.patience import Patience
 from cnitest.conformance.record import Record
 from cnitest.conformance.residue import residue
+from cnitest.conformance.room import room
 from cnitest.conformance.steps import Command, DaemonEnd, DaemonStart, File, Probe, SearchPath
 from cnitest.conformance.subject import Setting, Trial
 from cnitest.errors import CommandError, PluginError
@@ -74,7 +75,7 @@ class Bench:
     The record collects what does not hold, too; `conclude` makes a finding of it.
     """
 
-    def __init__(self, trial: Trial, lab: Lab) -> None:
+    def __init__(self, trial: Trial, lab: Lab, record: Record | None = None) -> None:
         self.trial = trial
         self.subject = trial.subject
         self.version = trial.version
@@ -82,7 +83,7 @@ class Bench:
         self.lab = lab
         self.node: Host = lab.host(self.setting.host)
         self.path = self.subject.path
-        self.record = Record()
+        self.record = record or Record()
         self.daemon: Any = None
         self._executor = HostExec(self.node)
         self._binaries: dict[str, str] = {}
@@ -109,6 +110,12 @@ class Bench:
     def not_applicable(self, reason: str) -> NoReturn:
         """Say that the requirement is not about this plugin."""
         raise NotApplicable(reason)
+
+    def require_room(self, attachments: int) -> None:
+        """Go on only when the network has room for so many attachments at a time."""
+        most = room(self.subject)
+        if most < attachments:
+            self.not_applicable(f"its configuration has room for {most:.0f} attachments, this takes {attachments}")
 
     def need(self, call: Call, silent: bool = False) -> None:
         """Go on only when a call succeeded: what the requirement builds on must work."""
@@ -363,12 +370,15 @@ class Bench:
 
 
 @contextmanager
-def open_bench(trial: Trial) -> Iterator[Bench]:
-    """A bench in a fresh lab, set up as the subject wants it. Raises TopologyError, FeatureMissing, CommandError."""
+def open_bench(trial: Trial, record: Record | None = None) -> Iterator[Bench]:
+    """A bench in a fresh lab, set up as the subject wants it; what happens goes into ``record``.
+
+    Raises TopologyError, FeatureMissing, CommandError.
+    """
     setting = trial.subject.setting
     with ExitStack() as undo:
         lab = undo.enter_context(Lab(_planned(setting.topology)))
-        bench = Bench(trial, lab)
+        bench = Bench(trial, lab, record)
         for command in setting.host_setup:
             bench.run(*command)
         if setting.daemon:

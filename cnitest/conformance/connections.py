@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cnitest.conformance import form, traffic
 from cnitest.conformance.bench import Bench, Made
+from cnitest.conformance.deviation import nickname
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.traffic import Flow
 from cnitest.lab.place import Place
+
+#: Of plugins whose host is a gateway when they are asked: the keys that do.
+_GATEWAY_KEYS = {"bridge": ("isGateway", "isDefaultGateway")}
+#: Plugins whose containers are on the LAN of a host, and the kinds of the links that they make.
+_LAN = frozenset({"macvlan", "ipvlan", "vlan", "host-device", "tap", "macvtap", "ipvtap"})
+
+#: The modes that keep containers of one host apart, by plugin.
+_APART = {"macvlan": ("private", "vepa")}
 
 
 def addresses(bench: Bench, made: Made) -> list[str]:
@@ -19,12 +28,29 @@ def addresses(bench: Bench, made: Made) -> list[str]:
 
 
 def gateways(bench: Bench, made: Made) -> list[Flow]:
-    """An echo to each gateway of the result; none where the profile says that gateways do not answer."""
+    """An echo to each gateway of the result that has to answer; none where the profile says that gateways do not."""
     if bench.setting.expect.gateway is False or bench.subject.kind is Kind.IPAM:
         return []
     sandbox = made.slot.sandbox
     found = dict.fromkeys(ip.gateway for ip in form.ips(made.result, bench.version) if ip.gateway)
-    return [traffic.echo(sandbox, gateway) for gateway in found if gateway]
+    return [traffic.echo(sandbox, gateway) for gateway in found if gateway and is_here(bench, made, gateway)]
+
+
+def is_here(bench: Bench, made: Made, gateway: str) -> bool:
+    """Whether a gateway is the plugin's to bring, or is there; that of a LAN which the topology lacks is elsewhere."""
+    if bench.setting.expect.gateway is False:
+        return False
+    if bench.setting.expect.gateway or bench.lab.owner(gateway, made.slot.sandbox) is not None:
+        return True
+    if gateway not in {ip.gateway for ip in form.ips(made.result, bench.version)}:
+        return False
+    confs = {str(conf.get("type")): conf for conf in bench.subject.before}
+    confs[nickname(bench.subject)] = bench.subject.conf
+    asked = {conf.get(key) is True for name, conf in confs.items() for key in _GATEWAY_KEYS.get(name, ())}
+    if asked or _LAN & confs.keys():
+        return True in asked
+    link = next((link for link in made.slot.sandbox.links if link.name == made.slot.ifname), None)
+    return link is None or link.kind not in _LAN
 
 
 def outside(bench: Bench, made: Made) -> list[Flow]:
@@ -33,11 +59,24 @@ def outside(bench: Bench, made: Made) -> list[Flow]:
     place, targets = traffic.internet(bench.lab)
     if place is None or bench.setting.expect.internet is False or bench.subject.kind is Kind.IPAM:
         return []
-    if not form.has_default_route(made.result, bench.version):
-        return []
     own = addresses(bench, made)
     families = {6 if ":" in address else 4 for address in own if masquerades(bench) or _comes_back(place, address)}
+    families &= _ways_out(bench, made)
     return [traffic.echo(made.slot.sandbox, target) for target in targets if (6 if ":" in target else 4) in families]
+
+
+def are_together(bench: Bench) -> bool:
+    """Whether containers of the network reach each other: not by a loopback, nor where the mode keeps them apart."""
+    conf, peer = bench.subject.conf, bench.setting.expect.peer
+    if peer is None:
+        return bench.setting.ifname != "lo" and conf.get("mode") not in _APART.get(nickname(bench.subject), ())
+    return peer
+
+
+def _ways_out(bench: Bench, made: Made) -> set[int]:
+    """The families in which the result has a default route whose gateway is here."""
+    gateways = form.default_gateways(made.result, bench.version)
+    return {family for family, ips in gateways.items() if any(not ip or is_here(bench, made, ip) for ip in ips)}
 
 
 def _comes_back(place: Place, address: str) -> bool:
@@ -66,6 +105,15 @@ def answering(bench: Bench, made: Made) -> list[Flow]:
     for flow in answered:
         bench.probed(flow.sender, flow.target)
     return answered
+
+
+def demand_answers(bench: Bench, flows: Iterable[Flow], patience: float = traffic.PATIENCE) -> None:
+    """Complain of each flow that gets no answer. What needs time had it with the first that was waited for in vain."""
+    for flow in flows:
+        why = traffic.lost(flow, patience)
+        if why:
+            patience = min(patience, traffic.AGAIN)
+            bench.complain(why)
 
 
 def ranges(bench: Bench) -> list[ipaddress.IPv4Network]:

@@ -250,6 +250,8 @@ def _tried(draft: Subject, each: Source, helpers: Sequence[str]) -> Subject:
             continue
         if candidate.kind is Kind.INTERFACE and each.kind is None and _only_addresses(made.result, candidate.highest):
             candidate = replace(candidate, kind=Kind.IPAM)
+        if _only_loopback(made):
+            candidate = replace(candidate, setting=replace(candidate.setting, ifname="lo"))
         return replace(candidate, result=made.result, seconds=made.call.seconds)
     return draft
 
@@ -284,6 +286,12 @@ def _first_add(candidate: Subject) -> Made | None:
 
 def _only_addresses(result: Mapping[str, Any], version: str) -> bool:
     return spec.has_chaining(version) and bool(result.get("ips")) and not result.get("interfaces")
+
+
+def _only_loopback(made: Made) -> bool:
+    """Whether the result is about the loopback, whatever name was asked for."""
+    inside = {one.get("name") for one in made.result.get("interfaces") or () if one.get("sandbox")}
+    return inside == {"lo"}
 
 
 def _named_apart(subjects: Sequence[Subject]) -> Iterator[Subject]:

@@ -204,9 +204,20 @@ def destinations(document: Document, version: str) -> set[str]:
         return set()
 
 
-def has_default_route(document: Document, version: str) -> bool:
-    """Whether a result has a default route, of whichever family."""
-    return bool(destinations(document, version) & {"0.0.0.0/0", "::/0"})
+def default_gateways(document: Document, version: str) -> dict[int, set[str]]:
+    """Where the default routes of a result lead, by family: to their own gateways or those of its addresses; to an
+    empty string where it names none."""
+    try:
+        result = results.parse(document, version)
+    except ValueError:
+        return {}
+    found: dict[int, set[str]] = {}
+    for route in result.routes:
+        family = {"0.0.0.0/0": 4, "::/0": 6}.get(route.dst)
+        if family:
+            others = {ip.gateway for ip in result.ips if ip.gateway and (":" in ip.gateway) == (family == 6)}
+            found.setdefault(family, set()).update({route.gw} if route.gw else others or {""})
+    return found
 
 
 def is_early(version: str) -> bool:

@@ -8,15 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from cnitest.cni.invoke import Call
-from cnitest.conformance.finding import Detail
+from cnitest.conformance.finding import Detail, Finding
 from cnitest.conformance.steps import Ask, Command, Complaint, DaemonStart, Look, Step
 from cnitest.lab.state import State
 
 
 class Record:
-    """What was done and what did not hold, in order. Calls may come from several threads."""
+    """What was done and what did not hold, in order. Calls may come from several threads.
 
-    def __init__(self) -> None:
+    ``enough`` says of a complaint whether nothing more is worth knowing after it.
+    """
+
+    def __init__(self, enough: Callable[[str], bool] = lambda _: False) -> None:
+        self._enough = enough
         self.steps: list[Step] = []
         self.complaints: list[Complaint] = []
         #: The calls that had to succeed for the rest to mean anything.
@@ -39,7 +43,7 @@ class Record:
 
     def furniture(self) -> Record:
         """A new record that begins with what still stands: containers, a daemon, the plugins before ours."""
-        fresh = Record()
+        fresh = Record(self._enough)
         fresh.steps = [step for step in self.steps if self._stands(step)]
         fresh.needed = [call for call in self.needed if any(call is kept for kept in fresh.calls)]
         return fresh
@@ -50,11 +54,13 @@ class Record:
         return isinstance(step, (Command, DaemonStart))
 
     def complain(self, details: Sequence[str], witness: str) -> None:
-        """Note what does not hold, each thing once."""
+        """Note what does not hold, each thing once. Raises Finding when that is enough."""
         for detail in details:
             if detail not in self.trouble:
                 kernel = detail.kernel if isinstance(detail, Detail) else ""
                 self.complaints.append(Complaint(str(detail), len(self.steps), witness, kernel))
+                if self._enough(detail):
+                    raise Finding(self.trouble)
 
     def look(self, containers: tuple[str, ...], picture: Mapping[str, State]) -> None:
         """Note a picture."""

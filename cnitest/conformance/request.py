@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from cnitest.conformance.bench import Slot
 
 Document = Mapping[str, Any]
+# What plugins call the bridge of a network that names none.
+_NAMES = {"bridge": {"bridge": "cni0"}}
 _PLACE = re.compile(r"\{(container|ifname|netns)\}")
 
 
@@ -67,7 +69,8 @@ class _Frozen(dict[str, Any]):
 
 def sibling(conf: Document) -> dict[str, Any]:
     """The configuration of another network of the same kind: other subnets, another bridge."""
-    return {key: _moved(key, value) for key, value in conf.items()}
+    named = {**_NAMES.get(str(conf.get("type")), {}), **conf}
+    return {key: _moved(key, value) for key, value in named.items()}
 
 
 def _moved(key: str, value: Any, subnet: int = 0) -> Any:

@@ -74,7 +74,9 @@ def residue(
         bridges = () if strict else _new_bridges(before[place], after[place])
         for item in difference(before[place], after[place]):
             line = f"{place}: {item}"
-            if _counts(item, bridges, strict) and not any(pattern.search(line) for pattern in patterns):
+            if _floats(item, before[place], after[place]) or any(pattern.search(line) for pattern in patterns):
+                continue
+            if _counts(item, bridges, strict):
                 found.append(line)
     return sorted(found)
 
@@ -132,6 +134,16 @@ def _is_the_kernels(item: Difference) -> bool:
     if item.table in ("links", "ports") and item.before and item.after:
         return all(part.partition("=")[0] in ("carrier", "parent", "state") for part in item.before.split(", "))
     return False
+
+
+def _floats(item: Difference, *states: State) -> bool:
+    """Whether only the MAC of a bridge without addresses changed: the kernel gives it the lowest of its ports'."""
+    if item.table != "links" or not item.before.startswith("mac=") or ", " in item.before:
+        return False
+    addressed = {row.link for state in states for row in state.addresses if row.scope != "link"}
+    return item.key not in addressed and all(
+        any(link.name == item.key and link.kind == "bridge" for link in state.links) for state in states
+    )
 
 
 def _covers(item: Difference, names: Sequence[str]) -> bool:

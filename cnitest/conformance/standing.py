@@ -18,6 +18,7 @@ class Standing:
     def second(self) -> Made:
         """Another container's attachment to the same network, made when first asked for."""
         if self._second is None:
+            self.bench.require_room(2)
             self._second = self.bench.attach(self.bench.slot("c2"))
         return self._second
 

@@ -219,7 +219,7 @@ def _unreachable(bench: Bench, made: Made, items: tuple[Difference, ...]) -> Ite
 
 def _forwards(bench: Bench, made: Made) -> bool:
     """Whether the host is the container's way to everywhere."""
-    if not form.has_default_route(made.result, bench.version) or bench.node.sysctl("net.ipv4.ip_forward") != "1":
+    if not form.default_gateways(made.result, bench.version) or bench.node.sysctl("net.ipv4.ip_forward") != "1":
         return False
     gateways = {ip.gateway for ip in form.ips(made.result, bench.version)}
     return any(address.ip in gateways for address in bench.node.addresses)

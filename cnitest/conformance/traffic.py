@@ -14,7 +14,7 @@ from cnitest.lab.place import Place
 from cnitest.lab.reach import Reach, Verdict
 
 #: IPv6 addresses take up to two seconds to be usable (RFC 4862, one probe and its delay).
-_PATIENCE = 3.0
+PATIENCE = 3.0
 #: For packets that were answered before.
 AGAIN = 1.0
 _STEP = 0.1
@@ -87,7 +87,7 @@ def full_size(sender: Place, target: str, mtu: int) -> Flow:
     return Flow(words, lambda: sender.ping(target, size=size, df=True), sender, target)
 
 
-def lost(flow: Flow, patience: float = _PATIENCE) -> str:
+def lost(flow: Flow, patience: float = PATIENCE) -> str:
     """Why a probe gets no answer, tried until ``patience`` seconds have passed; empty when it got one."""
     deadline = Deadline.after(patience, flow.words)
     while True:
@@ -128,6 +128,12 @@ def internet(lab: Lab) -> tuple[Place | None, tuple[str, ...]]:
 
 def has_way_back(place: Place, address: str) -> bool:
     """Whether a place has a route to an address."""
+    return leaves_by(place, address) != ""
+
+
+def leaves_by(place: Place, address: str) -> str:
+    """The link by which packets to an address leave a place; empty where there is no route."""
     from cnitest.lab.probe.controls import next_hop
 
-    return next_hop(place, address) is not None
+    route = next_hop(place, address)
+    return route.link if route else ""

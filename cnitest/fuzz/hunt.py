@@ -80,6 +80,10 @@ class Hit(Exception):
     """A history shows what is hunted."""
 
 
+class _TimeIsUp(BaseException):
+    """Ends a round from within: Hypothesis takes an Exception for what the scenario does, and draws on."""
+
+
 class Ground(Protocol):
     """Where scenarios are tried: an `Arena`, or two that are compared."""
 
@@ -157,7 +161,7 @@ class Hunter:
         """Try some scenarios; the first new finding, made small. The same seed draws the same scenarios."""
         chase = Chase(self, kind, seed)
         # Nothing was found, or it was given up in the middle of shrinking: the chase knows the best.
-        with contextlib.suppress(HypothesisException):
+        with contextlib.suppress(HypothesisException, _TimeIsUp):
             find(strategy, chase.shows, settings=_settings(examples), random=Random(seed))
         return chase.finding()
 
@@ -165,7 +169,7 @@ class Hunter:
         """Try scenarios that are given, one after the other, up to the first new finding, which is made small."""
         chase, left = Chase(self, kind, seed), iter(scenarios)
         while not chase.is_over and (scenario := self._again.pop() if self._again else next(left, None)) is not None:
-            if chase.shows(scenario):
+            if chase.is_shown(scenario, self.tried(scenario)):
                 found = chase.finding()
                 self._again += [scenario] if found and chase.has_more else []
                 return found
@@ -258,8 +262,10 @@ class Chase:
         self.has_more = False
 
     def shows(self, scenario: Scenario) -> bool:
-        """Whether a scenario shows what is hunted; nothing does once the time is up."""
-        return not self.is_over and self.is_shown(scenario, self.hunter.tried(scenario))
+        """Whether a scenario shows what is hunted. Ends the round when the time is up."""
+        if self.is_over:
+            raise _TimeIsUp
+        return self.is_shown(scenario, self.hunter.tried(scenario))
 
     @property
     def is_over(self) -> bool:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from cnitest.conformance import deviation, requirement
 from cnitest.conformance.bench import Bench, open_bench
 from cnitest.conformance.finding import Finding, NotApplicable, Undecided
+from cnitest.conformance.record import Record
 from cnitest.conformance.requirement import TOPICS
 from cnitest.conformance.standing import stand
 from cnitest.conformance.subject import Subject, Trial
@@ -98,15 +99,19 @@ def tried(trial: Trial, scenario: Scenario) -> list[Trouble]:
 
 
 def hold(trial: Trial, scenario: Scenario) -> Outcome:
-    """Run the test of a scenario. Raises ValueError for one that there is not."""
+    """Run the test of a scenario up to the first thing that is not known.
+
+    Raises ValueError for one that there is not.
+    """
     sentence = sentences().get(scenario.held)
     if sentence is None:
         raise ValueError(f"there is no test {scenario.held!r} in the conformance suite")
     held = _trial(trial, scenario.networks[0])
-    with ExitStack() as undo:
-        bench = undo.enter_context(open_bench(held))
-        found = _details(sentence, bench, undo)
     known = deviation.concerning(sentence.requirement, held.subject, held.version)
+    record = Record(enough=lambda detail: bool(deviation.unexplained([detail], known)))
+    with ExitStack() as undo:
+        bench = undo.enter_context(open_bench(held, record))
+        found = _details(sentence, bench, undo)
     return Outcome(held, sentence, bench, tuple(deviation.unexplained(found, known)))
 
 

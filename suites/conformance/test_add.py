@@ -9,8 +9,8 @@ import pytest
 
 from cnitest.cni import spec
 from cnitest.conformance import aftermath, delegate, form, judge, mutation, request, traffic
-from cnitest.conformance.bench import Bench, Slot
-from cnitest.conformance.connections import answering, gateways
+from cnitest.conformance.bench import Bench, Made, Slot
+from cnitest.conformance.connections import answering, demand_answers, gateways, is_here
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.standing import Standing
 from cnitest.conformance.truth import untruths
@@ -100,13 +100,14 @@ def test_a_second_add_does_not_disturb(bench: Bench) -> None:
     if bench.subject.kind is Kind.INTERFACE and bench.setting.ifname != "lo":
         bench.demand(again.exit_code != 0, "the second ADD of the same interface succeeds")
     bench.complain(*aftermath.removals(before, bench.look(made.slot), bench.setting.leftover))
-    bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
+    demand_answers(bench, flows, traffic.AGAIN)
 
 
 @pytest.mark.requirement("ADD-06")
 def test_a_container_can_be_attached_twice(bench: Bench) -> None:
     """Under another interface name the same network works too, and the first attachment works on."""
     _require_own_link(bench, meta=True)
+    bench.require_room(2)
     first = bench.attach()
     before, flows = bench.look(first.slot), answering(bench, first)
     slot = bench.slot("c1", ifname=_other_name(bench))
@@ -117,8 +118,8 @@ def test_a_container_can_be_attached_twice(bench: Bench) -> None:
     if call.exit_code == 0:
         bench.complain(*_missing_link(slot))
         bench.complain(*aftermath.removals(before, bench.look(first.slot), bench.setting.leftover))
-        bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
-        bench.complain(*_no_neighbour(bench, slot, judge.result_document(call) or {}))
+        demand_answers(bench, flows, traffic.AGAIN)
+        bench.complain(*_no_neighbour(bench, Made(slot, call, judge.result_document(call) or {}, None)))
 
 
 @pytest.mark.requirement("ADD-07")
@@ -136,7 +137,7 @@ def test_a_container_can_join_two_networks(bench: Bench) -> None:
     bench.complain(*judge.success(call))
     bench.complain(*_missing_link(slot))
     bench.complain(*aftermath.removals(before, bench.look(first.slot), bench.setting.leftover))
-    bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
+    demand_answers(bench, flows, traffic.AGAIN)
 
 
 @pytest.mark.requirement("ADD-08")
@@ -350,12 +351,12 @@ def _missing_link(slot: Slot) -> list[str]:
     return [] if slot.ifname in links else [f"the container has no {slot.ifname}; it has {', '.join(links)}"]
 
 
-def _no_neighbour(bench: Bench, slot: Slot, result: dict[str, object]) -> list[str]:
-    """Why the gateways are not seen on the link of a slot."""
-    found = []
-    for ip in form.ips(result, bench.version):
+def _no_neighbour(bench: Bench, made: Made) -> list[str]:
+    """Why the gateways are not seen on the link of an attachment."""
+    found, slot = [], made.slot
+    for ip in form.ips(made.result, bench.version):
         gateway = ip.gateway
-        if gateway and ":" not in gateway and bench.setting.expect.gateway is not False:
+        if gateway and ":" not in gateway and is_here(bench, made, gateway):
             words = f"{slot.sandbox.full_name} {slot.ifname} asks for {gateway}"
             ask = lambda gateway=gateway: slot.sandbox.arp(gateway, on=slot.ifname)  # noqa: E731
             found.append(traffic.lost(traffic.Flow(words, ask, slot.sandbox, gateway)))

@@ -53,6 +53,7 @@ def _unique(bench: Bench, calls: Sequence[Call]) -> list[str]:
 @pytest.mark.requirement("CON-01")
 def test_many_adds_at_once(bench: Bench) -> None:
     """Ten containers added at once all get a result, and addresses of their own."""
+    bench.require_room(MANY)
     slots = _slots(bench)
 
     calls = _at_once(bench.add, slots)
@@ -76,6 +77,7 @@ def _gives_addresses_of_its_own(bench: Bench) -> bool:
 @pytest.mark.requirement("CON-02")
 def test_many_dels_at_once(bench: Bench) -> None:
     """Ten containers deleted at once all succeed, and nothing is left."""
+    bench.require_room(MANY)
     slots = [bench.slot(f"c{number}") for number in range(1, MANY + 1)]
     span = Span(bench, *slots)
     added = [bench.add(slot) for slot in slots]
@@ -93,6 +95,7 @@ def test_many_dels_at_once(bench: Bench) -> None:
 @pytest.mark.requirement("CON-03")
 def test_adds_and_dels_at_once(bench: Bench) -> None:
     """While five containers are deleted five others are added, and all succeed."""
+    bench.require_room(MANY)
     going = _slots(bench, 1, MANY // 2)
     added = [bench.add(slot) for slot in going]
     for call in added:
@@ -115,6 +118,7 @@ def _job(function: Callable[..., Call], *arguments: object) -> Callable[[], Call
 @pytest.mark.requirement("CON-04")
 def test_two_networks_at_once(bench: Bench) -> None:
     """Containers are added to two networks at the same time, and all succeed."""
+    bench.require_room(MANY // 2)
     others = [other_network(bench, f"c{number}") for number in range(21, 21 + MANY // 2)]
     probe = bench.add(others[0])
     if probe.exit_code != 0:

@@ -239,6 +239,7 @@ def _dying(bench: Bench, how: str) -> dict[str, Any]:
 @pytest.mark.requirement("DLG-12")
 def test_reservations_are_kept_by_interface(bench: Bench) -> None:
     """Two interfaces of a container get two addresses, and DEL of one keeps the other's."""
+    bench.require_room(2)
     first, slot = bench.attach(bench.slot("c1")), bench.slot("c1", ifname="eth7")
     before = bench.look()
     call = bench.add(slot)

@@ -13,7 +13,7 @@ from cnitest.cni.invoke import Call
 from cnitest.conformance import delegate, judge, traffic
 from cnitest.conformance.aftermath import Span
 from cnitest.conformance.bench import Bench, Made, Picture, Slot
-from cnitest.conformance.connections import answering
+from cnitest.conformance.connections import answering, demand_answers
 from cnitest.conformance.residue import residue, settle
 
 VALID, LEGACY = "cni.dev/valid-attachments", "cni.dev/attachments"
@@ -117,7 +117,7 @@ def test_gc_keeps_what_is_valid(bench: Bench) -> None:
     _gc(bench, kept.slot, [kept])
 
     bench.complain(*_touched(bench, seen, before, after, kept.slot))
-    bench.complain(*(why for flow in flows if (why := traffic.lost(flow, traffic.AGAIN))))
+    demand_answers(bench, flows, traffic.AGAIN)
 
 
 @pytest.mark.requirement("GC-06")
