@@ -22,7 +22,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from cnitest.conformance.subject import Subject, Trial
 from cnitest.deadline import Deadline
 from cnitest.errors import ConfigError
-from cnitest.fuzz import kinds, sentences, written
+from cnitest.fuzz import kinds, written
 from cnitest.fuzz.arena import Arena
 from cnitest.fuzz.campaign import Campaign
 from cnitest.fuzz.crew import Orders
@@ -450,52 +450,6 @@ def test_an_address_that_is_given_twice_is_told(stage: tuple[Path, Arena]):
 def test_every_rule_has_its_fault():
     """No rule is without a fault that breaks it; two plugin sets are compared elsewhere."""
     assert {*FAULTS, "address", "differs", "sentence"} == set(RULES)
-
-
-# --- the specification's sentences
-
-FORGETFUL = """#!/bin/sh
-[ "$CNI_COMMAND" != DEL ] || unset CNI_ARGS
-exec /usr/lib/cni/bridge
-"""
-ARGUMENTS = "test_the_delegate_gets_the_variables"
-
-
-def test_a_sentence_is_held_and_written(tmp_path: Path):
-    """What breaks a sentence is told with its requirement, and its script sees it only while it is so."""
-    plugin = tmp_path / "bridge"
-    plugin.write_text(FORGETFUL)
-    plugin.chmod(0o755)
-    honest = trial_of(subject_of("bridge", PATH))
-    wrong = trial_of(subject_of("bridge", (str(tmp_path), *PATH)))
-    one = Scenario((Example(network(BRIDGE)),), (), held=ARGUMENTS)
-
-    with Arena(wrong) as arena:
-        (trouble,) = arena.run(one)
-        finding = Finding(trouble, one, (trouble.cause,), "sentences", 1, 0.1, 1)
-        place = written.write(finding, arena, tmp_path, "bridge")
-
-    assert trouble.cause == "sentence bridge: DLG-02"
-    assert "DEL: CNI_ARGS was" in trouble.words
-    with Arena(honest) as arena:
-        assert arena.run(one) == []
-    for path, code in ((f"{tmp_path}:/usr/lib/cni", 1), ("/usr/lib/cni", 0)):
-        argv = ["bash", str(place / "repro.sh")]
-        assert subprocess.run(argv, env={**os.environ, "CNI_PATH": path}, capture_output=True).returncode == code
-
-
-def test_a_sentence_is_drawn_with_what_it_is_about(subject: Subject):
-    """Configurations and versions differ, and no sentence is held to a version that does not have it."""
-    seen: set[str] = set()
-
-    @settings(max_examples=40, derandomize=True, database=None, deadline=None)
-    @given(kinds.of_sentences(orders(subject, "sentences")))
-    def every(one: Scenario) -> None:
-        seen.add(one.networks[0].network["cniVersion"])
-        assert one.held in {other.held for other in sentences.about(subject, one.networks[0])}
-
-    every()
-    assert len(seen) > 2
 
 
 # --- nothing is leaked

@@ -1,0 +1,130 @@
+"""The specification's sentences, held to configurations by ``cnitest fuzz``; what they ask of one, and what not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from cnitest.conformance.subject import Subject
+from cnitest.fuzz import kinds, sentences, written
+from cnitest.fuzz.arena import Arena
+from cnitest.fuzz.crew import Orders
+from cnitest.fuzz.example import Example
+from cnitest.fuzz.hunt import Finding
+from cnitest.fuzz.scenario import Scenario
+from cnitest.fuzz.subjects import subject_of, trial_of
+
+PATH = ("/usr/lib/cni",)
+POOL = {"type": "host-local", "subnet": "10.1.0.0/24"}
+EVERYWHERE = {**POOL, "routes": [{"dst": "0.0.0.0/0"}]}
+FIXED = {"type": "static", "addresses": [{"address": "10.1.0.9/24", "gateway": "10.1.0.1"}]}
+BRIDGE = {"type": "bridge", "isGateway": True, "ipam": POOL}
+SWITCH = {"type": "bridge", "ipMasq": True, "ipam": EVERYWHERE}
+PRIVATE = {"type": "macvlan", "mode": "private", "ipam": EVERYWHERE}
+ARGUMENTS = "test_the_delegate_gets_the_variables"
+GATEWAY, PEERS, OUTSIDE = "test_the_gateway_answers", "test_containers_reach_each_other", "test_the_outside_answers"
+AT_ONCE, NETWORKS = "test_many_adds_at_once", "test_two_networks_at_once"
+FORGETFUL = """#!/bin/sh
+[ "$CNI_COMMAND" != DEL ] || unset CNI_ARGS
+exec /usr/lib/cni/bridge
+"""
+#: bridge, whose gateway is gone as soon as it has answered.
+DEAF = """#!/bin/sh
+/usr/lib/cni/bridge || exit
+[ "$CNI_COMMAND" != ADD ] || ip address flush dev cni0
+"""
+
+pytestmark = pytest.mark.requires(plugin=("bridge", "host-local", "static", "macvlan"))
+
+
+def held(name: str, *plugins: dict[str, Any]) -> Scenario:
+    """One sentence, held to a list of plugins."""
+    network = {"cniVersion": "1.0.0", "name": "net", "plugins": list(plugins)}
+    return Scenario((Example(network),), (), held=name)
+
+
+def plugin_of(tmp_path: Path, script: str) -> tuple[str, ...]:
+    """A search path with another bridge before Debian's."""
+    plugin = tmp_path / "bridge"
+    plugin.write_text(script)
+    plugin.chmod(0o755)
+    return (str(tmp_path), *PATH)
+
+
+@pytest.fixture(scope="module")
+def subject() -> Subject:
+    """Debian's bridge."""
+    return subject_of("bridge", PATH)
+
+
+def test_a_sentence_is_held_and_written(subject: Subject, tmp_path: Path):
+    """What breaks a sentence is told with its requirement, and its script sees it only while it is so."""
+    honest, wrong = trial_of(subject), trial_of(subject_of("bridge", plugin_of(tmp_path, FORGETFUL)))
+    one = held(ARGUMENTS, BRIDGE)
+
+    with Arena(wrong) as arena:
+        (trouble,) = arena.run(one)
+        finding = Finding(trouble, one, (trouble.cause,), "sentences", 1, 0.1, 1)
+        place = written.write(finding, arena, tmp_path, "bridge")
+
+    assert trouble.cause == "sentence bridge: DLG-02"
+    assert "DEL: CNI_ARGS was" in trouble.words
+    with Arena(honest) as arena:
+        assert arena.run(one) == []
+    for path, code in ((f"{tmp_path}:/usr/lib/cni", 1), ("/usr/lib/cni", 0)):
+        argv = ["bash", str(place / "repro.sh")]
+        assert subprocess.run(argv, env={**os.environ, "CNI_PATH": path}, capture_output=True).returncode == code
+
+
+def test_a_sentence_is_drawn_with_what_it_is_about(subject: Subject):
+    """Configurations and versions differ, and no sentence is held to a version that does not have it."""
+    seen: set[str] = set()
+
+    @settings(max_examples=40, derandomize=True, database=None, deadline=None)
+    @given(kinds.of_sentences(Orders(subject, ("sentences",), 1, 60.0)))
+    def every(one: Scenario) -> None:
+        seen.add(one.networks[0].network["cniVersion"])
+        assert one.held in {other.held for other in sentences.about(subject, one.networks[0])}
+
+    every()
+    assert len(seen) > 2
+
+
+@pytest.mark.parametrize(
+    "name", [GATEWAY, PEERS, OUTSIDE, "test_packets_arrive_outside", "test_the_path_works_at_once"]
+)
+@pytest.mark.parametrize(
+    "conf", [SWITCH, {"type": "bridge", "isGateway": True, "ipam": FIXED}], ids=["switch", "fixed"]
+)
+def test_a_bridge_is_asked_for_what_it_was_asked_for(subject: Subject, conf: dict[str, Any], name: str):
+    """Without isGateway a bridge is no gateway, and two containers with one address are no pair."""
+    assert not sentences.hold(trial_of(subject), held(name, conf)).details
+
+
+@pytest.mark.parametrize("name", [GATEWAY, PEERS, OUTSIDE])
+def test_a_mode_keeps_containers_apart(name: str):
+    """macvlan's private containers do not reach each other, nor a gateway that the topology lacks."""
+    assert not sentences.hold(trial_of(subject_of("macvlan", PATH)), held(name, PRIVATE)).details
+
+
+@pytest.mark.parametrize("name", [AT_ONCE, NETWORKS])
+@pytest.mark.parametrize("subnet", ["10.1.0.0/30", "10.1.0.0/24"], ids=["tiny", "usual"])
+def test_a_tiny_range_is_no_fault(subject: Subject, name: str, subnet: str):
+    """Ten containers are not asked of a range of one address, and a second network gets a bridge of its own."""
+    conf = {"type": "bridge", "isGateway": True, "ipam": {**POOL, "subnet": subnet}}
+    assert not sentences.hold(trial_of(subject), held(name, conf)).details
+
+
+def test_a_gateway_that_was_asked_for_has_to_answer(tmp_path: Path):
+    """The same sentence sees a bridge that is to be a gateway and is none; the first lost packet is enough."""
+    wrong = trial_of(subject_of("bridge", plugin_of(tmp_path, DEAF)))
+
+    outcome = sentences.hold(wrong, held(GATEWAY, BRIDGE))
+
+    assert len(outcome.details) == 1
+    assert "10.1.0.1 icmp: dropped" in outcome.details[0]
