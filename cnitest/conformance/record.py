@@ -41,6 +41,15 @@ class Record:
         """Every call, in the order they ended."""
         return [step.call for step in self.steps if isinstance(step, Ask)]
 
+    @property
+    def seconds(self) -> float:
+        """How long plugins were waited for; of calls that ran side by side, for the slowest."""
+        longest: dict[int, float] = {}
+        for ask in (step for step in self.steps if isinstance(step, Ask)):
+            key = ask.batch or -len(longest) - 1
+            longest[key] = max(longest.get(key, 0.0), ask.call.seconds)
+        return sum(longest.values())
+
     def furniture(self) -> Record:
         """A new record that begins with what still stands: containers, a daemon, the plugins before ours."""
         fresh = Record(self._enough)

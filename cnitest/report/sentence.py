@@ -61,7 +61,7 @@ def _case(
     config = item.config
     verdict, details, reason, known = _judged(call, requirement, trial, config)
     calls = bench.record.calls if bench else []
-    plugin_seconds = sum(step.seconds for step in calls if step.stdout is not None)
+    in_processes = sum(call.seconds for call in calls)
     finding = call.excinfo is not None and isinstance(call.excinfo.value, Finding)
     case = Case(
         requirement=requirement.id,
@@ -73,8 +73,8 @@ def _case(
         reason=reason,
         known=known,
         seconds=setup_seconds + call.duration,
-        plugin_seconds=plugin_seconds,
-        tool_seconds=max(0.0, spent.take() - plugin_seconds),
+        plugin_seconds=bench.record.seconds if bench else 0.0,
+        tool_seconds=max(0.0, spent.take() - in_processes),
         calls=len(calls),
         evidence=tuple(step.story() for step in calls[-_SHOWN_CALLS:]) if finding else (),
     )

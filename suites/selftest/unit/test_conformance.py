@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cnitest.cni.invoke import Call
 from cnitest.conformance import aftermath, form, mutation, profile, request
+from cnitest.conformance.finding import Finding
+from cnitest.conformance.record import Record
 from cnitest.conformance.requirement import Kind, find
 from cnitest.conformance.residue import residue
+from cnitest.conformance.steps import Ask
 from cnitest.conformance.subject import Subject, from_data, to_data
 from cnitest.conformance.verdict import Case, Profile, Verdict, classify
 from cnitest.errors import ConfigError
 from cnitest.kernel.files import File
-from cnitest.kernel.records import Link
+from cnitest.kernel.records import Address, Link
 from cnitest.lab.state import State
 from cnitest.report import summary
 
@@ -252,3 +257,34 @@ def test_what_a_profile_lets_change_is_no_removal():
 
     assert aftermath.removals(before, after) != []
     assert aftermath.removals(before, after, ["/run/leases"]) == []
+
+
+def test_calls_side_by_side_are_waited_for_once():
+    """Of calls of one batch the slowest counts, of others each; what is enough ends a test at once."""
+    record = Record()
+    for seconds, batch in ((1.0, 0), (2.0, 0), (3.0, 1), (5.0, 1), (0.5, 2)):
+        record.steps.append(Ask(Call("it", "ADD", "node", (), {}, "", b"", b"", 0, seconds), batch=batch))
+
+    assert record.seconds == 8.5
+
+
+def test_a_record_has_enough_of_what_is_not_known():
+    """Complaints that are known are kept; the first other one ends the test."""
+    record = Record(enough=lambda detail: "known" not in detail)
+    record.complain(["a known thing"], "")
+
+    with pytest.raises(Finding) as caught:
+        record.complain(["something new", "and more"], "")
+
+    assert caught.value.details == ("a known thing", "something new")
+
+
+def test_a_bridge_without_addresses_changes_its_mac():
+    """The kernel gives it the lowest of its ports'; with an address that would be somebody's loss."""
+    before, after = (state(link("cni0", "bridge", mac=f"02:00:00:00:00:0{number}")) for number in (1, 2))
+    address = Address("cni0", "10.1.0.1/24", "global", "", tentative=False)
+
+    assert residue(before, after, strict=True) == []
+    for picture in (before, after):
+        picture["node"] = replace(picture["node"], addresses=(address,))
+    assert len(residue(before, after, strict=True)) == 1
