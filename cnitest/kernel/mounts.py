@@ -1,8 +1,9 @@
 """The filesystem of a host we play: the real one to read, and the places that programs write to for itself.
 
-/run is empty and private, /sys shows the host's own links, and whatever is written under /etc, /var, /usr, /opt or
-/srv lands in a layer that only this host sees (overlayfs; where the kernel lacks it, private directories at the
-places that plugins are known to write to). /tmp and the users' own directories stay the machine's: there tests and
+/run is empty and private, and so is /var/lib/cni: what the machine's own plugins remember is not this host's. /sys
+shows the host's own links, and whatever is written under /etc, /var, /usr, /opt or /srv lands in a layer that only
+this host sees (overlayfs; where the kernel lacks it, private directories at the places that plugins are known to
+write to). /tmp and the users' own directories stay the machine's: there tests and
 plugins exchange files.
 """
 
@@ -18,6 +19,7 @@ from cnitest.kernel.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_
 LAYERS = "/run/.cnitest"
 #: The directories that are covered by a private layer.
 COVERED = ("/etc", "/var", "/usr", "/opt", "/srv")
+_STATE = "/var/lib/cni"
 _WITHOUT_OVERLAY = ("/var/lib/cni", "/etc/cni", "/var/tmp")
 #: The directories that a host has from the start.
 DIRECTORIES = ("/run/netns", "/run/lock", "/run/cni", "/var/lib/cni", "/etc/cni/net.d")
@@ -41,6 +43,8 @@ def furnish() -> None:
             os.makedirs(directory, exist_ok=True)
         except PermissionError:  # below a user namespace the real root's directories are not ours to write to
             _private(directory)
+    if os.listdir(_STATE):
+        _private(_STATE)
 
 
 def fresh_sys() -> None:

@@ -254,3 +254,23 @@ def settle(held, wanted=None):
         if (now := held()) != last:
             last, since = now, time.monotonic()
     return last
+
+
+#: Shows what a host has below /var/lib/cni on a machine whose plugins remember a lease.
+STATE = """
+mount -t tmpfs none /var && mkdir -p /var/lib/cni/networks/net && touch /var/lib/cni/networks/net/10.40.80.2 &&
+exec "$0" -c '
+from cnitest import Lab
+from cnitest.topology import find, load
+with Lab(load(find("node-with-uplink"))) as lab:
+    print(lab.host("node").run(["find", "/var/lib/cni"]).stdout, end="")
+'
+"""
+
+
+@pytest.mark.parametrize("options", ["-m", "-Urm"])
+def test_what_the_machines_plugins_remember_is_not_seen(options: str) -> None:
+    """A host's plugins start without leases and results, whatever the machine is used for besides."""
+    done = subprocess.run(["unshare", options, "sh", "-c", STATE, sys.executable], capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("/var/lib/cni\n", "")
