@@ -72,12 +72,6 @@ def _listed(section: Mapping[str, Any]) -> Expected:
     return Expected(tuple(str(row.ip) for row in rows), known=True, plugin="static")
 
 
-def _allocates(example: Example) -> bool:
-    """Whether addresses are given by a plugin that looks after them; static gives what it is told to."""
-    sections = [conf.get("ipam") for conf in example.plugins]
-    return any(isinstance(section, Mapping) and section.get("type") not in (None, "static") for section in sections)
-
-
 def _section(example: Example) -> Mapping[str, Any] | None:
     sections = [conf["ipam"] for conf in example.plugins if isinstance(conf.get("ipam"), Mapping) and conf["ipam"]]
     return sections[0] if len(sections) == 1 and sections[0].get("type") in _MODELLED else None
@@ -156,7 +150,7 @@ def judged(one: Attached, wanted: Expected, others: Sequence[Attached]) -> list[
     taken = {
         ip.address.partition("/")[0]
         for other in others
-        if other.slot.network == name and _allocates(other.example)
+        if other.slot.network == name and other.example.chooses_addresses
         for ip in form.ips(other.result or {}, other.version)
     }
     found = [f"the address {address} is given twice" for address in given if address in taken]
@@ -169,7 +163,7 @@ def judged(one: Attached, wanted: Expected, others: Sequence[Attached]) -> list[
 
 def _gateways(one: Attached) -> list[str]:
     """Addresses that are their own gateway's, from a plugin that chooses them."""
-    if not _allocates(one.example):
+    if not one.example.chooses_addresses:
         return []
     ips = [ip for ip in form.ips(one.result or {}, one.version) if ip.gateway]
     same = [ip.gateway for ip in ips if _canonical(ip.gateway or "") == _canonical(ip.address.partition("/")[0])]

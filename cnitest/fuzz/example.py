@@ -40,3 +40,9 @@ class Example:
     def plugins(self) -> list[dict[str, Any]]:
         """The plugins of the network, in order."""
         return list(self.network["plugins"])
+
+    @property
+    def chooses_addresses(self) -> bool:
+        """Whether addresses are given by a plugin that looks after them; static gives what it is told to."""
+        sections = [conf.get("ipam") for conf in self.plugins]
+        return any(isinstance(one, Mapping) and one.get("type") not in (None, "static") for one in sections)

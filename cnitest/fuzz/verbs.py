@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 from cnitest.cni import spec
 from cnitest.conformance import form, judge, requirement
@@ -163,14 +162,9 @@ def _unique(world: World, together: Sequence[Attached]) -> None:
     for one in together:
         for ip in form.ips(one.result or {}, one.version):
             address = ip.address.partition("/")[0]
-            if address in seen and _allocates(one.example.plugins):
+            if address in seen and one.example.chooses_addresses:
                 world.note([Trouble("address", "", f"the address {address} is given twice at the same time")])
             seen.add(address)
-
-
-def _allocates(plugins: Sequence[Mapping[str, Any]]) -> bool:
-    sections = [conf.get("ipam") for conf in plugins]
-    return any(isinstance(one, Mapping) and one.get("type") not in (None, "static") for one in sections)
 
 
 #: By its name in a step: what it does.
