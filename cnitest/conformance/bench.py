@@ -23,7 +23,7 @@ from cnitest.conformance.patience import Patience
 from cnitest.conformance.record import Record
 from cnitest.conformance.residue import residue
 from cnitest.conformance.room import room
-from cnitest.conformance.steps import Command, DaemonEnd, DaemonStart, File, Probe, SearchPath
+from cnitest.conformance.steps import Command, DaemonEnd, DaemonStart, File, Probe, Release, SearchPath
 from cnitest.conformance.subject import Setting, Trial
 from cnitest.errors import CommandError, PluginError
 from cnitest.kernel import sysctl
@@ -202,10 +202,18 @@ class Bench:
         return self._binaries[name]
 
     def use_path(self, *directories: str) -> None:
-        """Search plugins there first from now on."""
+        """Search plugins first from now on in directories that a test makes and fills."""
+        self._search(*directories)
+        self.record.steps.append(SearchPath(directories))
+
+    def upgrade(self, *directories: str) -> None:
+        """Search plugins first from now on in the directories of another release."""
+        self._search(*directories)
+        self.record.steps.append(Release(directories))
+
+    def _search(self, *directories: str) -> None:
         self.path = (*directories, *self.subject.path)
         self._binaries = {}
-        self.record.steps.append(SearchPath(directories))
 
     def _variables(self, verb: str, slot: Slot | None, environment: Mapping[str, str] | None) -> dict[str, str]:
         base = invoke.environment(

@@ -16,13 +16,14 @@ from cnitest.conformance.repro_signs import Sign, Signs
 from cnitest.conformance.repro_steps import Steps
 from cnitest.conformance.repro_topology import Machines
 from cnitest.conformance.requirement import Requirement
-from cnitest.conformance.steps import Ask, Complaint
+from cnitest.conformance.steps import Ask, Complaint, Release
 from cnitest.conformance.subject import Trial
 from cnitest.lab.place import ENVIRONMENT
 from cnitest.topology.plan import Plan
 
 _MOST_DETAILS = 8
 _SHOWN = 160
+_OTHER = ", CNI_PATH_NEXT=DIR:DIR those of the other release"
 # How often what depends on chance is tried.
 _TRIES = 3
 _HEAD = """\
@@ -30,9 +31,9 @@ _HEAD = """\
 {about}
 #
 # Run as root: bash {name}
-# CNI_PATH=DIR:DIR takes the plugins from elsewhere. Everything happens in namespaces that end with this script; the
-# machine is not touched. It exits with 1 when it sees what the report says, with 0 when it does not, and with 2 when
-# it could not run.{limits}
+# CNI_PATH=DIR:DIR takes the plugins from elsewhere{other}.
+# Everything happens in namespaces that end with this script; the machine is not touched. It exits with 1 when it sees
+# what the report says, with 0 when it does not, and with 2 when it could not run.{limits}
 path={path}
 host={host}
 tries={tries}
@@ -63,6 +64,7 @@ def _head(about: Iterator[str], trial: Trial, record: Record, file: str) -> str:
         about="\n".join(f"# {line}".rstrip() for line in about),
         name=file,
         limits=_limits(record),
+        other=_OTHER if any(isinstance(step, Release) for step in record.steps) else "",
         tries=_TRIES if _limits(record) else 1,
         path=shlex.quote(":".join(trial.subject.path)),
         host=shlex.quote(trial.subject.setting.host),

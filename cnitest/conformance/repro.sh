@@ -10,7 +10,8 @@ enter() {
     command -v $tool >/dev/null || cannot "there is no $tool here"
   done
   local inside=(unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private
-    -- env -i INSIDE=1 "PATH=$PATH:/usr/sbin:/sbin" "CNI_PATH=${CNI_PATH:-}" bash "$0")
+    -- env -i INSIDE=1 "PATH=$PATH:/usr/sbin:/sbin" "CNI_PATH=${CNI_PATH:-}" "CNI_PATH_NEXT=${CNI_PATH_NEXT:-}"
+    bash "$0")
   while [ $((tries -= 1)) -gt 0 ]; do "${inside[@]}" || exit; done
   exec "${inside[@]}"
 }
@@ -31,6 +32,7 @@ furnish() {
     esac || cannot "it may not mount"
   done
   mkdir -p /var/lib/cni /etc/cni/net.d
+  [ -z "$(ls -A /var/lib/cni)" ] || mount -t tmpfs -o mode=755 tmpfs /var/lib/cni || cannot "it may not mount"
   [ "$path" = "$recorded_path" ] || echo "s|$recorded_path|$path|g" >>$work/now.sed
 }
 
@@ -65,6 +67,13 @@ try() {
 # The standard input of a call: as text, or compressed in base64.
 sends() { printf %s "$2" | now >$work/$1.stdin; }
 sends_packed() { base64 -d | gunzip | now >$work/$1.stdin; }
+
+# From now on the plugins of another release come first.
+release() {
+  local next=${CNI_PATH_NEXT:-$1} directory
+  for directory in ${next//:/ }; do [ -d "$directory" ] || cannot "there is no directory $directory"; done
+  path=$next:$path
+}
 
 # The binary of a plugin.
 binary() {

@@ -23,6 +23,7 @@ from cnitest.conformance.steps import (
     Forget,
     Look,
     Probe,
+    Release,
     SearchPath,
     Step,
 )
@@ -69,7 +70,7 @@ class Steps:
         self._steps = steps
         self._calls = [step.call for step in steps if isinstance(step, Ask)]
         self._needed = needed
-        self._path = ":".join(path)
+        self._first = self._path = ":".join(path)
         self._machines = machines
         self._looks = looks
         self.moved = Moved(steps)
@@ -94,7 +95,7 @@ class Steps:
                 yield from self._look(step, position)
             case Command() | Probe() | DaemonStart() | DaemonEnd():
                 yield self._on_the_host(step)
-            case File() | SearchPath() | Fake() | Forget():
+            case File() | SearchPath() | Release() | Fake() | Forget():
                 yield from self._programs(step)
 
     def _on_the_host(self, step: Command | Probe | DaemonStart | DaemonEnd) -> str:
@@ -110,13 +111,16 @@ class Steps:
             case DaemonEnd():
                 return "kill -KILL $daemon; wait $daemon 2>/dev/null"
 
-    def _programs(self, step: File | SearchPath | Fake | Forget) -> Iterator[str]:
+    def _programs(self, step: File | SearchPath | Release | Fake | Forget) -> Iterator[str]:
         match step:
             case File():
                 yield f"cat >{self.moved(step.path)} <<'END'\n{self.moved(step.text)}\nEND"
                 yield f"chmod +x {self.moved(step.path)}"
             case SearchPath():
                 yield f"mkdir -p {self._quoted(step.directories)}"
+            case Release():
+                self._path = ":".join([*step.directories, self._first])
+                yield f"release {shlex.quote(':'.join(step.directories))}"
             case Fake():
                 place = self._quoted((step.directory, step.name))
                 yield f"fake {place} <<'END'\n{self.moved(repro_fake.program(step.replies))}\nEND"

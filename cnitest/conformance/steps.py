@@ -56,6 +56,12 @@ class SearchPath(NamedTuple):
     directories: tuple[str, ...]
 
 
+class Release(NamedTuple):
+    """The plugins in these directories, another release's, come first from now on."""
+
+    directories: tuple[str, ...]
+
+
 class Fake(NamedTuple):
     """A plugin that plays a part was installed, or told another part: its replies by verb."""
 
@@ -90,7 +96,7 @@ class DaemonEnd(NamedTuple):
     """The daemon was killed."""
 
 
-Step = Command | Ask | Look | Probe | File | SearchPath | Fake | Forget | Saw | DaemonStart | DaemonEnd
+Step = Command | Ask | Look | Probe | File | SearchPath | Release | Fake | Forget | Saw | DaemonStart | DaemonEnd
 
 
 class Complaint(NamedTuple):

@@ -82,7 +82,7 @@ def upgrade(world: World, _: Step) -> None:
     """From now on the plugins are those of the other release."""
     world.spent = True
     if world.next_path:
-        world.bench.use_path(*world.next_path)
+        world.bench.upgrade(*world.next_path)
 
 
 def drop_forward(world: World, _: Step) -> None:

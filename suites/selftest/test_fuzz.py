@@ -44,6 +44,11 @@ LEAKY = """#!/bin/sh
 [ "$CNI_COMMAND" != ADD ] || touch "/var/lib/cni/left-$CNI_CONTAINERID"
 exec /usr/lib/cni/bridge
 """
+#: bridge, but DEL fails.
+STUBBORN = """#!/bin/sh
+[ "$CNI_COMMAND" != DEL ] || { echo '{"cniVersion": "1.0.0", "code": 100, "msg": "not today"}'; exit 1; }
+exec /usr/lib/cni/bridge
+"""
 #: bridge, but for a name of an interface that the kernel would fill in.
 MENDED = """#!/bin/sh
 case "$CNI_IFNAME" in
@@ -98,11 +103,7 @@ def arena(trial: Trial) -> Iterator[Arena]:
 @pytest.fixture
 def mended(tmp_path: Path) -> Path:
     """A directory with a bridge that refuses the names of which Debian's makes something else."""
-    directory = tmp_path / "mended"
-    directory.mkdir()
-    (directory / "bridge").write_text(MENDED)
-    (directory / "bridge").chmod(0o755)
-    return directory
+    return _program(tmp_path / "mended" / "bridge", MENDED).parent
 
 
 # --- the arena
@@ -228,6 +229,30 @@ def test_a_finding_is_written(tmp_path: Path, arena: Arena, percent: Finding, me
     assert _pytest(place, str(mended), *PATH) == 0
 
 
+def test_a_script_changes_to_the_other_release(trial: Trial, tmp_path: Path):
+    """repro.sh calls the other release's plugins after an UPGRADE; CNI_PATH_NEXT names another one still."""
+    upgraded = scenario(Step("ADD", 0, "c1"), Step("UPGRADE"), Step("DEL", 0, "c1"))
+    stubborn = _program(tmp_path / "next" / "bridge", STUBBORN)
+    with Arena(trial, next_path=(str(stubborn.parent),)) as arena:
+        (trouble,) = (one for one in arena.run(upgraded) if "not today" in one.words)
+        finding = Finding(trouble, upgraded, (trouble.cause,), "histories", 1, 0.0, 1)
+        script = written.write(finding, arena, tmp_path / "out", "bridge") / "repro.sh"
+
+    def code(**environment: str) -> int:
+        return subprocess.run(["bash", script], env=os.environ | environment, check=False).returncode
+
+    assert code() == 1
+    assert code(CNI_PATH_NEXT="/usr/lib/cni") == 0
+    assert code(CNI_PATH_NEXT=f"{tmp_path}/nowhere") == 2
+
+
+def _program(path: Path, text: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
 def _pytest(place: Path, *path: str) -> int:
     (file,) = place.glob("test_*.py")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", file.name, "--cni-path", ":".join(path)]
@@ -261,10 +286,7 @@ def test_what_is_kept_comes_first_and_goes_once_it_is_mended(tmp_path: Path, sub
 
 def test_two_workers_tell_a_finding_once(tmp_path: Path):
     """However many find it, a cause is told once, and all that was found is kept."""
-    leaky = tmp_path / "leaky"
-    leaky.mkdir()
-    (leaky / "bridge").write_text(LEAKY)
-    (leaky / "bridge").chmod(0o755)
+    leaky = _program(tmp_path / "leaky" / "bridge", LEAKY).parent
     run = campaign(tmp_path, str(leaky), *PATH, workers=2, examples=8)
 
     told = [finding.cause for finding in run.run() if finding is not None]
