@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from cnitest.cli.main import main
+from cnitest.cli import main
 
 sys.exit(main())

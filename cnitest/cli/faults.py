@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from cnitest.cli import INTERRUPTED
 from cnitest.cni import conf
 from cnitest.cni.conf import Network
 from cnitest.cni.invoke import search_path
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _write(arguments.json, json.dumps(sweep_table.document(found), indent=2))
     print("\n".join(sweep_table.lines(found)))  # noqa: T201
-    return int(found.faulty)
+    return INTERRUPTED if found.interrupted else int(found.faulty)
 
 
 def _subject(file: Path, path: tuple[str, ...]) -> tuple[Network, tuple[str, ...], Setting]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnitest.cli import INTERRUPTED
 from cnitest.cni.invoke import search_path
 from cnitest.errors import ConfigError
 
@@ -26,7 +27,7 @@ _UNITS = {None: 1, "": 1, "s": 1, "m": 60, "h": 3600}
 _USUAL = 120.0
 # How many examples a worker is worth its start for.
 _WORTHWHILE = 50
-FOUND, INTERRUPTED, STOPPED = 1, 2, 3
+FOUND, STOPPED = 1, 3
 
 
 def add(commands: Any) -> None:
@@ -117,6 +118,8 @@ def _swept(campaign: Campaign) -> bool:
         return False
     for line in sweep_table.lines(done):
         say(line)
+    if done.interrupted:
+        raise KeyboardInterrupt
     return bool(done.faulty)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
+from cnitest import interrupts
 from cnitest.conformance.subject import Subject, Trial, from_data, to_data
 from cnitest.deadline import Deadline
 from cnitest.fuzz.arena import Arena
@@ -143,8 +143,9 @@ def together(orders: Orders, workers: int) -> Iterator[Event]:
     crew = [
         context.Process(target=_work, args=(row, number, out, box), daemon=True) for number, box in enumerate(boxes)
     ]
-    for process in crew:
-        process.start()
+    with interrupts.withheld():
+        for process in crew:
+            process.start()
     try:
         yield from _told(_events(crew, out, time.monotonic() + orders.seconds + _GRACE), boxes)
     finally:
@@ -186,7 +187,7 @@ def _events(crew: list[Any], out: Any, end: float) -> Iterator[Event | _Claim]:
 
 def _work(row: dict[str, Any], number: int, out: Any, box: Any) -> None:
     """A worker's process: Ctrl-C is for its parent, which ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.ignore()
     orders = Orders(**{**row, "subject": from_data([row["subject"]])[0], "share": (number, row["share"][1])})
     try:
         for event in _alone(orders, number, _Colleagues(number, out, box)):

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cnitest import interrupts
 from cnitest.cni.conf import Network
 from cnitest.cni.invoke import search_path
 from cnitest.conformance.subject import Setting
@@ -39,7 +40,7 @@ class Coverage:
 @dataclass(frozen=True)
 class Sweep:
     """A whole sweep: the network's name and plugins, all points, what came of those tried, and what is left when
-    nothing is hit. ``seconds`` is its wall time."""
+    nothing is hit. ``seconds`` is its wall time; ``interrupted`` when Ctrl-C ended it before all was tried."""
 
     network: str
     plugins: tuple[str, ...]
@@ -48,6 +49,7 @@ class Sweep:
     outcomes: tuple[Outcome, ...]
     usual: tuple[str, ...]
     seconds: float
+    interrupted: bool = False
 
     @property
     def verbs(self) -> tuple[str, ...]:
@@ -86,7 +88,7 @@ def sweep(
 
     ``numbers`` are those of the calls to hit, counted from 1 in each verb; default all. ``workers`` is the number of
     processes; a script that wants several needs ``if __name__ == "__main__":``. ``setting`` is what a profile says:
-    where the plugins work and what they are called with.
+    where the plugins work and what they are called with. Ctrl-C ends it with what there is.
 
     Raises FeatureMissing, and CnitestError when the network does not work when nothing is hit, or has no such calls.
     """
@@ -100,10 +102,24 @@ def sweep(
         raise CnitestError(
             f"{network.name}: none of these calls was made; there are {len(points)} in {' and '.join(verbs)}"
         )
-    outcomes = tuple(_outcomes(replace(subject, usual=known.left), wanted, workers))
-    plugins = tuple(map(_name, network.plugins))
-    seconds = time.monotonic() - began
-    return Sweep(network.name, plugins, tuple(ways), points, outcomes, tuple(sorted(known.left)), seconds)
+    outcomes = []
+    try:
+        for outcome in _outcomes(replace(subject, usual=known.left), wanted, workers):
+            outcomes.append(outcome)
+    except KeyboardInterrupt:
+        interrupted = True
+    else:
+        interrupted = False
+    return Sweep(
+        network.name,
+        tuple(map(_name, network.plugins)),
+        tuple(ways),
+        points,
+        tuple(outcomes),
+        tuple(sorted(known.left)),
+        time.monotonic() - began,
+        interrupted,
+    )
 
 
 def _name(plugin: Mapping[str, Any]) -> str:
@@ -119,6 +135,14 @@ def _outcomes(subject: Subject, wanted: Sequence[tuple[Point, str]], workers: in
         return
     # Not by forking: other threads of ours hold locks.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(wanted)), context) as pool:
-        points, ways = zip(*wanted, strict=True)
-        yield from pool.map(attempt, [subject] * len(wanted), points, ways, chunksize=2)
+    others = multiprocessing.active_children()
+    with ProcessPoolExecutor(min(workers, len(wanted)), context, interrupts.ignore) as pool:
+        with interrupts.withheld():
+            futures = [pool.submit(attempt, subject, point, way) for point, way in wanted]
+        try:
+            yield from (future.result() for future in futures)
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                if process not in others:
+                    process.terminate()
+            raise

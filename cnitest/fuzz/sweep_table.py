@@ -102,7 +102,7 @@ def _coverage(sweep: Sweep) -> Iterator[str]:
         yield f"{verb}: {found.seen} calls change something, {found.decided} decided ({found.share:.0%})"
     if sweep.moved:
         yield f"{sweep.moved} trials hit their call at another number: the plugins' order is not fixed"
-    yield f"{len(sweep.outcomes)} trials in {sweep.seconds:.0f} s"
+    yield f"{len(sweep.outcomes)} trials in {sweep.seconds:.0f} s{' (interrupted)' if sweep.interrupted else ''}"
 
 
 def document(sweep: Sweep) -> Mapping[str, Any]:

@@ -11,9 +11,10 @@ import time
 
 import pytest
 
-from cnitest.cli import run
+from cnitest import cli
+from cnitest.cli import commands, run
+from cnitest.cli.commands import _parser
 from cnitest.cli.doctor import examine
-from cnitest.cli.main import _parser
 from cnitest.cni.invoke import search_path
 from cnitest.kernel import features
 from cnitest.topology import find
@@ -170,6 +171,18 @@ def test_run_hands_the_mode_of_the_runtime_on():
 
     assert "--cni-runtime spec" in " ".join(given[()])
     assert "--cni-runtime libcni" in " ".join(given["--runtime", "libcni"])
+
+
+def test_ctrl_c_is_one_line(monkeypatch, capsys):
+    """Where a command has nothing to tell after Ctrl-C, that it was interrupted is said, with pytest's code for it."""
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "main", interrupted)
+
+    assert cli.main(["doctor"]) == pytest.ExitCode.INTERRUPTED
+    assert capsys.readouterr().err == "cnitest: interrupted\n"
 
 
 def test_ctrl_c_ends_a_run_quickly(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cnitest.suites.selftest.plugins import RESULT, script
+from cnitest.suites.selftest.processes import interrupted, programs
 
 from cnitest.cli import main
 from cnitest.cni import conf
@@ -239,6 +240,21 @@ class TestCommand:
         document = json.loads(report.read_text())
         assert [one["calls"] for one in document["findings"]] == [[2, 3], [2, 3]]
         assert len(document["trials"]) == 8
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_ctrl_c_ends_it_with_its_table(self, workers, bin_, tmp_path):
+        """While a plugin hangs, what was tried until then is told within five seconds, with exit code 2."""
+        script(bin_, "stubborn", STUBBORN)
+        file = tmp_path / "net.conf"
+        file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "type": "stubborn"}))
+        arguments = ["faults", str(file), "--cni-path", str(bin_), "-n", str(workers)]
+
+        code, text, seconds = interrupted(arguments, tmp_path, lambda pid: "tail" in programs(pid))
+
+        assert code == 2, text
+        assert seconds < 5.0
+        assert re.search(r"trials in \d+ s \(interrupted\)$", text)
+        assert "Traceback" not in text
 
     @pytest.mark.parametrize(
         ("content", "options", "words"),

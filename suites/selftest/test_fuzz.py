@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cnitest.suites.selftest.processes import at_work, children, files, interrupted, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
@@ -297,54 +296,15 @@ def test_two_workers_tell_a_finding_once(tmp_path: Path):
     assert run.stopped == []
 
 
-def test_ctrl_c_ends_a_hunt(tmp_path: Path):
-    """SIGINT to the process ends it and its workers within five seconds, with a summary and exit code 2."""
-    command = [sys.executable, "-m", "cnitest.cli", "fuzz", "host-local", "-n", "2", "--cni-path", *PATH]
-    log = tmp_path / "log"
-    with log.open("wb") as out, subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out) as process:
-        try:
-            _until(lambda: _at_work(process.pid) == 2, 60.0, "two workers to be at work")
-            workers = _children(process.pid)
-            began = time.monotonic()
-            os.kill(process.pid, signal.SIGINT)
-            code = process.wait(30)
-            seconds = time.monotonic() - began
-        finally:
-            process.kill()
+@pytest.mark.parametrize("ready", [children, lambda pid: at_work(pid) == 2], ids=["starting", "at work"])
+def test_ctrl_c_ends_a_hunt(ready: Callable[[int], bool], tmp_path: Path):
+    """Ctrl-C ends it and its workers within five seconds, with a summary and exit code 2, however far they are."""
+    code, text, seconds = interrupted(["fuzz", "host-local", "-n", "2", "--cni-path", *PATH], tmp_path, ready)
 
-    text = log.read_text()
     assert code == 2, text
     assert seconds < 5.0
     assert "(interrupted)" in text
     assert "Traceback" not in text
-    _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 5.0, "the workers to end")
-
-
-def _until(holds: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = Deadline.after(seconds, what)
-    while not holds():
-        deadline.check()
-        time.sleep(0.05)
-
-
-def _children(parent: int) -> list[int]:
-    """The processes that one has started, by their ids, and those that they have."""
-    there = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [pid for child in map(int, there) for pid in (child, *_children(child))]
-
-
-def _at_work(parent: int) -> int:
-    """How many processes below one have a namespace of a network open."""
-    try:
-        return sum(1 for pid in _children(parent) if any(file.startswith("net:") for file in _files(pid)))
-    except OSError:  # one has just ended
-        return 0
-
-
-def _files(pid: int | str) -> list[str]:
-    """What the open descriptors of a process are of."""
-    place = Path(f"/proc/{pid}/fd")
-    return [os.readlink(file) for file in place.iterdir() if os.path.lexists(file)]
 
 
 # --- a shared database
@@ -365,7 +325,7 @@ def redis(tmp_path: Path) -> Iterator[str]:
     argv = ["redis-server", *options]
     with subprocess.Popen(argv, executable=program, stdout=subprocess.DEVNULL) as process:
         try:
-            _until(lambda: _answers(port), 20.0, "Redis to answer")
+            until(lambda: _answers(port), 20.0, "Redis to answer")
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             process.terminate()
@@ -497,11 +457,11 @@ def test_scenarios_leak_nothing(arena: Arena):
 
 def _held() -> dict[str, int]:
     """Open files, threads, namespaces that files are of, and resident memory in kB."""
-    files = _files("self")
+    there = files("self")
     (resident,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")]
     return {
-        "files": len(files),
+        "files": len(there),
         "threads": len(os.listdir("/proc/self/task")),
-        "namespaces": sum(1 for file in files if file.startswith("net:")),
+        "namespaces": sum(1 for file in there if file.startswith("net:")),
         "kilobytes": int(resident.split()[1]),
     }

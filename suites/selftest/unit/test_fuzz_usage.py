@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnitest.cli.main import main
+from cnitest.cli import main
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ FLOORS = {
     "errors": 0,
     "deadline": 0,
     "events": 0,
+    "interrupts": 0,
     "kernel": 1,
     "topology": 2,
     "lab": 3,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cnitest.cli.main import main
+from cnitest.cli import main
 from cnitest.cni import spec
 from cnitest.conformance import deviation
 from cnitest.conformance.requirement import TOPICS, Level, find, registry

@@ -15,7 +15,7 @@ USAGE_ERROR = 4
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: pytest's for ``run``, 4 for wrong usage, else 0 or 1."""
+    """Run the command and return its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(_before_dashes(given))
     arguments.rest = given[len(_before_dashes(given)) + 1 :]

@@ -1,0 +1,78 @@
+"""Processes that a test has started, and those that they start: to wait for them, and to end them as Ctrl-C does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from cnitest.deadline import Deadline
+
+
+class Ended(NamedTuple):
+    """How a command ended after Ctrl-C: its exit code, all that it said, the seconds that it took."""
+
+    code: int
+    text: str
+    seconds: float
+
+
+def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait for something. Raises DeadlineExceeded that says for what."""
+    deadline = Deadline.after(seconds, what)
+    while not holds():
+        deadline.check()
+        time.sleep(0.05)
+
+
+def children(parent: int) -> list[int]:
+    """The processes that one has started, by their ids, and those that they have."""
+    there = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [pid for child in map(int, there) for pid in (child, *children(child))]
+
+
+def at_work(parent: int) -> int:
+    """How many processes below one have a namespace of a network open."""
+    try:
+        return sum(1 for pid in children(parent) if any(file.startswith("net:") for file in files(pid)))
+    except OSError:  # one has just ended
+        return 0
+
+
+def programs(parent: int) -> list[str]:
+    """What runs in the processes below one."""
+    try:
+        return [Path(f"/proc/{pid}/comm").read_text().strip() for pid in children(parent)]
+    except OSError:  # one has just ended
+        return []
+
+
+def files(pid: int | str) -> list[str]:
+    """What the open descriptors of a process are of."""
+    place = Path(f"/proc/{pid}/fd")
+    return [os.readlink(file) for file in place.iterdir() if os.path.lexists(file)]
+
+
+def interrupted(arguments: list[str], folder: Path, ready: Callable[[int], bool]) -> Ended:
+    """Run ``cnitest`` and press Ctrl-C, which all of its processes get, as soon as ``ready`` says so of its id; then
+    nothing of it is left. Raises DeadlineExceeded."""
+    log = folder / "log"
+    command = [sys.executable, "-m", "cnitest.cli", *arguments]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out, start_new_session=True)
+    try:
+        until(lambda: ready(process.pid), 60.0, f"{arguments[0]} to be ready for Ctrl-C")
+        below, began = children(process.pid), time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        code = process.wait(30)
+        seconds = time.monotonic() - began
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below), 5.0, "the processes below to end")
+    finally:
+        process.kill()
+        process.wait()
+    return Ended(code, log.read_text(), seconds)
