@@ -128,15 +128,16 @@ class MountNamespace:
 
         return traveller.do(errand)
 
-    def do(self, function: Callable[[], T], network: NetworkNamespace) -> T:
-        """Run ``function`` inside this mount namespace and ``network``; it must be short (see `Traveller`)."""
+    def do(self, function: Callable[[], T], network: NetworkNamespace, undo: Callable[[T], None] | None = None) -> T:
+        """Run ``function`` inside this mount namespace and ``network``; it must be short, and is undone when nobody
+        waits for it any more (see `Traveller`)."""
 
         def errand() -> T:
             setns(self.fd, CLONE_NEWNS)
             setns(network.fd, CLONE_NEWNET)
             return function()
 
-        return self._traveller.do(errand)
+        return self._traveller.do(errand, undo)
 
     def close(self) -> None:
         """Drop our reference."""

@@ -105,6 +105,14 @@ def finish(started: Started, stdin: bytes, deadline: Deadline) -> Finished:
     return _Conversation(started, stdin, deadline).hold()
 
 
+def abandon(started: Started) -> None:
+    """End a started program that nobody will finish."""
+    _kill_group(started.pid)
+    os.waitpid(started.pid, 0)
+    for ours in (started.stdin, started.stdout, started.stderr):
+        os.close(ours)
+
+
 def _located(name: str, environment: Mapping[str, str]) -> str:
     if "/" in name:
         return name

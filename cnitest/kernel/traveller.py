@@ -11,6 +11,7 @@ import _thread
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -57,6 +58,11 @@ class Errand(Generic[T]):
         finally:
             self._done.release()
 
+    def undo(self, undo: Callable[[T], None]) -> None:
+        """Undo what running it has made, if it has made anything."""
+        if self._error is None:
+            undo(self._value)
+
     def fail(self, error: BaseException) -> None:
         """Wake whoever waits with an error; for a traveller that cannot run it."""
         self._error = error
@@ -77,9 +83,18 @@ class Traveller:
         # A bare thread: threading's own would have us wait until it runs, which is a tenth of a lab's build time.
         _thread.start_new_thread(self._work, ())
 
-    def do(self, function: Callable[[], T]) -> T:
-        """Run ``function`` in the thread and return its value, or raise what it raised."""
-        return self.begin(function).wait()
+    def do(self, function: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
+        """Run ``function`` in the thread and return its value, or raise what it raised.
+
+        When the one who asks is interrupted meanwhile (Ctrl-C), nobody gets the value: it is given to ``undo``.
+        """
+        errand = self.begin(function)
+        try:
+            return errand.wait()
+        except BaseException:
+            if undo is not None:
+                self.begin(partial(errand.undo, undo))
+            raise
 
     def begin(self, function: Callable[[], T]) -> Errand[T]:
         """Have ``function`` run in the thread, in its turn, and go on meanwhile.

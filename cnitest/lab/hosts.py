@@ -71,12 +71,13 @@ class Host(Place):
                 self._mounts = MountNamespace.make(self.lab.traveller, mounts.furnish, self.namespace, keeper.mounts)
             return self._mounts
 
-    def inside(self, function: Callable[[], T]) -> T:
+    def inside(self, function: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
         """Run a short function with this host's network and filesystem (see `Traveller`)."""
-        return self.mounts.do(function, self.namespace)
+        return self.mounts.do(function, self.namespace, undo)
 
-    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
-        return self.inside(lambda: process.start(argv, environment))
+    def start(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
+        """As at any place."""
+        return self.inside(lambda: process.start(argv, environment), process.abandon)
 
     def start_supervised(
         self, tree: Supervised, argv: Sequence[str], environment: Mapping[str, str]
@@ -134,13 +135,15 @@ class Sandbox(Place):
                 self.host.inside(lambda: mounts.unbind_namespace(f"/run/netns/{self.name}"))
                 self._bound = False
 
-    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
+    def start(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
+        """As at any place, with the links of this sandbox under /sys."""
+
         def errand() -> process.Started:
             unshare(CLONE_NEWNS)
             mounts.fresh_sys()
             return process.start(argv, environment)
 
-        return self.host.mounts.do(errand, self.namespace)
+        return self.host.mounts.do(errand, self.namespace, process.abandon)
 
 
 class Switch(Place):
@@ -151,7 +154,8 @@ class Switch(Place):
         """A switch has no filesystem: it runs no programs."""
         raise CommandError(f"{self.full_name} is a switch: it runs no programs")
 
-    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:  # noqa: ARG002
+    def start(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:  # noqa: ARG002
+        """A switch runs no programs: raises CommandError."""
         raise CommandError(f"{self.full_name} is a switch: it runs no programs ({argv[0]})")
 
     def state(self, *, firewall: bool = False, connections: bool = False) -> State:  # noqa: ARG002

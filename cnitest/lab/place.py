@@ -150,12 +150,13 @@ class Place:
         deadline = Deadline.after(timeout, f"{argv[0]} in {self.full_name}")
         wanted = dict(ENVIRONMENT if environment is None else environment)
         try:
-            started = self._start(tuple(argv), wanted)
+            started = self.start(tuple(argv), wanted)
         except (OSError, ValueError) as error:
             raise CommandError(f"{self.full_name}: {argv[0]} cannot be started: {error}") from error
         return process.finish(started, stdin, deadline)
 
-    def _start(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> process.Started:
+    def start(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
+        """Start a program here, which the caller finishes. Raises OSError, ValueError."""
         raise NotImplementedError
 
     def state(self, *, firewall: bool = True, connections: bool = True) -> State:

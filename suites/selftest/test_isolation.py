@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,7 @@ from cnitest.fixtures import guard
 
 from cnitest import Lab
 from cnitest.deadline import Deadline
+from cnitest.kernel import process
 from cnitest.kernel.syscalls import CLONE_NEWNET, setns
 from cnitest.kernel.traveller import Traveller
 from cnitest.topology import find, load
@@ -71,9 +73,9 @@ def inhabited(wanted: set[Namespace]) -> set[Namespace]:
     """Those of some namespaces that any process of the machine lives in or holds open."""
     inodes = {inode for inode, _ in wanted}
     found = set()
-    for process in Path("/proc").glob("[0-9]*"):
+    for place in Path("/proc").glob("[0-9]*"):
         try:
-            doors = [*process.glob("task/*/ns/net"), *process.glob("fd/*")]
+            doors = [*place.glob("task/*/ns/net"), *place.glob("fd/*")]
         except OSError:
             continue
         for door in doors:
@@ -107,9 +109,9 @@ def cookie(door: Path) -> int:
 def running(program: str) -> bool:
     """Whether any process of the machine was started with just that command line."""
     wanted = program.encode().replace(b" ", b"\0") + b"\0"
-    for process in Path("/proc").glob("[0-9]*"):
+    for place in Path("/proc").glob("[0-9]*"):
         try:
-            if (process / "cmdline").read_bytes() == wanted:
+            if (place / "cmdline").read_bytes() == wanted:
                 return True
         except OSError:
             continue
@@ -173,6 +175,23 @@ def test_daemons_end_with_their_lab():
 
     assert ran
     assert not running(daemon)
+
+
+def test_a_program_that_starts_as_ctrl_c_comes_ends():
+    """Nobody gets to know of it, yet it does not keep the lab from being closed at once."""
+    name = f"600.9{os.getpid()}"
+
+    def errand() -> process.Started:
+        started = process.start(["sleep", name], {"PATH": "/usr/bin:/bin"})
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        return started
+
+    with Lab(load(find("node-with-uplink"))) as lab:
+        with pytest.raises(KeyboardInterrupt):
+            lab.host("node").inside(errand, process.abandon)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5.0
+    assert not running(f"sleep {name}")
 
 
 def test_what_a_program_writes_stays_in_its_host():
