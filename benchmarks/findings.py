@@ -1,5 +1,5 @@
 """What fuzzing finds in a plugin set, from scratch: python -m benchmarks.findings [--time T] [--seed S] [-n N]
-[PLUGIN…].
+[--only KIND]… [PLUGIN…].
 
 Prints the tables of docs/findings.md: for each plugin what was found, after how long, and the smallest reproducer. The
 same seed draws the same examples with as many workers; how many of them fit into the time depends on the machine.
@@ -28,19 +28,23 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-n", dest="workers", type=int, default=2 * (os.cpu_count() or 1))
     parser.add_argument("--cni-path")
+    parser.add_argument("--only", action="append", choices=("configs", "histories", "sentences"))
     arguments = parser.parse_args()
     path = search_path([arguments.cni_path] if arguments.cni_path else [])
+    chosen = tuple(arguments.only or ("configs", "histories"))
     for plugin in arguments.plugins:
-        print("\n".join(table(plugin, path, arguments.time, arguments.seed, arguments.workers)), flush=True)
+        print("\n".join(table(plugin, path, chosen, arguments.time, arguments.seed, arguments.workers)), flush=True)
 
 
-def table(plugin: str, path: tuple[str, ...], seconds: float, seed: int, workers: int) -> list[str]:
+def table(
+    plugin: str, path: tuple[str, ...], chosen: tuple[str, ...], seconds: float, seed: int, workers: int
+) -> list[str]:
     """What a hunt in one plugin finds, as lines of Markdown."""
     with tempfile.TemporaryDirectory() as directory:
         campaign = Campaign.begin(
             plugin,
             path,
-            chosen=("configs", "histories"),
+            chosen=chosen,
             seed=seed,
             seconds=seconds,
             examples=0,

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cnitest.conformance import form, traffic
+from cnitest.conformance import first, form, traffic
 from cnitest.conformance.bench import Bench, Made
 from cnitest.conformance.deviation import nickname
 from cnitest.conformance.requirement import Kind
@@ -118,13 +118,13 @@ def demand_answers(bench: Bench, flows: Iterable[Flow], patience: float = traffi
 
 def ranges(bench: Bench) -> list[ipaddress.IPv4Network]:
     """The IPv4 networks that the subject's first ADD gave addresses of."""
-    found = (ipaddress.ip_interface(ip.address).network for ip in form.ips(bench.subject.result, bench.subject.highest))
+    found = (ipaddress.ip_interface(ip.address).network for ip in first.ips(bench))
     return [network for network in found if isinstance(network, ipaddress.IPv4Network)]
 
 
 def free_address(bench: Bench) -> str:
     """An IPv4 address that nobody has yet and that can be asked for; empty where there is none."""
-    for ip in form.ips(bench.subject.result, bench.subject.highest):
+    for ip in first.ips(bench):
         given = ipaddress.ip_interface(ip.address)
         for step in (60, -60):
             other = given.ip + step

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnitest.cni import spec
-from cnitest.conformance import form
+from cnitest.conformance import first
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.steps import Fake, Forget, Saw
 from cnitest.testing import ScriptedPlugin
@@ -77,10 +77,10 @@ def answer(version: str, ip: str, gateway: str, routes: Sequence[Mapping[str, st
 
 def _where(bench: Bench) -> tuple[str, str]:
     """An address and a gateway of the kind that the subject's first ADD gave."""
-    for ip in form.ips(bench.subject.result, bench.subject.highest):
+    for ip in first.ips(bench):
         if ":" not in ip.address:
             network = ipaddress.ip_interface(ip.address).network
-            first = str(ipaddress.ip_address(int(network.network_address) + 1))
+            lowest = str(ipaddress.ip_address(int(network.network_address) + 1))
             if network.num_addresses > 128:
-                return ip.address, ip.gateway or first
+                return ip.address, ip.gateway or lowest
     return _PLAIN

@@ -147,4 +147,6 @@ def _trial(trial: Trial, network: Example) -> Trial:
     )
     name = str(network.network.get("name", ""))
     changed = replace(subject, network=name, conf=plugins[at], before=tuple(plugins[:at]), setting=setting)
+    if changed != subject:
+        changed = replace(changed, result={})  # the first ADD was another network's
     return Trial(changed, version_of(network))

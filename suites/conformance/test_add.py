@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnitest.cni import spec
-from cnitest.conformance import aftermath, delegate, form, judge, mutation, request, traffic
+from cnitest.conformance import aftermath, delegate, first, form, judge, mutation, request, traffic
 from cnitest.conformance.bench import Bench, Made, Slot
 from cnitest.conformance.connections import answering, demand_answers, gateways, is_here
 from cnitest.conformance.requirement import Kind
@@ -193,7 +193,7 @@ def test_early_results_have_no_later_keys(standing: Standing) -> None:
 def test_early_results_have_addresses(standing: Standing) -> None:
     """A result of 0.1.0 or 0.2.0 has the addresses that a later one would have, as ip4 and ip6."""
     bench = standing.bench
-    later = form.ips(bench.subject.result, bench.subject.highest)
+    later = first.ips(bench)
     if not later or not spec.has_chaining(bench.subject.highest):
         bench.not_applicable("it gives no addresses")
     families = {"ip6" if ":" in ip.address else "ip4" for ip in later}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from cnitest.conformance import first
 from cnitest.conformance.subject import Subject
 from cnitest.fuzz import kinds, sentences, written
 from cnitest.fuzz.arena import Arena
@@ -118,6 +120,22 @@ def test_a_tiny_range_is_no_fault(subject: Subject, name: str, subnet: str):
     """Ten containers are not asked of a range of one address, and a second network gets a bridge of its own."""
     conf = {"type": "bridge", "isGateway": True, "ipam": {**POOL, "subnet": subnet}}
     assert not sentences.hold(trial_of(subject), held(name, conf)).details
+
+
+@pytest.mark.parametrize("families", [("4",), ("6",), ("4", "6")], ids="".join)
+def test_what_an_early_result_lacks_is_told_by_a_later_one_of_the_same_network(families: tuple[str, ...]):
+    """The network that a plugin's profile has gives addresses of both families; one that is drawn need not."""
+    subnets = {"4": "10.1.0.0/24", "6": "2001:db8::/64"}
+    pool = {"type": "host-local", "ranges": [[{"subnet": subnets[family]}] for family in families]}
+    network = {"cniVersion": "0.2.0", "name": "net", "plugins": [{"type": "host-local", "ipam": pool}]}
+
+    done = sentences.hold(
+        trial_of(subject_of("host-local", PATH)),
+        Scenario((Example(network),), (), held="test_early_results_have_addresses"),
+    )
+
+    assert not done.details
+    assert [str(ipaddress.ip_interface(ip.address).version) for ip in first.ips(done.bench)] == list(families)
 
 
 def test_a_gateway_that_was_asked_for_has_to_answer(tmp_path: Path):
