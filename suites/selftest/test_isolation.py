@@ -190,7 +190,7 @@ def test_a_program_that_starts_as_ctrl_c_comes_ends():
         with pytest.raises(KeyboardInterrupt):
             lab.host("node").inside(errand, process.abandon)
         began = time.monotonic()
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 15.0  # it would wait for 20
     assert not running(f"sleep {name}")
 
 
