@@ -20,9 +20,9 @@ LAYERS = "/run/.cnitest"
 #: The directories that are covered by a private layer.
 COVERED = ("/etc", "/var", "/usr", "/opt", "/srv")
 _STATE = "/var/lib/cni"
-_WITHOUT_OVERLAY = ("/var/lib/cni", "/etc/cni", "/var/tmp")
+_WITHOUT_OVERLAY = (_STATE, "/etc/cni", "/var/tmp")
 #: The directories that a host has from the start.
-DIRECTORIES = ("/run/netns", "/run/lock", "/run/cni", "/var/lib/cni", "/etc/cni/net.d")
+DIRECTORIES = ("/run/netns", "/run/lock", "/run/cni", _STATE, "/etc/cni/net.d")
 
 
 def make_private() -> None:
@@ -43,7 +43,7 @@ def furnish() -> None:
             os.makedirs(directory, exist_ok=True)
         except PermissionError:  # below a user namespace the real root's directories are not ours to write to
             _private(directory)
-    if os.listdir(_STATE):
+    if not os.access(_STATE, os.R_OK | os.W_OK | os.X_OK) or os.listdir(_STATE):
         _private(_STATE)
 
 

@@ -278,7 +278,7 @@ def settle(held, wanted=None):
 #: Shows what a host has below /var/lib/cni on a machine whose plugins remember a lease.
 STATE = """
 mount -t tmpfs none /var && mkdir -p /var/lib/cni/networks/net && touch /var/lib/cni/networks/net/10.40.80.2 &&
-exec "$0" -c '
+chmod 700 /var/lib/cni && chown ${2:-0} /var/lib/cni && exec $1 "$0" -c '
 from cnitest import Lab
 from cnitest.topology import find, load
 with Lab(load(find("node-with-uplink"))) as lab:
@@ -287,9 +287,15 @@ with Lab(load(find("node-with-uplink"))) as lab:
 """
 
 
-@pytest.mark.parametrize("options", ["-m", "-Urm"])
-def test_what_the_machines_plugins_remember_is_not_seen(options: str) -> None:
+@pytest.mark.parametrize(
+    ("options", "rest"),
+    [("-m", ()), ("-Urm", ()), ("-m", ("unshare -Urm", "1"))],
+    ids=["root", "rootless", "somebody else's"],
+)
+def test_what_the_machines_plugins_remember_is_not_seen(options: str, rest: tuple[str, ...]) -> None:
     """A host's plugins start without leases and results, whatever the machine is used for besides."""
-    done = subprocess.run(["unshare", options, "sh", "-c", STATE, sys.executable], capture_output=True, text=True)
+    done = subprocess.run(
+        ["unshare", options, "sh", "-c", STATE, sys.executable, *rest], capture_output=True, text=True
+    )
 
     assert (done.stdout, done.stderr) == ("/var/lib/cni\n", "")
