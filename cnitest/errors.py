@@ -17,6 +17,10 @@ def is_ours(failure: Any) -> bool:
     return isinstance(failure.value, CnitestError)
 
 
+class UsageError(CnitestError, ValueError):
+    """A call asks for what cannot be; the message says what is expected and, where a word was typed, which is meant."""
+
+
 class TopologyError(CnitestError):
     """A topology that cannot be built as declared; the message lists every fault, one a line."""
 

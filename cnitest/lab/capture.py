@@ -73,18 +73,24 @@ class Capture:
         return [packets.dissect(frame) for frame in self.frames]
 
     def matching(self, layer: Any, **fields: Any) -> list[Any]:
-        """The packets with that layer (a scapy class or its name) whose fields have these values."""
-        from cnitest.lab import packets
+        """The packets with that layer (a scapy class or its name) whose fields have these values.
 
-        return [packet for packet in self.packets if packets.matches(packet, layer, fields)]
+        A value is the field's own or as scapy shows it: ``op=1`` and ``op="who-has"`` are the same. Raises UsageError
+        for a layer, a field or a value that no packet has, so that ``assert not`` does not pass by a typo.
+        """
+        from cnitest.lab import matching
+
+        held_to = matching.wanted(layer, fields)
+        return [packet for packet in self.packets if matching.matches(packet, held_to)]
 
     def wait_for(self, layer: Any, *, timeout: float = 2.0, **fields: Any) -> Any:
         """The first packet that matches, now or until ``timeout`` seconds from now.
 
-        Raises DeadlineExceeded that says how many frames came instead.
+        Raises DeadlineExceeded that says how many frames came instead, and UsageError as `matching`.
         """
-        from cnitest.lab import packets
+        from cnitest.lab import matching, packets
 
+        held_to = matching.wanted(layer, fields)
         wanted = ", ".join(f"{name}={value!r}" for name, value in fields.items())
         name = layer if isinstance(layer, str) else layer.__name__
         deadline = Deadline.after(
@@ -95,7 +101,7 @@ class Capture:
             frames = self.frames
             for frame in frames[looked_at:]:
                 packet = packets.dissect(frame)
-                if packets.matches(packet, layer, fields):
+                if matching.matches(packet, held_to):
                     return packet
             looked_at = len(frames)
             if deadline.expired or self._eyes is None or not self._eyes.wait(deadline):

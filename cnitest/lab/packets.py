@@ -1,4 +1,4 @@
-"""The only module that knows scapy: builds and dissects what is worth a closer look.
+"""Builds and dissects, with scapy, what is worth a closer look; `matching` and `fields` are its only company.
 
 scapy takes 0.3 s to load, so nothing here is imported before a test looks at a packet.
 """
@@ -8,9 +8,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from scapy.config import conf
 from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: F401  (loaded so that frames dissect into them)
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether  # noqa: F401
@@ -35,34 +34,6 @@ def dissect(frame: Frame) -> Packet:
     packet.time = frame.when
     packet.sniffed_on = frame.link
     return packet
-
-
-def matches(packet: Packet, layer: Any, fields: dict[str, Any]) -> bool:
-    """Whether a packet has a layer (a scapy class, or its name) whose fields have these values.
-
-    A value may be the field's own or as scapy shows it: ``op=1`` and ``op="who-has"`` are the same.
-    """
-    wanted = _layer(layer)
-    if not packet.haslayer(wanted):
-        return False
-    found = packet[wanted]
-    return all(_field_is(found, name, value) for name, value in fields.items())
-
-
-def _layer(layer: Any) -> Any:
-    if not isinstance(layer, str):
-        return layer
-    for known in conf.layers:
-        if layer in (known.__name__, known._name):
-            return known
-    raise LookupError(f"scapy has loaded no layer {layer!r}; import its module, or pass its class")
-
-
-def _field_is(layer: Packet, name: str, value: Any) -> bool:
-    field, actual = layer.getfield_and_val(name)
-    if actual == value:
-        return True
-    return isinstance(value, str) and field.i2repr(layer, actual).strip("'") == value
 
 
 def send(place: Place, packet: Packet, on: str | None) -> None:
@@ -177,4 +148,4 @@ def summaries(frames: Sequence[Frame]) -> list[str]:
     return [dissect(frame).summary() for frame in frames]
 
 
-__all__ = ["dissect", "exchange", "matches", "send", "summaries", "write"]
+__all__ = ["dissect", "exchange", "send", "summaries", "write"]

@@ -9,7 +9,7 @@ import pytest
 
 from cnitest import Lab, ProbeUnproven, Topology, Verdict
 from cnitest.deadline import Deadline
-from cnitest.errors import DeadlineExceeded
+from cnitest.errors import DeadlineExceeded, UsageError
 from cnitest.topology import Bridge, Host, Macvlan, Route, Sandbox, Veth, VethEnd, find, load
 
 SERVER = "import socket, time; s = socket.create_server((str(), 8080)); [s.accept() for _ in iter(int, 1)]"
@@ -399,6 +399,15 @@ class TestCaptureAndExchange:
             assert wire.wait_for("ARP", op="is-at")
             with pytest.raises(DeadlineExceeded, match=r"0.1 s in vain for a packet UDP\(dport=99\)"):
                 wire.wait_for("UDP", timeout=0.1, dport=99)
+
+    def test_a_typo_is_no_packet_that_did_not_come(self, ns01):
+        """What no packet has is an error of ours with what was meant, so that ``assert not`` cannot pass by it."""
+        with ns01.capture("eth01") as wire:
+            for seek in (wire.matching, wire.wait_for):
+                with pytest.raises(UsageError, match="Did you mean 'echo-request'"):
+                    seek("ICMP", type="echo-reqest")
+            with pytest.raises(UsageError, match="Did you mean 'dport'"):
+                wire.matching("UDP", dprt=53)
 
     @pytest.mark.requires(binary="tshark")
     def test_a_capture_becomes_a_file_that_others_read(self, ns01, tmp_path):
