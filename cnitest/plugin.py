@@ -71,7 +71,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell pytest the marks."""
+    """Resolve what was given, and tell pytest the marks."""
+    _resolve(config)
     config.pluginmanager.register(_Leaving(config))
     config.addinivalue_line("markers", "topology(name_or_path): the topology that the fixture `lab` builds")
     config.addinivalue_line(
@@ -84,7 +85,27 @@ def plugin_path(config: pytest.Config) -> tuple[str, ...]:
     """The search path for plugins."""
     from cnitest.cni.invoke import search_path
 
-    return search_path(config.getoption("--cni-path"))
+    return tuple(config.getoption("--cni-path")) or search_path([], base=config.invocation_params.dir)
+
+
+def _resolve(config: pytest.Config) -> None:
+    """Make the paths among our options absolute, from where pytest was called: tests, and workers, may be elsewhere."""
+    from cnitest import paths
+    from cnitest.errors import ConfigError
+
+    given, here = config.option, config.invocation_params.dir
+    try:
+        if given.cni_path:
+            given.cni_path = list(paths.directories("--cni-path", given.cni_path, here, there=False))
+        given.cni_conf = [paths.absolute(file, here) for file in given.cni_conf]
+        if "/" in given.cni_topology or given.cni_topology.endswith((".yaml", ".yml")):
+            given.cni_topology = paths.absolute(given.cni_topology, here)
+        if given.cni_json:
+            given.cni_json = paths.file_to_write("--cni-json", given.cni_json, here)
+        if given.cni_repro:
+            given.cni_repro = paths.directory_to_fill("--cni-repro", given.cni_repro, here)
+    except ConfigError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

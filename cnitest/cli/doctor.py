@@ -76,7 +76,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings; 0 when the main job can run, 1 when not."""
-    findings = examine(search_path([arguments.cni_path] if arguments.cni_path else []))
+    findings = examine(search_path([] if arguments.cni_path is None else [arguments.cni_path]))
     healthy = all(finding.present for finding in findings if finding.needed)
     if arguments.json:
         document = {"healthy": healthy, "findings": [finding._asdict() for finding in findings]}

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from cnitest import paths
 from cnitest.cli import INTERRUPTED
 from cnitest.cni import conf
 from cnitest.cni.conf import Network
@@ -27,7 +28,7 @@ def add(commands: Any) -> None:
         "kill the plugin there or have the call fail, and hold what follows to the specification: DEL succeeds and "
         "leaves nothing, the next ADD works. Exit code 1 when something does not hold.",
     )
-    parser.add_argument("conf", metavar="CONF", type=Path, help="a .conf, a .conflist, or a profile (cnitest.yaml)")
+    parser.add_argument("conf", metavar="CONF", help="a .conf, a .conflist, or a profile (cnitest.yaml)")
     parser.add_argument("--cni-path", metavar="DIRS", help="directories with plugins, separated by colons")
     parser.add_argument("--verbs", metavar="VERBS", default="add,del", help="add, del or both (default: %(default)s)")
     parser.add_argument("--only", choices=WAYS, help="only kill the plugin, or only fail its calls")
@@ -35,7 +36,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=float, default=TIMEOUT, help="when a plugin hangs (default: %(default)g)"
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write every trial as JSON")
+    parser.add_argument("--json", metavar="FILE", help="write every trial as JSON")
     parser.add_argument(
         "-n", metavar="N", dest="workers", type=int, default=os.cpu_count() or 1, help="how many workers"
     )
@@ -44,14 +45,13 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Sweep, print the table; 1 when something was found."""
-    path = search_path([arguments.cni_path] if arguments.cni_path else [])
-    network, path, setting = _subject(arguments.conf, path)
+    path = search_path([] if arguments.cni_path is None else [arguments.cni_path])
+    report = Path(paths.file_to_write("--json", arguments.json)) if arguments.json else None
+    network, path, setting = _subject(Path(paths.absolute(arguments.conf)), path)
     _require(network, path)
-    if arguments.json and not arguments.json.absolute().parent.is_dir():
-        raise CnitestError(f"--json {arguments.json}: there is no such directory")
     found = sweep(
         network,
-        [os.path.abspath(directory) for directory in path],
+        path,
         verbs=_verbs(arguments.verbs),
         ways=(arguments.only,) if arguments.only else WAYS,
         numbers=_numbers(arguments.calls) if arguments.calls else None,
@@ -59,8 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         setting=setting,
     )
-    if arguments.json:
-        _write(arguments.json, json.dumps(sweep_table.document(found), indent=2))
+    if report:
+        _write(report, json.dumps(sweep_table.document(found), indent=2))
     print("\n".join(sweep_table.lines(found)))  # noqa: T201
     return INTERRUPTED if found.interrupted else int(found.faulty)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnitest import paths
 from cnitest.cli import INTERRUPTED
 from cnitest.cni.invoke import search_path
 from cnitest.errors import ConfigError
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     seconds, examples = _seconds(arguments.time), _number("--examples", arguments.examples, least=1)
     seed = _number("--seed", arguments.seed)
     workers = _number("-n", arguments.workers, least=1) or _workers(examples)
-    path = search_path([arguments.cni_path] if arguments.cni_path else [])
+    path = search_path([] if arguments.cni_path is None else [arguments.cni_path])
     from cnitest.fuzz.campaign import Campaign
 
     campaign = Campaign.begin(
@@ -79,11 +80,19 @@ def run(arguments: argparse.Namespace) -> int:
         examples=examples or 0,
         workers=workers,
         release=arguments.release,
-        next_path=tuple(arguments.cni_path_next.split(":")) if arguments.cni_path_next else (),
-        databases=arguments.database,
-        out=Path(arguments.out),
+        next_path=_next_path(arguments.cni_path_next),
+        databases=[_database(place) for place in arguments.database],
+        out=Path(paths.directory_to_fill("--out", arguments.out)),
     )
     return _tell(campaign)
+
+
+def _next_path(given: str | None) -> tuple[str, ...]:
+    return () if given is None else search_path([given], option="--cni-path-next")
+
+
+def _database(place: str) -> str:
+    return place if "://" in place else paths.directory_to_fill("--database", place)
 
 
 def _tell(campaign: Campaign) -> int:

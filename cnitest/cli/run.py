@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from cnitest import paths
 from cnitest.cni import conf
 from cnitest.cni.invoke import search_path
 from cnitest.cni.mode import MODES
@@ -96,7 +97,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
         choice.check(_choice(arguments))
     else:
         for file in arguments.confs:
-            conf.network(Path(file), MODES[arguments.runtime])
+            conf.network(Path(paths.absolute(file)), MODES[arguments.runtime])
     argv = [sys.executable, "-m", "pytest", *pytest_arguments(arguments)]
     sys.stdout.flush()
     os.execv(sys.executable, argv)  # pytest wants to be first to import what it rewrites
@@ -112,9 +113,10 @@ def _plugins_of(arguments: argparse.Namespace) -> list[str]:
 
 
 def _choice(arguments: argparse.Namespace) -> choice.Choice:
-    path = search_path([arguments.cni_path] if arguments.cni_path else [])
+    path = search_path([] if arguments.cni_path is None else [arguments.cni_path])
     versions = tuple(arguments.cni_version or ())
-    return choice.Choice(tuple(arguments.confs), tuple(_plugins_of(arguments)), path, versions)
+    confs = tuple(map(paths.absolute, arguments.confs))
+    return choice.Choice(confs, tuple(_plugins_of(arguments)), path, versions)
 
 
 def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
@@ -122,8 +124,9 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     wanted = [_known(name) for name in _suites_of(arguments)]
     given = ["--pyargs", *(f"cnitest.suites.{name}" for name in wanted), "--rootdir", os.getcwd()]
     given += ["-p", "no:cacheprovider"]
+    if arguments.cni_path is not None:
+        given += ["--cni-path", ":".join(search_path([arguments.cni_path]))]
     for option, value in (
-        ("--cni-path", arguments.cni_path),
         ("--cni-topology", arguments.topology),
         ("--cni-runtime", arguments.runtime),
         ("-k", arguments.select),
@@ -131,7 +134,7 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
         if value:
             given += [option, value]
     for file in arguments.confs:
-        given += ["--cni-conf", file]
+        given += ["--cni-conf", paths.absolute(file)]
     if _CONFORMANCE in wanted:
         given += _conformance_arguments(arguments)
     else:
@@ -146,8 +149,8 @@ def _conformance_arguments(arguments: argparse.Namespace) -> list[str]:
     for option, values in (("--cni-plugin", _plugins_of(arguments)), ("--cni-version", arguments.cni_version or ())):
         for value in values:
             given += [option, value]
-    for option, value in (("--cni-json", arguments.json), ("--cni-repro", arguments.repro)):
-        given += [option, os.path.abspath(value)] if value else []
+    given += ["--cni-json", paths.file_to_write("--json", arguments.json)] if arguments.json else []
+    given += ["--cni-repro", paths.directory_to_fill("--repro", arguments.repro)] if arguments.repro else []
     return given
 
 

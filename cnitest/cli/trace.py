@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from cnitest import paths
 from cnitest.cni.invoke import search_path
 from cnitest.testing import tracing
 
@@ -26,17 +27,18 @@ def add(commands: Any) -> None:
         description="Write a wrapper for each plugin into DIR. A wrapper calls the real plugin, changes nothing, and "
         "records the call: what it got, what it gave, how it ended, how long it took.",
     )
-    parser.add_argument("directory", metavar="DIR", type=Path, help="where the wrappers go; made when it is not there")
+    parser.add_argument("directory", metavar="DIR", help="where the wrappers go; made when it is not there")
     parser.add_argument("--cni-path", metavar="DIRS", help="directories with the plugins, separated by colons")
-    parser.add_argument("--log", metavar="FILE", type=Path, help="where calls are recorded (default: DIR/.trace.jsonl)")
+    parser.add_argument("--log", metavar="FILE", help="where calls are recorded (default: DIR/.trace.jsonl)")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write them, and say what to do with them."""
-    path = search_path([arguments.cni_path] if arguments.cni_path else [])
-    made = tracing.trace(arguments.directory, path, arguments.log)
-    directory = arguments.directory.absolute()
+    path = search_path([] if arguments.cni_path is None else [arguments.cni_path])
+    directory = Path(paths.directory_to_fill("DIR", arguments.directory))
+    log = Path(paths.file_to_write("--log", arguments.log)) if arguments.log else None
+    made = tracing.trace(directory, path, log)
     print(f"Traced: {', '.join(made.plugins)}.")  # noqa: T201
     print(_ADVICE.format(directory=directory, log=made.log))  # noqa: T201
     return 0

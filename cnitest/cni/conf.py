@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnitest import paths
 from cnitest.cni import golang, spec
 from cnitest.cni.mode import SPEC, Mode
 from cnitest.errors import ConfigError, is_ours
@@ -63,19 +64,20 @@ def network(source: Network | Mapping[str, Any] | str | Path, mode: Mode = SPEC)
     return _network(json.loads(text), text, "a dictionary", mode, is_list="plugins" in source)
 
 
-def position(network: Network, text: str) -> str:
-    """Where a text stands in the file that a network was read from, as ``:LINE:COLUMN``; empty when it does not."""
+def position(network: Network, plugin: str) -> str:
+    """Where a plugin is named in the file that its network was read from, as ``FILE:LINE:COLUMN``; without line where
+    it is not found there, and empty when there is no file."""
     if network.source == "a dictionary":
         return ""
     try:  # the network's own text is that of a list, even where the file is none
         whole = Path(network.source).read_text(encoding="utf-8")
     except (OSError, ValueError):
-        whole = network.text
-    at = whole.find(json.dumps(text))
-    if at < 0:
-        return ""
-    before = whole[:at]
-    return f":{before.count(chr(10)) + 1}:{at - before.rfind(chr(10))}"
+        return network.source
+    found = re.search(rf'"type"\s*:\s*(?={re.escape(json.dumps(plugin))})', whole)
+    if not found:
+        return network.source
+    before = whole[: found.end()]
+    return f"{network.source}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
 def cached(text: str, source: str, today: Network, mode: Mode = SPEC) -> Network:
@@ -96,7 +98,7 @@ def cached(text: str, source: str, today: Network, mode: Mode = SPEC) -> Network
 
 
 def _from_file(path: Path, mode: Mode) -> Network:
-    if path.suffix not in _ENDINGS:
+    if path.suffix not in _ENDINGS and (path.exists() or not paths.advice(path).startswith("; did you mean")):
         raise ConfigError(f"{path}: a network configuration ends in {', '.join(_ENDINGS)}")
     text = _read(path)
     value = _parsed(text, str(path))
@@ -119,7 +121,8 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        advice = paths.advice(path) if isinstance(error, FileNotFoundError | NotADirectoryError) else ""
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}{advice}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
 

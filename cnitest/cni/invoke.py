@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cnitest import paths
 from cnitest.cni import spec
 from cnitest.deadline import Deadline
 from cnitest.errors import PluginError, is_ours
@@ -127,7 +128,8 @@ class HostExec:
         close = difflib.get_close_matches(plugin, there, 1)
         if close:
             return f"; did you mean {close[0]!r}?"
-        return "; name the directories with --cni-path" if not there else ""
+        lacking: str = self.host.inside(lambda: missing(path))
+        return lacking + ("; name the directories with --cni-path" if not there else "")
 
     def run(self, binary: str, environment: Mapping[str, str], stdin: bytes, timeout: float) -> Finished:
         """Run it inside the host; a binary that is still being written is tried again for a while (RT-23)."""
@@ -151,10 +153,24 @@ def _files_in(path: Sequence[str]) -> list[str]:
     return sorted({entry.name for entry in entries if entry.is_file()})
 
 
-def search_path(given: Sequence[str]) -> tuple[str, ...]:
-    """Directories from options that may hold several with colons, else from CNI_PATH, else the distributions' own."""
-    entries = given or [os.environ.get("CNI_PATH", "")]
-    return tuple(part for entry in entries for part in entry.split(":") if part) or DEFAULT_PATH
+def search_path(
+    given: Sequence[str], *, option: str = "--cni-path", base: str | os.PathLike[str] = ""
+) -> tuple[str, ...]:
+    """Directories from options that may hold several with colons, else from CNI_PATH, else the distributions' own.
+
+    All are absolute: relative ones count from ``base`` (default: the working directory). Raises ConfigError for what
+    an option names and is not there.
+    """
+    if given:
+        return paths.directories(option, given, base)
+    variable = os.environ.get("CNI_PATH", "").strip(":")
+    return paths.directories("CNI_PATH", [variable], base, there=False) if variable else DEFAULT_PATH
+
+
+def missing(path: Sequence[str]) -> str:
+    """The directories of a search path that are not there, but for the usual ones, for the end of a message."""
+    lacking = [each for each in path if each not in DEFAULT_PATH and not os.path.isdir(each)]
+    return f"; there is no directory {', '.join(lacking)}" if lacking else ""
 
 
 def environment(

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from cnitest import paths
 from cnitest.errors import ConfigError
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -28,7 +29,8 @@ def load(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        advice = paths.advice(path) if isinstance(error, FileNotFoundError | NotADirectoryError) else ""
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}{advice}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
     try:

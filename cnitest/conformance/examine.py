@@ -11,6 +11,7 @@ from typing import Any
 
 from cnitest.cni import conf, spec
 from cnitest.cni.conf import Network
+from cnitest.cni.invoke import missing
 from cnitest.conformance import judge, profile
 from cnitest.conformance.bench import Bench, Made, open_bench
 from cnitest.conformance.finding import Undecided
@@ -192,10 +193,9 @@ def require(each: Source, path: Sequence[str]) -> None:
     for plugin in each.network.plugins:
         name = str(plugin["type"])
         if not _there(plugin, path):
-            place = conf.position(each.network, name)
             raise ConfigError(
-                f"{each.where}{place}: failed to find plugin {name!r} in path [{' '.join(path)}]; "
-                "name its directory with --cni-path"
+                f"{conf.position(each.network, name) or each.where}: failed to find plugin {name!r} "
+                f"in path [{' '.join(path)}]{missing(path)}; name its directory with --cni-path"
             )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cnitest import paths
 from cnitest.cni import conf
 from cnitest.cni.conf import Network
 from cnitest.conformance import data, requirement
@@ -101,7 +102,7 @@ class _Reader:
             plugin=self._text("plugin"),
             kind=Kind(kind) if kind else None,
             requires=tuple(self._list("requires")),
-            path=tuple(str(self._beside(name)) for name in self._list("path")),
+            path=self._directories(),
             versions=tuple(self._list("versions")),
             about=self._text("about"),
         )
@@ -176,7 +177,17 @@ class _Reader:
 
     def _beside(self, name: str) -> Path:
         """A path of the profile, which counts from its own directory."""
-        return (self._path.parent / name).resolve()
+        return Path(paths.absolute(name, self._path.parent))
+
+    def _directories(self) -> tuple[str, ...]:
+        """The directories with plugins, given as a list, or as in CNI_PATH."""
+        given = self._value.get("path")
+        entries = [given] if isinstance(given, str) else self._list("path")
+        try:
+            return paths.directories("path", entries, self._path.parent) if entries else ()
+        except ConfigError as error:
+            self._fault("path", str(error).removeprefix("path "))
+            return ()
 
     def _topology(self) -> str:
         name = self._text("topology")

@@ -19,7 +19,7 @@ from cnitest.fuzz.differential import CHOICE, Pair
 from cnitest.fuzz.hunt import Finding, Ground
 from cnitest.fuzz.kinds import comparisons, keys_of, missing_pool, network_of, rounds
 from cnitest.fuzz.store import Store
-from cnitest.fuzz.subjects import release_of, subject_of, trial_of
+from cnitest.fuzz.subjects import located, release_of, subject_of, trial_of
 from cnitest.fuzz.sweep import Sweep, sweep
 
 # What is kept of one release, of two that differ, and of two backends, by the ends of their names in a database.
@@ -62,9 +62,6 @@ class Campaign:
         out: Path,
     ) -> Campaign:
         """Find out what is fuzzed. Raises ConfigError for what cannot be."""
-        for directory in next_path:
-            if not Path(directory).is_dir():
-                raise ConfigError(f"--cni-path-next: there is no directory {directory}")
         subject = subject_of(name, path)
         missing = missing_pool(subject)
         if missing:
@@ -80,7 +77,7 @@ class Campaign:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"--out: {out} is no directory that can be written to: {error}") from error
-        return cls(name, orders, workers, database, out)
+        return cls(located(name), orders, workers, database, out)
 
     @property
     def words(self) -> str:

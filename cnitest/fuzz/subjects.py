@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from cnitest import paths
 from cnitest.conformance.examine import examine, source
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.shipped import helpers, profiles
@@ -18,6 +19,11 @@ _RELEASE = re.compile(r"\bv(\d+\.\d+\.\d+)")
 _FIRST_OF_1_1_0, _OLDEST = "1.6.0", "1.1.1"
 
 
+def located(name: str) -> str:
+    """What names a subject from any directory: a plugin's name as it is, a file by its absolute path."""
+    return name if name in profiles() else paths.absolute(name)
+
+
 def subject_of(name: str, path: Sequence[str]) -> Subject:
     """The subject of a plugin's name, or of a file or directory: the last plugin of its list.
 
@@ -27,7 +33,7 @@ def subject_of(name: str, path: Sequence[str]) -> Subject:
     if name in known:
         file = known[name]
     elif Path(name).exists() or "/" in name or "." in name:
-        file = Path(name)
+        file = Path(paths.absolute(name))
     else:
         close = difflib.get_close_matches(name, known, 1)
         advice = f"; did you mean {close[0]!r}?" if close else ""

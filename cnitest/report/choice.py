@@ -40,7 +40,7 @@ def check(choice: Choice) -> None:
     """Raise ConfigError when a choice cannot be run: what is seen without calling any plugin."""
     sources, _ = _sources(choice)
     for each in sources:
-        require(each, choice.path)
+        require(each, (*each.path, *choice.path))
     unknown = [version for version in choice.versions if not spec.is_version(version)]
     if unknown:
         raise ConfigError(f"there is no version {', '.join(unknown)} of the specification: {', '.join(spec.VERSIONS)}")

@@ -28,7 +28,7 @@ from cnitest.cli import main
         (["missing.conf"], "no-such-plugin"),
         (["bridge", "--only", "nothing"], "--only"),
         (["bridge", "--cni-path-next", "/nowhere"], "--cni-path-next"),
-        (["bridge", "--cni-path", "/nowhere"], "bridge"),
+        (["bridge", "--cni-path", "/nowhere"], "/nowhere"),
         (["bridge", "--database", "redis://127.0.0.1:1/0"], "redis://127.0.0.1:1/0"),
         (["bridge", "--database", "redis://:x"], "redis://:x"),
     ],

@@ -1,0 +1,104 @@
+"""Paths as a person types them: resolved from where they stand, and told clearly when nothing is there."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cnitest.errors import ConfigError
+
+_MOST_SHOWN = 8
+
+
+def absolute(text: str | os.PathLike[str], base: str | os.PathLike[str] = "") -> str:
+    """The absolute path of what was typed in ``base`` (default: the working directory); ``~`` is a home directory.
+
+    ``a/..`` is a's parent even where ``a`` is a symbolic link, as the kernel has it.
+    """
+    joined = os.path.join(os.path.abspath(base), os.path.expanduser(text))
+    plain = os.path.normpath(joined)
+    return plain if os.path.realpath(plain) == os.path.realpath(joined) else os.path.realpath(joined)
+
+
+def directories(
+    option: str, entries: Sequence[str], base: str | os.PathLike[str] = "", *, there: bool = True
+) -> tuple[str, ...]:
+    """The directories of a search path: each entry may hold several, separated by colons.
+
+    Raises ConfigError for a name with a colon, which no search path can hold, and for one that is not ``there``.
+    """
+    found = tuple(part for entry in entries for part in _parts(option, entry, base, there))
+    if not found:
+        raise ConfigError(f"{option} is empty: name directories with plugins, separated by colons, or leave it out")
+    return found
+
+
+def _parts(option: str, entry: str, base: str | os.PathLike[str], there: bool) -> Iterator[str]:
+    parts = [part for part in entry.split(":") if part]
+    lacking = [part for part in parts if not os.path.isdir(absolute(part, base))]
+    if lacking and len(parts) > 1 and os.path.isdir(absolute(entry, base)):
+        raise ConfigError(
+            f"{option} {entry!r}: the directory's name has a colon, which separates directories in CNI_PATH, so no "
+            "plugin can be found there; rename it, or name a symbolic link to it"
+        )
+    for part in lacking if there else ():
+        raise ConfigError(f"{option} {part!r}: {_no_directory(absolute(part, base))}")
+    yield from (absolute(part, base) for part in parts)
+
+
+def _no_directory(path: str) -> str:
+    if os.path.exists(path):
+        return f"{path} is no directory; name the directory that it is in: {os.path.dirname(path)}"
+    return f"there is no directory {path}{advice(path, only_directories=True)}"
+
+
+def advice(path: str | os.PathLike[str], *, only_directories: bool = False) -> str:
+    """What to write instead of a path that is not there: a similar name, else what there is; begins with ``; ``."""
+    parent, name = os.path.split(os.path.abspath(path))
+    if not os.path.isdir(parent):
+        return f"; there is no directory {parent}{advice(parent, only_directories=True)}"
+    there = _names(parent, only_directories)
+    close = difflib.get_close_matches(name, there, 1)
+    if close:
+        return f"; did you mean {os.path.join(parent, close[0])!r}?"
+    if not there:
+        return f"; {parent} has {'no directories' if only_directories else 'nothing'} in it"
+    return f"; {parent} has {', '.join(there[:_MOST_SHOWN])}{', …' if len(there) > _MOST_SHOWN else ''}"
+
+
+def _names(directory: str, only_directories: bool) -> list[str]:
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(
+                entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and (entry.is_dir() or not only_directories)
+            )
+    except OSError:
+        return []
+
+
+def file_to_write(option: str, text: str, base: str | os.PathLike[str] = "") -> str:
+    """The absolute path of a file that will be written. Raises ConfigError where that cannot be."""
+    path = absolute(text, base)
+    parent = os.path.dirname(path)
+    if os.path.isdir(path):
+        raise ConfigError(f"{option} {text!r}: {path} is a directory; name a file in it")
+    if not os.path.isdir(parent):
+        raise ConfigError(f"{option} {text!r}: there is no such directory: {parent}{advice(parent)}")
+    if not os.access(path if os.path.exists(path) else parent, os.W_OK):
+        raise ConfigError(f"{option} {text!r}: {path} cannot be written: permission denied")
+    return path
+
+
+def directory_to_fill(option: str, text: str, base: str | os.PathLike[str] = "") -> str:
+    """The absolute path of a directory that is made when something is written. Raises ConfigError, as above."""
+    path = absolute(text, base)
+    there = next(place for place in (Path(path), *Path(path).parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise ConfigError(f"{option} {text!r}: {there} is no directory that can be written to: it is a file")
+    if not os.access(there, os.W_OK):
+        raise ConfigError(f"{option} {text!r}: {there} is no directory that can be written to: permission denied")
+    return path

@@ -1,0 +1,162 @@
+"""Paths as a person types them: from where they stand, and what is told when nothing is there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cnitest import paths
+from cnitest.cni import conf
+from cnitest.cni.invoke import DEFAULT_PATH, search_path
+from cnitest.conformance import profile
+from cnitest.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [("bin", "{here}/bin"), ("./bin", "{here}/bin"), ("../x", "{parent}/x"), ("a b/c", "{here}/a b/c"), ("/x/", "/x")],
+)
+def test_a_path_counts_from_where_its_person_stands(tmp_path, typed, expected):
+    """Relative, with dots, with blanks, absolute."""
+    assert paths.absolute(typed, tmp_path) == expected.format(here=tmp_path, parent=tmp_path.parent)
+
+
+def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch):
+    """A shell leaves it alone after a colon or an equals sign."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert paths.absolute("~/bin", "/elsewhere") == f"{tmp_path}/bin"
+
+
+def test_the_parent_of_a_link_is_that_of_its_target(tmp_path):
+    """As the kernel walks it."""
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("far/away")
+
+    assert paths.absolute("link/../bin", tmp_path) == f"{tmp_path}/far/bin"
+
+
+def test_a_search_path_is_split_at_colons_and_made_absolute(tmp_path):
+    """One option may hold several directories, and blanks belong to their names."""
+    for name in ("one", "t w o"):
+        (tmp_path / name).mkdir()
+
+    assert search_path(["one:./t w o:", "/usr"], base=tmp_path) == (f"{tmp_path}/one", f"{tmp_path}/t w o", "/usr")
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("bni", "'bni': there is no directory {here}/bni; did you mean '{here}/bin'?"),
+        ("/usr:bni", "'bni': there is no directory {here}/bni"),
+        ("other", "there is no directory {here}/other; {here} has bin, c:d"),
+        ("no/bin", "there is no directory {here}/no/bin; there is no directory {here}/no; {here} has bin, c:d"),
+        ("file", "{here}/file is no directory; name the directory that it is in: {here}"),
+        ("c:d", "'c:d': the directory's name has a colon, which separates directories in CNI_PATH"),
+        ("", "is empty: name directories"),
+        (":", "is empty: name directories"),
+    ],
+)
+def test_a_search_path_that_is_none_is_told(tmp_path, typed, words):
+    """What is not there with a similar name or what there is; what is no directory; a colon in a name."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "c:d").mkdir()
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError) as raised:
+        search_path([typed], base=tmp_path)
+
+    assert str(raised.value).startswith("--cni-path ")
+    assert words.format(here=tmp_path) in str(raised.value)
+
+
+def test_the_variable_is_resolved_too_and_may_name_what_is_not_there(tmp_path, monkeypatch):
+    """Runtimes pass over directories of CNI_PATH that are not there."""
+    monkeypatch.setenv("CNI_PATH", "./bin:/no/such")
+
+    assert search_path([], base=tmp_path) == (f"{tmp_path}/bin", "/no/such")
+
+
+def test_without_option_and_variable_the_distributions_directories_are_searched(monkeypatch):
+    """As they are."""
+    monkeypatch.delenv("CNI_PATH", raising=False)
+
+    assert search_path([]) == DEFAULT_PATH
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("no/x.json", "there is no such directory: {here}/no"),
+        (".", "{here} is a directory; name a file in it"),
+        ("file/x.json", "there is no such directory: {here}/file"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path, text, words):
+    """Its directory is not there, or it is one."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError) as raised:
+        paths.file_to_write("--json", text, tmp_path)
+
+    assert f"--json {text!r}: " in str(raised.value)
+    assert words.format(here=tmp_path) in str(raised.value)
+
+
+def test_a_directory_to_fill_may_not_be_there_yet(tmp_path):
+    """It is made when something is written; below a file it cannot be."""
+    (tmp_path / "file").write_text("")
+
+    assert paths.directory_to_fill("--out", "new/deep", tmp_path) == f"{tmp_path}/new/deep"
+    with pytest.raises(ConfigError, match="file is no directory that can be written to"):
+        paths.directory_to_fill("--out", "file/deep", tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_place_that_may_not_be_written_is_told():
+    """Permissions are looked at before the work."""
+    with pytest.raises(ConfigError, match="permission denied"):
+        paths.file_to_write("--json", "/x.json")
+
+
+def test_a_configuration_that_is_not_there_is_told_with_a_similar_one(tmp_path):
+    """In its ending, too."""
+    (tmp_path / "net.conflist").write_text("{}")
+
+    for name in ("nett.conflist", "net.conflis"):
+        with pytest.raises(ConfigError, match=r"No such file or directory; did you mean '.*/net\.conflist'\?"):
+            conf.network(tmp_path / name)
+
+
+def test_a_plugin_is_found_where_it_is_named_and_not_where_another_key_has_its_name(tmp_path):
+    """The position is that of the value of ``type``."""
+    file = tmp_path / "net.conflist"
+    file.write_text('{"name": "tap", "cniVersion": "1.0.0",\n "plugins": [\n  {"x": "tap", "type":  "tap"}]}\n')
+
+    assert conf.position(conf.network(file), "tap") == f"{file}:3:25"
+
+
+class TestProfile:
+    """The paths of a profile count from its own directory."""
+
+    def test_its_search_path(self, tmp_path, monkeypatch):
+        """Wherever it is read from; a text is split at colons as CNI_PATH is."""
+        (tmp_path / "own" / "bin").mkdir(parents=True)
+        monkeypatch.chdir("/")
+        for written in ("[./bin, ..]", "'./bin:..'"):
+            (tmp_path / "own" / "cnitest.yaml").write_text(f"path: {written}\n")
+
+            found = profile.load(tmp_path / "own" / "cnitest.yaml")
+
+            assert found.path == (f"{tmp_path}/own/bin", str(tmp_path))
+
+    def test_a_directory_that_is_not_there(self, tmp_path):
+        """The message has file and line, and a similar name."""
+        (tmp_path / "bin").mkdir()
+        file = tmp_path / "cnitest.yaml"
+        file.write_text("name: x\npath: [./bni]\n")
+
+        with pytest.raises(ConfigError, match=r"cnitest\.yaml:2: path: './bni': there is no directory .* did you mean"):
+            profile.load(Path(file))
