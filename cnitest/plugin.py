@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from cnitest.report.story import Section
 
-pytest_plugins = ["cnitest.fixtures.network", "cnitest.fixtures.conformance", "cnitest.report.verdicts"]
+pytest_plugins = ["cnitest.fixtures.network", "cnitest.report.verdicts", "cnitest.report.ran"]
 
 #: The lab of a test, and what its end had to tell: kept with the test for its report.
 LAB = pytest.StashKey[Any]()
@@ -124,23 +122,37 @@ def _missing(mark: pytest.Mark, config: pytest.Config) -> list[str]:
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+    names = () if value is None else (value,) if isinstance(value, str) else value
+    if not isinstance(names, (tuple, list, set, frozenset)) or not all(isinstance(name, str) for name in names):
+        pytest.fail(f"the mark requires takes a name or a list of names, not {value!r}", pytrace=False)
+    return tuple(names)
 
 
 def _absent(kind: str, name: str, config: pytest.Config) -> str:
-    """Why a thing is not there; empty when it is."""
+    """Why a thing is not there; empty when it is. A name that nobody knows is an error of who wrote it."""
+    why, known = _looked_for(kind, name, config)
+    if known:
+        pytest.fail(f"requires({kind}={name!r}): {known}", pytrace=False)
+    return why
+
+
+def _looked_for(kind: str, name: str, config: pytest.Config) -> tuple[str, str]:
+    """Why a thing is not there, and what is wrong with its name."""
     if kind == "kernel":
         from cnitest.kernel import features
 
-        return features.kernel(name).why
+        unknown = features.unknown(name)
+        return ("", unknown) if unknown else (features.kernel(name).why, "")
     if kind == "binary":
-        return "" if shutil.which(name) else f"no program {name!r} in PATH"
+        from cnitest.kernel import programs
+
+        close = programs.misspelt(name)
+        return programs.absent(name), f"there is no such program; did you mean {close!r}?" if close else ""
+    from cnitest.cni import plugins
+
     path = plugin_path(config)
-    return (
-        ""
-        if any((Path(directory) / name).is_file() for directory in path)
-        else f"no plugin {name!r} in {':'.join(path)}"
-    )
+    close = plugins.misspelt(name, path)
+    return plugins.absent(name, path), f"there is no such plugin; did you mean {close!r}?" if close else ""
 
 
 @pytest.hookimpl(wrapper=True)

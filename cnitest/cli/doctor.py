@@ -4,40 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnitest.cni.invoke import search_path
+from cnitest.cni.plugins import WELL_KNOWN
 from cnitest.errors import CnitestError
-from cnitest.kernel import features
+from cnitest.kernel import features, programs
 from cnitest.lab.lab import Lab
 from cnitest.topology import Host, Topology
 
 _NEEDED_KERNEL = ("veth", "bridge", "macvlan", "br_netfilter", "conntrack")
 _NEEDED_PLUGINS = ("bridge", "host-local", "macvlan", "portmap", "static", "ptp")
-_KNOWN_PLUGINS = (
-    "bandwidth",
-    "bridge",
-    "dhcp",
-    "dummy",
-    "firewall",
-    "flannel",
-    "host-device",
-    "host-local",
-    "ipvlan",
-    "loopback",
-    "macvlan",
-    "portmap",
-    "ptp",
-    "sbr",
-    "static",
-    "tap",
-    "tuning",
-    "vlan",
-    "vrf",
-)
 _UNPACKAGED = ("dummy", "flannel", "tap")
 _PACKAGED = "install containernetworking-plugins"
 _FROM_SOURCE = "Debian's package lacks it: build it (script/plugins-release in the source tree does)"
@@ -136,12 +115,13 @@ def _kernel() -> Iterator[Finding]:
 
 def _binaries() -> Iterator[Finding]:
     for name, (package, needed) in _BINARIES.items():
-        where = shutil.which(name)
-        yield Finding("programs", name, bool(where), needed, where or "not in PATH", f"apt-get install {package}")
+        where = programs.find(name)
+        detail = where or programs.absent(name)
+        yield Finding("programs", name, bool(where), needed, detail, f"apt-get install {package}")
 
 
 def _plugins(path: tuple[str, ...]) -> Iterator[Finding]:
-    for name in _KNOWN_PLUGINS:
+    for name in WELL_KNOWN:
         found = next((str(file) for directory in path if (file := Path(directory) / name).is_file()), "")
         yield Finding(
             "plugins",

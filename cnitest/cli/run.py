@@ -52,6 +52,9 @@ def add(commands: Any) -> None:
     parser.add_argument("-n", metavar="N", dest="workers", help="how many workers, or auto")
     parser.add_argument("-k", metavar="EXPR", dest="select", help="only tests whose names match, as pytest -k")
     _add_conformance(parser.add_argument_group("conformance"))
+    parser.add_argument(
+        "--require-all", action="store_true", help="let every test fail that would be skipped for what is missing"
+    )
     parser.set_defaults(run=run)
 
 
@@ -123,7 +126,8 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     """The pytest command line for ours. Raises CnitestError for a suite that there is not."""
     wanted = [_known(name) for name in _suites_of(arguments)]
     given = ["--pyargs", *(f"cnitest.suites.{name}" for name in wanted), "--rootdir", os.getcwd()]
-    given += ["-p", "no:cacheprovider"]
+    given += ["-p", "no:cacheprovider", "--cni-require-any"]
+    given += ["--cni-require-all"] if arguments.require_all else []
     if arguments.cni_path is not None:
         given += ["--cni-path", ":".join(search_path([arguments.cni_path]))]
     for option, value in (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from cnitest.conformance.profile import Profile
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.subject import Setting, Subject, Trial
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing, PluginError
-from cnitest.kernel import features
+from cnitest.kernel import features, programs
 
 _SKEL = re.compile(r"^CNI .+\nCNI protocol versions supported: ", re.M)
 _BY_VERSION = spec.VERSIONS[::-1]
@@ -83,7 +82,7 @@ def _absent(name: str) -> str:
     """Why a feature of the kernel, or a program, is not there; empty when it is."""
     if name in features.names():
         return features.kernel(name).why
-    return "" if shutil.which(name) else f"no program {name!r} in PATH"
+    return programs.absent(name)
 
 
 def examine(

@@ -16,6 +16,8 @@ from cnitest.conformance import data, requirement
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.subject import Argv, Expectation, Setting
 from cnitest.errors import CnitestError, ConfigError
+from cnitest.kernel import features, programs
+from cnitest.typos import meant
 
 #: What a profile beside a plugin or a configuration is called.
 NAME = "cnitest.yaml"
@@ -101,11 +103,22 @@ class _Reader:
             name=self._text("name"),
             plugin=self._text("plugin"),
             kind=Kind(kind) if kind else None,
-            requires=tuple(self._list("requires")),
+            requires=self._requires(),
             path=self._directories(),
             versions=tuple(self._list("versions")),
             about=self._text("about"),
         )
+
+    def _requires(self) -> tuple[str, ...]:
+        """Features and programs; a name that is a misspelt one would leave the plugin out for good."""
+        names = tuple(self._list("requires"))
+        for name in names:
+            if name in features.names() or programs.find(name):
+                continue
+            close = meant(name, features.names()) or programs.misspelt(name)
+            if close:
+                self._fault("requires", f"there is no feature or program {name!r}; did you mean {close!r}?")
+        return names
 
     def _setting(self) -> Setting:
         daemon = self._mapping("daemon")

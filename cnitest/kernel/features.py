@@ -3,6 +3,7 @@ privileges show only when used."""
 
 from __future__ import annotations
 
+import difflib
 import errno
 import functools
 import os
@@ -51,7 +52,7 @@ def kernel(name: str) -> Feature:
     """One kernel feature by name: a kind of link, or one of the names in `names`."""
     check = _CHECKS.get(name)
     if check is None:
-        return Feature(name, False, f"{name!r} is no feature known here; known are {', '.join(names())}")
+        return Feature(name, False, unknown(name))
     denied = privilege()
     if not denied.present:
         return Feature(name, False, denied.why)
@@ -62,6 +63,15 @@ def kernel(name: str) -> Feature:
 def names() -> tuple[str, ...]:
     """All kernel features that can be asked for."""
     return tuple(_CHECKS)
+
+
+def unknown(name: str) -> str:
+    """What is wrong with a name that is no feature's, with the nearest that is; empty for one that is."""
+    if name in _CHECKS:
+        return ""
+    close = difflib.get_close_matches(name.lower(), _CHECKS, 1)
+    advice = f"did you mean {close[0]!r}? " if close else ""
+    return f"{name!r} is no feature known here; {advice}known are {', '.join(names())}"
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnitest.deadline import Deadline
 from cnitest.errors import CommandError, is_ours
-from cnitest.kernel import firewall, multicast, process, sysctl
+from cnitest.kernel import firewall, multicast, process, programs, sysctl
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.process import Finished
 from cnitest.kernel.records import Address, Link, Neighbour, Route, Rule
@@ -26,7 +26,7 @@ __tracebackhide__ = is_ours
 
 #: What a program in a host gets to see of our environment: nothing but this.
 ENVIRONMENT: Mapping[str, str] = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PATH": programs.PATH,
     "HOME": "/root",
     "LANG": "C.UTF-8",
     # /run is the host's own, so this leads to a bus that was started inside it, or nowhere.
@@ -150,10 +150,20 @@ class Place:
         deadline = Deadline.after(timeout, f"{argv[0]} in {self.full_name}")
         wanted = dict(ENVIRONMENT if environment is None else environment)
         try:
-            started = self.start(tuple(argv), wanted)
+            started = self._started(tuple(argv), wanted, anywhere=environment is None)
         except (OSError, ValueError) as error:
-            raise CommandError(f"{self.full_name}: {argv[0]} cannot be started: {error}") from error
+            raise CommandError(f"{self.full_name}: {argv[0]} cannot be started: {error}{_advice(argv[0])}") from error
         return process.finish(started, stdin, deadline)
+
+    def _started(self, argv: tuple[str, ...], environment: Mapping[str, str], *, anywhere: bool) -> process.Started:
+        """Start a program, which may be ``anywhere`` in the PATH of who calls us when the host has it nowhere."""
+        try:
+            return self.start(argv, environment)
+        except FileNotFoundError:
+            path = programs.find(argv[0]) if anywhere and "/" not in argv[0] else ""
+            if not path:
+                raise
+        return self.start((path, *argv[1:]), environment)
 
     def start(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
         """Start a program here, which the caller finishes. Raises OSError, ValueError."""
@@ -255,3 +265,9 @@ class Place:
         from cnitest.lab import packets
 
         return packets.exchange(self, packet, on, wait)
+
+
+def _advice(program: str) -> str:
+    """A program's right name, for the end of a message."""
+    close = None if "/" in program else programs.misspelt(program)
+    return f"; did you mean {close!r}?" if close else ""

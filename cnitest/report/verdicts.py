@@ -124,6 +124,11 @@ def _examined(config: pytest.Config) -> tuple[Subject, ...]:
 _SKIPPED = pytest.StashKey[Any]()
 
 
+def skipped_of(config: pytest.Config) -> tuple[str, ...]:
+    """Why some of the subjects that were asked for are not among those of the run."""
+    return tuple(config.stash.get(_SKIPPED, ()))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out tests that apply to no subject at all; the table says why."""
     items[:] = [item for item in items if not _is_empty(item)]

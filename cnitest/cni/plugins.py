@@ -1,0 +1,46 @@
+"""Which plugins there are: by name those that everybody knows, and whether one is in a search path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from cnitest.typos import meant
+
+#: The plugins of containernetworking/plugins, and flannel.
+WELL_KNOWN = (
+    "bandwidth",
+    "bridge",
+    "dhcp",
+    "dummy",
+    "firewall",
+    "flannel",
+    "host-device",
+    "host-local",
+    "ipvlan",
+    "loopback",
+    "macvlan",
+    "portmap",
+    "ptp",
+    "sbr",
+    "static",
+    "tap",
+    "tuning",
+    "vlan",
+    "vrf",
+)
+
+
+def absent(name: str, path: Sequence[str]) -> str:
+    """Why a plugin is not there, in one line; empty when it is."""
+    if any(os.path.isfile(os.path.join(directory, name)) for directory in path):
+        return ""
+    return f"no plugin {name!r} in {':'.join(path)}"
+
+
+def misspelt(name: str, path: Sequence[str]) -> str | None:
+    """The plugin that was meant where ``name`` is not there and looks like a misspelling of one; else None."""
+    if name in WELL_KNOWN or not absent(name, path):
+        return None
+    there = {file for directory in path if os.path.isdir(directory) for file in os.listdir(directory)}
+    return meant(name, {*WELL_KNOWN, *there})

@@ -1,0 +1,138 @@
+"""Whether anything ran at all: a run in which every test was skipped proves nothing, and skips may be failures."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from cnitest.errors import FeatureMissing
+
+_MOST_REASONS = 12
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options for runs that have to prove something."""
+    group = parser.getgroup("cni")
+    group.addoption(
+        "--cni-require-all", action="store_true", help="let every test that is skipped fail, with the reason"
+    )
+    group.addoption(
+        "--cni-require-any",
+        action="store_true",
+        help="fail the run when no test ran at all, because each was skipped or left out; cnitest run does",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count from the beginning."""
+    config.stash[_COUNT] = _Count()
+    config.pluginmanager.register(config.stash[_COUNT])
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With --cni-require-all a test that is skipped fails."""
+    report = yield
+    if item.config.getoption("--cni-require-all") and report.skipped and _is_a_lack(report, call):
+        why = f"skipped, which --cni-require-all does not allow: {_reason(report)}"
+        report.outcome, report.longrepr = "failed", why
+        if row := getattr(report, "cnitest", None):
+            row.update(verdict="broken", details=[why], reason="")
+    return report
+
+
+def _is_a_lack(report: pytest.TestReport, call: pytest.CallInfo[None]) -> bool:
+    """Whether something was missing: not where a failure is expected, nor where a requirement does not apply."""
+    if hasattr(report, "wasxfail"):
+        return False
+    lacking = call.excinfo is not None and isinstance(call.excinfo.value, FeatureMissing | pytest.skip.Exception)
+    return lacking or not hasattr(report, "cnitest")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """With --cni-require-all a whole module that is skipped fails, too."""
+    report = yield
+    if collector.config.getoption("--cni-require-all") and report.skipped:
+        why = f"skipped, which --cni-require-all does not allow: {_reason(report)}"
+        report.outcome, report.longrepr = "failed", why
+    return report
+
+
+def _reason(report: Any) -> str:
+    found = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return str(found).removeprefix("Skipped: ")
+
+
+class _Count:
+    """Tests that ran, and why the others did not; where the run is led it hears of all workers' reports."""
+
+    def __init__(self) -> None:
+        self.ran = 0
+        self.skipped: dict[str, int] = {}
+        self.left_out = 0
+        self.failed: str = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a report: what is skipped, and what does not apply, did not run."""
+        row = getattr(report, "cnitest", None)
+        if report.skipped and not hasattr(report, "wasxfail") and (not row or row["verdict"] == "not applicable"):
+            reason = _reason(report)
+            self.skipped[reason] = self.skipped.get(reason, 0) + 1
+        elif report.when == "call" or report.failed or row:
+            self.ran += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count what is skipped as a whole."""
+        if report.skipped:
+            self.skipped[_reason(report)] = self.skipped.get(_reason(report), 0) + 1
+        elif report.failed:
+            self.ran += 1
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Count what was left out by name or mark."""
+        self.left_out += len(items)
+
+
+_COUNT = pytest.StashKey[_Count]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run in which nothing ran, and one that left out plugins although all were required."""
+    config, count = session.config, session.config.stash[_COUNT]
+    if hasattr(config, "workerinput") or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return
+    from cnitest.report.verdicts import skipped_of
+
+    if config.getoption("--cni-require-any") and not count.ran:
+        count.failed = "nothing ran"
+    elif config.getoption("--cni-require-all") and skipped_of(config):
+        count.failed = "--cni-require-all: plugins were not tried"
+    if count.failed and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say why."""
+    count = config.stash[_COUNT]
+    if not count.failed:
+        return
+    terminalreporter.section(count.failed, red=True)
+    for line in _why(count):
+        terminalreporter.line(line)
+
+
+def _why(count: _Count) -> list[str]:
+    ordered = sorted(count.skipped.items(), key=lambda entry: -entry[1])
+    lines = [f"{number} skipped: {reason}" for reason, number in ordered[:_MOST_REASONS]]
+    lines += [f"and {len(ordered) - _MOST_REASONS} other reasons"] if len(ordered) > _MOST_REASONS else []
+    lines += [f"{count.left_out} left out by -k or -m"] if count.left_out else []
+    lines += ["no test was found"] if not lines and not count.ran else []
+    return [*lines, "cnitest doctor lists what this machine lacks"] if count.skipped else lines
