@@ -18,7 +18,7 @@ def removals(before: Picture, after: Picture, leftover: Sequence[str] = ()) -> l
 
 def _is_merged(line: str, merged: Sequence[Route]) -> bool:
     """Whether a route that went is now one of several hops: the kernel joins IPv6 routes to one destination."""
-    return any(f"- routes {route.to} via" in line for route in merged)
+    return any(f"- routes {route.to} " in line for route in merged)
 
 
 def _went(line: str) -> bool:

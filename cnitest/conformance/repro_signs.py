@@ -17,6 +17,7 @@ from cnitest.conformance import judge, repro_fake
 from cnitest.conformance.repro_steps import Moved, number_of
 from cnitest.conformance.repro_topology import Machines
 from cnitest.conformance.steps import Ask, Complaint, Look, Saw, Step
+from cnitest.kernel.records import Route
 from cnitest.lab.difference import Difference, difference
 
 _SHOWN = 4000
@@ -182,16 +183,16 @@ def _of_address(item: Difference) -> str:
 
 
 def _of_route(item: Difference) -> str:
-    to, _, way, _, table, _, _, kind = (item.key.split(" ") + [""] * 8)[:8]
+    route: Route = item.row
+    to, way, kind = route.to, route.via or route.link, route.kind
     to = to.removesuffix("/32").removesuffix("/128") if ":" not in to or to.endswith("/128") else to
     head = f"route {'' if kind == 'unicast' else f'{kind} '}{_plain(to)} "
     where = f".*(via|dev) {_plain(way)}( |$)" if way else ".*nexthop"
-    return head + where + (f".*table {table}( |$)" if table not in ("254", "255") else "")
+    return head + where + (f".*table {route.table}( |$)" if route.table not in (254, 255) else "")
 
 
 def _of_policy(item: Difference) -> str:
-    family, priority = item.key.split(" ")[:2]
-    return f"rule {family.removeprefix('IPv')} {priority}: "
+    return f"rule {item.row.family} {item.row.priority}: "
 
 
 def _of_queue(item: Difference) -> str:

@@ -57,6 +57,7 @@ ALLOWED: tuple[Allowance, ...] = (
         r"^(table (ip|ip6|inet|bridge) \S+( chain \S+)?)(: (?!.*(saddr \d|daddr \d|dport|comment|[0-9a-f]{4}::?)).*)?$",
     ),
 )
+_LOCAL = 255
 _UNCOUNTED = ("neighbours", "flows", "sysctl", "fdb")
 
 
@@ -118,7 +119,7 @@ def _is_set(item: Difference) -> bool:
     """Whether somebody must have set something, whatever link it is about: a file, a rule, a route or neighbour that
     the kernel does not make by itself."""
     if item.table == "routes":
-        return "protocol=kernel" not in item.after + item.before
+        return bool(item.row.protocol != "kernel")
     return item.table in ("files", "nft", *_SAVED.split())
 
 
@@ -128,7 +129,7 @@ def _is_the_kernels(item: Difference) -> bool:
     if item.table == "qdiscs":
         return item.key.startswith("noqueue ")
     if item.table == "routes":
-        return "protocol=kernel" in item.after + item.before and (" table 255 " in item.key or "fe80::/64" in item.key)
+        return bool(item.row.protocol == "kernel" and (item.row.table == _LOCAL or item.row.to == "fe80::/64"))
     if item.table == "addresses":
         return item.key.startswith(("127.0.0.1/8 on lo", "::1/128 on lo")) or "scope=link" in item.after + item.before
     if item.table in ("links", "ports") and item.before and item.after:

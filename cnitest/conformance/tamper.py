@@ -14,6 +14,7 @@ from typing import NamedTuple
 from cnitest.conformance import form
 from cnitest.conformance.bench import Bench, Made, Picture
 from cnitest.conformance.requirement import Kind
+from cnitest.kernel.records import Route, Rule
 from cnitest.lab.difference import Difference, difference
 
 _HOST, _INSIDE = "host", "container"
@@ -112,15 +113,14 @@ def _attributes(item: Difference) -> Iterator[Tampering]:
 
 
 def _route(made: Made, item: Difference) -> Iterator[Tampering]:
-    match = re.match(r"(\S+) via (\S+) table (\d+) metric (\d+) (\w+)", item.key)
-    if not match or int(match[3]) == _LOCAL or match[5] != "unicast":
+    route: Route = item.new
+    if route.table == _LOCAL or route.kind != "unicast":
         return
-    if "protocol=kernel" in item.after and int(match[3]) == _MAIN:
+    if route.protocol == "kernel" and route.table == _MAIN:
         return  # it goes with its address
-    to, table = match[1], match[3]
-    family = "-6" if "family=6" in item.after or ":" in f"{to}{match[2]}" else "-4"
+    to, table, family = route.to, str(route.table), f"-{route.family}"
     told = _told_routes(made)
-    if int(table) != _MAIN:
+    if route.table != _MAIN:
         words = f"the route to {to} in table {table} removed"
         yield _one("CHK-16", words, _INSIDE, "ip", family, "route", "del", to, "table", table)
     elif to in told or (to == "default" and told & {"0.0.0.0/0", "::/0"}):
@@ -133,10 +133,9 @@ def _told_routes(made: Made) -> set[str]:
 
 
 def _rule(item: Difference) -> Iterator[Tampering]:
-    match = re.match(r"IPv(\d) (\d+) ", item.key)
-    if match:
-        words = f"the rule {item.key} removed"
-        yield _one("CHK-16", words, _INSIDE, "ip", f"-{match[1]}", "rule", "del", "priority", match[2])
+    rule: Rule = item.new
+    words = f"the rule {item.key}: {item.after} removed"
+    yield _one("CHK-16", words, _INSIDE, "ip", f"-{rule.family}", "rule", "del", "priority", str(rule.priority))
 
 
 def _firewall(items: tuple[Difference, ...]) -> Iterator[Tampering]:

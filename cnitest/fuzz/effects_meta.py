@@ -17,8 +17,8 @@ from cnitest.fuzz.attached import Attached
 
 Conf = Mapping[str, Any]
 _SHAPER = re.compile(r"\+ qdiscs tbf parent root on (\S+): .*\bbuffer=(\d+).*\brate=(\d+)")
-_POLICY = re.compile(r"\+ rules IPv\d \d+ from (\S+)/(?:32|128) to all .* table (\d+): action=lookup")
-_DEFAULT = re.compile(r"\+ routes default via (\S+) table (\d+) ")
+_POLICY = re.compile(r"\+ rules IPv\d \d+: from (\S+) lookup (\d+)")
+_DEFAULT = re.compile(r"\+ routes default via (\S+) dev \S+ table (\d+)")
 # The kernel counts a shaper's burst in ticks of 64 ns.
 _TICKS = 15_625_000
 

@@ -11,29 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 
 from cnitest.kernel import exotic
 from cnitest.kernel.netlink import attributes
-from cnitest.kernel.records import Address, Fdb, Link, Neighbour, Port, Qdisc, Route, Rule
+from cnitest.kernel.records import Address, Fdb, Link, Neighbour, Port, Qdisc
+from cnitest.kernel.route_rows import SCOPES
 
 _u32 = struct.Struct("=I")
 _u16 = struct.Struct("=H")
 _ifinfo = struct.Struct("=BxHiII")
 _ifaddr = struct.Struct("=BBBBi")
-_rtmsg = struct.Struct("=BBBBBBBBI")
 _ndmsg = struct.Struct("=BxxxiHBB")
 _tcmsg = struct.Struct("=BxxxiIII")
 
-_SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
-_ROUTE_KINDS = {
-    1: "unicast",
-    2: "local",
-    3: "broadcast",
-    4: "anycast",
-    5: "multicast",
-    6: "blackhole",
-    7: "unreachable",
-    8: "prohibit",
-    9: "throw",
-}
-_PROTOCOLS = {1: "redirect", 2: "kernel", 3: "boot", 4: "static", 9: "ra", 16: "dhcp"}
 _NEIGHBOUR_STATES = {
     0: "none",
     1: "incomplete",
@@ -46,7 +33,6 @@ _NEIGHBOUR_STATES = {
     128: "permanent",
 }
 _PORT_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
-_RULE_ACTIONS = {1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 _MACVLAN_MODES = {1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source"}
 _IPVLAN_MODES = {0: "l2", 1: "l3", 2: "l3s"}
 _UP, _IS_LOOPBACK = 0x1, 0x8
@@ -54,8 +40,6 @@ _UP, _IS_LOOPBACK = 0x1, 0x8
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _TXQLEN, _LINKINFO, _ALIAS, _PROMISCUITY = 1, 3, 4, 5, 10, 13, 18, 20, 30
 _CARRIER, _NETNSID = 33, 37
 _OPERSTATE, _OPERATIONAL = 16, 6
-# RTA_…
-_DST, _OIF, _GATEWAY, _PRIORITY, _PREFSRC, _METRICS, _MULTIPATH, _TABLE, _VIA = 1, 4, 5, 6, 7, 8, 9, 15, 18
 _TENTATIVE, _DAD_FAILED, _SKIP_NEIGHBOURS = 0x40, 0x08, 64
 _MAIN_HEADER = 16
 
@@ -217,97 +201,8 @@ def addresses(rows: Iterable[bytes], links: LinkTable) -> tuple[Address, ...]:
         link = links.name(index)
         tentative = bool(flags & _TENTATIVE and not flags & _DAD_FAILED)
         text = f"{_ip(local or address)}/{length}"
-        scope_name = _SCOPES.get(scope, str(scope))
+        scope_name = SCOPES.get(scope, str(scope))
         found.append(Address(link, text, scope_name, "" if label == link else label, tentative))
-    return tuple(found)
-
-
-def _hops(data: bytes, start: int, end: int, links: LinkTable) -> tuple[str, ...]:
-    """The next hops of RTA_MULTIPATH as ``via 10.0.0.1 dev eth0 weight 1``."""
-    found = []
-    while start + 8 <= end:
-        length, _, weight, index = struct.unpack_from("=HBBi", data, start)
-        if length < 8:
-            break
-        via = "".join(
-            f"via {_ip(data[a:b])} " for number, a, b in attributes(data, start + 8, start + length) if number == 5
-        )
-        found.append(f"{via}dev {links.name(index)} weight {weight + 1}")
-        start += (length + 3) & ~3
-    return tuple(found)
-
-
-class _RouteFields:
-    """The attributes of one RTM_NEWROUTE row."""
-
-    def __init__(self, row: bytes, links: LinkTable, length: int) -> None:
-        self.ips = {_DST: "", _GATEWAY: "", _PREFSRC: ""}
-        self.numbers: dict[int, int] = {}
-        self.hops: tuple[str, ...] = ()
-        for number, start, end in attributes(row, _MAIN_HEADER + 12, len(row)):
-            if number in self.ips:
-                self.ips[number] = _ip(row[start:end]) + (f"/{length}" if number == _DST else "")
-            elif number == _VIA:
-                self.ips[_GATEWAY] = _ip(row[start + 2 : end])
-            elif number in (_OIF, _PRIORITY, _TABLE):
-                self.numbers[number] = _number(row, start)
-            elif number == _METRICS:
-                self.numbers[_METRICS] = next(
-                    (_number(row, at) for n, at, _ in attributes(row, start, end) if n == 2), 0
-                )
-            elif number == _MULTIPATH:
-                self.hops = _hops(row, start, end, links)
-
-
-def route(row: bytes, links: LinkTable) -> Route:
-    """One RTM_NEWROUTE row."""
-    family, length, _, _, table, protocol, scope, kind, _ = _rtmsg.unpack_from(row, _MAIN_HEADER)
-    fields = _RouteFields(row, links, length)
-    ips, number = fields.ips, fields.numbers.get
-    return Route(
-        family=4 if family == socket.AF_INET else 6,
-        table=number(_TABLE, table),
-        to=ips[_DST] or "default",
-        via=ips[_GATEWAY],
-        link=links.name(number(_OIF, 0)),
-        source=ips[_PREFSRC],
-        kind=_ROUTE_KINDS.get(kind, str(kind)),
-        scope=_SCOPES.get(scope, str(scope)),
-        protocol=_PROTOCOLS.get(protocol, str(protocol)),
-        metric=number(_PRIORITY, 0),
-        mtu=number(_METRICS, 0),
-        hops=fields.hops,
-    )
-
-
-def rules(rows: Iterable[bytes]) -> tuple[Rule, ...]:
-    """RTM_NEWRULE rows."""
-    found = []
-    for row in rows:
-        family, to_length, from_length, _, table, _, _, action, _ = _rtmsg.unpack_from(row, _MAIN_HEADER)
-        fields: dict[int, int] = {}
-        texts: dict[int, str] = {}
-        for number, start, end in attributes(row, _MAIN_HEADER + 12, len(row)):
-            if number in (1, 2):
-                texts[number] = f"{_ip(row[start:end])}/{to_length if number == 1 else from_length}"
-            elif number in (3, 17):
-                texts[number] = _text(row, start, end)
-            elif number in (6, 10, 15):
-                fields[number] = _number(row, start)
-        version = 4 if family == socket.AF_INET else 6
-        found.append(
-            Rule(
-                version,
-                fields.get(6, 0),
-                texts.get(2, ""),
-                texts.get(1, ""),
-                fields.get(15, table),
-                fields.get(10, 0),
-                texts.get(3, ""),
-                texts.get(17, ""),
-                _RULE_ACTIONS.get(action, str(action)),
-            )
-        )
     return tuple(found)
 
 

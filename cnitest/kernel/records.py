@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cnitest.kernel.readers import Pairs
+
 
 class Link(NamedTuple):
     """A link. ``parent`` is the link it stands on or its veth peer (``@7`` when that one is in another namespace).
@@ -55,7 +57,12 @@ class Address(NamedTuple):
 
 
 class Route(NamedTuple):
-    """A route; ``to`` is ``default`` or a prefix, ``via`` the gateway, empty fields are absent ones."""
+    """A route; ``to`` is ``default`` or a prefix, ``via`` the gateway, empty fields are absent ones.
+
+    ``source`` is ip(8)'s ``src``, ``origin`` its ``from``; ``lock`` names the ``metrics`` (``mtu`` included) that
+    path discovery may not change, ``nhid`` is a next hop object's number, ``state`` what follows from the link
+    (``linkdown``, ``dead``).
+    """
 
     family: int
     table: int
@@ -69,10 +76,23 @@ class Route(NamedTuple):
     metric: int
     mtu: int
     hops: tuple[str, ...] = ()
+    tos: int = 0
+    lock: tuple[str, ...] = ()
+    metrics: Pairs = ()
+    flags: tuple[str, ...] = ()
+    nhid: int = 0
+    encap: str = ""
+    pref: str = "medium"
+    realm: str = ""
+    origin: str = ""
+    expires: bool = False
+    iif: str = ""
+    state: tuple[str, ...] = ()
 
 
 class Rule(NamedTuple):
-    """A policy rule; ``source`` is its ``from``."""
+    """A policy rule; ``source`` is its ``from``, ``mask`` that of its ``mark`` (both together ``fwmark``),
+    ``inverted`` is ``not``; ``sport``, ``dport`` and ``uidrange`` are one number or ``first-last``."""
 
     family: int
     priority: int
@@ -83,6 +103,38 @@ class Rule(NamedTuple):
     iif: str
     oif: str
     action: str
+    mask: int = 0
+    inverted: bool = False
+    tos: int = 0
+    l3mdev: bool = False
+    uidrange: str = ""
+    ipproto: str = ""
+    sport: str = ""
+    dport: str = ""
+    tun_id: int = 0
+    suppress_prefixlength: int | None = None
+    suppress_ifgroup: int | None = None
+    realms: str = ""
+    goto: int = 0
+    protocol: str = ""
+    others: Pairs = ()
+
+
+class Nexthop(NamedTuple):
+    """A next hop object, ``ip nexthop``: a gateway or link, or a ``group`` of others by number (``5`` or
+    ``5,weight``)."""
+
+    id: int
+    family: int
+    via: str
+    link: str
+    group: tuple[str, ...]
+    kind: str
+    scope: str
+    protocol: str
+    flags: tuple[str, ...] = ()
+    encap: str = ""
+    resilient: Pairs = ()
 
 
 class Neighbour(NamedTuple):

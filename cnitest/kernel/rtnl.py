@@ -18,6 +18,7 @@ NEWADDR, DELADDR, GETADDR = 20, 21, 22
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
 GETRULE, GETQDISC = 34, 38
+GETNEXTHOP = 106
 
 LOOPBACK = 1
 _UP = 1
@@ -261,6 +262,11 @@ def dump_routes() -> Message:
 def dump_rules() -> Message:
     """All policy rules of both families."""
     return Message(GETRULE, 0, _rtmsg.pack(0, 0, 0, 0, 0, 0, 0, 0, 0), "rules")
+
+
+def dump_nexthops() -> Message:
+    """All next hop objects."""
+    return Message(GETNEXTHOP, 0, bytes(8), "nexthops")
 
 
 def dump_neighbours(family: int = 0) -> Message:

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cnitest.lab import words
 from cnitest.lab.state import State
 
 _LOCAL_TABLE = 255
+# Fields that hold pairs of a name and a value: each counts as a field of its own.
+_PAIRS = frozenset(("detail", "metrics", "options", "others", "resilient"))
 
 
 class Difference(NamedTuple):
-    """One thing that differs: ``before`` or ``after`` is empty when it appeared or vanished."""
+    """One thing that differs: ``before`` or ``after`` is empty when it appeared or vanished.
+
+    ``old`` and ``new`` are the rows themselves (see `cnitest.kernel.records`), None where there is none: of a table
+    without rows, or on the side where the thing was not.
+    """
 
     table: str
     key: str
     before: str
     after: str
+    old: Any = None
+    new: Any = None
+
+    @property
+    def row(self) -> Any:
+        """The row as it is, else as it was."""
+        return self.new or self.old
 
     def __str__(self) -> str:
         if not self.before:
@@ -28,11 +42,18 @@ class Difference(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """How rows of one table are told apart, which of their fields do not count, and which rows do not."""
+    """How rows of one table are told apart, which of their fields do not count, and which rows do not.
+
+    ``told`` are the fields that its key has said, ``usual`` the values that go without saying of a row that came or
+    went; ``sentence`` is the whole of a row in words: such a row never changes, another one comes.
+    """
 
     key: Callable[[Any], str]
+    told: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     ignored: Callable[[Any], bool] = lambda _: False
+    usual: Mapping[str, Any] = {}
+    sentence: Callable[[Any], str] | None = None
 
 
 def _mirrors_an_address(route: Any) -> bool:
@@ -47,24 +68,29 @@ def _is_chatter(flow: Any) -> bool:
 
 # What the kernel changes by itself as time goes by does not count.
 _TABLES: Mapping[str, _Table] = {
-    "links": _Table(lambda row: row.name),
-    "addresses": _Table(lambda row: f"{row.address} on {row.link}", ("tentative",)),
+    "links": _Table(lambda row: row.name, ("name",)),
+    "addresses": _Table(lambda row: f"{row.address} on {row.link}", ("address", "link"), ("tentative",)),
     "routes": _Table(
-        lambda row: f"{row.to} via {row.via or row.link} table {row.table} metric {row.metric} {row.kind}",
-        ignored=_mirrors_an_address,
+        words.route_key,
+        ("table", "to", "via", "link", "kind", "metric", "tos", "nhid", "origin"),
+        ("state",),
+        _mirrors_an_address,
+        {"family": 4, "scope": "global"},
     ),
-    "rules": _Table(
-        lambda row: (
-            f"IPv{row.family} {row.priority} from {row.source or 'all'} to {row.to or 'all'} "
-            f"iif {row.iif} oif {row.oif} mark {row.mark} table {row.table}"
-        )
+    "rules": _Table(lambda row: f"IPv{row.family} {row.priority}", sentence=words.rule),
+    "nexthops": _Table(lambda row: f"id {row.id}", ("id",), usual={"scope": "global"}),
+    "neighbours": _Table(lambda row: f"{row.ip} on {row.link}", ("ip", "link"), ("state",)),
+    "ports": _Table(lambda row: row.name, ("name",)),
+    "fdb": _Table(lambda row: f"{row.mac} on {row.link}", ("mac", "link"), ignored=lambda row: row.state == "learned"),
+    "qdiscs": _Table(
+        lambda row: f"{row.kind} parent {row.parent} on {row.link}", ("kind", "parent", "link"), ("handle",)
     ),
-    "neighbours": _Table(lambda row: f"{row.ip} on {row.link}", ("state",)),
-    "ports": _Table(lambda row: row.name),
-    "fdb": _Table(lambda row: f"{row.mac} on {row.link}", ignored=lambda row: row.state == "learned"),
-    "qdiscs": _Table(lambda row: f"{row.kind} parent {row.parent} on {row.link}", ("handle",)),
-    "flows": _Table(lambda row: f"{row.protocol} {row.source} -> {row.destination}", ignored=_is_chatter),
-    "files": _Table(lambda row: row.path),
+    "flows": _Table(
+        lambda row: f"{row.protocol} {row.source} -> {row.destination}",
+        ("protocol", "source", "destination"),
+        ignored=_is_chatter,
+    ),
+    "files": _Table(lambda row: row.path, ("path",)),
 }
 
 
@@ -80,40 +106,83 @@ def difference(before: State, after: State) -> tuple[Difference, ...]:
     return tuple(found)
 
 
-def _rows(name: str, table: _Table, before: Iterable[Any], after: Iterable[Any]) -> Iterable[Difference]:
-    old, new = ({table.key(row): row for row in rows if not table.ignored(row)} for rows in (before, after))
+def _rows(name: str, table: _Table, before: Sequence[Any], after: Sequence[Any]) -> Iterable[Difference]:
+    if before == after:
+        return
+    old, new = _by_key(table, before), _by_key(table, after)
     for key in sorted({*old, *new}):
-        if key not in new:
-            yield Difference(name, key, _words(table, old[key], key) or "was there", "")
-        elif key not in old:
-            yield Difference(name, key, "", _words(table, new[key], key) or "is new")
+        gone, come = _unequal(table, old.get(key, []), new.get(key, []))
+        pairs = 0 if table.sentence else min(len(gone), len(come))
+        for was, now in zip(gone[:pairs], come[:pairs], strict=True):
+            before_words, after_words = zip(*_changes(table, was, now), strict=True)
+            yield Difference(name, key, ", ".join(before_words), ", ".join(after_words), was, now)
+        for row in gone[pairs:]:
+            yield Difference(name, key, _said(table, row) or "was there", "", row)
+        for row in come[pairs:]:
+            yield Difference(name, key, "", _said(table, row) or "is new", None, row)
+
+
+def _by_key(table: _Table, rows: Iterable[Any]) -> dict[str, list[Any]]:
+    """The rows that count; two of one key, such as rules of one priority, are two."""
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        if not table.ignored(row):
+            found.setdefault(table.key(row), []).append(row)
+    return found
+
+
+def _unequal(table: _Table, before: list[Any], after: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The rows of one key that have no equal on the other side."""
+    gone, come = [], list(after)
+    for row in before:
+        equal = next((other for other in come if _counted(table, row) == _counted(table, other)), None)
+        if equal is None:
+            gone.append(row)
         else:
-            changes = _changes(table, old[key], new[key])
-            if changes:
-                was, became = zip(*changes, strict=True)
-                yield Difference(name, key, ", ".join(was), ", ".join(became))
+            come.remove(equal)
+    return gone, come
+
+
+def _counted(table: _Table, row: Any) -> Any:
+    return row._replace(**dict.fromkeys(table.without)) if table.without else row
+
+
+def _fields(table: _Table, row: Any) -> dict[str, Any]:
+    """The fields of a row that count, by name."""
+    found: dict[str, Any] = {}
+    for name, value in zip(row._fields, row, strict=True):
+        if name in _PAIRS:
+            found.update(value)
+        elif name not in table.without:
+            found[name] = value
+    return found
 
 
 def _changes(table: _Table, old: Any, new: Any) -> list[tuple[str, str]]:
+    was, now = _fields(table, old), _fields(table, new)
     return [
-        (f"{name}={_plain(getattr(old, name))}", f"{name}={_plain(getattr(new, name))}")
-        for name in old._fields
-        if name not in table.without and getattr(old, name) != getattr(new, name)
+        (_pair(name, was.get(name)), _pair(name, now.get(name)))
+        for name in dict.fromkeys((*was, *now))
+        if was.get(name) != now.get(name)
     ]
 
 
-def _words(table: _Table, row: Any, key: str) -> str:
-    """The fields of a row that say something, less what its key has said."""
-    pairs = ((name, getattr(row, name)) for name in row._fields if name not in table.without)
-    said = (f"{name}={_plain(value)}" for name, value in pairs if value and str(value) not in key and value is not True)
-    return " ".join(said)
+def _pair(name: str, value: Any) -> str:
+    return f"{name}={words.plain(name, '' if value is None else value)}"
 
 
-def _plain(value: Any) -> str:
-    """A value without Python's punctuation: pairs as ``name=value``, sequences with commas."""
-    if isinstance(value, tuple):
-        return ",".join("=".join(map(str, item)) if isinstance(item, tuple) else str(item) for item in value)
-    return str(value)
+def _said(table: _Table, row: Any) -> str:
+    """The fields of a row that say something unusual, less what its key has said."""
+    if table.sentence:
+        return table.sentence(row)
+    return " ".join(_tellings(table, row))
+
+
+def _tellings(table: _Table, row: Any) -> Iterator[str]:
+    usual = {**row._field_defaults, **table.usual}
+    for name, value in _fields(table, row).items():
+        if value and value is not True and name not in table.told and value != usual.get(name):
+            yield _pair(name, value)
 
 
 def _of_lasting(state: State, lasting: set[str]) -> Mapping[str, str]:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from cnitest.kernel import dumps, exotic, firewall, rtnl, sysctl
+from cnitest.errors import KernelError
+from cnitest.kernel import dumps, exotic, firewall, route_rows, rtnl, sysctl
 from cnitest.kernel.exotic import Flow
 from cnitest.kernel.files import File
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.records import Address, Fdb, Link, Neighbour, Port, Qdisc, Route, Rule
+from cnitest.kernel.records import Address, Fdb, Link, Neighbour, Nexthop, Port, Qdisc, Route, Rule
 
 _BRIDGE_FAMILY = 7
 _EMPTY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -32,6 +33,7 @@ class State:
     addresses: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
     rules: tuple[Rule, ...] = ()
+    nexthops: tuple[Nexthop, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     ports: tuple[Port, ...] = ()
     fdb: tuple[Fdb, ...] = ()
@@ -63,19 +65,28 @@ def has_address(namespace: NetworkNamespace, address: str) -> bool:
 
 def routes(namespace: NetworkNamespace, table: dumps.LinkTable | None = None) -> tuple[Route, ...]:
     """The routes of all tables."""
-    table = table or links(namespace)
-    return tuple(dumps.route(row, table) for row in namespace.netlink.dump(rtnl.dump_routes()))
+    names = (table or links(namespace)).names
+    return tuple(route_rows.route(row, names) for row in namespace.netlink.dump(rtnl.dump_routes()))
 
 
 def rules(namespace: NetworkNamespace) -> tuple[Rule, ...]:
     """The policy rules, by family and priority."""
-    found = dumps.rules(namespace.netlink.dump(rtnl.dump_rules()))
+    found = route_rows.rules(namespace.netlink.dump(rtnl.dump_rules()))
     return tuple(sorted(found, key=lambda rule: (rule.family, rule.priority)))
 
 
 def neighbours(namespace: NetworkNamespace, table: dumps.LinkTable | None = None) -> tuple[Neighbour, ...]:
     """The ARP and ND tables."""
     return dumps.neighbours(namespace.netlink.dump(rtnl.dump_neighbours()), table or links(namespace))
+
+
+def nexthops(namespace: NetworkNamespace, table: dumps.LinkTable | None = None) -> tuple[Nexthop, ...]:
+    """The next hop objects; none where the kernel (before 5.3) has no such thing."""
+    names = (table or links(namespace)).names
+    try:
+        return route_rows.nexthops(namespace.netlink.dump(rtnl.dump_nexthops()), names)
+    except KernelError:
+        return ()
 
 
 def _fdb(namespace: NetworkNamespace, table: dumps.LinkTable) -> tuple[Fdb, ...]:
@@ -111,6 +122,7 @@ def take(
         addresses=addresses(namespace, table),
         routes=routes(namespace, table),
         rules=rules(namespace),
+        nexthops=nexthops(namespace, table),
         neighbours=neighbours(namespace, table),
         ports=table.ports,
         fdb=_fdb(namespace, table),

@@ -43,10 +43,10 @@ CHANGES = [
     (["ip", "link", "set", "eth01", "mtu", "1400"], "~ links eth01: mtu=1500 -> mtu=1400"),
     (["ip", "link", "set", "eth01", "alias", "x"], "~ links eth01: alias= -> alias=x"),
     (["ip", "address", "add", "192.0.2.1/32", "dev", "eth01"], "+ addresses 192.0.2.1/32 on eth01: scope=global"),
-    (["ip", "route", "add", "192.0.2.0/24", "via", "10.40.80.1"], "+ routes 192.0.2.0/24 via 10.40.80.1 table 254"),
+    (["ip", "route", "add", "192.0.2.0/24", "via", "10.40.80.1"], "+ routes 192.0.2.0/24 via 10.40.80.1 dev eth01"),
     (
         ["ip", "rule", "add", "from", "192.0.2.1", "table", "7", "priority", "5"],
-        "+ rules IPv4 5 from 192.0.2.1/32 to all",
+        "+ rules IPv4 5: from 192.0.2.1 lookup 7",
     ),
     (
         ["ip", "neigh", "add", "10.40.80.77", "lladdr", "02:00:00:00:00:77", "dev", "eth01"],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.deadline import Deadline
 from cnitest.errors import KernelError
-from cnitest.kernel import dumps, rtnl
+from cnitest.kernel import route_rows, rtnl
 from cnitest.kernel.records import Route
 from cnitest.kernel.rtnl import mac_bytes
 from cnitest.kernel.tap import wait_for_any
@@ -43,7 +43,7 @@ def next_hop(sender: Place, destination: str, source: str | None = None) -> Rout
         )
     except KernelError:
         return None
-    return dumps.route(row, states.links(sender.namespace))
+    return route_rows.route(row, states.links(sender.namespace).names)
 
 
 def control(probe: Probe) -> Control:

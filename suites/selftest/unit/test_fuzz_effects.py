@@ -137,8 +137,8 @@ def test_firewall_accepts_both_ways():
     assert len(list(effects_meta.firewall(NOWHERE, attached(out, back, ips=("fd00::2/64",)), {}))) == 2
 
 
-POLICY = "node/c1: + rules IPv4 32765 from 10.1.0.2/32 to all iif  oif  mark 0 table 100: action=lookup"
-WAY = "node/c1: + routes default via 10.1.0.1 table 100 metric 0 unicast: family=4"
+POLICY = "node/c1: + rules IPv4 32765: from 10.1.0.2 lookup 100"
+WAY = "node/c1: + routes default via 10.1.0.1 dev eth0 table 100: protocol=boot"
 
 
 @pytest.mark.parametrize(
