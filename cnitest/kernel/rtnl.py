@@ -36,6 +36,8 @@ _IFA_NODAD = 0x02
 
 _ifinfo = struct.Struct("=BxHiII")
 _ifaddr = struct.Struct("=BBBBi")
+# The bits of TOS that routes look at; the kernel refuses the others.
+_ROUTABLE_TOS = 0x1C
 _rtmsg = struct.Struct("=BBBBBBBBI")
 
 
@@ -233,15 +235,20 @@ def add_route(
     return Message(NEWROUTE, CREATE | EXCL, body, what)
 
 
-def get_route(destination: str, *, source: str | None = None, link: int = 0, what: str = "") -> Message:
-    """Ask which route a packet to ``destination`` takes, from ``source`` or out of ``link`` when they are chosen."""
+def get_route(
+    destination: str, *, source: str | None = None, link: int = 0, mark: int = 0, tos: int = 0, what: str = ""
+) -> Message:
+    """Ask which route a packet to ``destination`` takes, with the source, link, mark and TOS that are chosen."""
     family, length, packed, _ = _interface(destination)
     body = attribute(1, packed)
     if source:
         body += attribute(2, _interface(source)[2])
     if link:
         body += _u32(4, link)
-    return Message(GETROUTE, 0, _rtmsg.pack(family, length, length if source else 0, 0, 0, 0, 0, 0, 0) + body, what)
+    if mark:
+        body += _u32(16, mark)
+    header = _rtmsg.pack(family, length, length if source else 0, tos & _ROUTABLE_TOS, 0, 0, 0, 0, 0)
+    return Message(GETROUTE, 0, header + body, what)
 
 
 def dump_links() -> Message:

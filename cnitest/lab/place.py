@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cnitest.deadline import Deadline
-from cnitest.errors import CommandError, is_ours
+from cnitest.errors import CommandError, UsageError, is_ours
 from cnitest.kernel import firewall, multicast, process, programs, sysctl
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.process import Finished
@@ -192,17 +192,29 @@ class Place:
         df: bool = False,
         ttl: int | None = None,
         source: str | None = None,
+        mark: int | None = None,
+        tos: int | str | None = None,
         wait: float | None = None,
     ) -> Reach:
         """Send an ICMP or ICMPv6 echo request and say what became of it.
 
         ``size`` is the payload in bytes as ping(8) counts it, ``df`` forbids fragments, ``ttl`` is the hop limit,
-        ``wait`` the seconds after which an attempt counts as lost.
+        ``mark`` the fwmark, ``tos`` the TOS or traffic class (a byte, or a DSCP class such as ``"EF"``), ``wait`` the
+        seconds after which an attempt counts as lost. A multicast or broadcast address (``ff02::1%eth0``) is answered
+        when anyone else answers; see `Reach.receivers`. Raises UsageError for what no packet can have.
         """
         from cnitest.lab.probe.echo import EchoProbe
+        from cnitest.lab.probe.group import group_of
         from cnitest.lab.probe.inquiry import prove
+        from cnitest.lab.probe.options import options
 
-        return prove(EchoProbe(self, address, size=size, df=df, ttl=ttl, source=source), wait)
+        sent = options(address, source=source, mark=mark, tos=tos, ttl=ttl)
+        group = group_of(self, address)
+        if group is None:
+            return prove(EchoProbe(self, address, size=size, df=df, options=sent), wait)
+        from cnitest.lab.probe.group_echo import GroupEcho
+
+        return prove(GroupEcho(group, size=size, df=df, options=sent), wait)
 
     def tcp(
         self,
@@ -212,34 +224,66 @@ class Place:
         listener: Place | None = None,
         listener_port: int | None = None,
         source: str | None = None,
+        source_port: int | None = None,
+        mark: int | None = None,
+        tos: int | str | None = None,
+        ttl: int | None = None,
         wait: float | None = None,
     ) -> Reach:
         """Connect, send a unique payload and get it back.
 
         The listener is started where ``address`` lives, or at ``listener`` (port ``listener_port``) when something
-        on the way translates the destination. A listener that already is there is used.
+        on the way translates the destination. A listener that already is there is used. ``source``, ``source_port``,
+        ``mark``, ``tos`` and ``ttl`` are those of the client's packets. Raises UsageError for what no packet can have.
         """
+        from cnitest.lab.probe.group import group_of
         from cnitest.lab.probe.inquiry import prove
+        from cnitest.lab.probe.options import options
         from cnitest.lab.probe.stream import StreamProbe
 
-        return prove(StreamProbe(self, address, port, listener, listener_port or port, source), wait)
+        sent = options(address, source=source, source_port=source_port, mark=mark, tos=tos, ttl=ttl)
+        if group_of(self, address):
+            raise UsageError(f"{address} is a group: a TCP connection has one other end; udp() and ping() go to many")
+        return prove(StreamProbe(self, address, port, listener, listener_port or port, sent), wait)
 
     def udp(
         self,
         address: str,
         port: int,
         *,
-        listener: Place | None = None,
+        listener: Place | Sequence[Place] | None = None,
         listener_port: int | None = None,
         source: str | None = None,
+        source_port: int | None = None,
+        mark: int | None = None,
+        tos: int | str | None = None,
+        ttl: int | None = None,
         size: int = 32,
+        join: bool = True,
         wait: float | None = None,
     ) -> Reach:
-        """Send a datagram with a unique payload of ``size`` bytes and get it back; as `tcp` otherwise."""
-        from cnitest.lab.probe.datagram import DatagramProbe
-        from cnitest.lab.probe.inquiry import prove
+        """Send a datagram with a unique payload of ``size`` bytes and get it back; as `tcp` otherwise.
 
-        return prove(DatagramProbe(self, address, port, listener, listener_port or port, source, size), wait)
+        To a multicast or broadcast address there may be several listeners; they join the group unless ``join`` is
+        false, and all have to get it. Without any, those listen who are members already, and one is enough.
+        """
+        from cnitest.lab.probe.datagram import DatagramProbe
+        from cnitest.lab.probe.group import group_of
+        from cnitest.lab.probe.inquiry import prove
+        from cnitest.lab.probe.options import options
+
+        sent = options(address, source=source, source_port=source_port, mark=mark, tos=tos, ttl=ttl)
+        group = group_of(self, address)
+        listeners = (listener,) if isinstance(listener, Place) else tuple(listener or ())
+        if group:
+            from cnitest.lab.probe.group_datagram import GroupDatagram
+
+            probe = GroupDatagram(group, port, listeners, listener_port or port, join=join, size=size, options=sent)
+            return prove(probe, wait)
+        if len(listeners) > 1:
+            raise UsageError(f"{address} is no group: a datagram to it has one listener, not {len(listeners)}")
+        far = listeners[0] if listeners else None
+        return prove(DatagramProbe(self, address, port, far, listener_port or port, size, sent), wait)
 
     def arp(self, address: str, *, on: str | None = None, wait: float | None = None) -> Reach:
         """Ask who has ``address`` (ARP, or a neighbour solicitation for IPv6) on a link and await the answer."""

@@ -39,6 +39,7 @@ class Reach:
     An unproven one is neither: asking for its truth raises ProbeUnproven. ``source_seen`` is the address that the
     far end saw (None when it is not known), ``rtt`` the round trip in seconds, ``attempts`` how often it was sent,
     ``answered_by`` the address (of an ARP probe: the MAC) that answered, ``controls`` what proves the verdict.
+    ``receivers`` are the places that received and answered it, of a probe to a group or broadcast address all of them.
     """
 
     verdict: Verdict
@@ -51,6 +52,7 @@ class Reach:
     source_seen: str | None = None
     rtt: float | None = None
     answered_by: str | None = None
+    receivers: tuple[str, ...] = ()
     sightings: tuple[Sighting, ...] = ()
     controls: tuple[str, ...] = ()
 

@@ -14,6 +14,7 @@ from cnitest.kernel.tap import Frame
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
+    from cnitest.lab.probe.options import Options
 
 # The kernel's own verdict on this very packet: its firewall said no, or it is too large to leave.
 _JUDGED = {errno.EPERM: "the sender's own firewall refused it", errno.EMSGSIZE: "it is larger than the path allows"}
@@ -22,7 +23,8 @@ _JUDGED = {errno.EPERM: "the sender's own firewall refused it", errno.EMSGSIZE: 
 @dataclass(frozen=True)
 class Attempt:
     """One sending. ``refusal`` says who turned it down, where an answer says so; ``error`` is the sender's kernel's;
-    ``doubt`` says why silence would prove nothing."""
+    ``doubt`` says why silence would prove nothing. Of a probe to a group ``receivers`` are the places that received it;
+    ``remark`` is what is known of why nobody answered."""
 
     matches: Callable[[Frame], bool]
     answered: bool = False
@@ -32,10 +34,12 @@ class Attempt:
     refusal: str = ""
     doubt: str = ""
     error: OSError | None = None
+    receivers: tuple[str, ...] = ()
+    remark: str = ""
 
     def unheard(self) -> Attempt:
         """The same attempt as someone sees it who cannot see answers."""
-        return replace(self, answered=False, answered_by=None, source_seen=None, rtt=None, refusal="")
+        return replace(self, answered=False, answered_by=None, source_seen=None, rtt=None, refusal="", receivers=())
 
     @property
     def judged(self) -> str:
@@ -54,6 +58,7 @@ class Probe(Protocol):
     sender: Place
     destination: str
     what: str
+    options: Options
 
     @property
     def source(self) -> str | None:

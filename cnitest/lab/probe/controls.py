@@ -18,6 +18,7 @@ from cnitest.lab.probe.neighbour import ask
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
+    from cnitest.lab.probe.options import Options
 
 _ANSWER = 0.15
 _MOST_NEIGHBOURS = 4
@@ -33,13 +34,16 @@ class Control(NamedTuple):
     hop_answers: bool = False
 
 
-def next_hop(sender: Place, destination: str, source: str | None = None) -> Route | None:
+def next_hop(
+    sender: Place, destination: str, source: str | None = None, options: Options | None = None
+) -> Route | None:
     """The route that a packet from ``sender`` takes, None when there is none."""
+    mark, tos = (options.mark, options.tos) if options else (0, 0)
     bare, _, scope = destination.partition("%")
     link = sender.link(scope).ifindex if scope else 0
     try:
         (row,) = sender.namespace.netlink.request(
-            rtnl.get_route(bare, source=source, link=link, what=f"a route to {bare}")
+            rtnl.get_route(bare, source=source, link=link, mark=mark, tos=tos, what=f"a route to {bare}")
         )
     except KernelError:
         return None
@@ -51,12 +55,14 @@ def control(probe: Probe) -> Control:
     sender, bare = probe.sender, probe.destination.partition("%")[0]
     link, hop = probe.link or "", bare
     if not link:
-        route = next_hop(sender, probe.destination, probe.source)
+        route = next_hop(sender, probe.destination, probe.source, probe.options)
         if route is None:
             return Control(False, f"{sender.full_name} has no route to {probe.destination}")
         if route.kind == "local":
             return Control(True, f"{bare} is local to {sender.full_name}", bare, "lo", True)
         link, hop = route.link, route.via or bare
+    if _is_group(hop, probe):
+        return _neighbour_of_a_group(sender, link, hop)
     if ask(sender, link, hop, _ANSWER).answered:
         return Control(True, f"{hop} answers {_asking(hop)} on {sender.full_name}:{link}", hop, link, True)
     for neighbour in _neighbours(sender, link, hop):
@@ -64,6 +70,20 @@ def control(probe: Probe) -> Control:
             words = f"{hop} does not answer {_asking(hop)} on {sender.full_name}:{link}, but {neighbour} does"
             return Control(True, words, hop, link)
     return _mark(sender, link, hop)
+
+
+def _is_group(hop: str, probe: Probe) -> bool:
+    """Whether nobody in particular is asked: the address is one that many have."""
+    return ipaddress.ip_address(hop).is_multicast or bool(getattr(probe, "group", None))
+
+
+def _neighbour_of_a_group(sender: Place, link: str, group: str) -> Control:
+    """Any neighbour shows that the link works, for a group cannot be asked who it is."""
+    for neighbour in _neighbours(sender, link, group):
+        if ask(sender, link, neighbour, _ANSWER).answered:
+            words = f"{neighbour} answers {_asking(neighbour)} on {sender.full_name}:{link}"
+            return Control(True, words, neighbour, link, True)
+    return _mark(sender, link, group)
 
 
 def _asking(address: str) -> str:

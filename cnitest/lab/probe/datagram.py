@@ -17,6 +17,7 @@ from cnitest.kernel.tap import Frame
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
 from cnitest.lab.probe.listener import dial, listen, target
+from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
@@ -34,16 +35,17 @@ class DatagramProbe:
         port: int,
         listener: Place | None,
         listener_port: int,
-        source: str | None = None,
         size: int = 32,
+        options: Options | None = None,
     ) -> None:
         self.sender = sender
         self.destination = canonical(address)
         self.what = f"udp {self.destination} port {port} from {sender.full_name}"
         self._port, self._listener_port = port, listener_port
-        self.source = source
+        self.options = options or Options()
+        self.source = self.options.source
         self.link: str | None = None
-        self._listener, self._size = listener, max(size, len(wire.token()))
+        self._listener, self.size = listener, max(size, len(wire.token()))
 
     @property
     def far(self) -> Place | None:
@@ -59,7 +61,7 @@ class DatagramProbe:
         """Send one datagram and await it back."""
         far = self.far
         payload = wire.token()
-        sent = payload.ljust(self._size, b".")
+        sent = payload.ljust(self.size, b".")
         matches: Callable[[Frame], bool] = lambda frame: payload in frame.data  # noqa: E731
         with ExitStack() as undo:
             server = listen(far, self.destination, self._listener_port, socket.SOCK_DGRAM) if far else None
@@ -67,7 +69,7 @@ class DatagramProbe:
                 undo.callback(server.close)
                 _tell_destination(server, is_ipv6(self.destination))
             try:
-                client = dial(self.sender, self.destination, socket.SOCK_DGRAM, self.source)
+                client = dial(self.sender, self.destination, socket.SOCK_DGRAM, self.options)
                 undo.callback(client.close)
                 began = time.perf_counter()
                 client.connect(target(self.sender, self.destination, self._port))

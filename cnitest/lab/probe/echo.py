@@ -16,6 +16,7 @@ from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.tap import Frame
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
+from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
@@ -25,7 +26,6 @@ _REQUEST6, _REPLY6 = 128, 129
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTU_DONT, _PMTU_WANT, _PMTU_DO = 10, 23, 0, 1, 2
 _SOL_RAW, _ICMP_FILTER = 255, 1
 _ICMP6_FILTER = 1
-_IP_PKTINFO = 8
 _LARGEST = 65507
 # So many bytes of a payload no other probe has; they survive a NAT that changes the identity.
 _DISTINCT = 8
@@ -41,20 +41,18 @@ class EchoProbe:
         *,
         size: int = 56,
         df: bool = False,
-        ttl: int | None = None,
-        source: str | None = None,
+        options: Options | None = None,
     ) -> None:
         if not 0 <= size <= _LARGEST:
             raise ValueError(f"size {size} is none that an echo request can have (0 to {_LARGEST})")
-        if ttl is not None and not 1 <= ttl <= 255:
-            raise ValueError(f"ttl {ttl} is none that a packet can have (1 to 255)")
         self.sender = sender
-        self.source = source
+        self.options = options or Options()
+        self.source = self.options.source
         self.link: str | None = None
         self.destination = canonical(address)
         self.what = f"ping {self.destination} from {sender.full_name}" + (f" with {size} bytes" if size != 56 else "")
         self._six = is_ipv6(self.destination)
-        self._size, self._df, self._ttl = size, df, ttl
+        self.size, self._df = size, df
         self._identity = int.from_bytes(os.urandom(2), "big") or 1
         self._sequence = 0
 
@@ -66,13 +64,13 @@ class EchoProbe:
     @property
     def kept(self) -> tuple[Kept, ...]:
         """The raw socket of the address's family."""
-        name, make = ("icmpv6", _open6) if self._six else ("icmp", _open4)
+        name, make = ("icmpv6", open6) if self._six else ("icmp", open4)
         return (Kept(self.sender.namespace, name, make),)
 
     def attempt(self, wait: float) -> Attempt:
         """Send one request and await its reply, or an ICMP error about it."""
         self._sequence += 1
-        payload = wire.token().ljust(self._size, b".")[: self._size]
+        payload = wire.token().ljust(self.size, b".")[: self.size]
         request = self._request(payload)
         matches = self._matcher(payload)
         (kept,) = self.kept
@@ -98,7 +96,7 @@ class EchoProbe:
         return body[:2] + struct.pack("!H", wire.checksum(body)) + body[4:]
 
     def _send(self, echo: socket.socket, request: bytes) -> None:
-        ttl = 64 if self._ttl is None else self._ttl
+        ttl = 64 if self.options.ttl is None else self.options.ttl
         if self._six:
             echo.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
             echo.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTU_DO if self._df else _PMTU_WANT)
@@ -108,16 +106,7 @@ class EchoProbe:
             echo.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
             echo.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTU_DO if self._df else _PMTU_DONT)
             where = (self.destination, 0)
-        echo.sendmsg([request], self._from(), 0, where)
-
-    def _from(self) -> list[tuple[int, int, bytes]]:
-        """The ancillary data that chooses the source address."""
-        if not self.source:
-            return []
-        if self._six:
-            packed = socket.inet_pton(socket.AF_INET6, self.source)
-            return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, packed + bytes(4))]
-        return [(socket.IPPROTO_IP, _IP_PKTINFO, bytes(4) + socket.inet_aton(self.source) + bytes(4))]
+        echo.sendmsg([request], self.options.ancillary(six=self._six), 0, where)
 
     def _listen(
         self, echo: socket.socket, matches: Callable[[Frame], bool], payload: bytes, began: float, deadline: Deadline
@@ -165,7 +154,8 @@ class EchoProbe:
         return lambda frame: needle in frame.data
 
 
-def _open4() -> socket.socket:
+def open4() -> socket.socket:
+    """A raw socket that gets echo replies and ICMP errors."""
     echo = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     wanted = [_REPLY, *wire.ERROR_KINDS]
     mask = 0xFFFFFFFF & ~sum(1 << kind for kind in wanted)
@@ -174,7 +164,8 @@ def _open4() -> socket.socket:
     return echo
 
 
-def _open6() -> socket.socket:
+def open6() -> socket.socket:
+    """The same for ICMPv6."""
     echo = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
     blocked = bytearray(b"\xff" * 32)
     for kind in (_REPLY6, *wire.ERROR_KINDS6):

@@ -152,7 +152,8 @@ class _Inquiry:
             return attempt.judged
         silence = f"no answer within {self._wait:g} s, {'twice' if tries == 2 else f'{tries} times'}"
         seen = [sighting for sighting in self._sightings if not wire.icmp_error(sighting.frame.data)]
-        return f"{silence}; last seen at {seen[-1].hop}" if seen else f"{silence}; {before.words}"
+        words = f"{silence}; last seen at {seen[-1].hop}" if seen else f"{silence}; {before.words}"
+        return f"{words}; {attempt.remark}" if attempt.remark else words
 
     def _resolvable(self, before: Control) -> bool:
         """Whether some place on the way still asks for a neighbour that does answer: its next try will get through."""
@@ -198,6 +199,7 @@ class _Inquiry:
             source_seen=attempt.source_seen or self._source_seen(),
             rtt=attempt.rtt,
             answered_by=attempt.answered_by,
+            receivers=attempt.receivers or ((far.full_name,) if far and attempt.answered else ()),
             sightings=self._sightings,
             controls=controls,
         )
@@ -218,7 +220,7 @@ def _await_duplicate_detection(probe: Probe, places: Sequence[Place]) -> str:
     """
     if not is_ipv6(probe.destination):
         return ""
-    scopes = ("global", "link") if probe.destination.lower().startswith("fe8") else ("global",)
+    scopes = ("global", "link") if probe.destination.lower().startswith(("fe8", "ff")) else ("global",)
     for place in places:
         deadline = Deadline.after(_DUPLICATE_DETECTION, f"the IPv6 addresses of {place.full_name}")
         if not monitor.await_addresses(place.namespace, deadline, scopes):

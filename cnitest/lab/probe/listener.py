@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from cnitest.lab.probe.base import is_ipv6
+from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
@@ -40,14 +41,18 @@ def listen(place: Place, address: str, port: int, kind: int) -> socket.socket | 
     return place.namespace.do(errand)
 
 
-def dial(place: Place, address: str, kind: int, source: str | None) -> socket.socket:
-    """A non-blocking client socket at ``place``, bound to ``source`` when one is chosen. Raises OSError."""
+def dial(place: Place, address: str, kind: int, options: Options) -> socket.socket:
+    """A non-blocking client socket at ``place``, as ``options`` want it. Raises OSError."""
 
     def errand() -> socket.socket:
-        client = socket.socket(socket.AF_INET6 if is_ipv6(address) else socket.AF_INET, kind)
-        client.setblocking(False)
-        if source:
-            client.bind((source, 0))
+        six = is_ipv6(address)
+        client = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind)
+        try:
+            client.setblocking(False)
+            options.apply(client, six=six)
+        except OSError:
+            client.close()
+            raise
         return client
 
     return place.namespace.do(errand)

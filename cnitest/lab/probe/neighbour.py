@@ -13,6 +13,7 @@ from cnitest.kernel.rtnl import mac_bytes
 from cnitest.kernel.tap import Frame
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
+from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
@@ -32,6 +33,7 @@ class NeighbourProbe:
                 f"{sender.full_name} has no link with a subnet that holds {self.destination}: name the link with on=…"
             )
         self.source: str | None = None
+        self.options = Options()
         self.what = f"who has {self.destination}, asked by {sender.full_name} on {self.link}"
 
     @property

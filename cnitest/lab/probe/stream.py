@@ -19,6 +19,7 @@ from cnitest.kernel.tap import Frame
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
 from cnitest.lab.probe.listener import dial, listen, target
+from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
@@ -37,13 +38,14 @@ class StreamProbe:
         port: int,
         listener: Place | None,
         listener_port: int,
-        source: str | None = None,
+        options: Options | None = None,
     ) -> None:
         self.sender = sender
         self.destination = canonical(address)
         self.what = f"tcp {self.destination} port {port} from {sender.full_name}"
         self._port, self._listener_port = port, listener_port
-        self.source = source
+        self.options = options or Options()
+        self.source = self.options.source
         self.link: str | None = None
         self._listener = listener
 
@@ -65,7 +67,7 @@ class StreamProbe:
             if server:
                 undo.callback(server.close)
             try:
-                client = dial(self.sender, self.destination, socket.SOCK_STREAM, self.source)
+                client = dial(self.sender, self.destination, socket.SOCK_STREAM, self.options)
             except OSError as error:
                 return Attempt(lambda _: False, error=error)
             undo.callback(client.close)
