@@ -68,6 +68,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # whoever reads our options shall find them resolved
 def pytest_configure(config: pytest.Config) -> None:
     """Resolve what was given, and tell pytest the marks."""
     _resolve(config)

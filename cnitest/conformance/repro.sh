@@ -2,6 +2,9 @@
 
 cannot() { echo "This script could not run: $*" >&2; exit 2; }
 
+# Programs are looked for where the host of the report finds them, too: not every PATH has the sbin directories.
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
 # Everything below happens in namespaces that end with this script, however it ends. What depends on chance is tried
 # several times, each in new ones.
 enter() {
@@ -10,7 +13,7 @@ enter() {
     command -v $tool >/dev/null || cannot "there is no $tool here"
   done
   local inside=(unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private
-    -- env -i INSIDE=1 "PATH=$PATH:/usr/sbin:/sbin" "CNI_PATH=${CNI_PATH:-}" "CNI_PATH_NEXT=${CNI_PATH_NEXT:-}"
+    -- env -i INSIDE=1 "PATH=$PATH" "CNI_PATH=${CNI_PATH:-}" "CNI_PATH_NEXT=${CNI_PATH_NEXT:-}"
     bash "$0")
   while [ $((tries -= 1)) -gt 0 ]; do "${inside[@]}" || exit; done
   exec "${inside[@]}"
@@ -31,9 +34,32 @@ furnish() {
       /var) mount -t tmpfs tmpfs /var/lib ;;
     esac || cannot "it may not mount"
   done
-  mkdir -p /var/lib/cni /etc/cni/net.d
-  [ -z "$(ls -A /var/lib/cni)" ] || mount -t tmpfs -o mode=755 tmpfs /var/lib/cni || cannot "it may not mount"
+  for directory in /var/lib/cni /etc/cni/net.d; do
+    mkdir -p $directory 2>/dev/null || private $directory || cannot "it may not make $directory"
+  done
+  { [ -w /var/lib/cni ] && [ -r /var/lib/cni ] && [ -z "$(ls -A /var/lib/cni)" ]; } ||
+    mount -t tmpfs -o mode=755 tmpfs /var/lib/cni || cannot "it may not mount"
   [ "$path" = "$recorded_path" ] || echo "s|$recorded_path|$path|g" >>$work/now.sed
+}
+
+# An empty private directory. Below a user namespace the directories of the real root are not ours to write to: then a
+# parent that lacks it is rebuilt around it by binds.
+private() {
+  [ -d "$1" ] || mkdir -p "$1" 2>/dev/null || { rebuild "${1%/*}" && mkdir -p "$1"; } || return
+  mount -t tmpfs -o mode=755 tmpfs "$1"
+}
+
+rebuild() {
+  local old=$work/old$1 entry new
+  [ -d "$1" ] || { rebuild "${1%/*}" && mkdir -p "$1"; return; }
+  mkdir -p "$old" && mount --rbind "$1" "$old" && mount -t tmpfs -o mode=755 tmpfs "$1" || return
+  for entry in "$old"/* "$old"/.[!.]*; do
+    new=$1/${entry##*/}
+    if [ -L "$entry" ]; then cp -P "$entry" "$new"
+    elif [ -d "$entry" ]; then mkdir "$new" && mount --rbind "$entry" "$new" || return
+    elif [ -e "$entry" ]; then : >"$new" && mount --bind "$entry" "$new" || return
+    fi
+  done
 }
 
 # What builds the machines: it has to succeed.
@@ -92,7 +118,6 @@ call() {
   now_words "${environment[@]}"
   { timeout --signal=KILL "${limit:-12}" env -i "${words[@]}" "$@" "$found" \
     <$work/$number.stdin >$work/$number.stdout 2>$work/$number.stderr; code=$?; } 2>/dev/null
-  [ $code -lt 128 ] || code=killed
   echo $code >$work/$number.code
   tell $number "$plugin" "${words[@]}"
 }
@@ -102,10 +127,13 @@ tell() {
   local number=$1 plugin=$2; shift 2
   echo; echo "[$number] $(printf '%s\n' "$@" | grep -a ^CNI_ | tr '\n' ' ')$plugin"
   echo "    stdin:     $(head -c 1500 $work/$number.stdin | tr -s ' \n\t\0' ' ')"
-  echo "    exit code: $(cat $work/$number.code)"
+  echo "    exit code: $(cat $work/$number.code)$(signal "$(cat $work/$number.code)")"
   [ ! -s $work/$number.stdout ] || echo "    stdout:    $(head -c 1500 $work/$number.stdout | tr -s ' \n\t\0' ' ')"
   [ ! -s $work/$number.stderr ] || head -c 1500 $work/$number.stderr | sed 's/^/    stderr:    /'
 }
+
+# Which signal an exit code may stand for: what a program says itself looks the same to a shell.
+signal() { [ "$1" -le 128 ] || ! kill -l $(($1 - 128)) >/dev/null 2>&1 || echo " (or signal $(kill -l $(($1 - 128))))"; }
 
 # A call that had to succeed for the rest to mean anything.
 needed() { [ "$(cat $work/$1.code)" = 0 ] || hindered="call $1, which has to succeed"; }

@@ -115,7 +115,7 @@ class Signs:
             if f"{ask.call.subject}:" in complaint.detail:
                 if self._is_killing:
                     alike = [a.call for a in calls if a.limit is None and a.call.subject == ask.call.subject]
-                    return Sign(f"one_ended {ask.call.exit_code} {self._numbers(alike)}")
+                    return Sign(f"one_ended {_code(ask.call)} {self._numbers(alike)}")
                 return Sign(self._answered(ask.call))
         return None
 
@@ -125,7 +125,7 @@ class Signs:
     def _answered(self, call: Call) -> str:
         number = number_of(call, self._calls)
         if call.timed_out or call.exit_code < 0:
-            return f"ended {number} killed"
+            return f"ended {number} {_code(call)}"
         if any("crashes" in fault for fault in judge.crash(call)):
             return f"crashed {number}"
         said = self._moved(call.stdout[:20000].decode(errors="replace"))
@@ -153,6 +153,11 @@ class Signs:
             verbs = "".join(f"{record.verb} " for record in saw.records)
             return f"verbs {place} {shlex.quote(verbs)}"
         return f"calls {place} {shlex.quote(self._moved(repro_fake.seen(saw.records)))}"
+
+
+def _code(call: Call) -> int:
+    """The exit code of a call as a shell has it: 128 and the signal's number for a plugin that a signal ended."""
+    return call.exit_code if call.exit_code >= 0 else 128 - call.exit_code
 
 
 def _last_of_each(found: Sequence[Saw]) -> Iterator[Saw]:

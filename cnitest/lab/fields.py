@@ -22,13 +22,7 @@ Test = Callable[[Packet, Any], bool]
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 _FEW = 12
 # Integers on the wire, but something else in a packet.
-_SCALED = (
-    kinds.BCDFloatField,
-    kinds.FixedPointField,
-    kinds.SecondsIntField,
-    kinds.UTCTimeField,
-    kinds._ScalingField,
-)
+_SCALED = (kinds.BCDFloatField, kinds.FixedPointField, kinds.SecondsIntField, kinds.UTCTimeField, kinds._ScalingField)
 
 
 def test_of(field: Any, value: Any) -> Test:
@@ -253,8 +247,8 @@ def _list(field: Any, value: Any) -> Test:
         for each in value if isinstance(field, TCPOptionsField) else ():
             _tcp_option(each)
         return lambda _, actual: list(actual) == list(value)
-    return lambda packet, actual: len(actual) == len(tests) and all(
-        test(packet, each) for test, each in zip(tests, actual, strict=True)
+    return lambda packet, actual: (
+        len(actual) == len(tests) and all(test(packet, each) for test, each in zip(tests, actual, strict=True))
     )
 
 

@@ -112,6 +112,19 @@ def test_pytest_resolves_its_options_where_it_is_called(project, workers):
     assert done.returncode == 0, done.stdout
 
 
+def test_the_conformance_suite_in_plain_pytest_resolves_too(project):
+    """Subjects are examined before anything is collected; several directories in one option."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", "--pyargs", "cnitest.suites.conformance",
+         "-k", "test_version", "--cni-conf", "../p/net.conflist", "--cni-path", "deep:../p/b i n",
+         "--cni-version", "1.0.0", "--cni-json", "deep/run.json"],
+        capture_output=True, text=True, check=False, cwd=project / "q", timeout=120,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "q" / "deep" / "run.json").is_file()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

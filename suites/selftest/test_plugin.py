@@ -139,9 +139,7 @@ def test_what_is_missing_is_one_reason_to_skip(run):
     )
 
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(
-        ["*no plugin 'no-such-plugin' in *; no program 'no-such-program' in PATH*"]
-    )
+    result.stdout.fnmatch_lines(["*no plugin 'no-such-plugin' in *; no program 'no-such-program' in PATH*"])
 
 
 def test_requires_refuses_what_it_does_not_know(run):

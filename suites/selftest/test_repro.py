@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,13 +49,29 @@ CONFS = {
     "careless": {"ipam": {"type": "careless", "subnet": "10.90.0.0/24"}},
     "liar": {"bridge": "cni1", "ipam": {"type": "static", "addresses": [{"address": "10.91.0.2/24"}]}},
 }
+ODD = """\
+case $CNI_COMMAND in
+  VERSION) echo '{"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"]}' ;;
+  ADD) echo '{"cniVersion": "1.0.0", "ips": [{"address": "10.1.2.3/24"}]}' ;;
+  *) ENDING ;;
+esac
+"""
+ODD_CONF = {"cniVersion": "1.0.0", "name": "n", "type": "odd", "ipam": {"type": "odd"}}
 pytestmark = pytest.mark.requires(plugin=["bridge", "host-local", "static"])
 
 
 @pytest.fixture(scope="module")
-def findings(tmp_path_factory) -> Path:
+def open_place() -> Iterator[Path]:
+    """A directory that everybody may read, which pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="repro-") as place:
+        os.chmod(place, 0o755)
+        yield Path(place)
+
+
+@pytest.fixture(scope="module")
+def findings(open_place) -> Path:
     """The scripts of a run of the conformance suite over plugins that are known to deviate."""
-    place = tmp_path_factory.mktemp("repro")
+    place = open_place
     script(place / "bin", "careless", CARELESS)
     script(place / "bin", "liar", LIAR)
     for name, conf in CONFS.items():
@@ -83,6 +103,22 @@ def run(path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-Urnm")
+
+
+def run_as_nobody(path: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script as an ordinary user does, with that one's PATH."""
+    return subprocess.run(
+        [*NOBODY, "/bin/bash", path], capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"},
+        timeout=60, errors="replace",
+    )  # fmt: skip
+
+
+def may_be_nobody() -> bool:
+    """Whether an ordinary user can make namespaces here."""
+    return shutil.which("setpriv") is not None and subprocess.run([*NOBODY, "true"], check=False).returncode == 0
+
+
 def of(findings: Path, kind: str) -> Path:
     """The first script of a kind."""
     found = sorted(findings.glob(f"{KINDS[kind][0]}-1.0.0-*.sh"))
@@ -103,6 +139,37 @@ def test_scripts_see_what_the_report_says_and_leave_nothing(findings):
     assert not wrong, "\n\n".join(f"{kind}: exit code {text}" for kind, text in wrong.items())
     assert not guard.changes(before, guard.snapshot())
     assert len(done) >= 10
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not may_be_nobody(), reason="nobody can make no namespaces here")
+def test_scripts_work_for_an_ordinary_user(findings):
+    """Below ``unshare -Urnm``, where the real root's directories are not theirs, and with a PATH without sbin."""
+    with ThreadPoolExecutor(2) as pool:
+        done = dict(zip(KINDS, pool.map(lambda kind: run_as_nobody(of(findings, kind)), KINDS), strict=True))
+
+    wrong = {
+        kind: f"{end.returncode}\n{end.stdout}{end.stderr}" for kind, end in done.items() if end.returncode != SEEN
+    }
+    assert not wrong, "\n\n".join(f"{kind}: exit code {text}" for kind, text in wrong.items())
+
+
+@pytest.mark.parametrize("ending", ["exit 255", "exit 128", "exit 137", "exit 130", "kill -9 $$", "kill -11 $$"])
+def test_an_exit_code_is_told_from_none(tmp_path, ending):
+    """A plugin's own code of 128 and more is seen again as what it is, and so is a signal; another code is not."""
+    script(tmp_path / "bin", "odd", ODD.replace("ENDING", ending))
+    (tmp_path / "odd.conf").write_text(json.dumps(ODD_CONF))
+    command = [sys.executable, "-m", "cnitest.cli", "run", "odd.conf", "--cni-path", "bin", "--repro", "scripts"]
+    wanted = "test_del_does_not_mind_arguments or test_del_can_be_repeated"
+    subprocess.run([*command, "-n", "1", "-k", wanted], cwd=tmp_path, check=False)
+    scripts = sorted((tmp_path / "scripts").glob("DEL-*.sh"))
+
+    seen = [run(path) for path in scripts]
+    script(tmp_path / "bin", "odd", ODD.replace("ENDING", "exit 3"))
+    other = [run(path) for path in scripts]
+
+    assert scripts
+    assert [end.returncode for end in seen] == [SEEN] * len(scripts), seen[0].stdout
+    assert SEEN not in [end.returncode for end in other], other[0].stdout
 
 
 def test_a_script_tells_what_it_is_about(findings):
