@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from cnitest.topology.ip_words import is_ipv6, is_ipv6_rule, route_words, rule_words
 from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, Vlan, Vrf
 from cnitest.topology.plan import (
     AddAddress,
@@ -65,8 +66,12 @@ class Machines:
             case AddAddress():
                 nodad = " nodad" if ":" in step.address and not step.dad else ""
                 yield f"{self._ip(step.place)} address add {step.address} dev {step.link.name}{nodad}"
-            case AddRoute() | AddRule():
-                yield f"{self._ip(step.place)} {_route(step) if isinstance(step, AddRoute) else _rule(step)}"
+            case AddRoute():
+                six = "-6 " if is_ipv6(step.route) else ""
+                yield f"{self._ip(step.place)} {six}route add {route_words(step.route)}"
+            case AddRule():
+                six = "-6 " if is_ipv6_rule(step.rule) else ""
+                yield f"{self._ip(step.place)} {six}rule add {rule_words(step.rule).strip()}"
             case Firewall():
                 yield from self._firewall(step)
 
@@ -134,23 +139,3 @@ def _common(mac: str | None, mtu: int | None) -> Iterator[str]:
 def _switch(on: bool) -> str:
     return "on" if on else "off"
 
-
-def _route(step: AddRoute) -> str:
-    route = step.route
-    family = "-6 " if route.family == 6 else ""
-    words = ["route add", *([route.kind] if route.kind != "unicast" else []), route.to]
-    for key, value in (("via", route.via), ("dev", route.link), ("src", route.source), ("table", route.table)):
-        words += [f"{key} {value}"] if value else []
-    words += [f"metric {route.metric}"] if route.metric else []
-    words += [f"mtu {route.mtu}"] if route.mtu else []
-    return family + " ".join(words)
-
-
-def _rule(step: AddRule) -> str:
-    rule = step.rule
-    six = rule.family == 6 or ":" in f"{rule.source or ''}{rule.to or ''}"
-    words = ["rule add", f"from {rule.source or 'all'}"]
-    for key, value in (("to", rule.to), ("fwmark", rule.mark), ("iif", rule.iif), ("oif", rule.oif)):
-        words += [f"{key} {value}"] if value else []
-    words += [f"priority {rule.priority}"] if rule.priority is not None else []
-    return ("-6 " if six else "") + " ".join([*words, f"table {rule.table}"])

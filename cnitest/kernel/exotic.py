@@ -1,19 +1,17 @@
-"""The rare kinds of links, policy rules and connection tracking, through pyroute2's message classes.
+"""The rare kinds of links and connection tracking, through pyroute2's message classes.
 
 pyroute2 knows the attributes of every kind; it is loaded on the first use only, which takes 0.2 s.
 """
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from cnitest.kernel.netlink import CREATE, EXCL, Message, attributes
 
-_NEWLINK, _NEWRULE = 16, 32
-_LOOKUP = 1
+_NEWLINK = 16
 _CONNTRACK_GET, _CONNTRACK_STATS = (1 << 8) | 1, (1 << 8) | 5
 # Of a netlink message, and of one about the packet filter.
 _MAIN_HEADER = 20
@@ -71,36 +69,6 @@ def add_link(
         ("IFLA_LINKINFO", information),
     ]
     return Message(_NEWLINK, CREATE | EXCL, _body(message), what)
-
-
-def add_rule(
-    *,
-    family: int,
-    table: int,
-    priority: int | None = None,
-    source: str | None = None,
-    to: str | None = None,
-    mark: int | None = None,
-    iif: str | None = None,
-    oif: str | None = None,
-    what: str = "",
-) -> Message:
-    """A policy rule that looks up ``table``; ``source`` and ``to`` are prefixes."""
-    from pyroute2.netlink.rtnl.fibmsg import fibmsg
-
-    message = fibmsg()
-    message["family"] = socket.AF_INET if family == 4 else socket.AF_INET6
-    message["table"] = table if table < 256 else 0
-    message["action"] = _LOOKUP
-    found: list[tuple[str, Any]] = [("FRA_TABLE", table)]
-    for key, length, prefix in (("FRA_SRC", "src_len", source), ("FRA_DST", "dst_len", to)):
-        if prefix:
-            address, _, bits = prefix.partition("/")
-            message[length] = int(bits or (32 if family == 4 else 128))
-            found.append((key, address))
-    optional = (("FRA_PRIORITY", priority), ("FRA_FWMARK", mark), ("FRA_IIFNAME", iif), ("FRA_OIFNAME", oif))
-    message["attrs"] = found + [(key, value) for key, value in optional if value is not None]
-    return Message(_NEWRULE, CREATE | EXCL, _body(message), what)
 
 
 def _body(message: Any) -> bytes:

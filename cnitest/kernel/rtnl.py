@@ -191,7 +191,8 @@ def delete_link(index: int, what: str = "") -> Message:
 
 
 @functools.lru_cache(maxsize=4096)
-def _prefix(to: str, family: int) -> tuple[int, int, bytes]:
+def prefix_bytes(to: str, family: int) -> tuple[int, int, bytes]:
+    """Family, length and bytes of a prefix, or of ``default`` in a family."""
     if to == "default":
         return family, 0, b""
     network = ipaddress.ip_network(to, strict=False)
@@ -217,7 +218,7 @@ def add_route(
 ) -> Message:
     """A route; ``link`` is an index, 0 lets the kernel find it through the gateway."""
     wanted = socket.AF_INET6 if family == 6 or ":" in (via or "") else socket.AF_INET
-    family_number, length, packed = _prefix(to, wanted)
+    family_number, length, packed = prefix_bytes(to, wanted)
     scope = 253 if kind == "unicast" and not via else 0
     table = table or 254
     head = _rtmsg.pack(family_number, length, 0, 0, table if table < 256 else 0, 4, scope, _ROUTE_KINDS[kind], 0)

@@ -8,11 +8,13 @@ from itertools import groupby
 from typing import Any
 
 from cnitest.errors import KernelError, TopologyError
-from cnitest.kernel import exotic, rtnl, sysctl, tuntap
+from cnitest.kernel import exotic, routing, rtnl, sysctl, tuntap
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.netlink import Message
+from cnitest.kernel.routing import Way
 from cnitest.kernel.traveller import Errand
-from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, Vlan, Vrf
+from cnitest.topology.ip_words import is_ipv6, is_ipv6_rule
+from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, NextHop, Route, Vlan, Vrf
 from cnitest.topology.plan import (
     AddAddress,
     AddLink,
@@ -26,6 +28,7 @@ from cnitest.topology.plan import (
     Step,
     Sysctl,
 )
+from cnitest.topology.symbols import gateway_of, mark_of, metric_of, range_of
 
 _MOST_PENDING = 64
 
@@ -191,6 +194,9 @@ def _add_address(step: AddAddress, _: Namespaces) -> Message:
 
 def _add_route(step: AddRoute, _: Namespaces) -> Message:
     route = step.route
+    if not step.is_plain:
+        return _add_full_route(step)
+    assert not isinstance(route.table, str), "a topology that was checked has numbers for names"
     return rtnl.add_route(
         route.to,
         via=route.via,
@@ -198,25 +204,65 @@ def _add_route(step: AddRoute, _: Namespaces) -> Message:
         source=route.source,
         table=route.table,
         metric=route.metric,
-        mtu=route.mtu,
+        mtu=int(route.mtu or 0),
         kind=route.kind,
         family=route.family or 4,
         what=str(step),
     )
 
 
+def _add_full_route(step: AddRoute) -> Message:
+    route = step.route
+    several: tuple[Route | NextHop, ...] = route.nexthops or (route,)
+    ways = [
+        Way(gateway_of(each.via), link, getattr(each, "weight", 1), each.onlink)
+        for each, link in zip(several, step.links or (step.link,), strict=True)
+        if each.via or link
+    ]
+    given = ((name, metric_of(value)) for name in route.METRICS if (value := getattr(route, name)) is not None)
+    return routing.add_route(
+        route.to,
+        ways,
+        family=6 if is_ipv6(route) else 4,
+        source=route.source,
+        table=_number(route.table),
+        metric=route.metric,
+        metrics={name: metric for name, metric in given if metric},
+        congestion=route.congctl,
+        kind=route.kind,
+        protocol=_number(route.protocol),
+        scope=_number(route.scope),
+        tos=_number(route.tos),
+        what=str(step),
+    )
+
+
+def _number(value: int | str | None) -> int | None:
+    """A value that was checked: names have become numbers."""
+    return None if value is None else int(value)
+
+
 def _add_rule(step: AddRule, _: Namespaces) -> Message:
     rule = step.rule
-    six = rule.family == 6 or ":" in (rule.source or "") or ":" in (rule.to or "")
-    return exotic.add_rule(
-        family=6 if six else 4,
-        table=rule.table,
+    names = ("ipproto", "protocol", "tun_id", "goto", "suppress_prefixlength", "suppress_ifgroup")
+    limits = {"sport": 65535, "dport": 65535, "uidrange": (1 << 32) - 1}
+    return routing.add_rule(
+        family=6 if is_ipv6_rule(rule) else 4,
+        action="goto" if rule.goto is not None else "lookup" if rule.kind == "unicast" else rule.kind,
+        table=_number(rule.table),
         priority=rule.priority,
         source=rule.source,
         to=rule.to,
-        mark=rule.mark,
+        mark=mark_of(rule.mark) if rule.mark is not None else None,
         iif=rule.iif,
         oif=rule.oif,
+        inverted=rule.inverted,
+        tos=_number(rule.tos),
+        numbers={name: _number(getattr(rule, name)) for name in names},
+        ranges={
+            name: range_of(value, most) for name, most in limits.items() if (value := getattr(rule, name)) is not None
+        },
+        l3mdev=rule.l3mdev,
         what=str(step),
     )
 

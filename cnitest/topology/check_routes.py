@@ -1,17 +1,19 @@
-"""Rules about routes and policy rules."""
+"""Rules about routes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
 
 from cnitest.topology.address import Prefix, expected_prefix, ip, prefix, suggest_prefix
-from cnitest.topology.check_names import link_name_fault
-from cnitest.topology.model import Route, Rule
+from cnitest.topology.model import NextHop, Route
 from cnitest.topology.problem import Problem, did_you_mean
 from cnitest.topology.survey import Spot, Survey
+from cnitest.topology.symbols import PROTOCOLS, SCOPES, SERVICES, TABLES, gateway_of, metric_of
 
 _TABLES = range(1, 1 << 32)
+_BYTE = range(256)
+_WEIGHTS = range(1, 257)
+_NOWHERE = ("blackhole", "unreachable", "prohibit", "throw")
 _U32 = range(1 << 32)
 _MTU = range(68, 65536)
 _MAIN = 254
@@ -31,7 +33,9 @@ def network_fault(text: str, words: Sequence[str] = ()) -> str | None:
 
 def family_of(route: Route) -> int | None:
     """The family a route belongs to by its target, gateway, source or word; None while nothing tells it."""
-    texts = (None if route.to == "default" else route.to, route.via, route.source)
+    gateways = (route.via, *(each.via for each in route.nexthops))
+    via = (None if each and each.startswith("inet") else each for each in gateways)
+    texts = (None if route.to == "default" else route.to, *via, route.source)
     told = next((found.family for text in texts if text and (found := prefix(text) or ip(text))), None)
     return told or route.family
 
@@ -41,11 +45,41 @@ def values(survey: Survey) -> Iterator[Problem]:
     for _, path, route in _routes(survey):
         if route.to != "default" and (fault := network_fault(route.to, ["default"])):
             yield Problem(f"{path}.to", fault)
-        yield from _bare(f"{path}.via", route.via)
         yield from _bare(f"{path}.source", route.source)
-        yield from _ranges(
-            path, {"table": (route.table, _TABLES), "metric": (route.metric, _U32), "mtu": (route.mtu, _MTU)}
+        for spot, each in ways(path, route):
+            yield from _bare(f"{spot}.via", gateway_of(each.via))
+            if isinstance(each, NextHop):
+                yield from ranges(spot, {"weight": (each.weight, _WEIGHTS, None)})
+        yield from ranges(
+            path,
+            {
+                "table": (route.table, _TABLES, TABLES),
+                "metric": (route.metric, _U32, None),
+                "protocol": (route.protocol, _BYTE, PROTOCOLS),
+                "scope": (route.scope, _BYTE, SCOPES),
+                "tos": (route.tos, _BYTE, SERVICES),
+            },
         )
+        yield from _metrics(path, route)
+
+
+def ways(path: str, route: Route) -> Iterator[tuple[str, Route | NextHop]]:
+    """What a route leads through, with the paths: itself, or each of its next hops."""
+    if not route.nexthops:
+        yield path, route
+    for number, each in enumerate(route.nexthops):
+        yield f"{path}.nexthops[{number}]", each
+
+
+def _metrics(path: str, route: Route) -> Iterator[Problem]:
+    for name in Route.METRICS:
+        value = getattr(route, name)
+        allowed = _MTU if name == "mtu" else _U32
+        found = metric_of(value) if value is not None else (allowed.start, False)
+        if found is None:
+            yield Problem(f"{path}.{name}", f"{value!r} is not a number, nor 'lock' and a number")
+        elif found[0] not in allowed:
+            yield Problem(f"{path}.{name}", f"{found[0]} is out of range ({allowed.start}-{allowed.stop - 1})")
 
 
 def _bare(path: str, text: str | None) -> Iterator[Problem]:
@@ -55,9 +89,17 @@ def _bare(path: str, text: str | None) -> Iterator[Problem]:
         yield Problem(path, f"{text!r} is not an address (without prefix){hint}")
 
 
-def _ranges(path: str, values: dict[str, tuple[int | None, range]]) -> Iterator[Problem]:
-    for name, (value, allowed) in values.items():
-        if value is not None and value not in allowed:
+def ranges(
+    path: str, values: Mapping[str, tuple[int | str | None, range, Mapping[str, int] | None]]
+) -> Iterator[Problem]:
+    """Each value is a number of its range; a text is a name that is not known."""
+    for name, (value, allowed, names) in values.items():
+        if isinstance(value, str):
+            said = f"a number or one of {', '.join(names)}" if names else "a number"
+            bare = value.strip().lstrip("0")
+            hint = f". Did you mean {bare}?" if bare.isdecimal() else did_you_mean(value, names or ())
+            yield Problem(f"{path}.{name}", f"{value!r} is not {said}{hint}")
+        elif value is not None and value not in allowed:
             yield Problem(f"{path}.{name}", f"{value} is out of range ({allowed.start}-{allowed.stop - 1})")
 
 
@@ -69,29 +111,35 @@ def shape(survey: Survey) -> Iterator[Problem]:
 
 
 def _direction(path: str, route: Route) -> Iterator[Problem]:
-    needs = tuple(f"{path}.{name}" for name in ("kind", "via", "link"))
-    if route.kind == "unicast" and not (route.via or route.link):
-        yield Problem(path, "leads nowhere; say 'via' (a gateway) or 'link'", needs)
-    if route.kind != "unicast" and (route.via or route.link):
-        yield Problem(f"{path}.kind", f"{route.kind!r} takes neither 'via' nor 'link'", needs)
+    needs = tuple(f"{path}.{name}" for name in ("kind", "via", "link", "nexthops"))
+    if route.nexthops and (route.via or route.link):
+        yield Problem(f"{path}.nexthops", "a route has either next hops or its own 'via' and 'link'", needs)
+    for spot, each in ways(path, route):
+        leads = bool(each.via or each.link)
+        if route.kind not in _NOWHERE and not leads:
+            yield Problem(spot, "leads nowhere; say 'via' (a gateway) or 'link'", needs)
+        if route.kind in _NOWHERE and leads:
+            yield Problem(f"{path}.kind", f"{route.kind!r} takes neither 'via' nor 'link'", needs)
+        if each.onlink and not (each.via and each.link):
+            yield Problem(f"{spot}.onlink", "needs both 'via' and 'link'", needs)
 
 
 def _family(path: str, route: Route) -> Iterator[Problem]:
-    family, needs = family_of(route), tuple(f"{path}.{name}" for name in ("to", "via", "source", "family"))
+    family, needs = family_of(route), tuple(f"{path}.{name}" for name in ("to", "via", "source", "family", "nexthops"))
     if family is None:
         yield Problem(path, "a default route without a gateway needs 'family: 4' or 'family: 6'", needs)
-    for name in ("via", "source"):
-        text = getattr(route, name)
+    texts = [(f"{path}.source", route.source), *((f"{spot}.via", each.via) for spot, each in ways(path, route))]
+    for spot, text in texts:
         found = ip(text) if text else None
         if found and found.family != family:
-            yield Problem(f"{path}.{name}", f"{text!r} is IPv{found.family} while {route.to!r} is IPv{family}", needs)
+            yield Problem(spot, f"{text!r} is IPv{found.family} while {route.to!r} is IPv{family}", needs)
     if route.family and route.family != family:
         yield Problem(f"{path}.family", f"{route.family} contradicts the route's addresses (IPv{family})", needs)
 
 
 def links(survey: Survey) -> Iterator[Problem]:
     """A route's link is one of its place, and up."""
-    for spot, path, route in _routes(survey):
+    for spot, path, route in _ways(survey):
         found = survey.links[spot.name].get(route.link or "")
         if route.link not in (None, "lo") and found is None:
             yield _unknown_link(survey, spot, path, str(route.link))
@@ -114,13 +162,13 @@ def _unknown_link(survey: Survey, spot: Spot, path: str, name: str) -> Problem:
 
 def gateways(survey: Survey) -> Iterator[Problem]:
     """A gateway is on a link's own subnet, or has a route to itself."""
-    for spot, path, route in _routes(survey):
-        via = ip(route.via) if route.via else None
+    for spot, path, route in _ways(survey):
+        via = ip(gateway_of(route.via) or "")
         if via and survey.links[spot.name]:
             yield from _gateway(survey, spot, f"{path}.via", route, via)
 
 
-def _gateway(survey: Survey, spot: Spot, path: str, route: Route, via: Prefix) -> Iterator[Problem]:
+def _gateway(survey: Survey, spot: Spot, path: str, route: Route | NextHop, via: Prefix) -> Iterator[Problem]:
     mine = next((own for own in survey.owned_by_place[spot.name] if own.prefix[:2] == via[:2]), None)
     if mine:
         yield Problem(path, f"{route.via!r} is the place's own address: {mine.path}", needs=(mine.path,))
@@ -128,17 +176,17 @@ def _gateway(survey: Survey, spot: Spot, path: str, route: Route, via: Prefix) -
         if not route.link:
             needs = (f"{path.removesuffix('via')}link",)
             yield Problem(path, f"{route.via!r} is link-local; say which 'link' it is on", needs)
-    elif not any(near.covers(via) for near in _near(survey, spot, route)):
+    elif not route.onlink and not any(near.covers(via) for near in _near(survey, spot, route)):
         yield _out_of_reach(survey, spot, path, route, via)
 
 
-def _out_of_reach(survey: Survey, spot: Spot, path: str, route: Route, via: Prefix) -> Problem:
+def _out_of_reach(survey: Survey, spot: Spot, path: str, route: Route | NextHop, via: Prefix) -> Problem:
     where = f"link {route.link!r}" if route.link else f"any link of {spot.name!r}"
     message = f"{route.via!r} is in no subnet of {where}{_offer(survey, spot, route, via)}"
     return Problem(path, message, _address_paths(survey, spot, via))
 
 
-def _near(survey: Survey, spot: Spot, route: Route) -> Iterator[Prefix]:
+def _near(survey: Survey, spot: Spot, route: Route | NextHop) -> Iterator[Prefix]:
     """The prefixes reached without a gateway, over the route's link or, without one, over any."""
     for own in survey.owned_by_place[spot.name]:
         if own.item.link.state == "up" and route.link in (None, own.item.name):
@@ -154,7 +202,7 @@ def _is_up(survey: Survey, spot: Spot, link: str | None) -> bool:
     return link == "lo" or (found is not None and found.link.state == "up")
 
 
-def _offer(survey: Survey, spot: Spot, route: Route, via: Prefix) -> str:
+def _offer(survey: Survey, spot: Spot, route: Route | NextHop, via: Prefix) -> str:
     reached = [each for each in _near(survey, spot, route) if each.family == via.family and not each.is_single]
     near = ", ".join(sorted({str(each.network) for each in reached}))
     start = f"There is {near};" if near else f"Give a link an IPv{via.family} address there,"
@@ -210,7 +258,15 @@ def unique(survey: Survey) -> Iterator[Problem]:
     for spot, path, route in _routes(survey):
         target = _target(route)
         nexthop = (route.via, route.link) if target and target.family == 6 else ()
-        key = (spot.name, target, route.table or _MAIN, route.metric or 0, nexthop)
+        key = (
+            spot.name,
+            target,
+            route.table or _MAIN,
+            route.metric or 0,
+            route.tos or 0,
+            route.kind == "local",
+            nexthop,
+        )
         if target and (before := first.setdefault(key, path)) != path:
             message = f"the same target, table and metric as {before}; give one of them a 'metric'"
             needs = (f"{each}.{leaf}" for each in (before, path) for leaf in ("to", "table", "metric", "family"))
@@ -223,48 +279,15 @@ def _target(route: Route) -> Prefix | None:
     return (_ANY[family] if family else None) if route.to == "default" else found.network if found else None
 
 
-def policies(survey: Survey) -> Iterator[Problem]:
-    """A policy rule has values the kernel takes, one family, and is there once."""
-    for spot in survey.spots.values():
-        first: dict[object, str] = {}
-        for number, rule in enumerate(spot.body.rules if spot.body else ()):
-            path = f"{spot.path}.rules[{number}]"
-            yield from _policy(path, rule)
-            if (before := first.setdefault(repr(rule), path)) != path:
-                needs = (f"{each}.{item.name}" for each in (before, path) for item in fields(Rule))
-                yield Problem(path, f"the same rule as {before}", tuple(needs))
-
-
-def _policy(path: str, rule: Rule) -> Iterator[Problem]:
-    yield from _ranges(
-        path, {"table": (rule.table, _TABLES), "priority": (rule.priority, _U32), "mark": (rule.mark, _U32)}
-    )
-    for name in ("source", "to"):
-        text = getattr(rule, name)
-        if text is not None and (fault := network_fault(text)):
-            yield Problem(f"{path}.{name}", fault)
-    for name in ("iif", "oif"):
-        text = getattr(rule, name)
-        if text is not None and text != "lo" and (fault := link_name_fault(text)):
-            yield Problem(f"{path}.{name}", fault)
-    yield from _policy_family(path, rule)
-
-
-def _policy_family(path: str, rule: Rule) -> Iterator[Problem]:
-    told = {name: found.family for name in ("source", "to") if (found := prefix(getattr(rule, name) or ""))}
-    families = {*told.values(), *([rule.family] if rule.family else [])}
-    if len(families) > 1:
-        yield Problem(
-            path,
-            "mixes IPv4 and IPv6; write one rule for each",
-            needs=tuple(f"{path}.{name}" for name in ("source", "to", "family")),
-        )
-
-
 def _routes(survey: Survey) -> Iterator[tuple[Spot, str, Route]]:
     for spot in survey.spots.values():
         for number, route in enumerate(spot.body.routes if spot.body else ()):
             yield spot, f"{spot.path}.routes[{number}]", route
 
 
-RULES = (values, shape, links, gateways, sources, unique, policies)
+def _ways(survey: Survey) -> Iterator[tuple[Spot, str, Route | NextHop]]:
+    for spot, path, route in _routes(survey):
+        yield from ((spot, inner, each) for inner, each in ways(path, route))
+
+
+RULES = (values, shape, links, gateways, sources, unique)

@@ -13,6 +13,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
+from cnitest.topology.notation import NO_NOTATION, Notation, read_line
 from cnitest.topology.problem import Problem, ancestors, child, listed, nearest
 
 _CORE = "tag:yaml.org,2002:"
@@ -99,11 +100,14 @@ class Decoder:
     # Mappings and lists
 
     def _record(self, node: Node, cls: Any, path: str) -> Any:
+        notation: Notation = getattr(cls, "NOTATION", NO_NOTATION)
+        if notation is not NO_NOTATION and _is_scalar(node) and not _is_null(node):
+            node = read_line(node, notation)
         if not _is_mapping(node):
             return self._refuse(node, cls, path, f"expected {_said(cls)}, not {_shape(node)}")
         known, hints = {item.name: item for item in fields(cls)}, _hints(cls)
         values: dict[str, Any] = {}
-        for name, key, value in self._known_pairs(node, known, path):
+        for name, key, value in self._known_pairs(node, known, path, notation.aliases):
             spot = child(path, name)
             self.where[spot] = place_of(value if _is_scalar(value) and value.value else key)
             if not (_is_null(value) and _has_default(known[name])):
@@ -120,16 +124,24 @@ class Decoder:
         self.problems.append((self.place(path), Problem(path, f"is missing (expected {_said(hint)})")))
         return stand_in(hint)
 
-    def _known_pairs(self, node: Node, known: Mapping[str, Any], path: str) -> Iterator[_Pair]:
+    def _known_pairs(
+        self, node: Node, known: Mapping[str, Any], path: str, aliases: Mapping[str, str]
+    ) -> Iterator[_Pair]:
         pairs = list(self._pairs(node, path))
-        given = {name for name, _, _ in pairs}
+        given = {aliases.get(name, name) for name, _, _ in pairs}
+        seen: set[str] = set()
         for name, key, value in pairs:
-            if name in known:
-                yield name, key, value
+            if (field_name := aliases.get(name, name)) in known:
+                if field_name in seen:
+                    self.report(key, child(path, name), f"is given twice, as {name!r} and in another word for it")
+                    continue
+                seen.add(field_name)
+                yield field_name, key, value
                 continue
-            meant = nearest(name, known)
+            meant = nearest(name, [*known, *aliases])
             hint = f". Did you mean {meant!r}?" if meant else f". Known here: {listed(known)}"
             self.report(key, child(path, name), f"unknown key{hint}")
+            meant = aliases.get(meant, meant) if meant else meant
             if meant and meant not in given:
                 given.add(meant)
                 yield meant, key, value

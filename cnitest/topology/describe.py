@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cnitest.topology import ip_words
 from cnitest.topology.model import Bond, Bridge, Link, Place, Route, Rule, Switch, Vlan, Vrf
 from cnitest.topology.survey import Item, Survey
 
@@ -123,7 +124,7 @@ def _one_line(*words: str) -> Iterator[str]:
 
 def _settings(place: Place) -> Iterator[str]:
     yield from (f"lo {address}" for address in place.loopback)
-    yield from map(route_words, place.routes)
+    yield from map(_route_words, place.routes)
     yield from map(_rule_words, place.rules)
     yield from (f"{name} = {value}" for name, value in place.sysctls.items())
     yield from (f"iptables {line}" for line in place.iptables)
@@ -131,33 +132,13 @@ def _settings(place: Place) -> Iterator[str]:
     yield from (f"nft: {line}" for line in place.nft.splitlines() if line.strip())
 
 
-def route_words(route: Route) -> str:
-    """A route as ip(8) writes it."""
-    kind = "" if route.kind == "unicast" else f"{route.kind} "
-    family = " (IPv6)" if route.to == "default" and not route.via and route.family == 6 else ""
-    words = {
-        "via": route.via,
-        "dev": route.link,
-        "src": route.source,
-        "table": route.table,
-        "metric": route.metric,
-        "mtu": route.mtu,
-    }
-    return kind + route.to + _pairs(words) + family
+def _route_words(route: Route) -> str:
+    lone = route.to == "default" and not route.via and not route.nexthops
+    return ip_words.route_words(route) + (" (IPv6)" if lone and route.family == 6 else "")
 
 
 def _rule_words(rule: Rule) -> str:
-    words = {
-        "from": rule.source or "all",
-        "to": rule.to,
-        "fwmark": rule.mark,
-        "iif": rule.iif,
-        "oif": rule.oif,
-        "table": rule.table,
-        "priority": rule.priority,
-    }
-    return "rule" + _pairs(words) + (" (IPv6)" if rule.family == 6 and not rule.source and not rule.to else "")
-
-
-def _pairs(words: dict[str, str | int | None]) -> str:
-    return "".join(f" {word} {value}" for word, value in words.items() if value is not None)
+    lone = not rule.source and not rule.to
+    return f"rule{' not' if rule.inverted else ''} {ip_words.rule_words(rule).removeprefix('not').strip()}" + (
+        " (IPv6)" if rule.family == 6 and lone else ""
+    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from cnitest.topology.check import check
+from cnitest.topology.ip_words import is_ipv6, is_ipv6_rule, route_words, rule_words
 from cnitest.topology.model import (
     Bond,
     Bridge,
@@ -33,6 +34,7 @@ from cnitest.topology.model import (
 _FIRST_INDEX = 16
 _FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 _KINDS = {Bridge: "bridge", Macvlan: "macvlan", Ipvlan: "ipvlan", Vlan: "vlan", Bond: "bond", Vrf: "vrf"}
+_PLAIN_ROUTES = ("unicast", "blackhole", "unreachable", "prohibit")
 _KEPT = "_plan"
 _OWN_MAC = ("bridge", "veth", "macvlan", "dummy", "tap")
 
@@ -118,16 +120,24 @@ class AddAddress(NamedTuple):
 
 
 class AddRoute(NamedTuple):
-    """Add a route."""
+    """Add a route; ``link`` is its link's index, ``links`` those of its next hops."""
 
     place: str
     route: Route
     link: int
+    links: tuple[int, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has only what most routes have."""
+        route = self.route
+        rare = (route.onlink, route.nexthops, route.congctl, isinstance(route.mtu, str), route.protocol, route.tos)
+        others = (getattr(route, name) for name in Route.METRICS if name != "mtu")
+        absent = route.scope is None and all(each is None for each in others)
+        return not any(rare) and absent and route.kind in _PLAIN_ROUTES and not (route.via or "").startswith("inet")
 
     def __str__(self) -> str:
-        route = self.route
-        words = [route.to, *(["via", route.via] if route.via else []), *(["dev", route.link] if route.link else [])]
-        return f"{self.place}: ip route add {' '.join(words)}"
+        return f"{self.place}: ip {'-6 ' if is_ipv6(self.route) else ''}route add {route_words(self.route)}"
 
 
 class AddRule(NamedTuple):
@@ -137,7 +147,8 @@ class AddRule(NamedTuple):
     rule: Rule
 
     def __str__(self) -> str:
-        return f"{self.place}: ip rule add from {self.rule.source or 'all'} table {self.rule.table}"
+        six = "-6 " if is_ipv6_rule(self.rule) else ""
+        return f"{self.place}: ip {six}rule add {rule_words(self.rule).strip()}"
 
 
 class Ready(NamedTuple):
@@ -365,9 +376,14 @@ class _Planner:
         return None
 
     def _route(self, place: str, route: Route) -> AddRoute:
-        if route.link == "lo":
-            return AddRoute(place, route, 1)
-        return AddRoute(place, route, self._handles[place, route.link].ifindex if route.link else 0)
+        links = tuple(self._index(place, each.link) for each in route.nexthops)
+        return AddRoute(place, route, self._index(place, route.link), links)
+
+    def _index(self, place: str, link: str | None) -> int:
+        """The index of a link of a place; 0 where none is named."""
+        if link == "lo":
+            return 1
+        return self._handles[place, link].ifindex if link else 0
 
     def _awaited(self, handle: Handle) -> bool:
         model = self._models[handle]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cnitest.topology import model
+from cnitest.topology.notation import NO_NOTATION
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PREFIX = r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$"
@@ -52,6 +53,19 @@ def _describe(cls: type, definition: dict[str, Any]) -> None:
             field["description"] = told[name]
         for part in _parts(field):
             _constrain(name, part)
+        _allow_lines(field)
+    for word, name in getattr(cls, "NOTATION", NO_NOTATION).aliases.items():
+        definition["properties"][word] = definition["properties"][name]
+    if hasattr(cls, "NOTATION"):
+        definition.pop("required", None)
+
+
+def _allow_lines(field: dict[str, Any]) -> None:
+    """Items of a class with a notation can be lines of text, too."""
+    items = field.get("items", {})
+    name = items.get("$ref", "").rpartition("/")[2]
+    if hasattr(getattr(model, name, None), "NOTATION"):
+        field["items"] = {"anyOf": [items, {"type": "string"}]}
 
 
 def _words(text: str) -> str:

@@ -63,7 +63,7 @@ def test_every_shipped_topology_is_listed() -> None:
         assert f"| `{name}` | {load(find(name)).about} |" in _GUIDE
 
 
-_CLASSES = (model.Topology, model.Host, model.Switch, model.Veth, model.VethEnd, model.Route, model.Rule,
+_CLASSES = (model.Topology, model.Host, model.Switch, model.Veth, model.VethEnd, model.Route, model.NextHop, model.Rule,
             model.Bridge, model.Macvlan, model.Vlan, model.Bond, model.Vrf)  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cnitest.topology import Topology, find, json_schema, model, shipped
+from cnitest.topology import Topology, find, json_schema, model, notation, shipped
 
 
 def test_the_schema_is_a_json_document_of_its_dialect() -> None:
@@ -37,7 +37,8 @@ def test_the_schema_knows_every_field_of_the_model() -> None:
 
     for name, definition in definitions.items():
         cls = getattr(model, name)
-        assert set(definition["properties"]) == {field.name for field in dataclasses.fields(cls)}
+        aliases = set(getattr(cls, "NOTATION", notation.NO_NOTATION).aliases)
+        assert set(definition["properties"]) == {field.name for field in dataclasses.fields(cls)} | aliases
         assert definition["additionalProperties"] is False
         assert definition["description"]
 
