@@ -228,6 +228,10 @@ class Place:
         mark: int | None = None,
         tos: int | str | None = None,
         ttl: int | None = None,
+        size: int | None = None,
+        reply_size: int | None = None,
+        rate: float | str | None = None,
+        hold: float = 0.0,
         wait: float | None = None,
     ) -> Reach:
         """Connect, send a unique payload and get it back.
@@ -235,6 +239,11 @@ class Place:
         The listener is started where ``address`` lives, or at ``listener`` (port ``listener_port``) when something
         on the way translates the destination. A listener that already is there is used. ``source``, ``source_port``,
         ``mark``, ``tos`` and ``ttl`` are those of the client's packets. Raises UsageError for what no packet can have.
+
+        With ``size`` so many bytes go to the listener, with ``reply_size`` so many come back, each checked, at most
+        ``rate`` bits a second (a number, or as tc(8) has it: ``"10mbit"``). The connection then rests for ``hold``
+        seconds and has to carry bytes both ways once more. A transfer without a new byte for ``wait`` seconds, at least
+        one, is stuck.
         """
         from cnitest.lab.probe.group import group_of
         from cnitest.lab.probe.inquiry import prove
@@ -244,7 +253,12 @@ class Place:
         sent = options(address, source=source, source_port=source_port, mark=mark, tos=tos, ttl=ttl)
         if group_of(self, address):
             raise UsageError(f"{address} is a group: a TCP connection has one other end; udp() and ping() go to many")
-        return prove(StreamProbe(self, address, port, listener, listener_port or port, sent), wait)
+        if size is reply_size is rate is None and not hold:
+            return prove(StreamProbe(self, address, port, listener, listener_port or port, sent), wait)
+        from cnitest.lab.probe.bulk import BulkProbe, load
+
+        wanted = load(size, reply_size, rate, hold)
+        return prove(BulkProbe(self, address, port, listener, listener_port or port, wanted, sent), wait)
 
     def udp(
         self,

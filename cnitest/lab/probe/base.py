@@ -24,7 +24,7 @@ _JUDGED = {errno.EPERM: "the sender's own firewall refused it", errno.EMSGSIZE: 
 class Attempt:
     """One sending. ``refusal`` says who turned it down, where an answer says so; ``error`` is the sender's kernel's;
     ``doubt`` says why silence would prove nothing. Of a probe to a group ``receivers`` are the places that received it;
-    ``remark`` is what is known of why nobody answered."""
+    ``remark`` is what is known of why nobody answered, ``pending`` tells the frames of the step that it is still in."""
 
     matches: Callable[[Frame], bool]
     answered: bool = False
@@ -36,6 +36,7 @@ class Attempt:
     error: OSError | None = None
     receivers: tuple[str, ...] = ()
     remark: str = ""
+    pending: Callable[[Frame], bool] = lambda _: True
 
     def unheard(self) -> Attempt:
         """The same attempt as someone sees it who cannot see answers."""

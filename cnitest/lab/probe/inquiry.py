@@ -68,7 +68,7 @@ class _Inquiry:
         """Send again with everyone watching, between two controls."""
         everyone = [self._near, *(place for place in self._lab.places if place is not self._near)]
         self._lab.settle()
-        unsettled = _await_duplicate_detection(self._probe, everyone)
+        unsettled = _await_duplicate_detection(self._probe, everyone, also_link_local=True)
         before = control(self._probe)
         self._forget_frames(everyone)
         settled = self._send(everyone, self._wait)
@@ -151,7 +151,7 @@ class _Inquiry:
         if attempt.judged:
             return attempt.judged
         silence = f"no answer within {self._wait:g} s, {'twice' if tries == 2 else f'{tries} times'}"
-        seen = [sighting for sighting in self._sightings if not wire.icmp_error(sighting.frame.data)]
+        seen = [s for s in self._sightings if not wire.icmp_error(s.frame.data) and attempt.pending(s.frame)]
         words = f"{silence}; last seen at {seen[-1].hop}" if seen else f"{silence}; {before.words}"
         return f"{words}; {attempt.remark}" if attempt.remark else words
 
@@ -184,7 +184,8 @@ class _Inquiry:
             for frame in tap.recent
             if frame.when >= self._began and not frame.out and wire.read(frame.data).source == bare
         ]
-        return any(attempt.matches(frame) for attempt in self._attempts for frame in answers)
+        pending = self._attempts[-1].pending  # what an earlier attempt got as far as is no answer to a later step
+        return any(attempt.matches(frame) and pending(frame) for attempt in self._attempts for frame in answers)
 
     def _told(self, verdict: Verdict, reason: str, controls: tuple[str, ...] = ()) -> Reach:
         probe, attempt, far = self._probe, self._attempts[-1], self._far
@@ -213,14 +214,16 @@ class _Inquiry:
         return seen[-1] if seen else None
 
 
-def _await_duplicate_detection(probe: Probe, places: Sequence[Place]) -> str:
+def _await_duplicate_detection(probe: Probe, places: Sequence[Place], *, also_link_local: bool = False) -> str:
     """An IPv6 address that is still checked for duplicates neither sends, answers nor routes: wait for that to end.
 
-    What to say when it does not; empty when it does.
+    A router asks for neighbours from its link-local address, so those of all who may be one count, too.
+    What to say when it does not end; empty when it does.
     """
     if not is_ipv6(probe.destination):
         return ""
-    scopes = ("global", "link") if probe.destination.lower().startswith(("fe8", "ff")) else ("global",)
+    link_local = also_link_local or probe.destination.lower().startswith(("fe8", "ff"))
+    scopes = ("global", "link") if link_local else ("global",)
     for place in places:
         deadline = Deadline.after(_DUPLICATE_DETECTION, f"the IPv6 addresses of {place.full_name}")
         if not monitor.await_addresses(place.namespace, deadline, scopes):

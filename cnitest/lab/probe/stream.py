@@ -117,7 +117,7 @@ class _Conversation:
         local = self._client.getsockname()[1]
         self._attempt = Attempt(matcher(local, self._payload))
         if number not in _IN_PROGRESS:
-            return self._failed(number)
+            return failed(self._attempt, number)
         self._poll.register(self._client, select.POLLOUT)
         if self._server:
             self._poll.register(self._server, select.POLLIN)
@@ -140,7 +140,7 @@ class _Conversation:
                 elif event & select.POLLOUT:
                     number = self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                     if number and not (number == errno.ECONNRESET and not self._server):
-                        return self._failed(number)
+                        return failed(self._attempt, number)
                     with contextlib.suppress(OSError):  # what came of it is told when we read
                         self._client.send(self._payload)
                     if not self._server:  # a server of the test's own: what it says to this is its affair
@@ -173,16 +173,18 @@ class _Conversation:
         try:
             answered = self._client.recv(4096) == self._payload
         except OSError as error:
-            return self._failed(error.errno or 0)
+            return failed(self._attempt, error.errno or 0)
         return replace(self._attempt, answered=answered, refusal="" if answered else "the connection was closed on us")
 
-    def _failed(self, number: int) -> Attempt:
-        if number == errno.ECONNREFUSED:
-            return replace(self._attempt, refusal="refused: a reset or an unreachable message came back")
-        if number == errno.ECONNRESET:
-            return replace(self._attempt, refusal="the connection was reset")
-        error = OSError(number, os.strerror(number))
-        return replace(self._attempt, error=error if number in _LOCAL else None)
+
+def failed(attempt: Attempt, number: int) -> Attempt:
+    """What an attempt came to by an error of the kernel's: it was turned down, never sent, or got no answer."""
+    if number == errno.ECONNREFUSED:
+        return replace(attempt, refusal="refused: a reset or an unreachable message came back")
+    if number == errno.ECONNRESET:
+        return replace(attempt, refusal="the connection was reset")
+    error = OSError(number, os.strerror(number))
+    return replace(attempt, error=error if number in _LOCAL else None)
 
 
 def matcher(port: int, payload: bytes) -> Callable[[Frame], bool]:
