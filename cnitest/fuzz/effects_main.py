@@ -10,7 +10,7 @@ from typing import Any
 
 from cnitest.conformance.bench import Bench
 from cnitest.fuzz.attached import Attached
-from cnitest.kernel.dumps import LinkTable
+from cnitest.kernel.link_rows import LinkTable
 from cnitest.lab import state as states
 
 Conf = Mapping[str, Any]

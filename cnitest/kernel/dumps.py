@@ -1,22 +1,22 @@
-"""Reads the answers to dump requests into rows.
+"""Reads addresses, neighbours, forwarding entries and queueing disciplines into rows.
 
-Only the attributes that a row has are looked at. Numbers: include/uapi/linux/{rtnetlink,if_link,neighbour}.h.
+Only the attributes that a row has are looked at. Numbers: include/uapi/linux/{if_addr,neighbour}.h.
 """
 
 from __future__ import annotations
 
-import socket
+import ipaddress
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from cnitest.kernel import exotic
+from cnitest.kernel.link_rows import LinkTable
 from cnitest.kernel.netlink import attributes
-from cnitest.kernel.records import Address, Fdb, Link, Neighbour, Port, Qdisc
-from cnitest.kernel.route_rows import SCOPES
+from cnitest.kernel.readers import MAIN_HEADER, big, bits, ip, number, text, u32
+from cnitest.kernel.records import Address, Fdb, Neighbour, Qdisc
+from cnitest.kernel.route_rows import PROTOCOLS, SCOPES
 
-_u32 = struct.Struct("=I")
-_u16 = struct.Struct("=H")
-_ifinfo = struct.Struct("=BxHiII")
 _ifaddr = struct.Struct("=BBBBi")
 _ndmsg = struct.Struct("=BxxxiHBB")
 _tcmsg = struct.Struct("=BxxxiIII")
@@ -32,208 +32,167 @@ _NEIGHBOUR_STATES = {
     64: "noarp",
     128: "permanent",
 }
-_PORT_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
-_MACVLAN_MODES = {1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source"}
-_IPVLAN_MODES = {0: "l2", 1: "l3", 2: "l3s"}
-_UP, _IS_LOOPBACK = 0x1, 0x8
-# IFLA_…
-_ADDRESS, _NAME, _MTU, _LINK, _MASTER, _TXQLEN, _LINKINFO, _ALIAS, _PROMISCUITY = 1, 3, 4, 5, 10, 13, 18, 20, 30
-_CARRIER, _NETNSID = 33, 37
-_OPERSTATE, _OPERATIONAL = 16, 6
-_TENTATIVE, _DAD_FAILED, _SKIP_NEIGHBOURS = 0x40, 0x08, 64
-_MAIN_HEADER = 16
-
-
-def _text(data: bytes, start: int, end: int) -> str:
-    return data[start:end].rstrip(b"\0").decode(errors="replace")
-
-
-def _mac(data: bytes, start: int, end: int) -> str:
-    return data[start:end].hex(":")
-
-
-def _ip(data: bytes) -> str:
-    if len(data) == 4:
-        return socket.inet_ntoa(data)
-    return socket.inet_ntop(socket.AF_INET6, data) if len(data) == 16 else data.hex()
-
-
-def _number(data: bytes, start: int) -> int:
-    value: int = _u32.unpack_from(data, start)[0]
-    return value
-
-
-_Detail = Mapping[int, tuple[str, Callable[[bytes, int], int | str]]]
-
-
-def _byte(data: bytes, start: int) -> int:
-    return data[start]
-
-
-def _named(names: Mapping[int, str], width: int) -> Callable[[bytes, int], int | str]:
-    def read(data: bytes, start: int) -> int | str:
-        value = int.from_bytes(data[start : start + width], "little")
-        return names.get(value, value)
-
-    return read
-
-
-_DETAILS: Mapping[str, _Detail] = {
-    "bridge": {5: ("stp", _number), 7: ("vlan_filtering", _byte), 23: ("mcast_snooping", _byte)},
-    "macvlan": {1: ("mode", _named(_MACVLAN_MODES, 4))},
-    "ipvlan": {1: ("mode", _named(_IPVLAN_MODES, 2))},
-    "vlan": {1: ("id", lambda data, start: int(_u16.unpack_from(data, start)[0]))},
-    "vrf": {1: ("table", _number)},
+_FOREVER = 0xFFFFFFFF
+_TENTATIVE, _DAD_FAILED, _DEPRECATED = 0x40, 0x08, 0x20
+_TEMPORARY = 0x01
+# What of an address's flags is set or lasts.
+_ADDRESS_FLAGS = {
+    0x02: "nodad",
+    0x08: "dadfailed",
+    0x10: "home",
+    0x100: "mngtmpaddr",
+    0x200: "noprefixroute",
+    0x400: "autojoin",
+    0x800: "stable-privacy",
 }
-
-
-def _kind_detail(data: bytes, start: int, end: int) -> tuple[str, tuple[tuple[str, int | str], ...]]:
-    """The kind of a link from IFLA_LINKINFO, and the details its kind has."""
-    kind, where = "", (0, 0)
-    for number, begin, stop in attributes(data, start, end):
-        if number == 1:
-            kind = _text(data, begin, stop)
-        elif number == 2:
-            where = (begin, stop)
-    table = _DETAILS.get(kind)
-    if not table:
-        return kind, ()
-    found = [(table[n][0], table[n][1](data, begin)) for n, begin, _ in attributes(data, *where) if n in table]
-    return kind, tuple(sorted(found))
-
-
-def _port(data: bytes, start: int, end: int) -> tuple[str, bool, bool] | None:
-    """(state, hairpin, isolated) when IFLA_LINKINFO says that the link is a bridge port."""
-    kind, state, hairpin, isolated = "", 0, False, False
-    for number, begin, stop in attributes(data, start, end):
-        if number == 4:
-            kind = _text(data, begin, stop)
-        elif number == 5:
-            for inner, at, _ in attributes(data, begin, stop):
-                if inner == 1:
-                    state = data[at]
-                elif inner == 4:
-                    hairpin = bool(data[at])
-                elif inner == 33:
-                    isolated = bool(data[at])
-    return (_PORT_STATES[state], hairpin, isolated) if kind == "bridge" else None
-
-
-class _RawLink:
-    """The attributes of one RTM_NEWLINK row, before indexes have become names."""
-
-    def __init__(self, row: bytes) -> None:
-        _, _, self.ifindex, self.flags, _ = _ifinfo.unpack_from(row, _MAIN_HEADER)
-        self.texts: dict[int, str] = {}
-        self.numbers: dict[int, int] = {}
-        self.kind: tuple[str, tuple[tuple[str, int | str], ...]] = ("", ())
-        self.port: tuple[str, bool, bool] | None = None
-        for number, start, end in attributes(row, _MAIN_HEADER + 16, len(row)):
-            if number in (_NAME, _ALIAS):
-                self.texts[number] = _text(row, start, end)
-            elif number == _ADDRESS:
-                self.texts[number] = _mac(row, start, end)
-            elif number in (_MTU, _LINK, _MASTER, _TXQLEN, _PROMISCUITY, _NETNSID):
-                self.numbers[number] = _number(row, start)
-            elif number in (_CARRIER, _OPERSTATE):
-                self.numbers[number] = row[start]
-            elif number == _LINKINFO:
-                self.kind, self.port = _kind_detail(row, start, end), _port(row, start, end)
-
-
-class LinkTable:
-    """The links of one namespace, and the names of their indexes for the other tables.
-
-    ``operational`` are the names of those that send: the kernel gives a link its queue when it makes its state "up"
-    (RFC 2863), which is after its carrier, and drops what is sent between the two.
-    """
-
-    def __init__(self, rows: Iterable[bytes]) -> None:
-        raw = [_RawLink(row) for row in rows]
-        self.names = {link.ifindex: link.texts.get(_NAME, "") for link in raw}
-        self.links = tuple(self._link(link) for link in raw)
-        self.operational = {self.names[link.ifindex] for link in raw if link.numbers.get(_OPERSTATE) == _OPERATIONAL}
-        self.ports = tuple(
-            Port(self.names[link.ifindex], self.name(link.numbers[_MASTER]), *link.port)
-            for link in raw
-            if link.port and _MASTER in link.numbers
-        )
-
-    def name(self, index: int) -> str:
-        """The name of a link, or ``@index`` when it is not of this namespace."""
-        return self.names.get(index) or (f"@{index}" if index else "")
-
-    def _link(self, raw: _RawLink) -> Link:
-        text, number = raw.texts.get, raw.numbers.get
-        kind, detail = raw.kind
-        parent = number(_LINK, 0)
-        return Link(
-            name=text(_NAME, ""),
-            ifindex=raw.ifindex,
-            kind=kind or ("loopback" if raw.flags & _IS_LOOPBACK else ""),
-            mac=text(_ADDRESS, ""),
-            mtu=number(_MTU, 0),
-            up=bool(raw.flags & _UP),
-            carrier=bool(number(_CARRIER)),
-            master=self.name(number(_MASTER, 0)),
-            parent=f"@{parent}" if _NETNSID in raw.numbers else self.name(parent),
-            promiscuity=number(_PROMISCUITY, 0),
-            txqlen=number(_TXQLEN, 0),
-            alias=text(_ALIAS, ""),
-            detail=detail,
-        )
+_ADDRESS_PROTOCOLS = {0: "", 1: "kernel_lo", 2: "kernel_ra", 3: "kernel_ll"}
+# IFA_…
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_ANYCAST, _IFA_CACHEINFO = 1, 2, 3, 4, 5, 6
+_IFA_FLAGS, _IFA_METRIC, _IFA_PROTOCOL = 8, 9, 11
+_NEIGHBOUR_FLAGS = {
+    0x01: "use",
+    0x02: "self",
+    0x04: "master",
+    0x08: "proxy",
+    0x10: "extern_learn",
+    0x40: "sticky",
+    0x80: "router",
+}
+_EXTENDED_FLAGS = {1: "managed", 2: "locked"}
+_PERMANENT, _NOARP, _PROXY, _SELF = 0x80, 0x40, 0x08, 0x02
+# NDA_…
+_DST, _LLADDR, _VLAN, _PORT, _VNI, _IFINDEX, _MASTER, _SOURCE_VNI, _PROTOCOL, _NH_ID, _FLAGS_EXT = (
+    1, 2, 5, 6, 7, 8, 9, 11, 12, 13, 15,
+)  # fmt: skip
 
 
 def addresses(rows: Iterable[bytes], links: LinkTable) -> tuple[Address, ...]:
     """RTM_NEWADDR rows."""
-    found = []
-    for row in rows:
-        _, length, flags, scope, index = _ifaddr.unpack_from(row, _MAIN_HEADER)
-        address = local = b""
-        label = ""
-        for number, start, end in attributes(row, _MAIN_HEADER + 8, len(row)):
-            if number == 1:
-                address = row[start:end]
-            elif number == 2:
-                local = row[start:end]
-            elif number == 3:
-                label = _text(row, start, end)
-        link = links.name(index)
-        tentative = bool(flags & _TENTATIVE and not flags & _DAD_FAILED)
-        text = f"{_ip(local or address)}/{length}"
-        scope_name = SCOPES.get(scope, str(scope))
-        found.append(Address(link, text, scope_name, "" if label == link else label, tentative))
-    return tuple(found)
+    return tuple(_address(row, links) for row in rows)
 
 
-def _neighbour_fields(row: bytes) -> tuple[int, int, int, dict[int, bytes]]:
-    _, index, state, flags, _ = _ndmsg.unpack_from(row, _MAIN_HEADER)
-    wanted = {number: row[a:b] for number, a, b in attributes(row, _MAIN_HEADER + 12, len(row)) if number in (1, 2, 9)}
-    return index, state, flags, wanted
+def _address(row: bytes, links: LinkTable) -> Address:
+    family, length, flags, scope, index = _ifaddr.unpack_from(row, MAIN_HEADER)
+    found = {kind: (a, b) for kind, a, b in attributes(row, MAIN_HEADER + 8, len(row))}
+
+    def value(kind: int) -> str:
+        return ip(row[slice(*found[kind])]) if kind in found else ""
+
+    if _IFA_FLAGS in found:
+        flags = number(row, *found[_IFA_FLAGS])
+    far, near = value(_IFA_ADDRESS), value(_IFA_LOCAL)
+    link, label = links.name(index), text(row, *found[_IFA_LABEL]) if _IFA_LABEL in found else ""
+    protocol = number(row, *found[_IFA_PROTOCOL]) if _IFA_PROTOCOL in found else 0
+    preferred, valid = _lifetimes(row, found.get(_IFA_CACHEINFO))
+    return Address(
+        link=link,
+        address=f"{near or far}/{length}",
+        scope=SCOPES.get(scope, str(scope)),
+        label="" if label == link else label,
+        tentative=bool(flags & _TENTATIVE and not flags & _DAD_FAILED),
+        peer=f"{far}/{length}" if near and far and near != far else "",
+        broadcast=value(_IFA_BROADCAST),
+        anycast=value(_IFA_ANYCAST),
+        flags=_address_flags(flags, family, preferred),
+        valid_lft=valid,
+        preferred_lft=preferred,
+        protocol=_ADDRESS_PROTOCOLS.get(protocol, str(protocol)),
+        metric=number(row, *found[_IFA_METRIC]) if _IFA_METRIC in found else 0,
+        deprecated=bool(flags & _DEPRECATED),
+    )
+
+
+def _address_flags(flags: int, family: int, preferred: str) -> tuple[str, ...]:
+    """What is set; an address that is deprecated without an end to its preference was made so."""
+    first = ("secondary" if family == 2 else "temporary",) if flags & _TEMPORARY else ()
+    set_so = ("deprecated",) if flags & _DEPRECATED and preferred == "forever" else ()
+    return (*first, *bits(flags, _ADDRESS_FLAGS), *set_so)
+
+
+def _lifetimes(row: bytes, where: tuple[int, int] | None) -> tuple[str, str]:
+    """Whether an address is preferred and valid ``forever``, or for a time that runs down: ``limited``."""
+    if where is None:
+        return "forever", "forever"
+    preferred, valid = ("forever" if u32(row, where[0] + at) == _FOREVER else "limited" for at in (0, 4))
+    return preferred, valid
+
+
+class _RawNeighbour(NamedTuple):
+    """One RTM_NEWNEIGH row."""
+
+    ifindex: int
+    state: int
+    flags: int
+    found: dict[int, bytes]
+
+    def number(self, kind: int) -> int:
+        """A number, 0 when there is none."""
+        return number(self.found.get(kind, b""), 0, 8)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The flags by name, those of NDA_FLAGS_EXT included."""
+        return bits(self.flags, _NEIGHBOUR_FLAGS) + bits(self.number(_FLAGS_EXT), _EXTENDED_FLAGS)
+
+    @property
+    def protocol(self) -> str:
+        """Who made it, when that is told."""
+        value = self.number(_PROTOCOL)
+        return PROTOCOLS.get(value, str(value))
+
+
+def _raw_neighbour(row: bytes) -> _RawNeighbour:
+    _, index, state, flags, _ = _ndmsg.unpack_from(row, MAIN_HEADER)
+    return _RawNeighbour(
+        index, state, flags, {kind: row[a:b] for kind, a, b in attributes(row, MAIN_HEADER + 12, len(row))}
+    )
 
 
 def neighbours(rows: Iterable[bytes], links: LinkTable) -> tuple[Neighbour, ...]:
     """RTM_NEWNEIGH rows of the ARP and ND tables; what the kernel makes up for multicast and itself is left out."""
     found = []
-    for row in rows:
-        index, state, _, fields = _neighbour_fields(row)
-        if state & _SKIP_NEIGHBOURS or 1 not in fields:
+    for raw in map(_raw_neighbour, rows):
+        if _DST not in raw.found or (raw.state & _NOARP and _is_made_up(raw)):
             continue
-        mac = fields.get(2, b"").hex(":")
-        found.append(Neighbour(_ip(fields[1]), links.name(index), mac, _NEIGHBOUR_STATES.get(state, str(state))))
+        state = "" if raw.flags & _PROXY else _NEIGHBOUR_STATES.get(raw.state, str(raw.state))
+        address, hardware = ip(raw.found[_DST]), raw.found.get(_LLADDR, b"").hex(":")
+        found.append(Neighbour(address, links.name(raw.ifindex), hardware, state, raw.names, raw.protocol))
     return tuple(found)
 
 
+def _is_made_up(raw: _RawNeighbour) -> bool:
+    """Whether an entry that needs no ARP is the kernel's own: for multicast, broadcast, or a link without addresses."""
+    hardware = raw.found.get(_LLADDR, b"")
+    return not any(hardware) or bool(hardware[0] & 1) or ipaddress.ip_address(raw.found[_DST]).is_multicast
+
+
 def forwarding(rows: Iterable[bytes], links: LinkTable) -> tuple[Fdb, ...]:
-    """RTM_NEWNEIGH rows of AF_BRIDGE; the address filters of links that are no bridge ports are left out."""
+    """RTM_NEWNEIGH rows of AF_BRIDGE: entries of bridges, of VXLANs, and the addresses that a link listens to besides
+    its own; those of multicast groups are left out (see `cnitest.kernel.multicast`)."""
+    vxlans = {link.name for link in links.links if link.kind == "vxlan"}
     found = []
-    for row in rows:
-        index, state, _, fields = _neighbour_fields(row)
-        if 9 not in fields:
+    for raw in map(_raw_neighbour, rows):
+        link, hardware = links.name(raw.ifindex), raw.found.get(_LLADDR, b"")
+        if _MASTER not in raw.found and link not in vxlans and (not hardware or hardware[0] & 1):
             continue
-        master = links.name(_number(fields[9], 0))
-        kept = "permanent" if state & 128 else "static" if state & 64 else "learned"
-        found.append(Fdb(fields.get(2, b"").hex(":"), links.name(index), master, kept))
+        kept = "permanent" if raw.state & _PERMANENT else "static" if raw.state & _NOARP else "learned"
+        found.append(
+            Fdb(
+                mac=hardware.hex(":"),
+                link=link,
+                bridge=links.name(raw.number(_MASTER)),
+                state=kept,
+                vlan=raw.number(_VLAN),
+                dst=ip(raw.found[_DST]) if _DST in raw.found else "",
+                port=big(raw.found[_PORT], 0, 2) if _PORT in raw.found else 0,
+                vni=raw.number(_VNI),
+                src_vni=raw.number(_SOURCE_VNI),
+                via=links.name(raw.number(_IFINDEX)),
+                nhid=raw.number(_NH_ID),
+                flags=tuple(flag for flag in raw.names if flag != "master"),
+                protocol=raw.protocol,
+            )
+        )
     return tuple(found)
 
 
@@ -247,12 +206,12 @@ def qdiscs(rows: Iterable[bytes], links: LinkTable) -> tuple[Qdisc, ...]:
     """RTM_NEWQDISC rows."""
     found = []
     for row in rows:
-        _, index, handle, parent, _ = _tcmsg.unpack_from(row, _MAIN_HEADER)
+        _, index, handle, parent, _ = _tcmsg.unpack_from(row, MAIN_HEADER)
         kind, has_options = "", False
-        for number, start, end in attributes(row, _MAIN_HEADER + 20, len(row)):
-            if number == 1:
-                kind = _text(row, start, end)
-            elif number == 2:
+        for attribute, start, end in attributes(row, MAIN_HEADER + 20, len(row)):
+            if attribute == 1:
+                kind = text(row, start, end)
+            elif attribute == 2:
                 has_options = end > start
         options = exotic.qdisc_options(row) if has_options else ()
         found.append(Qdisc(links.name(index), kind, _handle(handle), _handle(parent), options))

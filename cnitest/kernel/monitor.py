@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded
 from cnitest.kernel import dumps, rtnl
+from cnitest.kernel.link_rows import LinkTable
 from cnitest.kernel.namespaces import NetworkNamespace
 
 LINK, IPV6_ADDRESS = 0x1, 0x100
@@ -35,7 +36,7 @@ def await_links(namespace: NetworkNamespace, names: Collection[str], deadline: D
     """
 
     def ready() -> bool:
-        table = dumps.LinkTable(namespace.netlink.dump(rtnl.dump_links()))
+        table = LinkTable(namespace.netlink.dump(rtnl.dump_links()))
         ports = [port.state for port in table.ports if port.name in names]
         return table.operational.issuperset(names) and all(state in ("forwarding", "blocking") for state in ports)
 
@@ -50,7 +51,7 @@ def await_addresses(namespace: NetworkNamespace, deadline: Deadline, scopes: tup
     """
 
     def settled() -> bool:
-        table = dumps.LinkTable(namespace.netlink.dump(rtnl.dump_links()))
+        table = LinkTable(namespace.netlink.dump(rtnl.dump_links()))
         carrying = {link.name for link in table.links if link.carrier}
         found = dumps.addresses(namespace.netlink.dump(rtnl.dump_addresses()), table)
         return not any(one.tentative and one.scope in scopes and one.link in carrying for one in found)

@@ -13,7 +13,8 @@ from cnitest.kernel.readers import Pairs
 class Link(NamedTuple):
     """A link. ``parent`` is the link it stands on or its veth peer (``@7`` when that one is in another namespace).
 
-    ``detail`` holds what only its kind has, such as ``("mode", "bridge")`` of a macvlan.
+    ``detail`` holds what only its kind has, such as ``("mode", "bridge")`` of a macvlan; ``flags`` are ip(8)'s, but for
+    those that other fields say or that show a state; ``xdp`` is how a program is attached, and its number.
     """
 
     name: str
@@ -28,27 +29,58 @@ class Link(NamedTuple):
     promiscuity: int
     txqlen: int
     alias: str
-    detail: tuple[tuple[str, int | str], ...] = ()
+    detail: Pairs = ()
+    altnames: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ("BROADCAST", "MULTICAST")
+    allmulti: int = 0
+    group: int = 0
+    broadcast: str = "ff:ff:ff:ff:ff:ff"
+    linkmode: str = "default"
+    protodown: bool = False
+    addrgenmode: str = "eui64"
+    token: str = ""
+    numtxqueues: int = 1
+    numrxqueues: int = 1
+    gso_max_size: int = 65536
+    gso_max_segs: int = 65535
+    gro_max_size: int = 65536
+    gso_ipv4_max_size: int = 65536
+    gro_ipv4_max_size: int = 65536
+    xdp: str = ""
 
 
 class Port(NamedTuple):
-    """A bridge port; ``state`` is disabled, listening, learning, forwarding or blocking."""
+    """A bridge port; ``state`` is disabled, listening, learning, forwarding or blocking, ``detail`` its other flags as
+    ``bridge -d link`` names them."""
 
     name: str
     bridge: str
     state: str
     hairpin: bool
     isolated: bool
+    detail: Pairs = ()
 
 
 class Address(NamedTuple):
-    """An address with its prefix (``10.40.80.11/24``) on a link; ``tentative`` while IPv6 checks for duplicates."""
+    """An address with its prefix (``10.40.80.11/24``) on a link; ``tentative`` while IPv6 checks for duplicates.
+
+    ``valid_lft`` and ``preferred_lft`` are ``forever`` or ``limited``; ``deprecated`` once it is no longer preferred.
+    """
 
     link: str
     address: str
     scope: str
     label: str
     tentative: bool
+    peer: str = ""
+    broadcast: str = ""
+    anycast: str = ""
+    flags: tuple[str, ...] = ()
+    valid_lft: str = "forever"
+    preferred_lft: str = "forever"
+    protocol: str = ""
+    metric: int = 0
+    deprecated: bool = False
 
     @property
     def ip(self) -> str:
@@ -138,21 +170,38 @@ class Nexthop(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """An entry of the ARP or ND table."""
+    """An entry of the ARP or ND table; ``flags`` are proxy, router, extern_learn, managed, ``protocol`` who made it."""
 
     ip: str
     link: str
     mac: str
     state: str
+    flags: tuple[str, ...] = ()
+    protocol: str = ""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether somebody has set it: the others come and go with the traffic."""
+        return self.state in ("permanent", "noarp") or bool({"proxy", "extern_learn", "managed"} & {*self.flags})
 
 
 class Fdb(NamedTuple):
-    """An entry of a bridge's forwarding table."""
+    """An entry of the forwarding table of a bridge or VXLAN, ``bridge fdb``; of another link, without a bridge, an
+    address that it listens to besides its own. ``state`` is permanent, static or learned, ``via`` a link."""
 
     mac: str
     link: str
     bridge: str
     state: str
+    vlan: int = 0
+    dst: str = ""
+    port: int = 0
+    vni: int = 0
+    src_vni: int = 0
+    via: str = ""
+    nhid: int = 0
+    flags: tuple[str, ...] = ()
+    protocol: str = ""
 
 
 class Qdisc(NamedTuple):

@@ -33,6 +33,7 @@ _LEAST_FORWARD_DELAY = 200  # in hundredths of a second
 _MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 _ROUTE_KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 _IFA_NODAD = 0x02
+_NTF_PROXY = 0x08
 
 _ifinfo = struct.Struct("=BxHiII")
 _ifaddr = struct.Struct("=BBBBi")
@@ -277,9 +278,10 @@ def dump_nexthops() -> Message:
     return Message(GETNEXTHOP, 0, bytes(8), "nexthops")
 
 
-def dump_neighbours(family: int = 0) -> Message:
-    """The neighbour tables; with AF_BRIDGE the forwarding tables of all bridges."""
-    return Message(GETNEIGH, 0, struct.pack("=BxxxiHBB", family, 0, 0, 0, 0), "neighbours")
+def dump_neighbours(family: int = 0, *, proxies: bool = False) -> Message:
+    """The neighbour tables, or the addresses that are answered for others; with AF_BRIDGE the forwarding tables."""
+    flags = _NTF_PROXY if proxies else 0
+    return Message(GETNEIGH, 0, struct.pack("=BxxxiHBB", family, 0, 0, flags, 0), "neighbours")
 
 
 def dump_qdiscs() -> Message:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cnitest.kernel import link_details
 from cnitest.lab import words
 from cnitest.lab.state import State
 
@@ -33,6 +34,9 @@ class Difference(NamedTuple):
         """The row as it is, else as it was."""
         return self.new or self.old
 
+    def __repr__(self) -> str:
+        return f"<Difference {self}>"
+
     def __str__(self) -> str:
         if not self.before:
             return f"+ {self.table} {self.key}: {self.after}".rstrip(": ")
@@ -45,15 +49,17 @@ class _Table(NamedTuple):
     """How rows of one table are told apart, which of their fields do not count, and which rows do not.
 
     ``told`` are the fields that its key has said, ``usual`` the values that go without saying of a row that came or
-    went; ``sentence`` is the whole of a row in words: such a row never changes, another one comes.
+    went; ``sentence`` is the whole of a row in words: such a row never changes, another one comes. ``view`` is a row
+    less what does not count of this one.
     """
 
     key: Callable[[Any], str]
     told: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     ignored: Callable[[Any], bool] = lambda _: False
-    usual: Mapping[str, Any] = {}
+    usual: Mapping[str, tuple[Any, ...]] = {}
     sentence: Callable[[Any], str] | None = None
+    view: Callable[[Any], Any] = lambda row: row
 
 
 def _mirrors_an_address(route: Any) -> bool:
@@ -66,22 +72,38 @@ def _is_chatter(flow: Any) -> bool:
     return flow.protocol in ("2", "icmpv6") and flow.destination.startswith(("224.", "ff0"))
 
 
+def _is_learned(entry: Any) -> bool:
+    """Whether a bridge has learned an entry from the traffic."""
+    return entry.state == "learned" and "extern_learn" not in entry.flags
+
+
+def _lasting_state(neighbour: Any) -> Any:
+    """A neighbour without what its state makes of it by itself."""
+    return neighbour if neighbour.state in ("permanent", "noarp") else neighbour._replace(state="")
+
+
+_OF_KERNEL = {"protocol": ("kernel_lo", "kernel_ra", "kernel_ll")}
+
 # What the kernel changes by itself as time goes by does not count.
 _TABLES: Mapping[str, _Table] = {
-    "links": _Table(lambda row: row.name, ("name",)),
-    "addresses": _Table(lambda row: f"{row.address} on {row.link}", ("address", "link"), ("tentative",)),
+    "links": _Table(lambda row: row.name, ("name",), usual=link_details.USUAL),
+    "addresses": _Table(
+        lambda row: f"{row.address} on {row.link}", ("address", "link"), ("tentative", "deprecated"), usual=_OF_KERNEL
+    ),
     "routes": _Table(
         words.route_key,
         ("table", "to", "via", "link", "kind", "metric", "tos", "nhid", "origin"),
         ("state",),
         _mirrors_an_address,
-        {"family": 4, "scope": "global"},
+        {"family": (4,), "scope": ("global",)},
     ),
     "rules": _Table(lambda row: f"IPv{row.family} {row.priority}", sentence=words.rule),
-    "nexthops": _Table(lambda row: f"id {row.id}", ("id",), usual={"scope": "global"}),
-    "neighbours": _Table(lambda row: f"{row.ip} on {row.link}", ("ip", "link"), ("state",)),
-    "ports": _Table(lambda row: row.name, ("name",)),
-    "fdb": _Table(lambda row: f"{row.mac} on {row.link}", ("mac", "link"), ignored=lambda row: row.state == "learned"),
+    "nexthops": _Table(lambda row: f"id {row.id}", ("id",), usual={"scope": ("global",)}),
+    "neighbours": _Table(
+        lambda row: f"{row.ip} on {row.link}", ("ip", "link"), ignored=lambda row: not row.lasts, view=_lasting_state
+    ),
+    "ports": _Table(lambda row: row.name, ("name",), usual=link_details.USUAL),
+    "fdb": _Table(words.fdb_key, ("mac", "link", "vlan", "dst", "src_vni"), ignored=_is_learned),
     "qdiscs": _Table(
         lambda row: f"{row.kind} parent {row.parent} on {row.link}", ("kind", "parent", "link"), ("handle",)
     ),
@@ -127,7 +149,7 @@ def _by_key(table: _Table, rows: Iterable[Any]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for row in rows:
         if not table.ignored(row):
-            found.setdefault(table.key(row), []).append(row)
+            found.setdefault(table.key(row), []).append(table.view(row))
     return found
 
 
@@ -179,9 +201,10 @@ def _said(table: _Table, row: Any) -> str:
 
 
 def _tellings(table: _Table, row: Any) -> Iterator[str]:
-    usual = {**row._field_defaults, **table.usual}
     for name, value in _fields(table, row).items():
-        if value and value is not True and name not in table.told and value != usual.get(name):
+        if name in table.told or not value or value is True or value in table.usual.get(name, ()):
+            continue
+        if value != row._field_defaults.get(name):
             yield _pair(name, value)
 
 

@@ -12,6 +12,7 @@ from cnitest.errors import KernelError
 from cnitest.kernel import dumps, exotic, firewall, route_rows, rtnl, sysctl
 from cnitest.kernel.exotic import Flow
 from cnitest.kernel.files import File
+from cnitest.kernel.link_rows import LinkTable
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.records import Address, Fdb, Link, Neighbour, Nexthop, Port, Qdisc, Route, Rule
 
@@ -44,12 +45,12 @@ class State:
     files: tuple[File, ...] = ()
 
 
-def links(namespace: NetworkNamespace) -> dumps.LinkTable:
+def links(namespace: NetworkNamespace) -> LinkTable:
     """The links of a namespace."""
-    return dumps.LinkTable(namespace.netlink.dump(rtnl.dump_links()))
+    return LinkTable(namespace.netlink.dump(rtnl.dump_links()))
 
 
-def addresses(namespace: NetworkNamespace, table: dumps.LinkTable | None = None) -> tuple[Address, ...]:
+def addresses(namespace: NetworkNamespace, table: LinkTable | None = None) -> tuple[Address, ...]:
     """The addresses of a namespace."""
     return dumps.addresses(namespace.netlink.dump(rtnl.dump_addresses()), table or links(namespace))
 
@@ -63,7 +64,7 @@ def has_address(namespace: NetworkNamespace, address: str) -> bool:
     return any(attribute in row for row in namespace.netlink.dump(rtnl.dump_addresses(family)))
 
 
-def routes(namespace: NetworkNamespace, table: dumps.LinkTable | None = None) -> tuple[Route, ...]:
+def routes(namespace: NetworkNamespace, table: LinkTable | None = None) -> tuple[Route, ...]:
     """The routes of all tables."""
     names = (table or links(namespace)).names
     return tuple(route_rows.route(row, names) for row in namespace.netlink.dump(rtnl.dump_routes()))
@@ -75,12 +76,14 @@ def rules(namespace: NetworkNamespace) -> tuple[Rule, ...]:
     return tuple(sorted(found, key=lambda rule: (rule.family, rule.priority)))
 
 
-def neighbours(namespace: NetworkNamespace, table: dumps.LinkTable | None = None) -> tuple[Neighbour, ...]:
+def neighbours(namespace: NetworkNamespace, table: LinkTable | None = None) -> tuple[Neighbour, ...]:
     """The ARP and ND tables."""
-    return dumps.neighbours(namespace.netlink.dump(rtnl.dump_neighbours()), table or links(namespace))
+    table, dump = table or links(namespace), namespace.netlink.dump
+    rows = (*dump(rtnl.dump_neighbours()), *dump(rtnl.dump_neighbours(proxies=True)))
+    return dumps.neighbours(rows, table)
 
 
-def nexthops(namespace: NetworkNamespace, table: dumps.LinkTable | None = None) -> tuple[Nexthop, ...]:
+def nexthops(namespace: NetworkNamespace, table: LinkTable | None = None) -> tuple[Nexthop, ...]:
     """The next hop objects; none where the kernel (before 5.3) has no such thing."""
     names = (table or links(namespace)).names
     try:
@@ -89,8 +92,8 @@ def nexthops(namespace: NetworkNamespace, table: dumps.LinkTable | None = None) 
         return ()
 
 
-def _fdb(namespace: NetworkNamespace, table: dumps.LinkTable) -> tuple[Fdb, ...]:
-    if not table.ports and not any(link.kind == "bridge" for link in table.links):
+def _fdb(namespace: NetworkNamespace, table: LinkTable) -> tuple[Fdb, ...]:
+    if all(link.kind == "loopback" for link in table.links):
         return ()
     return dumps.forwarding(namespace.netlink.dump(rtnl.dump_neighbours(_BRIDGE_FAMILY)), table)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cnitest.kernel.records import Route, Rule
+from cnitest.kernel.records import Fdb, Route, Rule
 
 _TABLE_NAMES = {253: "default", 254: "main", 255: "local"}
 _ALL_BITS = 0xFFFFFFFF
@@ -38,6 +38,12 @@ def _route_words(route: Route) -> Iterator[str]:
     yield f"table {table(route.table)}"
     if route.metric:
         yield f"metric {route.metric}"
+
+
+def fdb_key(entry: Fdb) -> str:
+    """What tells one forwarding entry from another: ``02:00:00:00:00:01 on vxlan0 dst 192.0.2.1``."""
+    rest = (("vlan", entry.vlan), ("dst", entry.dst), ("src_vni", entry.src_vni))
+    return " ".join((f"{entry.mac} on {entry.link}", *(f"{word} {value}" for word, value in rest if value)))
 
 
 def rule(row: Rule) -> str:

@@ -36,7 +36,7 @@ def left_by_design(item):
         return item.key in {"/var/lib/cni/results", *(ALLOCATOR + name for name in own)}
     if item.key == "rule":
         return re.fullmatch(r"\w+: :[A-Z]+ ACCEPT", item.after) is not None
-    of_the_bridge = item.key == "cni0" or item.key.endswith(" on cni0") or " via cni0 " in item.key
+    of_the_bridge = item.key == "cni0" or item.key.endswith(" on cni0") or " dev cni0 " in item.key
     return of_the_bridge or item.key == "net.ipv4.ip_forward" or item.table == "flows"
 
 
