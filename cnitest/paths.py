@@ -22,6 +22,12 @@ def absolute(text: str | os.PathLike[str], base: str | os.PathLike[str] = "") ->
     return plain if os.path.realpath(plain) == os.path.realpath(joined) else os.path.realpath(joined)
 
 
+def near(path: str | os.PathLike[str]) -> str:
+    """An absolute path as one would type it in the working directory; what lies elsewhere stays as it is."""
+    beside = os.path.relpath(path)
+    return os.fspath(path) if beside.startswith("..") else beside
+
+
 def directories(
     option: str, entries: Sequence[str], base: str | os.PathLike[str] = "", *, there: bool = True
 ) -> tuple[str, ...]:

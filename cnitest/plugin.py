@@ -71,7 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)  # whoever reads our options shall find them resolved
 def pytest_configure(config: pytest.Config) -> None:
     """Resolve what was given, and tell pytest the marks."""
-    _resolve(config)
+    resolve_paths(config)
     config.pluginmanager.register(_Leaving(config))
     config.addinivalue_line("markers", "topology(name_or_path): the topology that the fixture `lab` builds")
     config.addinivalue_line(
@@ -87,7 +87,7 @@ def plugin_path(config: pytest.Config) -> tuple[str, ...]:
     return tuple(config.getoption("--cni-path")) or search_path([], base=config.invocation_params.dir)
 
 
-def _resolve(config: pytest.Config) -> None:
+def resolve_paths(config: pytest.Config) -> None:
     """Make the paths among our options absolute, from where pytest was called: tests, and workers, may be elsewhere."""
     from cnitest import paths
     from cnitest.errors import ConfigError

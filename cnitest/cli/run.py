@@ -61,7 +61,11 @@ def add(commands: Any) -> None:
 def _add_conformance(group: Any) -> None:
     """The options of the conformance suite."""
     group.add_argument(
-        "--plugin", metavar="NAME", action="append", help="a plugin with a shipped profile; may be repeated"
+        "--plugin",
+        metavar="NAME",
+        action="append",
+        help="with a CONF the one plugin of its list that is meant, else one with a shipped profile, or all; "
+        "may be repeated",
     )
     group.add_argument(
         "--profile",
@@ -72,6 +76,12 @@ def _add_conformance(group: Any) -> None:
     group.add_argument("--strict", action="store_true", help="let SHOULD fail too, and what Go plugins inherit")
     group.add_argument(
         "--cni-version", metavar="V", action="append", help="test in this version of the specification only"
+    )
+    group.add_argument(
+        "--requirement", metavar="ID", action="append", help="test this requirement only; may be repeated"
+    )
+    group.add_argument(
+        "--keep-going", action="store_true", help="test every requirement although the network's first ADD fails"
     )
     group.add_argument("--json", metavar="FILE", help="write every verdict as JSON")
     group.add_argument("--repro", metavar="DIR", help="write a shell script for each finding that reproduces it")
@@ -150,7 +160,12 @@ def _conformance_arguments(arguments: argparse.Namespace) -> list[str]:
     given = ["--quiet", "-rN", "-n", arguments.workers or "auto", "--dist", "worksteal", "-p", "no:hypothesispytest"]
     given += ["--cni-profile", arguments.profile]
     given += ["--cni-strict"] if arguments.strict else []
-    for option, values in (("--cni-plugin", _plugins_of(arguments)), ("--cni-version", arguments.cni_version or ())):
+    given += ["--cni-keep-going"] if arguments.keep_going else []
+    for option, values in (
+        ("--cni-plugin", _plugins_of(arguments)),
+        ("--cni-version", arguments.cni_version or ()),
+        ("--cni-requirement", arguments.requirement or ()),
+    ):
         for value in values:
             given += [option, value]
     given += ["--cni-json", paths.file_to_write("--json", arguments.json)] if arguments.json else []

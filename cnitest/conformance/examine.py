@@ -14,6 +14,7 @@ from cnitest.cni.invoke import missing
 from cnitest.conformance import judge, profile
 from cnitest.conformance.bench import Bench, Made, open_bench
 from cnitest.conformance.finding import Undecided
+from cnitest.conformance.preflight import Refused, links, refused
 from cnitest.conformance.profile import Profile
 from cnitest.conformance.requirement import Kind
 from cnitest.conformance.subject import Setting, Subject, Trial
@@ -92,17 +93,19 @@ def examine(
     versions: Sequence[str] = (),
     helpers: Sequence[str] = (),
     skipped: list[str] | None = None,
+    unstarted: list[Refused] | None = None,
 ) -> tuple[Subject, ...]:
     """The subjects of some sources. ``path`` is CNI_PATH, ``versions`` limits those to test, ``helpers`` are further
     directories for what makes interfaces where a source has nothing that does.
 
     Raises ConfigError for a plugin that is missing or cannot be started, and `Unspoken` for one that speaks none of the
-    versions; where there is a list ``skipped`` that is told there.
+    versions; where there is a list ``skipped`` that is told there. Where there is a list ``unstarted``, a network whose
+    first ADD fails is told there, and none of its plugins are subjects.
     """
     found: list[Subject] = []
     for each in sources:
         try:
-            found += _examine(each, (*each.path, *path), tuple(versions) or each.versions, tuple(helpers))
+            found += _examine(each, (*each.path, *path), tuple(versions) or each.versions, tuple(helpers), unstarted)
         except Unspoken as error:
             if skipped is None:
                 raise
@@ -115,21 +118,61 @@ class Unspoken(ConfigError):
 
 
 def _examine(
-    each: Source, path: tuple[str, ...], versions: tuple[str, ...], helpers: tuple[str, ...]
-) -> Iterator[Subject]:
+    each: Source,
+    path: tuple[str, ...],
+    versions: tuple[str, ...],
+    helpers: tuple[str, ...],
+    unstarted: list[Refused] | None,
+) -> list[Subject]:
     require(each, path)
-    drafts = list(_drafts(each, path))
+    drafts = [draft for draft in _drafts(each, path) if _listed(draft, each) or _there(draft.conf, path)]
     if not drafts:
         raise ConfigError(f"{each.where}: its list has no plugin {each.only!r}")
     with open_bench(Trial(drafts[0], spec.VERSIONS[-1])) as bench:
         asked = [_asked(draft, bench) for draft in drafts]
         others = [_asked(draft, bench) for draft in _before(drafts[0])]
-    for draft in asked:
-        spoken = _spoken(draft, [*asked, *others], versions)
-        if not spoken:
+    spoken = [replace(draft, versions=_spoken(draft, [*asked, *others], versions)) for draft in asked]
+    for draft in spoken:
+        if not draft.versions:
             wanted = f"; {', '.join(versions)} asked for" if versions else ""
             raise Unspoken(f"{each.where}: {draft.plugin} speaks {', '.join(draft.advertised) or 'nothing'}{wanted}")
-        yield _tried(replace(draft, versions=spoken), each, helpers)
+    return _started(spoken, each, helpers, versions, unstarted)
+
+
+def _started(
+    drafts: Sequence[Subject],
+    each: Source,
+    helpers: tuple[str, ...],
+    versions: tuple[str, ...],
+    unstarted: list[Refused] | None,
+) -> list[Subject]:
+    """The drafts after their first ADDs, which try each beginning of the list, and the list in its own version."""
+    found: list[Subject] = []
+    for draft in drafts:
+        subject, refusal = _tried(draft, each, helpers)
+        if refusal and unstarted is not None and _listed(draft, each):
+            unstarted.append(refusal)
+            return []
+        found.append(subject)
+    if unstarted is not None and not versions:
+        refusal = _in_own_version([draft for draft in drafts if _listed(draft, each)], each.network)
+        if refusal:
+            unstarted.append(refusal)
+            return []
+    return found
+
+
+def _listed(draft: Subject, each: Source) -> bool:
+    """Whether a draft is a plugin of the list itself, or the one that is meant; not an IPAM plugin besides."""
+    return bool(each.only) or any(draft.conf == plugin for plugin in each.network.plugins)
+
+
+def _in_own_version(drafts: Sequence[Subject], network: Network) -> Refused | None:
+    """What came of ADD in the version that a configuration says, where it is none that was tried."""
+    if not drafts or not network.versioned or network.cni_version == drafts[-1].highest:
+        return None
+    made = _first_add(drafts[-1], network.cni_version)
+    return made if isinstance(made, Refused) else None
 
 
 def _drafts(each: Source, path: tuple[str, ...]) -> Iterator[Subject]:
@@ -156,7 +199,8 @@ def _drafts(each: Source, path: tuple[str, ...]) -> Iterator[Subject]:
             setting=each.setting,
         )
         delegate = _ipam_type(plugin)
-        if delegate and delegate != plugin["type"] and not each.only and not each.name and delegate not in delegates:
+        wanted = each.only == delegate or not (each.only or each.name)
+        if delegate and delegate != plugin["type"] and wanted and delegate not in delegates:
             delegates.append(delegate)
     for delegate in delegates:
         section = next(plugin["ipam"] for plugin in plugins if _ipam_type(plugin) == delegate)
@@ -233,26 +277,28 @@ def _version_of(draft: Subject) -> str:
     return given if isinstance(given, str) and spec.is_version(given) else "1.0.0"
 
 
-def _tried(draft: Subject, each: Source, helpers: Sequence[str]) -> Subject:
+def _tried(draft: Subject, each: Source, helpers: Sequence[str]) -> tuple[Subject, Refused | None]:
     """A subject after its first ADD: what kind it is, what it answers, how long it takes.
 
-    A plugin that cannot be added stays what it seemed to be; the requirements will say what is wrong with it.
+    A plugin that cannot be added stays what it seemed to be, beside what came of its ADD as it was first tried.
     """
     candidates = [draft]
+    refusal = None
     if each.kind is None and draft.kind is Kind.INTERFACE:
         candidates += _with_maker(draft, helpers)
     elif draft.kind is Kind.META and not draft.before:
         candidates = [*_with_maker(draft, helpers), draft]
     for candidate in candidates:
         made = _first_add(candidate)
-        if made is None:
+        if isinstance(made, Refused):
+            refusal = refusal or made
             continue
         if candidate.kind is Kind.INTERFACE and each.kind is None and _only_addresses(made.result, candidate.highest):
             candidate = replace(candidate, kind=Kind.IPAM)
         if _only_loopback(made):
             candidate = replace(candidate, setting=replace(candidate.setting, ifname="lo"))
-        return replace(candidate, result=made.result, seconds=made.call.seconds)
-    return draft
+        return replace(candidate, result=made.result, seconds=made.call.seconds), None
+    return draft, refusal
 
 
 def _with_maker(draft: Subject, helpers: Sequence[str]) -> list[Subject]:
@@ -271,12 +317,17 @@ def _there(plugin: Mapping[str, Any], path: Sequence[str]) -> bool:
     return any((Path(directory) / plugin["type"]).is_file() for directory in path)
 
 
-def _first_add(candidate: Subject) -> Made | None:
+def _first_add(candidate: Subject, version: str = "") -> Made | Refused:
+    tried = version or candidate.highest
     try:
-        with open_bench(Trial(candidate, candidate.highest)) as bench:
-            return bench.attach()
-    except (Undecided, PluginError):
-        return None
+        with open_bench(Trial(candidate, tried)) as bench:
+            before = links(bench.node)
+            try:
+                return bench.attach()
+            except (Undecided, PluginError) as error:
+                return refused(candidate, tried, error, bench, before)
+    except (Undecided, PluginError) as error:  # of the commands that set the host up
+        return refused(candidate, tried, error)
     except FeatureMissing:
         raise
     except CnitestError as error:

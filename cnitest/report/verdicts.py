@@ -12,7 +12,10 @@ import pytest
 if TYPE_CHECKING:
     from cnitest.conformance.subject import Subject
     from cnitest.conformance.verdict import Case
+    from cnitest.report.choice import Chosen
 
+#: What --cni-topology is where nobody says another.
+DEFAULT_TOPOLOGY = "node-with-uplink"
 _SUBJECTS = pytest.StashKey[Any]()
 #: The seconds that a test's fixtures took.
 DURATION = pytest.StashKey[float]()
@@ -55,6 +58,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--cni-version", metavar="V", action="append", default=[], help="test in these versions only; may be repeated"
     )
+    group.addoption(
+        "--cni-requirement",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="test this requirement only; may be repeated (`cnitest requirements` lists them)",
+    )
+    group.addoption(
+        "--cni-keep-going", action="store_true", help="hold a network to every requirement although its first ADD fails"
+    )
     group.addoption("--cni-json", metavar="FILE", help="write every verdict of the conformance suite as JSON")
     group.addoption("--cni-repro", metavar="DIR", help="write a shell script for each finding that reproduces it")
 
@@ -64,8 +77,34 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requirement(id): the requirement that a test of the conformance suite decides")
     config.stash[_COLLECTOR] = _Collector()
     config.pluginmanager.register(config.stash[_COLLECTOR])
-    if not hasattr(config, "workerinput") and _is_asked_for(config):
-        subjects_of(config)  # what cannot be run is told before anything is
+
+
+@pytest.hookimpl(tryfirst=True)  # before workers are begun
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Tell what cannot be run before anything is; a network that was given and cannot start ends the run with 1."""
+    if hasattr(config, "workerinput") or config.getoption("help") or not _is_asked_for(config):
+        return None
+    from cnitest.plugin import resolve_paths
+
+    resolve_paths(config)
+    _wanted(config)
+    found = chosen_of(config)
+    from cnitest.report import heading
+
+    for line in heading.troubles(found, bool(config.getoption("--cni-conf"))):
+        print(line, flush=True)  # noqa: T201
+    return int(pytest.ExitCode.TESTS_FAILED) if heading.ends(found, bool(config.getoption("--cni-conf"))) else None
+
+
+def _wanted(config: pytest.Config) -> frozenset[str]:
+    """The requirements that were asked for by their IDs; none for all."""
+    from cnitest.conformance.requirement import find
+    from cnitest.errors import CnitestError
+
+    try:
+        return frozenset(find(identifier).id for identifier in config.getoption("--cni-requirement"))
+    except CnitestError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)  # xdist has an answer of its own
@@ -99,39 +138,66 @@ def subjects_of(config: pytest.Config) -> tuple[Subject, ...]:
 
             config.stash[_SUBJECTS] = from_data(json.loads(given))
         else:
-            config.stash[_SUBJECTS] = _examined(config)
+            config.stash[_SUBJECTS] = chosen_of(config).subjects
     found: tuple[Subject, ...] = config.stash[_SUBJECTS]
     return found
 
 
-def _examined(config: pytest.Config) -> tuple[Subject, ...]:
+def chosen_of(config: pytest.Config) -> Chosen:
+    """What was chosen, and what cannot be. Found once, where the run is led."""
+    if _CHOSEN not in config.stash:
+        config.stash[_CHOSEN] = _examined(config)
+    found: Chosen = config.stash[_CHOSEN]
+    return found
+
+
+def _examined(config: pytest.Config) -> Chosen:
     from cnitest.errors import CnitestError
     from cnitest.plugin import plugin_path
     from cnitest.report.choice import Choice, chosen
 
-    path = plugin_path(config)
     given = tuple(config.getoption("--cni-conf"))
-    plugins = tuple(config.getoption("--cni-plugin")) or (() if given else _SLICE)
-    versions = tuple(config.getoption("--cni-version"))
-    choice = Choice(given, plugins, path, versions, newest=not given and not config.getoption("--cni-plugin"))
+    named = tuple(config.getoption("--cni-plugin"))
+    topology = config.getoption("--cni-topology")
+    choice = Choice(
+        given,
+        named or (() if given else _SLICE),
+        plugin_path(config),
+        tuple(config.getoption("--cni-version")),
+        newest=not given and not named,
+        topology="" if topology == DEFAULT_TOPOLOGY else topology,
+        keep_going=config.getoption("--cni-keep-going") or not _is_asked_for(config),
+    )
     try:
-        subjects, config.stash[_SKIPPED] = chosen(choice)
+        return chosen(choice)
     except CnitestError as error:
         raise pytest.UsageError(str(error)) from None
-    return subjects
 
 
-_SKIPPED = pytest.StashKey[Any]()
+_CHOSEN = pytest.StashKey[Any]()
 
 
 def skipped_of(config: pytest.Config) -> tuple[str, ...]:
     """Why some of the subjects that were asked for are not among those of the run."""
-    return tuple(config.stash.get(_SKIPPED, ()))
+    return chosen_of(config).skipped if _CHOSEN in config.stash else ()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out tests that apply to no subject at all; the table says why."""
-    items[:] = [item for item in items if not _is_empty(item)]
+@pytest.hookimpl(tryfirst=True)  # before -k looks at them
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests that apply to no subject at all, which the table says, and those of requirements not asked for;
+    let -k know the others' IDs."""
+    wanted = _wanted(config)
+    items[:] = [item for item in items if not _is_empty(item) and (not wanted or _identifier(item) in wanted)]
+    for item in items:
+        if identifier := _identifier(item):
+            item.extra_keyword_matches.add(identifier)
+            item.user_properties.append(("requirement", identifier))
+
+
+def _identifier(item: pytest.Item) -> str:
+    """The requirement that a test decides; empty for any other test."""
+    mark = item.get_closest_marker(_MARK)
+    return str(mark.args[0]) if mark else ""
 
 
 def _is_empty(item: pytest.Item) -> bool:
@@ -189,10 +255,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     from cnitest.report import summary
 
-    outcome = config.stash[_OUTCOME] = summary.outcome(
-        cases, subjects_of(config), config.getoption("--cni-profile"), whole=not config.getoption("-k")
-    )
-    if outcome.disappeared and outcome.shipped and exitstatus == pytest.ExitCode.OK:
+    whole = not (config.getoption("-k") or _wanted(config))
+    profile = config.getoption("--cni-profile")
+    outcome = config.stash[_OUTCOME] = summary.outcome(cases, subjects_of(config), profile, whole=whole)
+    gone = outcome.disappeared and outcome.shipped
+    if (gone or chosen_of(config).unstarted) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if config.getoption("--cni-json"):
         Path(config.getoption("--cni-json")).write_text(json.dumps(summary.document(outcome), indent=1))
@@ -208,7 +275,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     from cnitest.report import summary
 
-    for headline, lines in summary.sections(outcome, config.stash.get(_SKIPPED, ())):
+    found = chosen_of(config)
+    missed = [*found.skipped, *(f"{one.subject.name}: cannot start, see above" for one in found.unstarted)]
+    for headline, lines in summary.sections(outcome, missed):
         terminalreporter.section(headline)
         for line in lines:
             terminalreporter.line(line)

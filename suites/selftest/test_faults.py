@@ -53,7 +53,16 @@ def run(profiles: Sequence[Path], out: Path, expected: str, *options: str, only:
     """The JSON of a run of the suite over some profiles; ``only`` limits it (see `narrow`)."""
     confs = [word for profile in profiles for word in ("--cni-conf", str(profile))]
     argv = [sys.executable, "-m", "pytest", str(CHECKOUT / "suites" / "conformance"), "-q", "-n", "4"]
-    argv += ["--dist", "worksteal", "-p", "no:cacheprovider", "--cni-strict", "--cni-profile", expected]
+    argv += [
+        "--dist",
+        "worksteal",
+        "-p",
+        "no:cacheprovider",
+        "--cni-strict",
+        "--cni-keep-going",
+        "--cni-profile",
+        expected,
+    ]
     argv += ["-p", "cnitest.fixtures.faulty.narrow"] if only else []
     whole = [*argv, *confs, "--cni-json", str(out), *options]
     environment = {**os.environ, "CNITEST_NARROW": only}

@@ -1,0 +1,211 @@
+"""A network that cannot start: one report, with the plugin's error, the host and the cause; and words nobody reads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATH = "/usr/lib/cni"
+POOL = {"type": "host-local", "subnet": "10.22.0.0/24"}
+BRIDGE = {"type": "bridge", "ipam": POOL}
+DEFAULT = {"dst": "0.0.0.0/0"}
+LONG = "a-name-of-many-letters"
+
+pytestmark = pytest.mark.requires(plugin=("bridge", "host-local", "tuning", "portmap", "macvlan", "static", "ptp"))
+
+
+def tried(
+    tmp_path: Path, *plugins: dict[str, Any], options: tuple[str, ...] = (), version: str = "1.0.0"
+) -> subprocess.CompletedProcess[str]:
+    """``cnitest run`` of a list in an empty directory."""
+    conf = {"cniVersion": version, "name": "mynet", "plugins": list(plugins)}
+    (tmp_path / "my.conflist").write_text(json.dumps(conf))
+    command = [sys.executable, "-m", "cnitest.cli", "run", "my.conflist", "--cni-path", PATH, "-n", "0", *options]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+
+
+BROKEN = {
+    "a default route twice": (
+        [{**BRIDGE, "isDefaultGateway": True, "ipam": {**POOL, "routes": [DEFAULT]}}],
+        ("code 999", "file exists", "isDefaultGateway adds a default route, and ipam.routes has one, too (0.0.0.0/0)"),
+    ),
+    "a default route of IPv6 twice": (
+        [
+            {
+                "type": "bridge",
+                "isDefaultGateway": True,
+                "ipam": {
+                    "type": "host-local",
+                    "ranges": [[{"subnet": "2001:db8:5::/64"}]],
+                    "routes": [{"dst": "::/0"}],
+                },
+            }
+        ],
+        ("isDefaultGateway adds a default route, and ipam.routes has one, too (::/0)",),
+    ),
+    "a route twice": (
+        [{**BRIDGE, "ipam": {**POOL, "routes": [DEFAULT, DEFAULT]}}],
+        ("ipam.routes has 0.0.0.0/0 more than once",),
+    ),
+    "a master that is not there": (
+        [{"type": "macvlan", "master": "eth0", "ipam": POOL}],
+        ("Link not found", "master is 'eth0', and the host has no such link; there are ens33; did you mean 'ens33'?"),
+    ),
+    "a prefix too long": (
+        [{"type": "bridge", "ipam": {"type": "host-local", "subnet": "10.22.0.0/33"}}],
+        ("'10.22.0.0/33' is not an address with prefix (0-32). Did you mean '10.22.0.0/24'?",),
+    ),
+    "an IPv6 prefix too long": (
+        [{"type": "bridge", "ipam": {"type": "host-local", "ranges": [[{"subnet": "2001:db8::/129"}]]}}],
+        ("ipam.ranges[0][0].subnet: '2001:db8::/129' is not an address with prefix (0-128)",),
+    ),
+    "no room": (
+        [{"type": "bridge", "ipam": {"type": "host-local", "subnet": "10.22.0.0/32"}}],
+        ("too small: a network to give addresses from is a /30 or larger",),
+    ),
+    "an IPAM plugin with a typo": (
+        [{"type": "bridge", "ipam": {"type": "host-locl", "subnet": "10.22.0.0/24"}}],
+        ("bridge calls the plugin 'host-locl', which is not in the search path; did you mean 'host-local'?",),
+    ),
+    "no IPAM": ([{"type": "ptp"}], ("ptp wants addresses, and its configuration has no ipam.type",)),
+    "a chained plugin first": (
+        [{"type": "portmap", "capabilities": {"portMappings": True}}, BRIDGE],
+        ("portmap works on an interface that a plugin before it made, and none is before it",),
+    ),
+    "a value of another type": (
+        [{**BRIDGE, "mtu": "1500"}],
+        ("the key 'mtu' is a string in the configuration, and bridge reads int",),
+    ),
+    "a name too long": ([{**BRIDGE, "bridge": LONG}], (f"bridge is '{LONG}': 22 letters", "at most 15")),
+    "a sysctl that is not there": (
+        [BRIDGE, {"type": "tuning", "sysctl": {"net.ipv4.conf.all.nope": "1"}}],
+        ("Its first ADD fails: bridge + tuning", "sysctl net.ipv4.conf.all.nope: no such file or directory"),
+    ),
+    "what has no cause": (
+        [BRIDGE, {"type": "tuning", "mac": "zz"}],
+        ("invalid MAC address", "no cause that is known here"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_network_that_cannot_start_says_so_once(tmp_path: Path, case: str):
+    """Exit code 1 and at most forty lines of 120 columns: call, error, host, the cause, what to do; nothing is tried."""
+    plugins, words = BROKEN[case]
+
+    done = tried(tmp_path, *plugins)
+    lines = done.stdout.splitlines()
+    text = " ".join(done.stdout.split())
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 120
+    assert "the network 'mynet' (my.conflist) cannot start" in text
+    assert " ADD (container cnitest-c1, ifname eth0) on node: exit code 1" in text
+    assert "ens33 (veth, 192.168.80.100/24" in text
+    assert [each for each in words if each not in text] == []
+    assert "--topology" in text
+    assert "cnitest.yaml" in text
+    assert "--keep-going" in text
+
+
+def test_a_version_that_the_list_does_not_speak(tmp_path: Path):
+    """The configuration's own version counts, unless another is asked for."""
+    done = tried(tmp_path, BRIDGE, version="1.1.0")
+    asked = tried(tmp_path, BRIDGE, version="1.1.0", options=("--cni-version", "1.0.0", "--requirement", "VER-01"))
+
+    if "cannot start" in done.stdout:  # a release from before 1.1.0
+        assert "bridge does not speak version 1.1.0" in done.stdout
+        assert done.returncode == 1
+    assert asked.returncode == 0, asked.stdout
+
+
+def test_keep_going_tries_the_requirements(tmp_path: Path):
+    """With --keep-going a network whose ADD fails is held to the requirements."""
+    options = ("--keep-going", "--requirement", "VER-01", "--requirement", "ADD-02", "--cni-version", "1.0.0")
+
+    done = tried(tmp_path, {"type": "macvlan", "master": "eth0", "ipam": POOL}, options=options)
+
+    assert done.returncode == 1
+    assert "cannot start" not in done.stdout
+    assert "Link not found" in done.stdout
+
+
+def test_what_a_host_lacks_comes_from_a_topology(tmp_path: Path):
+    """With a topology that has the master, on its first host, the same network starts."""
+    macvlan = {"type": "macvlan", "master": "eth0", "mode": "bridge", "ipam": POOL}
+    (tmp_path / "lan.yaml").write_text(
+        "version: 1\nhosts:\n  h1: {}\n  h2: {}\nlinks:\n"
+        "  - {veth: [{at: h1, name: eth0, addresses: [10.5.0.1/24]}, {at: h2, name: eth0, addresses: [10.5.0.2/24]}]}\n"
+    )
+
+    done = tried(tmp_path, macvlan, options=("--topology", "lan.yaml", "--requirement", "VER-01"))
+
+    assert "cannot start" not in done.stdout, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_plugin_that_hangs_or_lies_cannot_start(tmp_path: Path):
+    """An ADD that ends well without a result is told as what it is, with what it printed."""
+    plugin = tmp_path / "odd"
+    plugin.write_text(f"#!/bin/sh\n[ $CNI_COMMAND = ADD ] || exec {PATH}/bridge\necho done\n")
+    plugin.chmod(0o755)
+
+    done = tried(tmp_path, {"type": "odd", "ipam": POOL}, options=("--cni-path", f"{tmp_path}:{PATH}"))
+
+    assert done.returncode == 1
+    assert "stdout    done" in done.stdout
+    assert "it ended with exit code 0, but stdout is not one result document" in done.stdout
+
+
+def test_words_that_nobody_reads_are_warned_of(tmp_path: Path):
+    """A line each for unknown keys, nested ones too, and capabilities that nobody provides, with what was meant."""
+    pool = {**POOL, "rangestart": "10.22.0.9", "ranges": [[{"subnet": "10.30.0.0/24", "gatway": "10.30.0.1"}]]}
+    portmap = {"type": "portmap", "capabilities": {"portMapings": True}}
+
+    done = tried(
+        tmp_path, {"type": "bridge", "isGatway": True, "ipam": pool}, portmap, options=("--requirement", "VER-01")
+    )
+
+    warnings = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
+    assert warnings == [
+        "warning: my.conflist: bridge has no key 'isGatway', and ignores it; did you mean 'isGateway'?",
+        "warning: my.conflist: host-local has no key 'rangestart' in ipam, and ignores it; did you mean 'rangeStart'?",
+        "warning: my.conflist: host-local has no key 'gatway' in ipam.ranges, and ignores it; did you mean 'gateway'?",
+        "warning: my.conflist: portmap: nobody provides the capability 'portMapings'; did you mean 'portMappings'?",
+    ]
+
+
+def test_known_words_are_not_warned_of(tmp_path: Path):
+    """A list with every kind of key that there is has no warning."""
+    bridge = {**BRIDGE, "isGateway": True, "hairpinMode": True, "dns": {}, "args": {}, "capabilities": {"mac": True}}
+    own = {"type": "bridge", "ipam": {**POOL, "dataDir": "/tmp/x", "resolvConf": "/etc/resolv.conf"}}
+
+    for plugin in (bridge, own):
+        assert "warning: " not in tried(tmp_path, plugin, options=("--requirement", "VER-01")).stdout
+
+
+def test_a_plugin_of_many_cannot_start(tmp_path: Path):
+    """Of shipped profiles one that cannot start is told, fails the run, and the others go on."""
+    for name in ("bridge", "host-local", "loopback"):
+        (tmp_path / name).symlink_to(f"{PATH}/{name}")
+    (tmp_path / "ptp").write_text(
+        '#!/bin/sh\n[ $CNI_COMMAND != ADD ] || { echo \'{"cniVersion":"1.0.0","code":123,"msg":"no"}\'; exit 1; }\nexec /usr/lib/cni/ptp\n'
+    )
+    (tmp_path / "ptp").chmod(0o755)
+    command = [sys.executable, "-m", "cnitest.cli", "run", "--suite", "conformance", "--cni-path", str(tmp_path)]
+    command += ["-n", "0", "--cni-version", "1.0.0", "--requirement", "VER-01"]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode == 1
+    assert "cannot start" in done.stdout
+    assert "code 123" in done.stdout
+    assert "VER-01" in done.stdout
+    assert "loopback" in done.stdout
