@@ -95,7 +95,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_network_that_cannot_start_says_so_once(tmp_path: Path, case: str):
-    """Exit code 1 and at most forty lines of 120 columns: call, error, host, the cause, what to do; nothing is tried."""
+    """Exit code 1 and at most forty lines of 120 columns: call, error, host, cause, what to do; nothing is tried."""
     plugins, words = BROKEN[case]
 
     done = tried(tmp_path, *plugins)
@@ -141,8 +141,8 @@ def test_what_a_host_lacks_comes_from_a_topology(tmp_path: Path):
     """With a topology that has the master, on its first host, the same network starts."""
     macvlan = {"type": "macvlan", "master": "eth0", "mode": "bridge", "ipam": POOL}
     (tmp_path / "lan.yaml").write_text(
-        "version: 1\nhosts:\n  h1: {}\n  h2: {}\nlinks:\n"
-        "  - {veth: [{at: h1, name: eth0, addresses: [10.5.0.1/24]}, {at: h2, name: eth0, addresses: [10.5.0.2/24]}]}\n"
+        "name: lan\nhosts: {h1: {}, h2: {}}\nveths:\n"
+        "  - ends: [{at: h1, name: eth0, addresses: [10.5.0.1/24]}, {at: h2, name: eth0, addresses: [10.5.0.2/24]}]\n"
     )
 
     done = tried(tmp_path, macvlan, options=("--topology", "lan.yaml", "--requirement", "VER-01"))
@@ -195,8 +195,9 @@ def test_a_plugin_of_many_cannot_start(tmp_path: Path):
     """Of shipped profiles one that cannot start is told, fails the run, and the others go on."""
     for name in ("bridge", "host-local", "loopback"):
         (tmp_path / name).symlink_to(f"{PATH}/{name}")
+    refusal = '{"cniVersion": "1.0.0", "code": 123, "msg": "no"}'
     (tmp_path / "ptp").write_text(
-        '#!/bin/sh\n[ $CNI_COMMAND != ADD ] || { echo \'{"cniVersion":"1.0.0","code":123,"msg":"no"}\'; exit 1; }\nexec /usr/lib/cni/ptp\n'
+        f"#!/bin/sh\n[ $CNI_COMMAND != ADD ] || {{ echo '{refusal}'; exit 1; }}\nexec {PATH}/ptp\n"
     )
     (tmp_path / "ptp").chmod(0o755)
     command = [sys.executable, "-m", "cnitest.cli", "run", "--suite", "conformance", "--cni-path", str(tmp_path)]

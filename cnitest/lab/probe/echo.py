@@ -35,13 +35,7 @@ class EchoProbe:
     """An echo request with a payload of ``size`` bytes that no other request has."""
 
     def __init__(
-        self,
-        sender: Place,
-        address: str,
-        *,
-        size: int = 56,
-        df: bool = False,
-        options: Options | None = None,
+        self, sender: Place, address: str, *, size: int = 56, df: bool = False, options: Options | None = None
     ) -> None:
         if not 0 <= size <= _LARGEST:
             raise ValueError(f"size {size} is none that an echo request can have (0 to {_LARGEST})")

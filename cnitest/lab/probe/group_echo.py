@@ -81,9 +81,7 @@ class GroupEcho(EchoProbe):
                 answers.setdefault(str(sender[0]).partition("%")[0], time.perf_counter())
         return list(answers.items())
 
-    def _told(
-        self, attempt: Attempt, answers: list[tuple[str, float]], members: list[Place], began: float
-    ) -> Attempt:
+    def _told(self, attempt: Attempt, answers: list[tuple[str, float]], members: list[Place], began: float) -> Attempt:
         mine = {address.ip for address in self.sender.addresses}
         others = [(address, when) for address, when in answers if address not in mine]
         if others:

@@ -60,9 +60,7 @@ class Options:
         if self.mark:
             found.append((socket.SOL_SOCKET, _SO_MARK, struct.pack("=I", self.mark)))
         if self.tos:
-            level, kind = (
-                (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if six else (socket.IPPROTO_IP, socket.IP_TOS)
-            )
+            level, kind = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if six else (socket.IPPROTO_IP, socket.IP_TOS)
             found.append((level, kind, struct.pack("=i", self.tos)))
         return found
 
