@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded, KernelError, UsageError, is_ours
-from cnitest.lab.probe.base import canonical
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import canonical, is_ipv6
+from cnitest.lab.probe.datagram import reversed_info, tell_destination
 from cnitest.lab.probe.inquiry import prove
 from cnitest.lab.probe.listener import dial, listen, target
 from cnitest.lab.probe.live import End, LiveProbe
@@ -83,6 +85,11 @@ class Connection:
         """The listener's end. Raises UsageError outside the ``with`` block."""
         return self._open(self._server)
 
+    @property
+    def ends(self) -> tuple[End, End]:
+        """The client's end and the listener's. Raises UsageError outside the ``with`` block."""
+        return self._open(self._client), self._open(self._server)
+
     def send(self, data: bytes, *, timeout: float = 2.0) -> None:
         """Send bytes from the client's end; see `End.send`."""
         self._open(self._client).send(data, timeout=timeout)
@@ -96,7 +103,7 @@ class Connection:
 
         ``wait`` is how long an attempt may take: TCP sends again after 0.2 s, then after twice as long each time.
         """
-        client, server = self._open(self._client), self._open(self._server)
+        client, server = self.ends
         what = f"{self.what}, connected before"
         if ended := client.look():
             reach = Reach(
@@ -146,11 +153,16 @@ class Connection:
 
     def _first_datagram(self, client: socket.socket, server: socket.socket, deadline: Deadline) -> End:
         """A flow is there once a datagram has arrived; the listener then knows whom to answer."""
-        client.send(b"")
-        self._await(server, select.POLLIN, deadline)
-        peer = server.recvfrom(1)[1]
+        token = wire.token()
+        tell_destination(server, is_ipv6(self._address))
+        client.send(token)
+        data = b""
+        while data != token:  # it may be another flow's, which was still on its way
+            self._await(server, select.POLLIN, deadline)
+            data, ancillary, _, peer = server.recvmsg(len(token) + 1, socket.CMSG_SPACE(20))
         self.source_seen = str(peer[0])
-        return End(server, f"the listener of {self.what}", peer)
+        answers = [reversed_info(*each) for each in ancillary]
+        return End(server, f"the listener of {self.what}", peer, answers)
 
     def _await(self, end: socket.socket, event: int, deadline: Deadline) -> None:
         watch = select.poll()

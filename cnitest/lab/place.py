@@ -14,11 +14,11 @@ from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.process import Finished
 from cnitest.kernel.records import Address, Link, Neighbour, Route, Rule
 from cnitest.lab import state as states
+from cnitest.lab.flows import Flows
 from cnitest.lab.state import State
 
 if TYPE_CHECKING:
     from cnitest.lab.capture import Capture
-    from cnitest.lab.connection import Connection
     from cnitest.lab.hosts import Host
     from cnitest.lab.lab import Lab
     from cnitest.lab.reach import Reach
@@ -46,7 +46,7 @@ class Output:
     seconds: float
 
 
-class Place:
+class Place(Flows):
     """A network namespace of the lab. Its tables (``links``, ``addresses``, …) are read afresh each time."""
 
     def __init__(self, lab: Lab, name: str, namespace: NetworkNamespace) -> None:
@@ -299,40 +299,6 @@ class Place:
             raise UsageError(f"{address} is no group: a datagram to it has one listener, not {len(listeners)}")
         far = listeners[0] if listeners else None
         return prove(DatagramProbe(self, address, port, far, listener_port or port, size, sent), wait)
-
-    def connection(
-        self,
-        address: str,
-        port: int,
-        *,
-        protocol: str = "tcp",
-        listener: Place | None = None,
-        listener_port: int | None = None,
-        source: str | None = None,
-        source_port: int | None = None,
-        mark: int | None = None,
-        tos: int | str | None = None,
-        wait: float = 2.0,
-    ) -> Connection:
-        """A TCP connection or a UDP flow (``protocol="udp"``) that stays open while the ``with`` block runs.
-
-        Inside it ``send``, ``receive``, ``far.send`` and ``far.receive`` move bytes; ``alive()`` is a `Reach` that says
-        whether bytes still go both ways. Its listener is as that of `tcp`, but always a new one. On entering raises
-        DeadlineExceeded when it is not made within ``wait`` seconds, KernelError when it is turned down.
-        """
-        from cnitest.lab.connection import Connection
-        from cnitest.lab.probe.options import options
-
-        return Connection(
-            self,
-            address,
-            port,
-            protocol=protocol,
-            listener=listener,
-            listener_port=listener_port,
-            options=options(address, source=source, source_port=source_port, mark=mark, tos=tos),
-            wait=wait,
-        )
 
     def arp(self, address: str, *, on: str | None = None, wait: float | None = None) -> Reach:
         """Ask who has ``address`` (ARP, or a neighbour solicitation for IPv6) on a link and await the answer."""

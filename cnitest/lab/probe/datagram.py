@@ -67,7 +67,7 @@ class DatagramProbe:
             server = listen(far, self.destination, self._listener_port, socket.SOCK_DGRAM) if far else None
             if server:
                 undo.callback(server.close)
-                _tell_destination(server, is_ipv6(self.destination))
+                tell_destination(server, is_ipv6(self.destination))
             try:
                 client = dial(self.sender, self.destination, socket.SOCK_DGRAM, self.options)
                 undo.callback(client.close)
@@ -120,7 +120,7 @@ def _exchange(
     return Attempt(matches, source_seen=source)
 
 
-def _tell_destination(server: socket.socket, six: bool) -> None:
+def tell_destination(server: socket.socket, six: bool) -> None:
     """Have each datagram come with the address it was sent to."""
     if six:
         server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
@@ -134,13 +134,13 @@ def _send_back(server: socket.socket, expected: bytes) -> str | None:
         data, ancillary, _, sender = server.recvmsg(65536, socket.CMSG_SPACE(20))
         if data != expected:
             return None
-        server.sendmsg([data], [_reversed(level, kind, info) for level, kind, info in ancillary], 0, sender)
+        server.sendmsg([data], [reversed_info(level, kind, info) for level, kind, info in ancillary], 0, sender)
     except OSError:
         return None
     return str(sender[0])
 
 
-def _reversed(level: int, kind: int, info: bytes) -> tuple[int, int, bytes]:
+def reversed_info(level: int, kind: int, info: bytes) -> tuple[int, int, bytes]:
     """The received destination as the source to send from: struct in_pktinfo has it third, in6_pktinfo first."""
     if level == socket.IPPROTO_IP:
         return level, kind, bytes(4) + info[8:12] + bytes(4)

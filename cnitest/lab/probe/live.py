@@ -8,7 +8,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
@@ -30,9 +30,15 @@ _RTO = struct.Struct("=I")  # in struct tcp_info, behind eight bytes of states
 class End:
     """One end of a connection: sends bytes, and receives what the other end sent."""
 
-    def __init__(self, opened: socket.socket, what: str, peer: tuple[str | int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        opened: socket.socket,
+        what: str,
+        peer: tuple[str | int, ...] | None = None,
+        ancillary: Sequence[tuple[int, int, bytes]] = (),
+    ) -> None:
         self.socket, self.what = opened, what
-        self._peer = peer
+        self._peer, self._ancillary = peer, ancillary
         self._buffer = bytearray()
         #: Why it is over, empty while it is not.
         self.ended = ""
@@ -68,7 +74,9 @@ class End:
     def push(self, data: bytes | memoryview) -> int:
         """Send what fits now, and say how much. Raises KernelError when the connection is over."""
         try:
-            return self.socket.sendto(data, self._peer) if self._peer else self.socket.send(data)
+            if self._peer:
+                return self.socket.sendmsg([data], self._ancillary, 0, self._peer)
+            return self.socket.send(data)
         except OSError as error:
             self.end(error)
             raise KernelError(f"{self.what}: {self.ended or error.strerror}", error.errno or 0) from error
@@ -84,10 +92,10 @@ class End:
         except OSError as error:
             self.end(error)
             return
+        if self._peer and sender != self._peer:
+            return  # not of this flow
         if self.socket.type == socket.SOCK_STREAM and not data:
             self.ended = "the other end closed the connection"
-        elif self.socket.type == socket.SOCK_DGRAM and self._peer is not None:
-            self._peer = sender  # a flow answers whom it heard last
         self._buffer += data
 
     @property
@@ -103,6 +111,14 @@ class End:
         if self.socket.type == socket.SOCK_STREAM and error.errno not in (errno.EAGAIN, errno.EINTR):
             reset = error.errno in (errno.ECONNRESET, errno.EPIPE)
             self.ended = "the connection was reset" if reset else os.strerror(error.errno or 0)
+
+    def count(self) -> int:
+        """Throw away what is there now, and say how much it was; notes when that is the end."""
+        before = len(self._buffer)
+        self.pull()
+        found = len(self._buffer) - before
+        del self._buffer[before:]
+        return found
 
     def look(self) -> str:
         """Why it is over, empty while it is not, as the kernel knows it now."""

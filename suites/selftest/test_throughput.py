@@ -1,0 +1,80 @@
+"""How many bits a second get through: a shaper is seen in its own direction, a rate is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from cnitest import Lab
+from cnitest.errors import DeadlineExceeded, UsageError
+from cnitest.topology import find, load
+
+NS02 = {4: "10.40.80.12", 6: "2001:db8:40::12"}
+TBF = ["root", "tbf", "rate", "4mbit", "burst", "64kb", "limit", "500kb"]
+
+
+@pytest.fixture
+def lab():
+    """Two sandboxes on a bridge."""
+    with Lab(load(find("bridge-walkthrough"))) as built:
+        yield built
+
+
+@pytest.fixture
+def ns01(lab):
+    """The client."""
+    return lab.sandbox("ns01")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize(("link", "there"), [("veth02", True), ("veth01", False)])
+def test_a_shaper_is_seen_in_its_direction(lab, ns01, family, protocol, link, there):
+    """4 Mbit/s on the way there limit what arrives there, and nothing else; likewise back."""
+    lab.host("node").run(["tc", "qdisc", "add", "dev", link, *TBF])
+    found = ns01.throughput(NS02[family], 1.0, protocol=protocol, rate="20mbit")
+    limited, free = (found.there, found.back) if there else (found.back, found.there)
+
+    assert 3.0e6 < limited < 4.2e6, found
+    assert free > 2 * limited, found
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_rate_is_not_exceeded(ns01, protocol):
+    """A paced measurement sends what was asked for, both ways, and loses nothing on a free link."""
+    found = ns01.throughput(NS02[4], 0.5, rate="2mbit", protocol=protocol)
+
+    assert found.there == pytest.approx(2e6, rel=0.3)
+    assert found.back == pytest.approx(2e6, rel=0.3)
+    assert found.received[0] <= 2e6 / 8 * 0.5 + 1200
+
+
+def test_datagrams_that_are_lost_are_counted(lab, ns01):
+    """Half of what is sent at twice the shaper's rate does not arrive; TCP does not lose, so it does not say."""
+    lab.host("node").run(["tc", "qdisc", "add", "dev", "veth02", *TBF])
+    found = ns01.throughput(NS02[4], 1.0, rate="8mbit", protocol="udp")
+
+    assert 0.3 < found.lost[0] < 0.7
+    assert found.lost[1] < 0.1
+    assert ns01.throughput(NS02[4], 0.1, rate="1mbit").lost is None
+
+
+def test_a_result_is_frozen_and_prints_itself(ns01):
+    """The figures cannot be changed, and read as a person says them."""
+    found = ns01.throughput(NS02[4], 0.2, rate="1mbit")
+
+    assert str(found).endswith("back")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.there = 0
+
+
+def test_what_cannot_be_measured_is_an_error(lab, ns01):
+    """No time, no such rate, no connection: each is told, and no zero is made of it."""
+    with pytest.raises(UsageError, match="seconds 0 is none"):
+        ns01.throughput(NS02[4], 0)
+    with pytest.raises(UsageError, match="rate 'fast'"):
+        ns01.throughput(NS02[4], rate="fast")
+    lab.sandbox("ns02").load_rules("iptables", "-A INPUT -p tcp -j DROP")
+    with pytest.raises(DeadlineExceeded, match="in vain for the connection"):
+        ns01.throughput(NS02[4])
