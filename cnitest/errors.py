@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from cnitest.text import lines
+
+
+#: The most characters of a note.
+_NOTE = 8000
+
 
 class CnitestError(Exception):
-    """The root of everything that cnitest raises on purpose."""
+    """The root of everything that cnitest raises on purpose. Its message may hold words of plugins and programs, which
+    are shown and never obeyed (see `cnitest.text`)."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(lines(str(message)))
+
+    def add_note(self, note: str) -> None:
+        """Add a note, which is as harmless."""
+        super().add_note(lines(note, _NOTE))
 
 
 def is_ours(failure: Any) -> bool:

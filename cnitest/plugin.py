@@ -177,4 +177,6 @@ def story_of(item: pytest.Item) -> list[Section]:
     try:
         return story.sections(lab)
     except Exception as error:  # a story that cannot be told must not hide the failure
-        return [("cnitest", f"the network's story cannot be told: {type(error).__name__}: {error}")]
+        from cnitest import text
+
+        return [("cnitest", text.lines(f"the network's story cannot be told: {type(error).__name__}: {error}"))]

@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+from cnitest import text
 from cnitest.cli import doctor, faults, fuzz, requirements, run, topology, trace
+from cnitest.cli.output import complain
 from cnitest.errors import CnitestError
 
 #: The exit code for something that we were asked for and that makes no sense, as pytest's.
@@ -22,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
     except CnitestError as error:
-        print(f"cnitest: {error}", file=sys.stderr)  # noqa: T201
+        complain(str(error))
         return USAGE_ERROR
     except BrokenPipeError:  # whoever read us has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -38,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
     """Ends with our exit code for wrong usage, and says it in one line."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        self.exit(USAGE_ERROR, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(USAGE_ERROR, f"{self.prog}: {text.line(message)} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cnitest import text
 from cnitest.cni.invoke import search_path
 from cnitest.cni.plugins import WELL_KNOWN
 from cnitest.errors import CnitestError
@@ -145,7 +146,7 @@ def _show(findings: tuple[Finding, ...], healthy: bool) -> None:
         )
         detail = finding.detail if finding.present else "; ".join(filter(None, (finding.detail, finding.remedy)))
         heading = finding.group if finding.group != group else ""
-        console.print(f"{heading:11} {finding.name:19} [{style}]{word:8}[/] {escape(detail)}".rstrip())
+        console.print(f"{heading:11} {finding.name:19} [{style}]{word:8}[/] {escape(text.line(detail))}".rstrip())
         group = finding.group
     lacking = [finding.name for finding in findings if finding.needed and not finding.present]
     console.print("The main job can run." if healthy else f"The main job cannot run; missing: {', '.join(lacking)}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from cnitest import paths
 from cnitest.cli import INTERRUPTED
+from cnitest.cli.output import say
 from cnitest.cni import conf
 from cnitest.cni.conf import Network
 from cnitest.cni.invoke import search_path
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if report:
         _write(report, json.dumps(sweep_table.document(found), indent=2))
-    print("\n".join(sweep_table.lines(found)))  # noqa: T201
+    say("\n".join(sweep_table.lines(found)))
     return INTERRUPTED if found.interrupted else int(found.faulty)
 
 

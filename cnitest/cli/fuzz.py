@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnitest import paths
+from cnitest import paths, text
 from cnitest.cli import INTERRUPTED
+from cnitest.cli.output import say
 from cnitest.cni.invoke import search_path
 from cnitest.errors import ConfigError
 
@@ -144,8 +145,8 @@ def _told(campaign: Campaign, finding: Finding) -> str:
 
     again = " (seen before)" if finding.examples == 0 else ""
     lines = [*steps(finding).rstrip().splitlines(), f"written to {campaign.places[finding.cause]}"]
-    text = "\n".join(f"    {line}" for line in lines)
-    return f"\nFOUND{again} in {finding.trouble.plugin or 'the network'}: {finding.trouble.rule}\n{text}"
+    told = "\n".join(f"    {line}" for line in lines)
+    return f"\nFOUND{again} in {finding.trouble.plugin or 'the network'}: {finding.trouble.rule}\n{told}"
 
 
 class _Line:
@@ -159,6 +160,7 @@ class _Line:
 
     def show(self, words: str) -> None:
         """Show how far it is."""
+        words = text.line(words)
         if self._is_terminal:
             width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
             sys.stderr.write(f"\r\x1b[K{words[:width]}")
@@ -174,18 +176,13 @@ class _Line:
             sys.stderr.flush()
 
 
-def say(words: str) -> None:
-    """A line for the person who asked."""
-    print(words, flush=True)  # noqa: T201
-
-
-def _seconds(text: str | None) -> float:
-    if text is None:
+def _seconds(given: str | None) -> float:
+    if given is None:
         return 0.0
-    found = _SECONDS.fullmatch(text)
+    found = _SECONDS.fullmatch(given)
     seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
     if seconds <= 0:
-        raise ConfigError(f"--time {text!r}: wants a time above 0 such as 90s, 10m or 1h")
+        raise ConfigError(f"--time {given!r}: wants a time above 0 such as 90s, 10m or 1h")
     return seconds
 
 
@@ -195,9 +192,9 @@ def _workers(examples: int | None) -> int:
     return usual if examples is None else min(usual, -(-examples // _WORTHWHILE))
 
 
-def _number(option: str, text: str | None, least: int | None = None) -> int | None:
-    if text is None:
+def _number(option: str, given: str | None, least: int | None = None) -> int | None:
+    if given is None:
         return None
-    if not re.fullmatch(r"-?\d+", text) or (least is not None and int(text) < least):
-        raise ConfigError(f"{option} {text!r}: wants a whole number{f' of at least {least}' if least else ''}")
-    return int(text)
+    if not re.fullmatch(r"-?\d+", given) or (least is not None and int(given) < least):
+        raise ConfigError(f"{option} {given!r}: wants a whole number{f' of at least {least}' if least else ''}")
+    return int(given)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cnitest.cli.output import say
 from cnitest.conformance import deviation
 from cnitest.conformance.requirement import Kind, Requirement, find, registry
 
@@ -26,7 +27,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the list, or one explanation."""
     lines = explained(find(arguments.id)) if arguments.id else listed()
-    print("\n".join(lines))  # noqa: T201
+    say("\n".join(lines))
     return 0
 
 

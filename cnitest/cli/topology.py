@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+from cnitest.cli.output import say
 from cnitest.report.schema import conformance_schema
 from cnitest.topology import draw, find, json_schema, load, shipped
 from cnitest.topology.plan import plan
@@ -27,7 +28,7 @@ def add(commands: Any) -> None:
 
 
 def _draw(arguments: argparse.Namespace) -> int:
-    print(_showable(draw(load(find(arguments.topology)))))  # noqa: T201
+    say(_showable(draw(load(find(arguments.topology)))))
     return 0
 
 
@@ -41,7 +42,7 @@ def _showable(picture: str) -> str:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    print(plan(load(find(arguments.topology))))  # noqa: T201
+    say(str(plan(load(find(arguments.topology)))))
     return 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnitest import paths
+from cnitest.cli.output import say
 from cnitest.cni.invoke import search_path
 from cnitest.testing import tracing
 
@@ -39,6 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
     directory = Path(paths.directory_to_fill("DIR", arguments.directory))
     log = Path(paths.file_to_write("--log", arguments.log)) if arguments.log else None
     made = tracing.trace(directory, path, log)
-    print(f"Traced: {', '.join(made.plugins)}.")  # noqa: T201
-    print(_ADVICE.format(directory=directory, log=made.log))  # noqa: T201
+    say(f"Traced: {', '.join(made.plugins)}.")
+    say(_ADVICE.format(directory=directory, log=made.log))
     return 0

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cnitest import paths
+from cnitest import paths, text
 from cnitest.cni import spec
 from cnitest.deadline import Deadline
 from cnitest.errors import PluginError, is_ours
@@ -83,12 +83,14 @@ class Call:
         lines = [
             f"{self.subject} on {self.host}: {ending} after {self.seconds * 1000:.1f} ms",
             f"  {variables} {' '.join(self.argv)}",
-            f"  stdin:  {shown(self.stdin.encode(errors='backslashreplace'))}",
+            f"  stdin:  {text.indented(shown(self.stdin.encode(errors='backslashreplace')), ' ' * 10)}",
         ]
         for name, stream in (("stdout", self.stdout), ("stderr", self.stderr)):
             if stream:
-                lines.append(f"  {name}: {shown(stream)}" + (" (cut)" if name in self.cut else ""))
-        return "\n".join(lines)
+                lines.append(
+                    f"  {name}: {text.indented(shown(stream), ' ' * 10)}" + (" (cut)" if name in self.cut else "")
+                )
+        return text.lines("\n".join(lines))
 
 
 class Exec(Protocol):
@@ -199,12 +201,12 @@ def call(
     timeout: float = TIMEOUT,
 ) -> Call:
     """Call a plugin and record it, whatever the outcome. Raises PluginError when it cannot be started."""
-    verb, text = variables["CNI_COMMAND"], json.dumps(stdin)
+    verb, document = variables["CNI_COMMAND"], json.dumps(stdin)
     try:
-        done = executor.run(binary, variables, text.encode(), timeout)
+        done = executor.run(binary, variables, document.encode(), timeout)
     except OSError as error:
         raise PluginError(f"{plugin} {verb}: {binary} cannot be started: {error.strerror}") from error
-    return Call.of(plugin, verb, host, variables, text, done)
+    return Call.of(plugin, verb, host, variables, document, done)
 
 
 def answer(made: Call) -> Mapping[str, Any]:
@@ -245,25 +247,26 @@ def _refusal(made: Call) -> PluginError:
         return PluginError(f"{where}, and stdout is no error document: {shown(made.stdout)}{_said(made, 'stderr')}")
     code, details = document["code"], document.get("details")
     meaning = f" ({spec.ERRORS[code]})" if code in spec.ERRORS else ""
-    words = f"{document.get('msg', '')}" + (f"; {details}" if details else "")
-    return PluginError(f"{where}, code {code}{meaning}: {plain(words)}", code)
+    words = text.lines(f"{document.get('msg', '')}", _SHOWN)
+    words += f"; {text.lines(str(details), _SHOWN)}" if details else ""
+    return PluginError(f"{where}, code {code}{meaning}: {words}", code)
 
 
 def _single_document(made: Call) -> Any:
     """The document on stdout; there must be exactly one."""
     where = f"{made.subject}: exit code {made.exit_code}"
     try:
-        text = made.stdout.decode()
+        said = made.stdout.decode()
     except UnicodeDecodeError as error:
         raise PluginError(f"{where}, but stdout is not UTF-8 (at byte {error.start}): {shown(made.stdout)}") from error
-    if not text.strip():
+    if not said.strip():
         unread = "; it ended before it read its configuration" if made.stdin_refused else ""
         raise PluginError(f"{where}, but nothing on stdout{unread}{_said(made, 'stderr')}")
     try:
-        document, end = json.JSONDecoder().raw_decode(text.lstrip())
+        document, end = json.JSONDecoder().raw_decode(said.lstrip())
     except (ValueError, RecursionError) as error:
         raise PluginError(f"{where}, but stdout is not JSON ({error}): {shown(made.stdout)}") from error
-    rest = text.lstrip()[end:].strip()
+    rest = said.lstrip()[end:].strip()
     if rest:
         what = "a second document" if rest[0] in "{[" else "more"
         raise PluginError(f"{where}, but stdout holds {what} after the first document: {shown(made.stdout)}")
@@ -278,11 +281,6 @@ def _said(made: Call, *streams: str) -> str:
 
 
 def shown(data: bytes) -> str:
-    """Output as text on few lines; what is not text is escaped."""
-    text = plain(data[:_SHOWN].decode(errors="backslashreplace").strip())
-    return text + (f" … ({len(data)} bytes)" if len(data) > _SHOWN else "")
-
-
-def plain(text: str) -> str:
-    """Text that any output takes: what UTF-8 cannot write (lone surrogates) is escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """Output as text on few lines; what is not text, or steers a terminal, is escaped."""
+    said = text.lines(data[:_SHOWN].decode(errors="backslashreplace").strip())
+    return said + (f" … ({len(data)} bytes)" if len(data) > _SHOWN else "")

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cnitest import text
+
+#: The most characters of a detail.
+MOST = 4000
+
 
 class Detail(str):
     """One thing that differs, with a condition in shell about the kernel that holds while it does, beside what the
@@ -17,6 +22,12 @@ class Detail(str):
         made = super().__new__(cls, words)
         made.kernel = kernel
         return made
+
+
+def visible(detail: str) -> str:
+    """A detail without anything that steers a terminal: a plugin may have written parts of it."""
+    shown = text.lines(detail, MOST)
+    return Detail(shown, detail.kernel) if isinstance(detail, Detail) else shown
 
 
 class Finding(AssertionError):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from cnitest.cni.invoke import Call
-from cnitest.conformance.finding import Detail, Finding
+from cnitest.conformance.finding import Detail, Finding, visible
 from cnitest.conformance.steps import Ask, Command, Complaint, DaemonStart, Look, Step
 from cnitest.lab.state import State
 
@@ -64,7 +64,7 @@ class Record:
 
     def complain(self, details: Sequence[str], witness: str) -> None:
         """Note what does not hold, each thing once. Raises Finding when that is enough."""
-        for detail in details:
+        for detail in map(visible, details):
             if detail not in self.trouble:
                 kernel = detail.kernel if isinstance(detail, Detail) else ""
                 self.complaints.append(Complaint(str(detail), len(self.steps), witness, kernel))

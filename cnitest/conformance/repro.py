@@ -6,12 +6,12 @@ What happens stands first, for a person to read; how it is done (``repro.sh``, t
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 from cnitest.conformance.record import Record
+from cnitest.conformance.repro_quote import quoted
 from cnitest.conformance.repro_signs import Sign, Signs
 from cnitest.conformance.repro_steps import Steps
 from cnitest.conformance.repro_topology import Machines
@@ -19,6 +19,7 @@ from cnitest.conformance.requirement import Requirement
 from cnitest.conformance.steps import Ask, Complaint, Release
 from cnitest.conformance.subject import Trial
 from cnitest.lab.place import ENVIRONMENT
+from cnitest.text import line
 from cnitest.topology.plan import Plan
 
 _MOST_DETAILS = 8
@@ -61,14 +62,14 @@ def script(
 
 def _head(about: Iterator[str], trial: Trial, record: Record, file: str) -> str:
     return _HEAD.format(
-        about="\n".join(f"# {line}".rstrip() for line in about),
+        about="\n".join(f"# {words}".rstrip() for words in about),
         name=file,
         limits=_limits(record),
         other=_OTHER if any(isinstance(step, Release) for step in record.steps) else "",
         tries=_TRIES if _limits(record) else 1,
-        path=shlex.quote(":".join(trial.subject.path)),
-        host=shlex.quote(trial.subject.setting.host),
-        usual=" ".join(shlex.quote(f"{key}={value}") for key, value in ENVIRONMENT.items()),
+        path=quoted(":".join(trial.subject.path)),
+        host=quoted(trial.subject.setting.host),
+        usual=" ".join(quoted(f"{key}={value}") for key, value in ENVIRONMENT.items()),
     )
 
 
@@ -84,7 +85,7 @@ def _told(record: Record, details: Sequence[str]) -> list[Complaint]:
 
 def _about(requirement: Requirement, trial: Trial, details: Sequence[str]) -> Iterator[str]:
     where = f"{requirement.level.value}, SPEC section {requirement.section}"
-    yield f"{requirement.id} ({where}), {trial.subject.name} in version {trial.version}:"
+    yield _line(f"{requirement.id} ({where}), {trial.subject.name} in version {trial.version}:")
     yield requirement.says
     yield ""
     yield "The report says:"
@@ -94,8 +95,8 @@ def _about(requirement: Requirement, trial: Trial, details: Sequence[str]) -> It
 
 
 def _line(text: str) -> str:
-    line = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
+    words = line(" ".join(text.split()))
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"
 
 
 def _limits(record: Record) -> str:
@@ -120,7 +121,7 @@ def _function(name: str, lines: Iterator[str], about: str) -> Iterator[str]:
 
 def _signs(told: Sequence[tuple[Complaint, Sign]]) -> Iterator[str]:
     for complaint, sign in told:
-        yield f"says {shlex.quote(_line(complaint.detail))} holds {shlex.quote(sign.condition)}"
+        yield f"says {quoted(_line(complaint.detail))} holds {quoted(sign.condition)}"
     for looks in dict.fromkeys(sign.looks for _, sign in told if sign.looks):
         yield f"differs {' '.join(looks)}"
 

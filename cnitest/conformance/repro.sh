@@ -86,7 +86,7 @@ try() {
   local place=$1 words; shift
   now_words "$@"
   echo "\$ ${words[*]}$([ "$place" = - ] || echo "   (in $place)")"
-  within "$place" "${words[@]}" 2>&1 | sed 's/^/    /'
+  within "$place" "${words[@]}" 2>&1 | visible | sed 's/^/    /'
   return "${PIPESTATUS[0]}"
 }
 
@@ -125,12 +125,15 @@ call() {
 # A call as a person reads it.
 tell() {
   local number=$1 plugin=$2; shift 2
-  echo; echo "[$number] $(printf '%s\n' "$@" | grep -a ^CNI_ | tr '\n' ' ')$plugin"
-  echo "    stdin:     $(head -c 1500 $work/$number.stdin | tr -s ' \n\t\0' ' ')"
+  echo; echo "[$number] $(printf '%s\n' "$@" | grep -a ^CNI_ | tr '\n' ' ' | visible)$plugin"
+  echo "    stdin:     $(head -c 1500 $work/$number.stdin | tr -s ' \n\t\0' ' ' | visible)"
   echo "    exit code: $(cat $work/$number.code)$(signal "$(cat $work/$number.code)")"
-  [ ! -s $work/$number.stdout ] || echo "    stdout:    $(head -c 1500 $work/$number.stdout | tr -s ' \n\t\0' ' ')"
-  [ ! -s $work/$number.stderr ] || head -c 1500 $work/$number.stderr | sed 's/^/    stderr:    /'
+  [ ! -s $work/$number.stdout ] || echo "    stdout:    $(head -c 1500 $work/$number.stdout | tr -s ' \n\t\0' ' ' | visible)"
+  [ ! -s $work/$number.stderr ] || head -c 1500 $work/$number.stderr | visible | sed 's/^/    stderr:    /'
 }
+
+# What was said, without what would steer a terminal.
+visible() { cat -v; }
 
 # Which signal an exit code may stand for: what a program says itself looks the same to a shell.
 signal() { [ "$1" -le 128 ] || ! kill -l $(($1 - 128)) >/dev/null 2>&1 || echo " (or signal $(kill -l $(($1 - 128))))"; }
@@ -280,7 +283,7 @@ says() {
 # What came and went between two looks, for a person: less what the kernel keeps by itself.
 differs() {
   echo; echo "What is different ($1, $2):"
-  diff $work/$1 $work/$2 | sed -n 's/^</  -/p; s/^>/  +/p' |
+  diff $work/$1 $work/$2 | visible | sed -n 's/^</  -/p; s/^>/  +/p' |
     grep -vE ' address \S+ fe80:| route .*(table local|fe80::/64|multicast ff00::/8)| qdisc noqueue | directory$'
 }
 

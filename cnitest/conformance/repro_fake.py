@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cnitest.cni import spec
+from cnitest.conformance.repro_quote import joined, quoted
 from cnitest.testing.records import Record
 
 _HEAD = """\
@@ -39,19 +39,19 @@ def program(replies: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 def _cases(verb: str, replies: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """One for each turn, of which the last repeats."""
     for turn, reply in enumerate(replies, 1):
-        pattern = f'"{verb} {turn}"' if turn < len(replies) else f"{'' if verb == '*' else shlex.quote(verb + ' ')}*"
+        pattern = f'"{verb} {turn}"' if turn < len(replies) else f"{'' if verb == '*' else quoted(verb + ' ')}*"
         yield f"  {pattern}) {'; '.join(_actions(verb, reply)) or ':'} ;;"
 
 
 def _actions(verb: str, reply: Mapping[str, Any]) -> Iterator[str]:
     for argv in reply.get("run", ()):
-        yield shlex.join(argv)
+        yield joined(argv)
     for argv in reply.get("run_in_netns", ()):
-        yield f'ip netns exec "${{CNI_NETNS##*/}}" {shlex.join(argv)}'
+        yield f'ip netns exec "${{CNI_NETNS##*/}}" {joined(argv)}'
     if "delay" in reply:
         yield f"sleep {reply['delay']}"
     if "stderr" in reply:
-        yield f"printf %s {shlex.quote(reply['stderr'])} >&2"
+        yield f"printf %s {quoted(reply['stderr'])} >&2"
     yield from _words(reply if _SILENT & reply.keys() else {**reply, **_DEFAULTS.get(verb, {})})
     if "flood" in reply:
         yield f"head -c {reply['flood']} /dev/zero | tr '\\0' x"
@@ -69,11 +69,11 @@ def _words(reply: Mapping[str, Any]) -> Iterator[str]:
             value = reply[key]
             if isinstance(value, dict) and reply.get("label", True):
                 value = {"cniVersion": "@VERSION@", **value}
-            yield f"print {shlex.quote(json.dumps(value))}"
+            yield f"print {quoted(json.dumps(value))}"
     if "stdout" in reply:
-        yield f"printf %s {shlex.quote(reply['stdout'])}"
+        yield f"printf %s {quoted(reply['stdout'])}"
     if "stdout_base64" in reply:
-        yield f"base64 -d <<<{shlex.quote(reply['stdout_base64'])}"
+        yield f"base64 -d <<<{quoted(reply['stdout_base64'])}"
 
 
 def seen(records: Sequence[Record]) -> str:

@@ -8,12 +8,12 @@ delegate while that was called as it was.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from cnitest.cni.invoke import Call
 from cnitest.conformance import judge, repro_fake
+from cnitest.conformance.repro_quote import joined, quoted
 from cnitest.conformance.repro_steps import Moved, number_of
 from cnitest.conformance.repro_topology import Machines
 from cnitest.conformance.steps import Ask, Complaint, Look, Saw, Step
@@ -52,7 +52,7 @@ class Signs:
     def of(self, complaint: Complaint) -> Sign:
         """The sign of one complaint."""
         if complaint.witness:
-            return Sign(f"holds {shlex.quote(self._moved(complaint.witness))}")
+            return Sign(f"holds {quoted(self._moved(complaint.witness))}")
         if complaint.kernel:
             return Sign(f"{self._of_answers(complaint).condition} && {complaint.kernel}")
         return (
@@ -79,7 +79,7 @@ class Signs:
                 if found:
                     place, item = found
                     how = "came" if not item.before else "went" if not item.after else "changed"
-                    pattern = shlex.quote(self._loosened(_pattern(place, item)))
+                    pattern = quoted(self._loosened(_pattern(place, item)))
                     return Sign(f"{how} {early.name} {late.name} {pattern}", (early.name, late.name))
         return None
 
@@ -98,13 +98,16 @@ class Signs:
 
     def _of_packets(self, detail: str) -> Sign | None:
         if match := _ARRIVAL.match(detail):
-            return Sign(f"! arrives {self._machines.name(match[1])} {match[2]} {self._machines.name(self._internet)}")
+            return Sign(f"! arrives {joined((self._name(match[1]), match[2], self._name(self._internet)))}")
         if match := _FLOW.match(detail):
             seconds = " 0.5" if "the first packet" in detail else ""
-            return Sign(f"lost {self._machines.name(match[1])} {match[2] or match[3]}{seconds}")
+            return Sign(f"lost {joined((self._name(match[1]), match[2] or match[3]))}{seconds}")
         if match := _SYSCTL.match(detail):
-            return Sign(f"sysctl_is - {match[1]} {shlex.quote(match[3])}")
+            return Sign(f"sysctl_is - {quoted(match[1])} {quoted(match[3])}")
         return None
+
+    def _name(self, place: str) -> str:
+        return self._machines.name(place)
 
     # --- calls
 
@@ -129,7 +132,7 @@ class Signs:
         if any("crashes" in fault for fault in judge.crash(call)):
             return f"crashed {number}"
         said = self._moved(call.stdout[:20000].decode(errors="replace"))
-        return f"answered {number} {call.exit_code} {shlex.quote(' '.join(said.split())[:_SHOWN])}"
+        return f"answered {number} {call.exit_code} {quoted(' '.join(said.split())[:_SHOWN])}"
 
     def _of_answers(self, complaint: Complaint) -> Sign:
         """All answers of the plugin up to then when they are few, else the last."""
@@ -148,11 +151,11 @@ class Signs:
         return Sign(" && ".join(self._saw(step, complaint.detail) for step in _last_of_each(found)))
 
     def _saw(self, saw: Saw, detail: str) -> str:
-        place = self._moved(shlex.join((saw.directory, saw.name)))
+        place = self._moved(joined((saw.directory, saw.name)))
         if "called" in detail:
             verbs = "".join(f"{record.verb} " for record in saw.records)
-            return f"verbs {place} {shlex.quote(verbs)}"
-        return f"calls {place} {shlex.quote(self._moved(repro_fake.seen(saw.records)))}"
+            return f"verbs {place} {quoted(verbs)}"
+        return f"calls {place} {quoted(self._moved(repro_fake.seen(saw.records)))}"
 
 
 def _code(call: Call) -> int:

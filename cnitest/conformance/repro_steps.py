@@ -6,12 +6,12 @@ import base64
 import gzip
 import os
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from cnitest.cni.invoke import Call
 from cnitest.conformance import repro_fake
+from cnitest.conformance.repro_quote import document, joined, quoted
 from cnitest.conformance.repro_topology import Machines
 from cnitest.conformance.steps import (
     Ask,
@@ -104,37 +104,37 @@ class Steps:
                 place = "-" if step.place == "node" else step.place
                 return f"{'run' if step.works else 'try'} {place} {self._quoted(step.argv)}"
             case Probe():
-                return f"probe {self._machines.name(step.place)} {step.target}"
+                return f"probe {self._machines.name(step.place)} {quoted(step.target)}"
             case DaemonStart():
                 program, *words = step.argv
-                return f"daemon {shlex.quote(step.socket)} {self._program(program)} {shlex.join(words)}"
+                return f"daemon {quoted(step.socket)} {self._program(program)} {joined(words)}"
             case DaemonEnd():
                 return "kill -KILL $daemon; wait $daemon 2>/dev/null"
 
     def _programs(self, step: File | SearchPath | Release | Fake | Forget) -> Iterator[str]:
         match step:
             case File():
-                yield f"cat >{self.moved(step.path)} <<'END'\n{self.moved(step.text)}\nEND"
-                yield f"chmod +x {self.moved(step.path)}"
+                yield f"cat >{self._quoted((step.path,))} {document(self.moved(step.text))}"
+                yield f"chmod +x {self._quoted((step.path,))}"
             case SearchPath():
                 yield f"mkdir -p {self._quoted(step.directories)}"
             case Release():
                 self._path = ":".join([*step.directories, self._first])
-                yield f"release {shlex.quote(':'.join(step.directories))}"
+                yield f"release {quoted(':'.join(step.directories))}"
             case Fake():
                 place = self._quoted((step.directory, step.name))
-                yield f"fake {place} <<'END'\n{self.moved(repro_fake.program(step.replies))}\nEND"
+                yield f"fake {place} {document(self.moved(repro_fake.program(step.replies)))}"
             case Forget():
                 yield f"forget {self._quoted((step.directory, step.name))}"
 
     def _quoted(self, words: Sequence[str]) -> str:
-        return self.moved(shlex.join(words))
+        return self.moved(joined(words))
 
     def _program(self, path: str) -> str:
         """A program by its path: one of the search path is looked for there."""
         if str(PurePath(path).parent) in self._path.split(":"):
-            return f'"$(binary {shlex.quote(PurePath(path).name)})"'
-        return self.moved(shlex.quote(path))
+            return f'"$(binary {quoted(PurePath(path).name)})"'
+        return self.moved(quoted(path))
 
     def _look(self, look: Look, position: int) -> Iterator[str]:
         """A look; where the record has several in a row, the kernel was given time."""
@@ -145,14 +145,14 @@ class Steps:
             waited = look.moment - earlier.moment
         if waited > 0.01:
             yield f"sleep {waited:.2f}"
-        yield shlex.join(["look", look.name, *look.containers])
+        yield joined(["look", look.name, *look.containers])
 
     def _ask(self, ask: Ask) -> Iterator[str]:
         call, number = ask.call, number_of(ask.call, self._calls)
         yield from self._stdin(call, number)
         before = [self._quoted((word,)) for word in call.argv[:-1]]
         limit = f"limit={ask.limit:.4f} " if ask.limit is not None else ""
-        words = [f"{limit}call {number} {shlex.quote(call.plugin)}", *self._environment(call), "--", *before]
+        words = [f"{limit}call {number} {quoted(call.plugin)}", *self._environment(call), "--", *before]
         yield " ".join(words) + (" &" if ask.batch else "")
         if ask.batch:
             return
@@ -166,7 +166,7 @@ class Steps:
         text = self.moved(call.stdin)
         data = text.encode("utf-8", "surrogateescape")
         if len(data) <= _LONG and _is_text(text):
-            yield f"sends {number} {shlex.quote(text)}"
+            yield f"sends {number} {quoted(text)}"
         else:
             lines = base64.b64encode(gzip.compress(data, mtime=0)).decode()
             folded = "\n".join(lines[start : start + 120] for start in range(0, len(lines), 120))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
+from cnitest.conformance.repro_quote import quoted
 from cnitest.topology.ip_words import is_ipv6, is_ipv6_rule, route_words, rule_words
 from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, Vlan, Vrf
 from cnitest.topology.plan import (
@@ -55,7 +55,7 @@ class Machines:
     def _of(self, step: PlanStep) -> Iterator[str]:
         match step:
             case Sysctl():
-                yield f"tune {self.name(step.place)} {shlex.quote(step.name)} {shlex.quote(step.value)}"
+                yield f"tune {self.name(step.place)} {quoted(step.name)} {quoted(step.value)}"
             case AddLink():
                 yield from self._add(step)
             case SetLink():
@@ -118,7 +118,7 @@ class Machines:
     def _firewall(self, step: Firewall) -> Iterator[str]:
         inside = f"within {self.name(step.place)} "
         if step.program == "nft":
-            yield f"{inside}nft {shlex.quote(chr(10).join(step.lines))}"
+            yield f"{inside}nft {quoted(chr(10).join(step.lines))}"
         else:
             yield from (f"{inside}{step.program} -w {line}" for line in step.lines)
 

@@ -10,6 +10,7 @@ from cnitest.cni import result as results
 from cnitest.cni import spec
 from cnitest.cni.result import Interface, Ip, Result
 from cnitest.conformance.finding import Detail
+from cnitest.conformance.repro_quote import quoted
 from cnitest.kernel.records import Link, Route
 from cnitest.lab.place import Place
 
@@ -53,7 +54,7 @@ def _interfaces(result: Result, host: Place, sandbox: Place, netns: str) -> Iter
         if link is None:
             words = f"the result has an interface {interface.name} in {_where(inside)}"
             words += ", the kernel has none of that name"
-            yield Detail(words, f"! within {_at(sandbox, inside)} ip link show {interface.name}")
+            yield Detail(words, f"! within {_at(sandbox, inside)} ip link show {quoted(interface.name)}")
         else:
             yield from _attributes(interface, link, inside, _at(sandbox, inside))
 
@@ -68,13 +69,13 @@ def _at(sandbox: Place, inside: bool) -> str:
 
 
 def _attributes(interface: Interface, link: Link, inside: bool, at: str) -> Iterator[str]:
-    files = f"/sys/class/net/{interface.name}"
+    mac, mtu = (quoted(f"/sys/class/net/{interface.name}/{name}") for name in ("address", "mtu"))
     if interface.mac.lower() != link.mac and (interface.mac or inside):
         words = f"the result gives {interface.name} in {_where(inside)} the MAC {interface.mac or 'none'}"
-        yield Detail(f"{words}, the kernel {link.mac}", f'! answers_have "$(within {at} cat {files}/address)"')
+        yield Detail(f"{words}, the kernel {link.mac}", f'! answers_have "$(within {at} cat {mac})"')
     if interface.mtu is not None and interface.mtu not in (0, link.mtu):
         words = f"the result gives {interface.name} the MTU {interface.mtu}, the kernel {link.mtu}"
-        yield Detail(words, f'[ "$(within {at} cat {files}/mtu)" = {link.mtu} ]')
+        yield Detail(words, f'[ "$(within {at} cat {mtu})" = {link.mtu} ]')
 
 
 def _addresses(result: Result, sandbox: Place, netns: str, ifname: str) -> Iterator[str]:
@@ -84,7 +85,7 @@ def _addresses(result: Result, sandbox: Place, netns: str, ifname: str) -> Itera
         if link is not None and (link, _canonical(ip.address)) not in found:
             has = ", ".join(address for name, address in sorted(found) if name == link) or "none"
             words = f"the result has the address {ip.address} on {link}, which has {has}"
-            yield Detail(words, f"! has_address {sandbox.name} {link} {_canonical(ip.address)}")
+            yield Detail(words, f"! has_address {sandbox.name} {quoted(link)} {quoted(_canonical(ip.address))}")
 
 
 def _interface_of(result: Result, ip: Ip, netns: str, ifname: str) -> str | None:
@@ -108,7 +109,7 @@ def _gateways(result: Result, sandbox: Place) -> Iterator[str]:
     for ip in result.ips:
         if ip.gateway and not _on_link(ip.gateway, sandbox):
             words = f"the gateway {ip.gateway} of {ip.address} is on no link of the container"
-            yield Detail(words, f"! on_link {sandbox.name} {ip.gateway}")
+            yield Detail(words, f"! on_link {sandbox.name} {quoted(ip.gateway)}")
 
 
 def _on_link(address: str, sandbox: Place) -> bool:
@@ -133,11 +134,11 @@ def _routes(result: Result, sandbox: Place) -> Iterator[str]:
         there = [found for found in kernel if _leads_to(found, route.dst)]
         if not there:
             words = f"the result has a route to {route.dst}, the kernel has none"
-            yield Detail(words, f"! has_route {sandbox.name} {route.dst}")
+            yield Detail(words, f"! has_route {sandbox.name} {quoted(route.dst)}")
         elif route.gw and not any(_same(route.gw, found.via) or _has_hop(found, route.gw) for found in there):
             leads = there[0].via or there[0].link
             words = f"the result has a route to {route.dst} via {route.gw}, the kernel via {leads}"
-            yield Detail(words, f"! has_route {sandbox.name} {route.dst} via {route.gw}")
+            yield Detail(words, f"! has_route {sandbox.name} {quoted(route.dst)} via {quoted(route.gw)}")
 
 
 def _has_hop(route: Route, gateway: str) -> bool:
@@ -163,7 +164,7 @@ def _untold(result: Result, sandbox: Place, ifname: str) -> Iterator[str]:
     for address in sandbox.addresses:
         if address.link == ifname and address.scope == "global" and _canonical(address.address) not in told:
             words = f"the container has the address {address.address} on {ifname}, the result does not"
-            yield Detail(words, f"has_address {sandbox.name} {ifname} {address.address}")
+            yield Detail(words, f"has_address {sandbox.name} {quoted(ifname)} {address.address}")
     defaults = {6 if ":" in route.dst else 4 for route in result.routes if route.dst in _DEFAULT}
     for route in _default_routes(sandbox.routes):
         to = "::/0" if route.family == 6 else "0.0.0.0/0"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from cnitest import text
 from cnitest.conformance import repro, requirement
 from cnitest.conformance.bench import Bench
 from cnitest.conformance.requirement import Kind, Level, Requirement
@@ -56,9 +57,9 @@ def write(finding: Finding, arena: Arena, directory: Path, subject: str) -> Path
     place = directory / slug(finding)
     place.mkdir(parents=True, exist_ok=True)
     for number, example in enumerate(finding.scenario.networks):
-        text = json.dumps(example.network, indent=2)
-        (place / f"network{number + 1 if number else ''}.conflist").write_text(text + "\n")
-    (place / "steps.txt").write_text(steps(finding))
+        document = json.dumps(example.network, indent=2)
+        (place / f"network{number + 1 if number else ''}.conflist").write_text(document + "\n")
+    (place / "steps.txt").write_text(steps(finding), encoding="utf-8")
     (place / "repro.sh").write_text(script(finding, arena))
     name = slug(finding).replace("-", "_")
     (place / f"test_{name}.py").write_text(_test(finding, subject, name, arena.next_path))
@@ -80,7 +81,7 @@ def steps(finding: Finding) -> str:
     if finding.depends:
         lines.append("It was seen only on a host that other scenarios had used before.")
     lines.append(f"found after {finding.seconds:.1f} s and {finding.examples} examples, seed {finding.seed}")
-    return "\n".join(lines) + "\n"
+    return text.lines("\n".join(lines)) + "\n"
 
 
 def script(finding: Finding, arena: Arena) -> str:
@@ -125,7 +126,7 @@ def _test(finding: Finding, subject: str, name: str, next_path: Sequence[str]) -
     differs = finding.trouble.rule == "differs"
     next_path = () if finding.kind == "backends" else next_path
     needs_next = differs or finding.scenario.upgrades
-    about = finding.trouble.words.replace("\\", "\\\\").replace('"""', "'''")
+    about = text.lines(finding.trouble.words, 2000).replace("\\", "\\\\").replace('"""', "'''")
     return _TEST.format(
         about=about,
         file=f"test_{name}.py",
@@ -141,5 +142,6 @@ def _test(finding: Finding, subject: str, name: str, next_path: Sequence[str]) -
 
 def _literal(scenario: Scenario) -> str:
     """A scenario as Python that is easy to read."""
-    text = scenario.dumps()
-    return f"r'''{text}'''" if "'''" not in text and not text.endswith("'") else repr(text)
+    dumped = scenario.dumps()
+    plain = dumped.isprintable() and "'''" not in dumped and not dumped.endswith("'")
+    return f"r'''{dumped}'''" if plain else repr(dumped)

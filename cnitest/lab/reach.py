@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from cnitest.errors import ProbeUnproven, is_ours
 from cnitest.kernel.tap import Frame
+from cnitest.text import line
 
 __tracebackhide__ = is_ours
 
@@ -62,7 +63,7 @@ class Reach:
         return self.verdict is Verdict.DELIVERED
 
     def __repr__(self) -> str:
-        return f"<{self.verdict.value}: {self.probe}: {self.reason}>"
+        return line(f"<{self.verdict.value}: {self.probe}: {self.reason}>")
 
     @property
     def path(self) -> tuple[str, ...]:

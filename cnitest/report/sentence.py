@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cnitest.cni.invoke import plain
+from cnitest import text
 from cnitest.conformance import repro
 from cnitest.conformance.bench import Bench
 from cnitest.conformance.finding import Finding, NotApplicable, Undecided
@@ -33,12 +33,13 @@ def pass_sentence(
     shown = call if case.verdict is Verdict.BROKEN else _without_exception(call)
     report = pytest.TestReport.from_item_and_call(item, shown)
     if case.verdict is Verdict.FAILED:
-        report.outcome, report.longrepr = "failed", _story(case, requirement)
+        report.outcome, report.longrepr = "failed", text.lines(_story(case, requirement))
         report.sections = []
     elif case.verdict is not Verdict.PASSED and case.verdict is not Verdict.BROKEN:
         path, line, _ = item.location
         report.outcome = "skipped"
-        report.longrepr = (path, line or 0, f"{case.verdict.value}: {case.reason or case.details[0]}")
+        why = text.line(f"{case.verdict.value}: {case.reason or case.details[0]}")
+        report.longrepr = (path, line or 0, why)
         report.sections = []
     report.cnitest = case.to_data()  # type: ignore[attr-defined]
     return report
@@ -80,8 +81,8 @@ def _case(
     )
     if finding and bench:
         file = repro.name(requirement.id, trial.subject.name, trial.version, _test_name(item))
-        text = repro.script(requirement, trial, bench.lab.plan, bench.record, details, file)
-        return _with_script(case, text, config.getoption("--cni-repro"), file)
+        script = repro.script(requirement, trial, bench.lab.plan, bench.record, details, file)
+        return _with_script(case, script, config.getoption("--cni-repro"), file)
     return case
 
 
@@ -129,12 +130,12 @@ def _ordered(
     return verdict, details, "", known
 
 
-def _with_script(case: Case, text: str, directory: str | None, file: str) -> Case:
+def _with_script(case: Case, script: str, directory: str | None, file: str) -> Case:
     if not directory:
-        return replace(case, script=text if case.verdict is Verdict.FAILED else "")
+        return replace(case, script=script if case.verdict is Verdict.FAILED else "")
     path = Path(directory) / file
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    path.write_text(script, encoding="utf-8", errors="surrogateescape")
     path.chmod(0o755)
     return replace(case, script=str(path))
 
@@ -158,6 +159,6 @@ def _story(case: Case, requirement: Requirement) -> str:
 def _beginning(script: str) -> Iterator[str]:
     """What of a script tells what happens."""
     lines = script.splitlines()
-    yield from (f"  {plain(line)}" for line in lines[:_SHOWN_LINES])
+    yield from (f"  {line}" for line in lines[:_SHOWN_LINES])
     if len(lines) > _SHOWN_LINES:
         yield f"  … and {len(lines) - _SHOWN_LINES} lines more: --cni-repro DIR writes the whole script"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cnitest import text
 from cnitest.cni.invoke import Call
 from cnitest.lab.difference import difference
 from cnitest.lab.hosts import Sandbox
@@ -26,7 +27,7 @@ def sections(lab: Lab) -> list[Section]:
         ("what changed", changes(lab)),
         ("packets", _packets(lab)),
     ]
-    return [(f"cnitest: {name}", text) for name, text in found if text]
+    return [(f"cnitest: {name}", text.lines(words)) for name, words in found if words]
 
 
 def picture(lab: Lab) -> str:
@@ -48,7 +49,7 @@ def _additions(lab: Lab) -> dict[str, list[str]]:
         for link in place.links:
             if link.name != "lo" and (place.full_name, link.name) not in declared:
                 own = [a.address for a in addresses if a.link == link.name and a.scope == "global"]
-                found.setdefault(place.full_name, []).append(" ".join([link.name, *own, f"({link.kind})"]))
+                found.setdefault(place.full_name, []).append(text.line(" ".join([link.name, *own, f"({link.kind})"])))
         found.setdefault(place.full_name, [])
     return found
 

@@ -273,6 +273,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     outcome = config.stash.get(_OUTCOME, None)
     if outcome is None:
         return
+    from cnitest import text
     from cnitest.report import summary
 
     found = chosen_of(config)
@@ -280,4 +281,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for headline, lines in summary.sections(outcome, missed):
         terminalreporter.section(headline)
         for line in lines:
-            terminalreporter.line(line)
+            terminalreporter.line(text.line(line))

@@ -17,6 +17,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 FLOORS = {
     "errors": 0,
     "paths": 0,
+    "text": 0,
     "typos": 0,
     "deadline": 0,
     "events": 0,

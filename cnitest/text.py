@@ -1,0 +1,41 @@
+"""Text that others wrote, as a person may see it: nothing in it steers a terminal, hides, or goes on for ever.
+
+Control characters, escape sequences, marks that change the direction of reading, and what cannot be written as UTF-8
+are shown as Python writes them (``\\x1b``, ``\\u202e``); what is too long is cut, with its length.
+"""
+
+from __future__ import annotations
+
+#: The most characters of one line, and of a whole text, that are shown.
+MOST_OF_LINE, MOST = 4000, 60_000
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def line(text: str, most: int = MOST_OF_LINE) -> str:
+    """The text on one line, at most about ``most`` characters long."""
+    shown = text[:most]
+    if not shown.isprintable():
+        shown = "".join(map(_visible, shown))[:most]
+    return shown if len(text) <= most else f"{shown} … ({len(text)} characters)"
+
+
+def lines(text: str, most: int = MOST) -> str:
+    """The text with its line ends, and tabs as blanks; each line, and the whole, is cut where it is too long."""
+    whole = text[:most]
+    if not whole.isprintable() or len(whole) > MOST_OF_LINE:
+        whole = "\n".join(line(one.replace("\t", "    ")) for one in whole.split("\n"))
+    return whole if len(text) <= most else f"{whole}\n… ({len(text)} characters)"
+
+
+def indented(text: str, indent: str) -> str:
+    """The text with what follows its first line moved in, so that it cannot pass for lines of ours."""
+    return lines(text).replace("\n", f"\n{indent}")
+
+
+def _visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    number = ord(character)
+    return _SHORT.get(character) or (
+        f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    )
