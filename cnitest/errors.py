@@ -6,7 +6,6 @@ from typing import Any
 
 from cnitest.text import lines
 
-
 #: The most characters of a note.
 _NOTE = 8000
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from cnitest import paths
 from cnitest.cni import spec
-from cnitest.cni.invoke import plain
 from cnitest.conformance.preflight import Refused
 from cnitest.conformance.start_causes import causes
+from cnitest.text import line
 
 #: A network that cannot start is told in so many lines at most.
 MOST_LINES = 40
@@ -101,7 +101,7 @@ def _advice(stops: bool) -> Iterator[str]:
 
 def _field(label: str, text: str, most: int = 2) -> Iterator[str]:
     """A labelled text on a few lines."""
-    whole = " ".join(plain(text).split())
+    whole = line(" ".join(text.split()))
     wrapped = textwrap.wrap(whole, _WIDTH - _LABEL - 2, break_on_hyphens=False) or [""]
     if len(wrapped) > most:
         wrapped = [*wrapped[: most - 1], wrapped[most - 1][: _WIDTH - _LABEL - 4] + " …"]
