@@ -105,5 +105,5 @@ def _field(label: str, text: str, most: int = 2) -> Iterator[str]:
     wrapped = textwrap.wrap(whole, _WIDTH - _LABEL - 2, break_on_hyphens=False) or [""]
     if len(wrapped) > most:
         wrapped = [*wrapped[: most - 1], wrapped[most - 1][: _WIDTH - _LABEL - 4] + " …"]
-    for number, line in enumerate(wrapped):
-        yield f"  {(label if number == 0 else ''):{_LABEL}}{line}"
+    for number, words in enumerate(wrapped):
+        yield f"  {(label if number == 0 else ''):{_LABEL}}{words}"
