@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from cnitest.cni import spec
+from cnitest.cni import library, spec
 from cnitest.conformance import data
 from cnitest.conformance.subject import Subject
 
 #: The plugin's name in the table for whatever is built on CNI's own Go library.
 SKEL = "skel"
+#: The newest release of that library whose behaviour the table was compared with.
+COMPARED = "v1.3.0"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Deviation:
 
     ``shows`` are patterns; a finding is known when each of its details matches one. ``since`` and ``until`` bound the
     version that is spoken, ``newest`` the highest version that the plugin advertises, which tells its release.
-    ``needs`` are keys that the configuration must have; ``sometimes`` is why it may not show.
+    ``needs`` are keys that the configuration must have; ``sometimes`` is why it may not show. ``fixed`` is the first
+    release of CNI's Go library that does otherwise, empty while none does.
     """
 
     number: int
@@ -36,6 +39,7 @@ class Deviation:
     newest: tuple[str, str]
     needs: tuple[str, ...]
     sometimes: str
+    fixed: str = ""
 
     @property
     def inherited(self) -> bool:
@@ -49,6 +53,7 @@ class Deviation:
         return (
             mine
             and requirement == self.requirement
+            and (not self.fixed or library.is_before(subject.library, self.fixed))
             and spec.between(self.since, version, self.until)
             and (not spec.is_version(newest) or spec.between(self.newest[0], newest, self.newest[1]))
             and all(_has(subject, key) for key in self.needs)
@@ -57,6 +62,24 @@ class Deviation:
     def covers(self, detail: str) -> bool:
         """Whether a detail of a finding is what it says."""
         return any(pattern.search(detail) for pattern in self.shows)
+
+
+def inheritance(subject: Subject, numbers: Sequence[int]) -> str:
+    """What a plugin inherits by some rows of the table, from which release, and whether building against a newer one
+    fixes it; empty without a row about CNI's Go library."""
+    rows = [entry for entry in table() if entry.number in numbers and entry.inherited]
+    words = " ".join(dict.fromkeys(f"{entry.reason} {_remedy(entry)}" for entry in rows))
+    return f"from {library.MODULE} {_release(subject)}: {words}" if words else ""
+
+
+def _release(subject: Subject) -> str:
+    return subject.library if subject.library.startswith("v") else "(the binary does not say which release)"
+
+
+def _remedy(entry: Deviation) -> str:
+    if entry.fixed:
+        return f"{entry.fixed} fixes it: build the plugin against that or a newer release."
+    return f"Building against a newer release does not fix it: {COMPARED} does the same."
 
 
 def nickname(subject: Subject) -> str:
@@ -98,6 +121,7 @@ def _deviation(number: int, row: Mapping[str, Any]) -> Deviation:
         newest=(row.get("newest_since", first), row.get("newest_until", last)),
         needs=tuple(row.get("needs", ())),
         sometimes=row.get("sometimes", ""),
+        fixed=row.get("fixed", ""),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnitest.cni import conf, spec
+from cnitest.cni import conf, library, spec
 from cnitest.cni.conf import Network
 from cnitest.cni.invoke import missing
 from cnitest.conformance import judge, profile
@@ -21,7 +21,7 @@ from cnitest.conformance.subject import Setting, Subject, Trial
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing, PluginError
 from cnitest.kernel import features, programs
 
-_SKEL = re.compile(r"^CNI .+\nCNI protocol versions supported: ", re.M)
+_SKEL = re.compile(r"^CNI protocol versions supported: \d", re.M)
 _BY_VERSION = spec.VERSIONS[::-1]
 #: What makes the interface that a chained plugin works on, where its own list has none: the first that is there.
 _MAKERS: tuple[Mapping[str, Any], ...] = (
@@ -253,11 +253,13 @@ def _asked(draft: Subject, bench: Bench) -> Subject:
     listed = document.get("supportedVersions")
     known = tuple(v for v in listed if spec.is_version(v)) if isinstance(listed, list) else ()
     text = banner.stderr.decode(errors="replace")
+    built_on = bench.inside(lambda: library.of(Path(bench.binary(draft.plugin))))
     return replace(
         draft,
         advertised=tuple(dict.fromkeys(sorted(known, key=spec.VERSIONS.index))),
         banner=text.splitlines()[0] if text.strip() else "",
-        skel=bool(_SKEL.search(text)) and banner.exit_code == 0,
+        skel=bool(built_on) or (bool(_SKEL.search(text)) and banner.exit_code == 0),
+        library=built_on,
     )
 
 

@@ -60,7 +60,8 @@ class Subject:
     ``before`` are the plugins before it in its list, ``conf`` its own configuration, ``versions`` those to test it in,
     ``advertised`` what it answered to VERSION, ``banner`` what it says of itself when called without a verb,
     ``result`` what its first ADD answered (in the highest version), ``faults`` what was wrong with that.
-    ``seconds`` is how long that ADD took.
+    ``seconds`` is how long that ADD took. ``skel`` says whether it is built on CNI's own Go library, ``library`` on
+    which release (see `cnitest.cni.library`), empty when the binary does not have it.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Subject:
     source: str
     banner: str = ""
     skel: bool = False
+    library: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     setting: Setting = field(default_factory=Setting)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from cnitest import text
-from cnitest.conformance import repro
+from cnitest.conformance import deviation, repro
 from cnitest.conformance.bench import Bench
 from cnitest.conformance.finding import Finding, NotApplicable, Undecided
 from cnitest.conformance.requirement import Requirement, find
-from cnitest.conformance.subject import Trial
+from cnitest.conformance.subject import Subject, Trial
 from cnitest.conformance.verdict import Case, Profile, Verdict, classify
 from cnitest.errors import FeatureMissing
 from cnitest.kernel.process import spent
@@ -120,14 +120,17 @@ def _judged(
     if isinstance(error, Finding):
         profile = Profile(config.getoption("--cni-profile"))
         strict = config.getoption("--cni-strict")
-        return _ordered(*classify(requirement, trial.subject, trial.version, error.details, profile, strict=strict))
+        found = classify(requirement, trial.subject, trial.version, error.details, profile, strict=strict)
+        return _explained(trial.subject, *found)
     return Verdict.BROKEN, (f"{type(error).__name__}: {error}",), "", ()
 
 
-def _ordered(
-    verdict: Verdict, details: tuple[str, ...], known: tuple[int, ...]
+def _explained(
+    subject: Subject, verdict: Verdict, details: tuple[str, ...], known: tuple[int, ...]
 ) -> tuple[Verdict, tuple[str, ...], str, tuple[int, ...]]:
-    return verdict, details, "", known
+    """A verdict with its reason: what a plugin inherits, and whether another library fixes it."""
+    reason = deviation.inheritance(subject, known) if verdict is Verdict.INHERITED else ""
+    return verdict, details, reason, known
 
 
 def _with_script(case: Case, script: str, directory: str | None, file: str) -> Case:
