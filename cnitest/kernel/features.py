@@ -157,6 +157,14 @@ def _conntrack(namespace: NetworkNamespace) -> str:
     return ""
 
 
+def _sctp(namespace: NetworkNamespace) -> str:
+    try:
+        namespace.do(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)).close()
+    except OSError as error:
+        return f"this kernel has no SCTP ({error.strerror})"
+    return ""
+
+
 def _netem(namespace: NetworkNamespace) -> str:
     from cnitest.kernel.exotic import add_qdisc
 
@@ -175,4 +183,5 @@ _CHECKS: Mapping[str, Callable[[NetworkNamespace], str]] = {
     "nfnetlink": _netfilter,
     "conntrack": _conntrack,
     "netem": _netem,
+    "sctp": _sctp,
 }

@@ -261,6 +261,27 @@ class Place(Flows):
         wanted = load(size, reply_size, rate, hold)
         return prove(BulkProbe(self, address, port, listener, listener_port or port, wanted, sent), wait)
 
+    def sctp(
+        self,
+        address: str,
+        port: int,
+        *,
+        listener: Place | None = None,
+        listener_port: int | None = None,
+        source: str | None = None,
+        mark: int | None = None,
+        tos: int | str | None = None,
+        wait: float | None = None,
+    ) -> Reach:
+        """An SCTP association; as `tcp` otherwise. Raises FeatureMissing where the kernel has none."""
+        from cnitest.lab.probe.inquiry import prove
+        from cnitest.lab.probe.options import options
+        from cnitest.lab.probe.sctp import SctpProbe
+
+        sent = options(address, source=source, mark=mark, tos=tos)
+        SctpProbe.require()
+        return prove(SctpProbe(self, address, port, listener, listener_port or port, sent), wait)
+
     def udp(
         self,
         address: str,

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from cnitest import Lab, Topology, Verdict
-from cnitest.errors import UsageError
+from cnitest.errors import FeatureMissing, UsageError
+from cnitest.kernel import features
 from cnitest.topology import Host, Route, Veth, VethEnd, find, load
 
 NS02 = {4: "10.40.80.12", 6: "2001:db8:40::12"}
@@ -211,3 +212,26 @@ def test_a_server_of_the_tests_own_counts_no_bytes(lab, ns01):
 
     assert reach.verdict is Verdict.UNPROVEN
     assert "is not ours and counts no bytes" in reach.reason
+
+
+@BOTH
+def test_sctp_is_probed_where_the_kernel_has_it(lab, ns01, family):
+    """An association is delivered or proved dropped; without SCTP the error is the reason to skip."""
+    feature = features.kernel("sctp")
+    if not feature.present:
+        with pytest.raises(FeatureMissing, match="this kernel has no SCTP"):
+            ns01.sctp(NS02[family], 7000)
+        return
+
+    assert ns01.sctp(NS02[family], 7000)
+    lab.sandbox("ns02").load_rules("iptables" if family == 4 else "ip6tables", "-A INPUT -p sctp -j DROP")
+    assert not ns01.sctp(NS02[family], 7000)
+
+
+@BOTH
+def test_a_mark_that_the_senders_own_firewall_refuses_is_seen(ns01, family):
+    """What the sender's kernel says of a TCP connection it says of one with that mark only."""
+    ns01.load_rules("iptables" if family == 4 else "ip6tables", "-A OUTPUT -m mark --mark 7 -j DROP")
+
+    assert ns01.tcp(NS02[family], 7000)
+    assert "firewall refused it" in ns01.tcp(NS02[family], 7000, mark=7).reason

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cnitest.lab.place import Place
 
 
-def listen(place: Place, address: str, port: int, kind: int) -> socket.socket | None:
+def listen(place: Place, address: str, port: int, kind: int, protocol: int = 0) -> socket.socket | None:
     """A bound, non-blocking socket at ``place``; None when something already listens on that port.
 
     Bound to any address, for the one that was dialled may be translated on the way. Raises OSError.
@@ -21,7 +21,7 @@ def listen(place: Place, address: str, port: int, kind: int) -> socket.socket | 
     six = is_ipv6(address)
 
     def errand() -> socket.socket | None:
-        server = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind)
+        server = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind, protocol)
         try:
             server.setblocking(False)
             if kind == socket.SOCK_STREAM:
@@ -41,12 +41,12 @@ def listen(place: Place, address: str, port: int, kind: int) -> socket.socket | 
     return place.namespace.do(errand)
 
 
-def dial(place: Place, address: str, kind: int, options: Options) -> socket.socket:
+def dial(place: Place, address: str, kind: int, options: Options, protocol: int = 0) -> socket.socket:
     """A non-blocking client socket at ``place``, as ``options`` want it. Raises OSError."""
 
     def errand() -> socket.socket:
         six = is_ipv6(address)
-        client = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind)
+        client = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind, protocol)
         try:
             client.setblocking(False)
             options.apply(client, six=six)

@@ -31,6 +31,9 @@ _LOCAL = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM, errno.EADDRNOTAVAI
 class StreamProbe:
     """A connection to ``port`` of an address; the listener answers with what it was sent."""
 
+    protocol = 0  # the usual one of a stream socket
+    name = "tcp"
+
     def __init__(
         self,
         sender: Place,
@@ -42,7 +45,7 @@ class StreamProbe:
     ) -> None:
         self.sender = sender
         self.destination = canonical(address)
-        self.what = f"tcp {self.destination} port {port} from {sender.full_name}"
+        self.what = f"{self.name} {self.destination} port {port} from {sender.full_name}"
         self._port, self._listener_port = port, listener_port
         self.options = options or Options()
         self.source = self.options.source
@@ -63,19 +66,24 @@ class StreamProbe:
         """Connect once, from a port that no attempt before had."""
         far = self.far
         with ExitStack() as undo:
-            server = listen(far, self.destination, self._listener_port, socket.SOCK_STREAM) if far else None
+            here = (self.destination, self._listener_port, socket.SOCK_STREAM, self.protocol)
+            server = listen(far, *here) if far else None
             if server:
                 undo.callback(server.close)
             try:
-                client = dial(self.sender, self.destination, socket.SOCK_STREAM, self.options)
+                client = dial(self.sender, self.destination, socket.SOCK_STREAM, self.options, self.protocol)
             except OSError as error:
                 return Attempt(lambda _: False, error=error)
             undo.callback(client.close)
             where = target(self.sender, self.destination, self._port)
-            attempt = _Conversation(client, server).hold(where, Deadline.after(wait, "a connection"))
+            attempt = _Conversation(client, server, self.matcher).hold(where, Deadline.after(wait, "a connection"))
         if attempt.answered or attempt.refusal or attempt.error:
             return attempt
         return replace(attempt, error=self._own_refusal(where))
+
+    def matcher(self, client: socket.socket, payload: bytes) -> Callable[[Frame], bool]:
+        """Tells the frames of a connection that was begun from all others."""
+        return matcher(client.getsockname()[1], payload)
 
     def _own_refusal(self, where: tuple[str | int, ...]) -> OSError | None:
         """What the sender's own firewall says to a connection, which TCP itself keeps quiet about.
@@ -85,8 +93,7 @@ class StreamProbe:
         family = socket.AF_INET6 if is_ipv6(self.destination) else socket.AF_INET
         raw = self.sender.namespace.do(lambda: socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP))
         try:
-            if self.source:
-                raw.bind((self.source, 0))
+            replace(self.options, source_port=0).apply(raw, six=family == socket.AF_INET6)
             raw.sendto(wire.lone_syn(self._port), (where[0], 0, *where[2:]))
         except OSError as error:
             return error if error.errno == errno.EPERM else None
@@ -103,8 +110,13 @@ class StreamProbe:
 class _Conversation:
     """Both ends of one connection, served by one loop."""
 
-    def __init__(self, client: socket.socket, server: socket.socket | None) -> None:
-        self._client, self._server = client, server
+    def __init__(
+        self,
+        client: socket.socket,
+        server: socket.socket | None,
+        matcher: Callable[[socket.socket, bytes], Callable[[Frame], bool]],
+    ) -> None:
+        self._client, self._server, self._matcher = client, server, matcher
         self._accepted: socket.socket | None = None
         self._payload = wire.token()
         self._peer: str | None = None
@@ -114,8 +126,7 @@ class _Conversation:
     def hold(self, where: tuple[str | int, ...], deadline: Deadline) -> Attempt:
         began = time.perf_counter()
         number = self._client.connect_ex(where)
-        local = self._client.getsockname()[1]
-        self._attempt = Attempt(matcher(local, self._payload))
+        self._attempt = Attempt(self._matcher(self._client, self._payload))
         if number not in _IN_PROGRESS:
             return failed(self._attempt, number)
         self._poll.register(self._client, select.POLLOUT)
