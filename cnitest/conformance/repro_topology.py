@@ -138,4 +138,3 @@ def _common(mac: str | None, mtu: int | None) -> Iterator[str]:
 
 def _switch(on: bool) -> str:
     return "on" if on else "off"
-

@@ -1,4 +1,4 @@
-"""Reads addresses, neighbours, forwarding entries and queueing disciplines into rows.
+"""Reads addresses, neighbours and forwarding entries into rows.
 
 Only the attributes that a row has are looked at. Numbers: include/uapi/linux/{if_addr,neighbour}.h.
 """
@@ -10,16 +10,14 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from cnitest.kernel import exotic
 from cnitest.kernel.link_rows import LinkTable
 from cnitest.kernel.netlink import attributes
 from cnitest.kernel.readers import MAIN_HEADER, big, bits, ip, number, text, u32
-from cnitest.kernel.records import Address, Fdb, Neighbour, Qdisc
+from cnitest.kernel.records import Address, Fdb, Neighbour
 from cnitest.kernel.route_rows import PROTOCOLS, SCOPES
 
 _ifaddr = struct.Struct("=BBBBi")
 _ndmsg = struct.Struct("=BxxxiHBB")
-_tcmsg = struct.Struct("=BxxxiIII")
 
 _NEIGHBOUR_STATES = {
     0: "none",
@@ -193,26 +191,4 @@ def forwarding(rows: Iterable[bytes], links: LinkTable) -> tuple[Fdb, ...]:
                 protocol=raw.protocol,
             )
         )
-    return tuple(found)
-
-
-def _handle(value: int) -> str:
-    if value == 0xFFFFFFFF:
-        return "root"
-    return f"{value >> 16:x}:{value & 0xFFFF or '':x}" if value & 0xFFFF else f"{value >> 16:x}:"
-
-
-def qdiscs(rows: Iterable[bytes], links: LinkTable) -> tuple[Qdisc, ...]:
-    """RTM_NEWQDISC rows."""
-    found = []
-    for row in rows:
-        _, index, handle, parent, _ = _tcmsg.unpack_from(row, MAIN_HEADER)
-        kind, has_options = "", False
-        for attribute, start, end in attributes(row, MAIN_HEADER + 20, len(row)):
-            if attribute == 1:
-                kind = text(row, start, end)
-            elif attribute == 2:
-                has_options = end > start
-        options = exotic.qdisc_options(row) if has_options else ()
-        found.append(Qdisc(links.name(index), kind, _handle(handle), _handle(parent), options))
     return tuple(found)

@@ -16,6 +16,8 @@ _CONNTRACK_GET, _CONNTRACK_STATS = (1 << 8) | 1, (1 << 8) | 5
 # Of a netlink message, and of one about the packet filter.
 _MAIN_HEADER = 20
 _BOND_MODES = {"balance-rr": 0, "active-backup": 1, "balance-xor": 2, "broadcast": 3, "802.3ad": 4}
+# Of decoded options what is their frame, or counts packets.
+_NO_OPTIONS = frozenset(("header", "length", "type", "direct_pkts"))
 _IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
 
 
@@ -137,19 +139,39 @@ def add_qdisc(kind: str, index: int) -> Message:
 
 
 def qdisc_options(row: bytes) -> tuple[tuple[str, int | str], ...]:
-    """What a queueing discipline was told: numbers and words by name, tables and zeros left out."""
+    """What a queueing discipline or class was told: numbers and words by name, tables, zeros and counters left out.
+
+    What pyroute2 does not know shows as ``attribute-7`` in hexadecimal.
+    """
     from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
     message = tcmsg(row)
     message.decode()
-    return tuple(sorted(set(_plain_options(message.get_attr("TCA_OPTIONS")))))
+    options = message.get_attr("TCA_OPTIONS")
+    return tuple(sorted(dict((*_unknown_options(options, row), *_plain_options(options))).items()))
 
 
-def _plain_options(value: Any, name: str = "") -> Iterator[tuple[str, int | str]]:
+def _unknown_options(options: Any, row: bytes) -> Iterator[tuple[str, str]]:
+    """The attributes that have no name in pyroute2's classes: those that `_plain_options` cannot tell."""
+    if not isinstance(options, Mapping) or "attrs" not in options:
+        return
+    for name, value in options["attrs"]:
+        if name == "UNKNOWN":
+            yield f"attribute-{value['header']['type']}", _attribute_bytes(row, value["header"]["type"]).hex()
+
+
+def _attribute_bytes(row: bytes, wanted: int) -> bytes:
+    for kind, start, end in attributes(row, 36, len(row)):
+        if kind == 2:
+            return next((row[a:b] for number, a, b in attributes(row, start, end) if number == wanted), b"")
+    return b""
+
+
+def _plain_options(value: Any, name: str = "options") -> Iterator[tuple[str, int | str]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             pairs = inner if key == "attrs" else [(key, inner)]
             for inner_name, item in pairs:
                 yield from _plain_options(item, inner_name)
-    elif isinstance(value, (int, str)) and value and name not in ("header", "length", "type"):
+    elif isinstance(value, (int, str)) and value and name not in _NO_OPTIONS:
         yield name.lower().rpartition("tca_")[2], value

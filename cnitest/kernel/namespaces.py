@@ -46,6 +46,11 @@ class NetworkNamespace:
         """A fresh namespace. Raises OSError, EPERM without the privilege."""
         return cls.begin(traveller).wait()
 
+    @property
+    def proc(self) -> int:
+        """The /proc of the thread that goes on errands here, an fd: its ``thread-self/net`` is this namespace's."""
+        return self._traveller.proc
+
     def do(self, function: Callable[[], T]) -> T:
         """Run ``function`` inside this network namespace; it must be short (see `Traveller`)."""
 

@@ -212,3 +212,67 @@ class Qdisc(NamedTuple):
     handle: str
     parent: str
     options: tuple[tuple[str, int | str], ...]
+
+
+class Class(NamedTuple):
+    """A class of a queueing discipline, ``tc class``; ``leaf`` is the discipline in it."""
+
+    link: str
+    kind: str
+    handle: str
+    parent: str
+    leaf: str
+    options: Pairs
+
+
+class Filter(NamedTuple):
+    """A filter, ``tc filter``; ``parent`` is its discipline's handle, ``ingress`` or ``egress``, ``pref`` its order.
+
+    ``link`` is ``block 5`` for those of a block that links share; actions stand in ``options`` in their order.
+    """
+
+    link: str
+    parent: str
+    kind: str
+    pref: int
+    protocol: str
+    handle: str
+    chain: int
+    options: Pairs
+
+
+class Chain(NamedTuple):
+    """A chain of filters without any, ``tc chain``; ``template`` is the kind that it is for."""
+
+    link: str
+    parent: str
+    chain: int
+    template: str
+
+
+class MulticastAddress(NamedTuple):
+    """An address that a link listens to, ``ip maddress``: a group of IPv4, IPv6, or a MAC (``static`` when entered)."""
+
+    link: str
+    address: str
+    static: bool
+
+
+class Vlan(NamedTuple):
+    """A VLAN of a bridge's port, ``bridge vlan``; ``tunnel`` is the VNI that it is mapped to."""
+
+    link: str
+    vid: int
+    flags: tuple[str, ...]
+    tunnel: int = 0
+
+
+class Mdb(NamedTuple):
+    """Where a bridge sends a multicast group, ``bridge mdb``; ``state`` is permanent, or temp when it was learned."""
+
+    bridge: str
+    port: str
+    group: str
+    vlan: int
+    state: str
+    flags: tuple[str, ...] = ()

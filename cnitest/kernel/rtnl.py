@@ -17,7 +17,7 @@ NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
 NEWADDR, DELADDR, GETADDR = 20, 21, 22
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
-GETRULE, GETQDISC = 34, 38
+GETRULE, GETMDB = 34, 86
 GETNEXTHOP = 106
 
 LOOPBACK = 1
@@ -26,7 +26,7 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_PROTINFO
 _IFLA_LINKINFO, _IFLA_NET_NS_FD, _IFLA_EXT_MASK = 18, 28, 29
 _INFO_KIND, _INFO_DATA = 1, 2
 _NESTED = 0x8000
-_SKIP_STATISTICS = 1 << 3
+_SKIP_STATISTICS, _VLANS = 1 << 3, 1 << 1
 _BRPORT_HAIRPIN, _BRPORT_ISOLATED = 4, 33
 _BR_FORWARD_DELAY, _BR_STP = 1, 5
 _LEAST_FORWARD_DELAY = 200  # in hundredths of a second
@@ -284,6 +284,11 @@ def dump_neighbours(family: int = 0, *, proxies: bool = False) -> Message:
     return Message(GETNEIGH, 0, struct.pack("=BxxxiHBB", family, 0, 0, flags, 0), "neighbours")
 
 
-def dump_qdiscs() -> Message:
-    """The queueing disciplines of all links."""
-    return Message(GETQDISC, 0, struct.pack("=BxxxiIII", 0, 0, 0, 0, 0), "qdiscs")
+def dump_vlans() -> Message:
+    """The VLANs of all ports of bridges."""
+    return Message(GETLINK, 0, _info(family=socket.AF_BRIDGE) + _u32(_IFLA_EXT_MASK, _VLANS), "vlans")
+
+
+def dump_groups() -> Message:
+    """The multicast groups of all bridges."""
+    return Message(GETMDB, 0, struct.pack("=BxxxI", socket.AF_BRIDGE, 0), "multicast groups")

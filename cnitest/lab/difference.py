@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cnitest.kernel import link_details
+from cnitest.kernel.records import Vlan
 from cnitest.lab import words
 from cnitest.lab.state import State
 
 _LOCAL_TABLE = 255
+_MAC_LENGTH = len("33:33:00:00:00:01")
+_KERNELS_GROUPS = re.compile(r"224\.0\.0\.(1|106)$|ff0[125]::[12]$|ff02::1:ff|ff02::6a$")
 # Fields that hold pairs of a name and a value: each counts as a field of its own.
 _PAIRS = frozenset(("detail", "metrics", "options", "others", "resilient"))
 
@@ -39,9 +43,9 @@ class Difference(NamedTuple):
 
     def __str__(self) -> str:
         if not self.before:
-            return f"+ {self.table} {self.key}: {self.after}".rstrip(": ")
+            return f"+ {self.table} {self.key}: {self.after}"
         if not self.after:
-            return f"- {self.table} {self.key}: {self.before}".rstrip(": ")
+            return f"- {self.table} {self.key}: {self.before}"
         return f"~ {self.table} {self.key}: {self.before} -> {self.after}"
 
 
@@ -82,6 +86,18 @@ def _lasting_state(neighbour: Any) -> Any:
     return neighbour if neighbour.state in ("permanent", "noarp") else neighbour._replace(state="")
 
 
+def _is_kernels_own(group: Any) -> bool:
+    """Whether the kernel listens to a group by itself: for all hosts and routers, neighbour discovery and snooping;
+    and the MAC of each group that is joined."""
+    return not group.static if len(group.address) == _MAC_LENGTH else bool(_KERNELS_GROUPS.match(group.address))
+
+
+def _handle_if_chosen(qdisc: Any) -> Any:
+    """A discipline without the handle that the kernel chose for it."""
+    chosen = not re.match(r"0:|[89a-f][0-9a-f]{3}:", qdisc.handle)
+    return qdisc if chosen else qdisc._replace(handle="")
+
+
 _OF_KERNEL = {"protocol": ("kernel_lo", "kernel_ra", "kernel_ll")}
 
 # What the kernel changes by itself as time goes by does not count.
@@ -104,9 +120,19 @@ _TABLES: Mapping[str, _Table] = {
     ),
     "ports": _Table(lambda row: row.name, ("name",), usual=link_details.USUAL),
     "fdb": _Table(words.fdb_key, ("mac", "link", "vlan", "dst", "src_vni"), ignored=_is_learned),
-    "qdiscs": _Table(
-        lambda row: f"{row.kind} parent {row.parent} on {row.link}", ("kind", "parent", "link"), ("handle",)
+    "vlans": _Table(lambda row: f"{row.link} vid {row.vid}", ("link", "vid")),
+    "mdb": _Table(
+        lambda row: f"{row.group} port {row.port} on {row.bridge}{f' vid {row.vlan}' * bool(row.vlan)}",
+        ("group", "port", "bridge", "vlan"),
+        ignored=lambda row: row.state == "temp",
     ),
+    "maddresses": _Table(lambda row: f"{row.address} on {row.link}", ("address", "link"), ignored=_is_kernels_own),
+    "qdiscs": _Table(
+        lambda row: f"{row.kind} parent {row.parent} on {row.link}", ("kind", "parent", "link"), view=_handle_if_chosen
+    ),
+    "classes": _Table(lambda row: f"{row.kind} {row.handle} on {row.link}", ("kind", "handle", "link"), ("leaf",)),
+    "filters": _Table(words.filter_key, ("link", "parent", "kind", "pref", "protocol", "handle", "chain")),
+    "chains": _Table(lambda row: f"{row.chain} parent {row.parent} on {row.link}", ("chain", "parent", "link")),
     "flows": _Table(
         lambda row: f"{row.protocol} {row.source} -> {row.destination}",
         ("protocol", "source", "destination"),
@@ -119,13 +145,20 @@ _TABLES: Mapping[str, _Table] = {
 def difference(before: State, after: State) -> tuple[Difference, ...]:
     """Everything that is not the same in two states of one place, in a stable order; empty when nothing is."""
     found: list[Difference] = []
-    for name, table in _TABLES.items():
-        found += _rows(name, table, getattr(before, name), getattr(after, name))
     lasting = {link.name for link in before.links} & {link.name for link in after.links}
+    for name, table in _TABLES.items():
+        found += _rows(name, table, *(_told_rows(getattr(state, name), lasting) for state in (before, after)))
     found += _mapping("sysctl", *(_of_lasting(state, lasting) for state in (before, after)))
     for backend in sorted({*before.firewall, *after.firewall}):
         found += _lines(backend, before.firewall.get(backend, ()), after.firewall.get(backend, ()))
     return tuple(found)
+
+
+def _told_rows(rows: Sequence[Any], lasting: set[str]) -> Sequence[Any]:
+    """The rows less those that a link came or went with: a port's first VLAN."""
+    if not rows or not isinstance(rows[0], Vlan):
+        return rows
+    return [row for row in rows if row.link in lasting or row.flags != ("pvid", "untagged")]
 
 
 def _rows(name: str, table: _Table, before: Sequence[Any], after: Sequence[Any]) -> Iterable[Difference]:

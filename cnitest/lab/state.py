@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +10,28 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from cnitest.errors import KernelError
-from cnitest.kernel import dumps, exotic, firewall, route_rows, rtnl, sysctl
+from cnitest.kernel import bridge_rows, dumps, exotic, firewall, multicast, route_rows, rtnl, sysctl, traffic_control
 from cnitest.kernel.exotic import Flow
 from cnitest.kernel.files import File
 from cnitest.kernel.link_rows import LinkTable
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.records import Address, Fdb, Link, Neighbour, Nexthop, Port, Qdisc, Route, Rule
+from cnitest.kernel.records import (
+    Address,
+    Chain,
+    Class,
+    Fdb,
+    Filter,
+    Link,
+    Mdb,
+    MulticastAddress,
+    Neighbour,
+    Nexthop,
+    Port,
+    Qdisc,
+    Route,
+    Rule,
+    Vlan,
+)
 
 _BRIDGE_FAMILY = 7
 _EMPTY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -38,7 +55,13 @@ class State:
     neighbours: tuple[Neighbour, ...] = ()
     ports: tuple[Port, ...] = ()
     fdb: tuple[Fdb, ...] = ()
+    vlans: tuple[Vlan, ...] = ()
+    mdb: tuple[Mdb, ...] = ()
+    maddresses: tuple[MulticastAddress, ...] = ()
     qdiscs: tuple[Qdisc, ...] = ()
+    classes: tuple[Class, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    chains: tuple[Chain, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=lambda: _NO_SYSCTLS)
     firewall: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _EMPTY)
     flows: tuple[Flow, ...] = ()
@@ -98,6 +121,23 @@ def _fdb(namespace: NetworkNamespace, table: LinkTable) -> tuple[Fdb, ...]:
     return dumps.forwarding(namespace.netlink.dump(rtnl.dump_neighbours(_BRIDGE_FAMILY)), table)
 
 
+def _vlans(namespace: NetworkNamespace, table: LinkTable) -> tuple[Vlan, ...]:
+    """The VLANs of ports; a kernel without them does not tell whether a bridge filters by VLAN."""
+    if not any(link.kind == "bridge" and "vlan_filtering" in dict(link.detail) for link in table.links):
+        return ()
+    return bridge_rows.vlans(namespace.netlink.dump(rtnl.dump_vlans()), table)
+
+
+def _groups(namespace: NetworkNamespace, table: LinkTable) -> tuple[Mdb, ...]:
+    """The multicast groups of bridges; none where the kernel has no snooping."""
+    if not any(link.kind == "bridge" for link in table.links):
+        return ()
+    try:
+        return bridge_rows.groups(namespace.netlink.dump(rtnl.dump_groups()), table)
+    except KernelError:
+        return ()
+
+
 def flows(namespace: NetworkNamespace) -> tuple[Flow, ...]:
     """The connections that the namespace tracks."""
     netfilter = namespace.netfilter
@@ -119,6 +159,8 @@ def take(
     table = links(namespace)
     dump = namespace.netlink.dump
     names = [link.name for link in table.links]
+    own_file = functools.partial(_own_file, proc=namespace.proc)
+    sysctls, groups = namespace.do(lambda: (sysctl.of_interest(names), multicast.addresses(own_file)))
     with_firewall = run is not None and read_own is not None
     return State(
         links=table.links,
@@ -129,8 +171,11 @@ def take(
         neighbours=neighbours(namespace, table),
         ports=table.ports,
         fdb=_fdb(namespace, table),
-        qdiscs=dumps.qdiscs(dump(rtnl.dump_qdiscs()), table),
-        sysctls=MappingProxyType(namespace.do(lambda: sysctl.of_interest(names))),
+        vlans=_vlans(namespace, table),
+        mdb=_groups(namespace, table),
+        **traffic_control.read(dump, table)._asdict(),
+        sysctls=MappingProxyType(sysctls),
+        maddresses=groups,
         firewall=MappingProxyType(firewall.snapshot(namespace, read_own, run)) if run and read_own else _EMPTY,
         flows=flows(namespace) if with_firewall and connections else (),
         files=tuple(files),

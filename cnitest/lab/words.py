@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cnitest.kernel.records import Fdb, Route, Rule
+from cnitest.kernel.records import Fdb, Filter, Route, Rule
 
 _TABLE_NAMES = {253: "default", 254: "main", 255: "local"}
 _ALL_BITS = 0xFFFFFFFF
@@ -44,6 +44,13 @@ def fdb_key(entry: Fdb) -> str:
     """What tells one forwarding entry from another: ``02:00:00:00:00:01 on vxlan0 dst 192.0.2.1``."""
     rest = (("vlan", entry.vlan), ("dst", entry.dst), ("src_vni", entry.src_vni))
     return " ".join((f"{entry.mac} on {entry.link}", *(f"{word} {value}" for word, value in rest if value)))
+
+
+def filter_key(row: Filter) -> str:
+    """As tc(8) tells filters apart: ``u32 on eth0 parent 1: protocol ip pref 1 handle 80000800``."""
+    chain = f" chain {row.chain}" if row.chain else ""
+    parent = f" parent {row.parent}" if row.parent else ""
+    return f"{row.kind} on {row.link}{parent} protocol {row.protocol} pref {row.pref}{chain} handle {row.handle}"
 
 
 def rule(row: Rule) -> str:

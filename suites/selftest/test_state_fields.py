@@ -19,6 +19,7 @@ _LACKING = (
     "Unknown device type",
     "qdisc kind is unknown",
     "Failed to load",
+    "TC classifier not found",
     "not found. Skipped",
     '"proto" is a garbage',
 )
@@ -385,9 +386,90 @@ NEIGHBOURS = _changes(
     ("ip neighbour add proxy 2001:db8::9 dev a0", "+ neighbours 2001:db8::9 on a0: flags=proxy"),
     ("ip neighbour del 10.0.0.7 dev a0", "- neighbours 10.0.0.7 on a0"),
 )
+QUEUES = _changes(
+    """ip link add a0 type veth peer name b0
+       ip link set a0 up""",
+    ("tc qdisc add dev a0 root handle 1: htb default 30", "+ qdiscs htb parent root on a0: handle=1: defcls=48"),
+    ("tc qdisc add dev a0 root pfifo limit 77", "limit=77"),
+    ("tc qdisc add dev a0 root bfifo limit 7700", "limit=7700"),
+    ("tc qdisc add dev a0 root tbf rate 1mbit burst 10kb latency 9ms", "rate=125000"),
+    ("tc qdisc add dev a0 root tbf rate 1mbit burst 10kb latency 9ms peakrate 2mbit mtu 1540", "peak=250000"),
+    ("tc qdisc add dev a0 root netem delay 10ms", "+ qdiscs netem parent root on a0"),
+    ("tc qdisc add dev a0 root prio bands 5", "bands=5"),
+    ("tc qdisc add dev a0 root sfq perturb 7", "perturb_period=7"),
+    ("tc qdisc add dev a0 root fq_codel limit 77", "fq_codel_limit=77"),
+    ("tc qdisc add dev a0 ingress", "+ qdiscs ingress "),
+    ("tc qdisc add dev a0 clsact", "+ qdiscs clsact "),
+    ("tc qdisc add dev a0 ingress_block 5 ingress", "ingress_block=5"),
+)
+CLASSES = _changes(
+    """ip link add a0 type veth peer name b0
+       ip link add ifb7 type ifb
+       ip link set a0 up
+       tc qdisc add dev a0 root handle 1: htb default 30
+       tc class add dev a0 parent 1: classid 1:30 htb rate 1mbit burst 10k
+       tc filter add dev a0 parent 1: protocol ip pref 7 u32 match ip dst 10.0.0.1/32 flowid 1:30
+       tc qdisc add dev a0 clsact""",
+    ("tc qdisc change dev a0 root htb default 31", "defcls=48 -> defcls=49"),
+    ("tc class add dev a0 parent 1: classid 1:31 htb rate 2mbit", "+ classes htb 1:31 on a0: parent=root"),
+    ("tc class change dev a0 classid 1:30 htb rate 1mbit ceil 2mbit burst 10k", "ceil=125000"),
+    ("tc class change dev a0 classid 1:30 htb rate 2mbit ceil 2mbit burst 10k", "rate=125000"),
+    ("tc class change dev a0 classid 1:30 htb rate 1mbit burst 10k prio 3", "prio=3"),
+    ("tc class add dev a0 parent 1:30 classid 1:31 htb rate 1mbit", "+ classes htb 1:31 on a0: parent=1:30"),
+    ("tc qdisc add dev a0 parent 1:30 handle 9: pfifo limit 7", "+ qdiscs pfifo parent 1:30 on a0: handle=9: limit=7"),
+    ("tc filter del dev a0 parent 1: pref 7", "- filters u32 on a0 parent 1: protocol ip pref 7 handle 80000800"),
+    (
+        "tc filter add dev a0 parent 1: protocol ip pref 8 u32 match ip dst 10.0.0.2/32 flowid 1:30",
+        "flowid=1:30 ht=0x80100000 match=0a000002/ffffffff at 16 terminal",
+    ),
+    ("tc filter add dev a0 parent 1: protocol ipv6 pref 8 u32 match u32 0 0 flowid 1:30", "parent 1: protocol ipv6"),
+    ("tc filter add dev a0 ingress protocol all pref 7 u32 match u32 0 0 action drop", "action=gact drop"),
+    (
+        "tc filter add dev a0 egress protocol all pref 7 u32 match u32 0 0 action ok",
+        "+ filters u32 on a0 parent egress",
+    ),
+    (
+        "tc filter add dev a0 ingress pref 7 u32 match u32 0 0 action mirred egress redirect dev ifb7",
+        "action=mirred egress redirect dev ifb7 stolen",
+    ),
+    (
+        "tc filter add dev a0 ingress pref 7 u32 match u32 0 0 action mirred egress mirror dev ifb7",
+        "action=mirred egress mirror dev ifb7 pipe",
+    ),
+    ("tc filter add dev a0 ingress pref 7 chain 5 u32 match u32 0 0 action drop", "pref 7 chain 5"),
+    ("tc filter add dev a0 ingress pref 7 matchall action drop", "+ filters matchall on a0 parent ingress"),
+    ("tc filter add dev a0 ingress protocol ip pref 7 flower dst_ip 10.0.0.1 action drop", "dst_ip=0a000001"),
+    ("tc filter add dev a0 ingress pref 7 u32 match u32 0 0 police rate 1mbit burst 10k", "police"),
+    ("tc filter add dev a0 parent 1: protocol ip pref 9 handle 7 fw flowid 1:30", "+ filters fw on a0"),
+    ("tc chain add dev a0 ingress chain 9", "+ chains 9 parent ingress on a0"),
+)
+GROUPS = _changes(
+    """ip link add br0 type bridge
+       ip link add a0 type veth peer name b0
+       ip link set a0 master br0
+       ip link set a0 up
+       ip link set b0 up
+       ip link set br0 up
+       ip address add 10.0.0.1/24 dev br0""",
+    ("ip maddress add 33:33:00:00:00:99 dev a0", "+ maddresses 33:33:00:00:00:99 on a0"),
+    ("ip address add 239.0.0.7/32 dev br0 autojoin", "+ maddresses 239.0.0.7 on br0"),
+    ("ip address add ff05::7/128 dev br0 autojoin", "+ maddresses ff05::7 on br0"),
+    ("bridge mdb add dev br0 port a0 grp 239.0.0.7 permanent", "+ mdb 239.0.0.7 port a0 on br0: state=permanent"),
+    ("bridge mdb add dev br0 port a0 grp ff05::7 permanent", "+ mdb ff05::7 port a0 on br0: state=permanent"),
+)
+VLANS = _changes(
+    """ip link add br0 type bridge vlan_filtering 1
+       ip link add a0 type veth peer name b0
+       ip link set a0 master br0""",
+    ("bridge vlan add dev a0 vid 7 pvid untagged", "+ vlans a0 vid 7: flags=pvid,untagged"),
+    ("bridge vlan add dev a0 vid 7-9", "+ vlans a0 vid 8"),
+    ("bridge vlan del dev a0 vid 1", "- vlans a0 vid 1"),
+    ("bridge vlan add dev br0 vid 7 self", "+ vlans br0 vid 7"),
+)
 
 CHANGES = [*ROUTES, *SEVERAL_HOPS, *NEXTHOPS, *RULES]
 CHANGES += [*LINKS, *TOKEN, *BRIDGES, *FILTERING, *PORTS, *VXLANS, *ADDRESSES, *NEIGHBOURS]
+CHANGES += [*QUEUES, *CLASSES, *GROUPS, *VLANS]
 
 
 def _run(node, commands: Sequence[str]) -> None:
