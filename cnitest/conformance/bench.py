@@ -103,9 +103,11 @@ class Bench:
             self.complain(detail, witness=witness)
 
     def conclude(self) -> None:
-        """Raise a Finding when anything does not hold."""
+        """Raise a Finding when anything does not hold, else Undecided when something could not be found out."""
         if self.record.complaints:
             raise Finding(self.record.trouble)
+        if self.record.doubts:
+            raise Undecided(self.record.doubts[0])
 
     def not_applicable(self, reason: str) -> NoReturn:
         """Say that the requirement is not about this plugin."""

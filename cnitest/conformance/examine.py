@@ -11,7 +11,7 @@ from typing import Any
 from cnitest.cni import conf, library, spec
 from cnitest.cni.conf import Network
 from cnitest.cni.invoke import missing
-from cnitest.conformance import judge, profile
+from cnitest.conformance import effect, judge, profile
 from cnitest.conformance.bench import Bench, Made, open_bench
 from cnitest.conformance.finding import Undecided
 from cnitest.conformance.preflight import Refused, links, refused
@@ -149,7 +149,7 @@ def _started(
     """The drafts after their first ADDs, which try each beginning of the list, and the list in its own version."""
     found: list[Subject] = []
     for draft in drafts:
-        subject, refusal = _tried(draft, each, helpers)
+        subject, refusal = _tried(_of_its_kind(draft, each), each, helpers)
         if refusal and unstarted is not None and _listed(draft, each):
             unstarted.append(refusal)
             return []
@@ -160,6 +160,13 @@ def _started(
             unstarted.append(refusal)
             return []
     return found
+
+
+def _of_its_kind(draft: Subject, each: Source) -> Subject:
+    """A draft of the kind that its own ADD shows, where it is behind others and no profile says the kind."""
+    if each.kind is not None or draft.kind is not Kind.META or not draft.before:
+        return draft
+    return replace(draft, kind=effect.kind_alone(draft) or Kind.META)
 
 
 def _listed(draft: Subject, each: Source) -> bool:
@@ -295,7 +302,7 @@ def _tried(draft: Subject, each: Source, helpers: Sequence[str]) -> tuple[Subjec
         if isinstance(made, Refused):
             refusal = refusal or made
             continue
-        if candidate.kind is Kind.INTERFACE and each.kind is None and _only_addresses(made.result, candidate.highest):
+        if candidate.kind is Kind.INTERFACE and each.kind is None and effect.only_addresses(made):
             candidate = replace(candidate, kind=Kind.IPAM)
         if _only_loopback(made):
             candidate = replace(candidate, setting=replace(candidate.setting, ifname="lo"))
@@ -334,10 +341,6 @@ def _first_add(candidate: Subject, version: str = "") -> Made | Refused:
         raise
     except CnitestError as error:
         raise ConfigError(f"{candidate.source}: {error}") from error
-
-
-def _only_addresses(result: Mapping[str, Any], version: str) -> bool:
-    return spec.has_chaining(version) and bool(result.get("ips")) and not result.get("interfaces")
 
 
 def _only_loopback(made: Made) -> bool:

@@ -30,6 +30,16 @@ def visible(detail: str) -> str:
     return Detail(shown, detail.kernel) if isinstance(detail, Detail) else shown
 
 
+class Doubt(str):
+    """Why something could not be found out, where a complaint would stand: it never counts against a plugin."""
+
+    __slots__ = ()
+
+    def after(self, words: str) -> Doubt:
+        """The same with words before it."""
+        return Doubt(f"{words}{self}")
+
+
 class Finding(AssertionError):
     """A requirement that does not hold. ``details`` is what differs from it, a line each."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from cnitest.cni.invoke import Call
-from cnitest.conformance.finding import Detail, Finding, visible
+from cnitest.conformance.finding import Detail, Doubt, Finding, visible
 from cnitest.conformance.steps import Ask, Command, Complaint, DaemonStart, Look, Step
 from cnitest.lab.state import State
 
@@ -23,6 +23,8 @@ class Record:
         self._enough = enough
         self.steps: list[Step] = []
         self.complaints: list[Complaint] = []
+        #: What could not be found out; it makes the case undecided where nothing else is wrong.
+        self.doubts: list[Doubt] = []
         #: The calls that had to succeed for the rest to mean anything.
         self.needed: list[Call] = []
         self._lock = threading.Lock()
@@ -63,13 +65,18 @@ class Record:
         return isinstance(step, (Command, DaemonStart))
 
     def complain(self, details: Sequence[str], witness: str) -> None:
-        """Note what does not hold, each thing once. Raises Finding when that is enough."""
-        for detail in map(visible, details):
+        """Note what does not hold, each thing once, and apart what is in doubt. Raises Finding when that is enough."""
+        self.doubts += (detail for detail in details if isinstance(detail, Doubt))
+        for detail in map(visible, (detail for detail in details if not isinstance(detail, Doubt))):
             if detail not in self.trouble:
                 kernel = detail.kernel if isinstance(detail, Detail) else ""
                 self.complaints.append(Complaint(str(detail), len(self.steps), witness, kernel))
                 if self._enough(detail):
                     raise Finding(self.trouble)
+
+    def forget_complaints(self) -> None:
+        """Forget what did not hold and what was in doubt, for the next test that only looks."""
+        self.complaints, self.doubts = [], []
 
     def look(self, containers: tuple[str, ...], picture: Mapping[str, State]) -> None:
         """Note a picture."""

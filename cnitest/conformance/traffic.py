@@ -7,6 +7,7 @@ import select
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from cnitest.conformance.finding import Doubt
 from cnitest.deadline import Deadline
 from cnitest.errors import CnitestError
 from cnitest.lab.lab import Lab
@@ -88,12 +89,14 @@ def full_size(sender: Place, target: str, mtu: int) -> Flow:
 
 
 def lost(flow: Flow, patience: float = PATIENCE) -> str:
-    """Why a probe gets no answer, tried until ``patience`` seconds have passed; empty when it got one."""
+    """Why a probe gets no answer, tried until ``patience`` seconds have passed; empty when it got one, and a Doubt
+    when it is not known what became of it."""
     deadline = Deadline.after(patience, flow.words)
     while True:
         why = _once(flow)
         if not why or deadline.expired:
-            return f"{flow.words}: {why}" if why else ""
+            words = f"{flow.words}: {why}" if why else ""
+            return Doubt(words) if isinstance(why, Doubt) else words
         select.select([], [], [], _STEP)
 
 
@@ -101,18 +104,50 @@ def _once(flow: Flow) -> str:
     try:
         reach = flow.probe()
     except (CnitestError, OSError, ValueError, LookupError) as error:
-        return str(error)
+        return _no_way(flow) or Doubt(error)
+    if reach.verdict is Verdict.UNPROVEN:
+        return _no_way(flow) or Doubt(f"{reach.verdict.value}: {reach.reason}")
     return "" if reach.verdict is Verdict.DELIVERED else f"{reach.verdict.value}: {reach.reason}"
 
 
+def not_arriving(flow: Flow, place: Place) -> str:
+    """Why a probe is not seen at a place, answered or not; empty when it is, a Doubt when that cannot be told."""
+    try:
+        reach = flow.probe()
+    except (CnitestError, OSError, ValueError) as error:
+        return _no_way(flow) or Doubt(f"{flow.words}: {error}")
+    if reach.verdict is Verdict.DELIVERED or any(seen.place == place.full_name for seen in reach.sightings):
+        return ""
+    words = f"{flow.words} does not arrive there"
+    unproven = reach.verdict is Verdict.UNPROVEN and not _no_way(flow)
+    return Doubt(f"{words}: unproven: {reach.reason}") if unproven else words
+
+
+def _no_way(flow: Flow) -> str:
+    """What of the sender itself keeps its packets, whatever a probe could prove: no route, or a link that is not up;
+    empty where they should leave."""
+    try:
+        name = leaves_by(flow.sender, flow.target)
+        link = next((link for link in flow.sender.links if link.name == name), None)
+    except (CnitestError, OSError, ValueError):
+        return ""
+    if not name:
+        return f"{flow.sender.full_name} has no route to {flow.target}"
+    if link is not None and not (link.up and link.carrier):
+        return f"{flow.sender.full_name}:{name}, by which it leaves, is {'without carrier' if link.up else 'down'}"
+    return ""
+
+
 def answered_at_once(flow: Flow, wait: float = 0.5) -> str:
-    """Why the very first echo to a flow's target was not answered in ``wait`` seconds; empty when it was."""
+    """Why the very first echo to a flow's target was not answered in ``wait`` seconds; empty when it was, and a Doubt
+    when it could not be sent for a reason that is not the sender's own."""
     from cnitest.lab.probe.echo import EchoProbe
 
     try:
         attempt = EchoProbe(flow.sender, flow.target).attempt(wait)
-    except (CnitestError, OSError) as error:
-        return f"{flow.words}: {error}"
+    except (CnitestError, OSError, ValueError) as error:
+        why = _no_way(flow)
+        return f"{flow.words}: {why}" if why else Doubt(f"{flow.words}: {error}")
     if attempt.answered:
         return ""
     return f"{flow.words}: the first packet was not answered: {attempt.refusal or attempt.trouble or 'silence'}"

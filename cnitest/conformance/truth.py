@@ -131,11 +131,11 @@ def _network(to: str, version: int) -> ipaddress.IPv4Network | ipaddress.IPv6Net
 def _routes(result: Result, sandbox: Place) -> Iterator[str]:
     kernel = sandbox.routes
     for route in result.routes:
-        there = [found for found in kernel if _leads_to(found, route.dst)]
+        there = [found for found in kernel if same_destination(found, route.dst)]
         if not there:
             words = f"the result has a route to {route.dst}, the kernel has none"
             yield Detail(words, f"! has_route {sandbox.name} {quoted(route.dst)}")
-        elif route.gw and not any(_same(route.gw, found.via) or _has_hop(found, route.gw) for found in there):
+        elif route.gw and not any(same_network(route.gw, found.via) or _has_hop(found, route.gw) for found in there):
             leads = there[0].via or there[0].link
             words = f"the result has a route to {route.dst} via {route.gw}, the kernel via {leads}"
             yield Detail(words, f"! has_route {sandbox.name} {quoted(route.dst)} via {quoted(route.gw)}")
@@ -145,13 +145,15 @@ def _has_hop(route: Route, gateway: str) -> bool:
     return any(gateway in hop for hop in route.hops)
 
 
-def _leads_to(route: Route, destination: str) -> bool:
+def same_destination(route: Route, destination: str) -> bool:
+    """Whether a route of the kernel leads where a result says."""
     if destination in _DEFAULT:
         return route.to == "default" and route.family == (6 if ":" in destination else 4)
-    return route.to != "default" and _same(route.to, destination)
+    return route.to != "default" and same_network(route.to, destination)
 
 
-def _same(one: str, other: str) -> bool:
+def same_network(one: str, other: str) -> bool:
+    """Whether two texts are one address or network, however they are written."""
     try:
         return ipaddress.ip_network(one, strict=False) == ipaddress.ip_network(other, strict=False)
     except ValueError:

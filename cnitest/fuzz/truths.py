@@ -8,6 +8,7 @@ from itertools import product
 
 from cnitest.conformance import form, traffic, truth
 from cnitest.conformance.bench import Bench
+from cnitest.conformance.finding import Doubt
 from cnitest.conformance.traffic import Flow
 from cnitest.fuzz import keys, ports
 from cnitest.fuzz.attached import Attached
@@ -58,7 +59,7 @@ def silences(bench: Bench, one: Attached, others: Sequence[Attached], *, forward
     found: list[str] = []
     for flow in (*one.reached, *one.beyond, *between):
         why = traffic.lost(flow, _QUICK if found else _PATIENT)  # what needs time had it by then
-        found += [why] if why else []
+        found += [why] if why and not isinstance(why, Doubt) else []
     return found
 
 
@@ -104,7 +105,8 @@ def reach(bench: Bench, one: Attached) -> None:
 
 def lost(one: Attached) -> list[str]:
     """What an attachment reached before and does not reach any more; that is told once."""
-    gone = {flow: why for flow in (*one.reached, *one.beyond) if (why := traffic.lost(flow, 1.0))}
+    whys = {flow: traffic.lost(flow, 1.0) for flow in (*one.reached, *one.beyond)}
+    gone = {flow: why for flow, why in whys.items() if why and not isinstance(why, Doubt)}
     one.reached, one.beyond = (tuple(flow for flow in flows if flow not in gone) for flows in (one.reached, one.beyond))
     return list(gone.values())
 

@@ -25,9 +25,10 @@ TOOLS = ("iptables", "ip6tables", "nft", "iptables-nft", "ip6tables-nft", "iptab
 
 def _must_leave_nothing(bench: Bench, slot: Slot, words: str = "", **options: Any) -> None:
     """ADD into a slot, see it fail, and see nothing left."""
+    previous = bench.chain(slot)
     before = bench.look(slot)
 
-    call = bench.raw("ADD", slot, previous=bench.chain(slot), **options)
+    call = bench.raw("ADD", slot, previous=previous, **options)
 
     prefix = f"{words}: " if words else ""
     bench.complain(*(f"{prefix}{fault}" for fault in judge.crash(call)))

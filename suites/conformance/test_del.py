@@ -337,8 +337,9 @@ def test_del_cleans_after_a_failed_add(bench: Bench, tmp_path: Path, how: str) -
         reply = {"result": delegate.address(bench, routes=[UNREACHABLE])}
     delegate.install(bench, tmp_path, {"ADD": reply})
     slot = delegate.slot(bench)
+    previous = bench.chain(slot)
     before = bench.look(slot)
-    if bench.raw("ADD", slot).exit_code == 0:
+    if bench.raw("ADD", slot, previous=previous).exit_code == 0:
         bench.not_applicable("its ADD did not fail, which ADDF-b and ADDF-f are about")
 
     call = bench.raw("DEL", slot)
@@ -354,6 +355,7 @@ def test_a_failing_delegate_does_not_stop_the_cleaning(bench: Bench, tmp_path: P
     script = {"ADD": {"result": delegate.address(bench)}}
     plugin = delegate.install(bench, tmp_path, script)
     slot = delegate.slot(bench)
+    bench.chain(slot)
     before = bench.look(slot)
     made = bench.attach(slot)
     plugin.program({**script, "DEL": {"error": {"code": 102, "msg": "the lease cannot be released"}}})

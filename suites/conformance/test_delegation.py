@@ -241,6 +241,7 @@ def test_reservations_are_kept_by_interface(bench: Bench) -> None:
     """Two interfaces of a container get two addresses, and DEL of one keeps the other's."""
     bench.require_room(2)
     first, slot = bench.attach(bench.slot("c1")), bench.slot("c1", ifname="eth7")
+    bench.chain(slot)
     before = bench.look()
     call = bench.add(slot)
     bench.complain(*judge.success(call))

@@ -8,9 +8,10 @@ import pytest
 
 from cnitest.cni import result as results
 from cnitest.cni import spec
-from cnitest.conformance import judge
+from cnitest.cni.invoke import Call
+from cnitest.conformance import handed, judge
 from cnitest.conformance.aftermath import Span
-from cnitest.conformance.bench import Bench
+from cnitest.conformance.bench import Bench, Picture, Slot
 from cnitest.conformance.requirement import Kind
 
 STRANGER = {"name": "cnitest-none0", "mac": "02:00:5e:00:53:01"}
@@ -23,11 +24,12 @@ def test_the_result_is_passed_on(bench: Bench) -> None:
     slot = bench.slot()
     previous = {**_given(bench, slot), "dns": DNS}
     previous["interfaces"] = [*previous.get("interfaces", []), STRANGER]
+    before = bench.look(slot)
 
     call = bench.raw("ADD", slot, previous=previous)
 
     bench.need(call)
-    bench.complain(*_lost(previous, judge.result_document(call) or {}))
+    bench.complain(*_wrongly_handed(bench, slot, call, previous, before))
 
 
 @pytest.mark.requirement("PREV-02")
@@ -36,10 +38,12 @@ def test_an_interface_plugin_keeps_the_result(bench: Bench) -> None:
     slot = bench.slot()
     base: dict[str, Any] = {"cniVersion": bench.version, "interfaces": [STRANGER], "dns": DNS}
 
+    before = bench.look(slot)
+
     call = bench.raw("ADD", slot, previous=base)
 
     bench.need(call)
-    bench.complain(*_lost(base, judge.result_document(call) or {}))
+    bench.complain(*_wrongly_handed(bench, slot, call, base, before))
 
 
 def _given(bench: Bench, slot: Any) -> dict[str, Any]:
@@ -49,20 +53,11 @@ def _given(bench: Bench, slot: Any) -> dict[str, Any]:
     return dict(previous)
 
 
-def _lost(previous: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """What a previous result says and the new one does not."""
-    lost = []
-    for key, names in (("ips", ("address", "gateway")), ("routes", ("dst", "gw")), ("interfaces", ("name", "sandbox"))):
-        there = [tuple(item.get(name) or None for name in names) for item in found.get(key) or []]
-        for item in previous.get(key) or []:
-            told = tuple(item.get(name) or None for name in names)
-            if told not in there:
-                lost.append(f"{key}: {' '.join(str(part) for part in told if part)} is not passed on")
-    dns = found.get("dns") or {}
-    for key, value in (previous.get("dns") or {}).items():
-        if dns.get(key) != value:
-            lost.append(f"dns.{key}: {value} is not passed on, it is {dns.get(key)}")
-    return lost
+def _wrongly_handed(bench: Bench, slot: Slot, call: Call, previous: dict[str, Any], before: Picture) -> list[str]:
+    """What of a previous result is lost, or handed on against the plugin's own doing."""
+    after, found = bench.look(slot), judge.result_document(call) or {}
+    inside, host = ((before[place], after[place]) for place in (slot.sandbox.full_name, bench.node.full_name))
+    return handed.wrongly_handed(previous, found, slot.conf, inside, host)
 
 
 @pytest.mark.requirement("PREV-03")

@@ -1,0 +1,100 @@
+"""What the conformance suite makes of probes: a loss counts against a plugin, what is not known never does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cnitest import Lab, Verdict
+from cnitest.conformance import traffic
+from cnitest.conformance.finding import Doubt, Finding, Undecided
+from cnitest.conformance.record import Record
+from cnitest.conformance.traffic import Flow
+from cnitest.errors import DeadlineExceeded
+from cnitest.topology import find, load
+
+NS02, NS02_V6 = "10.40.80.12", "2001:db8:40::12"
+
+
+@pytest.fixture(scope="module")
+def lab():
+    """Two sandboxes on a bridge."""
+    with Lab(load(find("bridge-walkthrough"))) as built:
+        yield built
+
+
+def unproven(place, target) -> Flow:
+    """A flow whose probe never finds out anything."""
+    reach = replace(place.ping(NS02), verdict=Verdict.UNPROVEN, reason="the control failed")
+    return Flow("a flow", lambda: reach, place, target)
+
+
+def failing(place, target) -> Flow:
+    """A flow whose probe breaks down by itself."""
+
+    def probe():
+        raise DeadlineExceeded("nobody listens")
+
+    return Flow("a flow", probe, place, target)
+
+
+@pytest.mark.parametrize("make", [unproven, failing])
+@pytest.mark.parametrize("target", [NS02, NS02_V6])
+def test_what_a_probe_cannot_prove_is_a_doubt(lab, make, target):
+    """An unproven probe and one that breaks down are doubts, not losses."""
+    why = traffic.lost(make(lab.sandbox("ns01"), target), 0.0)
+
+    assert isinstance(why, Doubt)
+    assert why.startswith("a flow: ")
+
+
+@pytest.mark.parametrize("target", ["203.0.113.9", "2001:db8:dead::9"])
+def test_a_sender_without_a_route_is_a_loss(lab, target):
+    """That a container has no route is proof enough, whatever the probe could prove."""
+    lab.sandbox("ns01").run(["ip", "-6" if ":" in target else "-4", "route", "flush", "default"])
+
+    why = traffic.lost(unproven(lab.sandbox("ns01"), target), 0.0)
+
+    assert why == f"a flow: node/ns01 has no route to {target}"
+    assert not isinstance(why, Doubt)
+
+
+def test_a_sender_whose_link_is_down_is_a_loss():
+    """A link that is without carrier keeps every packet of its container."""
+    with Lab(load(find("bridge-walkthrough"))) as lab:
+        lab.host("node").run(["ip", "link", "set", "veth01", "down"])
+
+        why = traffic.lost(unproven(lab.sandbox("ns01"), NS02), 0.0)
+
+    assert why == "a flow: node/ns01:eth01, by which it leaves, is without carrier"
+
+
+class Noted:
+    """What a bench makes of its record, without a lab."""
+
+    def __init__(self) -> None:
+        self.record = Record()
+
+
+def concluded(*details: str) -> None:
+    """The end of a test that noted these."""
+    from cnitest.conformance.bench import Bench
+
+    noted = Noted()
+    noted.record.complain(details, "")
+    Bench.conclude(noted)  # type: ignore[arg-type]
+
+
+def test_a_case_in_doubt_is_undecided():
+    """Where nothing but doubts was noted the case is undecided, with the first of them."""
+    with pytest.raises(Undecided, match="the control failed"):
+        concluded(Doubt("the control failed"), Doubt("another"))
+
+
+def test_a_loss_beside_a_doubt_is_a_finding():
+    """One flow that was dropped and one that is in doubt: the finding is about the dropped one alone."""
+    with pytest.raises(Finding) as found:
+        concluded(Doubt("a: unproven"), "b: dropped")
+
+    assert found.value.details == ("b: dropped",)

@@ -1,0 +1,96 @@
+"""What a chained plugin makes of a previous result: what it took away itself it may drop, and nothing else."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cnitest.conformance.handed import wrongly_handed
+
+NETNS = "/run/netns/c1"
+DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+GATEWAY = {4: "10.1.0.1", 6: "2001:db8:1::1"}
+ADDRESS = {4: "10.1.0.2/24", 6: "2001:db8:1::2/64"}
+
+
+def state(family: int, *, route: bool = True, address: bool = True, link: bool = True) -> Any:
+    """A container with a default route, an address and a link, or without some of these."""
+    routes = [SimpleNamespace(to="default", via=GATEWAY[family], family=family, hops=(), kind="unicast", table=254)]
+    ip = SimpleNamespace(ip=ADDRESS[family].partition("/")[0])
+    return SimpleNamespace(
+        routes=routes if route else [],
+        addresses=[ip] if address else [],
+        links=[SimpleNamespace(name="net1")] if link else [],
+    )
+
+
+def previous(family: int) -> dict[str, Any]:
+    """The result of the plugin before it."""
+    return {
+        "interfaces": [{"name": "net1", "sandbox": NETNS}],
+        "ips": [{"address": ADDRESS[family], "gateway": GATEWAY[family]}],
+        "routes": [{"dst": DEFAULT[family]}],
+    }
+
+
+def judged(family: int, result: dict[str, Any], conf: dict[str, Any] | None = None, **gone: bool) -> list[str]:
+    """What is wrong with a result of a plugin after whose ADD something is gone from the container."""
+    inside = (state(family), state(family, **gone))
+    return wrongly_handed(previous(family), result, conf or {}, inside, (state(family), state(family)))
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize(("key", "gone"), [("routes", "route"), ("ips", "address"), ("interfaces", "link")])
+def test_what_the_plugin_took_away_itself_may_be_dropped(family: int, key: str, gone: str):
+    """A route, an address or a link that its ADD removed from the container need not be in its result."""
+    result = {**previous(family), key: []}
+
+    assert judged(family, result, **{gone: False}) == []
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("key", ["routes", "ips", "interfaces"])
+def test_what_the_kernel_still_has_may_not_be_dropped(family: int, key: str):
+    """Dropped from the result alone is lost."""
+    (wrong,) = judged(family, {**previous(family), key: []})
+
+    assert wrong.startswith(f"{key}: ")
+    assert wrong.endswith("is not passed on")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("gone", ["route", "address", "link"])
+def test_what_the_plugin_took_away_may_not_be_passed_on(family: int, gone: str):
+    """What its ADD removed and its result still has is told."""
+    (wrong,) = judged(family, previous(family), **{gone: False})
+
+    assert wrong.endswith("is passed on, and ADD took it away")
+
+
+@pytest.mark.parametrize(("route", "count"), [(False, 0), (True, 1)])
+def test_a_gateway_goes_with_its_routes(route: bool, count: int):
+    """An address may lose its gateway when no route leads there any more, else it may not."""
+    result = {**previous(4), "ips": [{"address": ADDRESS[4]}], "routes": [] if not route else previous(4)["routes"]}
+
+    assert len(judged(4, result, route=route)) == count
+
+
+@pytest.mark.parametrize(
+    ("conf", "dns", "count"),
+    [
+        ({}, {"nameservers": ["10.9.9.9"]}, 0),
+        ({}, {"nameservers": ["10.8.8.8", "10.9.9.9"]}, 0),
+        ({"servers": ["10.8.8.8"]}, {"nameservers": ["10.8.8.8"]}, 0),
+        ({}, {"nameservers": ["10.8.8.8"]}, 1),
+        ({"servers": ["10.8.8.8"]}, {"nameservers": []}, 1),
+        ({}, None, 1),
+    ],
+)
+def test_dns_is_kept_added_to_or_configured(conf: dict[str, Any], dns: Any, count: int):
+    """Servers may be added, or replaced by those of the configuration, not lost."""
+    before = {"dns": {"nameservers": ["10.9.9.9"]}}
+    both = (state(4), state(4))
+
+    assert len(wrongly_handed(before, {"dns": dns}, conf, both, both)) == count
