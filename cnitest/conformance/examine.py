@@ -293,7 +293,7 @@ def _tried(draft: Subject, each: Source, helpers: Sequence[str]) -> tuple[Subjec
     """
     candidates = [draft]
     refusal = None
-    if each.kind is None and draft.kind is Kind.INTERFACE:
+    if each.kind is None and draft.kind is Kind.INTERFACE and not draft.before:
         candidates += _with_maker(draft, helpers)
     elif draft.kind is Kind.META and not draft.before:
         candidates = [*_with_maker(draft, helpers), draft]
