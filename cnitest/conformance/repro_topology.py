@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cnitest.conformance.repro_quote import quoted
-from cnitest.topology.ip_words import is_ipv6, is_ipv6_rule, route_words, rule_words
-from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, Vlan, Vrf
-from cnitest.topology.plan import (
+from cnitest.topology.address import ip
+from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, Tunnel, Vlan, Vrf, Vxlan
+from cnitest.topology.plan import Plan
+from cnitest.topology.steps import (
     AddAddress,
+    AddForwarding,
     AddLink,
+    AddNames,
+    AddNeighbour,
     AddRoute,
     AddRule,
+    AddVlans,
+    Command,
     Firewall,
     Handle,
-    Plan,
     SetLink,
     SetPort,
     Sysctl,
 )
-from cnitest.topology.plan import Step as PlanStep
+from cnitest.topology.steps import Step as PlanStep
 
 
 class Machines:
@@ -63,24 +68,35 @@ class Machines:
             case SetPort():
                 flags = f"hairpin {_switch(step.hairpin)} isolated {_switch(step.isolated)}"
                 yield f"{self._ip(step.place)} link set {step.link.name} type bridge_slave {flags}"
+            case Firewall():
+                yield from self._firewall(step)
+            case Command():
+                yield f"within {self.name(step.place)} {' '.join(map(quoted, step.argv))}"
+            case _:
+                yield from self._tables(step)
+
+    def _tables(self, step: PlanStep) -> Iterator[str]:
+        """Addresses, routes and what else one command adds to a table."""
+        match step:
             case AddAddress():
                 nodad = " nodad" if ":" in step.address and not step.dad else ""
                 yield f"{self._ip(step.place)} address add {step.address} dev {step.link.name}{nodad}"
-            case AddRoute():
-                six = "-6 " if is_ipv6(step.route) else ""
-                yield f"{self._ip(step.place)} {six}route add {route_words(step.route)}"
-            case AddRule():
-                six = "-6 " if is_ipv6_rule(step.rule) else ""
-                yield f"{self._ip(step.place)} {six}rule add {rule_words(step.rule).strip()}"
-            case Firewall():
-                yield from self._firewall(step)
+            case AddRoute() | AddRule() | AddNames() | AddNeighbour():
+                yield f"{self._ip(step.place)}{str(step).removeprefix(step.place + ': ip')}"
+            case AddVlans() | AddForwarding():
+                inside = "" if step.place == self._host else f" -n {self.name(step.place)}"
+                yield f"bridge{inside}{str(step).removeprefix(step.place + ': bridge')}"
 
     def _add(self, step: AddLink) -> Iterator[str]:
         if step.kind == "tap":
             inside = "" if step.place == self._host else f"ip netns exec {self.name(step.place)} "
             yield f"{inside}ip tuntap add dev {step.link.name} mode tap"
         else:
-            words = [self._ip(step.place), "link add", *([f"link {step.parent.name}"] if step.parent else [])]
+            words = [
+                self._ip(step.place),
+                "link add",
+                *([f"link {step.parent.name}"] if step.parent and step.kind != "vxlan" else []),
+            ]
             words += [f"name {step.link.name}", *_common(step.mac, step.model.mtu)]
             if step.link.place != step.place:
                 words.append(f"netns {self._netns(step.link.place)}")
@@ -95,6 +111,13 @@ class Machines:
         match step.model:
             case Bridge():
                 yield f"stp_state {int(step.model.stp)}"
+                yield from ["vlan_filtering 1"] if step.model.vlan_filtering else []
+                yield from [f"vlan_default_pvid {pvid}"] if (pvid := step.model.default_pvid) is not None else []
+            case Vxlan():
+                yield from _vxlan(step.model)
+            case Tunnel():
+                key = f" key {step.model.key}" if step.model.key is not None else ""
+                yield f"local {step.model.local} remote {step.model.remote} ttl {step.model.ttl or 'inherit'}{key}"
             case Macvlan() | Ipvlan() | Bond():
                 yield f"mode {step.model.mode}"
             case Vlan():
@@ -119,6 +142,9 @@ class Machines:
         inside = f"within {self.name(step.place)} "
         if step.program == "nft":
             yield f"{inside}nft {quoted(chr(10).join(step.lines))}"
+        elif step.program.endswith("-restore"):
+            script = f'printf "%s\\n" "$@" | {step.program} -w'
+            yield f"{inside}bash -c {quoted(script)} - {' '.join(map(quoted, step.lines))}"
         else:
             yield from (f"{inside}{step.program} -w {line}" for line in step.lines)
 
@@ -134,6 +160,21 @@ def _common(mac: str | None, mtu: int | None) -> Iterator[str]:
         yield f"address {mac}"
     if mtu:
         yield f"mtu {mtu}"
+
+
+def _vxlan(model: Vxlan) -> Iterator[str]:
+    yield f"id {model.id} dstport {model.port} {'' if model.learning else 'no'}learning"
+    if model.remote:
+        yield f"{'group' if _is_group(model.remote) else 'remote'} {model.remote}"
+    if model.local:
+        yield f"local {model.local}"
+    if model.parent:
+        yield f"dev {model.parent.rpartition(':')[2]}"
+
+
+def _is_group(address: str) -> bool:
+    found = ip(address)
+    return bool(found and found.is_multicast)
 
 
 def _switch(on: bool) -> str:

@@ -18,7 +18,10 @@ from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.netlink import NETFILTER, Message, attribute
 from cnitest.kernel.traveller import Traveller
 
-LINK_KINDS = ("veth", "bridge", "macvlan", "ipvlan", "vlan", "dummy", "bond", "vrf", "tap", "ifb", "vxlan")
+LINK_KINDS = (
+    "veth", "bridge", "macvlan", "ipvlan", "vlan", "dummy", "bond", "vrf", "tap",
+    "ifb", "vxlan", "gre", "gretap", "ipip", "sit", "wireguard",
+)  # fmt: skip
 _FLUSH_SINCE = (6, 8)
 _UNKNOWN_KIND = (errno.EOPNOTSUPP, errno.ENODEV)
 

@@ -39,11 +39,17 @@ def snapshot(namespace: NetworkNamespace, read_own: Callable[..., str], run: Run
 
 
 def load(program: str, lines: Iterable[str], run: Run) -> None:
-    """Load rules with ``nft -f`` or, a line an invocation, with iptables. Raises CommandError with its words."""
+    """Load rules with ``nft -f``, a dump with ``iptables-restore`` or, a line an invocation, with iptables.
+
+    Raises CommandError with the program's words.
+    """
     import shlex
 
     if program == "nft":
         _output(run, ("nft", "-f", "-"), "\n".join(lines).encode() + b"\n")
+        return
+    if program.endswith("-restore"):
+        _output(run, (program, "-w"), "\n".join(lines).encode() + b"\n")
         return
     for line in lines:
         _output(run, (program, "-w", *shlex.split(line)))

@@ -28,7 +28,7 @@ _INFO_KIND, _INFO_DATA = 1, 2
 _NESTED = 0x8000
 _SKIP_STATISTICS, _VLANS = 1 << 3, 1 << 1
 _BRPORT_HAIRPIN, _BRPORT_ISOLATED = 4, 33
-_BR_FORWARD_DELAY, _BR_STP = 1, 5
+_BR_FORWARD_DELAY, _BR_STP, _BR_VLAN_FILTERING, _BR_VLAN_DEFAULT_PVID = 1, 5, 7, 39
 _LEAST_FORWARD_DELAY = 200  # in hundredths of a second
 _MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 _ROUTE_KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
@@ -78,12 +78,27 @@ def _new_link(kind: str, data: bytes, body: bytes, index: int, up: bool, what: s
     )
 
 
-def add_bridge(name: str, index: int, *, mac: str | None, mtu: int | None, stp: bool, up: bool, what: str) -> Message:
+def add_bridge(
+    name: str,
+    index: int,
+    *,
+    mac: str | None,
+    mtu: int | None,
+    stp: bool,
+    up: bool,
+    what: str,
+    vlan_filtering: bool = False,
+    default_pvid: int | None = None,
+) -> Message:
     """A bridge with a chosen index.
 
     With STP a port listens and learns before it forwards; the delay is set to the least that the kernel allows.
     """
     data = _u32(_BR_FORWARD_DELAY, _LEAST_FORWARD_DELAY) + _u32(_BR_STP, 1) if stp else b""
+    if vlan_filtering:
+        data += attribute(_BR_VLAN_FILTERING, b"\1")
+    if default_pvid is not None:
+        data += attribute(_BR_VLAN_DEFAULT_PVID, struct.pack("=H", default_pvid))
     return _new_link("bridge", data, _common(name, mac, mtu, 0), index, up, what)
 
 
@@ -116,6 +131,14 @@ def add_macvlan(
     """A macvlan child of link ``parent``, created in the namespace of the fd ``namespace``, down."""
     body = _common(name, mac, mtu, 0) + _u32(_IFLA_LINK, parent) + _u32(_IFLA_NET_NS_FD, namespace)
     return _new_link("macvlan", _u32(1, _MACVLAN_MODES[mode]), body, index, False, what)
+
+
+def new_link(
+    kind: str, data: bytes, name: str, index: int, namespace: int, *, mac: str | None, mtu: int | None, what: str
+) -> Message:
+    """A link of a kind with what it is told, created down in the namespace of the fd ``namespace``."""
+    body = _common(name, mac, mtu, 0) + _u32(_IFLA_NET_NS_FD, namespace)
+    return _new_link(kind, data, body, index, False, what)
 
 
 def add_plain(kind: str, name: str, index: int, *, mac: str | None, mtu: int | None, what: str) -> Message:

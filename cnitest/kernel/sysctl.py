@@ -51,13 +51,32 @@ def write(name: str, value: str) -> None:
     try:
         fd = os.open(f"/proc/sys/{path(name)}", os.O_WRONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise OSError(error.errno, f"sysctl {name}: this kernel has none of that name") from error
+        near = _nearest(path(name))
+        hint = f". Did you mean {near!r}?" if near else ""
+        raise OSError(error.errno, f"sysctl {name}: this kernel has none of that name{hint}") from error
     try:
         os.write(fd, value.encode())
     except OSError as error:
         raise OSError(error.errno, f"sysctl {name}={value}: {error.strerror}") from error
     finally:
         os.close(fd)
+
+
+def _nearest(where: str) -> str:
+    """The sysctl most like a path that is not there, in the kernel's own tree: each part as near as there is one."""
+    from difflib import get_close_matches
+
+    here: list[str] = []
+    for part in where.split("/"):
+        try:
+            there = os.listdir("/proc/sys/" + "/".join(here))
+        except OSError:
+            return ""
+        found = [part] if part in there else get_close_matches(part, there, 1)
+        if not found:
+            return ""
+        here += found
+    return "/".join(here) if any("." in part for part in here) else ".".join(here)
 
 
 def read(name: str) -> str | None:

@@ -8,20 +8,24 @@ from itertools import groupby
 from typing import Any
 
 from cnitest.errors import KernelError, TopologyError
-from cnitest.kernel import exotic, routing, rtnl, sysctl, tuntap
+from cnitest.kernel import exotic, routing, rtnl, sysctl, tables, tuntap
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.netlink import Message
 from cnitest.kernel.routing import Way
 from cnitest.kernel.traveller import Errand
 from cnitest.topology.ip_words import is_ipv6, is_ipv6_rule
-from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, NextHop, Route, Vlan, Vrf
-from cnitest.topology.plan import (
+from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, NextHop, Route, Tunnel, Vlan, Vrf, Vxlan
+from cnitest.topology.plan import Plan
+from cnitest.topology.steps import (
     AddAddress,
+    AddForwarding,
     AddLink,
+    AddNames,
+    AddNeighbour,
     AddRoute,
     AddRule,
-    Firewall,
-    Plan,
+    AddVlans,
+    Late,
     Ready,
     SetLink,
     SetPort,
@@ -54,8 +58,8 @@ class Namespaces:
 
 
 def build(plan: Plan, namespaces: Namespaces) -> None:
-    """Take all steps but the firewall's. Raises TopologyError that names the step the kernel refused."""
-    wanted = (step for step in plan.steps if type(step) is not Firewall)
+    """Take all steps but those of programs. Raises TopologyError that names the step the kernel refused."""
+    wanted = (step for step in plan.steps if not isinstance(step, Late))
     for (place, way), steps in groupby(wanted, key=lambda step: (step.place, _way(step))):
         namespace = namespaces[place]
         try:
@@ -120,7 +124,15 @@ def _add_link(step: AddLink, namespaces: Namespaces) -> Message:
 def _add_bridge(step: AddLink, _: Namespaces) -> Message:
     stp = isinstance(step.model, Bridge) and step.model.stp
     return rtnl.add_bridge(
-        step.link.name, step.link.ifindex, mac=step.mac, mtu=step.model.mtu, stp=stp, up=step.up, what=str(step)
+        step.link.name,
+        step.link.ifindex,
+        mac=step.mac,
+        mtu=step.model.mtu,
+        stp=stp,
+        up=step.up,
+        what=str(step),
+        vlan_filtering=isinstance(step.model, Bridge) and step.model.vlan_filtering,
+        default_pvid=step.model.default_pvid if isinstance(step.model, Bridge) else None,
     )
 
 
@@ -180,12 +192,60 @@ def _add_rare(step: AddLink, namespaces: Namespaces) -> Message:
     )
 
 
+def _add_tunnel(step: AddLink, namespaces: Namespaces) -> Message:
+    model, data = step.model, b""
+    if isinstance(model, Vxlan):
+        parent = step.parent.ifindex if step.parent else None
+        data = tables.vxlan_data(model.id, model.remote, model.local, model.port, parent, model.learning)
+    elif isinstance(model, Tunnel):
+        data = tables.tunnel_data(model.mode, model.local, model.remote, model.key, model.ttl)
+    namespace = namespaces[step.link.place].fd
+    link, mac = step.link, step.mac
+    return rtnl.new_link(step.kind, data, link.name, link.ifindex, namespace, mac=mac, mtu=model.mtu, what=str(step))
+
+
 def _set_link(step: SetLink, _: Namespaces) -> Message:
     return rtnl.set_link(step.link.ifindex, up=step.up, master=step.master, mtu=step.mtu, what=str(step))
 
 
 def _set_port(step: SetPort, _: Namespaces) -> Message:
     return rtnl.set_port(step.link.ifindex, hairpin=step.hairpin, isolated=step.isolated, what=str(step))
+
+
+def _add_names(step: AddNames, _: Namespaces) -> Message:
+    return tables.add_names(step.link.ifindex, step.names, str(step))
+
+
+def _add_vlans(step: AddVlans, _: Namespaces) -> Message:
+    vlan = step.vlan
+    first, last = range_of(vlan.vid, 4094) or (0, 0)
+    return tables.add_vlans(
+        step.link.ifindex, first, last, pvid=vlan.pvid, untagged=vlan.untagged, own=step.own, what=str(step)
+    )
+
+
+def _add_neighbour(step: AddNeighbour, _: Namespaces) -> Message:
+    entry = step.entry
+    return tables.add_neighbour(
+        step.link, entry.to, entry.mac, nud=entry.nud, proxy=entry.proxy, router=entry.router, what=str(step)
+    )
+
+
+def _add_forwarding(step: AddForwarding, _: Namespaces) -> Message:
+    entry = step.entry
+    return tables.add_forwarding(
+        step.link,
+        entry.mac,
+        state=entry.state,
+        own=entry.own,
+        bridged=entry.bridged,
+        sticky=entry.sticky,
+        dst=entry.dst,
+        vlan=entry.vlan,
+        vni=entry.vni,
+        port=entry.port,
+        what=str(step),
+    )
 
 
 def _add_address(step: AddAddress, _: Namespaces) -> Message:
@@ -275,11 +335,16 @@ _KINDS: Mapping[str, Callable[[AddLink, Namespaces], Message]] = {
     "bridge": _add_bridge,
     "veth": _add_veth,
     "macvlan": _add_macvlan,
+    **dict.fromkeys(("vxlan", "gre", "gretap", "ipip", "sit", "wireguard", "ifb"), _add_tunnel),
 }
 _MESSAGES: Mapping[type[Step], Callable[[Any, Namespaces], Message]] = {
     AddLink: _add_link,
     SetLink: _set_link,
     SetPort: _set_port,
+    AddNames: _add_names,
+    AddVlans: _add_vlans,
+    AddNeighbour: _add_neighbour,
+    AddForwarding: _add_forwarding,
     AddAddress: _add_address,
     AddRoute: _add_route,
     AddRule: _add_rule,

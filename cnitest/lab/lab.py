@@ -23,7 +23,8 @@ from cnitest.lab.hosts import Host, Sandbox, Switch
 from cnitest.lab.place import Place
 from cnitest.lab.state import State
 from cnitest.topology.model import Topology
-from cnitest.topology.plan import AddAddress, AddLink, Firewall, Plan, SetLink, plan
+from cnitest.topology.plan import Plan, plan
+from cnitest.topology.steps import AddAddress, AddLink, Firewall, Late, SetLink
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -102,14 +103,19 @@ class Lab:
         if not features.flush_makes_ready() or self._has_stp():
             self._await_ports()
         for step in self.plan.steps:
-            if isinstance(step, Firewall):
-                self._load(step)
+            if isinstance(step, Late):
+                self._take(step)
 
-    def _load(self, step: Firewall) -> None:
+    def _take(self, step: Late) -> None:
+        place = self._places[step.place]
         try:
-            self._places[step.place].load_rules(step.program, *step.lines)
+            if isinstance(step, Firewall):
+                place.load_rules(step.program, *step.lines)
+            else:
+                place.run(step.argv)
         except CommandError as error:
-            raise TopologyError(f"topology {self.topology.name}: {step.place}: {error}") from error
+            where = f"{step.place}: " if isinstance(step, Firewall) else f"{self.topology.where(step.path)}: "
+            raise TopologyError(f"topology {self.topology.name}: {where}{error}") from error
 
     def _lend(self, name: str, namespace: NetworkNamespace) -> None:
         host, slash, inner = name.partition("/")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Set
 
 from cnitest.errors import TopologyError
-from cnitest.topology import check_addresses, check_links, check_names, check_routes, check_rules, check_settings
+from cnitest.topology import (
+    check_addresses,
+    check_links,
+    check_names,
+    check_routes,
+    check_rules,
+    check_settings,
+    check_tables,
+)
 from cnitest.topology.model import Topology
 from cnitest.topology.problem import Problem, ancestors
 from cnitest.topology.survey import Survey
@@ -19,6 +27,7 @@ _RULES: tuple[Rule, ...] = (
     *check_addresses.RULES,
     *check_routes.RULES,
     *check_rules.RULES,
+    *check_tables.RULES,
     *check_settings.RULES,
 )
 

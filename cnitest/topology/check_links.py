@@ -66,7 +66,7 @@ def _bridge(survey: Survey, item: Item, name: str) -> Iterator[Problem]:
     found = survey.links.get(item.place, {}).get(name)
     if survey.is_switch(item.place):
         yield Problem(path, f"at the switch {item.place!r} each end is a port already; leave 'bridge' out")
-    elif item.kind in ("bridge", "vrf"):
+    elif item.kind in ("bridge", "vrf", "gre", "ipip", "sit", "wireguard"):
         yield Problem(path, f"a {item.kind} cannot be a bridge's port")
     elif found is None and item.place in survey.spots:
         yield _unknown_bridge(survey, item, name)

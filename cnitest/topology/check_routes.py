@@ -45,9 +45,9 @@ def values(survey: Survey) -> Iterator[Problem]:
     for _, path, route in _routes(survey):
         if route.to != "default" and (fault := network_fault(route.to, ["default"])):
             yield Problem(f"{path}.to", fault)
-        yield from _bare(f"{path}.source", route.source)
+        yield from bare(f"{path}.source", route.source)
         for spot, each in ways(path, route):
-            yield from _bare(f"{spot}.via", gateway_of(each.via))
+            yield from bare(f"{spot}.via", gateway_of(each.via))
             if isinstance(each, NextHop):
                 yield from ranges(spot, {"weight": (each.weight, _WEIGHTS, None)})
         yield from ranges(
@@ -82,7 +82,8 @@ def _metrics(path: str, route: Route) -> Iterator[Problem]:
             yield Problem(f"{path}.{name}", f"{found[0]} is out of range ({allowed.start}-{allowed.stop - 1})")
 
 
-def _bare(path: str, text: str | None) -> Iterator[Problem]:
+def bare(path: str, text: str | None) -> Iterator[Problem]:
+    """A text is an address without prefix."""
     if text is not None and not ip(text):
         found = prefix(text)
         hint = f". Did you mean '{found.address}'?" if found else ""

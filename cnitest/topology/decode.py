@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
-from cnitest.topology.notation import NO_NOTATION, Notation, read_line
+from cnitest.topology.notation import NO_NOTATION, Mark, Notation, Word, read_line
 from cnitest.topology.problem import Problem, ancestors, child, listed, nearest
 
 _CORE = "tag:yaml.org,2002:"
@@ -53,6 +53,24 @@ class Place:
     column: int
 
 
+def _nothing_to_read(name: str) -> str:
+    raise FileNotFoundError(2, f"only a file of its own can name {name}")
+
+
+def _lines(text: str, node: Node) -> Word:
+    """The lines of a text that say something, as a list of them where the text stands."""
+    mark = node.start_mark
+    begin = mark.line + 1 if node.style in ("|", ">") else mark.line
+    column = 0 if node.style in ("|", ">") else mark.column
+    step = 1 if node.style in ("|", ">") else 0
+    found = [
+        Word(line.strip(), Mark(begin + number * step, column))
+        for number, line in enumerate(text.splitlines())
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    return Word(found, mark, f"{_CORE}seq", id="sequence")
+
+
 @dataclass
 class Decoder:
     """Reads one document; afterwards it holds the problems, the broken paths and where each path stands."""
@@ -60,6 +78,7 @@ class Decoder:
     problems: list[tuple[Place, Problem]] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     where: dict[str, Place] = field(default_factory=dict)
+    read_file: Callable[[str], str] = _nothing_to_read
     _left: int = MOST_VALUES
 
     def decode(self, node: Node, hint: Any, path: str = "") -> Any:
@@ -77,6 +96,8 @@ class Decoder:
             return self._list(node, get_args(inner)[0], path)
         if get_origin(inner) is Mapping:
             return self._mapping(node, get_args(inner)[1], path)
+        if node.id == "sequence" and (several := [each for each in get_args(inner) if get_origin(each) is tuple]):
+            return self._list(node, get_args(several[0])[0], path)
         return self._scalar(node, inner, path)
 
     def place(self, path: str) -> Place:
@@ -110,12 +131,28 @@ class Decoder:
         for name, key, value in self._known_pairs(node, known, path, notation.aliases):
             spot = child(path, name)
             self.where[spot] = place_of(value if _is_scalar(value) and value.value else key)
-            if not (_is_null(value) and _has_default(known[name])):
-                values[name] = self.decode(value, hints[name], spot)
+            given = self._whole_text(value, hints[name], spot) if known[name].metadata.get("lines") else value
+            if given and not (_is_null(given) and _has_default(known[name])):
+                values[name] = self.decode(given, hints[name], spot)
         for name, item in known.items():
             if name not in values and not _has_default(item):
                 values[name] = self._missing(hints[name], child(path, name))
         return cls(**values)
+
+    def _whole_text(self, node: Node, hint: Any, path: str) -> Node | None:
+        """What is one text, or the name of a file (``{file: rules.v4}``), as the lines that the model wants."""
+        if node.id == "mapping" and [key.value for key, _ in node.value] == ["file"]:
+            name = node.value[0][1]
+            try:
+                text = self.read_file(str(name.value))
+            except (OSError, ValueError) as error:
+                self.report(name, path, f"{name.value}: cannot be read: {getattr(error, 'strerror', None) or error}")
+                self.broken.add(path)
+                return None
+            return _lines(text, name) if hint is not str else Word(text, name.start_mark)
+        if hint is not str and node.id == "scalar" and "\n" in node.value.strip():
+            return _lines(node.value, node)
+        return node
 
     def _missing(self, hint: Any, path: str) -> Any:
         if path in self.broken:
@@ -209,7 +246,9 @@ class Decoder:
             return node.value
         if hint is bool:
             return self._bool(node, path)
-        return self._int(node, path) if hint is int else _number_or_text(node)
+        if hint is int:
+            return self._int(node, path)
+        return _number_or_text(node) if int in get_args(hint) else node.value
 
     def _choice(self, node: Node, hint: Any, path: str) -> Any:
         allowed = {str(choice): choice for choice in get_args(hint)}

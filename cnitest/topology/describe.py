@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from cnitest.topology import ip_words
-from cnitest.topology.model import Bond, Bridge, Link, Place, Route, Rule, Switch, Vlan, Vrf
+from cnitest.topology.ip_words import fdb_words, flags, neighbour_words, pairs
+from cnitest.topology.model import Bond, Bridge, Link, Place, Route, Rule, Switch, Tunnel, Vlan, Vrf, Vxlan
 from cnitest.topology.survey import Item, Survey
 
 
@@ -94,6 +96,10 @@ def _kind(item: Item) -> str:
         return f" (vlan {link.id})"
     if isinstance(link, Vrf):
         return f" (vrf, table {link.table}: {', '.join(link.ports)})"
+    if isinstance(link, Vxlan):
+        return f" (vxlan {link.id}{pairs({'remote': link.remote, 'local': link.local})})"
+    if isinstance(link, Tunnel):
+        return f" ({link.mode} {link.local} to {link.remote}{pairs({'key': link.key})})"
     if isinstance(link, Bond):
         return f" (bond {link.mode}: {', '.join(link.ports)})"
     return "" if item.kind == "veth" else f" ({item.kind} {getattr(link, 'mode', '')}".rstrip() + ")"
@@ -107,12 +113,15 @@ def _flags(link: Link) -> str:
 
 def _facts(link: Link) -> Iterator[str]:
     yield from link.addresses
+    yield from (f"also {name}" for name in link.altnames)
+    yield from (f"vlan {' '.join([str(v.vid), *flags(pvid=v.pvid, untagged=v.untagged)])}" for v in link.vlans)
     yield from _one_line(
         f"mac {link.mac}" if link.mac else "",
         f"mtu {link.mtu}" if link.mtu else "",
         "down" if link.state == "down" else "",
         "dad" if link.dad else "",
         "stp" if isinstance(link, Bridge) and link.stp else "",
+        "filters VLANs" if isinstance(link, Bridge) and link.vlan_filtering else "",
     )
 
 
@@ -126,10 +135,16 @@ def _settings(place: Place) -> Iterator[str]:
     yield from (f"lo {address}" for address in place.loopback)
     yield from map(_route_words, place.routes)
     yield from map(_rule_words, place.rules)
+    yield from (f"neighbour {neighbour_words(entry)}" for entry in place.neighbours)
+    yield from (f"fdb {fdb_words(entry)}" for entry in place.fdb)
+    yield from [f"sysctls of {place.defaults}"] if place.defaults else []
     yield from (f"{name} = {value}" for name, value in place.sysctls.items())
     yield from (f"iptables {line}" for line in place.iptables)
     yield from (f"ip6tables {line}" for line in place.ip6tables)
     yield from (f"nft: {line}" for line in place.nft.splitlines() if line.strip())
+
+    yield from (f"tc {line}" for line in place.tc)
+    yield from (f"$ {each if isinstance(each, str) else shlex.join(each)}" for each in place.setup)
 
 
 def _route_words(route: Route) -> str:

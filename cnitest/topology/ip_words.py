@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnitest.topology.model import NextHop, Route, Rule
+from cnitest.topology.model import FdbEntry, Neighbour, NextHop, Route, Rule
 from cnitest.topology.symbols import TABLES
 
 _ROUTE_WORDS = {"src": "source", "table": "table", "metric": "metric", "proto": "protocol", "scope": "scope"}
@@ -74,3 +74,23 @@ def _range(value: int | str | None) -> str | None:
 def pairs(words: dict[str, str | int | None]) -> str:
     """Words with their values, each after a blank; those without one are left out."""
     return "".join(f" {word} {value}" for word, value in words.items() if value is not None)
+
+
+def flags(**on: bool) -> list[str]:
+    """The words whose value is true."""
+    return [word for word, value in on.items() if value]
+
+
+def neighbour_words(entry: Neighbour) -> str:
+    """A static neighbour as ``ip neigh add`` takes it."""
+    words = [entry.to, *flags(proxy=entry.proxy), *([f"lladdr {entry.mac}"] if entry.mac else [])]
+    words += [f"dev {entry.link}", *([] if entry.proxy else [f"nud {entry.nud}"]), *flags(router=entry.router)]
+    return " ".join(words)
+
+
+def fdb_words(entry: FdbEntry) -> str:
+    """A forwarding entry as ``bridge fdb append`` takes it."""
+    where = {"dst": entry.dst, "vlan": entry.vlan, "vni": entry.vni, "port": entry.port}
+    own = entry.own or not entry.bridged
+    words = [*flags(self=own, master=entry.bridged, sticky=entry.sticky), entry.state]
+    return f"{entry.mac} dev {entry.link}{pairs(where)} {' '.join(words)}"

@@ -50,11 +50,12 @@ def load(path: str | Path) -> Topology:
 
 
 def loads(text: str, source: str = "<string>") -> Topology:
-    """The topology that ``text`` declares; ``source`` is the file's name in errors.
+    """The topology that ``text`` declares; ``source`` is the file's name in errors, and other files are beside it.
 
     Raises TopologyError as ``load`` does.
     """
-    decoder = Decoder()
+    beside = Path(source).parent
+    decoder = Decoder(read_file=lambda name: (beside / name).read_text())
     try:
         topology = _decode(decoder, _compose(text))
     except _UnreadableError as fault:
@@ -64,6 +65,11 @@ def loads(text: str, source: str = "<string>") -> Topology:
         found.append((decoder.place(problem.path), problem))
     if found:
         raise TopologyError("\n".join(_report(source, found)))
+    topology.__dict__["_where"] = {
+        path: f"{source}:{place.line}:{place.column}"
+        for path, place in decoder.where.items()
+        if ".setup[" in path or ".tc[" in path
+    }
     return topology
 
 

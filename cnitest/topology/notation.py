@@ -81,14 +81,11 @@ class _Reader:
                 target.append((word, self._value(word)))
             else:
                 target.append(self.pair(word, self.notation.bare, word.value))
-            first = first and self._keeps_first(word)
+            # After a kind, a family or a flag the target is still to come.
+            first = first and word.value in self.notation.implied
         for name, found in self.parts.items():
             opened = found[0].start_mark
             self.pairs.append((Word(name, opened), Word(found, opened, f"{_CORE}seq", id="sequence")))
-
-    def _keeps_first(self, word: Word) -> bool:
-        """Whether the target is still to come: after a kind, and a family."""
-        return word.value in self.notation.implied and self.notation.implied[word.value][0] in ("kind", "family")
 
     def pair(self, word: Word, name: str, value: str) -> tuple[Word, Word]:
         """A field with a value that stands where ``word`` does."""
@@ -233,9 +230,9 @@ NEIGHBOUR = Notation(
     lead=("ip", "neigh", "neighbour", "neighbor", "add"),
 )
 FDB = Notation(
-    aliases={"dev": "link", "lladdr": "mac"},
+    aliases={"dev": "link", "lladdr": "mac", "self": "own", "master": "bridged"},
     words=frozenset({"dev", "dst", "vlan", "vni", "port"}),
-    implied={word: (word, "true") for word in ("self", "master", "sticky")}
+    implied={"self": ("own", "true"), "master": ("bridged", "true"), "sticky": ("sticky", "true")}
     | {word: ("state", word) for word in ("permanent", "static", "dynamic")}
     | {"local": ("state", "permanent")},
     bare="mac",

@@ -6,173 +6,62 @@ Links get fixed indexes and MACs here, so that building needs no look-ups and tw
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+from cnitest.topology import defaults
 from cnitest.topology.check import check
-from cnitest.topology.ip_words import is_ipv6, is_ipv6_rule, route_words, rule_words
+from cnitest.topology.check_settings import is_dump
 from cnitest.topology.model import (
     Bond,
     Bridge,
     Host,
+    Ifb,
     Ipvlan,
     Link,
     Macvlan,
     Place,
     Route,
-    Rule,
     Switch,
     Topology,
+    Tunnel,
     Veth,
     VethEnd,
     Vlan,
     Vrf,
+    Vxlan,
+    Wireguard,
+)
+from cnitest.topology.problem import child
+from cnitest.topology.steps import (
+    AddAddress,
+    AddForwarding,
+    AddLink,
+    AddNames,
+    AddNeighbour,
+    AddRoute,
+    AddRule,
+    AddVlans,
+    Command,
+    Firewall,
+    Handle,
+    Late,
+    Ready,
+    SetLink,
+    SetPort,
+    Step,
+    Sysctl,
 )
 
 # Below it lie lo and the tunnels that some kernels put into every namespace.
 _FIRST_INDEX = 16
 _FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 _KINDS = {Bridge: "bridge", Macvlan: "macvlan", Ipvlan: "ipvlan", Vlan: "vlan", Bond: "bond", Vrf: "vrf"}
-_PLAIN_ROUTES = ("unicast", "blackhole", "unreachable", "prohibit")
+_KINDS |= {Vxlan: "vxlan", Wireguard: "wireguard", Ifb: "ifb"}
 _KEPT = "_plan"
-_OWN_MAC = ("bridge", "veth", "macvlan", "dummy", "tap")
-
-
-class Handle(NamedTuple):
-    """A link by its place, name and index."""
-
-    place: str
-    name: str
-    ifindex: int
-
-
-class Sysctl(NamedTuple):
-    """Set a sysctl of the place."""
-
-    place: str
-    name: str
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: sysctl -w {self.name}={self.value}"
-
-
-class AddLink(NamedTuple):
-    """Create a link in ``place``; a child of a parent elsewhere is created there and moved by the same request."""
-
-    place: str
-    link: Handle
-    kind: str
-    model: Link
-    mac: str | None
-    up: bool = False
-    peer: Handle | None = None
-    peer_mac: str | None = None
-    peer_mtu: int | None = None
-    parent: Handle | None = None
-    master: int = 0
-
-    def __str__(self) -> str:
-        text = f"{self.place}: ip link add {self.link.name} type {self.kind}"
-        if self.peer:
-            text += f" peer {self.peer.name} in {self.peer.place}"
-        return text + (f" on {self.parent.place}:{self.parent.name}" if self.parent else "")
-
-
-class SetLink(NamedTuple):
-    """Bring a link up (or leave it down), enslave it, fix its MTU (a bridge's would follow its ports)."""
-
-    place: str
-    link: Handle
-    up: bool
-    master: int | None = None
-    mtu: int | None = None
-
-    def __str__(self) -> str:
-        mtu = f" mtu {self.mtu}" if self.mtu else ""
-        return f"{self.place}: ip link set {self.link.name} {'up' if self.up else 'down'}{mtu}"
-
-
-class SetPort(NamedTuple):
-    """Set the flags of a bridge port."""
-
-    place: str
-    link: Handle
-    hairpin: bool
-    isolated: bool
-
-    def __str__(self) -> str:
-        flags = [name for name, on in (("hairpin", self.hairpin), ("isolated", self.isolated)) if on]
-        return f"{self.place}: bridge link set dev {self.link.name} {' '.join(flags)}"
-
-
-class AddAddress(NamedTuple):
-    """Give a link an address."""
-
-    place: str
-    link: Handle
-    address: str
-    dad: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.place}: ip address add {self.address} dev {self.link.name}"
-
-
-class AddRoute(NamedTuple):
-    """Add a route; ``link`` is its link's index, ``links`` those of its next hops."""
-
-    place: str
-    route: Route
-    link: int
-    links: tuple[int, ...] = ()
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it has only what most routes have."""
-        route = self.route
-        rare = (route.onlink, route.nexthops, route.congctl, isinstance(route.mtu, str), route.protocol, route.tos)
-        others = (getattr(route, name) for name in Route.METRICS if name != "mtu")
-        absent = route.scope is None and all(each is None for each in others)
-        return not any(rare) and absent and route.kind in _PLAIN_ROUTES and not (route.via or "").startswith("inet")
-
-    def __str__(self) -> str:
-        return f"{self.place}: ip {'-6 ' if is_ipv6(self.route) else ''}route add {route_words(self.route)}"
-
-
-class AddRule(NamedTuple):
-    """Add a policy rule."""
-
-    place: str
-    rule: Rule
-
-    def __str__(self) -> str:
-        six = "-6 " if is_ipv6_rule(self.rule) else ""
-        return f"{self.place}: ip {six}rule add {rule_words(self.rule).strip()}"
-
-
-class Ready(NamedTuple):
-    """Wait until the link carries what its peer sends and, as a bridge port, forwards it."""
-
-    place: str
-    link: Handle
-
-    def __str__(self) -> str:
-        return f"{self.place}: await {self.link.name}"
-
-
-class Firewall(NamedTuple):
-    """Load rules with ``program`` (iptables, ip6tables or nft)."""
-
-    place: str
-    program: str
-    lines: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.program}: {len(self.lines)} lines"
-
-
-Step = Sysctl | AddLink | SetLink | SetPort | AddAddress | AddRoute | AddRule | Ready | Firewall
+_OWN_MAC = ("bridge", "veth", "macvlan", "dummy", "tap", "vxlan", "gretap", "ifb")
 
 
 @dataclass(frozen=True)
@@ -182,6 +71,7 @@ class Plan:
     topology: Topology
     places: tuple[str, ...]
     steps: tuple[Step, ...]
+    #: The kinds of links, and what else the kernel has to know.
     kinds: frozenset[str] = field(default=frozenset())
 
     def __str__(self) -> str:
@@ -227,8 +117,11 @@ class _Planner:
         for place in reversed(places):
             steps += self._configure(place)
         steps += [Ready(handle.place, handle) for handle in self._last_awaited()]
-        steps += self._firewalls()
-        return Plan(self._topology, places, tuple(steps), frozenset(step.kind for step in creations))
+        steps += self._late()
+        kinds = {step.kind for step in creations}
+        if any(isinstance(step.model, Bridge) and step.model.vlan_filtering for step in creations):
+            kinds.add("vlan_filtering")
+        return Plan(self._topology, places, tuple(steps), frozenset(kinds))
 
     def _handle(self, place: str, name: str, link: Link) -> Handle:
         handle = Handle(place, name, _FIRST_INDEX + len(self._order[place]))
@@ -306,13 +199,14 @@ class _Planner:
             handle
             for handles in self._order.values()
             for handle in handles
-            if isinstance(self._models[handle], (Macvlan, Ipvlan, Vlan, Bond, Vrf))
+            if isinstance(self._models[handle], (*_KINDS, Tunnel)) and not isinstance(self._models[handle], Bridge)
         ]
         for handle in sorted(waiting, key=self._depth):
             model = self._models[handle]
             parent_name = getattr(model, "parent", None)
             parent = self._find(handle.place, parent_name) if parent_name else None
-            yield self._add(parent.place if parent else handle.place, handle, _KINDS[type(model)], parent=parent)
+            kind = model.mode if isinstance(model, Tunnel) else _KINDS[type(model)]
+            yield self._add(parent.place if parent else handle.place, handle, kind, parent=parent)
 
     def _depth(self, handle: Handle) -> int:
         parent = getattr(self._models[handle], "parent", None)
@@ -320,8 +214,9 @@ class _Planner:
 
     def _sysctls(self) -> Iterator[Sysctl]:
         for place, declared in self._places.items():
+            given = defaults.of(declared.defaults)
             forwarding = _FORWARDING if isinstance(declared, Host) and declared.role == "router" else {}
-            for name, value in {**forwarding, **declared.sysctls}.items():
+            for name, value in {**given, **forwarding, **declared.sysctls}.items():
                 if not self._of_a_link(place, name):
                     yield Sysctl(place, name, str(value))
 
@@ -349,6 +244,8 @@ class _Planner:
             yield from (AddAddress(place, loopback, address) for address in declared.loopback)
             yield from (self._route(place, route) for route in declared.routes)
             yield from (AddRule(place, rule) for rule in declared.rules)
+            yield from (AddNeighbour(place, each, self._index(place, each.link)) for each in declared.neighbours)
+            yield from (AddForwarding(place, each, self._index(place, each.link)) for each in declared.fdb)
 
     def _set(self, handle: Handle) -> Iterator[Step]:
         model = self._models[handle]
@@ -364,6 +261,10 @@ class _Planner:
         hairpin = switch.hairpin if switch and model.hairpin is None else bool(model.hairpin)
         if bridge and (hairpin or model.isolated):
             yield SetPort(handle.place, handle, hairpin, model.isolated)
+        if model.altnames:
+            yield AddNames(handle.place, handle, model.altnames)
+        own = isinstance(model, Bridge)
+        yield from (AddVlans(handle.place, handle, vlan, own) for vlan in model.vlans)
 
     def _collector(self, handle: Handle) -> int | None:
         """The index of the bond or VRF that lists this link among its ports."""
@@ -394,10 +295,24 @@ class _Planner:
         awaited = [handle for handle in sorted(self._born_up) if self._models[handle].state == "up"]
         return sorted(awaited, key=lambda handle: isinstance(self._models[handle], Bridge))
 
-    def _firewalls(self) -> Iterator[Firewall]:
+    def _late(self) -> Iterator[Late]:
         for place, declared in self._places.items():
             if declared.nft:
                 yield Firewall(place, "nft", tuple(declared.nft.splitlines()))
             for program, lines in (("iptables", declared.iptables), ("ip6tables", declared.ip6tables)):
                 if lines:
-                    yield Firewall(place, program, lines)
+                    yield Firewall(place, f"{program}-restore" if is_dump(lines) else program, lines)
+        for place, declared in self._places.items():
+            path = self._path(place)
+            for number, line in enumerate(declared.tc):
+                yield Command(place, ("tc", *shlex.split(line)), f"{path}.tc[{number}]")
+        for place, declared in self._places.items():
+            for number, command in enumerate(declared.setup):
+                words = shlex.split(command) if isinstance(command, str) else command
+                yield Command(place, tuple(words), f"{self._path(place)}.setup[{number}]")
+
+    def _path(self, place: str) -> str:
+        """Where a place is declared."""
+        host, slash, inner = place.partition("/")
+        path = child("hosts", host)
+        return child(f"{path}.sandboxes", inner) if slash else path

@@ -46,12 +46,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f". Did you mean {near!r}?" if near is not None else ""
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like ``word``, or None when none is alike; case does not count."""
+def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> str | None:
+    """The known word most like ``word``, or None when none is alike (0-1); case does not count."""
     from difflib import get_close_matches
 
     spellings = {each.lower(): each for each in reversed([*known])}
-    found = get_close_matches(word.lower(), [*spellings], n=1, cutoff=0.6)
+    found = get_close_matches(word.lower(), [*spellings], n=1, cutoff=alike)
     return spellings[found[0]] if found else None
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from cnitest.topology import model
 from cnitest.topology.notation import NO_NOTATION
+from cnitest.topology.survey import GROUPS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PREFIX = r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$"
 _ADDRESS = r"^[0-9A-Fa-f:.]+$"
 _LINK_NAME = r"^[^\s/:%]{1,15}$"
 _PLACE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-_LINK_GROUPS = ("bridges", "macvlans", "ipvlans", "vlans", "dummies", "bonds", "vrfs", "taps")
+_LINK_GROUPS = tuple(GROUPS)
 
 # By field name; in every class that has the field.
 _TEXT = {
@@ -23,12 +24,13 @@ _TEXT = {
     "bridge": _LINK_NAME,
     "parent": r"^([^\s:]+:)?[^\s/:%]{1,15}$",
     "at": r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$",
-    "via": _ADDRESS,
+    "via": r"^(inet6? )?[0-9A-Fa-f:.]+$",
 }
 _LISTS = {"addresses": _PREFIX, "loopback": _PREFIX}
 _KEYS = dict.fromkeys(_LINK_GROUPS, _LINK_NAME) | dict.fromkeys(("hosts", "sandboxes", "switches"), _PLACE_NAME)
 _KEYS["sysctls"] = r"^net[./]"
-_NUMBERS = {"mtu": (68, 65535), "id": (1, 4094), "table": (1, 4294967295), "mark": (0, 4294967295)}
+_IDS = {"Vlan": (1, 4094), "Vxlan": (0, (1 << 24) - 1)}
+_NUMBERS = {"mtu": (68, 65535), "table": (1, 4294967295), "mark": (0, 4294967295)}
 
 
 def json_schema() -> dict[str, Any]:
@@ -44,20 +46,36 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": _DIALECT, **made, "title": "cnitest topology"}
 
 
-def _describe(cls: type, definition: dict[str, Any]) -> None:
+def _describe(cls: Any, definition: dict[str, Any]) -> None:
     """Put the class's words, and what its fields say of their values, into its definition."""
     definition["description"] = _words(inspect.getdoc(cls) or "")
     told = _field_words(cls)
     for name, field in definition["properties"].items():
+        if name == "id":
+            field["minimum"], field["maximum"] = _IDS[cls.__name__]
         if name in told:
             field["description"] = told[name]
         for part in _parts(field):
             _constrain(name, part)
+        if cls.__dataclass_fields__[name].metadata.get("lines"):
+            definition["properties"][name] = _text_or_file(field)
         _allow_lines(field)
     for word, name in getattr(cls, "NOTATION", NO_NOTATION).aliases.items():
         definition["properties"][word] = definition["properties"][name]
     if hasattr(cls, "NOTATION"):
         definition.pop("required", None)
+
+
+def _text_or_file(field: dict[str, Any]) -> dict[str, Any]:
+    """The field's schema, or one text, or the name of a file."""
+    words: dict[str, Any] = {key: field.pop(key) for key in ("description", "default", "title") if key in field}
+    file = {
+        "type": "object",
+        "properties": {"file": {"type": "string"}},
+        "required": ["file"],
+        "additionalProperties": False,
+    }
+    return {**words, "anyOf": [field, {"type": "string"}, file]}
 
 
 def _allow_lines(field: dict[str, Any]) -> None:

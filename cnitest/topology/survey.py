@@ -20,7 +20,16 @@ GROUPS = {
     "vlans": "vlan",
     "bonds": "bond",
     "vrfs": "vrf",
+    "vxlans": "vxlan",
+    "tunnels": "tunnel",
+    "wireguards": "wireguard",
+    "ifbs": "ifb",
 }
+
+
+def kind_of(group: str, link: Link) -> str:
+    """The kernel's word for a link: a tunnel's is its mode."""
+    return str(getattr(link, "mode", group)) if group == "tunnel" else group
 
 
 class Spot(NamedTuple):
@@ -97,7 +106,7 @@ class Survey:
     def declared(self) -> tuple[Item, ...]:
         """The links of every host and sandbox, veth ends apart."""
         return tuple(
-            Item(spot.name, name, kind, link, child(f"{spot.path}.{group}", name))
+            Item(spot.name, name, kind_of(kind, link), link, child(f"{spot.path}.{group}", name))
             for spot in self.spots.values()
             if spot.body
             for group, kind in GROUPS.items()

@@ -28,7 +28,8 @@ from cnitest.topology import (
     load,
     shipped,
 )
-from cnitest.topology.plan import Ready, plan
+from cnitest.topology.plan import plan
+from cnitest.topology.steps import Ready
 
 
 def host(*veths, switches=None, **declared):

@@ -64,7 +64,9 @@ def test_every_shipped_topology_is_listed() -> None:
 
 
 _CLASSES = (model.Topology, model.Host, model.Switch, model.Veth, model.VethEnd, model.Route, model.NextHop, model.Rule,
-            model.Bridge, model.Macvlan, model.Vlan, model.Bond, model.Vrf)  # fmt: skip
+            model.Bridge,
+            model.PortVlan, model.Vxlan, model.Tunnel, model.Neighbour, model.FdbEntry,
+            model.Macvlan, model.Vlan, model.Bond, model.Vrf)  # fmt: skip
 
 
 @pytest.mark.parametrize("cls", _CLASSES)
