@@ -176,4 +176,3 @@ class Connection:
 
     def _failed(self, number: int) -> KernelError:
         return KernelError(f"{self.what}: {os.strerror(number)}", number)
-

@@ -89,11 +89,13 @@ class Host(Place):
         finally:
             os.close(processes)
 
-    def state(self, *, firewall: bool = True, connections: bool = True) -> State:
+    def state(self, *, firewall: bool = True, connections: bool = True, counters: bool = False) -> State:
         """As of any place, with the files of the private layers."""
         run = self._run_quietly if firewall else None
         reader = self.lab.own_file_reader(self.namespace) if firewall else None
-        return states.take(self.namespace, run=run, read_own=reader, files=self.files(), connections=connections)
+        return states.take(
+            self.namespace, run=run, read_own=reader, files=self.files(), connections=connections, counters=counters
+        )
 
     def files(self) -> tuple[files.File, ...]:
         """The files in this host's private layers; none while it has no filesystem of its own."""
@@ -158,6 +160,6 @@ class Switch(Place):
         """A switch runs no programs: raises CommandError."""
         raise CommandError(f"{self.full_name} is a switch: it runs no programs ({argv[0]})")
 
-    def state(self, *, firewall: bool = False, connections: bool = False) -> State:  # noqa: ARG002
+    def state(self, *, firewall: bool = False, connections: bool = False, counters: bool = False) -> State:  # noqa: ARG002
         """As of any place; a switch has no firewall."""
         return states.take(self.namespace)

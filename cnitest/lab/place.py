@@ -170,13 +170,15 @@ class Place(Flows):
         """Start a program here, which the caller finishes. Raises OSError, ValueError."""
         raise NotImplementedError
 
-    def state(self, *, firewall: bool = True, connections: bool = True) -> State:
+    def state(self, *, firewall: bool = True, connections: bool = True, counters: bool = False) -> State:
         """Everything that can be known of this place, frozen; ``firewall=False`` leaves out rules and connections,
-        which cost a program each, ``connections=False`` only those."""
+        which cost a program each, ``connections=False`` only those; ``counters`` has what rules have counted."""
         if not firewall:
             return states.take(self.namespace)
         reader = self.lab.own_file_reader(self.namespace)
-        return states.take(self.namespace, run=self._run_quietly, read_own=reader, connections=connections)
+        return states.take(
+            self.namespace, run=self._run_quietly, read_own=reader, connections=connections, counters=counters
+        )
 
     def _run_quietly(self, argv: Sequence[str], stdin: bytes = b"") -> Finished:
         return self.execute(argv, stdin)

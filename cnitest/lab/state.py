@@ -153,9 +153,10 @@ def take(
     read_own: Callable[..., str] | None = None,
     files: Sequence[File] = (),
     connections: bool = True,
+    counters: bool = False,
 ) -> State:
     """A whole picture of a namespace; firewall and connections only when there is a way to ``run`` their tools, the
-    latter not without ``connections``."""
+    latter not without ``connections``; what rules have counted only with ``counters``."""
     table = links(namespace)
     dump = namespace.netlink.dump
     names = [link.name for link in table.links]
@@ -176,7 +177,9 @@ def take(
         **traffic_control.read(dump, table)._asdict(),
         sysctls=MappingProxyType(sysctls),
         maddresses=groups,
-        firewall=MappingProxyType(firewall.snapshot(namespace, read_own, run)) if run and read_own else _EMPTY,
+        firewall=MappingProxyType(
+            firewall.snapshot(namespace, read_own, run, counters=counters) if run and read_own else {}
+        ),
         flows=flows(namespace) if with_firewall and connections else (),
         files=tuple(files),
     )
