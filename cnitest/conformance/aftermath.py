@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnitest.conformance.bench import Bench, Picture, Slot
+from cnitest.conformance.bench import NO_EFFECT, Bench, Picture, Slot
 from cnitest.conformance.residue import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
 from cnitest.kernel.records import Route
 
@@ -14,6 +14,12 @@ def removals(before: Picture, after: Picture, leftover: Sequence[str] = ()) -> l
     merged = [route for state in after.values() for route in state.routes if route.hops]
     found = residue(before, after, leftover, strict=True)
     return [line for line in found if not _came(line) and not _is_merged(line, merged)]
+
+
+def effect(before: Picture, after: Picture) -> bool:
+    """Whether anything differs between two pictures that the kernel does not change by itself; sysctls count, too."""
+    settings = any(before[place].sysctls != after[place].sysctls for place in before.keys() & after.keys())
+    return settings or bool(residue(before, after, strict=True))
 
 
 def _is_merged(line: str, merged: Sequence[Route]) -> bool:
@@ -45,9 +51,13 @@ class Span:
         self._chained = bench.look(*slots) if bench.subject.before else self._start
         self._own: set[str] | None = None
 
-    def added(self) -> None:
-        """Take note of what ADD brought."""
-        self._own = set(residue(self._chained, self._bench.look(*self._slots), strict=True))
+    def added(self, *, idle: bool = False) -> None:
+        """Take note of what ADD brought. Where that is nothing, nothing is tried, unless that is right (``idle``)."""
+        there = self._bench.look(*self._slots)
+        self._own = set(residue(self._chained, there, strict=True))
+        self._bench.record.effect = effect(self._chained, there)
+        if not self._bench.record.effect and not idle:
+            self._bench.not_exercised(NO_EFFECT)
 
     def left(self, *, lost: bool = False, torn: bool = False, strict: bool = False) -> list[str]:
         """What is left after DEL of our plugin and of those before it. ``lost`` when the containers are gone, ``torn``

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from cnitest.cni import invoke, spec
 from cnitest.cni.invoke import Call, HostExec
-from cnitest.conformance import judge, request
+from cnitest.conformance import judge, provision, request
 from cnitest.conformance.daemon import start_daemon
 from cnitest.conformance.finding import Finding, NotApplicable, Undecided
 from cnitest.conformance.patience import Patience
@@ -36,6 +36,8 @@ from cnitest.topology.plan import Plan, plan
 
 _PATIENCE = Patience()
 Document = Mapping[str, Any]
+#: Why a requirement about what ADD made does not apply.
+NO_EFFECT = "ADD made nothing to delete: host and container were as before"
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Bench:
         # Where a profile's commands for containers have run, by container and interface.
         self._set_up: set[tuple[str, str]] = set()
         self._chained: dict[Slot, Document | None] = {}
+        self._runtime = provision.Runtime(self.setting, self.subject.network)
 
     # --- verdicts
 
@@ -108,6 +111,17 @@ class Bench:
             raise Finding(self.record.trouble)
         if self.record.doubts:
             raise Undecided(self.record.doubts[0])
+        if self.record.idle:
+            raise NotApplicable(self.record.idle)
+
+    def not_exercised(self, reason: str) -> None:
+        """Note that there was nothing to try: unless something does not hold, the requirement does not apply."""
+        self.record.idle = self.record.idle or reason
+
+    def require_effect(self) -> None:
+        """Note it where ADD of this plugin changes neither host nor container, as its first ADD showed."""
+        if not self.subject.effect:
+            self.not_exercised(NO_EFFECT)
 
     def not_applicable(self, reason: str) -> NoReturn:
         """Say that the requirement is not about this plugin."""
@@ -146,9 +160,12 @@ class Bench:
             conf=self.subject.conf,
             before=self.subject.before,
             args=";".join(f"{key}={value}" for key, value in self.setting.args.items()),
-            capabilities=self.setting.capabilities,
         )
-        made = request.filled(replace(made, **changes), container)
+        made = replace(made, **changes)
+        if "capabilities" not in changes:
+            place = (container, name, made.network)
+            made = replace(made, capabilities=self._runtime.provides((*made.before, made.conf), *place))
+        made = request.filled(made, container)
         if (container, name) not in self._set_up and (first or name != self.setting.ifname):
             self._set_up.add((container, name))
             for argv in self.setting.container_setup:

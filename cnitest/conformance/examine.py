@@ -11,12 +11,13 @@ from typing import Any
 from cnitest.cni import conf, library, spec
 from cnitest.cni.conf import Network
 from cnitest.cni.invoke import missing
-from cnitest.conformance import effect, judge, profile
+from cnitest.conformance import aftermath, effect, judge, profile
 from cnitest.conformance.bench import Bench, Made, open_bench
 from cnitest.conformance.finding import Undecided
 from cnitest.conformance.preflight import Refused, links, refused
 from cnitest.conformance.profile import Profile
 from cnitest.conformance.requirement import Kind
+from cnitest.conformance.standing import stand
 from cnitest.conformance.subject import Setting, Subject, Trial
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing, PluginError
 from cnitest.kernel import features, programs
@@ -210,13 +211,13 @@ def _drafts(each: Source, path: tuple[str, ...]) -> Iterator[Subject]:
         if delegate and delegate != plugin["type"] and wanted and delegate not in delegates:
             delegates.append(delegate)
     for delegate in delegates:
-        section = next(plugin["ipam"] for plugin in plugins if _ipam_type(plugin) == delegate)
+        owner = next(plugin for plugin in plugins if _ipam_type(plugin) == delegate)
         yield Subject(
             name=delegate,
             plugin=delegate,
             kind=Kind.IPAM,
             network=each.network.name,
-            conf={"type": delegate, "ipam": section},
+            conf={"type": delegate, "ipam": owner["ipam"], **_handed_on(owner)},
             before=(),
             path=path,
             versions=(),
@@ -224,6 +225,13 @@ def _drafts(each: Source, path: tuple[str, ...]) -> Iterator[Subject]:
             source=each.where,
             setting=replace(each.setting, capabilities=each.setting.capabilities),
         )
+
+
+def _handed_on(plugin: Mapping[str, Any]) -> dict[str, Any]:
+    """The capabilities of a plugin that are its IPAM plugin's work, which gets all of its configuration."""
+    declared = plugin.get("capabilities")
+    found = {key: declared[key] for key in ("ips", "ipRanges") if key in declared} if declared else {}
+    return {"capabilities": found} if found else {}
 
 
 def _before(draft: Subject) -> Iterator[Subject]:
@@ -298,15 +306,16 @@ def _tried(draft: Subject, each: Source, helpers: Sequence[str]) -> tuple[Subjec
     elif draft.kind is Kind.META and not draft.before:
         candidates = [*_with_maker(draft, helpers), draft]
     for candidate in candidates:
-        made = _first_add(candidate)
-        if isinstance(made, Refused):
-            refusal = refusal or made
+        first = _first_add(candidate)
+        if isinstance(first, Refused):
+            refusal = refusal or first
             continue
+        made, changes = first
         if candidate.kind is Kind.INTERFACE and each.kind is None and effect.only_addresses(made):
             candidate = replace(candidate, kind=Kind.IPAM)
         if _only_loopback(made):
             candidate = replace(candidate, setting=replace(candidate.setting, ifname="lo"))
-        return replace(candidate, result=made.result, seconds=made.call.seconds), None
+        return replace(candidate, result=made.result, seconds=made.call.seconds, effect=changes), None
     return draft, refusal
 
 
@@ -326,15 +335,17 @@ def _there(plugin: Mapping[str, Any], path: Sequence[str]) -> bool:
     return any((Path(directory) / plugin["type"]).is_file() for directory in path)
 
 
-def _first_add(candidate: Subject, version: str = "") -> Made | Refused:
+def _first_add(candidate: Subject, version: str = "") -> tuple[Made, bool] | Refused:
+    """What an ADD made, and whether that changed anything; or why it failed."""
     tried = version or candidate.highest
     try:
         with open_bench(Trial(candidate, tried)) as bench:
             before = links(bench.node)
             try:
-                return bench.attach()
+                found = stand(bench)
             except (Undecided, PluginError) as error:
                 return refused(candidate, tried, error, bench, before)
+            return found.made, aftermath.effect(found.before, found.after)
     except (Undecided, PluginError) as error:  # of the commands that set the host up
         return refused(candidate, tried, error)
     except FeatureMissing:

@@ -25,6 +25,9 @@ class Record:
         self.complaints: list[Complaint] = []
         #: What could not be found out; it makes the case undecided where nothing else is wrong.
         self.doubts: list[Doubt] = []
+        #: Why there was nothing to try, where there was not; and whether ADD was seen to change something.
+        self.idle = ""
+        self.effect: bool | None = None
         #: The calls that had to succeed for the rest to mean anything.
         self.needed: list[Call] = []
         self._lock = threading.Lock()

@@ -30,6 +30,7 @@ class Setting:
 
     ``host_setup`` and ``container_setup`` are commands to run on the host before anything, and there for each
     container before its first ADD; {container}, {netns} and {ifname} are replaced in them, and in the configuration.
+    ``capabilities`` are what the runtime provides; where ``defaults``, more is for what else is declared (`provision`).
     ``schema`` is a JSON Schema of the plugin's configurations, for fuzzing.
     ``daemon`` is started first and killed last; ``socket`` is the path that shows it is ready. ``leftover`` are
     patterns of what may stay after DEL besides what we allow everybody. ``second`` is a configuration of another
@@ -40,6 +41,7 @@ class Setting:
     host: str = "node"
     ifname: str = "eth0"
     capabilities: Mapping[str, Any] = field(default_factory=dict)
+    defaults: bool = True
     args: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     host_setup: tuple[Argv, ...] = ()
@@ -60,8 +62,9 @@ class Subject:
     ``before`` are the plugins before it in its list, ``conf`` its own configuration, ``versions`` those to test it in,
     ``advertised`` what it answered to VERSION, ``banner`` what it says of itself when called without a verb,
     ``result`` what its first ADD answered (in the highest version), ``faults`` what was wrong with that.
-    ``seconds`` is how long that ADD took. ``skel`` says whether it is built on CNI's own Go library, ``library`` on
-    which release (see `cnitest.cni.library`), empty when the binary does not have it.
+    ``seconds`` is how long that ADD took, ``effect`` whether it changed anything on host or in container. ``skel`` says
+    whether it is built on CNI's own Go library, ``library`` on which release (see `cnitest.cni.library`), empty when the
+    binary does not have it.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Subject:
     library: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    effect: bool = True
     setting: Setting = field(default_factory=Setting)
 
     @property

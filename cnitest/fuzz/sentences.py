@@ -143,7 +143,11 @@ def _trial(trial: Trial, network: Example) -> Trial:
     subject, plugins = trial.subject, network.plugins
     at = next((at for at, conf in enumerate(plugins) if conf.get("type") == subject.plugin), len(plugins) - 1)
     setting = replace(
-        subject.setting, ifname=network.ifname, args=network.args, capabilities=dict(network.capabilities)
+        subject.setting,
+        ifname=network.ifname,
+        args=network.args,
+        capabilities=dict(network.capabilities),
+        defaults=False,  # what is provided was drawn
     )
     name = str(network.network.get("name", ""))
     changed = replace(subject, network=name, conf=plugins[at], before=tuple(plugins[:at]), setting=setting)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
-from cnitest.conformance import capability, connections, judge
+from cnitest.conformance import capability, connections, judge, provision
 from cnitest.conformance.aftermath import Span
-from cnitest.conformance.bench import Bench
+from cnitest.conformance.bench import Bench, Slot
 
 KUBERNETES = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod-1;K8S_POD_INFRA_CONTAINER_ID=abc"
 MALFORMED = ("A", "A=b=c", "A=b;", ";", "=", "IgnoreUnknown=yes", "IgnoreUnknown=1;=;")
@@ -68,7 +71,7 @@ def test_a_capability_takes_effect(bench: Bench, name: str) -> None:
     if not isinstance(declared, dict) or declared.get(name) is not True:
         bench.not_applicable(f"its configuration does not declare {name}")
     exercise = capability.EXERCISES[name](bench)
-    slot = bench.slot("c1", capabilities={**bench.setting.capabilities, **exercise.provided})
+    slot = _providing(bench, exercise.provided)
 
     call = bench.add(slot)
 
@@ -78,14 +81,19 @@ def test_a_capability_takes_effect(bench: Bench, name: str) -> None:
         bench.complain(*exercise.faults(bench, slot, document))
 
 
+def _providing(bench: Bench, provided: Mapping[str, Any], **changes: Any) -> Slot:
+    """A slot for which the runtime provides something else than it does by default."""
+    return bench.slot("c1", capabilities={**bench.slot("c1").capabilities, **provided}, **changes)
+
+
 @pytest.mark.requirement("CAP-02")
 def test_the_runtime_wins_over_arguments(bench: Bench) -> None:
     """A MAC that the runtime provides is taken, not the one in CNI_ARGS."""
     declared = bench.subject.conf.get("capabilities")
     if not isinstance(declared, dict) or declared.get("mac") is not True:
         bench.not_applicable("its configuration does not declare mac")
-    provided = {**bench.setting.capabilities, "mac": "02:00:5e:00:53:11"}
-    slot = bench.slot("c1", args="MAC=02:00:5e:00:53:22;IgnoreUnknown=1", capabilities=provided)
+    provided = {"mac": "02:00:5e:00:53:11"}
+    slot = _providing(bench, provided, args="MAC=02:00:5e:00:53:22;IgnoreUnknown=1")
 
     bench.need(bench.add(slot))
 
@@ -98,12 +106,14 @@ def test_no_provision_is_no_error(bench: Bench) -> None:
     """ADD and DEL succeed when the runtime provides nothing for what is declared, and nothing is left."""
     if not bench.subject.conf.get("capabilities"):
         bench.not_applicable("its configuration declares no capability")
-    slot = bench.slot("c1", capabilities={})
+    confs = (*bench.subject.before, bench.subject.conf)
+    slot = bench.slot("c1")
+    slot = bench.slot("c1", capabilities=provision.needed(confs, slot.capabilities))
     span = Span(bench, slot)
 
     added = bench.add(slot)
     bench.complain(*judge.success(added))
-    span.added()
+    span.added(idle=True)
     bench.complain(*judge.success(bench.raw("DEL", slot, previous=judge.result_document(added))))
 
     bench.complain(*span.left())

@@ -96,6 +96,7 @@ def test_many_dels_at_once(bench: Bench) -> None:
 def test_adds_and_dels_at_once(bench: Bench) -> None:
     """While five containers are deleted five others are added, and all succeed."""
     bench.require_room(MANY)
+    bench.require_effect()
     going = _slots(bench, 1, MANY // 2)
     added = [bench.add(slot) for slot in going]
     for call in added:
@@ -136,6 +137,7 @@ def test_two_networks_at_once(bench: Bench) -> None:
 @pytest.mark.requirement("CON-05")
 def test_del_cleans_after_a_killed_add(bench: Bench) -> None:
     """ADD is killed at 30 moments, one after the other; each time DEL succeeds, and in the end nothing is left."""
+    bench.require_effect()
     usual = max(bench.subject.seconds, 0.005)
     moments = random.Random(str(bench.trial))
     slot = bench.slot()

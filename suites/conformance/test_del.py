@@ -56,7 +56,7 @@ def test_del_leaves_nothing_once_all_is_shared(bench: Bench) -> None:
 @pytest.mark.requirement("DEL-02")
 def test_del_can_be_repeated(bench: Bench) -> None:
     """A second and a third DEL succeed."""
-    made = bench.attach()
+    made, _ = _attached(bench)
     bench.need(bench.delete(made))
 
     for which in ("second", "third"):
@@ -251,6 +251,8 @@ def test_del_leaves_others_alone(bench: Bench, other: str, which: str) -> None:
     flows = answering(bench, kept.made)
     if bench.subject.kind is Kind.META:  # the interface of the other stays, and what goes that way
         flows = [flow for flow in flows if traffic.leaves_by(flow.sender, flow.target) == kept.made.slot.ifname]
+    if not kept.own:
+        bench.not_exercised("ADD made nothing that DEL of another attachment could take away")
     before = bench.look(kept.made.slot)
 
     call = bench.delete(gone.made)
@@ -267,12 +269,13 @@ class _Attached:
     def __init__(self, made: Made, before: Picture, after: Picture, leftover: Sequence[str]) -> None:
         self.made = made
         self._leftover = leftover
-        self._own = set(_lines(before, after))
+        #: What its ADD brought, a line each.
+        self.own = set(_lines(before, after))
 
     def missing(self, before: Picture, after: Picture, other: _Attached) -> list[str]:
         """What this one had put there and is gone, but for what both had put there."""
         gone = {line.replace(": - ", ": + ", 1) for line in aftermath.removals(before, after, self._leftover)}
-        own = {_key(line) for line in self._own - other._own}
+        own = {_key(line) for line in self.own - other.own}
         return sorted(line for line in gone if _key(line) in own and " hops=" not in line)
 
 

@@ -109,6 +109,7 @@ def test_gc_frees_the_host(bench: Bench) -> None:
 @pytest.mark.requirement("GC-05")
 def test_gc_keeps_what_is_valid(bench: Bench) -> None:
     """GC changes nothing of the attachments in its list, and they reach what they reached."""
+    bench.require_effect()
     kept, freed, before, after = _pair(bench)
     flows = answering(bench, kept)
     bench.detach(freed)
@@ -143,6 +144,7 @@ def test_an_empty_list_frees_everything(bench: Bench) -> None:
 @pytest.mark.parametrize("how", ["absent", "null"])
 def test_no_list_frees_nothing(bench: Bench, how: str) -> None:
     """GC without a list, or with null for one, is refused or frees nothing."""
+    bench.require_effect()
     made = bench.attach()
     before = bench.look(made.slot)
 
@@ -194,6 +196,7 @@ def test_gc_leaves_other_networks_alone(bench: Bench) -> None:
 @pytest.mark.requirement("GC-09")
 def test_gc_reads_the_new_key(bench: Bench) -> None:
     """What valid-attachments has is kept, though the key's old name has an empty list."""
+    bench.require_effect()
     made = bench.attach()
     before = bench.look(made.slot)
     kept = [{"containerID": made.slot.container_id, "ifname": made.slot.ifname}]

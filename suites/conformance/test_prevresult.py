@@ -157,6 +157,7 @@ def test_a_newer_result_does_not_upset_it(bench: Bench) -> None:
 @pytest.mark.requirement("PREV-09")
 def test_del_without_a_result_succeeds(bench: Bench) -> None:
     """DEL of a live attachment without a previous result succeeds."""
+    bench.require_effect()
     made = bench.attach()
 
     call = bench.delete(made, previous=None)

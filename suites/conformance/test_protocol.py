@@ -463,7 +463,7 @@ def test_a_bare_environment_is_enough_to_delete(bench: Bench) -> None:
     span = Span(bench, slot)
 
     added = bench.add(slot, environment={})
-    span.added()
+    span.added(idle=True)
     found = judge.result_document(added)
     deleted = bench.raw("DEL", slot, environment={}, previous=found if spec.has_check(bench.version) else None)
 
