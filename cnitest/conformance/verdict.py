@@ -38,7 +38,8 @@ class Case:
     """One case and what was found. ``known`` are the numbers of the deviations that explain it.
 
     ``seconds`` is the test's time, ``plugin_seconds`` what of it was spent in plugins, ``calls`` their number, and
-    ``tool_seconds`` what other programs took (iptables, ip, nft).
+    ``tool_seconds`` what other programs took (iptables, ip, nft). ``effect`` says whether an ADD of the plugin changed
+    anything on host or in container in it.
     """
 
     requirement: str
@@ -53,6 +54,7 @@ class Case:
     plugin_seconds: float = 0.0
     tool_seconds: float = 0.0
     calls: int = 0
+    effect: bool = False
     script: str = ""
     evidence: tuple[str, ...] = field(default=())
 

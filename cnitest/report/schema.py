@@ -65,6 +65,7 @@ def _case() -> dict[str, Any]:
         plugin_seconds=_NUMBER,
         tool_seconds=_NUMBER,
         calls={"type": "integer"},
+        effect={"type": "boolean", "description": "whether an ADD of the plugin changed host or container in it"},
         script=_TEXT,
         evidence={**_TEXTS, "description": "the last calls, as they went"},
     )

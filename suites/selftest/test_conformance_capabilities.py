@@ -1,0 +1,176 @@
+"""Capabilities that a list only declares: plugins whose work they are have some in every test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cnitest.suites.conformance import test_check, test_del
+
+from cnitest.conformance import provision
+from cnitest.conformance.bench import Bench, open_bench
+from cnitest.conformance.examine import examine, source
+from cnitest.conformance.finding import Finding, NotApplicable
+from cnitest.conformance.subject import Setting, Subject, Trial
+
+PATH = ("/usr/lib/cni",)
+IPAM = {"type": "host-local", "subnet": "10.20.0.0/24"}
+BRIDGE = {"type": "bridge", "bridge": "cni0", "isDefaultGateway": True, "ipam": IPAM}
+# A program that is another plugin but for one verb, of which it does nothing.
+WITHOUT = '#!/bin/sh\n[ "$CNI_COMMAND" = {verb} ] && {{ cat >/dev/null; exit 0; }}\nexec /usr/lib/cni/{plugin}\n'
+# A chained plugin that nobody knows: it marks what is published in a table of its own, which its DEL leaves.
+STRANGER = """#!/bin/sh
+input=$(cat)
+case $CNI_COMMAND in
+VERSION) echo '{"cniVersion": "1.0.0", "supportedVersions": ["0.4.0", "1.0.0"]}' ;;
+ADD)
+    port=$(echo "$input" | sed -n 's/.*"hostPort": *\\([0-9]*\\).*/\\1/p')
+    [ -z "$port" ] || nft "add table ip published; add chain ip published ports; \\
+        add rule ip published ports tcp dport $port accept"
+    echo "$input" | python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["prevResult"]))' ;;
+esac
+"""
+
+pytestmark = pytest.mark.requires(plugin=("bridge", "host-local", "tuning", "portmap", "bandwidth"))
+
+
+def chained(tmp_path: Path, name: str, program: str, **conf: Any) -> Subject:
+    """The subject of a program of that name behind a bridge, with a plain conflist and no profile."""
+    directory = tmp_path / "bin"
+    directory.mkdir(exist_ok=True)
+    (directory / name).write_text(program)
+    (directory / name).chmod(0o755)
+    file = tmp_path / "net.conflist"
+    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "plugins": [BRIDGE, {"type": name, **conf}]}))
+    path = (str(directory), *PATH)
+    return next(found for found in examine([source(file, path)], path, versions=("1.0.0",)) if found.plugin == name)
+
+
+def concluded(test: Any, subject: Subject, *arguments: Any) -> None:
+    """Run a test of the suite on a bench of its own; raises what its verdict is made of."""
+    with open_bench(Trial(subject, "1.0.0")) as bench:
+        test(bench, *arguments)
+        bench.conclude()
+
+
+PLUGINS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("portmap", "portMappings", {"snat": True}),
+    ("bandwidth", "bandwidth", {}),
+    ("tuning", "mac", {}),
+)
+
+
+@pytest.mark.parametrize(("plugin", "capability", "conf"), PLUGINS, ids=[plugin for plugin, *_ in PLUGINS])
+def test_a_blind_check_is_found(tmp_path: Path, plugin: str, capability: str, conf: dict[str, Any]):
+    """A plugin whose CHECK always succeeds has something that could be taken away, though it was only declared."""
+    program = WITHOUT.format(verb="CHECK", plugin=plugin)
+    subject = chained(tmp_path, f"blind-{plugin}", program, capabilities={capability: True}, **conf)
+    test = {
+        "portmap": test_check.test_missing_firewall_rules_are_noticed,
+        "bandwidth": test_check.test_missing_shaping_is_noticed,
+        "tuning": test_check.test_another_mac_is_noticed,
+    }[plugin]
+
+    with pytest.raises(Finding, match="succeeds, but should refuse"):
+        concluded(test, subject)
+    with pytest.raises(Finding, match="succeeds, but should refuse"):
+        concluded(test_check.test_check_after_del_fails, subject)
+
+
+@pytest.mark.parametrize(("plugin", "capability", "conf"), PLUGINS[:2], ids=["portmap", "bandwidth"])
+def test_a_del_that_does_nothing_is_found(tmp_path: Path, plugin: str, capability: str, conf: dict[str, Any]):
+    """A plugin whose DEL only succeeds leaves what it made of arguments that its list only declares."""
+    program = WITHOUT.format(verb="DEL", plugin=plugin)
+    subject = chained(tmp_path, f"idle-{plugin}", program, capabilities={capability: True}, **conf)
+
+    with pytest.raises(Finding, match="rule|qdiscs|links"):
+        concluded(test_del.test_del_removes_what_add_made, subject)
+
+
+def test_a_plugin_that_nobody_knows_is_exercised(tmp_path: Path):
+    """What a third party makes of a mapped port, and leaves, is found."""
+    subject = chained(tmp_path, "published", STRANGER, capabilities={"portMappings": True})
+
+    assert subject.effect
+    with pytest.raises(Finding, match="published.* tcp dport"):
+        concluded(test_del.test_del_removes_what_add_made, subject)
+
+
+def test_without_anything_to_do_nothing_passes(tmp_path: Path):
+    """The same plugin whose list declares nothing made nothing, so that its DEL is not judged."""
+    subject = chained(tmp_path, "published", STRANGER)
+
+    assert not subject.effect
+    with pytest.raises(NotApplicable, match="ADD made nothing to delete"):
+        concluded(test_del.test_del_removes_what_add_made, subject)
+    with pytest.raises(NotApplicable, match="ADD made nothing to delete"):
+        concluded(test_del.test_del_can_be_repeated, subject)
+
+
+def test_a_finding_counts_where_nothing_was_made(tmp_path: Path):
+    """A second DEL that fails is a finding, whether or not there was anything to delete."""
+    failing = STRANGER.replace("ADD)", "DEL) [ -e /run/once ] && exit 1; touch /run/once ;;\nADD)", 1)
+    subject = chained(tmp_path, "once", failing)
+
+    with pytest.raises(Finding, match="the second DEL"):
+        concluded(test_del.test_del_can_be_repeated, subject)
+
+
+def test_an_address_that_is_only_asked_for(tmp_path: Path):
+    """static with nothing but ``ips`` declared gives an address of its own to each container."""
+    file = tmp_path / "net.conflist"
+    bridge = {"type": "bridge", "capabilities": {"ips": True}, "ipam": {"type": "static"}}
+    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "plugins": [bridge]}))
+
+    subjects = examine([source(file, PATH)], PATH, versions=("1.0.0",))
+
+    assert [subject.plugin for subject in subjects] == ["bridge", "static"]
+    for subject in subjects:
+        with open_bench(Trial(subject, "1.0.0")) as bench:
+            one, other = (given(bench, container) for container in ("c1", "c2"))
+            assert one != other
+
+
+def given(bench: Bench, container: str) -> str:
+    """The address that a container gets."""
+    (entry,) = bench.attach(bench.slot(container)).result["ips"]
+    return str(entry["address"])
+
+
+DUAL = {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "2001:db8:1::/64"}]]}
+
+
+def test_no_two_attachments_share_what_is_exclusive():
+    """Host ports and MACs differ from container to container, and from network to network; the profile's own win."""
+    confs = [{"ipam": DUAL}, {"capabilities": {"portMappings": True, "mac": True, "bandwidth": False, "dns": True}}]
+    runtime = provision.Runtime(Setting(capabilities={"dns": {"servers": ["9.9.9.9"]}}), "net")
+    places = [("c1", "eth0", "net"), ("c2", "eth0", "net"), ("c1", "eth1", "net"), ("c1", "eth0", "net-b")]
+
+    found = [runtime.provides(confs, *place) for place in places]
+
+    ports = [row["hostPort"] for one in found for row in one["portMappings"]]
+    assert len(set(ports)) == 2 * len(places)
+    assert len({one["mac"] for one in found}) == len(places)
+    assert all(one.keys() == {"portMappings", "mac", "dns"} for one in found)
+    assert found[0] == runtime.provides(confs, *places[0])
+    assert found[0]["dns"] == {"servers": ["9.9.9.9"]}
+
+
+@pytest.mark.parametrize(
+    ("ipam", "wanted"),
+    [
+        (DUAL, {}),
+        ({"type": "static"}, {"ips": ["10.132.0.10/24"]}),
+        ({"type": "static", "routes": [{"dst": "::/0"}]}, {"ips": ["2001:db8:132::a/64"]}),
+        (
+            {"type": "static", "routes": [{"dst": "10.132.7.0/24"}, {"dst": "::/0"}]},
+            {"ips": ["10.133.0.10/24", "2001:db8:132::a/64"]},
+        ),
+    ],
+    ids=["ranges of its own", "nothing said", "IPv6", "both, and the first prefix is taken"],
+)
+def test_addresses_are_provided_where_there_are_none(ipam: dict[str, Any], wanted: dict[str, Any]):
+    """Addresses are asked for in each family that the network speaks of, where its configuration names none."""
+    assert provision.arguments([{"ipam": ipam, "capabilities": {"ips": True}}], 0) == wanted
