@@ -63,8 +63,8 @@ class Subject:
     ``advertised`` what it answered to VERSION, ``banner`` what it says of itself when called without a verb,
     ``result`` what its first ADD answered (in the highest version), ``faults`` what was wrong with that.
     ``seconds`` is how long that ADD took, ``effect`` whether it changed anything on host or in container. ``skel`` says
-    whether it is built on CNI's own Go library, ``library`` on which release (see `cnitest.cni.library`), empty when the
-    binary does not have it.
+    whether it is built on CNI's own Go library, ``library`` on which release (see `cnitest.cni.library`), empty when
+    the binary does not have it.
     """
 
     name: str

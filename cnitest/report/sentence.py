@@ -14,6 +14,7 @@ from cnitest import text
 from cnitest.conformance import deviation, repro
 from cnitest.conformance.bench import Bench
 from cnitest.conformance.finding import Finding, NotApplicable, Undecided
+from cnitest.conformance.judge import failed
 from cnitest.conformance.requirement import Requirement, find
 from cnitest.conformance.subject import Subject, Trial
 from cnitest.conformance.verdict import Case, Profile, Verdict, classify
@@ -77,6 +78,7 @@ def _case(
         plugin_seconds=bench.record.seconds if bench else 0.0,
         tool_seconds=max(0.0, spent.take() - in_processes),
         calls=len(calls),
+        effect=bench is not None and _has_effect(bench),
         evidence=tuple(step.story() for step in calls[-_SHOWN_CALLS:]) if finding else (),
     )
     if finding and bench:
@@ -84,6 +86,14 @@ def _case(
         script = repro.script(requirement, trial, bench.lab.plan, bench.record, details, file)
         return _with_script(case, script, config.getoption("--cni-repro"), file)
     return case
+
+
+def _has_effect(bench: Bench) -> bool:
+    """Whether an ADD of the plugin changed anything: as it was seen, else as its first ADD did."""
+    subject, seen = bench.subject, bench.record.effect
+    own = (call for call in bench.record.calls if call.verb == "ADD" and call.plugin == subject.plugin)
+    added = any(not failed(call) for call in own)
+    return added and (subject.effect if seen is None else seen)
 
 
 def bench_of(item: pytest.Item) -> Bench | None:

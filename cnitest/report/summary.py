@@ -176,11 +176,15 @@ def _findings(ended: Outcome) -> Iterator[str]:
 
 def _totals(ended: Outcome) -> Iterator[str]:
     counts: dict[Level, Counter[Verdict]] = {level: Counter() for level in Level}
-    for requirement, _, verdict, _ in ended.rows:
+    effects: Counter[Level] = Counter()
+    for requirement, _, verdict, cases in ended.rows:
         counts[requirement.level][verdict] += 1
+        effects[requirement.level] += verdict is Verdict.PASSED and any(case.effect for case in cases)
     for level, found in counts.items():
-        told = ", ".join(f"{found[verdict]} {verdict.value}" for verdict in _WORST_FIRST if found[verdict])
-        yield f"{level.value:7} {told}"
+        words = {verdict: f"{found[verdict]} {verdict.value}" for verdict in _WORST_FIRST if found[verdict]}
+        if Verdict.PASSED in words:
+            words[Verdict.PASSED] += f" ({effects[level]} with an effect)"
+        yield f"{level.value:7} {', '.join(words.values())}"
     times = shares(ended.cases)
     yield (
         f"{len(ended.cases)} cases, {times['calls']:.0f} calls of plugins; of {times['seconds']:.1f} s of work "
