@@ -7,19 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnitest.cni.runtime import Attachment, Runtime
-    from cnitest.errors import CnitestError, ConfigError, FeatureMissing, PluginError, ProbeUnproven, TopologyError
+    from cnitest.errors import (
+        CnitestError,
+        ConfigError,
+        FeatureMissing,
+        PluginError,
+        ProbeUnproven,
+        TopologyError,
+        UsageError,
+    )
+    from cnitest.lab.capture import Capture
+    from cnitest.lab.connection import Connection
     from cnitest.lab.difference import Difference, difference
-    from cnitest.lab.hosts import Host, Sandbox
+    from cnitest.lab.hosts import Host, Sandbox, Switch
     from cnitest.lab.lab import Lab
     from cnitest.lab.place import Place
     from cnitest.lab.reach import Reach, Verdict
     from cnitest.lab.state import State
+    from cnitest.lab.throughput import Throughput
     from cnitest.topology import Topology, load
 
 __all__ = [
     "Attachment",
+    "Capture",
     "CnitestError",
     "ConfigError",
+    "Connection",
     "Difference",
     "FeatureMissing",
     "Host",
@@ -31,8 +44,11 @@ __all__ = [
     "Runtime",
     "Sandbox",
     "State",
+    "Switch",
+    "Throughput",
     "Topology",
     "TopologyError",
+    "UsageError",
     "Verdict",
     "difference",
     "load",
@@ -47,13 +63,17 @@ _HOMES = {
         "PluginError",
         "ProbeUnproven",
         "TopologyError",
+        "UsageError",
     ),
+    "cnitest.lab.capture": ("Capture",),
+    "cnitest.lab.connection": ("Connection",),
     "cnitest.lab.difference": ("Difference", "difference"),
     "cnitest.lab.lab": ("Lab",),
-    "cnitest.lab.hosts": ("Host", "Sandbox"),
+    "cnitest.lab.hosts": ("Host", "Sandbox", "Switch"),
     "cnitest.lab.place": ("Place",),
     "cnitest.lab.reach": ("Reach", "Verdict"),
     "cnitest.lab.state": ("State",),
+    "cnitest.lab.throughput": ("Throughput",),
     "cnitest.topology": ("Topology", "load"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
