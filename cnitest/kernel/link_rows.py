@@ -59,6 +59,8 @@ class _RawLink:
         self.port: tuple[str, bool, bool, Pairs] | None = None
         self.ipv6 = ("eui64", "")
         self.xdp = ""
+        #: The rows made of it before, by the names of the links that it stands on.
+        self.known: dict[tuple[str, str], Link] = {}
         for kind, start, end in attributes(row, _ifinfo.size, len(row)):
             if kind in _TEXTS:
                 self.texts[kind] = text(row, start, end)
@@ -80,6 +82,44 @@ class _RawLink:
             self.ipv6 = _of_ipv6(row, start, end) or self.ipv6
         elif kind == _XDP:
             self.xdp = _xdp(row, start, end)
+
+    def link(self, master: str, parent: str) -> Link:
+        """The row, with the names of the links that it stands on."""
+        text_of, number_of = self.texts.get, self.numbers.get
+        kind, detail = self.kind
+        link_mode = number_of(_LINKMODE, 0)
+        return Link(
+            name=text_of(_NAME, ""),
+            ifindex=self.ifindex,
+            kind=kind or ("loopback" if self.flags & _IS_LOOPBACK else ""),
+            mac=text_of(_ADDRESS, ""),
+            mtu=number_of(_MTU, 0),
+            up=bool(self.flags & _UP),
+            carrier=bool(number_of(_CARRIER)),
+            master=master,
+            parent=parent,
+            promiscuity=number_of(_PROMISCUITY, 0),
+            txqlen=number_of(_TXQLEN, 0),
+            alias=text_of(_ALIAS, ""),
+            detail=detail,
+            altnames=self.altnames,
+            flags=bits(self.flags, _FLAGS),
+            allmulti=number_of(_ALLMULTI, 0),
+            group=number_of(_GROUP, 0),
+            broadcast=text_of(_BROADCAST, ""),
+            linkmode=_LINK_MODES.get(link_mode, str(link_mode)),
+            protodown=bool(number_of(_PROTO_DOWN)),
+            addrgenmode=self.ipv6[0],
+            token=self.ipv6[1],
+            numtxqueues=number_of(_TX_QUEUES, 1),
+            numrxqueues=number_of(_RX_QUEUES, 1),
+            gso_max_size=number_of(_GSO_SIZE, 65536),
+            gso_max_segs=number_of(_GSO_SEGS, 65535),
+            gro_max_size=number_of(_GRO_SIZE, 65536),
+            gso_ipv4_max_size=number_of(_GSO4_SIZE, 65536),
+            gro_ipv4_max_size=number_of(_GRO4_SIZE, 65536),
+            xdp=self.xdp,
+        )
 
 
 def _of_ipv6(row: bytes, start: int, end: int) -> tuple[str, str] | None:
@@ -128,39 +168,9 @@ class LinkTable:
         return self.names.get(index) or (f"@{index}" if index else "")
 
     def _link(self, raw: _RawLink) -> Link:
-        text_of, number_of = raw.texts.get, raw.numbers.get
-        kind, detail = raw.kind
-        parent = number_of(_LINK, 0)
-        link_mode = number_of(_LINKMODE, 0)
-        return Link(
-            name=text_of(_NAME, ""),
-            ifindex=raw.ifindex,
-            kind=kind or ("loopback" if raw.flags & _IS_LOOPBACK else ""),
-            mac=text_of(_ADDRESS, ""),
-            mtu=number_of(_MTU, 0),
-            up=bool(raw.flags & _UP),
-            carrier=bool(number_of(_CARRIER)),
-            master=self.name(number_of(_MASTER, 0)),
-            parent=f"@{parent}" if _NETNSID in raw.numbers else self.name(parent),
-            promiscuity=number_of(_PROMISCUITY, 0),
-            txqlen=number_of(_TXQLEN, 0),
-            alias=text_of(_ALIAS, ""),
-            detail=detail,
-            altnames=raw.altnames,
-            flags=bits(raw.flags, _FLAGS),
-            allmulti=number_of(_ALLMULTI, 0),
-            group=number_of(_GROUP, 0),
-            broadcast=text_of(_BROADCAST, ""),
-            linkmode=_LINK_MODES.get(link_mode, str(link_mode)),
-            protodown=bool(number_of(_PROTO_DOWN)),
-            addrgenmode=raw.ipv6[0],
-            token=raw.ipv6[1],
-            numtxqueues=number_of(_TX_QUEUES, 1),
-            numrxqueues=number_of(_RX_QUEUES, 1),
-            gso_max_size=number_of(_GSO_SIZE, 65536),
-            gso_max_segs=number_of(_GSO_SEGS, 65535),
-            gro_max_size=number_of(_GRO_SIZE, 65536),
-            gso_ipv4_max_size=number_of(_GSO4_SIZE, 65536),
-            gro_ipv4_max_size=number_of(_GRO4_SIZE, 65536),
-            xdp=raw.xdp,
-        )
+        index = raw.numbers.get(_LINK, 0)
+        parent = f"@{index}" if _NETNSID in raw.numbers else self.name(index)
+        key = (self.name(raw.numbers.get(_MASTER, 0)), parent)
+        if key not in raw.known:
+            raw.known[key] = raw.link(*key)
+        return raw.known[key]

@@ -218,6 +218,8 @@ class _RawRoute(NamedTuple):
     oif: int
     iif: int
     hops: tuple[_Hop, ...]
+    #: The rows made of it before, by the names of its links.
+    known: dict[tuple[object, ...], Route]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -250,7 +252,7 @@ def _raw_route(row: bytes) -> _RawRoute:
         "expires": _expires(found),
         "state": bits(flags, _HOP_STATES),
     }
-    return _RawRoute(fields, _int(found, _OIF), _int(found, _IIF), _hops(found.get(_MULTIPATH, b"")))
+    return _RawRoute(fields, _int(found, _OIF), _int(found, _IIF), _hops(found.get(_MULTIPATH, b"")), {})
 
 
 def _expires(found: Mapping[int, bytes]) -> bool:
@@ -266,7 +268,10 @@ def route(row: bytes, names: Mapping[int, str]) -> Route:
     """One RTM_NEWROUTE row; ``names`` are those of the links by their index."""
     raw = _raw_route(row[MAIN_HEADER:])
     hops = tuple(hop.words(names) for hop in raw.hops)
-    return Route(link=_name(names, raw.oif), hops=hops, iif=_name(names, raw.iif), **raw.fields)
+    key = (link, _, iif) = (_name(names, raw.oif), hops, _name(names, raw.iif))
+    if key not in raw.known:
+        raw.known[key] = Route(link=link, hops=hops, iif=iif, **raw.fields)
+    return raw.known[key]
 
 
 def _span(found: Mapping[int, bytes], kind: int, width: int) -> str:
