@@ -30,8 +30,14 @@ def is_ours(failure: Any) -> bool:
     return isinstance(failure.value, CnitestError)
 
 
-class UsageError(CnitestError, ValueError):
+class UsageError(CnitestError, ValueError, TypeError):
     """A call asks for what cannot be; the message says what is expected and, where a word was typed, which is meant."""
+
+
+class UnknownName(CnitestError, KeyError):
+    """Nothing has that name; the message lists what there is."""
+
+    __str__ = Exception.__str__
 
 
 class TopologyError(CnitestError):

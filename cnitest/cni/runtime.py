@@ -25,6 +25,7 @@ from cnitest.cni.request import request_of
 from cnitest.cni.result import Result
 from cnitest.cni.versions import Versions
 from cnitest.errors import CnitestError, ConfigError, PluginError, is_ours
+from cnitest.lab.arguments import checked
 from cnitest.lab.hosts import Host, Sandbox
 from cnitest.lab.lab import Lab
 
@@ -74,6 +75,7 @@ class Runtime:
         """Every call of a plugin so far, in order."""
         return self.lab.journal.of(Call)
 
+    @checked
     def add(
         self,
         sandbox: Sandbox,
@@ -103,6 +105,7 @@ class Runtime:
             self.attachments.append(attachment)
         return attachment
 
+    @checked
     def check(self, attachment: Attachment) -> None:
         """CHECK of each plugin in order, with the result of ADD (RT-07, RT-08).
 
@@ -126,6 +129,7 @@ class Runtime:
                 )
             self._caller.check(target, previous)
 
+    @checked
     def delete(self, attachment: Attachment) -> None:
         """DEL of each plugin in reverse order, with the result of ADD (RT-02); stops at the first error (RT-03).
 
@@ -136,6 +140,7 @@ class Runtime:
         with self._turns.take("DEL", target):
             self._delete(target)
 
+    @checked
     def gc(self, host: Host, network: Source, keep: Sequence[Attachment | Pair] | None = None) -> None:
         """Free what is left of attachments that are no more (SPEC sections 2 and 3, RT-10).
 
@@ -162,6 +167,7 @@ class Runtime:
         if failures:
             raise gc.all_told(about, failures)
 
+    @checked
     def status(self, network: Source, host: Host | None = None) -> None:
         """Ask each plugin in order whether it is ready for ADD (RT-09); nobody before 1.1.0, which has no STATUS.
 
@@ -176,6 +182,7 @@ class Runtime:
         except PluginError as error:
             raise retold(f"STATUS of {about.words}: {error}", [error]) from error
 
+    @checked
     def recall(
         self, sandbox: Sandbox, network: Source, ifname: str = "eth0", *, container_id: str | None = None
     ) -> Attachment:
@@ -200,6 +207,7 @@ class Runtime:
             self.attachments.append(attachment)
         return ours[0] if ours else attachment
 
+    @checked
     def version(self, plugin: str, host: Host | None = None) -> Versions:
         """What a plugin says it supports (RT-24). Raises PluginError."""
         variables = invoke.environment("VERSION", netns="dummy", ifname="dummy", path=["dummy"])

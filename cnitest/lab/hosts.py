@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from cnitest.errors import CommandError, is_ours
+from cnitest.errors import CommandError, UsageError, is_ours
 from cnitest.kernel import files, mounts, process
 from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace, open_own
 from cnitest.kernel.supervised import Supervised, Where
 from cnitest.kernel.syscalls import CLONE_NEWNS, unshare
 from cnitest.lab import state as states
+from cnitest.lab.named import Named, unknown
 from cnitest.lab.place import Place
 from cnitest.lab.state import State
 
@@ -39,20 +40,24 @@ class Host(Place):
     @property
     def sandboxes(self) -> Mapping[str, Sandbox]:
         """The sandboxes of this host by name, declared ones first."""
-        return dict(self._sandboxes)
+        return Named(f"lab.host({self.name!r}).sandboxes", self._sandboxes.items())
 
     def sandbox(self, name: str) -> Sandbox:
         """The sandbox of that name: the declared one, or a fresh one."""
         with self._lock:
             if name not in self._sandboxes:
-                if not name or "/" in name or name in (".", ".."):
-                    raise ValueError(f"{name!r} cannot name a sandbox: it becomes a file in /run/netns")
+                if not isinstance(name, str) or not name or "/" in name or "\0" in name or name in (".", ".."):
+                    raise UsageError(
+                        f"{self.full_name}: {name!r} cannot name a sandbox: it becomes a file in /run/netns"
+                    )
                 self.adopt(Sandbox(self, name, self.lab.fresh_namespace()))
             return self._sandboxes[name]
 
     def lose(self, name: str) -> None:
         """Remove a sandbox as its end would: its path and our references go, and with the last one the namespace."""
         with self._lock:
+            if name not in self._sandboxes:
+                raise unknown(self.full_name, "sandbox", name, self._sandboxes)
             sandbox = self._sandboxes.pop(name)
             sandbox.leave()
             self.lab.forget(sandbox)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
-from cnitest.errors import CnitestError, CommandError, FeatureMissing, KernelError, TopologyError
+from cnitest.errors import (
+    CnitestError,
+    CommandError,
+    FeatureMissing,
+    KernelError,
+    TopologyError,
+    UnknownName,
+    UsageError,
+    is_ours,
+)
 from cnitest.events import Journal
 from cnitest.kernel import features, rtnl, tap
 from cnitest.kernel.keeper import Keeper
@@ -20,6 +30,7 @@ from cnitest.kernel.traveller import Traveller
 from cnitest.lab import state as states
 from cnitest.lab.build import Namespaces, build
 from cnitest.lab.hosts import Host, Sandbox, Switch
+from cnitest.lab.named import Named, unknown
 from cnitest.lab.place import Place
 from cnitest.lab.state import State
 from cnitest.topology.model import Topology
@@ -28,6 +39,8 @@ from cnitest.topology.steps import AddAddress, AddLink, Firewall, Late, SetLink
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+
+__tracebackhide__ = is_ours
 
 _EVERYWHERE = frozenset({"veth", "bridge", "macvlan"})
 _LINK_READY = 10.0
@@ -41,7 +54,7 @@ class Lab:
     """
 
     def __init__(self, topology: Topology | Plan, *, blind: bool = False) -> None:
-        self.plan = topology if isinstance(topology, Plan) else plan(topology)
+        self.plan = topology if isinstance(topology, Plan) else plan(_topology(topology))
         self.topology = self.plan.topology
         self.blind = blind
         self.journal = Journal()
@@ -203,14 +216,23 @@ class Lab:
     @property
     def hosts(self) -> Mapping[str, Host]:
         """The hosts by name."""
-        return {place.name: place for place in self.places if isinstance(place, Host)}
+        hosts = (place for place in self.places if isinstance(place, Host))
+        return Named("lab.hosts", ((host.name, host) for host in hosts))
 
     def host(self, name: str) -> Host:
         """A host by name. Raises LookupError that lists those there are."""
         place = self._places.get(name)
         if not isinstance(place, Host):
-            raise LookupError(f"{self.topology.name} has no host {name!r}; it has {', '.join(self.hosts)}")
+            raise self._unknown("host", name, self.hosts)
         return place
+
+    def _unknown(self, what: str, name: object, known: Iterable[str], has: str = "; it has ") -> Exception:
+        """The error for a place that is not there, be it for want of a lab."""
+        if not self._entered:
+            return UsageError(f"the lab {self.topology.name} is not built: write 'with Lab(topology) as lab:'")
+        if not self._places:
+            return UsageError(f"the lab {self.topology.name} has ended: its places are gone with its 'with' block")
+        return unknown(self.topology.name, what, name, known, has)
 
     def sandbox(self, name: str) -> Sandbox:
         """A sandbox by its name, or by ``host/name`` when several hosts have one of that name."""
@@ -218,14 +240,17 @@ class Lab:
         found = [place for place in sandboxes if name in (place.name, place.full_name)]
         if len(found) == 1:
             return found[0]
-        known = ", ".join(place.full_name for place in found or sandboxes) or "none"
-        trouble = f"has several sandboxes {name!r}" if found else f"has no sandbox {name!r}"
-        raise LookupError(f"{self.topology.name} {trouble}: {known}")
+        if not found:
+            raise self._unknown("sandbox", name, [place.full_name for place in sandboxes], ": ")
+        raise UnknownName(
+            f"{self.topology.name} has several sandboxes {name!r}: write one of "
+            f"{', '.join(repr(place.full_name) for place in found)}"
+        )
 
     def place(self, name: str) -> Place:
         """A host, switch or sandbox by its full name."""
         if name not in self._places:
-            raise LookupError(f"{self.topology.name} has no place {name!r}; it has {', '.join(self._places)}")
+            raise self._unknown("place", name, self._places)
         return self._places[name]
 
     def tap(self, place: Place) -> Tap:
@@ -294,6 +319,14 @@ class Lab:
         for place, names in _carrying(self.plan).items():
             deadline = Deadline.after(_LINK_READY, f"the links {', '.join(names)} of {place} to be ready")
             await_links(self._places[place].namespace, names, deadline)
+
+
+def _topology(given: object) -> Topology:
+    """A topology. Raises UsageError for what names one."""
+    if isinstance(given, Topology):
+        return given
+    write = f": write Lab(load(find({str(given)!r})))" if isinstance(given, str | os.PathLike) else ""
+    raise UsageError(f"a lab is made of a topology, not of {given!r}{write}")
 
 
 def _carrying(steps: Plan) -> dict[str, list[str]]:

@@ -14,7 +14,9 @@ from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.process import Finished
 from cnitest.kernel.records import Address, Link, Neighbour, Route, Rule
 from cnitest.lab import state as states
+from cnitest.lab.arguments import checked
 from cnitest.lab.flows import Flows
+from cnitest.lab.named import unknown
 from cnitest.lab.state import State
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ class Place(Flows):
         """One link by name. Raises LookupError that lists those there are."""
         found = {link.name: link for link in self.links}
         if name not in found:
-            raise LookupError(f"{self.full_name} has no link {name!r}; it has {', '.join(found) or 'none'}")
+            raise unknown(self.full_name, "link", name, found)
         return found[name]
 
     def sysctl(self, name: str, value: str | int | None = None) -> str | None:
@@ -116,6 +118,7 @@ class Place(Flows):
         """The multicast memberships as (link, group): MAC, IPv4 and IPv6 groups, ``ip maddress``."""
         return multicast.memberships(self.lab.own_file_reader(self.namespace))
 
+    @checked
     def run(
         self,
         argv: Sequence[str],
@@ -130,6 +133,8 @@ class Place(Flows):
         Raises CommandError with the program's words when it fails (unless ``check`` is false), cannot be started,
         or is not done after ``timeout`` seconds.
         """
+        if not isinstance(stdin, str):
+            raise UsageError(f"{self.full_name}: run(): stdin is a text, not {stdin!r}; execute() takes bytes")
         finished = self.execute(argv, stdin.encode(), timeout=timeout, environment=environment)
         out, err = (text.decode(errors="replace") for text in (finished.stdout, finished.stderr))
         what = f"{self.full_name}: {' '.join(argv)}"
@@ -139,6 +144,7 @@ class Place(Flows):
             raise CommandError(f"{what}: exit code {finished.exit_code}\n{out}{err}".rstrip())
         return Output(tuple(argv), finished.exit_code, out, err, finished.seconds)
 
+    @checked
     def execute(
         self,
         argv: Sequence[str],
@@ -187,6 +193,7 @@ class Place(Flows):
         """Load firewall rules here: lines for iptables or ip6tables, or a script for nft."""
         firewall.load(program, lines, self._run_quietly)
 
+    @checked
     def ping(
         self,
         address: str,
@@ -219,6 +226,7 @@ class Place(Flows):
 
         return prove(GroupEcho(group, size=size, df=df, options=sent), wait)
 
+    @checked
     def tcp(
         self,
         address: str,
@@ -284,6 +292,7 @@ class Place(Flows):
         SctpProbe.require()
         return prove(SctpProbe(self, address, port, listener, listener_port or port, sent), wait)
 
+    @checked
     def udp(
         self,
         address: str,
@@ -323,6 +332,7 @@ class Place(Flows):
         far = listeners[0] if listeners else None
         return prove(DatagramProbe(self, address, port, far, listener_port or port, size, sent), wait)
 
+    @checked
     def arp(self, address: str, *, on: str | None = None, wait: float | None = None) -> Reach:
         """Ask who has ``address`` (ARP, or a neighbour solicitation for IPv6) on a link and await the answer."""
         from cnitest.lab.probe.inquiry import prove
@@ -330,18 +340,21 @@ class Place(Flows):
 
         return prove(NeighbourProbe(self, address, on), wait)
 
+    @checked
     def capture(self, on: str | None = None) -> Capture:
         """Record the frames of one link (default: all) while the ``with`` block runs."""
         from cnitest.lab.capture import Capture
 
         return Capture(self, on)
 
+    @checked
     def send(self, packet: Any, on: str | None = None) -> None:
         """Send a scapy packet: a whole frame on link ``on``, or an IP packet for the kernel to route."""
         from cnitest.lab import packets
 
         packets.send(self, packet, on)
 
+    @checked
     def exchange(self, packet: Any, on: str | None = None, *, wait: float = 1.0) -> Any:
         """Send a scapy packet and return the first one that answers it, or None after ``wait`` seconds."""
         from cnitest.lab import packets
