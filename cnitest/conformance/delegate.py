@@ -59,12 +59,24 @@ def slot(bench: Bench, container: str = "c1", kind: str = NAME, **changes: Any) 
     return bench.slot(container, conf=conf, **changes)
 
 
-def address(bench: Bench, number: int = 77, routes: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
-    """An IPAM result with one IPv4 address where the subject's own are, in the bench's version."""
-    base, gateway = _where(bench)
+def address(
+    bench: Bench, number: int = 77, routes: Sequence[Mapping[str, str]] = (), *, gateway: str = ""
+) -> dict[str, Any]:
+    """An IPAM result with one IPv4 address where the subject's own are, in the bench's version.
+
+    ``gateway`` replaces the gateway that the subject's first ADD named.
+    """
+    base, usual = _where(bench)
     interface = ipaddress.ip_interface(base)
     host = ipaddress.ip_address(int(interface.network.network_address) + number)
-    return answer(bench.version, f"{host}/{interface.network.prefixlen}", gateway, routes)
+    return answer(bench.version, f"{host}/{interface.network.prefixlen}", gateway or usual, routes)
+
+
+def another_gateway(bench: Bench) -> str:
+    """A gateway for `address` that the subject's first ADD did not name, so that it can only come from its delegate."""
+    base, usual = _where(bench)
+    lowest = int(ipaddress.ip_interface(base).network.network_address)
+    return next(str(found) for step in (2, 3) if str(found := ipaddress.ip_address(lowest + step)) != usual)
 
 
 def answer(version: str, ip: str, gateway: str, routes: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:

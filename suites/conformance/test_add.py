@@ -161,7 +161,7 @@ def test_the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> 
     """Address, gateway and routes of the IPAM plugin's result are in the plugin's own."""
     if not bench.subject.ipam:
         bench.not_applicable("it delegates to no IPAM plugin")
-    given = delegate.address(bench, routes=[{"dst": "10.93.0.0/16"}])
+    given = delegate.address(bench, routes=[{"dst": "10.93.0.0/16"}], gateway=delegate.another_gateway(bench))
     delegate.install(bench, tmp_path, {"ADD": {"result": given}})
 
     made = bench.attach(delegate.slot(bench))
@@ -173,6 +173,41 @@ def test_the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> 
         not lacking, f"the delegate gave {wanted.address} with gateway {wanted.gateway}, the result has {told}"
     )
     bench.demand("10.93.0.0/16" in form.destinations(made.result, bench.version), "the delegate's route is lost")
+    bench.complain(*_other_default_gateways(bench, made, wanted.gateway))
+
+
+@pytest.mark.requirement("ADD-08")
+def test_default_routes_lead_to_the_delegates_gateway(bench: Bench, tmp_path: Path) -> None:
+    """A default route of the IPAM plugin's leads to the gateway that it gave, in the result and in the kernel."""
+    if not bench.subject.ipam:
+        bench.not_applicable("it delegates to no IPAM plugin")
+    gateway = delegate.another_gateway(bench)
+    given = delegate.address(bench, routes=[{"dst": "0.0.0.0/0"}], gateway=gateway)
+    delegate.install(bench, tmp_path, {"ADD": {"result": given}})
+    slot = delegate.slot(bench)
+
+    call = bench.add(slot)
+
+    if call.exit_code != 0:
+        bench.not_applicable(f"it takes no default route from its delegate: {judge.words(call)}")
+    made = Made(slot, call, judge.result_document(call) or {}, None)
+    bench.demand("0.0.0.0/0" in form.destinations(made.result, bench.version), "the delegate's default route is lost")
+    bench.complain(*_other_default_gateways(bench, made, gateway))
+
+
+def _other_default_gateways(bench: Bench, made: Made, gateway: str) -> list[str]:
+    """IPv4 default routes, of the result and of the container, that lead elsewhere than to the delegate's gateway."""
+    told = form.default_gateways(made.result, bench.version).get(4, set()) - {"", gateway}
+    kernel = {route.via for route in made.slot.sandbox.routes if route.to == "default" and route.family == 4}
+    return [
+        f"the delegate gave the gateway {gateway}, {where} leads to {other}"
+        for where, others in (
+            ("the result's default route", told),
+            ("the container's default route", kernel - {"", gateway}),
+        )
+        for other in sorted(others)
+    ]
+
 
 
 @pytest.mark.requirement("ADD-09")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,42 @@ def _must_leave_nothing(bench: Bench, slot: Slot, words: str = "", **options: An
         return
     found = settle(lambda: bench.changed(before, slot))
     bench.complain(*(f"{prefix}{line}" for line in found))
+
+
+#: Ways to call ADD that are to be refused whatever the configuration is, as options of a call beside its document.
+REFUSED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "an unsupported version": lambda document: {"stdin": {**document, "cniVersion": "99.0.0"}},
+    "a version of another type": lambda document: {"stdin": {**document, "cniVersion": 1}},
+    "a malformed name": lambda document: {"stdin": {**document, "name": "n/m"}},
+    "a name of another type": lambda document: {"stdin": {**document, "name": 5}},
+    "no name": lambda document: {"stdin": {key: value for key, value in document.items() if key != "name"}},
+    "a cut document": lambda document: {"stdin": json.dumps(document).encode()[:-1]},
+    "text after the document": lambda document: {"stdin": json.dumps(document).encode() + b" trailing"},
+    "a list": lambda document: {"stdin": json.dumps([document]).encode()},
+    "unreadable input": lambda _: {"stdin": b"", "argv": ["/bin/sh", "-c", 'exec "$0" </']},
+    "a malformed container ID": lambda document: {"stdin": document, "changes": {"CNI_CONTAINERID": "a/b"}},
+    "a malformed interface name": lambda document: {"stdin": document, "changes": {"CNI_IFNAME": "a/b"}},
+    "no interface name": lambda document: {"stdin": document, "without": ["CNI_IFNAME"]},
+    "no container ID": lambda document: {"stdin": document, "without": ["CNI_CONTAINERID"]},
+    "an unknown verb": lambda document: {"stdin": document, "changes": {"CNI_COMMAND": "ADDD"}},
+}
+
+
+@pytest.mark.requirement("ADD-04")
+def test_a_refused_call_leaves_nothing(bench: Bench) -> None:
+    """Whatever of a call is wrong, an ADD that is refused changes neither host nor container."""
+    slot = bench.slot()
+    document = bench.request(slot, bench.chain(slot))
+    before = bench.look(slot)
+    for words, options in REFUSED.items():
+        call = bench.raw("ADD", slot, **options(document))
+        if call.exit_code != 0:
+            found = settle(partial(bench.changed, before, slot))
+            bench.complain(*(f"{words}: {line}" for line in found))
+            if not found:
+                continue
+        bench.raw("DEL", slot, stdin=document)
+        before = bench.look(slot)  # what DEL leaves is reported elsewhere
 
 
 @pytest.mark.requirement("ADDF-a")

@@ -119,14 +119,17 @@ def test_full_packets_pass(standing: Standing) -> None:
 
 @pytest.mark.requirement("NET-05")
 def test_the_gateway_reaches_the_container(standing: Standing) -> None:
-    """Who has the gateway's address gets answers from the container."""
-    bench = standing.bench
+    """Who has the gateway's address gets answers from the container; a gateway that nobody has is none."""
+    bench, made = standing.bench, standing.made
     if bench.setting.expect.inbound is False:
         bench.not_applicable("the profile says that containers are not reached from outside")
+    gateways = [flow.target for flow in connections.gateways(bench, made)]
+    nobodys = [gateway for gateway in gateways if bench.lab.owner(gateway, made.slot.sandbox) is None]
     flows = _inbound(standing)
-    if not flows:
+    if not flows and not nobodys:
         bench.not_applicable("the result has no gateway of this lab")
-    connections.demand_answers(standing.bench, flows)
+    bench.complain(*(f"the result's gateway {gateway} is an address that nobody has" for gateway in nobodys))
+    connections.demand_answers(bench, flows)
 
 
 def _inbound(standing: Standing) -> list[Flow]:
