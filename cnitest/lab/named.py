@@ -45,5 +45,6 @@ class Named(dict[str, T]):
 def unknown(who: str, what: str, name: object, known: Iterable[str], has: str = "; it has ") -> UnknownName:
     """The error for a name that nobody has, with those that there are."""
     names = [*known]
-    hint = did_you_mean(name, names) if isinstance(name, str) else ". A name is a text"
+    near = [*names, *(known.rpartition("/")[2] for known in names)]
+    hint = did_you_mean(name, near) if isinstance(name, str) else ". A name is a text"
     return UnknownName(f"{who} has no {what} {name!r}{has}{', '.join(names) or 'none'}{hint}")
