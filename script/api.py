@@ -60,8 +60,8 @@ def chapter(path: str, internal: str = "") -> Chapter:
 CHAPTERS = (
     chapter(
         "cnitest.lab.lab.Lab",
-        "know forget remember fresh_namespace keeper tap taps own_file_reader owner settle traveller remembered "
-        "blind probing plan",
+        "know forget remember has_owner fresh_namespace keeper tap taps own_file_reader owner settle traveller "
+        "remembered blind probing plan",
     ),
     chapter("cnitest.lab.place.Place", "execute start namespace"),
     chapter("cnitest.lab.hosts.Host", "adopt inside mounts start_supervised close host"),

@@ -63,10 +63,15 @@ def address(value: Any) -> str:
         raise ValueError(f"is an IP address as text, not {value!r}; write one of its addresses_on('eth0')")
     if not isinstance(value, str):
         raise ValueError(f"is an IP address as text, such as '10.0.0.1', not {value!r}")
+    bare, percent, link = value.partition("%")
     try:
-        ipaddress.ip_address(value)
+        found = ipaddress.ip_address(bare)
     except ValueError:
         raise ValueError(f"{value!r} is not an IP address{_advice_on_address(value)}") from None
+    if percent and not link:
+        raise ValueError(f"{value!r} names no link after %: write {bare!r}")
+    if percent and found.version == 4 and not (found.is_multicast or int(found) & 1):
+        raise ValueError(f"{value!r}: only groups and IPv6 addresses name a link: write {bare!r}")
     return value
 
 

@@ -286,6 +286,10 @@ class Lab:
         self._owners.pop(key, None)
         return None
 
+    def has_owner(self, address: str, near: Place) -> bool:
+        """Whether some place had an address when it was last asked for; asks nobody."""
+        return (address, near.full_name) in self._owners
+
     def _by_nearness(self, address: str, near: Place) -> list[Place]:
         """The place itself, then its own host and that one's sandboxes, then the others.
 

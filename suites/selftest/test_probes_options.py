@@ -133,7 +133,7 @@ def test_what_no_packet_has_is_an_error(ns01, options, words):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"size": 0}, "size 0"), ({"rate": "fast"}, "rate 'fast'"), ({"rate": 0}, "rate 0"), ({"hold": -1}, "hold -1")],
+    [({"size": 0}, "size 0"), ({"rate": "fast"}, "rate 'fast'"), ({"rate": 0}, "rate 0"), ({"hold": -1}, "hold .*-1")],
 )
 def test_a_load_that_cannot_be_is_an_error(ns01, options, words):
     """Sizes, rates and times that mean nothing are told before anything is sent."""

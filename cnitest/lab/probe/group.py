@@ -126,8 +126,12 @@ def group_of(sender: Place, address: str) -> Group | None:
 def _is_broadcast(sender: Place, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     if address.version == 6 or int(address) & 3 != 3:  # that of any subnet of two hosts or more ends so
         return False
-    route = next_hop(sender, str(address)) if str(address) != _LIMITED else None
-    return str(address) == _LIMITED or (route is not None and route.kind == "broadcast")
+    if str(address) == _LIMITED:
+        return True
+    if sender.lab.has_owner(str(address), sender):  # no place has a broadcast address for its own
+        return False
+    route = next_hop(sender, str(address))
+    return route is not None and route.kind == "broadcast"
 
 
 def _only_link(sender: Place, address: str) -> str:

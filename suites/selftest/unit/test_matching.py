@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from scapy.config import conf
 from scapy.layers.inet import ICMP, IP, TCP, UDP, ICMPerror, IPerror
@@ -9,7 +11,9 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from cnitest.errors import CnitestError, UsageError
+from cnitest.kernel.tap import Frame
 from cnitest.lab.matching import matches, wanted
+from cnitest.lab.probe.sctp import SctpProbe
 
 MAC = "02:00:00:00:00:0a"
 ECHO = Ether() / IP(src="192.0.2.1", dst="192.0.2.2", flags="DF") / ICMP(type=8) / b"hello"
@@ -140,3 +144,22 @@ def test_what_a_packet_has_is_accepted_and_matches(layer):
     for name, value in packet.fields.items() if type(packet) is layer else ():
         if value:
             assert matches(packet, wanted(layer, {name: value})), (name, value)
+
+
+def test_sctp_is_told_by_its_ports_or_its_payload():
+    """An association's frames are those of our port, and behind a translation those with our payload."""
+    sctp = pytest.importorskip("scapy.layers.sctp")
+    probe = SctpProbe.__new__(SctpProbe)
+    client = SimpleNamespace(getsockname=lambda: ("192.0.2.1", 4000))
+    matcher = probe.matcher(client, b"unique-payload")
+
+    def frame(sport, data=b""):
+        chunk = sctp.SCTPChunkData(data=data) if data else sctp.SCTPChunkInit()
+        for layer in (IP(dst="192.0.2.2"), IPv6(dst="2001:db8::2")):
+            packet = Ether(dst=MAC, src=MAC) / layer / sctp.SCTP(sport=sport, dport=80) / chunk
+            yield Frame(0, "eth0", True, bytes(packet))
+
+    assert all(map(matcher, frame(4000)))
+    assert all(map(matcher, frame(61000, b"unique-payload")))
+    assert not any(map(matcher, frame(61000)))
+    assert not any(matcher(Frame(0, "eth0", True, bytes(packet))) for packet in (SYN, ECHO, UNREACHABLE))
