@@ -182,7 +182,7 @@ look() {
 }
 
 around() {
-  local at=(ip); [ "$2" = - ] || at=(ip -n "$2")
+  local at=(ip) link hook; [ "$2" = - ] || at=(ip -n "$2")
   "${at[@]}" -d -o link | sed -E "s/^[0-9]+: ([^:@]+)[:@]/\1 /; s/(LOWER_UP|NO-CARRIER|M-DOWN),?//g; s/,>/>/
     s/ (qdisc|state|index|link-netnsid|link-netns|numtxqueues|numrxqueues|gso_[a-z_]+|gro_[a-z_0-9]+|tso_[a-z_]+|allmulti) \S+//g
     s/ (bridge|designated_|root_|topology_|hello_timer|tcn_timer|gc_timer|message_age_|forward_delay_|hold_timer)\S* .*(bridge_slave|$)//
@@ -193,6 +193,13 @@ around() {
     "${at[@]}" -$family rule 2>/dev/null | sed -E "s/\t/ /; s|^|$1 rule $family |"
   done
   within "$2" tc qdisc 2>/dev/null | sed -E "s/^qdisc (\S+) \S+ dev (\S+)/\1 dev \2/; s|^|$1 qdisc |"
+  "${at[@]}" nexthop 2>/dev/null | sed -E "s|^|$1 nexthop |"
+  for link in $(within "$2" tc qdisc 2>/dev/null | sed -nE "s/^qdisc (htb|hfsc|prio|ingress|clsact) \S+ dev (\S+) .*/\2/p" | sort -u); do
+    within "$2" tc class show dev $link 2>/dev/null | sed -E "s|^|$1 $link |"
+    for hook in '' ingress egress; do
+      within "$2" tc filter show dev $link $hook 2>/dev/null | sed -E "s|^filter|$1 $link filter ${hook:-tree}|"
+    done
+  done
 }
 
 firewall() {

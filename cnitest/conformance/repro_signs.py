@@ -17,7 +17,7 @@ from cnitest.conformance.repro_quote import joined, quoted
 from cnitest.conformance.repro_steps import Moved, number_of
 from cnitest.conformance.repro_topology import Machines
 from cnitest.conformance.steps import Ask, Complaint, Look, Saw, Step
-from cnitest.kernel.records import Route
+from cnitest.kernel.records import Filter, Route
 from cnitest.lab.difference import Difference, difference
 
 _SHOWN = 4000
@@ -208,6 +208,19 @@ def _of_queue(item: Difference) -> str:
     return f"qdisc {kind} dev {_plain(link)}"
 
 
+def _of_nexthop(item: Difference) -> str:
+    return f"nexthop {_plain(item.key)} "
+
+
+def _of_class(item: Difference) -> str:
+    return f"{_plain(item.row.link)} class {item.row.kind} {_plain(item.row.handle)} "
+
+
+def _of_filter(item: Difference) -> str:
+    row: Filter = item.row
+    return f"{_plain(row.link)} filter .*protocol {row.protocol} pref {row.pref} {row.kind} "
+
+
 def _of_file(item: Difference) -> str:
     return f"file {_plain(item.key)} "
 
@@ -223,5 +236,8 @@ _PATTERNS = {
     "routes": _of_route,
     "rules": _of_policy,
     "qdiscs": _of_queue,
+    "nexthops": _of_nexthop,
+    "classes": _of_class,
+    "filters": _of_filter,
     "files": _of_file,
 }
