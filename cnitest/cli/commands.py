@@ -43,8 +43,18 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"{self.prog}: {text.line(message)} (see {self.prog} --help)\n")
 
 
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return f"cnitest {metadata.version('cnitest')}"
+    except metadata.PackageNotFoundError:
+        return "cnitest, not installed"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="cnitest", description="Test container networks for real.")
+    parser.add_argument("--version", action="version", version=_version(), help="show cnitest's version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (run, fuzz, faults, requirements, doctor, topology, trace):
         module.add(commands)

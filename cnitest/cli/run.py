@@ -50,7 +50,10 @@ def add(commands: Any) -> None:
         help="how to call plugins where libcni leaves the specification (default: %(default)s)",
     )
     parser.add_argument("-n", metavar="N", dest="workers", help="how many workers, or auto")
-    parser.add_argument("-k", metavar="EXPR", dest="select", help="only tests whose names match, as pytest -k")
+    parser.add_argument(
+        "-k", metavar="EXPR", dest="select", help="only tests whose names, or requirements' IDs, match, as pytest -k"
+    )
+    parser.add_argument("--junitxml", metavar="FILE", help="write the results as JUnit XML")
     _add_conformance(parser.add_argument_group("conformance"))
     parser.add_argument(
         "--require-all", action="store_true", help="let every test fail that would be skipped for what is missing"
@@ -83,8 +86,13 @@ def _add_conformance(group: Any) -> None:
     group.add_argument(
         "--keep-going", action="store_true", help="test every requirement although the network's first ADD fails"
     )
+    group.add_argument("-v", "--verbose", action="store_true", help="tell each case, with its calls")
     group.add_argument("--json", metavar="FILE", help="write every verdict as JSON")
-    group.add_argument("--repro", metavar="DIR", help="write a shell script for each finding that reproduces it")
+    group.add_argument(
+        "--repro",
+        metavar="DIR",
+        help="write a shell script for each cause (with -v: for each finding) that reproduces it",
+    )
 
 
 def suites() -> tuple[str, ...]:
@@ -99,6 +107,12 @@ def suites() -> tuple[str, ...]:
             if (path / "__init__.py").is_file() and path.name != "selftest"
         )
     )
+
+
+def _suites_directory() -> str:
+    """Where the suites are: what tests are named by, so that their names are the same wherever we are installed."""
+    found = importlib.util.find_spec("cnitest.suites")
+    return next(iter(found.submodule_search_locations or ())) if found else os.getcwd()
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
@@ -135,8 +149,16 @@ def _choice(arguments: argparse.Namespace) -> choice.Choice:
 def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     """The pytest command line for ours. Raises CnitestError for a suite that there is not."""
     wanted = [_known(name) for name in _suites_of(arguments)]
-    given = ["--pyargs", *(f"cnitest.suites.{name}" for name in wanted), "--rootdir", os.getcwd()]
+    given = [
+        "--pyargs",
+        *(f"cnitest.suites.{name}" for name in wanted),
+        "--rootdir",
+        _suites_directory(),
+        "--confcutdir",
+        os.getcwd(),
+    ]
     given += ["-p", "no:cacheprovider", "--cni-require-any"]
+    given += ["--junitxml", paths.file_to_write("--junitxml", arguments.junitxml)] if arguments.junitxml else []
     given += ["--cni-require-all"] if arguments.require_all else []
     if arguments.cni_path is not None:
         given += ["--cni-path", ":".join(search_path([arguments.cni_path]))]
@@ -157,7 +179,8 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
 
 
 def _conformance_arguments(arguments: argparse.Namespace) -> list[str]:
-    given = ["--quiet", "-rN", "-n", arguments.workers or "auto", "--dist", "worksteal", "-p", "no:hypothesispytest"]
+    told = ["--verbose", "-rN"] if arguments.verbose else ["--quiet", "-rN", "--tb=no"]
+    given = [*told, "-n", arguments.workers or "auto", "--dist", "worksteal", "-p", "no:hypothesispytest"]
     given += ["--cni-profile", arguments.profile]
     given += ["--cni-strict"] if arguments.strict else []
     given += ["--cni-keep-going"] if arguments.keep_going else []

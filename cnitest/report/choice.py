@@ -145,9 +145,9 @@ def _profiles(names: tuple[str, ...], given: Sequence[Source]) -> list[Path]:
             members = [member for each in given for member in _members(each)]
             close = difflib.get_close_matches(name, [*members, *known], 1)
             advice = f"; did you mean {close[0]!r}?" if close else ""
-            whose = f"{', '.join(each.where for each in given)} has {', '.join(members)}; " if given else ""
+            whose = "".join(f"{paths.near(each.where)} has {', '.join(_members(each))}; " for each in given)
             raise CnitestError(
-                f"there is no plugin {name!r} in a given configuration, and no shipped profile for one; {whose}"
+                f"there is no profile for a plugin {name!r}{', nor is it in the list' if given else ''}; {whose}"
                 f"profiles are there for {', '.join(known)}{advice}"
             )
     return [known[name] for name in names]

@@ -25,6 +25,7 @@ def conformance_schema() -> dict[str, Any]:
             subjects=_list(_subject()),
             requirements=_list(_requirement()),
             disappeared=_list(_object(subject=_TEXT, requirement=_TEXT, reason=_TEXT, link=_TEXT)),
+            causes=_list(_cause()),
             shares=_object(seconds=_NUMBER, calls=_NUMBER, plugins=_NUMBER, tools=_NUMBER, own=_NUMBER),
         ),
     }
@@ -50,8 +51,23 @@ def _requirement() -> dict[str, Any]:
     )
 
 
+def _cause() -> dict[str, Any]:
+    """One thing that is wrong with one plugin, and the cases that show it."""
+    return _object(
+        subject=_TEXT,
+        plugin=_TEXT,
+        verdict=_VERDICT,
+        requirements=_TEXTS,
+        versions=_TEXTS,
+        evidence=_TEXT,
+        also=_TEXTS,
+        script={**_TEXT, "description": "the path of the script that shows it, where one was written"},
+        cases=_list(_object(requirement=_TEXT, version=_TEXT, test=_TEXT)),
+    )
+
+
 def _case() -> dict[str, Any]:
-    """One test in one version. Times are in seconds; ``script`` is a script, or the path of one."""
+    """One test in one version. Times are in seconds; ``script`` is the path of one, where it was written."""
     return _object(
         requirement=_TEXT,
         subject=_TEXT,

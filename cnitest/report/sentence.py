@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +19,7 @@ from cnitest.conformance.verdict import Case, Profile, Verdict, classify
 from cnitest.errors import FeatureMissing
 from cnitest.kernel.process import spent
 
-_SHOWN_CALLS, _SHOWN_LINES = 3, 120
+_SHOWN_CALLS = 3
 
 
 def pass_sentence(
@@ -81,10 +79,10 @@ def _case(
         effect=bench is not None and _has_effect(bench),
         evidence=tuple(step.story() for step in calls[-_SHOWN_CALLS:]) if finding else (),
     )
-    if finding and bench:
+    if finding and bench and config.getoption("--cni-repro"):  # which of them are written is decided at the end
         file = repro.name(requirement.id, trial.subject.name, trial.version, _test_name(item))
         script = repro.script(requirement, trial, bench.lab.plan, bench.record, details, file)
-        return _with_script(case, script, config.getoption("--cni-repro"), file)
+        return replace(case, script=script)
     return case
 
 
@@ -143,16 +141,6 @@ def _explained(
     return verdict, details, reason, known
 
 
-def _with_script(case: Case, script: str, directory: str | None, file: str) -> Case:
-    if not directory:
-        return replace(case, script=script if case.verdict is Verdict.FAILED else "")
-    path = Path(directory) / file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(script, encoding="utf-8", errors="surrogateescape")
-    path.chmod(0o755)
-    return replace(case, script=str(path))
-
-
 def _story(case: Case, requirement: Requirement) -> str:
     """What a person reads about a finding."""
     lines = [
@@ -162,16 +150,4 @@ def _story(case: Case, requirement: Requirement) -> str:
     ]
     if case.evidence:
         lines += ["", f"the last {len(case.evidence)} of {case.calls} calls:", *case.evidence]
-    if case.script:
-        inline = "\n" in case.script
-        lines += ["", "to see it by hand:" if inline else f"to see it by hand: bash {case.script}"]
-        lines += _beginning(case.script) if inline else []
     return "\n".join(lines)
-
-
-def _beginning(script: str) -> Iterator[str]:
-    """What of a script tells what happens."""
-    lines = script.splitlines()
-    yield from (f"  {line}" for line in lines[:_SHOWN_LINES])
-    if len(lines) > _SHOWN_LINES:
-        yield f"  … and {len(lines) - _SHOWN_LINES} lines more: --cni-repro DIR writes the whole script"

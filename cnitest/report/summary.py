@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from cnitest.cni import spec
 from cnitest.conformance import deviation
 from cnitest.conformance.requirement import Level, Requirement, registry
 from cnitest.conformance.subject import Subject
 from cnitest.conformance.verdict import Case, Verdict
+from cnitest.report.causes import Cause, causes
 
 #: The form of the JSON document; see docs/conformance.md and ``cnitest schema conformance``.
 FORMAT = "cnitest-conformance/1"
-# The worst of several cases is a requirement's verdict.
-_WORST_FIRST = (
+#: The worst of several cases is a requirement's verdict.
+WORST_FIRST = (
     Verdict.BROKEN,
     Verdict.FAILED,
     Verdict.WARNING,
@@ -27,7 +27,8 @@ _WORST_FIRST = (
     Verdict.NOT_APPLICABLE,
     Verdict.NOT_RUN,
 )
-_SHORT = {
+#: A verdict's word in tables.
+SHORT = {
     Verdict.BROKEN: "BROKEN",
     Verdict.FAILED: "FAIL",
     Verdict.WARNING: "warn",
@@ -38,8 +39,6 @@ _SHORT = {
     Verdict.NOT_APPLICABLE: "n/a",
     Verdict.NOT_RUN: "-",
 }
-_WIDE = 9
-_MOST_COLUMNS = 12
 
 
 class Row(NamedTuple):
@@ -53,8 +52,8 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run: every requirement for every subject, the known deviations that did not show, and whether those must have
-    shown."""
+    """A run: every requirement for every subject, the known deviations that did not show, whether those must have
+    shown, and what it found by cause."""
 
     rows: tuple[Row, ...]
     cases: tuple[Case, ...]
@@ -62,13 +61,17 @@ class Outcome:
     profile: str
     disappeared: tuple[tuple[str, deviation.Deviation], ...]
     shipped: bool
+    causes: tuple[Cause, ...] = ()
 
 
-def outcome(cases: Sequence[Case], subjects: Sequence[Subject], profile: str, *, whole: bool) -> Outcome:
-    """What a run came to. ``whole`` when no test was left out by name."""
+def outcome(
+    cases: Sequence[Case], subjects: Sequence[Subject], profile: str, *, whole: bool, own: Collection[str] = ()
+) -> Outcome:
+    """What a run came to. ``whole`` when no test was left out by name; ``own`` are the subjects that are told first."""
     gone = tuple(_disappeared(cases, subjects)) if profile == "reference" and whole else ()
     shipped = all("fixtures" in subject.source and subject.source.endswith(".yaml") for subject in subjects)
-    return Outcome(tuple(_rows(cases, subjects)), tuple(cases), tuple(subjects), profile, gone, shipped)
+    found = causes(cases, subjects, own)
+    return Outcome(tuple(_rows(cases, subjects)), tuple(cases), tuple(subjects), profile, gone, shipped, found)
 
 
 def _rows(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[Row]:
@@ -86,7 +89,7 @@ def _verdict(requirement: Requirement, subject: Subject, cases: Sequence[Case]) 
     found = {case.verdict for case in cases}
     if not found and any(not subject.gap(requirement, version) for version in subject.versions):
         return Verdict.NOT_RUN
-    return next((verdict for verdict in _WORST_FIRST if verdict in found), Verdict.NOT_APPLICABLE)
+    return next((verdict for verdict in WORST_FIRST if verdict in found), Verdict.NOT_APPLICABLE)
 
 
 def _disappeared(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[tuple[str, deviation.Deviation]]:
@@ -112,12 +115,16 @@ def reason_of(requirement: Requirement, subject: Subject, cases: Sequence[Case])
     return next((case.reason for case in cases if case.reason), "") or next((gap for gap in gaps if gap), "")
 
 
-def sections(ended: Outcome, skipped: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """The parts of the table, each with its headline."""
-    yield "requirements", list(_grid(ended))
-    findings = list(_findings(ended))
-    if findings:
-        yield "findings", findings
+def sections(
+    ended: Outcome, skipped: Sequence[str], *, command: Callable[[Cause], str], verbose: bool = False
+) -> Iterator[tuple[str, list[str]]]:
+    """The parts of what is told at the end, each with its headline. ``command`` gives the one that shows a cause."""
+    from cnitest.report import listing, table
+
+    told = listing.entries(ended.causes, command, whole=verbose)
+    if told:
+        yield f"findings by cause: {len(ended.causes)}" + ("" if verbose else " (-v tells each case)"), told
+    yield "requirements", list(table.whole(ended) if verbose else table.brief(ended))
     if ended.disappeared:
         yield (
             _gone_headline(ended),
@@ -131,47 +138,14 @@ def sections(ended: Outcome, skipped: Sequence[str]) -> Iterator[tuple[str, list
     yield "conformance", list(_totals(ended))
 
 
+def count(number: int, word: str) -> str:
+    """``1 case``, ``2 cases``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def _gone_headline(ended: Outcome) -> str:
     who = "did" if ended.shipped else "these configurations did"
     return f"known deviations that {who} not show"
-
-
-def _grid(ended: Outcome) -> Iterator[str]:
-    """A line a requirement, a column a subject; where there are too many, a line a requirement with counts."""
-    if len(ended.subjects) > _MOST_COLUMNS:
-        yield from _counted(ended)
-        return
-    width = max(_WIDE, *(len(subject.name) + 2 for subject in ended.subjects))
-    yield " " * 18 + "".join(subject.name.ljust(width) for subject in ended.subjects)
-    for first, *others in _by_requirement(ended):
-        marks = "".join(_SHORT[row.verdict].ljust(width) for row in (first, *others))
-        yield f"{first.requirement.id:9} {first.requirement.level.value:7} {marks}".rstrip()
-
-
-def _by_requirement(ended: Outcome) -> Iterator[tuple[Row, ...]]:
-    """The rows of each requirement, in their order."""
-    wide = len(ended.subjects)
-    return (ended.rows[start : start + wide] for start in range(0, len(ended.rows), wide))
-
-
-def _counted(ended: Outcome) -> Iterator[str]:
-    for rows in _by_requirement(ended):
-        counts = Counter(row.verdict for row in rows)
-        told = ", ".join(f"{counts[verdict]} {_SHORT[verdict]}" for verdict in _WORST_FIRST if counts[verdict])
-        yield f"{rows[0].requirement.id:9} {rows[0].requirement.level.value:7} {told}"
-
-
-def _findings(ended: Outcome) -> Iterator[str]:
-    """A line for each requirement and subject where something was found, and its first detail."""
-    telling = (Verdict.BROKEN, Verdict.FAILED, Verdict.WARNING, Verdict.INHERITED, Verdict.UNDECIDED)
-    for requirement, subject, verdict, cases in ended.rows:
-        if verdict in telling:
-            worst = [case for case in cases if case.verdict is verdict]
-            versions = ", ".join(sorted({case.version for case in worst}, key=spec.VERSIONS.index))
-            yield f"{_SHORT[verdict]:8}{requirement.id:9} {subject.name} ({versions}): {requirement.says}"
-            yield f"{'':8}{'':9} {(worst[0].details or (worst[0].reason,))[0]}"
-            if worst[0].script and "\n" not in worst[0].script:
-                yield f"{'':8}{'':9} bash {worst[0].script}"
 
 
 def _totals(ended: Outcome) -> Iterator[str]:
@@ -181,13 +155,14 @@ def _totals(ended: Outcome) -> Iterator[str]:
         counts[requirement.level][verdict] += 1
         effects[requirement.level] += verdict is Verdict.PASSED and any(case.effect for case in cases)
     for level, found in counts.items():
-        words = {verdict: f"{found[verdict]} {verdict.value}" for verdict in _WORST_FIRST if found[verdict]}
+        words = {verdict: f"{found[verdict]} {verdict.value}" for verdict in WORST_FIRST if found[verdict]}
         if Verdict.PASSED in words:
             words[Verdict.PASSED] += f" ({effects[level]} with an effect)"
         yield f"{level.value:7} {', '.join(words.values())}"
     times = shares(ended.cases)
+    tried = count(len(ended.cases), "case")
     yield (
-        f"{len(ended.cases)} cases, {times['calls']:.0f} calls of plugins; of {times['seconds']:.1f} s of work "
+        f"{tried}, {times['calls']:.0f} calls of plugins; of {times['seconds']:.1f} s of work "
         f"{times['plugins']:.0%} were spent in plugins, {times['tools']:.0%} in other programs, "
         f"{times['own']:.0%} in cnitest"
     )
@@ -235,5 +210,21 @@ def document(ended: Outcome) -> dict[str, Any]:
             {"subject": name, "requirement": entry.requirement, "reason": entry.reason, "link": entry.link}
             for name, entry in ended.disappeared
         ],
+        "causes": [_cause(cause) for cause in ended.causes],
         "shares": dict(shares(ended.cases)),
+    }
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    cases = [{"requirement": one.requirement, "version": one.version, "test": one.test} for one in cause.cases]
+    return {
+        "subject": cause.subject,
+        "plugin": cause.plugin,
+        "verdict": cause.verdict.value,
+        "requirements": list(cause.requirements),
+        "versions": list(cause.versions),
+        "evidence": cause.evidence,
+        "also": list(cause.also),
+        "script": cause.shown_by.script,
+        "cases": cases,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ import pytest
 if TYPE_CHECKING:
     from cnitest.conformance.subject import Subject
     from cnitest.conformance.verdict import Case
+    from cnitest.report.again import Asked
     from cnitest.report.choice import Chosen
+    from cnitest.report.summary import Outcome
 
 #: What --cni-topology is where nobody says another.
 DEFAULT_TOPOLOGY = "node-with-uplink"
@@ -77,6 +80,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requirement(id): the requirement that a test of the conformance suite decides")
     config.stash[_COLLECTOR] = _Collector()
     config.pluginmanager.register(config.stash[_COLLECTOR])
+    if not hasattr(config, "workerinput") and _is_asked_for(config) and config.option.verbose <= 0:
+        from cnitest.report.progress import Progress
+
+        letters = {verdict: (letter, verdict) for verdict, (_, letter, _) in _WORDS.items()}
+        config.stash[_PROGRESS] = Progress(letters, int(getattr(config.option, "numprocesses", None) or 1))
+        config.pluginmanager.register(config.stash[_PROGRESS])
 
 
 @pytest.hookimpl(tryfirst=True)  # before workers are begun
@@ -88,12 +97,23 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
     resolve_paths(config)
     _wanted(config)
-    found = chosen_of(config)
+    try:
+        found = chosen_of(config)
+    except KeyboardInterrupt:
+        print("cnitest: interrupted", file=sys.stderr)  # noqa: T201
+        return int(pytest.ExitCode.INTERRUPTED)
     from cnitest.report import heading
 
-    for line in heading.troubles(found, bool(config.getoption("--cni-conf"))):
+    given = bool(config.getoption("--cni-conf"))
+    ends = heading.ends(found, given)
+    lines = [*heading.troubles(found, given), *(() if ends else heading.lines(found.subjects, _profile(config)))]
+    for line in lines:
         print(line, flush=True)  # noqa: T201
-    return int(pytest.ExitCode.TESTS_FAILED) if heading.ends(found, bool(config.getoption("--cni-conf"))) else None
+    return int(pytest.ExitCode.TESTS_FAILED) if ends else None
+
+
+def _profile(config: pytest.Config) -> str:
+    return str(config.getoption("--cni-profile"))
 
 
 def _wanted(config: pytest.Config) -> frozenset[str]:
@@ -222,10 +242,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return pass_sentence(item, call, mark.args[0], item.stash.get(DURATION, 0.0))
 
 
-def pytest_report_teststatus(report: Any) -> Any:
-    """Our own words and letters for verdicts."""
+def pytest_report_teststatus(report: Any, config: pytest.Config) -> Any:
+    """Our own words and letters for verdicts; no letters where progress is told by counts."""
     row = getattr(report, "cnitest", None)
-    return _WORDS.get(row["verdict"]) if row else None
+    found = _WORDS.get(row["verdict"]) if row else None
+    return (found[0], "", "") if found and _PROGRESS in config.stash else found
 
 
 class _Collector:
@@ -244,6 +265,7 @@ class _Collector:
 
 
 _COLLECTOR = pytest.StashKey[_Collector]()
+_PROGRESS = pytest.StashKey[Any]()
 
 
 @pytest.hookimpl(trylast=True)
@@ -253,16 +275,30 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     cases = config.stash[_COLLECTOR].cases
     if hasattr(config, "workerinput") or not cases:
         return
-    from cnitest.report import summary
-
-    whole = not (config.getoption("-k") or _wanted(config))
-    profile = config.getoption("--cni-profile")
-    outcome = config.stash[_OUTCOME] = summary.outcome(cases, subjects_of(config), profile, whole=whole)
+    outcome = config.stash[_OUTCOME] = _outcome(config, cases)
     gone = outcome.disappeared and outcome.shipped
     if (gone or chosen_of(config).unstarted) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if config.getoption("--cni-json"):
+        from cnitest.report import summary
+
         Path(config.getoption("--cni-json")).write_text(json.dumps(summary.document(outcome), indent=1))
+
+
+def _outcome(config: pytest.Config, cases: list[Case]) -> Outcome:
+    """What the run came to, with the scripts of its causes written; with -v those of all cases."""
+    from cnitest.report import own, scripts, summary
+
+    subjects = subjects_of(config)
+    whole = not (config.getoption("-k") or _wanted(config))
+    first = own.subjects(subjects, config.getoption("--cni-plugin"))
+    profile, directory = config.getoption("--cni-profile"), config.getoption("--cni-repro")
+    found = summary.outcome(cases, subjects, profile, whole=whole, own=first)
+    if not directory:
+        return found
+    chosen = found.cases if config.option.verbose > 0 else [cause.shown_by for cause in found.causes]
+    kept = scripts.written(found.cases, directory, chosen)
+    return summary.outcome(kept, subjects, profile, whole=whole, own=first)
 
 
 _OUTCOME = pytest.StashKey[Any]()
@@ -272,13 +308,48 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """The table: requirement by verdict, counts by level, where the time went."""
     outcome = config.stash.get(_OUTCOME, None)
     if outcome is None:
+        for line in _nothing_selected(config) if _is_asked_for(config) else ():
+            terminalreporter.line(line)
         return
     from cnitest import text
-    from cnitest.report import summary
+    from cnitest.report import again, summary
 
     found = chosen_of(config)
     missed = [*found.skipped, *(f"{one.subject.name}: cannot start, see above" for one in found.unstarted)]
-    for headline, lines in summary.sections(outcome, missed):
+    told = summary.sections(outcome, missed, command=again.command(_asked(config)), verbose=config.option.verbose > 0)
+    for headline, lines in told:
         terminalreporter.section(headline)
         for line in lines:
             terminalreporter.line(text.line(line))
+
+
+def _nothing_selected(config: pytest.Config) -> list[str]:
+    """Why no case was tried: what was selected, and why it does not apply."""
+    lines = []
+    if config.getoption("-k"):
+        lines.append(
+            f"nothing was selected: -k {config.getoption('-k')!r} matches no test's name and no requirement's ID "
+            "among those that apply (`cnitest requirements` lists them)"
+        )
+    from cnitest.conformance.requirement import find
+
+    for identifier in sorted(_wanted(config)):
+        for subject in subjects_of(config):
+            gap = next((why for version in subject.versions if (why := subject.gap(find(identifier), version))), "")
+            lines += [f"{identifier} does not apply to {subject.name}: {gap}"] if gap else []
+    return lines
+
+
+def _asked(config: pytest.Config) -> Asked:
+    """How this run was called."""
+    from cnitest.report.again import Asked
+
+    topology = config.getoption("--cni-topology")
+    options = [word for version in config.getoption("--cni-version") for word in ("--cni-version", version)]
+    return Asked(
+        config.getoption("--cni-conf"),
+        config.getoption("--cni-path"),
+        "" if topology == DEFAULT_TOPOLOGY else topology,
+        options + (["--keep-going"] if config.getoption("--cni-keep-going") else []),
+        {subject.name: subject.source for subject in subjects_of(config)},
+    )

@@ -102,7 +102,7 @@ def test_a_chained_plugin_is_not_blamed_for_the_one_before(tmp_path: Path, test:
 
 def test_networks_that_share_one_device_cannot_be_two(tmp_path: Path):
     """A plugin that takes one device for all networks has no second network: ADD-07 and CON-04 do not apply."""
-    text = "#!/bin/sh\nsed 's/\"bridge\": *\"[^\"]*\"/\"bridge\": \"only0\"/' | exec /usr/lib/cni/bridge\n"
+    text = '#!/bin/sh\nsed \'s/"bridge": *"[^"]*"/"bridge": "only0"/\' | exec /usr/lib/cni/bridge\n'
     (tmp_path / "single").write_text(text)
     (tmp_path / "single").chmod(0o755)
     ipam = {"type": "host-local", "subnet": "10.20.0.0/24"}

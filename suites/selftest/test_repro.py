@@ -80,16 +80,7 @@ def findings(open_place) -> Path:
     options = ["--cni-plugin=bridge", "--cni-plugin=host-local", *(f"--cni-conf={place}/{name}.conf" for name in CONFS)]
     options += [f"--cni-path={place}/bin:{PLUGINS}", "--cni-version=1.0.0", f"--cni-repro={place}/scripts"]
     wanted = " or ".join(f"({test} and {name.split('-', 2)[2]}-1.0.0)" for name, test in KINDS.values())
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--pyargs",
-        "cnitest.suites.conformance",
-        "-qq",
-        "-p",
-        "no:cacheprovider",
-    ]
+    command = [sys.executable, "-m", "pytest", "--pyargs", "cnitest.suites.conformance", "-v", "-p", "no:cacheprovider"]
     done = subprocess.run([*command, *options, "-k", wanted], capture_output=True, text=True, check=False, cwd=place)
     assert done.returncode == 1, done.stdout + done.stderr
     return place / "scripts"

@@ -1,0 +1,135 @@
+"""Cases become causes by what their evidence has in common, and all of them fit on two screens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnitest.conformance.requirement import Kind, registry
+from cnitest.conformance.subject import Subject
+from cnitest.conformance.verdict import Case, Verdict
+from cnitest.report import again, causes, listing, summary
+
+RULE = 'node: + iptables rule: nat: -A CNI-{} -s {}/32 -m comment --comment "id: {}" -j MASQUERADE'
+
+
+def subject(name: str, **changes: Any) -> Subject:
+    """A plugin under test."""
+    fixed: dict[str, Any] = {"network": "n", "conf": {"type": name}, "before": (), "path": ("/x",), "source": "n.conf"}
+    return Subject(
+        name=name, plugin=name, kind=Kind.INTERFACE, versions=("1.0.0",), advertised=("1.0.0",), **{**fixed, **changes}
+    )
+
+
+def case(requirement: str, *details: str, plugin: str = "bridge", verdict: Verdict = Verdict.FAILED) -> Case:
+    """One case that found something."""
+    return Case(requirement, plugin, "1.0.0", "test", verdict, details=details)
+
+
+def found(*cases: Case, own: tuple[str, ...] = ()) -> list[tuple[str, tuple[str, ...]]]:
+    """The plugins and requirements of the causes of some cases."""
+    subjects = [subject("bridge"), subject("mine")]
+    return [(one.subject, one.requirements) for one in causes.causes(cases, subjects, own)]
+
+
+def test_the_same_leftover_is_one_cause():
+    """Rules that differ by chain, address and container only are the same leftover."""
+    first = case("DEL-01", RULE.format("0123456789abcdef", "10.1.0.2", "cnitest-c1"))
+    second = case("DEL-05", RULE.format("fedcba9876543210", "10.1.0.9", "cnitest-c4"))
+
+    assert found(first, second) == [("bridge", ("DEL-01", "DEL-05"))]
+
+
+def test_other_leftovers_are_other_causes():
+    """A file that stays is not a rule that stays, and what stays is not what is gone."""
+    rule = case("DEL-01", RULE.format("0123456789abcdef", "10.1.0.2", "cnitest-c1"))
+    file = case("DEL-05", "node: + files /var/lib/mine/c1: kind=file")
+    gone = case("DEL-14", "node: - files /var/lib/mine/c2: kind=file")
+
+    assert len(found(rule, file, gone)) == 3
+
+
+def test_the_same_error_is_one_cause():
+    """The text of a failed call counts, whichever address is in it; another text is another cause."""
+    words = "bridge DEL (container c{}, ifname eth0): fails: exit code 1: code 999: no chain for 10.1.0.{}"
+    other = case("DEL-02", "bridge DEL (container c1, ifname eth0): fails: exit code 1: code 999: no such file")
+
+    assert found(case("DEL-09", words.format(1, 2)), other, case("DEL-16", words.format(3, 4))) == [
+        ("bridge", ("DEL-02",)),
+        ("bridge", ("DEL-09", "DEL-16")),
+    ]
+
+
+def test_a_blind_check_is_one_cause():
+    """A CHECK that succeeds whatever is broken is told once, an ADD that accepts each thing by itself."""
+    blind = [
+        case(name, f"{what}: bridge CHECK (container c1, ifname eth0): succeeds, but should refuse")
+        for name, what in (("CHK-08", "the route is gone"), ("CHK-11", "the rule is gone"), ("CHK-20", "the MTU is 9"))
+    ]
+    careless = [
+        case(name, "bridge ADD (container c1, ifname eth0): succeeds, but should refuse")
+        for name in ("PROTO-03", "PROTO-23")
+    ]
+
+    assert ("bridge", ("CHK-08", "CHK-11", "CHK-20")) in found(*blind)
+    assert len(found(*careless)) == 2
+
+
+def test_the_own_plugin_comes_first_and_the_worst_of_it():
+    """What is named, or in the first directory, is told before all others, failures before warnings."""
+    told = found(
+        case("DEL-01", "a file is left"),
+        case("DEL-05", "one thing", plugin="mine", verdict=Verdict.WARNING),
+        case("CHK-02", "another thing", plugin="mine"),
+        own=("mine",),
+    )
+
+    assert told == [("mine", ("CHK-02",)), ("mine", ("DEL-05",)), ("bridge", ("DEL-01",))]
+
+
+def test_ten_defects_are_two_screens():
+    """Ten causes, whatever they print, with the table and the totals are at most a hundred lines of 120 columns."""
+    long = "this and that is wrong with it in a way that takes many words to say " * 40
+    names = [name for name in registry() if not name.startswith("GC")][:40:4]
+    failures = [
+        case(name, f"{letter * 4} {long}", f"{letter * 5} more")
+        for name, letter in zip(names, "abcdefghij", strict=True)
+    ]
+    ended = summary.outcome(failures, [subject("bridge")], "spec", whole=True)
+
+    sections = list(summary.sections(ended, (), command=again.command(again.Asked(["/x/n.conf"]))))
+    lines = [line for _, each in sections for line in each]
+
+    assert len(ended.causes) == 10
+    assert all(any(name in line for line in sections[0][1]) for name in names)
+    assert len(lines) + len(sections) <= 100
+    assert max(map(len, lines)) <= 120
+
+
+def test_however_many_causes_there_are_all_that_fail_are_told():
+    """Fifty warnings do not hide a failure, and what is left out is counted."""
+    names = list(registry())
+    warnings = [
+        case(name, f"thing {number * 'x'} is off", verdict=Verdict.WARNING) for number, name in enumerate(names[:100])
+    ]
+    failures = [case("NET-01", "no packet arrives", plugin="mine")]
+    both = causes.causes([*warnings, *failures], [subject("bridge"), subject("mine")])
+
+    lines = listing.entries(both, again.command(again.Asked([])))
+
+    assert any(line.startswith("FAIL     mine: NET-01") for line in lines)
+    assert "causes more, none of which fails the run" in lines[-1]
+    assert len(lines) <= 62
+
+
+def test_an_entry_says_what_shows_it():
+    """The command is what a person would type, with the member of the list and the options of the run."""
+    (cause,) = causes.causes([case("CHK-02", "it fails")], [subject("bridge")])
+
+    typed = again.command(again.Asked(["/nowhere/my.conflist"], ["/opt/bin"], "", ["--cni-version", "1.0.0"]))(cause)
+    shipped = again.command(again.Asked([]))(cause)
+
+    assert typed == (
+        "cnitest run /nowhere/my.conflist --plugin bridge --cni-path /opt/bin --cni-version 1.0.0 "
+        "--requirement CHK-02 --repro DIR"
+    )
+    assert shipped == "cnitest run --plugin bridge --requirement CHK-02 --repro DIR"
