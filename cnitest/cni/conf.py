@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cnitest import paths
-from cnitest.cni import golang, spec
+from cnitest.cni import golang, sources, spec
 from cnitest.cni.mode import SPEC, Mode
 from cnitest.errors import ConfigError, is_ours
 
@@ -52,7 +52,12 @@ class Network:
 
 
 def network(source: Network | Mapping[str, Any] | str | Path, mode: Mode = SPEC) -> Network:
-    """A network from a dictionary, the path of a file, or itself. Raises ConfigError with every fault, one a line."""
+    """A network from a dictionary, the path of a file or directory, or itself.
+
+    A file is a .conf, a .conflist, a .json, or a NetworkAttachmentDefinition (.yaml, .yml, .json); of a directory such as
+    /etc/cni/net.d the first file by name is taken that is a network configuration, as runtimes do. Raises ConfigError
+    with every fault, one a line.
+    """
     if isinstance(source, Network):
         return source
     if not isinstance(source, Mapping):
@@ -98,6 +103,13 @@ def cached(text: str, source: str, today: Network, mode: Mode = SPEC) -> Network
 
 
 def _from_file(path: Path, mode: Mode) -> Network:
+    if path.is_dir():
+        return _from_file(sources.first_of(path), mode)
+    if path.suffix in sources.MANIFESTS or (path.suffix == ".json" and sources.is_attachment_definition(_read(path))):
+        text = sources.config_of(_read(path), str(path))
+        value = _parsed(text, str(path))
+        is_list = "plugins" in value or "type" not in value
+        return _network(value, text, str(path), mode, is_list=is_list, beside=lambda name: _folder(path.parent / name))
     if path.suffix not in _ENDINGS and (path.exists() or not paths.advice(path).startswith("; did you mean")):
         raise ConfigError(f"{path}: a network configuration ends in {', '.join(_ENDINGS)}")
     text = _read(path)

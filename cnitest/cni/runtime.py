@@ -66,6 +66,7 @@ class Runtime:
         self.mode = mode_of(mode)
         if delete_after_failed_add is not None:
             self.mode = replace(self.mode, deletes_after_failed_add=delete_after_failed_add)
+        #: What is attached, in the order of the ADDs; DEL takes an attachment out, and a test may.
         self.attachments: list[Attachment] = []
         self._executor = executor
         self._locks = Locks(patience)
@@ -130,15 +131,25 @@ class Runtime:
             self._caller.check(target, previous)
 
     @checked
-    def delete(self, attachment: Attachment) -> None:
+    def delete(self, attachment: Attachment, *, may_fail: bool = False) -> PluginError | None:
         """DEL of each plugin in reverse order, with the result of ADD (RT-02); stops at the first error (RT-03).
+
+        With ``may_fail`` an error of a plugin is returned, not raised, and the attachment is none of ours any more: it
+        is not deleted again when the test ends.
 
         Raises PluginError with the plugin's words, also for a plugin that is not there any more (RT-21), and
         DeadlineExceeded as `add`.
         """
         target = self._valid(attachment)
         with self._turns.take("DEL", target):
-            self._delete(target)
+            try:
+                self._delete(target)
+            except PluginError as error:
+                if not may_fail:
+                    raise
+                self._drop(target)
+                return error
+        return None
 
     @checked
     def gc(self, host: Host, network: Source, keep: Sequence[Attachment | Pair] | None = None) -> None:
@@ -268,6 +279,10 @@ class Runtime:
         has_result = spec.has_check(target.network.cni_version)
         self._caller.delete(target, self._cached_or_none(target) if has_result else None)
         cache.forget(target)
+        self._drop(target)
+
+    def _drop(self, target: Target) -> None:
+        """Take what a call was about out of our attachments."""
         for attachment in self.attachments[:]:
             if attachment.is_at(target.host, target.network) and attachment.pair == target.pair:
                 self.attachments.remove(attachment)

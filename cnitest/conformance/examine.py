@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnitest.cni import conf, library, spec
+from cnitest.cni import conf, library, sources, spec
 from cnitest.cni.conf import Network
 from cnitest.cni.invoke import missing
 from cnitest.conformance import aftermath, effect, judge, profile
@@ -57,8 +57,9 @@ def source(path: Path, plugins: Sequence[str] = ()) -> Source:
     A profile in one of the directories of ``plugins`` or beside a configuration is used for it.
     """
     if path.is_dir():
-        path = path / profile.NAME
-    if path.suffix not in (".yaml", ".yml"):
+        profiled = path / profile.NAME
+        path = profiled if profiled.is_file() or not sources.has_networks(path) else sources.first_of(path)
+    if path.suffix not in (".yaml", ".yml") or sources.is_manifest(path):
         network = conf.network(path)
         for directory in (path.parent, *map(Path, plugins)):
             beside = directory / profile.NAME

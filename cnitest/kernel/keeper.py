@@ -18,8 +18,8 @@ from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace
 from cnitest.kernel.syscalls import CLONE_NEWPID, unshare
 from cnitest.kernel.traveller import Traveller
 
-# The first process ignores SIGCHLD, so that the kernel reaps the orphans it inherits.
-_FIRST_PROCESS = ("env", "--ignore-signal=CHLD", "sh", "-c", "mount -t proc proc /proc && exec cat")
+# The first process ignores SIGCHLD, so that the kernel reaps the orphans it inherits; a shell would not go on doing so.
+_FIRST_PROCESS = ("sh", "-c", "mount -t proc proc /proc && exec env --ignore-signal=CHLD cat")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _READY = b"\n"
 _PATIENCE = 20
@@ -47,6 +47,11 @@ class Keeper:
                 os.write(self._pipe, _READY)
             self._await_ready(answer, errors)
             undo.pop_all()
+
+    @property
+    def pid(self) -> int:
+        """The first process, as we see it."""
+        return self._process
 
     @staticmethod
     def _await_ready(answer: int, errors: int) -> None:

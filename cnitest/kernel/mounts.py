@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 
 from cnitest.kernel.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, mount, umount
 
@@ -45,6 +46,35 @@ def furnish() -> None:
             _private(directory)
     if not os.access(_STATE, os.R_OK | os.W_OK | os.X_OK) or os.listdir(_STATE):
         _private(_STATE)
+
+
+def empty_run(proc: int) -> None:
+    """Give a host the /run and the /sys that it has at boot, in the namespaces that the calling thread is in.
+
+    What was mounted and written in /run is gone; the layers with what was written elsewhere stay: they are its disk.
+    ``proc`` is our own /proc, which knows our thread.
+    """
+    for place in reversed(_mounted_in("/run/", proc)):
+        if not f"{place}/".startswith(f"{LAYERS}/"):
+            umount(place)
+    for entry in os.scandir("/run"):
+        if entry.path == LAYERS:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+    for directory in DIRECTORIES:
+        os.makedirs(directory, exist_ok=True)
+    umount("/sys")
+    fresh_sys()
+
+
+def _mounted_in(directory: str, proc: int) -> list[str]:
+    """The places below a directory where something is mounted, in the order they were."""
+    with open(os.open("thread-self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), encoding="utf-8") as file:
+        found = [line.split()[4].encode().decode("unicode_escape") for line in file]
+    return [place for place in found if place.startswith(directory)]
 
 
 def fresh_sys() -> None:

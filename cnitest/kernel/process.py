@@ -19,6 +19,7 @@ _DROWNED = 16 * MOST_OUTPUT
 _CHUNK = 1 << 16
 # After a program has ended, what it wrote is in the pipe already; only a child of its could still add to it.
 _AFTER_THE_END = 0.02
+_KILLED_AFTER = 20.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,42 @@ def abandon(started: Started) -> None:
     os.waitpid(started.pid, 0)
     for ours in (started.stdin, started.stdout, started.stderr):
         os.close(ours)
+
+
+def end_all_in(namespaces: set[int], spare: set[int]) -> None:
+    """Kill every process in network or mount namespaces (by inode) but those to spare, and wait until they have ended.
+
+    Raises DeadlineExceeded.
+    """
+    watched: list[int] = []
+    try:
+        for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
+            if pid not in spare and namespaces & _namespaces_of(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    watched.append(os.pidfd_open(pid))
+                    signal.pidfd_send_signal(watched[-1], signal.SIGKILL)
+        deadline = Deadline.after(_KILLED_AFTER, "processes that were killed to end")
+        for watch in watched:
+            _await_end(watch, deadline)
+    finally:
+        for watch in watched:
+            os.close(watch)
+
+
+def _await_end(watch: int, deadline: Deadline) -> None:
+    poll = select.poll()
+    poll.register(watch, select.POLLIN)
+    while not poll.poll(deadline.remaining * 1000):
+        deadline.check()
+
+
+def _namespaces_of(pid: int) -> set[int]:
+    """The network and mount namespaces of a process; none when it is not ours to see, or gone."""
+    found = set()
+    for kind in ("net", "mnt"):
+        with contextlib.suppress(OSError):
+            found.add(os.stat(f"/proc/{pid}/ns/{kind}").st_ino)
+    return found
 
 
 def _located(name: str, environment: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ LOOPBACK = 1
 _UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_PROTINFO = 1, 3, 4, 5, 10, 12
 _IFLA_LINKINFO, _IFLA_NET_NS_FD, _IFLA_EXT_MASK = 18, 28, 29
+_IFLA_NEW_IFINDEX = 49
 _INFO_KIND, _INFO_DATA = 1, 2
 _NESTED = 0x8000
 _SKIP_STATISTICS, _VLANS = 1 << 3, 1 << 1
@@ -167,6 +168,12 @@ def set_link(
     if name:
         body += _string(_IFLA_IFNAME, name)
     return Message(SETLINK, 0, body, what)
+
+
+def move_link(index: int, namespace: int, name: str, new_index: int, what: str = "") -> Message:
+    """Put a link into the namespace of the fd ``namespace``, with a name and an index there; it comes there down."""
+    body = _info(index, 0, _UP) + _u32(_IFLA_NET_NS_FD, namespace) + _string(_IFLA_IFNAME, name)
+    return Message(SETLINK, 0, body + _u32(_IFLA_NEW_IFINDEX, new_index), what)
 
 
 def set_port(index: int, *, hairpin: bool, isolated: bool, what: str) -> Message:

@@ -60,7 +60,37 @@ class Host(Place):
                 raise unknown(self.full_name, "sandbox", name, self._sandboxes)
             sandbox = self._sandboxes.pop(name)
             sandbox.leave()
+            sandbox.lost = True
             self.lab.forget(sandbox)
+
+    def forget(self, sandbox: Sandbox) -> None:
+        """Drop a sandbox whose path has gone already."""
+        with self._lock:
+            self._sandboxes.pop(sandbox.name)
+            sandbox.lost = True
+            self.lab.forget(sandbox)
+
+    def reboot(self) -> None:
+        """Reboot: every process, sandbox, link, route, rule, sysctl, firewall rule, tracked connection and file in /run
+        is gone, what was written elsewhere stays, and what the topology declares of this host is made again.
+
+        Wires to other places stay plugged in; the far ends keep their addresses. Sandboxes that the topology declares
+        are fresh ones afterwards (ask `sandbox` for them again); DEL of an attachment of an older one gets its path,
+        which leads nowhere. Raises TopologyError when the kernel refuses a step.
+        """
+        from cnitest.lab.reboot import reboot
+
+        reboot(self)
+
+    @property
+    def mount_inodes(self) -> set[int]:
+        """What tells this host's mount namespace from others; nothing before it has one."""
+        return {os.fstat(self._mounts.fd).st_ino} if self._mounts else set()
+
+    def empty_run(self) -> None:
+        """Make /run and /sys as they are at boot."""
+        if self._mounts:
+            self.inside(lambda: mounts.empty_run(self.lab.traveller.proc))
 
     def adopt(self, sandbox: Sandbox) -> None:
         """Make a sandbox known here."""
@@ -119,6 +149,8 @@ class Sandbox(Place):
         super().__init__(host.lab, f"{host.full_name}/{name}", namespace)
         self._host = host
         self._bound = False
+        #: Whether it is no more, and its path leads nowhere.
+        self.lost = False
 
     @property
     def host(self) -> Host:
@@ -130,7 +162,7 @@ class Sandbox(Place):
         """Where the namespace can be found inside its host: what plugins get as CNI_NETNS."""
         path = f"/run/netns/{self.name}"
         with self._lock:
-            if not self._bound:
+            if not self._bound and not self.lost:
                 self.host.inside(lambda: mounts.bind_namespace(self.lab.traveller.proc, self.namespace.fd, path))
                 self._bound = True
         return path

@@ -115,9 +115,12 @@ class Lab:
                 self._lend(name, namespace)
         if not features.flush_makes_ready() or self._has_stp():
             self._await_ports()
-        for step in self.plan.steps:
-            if isinstance(step, Late):
-                self._take(step)
+        self.take_late(step for step in self.plan.steps if isinstance(step, Late))
+
+    def take_late(self, steps: Iterable[Late]) -> None:
+        """Take the steps of programs. Raises TopologyError that names the one that failed."""
+        for step in steps:
+            self._take(step)
 
     def _take(self, step: Late) -> None:
         place = self._places[step.place]
@@ -175,6 +178,21 @@ class Lab:
             if slow:
                 self._closer().submit(_close_all, slow)
 
+    def change_namespace(self, place: Place, namespace: NetworkNamespace) -> None:
+        """Give a place another network namespace; the old one is dropped with every socket that looks into it."""
+        with self._lock:
+            self._taps.pop(place.full_name, None)
+            self._owners.clear()
+            old, place.namespace = place.namespace, namespace
+            slow = old.close()
+            if slow:
+                self._closer().submit(_close_all, slow)
+
+    @property
+    def keeper_pids(self) -> set[int]:
+        """The process that keeps the others, once there is one."""
+        return {self._keeper.pid} if self._keeper else set()
+
     def _closer(self) -> ThreadPoolExecutor:
         """A thread that closes sockets one after the other: the kernel takes its time over some."""
         if self._closing is None:
@@ -185,7 +203,7 @@ class Lab:
 
     def remember(self) -> None:
         """Keep the state of every place, of those made later too, to tell afterwards what has changed."""
-        declared = {name for name, place in self.topology.places() if place.nft or place.iptables or place.ip6tables}
+        declared = {step.place for step in self.plan.steps if isinstance(step, Late)}
         for place in self.places:
             self.remembered[place.full_name] = place.state(firewall=place.full_name in declared)
         self._remembering = True
