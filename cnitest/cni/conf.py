@@ -54,8 +54,8 @@ class Network:
 def network(source: Network | Mapping[str, Any] | str | Path, mode: Mode = SPEC) -> Network:
     """A network from a dictionary, the path of a file or directory, or itself.
 
-    A file is a .conf, a .conflist, a .json, or a NetworkAttachmentDefinition (.yaml, .yml, .json); of a directory such as
-    /etc/cni/net.d the first file by name is taken that is a network configuration, as runtimes do. Raises ConfigError
+    A file is a .conf, a .conflist, a .json, or a NetworkAttachmentDefinition (.yaml, .yml, .json); of a directory such
+    as /etc/cni/net.d the first file by name is taken that is a configuration, as runtimes do. Raises ConfigError
     with every fault, one a line.
     """
     if isinstance(source, Network):

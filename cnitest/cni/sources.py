@@ -6,9 +6,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from cnitest.errors import ConfigError
+from cnitest.topology.documents import documents
 
 #: The endings of files that libcni reads in a directory (ConfFiles).
 _CONFIGURATIONS = (".conf", ".conflist", ".json")
@@ -62,7 +62,7 @@ def config_of(text: str, source: str) -> str:
 
     A stream of documents may have others beside it. Raises ConfigError.
     """
-    found = [each for each in _documents(text, source) if each.get("kind") == _KIND]
+    found = [each for each in documents(text, source) if each.get("kind") == _KIND]
     if len(found) != 1:
         raise ConfigError(f"{source}: has {len(found) or 'no'} {_KIND}{'s; one is wanted' if found else ''}")
     metadata, spec = (found[0].get(key) or {} for key in ("metadata", "spec"))
@@ -80,13 +80,3 @@ def config_of(text: str, source: str) -> str:
     if isinstance(value, dict) and not value.get("name") and name:
         return json.dumps({**value, "name": name})
     return config
-
-
-def _documents(text: str, source: str) -> list[Mapping[str, Any]]:
-    import yaml
-
-    try:
-        found = list(yaml.safe_load_all(text))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
-    return [each for each in found if isinstance(each, dict)]

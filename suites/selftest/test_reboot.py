@@ -65,7 +65,7 @@ def _lasting(state):
 
 
 def test_a_cable_stays_in_and_is_named_again():
-    """The far end keeps its address; a link that was renamed or moved comes back, one that was deleted is made again."""
+    """The far end keeps its address; a link that was renamed or moved comes back, a deleted one is made again."""
     topology = loads("""
 name: t
 hosts:
