@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from cnitest.deadline import Deadline
+from cnitest.kernel.monitor import await_links
 from cnitest.kernel.records import Address, Fdb, Link, MulticastAddress, Neighbour, Nexthop, Port, Route, Rule
 from cnitest.topology import Host, Topology
 
@@ -214,6 +216,8 @@ def node(lab):
     host = lab.host("node")
     for line in NETWORK:
         host.run(line.split(), check=False)
+        if line == "ip link set b0 up":
+            await_links(host.namespace, ("br0", "a0", "b0"), Deadline.after(10, "the carrier of the bridge"))
     return host
 
 
