@@ -22,6 +22,18 @@ def effect(before: Picture, after: Picture) -> bool:
     return settings or bool(residue(before, after, strict=True))
 
 
+def disturbed(start: Picture, chained: Picture, after: Picture, leftover: Sequence[str] = ()) -> list[str]:
+    """What of the first picture is gone or changed in the last and was not yet in the second: between the first two
+    the plugins before ours brought something of their own, which ours may change, and may have done harm themselves."""
+    ours = {_subject(line) for line in removals(chained, after, leftover)}
+    return [line for line in removals(start, after, leftover) if _subject(line) in ours]
+
+
+def _subject(line: str) -> str:
+    """The place, table and key of a difference, without its values."""
+    return ": ".join(line.split(": ")[:2])
+
+
 def _is_merged(line: str, merged: Sequence[Route]) -> bool:
     """Whether a route that went is now one of several hops: the kernel joins IPv6 routes to one destination."""
     return any(f"- routes {route.to} " in line for route in merged)

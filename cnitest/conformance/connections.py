@@ -116,24 +116,13 @@ def demand_answers(bench: Bench, flows: Iterable[Flow], patience: float = traffi
             bench.complain(why)
 
 
-def ranges(bench: Bench) -> list[ipaddress.IPv4Network]:
-    """The IPv4 networks that the subject's first ADD gave addresses of."""
-    found = (ipaddress.ip_interface(ip.address).network for ip in first.ips(bench))
-    return [network for network in found if isinstance(network, ipaddress.IPv4Network)]
-
-
-def free_address(bench: Bench) -> str:
-    """An IPv4 address that nobody has yet and that can be asked for; empty where there is none."""
+def free_addresses(bench: Bench) -> list[str]:
+    """For each address that the subject's first ADD gave another of its network that nobody has yet and that can be
+    asked for, with its prefix; less those whose networks have none."""
+    found = []
     for ip in first.ips(bench):
         given = ipaddress.ip_interface(ip.address)
-        for step in (60, -60):
-            other = given.ip + step
-            if given.version == 4 and other in given.network and str(other) != ip.gateway:
-                return str(other)
-    return ""
-
-
-def prefix_of(bench: Bench, address: str) -> int:
-    """The length of the prefix of a network that an address is in; 24 for a stranger's."""
-    found = (network for network in ranges(bench) if ipaddress.ip_address(address) in network)
-    return next((network.prefixlen for network in found), 24)
+        others = (given.ip + step for step in (60, -60))
+        free = [other for other in others if other in given.network and str(other) != ip.gateway]
+        found += [f"{free[0]}/{given.network.prefixlen}"] if free else []
+    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnitest.cni import spec
-from cnitest.conformance import first
+from cnitest.conformance import first, space
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.steps import Fake, Forget, Saw
 from cnitest.testing import ScriptedPlugin
@@ -17,7 +17,6 @@ from cnitest.testing.reply import normalised
 
 #: What the delegate is called.
 NAME = "cnitest-ipam"
-_PLAIN = ("10.99.0.77/24", "10.99.0.1")
 
 
 class Delegate:
@@ -62,14 +61,14 @@ def slot(bench: Bench, container: str = "c1", kind: str = NAME, **changes: Any) 
 def address(
     bench: Bench, number: int = 77, routes: Sequence[Mapping[str, str]] = (), *, gateway: str = ""
 ) -> dict[str, Any]:
-    """An IPAM result with one IPv4 address where the subject's own are, in the bench's version.
+    """An IPAM result with one address where the subject's own are, in the bench's version; IPv4 where those are of
+    both families.
 
     ``gateway`` replaces the gateway that the subject's first ADD named.
     """
     base, usual = _where(bench)
     interface = ipaddress.ip_interface(base)
-    host = ipaddress.ip_address(int(interface.network.network_address) + number)
-    return answer(bench.version, f"{host}/{interface.network.prefixlen}", gateway or usual, routes)
+    return answer(bench.version, f"{interface.network[number]}/{interface.network.prefixlen}", gateway or usual, routes)
 
 
 def another_gateway(bench: Bench) -> str:
@@ -81,18 +80,29 @@ def another_gateway(bench: Bench) -> str:
 
 def answer(version: str, ip: str, gateway: str, routes: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
     """An IPAM result in the form of a version."""
+    label = "6" if ":" in ip else "4"
     if not spec.has_chaining(version):
-        return {"cniVersion": version, "ip4": {"ip": ip, "gateway": gateway, "routes": list(routes)}}
-    entry = {"address": ip, "gateway": gateway, **({"version": "4"} if spec.labels_families(version) else {})}
+        return {"cniVersion": version, f"ip{label}": {"ip": ip, "gateway": gateway, "routes": list(routes)}}
+    entry = {"address": ip, "gateway": gateway, **({"version": label} if spec.labels_families(version) else {})}
     return {"cniVersion": version, "ips": [entry], "routes": list(routes)}
+
+
+def stray(bench: Bench) -> dict[str, str]:
+    """A route whose gateway is on no link, which the kernel refuses; of the family of `address`."""
+    here = family(bench)
+    return {"dst": str(space.network(bench.subject, here, 1)), "gw": space.address(bench.subject, here, 2, 99)}
+
+
+def family(bench: Bench) -> int:
+    """The family of the addresses that it gives."""
+    return 6 if ":" in _where(bench)[0] else 4
 
 
 def _where(bench: Bench) -> tuple[str, str]:
     """An address and a gateway of the kind that the subject's first ADD gave."""
-    for ip in first.ips(bench):
-        if ":" not in ip.address:
-            network = ipaddress.ip_interface(ip.address).network
-            lowest = str(ipaddress.ip_address(int(network.network_address) + 1))
-            if network.num_addresses > 128:
-                return ip.address, ip.gateway or lowest
-    return _PLAIN
+    for ip in sorted(first.ips(bench), key=lambda ip: ":" in ip.address):
+        network = ipaddress.ip_interface(ip.address).network
+        if network.num_addresses > 128:
+            return ip.address, ip.gateway or str(network[1])
+    plain = space.network(bench.subject, space.families(bench.subject)[0])
+    return f"{plain[77]}/{plain.prefixlen}", str(plain[1])

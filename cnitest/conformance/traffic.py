@@ -56,14 +56,15 @@ def streams(sender: Place, target: str, receiver: Place) -> list[Flow]:
     ]
 
 
-def outside(lab: Lab, node: Place) -> tuple[Place | None, str]:
-    """A place beside a node, and the node's IPv4 address in the network of both; None and empty without one."""
+def outside(lab: Lab, node: Place) -> dict[int, tuple[Place, str]]:
+    """By family a place beside a node, and the node's address in the network of both; without those there are not."""
+    found: dict[int, tuple[Place, str]] = {}
     for other in lab.hosts.values():
         theirs = [ipaddress.ip_interface(each.address).network for each in other.addresses if each.scope == "global"]
         for address in node.addresses if other is not node else ():
-            if ":" not in address.ip and any(ipaddress.ip_address(address.ip) in net for net in theirs):
-                return other, address.ip
-    return None, ""
+            if address.scope == "global" and any(ipaddress.ip_address(address.ip) in net for net in theirs):
+                found.setdefault(6 if ":" in address.ip else 4, (other, address.ip))
+    return found
 
 
 def through_port(sender: Place, target: str, protocol: str, port: int, receiver: Place, its_port: int) -> Flow:

@@ -104,9 +104,10 @@ def _first(pattern: re.Pattern[str], line: str) -> str:
 
 def flows(bench: Bench, one: Attached, conf: Conf) -> list[Flow]:
     """A packet to one port of the host for each protocol, from outside, where it has a way there and back."""
-    outside, target = traffic.outside(bench.lab, bench.node)
-    if outside is None or conf.get("conditionsV4"):
+    beside = traffic.outside(bench.lab, bench.node).get(4)
+    if beside is None or conf.get("conditionsV4"):
         return []
+    outside, target = beside
     first: dict[str, Forward] = {}
     for row in promised(one, conf):
         if not row.to.startswith("[") and row.host in ("", target) and row.protocol in ("tcp", "udp"):

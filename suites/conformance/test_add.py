@@ -9,7 +9,7 @@ import pytest
 
 from cnitest.cni import spec
 from cnitest.cni.invoke import Call
-from cnitest.conformance import aftermath, delegate, first, form, judge, mutation, request, traffic
+from cnitest.conformance import aftermath, delegate, first, form, judge, mutation, request, space, traffic
 from cnitest.conformance.bench import Bench, Made, Slot
 from cnitest.conformance.connections import answering, demand_answers, gateways, is_here
 from cnitest.conformance.finding import Doubt
@@ -17,6 +17,7 @@ from cnitest.conformance.requirement import Kind
 from cnitest.conformance.standing import Standing
 from cnitest.conformance.truth import untruths
 
+_DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 FORWARDING = (".forwarding", "ip_forward", ".mc_forwarding")
 
 
@@ -111,16 +112,17 @@ def test_a_container_can_be_attached_twice(bench: Bench) -> None:
     _require_own_link(bench, meta=True)
     bench.require_room(2)
     first = bench.attach()
+    before = bench.look(first.slot)
     slot = bench.slot("c1", ifname=_other_name(bench))
-    bench.chain(slot)  # what those before it do is not its doing
-    before, flows = bench.look(first.slot), answering(bench, first)
+    bench.chain(slot)
+    chained, flows = bench.look(first.slot), answering(bench, first)
 
     call = bench.add(slot)
 
     bench.complain(*judge.success(call))
     if call.exit_code == 0:
         bench.complain(*_missing_link(slot))
-        bench.complain(*aftermath.removals(before, bench.look(first.slot), bench.setting.leftover))
+        bench.complain(*aftermath.disturbed(before, chained, bench.look(first.slot), bench.setting.leftover))
         demand_answers(bench, flows, traffic.AGAIN)
         bench.complain(*_no_neighbour(bench, Made(slot, call, judge.result_document(call) or {}, None)))
 
@@ -130,16 +132,17 @@ def test_a_container_can_join_two_networks(bench: Bench) -> None:
     """A second network's attachment works, and the first works on."""
     _require_own_link(bench, meta=True)
     first = bench.attach()
+    before = bench.look(first.slot)
     slot = other_network(bench, "c1", _other_name(bench))
     bench.chain(slot)
-    before, flows = bench.look(first.slot), answering(bench, first)
+    chained, flows = bench.look(first.slot), answering(bench, first)
 
     call = bench.add(slot)
 
     require_second_network(bench, call)
     bench.complain(*judge.success(call))
     bench.complain(*_missing_link(slot))
-    bench.complain(*aftermath.removals(before, bench.look(first.slot), bench.setting.leftover))
+    bench.complain(*aftermath.disturbed(before, chained, bench.look(first.slot), bench.setting.leftover))
     demand_answers(bench, flows, traffic.AGAIN)
 
 
@@ -161,7 +164,8 @@ def test_the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> 
     """Address, gateway and routes of the IPAM plugin's result are in the plugin's own."""
     if not bench.subject.ipam:
         bench.not_applicable("it delegates to no IPAM plugin")
-    given = delegate.address(bench, routes=[{"dst": "10.93.0.0/16"}], gateway=delegate.another_gateway(bench))
+    beyond = str(space.network(bench.subject, delegate.family(bench)))
+    given = delegate.address(bench, routes=[{"dst": beyond}], gateway=delegate.another_gateway(bench))
     delegate.install(bench, tmp_path, {"ADD": {"result": given}})
 
     made = bench.attach(delegate.slot(bench))
@@ -172,7 +176,7 @@ def test_the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> 
     bench.demand(
         not lacking, f"the delegate gave {wanted.address} with gateway {wanted.gateway}, the result has {told}"
     )
-    bench.demand("10.93.0.0/16" in form.destinations(made.result, bench.version), "the delegate's route is lost")
+    bench.demand(beyond in form.destinations(made.result, bench.version), "the delegate's route is lost")
     bench.complain(*_other_default_gateways(bench, made, wanted.gateway))
 
 
@@ -182,7 +186,8 @@ def test_default_routes_lead_to_the_delegates_gateway(bench: Bench, tmp_path: Pa
     if not bench.subject.ipam:
         bench.not_applicable("it delegates to no IPAM plugin")
     gateway = delegate.another_gateway(bench)
-    given = delegate.address(bench, routes=[{"dst": "0.0.0.0/0"}], gateway=gateway)
+    default = _DEFAULT[delegate.family(bench)]
+    given = delegate.address(bench, routes=[{"dst": default}], gateway=gateway)
     delegate.install(bench, tmp_path, {"ADD": {"result": given}})
     slot = delegate.slot(bench)
 
@@ -191,14 +196,15 @@ def test_default_routes_lead_to_the_delegates_gateway(bench: Bench, tmp_path: Pa
     if call.exit_code != 0:
         bench.not_applicable(f"it takes no default route from its delegate: {judge.words(call)}")
     made = Made(slot, call, judge.result_document(call) or {}, None)
-    bench.demand("0.0.0.0/0" in form.destinations(made.result, bench.version), "the delegate's default route is lost")
+    bench.demand(default in form.destinations(made.result, bench.version), "the delegate's default route is lost")
     bench.complain(*_other_default_gateways(bench, made, gateway))
 
 
 def _other_default_gateways(bench: Bench, made: Made, gateway: str) -> list[str]:
-    """IPv4 default routes, of the result and of the container, that lead elsewhere than to the delegate's gateway."""
-    told = form.default_gateways(made.result, bench.version).get(4, set()) - {"", gateway}
-    kernel = {route.via for route in made.slot.sandbox.routes if route.to == "default" and route.family == 4}
+    """Default routes of the gateway's family, in result and container, that lead elsewhere than to it."""
+    family = 6 if ":" in gateway else 4
+    told = form.default_gateways(made.result, bench.version).get(family, set()) - {"", gateway}
+    kernel = {route.via for route in made.slot.sandbox.routes if route.to == "default" and route.family == family}
     return [
         f"the delegate gave the gateway {gateway}, {where} leads to {other}"
         for where, others in (
@@ -402,7 +408,7 @@ def _no_neighbour(bench: Bench, made: Made) -> list[str]:
     found, slot = [], made.slot
     for ip in form.ips(made.result, bench.version):
         gateway = ip.gateway
-        if gateway and ":" not in gateway and is_here(bench, made, gateway):
+        if gateway and is_here(bench, made, gateway):
             words = f"{slot.sandbox.full_name} {slot.ifname} asks for {gateway}"
             ask = lambda gateway=gateway: slot.sandbox.arp(gateway, on=slot.ifname)  # noqa: E731
             found.append(traffic.lost(traffic.Flow(words, ask, slot.sandbox, gateway)))

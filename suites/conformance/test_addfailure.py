@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from cnitest.cni import spec
-from cnitest.conformance import delegate, judge
+from cnitest.conformance import delegate, judge, space
 from cnitest.conformance.aftermath import Span
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.requirement import Kind
@@ -134,13 +133,9 @@ def test_a_missing_namespace_leaves_nothing(bench: Bench) -> None:
 def test_a_late_failure_leaves_nothing(bench: Bench, tmp_path: Path) -> None:
     """An ADD that fails over a route that the kernel refuses leaves nothing."""
     _require_delegate(bench)
-    delegate.install(bench, tmp_path, {"ADD": {"result": delegate.address(bench, routes=[UNREACHABLE])}})
+    delegate.install(bench, tmp_path, {"ADD": {"result": delegate.address(bench, routes=[delegate.stray(bench)])}})
 
     _must_leave_nothing(bench, delegate.slot(bench))
-
-
-#: A route whose gateway is on no link, which the kernel refuses.
-UNREACHABLE = {"dst": "10.98.0.0/16", "gw": "203.0.113.99"}
 
 
 @pytest.mark.requirement("ADDF-g")
@@ -182,10 +177,9 @@ def exhausted(bench: Bench) -> dict[str, Any]:
     section = bench.subject.conf.get("ipam")
     if not isinstance(section, dict) or not ({"ranges", "subnet"} & set(section)):
         bench.not_applicable("its configuration has no range of addresses that could be narrowed")
-    if spec.has_chaining(bench.version) or "subnet" in section:
-        narrow: dict[str, Any] = {"subnet": "10.97.0.0/30", "rangeStart": "10.97.0.2", "rangeEnd": "10.97.0.2"}
-    else:
-        narrow = {"subnet": "10.97.0.0/30", "rangeStart": "10.97.0.2", "rangeEnd": "10.97.0.2"}
+    free = space.network(bench.subject, space.families(bench.subject)[0])
+    only, length = str(free[2]), free.max_prefixlen - 2
+    narrow = {"subnet": f"{free[0]}/{length}", "rangeStart": only, "rangeEnd": only}
     rest = {
         key: value
         for key, value in section.items()

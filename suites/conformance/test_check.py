@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 
 import pytest
 
-from cnitest.conformance import connections, delegate, judge, mutation, tamper
+from cnitest.conformance import connections, delegate, form, judge, mutation, space, tamper
 from cnitest.conformance.bench import Bench, Made, Picture
 from cnitest.conformance.finding import Undecided
 
+_NODAD: dict[int, tuple[str, ...]] = {4: (), 6: ("nodad",)}
 #: The requirements that are decided by tampering, and what is tampered with.
 TAMPERED = {
     "CHK-05": "the interface",
@@ -134,21 +136,30 @@ def test_a_missing_route_is_noticed(bench: Bench) -> None:
 
 @pytest.mark.requirement("CHK-08")
 def test_a_route_that_leads_elsewhere_is_noticed(bench: Bench) -> None:
-    """CHECK fails when the default route leads to another gateway."""
+    """CHECK fails when the default route of a family leads to another gateway."""
     made = bench.attach()
-    route = next((r for r in made.slot.sandbox.routes if r.to == "default" and r.via and r.family == 4), None)
-    if route is None or "0.0.0.0/0" not in {str(r.get("dst")) for r in made.result.get("routes") or []}:
-        bench.not_applicable("the result has no default route of IPv4")
+    told = {{"0.0.0.0/0": 4, "::/0": 6}.get(dst) for dst in form.destinations(made.result, bench.version)}
+    routes = [r for r in made.slot.sandbox.routes if r.to == "default" and r.via and r.table == 254]
+    routes = [route for route in routes if route.family in told]
+    if not routes:
+        bench.not_applicable("the result has no default route")
     _need_check(bench, made)
-    other = _other_gateway(route.via)
-
-    bench.run("ip", "route", "replace", "default", "via", other, "dev", route.link, "onlink", at=made.slot.sandbox)
-    call = bench.check(made)
-
-    bench.complain(*(f"the default route leads to {other}: {fault}" for fault in judge.refusal(call)))
+    for route in routes:
+        other = _other_gateway(route.via)
+        change = ("ip", f"-{route.family}", "route", "replace", "default", "dev", route.link, "onlink")
+        metric = ("metric", str(route.metric))
+        if route.family == 6:  # another gateway would be one more there
+            bench.run("ip", "-6", "route", "del", "default", "dev", route.link, *metric, at=made.slot.sandbox)
+        bench.run(*change, "via", other, *metric, at=made.slot.sandbox)
+        faults = judge.refusal(bench.check(made))
+        bench.run(*change, "via", route.via, *metric, at=made.slot.sandbox)
+        bench.complain(*(f"the default route leads to {other}: {fault}" for fault in faults))
 
 
 def _other_gateway(gateway: str) -> str:
+    """Another address near one; of IPv4 a host of its /24."""
+    if ":" in gateway:
+        return str(ipaddress.IPv6Address(int(ipaddress.IPv6Address(gateway)) ^ 0x4C))
     head, _, last = gateway.rpartition(".")
     return f"{head}.{(int(last) + 76) % 250 + 1}"
 
@@ -167,8 +178,12 @@ def test_what_was_added_later_is_tolerated(bench: Bench) -> None:
     _need_check(bench, made)
     link, sandbox = made.slot.ifname, made.slot.sandbox
 
-    bench.run("ip", "address", "add", "10.96.0.9/24", "dev", link, at=sandbox)
-    bench.run("ip", "route", "add", "10.95.0.0/24", "via", "10.96.0.1", "dev", link, "onlink", at=sandbox)
+    for family in space.families(bench.subject):
+        near, beyond = (space.network(bench.subject, family, nth) for nth in (0, 1))
+        own = f"{near[9]}/{near.prefixlen}"
+        bench.run("ip", f"-{family}", "address", "add", own, "dev", link, *_NODAD[family], at=sandbox)
+        way = ("via", str(near[1]), "dev", link, "onlink")
+        bench.run("ip", f"-{family}", "route", "add", str(beyond), *way, at=sandbox)
     call = bench.check(made)
 
     bench.complain(*judge.success(call))

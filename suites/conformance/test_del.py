@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from cnitest.suites.conformance.test_add import other_network
-from cnitest.suites.conformance.test_addfailure import UNREACHABLE
 from cnitest.suites.conformance.test_check import flush
 
 from cnitest.conformance import aftermath, delegate, judge, mutation, traffic
@@ -337,7 +336,7 @@ def test_del_cleans_after_a_failed_add(bench: Bench, tmp_path: Path, how: str) -
     _require_delegate(bench)
     reply: dict[str, Any] = {"error": {"code": 100, "msg": "no address"}}
     if how == "a route is refused":
-        reply = {"result": delegate.address(bench, routes=[UNREACHABLE])}
+        reply = {"result": delegate.address(bench, routes=[delegate.stray(bench)])}
     delegate.install(bench, tmp_path, {"ADD": reply})
     slot = delegate.slot(bench)
     previous = bench.chain(slot)

@@ -9,20 +9,20 @@ import pytest
 from cnitest.cni import result as results
 from cnitest.cni import spec
 from cnitest.cni.invoke import Call
-from cnitest.conformance import handed, judge
+from cnitest.conformance import handed, judge, space
 from cnitest.conformance.aftermath import Span
 from cnitest.conformance.bench import Bench, Picture, Slot
 from cnitest.conformance.requirement import Kind
 
 STRANGER = {"name": "cnitest-none0", "mac": "02:00:5e:00:53:01"}
-DNS = {"nameservers": ["192.0.2.53"], "domain": "example.com", "search": ["example.com"], "options": ["ndots:5"]}
+DNS = {"domain": "example.com", "search": ["example.com"], "options": ["ndots:5"]}
 
 
 @pytest.mark.requirement("PREV-01")
 def test_the_result_is_passed_on(bench: Bench) -> None:
     """Addresses, routes, DNS and interfaces of the previous result are in the plugin's own."""
     slot = bench.slot()
-    previous = {**_given(bench, slot), "dns": DNS}
+    previous = {**_given(bench, slot), "dns": _dns(bench)}
     previous["interfaces"] = [*previous.get("interfaces", []), STRANGER]
     before = bench.look(slot)
 
@@ -36,7 +36,7 @@ def test_the_result_is_passed_on(bench: Bench) -> None:
 def test_an_interface_plugin_keeps_the_result(bench: Bench) -> None:
     """Interfaces and DNS of a previous result are in the plugin's own, beside what it made."""
     slot = bench.slot()
-    base: dict[str, Any] = {"cniVersion": bench.version, "interfaces": [STRANGER], "dns": DNS}
+    base: dict[str, Any] = {"cniVersion": bench.version, "interfaces": [STRANGER], "dns": _dns(bench)}
 
     before = bench.look(slot)
 
@@ -44,6 +44,10 @@ def test_an_interface_plugin_keeps_the_result(bench: Bench) -> None:
 
     bench.need(call)
     bench.complain(*_wrongly_handed(bench, slot, call, base, before))
+
+
+def _dns(bench: Bench) -> dict[str, Any]:
+    return {"nameservers": [space.address(bench.subject, host=53)], **DNS}
 
 
 def _given(bench: Bench, slot: Any) -> dict[str, Any]:

@@ -114,3 +114,43 @@ def test_networks_that_share_one_device_cannot_be_two(tmp_path: Path):
     rows = json.loads((tmp_path / "out.json").read_text())["requirements"]
     verdicts = {row["id"]: row["verdict"] for row in rows if row["subject"] == "single"}
     assert (verdicts["ADD-07"], verdicts["CON-04"]) == ("not applicable", "not applicable"), told
+
+
+@pytest.mark.parametrize("subnet", ["10.23.0.0/24", "fd00:23::/64"])
+def test_a_limit_that_is_none_is_found_in_each_family(tmp_path: Path, subnet: str):
+    """A plugin for bandwidth that does nothing is told, whether the network has IPv4 or IPv6."""
+    ScriptedPlugin.install(tmp_path, "lazy")
+    ipam = {"type": "host-local", "subnet": subnet}
+    plugins = [{**BRIDGE, "ipam": ipam}, {"type": "lazy", "capabilities": {"bandwidth": True}}]
+    file = written(tmp_path, "x.conflist", listed(*plugins))
+
+    told = held(file, "-k", "takes_effect and bandwidth and lazy")
+
+    assert "CAP-01    lazy" in told
+    assert "not limited" in told
+
+
+def test_a_limit_without_a_gateway_is_not_applicable(tmp_path: Path):
+    """Where there is nobody to send to no limit can be measured, which is not success."""
+    ScriptedPlugin.install(tmp_path, "lazy")
+    plain = {"type": "bridge", "bridge": "cni0", "ipam": {"type": "static", "addresses": [{"address": "10.24.0.2/24"}]}}
+    file = written(tmp_path, "x.conflist", listed(plain, {"type": "lazy", "capabilities": {"bandwidth": True}}))
+
+    held(file, "-k", "takes_effect and bandwidth and lazy", "--json", "out.json")
+
+    rows = json.loads((tmp_path / "out.json").read_text())["requirements"]
+    (verdict,) = [row["verdict"] for row in rows if (row["id"], row["subject"]) == ("CAP-01", "lazy")]
+    assert verdict == "not applicable"
+
+
+@pytest.mark.parametrize("subnet", ["198.18.0.0/24", "2001:db8:c000::/64"])
+def test_what_a_check_adds_is_not_the_users(tmp_path: Path, subnet: str):
+    """An address and a route that CHK-09 adds are of networks that nobody else has, of the family of the network."""
+    conf = {"cniVersion": "1.0.0", "name": "n", **BRIDGE, "ipam": {"type": "host-local", "subnet": subnet}}
+    file = written(tmp_path, "x.conf", conf)
+
+    held(file, "-k", "added_later and bridge", "--json", "out.json")
+
+    rows = json.loads((tmp_path / "out.json").read_text())["requirements"]
+    (verdict,) = [row["verdict"] for row in rows if (row["id"], row["subject"]) == ("CHK-09", "bridge")]
+    assert verdict == "passed"
