@@ -303,6 +303,24 @@ def test_wrong_configurations_do_not_crash_it(bench: Bench, verb: str) -> None:
             bench.raw("DEL", slot, stdin=change.document)
 
 
+@pytest.mark.requirement("PROTO-20")
+def test_failures_of_every_verb_are_told(bench: Bench) -> None:
+    """DEL, CHECK, GC and STATUS that fail, with a live attachment, a deleted one and unreadable input, say so in an
+    error document."""
+    made = bench.attach()
+    verbs = ["DEL", *(["CHECK"] if spec.has_check(bench.version) else [])]
+    network = ["GC", "STATUS"] if spec.has_gc(bench.version) else []
+    calls = [bench.raw(verb, made.slot, stdin=b"{") for verb in (*verbs, *network)]
+    calls += [bench.raw(verb, made.slot, previous=bench.final(made)) for verb in (*network, *reversed(verbs))]
+    calls += [bench.raw(verb, made.slot, previous=bench.final(made)) for verb in verbs]
+
+    for call in calls:
+        bench.complain(*judge.crash(call))
+        told = call.exit_code == 0 or judge.error_document(call) is not None
+        words = f"{call.subject}: exit code {call.exit_code} without an error document: {judge.words(call)}"
+        bench.demand(told or judge.crash(call), words)
+
+
 @pytest.mark.requirement("PROTO-21")
 def test_errors_carry_version_code_and_message(idle: Bench) -> None:
     """An error document has cniVersion, code and msg."""

@@ -154,3 +154,15 @@ def test_what_a_check_adds_is_not_the_users(tmp_path: Path, subnet: str):
     rows = json.loads((tmp_path / "out.json").read_text())["requirements"]
     (verdict,) = [row["verdict"] for row in rows if (row["id"], row["subject"]) == ("CHK-09", "bridge")]
     assert verdict == "passed"
+
+
+def test_a_del_that_fails_in_plain_text_is_told(tmp_path: Path):
+    """PROTO-20 sees a DEL that fails with words on standard error and no error document."""
+    text = '#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && { echo "cannot delete" >&2; exit 1; }\nexec /usr/lib/cni/bridge\n'
+    (tmp_path / "wordy").write_text(text)
+    (tmp_path / "wordy").chmod(0o755)
+    file = written(tmp_path, "x.conf", {"cniVersion": "1.0.0", "name": "n", **BRIDGE, "type": "wordy"})
+
+    told = held(file, "-k", "every_verb and wordy")
+
+    assert "wordy DEL: exit code 1 without an error document: cannot delete" in told
