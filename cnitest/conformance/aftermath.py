@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from cnitest.conformance.bench import NO_EFFECT, Bench, Picture, Slot
 from cnitest.conformance.residue import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
@@ -47,6 +48,16 @@ def _came(line: str) -> bool:
     return line.partition(": ")[2].startswith("+ ")
 
 
+def named_chains(conf: Mapping[str, object]) -> tuple[str, ...]:
+    """Patterns of the chains that a configuration itself names, which all its containers share, and the ways there."""
+    names = [re.escape(value) for key, value in conf.items() if "chain" in key.lower() and isinstance(value, str)]
+    return tuple(
+        rf"tables.*(:{name} -$|-A \S+ (?!.*(-s|-d|--dports?) ).*-[jg] {name}$|-A {name} (?!.*(-s|-d|--dports?) ))"
+        for name in names
+        if name
+    )
+
+
 class Span:
     """Watches one or more attachments from before they begin to after they end, and says what they left.
 
@@ -79,7 +90,8 @@ class Span:
             bench.unchain(slot)
 
         def look() -> list[str]:
-            found = residue(self._start, bench.look(*there), bench.setting.leftover, strict=strict)
+            allowed = (*bench.setting.leftover, *named_chains(bench.subject.conf))
+            found = residue(self._start, bench.look(*there), allowed, strict=strict)
             if bench.subject.before and self._own is not None:
                 return [line for line in found if line in self._own and _came(line)]
             return [line for line in found if not _went(line)] if lost or torn else found

@@ -166,3 +166,12 @@ def test_a_del_that_fails_in_plain_text_is_told(tmp_path: Path):
     told = held(file, "-k", "every_verb and wordy")
 
     assert "wordy DEL: exit code 1 without an error document: cannot delete" in told
+
+
+@pytest.mark.requires(plugin="firewall")
+def test_a_chain_that_the_configuration_names_is_shared(tmp_path: Path):
+    """A chain by the name that iptablesAdminChainName gives may stay after DEL, as one by its usual name may."""
+    firewall = {"type": "firewall", "backend": "iptables", "iptablesAdminChainName": "MY-OWN"}
+    file = written(tmp_path, "x.conflist", listed(BRIDGE, firewall))
+
+    assert "MY-OWN" not in held(file, "-k", "test_del_removes_what and firewall")
