@@ -142,7 +142,7 @@ class HostExec:
         busy = Deadline.after(min(timeout, _BUSY), f"{argv[-1]} to be written")
         while True:
             try:
-                started = self.host.start(argv, environment)
+                started = self.host.spawn(argv, environment)
                 return process.finish(started, stdin, Deadline.after(timeout, argv[-1]))
             except OSError as error:
                 if error.errno != errno.ETXTBSY or busy.expired:

@@ -23,6 +23,7 @@ _FIRST_PROCESS = ("sh", "-c", "mount -t proc proc /proc && exec env --ignore-sig
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _READY = b"\n"
 _PATIENCE = 20
+_OTHERS_WAIT = 0.5
 
 
 class Keeper:
@@ -94,8 +95,22 @@ def _kill(first: int) -> None:
     watch = os.pidfd_open(first)
     try:
         signal.pidfd_send_signal(watch, signal.SIGKILL)
+        if not select.select([watch], [], [], _OTHERS_WAIT)[0]:
+            _reap_children()
         if not select.select([watch], [], [], _PATIENCE)[0]:
             raise DeadlineExceeded(f"waited {_PATIENCE} s in vain for the processes of a lab to end")
         os.waitpid(first, 0)
     finally:
         os.close(watch)
+
+
+def _reap_children() -> None:
+    """Wait for our own children in PID namespaces that have ended and that nobody waits for: a PID namespace does not
+    end before."""
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError, ChildProcessError):
+            with open(f"/proc/{int(name)}/status", encoding="utf-8", errors="replace") as file:
+                facts = dict(line.partition(":")[::2] for line in file)
+            ended = facts["State"].split()[0] == "Z" and int(facts["PPid"]) == os.getpid()
+            if ended and len(facts["NSpid"].split()) > 1 and facts["NSpid"].split()[-1] != "1":
+                os.waitpid(int(name), os.WNOHANG)

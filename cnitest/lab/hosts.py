@@ -17,6 +17,7 @@ from cnitest.lab.place import Place
 from cnitest.lab.state import State
 
 if TYPE_CHECKING:
+    from cnitest.lab.dhcp import DhcpServer
     from cnitest.lab.lab import Lab
 
 __tracebackhide__ = is_ours
@@ -110,9 +111,22 @@ class Host(Place):
         """Run a short function with this host's network and filesystem (see `Traveller`)."""
         return self.mounts.do(function, self.namespace, undo)
 
-    def start(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
+    def spawn(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
         """As at any place."""
         return self.inside(lambda: process.start(argv, environment), process.abandon)
+
+    def dhcp_server(
+        self, link: str, first: str | None = None, last: str | None = None, *, options: Sequence[str] = ()
+    ) -> DhcpServer:
+        """A DHCP server (dnsmasq) on ``link`` while the ``with`` block runs: it gives out the addresses from ``first``
+        to ``last``, all of the link's subnet unless said, and tells of its ``leases``. ``options`` are those of
+        dnsmasq's --dhcp-option (``3,10.0.0.1``).
+
+        Raises FeatureMissing without dnsmasq, UsageError for a link without a subnet and a range outside of it.
+        """
+        from cnitest.lab.dhcp import DhcpServer
+
+        return DhcpServer(self, link, first, last, tuple(options))
 
     def start_supervised(
         self, tree: Supervised, argv: Sequence[str], environment: Mapping[str, str]
@@ -174,7 +188,7 @@ class Sandbox(Place):
                 self.host.inside(lambda: mounts.unbind_namespace(f"/run/netns/{self.name}"))
                 self._bound = False
 
-    def start(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
+    def spawn(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
         """As at any place, with the links of this sandbox under /sys."""
 
         def errand() -> process.Started:
@@ -193,7 +207,7 @@ class Switch(Place):
         """A switch has no filesystem: it runs no programs."""
         raise CommandError(f"{self.full_name} is a switch: it runs no programs")
 
-    def start(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:  # noqa: ARG002
+    def spawn(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:  # noqa: ARG002
         """A switch runs no programs: raises CommandError."""
         raise CommandError(f"{self.full_name} is a switch: it runs no programs ({argv[0]})")
 

@@ -40,6 +40,8 @@ from cnitest.topology.steps import AddAddress, AddLink, Firewall, Late, SetLink
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+    from cnitest.lab.running import Running
+
 __tracebackhide__ = is_ours
 
 _EVERYWHERE = frozenset({"veth", "bridge", "macvlan"})
@@ -66,6 +68,8 @@ class Lab:
         self._keeper: Keeper | None = None
         self._no_keeper: Exception | None = None
         self._closing: ThreadPoolExecutor | None = None
+        #: Programs that were started to stay; what of them still runs is ended with the lab.
+        self.staying: list[Running] = []
         self._places: dict[str, Place] = {}
         self._taps: dict[str, Tap] = {}
         self._owners: dict[tuple[str, str], Place] = {}
@@ -160,6 +164,9 @@ class Lab:
                 undo.callback(keeper.close)
             if closing:
                 undo.callback(closing.shutdown, wait=False)
+            # A PID namespace only ends when each process of it that is a child of ours has been waited for.
+            for running in self.staying:
+                undo.callback(running.stop)
 
     def know(self, place: Place) -> None:
         """Make a place known under its full name."""

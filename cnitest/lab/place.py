@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cnitest.lab.hosts import Host
     from cnitest.lab.lab import Lab
     from cnitest.lab.reach import Reach
+    from cnitest.lab.running import Ready, Running
+    from cnitest.lab.service import Service
 
 __tracebackhide__ = is_ours
 
@@ -162,17 +164,52 @@ class Place(Flows):
             raise CommandError(f"{self.full_name}: {argv[0]} cannot be started: {error}{_advice(argv[0])}") from error
         return process.finish(started, stdin, deadline)
 
+    @checked
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        ready: Ready | None = None,
+        timeout: float = 10.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> Running:
+        """Start a program that stays here while the ``with`` block runs, with a scrubbed environment.
+
+        ``ready`` is what to wait for, ``timeout`` seconds at most: a port that is listened on (TCP or UDP), a regular
+        expression (text or compiled) or bytes in its output, a path in the host (text that begins with ``/``, or a
+        `Path`), or a function that returns something true. With the block the program and all that it started are
+        ended: SIGTERM, and SIGKILL a second later. Its output can be read afterwards, too.
+
+        Raises CommandError, with the output, when it cannot be started, ends before it is ready, or is not in time.
+        """
+        from cnitest.lab.running import begin
+
+        wanted = dict(ENVIRONMENT if environment is None else environment)
+        try:
+            started = self._started(tuple(argv), wanted, anywhere=environment is None)
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{self.full_name}: {argv[0]} cannot be started: {error}{_advice(argv[0])}") from error
+        return begin(self, started, ready, timeout)
+
+    @checked
+    def service(self, port: int, *protocols: str, reply: bytes | None = None) -> Service:
+        """A service on ``port`` while the ``with`` block runs: it echoes, or answers ``reply``, over TCP and UDP (or
+        only those ``protocols``), on all addresses of both families, and tells in ``seen`` who came."""
+        from cnitest.lab.service import Service
+
+        return Service(self, port, protocols or ("tcp", "udp"), reply)
+
     def _started(self, argv: tuple[str, ...], environment: Mapping[str, str], *, anywhere: bool) -> process.Started:
         """Start a program, which may be ``anywhere`` in the PATH of who calls us when the host has it nowhere."""
         try:
-            return self.start(argv, environment)
+            return self.spawn(argv, environment)
         except FileNotFoundError:
             path = programs.find(argv[0]) if anywhere and "/" not in argv[0] else ""
             if not path:
                 raise
-        return self.start((path, *argv[1:]), environment)
+        return self.spawn((path, *argv[1:]), environment)
 
-    def start(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
+    def spawn(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
         """Start a program here, which the caller finishes. Raises OSError, ValueError."""
         raise NotImplementedError
 
