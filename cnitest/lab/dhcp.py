@@ -26,7 +26,7 @@ class Lease(NamedTuple):
 
 
 class DhcpServer:
-    """dnsmasq as a DHCP server on a link while the ``with`` block runs, without DNS; it reads no file of the machine."""
+    """dnsmasq as a DHCP server on a link while the ``with`` block runs; it reads no file of the machine."""
 
     def __init__(self, host: Host, link: str, first: str | None, last: str | None, options: tuple[str, ...]) -> None:
         if not programs.find("dnsmasq"):
