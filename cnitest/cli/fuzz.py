@@ -39,7 +39,8 @@ def add(commands: Any) -> None:
         help="try generated configurations and histories on a plugin",
         description="Draw configurations, calls and histories, try each with the real plugin, and hold it to what must "
         "always be true. What does not hold is shrunk and written as a script and as a test. Exit codes: 0 nothing "
-        "found, 1 findings, 2 interrupted, 3 stopped early without any, 4 wrong usage.",
+        "found (with --profile reference: nothing but what is known), 1 findings, 2 interrupted, "
+        "3 stopped early without any, 4 wrong usage.",
     )
     parser.add_argument("subject", metavar="CONF|PLUGIN", help="a .conf, .conflist, cnitest.yaml, or a known plugin")
     parser.add_argument("--cni-path", metavar="DIRS", help="directories with plugins, separated by colons")
@@ -49,6 +50,12 @@ def add(commands: Any) -> None:
     parser.add_argument("-n", metavar="N", dest="workers", help="how many workers (default: two a processor)")
     parser.add_argument("--seed", metavar="S", help="a number: the same one draws the same examples")
     parser.add_argument("--only", choices=KINDS, action="append", help="only these kinds; may be repeated")
+    parser.add_argument(
+        "--profile",
+        choices=("spec", "reference"),
+        default="spec",
+        help="expect what must be true, or what the reference plugins are known to do, too (default: %(default)s)",
+    )
     parser.add_argument(
         "--release", metavar="V", default="", help="the plugins' release (default: what they say of themselves)"
     )
@@ -84,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         next_path=_next_path(arguments.cni_path_next),
         databases=[_database(place) for place in arguments.database],
         out=Path(paths.directory_to_fill("--out", arguments.out)),
+        reference=arguments.profile == "reference",
     )
     return _tell(campaign)
 
@@ -143,6 +151,10 @@ def _watched(campaign: Campaign, live: _Line) -> Iterator[Finding]:
 def _told(campaign: Campaign, finding: Finding) -> str:
     from cnitest.fuzz.written import steps
 
+    known = campaign.explained.get(finding.cause)
+    if known:
+        words = " ".join(finding.trouble.words.split())[:110]
+        return f"known of {known.plugin}: {known.rule}: {words}\n    {known.reason} ({known.link})"
     again = " (seen before)" if finding.examples == 0 else ""
     lines = [*steps(finding).rstrip().splitlines(), f"written to {campaign.places[finding.cause]}"]
     told = "\n".join(f"    {line}" for line in lines)

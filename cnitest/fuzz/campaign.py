@@ -20,6 +20,7 @@ from cnitest.fuzz.hunt import Finding, Ground
 from cnitest.fuzz.kinds import comparisons, keys_of, missing_pool, network_of, rounds
 from cnitest.fuzz.store import Store
 from cnitest.fuzz.subjects import located, release_of, subject_of, trial_of
+from cnitest.fuzz.survey import Known, explanation
 from cnitest.fuzz.sweep import Sweep, sweep
 
 # What is kept of one release, of two that differ, and of two backends, by the ends of their names in a database.
@@ -36,6 +37,9 @@ class Campaign:
         self.findings: list[Finding] = []
         self.places: dict[str, Path] = {}
         self.stopped: list[str] = []
+        #: Whether what is known of the reference plugins is no finding; what of it showed, by its cause.
+        self.reference = False
+        self.explained: dict[str, Known] = {}
         self._workers = workers
         key = f"{orders.subject.name} of {orders.subject.network}"
         #: What is kept of one release, and of two that differ.
@@ -60,6 +64,7 @@ class Campaign:
         next_path: tuple[str, ...],
         databases: list[str],
         out: Path,
+        reference: bool = False,
     ) -> Campaign:
         """Find out what is fuzzed. Raises ConfigError for what cannot be."""
         subject = subject_of(name, path)
@@ -77,7 +82,9 @@ class Campaign:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"--out: {out} is no directory that can be written to: {error}") from error
-        return cls(located(name), orders, workers, database, out)
+        begun = cls(located(name), orders, workers, database, out)
+        begun.reference = reference
+        return begun
 
     @property
     def words(self) -> str:
@@ -147,6 +154,10 @@ class Campaign:
 
     def _new(self, finding: Finding) -> Finding:
         self._known |= set(finding.causes)
+        reason = explanation(finding.trouble) if self.reference else None
+        if reason:
+            self.explained[finding.cause] = reason
+            return finding
         self.findings.append(finding)
         self.places[finding.cause] = self._out
         try:
@@ -172,7 +183,8 @@ class Campaign:
         known = keys_of(self.orders)
         share = f", keys {len(tried & known)}/{len(known)}" if known else f", {len(tried)} keys"
         rate = examples / seconds if seconds else 0.0
-        return f"{seconds:5.0f} s  {examples} examples  {rate:.1f}/s{share}, {_count(len(self.findings), 'finding')}"
+        found = _count(len(self.findings), "finding") + (f", {len(self.explained)} known" if self.reference else "")
+        return f"{seconds:5.0f} s  {examples} examples  {rate:.1f}/s{share}, {found}"
 
     def summary(self) -> str:
         """What came of it all."""

@@ -122,6 +122,11 @@ def _row(where: str, row: Any) -> Known:
     return Known(str(row["plugin"]), row["rule"], pattern, str(row["reason"]), str(row["link"]))
 
 
+def explanation(trouble: Trouble) -> Known | None:
+    """The known cause of a trouble; None where it is news."""
+    return next((row for row in known() if row.explains(trouble)), None)
+
+
 def unknown(found: list[Shown]) -> list[Shown]:
     """What no known cause explains."""
-    return [one for one in found if not any(row.explains(one.trouble) for row in known())]
+    return [one for one in found if explanation(one.trouble) is None]

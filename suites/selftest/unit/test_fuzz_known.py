@@ -1,0 +1,19 @@
+"""What is known of reference plugins is told apart from what is news."""
+
+from __future__ import annotations
+
+from cnitest.fuzz.survey import explanation
+from cnitest.fuzz.trouble import Trouble
+
+
+def test_what_is_known_is_no_finding_of_the_reference():
+    """A known cause has its reason and a link; the same rule with other words, or of another plugin, is news."""
+    words = "CHECK crashes: panic: runtime error: invalid memory address or nil pointer dereference"
+
+    known = explanation(Trouble("crash", "bandwidth", words))
+
+    assert known is not None
+    assert known.reason
+    assert known.link.startswith("https://")
+    assert explanation(Trouble("crash", "bandwidth", "ADD crashes: panic: something else")) is None
+    assert explanation(Trouble("crash", "portmap", words)) is None
