@@ -368,7 +368,7 @@ class World:
         the gateway's address; the chain for an administrator's rules is theirs."""
         bridges = [link.name for link in self.bench.node.links if link.kind == "bridge"]
         ours = "|".join(re.escape(name) for name in bridges if name not in self.standing)
-        pattern = rf"([+] (addresses|routes) .* (on|via) ({ours})\b|~ links ({ours}):)"
+        pattern = rf"([+] (addresses|routes) .* (on|via|dev) ({ours})\b|~ links ({ours}):)"
         named = {conf.get("iptablesAdminChainName") for example in self.networks for conf in example.plugins}
         chains = [rf": (:|-A \S+ .*-j ){re.escape(name)}\b" for name in named if isinstance(name, str) and name]
         return (*self.bench.setting.leftover, *([pattern] if ours else []), *chains)
