@@ -71,8 +71,9 @@ def parse(document: Mapping[str, Any], version: str) -> Result:
 
 
 def relabelled(document: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """A result's document as ``version``, which has chaining, writes it."""
+    """A result's document as ``version``, which has chaining, writes it. Raises ValueError as `parse` does."""
     label = document.get("cniVersion") or version
+    parse(document, version)
     converted: dict[str, Any] = json.loads(json.dumps(document))
     if not spec.has_chaining(label):
         converted = _modern(_parse_old(document, label))
@@ -113,6 +114,18 @@ def _text(item: Mapping[str, Any], key: str, within: str) -> str:
     return value
 
 
+def _optional(item: Mapping[str, Any], key: str, within: str) -> str:
+    """A text that may be missing, or null."""
+    return _text(item, key, within) if item.get(key) is not None else ""
+
+
+def _number(item: Mapping[str, Any], key: str, within: str) -> int | None:
+    value = item.get(key)
+    if value is not None and type(value) is not int:
+        raise ValueError(f"'{within}' has an entry whose '{key}' is {json.dumps(value)}, not a whole number")
+    return value
+
+
 def _address(item: Mapping[str, Any], key: str, within: str) -> str:
     value = _text(item, key, within)
     try:
@@ -123,24 +136,18 @@ def _address(item: Mapping[str, Any], key: str, within: str) -> str:
 
 
 def _interface(item: Mapping[str, Any]) -> Interface:
-    mtu = item.get("mtu")
-    return Interface(
-        _text(item, "name", "interfaces"),
-        item.get("mac") or "",
-        item.get("sandbox") or "",
-        mtu if isinstance(mtu, int) else None,
-    )
+    within = "interfaces"
+    texts = (_text(item, "name", within), _optional(item, "mac", within), _optional(item, "sandbox", within))
+    return Interface(*texts, _number(item, "mtu", within))
 
 
 def _ip(item: Mapping[str, Any]) -> Ip:
-    interface = item.get("interface")
-    return Ip(
-        _address(item, "address", "ips"), item.get("gateway") or None, interface if isinstance(interface, int) else None
-    )
+    gateway = _optional(item, "gateway", "ips") or None
+    return Ip(_address(item, "address", "ips"), gateway, _number(item, "interface", "ips"))
 
 
 def _route(item: Mapping[str, Any]) -> ResultRoute:
-    return ResultRoute(_text(item, "dst", "routes"), item.get("gw") or None)
+    return ResultRoute(_text(item, "dst", "routes"), _optional(item, "gw", "routes") or None)
 
 
 def _parse_old(document: Mapping[str, Any], version: str) -> Result:
@@ -149,6 +156,6 @@ def _parse_old(document: Mapping[str, Any], version: str) -> Result:
     for key in ("ip4", "ip6"):
         family = _object(document, key)
         if family:
-            ips.append(Ip(_address(family, "ip", key), family.get("gateway") or None))
+            ips.append(Ip(_address(family, "ip", key), _optional(family, "gateway", key) or None))
             routes += [_route(item) for item in _objects(family, "routes")]
     return Result(version, (), tuple(ips), tuple(routes), _object(document, "dns"), document)

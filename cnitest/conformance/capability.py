@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cnitest.conformance import connections, form, judge, space, traffic
+from cnitest.conformance import connections, form, judge, reading, space, traffic
 from cnitest.conformance.bench import Bench, Slot
 from cnitest.conformance.finding import Doubt
 from cnitest.conformance.requirement import Kind
@@ -99,9 +99,9 @@ def _has_mac(bench: Bench, slot: Slot, result: Document) -> list[str]:
     if bench.subject.kind is Kind.IPAM:
         return []
     found = slot.sandbox.link(slot.ifname).mac
-    told = [item.get("mac") for item in result.get("interfaces") or [] if item.get("name") == slot.ifname]
+    told = [interface.mac for interface in reading.interfaces(result) if interface.name == slot.ifname]
     faults = [] if found == _MAC else [f"the MAC is {found}, {_MAC} was provided"]
-    return faults + [f"the result says MAC {mac}" for mac in told if str(mac).lower() != _MAC]
+    return faults + [f"the result says MAC {mac}" for mac in told if mac.lower() != _MAC]
 
 
 def _ips(bench: Bench) -> Exercise:
@@ -139,7 +139,7 @@ def _dns(bench: Bench) -> Exercise:
 
 
 def _has_dns(result: Document, servers: list[str]) -> list[str]:
-    found = result.get("dns") or {}
+    found = reading.section(result, "dns")
     wrong = {"nameservers": servers, "search": ["cnitest.example"]}.items()
     return [f"dns.{key} is {found.get(key)}, {value} was provided" for key, value in wrong if found.get(key) != value]
 

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cnitest.conformance import first, form, traffic
+from cnitest.conformance import first, form, reading, traffic
 from cnitest.conformance.bench import Bench, Made
 from cnitest.conformance.deviation import nickname
 from cnitest.conformance.requirement import Kind
@@ -75,7 +75,7 @@ def are_together(bench: Bench) -> bool:
 
 def _ways_out(bench: Bench, made: Made) -> set[int]:
     """The families in which the result has a default route whose gateway is here."""
-    gateways = form.default_gateways(made.result, bench.version)
+    gateways = reading.default_gateways(made.result, bench.version)
     return {family for family, ips in gateways.items() if any(not ip or is_here(bench, made, ip) for ip in ips)}
 
 

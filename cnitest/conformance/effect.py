@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cnitest.cni import spec
-from cnitest.conformance import judge
+from cnitest.conformance import judge, reading
 from cnitest.conformance.bench import Bench, Made, Slot, open_bench
 from cnitest.conformance.finding import Undecided
 from cnitest.conformance.requirement import Kind
@@ -30,8 +30,9 @@ def kind_alone(subject: Subject) -> Kind | None:
 
 def only_addresses(made: Made) -> bool:
     """Whether a result has addresses and no interface, as that of an IPAM plugin."""
-    version = str(made.result.get("cniVersion") or "")
-    return spec.has_chaining(version) and bool(made.result.get("ips")) and not made.result.get("interfaces")
+    result = made.result
+    early = reading.is_early(result, spec.VERSIONS[-1])
+    return not early and bool(reading.rows(result, "ips")) and not reading.rows(result, "interfaces")
 
 
 def _kind_alone(subject: Subject) -> Kind | None:
@@ -57,7 +58,6 @@ def _seen(bench: Bench) -> Kind | None:
 
 def _is_its_own(slot: Slot, result: Mapping[str, Any], before: set[str]) -> bool:
     """Whether a result names a link of the container that ADD made, or the loopback that it set up."""
-    told = result.get("interfaces")
-    names = {one.get("name") for one in told if isinstance(one, Mapping)} if isinstance(told, list) else set()
+    names = {interface.name for interface in reading.interfaces(result)}
     made = {link.name for link in slot.sandbox.links} - before
     return bool(names & made) or names == {"lo"}

@@ -11,7 +11,7 @@ from typing import Any
 from cnitest.cni import conf, library, sources, spec
 from cnitest.cni.conf import Network
 from cnitest.cni.invoke import missing
-from cnitest.conformance import aftermath, effect, judge, profile
+from cnitest.conformance import aftermath, effect, judge, profile, reading
 from cnitest.conformance.bench import Bench, Made, open_bench
 from cnitest.conformance.finding import Undecided
 from cnitest.conformance.preflight import Refused, links, refused
@@ -265,14 +265,12 @@ def _asked(draft: Subject, bench: Bench) -> Subject:
         banner = bench.raw("", plugin=draft.plugin, stdin=b"", without=("CNI_COMMAND",))
     except PluginError as error:
         raise ConfigError(str(error)) from error
-    document = judge.result_document(answer) or {}
-    listed = document.get("supportedVersions")
-    known = tuple(v for v in listed if spec.is_version(v)) if isinstance(listed, list) else ()
+    document = judge.result_document(answer)
     text = banner.stderr.decode(errors="replace")
     built_on = bench.inside(lambda: library.of(Path(bench.binary(draft.plugin))))
     return replace(
         draft,
-        advertised=tuple(dict.fromkeys(sorted(known, key=spec.VERSIONS.index))),
+        advertised=reading.versions(document),
         banner=text.splitlines()[0] if text.strip() else "",
         skel=bool(built_on) or (bool(_SKEL.search(text)) and banner.exit_code == 0),
         library=built_on,
@@ -357,7 +355,7 @@ def _first_add(candidate: Subject, version: str = "") -> tuple[Made, bool] | Ref
 
 def _only_loopback(made: Made) -> bool:
     """Whether the result is about the loopback, whatever name was asked for."""
-    inside = {one.get("name") for one in made.result.get("interfaces") or () if one.get("sandbox")}
+    inside = {one.name for one in reading.interfaces(made.result) if one.sandbox}
     return inside == {"lo"}
 
 

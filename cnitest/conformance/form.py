@@ -9,6 +9,7 @@ from typing import Any
 
 from cnitest.cni import result as results
 from cnitest.cni import spec
+from cnitest.conformance import reading
 
 Document = Mapping[str, Any]
 _NEW_INTERFACE = ("mtu", "socketPath", "pciID")
@@ -63,7 +64,7 @@ def of_early_versions(document: Document) -> list[str]:
 def families_told(document: Document) -> list[str]:
     """Complaints by 0.3.0 to 0.4.0: every address says its family, and the right one."""
     found = []
-    for position, ip in enumerate(_list(document, "ips")):
+    for position, ip in enumerate(reading.rows(document, "ips")):
         right = "6" if ":" in str(ip.get("address")) else "4"
         if ip.get("version") != right:
             found.append(f"ips[{position}].version is {ip.get('version')!r} for {ip.get('address')}, not {right!r}")
@@ -72,9 +73,8 @@ def families_told(document: Document) -> list[str]:
 
 def families_untold(document: Document) -> list[str]:
     """Complaints since 1.0.0: no address says its family any more."""
-    return [
-        f"ips[{n}] has 'version', which 1.0.0 removed" for n, ip in enumerate(_list(document, "ips")) if "version" in ip
-    ]
+    rows = enumerate(reading.rows(document, "ips"))
+    return [f"ips[{number}] has 'version', which 1.0.0 removed" for number, ip in rows if "version" in ip]
 
 
 def fields_of_later(document: Document) -> list[str]:
@@ -83,7 +83,7 @@ def fields_of_later(document: Document) -> list[str]:
     return [
         f"{table}[{position}].{key} is there, which came with 1.1.0"
         for table, keys in rows
-        for position, item in enumerate(_list(document, table))
+        for position, item in enumerate(reading.rows(document, table))
         for key in keys
         if key in item
     ]
@@ -95,7 +95,7 @@ def sandboxes(document: Document, netns: str, host: Callable[[str], bool], insid
     ``host`` and ``inside`` say whether a link of that name is there.
     """
     found = []
-    for position, interface in enumerate(_list(document, "interfaces")):
+    for position, interface in enumerate(reading.rows(document, "interfaces")):
         name, sandbox = str(interface.get("name")), interface.get("sandbox") or ""
         if sandbox not in ("", netns):
             found.append(f"interfaces[{position}].sandbox is {sandbox!r}, CNI_NETNS was {netns!r}")
@@ -108,8 +108,8 @@ def sandboxes(document: Document, netns: str, host: Callable[[str], bool], insid
 
 def indices(document: Document, netns: str) -> list[str]:
     """Complaints about which interface each address is said to be on."""
-    interfaces, found = _list(document, "interfaces"), []
-    for position, ip in enumerate(_list(document, "ips")):
+    interfaces, found = reading.rows(document, "interfaces"), []
+    for position, ip in enumerate(reading.rows(document, "ips")):
         index = ip.get("interface")
         if index is None:
             if interfaces:
@@ -168,17 +168,9 @@ def _is_network(text: str) -> bool:
     return True
 
 
-def _list(document: Document, key: str) -> list[Mapping[str, Any]]:
-    value = document.get(key)
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
-
-
 def ips(document: Document, version: str) -> tuple[results.Ip, ...]:
-    """The addresses of a result; none when it cannot be read."""
-    try:
-        return results.parse(document, version).ips
-    except ValueError:
-        return ()
+    """The addresses of a result that can be read."""
+    return reading.ips(document, version)
 
 
 def networks(section: Any) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
@@ -197,27 +189,8 @@ def networks(section: Any) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def destinations(document: Document, version: str) -> set[str]:
-    """Where the routes of a result lead; nowhere when it cannot be read."""
-    try:
-        return {route.dst for route in results.parse(document, version).routes}
-    except ValueError:
-        return set()
-
-
-def default_gateways(document: Document, version: str) -> dict[int, set[str]]:
-    """Where the default routes of a result lead, by family: to their own gateways or those of its addresses; to an
-    empty string where it names none."""
-    try:
-        result = results.parse(document, version)
-    except ValueError:
-        return {}
-    found: dict[int, set[str]] = {}
-    for route in result.routes:
-        family = {"0.0.0.0/0": 4, "::/0": 6}.get(route.dst)
-        if family:
-            others = {ip.gateway for ip in result.ips if ip.gateway and (":" in ip.gateway) == (family == 6)}
-            found.setdefault(family, set()).update({route.gw} if route.gw else others or {""})
-    return found
+    """Where the routes of a result lead that can be read."""
+    return {route.dst for route in reading.routes(document, version)}
 
 
 def is_early(version: str) -> bool:

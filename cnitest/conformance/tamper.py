@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from cnitest.conformance import form
+from cnitest.conformance import form, reading
 from cnitest.conformance.bench import Bench, Made, Picture
 from cnitest.conformance.requirement import Kind
 from cnitest.kernel.records import Route, Rule
@@ -128,8 +128,7 @@ def _route(made: Made, item: Difference) -> Iterator[Tampering]:
 
 
 def _told_routes(made: Made) -> set[str]:
-    found = made.result.get("routes") or []
-    return {str(route.get("dst")) for route in found if isinstance(route, Mapping)}
+    return {reading.text(route, "dst") for route in reading.rows(made.result, "routes")}
 
 
 def _rule(item: Difference) -> Iterator[Tampering]:
@@ -218,7 +217,7 @@ def _unreachable(bench: Bench, made: Made, items: tuple[Difference, ...]) -> Ite
 
 def _forwards(bench: Bench, made: Made) -> bool:
     """Whether the host is the container's way to everywhere."""
-    if not form.default_gateways(made.result, bench.version) or bench.node.sysctl("net.ipv4.ip_forward") != "1":
+    if not reading.default_gateways(made.result, bench.version) or bench.node.sysctl("net.ipv4.ip_forward") != "1":
         return False
     gateways = {ip.gateway for ip in form.ips(made.result, bench.version)}
     return any(address.ip in gateways for address in bench.node.addresses)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cnitest.cni import spec
-from cnitest.conformance import delegate, judge, space
+from cnitest.conformance import delegate, form, judge, reading, space
 from cnitest.conformance.bench import Bench
 
 PASSED_ON = ("CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH")
@@ -154,7 +154,7 @@ def test_an_ipam_result_knows_no_interfaces(bench: Bench) -> None:
     made = bench.attach()
 
     bench.demand(not made.result.get("interfaces"), f"interfaces: {made.result.get('interfaces')}")
-    for ip in made.result.get("ips") or []:
+    for ip in reading.rows(made.result, "ips"):
         bench.demand(ip.get("interface") is None, f"{ip.get('address')} is on interface {ip.get('interface')}")
 
 
@@ -171,16 +171,16 @@ def test_a_delegate_without_addresses_is_an_error(bench: Bench, tmp_path: Path) 
 def test_an_older_delegate_is_understood(bench: Bench, tmp_path: Path) -> None:
     """A delegate that answers in 0.2.0 is understood."""
     _require_delegate(bench)
-    there = delegate.address(bench)["ips"][0]
-    old = delegate.answer("0.2.0", there["address"], there["gateway"])
+    (there,) = form.ips(delegate.address(bench), bench.version)
+    old = delegate.answer("0.2.0", there.address, there.gateway or "")
     delegate.install(bench, tmp_path, {"ADD": {"result": old}})
 
     call = bench.add(delegate.slot(bench))
 
     bench.complain(*judge.success(call))
-    found = [ip.get("address") for ip in (judge.result_document(call) or {}).get("ips") or []]
+    found = [ip.address for ip in form.ips(judge.result_document(call) or {}, bench.version)]
     if call.exit_code == 0:
-        bench.demand(there["address"] in found, f"the delegate gave {there['address']}, the result has {found}")
+        bench.demand(there.address in found, f"the delegate gave {there.address}, the result has {found}")
 
 
 @pytest.mark.requirement("DLG-10")

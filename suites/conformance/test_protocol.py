@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cnitest.cni import spec
-from cnitest.conformance import form, judge, mutation
+from cnitest.conformance import form, judge, mutation, reading
 from cnitest.conformance.aftermath import Span
 from cnitest.conformance.bench import Bench
 from cnitest.conformance.requirement import Kind
@@ -407,9 +407,9 @@ def test_namespaces_are_found_by_any_path(bench: Bench, form_of_path: str) -> No
 
     bench.complain(*judge.success(call))
     found = judge.result_document(call) or {}
-    inside = [item for item in found.get("interfaces") or [] if item.get("sandbox")]
-    for item in inside:
-        bench.demand(item["sandbox"] == form_of_path, f"the result says sandbox {item['sandbox']!r} for {form_of_path}")
+    inside = [item["sandbox"] for item in reading.rows(found, "interfaces") if item.get("sandbox")]
+    for sandbox in inside:
+        bench.demand(sandbox == form_of_path, f"the result says sandbox {sandbox!r} for {form_of_path}")
 
 
 @pytest.mark.requirement("PROTO-30")
