@@ -38,6 +38,8 @@ def success(call: Call, *, silent: bool = False) -> list[str]:
         return faults
     if call.exit_code != 0:
         return [f"{call.subject}: fails: exit code {call.exit_code}: {words(call)}"]
+    if error_document(call) is not None:
+        return [f"{call.subject}: exit code 0 with error {words(call)}"]
     if silent and call.stdout.strip():
         return [f"{call.subject}: succeeds, but prints {shown(call.stdout)}"]
     return []
@@ -55,6 +57,8 @@ def refusal(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()) 
     if faults:
         return faults
     if call.exit_code == 0:
+        if error_document(call) is not None:
+            return [f"{call.subject}: exit code 0 with error {words(call)}"]
         return [f"{call.subject}: succeeds, but should refuse{_output(call)}"]
     document = error_document(call)
     if document is None:

@@ -116,4 +116,3 @@ def _is_network(item: Document) -> bool:
     except ValueError:
         return False
     return True
-

@@ -254,7 +254,7 @@ def test_exit_codes_tell_success(bench: Bench) -> None:
         error = judge.error_document(call)
         documents = judge.documents(call)
         if error is not None:
-            bench.demand(call.exit_code != 0, f"{call.subject}: exit code 0 with an error: {judge.words(call)}")
+            bench.demand(call.exit_code != 0, f"{call.subject}: exit code 0 with error {judge.words(call)}")
         elif len(documents) == 1 and isinstance(documents[0], dict) and "cniVersion" in documents[0]:
             bench.demand(call.exit_code == 0, f"{call.subject}: exit code {call.exit_code} with a result")
 

@@ -132,6 +132,23 @@ def test_no_result_breaks_a_test(plugin: str, tmp_path: Path):
             raise AssertionError(f"{name}: {case.words}: {type(error).__name__}: {error}") from error
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "how"),
+    [
+        ("test_neighbours_learn_a_returned_address", ["ips"], "missing"),
+        ("test_an_address_of_somebody_else_is_noticed", ["ips"], "missing"),
+        ("test_an_older_result_is_read_by_del", ["ips"], "other"),
+        ("test_a_route_that_leads_elsewhere_is_noticed", ["routes"], "other"),
+    ],
+)
+def test_what_a_test_needs_may_lack(tmp_path: Path, name: str, path: list[str], how: str):
+    """A test that picks one part of a result says so where there is none."""
+    changed = Changed("bridge", tmp_path)
+    changed.change(next(case for case in CHANGES if case.change["path"] == path and case.change["how"] == how))
+
+    held(changed.subject, sentences()[name])
+
+
 def test_a_first_result_of_any_kind_is_examined(tmp_path: Path):
     """What is learnt from the first ADD needs nothing of its result."""
     changed = Changed("bridge", tmp_path)
