@@ -9,7 +9,7 @@ import pytest
 
 from cnitest.cni import spec
 from cnitest.cni.invoke import Call
-from cnitest.conformance import aftermath, delegate, first, form, judge, mutation, request, space, traffic
+from cnitest.conformance import aftermath, delegate, first, form, judge, mutation, reading, request, space, traffic
 from cnitest.conformance.bench import Bench, Made, Slot
 from cnitest.conformance.connections import addresses, answering, demand_answers, gateways, is_here
 from cnitest.conformance.finding import Doubt
@@ -202,7 +202,7 @@ def test_default_routes_lead_to_the_delegates_gateway(bench: Bench, tmp_path: Pa
 def _other_default_gateways(bench: Bench, made: Made, gateway: str) -> list[str]:
     """Default routes of the gateway's family, in result and container, that lead elsewhere than to it."""
     family = 6 if ":" in gateway else 4
-    told = form.default_gateways(made.result, bench.version).get(family, set()) - {"", gateway}
+    told = reading.default_gateways(made.result, bench.version).get(family, set()) - {"", gateway}
     kernel = {route.via for route in made.slot.sandbox.routes if route.to == "default" and route.family == family}
     return [
         f"the delegate gave the gateway {gateway}, {where} leads to {other}"
