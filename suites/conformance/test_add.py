@@ -19,6 +19,8 @@ from cnitest.conformance.truth import untruths
 
 _DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 FORWARDING = (".forwarding", "ip_forward", ".mc_forwarding")
+#: What the kernel changes with those (inet_forward_change in net/ipv4/devinet.c), and so is reported last.
+FOLLOWING = ("net.ipv4.conf.all.accept_redirects",)
 
 
 @pytest.mark.requirement("ADD-01")
@@ -368,7 +370,7 @@ def test_sysctls_of_the_host_stay(bench: Bench) -> None:
 
     after = bench.sysctls()
     changed = [name for name, value in after.items() if name in before and before[name] != value]
-    for name in sorted(changed):
+    for name in sorted(changed, key=lambda name: (name in FOLLOWING, name)):
         if not name.endswith(FORWARDING):
             bench.complain(f"{name} was {before[name]}, is {after[name]}")
 

@@ -273,14 +273,14 @@ class _Attached:
 
     def missing(self, before: Picture, after: Picture, other: _Attached) -> list[str]:
         """What this one had put there and is gone, but for what both had put there."""
-        gone = {line.replace(": - ", ": + ", 1) for line in aftermath.removals(before, after, self._leftover)}
+        gone = set(aftermath.removals(before, after, self._leftover))
         own = {_key(line) for line in self.own - other.own}
         return sorted(line for line in gone if _key(line) in own and " hops=" not in line)
 
 
 def _key(line: str) -> str:
-    """A difference without the values that may change while it stays."""
-    return line.partition(": ifindex=")[0]
+    """A difference without the values that may change while it stays, whether it came or went."""
+    return line.partition(": ifindex=")[0].replace(": - ", ": + ", 1)
 
 
 def _lines(before: Picture, after: Picture) -> list[str]:
