@@ -9,33 +9,38 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from select import POLLIN, poll
 from typing import NamedTuple
 
 from cnitest.deadline import Deadline
+from cnitest.kernel import stamps
 from cnitest.kernel.namespaces import Kept, NetworkNamespace
 
 _ETH_P_ALL = 0x0003
 _SOL_PACKET, _ADD_MEMBERSHIP, _PACKET_AUXDATA, _PROMISCUOUS = 263, 1, 8, 1
-_SO_TIMESTAMPNS, _SO_RCVBUFFORCE = 35, 33
+_SO_RCVBUFFORCE = 33
 _OUTGOING = 4
 _KEPT = "tap"
 _STATISTICS = 6
 _MOST_AT_ONCE = 4096
-_REMEMBERED = 2000
+_REMEMBERED = 2 * _MOST_AT_ONCE
 _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
 _BUFFER = 4 << 20
 _LARGEST = 1 << 16
-_ANCILLARY = socket.CMSG_SPACE(20) + socket.CMSG_SPACE(16)
+_ANCILLARY = socket.CMSG_SPACE(20) + stamps.ANCILLARY
 
 _auxdata = struct.Struct("=IIIHHHH")
-_timespec = struct.Struct("=qq")
 
 
 class Frame(NamedTuple):
-    """A frame as a link carried it. ``when`` is in seconds since the epoch; ``out`` when this side sent it."""
+    """A frame as a link carried it. ``when`` is in nanoseconds since the epoch; ``out`` when this side sent it.
 
-    when: float
+    ``when`` is the kernel's stamp. Frames of one place are read in the order in which its kernel handled them, which
+    is the better witness: a frame that is handed on inside a host keeps its stamp.
+    """
+
+    when: int
     link: str
     out: bool
     data: bytes
@@ -53,6 +58,7 @@ class Eyes:
     @classmethod
     def open(cls, namespace: NetworkNamespace, link: str = "", ifindex: int = 0, *, blind: bool = False) -> Eyes:
         """Eyes of one's own: on all links, or on one, which then shows even what is not meant for it."""
+        stamps.await_on()
         opened = namespace.do(_open)
         if ifindex:
             opened.bind((link, _ETH_P_ALL))
@@ -88,16 +94,32 @@ class Tap(Eyes):
         super().__init__(namespace.kept(_KEPT, _open), blind=blind)
         #: The last frames that anybody has read here, for who comes after.
         self.recent: deque[Frame] = deque(maxlen=_REMEMBERED)
+        #: How many frames anybody has ever read here.
+        self.count = 0
 
     def frames(self) -> list[Frame]:
         """As of any eyes, and remembered."""
         found = super().frames()
         self.recent.extend(found)
+        self.count += len(found)
         return found
 
+    def since(self, count: int) -> list[Frame]:
+        """The frames after the first ``count`` ones, whoever has read them; never waits."""
+        self.frames()
+        return list(islice(reversed(self.recent), self.count - count))[::-1]
+
     def send(self, link: str, data: bytes) -> None:
-        """Put a whole frame, Ethernet header included, on a link. Raises OSError."""
+        """Put a whole frame, Ethernet header included, on a link. Raises OSError.
+
+        A packet socket is not shown what it sent itself, so the frame is remembered here.
+        """
+        self.frames()
+        sent = Frame(time.time_ns(), link, True, data)
         self.socket.sendto(data, (link, 0))
+        if not self._blind:
+            self.recent.append(sent)
+            self.count += 1
 
 
 def wait_for_any(eyes: Sequence[Eyes], deadline: Deadline) -> bool:
@@ -120,20 +142,19 @@ def _open() -> socket.socket:
         opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
     except PermissionError:  # below a user namespace the machine's limit holds
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-    opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    stamps.ask(opened)
     opened.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
     return opened
 
 
 def _frame(data: bytes, ancillary: list[tuple[int, int, bytes]], link: str, kind: int) -> Frame:
-    when = 0.0
+    when = 0
     for level, number, payload in ancillary:
-        if level == socket.SOL_SOCKET and number == _SO_TIMESTAMPNS:
-            seconds, nanoseconds = _timespec.unpack_from(payload)
-            when = seconds + nanoseconds / 1e9
-        elif level == _SOL_PACKET:
+        if level == _SOL_PACKET:
             data = _with_vlan(data, payload)
-    return Frame(when or time.time(), link, kind == _OUTGOING, data)
+        elif number == stamps.KIND:
+            when = stamps.read(payload)
+    return Frame(when or time.time_ns(), link, kind == _OUTGOING, data)
 
 
 def _with_vlan(data: bytes, payload: bytes) -> bytes:

@@ -22,7 +22,7 @@ from cnitest.errors import (
     is_ours,
 )
 from cnitest.events import Journal
-from cnitest.kernel import features, rtnl, tap
+from cnitest.kernel import features, rtnl, stamps, tap
 from cnitest.kernel.keeper import Keeper
 from cnitest.kernel.namespaces import Kept, NetworkNamespace, open_all
 from cnitest.kernel.tap import Tap
@@ -83,6 +83,7 @@ class Lab:
             raise RuntimeError(f"{self!r} has been used; make a new one")
         self._entered = True
         self._require_features()
+        stamps.switch_on()
         self.traveller = Traveller()
         try:
             self._build()
@@ -284,6 +285,7 @@ class Lab:
 
     def taps(self, places: Sequence[Place], also: Sequence[Kept] = ()) -> list[Tap]:
         """The eyes on several places; these, and other sockets one needs, are opened in one trip."""
+        stamps.await_on()
         with self._lock:
             open_all([*(tap.kept(place.namespace) for place in places), *also])
             return [self._tap(place) for place in places]

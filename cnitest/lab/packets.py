@@ -14,6 +14,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: F401  (loaded so that 
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether  # noqa: F401
 from scapy.packet import Packet
+from scapy.utils import EDecimal
 
 from cnitest.deadline import Deadline
 from cnitest.kernel.tap import Frame
@@ -29,9 +30,9 @@ _BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
 def dissect(frame: Frame) -> Packet:
-    """A frame as a scapy packet; ``.time`` is when it was seen, ``.sniffed_on`` the link."""
+    """A frame as a scapy packet; ``.time`` is when it was seen (exact seconds), ``.sniffed_on`` the link."""
     packet = Ether(frame.data)
-    packet.time = frame.when
+    packet.time = EDecimal(frame.when) / 1_000_000_000
     packet.sniffed_on = frame.link
     return packet
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cnitest.lab.capture import Capture
     from cnitest.lab.hosts import Host
     from cnitest.lab.lab import Lab
+    from cnitest.lab.probe.inquiry import Watch
     from cnitest.lab.reach import Reach
     from cnitest.lab.running import Ready, Running
     from cnitest.lab.service import Service
@@ -242,13 +243,15 @@ class Place(Flows):
         mark: int | None = None,
         tos: int | str | None = None,
         wait: float | None = None,
+        watch: Watch = "ends",
     ) -> Reach:
         """Send an ICMP or ICMPv6 echo request and say what became of it.
 
         ``size`` is the payload in bytes as ping(8) counts it, ``df`` forbids fragments, ``ttl`` is the hop limit,
         ``mark`` the fwmark, ``tos`` the TOS or traffic class (a byte, or a DSCP class such as ``"EF"``), ``wait`` the
-        seconds after which an attempt counts as lost. A multicast or broadcast address (``ff02::1%eth0``) is answered
-        when anyone else answers; see `Reach.receivers`. Raises UsageError for what no packet can have.
+        seconds after which an attempt counts as lost. ``watch="all"`` has every place of the lab watch, so that the
+        path of a delivered one is whole; it takes longer. A multicast or broadcast address (``ff02::1%eth0``) is
+        answered when anyone else answers; see `Reach.receivers`. Raises UsageError for what no packet can have.
         """
         from cnitest.lab.probe.echo import EchoProbe
         from cnitest.lab.probe.group import group_of
@@ -258,10 +261,10 @@ class Place(Flows):
         sent = options(address, source=source, mark=mark, tos=tos, ttl=ttl)
         group = group_of(self, address)
         if group is None:
-            return prove(EchoProbe(self, address, size=size, df=df, options=sent), wait)
+            return prove(EchoProbe(self, address, size=size, df=df, options=sent), wait, watch)
         from cnitest.lab.probe.group_echo import GroupEcho
 
-        return prove(GroupEcho(group, size=size, df=df, options=sent), wait)
+        return prove(GroupEcho(group, size=size, df=df, options=sent), wait, watch)
 
     @checked
     def tcp(
@@ -281,6 +284,7 @@ class Place(Flows):
         rate: float | str | None = None,
         hold: float = 0.0,
         wait: float | None = None,
+        watch: Watch = "ends",
     ) -> Reach:
         """Connect, send a unique payload and get it back.
 
@@ -302,11 +306,11 @@ class Place(Flows):
         if group_of(self, address):
             raise UsageError(f"{address} is a group: a TCP connection has one other end; udp() and ping() go to many")
         if size is reply_size is rate is None and not hold:
-            return prove(StreamProbe(self, address, port, listener, listener_port or port, sent), wait)
+            return prove(StreamProbe(self, address, port, listener, listener_port or port, sent), wait, watch)
         from cnitest.lab.probe.bulk import BulkProbe, load
 
         wanted = load(size, reply_size, rate, hold)
-        return prove(BulkProbe(self, address, port, listener, listener_port or port, wanted, sent), wait)
+        return prove(BulkProbe(self, address, port, listener, listener_port or port, wanted, sent), wait, watch)
 
     def sctp(
         self,
@@ -319,6 +323,7 @@ class Place(Flows):
         mark: int | None = None,
         tos: int | str | None = None,
         wait: float | None = None,
+        watch: Watch = "ends",
     ) -> Reach:
         """An SCTP association; as `tcp` otherwise. Raises FeatureMissing where the kernel has none."""
         from cnitest.lab.probe.inquiry import prove
@@ -327,7 +332,7 @@ class Place(Flows):
 
         sent = options(address, source=source, mark=mark, tos=tos)
         SctpProbe.require()
-        return prove(SctpProbe(self, address, port, listener, listener_port or port, sent), wait)
+        return prove(SctpProbe(self, address, port, listener, listener_port or port, sent), wait, watch)
 
     @checked
     def udp(
@@ -345,6 +350,7 @@ class Place(Flows):
         size: int = 32,
         join: bool = True,
         wait: float | None = None,
+        watch: Watch = "ends",
     ) -> Reach:
         """Send a datagram with a unique payload of ``size`` bytes and get it back; as `tcp` otherwise.
 
@@ -363,19 +369,19 @@ class Place(Flows):
             from cnitest.lab.probe.group_datagram import GroupDatagram
 
             probe = GroupDatagram(group, port, listeners, listener_port or port, join=join, size=size, options=sent)
-            return prove(probe, wait)
+            return prove(probe, wait, watch)
         if len(listeners) > 1:
             raise UsageError(f"{address} is no group: a datagram to it has one listener, not {len(listeners)}")
         far = listeners[0] if listeners else None
-        return prove(DatagramProbe(self, address, port, far, listener_port or port, size, sent), wait)
+        return prove(DatagramProbe(self, address, port, far, listener_port or port, size, sent), wait, watch)
 
     @checked
-    def arp(self, address: str, *, on: str | None = None, wait: float | None = None) -> Reach:
+    def arp(self, address: str, *, on: str | None = None, wait: float | None = None, watch: Watch = "ends") -> Reach:
         """Ask who has ``address`` (ARP, or a neighbour solicitation for IPv6) on a link and await the answer."""
         from cnitest.lab.probe.inquiry import prove
         from cnitest.lab.probe.neighbour import NeighbourProbe
 
-        return prove(NeighbourProbe(self, address, on), wait)
+        return prove(NeighbourProbe(self, address, on), wait, watch)
 
     @checked
     def capture(self, on: str | None = None) -> Capture:

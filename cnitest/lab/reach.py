@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from cnitest.errors import ProbeUnproven, is_ours
 from cnitest.kernel.tap import Frame
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.direction import returning
+from cnitest.lab.probe.order import Watched, in_order
 from cnitest.text import line
 
 __tracebackhide__ = is_ours
@@ -22,15 +28,55 @@ class Verdict(enum.Enum):
 
 
 class Sighting(NamedTuple):
-    """A frame of the probe, and the place whose link carried it."""
+    """A frame of the probe, the place whose link carried it, and whether it travelled back to the sender."""
 
     place: str
     frame: Frame
+    returning: bool = False
 
     @property
     def hop(self) -> str:
         """``place:link`` and the direction as that place saw it."""
         return f"{self.place}:{self.frame.link} {'out' if self.frame.out else 'in'}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the places that watched saw of a probe; put in order when somebody asks."""
+
+    watched: tuple[Watched, ...] = ()
+    sender: str = ""
+    receiver: str = ""
+
+    def __bool__(self) -> bool:
+        return any(one.frames for one in self.watched)
+
+    def at(self, place: str) -> tuple[Frame, ...]:
+        """The frames that one place saw, as its kernel handled them."""
+        return tuple(frame for one in self.watched if one.place == place for frame in one.frames)
+
+    @cached_property
+    def sightings(self) -> tuple[Sighting, ...]:
+        """All frames in the order in which they were on their way."""
+        ordered = in_order(self.watched, self.sender)
+        back = returning(ordered, self.sender, self.receiver)
+        return tuple(Sighting(place, frame, b) for (place, frame), b in zip(ordered, back, strict=True))
+
+    @cached_property
+    def copies(self) -> int | None:
+        """How many copies of one packet the receiver got; None when nobody watched it."""
+        if all(one.place != self.receiver for one in self.watched):
+            return None
+        here = [sighting for sighting in self.sightings if sighting.place == self.receiver]
+        # A host hands a frame from link to link inside, so links are counted apart.
+        counts: Counter[tuple[str, Hashable]] = Counter()
+        for _, frame, back in here:
+            headers = wire.read(frame.data)
+            if not (back or frame.out):
+                counts[frame.link, (headers.travels, headers.number, headers.options)] += 1
+            elif back and frame.out and (headers.protocol, headers.kind) in wire.ECHO_REPLIES:  # one for each request
+                counts[frame.link, headers.travels] += 1
+        return max(counts.values(), default=0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,8 +85,11 @@ class Reach:
 
     An unproven one is neither: asking for its truth raises ProbeUnproven. ``source_seen`` is the address that the
     far end saw (None when it is not known), ``rtt`` the round trip in seconds, ``attempts`` how often it was sent,
-    ``answered_by`` the address (of an ARP probe: the MAC) that answered, ``controls`` what proves the verdict.
-    ``receivers`` are the places that received and answered it, of a probe to a group or broadcast address all of them.
+    ``controls`` what proves the verdict. ``receivers`` are the places that received and answered it, of a probe to a
+    group or broadcast address all of them.
+
+    ``answered_by`` is the address (of an ARP probe: the MAC) that answered. Of a reset or an ICMP error that somebody
+    sent in the destination's name it is the place that sent it.
     """
 
     verdict: Verdict
@@ -54,8 +103,9 @@ class Reach:
     rtt: float | None = None
     answered_by: str | None = None
     receivers: tuple[str, ...] = ()
-    sightings: tuple[Sighting, ...] = ()
     controls: tuple[str, ...] = ()
+    seen: Seen = Seen()
+    received: int = 0
 
     def __bool__(self) -> bool:
         if self.verdict is Verdict.UNPROVEN:
@@ -66,21 +116,43 @@ class Reach:
         return line(f"<{self.verdict.value}: {self.probe}: {self.reason}>")
 
     @property
+    def sightings(self) -> tuple[Sighting, ...]:
+        """The frames of the last attempt where they were seen, in the order in which they were on their way."""
+        return self.seen.sightings
+
+    @property
     def path(self) -> tuple[str, ...]:
-        """Where the probe was seen, in order, each hop once."""
-        return tuple(dict.fromkeys(sighting.hop for sighting in self.sightings))
+        """Where the probe was seen on its way to the destination, in order, each hop once.
+
+        A probe that is answered at once was watched at both ends only; ``watch="all"`` shows every hop.
+        """
+        return tuple(dict.fromkeys(sighting.hop for sighting in self.sightings if not sighting.returning))
+
+    @property
+    def return_path(self) -> tuple[str, ...]:
+        """Where an answer to it was seen on its way back, as in ``path``."""
+        return tuple(dict.fromkeys(sighting.hop for sighting in self.sightings if sighting.returning))
+
+    @property
+    def copies(self) -> int | None:
+        """How many copies of one packet the far end received, normally 1; None when the lab knows no far end."""
+        copies = self.seen.copies
+        return None if copies is None else max(copies, self.received)
 
     @property
     def packets(self) -> list[Any]:
-        """The frames of the probe as scapy packets, in the order they were seen."""
+        """The frames of the probe as scapy packets, in the order of their way."""
         from cnitest.lab import packets
 
         return [packets.dissect(sighting.frame) for sighting in self.sightings]
 
     def story(self) -> str:
-        """The whole story in lines: the verdict, the path, and what proves it."""
+        """The whole story in lines: the verdict, the path there and back, and what proves it."""
         lines = [repr(self)[1:-1]]
-        if self.path:
-            lines += ["  seen at:", *(f"    {hop}" for hop in self.path)]
+        for words, path in (("seen at", self.path), ("seen on the way back at", self.return_path)):
+            if path:
+                lines += [f"  {words}:", *(f"    {hop}" for hop in path)]
+        if (self.copies or 0) > 1:
+            lines.append(f"  {self.receiver} received {self.copies} copies")
         lines += [f"  control: {control}" for control in self.controls]
         return "\n".join(lines)

@@ -77,6 +77,6 @@ def _packets(lab: Lab) -> str:
     texts: Sequence[str] = packets.summaries([sighting.frame for sighting in sightings])
     began = sightings[0].frame.when
     return "\n".join(
-        f"{(sighting.frame.when - began) * 1000:8.3f} ms  {sighting.hop:32} {text}"
+        f"{(sighting.frame.when - began) / 1e6:8.3f} ms  {sighting.hop:32} {text}"
         for sighting, text in zip(sightings, texts, strict=True)
     )

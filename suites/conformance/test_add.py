@@ -216,7 +216,6 @@ def _other_default_gateways(bench: Bench, made: Made, gateway: str) -> list[str]
     ]
 
 
-
 @pytest.mark.requirement("ADD-09")
 def test_the_result_has_the_requested_version(standing: Standing) -> None:
     """cniVersion of the result is that of the request."""

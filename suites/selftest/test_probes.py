@@ -36,7 +36,9 @@ def test_a_delivered_probe_tells_all(ns01):
     assert reach.verdict is Verdict.DELIVERED
     assert (reach.source_seen, reach.answered_by, reach.attempts) == (NS01, NS02, 1)
     assert 0 < reach.rtt < 1
-    assert reach.path == ("node/ns01:eth01 out", "node/ns02:eth02 in", "node/ns02:eth02 out", "node/ns01:eth01 in")
+    assert reach.path == ("node/ns01:eth01 out", "node/ns02:eth02 in")
+    assert reach.return_path == ("node/ns02:eth02 out", "node/ns01:eth01 in")
+    assert reach.copies == 1
     assert [packet.haslayer("ICMP") for packet in reach.packets] == [1, 1, 1, 1]
 
 

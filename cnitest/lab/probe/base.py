@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
-from collections.abc import Callable
+import select
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from cnitest.deadline import Deadline
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.tap import Frame
 
@@ -16,15 +18,20 @@ if TYPE_CHECKING:
     from cnitest.lab.place import Place
     from cnitest.lab.probe.options import Options
 
-# The kernel's own verdict on this very packet: its firewall said no, or it is too large to leave.
-_JUDGED = {errno.EPERM: "the sender's own firewall refused it", errno.EMSGSIZE: "it is larger than the path allows"}
+# After the deadline, what is ready already is still served so often: it came in time, only we were late.
+_MOST_AFTERWARDS = 16
 
 
 @dataclass(frozen=True)
 class Attempt:
     """One sending. ``refusal`` says who turned it down, where an answer says so; ``error`` is the sender's kernel's;
     ``doubt`` says why silence would prove nothing. Of a probe to a group ``receivers`` are the places that received it;
-    ``remark`` is what is known of why nobody answered, ``pending`` tells the frames of the step that it is still in."""
+    ``remark`` is what is known of why nobody answered.
+
+    ``matches`` tells its frames from all others; ``pending`` tells which of these belong to the step that it is still
+    in, so that what is on its way back among them is what was waited for. ``received`` says how often the listener got
+    it.
+    """
 
     matches: Callable[[Frame], bool]
     answered: bool = False
@@ -37,15 +44,21 @@ class Attempt:
     receivers: tuple[str, ...] = ()
     remark: str = ""
     pending: Callable[[Frame], bool] = lambda _: True
+    received: int = 0
 
     def unheard(self) -> Attempt:
         """The same attempt as someone sees it who cannot see answers."""
         return replace(self, answered=False, answered_by=None, source_seen=None, rtt=None, refusal="", receivers=())
 
     @property
-    def judged(self) -> str:
-        """The sender's kernel's verdict on this very packet, empty when it gave none."""
-        return _JUDGED.get(self.error.errno or 0, "") if self.error else ""
+    def forbidden(self) -> bool:
+        """Whether the sender's own firewall said no to this very packet."""
+        return self.error is not None and self.error.errno == errno.EPERM
+
+    @property
+    def too_large(self) -> bool:
+        """Whether the sender's kernel found this very packet too large to leave."""
+        return self.error is not None and self.error.errno == errno.EMSGSIZE
 
     @property
     def trouble(self) -> str:
@@ -60,6 +73,7 @@ class Probe(Protocol):
     destination: str
     what: str
     options: Options
+    size: int
 
     @property
     def source(self) -> str | None:
@@ -88,6 +102,14 @@ class Probe(Protocol):
     def source_in(self, frame: Frame) -> str | None:
         """The source address in a frame of this probe as the far end received it."""
         ...
+
+
+def rounds(watch: select.poll, deadline: Deadline) -> Iterator[list[tuple[int, int]]]:
+    """What is ready, again and again until the deadline; and then what came before it and nobody looked at yet."""
+    late = 0
+    while late < _MOST_AFTERWARDS and (events := watch.poll(deadline.remaining * 1000)):
+        late += deadline.expired
+        yield events
 
 
 def canonical(address: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
 import socket
@@ -15,7 +16,7 @@ from cnitest.deadline import Deadline
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.tap import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
+from cnitest.lab.probe.base import Attempt, canonical, is_ipv6, rounds
 from cnitest.lab.probe.listener import dial, listen, target
 from cnitest.lab.probe.options import Options
 
@@ -100,14 +101,16 @@ def _exchange(
 ) -> Attempt:
     """Serve both ends until the datagram is back."""
     source: str | None = None
+    received = 0
     watch = select.poll()
     watch.register(client, select.POLLIN)
     if server:
         watch.register(server, select.POLLIN)
-    while (events := watch.poll(deadline.remaining * 1000)) and not deadline.expired:
+    for events in rounds(watch, deadline):
         for fd, _ in events:
             if server and fd == server.fileno():
-                source = _send_back(server, sent) or source
+                sender = _send_back(server, sent)
+                source, received = sender or source, received + bool(sender)
                 continue
             try:
                 answer = client.recv(65536)
@@ -116,8 +119,19 @@ def _exchange(
                     return Attempt(matches, refusal="refused: an unreachable message came back", source_seen=source)
                 continue
             if answer == sent or not server:
-                return Attempt(matches, True, str(client.getpeername()[0]), source, time.perf_counter() - began)
-    return Attempt(matches, source_seen=source)
+                took = time.perf_counter() - began
+                received += _more(server, sent) if server else 0
+                return Attempt(matches, True, str(client.getpeername()[0]), source, took, received=received)
+    return Attempt(matches, source_seen=source, received=received)
+
+
+def _more(server: socket.socket, expected: bytes) -> int:
+    """How many more copies of a datagram are there."""
+    count = 0
+    with contextlib.suppress(OSError):
+        while True:
+            count += server.recv(65536) == expected
+    return count
 
 
 def tell_destination(server: socket.socket, six: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import socket
@@ -15,7 +14,7 @@ from cnitest.deadline import Deadline
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.tap import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
+from cnitest.lab.probe.base import Attempt, canonical, is_ipv6, rounds
 from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
@@ -107,16 +106,10 @@ class EchoProbe:
     ) -> Attempt:
         watch = select.poll()
         watch.register(echo, select.POLLIN)
-        while watch.poll(deadline.remaining * 1000):
-            if deadline.expired:
-                break
+        for _ in rounds(watch, deadline):
             try:
                 packet, sender = echo.recvfrom(65536)
-            except BlockingIOError:
-                continue
-            except OSError as error:  # the kernel reports an ICMP error on the socket itself
-                if error.errno == errno.EMSGSIZE:
-                    return Attempt(matches, refusal="a link on the way is too small for it")
+            except OSError:  # nothing there after all, or an ICMP error, which our eyes have seen
                 continue
             rtt = time.perf_counter() - began
             message = packet if self._six else packet[(packet[0] & 15) * 4 :]

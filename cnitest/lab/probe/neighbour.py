@@ -34,6 +34,7 @@ class NeighbourProbe:
             )
         self.source: str | None = None
         self.options = Options()
+        self.size = 0
         self.what = f"who has {self.destination}, asked by {sender.full_name} on {self.link}"
 
     @property

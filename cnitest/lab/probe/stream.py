@@ -17,7 +17,7 @@ from cnitest.deadline import Deadline
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.tap import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
+from cnitest.lab.probe.base import Attempt, canonical, is_ipv6, rounds
 from cnitest.lab.probe.listener import dial, listen, target
 from cnitest.lab.probe.options import Options
 
@@ -50,6 +50,7 @@ class StreamProbe:
         self.options = options or Options()
         self.source = self.options.source
         self.link: str | None = None
+        self.size = 0
         self._listener = listener
 
     @property
@@ -142,7 +143,7 @@ class _Conversation:
         return finished
 
     def _serve(self, deadline: Deadline) -> Attempt:
-        while (events := self._poll.poll(deadline.remaining * 1000)) and not deadline.expired:
+        for events in rounds(self._poll, deadline):
             for fd, event in events:
                 if self._server and fd == self._server.fileno():
                     self._accept()
@@ -154,6 +155,7 @@ class _Conversation:
                         return failed(self._attempt, number)
                     with contextlib.suppress(OSError):  # what came of it is told when we read
                         self._client.send(self._payload)
+                    self._attempt = replace(self._attempt, pending=lambda frame: self._payload in frame.data)
                     if not self._server:  # a server of the test's own: what it says to this is its affair
                         return replace(self._attempt, answered=True)
                     self._poll.register(self._client, select.POLLIN)

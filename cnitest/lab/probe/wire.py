@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 import struct
+from functools import partial
 from typing import NamedTuple
 
 ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_VLAN, ETH_EXPERIMENT = 0x0806, 0x0800, 0x86DD, 0x8100, 0x88B5
@@ -28,13 +29,16 @@ _UNREACHABLE6 = {0: "no route", 1: "prohibited", 3: "address unreachable", 4: "p
 TOO_BIG = (_UNREACHABLE[4], _ERRORS6[2])
 ERROR_KINDS, ERROR_KINDS6 = tuple(_ERRORS), tuple(_ERRORS6)
 BROADCAST = b"\xff" * 6
+SYN, RST, ACK = 0x02, 0x04, 0x10
+ECHO_REPLIES = ((ICMP, 0), (ICMPV6, 129))
 _TOKEN = b":cnitest"
 
 
 class Headers(NamedTuple):
     """What a frame says in its headers; zero or empty where it has no such header.
 
-    ``kind`` is the ICMP type or the ARP operation, ``payload`` what follows the last header that is known.
+    ``kind`` is the ICMP type or the ARP operation, ``hops`` the hop limit (TTL), ``number`` the identification of an
+    IPv4 packet, ``flags`` and ``options`` are TCP's, ``payload`` is what follows the last header that is known.
     """
 
     ethertype: int = 0
@@ -48,6 +52,35 @@ class Headers(NamedTuple):
     acknowledged: int = 0
     mac: str = ""
     payload: bytes = b""
+    hops: int = 0
+    number: int = 0
+    flags: int = 0
+    options: bytes = b""
+
+    @property
+    def flow(self) -> Flow:
+        """Who sends to whom, and from which port to which."""
+        return Flow(self.protocol, self.source, self.source_port, self.destination, self.destination_port)
+
+    @property
+    def travels(self) -> tuple[object, ...]:
+        """What a router or a NAT leaves of the packet as it was: not its addresses, ports, hop limit or checksums."""
+        ends = () if self.protocol else (self.source, self.destination)
+        return self.protocol, self.kind, self.flags, self.sequence, self.acknowledged, self.payload, ends
+
+
+class Flow(NamedTuple):
+    """One direction of a conversation."""
+
+    protocol: int
+    source: str
+    source_port: int
+    destination: str
+    destination_port: int
+
+    def reversed(self) -> Flow:
+        """The other direction."""
+        return Flow(self.protocol, self.destination, self.destination_port, self.source, self.source_port)
 
 
 def token() -> bytes:
@@ -119,6 +152,21 @@ def icmp_error(frame: bytes) -> tuple[Headers, str, Headers] | None:
     return headers, error_words(message[0], message[1], six=six), quoted
 
 
+def packet(frame: bytes) -> tuple[object, ...]:
+    """What tells a packet from others wherever it is seen (`Headers.travels`); of an ICMP error not what it quotes."""
+    headers = read(frame)
+    return ("error", headers.protocol, headers.kind) if icmp_error(frame) else headers.travels
+
+
+def next_mtu(frame: bytes) -> int:
+    """The MTU that a router's "too big" names, RFC 1191 section 4, RFC 4443 section 3.2; 0 when it names none."""
+    headers = read(frame)
+    head = frame[-len(headers.payload) - 4 : -len(headers.payload)]
+    if len(head) < 4:
+        return 0
+    return int.from_bytes(head if headers.protocol == ICMPV6 else head[2:], "big")
+
+
 def error_words(kind: int, code: int, *, six: bool) -> str:
     """What an ICMP error of a type and code says; empty when the type is no error."""
     names, unreachable = (_ERRORS6, _UNREACHABLE6) if six else (_ERRORS, _UNREACHABLE)
@@ -147,47 +195,51 @@ def _read(frame: bytes) -> Headers:
 def read_ipv4(packet: bytes) -> Headers:
     """The headers of an IPv4 packet."""
     length = (packet[0] & 15) * 4
-    total = struct.unpack_from("!H", packet, 2)[0]
+    total, number, fragment, hops, protocol = struct.unpack_from("!HHHBB", packet, 2)
     source, destination = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
     body = packet[length : total or None]
-    if struct.unpack_from("!H", packet, 6)[0] & 0x1FFF:  # a later fragment has no further header
-        return Headers(ETH_IPV4, source, destination, packet[9], payload=body)
-    return _transport(ETH_IPV4, source, destination, packet[9], body)
+    if fragment & 0x1FFF:  # a later fragment has no further header
+        return Headers(ETH_IPV4, source, destination, protocol, payload=body, hops=hops, number=number)
+    return _transport(body, ETH_IPV4, source, destination, protocol, hops, number)
 
 
 def read_ipv6(packet: bytes) -> Headers:
     """The headers of an IPv6 packet without extension headers, or behind a fragment header."""
-    protocol, body = packet[6], packet[40 : 40 + struct.unpack_from("!H", packet, 4)[0]]
+    protocol, hops, body = packet[6], packet[7], packet[40 : 40 + struct.unpack_from("!H", packet, 4)[0]]
     source, destination = (socket.inet_ntop(socket.AF_INET6, packet[a : a + 16]) for a in (8, 24))
     if protocol == 44:
         protocol, offset, body = body[0], struct.unpack_from("!H", body, 2)[0] >> 3, body[8:]
         if offset:
-            return Headers(ETH_IPV6, source, destination, protocol, payload=body)
-    return _transport(ETH_IPV6, source, destination, protocol, body)
+            return Headers(ETH_IPV6, source, destination, protocol, payload=body, hops=hops)
+    return _transport(body, ETH_IPV6, source, destination, protocol, hops)
 
 
-def _transport(ethertype: int, source: str, destination: str, protocol: int, body: bytes) -> Headers:
+def _transport(
+    body: bytes, ethertype: int, source: str, destination: str, protocol: int, hops: int, number: int = 0
+) -> Headers:
+    make = partial(Headers, ethertype, source, destination, protocol, hops=hops, number=number)
     if protocol in (ICMP, ICMPV6):
         mac = _link_layer_option(body) if protocol == ICMPV6 and body[0] == 136 else ""
-        return Headers(ethertype, source, destination, protocol, body[0], mac=mac, payload=body[8:])
+        return make(kind=body[0], mac=mac, payload=body[8:])
+    if protocol == TCP and len(body) < 20:  # quoted by an ICMP error, RFC 792: eight bytes are enough for that
+        first, second, sequence = struct.unpack_from("!HHI", body)
+        return make(source_port=first, destination_port=second, sequence=sequence)
     if protocol == TCP:
-        first, second, sequence, acknowledged, offset = struct.unpack_from("!HHIIB", body)
-        return Headers(
-            ethertype,
-            source,
-            destination,
-            protocol,
-            0,
-            first,
-            second,
-            sequence,
-            acknowledged,
-            payload=body[(offset >> 4) * 4 :],
+        first, second, sequence, acknowledged, offset, flags = struct.unpack_from("!HHIIBB", body)
+        length = (offset >> 4) * 4
+        return make(
+            source_port=first,
+            destination_port=second,
+            sequence=sequence,
+            acknowledged=acknowledged,
+            flags=flags,
+            options=body[20:length],
+            payload=body[length:],
         )
     if protocol == UDP:
         first, second = struct.unpack_from("!HH", body)
-        return Headers(ethertype, source, destination, protocol, 0, first, second, payload=body[8:])
-    return Headers(ethertype, source, destination, protocol, payload=body)
+        return make(source_port=first, destination_port=second, payload=body[8:])
+    return make(payload=body)
 
 
 def _link_layer_option(advertisement: bytes) -> str:

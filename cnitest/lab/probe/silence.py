@@ -1,0 +1,64 @@
+"""What to say of a probe without an answer: where it was last seen, or where its answer was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt
+from cnitest.lab.reach import Seen, Sighting
+
+if TYPE_CHECKING:
+    from cnitest.lab.place import Place
+
+_GROUP = 1
+
+
+def lost_answer(attempt: Attempt, wait: float, seen: Seen, sender: Place) -> Sighting | None:
+    """The answer that was at the sender's link in good time and never got to its socket; None when none was.
+
+    In good time is within half of what was waited: handing it on takes the kernel microseconds. Whatever came later
+    may only have been late.
+    """
+    here = [sighting for sighting in seen.sightings if sighting.place == sender.full_name]
+    left = next((sighting.frame.when for sighting in here if sighting.frame.out), None)
+    if left is None:
+        return None
+    half = wait * 1e9 / 2
+    answers = [sighting for sighting in _back(attempt, here) if not sighting.frame.out]
+    return next((answer for answer in answers if answer.frame.when - left <= half), None)
+
+
+def last_seen(attempt: Attempt, seen: Seen) -> str:
+    """Where the probe was last seen, or its answer if there was one; empty when nobody saw it."""
+    back = _back(attempt, seen.sightings)
+    if back:
+        return f"the reply was last seen at {_furthest(back, seen.sender)}"
+    forth = [s for s in seen.sightings if _is_pending(attempt, s) and not s.returning]
+    return f"last seen at {_furthest(forth, seen.receiver)}" if forth else ""
+
+
+def why_lost(answer: Sighting, destination: str, sender: Place) -> str:
+    """What is visibly wrong with an answer that the sender did not take; empty when nothing is."""
+    headers, mac = wire.read(answer.frame.data), answer.frame.data[:6]
+    own = sender.link(answer.frame.link).mac
+    if not mac[0] & _GROUP and own and mac.hex(":") != own:
+        return f", addressed to {mac.hex(':')} and not to {own}, which is its own"
+    if headers.source != destination.partition("%")[0]:
+        return f", from {headers.source}"
+    return ""
+
+
+def _back(attempt: Attempt, sightings: tuple[Sighting, ...] | list[Sighting]) -> list[Sighting]:
+    return [sighting for sighting in sightings if sighting.returning and _is_pending(attempt, sighting)]
+
+
+def _is_pending(attempt: Attempt, sighting: Sighting) -> bool:
+    """Whether a frame is one of the step that was never finished. An ICMP error is none: it is about one."""
+    return attempt.pending(sighting.frame) and wire.icmp_error(sighting.frame.data) is None
+
+
+def _furthest(sightings: list[Sighting], goal: str) -> str:
+    """The last hop that was reached: the goal's, else the last new one, whatever was sent again meanwhile."""
+    arrived = [sighting.hop for sighting in sightings if sighting.place == goal and not sighting.frame.out]
+    return arrived[-1] if arrived else list(dict.fromkeys(sighting.hop for sighting in sightings))[-1]
