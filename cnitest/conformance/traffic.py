@@ -119,24 +119,39 @@ def not_arriving(flow: Flow, place: Place) -> str:
         return _no_way(flow) or Doubt(f"{flow.words}: {error}")
     if reach.verdict is Verdict.DELIVERED or any(seen.place == place.full_name for seen in reach.sightings):
         return ""
-    words = f"{flow.words} does not arrive there"
-    unproven = reach.verdict is Verdict.UNPROVEN and not _no_way(flow)
-    return Doubt(f"{words}: unproven: {reach.reason}") if unproven else words
+    words, way = f"{flow.words} does not arrive there", _no_way(flow)
+    if way:
+        return f"{words}: {way}"
+    return Doubt(f"{words}: unproven: {reach.reason}") if reach.verdict is Verdict.UNPROVEN else words
 
 
 def _no_way(flow: Flow) -> str:
-    """What of the sender itself keeps its packets, whatever a probe could prove: no route, or a link that is not up;
-    empty where they should leave."""
+    """What of the sender itself keeps its packets, whatever a probe could prove: no route, no address to send from, or
+    a link that is not up; empty where they should leave."""
     try:
         name = leaves_by(flow.sender, flow.target)
+        sources = _sources(flow)
         link = next((link for link in flow.sender.links if link.name == name), None)
     except (CnitestError, OSError, ValueError):
         return ""
     if not name:
         return f"{flow.sender.full_name} has no route to {flow.target}"
+    if not sources:
+        family = 6 if ":" in flow.target else 4
+        return f"{flow.sender.full_name} has no IPv{family} address to send to {flow.target} from"
     if link is not None and not (link.up and link.carrier):
         return f"{flow.sender.full_name}:{name}, by which it leaves, is {'without carrier' if link.up else 'down'}"
     return ""
+
+
+def _sources(flow: Flow) -> list[str]:
+    """The addresses that the sender has for the target: of its family, and of no smaller scope."""
+    six, near = ":" in flow.target, flow.target.lower().startswith("fe80:")
+    return [
+        address.ip
+        for address in flow.sender.addresses
+        if (":" in address.ip) == six and (near or not six or address.scope != "link")
+    ]
 
 
 def answered_at_once(flow: Flow, wait: float = 0.5) -> str:
