@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cnitest.conformance import connections, traffic
+from cnitest.conformance import connections, pathmtu, traffic
 from cnitest.conformance.finding import Undecided
 from cnitest.conformance.standing import Standing
 from cnitest.conformance.traffic import Flow
@@ -103,18 +103,36 @@ def test_packets_arrive_outside(standing: Standing) -> None:
 
 @pytest.mark.requirement("NET-04")
 def test_full_packets_pass(standing: Standing) -> None:
-    """Packets of the interface's MTU pass unsplit to the gateway and between containers, both ways."""
+    """Packets of the interface's MTU pass unsplit to the gateway, and those that the links of the gateway and of others
+    allow pass to the container, or their senders learn what does."""
     bench, made = standing.bench, standing.made
     mtu = next((link.mtu for link in made.slot.sandbox.links if link.name == made.slot.ifname), 0)
     if not mtu:
         raise Undecided(f"{made.slot.sandbox.full_name} has no {made.slot.ifname}")
     flows = [traffic.full_size(made.slot.sandbox, flow.target, mtu) for flow in connections.gateways(bench, made)]
-    flows += [traffic.full_size(flow.sender, flow.target, mtu) for flow in _inbound(standing)]
+    paths = [(flow.sender, made.slot.sandbox, flow.target, _gateway(standing, flow)) for flow in _inbound(standing)]
     for one, other, ip, ip_other in _pairs(standing):
-        flows += [traffic.full_size(one, ip_other, mtu), traffic.full_size(other, ip, mtu)]
+        paths += [(one, other, ip_other, ip), (other, one, ip, ip_other)]
+    flows += [_of_full_size(*path, mtu) for path in paths]
     if not flows:
         bench.not_applicable("there is nobody to send to")
     connections.demand_answers(standing.bench, flows)
+
+
+def _gateway(standing: Standing, flow: Flow) -> str:
+    """The gateway whose owner a flow's sender is."""
+    return next(
+        each.target
+        for each in connections.gateways(standing.bench, standing.made)
+        if standing.bench.lab.owner(each.target, each.sender) is flow.sender
+        and (":" in each.target) == (":" in flow.target)
+    )
+
+
+def _of_full_size(sender: Place, receiver: Place, target: str, source: str, mtu: int) -> Flow:
+    """A packet of the sender's MTU; of the container's where a route between the two lacks."""
+    near, far = pathmtu.end(sender, target), pathmtu.end(receiver, source)
+    return pathmtu.largest(near, far, target) if near and far else traffic.full_size(sender, target, mtu)
 
 
 @pytest.mark.requirement("NET-05")

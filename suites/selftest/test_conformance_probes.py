@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cnitest import Lab, Verdict
-from cnitest.conformance import traffic
+from cnitest.conformance import pathmtu, traffic
 from cnitest.conformance.finding import Doubt, Finding, Undecided
 from cnitest.conformance.record import Record
 from cnitest.conformance.traffic import Flow
@@ -98,3 +98,56 @@ def test_a_loss_beside_a_doubt_is_a_finding():
         concluded(Doubt("a: unproven"), "b: dropped")
 
     assert found.value.details == ("b: dropped",)
+
+
+def largest(sender, target, receiver, source):
+    """A packet of the sender's MTU to the receiver."""
+    near, far = pathmtu.end(sender, target), pathmtu.end(receiver, source)
+    assert near and far
+    return pathmtu.largest(near, far, target)
+
+
+@pytest.fixture
+def narrow():
+    """Two sandboxes on a bridge, of which the first has an MTU that the host's end of its veth does not have."""
+    with Lab(load(find("bridge-walkthrough"))) as built:
+        built.sandbox("ns01").run(["ip", "link", "set", "eth01", "mtu", "1400"])
+        yield built
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [("10.40.80.11", NS02), ("2001:db8:40::11", NS02_V6)])
+def test_large_packets_that_vanish_one_way_are_a_loss(narrow, mine, theirs):
+    """A veth drops what exceeds its own MTU and nobody says so: the other way all passes."""
+    one, two = narrow.sandbox("ns01"), narrow.sandbox("ns02")
+
+    lost = traffic.lost(largest(two, mine, one, theirs), 0.0)
+
+    assert "node/ns02:eth02 has MTU 1500, node/ns01:eth01 has MTU 1400" in lost
+    assert lost.endswith("it learns no smaller MTU")
+    assert not isinstance(lost, Doubt)
+    assert traffic.lost(largest(one, theirs, two, mine), 0.0) == ""
+
+
+@pytest.mark.parametrize(("mine", "away"), [("10.40.80.11", "192.168.80.2"), ("2001:db8:40::11", "2001:db8:80::2")])
+def test_a_router_teaches_the_path_mtu_unless_its_word_is_lost(narrow, mine, away):
+    """An ICMP error that reaches the sender will do, and what is of the learnt size passes; without it it is a loss."""
+    node, one = narrow.host("node"), narrow.sandbox("ns01")
+    outside = narrow.host("router")
+    for link in ("veth01", "br01"):
+        node.run(["ip", "link", "set", link, "mtu", "1400"])
+    network = "2001:db8:40::/64" if ":" in mine else "10.40.80.0/24"
+    hop = "2001:db8:80::100" if ":" in mine else "192.168.80.100"
+    outside.run(["ip", "route", "replace", network, "via", hop])
+    block = "add table inet x; add chain inet x o { type filter hook output priority 0; };"
+    block += "add rule inet x o icmpv6 type packet-too-big drop;"
+    block += "add rule inet x o icmp type destination-unreachable drop"
+
+    taught = traffic.lost(largest(outside, mine, one, away))
+    learnt = pathmtu.path_mtu(outside, mine)
+    for family in ("-4", "-6"):
+        outside.run(["ip", family, "route", "flush", "cache"])
+    node.run(["nft", block])
+    untaught = traffic.lost(largest(outside, mine, one, away), 0.0)
+
+    assert (taught, learnt) == ("", 1400)
+    assert untaught.endswith("it learns no smaller MTU")
