@@ -72,6 +72,8 @@ class Seen:
         counts: Counter[tuple[str, Hashable]] = Counter()
         for _, frame, back in here:
             headers = wire.read(frame.data)
+            if headers.protocol == wire.TCP and not (headers.payload or headers.flags & wire.SYN):
+                continue  # an acknowledgement may be repeated
             if not (back or frame.out):
                 counts[frame.link, (headers.travels, headers.number, headers.options)] += 1
             elif back and frame.out and (headers.protocol, headers.kind) in wire.ECHO_REPLIES:  # one for each request

@@ -56,6 +56,11 @@ class Attempt:
         return self.error is not None and self.error.errno == errno.EPERM
 
     @property
+    def no_neighbour(self) -> bool:
+        """Whether the sender's kernel asked for the next hop's MAC in vain."""
+        return self.error is not None and self.error.errno == errno.EHOSTUNREACH
+
+    @property
     def too_large(self) -> bool:
         """Whether the sender's kernel found this very packet too large to leave."""
         return self.error is not None and self.error.errno == errno.EMSGSIZE

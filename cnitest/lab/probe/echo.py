@@ -130,7 +130,10 @@ class EchoProbe:
         original = message[8:]
         inner = original[40:] if self._six else original[(original[0] & 15) * 4 :] if original else b""
         ours = inner[4:8] == struct.pack("!HH", self._identity, self._sequence)
-        return f"{sender} answered: {words}" if words and ours and words not in wire.TOO_BIG else ""
+        if not (words and ours) or words in wire.TOO_BIG:
+            return ""
+        own = words in wire.NO_NEIGHBOUR and any(address.ip == sender for address in self.sender.addresses)
+        return "" if own else f"{sender} answered: {words}"
 
     def _matcher(self, payload: bytes) -> Callable[[Frame], bool]:
         """Frames with this request or its reply: by payload, or by identity and sequence when that is short."""

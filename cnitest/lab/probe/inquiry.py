@@ -185,6 +185,8 @@ class _Inquiry:
                 return passed.words + (f" ({attempt.trouble})" if attempt.trouble else "")
         if attempt.forbidden or attempt.too_large:
             return ""
+        if attempt.no_neighbour and not (before.hop_answers or after.hop_answers):
+            return ""
         if attempt.error:
             return f"it was never sent: {attempt.trouble}"
         if not self._seen.at(self._near.full_name) and (before.hop_answers or after.hop_answers):

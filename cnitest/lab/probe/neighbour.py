@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cnitest.lab.place import Place
 
 _ARP_REPLY, _ADVERTISEMENT = 2, 136
+_GROUP = 1
 
 
 class NeighbourProbe:
@@ -82,7 +83,8 @@ def ask(sender: Place, link: str, address: str, wait: float) -> Attempt:
         for frame in tap.frames():
             headers = wire.read(frame.data)
             answer = headers.kind == (_ADVERTISEMENT if six else _ARP_REPLY) and matches(frame)
-            if answer and not frame.out and (six or headers.source == address):
+            taken = not mac or frame.data[0] & _GROUP or frame.data[:6] == mac_bytes(mac)  # the kernel takes no other
+            if answer and taken and not frame.out and (six or headers.source == address):
                 by = headers.mac or frame.data[6:12].hex(":")
                 return Attempt(matches, True, by, rtt=time.perf_counter() - began)
         if deadline.expired or not tap.wait(deadline):

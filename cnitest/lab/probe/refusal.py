@@ -12,7 +12,6 @@ from cnitest.lab.reach import Seen, Sighting
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
 
-_NO_NEIGHBOUR = ("host unreachable", "address unreachable")
 RESET = "a reset"
 
 
@@ -34,7 +33,7 @@ def refusal(attempt: Attempt, seen: Seen, sender: Place) -> Refusal | None:
     arrived = [s for s in seen.sightings if s.place == sender.full_name and not s.frame.out]
     for sighting in arrived:
         error = wire.icmp_error(sighting.frame.data)
-        if error and (error[0].source not in own or error[1] not in _NO_NEIGHBOUR):
+        if error and (error[0].source not in own or error[1] not in wire.NO_NEIGHBOUR):
             return Refusal(error[1], error[0].source, sighting.frame.data, _origin(sighting, seen))
     for sighting in arrived if attempt.refusal else ():
         headers = wire.read(sighting.frame.data)

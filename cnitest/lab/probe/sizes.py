@@ -39,16 +39,16 @@ def own(sender: Place, destination: str, source: str | None) -> str:
     link = sender.link(route.link).mtu
     if not route.mtu or route.mtu >= link:
         return f"{TOO_LARGE}: the MTU of {sender.full_name}:{route.link} is {link}"
-    if any(each.mtu == route.mtu and each.link == route.link for each in sender.routes):
-        return f"{TOO_LARGE}: the route of {sender.full_name} to {destination} has MTU {route.mtu}"
-    return _remembered(sender, destination) or f"{TOO_LARGE}: {sender.full_name} was told before, MTU {route.mtu}"
+    known = _remembered(sender, destination, route.mtu)
+    return known or f"{TOO_LARGE}: the route of {sender.full_name} to {destination} has MTU {route.mtu}"
 
 
-def _remembered(sender: Place, destination: str) -> str:
-    """Who told the sender so when an earlier packet went there, empty when nobody saw that."""
+def _remembered(sender: Place, destination: str, mtu: int) -> str:
+    """Who told the sender of this MTU when an earlier packet went there, empty when nobody saw that."""
     bare = destination.partition("%")[0]
     for frame in reversed(sender.lab.tap(sender).recent):
         error = wire.icmp_error(frame.data)
-        if error and not frame.out and error[1] in wire.TOO_BIG and error[2].destination == bare:
+        about = error and not frame.out and error[1] in wire.TOO_BIG and error[2].destination == bare
+        if error and about and wire.next_mtu(frame.data) == mtu:
             return told(Refusal(error[1], error[0].source, frame.data, None), sender)
     return ""

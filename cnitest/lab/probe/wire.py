@@ -27,6 +27,8 @@ _UNREACHABLE = {
 _UNREACHABLE6 = {0: "no route", 1: "prohibited", 3: "address unreachable", 4: "port unreachable", 5: "policy failed"}
 #: What a router says of a packet that its next link is too small for; the next one will be sent in parts.
 TOO_BIG = (_UNREACHABLE[4], _ERRORS6[2])
+#: What a kernel says, its own programs included, when nobody tells it the next hop's MAC.
+NO_NEIGHBOUR = (_UNREACHABLE[1], _UNREACHABLE6[3])
 ERROR_KINDS, ERROR_KINDS6 = tuple(_ERRORS), tuple(_ERRORS6)
 BROADCAST = b"\xff" * 6
 SYN, RST, ACK = 0x02, 0x04, 0x10
