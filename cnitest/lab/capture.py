@@ -12,6 +12,7 @@ from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded, ProbeUnproven, is_ours
 from cnitest.kernel import tap
 from cnitest.kernel.tap import Frame
+from cnitest.lab import pcapng
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
@@ -108,10 +109,8 @@ class Capture:
                 raise DeadlineExceeded(f"{deadline.words}: {looked_at} other frames came")
 
     def write(self, path: str | Path) -> Path:
-        """Write the frames so far as a pcapng file and return its path."""
-        from cnitest.lab import packets
-
-        packets.write(Path(path), [(self._place.full_name, frame) for frame in self.frames])
+        """Write the frames so far as a pcapng file, stamps in nanoseconds, and return its path."""
+        pcapng.write(Path(path), [(self._place.full_name, frame) for frame in self.frames])
         return Path(path)
 
     def _collect(self) -> None:

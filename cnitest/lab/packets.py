@@ -6,8 +6,7 @@ scapy takes 0.3 s to load, so nothing here is imported before a test looks at a 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: F401  (loaded so that frames dissect into them)
@@ -129,24 +128,9 @@ def _answers(received: Packet, sent: Packet) -> bool:
     return layer is not None and bool(layer.answers(sent))
 
 
-def write(path: Path, frames: Iterable[tuple[str, Frame]]) -> None:
-    """Write frames, each with the place that saw it, as one pcapng file; an interface of it is ``place:link``."""
-    from scapy.utils import PcapNgWriter
-
-    writer = PcapNgWriter(str(path))
-    try:
-        for place, frame in frames:
-            packet = dissect(frame)
-            packet.sniffed_on = f"{place}:{frame.link}"
-            packet.direction = _OUTBOUND if frame.out else _INBOUND
-            writer.write(packet)
-    finally:
-        writer.close()
-
-
 def summaries(frames: Sequence[Frame]) -> list[str]:
     """One line a frame, as scapy sums it up."""
     return [dissect(frame).summary() for frame in frames]
 
 
-__all__ = ["dissect", "exchange", "send", "summaries", "write"]
+__all__ = ["dissect", "exchange", "send", "summaries"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from cnitest.errors import UsageError
 from cnitest.kernel import stamps
 from cnitest.topology import Host, Macvlan, Route, Sandbox, Switch, Veth, VethEnd, find, load
 
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PROBES = ["ping", "tcp", "udp"]
 
 
@@ -197,3 +199,27 @@ with Lab(load(find("bridge-walkthrough"))) as lab:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
 
         assert done.stdout.split() == ["2", "True"]
+
+
+def test_a_capture_file_has_nanoseconds(tmp_path):
+    """Who reads the file finds each frame with its own time, to the nanosecond, its interface and its direction."""
+    from scapy.utils import rdpcap
+
+    with Lab(load(find("bridge-walkthrough"))) as lab:
+        with lab.host("node").capture() as capture:
+            lab.sandbox("ns01").ping("10.40.80.12")
+        frames, path = capture.frames, capture.write(tmp_path / "node.pcapng")
+    found = [(int(p.time * 10**9), p.sniffed_on, p.direction, bytes(p)) for p in rdpcap(str(path))]
+
+    assert len(frames) >= 4
+    assert found == [(f.when, f"node:{f.link}", 2 if f.out else 1, f.data) for f in frames]
+
+
+@pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="the benchmarks are in the checkout only")
+def test_first_probes_of_cold_labs_are_in_order():
+    """A few rounds of the program that counts misordered first probes, in fresh processes beside busy ones."""
+    argv = [sys.executable, str(BENCHMARKS / "order.py"), "--probes", "66", "--processes", "3", "--busy", "2"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=240)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 misordered probes: 0 of 66" in done.stdout
