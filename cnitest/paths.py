@@ -33,24 +33,33 @@ def directories(
 ) -> tuple[str, ...]:
     """The directories of a search path: each entry may hold several, separated by colons.
 
-    Raises ConfigError for a name with a colon, which no search path can hold, and for one that is not ``there``.
+    Raises ConfigError for a name with a colon, which no search path can hold, and when not one is ``there``; of several
+    `lacking` names those that are not.
     """
-    found = tuple(part for entry in entries for part in _parts(option, entry, base, there))
+    found = tuple(part for entry in entries for part in _parts(option, entry, base))
     if not found:
         raise ConfigError(f"{option} is empty: name directories with plugins, separated by colons, or leave it out")
+    if there and not any(map(os.path.isdir, found)):
+        raise ConfigError(next(lacking(option, entries, base)))
     return found
 
 
-def _parts(option: str, entry: str, base: str | os.PathLike[str], there: bool) -> Iterator[str]:
+def lacking(option: str, entries: Sequence[str], base: str | os.PathLike[str] = "") -> Iterator[str]:
+    """What to say of each directory of a search path that is not there."""
+    for part in (part for entry in entries for part in entry.split(":") if part):
+        path = absolute(part, base)
+        if not os.path.isdir(path):
+            yield f"{option} {part!r}: {_no_directory(path)}"
+
+
+def _parts(option: str, entry: str, base: str | os.PathLike[str]) -> Iterator[str]:
     parts = [part for part in entry.split(":") if part]
-    lacking = [part for part in parts if not os.path.isdir(absolute(part, base))]
-    if lacking and len(parts) > 1 and os.path.isdir(absolute(entry, base)):
+    whole = len(parts) > 1 and not all(os.path.isdir(absolute(part, base)) for part in parts)
+    if whole and os.path.isdir(absolute(entry, base)):
         raise ConfigError(
             f"{option} {entry!r}: the directory's name has a colon, which separates directories in CNI_PATH, so no "
             "plugin can be found there; rename it, or name a symbolic link to it"
         )
-    for part in lacking if there else ():
-        raise ConfigError(f"{option} {part!r}: {_no_directory(absolute(part, base))}")
     yield from (absolute(part, base) for part in parts)
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cnitest import text
+from cnitest import paths, text
 from cnitest.cli import doctor, faults, fuzz, requirements, run, topology, trace
 from cnitest.cli.output import complain
 from cnitest.errors import CnitestError
@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(_before_dashes(given))
     arguments.rest = given[len(_before_dashes(given)) + 1 :]
     try:
+        _warn_of_paths(arguments)
         code: int = arguments.run(arguments)
     except CnitestError as error:
         complain(str(error))
@@ -30,6 +31,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def _warn_of_paths(arguments: argparse.Namespace) -> None:
+    """Name the directories of a search path that are not there, where others are."""
+    for option in ("cni_path", "cni_path_next"):
+        typed = getattr(arguments, option, None)
+        name = f"--{option.replace('_', '-')}"
+        if typed and any(map(os.path.isdir, paths.directories(name, [typed], there=False))):
+            for words in paths.lacking(name, [typed]):
+                complain(f"warning: {words}")
 
 
 def _before_dashes(given: list[str]) -> list[str]:

@@ -50,7 +50,7 @@ def test_a_search_path_is_split_at_colons_and_made_absolute(tmp_path):
     ("typed", "words"),
     [
         ("bni", "'bni': there is no directory {here}/bni; did you mean '{here}/bin'?"),
-        ("/usr:bni", "'bni': there is no directory {here}/bni"),
+        ("bni:/nowhere", "'bni': there is no directory {here}/bni"),
         ("other", "there is no directory {here}/other; {here} has bin, c:d"),
         ("no/bin", "there is no directory {here}/no/bin; there is no directory {here}/no; {here} has bin, c:d"),
         ("file", "{here}/file is no directory; name the directory that it is in: {here}"),
@@ -70,6 +70,18 @@ def test_a_search_path_that_is_none_is_told(tmp_path, typed, words):
 
     assert str(raised.value).startswith("--cni-path ")
     assert words.format(here=tmp_path) in str(raised.value)
+
+
+def test_a_search_path_of_which_something_is_there_is_taken(tmp_path):
+    """Directories that are not there stay in the path, and are named to whoever asks."""
+    from cnitest import paths
+
+    (tmp_path / "bin").mkdir()
+
+    assert search_path(["bin:bni"], base=tmp_path) == (f"{tmp_path}/bin", f"{tmp_path}/bni")
+    assert list(paths.lacking("--cni-path", ["bin:bni"], tmp_path)) == [
+        f"--cni-path 'bni': there is no directory {tmp_path}/bni; did you mean '{tmp_path}/bin'?"
+    ]
 
 
 def test_the_variable_is_resolved_too_and_may_name_what_is_not_there(tmp_path, monkeypatch):
