@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from cnitest.conformance.bench import NO_EFFECT, Bench, Picture, Slot
 from cnitest.conformance.residue import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
+from cnitest.conformance.shared import is_rule, less_shared, names_of, shared
 from cnitest.kernel.records import Route
 
 
@@ -73,11 +74,13 @@ class Span:
             bench.chain(slot)
         self._chained = bench.look(*slots) if bench.subject.before else self._start
         self._own: set[str] | None = None
+        self._names: frozenset[str] = frozenset()
 
     def added(self, *, idle: bool = False) -> None:
         """Take note of what ADD brought. Where that is nothing, nothing is tried, unless that is right (``idle``)."""
         there = self._bench.look(*self._slots)
         self._own = set(residue(self._chained, there, strict=True))
+        self._names = names_of(self._slots)
         self._bench.record.effect = effect(self._chained, there)
         if not self._bench.record.effect and not idle:
             self._bench.not_exercised(NO_EFFECT)
@@ -96,4 +99,12 @@ class Span:
                 return [line for line in found if line in self._own and _came(line)]
             return [line for line in found if not _went(line)] if lost or torn else found
 
-        return settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
+        found = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
+        return found if strict else self._less_shared(found)
+
+    def _less_shared(self, found: list[str]) -> list[str]:
+        """What is left, less what of the firewall other containers leave alike."""
+        if not any(is_rule(line) for line in found):
+            return found
+        allowed = (*self._bench.setting.leftover, *named_chains(self._bench.subject.conf))
+        return less_shared(found, shared(self._bench.trial, allowed), self._names)

@@ -56,6 +56,12 @@ ALLOWED: tuple[Allowance, ...] = (
         "nft",
         r"^(table (ip|ip6|inet|bridge) \S+( chain \S+)?)(: (?!.*(saddr \d|daddr \d|dport|comment|[0-9a-f]{4}::?)).*)?$",
     ),
+    _allow(
+        "chains' comments",
+        "words of a chain about itself are no rule",
+        "nft",
+        r'^table \S+ \S+ chain \S+: comment "[^"]*"$',
+    ),
 )
 _LOCAL = 255
 _UNCOUNTED = ("neighbours", "flows", "sysctl", "fdb")
