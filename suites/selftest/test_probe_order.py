@@ -54,7 +54,7 @@ def test_a_bridge_is_crossed_port_by_port(kind, address):
 def test_both_ends_are_told_in_order(kind, address):
     """With nobody watching in between, what the far end does still comes between sending and getting the answer."""
     with Lab(load(find("bridge-walkthrough"))) as lab:
-        reach = probe(lab.sandbox("ns01"), kind, address)
+        reach = probe(lab.sandbox("ns01"), kind, address, wait=5.0)  # a second attempt is watched by everyone
 
     assert reach.path == ("node/ns01:eth01 out", "node/ns02:eth02 in")
     assert reach.return_path == ("node/ns02:eth02 out", "node/ns01:eth01 in")

@@ -274,10 +274,10 @@ class TestTheCommand:
     @pytest.mark.parametrize(
         ("directory", "path", "words"),
         [
-            ("shim", "none", "there are no plugins in {}/none: name their directories with --cni-path"),
+            ("shim", "none", "there is no directory {}/none"),
             ("real", "real", "there are no plugins in a directory other than {}/real: name"),
             ("real", "other", "{}/real holds files that are no wrappers (one): give an empty directory"),
-            ("real/one/x", "real", "cannot trace plugins into {0}/real/one/x: {0}/real/one"),
+            ("real/one/x", "real", "{0}/real/one is no directory that can be written to"),
         ],
     )
     def test_errors_are_one_line(self, real, tmp_path, directory, path, words):
@@ -300,4 +300,4 @@ class TestTheCommand:
         done = trace_shim(tmp_path / "shim", "--cni-path", real, "--log", tmp_path / "no" / "log")
 
         assert done.returncode == 4
-        assert f"{tmp_path}/no/log: No such file or directory" in done.stderr
+        assert f"there is no such directory: {tmp_path}/no" in done.stderr
