@@ -14,11 +14,12 @@ from cnitest.cni.result import Ip
 from cnitest.conformance.bench import Bench
 from cnitest.fuzz import ports
 from cnitest.fuzz.attached import Attached
+from cnitest.lab import words
 
 Conf = Mapping[str, Any]
 _SHAPER = re.compile(r"\+ qdiscs tbf parent root on (\S+): .*\bbuffer=(\d+).*\brate=(\d+)")
-_POLICY = re.compile(r"\+ rules IPv\d \d+: from (\S+) lookup (\d+)")
-_DEFAULT = re.compile(r"\+ routes default via (\S+) dev \S+ table (\d+)")
+_POLICY = re.compile(r"\+ rules IPv\d \d+: from (\S+) lookup (\w+)")
+_DEFAULT = re.compile(r"\+ routes default via (\S+) dev \S+ table (\w+)")
 # The kernel counts a shaper's burst in ticks of 64 ns.
 _TICKS = 15_625_000
 
@@ -101,7 +102,7 @@ def sbr(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
         address = ip.address.partition("/")[0]
         if address not in tables:
             yield f"no rule leads packets from {address} to a table"
-        elif "table" in conf and tables[address] != str(conf["table"]):
+        elif "table" in conf and tables[address] != words.table(conf["table"]):
             yield f"table is {conf['table']}, packets from {address} are led to {tables[address]}"
         elif "table" not in conf and ip.gateway and (ip.gateway, tables[address]) not in ways:
             yield f"the table of {address} has no default route by {ip.gateway}"

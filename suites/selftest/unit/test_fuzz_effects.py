@@ -149,6 +149,10 @@ WAY = "node/c1: + routes default via 10.1.0.1 dev eth0 table 100: protocol=boot"
         ([POLICY], {}, ["the table of 10.1.0.2 has no default route by 10.1.0.1"]),
         ([POLICY], {"table": 100}, []),
         ([POLICY], {"table": 200}, ["table is 200, packets from 10.1.0.2 are led to 100"]),
+        ([POLICY.replace("100", "main")], {"table": 254}, []),
+        ([POLICY], {"table": 254}, ["table is 254, packets from 10.1.0.2 are led to 100"]),
+        ([POLICY.replace("100", "main")], {"table": 200}, ["table is 200, packets from 10.1.0.2 are led to main"]),
+        ([POLICY.replace("100", "main"), WAY.replace("100", "main")], {}, []),
     ],
 )
 def test_sbr_leads_each_address_to_a_table(own: list[str], conf: dict[str, Any], words: list[str]):
