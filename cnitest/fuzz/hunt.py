@@ -7,6 +7,8 @@ it shrinks; what is known already counts no more.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -32,6 +34,8 @@ from cnitest.fuzz.world import World
 
 #: Seconds that Hypothesis shrinks one finding, and that it is reduced after that.
 _SHRINK, _REDUCE = 10.0, 20.0
+#: Scenarios that are tried to reduce one however long each takes: enough to leave out every needless step.
+_REDUCTIONS = 40
 # And what of that there is still time for once the hunt is over.
 _LEAST = 4.0
 _STEPS = 8
@@ -304,10 +308,7 @@ class Chase:
         if depends and _PACKETS.search(self._cause):
             return None
         if shown:
-            end = hunter.no_longer_than(_REDUCE, "a finding to be reduced")
-            smallest = reduced(
-                self.best, lambda one: not end.expired and bool(self._alone(one)), rule=self._trouble.rule
-            )
+            smallest = reduced(self.best, self._holds(), rule=self._trouble.rule)
             if smallest != self.best:
                 self.best, shown = smallest, self._alone(smallest) or shown
         trouble = next((one for one in shown if one.cause == self._cause), self._trouble)
@@ -315,6 +316,21 @@ class Chase:
         hunter.known |= set(causes)
         seconds, examples = self._found_after
         return Finding(trouble, self.best, causes, self._kind, self._seed, seconds, examples, depends)
+
+    def _holds(self) -> Callable[[Scenario], bool]:
+        """Whether a smaller scenario shows the cause, too; none does any more when the time for that is up.
+
+        Seconds alone would make findings larger on a busy machine, and where each try waits for the kernel.
+        """
+        hunter, tries = self.hunter, itertools.count(1)
+        end = hunter.no_longer_than(_REDUCE, "a finding to be reduced")
+        last = hunter.no_longer_than(math.inf, "the hunt to end")
+
+        def holds(scenario: Scenario) -> bool:
+            is_over = last.expired or (next(tries) > _REDUCTIONS and end.expired)
+            return not is_over and bool(self._alone(scenario))
+
+        return holds
 
     def _seen_again(self, scenario: Scenario) -> list[Trouble]:
         """What a scenario shows on hosts of its own; where chance has a part in it, tried a few times."""

@@ -29,17 +29,19 @@ def reduced(scenario: Scenario, holds: Callable[[Scenario], bool], *, rule: str 
     What breaks a ``rule`` about a configuration that is valid, or invalid, has to be that in the end, too.
     """
     current, seen = scenario, {scenario.dumps()}
+
+    def is_smaller(candidate: Scenario) -> bool:
+        text = candidate.dumps()
+        is_new = text not in seen
+        seen.add(text)
+        return is_new and _is_as_it_was(current, candidate, rule) and holds(candidate)
+
     changed = True
     while changed:
         changed = False
-        for candidate in _smaller(current):
-            text = candidate.dumps()
-            if text in seen:
-                continue
-            seen.add(text)
-            if _is_as_it_was(current, candidate, rule) and holds(candidate):
-                current, changed = candidate, True
-                break
+        for way in _WAYS:  # one after the other: what steps are needed seldom depends on a key
+            while (found := next(filter(is_smaller, way(current)), None)) is not None:
+                current, changed = found, True
     return current
 
 
@@ -77,22 +79,6 @@ def _pool(conf: Mapping[str, Any]) -> Mapping[str, Any]:
     return section if isinstance(section, Mapping) else {}
 
 
-def _smaller(scenario: Scenario) -> Iterator[Scenario]:
-    """Scenarios that are a little smaller, the most promising first."""
-    yield from _fewer_steps(scenario)
-    yield from _plain_steps(scenario)
-    yield from _fewer_networks(scenario)
-    for position, example in enumerate(scenario.networks):
-        for smaller in _smaller_examples(example):
-            changed = list(scenario.networks)
-            changed[position] = smaller
-            yield replace(scenario, networks=tuple(changed))
-    if scenario.raw and scenario.raw.variables and scenario.raw.valid is None:  # else they are what it is about
-        for key in scenario.raw.variables:
-            rest = {name: value for name, value in scenario.raw.variables.items() if name != key}
-            yield replace(scenario, raw=replace(scenario.raw, variables=rest))
-
-
 def _fewer_steps(scenario: Scenario) -> Iterator[Scenario]:
     if scenario.raw:
         return
@@ -123,6 +109,25 @@ def _fewer_networks(scenario: Scenario) -> Iterator[Scenario]:
                 step._replace(network=step.network - 1) if step.network > position else step for step in scenario.steps
             )
             yield replace(scenario, networks=networks, steps=steps)
+
+
+def _smaller_networks(scenario: Scenario) -> Iterator[Scenario]:
+    for position, example in enumerate(scenario.networks):
+        for smaller in _smaller_examples(example):
+            changed = list(scenario.networks)
+            changed[position] = smaller
+            yield replace(scenario, networks=tuple(changed))
+
+
+def _fewer_variables(scenario: Scenario) -> Iterator[Scenario]:
+    if scenario.raw and scenario.raw.variables and scenario.raw.valid is None:  # else they are what it is about
+        for key in scenario.raw.variables:
+            rest = {name: value for name, value in scenario.raw.variables.items() if name != key}
+            yield replace(scenario, raw=replace(scenario.raw, variables=rest))
+
+
+#: How scenarios become a little smaller, the most promising way first.
+_WAYS = (_fewer_steps, _plain_steps, _fewer_networks, _smaller_networks, _fewer_variables)
 
 
 def _smaller_examples(example: Example) -> Iterator[Example]:

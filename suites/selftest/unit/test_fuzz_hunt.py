@@ -11,8 +11,9 @@ import pytest
 from fuzz_strategies import scenario
 from hypothesis import strategies as st
 
-from cnitest.fuzz import classics, crew
-from cnitest.fuzz.hunt import Finding, Hunter
+from cnitest.deadline import Deadline
+from cnitest.fuzz import classics, crew, hunt
+from cnitest.fuzz.hunt import Chase, Finding, Hunter
 from cnitest.fuzz.scenario import Scenario
 from cnitest.fuzz.subjects import release_of
 from cnitest.fuzz.trouble import Trouble
@@ -155,3 +156,19 @@ def test_histories_known_by_heart_can_be_done():
     assert {step.verb for each in found for step in each.steps} <= VERBS.keys()
     assert all(step.network < len(each.networks) for each in found for step in each.steps)
     assert len({each.dumps() for each in found}) == len(found)
+
+
+def test_a_finding_is_reduced_however_long_each_try_takes(monkeypatch: pytest.MonkeyPatch):
+    """On a machine so busy that the time is up at once, needless steps still go; not once the hunt is over."""
+    monkeypatch.setattr(hunt, "_REDUCE", 0.0)
+    monkeypatch.setattr(hunt, "_LEAST", 0.0)
+    steps = ("ADD", "CHECK", "DEL", "CHECK", "ADD", "DEL")
+
+    found = Hunter(Ground()).each("histories", [scenario(*steps)], 1)
+    late = Hunter(Ground(), deadline=Deadline.after(0.0, "the hunt to end"))
+    chase = Chase(late, "histories", 1)
+    chase.is_shown(scenario(*steps), late.tried(scenario(*steps)))
+    unreduced = chase.finding()
+
+    assert found and len(found.scenario.steps) == 1
+    assert unreduced and len(unreduced.scenario.steps) == len(steps)
