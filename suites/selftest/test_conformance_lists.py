@@ -96,8 +96,8 @@ def test_a_chained_plugin_is_not_blamed_for_the_one_before(tmp_path: Path, test:
 
     told = [line for line in held(file, "-k", test).splitlines() if line.startswith("FAIL ")]
 
-    assert any("keeper (1.0.0)" in line for line in told)
-    assert not any("tuning (1.0.0)" in line for line in told)
+    assert any(" keeper: " in line for line in told)
+    assert not any(" tuning: " in line for line in told)
 
 
 def test_networks_that_share_one_device_cannot_be_two(tmp_path: Path):
@@ -126,7 +126,7 @@ def test_a_limit_that_is_none_is_found_in_each_family(tmp_path: Path, subnet: st
 
     told = held(file, "-k", "takes_effect and bandwidth and lazy")
 
-    assert "CAP-01    lazy" in told
+    assert " lazy: CAP-01 " in told
     assert "not limited" in told
 
 
