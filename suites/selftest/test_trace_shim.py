@@ -209,7 +209,7 @@ class TestTrouble:
         assert (output, running.returncode) == (b"told\n", 5)
 
     def test_parallel_calls_have_a_line_each(self, real, tmp_path):
-        """Calls of several plugins at once leave one whole line each."""
+        """Calls of several plugins at once leave one whole line each when they end; long ones leave one before."""
         for name in ("one", "two"):
             ScriptedPlugin.install(real, name)
         trace_shim(tmp_path / "shim", "--cni-path", real, "--log", tmp_path / "calls")
@@ -217,8 +217,11 @@ class TestTrouble:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda name: call(tmp_path / "shim" / name, stdin), ["one", "two"] * 10))
 
-        lines = (tmp_path / "calls").read_text().splitlines()
-        assert sorted(json.loads(line)["plugin"] for line in lines) == ["one"] * 10 + ["two"] * 10
+        lines = list(map(json.loads, (tmp_path / "calls").read_text().splitlines()))
+        ended = [line for line in lines if line["exit_code"] is not None]
+        assert sorted(line["plugin"] for line in ended) == ["one"] * 10 + ["two"] * 10
+        assert {line["pid"] for line in lines} == {line["pid"] for line in ended}
+        assert {line["stdin"] for line in ended} == {stdin.decode()}
 
     def test_a_log_is_read_while_it_is_written(self, wrapped):
         """A last line without its end is not there yet; a whole line that is no record is named with its place."""
