@@ -74,13 +74,20 @@ class Staying:
             self._signal(tree, signal.SIGTERM)
             with contextlib.suppress(DeadlineExceeded):
                 self._await(tree, patience)
-            tree = [*self._tree()] or tree
-            self._signal(tree, signal.SIGKILL)
-            self._await(tree, _ALL_GONE)
+            self._kill([*self._tree()] or tree)
             self._reap()
             self._reader.join(_ALL_GONE)
             os.close(self._watch)
             self._watch = -1
+
+    def _kill(self, tree: list[int]) -> None:
+        """KILL the tree, and again what one of it started while the others died. Raises DeadlineExceeded."""
+        deadline = Deadline.after(_ALL_GONE, f"{self.started.argv[0]} and all that it started to be gone")
+        while tree:
+            self._signal(tree, signal.SIGKILL)
+            self._await(tree, deadline.remaining)
+            deadline.check()
+            tree = [*self._tree()]
 
     def _reap(self) -> None:
         with self.news:
