@@ -4,17 +4,18 @@ plugin whose work is asked for in this way has some in every test."""
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cnitest.conformance import form
+from cnitest.conformance import form, space
+from cnitest.conformance.space import IPNetwork
 from cnitest.conformance.subject import Setting
 
 Document = Mapping[str, Any]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _HOST_PORTS, _PORTS = 20080, {"tcp": 80, "udp": 53}
 _RATE, _BURST = 80_000_000, 8_000_000
-# Where a network names no addresses of its own: the first of these that nothing in its list overlaps.
+# Where a network names no addresses of its own: the first of these that nothing in its list or topology overlaps.
 _FREE: Mapping[int, tuple[str, ...]] = {
     4: tuple(f"10.{second}.0.0/16" for second in range(132, 140)),
     6: tuple(f"2001:db8:{group:x}::/48" for group in range(0x132, 0x13A)),
@@ -36,12 +37,16 @@ class Runtime:
             return self._setting.capabilities
         number = self._attachments.setdefault((container, ifname, network), len(self._attachments))
         which = self._networks.setdefault(network, len(self._networks))
-        return {**arguments(confs, number, which), **self._setting.capabilities}
+        taken = space.of_topology(self._setting.topology)
+        return {**arguments(confs, number, which, taken), **self._setting.capabilities}
 
 
-def arguments(confs: Sequence[Document], number: int, network: int = 0) -> dict[str, Any]:
+def arguments(
+    confs: Sequence[Document], number: int, network: int = 0, taken: Sequence[IPNetwork] = ()
+) -> dict[str, Any]:
     """The arguments of a list of plugins. ``number`` tells an attachment from the others of its host, ``network`` its
-    network from the other networks there: host ports, MACs and addresses are nobody else's."""
+    network from the other networks there: host ports, MACs and addresses are nobody else's. ``taken`` are networks that
+    are there already."""
     wanted = declared(confs)
     made: dict[str, Any] = {
         "portMappings": _port_mappings(number),
@@ -51,7 +56,7 @@ def arguments(confs: Sequence[Document], number: int, network: int = 0) -> dict[
         "aliases": [f"cnitest-alias-{number}"],
     }
     if not names_addresses(confs):
-        subnets = list(_subnets(confs, network))
+        subnets = list(_subnets(confs, network, taken))
         made["ips"] = [f"{subnet[10 + number]}/{subnet.prefixlen}" for subnet in subnets]
         made["ipRanges"] = [[{"subnet": str(subnet)}] for subnet in subnets]
     return {key: value for key, value in made.items() if key in wanted}
@@ -83,35 +88,16 @@ def _port_mappings(number: int) -> list[dict[str, Any]]:
     ]
 
 
-def _subnets(confs: Sequence[Document], network: int) -> Iterator[Network]:
+def _subnets(confs: Sequence[Document], network: int, taken: Sequence[IPNetwork]) -> Iterator[IPNetwork]:
     """One free subnet a family: of IPv4, and of IPv6 where the list speaks of any."""
-    taken = [found for conf in confs for found in _mentioned(conf)]
-    families = {found.version for found in taken} or {4}
-    for family in sorted(families):
-        here = [found for found in taken if found.version == family and found.prefixlen]
-        free = next((item for text in _FREE[family] if not _overlaps(item := ipaddress.ip_network(text), here)), None)
+    mentioned = space.named(json.dumps(list(confs)))
+    for family in sorted({found.version for found in mentioned} or {4}):
+        here = [found for found in (*mentioned, *taken) if found.version == family and found.prefixlen]
+        pools = map(ipaddress.ip_network, _FREE[family])
+        free = next((pool for pool in pools if not any(pool.overlaps(other) for other in here)), None)
         if free is not None:
             yield ipaddress.ip_network((int(free.network_address) + (network << _width(family)), _LENGTH[family]))
 
 
 def _width(family: int) -> int:
     return (32 if family == 4 else 128) - _LENGTH[family]
-
-
-def _overlaps(one: Network, others: Sequence[Network]) -> bool:
-    return any(one.version == other.version and one.overlaps(other) for other in others)
-
-
-def _mentioned(value: Any) -> Iterator[Network]:
-    """Every address and network that stands anywhere in a configuration."""
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _mentioned(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _mentioned(item)
-    elif isinstance(value, str) and (":" in value or value.count(".") == 3):
-        try:
-            yield ipaddress.ip_network(value, strict=False)
-        except ValueError:
-            return

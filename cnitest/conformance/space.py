@@ -47,7 +47,7 @@ def name(subject: Subject, wanted: str) -> str:
 def families(subject: Subject) -> tuple[int, ...]:
     """The families of addresses that its first result has, else its configuration; IPv4 where nothing says."""
     for document in (subject.result.get("ips") or [], [subject.conf, *subject.before]):
-        found = {one.version for one in _named(json.dumps(document)) if one.prefixlen or one.version == 6}
+        found = {one.version for one in named(json.dumps(document)) if one.prefixlen or one.version == 6}
         if found:
             return tuple(sorted(found))
     return (4,)
@@ -67,14 +67,19 @@ def _topology(where: str) -> str:
 
 
 def _free(texts: str, family: int) -> Iterator[IPNetwork]:
-    taken = [found for found in _named(texts) if found.version == family and found.prefixlen]
+    taken = [found for found in named(texts) if found.version == family and found.prefixlen]
     for pool in _POOLS[family]:
         for candidate in ipaddress.ip_network(pool).subnets(new_prefix=_LENGTHS[family]):
             if not any(candidate.overlaps(other) for other in taken):
                 yield candidate
 
 
-def _named(texts: str) -> tuple[IPNetwork, ...]:
+def of_topology(where: str) -> tuple[IPNetwork, ...]:
+    """The networks of a topology, by its name or file."""
+    return named(_topology(where))
+
+
+def named(texts: str) -> tuple[IPNetwork, ...]:
     """Every network and address in a text; an address without a prefix is its whole network's."""
     return tuple({found for text in _ADDRESS.findall(texts) if (found := _read(text)) is not None})
 

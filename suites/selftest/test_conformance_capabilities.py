@@ -174,3 +174,18 @@ def test_no_two_attachments_share_what_is_exclusive():
 def test_addresses_are_provided_where_there_are_none(ipam: dict[str, Any], wanted: dict[str, Any]):
     """Addresses are asked for in each family that the network speaks of, where its configuration names none."""
     assert provision.arguments([{"ipam": ipam, "capabilities": {"ips": True}}], 0) == wanted
+
+
+def test_addresses_that_are_provided_are_not_those_of_the_topology(tmp_path: Path):
+    """A network that the lab has already is nobody's to give."""
+    file = tmp_path / "taken.yaml"
+    file.write_text(
+        "name: taken\nhosts:\n  node: {}\n  peer: {}\nveths:\n  - ends:\n"
+        "      - {at: node, name: eth1, addresses: [10.132.5.1/24]}\n"
+        "      - {at: peer, name: eth0, addresses: [10.132.5.2/24]}\n"
+    )
+    runtime = provision.Runtime(Setting(topology=str(file)), "net")
+
+    given = runtime.provides([{"ipam": {"type": "static"}, "capabilities": {"ips": True}}], "c1", "eth0", "net")
+
+    assert given == {"ips": ["10.133.0.10/24"]}
