@@ -110,7 +110,7 @@ def timed(case: Case, caller: Caller) -> float:
 
 def through_cnitest(host: Any, plugins: str) -> Caller:
     """A call as the runtime makes it: found, run in the host, recorded."""
-    from cnitest.cni import invoke
+    from cnitest.cni.calls import invoke
 
     executor = invoke.HostExec(host)
 
@@ -135,7 +135,7 @@ def bare(plugins: str) -> Caller:
 
 def variables(verb: str, plugins: str) -> dict[str, str]:
     """The environment that both give the plugin."""
-    from cnitest.cni import invoke
+    from cnitest.cni.calls import invoke
 
     return invoke.environment(verb, container_id="c1", netns="/none", ifname="eth0", path=[plugins])
 

@@ -13,9 +13,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from cnitest.cni.invoke import search_path
-from cnitest.fuzz.campaign import Campaign
-from cnitest.fuzz.hunt import Finding
+from cnitest.cni.calls.invoke import search_path
+from cnitest.fuzz.search.campaign import Campaign
+from cnitest.fuzz.search.hunt import Finding
 
 PLUGINS = ("bridge", "ptp", "macvlan", "host-local", "static", "portmap", "firewall", "bandwidth", "tuning")
 

@@ -13,13 +13,13 @@ from collections.abc import Callable
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from cnitest.cni.invoke import Call, search_path
-from cnitest.conformance.subject import Trial
-from cnitest.fuzz import configs
-from cnitest.fuzz.arena import Arena
-from cnitest.fuzz.example import Example
-from cnitest.fuzz.scenario import Raw, Scenario, Step
-from cnitest.fuzz.subjects import subject_of
+from cnitest.cni.calls.invoke import Call, search_path
+from cnitest.conformance.model.subject import Trial
+from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.generate import configs
+from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.model.scenario import Raw, Scenario, Step
+from cnitest.fuzz.model.subjects import subject_of
 
 NETWORK = {
     "cniVersion": "1.0.0",
@@ -48,7 +48,7 @@ def rate(scenario: Scenario, seconds: float) -> tuple[float, float]:
         count, began = 0, time.monotonic()
         while time.monotonic() - began < seconds:
             with arena.world(scenario) as world:
-                from cnitest.fuzz.world import run
+                from cnitest.fuzz.execute.scenario_run import run
 
                 arena.finish(run(world, scenario))
                 assert not world.troubles, world.troubles

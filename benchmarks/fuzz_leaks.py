@@ -12,10 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-from cnitest.fuzz.arena import Arena
-from cnitest.fuzz.example import Example
-from cnitest.fuzz.scenario import LIFE, Raw, Scenario
-from cnitest.fuzz.subjects import subject_of, trial_of
+from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.model.scenario import LIFE, Raw, Scenario
+from cnitest.fuzz.model.subjects import subject_of, trial_of
 
 BRIDGE = {"type": "bridge", "isGateway": True, "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}}
 NETWORK = {"cniVersion": "1.0.0", "name": "net", "plugins": [BRIDGE]}

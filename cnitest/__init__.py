@@ -16,15 +16,15 @@ if TYPE_CHECKING:
         TopologyError,
         UsageError,
     )
-    from cnitest.lab.capture import Capture
-    from cnitest.lab.connection import Connection
-    from cnitest.lab.difference import Difference, difference
+    from cnitest.lab.flows.connection import Connection
+    from cnitest.lab.flows.throughput import Throughput
+    from cnitest.lab.frames.capture import Capture
     from cnitest.lab.hosts import Host, Sandbox, Switch
     from cnitest.lab.lab import Lab
     from cnitest.lab.place import Place
     from cnitest.lab.reach import Reach, Verdict
-    from cnitest.lab.state import State
-    from cnitest.lab.throughput import Throughput
+    from cnitest.lab.snapshot.difference import Difference, difference
+    from cnitest.lab.snapshot.state import State
     from cnitest.topology import Topology, load
 
 __all__ = [
@@ -65,15 +65,15 @@ _HOMES = {
         "TopologyError",
         "UsageError",
     ),
-    "cnitest.lab.capture": ("Capture",),
-    "cnitest.lab.connection": ("Connection",),
-    "cnitest.lab.difference": ("Difference", "difference"),
+    "cnitest.lab.frames.capture": ("Capture",),
+    "cnitest.lab.flows.connection": ("Connection",),
+    "cnitest.lab.snapshot.difference": ("Difference", "difference"),
     "cnitest.lab.lab": ("Lab",),
     "cnitest.lab.hosts": ("Host", "Sandbox", "Switch"),
     "cnitest.lab.place": ("Place",),
     "cnitest.lab.reach": ("Reach", "Verdict"),
-    "cnitest.lab.state": ("State",),
-    "cnitest.lab.throughput": ("Throughput",),
+    "cnitest.lab.snapshot.state": ("State",),
+    "cnitest.lab.flows.throughput": ("Throughput",),
     "cnitest.topology": ("Topology", "load"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

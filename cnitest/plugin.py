@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from cnitest.report.story import Section
+    from cnitest.report.failure_report import Section
 
 pytest_plugins = ["cnitest.fixtures.network", "cnitest.report.verdicts", "cnitest.report.ran"]
 
@@ -82,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def plugin_path(config: pytest.Config) -> tuple[str, ...]:
     """The search path for plugins."""
-    from cnitest.cni.invoke import search_path
+    from cnitest.cni.calls.invoke import search_path
 
     return tuple(config.getoption("--cni-path")) or search_path([], base=config.invocation_params.dir)
 
@@ -145,7 +145,7 @@ def _looked_for(kind: str, name: str, config: pytest.Config) -> tuple[str, str]:
         unknown = features.unknown(name)
         return ("", unknown) if unknown else (features.kernel(name).why, "")
     if kind == "binary":
-        from cnitest.kernel import programs
+        from cnitest.kernel.processes import programs
 
         close = programs.misspelt(name)
         return programs.absent(name), f"there is no such program; did you mean {close!r}?" if close else ""
@@ -172,10 +172,10 @@ def story_of(item: pytest.Item) -> list[Section]:
     lab = item.stash.get(LAB, None) or getattr(item, "funcargs", {}).get("lab")
     if lab is None:
         return []
-    from cnitest.report import story
+    from cnitest.report import failure_report
 
     try:
-        return story.sections(lab)
+        return failure_report.sections(lab)
     except Exception as error:  # a story that cannot be told must not hide the failure
         from cnitest import text
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnitest import text
-from cnitest.cni.invoke import search_path
+from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.plugins import WELL_KNOWN
 from cnitest.errors import CnitestError
-from cnitest.kernel import features, programs
+from cnitest.kernel import features
+from cnitest.kernel.processes import programs
 from cnitest.lab.lab import Lab
 from cnitest.topology import Host, Topology
 

@@ -12,12 +12,12 @@ from cnitest import paths
 from cnitest.cli import INTERRUPTED
 from cnitest.cli.output import say
 from cnitest.cni import conf
+from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.conf import Network
-from cnitest.cni.invoke import search_path
-from cnitest.conformance.subject import Setting
+from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
-from cnitest.fuzz import sweep_table
-from cnitest.fuzz.sweep import TIMEOUT, VERBS, WAYS, sweep
+from cnitest.faults import table
+from cnitest.faults.sweep import TIMEOUT, VERBS, WAYS, sweep
 
 
 def add(commands: Any) -> None:
@@ -61,8 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         setting=setting,
     )
     if report:
-        _write(report, json.dumps(sweep_table.document(found), indent=2))
-    say("\n".join(sweep_table.lines(found)))
+        _write(report, json.dumps(table.document(found), indent=2))
+    say("\n".join(table.lines(found)))
     return INTERRUPTED if found.interrupted else int(found.faulty)
 
 
@@ -70,8 +70,8 @@ def _subject(file: Path, path: tuple[str, ...]) -> tuple[Network, tuple[str, ...
     """What is swept: the network of a configuration as it stands, or what a profile says."""
     if file.suffix not in (".yaml", ".yml"):
         return conf.network(file), path, Setting()
-    from cnitest.fuzz.kinds import network_of
-    from cnitest.fuzz.subjects import subject_of
+    from cnitest.fuzz.model.subjects import subject_of
+    from cnitest.fuzz.search.kinds import network_of
 
     subject = subject_of(str(file), path)
     return conf.network(network_of(subject)), subject.path, subject.setting

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from cnitest import paths, text
 from cnitest.cli import INTERRUPTED
 from cnitest.cli.output import say
-from cnitest.cni.invoke import search_path
+from cnitest.cni.calls.invoke import search_path
 from cnitest.errors import ConfigError
 
 if TYPE_CHECKING:
-    from cnitest.fuzz.campaign import Campaign
-    from cnitest.fuzz.hunt import Finding
+    from cnitest.fuzz.search.campaign import Campaign
+    from cnitest.fuzz.search.hunt import Finding
 
 USUAL = ("configs", "histories", "sentences", "differential")
 KINDS = (*USUAL, "faults")
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     seed = _number("--seed", arguments.seed)
     workers = _number("-n", arguments.workers, least=1) or _workers(examples)
     path = search_path([] if arguments.cni_path is None else [arguments.cni_path])
-    from cnitest.fuzz.campaign import Campaign
+    from cnitest.fuzz.search.campaign import Campaign
 
     campaign = Campaign.begin(
         arguments.subject,
@@ -129,12 +129,12 @@ def _tell(campaign: Campaign) -> int:
 
 def _swept(campaign: Campaign) -> bool:
     """Hit every call of the plugins, if that was asked for; whether that found something."""
-    from cnitest.fuzz import sweep_table
+    from cnitest.faults import table
 
     done = campaign.faults()
     if done is None:
         return False
-    for line in sweep_table.lines(done):
+    for line in table.lines(done):
         say(line)
     if done.interrupted:
         raise KeyboardInterrupt
@@ -149,7 +149,7 @@ def _watched(campaign: Campaign, live: _Line) -> Iterator[Finding]:
 
 
 def _told(campaign: Campaign, finding: Finding) -> str:
-    from cnitest.fuzz.written import steps
+    from cnitest.fuzz.search.finding_files import steps
 
     known = campaign.explained.get(finding.cause)
     if known:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from cnitest.cli.output import say
-from cnitest.conformance import deviation
-from cnitest.conformance.requirement import Kind, Requirement, find, registry
+from cnitest.conformance.model import deviation
+from cnitest.conformance.model.requirement import Kind, Requirement, find, registry
 
 _WIDTH = 100
 

@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 
 from cnitest import paths
 from cnitest.cni import conf
-from cnitest.cni.invoke import search_path
-from cnitest.cni.mode import MODES
+from cnitest.cni.calls.invoke import search_path
+from cnitest.cni.calls.mode import MODES
 from cnitest.errors import CnitestError
-from cnitest.report import choice
+from cnitest.report.conformance import choice
 from cnitest.topology import find, load
 
 _DEFAULT, _CONFORMANCE = "walkthrough", "conformance"

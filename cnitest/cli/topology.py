@@ -8,9 +8,9 @@ import sys
 from typing import Any
 
 from cnitest.cli.output import say
-from cnitest.report.schema import conformance_schema
+from cnitest.report.conformance.schema import conformance_schema
 from cnitest.topology import draw, find, json_schema, load, shipped
-from cnitest.topology.plan import plan
+from cnitest.topology.building.plan import plan
 
 _ASCII = {**dict.fromkeys(map(ord, "┌┐└┘├┤┬┴┼"), "+"), ord("─"): "-", ord("│"): "|", ord("✗"): "x", ord("→"): ">"}
 

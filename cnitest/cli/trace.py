@@ -8,7 +8,7 @@ from typing import Any
 
 from cnitest import paths
 from cnitest.cli.output import say
-from cnitest.cni.invoke import search_path
+from cnitest.cni.calls.invoke import search_path
 from cnitest.testing import tracing
 
 _ADVICE = """\

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from cnitest.cni import golang, result
+from cnitest.cni import result
 from cnitest.cni.attachment import Target
+from cnitest.cni.calls import golang
 from cnitest.errors import PluginError, is_ours
 from cnitest.lab.hosts import Host
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cnitest import paths
-from cnitest.cni import golang, sources, spec
-from cnitest.cni.mode import SPEC, Mode
+from cnitest.cni import sources, spec
+from cnitest.cni.calls import golang
+from cnitest.cni.calls.mode import SPEC, Mode
 from cnitest.errors import ConfigError, is_ours
 
 __tracebackhide__ = is_ours

@@ -8,8 +8,8 @@ from dataclasses import replace
 from cnitest.cni import cache, conf
 from cnitest.cni.attachment import Attachment, Target
 from cnitest.cni.cache import Entry
-from cnitest.cni.caller import retold
-from cnitest.cni.mode import Mode
+from cnitest.cni.calls.caller import retold
+from cnitest.cni.calls.mode import Mode
 from cnitest.errors import ConfigError, PluginError, is_ours
 
 __tracebackhide__ = is_ours

@@ -1,7 +1,7 @@
 """Calls plugins as libcni does: in order, each result handed on, everything undone in reverse.
 
 RT-nn names the rule of libcni that a line copies (libcni/api.go and conf.go). Where libcni leaves the specification
-this runtime does not, unless it is of the mode ``libcni`` (see `cnitest.cni.mode`).
+this runtime does not, unless it is of the mode ``libcni`` (see `cnitest.cni.calls.mode`).
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cnitest.cni import cache, conf, gc, invoke, result, spec, versions
+from cnitest.cni import cache, conf, gc, result, spec, versions
 from cnitest.cni.attachment import Attachment, Target, cnitool_container_id, default_container_id, validate
-from cnitest.cni.caller import Caller, retold
+from cnitest.cni.calls import invoke
+from cnitest.cni.calls.caller import Caller, retold
+from cnitest.cni.calls.invoke import Call, Exec, HostExec
+from cnitest.cni.calls.locks import Locks, Turns
+from cnitest.cni.calls.mode import SPEC, Mode, mode_of
+from cnitest.cni.calls.request import request_of
 from cnitest.cni.conf import Network
 from cnitest.cni.gc import Pair
-from cnitest.cni.invoke import Call, Exec, HostExec
-from cnitest.cni.locks import Locks, Turns
-from cnitest.cni.mode import SPEC, Mode, mode_of
-from cnitest.cni.request import request_of
 from cnitest.cni.result import Result
 from cnitest.cni.versions import Versions
 from cnitest.errors import CnitestError, ConfigError, PluginError, is_ours

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnitest.cni import invoke, spec
-from cnitest.cni.invoke import Call
+from cnitest.cni import spec
+from cnitest.cni.calls import invoke
+from cnitest.cni.calls.invoke import Call
 from cnitest.errors import PluginError, is_ours
 
 __tracebackhide__ = is_ours

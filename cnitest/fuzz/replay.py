@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnitest.cni.invoke import search_path
-from cnitest.fuzz.arena import alone
-from cnitest.fuzz.scenario import loads
-from cnitest.fuzz.subjects import subject_of, trial_of
-from cnitest.fuzz.trouble import Trouble
+from cnitest.cni.calls.invoke import search_path
+from cnitest.fuzz.execute.executor import alone
+from cnitest.fuzz.model.scenario import loads
+from cnitest.fuzz.model.subjects import subject_of, trial_of
+from cnitest.fuzz.model.violation import Trouble
 
 
 def replay(subject: str, scenario: str, path: Sequence[str] = (), next_path: Sequence[str] = ()) -> list[Trouble]:

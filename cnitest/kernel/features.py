@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from cnitest.errors import KernelError
-from cnitest.kernel import rtnl, sysctl
+from cnitest.kernel import sysctl
+from cnitest.kernel.namespace_thread import Traveller
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.netlink import NETFILTER, Message, attribute
-from cnitest.kernel.traveller import Traveller
+from cnitest.kernel.rtnetlink import rtnl
+from cnitest.kernel.rtnetlink.netlink import NETFILTER, Message, attribute
 
 LINK_KINDS = (
     "veth", "bridge", "macvlan", "ipvlan", "vlan", "dummy", "bond", "vrf", "tap",
@@ -169,7 +170,7 @@ def _sctp(namespace: NetworkNamespace) -> str:
 
 
 def _netem(namespace: NetworkNamespace) -> str:
-    from cnitest.kernel.exotic import add_qdisc
+    from cnitest.kernel.rtnetlink.rtnl_pyroute2 import add_qdisc
 
     try:
         namespace.netlink.batch([add_qdisc("netem", 1)])

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from cnitest.errors import CommandError, KernelError
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.netlink import Message, attribute, attributes
-from cnitest.kernel.process import Finished
+from cnitest.kernel.processes.process import Finished
+from cnitest.kernel.rtnetlink.netlink import Message, attribute, attributes
 
 #: Runs a program with what it gets on stdin, and does not raise when the program fails.
 Run = Callable[[Sequence[str], bytes], Finished]

@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection
 
 from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded
-from cnitest.kernel import dumps, rtnl
-from cnitest.kernel.link_rows import LinkTable
 from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.kernel.rows import dumps
+from cnitest.kernel.rows.link_rows import LinkTable
+from cnitest.kernel.rtnetlink import rtnl
 
 LINK, IPV6_ADDRESS = 0x1, 0x100
 _BUFFER = 1 << 16

@@ -7,9 +7,9 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from cnitest.kernel.netlink import NETFILTER, NetlinkSocket
+from cnitest.kernel.namespace_thread import Errand, Traveller
+from cnitest.kernel.rtnetlink.netlink import NETFILTER, NetlinkSocket
 from cnitest.kernel.syscalls import CLONE_NEWNET, CLONE_NEWNS, setns, unshare
-from cnitest.kernel.traveller import Errand, Traveller
 
 T = TypeVar("T")
 

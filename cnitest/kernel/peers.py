@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from cnitest.errors import KernelError
-from cnitest.kernel import rtnl
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.netlink import Message, attribute, attributes
+from cnitest.kernel.rtnetlink import rtnl
+from cnitest.kernel.rtnetlink.netlink import Message, attribute, attributes
 
 _GETNSID = 90
 _NETNSA_NSID, _NETNSA_FD = 1, 3

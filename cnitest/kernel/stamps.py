@@ -14,8 +14,8 @@ import socket
 import struct
 
 from cnitest.deadline import Deadline
+from cnitest.kernel.namespace_thread import Traveller
 from cnitest.kernel.syscalls import CLONE_NEWNET, unshare
-from cnitest.kernel.traveller import Traveller
 
 #: SO_TIMESTAMPING, which is also the kind of ancillary data (of level SOL_SOCKET) that a stamp comes in.
 KIND = 37

@@ -8,15 +8,14 @@ from itertools import groupby
 from typing import Any
 
 from cnitest.errors import KernelError, TopologyError
-from cnitest.kernel import exotic, routing, rtnl, sysctl, tables, tuntap
+from cnitest.kernel import sysctl, tuntap
+from cnitest.kernel.namespace_thread import Errand
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.netlink import Message
-from cnitest.kernel.routing import Way
-from cnitest.kernel.traveller import Errand
-from cnitest.topology.ip_words import is_ipv6, is_ipv6_rule
-from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, NextHop, Route, Tunnel, Vlan, Vrf, Vxlan
-from cnitest.topology.plan import Plan
-from cnitest.topology.steps import (
+from cnitest.kernel.rtnetlink import routing, rtnl, rtnl_pyroute2, tables
+from cnitest.kernel.rtnetlink.netlink import Message
+from cnitest.kernel.rtnetlink.routing import Way
+from cnitest.topology.building.plan import Plan
+from cnitest.topology.building.steps import (
     AddAddress,
     AddForwarding,
     AddLink,
@@ -32,7 +31,9 @@ from cnitest.topology.steps import (
     Step,
     Sysctl,
 )
-from cnitest.topology.symbols import gateway_of, mark_of, metric_of, range_of
+from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, NextHop, Route, Tunnel, Vlan, Vrf, Vxlan
+from cnitest.topology.words.ip_words import is_ipv6, is_ipv6_rule
+from cnitest.topology.words.symbols import gateway_of, mark_of, metric_of, range_of
 
 _MOST_PENDING = 64
 
@@ -179,7 +180,7 @@ def _add_rare(step: AddLink, namespaces: Namespaces) -> Message:
         detail = model.id
     elif isinstance(model, Vrf):
         detail = model.table
-    return exotic.add_link(
+    return rtnl_pyroute2.add_link(
         step.kind,
         step.link.name,
         step.link.ifindex,

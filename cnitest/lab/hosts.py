@@ -7,18 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from cnitest.errors import CommandError, UsageError, is_ours
-from cnitest.kernel import files, mounts, process
+from cnitest.kernel import files, mounts
 from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace, open_own
-from cnitest.kernel.supervised import Supervised, Where
+from cnitest.kernel.processes import process
+from cnitest.kernel.processes.supervised import Supervised, Where
 from cnitest.kernel.syscalls import CLONE_NEWNS, unshare
-from cnitest.lab import state as states
 from cnitest.lab.named import Named, unknown
 from cnitest.lab.place import Place
-from cnitest.lab.state import State
+from cnitest.lab.snapshot import state as states
+from cnitest.lab.snapshot.state import State
 
 if TYPE_CHECKING:
-    from cnitest.lab.dhcp import DhcpServer
     from cnitest.lab.lab import Lab
+    from cnitest.lab.programs.dhcp import DhcpServer
 
 __tracebackhide__ = is_ours
 
@@ -124,7 +125,7 @@ class Host(Place):
 
         Raises FeatureMissing without dnsmasq, UsageError for a link without a subnet and a range outside of it.
         """
-        from cnitest.lab.dhcp import DhcpServer
+        from cnitest.lab.programs.dhcp import DhcpServer
 
         return DhcpServer(self, link, first, last, tuple(options))
 

@@ -22,25 +22,26 @@ from cnitest.errors import (
     is_ours,
 )
 from cnitest.events import Journal
-from cnitest.kernel import features, rtnl, stamps, tap
-from cnitest.kernel.keeper import Keeper
+from cnitest.kernel import features, packet_socket, stamps
+from cnitest.kernel.namespace_thread import Traveller
 from cnitest.kernel.namespaces import Kept, NetworkNamespace, open_all
-from cnitest.kernel.tap import Tap
-from cnitest.kernel.traveller import Traveller
-from cnitest.lab import state as states
+from cnitest.kernel.packet_socket import Tap
+from cnitest.kernel.processes.pid_namespace import Keeper
+from cnitest.kernel.rtnetlink import rtnl
 from cnitest.lab.build import Namespaces, build
 from cnitest.lab.hosts import Host, Sandbox, Switch
 from cnitest.lab.named import Named, unknown
 from cnitest.lab.place import Place
-from cnitest.lab.state import State
+from cnitest.lab.snapshot import state as states
+from cnitest.lab.snapshot.state import State
+from cnitest.topology.building.plan import Plan, plan
+from cnitest.topology.building.steps import AddAddress, AddLink, Firewall, Late, SetLink
 from cnitest.topology.model import Topology
-from cnitest.topology.plan import Plan, plan
-from cnitest.topology.steps import AddAddress, AddLink, Firewall, Late, SetLink
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-    from cnitest.lab.running import Running
+    from cnitest.lab.programs.running import Running
 
 __tracebackhide__ = is_ours
 
@@ -287,7 +288,7 @@ class Lab:
         """The eyes on several places; these, and other sockets one needs, are opened in one trip."""
         stamps.await_on()
         with self._lock:
-            open_all([*(tap.kept(place.namespace) for place in places), *also])
+            open_all([*(packet_socket.kept(place.namespace) for place in places), *also])
             return [self._tap(place) for place in places]
 
     def _tap(self, place: Place) -> Tap:

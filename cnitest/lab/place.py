@@ -9,24 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from cnitest.deadline import Deadline
 from cnitest.errors import CommandError, UsageError, is_ours
-from cnitest.kernel import firewall, multicast, process, programs, sysctl
+from cnitest.kernel import firewall, sysctl
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.process import Finished
-from cnitest.kernel.records import Address, Link, Neighbour, Route, Rule
-from cnitest.lab import state as states
+from cnitest.kernel.processes import process, programs
+from cnitest.kernel.processes.process import Finished
+from cnitest.kernel.rows import multicast
+from cnitest.kernel.rows.records import Address, Link, Neighbour, Route, Rule
 from cnitest.lab.arguments import checked
-from cnitest.lab.flows import Flows
+from cnitest.lab.flows.flows import Flows
 from cnitest.lab.named import unknown
-from cnitest.lab.state import State
+from cnitest.lab.snapshot import state as states
+from cnitest.lab.snapshot.state import State
 
 if TYPE_CHECKING:
-    from cnitest.lab.capture import Capture
+    from cnitest.lab.frames.capture import Capture
     from cnitest.lab.hosts import Host
     from cnitest.lab.lab import Lab
-    from cnitest.lab.probe.inquiry import Watch
+    from cnitest.lab.probe.verdict.inquiry import Watch
+    from cnitest.lab.programs.running import Ready, Running
+    from cnitest.lab.programs.service import Service
     from cnitest.lab.reach import Reach
-    from cnitest.lab.running import Ready, Running
-    from cnitest.lab.service import Service
 
 __tracebackhide__ = is_ours
 
@@ -183,7 +185,7 @@ class Place(Flows):
 
         Raises CommandError, with the output, when it cannot be started, ends before it is ready, or is not in time.
         """
-        from cnitest.lab.running import begin
+        from cnitest.lab.programs.running import begin
 
         wanted = dict(ENVIRONMENT if environment is None else environment)
         try:
@@ -196,7 +198,7 @@ class Place(Flows):
     def service(self, port: int, *protocols: str, reply: bytes | None = None) -> Service:
         """A service on ``port`` while the ``with`` block runs: it echoes, or answers ``reply``, over TCP and UDP (or
         only those ``protocols``), on all addresses of both families, and tells in ``seen`` who came."""
-        from cnitest.lab.service import Service
+        from cnitest.lab.programs.service import Service
 
         return Service(self, port, protocols or ("tcp", "udp"), reply)
 
@@ -253,16 +255,16 @@ class Place(Flows):
         path of a delivered one is whole; it takes longer. A multicast or broadcast address (``ff02::1%eth0``) is
         answered when anyone else answers; see `Reach.receivers`. Raises UsageError for what no packet can have.
         """
-        from cnitest.lab.probe.echo import EchoProbe
-        from cnitest.lab.probe.group import group_of
-        from cnitest.lab.probe.inquiry import prove
+        from cnitest.lab.probe.kinds.echo import EchoProbe
+        from cnitest.lab.probe.kinds.group import group_of
         from cnitest.lab.probe.options import options
+        from cnitest.lab.probe.verdict.inquiry import prove
 
         sent = options(address, source=source, mark=mark, tos=tos, ttl=ttl)
         group = group_of(self, address)
         if group is None:
             return prove(EchoProbe(self, address, size=size, df=df, options=sent), wait, watch)
-        from cnitest.lab.probe.group_echo import GroupEcho
+        from cnitest.lab.probe.kinds.group_echo import GroupEcho
 
         return prove(GroupEcho(group, size=size, df=df, options=sent), wait, watch)
 
@@ -297,17 +299,17 @@ class Place(Flows):
         seconds and has to carry bytes both ways once more. A transfer without a new byte for ``wait`` seconds, at least
         one, is stuck.
         """
-        from cnitest.lab.probe.group import group_of
-        from cnitest.lab.probe.inquiry import prove
+        from cnitest.lab.probe.kinds.group import group_of
+        from cnitest.lab.probe.kinds.stream import StreamProbe
         from cnitest.lab.probe.options import options
-        from cnitest.lab.probe.stream import StreamProbe
+        from cnitest.lab.probe.verdict.inquiry import prove
 
         sent = options(address, source=source, source_port=source_port, mark=mark, tos=tos, ttl=ttl)
         if group_of(self, address):
             raise UsageError(f"{address} is a group: a TCP connection has one other end; udp() and ping() go to many")
         if size is reply_size is rate is None and not hold:
             return prove(StreamProbe(self, address, port, listener, listener_port or port, sent), wait, watch)
-        from cnitest.lab.probe.bulk import BulkProbe, load
+        from cnitest.lab.probe.kinds.bulk import BulkProbe, load
 
         wanted = load(size, reply_size, rate, hold)
         return prove(BulkProbe(self, address, port, listener, listener_port or port, wanted, sent), wait, watch)
@@ -326,9 +328,9 @@ class Place(Flows):
         watch: Watch = "ends",
     ) -> Reach:
         """An SCTP association; as `tcp` otherwise. Raises FeatureMissing where the kernel has none."""
-        from cnitest.lab.probe.inquiry import prove
+        from cnitest.lab.probe.kinds.sctp import SctpProbe
         from cnitest.lab.probe.options import options
-        from cnitest.lab.probe.sctp import SctpProbe
+        from cnitest.lab.probe.verdict.inquiry import prove
 
         sent = options(address, source=source, mark=mark, tos=tos)
         SctpProbe.require()
@@ -357,16 +359,16 @@ class Place(Flows):
         To a multicast or broadcast address there may be several listeners; they join the group unless ``join`` is
         false, and all have to get it. Without any, those listen who are members already, and one is enough.
         """
-        from cnitest.lab.probe.datagram import DatagramProbe
-        from cnitest.lab.probe.group import group_of
-        from cnitest.lab.probe.inquiry import prove
+        from cnitest.lab.probe.kinds.datagram import DatagramProbe
+        from cnitest.lab.probe.kinds.group import group_of
         from cnitest.lab.probe.options import options
+        from cnitest.lab.probe.verdict.inquiry import prove
 
         sent = options(address, source=source, source_port=source_port, mark=mark, tos=tos, ttl=ttl)
         group = group_of(self, address)
         listeners = (listener,) if isinstance(listener, Place) else tuple(listener or ())
         if group:
-            from cnitest.lab.probe.group_datagram import GroupDatagram
+            from cnitest.lab.probe.kinds.group_datagram import GroupDatagram
 
             probe = GroupDatagram(group, port, listeners, listener_port or port, join=join, size=size, options=sent)
             return prove(probe, wait, watch)
@@ -378,29 +380,29 @@ class Place(Flows):
     @checked
     def arp(self, address: str, *, on: str | None = None, wait: float | None = None, watch: Watch = "ends") -> Reach:
         """Ask who has ``address`` (ARP, or a neighbour solicitation for IPv6) on a link and await the answer."""
-        from cnitest.lab.probe.inquiry import prove
-        from cnitest.lab.probe.neighbour import NeighbourProbe
+        from cnitest.lab.probe.verdict.inquiry import prove
+        from cnitest.lab.probe.verdict.neighbour import NeighbourProbe
 
         return prove(NeighbourProbe(self, address, on), wait, watch)
 
     @checked
     def capture(self, on: str | None = None) -> Capture:
         """Record the frames of one link (default: all) while the ``with`` block runs."""
-        from cnitest.lab.capture import Capture
+        from cnitest.lab.frames.capture import Capture
 
         return Capture(self, on)
 
     @checked
     def send(self, packet: Any, on: str | None = None) -> None:
         """Send a scapy packet: a whole frame on link ``on``, or an IP packet for the kernel to route."""
-        from cnitest.lab import packets
+        from cnitest.lab.frames import packets
 
         packets.send(self, packet, on)
 
     @checked
     def exchange(self, packet: Any, on: str | None = None, *, wait: float = 1.0) -> Any:
         """Send a scapy packet and return the first one that answers it, or None after ``wait`` seconds."""
-        from cnitest.lab import packets
+        from cnitest.lab.frames import packets
 
         return packets.exchange(self, packet, on, wait)
 

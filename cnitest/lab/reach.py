@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from cnitest.errors import ProbeUnproven, is_ours
-from cnitest.kernel.tap import Frame
+from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.direction import returning
-from cnitest.lab.probe.order import Watched, in_order
+from cnitest.lab.probe.verdict.direction import returning
+from cnitest.lab.probe.verdict.order import Watched, in_order
 from cnitest.text import line
 
 __tracebackhide__ = is_ours
@@ -144,7 +144,7 @@ class Reach:
     @property
     def packets(self) -> list[Any]:
         """The frames of the probe as scapy packets, in the order of their way."""
-        from cnitest.lab import packets
+        from cnitest.lab.frames import packets
 
         return [packets.dissect(sighting.frame) for sighting in self.sightings]
 

@@ -9,15 +9,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.errors import KernelError, TopologyError
-from cnitest.kernel import process, rtnl
+from cnitest.kernel.namespace_thread import Errand
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.netlink import Message
-from cnitest.kernel.records import Link
-from cnitest.kernel.traveller import Errand
-from cnitest.lab import state as states
+from cnitest.kernel.processes import process
+from cnitest.kernel.rows.records import Link
+from cnitest.kernel.rtnetlink import rtnl
+from cnitest.kernel.rtnetlink.netlink import Message
 from cnitest.lab.build import Namespaces, build
 from cnitest.lab.hosts import Host, Sandbox
-from cnitest.topology.steps import AddLink, AddNames, Handle, Late, Step
+from cnitest.lab.snapshot import state as states
+from cnitest.topology.building.steps import AddLink, AddNames, Handle, Late, Step
 
 if TYPE_CHECKING:
     from cnitest.lab.lab import Lab

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from cnitest import text
-from cnitest.conformance import deviation, repro
-from cnitest.conformance.bench import Bench
-from cnitest.conformance.finding import Finding, NotApplicable, Undecided
-from cnitest.conformance.judge import failed
-from cnitest.conformance.requirement import Requirement, find
-from cnitest.conformance.subject import Subject, Trial
-from cnitest.conformance.verdict import Case, Profile, Verdict, classify
+from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.model import deviation
+from cnitest.conformance.model.finding import Finding, NotApplicable, Undecided
+from cnitest.conformance.model.judge import failed
+from cnitest.conformance.model.requirement import Requirement, find
+from cnitest.conformance.model.subject import Subject, Trial
+from cnitest.conformance.model.verdict import Case, Profile, Verdict, classify
+from cnitest.conformance.repro import reproducer
 from cnitest.errors import FeatureMissing
-from cnitest.kernel.process import spent
+from cnitest.kernel.processes.process import spent
 
 _SHOWN_CALLS = 3
 
@@ -80,8 +81,8 @@ def _case(
         evidence=tuple(step.story() for step in calls[-_SHOWN_CALLS:]) if finding else (),
     )
     if finding and bench and config.getoption("--cni-repro"):  # which of them are written is decided at the end
-        file = repro.name(requirement.id, trial.subject.name, trial.version, _test_name(item))
-        script = repro.script(requirement, trial, bench.lab.plan, bench.record, details, file)
+        file = reproducer.name(requirement.id, trial.subject.name, trial.version, _test_name(item))
+        script = reproducer.script(requirement, trial, bench.lab.plan, bench.record, details, file)
         return replace(case, script=script)
     return case
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from cnitest.conformance.subject import Subject
-    from cnitest.conformance.verdict import Case
-    from cnitest.report.again import Asked
-    from cnitest.report.choice import Chosen
-    from cnitest.report.summary import Outcome
+    from cnitest.conformance.model.subject import Subject
+    from cnitest.conformance.model.verdict import Case
+    from cnitest.report.conformance.again import Asked
+    from cnitest.report.conformance.choice import Chosen
+    from cnitest.report.conformance.summary import Outcome
 
 #: What --cni-topology is where nobody says another.
 DEFAULT_TOPOLOGY = "node-with-uplink"
@@ -81,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_COLLECTOR] = _Collector()
     config.pluginmanager.register(config.stash[_COLLECTOR])
     if not hasattr(config, "workerinput") and _is_asked_for(config) and config.option.verbose <= 0:
-        from cnitest.report.progress import Progress
+        from cnitest.report.conformance.progress import Progress
 
         letters = {verdict: (letter, verdict) for verdict, (_, letter, _) in _WORDS.items()}
         config.stash[_PROGRESS] = Progress(letters, int(getattr(config.option, "numprocesses", None) or 1))
@@ -102,7 +102,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     except KeyboardInterrupt:
         print("cnitest: interrupted", file=sys.stderr)  # noqa: T201
         return int(pytest.ExitCode.INTERRUPTED)
-    from cnitest.report import heading
+    from cnitest.report.conformance import heading
 
     given = bool(config.getoption("--cni-conf"))
     ends = heading.ends(found, given)
@@ -120,7 +120,7 @@ def _wanted(config: pytest.Config) -> frozenset[str]:
     """The requirements that were asked for by their IDs; none for all."""
     if not config.getoption("--cni-requirement"):
         return frozenset()  # nothing is read when pytest starts
-    from cnitest.conformance.requirement import find
+    from cnitest.conformance.model.requirement import find
     from cnitest.errors import CnitestError
 
     try:
@@ -140,7 +140,7 @@ def pytest_configure_node(node: Any) -> None:
     """Hand the subjects to a worker of pytest-xdist, so that plugins are examined once."""
     config: pytest.Config = node.config
     if _is_asked_for(config):
-        from cnitest.conformance.subject import to_data
+        from cnitest.conformance.model.subject import to_data
 
         node.workerinput["cnitest_subjects"] = json.dumps(to_data(subjects_of(config)))
 
@@ -156,7 +156,7 @@ def subjects_of(config: pytest.Config) -> tuple[Subject, ...]:
     if _SUBJECTS not in config.stash:
         given = getattr(config, "workerinput", {}).get("cnitest_subjects")
         if given is not None:
-            from cnitest.conformance.subject import from_data
+            from cnitest.conformance.model.subject import from_data
 
             config.stash[_SUBJECTS] = from_data(json.loads(given))
         else:
@@ -176,7 +176,7 @@ def chosen_of(config: pytest.Config) -> Chosen:
 def _examined(config: pytest.Config) -> Chosen:
     from cnitest.errors import CnitestError
     from cnitest.plugin import plugin_path
-    from cnitest.report.choice import Choice, chosen
+    from cnitest.report.conformance.choice import Choice, chosen
 
     given = tuple(config.getoption("--cni-conf"))
     named = tuple(config.getoption("--cni-plugin"))
@@ -261,7 +261,7 @@ class _Collector:
         """Keep a report's verdict, if it has one."""
         row = getattr(report, "cnitest", None)
         if row is not None:
-            from cnitest.conformance.verdict import Case
+            from cnitest.conformance.model.verdict import Case
 
             self.cases.append(Case.from_data(row))
 
@@ -282,14 +282,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if (gone or chosen_of(config).unstarted) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if config.getoption("--cni-json"):
-        from cnitest.report import summary
+        from cnitest.report.conformance import summary
 
         Path(config.getoption("--cni-json")).write_text(json.dumps(summary.document(outcome), indent=1))
 
 
 def _outcome(config: pytest.Config, cases: list[Case]) -> Outcome:
     """What the run came to, with the scripts of its causes written; with -v those of all cases."""
-    from cnitest.report import own, scripts, summary
+    from cnitest.report.conformance import own, scripts, summary
 
     subjects = subjects_of(config)
     whole = not (config.getoption("-k") or _wanted(config))
@@ -314,7 +314,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.line(line)
         return
     from cnitest import text
-    from cnitest.report import again, summary
+    from cnitest.report.conformance import again, summary
 
     found = chosen_of(config)
     missed = [*found.skipped, *(f"{one.subject.name}: cannot start, see above" for one in found.unstarted)]
@@ -333,7 +333,7 @@ def _nothing_selected(config: pytest.Config) -> list[str]:
             f"nothing was selected: -k {config.getoption('-k')!r} matches no test's name and no requirement's ID "
             "among those that apply (`cnitest requirements` lists them)"
         )
-    from cnitest.conformance.requirement import find
+    from cnitest.conformance.model.requirement import find
 
     for identifier in sorted(_wanted(config)):
         for subject in subjects_of(config):
@@ -344,7 +344,7 @@ def _nothing_selected(config: pytest.Config) -> list[str]:
 
 def _asked(config: pytest.Config) -> Asked:
     """How this run was called."""
-    from cnitest.report.again import Asked
+    from cnitest.report.conformance.again import Asked
 
     topology = config.getoption("--cni-topology")
     options = [word for version in config.getoption("--cni-version") for word in ("--cni-version", version)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from cnitest.topology.check import check, problems
-from cnitest.topology.draw import draw
 from cnitest.topology.load import find, load, loads, shipped
 from cnitest.topology.model import (
     Bond,
@@ -26,7 +24,9 @@ from cnitest.topology.model import (
     Vlan,
     Vrf,
 )
+from cnitest.topology.picture.draw import draw
 from cnitest.topology.problem import Problem
+from cnitest.topology.rules.check import check, problems
 from cnitest.topology.schema import json_schema
 
 __all__ = [

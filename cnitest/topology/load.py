@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnitest.errors import TopologyError
-from cnitest.topology.check import problems
 from cnitest.topology.decode import MOST_VALUES, Decoder, Node, Place, TooMuchError
 from cnitest.topology.model import Topology
 from cnitest.topology.problem import Problem, did_you_mean
+from cnitest.topology.rules.check import problems
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from cnitest.topology import notation
 from cnitest.topology.frozen import Frozen
-from cnitest.topology.notation import Notation
+from cnitest.topology.words import notation
+from cnitest.topology.words.notation import Notation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from cnitest.topology import notation
 from cnitest.topology.frozen import Frozen
-from cnitest.topology.notation import Notation
-from cnitest.topology.symbols import IP_PROTOCOLS, PROTOCOLS, SCOPES, SERVICES, TABLES, number
+from cnitest.topology.words import notation
+from cnitest.topology.words.notation import Notation
+from cnitest.topology.words.symbols import IP_PROTOCOLS, PROTOCOLS, SCOPES, SERVICES, TABLES, number
 
 
 @dataclass(frozen=True, kw_only=True)

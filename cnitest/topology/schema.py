@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from cnitest.topology import model
-from cnitest.topology.notation import NO_NOTATION
 from cnitest.topology.survey import GROUPS
+from cnitest.topology.words.notation import NO_NOTATION
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PREFIX = r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from cnitest.topology.address import Prefix, prefix
 from cnitest.topology.model import Link, Place, Switch, Topology
 from cnitest.topology.problem import child
+from cnitest.topology.words.address import Prefix, prefix
 
 GROUPS = {
     "bridges": "bridge",

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from cnitest.cni import spec
-from cnitest.cni.invoke import Call
-from cnitest.conformance import aftermath, delegate, first, form, judge, mutation, reading, request, space, traffic
-from cnitest.conformance.bench import Bench, Made, Slot
-from cnitest.conformance.connections import addresses, answering, demand_answers, gateways, is_here
-from cnitest.conformance.finding import Doubt
-from cnitest.conformance.requirement import Kind
-from cnitest.conformance.standing import Standing
-from cnitest.conformance.truth import untruths
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench import aftermath, delegate, first, request
+from cnitest.conformance.bench.bench import Bench, Made, Slot
+from cnitest.conformance.bench.shared_attachment import Standing
+from cnitest.conformance.model import form, judge, reading, space
+from cnitest.conformance.model.finding import Doubt
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.observe import mutation, traffic
+from cnitest.conformance.observe.connections import addresses, answering, demand_answers, gateways, is_here
+from cnitest.conformance.observe.truth import untruths
 
 _DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 FORWARDING = (".forwarding", "ip_forward", ".mc_forwarding")

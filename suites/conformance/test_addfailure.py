@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from cnitest.conformance import delegate, judge, space
-from cnitest.conformance.aftermath import Span
-from cnitest.conformance.bench import Bench, Slot
-from cnitest.conformance.requirement import Kind
-from cnitest.conformance.residue import settle
+from cnitest.conformance.bench import delegate
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import Bench, Slot
+from cnitest.conformance.bench.leftovers import settle
+from cnitest.conformance.model import judge, space
+from cnitest.conformance.model.requirement import Kind
 
 FAILING_DELEGATES: dict[str, Any] = {
     "an error": {"error": {"code": 100, "msg": "the range is used up"}},

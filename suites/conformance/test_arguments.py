@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from cnitest.conformance import capability, connections, judge, provision
-from cnitest.conformance.aftermath import Span
-from cnitest.conformance.bench import Bench, Slot
+from cnitest.conformance.bench import provision
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import Bench, Slot
+from cnitest.conformance.model import judge
+from cnitest.conformance.observe import capability, connections
 
 KUBERNETES = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod-1;K8S_POD_INFRA_CONTAINER_ID=abc"
 MALFORMED = ("A", "A=b=c", "A=b;", ";", "=", "IgnoreUnknown=yes", "IgnoreUnknown=1;=;")

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cnitest.conformance import delegate, form, judge, mutation, space, tamper
-from cnitest.conformance.bench import Bench, Made, Picture
-from cnitest.conformance.finding import Undecided
+from cnitest.conformance.bench import delegate
+from cnitest.conformance.bench.bench import Bench, Made, Picture
+from cnitest.conformance.model import form, judge, space
+from cnitest.conformance.model.finding import Undecided
+from cnitest.conformance.observe import mutation, tamper
 
 _NODAD: dict[int, tuple[str, ...]] = {4: (), 6: ("nodad",)}
 #: The requirements that are decided by tampering, and what is tampered with.

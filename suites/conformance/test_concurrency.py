@@ -11,11 +11,11 @@ import pytest
 from cnitest.suites.conformance.test_add import other_network, require_second_network
 
 from cnitest.cni import spec
-from cnitest.cni.invoke import Call
-from cnitest.conformance import form, judge
-from cnitest.conformance.aftermath import Span
-from cnitest.conformance.bench import Bench, Slot
-from cnitest.conformance.requirement import Kind
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import Bench, Slot
+from cnitest.conformance.model import form, judge
+from cnitest.conformance.model.requirement import Kind
 
 MANY = 10
 KILLS = 30

@@ -10,13 +10,15 @@ import pytest
 from cnitest.suites.conformance.test_add import other_network
 from cnitest.suites.conformance.test_check import flush
 
-from cnitest.conformance import aftermath, delegate, judge, mutation, traffic
-from cnitest.conformance.aftermath import Span
-from cnitest.conformance.bench import Bench, Made, Picture
-from cnitest.conformance.connections import answering, demand_answers
-from cnitest.conformance.requirement import Kind
-from cnitest.conformance.residue import residue
-from cnitest.lab.difference import difference
+from cnitest.conformance.bench import aftermath, delegate
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import Bench, Made, Picture
+from cnitest.conformance.bench.leftovers import residue
+from cnitest.conformance.model import judge
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.observe import mutation, traffic
+from cnitest.conformance.observe.connections import answering, demand_answers
+from cnitest.lab.snapshot.difference import difference
 
 #: Keys by which state is found again; DEL may need them.
 NEEDED = ("type", "dataDir", "bridge", "master", "device", "socketPath", "daemonSocketPath", "vrfname", "backend")

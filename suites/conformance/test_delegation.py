@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from cnitest.cni import spec
-from cnitest.conformance import delegate, form, judge, reading, space
-from cnitest.conformance.bench import Bench
+from cnitest.conformance.bench import delegate
+from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.model import form, judge, reading, space
 
 PASSED_ON = ("CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH")
 DYING: dict[str, dict[str, Any]] = {

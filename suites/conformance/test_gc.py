@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from cnitest.suites.conformance.test_add import other_network
 
-from cnitest.cni.invoke import Call
-from cnitest.conformance import delegate, judge, traffic
-from cnitest.conformance.aftermath import Span
-from cnitest.conformance.bench import Bench, Made, Picture, Slot
-from cnitest.conformance.connections import answering, demand_answers
-from cnitest.conformance.residue import residue, settle
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench import delegate
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import Bench, Made, Picture, Slot
+from cnitest.conformance.bench.leftovers import residue, settle
+from cnitest.conformance.model import judge
+from cnitest.conformance.observe import traffic
+from cnitest.conformance.observe.connections import answering, demand_answers
 
 VALID, LEGACY = "cni.dev/valid-attachments", "cni.dev/attachments"
 

@@ -8,12 +8,13 @@ import pytest
 
 from cnitest.cni import result as results
 from cnitest.cni import spec
-from cnitest.cni.invoke import Call
-from cnitest.conformance import handed, judge, reading, space
-from cnitest.conformance.aftermath import Span
-from cnitest.conformance.bench import Bench, Picture, Slot
-from cnitest.conformance.finding import Undecided
-from cnitest.conformance.requirement import Kind
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import Bench, Picture, Slot
+from cnitest.conformance.model import judge, reading, space
+from cnitest.conformance.model.finding import Undecided
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.observe import handed
 
 STRANGER = {"name": "cnitest-none0", "mac": "02:00:5e:00:53:01"}
 DNS = {"domain": "example.com", "search": ["example.com"], "options": ["ndots:5"]}

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from cnitest.cni import spec
-from cnitest.conformance import form, judge, mutation, reading
-from cnitest.conformance.aftermath import Span
-from cnitest.conformance.bench import Bench
-from cnitest.conformance.requirement import Kind
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.model import form, judge, reading
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.observe import mutation
 
 #: The tables of a state that are a network namespace's own.
 NETWORK = ("links", "addresses", "routes", "rules", "qdiscs", "ports")

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from cnitest.suites.conformance.test_addfailure import exhausted
 
-from cnitest.cni.invoke import Call
-from cnitest.conformance import delegate, judge
-from cnitest.conformance.bench import Bench, Slot
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench import delegate
+from cnitest.conformance.bench.bench import Bench, Slot
+from cnitest.conformance.model import judge
 
 NOT_READY = {50, 51}
 

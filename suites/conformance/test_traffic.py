@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from cnitest.conformance import connections, pathmtu, traffic
-from cnitest.conformance.finding import Undecided
-from cnitest.conformance.standing import Standing
-from cnitest.conformance.traffic import Flow
+from cnitest.conformance.bench.shared_attachment import Standing
+from cnitest.conformance.model.finding import Undecided
+from cnitest.conformance.observe import connections, pathmtu, traffic
+from cnitest.conformance.observe.traffic import Flow
 from cnitest.lab.place import Place
 from cnitest.lab.reach import Reach
 

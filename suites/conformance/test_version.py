@@ -7,8 +7,8 @@ import re
 import pytest
 
 from cnitest.cni import spec
-from cnitest.conformance import judge
-from cnitest.conformance.bench import Bench
+from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.model import judge
 
 SEMVER = re.compile(r"\d+\.\d+\.\d+")
 

@@ -6,12 +6,12 @@ from functools import cache
 
 import pytest
 
-from cnitest.cni.invoke import search_path
-from cnitest.conformance.subject import Subject
-from cnitest.fuzz import survey
-from cnitest.fuzz.arena import Arena
-from cnitest.fuzz.crew import Orders
-from cnitest.fuzz.subjects import subject_of, trial_of
+from cnitest.cni.calls.invoke import search_path
+from cnitest.conformance.model.subject import Subject
+from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.model.subjects import subject_of, trial_of
+from cnitest.fuzz.search import survey
+from cnitest.fuzz.search.workers import Orders
 
 PLUGINS = ("bridge", "host-local", "portmap", "tuning")
 EXAMPLES = {"valid": 10, "boundary": 12, "invalid": 12, "by-hand": 24, "histories": 5, "chains": 4}

@@ -28,8 +28,8 @@ from cnitest.topology import (
     load,
     shipped,
 )
-from cnitest.topology.plan import plan
-from cnitest.topology.steps import Ready
+from cnitest.topology.building.plan import plan
+from cnitest.topology.building.steps import Ready
 
 
 def host(*veths, switches=None, **declared):

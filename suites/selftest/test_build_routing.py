@@ -6,7 +6,7 @@ import pytest
 
 from cnitest import Lab
 from cnitest.topology import loads
-from cnitest.topology.plan import plan
+from cnitest.topology.building.plan import plan
 
 _HEAD = """name: t
 hosts:

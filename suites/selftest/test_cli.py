@@ -15,7 +15,7 @@ from cnitest import cli
 from cnitest.cli import commands, run
 from cnitest.cli.commands import _parser
 from cnitest.cli.doctor import examine
-from cnitest.cni.invoke import search_path
+from cnitest.cni.calls.invoke import search_path
 from cnitest.kernel import features
 from cnitest.topology import find
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from cnitest.suites.conformance import test_check, test_del
 
-from cnitest.conformance import provision
-from cnitest.conformance.bench import Bench, open_bench
-from cnitest.conformance.examine import examine, source
-from cnitest.conformance.finding import Finding, NotApplicable
-from cnitest.conformance.subject import Setting, Subject, Trial
+from cnitest.conformance.bench import provision
+from cnitest.conformance.bench.bench import Bench, open_bench
+from cnitest.conformance.discover.examine import examine, source
+from cnitest.conformance.model.finding import Finding, NotApplicable
+from cnitest.conformance.model.subject import Setting, Subject, Trial
 
 PATH = ("/usr/lib/cni",)
 IPAM = {"type": "host-local", "subnet": "10.20.0.0/24"}

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from cnitest.suites.selftest.test_conformance_run import BRIDGE, PATH, examined, listed, written
 
-from cnitest.conformance.examine import examine, source
-from cnitest.conformance.requirement import Kind
+from cnitest.conformance.discover.examine import examine, source
+from cnitest.conformance.model.requirement import Kind
 from cnitest.testing import ScriptedPlugin
 
 pytestmark = pytest.mark.requires(plugin=("bridge", "host-local", "loopback", "macvlan", "tuning", "portmap"))

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from cnitest.suites.selftest.unit.malformed import RESULTS, Malformed, all_of
 
-from cnitest.conformance.bench import open_bench
-from cnitest.conformance.examine import examine, source
-from cnitest.conformance.finding import Finding, NotApplicable, Undecided
-from cnitest.conformance.standing import stand
-from cnitest.conformance.subject import Subject, Trial
+from cnitest.conformance.bench.bench import open_bench
+from cnitest.conformance.bench.shared_attachment import stand
+from cnitest.conformance.discover.examine import examine, source
+from cnitest.conformance.model.finding import Finding, NotApplicable, Undecided
+from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.errors import PluginError
-from cnitest.fuzz.sentences import Sentence, applying, sentences
+from cnitest.fuzz.execute.requirements import Sentence, applying, sentences
 
 PATH = ("/usr/lib/cni",)
 # What a plugin says is replaced for one verb, part by part of the path that the file names.

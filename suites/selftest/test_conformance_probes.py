@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from cnitest import Lab, Verdict
-from cnitest.conformance import pathmtu, traffic
-from cnitest.conformance.finding import Doubt, Finding, Undecided
-from cnitest.conformance.record import Record
-from cnitest.conformance.traffic import Flow
+from cnitest.conformance.bench.record import Record
+from cnitest.conformance.model.finding import Doubt, Finding, Undecided
+from cnitest.conformance.observe import pathmtu, traffic
+from cnitest.conformance.observe.traffic import Flow
 from cnitest.errors import DeadlineExceeded
 from cnitest.topology import find, load
 
@@ -79,7 +79,7 @@ class Noted:
 
 def concluded(*details: str) -> None:
     """The end of a test that noted these."""
-    from cnitest.conformance.bench import Bench
+    from cnitest.conformance.bench.bench import Bench
 
     noted = Noted()
     noted.record.complain(details, "")

@@ -15,13 +15,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from cnitest.conformance.examine import examine, source
-from cnitest.conformance.requirement import Kind
-from cnitest.conformance.shipped import helpers
-from cnitest.conformance.subject import Subject
+from cnitest.conformance.discover.examine import examine, source
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.model.shipped import helpers
+from cnitest.conformance.model.subject import Subject
 from cnitest.errors import ConfigError
-from cnitest.report.choice import Choice, chosen
-from cnitest.report.schema import conformance_schema
+from cnitest.report.conformance.choice import Choice, chosen
+from cnitest.report.conformance.schema import conformance_schema
 
 PATH = ("/usr/lib/cni",)
 IPAM = {"type": "host-local", "subnet": "10.20.0.0/24"}

@@ -8,10 +8,10 @@ import pytest
 from cnitest.fixtures import faulty
 from cnitest.fixtures.faulty import Fault
 
-from cnitest.conformance.aftermath import Span
-from cnitest.conformance.bench import open_bench
-from cnitest.conformance.examine import examine, source
-from cnitest.conformance.subject import Trial
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import open_bench
+from cnitest.conformance.discover.examine import examine, source
+from cnitest.conformance.model.subject import Trial
 
 PLUGINS = tuple((os.environ.get("CNI_PATH") or "/usr/lib/cni:/opt/cni/bin").split(":"))
 pytestmark = pytest.mark.requires(plugin=("bridge", "firewall", "host-local"), binary="iptables")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cnitest.conformance import judge
-from cnitest.conformance.bench import open_bench
-from cnitest.conformance.examine import examine, source
-from cnitest.conformance.subject import Subject, Trial
+from cnitest.conformance.bench.bench import open_bench
+from cnitest.conformance.discover.examine import examine, source
+from cnitest.conformance.model import judge
+from cnitest.conformance.model.subject import Subject, Trial
 
 PATH = ("/usr/lib/cni",)
 

@@ -19,8 +19,8 @@ import pytest
 from cnitest.fixtures import faulty
 from cnitest.fixtures.faulty import Fault
 
-from cnitest.conformance import requirement
-from cnitest.conformance.requirement import Kind
+from cnitest.conformance.model import requirement
+from cnitest.conformance.model.requirement import Kind
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGINS = tuple((os.environ.get("CNI_PATH") or "/usr/lib/cni:/opt/cni/bin").split(":"))

@@ -15,15 +15,15 @@ from cnitest.suites.selftest.processes import interrupted, programs
 
 from cnitest.cli import main
 from cnitest.cni import conf
-from cnitest.cni.invoke import HostExec, search_path
+from cnitest.cni.calls.invoke import HostExec, search_path
 from cnitest.cni.runtime import Runtime
-from cnitest.conformance.subject import Setting
+from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
-from cnitest.fuzz import sweep_table
-from cnitest.fuzz.sweep import sweep
-from cnitest.fuzz.sweep_netlink import changes, words
-from cnitest.fuzz.sweep_stage import Aim, open_stage
-from cnitest.kernel.process import Finished
+from cnitest.faults import table
+from cnitest.faults.netlink_words import changes, words
+from cnitest.faults.stage import Aim, open_stage
+from cnitest.faults.sweep import sweep
+from cnitest.kernel.processes.process import Finished
 from cnitest.lab.hosts import Host
 from cnitest.lab.lab import Lab
 from cnitest.topology import find, load
@@ -89,7 +89,7 @@ class TestScripted:
         """A file is left from the moment the first is there until the second is, and when DEL is hit between both."""
         found = sweep(network("leaky"), [str(bin_)])
 
-        told = [(one.verb, one.way, one.fault.kind, one.numbers) for one in sweep_table.findings(found)]
+        told = [(one.verb, one.way, one.fault.kind, one.numbers) for one in table.findings(found)]
         assert [point.words for point in found.points if point.verb == "ADD"] == [
             "openat /var/lib/cni/first O_WRONLY|O_CREAT|O_TRUNC",
             "write /var/lib/cni/first",

@@ -18,19 +18,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from cnitest.conformance.subject import Subject, Trial
+from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.deadline import Deadline
 from cnitest.errors import ConfigError
-from cnitest.fuzz import kinds, written
-from cnitest.fuzz.arena import Arena
-from cnitest.fuzz.campaign import Campaign
-from cnitest.fuzz.crew import Orders
-from cnitest.fuzz.example import Example, Validity
-from cnitest.fuzz.hunt import Finding, Hunter
-from cnitest.fuzz.scenario import LIFE, Raw, Scenario, Step
-from cnitest.fuzz.store import Store, database
-from cnitest.fuzz.subjects import subject_of, trial_of
-from cnitest.fuzz.trouble import RULES
+from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.model.example import Example, Validity
+from cnitest.fuzz.model.scenario import LIFE, Raw, Scenario, Step
+from cnitest.fuzz.model.subjects import subject_of, trial_of
+from cnitest.fuzz.model.violation import RULES
+from cnitest.fuzz.search import finding_files, kinds
+from cnitest.fuzz.search.campaign import Campaign
+from cnitest.fuzz.search.hunt import Finding, Hunter
+from cnitest.fuzz.search.store import Store, database
+from cnitest.fuzz.search.workers import Orders
 from cnitest.testing import ScriptedPlugin
 
 PATH = ("/usr/lib/cni",)
@@ -218,7 +218,7 @@ def percent(trial: Trial) -> Finding:
 
 def test_a_finding_is_written(tmp_path: Path, arena: Arena, percent: Finding, mended: Path):
     """Its network is JSON, its script sees the fault by itself, and its test fails until the fault is mended."""
-    place = written.write(percent, arena, tmp_path / "out", "bridge")
+    place = finding_files.write(percent, arena, tmp_path / "out", "bridge")
 
     assert json.loads((place / "network.conflist").read_text()) == percent.scenario.networks[0].network
     assert percent.trouble.words in (place / "steps.txt").read_text()
@@ -235,7 +235,7 @@ def test_a_script_changes_to_the_other_release(trial: Trial, tmp_path: Path):
     with Arena(trial, next_path=(str(stubborn.parent),)) as arena:
         (trouble,) = (one for one in arena.run(upgraded) if "not today" in one.words)
         finding = Finding(trouble, upgraded, (trouble.cause,), "histories", 1, 0.0, 1)
-        script = written.write(finding, arena, tmp_path / "out", "bridge") / "repro.sh"
+        script = finding_files.write(finding, arena, tmp_path / "out", "bridge") / "repro.sh"
 
     def code(**environment: str) -> int:
         return subprocess.run(["bash", script], env=os.environ | environment, check=False).returncode

@@ -19,16 +19,16 @@ import pytest
 from cnitest.fixtures import faulty
 from cnitest.fixtures.faulty import Fault, Rare
 
-from cnitest.cni.invoke import search_path
-from cnitest.conformance.subject import Subject
-from cnitest.fuzz import keys
-from cnitest.fuzz.arena import alone
-from cnitest.fuzz.crew import Orders, together
-from cnitest.fuzz.hunt import Finding
-from cnitest.fuzz.reduce import reduced
-from cnitest.fuzz.scenario import Scenario
-from cnitest.fuzz.subjects import subject_of, trial_of
-from cnitest.fuzz.trouble import RULES
+from cnitest.cni.calls.invoke import search_path
+from cnitest.conformance.model.subject import Subject
+from cnitest.fuzz.execute.executor import alone
+from cnitest.fuzz.model import keys
+from cnitest.fuzz.model.scenario import Scenario
+from cnitest.fuzz.model.subjects import subject_of, trial_of
+from cnitest.fuzz.model.violation import RULES
+from cnitest.fuzz.search.hunt import Finding
+from cnitest.fuzz.search.reduce import reduced
+from cnitest.fuzz.search.workers import Orders, together
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HONEST = CHECKOUT / "fixtures" / "honest"

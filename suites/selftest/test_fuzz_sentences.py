@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from cnitest.conformance import first
-from cnitest.conformance.subject import Subject
-from cnitest.fuzz import kinds, sentences, written
-from cnitest.fuzz.arena import Arena
-from cnitest.fuzz.crew import Orders
-from cnitest.fuzz.example import Example
-from cnitest.fuzz.hunt import Finding
-from cnitest.fuzz.scenario import Scenario
-from cnitest.fuzz.subjects import subject_of, trial_of
+from cnitest.conformance.bench import first
+from cnitest.conformance.model.subject import Subject
+from cnitest.fuzz.execute import requirements
+from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.model.scenario import Scenario
+from cnitest.fuzz.model.subjects import subject_of, trial_of
+from cnitest.fuzz.search import finding_files, kinds
+from cnitest.fuzz.search.hunt import Finding
+from cnitest.fuzz.search.workers import Orders
 
 PATH = ("/usr/lib/cni",)
 POOL = {"type": "host-local", "subnet": "10.1.0.0/24"}
@@ -72,7 +73,7 @@ def test_a_sentence_is_held_and_written(subject: Subject, tmp_path: Path):
     with Arena(wrong) as arena:
         (trouble,) = arena.run(one)
         finding = Finding(trouble, one, (trouble.cause,), "sentences", 1, 0.1, 1)
-        place = written.write(finding, arena, tmp_path, "bridge")
+        place = finding_files.write(finding, arena, tmp_path, "bridge")
 
     assert trouble.cause == "sentence bridge: DLG-02"
     assert "DEL: CNI_ARGS was" in trouble.words
@@ -91,7 +92,7 @@ def test_a_sentence_is_drawn_with_what_it_is_about(subject: Subject):
     @given(kinds.of_sentences(Orders(subject, ("sentences",), 1, 60.0)))
     def every(one: Scenario) -> None:
         seen.add(one.networks[0].network["cniVersion"])
-        assert one.held in {other.held for other in sentences.about(subject, one.networks[0])}
+        assert one.held in {other.held for other in requirements.about(subject, one.networks[0])}
 
     every()
     assert len(seen) > 2
@@ -105,13 +106,13 @@ def test_a_sentence_is_drawn_with_what_it_is_about(subject: Subject):
 )
 def test_a_bridge_is_asked_for_what_it_was_asked_for(subject: Subject, conf: dict[str, Any], name: str):
     """Without isGateway a bridge is no gateway, and two containers with one address are no pair."""
-    assert not sentences.hold(trial_of(subject), held(name, conf)).details
+    assert not requirements.hold(trial_of(subject), held(name, conf)).details
 
 
 @pytest.mark.parametrize("name", [GATEWAY, PEERS, OUTSIDE])
 def test_a_mode_keeps_containers_apart(name: str):
     """macvlan's private containers do not reach each other, nor a gateway that the topology lacks."""
-    assert not sentences.hold(trial_of(subject_of("macvlan", PATH)), held(name, PRIVATE)).details
+    assert not requirements.hold(trial_of(subject_of("macvlan", PATH)), held(name, PRIVATE)).details
 
 
 @pytest.mark.parametrize("name", [AT_ONCE, NETWORKS])
@@ -119,7 +120,7 @@ def test_a_mode_keeps_containers_apart(name: str):
 def test_a_tiny_range_is_no_fault(subject: Subject, name: str, subnet: str):
     """Ten containers are not asked of a range of one address, and a second network gets a bridge of its own."""
     conf = {"type": "bridge", "isGateway": True, "ipam": {**POOL, "subnet": subnet}}
-    assert not sentences.hold(trial_of(subject), held(name, conf)).details
+    assert not requirements.hold(trial_of(subject), held(name, conf)).details
 
 
 @pytest.mark.parametrize("families", [("4",), ("6",), ("4", "6")], ids="".join)
@@ -129,7 +130,7 @@ def test_what_an_early_result_lacks_is_told_by_a_later_one_of_the_same_network(f
     pool = {"type": "host-local", "ranges": [[{"subnet": subnets[family]}] for family in families]}
     network = {"cniVersion": "0.2.0", "name": "net", "plugins": [{"type": "host-local", "ipam": pool}]}
 
-    done = sentences.hold(
+    done = requirements.hold(
         trial_of(subject_of("host-local", PATH)),
         Scenario((Example(network),), (), held="test_early_results_have_addresses"),
     )
@@ -142,7 +143,7 @@ def test_a_gateway_that_was_asked_for_has_to_answer(tmp_path: Path):
     """The same sentence sees a bridge that is to be a gateway and is none; the first lost packet is enough."""
     wrong = trial_of(subject_of("bridge", plugin_of(tmp_path, DEAF)))
 
-    outcome = sentences.hold(wrong, held(GATEWAY, BRIDGE))
+    outcome = requirements.hold(wrong, held(GATEWAY, BRIDGE))
 
     assert len(outcome.details) == 1
     assert "10.1.0.1 icmp: dropped" in outcome.details[0]

@@ -14,7 +14,7 @@ from cnitest.suites.selftest.unit.test_text import HOSTILE, is_seen
 from cnitest import Lab
 from cnitest.cni.runtime import Runtime
 from cnitest.errors import PluginError
-from cnitest.report import story
+from cnitest.report import failure_report
 from cnitest.testing import ScriptedPlugin
 from cnitest.topology import Host, Topology
 
@@ -65,7 +65,7 @@ def test_errors_and_stories_show_it(lab, tmp_path, reply, hostile):
     except PluginError as error:
         said = "\n".join([str(error), *getattr(error, "__notes__", ())])
 
-    shown = [said, *(call.story() for call in cni.calls), *(words for _, words in story.sections(lab))]
+    shown = [said, *(call.story() for call in cni.calls), *(words for _, words in failure_report.sections(lab))]
 
     assert all(map(is_seen, shown))
     assert max(map(len, shown)) < 20_000
@@ -76,7 +76,11 @@ def test_a_link_of_a_hostile_name_is_drawn_and_told(lab):
     sandbox = lab.sandbox("c1")
     sandbox.run(["ip", "link", "add", "e\x1b[7m\u202e", "type", "bridge"])
 
-    shown = [story.picture(lab), story.changes(lab), *(words for _, words in story.sections(lab))]
+    shown = [
+        failure_report.picture(lab),
+        failure_report.changes(lab),
+        *(words for _, words in failure_report.sections(lab)),
+    ]
 
     assert "e\\x1b[7m\\u202e" in shown[0]
     assert all(map(is_seen, [shown[0], *shown[2:]]))

@@ -21,9 +21,9 @@ from cnitest.fixtures import guard
 
 from cnitest import Lab
 from cnitest.deadline import Deadline
-from cnitest.kernel import process
+from cnitest.kernel.namespace_thread import Traveller
+from cnitest.kernel.processes import process
 from cnitest.kernel.syscalls import CLONE_NEWNET, setns
-from cnitest.kernel.traveller import Traveller
 from cnitest.topology import find, load
 
 # Builds labs, calls plugins and starts a daemon, for ever; tells the network namespaces it has made.

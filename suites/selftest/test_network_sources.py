@@ -101,7 +101,7 @@ def test_a_del_may_fail(lab, tmp_path):
 
 def test_run_takes_a_directory_and_a_manifest(tmp_path):
     """``cnitest run PATH`` holds the plugin of either to the specification, and says which file it took."""
-    from cnitest.conformance.examine import source
+    from cnitest.conformance.discover.examine import source
 
     (tmp_path / "10-a.conf").write_text(json.dumps({**_ONE, "name": "a"}))
     (tmp_path / "nad.yaml").write_text(_NAD)

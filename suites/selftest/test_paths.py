@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cnitest.cni.invoke import search_path
+from cnitest.cni.calls.invoke import search_path
 
 CONF = {"name": "own", "cniVersion": "1.0.0", "plugins": [{"type": "mine", "ipam": {"type": "host-local", "subnet": "10.90.1.0/24"}}]}  # noqa: E501  # fmt: skip
 CONFORMANCE = ("-n", "1", "-k", "test_version", "--cni-version", "1.0.0")

@@ -10,10 +10,10 @@ import pytest
 
 from cnitest import Lab
 from cnitest.cli.doctor import examine
-from cnitest.conformance import profile
-from cnitest.conformance.examine import _absent
+from cnitest.conformance.discover.examine import _absent
+from cnitest.conformance.model import profile
 from cnitest.errors import CommandError, ConfigError
-from cnitest.kernel import programs
+from cnitest.kernel.processes import programs
 from cnitest.topology import Host, Topology
 
 SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")

@@ -13,7 +13,7 @@ from cnitest.suites.selftest.bare import requests
 from cnitest.suites.selftest.plugins import RESULT, recorder, script
 
 from cnitest import ConfigError, PluginError, Runtime
-from cnitest.cni import invoke
+from cnitest.cni.calls import invoke
 
 CONF = {"cniVersion": "1.0.0", "name": "net", "type": "one"}
 CHAIN = {"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "one"}, {"type": "two"}, {"type": "three"}]}

@@ -16,7 +16,7 @@ from cnitest.suites.selftest.bare import cached, requests
 from cnitest.suites.selftest.plugins import recorder
 
 from cnitest import Runtime
-from cnitest.cni.invoke import search_path
+from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.runtime import cnitool_container_id
 
 lab, sandbox, bin_ = bare.lab, bare.sandbox, bare.bin_

@@ -11,7 +11,7 @@ from cnitest.suites.selftest.plugins import recorder, script
 
 from cnitest import ConfigError, PluginError, Runtime
 from cnitest.cni import conf
-from cnitest.cni.invoke import search_path
+from cnitest.cni.calls.invoke import search_path
 
 lab, sandbox, bin_, cni = bare.lab, bare.sandbox, bare.bin_, bare.cni
 

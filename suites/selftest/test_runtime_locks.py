@@ -11,7 +11,7 @@ from cnitest.suites.selftest import bare
 from cnitest.suites.selftest.plugins import RESULT, script
 
 from cnitest import PluginError, Runtime
-from cnitest.cni.locks import Locks
+from cnitest.cni.calls.locks import Locks
 from cnitest.errors import DeadlineExceeded
 
 lab, sandbox, bin_, cni = bare.lab, bare.sandbox, bare.bin_, bare.cni

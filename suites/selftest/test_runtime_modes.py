@@ -1,4 +1,4 @@
-"""Where libcni leaves the specification: what each of the two modes does (`cnitest.cni.mode`)."""
+"""Where libcni leaves the specification: what each of the two modes does (`cnitest.cni.calls.mode`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnitest.suites.selftest.plugins import RESULT, recorder, script
 
 from cnitest import ConfigError, PluginError, Runtime
 from cnitest.cni import conf
-from cnitest.cni.mode import LIBCNI, SPEC, mode_of
+from cnitest.cni.calls.mode import LIBCNI, SPEC, mode_of
 
 lab, sandbox, bin_ = bare.lab, bare.sandbox, bare.bin_
 

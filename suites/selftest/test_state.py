@@ -9,7 +9,7 @@ import pytest
 
 from cnitest import Lab, State, difference
 from cnitest.kernel.firewall import nft_rules, saved_rules
-from cnitest.kernel.records import Address, Neighbour, Route
+from cnitest.kernel.rows.records import Address, Neighbour, Route
 from cnitest.topology import find, load
 
 

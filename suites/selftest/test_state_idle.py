@@ -8,11 +8,11 @@ import pytest
 
 from cnitest import State, difference
 from cnitest.deadline import Deadline
-from cnitest.kernel.bridge_rows import vlans
-from cnitest.kernel.link_rows import LinkTable
 from cnitest.kernel.monitor import await_addresses
-from cnitest.kernel.netlink import attribute
-from cnitest.kernel.records import Link, Vlan
+from cnitest.kernel.rows.bridge_rows import vlans
+from cnitest.kernel.rows.link_rows import LinkTable
+from cnitest.kernel.rows.records import Link, Vlan
+from cnitest.kernel.rtnetlink.netlink import attribute
 from cnitest.topology import Host, Topology
 
 NETWORK = (

@@ -10,7 +10,7 @@ import pytest
 
 from cnitest.deadline import Deadline
 from cnitest.kernel.monitor import await_links
-from cnitest.kernel.records import Address, Fdb, Link, MulticastAddress, Neighbour, Nexthop, Port, Route, Rule
+from cnitest.kernel.rows.records import Address, Fdb, Link, MulticastAddress, Neighbour, Nexthop, Port, Route, Rule
 from cnitest.topology import Host, Topology
 
 pytestmark = pytest.mark.topology(Topology(name="one", hosts={"node": Host()}))

@@ -28,7 +28,7 @@ SHIPPED = (
     ("suites/walkthrough", "*.py"),
     ("suites/fuzz", "*.py"),
     ("cnitest/fuzz", "*.yaml"),
-    ("cnitest/fuzz/keys", "*.yaml"),
+    ("cnitest/fuzz/model/keys", "*.yaml"),
 )
 FAST_TEST = "arp or neighbour"
 LIMIT = 300.0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from cnitest.deadline import Deadline
 from cnitest.kernel.namespaces import Kept
-from cnitest.kernel.tap import Frame
+from cnitest.kernel.packet_socket import Frame
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place

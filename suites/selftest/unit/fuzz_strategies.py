@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from cnitest.fuzz.example import Example, Validity
-from cnitest.fuzz.scenario import LIFE, Raw, Scenario, Step
+from cnitest.fuzz.model.example import Example, Validity
+from cnitest.fuzz.model.scenario import LIFE, Raw, Scenario, Step
 
 Conf = dict[str, Any]
 NETWORK: Conf = {

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cnitest.conformance import capability
-from cnitest.conformance.finding import Doubt
+from cnitest.conformance.model.finding import Doubt
+from cnitest.conformance.observe import capability
 from cnitest.lab.reach import Verdict
 
 

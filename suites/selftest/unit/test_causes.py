@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnitest.conformance.requirement import Kind, registry
-from cnitest.conformance.subject import Subject
-from cnitest.conformance.verdict import Case, Verdict
-from cnitest.report import again, causes, listing, summary
+from cnitest.conformance.model.requirement import Kind, registry
+from cnitest.conformance.model.subject import Subject
+from cnitest.conformance.model.verdict import Case, Verdict
+from cnitest.report.conformance import again, causes, listing, summary
 
 RULE = 'node: + iptables rule: nat: -A CNI-{} -s {}/32 -m comment --comment "id: {}" -j MASQUERADE'
 

@@ -10,20 +10,22 @@ from typing import Any
 
 import pytest
 
-from cnitest.cni.invoke import Call
-from cnitest.conformance import aftermath, form, mutation, profile, request
-from cnitest.conformance.finding import Finding
-from cnitest.conformance.record import Record
-from cnitest.conformance.requirement import Kind, find
-from cnitest.conformance.residue import residue
-from cnitest.conformance.steps import Ask
-from cnitest.conformance.subject import Subject, from_data, to_data
-from cnitest.conformance.verdict import Case, Profile, Verdict, classify
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench import aftermath, request
+from cnitest.conformance.bench.leftovers import residue
+from cnitest.conformance.bench.record import Record
+from cnitest.conformance.bench.steps import Ask
+from cnitest.conformance.model import form, profile
+from cnitest.conformance.model.finding import Finding
+from cnitest.conformance.model.requirement import Kind, find
+from cnitest.conformance.model.subject import Subject, from_data, to_data
+from cnitest.conformance.model.verdict import Case, Profile, Verdict, classify
+from cnitest.conformance.observe import mutation
 from cnitest.errors import ConfigError
 from cnitest.kernel.files import File
-from cnitest.kernel.records import Address, Link
-from cnitest.lab.state import State
-from cnitest.report import summary
+from cnitest.kernel.rows.records import Address, Link
+from cnitest.lab.snapshot.state import State
+from cnitest.report.conformance import summary
 
 SUBJECT = Subject(
     name="bridge",

@@ -9,11 +9,11 @@ from fuzz_strategies import NETWORK, Conf, draws, scenario, scenarios
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnitest.fuzz import allocator
-from cnitest.fuzz.example import Example, Validity
-from cnitest.fuzz.reduce import reduced
-from cnitest.fuzz.scenario import LIFE, Raw, Scenario, Step, loads
-from cnitest.fuzz.trouble import RULES, Trouble
+from cnitest.fuzz.model.example import Example, Validity
+from cnitest.fuzz.model.scenario import LIFE, Raw, Scenario, Step, loads
+from cnitest.fuzz.model.violation import RULES, Trouble
+from cnitest.fuzz.oracles import allocator
+from cnitest.fuzz.search.reduce import reduced
 
 # --- scenarios
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from cnitest.conformance.request import sibling
-from cnitest.fuzz import allocator
-from cnitest.fuzz.allocator import Expected
-from cnitest.fuzz.attached import Attached
-from cnitest.fuzz.example import Example
-from cnitest.fuzz.scenario import Step
+from cnitest.conformance.bench.request import sibling
+from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.model.scenario import Step
+from cnitest.fuzz.oracles import allocator
+from cnitest.fuzz.oracles.allocator import Expected
+from cnitest.fuzz.oracles.attached import Attached
 
 
 def attached(kind: str, address: str, gateway: str) -> Attached:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cnitest.cni.invoke import Call
-from cnitest.conformance.requirement import Kind
-from cnitest.conformance.subject import Setting
-from cnitest.fuzz.demands import demands, misanswered
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.model.subject import Setting
+from cnitest.fuzz.oracles.demands import demands, misanswered
 
 REQUEST = {"cniVersion": "1.0.0", "name": "net", "type": "bridge"}
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from cnitest.cni import spec
 from cnitest.errors import ConfigError
-from cnitest.fuzz import configs, keys, oddities
-from cnitest.fuzz.example import Example, Validity
-from cnitest.fuzz.mutations import mutations
-from cnitest.fuzz.schema import from_schema
+from cnitest.fuzz.generate import configs, malformed
+from cnitest.fuzz.generate.mutations import mutations
+from cnitest.fuzz.generate.schema import from_schema
+from cnitest.fuzz.model import keys
+from cnitest.fuzz.model.example import Example, Validity
 
 VALIDITIES = ("valid", "boundary", "invalid")
 
@@ -172,13 +173,13 @@ def test_chains_hold_what_they_must(example: Example):
 def test_calls_by_hand_are_drawn(data: st.DataObject):
     """Variables are text, standard input is no object, oddities are bytes, previous results tell if they are right."""
     for validity in ("invalid", "boundary"):
-        why, variables = data.draw(oddities.environments(validity))
+        why, variables = data.draw(malformed.environments(validity))
         assert why
         assert all(key.startswith("CNI_") and "\0" not in value for key, value in variables.items())
-    assert not _is_object(data.draw(oddities.stdin_bytes()))
-    assert isinstance(data.draw(oddities.oddities({"type": "x", "name": "n"})), bytes)
+    assert not _is_object(data.draw(malformed.stdin_bytes()))
+    assert isinstance(data.draw(malformed.oddities({"type": "x", "name": "n"})), bytes)
     for version in ("0.2.0", "0.4.0", "1.0.0"):
-        right, previous = data.draw(oddities.prev_results(version))
+        right, previous = data.draw(malformed.prev_results(version))
         json.dumps(previous)
         assert not right or previous["cniVersion"] == version
 

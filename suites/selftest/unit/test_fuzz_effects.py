@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cnitest.fuzz import effects_meta, ports
-from cnitest.fuzz.attached import Attached
-from cnitest.fuzz.example import Example
-from cnitest.fuzz.scenario import Step
+from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.model.scenario import Step
+from cnitest.fuzz.oracles import effects_meta, ports
+from cnitest.fuzz.oracles.attached import Attached
 
 NOWHERE: Any = None
 WEB = {"hostPort": 8000, "containerPort": 80, "protocol": "tcp"}

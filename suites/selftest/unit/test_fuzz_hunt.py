@@ -12,12 +12,12 @@ from fuzz_strategies import scenario
 from hypothesis import strategies as st
 
 from cnitest.deadline import Deadline
-from cnitest.fuzz import classics, crew, hunt
-from cnitest.fuzz.hunt import Chase, Finding, Hunter
-from cnitest.fuzz.scenario import Scenario
-from cnitest.fuzz.subjects import release_of
-from cnitest.fuzz.trouble import Trouble
-from cnitest.fuzz.verbs import VERBS
+from cnitest.fuzz.execute.verbs import VERBS
+from cnitest.fuzz.model.scenario import Scenario
+from cnitest.fuzz.model.subjects import release_of
+from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.search import hunt, known_histories, workers
+from cnitest.fuzz.search.hunt import Chase, Finding, Hunter
 
 
 class Ground:
@@ -127,9 +127,9 @@ def test_what_cannot_be_judged_is_told():
 def test_the_first_claim_is_passed_on():
     """Everybody else hears of a cause once, and only claims are kept from the outside."""
     boxes = [queue.SimpleQueue[str]() for _ in range(3)]
-    events = [crew._Claim(1, CAUSE), crew.Progress(0, 7, frozenset()), crew._Claim(2, CAUSE)]
+    events = [workers._Claim(1, CAUSE), workers.Progress(0, 7, frozenset()), workers._Claim(2, CAUSE)]
 
-    assert list(crew._told(iter(events), boxes)) == [events[1]]
+    assert list(workers._told(iter(events), boxes)) == [events[1]]
     assert [box.qsize() for box in boxes] == [1, 0, 1]
 
 
@@ -151,7 +151,7 @@ def test_a_release_is_what_a_plugin_says_of_itself(banner: str, advertised: tupl
 def test_histories_known_by_heart_can_be_done():
     """Every verb in them is one, and those of two networks have two."""
     one = scenario().networks[0]
-    found = [*classics.of_one(one), *classics.of_two((one, one))]
+    found = [*known_histories.of_one(one), *known_histories.of_two((one, one))]
 
     assert {step.verb for each in found for step in each.steps} <= VERBS.keys()
     assert all(step.network < len(each.networks) for each in found for step in each.steps)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cnitest.fuzz.survey import explanation
-from cnitest.fuzz.trouble import Trouble
+from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.search.survey import explanation
 
 
 def test_what_is_known_is_no_finding_of_the_reference():

@@ -7,25 +7,25 @@ from dataclasses import replace
 import pytest
 from test_conformance import SUBJECT
 
-from cnitest.conformance.requirement import registry
-from cnitest.conformance.subject import Trial
-from cnitest.fuzz import sentences
-from cnitest.fuzz.example import Example
-from cnitest.fuzz.kinds import arranged
-from cnitest.fuzz.scenario import Scenario, loads
-from cnitest.fuzz.trouble import Trouble
+from cnitest.conformance.model.requirement import registry
+from cnitest.conformance.model.subject import Trial
+from cnitest.fuzz.execute import requirements
+from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.model.scenario import Scenario, loads
+from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.search.kinds import arranged
 
 NETWORK = Example({"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": SUBJECT.plugin}]})
 
 
 def test_every_requirement_is_among_them():
     """No requirement of the registry is left out."""
-    assert {one.requirement for one in sentences.sentences().values()} == set(registry())
+    assert {one.requirement for one in requirements.sentences().values()} == set(registry())
 
 
 def test_parameters_make_one_each():
     """A test with two parameters is there once for every pair, under the name that pytest gives it."""
-    names = {name for name in sentences.sentences() if name.startswith("test_del_leaves_others_alone")}
+    names = {name for name in requirements.sentences() if name.startswith("test_del_leaves_others_alone")}
 
     pairs = {
         f"[{which}-other {what}]" for which in ("first", "second") for what in ("interface", "container", "network")
@@ -38,17 +38,17 @@ def test_only_those_that_apply_are_tried():
     early = replace(NETWORK, network={**NETWORK.network, "cniVersion": "0.3.1"})
     skipping = replace(SUBJECT, setting=replace(SUBJECT.setting, skip={"DEL-02": "it is said elsewhere"}))
 
-    now, before = ({one.held for one in sentences.about(SUBJECT, network)} for network in (NETWORK, early))
+    now, before = ({one.held for one in requirements.about(SUBJECT, network)} for network in (NETWORK, early))
     assert "test_check_after_del_fails" in now - before
-    assert {one.held for one in sentences.about(SUBJECT, NETWORK)} - {
-        one.held for one in sentences.about(skipping, NETWORK)
+    assert {one.held for one in requirements.about(SUBJECT, NETWORK)} - {
+        one.held for one in requirements.about(skipping, NETWORK)
     } == {"test_del_can_be_repeated"}
 
 
 def test_a_test_that_there_is_not_is_named():
     """A scenario of an older suite says which test is missing."""
     with pytest.raises(ValueError, match="'test_nothing'"):
-        sentences.hold(Trial(SUBJECT, "1.0.0"), Scenario((NETWORK,), (), held="test_nothing"))
+        requirements.hold(Trial(SUBJECT, "1.0.0"), Scenario((NETWORK,), (), held="test_nothing"))
 
 
 def test_a_scenario_keeps_its_test():

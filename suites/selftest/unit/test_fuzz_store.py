@@ -10,7 +10,7 @@ from fuzz_strategies import scenario
 from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase
 
 from cnitest.errors import ConfigError
-from cnitest.fuzz.store import Store, database
+from cnitest.fuzz.search.store import Store, database
 
 
 @pytest.fixture(params=["directory", "memory"])

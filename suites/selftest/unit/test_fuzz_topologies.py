@@ -6,10 +6,10 @@ import json
 
 from hypothesis import HealthCheck, given, settings
 
-from cnitest.fuzz.packets import Packet, packets
-from cnitest.fuzz.topologies import topologies
+from cnitest.fuzz.generate.packets import Packet, packets
+from cnitest.fuzz.generate.topologies import topologies
 from cnitest.topology import loads
-from cnitest.topology.plan import plan
+from cnitest.topology.building.plan import plan
 
 SETTINGS = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 

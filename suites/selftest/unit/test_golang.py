@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cnitest.cni import golang
+from cnitest.cni.calls import golang
 
 
 @pytest.mark.parametrize(

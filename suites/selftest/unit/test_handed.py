@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cnitest.conformance.handed import wrongly_handed
+from cnitest.conformance.observe.handed import wrongly_handed
 
 NETNS = "/run/netns/c1"
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}

@@ -29,6 +29,7 @@ FLOORS = {
     "testing": 4,
     "conformance": 5,
     "fuzz": 5,
+    "faults": 5,
     "explain": 5,
     "plugin": 6,
     "cli": 6,
@@ -42,17 +43,17 @@ FLOORS = {
 
 DOORS = {
     "pyroute2": ("cnitest/kernel/",),
-    "scapy": ("cnitest/lab/packets.py", "cnitest/lab/matching.py", "cnitest/lab/fields.py"),
+    "scapy": ("cnitest/lab/frames/packets.py", "cnitest/lab/frames/matching.py", "cnitest/lab/frames/fields.py"),
     "hypothesis": ("cnitest/fuzz/",),
     "pytest": ("cnitest/plugin.py", "cnitest/cli/", "cnitest/report/"),
     "_pytest": (),
     "rich": ("cnitest/cli/", "cnitest/report/", "cnitest/plugin.py"),
-    "yaml": ("cnitest/topology/", "cnitest/conformance/data.py"),
+    "yaml": ("cnitest/topology/", "cnitest/conformance/model/data.py"),
 }
 """The only places of cnitest/ that may import a library, at any level of nesting."""
 
 HEAVY = ("scapy", "pyroute2", "pydantic", "yaml", "rich", "hypothesis")
-LATE_MODULES = (*DOORS["scapy"], "cnitest/fuzz/", "cnitest/conformance/data.py")
+LATE_MODULES = (*DOORS["scapy"], "cnitest/fuzz/", "cnitest/conformance/model/data.py")
 """Modules that are themselves imported only when needed; they may import what is heavy at their top."""
 
 EAGER = (
@@ -81,7 +82,7 @@ class Source:
 
     @property
     def room(self) -> str:
-        """``kernel`` of ``cnitest.kernel.netlink``, ``cnitest`` of the package itself."""
+        """``kernel`` of ``cnitest.kernel.rtnetlink.netlink``, ``cnitest`` of the package itself."""
         return (*self.module.split("."), "cnitest")[1]
 
     @property
@@ -291,7 +292,7 @@ BREACHES = [
     (imports_go_down, "cnitest/plugin.py", "from cnitest.fixtures import lab", "cnitest.fixtures.lab (floor 7)"),
     (every_room_has_a_floor, "cnitest/attic/x.py", "", "attic has no floor"),
     (one_door_each, "cnitest/lab/x.py", "def f():\n    from pyroute2 import IPRoute", "only cnitest/kernel/"),
-    (one_door_each, "cnitest/lab/probe.py", "import scapy.all", "cnitest/lab/fields.py may import scapy"),
+    (one_door_each, "cnitest/lab/probe.py", "import scapy.all", "cnitest/lab/frames/fields.py may import scapy"),
     (one_door_each, "cnitest/plugin.py", "from _pytest import nodes", "only nobody may import _pytest"),
     (nothing_heavy_at_once, "cnitest/kernel/x.py", "from pyroute2 import IPRoute", "at module level"),
     (nothing_heavy_at_once, "fixtures/x.py", "try:\n    import yaml\nfinally:\n    pass", "imports yaml"),
@@ -308,7 +309,7 @@ BREACHES = [
 ]
 
 LAWFUL = [
-    (imports_go_down, "cnitest/lab/x.py", "from cnitest.kernel import netlink\nfrom . import build"),
+    (imports_go_down, "cnitest/lab/x.py", "from cnitest.kernel.rtnetlink import netlink\nfrom . import build"),
     (imports_go_down, "cnitest/cli/x.py", "from cnitest import Lab, report"),
     (imports_go_down, "cnitest/kernel/x.py", "if TYPE_CHECKING:\n    from cnitest.lab import Lab"),
     (imports_go_down, "suites/walkthrough/x.py", "from cnitest import Lab\nfrom cnitest.fixtures import confs"),
@@ -393,11 +394,11 @@ def test_architecture_names_nothing_that_is_gone() -> None:
 @pytest.mark.parametrize(
     ("line", "name", "found"),
     [
-        ("- `kernel/netlink.py` one batched socket a namespace", "kernel/netlink.py", True),
+        ("- `kernel/rtnetlink/netlink.py` one batched socket a namespace", "kernel/rtnetlink/netlink.py", True),
         ("| `cnitest/kernel/` | namespaces, netlink, sockets |", "kernel/", True),
-        ("  kernel/netlink.py", "kernel/netlink.py", False),
-        ("see old-kernel/netlink.py for what there was", "kernel/netlink.py", False),
-        ("kernel/netlink.pyc is what Python makes of it", "kernel/netlink.py", False),
+        ("  kernel/rtnetlink/netlink.py", "kernel/rtnetlink/netlink.py", False),
+        ("see old-kernel/netlink.py for what there was", "kernel/rtnetlink/netlink.py", False),
+        ("kernel/netlink.pyc is what Python makes of it", "kernel/rtnetlink/netlink.py", False),
     ],
 )
 def test_a_line_describes_its_module(line: str, name: str, found: bool) -> None:

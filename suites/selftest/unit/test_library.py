@@ -9,9 +9,9 @@ import pytest
 from cnitest.suites.selftest.unit.test_conformance import SUBJECT
 
 from cnitest.cni import library
-from cnitest.conformance import deviation
-from cnitest.conformance.requirement import find
-from cnitest.conformance.verdict import Profile, Verdict, classify
+from cnitest.conformance.model import deviation
+from cnitest.conformance.model.requirement import find
+from cnitest.conformance.model.verdict import Profile, Verdict, classify
 
 CNI = "dep\tgithub.com/containernetworking/cni\tv0.8.1"
 SKEL = b"github.com/containernetworking/cni/pkg/skel.(*dispatcher).pluginMain\0"

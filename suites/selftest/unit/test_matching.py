@@ -11,9 +11,9 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from cnitest.errors import CnitestError, UsageError
-from cnitest.kernel.tap import Frame
-from cnitest.lab.matching import matches, wanted
-from cnitest.lab.probe.sctp import SctpProbe
+from cnitest.kernel.packet_socket import Frame
+from cnitest.lab.frames.matching import matches, wanted
+from cnitest.lab.probe.kinds.sctp import SctpProbe
 
 MAC = "02:00:00:00:00:0a"
 ECHO = Ether() / IP(src="192.0.2.1", dst="192.0.2.2", flags="DF") / ICMP(type=8) / b"hello"

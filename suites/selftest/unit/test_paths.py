@@ -9,8 +9,8 @@ import pytest
 
 from cnitest import paths
 from cnitest.cni import conf
-from cnitest.cni.invoke import DEFAULT_PATH, search_path
-from cnitest.conformance import profile
+from cnitest.cni.calls.invoke import DEFAULT_PATH, search_path
+from cnitest.conformance.model import profile
 from cnitest.errors import ConfigError
 
 

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnitest.cni import result as results
-from cnitest.cni.invoke import Call
-from cnitest.conformance import form, judge, reading, truth
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.model import form, judge, reading
+from cnitest.conformance.observe import truth
 
 PLACE: Any = SimpleNamespace(name="c1", full_name="node/c1", links=(), addresses=(), routes=())
 READERS: dict[str, Callable[[Any, str], object]] = {

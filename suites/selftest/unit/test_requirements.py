@@ -11,8 +11,8 @@ import pytest
 
 from cnitest.cli import main
 from cnitest.cni import spec
-from cnitest.conformance import deviation
-from cnitest.conformance.requirement import TOPICS, Level, find, registry
+from cnitest.conformance.model import deviation
+from cnitest.conformance.model.requirement import TOPICS, Level, find, registry
 from cnitest.errors import CnitestError
 
 SUITE = Path(__file__).resolve().parents[2] / "conformance"

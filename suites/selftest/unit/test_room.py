@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cnitest.conformance.requirement import Kind
-from cnitest.conformance.room import room
-from cnitest.conformance.subject import Setting, Subject
+from cnitest.conformance.model.capacity import room
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.model.subject import Setting, Subject
 
 
 def subject(conf: dict[str, Any], *before: dict[str, Any]) -> Subject:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cnitest.conformance import space
-from cnitest.conformance.requirement import Kind
-from cnitest.conformance.subject import Setting, Subject
+from cnitest.conformance.model import space
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.model.subject import Setting, Subject
 
 
 def subject(conf: dict[str, Any], **setting: Any) -> Subject:

@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 from cnitest import text
-from cnitest.conformance.repro_quote import document, joined, quoted
+from cnitest.conformance.repro.quote import document, joined, quoted
 from cnitest.errors import CommandError, ConfigError, KernelError, PluginError
 
 HOSTILE = {

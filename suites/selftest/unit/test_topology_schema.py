@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from cnitest.topology import Topology, find, json_schema, model, notation, shipped
+from cnitest.topology import Topology, find, json_schema, model, shipped
+from cnitest.topology.words import notation
 
 
 def test_the_schema_is_a_json_document_of_its_dialect() -> None:

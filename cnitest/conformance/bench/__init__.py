@@ -1,0 +1,4 @@
+"""Where one plugin is tried: a fresh lab, calls as a runtime makes them, every step kept, leftovers found.
+
+Knows no requirement.
+"""

@@ -1,0 +1,109 @@
+"""A delegate of our own for the plugin under test: it answers what a test wants and remembers how it was called."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnitest.cni import spec
+from cnitest.conformance.bench import first
+from cnitest.conformance.bench.bench import Bench, Slot
+from cnitest.conformance.bench.steps import Fake, Forget, Saw
+from cnitest.conformance.model import space
+from cnitest.testing import ScriptedPlugin
+from cnitest.testing.records import Record
+from cnitest.testing.reply import normalised
+
+#: What the delegate is called.
+NAME = "cnitest-ipam"
+
+
+class Delegate:
+    """The delegate of a bench; all that is done to it and seen of it becomes part of the bench's record."""
+
+    def __init__(self, bench: Bench, directory: Path, script: Mapping[str, Any]) -> None:
+        self._steps = bench.record.steps
+        self._plugin = ScriptedPlugin.install(directory, NAME, script)
+        self._place = (str(self._plugin.directory), NAME)
+        self._steps.append(Fake(*self._place, normalised(script)))
+
+    def program(self, script: Mapping[str, Any]) -> None:
+        """Replace the script, for the calls that begin from now on."""
+        self._plugin.program(script)
+        self._steps.append(Fake(*self._place, normalised(script)))
+
+    def records(self) -> tuple[Record, ...]:
+        """Every call so far, in the order they came."""
+        found = self._plugin.records()
+        self._steps.append(Saw(*self._place, found))
+        return found
+
+    def forget(self) -> None:
+        """Empty the record."""
+        self._plugin.forget()
+        self._steps.append(Forget(*self._place))
+
+
+def install(bench: Bench, directory: Path, script: Mapping[str, Any] | None = None) -> Delegate:
+    """Put the delegate first in the search path. Without a script it gives one fitting address."""
+    plugin = Delegate(bench, directory, script or {"ADD": {"result": address(bench)}})
+    bench.use_path(str(directory))
+    return plugin
+
+
+def slot(bench: Bench, container: str = "c1", kind: str = NAME, **changes: Any) -> Slot:
+    """A slot whose configuration delegates to it."""
+    conf = {**bench.subject.conf, "ipam": {"type": kind}}
+    return bench.slot(container, conf=conf, **changes)
+
+
+def address(
+    bench: Bench, number: int = 77, routes: Sequence[Mapping[str, str]] = (), *, gateway: str = ""
+) -> dict[str, Any]:
+    """An IPAM result with one address where the subject's own are, in the bench's version; IPv4 where those are of
+    both families.
+
+    ``gateway`` replaces the gateway that the subject's first ADD named.
+    """
+    base, usual = _where(bench)
+    interface = ipaddress.ip_interface(base)
+    return answer(bench.version, f"{interface.network[number]}/{interface.network.prefixlen}", gateway or usual, routes)
+
+
+def another_gateway(bench: Bench) -> str:
+    """A gateway for `address` that the subject's first ADD did not name, so that it can only come from its delegate."""
+    base, usual = _where(bench)
+    lowest = int(ipaddress.ip_interface(base).network.network_address)
+    return next(str(found) for step in (2, 3) if str(found := ipaddress.ip_address(lowest + step)) != usual)
+
+
+def answer(version: str, ip: str, gateway: str, routes: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
+    """An IPAM result in the form of a version."""
+    label = "6" if ":" in ip else "4"
+    if not spec.has_chaining(version):
+        return {"cniVersion": version, f"ip{label}": {"ip": ip, "gateway": gateway, "routes": list(routes)}}
+    entry = {"address": ip, "gateway": gateway, **({"version": label} if spec.labels_families(version) else {})}
+    return {"cniVersion": version, "ips": [entry], "routes": list(routes)}
+
+
+def stray(bench: Bench) -> dict[str, str]:
+    """A route whose gateway is on no link, which the kernel refuses; of the family of `address`."""
+    here = family(bench)
+    return {"dst": str(space.network(bench.subject, here, 1)), "gw": space.address(bench.subject, here, 2, 99)}
+
+
+def family(bench: Bench) -> int:
+    """The family of the addresses that it gives."""
+    return 6 if ":" in _where(bench)[0] else 4
+
+
+def _where(bench: Bench) -> tuple[str, str]:
+    """An address and a gateway of the kind that the subject's first ADD gave."""
+    for ip in sorted(first.ips(bench), key=lambda ip: ":" in ip.address):
+        network = ipaddress.ip_interface(ip.address).network
+        if network.num_addresses > 128:
+            return ip.address, ip.gateway or str(network[1])
+    plain = space.network(bench.subject, space.families(bench.subject)[0])
+    return f"{plain[77]}/{plain.prefixlen}", str(plain[1])

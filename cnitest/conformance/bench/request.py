@@ -1,0 +1,100 @@
+"""What a plugin gets on standard input, and what of it depends on the container."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cnitest.cni import spec
+
+if TYPE_CHECKING:
+    from cnitest.conformance.bench.bench import Slot
+
+Document = Mapping[str, Any]
+# What plugins call the bridge of a network that names none.
+_NAMES = {"bridge": {"bridge": "cni0"}}
+_PLACE = re.compile(r"\{(container|ifname|netns)\}")
+
+
+def of(conf: Document, network: str, version: str, capabilities: Document, previous: Document | None) -> dict[str, Any]:
+    """A plugin's configuration as a runtime sends it (SPEC section 3): name, version, the capability arguments that it
+    declares, and the previous result where the version knows one."""
+    document = {**conf, "name": network, "cniVersion": version}
+    declared = document.pop("capabilities", None) or {}
+    provided = {key: value for key, value in capabilities.items() if declared.get(key) is True}
+    if provided and spec.has_chaining(version):
+        document["runtimeConfig"] = provided
+    if previous is not None and spec.has_chaining(version):
+        document["prevResult"] = previous
+    return document
+
+
+def substituted(value: Any, **names: str) -> Any:
+    """A configuration with {container} and {ifname} replaced in every text."""
+    if isinstance(value, str):
+        return _PLACE.sub(lambda match: names.get(match[1], match[0]), value)
+    if isinstance(value, Mapping):
+        return {key: substituted(item, **names) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [substituted(item, **names) for item in value]
+    return value
+
+
+def filled(slot: Slot, container: str) -> Slot:
+    """A slot whose configurations are those of its container."""
+    names = {"container": container, "ifname": slot.ifname}
+    return replace(
+        slot,
+        conf=_Frozen(substituted(slot.conf, **names)),
+        before=tuple(_Frozen(substituted(conf, **names)) for conf in slot.before),
+        capabilities=_Frozen(substituted(slot.capabilities, **names)),
+    )
+
+
+def placed(argv: Sequence[str], container: str, netns: str, ifname: str) -> tuple[str, ...]:
+    """A command with {container}, {netns} and {ifname} replaced."""
+    return tuple(substituted(list(argv), container=container, netns=netns, ifname=ifname))
+
+
+class _Frozen(dict[str, Any]):
+    """A configuration that is not changed any more, and so can be part of a key."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(json.dumps(self, sort_keys=True))
+
+
+def sibling(conf: Document) -> dict[str, Any]:
+    """The configuration of another network of the same kind: other subnets, another bridge."""
+    named = {**_NAMES.get(str(conf.get("type")), {}), **conf}
+    return {key: _moved(key, value) for key, value in named.items()}
+
+
+def _moved(key: str, value: Any, subnet: int = 0) -> Any:
+    """``subnet`` is the length of the prefix that addresses without one are of; 0 where that is not told."""
+    if isinstance(value, Mapping):
+        own = str(value.get("subnet", "")).partition("/")[2]
+        within = int(own) if own.isdecimal() else subnet
+        return {name: _moved(name, item, within) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_moved(key, item, subnet) for item in value]
+    if isinstance(value, str):
+        return f"{value}b" if key == "bridge" else _moved_address(value, subnet)
+    return value
+
+
+def _moved_address(text: str, subnet: int = 0) -> str:
+    """An address or prefix, 64 subnets of its size further on; other text as it is. Destinations of routes stay."""
+    try:
+        found = ipaddress.ip_interface(text)
+    except ValueError:
+        return text
+    if found.network.prefixlen == 0 or not re.search(r"[.:]", text):
+        return text
+    width = found.network.prefixlen if "/" in text else subnet or (24 if found.version == 4 else 64)
+    step = 64 << (found.max_prefixlen - min(width, 24 if found.version == 4 else 64))
+    moved = found.ip + step
+    return f"{moved}/{found.network.prefixlen}" if "/" in text else str(moved)

@@ -1,0 +1,32 @@
+"""An attachment that stands, for requirements that are only looked at."""
+
+from __future__ import annotations
+
+from cnitest.conformance.bench.bench import Bench, Made, Picture
+
+
+class Standing:
+    """A bench with an attachment on it, what was there before, and what there is since."""
+
+    def __init__(self, bench: Bench, made: Made, before: Picture, after: Picture) -> None:
+        self.bench = bench
+        self.made = made
+        self.before = before
+        self.after = after
+        self._second: Made | None = None
+
+    def second(self) -> Made:
+        """Another container's attachment to the same network, made when first asked for."""
+        if self._second is None:
+            self.bench.require_room(2)
+            self._second = self.bench.attach(self.bench.slot("c2"))
+        return self._second
+
+
+def stand(bench: Bench) -> Standing:
+    """An attachment that stands on a bench. Raises Undecided."""
+    slot = bench.slot()
+    bench.chain(slot)
+    before = bench.look(slot)
+    made = bench.attach(slot)
+    return Standing(bench, made, before, bench.look(slot))

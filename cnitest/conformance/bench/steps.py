@@ -1,0 +1,109 @@
+"""What was done on a bench, step by step, so that it can be done again by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cnitest.cni.calls.invoke import Call
+from cnitest.lab.snapshot.state import State
+from cnitest.testing.records import Record as Witnessed
+
+
+class Command(NamedTuple):
+    """A command that was run at ``place``: ``node``, or a container's name. ``works`` when it had to succeed."""
+
+    place: str
+    argv: tuple[str, ...]
+    works: bool = True
+
+
+class Ask(NamedTuple):
+    """A call of a plugin. ``limit`` is after how many seconds it was to be killed, when that was the point of it;
+    calls of one ``batch`` ran at the same time (0: alone)."""
+
+    call: Call
+    limit: float | None = None
+    batch: int = 0
+
+
+class Look(NamedTuple):
+    """The state of the host and of some containers was taken, at ``moment`` (in seconds of the monotonic clock)."""
+
+    name: str
+    containers: tuple[str, ...]
+    picture: Mapping[str, State]
+    moment: float
+
+
+class Probe(NamedTuple):
+    """A packet was sent from a place to an address, which neighbours may remember."""
+
+    place: str
+    target: str
+
+
+class File(NamedTuple):
+    """An executable was written."""
+
+    path: str
+    text: str
+
+
+class SearchPath(NamedTuple):
+    """Directories that plugins are looked for in first from now on."""
+
+    directories: tuple[str, ...]
+
+
+class Release(NamedTuple):
+    """The plugins in these directories, another release's, come first from now on."""
+
+    directories: tuple[str, ...]
+
+
+class Fake(NamedTuple):
+    """A plugin that plays a part was installed, or told another part: its replies by verb."""
+
+    directory: str
+    name: str
+    replies: Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+class Forget(NamedTuple):
+    """The record of such a plugin was emptied."""
+
+    directory: str
+    name: str
+
+
+class Saw(NamedTuple):
+    """What such a plugin had seen by then."""
+
+    directory: str
+    name: str
+    records: tuple[Witnessed, ...]
+
+
+class DaemonStart(NamedTuple):
+    """A daemon was started; it was ready when its socket was there."""
+
+    argv: tuple[str, ...]
+    socket: str
+
+
+class DaemonEnd(NamedTuple):
+    """The daemon was killed."""
+
+
+Step = Command | Ask | Look | Probe | File | SearchPath | Release | Fake | Forget | Saw | DaemonStart | DaemonEnd
+
+
+class Complaint(NamedTuple):
+    """What did not hold, and after how many steps that was known. ``witness`` is a condition in shell that holds while
+    it is so, ``kernel`` one that does beside what the plugin answers; without them the script finds its own sign."""
+
+    detail: str
+    after: int
+    witness: str = ""
+    kernel: str = ""

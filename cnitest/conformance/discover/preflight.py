@@ -1,0 +1,105 @@
+"""A network whose first ADD fails: the call, the plugin's own words, and the host as that call found it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.model import judge
+from cnitest.conformance.model.subject import Subject
+from cnitest.lab.place import ENVIRONMENT, Place
+
+#: The programs that plugins start most.
+PROGRAMS = ("iptables", "ip6tables", "nft", "ipset", "ip")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The first ADD of a network, or of the beginning of its list, that did not give a result.
+
+    ``subject`` is what was tried, ``plugin`` whose call failed and ``conf`` its part of the list; ``words`` say how.
+    ``call`` is None where a command of a profile failed before any call. ``error`` is the plugin's error document, and
+    empty where it printed none. ``links`` are those of the host before, ``inside`` those of the container, with their
+    addresses; ``plugins`` the names of the files in the search path, ``programs`` where those in `PROGRAMS` are.
+    """
+
+    subject: Subject
+    version: str
+    plugin: str
+    conf: Mapping[str, Any]
+    words: str
+    call: Call | None
+    error: Mapping[str, Any]
+    links: Mapping[str, str]
+    inside: Mapping[str, str]
+    plugins: tuple[str, ...]
+    programs: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """All that the failed call said, in one text."""
+        if self.call is None:
+            return self.words
+        if self.error:
+            return " ".join(str(self.error.get(key, "")) for key in ("msg", "details")).strip()
+        return f"{self.call.stdout.decode(errors='replace')} {self.call.stderr.decode(errors='replace')}".strip()
+
+    @property
+    def ipam(self) -> Mapping[str, Any]:
+        """The IPAM section of the plugin's configuration; empty without one."""
+        found = self.conf.get("ipam")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The plugins that were called for this ADD, in their order."""
+        return tuple(str(conf["type"]) for conf in (*self.subject.before, self.subject.conf))
+
+
+def refused(
+    subject: Subject,
+    version: str,
+    error: Exception,
+    bench: Bench | None = None,
+    before: Mapping[str, str] | None = None,
+) -> Refused:
+    """What an ADD that did not give a result came to, while its host still stands; without a bench, where not even the
+    host could be set up. ``before`` are the host's links before it."""
+    calls = bench.record.calls if bench else []
+    failed = calls[-1] if calls and judge.result_document(calls[-1]) is None else None
+    plugin = failed.plugin if failed else subject.plugin
+    confs = (*subject.before, subject.conf)
+    containers = bench.node.sandboxes if bench else {}
+    return Refused(
+        subject=subject,
+        version=version,
+        plugin=plugin,
+        conf=next((conf for conf in reversed(confs) if conf["type"] == plugin), subject.conf),
+        words=str(error),
+        call=failed,
+        error=(judge.error_document(failed) or {}) if failed else {},
+        links=before or {},
+        inside=links(containers["c1"]) if "c1" in containers else {},
+        plugins=_files(subject.path),
+        programs={name: shutil.which(name, path=ENVIRONMENT["PATH"]) or "" for name in PROGRAMS},
+    )
+
+
+def links(place: Place) -> dict[str, str]:
+    """The links of a place: their kinds and global addresses, by name."""
+    addresses: dict[str, list[str]] = {}
+    for one in place.addresses:
+        if one.scope == "global":
+            addresses.setdefault(one.link, []).append(one.address)
+    return {link.name: ", ".join([link.kind or "device", *addresses.get(link.name, ())]) for link in place.links}
+
+
+def _files(path: Sequence[str]) -> tuple[str, ...]:
+    found = {file.name for each in path if os.path.isdir(each) for file in Path(each).iterdir() if file.is_file()}
+    return tuple(sorted(found))

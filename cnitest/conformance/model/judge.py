@@ -1,0 +1,124 @@
+"""Whether one call of a plugin went as the protocol wants, as a list of complaints; empty when it did."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from cnitest.cni import spec
+from cnitest.cni.calls.invoke import Call, shown
+
+_CRASH = re.compile(
+    rb"^(panic: |fatal error: |goroutine \d+ \[|Traceback \(most recent call last\)|thread '.*' panicked)", re.M
+)
+
+
+def crash(call: Call) -> list[str]:
+    """Hangs, signals, floods and stack traces: what is wrong whatever was asked."""
+    if "stdout" in call.cut or "stderr" in call.cut:
+        return [f"{call.subject}: floods {' and '.join(call.cut)}: more than 16 MiB"]
+    if call.timed_out:
+        return [f"{call.subject}: hangs: killed after {call.seconds:.1f} s"]
+    if call.exit_code < 0:
+        return [f"{call.subject}: dies of signal {-call.exit_code}"]
+    if _CRASH.search(call.stderr) or _CRASH.search(call.stdout):
+        line = _CRASH.search(call.stderr) or _CRASH.search(call.stdout)
+        stream = call.stderr if _CRASH.search(call.stderr) else call.stdout
+        assert line is not None, "one of them matched"
+        return [f"{call.subject}: crashes: {shown(stream[line.start() :].splitlines()[0])}"]
+    return []
+
+
+def success(call: Call, *, silent: bool = False) -> list[str]:
+    """What speaks against success; ``silent`` also wants an empty stdout."""
+    faults = crash(call)
+    if faults:
+        return faults
+    if call.exit_code != 0:
+        return [f"{call.subject}: fails: exit code {call.exit_code}: {words(call)}"]
+    if error_document(call) is not None:
+        return [f"{call.subject}: exit code 0 with error {words(call)}"]
+    if silent and call.stdout.strip():
+        return [f"{call.subject}: succeeds, but prints {shown(call.stdout)}"]
+    return []
+
+
+def failed(call: Call) -> bool:
+    """Whether a call ended in any failure."""
+    return call.exit_code != 0 or call.timed_out
+
+
+def refusal(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()) -> list[str]:
+    """What speaks against a proper refusal: a failure, told by one error document, with a code of ``codes`` (any, when
+    there are none) and a text that has all of ``names``."""
+    faults = crash(call)
+    if faults:
+        return faults
+    if call.exit_code == 0:
+        if error_document(call) is not None:
+            return [f"{call.subject}: exit code 0 with error {words(call)}"]
+        return [f"{call.subject}: succeeds, but should refuse{_output(call)}"]
+    document = error_document(call)
+    if document is None:
+        return [f"{call.subject}: fails without an error document: {words(call)}"]
+    code = document["code"]
+    if codes and code not in codes:
+        wanted = " or ".join(map(str, sorted(codes)))
+        return [f"{call.subject}: error code {code} instead of {wanted}: {words(call)}"]
+    text = f"{document.get('msg', '')} {document.get('details', '')}"
+    lacking = [name for name in names if name not in text]
+    return [f"{call.subject}: the error does not name {', '.join(lacking)}: {words(call)}"] if lacking else []
+
+
+def error_document(call: Call) -> dict[str, Any] | None:
+    """The error document on stdout, None when there is not exactly one."""
+    found = documents(call)
+    if len(found) != 1 or not isinstance(found[0], dict) or type(found[0].get("code")) is not int:
+        return None
+    return found[0]
+
+
+def result_document(call: Call) -> dict[str, Any] | None:
+    """The one object on stdout of a successful call, None when there is none."""
+    if failed(call):
+        return None
+    found = documents(call)
+    return found[0] if len(found) == 1 and isinstance(found[0], dict) else None
+
+
+def documents(call: Call) -> list[Any]:
+    """The JSON values on stdout, up to what is none; then the rest as text."""
+    text = call.stdout.decode(errors="replace").strip()
+    found: list[Any] = []
+    decoder = json.JSONDecoder()
+    while text:
+        try:
+            value, end = decoder.raw_decode(text)
+        except (ValueError, RecursionError):
+            return [*found, text]
+        found.append(value)
+        text = text[end:].strip()
+    return found
+
+
+def not_defined(call: Call) -> bool:
+    """Whether a plugin answered that it does not know the verb."""
+    document = error_document(call)
+    return document is not None and document["code"] in (1, 4) and "CNI_COMMAND" in str(document.get("msg", ""))
+
+
+def words(call: Call) -> str:
+    """What a failed call said, in one line, with what changes from run to run left in."""
+    document = error_document(call)
+    if document is not None:
+        meaning = spec.ERRORS.get(document["code"])
+        about = f"code {document['code']}" + (f" ({meaning})" if meaning else "")
+        details = f"; {document['details']}" if document.get("details") else ""
+        return shown(f"{about}: {document.get('msg', '')}{details}".encode())
+    return shown(call.stdout or call.stderr) or "nothing said"
+
+
+def _output(call: Call) -> str:
+    return f": {shown(call.stdout)}" if call.stdout.strip() else ""

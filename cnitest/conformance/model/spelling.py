@@ -1,0 +1,90 @@
+"""Keys and capabilities of a configuration that nobody reads: mostly words with a letter too many or too few."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from cnitest.cni.conf import Network
+from cnitest.conformance.model import data
+from cnitest.fuzz.model import keys
+
+# What every plugin's configuration may have: the specification's own, and what runtimes put there.
+_COMMON = ("type", "cniVersion", "name", "ipam", "dns", "args", "capabilities", "runtimeConfig", "prevResult")
+_OF_LIST = ("cniVersions", "disableCheck", "disableGC", "loadOnlyInlinedPlugins")
+
+
+def warnings(network: Network, given: Collection[str] = ()) -> list[str]:
+    """A line for each key that a known plugin does not know, each capability that nobody provides, and each
+    capability argument of ``given`` that no plugin declares."""
+    found = [line for plugin in network.plugins for line in _of_plugin(plugin, given)]
+    return list(dict.fromkeys([*found, *_undeclared(network, given)]))
+
+
+def _of_plugin(plugin: Mapping[str, Any], given: Collection[str]) -> Iterator[str]:
+    name = str(plugin["type"])
+    known = _known(name)
+    if known:
+        yield from (_line(name, key, known) for key in plugin if key not in known)
+    section = plugin.get("ipam")
+    if isinstance(section, Mapping):
+        yield from _of_ipam(str(section.get("type", "")), section)
+    capabilities = plugin.get("capabilities")
+    usual = (*_table()["capabilities"], *given)
+    for capability in capabilities if isinstance(capabilities, Mapping) else ():
+        if capability not in usual:
+            yield f"{name}: nobody provides the capability {capability!r}{_advice(capability, usual)}"
+
+
+def _of_ipam(name: str, section: Mapping[str, Any]) -> Iterator[str]:
+    known = _table()["ipam"].get(name)
+    if known is None:
+        return
+    words = ("type", *known["keys"])
+    yield from (_line(name, key, words, " in ipam") for key in section if key not in words)
+    for part, inside in known.items():
+        if part != "keys":
+            for entry in _mappings(section.get(part)):
+                yield from (_line(name, key, inside, f" in ipam.{part}") for key in entry if key not in inside)
+
+
+def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The objects in lists of lists."""
+    if isinstance(value, Mapping):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _mappings(item)
+
+
+def _undeclared(network: Network, given: Collection[str]) -> Iterator[str]:
+    """Arguments that are given and that no plugin declares a capability for, which no runtime would pass."""
+    declared = {name for plugin in network.plugins for name in plugin.get("capabilities") or ()}
+    for name in given:
+        if name not in declared:
+            yield f"{network.name}: no plugin declares the capability {name!r} that is given{_advice(name, declared)}"
+
+
+def _line(plugin: str, word: str, known: Collection[str], where: str = "") -> str:
+    return f"{plugin} has no key {word!r}{where}, and ignores it{_advice(word, known)}"
+
+
+def _advice(word: str, known: Collection[str]) -> str:
+    by_case = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), by_case, 1)
+    return f"; did you mean {by_case[close[0]]!r}?" if close else ""
+
+
+def _known(plugin: str) -> tuple[str, ...]:
+    """The keys of a plugin; none where we know nothing of it."""
+    if plugin not in keys.plugins():
+        return ()
+    return (*keys.table(plugin).keys, *_table()["plugins"].get(plugin, ()), *_COMMON, *_OF_LIST)
+
+
+@cache
+def _table() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = data.load(data.HERE / "plugin_keys.yaml")
+    return found

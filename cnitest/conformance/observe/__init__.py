@@ -1,0 +1,4 @@
+"""What shows after a call: truth of a result, packets, capabilities, tampering.
+
+Looks through a bench; decides no requirement.
+"""

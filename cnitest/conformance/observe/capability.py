@@ -1,0 +1,185 @@
+"""The well-known capabilities of CONVENTIONS.md: what a runtime provides for each, and how its effect shows."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cnitest.conformance.bench.bench import Bench, Slot
+from cnitest.conformance.model import form, judge, reading, space
+from cnitest.conformance.model.finding import Doubt
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.observe import connections, traffic
+from cnitest.lab.place import Place
+from cnitest.lab.reach import Verdict
+
+Document = Mapping[str, Any]
+_HOST_PORT, _PORT, _MEASURED = 18080, 8080, 4791
+_MAC = "02:00:5e:00:53:42"
+# Bits a second and bits: slow enough to be measured in half a second, with room for one large packet.
+_RATE, _BURST = 800_000, 160_000
+_DATAGRAMS, _SIZE, _VOLLEYS, _TRIES = 40, 1200, 3, 12
+_BITS = _DATAGRAMS * _SIZE * 8
+_LEAST = (_BITS - _BURST) / _RATE / 2
+_LIMITS = {way: {f"{way}Rate": _RATE, f"{way}Burst": _BURST} for way in ("ingress", "egress")}
+
+
+class Exercise(NamedTuple):
+    """What is provided for a capability, and what is wrong with its effect on an attachment."""
+
+    provided: Document
+    faults: Callable[[Bench, Slot, Document], list[str]]
+
+
+def _port_mappings(bench: Bench) -> Exercise:
+    host, own = space.port(bench.subject, _HOST_PORT), space.port(bench.subject, _PORT)
+    rows = [{"hostPort": host, "containerPort": own, "protocol": name} for name in ("tcp", "udp")]
+    return Exercise({"portMappings": rows}, _reached_through_the_host)
+
+
+def _reached_through_the_host(bench: Bench, slot: Slot, result: Document) -> list[str]:
+    """Somebody outside sends to the host's port, in each family that the container has, and the container answers."""
+    families = {6 if ":" in ip.address else 4 for ip in form.ips(result, bench.version)}
+    beside = {family: found for family, found in traffic.outside(bench.lab, bench.node).items() if family in families}
+    if not beside:
+        bench.not_applicable("nobody outside has an address of a family that the container has")
+    flows = [
+        traffic.through_port(outside, target, row["protocol"], row["hostPort"], slot.sandbox, row["containerPort"])
+        for outside, target in beside.values()
+        for row in slot.capabilities["portMappings"]
+    ]
+    return [why for flow in flows if (why := traffic.lost(flow))]
+
+
+def _bandwidth(_: Bench) -> Exercise:
+    return Exercise({"bandwidth": {**_LIMITS["ingress"], **_LIMITS["egress"]}}, _slowed_down)
+
+
+def _slowed_down(bench: Bench, slot: Slot, result: Document) -> list[str]:
+    """Traffic of the container is limited, and so is that of containers with a limit in one direction alone."""
+    faults = _not_limited(bench, slot, result, "both ways")
+    for number, (way, limits) in enumerate(_LIMITS.items()):
+        alone = bench.slot(f"c{60 + number}", capabilities={**slot.capabilities, "bandwidth": limits})
+        found = judge.result_document(bench.add(alone))
+        if found is not None:
+            faults += _not_limited(bench, alone, found, f"for {way} alone")
+    return faults
+
+
+def _not_limited(bench: Bench, slot: Slot, result: Document, where: str) -> list[str]:
+    """A volley to a gateway of each family takes at least half of the time that the limit makes it take."""
+    gateways = {6 if ":" in ip.gateway else 4: ip.gateway for ip in form.ips(result, bench.version) if ip.gateway}
+    owners = [(each, bench.lab.owner(each, slot.sandbox)) for each in gateways.values()]
+    found = [(gateway, owner) for gateway, owner in owners if owner]
+    if not found:
+        bench.not_applicable("there is no gateway here that a limit could be measured by")
+    faults = (_ever_too_fast(slot.sandbox, owner, gateway, where) for gateway, owner in found)
+    return [why for why in faults if why]
+
+
+def _ever_too_fast(sandbox: Place, owner: Place, gateway: str, where: str) -> str:
+    """Why a volley is not limited, or a Doubt; empty when each of some is.
+
+    A busy machine slows every volley down, so one counts only when the gateway's owner sends itself as many in less.
+    """
+    limited = 0
+    for _ in range(_TRIES):
+        took = _volley(sandbox, gateway)
+        if isinstance(took, Doubt):
+            return took
+        if took < _LEAST:
+            return f"{_BITS} bits each way take {took:.2f} s at {_RATE} bit/s {where}: not limited"
+        unlimited = _volley(owner, gateway)
+        limited += not isinstance(unlimited, Doubt) and unlimited < _LEAST
+        if limited == _VOLLEYS:
+            return ""
+    return Doubt(
+        f"{_BITS} bits to {gateway} take longer than {_LEAST:.2f} s without a limit, too: this machine is too busy to "
+        "measure one"
+    )
+
+
+def _volley(sender: Place, gateway: str) -> float | Doubt:
+    """The seconds that some datagrams take, one after the other; a Doubt when not each is answered."""
+    began = time.monotonic()
+    for number in range(_DATAGRAMS):
+        reach = sender.udp(gateway, _MEASURED, size=_SIZE, wait=2.0)
+        if reach.verdict is not Verdict.DELIVERED:
+            return Doubt(f"datagram {number + 1} to {gateway} is not answered, so no limit can be measured: {reach!r}")
+    return time.monotonic() - began
+
+
+def _mac(_: Bench) -> Exercise:
+    return Exercise({"mac": _MAC}, _has_mac)
+
+
+def _has_mac(bench: Bench, slot: Slot, result: Document) -> list[str]:
+    if bench.subject.kind is Kind.IPAM:
+        return []
+    found = slot.sandbox.link(slot.ifname).mac
+    told = [interface.mac for interface in reading.interfaces(result) if interface.name == slot.ifname]
+    faults = [] if found == _MAC else [f"the MAC is {found}, {_MAC} was provided"]
+    return faults + [f"the result says MAC {mac}" for mac in told if mac.lower() != _MAC]
+
+
+def _ips(bench: Bench) -> Exercise:
+    wanted = connections.free_addresses(bench)
+    if not wanted:
+        places = (space.network(bench.subject, family) for family in space.families(bench.subject))
+        wanted = [f"{place[66]}/{place.prefixlen}" for place in places]
+    return Exercise({"ips": wanted}, lambda bench, _, result: _has_addresses(bench, result, wanted))
+
+
+def _has_addresses(bench: Bench, result: Document, wanted: list[str]) -> list[str]:
+    found = [ip.address for ip in form.ips(result, bench.version)]
+    given = [address.partition("/")[0] for address in found]
+    lacking = [address for each in wanted if (address := each.partition("/")[0]) not in given]
+    return [f"{address} was asked for, the result has {', '.join(found) or 'none'}" for address in lacking]
+
+
+def _ip_ranges(bench: Bench) -> Exercise:
+    networks = [space.network(bench.subject, family) for family in space.families(bench.subject)]
+    provided = {"ipRanges": [[{"subnet": str(network)}] for network in networks]}
+    return Exercise(provided, lambda bench, _, result: _within(bench, result, networks))
+
+
+def _within(bench: Bench, result: Document, networks: Sequence[space.IPNetwork]) -> list[str]:
+    found = [ipaddress.ip_interface(ip.address).ip for ip in form.ips(result, bench.version)]
+    given = ", ".join(map(str, found)) or "none"
+    empty = [network for network in networks if not any(ip in network for ip in found)]
+    return [f"no address is in the range {network} that was provided: {given}" for network in empty]
+
+
+def _dns(bench: Bench) -> Exercise:
+    servers = [space.address(bench.subject, family, host=53) for family in space.families(bench.subject)]
+    wanted = {"servers": servers, "searches": ["cnitest.example"], "options": ["ndots:3"]}
+    return Exercise({"dns": wanted}, lambda _, __, result: _has_dns(result, servers))
+
+
+def _has_dns(result: Document, servers: list[str]) -> list[str]:
+    found = reading.section(result, "dns")
+    wrong = {"nameservers": servers, "search": ["cnitest.example"]}.items()
+    return [f"dns.{key} is {found.get(key)}, {value} was provided" for key, value in wrong if found.get(key) != value]
+
+
+def _aliases(_: Bench) -> Exercise:
+    return Exercise({"aliases": ["web", "www"]}, lambda *_: [])
+
+
+def _device(bench: Bench) -> Exercise:
+    return bench.not_applicable("a device ID names hardware, and there is none here")
+
+
+#: Each capability by name.
+EXERCISES: Mapping[str, Callable[[Bench], Exercise]] = {
+    "portMappings": _port_mappings,
+    "bandwidth": _bandwidth,
+    "mac": _mac,
+    "ips": _ips,
+    "ipRanges": _ip_ranges,
+    "dns": _dns,
+    "aliases": _aliases,
+    "deviceID": _device,
+}

@@ -1,0 +1,130 @@
+"""Which packets an attachment is meant to carry, read off its result, its configuration and the topology."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cnitest.conformance.bench import first
+from cnitest.conformance.bench.bench import Bench, Made
+from cnitest.conformance.model import form, reading
+from cnitest.conformance.model.deviation import nickname
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.observe import traffic
+from cnitest.conformance.observe.traffic import Flow
+from cnitest.lab.place import Place
+
+#: Of plugins whose host is a gateway when they are asked: the keys that do.
+_GATEWAY_KEYS = {"bridge": ("isGateway", "isDefaultGateway")}
+#: Plugins whose containers are on the LAN of a host, and the kinds of the links that they make.
+_LAN = frozenset({"macvlan", "ipvlan", "vlan", "host-device", "tap", "macvtap", "ipvtap"})
+
+#: The modes that keep containers of one host apart, by plugin.
+_APART = {"macvlan": ("private", "vepa")}
+
+
+def addresses(bench: Bench, made: Made) -> list[str]:
+    """The addresses of an attachment, without prefix."""
+    return [ip.address.partition("/")[0] for ip in form.ips(made.result, bench.version)]
+
+
+def gateways(bench: Bench, made: Made) -> list[Flow]:
+    """An echo to each gateway of the result that has to answer; none where the profile says that gateways do not."""
+    if bench.setting.expect.gateway is False or bench.subject.kind is Kind.IPAM:
+        return []
+    sandbox = made.slot.sandbox
+    found = dict.fromkeys(ip.gateway for ip in form.ips(made.result, bench.version) if ip.gateway)
+    return [traffic.echo(sandbox, gateway) for gateway in found if gateway and is_here(bench, made, gateway)]
+
+
+def is_here(bench: Bench, made: Made, gateway: str) -> bool:
+    """Whether a gateway is the plugin's to bring, or is there; that of a LAN which the topology lacks is elsewhere."""
+    if bench.setting.expect.gateway is False:
+        return False
+    if bench.setting.expect.gateway or bench.lab.owner(gateway, made.slot.sandbox) is not None:
+        return True
+    if gateway not in {ip.gateway for ip in form.ips(made.result, bench.version)}:
+        return False
+    confs = {str(conf.get("type")): conf for conf in bench.subject.before}
+    confs[nickname(bench.subject)] = bench.subject.conf
+    asked = {conf.get(key) is True for name, conf in confs.items() for key in _GATEWAY_KEYS.get(name, ())}
+    if asked or _LAN & confs.keys():
+        return True in asked
+    link = next((link for link in made.slot.sandbox.links if link.name == made.slot.ifname), None)
+    return link is None or link.kind not in _LAN
+
+
+def outside(bench: Bench, made: Made) -> list[Flow]:
+    """An echo to each address of the internet that the result's default routes lead to and that can answer: where it
+    has a way back, or the plugins hide the container's address."""
+    place, targets = traffic.internet(bench.lab)
+    if place is None or bench.setting.expect.internet is False or bench.subject.kind is Kind.IPAM:
+        return []
+    own = addresses(bench, made)
+    families = {6 if ":" in address else 4 for address in own if masquerades(bench) or _comes_back(place, address)}
+    families &= _ways_out(bench, made)
+    return [traffic.echo(made.slot.sandbox, target) for target in targets if (6 if ":" in target else 4) in families]
+
+
+def are_together(bench: Bench) -> bool:
+    """Whether containers of the network reach each other: not by a loopback, nor where the mode keeps them apart."""
+    conf, peer = bench.subject.conf, bench.setting.expect.peer
+    if peer is None:
+        return bench.setting.ifname != "lo" and conf.get("mode") not in _APART.get(nickname(bench.subject), ())
+    return peer
+
+
+def _ways_out(bench: Bench, made: Made) -> set[int]:
+    """The families in which the result has a default route whose gateway is here."""
+    gateways = reading.default_gateways(made.result, bench.version)
+    return {family for family, ips in gateways.items() if any(not ip or is_here(bench, made, ip) for ip in ips)}
+
+
+def _comes_back(place: Place, address: str) -> bool:
+    return traffic.has_way_back(place, address)
+
+
+def masquerades(bench: Bench) -> bool:
+    """Whether a configuration asks for the containers' addresses to be hidden."""
+    confs: tuple[Mapping[str, Any], ...] = (*bench.subject.before, bench.subject.conf)
+    return any(conf.get("ipMasq") is True for conf in confs)
+
+
+def reaches(bench: Bench, made: Made) -> list[Flow]:
+    """Everything that an attachment by itself should reach."""
+    return [*gateways(bench, made), *outside(bench, made)]
+
+
+def answering(bench: Bench, made: Made) -> list[Flow]:
+    """What an attachment does reach now: to be tried again after something that must not change it.
+
+    Of two families it is IPv4, whose addresses are ready at once.
+    """
+    flows = reaches(bench, made)
+    quick = [flow for flow in flows if ":" not in flow.target] or flows
+    answered = [flow for flow in quick if not traffic.lost(flow, 2.0)]
+    for flow in answered:
+        bench.probed(flow.sender, flow.target)
+    return answered
+
+
+def demand_answers(bench: Bench, flows: Iterable[Flow], patience: float = traffic.PATIENCE) -> None:
+    """Complain of each flow that gets no answer. What needs time had it with the first that was waited for in vain."""
+    for flow in flows:
+        why = traffic.lost(flow, patience)
+        if why:
+            patience = min(patience, traffic.AGAIN)
+            bench.complain(why)
+
+
+def free_addresses(bench: Bench) -> list[str]:
+    """For each address that the subject's first ADD gave another of its network that nobody has yet and that can be
+    asked for, with its prefix; less those whose networks have none."""
+    found = []
+    for ip in first.ips(bench):
+        given = ipaddress.ip_interface(ip.address)
+        others = (given.ip + step for step in (60, -60))
+        free = [other for other in others if other in given.network and str(other) != ip.gateway]
+        found += [f"{free[0]}/{given.network.prefixlen}"] if free else []
+    return found

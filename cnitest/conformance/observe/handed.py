@@ -1,0 +1,105 @@
+"""What a plugin made of the result of the one before it: what it hands on, and what it changed itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cnitest.conformance.observe.truth import same_destination, same_network
+from cnitest.kernel.rows.records import Route
+from cnitest.lab.snapshot.state import State
+
+Document = Mapping[str, Any]
+Views = tuple[State, State]
+_NAMED = (("ips", ("address", "gateway")), ("routes", ("dst", "gw")), ("interfaces", ("name", "sandbox")))
+
+
+def wrongly_handed(previous: Document, found: Document, conf: Document, inside: Views, host: Views) -> list[str]:
+    """What a previous result says and the new one does not though the plugin did not change it, and what it took away
+    and hands on all the same.
+
+    ``inside`` and ``host`` are the states of container and host before and after its ADD: what went there is what it
+    took away itself. DNS, which no kernel has, it may replace by what its configuration says, or add to.
+    """
+    wrong = []
+    for key, names in _NAMED:
+        there = [_told(item, names) for item in _rows(found, key)]
+        for item in _rows(previous, key):
+            told, gone = _told(item, names), _GONE[key](item, *(host if _is_the_hosts(key, item) else inside))
+            words = f"{key}: {' '.join(str(part) for part in told if part)}"
+            if gone and told in there:
+                wrong.append(f"{words} is passed on, and ADD took it away")
+            elif told not in there and not gone and not _without_gateway(key, item, there, inside):
+                wrong.append(f"{words} is not passed on")
+    return wrong + list(_dns(previous.get("dns"), found.get("dns"), json.dumps(conf)))
+
+
+def _told(item: Document, names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(item.get(name) or None for name in names)
+
+
+def _rows(document: Document, key: str) -> list[Document]:
+    rows = document.get(key)
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+
+
+def _is_the_hosts(key: str, item: Document) -> bool:
+    return key == "interfaces" and not item.get("sandbox")
+
+
+def _address_went(item: Document, before: State, after: State) -> bool:
+    wanted = str(item.get("address"))
+    return _has_address(before, wanted) and not _has_address(after, wanted)
+
+
+def _has_address(state: State, wanted: str) -> bool:
+    bare = wanted.partition("/")[0]
+    return any(address.ip == bare for address in state.addresses)
+
+
+def _route_went(item: Document, before: State, after: State) -> bool:
+    """Whether the kernel had a route, and has it in no table any more."""
+    return _has_route(before, item) and not _has_route(after, item)
+
+
+def _has_route(state: State, item: Document) -> bool:
+    return any(same_destination(route, str(item.get("dst"))) and _leads(route, item) for route in state.routes)
+
+
+def _leads(route: Route, item: Document) -> bool:
+    gateway = item.get("gw")
+    return not gateway or same_network(str(gateway), route.via) or any(str(gateway) in hop for hop in route.hops)
+
+
+def _link_went(item: Document, before: State, after: State) -> bool:
+    name = item.get("name")
+    return any(link.name == name for link in before.links) and not any(link.name == name for link in after.links)
+
+
+_GONE = {"ips": _address_went, "routes": _route_went, "interfaces": _link_went}
+
+
+def _without_gateway(key: str, item: Document, there: list[tuple[Any, ...]], inside: Views) -> bool:
+    """Whether an address is passed on without its gateway because every route by that was taken away."""
+    gateway = item.get("gateway")
+    if key != "ips" or not gateway or (item.get("address"), None) not in there:
+        return False
+    led, leads = (any(same_network(str(gateway), route.via) for route in state.routes) for state in inside)
+    return led and not leads
+
+
+def _dns(previous: Any, found: Any, conf: str) -> Iterator[str]:
+    """What of the previous DNS is neither kept, added to, nor replaced by what the configuration says."""
+    new = found if isinstance(found, Mapping) else {}
+    for key, value in (previous if isinstance(previous, Mapping) else {}).items():
+        other = new.get(key)
+        kept = other == value or (isinstance(other, list) and isinstance(value, list) and set(value) <= _texts(other))
+        own = bool(_texts(other)) and all(json.dumps(word) in conf for word in _texts(other))
+        if not kept and not own:
+            yield f"dns.{key}: {value} is not passed on, it is {other}"
+
+
+def _texts(value: Any) -> set[str]:
+    items = value if isinstance(value, list) else [value]
+    return {item for item in items if isinstance(item, str)}

@@ -1,0 +1,230 @@
+"""Ways to break an attachment behind a plugin's back, read off what its ADD did; CHECK is to notice each.
+
+Every difference that ADD made has its way back: that is a tampering, and the kind of difference says which requirement
+it is about.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from cnitest.conformance.bench.bench import Bench, Made, Picture
+from cnitest.conformance.model import form, reading
+from cnitest.conformance.model.requirement import Kind
+from cnitest.kernel.rows.records import Route, Rule
+from cnitest.lab.snapshot.difference import Difference, difference
+
+_HOST, _INSIDE = "host", "container"
+_SAVED = ("iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy")
+_MAIN, _LOCAL = 254, 255
+_OTHER_MAC = "02:00:5e:00:53:99"
+_OTHER_MTU = 1298
+# What an allocator remembers besides its leases.
+_NO_LEASE = re.compile(r"/(lock|last_reserved_ip\.\w+)$")
+_SETTABLE = {"mtu": "mtu", "txqlen": "txqueuelen", "alias": "alias"}
+
+
+class Tampering(NamedTuple):
+    """One way to break an attachment: the requirement that CHECK is held to by it, what it is, and the commands, each
+    with where it runs: on the host or in the container."""
+
+    requirement: str
+    words: str
+    commands: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def apply(self, bench: Bench, made: Made) -> None:
+        """Do it. Raises Undecided when the kernel will not have it."""
+        for where, argv in self.commands:
+            bench.run(*argv, at=made.slot.sandbox if where == _INSIDE else None)
+
+
+def tamperings(bench: Bench, made: Made, before: Picture, after: Picture) -> list[Tampering]:
+    """Every tampering that an attachment lets us make; ``before`` and ``after`` are pictures around its ADD."""
+    sandbox, node = made.slot.sandbox.full_name, bench.node.full_name
+    inside = difference(before[sandbox], after[sandbox])
+    outside = difference(before[node], after[node])
+    found = [
+        *_inside(made, inside),
+        *_firewall(outside),
+        *_queues(outside, _HOST),
+        *_queues(inside, _INSIDE),
+        *_reservations(bench, made, outside),
+        *_ports(outside),
+        *_unreachable(bench, made, outside),
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _one(requirement: str, words: str, where: str, *argv: str) -> Tampering:
+    return Tampering(requirement, words, ((where, argv),))
+
+
+def _inside(made: Made, items: tuple[Difference, ...]) -> Iterator[Tampering]:
+    """Links, addresses, routes and rules of the container."""
+    for item in items:
+        if item.table == "links" and not item.before and item.key != "lo":
+            yield from _link(item)
+        elif item.table == "links" and item.before:
+            yield from _attributes(item)
+        elif (
+            item.table == "addresses"
+            and not item.before
+            and "scope=link" not in item.after
+            and " on lo" not in item.key
+        ):
+            address, _, link = item.key.partition(" on ")
+            yield _one(
+                "CHK-07", f"the address {address} removed", _INSIDE, "ip", "address", "del", address, "dev", link
+            )
+        elif item.table == "routes" and not item.before:
+            yield from _route(made, item)
+        elif item.table == "rules" and not item.before:
+            yield from _rule(item)
+
+
+def _link(item: Difference) -> Iterator[Tampering]:
+    name = item.key
+    yield _one("CHK-05", f"the interface {name} removed", _INSIDE, "ip", "link", "del", name)
+    words = f"the MAC of {name} changed"
+    yield _one("CHK-06", words, _INSIDE, "ip", "link", "set", name, "address", _OTHER_MAC)
+    if re.search(r"\bmtu=", item.after):
+        mtu = str(_OTHER_MTU)
+        yield _one("CHK-20", f"the MTU of {name} changed", _INSIDE, "ip", "link", "set", name, "mtu", mtu)
+
+
+def _attributes(item: Difference) -> Iterator[Tampering]:
+    """What ADD changed of a link that was there: each attribute back to what it was."""
+    old = dict(part.partition("=")[::2] for part in item.before.split(", "))
+    for key, value in old.items():
+        words = f"{key} of {item.key} back to {value or 'nothing'}"
+        if key in _SETTABLE:
+            yield _one("CHK-20", words, _INSIDE, "ip", "link", "set", item.key, _SETTABLE[key], value)
+        elif key == "promiscuity":
+            yield _one("CHK-20", words, _INSIDE, "ip", "link", "set", item.key, "promisc", "off")
+        elif key == "mac":
+            yield _one("CHK-06", words, _INSIDE, "ip", "link", "set", item.key, "address", value)
+        elif key == "up" and value == "False":
+            yield _one(
+                "CHK-13" if item.key != "lo" else "CHK-20", words, _INSIDE, "ip", "link", "set", item.key, "down"
+            )
+
+
+def _route(made: Made, item: Difference) -> Iterator[Tampering]:
+    route: Route = item.new
+    if route.table == _LOCAL or route.kind != "unicast":
+        return
+    if route.protocol == "kernel" and route.table == _MAIN:
+        return  # it goes with its address
+    to, table, family = route.to, str(route.table), f"-{route.family}"
+    told = _told_routes(made)
+    if route.table != _MAIN:
+        words = f"the route to {to} in table {table} removed"
+        yield _one("CHK-16", words, _INSIDE, "ip", family, "route", "del", to, "table", table)
+    elif to in told or (to == "default" and told & {"0.0.0.0/0", "::/0"}):
+        yield _one("CHK-08", f"the route to {to} ({family}) removed", _INSIDE, "ip", family, "route", "del", to)
+
+
+def _told_routes(made: Made) -> set[str]:
+    return {reading.text(route, "dst") for route in reading.rows(made.result, "routes")}
+
+
+def _rule(item: Difference) -> Iterator[Tampering]:
+    rule: Rule = item.new
+    words = f"the rule {item.key}: {item.after} removed"
+    yield _one("CHK-16", words, _INSIDE, "ip", f"-{rule.family}", "rule", "del", "priority", str(rule.priority))
+
+
+def _firewall(items: tuple[Difference, ...]) -> Iterator[Tampering]:
+    """Each rule that ADD made; of nftables each chain that has any."""
+    chains: set[str] = set()
+    for item in items:
+        text = item.after
+        if item.before or not text:
+            continue
+        if item.table in _SAVED:
+            table, _, rule = text.partition(": ")
+            if rule.startswith("-A "):
+                argv = (item.table, "-w", "-t", table, "-D", *shlex.split(rule)[1:])
+                yield _one("CHK-11", f"the {item.table} rule {text} removed", _HOST, *argv)
+        elif item.table == "nft":
+            head, _, rule = text.partition(": ")
+            if rule and "chain" in head and not rule.startswith("type "):
+                chains.add(head)
+    for head in sorted(chains):
+        words = head.split()
+        if words[0] == "table" and len(words) == 5:
+            argv = ("nft", "flush", "chain", words[1], words[2], words[4])
+            yield _one("CHK-11", f"the rules of {head} removed", _HOST, *argv)
+
+
+def _queues(items: tuple[Difference, ...], where: str) -> Iterator[Tampering]:
+    """Queueing disciplines and the links that traffic is redirected to."""
+    for item in items:
+        if item.table == "qdiscs" and not item.before:
+            match = re.match(r"(\S+) parent (\S+) on (\S+)", item.key)
+            if match and match[1] in ("tbf", "htb", "ingress", "clsact"):
+                kind = "ingress" if match[1] in ("ingress", "clsact") else "root"
+                words = f"{match[1]} of {match[3]} removed"
+                yield _one("CHK-12", words, where, "tc", "qdisc", "del", "dev", match[3], kind)
+        elif item.table == "links" and not item.before and "kind=ifb" in item.after:
+            yield _one("CHK-12", f"{item.key} removed", where, "ip", "link", "del", item.key)
+
+
+def _reservations(bench: Bench, made: Made, items: tuple[Difference, ...]) -> Iterator[Tampering]:
+    """The reservations of addresses: new files with an address of the result in their name or in themselves."""
+    if bench.subject.kind is Kind.META:
+        return
+    addresses = "|".join(re.escape(ip.address.partition("/")[0]) for ip in form.ips(made.result, bench.version))
+    mentioned = re.compile(rf"(?<![\w.:])({addresses or '(?!)'})(?![\w.:])")
+    for item in items:
+        fresh = item.table == "files" and not item.before and "kind=file" in item.after
+        if fresh and not _NO_LEASE.search(item.key) and mentioned.search(f"{item.key} {item.after}"):
+            yield _one("CHK-10", f"the reservation {item.key} removed", _HOST, "rm", "-f", item.key)
+
+
+def _ports(items: tuple[Difference, ...]) -> Iterator[Tampering]:
+    """The flags of a bridge's port."""
+    for item in items:
+        if item.table == "ports" and not item.before:
+            for flag in ("hairpin", "isolated"):
+                if f"{flag}=True" in item.after:
+                    argv = ("ip", "link", "set", item.key, "type", "bridge_slave", flag, "off")
+                    yield _one("CHK-20", f"{flag} of {item.key} switched off", _HOST, *argv)
+
+
+def _unreachable(bench: Bench, made: Made, items: tuple[Difference, ...]) -> Iterator[Tampering]:
+    """What keeps packets from the container though all of it is still there."""
+    yield _one("CHK-13", f"{made.slot.ifname} down", _INSIDE, "ip", "link", "set", made.slot.ifname, "down")
+    links = {link.name: link for link in bench.node.links}
+    for item in items:
+        if item.table == "links" and not item.before and item.key in links:
+            kind = links[item.key].kind
+            if kind in ("veth", "bridge"):
+                name = "the bridge" if kind == "bridge" else "the host's end"
+                yield _one("CHK-13", f"{name} {item.key} down", _HOST, "ip", "link", "set", item.key, "down")
+    yield from _parent_down(bench, made)
+    for ip in form.ips(made.result, bench.version):
+        owner = next((a for a in bench.node.addresses if a.ip == ip.gateway), None)
+        if owner is not None and ip.gateway:
+            argv = ("ip", "address", "del", owner.address, "dev", owner.link)
+            yield _one("CHK-13", f"the gateway's address {owner.address} removed", _HOST, *argv)
+    if _forwards(bench, made):
+        yield _one("CHK-13", "net.ipv4.ip_forward set to 0", _HOST, "sysctl", "-qw", "net.ipv4.ip_forward=0")
+
+
+def _forwards(bench: Bench, made: Made) -> bool:
+    """Whether the host is the container's way to everywhere."""
+    if not reading.default_gateways(made.result, bench.version) or bench.node.sysctl("net.ipv4.ip_forward") != "1":
+        return False
+    gateways = {ip.gateway for ip in form.ips(made.result, bench.version)}
+    return any(address.ip in gateways for address in bench.node.addresses)
+
+
+def _parent_down(bench: Bench, made: Made) -> Iterator[Tampering]:
+    link = next((link for link in made.slot.sandbox.links if link.name == made.slot.ifname), None)
+    master = bench.subject.conf.get("master")
+    if link is not None and link.kind in ("macvlan", "ipvlan", "vlan") and isinstance(master, str):
+        yield _one("CHK-13", f"the parent {master} down", _HOST, "ip", "link", "set", master, "down")

@@ -1,0 +1,190 @@
+"""Whether packets flow, by probes with patience: what a container needs at once, and what it may wait for."""
+
+from __future__ import annotations
+
+import ipaddress
+import select
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from cnitest.conformance.model.finding import Doubt
+from cnitest.deadline import Deadline
+from cnitest.errors import CnitestError
+from cnitest.lab.lab import Lab
+from cnitest.lab.place import Place
+from cnitest.lab.reach import Reach, Verdict
+
+#: IPv6 addresses take up to two seconds to be usable (RFC 4862, one probe and its delay).
+PATIENCE = 3.0
+#: For packets that were answered before.
+AGAIN = 1.0
+_STEP = 0.1
+_PORT = 4789
+# What a header before the payload takes: ICMP and IPv4, ICMP and IPv6.
+_HEADERS = {4: 28, 6: 48}
+
+
+class Flow(NamedTuple):
+    """One probe from a place to an address, and its words."""
+
+    words: str
+    probe: Callable[[], Reach]
+    sender: Place
+    target: str
+
+
+def echo(sender: Place, target: str) -> Flow:
+    """An ICMP echo of the usual size."""
+    return Flow(f"{sender.full_name} -> {target} icmp", lambda: sender.ping(target), sender, target)
+
+
+def both_ways(one: Place, ip: str, other: Place, ip_other: str, *, mtu: int = 0) -> Iterator[Flow]:
+    """ICMP, UDP and TCP from one place to another and back; with ``mtu`` also packets of that size."""
+    for sender, target, receiver in ((one, ip_other, other), (other, ip, one)):
+        yield echo(sender, target)
+        yield from streams(sender, target, receiver)
+        if mtu:
+            yield full_size(sender, target, mtu)
+
+
+def streams(sender: Place, target: str, receiver: Place) -> list[Flow]:
+    """UDP and TCP from one place to another."""
+    name = f"{sender.full_name} -> {target}"
+    return [
+        Flow(f"{name} udp", lambda: sender.udp(target, _PORT, listener=receiver), sender, target),
+        Flow(f"{name} tcp", lambda: sender.tcp(target, _PORT, listener=receiver), sender, target),
+    ]
+
+
+def outside(lab: Lab, node: Place) -> dict[int, tuple[Place, str]]:
+    """By family a place beside a node, and the node's address in the network of both; without those there are not."""
+    found: dict[int, tuple[Place, str]] = {}
+    for other in lab.hosts.values():
+        theirs = [ipaddress.ip_interface(each.address).network for each in other.addresses if each.scope == "global"]
+        for address in node.addresses if other is not node else ():
+            if address.scope == "global" and any(ipaddress.ip_address(address.ip) in net for net in theirs):
+                found.setdefault(6 if ":" in address.ip else 4, (other, address.ip))
+    return found
+
+
+def through_port(sender: Place, target: str, protocol: str, port: int, receiver: Place, its_port: int) -> Flow:
+    """TCP or UDP to a host's port that leads to a port of a receiver."""
+    probe = sender.tcp if protocol == "tcp" else sender.udp
+    words = f"{sender.full_name} -> {target} {protocol} {port}"
+    return Flow(words, lambda: probe(target, port, listener=receiver, listener_port=its_port), sender, target)
+
+
+def source_seen(sender: Place, target: str, receiver: Place) -> str | None:
+    """The source address that a receiver sees of a datagram; None when none arrives."""
+    try:
+        return sender.udp(target, _PORT, listener=receiver).source_seen
+    except (CnitestError, OSError):
+        return None
+
+
+def full_size(sender: Place, target: str, mtu: int) -> Flow:
+    """An echo that fills a packet of that MTU and must not be split."""
+    size = mtu - _HEADERS[6 if ":" in target else 4]
+    words = f"{sender.full_name} -> {target} icmp of {mtu} bytes"
+    return Flow(words, lambda: sender.ping(target, size=size, df=True), sender, target)
+
+
+def lost(flow: Flow, patience: float = PATIENCE) -> str:
+    """Why a probe gets no answer, tried until ``patience`` seconds have passed; empty when it got one, and a Doubt
+    when it is not known what became of it."""
+    deadline = Deadline.after(patience, flow.words)
+    while True:
+        why = _once(flow)
+        if not why or deadline.expired:
+            words = f"{flow.words}: {why}" if why else ""
+            return Doubt(words) if isinstance(why, Doubt) else words
+        select.select([], [], [], _STEP)
+
+
+def _once(flow: Flow) -> str:
+    try:
+        reach = flow.probe()
+    except (CnitestError, OSError, ValueError, LookupError) as error:
+        return _no_way(flow) or Doubt(error)
+    if reach.verdict is Verdict.UNPROVEN:
+        return _no_way(flow) or Doubt(f"{reach.verdict.value}: {reach.reason}")
+    return "" if reach.verdict is Verdict.DELIVERED else f"{reach.verdict.value}: {reach.reason}"
+
+
+def not_arriving(flow: Flow, place: Place) -> str:
+    """Why a probe is not seen at a place, answered or not; empty when it is, a Doubt when that cannot be told."""
+    try:
+        reach = flow.probe()
+    except (CnitestError, OSError, ValueError) as error:
+        return _no_way(flow) or Doubt(f"{flow.words}: {error}")
+    if reach.verdict is Verdict.DELIVERED or any(seen.place == place.full_name for seen in reach.sightings):
+        return ""
+    words, way = f"{flow.words} does not arrive there", _no_way(flow)
+    if way:
+        return f"{words}: {way}"
+    return Doubt(f"{words}: unproven: {reach.reason}") if reach.verdict is Verdict.UNPROVEN else words
+
+
+def _no_way(flow: Flow) -> str:
+    """What of the sender itself keeps its packets, whatever a probe could prove: no route, no address to send from, or
+    a link that is not up; empty where they should leave."""
+    try:
+        name = leaves_by(flow.sender, flow.target)
+        sources = _sources(flow)
+        link = next((link for link in flow.sender.links if link.name == name), None)
+    except (CnitestError, OSError, ValueError):
+        return ""
+    if not name:
+        return f"{flow.sender.full_name} has no route to {flow.target}"
+    if not sources:
+        family = 6 if ":" in flow.target else 4
+        return f"{flow.sender.full_name} has no IPv{family} address to send to {flow.target} from"
+    if link is not None and not (link.up and link.carrier):
+        return f"{flow.sender.full_name}:{name}, by which it leaves, is {'without carrier' if link.up else 'down'}"
+    return ""
+
+
+def _sources(flow: Flow) -> list[str]:
+    """The addresses that the sender has for the target: of its family, and of no smaller scope."""
+    six, near = ":" in flow.target, flow.target.lower().startswith("fe80:")
+    return [
+        address.ip
+        for address in flow.sender.addresses
+        if (":" in address.ip) == six and (near or not six or address.scope != "link")
+    ]
+
+
+def answered_at_once(flow: Flow, wait: float = 0.5) -> str:
+    """Why the very first echo to a flow's target was not answered in ``wait`` seconds; empty when it was, and a Doubt
+    when it could not be sent for a reason that is not the sender's own."""
+    from cnitest.lab.probe.kinds.echo import EchoProbe
+
+    try:
+        attempt = EchoProbe(flow.sender, flow.target).attempt(wait)
+    except (CnitestError, OSError, ValueError) as error:
+        why = _no_way(flow)
+        return f"{flow.words}: {why}" if why else Doubt(f"{flow.words}: {error}")
+    if attempt.answered:
+        return ""
+    return f"{flow.words}: the first packet was not answered: {attempt.refusal or attempt.trouble or 'silence'}"
+
+
+def internet(lab: Lab) -> tuple[Place | None, tuple[str, ...]]:
+    """The place that plays the internet and the addresses that stand for it."""
+    for name, host in lab.topology.hosts.items():
+        if host.role == "internet":
+            return lab.host(name), tuple(str(address).partition("/")[0] for address in host.loopback)
+    return None, ()
+
+
+def has_way_back(place: Place, address: str) -> bool:
+    """Whether a place has a route to an address."""
+    return leaves_by(place, address) != ""
+
+
+def leaves_by(place: Place, address: str) -> str:
+    """The link by which packets to an address leave a place; empty where there is no route."""
+    from cnitest.lab.probe.verdict.controls import next_hop
+
+    route = next_hop(place, address)
+    return route.link if route else ""

@@ -1,0 +1,186 @@
+"""Whether a result is true: what it says, held against what the kernel has, both ways."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from cnitest.cni import result as results
+from cnitest.cni import spec
+from cnitest.cni.result import Interface, Ip, Result
+from cnitest.conformance.model.finding import Detail
+from cnitest.conformance.repro.quote import quoted
+from cnitest.kernel.rows.records import Link, Route
+from cnitest.lab.place import Place
+
+_DEFAULT = ("0.0.0.0/0", "::/0")
+
+
+def untruths(
+    document: Mapping[str, Any], version: str, host: Place, sandbox: Place, netns: str, ifname: str
+) -> list[str]:
+    """What a result says and the kernel does not, or the other way round, a line each."""
+    try:
+        result = results.parse(document, version)
+    except ValueError:
+        return []  # its form is another requirement's
+    return [
+        *_missing(result, netns, ifname),
+        *_interfaces(result, host, sandbox, netns),
+        *_addresses(result, sandbox, netns, ifname),
+        *_gateways(result, sandbox),
+        *_routes(result, sandbox),
+        *_untold(result, sandbox, ifname),
+    ]
+
+
+def _missing(result: Result, netns: str, ifname: str) -> Iterator[str]:
+    """The one interface that every result since 0.3.0 has to have."""
+    told = any(interface.name == ifname and interface.sandbox == netns for interface in result.interfaces)
+    if spec.has_chaining(result.cni_version) and not told:
+        yield f"the result has no interface {ifname} in the container"
+
+
+def _interfaces(result: Result, host: Place, sandbox: Place, netns: str) -> Iterator[str]:
+    links: dict[bool, tuple[Link, ...]] = {}
+    for interface in result.interfaces:
+        inside = interface.sandbox == netns
+        if interface.sandbox and not inside:
+            continue  # another requirement's
+        if inside not in links:
+            links[inside] = (sandbox if inside else host).links
+        link = next((link for link in links[inside] if link.name == interface.name), None)
+        if link is None:
+            words = f"the result has an interface {interface.name} in {_where(inside)}"
+            words += ", the kernel has none of that name"
+            yield Detail(words, f"! within {_at(sandbox, inside)} ip link show {quoted(interface.name)}")
+        else:
+            yield from _attributes(interface, link, inside, _at(sandbox, inside))
+
+
+def _where(inside: bool) -> str:
+    return "the container" if inside else "the host"
+
+
+def _at(sandbox: Place, inside: bool) -> str:
+    """Where a script finds a place: the host is its own."""
+    return sandbox.name if inside else "-"
+
+
+def _attributes(interface: Interface, link: Link, inside: bool, at: str) -> Iterator[str]:
+    mac, mtu = (quoted(f"/sys/class/net/{interface.name}/{name}") for name in ("address", "mtu"))
+    if interface.mac.lower() != link.mac and (interface.mac or inside):
+        words = f"the result gives {interface.name} in {_where(inside)} the MAC {interface.mac or 'none'}"
+        yield Detail(f"{words}, the kernel {link.mac}", f'! answers_have "$(within {at} cat {mac})"')
+    if interface.mtu is not None and interface.mtu not in (0, link.mtu):
+        words = f"the result gives {interface.name} the MTU {interface.mtu}, the kernel {link.mtu}"
+        yield Detail(words, f'[ "$(within {at} cat {mtu})" = {link.mtu} ]')
+
+
+def _addresses(result: Result, sandbox: Place, netns: str, ifname: str) -> Iterator[str]:
+    found = {(address.link, _canonical(address.address)) for address in sandbox.addresses}
+    for ip in result.ips:
+        link = _interface_of(result, ip, netns, ifname)
+        if link is not None and (link, _canonical(ip.address)) not in found:
+            has = ", ".join(address for name, address in sorted(found) if name == link) or "none"
+            words = f"the result has the address {ip.address} on {link}, which has {has}"
+            yield Detail(words, f"! has_address {sandbox.name} {quoted(link)} {quoted(_canonical(ip.address))}")
+
+
+def _interface_of(result: Result, ip: Ip, netns: str, ifname: str) -> str | None:
+    """The container's link that has an address; None when it is not the container's, or cannot be told."""
+    if ip.interface is None:
+        return ifname
+    if not 0 <= ip.interface < len(result.interfaces):
+        return None
+    interface = result.interfaces[ip.interface]
+    return interface.name if interface.sandbox == netns else None
+
+
+def _canonical(address: str) -> str:
+    try:
+        return str(ipaddress.ip_interface(address))
+    except ValueError:
+        return address
+
+
+def _gateways(result: Result, sandbox: Place) -> Iterator[str]:
+    for ip in result.ips:
+        if ip.gateway and not _on_link(ip.gateway, sandbox):
+            words = f"the gateway {ip.gateway} of {ip.address} is on no link of the container"
+            yield Detail(words, f"! on_link {sandbox.name} {quoted(ip.gateway)}")
+
+
+def _on_link(address: str, sandbox: Place) -> bool:
+    """Whether an address is reached without another hop."""
+    try:
+        wanted = ipaddress.ip_address(address)
+    except ValueError:
+        return True  # its form is another requirement's
+    direct = (route.to for route in sandbox.routes if not route.via and route.kind in ("", "unicast"))
+    return any(wanted in _network(to, wanted.version) for to in direct)
+
+
+def _network(to: str, version: int) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    if to == "default":
+        return ipaddress.ip_network("::/0" if version == 6 else "0.0.0.0/0")
+    return ipaddress.ip_network(to, strict=False)
+
+
+def _routes(result: Result, sandbox: Place) -> Iterator[str]:
+    kernel = sandbox.routes
+    for route in result.routes:
+        there = [found for found in kernel if same_destination(found, route.dst)]
+        if not there:
+            words = f"the result has a route to {route.dst}, the kernel has none"
+            yield Detail(words, f"! has_route {sandbox.name} {quoted(route.dst)}")
+        elif route.gw and not any(same_network(route.gw, found.via) or _has_hop(found, route.gw) for found in there):
+            leads = there[0].via or there[0].link
+            words = f"the result has a route to {route.dst} via {route.gw}, the kernel via {leads}"
+            yield Detail(words, f"! has_route {sandbox.name} {quoted(route.dst)} via {quoted(route.gw)}")
+
+
+def _has_hop(route: Route, gateway: str) -> bool:
+    return any(gateway in hop for hop in route.hops)
+
+
+def same_destination(route: Route, destination: str) -> bool:
+    """Whether a route of the kernel leads where a result says."""
+    if destination in _DEFAULT:
+        return route.to == "default" and route.family == (6 if ":" in destination else 4)
+    return route.to != "default" and same_network(route.to, destination)
+
+
+def same_network(one: str, other: str) -> bool:
+    """Whether two texts are one address or network, however they are written."""
+    try:
+        return ipaddress.ip_network(one, strict=False) == ipaddress.ip_network(other, strict=False)
+    except ValueError:
+        return one == other
+
+
+def _untold(result: Result, sandbox: Place, ifname: str) -> Iterator[str]:
+    """Addresses and default routes of the container that the result keeps quiet about."""
+    told = {_canonical(ip.address) for ip in result.ips}
+    for address in sandbox.addresses:
+        if address.link == ifname and address.scope == "global" and _canonical(address.address) not in told:
+            words = f"the container has the address {address.address} on {ifname}, the result does not"
+            yield Detail(words, f"has_address {sandbox.name} {quoted(ifname)} {address.address}")
+    defaults = {6 if ":" in route.dst else 4 for route in result.routes if route.dst in _DEFAULT}
+    for route in _default_routes(sandbox.routes):
+        to = "::/0" if route.family == 6 else "0.0.0.0/0"
+        if route.family not in defaults:
+            words = f"the container has a default route of IPv{route.family}, the result has none"
+            yield Detail(words, f"has_route {sandbox.name} {to}")
+        elif route.via and route.via not in _gateways_told(result):
+            words = f"the container's default route leads to {route.via}, the result names no such gateway"
+            yield Detail(words, f"has_route {sandbox.name} {to} via {route.via}")
+
+
+def _gateways_told(result: Result) -> set[str | None]:
+    return {ip.gateway for ip in result.ips} | {route.gw for route in result.routes}
+
+
+def _default_routes(routes: Iterable[Route]) -> Iterator[Route]:
+    return (route for route in routes if route.to == "default" and route.kind == "unicast" and route.table == 254)

@@ -1,0 +1,244 @@
+"""How a script decides: for each complaint the condition that holds while it is so.
+
+A complaint may bring its own. Else one about a difference holds while that is there between the same two looks; one
+about packets while an address does not answer; one about a call while that ends and answers as it did; one about a
+delegate while that was called as it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.steps import Ask, Complaint, Look, Saw, Step
+from cnitest.conformance.model import judge
+from cnitest.conformance.repro import fake
+from cnitest.conformance.repro.quote import joined, quoted
+from cnitest.conformance.repro.steps import Moved, number_of
+from cnitest.conformance.repro.topology import Machines
+from cnitest.kernel.rows.records import Filter, Route
+from cnitest.lab.snapshot.difference import Difference, difference
+
+_SHOWN = 4000
+_RANDOM = ((r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", "MAC"), (r"veth[0-9a-f]{8}", "VETH"))
+_SPECIAL = re.compile(r"([][.*^$+?(){}|\\])")
+_ADDRESS = re.compile(r"[0-9]+(?:\\\.[0-9]+){3}|[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7}")
+_FLOW = re.compile(r"^(?:.*: )?(\S+) (?:-> (\S+) (?:icmp|udp|tcp)\b|\S+ asks for (\S+):)")
+_ARRIVAL = re.compile(r"^(\S+) -> (\S+) icmp does not arrive there$")
+_SYSCTL = re.compile(r"^(net\.\S+) was (.*), is (.*)$")
+
+
+class Sign(NamedTuple):
+    """A condition in shell, and the two looks that it compares, when it does."""
+
+    condition: str
+    looks: tuple[str, ...] = ()
+
+
+class Signs:
+    """Finds the signs of complaints in a record."""
+
+    def __init__(self, steps: Sequence[Step], plugin: str, host: str, machines: Machines, internet: str) -> None:
+        self._steps = steps
+        self._plugin = plugin
+        self._host = host
+        self._machines = machines
+        self._internet = internet
+        self._moved = Moved(steps)
+        self._calls = [step.call for step in steps if isinstance(step, Ask)]
+        self._is_killing = any(isinstance(step, Ask) and step.limit is not None for step in steps)
+
+    def of(self, complaint: Complaint) -> Sign:
+        """The sign of one complaint."""
+        if complaint.witness:
+            return Sign(f"holds {quoted(self._moved(complaint.witness))}")
+        if complaint.kernel:
+            return Sign(f"{self._of_answers(complaint).condition} && {complaint.kernel}")
+        return (
+            self._of_difference(complaint)
+            or self._of_packets(complaint.detail)
+            or self._of_call(complaint)
+            or self._of_delegate(complaint)
+            or self._of_answers(complaint)
+        )
+
+    def _before(self, complaint: Complaint) -> Sequence[Step]:
+        return self._steps[: complaint.after]
+
+    # --- what is there
+
+    def _of_difference(self, complaint: Complaint) -> Sign | None:
+        """The last look has it, and the first one that is not as the last says what it was before."""
+        if not re.search(r"\S+: [+~-] \w", complaint.detail):
+            return None
+        looks = [step for step in self._before(complaint) if isinstance(step, Look)]
+        for late in reversed(looks):
+            for early in looks[: looks.index(late)]:
+                found = self._matching(complaint.detail, early, late)
+                if found:
+                    place, item = found
+                    how = "came" if not item.before else "went" if not item.after else "changed"
+                    pattern = quoted(self._loosened(_pattern(place, item)))
+                    return Sign(f"{how} {early.name} {late.name} {pattern}", (early.name, late.name))
+        return None
+
+    def _loosened(self, pattern: str) -> str:
+        """Which addresses are left by killed calls is chance."""
+        return _ADDRESS.sub("[0-9a-f.:]+", pattern) if self._is_killing else pattern
+
+    def _matching(self, detail: str, early: Look, late: Look) -> tuple[str, Difference] | None:
+        for place in early.picture.keys() & late.picture.keys():
+            for item in difference(early.picture[place], late.picture[place]):
+                if detail.endswith(f" {str(item)[2:]}") and f"{place}: " in detail:
+                    return place, item
+        return None
+
+    # --- packets
+
+    def _of_packets(self, detail: str) -> Sign | None:
+        if match := _ARRIVAL.match(detail):
+            return Sign(f"! arrives {joined((self._name(match[1]), match[2], self._name(self._internet)))}")
+        if match := _FLOW.match(detail):
+            seconds = " 0.5" if "the first packet" in detail else ""
+            return Sign(f"lost {joined((self._name(match[1]), match[2] or match[3]))}{seconds}")
+        if match := _SYSCTL.match(detail):
+            return Sign(f"sysctl_is - {quoted(match[1])} {quoted(match[3])}")
+        return None
+
+    def _name(self, place: str) -> str:
+        return self._machines.name(place)
+
+    # --- calls
+
+    def _of_call(self, complaint: Complaint) -> Sign | None:
+        """The last call that the complaint names."""
+        calls = [step for step in self._before(complaint) if isinstance(step, Ask)]
+        for ask in reversed(calls):
+            if f"{ask.call.subject}:" in complaint.detail:
+                if self._is_killing:
+                    alike = [a.call for a in calls if a.limit is None and a.call.subject == ask.call.subject]
+                    return Sign(f"one_ended {_code(ask.call)} {self._numbers(alike)}")
+                return Sign(self._answered(ask.call))
+        return None
+
+    def _numbers(self, calls: Sequence[Call]) -> str:
+        return " ".join(str(number_of(call, self._calls)) for call in calls)
+
+    def _answered(self, call: Call) -> str:
+        number = number_of(call, self._calls)
+        if call.timed_out or call.exit_code < 0:
+            return f"ended {number} {_code(call)}"
+        if any("crashes" in fault for fault in judge.crash(call)):
+            return f"crashed {number}"
+        said = self._moved(call.stdout[:20000].decode(errors="replace"))
+        return f"answered {number} {call.exit_code} {quoted(' '.join(said.split())[:_SHOWN])}"
+
+    def _of_answers(self, complaint: Complaint) -> Sign:
+        """All answers of the plugin up to then when they are few, else the last."""
+        steps = self._before(complaint)
+        calls = [step.call for step in steps if isinstance(step, Ask) and step.call.plugin == self._plugin]
+        if not calls:
+            return Sign("false")
+        return Sign(" && ".join(self._answered(call) for call in (calls if len(calls) <= 3 else calls[-1:])))
+
+    # --- delegates
+
+    def _of_delegate(self, complaint: Complaint) -> Sign | None:
+        found = [step for step in self._before(complaint) if isinstance(step, Saw)]
+        if not found:
+            return None
+        return Sign(" && ".join(self._saw(step, complaint.detail) for step in _last_of_each(found)))
+
+    def _saw(self, saw: Saw, detail: str) -> str:
+        place = self._moved(joined((saw.directory, saw.name)))
+        if "called" in detail:
+            verbs = "".join(f"{record.verb} " for record in saw.records)
+            return f"verbs {place} {quoted(verbs)}"
+        return f"calls {place} {quoted(self._moved(fake.seen(saw.records)))}"
+
+
+def _code(call: Call) -> int:
+    """The exit code of a call as a shell has it: 128 and the signal's number for a plugin that a signal ended."""
+    return call.exit_code if call.exit_code >= 0 else 128 - call.exit_code
+
+
+def _last_of_each(found: Sequence[Saw]) -> Iterator[Saw]:
+    yield from {(saw.directory, saw.name): saw for saw in found}.values()
+
+
+# --- how a look of the script writes what a difference is about
+
+
+def _pattern(place: str, item: Difference) -> str:
+    return f"^{_plain(place)} {_PATTERNS.get(item.table, _of_rule)(item)}"
+
+
+def _plain(text: str) -> str:
+    """Text as a regular expression that matches it, without what changes from run to run."""
+    for pattern, word in _RANDOM:
+        text = re.sub(pattern, word, text)
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def _of_link(item: Difference) -> str:
+    return f"link {_plain(item.key)} "
+
+
+def _of_address(item: Difference) -> str:
+    address, _, link = item.key.partition(" on ")
+    return f"address {_plain(link)} {_plain(address)}"
+
+
+def _of_route(item: Difference) -> str:
+    route: Route = item.row
+    to, way, kind = route.to, route.via or route.link, route.kind
+    to = to.removesuffix("/32").removesuffix("/128") if ":" not in to or to.endswith("/128") else to
+    head = f"route {'' if kind == 'unicast' else f'{kind} '}{_plain(to)} "
+    where = f".*(via|dev) {_plain(way)}( |$)" if way else ".*nexthop"
+    return head + where + (f".*table {route.table}( |$)" if route.table not in (254, 255) else "")
+
+
+def _of_policy(item: Difference) -> str:
+    return f"rule {item.row.family} {item.row.priority}: "
+
+
+def _of_queue(item: Difference) -> str:
+    kind, _, link = item.key.split(" ")[0], *item.key.rpartition(" on ")[1:]
+    return f"qdisc {kind} dev {_plain(link)}"
+
+
+def _of_nexthop(item: Difference) -> str:
+    return f"nexthop {_plain(item.key)} "
+
+
+def _of_class(item: Difference) -> str:
+    return f"{_plain(item.row.link)} class {item.row.kind} {_plain(item.row.handle)} "
+
+
+def _of_filter(item: Difference) -> str:
+    row: Filter = item.row
+    return f"{_plain(row.link)} filter .*protocol {row.protocol} pref {row.pref} {row.kind} "
+
+
+def _of_file(item: Difference) -> str:
+    return f"file {_plain(item.key)} "
+
+
+def _of_rule(item: Difference) -> str:
+    return f"{item.table} {_plain(' '.join((item.after or item.before).split()))}$"
+
+
+_PATTERNS = {
+    "links": _of_link,
+    "ports": _of_link,
+    "addresses": _of_address,
+    "routes": _of_route,
+    "rules": _of_policy,
+    "qdiscs": _of_queue,
+    "nexthops": _of_nexthop,
+    "classes": _of_class,
+    "filters": _of_filter,
+    "files": _of_file,
+}

@@ -1,0 +1,190 @@
+"""Where one trial of a fault sweep plays: a fresh host with two containers, and a runtime whose calls can be hit."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import NamedTuple
+
+from cnitest.cni.attachment import Attachment
+from cnitest.cni.calls.invoke import HostExec
+from cnitest.cni.conf import Network
+from cnitest.cni.result import Result
+from cnitest.cni.runtime import Runtime
+from cnitest.conformance.bench import request
+from cnitest.conformance.bench.daemon import start_daemon
+from cnitest.conformance.bench.leftovers import residue, settle
+from cnitest.conformance.model.subject import Setting
+from cnitest.deadline import Deadline
+from cnitest.errors import DeadlineExceeded, PluginError
+from cnitest.faults.calls import Change, change, without_chance
+from cnitest.kernel.processes import process
+from cnitest.kernel.processes.process import Finished
+from cnitest.kernel.processes.seccomp import Notice
+from cnitest.kernel.processes.supervised import KILL, LET, Supervised
+from cnitest.lab.hosts import Host
+from cnitest.lab.lab import Lab
+from cnitest.lab.snapshot.state import State
+from cnitest.topology import find, load
+from cnitest.topology.building.plan import Plan, plan
+
+_CONTAINERS = ("c1", "c2")
+_CACHE = " files /var/lib/cni/results"
+_NEW_FILE = re.compile(r"(\+ files .+?): kind=file .*")
+
+
+class Point(NamedTuple):
+    """A call of a verb that changes something: its number in the verb's order, and how to know it again: by its
+    words, and how many calls of these words came before it."""
+
+    verb: str
+    number: int
+    process: str
+    words: str
+    before: int
+
+
+@dataclass
+class Aim:
+    """Counts the calls of one verb, and hits one of them when it is due: ``way`` is ``kill`` or ``fail``."""
+
+    point: Point | None = None
+    way: str = ""
+    seen: list[Change] = field(default_factory=list)
+    hit: int = 0
+    _before: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def decide(self, notice: Notice, pid: int, name: str) -> int:
+        """What is to become of a call."""
+        found = change(notice, pid, name)
+        if found is None:
+            return LET
+        key = (found.process, found.words)
+        self.seen.append(found)
+        self._before[key] += 1
+        due = self.point and not self.hit and key == (self.point.process, self.point.words)
+        if not due or not self.point or self._before[key] <= self.point.before:
+            return LET
+        self.hit = len(self.seen)
+        return KILL if self.way == "kill" else found.errno
+
+    def points(self, verb: str) -> list[Point]:
+        """The calls that were seen, as points to aim at."""
+        before: Counter[tuple[str, str]] = Counter()
+        found = []
+        for number, call in enumerate(self.seen, 1):
+            key = (call.process, call.words)
+            found.append(Point(verb, number, *key, before[key]))
+            before[key] += 1
+        return found
+
+
+class _Gun:
+    """Calls plugins on a host: as always, or under an aim."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.aim: Aim | None = None
+
+    def find(self, plugin: str, path: Sequence[str]) -> str:
+        return HostExec(self.host).find(plugin, path)
+
+    def run(self, binary: str, environment: Mapping[str, str], stdin: bytes, timeout: float) -> Finished:
+        if self.aim is None:
+            return HostExec(self.host).run(binary, environment, stdin, timeout)
+        with Supervised(self.aim.decide) as tree:
+            started = self.host.start_supervised(tree, (binary,), environment)
+            return process.finish(started, stdin, Deadline.after(timeout, binary))
+
+
+class Stage:
+    """A host with containers ``c1`` and ``c2``, not attached yet. Use `open_stage`."""
+
+    def __init__(self, lab: Lab, network: Network, path: Sequence[str], timeout: float, setting: Setting) -> None:
+        self._setting = setting
+        self._networks = {name: _network_of(network, name, setting.ifname) for name in _CONTAINERS}
+        self._host = lab.host(setting.host)
+        self._gun = _Gun(self._host)
+        self._places = [self._host, *(self._host.sandbox(name) for name in _CONTAINERS)]
+        self.runtime = Runtime(lab, path, timeout=timeout, executor=lambda _: self._gun, delete_after_failed_add=False)
+        self._start = self._look()
+
+    def add(self, name: str = "c1", aim: Aim | None = None) -> str:
+        """ADD of a container; why it failed, or nothing."""
+        given, sandbox = self._setting, self._host.sandbox(name)
+
+        def add() -> None:
+            self.runtime.add(
+                sandbox, self._networks[name], given.ifname, args=given.args, capabilities=given.capabilities
+            )
+
+        return self._try(add, aim)
+
+    def delete(self, name: str = "c1", aim: Aim | None = None) -> str:
+        """DEL of a container, added or not; why it failed, or nothing."""
+        given, network = self._setting, self._networks[name]
+        blank = Result(network.cni_version, (), (), (), {}, {})
+        known = {"args": given.args, "capabilities": given.capabilities}
+        attachment = Attachment(network, self._host.sandbox(name), name, given.ifname, blank, **known)
+        return self._try(lambda: self.runtime.delete(attachment), aim)
+
+    def left(self) -> list[str]:
+        """What differs from the beginning and may not; our runtime's own cache does not count."""
+        found = settle(lambda: residue(self._start, self._look()))
+        return sorted({_short(without_chance(line)) for line in found if _CACHE not in line})
+
+    def hangs(self) -> bool:
+        """Whether the last call of a plugin was killed at its deadline."""
+        return bool(self.runtime.calls) and self.runtime.calls[-1].timed_out
+
+    def _try(self, function: Callable[[], object], aim: Aim | None) -> str:
+        self._gun.aim = aim
+        try:
+            function()
+        except (PluginError, DeadlineExceeded) as error:
+            return without_chance(" ".join(str(error).split()))
+        finally:
+            self._gun.aim = None
+        return ""
+
+    def _look(self) -> Mapping[str, State]:
+        return {place.full_name: place.state(firewall=place is self._host) for place in self._places}
+
+
+def _short(line: str) -> str:
+    """A line about a new file without the file's digest and content, which may differ from run to run."""
+    return _NEW_FILE.sub(r"\1", line)
+
+
+def _network_of(network: Network, container: str, ifname: str) -> Network:
+    """A network with what its configuration leaves open filled in for a container."""
+    plugins = request.substituted(network.plugins, container=container, ifname=ifname)
+    return replace(network, plugins=tuple(plugins))
+
+
+@contextmanager
+def open_stage(network: Network, path: Sequence[str], timeout: float, setting: Setting) -> Iterator[Stage]:
+    """A stage in a fresh lab, set up as a profile says. Raises FeatureMissing, and CnitestError for a plugin that is
+    not there."""
+    with ExitStack() as undo:
+        lab = undo.enter_context(Lab(_planned(setting.topology)))
+        host = lab.host(setting.host)
+        for argv in setting.host_setup:
+            host.run(argv)
+        if setting.daemon:
+            program = HostExec(host).find(str(network.plugins[-1].get("type")), path)
+            words = [program if word == "{plugin}" else word for word in setting.daemon]
+            undo.enter_context(start_daemon(host, words, setting.socket, lambda: None))
+        for name in _CONTAINERS if setting.container_setup else ():
+            for argv in setting.container_setup:
+                host.run(request.placed(argv, name, host.sandbox(name).path, setting.ifname))
+        yield Stage(lab, network, path, timeout, setting)
+
+
+@cache
+def _planned(topology: str) -> Plan:
+    return plan(load(find(topology)))

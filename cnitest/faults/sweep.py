@@ -1,0 +1,148 @@
+"""Crash consistency: every call of a plugin that changes something is hit once in each way, and what follows judged."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cnitest import interrupts
+from cnitest.cni.calls.invoke import search_path
+from cnitest.cni.conf import Network
+from cnitest.conformance.model.subject import Setting
+from cnitest.errors import CnitestError
+from cnitest.faults.stage import Point
+from cnitest.faults.trial import VERBS, WAYS, Fault, Outcome, Subject, attempt, baseline
+
+__all__ = ["VERBS", "WAYS", "Coverage", "Fault", "Outcome", "Point", "Sweep", "sweep"]
+
+#: Seconds after which a call of a plugin counts as hung.
+TIMEOUT = 10.0
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Of one verb: how many of its calls change something, and of how many all wanted ways were decided."""
+
+    verb: str
+    seen: int
+    decided: int
+
+    @property
+    def share(self) -> float:
+        """Decided of seen, from 0 to 1."""
+        return self.decided / self.seen if self.seen else 1.0
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A whole sweep: the network's name and plugins, all points, what came of those tried, and what is left when
+    nothing is hit. ``seconds`` is its wall time; ``interrupted`` when Ctrl-C ended it before all was tried."""
+
+    network: str
+    plugins: tuple[str, ...]
+    ways: tuple[str, ...]
+    points: tuple[Point, ...]
+    outcomes: tuple[Outcome, ...]
+    usual: tuple[str, ...]
+    seconds: float
+    interrupted: bool = False
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """The verbs that were swept."""
+        return tuple(verb for verb in VERBS if any(point.verb == verb for point in self.points))
+
+    @property
+    def faulty(self) -> bool:
+        """Whether anything was found."""
+        return any(outcome.faults for outcome in self.outcomes)
+
+    @property
+    def moved(self) -> int:
+        """How many trials hit their call at another number than it was seen at: its order is not fixed."""
+        return sum(outcome.hit not in (0, outcome.point.number) for outcome in self.outcomes)
+
+    def coverage(self, verb: str) -> Coverage:
+        """How much of a verb was decided."""
+        hits = [outcome.point for outcome in self.outcomes if outcome.hit]
+        points = [point for point in self.points if point.verb == verb]
+        return Coverage(verb, len(points), sum(hits.count(point) >= len(self.ways) for point in points))
+
+
+def sweep(
+    network: Network,
+    path: Sequence[str] = (),
+    *,
+    verbs: Sequence[str] = VERBS,
+    ways: Sequence[str] = WAYS,
+    numbers: Iterable[int] | None = None,
+    timeout: float = TIMEOUT,
+    workers: int = 1,
+    setting: Setting | None = None,
+) -> Sweep:
+    """Sweep a network's plugins, found in the directories of ``path``.
+
+    ``numbers`` are those of the calls to hit, counted from 1 in each verb; default all. ``workers`` is the number of
+    processes; a script that wants several needs ``if __name__ == "__main__":``. ``setting`` is what a profile says:
+    where the plugins work and what they are called with. Ctrl-C ends it with what there is.
+
+    Raises FeatureMissing, and CnitestError when the network does not work when nothing is hit, or has no such calls.
+    """
+    began = time.monotonic()
+    subject = Subject(network, tuple(path) or search_path(()), timeout, setting or Setting())
+    known = baseline(subject)
+    points = tuple(point for point in known.points if point.verb in verbs)
+    only = None if numbers is None else frozenset(numbers)
+    wanted = [(point, way) for point in points if only is None or point.number in only for way in ways]
+    if not wanted:
+        raise CnitestError(
+            f"{network.name}: none of these calls was made; there are {len(points)} in {' and '.join(verbs)}"
+        )
+    outcomes = []
+    try:
+        for outcome in _outcomes(replace(subject, usual=known.left), wanted, workers):
+            outcomes.append(outcome)
+    except KeyboardInterrupt:
+        interrupted = True
+    else:
+        interrupted = False
+    return Sweep(
+        network.name,
+        tuple(map(_name, network.plugins)),
+        tuple(ways),
+        points,
+        tuple(outcomes),
+        tuple(sorted(known.left)),
+        time.monotonic() - began,
+        interrupted,
+    )
+
+
+def _name(plugin: Mapping[str, Any]) -> str:
+    """A plugin's name, with that of its IPAM plugin."""
+    ipam = plugin.get("ipam")
+    delegate = ipam.get("type") if isinstance(ipam, Mapping) else ""
+    return f"{plugin.get('type')} with {delegate}" if delegate else str(plugin.get("type"))
+
+
+def _outcomes(subject: Subject, wanted: Sequence[tuple[Point, str]], workers: int) -> Iterator[Outcome]:
+    if workers < 2 or len(wanted) < 2:
+        yield from (attempt(subject, point, way) for point, way in wanted)
+        return
+    # Not by forking: other threads of ours hold locks.
+    context = multiprocessing.get_context("spawn")
+    others = multiprocessing.active_children()
+    with ProcessPoolExecutor(min(workers, len(wanted)), context, interrupts.ignore) as pool:
+        with interrupts.withheld():
+            futures = [pool.submit(attempt, subject, point, way) for point, way in wanted]
+        try:
+            yield from (future.result() for future in futures)
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                if process not in others:
+                    process.terminate()
+            raise

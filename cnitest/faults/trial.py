@@ -1,0 +1,139 @@
+"""One trial of a fault sweep: ADD or DEL is hit at one call, then what a runtime does next has to work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from cnitest.cni.conf import Network
+from cnitest.conformance.model.subject import Setting
+from cnitest.errors import CnitestError
+from cnitest.faults.stage import Aim, Point, Stage, open_stage
+
+#: The ways to hit a call: the plugin's whole process tree is killed before it, or the call fails.
+WAYS = ("kill", "fail")
+#: The verbs that can be hit, in the order of an attachment's life.
+VERBS = ("ADD", "DEL")
+
+
+class Fault(NamedTuple):
+    """What does not hold after a hit: ``leak``, or which later call fails or hangs, and the words of it."""
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of hitting one point in one way. ``hit`` is the number that its call had this time, 0 when it never
+    came; ``ended`` says how the verb that was hit failed, nothing when it succeeded all the same."""
+
+    point: Point
+    way: str
+    hit: int
+    ended: str
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is swept: a network, where its plugins are, after how many seconds one hangs, what they are called with
+    besides, and what their attachments leave when nothing is hit, which is not held against a hit."""
+
+    network: Network
+    path: tuple[str, ...]
+    timeout: float
+    setting: Setting = field(default_factory=Setting)
+    usual: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """ADD and DEL as they go when nothing is hit: their calls, and what is left."""
+
+    points: tuple[Point, ...]
+    left: frozenset[str]
+
+
+def baseline(subject: Subject) -> Baseline:
+    """Watch an attachment come and go. Raises CnitestError when that fails already without a hit, FeatureMissing."""
+    aims = {verb: Aim() for verb in VERBS}
+    with open_stage(subject.network, subject.path, subject.timeout, subject.setting) as stage:
+        for verb, act in (("ADD", stage.add), ("DEL", stage.delete)):
+            trouble = act(aim=aims[verb])
+            if trouble:
+                raise CnitestError(f"{subject.network.name}: {verb} fails when nothing is hit: {trouble}")
+        left = frozenset(stage.left())
+    points = (point for verb, aim in aims.items() for point in aim.points(verb))
+    return Baseline(tuple(points), left)
+
+
+def attempt(subject: Subject, point: Point, way: str) -> Outcome:
+    """Hit one call on a fresh host, then hold the runtime's next calls and the state to what must be."""
+    with open_stage(subject.network, subject.path, subject.timeout, subject.setting) as stage:
+        return _Attempt(subject, stage, point, way).make()
+
+
+class _Attempt:
+    """The steps of one trial, and what was found wrong so far."""
+
+    def __init__(self, subject: Subject, stage: Stage, point: Point, way: str) -> None:
+        self._subject, self._stage, self._point, self._way = subject, stage, point, way
+        self._aim = Aim(point, way)
+        self._faults: list[Fault] = []
+        self._leaks: set[str] = set()
+
+    def make(self) -> Outcome:
+        """Hit, then judge; nothing is judged of a call that never came."""
+        ended = self._before() or self._hit()
+        if self._aim.hit:
+            if self._point.verb == "DEL" and not ended:
+                self._look("leak though DEL succeeds")
+            self._do("DEL", self._stage.delete)
+            self._look("leak")
+            self._go_on()
+        return Outcome(self._point, self._way, self._aim.hit, ended, tuple(self._faults))
+
+    def _before(self) -> str:
+        """What the verb that is hit builds on; why that failed, which leaves the point undecided."""
+        return self._stage.add() if self._point.verb == "DEL" else ""
+
+    def _hit(self) -> str:
+        stage, verb = self._stage, self._point.verb
+        ended = (stage.add if verb == "ADD" else stage.delete)(aim=self._aim)
+        if stage.hangs():
+            self._faults.append(Fault(f"{verb} hangs", ended))
+        return ended
+
+    def _go_on(self) -> None:
+        """The same container and another one come and go."""
+        stage = self._stage
+        works = self._do("next ADD", stage.add, undo=stage.delete)
+        if self._do("ADD of another", lambda: stage.add("c2"), undo=lambda: stage.delete("c2")):
+            self._do("DEL of another", lambda: stage.delete("c2"))
+        if works:
+            self._do("next DEL", stage.delete)
+        self._look("leak after the next DEL")
+
+    def _do(self, what: str, act: Callable[[], str], undo: Callable[[], object] = lambda: None) -> bool:
+        """Whether something works, at the latest the second time; a runtime tries again, after DEL when ADD failed."""
+        trouble = act()
+        if not trouble:
+            return True
+        hangs = self._stage.hangs()
+        undo()
+        works = not act()
+        if not works:
+            undo()
+        self._faults.append(Fault(f"{what} {'hangs' if hangs else 'fails'}{' once' if works else ''}", trouble))
+        return works
+
+    def _look(self, kind: str) -> None:
+        """Note what is left now and was not known to be."""
+        found = set(self._stage.left()) - self._subject.usual - self._leaks
+        self._faults += [Fault(kind, line) for line in sorted(found)]
+        self._leaks |= found

@@ -1,0 +1,182 @@
+"""The same scenario on two plugin sets, or on two backends of the firewall: what comes of it is compared.
+
+What differs by chance (MACs, the names of veths, numbers of links) is left out, what a firewall's rules look like too
+where two backends are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import zip_longest
+from typing import Any
+
+from cnitest.cni.calls.invoke import Call, search_path
+from cnitest.conformance.bench.bench import Picture, Slot
+from cnitest.conformance.model import judge
+from cnitest.conformance.model.subject import Trial
+from cnitest.fuzz.execute.executor import Arena, Isolation
+from cnitest.fuzz.execute.scenario_run import World, run
+from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.model.normalize import CHANCE, table, worded
+from cnitest.fuzz.model.scenario import Scenario, Step, loads
+from cnitest.fuzz.model.subjects import subject_of, trial_of
+from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.oracles import truths
+from cnitest.fuzz.oracles.attached import Attached, Caller, Document
+
+#: Where a plugin's configuration says which backend it is to use.
+BACKENDS: Mapping[str, str] = {"portmap": "backend", "bridge": "ipMasqBackend", "ptp": "ipMasqBackend"}
+#: The backends that are compared.
+CHOICE = ("iptables", "nftables")
+_DIFFERENT = (
+    *CHANCE,
+    *table(
+        (r"\bfe80::[0-9a-f:]+", "LINK-LOCAL"),
+        (r"\bc(\d)-\d+\b", r"c\1"),
+        (r" (?:ifindex|parent|promiscuity|txqlen|digest|size|preview)=\S*", ""),
+        (r"@\d+", "@N"),
+    ),
+)
+_NEWER = ("mtu", "socketPath", "pciID")
+_FIREWALL = re.compile(r"^\S+: [+~-] (nft|ip6?tables(-legacy)?) ")
+
+
+class Pair:
+    """Two arenas that do the same, as one for a hunter: what differs is what does not hold. A context manager."""
+
+    def __init__(self, trial: Trial, path: Sequence[str], *, backends: tuple[str, str] | None = None) -> None:
+        self._backends = backends
+        other = replace(trial.subject, path=tuple(path)) if path else trial.subject
+        self._trials = (trial, Trial(other, trial.version))
+        self._stack = ExitStack()
+        self._arenas = [self._stack.enter_context(Arena(each)) for each in self._trials]
+
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def run(self, scenario: Scenario) -> list[Trouble]:
+        """What differs when both do a scenario."""
+        one, other = (_observed(arena, each) for arena, each in zip(self._arenas, self._both(scenario), strict=True))
+        if not all(arena.is_open for arena in self._arenas):  # what one host remembers, the other has to remember, too
+            for arena in self._arenas:
+                arena.close()
+        return list(_differences(one, other, with_rules=self._backends is None))
+
+    def alone(self, scenario: Scenario) -> list[Trouble]:
+        """The same on hosts of their own."""
+        with ExitStack() as stack:
+            arenas = [stack.enter_context(Arena(each, isolation=Isolation.EXAMPLE)) for each in self._trials]
+            one, other = (_observed(arena, each) for arena, each in zip(arenas, self._both(scenario), strict=True))
+            return list(_differences(one, other, with_rules=self._backends is None))
+
+    def _both(self, scenario: Scenario) -> tuple[Scenario, Scenario]:
+        if self._backends is None:
+            return scenario, scenario
+        return _with_backend(scenario, self._backends[0]), _with_backend(scenario, self._backends[1])
+
+
+def _with_backend(scenario: Scenario, backend: str) -> Scenario:
+    """The same with every plugin that has a choice told to use one backend."""
+    changed = []
+    for example in scenario.networks:
+        confs = [
+            {**conf, BACKENDS[conf["type"]]: backend} if conf.get("type") in BACKENDS else conf
+            for conf in example.plugins
+        ]
+        changed.append(replace(example, network={**example.network, "plugins": confs}))
+    return replace(scenario, networks=tuple(changed))
+
+
+class _Watched(Caller):
+    """Calls plugins and keeps what they answered."""
+
+    def __init__(self, world: _Observer) -> None:
+        super().__init__(world.bench)
+        self._lines = world.lines
+
+    def add(self, example: Example, slot: Slot) -> tuple[list[Call], Document | None]:
+        """ADD, as it went."""
+        calls, result = super().add(example, slot)
+        self._note(calls)
+        return calls, result
+
+    def check(self, example: Example, slot: Slot, result: Document | None) -> list[Call]:
+        """CHECK, as it went."""
+        return self._note(super().check(example, slot, result))
+
+    def delete(self, example: Example, slot: Slot, result: Document | None, *, stop: bool = True) -> list[Call]:
+        """DEL, as it went."""
+        return self._note(super().delete(example, slot, result, stop=stop))
+
+    def _note(self, calls: list[Call]) -> list[Call]:
+        for call in calls:
+            document = judge.error_document(call) if judge.failed(call) else None
+            how = "hangs" if call.timed_out else "works" if not judge.failed(call) else "fails"
+            code = f" with code {document['code']}" if document else ""
+            self._lines.append((call.plugin, f"{call.verb} {how}{code}"))
+        return calls
+
+
+class _Observer(World):
+    """A world that notes what comes of each step, in words that two runs can be compared by."""
+
+    def __init__(self, world: World) -> None:
+        self.__dict__.update(world.__dict__)
+        self.lines: list[tuple[str, str]] = []
+        self.call = _Watched(self)
+
+    def keep(self, step: Step, slot: Slot, before: Picture, result: Document) -> Attached:
+        """What ADD brought, and its result."""
+        one = super().keep(step, slot, before, result)
+        plugin = str(one.example.plugins[-1].get("type", ""))
+        for key, value in _compared(result).items():
+            self.lines.append((plugin, f"answers {key} {worded(json.dumps(value, sort_keys=True), _DIFFERENT)}"))
+        self.lines += [(plugin, f"brings {line}") for line in sorted(worded(line, _DIFFERENT) for line in one.own)]
+        truths.reach(self.bench, one)
+        self.lines += [(plugin, f"reaches {flow.target}") for flow in one.reached]
+        return one
+
+
+def _compared(result: Document) -> dict[str, Any]:
+    """A result without what a newer release may add to it."""
+    rows = [row for row in result.get("interfaces") or () if isinstance(row, Mapping)]
+    interfaces = [{key: value for key, value in row.items() if key not in _NEWER} for row in rows]
+    return {**result, "interfaces": interfaces} if interfaces else dict(result)
+
+
+def _observed(arena: Arena, scenario: Scenario) -> list[tuple[str, str]]:
+    with arena.world(scenario) as world:
+        observer = _Observer(world)
+        arena.finish(run(observer, scenario))
+        left = [trouble for trouble in observer.troubles if trouble.rule == "left"]
+        return [*observer.lines, *((one.plugin, f"leaves {worded(one.words, _DIFFERENT)}") for one in left)]
+
+
+def _differences(one: list[tuple[str, str]], other: list[tuple[str, str]], *, with_rules: bool) -> Iterator[Trouble]:
+    """What one did and the other did not, the first difference of each kind."""
+    ours, theirs = (_told(lines, with_rules) for lines in (one, other))
+    only_here = [line for line in ours if line not in theirs]
+    only_there = [line for line in theirs if line not in ours]
+    for here, there in zip_longest(only_here, only_there):
+        plugin = (here or there)[0]
+        words = f"the first {here[1] if here else 'does not'}; the second {there[1] if there else 'does not'}"
+        yield Trouble("differs", plugin, words)
+
+
+def _told(lines: list[tuple[str, str]], with_rules: bool) -> list[tuple[str, str]]:
+    return [(plugin, words) for plugin, words in lines if with_rules or not _FIREWALL.search(words.partition(" ")[2])]
+
+
+def compare(subject: str, scenario: str, path: Sequence[str], next_path: Sequence[str]) -> list[Trouble]:
+    """What differs between two plugin sets in a scenario, as `Scenario.dumps` wrote it; without a second one, between
+    two backends of the firewall. Raises ConfigError."""
+    backends = None if next_path else CHOICE
+    with Pair(trial_of(subject_of(subject, search_path(path))), next_path, backends=backends) as pair:
+        return pair.alone(loads(scenario))

@@ -1,0 +1,78 @@
+"""One call of a plugin that no runtime would make, and what has to hold whatever comes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.bench import Bench, Picture, Slot
+from cnitest.conformance.bench.leftovers import residue, settle
+from cnitest.conformance.model import judge
+from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.model.scenario import Raw
+from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.oracles.attached import Caller, accepted, crashes, failures, noise, refusals, tail
+from cnitest.fuzz.oracles.demands import misanswered
+
+
+def tried(
+    bench: Bench, slot: Slot, caller: Caller, example: Example, raw: Raw, leftover: Sequence[str] = ()
+) -> tuple[list[Trouble], Picture]:
+    """Make the call; a refusal has to be clean, and what succeeds has to go away with the usual DEL.
+
+    What does not hold, and how host and container are afterwards.
+    """
+    before = bench.look(slot)
+    call = _made(bench, slot, caller, example, raw)
+    found = [*crashes([call]), *refusals([call])]
+    found += _demanded(bench, call, raw, example.why)
+    after = bench.look(slot)
+    changed = residue(before, after, leftover)
+    if raw.verb == "ADD" and (changed or not judge.failed(call)):
+        found += _undone(bench, slot, call, raw)
+        after = bench.look(slot)
+
+    def look() -> list[str]:
+        nonlocal after
+        after = bench.look(slot)
+        return residue(before, after, leftover)
+
+    changed = settle(look) if changed else []
+    when = f"after {raw.verb} by hand" + (" and DEL" if raw.verb == "ADD" else "")
+    left = [Trouble("left", call.plugin, f"{when}: {tail(line)}", line) for line in changed]
+    return [*found, *left], after
+
+
+def _demanded(bench: Bench, call: Call, raw: Raw, why: str) -> list[Trouble]:
+    """What does not answer what the call has to be answered with."""
+    if raw.valid is True:
+        wrong = misanswered(call, bench.subject) if raw.verb == "VERSION" and not judge.failed(call) else []
+        answered = [Trouble("output", call.plugin, f"{why}: {words}") for words in wrong]
+        return [*failures("refused", [call]), *noise([call]), *answered]
+    if raw.valid is False and not judge.failed(call):
+        return [accepted(call, why)]
+    return _refused(bench, call, raw, why) if judge.failed(call) and not judge.crash(call) else []
+
+
+def _refused(bench: Bench, call: Call, raw: Raw, why: str) -> list[Trouble]:
+    """What is wrong with a refusal: its code, what it does not name or does not have."""
+    document = judge.error_document(call)
+    if document is None:  # which is told already
+        return []
+    found = [] if raw.valid is None else judge.refusal(call, raw.codes, raw.names)
+    needed = ("msg",) if bench.subject.skel else ("cniVersion", "msg")  # Go's library leaves it out
+    found += [f"{call.subject}: the error has no {key}" for key in needed if key not in document]
+    return [Trouble("error", call.plugin, f"{call.verb} refuses {why}: {tail(line)}", line) for line in found]
+
+
+def _made(bench: Bench, slot: Slot, caller: Caller, example: Example, raw: Raw) -> Call:
+    conf = next((conf for conf in example.plugins if conf.get("type") == raw.plugin), example.plugins[-1])
+    stdin = json.dumps(caller.request(example, conf, None, slot)).encode() if raw.stdin is None else raw.stdin
+    return bench.raw(raw.verb, slot, plugin=raw.plugin, stdin=stdin, changes=raw.variables)
+
+
+def _undone(bench: Bench, slot: Slot, call: Call, raw: Raw) -> list[Trouble]:
+    """DEL with the same input, as whoever called ADD would do it."""
+    stdin = call.stdin.encode("utf-8", "surrogateescape")
+    return crashes([bench.raw("DEL", slot, plugin=raw.plugin, stdin=stdin, changes=raw.variables)])

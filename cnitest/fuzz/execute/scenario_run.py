@@ -1,0 +1,395 @@
+"""A host and its attachments while a scenario runs: does its steps, and notes after each what does not hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+
+from cnitest.cni import spec
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.aftermath import removals
+from cnitest.conformance.bench.bench import Bench, Picture, Slot
+from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
+from cnitest.conformance.model import judge
+from cnitest.conformance.model.finding import Detail
+from cnitest.fuzz.execute import raw
+from cnitest.fuzz.model.example import Example, Validity
+from cnitest.fuzz.model.scenario import Raw, Scenario, Step
+from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.oracles import allocator, effects, truths
+from cnitest.fuzz.oracles.allocator import Expected
+from cnitest.fuzz.oracles.attached import (
+    Attached,
+    Caller,
+    Document,
+    accepted,
+    crashes,
+    failures,
+    is_ipam,
+    kept,
+    noise,
+    refusals,
+    tail,
+    taken,
+    version_of,
+)
+
+Key = tuple[int, str, str]
+# The codes of STATUS for a plugin that is not ready (SPEC section 5).
+_NOT_READY = {50, 51}
+# After these, one attachment alone needs no second look.
+_USUAL = ("ADD", "CHECK")
+
+
+class World:
+    """Runs the steps of one scenario on a bench; what each verb does is in `cnitest.fuzz.execute.verbs`.
+
+    ``serial`` keeps the names of its containers apart from others', ``start`` is the host's state before, ``standing``
+    are the links that are part of the host, ``running`` the processes that are, and ``keep`` leaves the containers for
+    the next scenario.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        networks: Sequence[Example],
+        *,
+        serial: int = 0,
+        start: Picture | None = None,
+        standing: Collection[str] | None = None,
+        running: Collection[int] | None = None,
+        keep: bool = False,
+    ) -> None:
+        self.bench = bench
+        self.networks = tuple(networks)
+        self.attached: dict[Key, Attached] = {}
+        self.troubles: list[Trouble] = []
+        self.call = Caller(bench)
+        self.start = bench.look() if start is None else start
+        self.standing = {link.name for link in bench.node.links} if standing is None else set(standing)
+        #: Directories of another release of the plugins, to change to in the middle.
+        self.next_path: tuple[str, ...] = ()
+        #: Whether the host is of no more use afterwards, for something else than plugins has changed it.
+        self.spent = False
+        #: Whether packets go through the host that no rule lets pass.
+        self.forwards = True
+        #: Called when all is deleted, before the last look.
+        self.tidy: Callable[[], None] = lambda: None
+        self.keeps_containers = keep
+        # Networks of which an ADD has succeeded, so that they cannot be called invalid any more.
+        self._proven: set[int] = set()
+        self._suffix = f"-{serial}" if serial else ""
+        # What was deleted last, by what it was about, and who was there before.
+        self._gone: dict[Key, Attached] = {}
+        # What a profile's commands for containers put on the host.
+        self._furniture: set[str] = set()
+        self._running = set(bench.processes() if running is None else running)
+
+    # --- what a step needs
+
+    def note(self, troubles: Sequence[Trouble]) -> None:
+        """Note what does not hold, each thing once; for a script to see it again, too."""
+        for trouble in troubles:
+            if trouble not in self.troubles:
+                self.troubles.append(trouble)
+                self.bench.complain(Detail(trouble.evidence or trouble.words, trouble.kernel))
+
+    def key(self, step: Step) -> Key:
+        """What a step is about."""
+        return step.network, step.container, step.ifname or self.networks[step.network].ifname
+
+    def slot(self, step: Step) -> Slot:
+        """The container's interface that a step is about; the container is made when it is new."""
+        example = self.networks[step.network]
+        name = f"{step.container}{self._suffix}"
+        before = self._links() if self.bench.setting.container_setup else set()
+        slot = self.bench.slot(
+            name,
+            step.ifname or example.ifname,
+            network=str(example.network.get("name", "")),
+            conf={},
+            before=(),
+            args=";".join(f"{key}={value}" for key, value in example.args.items()),
+            capabilities={},
+            container_id=f"cnitest_.{name}",  # every character that an ID may have
+        )
+        self._furniture |= self._links() - before if self.bench.setting.container_setup else set()
+        return slot
+
+    def _links(self) -> set[str]:
+        return {link.name for link in self.bench.node.links}
+
+    def is_foreign(self, step: Step) -> bool:
+        """Whether the interface is another network's: no runtime gives one name in a container to two networks."""
+        network, *place = self.key(step)
+        return any([*place] == [*key[1:]] and key[0] != network for key in self.attached)
+
+    def live(self) -> list[Attached]:
+        """The attachments whose containers are there, and that nobody has meddled with."""
+        return [one for one in self.attached.values() if not one.lost and not one.broken]
+
+    # --- ADD
+
+    def add(self, step: Step) -> None:
+        """ADD of every plugin, and all that has to hold then."""
+        if self.is_foreign(step):
+            return
+        known = self.attached.get(self.key(step))
+        if known is not None and known.lost:  # a runtime first deletes what it knows to be gone
+            self.delete(step)
+        example, slot = self.networks[step.network], self.slot(step)
+        wanted = allocator.expected(self.bench, example)
+        before = self.bench.look(slot)
+        calls, result = self.call.add(example, slot)
+        self.note(crashes(calls))
+        if self.key(step) in self.attached:
+            self._again(self.attached[self.key(step)], before, calls)
+        elif result is None:
+            self._refused(step, slot, before, calls, wanted)
+        else:
+            one = self._succeeded(step, slot, before, result, calls)
+            self._judge(one, wanted, calls[0].plugin)
+
+    def _again(self, known: Attached, before: Picture, calls: Sequence[Call]) -> None:
+        """A second ADD of what is attached may fail or succeed, but takes nothing away."""
+        self.note(refusals(calls))
+        gone = removals(before, self.bench.look(known.slot), self.bench.setting.leftover)
+        self._harmed("a second ADD changes what is attached", calls[-1], gone)
+
+    def _refused(self, step: Step, slot: Slot, before: Picture, calls: Sequence[Call], wanted: Expected) -> None:
+        example = self.networks[step.network]
+        self.note(refusals(calls))
+        if example.validity is Validity.VALID and not self._may_fail(step, wanted):
+            self.note(failures("refused", calls))
+        works = example.validity is Validity.VALID
+        undone = self.call.delete(example, slot, None, stop=works)  # what one refuses is no fault of the others
+        self.note([*crashes(undone), *(failures("delete", undone) if works else [])])
+        self._nothing_left(before, slot, calls[-1].plugin, "after a failed ADD and DEL")
+
+    def _may_fail(self, step: Step, wanted: Expected) -> bool:
+        """Whether a valid configuration may still be refused: two networks can be in each other's way, also by what the
+        first has left on a bridge that both use; ranges end; and an address that somebody named can be taken."""
+        if wanted.exhausted or self._proven - {step.network}:
+            return True
+        asked = self.networks[step.network]
+        return bool(self.attached) and not (wanted.known and not asked.args and not asked.capabilities)
+
+    def _succeeded(self, step: Step, slot: Slot, before: Picture, result: Document, calls: Sequence[Call]) -> Attached:
+        example = self.networks[step.network]
+        if example.validity is Validity.INVALID:
+            self.note([accepted(calls[-1], example.why)])
+        return self.keep(step, slot, before, result)
+
+    def keep(self, step: Step, slot: Slot, before: Picture, result: Document) -> Attached:
+        """Take note of what is attached now, and of all that its ADD brought."""
+        brought = frozenset(residue(before, self.bench.look(slot), strict=True))
+        example = self.networks[step.network]
+        one = Attached(step, example, slot, before, brought, result, is_ipam=is_ipam(example, self.bench.subject))
+        self.attached[self.key(step)] = one
+        self._proven.add(step.network)
+        return one
+
+    def _judge(self, one: Attached, wanted: Expected, plugin: str) -> None:
+        """What has to be true of it: its result always, its effects when its configuration is known to be right."""
+        others = [other for other in self.attached.values() if other is not one]
+        self.note(truths.of_result(self.bench, one, plugin, others=self.has_others(one)))
+        if one.example.validity is not Validity.INVALID:
+            known = wanted if one.example.validity is Validity.VALID else Expected()
+            self.note(allocator.judged(one, known, others))
+        if one.example.validity is Validity.VALID:
+            self.note([*effects.missing(self.bench, one), *effects.asked_for(one)])
+            silent = truths.silences(self.bench, one, others, forwards=self.forwards)
+            self.note([Trouble("silent", plugin, truths.bare(why, one), why) for why in silent])
+            if not silent:
+                return
+        one.beyond = ()
+        truths.reach(self.bench, one)
+
+    # --- the other verbs
+
+    def check(self, step: Step) -> None:
+        """CHECK of what is attached succeeds; of what somebody has meddled with, it may say so."""
+        one = self.attached.get(self.key(step))
+        if one is None:
+            if not self.is_foreign(step):
+                self._check_nothing(self._gone.get(self.key(step)))
+            return
+        if one.lost or one.result is None or not spec.has_check(one.version):
+            return
+        before = self.bench.look(one.slot)
+        calls = self.call.check(one.example, one.slot, one.result)
+        self.note([*crashes(calls), *noise(calls)])
+        changed = residue(before, self.bench.look(one.slot), self._allowed())
+        self._harmed("CHECK changes something", calls[-1], [] if one.broken else changed)
+        if not one.broken and one.example.validity is not Validity.INVALID:
+            self.note(failures("check", calls))
+
+    def _check_nothing(self, gone: Attached | None) -> None:
+        """CHECK of what was deleted fails, where ADD had made something that DEL took away."""
+        if gone is None or not gone.own or not spec.has_check(gone.version):
+            return
+        calls = self.call.check(gone.example, gone.slot, gone.result)
+        self.note(crashes(calls))
+        if not any(judge.failed(call) for call in calls):
+            self.note([Trouble("check", calls[0].plugin, "CHECK succeeds after DEL")])
+
+    def delete(self, step: Step) -> None:
+        """DEL of what is attached takes away all that its ADD brought; of what is not, changes nothing."""
+        one = self.attached.pop(self.key(step), None)
+        if one is None:
+            if not self.is_foreign(step):
+                self._delete_nothing(step)
+            return
+        calls = self.call.delete(one.example, one.slot, one.result)
+        self.note([*crashes(calls), *noise(calls), *failures("delete", calls)])
+        if one.result is not None and one.example.validity is Validity.VALID and not (one.lost or one.broken):
+            self._gone[self.key(step)] = one
+        self._own_left(one, calls[-1].plugin, lost=one.lost)
+        self._others_kept(calls[-1])
+
+    def _delete_nothing(self, step: Step) -> None:
+        example, slot = self.networks[step.network], self.slot(step)
+        before = self.bench.look(slot)
+        calls = self.call.delete(example, slot, None)
+        self.note(crashes(calls))
+        if example.validity is Validity.VALID or step.network in self._proven:
+            self.note([trouble._replace(words=f"once more: {trouble.words}") for trouble in failures("delete", calls)])
+        changed = residue(before, self.bench.look(slot), self._allowed())
+        self._harmed("DEL of what is not there changes something", calls[-1], changed)
+
+    def gc(self, step: Step) -> None:
+        """GC with all that is attached to a network frees nothing of it."""
+        example = self.networks[step.network]
+        if not spec.has_gc(version_of(example)):
+            return
+        there = [one for key, one in self.attached.items() if key[0] == step.network]
+        lost = [one for one in there if one.lost]
+        before = self.bench.look()
+        calls = self.call.gc(example, [(one.slot.container_id, one.slot.ifname) for one in there if not one.lost])
+        self.note([*crashes(calls), *noise(calls)])
+        if not lost:
+            gone = removals(before, self.bench.look(), self.bench.setting.leftover)
+            self._harmed("GC takes away what is attached", calls[-1], gone)
+            return
+        self._others_kept(calls[-1])
+        now = self.bench.look()
+        left = {line for one in lost for line in kept(one, now)}
+        plugin = calls[-1].plugin
+        self.note([Trouble("left", plugin, f"GC leaves what is lost: {tail(line)}", line) for line in sorted(left)])
+
+    def status(self, step: Step) -> None:
+        """STATUS of a network that works succeeds, silently, and changes nothing."""
+        example = self.networks[step.network]
+        if not spec.has_gc(version_of(example)) or step.network not in self._proven:
+            return
+        before = self.bench.look()
+        calls = self.call.status(example)
+        self.note([*crashes(calls), *noise(calls)])
+        changed = residue(before, self.bench.look(), self._allowed())
+        self._harmed("STATUS changes something", calls[-1], changed)
+        codes = [(judge.error_document(call) or {}).get("code") for call in calls]
+        if example.validity is Validity.VALID and not set(codes) & _NOT_READY:  # no address may be left
+            self.note(failures("refused", calls))
+
+    def raw(self, example: Example, call: Raw) -> Picture:
+        """One raw call, with everything back as it was afterwards; how it is then."""
+        troubles, now = raw.tried(self.bench, self.slot(Step("ADD")), self.call, example, call, self._allowed())
+        self.note(troubles)
+        return now
+
+    # --- what is left
+
+    def _own_left(self, one: Attached, plugin: str, *, lost: bool) -> None:
+        def look() -> list[str]:
+            there = self.bench.look() if lost else self.bench.look(one.slot)
+            found = self._not_shared(residue(one.before, there, self._allowed()))
+            return [line for line in found if line in one.own]
+
+        left = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
+        self.note([Trouble("left", plugin, f"after DEL: {_bare(line, one.slot)}", line) for line in left])
+
+    def _nothing_left(self, before: Picture, slot: Slot, plugin: str, when: str) -> None:
+        left = settle(lambda: self._not_shared(residue(before, self.bench.look(slot), self._allowed())))
+        self.note([Trouble("left", plugin, f"{when}: {_bare(line, slot)}", line) for line in left])
+
+    def _not_shared(self, lines: Sequence[str]) -> list[str]:
+        """Differences without the changes of what is there all the time, which others may still need as it is."""
+        return [line for line in lines if not (self.attached and ": ~ " in line)]
+
+    def _harmed(self, what: str, call: Call, lines: Sequence[str]) -> None:
+        self.note([Trouble("harm", call.plugin, f"{what}: {tail(line)}", line) for line in lines])
+
+    def _others_kept(self, call: Call) -> None:
+        """What others' ADD brought is still there after a DEL, as far as only plugins change the host."""
+        for other in [] if self.spent else self.live():
+            gone = taken(other, self.bench.look(other.slot))
+            self._harmed("DEL takes away what another attachment has", call, gone)
+
+    def has_others(self, one: Attached) -> bool:
+        """Whether a container has more than one attachment."""
+        return sum(other.slot.sandbox is one.slot.sandbox for other in self.attached.values()) > 1
+
+    def unharmed(self) -> None:
+        """Every attachment is still as its result says, and reaches what it reached."""
+        for one in self.live():
+            plugin = str(one.example.plugins[0].get("type", ""))
+            for trouble in truths.of_result(self.bench, one, plugin, others=self.has_others(one)):
+                self.note([trouble._replace(rule="harm", words=f"an attachment: {trouble.words}")])
+            cut_off = truths.lost(one)
+            self.note([Trouble("harm", plugin, f"cut off: {truths.bare(why, one)}", why) for why in cut_off])
+
+    def finish(self) -> Picture:
+        """DEL of everything that is still attached, no more containers, and the host as it was; how it is now."""
+        for one in list(self.attached.values()):
+            self.delete(one.step)
+        for name in () if self.keeps_containers else self.bench.node.sandboxes:
+            self.bench.node.lose(name)
+        self.tidy()
+        now = self.bench.look()
+        if set(self.bench.processes()) - self._running:
+            plugin = str(self.networks[0].plugins[0].get("type", ""))
+            self.note([Trouble("left", plugin, "in the end: a process goes on")])
+        if not self.troubles and not self.spent and self._left_in_the_end(now):
+            left = settle(lambda: self._left_in_the_end(self.bench.look()))
+            plugin = str(self.networks[0].plugins[0].get("type", ""))
+            self.note([Trouble("left", plugin, f"in the end: {tail(line)}", line) for line in left])
+        return now
+
+    def _left_in_the_end(self, now: Picture) -> list[str]:
+        """What differs from before, but for bridges of former scenarios, which may have gone."""
+        old = [link.name for state in self.start.values() for link in state.links if link.kind == "bridge"]
+        ours = "|".join(re.escape(name) for name in old if name not in self.standing)
+        gone = [rf": - (links|addresses|routes) .*\b({ours})\b"] if ours else []
+        made = "|".join(re.escape(name) for name in self._furniture)
+        gone += [rf": [+] (links|ports|addresses|routes) .*(?<![\w-])({made})(?![\w-])"] if made else []
+        return residue(self.start, now, (*self._allowed(), *gone))
+
+    def _allowed(self) -> tuple[str, ...]:
+        """What may stay besides what we allow everybody: bridges that plugins made change with their ports, and keep
+        the gateway's address; the chain for an administrator's rules is theirs."""
+        bridges = [link.name for link in self.bench.node.links if link.kind == "bridge"]
+        ours = "|".join(re.escape(name) for name in bridges if name not in self.standing)
+        pattern = rf"([+] (addresses|routes) .* (on|via|dev) ({ours})\b|~ links ({ours}):)"
+        named = {conf.get("iptablesAdminChainName") for example in self.networks for conf in example.plugins}
+        chains = [rf": (:|-A \S+ .*-j ){re.escape(name)}\b" for name in named if isinstance(name, str) and name]
+        return (*self.bench.setting.leftover, *([pattern] if ours else []), *chains)
+
+
+def _bare(line: str, slot: Slot) -> str:
+    """A difference without the names of the place and the container."""
+    where = "the container" if line.startswith(slot.sandbox.full_name + ":") else "the host"
+    return f"{where}: {tail(line)}"
+
+
+def run(world: World, scenario: Scenario) -> Picture:
+    """Do all steps of a scenario, and note what does not hold in ``world.troubles``; how the host is afterwards."""
+    from cnitest.fuzz.execute.verbs import VERBS
+
+    if scenario.raw:
+        now = world.raw(scenario.networks[0], scenario.raw)
+        return now if world.keeps_containers else world.finish()
+    for step in scenario.steps:
+        VERBS[step.verb](world, step)
+        if len(world.attached) > 1 or step.verb not in _USUAL:
+            world.unharmed()
+    return world.finish()

@@ -1,0 +1,4 @@
+"""Strategies of Hypothesis: configurations, calls, packets, topologies.
+
+Knows no lab.
+"""

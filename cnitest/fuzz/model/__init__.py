@@ -1,0 +1,4 @@
+"""The data of fuzzing: examples, scenarios, violations, keys of known plugins.
+
+Runs nothing.
+"""

@@ -1,0 +1,4 @@
+"""What has to hold after a step: models of plugins, effects, packets.
+
+Looks; takes no step.
+"""

@@ -1,0 +1,108 @@
+"""What a key of a plugin that works on another's interface does, seen in the kernel and in the host's rules.
+
+What an ADD brought is read in the lines of `cnitest.conformance.bench.leftovers`. Sources: README.md of each plugin in
+containernetworking/plugins, plugins/meta.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cnitest.cni.result import Ip
+from cnitest.conformance.bench.bench import Bench
+from cnitest.fuzz.oracles import ports
+from cnitest.fuzz.oracles.attached import Attached
+from cnitest.lab.snapshot import words
+
+Conf = Mapping[str, Any]
+_SHAPER = re.compile(r"\+ qdiscs tbf parent root on (\S+): .*\bbuffer=(\d+).*\brate=(\d+)")
+_POLICY = re.compile(r"\+ rules IPv\d \d+: from (\S+) lookup (\w+)")
+_DEFAULT = re.compile(r"\+ routes default via (\S+) dev \S+ table (\w+)")
+# The kernel counts a shaper's burst in ticks of 64 ns.
+_TICKS = 15_625_000
+
+
+def tuning(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
+    """Attributes of the interface, and sysctls of the container."""
+    link = one.link
+    if link is None:
+        return
+    wanted = conf.get("mac")
+    if isinstance(wanted, str) and wanted and wanted.lower() != link.mac:
+        yield f"mac is {wanted}, the interface has {link.mac}"
+    if isinstance(conf.get("mtu"), int) and conf["mtu"] > 0 and link.mtu != conf["mtu"]:
+        yield f"mtu is {conf['mtu']}, the interface has {link.mtu}"
+    if conf.get("promisc") and not link.promiscuity:
+        yield "promisc is true, the interface is not promiscuous"
+    if isinstance(conf.get("txQLen"), int) and link.txqlen != conf["txQLen"]:
+        yield f"txQLen is {conf['txQLen']}, the interface has {link.txqlen}"
+    for name, value in (conf.get("sysctl") or {}).items():
+        path = name.replace("IFNAME", one.slot.ifname)
+        has = one.slot.sandbox.sysctl(path)
+        if has is not None and has.split() != str(value).split():
+            yield f"sysctl {name} is {value}, the container has {has}"
+
+
+def portmap(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
+    """Ports of the host."""
+    yield from ports.wrong(one, conf)
+
+
+def bandwidth(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
+    """A shaper with that rate and burst for each way: of what comes on the host's end, of what goes on an ifb."""
+    limits = {**conf, **_provided(one, conf, "bandwidth")}
+    found = [(name, int(rate), int(buffer)) for name, buffer, rate in _matches(_SHAPER, one)]
+    ends = {str(row.get("name")) for row in (one.result or {}).get("interfaces") or () if not row.get("sandbox")}
+    for way in ("ingress", "egress"):
+        rate, burst = limits.get(f"{way}Rate"), limits.get(f"{way}Burst")
+        if not rate or not burst:
+            continue
+        mine = [row for row in found if row[0].startswith("bwp") is (way == "egress") and row[0] in ends]
+        if not any(has == rate // 8 for _, has, _ in mine):
+            yield f"{way}Rate is {rate}, shapers have {', '.join(str(has * 8) for _, has, _ in mine) or 'none'}"
+        elif not any(abs(buffer - burst / rate * _TICKS) <= 0.02 * buffer + 16 for _, _, buffer in mine):
+            yield f"{way}Burst is {burst}, the shaper has another"
+
+
+def _provided(one: Attached, conf: Conf, name: str) -> Conf:
+    """What the runtime passes to a plugin for a capability that it declares."""
+    declared = (conf.get("capabilities") or {}).get(name)
+    return one.example.capabilities.get(name) or {} if declared else {}
+
+
+def _matches(pattern: re.Pattern[str], one: Attached) -> list[tuple[str, ...]]:
+    return [found.groups() for line in sorted(one.own) if (found := pattern.search(line))]
+
+
+def firewall(_: Bench, one: Attached, __: Conf) -> Iterator[str]:
+    """Rules that let pass what comes from each address, and what belongs to that."""
+    sections = [other.get("ipam") for other in one.example.plugins]
+    if any(isinstance(section, Mapping) and section.get("type") == "static" for section in sections):
+        return  # which gives one address to all, and so one rule
+    accepted = [line for line in one.own if " rule: filter: -A " in line and line.endswith("-j ACCEPT")]
+    for ip in one.addresses:
+        whole = _whole(ip)
+        for way in ("-s", "-d"):
+            if not any(f" {way} {whole} " in line for line in accepted):
+                yield f"no rule accepts what {'comes from' if way == '-s' else 'goes to'} {whole}"
+
+
+def _whole(ip: Ip) -> str:
+    address = ip.address.partition("/")[0]
+    return f"{address}/{128 if ':' in address else 32}"
+
+
+def sbr(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
+    """A rule for each address that leads to a table; in it a way to the gateway, unless the table was given."""
+    tables = {row[0]: row[1] for row in _matches(_POLICY, one)}
+    ways = {(via, table) for via, table in _matches(_DEFAULT, one)}
+    for ip in one.addresses:
+        address = ip.address.partition("/")[0]
+        if address not in tables:
+            yield f"no rule leads packets from {address} to a table"
+        elif "table" in conf and tables[address] != words.table(conf["table"]):
+            yield f"table is {conf['table']}, packets from {address} are led to {tables[address]}"
+        elif "table" not in conf and ip.gateway and (ip.gateway, tables[address]) not in ways:
+            yield f"the table of {address} has no default route by {ip.gateway}"

@@ -1,0 +1,142 @@
+"""What has to be true of an attachment: its result, its form, and the packets that its configuration promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Interface
+from itertools import product
+
+from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.model import form
+from cnitest.conformance.model.finding import Doubt
+from cnitest.conformance.observe import traffic, truth
+from cnitest.conformance.observe.traffic import Flow
+from cnitest.fuzz.model import keys
+from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.oracles import ports
+from cnitest.fuzz.oracles.attached import Attached
+
+_QUICK, _PATIENT = 0.6, 3.0
+# How what a container has besides its result begins.
+_BESIDES = ("the container has", "the container's default route")
+# The plugin after which only packets with a source address of their own find their way.
+_OWN_TABLES = "sbr"
+
+
+def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list[Trouble]:
+    """What a result says and the kernel does not, or the other way round; and what is wrong with its form.
+
+    Where the container has ``others``, what it has besides may be theirs.
+    """
+    if one.result is None:
+        return []
+    slot = one.slot
+    shape = form.misshapen(one.result, one.version) or form.unlike(one.result, one.version)
+    if one.is_ipam and one.result.get("interfaces"):
+        shape.append("the result of an IPAM plugin has interfaces")
+    found: list[str] = []
+    if not one.is_ipam:
+        found = truth.untruths(one.result, one.version, bench.node, slot.sandbox, slot.netns, slot.ifname)
+    return [
+        Trouble("untrue", plugin, bare(str(detail), one), kernel=getattr(detail, "kernel", ""))
+        for detail in [*found, *shape]
+        if not (others and str(detail).startswith(_BESIDES))
+    ]
+
+
+def silences(bench: Bench, one: Attached, others: Sequence[Attached], *, forwards: bool = True) -> list[str]:
+    """Which packets do not get through that have to: to a gateway that the host has, to the internet behind ipMasq, to
+    the container through a port of the host; those that do are what it reaches."""
+    if one.has(_OWN_TABLES):
+        reach(bench, one)
+        return []
+    one.reached = tuple(_gateways(bench, one))
+    one.beyond = tuple(_beyond(bench, one))
+    if not forwards:  # firewall lets pass what a container begins, and nothing that others do
+        one.beyond = begun(one) if one.has("firewall") else ()
+    if one.example.capabilities.get("portMappings") and others:  # which of two gets what comes to one port is open
+        for each in (one, *others):
+            each.beyond = begun(each)
+    between = _between(bench, one, others) if forwards else []  # iptables sees what bridges forward, too
+    found: list[str] = []
+    for flow in (*one.reached, *one.beyond, *between):
+        why = traffic.lost(flow, _QUICK if found else _PATIENT)  # what needs time had it by then
+        found += [why] if why and not isinstance(why, Doubt) else []
+    return found
+
+
+def _between(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[Flow]:
+    """Packets between an attachment and another one of its network, both ways, also of full size, where that is what
+    the network is for."""
+    peers = (each for each in others if each.slot.network == one.slot.network and not (each.lost or each.broken))
+    peer = next((each for each in peers if each.slot.sandbox is not one.slot.sandbox), None)
+    if peer is None or not _meet(bench, one) or one.link is None or peer.link is None:
+        return []
+    if one.link.mac == peer.link.mac:  # both were given the one that was asked for
+        return []
+    mtu = min(one.link.mtu, peer.link.mtu)
+    found: list[Flow] = []
+    for own, theirs in product(_ipv4(one), _ipv4(peer)):
+        if own.network == theirs.network and own.ip != theirs.ip:  # static gives one address to all
+            found += traffic.both_ways(one.slot.sandbox, str(own.ip), peer.slot.sandbox, str(theirs.ip), mtu=mtu)
+    return found
+
+
+def _meet(bench: Bench, one: Attached) -> bool:
+    """Whether containers of a network reach each other: those of a bridge do, and of a plugin that we do not know when
+    its profile says nothing else."""
+    first = one.example.plugins[0]
+    if len(one.example.plugins) > 1 or one.is_ipam or bench.setting.expect.peer is False:
+        return False
+    return (first["type"] == "bridge" and not first.get("portIsolation")) or first["type"] not in keys.plugins()
+
+
+def _ipv4(one: Attached) -> list[IPv4Interface]:
+    return [IPv4Interface(ip.address) for ip in one.addresses if ":" not in ip.address][:1]
+
+
+def begun(one: Attached) -> tuple[Flow, ...]:
+    """What an attachment reaches through its host, but for what others begin."""
+    return tuple(flow for flow in one.beyond if flow.sender is one.slot.sandbox)
+
+
+def reach(bench: Bench, one: Attached) -> None:
+    """See which gateways an attachment does reach."""
+    one.reached = tuple(flow for flow in _gateways(bench, one) if not traffic.lost(flow, _QUICK))
+
+
+def lost(one: Attached) -> list[str]:
+    """What an attachment reached before and does not reach any more; that is told once."""
+    whys = {flow: traffic.lost(flow, 1.0) for flow in (*one.reached, *one.beyond)}
+    gone = {flow: why for flow, why in whys.items() if why and not isinstance(why, Doubt)}
+    one.reached, one.beyond = (tuple(flow for flow in flows if flow not in gone) for flows in (one.reached, one.beyond))
+    return list(gone.values())
+
+
+def bare(words: str, one: Attached) -> str:
+    """Words without the name of the container."""
+    return words.replace(one.slot.sandbox.full_name, "container")
+
+
+def _beyond(bench: Bench, one: Attached) -> Iterator[Flow]:
+    """What goes through the host: to the internet where the source is hidden, and in by a port of the host."""
+    if one.result is None or one.is_ipam:
+        return
+    families = {6 if ":" in flow.target else 4 for flow in one.reached}  # without one no packet finds its way out
+    defaults = {6 if ":" in dst else 4 for dst in form.destinations(one.result, one.version) if dst.endswith("/0")}
+    if any(conf.get("ipMasq") is True for conf in one.example.plugins):
+        for target in traffic.internet(bench.lab)[1]:
+            if (6 if ":" in target else 4) in families & defaults:
+                yield traffic.echo(one.slot.sandbox, target)
+    for conf in one.example.plugins:
+        if 4 in families & defaults:
+            yield from ports.flows(bench, one, conf)
+
+
+def _gateways(bench: Bench, one: Attached) -> Iterator[Flow]:
+    """An echo to each gateway of the result that is an address of some place of the lab."""
+    if one.is_ipam:
+        return
+    for gateway in dict.fromkeys(ip.gateway for ip in form.ips(one.result or {}, one.version) if ip.gateway):
+        if gateway and bench.lab.owner(gateway, one.slot.sandbox) is not None:
+            yield traffic.echo(one.slot.sandbox, gateway)

@@ -1,0 +1,1 @@
+"""Looks for scenarios that violate a rule, makes them smaller, keeps and writes them down."""

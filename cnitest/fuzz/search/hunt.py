@@ -1,0 +1,346 @@
+"""The hunt: scenarios are drawn and tried until something does not hold, then that is made small.
+
+Hypothesis draws and shrinks. Only one cause is hunted at a time, so that a finding does not slip into another one while
+it shrinks; what is known already counts no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple, Protocol
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity, find, settings
+from hypothesis.errors import HypothesisException
+from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.strategies import SearchStrategy
+
+from cnitest.deadline import Deadline
+from cnitest.errors import CnitestError
+from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.execute.scenario_run import World
+from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.model.scenario import Scenario
+from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.search.reduce import reduced
+
+#: Seconds that Hypothesis shrinks one finding, and that it is reduced after that.
+_SHRINK, _REDUCE = 10.0, 20.0
+#: Scenarios that are tried to reduce one however long each takes: enough to leave out every needless step.
+_REDUCTIONS = 40
+# And what of that there is still time for once the hunt is over.
+_LEAST = 4.0
+_STEPS = 8
+# What a busy machine may show once: packets that come too late, and tests that have labs of their own anyway.
+_PACKETS = re.compile(r"^silent |: cut off: |^sentence ")
+_TRIES = 3
+# So many scenarios of one round may end in an error of ours or of the machine.
+_MOST_FAILURES = 10
+
+
+class Finding(NamedTuple):
+    """What does not hold, and the smallest scenario in which it was seen.
+
+    ``causes`` are all that show in it, ``seconds`` how long it took to find it, ``examples`` how many were tried until
+    then, ``depends`` whether it was only seen on a host that others had used before.
+    """
+
+    trouble: Trouble
+    scenario: Scenario
+    causes: tuple[str, ...]
+    kind: str
+    seed: int
+    seconds: float
+    examples: int
+    depends: bool = False
+
+    @property
+    def cause(self) -> str:
+        """What tells it from others."""
+        return self.trouble.cause
+
+
+#: A round with a hunter: how many examples, from which seed; the first new finding.
+Turn = Callable[["Hunter", int, int], Finding | None]
+
+
+@dataclass
+class Tally:
+    """How far a hunt has come."""
+
+    examples: int = 0
+    began: float = 0.0
+
+
+class Hit(Exception):
+    """A history shows what is hunted."""
+
+
+class _TimeIsUp(BaseException):
+    """Ends a round from within: Hypothesis takes an Exception for what the scenario does, and draws on."""
+
+
+class Ground(Protocol):
+    """Where scenarios are tried: an `Arena`, or two that are compared."""
+
+    def run(self, scenario: Scenario) -> list[Trouble]:
+        """What does not hold in a scenario, on hosts that may have been used."""
+        ...
+
+    def alone(self, scenario: Scenario) -> list[Trouble]:
+        """What does not hold in a scenario on hosts of its own."""
+        ...
+
+
+class Others(Protocol):
+    """Those that hunt in the same subject at the same time, so that no two make the same finding small."""
+
+    def claim(self, cause: str) -> None:
+        """Tell them that a cause is hunted here."""
+        ...
+
+    def claimed(self) -> Collection[str]:
+        """The causes that they have told of since the last time."""
+        ...
+
+
+class Nobody:
+    """There are no others."""
+
+    def claim(self, cause: str) -> None:
+        """Nobody is there to be told."""
+
+    def claimed(self) -> Collection[str]:
+        """Nobody tells anything."""
+        return ()
+
+
+class Hunter:
+    """Hunts on one ground. ``seen`` is told of each scenario that is tried; ``known`` are causes that do not count."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        known: set[str] | None = None,
+        seen: Callable[[Scenario], None] = lambda _: None,
+        deadline: Deadline | None = None,
+        tally: Tally | None = None,
+        others: Others | None = None,
+    ) -> None:
+        self.known = set() if known is None else known
+        self.tally = tally or Tally(began=time.monotonic())
+        self.others = others or Nobody()
+        self._ground = ground
+        self._seen = seen
+        self._deadline = deadline or Deadline.after(3600.0, "the hunt to end")
+        self._turn = self._deadline
+        self._failed: list[str] = []
+        # Scenarios that showed more than one thing, of which one was made a finding.
+        self._again: list[Scenario] = []
+
+    def histories(self, networks: SearchStrategy[tuple[Example, ...]], examples: int, seed: int) -> Finding | None:
+        """Let a state machine run some histories; the first new finding, made small."""
+        from cnitest.fuzz.search.machine import machine
+
+        chase = Chase(self, "histories", seed)
+        made = hypothesis.seed(seed)(machine(chase, networks))
+        how = settings(_settings(examples), stateful_step_count=_STEPS)
+        try:
+            run_state_machine_as_test(made, settings=how)  # type: ignore[no-untyped-call, unused-ignore]
+        except (HypothesisException, Hit):
+            pass  # nothing was found, or it was given up in the middle of shrinking: the chase knows the best
+        except Exception as error:
+            self._fail("a history", error)
+        return chase.finding()
+
+    def round(self, kind: str, strategy: SearchStrategy[Scenario], examples: int, seed: int) -> Finding | None:
+        """Try some scenarios; the first new finding, made small. The same seed draws the same scenarios."""
+        chase = Chase(self, kind, seed)
+        # Nothing was found, or it was given up in the middle of shrinking: the chase knows the best.
+        with contextlib.suppress(HypothesisException, _TimeIsUp):
+            find(strategy, chase.shows, settings=_settings(examples), random=Random(seed))
+        return chase.finding()
+
+    def each(self, kind: str, scenarios: Iterable[Scenario], seed: int) -> Finding | None:
+        """Try scenarios that are given, one after the other, up to the first new finding, which is made small."""
+        chase, left = Chase(self, kind, seed), iter(scenarios)
+        while not chase.is_over and (scenario := self._again.pop() if self._again else next(left, None)) is not None:
+            if chase.is_shown(scenario, self.tried(scenario)):
+                found = chase.finding()
+                self._again += [scenario] if found and chase.has_more else []
+                return found
+        return None
+
+    def take_turn(self, seconds: float) -> None:
+        """The next round draws nothing new after some seconds, so that slow plugins get all kinds of rounds, too."""
+        self._turn = Deadline.after(seconds, "a round to end")
+
+    @property
+    def is_turn_over(self) -> bool:
+        """Whether the time is up for this round, or for all."""
+        return self._turn.expired or self._deadline.expired
+
+    def no_longer_than(self, seconds: float, words: str) -> Deadline:
+        """A deadline within the hunt's own, but for a little that there always is time for."""
+        return Deadline.after(max(min(seconds, self._deadline.remaining), _LEAST), words)
+
+    def tried(self, scenario: Scenario) -> list[Trouble]:
+        """What does not hold in a scenario; nothing in one that cannot be judged, up to some in a row."""
+        self._count(scenario)
+        try:
+            found = self._ground.run(scenario)
+        except Exception as error:
+            self._fail(scenario.words, error)
+            return []
+        return found
+
+    def _fail(self, what: str, error: Exception) -> None:
+        self._failed.append(f"{what}: {type(error).__name__}: {error}")
+        if len(self._failed) >= _MOST_FAILURES:
+            raise error
+
+    def failures(self) -> list[str]:
+        """What could not be judged since the last time, and why."""
+        failed, self._failed = self._failed, []
+        return failed
+
+    def _count(self, scenario: Scenario) -> None:
+        self.tally.examples += 1
+        self._seen(scenario)
+        self.known.update(self.others.claimed())
+
+    @property
+    def _arena(self) -> Arena:
+        """The ground where it is an arena: histories are for one host."""
+        if not isinstance(self._ground, Arena):
+            raise TypeError("histories are run in an arena")
+        return self._ground
+
+    def world(self, scenario: Scenario) -> AbstractContextManager[World]:
+        """A world whose steps are done one by one."""
+        self._count(scenario)
+        return self._arena.world(scenario)
+
+    def finished(self, world: World) -> None:
+        """End a world."""
+        self._arena.finished(world)
+
+    def alone(self, scenario: Scenario) -> list[Trouble]:
+        """What does not hold in a scenario on hosts of its own."""
+        return self._ground.alone(scenario)
+
+
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        report_multiple_bugs=False,
+        verbosity=Verbosity.quiet,
+    )
+
+
+class Chase:
+    """One round: the cause that is hunted in it, and the smallest scenario that shows it."""
+
+    def __init__(self, hunter: Hunter, kind: str, seed: int) -> None:
+        self.hunter = hunter
+        self._kind, self._seed = kind, seed
+        self._cause = ""
+        self._trouble: Trouble | None = None
+        self._end: Deadline | None = None
+        self._found_after = (0.0, 0)
+        self.best: Scenario | None = None
+        #: Whether what showed it first showed something else, too.
+        self.has_more = False
+
+    def shows(self, scenario: Scenario) -> bool:
+        """Whether a scenario shows what is hunted. Ends the round when the time is up."""
+        if self.is_over:
+            raise _TimeIsUp
+        return self.is_shown(scenario, self.hunter.tried(scenario))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up, for the hunt or for shrinking what was found."""
+        return self._end.expired if self._end else self.hunter.is_turn_over
+
+    def is_shown(self, scenario: Scenario, troubles: Sequence[Trouble]) -> bool:
+        """Whether what did not hold in a scenario is what is hunted; the first new cause becomes that."""
+        troubles = [trouble for trouble in troubles if trouble.cause not in self.hunter.known]
+        if not self._cause and troubles:
+            self._begin(troubles[0])
+            self.has_more = len({trouble.cause for trouble in troubles}) > 1
+            for trouble in troubles:  # what shows together mostly has one cause
+                self.hunter.others.claim(trouble.cause)
+        hit = next((trouble for trouble in troubles if trouble.cause == self._cause), None)
+        if hit is not None and (self.best is None or scenario.weight <= self.best.weight):
+            self.best, self._trouble = scenario, hit
+        return hit is not None
+
+    def _begin(self, trouble: Trouble) -> None:
+        tally = self.hunter.tally
+        self._cause = trouble.cause
+        self._found_after = (time.monotonic() - tally.began, tally.examples)
+        self._end = self.hunter.no_longer_than(_SHRINK, "a finding to shrink")
+
+    def finding(self) -> Finding | None:
+        """What was found, reduced on hosts of its own; or, where those do not show it, as it is.
+
+        None where nothing was, or what others found already, or what may have been the machine's fault.
+        """
+        hunter = self.hunter
+        if self.best is None or self._trouble is None or self._cause in hunter.known:
+            return None
+        shown = self._seen_again(self.best)
+        depends = not shown
+        if depends and _PACKETS.search(self._cause):
+            return None
+        if shown:
+            smallest = reduced(self.best, self._holds(), rule=self._trouble.rule)
+            if smallest != self.best:
+                self.best, shown = smallest, self._alone(smallest) or shown
+        trouble = next((one for one in shown if one.cause == self._cause), self._trouble)
+        causes = tuple(dict.fromkeys([trouble.cause, *(one.cause for one in shown)]))
+        hunter.known |= set(causes)
+        seconds, examples = self._found_after
+        return Finding(trouble, self.best, causes, self._kind, self._seed, seconds, examples, depends)
+
+    def _holds(self) -> Callable[[Scenario], bool]:
+        """Whether a smaller scenario shows the cause, too; none does any more when the time for that is up.
+
+        Seconds alone would make findings larger on a busy machine, and where each try waits for the kernel.
+        """
+        hunter, tries = self.hunter, itertools.count(1)
+        end = hunter.no_longer_than(_REDUCE, "a finding to be reduced")
+        last = hunter.no_longer_than(math.inf, "the hunt to end")
+
+        def holds(scenario: Scenario) -> bool:
+            is_over = last.expired or (next(tries) > _REDUCTIONS and end.expired)
+            return not is_over and bool(self._alone(scenario))
+
+        return holds
+
+    def _seen_again(self, scenario: Scenario) -> list[Trouble]:
+        """What a scenario shows on hosts of its own; where chance has a part in it, tried a few times."""
+        tries = _TRIES if scenario.held else 1
+        return next(filter(None, (self._alone(scenario) for _ in range(tries))), [])
+
+    def _alone(self, scenario: Scenario) -> list[Trouble]:
+        """What a scenario shows on a host of its own, when the cause is among it."""
+        try:
+            troubles = self.hunter.alone(scenario)
+        except CnitestError:
+            return []
+        return troubles if any(trouble.cause == self._cause for trouble in troubles) else []

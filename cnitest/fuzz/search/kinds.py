@@ -1,0 +1,395 @@
+"""The kinds of a hunt, each as turns that are taken one after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from random import Random
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from cnitest.cni import spec
+from cnitest.conformance.bench import request
+from cnitest.conformance.bench.request import sibling
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.model.subject import Subject
+from cnitest.fuzz.execute import requirements
+from cnitest.fuzz.execute.differential import BACKENDS, CHOICE
+from cnitest.fuzz.generate import configs, malformed
+from cnitest.fuzz.generate.mutations import mutations
+from cnitest.fuzz.generate.schema import from_schema
+from cnitest.fuzz.model import keys
+from cnitest.fuzz.model.example import Example, Validity
+from cnitest.fuzz.model.scenario import LIFE, Raw, Scenario, Step
+from cnitest.fuzz.oracles.attached import version_of
+from cnitest.fuzz.oracles.demands import demands
+from cnitest.fuzz.search import known_histories
+from cnitest.fuzz.search.hunt import Finding, Hunter, Turn
+from cnitest.fuzz.search.workers import Orders
+
+#: Two containers: what one does must not show at the other.
+PAIR = (
+    Step("ADD"),
+    Step("ADD", container="c2"),
+    Step("CHECK"),
+    Step("DEL"),
+    Step("CHECK"),
+    Step("CHECK", container="c2"),
+)
+_STEPS = st.sampled_from([LIFE, PAIR])
+_POOLS = ("host-local", "static")
+_OTHER_POOL = {"type": "host-local", "subnet": "10.64.0.0/24"}
+
+
+def rounds(orders: Orders) -> list[Turn]:
+    """The turns of a hunt, in order; they are taken again and again."""
+    turns: list[Turn] = []
+    if "configs" in orders.kinds:
+        turns += [_configs(orders, validity) for validity in ("valid", "invalid", "boundary")]
+        turns += [_by_hand(orders)]
+        # Most of what keys do is seen where they have to work, so that comes twice.
+        turns += [_configs(orders, "valid")] if _is_known(orders) else []
+        turns += [_chains(orders)] if _is_chained(orders) else []
+    if "histories" in orders.kinds:
+        turns += [_histories(orders)] * 2
+    if "sentences" not in orders.kinds:
+        return turns
+    held, every = _sentences(orders), 2 if _is_known(orders) else 1  # of what is not known, little can be drawn
+    return [each for at, turn in enumerate(turns, 1) for each in ((turn,) if at % every else (turn, held))] or [held]
+
+
+def comparisons(orders: Orders) -> list[tuple[tuple[str, str] | None, Turn]]:
+    """The turns in which two are compared: the releases, and the backends where the plugins have a choice."""
+    if "differential" not in orders.kinds:
+        return []
+    turns: list[tuple[tuple[str, str] | None, Turn]] = []
+    if orders.next_path:
+        turns += [(None, _compared(orders, "differential", validity)) for validity in ("valid", "boundary", "invalid")]
+    if keys.has(_plugin(orders), orders.release, BACKENDS):
+        turns.append((CHOICE, _compared(orders, "backends", "valid")))
+    return turns
+
+
+def _compared(orders: Orders, kind: str, validity: str) -> Turn:
+    strategy = st.builds(Scenario, drawn(orders, validity).map(_alone), st.just(LIFE))
+    return lambda hunter, examples, seed: hunter.round(kind, strategy, examples, seed)
+
+
+def network_of(subject: Subject) -> dict[str, Any]:
+    """A subject's own network, as it was given."""
+    plugins = [dict(conf) for conf in (*subject.before, subject.conf)]
+    for conf in plugins:
+        conf.pop("name", None)
+        conf.pop("cniVersion", None)
+    return {"cniVersion": subject.highest, "name": subject.network, "plugins": plugins}
+
+
+def given(orders: Orders) -> Example:
+    """The subject's own network with what its profile passes: it is known to work."""
+    setting = orders.subject.setting
+    return Example(network_of(orders.subject), Validity.VALID, setting.ifname, setting.args, setting.capabilities)
+
+
+def _plugin(orders: Orders) -> str:
+    return orders.subject.plugin
+
+
+def _is_chained(orders: Orders) -> bool:
+    return _plugin(orders) in ("bridge", *configs.META) and _is_there(orders, "bridge")
+
+
+def _is_there(orders: Orders, plugin: str) -> bool:
+    """Whether a plugin is in the directories that the subject's are looked for in."""
+    return _is_in(orders.subject.path, plugin)
+
+
+def missing_pool(subject: Subject) -> str:
+    """The IPAM plugin of ours that a subject's network names and that is not there; empty when none is missing."""
+    sections = [conf.get("ipam") for conf in (*subject.before, subject.conf)]
+    named = {section.get("type") for section in sections if isinstance(section, Mapping)}
+    return next((name for name in _POOLS if name in named and not _is_in(subject.path, name)), "")
+
+
+def _is_in(path: Sequence[str], plugin: str) -> bool:
+    return any(os.path.isfile(os.path.join(directory, plugin)) for directory in path)
+
+
+def _is_known(orders: Orders) -> bool:
+    return _plugin(orders) in keys.plugins()
+
+
+def drawn(orders: Orders, validity: str) -> SearchStrategy[Example]:
+    """Examples of the subject: from its table, from its schema, or as changes to what was given."""
+    own = mutations(network_of(orders.subject)).map(lambda one: _as_given(one, orders))
+    if not _is_known(orders):
+        schema = orders.subject.setting.schema
+        if validity == "valid":
+            return st.sampled_from([_in_version(given(orders), version) for version in _spoken(orders)])
+        return st.one_of(own, from_schema(schema, network_of(orders.subject))) if schema else own
+    table = _fitting(configs.examples(_plugin(orders), validity, orders.release, dict(orders.subject.conf)), orders)
+    mixed = {"valid": st.one_of(table, table, st.just(given(orders))), "boundary": st.one_of(table, own)}
+    return mixed.get(validity, table)
+
+
+def _spoken(orders: Orders) -> tuple[str, ...]:
+    """The versions that the subject speaks, newest first; a chain has none before 0.3.0."""
+    chained = len(network_of(orders.subject)["plugins"]) > 1
+    spoken = [v for v in orders.subject.versions[::-1] if spec.has_chaining(v) or not chained]
+    return tuple(spoken) or (orders.subject.highest,)
+
+
+def _in_version(example: Example, version: str) -> Example:
+    return replace(example, network={**example.network, "cniVersion": version})
+
+
+def _as_given(example: Example, orders: Orders) -> Example:
+    known = given(orders)
+    return replace(example, ifname=known.ifname, args=known.args, capabilities=known.capabilities)
+
+
+def _fitting(examples: SearchStrategy[Example], orders: Orders) -> SearchStrategy[Example]:
+    """Examples in the versions that the subject speaks, and with addresses from plugins that are there."""
+    spoken = orders.subject.versions
+    missing = [name for name in _POOLS if not _is_there(orders, name)]
+    own = orders.subject.conf.get("ipam")
+
+    def moved(example: Example) -> Example:
+        wanted = example.network.get("cniVersion")
+        if wanted in spoken or wanted not in spec.VERSIONS:  # what there never was is what is wrong with it
+            return example
+        return replace(example, network={**example.network, "cniVersion": orders.subject.highest})
+
+    def pooled(example: Example) -> Example:
+        confs = [dict(conf) for conf in example.plugins]
+        for conf in confs:
+            if isinstance(conf.get("ipam"), Mapping) and conf["ipam"].get("type") in missing:
+                conf.pop("ipam")
+                conf.update({"ipam": own} if own else {})
+        return replace(example, network={**example.network, "plugins": confs})
+
+    return examples.map(moved).map(pooled) if missing else examples.map(moved)
+
+
+def of_configs(orders: Orders, validity: str) -> SearchStrategy[Scenario]:
+    """One configuration and the life of a container with it; when it is valid perhaps of two."""
+    steps = _STEPS if validity == "valid" else st.just(LIFE)
+    return st.builds(Scenario, drawn(orders, validity).map(_alone), steps)
+
+
+def _configs(orders: Orders, validity: str) -> Turn:
+    strategy = of_configs(orders, validity)
+    return lambda hunter, examples, seed: hunter.round("configs", strategy, examples, seed)
+
+
+def _alone(example: Example) -> tuple[Example, ...]:
+    return (example,)
+
+
+def of_chains(orders: Orders) -> SearchStrategy[Scenario]:
+    """A chain of plugins with the subject's in it, and the life of a container with it."""
+    names = [_plugin(orders)] if _plugin(orders) in configs.META else []
+    among = [name for name in configs.META if _is_there(orders, name)]
+    chains = _fitting(configs.chains(orders.release, names, among), orders)
+    return st.builds(Scenario, chains.map(_alone), st.just(LIFE))
+
+
+def _chains(orders: Orders) -> Turn:
+    strategy = of_chains(orders)
+    return lambda hunter, examples, seed: hunter.round("configs", strategy, max(examples // 2, 1), seed)
+
+
+@st.composite
+def by_hand(draw: st.DrawFn, orders: Orders) -> Scenario:
+    """One raw call of the subject's plugin: other variables, other bytes, a strange previous result."""
+    example = draw(drawn(orders, "valid")) if _is_known(orders) else given(orders)
+    verb = draw(st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "VERSION"]))
+    plugin, usual = _plugin(orders), _request(example, _plugin(orders))
+    kind = draw(st.sampled_from(["demand", "demand", "demand", "refused", "variables", "bytes", "strange", "previous"]))
+    if kind == "demand":
+        why, raw = draw(st.sampled_from(demands(orders.subject, usual)))
+    elif kind == "bytes":
+        why, raw = "standard input that is no configuration", Raw(plugin, verb, draw(malformed.stdin_bytes()))
+        raw = replace(raw, valid=None if verb == "VERSION" else False)
+    elif kind == "strange":
+        why, raw = "", Raw(plugin, verb, draw(malformed.oddities(usual)))
+    elif kind == "previous":
+        _, previous = draw(malformed.prev_results(version_of(example)))
+        why, raw = "a previous result", Raw(plugin, "ADD", json.dumps({**usual, "prevResult": previous}).encode())
+    else:
+        why, variables = draw(malformed.environments("invalid" if kind == "refused" else "boundary"))
+        wrong = kind == "refused" and verb == "ADD" and not _may_ignore(orders, variables)
+        raw = Raw(plugin, verb, variables=variables, valid=False if wrong else None)
+    return Scenario((replace(example, why=why or example.why),), (), raw)
+
+
+def _may_ignore(orders: Orders, variables: Mapping[str, str]) -> bool:
+    """Whether a plugin may overlook what is wrong: one for addresses has nothing to do in a namespace."""
+    return orders.subject.kind is Kind.IPAM and "CNI_NETNS" in variables
+
+
+def _request(example: Example, plugin: str) -> dict[str, Any]:
+    """What a plugin of an example gets for the container of a call by hand, without a previous result."""
+    conf = next(conf for conf in reversed(example.plugins) if conf["type"] == plugin)
+    names = {"container": "c1", "ifname": example.ifname}
+    own, given = request.substituted(conf, **names), request.substituted(example.capabilities, **names)
+    return request.of(own, example.network["name"], example.network["cniVersion"], given, None)
+
+
+def _by_hand(orders: Orders) -> Turn:
+    """First every call of which it is known what has to come of it, in an order of its own; then any."""
+    strategy = by_hand(orders)
+    known = given(orders)
+    asked = demands(orders.subject, _request(known, _plugin(orders)))
+    left = [Scenario((replace(known, why=why),), (), raw) for why, raw in asked]
+
+    def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
+        return hunter.round("configs", strategy, examples * 2, seed)
+
+    return _first(left, "configs", orders.share, drawn)
+
+
+def _sentences(orders: Orders) -> Turn:
+    """Each sentence of the specification about the subject's own network: where it is known what to draw, in the newest
+    version, and then about what is drawn; else in one version after the other."""
+    left: list[Scenario] | None = None
+    strategy = of_sentences(orders)
+
+    def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
+        nonlocal left
+        if left is None:
+            spoken = _spoken(orders)[:1] if _is_known(orders) else _spoken(orders)
+            networks = [_in_version(given(orders), version) for version in spoken]
+            known = [one for network in networks for one in requirements.about(orders.subject, network)]
+            left = arranged(known, orders.share, seed)
+        if left or not _is_known(orders):
+            return hunter.each("sentences", _taken(left, examples), seed)
+        return hunter.round("sentences", strategy, examples, seed)
+
+    return turn
+
+
+def of_sentences(orders: Orders) -> SearchStrategy[Scenario]:
+    """A sentence of the specification, and a valid configuration to hold to it."""
+    names = cache(partial(requirements.applying, orders.subject))  # which takes longer than the rest of a draw
+
+    def held(network: Example) -> SearchStrategy[Scenario]:
+        return st.sampled_from(names(version_of(network))).map(lambda name: Scenario((network,), (), held=name))
+
+    return drawn(orders, "valid").flatmap(held)
+
+
+def _taken(scenarios: list[Scenario], most: int) -> Iterator[Scenario]:
+    """Scenarios from the end of a list, which loses them; so many at most."""
+    for _ in range(min(most, len(scenarios))):
+        yield scenarios.pop()
+
+
+def _of_histories(orders: Orders) -> SearchStrategy[Example]:
+    """Networks that histories are about: valid ones; of a plugin that we only have a schema of, what that draws."""
+    schema = orders.subject.setting.schema
+    if schema and not _is_known(orders):
+        return from_schema(schema, network_of(orders.subject)).map(lambda one: _as_given(one, orders))
+    return drawn(orders, "valid")
+
+
+@st.composite
+def networks(draw: st.DrawFn, orders: Orders, others: SearchStrategy[Example]) -> tuple[Example, ...]:
+    """One network or two, valid or by a schema; the second has addresses of its own, and may share the bridge."""
+    one = draw(others) if draw(st.booleans()) else given(orders)
+    if not draw(st.booleans()):
+        return (one,)
+    moved = [_moved(conf) for conf in one.plugins]
+    if draw(st.booleans()):
+        for before, conf in zip(one.plugins, moved, strict=True):
+            conf.update({key: before[key] for key in ("bridge",) if key in before})
+            if draw(st.booleans()):
+                conf.pop("isGateway", None)
+                conf.pop("isDefaultGateway", None)
+    return one, _another(one, moved)
+
+
+def _another(one: Example, moved: list[dict[str, Any]]) -> Example:
+    """Another network like one, with other configurations."""
+    ifname = one.ifname if one.ifname == "lo" else "net1"
+    return replace(one, network={**one.network, "name": "other", "plugins": moved}, ifname=ifname)
+
+
+def _with_others(one: Example) -> list[tuple[Example, Example]]:
+    """A network with another one: on a bridge of its own, and on the same."""
+    moved = [_moved(conf) for conf in one.plugins]
+    beside = [
+        {**conf, **{key: before[key] for key in ("bridge",) if key in before}}
+        for before, conf in zip(one.plugins, moved, strict=True)
+    ]
+    return [(one, _another(one, moved)), *([(one, _another(one, beside))] if beside != moved else [])]
+
+
+def of_histories(orders: Orders) -> SearchStrategy[Scenario]:
+    """Histories as data, each as long as a state machine's; its steps may be about what is not there."""
+    verb = st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "GC", "LOSE", "RESTART", "FORGET", "MEDDLE", "ADD-TOGETHER"])
+    steps = st.lists(st.tuples(verb, st.integers(0, 1), st.sampled_from(["c1", "c2"])), min_size=2, max_size=6)
+    return st.builds(_history, networks(orders, _of_histories(orders)), steps)
+
+
+def _history(networks: tuple[Example, ...], steps: list[tuple[str, int, str]]) -> Scenario:
+    return Scenario(networks, tuple(Step(verb, number % len(networks), name) for verb, number, name in steps))
+
+
+def _moved(conf: dict[str, Any]) -> dict[str, Any]:
+    """A plugin's configuration for another network: another bridge, and a pool of its own."""
+    section = conf.get("ipam")
+    moved = sibling({key: value for key, value in conf.items() if key != "ipam"})
+    if isinstance(section, dict) and section.get("type") in ("host-local", "static"):
+        return {**moved, "ipam": dict(_OTHER_POOL)}
+    return moved if section is None else {**moved, "ipam": sibling({"ipam": section})["ipam"]}
+
+
+def _histories(orders: Orders) -> Turn:
+    strategy = networks(orders, _of_histories(orders))
+    left = list(known_histories.of_one(given(orders)))
+    left += [each for both in _with_others(given(orders)) for each in known_histories.of_two(both)]
+
+    def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
+        return hunter.histories(strategy, max(examples // 2, 1), seed)
+
+    return _first(left, "histories", orders.share, drawn)
+
+
+def _first(known: list[Scenario], kind: str, share: tuple[int, int], then: Turn) -> Turn:
+    """A turn that tries known scenarios, its own share of them first, before it draws any."""
+    left: list[Scenario] | None = None
+
+    def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
+        nonlocal left
+        if left is None:
+            left = arranged(known, share, seed)
+        return hunter.each(kind, _taken(left, examples), seed) if left else then(hunter, examples, seed)
+
+    return turn
+
+
+def arranged(known: list[Scenario], share: tuple[int, int], seed: int) -> list[Scenario]:
+    """Scenarios by chance, to be taken from the end: a share of them comes first, of that the newest versions."""
+    number, count = share
+    own, rest = known[number::count], [one for at, one in enumerate(known) if at % count != number]
+    for each in (own, rest):
+        Random(seed).shuffle(each)
+        each.sort(key=lambda scenario: spec.order(version_of(scenario.networks[0])))
+    return [*rest, *own]
+
+
+def used(scenario: Scenario) -> Iterator[str]:
+    """The keys that a scenario's networks use."""
+    for example in scenario.networks:
+        for conf in example.plugins:
+            yield from keys.used(conf)
+
+
+def keys_of(orders: Orders) -> frozenset[str]:
+    """The keys that there are to try; none for a plugin that we do not know."""
+    return keys.known(_plugin(orders)) if _is_known(orders) else frozenset()

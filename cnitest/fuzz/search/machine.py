@@ -1,0 +1,138 @@
+"""Histories: a rule-based state machine over a host with one or two networks and a few containers.
+
+Its rules are the verbs of `cnitest.fuzz.execute.verbs`; each is done for real at once, and everything that holds after one step
+is asked after each. What it drew is kept as a scenario, which can be done again without it.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.strategies import SearchStrategy
+
+from cnitest.fuzz.execute.scenario_run import World
+from cnitest.fuzz.execute.verbs import TAMPERINGS, VERBS
+from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.model.scenario import Scenario, Step
+from cnitest.fuzz.search.hunt import Chase, Hit
+
+_CONTAINERS = st.sampled_from(["c1", "c2"])
+_IFNAMES = st.sampled_from(["", "", "eth1", "fifteen-letters"])
+
+
+def machine(chase: Chase, networks: SearchStrategy[tuple[Example, ...]]) -> type[RuleBasedStateMachine]:
+    """The class of machines for one chase, over some networks."""
+
+    class History(_History):
+        """One history."""
+
+        _chase = chase
+
+        @initialize(drawn=networks)
+        def declare(self, drawn: tuple[Example, ...]) -> None:
+            """The networks of the host."""
+            self._open(drawn)
+
+    return History
+
+
+class _History(RuleBasedStateMachine):
+    """The rules; `machine` adds the networks."""
+
+    _chase: Chase
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._steps: list[Step] = []
+        self._networks: tuple[Example, ...] = ()
+        self._stack = ExitStack()
+        self._world: World | None = None
+
+    def _open(self, networks: tuple[Example, ...]) -> None:
+        if self._chase.is_over:
+            return
+        self._networks = networks
+        self._world = self._stack.enter_context(self._chase.hunter.world(Scenario(networks, ())))
+
+    def _step(self, verb: str, network: int, container: str = "c1", ifname: str = "") -> Step:
+        """A step about one of the networks that there are; no two of them meet at an interface of a container."""
+        network %= max(len(self._networks), 1)
+        name = f"{ifname[:14]}{network}" if ifname and network else ifname
+        return Step(verb, network, container, name)
+
+    def _do(self, step: Step) -> None:
+        """One step, and what has to hold after it."""
+        if self._world is None or self._chase.is_over:
+            return
+        self._steps.append(step)
+        VERBS[step.verb](self._world, step)
+        self._world.unharmed()
+        self._judge()
+
+    def _judge(self) -> None:
+        assert self._world is not None, "there is something to judge only when it is open"
+        scenario = Scenario(self._networks, tuple(self._steps))
+        if self._chase.is_shown(scenario, self._world.troubles):
+            raise Hit
+
+    def _is_attached(self) -> bool:
+        return self._world is not None and bool(self._world.attached)
+
+    @rule(network=st.integers(0, 1), container=_CONTAINERS, ifname=_IFNAMES)
+    def add(self, network: int, container: str, ifname: str) -> None:
+        """ADD, of what may be attached already."""
+        self._do(self._step("ADD", network, container, ifname))
+
+    @precondition(_is_attached)
+    @rule(data=st.data(), verb=st.sampled_from(["DEL", "CHECK", "RESTART", "LOSE", "FORGET", "MEDDLE"]))
+    def change(self, data: st.DataObject, verb: str) -> None:
+        """Something happens to one attachment."""
+        if self._world is None:
+            return
+        key = data.draw(st.sampled_from(sorted(self._world.attached)))
+        self._do(self._world.attached[key].step._replace(verb=verb))
+
+    @precondition(_is_attached)
+    @rule(data=st.data(), number=st.integers(0, TAMPERINGS - 1))
+    def tamper(self, data: st.DataObject, number: int) -> None:
+        """Somebody changes what one attachment has, which CHECK is to notice."""
+        if self._world is None:
+            return
+        key = data.draw(st.sampled_from(sorted(self._world.attached)))
+        self._do(self._world.attached[key].step._replace(verb=f"TAMPER-{number}"))
+
+    @rule(network=st.integers(0, 1), container=_CONTAINERS, ifname=_IFNAMES)
+    def check(self, network: int, container: str, ifname: str) -> None:
+        """CHECK, of what may have been deleted."""
+        self._do(self._step("CHECK", network, container, ifname))
+
+    @rule(network=st.integers(0, 1), container=_CONTAINERS, ifname=_IFNAMES)
+    def delete(self, network: int, container: str, ifname: str) -> None:
+        """DEL, of what may not be attached."""
+        self._do(self._step("DEL", network, container, ifname))
+
+    @precondition(_is_attached)
+    @rule(network=st.integers(0, 1), verb=st.sampled_from(["GC", "STATUS", "FORWARD-DROP", "REBOOT", "UPGRADE"]))
+    def happen(self, network: int, verb: str) -> None:
+        """Something happens to the host, or to a whole network."""
+        self._do(self._step(verb, network))
+
+    @rule(network=st.integers(0, 1))
+    def add_together(self, network: int) -> None:
+        """Three containers at the same time."""
+        self._do(self._step("ADD-TOGETHER", network))
+
+    def teardown(self) -> None:
+        """DEL of all that is left, and the host as it was."""
+        world, self._world = self._world, None
+        if world is None:
+            return
+        with self._stack:
+            before = len(world.troubles)
+            self._chase.hunter.finished(world)
+            scenario = Scenario(self._networks, tuple(self._steps))
+            shown = self._steps and len(world.troubles) > before and self._chase.is_shown(scenario, world.troubles)
+        if shown:
+            raise Hit

@@ -1,0 +1,132 @@
+"""A survey: a fixed number of scenarios from a fixed seed, and all that does not hold in them, held to what is known.
+
+Nothing is shrunk and no clock decides, so the same seed and the same Hypothesis give the same scenarios.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+from hypothesis import HealthCheck, Phase, Verbosity, find, settings
+from hypothesis.errors import NoSuchExample
+from hypothesis.strategies import SearchStrategy
+
+from cnitest.conformance.model import data
+from cnitest.errors import ConfigError
+from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.model.scenario import Scenario
+from cnitest.fuzz.model.violation import RULES, Trouble
+from cnitest.fuzz.search import kinds
+from cnitest.fuzz.search.workers import Orders
+
+_FILE = Path(__file__).parent / "known.yaml"
+_WORDS = {"plugin", "rule", "cause", "reason", "link"}
+#: What can be surveyed, and the strategy of its scenarios.
+KINDS: Mapping[str, Callable[[Orders], SearchStrategy[Scenario]]] = {
+    "valid": lambda orders: kinds.of_configs(orders, "valid"),
+    "boundary": lambda orders: kinds.of_configs(orders, "boundary"),
+    "invalid": lambda orders: kinds.of_configs(orders, "invalid"),
+    "by-hand": kinds.by_hand,
+    "chains": kinds.of_chains,
+    "histories": kinds.of_histories,
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A cause that is known: its plugin and rule, a pattern of its words without values, why it is so, and a source."""
+
+    plugin: str
+    rule: str
+    cause: re.Pattern[str]
+    reason: str
+    link: str
+
+    def explains(self, trouble: Trouble) -> bool:
+        """Whether a trouble is of this cause."""
+        return (trouble.plugin, trouble.rule) == (self.plugin, self.rule) and bool(self.cause.search(trouble.cause))
+
+
+class Shown(NamedTuple):
+    """A trouble, and the scenario that showed it."""
+
+    trouble: Trouble
+    scenario: Scenario
+
+    @property
+    def story(self) -> str:
+        """All that a person needs to see it again."""
+        evidence = f"\n  seen: {self.trouble.evidence}" if self.trouble.evidence else ""
+        return (
+            f"{self.trouble.cause}\n  rule: {RULES[self.trouble.rule]}\n  words: {self.trouble.words}{evidence}"
+            f"\n  steps: {self.scenario.words}\n  scenario: {self.scenario.dumps()}"
+        )
+
+
+def survey(arena: Arena, strategy: SearchStrategy[Scenario], examples: int, seed: int) -> list[Shown]:
+    """All that does not hold in some scenarios; of each cause the first that showed it."""
+    found: dict[str, Shown] = {}
+
+    def tried(scenario: Scenario) -> bool:
+        for trouble in arena.run(scenario):
+            found.setdefault(trouble.cause, Shown(trouble, scenario))
+        return False
+
+    with contextlib.suppress(NoSuchExample):
+        find(strategy, tried, settings=_settings(examples), random=Random(seed))
+    return list(found.values())
+
+
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+    )
+
+
+@cache
+def known() -> tuple[Known, ...]:
+    """All causes that are known of shipped plugins. Raises ConfigError for a malformed table."""
+    return tuple(read(_FILE))
+
+
+def read(file: Path) -> Iterator[Known]:
+    """The causes of a table. Raises ConfigError with file and row."""
+    rows = data.load(file)
+    if not isinstance(rows, list):
+        raise ConfigError(f"{file}: is no list of known causes")
+    for number, row in enumerate(rows, 1):
+        yield _row(f"{file}: row {number}", row)
+
+
+def _row(where: str, row: Any) -> Known:
+    if not isinstance(row, Mapping) or set(row) != _WORDS:
+        raise ConfigError(f"{where}: wants {', '.join(sorted(_WORDS))}")
+    if row["rule"] not in RULES:
+        raise ConfigError(f"{where}: there is no rule {row['rule']!r}")
+    try:
+        pattern = re.compile(str(row["cause"]))
+    except re.error as error:
+        raise ConfigError(f"{where}: cause {row['cause']!r} is no pattern: {error}") from error
+    return Known(str(row["plugin"]), row["rule"], pattern, str(row["reason"]), str(row["link"]))
+
+
+def explanation(trouble: Trouble) -> Known | None:
+    """The known cause of a trouble; None where it is news."""
+    return next((row for row in known() if row.explains(trouble)), None)
+
+
+def unknown(found: list[Shown]) -> list[Shown]:
+    """What no known cause explains."""
+    return [one for one in found if explanation(one.trouble) is None]

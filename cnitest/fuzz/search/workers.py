@@ -1,0 +1,204 @@
+"""One or more workers that hunt in the same subject, each from its own seed, and what they tell meanwhile."""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from typing import Any, NamedTuple
+
+from cnitest import interrupts
+from cnitest.conformance.model.subject import Subject, Trial, from_data, to_data
+from cnitest.deadline import Deadline
+from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.search.hunt import Finding, Ground, Hunter, Others, Tally, Turn
+
+_ROUND = 40
+# How often each kind of round comes at least in a whole hunt, and the seconds that are enough for one.
+_CYCLES, _SHORTEST = 2, 5.0
+_TICK, _GRACE = 0.2, 60.0
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What to hunt: ``kinds`` of scenarios in turn, for ``seconds`` or ``examples`` in all, from a ``seed``.
+
+    ``release`` is the plugins' own, for keys that not all of them have; ``next_path`` directories of another release,
+    ``known`` causes that do not count; ``share`` which part of what is known by heart is tried first: its number, of
+    how many there are.
+    """
+
+    subject: Subject
+    kinds: tuple[str, ...]
+    seed: int
+    seconds: float
+    examples: int = 0
+    release: str = ""
+    next_path: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    share: tuple[int, int] = (0, 1)
+
+
+class Progress(NamedTuple):
+    """How far one worker has come: examples in all, and the keys of configurations that it tried lately."""
+
+    worker: int
+    examples: int
+    keys: frozenset[str]
+
+
+class Trouble(NamedTuple):
+    """What kept a worker from going on, in words."""
+
+    worker: int
+    words: str
+
+
+class _Claim(NamedTuple):
+    """A cause that one worker is hunting."""
+
+    worker: int
+    cause: str
+
+
+Event = Progress | Finding | Trouble
+
+
+class _Colleagues:
+    """The other workers, by way of their parent: what goes out to it, and what comes from it."""
+
+    def __init__(self, worker: int, out: Any, box: Any) -> None:
+        self._worker, self._out, self._box = worker, out, box
+
+    def claim(self, cause: str) -> None:
+        """Tell the parent, who tells the others."""
+        self._out.put(_Claim(self._worker, cause))
+
+    def claimed(self) -> list[str]:
+        """What the parent has passed on since the last time."""
+        found = []
+        while not self._box.empty():
+            found.append(self._box.get())
+        return found
+
+
+def hunt(orders: Orders, worker: int = 0, others: Others | None = None) -> Iterator[Event]:
+    """Hunt in this process; yields what is found, and how far it is after each round."""
+    from cnitest.fuzz.search.kinds import used
+
+    keys: set[str] = set()
+    deadline = Deadline.after(orders.seconds, "the hunt to end")
+    tally = Tally(began=time.monotonic())
+    with ExitStack() as stack:
+        hunters = partial(Hunter, seen=lambda scenario: keys.update(used(scenario)), deadline=deadline, tally=tally)
+        turns = list(_turns(orders, stack, partial(hunters, known=set(orders.known), others=others)))
+        number = before = 0
+        while not deadline.expired and not (orders.examples and tally.examples >= orders.examples):
+            left = orders.examples - tally.examples if orders.examples else _ROUND
+            seed = Random(f"{orders.seed} {worker} {number}").getrandbits(48)
+            hunter, turn = turns[number % len(turns)]
+            hunter.take_turn(max(orders.seconds / len(turns) / _CYCLES, _SHORTEST))
+            finding = turn(hunter, min(_ROUND, left), seed)
+            number += 1
+            if finding is not None:
+                yield finding
+            yield from (Trouble(worker, words) for words in hunter.failures())
+            yield Progress(worker, tally.examples, frozenset(keys))
+            if number % len(turns) == 0:
+                if tally.examples == before:  # there is nothing left to try
+                    return
+                before = tally.examples
+
+
+def _turns(orders: Orders, stack: ExitStack, hunter: Callable[[Ground], Hunter]) -> Iterator[tuple[Hunter, Turn]]:
+    """The turns of all kinds, each with the hunter whose ground it needs."""
+    from cnitest.fuzz.execute.differential import Pair
+    from cnitest.fuzz.search.kinds import comparisons, rounds
+
+    trial = Trial(orders.subject, orders.subject.highest)
+    one = rounds(orders)
+    if one:
+        arena = stack.enter_context(Arena(trial, next_path=orders.next_path))
+        yield from ((hunter(arena), turn) for turn in one)
+    for backends, turn in comparisons(orders):
+        pair = stack.enter_context(Pair(trial, () if backends else orders.next_path, backends=backends))
+        yield hunter(pair), turn
+
+
+def together(orders: Orders, workers: int) -> Iterator[Event]:
+    """Hunt with several processes; their events as they come. Ends when all have ended, kills none before its time."""
+    if workers <= 1:
+        yield from _alone(orders, 0, None)
+        return
+    context = multiprocessing.get_context("spawn")
+    out: multiprocessing.Queue[Any] = context.Queue()
+    boxes = [context.SimpleQueue() for _ in range(workers)]
+    each = -(-orders.examples // workers)
+    row = {**orders.__dict__, "subject": to_data([orders.subject])[0], "examples": each, "share": (0, workers)}
+    crew = [
+        context.Process(target=_work, args=(row, number, out, box), daemon=True) for number, box in enumerate(boxes)
+    ]
+    with interrupts.withheld():
+        for process in crew:
+            process.start()
+    try:
+        yield from _told(_events(crew, out, time.monotonic() + orders.seconds + _GRACE), boxes)
+    finally:
+        for process in crew:
+            process.terminate()
+            process.join(5.0)
+
+
+def _told(events: Iterator[Event | _Claim], boxes: list[Any]) -> Iterator[Event]:
+    """All events but claims; of each cause, the first claim is told to everybody else."""
+    claimed: set[str] = set()
+    for event in events:
+        if not isinstance(event, _Claim):
+            yield event
+        elif event.cause not in claimed:
+            claimed.add(event.cause)
+            for number, box in enumerate(boxes):
+                if number != event.worker:
+                    box.put(event.cause)
+
+
+def _events(crew: list[Any], out: Any, end: float) -> Iterator[Event | _Claim]:
+    ended = 0
+    while ended < len(crew):
+        try:
+            event = out.get(timeout=_TICK)
+        except queue.Empty:
+            if time.monotonic() > end:
+                yield Trouble(0, f"{len(crew) - ended} of {len(crew)} workers did not end in time")
+                return
+            if not any(process.is_alive() for process in crew) and out.empty():
+                return
+            continue
+        if event is None:
+            ended += 1
+        else:
+            yield event
+
+
+def _work(row: dict[str, Any], number: int, out: Any, box: Any) -> None:
+    """A worker's process: Ctrl-C is for its parent, which ends it."""
+    interrupts.ignore()
+    orders = Orders(**{**row, "subject": from_data([row["subject"]])[0], "share": (number, row["share"][1])})
+    try:
+        for event in _alone(orders, number, _Colleagues(number, out, box)):
+            out.put(event)
+    finally:
+        out.put(None)
+
+
+def _alone(orders: Orders, worker: int, others: Others | None) -> Iterator[Event]:
+    """Hunt; whatever ends that too soon is told."""
+    try:
+        yield from hunt(orders, worker, others)
+    except Exception as error:
+        yield Trouble(worker, f"{type(error).__name__}: {error}")

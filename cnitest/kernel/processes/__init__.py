@@ -1,0 +1,1 @@
+"""Runs programs inside namespaces, watches what they do, and sees that none outlives its lab."""

@@ -1,0 +1,1 @@
+"""What is held open over a lab: connections, and how much gets through."""

@@ -1,0 +1,161 @@
+"""UDP: send a datagram with a unique payload, get it back."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cnitest.deadline import Deadline
+from cnitest.kernel.namespaces import Kept
+from cnitest.kernel.packet_socket import Frame
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt, canonical, is_ipv6, rounds
+from cnitest.lab.probe.kinds.listener import dial, listen, target
+from cnitest.lab.probe.options import Options
+
+if TYPE_CHECKING:
+    from cnitest.lab.place import Place
+
+_IP_PKTINFO = 8
+
+
+class DatagramProbe:
+    """A datagram to ``port`` of an address; the listener sends it back from the address it was sent to."""
+
+    def __init__(
+        self,
+        sender: Place,
+        address: str,
+        port: int,
+        listener: Place | None,
+        listener_port: int,
+        size: int = 32,
+        options: Options | None = None,
+    ) -> None:
+        self.sender = sender
+        self.destination = canonical(address)
+        self.what = f"udp {self.destination} port {port} from {sender.full_name}"
+        self._port, self._listener_port = port, listener_port
+        self.options = options or Options()
+        self.source = self.options.source
+        self.link: str | None = None
+        self._listener, self.size = listener, max(size, len(wire.token()))
+
+    @property
+    def far(self) -> Place | None:
+        """The listener's place: the one that was named, or the one that has the address."""
+        return self._listener or self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """None: each attempt has sockets of its own."""
+        return ()
+
+    def attempt(self, wait: float) -> Attempt:
+        """Send one datagram and await it back."""
+        far = self.far
+        payload = wire.token()
+        sent = payload.ljust(self.size, b".")
+        matches: Callable[[Frame], bool] = lambda frame: payload in frame.data  # noqa: E731
+        with ExitStack() as undo:
+            server = listen(far, self.destination, self._listener_port, socket.SOCK_DGRAM) if far else None
+            if server:
+                undo.callback(server.close)
+                tell_destination(server, is_ipv6(self.destination))
+            try:
+                client = dial(self.sender, self.destination, socket.SOCK_DGRAM, self.options)
+                undo.callback(client.close)
+                began = time.perf_counter()
+                client.connect(target(self.sender, self.destination, self._port))
+                client.send(sent)
+            except OSError as error:
+                return Attempt(matches, error=error)
+            attempt = _exchange(client, server, sent, matches, began, Deadline.after(wait, "a datagram"))
+            if far and not server:
+                theirs = (
+                    f"the server that has port {self._listener_port} at {far.full_name} is not ours and may not answer"
+                )
+                return replace(attempt, doubt=theirs)
+            return attempt
+
+    def source_in(self, frame: Frame) -> str | None:
+        """The source of what the far end received for its port."""
+        headers = wire.read(frame.data)
+        return headers.source if not frame.out and headers.destination_port == self._listener_port else None
+
+
+def _exchange(
+    client: socket.socket,
+    server: socket.socket | None,
+    sent: bytes,
+    matches: Callable[[Frame], bool],
+    began: float,
+    deadline: Deadline,
+) -> Attempt:
+    """Serve both ends until the datagram is back."""
+    source: str | None = None
+    received = 0
+    watch = select.poll()
+    watch.register(client, select.POLLIN)
+    if server:
+        watch.register(server, select.POLLIN)
+    for events in rounds(watch, deadline):
+        for fd, _ in events:
+            if server and fd == server.fileno():
+                sender = _send_back(server, sent)
+                source, received = sender or source, received + bool(sender)
+                continue
+            try:
+                answer = client.recv(65536)
+            except OSError as error:
+                if error.errno == errno.ECONNREFUSED:
+                    return Attempt(matches, refusal="refused: an unreachable message came back", source_seen=source)
+                continue
+            if answer == sent or not server:
+                took = time.perf_counter() - began
+                received += _more(server, sent) if server else 0
+                return Attempt(matches, True, str(client.getpeername()[0]), source, took, received=received)
+    return Attempt(matches, source_seen=source, received=received)
+
+
+def _more(server: socket.socket, expected: bytes) -> int:
+    """How many more copies of a datagram are there."""
+    count = 0
+    with contextlib.suppress(OSError):
+        while True:
+            count += server.recv(65536) == expected
+    return count
+
+
+def tell_destination(server: socket.socket, six: bool) -> None:
+    """Have each datagram come with the address it was sent to."""
+    if six:
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        server.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+
+def _send_back(server: socket.socket, expected: bytes) -> str | None:
+    """Return a datagram from the address it was sent to; the sender's address when it was ours."""
+    try:
+        data, ancillary, _, sender = server.recvmsg(65536, socket.CMSG_SPACE(20))
+        if data != expected:
+            return None
+        server.sendmsg([data], [reversed_info(level, kind, info) for level, kind, info in ancillary], 0, sender)
+    except OSError:
+        return None
+    return str(sender[0])
+
+
+def reversed_info(level: int, kind: int, info: bytes) -> tuple[int, int, bytes]:
+    """The received destination as the source to send from: struct in_pktinfo has it third, in6_pktinfo first."""
+    if level == socket.IPPROTO_IP:
+        return level, kind, bytes(4) + info[8:12] + bytes(4)
+    return level, socket.IPV6_PKTINFO, info[:16] + bytes(4)

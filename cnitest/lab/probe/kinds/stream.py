@@ -1,0 +1,218 @@
+"""TCP: connect, send a unique payload, get it back."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cnitest.deadline import Deadline
+from cnitest.kernel.namespaces import Kept
+from cnitest.kernel.packet_socket import Frame
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt, canonical, is_ipv6, rounds
+from cnitest.lab.probe.kinds.listener import dial, listen, target
+from cnitest.lab.probe.options import Options
+
+if TYPE_CHECKING:
+    from cnitest.lab.place import Place
+
+_IN_PROGRESS = (0, errno.EINPROGRESS)
+_LOCAL = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM, errno.EADDRNOTAVAIL, errno.ENETDOWN)
+
+
+class StreamProbe:
+    """A connection to ``port`` of an address; the listener answers with what it was sent."""
+
+    protocol = 0  # the usual one of a stream socket
+    name = "tcp"
+
+    def __init__(
+        self,
+        sender: Place,
+        address: str,
+        port: int,
+        listener: Place | None,
+        listener_port: int,
+        options: Options | None = None,
+    ) -> None:
+        self.sender = sender
+        self.destination = canonical(address)
+        self.what = f"{self.name} {self.destination} port {port} from {sender.full_name}"
+        self._port, self._listener_port = port, listener_port
+        self.options = options or Options()
+        self.source = self.options.source
+        self.link: str | None = None
+        self.size = 0
+        self._listener = listener
+
+    @property
+    def far(self) -> Place | None:
+        """The listener's place: the one that was named, or the one that has the address."""
+        return self._listener or self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """None: each attempt has sockets of its own."""
+        return ()
+
+    def attempt(self, wait: float) -> Attempt:
+        """Connect once, from a port that no attempt before had."""
+        far = self.far
+        with ExitStack() as undo:
+            here = (self.destination, self._listener_port, socket.SOCK_STREAM, self.protocol)
+            server = listen(far, *here) if far else None
+            if server:
+                undo.callback(server.close)
+            try:
+                client = dial(self.sender, self.destination, socket.SOCK_STREAM, self.options, self.protocol)
+            except OSError as error:
+                return Attempt(lambda _: False, error=error)
+            undo.callback(client.close)
+            where = target(self.sender, self.destination, self._port)
+            attempt = _Conversation(client, server, self.matcher).hold(where, Deadline.after(wait, "a connection"))
+        if attempt.answered or attempt.refusal or attempt.error:
+            return attempt
+        return replace(attempt, error=self._own_refusal(where))
+
+    def matcher(self, client: socket.socket, payload: bytes) -> Callable[[Frame], bool]:
+        """Tells the frames of a connection that was begun from all others."""
+        return matcher(client.getsockname()[1], payload)
+
+    def _own_refusal(self, where: tuple[str | int, ...]) -> OSError | None:
+        """What the sender's own firewall says to a connection, which TCP itself keeps quiet about.
+
+        Asked with a lone segment whose checksum is wrong on purpose: whoever receives it throws it away.
+        """
+        family = socket.AF_INET6 if is_ipv6(self.destination) else socket.AF_INET
+        raw = self.sender.namespace.do(lambda: socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP))
+        try:
+            replace(self.options, source_port=0).apply(raw, six=family == socket.AF_INET6)
+            raw.sendto(wire.lone_syn(self._port), (where[0], 0, *where[2:]))
+        except OSError as error:
+            return error if error.errno == errno.EPERM else None
+        finally:
+            raw.close()
+        return None
+
+    def source_in(self, frame: Frame) -> str | None:
+        """The source of what the far end received for its port."""
+        headers = wire.read(frame.data)
+        return headers.source if not frame.out and headers.destination_port == self._listener_port else None
+
+
+class _Conversation:
+    """Both ends of one connection, served by one loop."""
+
+    def __init__(
+        self,
+        client: socket.socket,
+        server: socket.socket | None,
+        matcher: Callable[[socket.socket, bytes], Callable[[Frame], bool]],
+    ) -> None:
+        self._client, self._server, self._matcher = client, server, matcher
+        self._accepted: socket.socket | None = None
+        self._payload = wire.token()
+        self._peer: str | None = None
+        self._poll = select.poll()
+        self._attempt = Attempt(lambda _: False)
+
+    def hold(self, where: tuple[str | int, ...], deadline: Deadline) -> Attempt:
+        began = time.perf_counter()
+        number = self._client.connect_ex(where)
+        self._attempt = Attempt(self._matcher(self._client, self._payload))
+        if number not in _IN_PROGRESS:
+            return failed(self._attempt, number)
+        self._poll.register(self._client, select.POLLOUT)
+        if self._server:
+            self._poll.register(self._server, select.POLLIN)
+        try:
+            finished = self._serve(deadline)
+        finally:
+            if self._accepted:
+                self._accepted.close()
+        if finished.answered:
+            return replace(finished, rtt=time.perf_counter() - began, source_seen=self._peer, answered_by=str(where[0]))
+        return finished
+
+    def _serve(self, deadline: Deadline) -> Attempt:
+        for events in rounds(self._poll, deadline):
+            for fd, event in events:
+                if self._server and fd == self._server.fileno():
+                    self._accept()
+                elif self._accepted and fd == self._accepted.fileno():
+                    self._echo()
+                elif event & select.POLLOUT:
+                    number = self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    if number and not (number == errno.ECONNRESET and not self._server):
+                        return failed(self._attempt, number)
+                    with contextlib.suppress(OSError):  # what came of it is told when we read
+                        self._client.send(self._payload)
+                    self._attempt = replace(self._attempt, pending=lambda frame: self._payload in frame.data)
+                    if not self._server:  # a server of the test's own: what it says to this is its affair
+                        return replace(self._attempt, answered=True)
+                    self._poll.register(self._client, select.POLLIN)
+                else:
+                    return self._heard()
+        return self._attempt
+
+    def _accept(self) -> None:
+        assert self._server is not None, "accepting needs a server"
+        if self._accepted:
+            return
+        self._accepted, peer = self._server.accept()
+        self._peer = str(peer[0])
+        self._accepted.setblocking(False)
+        self._poll.register(self._accepted, select.POLLIN)
+
+    def _echo(self) -> None:
+        assert self._accepted is not None, "echoing needs a connection"
+        try:
+            data = self._accepted.recv(4096)
+            self._accepted.send(data)
+        except OSError:
+            data = b""
+        if not data:
+            self._poll.unregister(self._accepted)
+
+    def _heard(self) -> Attempt:
+        try:
+            answered = self._client.recv(4096) == self._payload
+        except OSError as error:
+            return failed(self._attempt, error.errno or 0)
+        return replace(self._attempt, answered=answered, refusal="" if answered else "the connection was closed on us")
+
+
+def failed(attempt: Attempt, number: int) -> Attempt:
+    """What an attempt came to by an error of the kernel's: it was turned down, never sent, or got no answer."""
+    if number == errno.ECONNREFUSED:
+        return replace(attempt, refusal="refused: a reset or an unreachable message came back")
+    if number == errno.ECONNRESET:
+        return replace(attempt, refusal="the connection was reset")
+    error = OSError(number, os.strerror(number))
+    return replace(attempt, error=error if number in _LOCAL else None)
+
+
+def matcher(port: int, payload: bytes) -> Callable[[Frame], bool]:
+    """Frames of one connection: by our port and, where that was translated, by the sequence number it began with."""
+    begun: set[int] = set()
+
+    def matches(frame: Frame) -> bool:
+        error = wire.icmp_error(frame.data)
+        headers = error[2] if error else wire.read(frame.data)
+        if headers.protocol != wire.TCP:
+            return payload in frame.data
+        if port in (headers.source_port, headers.destination_port):
+            if headers.source_port == port and not begun:
+                begun.add(headers.sequence)
+            return True
+        return headers.sequence in begun or (headers.acknowledged - 1) % (1 << 32) in begun or payload in frame.data
+
+    return matches

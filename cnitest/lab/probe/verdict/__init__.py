@@ -1,0 +1,1 @@
+"""From frames and answers to delivered, dropped or unproven. Sends only positive controls."""

@@ -1,0 +1,133 @@
+"""Positive controls: what shows that the path and our eyes work when a probe got no answer."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, NamedTuple
+
+from cnitest.deadline import Deadline
+from cnitest.errors import KernelError
+from cnitest.kernel.packet_socket import wait_for_any
+from cnitest.kernel.rows import route_rows
+from cnitest.kernel.rows.records import Route
+from cnitest.kernel.rtnetlink import rtnl
+from cnitest.kernel.rtnetlink.rtnl import mac_bytes
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Probe, is_ipv6
+from cnitest.lab.probe.verdict.neighbour import ask
+from cnitest.lab.snapshot import state as states
+
+if TYPE_CHECKING:
+    from cnitest.lab.place import Place
+    from cnitest.lab.probe.options import Options
+
+_ANSWER = 0.15
+_MOST_NEIGHBOURS = 4
+
+
+class Control(NamedTuple):
+    """Whether something got through, and what it was. ``hop_answers`` when it was the very next hop."""
+
+    passed: bool
+    words: str
+    hop: str = ""
+    link: str = ""
+    hop_answers: bool = False
+
+
+def next_hop(
+    sender: Place, destination: str, source: str | None = None, options: Options | None = None
+) -> Route | None:
+    """The route that a packet from ``sender`` takes, None when there is none."""
+    mark, tos = (options.mark, options.tos) if options else (0, 0)
+    bare, _, scope = destination.partition("%")
+    link = sender.link(scope).ifindex if scope else 0
+    try:
+        (row,) = sender.namespace.netlink.request(
+            rtnl.get_route(bare, source=source, link=link, mark=mark, tos=tos, what=f"a route to {bare}")
+        )
+    except KernelError:
+        return None
+    return route_rows.route(row, states.links(sender.namespace).names)
+
+
+def control(probe: Probe) -> Control:
+    """Ask the next hop, else a neighbour on the same link, who they are; else send a frame that only we know."""
+    sender, bare = probe.sender, probe.destination.partition("%")[0]
+    link, hop = probe.link or "", bare
+    if not link:
+        route = next_hop(sender, probe.destination, probe.source, probe.options)
+        if route is None:
+            return Control(False, f"{sender.full_name} has no route to {probe.destination}")
+        if route.kind == "local":
+            return Control(True, f"{bare} is local to {sender.full_name}", bare, "lo", True)
+        link, hop = route.link, route.via or bare
+    if _is_group(hop, probe):
+        return _neighbour_of_a_group(sender, link, hop)
+    if ask(sender, link, hop, _ANSWER).answered:
+        return Control(True, f"{hop} answers {_asking(hop)} on {sender.full_name}:{link}", hop, link, True)
+    for neighbour in _neighbours(sender, link, hop):
+        if ask(sender, link, neighbour, _ANSWER).answered:
+            words = f"{hop} does not answer {_asking(hop)} on {sender.full_name}:{link}, but {neighbour} does"
+            return Control(True, words, hop, link)
+    return _mark(sender, link, hop)
+
+
+def _is_group(hop: str, probe: Probe) -> bool:
+    """Whether nobody in particular is asked: the address is one that many have."""
+    return ipaddress.ip_address(hop).is_multicast or bool(getattr(probe, "group", None))
+
+
+def _neighbour_of_a_group(sender: Place, link: str, group: str) -> Control:
+    """Any neighbour shows that the link works, for a group cannot be asked who it is."""
+    for neighbour in _neighbours(sender, link, group):
+        if ask(sender, link, neighbour, _ANSWER).answered:
+            words = f"{neighbour} answers {_asking(neighbour)} on {sender.full_name}:{link}"
+            return Control(True, words, neighbour, link, True)
+    return _mark(sender, link, group)
+
+
+def _asking(address: str) -> str:
+    return "neighbour discovery" if is_ipv6(address) else "ARP"
+
+
+def _neighbours(sender: Place, link: str, hop: str) -> list[str]:
+    """Other addresses of the lab in the subnets of ``link``."""
+    own = [address for address in sender.addresses if address.link == link]
+    mine = {address.ip for address in own}
+    networks = [ipaddress.ip_interface(address.address).network for address in own if address.scope == "global"]
+    found = [
+        address.ip
+        for place in sender.lab.places
+        if place is not sender
+        for address in place.addresses
+        if address.ip != hop
+        and address.ip not in mine
+        and is_ipv6(address.ip) == is_ipv6(hop)
+        and any(ipaddress.ip_address(address.ip) in network for network in networks)
+    ]
+    return list(dict.fromkeys(found))[:_MOST_NEIGHBOURS]
+
+
+def _mark(sender: Place, link: str, hop: str) -> Control:
+    """Send a frame that nobody answers and see whether anything else in the lab receives it."""
+    unique = wire.token()
+    places = sender.lab.places
+    taps = dict(zip(places, sender.lab.taps(places), strict=True))
+    try:
+        taps[sender].send(link, wire.marker(mac_bytes(sender.link(link).mac), unique))
+    except OSError as error:
+        return Control(False, f"{sender.full_name}:{link} sends nothing: {error.strerror}", hop, link)
+    deadline = Deadline.after(_ANSWER, "a marker frame")
+    while True:
+        for place, tap in taps.items():
+            for frame in tap.frames():
+                if unique in frame.data and (place, frame.link) != (sender, link):
+                    words = (
+                        f"nobody answers {_asking(hop)} on {sender.full_name}:{link}, but a marker frame from there "
+                        f"arrived at {place.full_name}:{frame.link}"
+                    )
+                    return Control(True, words, hop, link)
+        if deadline.expired or not wait_for_any(list(taps.values()), deadline):
+            break
+    return Control(False, f"nothing sent on {sender.full_name}:{link} arrives anywhere: no path, or no eyes", hop, link)

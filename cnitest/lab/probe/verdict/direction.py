@@ -1,0 +1,56 @@
+"""Which frames of a probe are on their way to the far end, and which are on their way back."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+
+from cnitest.kernel.packet_socket import Frame
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.wire import Flow, Headers
+
+# By what they are: requests and replies of ICMP, ICMPv6, ARP and neighbour discovery.
+_FORTH = {(wire.ICMP, 8), (wire.ICMPV6, 128), (wire.ICMPV6, 135), (0, 1)}
+_BACK = {(wire.ICMP, 0), (wire.ICMPV6, 129), (wire.ICMPV6, 136), (0, 2)}
+
+
+def returning(ordered: Iterable[tuple[str, Frame]], sender: str, receiver: str) -> list[bool]:
+    """For each frame as (place, frame), in order, whether it travels back to the sender."""
+    known = _Directions(sender, receiver)
+    return [known.of(place, frame) for place, frame in ordered]
+
+
+class _Directions:
+    """What is known of the flows so far. A NAT begins new ones, of packets that were seen before."""
+
+    def __init__(self, sender: str, receiver: str) -> None:
+        self._sender, self._receiver = sender, receiver
+        self._forth: set[Flow] = set()
+        self._packets: dict[Hashable, bool] = {}
+
+    def of(self, place: str, frame: Frame) -> bool:
+        """Whether a frame travels back. An ICMP error goes against the packet that it quotes."""
+        error = wire.icmp_error(frame.data)
+        if error:
+            quoted = self._known(error[2])
+            return quoted is not True
+        headers = wire.read(frame.data)
+        back = self._known(headers)
+        if back is None:
+            back = self._packets.get(headers.travels, self._guess(place, frame))
+            self._forth.add(headers.flow.reversed() if back else headers.flow)
+        self._packets[headers.travels] = back
+        return back
+
+    def _known(self, headers: Headers) -> bool | None:
+        kind = (headers.protocol, headers.kind)
+        if kind in _FORTH or kind in _BACK:
+            return kind in _BACK
+        if headers.flow in self._forth:
+            return False
+        return True if headers.flow.reversed() in self._forth else None
+
+    def _guess(self, place: str, frame: Frame) -> bool:
+        """Of a packet that was never seen before: what the sender gets and what the receiver sends is an answer."""
+        if place == self._sender:
+            return not frame.out
+        return frame.out and place == self._receiver

@@ -1,0 +1,293 @@
+"""How a verdict is reached.
+
+An answer settles it at once. Silence settles nothing: the probe is sent again under the eyes of every place of the
+lab, between two controls that must get through. Only a probe that was seen to leave, on a path that carries what it
+should, counts as dropped; anything else is unproven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, get_args
+
+from cnitest.deadline import Deadline
+from cnitest.errors import UsageError
+from cnitest.kernel import monitor, peers
+from cnitest.kernel.namespaces import Kept
+from cnitest.kernel.packet_socket import Frame, Tap
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt, Probe, is_ipv6
+from cnitest.lab.probe.verdict import refusal, silence, sizes
+from cnitest.lab.probe.verdict.controls import Control, control
+from cnitest.lab.probe.verdict.neighbour import ask
+from cnitest.lab.probe.verdict.order import Watched
+from cnitest.lab.probe.verdict.refusal import Refusal
+from cnitest.lab.reach import Reach, Seen, Sighting, Verdict
+
+if TYPE_CHECKING:
+    from cnitest.lab.lab import Lab
+    from cnitest.lab.place import Place
+
+#: Who watches a probe's first attempt: the sender and the far end, or every place of the lab.
+Watch = Literal["ends", "all"]
+
+#: Seconds without an answer after which an attempt counts as lost.
+WAIT = 0.3
+# A neighbour that the kernel asked for in vain is asked for again after a second (retrans_time_ms).
+_NEIGHBOUR_RETRY = 1.6
+_DUPLICATE_DETECTION = 4.0
+# An answer that was on its way when an attempt was given up gets one more chance.
+_LATE_RETRY = 2.0
+_TOO_LATE = "an answer came, but later than was waited for: give it more time with wait=…"
+_FIREWALL = "the sender's own firewall refused it"
+# A full buffer is empty after two rounds; what comes meanwhile is somebody else's flood.
+_MOST_ROUNDS, _MOST_NEIGHBOURS = 2, 4
+# So many links on the way may be narrower than the one before.
+_MOST_NARROWER = 4
+_ENDS = 2
+
+
+def prove(probe: Probe, wait: float | None = None, watch: Watch = "ends") -> Reach:
+    """Send a probe and find out what became of it; noted in the lab's journal.
+
+    Raises UsageError for a ``watch`` that there is not.
+    """
+    if watch not in get_args(Watch):
+        raise UsageError(f'watch is "ends" (the sender and the far end) or "all" (every place), not {watch!r}')
+    lab = probe.sender.lab
+    with lab.probing:
+        reach = _Inquiry(lab, probe, WAIT if wait is None else wait, watch).reach()
+    lab.journal.note(reach)
+    return reach
+
+
+class _Inquiry:
+    """One probe, all attempts at it, and what was seen of the last."""
+
+    def __init__(self, lab: Lab, probe: Probe, wait: float, watch: Watch) -> None:
+        self._lab, self._probe, self._wait = lab, probe, wait
+        self._near, self._far = probe.sender, probe.far
+        self._watch_all = watch == "all" or probe.size > sizes.FITS_EVERYWHERE
+        self._began = 0
+        self._attempts: list[Attempt] = []
+        self._waited = wait
+        self._seen = Seen()
+        # Who said first that it is too large, with what was seen then; how small it was to be at last.
+        self._too_large: tuple[Refusal, Seen] | None = None
+        self._mtu = 0
+        self._narrower = False
+
+    @property
+    def _everyone(self) -> list[Place]:
+        return [self._near, *(place for place in self._lab.places if place is not self._near)]
+
+    def reach(self) -> Reach:
+        """Send it; when silence is all that comes, send it again under everyone's eyes."""
+        ends = [self._near] if self._far in (None, self._near) else [self._near, self._far]
+        eyes = self._everyone if self._watch_all else ends
+        _await_duplicate_detection(self._probe, eyes)
+        self._began = self._forget_frames(eyes, self._probe.kept)[0].count
+        settled = self._send(eyes, self._wait)  # a Reach is false when it is a drop, so: is it there?
+        return self._inquire() if settled is None else settled
+
+    def _inquire(self) -> Reach:
+        """Send again with everyone watching, between two controls."""
+        everyone = self._everyone
+        self._lab.settle()
+        unsettled = _await_duplicate_detection(self._probe, everyone, also_link_local=True)
+        before = control(self._probe)
+        self._forget_frames(everyone)
+        settled = self._send(everyone, self._wait)
+        for _ in range(_MOST_NARROWER):
+            if settled is None and self._narrower:
+                settled = self._send(everyone, self._wait)
+        if settled is None and self._resolvable(before):
+            settled = self._send(everyone, _NEIGHBOUR_RETRY)
+        overflow = self._overflow()
+        after = control(self._probe) if settled is None else before
+        if settled is None and self._late():
+            settled = self._send(everyone, _LATE_RETRY)
+        if settled is not None:
+            return settled
+        doubt = unsettled or overflow or self._doubt(before, after) or (_TOO_LATE if self._late() else "")
+        controls = tuple(dict.fromkeys((before.words, after.words)))
+        if doubt:
+            return self._told(Verdict.UNPROVEN, doubt, controls=controls)
+        return self._told(Verdict.DROPPED, self._silence(before), controls=controls)
+
+    def _send(self, eyes: Sequence[Place], wait: float) -> Reach | None:
+        """One attempt, watched by some; what came of it, None when nobody answered."""
+        taps = self._lab.taps(eyes)
+        began = [tap.count for tap in taps]
+        attempt = self._probe.attempt(wait)
+        if self._lab.blind:
+            attempt = attempt.unheard()
+        self._attempts.append(attempt)
+        self._waited = wait
+        self._narrower = False
+        frames = [
+            tuple(frame for frame in tap.since(count) if attempt.matches(frame))
+            for tap, count in zip(taps, began, strict=True)
+        ]
+        self._seen = self._watched(eyes, frames)
+        if attempt.answered:
+            lost = f", {len(self._attempts) - 1} lost before" if len(self._attempts) > 1 else ""
+            took = f" after {attempt.rtt * 1000:.2f} ms" if attempt.rtt is not None else ""
+            return self._told(Verdict.DELIVERED, f"answered by {attempt.answered_by}{took}{lost}")
+        return self._refused(eyes, wait) if self._seen else None
+
+    def _watched(self, eyes: Sequence[Place], frames: Sequence[tuple[Frame, ...]]) -> Seen:
+        """What the eyes have seen of an attempt; and how links hang together, when there are more than two."""
+        others = {place.full_name: place.namespace for place in eyes} if len(eyes) > _ENDS and any(frames) else {}
+        watched = tuple(
+            Watched(place.full_name, seen, peers.ends(place.namespace, others) if others else ())
+            for place, seen in zip(eyes, frames, strict=True)
+        )
+        return Seen(watched, self._near.full_name, self._far.full_name if self._far else "")
+
+    def _refused(self, eyes: Sequence[Place], wait: float) -> Reach | None:
+        """The end of a probe that was turned down; sent once more to all eyes when nobody saw who did it."""
+        attempt = self._attempts[-1]
+        found = refusal.refusal(attempt, self._seen, self._near)
+        if found is None:
+            return self._told(Verdict.DROPPED, attempt.refusal) if attempt.refusal else None
+        if found.says in wire.TOO_BIG:
+            return self._is_too_large(found)
+        told = self._told(Verdict.DROPPED, *self._words(found))
+        if found.origin or len(eyes) == len(self._everyone):
+            return told
+        self._forget_frames(self._everyone)
+        again = self._send(self._everyone, wait)
+        return told if again is None else again
+
+    def _is_too_large(self, found: Refusal) -> Reach | None:
+        """None at first: now that the sender knows, its next one may get through in parts."""
+        mtu, known = wire.next_mtu(found.frame), self._mtu
+        self._too_large = self._too_large or (found, self._seen)
+        self._mtu = mtu
+        self._narrower = not known or 0 < mtu < known
+        return None if self._narrower else self._told(Verdict.DROPPED, sizes.told(found, self._near), found.source)
+
+    def _forget_frames(self, places: Sequence[Place], also: Sequence[Kept] = ()) -> list[Tap]:
+        """Open everyone's eyes, and look away from what they have seen so far."""
+        taps = self._lab.taps(places, also)
+        for tap in taps:
+            for _ in range(_MOST_ROUNDS):
+                if not tap.frames():
+                    break
+            tap.lost()
+        return taps
+
+    def _doubt(self, before: Control, after: Control) -> str:
+        """Why silence proves nothing here; empty when it does."""
+        attempt = self._attempts[-1]
+        for passed in (before, after):
+            if not passed.passed:
+                return passed.words + (f" ({attempt.trouble})" if attempt.trouble else "")
+        if attempt.forbidden or attempt.too_large:
+            return ""
+        if attempt.no_neighbour and not (before.hop_answers or after.hop_answers):
+            return ""
+        if attempt.error:
+            return f"it was never sent: {attempt.trouble}"
+        if not self._seen.at(self._near.full_name) and (before.hop_answers or after.hop_answers):
+            return "it was never seen to leave, although the next hop answers"
+        return attempt.doubt
+
+    def _silence(self, before: Control) -> str:
+        """What to say of a probe that was proved dropped without an answer."""
+        attempt, tries, lost = self._attempts[-1], len(self._attempts), self._lost
+        if attempt.forbidden:
+            return _FIREWALL
+        if attempt.too_large and self._too_large is None:
+            return sizes.own(self._near, self._probe.destination, self._probe.source)
+        if attempt.too_large and self._too_large:
+            found, self._seen = self._too_large
+            return sizes.told(found, self._near)
+        said = f"no answer within {self._wait:g} s, {'twice' if tries == 2 else f'{tries} times'}"
+        remark = f"; {attempt.remark}" if attempt.remark else ""
+        if lost:
+            why = silence.why_lost(lost, self._probe.destination, self._near)
+            return f"{said}; the reply was last seen at {lost.hop}{why}{remark}"
+        return f"{said}; {silence.last_seen(attempt, self._seen) or before.words}{remark}"
+
+    @property
+    def _lost(self) -> Sighting | None:
+        """The answer to the last attempt that came to the sender in good time and was not taken."""
+        return silence.lost_answer(self._attempts[-1], self._waited, self._seen, self._near)
+
+    def _resolvable(self, before: Control) -> bool:
+        """Whether some place on the way still asks for a neighbour that does answer: its next try will get through."""
+        names = {self._near.full_name, *(one.place for one in self._seen.watched if one.frames)}
+        waiting = [
+            (place, neighbour)
+            for place in (self._lab.place(name) for name in sorted(names))
+            for neighbour in place.neighbours
+            if neighbour.state == "incomplete" and (place is not self._near or neighbour.ip == before.hop)
+        ]
+        return any(ask(place, one.link, one.ip, WAIT).answered for place, one in waiting[:_MOST_NEIGHBOURS])
+
+    def _overflow(self) -> str:
+        """What to say when some place carried more than could be watched; empty when none did."""
+        for place in self._lab.places:
+            lost = self._lab.tap(place).lost()
+            if lost:
+                return f"{place.full_name} carries so much that {lost} frames went by unseen"
+        return ""
+
+    def _late(self) -> bool:
+        """Whether an answer to any attempt came after all, only later than was waited for."""
+        if self._lost:
+            return False
+        bare = self._probe.destination.partition("%")[0]
+        come = [frame for frame in self._lab.tap(self._near).since(self._began) if not frame.out]
+        answers = [frame for frame in come if wire.read(frame.data).source == bare]
+        pending = self._attempts[-1].pending  # what an earlier attempt got as far as is no answer to a later step
+        return any(each.matches(frame) and pending(frame) for each in self._attempts for frame in answers)
+
+    def _words(self, found: Refusal) -> tuple[str, str]:
+        return refusal.words(found, self._attempts[-1], self._far, self._near)
+
+    def _told(self, verdict: Verdict, reason: str, by: str | None = None, controls: tuple[str, ...] = ()) -> Reach:
+        probe, attempt, far = self._probe, self._attempts[-1], self._far
+        return Reach(
+            verdict=verdict,
+            probe=probe.what,
+            sender=self._near.full_name,
+            receiver=far.full_name if far else "",
+            destination=probe.destination,
+            reason=reason,
+            attempts=len(self._attempts),
+            source_seen=attempt.source_seen or self._source_seen(),
+            rtt=attempt.rtt,
+            answered_by=by or attempt.answered_by,
+            receivers=attempt.receivers or ((far.full_name,) if far and attempt.answered else ()),
+            controls=controls,
+            seen=self._seen,
+            received=attempt.received,
+        )
+
+    def _source_seen(self) -> str | None:
+        """What the far end saw: the source in the last link that the request came in by."""
+        if self._far is None:
+            return None
+        frames = self._seen.at(self._far.full_name)
+        seen = [source for frame in frames if (source := self._probe.source_in(frame))]
+        return seen[-1] if seen else None
+
+
+def _await_duplicate_detection(probe: Probe, places: Sequence[Place], *, also_link_local: bool = False) -> str:
+    """An IPv6 address that is still checked for duplicates neither sends, answers nor routes: wait for that to end.
+
+    A router asks for neighbours from its link-local address, so those of all who may be one count, too.
+    What to say when it does not end; empty when it does.
+    """
+    if not is_ipv6(probe.destination):
+        return ""
+    link_local = also_link_local or probe.destination.lower().startswith(("fe8", "ff"))
+    scopes = ("global", "link") if link_local else ("global",)
+    for place in places:
+        deadline = Deadline.after(_DUPLICATE_DETECTION, f"the IPv6 addresses of {place.full_name}")
+        if not monitor.await_addresses(place.namespace, deadline, scopes):
+            return f"an IPv6 address of {place.full_name} is still checked for duplicates"
+    return ""

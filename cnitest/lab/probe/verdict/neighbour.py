@@ -1,0 +1,113 @@
+"""ARP and neighbour discovery: who has an address, asked by a frame of our own."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from typing import TYPE_CHECKING
+
+from cnitest.deadline import Deadline
+from cnitest.kernel.namespaces import Kept
+from cnitest.kernel.packet_socket import Frame
+from cnitest.kernel.rows.records import Address
+from cnitest.kernel.rtnetlink.rtnl import mac_bytes
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
+from cnitest.lab.probe.options import Options
+
+if TYPE_CHECKING:
+    from cnitest.lab.place import Place
+
+_ARP_REPLY, _ADVERTISEMENT = 2, 136
+_GROUP = 1
+
+
+class NeighbourProbe:
+    """Asks on a link (default: the one whose subnet holds the address) who has an address."""
+
+    def __init__(self, sender: Place, address: str, on: str | None = None) -> None:
+        self.sender = sender
+        self.destination = canonical(address).partition("%")[0]
+        self.link = on or link_towards(sender.addresses, self.destination)
+        if self.link is None:
+            raise LookupError(
+                f"{sender.full_name} has no link with a subnet that holds {self.destination}: name the link with on=…"
+            )
+        self.source: str | None = None
+        self.options = Options()
+        self.size = 0
+        self.what = f"who has {self.destination}, asked by {sender.full_name} on {self.link}"
+
+    @property
+    def far(self) -> Place | None:
+        """The place that has the address."""
+        return self.sender.lab.owner(self.destination, self.sender)
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """None: it speaks through the lab's own eyes."""
+        return ()
+
+    def attempt(self, wait: float) -> Attempt:
+        """Ask once and await the answer."""
+        assert self.link is not None, "the constructor saw to it"
+        return ask(self.sender, self.link, self.destination, wait)
+
+    def source_in(self, frame: Frame) -> str | None:
+        """The sender's address as the far end received it."""
+        headers = wire.read(frame.data)
+        return headers.source if not frame.out and headers.kind in (1, 135) else None
+
+
+def ask(sender: Place, link: str, address: str, wait: float) -> Attempt:
+    """Put one request for ``address`` on ``link`` and await the answer; ``answered_by`` is the MAC."""
+    mac = sender.link(link).mac
+    source = source_on(sender.addresses, link, address)
+    six = is_ipv6(address)
+    pack = wire.neighbour_solicitation if six else wire.arp_request
+    tap = sender.lab.tap(sender)
+    began = time.perf_counter()
+
+    def matches(frame: Frame) -> bool:
+        headers = wire.read(frame.data)
+        if six:
+            return headers.kind in (135, _ADVERTISEMENT) and ipaddress.ip_address(address).packed in frame.data
+        return headers.ethertype == wire.ETH_ARP and address in (headers.source, headers.destination)
+
+    try:
+        tap.send(link, pack(mac_bytes(mac), source, address))
+    except OSError as error:
+        return Attempt(matches, error=error)
+    deadline = Deadline.after(wait, "an answer")
+    while True:
+        for frame in tap.frames():
+            headers = wire.read(frame.data)
+            answer = headers.kind == (_ADVERTISEMENT if six else _ARP_REPLY) and matches(frame)
+            taken = not mac or frame.data[0] & _GROUP or frame.data[:6] == mac_bytes(mac)  # the kernel takes no other
+            if answer and taken and not frame.out and (six or headers.source == address):
+                by = headers.mac or frame.data[6:12].hex(":")
+                return Attempt(matches, True, by, rtt=time.perf_counter() - began)
+        if deadline.expired or not tap.wait(deadline):
+            return Attempt(matches)
+
+
+def link_towards(addresses: tuple[Address, ...], destination: str) -> str | None:
+    """The link with a subnet that holds an address, the narrowest first."""
+    wanted = ipaddress.ip_address(destination)
+    found = [
+        (network.prefixlen, address.link)
+        for address in addresses
+        if wanted in (network := ipaddress.ip_interface(address.address).network) and address.link != "lo"
+    ]
+    return max(found)[1] if found else None
+
+
+def source_on(addresses: tuple[Address, ...], link: str, destination: str) -> str:
+    """The address of ``link`` to ask from: one that shares the subnet, else any, else the unspecified one."""
+    six = is_ipv6(destination)
+    own = [address for address in addresses if address.link == link and is_ipv6(address.address) == six]
+    wanted = ipaddress.ip_address(destination)
+    sharing = [a for a in own if wanted in ipaddress.ip_interface(a.address).network]
+    for address in (*sharing, *own):
+        return address.ip
+    return "::" if six else "0.0.0.0"

@@ -1,0 +1,67 @@
+"""Answers that say no: an ICMP error or a reset, in whose name it came, and who really sent it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt
+from cnitest.lab.reach import Seen, Sighting
+from cnitest.lab.snapshot import state as states
+
+if TYPE_CHECKING:
+    from cnitest.lab.place import Place
+
+RESET = "a reset"
+
+
+class Refusal(NamedTuple):
+    """What came back: what it says, the address it came from, where it was first seen to be sent (None: nowhere)."""
+
+    says: str
+    source: str
+    frame: bytes
+    origin: Sighting | None
+
+
+def refusal(attempt: Attempt, seen: Seen, sender: Place) -> Refusal | None:
+    """The answer that turned an attempt down, None when none did.
+
+    That the sender's own kernel found no neighbour is no answer: it only says that nobody gave one.
+    """
+    own = {address.ip for address in sender.addresses}
+    arrived = [s for s in seen.sightings if s.place == sender.full_name and not s.frame.out]
+    for sighting in arrived:
+        error = wire.icmp_error(sighting.frame.data)
+        if error and (error[0].source not in own or error[1] not in wire.NO_NEIGHBOUR):
+            return Refusal(error[1], error[0].source, sighting.frame.data, _origin(sighting, seen))
+    for sighting in arrived if attempt.refusal else ():
+        headers = wire.read(sighting.frame.data)
+        if sighting.returning and headers.protocol == wire.TCP and headers.flags & wire.RST:
+            return Refusal(RESET, headers.source, sighting.frame.data, _origin(sighting, seen))
+    return None
+
+
+def _origin(arrived: Sighting, seen: Seen) -> Sighting | None:
+    """Where a packet was first, if its place sent it there."""
+    packet = wire.packet(arrived.frame.data)
+    first = next(s for s in seen.sightings if s.returning == arrived.returning and wire.packet(s.frame.data) == packet)
+    return first if first.frame.out else None
+
+
+def words(found: Refusal, attempt: Attempt, receiver: Place | None, sender: Place) -> tuple[str, str]:
+    """What to say of a refusal, and who answered: the address, or the place that sent it in another one's name."""
+    head = f"{attempt.refusal.partition(':')[0]}: " if found.says == RESET else ""
+    origin = found.origin
+    if origin and not _owns(sender.lab.place(origin.place), origin):
+        forged = f"{head}{found.says} in the name of {found.source}, but sent by {origin.place} (at {origin.hop})"
+        return forged, origin.place
+    plain = f"{head}{found.source} sent {RESET}" if found.says == RESET else f"{found.source} answered: {found.says}"
+    if not origin and receiver and states.has_address(receiver.namespace, found.source):
+        return f"{plain}, or so it says: {receiver.full_name} was not seen to send it", found.source
+    return plain, found.source
+
+
+def _owns(place: Place, origin: Sighting) -> bool:
+    """Whether a place has the address that it sent from."""
+    return states.has_address(place.namespace, wire.read(origin.frame.data).source)

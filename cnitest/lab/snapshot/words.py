@@ -1,0 +1,113 @@
+"""Rows in ip(8)'s own words, where it has some: tables by name, rules as ``ip rule`` prints them, octal modes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cnitest.kernel.rows.records import Fdb, Filter, Route, Rule
+
+_TABLE_NAMES = {253: "default", 254: "main", 255: "local"}
+_ALL_BITS = 0xFFFFFFFF
+
+
+def table(number: int) -> str:
+    """A routing table: its name when every host has that, else its number."""
+    return _TABLE_NAMES.get(number, str(number))
+
+
+def without_full_length(prefix: str) -> str:
+    """A prefix as ip(8) prints it: a host without its length."""
+    return prefix.removesuffix("/128" if ":" in prefix else "/32")
+
+
+def route_key(route: Route) -> str:
+    """What tells one route from another: ``default via 10.0.0.1 dev eth0 table main metric 100``."""
+    return " ".join(_route_words(route))
+
+
+def _route_words(route: Route) -> Iterator[str]:
+    if route.kind != "unicast":
+        yield route.kind
+    yield route.to
+    for word, value in (("from", route.origin), ("via", route.via), ("dev", route.link), ("nhid", route.nhid)):
+        if value:
+            yield f"{word} {value}"
+    if route.tos:
+        yield f"tos {route.tos:#x}"
+    yield f"table {table(route.table)}"
+    if route.metric:
+        yield f"metric {route.metric}"
+
+
+def fdb_key(entry: Fdb) -> str:
+    """What tells one forwarding entry from another: ``02:00:00:00:00:01 on vxlan0 dst 192.0.2.1``."""
+    rest = (("vlan", entry.vlan), ("dst", entry.dst), ("src_vni", entry.src_vni))
+    return " ".join((f"{entry.mac} on {entry.link}", *(f"{word} {value}" for word, value in rest if value)))
+
+
+def filter_key(row: Filter) -> str:
+    """As tc(8) tells filters apart: ``u32 on eth0 parent 1: protocol ip pref 1 handle 80000800``."""
+    chain = f" chain {row.chain}" if row.chain else ""
+    parent = f" parent {row.parent}" if row.parent else ""
+    return f"{row.kind} on {row.link}{parent} protocol {row.protocol} pref {row.pref}{chain} handle {row.handle}"
+
+
+def rule(row: Rule) -> str:
+    """A rule's selector and action: ``not from 10.0.0.1 fwmark 0x80/0xff lookup 100``."""
+    return " ".join((*_selector(row), *_action(row)))
+
+
+def _selector(row: Rule) -> Iterator[str]:
+    if row.inverted:
+        yield "not"
+    yield f"from {without_full_length(row.source) or 'all'}"
+    for word, value in (
+        ("to", without_full_length(row.to)),
+        ("tos", hex(row.tos) if row.tos else ""),
+        ("fwmark", _mark(row)),
+        ("iif", row.iif),
+        ("oif", row.oif),
+        ("uidrange", row.uidrange),
+        ("ipproto", row.ipproto),
+        ("sport", row.sport),
+        ("dport", row.dport),
+        ("tun_id", row.tun_id),
+        *row.others,
+    ):
+        if value:
+            yield f"{word} {value}"
+
+
+def _mark(row: Rule) -> str:
+    if not row.mark and not row.mask:
+        return ""
+    return f"{row.mark:#x}" if row.mask == _ALL_BITS else f"{row.mark:#x}/{row.mask:#x}"
+
+
+def _action(row: Rule) -> Iterator[str]:
+    if row.action == "goto":
+        yield f"goto {row.goto}"
+    elif row.action != "lookup":
+        yield row.action
+    elif row.l3mdev:
+        yield "lookup [l3mdev-table]"
+    else:
+        yield f"lookup {table(row.table)}"
+    if row.suppress_prefixlength is not None:
+        yield f"suppress_prefixlength {row.suppress_prefixlength}"
+    if row.suppress_ifgroup is not None:
+        yield f"suppress_ifgroup {row.suppress_ifgroup}"
+    if row.realms:
+        yield f"realms {row.realms}"
+    if row.protocol not in ("", "kernel"):
+        yield f"proto {row.protocol}"
+
+
+def plain(name: str, value: Any) -> str:
+    """A value without Python's punctuation: pairs as ``name=value``, sequences with commas, modes in octal."""
+    if name == "mode" and isinstance(value, int):
+        return f"{value:04o}"
+    if isinstance(value, tuple):
+        return ",".join("=".join(map(str, item)) if isinstance(item, tuple) else str(item) for item in value)
+    return str(value)

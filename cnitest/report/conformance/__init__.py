@@ -1,0 +1,4 @@
+"""The report of a conformance run: heading, progress, causes, table, JSON.
+
+Decides no verdict.
+"""

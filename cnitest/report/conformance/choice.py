@@ -1,0 +1,154 @@
+"""Which plugins a run holds to the specification: those of configurations, and those with a shipped profile."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cnitest import paths
+from cnitest.cni import spec
+from cnitest.conformance.discover import start_addresses
+from cnitest.conformance.discover.examine import Source, examine, require, source
+from cnitest.conformance.discover.preflight import Refused
+from cnitest.conformance.model import shipped, spelling
+from cnitest.conformance.model.subject import Subject
+from cnitest.errors import CnitestError, ConfigError, FeatureMissing
+from cnitest.topology import find, load
+
+
+class Choice(NamedTuple):
+    """What was asked for. ``newest`` tests each in its newest version only; ``topology`` is for the configurations
+    given; ``keep_going`` holds a network to the requirements although its first ADD fails."""
+
+    given: tuple[str, ...]
+    plugins: tuple[str, ...]
+    path: tuple[str, ...]
+    versions: tuple[str, ...]
+    newest: bool = False
+    topology: str = ""
+    keep_going: bool = False
+
+
+class Chosen(NamedTuple):
+    """The subjects, why some that were asked for are not among them, and the networks that cannot start.
+
+    ``warnings`` are lines about words in the configurations that nobody reads.
+    """
+
+    subjects: tuple[Subject, ...]
+    skipped: tuple[str, ...]
+    unstarted: tuple[Refused, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def chosen(choice: Choice) -> Chosen:
+    """What a choice comes to. Raises ConfigError."""
+    sources, skipped = _sources(choice)
+    unspoken = skipped if "all" in choice.plugins else None
+    unstarted: list[Refused] = []
+    subjects = examine(
+        sources,
+        choice.path,
+        versions=choice.versions,
+        helpers=shipped.helpers(),
+        skipped=unspoken,
+        unstarted=None if choice.keep_going else unstarted,
+    )
+    if not subjects and not unstarted:
+        raise ConfigError("; ".join(skipped))
+    if choice.newest:
+        subjects = tuple(subject.only_newest() for subject in subjects)
+    told = {failure.subject.source for failure in unstarted}
+    return Chosen(subjects, tuple(skipped), tuple(unstarted), tuple(_warnings(sources, told)))
+
+
+def check(choice: Choice) -> None:
+    """Raise ConfigError when a choice cannot be run: what is seen without calling any plugin."""
+    sources, _ = _sources(choice)
+    for each in sources:
+        require(each, (*each.path, *choice.path))
+    unknown = [version for version in choice.versions if not spec.is_version(version)]
+    if unknown:
+        raise ConfigError(f"there is no version {', '.join(unknown)} of the specification: {', '.join(spec.VERSIONS)}")
+
+
+def _warnings(sources: Sequence[Source], told: Collection[str]) -> Iterator[str]:
+    """Words that nobody reads, and addresses that cannot be; not those of networks of which the cause is ``told``."""
+    shown: dict[str, None] = {}
+    for each in sources:
+        lines = spelling.warnings(each.network, each.setting.capabilities)
+        if each.where not in told:
+            lines += [fault for plugin in each.network.plugins for fault in start_addresses.faults(plugin)]
+        shown |= {f"{paths.near(each.where)}: {line}": None for line in lines}
+    yield from shown
+
+
+def _sources(choice: Choice) -> tuple[list[Source], list[str]]:
+    given = [_placed(source(Path(name), choice.path), choice.topology) for name in choice.given]
+    members = {name: [each for each in given if name in _members(each)] for name in choice.plugins}
+    sources = [_only(each, name) for name, those in members.items() for each in those] or list(given)
+    skipped: list[str] = []
+    others = tuple(name for name, those in members.items() if not those)
+    for profile in _profiles(others, given):
+        try:
+            found = source(profile)
+        except FeatureMissing as error:
+            skipped.append(str(error))
+            continue
+        lacking = [name for name in _names(found) if not _there(name, (*found.path, *choice.path))]
+        if lacking and "all" in choice.plugins:
+            skipped.append(f"{profile.stem}: no plugin {', '.join(map(repr, lacking))} in {':'.join(choice.path)}")
+        else:
+            sources.append(found)
+    if not sources:
+        raise ConfigError("; ".join(skipped) or "no plugin was chosen")
+    return sources, skipped
+
+
+def _only(each: Source, name: str) -> Source:
+    """A source of which one plugin is meant; what a profile calls another one is not its name."""
+    return each if each.only == name else replace(each, only=name, name="", kind=None)
+
+
+def _placed(each: Source, topology: str) -> Source:
+    """A source in another topology, on the host of the same name, or on the first that it has."""
+    if not topology:
+        return each
+    hosts = load(find(topology)).hosts
+    host = each.setting.host if each.setting.host in hosts else next(iter(hosts), each.setting.host)
+    return replace(each, setting=replace(each.setting, topology=topology, host=host))
+
+
+def _names(found: Source) -> list[str]:
+    return [str(plugin["type"]) for plugin in found.network.plugins]
+
+
+def _members(found: Source) -> list[str]:
+    """The plugins of a list and their IPAM plugins, which can be held to the specification alone."""
+    sections: Iterator[Any] = (plugin.get("ipam") for plugin in found.network.plugins)
+    pools = [str(section["type"]) for section in sections if isinstance(section, Mapping) and "type" in section]
+    return [*_names(found), *pools]
+
+
+def _there(name: str, path: tuple[str, ...]) -> bool:
+    return any((Path(directory) / name).is_file() for directory in path)
+
+
+def _profiles(names: tuple[str, ...], given: Sequence[Source]) -> list[Path]:
+    known = shipped.profiles()
+    if "all" in names:
+        return list(known.values())
+    for name in names:
+        if name not in known:
+            members = [member for each in given for member in _members(each)]
+            close = difflib.get_close_matches(name, [*members, *known], 1)
+            advice = f"; did you mean {close[0]!r}?" if close else ""
+            whose = "".join(f"{paths.near(each.where)} has {', '.join(_members(each))}; " for each in given)
+            raise CnitestError(
+                f"there is no profile for a plugin {name!r}{', nor is it in the list' if given else ''}; {whose}"
+                f"profiles are there for {', '.join(known)}{advice}"
+            )
+    return [known[name] for name in names]

@@ -1,0 +1,230 @@
+"""The end of a conformance run: requirement by verdict, counts by level, what is known, where the time went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from cnitest.conformance.model import deviation
+from cnitest.conformance.model.requirement import Level, Requirement, registry
+from cnitest.conformance.model.subject import Subject
+from cnitest.conformance.model.verdict import Case, Verdict
+from cnitest.report.conformance.causes import Cause, causes
+
+#: The form of the JSON document; see docs/conformance.md and ``cnitest schema conformance``.
+FORMAT = "cnitest-conformance/1"
+#: The worst of several cases is a requirement's verdict.
+WORST_FIRST = (
+    Verdict.BROKEN,
+    Verdict.FAILED,
+    Verdict.WARNING,
+    Verdict.INHERITED,
+    Verdict.DEVIATION,
+    Verdict.UNDECIDED,
+    Verdict.PASSED,
+    Verdict.NOT_APPLICABLE,
+    Verdict.NOT_RUN,
+)
+#: A verdict's word in tables.
+SHORT = {
+    Verdict.BROKEN: "BROKEN",
+    Verdict.FAILED: "FAIL",
+    Verdict.WARNING: "warn",
+    Verdict.INHERITED: "inherit",
+    Verdict.DEVIATION: "known",
+    Verdict.UNDECIDED: "?",
+    Verdict.PASSED: "ok",
+    Verdict.NOT_APPLICABLE: "n/a",
+    Verdict.NOT_RUN: "-",
+}
+
+
+class Row(NamedTuple):
+    """One requirement for one subject: the verdict and its cases."""
+
+    requirement: Requirement
+    subject: Subject
+    verdict: Verdict
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run: every requirement for every subject, the known deviations that did not show, whether those must have
+    shown, and what it found by cause."""
+
+    rows: tuple[Row, ...]
+    cases: tuple[Case, ...]
+    subjects: tuple[Subject, ...]
+    profile: str
+    disappeared: tuple[tuple[str, deviation.Deviation], ...]
+    shipped: bool
+    causes: tuple[Cause, ...] = ()
+
+
+def outcome(
+    cases: Sequence[Case], subjects: Sequence[Subject], profile: str, *, whole: bool, own: Collection[str] = ()
+) -> Outcome:
+    """What a run came to. ``whole`` when no test was left out by name; ``own`` are the subjects that are told first."""
+    gone = tuple(_disappeared(cases, subjects)) if profile == "reference" and whole else ()
+    shipped = all("fixtures" in subject.source and subject.source.endswith(".yaml") for subject in subjects)
+    found = causes(cases, subjects, own)
+    return Outcome(tuple(_rows(cases, subjects)), tuple(cases), tuple(subjects), profile, gone, shipped, found)
+
+
+def _rows(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[Row]:
+    table: dict[tuple[str, str], list[Case]] = {}
+    for case in cases:
+        table.setdefault((case.requirement, case.subject), []).append(case)
+    for requirement in registry().values():
+        for subject in subjects:
+            mine = tuple(table.get((requirement.id, subject.name), ()))
+            yield Row(requirement, subject, _verdict(requirement, subject, mine), mine)
+
+
+def _verdict(requirement: Requirement, subject: Subject, cases: Sequence[Case]) -> Verdict:
+    """The worst of its cases; without any it does not apply, or was left out of the run."""
+    found = {case.verdict for case in cases}
+    if not found and any(not subject.gap(requirement, version) for version in subject.versions):
+        return Verdict.NOT_RUN
+    return next((verdict for verdict in WORST_FIRST if verdict in found), Verdict.NOT_APPLICABLE)
+
+
+def _disappeared(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[tuple[str, deviation.Deviation]]:
+    """Known deviations whose requirement was decided for a subject, and which showed in none of the cases."""
+    for subject in subjects:
+        mine = [case for case in cases if case.subject == subject.name]
+        met = {number for case in mine for number in case.known}
+        for entry in deviation.table():
+            decided = [case for case in mine if _decides(case, entry, subject)]
+            if decided and entry.number not in met and not entry.sometimes:
+                yield subject.name, entry
+
+
+def _decides(case: Case, entry: deviation.Deviation, subject: Subject) -> bool:
+    return case.verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.DEVIATION) and entry.concerns(
+        case.requirement, subject, case.version
+    )
+
+
+def reason_of(requirement: Requirement, subject: Subject, cases: Sequence[Case]) -> str:
+    """Why a requirement does not apply to a subject, or was not decided."""
+    gaps = (subject.gap(requirement, version) for version in subject.versions)
+    return next((case.reason for case in cases if case.reason), "") or next((gap for gap in gaps if gap), "")
+
+
+def sections(
+    ended: Outcome, skipped: Sequence[str], *, command: Callable[[Cause], str], verbose: bool = False
+) -> Iterator[tuple[str, list[str]]]:
+    """The parts of what is told at the end, each with its headline. ``command`` gives the one that shows a cause."""
+    from cnitest.report.conformance import listing, table
+
+    told = listing.entries(ended.causes, command, whole=verbose)
+    if told:
+        yield f"findings by cause: {len(ended.causes)}" + ("" if verbose else " (-v tells each case)"), told
+    yield "requirements", list(table.whole(ended) if verbose else table.brief(ended))
+    if ended.disappeared:
+        yield (
+            _gone_headline(ended),
+            [
+                f"{name}: {entry.requirement}: {entry.reason} ({entry.link})".replace(" ()", "")
+                for name, entry in ended.disappeared
+            ],
+        )
+    if skipped:
+        yield "plugins that were not tried", list(skipped)
+    yield "conformance", list(_totals(ended))
+
+
+def count(number: int, word: str) -> str:
+    """``1 case``, ``2 cases``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _gone_headline(ended: Outcome) -> str:
+    who = "did" if ended.shipped else "these configurations did"
+    return f"known deviations that {who} not show"
+
+
+def _totals(ended: Outcome) -> Iterator[str]:
+    counts: dict[Level, Counter[Verdict]] = {level: Counter() for level in Level}
+    effects: Counter[Level] = Counter()
+    for requirement, _, verdict, cases in ended.rows:
+        counts[requirement.level][verdict] += 1
+        effects[requirement.level] += verdict is Verdict.PASSED and any(case.effect for case in cases)
+    for level, found in counts.items():
+        words = {verdict: f"{found[verdict]} {verdict.value}" for verdict in WORST_FIRST if found[verdict]}
+        if Verdict.PASSED in words:
+            words[Verdict.PASSED] += f" ({effects[level]} with an effect)"
+        yield f"{level.value:7} {', '.join(words.values())}"
+    times = shares(ended.cases)
+    tried = count(len(ended.cases), "case")
+    yield (
+        f"{tried}, {times['calls']:.0f} calls of plugins; of {times['seconds']:.1f} s of work "
+        f"{times['plugins']:.0%} were spent in plugins, {times['tools']:.0%} in other programs, "
+        f"{times['own']:.0%} in cnitest"
+    )
+
+
+def shares(cases: Sequence[Case]) -> Mapping[str, float]:
+    """Where the time of all cases went: seconds, calls, and the shares of plugins, other programs and ourselves."""
+    total = sum(case.seconds for case in cases) or 1e-9
+    plugins = sum(case.plugin_seconds for case in cases) / total
+    tools = sum(case.tool_seconds for case in cases) / total
+    own = max(0.0, 1 - plugins - tools)
+    return {"seconds": total, "calls": sum(c.calls for c in cases), "plugins": plugins, "tools": tools, "own": own}
+
+
+def document(ended: Outcome) -> dict[str, Any]:
+    """The run as data; its schema is `conformance_schema`."""
+    return {
+        "format": FORMAT,
+        "profile": ended.profile,
+        "subjects": [
+            {
+                "name": subject.name,
+                "plugin": subject.plugin,
+                "kind": subject.kind.value,
+                "versions": list(subject.versions),
+                "advertised": list(subject.advertised),
+                "banner": subject.banner,
+            }
+            for subject in ended.subjects
+        ],
+        "requirements": [
+            {
+                "id": requirement.id,
+                "level": requirement.level.value,
+                "section": requirement.section,
+                "says": requirement.says,
+                "subject": subject.name,
+                "verdict": verdict.value,
+                "reason": reason_of(requirement, subject, cases),
+                "cases": [case.to_data() for case in cases],
+            }
+            for requirement, subject, verdict, cases in ended.rows
+        ],
+        "disappeared": [
+            {"subject": name, "requirement": entry.requirement, "reason": entry.reason, "link": entry.link}
+            for name, entry in ended.disappeared
+        ],
+        "causes": [_cause(cause) for cause in ended.causes],
+        "shares": dict(shares(ended.cases)),
+    }
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    cases = [{"requirement": one.requirement, "version": one.version, "test": one.test} for one in cause.cases]
+    return {
+        "subject": cause.subject,
+        "plugin": cause.plugin,
+        "verdict": cause.verdict.value,
+        "requirements": list(cause.requirements),
+        "versions": list(cause.versions),
+        "evidence": cause.evidence,
+        "also": list(cause.also),
+        "script": cause.shown_by.script,
+        "cases": cases,
+    }

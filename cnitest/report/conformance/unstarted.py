@@ -1,0 +1,109 @@
+"""A network that cannot start, in words: the call, the plugin's error, the host, the likely cause, what to do."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+
+from cnitest import paths
+from cnitest.cni import spec
+from cnitest.conformance.discover.preflight import Refused
+from cnitest.conformance.discover.start_causes import causes
+from cnitest.text import line
+
+#: A network that cannot start is told in so many lines at most.
+MOST_LINES = 40
+_WIDTH = 118
+_LABEL = 10
+_MOST = {"configuration": 4, "msg": 5, "details": 4, "printed": 5, "links": 3, "container": 2, "plugins": 3}
+_MOST_CAUSES, _LINES_A_CAUSE = 4, 3
+
+
+def lines(failure: Refused, *, stops: bool = True) -> list[str]:
+    """At most `MOST_LINES` lines of at most 118 columns. ``stops`` says that nothing else is tried."""
+    parts = [*_headline(failure), *_call(failure), *_error(failure), *_host(failure), *_causes(failure)]
+    end = list(_advice(stops))
+    return [*parts[: MOST_LINES - len(end)], *end]
+
+
+def _headline(failure: Refused) -> Iterator[str]:
+    subject = failure.subject
+    which = " + ".join(failure.members)
+    yield f"cnitest: the network {subject.network!r} ({paths.near(subject.source)}) cannot start."
+    yield f"Its first ADD fails: {which} in version {failure.version}"[:_WIDTH]
+    yield ""
+
+
+def _call(failure: Refused) -> Iterator[str]:
+    call = failure.call
+    if call is None:
+        return
+    ending = "killed at its deadline" if call.timed_out else f"exit code {call.exit_code}"
+    yield from _field("call", f"{call.subject} on {call.host}: {ending} after {call.seconds * 1000:.0f} ms")
+    yield from _field("", f"configuration {json.dumps(failure.conf)}", _MOST["configuration"])
+
+
+def _error(failure: Refused) -> Iterator[str]:
+    code = failure.error.get("code")
+    if code is not None:
+        meaning = f" ({spec.ERRORS[code]})" if code in spec.ERRORS else ""
+        yield from _field("error", f"code {code}{meaning}")
+        for key in ("msg", "details"):
+            if failure.error.get(key):
+                yield from _field(key, str(failure.error[key]), _MOST[key])
+    elif failure.call is not None:
+        for name, stream in (("stdout", failure.call.stdout), ("stderr", failure.call.stderr)):
+            if stream:
+                yield from _field(name, stream[:2000].decode(errors="backslashreplace"), _MOST["printed"])
+        if not (failure.call.stdout or failure.call.stderr):
+            yield from _field("error", "it printed nothing at all")
+    else:
+        yield from _field("error", failure.words, _MOST["printed"])
+
+
+def _host(failure: Refused) -> Iterator[str]:
+    """What there is on the host, and where."""
+    setting = failure.subject.setting
+    yield ""
+    yield from _field("host", f"{setting.host} of the topology {setting.topology}, which has")
+    if failure.links:
+        yield from _field("links", "; ".join(f"{name} ({about})" for name, about in failure.links.items()), 3)
+    if failure.inside:
+        inside = "; ".join(f"{name} ({about})" for name, about in failure.inside.items())
+        yield from _field("container", inside, _MOST["container"])
+    plugins = f"{', '.join(failure.plugins) or 'none'} (in {':'.join(failure.subject.path)})"
+    yield from _field("plugins", plugins, _MOST["plugins"])
+    there = [path for path in failure.programs.values() if path]
+    lacking = [name for name, path in failure.programs.items() if not path]
+    yield from _field("programs", f"{', '.join(there)}{'; not ' + ', '.join(lacking) if lacking else ''}")
+
+
+def _causes(failure: Refused) -> Iterator[str]:
+    found = causes(failure)[:_MOST_CAUSES]
+    yield ""
+    for number, words in enumerate(found):
+        label = ("likely" if len(found) == 1 else "likely, the first of these") if number == 0 else "or"
+        yield from _field(label if len(label) < _LABEL else "likely", words, _LINES_A_CAUSE)
+    if not found:
+        yield from _field("likely", "no cause that is known here; the plugin's own words are all there is")
+
+
+def _advice(stops: bool) -> Iterator[str]:
+    yield ""
+    yield from _field("to do", "mend the configuration, or give its host what it wants:")
+    yield from _field("", "--topology NAME|FILE builds another network around it (`cnitest draw NAME` shows one),")
+    yield from _field("", "a cnitest.yaml beside the configuration has host, host_setup, mounts, capabilities, daemon")
+    yield from _field("", '(docs/conformance.md, "A plugin\'s own profile").')
+    if stops:
+        yield from _field("", "Nothing else was tried; --keep-going tries every requirement all the same.")
+
+
+def _field(label: str, text: str, most: int = 2) -> Iterator[str]:
+    """A labelled text on a few lines."""
+    whole = line(" ".join(text.split()))
+    wrapped = textwrap.wrap(whole, _WIDTH - _LABEL - 2, break_on_hyphens=False) or [""]
+    if len(wrapped) > most:
+        wrapped = [*wrapped[: most - 1], wrapped[most - 1][: _WIDTH - _LABEL - 4] + " …"]
+    for number, words in enumerate(wrapped):
+        yield f"  {(label if number == 0 else ''):{_LABEL}}{words}"

@@ -1,0 +1,82 @@
+"""What a failed test shows: the network as it was, what the plugins were told, what changed, what the wires carried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnitest import text
+from cnitest.cni.calls.invoke import Call
+from cnitest.lab.hosts import Sandbox
+from cnitest.lab.lab import Lab
+from cnitest.lab.reach import Reach
+from cnitest.lab.snapshot.difference import difference
+from cnitest.lab.snapshot.state import State
+from cnitest.topology import draw
+
+Section = tuple[str, str]
+
+_MOST_FRAMES = 40
+
+
+def sections(lab: Lab) -> list[Section]:
+    """The headed texts for a failing test's report; what has nothing to say is left out."""
+    found = [
+        ("topology", picture(lab)),
+        ("probes", "\n".join(reach.story() for reach in lab.journal.of(Reach))),
+        ("plugin calls", "\n".join(call.story() for call in lab.journal.of(Call))),
+        ("what changed", changes(lab)),
+        ("packets", _packets(lab)),
+    ]
+    return [(f"cnitest: {name}", text.lines(words)) for name, words in found if words]
+
+
+def picture(lab: Lab) -> str:
+    """The topology with what plugins added to it; the pair of the last probe that failed is marked."""
+    failed = [reach for reach in lab.journal.of(Reach) if reach.verdict.value != "delivered"]
+    pair = (failed[-1].sender, failed[-1].receiver or failed[-1].destination) if failed else None
+    return draw(lab.topology, failed=pair, extra=_additions(lab))
+
+
+def _additions(lab: Lab) -> dict[str, list[str]]:
+    """The links of each sandbox that the topology did not declare."""
+    declared = {(end.at, end.name) for veth in lab.topology.veths for end in veth.ends}
+    declared |= {(name, link) for name, place in lab.topology.places() for link, _ in place.links()}
+    found: dict[str, list[str]] = {}
+    for place in lab.places:
+        if not isinstance(place, Sandbox):
+            continue
+        addresses = place.addresses
+        for link in place.links:
+            if link.name != "lo" and (place.full_name, link.name) not in declared:
+                own = [a.address for a in addresses if a.link == link.name and a.scope == "global"]
+                found.setdefault(place.full_name, []).append(text.line(" ".join([link.name, *own, f"({link.kind})"])))
+        found.setdefault(place.full_name, [])
+    return found
+
+
+def changes(lab: Lab) -> str:
+    """What differs from the remembered states, place by place; nothing when none were remembered."""
+    lines: list[str] = []
+    if not lab.remembered:
+        return ""
+    for place in lab.places:
+        found = difference(lab.remembered.get(place.full_name, State()), place.state())
+        if found:
+            lines += [f"{place.full_name}:", *(f"  {item}" for item in found)]
+    return "\n".join(lines)
+
+
+def _packets(lab: Lab) -> str:
+    """The frames of the last probe that was not delivered, hop by hop."""
+    failed = [reach for reach in lab.journal.of(Reach) if reach.verdict.value != "delivered" and reach.sightings]
+    if not failed:
+        return ""
+    from cnitest.lab.frames import packets
+
+    sightings = failed[-1].sightings[:_MOST_FRAMES]
+    texts: Sequence[str] = packets.summaries([sighting.frame for sighting in sightings])
+    began = sightings[0].frame.when
+    return "\n".join(
+        f"{(sighting.frame.when - began) / 1e6:8.3f} ms  {sighting.hop:32} {text}"
+        for sighting, text in zip(sightings, texts, strict=True)
+    )

@@ -1,0 +1,1 @@
+"""From a topology to the ordered steps that build it: pure, printable. Applies none of them."""

@@ -1,0 +1,1 @@
+"""A topology in characters. Reads the model alone."""
