@@ -62,8 +62,8 @@ def table(
 
 def row(finding: Finding) -> str:
     """One finding as a row of a table."""
-    about = f"{finding.trouble.plugin}: {finding.trouble.words}"
-    cells = (finding.trouble.rule, _cell(about)[:220], f"{finding.seconds:.0f} s", _cell(reproducer(finding)))
+    about = f"{finding.violation.plugin}: {finding.violation.words}"
+    cells = (finding.violation.rule, _cell(about)[:220], f"{finding.seconds:.0f} s", _cell(reproducer(finding)))
     return f"| {' | '.join(cells)} |"
 
 

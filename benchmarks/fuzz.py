@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from cnitest.cni.calls.invoke import Call, search_path
 from cnitest.conformance.model.subject import Trial
-from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.generate import configs
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Raw, Scenario, Step
@@ -43,16 +43,16 @@ def main(seconds: float) -> None:
 
 def rate(scenario: Scenario, seconds: float) -> tuple[float, float]:
     """Examples a second, and the plugins' share of the time."""
-    with Arena(Trial(subject_of("bridge", search_path(())), "1.0.0")) as arena:
+    with ReusingExecutor(Trial(subject_of("bridge", search_path(())), "1.0.0")) as executor:
         calls: list[Call] = []
         count, began = 0, time.monotonic()
         while time.monotonic() - began < seconds:
-            with arena.world(scenario) as world:
+            with executor.scenario_run(scenario) as scenario_run:
                 from cnitest.fuzz.execute.scenario_run import run
 
-                arena.finish(run(world, scenario))
-                assert not world.troubles, world.troubles
-                calls += world.bench.record.calls
+                executor.finish(run(scenario_run, scenario))
+                assert not scenario_run.violations, scenario_run.violations
+                calls += scenario_run.bench.record.calls
             count += 1
         took = time.monotonic() - began
     return count / took, sum(call.seconds for call in calls) / took

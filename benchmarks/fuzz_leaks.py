@@ -2,7 +2,7 @@
 
     python benchmarks/fuzz_leaks.py [EXAMPLES] [DIRECTORY OF PLUGINS]
 
-Runs calls by hand and lives of containers in one arena, and prints what is held at the start and after each tenth.
+Runs calls by hand and lives of containers in one executor, and prints what is held at the start and after each tenth.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import LIFE, Raw, Scenario
 from cnitest.fuzz.model.subjects import subject_of, trial_of
@@ -45,13 +45,13 @@ def held() -> dict[str, int]:
 
 def main(examples: int, path: str) -> None:
     began, seen = time.monotonic(), 0
-    with Arena(trial_of(subject_of("bridge", (path,)))) as arena:
+    with ReusingExecutor(trial_of(subject_of("bridge", (path,)))) as executor:
         for number in range(WARM_UP + examples + 1):
             if number >= WARM_UP and (number - WARM_UP) % max(examples // 10, 1) == 0:
                 words = "  ".join(f"{key} {value}" for key, value in held().items())
-                print(f"{number - WARM_UP:6} examples  {arena.builds:4} hosts  {words}", flush=True)
-            seen += len(arena.run(scenario(number)))
-    print(f"{seen} troubles, {time.monotonic() - began:.0f} s")
+                print(f"{number - WARM_UP:6} examples  {executor.builds:4} hosts  {words}", flush=True)
+            seen += len(executor.run(scenario(number)))
+    print(f"{seen} violations, {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def chapter(path: str, internal: str = "") -> Chapter:
 CHAPTERS = (
     chapter(
         "cnitest.lab.lab.Lab",
-        "know forget remember has_owner fresh_namespace keeper tap taps own_file_reader owner settle traveller "
+        "know forget remember has_owner fresh_namespace pid_namespace tap taps own_file_reader owner settle thread "
         "remembered blind probing plan",
     ),
     chapter("cnitest.lab.place.Place", "execute start namespace"),

@@ -116,7 +116,7 @@ def _tell(campaign: Campaign) -> int:
     except KeyboardInterrupt:
         interrupted = True
     live.clear()
-    if campaign.findings or campaign.stopped or "faults" not in campaign.orders.kinds or interrupted:
+    if campaign.findings or campaign.stopped or "faults" not in campaign.settings.kinds or interrupted:
         say(campaign.summary() + (" (interrupted)" if interrupted else ""))
     if interrupted:
         return INTERRUPTED
@@ -153,12 +153,12 @@ def _told(campaign: Campaign, finding: Finding) -> str:
 
     known = campaign.explained.get(finding.cause)
     if known:
-        words = " ".join(finding.trouble.words.split())[:110]
+        words = " ".join(finding.violation.words.split())[:110]
         return f"known of {known.plugin}: {known.rule}: {words}\n    {known.reason} ({known.link})"
     again = " (seen before)" if finding.examples == 0 else ""
     lines = [*steps(finding).rstrip().splitlines(), f"written to {campaign.places[finding.cause]}"]
     told = "\n".join(f"    {line}" for line in lines)
-    return f"\nFOUND{again} in {finding.trouble.plugin or 'the network'}: {finding.trouble.rule}\n{told}"
+    return f"\nFOUND{again} in {finding.violation.plugin or 'the network'}: {finding.violation.rule}\n{told}"
 
 
 class _Line:

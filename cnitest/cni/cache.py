@@ -64,13 +64,13 @@ def save(target: Target, document: Mapping[str, Any]) -> None:
     """Write down an attachment on its host. Raises PluginError: without it DEL could not be called as it should."""
     text = golang.written(_content(target, document))
 
-    def errand() -> None:
+    def call() -> None:
         os.makedirs(DIRECTORY, 0o700, exist_ok=True)
         descriptor = os.open(path(target), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
 
-    _on_host(target.host, path(target), "written", errand)
+    _on_host(target.host, path(target), "written", call)
 
 
 def _content(target: Target, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,11 +117,11 @@ def _object(value: object, what: str) -> dict[str, Any]:
 def forget(target: Target) -> None:
     """Remove an attachment from the cache; it may be gone already."""
 
-    def errand() -> None:
+    def call() -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path(target))
 
-    _on_host(target.host, path(target), "removed", errand)
+    _on_host(target.host, path(target), "removed", call)
 
 
 def entry(target: Target) -> Entry | None:
@@ -136,7 +136,7 @@ def entries(host: Host) -> tuple[list[Entry], dict[str, PluginError]]:
     Raises PluginError when the directory itself cannot be read.
     """
 
-    def errand() -> list[str]:
+    def call() -> list[str]:
         try:
             return sorted(os.listdir(DIRECTORY))
         except FileNotFoundError:
@@ -144,7 +144,7 @@ def entries(host: Host) -> tuple[list[Entry], dict[str, PluginError]]:
 
     understood: list[Entry] = []
     faults: dict[str, PluginError] = {}
-    for name in _on_host(host, DIRECTORY, "listed", errand):
+    for name in _on_host(host, DIRECTORY, "listed", call):
         file = f"{DIRECTORY}/{name}"
         try:
             text = _text(host, file)
@@ -172,19 +172,19 @@ def _entry(file: str, text: str) -> Entry:
 
 
 def _text(host: Host, file: str) -> str | None:
-    def errand() -> str | None:
+    def call() -> str | None:
         try:
             with open(file, encoding="utf-8") as opened:
                 return opened.read()
         except FileNotFoundError:
             return None
 
-    return _on_host(host, file, "read", errand)
+    return _on_host(host, file, "read", call)
 
 
-def _on_host(host: Host, file: str, what: str, errand: Callable[[], T]) -> T:
+def _on_host(host: Host, file: str, what: str, call: Callable[[], T]) -> T:
     """Do something with a file on its host; what the filesystem refuses is a PluginError."""
     try:
-        return host.inside(errand)
+        return host.inside(call)
     except (OSError, ValueError) as error:
         raise PluginError(f"{file}: the cached result cannot be {what}: {error}") from error

@@ -64,9 +64,9 @@ def baseline(subject: Subject) -> Baseline:
     aims = {verb: Aim() for verb in VERBS}
     with open_stage(subject.network, subject.path, subject.timeout, subject.setting) as stage:
         for verb, act in (("ADD", stage.add), ("DEL", stage.delete)):
-            trouble = act(aim=aims[verb])
-            if trouble:
-                raise CnitestError(f"{subject.network.name}: {verb} fails when nothing is hit: {trouble}")
+            violation = act(aim=aims[verb])
+            if violation:
+                raise CnitestError(f"{subject.network.name}: {verb} fails when nothing is hit: {violation}")
         left = frozenset(stage.left())
     points = (point for verb, aim in aims.items() for point in aim.points(verb))
     return Baseline(tuple(points), left)
@@ -121,15 +121,15 @@ class _Attempt:
 
     def _do(self, what: str, act: Callable[[], str], undo: Callable[[], object] = lambda: None) -> bool:
         """Whether something works, at the latest the second time; a runtime tries again, after DEL when ADD failed."""
-        trouble = act()
-        if not trouble:
+        violation = act()
+        if not violation:
             return True
         hangs = self._stage.hangs()
         undo()
         works = not act()
         if not works:
             undo()
-        self._faults.append(Fault(f"{what} {'hangs' if hangs else 'fails'}{' once' if works else ''}", trouble))
+        self._faults.append(Fault(f"{what} {'hangs' if hangs else 'fails'}{' once' if works else ''}", violation))
         return works
 
     def _look(self, kind: str) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from cnitest.errors import KernelError
 from cnitest.kernel import sysctl
-from cnitest.kernel.namespace_thread import Traveller
+from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.rtnetlink import rtnl
 from cnitest.kernel.rtnetlink.netlink import NETFILTER, Message, attribute
@@ -81,9 +81,9 @@ def unknown(name: str) -> str:
 @functools.cache
 def privilege() -> Feature:
     """Whether namespaces can be made at all."""
-    traveller = Traveller()
+    thread = NamespaceThread()
     try:
-        NetworkNamespace.make(traveller).close()
+        NetworkNamespace.make(thread).close()
         return Feature("namespaces", True)
     except OSError as error:
         return Feature(
@@ -93,19 +93,19 @@ def privilege() -> Feature:
             "run as root, or below unshare -Urnm",
         )
     finally:
-        traveller.end()
+        thread.end()
 
 
 def _in_scratch(check: Callable[[NetworkNamespace], str]) -> str:
-    traveller = Traveller()
+    thread = NamespaceThread()
     try:
-        namespace = NetworkNamespace.make(traveller)
+        namespace = NetworkNamespace.make(thread)
         try:
             return check(namespace)
         finally:
             namespace.close()
     finally:
-        traveller.end()
+        thread.end()
 
 
 def _kind_check(kind: str) -> Callable[[NetworkNamespace], str]:
@@ -124,7 +124,7 @@ def _kind_check(kind: str) -> Callable[[NetworkNamespace], str]:
 
 def _tap(namespace: NetworkNamespace) -> str:
     try:
-        os.close(namespace.do(lambda: os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)))
+        os.close(namespace.run(lambda: os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)))
     except OSError as error:
         return f"tap links need /dev/net/tun ({error.strerror})"
     return ""
@@ -142,28 +142,28 @@ def _vlan_filtering(namespace: NetworkNamespace) -> str:
 
 
 def _br_netfilter(namespace: NetworkNamespace) -> str:
-    if namespace.do(lambda: sysctl.read("net.bridge.bridge-nf-call-iptables")) is None:
+    if namespace.run(lambda: sysctl.read("net.bridge.bridge-nf-call-iptables")) is None:
         return "this kernel has no br_netfilter: bridged traffic does not pass iptables"
     return ""
 
 
 def _netfilter(namespace: NetworkNamespace) -> str:
     try:
-        namespace.do(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)).close()
+        namespace.run(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)).close()
     except OSError as error:
         return f"this kernel has no nfnetlink ({error.strerror})"
     return ""
 
 
 def _conntrack(namespace: NetworkNamespace) -> str:
-    if namespace.do(lambda: sysctl.read("net.netfilter.nf_conntrack_max")) is None:
+    if namespace.run(lambda: sysctl.read("net.netfilter.nf_conntrack_max")) is None:
         return "this kernel tracks no connections (nf_conntrack)"
     return ""
 
 
 def _sctp(namespace: NetworkNamespace) -> str:
     try:
-        namespace.do(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)).close()
+        namespace.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)).close()
     except OSError as error:
         return f"this kernel has no SCTP ({error.strerror})"
     return ""

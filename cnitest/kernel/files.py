@@ -1,4 +1,4 @@
-"""The files that something left in a host's private layers; to be called by the traveller, inside the host."""
+"""The files that something left in a host's private layers; to be called by the thread, inside the host."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _BUFFER = 1 << 16
 
 def until(namespace: NetworkNamespace, groups: int, holds: Callable[[], bool], deadline: Deadline) -> bool:
     """Wait until ``holds()``, asked again at each event of ``groups`` in ``namespace``; False at the deadline."""
-    events = namespace.do(lambda: _subscribe(groups))
+    events = namespace.run(lambda: _subscribe(groups))
     try:
         while not holds():
             if deadline.expired or not select.select([events], [], [], deadline.remaining)[0]:

@@ -24,7 +24,7 @@ def _nothing() -> None:
     """Nothing."""
 
 
-class Errand(Generic[T]):
+class Pending(Generic[T]):
     """One function to run over there, and what came of it."""
 
     __slots__ = ("_done", "_error", "_function", "_value")
@@ -41,7 +41,7 @@ class Errand(Generic[T]):
         """Whether it has been run."""
         return not self._done.locked()
 
-    def wait(self) -> T:
+    def result(self) -> T:
         """The function's value once it has been run, or raise what it raised; may be asked again."""
         with self._done:
             pass
@@ -50,7 +50,7 @@ class Errand(Generic[T]):
         return self._value
 
     def run(self) -> None:
-        """Run the function and wake whoever waits; for the traveller."""
+        """Run the function and wake whoever waits; for the thread."""
         try:
             self._value = self._function()
         except BaseException as error:  # handed to the one who asked
@@ -64,16 +64,16 @@ class Errand(Generic[T]):
             undo(self._value)
 
     def fail(self, error: BaseException) -> None:
-        """Wake whoever waits with an error; for a traveller that cannot run it."""
+        """Wake whoever waits with an error; for a thread that cannot run it."""
         self._error = error
         self._done.release()
 
 
-class Traveller:
+class NamespaceThread:
     """A thread with a filesystem state of its own that runs functions one after the other."""
 
     def __init__(self) -> None:
-        self._errands: SimpleQueue[Errand[Any] | None] = SimpleQueue()
+        self._calls: SimpleQueue[Pending[Any] | None] = SimpleQueue()
         self._afterwards: Callable[[], None] = _nothing
         self._lock = threading.Lock()
         self._ended = False
@@ -83,33 +83,33 @@ class Traveller:
         # A bare thread: threading's own would have us wait until it runs, which is a tenth of a lab's build time.
         _thread.start_new_thread(self._work, ())
 
-    def do(self, function: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
+    def run(self, function: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
         """Run ``function`` in the thread and return its value, or raise what it raised.
 
         When the one who asks is interrupted meanwhile (Ctrl-C), nobody gets the value: it is given to ``undo``.
         """
-        errand = self.begin(function)
+        call = self.submit(function)
         try:
-            return errand.wait()
+            return call.result()
         except BaseException:
             if undo is not None:
-                self.begin(partial(errand.undo, undo))
+                self.submit(partial(call.undo, undo))
             raise
 
-    def begin(self, function: Callable[[], T]) -> Errand[T]:
+    def submit(self, function: Callable[[], T]) -> Pending[T]:
         """Have ``function`` run in the thread, in its turn, and go on meanwhile.
 
-        Its errand fails with RuntimeError once the traveller has ended, and when the traveller asks itself.
+        Its call fails with RuntimeError once the thread has ended, and when the thread asks itself.
         """
-        errand = Errand(function)
+        call = Pending(function)
         with self._lock:
             if self._ended:
-                errand.fail(RuntimeError("the lab is closed: its namespaces are gone"))
+                call.fail(RuntimeError("the lab is closed: its namespaces are gone"))
             elif threading.get_ident() == self._ident:
-                errand.fail(RuntimeError("a function that runs inside a namespace cannot send for another one"))
+                call.fail(RuntimeError("a function that runs inside a namespace cannot send for another one"))
             else:
-                self._errands.put(errand)
-        return errand
+                self._calls.put(call)
+        return call
 
     def end(self, afterwards: Callable[[], None] = _nothing) -> None:
         """Let the thread finish what was asked for, then do what nobody waits for, then end."""
@@ -118,7 +118,7 @@ class Traveller:
                 return
             self._ended = True
             self._afterwards = afterwards
-            self._errands.put(None)
+            self._calls.put(None)
 
     def _work(self) -> None:
         self._ident = threading.get_ident()
@@ -127,10 +127,10 @@ class Traveller:
             unshare(CLONE_FS)
         except OSError as error:  # no privilege: told to everyone who asks
             refusal = error
-        while (errand := self._errands.get()) is not None:
+        while (call := self._calls.get()) is not None:
             if refusal:
-                errand.fail(refusal)
+                call.fail(refusal)
             else:
-                errand.run()
+                call.run()
         os.close(self.proc)
         self._afterwards()

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from cnitest.kernel.namespace_thread import Errand, Traveller
+from cnitest.kernel.namespace_thread import NamespaceThread, Pending
 from cnitest.kernel.rtnetlink.netlink import NETFILTER, NetlinkSocket
 from cnitest.kernel.syscalls import CLONE_NEWNET, CLONE_NEWNS, setns, unshare
 
@@ -17,8 +17,8 @@ T = TypeVar("T")
 class NetworkNamespace:
     """A network namespace that exists as long as this object (or a process in it) does."""
 
-    def __init__(self, traveller: Traveller, fd: int, netlink: NetlinkSocket) -> None:
-        self._traveller = traveller
+    def __init__(self, thread: NamespaceThread, fd: int, netlink: NetlinkSocket) -> None:
+        self._thread = thread
         self._sockets: dict[str, socket.socket] = {}
         self._netfilter: NetlinkSocket | None = None
         self.fd = fd
@@ -27,44 +27,44 @@ class NetworkNamespace:
         self.ruleset: tuple[int, Mapping[str, tuple[str, ...]]] = (0, {})
 
     @classmethod
-    def begin(cls, traveller: Traveller) -> Errand[NetworkNamespace]:
-        """Begin to make a fresh namespace; the errand raises OSError, EPERM without the privilege."""
+    def begin(cls, thread: NamespaceThread) -> Pending[NetworkNamespace]:
+        """Begin to make a fresh namespace; the call raises OSError, EPERM without the privilege."""
 
-        def errand() -> NetworkNamespace:
+        def call() -> NetworkNamespace:
             unshare(CLONE_NEWNET)
             netlink = NetlinkSocket()
             try:
-                return cls(traveller, open_own(traveller, "net"), netlink)
+                return cls(thread, open_own(thread, "net"), netlink)
             except OSError:
                 netlink.close()
                 raise
 
-        return traveller.begin(errand)
+        return thread.submit(call)
 
     @classmethod
-    def make(cls, traveller: Traveller) -> NetworkNamespace:
+    def make(cls, thread: NamespaceThread) -> NetworkNamespace:
         """A fresh namespace. Raises OSError, EPERM without the privilege."""
-        return cls.begin(traveller).wait()
+        return cls.begin(thread).result()
 
     @property
     def proc(self) -> int:
-        """The /proc of the thread that goes on errands here, an fd: its ``thread-self/net`` is this namespace's."""
-        return self._traveller.proc
+        """The /proc of the thread that enters namespaces, an fd: its ``thread-self/net`` is this namespace's."""
+        return self._thread.proc
 
-    def do(self, function: Callable[[], T]) -> T:
-        """Run ``function`` inside this network namespace; it must be short (see `Traveller`)."""
+    def run(self, function: Callable[[], T]) -> T:
+        """Run ``function`` inside this network namespace; it must be short (see `NamespaceThread`)."""
 
-        def errand() -> T:
+        def call() -> T:
             setns(self.fd, CLONE_NEWNET)
             return function()
 
-        return self._traveller.do(errand)
+        return self._thread.run(call)
 
     @property
     def netfilter(self) -> NetlinkSocket:
         """A netlink socket for the packet filter; opened once and kept, for nftables makes closing it slow."""
         if self._netfilter is None:
-            self._netfilter = self.do(lambda: NetlinkSocket(NETFILTER))
+            self._netfilter = self.run(lambda: NetlinkSocket(NETFILTER))
         return self._netfilter
 
     def kept(self, name: str, make: Callable[[], socket.socket]) -> socket.socket:
@@ -96,59 +96,59 @@ def open_all(wanted: Sequence[Kept]) -> None:
     if not lacking:
         return
 
-    def errand() -> None:
+    def call() -> None:
         for kept in lacking:
             if kept.name not in kept.namespace._sockets:  # somebody may have been quicker
                 setns(kept.namespace.fd, CLONE_NEWNET)
                 kept.namespace._sockets[kept.name] = kept.make()
 
-    lacking[0].namespace._traveller.do(errand)
+    lacking[0].namespace._thread.run(call)
 
 
 class MountNamespace:
     """A mount namespace that exists as long as this object (or a process in it) does."""
 
-    def __init__(self, traveller: Traveller, fd: int) -> None:
-        self._traveller = traveller
+    def __init__(self, thread: NamespaceThread, fd: int) -> None:
+        self._thread = thread
         self.fd = fd
 
     @classmethod
     def make(
         cls,
-        traveller: Traveller,
+        thread: NamespaceThread,
         prepare: Callable[[], None],
         network: NetworkNamespace | None = None,
         base: MountNamespace | None = None,
     ) -> MountNamespace:
         """A copy of ``base`` (default: where the thread is), as ``prepare`` changes it from inside ``network``."""
 
-        def errand() -> MountNamespace:
+        def call() -> MountNamespace:
             if base is not None:
                 setns(base.fd, CLONE_NEWNS)
             if network is not None:
                 setns(network.fd, CLONE_NEWNET)
             unshare(CLONE_NEWNS)
             prepare()
-            return cls(traveller, open_own(traveller, "mnt"))
+            return cls(thread, open_own(thread, "mnt"))
 
-        return traveller.do(errand)
+        return thread.run(call)
 
-    def do(self, function: Callable[[], T], network: NetworkNamespace, undo: Callable[[T], None] | None = None) -> T:
+    def run(self, function: Callable[[], T], network: NetworkNamespace, undo: Callable[[T], None] | None = None) -> T:
         """Run ``function`` inside this mount namespace and ``network``; it must be short, and is undone when nobody
-        waits for it any more (see `Traveller`)."""
+        waits for it any more (see `NamespaceThread`)."""
 
-        def errand() -> T:
+        def call() -> T:
             setns(self.fd, CLONE_NEWNS)
             setns(network.fd, CLONE_NEWNET)
             return function()
 
-        return self._traveller.do(errand, undo)
+        return self._thread.run(call, undo)
 
     def close(self) -> None:
         """Drop our reference."""
         os.close(self.fd)
 
 
-def open_own(traveller: Traveller, kind: str) -> int:
-    """A descriptor of the namespace that the traveller is in now; to be called by the traveller."""
-    return os.open(f"thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=traveller.proc)
+def open_own(thread: NamespaceThread, kind: str) -> int:
+    """A descriptor of the namespace that the thread is in now; to be called by the thread."""
+    return os.open(f"thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=thread.proc)

@@ -46,7 +46,7 @@ class Frame(NamedTuple):
     data: bytes
 
 
-class Eyes:
+class Sniffer:
     """A packet socket and the frames that come in by it. ``blind`` ones see nothing."""
 
     def __init__(self, opened: socket.socket, *, blind: bool = False, link: str = "") -> None:
@@ -56,10 +56,10 @@ class Eyes:
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, namespace: NetworkNamespace, link: str = "", ifindex: int = 0, *, blind: bool = False) -> Eyes:
-        """Eyes of one's own: on all links, or on one, which then shows even what is not meant for it."""
+    def open(cls, namespace: NetworkNamespace, link: str = "", ifindex: int = 0, *, blind: bool = False) -> Sniffer:
+        """Sniffer of one's own: on all links, or on one, which then shows even what is not meant for it."""
         stamps.await_on()
-        opened = namespace.do(_open)
+        opened = namespace.run(_open)
         if ifindex:
             opened.bind((link, _ETH_P_ALL))
             opened.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, struct.pack("=iHH8s", ifindex, _PROMISCUOUS, 0, b""))
@@ -87,8 +87,8 @@ class Eyes:
         return bool(watch.poll(deadline.remaining * 1000))
 
 
-class Tap(Eyes):
-    """The eyes that a lab keeps on one place, and its hand: it also sends whole frames."""
+class PacketSocket(Sniffer):
+    """The sniffers that a lab keeps on one place, and its hand: it also sends whole frames."""
 
     def __init__(self, namespace: NetworkNamespace, *, blind: bool = False) -> None:
         super().__init__(namespace.kept(_KEPT, _open), blind=blind)
@@ -98,7 +98,7 @@ class Tap(Eyes):
         self.count = 0
 
     def frames(self) -> list[Frame]:
-        """As of any eyes, and remembered."""
+        """As of any sniffer, and remembered."""
         found = super().frames()
         self.recent.extend(found)
         self.count += len(found)
@@ -122,10 +122,10 @@ class Tap(Eyes):
             self.count += 1
 
 
-def wait_for_any(eyes: Sequence[Eyes], deadline: Deadline) -> bool:
+def wait_for_any(sniffers: Sequence[Sniffer], deadline: Deadline) -> bool:
     """Wait until a frame is there for any of them; False when the deadline comes first."""
     watch = poll()
-    for one in eyes:
+    for one in sniffers:
         watch.register(one.socket, POLLIN)
     return bool(watch.poll(deadline.remaining * 1000))
 

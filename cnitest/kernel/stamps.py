@@ -14,7 +14,7 @@ import socket
 import struct
 
 from cnitest.deadline import Deadline
-from cnitest.kernel.namespace_thread import Traveller
+from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.syscalls import CLONE_NEWNET, unshare
 
 #: SO_TIMESTAMPING, which is also the kind of ancillary data (of level SOL_SOCKET) that a stamp comes in.
@@ -55,11 +55,11 @@ def await_on() -> None:
     Raises DeadlineExceeded, and OSError where namespaces cannot be made.
     """
     switch_on()
-    traveller = Traveller()
+    thread = NamespaceThread()
     try:
-        echo = traveller.do(_open_echo)
+        echo = thread.run(_open_echo)
     finally:
-        traveller.end()
+        thread.end()
     with echo:
         deadline = Deadline.after(_PATIENCE, "the kernel to stamp frames")
         while not _is_stamped(echo, deadline):

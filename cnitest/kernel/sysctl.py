@@ -1,4 +1,4 @@
-"""Sysctls of a network namespace; to be called by the traveller, inside it."""
+"""Sysctls of a network namespace; to be called by the thread, inside it."""
 
 from __future__ import annotations
 

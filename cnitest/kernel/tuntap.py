@@ -1,4 +1,4 @@
-"""Tap links; to be called by the traveller. Numbers: include/uapi/linux/if_tun.h."""
+"""Tap links; to be called by the thread. Numbers: include/uapi/linux/if_tun.h."""
 
 from __future__ import annotations
 

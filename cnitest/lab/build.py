@@ -9,7 +9,7 @@ from typing import Any
 
 from cnitest.errors import KernelError, TopologyError
 from cnitest.kernel import sysctl, tuntap
-from cnitest.kernel.namespace_thread import Errand
+from cnitest.kernel.namespace_thread import Pending
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.rtnetlink import routing, rtnl, rtnl_pyroute2, tables
 from cnitest.kernel.rtnetlink.netlink import Message
@@ -41,11 +41,11 @@ _MOST_PENDING = 64
 class Namespaces:
     """The namespaces of a lab by place, made one after the other while those that are there are wired already."""
 
-    def __init__(self, coming: Mapping[str, Errand[NetworkNamespace]]) -> None:
+    def __init__(self, coming: Mapping[str, Pending[NetworkNamespace]]) -> None:
         self._coming = coming
 
     def __getitem__(self, place: str) -> NetworkNamespace:
-        return self._coming[place].wait()
+        return self._coming[place].result()
 
     def ready(self, place: str) -> bool:
         """Whether a namespace is there, so that asking for it does not wait."""
@@ -53,9 +53,9 @@ class Namespaces:
 
     def made(self) -> Iterator[tuple[str, NetworkNamespace]]:
         """All that could be made."""
-        for place, errand in self._coming.items():
+        for place, call in self._coming.items():
             with contextlib.suppress(OSError):
-                yield place, errand.wait()
+                yield place, call.result()
 
 
 def build(plan: Plan, namespaces: Namespaces) -> None:
@@ -97,21 +97,21 @@ def _needed(step: Step) -> str:
 
 
 def _write_sysctls(namespace: NetworkNamespace, steps: list[Any], _: Namespaces) -> None:
-    def errand() -> None:
+    def call() -> None:
         for step in steps:
             sysctl.write(step.name, step.value)
 
-    namespace.do(errand)
+    namespace.run(call)
 
 
 def _make_taps(namespace: NetworkNamespace, steps: list[Any], _: Namespaces) -> None:
     """The kernel makes taps through their device file only; MAC and MTU are set afterwards."""
 
-    def errand() -> None:
+    def call() -> None:
         for step in steps:
             tuntap.make_tap(step.link.name, step.link.ifindex)
 
-    namespace.do(errand)
+    namespace.run(call)
     changed = [step for step in steps if step.mac or step.model.mtu]
     namespace.netlink.batch(
         [rtnl.set_link(step.link.ifindex, mac=step.mac, mtu=step.model.mtu, what=str(step)) for step in changed]

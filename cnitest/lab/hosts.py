@@ -92,7 +92,7 @@ class Host(Place):
     def empty_run(self) -> None:
         """Make /run and /sys as they are at boot."""
         if self._mounts:
-            self.inside(lambda: mounts.empty_run(self.lab.traveller.proc))
+            self.inside(lambda: mounts.empty_run(self.lab.thread.proc))
 
     def adopt(self, sandbox: Sandbox) -> None:
         """Make a sandbox known here."""
@@ -104,13 +104,15 @@ class Host(Place):
         """The filesystem of this host, made when first asked for."""
         with self._lock:
             if self._mounts is None:
-                keeper = self.lab.keeper(self.namespace)
-                self._mounts = MountNamespace.make(self.lab.traveller, mounts.furnish, self.namespace, keeper.mounts)
+                pid_namespace = self.lab.pid_namespace(self.namespace)
+                self._mounts = MountNamespace.make(
+                    self.lab.thread, mounts.furnish, self.namespace, pid_namespace.mounts
+                )
             return self._mounts
 
     def inside(self, function: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
-        """Run a short function with this host's network and filesystem (see `Traveller`)."""
-        return self.mounts.do(function, self.namespace, undo)
+        """Run a short function with this host's network and filesystem (see `NamespaceThread`)."""
+        return self.mounts.run(function, self.namespace, undo)
 
     def spawn(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
         """As at any place."""
@@ -133,7 +135,7 @@ class Host(Place):
         self, tree: Supervised, argv: Sequence[str], environment: Mapping[str, str]
     ) -> process.Started:
         """Start a program here whose process tree asks before it changes anything. Raises OSError, FeatureMissing."""
-        processes = self.inside(lambda: open_own(self.lab.traveller, "pid_for_children"))
+        processes = self.inside(lambda: open_own(self.lab.thread, "pid_for_children"))
         try:
             return tree.start(argv, environment, Where(self.mounts.fd, self.namespace.fd, processes))
         finally:
@@ -178,7 +180,7 @@ class Sandbox(Place):
         path = f"/run/netns/{self.name}"
         with self._lock:
             if not self._bound and not self.lost:
-                self.host.inside(lambda: mounts.bind_namespace(self.lab.traveller.proc, self.namespace.fd, path))
+                self.host.inside(lambda: mounts.bind_namespace(self.lab.thread.proc, self.namespace.fd, path))
                 self._bound = True
         return path
 
@@ -192,12 +194,12 @@ class Sandbox(Place):
     def spawn(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
         """As at any place, with the links of this sandbox under /sys."""
 
-        def errand() -> process.Started:
+        def call() -> process.Started:
             unshare(CLONE_NEWNS)
             mounts.fresh_sys()
             return process.start(argv, environment)
 
-        return self.host.mounts.do(errand, self.namespace, process.abandon)
+        return self.host.mounts.run(call, self.namespace, process.abandon)
 
 
 class Switch(Place):

@@ -23,10 +23,10 @@ from cnitest.errors import (
 )
 from cnitest.events import Journal
 from cnitest.kernel import features, packet_socket, stamps
-from cnitest.kernel.namespace_thread import Traveller
+from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.namespaces import Kept, NetworkNamespace, open_all
-from cnitest.kernel.packet_socket import Tap
-from cnitest.kernel.processes.pid_namespace import Keeper
+from cnitest.kernel.packet_socket import PacketSocket
+from cnitest.kernel.processes.pid_namespace import PidNamespace
 from cnitest.kernel.rtnetlink import rtnl
 from cnitest.lab.build import Namespaces, build
 from cnitest.lab.hosts import Host, Sandbox, Switch
@@ -61,18 +61,18 @@ class Lab:
         self.topology = self.plan.topology
         self.blind = blind
         self.journal = Journal()
-        self.traveller: Traveller
+        self.thread: NamespaceThread
         #: What `remember` found each place to be like, by full name.
         self.remembered: dict[str, State] = {}
         self._remembering = False
         self._entered = False
-        self._keeper: Keeper | None = None
+        self._pid_namespace: PidNamespace | None = None
         self._no_keeper: Exception | None = None
         self._closing: ThreadPoolExecutor | None = None
         #: Programs that were started to stay; what of them still runs is ended with the lab.
         self.staying: list[Running] = []
         self._places: dict[str, Place] = {}
-        self._taps: dict[str, Tap] = {}
+        self._taps: dict[str, PacketSocket] = {}
         self._owners: dict[tuple[str, str], Place] = {}
         self._declared = _declared(self.plan)
         self._lock = threading.RLock()
@@ -85,7 +85,7 @@ class Lab:
         self._entered = True
         self._require_features()
         stamps.switch_on()
-        self.traveller = Traveller()
+        self.thread = NamespaceThread()
         try:
             self._build()
         except BaseException:
@@ -111,7 +111,7 @@ class Lab:
             raise FeatureMissing(f"topology {self.topology.name}: {'; '.join(missing)}")
 
     def _build(self) -> None:
-        coming = Namespaces({name: NetworkNamespace.begin(self.traveller) for name in self.plan.places})
+        coming = Namespaces({name: NetworkNamespace.begin(self.thread) for name in self.plan.places})
         try:
             build(self.plan, coming)
         except PermissionError as error:
@@ -155,15 +155,15 @@ class Lab:
         """
         with self._lock:
             places, self._places = list(self._places.values()), {}
-            keeper, self._keeper = self._keeper, None
+            pid_namespace, self._pid_namespace = self._pid_namespace, None
             closing, self._closing = self._closing, None
         slow: list[socket.socket] = []
         with contextlib.ExitStack() as undo:
-            undo.callback(self.traveller.end, lambda: _close_all(slow))
+            undo.callback(self.thread.end, lambda: _close_all(slow))
             for place in places:
                 undo.callback(_drop, place, slow)
-            if keeper:
-                undo.callback(keeper.close)
+            if pid_namespace:
+                undo.callback(pid_namespace.close)
             if closing:
                 undo.callback(closing.shutdown, wait=False)
             # A PID namespace only ends when each process of it that is a child of ours has been waited for.
@@ -200,7 +200,7 @@ class Lab:
     @property
     def keeper_pids(self) -> set[int]:
         """The process that keeps the others, once there is one."""
-        return {self._keeper.pid} if self._keeper else set()
+        return {self._pid_namespace.pid} if self._pid_namespace else set()
 
     def _closer(self) -> ThreadPoolExecutor:
         """A thread that closes sockets one after the other: the kernel takes its time over some."""
@@ -219,20 +219,20 @@ class Lab:
 
     def fresh_namespace(self) -> NetworkNamespace:
         """A new, empty network namespace."""
-        return NetworkNamespace.make(self.traveller)
+        return NetworkNamespace.make(self.thread)
 
-    def keeper(self, network: NetworkNamespace) -> Keeper:
+    def pid_namespace(self, network: NetworkNamespace) -> PidNamespace:
         """What keeps this lab's processes, started in a host's ``network`` when the first is needed."""
         with self._lock:
             if self._no_keeper:
                 raise self._no_keeper
-            if self._keeper is None:
+            if self._pid_namespace is None:
                 try:
-                    self._keeper = Keeper(self.traveller, network)
+                    self._pid_namespace = PidNamespace(self.thread, network)
                 except (CnitestError, OSError) as error:
                     self._no_keeper = error  # a second try would fail for another, misleading reason
                     raise
-            return self._keeper
+            return self._pid_namespace
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -280,26 +280,26 @@ class Lab:
             raise self._unknown("place", name, self._places)
         return self._places[name]
 
-    def tap(self, place: Place) -> Tap:
-        """The eyes on a place, opened when first needed and kept."""
+    def tap(self, place: Place) -> PacketSocket:
+        """The sniffers on a place, opened when first needed and kept."""
         return self.taps([place])[0]
 
-    def taps(self, places: Sequence[Place], also: Sequence[Kept] = ()) -> list[Tap]:
-        """The eyes on several places; these, and other sockets one needs, are opened in one trip."""
+    def taps(self, places: Sequence[Place], also: Sequence[Kept] = ()) -> list[PacketSocket]:
+        """The sniffers on several places; these, and other sockets one needs, are opened in one trip."""
         stamps.await_on()
         with self._lock:
             open_all([*(packet_socket.kept(place.namespace) for place in places), *also])
             return [self._tap(place) for place in places]
 
-    def _tap(self, place: Place) -> Tap:
+    def _tap(self, place: Place) -> PacketSocket:
         known = self._taps.get(place.full_name)
         if known is None:
-            known = self._taps[place.full_name] = Tap(place.namespace, blind=self.blind)
+            known = self._taps[place.full_name] = PacketSocket(place.namespace, blind=self.blind)
         return known
 
     def own_file_reader(self, namespace: NetworkNamespace) -> Callable[..., str]:
         """Reads files of /proc/net as a namespace sees them."""
-        return states.own_file_reader(namespace, self.traveller.proc)
+        return states.own_file_reader(namespace, self.thread.proc)
 
     def owner(self, address: str, near: Place) -> Place | None:
         """The place that has an address; where several have it, the one nearest to ``near``."""

@@ -111,12 +111,12 @@ class Place(Flows):
     def sysctl(self, name: str, value: str | int | None = None) -> str | None:
         """Read a sysctl of this namespace, or set it first. None when the kernel has none of that name."""
 
-        def errand() -> str | None:
+        def call() -> str | None:
             if value is not None:
                 sysctl.write(name, str(value))
             return sysctl.read(name)
 
-        return self.namespace.do(errand)
+        return self.namespace.run(call)
 
     @property
     def multicast(self) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.errors import KernelError, TopologyError
-from cnitest.kernel.namespace_thread import Errand
+from cnitest.kernel.namespace_thread import Pending
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.processes import process
 from cnitest.kernel.rows.records import Link
@@ -127,7 +127,7 @@ def _as_declared(cable: _Cable) -> Message:
     return rtnl.set_link(end.ifindex, up=False, mac=step.peer_mac, mtu=step.peer_mtu, what=str(step))
 
 
-def _there(namespace: NetworkNamespace) -> Errand[NetworkNamespace]:
-    errand = Errand(lambda: namespace)
-    errand.run()
-    return errand
+def _there(namespace: NetworkNamespace) -> Pending[NetworkNamespace]:
+    call = Pending(lambda: namespace)
+    call.run()
+    return call

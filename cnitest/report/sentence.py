@@ -23,7 +23,7 @@ from cnitest.kernel.processes.process import spent
 _SHOWN_CALLS = 3
 
 
-def pass_sentence(
+def case_report(
     item: pytest.Item, call: pytest.CallInfo[None], identifier: str, setup_seconds: float
 ) -> pytest.TestReport:
     """The report of a test with its verdict, which it says; where a test broke it shows where, as pytest does."""

@@ -106,7 +106,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
     given = bool(config.getoption("--cni-conf"))
     ends = heading.ends(found, given)
-    lines = [*heading.troubles(found, given), *(() if ends else heading.lines(found.subjects, _profile(config)))]
+    lines = [*heading.violations(found, given), *(() if ends else heading.lines(found.subjects, _profile(config)))]
     for line in lines:
         print(line, flush=True)  # noqa: T201
     return int(pytest.ExitCode.TESTS_FAILED) if ends else None
@@ -239,9 +239,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return None
     if call.when != "call" and call.excinfo is None:
         return None
-    from cnitest.report.sentence import pass_sentence
+    from cnitest.report.sentence import case_report
 
-    return pass_sentence(item, call, mark.args[0], item.stash.get(DURATION, 0.0))
+    return case_report(item, call, mark.args[0], item.stash.get(DURATION, 0.0))
 
 
 def pytest_report_teststatus(report: Any, config: pytest.Config) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench import aftermath, delegate, first, request
-from cnitest.conformance.bench.bench import Bench, Made, Slot
+from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench
 from cnitest.conformance.bench.shared_attachment import Standing
 from cnitest.conformance.model import form, judge, reading, space
 from cnitest.conformance.model.finding import Doubt
@@ -127,7 +127,7 @@ def test_a_container_can_be_attached_twice(bench: Bench) -> None:
         bench.complain(*_missing_link(slot))
         bench.complain(*aftermath.disturbed(before, chained, bench.look(first.slot), bench.setting.leftover))
         demand_answers(bench, flows, traffic.AGAIN)
-        bench.complain(*_no_neighbour(bench, Made(slot, call, judge.result_document(call) or {}, None)))
+        bench.complain(*_no_neighbour(bench, AddResult(slot, call, judge.result_document(call) or {}, None)))
 
 
 @pytest.mark.requirement("ADD-07")
@@ -198,12 +198,12 @@ def test_default_routes_lead_to_the_delegates_gateway(bench: Bench, tmp_path: Pa
 
     if call.exit_code != 0:
         bench.not_applicable(f"it takes no default route from its delegate: {judge.words(call)}")
-    made = Made(slot, call, judge.result_document(call) or {}, None)
+    made = AddResult(slot, call, judge.result_document(call) or {}, None)
     bench.demand(default in form.destinations(made.result, bench.version), "the delegate's default route is lost")
     bench.complain(*_other_default_gateways(bench, made, gateway))
 
 
-def _other_default_gateways(bench: Bench, made: Made, gateway: str) -> list[str]:
+def _other_default_gateways(bench: Bench, made: AddResult, gateway: str) -> list[str]:
     """Default routes of the gateway's family, in result and container, that lead elsewhere than to it."""
     family = 6 if ":" in gateway else 4
     told = reading.default_gateways(made.result, bench.version).get(family, set()) - {"", gateway}
@@ -376,7 +376,7 @@ def test_sysctls_of_the_host_stay(bench: Bench) -> None:
             bench.complain(f"{name} was {before[name]}, is {after[name]}")
 
 
-def other_network(bench: Bench, container: str, ifname: str = "") -> Slot:
+def other_network(bench: Bench, container: str, ifname: str = "") -> AttachmentTarget:
     """A slot in another network of the same plugins: the profile's second, or one that is derived."""
     name = f"{bench.subject.network}-b"
     conf = {**bench.subject.conf, **(bench.setting.second or request.sibling(bench.subject.conf))}
@@ -402,12 +402,12 @@ def _require_own_link(bench: Bench, *, meta: bool = False) -> None:
         bench.not_applicable("the interface is there before it")
 
 
-def _missing_link(slot: Slot) -> list[str]:
+def _missing_link(slot: AttachmentTarget) -> list[str]:
     links = [link.name for link in slot.sandbox.links]
     return [] if slot.ifname in links else [f"the container has no {slot.ifname}; it has {', '.join(links)}"]
 
 
-def _no_neighbour(bench: Bench, made: Made) -> list[str]:
+def _no_neighbour(bench: Bench, made: AddResult) -> list[str]:
     """Why the gateways are not seen on the link of an attachment."""
     found, slot = [], made.slot
     for ip in form.ips(made.result, bench.version):

@@ -12,7 +12,7 @@ import pytest
 
 from cnitest.conformance.bench import delegate
 from cnitest.conformance.bench.aftermath import Span
-from cnitest.conformance.bench.bench import Bench, Slot
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.bench.leftovers import settle
 from cnitest.conformance.model import judge, space
 from cnitest.conformance.model.requirement import Kind
@@ -26,7 +26,7 @@ FAILING_DELEGATES: dict[str, Any] = {
 TOOLS = ("iptables", "ip6tables", "nft", "iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy")
 
 
-def _must_leave_nothing(bench: Bench, slot: Slot, words: str = "", **options: Any) -> None:
+def _must_leave_nothing(bench: Bench, slot: AttachmentTarget, words: str = "", **options: Any) -> None:
     """ADD into a slot, see it fail, and see nothing left."""
     previous = bench.chain(slot)
     before = bench.look(slot)

@@ -9,7 +9,7 @@ import pytest
 
 from cnitest.conformance.bench import provision
 from cnitest.conformance.bench.aftermath import Span
-from cnitest.conformance.bench.bench import Bench, Slot
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.model import judge
 from cnitest.conformance.observe import capability, connections
 
@@ -82,7 +82,7 @@ def test_a_capability_takes_effect(bench: Bench, name: str) -> None:
         bench.complain(*exercise.faults(bench, slot, document))
 
 
-def _providing(bench: Bench, provided: Mapping[str, Any], **changes: Any) -> Slot:
+def _providing(bench: Bench, provided: Mapping[str, Any], **changes: Any) -> AttachmentTarget:
     """A slot for which the runtime provides something else than it does by default."""
     return bench.slot("c1", capabilities={**bench.slot("c1").capabilities, **provided}, **changes)
 

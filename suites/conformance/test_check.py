@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnitest.conformance.bench import delegate
-from cnitest.conformance.bench.bench import Bench, Made, Picture
+from cnitest.conformance.bench.bench import AddResult, Bench, Picture
 from cnitest.conformance.model import form, judge, space
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.observe import mutation, tamper
@@ -94,7 +94,7 @@ def _tampered(bench: Bench, requirement: str) -> None:
             _mend(bench, made, before, ways[number])
 
 
-def _attached(bench: Bench, container: str) -> tuple[Made, Picture, Picture]:
+def _attached(bench: Bench, container: str) -> tuple[AddResult, Picture, Picture]:
     slot = bench.slot(container)
     bench.chain(slot)
     before = bench.look(slot)
@@ -102,7 +102,7 @@ def _attached(bench: Bench, container: str) -> tuple[Made, Picture, Picture]:
     return made, before, bench.look(slot)
 
 
-def _mend(bench: Bench, made: Made, before: Picture, way: tamper.Tampering) -> None:
+def _mend(bench: Bench, made: AddResult, before: Picture, way: tamper.Tampering) -> None:
     """Undo what would keep the next attachment from working."""
     bench.detach(made)
     for _, argv in way.commands:
@@ -166,7 +166,7 @@ def _other_gateway(gateway: str) -> str:
     return f"{head}.{(int(last) + 76) % 250 + 1}"
 
 
-def _need_check(bench: Bench, made: Made) -> None:
+def _need_check(bench: Bench, made: AddResult) -> None:
     if judge.failed(bench.check(made)):
         raise Undecided("CHECK fails right after ADD, which CHK-01 reports")
 

@@ -13,7 +13,7 @@ from cnitest.suites.conformance.test_add import other_network, require_second_ne
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.aftermath import Span
-from cnitest.conformance.bench.bench import Bench, Slot
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.model import form, judge
 from cnitest.conformance.model.requirement import Kind
 
@@ -29,14 +29,14 @@ def _at_once(function: Callable[[T], Call], items: Sequence[T]) -> list[Call]:
         return list(pool.map(function, items))
 
 
-def _slots(bench: Bench, first: int = 1, count: int = MANY) -> list[Slot]:
+def _slots(bench: Bench, first: int = 1, count: int = MANY) -> list[AttachmentTarget]:
     slots = [bench.slot(f"c{number}") for number in range(first, first + count)]
     for slot in slots:
         bench.chain(slot)
     return slots
 
 
-def _delete(bench: Bench, slot: Slot, added: Call) -> Call:
+def _delete(bench: Bench, slot: AttachmentTarget, added: Call) -> Call:
     found = judge.result_document(added)
     return bench.raw("DEL", slot, previous=found if spec.has_check(bench.version) else None)
 

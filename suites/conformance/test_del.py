@@ -12,7 +12,7 @@ from cnitest.suites.conformance.test_check import flush
 
 from cnitest.conformance.bench import aftermath, delegate
 from cnitest.conformance.bench.aftermath import Span
-from cnitest.conformance.bench.bench import Bench, Made, Picture
+from cnitest.conformance.bench.bench import AddResult, Bench, Picture
 from cnitest.conformance.bench.leftovers import residue
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.requirement import Kind
@@ -24,7 +24,7 @@ from cnitest.lab.snapshot.difference import difference
 NEEDED = ("type", "dataDir", "bridge", "master", "device", "socketPath", "daemonSocketPath", "vrfname", "backend")
 
 
-def _attached(bench: Bench, container: str = "c1") -> tuple[Made, Span]:
+def _attached(bench: Bench, container: str = "c1") -> tuple[AddResult, Span]:
     """An attachment and what watches over it."""
     slot = bench.slot(container)
     span = Span(bench, slot)
@@ -115,7 +115,7 @@ def _without_namespace(bench: Bench, options: Any) -> None:
     bench.complain(*span.left(lost=True))
 
 
-def _of_lost(bench: Bench, made: Made, netns: str, options: dict[str, Any]) -> dict[str, Any]:
+def _of_lost(bench: Bench, made: AddResult, netns: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options of a call for a container that has no namespace any more."""
     slot = made.slot
     changes = {
@@ -267,7 +267,7 @@ def test_del_leaves_others_alone(bench: Bench, other: str, which: str) -> None:
 class _Attached:
     """An attachment and what its ADD put where."""
 
-    def __init__(self, made: Made, before: Picture, after: Picture, leftover: Sequence[str]) -> None:
+    def __init__(self, made: AddResult, before: Picture, after: Picture, leftover: Sequence[str]) -> None:
         self.made = made
         self._leftover = leftover
         #: What its ADD brought, a line each.
@@ -311,7 +311,7 @@ def _pair(bench: Bench, other: str) -> tuple[_Attached, _Attached]:
     call = bench.add(second)
     if call.exit_code != 0:
         bench.not_applicable(f"there is no second attachment, which ADD-06 and ADD-07 are about: {judge.words(call)}")
-    two = Made(second, call, judge.result_document(call) or {}, bench.chain(second))
+    two = AddResult(second, call, judge.result_document(call) or {}, bench.chain(second))
     looks.append(bench.look(second))
     leftover = bench.setting.leftover
     return _Attached(one, looks[0], looks[1], leftover), _Attached(two, looks[2], looks[3], leftover)

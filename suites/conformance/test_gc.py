@@ -12,7 +12,7 @@ from cnitest.suites.conformance.test_add import other_network
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench import delegate
 from cnitest.conformance.bench.aftermath import Span
-from cnitest.conformance.bench.bench import Bench, Made, Picture, Slot
+from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import residue, settle
 from cnitest.conformance.model import judge
 from cnitest.conformance.observe import traffic
@@ -21,14 +21,14 @@ from cnitest.conformance.observe.connections import answering, demand_answers
 VALID, LEGACY = "cni.dev/valid-attachments", "cni.dev/attachments"
 
 
-def _gc(bench: Bench, slot: Slot, keep: Sequence[Made], **keys: Any) -> Call:
+def _gc(bench: Bench, slot: AttachmentTarget, keep: Sequence[AddResult], **keys: Any) -> Call:
     """GC of a slot's network with the attachments to keep under both keys; ``keys`` replaces them."""
     kept = [{"containerID": made.slot.container_id, "ifname": made.slot.ifname} for made in keep]
     document = {**bench.request(slot), **(keys or {VALID: kept, LEGACY: kept})}
     return bench.raw("GC", stdin=document, without=["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"])
 
 
-def _pair(bench: Bench) -> tuple[Made, Made, Picture, Picture]:
+def _pair(bench: Bench) -> tuple[AddResult, AddResult, Picture, Picture]:
     """An attachment to keep and one to free, with pictures around the second's ADD."""
     kept = bench.attach(bench.slot("c1"))
     slot = bench.slot("c2")
@@ -45,7 +45,7 @@ def _still(bench: Bench, before: Picture, after: Picture, tables: Sequence[str],
     return [line for line in found if (line.partition(": + ")[2].split(" ")[0] in tables) != others]
 
 
-def _touched(bench: Bench, seen: Picture, before: Picture, after: Picture, *slots: Slot) -> list[str]:
+def _touched(bench: Bench, seen: Picture, before: Picture, after: Picture, *slots: AttachmentTarget) -> list[str]:
     """What changed since a picture, but for what an attachment made between two others had left, which GC may free."""
     left = {line for line in residue(before, after, strict=True) if ": + " in line}
     return [line for line in bench.changed(seen, *slots, strict=True) if line.replace(": - ", ": + ", 1) not in left]

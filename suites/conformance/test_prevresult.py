@@ -10,7 +10,7 @@ from cnitest.cni import result as results
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.aftermath import Span
-from cnitest.conformance.bench.bench import Bench, Picture, Slot
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
 from cnitest.conformance.model import judge, reading, space
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.model.requirement import Kind
@@ -59,7 +59,9 @@ def _given(bench: Bench, slot: Any) -> dict[str, Any]:
     return dict(previous)
 
 
-def _wrongly_handed(bench: Bench, slot: Slot, call: Call, previous: dict[str, Any], before: Picture) -> list[str]:
+def _wrongly_handed(
+    bench: Bench, slot: AttachmentTarget, call: Call, previous: dict[str, Any], before: Picture
+) -> list[str]:
     """What of a previous result is lost, or handed on against the plugin's own doing."""
     after, found = bench.look(slot), judge.result_document(call) or {}
     inside, host = ((before[place], after[place]) for place in (slot.sandbox.full_name, bench.node.full_name))

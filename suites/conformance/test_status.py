@@ -9,13 +9,13 @@ from cnitest.suites.conformance.test_addfailure import exhausted
 
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench import delegate
-from cnitest.conformance.bench.bench import Bench, Slot
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.model import judge
 
 NOT_READY = {50, 51}
 
 
-def _status(bench: Bench, slot: Slot | None = None) -> Call:
+def _status(bench: Bench, slot: AttachmentTarget | None = None) -> Call:
     names = ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"]
     return bench.raw("STATUS", stdin=bench.request(slot), without=names)
 

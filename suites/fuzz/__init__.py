@@ -1,1 +1,1 @@
-"""A short slice of ``cnitest fuzz`` from fixed seeds: whatever shows must be known (``cnitest/fuzz/search/known.yaml``)."""
+"""A short slice of ``cnitest fuzz`` from fixed seeds: whatever shows is in ``cnitest/fuzz/search/known.yaml``."""

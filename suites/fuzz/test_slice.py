@@ -8,10 +8,10 @@ import pytest
 
 from cnitest.cni.calls.invoke import search_path
 from cnitest.conformance.model.subject import Subject
-from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.subjects import subject_of, trial_of
 from cnitest.fuzz.search import survey
-from cnitest.fuzz.search.workers import Orders
+from cnitest.fuzz.search.workers import FuzzSettings
 
 PLUGINS = ("bridge", "host-local", "portmap", "tuning")
 EXAMPLES = {"valid": 10, "boundary": 12, "invalid": 12, "by-hand": 24, "histories": 5, "chains": 4}
@@ -35,10 +35,10 @@ def test_what_shows_is_known(plugin: str, kind: str, pytestconfig: pytest.Config
     if kind == "chains" and plugin not in CHAINED:
         pytest.skip(f"{plugin} is never chained")
     found = subject(plugin, tuple(search_path(pytestconfig.getoption("--cni-path"))))
-    orders = Orders(found, (), SEED, 0.0, release=RELEASE)
+    settings = FuzzSettings(found, (), SEED, 0.0, release=RELEASE)
 
-    with Arena(trial_of(found)) as arena:
-        shown = survey.survey(arena, survey.KINDS[kind](orders), EXAMPLES[kind], SEED)
+    with ReusingExecutor(trial_of(found)) as executor:
+        shown = survey.survey(executor, survey.KINDS[kind](settings), EXAMPLES[kind], SEED)
 
     unknown = survey.unknown(shown)
     assert not unknown, "\n\n".join(one.story for one in unknown)

@@ -21,7 +21,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.deadline import Deadline
 from cnitest.errors import ConfigError
-from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.example import Example, Validity
 from cnitest.fuzz.model.scenario import LIFE, Raw, Scenario, Step
 from cnitest.fuzz.model.subjects import subject_of, trial_of
@@ -30,7 +30,7 @@ from cnitest.fuzz.search import finding_files, kinds
 from cnitest.fuzz.search.campaign import Campaign
 from cnitest.fuzz.search.hunt import Finding, Hunter
 from cnitest.fuzz.search.store import Store, database
-from cnitest.fuzz.search.workers import Orders
+from cnitest.fuzz.search.workers import FuzzSettings
 from cnitest.testing import ScriptedPlugin
 
 PATH = ("/usr/lib/cni",)
@@ -93,9 +93,9 @@ def trial(subject: Subject) -> Trial:
 
 
 @pytest.fixture
-def arena(trial: Trial) -> Iterator[Arena]:
+def executor(trial: Trial) -> Iterator[ReusingExecutor]:
     """Where scenarios about it are run."""
-    with Arena(trial) as made:
+    with ReusingExecutor(trial) as made:
         yield made
 
 
@@ -105,50 +105,50 @@ def mended(tmp_path: Path) -> Path:
     return _program(tmp_path / "mended" / "bridge", MENDED).parent
 
 
-# --- the arena
+# --- the executor
 
 
-def test_an_arena_uses_its_host_again(arena: Arena):
+def test_an_arena_uses_its_host_again(executor: ReusingExecutor):
     """Scenarios that leave nothing share a host, whether they call by hand or have containers."""
     for _ in range(3):
-        assert arena.run(scenario()) == []
-        assert arena.run(raw(CNI_IFNAME="a/b")) == []
+        assert executor.run(scenario()) == []
+        assert executor.run(raw(CNI_IFNAME="a/b")) == []
 
-    assert (arena.runs, arena.builds) == (6, 1)
+    assert (executor.runs, executor.builds) == (6, 1)
 
 
-def test_an_arena_builds_anew_after_trouble(arena: Arena):
+def test_an_arena_builds_anew_after_trouble(executor: ReusingExecutor):
     """What showed something leaves no trace in what comes next."""
-    assert arena.run(scenario()) == []
-    assert arena.run(PERCENT)
-    assert not arena.is_open
-    assert arena.run(scenario()) == []
+    assert executor.run(scenario()) == []
+    assert executor.run(PERCENT)
+    assert not executor.is_open
+    assert executor.run(scenario()) == []
 
-    assert arena.builds == 2
+    assert executor.builds == 2
 
 
 def test_an_arena_builds_anew_after_some_runs(trial: Trial):
     """A host is used so many times and no more."""
-    with Arena(trial, rebuild=2) as arena:
+    with ReusingExecutor(trial, rebuild=2) as executor:
         for _ in range(5):
-            assert arena.run(scenario()) == []
+            assert executor.run(scenario()) == []
 
-    assert arena.builds == 3
+    assert executor.builds == 3
 
 
-def test_an_arena_builds_anew_after_the_host_was_changed(arena: Arena):
+def test_an_arena_builds_anew_after_the_host_was_changed(executor: ReusingExecutor):
     """A host whose firewall somebody else has changed is of no more use."""
-    arena.run(scenario(Step("ADD"), Step("FORWARD-DROP"), Step("DEL")))
+    executor.run(scenario(Step("ADD"), Step("FORWARD-DROP"), Step("DEL")))
 
-    assert not arena.is_open
+    assert not executor.is_open
 
 
 # --- the hunt
 
 
-def orders(subject: Subject, *chosen: str) -> Orders:
+def fuzz_settings(subject: Subject, *chosen: str) -> FuzzSettings:
     """What to hunt."""
-    return Orders(subject, chosen, 7, 60.0, 40, "1.1.1")
+    return FuzzSettings(subject, chosen, 7, 60.0, 40, "1.1.1")
 
 
 def hunted(hunter: Hunter, turn: Any, words: str, rounds: int = 6) -> Finding:
@@ -162,10 +162,10 @@ def hunted(hunter: Hunter, turn: Any, words: str, rounds: int = 6) -> Finding:
     raise AssertionError(f"not found: {words}; but {[one.cause for one in found]}")
 
 
-def test_a_strange_name_is_found_again(arena: Arena, subject: Subject):
+def test_a_strange_name_is_found_again(executor: ReusingExecutor, subject: Subject):
     """eth%d, of which the kernel makes another name, is found by calls by hand and stays in the smallest scenario."""
-    names = kinds.by_hand(orders(subject)).filter(lambda one: "CNI_IFNAME" in one.raw.variables)
-    hunter = Hunter(arena, deadline=Deadline.after(120.0, "the hunt to end"))
+    names = kinds.by_hand(fuzz_settings(subject)).filter(lambda one: "CNI_IFNAME" in one.raw.variables)
+    hunter = Hunter(executor, deadline=Deadline.after(120.0, "the hunt to end"))
 
     finding = hunted(hunter, lambda hunter, seed: hunter.round("configs", names, 30, seed), "eth%d")
 
@@ -174,10 +174,10 @@ def test_a_strange_name_is_found_again(arena: Arena, subject: Subject):
     assert not finding.depends
 
 
-def test_two_interfaces_with_masquerading_are_found_again(arena: Arena):
+def test_two_interfaces_with_masquerading_are_found_again(executor: ReusingExecutor):
     """DEL of one of two interfaces with ipMasq fails, for both use one chain; the history is as short as it can be."""
     networks = st.just((Example(network(MASQUERADING)),))
-    hunter = Hunter(arena, deadline=Deadline.after(120.0, "the hunt to end"))
+    hunter = Hunter(executor, deadline=Deadline.after(120.0, "the hunt to end"))
 
     finding = hunted(hunter, lambda hunter, seed: hunter.histories(networks, 30, seed), CHAIN_BUSY)
 
@@ -189,12 +189,12 @@ def test_two_interfaces_with_masquerading_are_found_again(arena: Arena):
 
 def test_a_seed_draws_the_same_again(trial: Trial, subject: Subject):
     """The same seed draws the same scenarios in the same order, another one others."""
-    strategy = kinds.of_configs(orders(subject), "invalid")
+    strategy = kinds.of_configs(fuzz_settings(subject), "invalid")
 
     def drawn(seed: int) -> list[str]:
         seen: list[str] = []
-        with Arena(trial) as arena:
-            hunter = Hunter(arena, seen=lambda one: seen.append(one.dumps()))
+        with ReusingExecutor(trial) as executor:
+            hunter = Hunter(executor, seen=lambda one: seen.append(one.dumps()))
             assert hunter.round("configs", strategy, 12, seed) is None
         return seen
 
@@ -211,17 +211,17 @@ def test_a_seed_draws_the_same_again(trial: Trial, subject: Subject):
 @pytest.fixture(scope="module")
 def percent(trial: Trial) -> Finding:
     """The finding that PERCENT is."""
-    with Arena(trial) as arena:
-        (trouble, *more) = arena.run(PERCENT)
-    return Finding(trouble, PERCENT, tuple(one.cause for one in (trouble, *more)), "configs", 7, 1.0, 3)
+    with ReusingExecutor(trial) as executor:
+        (violation, *more) = executor.run(PERCENT)
+    return Finding(violation, PERCENT, tuple(one.cause for one in (violation, *more)), "configs", 7, 1.0, 3)
 
 
-def test_a_finding_is_written(tmp_path: Path, arena: Arena, percent: Finding, mended: Path):
+def test_a_finding_is_written(tmp_path: Path, executor: ReusingExecutor, percent: Finding, mended: Path):
     """Its network is JSON, its script sees the fault by itself, and its test fails until the fault is mended."""
-    place = finding_files.write(percent, arena, tmp_path / "out", "bridge")
+    place = finding_files.write(percent, executor, tmp_path / "out", "bridge")
 
     assert json.loads((place / "network.conflist").read_text()) == percent.scenario.networks[0].network
-    assert percent.trouble.words in (place / "steps.txt").read_text()
+    assert percent.violation.words in (place / "steps.txt").read_text()
     script = subprocess.run(["/bin/bash", place / "repro.sh"], capture_output=True, text=True, timeout=60, check=False)
     assert script.returncode == 1, script.stdout + script.stderr
     assert _pytest(place, *PATH) == 1
@@ -232,10 +232,10 @@ def test_a_script_changes_to_the_other_release(trial: Trial, tmp_path: Path):
     """repro.sh calls the other release's plugins after an UPGRADE; CNI_PATH_NEXT names another one still."""
     upgraded = scenario(Step("ADD", 0, "c1"), Step("UPGRADE"), Step("DEL", 0, "c1"))
     stubborn = _program(tmp_path / "next" / "bridge", STUBBORN)
-    with Arena(trial, next_path=(str(stubborn.parent),)) as arena:
-        (trouble,) = (one for one in arena.run(upgraded) if "not today" in one.words)
-        finding = Finding(trouble, upgraded, (trouble.cause,), "histories", 1, 0.0, 1)
-        script = finding_files.write(finding, arena, tmp_path / "out", "bridge") / "repro.sh"
+    with ReusingExecutor(trial, next_path=(str(stubborn.parent),)) as executor:
+        (violation,) = (one for one in executor.run(upgraded) if "not today" in one.words)
+        finding = Finding(violation, upgraded, (violation.cause,), "histories", 1, 0.0, 1)
+        script = finding_files.write(finding, executor, tmp_path / "out", "bridge") / "repro.sh"
 
     def code(**environment: str) -> int:
         return subprocess.run(["bash", script], env=os.environ | environment, check=False).returncode
@@ -338,10 +338,10 @@ def test_only_what_is_there_is_chained(tmp_path: Path):
     for name in ("bridge", "host-local", "tuning"):
         (bin_ / name).symlink_to(Path(PATH[0], name))
 
-    orders = Orders(subject_of("tuning", (str(bin_),)), ("configs",), 1, 1.0)
+    fuzz_settings = FuzzSettings(subject_of("tuning", (str(bin_),)), ("configs",), 1, 1.0)
 
     @settings(max_examples=40, derandomize=True, database=None, deadline=None)
-    @given(kinds.of_chains(orders), kinds.drawn(orders, "valid"))
+    @given(kinds.of_chains(fuzz_settings), kinds.drawn(fuzz_settings, "valid"))
     def every(chain: Scenario, example: Example) -> None:
         types = {conf["type"] for conf in (*chain.networks[0].plugins, *example.plugins)}
         pools = {(conf.get("ipam") or {}).get("type") for conf in (*chain.networks[0].plugins, *example.plugins)}
@@ -395,12 +395,12 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, subject: Subject) -> Iterator[tuple[Path, Arena]]:
-    """A directory for plugins with faults, and an arena whose plugins are found there, too."""
+def stage(tmp_path_factory: pytest.TempPathFactory, subject: Subject) -> Iterator[tuple[Path, ReusingExecutor]]:
+    """A directory for plugins with faults, and an executor whose plugins are found there, too."""
     directory = tmp_path_factory.mktemp("faulty")
     ScriptedPlugin.install(directory, "faulty", {"ADD": PASSES})
-    with Arena(trial_of(subject_of("bridge", (str(directory), *PATH)))) as arena:
-        yield directory, arena
+    with ReusingExecutor(trial_of(subject_of("bridge", (str(directory), *PATH)))) as executor:
+        yield directory, executor
 
 
 def faulty(script: dict[str, Any], directory: Path, steps: tuple[Step, ...] = LIFE, **changes: Any) -> Scenario:
@@ -410,23 +410,23 @@ def faulty(script: dict[str, Any], directory: Path, steps: tuple[Step, ...] = LI
 
 
 @pytest.mark.parametrize("rule", sorted(FAULTS))
-def test_a_fault_is_told_by_its_rule(rule: str, stage: tuple[Path, Arena]):
+def test_a_fault_is_told_by_its_rule(rule: str, stage: tuple[Path, ReusingExecutor]):
     """A plugin with a fault breaks the rule that it was made for; without it, it breaks none."""
-    directory, arena = stage
+    directory, executor = stage
     script, changes = FAULTS[rule]
 
-    assert rule in {trouble.rule for trouble in arena.run(faulty(script, directory, **changes))}
-    assert arena.run(faulty({"ADD": PASSES}, directory, steps=changes.get("steps", LIFE))) == []
+    assert rule in {violation.rule for violation in executor.run(faulty(script, directory, **changes))}
+    assert executor.run(faulty({"ADD": PASSES}, directory, steps=changes.get("steps", LIFE))) == []
 
 
-def test_an_address_that_is_given_twice_is_told(stage: tuple[Path, Arena]):
+def test_an_address_that_is_given_twice_is_told(stage: tuple[Path, ReusingExecutor]):
     """A pool that gives everybody the same address breaks the rule about addresses."""
-    directory, arena = stage
+    directory, executor = stage
     ScriptedPlugin.install(directory, "pool", {"ADD": {"result": {"ips": [{"address": "10.1.0.2/24"}]}}})
 
-    troubles = arena.run(scenario(*PAIR, conf={"type": "bridge", "ipam": {"type": "pool"}}))
+    violations = executor.run(scenario(*PAIR, conf={"type": "bridge", "ipam": {"type": "pool"}}))
 
-    assert "the address 10.1.0.2 is given twice" in [one.words for one in troubles if one.rule == "address"]
+    assert "the address 10.1.0.2 is given twice" in [one.words for one in violations if one.rule == "address"]
 
 
 def test_every_rule_has_its_fault():
@@ -437,18 +437,18 @@ def test_every_rule_has_its_fault():
 # --- nothing is leaked
 
 
-def test_scenarios_leak_nothing(arena: Arena):
+def test_scenarios_leak_nothing(executor: ReusingExecutor):
     """Hundreds of scenarios leave no descriptor, no thread and no namespace open, and hardly any memory."""
     cheap = [raw(CNI_IFNAME="a/b"), raw(CNI_CONTAINERID=""), raw(CNI_NETNS="/nowhere")]
     for number in range(60):
-        assert arena.run(cheap[number % 3]) == []
+        assert executor.run(cheap[number % 3]) == []
     before = _held()
 
     for number in range(300):
-        assert arena.run(cheap[number % 3]) == []
+        assert executor.run(cheap[number % 3]) == []
 
     after = _held()
-    assert arena.builds > 5
+    assert executor.builds > 5
     assert {key: after[key] - before[key] for key in before if key != "kilobytes"} == dict.fromkeys(
         ("files", "threads", "namespaces"), 0
     )

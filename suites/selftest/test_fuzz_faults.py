@@ -28,7 +28,7 @@ from cnitest.fuzz.model.subjects import subject_of, trial_of
 from cnitest.fuzz.model.violation import RULES
 from cnitest.fuzz.search.hunt import Finding
 from cnitest.fuzz.search.reduce import reduced
-from cnitest.fuzz.search.workers import Orders, together
+from cnitest.fuzz.search.workers import FuzzSettings, together
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HONEST = CHECKOUT / "fixtures" / "honest"
@@ -79,14 +79,14 @@ def found(subject: Subject, fault: Fault, rules: Collection[str]) -> Finding | N
     """The first finding that is the fault's, within the budget."""
     words = fault.words if isinstance(fault, Rare) else ""
     for one in findings(subject):
-        if one.trouble.rule in rules and re.search(words, one.trouble.words) and not without(fault, one):
+        if one.violation.rule in rules and re.search(words, one.violation.words) and not without(fault, one):
             return one
     return None
 
 
 def findings(subject: Subject, seconds: float = BUDGET) -> Iterator[Finding]:
     """What fuzzing finds."""
-    for event in together(Orders(subject, KINDS[MODE or "fuzz"], SEED, seconds, release="1.1.1"), WORKERS):
+    for event in together(FuzzSettings(subject, KINDS[MODE or "fuzz"], SEED, seconds, release="1.1.1"), WORKERS):
         if isinstance(event, Finding):
             yield event
 
@@ -95,8 +95,8 @@ def without(fault: Fault, finding: Finding) -> bool:
     """Whether a finding is there without the fault, too: of reference plugins, fuzzing finds a few things."""
     if fault.plugin not in keys.plugins():
         return False
-    troubles = alone(trial_of(subject_of(fault.plugin, search_path(PLUGINS))), finding.scenario)
-    return any(one.cause == finding.cause for one in troubles)
+    violations = alone(trial_of(subject_of(fault.plugin, search_path(PLUGINS))), finding.scenario)
+    return any(one.cause == finding.cause for one in violations)
 
 
 def amiss(subject: Subject, finding: Finding, steps: int) -> str:
@@ -126,7 +126,7 @@ def test_faults_are_found_and_made_small(tmp_path: Path) -> None:
         began = time.monotonic()
         finding = found(subject, fault, rules)
         seconds = time.monotonic() - began
-        LOG.info("%s: %.0f s: %s", fault.name, seconds, finding.trouble.words[:160] if finding else "MISSED")
+        LOG.info("%s: %.0f s: %s", fault.name, seconds, finding.violation.words[:160] if finding else "MISSED")
         if finding is None:
             missed.append(f"{fault.name}: not found in {seconds:.0f} s")
         elif words := amiss(subject, finding, steps):
@@ -142,7 +142,7 @@ def test_honest_plugins_have_none(name: str) -> None:
     subject = subject_of(str(HONEST / f"{name}.yaml"), search_path(PLUGINS))
 
     told = [
-        f"{one.trouble.words}: {one.scenario.dumps()}" for one in findings(subject, seconds=60.0 if IS_ALL else 10.0)
+        f"{one.violation.words}: {one.scenario.dumps()}" for one in findings(subject, seconds=60.0 if IS_ALL else 10.0)
     ]
 
     assert not told, "\n".join(told)

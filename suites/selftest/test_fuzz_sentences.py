@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from cnitest.conformance.bench import first
 from cnitest.conformance.model.subject import Subject
 from cnitest.fuzz.execute import requirements
-from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import subject_of, trial_of
 from cnitest.fuzz.search import finding_files, kinds
 from cnitest.fuzz.search.hunt import Finding
-from cnitest.fuzz.search.workers import Orders
+from cnitest.fuzz.search.workers import FuzzSettings
 
 PATH = ("/usr/lib/cni",)
 POOL = {"type": "host-local", "subnet": "10.1.0.0/24"}
@@ -70,15 +70,15 @@ def test_a_sentence_is_held_and_written(subject: Subject, tmp_path: Path):
     honest, wrong = trial_of(subject), trial_of(subject_of("bridge", plugin_of(tmp_path, FORGETFUL)))
     one = held(ARGUMENTS, BRIDGE)
 
-    with Arena(wrong) as arena:
-        (trouble,) = arena.run(one)
-        finding = Finding(trouble, one, (trouble.cause,), "sentences", 1, 0.1, 1)
-        place = finding_files.write(finding, arena, tmp_path, "bridge")
+    with ReusingExecutor(wrong) as executor:
+        (violation,) = executor.run(one)
+        finding = Finding(violation, one, (violation.cause,), "sentences", 1, 0.1, 1)
+        place = finding_files.write(finding, executor, tmp_path, "bridge")
 
-    assert trouble.cause == "sentence bridge: DLG-02"
-    assert "DEL: CNI_ARGS was" in trouble.words
-    with Arena(honest) as arena:
-        assert arena.run(one) == []
+    assert violation.cause == "sentence bridge: DLG-02"
+    assert "DEL: CNI_ARGS was" in violation.words
+    with ReusingExecutor(honest) as executor:
+        assert executor.run(one) == []
     for path, code in ((f"{tmp_path}:/usr/lib/cni", 1), ("/usr/lib/cni", 0)):
         argv = ["bash", str(place / "repro.sh")]
         assert subprocess.run(argv, env={**os.environ, "CNI_PATH": path}, capture_output=True).returncode == code
@@ -89,7 +89,7 @@ def test_a_sentence_is_drawn_with_what_it_is_about(subject: Subject):
     seen: set[str] = set()
 
     @settings(max_examples=40, derandomize=True, database=None, deadline=None)
-    @given(kinds.of_sentences(Orders(subject, ("sentences",), 1, 60.0)))
+    @given(kinds.of_sentences(FuzzSettings(subject, ("sentences",), 1, 60.0)))
     def every(one: Scenario) -> None:
         seen.add(one.networks[0].network["cniVersion"])
         assert one.held in {other.held for other in requirements.about(subject, one.networks[0])}

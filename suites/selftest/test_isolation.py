@@ -21,7 +21,7 @@ from cnitest.fixtures import guard
 
 from cnitest import Lab
 from cnitest.deadline import Deadline
-from cnitest.kernel.namespace_thread import Traveller
+from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.processes import process
 from cnitest.kernel.syscalls import CLONE_NEWNET, setns
 from cnitest.topology import find, load
@@ -42,7 +42,7 @@ def cookie():
 while True:
     with Lab(topology) as lab:
         for place in lab.places:
-            print("net", os.fstat(place.namespace.fd).st_ino, place.namespace.do(cookie), flush=True)
+            print("net", os.fstat(place.namespace.fd).st_ino, place.namespace.run(cookie), flush=True)
         if len(sys.argv) == 2:
             sys.stdin.read()
         node = lab.host("node")
@@ -90,7 +90,7 @@ def inhabited(wanted: set[Namespace]) -> set[Namespace]:
 def cookie(door: Path) -> int:
     """The number of a network namespace that no other one has had or will have."""
 
-    def errand() -> int:
+    def call() -> int:
         fd = os.open(door, os.O_RDONLY)
         try:
             setns(fd, CLONE_NEWNET)
@@ -99,11 +99,11 @@ def cookie(door: Path) -> int:
         with socket.socket() as one:
             return int.from_bytes(one.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), sys.byteorder)
 
-    traveller = Traveller()
+    thread = NamespaceThread()
     try:
-        return traveller.do(errand)
+        return thread.run(call)
     finally:
-        traveller.end()
+        thread.end()
 
 
 def running(program: str) -> bool:
@@ -181,14 +181,14 @@ def test_a_program_that_starts_as_ctrl_c_comes_ends():
     """Nobody gets to know of it, yet it does not keep the lab from being closed at once."""
     name = f"600.9{os.getpid()}"
 
-    def errand() -> process.Started:
+    def call() -> process.Started:
         started = process.start(["sleep", name], {"PATH": "/usr/bin:/bin"})
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         return started
 
     with Lab(load(find("node-with-uplink"))) as lab:
         with pytest.raises(KeyboardInterrupt):
-            lab.host("node").inside(errand, process.abandon)
+            lab.host("node").inside(call, process.abandon)
         began = time.monotonic()
     assert time.monotonic() - began < 15.0  # it would wait for 20
     assert not running(f"sleep {name}")

@@ -164,7 +164,7 @@ def walk(path):
 
 
 class TestTrouble:
-    """The log is never the plugin's trouble, and the plugin's trouble is in the log."""
+    """The log is never the plugin's violation, and the plugin's violation is in the log."""
 
     @pytest.mark.parametrize("spoil", [os.mkfifo, os.mkdir], ids=["fifo", "directory"])
     def test_a_log_that_cannot_be_written_breaks_nothing(self, wrapped, spoil):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from cnitest.conformance.bench.bench import NO_EFFECT, Bench, Picture, Slot
+from cnitest.conformance.bench.bench import NO_EFFECT, AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
 from cnitest.conformance.bench.shared import is_rule, less_shared, names_of, shared
 from cnitest.kernel.rows.records import Route
@@ -66,7 +66,7 @@ class Span:
     an interface goes with that interface.
     """
 
-    def __init__(self, bench: Bench, *slots: Slot) -> None:
+    def __init__(self, bench: Bench, *slots: AttachmentTarget) -> None:
         self._bench = bench
         self._slots = slots
         self._start = bench.look(*slots)

@@ -43,7 +43,7 @@ NO_EFFECT = "ADD made nothing to delete: host and container were as before"
 
 
 @dataclass(frozen=True)
-class Slot:
+class AttachmentTarget:
     """A place for an attachment: which container, which interface, which network, and how it is asked for.
 
     ``netns`` is CNI_NETNS, also when the container is lost.
@@ -61,10 +61,10 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Made:
+class AddResult:
     """What ADD made: the slot, the plugin's own call, its result, and what it was given as the previous one."""
 
-    slot: Slot
+    slot: AttachmentTarget
     call: Call
     result: Document
     previous: Document | None
@@ -93,7 +93,7 @@ class Bench:
         self._binaries: dict[str, str] = {}
         # Where a profile's commands for containers have run, by container and interface.
         self._set_up: set[tuple[str, str]] = set()
-        self._chained: dict[Slot, Document | None] = {}
+        self._chained: dict[AttachmentTarget, Document | None] = {}
         self._runtime = provision.Runtime(self.setting, self.subject.network)
 
     # --- verdicts
@@ -110,7 +110,7 @@ class Bench:
     def conclude(self) -> None:
         """Raise a Finding when anything does not hold, else Undecided when something could not be found out."""
         if self.record.complaints:
-            raise Finding(self.record.trouble)
+            raise Finding(self.record.violation)
         if self.record.doubts:
             raise Undecided(self.record.doubts[0])
         if self.record.idle:
@@ -144,7 +144,7 @@ class Bench:
 
     # --- containers
 
-    def slot(self, container: str = "c1", ifname: str = "", **changes: Any) -> Slot:
+    def slot(self, container: str = "c1", ifname: str = "", **changes: Any) -> AttachmentTarget:
         """A slot for a container's interface; the container is made when it is new here."""
         first = container not in self.node.sandboxes
         name = ifname or self.setting.ifname
@@ -153,7 +153,7 @@ class Bench:
         sandbox = self.node.sandbox(container)
         if first:
             self.record.steps.append(Command("node", ("ip", "netns", "add", container)))
-        made = Slot(
+        made = AttachmentTarget(
             sandbox,
             netns=sandbox.path,
             container_id=f"cnitest-{container}",
@@ -192,7 +192,7 @@ class Bench:
     def raw(
         self,
         verb: str,
-        slot: Slot | None = None,
+        slot: AttachmentTarget | None = None,
         *,
         previous: Document | None = None,
         changes: Mapping[str, str] | None = None,
@@ -236,7 +236,9 @@ class Bench:
         self.path = (*directories, *self.subject.path)
         self._binaries = {}
 
-    def _variables(self, verb: str, slot: Slot | None, environment: Mapping[str, str] | None) -> dict[str, str]:
+    def _variables(
+        self, verb: str, slot: AttachmentTarget | None, environment: Mapping[str, str] | None
+    ) -> dict[str, str]:
         base = invoke.environment(
             verb,
             container_id=slot.container_id if slot else "",
@@ -251,7 +253,9 @@ class Bench:
             base.update(self.setting.environment)
         return base
 
-    def _stdin(self, verb: str, slot: Slot | None, previous: Document | None, stdin: bytes | Document | None) -> bytes:
+    def _stdin(
+        self, verb: str, slot: AttachmentTarget | None, previous: Document | None, stdin: bytes | Document | None
+    ) -> bytes:
         if isinstance(stdin, bytes):
             return stdin
         if stdin is not None:
@@ -260,7 +264,7 @@ class Bench:
             return json.dumps({"cniVersion": self.version}).encode()
         return json.dumps(self.request(slot, previous)).encode()
 
-    def request(self, slot: Slot | None = None, previous: Document | None = None) -> dict[str, Any]:
+    def request(self, slot: AttachmentTarget | None = None, previous: Document | None = None) -> dict[str, Any]:
         """What the plugin gets on stdin."""
         if slot is None:
             conf = request.substituted(self.subject.conf, container="c1", ifname=self.setting.ifname)
@@ -293,7 +297,7 @@ class Bench:
 
     # --- the verbs, as a runtime calls them
 
-    def chain(self, slot: Slot) -> Document | None:
+    def chain(self, slot: AttachmentTarget) -> Document | None:
         """Run ADD of the plugins before ours, once a slot, and return their result. Raises Undecided."""
         if slot not in self._chained:
             previous: Document | None = None
@@ -306,11 +310,11 @@ class Bench:
             self._chained[slot] = previous
         return self._chained[slot]
 
-    def add(self, slot: Slot, **options: Any) -> Call:
+    def add(self, slot: AttachmentTarget, **options: Any) -> Call:
         """Call ADD of our plugin, after those before it."""
         return self.raw("ADD", slot, previous=self.chain(slot), **options)
 
-    def attach(self, slot: Slot | None = None) -> Made:
+    def attach(self, slot: AttachmentTarget | None = None) -> AddResult:
         """Add, and go on only when that gave a result. Raises Undecided."""
         wanted = slot or self.slot()
         call = self.add(wanted)
@@ -318,23 +322,23 @@ class Bench:
         document = judge.result_document(call)
         if document is None:
             raise Undecided(f"{call.subject}: succeeds without one result document")
-        return Made(wanted, call, document, self.chain(wanted))
+        return AddResult(wanted, call, document, self.chain(wanted))
 
-    def final(self, made: Made) -> Document | None:
+    def final(self, made: AddResult) -> Document | None:
         """The result that DEL and CHECK get in this version."""
         return made.result if spec.has_check(self.version) else None
 
-    def delete(self, made: Made, **options: Any) -> Call:
+    def delete(self, made: AddResult, **options: Any) -> Call:
         """Call DEL of our plugin alone."""
         options.setdefault("previous", self.final(made))
         return self.raw("DEL", made.slot, **options)
 
-    def check(self, made: Made, **options: Any) -> Call:
+    def check(self, made: AddResult, **options: Any) -> Call:
         """Call CHECK of our plugin alone."""
         options.setdefault("previous", self.final(made))
         return self.raw("CHECK", made.slot, **options)
 
-    def unchain(self, slot: Slot, previous: Document | None = None) -> list[Call]:
+    def unchain(self, slot: AttachmentTarget, previous: Document | None = None) -> list[Call]:
         """Call DEL of the plugins before ours, in reverse, and forget them."""
         known = self._chained.pop(slot, None)
         if known is None:
@@ -342,13 +346,13 @@ class Bench:
         handed = (previous or known) if spec.has_check(self.version) else None
         return [self._prefix(conf, slot, "DEL", handed) for conf in reversed(slot.before)]
 
-    def detach(self, made: Made) -> Call:
+    def detach(self, made: AddResult) -> Call:
         """Delete the whole attachment, ours first."""
         call = self.delete(made)
         self.unchain(made.slot, made.result)
         return call
 
-    def _prefix(self, conf: Document, slot: Slot, verb: str, previous: Document | None) -> Call:
+    def _prefix(self, conf: Document, slot: AttachmentTarget, verb: str, previous: Document | None) -> Call:
         document = request.of(conf, slot.network, self.version, slot.capabilities, previous)
         return self.raw(verb, slot, stdin=document, plugin=str(conf["type"]))
 
@@ -377,20 +381,20 @@ class Bench:
         """Note that a packet was sent, which a neighbour may remember."""
         self.record.steps.append(Probe(sender.full_name, target))
 
-    def look(self, *slots: Slot) -> Picture:
+    def look(self, *slots: AttachmentTarget) -> Picture:
         """The state of the host and of some containers, by full name."""
         places: list[Place] = [self.node, *(slot.sandbox for slot in slots)]
         picture = {place.full_name: place.state(firewall=place is self.node, connections=False) for place in places}
         self.record.look(tuple(slot.sandbox.name for slot in slots), picture)
         return picture
 
-    def changed(self, before: Picture, *slots: Slot, strict: bool = False) -> list[str]:
+    def changed(self, before: Picture, *slots: AttachmentTarget, strict: bool = False) -> list[str]:
         """What differs now from a picture and may not (see `residue`)."""
         return residue(before, self.look(*slots), self.setting.leftover, strict=strict)
 
     def sysctls(self, place: Place | None = None) -> Mapping[str, str]:
         """Every readable sysctl of networking at a place."""
-        return (place or self.node).namespace.do(sysctl.everything)
+        return (place or self.node).namespace.run(sysctl.everything)
 
     def processes(self) -> tuple[int, ...]:
         """The processes that run on this lab's hosts, but for the first."""

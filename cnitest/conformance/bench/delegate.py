@@ -9,7 +9,7 @@ from typing import Any
 
 from cnitest.cni import spec
 from cnitest.conformance.bench import first
-from cnitest.conformance.bench.bench import Bench, Slot
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.bench.steps import Fake, Forget, Saw
 from cnitest.conformance.model import space
 from cnitest.testing import ScriptedPlugin
@@ -53,7 +53,7 @@ def install(bench: Bench, directory: Path, script: Mapping[str, Any] | None = No
     return plugin
 
 
-def slot(bench: Bench, container: str = "c1", kind: str = NAME, **changes: Any) -> Slot:
+def slot(bench: Bench, container: str = "c1", kind: str = NAME, **changes: Any) -> AttachmentTarget:
     """A slot whose configuration delegates to it."""
     conf = {**bench.subject.conf, "ipam": {"type": kind}}
     return bench.slot(container, conf=conf, **changes)

@@ -37,7 +37,7 @@ class Record:
         self._looks = 0
 
     @property
-    def trouble(self) -> list[str]:
+    def violation(self) -> list[str]:
         """What does not hold, a line each."""
         return [complaint.detail for complaint in self.complaints]
 
@@ -71,11 +71,11 @@ class Record:
         """Note what does not hold, each thing once, and apart what is in doubt. Raises Finding when that is enough."""
         self.doubts += (detail for detail in details if isinstance(detail, Doubt))
         for detail in map(visible, (detail for detail in details if not isinstance(detail, Doubt))):
-            if detail not in self.trouble:
+            if detail not in self.violation:
                 kernel = detail.kernel if isinstance(detail, Detail) else ""
                 self.complaints.append(Complaint(str(detail), len(self.steps), witness, kernel))
                 if self._enough(detail):
-                    raise Finding(self.trouble)
+                    raise Finding(self.violation)
 
     def forget_complaints(self) -> None:
         """Forget what did not hold and what was in doubt, for the next test that only looks."""

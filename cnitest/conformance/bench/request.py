@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cnitest.cni import spec
 
 if TYPE_CHECKING:
-    from cnitest.conformance.bench.bench import Slot
+    from cnitest.conformance.bench.bench import AttachmentTarget
 
 Document = Mapping[str, Any]
 # What plugins call the bridge of a network that names none.
@@ -44,7 +44,7 @@ def substituted(value: Any, **names: str) -> Any:
     return value
 
 
-def filled(slot: Slot, container: str) -> Slot:
+def filled(slot: AttachmentTarget, container: str) -> AttachmentTarget:
     """A slot whose configurations are those of its container."""
     names = {"container": container, "ifname": slot.ifname}
     return replace(

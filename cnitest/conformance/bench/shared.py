@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from cnitest.conformance.bench.bench import Bench, Picture, Slot, open_bench
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture, open_bench
 from cnitest.conformance.bench.leftovers import residue
 from cnitest.conformance.model.capacity import room
 from cnitest.conformance.model.finding import Undecided
@@ -45,7 +45,7 @@ def _left_by(bench: Bench, start: Picture, containers: Iterable[str], allowed: S
     return Counter(line for line in residue(start, bench.look(), allowed) if is_rule(line))
 
 
-def names_of(slots: Iterable[Slot]) -> frozenset[str]:
+def names_of(slots: Iterable[AttachmentTarget]) -> frozenset[str]:
     """The words that tell attachments apart: container IDs, addresses in their containers, ports they ask for."""
     found: set[str] = set()
     for slot in slots:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from cnitest.conformance.bench.bench import Bench, Made, Picture
+from cnitest.conformance.bench.bench import AddResult, Bench, Picture
 
 
 class Standing:
     """A bench with an attachment on it, what was there before, and what there is since."""
 
-    def __init__(self, bench: Bench, made: Made, before: Picture, after: Picture) -> None:
+    def __init__(self, bench: Bench, made: AddResult, before: Picture, after: Picture) -> None:
         self.bench = bench
         self.made = made
         self.before = before
         self.after = after
-        self._second: Made | None = None
+        self._second: AddResult | None = None
 
-    def second(self) -> Made:
+    def second(self) -> AddResult:
         """Another container's attachment to the same network, made when first asked for."""
         if self._second is None:
             self.bench.require_room(2)

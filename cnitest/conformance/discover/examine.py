@@ -12,7 +12,7 @@ from cnitest.cni import conf, library, sources, spec
 from cnitest.cni.calls.invoke import missing
 from cnitest.cni.conf import Network
 from cnitest.conformance.bench import aftermath
-from cnitest.conformance.bench.bench import Bench, Made, open_bench
+from cnitest.conformance.bench.bench import AddResult, Bench, open_bench
 from cnitest.conformance.bench.shared_attachment import stand
 from cnitest.conformance.discover.preflight import Refused, links, refused
 from cnitest.conformance.model import judge, profile, reading
@@ -337,7 +337,7 @@ def _there(plugin: Mapping[str, Any], path: Sequence[str]) -> bool:
     return any((Path(directory) / plugin["type"]).is_file() for directory in path)
 
 
-def _first_add(candidate: Subject, version: str = "") -> tuple[Made, bool] | Refused:
+def _first_add(candidate: Subject, version: str = "") -> tuple[AddResult, bool] | Refused:
     """What an ADD made, and whether that changed anything; or why it failed."""
     tried = version or candidate.highest
     try:
@@ -356,7 +356,7 @@ def _first_add(candidate: Subject, version: str = "") -> tuple[Made, bool] | Ref
         raise ConfigError(f"{candidate.source}: {error}") from error
 
 
-def _only_loopback(made: Made) -> bool:
+def _only_loopback(made: AddResult) -> bool:
     """Whether the result is about the loopback, whatever name was asked for."""
     inside = {one.name for one in reading.interfaces(made.result) if one.sandbox}
     return inside == {"lo"}

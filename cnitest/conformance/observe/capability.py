@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cnitest.conformance.bench.bench import Bench, Slot
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.model import form, judge, reading, space
 from cnitest.conformance.model.finding import Doubt
 from cnitest.conformance.model.requirement import Kind
@@ -30,7 +30,7 @@ class Exercise(NamedTuple):
     """What is provided for a capability, and what is wrong with its effect on an attachment."""
 
     provided: Document
-    faults: Callable[[Bench, Slot, Document], list[str]]
+    faults: Callable[[Bench, AttachmentTarget, Document], list[str]]
 
 
 def _port_mappings(bench: Bench) -> Exercise:
@@ -39,7 +39,7 @@ def _port_mappings(bench: Bench) -> Exercise:
     return Exercise({"portMappings": rows}, _reached_through_the_host)
 
 
-def _reached_through_the_host(bench: Bench, slot: Slot, result: Document) -> list[str]:
+def _reached_through_the_host(bench: Bench, slot: AttachmentTarget, result: Document) -> list[str]:
     """Somebody outside sends to the host's port, in each family that the container has, and the container answers."""
     families = {6 if ":" in ip.address else 4 for ip in form.ips(result, bench.version)}
     beside = {family: found for family, found in traffic.outside(bench.lab, bench.node).items() if family in families}
@@ -57,7 +57,7 @@ def _bandwidth(_: Bench) -> Exercise:
     return Exercise({"bandwidth": {**_LIMITS["ingress"], **_LIMITS["egress"]}}, _slowed_down)
 
 
-def _slowed_down(bench: Bench, slot: Slot, result: Document) -> list[str]:
+def _slowed_down(bench: Bench, slot: AttachmentTarget, result: Document) -> list[str]:
     """Traffic of the container is limited, and so is that of containers with a limit in one direction alone."""
     faults = _not_limited(bench, slot, result, "both ways")
     for number, (way, limits) in enumerate(_LIMITS.items()):
@@ -68,7 +68,7 @@ def _slowed_down(bench: Bench, slot: Slot, result: Document) -> list[str]:
     return faults
 
 
-def _not_limited(bench: Bench, slot: Slot, result: Document, where: str) -> list[str]:
+def _not_limited(bench: Bench, slot: AttachmentTarget, result: Document, where: str) -> list[str]:
     """A volley to a gateway of each family takes at least half of the time that the limit makes it take."""
     gateways = {6 if ":" in ip.gateway else 4: ip.gateway for ip in form.ips(result, bench.version) if ip.gateway}
     owners = [(each, bench.lab.owner(each, slot.sandbox)) for each in gateways.values()]
@@ -115,7 +115,7 @@ def _mac(_: Bench) -> Exercise:
     return Exercise({"mac": _MAC}, _has_mac)
 
 
-def _has_mac(bench: Bench, slot: Slot, result: Document) -> list[str]:
+def _has_mac(bench: Bench, slot: AttachmentTarget, result: Document) -> list[str]:
     if bench.subject.kind is Kind.IPAM:
         return []
     found = slot.sandbox.link(slot.ifname).mac

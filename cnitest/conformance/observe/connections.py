@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cnitest.conformance.bench import first
-from cnitest.conformance.bench.bench import Bench, Made
+from cnitest.conformance.bench.bench import AddResult, Bench
 from cnitest.conformance.model import form, reading
 from cnitest.conformance.model.deviation import nickname
 from cnitest.conformance.model.requirement import Kind
@@ -24,12 +24,12 @@ _LAN = frozenset({"macvlan", "ipvlan", "vlan", "host-device", "tap", "macvtap", 
 _APART = {"macvlan": ("private", "vepa")}
 
 
-def addresses(bench: Bench, made: Made) -> list[str]:
+def addresses(bench: Bench, made: AddResult) -> list[str]:
     """The addresses of an attachment, without prefix."""
     return [ip.address.partition("/")[0] for ip in form.ips(made.result, bench.version)]
 
 
-def gateways(bench: Bench, made: Made) -> list[Flow]:
+def gateways(bench: Bench, made: AddResult) -> list[Flow]:
     """An echo to each gateway of the result that has to answer; none where the profile says that gateways do not."""
     if bench.setting.expect.gateway is False or bench.subject.kind is Kind.IPAM:
         return []
@@ -38,7 +38,7 @@ def gateways(bench: Bench, made: Made) -> list[Flow]:
     return [traffic.echo(sandbox, gateway) for gateway in found if gateway and is_here(bench, made, gateway)]
 
 
-def is_here(bench: Bench, made: Made, gateway: str) -> bool:
+def is_here(bench: Bench, made: AddResult, gateway: str) -> bool:
     """Whether a gateway is the plugin's to bring, or is there; that of a LAN which the topology lacks is elsewhere."""
     if bench.setting.expect.gateway is False:
         return False
@@ -55,7 +55,7 @@ def is_here(bench: Bench, made: Made, gateway: str) -> bool:
     return link is None or link.kind not in _LAN
 
 
-def outside(bench: Bench, made: Made) -> list[Flow]:
+def outside(bench: Bench, made: AddResult) -> list[Flow]:
     """An echo to each address of the internet that the result's default routes lead to and that can answer: where it
     has a way back, or the plugins hide the container's address."""
     place, targets = traffic.internet(bench.lab)
@@ -75,7 +75,7 @@ def are_together(bench: Bench) -> bool:
     return peer
 
 
-def _ways_out(bench: Bench, made: Made) -> set[int]:
+def _ways_out(bench: Bench, made: AddResult) -> set[int]:
     """The families in which the result has a default route whose gateway is here."""
     gateways = reading.default_gateways(made.result, bench.version)
     return {family for family, ips in gateways.items() if any(not ip or is_here(bench, made, ip) for ip in ips)}
@@ -91,12 +91,12 @@ def masquerades(bench: Bench) -> bool:
     return any(conf.get("ipMasq") is True for conf in confs)
 
 
-def reaches(bench: Bench, made: Made) -> list[Flow]:
+def reaches(bench: Bench, made: AddResult) -> list[Flow]:
     """Everything that an attachment by itself should reach."""
     return [*gateways(bench, made), *outside(bench, made)]
 
 
-def answering(bench: Bench, made: Made) -> list[Flow]:
+def answering(bench: Bench, made: AddResult) -> list[Flow]:
     """What an attachment does reach now: to be tried again after something that must not change it.
 
     Of two families it is IPv4, whose addresses are ready at once.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cnitest.cni import spec
-from cnitest.conformance.bench.bench import Bench, Made, Slot, open_bench
+from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, open_bench
 from cnitest.conformance.model import judge, reading
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.model.requirement import Kind
@@ -28,7 +28,7 @@ def kind_alone(subject: Subject) -> Kind | None:
     return None
 
 
-def only_addresses(made: Made) -> bool:
+def only_addresses(made: AddResult) -> bool:
     """Whether a result has addresses and no interface, as that of an IPAM plugin."""
     result = made.result
     early = reading.is_early(result, spec.VERSIONS[-1])
@@ -51,12 +51,12 @@ def _seen(bench: Bench) -> Kind | None:
     result = judge.result_document(call)
     if result is None:
         return None
-    if only_addresses(Made(slot, call, result, None)):
+    if only_addresses(AddResult(slot, call, result, None)):
         return Kind.IPAM
     return Kind.INTERFACE if _is_its_own(slot, result, before) else None
 
 
-def _is_its_own(slot: Slot, result: Mapping[str, Any], before: set[str]) -> bool:
+def _is_its_own(slot: AttachmentTarget, result: Mapping[str, Any], before: set[str]) -> bool:
     """Whether a result names a link of the container that ADD made, or the loopback that it set up."""
     names = {interface.name for interface in reading.interfaces(result)}
     made = {link.name for link in slot.sandbox.links} - before

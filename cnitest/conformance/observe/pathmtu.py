@@ -80,4 +80,4 @@ def path_mtu(place: Place, target: str) -> int:
             asked.connect((target, 9))
             return asked.getsockopt(*((socket.IPPROTO_IPV6, _IPV6_MTU) if six else (socket.IPPROTO_IP, _IP_MTU)))
 
-    return place.namespace.do(ask)
+    return place.namespace.run(ask)

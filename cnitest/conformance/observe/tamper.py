@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from cnitest.conformance.bench.bench import Bench, Made, Picture
+from cnitest.conformance.bench.bench import AddResult, Bench, Picture
 from cnitest.conformance.model import form, reading
 from cnitest.conformance.model.requirement import Kind
 from cnitest.kernel.rows.records import Route, Rule
@@ -35,13 +35,13 @@ class Tampering(NamedTuple):
     words: str
     commands: tuple[tuple[str, tuple[str, ...]], ...]
 
-    def apply(self, bench: Bench, made: Made) -> None:
+    def apply(self, bench: Bench, made: AddResult) -> None:
         """Do it. Raises Undecided when the kernel will not have it."""
         for where, argv in self.commands:
             bench.run(*argv, at=made.slot.sandbox if where == _INSIDE else None)
 
 
-def tamperings(bench: Bench, made: Made, before: Picture, after: Picture) -> list[Tampering]:
+def tamperings(bench: Bench, made: AddResult, before: Picture, after: Picture) -> list[Tampering]:
     """Every tampering that an attachment lets us make; ``before`` and ``after`` are pictures around its ADD."""
     sandbox, node = made.slot.sandbox.full_name, bench.node.full_name
     inside = difference(before[sandbox], after[sandbox])
@@ -62,7 +62,7 @@ def _one(requirement: str, words: str, where: str, *argv: str) -> Tampering:
     return Tampering(requirement, words, ((where, argv),))
 
 
-def _inside(made: Made, items: tuple[Difference, ...]) -> Iterator[Tampering]:
+def _inside(made: AddResult, items: tuple[Difference, ...]) -> Iterator[Tampering]:
     """Links, addresses, routes and rules of the container."""
     for item in items:
         if item.table == "links" and not item.before and item.key != "lo":
@@ -112,7 +112,7 @@ def _attributes(item: Difference) -> Iterator[Tampering]:
             )
 
 
-def _route(made: Made, item: Difference) -> Iterator[Tampering]:
+def _route(made: AddResult, item: Difference) -> Iterator[Tampering]:
     route: Route = item.new
     if route.table == _LOCAL or route.kind != "unicast":
         return
@@ -127,7 +127,7 @@ def _route(made: Made, item: Difference) -> Iterator[Tampering]:
         yield _one("CHK-08", f"the route to {to} ({family}) removed", _INSIDE, "ip", family, "route", "del", to)
 
 
-def _told_routes(made: Made) -> set[str]:
+def _told_routes(made: AddResult) -> set[str]:
     return {reading.text(route, "dst") for route in reading.rows(made.result, "routes")}
 
 
@@ -173,7 +173,7 @@ def _queues(items: tuple[Difference, ...], where: str) -> Iterator[Tampering]:
             yield _one("CHK-12", f"{item.key} removed", where, "ip", "link", "del", item.key)
 
 
-def _reservations(bench: Bench, made: Made, items: tuple[Difference, ...]) -> Iterator[Tampering]:
+def _reservations(bench: Bench, made: AddResult, items: tuple[Difference, ...]) -> Iterator[Tampering]:
     """The reservations of addresses: new files with an address of the result in their name or in themselves."""
     if bench.subject.kind is Kind.META:
         return
@@ -195,7 +195,7 @@ def _ports(items: tuple[Difference, ...]) -> Iterator[Tampering]:
                     yield _one("CHK-20", f"{flag} of {item.key} switched off", _HOST, *argv)
 
 
-def _unreachable(bench: Bench, made: Made, items: tuple[Difference, ...]) -> Iterator[Tampering]:
+def _unreachable(bench: Bench, made: AddResult, items: tuple[Difference, ...]) -> Iterator[Tampering]:
     """What keeps packets from the container though all of it is still there."""
     yield _one("CHK-13", f"{made.slot.ifname} down", _INSIDE, "ip", "link", "set", made.slot.ifname, "down")
     links = {link.name: link for link in bench.node.links}
@@ -215,7 +215,7 @@ def _unreachable(bench: Bench, made: Made, items: tuple[Difference, ...]) -> Ite
         yield _one("CHK-13", "net.ipv4.ip_forward set to 0", _HOST, "sysctl", "-qw", "net.ipv4.ip_forward=0")
 
 
-def _forwards(bench: Bench, made: Made) -> bool:
+def _forwards(bench: Bench, made: AddResult) -> bool:
     """Whether the host is the container's way to everywhere."""
     if not reading.default_gateways(made.result, bench.version) or bench.node.sysctl("net.ipv4.ip_forward") != "1":
         return False
@@ -223,7 +223,7 @@ def _forwards(bench: Bench, made: Made) -> bool:
     return any(address.ip in gateways for address in bench.node.addresses)
 
 
-def _parent_down(bench: Bench, made: Made) -> Iterator[Tampering]:
+def _parent_down(bench: Bench, made: AddResult) -> Iterator[Tampering]:
     link = next((link for link in made.slot.sandbox.links if link.name == made.slot.ifname), None)
     master = bench.subject.conf.get("master")
     if link is not None and link.kind in ("macvlan", "ipvlan", "vlan") and isinstance(master, str):

@@ -166,7 +166,7 @@ def answered_at_once(flow: Flow, wait: float = 0.5) -> str:
         return f"{flow.words}: {why}" if why else Doubt(f"{flow.words}: {error}")
     if attempt.answered:
         return ""
-    return f"{flow.words}: the first packet was not answered: {attempt.refusal or attempt.trouble or 'silence'}"
+    return f"{flow.words}: the first packet was not answered: {attempt.refusal or attempt.violation or 'silence'}"
 
 
 def internet(lab: Lab) -> tuple[Place | None, tuple[str, ...]]:

@@ -15,16 +15,16 @@ from itertools import zip_longest
 from typing import Any
 
 from cnitest.cni.calls.invoke import Call, search_path
-from cnitest.conformance.bench.bench import Picture, Slot
+from cnitest.conformance.bench.bench import AttachmentTarget, Picture
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.subject import Trial
-from cnitest.fuzz.execute.executor import Arena, Isolation
-from cnitest.fuzz.execute.scenario_run import World, run
+from cnitest.fuzz.execute.executor import Isolation, ReusingExecutor
+from cnitest.fuzz.execute.scenario_run import ScenarioRun, run
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.normalize import CHANCE, table, worded
 from cnitest.fuzz.model.scenario import Scenario, Step, loads
 from cnitest.fuzz.model.subjects import subject_of, trial_of
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import truths
 from cnitest.fuzz.oracles.attached import Attached, Caller, Document
 
@@ -53,7 +53,7 @@ class Pair:
         other = replace(trial.subject, path=tuple(path)) if path else trial.subject
         self._trials = (trial, Trial(other, trial.version))
         self._stack = ExitStack()
-        self._arenas = [self._stack.enter_context(Arena(each)) for each in self._trials]
+        self._arenas = [self._stack.enter_context(ReusingExecutor(each)) for each in self._trials]
 
     def __enter__(self) -> Pair:
         return self
@@ -61,19 +61,25 @@ class Pair:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def run(self, scenario: Scenario) -> list[Trouble]:
+    def run(self, scenario: Scenario) -> list[Violation]:
         """What differs when both do a scenario."""
-        one, other = (_observed(arena, each) for arena, each in zip(self._arenas, self._both(scenario), strict=True))
-        if not all(arena.is_open for arena in self._arenas):  # what one host remembers, the other has to remember, too
-            for arena in self._arenas:
-                arena.close()
+        one, other = (
+            _observed(executor, each) for executor, each in zip(self._arenas, self._both(scenario), strict=True)
+        )
+        if not all(
+            executor.is_open for executor in self._arenas
+        ):  # what one host remembers, the other has to remember, too
+            for executor in self._arenas:
+                executor.close()
         return list(_differences(one, other, with_rules=self._backends is None))
 
-    def alone(self, scenario: Scenario) -> list[Trouble]:
+    def alone(self, scenario: Scenario) -> list[Violation]:
         """The same on hosts of their own."""
         with ExitStack() as stack:
-            arenas = [stack.enter_context(Arena(each, isolation=Isolation.EXAMPLE)) for each in self._trials]
-            one, other = (_observed(arena, each) for arena, each in zip(arenas, self._both(scenario), strict=True))
+            arenas = [stack.enter_context(ReusingExecutor(each, isolation=Isolation.EXAMPLE)) for each in self._trials]
+            one, other = (
+                _observed(executor, each) for executor, each in zip(arenas, self._both(scenario), strict=True)
+            )
             return list(_differences(one, other, with_rules=self._backends is None))
 
     def _both(self, scenario: Scenario) -> tuple[Scenario, Scenario]:
@@ -97,21 +103,23 @@ def _with_backend(scenario: Scenario, backend: str) -> Scenario:
 class _Watched(Caller):
     """Calls plugins and keeps what they answered."""
 
-    def __init__(self, world: _Observer) -> None:
-        super().__init__(world.bench)
-        self._lines = world.lines
+    def __init__(self, scenario_run: _Observer) -> None:
+        super().__init__(scenario_run.bench)
+        self._lines = scenario_run.lines
 
-    def add(self, example: Example, slot: Slot) -> tuple[list[Call], Document | None]:
+    def add(self, example: Example, slot: AttachmentTarget) -> tuple[list[Call], Document | None]:
         """ADD, as it went."""
         calls, result = super().add(example, slot)
         self._note(calls)
         return calls, result
 
-    def check(self, example: Example, slot: Slot, result: Document | None) -> list[Call]:
+    def check(self, example: Example, slot: AttachmentTarget, result: Document | None) -> list[Call]:
         """CHECK, as it went."""
         return self._note(super().check(example, slot, result))
 
-    def delete(self, example: Example, slot: Slot, result: Document | None, *, stop: bool = True) -> list[Call]:
+    def delete(
+        self, example: Example, slot: AttachmentTarget, result: Document | None, *, stop: bool = True
+    ) -> list[Call]:
         """DEL, as it went."""
         return self._note(super().delete(example, slot, result, stop=stop))
 
@@ -124,15 +132,15 @@ class _Watched(Caller):
         return calls
 
 
-class _Observer(World):
-    """A world that notes what comes of each step, in words that two runs can be compared by."""
+class _Observer(ScenarioRun):
+    """A scenario run that notes what comes of each step, in words that two runs can be compared by."""
 
-    def __init__(self, world: World) -> None:
-        self.__dict__.update(world.__dict__)
+    def __init__(self, scenario_run: ScenarioRun) -> None:
+        self.__dict__.update(scenario_run.__dict__)
         self.lines: list[tuple[str, str]] = []
         self.call = _Watched(self)
 
-    def keep(self, step: Step, slot: Slot, before: Picture, result: Document) -> Attached:
+    def keep(self, step: Step, slot: AttachmentTarget, before: Picture, result: Document) -> Attached:
         """What ADD brought, and its result."""
         one = super().keep(step, slot, before, result)
         plugin = str(one.example.plugins[-1].get("type", ""))
@@ -151,15 +159,15 @@ def _compared(result: Document) -> dict[str, Any]:
     return {**result, "interfaces": interfaces} if interfaces else dict(result)
 
 
-def _observed(arena: Arena, scenario: Scenario) -> list[tuple[str, str]]:
-    with arena.world(scenario) as world:
-        observer = _Observer(world)
-        arena.finish(run(observer, scenario))
-        left = [trouble for trouble in observer.troubles if trouble.rule == "left"]
+def _observed(executor: ReusingExecutor, scenario: Scenario) -> list[tuple[str, str]]:
+    with executor.scenario_run(scenario) as scenario_run:
+        observer = _Observer(scenario_run)
+        executor.finish(run(observer, scenario))
+        left = [violation for violation in observer.violations if violation.rule == "left"]
         return [*observer.lines, *((one.plugin, f"leaves {worded(one.words, _DIFFERENT)}") for one in left)]
 
 
-def _differences(one: list[tuple[str, str]], other: list[tuple[str, str]], *, with_rules: bool) -> Iterator[Trouble]:
+def _differences(one: list[tuple[str, str]], other: list[tuple[str, str]], *, with_rules: bool) -> Iterator[Violation]:
     """What one did and the other did not, the first difference of each kind."""
     ours, theirs = (_told(lines, with_rules) for lines in (one, other))
     only_here = [line for line in ours if line not in theirs]
@@ -167,14 +175,14 @@ def _differences(one: list[tuple[str, str]], other: list[tuple[str, str]], *, wi
     for here, there in zip_longest(only_here, only_there):
         plugin = (here or there)[0]
         words = f"the first {here[1] if here else 'does not'}; the second {there[1] if there else 'does not'}"
-        yield Trouble("differs", plugin, words)
+        yield Violation("differs", plugin, words)
 
 
 def _told(lines: list[tuple[str, str]], with_rules: bool) -> list[tuple[str, str]]:
     return [(plugin, words) for plugin, words in lines if with_rules or not _FIREWALL.search(words.partition(" ")[2])]
 
 
-def compare(subject: str, scenario: str, path: Sequence[str], next_path: Sequence[str]) -> list[Trouble]:
+def compare(subject: str, scenario: str, path: Sequence[str], next_path: Sequence[str]) -> list[Violation]:
     """What differs between two plugin sets in a scenario, as `Scenario.dumps` wrote it; without a second one, between
     two backends of the firewall. Raises ConfigError."""
     backends = None if next_path else CHOICE

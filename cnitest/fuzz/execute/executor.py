@@ -18,9 +18,9 @@ from cnitest.conformance.bench.record import Record
 from cnitest.conformance.model.subject import Trial
 from cnitest.errors import KernelError
 from cnitest.fuzz.execute import requirements
-from cnitest.fuzz.execute.scenario_run import World, run
+from cnitest.fuzz.execute.scenario_run import ScenarioRun, run
 from cnitest.fuzz.model.scenario import Scenario
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.kernel.rtnetlink import rtnl
 
 _NO_MAC, _USUAL_MTU = "00:00:00:00:00:00", 1500
@@ -34,7 +34,7 @@ class Isolation(enum.Enum):
     CONFIG = "config"
 
 
-class Arena:
+class ReusingExecutor:
     """Runs scenarios about one subject, each with the least that must be new. A context manager; not for threads.
 
     ``rebuild`` is after how many scenarios everything is made anew, ``isolation`` the least that is new each time,
@@ -62,7 +62,7 @@ class Arena:
         self._standing: frozenset[str] = frozenset()
         self._running: tuple[int, ...] = ()
 
-    def __enter__(self) -> Arena:
+    def __enter__(self) -> ReusingExecutor:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,34 +78,34 @@ class Arena:
         """Whether there is a host that can be used again."""
         return self._bench is not None
 
-    def run(self, scenario: Scenario) -> list[Trouble]:
+    def run(self, scenario: Scenario) -> list[Violation]:
         """What does not hold in a scenario, on a host that may have been used."""
         if scenario.held:
             self.runs += 1
             return requirements.tried(self.trial, scenario)
-        with self.world(scenario) as world:
-            self._clean = run(world, scenario)
-            return world.troubles
+        with self.scenario_run(scenario) as scenario_run:
+            self._clean = run(scenario_run, scenario)
+            return scenario_run.violations
 
-    def alone(self, scenario: Scenario) -> list[Trouble]:
+    def alone(self, scenario: Scenario) -> list[Violation]:
         """What does not hold in a scenario on a host of its own."""
         return alone(self.trial, scenario, self.next_path)
 
-    def finished(self, world: World) -> None:
-        """End a world whose steps were done one by one."""
-        self.finish(world.finish())
+    def finished(self, scenario_run: ScenarioRun) -> None:
+        """End a scenario run whose steps were done one by one."""
+        self.finish(scenario_run.finish())
 
     def finish(self, state: Picture) -> None:
         """Take note of how a host is after a scenario."""
         self._clean = state
 
     @contextmanager
-    def world(self, scenario: Scenario) -> Iterator[World]:
-        """A world for a scenario; what it leaves decides whether the host is used again."""
+    def scenario_run(self, scenario: Scenario) -> Iterator[ScenarioRun]:
+        """A scenario run for a scenario; what it leaves decides whether the host is used again."""
         bench, rung = self._ready(), self.rung(scenario)
         keep = rung is Isolation.CONFIG
         serial = 0 if keep else self._age
-        world = World(
+        scenario_run = ScenarioRun(
             bench,
             scenario.networks,
             serial=serial,
@@ -114,16 +114,16 @@ class Arena:
             running=self._running,
             keep=keep,
         )
-        world.next_path = self.next_path
-        world.tidy = partial(self._tidy, bench)
+        scenario_run.next_path = self.next_path
+        scenario_run.tidy = partial(self._tidy, bench)
         self.runs += 1
         self._age += 1
         try:
-            yield world
+            yield scenario_run
         except BaseException:
             self.close()
             raise
-        if world.troubles or world.spent or rung is Isolation.EXAMPLE:
+        if scenario_run.violations or scenario_run.spent or rung is Isolation.EXAMPLE:
             self.close()
 
     def rung(self, scenario: Scenario) -> Isolation:
@@ -161,7 +161,7 @@ class Arena:
                 bench.node.namespace.netlink.batch(messages)
 
 
-def alone(trial: Trial, scenario: Scenario, next_path: tuple[str, ...] = ()) -> list[Trouble]:
+def alone(trial: Trial, scenario: Scenario, next_path: tuple[str, ...] = ()) -> list[Violation]:
     """What does not hold in a scenario on a host of its own."""
-    with Arena(trial, isolation=Isolation.EXAMPLE, next_path=next_path) as arena:
-        return arena.run(scenario)
+    with ReusingExecutor(trial, isolation=Isolation.EXAMPLE, next_path=next_path) as executor:
+        return executor.run(scenario)

@@ -6,19 +6,19 @@ import json
 from collections.abc import Sequence
 
 from cnitest.cni.calls.invoke import Call
-from cnitest.conformance.bench.bench import Bench, Picture, Slot
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import residue, settle
 from cnitest.conformance.model import judge
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Raw
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles.attached import Caller, accepted, crashes, failures, noise, refusals, tail
 from cnitest.fuzz.oracles.demands import misanswered
 
 
 def tried(
-    bench: Bench, slot: Slot, caller: Caller, example: Example, raw: Raw, leftover: Sequence[str] = ()
-) -> tuple[list[Trouble], Picture]:
+    bench: Bench, slot: AttachmentTarget, caller: Caller, example: Example, raw: Raw, leftover: Sequence[str] = ()
+) -> tuple[list[Violation], Picture]:
     """Make the call; a refusal has to be clean, and what succeeds has to go away with the usual DEL.
 
     What does not hold, and how host and container are afterwards.
@@ -40,22 +40,22 @@ def tried(
 
     changed = settle(look) if changed else []
     when = f"after {raw.verb} by hand" + (" and DEL" if raw.verb == "ADD" else "")
-    left = [Trouble("left", call.plugin, f"{when}: {tail(line)}", line) for line in changed]
+    left = [Violation("left", call.plugin, f"{when}: {tail(line)}", line) for line in changed]
     return [*found, *left], after
 
 
-def _demanded(bench: Bench, call: Call, raw: Raw, why: str) -> list[Trouble]:
+def _demanded(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
     """What does not answer what the call has to be answered with."""
     if raw.valid is True:
         wrong = misanswered(call, bench.subject) if raw.verb == "VERSION" and not judge.failed(call) else []
-        answered = [Trouble("output", call.plugin, f"{why}: {words}") for words in wrong]
+        answered = [Violation("output", call.plugin, f"{why}: {words}") for words in wrong]
         return [*failures("refused", [call]), *noise([call]), *answered]
     if raw.valid is False and not judge.failed(call):
         return [accepted(call, why)]
     return _refused(bench, call, raw, why) if judge.failed(call) and not judge.crash(call) else []
 
 
-def _refused(bench: Bench, call: Call, raw: Raw, why: str) -> list[Trouble]:
+def _refused(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
     """What is wrong with a refusal: its code, what it does not name or does not have."""
     document = judge.error_document(call)
     if document is None:  # which is told already
@@ -63,16 +63,16 @@ def _refused(bench: Bench, call: Call, raw: Raw, why: str) -> list[Trouble]:
     found = [] if raw.valid is None else judge.refusal(call, raw.codes, raw.names)
     needed = ("msg",) if bench.subject.skel else ("cniVersion", "msg")  # Go's library leaves it out
     found += [f"{call.subject}: the error has no {key}" for key in needed if key not in document]
-    return [Trouble("error", call.plugin, f"{call.verb} refuses {why}: {tail(line)}", line) for line in found]
+    return [Violation("error", call.plugin, f"{call.verb} refuses {why}: {tail(line)}", line) for line in found]
 
 
-def _made(bench: Bench, slot: Slot, caller: Caller, example: Example, raw: Raw) -> Call:
+def _made(bench: Bench, slot: AttachmentTarget, caller: Caller, example: Example, raw: Raw) -> Call:
     conf = next((conf for conf in example.plugins if conf.get("type") == raw.plugin), example.plugins[-1])
     stdin = json.dumps(caller.request(example, conf, None, slot)).encode() if raw.stdin is None else raw.stdin
     return bench.raw(raw.verb, slot, plugin=raw.plugin, stdin=stdin, changes=raw.variables)
 
 
-def _undone(bench: Bench, slot: Slot, call: Call, raw: Raw) -> list[Trouble]:
+def _undone(bench: Bench, slot: AttachmentTarget, call: Call, raw: Raw) -> list[Violation]:
     """DEL with the same input, as whoever called ADD would do it."""
     stdin = call.stdin.encode("utf-8", "surrogateescape")
     return crashes([bench.raw("DEL", slot, plugin=raw.plugin, stdin=stdin, changes=raw.variables)])

@@ -27,7 +27,7 @@ from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.errors import CnitestError
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles.attached import version_of
 
 RULE = "sentence"
@@ -88,14 +88,14 @@ class Outcome(NamedTuple):
     details: tuple[str, ...] = ()
 
 
-def tried(trial: Trial, scenario: Scenario) -> list[Trouble]:
-    """What does not hold of a sentence, as one trouble whose cause is the requirement."""
+def tried(trial: Trial, scenario: Scenario) -> list[Violation]:
+    """What does not hold of a sentence, as one violation whose cause is the requirement."""
     done = hold(trial, scenario)
     if not done.details:
         return []
     wanted = requirement.find(done.sentence.requirement)
     words = f"{wanted.id}, {wanted.says} {'; '.join(done.details)}"
-    return [Trouble(RULE, done.trial.subject.plugin, words, done.details[0], about=wanted.id)]
+    return [Violation(RULE, done.trial.subject.plugin, words, done.details[0], about=wanted.id)]
 
 
 def hold(trial: Trial, scenario: Scenario) -> Outcome:

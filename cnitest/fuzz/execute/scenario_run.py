@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection, Sequence
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.aftermath import removals
-from cnitest.conformance.bench.bench import Bench, Picture, Slot
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.finding import Detail
 from cnitest.fuzz.execute import raw
 from cnitest.fuzz.model.example import Example, Validity
 from cnitest.fuzz.model.scenario import Raw, Scenario, Step
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import allocator, effects, truths
 from cnitest.fuzz.oracles.allocator import Expected
 from cnitest.fuzz.oracles.attached import (
@@ -41,7 +41,7 @@ _NOT_READY = {50, 51}
 _USUAL = ("ADD", "CHECK")
 
 
-class World:
+class ScenarioRun:
     """Runs the steps of one scenario on a bench; what each verb does is in `cnitest.fuzz.execute.verbs`.
 
     ``serial`` keeps the names of its containers apart from others', ``start`` is the host's state before, ``standing``
@@ -63,7 +63,7 @@ class World:
         self.bench = bench
         self.networks = tuple(networks)
         self.attached: dict[Key, Attached] = {}
-        self.troubles: list[Trouble] = []
+        self.violations: list[Violation] = []
         self.call = Caller(bench)
         self.start = bench.look() if start is None else start
         self.standing = {link.name for link in bench.node.links} if standing is None else set(standing)
@@ -87,18 +87,18 @@ class World:
 
     # --- what a step needs
 
-    def note(self, troubles: Sequence[Trouble]) -> None:
+    def note(self, violations: Sequence[Violation]) -> None:
         """Note what does not hold, each thing once; for a script to see it again, too."""
-        for trouble in troubles:
-            if trouble not in self.troubles:
-                self.troubles.append(trouble)
-                self.bench.complain(Detail(trouble.evidence or trouble.words, trouble.kernel))
+        for violation in violations:
+            if violation not in self.violations:
+                self.violations.append(violation)
+                self.bench.complain(Detail(violation.evidence or violation.words, violation.kernel))
 
     def key(self, step: Step) -> Key:
         """What a step is about."""
         return step.network, step.container, step.ifname or self.networks[step.network].ifname
 
-    def slot(self, step: Step) -> Slot:
+    def slot(self, step: Step) -> AttachmentTarget:
         """The container's interface that a step is about; the container is made when it is new."""
         example = self.networks[step.network]
         name = f"{step.container}{self._suffix}"
@@ -156,7 +156,9 @@ class World:
         gone = removals(before, self.bench.look(known.slot), self.bench.setting.leftover)
         self._harmed("a second ADD changes what is attached", calls[-1], gone)
 
-    def _refused(self, step: Step, slot: Slot, before: Picture, calls: Sequence[Call], wanted: Expected) -> None:
+    def _refused(
+        self, step: Step, slot: AttachmentTarget, before: Picture, calls: Sequence[Call], wanted: Expected
+    ) -> None:
         example = self.networks[step.network]
         self.note(refusals(calls))
         if example.validity is Validity.VALID and not self._may_fail(step, wanted):
@@ -174,13 +176,15 @@ class World:
         asked = self.networks[step.network]
         return bool(self.attached) and not (wanted.known and not asked.args and not asked.capabilities)
 
-    def _succeeded(self, step: Step, slot: Slot, before: Picture, result: Document, calls: Sequence[Call]) -> Attached:
+    def _succeeded(
+        self, step: Step, slot: AttachmentTarget, before: Picture, result: Document, calls: Sequence[Call]
+    ) -> Attached:
         example = self.networks[step.network]
         if example.validity is Validity.INVALID:
             self.note([accepted(calls[-1], example.why)])
         return self.keep(step, slot, before, result)
 
-    def keep(self, step: Step, slot: Slot, before: Picture, result: Document) -> Attached:
+    def keep(self, step: Step, slot: AttachmentTarget, before: Picture, result: Document) -> Attached:
         """Take note of what is attached now, and of all that its ADD brought."""
         brought = frozenset(residue(before, self.bench.look(slot), strict=True))
         example = self.networks[step.network]
@@ -199,7 +203,7 @@ class World:
         if one.example.validity is Validity.VALID:
             self.note([*effects.missing(self.bench, one), *effects.asked_for(one)])
             silent = truths.silences(self.bench, one, others, forwards=self.forwards)
-            self.note([Trouble("silent", plugin, truths.bare(why, one), why) for why in silent])
+            self.note([Violation("silent", plugin, truths.bare(why, one), why) for why in silent])
             if not silent:
                 return
         one.beyond = ()
@@ -231,7 +235,7 @@ class World:
         calls = self.call.check(gone.example, gone.slot, gone.result)
         self.note(crashes(calls))
         if not any(judge.failed(call) for call in calls):
-            self.note([Trouble("check", calls[0].plugin, "CHECK succeeds after DEL")])
+            self.note([Violation("check", calls[0].plugin, "CHECK succeeds after DEL")])
 
     def delete(self, step: Step) -> None:
         """DEL of what is attached takes away all that its ADD brought; of what is not, changes nothing."""
@@ -253,7 +257,9 @@ class World:
         calls = self.call.delete(example, slot, None)
         self.note(crashes(calls))
         if example.validity is Validity.VALID or step.network in self._proven:
-            self.note([trouble._replace(words=f"once more: {trouble.words}") for trouble in failures("delete", calls)])
+            self.note(
+                [violation._replace(words=f"once more: {violation.words}") for violation in failures("delete", calls)]
+            )
         changed = residue(before, self.bench.look(slot), self._allowed())
         self._harmed("DEL of what is not there changes something", calls[-1], changed)
 
@@ -275,7 +281,7 @@ class World:
         now = self.bench.look()
         left = {line for one in lost for line in kept(one, now)}
         plugin = calls[-1].plugin
-        self.note([Trouble("left", plugin, f"GC leaves what is lost: {tail(line)}", line) for line in sorted(left)])
+        self.note([Violation("left", plugin, f"GC leaves what is lost: {tail(line)}", line) for line in sorted(left)])
 
     def status(self, step: Step) -> None:
         """STATUS of a network that works succeeds, silently, and changes nothing."""
@@ -293,8 +299,8 @@ class World:
 
     def raw(self, example: Example, call: Raw) -> Picture:
         """One raw call, with everything back as it was afterwards; how it is then."""
-        troubles, now = raw.tried(self.bench, self.slot(Step("ADD")), self.call, example, call, self._allowed())
-        self.note(troubles)
+        violations, now = raw.tried(self.bench, self.slot(Step("ADD")), self.call, example, call, self._allowed())
+        self.note(violations)
         return now
 
     # --- what is left
@@ -306,18 +312,18 @@ class World:
             return [line for line in found if line in one.own]
 
         left = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
-        self.note([Trouble("left", plugin, f"after DEL: {_bare(line, one.slot)}", line) for line in left])
+        self.note([Violation("left", plugin, f"after DEL: {_bare(line, one.slot)}", line) for line in left])
 
-    def _nothing_left(self, before: Picture, slot: Slot, plugin: str, when: str) -> None:
+    def _nothing_left(self, before: Picture, slot: AttachmentTarget, plugin: str, when: str) -> None:
         left = settle(lambda: self._not_shared(residue(before, self.bench.look(slot), self._allowed())))
-        self.note([Trouble("left", plugin, f"{when}: {_bare(line, slot)}", line) for line in left])
+        self.note([Violation("left", plugin, f"{when}: {_bare(line, slot)}", line) for line in left])
 
     def _not_shared(self, lines: Sequence[str]) -> list[str]:
         """Differences without the changes of what is there all the time, which others may still need as it is."""
         return [line for line in lines if not (self.attached and ": ~ " in line)]
 
     def _harmed(self, what: str, call: Call, lines: Sequence[str]) -> None:
-        self.note([Trouble("harm", call.plugin, f"{what}: {tail(line)}", line) for line in lines])
+        self.note([Violation("harm", call.plugin, f"{what}: {tail(line)}", line) for line in lines])
 
     def _others_kept(self, call: Call) -> None:
         """What others' ADD brought is still there after a DEL, as far as only plugins change the host."""
@@ -333,10 +339,10 @@ class World:
         """Every attachment is still as its result says, and reaches what it reached."""
         for one in self.live():
             plugin = str(one.example.plugins[0].get("type", ""))
-            for trouble in truths.of_result(self.bench, one, plugin, others=self.has_others(one)):
-                self.note([trouble._replace(rule="harm", words=f"an attachment: {trouble.words}")])
+            for violation in truths.of_result(self.bench, one, plugin, others=self.has_others(one)):
+                self.note([violation._replace(rule="harm", words=f"an attachment: {violation.words}")])
             cut_off = truths.lost(one)
-            self.note([Trouble("harm", plugin, f"cut off: {truths.bare(why, one)}", why) for why in cut_off])
+            self.note([Violation("harm", plugin, f"cut off: {truths.bare(why, one)}", why) for why in cut_off])
 
     def finish(self) -> Picture:
         """DEL of everything that is still attached, no more containers, and the host as it was; how it is now."""
@@ -348,11 +354,11 @@ class World:
         now = self.bench.look()
         if set(self.bench.processes()) - self._running:
             plugin = str(self.networks[0].plugins[0].get("type", ""))
-            self.note([Trouble("left", plugin, "in the end: a process goes on")])
-        if not self.troubles and not self.spent and self._left_in_the_end(now):
+            self.note([Violation("left", plugin, "in the end: a process goes on")])
+        if not self.violations and not self.spent and self._left_in_the_end(now):
             left = settle(lambda: self._left_in_the_end(self.bench.look()))
             plugin = str(self.networks[0].plugins[0].get("type", ""))
-            self.note([Trouble("left", plugin, f"in the end: {tail(line)}", line) for line in left])
+            self.note([Violation("left", plugin, f"in the end: {tail(line)}", line) for line in left])
         return now
 
     def _left_in_the_end(self, now: Picture) -> list[str]:
@@ -375,21 +381,21 @@ class World:
         return (*self.bench.setting.leftover, *([pattern] if ours else []), *chains)
 
 
-def _bare(line: str, slot: Slot) -> str:
+def _bare(line: str, slot: AttachmentTarget) -> str:
     """A difference without the names of the place and the container."""
     where = "the container" if line.startswith(slot.sandbox.full_name + ":") else "the host"
     return f"{where}: {tail(line)}"
 
 
-def run(world: World, scenario: Scenario) -> Picture:
-    """Do all steps of a scenario, and note what does not hold in ``world.troubles``; how the host is afterwards."""
+def run(scenario_run: ScenarioRun, scenario: Scenario) -> Picture:
+    """Do all steps of a scenario, and note in ``violations`` what does not hold; how the host is afterwards."""
     from cnitest.fuzz.execute.verbs import VERBS
 
     if scenario.raw:
-        now = world.raw(scenario.networks[0], scenario.raw)
-        return now if world.keeps_containers else world.finish()
+        now = scenario_run.raw(scenario.networks[0], scenario.raw)
+        return now if scenario_run.keeps_containers else scenario_run.finish()
     for step in scenario.steps:
-        VERBS[step.verb](world, step)
-        if len(world.attached) > 1 or step.verb not in _USUAL:
-            world.unharmed()
-    return world.finish()
+        VERBS[step.verb](scenario_run, step)
+        if len(scenario_run.attached) > 1 or step.verb not in _USUAL:
+            scenario_run.unharmed()
+    return scenario_run.finish()

@@ -28,7 +28,7 @@ _VARIABLE = (
 _LONG = 160
 
 
-class Trouble(NamedTuple):
+class Violation(NamedTuple):
     """One thing that does not hold: the rule (see `RULES`), the plugin it is about, and the words.
 
     ``evidence`` is the same with the names of places and calls, from which a script finds how to see it again, and

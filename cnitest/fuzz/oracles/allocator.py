@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.model import form
 from cnitest.fuzz.model.example import Example
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles.attached import Attached
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -143,7 +143,7 @@ def _between(first: Ip, last: Ip) -> Iterator[Ip]:
         first = first + 1
 
 
-def judged(one: Attached, wanted: Expected, others: Sequence[Attached]) -> list[Trouble]:
+def judged(one: Attached, wanted: Expected, others: Sequence[Attached]) -> list[Violation]:
     """What is wrong with the addresses of a result: others than the model's, or somebody else's."""
     given = [ip.address.partition("/")[0] for ip in form.ips(one.result or {}, one.version)]
     name = one.slot.network
@@ -158,7 +158,7 @@ def judged(one: Attached, wanted: Expected, others: Sequence[Attached]) -> list[
     if wanted.known and not found and sorted(map(_canonical, given)) != sorted(map(_canonical, wanted.addresses)):
         told = "none, for it is exhausted" if wanted.exhausted else ", ".join(wanted.addresses)
         found.append(f"the addresses are {', '.join(given) or 'none'}; {wanted.plugin} has to give {told}")
-    return [Trouble("address", wanted.plugin if wanted.known else "", words) for words in found]
+    return [Violation("address", wanted.plugin if wanted.known else "", words) for words in found]
 
 
 def _gateways(one: Attached) -> list[str]:

@@ -11,7 +11,7 @@ from cnitest.cni import result as results
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench import request
-from cnitest.conformance.bench.bench import Bench, Picture, Slot
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import residue
 from cnitest.conformance.model import form, judge
 from cnitest.conformance.model.requirement import Kind
@@ -19,7 +19,7 @@ from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.observe.traffic import Flow
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Step
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.kernel.rows.records import Link
 
 Document = Mapping[str, Any]
@@ -40,7 +40,7 @@ class Attached:
 
     step: Step
     example: Example
-    slot: Slot
+    slot: AttachmentTarget
     before: Picture
     own: frozenset[str] = frozenset()
     result: Document | None = None
@@ -114,7 +114,7 @@ class Caller:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
 
-    def add(self, example: Example, slot: Slot) -> tuple[list[Call], Document | None]:
+    def add(self, example: Example, slot: AttachmentTarget) -> tuple[list[Call], Document | None]:
         """ADD of each plugin until one fails; the calls, and the result of the last when all have succeeded."""
         calls: list[Call] = []
         previous: Document | None = None
@@ -126,7 +126,7 @@ class Caller:
                 return calls, None
         return calls, previous
 
-    def check(self, example: Example, slot: Slot, result: Document | None) -> list[Call]:
+    def check(self, example: Example, slot: AttachmentTarget, result: Document | None) -> list[Call]:
         """CHECK of each plugin in order, until one fails."""
         calls: list[Call] = []
         for conf in example.plugins:
@@ -135,7 +135,9 @@ class Caller:
                 break
         return calls
 
-    def delete(self, example: Example, slot: Slot, result: Document | None, *, stop: bool = True) -> list[Call]:
+    def delete(
+        self, example: Example, slot: AttachmentTarget, result: Document | None, *, stop: bool = True
+    ) -> list[Call]:
         """DEL of each plugin in reverse, until one fails; without ``stop`` of every one."""
         known = result if spec.has_check(version_of(example)) else None
         calls: list[Call] = []
@@ -164,11 +166,13 @@ class Caller:
             for conf in example.plugins
         ]
 
-    def _call(self, verb: str, example: Example, slot: Slot, conf: Document, previous: Document | None) -> Call:
+    def _call(
+        self, verb: str, example: Example, slot: AttachmentTarget, conf: Document, previous: Document | None
+    ) -> Call:
         return self._bench.raw(verb, slot, plugin=str(conf["type"]), stdin=self.request(example, conf, previous, slot))
 
     def request(
-        self, example: Example, conf: Document, previous: Document | None, slot: Slot | None = None
+        self, example: Example, conf: Document, previous: Document | None, slot: AttachmentTarget | None = None
     ) -> dict[str, Any]:
         """What a plugin gets on stdin: name and version as they are in the network, wrong or not there at all."""
         names = {"container": slot.sandbox.name, "ifname": slot.ifname} if slot else {}
@@ -184,14 +188,16 @@ class Caller:
         return document
 
 
-def crashes(calls: Sequence[Call]) -> list[Trouble]:
+def crashes(calls: Sequence[Call]) -> list[Violation]:
     """Hangs, signals and stack traces."""
     return [
-        Trouble("crash", call.plugin, f"{call.verb} {tail(line)}", line) for call in calls for line in judge.crash(call)
+        Violation("crash", call.plugin, f"{call.verb} {tail(line)}", line)
+        for call in calls
+        for line in judge.crash(call)
     ]
 
 
-def refusals(calls: Sequence[Call]) -> list[Trouble]:
+def refusals(calls: Sequence[Call]) -> list[Violation]:
     """What speaks against the way in which the last of some calls was refused; an ADD without a result is none."""
     if not calls or judge.crash(calls[-1]):
         return []
@@ -208,7 +214,7 @@ def refusals(calls: Sequence[Call]) -> list[Trouble]:
     return []
 
 
-def noise(calls: Sequence[Call]) -> list[Trouble]:
+def noise(calls: Sequence[Call]) -> list[Violation]:
     """What succeeds and prints, though it has nothing to say; and what leaves somebody behind who holds its output."""
     found = []
     for call in calls:
@@ -219,18 +225,18 @@ def noise(calls: Sequence[Call]) -> list[Trouble]:
     return found
 
 
-def failures(rule: str, calls: Sequence[Call]) -> list[Trouble]:
+def failures(rule: str, calls: Sequence[Call]) -> list[Violation]:
     """Every call that has to succeed and did not."""
     return [
         _of(call, rule, f"fails: {judge.words(call)}") for call in calls if judge.failed(call) and not judge.crash(call)
     ]
 
 
-def _of(call: Call, rule: str, words: str) -> Trouble:
-    return Trouble(rule, call.plugin, f"{call.verb} {words}", f"{call.subject}: {words}")
+def _of(call: Call, rule: str, words: str) -> Violation:
+    return Violation(rule, call.plugin, f"{call.verb} {words}", f"{call.subject}: {words}")
 
 
-def accepted(call: Call, why: str) -> Trouble:
+def accepted(call: Call, why: str) -> Violation:
     """That a call succeeded which had to be refused."""
     return _of(call, "accepted", f"accepts {why or 'what is invalid'}")
 

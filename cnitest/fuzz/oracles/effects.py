@@ -12,7 +12,7 @@ from typing import Any
 from cnitest.cni import spec
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.model import form
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import effects_main, effects_meta
 from cnitest.fuzz.oracles.attached import Attached
 
@@ -34,13 +34,13 @@ EFFECTS: Mapping[str, Effect] = {
 }
 
 
-def missing(bench: Bench, one: Attached) -> list[Trouble]:
+def missing(bench: Bench, one: Attached) -> list[Violation]:
     """Which keys of an attachment's configuration do not show in the kernel."""
     found = []
     for conf in one.example.plugins:
         effect = EFFECTS.get(str(conf.get("type")))
         if effect is not None and not one.is_ipam:
-            found += [Trouble("untrue", str(conf["type"]), words) for words in _words(effect, bench, one, conf)]
+            found += [Violation("untrue", str(conf["type"]), words) for words in _words(effect, bench, one, conf)]
     return found
 
 
@@ -52,7 +52,7 @@ def _words(effect: Effect, bench: Bench, one: Attached, conf: Mapping[str, Any])
         return []
 
 
-def asked_for(one: Attached) -> list[Trouble]:
+def asked_for(one: Attached) -> list[Violation]:
     """What was asked for and is not there: addresses, a MAC, routes."""
     if not spec.has_chaining(one.version):
         return []  # nothing is passed to plugins before 0.3.0
@@ -66,7 +66,7 @@ def asked_for(one: Attached) -> list[Trouble]:
         found.append((declared["mac"], f"the MAC {mac} was asked for, the interface has {link.mac}"))
     first = str(confs[0]["type"])
     found += [(first, f"the route to {to} is configured, and not in the result") for to in _routes_lost(one)]
-    return [Trouble("untrue", plugin, words) for plugin, words in found]
+    return [Violation("untrue", plugin, words) for plugin, words in found]
 
 
 def _addresses_lost(one: Attached, asked: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from cnitest.conformance.model.finding import Doubt
 from cnitest.conformance.observe import traffic, truth
 from cnitest.conformance.observe.traffic import Flow
 from cnitest.fuzz.model import keys
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import ports
 from cnitest.fuzz.oracles.attached import Attached
 
@@ -23,7 +23,7 @@ _BESIDES = ("the container has", "the container's default route")
 _OWN_TABLES = "sbr"
 
 
-def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list[Trouble]:
+def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list[Violation]:
     """What a result says and the kernel does not, or the other way round; and what is wrong with its form.
 
     Where the container has ``others``, what it has besides may be theirs.
@@ -38,7 +38,7 @@ def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list
     if not one.is_ipam:
         found = truth.untruths(one.result, one.version, bench.node, slot.sandbox, slot.netns, slot.ifname)
     return [
-        Trouble("untrue", plugin, bare(str(detail), one), kernel=getattr(detail, "kernel", ""))
+        Violation("untrue", plugin, bare(str(detail), one), kernel=getattr(detail, "kernel", ""))
         for detail in [*found, *shape]
         if not (others and str(detail).startswith(_BESIDES))
     ]

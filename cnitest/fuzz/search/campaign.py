@@ -13,15 +13,15 @@ from cnitest.cni import conf
 from cnitest.errors import CnitestError, ConfigError
 from cnitest.faults.sweep import Sweep, sweep
 from cnitest.fuzz.execute.differential import CHOICE, Pair
-from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.subjects import located, release_of, subject_of, trial_of
 from cnitest.fuzz.search import finding_files, store
-from cnitest.fuzz.search.hunt import Finding, Ground
+from cnitest.fuzz.search.hunt import Executor, Finding
 from cnitest.fuzz.search.kinds import comparisons, keys_of, missing_pool, network_of, rounds
 from cnitest.fuzz.search.store import Store
 from cnitest.fuzz.search.survey import Known, explanation
-from cnitest.fuzz.search.workers import Orders, Progress, together
-from cnitest.fuzz.search.workers import Trouble as Stopped
+from cnitest.fuzz.search.workers import FuzzSettings, Progress, together
+from cnitest.fuzz.search.workers import Violation as Stopped
 
 # What is kept of one release, of two that differ, and of two backends, by the ends of their names in a database.
 _STORES = {"": "", "differential": ", differential", "backends": ", backends"}
@@ -31,9 +31,9 @@ _EXAMPLES = Path(".cnitest/examples")
 class Campaign:
     """One run over one subject. ``findings`` are those so far, ``places`` where each was written, by its cause."""
 
-    def __init__(self, name: str, orders: Orders, workers: int, database: ExampleDatabase, out: Path) -> None:
+    def __init__(self, name: str, settings: FuzzSettings, workers: int, database: ExampleDatabase, out: Path) -> None:
         self.name = name
-        self.orders = orders
+        self.settings = settings
         self.findings: list[Finding] = []
         self.places: dict[str, Path] = {}
         self.stopped: list[str] = []
@@ -41,7 +41,7 @@ class Campaign:
         self.reference = False
         self.explained: dict[str, Known] = {}
         self._workers = workers
-        key = f"{orders.subject.name} of {orders.subject.network}"
+        key = f"{settings.subject.name} of {settings.subject.network}"
         #: What is kept of one release, and of two that differ.
         self._stores = {kind: Store(database, key + suffix) for kind, suffix in _STORES.items()}
         self._out = out
@@ -72,8 +72,8 @@ class Campaign:
         if missing:
             raise ConfigError(f"{name}: failed to find its IPAM plugin {missing!r} in path [{' '.join(subject.path)}]")
         database = store.database(databases, _EXAMPLES)
-        orders = Orders(subject, chosen, seed, seconds, examples, release or release_of(subject), next_path)
-        if not (rounds(orders) or comparisons(orders) or "faults" in chosen):
+        settings = FuzzSettings(subject, chosen, seed, seconds, examples, release or release_of(subject), next_path)
+        if not (rounds(settings) or comparisons(settings) or "faults" in chosen):
             raise ConfigError(
                 "there is nothing to compare: --only differential wants another release with --cni-path-next, "
                 "or plugins with a choice of backends (--release)"
@@ -82,28 +82,28 @@ class Campaign:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"--out: {out} is no directory that can be written to: {error}") from error
-        begun = cls(located(name), orders, workers, database, out)
+        begun = cls(located(name), settings, workers, database, out)
         begun.reference = reference
         return begun
 
     @property
     def words(self) -> str:
         """What is about to happen."""
-        orders, subject = self.orders, self.orders.subject
+        settings, subject = self.settings, self.settings.subject
         chain = " + ".join([*(str(conf["type"]) for conf in subject.before), subject.plugin])
-        budget = f"{orders.examples} examples" if orders.examples else f"{orders.seconds:g} s"
+        budget = f"{settings.examples} examples" if settings.examples else f"{settings.seconds:g} s"
         workers = f", {self._workers} workers" if self._workers > 1 else ""
-        return f"{chain} ({', '.join(orders.kinds)}), {budget}{workers}, seed {orders.seed}"
+        return f"{chain} ({', '.join(settings.kinds)}), {budget}{workers}, seed {settings.seed}"
 
     def run(self) -> Iterator[Finding | None]:
         """Hunt; each new finding once, and None whenever there is progress to show."""
         for finding in self._kept():
             yield self._new(finding)
-        if not (rounds(self.orders) or comparisons(self.orders)):
+        if not (rounds(self.settings) or comparisons(self.settings)):
             return
-        left = self.orders.seconds - (time.monotonic() - self._began)
-        orders = replace(self.orders, known=tuple(sorted(self._known)), seconds=max(left, 1.0))
-        for event in together(orders, self._workers):
+        left = self.settings.seconds - (time.monotonic() - self._began)
+        settings = replace(self.settings, known=tuple(sorted(self._known)), seconds=max(left, 1.0))
+        for event in together(settings, self._workers):
             if isinstance(event, Progress):
                 self._progress[event.worker] = event
             elif isinstance(event, Stopped):
@@ -122,56 +122,56 @@ class Campaign:
 
     def _kept(self) -> Iterator[Finding]:
         """What kept scenarios still show, each cause once; those that show nothing are dropped."""
-        trial, next_path = trial_of(self.orders.subject), self.orders.next_path
-        with Arena(trial, next_path=next_path) as arena:
-            yield from self._again("", arena)
-        if "differential" in self.orders.kinds and next_path:
+        trial, next_path = trial_of(self.settings.subject), self.settings.next_path
+        with ReusingExecutor(trial, next_path=next_path) as executor:
+            yield from self._again("", executor)
+        if "differential" in self.settings.kinds and next_path:
             with Pair(trial, next_path) as pair:
                 yield from self._again("differential", pair)
-        if any(backends for backends, _ in comparisons(self.orders)):
+        if any(backends for backends, _ in comparisons(self.settings)):
             with Pair(trial, (), backends=CHOICE) as pair:
                 yield from self._again("backends", pair)
 
-    def _again(self, kind: str, ground: Ground) -> Iterator[Finding]:
+    def _again(self, kind: str, executor: Executor) -> Iterator[Finding]:
         store = self._stores[kind]
         for scenario in store.kept():
-            if self._is_over or (scenario.upgrades and not self.orders.next_path):
+            if self._is_over or (scenario.upgrades and not self.settings.next_path):
                 continue
             try:
-                troubles = ground.alone(scenario)
+                violations = executor.alone(scenario)
             except (CnitestError, LookupError, TypeError, ValueError):  # of another release of ours, perhaps
                 continue
-            if not troubles:
+            if not violations:
                 store.drop(scenario)
-            new = [trouble for trouble in troubles if trouble.cause not in self._known]
+            new = [violation for violation in violations if violation.cause not in self._known]
             if new:
-                causes = tuple(dict.fromkeys(trouble.cause for trouble in new))
+                causes = tuple(dict.fromkeys(violation.cause for violation in new))
                 yield Finding(new[0], scenario, causes, kind or "kept", 0, 0.0, 0)
 
     @property
     def _is_over(self) -> bool:
-        return time.monotonic() - self._began > self.orders.seconds
+        return time.monotonic() - self._began > self.settings.seconds
 
     def _new(self, finding: Finding) -> Finding:
         self._known |= set(finding.causes)
-        reason = explanation(finding.trouble) if self.reference else None
+        reason = explanation(finding.violation) if self.reference else None
         if reason:
             self.explained[finding.cause] = reason
             return finding
         self.findings.append(finding)
         self.places[finding.cause] = self._out
         try:
-            with Arena(trial_of(self.orders.subject), next_path=self.orders.next_path) as arena:
-                self.places[finding.cause] = finding_files.write(finding, arena, self._out, self.name)
+            with ReusingExecutor(trial_of(self.settings.subject), next_path=self.settings.next_path) as executor:
+                self.places[finding.cause] = finding_files.write(finding, executor, self._out, self.name)
         except (CnitestError, OSError) as error:
             self.stopped.append(f"{finding.cause} is not written: {error}")
         return finding
 
     def faults(self) -> Sweep | None:
         """The sweep of faults over the subject's own network, when that was asked for."""
-        if "faults" not in self.orders.kinds:
+        if "faults" not in self.settings.kinds:
             return None
-        subject = self.orders.subject
+        subject = self.settings.subject
         network = conf.network(network_of(subject))
         return sweep(network, subject.path, workers=self._workers, setting=subject.setting)
 
@@ -180,7 +180,7 @@ class Campaign:
         examples = sum(progress.examples for progress in self._progress.values())
         seconds = time.monotonic() - self._began
         tried = {key for progress in self._progress.values() for key in progress.keys}
-        known = keys_of(self.orders)
+        known = keys_of(self.settings)
         share = f", keys {len(tried & known)}/{len(known)}" if known else f", {len(tried)} keys"
         rate = examples / seconds if seconds else 0.0
         found = _count(len(self.findings), "finding") + (f", {len(self.explained)} known" if self.reference else "")
@@ -188,9 +188,9 @@ class Campaign:
 
     def summary(self) -> str:
         """What came of it all."""
-        lines = ["", *(f"  {finding.trouble.rule:9} {finding.trouble.words[:100]}" for finding in self.findings)]
+        lines = ["", *(f"  {finding.violation.rule:9} {finding.violation.words[:100]}" for finding in self.findings)]
         lines += [f"stopped early: {words}" for words in self.stopped]
-        return "\n".join([*lines, f"{self.progress().strip()}, seed {self.orders.seed}"]).lstrip("\n")
+        return "\n".join([*lines, f"{self.progress().strip()}, seed {self.settings.seed}"]).lstrip("\n")
 
 
 def _count(number: int, word: str) -> str:

@@ -14,10 +14,10 @@ from cnitest.conformance.model import requirement
 from cnitest.conformance.model.requirement import Kind, Level, Requirement
 from cnitest.conformance.repro import reproducer
 from cnitest.fuzz.execute import requirements
-from cnitest.fuzz.execute.executor import Arena, Isolation
+from cnitest.fuzz.execute.executor import Isolation, ReusingExecutor
 from cnitest.fuzz.execute.scenario_run import run
 from cnitest.fuzz.model.scenario import Scenario
-from cnitest.fuzz.model.violation import RULES, Trouble
+from cnitest.fuzz.model.violation import RULES, Violation
 from cnitest.fuzz.search.hunt import Finding
 
 _TEST = '''\
@@ -37,20 +37,20 @@ SCENARIO = {scenario}
 
 def test_{name}(pytestconfig: pytest.Config) -> None:
     """{rule}."""
-    troubles = {function}(SUBJECT, SCENARIO, pytestconfig.getoption("--cni-path"){more})
+    violations = {function}(SUBJECT, SCENARIO, pytestconfig.getoption("--cni-path"){more})
 
-    assert not troubles, "\\n".join(trouble.words for trouble in troubles)
+    assert not violations, "\\n".join(violation.words for violation in violations)
 '''
 
 
 def slug(finding: Finding) -> str:
     """A short name for a finding, the same in each run."""
     digest = hashlib.sha256(finding.cause.encode()).hexdigest()[:8]
-    words = re.sub(r"[^a-z0-9]+", "-", f"{finding.trouble.plugin} {finding.trouble.rule}".lower()).strip("-")
+    words = re.sub(r"[^a-z0-9]+", "-", f"{finding.violation.plugin} {finding.violation.rule}".lower()).strip("-")
     return f"{words}-{digest}"
 
 
-def write(finding: Finding, arena: Arena, directory: Path, subject: str) -> Path:
+def write(finding: Finding, executor: ReusingExecutor, directory: Path, subject: str) -> Path:
     """Write a finding's files into a directory of its own; where that is.
 
     ``subject`` is what a user types to name what was fuzzed: a configuration's path, or a plugin's name.
@@ -61,15 +61,15 @@ def write(finding: Finding, arena: Arena, directory: Path, subject: str) -> Path
         document = json.dumps(example.network, indent=2)
         (place / f"network{number + 1 if number else ''}.conflist").write_text(document + "\n")
     (place / "steps.txt").write_text(steps(finding), encoding="utf-8")
-    (place / "repro.sh").write_text(script(finding, arena))
+    (place / "repro.sh").write_text(script(finding, executor))
     name = slug(finding).replace("-", "_")
-    (place / f"test_{name}.py").write_text(_test(finding, subject, name, arena.next_path))
+    (place / f"test_{name}.py").write_text(_test(finding, subject, name, executor.next_path))
     return place
 
 
 def steps(finding: Finding) -> str:
     """What was done, what came of it, and how it was found, for a person."""
-    lines = [finding.trouble.words, "", f"rule: {finding.trouble.rule}: {RULES[finding.trouble.rule]}"]
+    lines = [finding.violation.words, "", f"rule: {finding.violation.rule}: {RULES[finding.violation.rule]}"]
     lines += [f"steps: {finding.scenario.words}"]
     if finding.scenario.raw and finding.scenario.raw.stdin is not None:
         lines.append(f"stdin: {finding.scenario.raw.stdin[:400]!r}")
@@ -85,35 +85,35 @@ def steps(finding: Finding) -> str:
     return text.lines("\n".join(lines)) + "\n"
 
 
-def script(finding: Finding, arena: Arena) -> str:
+def script(finding: Finding, executor: ReusingExecutor) -> str:
     """A shell script that does it again with unshare, ip and the plugins alone."""
     if finding.scenario.held:
-        return _held(finding, arena)
+        return _held(finding, executor)
     with (
-        Arena(arena.trial, isolation=Isolation.EXAMPLE, next_path=arena.next_path) as fresh,
-        fresh.world(finding.scenario) as world,
+        ReusingExecutor(executor.trial, isolation=Isolation.EXAMPLE, next_path=executor.next_path) as fresh,
+        fresh.scenario_run(finding.scenario) as scenario_run,
     ):
-        run(world, finding.scenario)
-        wanted = [trouble for trouble in world.troubles if trouble.cause == finding.cause]
+        run(scenario_run, finding.scenario)
+        wanted = [violation for violation in scenario_run.violations if violation.cause == finding.cause]
         if not wanted:  # then what plugins answered is all there is to see again
-            wanted = [finding.trouble]
-            world.note(wanted)
-        return _script(finding, arena, world.bench, wanted)
+            wanted = [finding.violation]
+            scenario_run.note(wanted)
+        return _script(finding, executor, scenario_run.bench, wanted)
 
 
-def _held(finding: Finding, arena: Arena) -> str:
+def _held(finding: Finding, executor: ReusingExecutor) -> str:
     """A script for a sentence; when it holds this time, for what was done to see that."""
-    done = requirements.hold(arena.trial, finding.scenario)
-    wanted, details = requirement.find(done.sentence.requirement), done.details or (finding.trouble.evidence,)
+    done = requirements.hold(executor.trial, finding.scenario)
+    wanted, details = requirement.find(done.sentence.requirement), done.details or (finding.violation.evidence,)
     if not done.details:
         done.bench.complain(*details)
     return reproducer.script(wanted, done.trial, done.bench.lab.plan, done.bench.record, details, "repro.sh")
 
 
-def _script(finding: Finding, arena: Arena, bench: Bench, troubles: list[Trouble]) -> str:
-    details = [trouble.evidence or trouble.words for trouble in troubles]
+def _script(finding: Finding, executor: ReusingExecutor, bench: Bench, violations: list[Violation]) -> str:
+    details = [violation.evidence or violation.words for violation in violations]
     return reproducer.script(
-        _requirement(finding.trouble.rule), arena.trial, bench.lab.plan, bench.record, details, "repro.sh"
+        _requirement(finding.violation.rule), executor.trial, bench.lab.plan, bench.record, details, "repro.sh"
     )
 
 
@@ -124,10 +124,10 @@ def _requirement(rule: str) -> Requirement:
 
 
 def _test(finding: Finding, subject: str, name: str, next_path: Sequence[str]) -> str:
-    differs = finding.trouble.rule == "differs"
+    differs = finding.violation.rule == "differs"
     next_path = () if finding.kind == "backends" else next_path
     needs_next = differs or finding.scenario.upgrades
-    about = text.lines(finding.trouble.words, 2000).replace("\\", "\\\\").replace('"""', "'''")
+    about = text.lines(finding.violation.words, 2000).replace("\\", "\\\\").replace('"""', "'''")
     return _TEST.format(
         about=about,
         file=f"test_{name}.py",
@@ -137,7 +137,7 @@ def _test(finding: Finding, subject: str, name: str, next_path: Sequence[str]) -
         module="cnitest.fuzz.execute.differential" if differs else "cnitest.fuzz.replay",
         function="compare" if differs else "replay",
         more=f", {list(next_path)!r}" if needs_next else "",
-        rule=RULES[finding.trouble.rule].capitalize(),
+        rule=RULES[finding.violation.rule].capitalize(),
     )
 
 

@@ -25,11 +25,11 @@ from hypothesis.strategies import SearchStrategy
 
 from cnitest.deadline import Deadline
 from cnitest.errors import CnitestError
-from cnitest.fuzz.execute.executor import Arena
-from cnitest.fuzz.execute.scenario_run import World
+from cnitest.fuzz.execute.executor import ReusingExecutor
+from cnitest.fuzz.execute.scenario_run import ScenarioRun
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.search.reduce import reduced
 
 #: Seconds that Hypothesis shrinks one finding, and that it is reduced after that.
@@ -53,7 +53,7 @@ class Finding(NamedTuple):
     then, ``depends`` whether it was only seen on a host that others had used before.
     """
 
-    trouble: Trouble
+    violation: Violation
     scenario: Scenario
     causes: tuple[str, ...]
     kind: str
@@ -65,7 +65,7 @@ class Finding(NamedTuple):
     @property
     def cause(self) -> str:
         """What tells it from others."""
-        return self.trouble.cause
+        return self.violation.cause
 
 
 #: A round with a hunter: how many examples, from which seed; the first new finding.
@@ -88,14 +88,14 @@ class _TimeIsUp(BaseException):
     """Ends a round from within: Hypothesis takes an Exception for what the scenario does, and draws on."""
 
 
-class Ground(Protocol):
-    """Where scenarios are tried: an `Arena`, or two that are compared."""
+class Executor(Protocol):
+    """Where scenarios are tried: an `ReusingExecutor`, or two that are compared."""
 
-    def run(self, scenario: Scenario) -> list[Trouble]:
+    def run(self, scenario: Scenario) -> list[Violation]:
         """What does not hold in a scenario, on hosts that may have been used."""
         ...
 
-    def alone(self, scenario: Scenario) -> list[Trouble]:
+    def alone(self, scenario: Scenario) -> list[Violation]:
         """What does not hold in a scenario on hosts of its own."""
         ...
 
@@ -124,11 +124,11 @@ class Nobody:
 
 
 class Hunter:
-    """Hunts on one ground. ``seen`` is told of each scenario that is tried; ``known`` are causes that do not count."""
+    """Hunts on one executor. ``seen`` is told of each scenario tried; ``known`` are causes that do not count."""
 
     def __init__(
         self,
-        ground: Ground,
+        executor: Executor,
         known: set[str] | None = None,
         seen: Callable[[Scenario], None] = lambda _: None,
         deadline: Deadline | None = None,
@@ -138,7 +138,7 @@ class Hunter:
         self.known = set() if known is None else known
         self.tally = tally or Tally(began=time.monotonic())
         self.others = others or Nobody()
-        self._ground = ground
+        self._executor = executor
         self._seen = seen
         self._deadline = deadline or Deadline.after(3600.0, "the hunt to end")
         self._turn = self._deadline
@@ -192,11 +192,11 @@ class Hunter:
         """A deadline within the hunt's own, but for a little that there always is time for."""
         return Deadline.after(max(min(seconds, self._deadline.remaining), _LEAST), words)
 
-    def tried(self, scenario: Scenario) -> list[Trouble]:
+    def tried(self, scenario: Scenario) -> list[Violation]:
         """What does not hold in a scenario; nothing in one that cannot be judged, up to some in a row."""
         self._count(scenario)
         try:
-            found = self._ground.run(scenario)
+            found = self._executor.run(scenario)
         except Exception as error:
             self._fail(scenario.words, error)
             return []
@@ -218,24 +218,24 @@ class Hunter:
         self.known.update(self.others.claimed())
 
     @property
-    def _arena(self) -> Arena:
-        """The ground where it is an arena: histories are for one host."""
-        if not isinstance(self._ground, Arena):
-            raise TypeError("histories are run in an arena")
-        return self._ground
+    def _arena(self) -> ReusingExecutor:
+        """The executor where it uses hosts again: histories are for one host."""
+        if not isinstance(self._executor, ReusingExecutor):
+            raise TypeError("histories are run in an executor")
+        return self._executor
 
-    def world(self, scenario: Scenario) -> AbstractContextManager[World]:
-        """A world whose steps are done one by one."""
+    def scenario_run(self, scenario: Scenario) -> AbstractContextManager[ScenarioRun]:
+        """A scenario run whose steps are done one by one."""
         self._count(scenario)
-        return self._arena.world(scenario)
+        return self._arena.scenario_run(scenario)
 
-    def finished(self, world: World) -> None:
-        """End a world."""
-        self._arena.finished(world)
+    def finished(self, scenario_run: ScenarioRun) -> None:
+        """End a scenario run."""
+        self._arena.finished(scenario_run)
 
-    def alone(self, scenario: Scenario) -> list[Trouble]:
+    def alone(self, scenario: Scenario) -> list[Violation]:
         """What does not hold in a scenario on hosts of its own."""
-        return self._ground.alone(scenario)
+        return self._executor.alone(scenario)
 
 
 def _settings(examples: int) -> settings:
@@ -258,7 +258,7 @@ class Chase:
         self.hunter = hunter
         self._kind, self._seed = kind, seed
         self._cause = ""
-        self._trouble: Trouble | None = None
+        self._trouble: Violation | None = None
         self._end: Deadline | None = None
         self._found_after = (0.0, 0)
         self.best: Scenario | None = None
@@ -276,22 +276,22 @@ class Chase:
         """Whether the time is up, for the hunt or for shrinking what was found."""
         return self._end.expired if self._end else self.hunter.is_turn_over
 
-    def is_shown(self, scenario: Scenario, troubles: Sequence[Trouble]) -> bool:
+    def is_shown(self, scenario: Scenario, violations: Sequence[Violation]) -> bool:
         """Whether what did not hold in a scenario is what is hunted; the first new cause becomes that."""
-        troubles = [trouble for trouble in troubles if trouble.cause not in self.hunter.known]
-        if not self._cause and troubles:
-            self._begin(troubles[0])
-            self.has_more = len({trouble.cause for trouble in troubles}) > 1
-            for trouble in troubles:  # what shows together mostly has one cause
-                self.hunter.others.claim(trouble.cause)
-        hit = next((trouble for trouble in troubles if trouble.cause == self._cause), None)
+        violations = [violation for violation in violations if violation.cause not in self.hunter.known]
+        if not self._cause and violations:
+            self._begin(violations[0])
+            self.has_more = len({violation.cause for violation in violations}) > 1
+            for violation in violations:  # what shows together mostly has one cause
+                self.hunter.others.claim(violation.cause)
+        hit = next((violation for violation in violations if violation.cause == self._cause), None)
         if hit is not None and (self.best is None or scenario.weight <= self.best.weight):
             self.best, self._trouble = scenario, hit
         return hit is not None
 
-    def _begin(self, trouble: Trouble) -> None:
+    def _begin(self, violation: Violation) -> None:
         tally = self.hunter.tally
-        self._cause = trouble.cause
+        self._cause = violation.cause
         self._found_after = (time.monotonic() - tally.began, tally.examples)
         self._end = self.hunter.no_longer_than(_SHRINK, "a finding to shrink")
 
@@ -311,11 +311,11 @@ class Chase:
             smallest = reduced(self.best, self._holds(), rule=self._trouble.rule)
             if smallest != self.best:
                 self.best, shown = smallest, self._alone(smallest) or shown
-        trouble = next((one for one in shown if one.cause == self._cause), self._trouble)
-        causes = tuple(dict.fromkeys([trouble.cause, *(one.cause for one in shown)]))
+        violation = next((one for one in shown if one.cause == self._cause), self._trouble)
+        causes = tuple(dict.fromkeys([violation.cause, *(one.cause for one in shown)]))
         hunter.known |= set(causes)
         seconds, examples = self._found_after
-        return Finding(trouble, self.best, causes, self._kind, self._seed, seconds, examples, depends)
+        return Finding(violation, self.best, causes, self._kind, self._seed, seconds, examples, depends)
 
     def _holds(self) -> Callable[[Scenario], bool]:
         """Whether a smaller scenario shows the cause, too; none does any more when the time for that is up.
@@ -332,15 +332,15 @@ class Chase:
 
         return holds
 
-    def _seen_again(self, scenario: Scenario) -> list[Trouble]:
+    def _seen_again(self, scenario: Scenario) -> list[Violation]:
         """What a scenario shows on hosts of its own; where chance has a part in it, tried a few times."""
         tries = _TRIES if scenario.held else 1
         return next(filter(None, (self._alone(scenario) for _ in range(tries))), [])
 
-    def _alone(self, scenario: Scenario) -> list[Trouble]:
+    def _alone(self, scenario: Scenario) -> list[Violation]:
         """What a scenario shows on a host of its own, when the cause is among it."""
         try:
-            troubles = self.hunter.alone(scenario)
+            violations = self.hunter.alone(scenario)
         except CnitestError:
             return []
-        return troubles if any(trouble.cause == self._cause for trouble in troubles) else []
+        return violations if any(violation.cause == self._cause for violation in violations) else []

@@ -30,7 +30,7 @@ from cnitest.fuzz.oracles.attached import version_of
 from cnitest.fuzz.oracles.demands import demands
 from cnitest.fuzz.search import known_histories
 from cnitest.fuzz.search.hunt import Finding, Hunter, Turn
-from cnitest.fuzz.search.workers import Orders
+from cnitest.fuzz.search.workers import FuzzSettings
 
 #: Two containers: what one does must not show at the other.
 PAIR = (
@@ -46,37 +46,39 @@ _POOLS = ("host-local", "static")
 _OTHER_POOL = {"type": "host-local", "subnet": "10.64.0.0/24"}
 
 
-def rounds(orders: Orders) -> list[Turn]:
+def rounds(settings: FuzzSettings) -> list[Turn]:
     """The turns of a hunt, in order; they are taken again and again."""
     turns: list[Turn] = []
-    if "configs" in orders.kinds:
-        turns += [_configs(orders, validity) for validity in ("valid", "invalid", "boundary")]
-        turns += [_by_hand(orders)]
+    if "configs" in settings.kinds:
+        turns += [_configs(settings, validity) for validity in ("valid", "invalid", "boundary")]
+        turns += [_by_hand(settings)]
         # Most of what keys do is seen where they have to work, so that comes twice.
-        turns += [_configs(orders, "valid")] if _is_known(orders) else []
-        turns += [_chains(orders)] if _is_chained(orders) else []
-    if "histories" in orders.kinds:
-        turns += [_histories(orders)] * 2
-    if "sentences" not in orders.kinds:
+        turns += [_configs(settings, "valid")] if _is_known(settings) else []
+        turns += [_chains(settings)] if _is_chained(settings) else []
+    if "histories" in settings.kinds:
+        turns += [_histories(settings)] * 2
+    if "sentences" not in settings.kinds:
         return turns
-    held, every = _sentences(orders), 2 if _is_known(orders) else 1  # of what is not known, little can be drawn
+    held, every = _sentences(settings), 2 if _is_known(settings) else 1  # of what is not known, little can be drawn
     return [each for at, turn in enumerate(turns, 1) for each in ((turn,) if at % every else (turn, held))] or [held]
 
 
-def comparisons(orders: Orders) -> list[tuple[tuple[str, str] | None, Turn]]:
+def comparisons(settings: FuzzSettings) -> list[tuple[tuple[str, str] | None, Turn]]:
     """The turns in which two are compared: the releases, and the backends where the plugins have a choice."""
-    if "differential" not in orders.kinds:
+    if "differential" not in settings.kinds:
         return []
     turns: list[tuple[tuple[str, str] | None, Turn]] = []
-    if orders.next_path:
-        turns += [(None, _compared(orders, "differential", validity)) for validity in ("valid", "boundary", "invalid")]
-    if keys.has(_plugin(orders), orders.release, BACKENDS):
-        turns.append((CHOICE, _compared(orders, "backends", "valid")))
+    if settings.next_path:
+        turns += [
+            (None, _compared(settings, "differential", validity)) for validity in ("valid", "boundary", "invalid")
+        ]
+    if keys.has(_plugin(settings), settings.release, BACKENDS):
+        turns.append((CHOICE, _compared(settings, "backends", "valid")))
     return turns
 
 
-def _compared(orders: Orders, kind: str, validity: str) -> Turn:
-    strategy = st.builds(Scenario, drawn(orders, validity).map(_alone), st.just(LIFE))
+def _compared(settings: FuzzSettings, kind: str, validity: str) -> Turn:
+    strategy = st.builds(Scenario, drawn(settings, validity).map(_alone), st.just(LIFE))
     return lambda hunter, examples, seed: hunter.round(kind, strategy, examples, seed)
 
 
@@ -89,23 +91,23 @@ def network_of(subject: Subject) -> dict[str, Any]:
     return {"cniVersion": subject.highest, "name": subject.network, "plugins": plugins}
 
 
-def given(orders: Orders) -> Example:
+def given(settings: FuzzSettings) -> Example:
     """The subject's own network with what its profile passes: it is known to work."""
-    setting = orders.subject.setting
-    return Example(network_of(orders.subject), Validity.VALID, setting.ifname, setting.args, setting.capabilities)
+    setting = settings.subject.setting
+    return Example(network_of(settings.subject), Validity.VALID, setting.ifname, setting.args, setting.capabilities)
 
 
-def _plugin(orders: Orders) -> str:
-    return orders.subject.plugin
+def _plugin(settings: FuzzSettings) -> str:
+    return settings.subject.plugin
 
 
-def _is_chained(orders: Orders) -> bool:
-    return _plugin(orders) in ("bridge", *configs.META) and _is_there(orders, "bridge")
+def _is_chained(settings: FuzzSettings) -> bool:
+    return _plugin(settings) in ("bridge", *configs.META) and _is_there(settings, "bridge")
 
 
-def _is_there(orders: Orders, plugin: str) -> bool:
+def _is_there(settings: FuzzSettings, plugin: str) -> bool:
     """Whether a plugin is in the directories that the subject's are looked for in."""
-    return _is_in(orders.subject.path, plugin)
+    return _is_in(settings.subject.path, plugin)
 
 
 def missing_pool(subject: Subject) -> str:
@@ -119,50 +121,52 @@ def _is_in(path: Sequence[str], plugin: str) -> bool:
     return any(os.path.isfile(os.path.join(directory, plugin)) for directory in path)
 
 
-def _is_known(orders: Orders) -> bool:
-    return _plugin(orders) in keys.plugins()
+def _is_known(settings: FuzzSettings) -> bool:
+    return _plugin(settings) in keys.plugins()
 
 
-def drawn(orders: Orders, validity: str) -> SearchStrategy[Example]:
+def drawn(settings: FuzzSettings, validity: str) -> SearchStrategy[Example]:
     """Examples of the subject: from its table, from its schema, or as changes to what was given."""
-    own = mutations(network_of(orders.subject)).map(lambda one: _as_given(one, orders))
-    if not _is_known(orders):
-        schema = orders.subject.setting.schema
+    own = mutations(network_of(settings.subject)).map(lambda one: _as_given(one, settings))
+    if not _is_known(settings):
+        schema = settings.subject.setting.schema
         if validity == "valid":
-            return st.sampled_from([_in_version(given(orders), version) for version in _spoken(orders)])
-        return st.one_of(own, from_schema(schema, network_of(orders.subject))) if schema else own
-    table = _fitting(configs.examples(_plugin(orders), validity, orders.release, dict(orders.subject.conf)), orders)
-    mixed = {"valid": st.one_of(table, table, st.just(given(orders))), "boundary": st.one_of(table, own)}
+            return st.sampled_from([_in_version(given(settings), version) for version in _spoken(settings)])
+        return st.one_of(own, from_schema(schema, network_of(settings.subject))) if schema else own
+    table = _fitting(
+        configs.examples(_plugin(settings), validity, settings.release, dict(settings.subject.conf)), settings
+    )
+    mixed = {"valid": st.one_of(table, table, st.just(given(settings))), "boundary": st.one_of(table, own)}
     return mixed.get(validity, table)
 
 
-def _spoken(orders: Orders) -> tuple[str, ...]:
+def _spoken(settings: FuzzSettings) -> tuple[str, ...]:
     """The versions that the subject speaks, newest first; a chain has none before 0.3.0."""
-    chained = len(network_of(orders.subject)["plugins"]) > 1
-    spoken = [v for v in orders.subject.versions[::-1] if spec.has_chaining(v) or not chained]
-    return tuple(spoken) or (orders.subject.highest,)
+    chained = len(network_of(settings.subject)["plugins"]) > 1
+    spoken = [v for v in settings.subject.versions[::-1] if spec.has_chaining(v) or not chained]
+    return tuple(spoken) or (settings.subject.highest,)
 
 
 def _in_version(example: Example, version: str) -> Example:
     return replace(example, network={**example.network, "cniVersion": version})
 
 
-def _as_given(example: Example, orders: Orders) -> Example:
-    known = given(orders)
+def _as_given(example: Example, settings: FuzzSettings) -> Example:
+    known = given(settings)
     return replace(example, ifname=known.ifname, args=known.args, capabilities=known.capabilities)
 
 
-def _fitting(examples: SearchStrategy[Example], orders: Orders) -> SearchStrategy[Example]:
+def _fitting(examples: SearchStrategy[Example], settings: FuzzSettings) -> SearchStrategy[Example]:
     """Examples in the versions that the subject speaks, and with addresses from plugins that are there."""
-    spoken = orders.subject.versions
-    missing = [name for name in _POOLS if not _is_there(orders, name)]
-    own = orders.subject.conf.get("ipam")
+    spoken = settings.subject.versions
+    missing = [name for name in _POOLS if not _is_there(settings, name)]
+    own = settings.subject.conf.get("ipam")
 
     def moved(example: Example) -> Example:
         wanted = example.network.get("cniVersion")
         if wanted in spoken or wanted not in spec.VERSIONS:  # what there never was is what is wrong with it
             return example
-        return replace(example, network={**example.network, "cniVersion": orders.subject.highest})
+        return replace(example, network={**example.network, "cniVersion": settings.subject.highest})
 
     def pooled(example: Example) -> Example:
         confs = [dict(conf) for conf in example.plugins]
@@ -175,14 +179,14 @@ def _fitting(examples: SearchStrategy[Example], orders: Orders) -> SearchStrateg
     return examples.map(moved).map(pooled) if missing else examples.map(moved)
 
 
-def of_configs(orders: Orders, validity: str) -> SearchStrategy[Scenario]:
+def of_configs(settings: FuzzSettings, validity: str) -> SearchStrategy[Scenario]:
     """One configuration and the life of a container with it; when it is valid perhaps of two."""
     steps = _STEPS if validity == "valid" else st.just(LIFE)
-    return st.builds(Scenario, drawn(orders, validity).map(_alone), steps)
+    return st.builds(Scenario, drawn(settings, validity).map(_alone), steps)
 
 
-def _configs(orders: Orders, validity: str) -> Turn:
-    strategy = of_configs(orders, validity)
+def _configs(settings: FuzzSettings, validity: str) -> Turn:
+    strategy = of_configs(settings, validity)
     return lambda hunter, examples, seed: hunter.round("configs", strategy, examples, seed)
 
 
@@ -190,28 +194,28 @@ def _alone(example: Example) -> tuple[Example, ...]:
     return (example,)
 
 
-def of_chains(orders: Orders) -> SearchStrategy[Scenario]:
+def of_chains(settings: FuzzSettings) -> SearchStrategy[Scenario]:
     """A chain of plugins with the subject's in it, and the life of a container with it."""
-    names = [_plugin(orders)] if _plugin(orders) in configs.META else []
-    among = [name for name in configs.META if _is_there(orders, name)]
-    chains = _fitting(configs.chains(orders.release, names, among), orders)
+    names = [_plugin(settings)] if _plugin(settings) in configs.META else []
+    among = [name for name in configs.META if _is_there(settings, name)]
+    chains = _fitting(configs.chains(settings.release, names, among), settings)
     return st.builds(Scenario, chains.map(_alone), st.just(LIFE))
 
 
-def _chains(orders: Orders) -> Turn:
-    strategy = of_chains(orders)
+def _chains(settings: FuzzSettings) -> Turn:
+    strategy = of_chains(settings)
     return lambda hunter, examples, seed: hunter.round("configs", strategy, max(examples // 2, 1), seed)
 
 
 @st.composite
-def by_hand(draw: st.DrawFn, orders: Orders) -> Scenario:
+def by_hand(draw: st.DrawFn, settings: FuzzSettings) -> Scenario:
     """One raw call of the subject's plugin: other variables, other bytes, a strange previous result."""
-    example = draw(drawn(orders, "valid")) if _is_known(orders) else given(orders)
+    example = draw(drawn(settings, "valid")) if _is_known(settings) else given(settings)
     verb = draw(st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "VERSION"]))
-    plugin, usual = _plugin(orders), _request(example, _plugin(orders))
+    plugin, usual = _plugin(settings), _request(example, _plugin(settings))
     kind = draw(st.sampled_from(["demand", "demand", "demand", "refused", "variables", "bytes", "strange", "previous"]))
     if kind == "demand":
-        why, raw = draw(st.sampled_from(demands(orders.subject, usual)))
+        why, raw = draw(st.sampled_from(demands(settings.subject, usual)))
     elif kind == "bytes":
         why, raw = "standard input that is no configuration", Raw(plugin, verb, draw(malformed.stdin_bytes()))
         raw = replace(raw, valid=None if verb == "VERSION" else False)
@@ -222,14 +226,14 @@ def by_hand(draw: st.DrawFn, orders: Orders) -> Scenario:
         why, raw = "a previous result", Raw(plugin, "ADD", json.dumps({**usual, "prevResult": previous}).encode())
     else:
         why, variables = draw(malformed.environments("invalid" if kind == "refused" else "boundary"))
-        wrong = kind == "refused" and verb == "ADD" and not _may_ignore(orders, variables)
+        wrong = kind == "refused" and verb == "ADD" and not _may_ignore(settings, variables)
         raw = Raw(plugin, verb, variables=variables, valid=False if wrong else None)
     return Scenario((replace(example, why=why or example.why),), (), raw)
 
 
-def _may_ignore(orders: Orders, variables: Mapping[str, str]) -> bool:
+def _may_ignore(settings: FuzzSettings, variables: Mapping[str, str]) -> bool:
     """Whether a plugin may overlook what is wrong: one for addresses has nothing to do in a namespace."""
-    return orders.subject.kind is Kind.IPAM and "CNI_NETNS" in variables
+    return settings.subject.kind is Kind.IPAM and "CNI_NETNS" in variables
 
 
 def _request(example: Example, plugin: str) -> dict[str, Any]:
@@ -240,47 +244,47 @@ def _request(example: Example, plugin: str) -> dict[str, Any]:
     return request.of(own, example.network["name"], example.network["cniVersion"], given, None)
 
 
-def _by_hand(orders: Orders) -> Turn:
+def _by_hand(settings: FuzzSettings) -> Turn:
     """First every call of which it is known what has to come of it, in an order of its own; then any."""
-    strategy = by_hand(orders)
-    known = given(orders)
-    asked = demands(orders.subject, _request(known, _plugin(orders)))
+    strategy = by_hand(settings)
+    known = given(settings)
+    asked = demands(settings.subject, _request(known, _plugin(settings)))
     left = [Scenario((replace(known, why=why),), (), raw) for why, raw in asked]
 
     def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
         return hunter.round("configs", strategy, examples * 2, seed)
 
-    return _first(left, "configs", orders.share, drawn)
+    return _first(left, "configs", settings.share, drawn)
 
 
-def _sentences(orders: Orders) -> Turn:
+def _sentences(settings: FuzzSettings) -> Turn:
     """Each sentence of the specification about the subject's own network: where it is known what to draw, in the newest
     version, and then about what is drawn; else in one version after the other."""
     left: list[Scenario] | None = None
-    strategy = of_sentences(orders)
+    strategy = of_sentences(settings)
 
     def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
         nonlocal left
         if left is None:
-            spoken = _spoken(orders)[:1] if _is_known(orders) else _spoken(orders)
-            networks = [_in_version(given(orders), version) for version in spoken]
-            known = [one for network in networks for one in requirements.about(orders.subject, network)]
-            left = arranged(known, orders.share, seed)
-        if left or not _is_known(orders):
+            spoken = _spoken(settings)[:1] if _is_known(settings) else _spoken(settings)
+            networks = [_in_version(given(settings), version) for version in spoken]
+            known = [one for network in networks for one in requirements.about(settings.subject, network)]
+            left = arranged(known, settings.share, seed)
+        if left or not _is_known(settings):
             return hunter.each("sentences", _taken(left, examples), seed)
         return hunter.round("sentences", strategy, examples, seed)
 
     return turn
 
 
-def of_sentences(orders: Orders) -> SearchStrategy[Scenario]:
+def of_sentences(settings: FuzzSettings) -> SearchStrategy[Scenario]:
     """A sentence of the specification, and a valid configuration to hold to it."""
-    names = cache(partial(requirements.applying, orders.subject))  # which takes longer than the rest of a draw
+    names = cache(partial(requirements.applying, settings.subject))  # which takes longer than the rest of a draw
 
     def held(network: Example) -> SearchStrategy[Scenario]:
         return st.sampled_from(names(version_of(network))).map(lambda name: Scenario((network,), (), held=name))
 
-    return drawn(orders, "valid").flatmap(held)
+    return drawn(settings, "valid").flatmap(held)
 
 
 def _taken(scenarios: list[Scenario], most: int) -> Iterator[Scenario]:
@@ -289,18 +293,18 @@ def _taken(scenarios: list[Scenario], most: int) -> Iterator[Scenario]:
         yield scenarios.pop()
 
 
-def _of_histories(orders: Orders) -> SearchStrategy[Example]:
+def _of_histories(settings: FuzzSettings) -> SearchStrategy[Example]:
     """Networks that histories are about: valid ones; of a plugin that we only have a schema of, what that draws."""
-    schema = orders.subject.setting.schema
-    if schema and not _is_known(orders):
-        return from_schema(schema, network_of(orders.subject)).map(lambda one: _as_given(one, orders))
-    return drawn(orders, "valid")
+    schema = settings.subject.setting.schema
+    if schema and not _is_known(settings):
+        return from_schema(schema, network_of(settings.subject)).map(lambda one: _as_given(one, settings))
+    return drawn(settings, "valid")
 
 
 @st.composite
-def networks(draw: st.DrawFn, orders: Orders, others: SearchStrategy[Example]) -> tuple[Example, ...]:
+def networks(draw: st.DrawFn, settings: FuzzSettings, others: SearchStrategy[Example]) -> tuple[Example, ...]:
     """One network or two, valid or by a schema; the second has addresses of its own, and may share the bridge."""
-    one = draw(others) if draw(st.booleans()) else given(orders)
+    one = draw(others) if draw(st.booleans()) else given(settings)
     if not draw(st.booleans()):
         return (one,)
     moved = [_moved(conf) for conf in one.plugins]
@@ -329,11 +333,11 @@ def _with_others(one: Example) -> list[tuple[Example, Example]]:
     return [(one, _another(one, moved)), *([(one, _another(one, beside))] if beside != moved else [])]
 
 
-def of_histories(orders: Orders) -> SearchStrategy[Scenario]:
+def of_histories(settings: FuzzSettings) -> SearchStrategy[Scenario]:
     """Histories as data, each as long as a state machine's; its steps may be about what is not there."""
     verb = st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "GC", "LOSE", "RESTART", "FORGET", "MEDDLE", "ADD-TOGETHER"])
     steps = st.lists(st.tuples(verb, st.integers(0, 1), st.sampled_from(["c1", "c2"])), min_size=2, max_size=6)
-    return st.builds(_history, networks(orders, _of_histories(orders)), steps)
+    return st.builds(_history, networks(settings, _of_histories(settings)), steps)
 
 
 def _history(networks: tuple[Example, ...], steps: list[tuple[str, int, str]]) -> Scenario:
@@ -349,15 +353,15 @@ def _moved(conf: dict[str, Any]) -> dict[str, Any]:
     return moved if section is None else {**moved, "ipam": sibling({"ipam": section})["ipam"]}
 
 
-def _histories(orders: Orders) -> Turn:
-    strategy = networks(orders, _of_histories(orders))
-    left = list(known_histories.of_one(given(orders)))
-    left += [each for both in _with_others(given(orders)) for each in known_histories.of_two(both)]
+def _histories(settings: FuzzSettings) -> Turn:
+    strategy = networks(settings, _of_histories(settings))
+    left = list(known_histories.of_one(given(settings)))
+    left += [each for both in _with_others(given(settings)) for each in known_histories.of_two(both)]
 
     def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
         return hunter.histories(strategy, max(examples // 2, 1), seed)
 
-    return _first(left, "histories", orders.share, drawn)
+    return _first(left, "histories", settings.share, drawn)
 
 
 def _first(known: list[Scenario], kind: str, share: tuple[int, int], then: Turn) -> Turn:
@@ -390,6 +394,6 @@ def used(scenario: Scenario) -> Iterator[str]:
             yield from keys.used(conf)
 
 
-def keys_of(orders: Orders) -> frozenset[str]:
+def keys_of(settings: FuzzSettings) -> frozenset[str]:
     """The keys that there are to try; none for a plugin that we do not know."""
-    return keys.known(_plugin(orders)) if _is_known(orders) else frozenset()
+    return keys.known(_plugin(settings)) if _is_known(settings) else frozenset()

@@ -1,7 +1,7 @@
 """Histories: a rule-based state machine over a host with one or two networks and a few containers.
 
-Its rules are the verbs of `cnitest.fuzz.execute.verbs`; each is done for real at once, and everything that holds after one step
-is asked after each. What it drew is kept as a scenario, which can be done again without it.
+Its rules are the verbs of `cnitest.fuzz.execute.verbs`; each is done for real at once, and everything that holds after
+one step is asked after each. What it drew is kept as a scenario, which can be done again without it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from hypothesis.strategies import SearchStrategy
 
-from cnitest.fuzz.execute.scenario_run import World
+from cnitest.fuzz.execute.scenario_run import ScenarioRun
 from cnitest.fuzz.execute.verbs import TAMPERINGS, VERBS
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario, Step
@@ -48,13 +48,13 @@ class _History(RuleBasedStateMachine):
         self._steps: list[Step] = []
         self._networks: tuple[Example, ...] = ()
         self._stack = ExitStack()
-        self._world: World | None = None
+        self._world: ScenarioRun | None = None
 
     def _open(self, networks: tuple[Example, ...]) -> None:
         if self._chase.is_over:
             return
         self._networks = networks
-        self._world = self._stack.enter_context(self._chase.hunter.world(Scenario(networks, ())))
+        self._world = self._stack.enter_context(self._chase.hunter.scenario_run(Scenario(networks, ())))
 
     def _step(self, verb: str, network: int, container: str = "c1", ifname: str = "") -> Step:
         """A step about one of the networks that there are; no two of them meet at an interface of a container."""
@@ -74,7 +74,7 @@ class _History(RuleBasedStateMachine):
     def _judge(self) -> None:
         assert self._world is not None, "there is something to judge only when it is open"
         scenario = Scenario(self._networks, tuple(self._steps))
-        if self._chase.is_shown(scenario, self._world.troubles):
+        if self._chase.is_shown(scenario, self._world.violations):
             raise Hit
 
     def _is_attached(self) -> bool:
@@ -126,13 +126,17 @@ class _History(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """DEL of all that is left, and the host as it was."""
-        world, self._world = self._world, None
-        if world is None:
+        scenario_run, self._world = self._world, None
+        if scenario_run is None:
             return
         with self._stack:
-            before = len(world.troubles)
-            self._chase.hunter.finished(world)
+            before = len(scenario_run.violations)
+            self._chase.hunter.finished(scenario_run)
             scenario = Scenario(self._networks, tuple(self._steps))
-            shown = self._steps and len(world.troubles) > before and self._chase.is_shown(scenario, world.troubles)
+            shown = (
+                self._steps
+                and len(scenario_run.violations) > before
+                and self._chase.is_shown(scenario, scenario_run.violations)
+            )
         if shown:
             raise Hit

@@ -20,19 +20,19 @@ from hypothesis.strategies import SearchStrategy
 
 from cnitest.conformance.model import data
 from cnitest.errors import ConfigError
-from cnitest.fuzz.execute.executor import Arena
+from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.scenario import Scenario
-from cnitest.fuzz.model.violation import RULES, Trouble
+from cnitest.fuzz.model.violation import RULES, Violation
 from cnitest.fuzz.search import kinds
-from cnitest.fuzz.search.workers import Orders
+from cnitest.fuzz.search.workers import FuzzSettings
 
 _FILE = Path(__file__).parent / "known.yaml"
 _WORDS = {"plugin", "rule", "cause", "reason", "link"}
 #: What can be surveyed, and the strategy of its scenarios.
-KINDS: Mapping[str, Callable[[Orders], SearchStrategy[Scenario]]] = {
-    "valid": lambda orders: kinds.of_configs(orders, "valid"),
-    "boundary": lambda orders: kinds.of_configs(orders, "boundary"),
-    "invalid": lambda orders: kinds.of_configs(orders, "invalid"),
+KINDS: Mapping[str, Callable[[FuzzSettings], SearchStrategy[Scenario]]] = {
+    "valid": lambda fuzz_settings: kinds.of_configs(fuzz_settings, "valid"),
+    "boundary": lambda fuzz_settings: kinds.of_configs(fuzz_settings, "boundary"),
+    "invalid": lambda fuzz_settings: kinds.of_configs(fuzz_settings, "invalid"),
     "by-hand": kinds.by_hand,
     "chains": kinds.of_chains,
     "histories": kinds.of_histories,
@@ -49,34 +49,36 @@ class Known:
     reason: str
     link: str
 
-    def explains(self, trouble: Trouble) -> bool:
-        """Whether a trouble is of this cause."""
-        return (trouble.plugin, trouble.rule) == (self.plugin, self.rule) and bool(self.cause.search(trouble.cause))
+    def explains(self, violation: Violation) -> bool:
+        """Whether a violation is of this cause."""
+        return (violation.plugin, violation.rule) == (self.plugin, self.rule) and bool(
+            self.cause.search(violation.cause)
+        )
 
 
 class Shown(NamedTuple):
-    """A trouble, and the scenario that showed it."""
+    """A violation, and the scenario that showed it."""
 
-    trouble: Trouble
+    violation: Violation
     scenario: Scenario
 
     @property
     def story(self) -> str:
         """All that a person needs to see it again."""
-        evidence = f"\n  seen: {self.trouble.evidence}" if self.trouble.evidence else ""
+        evidence = f"\n  seen: {self.violation.evidence}" if self.violation.evidence else ""
         return (
-            f"{self.trouble.cause}\n  rule: {RULES[self.trouble.rule]}\n  words: {self.trouble.words}{evidence}"
+            f"{self.violation.cause}\n  rule: {RULES[self.violation.rule]}\n  words: {self.violation.words}{evidence}"
             f"\n  steps: {self.scenario.words}\n  scenario: {self.scenario.dumps()}"
         )
 
 
-def survey(arena: Arena, strategy: SearchStrategy[Scenario], examples: int, seed: int) -> list[Shown]:
+def survey(executor: ReusingExecutor, strategy: SearchStrategy[Scenario], examples: int, seed: int) -> list[Shown]:
     """All that does not hold in some scenarios; of each cause the first that showed it."""
     found: dict[str, Shown] = {}
 
     def tried(scenario: Scenario) -> bool:
-        for trouble in arena.run(scenario):
-            found.setdefault(trouble.cause, Shown(trouble, scenario))
+        for violation in executor.run(scenario):
+            found.setdefault(violation.cause, Shown(violation, scenario))
         return False
 
     with contextlib.suppress(NoSuchExample):
@@ -122,11 +124,11 @@ def _row(where: str, row: Any) -> Known:
     return Known(str(row["plugin"]), row["rule"], pattern, str(row["reason"]), str(row["link"]))
 
 
-def explanation(trouble: Trouble) -> Known | None:
-    """The known cause of a trouble; None where it is news."""
-    return next((row for row in known() if row.explains(trouble)), None)
+def explanation(violation: Violation) -> Known | None:
+    """The known cause of a violation; None where it is news."""
+    return next((row for row in known() if row.explains(violation)), None)
 
 
 def unknown(found: list[Shown]) -> list[Shown]:
     """What no known cause explains."""
-    return [one for one in found if explanation(one.trouble) is None]
+    return [one for one in found if explanation(one.violation) is None]

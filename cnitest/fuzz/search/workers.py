@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from cnitest import interrupts
 from cnitest.conformance.model.subject import Subject, Trial, from_data, to_data
 from cnitest.deadline import Deadline
-from cnitest.fuzz.execute.executor import Arena
-from cnitest.fuzz.search.hunt import Finding, Ground, Hunter, Others, Tally, Turn
+from cnitest.fuzz.execute.executor import ReusingExecutor
+from cnitest.fuzz.search.hunt import Executor, Finding, Hunter, Others, Tally, Turn
 
 _ROUND = 40
 # How often each kind of round comes at least in a whole hunt, and the seconds that are enough for one.
@@ -25,7 +25,7 @@ _TICK, _GRACE = 0.2, 60.0
 
 
 @dataclass(frozen=True)
-class Orders:
+class FuzzSettings:
     """What to hunt: ``kinds`` of scenarios in turn, for ``seconds`` or ``examples`` in all, from a ``seed``.
 
     ``release`` is the plugins' own, for keys that not all of them have; ``next_path`` directories of another release,
@@ -52,7 +52,7 @@ class Progress(NamedTuple):
     keys: frozenset[str]
 
 
-class Trouble(NamedTuple):
+class Violation(NamedTuple):
     """What kept a worker from going on, in words."""
 
     worker: int
@@ -66,7 +66,7 @@ class _Claim(NamedTuple):
     cause: str
 
 
-Event = Progress | Finding | Trouble
+Event = Progress | Finding | Violation
 
 
 class _Colleagues:
@@ -87,27 +87,27 @@ class _Colleagues:
         return found
 
 
-def hunt(orders: Orders, worker: int = 0, others: Others | None = None) -> Iterator[Event]:
+def hunt(settings: FuzzSettings, worker: int = 0, others: Others | None = None) -> Iterator[Event]:
     """Hunt in this process; yields what is found, and how far it is after each round."""
     from cnitest.fuzz.search.kinds import used
 
     keys: set[str] = set()
-    deadline = Deadline.after(orders.seconds, "the hunt to end")
+    deadline = Deadline.after(settings.seconds, "the hunt to end")
     tally = Tally(began=time.monotonic())
     with ExitStack() as stack:
         hunters = partial(Hunter, seen=lambda scenario: keys.update(used(scenario)), deadline=deadline, tally=tally)
-        turns = list(_turns(orders, stack, partial(hunters, known=set(orders.known), others=others)))
+        turns = list(_turns(settings, stack, partial(hunters, known=set(settings.known), others=others)))
         number = before = 0
-        while not deadline.expired and not (orders.examples and tally.examples >= orders.examples):
-            left = orders.examples - tally.examples if orders.examples else _ROUND
-            seed = Random(f"{orders.seed} {worker} {number}").getrandbits(48)
+        while not deadline.expired and not (settings.examples and tally.examples >= settings.examples):
+            left = settings.examples - tally.examples if settings.examples else _ROUND
+            seed = Random(f"{settings.seed} {worker} {number}").getrandbits(48)
             hunter, turn = turns[number % len(turns)]
-            hunter.take_turn(max(orders.seconds / len(turns) / _CYCLES, _SHORTEST))
+            hunter.take_turn(max(settings.seconds / len(turns) / _CYCLES, _SHORTEST))
             finding = turn(hunter, min(_ROUND, left), seed)
             number += 1
             if finding is not None:
                 yield finding
-            yield from (Trouble(worker, words) for words in hunter.failures())
+            yield from (Violation(worker, words) for words in hunter.failures())
             yield Progress(worker, tally.examples, frozenset(keys))
             if number % len(turns) == 0:
                 if tally.examples == before:  # there is nothing left to try
@@ -115,31 +115,33 @@ def hunt(orders: Orders, worker: int = 0, others: Others | None = None) -> Itera
                 before = tally.examples
 
 
-def _turns(orders: Orders, stack: ExitStack, hunter: Callable[[Ground], Hunter]) -> Iterator[tuple[Hunter, Turn]]:
-    """The turns of all kinds, each with the hunter whose ground it needs."""
+def _turns(
+    settings: FuzzSettings, stack: ExitStack, hunter: Callable[[Executor], Hunter]
+) -> Iterator[tuple[Hunter, Turn]]:
+    """The turns of all kinds, each with the hunter whose executor it needs."""
     from cnitest.fuzz.execute.differential import Pair
     from cnitest.fuzz.search.kinds import comparisons, rounds
 
-    trial = Trial(orders.subject, orders.subject.highest)
-    one = rounds(orders)
+    trial = Trial(settings.subject, settings.subject.highest)
+    one = rounds(settings)
     if one:
-        arena = stack.enter_context(Arena(trial, next_path=orders.next_path))
-        yield from ((hunter(arena), turn) for turn in one)
-    for backends, turn in comparisons(orders):
-        pair = stack.enter_context(Pair(trial, () if backends else orders.next_path, backends=backends))
+        executor = stack.enter_context(ReusingExecutor(trial, next_path=settings.next_path))
+        yield from ((hunter(executor), turn) for turn in one)
+    for backends, turn in comparisons(settings):
+        pair = stack.enter_context(Pair(trial, () if backends else settings.next_path, backends=backends))
         yield hunter(pair), turn
 
 
-def together(orders: Orders, workers: int) -> Iterator[Event]:
+def together(settings: FuzzSettings, workers: int) -> Iterator[Event]:
     """Hunt with several processes; their events as they come. Ends when all have ended, kills none before its time."""
     if workers <= 1:
-        yield from _alone(orders, 0, None)
+        yield from _alone(settings, 0, None)
         return
     context = multiprocessing.get_context("spawn")
     out: multiprocessing.Queue[Any] = context.Queue()
     boxes = [context.SimpleQueue() for _ in range(workers)]
-    each = -(-orders.examples // workers)
-    row = {**orders.__dict__, "subject": to_data([orders.subject])[0], "examples": each, "share": (0, workers)}
+    each = -(-settings.examples // workers)
+    row = {**settings.__dict__, "subject": to_data([settings.subject])[0], "examples": each, "share": (0, workers)}
     crew = [
         context.Process(target=_work, args=(row, number, out, box), daemon=True) for number, box in enumerate(boxes)
     ]
@@ -147,7 +149,7 @@ def together(orders: Orders, workers: int) -> Iterator[Event]:
         for process in crew:
             process.start()
     try:
-        yield from _told(_events(crew, out, time.monotonic() + orders.seconds + _GRACE), boxes)
+        yield from _told(_events(crew, out, time.monotonic() + settings.seconds + _GRACE), boxes)
     finally:
         for process in crew:
             process.terminate()
@@ -174,7 +176,7 @@ def _events(crew: list[Any], out: Any, end: float) -> Iterator[Event | _Claim]:
             event = out.get(timeout=_TICK)
         except queue.Empty:
             if time.monotonic() > end:
-                yield Trouble(0, f"{len(crew) - ended} of {len(crew)} workers did not end in time")
+                yield Violation(0, f"{len(crew) - ended} of {len(crew)} workers did not end in time")
                 return
             if not any(process.is_alive() for process in crew) and out.empty():
                 return
@@ -188,17 +190,17 @@ def _events(crew: list[Any], out: Any, end: float) -> Iterator[Event | _Claim]:
 def _work(row: dict[str, Any], number: int, out: Any, box: Any) -> None:
     """A worker's process: Ctrl-C is for its parent, which ends it."""
     interrupts.ignore()
-    orders = Orders(**{**row, "subject": from_data([row["subject"]])[0], "share": (number, row["share"][1])})
+    settings = FuzzSettings(**{**row, "subject": from_data([row["subject"]])[0], "share": (number, row["share"][1])})
     try:
-        for event in _alone(orders, number, _Colleagues(number, out, box)):
+        for event in _alone(settings, number, _Colleagues(number, out, box)):
             out.put(event)
     finally:
         out.put(None)
 
 
-def _alone(orders: Orders, worker: int, others: Others | None) -> Iterator[Event]:
+def _alone(settings: FuzzSettings, worker: int, others: Others | None) -> Iterator[Event]:
     """Hunt; whatever ends that too soon is told."""
     try:
-        yield from hunt(orders, worker, others)
+        yield from hunt(settings, worker, others)
     except Exception as error:
-        yield Trouble(worker, f"{type(error).__name__}: {error}")
+        yield Violation(worker, f"{type(error).__name__}: {error}")

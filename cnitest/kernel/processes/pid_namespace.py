@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 from cnitest.errors import CnitestError, DeadlineExceeded
 from cnitest.kernel.mounts import make_private
-from cnitest.kernel.namespace_thread import Traveller
+from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace
 from cnitest.kernel.syscalls import CLONE_NEWPID, unshare
 
@@ -26,23 +26,23 @@ _PATIENCE = 20
 _OTHERS_WAIT = 0.5
 
 
-class Keeper:
+class PidNamespace:
     """A PID namespace, a mount namespace with its /proc, and the pipe that keeps both alive.
 
     Its first process stays in ``network``, which must last as long as the lab: a namespace that it was left in by
-    chance could never go before it. Raises CnitestError that says what the machine lacks. A traveller can make one
+    chance could never go before it. Raises CnitestError that says what the machine lacks. A thread can make one
     only once.
     """
 
-    def __init__(self, traveller: Traveller, network: NetworkNamespace) -> None:
+    def __init__(self, thread: NamespaceThread, network: NetworkNamespace) -> None:
         with ExitStack() as undo, ExitStack() as meanwhile:
-            self.mounts = MountNamespace.make(traveller, make_private)
+            self.mounts = MountNamespace.make(thread, make_private)
             undo.callback(self.mounts.close)
             with ExitStack() as theirs:
                 stdin, self._pipe = _pipe(theirs, undo)
                 answer, stdout = _pipe(meanwhile, theirs)
                 errors, stderr = _pipe(meanwhile, theirs)
-                self._process = network.do(lambda: _start(stdin, stdout, stderr))
+                self._process = network.run(lambda: _start(stdin, stdout, stderr))
             undo.callback(_kill, self._process)
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._pipe, _READY)
@@ -84,7 +84,7 @@ def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
 
 
 def _start(stdin: int, stdout: int, stderr: int) -> int:
-    """Make the PID namespace and its first process; to be called by the traveller."""
+    """Make the PID namespace and its first process; to be called by the thread."""
     unshare(CLONE_NEWPID)
     actions = [(os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate((stdin, stdout, stderr))]
     return os.posix_spawnp(_FIRST_PROCESS[0], _FIRST_PROCESS, {"PATH": _PATH}, file_actions=actions, setsid=True)

@@ -83,7 +83,7 @@ class Listener:
 
 
 def install() -> Listener:
-    """Have the calling thread, and what descends from it, ask before each call of `cnitest.kernel.processes.syscall_numbers`.
+    """Have the calling thread, and what descends from it, ask before each call of `syscall_numbers`.
 
     Raises FeatureMissing before Linux 5.19: without its SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV the signals that Go
     sends to its own threads would have calls asked about twice.

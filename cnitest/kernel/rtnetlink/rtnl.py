@@ -1,7 +1,7 @@
 """The requests of the hot path, packed by hand: links, addresses, routes.
 
 pyroute2 packs the same messages some ten times slower, which alone would miss the build time that is promised;
-the rare kinds go through it (`cnitest.kernel.rtnetlink.rtnl_pyroute2`). Numbers: include/uapi/linux/{rtnetlink,if_link}.h.
+the rare kinds go through it (`rtnl_pyroute2`). Numbers: include/uapi/linux/{rtnetlink,if_link}.h.
 """
 
 from __future__ import annotations

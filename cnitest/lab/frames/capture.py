@@ -34,11 +34,11 @@ class Capture:
         self._place, self._on = place, on
         self._frames: list[Frame] = []
         self._lost = 0
-        self._eyes: packet_socket.Eyes | None = None
+        self._sniffers: packet_socket.Sniffer | None = None
 
     def __enter__(self) -> Capture:
         ifindex = self._place.link(self._on).ifindex if self._on else 0
-        self._eyes = packet_socket.Eyes.open(
+        self._sniffers = packet_socket.Sniffer.open(
             self._place.namespace, self._on or "", ifindex, blind=self._place.lab.blind
         )
         return self
@@ -47,9 +47,9 @@ class Capture:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._collect()
-        if self._eyes:
-            _close_later(self._eyes.socket)
-            self._eyes = None
+        if self._sniffers:
+            _close_later(self._sniffers.socket)
+            self._sniffers = None
 
     def __repr__(self) -> str:
         return f"<Capture of {self._place.full_name}:{self._on or 'all links'}: {len(self._frames)} frames>"
@@ -107,7 +107,7 @@ class Capture:
                 if matching.matches(packet, held_to):
                     return packet
             looked_at = len(frames)
-            if deadline.expired or self._eyes is None or not self._eyes.wait(deadline):
+            if deadline.expired or self._sniffers is None or not self._sniffers.wait(deadline):
                 raise DeadlineExceeded(f"{deadline.words}: {looked_at} other frames came")
 
     def write(self, path: str | Path) -> Path:
@@ -116,14 +116,14 @@ class Capture:
         return Path(path)
 
     def _collect(self) -> None:
-        if self._eyes is None:
+        if self._sniffers is None:
             return
         for _ in range(_MOST_ROUNDS):
-            frames = self._eyes.frames()
+            frames = self._sniffers.frames()
             self._frames += frames
             if not frames:
                 break
-        self._lost += self._eyes.lost()
+        self._lost += self._sniffers.lost()
 
 
 def _close_later(slow: socket.socket) -> None:

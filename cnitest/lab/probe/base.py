@@ -66,7 +66,7 @@ class Attempt:
         return self.error is not None and self.error.errno == errno.EMSGSIZE
 
     @property
-    def trouble(self) -> str:
+    def violation(self) -> str:
         """Why the sender's kernel did not send it, empty when it did."""
         return os.strerror(self.error.errno) if self.error and self.error.errno else str(self.error or "")
 

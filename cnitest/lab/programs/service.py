@@ -54,7 +54,7 @@ class Service:
 
     def __enter__(self) -> Service:
         try:
-            opened = self.place.namespace.do(self._open)
+            opened = self.place.namespace.run(self._open)
         except OSError as error:
             raise CommandError(f"{self.place.full_name}: port {self.port} cannot be listened on: {error}") from error
         self._poll = select.poll()

@@ -22,8 +22,8 @@ _PAIRS = frozenset(("detail", "metrics", "options", "others", "resilient"))
 class Difference(NamedTuple):
     """One thing that differs: ``before`` or ``after`` is empty when it appeared or vanished.
 
-    ``old`` and ``new`` are the rows themselves (see `cnitest.kernel.rows.records`), None where there is none: of a table
-    without rows, or on the side where the thing was not.
+    ``old`` and ``new`` are the rows themselves (see `cnitest.kernel.rows.records`), None where there is none: of a
+    table without rows, or on the side where the thing was not.
     """
 
     table: str

@@ -163,7 +163,7 @@ def take(
     dump = namespace.netlink.dump
     names = [link.name for link in table.links]
     own_file = functools.partial(_own_file, proc=namespace.proc)
-    sysctls, groups = namespace.do(lambda: (sysctl.of_interest(names), multicast.addresses(own_file)))
+    sysctls, groups = namespace.run(lambda: (sysctl.of_interest(names), multicast.addresses(own_file)))
     with_firewall = run is not None and read_own is not None
     return State(
         links=table.links,
@@ -192,7 +192,7 @@ def own_file_reader(namespace: NetworkNamespace, proc: int) -> Callable[..., str
     empty. ``proc`` is an fd."""
 
     def read(*names: str) -> str:
-        return namespace.do(lambda: "".join(_own_file(name, proc) for name in names))
+        return namespace.run(lambda: "".join(_own_file(name, proc) for name in names))
 
     return read
 

@@ -23,7 +23,7 @@ def lines(subjects: Sequence[Subject], profile: str) -> Iterator[str]:
         yield f"  topology {_topology(place[0])}, host {place[1]}"
 
 
-def troubles(found: Chosen, given: bool) -> Iterator[str]:
+def violations(found: Chosen, given: bool) -> Iterator[str]:
     """Words that nobody reads, a line each, and the networks that cannot start; of those ``given`` the first only."""
     yield from (f"warning: {line}" for line in found.warnings)
     for failure in found.unstarted[:1] if given else found.unstarted:

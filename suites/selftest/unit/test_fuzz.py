@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cnitest.fuzz.model.example import Example, Validity
 from cnitest.fuzz.model.scenario import LIFE, Raw, Scenario, Step, loads
-from cnitest.fuzz.model.violation import RULES, Trouble
+from cnitest.fuzz.model.violation import RULES, Violation
 from cnitest.fuzz.oracles import allocator
 from cnitest.fuzz.search.reduce import reduced
 
@@ -78,34 +78,34 @@ def test_what_is_no_scenario_is_a_value_error(text: str):
 )
 def test_other_values_are_the_same_cause(one: str, other: str):
     """Addresses, names and numbers do not make another cause."""
-    assert Trouble("left", "bridge", one).cause == Trouble("left", "bridge", other).cause
+    assert Violation("left", "bridge", one).cause == Violation("left", "bridge", other).cause
 
 
 @pytest.mark.parametrize(
     "others",
     [
-        (Trouble("left", "bridge", "x"), Trouble("harm", "bridge", "x")),
-        (Trouble("left", "bridge", "x"), Trouble("left", "ptp", "x")),
-        (Trouble("left", "bridge", "+ links"), Trouble("left", "bridge", "- links")),
-        (Trouble("untrue", "", "mtu is 1, it has 2"), Trouble("untrue", "", "mac is 1, it has 2")),
-        (Trouble("delete", "", "code 11: busy"), Trouble("delete", "", "code 11: missing")),
+        (Violation("left", "bridge", "x"), Violation("harm", "bridge", "x")),
+        (Violation("left", "bridge", "x"), Violation("left", "ptp", "x")),
+        (Violation("left", "bridge", "+ links"), Violation("left", "bridge", "- links")),
+        (Violation("untrue", "", "mtu is 1, it has 2"), Violation("untrue", "", "mac is 1, it has 2")),
+        (Violation("delete", "", "code 11: busy"), Violation("delete", "", "code 11: missing")),
     ],
 )
-def test_other_words_are_another_cause(others: tuple[Trouble, Trouble]):
+def test_other_words_are_another_cause(others: tuple[Violation, Violation]):
     """Another rule, plugin or complaint is another cause."""
     assert others[0].cause != others[1].cause
 
 
 def test_evidence_is_no_part_of_a_cause():
     """Where and how it was seen does not tell causes apart."""
-    assert Trouble("left", "p", "x", "c1: x", "test 1").cause == Trouble("left", "p", "x", "c2: x").cause
+    assert Violation("left", "p", "x", "c1: x", "test 1").cause == Violation("left", "p", "x", "c2: x").cause
 
 
 @draws
 @given(st.text(max_size=300))
 def test_a_cause_is_one_short_line(text: str):
     """Whatever a plugin says, its cause is one line that fits a screen."""
-    cause = Trouble("error", "p", text).cause
+    cause = Violation("error", "p", text).cause
 
     assert len(cause.splitlines()) == 1
     assert len(cause) < 200

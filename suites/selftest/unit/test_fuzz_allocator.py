@@ -35,7 +35,7 @@ def test_no_address_is_its_gateways(kind: str, address: str, wanted: list[str]) 
     """An address that a plugin chose is not that of its own gateway; one that a person chose may be."""
     found = allocator.judged(attached(kind, address, "10.1.0.1"), Expected(), [])
 
-    assert [trouble.words for trouble in found] == wanted
+    assert [violation.words for violation in found] == wanted
 
 
 def test_no_address_is_given_twice() -> None:

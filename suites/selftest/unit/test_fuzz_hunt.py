@@ -15,17 +15,17 @@ from cnitest.deadline import Deadline
 from cnitest.fuzz.execute.verbs import VERBS
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import release_of
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.search import hunt, known_histories, workers
 from cnitest.fuzz.search.hunt import Chase, Finding, Hunter
 
 
-class Ground:
+class Executor:
     """Where every scenario shows the same."""
 
-    def run(self, _: Scenario) -> list[Trouble]:
+    def run(self, _: Scenario) -> list[Violation]:
         """What does not hold."""
-        return [Trouble("left", "bridge", "something")]
+        return [Violation("left", "bridge", "something")]
 
     alone = run
 
@@ -54,7 +54,7 @@ MANY = st.lists(st.sampled_from(["ADD", "DEL"]), min_size=3).map(lambda verbs: s
 
 def hunted(others: Others, drawn: Any = ONE) -> Finding | None:
     """What a round finds."""
-    return Hunter(Ground(), others=others).round("configs", drawn, 20, 1)
+    return Hunter(Executor(), others=others).round("configs", drawn, 20, 1)
 
 
 def test_a_finding_is_claimed():
@@ -76,14 +76,14 @@ class Show:
     """Where scenarios show what they are told to, and those who show it alone less, perhaps."""
 
     def __init__(self, *causes: tuple[str, str], alone: bool = True) -> None:
-        self._troubles = [Trouble(rule, "bridge", words) for rule, words in causes]
+        self._troubles = [Violation(rule, "bridge", words) for rule, words in causes]
         self._alone = self._troubles if alone else []
 
-    def run(self, _: Scenario) -> list[Trouble]:
+    def run(self, _: Scenario) -> list[Violation]:
         """What does not hold."""
         return self._troubles
 
-    def alone(self, scenario: Scenario) -> list[Trouble]:
+    def alone(self, scenario: Scenario) -> list[Violation]:
         """What does not hold on a host of its own: of several things one, which goes with the first step."""
         return self._alone[len(scenario.steps) - 1 :]
 
@@ -95,7 +95,7 @@ def test_what_shows_together_is_found_one_after_the_other():
 
     found = [hunter.each("configs", given, 1) for given in ([one], [], [])]
 
-    assert [each and each.trouble.rule for each in found] == ["left", "untrue", None]
+    assert [each and each.violation.rule for each in found] == ["left", "untrue", None]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_what_cannot_be_judged_is_told():
     """An error of ours in one scenario does not end the hunt; ten in a row do."""
 
     class Broken(Show):
-        def run(self, _: Scenario) -> list[Trouble]:
+        def run(self, _: Scenario) -> list[Violation]:
             raise KeyError("nobody")
 
     hunter = Hunter(Broken())
@@ -164,8 +164,8 @@ def test_a_finding_is_reduced_however_long_each_try_takes(monkeypatch: pytest.Mo
     monkeypatch.setattr(hunt, "_LEAST", 0.0)
     steps = ("ADD", "CHECK", "DEL", "CHECK", "ADD", "DEL")
 
-    found = Hunter(Ground()).each("histories", [scenario(*steps)], 1)
-    late = Hunter(Ground(), deadline=Deadline.after(0.0, "the hunt to end"))
+    found = Hunter(Executor()).each("histories", [scenario(*steps)], 1)
+    late = Hunter(Executor(), deadline=Deadline.after(0.0, "the hunt to end"))
     chase = Chase(late, "histories", 1)
     chase.is_shown(scenario(*steps), late.tried(scenario(*steps)))
     unreduced = chase.finding()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.search.survey import explanation
 
 
@@ -10,10 +10,10 @@ def test_what_is_known_is_no_finding_of_the_reference():
     """A known cause has its reason and a link; the same rule with other words, or of another plugin, is news."""
     words = "CHECK crashes: panic: runtime error: invalid memory address or nil pointer dereference"
 
-    known = explanation(Trouble("crash", "bandwidth", words))
+    known = explanation(Violation("crash", "bandwidth", words))
 
     assert known is not None
     assert known.reason
     assert known.link.startswith("https://")
-    assert explanation(Trouble("crash", "bandwidth", "ADD crashes: panic: something else")) is None
-    assert explanation(Trouble("crash", "portmap", words)) is None
+    assert explanation(Violation("crash", "bandwidth", "ADD crashes: panic: something else")) is None
+    assert explanation(Violation("crash", "portmap", words)) is None

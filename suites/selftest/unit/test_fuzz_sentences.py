@@ -12,7 +12,7 @@ from cnitest.conformance.model.subject import Trial
 from cnitest.fuzz.execute import requirements
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario, loads
-from cnitest.fuzz.model.violation import Trouble
+from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.search.kinds import arranged
 
 NETWORK = Example({"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": SUBJECT.plugin}]})
@@ -61,7 +61,7 @@ def test_a_scenario_keeps_its_test():
 
 def test_one_requirement_is_one_cause():
     """Findings of one requirement are the same, whatever they say."""
-    one, other = (Trouble("sentence", "wire", words, about="DEL-02") for words in ("this", "that"))
+    one, other = (Violation("sentence", "wire", words, about="DEL-02") for words in ("this", "that"))
 
     assert one.cause == other.cause != one._replace(about="DEL-03").cause
 

@@ -34,7 +34,7 @@ def test_the_store_keeps_and_drops(place: Any):
 
 
 def test_the_store_passes_over_what_it_cannot_read(place: Any):
-    """Values that somebody else wrote are no trouble."""
+    """Values that somebody else wrote are no violation."""
     store, one = Store(place, "bridge"), scenario("ADD")
     store.keep(one)
     for value in (b"\xff\xfe", b"{}", b"", b"[1]", b'{"networks": 7, "steps": 7}'):

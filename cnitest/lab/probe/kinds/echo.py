@@ -109,7 +109,7 @@ class EchoProbe:
         for _ in rounds(watch, deadline):
             try:
                 packet, sender = echo.recvfrom(65536)
-            except OSError:  # nothing there after all, or an ICMP error, which our eyes have seen
+            except OSError:  # nothing there after all, or an ICMP error, which our sniffers have seen
                 continue
             rtt = time.perf_counter() - began
             message = packet if self._six else packet[(packet[0] & 15) * 4 :]

@@ -55,7 +55,7 @@ class GroupEcho(EchoProbe):
         members = self.group.members()
         with ExitStack() as undo:
             try:
-                echo = self.sender.namespace.do(open6 if self.group.six else open4)
+                echo = self.sender.namespace.run(open6 if self.group.six else open4)
                 undo.callback(echo.close)
                 self.group.prepare(echo, self.options)
                 began = time.perf_counter()

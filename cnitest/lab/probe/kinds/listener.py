@@ -20,7 +20,7 @@ def listen(place: Place, address: str, port: int, kind: int, protocol: int = 0) 
     """
     six = is_ipv6(address)
 
-    def errand() -> socket.socket | None:
+    def call() -> socket.socket | None:
         server = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind, protocol)
         try:
             server.setblocking(False)
@@ -38,13 +38,13 @@ def listen(place: Place, address: str, port: int, kind: int, protocol: int = 0) 
             raise
         return server
 
-    return place.namespace.do(errand)
+    return place.namespace.run(call)
 
 
 def dial(place: Place, address: str, kind: int, options: Options, protocol: int = 0) -> socket.socket:
     """A non-blocking client socket at ``place``, as ``options`` want it. Raises OSError."""
 
-    def errand() -> socket.socket:
+    def call() -> socket.socket:
         six = is_ipv6(address)
         client = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind, protocol)
         try:
@@ -55,7 +55,7 @@ def dial(place: Place, address: str, kind: int, options: Options, protocol: int 
             raise
         return client
 
-    return place.namespace.do(errand)
+    return place.namespace.run(call)
 
 
 def target(place: Place, address: str, port: int) -> tuple[str | int, ...]:

@@ -184,8 +184,8 @@ class LiveProbe:
             self._client.push(token)
         except KernelError as error:
             refusal = self._client.ended
-            trouble = None if refusal else OSError(error.errno, str(error))
-            return Attempt(self._matcher(), refusal=refusal, error=trouble)
+            violation = None if refusal else OSError(error.errno, str(error))
+            return Attempt(self._matcher(), refusal=refusal, error=violation)
         patience = Deadline.after(max(wait, self._client.sent_again_within), "an answer")
         return self._serve(Attempt(self._matcher(), pending=self._pending()), began, patience)
 

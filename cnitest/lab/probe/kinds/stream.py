@@ -92,7 +92,7 @@ class StreamProbe:
         Asked with a lone segment whose checksum is wrong on purpose: whoever receives it throws it away.
         """
         family = socket.AF_INET6 if is_ipv6(self.destination) else socket.AF_INET
-        raw = self.sender.namespace.do(lambda: socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP))
+        raw = self.sender.namespace.run(lambda: socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP))
         try:
             replace(self.options, source_port=0).apply(raw, six=family == socket.AF_INET6)
             raw.sendto(wire.lone_syn(self._port), (where[0], 0, *where[2:]))

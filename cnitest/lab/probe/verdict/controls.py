@@ -1,4 +1,4 @@
-"""Positive controls: what shows that the path and our eyes work when a probe got no answer."""
+"""Positive controls: what shows that the path and our sniffers work when a probe got no answer."""
 
 from __future__ import annotations
 
@@ -130,4 +130,6 @@ def _mark(sender: Place, link: str, hop: str) -> Control:
                     return Control(True, words, hop, link)
         if deadline.expired or not wait_for_any(list(taps.values()), deadline):
             break
-    return Control(False, f"nothing sent on {sender.full_name}:{link} arrives anywhere: no path, or no eyes", hop, link)
+    return Control(
+        False, f"nothing sent on {sender.full_name}:{link} arrives anywhere: no path, or no sniffers", hop, link
+    )

@@ -1,6 +1,6 @@
 """How a verdict is reached.
 
-An answer settles it at once. Silence settles nothing: the probe is sent again under the eyes of every place of the
+An answer settles it at once. Silence settles nothing: the probe is sent again under the sniffers of every place of the
 lab, between two controls that must get through. Only a probe that was seen to leave, on a path that carries what it
 should, counts as dropped; anything else is unproven.
 """
@@ -14,7 +14,7 @@ from cnitest.deadline import Deadline
 from cnitest.errors import UsageError
 from cnitest.kernel import monitor, peers
 from cnitest.kernel.namespaces import Kept
-from cnitest.kernel.packet_socket import Frame, Tap
+from cnitest.kernel.packet_socket import Frame, PacketSocket
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe, is_ipv6
 from cnitest.lab.probe.verdict import refusal, silence, sizes
@@ -82,12 +82,12 @@ class _Inquiry:
         return [self._near, *(place for place in self._lab.places if place is not self._near)]
 
     def reach(self) -> Reach:
-        """Send it; when silence is all that comes, send it again under everyone's eyes."""
+        """Send it; when silence is all that comes, send it again with sniffers everywhere."""
         ends = [self._near] if self._far in (None, self._near) else [self._near, self._far]
-        eyes = self._everyone if self._watch_all else ends
-        _await_duplicate_detection(self._probe, eyes)
-        self._began = self._forget_frames(eyes, self._probe.kept)[0].count
-        settled = self._send(eyes, self._wait)  # a Reach is false when it is a drop, so: is it there?
+        sniffers = self._everyone if self._watch_all else ends
+        _await_duplicate_detection(self._probe, sniffers)
+        self._began = self._forget_frames(sniffers, self._probe.kept)[0].count
+        settled = self._send(sniffers, self._wait)  # a Reach is false when it is a drop, so: is it there?
         return self._inquire() if settled is None else settled
 
     def _inquire(self) -> Reach:
@@ -115,9 +115,9 @@ class _Inquiry:
             return self._told(Verdict.UNPROVEN, doubt, controls=controls)
         return self._told(Verdict.DROPPED, self._silence(before), controls=controls)
 
-    def _send(self, eyes: Sequence[Place], wait: float) -> Reach | None:
+    def _send(self, sniffers: Sequence[Place], wait: float) -> Reach | None:
         """One attempt, watched by some; what came of it, None when nobody answered."""
-        taps = self._lab.taps(eyes)
+        taps = self._lab.taps(sniffers)
         began = [tap.count for tap in taps]
         attempt = self._probe.attempt(wait)
         if self._lab.blind:
@@ -129,24 +129,26 @@ class _Inquiry:
             tuple(frame for frame in tap.since(count) if attempt.matches(frame))
             for tap, count in zip(taps, began, strict=True)
         ]
-        self._seen = self._watched(eyes, frames)
+        self._seen = self._watched(sniffers, frames)
         if attempt.answered:
             lost = f", {len(self._attempts) - 1} lost before" if len(self._attempts) > 1 else ""
             took = f" after {attempt.rtt * 1000:.2f} ms" if attempt.rtt is not None else ""
             return self._told(Verdict.DELIVERED, f"answered by {attempt.answered_by}{took}{lost}")
-        return self._refused(eyes, wait) if self._seen else None
+        return self._refused(sniffers, wait) if self._seen else None
 
-    def _watched(self, eyes: Sequence[Place], frames: Sequence[tuple[Frame, ...]]) -> Seen:
-        """What the eyes have seen of an attempt; and how links hang together, when there are more than two."""
-        others = {place.full_name: place.namespace for place in eyes} if len(eyes) > _ENDS and any(frames) else {}
+    def _watched(self, sniffers: Sequence[Place], frames: Sequence[tuple[Frame, ...]]) -> Seen:
+        """What the sniffers have seen of an attempt; and how links hang together, when there are more than two."""
+        others = (
+            {place.full_name: place.namespace for place in sniffers} if len(sniffers) > _ENDS and any(frames) else {}
+        )
         watched = tuple(
             Watched(place.full_name, seen, peers.ends(place.namespace, others) if others else ())
-            for place, seen in zip(eyes, frames, strict=True)
+            for place, seen in zip(sniffers, frames, strict=True)
         )
         return Seen(watched, self._near.full_name, self._far.full_name if self._far else "")
 
-    def _refused(self, eyes: Sequence[Place], wait: float) -> Reach | None:
-        """The end of a probe that was turned down; sent once more to all eyes when nobody saw who did it."""
+    def _refused(self, sniffers: Sequence[Place], wait: float) -> Reach | None:
+        """The end of a probe that was rejected; sent again with sniffers everywhere when nobody saw who did it."""
         attempt = self._attempts[-1]
         found = refusal.refusal(attempt, self._seen, self._near)
         if found is None:
@@ -154,7 +156,7 @@ class _Inquiry:
         if found.says in wire.TOO_BIG:
             return self._is_too_large(found)
         told = self._told(Verdict.DROPPED, *self._words(found))
-        if found.origin or len(eyes) == len(self._everyone):
+        if found.origin or len(sniffers) == len(self._everyone):
             return told
         self._forget_frames(self._everyone)
         again = self._send(self._everyone, wait)
@@ -168,8 +170,8 @@ class _Inquiry:
         self._narrower = not known or 0 < mtu < known
         return None if self._narrower else self._told(Verdict.DROPPED, sizes.told(found, self._near), found.source)
 
-    def _forget_frames(self, places: Sequence[Place], also: Sequence[Kept] = ()) -> list[Tap]:
-        """Open everyone's eyes, and look away from what they have seen so far."""
+    def _forget_frames(self, places: Sequence[Place], also: Sequence[Kept] = ()) -> list[PacketSocket]:
+        """Open sniffers everywhere, and leave out what they have seen so far."""
         taps = self._lab.taps(places, also)
         for tap in taps:
             for _ in range(_MOST_ROUNDS):
@@ -183,13 +185,13 @@ class _Inquiry:
         attempt = self._attempts[-1]
         for passed in (before, after):
             if not passed.passed:
-                return passed.words + (f" ({attempt.trouble})" if attempt.trouble else "")
+                return passed.words + (f" ({attempt.violation})" if attempt.violation else "")
         if attempt.forbidden or attempt.too_large:
             return ""
         if attempt.no_neighbour and not (before.hop_answers or after.hop_answers):
             return ""
         if attempt.error:
-            return f"it was never sent: {attempt.trouble}"
+            return f"it was never sent: {attempt.violation}"
         if not self._seen.at(self._near.full_name) and (before.hop_answers or after.hop_answers):
             return "it was never seen to leave, although the next hop answers"
         return attempt.doubt

@@ -45,7 +45,7 @@ class NeighbourProbe:
 
     @property
     def kept(self) -> tuple[Kept, ...]:
-        """None: it speaks through the lab's own eyes."""
+        """None: it speaks through the lab's own sniffers."""
         return ()
 
     def attempt(self, wait: float) -> Attempt:
