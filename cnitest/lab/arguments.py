@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import ipaddress
-import os
-import shlex
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from cnitest.errors import UsageError, is_ours
+from cnitest.lab import argument_checks as checks
 
 __tracebackhide__ = is_ours
 
@@ -26,240 +24,83 @@ Check = Callable[[Any], Any]
 
 def checked(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
     """The method with its arguments checked by name. It raises UsageError before anything is done."""
-    names = tuple(inspect.signature(method).parameters)[1:]
-    defaults = {name: each.default for name, each in inspect.signature(method).parameters.items()}
+    parameters = [*inspect.signature(method).parameters.values()][1:]
+    defaults = {each.name: each.default for each in parameters}
+    named = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+    rest = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), "")
+    own = {name: CHECKS.get(f"{method.__name__}.{name}") or CHECKS.get(name) for name in defaults}
 
     @functools.wraps(method)
     def wrapper(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
         __tracebackhide__ = is_ours
-        given = dict(zip(names, args, strict=False))
-        for name, value in (*given.items(), *kwargs.items()):
-            check = CHECKS.get(name)
+
+        def taken(name: str, value: Any) -> Any:
+            check = own.get(name)
             if check is None or (value is None and defaults.get(name, ...) is None):
-                continue
+                return value
             try:
-                found = check(value)
+                return check(value)
             except ValueError as error:
-                _refuse(self, method.__name__, name, error)
-            if name in kwargs:
-                kwargs[name] = found
-            else:
-                given[name] = found
-        return method(self, *given.values(), *args[len(given) :], **kwargs)  # type: ignore[arg-type]
+                where = getattr(self, "full_name", type(self).__name__)
+                raise UsageError(f"{where}: {method.__name__}(): {name} {error}") from None
+
+        found = [taken(named[at] if at < len(named) else rest, value) for at, value in enumerate(args)]
+        return method(self, *found, **{name: taken(name, value) for name, value in kwargs.items()})
 
     return cast(Callable[Concatenate[S, P], R], wrapper)
 
 
-def _refuse(who: object, method: str, name: str, error: ValueError) -> NoReturn:
-    where = getattr(who, "full_name", type(who).__name__)
-    raise UsageError(f"{where}: {method}(): {name} {error}") from None
+def expect(function: str, check: Check, **given: Any) -> None:
+    """Check what a function was given, by name. Raises UsageError."""
+    for name, value in given.items():
+        try:
+            check(value)
+        except ValueError as error:
+            raise UsageError(f"{function}(): {name} {error}") from None
 
 
-def address(value: Any) -> str:
-    """An IP address without prefix, as text."""
-    if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
-        return str(value.ip if isinstance(value, ipaddress.IPv4Interface | ipaddress.IPv6Interface) else value)
-    if hasattr(value, "addresses_on"):
-        raise ValueError(f"is an IP address as text, not {value!r}; write one of its addresses_on('eth0')")
-    if not isinstance(value, str):
-        raise ValueError(f"is an IP address as text, such as '10.0.0.1', not {value!r}")
-    bare, percent, link = value.partition("%")
-    try:
-        found = ipaddress.ip_address(bare)
-    except ValueError:
-        raise ValueError(f"{value!r} is not an IP address{_advice_on_address(value)}") from None
-    if percent and not link:
-        raise ValueError(f"{value!r} names no link after %: write {bare!r}")
-    if percent and found.version == 4 and not (found.is_multicast or int(found) & 1):
-        raise ValueError(f"{value!r}: only groups and IPv6 addresses name a link: write {bare!r}")
-    return value
-
-
-def _advice_on_address(value: str) -> str:
-    bare = value.strip().partition("/")[0].strip("[]")
-    try:
-        ipaddress.ip_address(bare)
-    except ValueError:
-        return "; names are not resolved here" if any(letter.isalpha() for letter in value) else ""
-    return f": write {bare!r}{', without the prefix' if '/' in value else ''}"
-
-
-def port(value: Any) -> int:
-    """A port."""
-    if isinstance(value, str) and value.isdecimal():
-        raise ValueError(f"is a number, not {value!r}: write {int(value)}")
-    if not _is_whole(value) or not 1 <= value <= 65535:
-        raise ValueError(f"is a number from 1 to 65535, not {value!r}")
-    return int(value)
-
-
-def size(value: Any) -> int:
-    """A number of bytes."""
-    if isinstance(value, float) and value.is_integer():
-        raise ValueError(f"is a whole number of bytes, not {value!r}: write {int(value)}")
-    if not _is_whole(value) or value < 0:
-        raise ValueError(f"is a whole number of bytes, not {value!r}")
-    return int(value)
-
-
-def seconds(value: Any) -> float:
-    """A time."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise ValueError(f"is a number of seconds, such as 1.5, not {value!r}")
-    return value
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def words(value: Any) -> tuple[str, ...]:
-    """A command line."""
-    if isinstance(value, str | bytes):
-        given = value if isinstance(value, str) else value.decode(errors="replace")
-        raise ValueError(f"is a list of words, not one text: write {_split(given)}")
-    if not isinstance(value, Sequence) or not value:
-        raise ValueError(f"is a list of words with the program first, such as ['ip', 'link'], not {value!r}")
-    return tuple(_word(each) for each in value)
-
-
-def _split(given: str) -> list[str]:
-    try:
-        found = shlex.split(given)
-    except ValueError:
-        found = given.split()
-    return ["sh", "-c", given] if set(given) & set("|&;<>$`*") else found
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, os.PathLike):
-        return str(os.fspath(value))
-    if not isinstance(value, str):
-        raise ValueError(f"is a list of words, of which {value!r} is none: write {str(value)!r}")
-    return value
-
-
-def text(value: Any) -> str:
-    """A text; whether it may be empty is another's to say."""
-    if not isinstance(value, str):
-        raise ValueError(f"is a text, not {value!r}")
-    return value
-
-
-def link(value: Any) -> str:
-    """A link's name."""
-    if not isinstance(value, str) or not value:
-        name = getattr(value, "name", None)
-        advice = f": write {name!r}" if isinstance(name, str) else ""
-        raise ValueError(f"is the name of a link, such as 'eth0', not {value!r}{advice}")
-    return value
-
-
-def packet(value: Any) -> Any:
-    """A packet of scapy's."""
-    if isinstance(value, bytes | bytearray):
-        raise ValueError(
-            f"is a packet of scapy's, not bytes: write Ether({bytes(value)[:20]!r}) for a frame, IP(…) for a packet"
-        )
-    if not hasattr(value, "haslayer"):
-        raise ValueError(f"is a packet of scapy's, such as IP(dst='10.0.0.1') / ICMP(), not {value!r}")
-    return value
-
-
-def places(value: Any) -> Any:
-    """A place, or several."""
-    several = value if isinstance(value, list | tuple) else (value,)
-    for each in several:
-        if not hasattr(each, "addresses_on"):
-            raise ValueError(f"is a host or sandbox of the lab, such as lab.host('node'), not {each!r}")
-    return value
-
-
-def sandbox(value: Any) -> Any:
-    """A sandbox."""
-    from cnitest.lab.hosts import Host, Sandbox
-
-    if isinstance(value, Sandbox):
-        return value
-    if isinstance(value, Host):
-        raise ValueError(f"is a container's namespace, not {value!r}: write lab.host({value.name!r}).sandbox('c1')")
-    if isinstance(value, str):
-        at, slash, name = value.rpartition("/")
-        write = f"lab.host({at!r}).sandbox({name!r})" if slash else f"lab.sandbox({value!r})"
-        raise ValueError(f"is a sandbox of the lab, not its name {value!r}: write {write}")
-    raise ValueError(f"is a sandbox of the lab, such as lab.host('node').sandbox('c1'), not {value!r}")
-
-
-def host(value: Any) -> Any:
-    """A host."""
-    from cnitest.lab.hosts import Host
-
-    if isinstance(value, Host):
-        return value
-    if isinstance(value, str):
-        raise ValueError(f"is a host of the lab, not its name {value!r}: write lab.host({value!r})")
-    raise ValueError(f"is a host of the lab, such as lab.host('node'), not {value!r}")
-
-
-def attachment(value: Any) -> Any:
-    """What ADD gave."""
-    if not hasattr(value, "container_id") or not hasattr(value, "ifname"):
-        raise ValueError(f"is what cni.add(…) returned, not {value!r}")
-    return value
-
-
-def network(value: Any) -> Any:
-    """A network, or what is read as one."""
-    if hasattr(value, "cni_version") or isinstance(value, Mapping | os.PathLike):
-        return value
-    if isinstance(value, str):
-        if value.lstrip()[:1] in ("{", "["):
-            raise ValueError("is JSON text, which would be taken for a file's name: write json.loads(…)")
-        return value
-    hint = ": write conf.network({'plugins': […]}), or give a dictionary" if isinstance(value, list) else ""
-    raise ValueError(f"is a dictionary, the path of a file, or a network, not {value!r}{hint}")
-
-
-def texts(value: Any) -> Any:
-    """A mapping of texts to texts."""
-    if not isinstance(value, Mapping):
-        raise ValueError(f"is a dictionary, such as {{'K8S_POD_NAME': 'web'}}, not {value!r}")
-    for name, each in value.items():
-        if not isinstance(name, str) or not isinstance(each, str):
-            raise ValueError(f"has {name!r}: {each!r}, but both are texts: write {str(name)!r}: {str(each)!r}")
-    return value
-
-
-def mapping(value: Any) -> Any:
-    """A mapping."""
-    if not isinstance(value, Mapping):
-        raise ValueError(f"is a dictionary, such as {{'mac': '02:00:00:00:00:01'}}, not {value!r}")
-    return value
-
-
-#: How the arguments of that name are checked, in every method that is.
+#: How the arguments of that name are checked, in every method that is, or in the one that is named before it.
 CHECKS: Mapping[str, Check] = {
-    "address": address,
-    "source": address,
-    "port": port,
-    "listener_port": port,
-    "size": size,
-    "reply_size": size,
-    "wait": seconds,
-    "timeout": seconds,
-    "hold": seconds,
-    "argv": words,
-    "environment": texts,
-    "on": link,
-    "listener": places,
-    "packet": packet,
-    "sandbox": sandbox,
-    "host": host,
-    "attachment": attachment,
-    "network": network,
-    "ifname": text,
-    "container_id": text,
-    "args": texts,
-    "capabilities": mapping,
-    "plugin": text,
+    "address": checks.address,
+    "source": checks.address,
+    "port": checks.port,
+    "listener_port": checks.port,
+    "source_port": checks.number,
+    "mark": checks.number,
+    "ttl": checks.number,
+    "rate": checks.rate,
+    "size": checks.size,
+    "reply_size": checks.size,
+    "seconds": checks.seconds,
+    "count": checks.count,
+    "wait": checks.seconds,
+    "timeout": checks.seconds,
+    "hold": checks.seconds,
+    "argv": checks.words,
+    "environment": checks.texts,
+    "ready": checks.ready,
+    "protocol": checks.protocol,
+    "protocols": checks.protocol,
+    "reply": checks.data,
+    "data": checks.data,
+    "lines": checks.line,
+    "program": checks.text,
+    "sysctl.name": checks.text,
+    "on": checks.link,
+    "dhcp_server.link": checks.link,
+    "dhcp_server.options": checks.several,
+    "first": checks.address,
+    "last": checks.address,
+    "listener": checks.place,
+    "udp.listener": checks.places,
+    "packet": checks.packet,
+    "sandbox": checks.sandbox,
+    "host": checks.host,
+    "attachment": checks.attachment,
+    "network": checks.network,
+    "ifname": checks.text,
+    "container_id": checks.text,
+    "args": checks.texts,
+    "capabilities": checks.mapping,
+    "plugin": checks.text,
 }

@@ -12,6 +12,7 @@ from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace, open_own
 from cnitest.kernel.processes import process
 from cnitest.kernel.processes.supervised import Supervised, Where
 from cnitest.kernel.syscalls import CLONE_NEWNS, unshare
+from cnitest.lab.arguments import checked
 from cnitest.lab.named import Named, unknown
 from cnitest.lab.place import Place
 from cnitest.lab.snapshot import state as states
@@ -118,6 +119,7 @@ class Host(Place):
         """As at any place."""
         return self.inside(lambda: process.start(argv, environment), process.abandon)
 
+    @checked
     def dhcp_server(
         self, link: str, first: str | None = None, last: str | None = None, *, options: Sequence[str] = ()
     ) -> DhcpServer:

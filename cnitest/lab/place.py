@@ -108,6 +108,7 @@ class Place(Flows):
             raise unknown(self.full_name, "link", name, found)
         return found[name]
 
+    @checked
     def sysctl(self, name: str, value: str | int | None = None) -> str | None:
         """Read a sysctl of this namespace, or set it first. None when the kernel has none of that name."""
 
@@ -229,6 +230,7 @@ class Place(Flows):
     def _run_quietly(self, argv: Sequence[str], stdin: bytes = b"") -> Finished:
         return self.execute(argv, stdin)
 
+    @checked
     def load_rules(self, program: str, *lines: str) -> None:
         """Load firewall rules here: lines for iptables or ip6tables, or a script for nft."""
         firewall.load(program, lines, self._run_quietly)
@@ -314,6 +316,7 @@ class Place(Flows):
         wanted = load(size, reply_size, rate, hold)
         return prove(BulkProbe(self, address, port, listener, listener_port or port, wanted, sent), wait, watch)
 
+    @checked
     def sctp(
         self,
         address: str,

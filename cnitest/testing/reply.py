@@ -58,6 +58,8 @@ _LARGEST_SIGNAL = 64
 
 def normalised(script: Script) -> dict[str, list[dict[str, Any]]]:
     """A script as the plugin reads it: a list of replies for each verb. Raises ConfigError with every fault."""
+    if not isinstance(script, Mapping):
+        raise ConfigError(f"a script is a dictionary of verbs, such as {{'ADD': {{'result': {{…}}}}}}, not {script!r}")
     faults: list[str] = []
     replies = {str(verb): list(_replies(verb, answers, faults)) for verb, answers in script.items()}
     for verb in script:
@@ -69,6 +71,8 @@ def normalised(script: Script) -> dict[str, list[dict[str, Any]]]:
 
 
 def _near(verb: Any) -> str:
+    if verb in _KEYS:
+        return f"; {verb!r} is a key of a reply: write {{'ADD': {{{verb!r}: …}}}}"
     close = difflib.get_close_matches(str(verb).upper(), tuple(spec.REQUIRED), 1)
     return f"; did you mean {close[0]!r}?" if close else ""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded, KernelError, UsageError, is_ours
+from cnitest.lab.arguments import checked
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import canonical, is_ipv6
 from cnitest.lab.probe.kinds.datagram import reversed_info, tell_destination
@@ -90,14 +91,17 @@ class Connection:
         """The client's end and the listener's. Raises UsageError outside the ``with`` block."""
         return self._open(self._client), self._open(self._server)
 
+    @checked
     def send(self, data: bytes, *, timeout: float = 2.0) -> None:
         """Send bytes from the client's end; see `End.send`."""
         self._open(self._client).send(data, timeout=timeout)
 
+    @checked
     def receive(self, size: int | None = None, *, timeout: float = 2.0) -> bytes:
         """What came to the client's end; see `End.receive`."""
         return self._open(self._client).receive(size, timeout=timeout)
 
+    @checked
     def alive(self, wait: float | None = None) -> Reach:
         """Send bytes over it and get them back, with a verdict as of any probe: where they were last seen, if not.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from cnitest.errors import is_ours
+from cnitest.lab.arguments import checked
 
 if TYPE_CHECKING:
     from cnitest.lab.flows.connection import Connection
@@ -17,6 +18,7 @@ __tracebackhide__ = is_ours
 class Flows:
     """The part of a `Place` that is about more than one packet."""
 
+    @checked
     def connection(
         self,
         address: str,
@@ -51,6 +53,7 @@ class Flows:
             wait=wait,
         )
 
+    @checked
     def throughput(
         self,
         address: str,

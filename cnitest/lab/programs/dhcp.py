@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -76,9 +76,19 @@ def _range(host: Host, link: str, first: str | None, last: str | None) -> tuple[
     interface = ip_interface(own.address)
     if interface.network.num_addresses < 4:
         raise UsageError(f"{host.full_name}: {own.address} of {link} leaves no addresses to give out")
-    for text in (first, last):
-        if text is not None and ip_interface(text).ip not in interface.network:
-            raise UsageError(f"{host.full_name}: {text} is not in {interface.network}, the subnet of {link}")
+    for name, text in (("first", first), ("last", last)):
+        if text is not None and not _may_be_given(interface, text):
+            known = f"{interface.network[1]} to {interface.network[-2]}"
+            raise UsageError(f"{host.full_name}: {name} {text!r} is not in the subnet of {link}, which is {known}")
     low, high = interface.network[1], interface.network[-2]
     low = low + 1 if low == interface.ip else low
-    return first or str(low), last or str(high)
+    found = first or str(low), last or str(high)
+    if ip_address(found[0]) > ip_address(found[1]):  # type: ignore[operator]  # both are IPv4
+        raise UsageError(f"{host.full_name}: first {found[0]!r} comes after last {found[1]!r}")
+    return found
+
+
+def _may_be_given(interface: IPv4Interface | IPv6Interface, text: str) -> bool:
+    """Whether a host of the subnet can have that address."""
+    network = interface.network
+    return ip_address(text) in network and ip_address(text) not in (network[0], network[-1])

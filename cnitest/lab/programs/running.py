@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
-from cnitest.errors import CommandError, DeadlineExceeded, UsageError, is_ours
+from cnitest.errors import CommandError, DeadlineExceeded, is_ours
 from cnitest.kernel.processes.process import Started
 from cnitest.kernel.processes.staying import Staying
+from cnitest.lab.arguments import checked
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
@@ -71,6 +72,7 @@ class Running:
         """Its exit code, negative for a signal; None while it runs."""
         return None if self.running else self._staying.exit_code
 
+    @checked
     def wait_for(self, ready: Ready, timeout: float = 10.0) -> None:
         """Wait until it is ready, as `Place.start` says.
 
@@ -102,11 +104,7 @@ class Running:
 def _sign(running: Running, ready: Ready) -> tuple[str, Callable[[], bool]]:
     """What is waited for, in words, and whether it is so."""
     place = running.place
-    if isinstance(ready, bool):
-        raise UsageError(f"ready={ready!r} is no sign: give a port, a pattern, a path or a function")
     if isinstance(ready, int):
-        if not 0 < ready < 65536:
-            raise UsageError(f"ready={ready} is no port (1-65535)")
         return f"port {ready} to be listened on", lambda: ready in listened(place)
     if isinstance(ready, Path) or (isinstance(ready, str) and ready.startswith("/")):
         return f"{ready} to be there", lambda: place.host.inside(Path(ready).exists)
@@ -116,9 +114,7 @@ def _sign(running: Running, ready: Ready) -> tuple[str, Callable[[], bool]]:
         return f"{ready!r} in its output", lambda: re.search(ready, running.stdout + running.stderr, re.M) is not None
     if isinstance(ready, re.Pattern):
         return f"{ready.pattern!r} in its output", lambda: _found(ready, running)
-    if callable(ready):
-        return f"{getattr(ready, '__name__', 'a function')}() to be true", lambda: bool(ready())
-    raise UsageError(f"ready={ready!r} is no sign: give a port, a pattern, a path or a function")
+    return f"{getattr(ready, '__name__', 'a function')}() to be true", lambda: bool(ready())
 
 
 def _found(pattern: re.Pattern[str] | re.Pattern[bytes], running: Running) -> bool:

@@ -8,7 +8,8 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
-from cnitest.errors import CommandError, UsageError, is_ours
+from cnitest.errors import CommandError, is_ours
+from cnitest.lab.arguments import checked
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
@@ -39,14 +40,9 @@ class Service:
     """
 
     def __init__(self, place: Place, port: int, protocols: tuple[str, ...], reply: bytes | None) -> None:
-        unknown = [name for name in protocols if name not in _KINDS]
-        if unknown or not protocols:
-            raise UsageError(f"a service speaks 'tcp', 'udp' or both, not {', '.join(map(repr, unknown)) or 'nothing'}")
-        if not 0 < port < 65536:
-            raise UsageError(f"{port} is no port (1-65535)")
         self.place = place
         self.port = port
-        self._protocols = protocols
+        self._protocols = tuple(dict.fromkeys(protocols))
         self._reply = reply
         self._news = threading.Condition()
         self._seen: list[Peer] = []
@@ -90,6 +86,7 @@ class Service:
         """The addresses of who came, each once, in the order they first did."""
         return tuple(dict.fromkeys(peer.address for peer in self.seen))
 
+    @checked
     def wait_for(self, count: int = 1, timeout: float = 5.0) -> tuple[Peer, ...]:
         """Wait until so many came; `seen`. Raises CommandError that tells who came when fewer did."""
         with self._news:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from cnitest.kernel.rows import link_details
 from cnitest.kernel.rows.records import Vlan
+from cnitest.lab import argument_checks, arguments
 from cnitest.lab.snapshot import words
 from cnitest.lab.snapshot.state import State
 
@@ -143,7 +144,11 @@ _TABLES: Mapping[str, _Table] = {
 
 
 def difference(before: State, after: State) -> tuple[Difference, ...]:
-    """Everything that is not the same in two states of one place, in a stable order; empty when nothing is."""
+    """Everything that is not the same in two states of one place, in a stable order; empty when nothing is.
+
+    Raises UsageError for what is no state.
+    """
+    arguments.expect("difference", argument_checks.state, before=before, after=after)
     found: list[Difference] = []
     lasting = {link.name for link in before.links} & {link.name for link in after.links}
     for name, table in _TABLES.items():

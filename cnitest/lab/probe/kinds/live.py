@@ -15,6 +15,7 @@ from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded, KernelError
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
+from cnitest.lab.arguments import checked
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt
 from cnitest.lab.probe.options import Options
@@ -43,6 +44,7 @@ class End:
         #: Why it is over, empty while it is not.
         self.ended = ""
 
+    @checked
     def send(self, data: bytes, *, timeout: float = 2.0) -> None:
         """Send all of it; a UDP flow sends it as one datagram.
 
@@ -55,6 +57,7 @@ class End:
                 raise DeadlineExceeded(deadline.words)
             left = left[self.push(left) :]
 
+    @checked
     def receive(self, size: int | None = None, *, timeout: float = 2.0) -> bytes:
         """The next ``size`` bytes; without a size whatever comes first.
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from cnitest.deadline import Deadline
 from cnitest.errors import UsageError
+from cnitest.topology.problem import nearest
 
 # No power of two, so that bytes that arrive in a wrong place are not those expected there.
 _BLOCK = 65521
@@ -119,6 +120,14 @@ def bits(rate: float | str | None) -> float | None:
         value = float(found[1]) * unit if found and unit else 0.0
     else:
         value = float(rate)
-    if not value > 0:
-        raise UsageError(f"rate {rate!r} is none: a number of bits a second, or such as '500kbit', '10mbit', '1gbit'")
+    if not 0 < value < float("inf"):
+        known = "a number of bits a second, or such as '500kbit', '10mbit', '1gbit'"
+        raise UsageError(f"rate {rate!r} is none: {known}{_meant(rate)}")
     return value
+
+
+def _meant(rate: float | str) -> str:
+    """The same rate with a known unit, for the end of a message."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z/]+)", str(rate).strip().lower())
+    unit = nearest(found[2], _UNITS) if found else None
+    return f". Did you mean {found[1] + unit!r}?" if found and unit else ""
