@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
 from cnitest.topology.problem import Problem, ancestors, child, listed, nearest
+from cnitest.topology.words.homes import homes
 from cnitest.topology.words.notation import NO_NOTATION, Mark, Notation, Word, read_line
+from cnitest.typos import meant
 
 _CORE = "tag:yaml.org,2002:"
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -79,6 +81,8 @@ class Decoder:
     broken: set[str] = field(default_factory=set)
     where: dict[str, Place] = field(default_factory=dict)
     read_file: Callable[[str], str] = _nothing_to_read
+    #: The class of the whole document, of which it is asked where a key belongs.
+    root: Any = None
     _left: int = MOST_VALUES
 
     def decode(self, node: Node, hint: Any, path: str = "") -> Any:
@@ -175,8 +179,7 @@ class Decoder:
                 seen.add(field_name)
                 yield field_name, key, value
                 continue
-            meant = nearest(name, [*known, *aliases])
-            hint = f". Did you mean {meant!r}?" if meant else f". Known here: {listed(known)}"
+            meant, hint = self._advice_on_key(name, [*known, *aliases], known)
             self.report(key, child(path, name), f"unknown key{hint}")
             meant = aliases.get(meant, meant) if meant else meant
             if meant and meant not in given:
@@ -184,6 +187,15 @@ class Decoder:
                 yield meant, key, value
             elif not meant:
                 self.broken |= {child(path, absent) for absent in known.keys() - given}
+
+    def _advice_on_key(self, name: str, words: list[str], known: Iterable[str]) -> tuple[str | None, str]:
+        """The known word that an unknown one stands for, if any, and what to say."""
+        spelt = meant(name, words)
+        elsewhere = "" if spelt or self.root is None else homes(self.root, name)
+        if elsewhere:
+            return None, elsewhere
+        near = spelt or nearest(name, words)
+        return near, f". Did you mean {near!r}?" if near else f". Known here: {listed(known)}"
 
     def _mapping(self, node: Node, hint: Any, path: str) -> Any:
         if _is_null(node):

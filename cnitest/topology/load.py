@@ -55,7 +55,7 @@ def loads(text: str, source: str = "<string>") -> Topology:
     Raises TopologyError as ``load`` does.
     """
     beside = Path(source).parent
-    decoder = Decoder(read_file=lambda name: (beside / name).read_text())
+    decoder = Decoder(read_file=lambda name: (beside / name).read_text(), root=Topology)
     try:
         topology = _decode(decoder, _compose(text))
     except _UnreadableError as fault:

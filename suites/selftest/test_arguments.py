@@ -10,7 +10,7 @@ import pytest
 from cnitest import Lab
 from cnitest.cni.runtime import Runtime
 from cnitest.errors import CnitestError, ConfigError, UsageError
-from cnitest.kernel import programs
+from cnitest.kernel.processes import programs
 from cnitest.lab.reach import Reach
 from cnitest.lab.snapshot.difference import difference
 from cnitest.testing import ScriptedPlugin

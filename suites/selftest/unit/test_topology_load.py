@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnitest.errors import TopologyError
-from cnitest.topology import find, load, loads, shipped
+from cnitest.topology import find, json_schema, load, loads, shipped
 
 _INVALID = sorted((Path(__file__).parent / "invalid").glob("*.yaml"))
 _SMALL = "name: small\nhosts:\n  h1: {}\n"
@@ -178,6 +178,61 @@ def test_hostile_text_is_refused_in_one_piece(text: str, said: str) -> None:
     """Depth, circles and broken escapes end in a TopologyError, never in a crash."""
     with pytest.raises(TopologyError, match=said):
         loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "name: x\ndefaults: debian",
+            "defaults: unknown key. It is a key of a host: hosts: NAME: defaults; of a sandbox: ",
+        ),
+        ("name: x\nsysctl: {}", "'sysctls' is a key of a host: hosts: NAME: sysctls"),
+        ("name: x\nhosts: {h: {about: y}}", "hosts.h.about: unknown key. It is a key of the topology: about"),
+        (
+            "name: x\nhosts: {h: {addresses: []}}",
+            "It is a key of a link: veths: - ends: - addresses; of a link: hosts: ",
+        ),
+        (
+            "name: x\nhosts: {h: {bridges: {b: {routes: []}}}}",
+            "b.routes: unknown key. It is a key of a host: hosts: NAME",
+        ),
+        ("name: x\nhosts: {h: {routes: [{iif: y}]}}", "It is a key of a rule: hosts: NAME: rules: - iif"),
+        (
+            "name: x\nveths: [{at: h, ends: []}]",
+            "veths[0].at: unknown key. It is a key of a veth end: veths: - ends: - at",
+        ),
+        (
+            "name: x\nswitches: {s: {vlan_filtering: true}}",
+            "It is a key of a bridge: hosts: NAME: bridges: NAME: vlan_f",
+        ),
+        ("name: x\nhosts: {h: {bridge: {}}}", "hosts.h.bridge: unknown key. Did you mean 'bridges'?"),
+    ],
+)
+def test_a_key_in_the_wrong_section_is_told_where_it_belongs(text: str, said: str) -> None:
+    """Whose key it is and how it is written there; a misspelling of the section's own key comes first."""
+    with pytest.raises(TopologyError) as caught:
+        loads(text)
+
+    assert said in str(caught.value)
+
+
+def test_every_key_of_the_language_has_a_home() -> None:
+    """Those of every section of the schema, as the loader says them of a document's top level."""
+    made = json_schema()
+    keys = {word for definition in (made, *made["$defs"].values()) for word in definition["properties"]}
+    lines = "".join(f"{word}: 1\n" for word in sorted(keys - {*made["properties"]}))
+
+    with pytest.raises(TopologyError) as caught:
+        loads(f"name: x\n{lines}")
+
+    told = {
+        line.split(": ")[1] for line in str(caught.value).splitlines() if f"{line.split(': ')[1]}: unknown key" in line
+    }
+    assert told == keys - {*made["properties"]}
+    assert not [
+        line for line in str(caught.value).splitlines() if "It is a key of " not in line and "Did you" not in line
+    ]
 
 
 def test_a_yaml_bomb_is_refused_quickly() -> None:

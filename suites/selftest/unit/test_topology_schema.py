@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cnitest import topology
 from cnitest.topology import Topology, find, json_schema, model, shipped
 from cnitest.topology.words import notation
 
@@ -22,6 +23,14 @@ def test_the_schema_is_a_json_document_of_its_dialect() -> None:
     assert made["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert made["title"] == "cnitest topology"
     assert made["description"].startswith("A whole network")
+
+
+def test_all_names_that_are_told_are_there() -> None:
+    """Each name of ``__all__`` can be imported, and each class of the model is one."""
+    kept = {name for name, kind in vars(model).items() if isinstance(kind, type) and kind.__module__ != "typing"}
+
+    assert [name for name in topology.__all__ if not hasattr(topology, name)] == []
+    assert {name for name in kept if dataclasses.is_dataclass(getattr(model, name))} <= {*topology.__all__, "Frozen"}
 
 
 def test_each_call_makes_a_schema_of_its_own() -> None:
