@@ -20,8 +20,7 @@ from cnitest.fuzz.search.hunt import Executor, Finding
 from cnitest.fuzz.search.kinds import comparisons, keys_of, missing_pool, network_of, rounds
 from cnitest.fuzz.search.store import Store
 from cnitest.fuzz.search.survey import Known, explanation
-from cnitest.fuzz.search.workers import FuzzSettings, Progress, together
-from cnitest.fuzz.search.workers import Violation as Stopped
+from cnitest.fuzz.search.workers import FuzzSettings, Progress, Stopped, together
 
 # What is kept of one release, of two that differ, and of two backends, by the ends of their names in a database.
 _STORES = {"": "", "differential": ", differential", "backends": ", backends"}

@@ -52,7 +52,7 @@ class Progress(NamedTuple):
     keys: frozenset[str]
 
 
-class Violation(NamedTuple):
+class Stopped(NamedTuple):
     """What kept a worker from going on, in words."""
 
     worker: int
@@ -66,7 +66,7 @@ class _Claim(NamedTuple):
     cause: str
 
 
-Event = Progress | Finding | Violation
+Event = Progress | Finding | Stopped
 
 
 class _Colleagues:
@@ -107,7 +107,7 @@ def hunt(settings: FuzzSettings, worker: int = 0, others: Others | None = None) 
             number += 1
             if finding is not None:
                 yield finding
-            yield from (Violation(worker, words) for words in hunter.failures())
+            yield from (Stopped(worker, words) for words in hunter.failures())
             yield Progress(worker, tally.examples, frozenset(keys))
             if number % len(turns) == 0:
                 if tally.examples == before:  # there is nothing left to try
@@ -142,16 +142,16 @@ def together(settings: FuzzSettings, workers: int) -> Iterator[Event]:
     boxes = [context.SimpleQueue() for _ in range(workers)]
     each = -(-settings.examples // workers)
     row = {**settings.__dict__, "subject": to_data([settings.subject])[0], "examples": each, "share": (0, workers)}
-    crew = [
+    processes = [
         context.Process(target=_work, args=(row, number, out, box), daemon=True) for number, box in enumerate(boxes)
     ]
     with interrupts.withheld():
-        for process in crew:
+        for process in processes:
             process.start()
     try:
-        yield from _told(_events(crew, out, time.monotonic() + settings.seconds + _GRACE), boxes)
+        yield from _told(_events(processes, out, time.monotonic() + settings.seconds + _GRACE), boxes)
     finally:
-        for process in crew:
+        for process in processes:
             process.terminate()
             process.join(5.0)
 
@@ -169,16 +169,16 @@ def _told(events: Iterator[Event | _Claim], boxes: list[Any]) -> Iterator[Event]
                     box.put(event.cause)
 
 
-def _events(crew: list[Any], out: Any, end: float) -> Iterator[Event | _Claim]:
+def _events(processes: list[Any], out: Any, end: float) -> Iterator[Event | _Claim]:
     ended = 0
-    while ended < len(crew):
+    while ended < len(processes):
         try:
             event = out.get(timeout=_TICK)
         except queue.Empty:
             if time.monotonic() > end:
-                yield Violation(0, f"{len(crew) - ended} of {len(crew)} workers did not end in time")
+                yield Stopped(0, f"{len(processes) - ended} of {len(processes)} workers did not end in time")
                 return
-            if not any(process.is_alive() for process in crew) and out.empty():
+            if not any(process.is_alive() for process in processes) and out.empty():
                 return
             continue
         if event is None:
@@ -203,4 +203,4 @@ def _alone(settings: FuzzSettings, worker: int, others: Others | None) -> Iterat
     try:
         yield from hunt(settings, worker, others)
     except Exception as error:
-        yield Violation(worker, f"{type(error).__name__}: {error}")
+        yield Stopped(worker, f"{type(error).__name__}: {error}")

@@ -1,0 +1,75 @@
+"""ARCHITECTURE.md is true: its list of packages is up to date, its walks name what exists, its glossary is short."""
+
+from __future__ import annotations
+
+import importlib.util
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+DOCUMENT = CHECKOUT / "ARCHITECTURE.md"
+MOST_TERMS, MOST_LINES = 40, 10
+
+
+def section(heading: str) -> str:
+    """The text below one heading of the document, up to the next."""
+    return DOCUMENT.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def walks() -> list[str]:
+    """The walks, a paragraph each."""
+    return [part for part in section("Three walks").split("\n\n") if part.lstrip().startswith("**")]
+
+
+def exists(dotted: str) -> bool:
+    """Whether a name below cnitest is a module, or something in one."""
+    try:
+        found = pkgutil.resolve_name(f"cnitest.{dotted}")
+    except (ImportError, AttributeError):
+        return False
+    return found is not None
+
+
+def test_the_list_of_packages_is_up_to_date():
+    """What is in the file is what the script writes now."""
+    spec = importlib.util.spec_from_file_location("architecture", CHECKOUT / "script" / "architecture.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    assert DOCUMENT.read_text() == module.page(), "run script/architecture.py"
+
+
+@pytest.mark.parametrize("walk", walks(), ids=lambda walk: walk.strip().partition(".")[0].strip("*").replace(" ", "-"))
+def test_a_walk_names_what_exists(walk: str):
+    """Every dotted name of a walk is there; a walk has at most ten lines and at least five names."""
+    names = re.findall(r"`([a-z_]+(?:\.\w+)+)`", walk)
+
+    missing = [name for name in names if not exists(name)]
+
+    assert len(names) >= 5
+    assert not missing
+    assert len(walk.strip().splitlines()) <= MOST_LINES
+
+
+def test_there_are_three_walks():
+    """From a topology, from a configuration, from an example."""
+    assert len(walks()) == 3
+
+
+def test_the_glossary_is_short():
+    """At most forty terms, each once."""
+    terms = re.findall(r"^\| ([^|]+?) \|", section("Glossary"), re.M)[1:]
+    terms = [term for term in terms if not term.startswith("---")]
+
+    assert terms
+    assert len(terms) <= MOST_TERMS
+    assert len(set(terms)) == len(terms)
+
+
+@pytest.mark.parametrize("dotted", ["topology.load.lode", "nowhere.at.all", "lab.lab.Lab.hots"])
+def test_a_name_that_is_gone_is_noticed(dotted: str):
+    """The test of the walks can fail."""
+    assert not exists(dotted)
