@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,7 @@ def faults(rule: Rule, sources: list[Source]) -> list[str]:
     return [f"{source.path}:{line}: {words}" for source in sources for line, words in rule(source)]
 
 
+@cache
 def tree(*folders: str) -> list[Source]:
     """The modules of these folders of the checkout."""
     paths = sorted(path for folder in folders for path in (CHECKOUT / folder).rglob("*.py"))
