@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import select
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cnitest.errors import DeadlineExceeded
+
+#: Seconds after which a condition is asked again where no event tells of it.
+STEP = 0.02
+_Found = TypeVar("_Found")
+
+
+def pause(seconds: float) -> None:
+    """Let some seconds pass: what `Deadline.poll` does between two questions, for who has no event to wait for."""
+    select.select([], [], [], seconds)
 
 
 @dataclass(frozen=True)
@@ -40,3 +52,19 @@ class Deadline:
         """Raise `DeadlineExceeded` when the moment has passed."""
         if self.expired:
             raise DeadlineExceeded(self.words)
+
+    def poll(
+        self, condition: Callable[[], _Found], step: float = STEP, wait: Callable[[float], object] = pause
+    ) -> _Found:
+        """Ask ``condition`` until it holds, at once and then every ``step`` seconds; what it gave in the end.
+
+        ``wait`` may return earlier, at an event that tells of a change: give one wherever the kernel has one. Raises
+        `DeadlineExceeded` when the condition, asked once more at the deadline, still does not hold.
+        """
+        while True:
+            last = self.expired
+            if found := condition():
+                return found
+            if last:
+                raise DeadlineExceeded(self.words)
+            wait(min(step, self.remaining))

@@ -14,6 +14,7 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x2, 0x4, 0x8
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 _MNT_DETACH = 2
+_IN_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -45,3 +46,19 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 def umount(target: str) -> None:
     """Detach a mount in the calling thread's mount namespace, umount2(2). Raises OSError that names the target."""
     _checked(_libc.umount2(target.encode(), _MNT_DETACH), f"umount {target}")
+
+
+def inotify_init() -> int:
+    """A descriptor that tells of events of files, inotify_init1(2): never blocks, not inherited. Raises OSError."""
+    return _descriptor(_libc.inotify_init1(_IN_NONBLOCK_CLOEXEC), "inotify_init1")
+
+
+def inotify_add_watch(fd: int, path: str, events: int) -> int:
+    """Watch a path as the calling thread sees it, inotify_add_watch(2); the watch's number. Raises OSError."""
+    return _descriptor(_libc.inotify_add_watch(fd, os.fsencode(path), events), f"inotify_add_watch({path})")
+
+
+def _descriptor(result: int, what: str) -> int:
+    if result < 0:
+        _checked(result, what)
+    return result

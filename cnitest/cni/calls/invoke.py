@@ -6,7 +6,6 @@ import difflib
 import errno
 import json
 import os
-import select
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from cnitest import paths, text
 from cnitest.cni import spec
 from cnitest.deadline import Deadline
 from cnitest.errors import PluginError, is_ours
+from cnitest.kernel.file_events import WRITTEN, file_events
 from cnitest.kernel.processes import process
 from cnitest.kernel.processes.process import Finished
 from cnitest.lab.hosts import Host
@@ -27,7 +27,7 @@ DEFAULT_PATH = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
 #: Seconds after which a plugin is killed with its whole process group.
 TIMEOUT = 30.0
 _SHOWN = 2000
-_BUSY, _BUSY_AGAIN = 5.0, 0.05
+_BUSY, _BUSY_AGAIN = 5.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -139,15 +139,30 @@ class HostExec:
 
     def run_argv(self, argv: Sequence[str], environment: Mapping[str, str], stdin: bytes, timeout: float) -> Finished:
         """Run a whole command line, as `run` does."""
-        busy = Deadline.after(min(timeout, _BUSY), f"{argv[-1]} to be written")
-        while True:
+        try:
+            started = self.host.spawn(argv, environment)
+        except OSError as error:
+            if error.errno != errno.ETXTBSY:
+                raise
+            started = self._once_written(argv, environment, Deadline.after(min(timeout, _BUSY), f"{argv[-1]}'s writer"))
+        return process.finish(started, stdin, Deadline.after(timeout, argv[-1]))
+
+    def _once_written(self, argv: Sequence[str], environment: Mapping[str, str], busy: Deadline) -> process.Started:
+        """Start a program whose file somebody has open for writing, as soon as it is closed. Raises OSError."""
+
+        def started() -> process.Started | None:
             try:
-                started = self.host.spawn(argv, environment)
-                return process.finish(started, stdin, Deadline.after(timeout, argv[-1]))
+                return self.host.spawn(argv, environment)
             except OSError as error:
                 if error.errno != errno.ETXTBSY or busy.expired:
                     raise
-                select.select([], [], [], _BUSY_AGAIN)
+                return None
+
+        with file_events() as events:
+            self.host.inside(lambda: events.watch(argv[0], WRITTEN))
+            found = busy.poll(started, _BUSY_AGAIN, events.wait)
+        assert found is not None  # what poll gives holds
+        return found
 
 
 def _files_in(path: Sequence[str]) -> list[str]:

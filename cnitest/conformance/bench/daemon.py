@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from cnitest.deadline import Deadline
+from cnitest.errors import CommandError
+from cnitest.kernel.file_events import APPEARED, file_events, nearest_directory
 from cnitest.kernel.processes import process
 from cnitest.lab.hosts import Host
 from cnitest.lab.place import ENVIRONMENT
 
-_READY = 10.0
-_STEP = 0.01
+_READY, _ASK_AGAIN = 10.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,14 @@ class Daemon:
 
 @contextmanager
 def start_daemon(host: Host, argv: Sequence[str], socket: str, ending: Callable[[], None]) -> Iterator[Daemon]:
-    """Run a daemon on a host while the block runs. Raises DeadlineExceeded when its socket does not appear."""
+    """Run a daemon on a host while the block runs.
+
+    Raises DeadlineExceeded when its socket does not appear, CommandError when it fails before.
+    """
     daemon = Daemon(host.inside(lambda: process.start(argv, ENVIRONMENT)), ending)
     try:
-        _await(host, socket, Deadline.after(_READY, f"the socket {socket} of {' '.join(argv)}"))
+        if socket:
+            _await(host, daemon.started, socket)
         yield daemon
     finally:
         daemon.kill()
@@ -46,7 +50,32 @@ def start_daemon(host: Host, argv: Sequence[str], socket: str, ending: Callable[
             os.close(fd)
 
 
-def _await(host: Host, socket: str, deadline: Deadline) -> None:
-    while socket and not host.inside(lambda: os.path.exists(socket)):
-        deadline.check()
-        select.select([], [], [], _STEP)
+def _await(host: Host, started: process.Started, socket: str) -> None:
+    """Wait for events of the socket's directory, and for the end of a daemon that fails."""
+    words = " ".join(started.argv)
+    ended = os.pidfd_open(started.pid)
+    try:
+        with file_events() as events:
+
+            def there() -> bool:
+                if host.inside(lambda: os.path.exists(socket)):
+                    return True
+                if code := _exit_code(ended):
+                    raise CommandError(f"{words} ended with exit code {code}; its socket {socket} was never there")
+                return False
+
+            def wait(seconds: float) -> None:
+                if not host.inside(lambda: events.watch(nearest_directory(socket), APPEARED)):
+                    events.wait(seconds, *([ended] if _exit_code(ended) is None else []))
+
+            Deadline.after(_READY, f"the socket {socket} of {words}").poll(there, _ASK_AGAIN, wait)
+    finally:
+        os.close(ended)
+
+
+def _exit_code(watch: int) -> int | None:
+    """How a process ended, which stays to be reaped: negative by a signal, None while it runs."""
+    found = os.waitid(os.P_PIDFD, watch, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-import select
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from cnitest.deadline import Deadline
+from cnitest.errors import DeadlineExceeded
 from cnitest.lab.snapshot.difference import Difference, difference
 from cnitest.lab.snapshot.state import State
 
 #: Seconds in which the kernel removes what a dead namespace held, and what else it does behind a call.
 AFTER_A_NAMESPACE, AFTER_A_CALL = 1.5, 0.1
-_STEP = 0.02
 _PASSING = re.compile(r": [+~] (links|ports|addresses|routes|qdiscs) ")
 
 
@@ -93,12 +93,15 @@ def settle(look: Callable[[], list[str]], patience: float = AFTER_A_CALL) -> lis
 
     Files and rules are nothing that goes by itself, so they are not waited for.
     """
-    deadline = Deadline.after(patience, "the kernel to remove what a namespace held")
-    while True:
-        found = look()
-        if deadline.expired or not any(_PASSING.search(line) for line in found):
-            return found
-        select.select([], [], [], _STEP)
+    found: list[str] = []
+
+    def settled() -> bool:
+        found[:] = look()
+        return not any(_PASSING.search(line) for line in found)
+
+    with suppress(DeadlineExceeded):
+        Deadline.after(patience, "the kernel to remove what a namespace held").poll(settled)
+    return found
 
 
 def _counts(item: Difference, bridges: Iterable[str], strict: bool) -> bool:

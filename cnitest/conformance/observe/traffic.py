@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import select
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from cnitest.conformance.model.finding import Doubt
 from cnitest.deadline import Deadline
-from cnitest.errors import CnitestError
+from cnitest.errors import CnitestError, DeadlineExceeded
 from cnitest.lab.lab import Lab
 from cnitest.lab.place import Place
 from cnitest.lab.reach import Reach, Verdict
@@ -92,13 +92,17 @@ def full_size(sender: Place, target: str, mtu: int) -> Flow:
 def lost(flow: Flow, patience: float = PATIENCE) -> str:
     """Why a probe gets no answer, tried until ``patience`` seconds have passed; empty when it got one, and a Doubt
     when it is not known what became of it."""
-    deadline = Deadline.after(patience, flow.words)
-    while True:
+    why = ""
+
+    def answered() -> bool:
+        nonlocal why
         why = _once(flow)
-        if not why or deadline.expired:
-            words = f"{flow.words}: {why}" if why else ""
-            return Doubt(words) if isinstance(why, Doubt) else words
-        select.select([], [], [], _STEP)
+        return not why
+
+    with suppress(DeadlineExceeded):
+        Deadline.after(patience, flow.words).poll(answered, _STEP)
+    words = f"{flow.words}: {why}" if why else ""
+    return Doubt(words) if isinstance(why, Doubt) else words
 
 
 def _once(flow: Flow) -> str:

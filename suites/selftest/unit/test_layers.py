@@ -57,6 +57,9 @@ HEAVY = ("scapy", "pyroute2", "pydantic", "yaml", "rich", "hypothesis")
 LATE_MODULES = (*DOORS["scapy"], "cnitest/fuzz/", "cnitest/conformance/model/data.py")
 """Modules that are themselves imported only when needed; they may import what is heavy at their top."""
 
+SLOW = ("fixtures/faulty/", "cnitest/testing/standalone/scripted.py", "cnitest/deadline.py")
+"""Where time may pass: in plugins of which being slow is the fault or the script, and in Deadline.poll itself."""
+
 EAGER = (
     "from cnitest import Lab",
     "import cnitest.plugin",
@@ -206,15 +209,48 @@ def nothing_heavy_at_once(source: Source) -> Iterator[tuple[int, str]]:
 @rule
 def no_sleep(source: Source) -> Iterator[tuple[int, str]]:
     """Waiting is for events."""
-    if source.path.startswith("fixtures/faulty/"):
-        return  # being slow is a fault that a plugin can have
-    remedy = "wait for an event with a Deadline instead"
+    if source.path.startswith(SLOW):
+        return
+    remedy = "wait for an event with a Deadline, or ask with Deadline.poll"
     for each in imports(source):
-        if each.name == "time.sleep":
-            yield each.line, f"imports time.sleep: {remedy}"
+        if each.name in ("time.sleep", "asyncio.sleep"):
+            yield each.line, f"imports {each.name}: {remedy}"
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.Attribute) and ast.unparse(node) == "time.sleep":
-            yield node.lineno, f"time.sleep: {remedy}"
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("time.sleep", "asyncio.sleep"):
+            yield node.lineno, f"{ast.unparse(node)}: {remedy}"
+        if isinstance(node, ast.Call) and _waits_for_nothing(node):
+            yield node.lineno, f"{ast.unparse(node)} is a sleep: {remedy}"
+    for function in (node for node in ast.walk(source.tree) if isinstance(node, ast.FunctionDef)):
+        yield from ((line, f"{words} is a sleep: {remedy}") for line, words in _waits_of_nobody(function))
+
+
+def _waits_for_nothing(call: ast.Call) -> bool:
+    """Whether a call waits for no descriptor, no signal, or an event that nobody else can set."""
+    function = ast.unparse(call.func).rpartition(".")[2]
+    if function == "select" and len(call.args) >= 3:
+        return all(isinstance(each, ast.List | ast.Tuple) and not each.elts for each in call.args[:3])
+    if function == "sigtimedwait" and call.args:
+        return ast.unparse(call.args[0]) in ("[]", "()", "set()")
+    made = call.func.value if isinstance(call.func, ast.Attribute) else None
+    return function in ("wait", "poll", "wait_for") and isinstance(made, ast.Call) and _makes_a_wait(made)
+
+
+def _makes_a_wait(call: ast.Call) -> bool:
+    return ast.unparse(call.func).rpartition(".")[2] in ("Event", "Condition", "poll", "epoll")
+
+
+def _waits_of_nobody(function: ast.FunctionDef) -> Iterator[tuple[int, str]]:
+    """Waits for a local event or poll object of which the function does nothing but wait."""
+    makes = [node for node in ast.walk(function) if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)]
+    for made in makes:
+        target = made.targets[0]
+        if isinstance(target, ast.Name) and _makes_a_wait(made.value):  # type: ignore[arg-type]
+            waits = [f"{target.id}.wait", f"{target.id}.poll"]
+            used = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == target.id]
+            waiting = [node for node in ast.walk(function) if isinstance(node, ast.Attribute)]
+            waiting = [node for node in waiting if ast.unparse(node) in waits]
+            if waiting and len(used) == len(waiting) + 1:
+                yield waiting[0].lineno, ast.unparse(waiting[0])
 
 
 @rule
@@ -301,6 +337,13 @@ BREACHES = [
     (nothing_heavy_at_once, "cnitest/cli/x.py", "class A:\n    import rich", "imports rich"),
     (no_sleep, "cnitest/lab/x.py", "import time\ntime.sleep(1)", "time.sleep"),
     (no_sleep, "cnitest/lab/x.py", "from time import sleep", "imports time.sleep"),
+    (no_sleep, "cnitest/lab/x.py", "select.select([], [], [], STEP)", "select.select([], [], [], STEP) is a sleep"),
+    (no_sleep, "fixtures/honest/x.py", "from select import select\nselect((), (), (), 1)", "is a sleep"),
+    (no_sleep, "cnitest/lab/x.py", "threading.Event().wait(1)", "is a sleep"),
+    (no_sleep, "cnitest/lab/x.py", "select.poll().poll(10)", "is a sleep"),
+    (no_sleep, "cnitest/lab/x.py", "signal.sigtimedwait([], 1)", "is a sleep"),
+    (no_sleep, "cnitest/lab/x.py", "def f():\n    watch = select.poll()\n    watch.poll(10)", "watch.poll is a sleep"),
+    (no_sleep, "cnitest/lab/x.py", "def f():\n    never = Event()\n    never.wait(10)", "never.wait is a sleep"),
     (no_shell, "cnitest/lab/x.py", "run('ls', shell=True)", "list of words"),
     (no_shell, "cnitest/lab/x.py", "os.system('ls')", "os.system"),
     (environment_stays, "fixtures/x.py", "os.environ['A'] = 'b'", "os.environ['A'] changes"),
@@ -320,6 +363,9 @@ LAWFUL = [
     (nothing_heavy_at_once, "cnitest/kernel/x.py", "def f():\n    from pyroute2 import IPRoute"),
     (nothing_heavy_at_once, "cnitest/topology/x.py", "if TYPE_CHECKING:\n    import yaml"),
     (no_sleep, "fixtures/faulty/of_x.py", "import time\ntime.sleep(1)"),
+    (no_sleep, "cnitest/lab/x.py", "select.select([fd], [], [], 1)\nevent.wait(1)"),
+    (no_sleep, "cnitest/lab/x.py", "def f():\n    watch = poll()\n    watch.register(fd)\n    watch.poll(10)"),
+    (no_sleep, "cnitest/lab/x.py", "def f():\n    done = Event()\n    start(done)\n    done.wait(1)"),
     (environment_stays, "cnitest/cni/x.py", "a = os.environ['A']\nb = os.environ.get('B')"),
     (no_shell, "cnitest/cni/x.py", "run(['ls'], shell=False)"),
     (no_bare_except, "cnitest/cni/x.py", "try:\n    pass\nexcept OSError:\n    pass"),
