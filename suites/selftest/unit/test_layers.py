@@ -1,4 +1,4 @@
-"""The house's rules, read off its source: imports go down only, one door each, habits that nobody breaks."""
+"""The rules of the code, read off its source: imports go down only, one importer a library, habits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
-FLOORS = {
+LAYERS = {
     "errors": 0,
     "paths": 0,
     "text": 0,
@@ -40,9 +40,9 @@ FLOORS = {
     "fixtures": 7,
     "suites": 7,
 }
-"""The floor of each room, by the first word after ``cnitest.``; imports go to the same floor or down."""
+"""The layer of each package, by the first word after ``cnitest.``; imports go to the same layer or down."""
 
-DOORS = {
+IMPORTERS = {
     "pyroute2": ("cnitest/kernel/",),
     "scapy": ("cnitest/lab/frames/packets.py", "cnitest/lab/frames/matching.py", "cnitest/lab/frames/fields.py"),
     "hypothesis": ("cnitest/fuzz/",),
@@ -54,7 +54,7 @@ DOORS = {
 """The only places of cnitest/ that may import a library, at any level of nesting."""
 
 HEAVY = ("scapy", "pyroute2", "pydantic", "yaml", "rich", "hypothesis")
-LATE_MODULES = (*DOORS["scapy"], "cnitest/fuzz/", "cnitest/conformance/model/data.py")
+LATE_MODULES = (*IMPORTERS["scapy"], "cnitest/fuzz/", "cnitest/conformance/model/data.py")
 """Modules that are themselves imported only when needed; they may import what is heavy at their top."""
 
 SLOW = ("fixtures/faulty/", "cnitest/testing/standalone/scripted.py", "cnitest/deadline.py")
@@ -85,12 +85,12 @@ class Source:
         return dotted if self.path.startswith("cnitest/") else f"cnitest.{dotted}"
 
     @property
-    def room(self) -> str:
+    def package(self) -> str:
         """``kernel`` of ``cnitest.kernel.rtnetlink.netlink``, ``cnitest`` of the package itself."""
         return (*self.module.split("."), "cnitest")[1]
 
     @property
-    def package(self) -> str:
+    def base(self) -> str:
         """What a relative import starts from."""
         return self.module if self.path.endswith("__init__.py") else self.module.rpartition(".")[0]
 
@@ -109,13 +109,13 @@ RULES: list[Rule] = []
 
 
 def rule(function: Rule) -> Rule:
-    """Adds a rule to the house's."""
+    """Register a rule."""
     RULES.append(function)
     return function
 
 
 def faults(rule: Rule, sources: list[Source]) -> list[str]:
-    """Every breach of the rule as ``file:line: what, and what to do``."""
+    """Every place where the rule is broken as ``file:line: what, and what to do``."""
     return [f"{source.path}:{line}: {words}" for source in sources for line, words in rule(source)]
 
 
@@ -155,15 +155,15 @@ def _imported_from(source: Source, node: ast.ImportFrom) -> Iterator[str]:
     """``from a import b`` may import the module ``a.b``: both are given, dotted."""
     base = node.module or ""
     if node.level:
-        parts = source.package.split(".")
+        parts = source.base.split(".")
         base = ".".join([*parts[: len(parts) - node.level + 1], *filter(None, [node.module])])
     yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def imported_room(dotted: str) -> str:
-    """The room an imported name lives in: ``cnitest.Lab`` is no room but a name of the package's own."""
+def imported_package(dotted: str) -> str:
+    """The package an imported name lives in: ``cnitest.Lab`` is no package but a name of the package's own."""
     name = (*dotted.split("."), "cnitest")[1]
-    return name if name in FLOORS else "cnitest"
+    return name if name in LAYERS else "cnitest"
 
 
 # ---- the rules ----
@@ -171,30 +171,33 @@ def imported_room(dotted: str) -> str:
 
 @rule
 def imports_go_down(source: Source) -> Iterator[tuple[int, str]]:
-    """A module imports its own floor and those below."""
-    own = FLOORS.get(source.room, 0)
+    """A module imports its own layer and those below."""
+    own = LAYERS.get(source.package, 0)
     for each in imports(source):
-        other = FLOORS[imported_room(each.name)]
+        other = LAYERS[imported_package(each.name)]
         if each.name.partition(".")[0] == "cnitest" and other > own:
-            step = f"{source.room} (floor {own}) imports {each.name} (floor {other})"
+            step = f"{source.package} (layer {own}) imports {each.name} (layer {other})"
             yield each.line, f"{step}: hand the value in from above, or move what is shared down"
 
 
 @rule
-def every_room_has_a_floor(source: Source) -> Iterator[tuple[int, str]]:
-    """A new room or top-level module says where it belongs."""
-    if source.room not in FLOORS:
-        yield 1, f"{source.room} has no floor: add it to FLOORS here and to ARCHITECTURE.md"
+def every_package_has_a_layer(source: Source) -> Iterator[tuple[int, str]]:
+    """A new package or top-level module says where it belongs."""
+    if source.package not in LAYERS:
+        yield 1, f"{source.package} has no layer: add it to LAYERS here and to ARCHITECTURE.md"
 
 
 @rule
-def one_door_each(source: Source) -> Iterator[tuple[int, str]]:
-    """A library is imported only by the room that owns it."""
+def one_importer_each(source: Source) -> Iterator[tuple[int, str]]:
+    """A library is imported only by the package that owns it."""
     for each in imports(source) if source.path.startswith("cnitest/") else ():
         library = each.name.partition(".")[0]
-        doors = DOORS.get(library, (source.path,))
-        if not source.path.startswith(doors):
-            yield (each.line, f"only {' and '.join(doors) or 'nobody'} may import {library}: ask that room for it")
+        importers = IMPORTERS.get(library, (source.path,))
+        if not source.path.startswith(importers):
+            yield (
+                each.line,
+                f"only {' and '.join(importers) or 'nobody'} may import {library}: ask that package for it",
+            )
 
 
 @rule
@@ -284,18 +287,18 @@ def no_bare_except(source: Source) -> Iterator[tuple[int, str]]:
             yield node.lineno, "bare except: name the exception, or BaseException and raise it again"
 
 
-# ---- the house obeys ----
+# ---- the code keeps them ----
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_the_house_obeys(rule: Rule) -> None:
+def test_the_code_keeps_the_rule(rule: Rule) -> None:
     """Every module of cnitest/ and fixtures/ keeps the rule."""
     found = faults(rule, tree("cnitest", "fixtures"))
 
     assert not found, "\n".join(["", *found])
 
 
-def test_there_is_a_house() -> None:
+def test_the_rules_see_the_code() -> None:
     """The rules were held against real modules."""
     paths = {source.path for source in tree("cnitest", "fixtures")}
 
@@ -313,25 +316,25 @@ def test_a_first_import_is_light(statement: str) -> None:
     assert not done.stdout.split(), f"'{statement}' loads {done.stdout.strip()}: import it where it is needed"
 
 
-# ---- the rules bite ----
+# ---- each rule can fail ----
 
-BREACHES = [
-    (imports_go_down, "cnitest/kernel/x.py", "import cnitest.lab.build", "kernel (floor 1) imports"),
-    (imports_go_down, "cnitest/kernel/x.py", "from cnitest import lab", "cnitest.lab (floor 3)"),
-    (imports_go_down, "cnitest/lab/x.py", "from cnitest import Lab", "cnitest.Lab (floor 6)"),
-    (imports_go_down, "cnitest/lab/x.py", "from ..cni import spec", "cnitest.cni.spec (floor 4)"),
-    (imports_go_down, "cnitest/lab/__init__.py", "from ..cni import spec", "cnitest.cni.spec (floor 4)"),
+BROKEN = [
+    (imports_go_down, "cnitest/kernel/x.py", "import cnitest.lab.build", "kernel (layer 1) imports"),
+    (imports_go_down, "cnitest/kernel/x.py", "from cnitest import lab", "cnitest.lab (layer 3)"),
+    (imports_go_down, "cnitest/lab/x.py", "from cnitest import Lab", "cnitest.Lab (layer 6)"),
+    (imports_go_down, "cnitest/lab/x.py", "from ..cni import spec", "cnitest.cni.spec (layer 4)"),
+    (imports_go_down, "cnitest/lab/__init__.py", "from ..cni import spec", "cnitest.cni.spec (layer 4)"),
     (
         imports_go_down,
         "cnitest/errors.py",
         "def f():\n    from cnitest.kernel import netlink",
-        "kernel.netlink (floor 1)",
+        "kernel.netlink (layer 1)",
     ),
-    (imports_go_down, "cnitest/plugin.py", "from cnitest.fixtures import lab", "cnitest.fixtures.lab (floor 7)"),
-    (every_room_has_a_floor, "cnitest/attic/x.py", "", "attic has no floor"),
-    (one_door_each, "cnitest/lab/x.py", "def f():\n    from pyroute2 import IPRoute", "only cnitest/kernel/"),
-    (one_door_each, "cnitest/lab/probe.py", "import scapy.all", "cnitest/lab/frames/fields.py may import scapy"),
-    (one_door_each, "cnitest/plugin.py", "from _pytest import nodes", "only nobody may import _pytest"),
+    (imports_go_down, "cnitest/plugin.py", "from cnitest.fixtures import lab", "cnitest.fixtures.lab (layer 7)"),
+    (every_package_has_a_layer, "cnitest/unknown/x.py", "", "unknown has no layer"),
+    (one_importer_each, "cnitest/lab/x.py", "def f():\n    from pyroute2 import IPRoute", "only cnitest/kernel/"),
+    (one_importer_each, "cnitest/lab/probe.py", "import scapy.all", "cnitest/lab/frames/fields.py may import scapy"),
+    (one_importer_each, "cnitest/plugin.py", "from _pytest import nodes", "only nobody may import _pytest"),
     (nothing_heavy_at_once, "cnitest/kernel/x.py", "from pyroute2 import IPRoute", "at module level"),
     (nothing_heavy_at_once, "fixtures/x.py", "try:\n    import yaml\nfinally:\n    pass", "imports yaml"),
     (nothing_heavy_at_once, "cnitest/cli/x.py", "class A:\n    import rich", "imports rich"),
@@ -353,13 +356,13 @@ BREACHES = [
     (no_bare_except, "cnitest/lab/x.py", "try:\n    pass\nexcept:\n    pass", "bare except"),
 ]
 
-LAWFUL = [
+KEPT = [
     (imports_go_down, "cnitest/lab/x.py", "from cnitest.kernel.rtnetlink import netlink\nfrom . import build"),
     (imports_go_down, "cnitest/cli/x.py", "from cnitest import Lab, report"),
     (imports_go_down, "cnitest/kernel/x.py", "if TYPE_CHECKING:\n    from cnitest.lab import Lab"),
     (imports_go_down, "suites/walkthrough/x.py", "from cnitest import Lab\nfrom cnitest.fixtures import confs"),
-    (one_door_each, "cnitest/kernel/x.py", "def f():\n    import pyroute2"),
-    (one_door_each, "suites/walkthrough/x.py", "from scapy.layers.l2 import ARP"),
+    (one_importer_each, "cnitest/kernel/x.py", "def f():\n    import pyroute2"),
+    (one_importer_each, "suites/walkthrough/x.py", "from scapy.layers.l2 import ARP"),
     (nothing_heavy_at_once, "cnitest/kernel/x.py", "def f():\n    from pyroute2 import IPRoute"),
     (nothing_heavy_at_once, "cnitest/topology/x.py", "if TYPE_CHECKING:\n    import yaml"),
     (no_sleep, "fixtures/faulty/of_x.py", "import time\ntime.sleep(1)"),
@@ -372,8 +375,8 @@ LAWFUL = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "path", "code", "words"), BREACHES)
-def test_a_breach_is_found(rule: Rule, path: str, code: str, words: str) -> None:
+@pytest.mark.parametrize(("rule", "path", "code", "words"), BROKEN)
+def test_a_broken_rule_is_found(rule: Rule, path: str, code: str, words: str) -> None:
     """Each rule fires on code that breaks it, with file, line and a remedy."""
     found = faults(rule, [Source(path, ast.parse(code))])
 
@@ -382,17 +385,17 @@ def test_a_breach_is_found(rule: Rule, path: str, code: str, words: str) -> None
     assert words in found[0]
 
 
-@pytest.mark.parametrize(("rule", "path", "code"), LAWFUL)
-def test_lawful_code_is_left_alone(rule: Rule, path: str, code: str) -> None:
+@pytest.mark.parametrize(("rule", "path", "code"), KEPT)
+def test_code_that_keeps_a_rule_is_left_alone(rule: Rule, path: str, code: str) -> None:
     """No rule fires on code that keeps it."""
     found = faults(rule, [Source(path, ast.parse(code))])
 
     assert found == []
 
 
-def test_every_rule_has_a_breach() -> None:
+def test_every_rule_was_seen_to_fail() -> None:
     """A rule that has never been seen to fire is no rule."""
-    proven = {rule for rule, *_ in BREACHES}
+    proven = {rule for rule, *_ in BROKEN}
 
     assert set(RULES) == proven
 
