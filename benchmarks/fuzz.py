@@ -48,7 +48,7 @@ def rate(scenario: Scenario, seconds: float) -> tuple[float, float]:
         count, began = 0, time.monotonic()
         while time.monotonic() - began < seconds:
             with executor.scenario_run(scenario) as scenario_run:
-                from cnitest.fuzz.execute.scenario_run import run
+                from cnitest.fuzz.execute.run import run
 
                 executor.finish(run(scenario_run, scenario))
                 assert not scenario_run.violations, scenario_run.violations

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import NamedTuple
 
 from cnitest.cni.attachment import Attachment
@@ -16,8 +15,8 @@ from cnitest.cni.conf import Network
 from cnitest.cni.result import Result
 from cnitest.cni.runtime import Runtime
 from cnitest.conformance.bench import request
-from cnitest.conformance.bench.daemon import start_daemon
 from cnitest.conformance.bench.leftovers import residue, settle
+from cnitest.conformance.host.set_up import Silent, open_lab, set_up
 from cnitest.conformance.model.subject import Setting
 from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded, PluginError
@@ -29,8 +28,6 @@ from cnitest.kernel.processes.supervised import KILL, LET, Supervised
 from cnitest.lab.hosts import Host
 from cnitest.lab.lab import Lab
 from cnitest.lab.snapshot.state import State
-from cnitest.topology import find, load
-from cnitest.topology.building.plan import Plan, plan
 
 _CONTAINERS = ("c1", "c2")
 _CACHE = " files /var/lib/cni/results"
@@ -170,21 +167,11 @@ def _network_of(network: Network, container: str, ifname: str) -> Network:
 def open_stage(network: Network, path: Sequence[str], timeout: float, setting: Setting) -> Iterator[Stage]:
     """A stage in a fresh lab, set up as a profile says. Raises FeatureMissing, and CnitestError for a plugin that is
     not there."""
-    with ExitStack() as undo:
-        lab = undo.enter_context(Lab(_planned(setting.topology)))
+    plugin = str(network.plugins[-1].get("type"))
+    with open_lab(setting) as lab:
         host = lab.host(setting.host)
-        for argv in setting.host_setup:
-            host.run(argv)
-        if setting.daemon:
-            program = HostExec(host).find(str(network.plugins[-1].get("type")), path)
-            words = [program if word == "{plugin}" else word for word in setting.daemon]
-            undo.enter_context(start_daemon(host, words, setting.socket, lambda: None))
-        for name in _CONTAINERS if setting.container_setup else ():
-            for argv in setting.container_setup:
-                host.run(request.placed(argv, name, host.sandbox(name).path, setting.ifname))
-        yield Stage(lab, network, path, timeout, setting)
-
-
-@cache
-def _planned(topology: str) -> Plan:
-    return plan(load(find(topology)))
+        with set_up(host, setting, lambda: HostExec(host).find(plugin, path), Silent(host)):
+            for name in _CONTAINERS if setting.container_setup else ():
+                for argv in setting.container_setup:
+                    host.run(request.placed(argv, name, host.sandbox(name).path, setting.ifname))
+            yield Stage(lab, network, path, timeout, setting)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from cnitest import Lab
-from cnitest.conformance.bench.daemon import start_daemon
+from cnitest.conformance.host.daemon import start_daemon
 from cnitest.errors import CommandError
 from cnitest.topology import Host, Topology
 

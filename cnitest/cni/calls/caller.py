@@ -1,4 +1,4 @@
-"""Calls the plugins of a network one after the other, as each verb wants it (SPEC section 3)."""
+"""Calls the plugins of a network as a runtime does: each call noted, each failure an error."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from cnitest.cni.attachment import Target
 from cnitest.cni.calls import golang, invoke, request
 from cnitest.cni.calls.invoke import Call, Exec
 from cnitest.cni.calls.mode import Mode
+from cnitest.cni.chain import Chain
+from cnitest.cni.conf import Network
 from cnitest.errors import PluginError, is_ours
 from cnitest.events import Journal
 from cnitest.lab.hosts import Host
@@ -32,41 +34,26 @@ class Caller:
     mode: Mode
 
     def add(self, target: Target) -> Mapping[str, Any]:
-        """ADD down the list, each result handed to the next (RT-01); the last one. Raises PluginError."""
-        document: Mapping[str, Any] | None = None
-        for position in range(len(target.network.plugins)):
-            made = self._attach(target, position, "ADD", document)
-            self._check_exit(target, position, made)
-            document = self._result(target, made)
+        """ADD down the list (RT-01); the result of the last plugin. Raises PluginError."""
+        _, document = self._chain(target).add()
         assert document is not None, "a network has at least one plugin"
         return document
 
     def check(self, target: Target, previous: Mapping[str, Any] | None) -> None:
         """CHECK down the list with the result of ADD (RT-08). Raises PluginError at the first failure (RT-03)."""
-        for position in range(len(target.network.plugins)):
-            self._check_exit(target, position, self._attach(target, position, "CHECK", previous))
+        self._chain(target).check(previous)
 
     def delete(self, target: Target, previous: Mapping[str, Any] | None) -> None:
         """DEL up the list with the result of ADD (RT-02). Raises PluginError at the first failure (RT-03)."""
-        for position in reversed(range(len(target.network.plugins))):
-            self._check_exit(target, position, self._attach(target, position, "DEL", previous))
+        self._chain(target).delete(previous)
 
     def status(self, target: Target) -> None:
         """STATUS down the list (RT-09). Raises PluginError at the first failure."""
-        for position in range(len(target.network.plugins)):
-            asked = request.status_request(target.network, position, self.mode)
-            self._check_exit(target, position, self._run(target, "STATUS", asked))
+        self._chain(target).status()
 
     def gc(self, target: Target, valid: Sequence[tuple[str, str]] | None) -> list[PluginError]:
         """GC down the list, whatever fails (RT-03); what failed."""
-        failures = []
-        for position in range(len(target.network.plugins)):
-            asked = request.gc_request(target.network, position, valid, self.mode)
-            try:
-                self._check_exit(target, position, self._run(target, "GC", asked))
-            except PluginError as error:
-                failures.append(error)
-        return failures
+        return self._chain(target, valid).gc()[1]
 
     def call(self, host: Host, plugin: str, variables: Mapping[str, str], stdin: Mapping[str, Any]) -> Call:
         """Find a plugin, call it and note it down, whatever the outcome. Raises PluginError when it cannot run."""
@@ -79,8 +66,25 @@ class Caller:
         self.journal.note(made)
         return made
 
-    def _attach(self, target: Target, position: int, verb: str, previous: Mapping[str, Any] | None) -> Call:
-        return self._run(target, verb, request.request_of(target, position, previous, self.mode, verb))
+    def _chain(self, target: Target, valid: Sequence[tuple[str, str]] | None = None) -> Chain:
+        def ask(verb: str, position: int, previous: Mapping[str, Any] | None) -> Call:
+            return self._run(target, verb, self._request(target, verb, position, previous, valid))
+
+        return Chain(len(target.network.plugins), ask, _Strict(target.network, self.mode))
+
+    def _request(
+        self,
+        target: Target,
+        verb: str,
+        position: int,
+        previous: Mapping[str, Any] | None,
+        valid: Sequence[tuple[str, str]] | None,
+    ) -> Mapping[str, Any]:
+        if verb == "GC":
+            return request.gc_request(target.network, position, valid, self.mode)
+        if verb == "STATUS":
+            return request.status_request(target.network, position, self.mode)
+        return request.request_of(target, position, previous, self.mode, verb)
 
     def _run(self, target: Target, verb: str, stdin: Mapping[str, Any]) -> Call:
         variables = invoke.environment(
@@ -93,9 +97,18 @@ class Caller:
         )
         return self.call(target.host, str(stdin["type"]), variables, stdin)
 
-    def _result(self, target: Target, made: Call) -> Mapping[str, Any]:
+
+@dataclass(frozen=True)
+class _Strict:
+    """Reads answers as a runtime does: raises PluginError, with libcni's own words as a note, for every failure."""
+
+    network: Network
+    mode: Mode
+
+    def result(self, position: int, made: Call) -> Mapping[str, Any]:
         """The result of an ADD; one that names no version is of the configuration's (RT-20)."""
-        version = target.network.cni_version
+        self.fails(position, made)
+        version = self.network.cni_version
         document = {**invoke.answer(made)}
         document["cniVersion"] = document.get("cniVersion") or version
         try:
@@ -104,14 +117,16 @@ class Caller:
             raise PluginError(f"{made.subject}: exit code 0, but its result is wrong: {error}") from error
         return golang.reduced(document, version) if self.mode.reduces_results else document
 
-    def _check_exit(self, target: Target, position: int, made: Call) -> None:
+    def fails(self, position: int, made: Call) -> bool:
+        """Never, when it does not raise."""
         try:
             invoke.check_exit(made)
         except PluginError as error:
-            plugin = golang.description(target.network.plugins[position])
+            plugin = golang.description(self.network.plugins[position])
             words = golang.error_text(made.exit_code, made.stdout, made.stderr)
             error.add_note(f"libcni says: {_PREFIX.get(made.verb, '').format(plugin)}{words}")
             raise
+        return False
 
 
 def retold(words: str, failures: Sequence[PluginError]) -> PluginError:

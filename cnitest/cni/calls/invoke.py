@@ -107,9 +107,11 @@ class Exec(Protocol):
 
 @dataclass(frozen=True)
 class HostExec:
-    """Calls plugins on a host: in its namespaces, with nothing of our environment."""
+    """Calls plugins on a host: in its namespaces, with nothing of our environment. ``before`` is put before a binary's
+    path, for a program that starts it."""
 
     host: Host
+    before: tuple[str, ...] = ()
 
     def find(self, plugin: str, path: Sequence[str]) -> str:
         """The first file of that name in the search path, as libcni looks for it."""
@@ -135,7 +137,7 @@ class HostExec:
 
     def run(self, binary: str, environment: Mapping[str, str], stdin: bytes, timeout: float) -> Finished:
         """Run it inside the host; a binary that is still being written is tried again for a while (RT-23)."""
-        return self.run_argv((binary,), environment, stdin, timeout)
+        return self.run_argv((*self.before, binary), environment, stdin, timeout)
 
     def run_argv(self, argv: Sequence[str], environment: Mapping[str, str], stdin: bytes, timeout: float) -> Finished:
         """Run a whole command line, as `run` does."""
@@ -210,18 +212,24 @@ def call(
     plugin: str,
     binary: str,
     variables: Mapping[str, str],
-    stdin: Mapping[str, Any],
+    stdin: Mapping[str, Any] | bytes,
     *,
     host: str = "",
     timeout: float = TIMEOUT,
+    verb: str | None = None,
 ) -> Call:
-    """Call a plugin and record it, whatever the outcome. Raises PluginError when it cannot be started."""
-    verb, document = variables["CNI_COMMAND"], json.dumps(stdin)
+    """Call a plugin and record it, whatever the outcome, as a call of ``verb`` (default: that of ``variables``).
+
+    Raises PluginError when it cannot be started.
+    """
+    verb = variables.get("CNI_COMMAND", "") if verb is None else verb
+    data = stdin if isinstance(stdin, bytes) else json.dumps(stdin).encode()
     try:
-        done = executor.run(binary, variables, document.encode(), timeout)
-    except OSError as error:
-        raise PluginError(f"{plugin} {verb}: {binary} cannot be started: {error.strerror}") from error
-    return Call.of(plugin, verb, host, variables, document, done)
+        done = executor.run(binary, variables, data, timeout)
+    except (OSError, ValueError) as error:  # ValueError: a variable or word that no process can be given
+        why = getattr(error, "strerror", None) or error
+        raise PluginError(f"{plugin} {verb}: {binary} cannot be started: {why}") from error
+    return Call.of(plugin, verb, host, variables, data.decode("utf-8", "surrogateescape"), done)
 
 
 def answer(made: Call) -> Mapping[str, Any]:

@@ -11,60 +11,107 @@ from cnitest.cni.calls import golang
 from cnitest.cni.calls.mode import SPEC, Mode
 from cnitest.cni.conf import Network
 
+Document = Mapping[str, Any]
 #: What GC tells plugins, and how the same key was called in the tag spec-v1.1.0; libcni sends both.
 VALID_ATTACHMENTS = ("cni.dev/valid-attachments", "cni.dev/attachments")
 _RESERVED = "cni.dev/"
+_IDENTITY = ("name", "cniVersion")
+
+
+def document(
+    conf: Document,
+    identity: Document,
+    capabilities: Document,
+    previous: Document | None = None,
+    *,
+    keeps_declaration: bool = False,
+) -> dict[str, Any]:
+    """What a plugin gets for one attachment: its configuration under ``identity`` (RT-14), those capability arguments
+    that it declares (RT-16), and the previous result. ``capabilities`` itself is not passed on (RT-15) unless asked.
+
+    Nothing is checked, so that plugins can be tried with what is wrong: ``identity`` holds ``name`` and ``cniVersion``
+    of the network as they are there, each only where it is there.
+    """
+    request = _identified(conf, identity)
+    declared = request.get("capabilities") or {}
+    if not keeps_declaration:
+        request.pop("capabilities", None)
+    provided = {key: value for key, value in capabilities.items() if declared.get(key) is True}
+    if provided:
+        request["runtimeConfig"] = provided
+    if previous is not None:
+        request["prevResult"] = previous
+    return request
+
+
+def versioned(
+    conf: Document, identity: Document, version: str, capabilities: Document, previous: Document | None
+) -> dict[str, Any]:
+    """As `document`, with capability arguments and previous result only where ``version`` knows them (0.3.0), and the
+    previous result as it is."""
+    chains = spec.has_chaining(version)
+    return document(conf, identity, capabilities if chains else {}, previous if chains else None)
+
+
+def with_valid(
+    request: Document, valid: Sequence[tuple[str, str]], keys: Sequence[str] = VALID_ATTACHMENTS
+) -> dict[str, Any]:
+    """A request of GC: one of STATUS, with the attachments that are still valid under each of ``keys`` (RT-10)."""
+    listed = [{"containerID": container_id, "ifname": ifname} for container_id, ifname in valid]
+    return {**request, **dict.fromkeys(keys, listed)}
 
 
 def request_of(
-    about: Attachment | Target, position: int, previous: Mapping[str, Any] | None, mode: Mode = SPEC, verb: str = "ADD"
+    about: Attachment | Target, position: int, previous: Document | None, mode: Mode = SPEC, verb: str = "ADD"
 ) -> dict[str, Any]:
-    """The request of ADD, CHECK or DEL: configuration, name and version, the result before it (RT-14), and those
-    capability arguments that the plugin declares (RT-16). ``capabilities`` itself is not passed on (RT-15)."""
+    """The request of ADD, CHECK or DEL as a runtime makes it (see `document`); the result before it is converted to
+    the network's version where ``mode`` does so."""
     network = about.network
-    request = _configuration(network, position, mode)
-    declared = request.get("capabilities") or {}
-    if not mode.passes_capabilities:
-        request.pop("capabilities", None)
+    own = _own(network, position, mode)
     if not mode.passes_reserved_keys:
-        request.pop("prevResult", None)
-    runtime = {key: value for key, value in about.capabilities.items() if declared.get(key) is True}
-    if runtime:
-        request["runtimeConfig"] = runtime
-    if previous is not None:
-        converts = mode.converts_between_plugins or verb != "ADD"
-        request["prevResult"] = _as_version(previous, network.cni_version) if converts else previous
+        own.pop("prevResult", None)
+    if previous is not None and (mode.converts_between_plugins or verb != "ADD"):
+        previous = _as_version(previous, network.cni_version)
+    identity, keeps = _identity(network, mode), mode.passes_capabilities
+    request = document(own, identity, about.capabilities, previous, keeps_declaration=keeps)
     return golang.rounded(request) if mode.rounds_integers else request
 
 
 def status_request(network: Network, position: int, mode: Mode = SPEC) -> dict[str, Any]:
     """The request of STATUS: the configuration with name and version, and nothing of any attachment (RT-09)."""
-    request = _configuration(network, position, mode)
+    request = _identified(_own(network, position, mode), _identity(network, mode))
     return golang.rounded(request) if mode.rounds_integers else request
 
 
 def gc_request(
     network: Network, position: int, valid: Sequence[tuple[str, str]] | None, mode: Mode = SPEC
 ) -> dict[str, Any]:
-    """The request of GC: as that of STATUS, with the attachments that are still valid under both names of the key
-    (RT-10); without the keys when ``valid`` is None, as libcni does when it is given no list."""
+    """The request of GC: without the keys of `with_valid` when ``valid`` is None, as libcni does when it is given no
+    list."""
     request = status_request(network, position, mode)
-    if valid is not None:
-        listed = [{"containerID": container_id, "ifname": ifname} for container_id, ifname in valid]
-        request |= dict.fromkeys(VALID_ATTACHMENTS, listed)
-    return request
+    return request if valid is None else with_valid(request, valid)
 
 
-def _configuration(network: Network, position: int, mode: Mode) -> dict[str, Any]:
-    """A plugin's own configuration under the network's name and version (RT-14); reserved keys are ours (RT-17)."""
-    request = network.plugin(position)
-    if not mode.passes_reserved_keys:
-        request = {key: value for key, value in request.items() if not key.startswith(_RESERVED)}
+def _own(network: Network, position: int, mode: Mode) -> dict[str, Any]:
+    """A plugin's own configuration; reserved keys are the runtime's (RT-17)."""
+    own = network.plugin(position)
+    if mode.passes_reserved_keys:
+        return own
+    return {key: value for key, value in own.items() if not key.startswith(_RESERVED)}
+
+
+def _identity(network: Network, mode: Mode) -> dict[str, str]:
+    """The network's name and version (RT-14)."""
     nameless = not network.versioned and not mode.picks_published_versions
-    return request | {"name": network.name, "cniVersion": "" if nameless else network.cni_version}
+    return {"name": network.name, "cniVersion": "" if nameless else network.cni_version}
 
 
-def _as_version(document: Mapping[str, Any], version: str) -> Mapping[str, Any]:
+def _identified(conf: Document, identity: Document) -> dict[str, Any]:
+    own = {key: value for key, value in conf.items() if key in identity or key not in _IDENTITY}
+    return {**own, **identity}
+
+
+def _as_version(document: Document, version: str) -> Document:
     label = document.get("cniVersion") or version
     if label == version or not spec.has_chaining(version):
         return document

@@ -5,92 +5,52 @@ A call is made exactly as a test wants it, wrong on purpose included, which a ru
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from cnitest.cni import spec
-from cnitest.cni.calls import invoke
-from cnitest.cni.calls.invoke import Call, HostExec
+from cnitest.cni.calls.invoke import Call
+from cnitest.cni.chain import Chain, Lenient
 from cnitest.conformance.bench import provision, request
-from cnitest.conformance.bench.daemon import start_daemon
+from cnitest.conformance.bench.calls import PluginCalls
 from cnitest.conformance.bench.leftovers import residue
 from cnitest.conformance.bench.record import Record
-from cnitest.conformance.bench.steps import Command, DaemonEnd, DaemonStart, File, Probe, Release, SearchPath
-from cnitest.conformance.bench.timeouts import Patience
+from cnitest.conformance.bench.steps import Command, DaemonEnd, DaemonStart, File, Probe
+from cnitest.conformance.bench.target import AddResult, AttachmentTarget, Document
+from cnitest.conformance.host.daemon import Daemon
+from cnitest.conformance.host.set_up import open_lab, set_up
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.capacity import room
 from cnitest.conformance.model.finding import Finding, NotApplicable, Undecided
-from cnitest.conformance.model.subject import Setting, Trial
-from cnitest.errors import CommandError, PluginError
+from cnitest.conformance.model.subject import Trial
+from cnitest.errors import CommandError
 from cnitest.kernel import sysctl
-from cnitest.lab.hosts import Host, Sandbox
+from cnitest.lab.hosts import Sandbox
 from cnitest.lab.lab import Lab
 from cnitest.lab.place import Place
 from cnitest.lab.snapshot.state import State
-from cnitest.topology import find, load
-from cnitest.topology.building.plan import Plan, plan
 
-_PATIENCE = Patience()
-Document = Mapping[str, Any]
+__all__ = ["NO_EFFECT", "AddResult", "AttachmentTarget", "Bench", "Document", "Picture", "open_bench"]
+
 #: Why a requirement about what ADD made does not apply.
 NO_EFFECT = "ADD made nothing to delete: host and container were as before"
-
-
-@dataclass(frozen=True)
-class AttachmentTarget:
-    """A place for an attachment: which container, which interface, which network, and how it is asked for.
-
-    ``netns`` is CNI_NETNS, also when the container is lost.
-    """
-
-    sandbox: Sandbox
-    netns: str
-    container_id: str
-    ifname: str
-    network: str
-    conf: Document
-    before: tuple[Document, ...] = ()
-    args: str = ""
-    capabilities: Document = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class AddResult:
-    """What ADD made: the slot, the plugin's own call, its result, and what it was given as the previous one."""
-
-    slot: AttachmentTarget
-    call: Call
-    result: Document
-    previous: Document | None
-
 
 Picture = Mapping[str, State]
 
 
-class Bench:
+class Bench(PluginCalls):
     """One trial's lab and its record. Use `open_bench`.
 
     The record collects what does not hold, too; `conclude` makes a finding of it.
     """
 
     def __init__(self, trial: Trial, lab: Lab, record: Record | None = None) -> None:
-        self.trial = trial
-        self.subject = trial.subject
-        self.version = trial.version
-        self.setting: Setting = trial.subject.setting
-        self.lab = lab
-        self.node: Host = lab.host(self.setting.host)
-        self.path = self.subject.path
-        self.record = record or Record()
-        self.daemon: Any = None
-        self._executor = HostExec(self.node)
-        self._binaries: dict[str, str] = {}
+        super().__init__(trial, lab, record or Record())
+        self.daemon: Daemon | None = None
         # Where a profile's commands for containers have run, by container and interface.
         self._set_up: set[tuple[str, str]] = set()
         self._chained: dict[AttachmentTarget, Document | None] = {}
@@ -187,127 +147,12 @@ class Bench:
         if self.node.inside(lambda: os.path.exists(path)):
             raise Undecided(f"{path} could not be removed")
 
-    # --- calls
-
-    def raw(
-        self,
-        verb: str,
-        slot: AttachmentTarget | None = None,
-        *,
-        previous: Document | None = None,
-        changes: Mapping[str, str] | None = None,
-        without: Sequence[str] = (),
-        stdin: bytes | Document | None = None,
-        plugin: str = "",
-        environment: Mapping[str, str] | None = None,
-        argv: Sequence[str] = (),
-        timeout: float | None = None,
-    ) -> Call:
-        """Call the plugin (or ``plugin``) once, whatever comes of it.
-
-        ``changes`` replaces variables, ``without`` removes some, ``stdin`` replaces the configuration, ``environment``
-        what is there besides the CNI_* variables, ``argv`` is put before the binary's path.
-        """
-        name = plugin or self.subject.plugin
-        binary = self.binary(name)
-        variables = self._variables(verb, slot, environment)
-        variables.update(changes or {})
-        variables = {key: value for key, value in variables.items() if key not in without}
-        data = self._stdin(verb, slot, previous, stdin)
-        return self._run(name, binary, verb, variables, data, argv, timeout)
-
-    def binary(self, name: str) -> str:
-        """The path of a plugin's binary."""
-        if name not in self._binaries:
-            self._binaries[name] = self._executor.find(name, self.path)
-        return self._binaries[name]
-
-    def use_path(self, *directories: str) -> None:
-        """Search plugins first from now on in directories that a test makes and fills."""
-        self._search(*directories)
-        self.record.steps.append(SearchPath(directories))
-
-    def upgrade(self, *directories: str) -> None:
-        """Search plugins first from now on in the directories of another release."""
-        self._search(*directories)
-        self.record.steps.append(Release(directories))
-
-    def _search(self, *directories: str) -> None:
-        self.path = (*directories, *self.subject.path)
-        self._binaries = {}
-
-    def _variables(
-        self, verb: str, slot: AttachmentTarget | None, environment: Mapping[str, str] | None
-    ) -> dict[str, str]:
-        base = invoke.environment(
-            verb,
-            container_id=slot.container_id if slot else "",
-            netns=slot.netns if slot else "",
-            ifname=slot.ifname if slot else "",
-            args=slot.args if slot else "",
-            path=self.path,
-        )
-        if environment is not None:
-            base = {key: value for key, value in base.items() if key.startswith("CNI_")} | dict(environment)
-        else:
-            base.update(self.setting.environment)
-        return base
-
-    def _stdin(
-        self, verb: str, slot: AttachmentTarget | None, previous: Document | None, stdin: bytes | Document | None
-    ) -> bytes:
-        if isinstance(stdin, bytes):
-            return stdin
-        if stdin is not None:
-            return json.dumps(stdin).encode()
-        if verb == "VERSION":
-            return json.dumps({"cniVersion": self.version}).encode()
-        return json.dumps(self.request(slot, previous)).encode()
-
-    def request(self, slot: AttachmentTarget | None = None, previous: Document | None = None) -> dict[str, Any]:
-        """What the plugin gets on stdin."""
-        if slot is None:
-            conf = request.substituted(self.subject.conf, container="c1", ifname=self.setting.ifname)
-            return request.of(conf, self.subject.network, self.version, {}, None)
-        return request.of(slot.conf, slot.network, self.version, slot.capabilities, previous)
-
-    def _run(
-        self,
-        plugin: str,
-        binary: str,
-        verb: str,
-        variables: Mapping[str, str],
-        stdin: bytes,
-        argv: Sequence[str],
-        timeout: float | None,
-    ) -> Call:
-        patience = timeout or _PATIENCE.seconds(self.subject.name, verb, self.subject.seconds)
-        with self.record.calling() as note:
-            try:
-                done = self._executor.run_argv((*argv, binary), variables, stdin, patience)
-            except (OSError, ValueError) as error:
-                raise PluginError(f"{plugin} {verb}: {binary} cannot be started: {error}") from error
-            text = stdin.decode("utf-8", "surrogateescape")
-            call = Call.of(plugin, verb, self.node.full_name, variables, text, done)
-            note(call, timeout)
-        if done.timed_out and timeout is None:
-            _PATIENCE.ran_out(self.subject.name, verb)
-        self.lab.journal.note(call)
-        return call
-
     # --- the verbs, as a runtime calls them
 
     def chain(self, slot: AttachmentTarget) -> Document | None:
         """Run ADD of the plugins before ours, once a slot, and return their result. Raises Undecided."""
         if slot not in self._chained:
-            previous: Document | None = None
-            for conf in slot.before:
-                call = self._prefix(conf, slot, "ADD", previous)
-                self.need(call)
-                previous = judge.result_document(call)
-                if previous is None:
-                    raise Undecided(f"{call.subject}: no result")
-            self._chained[slot] = previous
+            self._chained[slot] = self._prefix(slot).add()[1]
         return self._chained[slot]
 
     def add(self, slot: AttachmentTarget, **options: Any) -> Call:
@@ -344,7 +189,7 @@ class Bench:
         if known is None:
             return []
         handed = (previous or known) if spec.has_check(self.version) else None
-        return [self._prefix(conf, slot, "DEL", handed) for conf in reversed(slot.before)]
+        return self._prefix(slot).delete(handed, stop=False)
 
     def detach(self, made: AddResult) -> Call:
         """Delete the whole attachment, ours first."""
@@ -352,9 +197,15 @@ class Bench:
         self.unchain(made.slot, made.result)
         return call
 
-    def _prefix(self, conf: Document, slot: AttachmentTarget, verb: str, previous: Document | None) -> Call:
-        document = request.of(conf, slot.network, self.version, slot.capabilities, previous)
-        return self.raw(verb, slot, stdin=document, plugin=str(conf["type"]))
+    def _prefix(self, slot: AttachmentTarget) -> Chain:
+        """The plugins before ours."""
+
+        def ask(verb: str, position: int, previous: Document | None) -> Call:
+            conf = slot.before[position]
+            document = request.of(conf, slot.network, self.version, slot.capabilities, previous)
+            return self.raw(verb, slot, stdin=document, plugin=str(conf["type"]))
+
+        return Chain(len(slot.before), ask, _Needed(self))
 
     # --- the host
 
@@ -366,6 +217,14 @@ class Bench:
             return place.run(list(argv), check=check).stdout
         except CommandError as error:
             raise Undecided(str(error)) from error
+
+    def daemon_started(self, argv: tuple[str, ...], socket: str) -> None:
+        """Note that the profile's daemon is about to be started."""
+        self.record.steps.append(DaemonStart(argv, socket))
+
+    def daemon_ended(self) -> None:
+        """Note that the daemon is about to be killed."""
+        self.record.steps.append(DaemonEnd())
 
     def inside(self, function: Callable[[], Any]) -> Any:
         """Run a short function with the host's filesystem."""
@@ -402,6 +261,21 @@ class Bench:
         return tuple(sorted(int(name) for name in found if name.isdecimal() and name != "1"))
 
 
+class _Needed(Lenient):
+    """Reads answers of plugins that have to succeed for the rest to mean anything. Raises Undecided."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def result(self, position: int, call: Call) -> Document:
+        """The result of a call that succeeded."""
+        self._bench.need(call)
+        document = super().result(position, call)
+        if document is None:
+            raise Undecided(f"{call.subject}: no result")
+        return document
+
+
 @contextmanager
 def open_bench(trial: Trial, record: Record | None = None) -> Iterator[Bench]:
     """A bench in a fresh lab, set up as the subject wants it; what happens goes into ``record``.
@@ -409,19 +283,7 @@ def open_bench(trial: Trial, record: Record | None = None) -> Iterator[Bench]:
     Raises TopologyError, FeatureMissing, CommandError.
     """
     setting = trial.subject.setting
-    with ExitStack() as undo:
-        lab = undo.enter_context(Lab(_planned(setting.topology)))
+    with open_lab(setting) as lab:
         bench = Bench(trial, lab, record)
-        for command in setting.host_setup:
-            bench.run(*command)
-        if setting.daemon:
-            argv = [bench.binary(trial.subject.plugin) if word == "{plugin}" else word for word in setting.daemon]
-            bench.record.steps.append(DaemonStart(tuple(argv), setting.socket))
-            note = partial(bench.record.steps.append, DaemonEnd())
-            bench.daemon = undo.enter_context(start_daemon(bench.node, argv, setting.socket, note))
-        yield bench
-
-
-@cache
-def _planned(topology: str) -> Plan:
-    return plan(load(find(topology)))
+        with set_up(bench.node, setting, lambda: bench.binary(trial.subject.plugin), bench) as bench.daemon:
+            yield bench

@@ -7,14 +7,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cnitest.cni import spec
+from cnitest.cni.calls.request import versioned
+from cnitest.conformance.bench.target import AttachmentTarget, Document
 
-if TYPE_CHECKING:
-    from cnitest.conformance.bench.bench import AttachmentTarget
-
-Document = Mapping[str, Any]
 # What plugins call the bridge of a network that names none.
 _NAMES = {"bridge": {"bridge": "cni0"}}
 _PLACE = re.compile(r"\{(container|ifname|netns)\}")
@@ -23,14 +20,7 @@ _PLACE = re.compile(r"\{(container|ifname|netns)\}")
 def of(conf: Document, network: str, version: str, capabilities: Document, previous: Document | None) -> dict[str, Any]:
     """A plugin's configuration as a runtime sends it (SPEC section 3): name, version, the capability arguments that it
     declares, and the previous result where the version knows one."""
-    document = {**conf, "name": network, "cniVersion": version}
-    declared = document.pop("capabilities", None) or {}
-    provided = {key: value for key, value in capabilities.items() if declared.get(key) is True}
-    if provided and spec.has_chaining(version):
-        document["runtimeConfig"] = provided
-    if previous is not None and spec.has_chaining(version):
-        document["prevResult"] = previous
-    return document
+    return versioned(conf, {"name": network, "cniVersion": version}, version, capabilities, previous)
 
 
 def substituted(value: Any, **names: str) -> Any:

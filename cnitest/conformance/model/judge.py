@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from cnitest.cni import spec
+from cnitest.cni.calls.answers import documents, error_document, failed, result_document
 from cnitest.cni.calls.invoke import Call, shown
+
+__all__ = [
+    "crash",
+    "documents",
+    "error_document",
+    "failed",
+    "not_defined",
+    "refusal",
+    "result_document",
+    "success",
+    "words",
+]
 
 _CRASH = re.compile(
     rb"^(panic: |fatal error: |goroutine \d+ \[|Traceback \(most recent call last\)|thread '.*' panicked)", re.M
@@ -45,11 +56,6 @@ def success(call: Call, *, silent: bool = False) -> list[str]:
     return []
 
 
-def failed(call: Call) -> bool:
-    """Whether a call ended in any failure."""
-    return call.exit_code != 0 or call.timed_out
-
-
 def refusal(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()) -> list[str]:
     """What speaks against a proper refusal: a failure, told by one error document, with a code of ``codes`` (any, when
     there are none) and a text that has all of ``names``."""
@@ -70,37 +76,6 @@ def refusal(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()) 
     text = f"{document.get('msg', '')} {document.get('details', '')}"
     lacking = [name for name in names if name not in text]
     return [f"{call.subject}: the error does not name {', '.join(lacking)}: {words(call)}"] if lacking else []
-
-
-def error_document(call: Call) -> dict[str, Any] | None:
-    """The error document on stdout, None when there is not exactly one."""
-    found = documents(call)
-    if len(found) != 1 or not isinstance(found[0], dict) or type(found[0].get("code")) is not int:
-        return None
-    return found[0]
-
-
-def result_document(call: Call) -> dict[str, Any] | None:
-    """The one object on stdout of a successful call, None when there is none."""
-    if failed(call):
-        return None
-    found = documents(call)
-    return found[0] if len(found) == 1 and isinstance(found[0], dict) else None
-
-
-def documents(call: Call) -> list[Any]:
-    """The JSON values on stdout, up to what is none; then the rest as text."""
-    text = call.stdout.decode(errors="replace").strip()
-    found: list[Any] = []
-    decoder = json.JSONDecoder()
-    while text:
-        try:
-            value, end = decoder.raw_decode(text)
-        except (ValueError, RecursionError):
-            return [*found, text]
-        found.append(value)
-        text = text[end:].strip()
-    return found
 
 
 def not_defined(call: Call) -> bool:

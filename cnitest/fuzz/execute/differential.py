@@ -18,15 +18,16 @@ from cnitest.cni.calls.invoke import Call, search_path
 from cnitest.conformance.bench.bench import AttachmentTarget, Picture
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.subject import Trial
+from cnitest.fuzz.execute.caller import Caller
 from cnitest.fuzz.execute.executor import Isolation, ReusingExecutor
-from cnitest.fuzz.execute.scenario_run import ScenarioRun, run
-from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.execute.run import run
+from cnitest.fuzz.execute.scenario_run import ScenarioRun
 from cnitest.fuzz.model.normalize import CHANCE, table, worded
 from cnitest.fuzz.model.scenario import Scenario, Step, loads
 from cnitest.fuzz.model.subjects import subject_of, trial_of
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import truths
-from cnitest.fuzz.oracles.attached import Attached, Caller, Document
+from cnitest.fuzz.oracles.attached import Attached, Document
 
 #: Where a plugin's configuration says which backend it is to use.
 BACKENDS: Mapping[str, str] = {"portmap": "backend", "bridge": "ipMasqBackend", "ptp": "ipMasqBackend"}
@@ -100,45 +101,20 @@ def _with_backend(scenario: Scenario, backend: str) -> Scenario:
     return replace(scenario, networks=tuple(changed))
 
 
-class _Watched(Caller):
-    """Calls plugins and keeps what they answered."""
+class _Observer(ScenarioRun):
+    """A scenario run that notes what comes of each step, in words that two runs can be compared by."""
 
-    def __init__(self, scenario_run: _Observer) -> None:
-        super().__init__(scenario_run.bench)
-        self._lines = scenario_run.lines
+    def __init__(self, *about: Any, **options: Any) -> None:
+        super().__init__(*about, **options)
+        self.lines: list[tuple[str, str]] = []
+        self.call = Caller(self.bench, self._note_calls)
 
-    def add(self, example: Example, slot: AttachmentTarget) -> tuple[list[Call], Document | None]:
-        """ADD, as it went."""
-        calls, result = super().add(example, slot)
-        self._note(calls)
-        return calls, result
-
-    def check(self, example: Example, slot: AttachmentTarget, result: Document | None) -> list[Call]:
-        """CHECK, as it went."""
-        return self._note(super().check(example, slot, result))
-
-    def delete(
-        self, example: Example, slot: AttachmentTarget, result: Document | None, *, stop: bool = True
-    ) -> list[Call]:
-        """DEL, as it went."""
-        return self._note(super().delete(example, slot, result, stop=stop))
-
-    def _note(self, calls: list[Call]) -> list[Call]:
+    def _note_calls(self, calls: Sequence[Call]) -> None:
         for call in calls:
             document = judge.error_document(call) if judge.failed(call) else None
             how = "hangs" if call.timed_out else "works" if not judge.failed(call) else "fails"
             code = f" with code {document['code']}" if document else ""
-            self._lines.append((call.plugin, f"{call.verb} {how}{code}"))
-        return calls
-
-
-class _Observer(ScenarioRun):
-    """A scenario run that notes what comes of each step, in words that two runs can be compared by."""
-
-    def __init__(self, scenario_run: ScenarioRun) -> None:
-        self.__dict__.update(scenario_run.__dict__)
-        self.lines: list[tuple[str, str]] = []
-        self.call = _Watched(self)
+            self.lines.append((call.plugin, f"{call.verb} {how}{code}"))
 
     def keep(self, step: Step, slot: AttachmentTarget, before: Picture, result: Document) -> Attached:
         """What ADD brought, and its result."""
@@ -160,8 +136,7 @@ def _compared(result: Document) -> dict[str, Any]:
 
 
 def _observed(executor: ReusingExecutor, scenario: Scenario) -> list[tuple[str, str]]:
-    with executor.scenario_run(scenario) as scenario_run:
-        observer = _Observer(scenario_run)
+    with executor.scenario_run_of(_Observer, scenario) as observer:
         executor.finish(run(observer, scenario))
         left = [violation for violation in observer.violations if violation.rule == "left"]
         return [*observer.lines, *((one.plugin, f"leaves {worded(one.words, _DIFFERENT)}") for one in left)]

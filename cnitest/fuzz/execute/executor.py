@@ -10,19 +10,22 @@ from __future__ import annotations
 import contextlib
 import enum
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
+from typing import TypeVar
 
 from cnitest.conformance.bench.bench import Bench, Picture, open_bench
 from cnitest.conformance.bench.record import Record
 from cnitest.conformance.model.subject import Trial
 from cnitest.errors import KernelError
 from cnitest.fuzz.execute import requirements
-from cnitest.fuzz.execute.scenario_run import ScenarioRun, run
+from cnitest.fuzz.execute.run import run
+from cnitest.fuzz.execute.scenario_run import ScenarioRun
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.violation import Violation
 from cnitest.kernel.rtnetlink import rtnl
 
+Run = TypeVar("Run", bound=ScenarioRun)
 _NO_MAC, _USUAL_MTU = "00:00:00:00:00:00", 1500
 
 
@@ -99,13 +102,17 @@ class ReusingExecutor:
         """Take note of how a host is after a scenario."""
         self._clean = state
 
-    @contextmanager
-    def scenario_run(self, scenario: Scenario) -> Iterator[ScenarioRun]:
+    def scenario_run(self, scenario: Scenario) -> AbstractContextManager[ScenarioRun]:
         """A scenario run for a scenario; what it leaves decides whether the host is used again."""
+        return self.scenario_run_of(ScenarioRun, scenario)
+
+    @contextmanager
+    def scenario_run_of(self, kind: type[Run], scenario: Scenario) -> Iterator[Run]:
+        """As `scenario_run`, of a class of its own."""
         bench, rung = self._ready(), self.rung(scenario)
         keep = rung is Isolation.CONFIG
         serial = 0 if keep else self._age
-        scenario_run = ScenarioRun(
+        scenario_run = kind(
             bench,
             scenario.networks,
             serial=serial,

@@ -9,10 +9,11 @@ from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import residue, settle
 from cnitest.conformance.model import judge
+from cnitest.fuzz.execute.caller import Caller
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Raw
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.oracles.attached import Caller, accepted, crashes, failures, noise, refusals, tail
+from cnitest.fuzz.oracles.attached import accepted, crashes, failures, noise, refusals, tail
 from cnitest.fuzz.oracles.demands import misanswered
 
 

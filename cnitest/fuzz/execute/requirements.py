@@ -25,10 +25,9 @@ from cnitest.conformance.model.finding import Finding, NotApplicable, Undecided
 from cnitest.conformance.model.requirement import TOPICS
 from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.errors import CnitestError
-from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.model.example import Example, version_of
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.oracles.attached import version_of
 
 RULE = "sentence"
 _SUITE = "cnitest.suites.conformance"

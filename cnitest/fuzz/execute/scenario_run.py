@@ -13,14 +13,14 @@ from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE,
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.finding import Detail
 from cnitest.fuzz.execute import raw
-from cnitest.fuzz.model.example import Example, Validity
-from cnitest.fuzz.model.scenario import Raw, Scenario, Step
+from cnitest.fuzz.execute.caller import Caller
+from cnitest.fuzz.model.example import Example, Validity, version_of
+from cnitest.fuzz.model.scenario import Raw, Step
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import allocator, effects, truths
 from cnitest.fuzz.oracles.allocator import Expected
 from cnitest.fuzz.oracles.attached import (
     Attached,
-    Caller,
     Document,
     accepted,
     crashes,
@@ -31,14 +31,11 @@ from cnitest.fuzz.oracles.attached import (
     refusals,
     tail,
     taken,
-    version_of,
 )
 
 Key = tuple[int, str, str]
 # The codes of STATUS for a plugin that is not ready (SPEC section 5).
 _NOT_READY = {50, 51}
-# After these, one attachment alone needs no second look.
-_USUAL = ("ADD", "CHECK")
 
 
 class ScenarioRun:
@@ -385,17 +382,3 @@ def _bare(line: str, slot: AttachmentTarget) -> str:
     """A difference without the names of the place and the container."""
     where = "the container" if line.startswith(slot.sandbox.full_name + ":") else "the host"
     return f"{where}: {tail(line)}"
-
-
-def run(scenario_run: ScenarioRun, scenario: Scenario) -> Picture:
-    """Do all steps of a scenario, and note in ``violations`` what does not hold; how the host is afterwards."""
-    from cnitest.fuzz.execute.verbs import VERBS
-
-    if scenario.raw:
-        now = scenario_run.raw(scenario.networks[0], scenario.raw)
-        return now if scenario_run.keeps_containers else scenario_run.finish()
-    for step in scenario.steps:
-        VERBS[step.verb](scenario_run, step)
-        if len(scenario_run.attached) > 1 or step.verb not in _USUAL:
-            scenario_run.unharmed()
-    return scenario_run.finish()

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from cnitest.cni import spec
+
+_VERSION = "1.0.0"
+
 
 class Validity(Enum):
     """What a generated configuration is known to be.
@@ -46,3 +50,9 @@ class Example:
         """Whether addresses are given by a plugin that looks after them; static gives what it is told to."""
         sections = [conf.get("ipam") for conf in self.plugins]
         return any(isinstance(one, Mapping) and one.get("type") not in (None, "static") for one in sections)
+
+
+def version_of(example: Example) -> str:
+    """The version that a network is spoken to in; that of 1.0.0 where it names none that there is."""
+    given = example.network.get("cniVersion")
+    return given if isinstance(given, str) and spec.is_version(given) else _VERSION

@@ -1,4 +1,4 @@
-"""An attachment while a scenario lasts: how each plugin of its network is called for it, and what came of that."""
+"""An attachment while a scenario lasts, and what speaks against the answers of calls."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from typing import Any
 from cnitest.cni import result as results
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
-from cnitest.conformance.bench import request
-from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
+from cnitest.conformance.bench.bench import AttachmentTarget, Picture
 from cnitest.conformance.bench.leftovers import residue
 from cnitest.conformance.model import form, judge
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.observe.traffic import Flow
-from cnitest.fuzz.model.example import Example
+from cnitest.fuzz.model.example import Example, version_of
 from cnitest.fuzz.model.scenario import Step
 from cnitest.fuzz.model.violation import Violation
 from cnitest.kernel.rows.records import Link
 
 Document = Mapping[str, Any]
-_VERSION = "1.0.0"
 # Verbs that have no result (SPEC section 4).
 _SILENT = ("DEL", "CHECK", "GC", "STATUS")
 
@@ -82,12 +80,6 @@ def is_ipam(example: Example, subject: Subject) -> bool:
     return isinstance(section, Mapping) and section.get("type") == first["type"]
 
 
-def version_of(example: Example) -> str:
-    """The version that a network is spoken to in; that of 1.0.0 where it names none that there is."""
-    given = example.network.get("cniVersion")
-    return given if isinstance(given, str) and spec.is_version(given) else _VERSION
-
-
 _OWNED = re.compile(r": \+ (files|nft|ip6?tables(-legacy)?) ")
 
 
@@ -106,86 +98,6 @@ def kept(one: Attached, now: Picture) -> list[str]:
 def _known_by(line: str) -> str:
     """A file by its path, whatever is in it; a rule by itself."""
     return ": ".join(line.split(": ")[:2]) if ": + files " in line else line
-
-
-class Caller:
-    """Calls the plugins of an example's network on a bench, in the order a runtime would."""
-
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
-
-    def add(self, example: Example, slot: AttachmentTarget) -> tuple[list[Call], Document | None]:
-        """ADD of each plugin until one fails; the calls, and the result of the last when all have succeeded."""
-        calls: list[Call] = []
-        previous: Document | None = None
-        for conf in example.plugins:
-            call = self._call("ADD", example, slot, conf, previous)
-            calls.append(call)
-            previous = judge.result_document(call)
-            if previous is None:
-                return calls, None
-        return calls, previous
-
-    def check(self, example: Example, slot: AttachmentTarget, result: Document | None) -> list[Call]:
-        """CHECK of each plugin in order, until one fails."""
-        calls: list[Call] = []
-        for conf in example.plugins:
-            calls.append(self._call("CHECK", example, slot, conf, result))
-            if judge.failed(calls[-1]):
-                break
-        return calls
-
-    def delete(
-        self, example: Example, slot: AttachmentTarget, result: Document | None, *, stop: bool = True
-    ) -> list[Call]:
-        """DEL of each plugin in reverse, until one fails; without ``stop`` of every one."""
-        known = result if spec.has_check(version_of(example)) else None
-        calls: list[Call] = []
-        for conf in reversed(example.plugins):
-            calls.append(self._call("DEL", example, slot, conf, known))
-            if stop and judge.failed(calls[-1]):
-                break
-        return calls
-
-    def gc(self, example: Example, valid: Sequence[tuple[str, str]]) -> list[Call]:
-        """GC of each plugin, with the attachments that are to stay."""
-        listed = [{"containerID": container, "ifname": ifname} for container, ifname in valid]
-        return [
-            self._bench.raw(
-                "GC",
-                plugin=str(conf["type"]),
-                stdin={**self.request(example, conf, None), "cni.dev/valid-attachments": listed},
-            )
-            for conf in example.plugins
-        ]
-
-    def status(self, example: Example) -> list[Call]:
-        """STATUS of each plugin."""
-        return [
-            self._bench.raw("STATUS", plugin=str(conf["type"]), stdin=self.request(example, conf, None))
-            for conf in example.plugins
-        ]
-
-    def _call(
-        self, verb: str, example: Example, slot: AttachmentTarget, conf: Document, previous: Document | None
-    ) -> Call:
-        return self._bench.raw(verb, slot, plugin=str(conf["type"]), stdin=self.request(example, conf, previous, slot))
-
-    def request(
-        self, example: Example, conf: Document, previous: Document | None, slot: AttachmentTarget | None = None
-    ) -> dict[str, Any]:
-        """What a plugin gets on stdin: name and version as they are in the network, wrong or not there at all."""
-        names = {"container": slot.sandbox.name, "ifname": slot.ifname} if slot else {}
-        own = request.substituted(conf, **names)
-        given = request.substituted(example.capabilities, **names)
-        version = example.network.get("cniVersion", _VERSION)
-        document = request.of(own, str(example.network.get("name", "")), str(version), given, previous)
-        for key in ("cniVersion", "name"):
-            if key in example.network:
-                document[key] = example.network[key]
-            else:
-                document.pop(key, None)
-        return document
 
 
 def crashes(calls: Sequence[Call]) -> list[Violation]:

@@ -15,7 +15,7 @@ from cnitest.conformance.model.requirement import Kind, Level, Requirement
 from cnitest.conformance.repro import reproducer
 from cnitest.fuzz.execute import requirements
 from cnitest.fuzz.execute.executor import Isolation, ReusingExecutor
-from cnitest.fuzz.execute.scenario_run import run
+from cnitest.fuzz.execute.run import run
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.violation import RULES, Violation
 from cnitest.fuzz.search.hunt import Finding

@@ -14,19 +14,17 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from cnitest.cni import spec
-from cnitest.conformance.bench import request
 from cnitest.conformance.bench.request import sibling
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject
-from cnitest.fuzz.execute import requirements
+from cnitest.fuzz.execute import caller, requirements
 from cnitest.fuzz.execute.differential import BACKENDS, CHOICE
 from cnitest.fuzz.generate import configs, malformed
 from cnitest.fuzz.generate.mutations import mutations
 from cnitest.fuzz.generate.schema import from_schema
 from cnitest.fuzz.model import keys
-from cnitest.fuzz.model.example import Example, Validity
+from cnitest.fuzz.model.example import Example, Validity, version_of
 from cnitest.fuzz.model.scenario import LIFE, Raw, Scenario, Step
-from cnitest.fuzz.oracles.attached import version_of
 from cnitest.fuzz.oracles.demands import demands
 from cnitest.fuzz.search import known_histories
 from cnitest.fuzz.search.hunt import Finding, Hunter, Turn
@@ -239,9 +237,7 @@ def _may_ignore(settings: FuzzSettings, variables: Mapping[str, str]) -> bool:
 def _request(example: Example, plugin: str) -> dict[str, Any]:
     """What a plugin of an example gets for the container of a call by hand, without a previous result."""
     conf = next(conf for conf in reversed(example.plugins) if conf["type"] == plugin)
-    names = {"container": "c1", "ifname": example.ifname}
-    own, given = request.substituted(conf, **names), request.substituted(example.capabilities, **names)
-    return request.of(own, example.network["name"], example.network["cniVersion"], given, None)
+    return caller.stdin(example, conf, None, container="c1", ifname=example.ifname)
 
 
 def _by_hand(settings: FuzzSettings) -> Turn:

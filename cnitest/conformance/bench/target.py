@@ -1,0 +1,40 @@
+"""What a bench attaches, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cnitest.cni.calls.invoke import Call
+from cnitest.lab.hosts import Sandbox
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class AttachmentTarget:
+    """A place for an attachment: which container, which interface, which network, and how it is asked for.
+
+    ``netns`` is CNI_NETNS, also when the container is lost.
+    """
+
+    sandbox: Sandbox
+    netns: str
+    container_id: str
+    ifname: str
+    network: str
+    conf: Document
+    before: tuple[Document, ...] = ()
+    args: str = ""
+    capabilities: Document = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AddResult:
+    """What ADD made: the slot, the plugin's own call, its result, and what it was given as the previous one."""
+
+    slot: AttachmentTarget
+    call: Call
+    result: Document
+    previous: Document | None

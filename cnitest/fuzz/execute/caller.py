@@ -1,0 +1,91 @@
+"""Calls the plugins of an example's network as a runtime would; what is wrong in it they get as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cnitest.cni import spec
+from cnitest.cni.calls import request
+from cnitest.cni.calls.invoke import Call
+from cnitest.cni.chain import Chain, Lenient
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench
+from cnitest.conformance.bench.request import substituted
+from cnitest.fuzz.model.example import Example, version_of
+
+Document = Mapping[str, Any]
+_VERSION = "1.0.0"
+# GC tells what is valid under today's name alone.
+_VALID = request.VALID_ATTACHMENTS[:1]
+
+
+def stdin(
+    example: Example, conf: Document, previous: Document | None, *, container: str = "", ifname: str = ""
+) -> dict[str, Any]:
+    """What a plugin gets on stdin: name and version as they are in the network, wrong or not there at all. Its
+    placeholders are filled in where there is a ``container``."""
+    names = {"container": container, "ifname": ifname} if container else {}
+    own, provided = substituted(conf, **names), substituted(example.capabilities, **names)
+    identity = {key: example.network[key] for key in ("name", "cniVersion") if key in example.network}
+    version = str(example.network.get("cniVersion", _VERSION))
+    return request.versioned(own, identity, version, provided, previous)
+
+
+class Caller:
+    """Calls the plugins of networks on a bench; each answer is told to ``told`` as soon as its verb has ended."""
+
+    def __init__(self, bench: Bench, told: Callable[[Sequence[Call]], None] = lambda _: None) -> None:
+        self._bench = bench
+        self._told = told
+
+    def add(self, example: Example, slot: AttachmentTarget) -> tuple[list[Call], Document | None]:
+        """ADD of each plugin until one fails; the calls, and the result of the last when all have succeeded."""
+        calls, result = self._chain(example, slot).add()
+        self._told(calls)
+        return calls, result
+
+    def check(self, example: Example, slot: AttachmentTarget, result: Document | None) -> list[Call]:
+        """CHECK of each plugin in order, until one fails."""
+        return self._telling(self._chain(example, slot).check(result))
+
+    def delete(
+        self, example: Example, slot: AttachmentTarget, result: Document | None, *, stop: bool = True
+    ) -> list[Call]:
+        """DEL of each plugin in reverse, until one fails; without ``stop`` of every one."""
+        known = result if spec.has_check(version_of(example)) else None
+        return self._telling(self._chain(example, slot).delete(known, stop=stop))
+
+    def gc(self, example: Example, valid: Sequence[tuple[str, str]]) -> list[Call]:
+        """GC of each plugin, with the attachments that are to stay."""
+        calls, errors = self._chain(example, None, valid).gc()
+        for error in errors:
+            raise error
+        return calls
+
+    def status(self, example: Example) -> list[Call]:
+        """STATUS of each plugin."""
+        return self._chain(example).status(stop=False)
+
+    def request(
+        self, example: Example, conf: Document, previous: Document | None, slot: AttachmentTarget | None = None
+    ) -> dict[str, Any]:
+        """What a plugin gets on stdin, for an attachment or for none."""
+        where = {"container": slot.sandbox.name, "ifname": slot.ifname} if slot else {}
+        return stdin(example, conf, previous, **where)
+
+    def _chain(
+        self, example: Example, slot: AttachmentTarget | None = None, valid: Sequence[tuple[str, str]] = ()
+    ) -> Chain:
+        plugins = example.plugins
+
+        def ask(verb: str, position: int, previous: Document | None) -> Call:
+            conf = plugins[position]
+            document = self.request(example, conf, previous, slot)
+            sent = request.with_valid(document, valid, _VALID) if verb == "GC" else document
+            return self._bench.raw(verb, slot, plugin=str(conf["type"]), stdin=sent)
+
+        return Chain(len(plugins), ask, Lenient())
+
+    def _telling(self, calls: list[Call]) -> list[Call]:
+        self._told(calls)
+        return calls
