@@ -7,13 +7,13 @@ import socket
 from collections.abc import Callable, Collection
 
 from cnitest.deadline import Deadline
-from cnitest.errors import DeadlineExceeded
+from cnitest.errors import DeadlineExceeded, KernelError
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.rows import dumps
 from cnitest.kernel.rows.link_rows import LinkTable
 from cnitest.kernel.rtnetlink import rtnl
 
-LINK, IPV6_ADDRESS = 0x1, 0x100
+LINK, IPV6_ADDRESS, IPV6_ROUTE = 0x1, 0x100, 0x400
 _BUFFER = 1 << 16
 
 
@@ -58,6 +58,23 @@ def await_addresses(namespace: NetworkNamespace, deadline: Deadline, scopes: tup
         return not any(one.tentative and one.scope in scopes and one.link in carrying for one in found)
 
     return until(namespace, IPV6_ADDRESS, settled, deadline)
+
+
+def await_received(namespace: NetworkNamespace, addresses: Collection[tuple[int, str]], deadline: Deadline) -> bool:
+    """Wait until what is sent to these IPv6 addresses, each with its link's index, is received; False at the deadline.
+
+    The kernel lists an address at once, but joins its multicast group and makes its local route a little later, also
+    without a check for duplicates. Until then nobody finds it.
+    """
+    questions = [rtnl.get_route(address, link=index, what=f"a route to {address}") for index, address in addresses]
+
+    def received() -> bool:
+        try:
+            return all(map(rtnl.is_to_oneself, namespace.netlink.ask(questions)))
+        except KernelError:  # no route at all yet
+            return False
+
+    return received() or until(namespace, IPV6_ROUTE, received, deadline)
 
 
 def _subscribe(groups: int) -> socket.socket:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from cnitest.deadline import Deadline
 from cnitest.errors import (
     CnitestError,
     CommandError,
@@ -32,10 +31,11 @@ from cnitest.lab.build import Namespaces, build
 from cnitest.lab.hosts import Host, Sandbox, Switch
 from cnitest.lab.named import Named, unknown
 from cnitest.lab.place import Place
+from cnitest.lab.readiness import await_addresses, await_ports
 from cnitest.lab.snapshot import state as states
 from cnitest.lab.snapshot.state import State
 from cnitest.topology.building.plan import Plan, plan
-from cnitest.topology.building.steps import AddAddress, AddLink, Firewall, Late, SetLink
+from cnitest.topology.building.steps import AddAddress, Firewall, Late
 from cnitest.topology.model import Topology
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 __tracebackhide__ = is_ours
 
 _EVERYWHERE = frozenset({"veth", "bridge", "macvlan"})
-_LINK_READY = 10.0
 
 
 class Lab:
@@ -119,8 +118,10 @@ class Lab:
         finally:
             for name, namespace in coming.made():
                 self._lend(name, namespace)
+        namespaces = {name: place.namespace for name, place in self._places.items()}
         if not features.flush_makes_ready() or self._has_stp():
-            self._await_ports()
+            await_ports(self.plan, namespaces)
+        await_addresses(self.plan, namespaces)
         self.take_late(step for step in self.plan.steps if isinstance(step, Late))
 
     def take_late(self, steps: Iterable[Late]) -> None:
@@ -344,14 +345,6 @@ class Lab:
         bridges = (bridge for _, place in self.topology.places() for bridge in place.bridges.values())
         return any(bridge.stp for bridge in bridges) or any(switch.stp for switch in self.topology.switches.values())
 
-    def _await_ports(self) -> None:
-        """Wait by events until every veth end whose both ends are up carries, and every port of them forwards."""
-        from cnitest.kernel.monitor import await_links
-
-        for place, names in _carrying(self.plan).items():
-            deadline = Deadline.after(_LINK_READY, f"the links {', '.join(names)} of {place} to be ready")
-            await_links(self._places[place].namespace, names, deadline)
-
 
 def _topology(given: object) -> Topology:
     """A topology. Raises UsageError for what names one."""
@@ -359,17 +352,6 @@ def _topology(given: object) -> Topology:
         return given
     write = f": write Lab(load(find({str(given)!r})))" if isinstance(given, str | os.PathLike) else ""
     raise UsageError(f"a lab is made of a topology, not of {given!r}{write}")
-
-
-def _carrying(steps: Plan) -> dict[str, list[str]]:
-    """The veth ends that carry once everything is built, by place."""
-    down = {step.link for step in steps.steps if isinstance(step, SetLink) and not step.up}
-    found: dict[str, list[str]] = {}
-    for step in steps.steps:
-        if isinstance(step, AddLink) and step.peer and not down & {step.link, step.peer}:
-            for end in (step.link, step.peer):
-                found.setdefault(end.place, []).append(end.name)
-    return found
 
 
 def _drop(place: Place, slow: list[socket.socket]) -> None:

@@ -28,6 +28,7 @@ from cnitest.topology import (
     load,
     shipped,
 )
+from cnitest.topology.building.link_local import of_mac
 from cnitest.topology.building.plan import plan
 from cnitest.topology.building.steps import Ready
 
@@ -300,6 +301,35 @@ def test_first_probes_are_never_lost():
             attempts.append(lab.sandbox("ns01").ping("10.40.80.12").attempts)
 
     assert attempts == [1] * 200
+
+
+@pytest.mark.parametrize(
+    ("sender", "address"),
+    [("node/ns01", "2001:db8:40::12"), ("node/ns01", "2001:db8:40::1"), ("node", "2001:4860:4860::8888")],
+)
+def test_first_probes_of_ipv6_are_never_lost(sender, address):
+    """Neighbour, gateway, and a loopback behind a router: all are found and answer at the first attempt.
+
+    What is lost at first the kernel asks for again after a second, which is longer than is waited for.
+    """
+    topology = load(find("bridge-walkthrough"))
+    attempts = []
+    for _ in range(50):
+        with Lab(topology) as lab:
+            attempts.append(lab.place(sender).ping(address, wait=0.9).attempts)
+
+    assert attempts == [1] * 50
+
+
+def test_link_local_addresses_of_routers_are_usable_at_once():
+    """They are those that the kernel forms, once each, and nobody checks them for duplicates any more."""
+    with Lab(load(find("bridge-walkthrough"))) as lab:
+        for name, links in {"node": ("br01", "ens33"), "router": ("lan0", "wan0"), "internet": ("eth0",)}.items():
+            found = [row for row in lab.host(name).addresses if row.link in links and row.scope == "link"]
+
+            assert sorted(row.link for row in found) == sorted(links)
+            assert [row.address for row in found] == [of_mac(lab.host(name).link(row.link).mac) for row in found]
+            assert not any(row.tentative for row in found)
 
 
 def test_readiness_by_events_works_too(monkeypatch):

@@ -92,9 +92,16 @@ class NetlinkSocket:
 
     def request(self, message: Message) -> list[bytes]:
         """Send one message and return the whole messages that answer it. Raises KernelError."""
+        return self.ask([message])
+
+    def ask(self, messages: Sequence[Message]) -> list[bytes]:
+        """Send several messages and return the whole messages that answer them. Raises KernelError for the first
+        that is refused."""
         with self._lock:
             answers: list[bytes] = []
-            refusals = self._exchange([message], answers)
+            refusals: list[KernelError] = []
+            for start in range(0, len(messages), _MOST_IN_A_BATCH):
+                refusals += self._exchange(messages[start : start + _MOST_IN_A_BATCH], answers)
         if refusals:
             raise refusals[0]
         return answers

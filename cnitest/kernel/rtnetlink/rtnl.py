@@ -33,6 +33,7 @@ _BR_FORWARD_DELAY, _BR_STP, _BR_VLAN_FILTERING, _BR_VLAN_DEFAULT_PVID = 1, 5, 7,
 _LEAST_FORWARD_DELAY = 200  # in hundredths of a second
 _MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 _ROUTE_KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
+_LOCAL, _ROUTE_KIND_AT = 2, 16 + 7  # behind the header of the message
 _IFA_NODAD = 0x02
 _NTF_PROXY = 0x08
 
@@ -281,6 +282,11 @@ def get_route(
         body += _u32(16, mark)
     header = _rtmsg.pack(family, length, length if source else 0, tos & _ROUTABLE_TOS, 0, 0, 0, 0, 0)
     return Message(GETROUTE, 0, header + body, what)
+
+
+def is_to_oneself(answer: bytes) -> bool:
+    """Whether the route that answers `get_route` leads to the place itself."""
+    return answer[_ROUTE_KIND_AT] == _LOCAL
 
 
 def dump_links() -> Message:

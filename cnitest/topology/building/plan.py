@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from cnitest.topology.building import defaults
+from cnitest.topology.building import defaults, link_local
 from cnitest.topology.building.steps import (
     AddAddress,
     AddForwarding,
@@ -60,6 +60,8 @@ _FIRST_INDEX = 16
 _FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 _KINDS = {Bridge: "bridge", Macvlan: "macvlan", Ipvlan: "ipvlan", Vlan: "vlan", Bond: "bond", Vrf: "vrf"}
 _KINDS |= {Vxlan: "vxlan", Wireguard: "wireguard", Ifb: "ifb"}
+# What asks for neighbours, and has a MAC that is known beforehand.
+_NEIGHBOURLY = {Bridge: "bridge", VethEnd: "veth", Macvlan: "macvlan", Vlan: "vlan"}
 _KEPT = "_plan"
 _OWN_MAC = ("bridge", "veth", "macvlan", "dummy", "tap", "vxlan", "gretap", "ifb")
 
@@ -113,7 +115,11 @@ class _Planner:
             for name, link in declared.links():
                 self._handle(place, name, link)
         creations = [*self._simple(), *self._veths(veths), *self._stacked()]
-        steps: list[Step] = [*self._sysctls(), *creations]
+        steps: list[Step] = [*self._sysctls()]
+        for creation in creations:
+            steps.append(creation)
+            if creation.up:
+                steps += self._link_local(creation.link)
         for place in reversed(places):
             steps += self._configure(place)
         steps += [Ready(handle.place, handle) for handle in self._last_awaited()]
@@ -213,12 +219,16 @@ class _Planner:
         return 1 + self._depth(self._find(handle.place, parent)) if parent else 0
 
     def _sysctls(self) -> Iterator[Sysctl]:
-        for place, declared in self._places.items():
-            given = defaults.of(declared.defaults)
-            forwarding = _FORWARDING if isinstance(declared, Host) and declared.role == "router" else {}
-            for name, value in {**given, **forwarding, **declared.sysctls}.items():
+        for place in self._places:
+            for name, value in self._values(place).items():
                 if not self._of_a_link(place, name):
                     yield Sysctl(place, name, str(value))
+
+    def _values(self, place: str) -> dict[str, str | int]:
+        """All sysctls of a place: those of its distribution, of its role, and its own."""
+        declared = self._places[place]
+        forwarding = _FORWARDING if isinstance(declared, Host) and declared.role == "router" else {}
+        return {**defaults.of(declared.defaults), **forwarding, **declared.sysctls}
 
     def _of_a_link(self, place: str, name: str) -> bool:
         """Whether a sysctl belongs to a link that has to exist first."""
@@ -247,12 +257,32 @@ class _Planner:
             yield from (AddNeighbour(place, each, self._index(place, each.link)) for each in declared.neighbours)
             yield from (AddForwarding(place, each, self._index(place, each.link)) for each in declared.fdb)
 
+    def _link_local(self, handle: Handle) -> Iterator[AddAddress]:
+        """The link-local address of a link, to be given before it carries, where its place asks from there."""
+        declared = self._places.get(handle.place)
+        if not declared or not link_local.is_wanted(self._models[handle]) or self._collector(handle) is not None:
+            return
+        mac = self._own_mac(handle)
+        asks = link_local.forwards(self._values(handle.place)) or any(":" in text for text in declared.loopback)
+        if mac and asks and not link_local.is_left_to_the_kernel(declared.sysctls):
+            yield AddAddress(handle.place, handle, link_local.of_mac(mac))
+
+    def _own_mac(self, handle: Handle) -> str | None:
+        """The MAC that a link is going to have, where that is known: a VLAN has its parent's."""
+        model = self._models[handle]
+        if isinstance(model, Vlan) and not model.mac:
+            return self._own_mac(self._find(handle.place, model.parent))
+        kind = next((kind for of, kind in _NEIGHBOURLY.items() if isinstance(model, of)), None)
+        return self._mac(handle, kind) if kind else None
+
     def _set(self, handle: Handle) -> Iterator[Step]:
         model = self._models[handle]
         bridge = self._bridge_of(handle) if not isinstance(model, Bridge) else None
         up = model.state == "up"
         master = bridge.ifindex if bridge else self._collector(handle)
         mtu = model.mtu if isinstance(model, Bridge) else None
+        if handle not in self._born_up:
+            yield from self._link_local(handle)
         if handle not in self._born_up or mtu:
             yield SetLink(handle.place, handle, up, master, mtu)
             if self._awaited(handle):

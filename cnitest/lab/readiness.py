@@ -1,0 +1,61 @@
+"""What a fresh lab waits for: links that carry, and addresses at which something is received."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cnitest.deadline import Deadline
+from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.topology.building.plan import Plan
+from cnitest.topology.building.steps import AddAddress, AddLink, SetLink
+
+_LINK_READY = 10.0
+_RECEIVED = 2.0
+
+
+def await_ports(plan: Plan, namespaces: Mapping[str, NetworkNamespace]) -> None:
+    """Wait by events until every veth end whose both ends are up carries, and every port of them forwards.
+
+    Raises DeadlineExceeded.
+    """
+    from cnitest.kernel.monitor import await_links
+
+    for place, names in _carrying(plan).items():
+        deadline = Deadline.after(_LINK_READY, f"the links {', '.join(names)} of {place} to be ready")
+        await_links(namespaces[place], names, deadline)
+
+
+def await_addresses(plan: Plan, namespaces: Mapping[str, NetworkNamespace]) -> None:
+    """Wait until the IPv6 addresses that are not checked for duplicates can be found and receive.
+
+    One that never does, because of a sysctl of the topology, is not waited for any longer.
+    """
+    from cnitest.kernel.monitor import await_received
+
+    for place, addresses in _usable_at_once(plan).items():
+        await_received(namespaces[place], addresses, Deadline.after(_RECEIVED, f"the addresses of {place} to receive"))
+
+
+def _carrying(plan: Plan) -> dict[str, list[str]]:
+    """The veth ends that carry once everything is built, by place."""
+    down = _down(plan)
+    found: dict[str, list[str]] = {}
+    for step in plan.steps:
+        if isinstance(step, AddLink) and step.peer and not down & {step.link, step.peer}:
+            for end in (step.link, step.peer):
+                found.setdefault(end.place, []).append(end.name)
+    return found
+
+
+def _usable_at_once(plan: Plan) -> dict[str, list[tuple[int, str]]]:
+    """The IPv6 addresses without a check for duplicates on links that are up, with their links' indexes, by place."""
+    down = _down(plan)
+    found: dict[str, list[tuple[int, str]]] = {}
+    for step in plan.steps:
+        if isinstance(step, AddAddress) and ":" in step.address and not step.dad and step.link not in down:
+            found.setdefault(step.place, []).append((step.link.ifindex, step.address.partition("/")[0]))
+    return found
+
+
+def _down(plan: Plan) -> set[object]:
+    return {step.link for step in plan.steps if isinstance(step, SetLink) and not step.up}
