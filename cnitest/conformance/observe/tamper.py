@@ -72,7 +72,7 @@ def _inside(made: AddResult, items: tuple[Difference, ...]) -> Iterator[Tamperin
         elif (
             item.table == "addresses"
             and not item.before
-            and "scope=link" not in item.after
+            and item.new.scope != "link"
             and " on lo" not in item.key
         ):
             address, _, link = item.key.partition(" on ")
@@ -90,9 +90,8 @@ def _link(item: Difference) -> Iterator[Tampering]:
     yield _one("CHK-05", f"the interface {name} removed", _INSIDE, "ip", "link", "del", name)
     words = f"the MAC of {name} changed"
     yield _one("CHK-06", words, _INSIDE, "ip", "link", "set", name, "address", _OTHER_MAC)
-    if re.search(r"\bmtu=", item.after):
-        mtu = str(_OTHER_MTU)
-        yield _one("CHK-20", f"the MTU of {name} changed", _INSIDE, "ip", "link", "set", name, "mtu", mtu)
+    mtu = str(_OTHER_MTU)
+    yield _one("CHK-20", f"the MTU of {name} changed", _INSIDE, "ip", "link", "set", name, "mtu", mtu)
 
 
 def _attributes(item: Difference) -> Iterator[Tampering]:
@@ -169,7 +168,7 @@ def _queues(items: tuple[Difference, ...], where: str) -> Iterator[Tampering]:
                 kind = "ingress" if match[1] in ("ingress", "clsact") else "root"
                 words = f"{match[1]} of {match[3]} removed"
                 yield _one("CHK-12", words, where, "tc", "qdisc", "del", "dev", match[3], kind)
-        elif item.table == "links" and not item.before and "kind=ifb" in item.after:
+        elif item.table == "links" and not item.before and item.new.kind == "ifb":
             yield _one("CHK-12", f"{item.key} removed", where, "ip", "link", "del", item.key)
 
 
@@ -180,7 +179,7 @@ def _reservations(bench: Bench, made: AddResult, items: tuple[Difference, ...]) 
     addresses = "|".join(re.escape(ip.address.partition("/")[0]) for ip in form.ips(made.result, bench.version))
     mentioned = re.compile(rf"(?<![\w.:])({addresses or '(?!)'})(?![\w.:])")
     for item in items:
-        fresh = item.table == "files" and not item.before and "kind=file" in item.after
+        fresh = item.table == "files" and item.old is None and item.new.kind == "file"
         if fresh and not _NO_LEASE.search(item.key) and mentioned.search(f"{item.key} {item.after}"):
             yield _one("CHK-10", f"the reservation {item.key} removed", _HOST, "rm", "-f", item.key)
 
@@ -188,9 +187,9 @@ def _reservations(bench: Bench, made: AddResult, items: tuple[Difference, ...]) 
 def _ports(items: tuple[Difference, ...]) -> Iterator[Tampering]:
     """The flags of a bridge's port."""
     for item in items:
-        if item.table == "ports" and not item.before:
+        if item.table == "ports" and item.old is None:
             for flag in ("hairpin", "isolated"):
-                if f"{flag}=True" in item.after:
+                if getattr(item.new, flag):
                     argv = ("ip", "link", "set", item.key, "type", "bridge_slave", flag, "off")
                     yield _one("CHK-20", f"{flag} of {item.key} switched off", _HOST, *argv)
 
