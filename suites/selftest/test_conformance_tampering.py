@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cnitest.suites.conformance import test_check
@@ -28,6 +29,13 @@ def subject(tmp_path: Path, **keys: object) -> Subject:
     return examine([source(file, PATH)], PATH, versions=("1.0.0",))[0]
 
 
+def concluded(test: Any, one: Subject) -> None:
+    """Run a test of the suite on a bench of its own; raises what its verdict is made of."""
+    with open_bench(Trial(one, "1.0.0")) as bench:
+        test(bench)
+        bench.conclude()
+
+
 @pytest.mark.parametrize(("keys", "told"), [({"hairpinMode": True}, True), ({}, False)])
 def test_a_port_that_was_made_a_hairpin_is_made_none(tmp_path, keys, told):
     """Where ADD set the flag, there is a tampering that clears it, and only there."""
@@ -47,8 +55,7 @@ def test_a_port_that_was_made_a_hairpin_is_made_none(tmp_path, keys, told):
 
 def test_a_check_that_overlooks_the_hairpin_is_told(tmp_path):
     """The suite's test names it; what is known of the plugin is told apart later."""
-    with open_bench(Trial(subject(tmp_path, hairpinMode=True), "1.0.0")) as bench, pytest.raises(Finding) as raised:
-        test_check.test_other_attributes_are_noticed(bench)
-        bench.conclude()
+    with pytest.raises(Finding) as raised:
+        concluded(test_check.test_other_attributes_are_noticed, subject(tmp_path, hairpinMode=True))
 
     assert any("hairpin of " in detail and "switched off" in detail for detail in raised.value.details)

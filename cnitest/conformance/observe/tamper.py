@@ -69,12 +69,7 @@ def _inside(made: AddResult, items: tuple[Difference, ...]) -> Iterator[Tamperin
             yield from _link(item)
         elif item.table == "links" and item.before:
             yield from _attributes(item)
-        elif (
-            item.table == "addresses"
-            and not item.before
-            and item.new.scope != "link"
-            and " on lo" not in item.key
-        ):
+        elif item.table == "addresses" and not item.before and item.new.scope != "link" and " on lo" not in item.key:
             address, _, link = item.key.partition(" on ")
             yield _one(
                 "CHK-07", f"the address {address} removed", _INSIDE, "ip", "address", "del", address, "dev", link
