@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import ast
-import importlib.util
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from cnitest.cli.output import say
+from cnitest.conformance.checks.registry import checks_of
 from cnitest.conformance.model import deviation
 from cnitest.conformance.model.requirement import Kind, Requirement, find, registry
 
@@ -50,8 +48,8 @@ def explained(requirement: Requirement) -> Iterator[str]:
     kinds = ", ".join(kind.value for kind in Kind if kind in requirement.kinds)
     yield f"For: {kinds} plugins, versions {requirement.since} to {requirement.until}"
     yield "Tested by:"
-    for name, words in tests_of(requirement.id):
-        yield from _wrapped(f"- {words} ({name})", indent="  ")
+    for check in checks_of(requirement.id):
+        yield from _wrapped(f"- {check.says} (test_{check.topic}.{check.name})", indent="  ")
     known = [entry for entry in deviation.table() if entry.requirement == requirement.id]
     yield "Known deviations:" if known else "Known deviations: none"
     for entry in known:
@@ -61,31 +59,3 @@ def explained(requirement: Requirement) -> Iterator[str]:
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
     return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent + "  " * bool(indent))
-
-
-def tests_of(identifier: str) -> list[tuple[str, str]]:
-    """The tests that decide a requirement: each one's name and contract, read off the suite's source."""
-    found = []
-    for path in _files():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and identifier in _marks(node):
-                found.append((f"{path.stem}.{node.name}", (ast.get_docstring(node) or "").replace("\n", " ")))
-    return found
-
-
-def _files() -> list[Path]:
-    spec = importlib.util.find_spec("cnitest.suites.conformance")
-    roots = spec.submodule_search_locations if spec else None
-    return sorted(path for root in roots or () for path in Path(root).glob("test_*.py"))
-
-
-def _marks(node: ast.FunctionDef) -> set[str]:
-    """The requirements that a test is marked with."""
-    return {
-        str(call.args[0].value)
-        for call in node.decorator_list
-        if isinstance(call, ast.Call)
-        and ast.unparse(call.func).endswith("mark.requirement")
-        and call.args
-        and isinstance(call.args[0], ast.Constant)
-    }

@@ -96,12 +96,12 @@ def _has_effect(bench: Bench) -> bool:
 
 
 def bench_of(item: pytest.Item) -> Bench | None:
-    """The bench that a test used: a fixture of its own, or that of an attachment that stands."""
+    """The bench that a test used: a fixture of its own, or that of a shared attachment."""
     arguments: dict[str, Any] = getattr(item, "funcargs", {})
-    if "standing" in arguments:
-        found: Bench = arguments["standing"].bench
+    if "shared_attachment" in arguments:
+        found: Bench = arguments["shared_attachment"].bench
         return found
-    return arguments.get("bench") or arguments.get("idle")
+    return arguments.get("bench") or arguments.get("shared_bench")
 
 
 def _test_name(item: pytest.Item) -> str:

@@ -1,1 +1,1 @@
-"""What any plugin is held to: one test file a topic, one or more tests a requirement (``cnitest requirements``)."""
+"""Checks any plugin against the specification: a module a topic, a test for each check of the registry."""

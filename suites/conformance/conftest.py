@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from cnitest.fixtures.conformance import (
     bench,
-    idle,
     pytest_generate_tests,
     pytest_pyfunc_call,
+    shared_attachment,
+    shared_bench,
     shared_lab,
-    standing,
     trial,
 )
 
-__all__ = ["bench", "idle", "pytest_generate_tests", "pytest_pyfunc_call", "shared_lab", "standing", "trial"]
+__all__ = [
+    "bench",
+    "pytest_generate_tests",
+    "pytest_pyfunc_call",
+    "shared_attachment",
+    "shared_bench",
+    "shared_lab",
+    "trial",
+]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cnitest.suites.conformance import test_check, test_del
 
 from cnitest.conformance.bench import provision
 from cnitest.conformance.bench.bench import Bench, open_bench
+from cnitest.conformance.checks.attachments import check, delete, notice
 from cnitest.conformance.discover.examine import examine, source
 from cnitest.conformance.model.finding import Finding, NotApplicable
 from cnitest.conformance.model.subject import Setting, Subject, Trial
@@ -68,15 +68,15 @@ def test_a_blind_check_is_found(tmp_path: Path, plugin: str, capability: str, co
     program = WITHOUT.format(verb="CHECK", plugin=plugin)
     subject = chained(tmp_path, f"blind-{plugin}", program, capabilities={capability: True}, **conf)
     test = {
-        "portmap": test_check.test_missing_firewall_rules_are_noticed,
-        "bandwidth": test_check.test_missing_shaping_is_noticed,
-        "tuning": test_check.test_another_mac_is_noticed,
+        "portmap": notice.missing_firewall_rules_are_noticed,
+        "bandwidth": notice.missing_shaping_is_noticed,
+        "tuning": notice.another_mac_is_noticed,
     }[plugin]
 
     with pytest.raises(Finding, match="succeeds, but should refuse"):
         concluded(test, subject)
     with pytest.raises(Finding, match="succeeds, but should refuse"):
-        concluded(test_check.test_check_after_del_fails, subject)
+        concluded(check.check_after_del_fails, subject)
 
 
 @pytest.mark.parametrize(("plugin", "capability", "conf"), PLUGINS[:2], ids=["portmap", "bandwidth"])
@@ -86,7 +86,7 @@ def test_a_del_that_does_nothing_is_found(tmp_path: Path, plugin: str, capabilit
     subject = chained(tmp_path, f"idle-{plugin}", program, capabilities={capability: True}, **conf)
 
     with pytest.raises(Finding, match="rule|qdiscs|links"):
-        concluded(test_del.test_del_removes_what_add_made, subject)
+        concluded(delete.del_removes_what_add_made, subject)
 
 
 def test_a_plugin_that_nobody_knows_is_exercised(tmp_path: Path):
@@ -95,7 +95,7 @@ def test_a_plugin_that_nobody_knows_is_exercised(tmp_path: Path):
 
     assert subject.effect
     with pytest.raises(Finding, match="published.* tcp dport"):
-        concluded(test_del.test_del_removes_what_add_made, subject)
+        concluded(delete.del_removes_what_add_made, subject)
 
 
 def test_without_anything_to_do_nothing_passes(tmp_path: Path):
@@ -104,9 +104,9 @@ def test_without_anything_to_do_nothing_passes(tmp_path: Path):
 
     assert not subject.effect
     with pytest.raises(NotApplicable, match="ADD made nothing to delete"):
-        concluded(test_del.test_del_removes_what_add_made, subject)
+        concluded(delete.del_removes_what_add_made, subject)
     with pytest.raises(NotApplicable, match="ADD made nothing to delete"):
-        concluded(test_del.test_del_can_be_repeated, subject)
+        concluded(delete.del_can_be_repeated, subject)
 
 
 def test_a_finding_counts_where_nothing_was_made(tmp_path: Path):
@@ -115,7 +115,7 @@ def test_a_finding_counts_where_nothing_was_made(tmp_path: Path):
     subject = chained(tmp_path, "once", failing)
 
     with pytest.raises(Finding, match="the second DEL"):
-        concluded(test_del.test_del_can_be_repeated, subject)
+        concluded(delete.del_can_be_repeated, subject)
 
 
 def test_an_address_that_is_only_asked_for(tmp_path: Path):

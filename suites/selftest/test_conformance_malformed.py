@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,12 +16,13 @@ import pytest
 from cnitest.suites.selftest.unit.malformed import RESULTS, Malformed, all_of
 
 from cnitest.conformance.bench.bench import open_bench
-from cnitest.conformance.bench.shared_attachment import stand
+from cnitest.conformance.checks import running
+from cnitest.conformance.checks.registry import Variant, variants
 from cnitest.conformance.discover.examine import examine, source
 from cnitest.conformance.model.finding import Finding, NotApplicable, Undecided
 from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.errors import PluginError
-from cnitest.fuzz.execute.requirements import Sentence, applying, sentences
+from cnitest.fuzz.execute.requirements import applying
 
 PATH = ("/usr/lib/cni",)
 # What a plugin says is replaced for one verb, part by part of the path that the file names.
@@ -87,20 +86,13 @@ class Changed:
         self._file.write_text(json.dumps(case.change if case else None))
 
 
-def held(subject: Subject, sentence: Sentence) -> None:
-    """Run one test on a lab of its own; it may end in every way but by an exception of ours."""
-    wanted = sentence.function.__annotations__
-    with ExitStack() as undo:
-        directory = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="cnitest-")))
-        try:
-            bench = undo.enter_context(open_bench(Trial(subject, "1.0.0")))
-            found = {name: bench for name in ("bench", "idle") if name in wanted}
-            more = {"standing": stand(bench)} if "standing" in wanted else {}
-            paths = {"tmp_path": directory} if "tmp_path" in wanted else {}
-            sentence.function(**found, **more, **paths, **sentence.given)
-            bench.conclude()
-        except (Finding, NotApplicable, Undecided, PluginError):
-            return
+def held(subject: Subject, variant: Variant) -> None:
+    """Run one check on a lab of its own; it may end in every way but by an exception of ours."""
+    try:
+        with open_bench(Trial(subject, "1.0.0")) as bench:
+            running.run(variant, bench)
+    except (Finding, NotApplicable, Undecided, PluginError):
+        return
 
 
 @cache
@@ -127,7 +119,7 @@ def test_no_result_breaks_a_test(plugin: str, tmp_path: Path):
     for name, case in chosen(names, len(plugin)):
         changed.change(case)
         try:
-            held(changed.subject, sentences()[name])
+            held(changed.subject, variants()[name])
         except Exception as error:
             raise AssertionError(f"{name}: {case.words}: {type(error).__name__}: {error}") from error
 
@@ -146,7 +138,7 @@ def test_what_a_test_needs_may_lack(tmp_path: Path, name: str, path: list[str], 
     changed = Changed("bridge", tmp_path)
     changed.change(next(case for case in CHANGES if case.change["path"] == path and case.change["how"] == how))
 
-    held(changed.subject, sentences()[name])
+    held(changed.subject, variants()[name])
 
 
 def test_a_first_result_of_any_kind_is_examined(tmp_path: Path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cnitest.conformance.bench.bench import AddResult, Bench, Picture
 
 
-class Standing:
+class SharedAttachment:
     """A bench with an attachment on it, what was there before, and what there is since."""
 
     def __init__(self, bench: Bench, made: AddResult, before: Picture, after: Picture) -> None:
@@ -23,10 +23,10 @@ class Standing:
         return self._second
 
 
-def stand(bench: Bench) -> Standing:
+def attach_shared(bench: Bench) -> SharedAttachment:
     """An attachment that stands on a bench. Raises Undecided."""
     slot = bench.slot()
     bench.chain(slot)
     before = bench.look(slot)
     made = bench.attach(slot)
-    return Standing(bench, made, before, bench.look(slot))
+    return SharedAttachment(bench, made, before, bench.look(slot))

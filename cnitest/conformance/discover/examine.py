@@ -13,7 +13,7 @@ from cnitest.cni.calls.invoke import missing
 from cnitest.cni.conf import Network
 from cnitest.conformance.bench import aftermath
 from cnitest.conformance.bench.bench import AddResult, Bench, open_bench
-from cnitest.conformance.bench.shared_attachment import stand
+from cnitest.conformance.bench.shared_attachment import attach_shared
 from cnitest.conformance.discover.preflight import Refused, links, refused
 from cnitest.conformance.model import judge, profile, reading
 from cnitest.conformance.model.finding import Undecided
@@ -344,7 +344,7 @@ def _first_add(candidate: Subject, version: str = "") -> tuple[AddResult, bool] 
         with open_bench(Trial(candidate, tried)) as bench:
             before = links(bench.node)
             try:
-                found = stand(bench)
+                found = attach_shared(bench)
             except (Undecided, PluginError) as error:
                 return refused(candidate, tried, error, bench, before)
             return found.made, aftermath.effect(found.before, found.after)

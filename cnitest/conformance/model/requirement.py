@@ -1,7 +1,7 @@
 """The registry of requirements: one sentence of the specification each, with its place and its reach.
 
-The sentences are data, ``requirements/*.yaml``, one file a topic; the tests that decide them are in
-``suites/conformance``, a file of the same name each.
+The sentences are data, ``requirements/*.yaml``, one file a topic; what decides them is in the registry of checks,
+``conformance/checks``.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def script(finding: Finding, executor: ReusingExecutor) -> str:
 def _held(finding: Finding, executor: ReusingExecutor) -> str:
     """A script for a sentence; when it holds this time, for what was done to see that."""
     done = requirements.hold(executor.trial, finding.scenario)
-    wanted, details = requirement.find(done.sentence.requirement), done.details or (finding.violation.evidence,)
+    wanted, details = requirement.find(done.variant.requirement), done.details or (finding.violation.evidence,)
     if not done.details:
         done.bench.complain(*details)
     return reproducer.script(wanted, done.trial, done.bench.lab.plan, done.bench.record, details, "repro.sh")

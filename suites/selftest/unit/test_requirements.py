@@ -1,16 +1,16 @@
-"""The registry of requirements and its tests keep step with each other, and with the tables around them."""
+"""The registries of requirements and of checks keep step with each other, and with the tables around them."""
 
 from __future__ import annotations
 
-import ast
+import importlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cnitest.cli import main
 from cnitest.cni import spec
+from cnitest.conformance.checks.registry import checks
 from cnitest.conformance.model import deviation
 from cnitest.conformance.model.requirement import TOPICS, Level, find, registry
 from cnitest.errors import CnitestError
@@ -25,31 +25,23 @@ UNDECIDABLE = {
 }
 
 
-def marked() -> Iterator[tuple[str, str, str, bool]]:
-    """Each test of the suite: its topic, its name, the requirement it is marked with, whether it has a contract."""
-    for path in sorted(SUITE.glob("test_*.py")):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                marks = [
-                    call.args[0].value
-                    for call in node.decorator_list
-                    if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.requirement"
-                ]
-                yield path.stem.removeprefix("test_"), node.name, ",".join(marks), bool(ast.get_docstring(node))
-
-
-def test_every_requirement_has_a_test():
+def test_every_requirement_has_a_check():
     """No requirement is only written down."""
-    tested = {identifier for _, _, identifier, _ in marked()}
+    decided = {check.requirement for check in checks().values()}
 
-    assert set(registry()) - tested == set()
+    assert set(registry()) - decided == set()
 
 
-def test_every_test_has_a_requirement():
-    """No test of the suite is about nothing that is registered, and each says its contract."""
-    strays = [name for _, name, identifier, told in marked() if identifier not in registry() or not told]
+def test_every_check_is_a_test_of_the_suite():
+    """The suite's modules hold a test for each check, under its name, in the module of its topic."""
+    found = {
+        name: topic
+        for topic in TOPICS
+        for name in vars(importlib.import_module(f"cnitest.suites.conformance.test_{topic}"))
+        if name.startswith("test_")
+    }
 
-    assert strays == []
+    assert found == {check.name: check.topic for check in checks().values()}
 
 
 def test_requirements_are_well_formed():

@@ -1,0 +1,247 @@
+"""ADD: SPEC section 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnitest.conformance.bench import aftermath, delegate
+from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench
+from cnitest.conformance.bench.shared_attachment import SharedAttachment
+from cnitest.conformance.checks.common import other_network, require_second_network
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import form, judge
+from cnitest.conformance.model.finding import Doubt
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.observe import mutation, traffic
+from cnitest.conformance.observe.connections import addresses, answering, demand_answers, gateways, is_here
+
+FORWARDING = (".forwarding", "ip_forward", ".mc_forwarding")
+
+
+#: What the kernel changes with those (inet_forward_change in net/ipv4/devinet.c), and so is reported last.
+FOLLOWING = ("net.ipv4.conf.all.accept_redirects",)
+
+
+@check("ADD-01")
+def the_interface_is_there(shared_attachment: SharedAttachment) -> None:
+    """CNI_IFNAME is a link of the container."""
+    bench, slot = shared_attachment.bench, shared_attachment.made.slot
+
+    links = [link.name for link in slot.sandbox.links]
+
+    lacking = f"! ip -n {slot.sandbox.name} link show {slot.ifname}"
+    bench.demand(slot.ifname in links, f"no {slot.ifname}, the container has {', '.join(links)}", witness=lacking)
+
+
+@check("ADD-01")
+def any_name_is_taken(bench: Bench) -> None:
+    """The interface gets the name that was asked for, whichever it is."""
+    _require_own_link(bench)
+    slot = bench.slot("c1", ifname="net7-x.y")
+
+    made = bench.attach(slot)
+
+    links = [link.name for link in made.slot.sandbox.links]
+    bench.demand("net7-x.y" in links, f"asked for net7-x.y, the container has {', '.join(links)}")
+
+
+@check("ADD-02")
+def add_prints_a_result(bench: Bench) -> None:
+    """ADD succeeds, and a runtime of this version can read what it prints."""
+    call = bench.add(bench.slot())
+
+    faults = judge.success(call)
+    bench.complain(*faults)
+    document = judge.result_document(call)
+    if not faults:
+        bench.demand(document is not None, f"there is no result: {judge.words(call)}")
+    if document is not None:
+        bench.complain(*form.misshapen(document, bench.version))
+
+
+@check("ADD-03")
+def a_taken_name_is_refused(bench: Bench) -> None:
+    """ADD fails when the container has an interface of that name already."""
+    _require_own_link(bench)
+    slot = bench.slot()
+    bench.run("ip", "link", "add", slot.ifname, "type", "veth", "peer", "name", "cnitest-peer", at=slot.sandbox)
+
+    call = bench.add(slot)
+
+    bench.complain(*judge.refusal(call))
+
+
+@check("ADD-04")
+def a_refused_configuration_leaves_nothing(bench: Bench) -> None:
+    """Whatever is wrong with the configuration, a failed ADD changes neither host nor container."""
+    slot = bench.slot()
+    previous = bench.chain(slot)
+    before = bench.look(slot)
+    for change in mutation.wrong_values(bench.request(slot, previous)):
+        call = bench.raw("ADD", slot, stdin=change.document)
+        if call.exit_code == 0:
+            bench.raw("DEL", slot, stdin=change.document)
+            before = bench.look(slot)  # what DEL leaves is told elsewhere
+            continue
+        found = bench.changed(before, slot)
+        bench.complain(*(f"{change.words}: {line}" for line in found))
+        if found:
+            bench.raw("DEL", slot, stdin=change.document)
+            before = bench.look(slot)  # what stays was told; what the next leaves besides is seen
+
+
+@check("ADD-05")
+def a_second_add_does_not_disturb(bench: Bench) -> None:
+    """Asked again for the same interface, it fails where it would make one, and the first attachment works on."""
+    made = bench.attach()
+    before = bench.look(made.slot)
+    flows = answering(bench, made)
+
+    again = bench.raw("ADD", made.slot, previous=made.previous)
+
+    bench.complain(*judge.crash(again))
+    if bench.subject.kind is Kind.INTERFACE and bench.setting.ifname != "lo":
+        bench.demand(again.exit_code != 0, "the second ADD of the same interface succeeds")
+    bench.complain(*aftermath.removals(before, bench.look(made.slot), bench.setting.leftover))
+    demand_answers(bench, flows, traffic.AGAIN)
+
+
+@check("ADD-06")
+def a_container_can_be_attached_twice(bench: Bench) -> None:
+    """Under another interface name the same network works too, and the first attachment works on."""
+    _require_own_link(bench, meta=True)
+    bench.require_room(2)
+    first = bench.attach()
+    before = bench.look(first.slot)
+    slot = bench.slot("c1", ifname=_other_name(bench))
+    bench.chain(slot)
+    chained, flows = bench.look(first.slot), answering(bench, first)
+
+    call = bench.add(slot)
+
+    bench.complain(*judge.success(call))
+    if call.exit_code == 0:
+        bench.complain(*_missing_link(slot))
+        bench.complain(*aftermath.disturbed(before, chained, bench.look(first.slot), bench.setting.leftover))
+        demand_answers(bench, flows, traffic.AGAIN)
+        bench.complain(*_no_neighbour(bench, AddResult(slot, call, judge.result_document(call) or {}, None)))
+
+
+@check("ADD-07")
+def a_container_can_join_two_networks(bench: Bench) -> None:
+    """A second network's attachment works, and the first works on."""
+    _require_own_link(bench, meta=True)
+    first = bench.attach()
+    before = bench.look(first.slot)
+    slot = other_network(bench, "c1", _other_name(bench))
+    bench.chain(slot)
+    chained, flows = bench.look(first.slot), answering(bench, first)
+
+    call = bench.add(slot)
+
+    require_second_network(bench, call)
+    bench.complain(*judge.success(call))
+    bench.complain(*_missing_link(slot))
+    bench.complain(*aftermath.disturbed(before, chained, bench.look(first.slot), bench.setting.leftover))
+    demand_answers(bench, flows, traffic.AGAIN)
+
+
+@check("ADD-17")
+def attachments_without_addresses_work(bench: Bench) -> None:
+    """Without IPAM the interface is made in this version, as it is in the newest."""
+    if "ipam" not in bench.subject.conf:
+        bench.not_applicable("it has no IPAM to be left out")
+    conf = {key: value for key, value in bench.subject.conf.items() if key not in ("ipam", "isGateway")}
+    conf = {key: value for key, value in conf.items() if key not in ("isDefaultGateway", "ipMasq")}
+    slot = bench.slot("c1", conf=conf)
+    newest = {**bench.request(slot), "cniVersion": bench.subject.highest}
+    if bench.raw("ADD", slot, stdin=newest).exit_code != 0:
+        bench.not_applicable("it wants addresses: without IPAM it makes nothing, in any version")
+    bench.raw("DEL", slot, stdin=newest)
+
+    call = bench.raw("ADD", slot)
+
+    bench.complain(*judge.success(call))
+    bench.complain(*_missing_link(slot))
+
+
+@check("ADD-18")
+def the_path_works_at_once(bench: Bench) -> None:
+    """The first packet to each gateway after ADD is answered."""
+    made = bench.attach()
+
+    flows = gateways(bench, made)
+
+    if not flows:
+        bench.not_applicable("the result has no gateway")
+    bench.complain(*(why for flow in flows if (why := traffic.answered_at_once(flow))))
+
+
+@check("ADD-19")
+def neighbours_learn_a_returned_address(bench: Bench, tmp_path: Path) -> None:
+    """A container that gets the address of one before it, with another MAC, is reached by its neighbour at once."""
+    if not bench.subject.ipam or bench.setting.expect.neighbours is False:
+        bench.not_applicable("its addresses cannot be chosen, or containers do not see each other")
+    plugin = delegate.install(bench, tmp_path, {"ADD": {"result": delegate.address(bench, 80)}})
+    neighbour = bench.attach(delegate.slot(bench, "c2"))
+    plugin.program({"ADD": {"result": delegate.address(bench, 81)}})
+    first = bench.attach(delegate.slot(bench, "c1"))
+    ip = next(iter(addresses(bench, first)), "")
+    if not ip:
+        bench.not_applicable("the result has no address, which ADD-08 is about")
+    flow = traffic.echo(neighbour.slot.sandbox, ip)
+    if traffic.lost(flow, 1.0):
+        bench.not_applicable("containers of this network do not reach each other, which NET-02 is about")
+    bench.probed(flow.sender, ip)
+    bench.detach(first)
+
+    bench.attach(delegate.slot(bench, "c3"))
+
+    why = traffic.answered_at_once(flow)
+    words = f"the neighbour does not reach {ip} any more: "
+    bench.complain(*([why.after(words) if isinstance(why, Doubt) else f"{words}{why}"] if why else []))
+
+
+@check("ADD-20")
+def sysctls_of_the_host_stay(bench: Bench) -> None:
+    """After ADD and DEL no sysctl of the host is another, but for forwarding."""
+    slot = bench.slot()
+    bench.chain(slot)
+    before = bench.sysctls()
+
+    made = bench.attach(slot)
+    bench.delete(made)
+
+    after = bench.sysctls()
+    changed = [name for name, value in after.items() if name in before and before[name] != value]
+    for name in sorted(changed, key=lambda name: (name in FOLLOWING, name)):
+        if not name.endswith(FORWARDING):
+            bench.complain(f"{name} was {before[name]}, is {after[name]}")
+
+
+def _other_name(bench: Bench) -> str:
+    return "eth1" if bench.setting.ifname != "eth1" else "eth2"
+
+
+def _require_own_link(bench: Bench, *, meta: bool = False) -> None:
+    if bench.subject.kind is Kind.IPAM or (bench.subject.kind is Kind.META and not meta):
+        bench.not_applicable("it makes no interface")
+    if bench.setting.ifname == "lo":
+        bench.not_applicable("the interface is there before it")
+
+
+def _missing_link(slot: AttachmentTarget) -> list[str]:
+    links = [link.name for link in slot.sandbox.links]
+    return [] if slot.ifname in links else [f"the container has no {slot.ifname}; it has {', '.join(links)}"]
+
+
+def _no_neighbour(bench: Bench, made: AddResult) -> list[str]:
+    """Why the gateways are not seen on the link of an attachment."""
+    found, slot = [], made.slot
+    for ip in form.ips(made.result, bench.version):
+        gateway = ip.gateway
+        if gateway and is_here(bench, made, gateway):
+            words = f"{slot.sandbox.full_name} {slot.ifname} asks for {gateway}"
+            ask = lambda gateway=gateway: slot.sandbox.arp(gateway, on=slot.ifname)  # noqa: E731
+            found.append(traffic.lost(traffic.Flow(words, ask, slot.sandbox, gateway)))
+    return [why for why in found if why]

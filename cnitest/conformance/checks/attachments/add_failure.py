@@ -1,0 +1,174 @@
+"""A failing ADD: SPEC section 2 for what it leaves, section 4 for its delegates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cnitest.conformance.bench import delegate
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench
+from cnitest.conformance.bench.leftovers import settle
+from cnitest.conformance.checks.common import exhausted, require_delegate
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import judge
+from cnitest.conformance.model.requirement import Kind
+
+FAILING_DELEGATES: dict[str, Any] = {
+    "an error": {"error": {"code": 100, "msg": "the range is used up"}},
+    "garbage": {"stdout": "this is no JSON"},
+    "silence": {"stdout": "", "exit": 1},
+    "no address": {"result": {}},
+}
+
+
+TOOLS = ("iptables", "ip6tables", "nft", "iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy")
+
+
+def _must_leave_nothing(bench: Bench, slot: AttachmentTarget, words: str = "", **options: Any) -> None:
+    """ADD into a slot, see it fail, and see nothing left."""
+    previous = bench.chain(slot)
+    before = bench.look(slot)
+
+    call = bench.raw("ADD", slot, previous=previous, **options)
+
+    prefix = f"{words}: " if words else ""
+    bench.complain(*(f"{prefix}{fault}" for fault in judge.crash(call)))
+    if call.exit_code == 0:
+        bench.complain(f"{prefix}ADD succeeds")
+        return
+    found = settle(lambda: bench.changed(before, slot))
+    bench.complain(*(f"{prefix}{line}" for line in found))
+
+
+#: Ways to call ADD that are to be refused whatever the configuration is, as options of a call beside its document.
+REFUSED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "an unsupported version": lambda document: {"stdin": {**document, "cniVersion": "99.0.0"}},
+    "a version of another type": lambda document: {"stdin": {**document, "cniVersion": 1}},
+    "a malformed name": lambda document: {"stdin": {**document, "name": "n/m"}},
+    "a name of another type": lambda document: {"stdin": {**document, "name": 5}},
+    "no name": lambda document: {"stdin": {key: value for key, value in document.items() if key != "name"}},
+    "a cut document": lambda document: {"stdin": json.dumps(document).encode()[:-1]},
+    "text after the document": lambda document: {"stdin": json.dumps(document).encode() + b" trailing"},
+    "a list": lambda document: {"stdin": json.dumps([document]).encode()},
+    "unreadable input": lambda _: {"stdin": b"", "argv": ["/bin/sh", "-c", 'exec "$0" </']},
+    "a malformed container ID": lambda document: {"stdin": document, "changes": {"CNI_CONTAINERID": "a/b"}},
+    "a malformed interface name": lambda document: {"stdin": document, "changes": {"CNI_IFNAME": "a/b"}},
+    "no interface name": lambda document: {"stdin": document, "without": ["CNI_IFNAME"]},
+    "no container ID": lambda document: {"stdin": document, "without": ["CNI_CONTAINERID"]},
+    "an unknown verb": lambda document: {"stdin": document, "changes": {"CNI_COMMAND": "ADDD"}},
+}
+
+
+@check("ADD-04")
+def a_refused_call_leaves_nothing(bench: Bench) -> None:
+    """Whatever of a call is wrong, an ADD that is refused changes neither host nor container."""
+    slot = bench.slot()
+    document = bench.request(slot, bench.chain(slot))
+    before = bench.look(slot)
+    for words, options in REFUSED.items():
+        call = bench.raw("ADD", slot, **options(document))
+        if call.exit_code != 0:
+            found = settle(partial(bench.changed, before, slot))
+            bench.complain(*(f"{words}: {line}" for line in found))
+            if not found:
+                continue
+        bench.raw("DEL", slot, stdin=document)
+        before = bench.look(slot)  # what DEL leaves is reported elsewhere
+
+
+@check("ADDF-a")
+def a_missing_delegate_leaves_nothing(bench: Bench) -> None:
+    """ADD with an IPAM plugin that is not there fails and leaves neither link, address, rule nor file."""
+    require_delegate(bench)
+
+    _must_leave_nothing(bench, delegate.slot(bench, kind="cnitest-missing"))
+
+
+@check("ADDF-b", how=list(FAILING_DELEGATES))
+def a_failing_delegate_leaves_nothing(bench: Bench, tmp_path: Path, how: str) -> None:
+    """ADD with an IPAM plugin that fails, prints garbage or gives nothing fails and leaves nothing."""
+    require_delegate(bench)
+    reply = FAILING_DELEGATES[how]
+    if how == "no address":
+        reply = {"result": {"cniVersion": bench.version}}
+    delegate.install(bench, tmp_path, {"ADD": reply})
+
+    _must_leave_nothing(bench, delegate.slot(bench), how)
+
+
+@check("ADDF-c")
+def a_used_up_range_leaves_nothing(bench: Bench) -> None:
+    """When every address is taken ADD fails and leaves nothing."""
+    conf = exhausted(bench)
+    taken = bench.attach(bench.slot("c1", conf=conf))
+
+    _must_leave_nothing(bench, bench.slot("c2", conf=conf))
+    bench.complain(*judge.success(bench.delete(taken)))
+
+
+@check("ADDF-d")
+def a_taken_name_leaves_both_alone(bench: Bench) -> None:
+    """An ADD that fails over a taken name changes neither the host nor the interface that has the name."""
+    if bench.setting.ifname == "lo":
+        bench.not_applicable("the interface is there before it")
+    slot = bench.slot()
+    bench.run("ip", "link", "add", slot.ifname, "type", "veth", "peer", "name", "cnitest-peer", at=slot.sandbox)
+
+    _must_leave_nothing(bench, slot)
+
+
+@check("ADDF-e")
+def a_missing_namespace_leaves_nothing(bench: Bench) -> None:
+    """ADD for a namespace that is gone fails and leaves nothing on the host."""
+    if bench.subject.kind is not Kind.INTERFACE:
+        bench.not_applicable("it need not enter the namespace")
+    slot = bench.slot()
+
+    _must_leave_nothing(bench, slot, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
+
+
+@check("ADDF-f")
+def a_late_failure_leaves_nothing(bench: Bench, tmp_path: Path) -> None:
+    """An ADD that fails over a route that the kernel refuses leaves nothing."""
+    require_delegate(bench)
+    delegate.install(bench, tmp_path, {"ADD": {"result": delegate.address(bench, routes=[delegate.stray(bench)])}})
+
+    _must_leave_nothing(bench, delegate.slot(bench))
+
+
+@check("ADDF-g")
+def failing_firewall_tools_leave_nothing(bench: Bench, tmp_path: Path) -> None:
+    """When iptables and nft fail, an ADD that needs them is undone by the DEL that follows."""
+    for name in TOOLS:
+        text = f'#!/bin/sh\necho "$0 $*" >>{tmp_path}/called\necho "{name} is out of order" >&2\nexit 1\n'
+        bench.program(tmp_path / name, text)
+    slot = bench.slot()
+    span = Span(bench, slot)
+    broken = {"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+    added = bench.add(slot, environment=broken)
+    if not (tmp_path / "called").exists():
+        bench.not_applicable("it calls no firewall tool")
+    deleted = bench.raw("DEL", slot)
+
+    bench.complain(*judge.crash(added))
+    bench.complain(*(f"after the tools work again: {fault}" for fault in judge.success(deleted)))
+    bench.complain(*span.left())
+
+
+@check("ADDF-h")
+def del_without_a_result_after_a_later_failure_leaves_nothing(bench: Bench) -> None:
+    """After ADD a DEL without any previous result removes everything."""
+    slot = bench.slot()
+    span = Span(bench, slot)
+    made = bench.attach(slot)
+    span.added()
+
+    call = bench.delete(made, previous=None)
+
+    bench.complain(*judge.success(call))
+    bench.complain(*span.left())

@@ -1,0 +1,173 @@
+"""Many at once, and killed in the middle: SPEC section 3."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from cnitest.cni import spec
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench
+from cnitest.conformance.checks.common import other_network, require_second_network
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import form, judge
+from cnitest.conformance.model.requirement import Kind
+
+MANY = 10
+
+
+KILLS = 30
+
+
+#: Keys by which a range of addresses is configured.
+RANGES = {"subnet", "subnets", "range", "ranges"}
+
+
+T = TypeVar("T")
+
+
+def _at_once(function: Callable[[T], Call], items: Sequence[T]) -> list[Call]:
+    with ThreadPoolExecutor(len(items)) as pool:
+        return list(pool.map(function, items))
+
+
+def _slots(bench: Bench, first: int = 1, count: int = MANY) -> list[AttachmentTarget]:
+    slots = [bench.slot(f"c{number}") for number in range(first, first + count)]
+    for slot in slots:
+        bench.chain(slot)
+    return slots
+
+
+def _delete(bench: Bench, slot: AttachmentTarget, added: Call) -> Call:
+    found = judge.result_document(added)
+    return bench.raw("DEL", slot, previous=found if spec.has_check(bench.version) else None)
+
+
+def _unique(bench: Bench, calls: Sequence[Call]) -> list[str]:
+    """Addresses that more than one container got."""
+    seen: dict[str, int] = {}
+    for call in calls:
+        for ip in form.ips(judge.result_document(call) or {}, bench.version):
+            seen[ip.address] = seen.get(ip.address, 0) + 1
+    return [f"{address} was given to {count} containers" for address, count in seen.items() if count > 1]
+
+
+@check("CON-01")
+def many_adds_at_once(bench: Bench) -> None:
+    """Ten containers added at once all get a result, and addresses of their own."""
+    bench.require_room(MANY)
+    slots = _slots(bench)
+
+    calls = _at_once(bench.add, slots)
+
+    for call in calls:
+        bench.complain(*judge.success(call))
+    if bench.subject.kind is not Kind.META and _gives_addresses_of_its_own(bench):
+        bench.complain(*_unique(bench, calls))
+
+
+def _gives_addresses_of_its_own(bench: Bench) -> bool:
+    """Whether its addresses come from a range that it is configured with, or two containers one after the other get
+    different ones: fixed ones are nothing to race for."""
+    section = bench.subject.conf.get("ipam")
+    if isinstance(section, dict) and RANGES & section.keys():
+        return True
+    first, second = (bench.attach(bench.slot(f"c{number}")) for number in (40, 41))
+    return not _unique(bench, [first.call, second.call])
+
+
+@check("CON-02")
+def many_dels_at_once(bench: Bench) -> None:
+    """Ten containers deleted at once all succeed, and nothing is left."""
+    bench.require_room(MANY)
+    slots = [bench.slot(f"c{number}") for number in range(1, MANY + 1)]
+    span = Span(bench, *slots)
+    added = [bench.add(slot) for slot in slots]
+    for call in added:
+        bench.need(call)
+    span.added()
+
+    calls = _at_once(lambda pair: _delete(bench, *pair), list(zip(slots, added, strict=True)))
+
+    for call in calls:
+        bench.complain(*judge.success(call))
+    bench.complain(*span.left())
+
+
+@check("CON-03")
+def adds_and_dels_at_once(bench: Bench) -> None:
+    """While five containers are deleted five others are added, and all succeed."""
+    bench.require_room(MANY)
+    bench.require_effect()
+    going = _slots(bench, 1, MANY // 2)
+    added = [bench.add(slot) for slot in going]
+    for call in added:
+        bench.need(call)
+    coming = _slots(bench, 1 + MANY // 2, MANY // 2)
+    jobs: list[Callable[[], Call]] = []
+    for slot, call, new in zip(going, added, coming, strict=True):
+        jobs += [_job(_delete, bench, slot, call), _job(bench.add, new)]
+
+    calls = _at_once(lambda job: job(), jobs)
+
+    for call in calls:
+        bench.complain(*judge.success(call))
+
+
+def _job(function: Callable[..., Call], *arguments: object) -> Callable[[], Call]:
+    return lambda: function(*arguments)
+
+
+@check("CON-04")
+def two_networks_at_once(bench: Bench) -> None:
+    """Containers are added to two networks at the same time, and all succeed."""
+    bench.require_room(MANY // 2)
+    others = [other_network(bench, f"c{number}") for number in range(21, 21 + MANY // 2)]
+    own = _slots(bench, 1, MANY // 2)
+    bench.need(bench.add(own[0]))  # first, as in ADD-07: a device that all networks share is then the first one's
+    beside = bench.add(others[0])
+    require_second_network(bench, beside)
+    bench.complain(*judge.success(beside))
+    for slot in others:
+        bench.chain(slot)
+    slots = [*own[1:], *others[1:]]
+
+    for call in _at_once(bench.add, slots):
+        bench.complain(*judge.success(call))
+
+
+@check("CON-05")
+def del_cleans_after_a_killed_add(bench: Bench) -> None:
+    """ADD is killed at 30 moments, one after the other; each time DEL succeeds, and in the end nothing is left."""
+    bench.require_effect()
+    usual = max(bench.subject.seconds, 0.005)
+    moments = random.Random(str(bench.trial))
+    slot = bench.slot()
+    span = Span(bench, slot)
+    for _ in range(KILLS):
+        moment = moments.uniform(0.001, usual * 1.1)
+        bench.raw("ADD", slot, previous=bench.chain(slot), timeout=moment)
+        call = bench.raw("DEL", slot)
+        bench.complain(*(f"ADD killed after {moment * 1000:.0f} ms: {fault}" for fault in judge.success(call)))
+        if call.exit_code != 0:
+            bench.raw("DEL", slot)
+
+    bench.complain(*span.left())
+
+
+@check("CON-06")
+def a_killed_call_leaves_no_lock(bench: Bench) -> None:
+    """After five killed calls the next one takes no longer than usual."""
+    usual = max(bench.subject.seconds, 0.005)
+    for number in range(5):
+        bench.raw("ADD", bench.slot(f"c{number + 2}"), timeout=usual * (number + 1) / 6)
+        bench.raw("DEL", bench.slot(f"c{number + 2}"))
+
+    call = bench.add(bench.slot("c9"))
+
+    bench.complain(*judge.success(call))
+    most = max(5.0, usual * 10)
+    bench.demand(call.seconds < most, f"ADD after killed ones takes {call.seconds:.1f} s, usually {usual:.2f} s")

@@ -1,0 +1,290 @@
+"""DEL: SPEC section 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cnitest.conformance.bench import delegate
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import AddResult, Bench
+from cnitest.conformance.checks.common import flush, require_delegate
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import judge
+from cnitest.conformance.observe import mutation
+from cnitest.lab.snapshot.difference import difference
+
+#: Keys by which state is found again; DEL may need them.
+NEEDED = ("type", "dataDir", "bridge", "master", "device", "socketPath", "daemonSocketPath", "vrfname", "backend")
+
+
+def _attached(bench: Bench, container: str = "c1") -> tuple[AddResult, Span]:
+    """An attachment and what watches over it."""
+    slot = bench.slot(container)
+    span = Span(bench, slot)
+    made = bench.attach(slot)
+    span.added()
+    return made, span
+
+
+@check("DEL-01")
+def del_removes_what_add_made(bench: Bench) -> None:
+    """After ADD and DEL host and container are as before, but for what all attachments share."""
+    made, span = _attached(bench)
+
+    bench.need(bench.delete(made))
+
+    bench.complain(*span.left())
+
+
+@check("DEL-01")
+def del_leaves_nothing_once_all_is_shared(bench: Bench) -> None:
+    """With another container attached, ADD and DEL change nothing at all."""
+    bench.attach(bench.slot("c2"))
+    made, span = _attached(bench)
+
+    bench.need(bench.delete(made))
+
+    bench.complain(*span.left(strict=True))
+
+
+@check("DEL-02")
+def del_can_be_repeated(bench: Bench) -> None:
+    """A second and a third DEL succeed."""
+    made, _ = _attached(bench)
+    bench.need(bench.delete(made))
+
+    for which in ("second", "third"):
+        bench.complain(*(f"the {which} DEL: {fault}" for fault in judge.success(bench.delete(made))))
+
+
+@check("DEL-03")
+def del_of_nothing_succeeds(bench: Bench) -> None:
+    """DEL of a container that was never added succeeds, with a namespace and without."""
+    slot = bench.slot("c7")
+
+    bench.complain(*judge.success(bench.raw("DEL", slot)))
+    call = bench.raw("DEL", slot, changes={"CNI_NETNS": ""})
+
+    bench.complain(*(f"without a namespace: {fault}" for fault in judge.success(call)))
+
+
+@check("DEL-04")
+def del_after_the_interface_went(bench: Bench) -> None:
+    """When the interface was removed DEL succeeds and frees everything else."""
+    if bench.setting.ifname == "lo":
+        bench.not_applicable("its interface cannot be removed")
+    made, span = _attached(bench)
+    bench.run("ip", "link", "del", made.slot.ifname, at=made.slot.sandbox)
+
+    call = bench.delete(made)
+
+    bench.complain(*judge.success(call))
+    bench.complain(*span.left(torn=True))
+
+
+@check("DEL-05")
+def del_after_the_namespace_went(bench: Bench) -> None:
+    """When the namespace is gone DEL succeeds and frees what is left on the host."""
+    _without_namespace(bench, lambda netns: {"changes": {"CNI_NETNS": netns}})
+
+
+@check("DEL-06", how=["empty", "missing"])
+def del_without_a_namespace(bench: Bench, how: str) -> None:
+    """With an empty or missing CNI_NETNS DEL succeeds and frees what is left on the host."""
+    _without_namespace(
+        bench, lambda _: {"changes": {"CNI_NETNS": ""}} if how == "empty" else {"without": ["CNI_NETNS"]}
+    )
+
+
+def _without_namespace(bench: Bench, options: Any) -> None:
+    made, span = _attached(bench)
+    netns = made.slot.netns
+    bench.lose("c1")
+
+    call = bench.raw("DEL", None, **_of_lost(bench, made, netns, options(netns)))
+
+    bench.complain(*judge.success(call))
+    bench.complain(*span.left(lost=True))
+
+
+def _of_lost(bench: Bench, made: AddResult, netns: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a call for a container that has no namespace any more."""
+    slot = made.slot
+    changes = {
+        "CNI_CONTAINERID": slot.container_id,
+        "CNI_IFNAME": slot.ifname,
+        "CNI_ARGS": slot.args,
+        **options.get("changes", {"CNI_NETNS": netns}),
+    }
+    stdin = bench.request(slot, bench.final(made))
+    return {**options, "changes": changes, "stdin": stdin}
+
+
+@check("DEL-07")
+def del_after_the_state_went(bench: Bench) -> None:
+    """When the files that ADD wrote are gone DEL succeeds."""
+    slot, node = bench.slot(), bench.node.full_name
+    bench.chain(slot)
+    before = bench.look()
+    made = bench.attach(slot)
+    files = [
+        item.key
+        for item in difference(before[node], bench.look()[node])
+        if item.table == "files" and not item.before and "kind=file" in item.after
+    ]
+    if not files:
+        bench.not_applicable("its ADD writes no files")
+    bench.run("rm", "-f", *files)
+
+    call = bench.delete(made)
+
+    bench.complain(*judge.success(call))
+
+
+@check("DEL-08")
+def del_after_the_daemon_went(bench: Bench) -> None:
+    """When the daemon was killed DEL succeeds."""
+    if bench.daemon is None:
+        bench.not_applicable("it talks to no daemon")
+    made = bench.attach()
+    bench.daemon.kill()
+
+    call = bench.delete(made)
+
+    bench.complain(*judge.success(call))
+
+
+@check("DEL-09")
+def del_after_the_firewall_was_flushed(bench: Bench) -> None:
+    """When every rule and chain was removed by somebody else DEL succeeds."""
+    slot, node = bench.slot(), bench.node.full_name
+    bench.chain(slot)
+    before = bench.look()
+    made = bench.attach(slot)
+    if before[node].firewall == bench.look()[node].firewall:
+        bench.not_applicable("its ADD makes no firewall rules")
+    flush(bench)
+
+    call = bench.delete(made)
+
+    bench.complain(*judge.success(call))
+
+
+@check("DEL-10")
+def del_does_not_mind_the_rest(bench: Bench) -> None:
+    """DEL succeeds whatever became of settings that only ADD needs."""
+    made = bench.attach()
+    for change in mutation.wrong_words(bench.request(made.slot, bench.final(made)), NEEDED):
+        call = bench.raw("DEL", made.slot, stdin=change.document)
+        bench.complain(*(f"{change.words}: {fault}" for fault in judge.success(call)))
+    call = bench.delete(made)
+    bench.complain(*judge.success(call))
+
+
+@check("DEL-10")
+def del_does_not_mind_arguments(bench: Bench) -> None:
+    """DEL succeeds with an argument in CNI_ARGS that nobody knows."""
+    made = bench.attach()
+
+    call = bench.delete(made, changes={"CNI_ARGS": "CNITEST=unknown"})
+
+    bench.complain(*(f"CNI_ARGS CNITEST=unknown: {fault}" for fault in judge.success(call)))
+
+
+@check("DEL-11")
+def the_delegate_is_called_without_a_namespace(bench: Bench, tmp_path: Path) -> None:
+    """DEL without a namespace calls the IPAM plugin's DEL."""
+    require_delegate(bench)
+    plugin = delegate.install(bench, tmp_path)
+    made = bench.attach(delegate.slot(bench))
+    netns = made.slot.netns
+    bench.lose("c1")
+    plugin.forget()
+
+    bench.raw("DEL", None, **_of_lost(bench, made, netns, {"changes": {"CNI_NETNS": ""}}))
+
+    verbs = [record.verb for record in plugin.records()]
+    bench.demand("DEL" in verbs, f"the delegate was called for {', '.join(verbs) or 'nothing'}, not for DEL")
+
+
+@check("DEL-12")
+def the_interface_goes_before_the_address(bench: Bench, tmp_path: Path) -> None:
+    """When the IPAM plugin's DEL is called the interface is not in the container any more."""
+    require_delegate(bench)
+    plugin = delegate.install(bench, tmp_path)
+    made = bench.attach(delegate.slot(bench))
+    plugin.forget()
+
+    bench.need(bench.delete(made))
+
+    for record in plugin.records():
+        if record.verb == "DEL":
+            there = made.slot.ifname in record.netns_links
+            bench.demand(not there, f"{made.slot.ifname} was still there when the address was released")
+
+
+@check("DEL-13")
+def del_prints_nothing(bench: Bench) -> None:
+    """A DEL that succeeds has an empty standard output."""
+    made = bench.attach()
+
+    call = bench.delete(made)
+
+    bench.need(call)
+    bench.complain(*judge.success(call, silent=True))
+
+
+@check("DEL-15")
+def del_creates_no_files(bench: Bench) -> None:
+    """DEL of a container whose namespace is gone leaves no file that was not there."""
+    slot = bench.slot("c8")
+    before = bench.look()
+
+    bench.raw("DEL", slot, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
+
+    found = [line for line in bench.changed(before) if ": + files " in line]
+    there = bench.run("ls", "/run/netns").split()
+    bench.complain(*found)
+    bench.demand("cnitest-none" not in there, "there is a file /run/netns/cnitest-none now")
+
+
+@check("DEL-16", how=["the delegate fails", "a route is refused"])
+def del_cleans_after_a_failed_add(bench: Bench, tmp_path: Path, how: str) -> None:
+    """After an ADD that failed DEL succeeds and leaves nothing."""
+    require_delegate(bench)
+    reply: dict[str, Any] = {"error": {"code": 100, "msg": "no address"}}
+    if how == "a route is refused":
+        reply = {"result": delegate.address(bench, routes=[delegate.stray(bench)])}
+    delegate.install(bench, tmp_path, {"ADD": reply})
+    slot = delegate.slot(bench)
+    previous = bench.chain(slot)
+    before = bench.look(slot)
+    if bench.raw("ADD", slot, previous=previous).exit_code == 0:
+        bench.not_applicable("its ADD did not fail, which ADDF-b and ADDF-f are about")
+
+    call = bench.raw("DEL", slot)
+
+    bench.complain(*judge.success(call))
+    bench.complain(*bench.changed(before, slot))
+
+
+@check("DEL-17")
+def a_failing_delegate_does_not_stop_the_cleaning(bench: Bench, tmp_path: Path) -> None:
+    """When the IPAM plugin's DEL fails DEL fails too; repeated once it works again, nothing is left."""
+    require_delegate(bench)
+    script = {"ADD": {"result": delegate.address(bench)}}
+    plugin = delegate.install(bench, tmp_path, script)
+    slot = delegate.slot(bench)
+    bench.chain(slot)
+    before = bench.look(slot)
+    made = bench.attach(slot)
+    plugin.program({**script, "DEL": {"error": {"code": 102, "msg": "the lease cannot be released"}}})
+
+    failing = bench.delete(made)
+    plugin.program(script)
+    again = bench.delete(made)
+
+    bench.demand(failing.exit_code != 0, "the IPAM plugin's DEL fails, and DEL succeeds")
+    bench.complain(*(f"repeated: {fault}" for fault in judge.success(again)))
+    bench.complain(*bench.changed(before, slot))

@@ -1,0 +1,212 @@
+"""GC: SPEC section 2, defined since 1.1.0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench import delegate
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, Picture
+from cnitest.conformance.bench.leftovers import residue, settle
+from cnitest.conformance.checks.common import other_network, require_delegate
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import judge
+from cnitest.conformance.observe import traffic
+from cnitest.conformance.observe.connections import answering, demand_answers
+
+VALID, LEGACY = "cni.dev/valid-attachments", "cni.dev/attachments"
+
+
+def _gc(bench: Bench, slot: AttachmentTarget, keep: Sequence[AddResult], **keys: Any) -> Call:
+    """GC of a slot's network with the attachments to keep under both keys; ``keys`` replaces them."""
+    kept = [{"containerID": made.slot.container_id, "ifname": made.slot.ifname} for made in keep]
+    document = {**bench.request(slot), **(keys or {VALID: kept, LEGACY: kept})}
+    return bench.raw("GC", stdin=document, without=["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"])
+
+
+def _pair(bench: Bench) -> tuple[AddResult, AddResult, Picture, Picture]:
+    """An attachment to keep and one to free, with pictures around the second's ADD."""
+    kept = bench.attach(bench.slot("c1"))
+    slot = bench.slot("c2")
+    bench.chain(slot)
+    before = bench.look(slot)
+    freed = bench.attach(slot)
+    return kept, freed, before, bench.look(slot)
+
+
+def _still(bench: Bench, before: Picture, after: Picture, tables: Sequence[str], others: bool) -> list[str]:
+    """What is there of what came between two pictures, but for what all share: of some tables, or of all others."""
+    own = {line for line in residue(before, after, strict=True) if ": + " in line}
+    found = [line for line in bench.changed(before) if line in own]
+    return [line for line in found if (line.partition(": + ")[2].split(" ")[0] in tables) != others]
+
+
+def _touched(bench: Bench, seen: Picture, before: Picture, after: Picture, *slots: AttachmentTarget) -> list[str]:
+    """What changed since a picture, but for what an attachment made between two others had left, which GC may free."""
+    left = {line for line in residue(before, after, strict=True) if ": + " in line}
+    return [line for line in bench.changed(seen, *slots, strict=True) if line.replace(": - ", ": + ", 1) not in left]
+
+
+@check("GC-01")
+def gc_with_all_valid_succeeds(bench: Bench) -> None:
+    """GC whose list has every attachment succeeds and prints nothing."""
+    made = bench.attach()
+
+    bench.complain(*judge.success(_gc(bench, made.slot, [made]), silent=True))
+
+
+@check("GC-02")
+def gc_frees_reservations(bench: Bench) -> None:
+    """The files of an attachment that is not valid are gone after GC."""
+    kept, freed, before, after = _pair(bench)
+    if not _still(bench, before, after, ("files",), False):
+        bench.not_applicable("its ADD writes no files")
+    bench.lose("c2")
+
+    call = _gc(bench, kept.slot, [kept])
+
+    bench.complain(*judge.success(call))
+    bench.complain(*_still(bench, before, after, ("files",), False))
+    del freed
+
+
+@check("GC-03")
+def gc_is_handed_on(bench: Bench, tmp_path: Path) -> None:
+    """GC calls the IPAM plugin's GC with the same list."""
+    require_delegate(bench)
+    plugin = delegate.install(bench, tmp_path)
+    made = bench.attach(delegate.slot(bench))
+
+    bench.need(_gc(bench, made.slot, [made]))
+
+    calls = [record for record in plugin.records() if record.verb == "GC"]
+    bench.demand(calls, "the delegate was not called for GC")
+    for record in calls:
+        told = (record.request or {}).get(VALID)
+        wanted = [{"containerID": made.slot.container_id, "ifname": made.slot.ifname}]
+        bench.demand(told == wanted, f"the delegate was given {told}, not {wanted}")
+
+
+@check("GC-04")
+def gc_frees_the_host(bench: Bench) -> None:
+    """Links, routes and rules that a dead container left on the host are gone after GC."""
+    kept, freed, before, after = _pair(bench)
+    bench.lose("c2")
+    settle(lambda: _still(bench, before, after, ("files",), True), 0.5)
+    if not _still(bench, before, after, ("files",), True):
+        bench.not_applicable("nothing but files outlives its container")
+
+    call = _gc(bench, kept.slot, [kept])
+
+    bench.complain(*judge.success(call))
+    bench.complain(*_still(bench, before, after, ("files",), True))
+    del freed
+
+
+@check("GC-05")
+def gc_keeps_what_is_valid(bench: Bench) -> None:
+    """GC changes nothing of the attachments in its list, and they reach what they reached."""
+    bench.require_effect()
+    kept, freed, before, after = _pair(bench)
+    flows = answering(bench, kept)
+    bench.detach(freed)
+    seen = bench.look(kept.slot)
+
+    _gc(bench, kept.slot, [kept])
+
+    bench.complain(*_touched(bench, seen, before, after, kept.slot))
+    demand_answers(bench, flows, traffic.AGAIN)
+
+
+@check("GC-06")
+def an_empty_list_frees_everything(bench: Bench) -> None:
+    """GC with an empty list frees what dead containers left."""
+    slot = bench.slot("c2")
+    bench.chain(slot)
+    before = bench.look(slot)
+    bench.attach(slot)
+    after = bench.look(slot)
+    bench.lose("c2")
+    settle(lambda: _still(bench, before, after, (), True), 0.3)
+    if not _still(bench, before, after, (), True):
+        bench.not_applicable("nothing of its own outlives its container")
+
+    call = _gc(bench, slot, [])
+
+    bench.complain(*judge.success(call))
+    bench.complain(*_still(bench, before, after, (), True))
+
+
+@check("GC-06", how=["absent", "null"])
+def no_list_frees_nothing(bench: Bench, how: str) -> None:
+    """GC without a list, or with null for one, is refused or frees nothing."""
+    bench.require_effect()
+    made = bench.attach()
+    before = bench.look(made.slot)
+
+    call = _gc(bench, made.slot, [], **({VALID: None} if how == "null" else {"x-cnitest": 1}))
+
+    bench.complain(*judge.crash(call), *bench.changed(before, made.slot, strict=True))
+
+
+@check("GC-07")
+def gc_goes_on_after_an_error(bench: Bench, tmp_path: Path) -> None:
+    """When the IPAM plugin's GC fails the error is returned, and the plugin's own state is freed all the same."""
+    require_delegate(bench)
+    script = {"ADD": {"result": delegate.address(bench)}}
+    plugin = delegate.install(bench, tmp_path, script)
+    slot = delegate.slot(bench, "c2")
+    span = Span(bench, slot)
+    bench.attach(slot)
+    plugin.program({**script, "GC": {"error": {"code": 103, "msg": "a lease cannot be freed"}}})
+    bench.lose("c2")
+
+    call = _gc(bench, slot, [])
+
+    bench.demand(call.exit_code != 0, "the IPAM plugin's GC fails, and GC succeeds")
+    bench.complain(*span.left(lost=True))
+
+
+@check("GC-08")
+def gc_leaves_other_networks_alone(bench: Bench) -> None:
+    """GC of one network with an empty list changes nothing of another's attachment."""
+    own = bench.slot("c1")
+    bench.chain(own)
+    before = bench.look(own)
+    first = bench.attach(own)
+    after = bench.look(own)
+    slot = other_network(bench, "c2")
+    bench.chain(slot)
+    call = bench.add(slot)
+    if call.exit_code != 0:
+        bench.not_applicable(f"no second network could be derived from its configuration: {judge.words(call)}")
+    bench.detach(first)
+    seen = bench.look(slot)
+
+    _gc(bench, first.slot, [])
+
+    bench.complain(*_touched(bench, seen, before, after, slot))
+
+
+@check("GC-09")
+def gc_reads_the_new_key(bench: Bench) -> None:
+    """What valid-attachments has is kept, though the key's old name has an empty list."""
+    bench.require_effect()
+    made = bench.attach()
+    before = bench.look(made.slot)
+    kept = [{"containerID": made.slot.container_id, "ifname": made.slot.ifname}]
+
+    _gc(bench, made.slot, [], **{VALID: kept, LEGACY: []})
+
+    bench.complain(*bench.changed(before, made.slot, strict=True))
+
+
+@check("GC-10")
+def gc_of_an_early_version_is_refused(shared_bench: Bench) -> None:
+    """Before 1.1.0 GC is refused."""
+    call = _gc(shared_bench, shared_bench.slot("c9"), [])
+
+    shared_bench.complain(*judge.refusal(call))

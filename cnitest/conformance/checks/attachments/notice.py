@@ -1,0 +1,185 @@
+"""What CHECK has to notice: SPEC section 2."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from cnitest.conformance.bench.bench import AddResult, Bench
+from cnitest.conformance.checks.common import attached, require_check
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import form, judge
+from cnitest.conformance.observe import mutation, tamper
+
+#: The requirements that are decided by tampering, and what is tampered with.
+TAMPERED = {
+    "CHK-05": "the interface",
+    "CHK-06": "its MAC",
+    "CHK-07": "its addresses",
+    "CHK-08": "its routes",
+    "CHK-10": "the reservation",
+    "CHK-11": "firewall rules",
+    "CHK-12": "shaping",
+    "CHK-13": "the path",
+    "CHK-16": "rules and other tables",
+    "CHK-20": "attributes of links",
+}
+
+
+def _tampered(bench: Bench, requirement: str) -> None:
+    """Break an attachment in every way of one requirement, a fresh attachment each, and see CHECK fail."""
+    made, before, after = attached(bench, "c1")
+    require_check(bench, made)
+    ways = [way for way in tamper.tamperings(bench, made, before, after) if way.requirement == requirement]
+    if not ways:
+        bench.not_applicable(f"its ADD makes nothing that could be taken away as {TAMPERED[requirement]}")
+    for number in range(len(ways)):
+        if number:
+            made, before, after = attached(bench, f"c{number + 1}")
+            ways = [way for way in tamper.tamperings(bench, made, before, after) if way.requirement == requirement]
+        if number < len(ways):
+            ways[number].apply(bench, made)
+            faults = judge.refusal(bench.check(made))
+            bench.complain(*(f"{ways[number].words}: {fault}" for fault in faults))
+            _mend(bench, made, ways[number])
+
+
+def _mend(bench: Bench, made: AddResult, way: tamper.Tampering) -> None:
+    """Undo what would keep the next attachment from working."""
+    bench.detach(made)
+    for _, argv in way.commands:
+        if argv[:2] == ("ip", "link") and argv[-1] == "down":
+            bench.run("ip", "link", "set", argv[3], "up", check=False)
+        if argv[-1] == "net.ipv4.ip_forward=0":
+            bench.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+
+
+@check("CHK-05")
+def a_missing_interface_is_noticed(bench: Bench) -> None:
+    """CHECK fails when the interface was removed."""
+    _tampered(bench, "CHK-05")
+
+
+@check("CHK-06")
+def another_mac_is_noticed(bench: Bench) -> None:
+    """CHECK fails when the interface has another MAC than the result."""
+    _tampered(bench, "CHK-06")
+
+
+@check("CHK-07")
+def a_missing_address_is_noticed(bench: Bench) -> None:
+    """CHECK fails when an address was removed."""
+    _tampered(bench, "CHK-07")
+
+
+@check("CHK-08")
+def a_missing_route_is_noticed(bench: Bench) -> None:
+    """CHECK fails when a route of the result was removed."""
+    _tampered(bench, "CHK-08")
+
+
+@check("CHK-08")
+def a_route_that_leads_elsewhere_is_noticed(bench: Bench) -> None:
+    """CHECK fails when the default route of a family leads to another gateway."""
+    made = bench.attach()
+    told = {{"0.0.0.0/0": 4, "::/0": 6}.get(dst) for dst in form.destinations(made.result, bench.version)}
+    routes = [r for r in made.slot.sandbox.routes if r.to == "default" and r.via and r.table == 254]
+    routes = [route for route in routes if route.family in told]
+    if not routes:
+        bench.not_applicable("the result has no default route")
+    require_check(bench, made)
+    for route in routes:
+        other = _other_gateway(route.via)
+        change = ("ip", f"-{route.family}", "route", "replace", "default", "dev", route.link, "onlink")
+        metric = ("metric", str(route.metric))
+        if route.family == 6:  # another gateway would be one more there
+            bench.run("ip", "-6", "route", "del", "default", "dev", route.link, *metric, at=made.slot.sandbox)
+        bench.run(*change, "via", other, *metric, at=made.slot.sandbox)
+        faults = judge.refusal(bench.check(made))
+        bench.run(*change, "via", route.via, *metric, at=made.slot.sandbox)
+        bench.complain(*(f"the default route leads to {other}: {fault}" for fault in faults))
+
+
+def _other_gateway(gateway: str) -> str:
+    """Another address near one; of IPv4 a host of its /24."""
+    if ":" in gateway:
+        return str(ipaddress.IPv6Address(int(ipaddress.IPv6Address(gateway)) ^ 0x4C))
+    head, _, last = gateway.rpartition(".")
+    return f"{head}.{(int(last) + 76) % 250 + 1}"
+
+
+@check("CHK-10")
+def a_missing_reservation_is_noticed(bench: Bench) -> None:
+    """CHECK fails when the file that reserves the address was removed."""
+    _tampered(bench, "CHK-10")
+
+
+@check("CHK-11")
+def missing_firewall_rules_are_noticed(bench: Bench) -> None:
+    """CHECK fails when any firewall rule of ADD was removed."""
+    _tampered(bench, "CHK-11")
+
+
+@check("CHK-12")
+def missing_shaping_is_noticed(bench: Bench) -> None:
+    """CHECK fails when a queueing discipline or a link of the shaping was removed."""
+    _tampered(bench, "CHK-12")
+
+
+@check("CHK-13")
+def an_unreachable_container_is_noticed(bench: Bench) -> None:
+    """CHECK fails when a link on the path is down, the gateway's address is gone or forwarding is off."""
+    _tampered(bench, "CHK-13")
+
+
+@check("CHK-16")
+def missing_rules_and_routes_are_noticed(bench: Bench) -> None:
+    """CHECK fails when a policy rule or a route of another table was removed."""
+    _tampered(bench, "CHK-16")
+
+
+@check("CHK-16")
+def another_sysctl_is_noticed(bench: Bench) -> None:
+    """CHECK fails when a sysctl that the configuration sets in the container has its old value again."""
+    wanted = bench.subject.conf.get("sysctl")
+    if not isinstance(wanted, dict) or not wanted:
+        bench.not_applicable("its configuration sets no sysctl")
+    slot = bench.slot()
+    bench.chain(slot)
+    before = bench.sysctls(slot.sandbox)
+    made = bench.attach(slot)
+    require_check(bench, made)
+    after = bench.sysctls(slot.sandbox)
+    names = {name.replace("/", ".").replace("IFNAME", slot.ifname) for name in wanted}
+    changed = sorted(name for name in names if name in before and before[name] != after.get(name))
+    if not changed:
+        bench.not_applicable("no sysctl of the container is another after ADD")
+    for name in changed[:4]:
+        bench.run("sysctl", "-qw", f"{name}={before[name]}", at=slot.sandbox)
+        bench.complain(*(f"{name} back to {before[name]}: {fault}" for fault in judge.refusal(bench.check(made))))
+        bench.run("sysctl", "-qw", f"{name}={after[name]}", at=slot.sandbox)
+
+
+@check("CHK-17")
+def an_address_of_somebody_else_is_noticed(bench: Bench) -> None:
+    """CHECK of an IPAM plugin fails when the previous result names another address than it gave."""
+    made = bench.attach()
+    require_check(bench, made)
+    full = next((ip.address for ip in form.ips(made.result, bench.version)), None)
+    if full is None:
+        bench.not_applicable("it gave no address")
+    ip = full.partition("/")[0]
+    stranger = mutation.replaced(made.result, full, full.replace(ip, _neighbour(ip)))
+
+    call = bench.check(made, previous=stranger)
+
+    bench.complain(*(f"prevResult says {_neighbour(ip)}: {fault}" for fault in judge.refusal(call)))
+
+
+def _neighbour(ip: str) -> str:
+    return f"{ip}9" if ":" in ip else f"{ip.rpartition('.')[0]}.{(int(ip.rpartition('.')[2]) + 50) % 250 + 1}"
+
+
+@check("CHK-20")
+def other_attributes_are_noticed(bench: Bench) -> None:
+    """CHECK fails when MTU, queue, promiscuity or a port's flags are others than ADD made them."""
+    _tampered(bench, "CHK-20")

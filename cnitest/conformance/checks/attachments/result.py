@@ -1,0 +1,173 @@
+"""The result of ADD: SPEC section 5."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from cnitest.cni import spec
+from cnitest.conformance.bench import delegate, first
+from cnitest.conformance.bench.bench import AddResult, Bench
+from cnitest.conformance.bench.shared_attachment import SharedAttachment
+from cnitest.conformance.checks.common import require_delegate
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import form, judge, reading, space
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.observe.truth import untruths
+
+_DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+
+
+@check("ADD-08")
+def the_result_is_true(shared_attachment: SharedAttachment) -> None:
+    """The kernel has what the result says, and the result says what the kernel has."""
+    bench, made = shared_attachment.bench, shared_attachment.made
+    if bench.subject.kind is Kind.IPAM:
+        bench.not_applicable("an IPAM plugin configures nothing")
+    slot = made.slot
+
+    found = untruths(made.result, bench.version, bench.node, slot.sandbox, slot.netns, slot.ifname)
+
+    bench.complain(*found)
+
+
+@check("ADD-08")
+def the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> None:
+    """Address, gateway and routes of the IPAM plugin's result are in the plugin's own."""
+    require_delegate(bench)
+    beyond = str(space.network(bench.subject, delegate.family(bench)))
+    given = delegate.address(bench, routes=[{"dst": beyond}], gateway=delegate.another_gateway(bench))
+    delegate.install(bench, tmp_path, {"ADD": {"result": given}})
+
+    made = bench.attach(delegate.slot(bench))
+
+    (wanted,) = form.ips(given, bench.version)
+    told = {(ip.address, ip.gateway) for ip in form.ips(made.result, bench.version)}
+    lacking = (wanted.address, wanted.gateway) not in told
+    bench.demand(
+        not lacking, f"the delegate gave {wanted.address} with gateway {wanted.gateway}, the result has {told}"
+    )
+    bench.demand(beyond in form.destinations(made.result, bench.version), "the delegate's route is lost")
+    bench.complain(*_other_default_gateways(bench, made, wanted.gateway or ""))
+
+
+@check("ADD-08")
+def default_routes_lead_to_the_delegates_gateway(bench: Bench, tmp_path: Path) -> None:
+    """A default route of the IPAM plugin's leads to the gateway that it gave, in the result and in the kernel."""
+    require_delegate(bench)
+    gateway = delegate.another_gateway(bench)
+    default = _DEFAULT[delegate.family(bench)]
+    given = delegate.address(bench, routes=[{"dst": default}], gateway=gateway)
+    delegate.install(bench, tmp_path, {"ADD": {"result": given}})
+    slot = delegate.slot(bench)
+
+    call = bench.add(slot)
+
+    if call.exit_code != 0:
+        bench.not_applicable(f"it takes no default route from its delegate: {judge.words(call)}")
+    made = AddResult(slot, call, judge.result_document(call) or {}, None)
+    bench.demand(default in form.destinations(made.result, bench.version), "the delegate's default route is lost")
+    bench.complain(*_other_default_gateways(bench, made, gateway))
+
+
+def _other_default_gateways(bench: Bench, made: AddResult, gateway: str) -> list[str]:
+    """Default routes of the gateway's family, in result and container, that lead elsewhere than to it."""
+    family = 6 if ":" in gateway else 4
+    told = reading.default_gateways(made.result, bench.version).get(family, set()) - {"", gateway}
+    kernel = {route.via for route in made.slot.sandbox.routes if route.to == "default" and route.family == family}
+    return [
+        f"the delegate gave the gateway {gateway}, {where} leads to {other}"
+        for where, others in (
+            ("the result's default route", told),
+            ("the container's default route", kernel - {"", gateway}),
+        )
+        for other in sorted(others)
+    ]
+
+
+@check("ADD-09")
+def the_result_has_the_requested_version(shared_attachment: SharedAttachment) -> None:
+    """cniVersion of the result is that of the request."""
+    bench, made = shared_attachment.bench, shared_attachment.made
+    found = made.result.get("cniVersion")
+
+    bench.demand(
+        found == bench.version or (found is None and form.is_early(bench.version)),
+        f"cniVersion of the result is {found!r}, the request's {bench.version!r}",
+    )
+
+
+@check("ADD-10")
+def early_results_have_no_later_keys(shared_attachment: SharedAttachment) -> None:
+    """There are no interfaces, ips or routes at the top of a result of 0.1.0 or 0.2.0."""
+    shared_attachment.bench.complain(*form.of_early_versions(shared_attachment.made.result))
+
+
+@check("ADD-10")
+def early_results_have_addresses(shared_attachment: SharedAttachment) -> None:
+    """A result of 0.1.0 or 0.2.0 has the addresses that a later one would have, as ip4 and ip6."""
+    bench, made = shared_attachment.bench, shared_attachment.made
+    later = first.ips(bench)
+    if not later or not spec.has_chaining(bench.subject.highest):
+        bench.not_applicable("it gives no addresses")
+    families = {"ip6" if ":" in ip.address else "ip4" for ip in later}
+    lacking = [key for key in sorted(families) if key not in made.result]
+    bench.demand(not lacking, f"the result has no {', '.join(lacking)}")
+
+
+@check("ADD-11")
+def addresses_say_their_family(shared_attachment: SharedAttachment) -> None:
+    """Each address has 'version' 4 or 6, the right one."""
+    shared_attachment.bench.complain(*form.families_told(shared_attachment.made.result))
+
+
+@check("ADD-12")
+def addresses_do_not_say_their_family(shared_attachment: SharedAttachment) -> None:
+    """No address has 'version'."""
+    shared_attachment.bench.complain(*form.families_untold(shared_attachment.made.result))
+
+
+@check("ADD-13")
+def no_field_of_a_later_version(shared_attachment: SharedAttachment) -> None:
+    """What came with 1.1.0 is not there."""
+    shared_attachment.bench.complain(*form.fields_of_later(shared_attachment.made.result))
+
+
+@check("ADD-14")
+def sandboxes_tell_the_sides_apart(shared_attachment: SharedAttachment) -> None:
+    """Interfaces of the container have CNI_NETNS as sandbox, those of the host none."""
+    bench, slot = shared_attachment.bench, shared_attachment.made.slot
+    host = {link.name for link in bench.node.links}
+    inside = {link.name for link in slot.sandbox.links}
+
+    found = form.sandboxes(shared_attachment.made.result, slot.netns, host.__contains__, inside.__contains__)
+
+    bench.complain(*found)
+
+
+@check("ADD-15")
+def addresses_name_their_interface(shared_attachment: SharedAttachment) -> None:
+    """Each address has the index of an interface of the container."""
+    bench, made = shared_attachment.bench, shared_attachment.made
+    bench.complain(*form.indices(made.result, made.slot.netns))
+
+
+@check("ADD-16")
+def addresses_and_routes_are_well_formed(shared_attachment: SharedAttachment) -> None:
+    """Addresses are hosts with a prefix, destinations networks with a prefix, gateways addresses."""
+    bench, made = shared_attachment.bench, shared_attachment.made
+    bench.complain(*form.addresses(made.result, bench.version))
+
+
+@check("ADD-16")
+def addresses_are_of_the_configured_ranges(shared_attachment: SharedAttachment) -> None:
+    """Each address lies in a network that the configuration of the IPAM plugin names, where it names any."""
+    bench = shared_attachment.bench
+    section = bench.subject.conf.get("ipam")
+    networks = form.networks(section) if isinstance(section, dict) else []
+    if not networks or bench.setting.capabilities or bench.setting.args:
+        bench.not_applicable("its configuration names no networks, or addresses are asked for besides")
+    for ip in form.ips(shared_attachment.made.result, bench.version):
+        here = [network for network in networks if network.version == (6 if ":" in ip.address else 4)]
+        inside = any(ipaddress.ip_interface(ip.address).ip in network for network in here)
+        bench.demand(inside or not here, f"{ip.address} is in none of {', '.join(map(str, here))}")

@@ -1,0 +1,129 @@
+"""CNI_ARGS, capabilities and runtimeConfig: SPEC sections 2 and 3, CONVENTIONS.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cnitest.conformance.bench import provision
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench
+from cnitest.conformance.checks.common import require_delegate
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import judge
+from cnitest.conformance.observe import capability, connections
+
+KUBERNETES = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod-1;K8S_POD_INFRA_CONTAINER_ID=abc"
+
+
+MALFORMED = ("A", "A=b=c", "A=b;", ";", "=", "IgnoreUnknown=yes", "IgnoreUnknown=1;=;")
+
+
+@check("ARG-01")
+def arguments_are_accepted(bench: Bench) -> None:
+    """ADD and DEL take several arguments, those of Kubernetes among them."""
+    slot = bench.slot()
+
+    made = bench.add(slot, changes={"CNI_ARGS": KUBERNETES})
+    deleted = bench.raw("DEL", slot, previous=judge.result_document(made), changes={"CNI_ARGS": KUBERNETES})
+
+    bench.complain(*judge.success(made), *judge.success(deleted))
+
+
+@check("ARG-02", word=["1", "true"])
+def unknown_arguments_can_be_ignored(bench: Bench, word: str) -> None:
+    """With IgnoreUnknown an argument that nobody knows is no error."""
+    changes = {"CNI_ARGS": f"CNITEST=unknown;IgnoreUnknown={word}"}
+
+    bench.complain(*judge.success(bench.add(bench.slot(), changes=changes)))
+
+
+@check("ARG-03", text=MALFORMED)
+def malformed_arguments_do_not_upset_it(bench: Bench, text: str) -> None:
+    """What is no list of pairs is accepted or refused, never a crash."""
+    slot = bench.slot()
+
+    call = bench.add(slot, changes={"CNI_ARGS": text})
+
+    bench.complain(*judge.crash(call))
+    if call.exit_code != 0 and not judge.crash(call):
+        bench.demand(judge.error_document(call) is not None, f"{text!r}: fails without an error: {judge.words(call)}")
+
+
+@check("ARG-04", name=["IP", "MAC"])
+def arguments_of_the_other_are_not_refused(bench: Bench, name: str) -> None:
+    """IP is for the IPAM plugin and MAC for the interface: neither upsets the other."""
+    require_delegate(bench)
+    free = [address.partition("/")[0] for address in connections.free_addresses(bench)]
+    if bench.subject.ipam == "static" or not free:
+        bench.not_applicable("its addresses cannot be asked for")
+    for number, value in enumerate({"IP": free, "MAC": ["02:00:5e:00:53:07"]}[name], start=1):
+        call = bench.add(bench.slot(f"c{number}", args=f"{name}={value}"))
+        bench.complain(*(f"CNI_ARGS {name}={value}: {fault}" for fault in judge.success(call)))
+
+
+@check("CAP-01", name=list(capability.EXERCISES))
+def a_capability_takes_effect(bench: Bench, name: str) -> None:
+    """What the runtime provides for a declared capability shows, by packets where it is about them."""
+    declared = bench.subject.conf.get("capabilities")
+    if not isinstance(declared, dict) or declared.get(name) is not True:
+        bench.not_applicable(f"its configuration does not declare {name}")
+    exercise = capability.EXERCISES[name](bench)
+    slot = _providing(bench, exercise.provided)
+
+    call = bench.add(slot)
+
+    bench.complain(*judge.success(call))
+    document = judge.result_document(call)
+    if document is not None:
+        bench.complain(*exercise.faults(bench, slot, document))
+
+
+def _providing(bench: Bench, provided: Mapping[str, Any], **changes: Any) -> AttachmentTarget:
+    """A slot for which the runtime provides something else than it does by default."""
+    return bench.slot("c1", capabilities={**bench.slot("c1").capabilities, **provided}, **changes)
+
+
+@check("CAP-02")
+def the_runtime_wins_over_arguments(bench: Bench) -> None:
+    """A MAC that the runtime provides is taken, not the one in CNI_ARGS."""
+    declared = bench.subject.conf.get("capabilities")
+    if not isinstance(declared, dict) or declared.get("mac") is not True:
+        bench.not_applicable("its configuration does not declare mac")
+    provided = {"mac": "02:00:5e:00:53:11"}
+    slot = _providing(bench, provided, args="MAC=02:00:5e:00:53:22;IgnoreUnknown=1")
+
+    bench.need(bench.add(slot))
+
+    mac = slot.sandbox.link(slot.ifname).mac
+    bench.demand(mac == provided["mac"], f"the runtime provides {provided['mac']}, the interface has {mac}")
+
+
+@check("CAP-03")
+def no_provision_is_no_error(bench: Bench) -> None:
+    """ADD and DEL succeed when the runtime provides nothing for what is declared, and nothing is left."""
+    if not bench.subject.conf.get("capabilities"):
+        bench.not_applicable("its configuration declares no capability")
+    confs = (*bench.subject.before, bench.subject.conf)
+    slot = bench.slot("c1")
+    slot = bench.slot("c1", capabilities=provision.needed(confs, slot.capabilities))
+    span = Span(bench, slot)
+
+    added = bench.add(slot)
+    bench.complain(*judge.success(added))
+    span.added(idle=True)
+    bench.complain(*judge.success(bench.raw("DEL", slot, previous=judge.result_document(added))))
+
+    bench.complain(*span.left())
+
+
+@check("CAP-05")
+def labels_do_not_upset_it(bench: Bench) -> None:
+    """Labels in args.cni, as CONVENTIONS.md writes them, are accepted."""
+    slot = bench.slot()
+    previous = bench.chain(slot)
+    given = bench.subject.conf.get("args")
+    arguments = {**(given if isinstance(given, dict) else {}), "cni": {"labels": [{"key": "app", "value": "x"}]}}
+    document = {**bench.request(slot, previous), "args": arguments}
+
+    bench.complain(*judge.success(bench.raw("ADD", slot, stdin=document)))

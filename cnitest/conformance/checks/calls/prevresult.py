@@ -1,0 +1,194 @@
+"""prevResult and lists of plugins: SPEC sections 2 and 3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnitest.cni import result as results
+from cnitest.cni import spec
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import judge, reading, space
+from cnitest.conformance.model.finding import Undecided
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.observe import handed
+
+STRANGER = {"name": "cnitest-none0", "mac": "02:00:5e:00:53:01"}
+
+
+DNS = {"domain": "example.com", "search": ["example.com"], "options": ["ndots:5"]}
+
+
+@check("PREV-01")
+def the_result_is_passed_on(bench: Bench) -> None:
+    """Addresses, routes, DNS and interfaces of the previous result are in the plugin's own."""
+    slot = bench.slot()
+    previous = {**_given(bench, slot), "dns": _dns(bench)}
+    previous["interfaces"] = [*reading.rows(previous, "interfaces"), STRANGER]
+    before = bench.look(slot)
+
+    call = bench.raw("ADD", slot, previous=previous)
+
+    bench.need(call)
+    bench.complain(*_wrongly_handed(bench, slot, call, previous, before))
+
+
+@check("PREV-02")
+def an_interface_plugin_keeps_the_result(bench: Bench) -> None:
+    """Interfaces and DNS of a previous result are in the plugin's own, beside what it made."""
+    slot = bench.slot()
+    base: dict[str, Any] = {"cniVersion": bench.version, "interfaces": [STRANGER], "dns": _dns(bench)}
+
+    before = bench.look(slot)
+
+    call = bench.raw("ADD", slot, previous=base)
+
+    bench.need(call)
+    bench.complain(*_wrongly_handed(bench, slot, call, base, before))
+
+
+def _dns(bench: Bench) -> dict[str, Any]:
+    return {"nameservers": [space.address(bench.subject, host=53)], **DNS}
+
+
+def _given(bench: Bench, slot: Any) -> dict[str, Any]:
+    previous = bench.chain(slot)
+    if previous is None:
+        bench.not_applicable("there is no plugin before it that makes an interface")
+    return dict(previous)
+
+
+def _wrongly_handed(
+    bench: Bench, slot: AttachmentTarget, call: Call, previous: dict[str, Any], before: Picture
+) -> list[str]:
+    """What of a previous result is lost, or handed on against the plugin's own doing."""
+    after, found = bench.look(slot), judge.result_document(call) or {}
+    inside, host = ((before[place], after[place]) for place in (slot.sandbox.full_name, bench.node.full_name))
+    return handed.wrongly_handed(previous, found, slot.conf, inside, host)
+
+
+@check("PREV-03")
+def add_needs_a_result(bench: Bench) -> None:
+    """A chained plugin refuses ADD without a previous result."""
+    slot = bench.slot()
+    bench.chain(slot)
+
+    call = bench.raw("ADD", slot, previous=None)
+
+    bench.complain(*judge.refusal(call))
+
+
+@check("PREV-04")
+def null_is_no_result(bench: Bench) -> None:
+    """ADD with a prevResult of null gets the same answer as without one."""
+    slot = bench.slot()
+    bench.chain(slot)
+
+    without = bench.raw("ADD", slot, previous=None)
+    if without.exit_code == 0:
+        bench.raw("DEL", slot)
+    call = bench.raw("ADD", slot, stdin={**bench.request(slot), "prevResult": None})
+
+    same = judge.failed(without) == judge.failed(call)
+    bench.complain(*judge.crash(call))
+    bench.demand(
+        same, f"without prevResult exit code {without.exit_code}, with null {call.exit_code}: {judge.words(call)}"
+    )
+
+
+@check("PREV-05", what=["ips is a text", "an address is none", "it is a list"])
+def a_malformed_result_is_refused(bench: Bench, what: str) -> None:
+    """ADD with a previous result that cannot be read is refused with code 6 or 7."""
+    slot = bench.slot()
+    previous = _given(bench, slot)
+    wrong: Any = {
+        "ips is a text": {**previous, "ips": "x"},
+        "an address is none": {**previous, "ips": [{"address": "not-an-address", "interface": 0}]},
+        "it is a list": [previous],
+    }[what]
+
+    call = bench.raw("ADD", slot, stdin={**bench.request(slot), "prevResult": wrong})
+
+    bench.complain(*(f"{what}: {fault}" for fault in judge.refusal(call, {6, 7})))
+
+
+@check("PREV-06")
+def a_result_without_version_is_read(bench: Bench) -> None:
+    """DEL, and ADD of a chained plugin, take a previous result without cniVersion for one of the configuration's."""
+    slot = bench.slot()
+    if bench.subject.kind is Kind.META:
+        previous = {key: value for key, value in _given(bench, slot).items() if key != "cniVersion"}
+        call = bench.raw("ADD", slot, previous=previous)
+        bench.complain(*(f"ADD: {fault}" for fault in judge.success(call)))
+        if call.exit_code != 0:
+            return
+        result = judge.result_document(call) or {}
+    else:
+        result = dict(bench.attach(slot).result)
+
+    unlabelled = {key: value for key, value in result.items() if key != "cniVersion"}
+    call = bench.raw("DEL", slot, previous=unlabelled)
+
+    bench.complain(*(f"DEL: {fault}" for fault in judge.success(call)))
+
+
+@check("PREV-07")
+def an_older_result_is_read_by_del(bench: Bench) -> None:
+    """DEL with a previous result of 0.4.0 succeeds and leaves nothing."""
+    slot = bench.slot()
+    span = Span(bench, slot)
+    made = bench.attach(slot)
+    span.added()
+    try:
+        older = results.relabelled(made.result, "0.4.0")
+    except ValueError as error:
+        raise Undecided(f"the result cannot be read, which ADD-02 reports: {error}") from error
+
+    call = bench.delete(made, previous=older)
+
+    bench.complain(*judge.success(call))
+    bench.complain(*span.left())
+
+
+@check("PREV-08")
+def a_newer_result_does_not_upset_it(bench: Bench) -> None:
+    """A previous result labelled with a newer version is read or refused, on DEL and on ADD of a chained plugin."""
+    made = bench.attach()
+    newer = {**made.result, "cniVersion": spec.VERSIONS[-1]}
+
+    call = bench.delete(made, previous=newer)
+
+    bench.complain(*judge.crash(call))
+    if call.exit_code != 0 and not judge.crash(call):
+        bench.demand(judge.error_document(call) is not None, f"fails without an error: {judge.words(call)}")
+
+
+@check("PREV-09")
+def del_without_a_result_succeeds(bench: Bench) -> None:
+    """DEL of a live attachment without a previous result succeeds."""
+    bench.require_effect()
+    made = bench.attach()
+
+    call = bench.delete(made, previous=None)
+
+    bench.complain(*judge.success(call))
+
+
+@check("PREV-11", what=["an index out of range", "interfaces that do not exist"])
+def a_careless_result_does_not_upset_it(bench: Bench, what: str) -> None:
+    """ADD of a chained plugin succeeds or fails cleanly with a previous result that is not true."""
+    slot = bench.slot()
+    previous = _given(bench, slot)
+    if what == "an index out of range":
+        previous["ips"] = [{**ip, "interface": 99} for ip in reading.rows(previous, "ips")]
+    else:
+        renamed = ({**item, "name": "nil7"} for item in reading.rows(previous, "interfaces"))
+        previous["interfaces"] = [STRANGER, *renamed]
+
+    call = bench.raw("ADD", slot, previous=previous)
+
+    bench.complain(*(f"{what}: {fault}" for fault in judge.crash(call)))
+    if call.exit_code != 0 and not judge.crash(call):
+        bench.demand(judge.error_document(call) is not None, f"{what}: fails without an error: {judge.words(call)}")

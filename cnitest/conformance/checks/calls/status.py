@@ -1,0 +1,115 @@
+"""STATUS: SPEC section 2, defined since 1.1.0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench import delegate
+from cnitest.conformance.bench.bench import AttachmentTarget, Bench
+from cnitest.conformance.checks.common import exhausted, require_delegate
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import judge
+
+NOT_READY = {50, 51}
+
+
+def _status(bench: Bench, slot: AttachmentTarget | None = None) -> Call:
+    names = ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"]
+    return bench.raw("STATUS", stdin=bench.request(slot), without=names)
+
+
+@check("STA-01")
+def a_ready_plugin_says_so(bench: Bench) -> None:
+    """STATUS succeeds silently before the first ADD and while attachments stand."""
+    bench.complain(*judge.success(_status(bench), silent=True))
+    bench.attach()
+
+    bench.complain(*(f"after ADD: {fault}" for fault in judge.success(_status(bench), silent=True)))
+
+
+@check("STA-02")
+def a_missing_delegate_is_told(bench: Bench) -> None:
+    """STATUS fails with 50 or 51 when the IPAM plugin is not there."""
+    require_delegate(bench)
+
+    call = _status(bench, delegate.slot(bench, kind="cnitest-missing"))
+
+    bench.complain(*(f"the delegate is missing: {fault}" for fault in judge.refusal(call, NOT_READY)))
+
+
+@check("STA-02")
+def a_used_up_range_is_told(bench: Bench) -> None:
+    """STATUS fails with 50 or 51 when every address is taken, and succeeds again when one is free."""
+    conf = exhausted(bench)
+    slot = bench.slot("c1", conf=conf)
+    made = bench.attach(slot)
+
+    call = _status(bench, slot)
+    bench.complain(*(f"the range is used up: {fault}" for fault in judge.refusal(call, NOT_READY)))
+    bench.need(bench.delete(made))
+
+    bench.complain(*(f"the range is free again: {fault}" for fault in judge.success(_status(bench, slot), silent=True)))
+
+
+@check("STA-02")
+def a_dead_daemon_is_told(bench: Bench) -> None:
+    """STATUS fails with 50 or 51 when the daemon was killed."""
+    if bench.daemon is None:
+        bench.not_applicable("it talks to no daemon")
+    bench.daemon.kill()
+
+    bench.complain(*(f"the daemon is dead: {fault}" for fault in judge.refusal(_status(bench), NOT_READY)))
+
+
+@check("STA-03")
+def the_delegate_is_asked_for_its_status(bench: Bench, tmp_path: Path) -> None:
+    """STATUS calls the IPAM plugin's STATUS, and fails when that does."""
+    require_delegate(bench)
+    plugin = delegate.install(bench, tmp_path)
+    slot = delegate.slot(bench)
+
+    ready = _status(bench, slot)
+    verbs = [record.verb for record in plugin.records()]
+    plugin.program({"STATUS": {"error": {"code": 50, "msg": "no addresses today"}}})
+    call = _status(bench, slot)
+
+    bench.complain(*judge.success(ready))
+    bench.demand("STATUS" in verbs, f"the delegate was called for {', '.join(verbs) or 'nothing'}, not for STATUS")
+    bench.complain(*(f"the delegate is not ready: {fault}" for fault in judge.refusal(call)))
+
+
+@check("STA-04")
+def add_does_not_wait_for_status(bench: Bench) -> None:
+    """ADD and DEL succeed where STATUS was never called; what fails does not succeed after it."""
+    slot = bench.slot()
+    first = bench.add(slot)
+    if judge.failed(first):
+        _status(bench)
+        again = bench.add(slot)
+        bench.demand(judge.failed(again), f"only after STATUS ADD succeeds, before it: {judge.words(first)}")
+        bench.conclude()
+    bench.need(first)
+
+    previous = judge.result_document(first)
+
+    bench.complain(*judge.success(bench.raw("DEL", slot, previous=previous)))
+
+
+@check("STA-05")
+def status_of_an_early_version_is_refused(shared_bench: Bench) -> None:
+    """Before 1.1.0 STATUS is refused."""
+    call = _status(shared_bench)
+
+    shared_bench.complain(*judge.refusal(call))
+
+
+@check("STA-06")
+def status_changes_nothing(bench: Bench) -> None:
+    """Host and container are the same before and after STATUS."""
+    made = bench.attach()
+    before = bench.look(made.slot)
+
+    _status(bench)
+
+    bench.complain(*bench.changed(before, made.slot, strict=True))

@@ -1,0 +1,98 @@
+"""Namespaces, environment and processes around a call: SPEC section 2."""
+
+from __future__ import annotations
+
+from cnitest.cni import spec
+from cnitest.conformance.bench.aftermath import Span
+from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import judge, reading
+from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.observe import mutation
+
+#: The tables of a state that are a network namespace's own.
+NETWORK = ("links", "addresses", "routes", "rules", "qdiscs", "ports")
+
+
+@check("PROTO-29", form_of_path=["/var/run/netns/c1", "/run/elsewhere/ns"])
+def namespaces_are_found_by_any_path(bench: Bench, form_of_path: str) -> None:
+    """ADD works through another path, and the result repeats that path."""
+    if bench.subject.kind is Kind.IPAM:
+        bench.not_applicable("it does not enter the namespace")
+    slot = bench.slot()
+    previous = bench.chain(slot)
+    bench.run("mkdir", "-p", "/run/elsewhere")
+    bench.run("touch", "/run/elsewhere/ns")
+    bench.run("mount", "--bind", slot.netns, "/run/elsewhere/ns")
+    told = mutation.replaced(previous, slot.netns, form_of_path)
+
+    call = bench.raw("ADD", slot, previous=told, changes={"CNI_NETNS": form_of_path})
+
+    bench.complain(*judge.success(call))
+    found = judge.result_document(call) or {}
+    inside = [item["sandbox"] for item in reading.rows(found, "interfaces") if item.get("sandbox")]
+    for sandbox in inside:
+        bench.demand(sandbox == form_of_path, f"the result says sandbox {sandbox!r} for {form_of_path}")
+
+
+@check("PROTO-30", what=["missing", "file", "directory"])
+def unusable_namespaces_are_refused(bench: Bench, what: str) -> None:
+    """ADD with a path that is no namespace fails with an error document."""
+    if bench.subject.kind is not Kind.INTERFACE:
+        bench.not_applicable("it need not enter the namespace")
+    path = f"/run/netns/cnitest-{what}"
+    slot = bench.slot()
+    previous = bench.chain(slot)
+    if what != "missing":
+        bench.run(*(("touch",) if what == "file" else ("mkdir", "-p")), path)
+
+    call = bench.raw("ADD", slot, previous=previous, changes={"CNI_NETNS": path})
+
+    bench.complain(*judge.refusal(call))
+
+
+@check("PROTO-31", verb=["ADD", "DEL"])
+def the_own_namespace_is_left_alone(bench: Bench, verb: str) -> None:
+    """A call whose CNI_NETNS is the host's own changes nothing there."""
+    slot = bench.slot()
+    if bench.subject.kind is Kind.IPAM:
+        bench.not_applicable("it does not enter the namespace")
+    previous = bench.chain(slot)
+    before = bench.look()
+
+    call = bench.raw(verb, slot, previous=previous, changes={"CNI_NETNS": "/proc/self/ns/net"})
+
+    found = bench.changed(before)
+    if bench.subject.kind is Kind.META:
+        found = [line for line in found if line.partition(": ")[2][2:].startswith(NETWORK)]
+    bench.complain(*judge.crash(call), *found)
+
+
+@check("PROTO-33")
+def a_bare_environment_is_enough_to_delete(bench: Bench) -> None:
+    """With CNI_* alone DEL succeeds after ADD, and nothing is left."""
+    slot = bench.slot()
+    span = Span(bench, slot)
+
+    added = bench.add(slot, environment={})
+    span.added(idle=True)
+    found = judge.result_document(added)
+    deleted = bench.raw("DEL", slot, environment={}, previous=found if spec.has_check(bench.version) else None)
+
+    bench.complain(*judge.crash(added), *judge.success(deleted))
+    bench.complain(*span.left())
+
+
+@check("PROTO-34")
+def no_process_is_left(bench: Bench) -> None:
+    """After ADD, DEL and VERSION no process of the plugin runs, and none held its output open."""
+    slot = bench.slot()
+    bench.chain(slot)
+    running = bench.processes()
+
+    calls = [bench.raw("VERSION"), bench.add(slot), bench.raw("DEL", slot)]
+
+    for call in calls:
+        bench.demand(not call.held_open, f"{call.subject}: a child of it holds its output open")
+    left = sorted(set(bench.processes()) - set(running))
+    bench.demand(not left, f"{len(left)} processes are left")

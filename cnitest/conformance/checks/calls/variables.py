@@ -1,0 +1,161 @@
+"""Verbs and variables of a call: SPEC section 2."""
+
+from __future__ import annotations
+
+from cnitest.cni import spec
+from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import judge
+from cnitest.conformance.model.requirement import Kind
+
+VERBS = ("ADD", "DEL", "CHECK")
+
+
+BAD_IDENTIFIERS = ("-a", ".a", "_a", "a b", "a/b", "../x", "é", "a\nb")
+
+
+BAD_IFNAMES = ("sixteen-letters0", ".", "..", "a/b", "a:b", "a b", "a\tb")
+
+
+@check("PROTO-01", verb=["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"])
+def verbs_of_the_version_are_recognised(shared_bench: Bench, verb: str) -> None:
+    """No verb that the version defines is answered as unknown."""
+    if (verb == "CHECK" and not spec.has_check(shared_bench.version)) or (
+        verb in ("GC", "STATUS") and not spec.has_gc(shared_bench.version)
+    ):
+        shared_bench.not_applicable(f"{verb} is not defined in {shared_bench.version}")
+    slot = shared_bench.slot("c9")
+
+    call = shared_bench.raw(verb, slot, changes={"CNI_NETNS": "/run/netns/cnitest-none"} if verb == "ADD" else {})
+
+    shared_bench.demand(not judge.not_defined(call), f"{verb} is not recognised: {judge.words(call)}")
+
+
+@check("PROTO-02", verb=["FOO", "add", " ADD"])
+def unknown_verbs_are_refused(shared_bench: Bench, verb: str) -> None:
+    """A verb that no version defines is refused with code 4 and the variable's name."""
+    call = shared_bench.raw(verb, shared_bench.slot("c9"))
+
+    shared_bench.complain(*judge.refusal(call, {4}, ["CNI_COMMAND"]))
+
+
+@check("PROTO-03", how=["missing", "empty"])
+def a_missing_verb_is_refused(shared_bench: Bench, how: str) -> None:
+    """Without CNI_COMMAND, or with an empty one, the call is refused with code 4."""
+    call = shared_bench.raw("", shared_bench.slot("c9"), without=["CNI_COMMAND"] if how == "missing" else [])
+
+    shared_bench.complain(*judge.refusal(call, {4}))
+
+
+@check("PROTO-04")
+def missing_variables_are_all_named(shared_bench: Bench) -> None:
+    """Each required variable that is missing is named, alone and with all others."""
+    slot = shared_bench.slot("c9")
+    for verb in VERBS:
+        if verb == "CHECK" and not spec.has_check(shared_bench.version):
+            continue
+        for missing in (*((name,) for name in spec.REQUIRED[verb]), spec.REQUIRED[verb]):
+            call = shared_bench.raw(verb, slot, without=missing)
+            shared_bench.complain(
+                *(f"without {', '.join(missing)}: {fault}" for fault in judge.refusal(call, {4}, missing))
+            )
+
+
+@check("PROTO-05")
+def plugins_without_a_delegate_need_no_search_path(bench: Bench) -> None:
+    """ADD and DEL work without CNI_PATH when nothing has to be found in it."""
+    if bench.subject.ipam:
+        bench.not_applicable("it delegates to an IPAM plugin, which it has to find")
+    slot = bench.slot()
+
+    call = bench.add(slot, without=["CNI_PATH"])
+
+    bench.complain(*judge.success(call))
+
+
+@check("PROTO-06", how=["missing", "empty"])
+def del_without_a_namespace_is_not_refused(shared_bench: Bench, how: str) -> None:
+    """DEL without CNI_NETNS is not answered with code 4."""
+    slot = shared_bench.slot("c9")
+
+    if how == "missing":
+        call = shared_bench.raw("DEL", slot, without=["CNI_NETNS"])
+    else:
+        call = shared_bench.raw("DEL", slot, changes={"CNI_NETNS": ""})
+
+    document = judge.error_document(call)
+    shared_bench.complain(*judge.crash(call))
+    shared_bench.demand(document is None or document["code"] != 4, f"CNI_NETNS {how}: {judge.words(call)}")
+
+
+@check("PROTO-07", verb=["GC", "STATUS"])
+def network_verbs_need_no_container(shared_bench: Bench, verb: str) -> None:
+    """GC and STATUS without container, namespace and interface name are not refused with code 4."""
+    document = {**shared_bench.request(), "cni.dev/valid-attachments": [], "cni.dev/attachments": []}
+
+    call = shared_bench.raw(
+        verb,
+        stdin=document if verb == "GC" else shared_bench.request(),
+        without=["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS"],
+    )
+
+    error = judge.error_document(call)
+    shared_bench.demand(error is None or error["code"] != 4, f"{verb}: {judge.words(call)}")
+
+
+@check("PROTO-08")
+def version_needs_only_the_verb(shared_bench: Bench) -> None:
+    """VERSION succeeds with no other variable."""
+    names = ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH"]
+
+    call = shared_bench.raw("VERSION", without=names, environment={})
+
+    shared_bench.complain(*judge.success(call))
+
+
+@check("PROTO-09", verb=["ADD", "DEL"])
+def bad_container_ids_are_refused(shared_bench: Bench, verb: str) -> None:
+    """What is no identifier is refused with code 4."""
+    slot = shared_bench.slot("c9")
+    for identifier in BAD_IDENTIFIERS:
+        call = shared_bench.raw(verb, slot, changes={"CNI_CONTAINERID": identifier})
+        shared_bench.complain(*(f"CNI_CONTAINERID {identifier!r}: {fault}" for fault in judge.refusal(call, {4})))
+
+
+@check("PROTO-10")
+def errors_name_the_invalid_variable(shared_bench: Bench) -> None:
+    """An error with code 4 names the variable whose value is wrong."""
+    slot = shared_bench.slot("c9")
+    for name, value in (("CNI_CONTAINERID", "a/b"), ("CNI_IFNAME", "a/b")):
+        call = shared_bench.raw("ADD", slot, changes={name: value})
+        document = judge.error_document(call)
+        if document is not None and document["code"] == 4:
+            shared_bench.complain(*judge.refusal(call, {4}, [name]))
+
+
+@check("PROTO-11")
+def unusable_interface_names_are_refused(shared_bench: Bench) -> None:
+    """A name that the kernel refuses is refused, and nothing is left."""
+    slot = shared_bench.slot("c9")
+    before = shared_bench.look(slot)
+    for name in BAD_IFNAMES:
+        call = shared_bench.raw("ADD", slot, previous=None, changes={"CNI_IFNAME": name})
+        shared_bench.complain(*(f"CNI_IFNAME {name!r}: {fault}" for fault in judge.refusal(call)))
+    shared_bench.complain(*shared_bench.changed(before, slot))
+
+
+@check("PROTO-11")
+def interface_names_are_no_templates(bench: Bench) -> None:
+    """'eth%d' is refused without a trace, or it is the interface's name."""
+    if bench.subject.kind is not Kind.INTERFACE or bench.setting.ifname == "lo":
+        bench.not_applicable("it makes no interface")
+    slot = bench.slot()
+    before = bench.look(slot)
+
+    call = bench.raw("ADD", slot, changes={"CNI_IFNAME": "eth%d"})
+    links = [link.name for link in slot.sandbox.links]
+    bench.raw("DEL", slot, changes={"CNI_IFNAME": "eth%d"})
+
+    if call.exit_code == 0:
+        bench.demand("eth%d" in links, f"CNI_IFNAME eth%d became {', '.join(links)}")
+    bench.complain(*bench.changed(before, slot))

@@ -1,0 +1,97 @@
+"""VERSION: SPEC section 2 and the version document of section 5."""
+
+from __future__ import annotations
+
+import re
+
+from cnitest.cni import spec
+from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import judge
+
+SEMVER = re.compile(r"\d+\.\d+\.\d+")
+
+
+@check("VER-01")
+def version_answers(shared_bench: Bench) -> None:
+    """VERSION succeeds, and its document has cniVersion and a list supportedVersions."""
+    call = shared_bench.raw("VERSION")
+
+    shared_bench.complain(*judge.success(call))
+    document = judge.result_document(call)
+    if document is None:
+        shared_bench.complain(f"there is no document: {judge.words(call)}")
+    else:
+        shared_bench.demand(
+            isinstance(document.get("cniVersion"), str), f"cniVersion is {document.get('cniVersion')!r}"
+        )
+        listed = document.get("supportedVersions")
+        good = isinstance(listed, list) and bool(listed) and all(isinstance(version, str) for version in listed)
+        shared_bench.demand(good, f"supportedVersions is {listed!r}, not a list of versions")
+
+
+@check("VER-02")
+def the_input_version_comes_back(shared_bench: Bench) -> None:
+    """The answer's cniVersion is that of the input."""
+    call = shared_bench.raw("VERSION", stdin={"cniVersion": shared_bench.version})
+
+    shared_bench.need(call)
+    found = (judge.result_document(call) or {}).get("cniVersion")
+    shared_bench.demand(found == shared_bench.version, f"cniVersion is {found!r}, asked in {shared_bench.version!r}")
+
+
+@check("VER-03")
+def versions_rise(shared_bench: Bench) -> None:
+    """supportedVersions are semantic versions, each once, in rising order."""
+    call = shared_bench.raw("VERSION")
+
+    shared_bench.need(call)
+    listed = (judge.result_document(call) or {}).get("supportedVersions")
+    if not isinstance(listed, list) or not all(isinstance(version, str) for version in listed):
+        shared_bench.not_applicable("there is no list, which VER-01 reports")
+    wrong = [version for version in listed if not SEMVER.fullmatch(version)]
+    shared_bench.demand(not wrong, f"no versions: {', '.join(wrong)}")
+    if not wrong:
+        order = [tuple(int(part) for part in version.split(".")) for version in listed]
+        shared_bench.demand(order == sorted(set(order)), f"not in rising order, each once: {', '.join(listed)}")
+
+
+@check("VER-04")
+def advertised_versions_are_accepted(bench: Bench) -> None:
+    """ADD in an advertised version is not refused for the version."""
+    call = bench.add(bench.slot())
+
+    document = judge.error_document(call)
+    bench.demand(document is None or document["code"] != 1, f"{bench.version}: {judge.words(call)}")
+
+
+@check("VER-04")
+def other_versions_are_refused(shared_bench: Bench) -> None:
+    """A published version that is not advertised is refused with code 1."""
+    slot = shared_bench.slot("c9")
+    others = [version for version in spec.VERSIONS if version not in shared_bench.subject.advertised]
+    if not others or not shared_bench.subject.advertised:
+        shared_bench.not_applicable("it advertises every published version")
+    for version in others:
+        call = shared_bench.raw("ADD", slot, stdin={**shared_bench.request(slot), "cniVersion": version})
+        shared_bench.complain(*(f"{version}: {fault}" for fault in judge.refusal(call, {1})))
+
+
+@check("VER-05")
+def empty_input_is_enough(shared_bench: Bench) -> None:
+    """VERSION succeeds with nothing on standard input."""
+    call = shared_bench.raw("VERSION", stdin=b"")
+
+    shared_bench.complain(*judge.success(call))
+
+
+@check("VER-06")
+def version_changes_nothing(bench: Bench) -> None:
+    """The host is the same before and after VERSION."""
+    before, sysctls = bench.look(), bench.sysctls()
+
+    bench.raw("VERSION")
+
+    bench.complain(*bench.changed(before, strict=True))
+    changed = {name for name, value in bench.sysctls().items() if sysctls.get(name) != value}
+    bench.demand(not changed, f"sysctls changed: {', '.join(sorted(changed))}")

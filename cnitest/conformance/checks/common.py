@@ -1,0 +1,73 @@
+"""What several checks need first, and what they arrange: another network, an exhausted range, a flushed firewall."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench import request
+from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, Picture
+from cnitest.conformance.model import judge, space
+from cnitest.conformance.model.finding import Undecided
+
+
+def other_network(bench: Bench, container: str, ifname: str = "") -> AttachmentTarget:
+    """A slot in another network of the same plugins: the profile's second, or one that is derived."""
+    name = f"{bench.subject.network}-b"
+    conf = {**bench.subject.conf, **(bench.setting.second or request.sibling(bench.subject.conf))}
+    before = tuple(request.sibling(plugin) for plugin in bench.subject.before)
+    return bench.slot(container, ifname, network=name, conf=conf, before=before)
+
+
+def require_second_network(bench: Bench, call: Call) -> None:
+    """Go on only when the network that was derived can be beside the first, as ``call``, its ADD, shows; one that a
+    profile gives has to be able to."""
+    if call.exit_code != 0 and bench.setting.second is None:
+        bench.not_applicable(f"no second network could be derived from its configuration: {judge.words(call)}")
+
+
+def exhausted(bench: Bench) -> dict[str, Any]:
+    """The subject's configuration with a range of a single address, where that can be said."""
+    section = bench.subject.conf.get("ipam")
+    if not isinstance(section, dict) or not ({"ranges", "subnet"} & set(section)):
+        bench.not_applicable("its configuration has no range of addresses that could be narrowed")
+    free = space.network(bench.subject, space.families(bench.subject)[0])
+    only, length = str(free[2]), free.max_prefixlen - 2
+    narrow = {"subnet": f"{free[0]}/{length}", "rangeStart": only, "rangeEnd": only}
+    rest = {
+        key: value
+        for key, value in section.items()
+        if key not in ("ranges", "subnet", "rangeStart", "rangeEnd", "gateway")
+    }
+    return {**bench.subject.conf, "ipam": {**rest, **narrow}}
+
+
+def require_delegate(bench: Bench) -> None:
+    """Go on only with a plugin that calls an IPAM plugin."""
+    if not bench.subject.ipam:
+        bench.not_applicable("it delegates to no IPAM plugin")
+
+
+def flush(bench: Bench) -> None:
+    """Remove every firewall rule and chain of the host."""
+    bench.run("nft", "flush", "ruleset")
+    for program in ("iptables-legacy", "ip6tables-legacy"):
+        if program in bench.node.state().firewall:
+            for table in ("filter", "nat", "mangle"):
+                for option in ("-F", "-X"):
+                    bench.run(program, "-t", table, option)
+
+
+def attached(bench: Bench, container: str) -> tuple[AddResult, Picture, Picture]:
+    """An attachment, with pictures around its ADD."""
+    slot = bench.slot(container)
+    bench.chain(slot)
+    before = bench.look(slot)
+    made = bench.attach(slot)
+    return made, before, bench.look(slot)
+
+
+def require_check(bench: Bench, made: AddResult) -> None:
+    """Go on only where CHECK succeeds right after ADD."""
+    if judge.failed(bench.check(made)):
+        raise Undecided("CHECK fails right after ADD, which CHK-01 reports")
