@@ -6,6 +6,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+#: The exit code after Ctrl-C, as pytest's.
+INTERRUPTED = 2
+
 
 @contextmanager
 def withheld() -> Iterator[None]:

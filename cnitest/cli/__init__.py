@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-__all__ = ["INTERRUPTED", "main"]
+from cnitest.interrupts import INTERRUPTED
 
-#: The exit code after Ctrl-C, as pytest's.
-INTERRUPTED = 2
+__all__ = ["INTERRUPTED", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from cnitest import paths
-from cnitest.cli import INTERRUPTED
 from cnitest.cli.output import say
 from cnitest.cni import conf
 from cnitest.cni.calls.invoke import search_path
@@ -18,6 +17,7 @@ from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.faults import table
 from cnitest.faults.sweep import TIMEOUT, VERBS, WAYS, sweep
+from cnitest.interrupts import INTERRUPTED
 
 
 def add(commands: Any) -> None:
@@ -71,7 +71,7 @@ def _subject(file: Path, path: tuple[str, ...]) -> tuple[Network, tuple[str, ...
     if file.suffix not in (".yaml", ".yml"):
         return conf.network(file), path, Setting()
     from cnitest.fuzz.model.subjects import subject_of
-    from cnitest.fuzz.search.kinds import network_of
+    from cnitest.fuzz.search.networks import network_of
 
     subject = subject_of(str(file), path)
     return conf.network(network_of(subject)), subject.path, subject.setting

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnitest import paths, text
-from cnitest.cli import INTERRUPTED
 from cnitest.cli.output import say
 from cnitest.cni.calls.invoke import search_path
 from cnitest.errors import ConfigError
+from cnitest.interrupts import INTERRUPTED
 
 if TYPE_CHECKING:
     from cnitest.fuzz.search.campaign import Campaign

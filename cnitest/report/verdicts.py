@@ -314,11 +314,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.line(line)
         return
     from cnitest import text
-    from cnitest.report.conformance import again, summary
+    from cnitest.report.conformance import again, ending
 
     found = chosen_of(config)
     missed = [*found.skipped, *(f"{one.subject.name}: cannot start, see above" for one in found.unstarted)]
-    told = summary.sections(outcome, missed, command=again.command(_asked(config)), verbose=config.option.verbose > 0)
+    told = ending.sections(outcome, missed, command=again.command(_asked(config)), verbose=config.option.verbose > 0)
     for headline, lines in told:
         terminalreporter.section(headline)
         for line in lines:

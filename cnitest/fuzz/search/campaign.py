@@ -17,10 +17,12 @@ from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.subjects import located, release_of, subject_of, trial_of
 from cnitest.fuzz.search import finding_files, store
 from cnitest.fuzz.search.hunt import Executor, Finding
-from cnitest.fuzz.search.kinds import comparisons, keys_of, missing_pool, network_of, rounds
+from cnitest.fuzz.search.kinds import comparisons, keys_of, rounds
+from cnitest.fuzz.search.networks import missing_pool, network_of
+from cnitest.fuzz.search.settings import FuzzSettings
 from cnitest.fuzz.search.store import Store
 from cnitest.fuzz.search.survey import Known, explanation
-from cnitest.fuzz.search.workers import FuzzSettings, Progress, Stopped, together
+from cnitest.fuzz.search.workers import Progress, Stopped, together
 
 # What is kept of one release, of two that differ, and of two backends, by the ends of their names in a database.
 _STORES = {"": "", "differential": ", differential", "backends": ", backends"}

@@ -7,15 +7,11 @@ it shrinks; what is known already counts no more.
 from __future__ import annotations
 
 import contextlib
-import itertools
-import math
-import re
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity, find, settings
@@ -24,68 +20,25 @@ from hypothesis.stateful import run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy
 
 from cnitest.deadline import Deadline
-from cnitest.errors import CnitestError
 from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.execute.scenario_run import ScenarioRun
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.search.reduce import reduced
+from cnitest.fuzz.search.chase import Chase, Finding, Hit, Nobody, Others, Tally, TimeIsUp
+from cnitest.fuzz.search.machine import machine
 
-#: Seconds that Hypothesis shrinks one finding, and that it is reduced after that.
-_SHRINK, _REDUCE = 10.0, 20.0
-#: Scenarios that are tried to reduce one however long each takes: enough to leave out every needless step.
-_REDUCTIONS = 40
-# And what of that there is still time for once the hunt is over.
+__all__ = ["Chase", "Executor", "Finding", "Hunter", "Nobody", "Others", "Tally", "Turn"]
+
+# What there is still time for once the hunt is over: to shrink and to reduce what was found.
 _LEAST = 4.0
 _STEPS = 8
-# What a busy machine may show once: packets that come too late, and tests that have labs of their own anyway.
-_PACKETS = re.compile(r"^silent |: cut off: |^sentence ")
-_TRIES = 3
 # So many scenarios of one round may end in an error of ours or of the machine.
 _MOST_FAILURES = 10
 
 
-class Finding(NamedTuple):
-    """What does not hold, and the smallest scenario in which it was seen.
-
-    ``causes`` are all that show in it, ``seconds`` how long it took to find it, ``examples`` how many were tried until
-    then, ``depends`` whether it was only seen on a host that others had used before.
-    """
-
-    violation: Violation
-    scenario: Scenario
-    causes: tuple[str, ...]
-    kind: str
-    seed: int
-    seconds: float
-    examples: int
-    depends: bool = False
-
-    @property
-    def cause(self) -> str:
-        """What tells it from others."""
-        return self.violation.cause
-
-
 #: A round with a hunter: how many examples, from which seed; the first new finding.
 Turn = Callable[["Hunter", int, int], Finding | None]
-
-
-@dataclass
-class Tally:
-    """How far a hunt has come."""
-
-    examples: int = 0
-    began: float = 0.0
-
-
-class Hit(Exception):
-    """A history shows what is hunted."""
-
-
-class _TimeIsUp(BaseException):
-    """Ends a round from within: Hypothesis takes an Exception for what the scenario does, and draws on."""
 
 
 class Executor(Protocol):
@@ -98,29 +51,6 @@ class Executor(Protocol):
     def alone(self, scenario: Scenario) -> list[Violation]:
         """What does not hold in a scenario on hosts of its own."""
         ...
-
-
-class Others(Protocol):
-    """Those that hunt in the same subject at the same time, so that no two make the same finding small."""
-
-    def claim(self, cause: str) -> None:
-        """Tell them that a cause is hunted here."""
-        ...
-
-    def claimed(self) -> Collection[str]:
-        """The causes that they have told of since the last time."""
-        ...
-
-
-class Nobody:
-    """There are no others."""
-
-    def claim(self, cause: str) -> None:
-        """Nobody is there to be told."""
-
-    def claimed(self) -> Collection[str]:
-        """Nobody tells anything."""
-        return ()
 
 
 class Hunter:
@@ -148,8 +78,6 @@ class Hunter:
 
     def histories(self, networks: SearchStrategy[tuple[Example, ...]], examples: int, seed: int) -> Finding | None:
         """Let a state machine run some histories; the first new finding, made small."""
-        from cnitest.fuzz.search.machine import machine
-
         chase = Chase(self, "histories", seed)
         made = hypothesis.seed(seed)(machine(chase, networks))
         how = settings(_settings(examples), stateful_step_count=_STEPS)
@@ -165,7 +93,7 @@ class Hunter:
         """Try some scenarios; the first new finding, made small. The same seed draws the same scenarios."""
         chase = Chase(self, kind, seed)
         # Nothing was found, or it was given up in the middle of shrinking: the chase knows the best.
-        with contextlib.suppress(HypothesisException, _TimeIsUp):
+        with contextlib.suppress(HypothesisException, TimeIsUp):
             find(strategy, chase.shows, settings=_settings(examples), random=Random(seed))
         return chase.finding()
 
@@ -249,98 +177,3 @@ def _settings(examples: int) -> settings:
         report_multiple_bugs=False,
         verbosity=Verbosity.quiet,
     )
-
-
-class Chase:
-    """One round: the cause that is hunted in it, and the smallest scenario that shows it."""
-
-    def __init__(self, hunter: Hunter, kind: str, seed: int) -> None:
-        self.hunter = hunter
-        self._kind, self._seed = kind, seed
-        self._cause = ""
-        self._trouble: Violation | None = None
-        self._end: Deadline | None = None
-        self._found_after = (0.0, 0)
-        self.best: Scenario | None = None
-        #: Whether what showed it first showed something else, too.
-        self.has_more = False
-
-    def shows(self, scenario: Scenario) -> bool:
-        """Whether a scenario shows what is hunted. Ends the round when the time is up."""
-        if self.is_over:
-            raise _TimeIsUp
-        return self.is_shown(scenario, self.hunter.tried(scenario))
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the time is up, for the hunt or for shrinking what was found."""
-        return self._end.expired if self._end else self.hunter.is_turn_over
-
-    def is_shown(self, scenario: Scenario, violations: Sequence[Violation]) -> bool:
-        """Whether what did not hold in a scenario is what is hunted; the first new cause becomes that."""
-        violations = [violation for violation in violations if violation.cause not in self.hunter.known]
-        if not self._cause and violations:
-            self._begin(violations[0])
-            self.has_more = len({violation.cause for violation in violations}) > 1
-            for violation in violations:  # what shows together mostly has one cause
-                self.hunter.others.claim(violation.cause)
-        hit = next((violation for violation in violations if violation.cause == self._cause), None)
-        if hit is not None and (self.best is None or scenario.weight <= self.best.weight):
-            self.best, self._trouble = scenario, hit
-        return hit is not None
-
-    def _begin(self, violation: Violation) -> None:
-        tally = self.hunter.tally
-        self._cause = violation.cause
-        self._found_after = (time.monotonic() - tally.began, tally.examples)
-        self._end = self.hunter.no_longer_than(_SHRINK, "a finding to shrink")
-
-    def finding(self) -> Finding | None:
-        """What was found, reduced on hosts of its own; or, where those do not show it, as it is.
-
-        None where nothing was, or what others found already, or what may have been the machine's fault.
-        """
-        hunter = self.hunter
-        if self.best is None or self._trouble is None or self._cause in hunter.known:
-            return None
-        shown = self._seen_again(self.best)
-        depends = not shown
-        if depends and _PACKETS.search(self._cause):
-            return None
-        if shown:
-            smallest = reduced(self.best, self._holds(), rule=self._trouble.rule)
-            if smallest != self.best:
-                self.best, shown = smallest, self._alone(smallest) or shown
-        violation = next((one for one in shown if one.cause == self._cause), self._trouble)
-        causes = tuple(dict.fromkeys([violation.cause, *(one.cause for one in shown)]))
-        hunter.known |= set(causes)
-        seconds, examples = self._found_after
-        return Finding(violation, self.best, causes, self._kind, self._seed, seconds, examples, depends)
-
-    def _holds(self) -> Callable[[Scenario], bool]:
-        """Whether a smaller scenario shows the cause, too; none does any more when the time for that is up.
-
-        Seconds alone would make findings larger on a busy machine, and where each try waits for the kernel.
-        """
-        hunter, tries = self.hunter, itertools.count(1)
-        end = hunter.no_longer_than(_REDUCE, "a finding to be reduced")
-        last = hunter.no_longer_than(math.inf, "the hunt to end")
-
-        def holds(scenario: Scenario) -> bool:
-            is_over = last.expired or (next(tries) > _REDUCTIONS and end.expired)
-            return not is_over and bool(self._alone(scenario))
-
-        return holds
-
-    def _seen_again(self, scenario: Scenario) -> list[Violation]:
-        """What a scenario shows on hosts of its own; where chance has a part in it, tried a few times."""
-        tries = _TRIES if scenario.held else 1
-        return next(filter(None, (self._alone(scenario) for _ in range(tries))), [])
-
-    def _alone(self, scenario: Scenario) -> list[Violation]:
-        """What a scenario shows on a host of its own, when the cause is among it."""
-        try:
-            violations = self.hunter.alone(scenario)
-        except CnitestError:
-            return []
-        return violations if any(violation.cause == self._cause for violation in violations) else []

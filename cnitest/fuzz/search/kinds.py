@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from random import Random
@@ -14,21 +13,30 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from cnitest.cni import spec
-from cnitest.conformance.bench.request import sibling
 from cnitest.conformance.model.requirement import Kind
-from cnitest.conformance.model.subject import Subject
 from cnitest.fuzz.execute import caller, requirements
 from cnitest.fuzz.execute.differential import BACKENDS, CHOICE
 from cnitest.fuzz.generate import configs, malformed
-from cnitest.fuzz.generate.mutations import mutations
-from cnitest.fuzz.generate.schema import from_schema
 from cnitest.fuzz.model import keys
-from cnitest.fuzz.model.example import Example, Validity, version_of
+from cnitest.fuzz.model.example import Example, version_of
 from cnitest.fuzz.model.scenario import LIFE, Raw, Scenario, Step
 from cnitest.fuzz.oracles.demands import demands
 from cnitest.fuzz.search import known_histories
 from cnitest.fuzz.search.hunt import Finding, Hunter, Turn
-from cnitest.fuzz.search.workers import FuzzSettings
+from cnitest.fuzz.search.networks import (
+    drawn,
+    fitting,
+    given,
+    in_version,
+    is_known,
+    is_there,
+    lasting,
+    networks,
+    plugin_of,
+    spoken,
+    with_others,
+)
+from cnitest.fuzz.search.settings import FuzzSettings
 
 #: Two containers: what one does must not show at the other.
 PAIR = (
@@ -40,8 +48,6 @@ PAIR = (
     Step("CHECK", container="c2"),
 )
 _STEPS = st.sampled_from([LIFE, PAIR])
-_POOLS = ("host-local", "static")
-_OTHER_POOL = {"type": "host-local", "subnet": "10.64.0.0/24"}
 
 
 def rounds(settings: FuzzSettings) -> list[Turn]:
@@ -51,13 +57,13 @@ def rounds(settings: FuzzSettings) -> list[Turn]:
         turns += [_configs(settings, validity) for validity in ("valid", "invalid", "boundary")]
         turns += [_by_hand(settings)]
         # Most of what keys do is seen where they have to work, so that comes twice.
-        turns += [_configs(settings, "valid")] if _is_known(settings) else []
+        turns += [_configs(settings, "valid")] if is_known(settings) else []
         turns += [_chains(settings)] if _is_chained(settings) else []
     if "histories" in settings.kinds:
         turns += [_histories(settings)] * 2
     if "sentences" not in settings.kinds:
         return turns
-    held, every = _sentences(settings), 2 if _is_known(settings) else 1  # of what is not known, little can be drawn
+    held, every = _sentences(settings), 2 if is_known(settings) else 1  # of what is not known, little can be drawn
     return [each for at, turn in enumerate(turns, 1) for each in ((turn,) if at % every else (turn, held))] or [held]
 
 
@@ -70,7 +76,7 @@ def comparisons(settings: FuzzSettings) -> list[tuple[tuple[str, str] | None, Tu
         turns += [
             (None, _compared(settings, "differential", validity)) for validity in ("valid", "boundary", "invalid")
         ]
-    if keys.has(_plugin(settings), settings.release, BACKENDS):
+    if keys.has(plugin_of(settings), settings.release, BACKENDS):
         turns.append((CHOICE, _compared(settings, "backends", "valid")))
     return turns
 
@@ -80,101 +86,8 @@ def _compared(settings: FuzzSettings, kind: str, validity: str) -> Turn:
     return lambda hunter, examples, seed: hunter.round(kind, strategy, examples, seed)
 
 
-def network_of(subject: Subject) -> dict[str, Any]:
-    """A subject's own network, as it was given."""
-    plugins = [dict(conf) for conf in (*subject.before, subject.conf)]
-    for conf in plugins:
-        conf.pop("name", None)
-        conf.pop("cniVersion", None)
-    return {"cniVersion": subject.highest, "name": subject.network, "plugins": plugins}
-
-
-def given(settings: FuzzSettings) -> Example:
-    """The subject's own network with what its profile passes: it is known to work."""
-    setting = settings.subject.setting
-    return Example(network_of(settings.subject), Validity.VALID, setting.ifname, setting.args, setting.capabilities)
-
-
-def _plugin(settings: FuzzSettings) -> str:
-    return settings.subject.plugin
-
-
 def _is_chained(settings: FuzzSettings) -> bool:
-    return _plugin(settings) in ("bridge", *configs.META) and _is_there(settings, "bridge")
-
-
-def _is_there(settings: FuzzSettings, plugin: str) -> bool:
-    """Whether a plugin is in the directories that the subject's are looked for in."""
-    return _is_in(settings.subject.path, plugin)
-
-
-def missing_pool(subject: Subject) -> str:
-    """The IPAM plugin of ours that a subject's network names and that is not there; empty when none is missing."""
-    sections = [conf.get("ipam") for conf in (*subject.before, subject.conf)]
-    named = {section.get("type") for section in sections if isinstance(section, Mapping)}
-    return next((name for name in _POOLS if name in named and not _is_in(subject.path, name)), "")
-
-
-def _is_in(path: Sequence[str], plugin: str) -> bool:
-    return any(os.path.isfile(os.path.join(directory, plugin)) for directory in path)
-
-
-def _is_known(settings: FuzzSettings) -> bool:
-    return _plugin(settings) in keys.plugins()
-
-
-def drawn(settings: FuzzSettings, validity: str) -> SearchStrategy[Example]:
-    """Examples of the subject: from its table, from its schema, or as changes to what was given."""
-    own = mutations(network_of(settings.subject)).map(lambda one: _as_given(one, settings))
-    if not _is_known(settings):
-        schema = settings.subject.setting.schema
-        if validity == "valid":
-            return st.sampled_from([_in_version(given(settings), version) for version in _spoken(settings)])
-        return st.one_of(own, from_schema(schema, network_of(settings.subject))) if schema else own
-    table = _fitting(
-        configs.examples(_plugin(settings), validity, settings.release, dict(settings.subject.conf)), settings
-    )
-    mixed = {"valid": st.one_of(table, table, st.just(given(settings))), "boundary": st.one_of(table, own)}
-    return mixed.get(validity, table)
-
-
-def _spoken(settings: FuzzSettings) -> tuple[str, ...]:
-    """The versions that the subject speaks, newest first; a chain has none before 0.3.0."""
-    chained = len(network_of(settings.subject)["plugins"]) > 1
-    spoken = [v for v in settings.subject.versions[::-1] if spec.has_chaining(v) or not chained]
-    return tuple(spoken) or (settings.subject.highest,)
-
-
-def _in_version(example: Example, version: str) -> Example:
-    return replace(example, network={**example.network, "cniVersion": version})
-
-
-def _as_given(example: Example, settings: FuzzSettings) -> Example:
-    known = given(settings)
-    return replace(example, ifname=known.ifname, args=known.args, capabilities=known.capabilities)
-
-
-def _fitting(examples: SearchStrategy[Example], settings: FuzzSettings) -> SearchStrategy[Example]:
-    """Examples in the versions that the subject speaks, and with addresses from plugins that are there."""
-    spoken = settings.subject.versions
-    missing = [name for name in _POOLS if not _is_there(settings, name)]
-    own = settings.subject.conf.get("ipam")
-
-    def moved(example: Example) -> Example:
-        wanted = example.network.get("cniVersion")
-        if wanted in spoken or wanted not in spec.VERSIONS:  # what there never was is what is wrong with it
-            return example
-        return replace(example, network={**example.network, "cniVersion": settings.subject.highest})
-
-    def pooled(example: Example) -> Example:
-        confs = [dict(conf) for conf in example.plugins]
-        for conf in confs:
-            if isinstance(conf.get("ipam"), Mapping) and conf["ipam"].get("type") in missing:
-                conf.pop("ipam")
-                conf.update({"ipam": own} if own else {})
-        return replace(example, network={**example.network, "plugins": confs})
-
-    return examples.map(moved).map(pooled) if missing else examples.map(moved)
+    return plugin_of(settings) in ("bridge", *configs.META) and is_there(settings, "bridge")
 
 
 def of_configs(settings: FuzzSettings, validity: str) -> SearchStrategy[Scenario]:
@@ -194,9 +107,9 @@ def _alone(example: Example) -> tuple[Example, ...]:
 
 def of_chains(settings: FuzzSettings) -> SearchStrategy[Scenario]:
     """A chain of plugins with the subject's in it, and the life of a container with it."""
-    names = [_plugin(settings)] if _plugin(settings) in configs.META else []
-    among = [name for name in configs.META if _is_there(settings, name)]
-    chains = _fitting(configs.chains(settings.release, names, among), settings)
+    names = [plugin_of(settings)] if plugin_of(settings) in configs.META else []
+    among = [name for name in configs.META if is_there(settings, name)]
+    chains = fitting(configs.chains(settings.release, names, among), settings)
     return st.builds(Scenario, chains.map(_alone), st.just(LIFE))
 
 
@@ -208,9 +121,9 @@ def _chains(settings: FuzzSettings) -> Turn:
 @st.composite
 def by_hand(draw: st.DrawFn, settings: FuzzSettings) -> Scenario:
     """One raw call of the subject's plugin: other variables, other bytes, a strange previous result."""
-    example = draw(drawn(settings, "valid")) if _is_known(settings) else given(settings)
+    example = draw(drawn(settings, "valid")) if is_known(settings) else given(settings)
     verb = draw(st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "VERSION"]))
-    plugin, usual = _plugin(settings), _request(example, _plugin(settings))
+    plugin, usual = plugin_of(settings), _request(example, plugin_of(settings))
     kind = draw(st.sampled_from(["demand", "demand", "demand", "refused", "variables", "bytes", "strange", "previous"]))
     if kind == "demand":
         why, raw = draw(st.sampled_from(demands(settings.subject, usual)))
@@ -244,7 +157,7 @@ def _by_hand(settings: FuzzSettings) -> Turn:
     """First every call of which it is known what has to come of it, in an order of its own; then any."""
     strategy = by_hand(settings)
     known = given(settings)
-    asked = demands(settings.subject, _request(known, _plugin(settings)))
+    asked = demands(settings.subject, _request(known, plugin_of(settings)))
     left = [Scenario((replace(known, why=why),), (), raw) for why, raw in asked]
 
     def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
@@ -262,11 +175,11 @@ def _sentences(settings: FuzzSettings) -> Turn:
     def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
         nonlocal left
         if left is None:
-            spoken = _spoken(settings)[:1] if _is_known(settings) else _spoken(settings)
-            networks = [_in_version(given(settings), version) for version in spoken]
-            known = [one for network in networks for one in requirements.about(settings.subject, network)]
+            versions = spoken(settings)[:1] if is_known(settings) else spoken(settings)
+            ours = [in_version(given(settings), version) for version in versions]
+            known = [one for network in ours for one in requirements.about(settings.subject, network)]
             left = arranged(known, settings.share, seed)
-        if left or not _is_known(settings):
+        if left or not is_known(settings):
             return hunter.each("sentences", _taken(left, examples), seed)
         return hunter.round("sentences", strategy, examples, seed)
 
@@ -289,70 +202,21 @@ def _taken(scenarios: list[Scenario], most: int) -> Iterator[Scenario]:
         yield scenarios.pop()
 
 
-def _of_histories(settings: FuzzSettings) -> SearchStrategy[Example]:
-    """Networks that histories are about: valid ones; of a plugin that we only have a schema of, what that draws."""
-    schema = settings.subject.setting.schema
-    if schema and not _is_known(settings):
-        return from_schema(schema, network_of(settings.subject)).map(lambda one: _as_given(one, settings))
-    return drawn(settings, "valid")
-
-
-@st.composite
-def networks(draw: st.DrawFn, settings: FuzzSettings, others: SearchStrategy[Example]) -> tuple[Example, ...]:
-    """One network or two, valid or by a schema; the second has addresses of its own, and may share the bridge."""
-    one = draw(others) if draw(st.booleans()) else given(settings)
-    if not draw(st.booleans()):
-        return (one,)
-    moved = [_moved(conf) for conf in one.plugins]
-    if draw(st.booleans()):
-        for before, conf in zip(one.plugins, moved, strict=True):
-            conf.update({key: before[key] for key in ("bridge",) if key in before})
-            if draw(st.booleans()):
-                conf.pop("isGateway", None)
-                conf.pop("isDefaultGateway", None)
-    return one, _another(one, moved)
-
-
-def _another(one: Example, moved: list[dict[str, Any]]) -> Example:
-    """Another network like one, with other configurations."""
-    ifname = one.ifname if one.ifname == "lo" else "net1"
-    return replace(one, network={**one.network, "name": "other", "plugins": moved}, ifname=ifname)
-
-
-def _with_others(one: Example) -> list[tuple[Example, Example]]:
-    """A network with another one: on a bridge of its own, and on the same."""
-    moved = [_moved(conf) for conf in one.plugins]
-    beside = [
-        {**conf, **{key: before[key] for key in ("bridge",) if key in before}}
-        for before, conf in zip(one.plugins, moved, strict=True)
-    ]
-    return [(one, _another(one, moved)), *([(one, _another(one, beside))] if beside != moved else [])]
-
-
 def of_histories(settings: FuzzSettings) -> SearchStrategy[Scenario]:
     """Histories as data, each as long as a state machine's; its steps may be about what is not there."""
     verb = st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "GC", "LOSE", "RESTART", "FORGET", "MEDDLE", "ADD-TOGETHER"])
     steps = st.lists(st.tuples(verb, st.integers(0, 1), st.sampled_from(["c1", "c2"])), min_size=2, max_size=6)
-    return st.builds(_history, networks(settings, _of_histories(settings)), steps)
+    return st.builds(_history, networks(settings, lasting(settings)), steps)
 
 
 def _history(networks: tuple[Example, ...], steps: list[tuple[str, int, str]]) -> Scenario:
     return Scenario(networks, tuple(Step(verb, number % len(networks), name) for verb, number, name in steps))
 
 
-def _moved(conf: dict[str, Any]) -> dict[str, Any]:
-    """A plugin's configuration for another network: another bridge, and a pool of its own."""
-    section = conf.get("ipam")
-    moved = sibling({key: value for key, value in conf.items() if key != "ipam"})
-    if isinstance(section, dict) and section.get("type") in ("host-local", "static"):
-        return {**moved, "ipam": dict(_OTHER_POOL)}
-    return moved if section is None else {**moved, "ipam": sibling({"ipam": section})["ipam"]}
-
-
 def _histories(settings: FuzzSettings) -> Turn:
-    strategy = networks(settings, _of_histories(settings))
+    strategy = networks(settings, lasting(settings))
     left = list(known_histories.of_one(given(settings)))
-    left += [each for both in _with_others(given(settings)) for each in known_histories.of_two(both)]
+    left += [each for both in with_others(given(settings)) for each in known_histories.of_two(both)]
 
     def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
         return hunter.histories(strategy, max(examples // 2, 1), seed)
@@ -392,4 +256,4 @@ def used(scenario: Scenario) -> Iterator[str]:
 
 def keys_of(settings: FuzzSettings) -> frozenset[str]:
     """The keys that there are to try; none for a plugin that we do not know."""
-    return keys.known(_plugin(settings)) if _is_known(settings) else frozenset()
+    return keys.known(plugin_of(settings)) if is_known(settings) else frozenset()

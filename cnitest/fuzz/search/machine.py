@@ -16,7 +16,7 @@ from cnitest.fuzz.execute.scenario_run import ScenarioRun
 from cnitest.fuzz.execute.verbs import TAMPERINGS, VERBS
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario, Step
-from cnitest.fuzz.search.hunt import Chase, Hit
+from cnitest.fuzz.search.chase import Chase, Hit
 
 _CONTAINERS = st.sampled_from(["c1", "c2"])
 _IFNAMES = st.sampled_from(["", "", "eth1", "fifteen-letters"])
@@ -48,13 +48,13 @@ class _History(RuleBasedStateMachine):
         self._steps: list[Step] = []
         self._networks: tuple[Example, ...] = ()
         self._stack = ExitStack()
-        self._world: ScenarioRun | None = None
+        self._run: ScenarioRun | None = None
 
     def _open(self, networks: tuple[Example, ...]) -> None:
         if self._chase.is_over:
             return
         self._networks = networks
-        self._world = self._stack.enter_context(self._chase.hunter.scenario_run(Scenario(networks, ())))
+        self._run = self._stack.enter_context(self._chase.hunter.scenario_run(Scenario(networks, ())))
 
     def _step(self, verb: str, network: int, container: str = "c1", ifname: str = "") -> Step:
         """A step about one of the networks that there are; no two of them meet at an interface of a container."""
@@ -64,21 +64,21 @@ class _History(RuleBasedStateMachine):
 
     def _do(self, step: Step) -> None:
         """One step, and what has to hold after it."""
-        if self._world is None or self._chase.is_over:
+        if self._run is None or self._chase.is_over:
             return
         self._steps.append(step)
-        VERBS[step.verb](self._world, step)
-        self._world.unharmed()
+        VERBS[step.verb](self._run, step)
+        self._run.unharmed()
         self._judge()
 
     def _judge(self) -> None:
-        assert self._world is not None, "there is something to judge only when it is open"
+        assert self._run is not None, "there is something to judge only when it is open"
         scenario = Scenario(self._networks, tuple(self._steps))
-        if self._chase.is_shown(scenario, self._world.violations):
+        if self._chase.is_shown(scenario, self._run.violations):
             raise Hit
 
     def _is_attached(self) -> bool:
-        return self._world is not None and bool(self._world.attached)
+        return self._run is not None and bool(self._run.attached)
 
     @rule(network=st.integers(0, 1), container=_CONTAINERS, ifname=_IFNAMES)
     def add(self, network: int, container: str, ifname: str) -> None:
@@ -89,19 +89,19 @@ class _History(RuleBasedStateMachine):
     @rule(data=st.data(), verb=st.sampled_from(["DEL", "CHECK", "RESTART", "LOSE", "FORGET", "MEDDLE"]))
     def change(self, data: st.DataObject, verb: str) -> None:
         """Something happens to one attachment."""
-        if self._world is None:
+        if self._run is None:
             return
-        key = data.draw(st.sampled_from(sorted(self._world.attached)))
-        self._do(self._world.attached[key].step._replace(verb=verb))
+        key = data.draw(st.sampled_from(sorted(self._run.attached)))
+        self._do(self._run.attached[key].step._replace(verb=verb))
 
     @precondition(_is_attached)
     @rule(data=st.data(), number=st.integers(0, TAMPERINGS - 1))
     def tamper(self, data: st.DataObject, number: int) -> None:
         """Somebody changes what one attachment has, which CHECK is to notice."""
-        if self._world is None:
+        if self._run is None:
             return
-        key = data.draw(st.sampled_from(sorted(self._world.attached)))
-        self._do(self._world.attached[key].step._replace(verb=f"TAMPER-{number}"))
+        key = data.draw(st.sampled_from(sorted(self._run.attached)))
+        self._do(self._run.attached[key].step._replace(verb=f"TAMPER-{number}"))
 
     @rule(network=st.integers(0, 1), container=_CONTAINERS, ifname=_IFNAMES)
     def check(self, network: int, container: str, ifname: str) -> None:
@@ -126,7 +126,7 @@ class _History(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """DEL of all that is left, and the host as it was."""
-        scenario_run, self._world = self._world, None
+        scenario_run, self._run = self._run, None
         if scenario_run is None:
             return
         with self._stack:

@@ -24,7 +24,7 @@ from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.violation import RULES, Violation
 from cnitest.fuzz.search import kinds
-from cnitest.fuzz.search.workers import FuzzSettings
+from cnitest.fuzz.search.settings import FuzzSettings
 
 _FILE = Path(__file__).parent / "known.yaml"
 _WORDS = {"plugin", "rule", "cause", "reason", "link"}

@@ -7,41 +7,26 @@ import queue
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
 from cnitest import interrupts
-from cnitest.conformance.model.subject import Subject, Trial, from_data, to_data
+from cnitest.conformance.model.subject import Trial, from_data, to_data
 from cnitest.deadline import Deadline
+from cnitest.fuzz.execute.differential import Pair
 from cnitest.fuzz.execute.executor import ReusingExecutor
-from cnitest.fuzz.search.hunt import Executor, Finding, Hunter, Others, Tally, Turn
+from cnitest.fuzz.search.chase import Finding, Others, Tally
+from cnitest.fuzz.search.hunt import Executor, Hunter, Turn
+from cnitest.fuzz.search.kinds import comparisons, rounds, used
+from cnitest.fuzz.search.settings import FuzzSettings
+
+__all__ = ["Event", "FuzzSettings", "Progress", "Stopped", "hunt", "together"]
 
 _ROUND = 40
 # How often each kind of round comes at least in a whole hunt, and the seconds that are enough for one.
 _CYCLES, _SHORTEST = 2, 5.0
 _TICK, _GRACE = 0.2, 60.0
-
-
-@dataclass(frozen=True)
-class FuzzSettings:
-    """What to hunt: ``kinds`` of scenarios in turn, for ``seconds`` or ``examples`` in all, from a ``seed``.
-
-    ``release`` is the plugins' own, for keys that not all of them have; ``next_path`` directories of another release,
-    ``known`` causes that do not count; ``share`` which part of what is known by heart is tried first: its number, of
-    how many there are.
-    """
-
-    subject: Subject
-    kinds: tuple[str, ...]
-    seed: int
-    seconds: float
-    examples: int = 0
-    release: str = ""
-    next_path: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
-    share: tuple[int, int] = (0, 1)
 
 
 class Progress(NamedTuple):
@@ -89,8 +74,6 @@ class _Colleagues:
 
 def hunt(settings: FuzzSettings, worker: int = 0, others: Others | None = None) -> Iterator[Event]:
     """Hunt in this process; yields what is found, and how far it is after each round."""
-    from cnitest.fuzz.search.kinds import used
-
     keys: set[str] = set()
     deadline = Deadline.after(settings.seconds, "the hunt to end")
     tally = Tally(began=time.monotonic())
@@ -119,9 +102,6 @@ def _turns(
     settings: FuzzSettings, stack: ExitStack, hunter: Callable[[Executor], Hunter]
 ) -> Iterator[tuple[Hunter, Turn]]:
     """The turns of all kinds, each with the hunter whose executor it needs."""
-    from cnitest.fuzz.execute.differential import Pair
-    from cnitest.fuzz.search.kinds import comparisons, rounds
-
     trial = Trial(settings.subject, settings.subject.highest)
     one = rounds(settings)
     if one:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from cnitest.conformance.model import deviation
-from cnitest.conformance.model.requirement import Level, Requirement, registry
+from cnitest.conformance.model.requirement import Requirement, registry
 from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.model.verdict import Case, Verdict
 from cnitest.report.conformance.causes import Cause, causes
@@ -115,57 +114,9 @@ def reason_of(requirement: Requirement, subject: Subject, cases: Sequence[Case])
     return next((case.reason for case in cases if case.reason), "") or next((gap for gap in gaps if gap), "")
 
 
-def sections(
-    ended: Outcome, skipped: Sequence[str], *, command: Callable[[Cause], str], verbose: bool = False
-) -> Iterator[tuple[str, list[str]]]:
-    """The parts of what is told at the end, each with its headline. ``command`` gives the one that shows a cause."""
-    from cnitest.report.conformance import listing, table
-
-    told = listing.entries(ended.causes, command, whole=verbose)
-    if told:
-        yield f"findings by cause: {len(ended.causes)}" + ("" if verbose else " (-v tells each case)"), told
-    yield "requirements", list(table.whole(ended) if verbose else table.brief(ended))
-    if ended.disappeared:
-        yield (
-            _gone_headline(ended),
-            [
-                f"{name}: {entry.requirement}: {entry.reason} ({entry.link})".replace(" ()", "")
-                for name, entry in ended.disappeared
-            ],
-        )
-    if skipped:
-        yield "plugins that were not tried", list(skipped)
-    yield "conformance", list(_totals(ended))
-
-
 def count(number: int, word: str) -> str:
     """``1 case``, ``2 cases``."""
     return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _gone_headline(ended: Outcome) -> str:
-    who = "did" if ended.shipped else "these configurations did"
-    return f"known deviations that {who} not show"
-
-
-def _totals(ended: Outcome) -> Iterator[str]:
-    counts: dict[Level, Counter[Verdict]] = {level: Counter() for level in Level}
-    effects: Counter[Level] = Counter()
-    for requirement, _, verdict, cases in ended.rows:
-        counts[requirement.level][verdict] += 1
-        effects[requirement.level] += verdict is Verdict.PASSED and any(case.effect for case in cases)
-    for level, found in counts.items():
-        words = {verdict: f"{found[verdict]} {verdict.value}" for verdict in WORST_FIRST if found[verdict]}
-        if Verdict.PASSED in words:
-            words[Verdict.PASSED] += f" ({effects[level]} with an effect)"
-        yield f"{level.value:7} {', '.join(words.values())}"
-    times = shares(ended.cases)
-    tried = count(len(ended.cases), "case")
-    yield (
-        f"{tried}, {times['calls']:.0f} calls of plugins; of {times['seconds']:.1f} s of work "
-        f"{times['plugins']:.0%} were spent in plugins, {times['tools']:.0%} in other programs, "
-        f"{times['own']:.0%} in cnitest"
-    )
 
 
 def shares(cases: Sequence[Case]) -> Mapping[str, float]:

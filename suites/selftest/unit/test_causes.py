@@ -7,7 +7,7 @@ from typing import Any
 from cnitest.conformance.model.requirement import Kind, registry
 from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.model.verdict import Case, Verdict
-from cnitest.report.conformance import again, causes, listing, summary
+from cnitest.report.conformance import again, causes, ending, listing, summary
 
 RULE = 'node: + iptables rule: nat: -A CNI-{} -s {}/32 -m comment --comment "id: {}" -j MASQUERADE'
 
@@ -96,7 +96,7 @@ def test_ten_defects_are_two_screens():
     ]
     ended = summary.outcome(failures, [subject("bridge")], "spec", whole=True)
 
-    sections = list(summary.sections(ended, (), command=again.command(again.Asked(["/x/n.conf"]))))
+    sections = list(ending.sections(ended, (), command=again.command(again.Asked(["/x/n.conf"]))))
     lines = [line for _, each in sections for line in each]
 
     assert len(ended.causes) == 10

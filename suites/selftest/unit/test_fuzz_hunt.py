@@ -16,7 +16,7 @@ from cnitest.fuzz.execute.verbs import VERBS
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import release_of
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.search import hunt, known_histories, workers
+from cnitest.fuzz.search import chase, hunt, known_histories, workers
 from cnitest.fuzz.search.hunt import Chase, Finding, Hunter
 
 
@@ -160,15 +160,15 @@ def test_histories_known_by_heart_can_be_done():
 
 def test_a_finding_is_reduced_however_long_each_try_takes(monkeypatch: pytest.MonkeyPatch):
     """On a machine so busy that the time is up at once, needless steps still go; not once the hunt is over."""
-    monkeypatch.setattr(hunt, "_REDUCE", 0.0)
+    monkeypatch.setattr(chase, "_REDUCE", 0.0)
     monkeypatch.setattr(hunt, "_LEAST", 0.0)
     steps = ("ADD", "CHECK", "DEL", "CHECK", "ADD", "DEL")
 
     found = Hunter(Executor()).each("histories", [scenario(*steps)], 1)
     late = Hunter(Executor(), deadline=Deadline.after(0.0, "the hunt to end"))
-    chase = Chase(late, "histories", 1)
-    chase.is_shown(scenario(*steps), late.tried(scenario(*steps)))
-    unreduced = chase.finding()
+    pursued = Chase(late, "histories", 1)
+    pursued.is_shown(scenario(*steps), late.tried(scenario(*steps)))
+    unreduced = pursued.finding()
 
     assert found and len(found.scenario.steps) == 1
     assert unreduced and len(unreduced.scenario.steps) == len(steps)

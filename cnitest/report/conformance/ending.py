@@ -1,0 +1,58 @@
+"""What is told at the end of a conformance run, in its parts: findings by cause, requirements, totals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from cnitest.conformance.model.requirement import Level
+from cnitest.conformance.model.verdict import Verdict
+from cnitest.report.conformance import listing, table
+from cnitest.report.conformance.causes import Cause
+from cnitest.report.conformance.summary import WORST_FIRST, Outcome, count, shares
+
+
+def sections(
+    ended: Outcome, skipped: Sequence[str], *, command: Callable[[Cause], str], verbose: bool = False
+) -> Iterator[tuple[str, list[str]]]:
+    """The parts of what is told at the end, each with its headline. ``command`` gives the one that shows a cause."""
+    told = listing.entries(ended.causes, command, whole=verbose)
+    if told:
+        yield f"findings by cause: {len(ended.causes)}" + ("" if verbose else " (-v tells each case)"), told
+    yield "requirements", list(table.whole(ended) if verbose else table.brief(ended))
+    if ended.disappeared:
+        yield (
+            _gone_headline(ended),
+            [
+                f"{name}: {entry.requirement}: {entry.reason} ({entry.link})".replace(" ()", "")
+                for name, entry in ended.disappeared
+            ],
+        )
+    if skipped:
+        yield "plugins that were not tried", list(skipped)
+    yield "conformance", list(_totals(ended))
+
+
+def _gone_headline(ended: Outcome) -> str:
+    who = "did" if ended.shipped else "these configurations did"
+    return f"known deviations that {who} not show"
+
+
+def _totals(ended: Outcome) -> Iterator[str]:
+    counts: dict[Level, Counter[Verdict]] = {level: Counter() for level in Level}
+    effects: Counter[Level] = Counter()
+    for requirement, _, verdict, cases in ended.rows:
+        counts[requirement.level][verdict] += 1
+        effects[requirement.level] += verdict is Verdict.PASSED and any(case.effect for case in cases)
+    for level, found in counts.items():
+        words = {verdict: f"{found[verdict]} {verdict.value}" for verdict in WORST_FIRST if found[verdict]}
+        if Verdict.PASSED in words:
+            words[Verdict.PASSED] += f" ({effects[level]} with an effect)"
+        yield f"{level.value:7} {', '.join(words.values())}"
+    times = shares(ended.cases)
+    tried = count(len(ended.cases), "case")
+    yield (
+        f"{tried}, {times['calls']:.0f} calls of plugins; of {times['seconds']:.1f} s of work "
+        f"{times['plugins']:.0%} were spent in plugins, {times['tools']:.0%} in other programs, "
+        f"{times['own']:.0%} in cnitest"
+    )
