@@ -36,8 +36,8 @@ _MODULES = {"br_netfilter": "modprobe br_netfilter", "conntrack": "modprobe nf_c
 _SKIPPED = "tests that need it are skipped"
 
 
-class Finding(NamedTuple):
-    """One thing that was looked for. ``needed`` when the main job cannot run without it."""
+class Examined(NamedTuple):
+    """One thing that was looked for. ``needed`` when labs cannot be built without it."""
 
     group: str
     name: str
@@ -67,17 +67,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if healthy else 1
 
 
-def examine(path: tuple[str, ...]) -> tuple[Finding, ...]:
+def examine(path: tuple[str, ...]) -> tuple[Examined, ...]:
     """Try everything and report each outcome."""
     return (*_privileges(), *_kernel(), *_binaries(), *_plugins(path))
 
 
-def _privileges() -> Iterator[Finding]:
+def _privileges() -> Iterator[Examined]:
     made = features.privilege()
-    yield Finding("privileges", "namespaces", made.present, True, made.why)
+    yield Examined("privileges", "namespaces", made.present, True, made.why)
     if made.present:
         why = _try_processes()
-        yield Finding(
+        yield Examined(
             "privileges",
             "processes in a lab",
             not why,
@@ -97,15 +97,15 @@ def _try_processes() -> str:
     return ""
 
 
-def _kernel() -> Iterator[Finding]:
+def _kernel() -> Iterator[Examined]:
     if not features.privilege().present:
-        yield Finding("kernel", "links and the rest", False, True, "cannot be tried without namespaces", "see above")
+        yield Examined("kernel", "links and the rest", False, True, "cannot be tried without namespaces", "see above")
         return
     for name in features.names():
         found = features.kernel(name)
-        yield Finding("kernel", name, found.present, name in _NEEDED_KERNEL, found.why, _MODULES.get(name, _SKIPPED))
+        yield Examined("kernel", name, found.present, name in _NEEDED_KERNEL, found.why, _MODULES.get(name, _SKIPPED))
     flushes = features.flush_makes_ready()
-    yield Finding(
+    yield Examined(
         "kernel",
         "quick readiness",
         flushes,
@@ -115,17 +115,17 @@ def _kernel() -> Iterator[Finding]:
     )
 
 
-def _binaries() -> Iterator[Finding]:
+def _binaries() -> Iterator[Examined]:
     for name, (package, needed) in _BINARIES.items():
         where = programs.find(name)
         detail = where or programs.absent(name)
-        yield Finding("programs", name, bool(where), needed, detail, f"apt-get install {package}")
+        yield Examined("programs", name, bool(where), needed, detail, f"apt-get install {package}")
 
 
-def _plugins(path: tuple[str, ...]) -> Iterator[Finding]:
+def _plugins(path: tuple[str, ...]) -> Iterator[Examined]:
     for name in WELL_KNOWN:
         found = next((str(file) for directory in path if (file := Path(directory) / name).is_file()), "")
-        yield Finding(
+        yield Examined(
             "plugins",
             name,
             bool(found),
@@ -135,7 +135,7 @@ def _plugins(path: tuple[str, ...]) -> Iterator[Finding]:
         )
 
 
-def _show(findings: tuple[Finding, ...], healthy: bool) -> None:
+def _show(findings: tuple[Examined, ...], healthy: bool) -> None:
     from rich.console import Console
     from rich.markup import escape
 

@@ -6,17 +6,17 @@ Who tries plugins is lenient: a failure ends the verb, and the calls so far are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from cnitest.cni.calls import answers
 from cnitest.cni.calls.invoke import Call
+from cnitest.cni.spec import Document
 from cnitest.errors import PluginError, is_ours
 
 __tracebackhide__ = is_ours
 
-Document = Mapping[str, Any]
 #: Makes one call: the verb, the plugin's position in its list, the previous result. Raises PluginError when it cannot.
 Ask = Callable[[str, int, Document | None], Call]
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
+
+#: A JSON object as runtimes and plugins exchange it: a configuration, a result, an error.
+Document = Mapping[str, Any]
 
 #: Every published version of the specification, oldest first.
 VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")

@@ -15,9 +15,9 @@ from cnitest.cni.conf import Network
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.faults.stage import Point
-from cnitest.faults.trial import VERBS, WAYS, Fault, Outcome, Subject, attempt, baseline
+from cnitest.faults.trial import VERBS, WAYS, Fault, Subject, TrialOutcome, attempt, baseline
 
-__all__ = ["VERBS", "WAYS", "Coverage", "Fault", "Outcome", "Point", "Sweep", "sweep"]
+__all__ = ["VERBS", "WAYS", "Coverage", "Fault", "Point", "Sweep", "TrialOutcome", "sweep"]
 
 #: Seconds after which a call of a plugin counts as hung.
 TIMEOUT = 10.0
@@ -46,7 +46,7 @@ class Sweep:
     plugins: tuple[str, ...]
     ways: tuple[str, ...]
     points: tuple[Point, ...]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[TrialOutcome, ...]
     usual: tuple[str, ...]
     seconds: float
     interrupted: bool = False
@@ -129,7 +129,7 @@ def _name(plugin: Mapping[str, Any]) -> str:
     return f"{plugin.get('type')} with {delegate}" if delegate else str(plugin.get("type"))
 
 
-def _outcomes(subject: Subject, wanted: Sequence[tuple[Point, str]], workers: int) -> Iterator[Outcome]:
+def _outcomes(subject: Subject, wanted: Sequence[tuple[Point, str]], workers: int) -> Iterator[TrialOutcome]:
     if workers < 2 or len(wanted) < 2:
         yield from (attempt(subject, point, way) for point, way in wanted)
         return

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cnitest.faults.sweep import Sweep
-from cnitest.faults.trial import Fault, Outcome
+from cnitest.faults.trial import Fault, TrialOutcome
 
 _WIDTH = 72
 _TOLD = 260
 _CUT = "…"
 
 
-class Finding(NamedTuple):
+class FaultRow(NamedTuple):
     """A fault, where it shows: the verb and way that were hit, and the numbers of the calls."""
 
     verb: str
@@ -22,13 +22,13 @@ class Finding(NamedTuple):
     numbers: tuple[int, ...]
 
 
-def findings(sweep: Sweep) -> list[Finding]:
+def findings(sweep: Sweep) -> list[FaultRow]:
     """Every fault once a verb and way, with the calls it comes of, in the order it first shows."""
     found: dict[tuple[str, str, Fault], list[int]] = {}
     for outcome in sweep.outcomes:
         for fault in outcome.faults:
             found.setdefault((outcome.point.verb, outcome.way, fault), []).append(outcome.point.number)
-    made = [Finding(*key, tuple(sorted(set(numbers)))) for key, numbers in found.items()]
+    made = [FaultRow(*key, tuple(sorted(set(numbers)))) for key, numbers in found.items()]
     return sorted(made, key=lambda one: (sweep.verbs.index(one.verb), sweep.ways.index(one.way), one.numbers))
 
 
@@ -56,7 +56,7 @@ def lines(sweep: Sweep) -> Iterator[str]:
     yield from _coverage(sweep)
 
 
-def _table(sweep: Sweep, verb: str, known: Sequence[Finding]) -> Iterator[str]:
+def _table(sweep: Sweep, verb: str, known: Sequence[FaultRow]) -> Iterator[str]:
     cells = {(one.point, one.way): _cell(one, known) for one in sweep.outcomes}
     rows = [(verb, "process", "call", *sweep.ways)]
     for point in sweep.points:
@@ -68,7 +68,7 @@ def _table(sweep: Sweep, verb: str, known: Sequence[Finding]) -> Iterator[str]:
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _cell(outcome: Outcome, known: Sequence[Finding]) -> str:
+def _cell(outcome: TrialOutcome, known: Sequence[FaultRow]) -> str:
     """What came of one hit: the kinds of its faults with the numbers of the findings that tell them."""
     if not outcome.hit:
         return "?"
@@ -78,7 +78,7 @@ def _cell(outcome: Outcome, known: Sequence[Finding]) -> str:
     return ", ".join(f"{kind} {_references(outcome, kind, known)}" for kind in kinds)
 
 
-def _references(outcome: Outcome, kind: str, known: Sequence[Finding]) -> str:
+def _references(outcome: TrialOutcome, kind: str, known: Sequence[FaultRow]) -> str:
     wanted = [fault for fault in outcome.faults if fault.kind == kind]
     where = (outcome.point.verb, outcome.way)
     places = [place for place, one in enumerate(known, 1) if (one.verb, one.way) == where and one.fault in wanted]
@@ -89,7 +89,7 @@ def _short(text: str, width: int = _WIDTH) -> str:
     return text if len(text) <= width else text[: width - 1] + _CUT
 
 
-def _told(known: Sequence[Finding]) -> Iterator[str]:
+def _told(known: Sequence[FaultRow]) -> Iterator[str]:
     for place, one in enumerate(known, 1):
         yield f"[{place}] {one.verb}, {one.way} at {ranges(one.numbers)}: {_short(str(one.fault), _TOLD)}"
     if not known:
@@ -124,7 +124,7 @@ def document(sweep: Sweep) -> Mapping[str, Any]:
     }
 
 
-def _trial(outcome: Outcome) -> Mapping[str, Any]:
+def _trial(outcome: TrialOutcome) -> Mapping[str, Any]:
     point = outcome.point
     return {
         "verb": point.verb,

@@ -28,7 +28,7 @@ class Fault(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """What came of hitting one point in one way. ``hit`` is the number that its call had this time, 0 when it never
     came; ``ended`` says how the verb that was hit failed, nothing when it succeeded all the same."""
 
@@ -72,7 +72,7 @@ def baseline(subject: Subject) -> Baseline:
     return Baseline(tuple(points), left)
 
 
-def attempt(subject: Subject, point: Point, way: str) -> Outcome:
+def attempt(subject: Subject, point: Point, way: str) -> TrialOutcome:
     """Hit one call on a fresh host, then hold the runtime's next calls and the state to what must be."""
     with open_stage(subject.network, subject.path, subject.timeout, subject.setting) as stage:
         return _Attempt(subject, stage, point, way).make()
@@ -87,7 +87,7 @@ class _Attempt:
         self._faults: list[Fault] = []
         self._leaks: set[str] = set()
 
-    def make(self) -> Outcome:
+    def make(self) -> TrialOutcome:
         """Hit, then judge; nothing is judged of a call that never came."""
         ended = self._before() or self._hit()
         if self._aim.hit:
@@ -96,7 +96,7 @@ class _Attempt:
             self._do("DEL", self._stage.delete)
             self._look("leak")
             self._go_on()
-        return Outcome(self._point, self._way, self._aim.hit, ended, tuple(self._faults))
+        return TrialOutcome(self._point, self._way, self._aim.hit, ended, tuple(self._faults))
 
     def _before(self) -> str:
         """What the verb that is hit builds on; why that failed, which leaves the point undecided."""

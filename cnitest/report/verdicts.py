@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cnitest.conformance.model.verdict import Case
     from cnitest.report.conformance.again import Asked
     from cnitest.report.conformance.choice import Chosen
-    from cnitest.report.conformance.summary import Outcome
+    from cnitest.report.conformance.summary import RunSummary
 
 #: What --cni-topology is where nobody says another.
 DEFAULT_TOPOLOGY = "node-with-uplink"
@@ -287,7 +287,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         Path(config.getoption("--cni-json")).write_text(json.dumps(summary.document(outcome), indent=1))
 
 
-def _outcome(config: pytest.Config, cases: list[Case]) -> Outcome:
+def _outcome(config: pytest.Config, cases: list[Case]) -> RunSummary:
     """What the run came to, with the scripts of its causes written; with -v those of all cases."""
     from cnitest.report.conformance import own, scripts, summary
 

@@ -48,7 +48,7 @@ _Pair = tuple[str, Node, Node]
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """Where something stands in a file, counted from 1."""
 
     line: int
@@ -77,9 +77,9 @@ def _lines(text: str, node: Node) -> Word:
 class Decoder:
     """Reads one document; afterwards it holds the problems, the broken paths and where each path stands."""
 
-    problems: list[tuple[Place, Problem]] = field(default_factory=list)
+    problems: list[tuple[Position, Problem]] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
-    where: dict[str, Place] = field(default_factory=dict)
+    where: dict[str, Position] = field(default_factory=dict)
     read_file: Callable[[str], str] = _nothing_to_read
     #: The class of the whole document, of which it is asked where a key belongs.
     root: Any = None
@@ -104,9 +104,9 @@ class Decoder:
             return self._list(node, get_args(several[0])[0], path)
         return self._scalar(node, inner, path)
 
-    def place(self, path: str) -> Place:
+    def place(self, path: str) -> Position:
         """Where ``path`` stands, or what would hold it when it is not in the file."""
-        return next((self.where[near] for near in ancestors(path) if near in self.where), Place(1, 1))
+        return next((self.where[near] for near in ancestors(path) if near in self.where), Position(1, 1))
 
     def report(self, node: Node, path: str, message: str) -> None:
         """Note a problem at ``node``."""
@@ -300,9 +300,9 @@ class Decoder:
         return self._refuse(node, int, path, f"{node.value!r} is not a whole number{remedy}")
 
 
-def place_of(node: Node) -> Place:
+def place_of(node: Node) -> Position:
     """Where a node starts."""
-    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+    return Position(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def _said_place(node: Node) -> str:

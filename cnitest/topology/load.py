@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnitest.errors import TopologyError
-from cnitest.topology.decode import MOST_VALUES, Decoder, Node, Place, TooMuchError
+from cnitest.topology.decode import MOST_VALUES, Decoder, Node, Position, TooMuchError
 from cnitest.topology.model import Topology
 from cnitest.topology.problem import Problem, did_you_mean
 from cnitest.topology.rules.check import problems
@@ -29,7 +29,7 @@ _WORDS = {
 class _UnreadableError(Exception):
     """A text that is no document; ``place`` is where reading ended."""
 
-    def __init__(self, place: Place, message: str) -> None:
+    def __init__(self, place: Position, message: str) -> None:
         super().__init__(message)
         self.place = place
 
@@ -122,7 +122,7 @@ def _decoded(raw: bytes, source: str) -> str:
         line, start = raw.count(b"\n", 0, error.start) + 1, raw.rfind(b"\n", 0, error.start) + 1
         column = len(raw[start : error.start].decode(errors="replace")) + 1
         byte = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise TopologyError(_line(source, Place(line, column), byte)) from None
+        raise TopologyError(_line(source, Position(line, column), byte)) from None
 
 
 def _compose(text: str) -> Node:
@@ -140,7 +140,7 @@ def _compose(text: str) -> Node:
         else:
             break
     if nodes is None or nodes.tag.endswith(":null"):
-        raise _UnreadableError(Place(1, 1), "the file is empty; a topology needs at least 'name' and 'hosts'")
+        raise _UnreadableError(Position(1, 1), "the file is empty; a topology needs at least 'name' and 'hosts'")
     found: Node = nodes
     return found
 
@@ -154,7 +154,7 @@ def _limit_depth(events: Iterator[Any]) -> None:
         if depth > _DEEPEST:
             mark = event.start_mark
             message = f"nested more than {_DEEPEST} deep; no topology is"
-            raise _UnreadableError(Place(mark.line + 1, mark.column + 1), message)
+            raise _UnreadableError(Position(mark.line + 1, mark.column + 1), message)
 
 
 def _explained(error: Exception, text: str) -> _UnreadableError:
@@ -163,13 +163,13 @@ def _explained(error: Exception, text: str) -> _UnreadableError:
     if mark is not None:
         context = getattr(error, "context", None)
         said = _WORDS.get(str(context)) or _WORDS.get(str(problem))
-        return _UnreadableError(Place(mark.line + 1, mark.column + 1), f"not YAML: {said or problem}")
+        return _UnreadableError(Position(mark.line + 1, mark.column + 1), f"not YAML: {said or problem}")
     position = getattr(error, "position", None)
     if isinstance(position, int):
         character = text[position : position + 1]
         line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
-        return _UnreadableError(Place(line, column), f"not YAML: the character {character!r} is not allowed")
-    return _UnreadableError(Place(1, 1), f"not YAML: {str(error).partition(chr(10))[0]}")
+        return _UnreadableError(Position(line, column), f"not YAML: the character {character!r} is not allowed")
+    return _UnreadableError(Position(1, 1), f"not YAML: {str(error).partition(chr(10))[0]}")
 
 
 def _decode(decoder: Decoder, node: Node) -> Topology:
@@ -177,14 +177,14 @@ def _decode(decoder: Decoder, node: Node) -> Topology:
         topology: Topology = decoder.decode(node, Topology)
     except (TooMuchError, RecursionError):
         message = f"its aliases expand to more than {MOST_VALUES} values; no topology needs that"
-        raise _UnreadableError(Place(1, 1), message) from None
+        raise _UnreadableError(Position(1, 1), message) from None
     return topology
 
 
-def _report(source: str, found: list[tuple[Place, Problem]]) -> Iterator[str]:
+def _report(source: str, found: list[tuple[Position, Problem]]) -> Iterator[str]:
     for place, problem in sorted(found, key=lambda each: (each[0].line, each[0].column)):
         yield _line(source, place, str(problem))
 
 
-def _line(source: str, place: Place, message: str) -> str:
+def _line(source: str, place: Position, message: str) -> str:
     return f"{source}:{place.line}:{place.column}: {message}"

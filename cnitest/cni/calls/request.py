@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cnitest.cni import result, spec
@@ -10,8 +10,8 @@ from cnitest.cni.attachment import Attachment, Target
 from cnitest.cni.calls import golang
 from cnitest.cni.calls.mode import SPEC, Mode
 from cnitest.cni.conf import Network
+from cnitest.cni.spec import Document
 
-Document = Mapping[str, Any]
 #: What GC tells plugins, and how the same key was called in the tag spec-v1.1.0; libcni sends both.
 VALID_ATTACHMENTS = ("cni.dev/valid-attachments", "cni.dev/attachments")
 _RESERVED = "cni.dev/"

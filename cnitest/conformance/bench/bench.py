@@ -15,12 +15,13 @@ from typing import Any, NoReturn
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
 from cnitest.cni.chain import Chain, Lenient
+from cnitest.cni.spec import Document
 from cnitest.conformance.bench import provision, request
 from cnitest.conformance.bench.calls import PluginCalls
 from cnitest.conformance.bench.leftovers import residue
 from cnitest.conformance.bench.record import Record
 from cnitest.conformance.bench.steps import Command, DaemonEnd, DaemonStart, File, Probe
-from cnitest.conformance.bench.target import AddResult, AttachmentTarget, Document
+from cnitest.conformance.bench.target import AddResult, AttachmentTarget
 from cnitest.conformance.host.daemon import Daemon
 from cnitest.conformance.host.set_up import open_lab, set_up
 from cnitest.conformance.model import judge

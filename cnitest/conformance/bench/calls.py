@@ -8,10 +8,11 @@ from typing import Any
 
 from cnitest.cni.calls import invoke
 from cnitest.cni.calls.invoke import Call, HostExec
+from cnitest.cni.spec import Document
 from cnitest.conformance.bench import request
 from cnitest.conformance.bench.record import Record
 from cnitest.conformance.bench.steps import Release, SearchPath
-from cnitest.conformance.bench.target import AttachmentTarget, Document
+from cnitest.conformance.bench.target import AttachmentTarget
 from cnitest.conformance.bench.timeouts import Patience
 from cnitest.conformance.model.subject import Setting, Trial
 from cnitest.lab.hosts import Host

@@ -8,11 +8,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from cnitest.cni.spec import Document
 from cnitest.conformance.model import form, space
 from cnitest.conformance.model.space import IPNetwork
 from cnitest.conformance.model.subject import Setting
 
-Document = Mapping[str, Any]
 _HOST_PORTS, _PORTS = 20080, {"tcp": 80, "udp": 53}
 _RATE, _BURST = 80_000_000, 8_000_000
 # Where a network names no addresses of its own: the first of these that nothing in its list or topology overlaps.

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from cnitest.cni.calls.request import versioned
-from cnitest.conformance.bench.target import AttachmentTarget, Document
+from cnitest.cni.spec import Document
+from cnitest.conformance.bench.target import AttachmentTarget
 
 # What plugins call the bridge of a network that names none.
 _NAMES = {"bridge": {"bridge": "cni0"}}

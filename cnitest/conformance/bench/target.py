@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from cnitest.cni.calls.invoke import Call
+from cnitest.cni.spec import Document
 from cnitest.lab.hosts import Sandbox
-
-Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 from cnitest.cni import result as results
 from cnitest.cni import spec
+from cnitest.cni.spec import Document
 from cnitest.conformance.model import reading
 
-Document = Mapping[str, Any]
 _NEW_INTERFACE = ("mtu", "socketPath", "pciID")
 _NEW_ROUTE = ("mtu", "advmss", "priority", "table", "scope")
 

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Any
 
 from cnitest.cni import spec
 from cnitest.cni.result import Interface, Ip, ResultRoute
-
-Document = Mapping[str, Any]
+from cnitest.cni.spec import Document
 
 
 def rows(document: Document, key: str) -> list[Document]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from cnitest.cni.spec import Document
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.model import form, judge, reading, space
 from cnitest.conformance.model.finding import Doubt
@@ -15,7 +16,6 @@ from cnitest.conformance.observe import connections, traffic
 from cnitest.lab.place import Place
 from cnitest.lab.reach import Verdict
 
-Document = Mapping[str, Any]
 _HOST_PORT, _PORT, _MEASURED = 18080, 8080, 4791
 _MAC = "02:00:5e:00:53:42"
 # Bits a second and bits: slow enough to be measured in half a second, with room for one large packet.

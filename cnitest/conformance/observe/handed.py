@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from cnitest.cni.spec import Document
 from cnitest.conformance.observe.truth import same_destination, same_network
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.snapshot.state import State
 
-Document = Mapping[str, Any]
 Views = tuple[State, State]
 _NAMED = (("ips", ("address", "gateway")), ("routes", ("dst", "gw")), ("interfaces", ("name", "sandbox")))
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-Document = Mapping[str, Any]
+from cnitest.cni.spec import Document
+
 Path = tuple[str | int, ...]
 
 # The runtime's own part of a request, which other requirements are about.

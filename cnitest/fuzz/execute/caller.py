@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cnitest.cni import spec
 from cnitest.cni.calls import request
 from cnitest.cni.calls.invoke import Call
 from cnitest.cni.chain import Chain, Lenient
+from cnitest.cni.spec import Document
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.bench.request import substituted
 from cnitest.fuzz.model.example import Example, version_of
 
-Document = Mapping[str, Any]
 _VERSION = "1.0.0"
 # GC tells what is valid under today's name alone.
 _VALID = request.VALID_ATTACHMENTS[:1]

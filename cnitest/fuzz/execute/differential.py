@@ -15,6 +15,7 @@ from itertools import zip_longest
 from typing import Any
 
 from cnitest.cni.calls.invoke import Call, search_path
+from cnitest.cni.spec import Document
 from cnitest.conformance.bench.bench import AttachmentTarget, Picture
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.subject import Trial
@@ -27,7 +28,7 @@ from cnitest.fuzz.model.scenario import Scenario, Step, loads
 from cnitest.fuzz.model.subjects import subject_of, trial_of
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import truths
-from cnitest.fuzz.oracles.attached import Attached, Document
+from cnitest.fuzz.oracles.attached import Attached
 
 #: Where a plugin's configuration says which backend it is to use.
 BACKENDS: Mapping[str, str] = {"portmap": "backend", "bridge": "ipMasqBackend", "ptp": "ipMasqBackend"}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
+from cnitest.cni.spec import Document
 from cnitest.conformance.bench.aftermath import removals
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
@@ -21,7 +22,6 @@ from cnitest.fuzz.oracles import allocator, effects, truths
 from cnitest.fuzz.oracles.allocator import Expected
 from cnitest.fuzz.oracles.attached import (
     Attached,
-    Document,
     accepted,
     crashes,
     failures,

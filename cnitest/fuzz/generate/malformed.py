@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from cnitest.cni import spec
-
-Document = Mapping[str, Any]
+from cnitest.cni.spec import Document
 
 #: Variables that have to be refused (SPEC section 2), and what is wrong with them.
 _REFUSED: tuple[tuple[str, dict[str, str]], ...] = (

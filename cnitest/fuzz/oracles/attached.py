@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cnitest.cni import result as results
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
+from cnitest.cni.spec import Document
 from cnitest.conformance.bench.bench import AttachmentTarget, Picture
 from cnitest.conformance.bench.leftovers import residue
 from cnitest.conformance.model import form, judge
@@ -21,7 +21,6 @@ from cnitest.fuzz.model.scenario import Step
 from cnitest.fuzz.model.violation import Violation
 from cnitest.kernel.rows.records import Link
 
-Document = Mapping[str, Any]
 # Verbs that have no result (SPEC section 4).
 _SILENT = ("DEL", "CHECK", "GC", "STATUS")
 

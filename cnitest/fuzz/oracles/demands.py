@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
+from cnitest.cni.spec import Document
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject
 from cnitest.fuzz.model.scenario import Raw
 
-Document = Mapping[str, Any]
 _SEMANTIC = re.compile(r"\d+\.\d+\.\d+")
 _VERBS = ("ADD", "DEL", "CHECK")
 _CONTAINER, _IFNAME, _VERB = "CNI_CONTAINERID", "CNI_IFNAME", "CNI_COMMAND"

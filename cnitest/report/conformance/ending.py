@@ -9,11 +9,11 @@ from cnitest.conformance.model.requirement import Level
 from cnitest.conformance.model.verdict import Verdict
 from cnitest.report.conformance import listing, table
 from cnitest.report.conformance.causes import Cause
-from cnitest.report.conformance.summary import WORST_FIRST, Outcome, count, shares
+from cnitest.report.conformance.summary import WORST_FIRST, RunSummary, count, shares
 
 
 def sections(
-    ended: Outcome, skipped: Sequence[str], *, command: Callable[[Cause], str], verbose: bool = False
+    ended: RunSummary, skipped: Sequence[str], *, command: Callable[[Cause], str], verbose: bool = False
 ) -> Iterator[tuple[str, list[str]]]:
     """The parts of what is told at the end, each with its headline. ``command`` gives the one that shows a cause."""
     told = listing.entries(ended.causes, command, whole=verbose)
@@ -33,12 +33,12 @@ def sections(
     yield "conformance", list(_totals(ended))
 
 
-def _gone_headline(ended: Outcome) -> str:
+def _gone_headline(ended: RunSummary) -> str:
     who = "did" if ended.shipped else "these configurations did"
     return f"known deviations that {who} not show"
 
 
-def _totals(ended: Outcome) -> Iterator[str]:
+def _totals(ended: RunSummary) -> Iterator[str]:
     counts: dict[Level, Counter[Verdict]] = {level: Counter() for level in Level}
     effects: Counter[Level] = Counter()
     for requirement, _, verdict, cases in ended.rows:

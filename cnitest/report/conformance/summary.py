@@ -50,7 +50,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunSummary:
     """A run: every requirement for every subject, the known deviations that did not show, whether those must have
     shown, and what it found by cause."""
 
@@ -65,12 +65,12 @@ class Outcome:
 
 def outcome(
     cases: Sequence[Case], subjects: Sequence[Subject], profile: str, *, whole: bool, own: Collection[str] = ()
-) -> Outcome:
+) -> RunSummary:
     """What a run came to. ``whole`` when no test was left out by name; ``own`` are the subjects that are told first."""
     gone = tuple(_disappeared(cases, subjects)) if profile == "reference" and whole else ()
     shipped = all("fixtures" in subject.source and subject.source.endswith(".yaml") for subject in subjects)
     found = causes(cases, subjects, own)
-    return Outcome(tuple(_rows(cases, subjects)), tuple(cases), tuple(subjects), profile, gone, shipped, found)
+    return RunSummary(tuple(_rows(cases, subjects)), tuple(cases), tuple(subjects), profile, gone, shipped, found)
 
 
 def _rows(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[Row]:
@@ -128,7 +128,7 @@ def shares(cases: Sequence[Case]) -> Mapping[str, float]:
     return {"seconds": total, "calls": sum(c.calls for c in cases), "plugins": plugins, "tools": tools, "own": own}
 
 
-def document(ended: Outcome) -> dict[str, Any]:
+def document(ended: RunSummary) -> dict[str, Any]:
     """The run as data; its schema is `conformance_schema`."""
     return {
         "format": FORMAT,

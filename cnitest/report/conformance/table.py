@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from cnitest.conformance.model.verdict import Verdict
-from cnitest.report.conformance.summary import SHORT, WORST_FIRST, Outcome, Row, count
+from cnitest.report.conformance.summary import SHORT, WORST_FIRST, Row, RunSummary, count
 
 _WIDE = 9
 _MOST_COLUMNS = 12
@@ -18,7 +18,7 @@ _WIDTH = 118
 _QUIET = {Verdict.PASSED, Verdict.NOT_APPLICABLE, Verdict.NOT_RUN, Verdict.DEVIATION, Verdict.INHERITED}
 
 
-def whole(ended: Outcome) -> Iterator[str]:
+def whole(ended: RunSummary) -> Iterator[str]:
     """A line a requirement, a column a subject; where there are too many, a line a requirement with counts."""
     if len(ended.subjects) > _MOST_COLUMNS:
         for rows in _by_requirement(ended):
@@ -30,7 +30,7 @@ def whole(ended: Outcome) -> Iterator[str]:
         yield f"{rows[0].requirement.id:9} {rows[0].requirement.level.value:7} {_marks(rows, width)}".rstrip()
 
 
-def brief(ended: Outcome) -> Iterator[str]:
+def brief(ended: RunSummary) -> Iterator[str]:
     """The requirements of which some verdict matters, then all others by what they came to."""
     if len(ended.subjects) > _MOST_COLUMNS:
         yield from whole(ended)
@@ -50,7 +50,7 @@ def brief(ended: Outcome) -> Iterator[str]:
     yield from _others(ended, [rows for rows in requirements if _is_quiet(rows)])
 
 
-def _others(ended: Outcome, quiet: Sequence[tuple[Row, ...]]) -> Iterator[str]:
+def _others(ended: RunSummary, quiet: Sequence[tuple[Row, ...]]) -> Iterator[str]:
     """The requirements that need nobody's attention, by what they came to."""
     by_verdicts: dict[tuple[Verdict, ...], list[str]] = {}
     for rows in quiet:
@@ -81,11 +81,11 @@ def _worst(rows: tuple[Row, ...]) -> int:
     return min(WORST_FIRST.index(row.verdict) for row in rows)
 
 
-def _column(ended: Outcome) -> int:
+def _column(ended: RunSummary) -> int:
     return max(_WIDE, *(len(subject.name) + 2 for subject in ended.subjects))
 
 
-def _names(ended: Outcome, indent: int, width: int) -> str:
+def _names(ended: RunSummary, indent: int, width: int) -> str:
     return " " * indent + "".join(subject.name.ljust(width) for subject in ended.subjects).rstrip()
 
 
@@ -93,7 +93,7 @@ def _marks(rows: tuple[Row, ...], width: int) -> str:
     return "".join(SHORT[row.verdict].ljust(width) for row in rows).rstrip()
 
 
-def _by_requirement(ended: Outcome) -> Iterator[tuple[Row, ...]]:
+def _by_requirement(ended: RunSummary) -> Iterator[tuple[Row, ...]]:
     """The rows of each requirement, in their order."""
     wide = len(ended.subjects)
     return (ended.rows[start : start + wide] for start in range(0, len(ended.rows), wide))
