@@ -64,7 +64,7 @@ def add(commands: Any) -> None:
         metavar="PLACE",
         action="append",
         default=[],
-        help="where findings are kept: a directory or redis://HOST:PORT/DB; may be repeated"
+        help="where findings are kept: a directory, redis://HOST:PORT/DB or unix:///SOCKET; may be repeated"
         " (default: .cnitest/examples)",
     )
     parser.add_argument("--out", metavar="DIR", default=".cnitest/findings", help="where findings are written")

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -312,23 +313,22 @@ def test_ctrl_c_ends_a_hunt(ready: Callable[[int], bool], tmp_path: Path):
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[str]:
-    """The URL of a Redis server that keeps nothing, on a port of the loopback."""
+    """The URL of a Redis server that keeps nothing, at a socket that nobody else can have."""
     # Debian has the same program, which goes by its name, in two packages: one with a service, and one without.
     program = shutil.which("redis-server") or shutil.which("redis-check-rdb")
     if program is None:
         pytest.skip("there is no Redis (Debian: apt-get install redis-tools)")
     pytest.importorskip("redis")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
-    argv = ["redis-server", *options]
-    with subprocess.Popen(argv, executable=program, stdout=subprocess.DEVNULL) as process:
+    short = Path(tempfile.mkdtemp(prefix="redis-"))  # a socket's path has 107 bytes at most
+    at = short / "redis.sock"
+    argv = ["redis-server", "--port", "0", "--unixsocket", str(at), "--save", "", "--appendonly", "no"]
+    with subprocess.Popen([*argv, "--dir", str(tmp_path)], executable=program, stdout=subprocess.DEVNULL) as process:
         try:
-            until(lambda: _answers(port), 20.0, "Redis to answer")
-            yield f"redis://127.0.0.1:{port}/0"
+            until(lambda: _answers(at), 20.0, "Redis to answer")
+            yield f"unix://{at}?db=0"
         finally:
             process.terminate()
+    shutil.rmtree(short)
 
 
 def test_only_what_is_there_is_chained(tmp_path: Path):
@@ -354,9 +354,9 @@ def test_only_what_is_there_is_chained(tmp_path: Path):
         campaign(tmp_path, "bridge", str(bin_))
 
 
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _answers(at: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(at)) == 0
 
 
 def test_findings_are_shared_by_redis(redis: str, tmp_path: Path):

@@ -13,7 +13,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase, 
 from cnitest.errors import ConfigError
 from cnitest.fuzz.model.scenario import Scenario, loads
 
-_REDIS = "redis://"
+_REDIS = ("redis://", "unix://")
 _DAYS = 60
 
 
@@ -44,7 +44,9 @@ class Store:
 
 
 def database(places: list[str], default: Path) -> ExampleDatabase:
-    """The database at some places: directories, and servers as ``redis://HOST:PORT/DB``; all are written to.
+    """The database at some places: directories, and Redis servers as ``redis://HOST:PORT/DB`` or ``unix:///SOCKET``.
+
+    All are written to.
 
     Raises ConfigError for a server that does not answer, or without the redis package.
     """
