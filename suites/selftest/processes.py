@@ -76,3 +76,9 @@ def interrupted(arguments: list[str], folder: Path, ready: Callable[[int], bool]
         process.kill()
         process.wait()
     return Ended(code, log.read_text(), seconds)
+
+
+def maps_user(uid: int) -> bool:
+    """Whether this user namespace has a user of that number."""
+    ranges = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    return any(first <= uid < first + count for first, _, count in ranges)

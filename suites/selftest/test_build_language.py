@@ -34,6 +34,7 @@ def test_a_static_neighbour_is_not_asked_for(address):
         assert lab.host("a").ping(address)
 
 
+@pytest.mark.requires(kernel="tap")
 def test_a_proxy_entry_is_answered_for():
     """ARP for an address with a proxy entry is answered by the link, with ip_forward on."""
     b = """{role: router, neighbours: [{to: 10.0.0.77, dev: eth0, proxy: true}],
@@ -43,6 +44,7 @@ def test_a_proxy_entry_is_answered_for():
         assert lab.host("a").arp("10.0.0.77", on="eth0")
 
 
+@pytest.mark.requires(kernel="tap")
 def test_a_forwarding_entry_sends_to_its_port_only():
     """A static entry of a bridge is in its table, and frames to that MAC leave by that port."""
     topology = """
@@ -222,7 +224,7 @@ def test_a_wrong_sysctl_is_told_with_the_right_one():
     """What the kernel lacks is told with the nearest name of its own, also where a link's name has dots."""
     for name, meant in {
         "net.ipv4.nothing_of_the_kind_at_all_here": "",
-        "net.ipv6.ruote.gc_timeout": "net.ipv6.route.gc_timeout",
+        "net.ipv6.imcp.ratelimit": "net.ipv6.icmp.ratelimit",
         "net.bridgy.bridge-nf-call-iptables": "net.bridge.bridge-nf-call-iptables",
     }.items():
         topology = Topology(name="t", hosts={"h": Host(bridges={"eth0.5": Bridge()}, sysctls={name: 1})})

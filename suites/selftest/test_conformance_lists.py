@@ -21,8 +21,8 @@ KEEPER = """#!/bin/sh
 # Does what bridge does, and remembers its last configuration in a file per container.
 conf=$(cat)
 case $CNI_COMMAND in
-ADD) mkdir -p /var/lib/pid_namespace; printf '%s' "$conf" >"/var/lib/pid_namespace/$CNI_CONTAINERID" ;;
-DEL) rm -f "/var/lib/pid_namespace/$CNI_CONTAINERID" ;;
+ADD) mkdir -p /var/lib/cni/keeper; printf '%s' "$conf" >"/var/lib/cni/keeper/$CNI_CONTAINERID" ;;
+DEL) rm -f "/var/lib/cni/keeper/$CNI_CONTAINERID" ;;
 esac
 printf '%s' "$conf" | exec /usr/lib/cni/bridge
 """
@@ -90,13 +90,13 @@ def test_an_interface_plugin_behind_another_needs_no_result(tmp_path: Path):
 @pytest.mark.parametrize("test", ["two_networks", "test_del_leaves_others_alone"])
 def test_a_chained_plugin_is_not_blamed_for_the_one_before(tmp_path: Path, test: str):
     """What the first plugin of a list keeps wrongly is its own failure, and not that of the second."""
-    (tmp_path / "pid_namespace").write_text(KEEPER)
-    (tmp_path / "pid_namespace").chmod(0o755)
-    file = written(tmp_path, "x.conflist", listed({**BRIDGE, "type": "pid_namespace"}, {"type": "tuning"}))
+    (tmp_path / "keeper").write_text(KEEPER)
+    (tmp_path / "keeper").chmod(0o755)
+    file = written(tmp_path, "x.conflist", listed({**BRIDGE, "type": "keeper"}, {"type": "tuning"}))
 
     told = [line for line in held(file, "-k", test).splitlines() if line.startswith("FAIL ")]
 
-    assert any(" pid_namespace: " in line for line in told)
+    assert any(" keeper: " in line for line in told)
     assert not any(" tuning: " in line for line in told)
 
 

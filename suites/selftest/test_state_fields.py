@@ -22,6 +22,8 @@ _LACKING = (
     "TC classifier not found",
     "not found. Skipped",
     '"proto" is a garbage',
+    "open: Permission denied",  # /dev/net/tun, for ordinary users
+    "Invalid uid range",  # users that a user namespace does not know
 )
 
 

@@ -37,7 +37,7 @@ NETWORK = (
     "ip route add 10.8.0.0/16 nexthop via 10.0.0.2 weight 2 nexthop via 10.0.0.3",
     "ip route add 10.7.0.0/16 nhid 6",
     "ip -6 route add 2001:db8:9::/48 from 2001:db8:8::/48 via 2001:db8::2 dev br0 pref high expires 900",
-    "ip rule add not from 10.0.0.0/24 to 10.3.0.0/16 tos 0x10 fwmark 1/3 iif lo oif lo uidrange 1-2 ipproto tcp "
+    "ip rule add not from 10.0.0.0/24 to 10.3.0.0/16 tos 0x10 fwmark 1/3 iif lo oif lo uidrange 0-0 ipproto tcp "
     "sport 1 dport 1-2 tun_id 5 lookup 100 suppress_prefixlength 0 suppress_ifgroup 5 realms 5/6 priority 9",
     "ip rule add goto 32766 priority 10",
     "ip rule add l3mdev priority 11",

@@ -299,14 +299,14 @@ def test_broken_paths_are_not_judged() -> None:
 
 def test_hundreds_of_sandboxes_are_judged_quickly() -> None:
     """Judging grows with the size of the topology, not with its square."""
-    from time import perf_counter
+    from time import thread_time
 
     small, large = _crowd(50), _crowd(400)
     seconds = []
     for topology in (small, large):
-        start = perf_counter()
+        start = thread_time()
         assert problems(topology) == ()
-        seconds.append(perf_counter() - start)
+        seconds.append(thread_time() - start)
 
     assert seconds[1] < 1
 
