@@ -36,6 +36,7 @@ FEW = (
     "pool-gives-the-gateway",
     "pool-version-makes-a-file",
     "pool-gc-does-nothing",
+    "pool-writes-in-pieces",
 )
 _CHOSEN = os.environ.get("CNITEST_FAULTS", "")
 _KINDS = {"wire": Kind.INTERFACE, "mark": Kind.META, "pool": Kind.IPAM}
