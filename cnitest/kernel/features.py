@@ -16,13 +16,10 @@ from cnitest.errors import KernelError
 from cnitest.kernel import sysctl
 from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.rtnetlink import rtnl
+from cnitest.kernel.rtnetlink import link_data, rtnl
 from cnitest.kernel.rtnetlink.netlink import NETFILTER, Message, attribute
 
-LINK_KINDS = (
-    "veth", "bridge", "macvlan", "ipvlan", "vlan", "dummy", "bond", "vrf", "tap",
-    "ifb", "vxlan", "gre", "gretap", "ipip", "sit", "wireguard",
-)  # fmt: skip
+_LINK_KINDS = ("veth", "bridge", "macvlan", *link_data.KINDS)
 _FLUSH_SINCE = (6, 8)
 _UNKNOWN_KIND = (errno.EOPNOTSUPP, errno.ENODEV)
 
@@ -180,7 +177,7 @@ def _netem(namespace: NetworkNamespace) -> str:
 
 
 _CHECKS: Mapping[str, Callable[[NetworkNamespace], str]] = {
-    **{kind: _kind_check(kind) for kind in LINK_KINDS if kind != "tap"},
+    **{kind: _kind_check(kind) for kind in _LINK_KINDS},
     "tap": _tap,
     "vlan_filtering": _vlan_filtering,
     "br_netfilter": _br_netfilter,

@@ -11,7 +11,7 @@ from cnitest.errors import KernelError, TopologyError
 from cnitest.kernel import sysctl, tuntap
 from cnitest.kernel.namespace_thread import Pending
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.rtnetlink import routing, rtnl, rtnl_pyroute2, tables
+from cnitest.kernel.rtnetlink import link_data, routing, rtnl, tables
 from cnitest.kernel.rtnetlink.netlink import Message
 from cnitest.kernel.rtnetlink.routing import Way
 from cnitest.topology.building.plan import Plan
@@ -31,7 +31,7 @@ from cnitest.topology.building.steps import (
     Step,
     Sysctl,
 )
-from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, NextHop, Route, Tunnel, Vlan, Vrf, Vxlan
+from cnitest.topology.model import Bridge, Macvlan, NextHop, Route
 from cnitest.topology.words.ip_words import is_ipv6, is_ipv6_rule
 from cnitest.topology.words.symbols import gateway_of, mark_of, metric_of, range_of
 
@@ -119,7 +119,7 @@ def _make_taps(namespace: NetworkNamespace, steps: list[Any], _: Namespaces) -> 
 
 
 def _add_link(step: AddLink, namespaces: Namespaces) -> Message:
-    return _KINDS.get(step.kind, _add_rare)(step, namespaces)
+    return _HOT_KINDS.get(step.kind, _add_other)(step, namespaces)
 
 
 def _add_bridge(step: AddLink, _: Namespaces) -> Message:
@@ -171,38 +171,18 @@ def _add_macvlan(step: AddLink, namespaces: Namespaces) -> Message:
     )
 
 
-def _add_rare(step: AddLink, namespaces: Namespaces) -> Message:
-    model = step.model
-    detail: str | int | None = None
-    if isinstance(model, (Ipvlan, Bond)):
-        detail = model.mode
-    elif isinstance(model, Vlan):
-        detail = model.id
-    elif isinstance(model, Vrf):
-        detail = model.table
-    return rtnl_pyroute2.add_link(
+def _add_other(step: AddLink, namespaces: Namespaces) -> Message:
+    return link_data.add_link(
         step.kind,
         step.link.name,
         step.link.ifindex,
-        detail=detail,
+        namespaces[step.link.place].fd,
+        vars(step.model),
         parent=step.parent.ifindex if step.parent else None,
-        namespace=namespaces[step.link.place].fd,
-        mac=step.mac or model.mac,
-        mtu=model.mtu,
+        mac=step.mac,
+        mtu=step.model.mtu,
         what=str(step),
     )
-
-
-def _add_tunnel(step: AddLink, namespaces: Namespaces) -> Message:
-    model, data = step.model, b""
-    if isinstance(model, Vxlan):
-        parent = step.parent.ifindex if step.parent else None
-        data = tables.vxlan_data(model.id, model.remote, model.local, model.port, parent, model.learning)
-    elif isinstance(model, Tunnel):
-        data = tables.tunnel_data(model.mode, model.local, model.remote, model.key, model.ttl)
-    namespace = namespaces[step.link.place].fd
-    link, mac = step.link, step.mac
-    return rtnl.new_link(step.kind, data, link.name, link.ifindex, namespace, mac=mac, mtu=model.mtu, what=str(step))
 
 
 def _set_link(step: SetLink, _: Namespaces) -> Message:
@@ -332,11 +312,10 @@ def _ready(step: Ready, _: Namespaces) -> Message:
     return rtnl.flush_link(step.link.ifindex, str(step))
 
 
-_KINDS: Mapping[str, Callable[[AddLink, Namespaces], Message]] = {
+_HOT_KINDS: Mapping[str, Callable[[AddLink, Namespaces], Message]] = {
     "bridge": _add_bridge,
     "veth": _add_veth,
     "macvlan": _add_macvlan,
-    **dict.fromkeys(("vxlan", "gre", "gretap", "ipip", "sit", "wireguard", "ifb"), _add_tunnel),
 }
 _MESSAGES: Mapping[type[Step], Callable[[Any, Namespaces], Message]] = {
     AddLink: _add_link,

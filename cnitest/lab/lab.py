@@ -36,6 +36,7 @@ from cnitest.lab.snapshot import state as states
 from cnitest.lab.snapshot.state import State
 from cnitest.topology.building.plan import Plan, plan
 from cnitest.topology.building.steps import AddAddress, Firewall, Late
+from cnitest.topology.link_kinds import KINDS
 from cnitest.topology.model import Topology
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = is_ours
 
-_EVERYWHERE = frozenset({"veth", "bridge", "macvlan"})
+_EVERYWHERE = frozenset(kind for kind, row in KINDS.items() if row.everywhere)
 
 
 class Lab:

@@ -2,74 +2,13 @@
 
 from __future__ import annotations
 
+from cnitest.topology import model
 from cnitest.topology.load import find, load, loads, shipped
-from cnitest.topology.model import (
-    Bond,
-    Bridge,
-    Dummy,
-    FdbEntry,
-    Host,
-    Ifb,
-    Ipvlan,
-    Link,
-    Macvlan,
-    Neighbour,
-    NextHop,
-    Place,
-    PortVlan,
-    Route,
-    Rule,
-    Sandbox,
-    Switch,
-    Tap,
-    Topology,
-    Tunnel,
-    Veth,
-    VethEnd,
-    Vlan,
-    Vrf,
-    Vxlan,
-    Wireguard,
-)
+from cnitest.topology.model import *  # noqa: F403
 from cnitest.topology.picture.draw import draw
 from cnitest.topology.problem import Problem
 from cnitest.topology.rules.check import check, problems
 from cnitest.topology.schema import json_schema
 
-__all__ = [
-    "Bond",
-    "Bridge",
-    "Dummy",
-    "FdbEntry",
-    "Host",
-    "Ifb",
-    "Ipvlan",
-    "Link",
-    "Macvlan",
-    "Neighbour",
-    "NextHop",
-    "Place",
-    "PortVlan",
-    "Problem",
-    "Route",
-    "Rule",
-    "Sandbox",
-    "Switch",
-    "Tap",
-    "Topology",
-    "Tunnel",
-    "Veth",
-    "VethEnd",
-    "Vlan",
-    "Vrf",
-    "Vxlan",
-    "Wireguard",
-    "check",
-    "draw",
-    "find",
-    "json_schema",
-    "load",
-    "loads",
-    "problems",
-    "shipped",
-]
+__all__ = ["Problem", "check", "draw", "find", "json_schema", "load", "loads", "problems", "shipped"]
+__all__ += model.__all__

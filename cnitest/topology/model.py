@@ -9,69 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
+from cnitest.topology import link_kinds, model_links
 from cnitest.topology.frozen import Frozen
-from cnitest.topology.model_links import (
-    Bond,
-    Bridge,
-    Dummy,
-    Ifb,
-    Ipvlan,
-    Link,
-    Macvlan,
-    PortVlan,
-    Tap,
-    Tunnel,
-    Veth,
-    VethEnd,
-    Vlan,
-    Vrf,
-    Vxlan,
-    Wireguard,
-)
+from cnitest.topology.model_links import *  # noqa: F403
+from cnitest.topology.model_links import Link, LinkGroups, Veth, nothing
 from cnitest.topology.model_routing import FdbEntry, Neighbour, NextHop, Route, Rule
 
 __all__ = [
-    "Bond",
-    "Bridge",
-    "Dummy",
     "FdbEntry",
     "Host",
-    "Ifb",
-    "Ipvlan",
-    "Link",
-    "Macvlan",
     "Neighbour",
     "NextHop",
     "Place",
-    "PortVlan",
     "Route",
     "Rule",
     "Sandbox",
     "Switch",
-    "Tap",
     "Topology",
-    "Tunnel",
-    "Veth",
-    "VethEnd",
-    "Vlan",
-    "Vrf",
-    "Vxlan",
-    "Wireguard",
 ]
+__all__ += model_links.__all__
 
 #: A field whose lines may also be one text, or come from a file: ``{file: rules.v4}``.
 LINES = MappingProxyType({"lines": True})
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
-
-
-def _nothing() -> Mapping[str, Any]:
-    return _EMPTY
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place(Frozen):
+class Place(LinkGroups):
     """What a host and a sandbox have in common.
 
     ``loopback`` are addresses on ``lo``. ``iptables`` and ``ip6tables`` are lines as one would type them after
@@ -81,24 +46,11 @@ class Place(Frozen):
     is there, as lists of words or as lines that are split as a shell would.
     """
 
-    loopback: tuple[str, ...] = ()
-    bridges: Mapping[str, Bridge] = field(default_factory=_nothing)
-    macvlans: Mapping[str, Macvlan] = field(default_factory=_nothing)
-    ipvlans: Mapping[str, Ipvlan] = field(default_factory=_nothing)
-    vlans: Mapping[str, Vlan] = field(default_factory=_nothing)
-    dummies: Mapping[str, Dummy] = field(default_factory=_nothing)
-    bonds: Mapping[str, Bond] = field(default_factory=_nothing)
-    vrfs: Mapping[str, Vrf] = field(default_factory=_nothing)
-    taps: Mapping[str, Tap] = field(default_factory=_nothing)
-    vxlans: Mapping[str, Vxlan] = field(default_factory=_nothing)
-    tunnels: Mapping[str, Tunnel] = field(default_factory=_nothing)
-    wireguards: Mapping[str, Wireguard] = field(default_factory=_nothing)
-    ifbs: Mapping[str, Ifb] = field(default_factory=_nothing)
     neighbours: tuple[Neighbour, ...] = ()
     fdb: tuple[FdbEntry, ...] = ()
     routes: tuple[Route, ...] = ()
     rules: tuple[Rule, ...] = ()
-    sysctls: Mapping[str, str | int] = field(default_factory=_nothing)
+    sysctls: Mapping[str, str | int] = field(default_factory=nothing)
     defaults: Literal["kernel", "debian", "debian12", "ubuntu", "fedora", "rhel"] | None = None
     iptables: tuple[str, ...] = field(default=(), metadata=LINES)
     ip6tables: tuple[str, ...] = field(default=(), metadata=LINES)
@@ -108,21 +60,8 @@ class Place(Frozen):
 
     def links(self) -> Iterator[tuple[str, Link]]:
         """The links declared here by name, veth ends apart, in the order they can be created in."""
-        for group in (
-            self.bridges,
-            self.dummies,
-            self.taps,
-            self.macvlans,
-            self.ipvlans,
-            self.vlans,
-            self.bonds,
-            self.vrfs,
-            self.vxlans,
-            self.tunnels,
-            self.wireguards,
-            self.ifbs,
-        ):
-            yield from group.items()
+        for group in link_kinds.GROUPS:
+            yield from getattr(self, group).items()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +74,7 @@ class Host(Place):
     """A machine we play. A ``router`` forwards both families; ``internet`` is only a way to draw it."""
 
     role: Literal["host", "router", "internet"] = "host"
-    sandboxes: Mapping[str, Sandbox] = field(default_factory=_nothing)
+    sandboxes: Mapping[str, Sandbox] = field(default_factory=nothing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +94,8 @@ class Topology(Frozen):
 
     name: str
     about: str = ""
-    hosts: Mapping[str, Host] = field(default_factory=_nothing)
-    switches: Mapping[str, Switch] = field(default_factory=_nothing)
+    hosts: Mapping[str, Host] = field(default_factory=nothing)
+    switches: Mapping[str, Switch] = field(default_factory=nothing)
     veths: tuple[Veth, ...] = ()
 
     def where(self, path: str) -> str:

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
 
 from cnitest.topology.frozen import Frozen
 from cnitest.topology.words import notation
 from cnitest.topology.words.notation import Notation
+
+__all__ = [
+    "Bond",
+    "Bridge",
+    "Dummy",
+    "Ifb",
+    "Ipvlan",
+    "Link",
+    "LinkGroups",
+    "Macvlan",
+    "PortVlan",
+    "Tap",
+    "Tunnel",
+    "Veth",
+    "VethEnd",
+    "Vlan",
+    "Vrf",
+    "Vxlan",
+    "Wireguard",
+]
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+def nothing() -> Mapping[str, Any]:
+    """The default of a mapping."""
+    return _EMPTY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,3 +190,22 @@ class Veth(Frozen):
     """A veth pair between any two places."""
 
     ends: tuple[VethEnd, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkGroups(Frozen):
+    """The links of a host or sandbox by kind and name; ``loopback`` are addresses on ``lo``."""
+
+    loopback: tuple[str, ...] = ()
+    bridges: Mapping[str, Bridge] = field(default_factory=nothing)
+    macvlans: Mapping[str, Macvlan] = field(default_factory=nothing)
+    ipvlans: Mapping[str, Ipvlan] = field(default_factory=nothing)
+    vlans: Mapping[str, Vlan] = field(default_factory=nothing)
+    dummies: Mapping[str, Dummy] = field(default_factory=nothing)
+    bonds: Mapping[str, Bond] = field(default_factory=nothing)
+    vrfs: Mapping[str, Vrf] = field(default_factory=nothing)
+    taps: Mapping[str, Tap] = field(default_factory=nothing)
+    vxlans: Mapping[str, Vxlan] = field(default_factory=nothing)
+    tunnels: Mapping[str, Tunnel] = field(default_factory=nothing)
+    wireguards: Mapping[str, Wireguard] = field(default_factory=nothing)
+    ifbs: Mapping[str, Ifb] = field(default_factory=nothing)

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from cnitest.topology import model
-from cnitest.topology.survey import GROUPS
+from cnitest.topology import link_kinds, model
 from cnitest.topology.words.notation import NO_NOTATION
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -16,7 +15,6 @@ _PREFIX = r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$"
 _ADDRESS = r"^[0-9A-Fa-f:.]+$"
 _LINK_NAME = r"^[^\s/:%]{1,15}$"
 _PLACE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-_LINK_GROUPS = tuple(GROUPS)
 
 # By field name; in every class that has the field.
 _TEXT = {
@@ -27,9 +25,9 @@ _TEXT = {
     "via": r"^(inet6? )?[0-9A-Fa-f:.]+$",
 }
 _LISTS = {"addresses": _PREFIX, "loopback": _PREFIX}
-_KEYS = dict.fromkeys(_LINK_GROUPS, _LINK_NAME) | dict.fromkeys(("hosts", "sandboxes", "switches"), _PLACE_NAME)
+_KEYS = dict.fromkeys(link_kinds.GROUPS, _LINK_NAME) | dict.fromkeys(("hosts", "sandboxes", "switches"), _PLACE_NAME)
 _KEYS["sysctls"] = r"^net[./]"
-_IDS = {"Vlan": (1, 4094), "Vxlan": (0, (1 << 24) - 1)}
+_LIMITS = {row.model: row.limits for row in link_kinds.KINDS.values()}
 _NUMBERS = {"mtu": (68, 65535), "table": (1, 4294967295), "mark": (0, 4294967295)}
 
 
@@ -51,8 +49,8 @@ def _describe(cls: Any, definition: dict[str, Any]) -> None:
     definition["description"] = _words(inspect.getdoc(cls) or "")
     told = _field_words(cls)
     for name, field in definition["properties"].items():
-        if name == "id":
-            field["minimum"], field["maximum"] = _IDS[cls.__name__]
+        if limits := _LIMITS.get(cls, {}).get(name):
+            field["minimum"], field["maximum"] = limits.least, limits.most
         if name in told:
             field["description"] = told[name]
         for part in _parts(field):

@@ -49,4 +49,4 @@ def _neighbours(survey: Survey, item: Item) -> list[Item]:
 
 
 def _shares_its_parent(item: Item) -> bool:
-    return item.kind == "macvlan" or (item.kind == "ipvlan" and getattr(item.link, "mode", "") == "l2")
+    return item.row is not None and item.row.hears_parent(item.link)

@@ -7,29 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from cnitest.topology import link_kinds
+from cnitest.topology.link_kinds import KINDS, LinkKind
 from cnitest.topology.model import Link, Place, Switch, Topology
 from cnitest.topology.problem import child
 from cnitest.topology.words.address import Prefix, prefix
-
-GROUPS = {
-    "bridges": "bridge",
-    "dummies": "dummy",
-    "taps": "tap",
-    "macvlans": "macvlan",
-    "ipvlans": "ipvlan",
-    "vlans": "vlan",
-    "bonds": "bond",
-    "vrfs": "vrf",
-    "vxlans": "vxlan",
-    "tunnels": "tunnel",
-    "wireguards": "wireguard",
-    "ifbs": "ifb",
-}
-
-
-def kind_of(group: str, link: Link) -> str:
-    """The kernel's word for a link: a tunnel's is its mode."""
-    return str(getattr(link, "mode", group)) if group == "tunnel" else group
 
 
 class Spot(NamedTuple):
@@ -54,6 +36,11 @@ class Item(NamedTuple):
     def key(self) -> tuple[str, str]:
         """What identifies it in the topology: its place and name."""
         return self.place, self.name
+
+    @property
+    def row(self) -> LinkKind | None:
+        """What is known of its kind; None for the loopback."""
+        return KINDS.get(self.kind)
 
 
 class Owned(NamedTuple):
@@ -106,10 +93,10 @@ class Survey:
     def declared(self) -> tuple[Item, ...]:
         """The links of every host and sandbox, veth ends apart."""
         return tuple(
-            Item(spot.name, name, kind_of(kind, link), link, child(f"{spot.path}.{group}", name))
+            Item(spot.name, name, link_kinds.of(link).kind, link, child(f"{spot.path}.{group}", name))
             for spot in self.spots.values()
             if spot.body
-            for group, kind in GROUPS.items()
+            for group in link_kinds.GROUPS
             for name, link in getattr(spot.body, group).items()
         )
 
@@ -187,7 +174,7 @@ class Survey:
     def names_at(self, place: str, wanted: str) -> tuple[str, ...]:
         """The paths that decide whether ``place`` has a link ``wanted``: what "unknown link" relies on."""
         spot = self.spots.get(place)
-        groups = tuple(f"{spot.path}.{group}" for group in GROUPS) if spot else ()
+        groups = tuple(f"{spot.path}.{group}" for group in link_kinds.GROUPS) if spot else ()
         ends = tuple(f"veths[{number}].ends" for number in range(len(self.topology.veths)))
         everyone = [end for pair in self.pairs for end in pair]
         places = tuple(f"{end.path}.at" for end in everyone if end.name in (wanted, ""))

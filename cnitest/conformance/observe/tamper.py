@@ -16,8 +16,10 @@ from cnitest.conformance.model import form, reading
 from cnitest.conformance.model.requirement import Kind
 from cnitest.kernel.rows.records import Route, Rule
 from cnitest.lab.snapshot.difference import Difference, difference
+from cnitest.topology.link_kinds import KINDS
 
 _HOST, _INSIDE = "host", "container"
+_CHILDREN = frozenset(kind for kind, row in KINDS.items() if row.needs_parent)
 _SAVED = ("iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy")
 _MAIN, _LOCAL = 254, 255
 _OTHER_MAC = "02:00:5e:00:53:99"
@@ -220,5 +222,5 @@ def _forwards(bench: Bench, made: AddResult) -> bool:
 def _parent_down(bench: Bench, made: AddResult) -> Iterator[Tampering]:
     link = next((link for link in made.slot.sandbox.links if link.name == made.slot.ifname), None)
     master = bench.subject.conf.get("master")
-    if link is not None and link.kind in ("macvlan", "ipvlan", "vlan") and isinstance(master, str):
+    if link is not None and link.kind in _CHILDREN and isinstance(master, str):
         yield _one("CHK-13", f"the parent {master} down", _HOST, "ip", "link", "set", master, "down")

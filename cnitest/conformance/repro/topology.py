@@ -23,8 +23,7 @@ from cnitest.topology.building.steps import (
     Sysctl,
 )
 from cnitest.topology.building.steps import Step as PlanStep
-from cnitest.topology.model import Bond, Bridge, Ipvlan, Macvlan, Tunnel, Vlan, Vrf, Vxlan
-from cnitest.topology.words.address import ip
+from cnitest.topology.link_kinds import KINDS
 
 
 class Machines:
@@ -88,14 +87,15 @@ class Machines:
                 yield f"bridge{inside}{str(step).removeprefix(step.place + ': bridge')}"
 
     def _add(self, step: AddLink) -> Iterator[str]:
-        if step.kind == "tap":
+        row = KINDS[step.kind]
+        if row.command == "tuntap add":
             inside = "" if step.place == self._host else f"ip netns exec {self.name(step.place)} "
-            yield f"{inside}ip tuntap add dev {step.link.name} mode tap"
+            yield f"{inside}ip tuntap add dev {step.link.name} mode {step.kind}"
         else:
             words = [
                 self._ip(step.place),
-                "link add",
-                *([f"link {step.parent.name}"] if step.parent and step.kind != "vxlan" else []),
+                row.command,
+                *([f"link {step.parent.name}"] if step.parent and row.parent_first else []),
             ]
             words += [f"name {step.link.name}", *_common(step.mac, step.model.mtu)]
             if step.link.place != step.place:
@@ -108,22 +108,7 @@ class Machines:
 
     def _kind(self, step: AddLink) -> Iterator[str]:
         yield f"type {step.kind}"
-        match step.model:
-            case Bridge():
-                yield f"stp_state {int(step.model.stp)}"
-                yield from ["vlan_filtering 1"] if step.model.vlan_filtering else []
-                yield from [f"vlan_default_pvid {pvid}"] if (pvid := step.model.default_pvid) is not None else []
-            case Vxlan():
-                yield from _vxlan(step.model)
-            case Tunnel():
-                key = f" key {step.model.key}" if step.model.key is not None else ""
-                yield f"local {step.model.local} remote {step.model.remote} ttl {step.model.ttl or 'inherit'}{key}"
-            case Macvlan() | Ipvlan() | Bond():
-                yield f"mode {step.model.mode}"
-            case Vlan():
-                yield f"id {step.model.id}"
-            case Vrf():
-                yield f"table {step.model.table}"
+        yield from KINDS[step.kind].words(step.model)
         if step.peer:
             yield f"peer name {step.peer.name}"
             yield from _common(step.peer_mac, step.peer_mtu)
@@ -160,21 +145,6 @@ def _common(mac: str | None, mtu: int | None) -> Iterator[str]:
         yield f"address {mac}"
     if mtu:
         yield f"mtu {mtu}"
-
-
-def _vxlan(model: Vxlan) -> Iterator[str]:
-    yield f"id {model.id} dstport {model.port} {'' if model.learning else 'no'}learning"
-    if model.remote:
-        yield f"{'group' if _is_group(model.remote) else 'remote'} {model.remote}"
-    if model.local:
-        yield f"local {model.local}"
-    if model.parent:
-        yield f"dev {model.parent.rpartition(':')[2]}"
-
-
-def _is_group(address: str) -> bool:
-    found = ip(address)
-    return bool(found and found.is_multicast)
 
 
 def _switch(on: bool) -> str:

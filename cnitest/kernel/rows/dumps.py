@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from cnitest.kernel.rows.link_details import OWN_FDB
 from cnitest.kernel.rows.link_rows import LinkTable
 from cnitest.kernel.rows.readers import MAIN_HEADER, big, bits, ip, number, text, u32
 from cnitest.kernel.rows.records import Address, Fdb, Neighbour
@@ -167,11 +168,11 @@ def _is_made_up(raw: _RawNeighbour) -> bool:
 def forwarding(rows: Iterable[bytes], links: LinkTable) -> tuple[Fdb, ...]:
     """RTM_NEWNEIGH rows of AF_BRIDGE: entries of bridges, of VXLANs, and the addresses that a link listens to besides
     its own; those of multicast groups are left out (see `cnitest.kernel.rows.multicast`)."""
-    vxlans = {link.name for link in links.links if link.kind == "vxlan"}
+    own_tables = {link.name for link in links.links if link.kind in OWN_FDB}
     found = []
     for raw in map(_raw_neighbour, rows):
         link, hardware = links.name(raw.ifindex), raw.found.get(_LLADDR, b"")
-        if _MASTER not in raw.found and link not in vxlans and (not hardware or hardware[0] & 1):
+        if _MASTER not in raw.found and link not in own_tables and (not hardware or hardware[0] & 1):
             continue
         kept = "permanent" if raw.state & _PERMANENT else "static" if raw.state & _NOARP else "learned"
         found.append(

@@ -216,6 +216,8 @@ _KINDS: Mapping[str, Fields] = {
     "tun": _TUN,
     "xfrm": {1: ("link", number), 2: ("if_id", hexadecimal), 3: ("external", _flag)},
 }
+#: Kinds of links that have a forwarding table of their own.
+OWN_FDB = frozenset({"vxlan"})
 # What the kernel moves by itself: timers, the tree's root, who is active, what is counted.
 _PASSING: Mapping[str, frozenset[int]] = {
     "bridge": frozenset((*range(10, 20), 21, 40, 47, 48)),

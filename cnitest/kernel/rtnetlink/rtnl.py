@@ -131,15 +131,26 @@ def add_macvlan(
     name: str, index: int, parent: int, mode: str, namespace: int, *, mac: str | None, mtu: int | None, what: str
 ) -> Message:
     """A macvlan child of link ``parent``, created in the namespace of the fd ``namespace``, down."""
-    body = _common(name, mac, mtu, 0) + _u32(_IFLA_LINK, parent) + _u32(_IFLA_NET_NS_FD, namespace)
-    return _new_link("macvlan", _u32(1, _MACVLAN_MODES[mode]), body, index, False, what)
+    data = _u32(1, _MACVLAN_MODES[mode])
+    return new_link("macvlan", data, name, index, namespace, parent=parent, mac=mac, mtu=mtu, what=what)
 
 
 def new_link(
-    kind: str, data: bytes, name: str, index: int, namespace: int, *, mac: str | None, mtu: int | None, what: str
+    kind: str,
+    data: bytes,
+    name: str,
+    index: int,
+    namespace: int,
+    *,
+    parent: int | None = None,
+    mac: str | None,
+    mtu: int | None,
+    what: str,
 ) -> Message:
-    """A link of a kind with what it is told, created down in the namespace of the fd ``namespace``."""
-    body = _common(name, mac, mtu, 0) + _u32(_IFLA_NET_NS_FD, namespace)
+    """A link of a kind with what it is told, on link ``parent`` if on any, created down in the namespace of the fd
+    ``namespace``."""
+    body = _common(name, mac, mtu, 0) + (_u32(_IFLA_LINK, parent) if parent else b"")
+    body += _u32(_IFLA_NET_NS_FD, namespace)
     return _new_link(kind, data, body, index, False, what)
 
 

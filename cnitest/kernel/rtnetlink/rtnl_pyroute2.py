@@ -1,6 +1,6 @@
-"""The rare kinds of links and connection tracking, through pyroute2's message classes.
+"""Connection tracking and queueing disciplines, through pyroute2's message classes.
 
-pyroute2 knows the attributes of every kind; it is loaded on the first use only, which takes 0.2 s.
+pyroute2 knows their attributes; it is loaded on the first use only, which takes 0.2 s.
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ from typing import Any, NamedTuple
 
 from cnitest.kernel.rtnetlink.netlink import CREATE, EXCL, Message, attributes
 
-_NEWLINK = 16
 _CONNTRACK_GET, _CONNTRACK_STATS = (1 << 8) | 1, (1 << 8) | 5
 # Of a netlink message, and of one about the packet filter.
 _MAIN_HEADER = 20
-_BOND_MODES = {"balance-rr": 0, "active-backup": 1, "balance-xor": 2, "broadcast": 3, "802.3ad": 4}
 # Of decoded options what is their frame, or counts packets.
 _NO_OPTIONS = frozenset(("header", "length", "type", "direct_pkts"))
-_IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
 
 
 class Flow(NamedTuple):
@@ -29,48 +26,6 @@ class Flow(NamedTuple):
     destination: str
     reply_source: str
     reply_destination: str
-
-
-def _link_data(kind: str, detail: str | int | None) -> list[tuple[str, int]]:
-    """The attributes that a kind needs: VLAN id, VRF table, ipvlan or bond mode."""
-    if kind == "vlan":
-        return [("IFLA_VLAN_ID", int(detail or 0))]
-    if kind == "vrf":
-        return [("IFLA_VRF_TABLE", int(detail or 0))]
-    if kind == "ipvlan":
-        return [("IFLA_IPVLAN_MODE", _IPVLAN_MODES[str(detail)])]
-    if kind == "bond":
-        return [("IFLA_BOND_MODE", _BOND_MODES[str(detail)])]
-    return []
-
-
-def add_link(
-    kind: str,
-    name: str,
-    index: int,
-    *,
-    detail: str | int | None = None,
-    parent: int | None = None,
-    namespace: int | None = None,
-    mac: str | None = None,
-    mtu: int | None = None,
-    what: str = "",
-) -> Message:
-    """A link of a rare kind, created down in the namespace of the fd ``namespace`` (default: the socket's)."""
-    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-
-    information: dict[str, Any] = {"attrs": [("IFLA_INFO_KIND", kind)]}
-    if data := _link_data(kind, detail):
-        information["attrs"].append(("IFLA_INFO_DATA", {"attrs": data}))
-    optional = (("IFLA_LINK", parent), ("IFLA_NET_NS_FD", namespace), ("IFLA_ADDRESS", mac), ("IFLA_MTU", mtu))
-    message = ifinfmsg()
-    message["index"] = index
-    message["attrs"] = [
-        ("IFLA_IFNAME", name),
-        *((key, value) for key, value in optional if value is not None),
-        ("IFLA_LINKINFO", information),
-    ]
-    return Message(_NEWLINK, CREATE | EXCL, _body(message), what)
 
 
 def _body(message: Any) -> bytes:

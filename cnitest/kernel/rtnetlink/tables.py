@@ -1,6 +1,6 @@
-"""Requests for static neighbours, forwarding entries, VLANs of ports, further names, tunnels; packed by hand.
+"""Requests for static neighbours, forwarding entries, VLANs of ports, further names; packed by hand.
 
-Numbers and layouts: include/uapi/linux/{neighbour,if_link,if_tunnel,if_bridge,rtnetlink}.h.
+Numbers and layouts: include/uapi/linux/{neighbour,if_link,if_bridge,rtnetlink}.h.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _NDA_DST, _NDA_LLADDR, _NDA_VLAN, _NDA_PORT, _NDA_VNI = 1, 2, 5, 6, 7
 _IFLA_AF_SPEC, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 26, 52, 53
 _BRIDGE_SELF = 2
 _VLAN_PVID, _VLAN_UNTAGGED, _VLAN_BEGIN, _VLAN_END = 2, 4, 8, 16
-_GRE_KEY = 0x2000
 _ndmsg = struct.Struct("=BxxxiHBB")
 _ifinfo = struct.Struct("=BxHiII")
 
 
-def _packed(address: str) -> tuple[int, bytes]:
+def address_bytes(address: str) -> tuple[int, bytes]:
+    """Family and bytes of an address."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return family, socket.inet_pton(family, address)
 
@@ -35,7 +35,7 @@ def add_neighbour(
     link: int, address: str, mac: str | None, *, nud: str, proxy: bool, router: bool, what: str
 ) -> Message:
     """An entry of the ARP or ND table, or an address that the link answers for."""
-    family, packed = _packed(address)
+    family, packed = address_bytes(address)
     flags = (_PROXY if proxy else 0) | (_ROUTER if router else 0)
     body = _ndmsg.pack(family, link, _STATES[nud], flags, 0) + attribute(_NDA_DST, packed)
     body += attribute(_NDA_LLADDR, mac_bytes(mac)) if mac else b""
@@ -60,7 +60,7 @@ def add_forwarding(
     flags = (_MASTER if bridged else 0) | (_SELF if own or not bridged else 0) | (_STICKY if sticky else 0)
     body = _ndmsg.pack(socket.AF_BRIDGE, link, _STATES[state], flags, 0) + attribute(_NDA_LLADDR, mac_bytes(mac))
     if dst:
-        body += attribute(_NDA_DST, _packed(dst)[1])
+        body += attribute(_NDA_DST, address_bytes(dst)[1])
     if vlan is not None:
         body += attribute(_NDA_VLAN, struct.pack("=H", vlan))
     if port is not None:
@@ -86,27 +86,3 @@ def add_vlans(link: int, first: int, last: int, *, pvid: bool, untagged: bool, o
     inner += b"".join(attribute(2, struct.pack("=HH", flags | end, vid)) for vid, end in ends)
     body = _ifinfo.pack(socket.AF_BRIDGE, 0, link, 0, 0) + attribute(_IFLA_AF_SPEC | _NESTED, inner)
     return Message(SETLINK, 0, body, what)
-
-
-def vxlan_data(
-    identifier: int, remote: str | None, local: str | None, port: int, parent: int | None, learning: bool
-) -> bytes:
-    """What a VXLAN link is told."""
-    data = attribute(1, struct.pack("=I", identifier)) + attribute(15, struct.pack(">H", port))
-    data += attribute(7, bytes([learning]))
-    for text, four, six in ((remote, 2, 16), (local, 4, 17)):
-        if text:
-            family, packed = _packed(text)
-            data += attribute(four if family == socket.AF_INET else six, packed)
-    return data + (attribute(3, struct.pack("=I", parent)) if parent else b"")
-
-
-def tunnel_data(kind: str, local: str, remote: str, key: int | None, ttl: int) -> bytes:
-    """What a tunnel is told: GRE numbers its attributes in another way than ipip and sit."""
-    gre = kind.startswith("gre")
-    first, second, lives = (6, 7, 8) if gre else (2, 3, 4)
-    data = attribute(first, _packed(local)[1]) + attribute(second, _packed(remote)[1]) + attribute(lives, bytes([ttl]))
-    if gre and key is not None:
-        flags, number = struct.pack(">H", _GRE_KEY), struct.pack(">I", key)
-        data += attribute(2, flags) + attribute(3, flags) + attribute(4, number) + attribute(5, number)
-    return data

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnitest.topology import link_kinds
 from cnitest.topology.building import defaults, link_local
 from cnitest.topology.building.steps import (
     AddAddress,
@@ -31,26 +32,8 @@ from cnitest.topology.building.steps import (
     Step,
     Sysctl,
 )
-from cnitest.topology.model import (
-    Bond,
-    Bridge,
-    Host,
-    Ifb,
-    Ipvlan,
-    Link,
-    Macvlan,
-    Place,
-    Route,
-    Switch,
-    Topology,
-    Tunnel,
-    Veth,
-    VethEnd,
-    Vlan,
-    Vrf,
-    Vxlan,
-    Wireguard,
-)
+from cnitest.topology.link_kinds import KINDS, LinkKind
+from cnitest.topology.model import Bridge, Host, Link, Place, Route, Switch, Topology, Veth, VethEnd
 from cnitest.topology.problem import child
 from cnitest.topology.rules.check import check
 from cnitest.topology.rules.settings import is_dump
@@ -58,12 +41,7 @@ from cnitest.topology.rules.settings import is_dump
 # Below it lie lo and the tunnels that some kernels put into every namespace.
 _FIRST_INDEX = 16
 _FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
-_KINDS = {Bridge: "bridge", Macvlan: "macvlan", Ipvlan: "ipvlan", Vlan: "vlan", Bond: "bond", Vrf: "vrf"}
-_KINDS |= {Vxlan: "vxlan", Wireguard: "wireguard", Ifb: "ifb"}
-# What asks for neighbours, and has a MAC that is known beforehand.
-_NEIGHBOURLY = {Bridge: "bridge", VethEnd: "veth", Macvlan: "macvlan", Vlan: "vlan"}
 _KEPT = "_plan"
-_OWN_MAC = ("bridge", "veth", "macvlan", "dummy", "tap", "vxlan", "gretap", "ifb")
 
 
 @dataclass(frozen=True)
@@ -125,9 +103,8 @@ class _Planner:
         steps += [Ready(handle.place, handle) for handle in self._last_awaited()]
         steps += self._late()
         kinds = {step.kind for step in creations}
-        if any(isinstance(step.model, Bridge) and step.model.vlan_filtering for step in creations):
-            kinds.add("vlan_filtering")
-        return Plan(self._topology, places, tuple(steps), frozenset(kinds))
+        more = {feature for step in creations for feature in KINDS[step.kind].features(step.model)}
+        return Plan(self._topology, places, tuple(steps), frozenset(kinds | more))
 
     def _handle(self, place: str, name: str, link: Link) -> Handle:
         handle = Handle(place, name, _FIRST_INDEX + len(self._order[place]))
@@ -151,7 +128,7 @@ class _Planner:
 
     def _mac(self, handle: Handle, kind: str) -> str | None:
         declared = self._models[handle].mac
-        return declared or (mac_of(handle.place, handle.name) if kind in _OWN_MAC else None)
+        return declared or (mac_of(handle.place, handle.name) if KINDS[kind].own_mac else None)
 
     def _bridge_of(self, handle: Handle) -> Handle | None:
         if handle.place in self._topology.switches:
@@ -161,20 +138,20 @@ class _Planner:
 
     def _add(self, place: str, handle: Handle, kind: str, **more: Any) -> AddLink:
         model = self._models[handle]
-        up = model.state == "up" and kind in ("bridge", "veth") and self._collector(handle) is None
+        up = model.state == "up" and KINDS[kind].born_up and self._collector(handle) is None
         if up:
             self._born_up.add(handle)
         return AddLink(place, handle, kind, model, self._mac(handle, kind), up=up, **more)
 
     def _simple(self) -> Iterator[AddLink]:
-        """What stands alone: bridges, dummies, taps, and the bridges that switches are."""
+        """What stands on no other link: bridges, dummies, tunnels, …, and the bridges that switches are."""
         for name, switch in self._topology.switches.items():
             bridge = Bridge(stp=switch.stp, mtu=switch.mtu)
             yield self._add(name, self._handle(name, Switch.BRIDGE, bridge), "bridge")
         for place, declared in self._places.items():
-            for kind, group in (("bridge", declared.bridges), ("dummy", declared.dummies), ("tap", declared.taps)):
-                for name in group:
-                    yield self._add(place, self._handles[place, name], kind)
+            for name, link in declared.links():
+                if not (row := link_kinds.of(link)).stacked:
+                    yield self._add(place, self._handles[place, name], row.kind)
 
     def _veths(self, pairs: list[tuple[Handle, Handle]]) -> Iterator[AddLink]:
         """Each pair is made from the end that is a bridge port, which saves a request."""
@@ -201,18 +178,15 @@ class _Planner:
 
     def _stacked(self) -> Iterator[AddLink]:
         """What stands on other links, parents before children."""
-        waiting = [
-            handle
-            for handles in self._order.values()
-            for handle in handles
-            if isinstance(self._models[handle], (*_KINDS, Tunnel)) and not isinstance(self._models[handle], Bridge)
-        ]
+        waiting = [each for handles in self._order.values() for each in handles if self._row(each).stacked]
         for handle in sorted(waiting, key=self._depth):
-            model = self._models[handle]
-            parent_name = getattr(model, "parent", None)
+            parent_name = getattr(self._models[handle], "parent", None)
             parent = self._find(handle.place, parent_name) if parent_name else None
-            kind = model.mode if isinstance(model, Tunnel) else _KINDS[type(model)]
-            yield self._add(parent.place if parent else handle.place, handle, kind, parent=parent)
+            place = parent.place if parent else handle.place
+            yield self._add(place, handle, self._row(handle).kind, parent=parent)
+
+    def _row(self, handle: Handle) -> LinkKind:
+        return link_kinds.of(self._models[handle])
 
     def _depth(self, handle: Handle) -> int:
         parent = getattr(self._models[handle], "parent", None)
@@ -269,11 +243,11 @@ class _Planner:
 
     def _own_mac(self, handle: Handle) -> str | None:
         """The MAC that a link is going to have, where that is known: a VLAN has its parent's."""
-        model = self._models[handle]
-        if isinstance(model, Vlan) and not model.mac:
-            return self._own_mac(self._find(handle.place, model.parent))
-        kind = next((kind for of, kind in _NEIGHBOURLY.items() if isinstance(model, of)), None)
-        return self._mac(handle, kind) if kind else None
+        row, parent = self._row(handle), getattr(self._models[handle], "parent", None)
+        if not row.asks_neighbours:
+            return None
+        mac = self._mac(handle, row.kind)
+        return self._own_mac(self._find(handle.place, parent)) if mac is None and parent else mac
 
     def _set(self, handle: Handle) -> Iterator[Step]:
         model = self._models[handle]
@@ -299,11 +273,9 @@ class _Planner:
     def _collector(self, handle: Handle) -> int | None:
         """The index of the bond or VRF that lists this link among its ports."""
         declared = self._places.get(handle.place)
-        if declared:
-            for group in (declared.bonds, declared.vrfs):
-                for name, model in group.items():
-                    if handle.name in model.ports:
-                        return self._handles[handle.place, name].ifindex
+        for name, model in declared.links() if declared else ():
+            if handle.name in getattr(model, "ports", ()):
+                return self._handles[handle.place, name].ifindex
         return None
 
     def _route(self, place: str, route: Route) -> AddRoute:
@@ -317,8 +289,7 @@ class _Planner:
         return self._handles[place, link].ifindex if link else 0
 
     def _awaited(self, handle: Handle) -> bool:
-        model = self._models[handle]
-        return model.state == "up" and isinstance(model, (VethEnd, Macvlan, Ipvlan, Vlan))
+        return self._models[handle].state == "up" and self._row(handle).awaited
 
     def _last_awaited(self) -> list[Handle]:
         """What was up before its peer was: ports first, then the bridges that carry when they do."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from cnitest.topology.model import Bond, Bridge, Link, Place, Route, Rule, Switch, Tunnel, Vlan, Vrf, Vxlan
+from cnitest.topology.model import Bridge, Link, Place, Route, Rule, Switch
 from cnitest.topology.survey import Item, Survey
 from cnitest.topology.words import ip_words
-from cnitest.topology.words.ip_words import fdb_words, flags, neighbour_words, pairs
+from cnitest.topology.words.ip_words import fdb_words, neighbour_words
+from cnitest.topology.words.phrase import flags
 
 
 class Words:
@@ -91,18 +92,8 @@ class Words:
 
 
 def _kind(item: Item) -> str:
-    link = item.link
-    if isinstance(link, Vlan):
-        return f" (vlan {link.id})"
-    if isinstance(link, Vrf):
-        return f" (vrf, table {link.table}: {', '.join(link.ports)})"
-    if isinstance(link, Vxlan):
-        return f" (vxlan {link.id}{pairs({'remote': link.remote, 'local': link.local})})"
-    if isinstance(link, Tunnel):
-        return f" ({link.mode} {link.local} to {link.remote}{pairs({'key': link.key})})"
-    if isinstance(link, Bond):
-        return f" (bond {link.mode}: {', '.join(link.ports)})"
-    return "" if item.kind == "veth" else f" ({item.kind} {getattr(link, 'mode', '')}".rstrip() + ")"
+    label = item.row.label(item.kind, item.link) if item.row else ""
+    return f" ({label})" if label else ""
 
 
 def _flags(link: Link) -> str:

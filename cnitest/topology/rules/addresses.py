@@ -131,8 +131,8 @@ def _mac(survey: Survey, item: Item, mac: str) -> Iterator[Problem]:
     parent = survey.parent(item)
     if fault := mac_fault(mac):
         yield Problem(path, fault)
-    elif item.kind == "ipvlan":
-        yield Problem(path, "an ipvlan has its parent's MAC; leave it out")
+    elif item.row and item.row.parents_mac:
+        yield Problem(path, f"an {item.kind} has its parent's MAC; leave it out")
     elif item.kind == "macvlan" and parent and parent.link.mac and parent.link.mac.lower() == mac.lower():
         yield Problem(path, f"{mac!r} is the parent's MAC too; each macvlan needs its own")
 

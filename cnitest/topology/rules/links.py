@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cnitest.topology.model import Bond, Vlan, Vrf
+from cnitest.topology import link_kinds
+from cnitest.topology.model import Vlan
 from cnitest.topology.problem import Problem, did_you_mean
 from cnitest.topology.segments import Groups
 from cnitest.topology.survey import Item, Survey
 
-_VLAN_IDS = range(1, 4095)
 TABLES = range(1, 1 << 32)
 
 
 def numbers(survey: Survey) -> Iterator[Problem]:
-    """VLAN ids and VRF tables are in range."""
+    """VLAN ids, VRF tables and what else a kind has numbers for are in range."""
     for item in survey.declared:
-        if isinstance(item.link, Vlan) and item.link.id not in _VLAN_IDS:
-            yield Problem(f"{item.path}.id", f"{item.link.id} is not a VLAN id (1-4094)")
-        if isinstance(item.link, Vrf) and item.link.table not in TABLES:
-            yield Problem(f"{item.path}.table", f"{item.link.table} is not a routing table (1-4294967295)")
+        for name, (least, most, what) in link_kinds.of(item.link).limits.items():
+            if (value := getattr(item.link, name)) not in range(least, most + 1):
+                wrong = f"is not {what}" if what else "is out of range"
+                yield Problem(f"{item.path}.{name}", f"{value} {wrong} ({least}-{most})")
 
 
 def known_parents(survey: Survey) -> Iterator[Problem]:
@@ -66,7 +66,7 @@ def _bridge(survey: Survey, item: Item, name: str) -> Iterator[Problem]:
     found = survey.links.get(item.place, {}).get(name)
     if survey.is_switch(item.place):
         yield Problem(path, f"at the switch {item.place!r} each end is a port already; leave 'bridge' out")
-    elif item.kind in ("bridge", "vrf", "gre", "ipip", "sit", "wireguard"):
+    elif "bridge" not in link_kinds.of(item.link).masters:
         yield Problem(path, f"a {item.kind} cannot be a bridge's port")
     elif found is None and item.place in survey.spots:
         yield _unknown_bridge(survey, item, name)
@@ -91,8 +91,8 @@ def _port(survey: Survey, owner: Item, path: str, name: str) -> Iterator[Problem
         yield Problem(path, message, survey.names_at(owner.place, name))
     elif found.key == owner.key:
         yield Problem(path, f"{name!r} cannot be its own port")
-    elif isinstance(owner.link, Bond) and found.kind in ("bond", "vrf"):
-        yield Problem(path, f"a {found.kind} cannot be the port of a bond")
+    elif found.row and owner.kind not in found.row.masters:
+        yield Problem(path, f"a {found.kind} cannot be the port of a {owner.kind}")
 
 
 def one_master(survey: Survey) -> Iterator[Problem]:
@@ -166,7 +166,7 @@ def children(survey: Survey) -> Iterator[Problem]:
     """The macvlans and ipvlans of one parent get along, and the parent has no other owner."""
     families: dict[tuple[str, str], list[Item]] = {}
     for item in survey.declared:
-        if item.kind in ("macvlan", "ipvlan") and (root := _root(survey, item)):
+        if link_kinds.of(item.link).rx_handler and (root := _root(survey, item)):
             families.setdefault(root.key, []).append(item)
     for key, family in families.items():
         yield from _family(survey, survey.links[key[0]][key[1]], family)
@@ -176,7 +176,7 @@ def _root(survey: Survey, item: Item) -> Item | None:
     """The link under a macvlan or ipvlan: a child of a child stands on the same one, as the kernel has it."""
     seen = {item.key}
     here = survey.parent(item)
-    while here and here.kind in ("macvlan", "ipvlan") and here.key not in seen:
+    while here and here.row and here.row.rx_handler and here.key not in seen:
         seen.add(here.key)
         here = survey.parent(here)
     return here if here and here.key not in seen else None

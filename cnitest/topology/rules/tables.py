@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cnitest.topology.model import Bridge, FdbEntry, Neighbour, Tunnel, Vxlan
+from cnitest.topology.model import Bridge, FdbEntry, Neighbour
 from cnitest.topology.problem import Problem, did_you_mean
 from cnitest.topology.rules.names import link_name_fault
 from cnitest.topology.rules.routes import bare, ranges
@@ -64,7 +64,7 @@ def _table(survey: Survey, spot: Spot, path: str, entry: FdbEntry) -> Iterator[P
     if item and entry.bridged and not survey.bridge_of(item):
         needs = (f"{path}.bridged", f"{item.path}.bridge")
         yield Problem(f"{path}.bridged", f"{entry.link!r} is no bridge's port; leave 'master' out", needs)
-    if item and entry.dst and item.kind != "vxlan":
+    if item and entry.dst and not (item.row and item.row.fdb_dst):
         yield Problem(f"{path}.dst", f"{entry.link!r} is a {item.kind}; only a vxlan sends to an address")
 
 
@@ -76,28 +76,24 @@ def _known_link(survey: Survey, spot: Spot, path: str, name: str) -> Iterator[Pr
 
 
 def tunnels(survey: Survey) -> Iterator[Problem]:
-    """Tunnels and VXLANs have ends of one family, and numbers in range."""
+    """The ends of a link that leads to an address are addresses, of one family."""
     for item in survey.declared:
-        link = item.link
-        if isinstance(link, Vxlan):
-            yield from ranges(item.path, {"id": (link.id, _VNIS, None), "port": (link.port, _PORTS, None)})
-        if isinstance(link, (Vxlan, Tunnel)):
-            yield from bare(f"{item.path}.remote", link.remote)
-            yield from bare(f"{item.path}.local", link.local)
-            yield from _ends(item, link)
+        if item.row and item.row.ends is not None:
+            yield from bare(f"{item.path}.remote", getattr(item.link, "remote", None))
+            yield from bare(f"{item.path}.local", getattr(item.link, "local", None))
+            yield from _ends(item, item.row.ends)
 
 
-def _ends(item: Item, link: Vxlan | Tunnel) -> Iterator[Problem]:
-    found = [each for each in (ip(link.local or ""), ip(link.remote or "")) if each]
+def _ends(item: Item, wanted: int) -> Iterator[Problem]:
+    ends = {name: ip(getattr(item.link, name) or "") for name in ("local", "remote")}
     needs = (f"{item.path}.local", f"{item.path}.remote")
-    if len({each.family for each in found}) > 1:
+    if len({each.family for each in ends.values() if each}) > 1:
         yield Problem(f"{item.path}.local", "is of another family than 'remote'", needs)
-    if isinstance(link, Tunnel):
-        for name in ("local", "remote"):
-            six = ip(getattr(link, name))
-            if six and six.family == 6:
-                yield Problem(f"{item.path}.{name}", f"a tunnel of mode {link.mode!r} has IPv4 ends", needs)
-    elif found and found[-1].is_multicast and link.remote and not link.parent:
+    for name, end in ends.items():
+        if end and wanted and end.family != wanted:
+            yield Problem(f"{item.path}.{name}", f"a tunnel of mode {item.kind!r} has IPv{wanted} ends", needs)
+    remote = ends["remote"]
+    if remote and remote.is_multicast and not getattr(item.link, "parent", item):
         yield Problem(f"{item.path}.remote", "a group needs the link that it is on: 'parent'", needs)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnitest.topology.model import FdbEntry, Neighbour, NextHop, Route, Rule
+from cnitest.topology.words.phrase import flags, pairs
 from cnitest.topology.words.symbols import TABLES
 
 _ROUTE_WORDS = {"src": "source", "table": "table", "metric": "metric", "proto": "protocol", "scope": "scope"}
@@ -69,16 +70,6 @@ def _table(table: int | str | None) -> int | str | None:
 def _range(value: int | str | None) -> str | None:
     """A range of users, which ip(8) wants with both ends."""
     return f"{value}-{value}" if value is not None and "-" not in str(value) else value if value is None else str(value)
-
-
-def pairs(words: dict[str, str | int | None]) -> str:
-    """Words with their values, each after a blank; those without one are left out."""
-    return "".join(f" {word} {value}" for word, value in words.items() if value is not None)
-
-
-def flags(**on: bool) -> list[str]:
-    """The words whose value is true."""
-    return [word for word, value in on.items() if value]
 
 
 def neighbour_words(entry: Neighbour) -> str:

@@ -334,7 +334,8 @@ def test_no_topology_makes_the_rules_fail(topology: Topology) -> None:
 
 def test_every_kind_of_link_is_judged() -> None:
     """The groups that the rules walk are those of the model; a new kind cannot be forgotten."""
-    from cnitest.topology.survey import GROUPS, Survey
+    from cnitest.topology.link_kinds import GROUPS
+    from cnitest.topology.survey import Survey
 
     kinds = {each for each in Link.__subclasses__() if each is not VethEnd}
     host = Host(
