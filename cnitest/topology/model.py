@@ -1,4 +1,4 @@
-"""What a topology is: frozen data that a file, or Python, writes down and every other room reads.
+"""What a topology is: frozen data that a file, or Python, writes down and every other package reads.
 
 A *place* is a network namespace: a host, a sandbox inside a host (``host/sandbox``) or a switch.
 Where a link names another place's link it writes ``place:link``; a bare name means the same place.
