@@ -17,18 +17,7 @@ from cnitest.topology.model_links import *  # noqa: F403
 from cnitest.topology.model_links import Link, LinkGroups, Veth, nothing
 from cnitest.topology.model_routing import FdbEntry, Neighbour, NextHop, Route, Rule
 
-__all__ = [
-    "FdbEntry",
-    "Host",
-    "Neighbour",
-    "NextHop",
-    "Place",
-    "Route",
-    "Rule",
-    "Sandbox",
-    "Switch",
-    "Topology",
-]
+__all__ = ["FdbEntry", "Host", "Neighbour", "NextHop", "Place", "Route", "Rule", "Sandbox", "Switch", "Topology"]
 __all__ += model_links.__all__
 
 #: A field whose lines may also be one text, or come from a file: ``{file: rules.v4}``.

@@ -6,14 +6,7 @@ import shlex
 from typing import NamedTuple
 
 from cnitest.topology.model import FdbEntry, Link, Neighbour, PortVlan, Route, Rule
-from cnitest.topology.words.ip_words import (
-    fdb_words,
-    is_ipv6,
-    is_ipv6_rule,
-    neighbour_words,
-    route_words,
-    rule_words,
-)
+from cnitest.topology.words.ip_words import fdb_words, is_ipv6, is_ipv6_rule, neighbour_words, route_words, rule_words
 from cnitest.topology.words.phrase import flags
 
 _PLAIN_ROUTES = ("unicast", "blackhole", "unreachable", "prohibit")
