@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cnitest.suites.conformance import test_check
 
 from cnitest.conformance.bench.bench import open_bench
+from cnitest.conformance.checks.attachments import notice
 from cnitest.conformance.discover.examine import examine, source
 from cnitest.conformance.model.finding import Finding
 from cnitest.conformance.model.subject import Subject, Trial
@@ -56,6 +56,6 @@ def test_a_port_that_was_made_a_hairpin_is_made_none(tmp_path, keys, told):
 def test_a_check_that_overlooks_the_hairpin_is_told(tmp_path):
     """The suite's test names it; what is known of the plugin is told apart later."""
     with pytest.raises(Finding) as raised:
-        concluded(test_check.test_other_attributes_are_noticed, subject(tmp_path, hairpinMode=True))
+        concluded(notice.other_attributes_are_noticed, subject(tmp_path, hairpinMode=True))
 
     assert any("hairpin of " in detail and "switched off" in detail for detail in raised.value.details)

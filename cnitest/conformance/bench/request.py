@@ -5,16 +5,21 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cnitest.cni.calls.request import versioned
 from cnitest.cni.spec import Document
 from cnitest.conformance.bench.target import AttachmentTarget
+from cnitest.conformance.model import space
+from cnitest.conformance.model.subject import Subject
 
 # What plugins call the bridge of a network that names none.
 _NAMES = {"bridge": {"bridge": "cni0"}}
+# So many subnets further on another network is; a topology leaves one of some more free.
+_FURTHER, _MOST_TRIES = 64, 128
+_LINK_NAME = 15
 _PLACE = re.compile(r"\{(container|ifname|netns)\}")
 
 
@@ -58,27 +63,56 @@ class _Frozen(dict[str, Any]):
         return hash(json.dumps(self, sort_keys=True))
 
 
-def sibling(conf: Document) -> dict[str, Any]:
-    """The configuration of another network of the same kind: other subnets, another bridge."""
+def siblings(subject: Subject) -> list[dict[str, Any]]:
+    """The configurations of another network of the same plugins, the subject's own first and those before it behind:
+    with subnets and bridges that neither subject nor topology has, where there are such."""
+    confs, taken = [subject.conf, *subject.before], space.taken(subject)
+    made = [sibling(conf) for conf in confs]
+    for further in range(_FURTHER, _FURTHER + _MOST_TRIES):
+        tried = [sibling(conf, further) for conf in confs]
+        moved = space.named(" ".join(text for pair in zip(confs, tried, strict=True) for text in _changed(*pair)))
+        if not any(one.version == other.version and one.overlaps(other) for one in moved for other in taken):
+            made = tried
+            break
+    return [{**conf, "bridge": space.name(subject, conf["bridge"])} if _has_bridge(conf) else conf for conf in made]
+
+
+def _has_bridge(conf: Document) -> bool:
+    return isinstance(conf.get("bridge"), str)
+
+
+def _changed(old: Any, new: Any) -> Iterator[str]:
+    """The texts of a document that are others in a second one of the same form."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        yield from (text for key in old for text in _changed(old[key], new[key]))
+    elif isinstance(old, list) and isinstance(new, list):
+        yield from (text for pair in zip(old, new, strict=True) for text in _changed(*pair))
+    elif isinstance(new, str) and old != new:
+        yield new
+
+
+def sibling(conf: Document, further: int = _FURTHER) -> dict[str, Any]:
+    """The configuration of another network of the same kind: subnets that are ``further`` of their size away, another
+    bridge."""
     named = {**_NAMES.get(str(conf.get("type")), {}), **conf}
-    return {key: _moved(key, value) for key, value in named.items()}
+    return {key: _moved(key, value, further) for key, value in named.items()}
 
 
-def _moved(key: str, value: Any, subnet: int = 0) -> Any:
+def _moved(key: str, value: Any, further: int, subnet: int = 0) -> Any:
     """``subnet`` is the length of the prefix that addresses without one are of; 0 where that is not told."""
     if isinstance(value, Mapping):
         own = str(value.get("subnet", "")).partition("/")[2]
         within = int(own) if own.isdecimal() else subnet
-        return {name: _moved(name, item, within) for name, item in value.items()}
+        return {name: _moved(name, item, further, within) for name, item in value.items()}
     if isinstance(value, list):
-        return [_moved(key, item, subnet) for item in value]
+        return [_moved(key, item, further, subnet) for item in value]
     if isinstance(value, str):
-        return f"{value}b" if key == "bridge" else _moved_address(value, subnet)
+        return f"{value[: _LINK_NAME - 1]}b" if key == "bridge" else _moved_address(value, further, subnet)
     return value
 
 
-def _moved_address(text: str, subnet: int = 0) -> str:
-    """An address or prefix, 64 subnets of its size further on; other text as it is. Destinations of routes stay."""
+def _moved_address(text: str, further: int, subnet: int) -> str:
+    """An address or prefix, so many subnets of its size further on; other text, and the way to everywhere, as it is."""
     try:
         found = ipaddress.ip_interface(text)
     except ValueError:
@@ -86,6 +120,8 @@ def _moved_address(text: str, subnet: int = 0) -> str:
     if found.network.prefixlen == 0 or not re.search(r"[.:]", text):
         return text
     width = found.network.prefixlen if "/" in text else subnet or (24 if found.version == 4 else 64)
-    step = 64 << (found.max_prefixlen - min(width, 24 if found.version == 4 else 64))
+    step = further << (found.max_prefixlen - min(width, 24 if found.version == 4 else 64))
+    if int(found.ip) + step >= 1 << found.max_prefixlen:
+        return text
     moved = found.ip + step
     return f"{moved}/{found.network.prefixlen}" if "/" in text else str(moved)

@@ -14,9 +14,9 @@ from cnitest.conformance.model.finding import Undecided
 def other_network(bench: Bench, container: str, ifname: str = "") -> AttachmentTarget:
     """A slot in another network of the same plugins: the profile's second, or one that is derived."""
     name = f"{bench.subject.network}-b"
-    conf = {**bench.subject.conf, **(bench.setting.second or request.sibling(bench.subject.conf))}
-    before = tuple(request.sibling(plugin) for plugin in bench.subject.before)
-    return bench.slot(container, ifname, network=name, conf=conf, before=before)
+    other, *before = request.siblings(bench.subject)
+    conf = {**bench.subject.conf, **(bench.setting.second or other)}
+    return bench.slot(container, ifname, network=name, conf=conf, before=tuple(before))
 
 
 def require_second_network(bench: Bench, call: Call) -> None:

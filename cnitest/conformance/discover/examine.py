@@ -15,7 +15,7 @@ from cnitest.conformance.bench import aftermath
 from cnitest.conformance.bench.bench import AddResult, Bench, open_bench
 from cnitest.conformance.bench.shared_attachment import attach_shared
 from cnitest.conformance.discover.preflight import Refused, links, refused
-from cnitest.conformance.model import judge, profile, reading
+from cnitest.conformance.model import judge, profile, reading, space
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.model.profile import Profile
 from cnitest.conformance.model.requirement import Kind
@@ -27,16 +27,6 @@ from cnitest.kernel.processes import programs
 
 _SKEL = re.compile(r"^CNI protocol versions supported: \d", re.M)
 _BY_VERSION = spec.VERSIONS[::-1]
-#: What makes the interface that a chained plugin works on, where its own list has none: the first that is there.
-_MAKERS: tuple[Mapping[str, Any], ...] = (
-    {"type": "bridge", "bridge": "cnitest0", "isDefaultGateway": True},
-    {"type": "ptp", "ipMasq": False},
-    {"type": "wire", "bridge": "cnitest0"},
-)
-_ADDRESSES: tuple[Mapping[str, Any], ...] = (
-    {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/24"}], [{"subnet": "2001:db8:88::/64"}]]},
-    {"type": "pool", "subnet": "10.88.0.0/24"},
-)
 
 
 @dataclass(frozen=True)
@@ -324,13 +314,29 @@ def _tried(draft: Subject, each: Source, helpers: Sequence[str]) -> tuple[Subjec
 def _with_maker(draft: Subject, helpers: Sequence[str]) -> list[Subject]:
     """The same plugin, chained behind one that makes an interface."""
     path = (*draft.path, *helpers)
-    makers = [maker for maker in _MAKERS if _there(maker, path)]
-    pools = [pool for pool in _ADDRESSES if _there(pool, path)]
+    makers = [maker for maker in _makers(draft) if _there(maker, path)]
+    pools = [pool for pool in _pools(draft) if _there(pool, path)]
     if not makers or not pools:
         return []
     before = ({**makers[0], "ipam": pools[0]},)
     chained = tuple(v for v in draft.versions if spec.has_chaining(v))
     return [replace(draft, kind=Kind.META, before=before, path=path, versions=chained)] if chained else []
+
+
+def _makers(draft: Subject) -> tuple[Mapping[str, Any], ...]:
+    """What can make the interface that a chained plugin works on, where its own list has none, the best first."""
+    bridge = space.name(draft, "cnitest0")
+    return (
+        {"type": "bridge", "bridge": bridge, "isDefaultGateway": True},
+        {"type": "ptp", "ipMasq": False},
+        {"type": "wire", "bridge": bridge},
+    )
+
+
+def _pools(draft: Subject) -> tuple[Mapping[str, Any], ...]:
+    """What can give it addresses."""
+    four, six = (str(space.network(draft, family)) for family in (4, 6))
+    return ({"type": "host-local", "ranges": [[{"subnet": four}], [{"subnet": six}]]}, {"type": "pool", "subnet": four})
 
 
 def _there(plugin: Mapping[str, Any], path: Sequence[str]) -> bool:

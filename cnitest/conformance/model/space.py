@@ -23,7 +23,7 @@ _WORD = re.compile(r"\w[\w.-]*")
 def network(subject: Subject, family: int = 4, nth: int = 0) -> IPNetwork:
     """The ``nth`` network of a family (/24 or /64) that overlaps nothing which configuration, profile, first result or
     topology name. Those of different numbers do not overlap."""
-    return next(itertools.islice(_free(_texts(subject), family), nth, None))
+    return next(itertools.islice(_free(subject, family), nth, None))
 
 
 def address(subject: Subject, family: int = 4, nth: int = 0, host: int = 1) -> str:
@@ -33,15 +33,15 @@ def address(subject: Subject, family: int = 4, nth: int = 0, host: int = 1) -> s
 
 def port(subject: Subject, wanted: int) -> int:
     """The port nearest above ``wanted`` that is no number of the configuration, the profile or the topology."""
-    taken = {int(word) for word in _WORD.findall(_texts(subject)) if word.isdecimal()}
-    return next(number for number in range(wanted, 65536) if number not in taken)
+    numbers = {int(word) for word in _WORD.findall(_texts(subject)) if word.isdecimal()}
+    return next(number for number in range(wanted, 65536) if number not in numbers)
 
 
 def name(subject: Subject, wanted: str) -> str:
     """``wanted``, or with a number behind it where that is the name of something."""
-    taken = set(_WORD.findall(_texts(subject)))
+    words = set(_WORD.findall(_texts(subject)))
     numbered = (f"{wanted}{number}" for number in itertools.count())
-    return next(found for found in itertools.chain([wanted], numbered) if found not in taken)
+    return next(found for found in itertools.chain([wanted], numbered) if found not in words)
 
 
 def families(subject: Subject) -> tuple[int, ...]:
@@ -51,6 +51,11 @@ def families(subject: Subject) -> tuple[int, ...]:
         if found:
             return tuple(sorted(found))
     return (4,)
+
+
+def taken(subject: Subject) -> tuple[IPNetwork, ...]:
+    """The networks that configuration, profile, first result and topology name, the way to everywhere apart."""
+    return tuple(found for found in named(_texts(subject)) if found.prefixlen)
 
 
 def _texts(subject: Subject) -> str:
@@ -66,11 +71,11 @@ def _topology(where: str) -> str:
     return repr(load(find(where)))
 
 
-def _free(texts: str, family: int) -> Iterator[IPNetwork]:
-    taken = [found for found in named(texts) if found.version == family and found.prefixlen]
+def _free(subject: Subject, family: int) -> Iterator[IPNetwork]:
+    others = [found for found in taken(subject) if found.version == family]
     for pool in _POOLS[family]:
         for candidate in ipaddress.ip_network(pool).subnets(new_prefix=_LENGTHS[family]):
-            if not any(candidate.overlaps(other) for other in taken):
+            if not any(candidate.overlaps(other) for other in others):
                 yield candidate
 
 

@@ -12,11 +12,12 @@ from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.model import form, judge, reading, space
 from cnitest.conformance.model.finding import Doubt
 from cnitest.conformance.model.requirement import Kind
+from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.observe import connections, traffic
 from cnitest.lab.place import Place
 from cnitest.lab.reach import Verdict
 
-_HOST_PORT, _PORT, _MEASURED = 18080, 8080, 4791
+_HOST_PORT, _PORT = 18080, 8080
 _MAC = "02:00:5e:00:53:42"
 # Bits a second and bits: slow enough to be measured in half a second, with room for one large packet.
 _RATE, _BURST = 800_000, 160_000
@@ -75,23 +76,23 @@ def _not_limited(bench: Bench, slot: AttachmentTarget, result: Document, where: 
     found = [(gateway, owner) for gateway, owner in owners if owner]
     if not found:
         bench.not_applicable("there is no gateway here that a limit could be measured by")
-    faults = (_ever_too_fast(slot.sandbox, owner, gateway, where) for gateway, owner in found)
+    faults = (_ever_too_fast(bench.subject, slot.sandbox, owner, gateway, where) for gateway, owner in found)
     return [why for why in faults if why]
 
 
-def _ever_too_fast(sandbox: Place, owner: Place, gateway: str, where: str) -> str:
+def _ever_too_fast(subject: Subject, sandbox: Place, owner: Place, gateway: str, where: str) -> str:
     """Why a volley is not limited, or a Doubt; empty when each of some is.
 
     A busy machine slows every volley down, so one counts only when the gateway's owner sends itself as many in less.
     """
-    limited = 0
+    limited, port = 0, traffic.free_port(subject, owner)
     for _ in range(_TRIES):
-        took = _volley(sandbox, gateway)
+        took = _volley(sandbox, gateway, port)
         if isinstance(took, Doubt):
             return took
         if took < _LEAST:
             return f"{_BITS} bits each way take {took:.2f} s at {_RATE} bit/s {where}: not limited"
-        unlimited = _volley(owner, gateway)
+        unlimited = _volley(owner, gateway, port)
         limited += not isinstance(unlimited, Doubt) and unlimited < _LEAST
         if limited == _VOLLEYS:
             return ""
@@ -101,11 +102,11 @@ def _ever_too_fast(sandbox: Place, owner: Place, gateway: str, where: str) -> st
     )
 
 
-def _volley(sender: Place, gateway: str) -> float | Doubt:
+def _volley(sender: Place, gateway: str, port: int) -> float | Doubt:
     """The seconds that some datagrams take, one after the other; a Doubt when not each is answered."""
     began = time.monotonic()
     for number in range(_DATAGRAMS):
-        reach = sender.udp(gateway, _MEASURED, size=_SIZE, wait=2.0)
+        reach = sender.udp(gateway, port, size=_SIZE, wait=2.0)
         if reach.verdict is not Verdict.DELIVERED:
             return Doubt(f"datagram {number + 1} to {gateway} is not answered, so no limit can be measured: {reach!r}")
     return time.monotonic() - began

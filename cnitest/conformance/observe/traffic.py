@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+from cnitest.conformance.model import space
 from cnitest.conformance.model.finding import Doubt
+from cnitest.conformance.model.subject import Subject
 from cnitest.deadline import Deadline
 from cnitest.errors import CnitestError, DeadlineExceeded
 from cnitest.lab.lab import Lab
 from cnitest.lab.place import Place
+from cnitest.lab.programs.running import listened
 from cnitest.lab.reach import Reach, Verdict
 
 #: IPv6 addresses take up to two seconds to be usable (RFC 4862, one probe and its delay).
@@ -38,21 +41,30 @@ def echo(sender: Place, target: str) -> Flow:
     return Flow(f"{sender.full_name} -> {target} icmp", lambda: sender.ping(target), sender, target)
 
 
-def both_ways(one: Place, ip: str, other: Place, ip_other: str, *, mtu: int = 0) -> Iterator[Flow]:
-    """ICMP, UDP and TCP from one place to another and back; with ``mtu`` also packets of that size."""
+def free_port(subject: Subject, *places: Place) -> int:
+    """A port for probes: no document of the subject names it, and nobody listens on it at one of the places."""
+    busy = {number for place in places for number in listened(place)}
+    wanted = space.port(subject, _PORT)
+    while wanted in busy:
+        wanted = space.port(subject, wanted + 1)
+    return wanted
+
+
+def both_ways(one: Place, ip: str, other: Place, ip_other: str, *, port: int, mtu: int = 0) -> Iterator[Flow]:
+    """ICMP, and UDP and TCP to ``port``, from one place to another and back; with ``mtu`` also packets of that size."""
     for sender, target, receiver in ((one, ip_other, other), (other, ip, one)):
         yield echo(sender, target)
-        yield from streams(sender, target, receiver)
+        yield from streams(sender, target, receiver, port)
         if mtu:
             yield full_size(sender, target, mtu)
 
 
-def streams(sender: Place, target: str, receiver: Place) -> list[Flow]:
-    """UDP and TCP from one place to another."""
+def streams(sender: Place, target: str, receiver: Place, port: int) -> list[Flow]:
+    """UDP and TCP from one place to a port of another."""
     name = f"{sender.full_name} -> {target}"
     return [
-        Flow(f"{name} udp", lambda: sender.udp(target, _PORT, listener=receiver), sender, target),
-        Flow(f"{name} tcp", lambda: sender.tcp(target, _PORT, listener=receiver), sender, target),
+        Flow(f"{name} udp", lambda: sender.udp(target, port, listener=receiver), sender, target),
+        Flow(f"{name} tcp", lambda: sender.tcp(target, port, listener=receiver), sender, target),
     ]
 
 
@@ -74,10 +86,10 @@ def through_port(sender: Place, target: str, protocol: str, port: int, receiver:
     return Flow(words, lambda: probe(target, port, listener=receiver, listener_port=its_port), sender, target)
 
 
-def source_seen(sender: Place, target: str, receiver: Place) -> str | None:
+def source_seen(sender: Place, target: str, receiver: Place, port: int) -> str | None:
     """The source address that a receiver sees of a datagram; None when none arrives."""
     try:
-        return sender.udp(target, _PORT, listener=receiver).source_seen
+        return sender.udp(target, port, listener=receiver).source_seen
     except (CnitestError, OSError):
         return None
 

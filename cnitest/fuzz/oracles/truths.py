@@ -76,9 +76,11 @@ def _between(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[Fl
         return []
     mtu = min(one.link.mtu, peer.link.mtu)
     found: list[Flow] = []
+    port = traffic.free_port(bench.subject, one.slot.sandbox, peer.slot.sandbox)
     for own, theirs in product(_ipv4(one), _ipv4(peer)):
         if own.network == theirs.network and own.ip != theirs.ip:  # static gives one address to all
-            found += traffic.both_ways(one.slot.sandbox, str(own.ip), peer.slot.sandbox, str(theirs.ip), mtu=mtu)
+            ends = (one.slot.sandbox, str(own.ip), peer.slot.sandbox, str(theirs.ip))
+            found += traffic.both_ways(*ends, port=port, mtu=mtu)
     return found
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from cnitest.conformance.bench import request
 from cnitest.conformance.model import space
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Setting, Subject
@@ -58,3 +60,29 @@ def test_ports_and_names_are_free():
 def test_families_are_those_of_the_network(section: dict[str, str], families: tuple[int, ...]):
     """What is tried in each family is so in those that the network has."""
     assert space.families(subject({"ipam": {**section, "routes": [{"dst": "0.0.0.0/0"}]}})) == families
+
+
+def test_a_sibling_overlaps_nothing():
+    """Its networks are others than those of the list, of the profile and of the topology; its bridge is nobody's."""
+    conf = {"bridge": "cni0", "ipam": {"ranges": [[{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9"}]]}}
+    used = subject(
+        conf, host_setup=(("ip", "address", "add", "10.1.64.1/24", "dev", "lo"), ("ip", "link", "x", "cni0b"))
+    )
+    used = replace(used, before=({"bridge": "cni0", "ipam": {"subnet": "10.1.65.0/24"}},))
+
+    own, before = request.siblings(used)
+
+    assert own["ipam"]["ranges"] == [[{"subnet": "10.1.66.0/24", "rangeStart": "10.1.66.9"}]]
+    assert before["ipam"] == {"subnet": "10.1.131.0/24"}
+    assert own["bridge"] == before["bridge"] == "cni0b0"
+
+
+@pytest.mark.parametrize("text", ["255.255.255.255", "255.255.255.0/24", "ffff:ffff:ffff:ffff::/64"])
+def test_what_has_nothing_behind_it_is_not_moved(text: str):
+    """The last addresses stay."""
+    assert request.sibling({"x": text}) == {"x": text}
+
+
+def test_a_sibling_of_a_long_bridge_can_be_made():
+    """Names of links have fifteen letters."""
+    assert request.sibling({"bridge": "a-bridge-of-15c"}) == {"bridge": "a-bridge-of-15b"}

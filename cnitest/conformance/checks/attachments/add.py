@@ -9,7 +9,7 @@ from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench
 from cnitest.conformance.bench.shared_attachment import SharedAttachment
 from cnitest.conformance.checks.common import other_network, require_second_network
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import form, judge
+from cnitest.conformance.model import form, judge, space
 from cnitest.conformance.model.finding import Doubt
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import mutation, traffic
@@ -64,7 +64,8 @@ def a_taken_name_is_refused(bench: Bench) -> None:
     """ADD fails when the container has an interface of that name already."""
     _require_own_link(bench)
     slot = bench.slot()
-    bench.run("ip", "link", "add", slot.ifname, "type", "veth", "peer", "name", "cnitest-peer", at=slot.sandbox)
+    peer = space.name(bench.subject, "cnitest-peer")
+    bench.run("ip", "link", "add", slot.ifname, "type", "veth", "peer", "name", peer, at=slot.sandbox)
 
     call = bench.add(slot)
 

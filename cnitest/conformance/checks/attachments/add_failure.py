@@ -14,7 +14,7 @@ from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.bench.leftovers import settle
 from cnitest.conformance.checks.common import exhausted, require_delegate
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import judge, space
 from cnitest.conformance.model.requirement import Kind
 
 FAILING_DELEGATES: dict[str, Any] = {
@@ -116,7 +116,8 @@ def a_taken_name_leaves_both_alone(bench: Bench) -> None:
     if bench.setting.ifname == "lo":
         bench.not_applicable("the interface is there before it")
     slot = bench.slot()
-    bench.run("ip", "link", "add", slot.ifname, "type", "veth", "peer", "name", "cnitest-peer", at=slot.sandbox)
+    peer = space.name(bench.subject, "cnitest-peer")
+    bench.run("ip", "link", "add", slot.ifname, "type", "veth", "peer", "name", peer, at=slot.sandbox)
 
     _must_leave_nothing(bench, slot)
 

@@ -13,8 +13,6 @@ from cnitest.lab.hosts import Sandbox
 from cnitest.lab.place import Place
 from cnitest.lab.reach import Reach
 
-_PORT = 4790
-
 
 @check("NET-01")
 def the_gateway_answers(shared_attachment: SharedAttachment) -> None:
@@ -26,7 +24,8 @@ def the_gateway_answers(shared_attachment: SharedAttachment) -> None:
         bench.not_applicable("the result has no gateway here, or the profile says that it does not answer")
     for flow in tuple(flows):
         owner = bench.lab.owner(flow.target, flow.sender)
-        flows += traffic.streams(flow.sender, flow.target, owner) if owner else []
+        if owner:
+            flows += traffic.streams(flow.sender, flow.target, owner, traffic.free_port(bench.subject, owner))
     connections.demand_answers(bench, flows)
 
 
@@ -35,14 +34,15 @@ def containers_reach_each_other(shared_attachment: SharedAttachment) -> None:
     """ICMP, UDP and TCP pass between two containers of the network, both ways, in each family."""
     bench = shared_attachment.bench
     pairs = _pairs(shared_attachment)
-    flows = [flow for one, other, ip, ip_other in pairs for flow in traffic.both_ways(one, ip, other, ip_other)]
+    port = traffic.free_port(bench.subject, *(place for pair in pairs for place in pair[:2]))
+    flows = [flow for one, other, *ips in pairs for flow in traffic.both_ways(one, ips[0], other, ips[1], port=port)]
 
     if not flows:
         bench.not_applicable("it gives no addresses")
     connections.demand_answers(bench, flows)
     for one, other, ip, ip_other in pairs:
         for sender, receiver, source, target in ((one, other, ip, ip_other), (other, one, ip_other, ip)):
-            seen = traffic.source_seen(sender, target, receiver)
+            seen = traffic.source_seen(sender, target, receiver, port)
             words = f"{receiver.full_name} sees {seen}, not {source}, as the source of {sender.full_name}"
             bench.demand(seen in (None, source), words)
 
@@ -66,22 +66,25 @@ def tcp_and_udp_reach_the_outside(shared_attachment: SharedAttachment) -> None:
     reached = {flow.target for flow in connections.outside(bench, made)}
     if place is None or not reached:
         bench.not_applicable("there is no default route, or no way back from the internet of this topology")
-    sandbox, own = made.slot.sandbox, connections.addresses(bench, made)
+    sandbox, own, port = made.slot.sandbox, connections.addresses(bench, made), traffic.free_port(bench.subject, place)
     for target in (target for target in targets if target in reached):
         for name, probe in (("udp", sandbox.udp), ("tcp", sandbox.tcp)):
             seen: list[str | None] = []
-            flow = Flow(f"{sandbox.full_name} -> {target} {name}", _remembering(probe, target, seen), sandbox, target)
+            send = _remembering(probe, target, port, seen)
+            flow = Flow(f"{sandbox.full_name} -> {target} {name}", send, sandbox, target)
             why = traffic.lost(flow)
             bench.complain(*([why] if why else []))
             if connections.masquerades(bench) and not why:
                 bench.demand(seen[-1] not in own, f"{flow.words}: the internet sees the container's own {seen[-1]}")
 
 
-def _remembering(probe: Callable[[str, int], Reach], target: str, seen: list[str | None]) -> Callable[[], Reach]:
+def _remembering(
+    probe: Callable[[str, int], Reach], target: str, port: int, seen: list[str | None]
+) -> Callable[[], Reach]:
     """The probe, which also notes the source that the far end saw."""
 
     def send() -> Reach:
-        reach = probe(target, _PORT)
+        reach = probe(target, port)
         seen.append(reach.source_seen)
         return reach
 
