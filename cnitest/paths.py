@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cnitest.errors import ConfigError
+from cnitest.typos import nearest
 
 _MOST_SHOWN = 8
 
@@ -75,9 +75,9 @@ def advice(path: str | os.PathLike[str], *, only_directories: bool = False) -> s
     if not os.path.isdir(parent):
         return f"; there is no directory {parent}{advice(parent, only_directories=True)}"
     there = _names(parent, only_directories)
-    close = difflib.get_close_matches(name, there, 1)
+    close = nearest(name, there)
     if close:
-        return f"; did you mean {os.path.join(parent, close[0])!r}?"
+        return f"; did you mean {os.path.join(parent, close)!r}?"
     if not there:
         return f"; {parent} has {'no directories' if only_directories else 'nothing'} in it"
     return f"; {parent} has {', '.join(there[:_MOST_SHOWN])}{', …' if len(there) > _MOST_SHOWN else ''}"

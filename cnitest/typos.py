@@ -1,10 +1,32 @@
-"""Whether a word that nobody knows is a known one, mistyped."""
+"""Words that nobody knows: the known one that was meant, and how to say so."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 _LONG = 8
+
+
+def did_you_mean(word: object, known: Iterable[str], *, clause: bool = False) -> str:
+    """``. Did you mean 'x'?`` (to put behind a sentence) for the nearest known word, or nothing.
+
+    As a ``clause`` it is ``; did you mean 'x'?``.
+    """
+    near = nearest(str(word), known)
+    return "" if near is None else f"; did you mean {near!r}?" if clause else f". Did you mean {near!r}?"
+
+
+def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> str | None:
+    """The known word most like ``word``, or None when none is alike (0-1); case does not count."""
+    return next(iter(nearest_few(word, known, 1, alike)), None)
+
+
+def nearest_few(word: str, known: Iterable[str], most: int, alike: float = 0.6) -> list[str]:
+    """The known words most like ``word``, ``most`` at most, the nearest first; case does not count."""
+    from difflib import get_close_matches
+
+    spellings = {each.lower(): each for each in reversed([*known])}
+    return [spellings[found] for found in get_close_matches(word.lower(), [*spellings], n=most, cutoff=alike)]
 
 
 def meant(word: str, known: Iterable[str]) -> str | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnitest import text
+from cnitest.cni import plugins
 from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.plugins import WELL_KNOWN
 from cnitest.errors import CnitestError
@@ -124,7 +124,7 @@ def _binaries() -> Iterator[Examined]:
 
 def _plugins(path: tuple[str, ...]) -> Iterator[Examined]:
     for name in WELL_KNOWN:
-        found = next((str(file) for directory in path if (file := Path(directory) / name).is_file()), "")
+        found = plugins.find(name, path)
         yield Examined(
             "plugins",
             name,

@@ -10,7 +10,7 @@ from typing import Any
 
 from cnitest import paths
 from cnitest.cli.output import say
-from cnitest.cni import conf
+from cnitest.cni import conf, plugins
 from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.conf import Network
 from cnitest.conformance.model.subject import Setting
@@ -81,7 +81,7 @@ def _require(network: Network, path: tuple[str, ...]) -> None:
     """Refuse a network with a plugin that is not there."""
     for plugin in network.plugins:
         name = str(plugin.get("type"))
-        if not any(os.path.isfile(os.path.join(directory, name)) for directory in path):
+        if not plugins.find(name, path):
             raise CnitestError(f"{network.source}: there is no plugin {name!r} in {':'.join(path)}; use --cni-path")
 
 

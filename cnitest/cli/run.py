@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib.util
 import os
 import sys
@@ -17,6 +16,7 @@ from cnitest.cni.calls.mode import MODES
 from cnitest.errors import CnitestError
 from cnitest.report.conformance import choice
 from cnitest.topology import find, load
+from cnitest.typos import did_you_mean
 
 _DEFAULT, _CONFORMANCE = "walkthrough", "conformance"
 
@@ -200,6 +200,5 @@ def _known(name: str) -> str:
     there = suites()
     if name in there:
         return name
-    close = difflib.get_close_matches(name, there, 1)
-    advice = f" Did you mean {close[0]!r}?" if close else ""
-    raise CnitestError(f"there is no suite {name!r}; there are: {', '.join(there)}.{advice}")
+    advice = did_you_mean(name, there) or "."
+    raise CnitestError(f"there is no suite {name!r}; there are: {', '.join(there)}{advice}")

@@ -31,11 +31,15 @@ WELL_KNOWN = (
 )
 
 
+def find(name: str, path: Sequence[str]) -> str:
+    """The file of a plugin: in the first directory of the search path that has it; empty where none has."""
+    files = (os.path.join(directory, name) for directory in path)
+    return next((file for file in files if os.path.isfile(file)), "")
+
+
 def absent(name: str, path: Sequence[str]) -> str:
     """Why a plugin is not there, in one line; empty when it is."""
-    if any(os.path.isfile(os.path.join(directory, name)) for directory in path):
-        return ""
-    return f"no plugin {name!r} in {':'.join(path)}"
+    return "" if find(name, path) else f"no plugin {name!r} in {':'.join(path)}"
 
 
 def misspelt(name: str, path: Sequence[str]) -> str | None:

@@ -3,7 +3,6 @@ privileges show only when used."""
 
 from __future__ import annotations
 
-import difflib
 import errno
 import functools
 import os
@@ -18,6 +17,7 @@ from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.rtnetlink import link_data, rtnl
 from cnitest.kernel.rtnetlink.netlink import NETFILTER, Message, attribute
+from cnitest.typos import nearest
 
 _LINK_KINDS = ("veth", "bridge", "macvlan", *link_data.KINDS)
 _FLUSH_SINCE = (6, 8)
@@ -70,8 +70,8 @@ def unknown(name: str) -> str:
     """What is wrong with a name that is no feature's, with the nearest that is; empty for one that is."""
     if name in _CHECKS:
         return ""
-    close = difflib.get_close_matches(name.lower(), _CHECKS, 1)
-    advice = f"did you mean {close[0]!r}? " if close else ""
+    close = nearest(name, _CHECKS)
+    advice = f"did you mean {close!r}? " if close else ""
     return f"{name!r} is no feature known here; {advice}known are {', '.join(names())}"
 
 

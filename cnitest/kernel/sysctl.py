@@ -7,6 +7,8 @@ import os
 import re
 from collections.abc import Iterable
 
+from cnitest.typos import nearest
+
 _GLOBAL = (
     "net.ipv4.ip_forward",
     "net.ipv4.conf.all.rp_filter",
@@ -64,18 +66,16 @@ def write(name: str, value: str) -> None:
 
 def _nearest(where: str) -> str:
     """The sysctl most like a path that is not there, in the kernel's own tree: each part as near as there is one."""
-    from difflib import get_close_matches
-
     here: list[str] = []
     for part in where.split("/"):
         try:
             there = os.listdir("/proc/sys/" + "/".join(here))
         except OSError:
             return ""
-        found = [part] if part in there else get_close_matches(part, there, 1)
+        found = part if part in there else nearest(part, there)
         if not found:
             return ""
-        here += found
+        here.append(found)
     return "/".join(here) if any("." in part for part in here) else ".".join(here)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnitest.topology.problem import did_you_mean
+from cnitest.typos import did_you_mean
 
 _PROTOCOLS = ("tcp", "udp")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NoReturn, TypeVar
 
 from cnitest.errors import UnknownName, is_ours
-from cnitest.topology.problem import did_you_mean
+from cnitest.typos import did_you_mean
 
 __tracebackhide__ = is_ours
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,6 +10,7 @@ from typing import Any
 
 from cnitest.cni import spec
 from cnitest.errors import ConfigError
+from cnitest.typos import did_you_mean
 
 Script = Mapping[str, Any]
 
@@ -73,8 +73,7 @@ def normalised(script: Script) -> dict[str, list[dict[str, Any]]]:
 def _near(verb: Any) -> str:
     if verb in _KEYS:
         return f"; {verb!r} is a key of a reply: write {{'ADD': {{{verb!r}: …}}}}"
-    close = difflib.get_close_matches(str(verb).upper(), tuple(spec.REQUIRED), 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return did_you_mean(verb, spec.REQUIRED, clause=True)
 
 
 def _replies(verb: Any, answers: Any, faults: list[str]) -> Iterator[dict[str, Any]]:
@@ -100,9 +99,8 @@ def _without_defaults(reply: Mapping[str, Any]) -> dict[str, Any]:
 def _faults(reply: Mapping[str, Any], verb: Any) -> Iterator[str]:
     for key, value in reply.items():
         if key not in _KEYS:
-            close = difflib.get_close_matches(str(key), _KEYS, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_KEYS)}"
-            yield f"{key!r} is no key of a reply; {hint}"
+            hint = did_you_mean(key, _KEYS, clause=True) or f"; there are {', '.join(_KEYS)}"
+            yield f"{key!r} is no key of a reply{hint}"
         elif value is not None and not _CHECKS[key][0](value):
             yield f"{key!r} is {value!r}, it must be {_CHECKS[key][1]}"
     given = [key for key in _ANSWERS if reply.get(key) not in (None, False)]

@@ -13,10 +13,10 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
-from cnitest.topology.problem import Problem, ancestors, child, listed, nearest
+from cnitest.topology.problem import Problem, ancestors, child, listed
 from cnitest.topology.words.homes import homes
 from cnitest.topology.words.notation import NO_NOTATION, Mark, Notation, Word, read_line
-from cnitest.typos import meant
+from cnitest.typos import meant, nearest
 
 _CORE = "tag:yaml.org,2002:"
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")

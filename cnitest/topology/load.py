@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from cnitest.errors import TopologyError
 from cnitest.topology.decode import MOST_VALUES, Decoder, Node, Position, TooMuchError
 from cnitest.topology.model import Topology
-from cnitest.topology.problem import Problem, did_you_mean
+from cnitest.topology.problem import Problem
 from cnitest.topology.rules.check import problems
+from cnitest.typos import did_you_mean
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

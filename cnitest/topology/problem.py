@@ -40,21 +40,6 @@ def ancestors(path: str) -> Iterator[str]:
     yield ""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``. Did you mean 'x'?`` (to put behind a sentence) for the nearest known word, or nothing."""
-    near = nearest(word, known)
-    return f". Did you mean {near!r}?" if near is not None else ""
-
-
-def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> str | None:
-    """The known word most like ``word``, or None when none is alike (0-1); case does not count."""
-    from difflib import get_close_matches
-
-    spellings = {each.lower(): each for each in reversed([*known])}
-    found = get_close_matches(word.lower(), [*spellings], n=1, cutoff=alike)
-    return spellings[found[0]] if found else None
-
-
 def listed(words: Iterable[object]) -> str:
     """The words as a reader wants them: ``'up', 'down'``; ``nothing`` for none."""
     return ", ".join(map(repr, words)) or "nothing"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import json
 import os
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cnitest import paths, text
-from cnitest.cni import spec
+from cnitest.cni import plugins, spec
 from cnitest.deadline import Deadline
 from cnitest.errors import PluginError, is_ours
 from cnitest.kernel.file_events import WRITTEN, file_events
@@ -19,6 +18,7 @@ from cnitest.kernel.processes import process
 from cnitest.kernel.processes.process import Finished
 from cnitest.lab.hosts import Host
 from cnitest.lab.place import ENVIRONMENT
+from cnitest.typos import did_you_mean
 
 __tracebackhide__ = is_ours
 
@@ -117,21 +117,18 @@ class HostExec:
         """The first file of that name in the search path, as libcni looks for it."""
         if not plugin or "/" in plugin:
             raise PluginError(f"{plugin!r} cannot be a plugin's name: it must be that of a file in CNI_PATH")
-        found = self.host.inside(
-            lambda: next((file for directory in path if os.path.isfile(file := os.path.join(directory, plugin))), None)
-        )
-        if found is None:
+        found: str = self.host.inside(lambda: plugins.find(plugin, path))
+        if not found:
             raise PluginError(
                 f"failed to find plugin {plugin!r} in path [{' '.join(path)}]{self._advice(plugin, path)}"
             )
-        return str(found)
+        return found
 
     def _advice(self, plugin: str, path: Sequence[str]) -> str:
         """Plugins of a similar name that are there, else what to do about an empty search path."""
         there: list[str] = self.host.inside(lambda: _files_in(path))
-        close = difflib.get_close_matches(plugin, there, 1)
-        if close:
-            return f"; did you mean {close[0]!r}?"
+        if advice := did_you_mean(plugin, there, clause=True):
+            return advice
         lacking: str = self.host.inside(lambda: missing(path))
         return lacking + ("; name the directories with --cni-path" if not there else "")
 

@@ -5,7 +5,6 @@ A cause is a function with ``@cause``: it gets what is known of the failure and 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 
@@ -13,6 +12,7 @@ from cnitest.cni import spec
 from cnitest.conformance.discover import start_addresses
 from cnitest.conformance.discover.preflight import Refused
 from cnitest.kernel import features
+from cnitest.typos import did_you_mean
 
 Cause = Callable[[Refused], Iterator[str]]
 CAUSES: list[Cause] = []
@@ -78,8 +78,7 @@ def link_is_not_there(failure: Refused) -> Iterator[str]:
         name = failure.conf.get(key)
         if isinstance(name, str) and name and there and name not in there:
             others = [link for link in there if link != "lo"]
-            close = difflib.get_close_matches(name, others, 1) or others[:1]
-            advice = f"; did you mean {close[0]!r}?" if close else ""
+            advice = did_you_mean(name, others, clause=True) or (f"; did you mean {others[0]!r}?" if others else "")
             yield (
                 f"{key} is {name!r}, and {where} has no such link; there are {', '.join(others) or 'none but lo'}"
                 f"{advice} Name one of these, make it with host_setup in a profile, or choose a topology that has it"
@@ -107,9 +106,8 @@ def ipam_is_not_there(failure: Refused) -> Iterator[str]:
     """The IPAM plugin, or another delegate, is not in the search path."""
     found = re.search(r'failed to find plugin "([^"]*)"', failure.text)
     if found:
-        close = difflib.get_close_matches(found[1], failure.plugins, 1)
-        advice = f"did you mean {close[0]!r}?" if close else "name its directory with --cni-path"
-        yield f"{failure.plugin} calls the plugin {found[1]!r}, which is not in the search path; {advice}"
+        advice = did_you_mean(found[1], failure.plugins, clause=True) or "; name its directory with --cni-path"
+        yield f"{failure.plugin} calls the plugin {found[1]!r}, which is not in the search path{advice}"
 
 
 @cause

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from cnitest.conformance.model.subject import Argv, Expectation, Setting
 from cnitest.errors import CnitestError, ConfigError
 from cnitest.kernel import features
 from cnitest.kernel.processes import programs
-from cnitest.typos import meant
+from cnitest.typos import did_you_mean, meant
 
 #: What a profile beside a plugin or a configuration is called.
 NAME = "cnitest.yaml"
@@ -91,8 +90,7 @@ class _Reader:
     def profile(self) -> Profile:
         for key in self._value:
             if key not in _KEYS:
-                close = difflib.get_close_matches(str(key), _KEYS, 1)
-                self._fault(key, f"there is no such key{f'; did you mean {close[0]!r}?' if close else ''}")
+                self._fault(key, f"there is no such key{did_you_mean(key, _KEYS, clause=True)}")
         kind = self._text("kind")
         if kind and kind not in [known.value for known in Kind]:
             self._fault("kind", f"{kind!r} is none of {', '.join(known.value for known in Kind)}")

@@ -6,7 +6,6 @@ The sentences are data, ``requirements/*.yaml``, one file a topic; what decides 
 
 from __future__ import annotations
 
-import difflib
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from types import MappingProxyType
 from cnitest.cni import spec
 from cnitest.conformance.model import data
 from cnitest.errors import CnitestError
+from cnitest.typos import nearest_few
 
 
 class Level(enum.Enum):
@@ -100,8 +100,8 @@ def find(identifier: str) -> Requirement:
     by_case = {key.upper(): key for key in known}
     if identifier.upper() in by_case:
         return known[by_case[identifier.upper()]]
-    close = difflib.get_close_matches(identifier.upper(), by_case, 3)
-    advice = f"; did you mean {', '.join(by_case[name] for name in close)}?" if close else ""
+    close = nearest_few(identifier, known, 3)
+    advice = f"; did you mean {', '.join(close)}?" if close else ""
     raise CnitestError(f"there is no requirement {identifier!r}{advice} (`cnitest requirements` lists them)")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from cnitest.cni.conf import Network
 from cnitest.conformance.model import data
 from cnitest.fuzz.model import keys
+from cnitest.typos import did_you_mean
 
 # What every plugin's configuration may have: the specification's own, and what runtimes put there.
 _COMMON = ("type", "cniVersion", "name", "ipam", "dns", "args", "capabilities", "runtimeConfig", "prevResult")
@@ -35,7 +35,7 @@ def _of_plugin(plugin: Mapping[str, Any], given: Collection[str]) -> Iterator[st
     usual = (*_table()["capabilities"], *given)
     for capability in capabilities if isinstance(capabilities, Mapping) else ():
         if capability not in usual:
-            yield f"{name}: nobody provides the capability {capability!r}{_advice(capability, usual)}"
+            yield f"{name}: nobody provides the capability {capability!r}{did_you_mean(capability, usual, clause=True)}"
 
 
 def _of_ipam(name: str, section: Mapping[str, Any]) -> Iterator[str]:
@@ -64,17 +64,12 @@ def _undeclared(network: Network, given: Collection[str]) -> Iterator[str]:
     declared = {name for plugin in network.plugins for name in plugin.get("capabilities") or ()}
     for name in given:
         if name not in declared:
-            yield f"{network.name}: no plugin declares the capability {name!r} that is given{_advice(name, declared)}"
+            advice = did_you_mean(name, declared, clause=True)
+            yield f"{network.name}: no plugin declares the capability {name!r} that is given{advice}"
 
 
 def _line(plugin: str, word: str, known: Collection[str], where: str = "") -> str:
-    return f"{plugin} has no key {word!r}{where}, and ignores it{_advice(word, known)}"
-
-
-def _advice(word: str, known: Collection[str]) -> str:
-    by_case = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), by_case, 1)
-    return f"; did you mean {by_case[close[0]]!r}?" if close else ""
+    return f"{plugin} has no key {word!r}{where}, and ignores it{did_you_mean(word, known, clause=True)}"
 
 
 def _known(plugin: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.shipped import helpers, profiles
 from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.errors import ConfigError
+from cnitest.typos import did_you_mean
 
 _RELEASE = re.compile(r"\bv(\d+\.\d+\.\d+)")
 # The release that began to speak 1.1.0, and the one that keys are known since.
@@ -35,8 +35,7 @@ def subject_of(name: str, path: Sequence[str]) -> Subject:
     elif Path(name).exists() or "/" in name or "." in name:
         file = Path(paths.absolute(name))
     else:
-        close = difflib.get_close_matches(name, known, 1)
-        advice = f"; did you mean {close[0]!r}?" if close else ""
+        advice = did_you_mean(name, known, clause=True)
         raise ConfigError(f"there is neither a file nor a shipped profile {name!r} of: {', '.join(known)}{advice}")
     found = examine([source(file, path)], path, helpers=helpers())
     named = [subject for subject in found if name in (subject.name, subject.plugin)]

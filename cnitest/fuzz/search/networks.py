@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from cnitest.cni import spec
+from cnitest.cni import plugins, spec
 from cnitest.conformance.bench.request import sibling
 from cnitest.conformance.model.subject import Subject
 from cnitest.fuzz.generate import configs
@@ -46,18 +45,14 @@ def plugin_of(settings: FuzzSettings) -> str:
 
 def is_there(settings: FuzzSettings, plugin: str) -> bool:
     """Whether a plugin is in the directories that the subject's are looked for in."""
-    return _is_in(settings.subject.path, plugin)
+    return bool(plugins.find(plugin, settings.subject.path))
 
 
 def missing_pool(subject: Subject) -> str:
     """The IPAM plugin of ours that a subject's network names and that is not there; empty when none is missing."""
     sections = [conf.get("ipam") for conf in (*subject.before, subject.conf)]
     named = {section.get("type") for section in sections if isinstance(section, Mapping)}
-    return next((name for name in _POOLS if name in named and not _is_in(subject.path, name)), "")
-
-
-def _is_in(path: Sequence[str], plugin: str) -> bool:
-    return any(os.path.isfile(os.path.join(directory, plugin)) for directory in path)
+    return next((name for name in _POOLS if name in named and not plugins.find(name, subject.path)), "")
 
 
 def is_known(settings: FuzzSettings) -> bool:

@@ -21,7 +21,7 @@ from cnitest.lab.probe.kinds.live import End, LiveProbe
 from cnitest.lab.probe.options import Options
 from cnitest.lab.probe.verdict.inquiry import prove
 from cnitest.lab.reach import Reach, Verdict
-from cnitest.topology.problem import did_you_mean
+from cnitest.typos import did_you_mean
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place

@@ -13,8 +13,9 @@ from scapy.layers.inet import TCPOptions, TCPOptionsField
 from scapy.packet import Packet
 
 from cnitest.errors import UsageError
-from cnitest.topology.problem import did_you_mean, listed
+from cnitest.topology.problem import listed
 from cnitest.topology.words.address import mac_fault
+from cnitest.typos import did_you_mean
 
 #: Whether a field of a packet, given as (packet, field's own value), is what was asked for.
 Test = Callable[[Packet, Any], bool]

@@ -11,7 +11,8 @@ from scapy.packet import Packet
 
 from cnitest.errors import UsageError
 from cnitest.lab.frames.fields import Test, test_of
-from cnitest.topology.problem import did_you_mean, listed, nearest
+from cnitest.topology.problem import listed
+from cnitest.typos import did_you_mean, nearest
 
 # Where layers live that are loaded only when one of them is asked for, by how their names begin.
 _MODULES = {

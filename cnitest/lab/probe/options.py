@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 
 from cnitest.errors import UsageError
-from cnitest.topology.problem import did_you_mean
+from cnitest.typos import did_you_mean
 
 _SO_MARK = 36
 _IP_PKTINFO = 8

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnitest import paths
-from cnitest.cni import spec
+from cnitest.cni import plugins, spec
 from cnitest.conformance.discover import start_addresses
 from cnitest.conformance.discover.examine import Source, examine, require, source
 from cnitest.conformance.discover.preflight import Refused
@@ -17,6 +16,7 @@ from cnitest.conformance.model import shipped, spelling
 from cnitest.conformance.model.subject import Subject
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing
 from cnitest.topology import find, load
+from cnitest.typos import did_you_mean
 
 
 class Choice(NamedTuple):
@@ -98,7 +98,7 @@ def _sources(choice: Choice) -> tuple[list[Source], list[str]]:
         except FeatureMissing as error:
             skipped.append(str(error))
             continue
-        lacking = [name for name in _names(found) if not _there(name, (*found.path, *choice.path))]
+        lacking = [name for name in _names(found) if not plugins.find(name, (*found.path, *choice.path))]
         if lacking and "all" in choice.plugins:
             skipped.append(f"{profile.stem}: no plugin {', '.join(map(repr, lacking))} in {':'.join(choice.path)}")
         else:
@@ -133,10 +133,6 @@ def _members(found: Source) -> list[str]:
     return [*_names(found), *pools]
 
 
-def _there(name: str, path: tuple[str, ...]) -> bool:
-    return any((Path(directory) / name).is_file() for directory in path)
-
-
 def _profiles(names: tuple[str, ...], given: Sequence[Source]) -> list[Path]:
     known = shipped.profiles()
     if "all" in names:
@@ -144,8 +140,7 @@ def _profiles(names: tuple[str, ...], given: Sequence[Source]) -> list[Path]:
     for name in names:
         if name not in known:
             members = [member for each in given for member in _members(each)]
-            close = difflib.get_close_matches(name, [*members, *known], 1)
-            advice = f"; did you mean {close[0]!r}?" if close else ""
+            advice = did_you_mean(name, [*members, *known], clause=True)
             whose = "".join(f"{paths.near(each.where)} has {', '.join(_members(each))}; " for each in given)
             raise CnitestError(
                 f"there is no profile for a plugin {name!r}{', nor is it in the list' if given else ''}; {whose}"

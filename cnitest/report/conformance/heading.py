@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from cnitest import paths
-from cnitest.cni import spec
+from cnitest.cni import plugins, spec
 from cnitest.conformance.model.subject import Subject
 from cnitest.report.conformance import release, unstarted
 from cnitest.report.conformance.choice import Chosen
@@ -38,7 +38,7 @@ def ends(found: Chosen, given: bool) -> bool:
 def _subjects(subjects: Sequence[Subject]) -> Iterator[tuple[str, ...]]:
     for subject in subjects:
         kind = {"interface": "makes an interface", "meta": "chained", "ipam": "gives addresses"}[subject.kind.value]
-        file = release.found_in(subject.plugin, subject.path)
+        file = plugins.find(subject.plugin, subject.path)
         yield (subject.name, *_build(file, subject.banner), f"{kind}, {_versions(subject.versions)}", _near(file))
 
 
@@ -49,7 +49,7 @@ def _others(subjects: Sequence[Subject]) -> Iterator[tuple[str, ...]]:
         for name in (*(str(conf["type"]) for conf in subject.before), subject.ipam):
             if name and name not in judged:
                 judged.add(name)
-                file = release.found_in(name, subject.path)
+                file = plugins.find(name, subject.path)
                 yield (name, *_build(file, ""), "called, not judged", _near(file))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 
+from cnitest.cni import plugins
 from cnitest.conformance.model.subject import Subject
 
 
@@ -14,5 +14,5 @@ def subjects(found: Sequence[Subject], named: Collection[str]) -> tuple[str, ...
         subject.name
         for subject in found
         if {subject.name, subject.plugin} & set(named)
-        or (subject.path and os.path.isfile(os.path.join(subject.path[0], subject.plugin)))
+        or (subject.path and plugins.find(subject.plugin, subject.path[:1]))
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from collections.abc import Sequence
 
 _RELEASE = re.compile(r"\bv?\d+\.\d+(?:\.\d+)?(?:[-+.~][\w.+~-]*)?")
 # What Go's linker writes into every program: a magic, then its own version and the module's lines.
@@ -14,12 +12,6 @@ _MODULE = re.compile(rb"\nmod\t(\S+)\t(\S+)")
 _FLAG = re.compile(rb"-X [\w./-]*[vV]ersion=([^\s'\"]+)")
 _SHOWN = 12
 _AT_MOST = 1 << 16
-
-
-def found_in(name: str, path: Sequence[str]) -> str:
-    """The file of a plugin, in the first directory that has it; empty without one."""
-    files = (os.path.join(directory, name) for directory in path)
-    return next((file for file in files if os.path.isfile(file)), "")
 
 
 def digest(file: str) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from cnitest.topology import link_kinds
 from cnitest.topology.model import Vlan
-from cnitest.topology.problem import Problem, did_you_mean
+from cnitest.topology.problem import Problem
 from cnitest.topology.segments import Groups
 from cnitest.topology.survey import Item, Survey
+from cnitest.typos import did_you_mean
 
 TABLES = range(1, 1 << 32)
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from itertools import chain
 
 from cnitest.topology.model import Switch
-from cnitest.topology.problem import Problem, child, did_you_mean
+from cnitest.topology.problem import Problem, child
 from cnitest.topology.survey import Item, Survey
+from cnitest.typos import did_you_mean
 
 _PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # The kernel classifies bytes as Latin-1, where A0 is a blank too.

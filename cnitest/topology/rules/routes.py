@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cnitest.topology.model import NextHop, Route
-from cnitest.topology.problem import Problem, did_you_mean
+from cnitest.topology.problem import Problem
 from cnitest.topology.survey import Spot, Survey
 from cnitest.topology.words.address import Prefix, expected_prefix, ip, prefix, suggest_prefix
 from cnitest.topology.words.symbols import PROTOCOLS, SCOPES, SERVICES, TABLES, gateway_of, metric_of
+from cnitest.typos import did_you_mean
 
 _TABLES = range(1, 1 << 32)
 _BYTE = range(256)

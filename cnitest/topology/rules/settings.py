@@ -9,9 +9,10 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from cnitest.topology.problem import Problem, child, did_you_mean, nearest
+from cnitest.topology.problem import Problem, child
 from cnitest.topology.survey import Spot, Survey
 from cnitest.topology.words.address import ip, prefix
+from cnitest.typos import did_you_mean, nearest
 
 _SHELL_WORDS = {";", "|", "||", "&", "&&", ">", ">>", "<", "2>&1"}
 _SWITCHES = {"true": 1, "yes": 1, "on": 1, "false": 0, "no": 0, "off": 0}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cnitest.topology.model import Bridge, FdbEntry, Neighbour
-from cnitest.topology.problem import Problem, did_you_mean
+from cnitest.topology.problem import Problem
 from cnitest.topology.rules.names import link_name_fault
 from cnitest.topology.rules.routes import bare, ranges
 from cnitest.topology.survey import Item, Spot, Survey
 from cnitest.topology.words.address import ip, mac_fault
 from cnitest.topology.words.symbols import range_of
+from cnitest.typos import did_you_mean
 
 _VLAN_IDS = range(1, 4095)
 _PORTS = range(1, 65536)

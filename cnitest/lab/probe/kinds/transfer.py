@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from cnitest.deadline import Deadline
 from cnitest.errors import UsageError
-from cnitest.topology.problem import nearest
+from cnitest.typos import nearest
 
 # No power of two, so that bytes that arrive in a wrong place are not those expected there.
 _BLOCK = 65521
