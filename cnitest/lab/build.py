@@ -230,7 +230,7 @@ def _add_forwarding(step: AddForwarding, _: Namespaces) -> Message:
 
 
 def _add_address(step: AddAddress, _: Namespaces) -> Message:
-    return rtnl.add_address(step.link.ifindex, step.address, dad=step.dad, what=str(step))
+    return rtnl.add_address(step.link.ifindex, step.address, dad=step.dad, replace=step.replace, what=str(step))
 
 
 def _add_route(step: AddRoute, _: Namespaces) -> Message:

@@ -35,6 +35,7 @@ _MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 _ROUTE_KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 _LOCAL, _ROUTE_KIND_AT = 2, 16 + 7  # behind the header of the message
 _IFA_NODAD = 0x02
+_REPLACE = 0x100
 _NTF_PROXY = 0x08
 
 _ifinfo = struct.Struct("=BxHiII")
@@ -212,14 +213,14 @@ def _interface(address: str) -> tuple[int, int, bytes, bytes]:
     return socket.AF_INET, prefix, packed, (int.from_bytes(packed, "big") | host_bits).to_bytes(4, "big")
 
 
-def add_address(index: int, address: str, *, dad: bool = False, what: str = "") -> Message:
-    """An address with prefix; an IPv6 one is usable at once unless ``dad``."""
+def add_address(index: int, address: str, *, dad: bool = False, replace: bool = False, what: str = "") -> Message:
+    """An address with prefix; an IPv6 one is usable at once unless ``dad``. With ``replace`` it may be there."""
     family, prefix, packed, broadcast = _interface(address)
     flags = _IFA_NODAD if family == socket.AF_INET6 and not dad else 0
     body = _ifaddr.pack(family, prefix, flags, 0, index) + attribute(2, packed) + attribute(1, packed)
     if broadcast:
         body += attribute(4, broadcast)
-    return Message(NEWADDR, CREATE | EXCL, body, what)
+    return Message(NEWADDR, CREATE | (_REPLACE if replace else EXCL), body, what)
 
 
 def delete_address(index: int, address: str, what: str = "") -> Message:

@@ -239,7 +239,7 @@ class _Planner:
         mac = self._own_mac(handle)
         asks = link_local.forwards(self._values(handle.place)) or any(":" in text for text in declared.loopback)
         if mac and asks and not link_local.is_left_to_the_kernel(declared.sysctls):
-            yield AddAddress(handle.place, handle, link_local.of_mac(mac))
+            yield AddAddress(handle.place, handle, link_local.of_mac(mac), replace=True)
 
     def _own_mac(self, handle: Handle) -> str | None:
         """The MAC that a link is going to have, where that is known: a VLAN has its parent's."""

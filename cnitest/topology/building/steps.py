@@ -87,9 +87,11 @@ class AddAddress(NamedTuple):
     link: Handle
     address: str
     dad: bool = False
+    #: Whether the kernel may have given it already.
+    replace: bool = False
 
     def __str__(self) -> str:
-        return f"{self.place}: ip address add {self.address} dev {self.link.name}"
+        return f"{self.place}: ip address {'replace' if self.replace else 'add'} {self.address} dev {self.link.name}"
 
 
 class AddNames(NamedTuple):

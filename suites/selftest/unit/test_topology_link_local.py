@@ -39,7 +39,7 @@ def test_the_address_is_the_one_that_the_kernel_forms(mac: str, address: str) ->
 )
 def test_who_asks_from_there_gets_one(host: Host) -> None:
     """What forwards by its role or its sysctl, and what has an address on its loopback, on a link with IPv6."""
-    assert given(host, addresses=["2001:db8::1/64"]) == ["h: ip address add fe80::ff:fe00:1/64 dev up"]
+    assert given(host, addresses=["2001:db8::1/64"]) == ["h: ip address replace fe80::ff:fe00:1/64 dev up"]
 
 
 @pytest.mark.parametrize(
