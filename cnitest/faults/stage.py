@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from cnitest.cni.conf import Network
 from cnitest.cni.result import Result
 from cnitest.cni.runtime import Runtime
 from cnitest.conformance.bench import request
-from cnitest.conformance.bench.leftovers import residue, settle
+from cnitest.conformance.bench.leftovers import Leftover, leftovers, settle
 from cnitest.conformance.host.set_up import Silent, open_lab, set_up
 from cnitest.conformance.model.subject import Setting
 from cnitest.deadline import Deadline
@@ -30,8 +29,7 @@ from cnitest.lab.lab import Lab
 from cnitest.lab.snapshot.state import State
 
 _CONTAINERS = ("c1", "c2")
-_CACHE = " files /var/lib/cni/results"
-_NEW_FILE = re.compile(r"(\+ files .+?): kind=file .*")
+_CACHE = "/var/lib/cni/results"
 
 
 class Point(NamedTuple):
@@ -129,10 +127,11 @@ class Stage:
         attachment = Attachment(network, self._host.sandbox(name), name, given.ifname, blank, **known)
         return self._try(lambda: self.runtime.delete(attachment), aim)
 
-    def left(self) -> list[str]:
-        """What differs from the beginning and may not; our runtime's own cache does not count."""
-        found = settle(lambda: residue(self._start, self._look()))
-        return sorted({_short(without_chance(line)) for line in found if _CACHE not in line})
+    def leftovers(self) -> list[str]:
+        """What differs from the beginning and may not, in words that two hosts can be compared by; our runtime's own
+        cache does not count."""
+        found = settle(lambda: leftovers(self._start, self._look()))
+        return sorted({without_chance(_words(left)) for left in found if not _is_cached(left)})
 
     def hangs(self) -> bool:
         """Whether the last call of a plugin was killed at its deadline."""
@@ -152,9 +151,15 @@ class Stage:
         return {place.full_name: place.state(firewall=place is self._host) for place in self._places}
 
 
-def _short(line: str) -> str:
-    """A line about a new file without the file's digest and content, which may differ from run to run."""
-    return _NEW_FILE.sub(r"\1", line)
+def _is_cached(left: Leftover) -> bool:
+    return left.difference.table == "files" and left.difference.key.startswith(_CACHE)
+
+
+def _words(left: Leftover) -> str:
+    """A leftover in words; of a new file without its digest and content, which may differ from run to run."""
+    item = left.difference
+    is_new_file = item.table == "files" and item.appeared and item.after.kind == "file"
+    return f"{left.place}: + files {item.key}" if is_new_file else str(left)
 
 
 def _network_of(network: Network, container: str, ifname: str) -> Network:

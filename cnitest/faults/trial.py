@@ -67,7 +67,7 @@ def baseline(subject: Subject) -> Baseline:
             violation = act(aim=aims[verb])
             if violation:
                 raise CnitestError(f"{subject.network.name}: {verb} fails when nothing is hit: {violation}")
-        left = frozenset(stage.left())
+        left = frozenset(stage.leftovers())
     points = (point for verb, aim in aims.items() for point in aim.points(verb))
     return Baseline(tuple(points), left)
 
@@ -134,6 +134,6 @@ class _Attempt:
 
     def _look(self, kind: str) -> None:
         """Note what is left now and was not known to be."""
-        found = set(self._stage.left()) - self._subject.usual - self._leaks
+        found = set(self._stage.leftovers()) - self._subject.usual - self._leaks
         self._faults += [Fault(kind, line) for line in sorted(found)]
         self._leaks |= found

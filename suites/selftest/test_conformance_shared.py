@@ -8,8 +8,8 @@ import pytest
 from cnitest.fixtures import faulty
 from cnitest.fixtures.faulty import Fault
 
-from cnitest.conformance.bench.aftermath import Span
 from cnitest.conformance.bench.bench import open_bench
+from cnitest.conformance.bench.span import Span
 from cnitest.conformance.discover.examine import examine, source
 from cnitest.conformance.model.subject import Trial
 
@@ -30,7 +30,7 @@ def left_by(function: str, place, *, lost: bool = False) -> list[str]:
         if lost:
             bench.lose("c1")
         bench.delete(made)
-        return span.left(lost=lost)
+        return span.leftovers(lost=lost)
 
 
 @pytest.mark.parametrize("lost", [False, True])

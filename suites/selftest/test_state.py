@@ -113,7 +113,7 @@ def test_a_difference_goes_both_ways():
     (appeared,) = difference(State(), State(routes=(route,)))
     (vanished,) = difference(State(routes=(route,)), State())
 
-    assert (appeared.before, vanished.after) == ("", "")
+    assert (appeared.before, vanished.after) == (None, None)
     assert (appeared.after, vanished.before) == (vanished.before, appeared.after)
 
 

@@ -18,7 +18,7 @@ from cnitest.cni.chain import Chain, Lenient
 from cnitest.cni.spec import Document
 from cnitest.conformance.bench import provision, request
 from cnitest.conformance.bench.calls import PluginCalls
-from cnitest.conformance.bench.leftovers import residue
+from cnitest.conformance.bench.leftovers import Leftover, leftovers
 from cnitest.conformance.bench.record import Record
 from cnitest.conformance.bench.steps import Command, DaemonEnd, DaemonStart, File, Probe
 from cnitest.conformance.bench.target import AddResult, AttachmentTarget
@@ -59,9 +59,10 @@ class Bench(PluginCalls):
 
     # --- verdicts
 
-    def complain(self, *details: str, witness: str = "") -> None:
-        """Note what does not hold; the test goes on. ``witness`` is a condition in shell that holds while it is so."""
-        self.record.complain(details, witness)
+    def complain(self, *details: str | Leftover, prefix: str = "", witness: str = "") -> None:
+        """Note what does not hold, with ``prefix`` before the words of each; the test goes on. ``witness`` is a
+        condition in shell that holds while it is so."""
+        self.record.complain(details, witness, prefix)
 
     def demand(self, holds: object, detail: str, *, witness: str = "") -> None:
         """Note ``detail`` unless something holds."""
@@ -248,9 +249,9 @@ class Bench(PluginCalls):
         self.record.look(tuple(slot.sandbox.name for slot in slots), picture)
         return picture
 
-    def changed(self, before: Picture, *slots: AttachmentTarget, strict: bool = False) -> list[str]:
-        """What differs now from a picture and may not (see `residue`)."""
-        return residue(before, self.look(*slots), self.setting.leftover, strict=strict)
+    def changed(self, before: Picture, *slots: AttachmentTarget, strict: bool = False) -> list[Leftover]:
+        """What differs now from a picture and may not (see `leftovers`)."""
+        return leftovers(before, self.look(*slots), self.setting.leftover, strict=strict)
 
     def sysctls(self, place: Place | None = None) -> Mapping[str, str]:
         """Every readable sysctl of networking at a place."""

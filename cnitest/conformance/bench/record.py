@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.conformance.bench.steps import Ask, Command, Complaint, DaemonStart, Look, Step
 from cnitest.conformance.model.finding import Detail, Doubt, Finding, visible
 from cnitest.lab.snapshot.state import State
@@ -67,15 +68,23 @@ class Record:
             return any(step.call is call for call in self.needed)
         return isinstance(step, (Command, DaemonStart))
 
-    def complain(self, details: Sequence[str], witness: str) -> None:
+    def complain(self, details: Sequence[str | Leftover], witness: str = "", prefix: str = "") -> None:
         """Note what does not hold, each thing once, and apart what is in doubt. Raises Finding when that is enough."""
-        self.doubts += (detail for detail in details if isinstance(detail, Doubt))
-        for detail in map(visible, (detail for detail in details if not isinstance(detail, Doubt))):
-            if detail not in self.violation:
-                kernel = detail.kernel if isinstance(detail, Detail) else ""
-                self.complaints.append(Complaint(str(detail), len(self.steps), witness, kernel))
-                if self._enough(detail):
-                    raise Finding(self.violation)
+        for detail in details:
+            if isinstance(detail, Doubt):
+                self.doubts.append(detail.after(prefix))
+            else:
+                self._note(detail, witness, prefix)
+
+    def _note(self, detail: str | Leftover, witness: str, prefix: str) -> None:
+        words = visible(f"{prefix}{detail}")
+        if words in self.violation:
+            return
+        kernel, about = (detail.kernel, detail.about) if isinstance(detail, Detail) else ("", None)
+        about = detail if isinstance(detail, Leftover) else about
+        self.complaints.append(Complaint(words, len(self.steps), witness, kernel, about))
+        if self._enough(words):
+            raise Finding(self.violation)
 
     def forget_complaints(self) -> None:
         """Forget what did not hold and what was in doubt, for the next test that only looks."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.lab.snapshot.state import State
 from cnitest.testing.records import Record as Witnessed
 
@@ -101,9 +102,11 @@ Step = Command | Ask | Look | Probe | File | SearchPath | Release | Fake | Forge
 
 class Complaint(NamedTuple):
     """What did not hold, and after how many steps that was known. ``witness`` is a condition in shell that holds while
-    it is so, ``kernel`` one that does beside what the plugin answers; without them the script finds its own sign."""
+    it is so, ``kernel`` one that does beside what the plugin answers, ``about`` the difference that it is about;
+    without them the script finds its own sign."""
 
     detail: str
     after: int
     witness: str = ""
     kernel: str = ""
+    about: Leftover | None = None

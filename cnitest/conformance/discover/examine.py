@@ -11,7 +11,7 @@ from typing import Any
 from cnitest.cni import conf, library, sources, spec
 from cnitest.cni.calls.invoke import missing
 from cnitest.cni.conf import Network
-from cnitest.conformance.bench import aftermath
+from cnitest.conformance.bench import leftovers
 from cnitest.conformance.bench.bench import AddResult, Bench, open_bench
 from cnitest.conformance.bench.shared_attachment import attach_shared
 from cnitest.conformance.discover.preflight import Refused, links, refused
@@ -353,7 +353,7 @@ def _first_add(candidate: Subject, version: str = "") -> tuple[AddResult, bool] 
                 found = attach_shared(bench)
             except (Undecided, PluginError) as error:
                 return refused(candidate, tried, error, bench, before)
-            return found.made, aftermath.effect(found.before, found.after)
+            return found.made, leftovers.effect(found.before, found.after)
     except (Undecided, PluginError) as error:  # of the commands that set the host up
         return refused(candidate, tried, error)
     except FeatureMissing:

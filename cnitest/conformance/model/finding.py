@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from cnitest import text
 
@@ -11,23 +12,29 @@ MOST = 4000
 
 
 class Detail(str):
-    """One thing that differs, with a condition in shell about the kernel that holds while it does, beside what the
-    plugin answers; for the script that reproduces it."""
+    """The words of one thing that does not hold, with what they are about, for the script that reproduces it.
 
-    __slots__ = ("kernel",)
+    ``kernel`` is a condition in shell about the kernel that holds while it is so, beside what the plugin answers;
+    ``about`` the record that the words were made of.
+    """
+
+    __slots__ = ("about", "kernel")
     kernel: str
+    about: Any
 
-    def __new__(cls, words: str, kernel: str) -> Detail:
-        """The words, and the condition."""
+    def __new__(cls, words: object, kernel: str = "", about: Any = None) -> Detail:
+        """The words, the condition, and the record."""
         made = super().__new__(cls, words)
-        made.kernel = kernel
+        made.kernel, made.about = kernel, about
         return made
+
+    def __reduce__(self) -> tuple[type[Detail], tuple[str, str, Any]]:
+        return Detail, (str(self), self.kernel, self.about)
 
 
 def visible(detail: str) -> str:
     """A detail without anything that steers a terminal: a plugin may have written parts of it."""
-    shown = text.lines(detail, MOST)
-    return Detail(shown, detail.kernel) if isinstance(detail, Detail) else shown
+    return text.lines(detail, MOST)
 
 
 class Doubt(str):

@@ -7,20 +7,22 @@ it is about.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from cnitest.conformance.bench.allowances import SAVED
 from cnitest.conformance.bench.bench import AddResult, Bench, Picture
 from cnitest.conformance.model import form, reading
 from cnitest.conformance.model.requirement import Kind
-from cnitest.kernel.rows.records import Route, Rule
+from cnitest.kernel.files import File
+from cnitest.kernel.rows.records import Address, Link, Qdisc, Route, Rule
 from cnitest.lab.snapshot.difference import Difference, difference
+from cnitest.lab.snapshot.firewall_line import FirewallLine
 from cnitest.topology.link_kinds import KINDS
 
 _HOST, _INSIDE = "host", "container"
 _CHILDREN = frozenset(kind for kind, row in KINDS.items() if row.needs_parent)
-_SAVED = ("iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy")
+_QUEUES = ("tbf", "htb", "ingress", "clsact")
 _MAIN, _LOCAL = 254, 255
 _OTHER_MAC = "02:00:5e:00:53:99"
 _OTHER_MTU = 1298
@@ -67,34 +69,34 @@ def _one(requirement: str, words: str, where: str, *argv: str) -> Tampering:
 def _inside(made: AddResult, items: tuple[Difference, ...]) -> Iterator[Tampering]:
     """Links, addresses, routes and rules of the container."""
     for item in items:
-        if item.table == "links" and not item.before and item.key != "lo":
-            yield from _link(item)
-        elif item.table == "links" and item.before:
+        if item.table == "links" and item.changed:
             yield from _attributes(item)
-        elif item.table == "addresses" and not item.before and item.new.scope != "link" and " on lo" not in item.key:
-            address, _, link = item.key.partition(" on ")
-            yield _one(
-                "CHK-07", f"the address {address} removed", _INSIDE, "ip", "address", "del", address, "dev", link
-            )
-        elif item.table == "routes" and not item.before:
-            yield from _route(made, item)
-        elif item.table == "rules" and not item.before:
-            yield from _rule(item)
+        match item.after if item.appeared else None:
+            case Link() as link if link.name != "lo":
+                yield from _link(link)
+            case Address() as address if address.scope != "link" and address.link != "lo":
+                words, argv = f"the address {address.address} removed", (address.address, "dev", address.link)
+                yield _one("CHK-07", words, _INSIDE, "ip", "address", "del", *argv)
+            case Route() as route:
+                yield from _route(made, route)
+            case Rule() as rule:
+                yield from _rule(rule, item)
 
 
-def _link(item: Difference) -> Iterator[Tampering]:
-    name = item.key
+def _link(link: Link) -> Iterator[Tampering]:
+    name = link.name
     yield _one("CHK-05", f"the interface {name} removed", _INSIDE, "ip", "link", "del", name)
     words = f"the MAC of {name} changed"
     yield _one("CHK-06", words, _INSIDE, "ip", "link", "set", name, "address", _OTHER_MAC)
-    mtu = str(_OTHER_MTU)
-    yield _one("CHK-20", f"the MTU of {name} changed", _INSIDE, "ip", "link", "set", name, "mtu", mtu)
+    if link.mtu:
+        mtu = str(_OTHER_MTU)
+        yield _one("CHK-20", f"the MTU of {name} changed", _INSIDE, "ip", "link", "set", name, "mtu", mtu)
 
 
 def _attributes(item: Difference) -> Iterator[Tampering]:
     """What ADD changed of a link that was there: each attribute back to what it was."""
-    old = dict(part.partition("=")[::2] for part in item.before.split(", "))
-    for key, value in old.items():
+    for key, old, _ in item.changes:
+        value = "" if old is None else str(old)
         words = f"{key} of {item.key} back to {value or 'nothing'}"
         if key in _SETTABLE:
             yield _one("CHK-20", words, _INSIDE, "ip", "link", "set", item.key, _SETTABLE[key], value)
@@ -102,14 +104,13 @@ def _attributes(item: Difference) -> Iterator[Tampering]:
             yield _one("CHK-20", words, _INSIDE, "ip", "link", "set", item.key, "promisc", "off")
         elif key == "mac":
             yield _one("CHK-06", words, _INSIDE, "ip", "link", "set", item.key, "address", value)
-        elif key == "up" and value == "False":
+        elif key == "up" and not old:
             yield _one(
                 "CHK-13" if item.key != "lo" else "CHK-20", words, _INSIDE, "ip", "link", "set", item.key, "down"
             )
 
 
-def _route(made: AddResult, item: Difference) -> Iterator[Tampering]:
-    route: Route = item.new
+def _route(made: AddResult, route: Route) -> Iterator[Tampering]:
     if route.table == _LOCAL or route.kind != "unicast":
         return
     if route.protocol == "kernel" and route.table == _MAIN:
@@ -127,46 +128,36 @@ def _told_routes(made: AddResult) -> set[str]:
     return {reading.text(route, "dst") for route in reading.rows(made.result, "routes")}
 
 
-def _rule(item: Difference) -> Iterator[Tampering]:
-    rule: Rule = item.new
-    words = f"the rule {item.key}: {item.after} removed"
+def _rule(rule: Rule, item: Difference) -> Iterator[Tampering]:
+    words = f"the rule {item.key}: {item.after_words} removed"
     yield _one("CHK-16", words, _INSIDE, "ip", f"-{rule.family}", "rule", "del", "priority", str(rule.priority))
 
 
 def _firewall(items: tuple[Difference, ...]) -> Iterator[Tampering]:
     """Each rule that ADD made; of nftables each chain that has any."""
-    chains: set[str] = set()
+    chains: dict[str, tuple[str, str, str]] = {}
     for item in items:
-        text = item.after
-        if item.before or not text:
+        line = item.after
+        if not item.appeared or not isinstance(line, FirewallLine):
             continue
-        if item.table in _SAVED:
-            table, _, rule = text.partition(": ")
-            if rule.startswith("-A "):
-                argv = (item.table, "-w", "-t", table, "-D", *shlex.split(rule)[1:])
-                yield _one("CHK-11", f"the {item.table} rule {text} removed", _HOST, *argv)
-        elif item.table == "nft":
-            head, _, rule = text.partition(": ")
-            if rule and "chain" in head and not rule.startswith("type "):
-                chains.add(head)
-    for head in sorted(chains):
-        words = head.split()
-        if words[0] == "table" and len(words) == 5:
-            argv = ("nft", "flush", "chain", words[1], words[2], words[4])
-            yield _one("CHK-11", f"the rules of {head} removed", _HOST, *argv)
+        if item.table in SAVED and line.words:
+            argv = (item.table, "-w", "-t", line.parent, "-D", *line.words[1:])
+            yield _one("CHK-11", f"the {item.table} rule {line} removed", _HOST, *argv)
+        elif item.table == "nft" and line.nft_chain and line.statement and not line.statement.startswith("type "):
+            chains[line.parent] = line.nft_chain
+    for words, chain in sorted(chains.items()):
+        yield _one("CHK-11", f"the rules of {words} removed", _HOST, "nft", "flush", "chain", *chain)
 
 
 def _queues(items: tuple[Difference, ...], where: str) -> Iterator[Tampering]:
     """Queueing disciplines and the links that traffic is redirected to."""
     for item in items:
-        if item.table == "qdiscs" and not item.before:
-            match = re.match(r"(\S+) parent (\S+) on (\S+)", item.key)
-            if match and match[1] in ("tbf", "htb", "ingress", "clsact"):
-                kind = "ingress" if match[1] in ("ingress", "clsact") else "root"
-                words = f"{match[1]} of {match[3]} removed"
-                yield _one("CHK-12", words, where, "tc", "qdisc", "del", "dev", match[3], kind)
-        elif item.table == "links" and not item.before and item.new.kind == "ifb":
-            yield _one("CHK-12", f"{item.key} removed", where, "ip", "link", "del", item.key)
+        match item.after if item.appeared else None:
+            case Qdisc(link=link, kind=kind) if kind in _QUEUES:
+                at = "ingress" if kind in ("ingress", "clsact") else "root"
+                yield _one("CHK-12", f"{kind} of {link} removed", where, "tc", "qdisc", "del", "dev", link, at)
+            case Link(name=name, kind="ifb"):
+                yield _one("CHK-12", f"{name} removed", where, "ip", "link", "del", name)
 
 
 def _reservations(bench: Bench, made: AddResult, items: tuple[Difference, ...]) -> Iterator[Tampering]:
@@ -176,19 +167,19 @@ def _reservations(bench: Bench, made: AddResult, items: tuple[Difference, ...]) 
     addresses = "|".join(re.escape(ip.address.partition("/")[0]) for ip in form.ips(made.result, bench.version))
     mentioned = re.compile(rf"(?<![\w.:])({addresses or '(?!)'})(?![\w.:])")
     for item in items:
-        fresh = item.table == "files" and item.old is None and item.new.kind == "file"
-        if fresh and not _NO_LEASE.search(item.key) and mentioned.search(f"{item.key} {item.after}"):
-            yield _one("CHK-10", f"the reservation {item.key} removed", _HOST, "rm", "-f", item.key)
+        match item.after if item.appeared else None:
+            case File(path=path, kind="file", preview=preview):
+                if not _NO_LEASE.search(path) and mentioned.search(f"{path} {preview}"):
+                    yield _one("CHK-10", f"the reservation {path} removed", _HOST, "rm", "-f", path)
 
 
 def _ports(items: tuple[Difference, ...]) -> Iterator[Tampering]:
     """The flags of a bridge's port."""
-    for item in items:
-        if item.table == "ports" and item.old is None:
-            for flag in ("hairpin", "isolated"):
-                if getattr(item.new, flag):
-                    argv = ("ip", "link", "set", item.key, "type", "bridge_slave", flag, "off")
-                    yield _one("CHK-20", f"{flag} of {item.key} switched off", _HOST, *argv)
+    for port in (item.after for item in items if item.table == "ports" and item.appeared):
+        for flag in ("hairpin", "isolated"):
+            if getattr(port, flag):
+                argv = ("ip", "link", "set", port.name, "type", "bridge_slave", flag, "off")
+                yield _one("CHK-20", f"{flag} of {port.name} switched off", _HOST, *argv)
 
 
 def _unreachable(bench: Bench, made: AddResult, items: tuple[Difference, ...]) -> Iterator[Tampering]:
@@ -196,7 +187,7 @@ def _unreachable(bench: Bench, made: AddResult, items: tuple[Difference, ...]) -
     yield _one("CHK-13", f"{made.slot.ifname} down", _INSIDE, "ip", "link", "set", made.slot.ifname, "down")
     links = {link.name: link for link in bench.node.links}
     for item in items:
-        if item.table == "links" and not item.before and item.key in links:
+        if item.table == "links" and item.appeared and item.key in links:
             kind = links[item.key].kind
             if kind in ("veth", "bridge"):
                 name = "the bridge" if kind == "bridge" else "the host's end"

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.conformance.bench.steps import Ask, Complaint, Look, Saw, Step
 from cnitest.conformance.model import judge
 from cnitest.conformance.repro import fake
 from cnitest.conformance.repro.quote import joined, quoted
 from cnitest.conformance.repro.steps import Moved, number_of
 from cnitest.conformance.repro.topology import Machines
-from cnitest.kernel.rows.records import Filter, Route
+from cnitest.kernel.rows.records import Address, Filter, Qdisc, Route
 from cnitest.lab.snapshot.difference import Difference, difference
 
 _SHOWN = 4000
@@ -71,29 +72,22 @@ class Signs:
 
     def _of_difference(self, complaint: Complaint) -> Sign | None:
         """The last look has it, and the first one that is not as the last says what it was before."""
-        if not re.search(r"\S+: [+~-] \w", complaint.detail):
+        left = complaint.about
+        if not isinstance(left, Leftover):
             return None
         looks = [step for step in self._before(complaint) if isinstance(step, Look)]
         for late in reversed(looks):
             for early in looks[: looks.index(late)]:
-                found = self._matching(complaint.detail, early, late)
-                if found:
-                    place, item = found
-                    how = "came" if not item.before else "went" if not item.after else "changed"
-                    pattern = quoted(self._loosened(_pattern(place, item)))
+                if _shows(left, early, late):
+                    item = left.difference
+                    how = "came" if item.appeared else "went" if item.vanished else "changed"
+                    pattern = quoted(self._loosened(_pattern(left.place, item)))
                     return Sign(f"{how} {early.name} {late.name} {pattern}", (early.name, late.name))
         return None
 
     def _loosened(self, pattern: str) -> str:
         """Which addresses are left by killed calls is chance."""
         return _ADDRESS.sub("[0-9a-f.:]+", pattern) if self._is_killing else pattern
-
-    def _matching(self, detail: str, early: Look, late: Look) -> tuple[str, Difference] | None:
-        for place in early.picture.keys() & late.picture.keys():
-            for item in difference(early.picture[place], late.picture[place]):
-                if detail.endswith(f" {str(item)[2:]}") and f"{place}: " in detail:
-                    return place, item
-        return None
 
     # --- packets
 
@@ -159,6 +153,13 @@ class Signs:
         return f"calls {place} {quoted(self._moved(fake.seen(saw.records)))}"
 
 
+def _shows(left: Leftover, early: Look, late: Look) -> bool:
+    """Whether a difference is one between two looks."""
+    if not {left.place} <= early.picture.keys() & late.picture.keys():
+        return False
+    return left.difference in difference(early.picture[left.place], late.picture[left.place])
+
+
 def _code(call: Call) -> int:
     """The exit code of a call as a shell has it: 128 and the signal's number for a plugin that a signal ended."""
     return call.exit_code if call.exit_code >= 0 else 128 - call.exit_code
@@ -187,8 +188,8 @@ def _of_link(item: Difference) -> str:
 
 
 def _of_address(item: Difference) -> str:
-    address, _, link = item.key.partition(" on ")
-    return f"address {_plain(link)} {_plain(address)}"
+    address: Address = item.row
+    return f"address {_plain(address.link)} {_plain(address.address)}"
 
 
 def _of_route(item: Difference) -> str:
@@ -205,8 +206,8 @@ def _of_policy(item: Difference) -> str:
 
 
 def _of_queue(item: Difference) -> str:
-    kind, _, link = item.key.split(" ")[0], *item.key.rpartition(" on ")[1:]
-    return f"qdisc {kind} dev {_plain(link)}"
+    queue: Qdisc = item.row
+    return f"qdisc {queue.kind} dev {_plain(queue.link)}"
 
 
 def _of_nexthop(item: Difference) -> str:
@@ -227,7 +228,7 @@ def _of_file(item: Difference) -> str:
 
 
 def _of_rule(item: Difference) -> str:
-    return f"{item.table} {_plain(' '.join((item.after or item.before).split()))}$"
+    return f"{item.table} {_plain(' '.join(str(item.row).split()))}$"
 
 
 _PATTERNS = {

@@ -7,15 +7,15 @@ where two backends are compared.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnitest.cni.calls.invoke import Call, search_path
 from cnitest.cni.spec import Document
+from cnitest.conformance.bench.allowances import RULES
 from cnitest.conformance.bench.bench import AttachmentTarget, Picture
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.subject import Trial
@@ -44,7 +44,14 @@ _DIFFERENT = (
     ),
 )
 _NEWER = ("mtu", "socketPath", "pciID")
-_FIREWALL = re.compile(r"^\S+: [+~-] (nft|ip6?tables(-legacy)?) ")
+
+
+class Observation(NamedTuple):
+    """What was seen of a plugin, in words without chance; ``is_rule`` where that is how a firewall's rules look."""
+
+    plugin: str
+    words: str
+    is_rule: bool = False
 
 
 class Pair:
@@ -107,7 +114,7 @@ class _Observer(ScenarioRun):
 
     def __init__(self, *about: Any, **options: Any) -> None:
         super().__init__(*about, **options)
-        self.lines: list[tuple[str, str]] = []
+        self.lines: list[Observation] = []
         self.call = Caller(self.bench, self._note_calls)
 
     def _note_calls(self, calls: Sequence[Call]) -> None:
@@ -115,17 +122,19 @@ class _Observer(ScenarioRun):
             document = judge.error_document(call) if judge.failed(call) else None
             how = "hangs" if call.timed_out else "works" if not judge.failed(call) else "fails"
             code = f" with code {document['code']}" if document else ""
-            self.lines.append((call.plugin, f"{call.verb} {how}{code}"))
+            self.lines.append(Observation(call.plugin, f"{call.verb} {how}{code}"))
 
     def keep(self, step: Step, slot: AttachmentTarget, before: Picture, result: Document) -> Attached:
         """What ADD brought, and its result."""
         one = super().keep(step, slot, before, result)
         plugin = str(one.example.plugins[-1].get("type", ""))
         for key, value in _compared(result).items():
-            self.lines.append((plugin, f"answers {key} {worded(json.dumps(value, sort_keys=True), _DIFFERENT)}"))
-        self.lines += [(plugin, f"brings {line}") for line in sorted(worded(line, _DIFFERENT) for line in one.own)]
+            words = worded(json.dumps(value, sort_keys=True), _DIFFERENT)
+            self.lines.append(Observation(plugin, f"answers {key} {words}"))
+        brought = ((worded(str(left), _DIFFERENT), left.difference.table in RULES) for left in one.own)
+        self.lines += [Observation(plugin, f"brings {words}", is_rule) for words, is_rule in sorted(brought)]
         truths.reach(self.bench, one)
-        self.lines += [(plugin, f"reaches {flow.target}") for flow in one.reached]
+        self.lines += [Observation(plugin, f"reaches {flow.target}") for flow in one.reached]
         return one
 
 
@@ -136,26 +145,26 @@ def _compared(result: Document) -> dict[str, Any]:
     return {**result, "interfaces": interfaces} if interfaces else dict(result)
 
 
-def _observed(executor: ReusingExecutor, scenario: Scenario) -> list[tuple[str, str]]:
+def _observed(executor: ReusingExecutor, scenario: Scenario) -> list[Observation]:
     with executor.scenario_run_of(_Observer, scenario) as observer:
         executor.finish(run(observer, scenario))
         left = [violation for violation in observer.violations if violation.rule == "left"]
-        return [*observer.lines, *((one.plugin, f"leaves {worded(one.words, _DIFFERENT)}") for one in left)]
+        words = (Observation(one.plugin, f"leaves {worded(one.words, _DIFFERENT)}") for one in left)
+        return [*observer.lines, *words]
 
 
-def _differences(one: list[tuple[str, str]], other: list[tuple[str, str]], *, with_rules: bool) -> Iterator[Violation]:
+def _differences(one: list[Observation], other: list[Observation], *, with_rules: bool) -> Iterator[Violation]:
     """What one did and the other did not, the first difference of each kind."""
     ours, theirs = (_told(lines, with_rules) for lines in (one, other))
     only_here = [line for line in ours if line not in theirs]
     only_there = [line for line in theirs if line not in ours]
     for here, there in zip_longest(only_here, only_there):
-        plugin = (here or there)[0]
-        words = f"the first {here[1] if here else 'does not'}; the second {there[1] if there else 'does not'}"
-        yield Violation("differs", plugin, words)
+        words = f"the first {here.words if here else 'does not'}; the second {there.words if there else 'does not'}"
+        yield Violation("differs", (here or there).plugin, words)
 
 
-def _told(lines: list[tuple[str, str]], with_rules: bool) -> list[tuple[str, str]]:
-    return [(plugin, words) for plugin, words in lines if with_rules or not _FIREWALL.search(words.partition(" ")[2])]
+def _told(lines: list[Observation], with_rules: bool) -> list[Observation]:
+    return [line for line in lines if with_rules or not line.is_rule]
 
 
 def compare(subject: str, scenario: str, path: Sequence[str], next_path: Sequence[str]) -> list[Violation]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
-from cnitest.conformance.bench.leftovers import residue, settle
+from cnitest.conformance.bench.leftovers import Leftover, settle
 from cnitest.conformance.model import judge
+from cnitest.conformance.model.finding import Detail
 from cnitest.fuzz.execute.caller import Caller
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Raw
@@ -16,11 +17,15 @@ from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles.attached import accepted, crashes, failures, noise, refusals, tail
 from cnitest.fuzz.oracles.demands import misanswered
 
+#: What differs between two pictures and may not.
+Differing = Callable[[Picture, Picture], list[Leftover]]
+
 
 def tried(
-    bench: Bench, slot: AttachmentTarget, caller: Caller, example: Example, raw: Raw, leftover: Sequence[str] = ()
+    bench: Bench, slot: AttachmentTarget, caller: Caller, example: Example, raw: Raw, differing: Differing
 ) -> tuple[list[Violation], Picture]:
-    """Make the call; a refusal has to be clean, and what succeeds has to go away with the usual DEL.
+    """Make the call; a refusal has to be clean, and what succeeds has to go away with the usual DEL. ``differing``
+    says what differs between two pictures and may not.
 
     What does not hold, and how host and container are afterwards.
     """
@@ -29,20 +34,20 @@ def tried(
     found = [*crashes([call]), *refusals([call])]
     found += _demanded(bench, call, raw, example.why)
     after = bench.look(slot)
-    changed = residue(before, after, leftover)
+    changed = differing(before, after)
     if raw.verb == "ADD" and (changed or not judge.failed(call)):
         found += _undone(bench, slot, call, raw)
         after = bench.look(slot)
 
-    def look() -> list[str]:
+    def look() -> list[Leftover]:
         nonlocal after
         after = bench.look(slot)
-        return residue(before, after, leftover)
+        return differing(before, after)
 
     changed = settle(look) if changed else []
     when = f"after {raw.verb} by hand" + (" and DEL" if raw.verb == "ADD" else "")
-    left = [Violation("left", call.plugin, f"{when}: {tail(line)}", line) for line in changed]
-    return [*found, *left], after
+    words = ((left, f"{when}: {left.difference}") for left in changed)
+    return [*found, *(Violation("left", call.plugin, said, Detail(left, about=left)) for left, said in words)], after
 
 
 def _demanded(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Sequence
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
 from cnitest.cni.spec import Document
-from cnitest.conformance.bench.aftermath import removals
+from cnitest.conformance.bench.allowances import mentions
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
-from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE, residue, settle
+from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE, Leftover, leftovers, removals, settle
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.finding import Detail
 from cnitest.fuzz.execute import raw
@@ -20,22 +20,13 @@ from cnitest.fuzz.model.scenario import Raw, Step
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import allocator, effects, truths
 from cnitest.fuzz.oracles.allocator import Expected
-from cnitest.fuzz.oracles.attached import (
-    Attached,
-    accepted,
-    crashes,
-    failures,
-    is_ipam,
-    kept,
-    noise,
-    refusals,
-    tail,
-    taken,
-)
+from cnitest.fuzz.oracles.attached import Attached, accepted, crashes, failures, is_ipam, kept, noise, refusals, taken
+from cnitest.lab.snapshot.difference import Difference
 
 Key = tuple[int, str, str]
 # The codes of STATUS for a plugin that is not ready (SPEC section 5).
 _NOT_READY = {50, 51}
+_LINKS = ("links", "addresses", "routes")
 
 
 class ScenarioRun:
@@ -89,7 +80,8 @@ class ScenarioRun:
         for violation in violations:
             if violation not in self.violations:
                 self.violations.append(violation)
-                self.bench.complain(Detail(violation.evidence or violation.words, violation.kernel))
+                about = violation.evidence.about if isinstance(violation.evidence, Detail) else None
+                self.bench.complain(Detail(violation.evidence or violation.words, violation.kernel, about))
 
     def key(self, step: Step) -> Key:
         """What a step is about."""
@@ -183,7 +175,7 @@ class ScenarioRun:
 
     def keep(self, step: Step, slot: AttachmentTarget, before: Picture, result: Document) -> Attached:
         """Take note of what is attached now, and of all that its ADD brought."""
-        brought = frozenset(residue(before, self.bench.look(slot), strict=True))
+        brought = frozenset(leftovers(before, self.bench.look(slot), strict=True))
         example = self.networks[step.network]
         one = Attached(step, example, slot, before, brought, result, is_ipam=is_ipam(example, self.bench.subject))
         self.attached[self.key(step)] = one
@@ -220,7 +212,7 @@ class ScenarioRun:
         before = self.bench.look(one.slot)
         calls = self.call.check(one.example, one.slot, one.result)
         self.note([*crashes(calls), *noise(calls)])
-        changed = residue(before, self.bench.look(one.slot), self._allowed())
+        changed = self._differing(before, self.bench.look(one.slot))
         self._harmed("CHECK changes something", calls[-1], [] if one.broken else changed)
         if not one.broken and one.example.validity is not Validity.INVALID:
             self.note(failures("check", calls))
@@ -257,7 +249,7 @@ class ScenarioRun:
             self.note(
                 [violation._replace(words=f"once more: {violation.words}") for violation in failures("delete", calls)]
             )
-        changed = residue(before, self.bench.look(slot), self._allowed())
+        changed = self._differing(before, self.bench.look(slot))
         self._harmed("DEL of what is not there changes something", calls[-1], changed)
 
     def gc(self, step: Step) -> None:
@@ -276,9 +268,8 @@ class ScenarioRun:
             return
         self._others_kept(calls[-1])
         now = self.bench.look()
-        left = {line for one in lost for line in kept(one, now)}
-        plugin = calls[-1].plugin
-        self.note([Violation("left", plugin, f"GC leaves what is lost: {tail(line)}", line) for line in sorted(left)])
+        found = sorted({left for one in lost for left in kept(one, now)}, key=str)
+        self._left(calls[-1].plugin, "GC leaves what is lost", found)
 
     def status(self, step: Step) -> None:
         """STATUS of a network that works succeeds, silently, and changes nothing."""
@@ -288,7 +279,7 @@ class ScenarioRun:
         before = self.bench.look()
         calls = self.call.status(example)
         self.note([*crashes(calls), *noise(calls)])
-        changed = residue(before, self.bench.look(), self._allowed())
+        changed = self._differing(before, self.bench.look())
         self._harmed("STATUS changes something", calls[-1], changed)
         codes = [(judge.error_document(call) or {}).get("code") for call in calls]
         if example.validity is Validity.VALID and not set(codes) & _NOT_READY:  # no address may be left
@@ -296,31 +287,38 @@ class ScenarioRun:
 
     def raw(self, example: Example, call: Raw) -> Picture:
         """One raw call, with everything back as it was afterwards; how it is then."""
-        violations, now = raw.tried(self.bench, self.slot(Step("ADD")), self.call, example, call, self._allowed())
+        violations, now = raw.tried(self.bench, self.slot(Step("ADD")), self.call, example, call, self._differing)
         self.note(violations)
         return now
 
     # --- what is left
 
     def _own_left(self, one: Attached, plugin: str, *, lost: bool) -> None:
-        def look() -> list[str]:
+        def look() -> list[Leftover]:
             there = self.bench.look() if lost else self.bench.look(one.slot)
-            found = self._not_shared(residue(one.before, there, self._allowed()))
-            return [line for line in found if line in one.own]
+            return [left for left in self._not_shared(self._differing(one.before, there)) if left in one.own]
 
-        left = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
-        self.note([Violation("left", plugin, f"after DEL: {_bare(line, one.slot)}", line) for line in left])
+        found = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
+        self._left(plugin, "after DEL", found, one.slot)
 
     def _nothing_left(self, before: Picture, slot: AttachmentTarget, plugin: str, when: str) -> None:
-        left = settle(lambda: self._not_shared(residue(before, self.bench.look(slot), self._allowed())))
-        self.note([Violation("left", plugin, f"{when}: {_bare(line, slot)}", line) for line in left])
+        found = settle(lambda: self._not_shared(self._differing(before, self.bench.look(slot))))
+        self._left(plugin, when, found, slot)
 
-    def _not_shared(self, lines: Sequence[str]) -> list[str]:
+    def _left(self, plugin: str, when: str, found: Sequence[Leftover], slot: AttachmentTarget | None = None) -> None:
+        """Note leftovers; with ``slot`` their words say whether they are in its container or on the host."""
+        for left in found:
+            words = f"{when}: {_where(left, slot) if slot else ''}{left.difference}"
+            self.note([Violation("left", plugin, words, Detail(left, about=left))])
+
+    def _not_shared(self, found: Sequence[Leftover]) -> list[Leftover]:
         """Differences without the changes of what is there all the time, which others may still need as it is."""
-        return [line for line in lines if not (self.attached and ": ~ " in line)]
+        return [left for left in found if not (self.attached and left.difference.changed)]
 
-    def _harmed(self, what: str, call: Call, lines: Sequence[str]) -> None:
-        self.note([Violation("harm", call.plugin, f"{what}: {tail(line)}", line) for line in lines])
+    def _harmed(self, what: str, call: Call, found: Sequence[Leftover]) -> None:
+        for left in found:
+            evidence = Detail(left, about=left)
+            self.note([Violation("harm", call.plugin, f"{what}: {left.difference}", evidence)])
 
     def _others_kept(self, call: Call) -> None:
         """What others' ADD brought is still there after a DEL, as far as only plugins change the host."""
@@ -353,32 +351,43 @@ class ScenarioRun:
             plugin = str(self.networks[0].plugins[0].get("type", ""))
             self.note([Violation("left", plugin, "in the end: a process goes on")])
         if not self.violations and not self.spent and self._left_in_the_end(now):
-            left = settle(lambda: self._left_in_the_end(self.bench.look()))
-            plugin = str(self.networks[0].plugins[0].get("type", ""))
-            self.note([Violation("left", plugin, f"in the end: {tail(line)}", line) for line in left])
+            found = settle(lambda: self._left_in_the_end(self.bench.look()))
+            self._left(str(self.networks[0].plugins[0].get("type", "")), "in the end", found)
         return now
 
-    def _left_in_the_end(self, now: Picture) -> list[str]:
-        """What differs from before, but for bridges of former scenarios, which may have gone."""
-        old = [link.name for state in self.start.values() for link in state.links if link.kind == "bridge"]
-        ours = "|".join(re.escape(name) for name in old if name not in self.standing)
-        gone = [rf": - (links|addresses|routes) .*\b({ours})\b"] if ours else []
-        made = "|".join(re.escape(name) for name in self._furniture)
-        gone += [rf": [+] (links|ports|addresses|routes) .*(?<![\w-])({made})(?![\w-])"] if made else []
-        return residue(self.start, now, (*self._allowed(), *gone))
+    def _left_in_the_end(self, now: Picture) -> list[Leftover]:
+        """What differs from before, but for bridges of former scenarios, which may have gone, and for what a profile's
+        commands for containers made."""
+        old = {link.name for state in self.start.values() for link in state.links if link.kind == "bridge"}
+        return [
+            left
+            for left in self._differing(self.start, now)
+            if not (left.difference.vanished and _is_about(left.difference, _LINKS, old - self.standing))
+            and not (left.difference.appeared and _is_about(left.difference, (*_LINKS, "ports"), self._furniture))
+        ]
 
-    def _allowed(self) -> tuple[str, ...]:
-        """What may stay besides what we allow everybody: bridges that plugins made change with their ports, and keep
-        the gateway's address; the chain for an administrator's rules is theirs."""
-        bridges = [link.name for link in self.bench.node.links if link.kind == "bridge"]
-        ours = "|".join(re.escape(name) for name in bridges if name not in self.standing)
-        pattern = rf"([+] (addresses|routes) .* (on|via|dev) ({ours})\b|~ links ({ours}):)"
+    def _differing(self, before: Picture, after: Picture) -> list[Leftover]:
+        """What differs and may not by our rules, a profile's or a configuration's: bridges that plugins made change
+        with their ports, and keep the gateway's address; the chain for an administrator's rules is theirs."""
+        ours = {link.name for link in self.bench.node.links if link.kind == "bridge"} - self.standing
         named = {conf.get("iptablesAdminChainName") for example in self.networks for conf in example.plugins}
         chains = [rf": (:|-A \S+ .*-j ){re.escape(name)}\b" for name in named if isinstance(name, str) and name]
-        return (*self.bench.setting.leftover, *([pattern] if ours else []), *chains)
+        found = leftovers(before, after, (*self.bench.setting.leftover, *chains))
+        return [left for left in found if not _is_of_bridge(left.difference, ours)]
 
 
-def _bare(line: str, slot: AttachmentTarget) -> str:
-    """A difference without the names of the place and the container."""
-    where = "the container" if line.startswith(slot.sandbox.full_name + ":") else "the host"
-    return f"{where}: {tail(line)}"
+def _is_about(item: Difference, tables: Collection[str], links: Collection[str]) -> bool:
+    """Whether a row of some tables names one of some links."""
+    return item.table in tables and any(mentions(item, name) for name in links)
+
+
+def _is_of_bridge(item: Difference, bridges: Collection[str]) -> bool:
+    """Whether a bridge changed, or got an address or route."""
+    if item.table == "links":
+        return item.changed and item.key in bridges
+    return item.appeared and _is_about(item, ("addresses", "routes"), bridges)
+
+
+def _where(left: Leftover, slot: AttachmentTarget) -> str:
+    """The place of a leftover without its name."""
+    return "the container: " if left.place == slot.sandbox.full_name else "the host: "

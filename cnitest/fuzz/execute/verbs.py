@@ -8,7 +8,7 @@ from functools import partial
 
 from cnitest.cni import spec
 from cnitest.conformance.bench.bench import AddResult
-from cnitest.conformance.bench.leftovers import AFTER_A_NAMESPACE, settle
+from cnitest.conformance.bench.leftovers import AFTER_A_NAMESPACE, Leftover, settle
 from cnitest.conformance.model import form, judge, requirement
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.observe.tamper import tamperings
@@ -18,6 +18,7 @@ from cnitest.fuzz.model.scenario import Step
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import truths
 from cnitest.fuzz.oracles.attached import Attached, crashes
+from cnitest.lab.snapshot.difference import Difference
 
 #: How many ways to tamper can be told apart by a verb; attachments with fewer take turns.
 TAMPERINGS = 12
@@ -41,8 +42,10 @@ def _wait_for(scenario_run: ScenarioRun, ends: Collection[str]) -> None:
     """Wait until the kernel has removed the host's ends of links into a namespace: it does so behind us, and whoever
     is called next would be blamed. ``ends`` are their indices as text."""
 
-    def there() -> list[str]:
-        return [f"host: + links {link.name}" for link in scenario_run.bench.node.links if str(link.ifindex) in ends]
+    def there() -> list[Leftover]:
+        node = scenario_run.bench.node
+        links = (link for link in node.links if str(link.ifindex) in ends)
+        return [Leftover(node.full_name, Difference("links", link.name, None, link)) for link in links]
 
     settle(there, AFTER_A_NAMESPACE)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cnitest.cni import result as results
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
 from cnitest.cni.spec import Document
+from cnitest.conformance.bench.allowances import RULES
 from cnitest.conformance.bench.bench import AttachmentTarget, Picture
-from cnitest.conformance.bench.leftovers import residue
+from cnitest.conformance.bench.leftovers import Leftover, leftovers
 from cnitest.conformance.model import form, judge
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject
@@ -20,6 +20,7 @@ from cnitest.fuzz.model.example import Example, version_of
 from cnitest.fuzz.model.scenario import Step
 from cnitest.fuzz.model.violation import Violation
 from cnitest.kernel.rows.records import Link
+from cnitest.lab.snapshot.firewall_line import FirewallLine
 
 # Verbs that have no result (SPEC section 4).
 _SILENT = ("DEL", "CHECK", "GC", "STATUS")
@@ -39,7 +40,7 @@ class Attached:
     example: Example
     slot: AttachmentTarget
     before: Picture
-    own: frozenset[str] = frozenset()
+    own: frozenset[Leftover] = frozenset()
     result: Document | None = None
     lost: bool = False
     broken: bool = False
@@ -79,24 +80,35 @@ def is_ipam(example: Example, subject: Subject) -> bool:
     return isinstance(section, Mapping) and section.get("type") == first["type"]
 
 
-_OWNED = re.compile(r": \+ (files|nft|ip6?tables(-legacy)?) ")
-
-
-def taken(one: Attached, now: Picture) -> list[str]:
+def taken(one: Attached, now: Picture) -> list[Leftover]:
     """Files and rules that came with an attachment, and are not there any more in a picture of now."""
-    there = {_known_by(line) for line in residue(one.before, now, strict=True)}
-    return [line for line in sorted(one.own) if _OWNED.search(line) and _known_by(line) not in there]
+    there = {_known_by(left) for left in leftovers(one.before, now, strict=True)}
+    return [left for left in _owned(one) if _known_by(left) not in there]
 
 
-def kept(one: Attached, now: Picture) -> list[str]:
+def kept(one: Attached, now: Picture) -> list[Leftover]:
     """Files and rules that came with an attachment, and are still there in a picture of now."""
-    there = {_known_by(line) for line in residue(one.before, now)}
-    return [line for line in sorted(one.own) if _OWNED.search(line) and _known_by(line) in there]
+    there = {_known_by(left) for left in leftovers(one.before, now)}
+    return [left for left in _owned(one) if _known_by(left) in there]
 
 
-def _known_by(line: str) -> str:
+def _owned(one: Attached) -> list[Leftover]:
+    """The files and rules that came with an attachment, in the order of their words."""
+    found = (left for left in one.own if left.difference.appeared and left.difference.table in ("files", *RULES))
+    return sorted(found, key=str)
+
+
+def _known_by(left: Leftover) -> object:
     """A file by its path, whatever is in it; a rule by itself."""
-    return ": ".join(line.split(": ")[:2]) if ": + files " in line else line
+    item = left.difference
+    return (left.place, item.key, item.appeared) if item.table == "files" else left
+
+
+def new_rules(one: Attached) -> Iterator[tuple[str, FirewallLine]]:
+    """The rules and chains of packet filters that came with an attachment, each with its backend."""
+    for left in _owned(one):
+        if left.difference.table in RULES:
+            yield left.difference.table, left.difference.after
 
 
 def crashes(calls: Sequence[Call]) -> list[Violation]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnitest.conformance.bench.bench import Bench
-from cnitest.fuzz.oracles.attached import Attached
+from cnitest.fuzz.oracles.attached import Attached, new_rules
 from cnitest.kernel.rows.link_rows import LinkTable
 from cnitest.lab.snapshot import state as states
 
@@ -72,7 +72,7 @@ def _told(one: Attached, conf: Conf) -> Iterator[str]:
     if not conf.get("macspoofchk") or one.has("tuning"):  # which may change the MAC afterwards
         return
     link = one.link
-    if link and not any("+ nft rule: " in line and link.mac in line for line in one.own):
+    if link and not any(backend == "nft" and link.mac in line for backend, line in new_rules(one)):
         yield "macspoofchk is true, and there is no rule about the MAC"
 
 

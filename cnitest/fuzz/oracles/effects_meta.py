@@ -1,25 +1,22 @@
 """What a key of a plugin that works on another's interface does, seen in the kernel and in the host's rules.
 
-What an ADD brought is read in the lines of `cnitest.conformance.bench.leftovers`. Sources: README.md of each plugin in
-containernetworking/plugins, plugins/meta.
+What an ADD brought are rows (see `Attached.own`). Sources: README.md of each plugin in containernetworking/plugins,
+plugins/meta.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnitest.cni.result import Ip
 from cnitest.conformance.bench.bench import Bench
 from cnitest.fuzz.oracles import ports
-from cnitest.fuzz.oracles.attached import Attached
+from cnitest.fuzz.oracles.attached import Attached, new_rules
+from cnitest.kernel.rows.records import Qdisc, Route, Rule
 from cnitest.lab.snapshot import words
 
 Conf = Mapping[str, Any]
-_SHAPER = re.compile(r"\+ qdiscs tbf parent root on (\S+): .*\bbuffer=(\d+).*\brate=(\d+)")
-_POLICY = re.compile(r"\+ rules IPv\d \d+: from (\S+) lookup (\w+)")
-_DEFAULT = re.compile(r"\+ routes default via (\S+) dev \S+ table (\w+)")
 # The kernel counts a shaper's burst in ticks of 64 ns.
 _TICKS = 15_625_000
 
@@ -53,7 +50,7 @@ def portmap(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
 def bandwidth(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     """A shaper with that rate and burst for each way: of what comes on the host's end, of what goes on an ifb."""
     limits = {**conf, **_provided(one, conf, "bandwidth")}
-    found = [(name, int(rate), int(buffer)) for name, buffer, rate in _matches(_SHAPER, one)]
+    found = list(_shapers(one))
     ends = {str(row.get("name")) for row in (one.result or {}).get("interfaces") or () if not row.get("sandbox")}
     for way in ("ingress", "egress"):
         rate, burst = limits.get(f"{way}Rate"), limits.get(f"{way}Burst")
@@ -72,8 +69,18 @@ def _provided(one: Attached, conf: Conf, name: str) -> Conf:
     return one.example.capabilities.get(name) or {} if declared else {}
 
 
-def _matches(pattern: re.Pattern[str], one: Attached) -> list[tuple[str, ...]]:
-    return [found.groups() for line in sorted(one.own) if (found := pattern.search(line))]
+def _came(one: Attached) -> list[Any]:
+    """The rows that an ADD brought."""
+    return [left.difference.after for left in sorted(one.own, key=str) if left.difference.appeared]
+
+
+def _shapers(one: Attached) -> Iterator[tuple[str, int, int]]:
+    """Each shaper that an ADD brought: its link, rate and buffer in the kernel's units."""
+    for row in _came(one):
+        match row:
+            case Qdisc(kind="tbf", parent="root"):
+                options = dict(row.options)
+                yield row.link, int(options.get("rate", 0)), int(options.get("buffer", 0))
 
 
 def firewall(_: Bench, one: Attached, __: Conf) -> Iterator[str]:
@@ -81,11 +88,11 @@ def firewall(_: Bench, one: Attached, __: Conf) -> Iterator[str]:
     sections = [other.get("ipam") for other in one.example.plugins]
     if any(isinstance(section, Mapping) and section.get("type") == "static" for section in sections):
         return  # which gives one address to all, and so one rule
-    accepted = [line for line in one.own if " rule: filter: -A " in line and line.endswith("-j ACCEPT")]
+    accepted = [line for _, line in new_rules(one) if line.parent == "filter" and line.words[-2:] == ("-j", "ACCEPT")]
     for ip in one.addresses:
         whole = _whole(ip)
         for way in ("-s", "-d"):
-            if not any(f" {way} {whole} " in line for line in accepted):
+            if not any(line.follows(way) == whole for line in accepted):
                 yield f"no rule accepts what {'comes from' if way == '-s' else 'goes to'} {whole}"
 
 
@@ -96,13 +103,15 @@ def _whole(ip: Ip) -> str:
 
 def sbr(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     """A rule for each address that leads to a table; in it a way to the gateway, unless the table was given."""
-    tables = {row[0]: row[1] for row in _matches(_POLICY, one)}
-    ways = {(via, table) for via, table in _matches(_DEFAULT, one)}
+    rows = _came(one)
+    policies = (row for row in rows if isinstance(row, Rule) and row.action == "lookup" and not row.to)
+    tables = {words.without_full_length(row.source): row.table for row in policies}
+    ways = {(row.via, row.table) for row in rows if isinstance(row, Route) and row.to == "default" and row.link}
     for ip in one.addresses:
         address = ip.address.partition("/")[0]
         if address not in tables:
             yield f"no rule leads packets from {address} to a table"
-        elif "table" in conf and tables[address] != words.table(conf["table"]):
-            yield f"table is {conf['table']}, packets from {address} are led to {tables[address]}"
+        elif "table" in conf and tables[address] != conf["table"]:
+            yield f"table is {conf['table']}, packets from {address} are led to {words.table(tables[address])}"
         elif "table" not in conf and ip.gateway and (ip.gateway, tables[address]) not in ways:
             yield f"the table of {address} has no default route by {ip.gateway}"

@@ -16,7 +16,7 @@ from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.model import form
 from cnitest.conformance.observe import traffic
 from cnitest.conformance.observe.traffic import Flow
-from cnitest.fuzz.oracles.attached import Attached
+from cnitest.fuzz.oracles.attached import Attached, new_rules
 
 Conf = Mapping[str, Any]
 _IPTABLES = re.compile(r"-A \S+ .*-j DNAT --to-destination (\S+)")
@@ -26,10 +26,15 @@ _WORDS = {
     "port": re.compile(r"--dport (\d+)|\bdport (\d+)"),
     "host": re.compile(r"-d ([^/\s]+)|\bip6? daddr (\S+)"),
 }
-_CHAIN = re.compile(r"\+ iptables rule: nat: :CNI-DN-|\+ nft rule: table ip cni_hostport")
-_MARKS = re.compile(
-    r"\+ iptables rule: .*-j CNI-HOSTPORT-SETMARK|table ip cni_hostport chain masquerading: .* masquerade"
-)
+# By backend: the chain of an attachment, and what marks packets or hides their sources.
+_CHAIN = {"iptables": re.compile(r"nat: :CNI-DN-"), "nft": re.compile(r"table ip cni_hostport")}
+_MARKS = {
+    "iptables": re.compile(r"-j CNI-HOSTPORT-SETMARK"),
+    "nft": re.compile(r"table ip cni_hostport chain masquerading: .* masquerade"),
+}
+
+
+_ENTRY = "nat: -A CNI-HOSTPORT-DNAT "
 
 
 class Forward(NamedTuple):
@@ -43,15 +48,20 @@ class Forward(NamedTuple):
 
 def wrong(one: Attached, conf: Conf) -> Iterator[str]:
     """What differs between the rules that an ADD brought and those that its mappings ask for."""
-    wanted, has = Counter(promised(one, conf)), Counter(forwards(one.own))
+    wanted, has = Counter(promised(one, conf)), Counter(forwards(line for _, line in new_rules(one)))
     yield from (f"no rule for {_told(row)}" for row in sorted(wanted - has))
     yield from (f"a rule too many for {_told(row)}" for row in sorted(has - wanted))
-    marked = any(_MARKS.search(line) for line in one.own)
+    marked = _has(one, _MARKS)
     hides = conf.get("snat") is not False
-    is_new = any(_CHAIN.search(line) for line in one.own)  # else the container's other interface has brought the marks
+    is_new = _has(one, _CHAIN)  # else the container's other interface has brought the marks
     if is_new and any(not row.to.startswith("[") for row in wanted) and marked is not hides:
         yield f"snat is {hides}, and sources are {'hidden' if marked else 'not hidden'}"
     yield from _conditions(one, conf, wanted)
+
+
+def _has(one: Attached, patterns: Mapping[str, re.Pattern[str]]) -> bool:
+    """Whether an ADD brought a rule or chain that matches the pattern of its backend."""
+    return any(backend in patterns and patterns[backend].search(line) for backend, line in new_rules(one))
 
 
 def _conditions(one: Attached, conf: Conf, wanted: Iterable[Forward]) -> Iterator[str]:
@@ -59,7 +69,7 @@ def _conditions(one: Attached, conf: Conf, wanted: Iterable[Forward]) -> Iterato
     families = {6 if row.to.startswith("[") else 4 for row in wanted}
     for family, program in ((4, "iptables"), (6, "ip6tables")):
         words = " ".join(map(str, conf.get(f"conditionsV{family}") or ()))
-        entries = [line for line in one.own if f": + {program} rule: nat: -A CNI-HOSTPORT-DNAT " in line]
+        entries = [line for backend, line in new_rules(one) if backend == program and line.startswith(_ENTRY)]
         if words and family in families and entries and not all(words in line for line in entries):
             yield f"conditionsV{family} is {words!r}, and a port is open without"
 

@@ -1,146 +1,142 @@
-"""What changed between two states: one comparison gives both the verdict and its words."""
+"""What changed between two states, as data: the rows before and after; words are made when they are shown."""
 
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from cnitest.kernel.rows import link_details
 from cnitest.kernel.rows.records import Vlan
 from cnitest.lab import argument_checks, arguments
 from cnitest.lab.snapshot import words
+from cnitest.lab.snapshot.firewall_line import FirewallLine
 from cnitest.lab.snapshot.state import State
+from cnitest.lab.snapshot.tables import TABLES, Table, counted, fields, telling
 
-_LOCAL_TABLE = 255
-_MAC_LENGTH = len("33:33:00:00:00:01")
-_KERNELS_GROUPS = re.compile(r"224\.0\.0\.(1|106)$|ff0[125]::[12]$|ff02::1:ff|ff02::6a$")
-# Fields that hold pairs of a name and a value: each counts as a field of its own.
-_PAIRS = frozenset(("detail", "metrics", "options", "others", "resilient"))
+_SYSCTL = "sysctl"
 
 
-class Difference(NamedTuple):
-    """One thing that differs: ``before`` or ``after`` is empty when it appeared or vanished.
+class Change(NamedTuple):
+    """A field of a row that differs; None where the row was not there. Of a line of text the name is empty."""
 
-    ``old`` and ``new`` are the rows themselves (see `cnitest.kernel.rows.records`), None where there is none: of a
-    table without rows, or on the side where the thing was not.
+    name: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """One thing that differs: ``before`` is None when it appeared, ``after`` when it vanished.
+
+    Both are rows of ``table`` (see `cnitest.kernel.rows.records`): a `Link` of ``links``, a `File` of ``files``. Of
+    ``sysctl`` they are the values, of a firewall's backend its lines (`FirewallLine`), both text. ``key`` is what
+    tells a row from the others of its table. Two differences are equal when they read the same.
     """
 
     table: str
     key: str
-    before: str
-    after: str
-    old: Any = None
-    new: Any = None
+    before: Any
+    after: Any
 
     @property
     def row(self) -> Any:
         """The row as it is, else as it was."""
-        return self.new or self.old
+        return self.before if self.after is None else self.after
+
+    @property
+    def appeared(self) -> bool:
+        """Whether it was not there before."""
+        return self.before is None
+
+    @property
+    def vanished(self) -> bool:
+        """Whether it is not there any more."""
+        return self.after is None
+
+    @property
+    def changed(self) -> bool:
+        """Whether it was there and still is, otherwise."""
+        return self.before is not None and self.after is not None
+
+    @property
+    def undone(self) -> Difference:
+        """The difference the other way: what appeared vanishes."""
+        return Difference(self.table, self.key, self.after, self.before)
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """The fields that differ; of a row that appeared or vanished those that say something unusual."""
+        table = TABLES.get(self.table)
+        if table is None:
+            return (Change("", self.before, self.after),)
+        if self.changed:
+            return tuple(_changed(table, self.before, self.after))
+        told = telling(table, self.row)
+        return tuple(Change(name, None, value) if self.appeared else Change(name, value, None) for name, value in told)
+
+    def mentioned(self, name: str) -> Any:
+        """The value of a field that is among the changes, as it is, else as it was; None when it is not."""
+        found = (change for change in self.changes if change.name == name)
+        return next((change.before if change.after is None else change.after for change in found), None)
+
+    @property
+    def before_words(self) -> str:
+        """What it was, in words; empty when it was not there."""
+        return "" if self.appeared else self._words([(each.name, each.before) for each in self.changes], "was there")
+
+    @property
+    def after_words(self) -> str:
+        """What it is, in words; empty when it is not there."""
+        return "" if self.vanished else self._words([(each.name, each.after) for each in self.changes], "is new")
+
+    def _words(self, told: Iterable[tuple[str, Any]], otherwise: str) -> str:
+        shown = repr if self.table == _SYSCTL else str
+        parts = [
+            f"{name}={words.plain(name, '' if value is None else value)}" if name else shown(value)
+            for name, value in told
+        ]
+        return (", " if self.changed else " ").join(parts) or otherwise
+
+    @property
+    def old(self) -> Any:
+        """The former name of ``before``."""
+        warnings.warn("Difference.old is Difference.before now", DeprecationWarning, stacklevel=2)
+        return self.before
+
+    @property
+    def new(self) -> Any:
+        """The former name of ``after``."""
+        warnings.warn("Difference.new is Difference.after now", DeprecationWarning, stacklevel=2)
+        return self.after
+
+    def _told(self) -> tuple[object, ...]:
+        return self.table, self.key, self.appeared, self.vanished, self.changes
+
+    def __eq__(self, other: object) -> bool:
+        return self._told() == other._told() if isinstance(other, Difference) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._told())
 
     def __repr__(self) -> str:
         return f"<Difference {self}>"
 
     def __str__(self) -> str:
-        if not self.before:
-            return f"+ {self.table} {self.key}: {self.after}"
-        if not self.after:
-            return f"- {self.table} {self.key}: {self.before}"
-        return f"~ {self.table} {self.key}: {self.before} -> {self.after}"
+        if self.appeared:
+            return f"+ {self.table} {self.key}: {self.after_words}"
+        if self.vanished:
+            return f"- {self.table} {self.key}: {self.before_words}"
+        return f"~ {self.table} {self.key}: {self.before_words} -> {self.after_words}"
 
 
-class _Table(NamedTuple):
-    """How rows of one table are told apart, which of their fields do not count, and which rows do not.
-
-    ``told`` are the fields that its key has said, ``usual`` the values that go without saying of a row that came or
-    went; ``sentence`` is the whole of a row in words: such a row never changes, another one comes. ``view`` is a row
-    less what does not count of this one.
-    """
-
-    key: Callable[[Any], str]
-    told: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    ignored: Callable[[Any], bool] = lambda _: False
-    usual: Mapping[str, tuple[Any, ...]] = {}
-    sentence: Callable[[Any], str] | None = None
-    view: Callable[[Any], Any] = lambda row: row
-
-
-def _mirrors_an_address(route: Any) -> bool:
-    """Whether the kernel keeps a route just because of an IPv6 address, from the end of its duplicate detection on."""
-    return bool(route.family == 6 and route.table == _LOCAL_TABLE and route.protocol == "kernel")
-
-
-def _is_chatter(flow: Any) -> bool:
-    """Whether a flow is the kernel's own: multicast memberships and neighbour discovery."""
-    return flow.protocol in ("2", "icmpv6") and flow.destination.startswith(("224.", "ff0"))
-
-
-def _is_learned(entry: Any) -> bool:
-    """Whether a bridge has learned an entry from the traffic."""
-    return entry.state == "learned" and "extern_learn" not in entry.flags
-
-
-def _lasting_state(neighbour: Any) -> Any:
-    """A neighbour without what its state makes of it by itself."""
-    return neighbour if neighbour.state in ("permanent", "noarp") else neighbour._replace(state="")
-
-
-def _is_kernels_own(group: Any) -> bool:
-    """Whether the kernel listens to a group by itself: for all hosts and routers, neighbour discovery and snooping;
-    and the MAC of each group that is joined."""
-    return not group.static if len(group.address) == _MAC_LENGTH else bool(_KERNELS_GROUPS.match(group.address))
-
-
-def _handle_if_chosen(qdisc: Any) -> Any:
-    """A discipline without the handle that the kernel chose for it."""
-    chosen = not re.match(r"0:|[89a-f][0-9a-f]{3}:", qdisc.handle)
-    return qdisc if chosen else qdisc._replace(handle="")
-
-
-_OF_KERNEL = {"protocol": ("kernel_lo", "kernel_ra", "kernel_ll")}
-
-# What the kernel changes by itself as time goes by does not count.
-_TABLES: Mapping[str, _Table] = {
-    "links": _Table(lambda row: row.name, ("name",), usual=link_details.USUAL),
-    "addresses": _Table(
-        lambda row: f"{row.address} on {row.link}", ("address", "link"), ("tentative", "deprecated"), usual=_OF_KERNEL
-    ),
-    "routes": _Table(
-        words.route_key,
-        ("table", "to", "via", "link", "kind", "metric", "tos", "nhid", "origin"),
-        ("state",),
-        _mirrors_an_address,
-        {"family": (4,), "scope": ("global",)},
-    ),
-    "rules": _Table(lambda row: f"IPv{row.family} {row.priority}", sentence=words.rule),
-    "nexthops": _Table(lambda row: f"id {row.id}", ("id",), usual={"scope": ("global",)}),
-    "neighbours": _Table(
-        lambda row: f"{row.ip} on {row.link}", ("ip", "link"), ignored=lambda row: not row.lasts, view=_lasting_state
-    ),
-    "ports": _Table(lambda row: row.name, ("name",), usual=link_details.USUAL),
-    "fdb": _Table(words.fdb_key, ("mac", "link", "vlan", "dst", "src_vni"), ignored=_is_learned),
-    "vlans": _Table(lambda row: f"{row.link} vid {row.vid}", ("link", "vid")),
-    "mdb": _Table(
-        lambda row: f"{row.group} port {row.port} on {row.bridge}{f' vid {row.vlan}' * bool(row.vlan)}",
-        ("group", "port", "bridge", "vlan"),
-        ignored=lambda row: row.state == "temp",
-    ),
-    "maddresses": _Table(lambda row: f"{row.address} on {row.link}", ("address", "link"), ignored=_is_kernels_own),
-    "qdiscs": _Table(
-        lambda row: f"{row.kind} parent {row.parent} on {row.link}", ("kind", "parent", "link"), view=_handle_if_chosen
-    ),
-    "classes": _Table(lambda row: f"{row.kind} {row.handle} on {row.link}", ("kind", "handle", "link"), ("leaf",)),
-    "filters": _Table(words.filter_key, ("link", "parent", "kind", "pref", "protocol", "handle", "chain")),
-    "chains": _Table(lambda row: f"{row.chain} parent {row.parent} on {row.link}", ("chain", "parent", "link")),
-    "flows": _Table(
-        lambda row: f"{row.protocol} {row.source} -> {row.destination}",
-        ("protocol", "source", "destination"),
-        ignored=_is_chatter,
-    ),
-    "files": _Table(lambda row: row.path, ("path",)),
-}
+def _changed(table: Table, old: Any, new: Any) -> Iterator[Change]:
+    was, now = fields(table, old), fields(table, new)
+    for name in dict.fromkeys((*was, *now)):
+        if was.get(name) != now.get(name):
+            yield Change(name, was.get(name), now.get(name))
 
 
 def difference(before: State, after: State) -> tuple[Difference, ...]:
@@ -151,9 +147,9 @@ def difference(before: State, after: State) -> tuple[Difference, ...]:
     arguments.expect("difference", argument_checks.state, before=before, after=after)
     found: list[Difference] = []
     lasting = {link.name for link in before.links} & {link.name for link in after.links}
-    for name, table in _TABLES.items():
+    for name, table in TABLES.items():
         found += _rows(name, table, *(_told_rows(getattr(state, name), lasting) for state in (before, after)))
-    found += _mapping("sysctl", *(_of_lasting(state, lasting) for state in (before, after)))
+    found += _sysctls(*(_of_lasting(state, lasting) for state in (before, after)))
     for backend in sorted({*before.firewall, *after.firewall}):
         found += _lines(backend, before.firewall.get(backend, ()), after.firewall.get(backend, ()))
     return tuple(found)
@@ -166,7 +162,7 @@ def _told_rows(rows: Sequence[Any], lasting: set[str]) -> Sequence[Any]:
     return [row for row in rows if row.link in lasting or row.flags != ("pvid", "untagged")]
 
 
-def _rows(name: str, table: _Table, before: Sequence[Any], after: Sequence[Any]) -> Iterable[Difference]:
+def _rows(name: str, table: Table, before: Sequence[Any], after: Sequence[Any]) -> Iterable[Difference]:
     if before == after:
         return
     old, new = _by_key(table, before), _by_key(table, after)
@@ -174,15 +170,14 @@ def _rows(name: str, table: _Table, before: Sequence[Any], after: Sequence[Any])
         gone, come = _unequal(table, old.get(key, []), new.get(key, []))
         pairs = 0 if table.sentence else min(len(gone), len(come))
         for was, now in zip(gone[:pairs], come[:pairs], strict=True):
-            before_words, after_words = zip(*_changes(table, was, now), strict=True)
-            yield Difference(name, key, ", ".join(before_words), ", ".join(after_words), was, now)
+            yield Difference(name, key, was, now)
         for row in gone[pairs:]:
-            yield Difference(name, key, _said(table, row) or "was there", "", row)
+            yield Difference(name, key, row, None)
         for row in come[pairs:]:
-            yield Difference(name, key, "", _said(table, row) or "is new", None, row)
+            yield Difference(name, key, None, row)
 
 
-def _by_key(table: _Table, rows: Iterable[Any]) -> dict[str, list[Any]]:
+def _by_key(table: Table, rows: Iterable[Any]) -> dict[str, list[Any]]:
     """The rows that count; two of one key, such as rules of one priority, are two."""
     found: dict[str, list[Any]] = {}
     for row in rows:
@@ -191,59 +186,16 @@ def _by_key(table: _Table, rows: Iterable[Any]) -> dict[str, list[Any]]:
     return found
 
 
-def _unequal(table: _Table, before: list[Any], after: list[Any]) -> tuple[list[Any], list[Any]]:
+def _unequal(table: Table, before: list[Any], after: list[Any]) -> tuple[list[Any], list[Any]]:
     """The rows of one key that have no equal on the other side."""
     gone, come = [], list(after)
     for row in before:
-        equal = next((other for other in come if _counted(table, row) == _counted(table, other)), None)
+        equal = next((other for other in come if counted(table, row) == counted(table, other)), None)
         if equal is None:
             gone.append(row)
         else:
             come.remove(equal)
     return gone, come
-
-
-def _counted(table: _Table, row: Any) -> Any:
-    return row._replace(**dict.fromkeys(table.without)) if table.without else row
-
-
-def _fields(table: _Table, row: Any) -> dict[str, Any]:
-    """The fields of a row that count, by name."""
-    found: dict[str, Any] = {}
-    for name, value in zip(row._fields, row, strict=True):
-        if name in _PAIRS:
-            found.update(value)
-        elif name not in table.without:
-            found[name] = value
-    return found
-
-
-def _changes(table: _Table, old: Any, new: Any) -> list[tuple[str, str]]:
-    was, now = _fields(table, old), _fields(table, new)
-    return [
-        (_pair(name, was.get(name)), _pair(name, now.get(name)))
-        for name in dict.fromkeys((*was, *now))
-        if was.get(name) != now.get(name)
-    ]
-
-
-def _pair(name: str, value: Any) -> str:
-    return f"{name}={words.plain(name, '' if value is None else value)}"
-
-
-def _said(table: _Table, row: Any) -> str:
-    """The fields of a row that say something unusual, less what its key has said."""
-    if table.sentence:
-        return table.sentence(row)
-    return " ".join(_tellings(table, row))
-
-
-def _tellings(table: _Table, row: Any) -> Iterator[str]:
-    for name, value in _fields(table, row).items():
-        if name in table.told or not value or value is True or value in table.usual.get(name, ()):
-            continue
-        if value != row._field_defaults.get(name):
-            yield _pair(name, value)
 
 
 def _of_lasting(state: State, lasting: set[str]) -> Mapping[str, str]:
@@ -252,16 +204,15 @@ def _of_lasting(state: State, lasting: set[str]) -> Mapping[str, str]:
     return {name: value for name, value in state.sysctls.items() if not any(f".{link}." in name for link in others)}
 
 
-def _mapping(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterable[Difference]:
+def _sysctls(before: Mapping[str, str], after: Mapping[str, str]) -> Iterable[Difference]:
     for key in sorted({*before, *after}):
-        old, new = before.get(key), after.get(key)
-        if old != new:
-            yield Difference(name, key, "" if old is None else repr(old), "" if new is None else repr(new))
+        if before.get(key) != after.get(key):
+            yield Difference(_SYSCTL, key, before.get(key), after.get(key))
 
 
 def _lines(backend: str, before: tuple[str, ...], after: tuple[str, ...]) -> Iterable[Difference]:
     for line in difflib.ndiff(before, after):
         if line.startswith("- "):
-            yield Difference(backend, "rule", line[2:], "")
+            yield Difference(backend, "rule", FirewallLine(line[2:]), None)
         elif line.startswith("+ "):
-            yield Difference(backend, "rule", "", line[2:])
+            yield Difference(backend, "rule", None, FirewallLine(line[2:]))

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cnitest.cni.calls.invoke import Call
-from cnitest.conformance.bench import aftermath, request
-from cnitest.conformance.bench.leftovers import residue
+from cnitest.conformance.bench import request
+from cnitest.conformance.bench.leftovers import leftovers, removals
 from cnitest.conformance.bench.record import Record
 from cnitest.conformance.bench.steps import Ask
 from cnitest.conformance.model import form, profile
@@ -162,12 +162,12 @@ def state(*links: Link, files: tuple[str, ...] = (), rules: tuple[str, ...] = ()
 )
 def test_what_may_stay_is_short(after: dict[str, State], left: int):
     """A shared bridge, locks and shared chains may stay; links, leases and rules of a container may not."""
-    assert len(residue(state(), after)) == left
+    assert len(leftovers(state(), after)) == left
 
 
 def test_nothing_shared_may_come_later():
     """Once everything shared is there not even a bridge may come."""
-    assert residue(state(), state(link("cni0", "bridge")), strict=True) != []
+    assert leftovers(state(), state(link("cni0", "bridge")), strict=True) != []
 
 
 def test_every_mutation_is_another_configuration():
@@ -267,8 +267,8 @@ def test_what_a_profile_lets_change_is_no_removal():
     """A file of a server on the same host may be written again; without the profile's word it counts."""
     before, after = ({"node": State(files=(File("/run/leases", "file", 420, 1, digest, ""),))} for digest in "ab")
 
-    assert aftermath.removals(before, after) != []
-    assert aftermath.removals(before, after, ["/run/leases"]) == []
+    assert removals(before, after) != []
+    assert removals(before, after, ["/run/leases"]) == []
 
 
 def test_calls_side_by_side_are_waited_for_once():
@@ -296,7 +296,7 @@ def test_a_bridge_without_addresses_changes_its_mac():
     before, after = (state(link("cni0", "bridge", mac=f"02:00:00:00:00:0{number}")) for number in (1, 2))
     address = Address("cni0", "10.1.0.1/24", "global", "", tentative=False)
 
-    assert residue(before, after, strict=True) == []
+    assert leftovers(before, after, strict=True) == []
     for picture in (before, after):
         picture["node"] = replace(picture["node"], addresses=(address,))
-    assert len(residue(before, after, strict=True)) == 1
+    assert len(leftovers(before, after, strict=True)) == 1

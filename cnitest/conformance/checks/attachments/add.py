@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnitest.conformance.bench import aftermath, delegate
+from cnitest.conformance.bench import delegate, leftovers
 from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench
 from cnitest.conformance.bench.shared_attachment import SharedAttachment
 from cnitest.conformance.checks.common import other_network, require_second_network
@@ -85,7 +85,7 @@ def a_refused_configuration_leaves_nothing(bench: Bench) -> None:
             before = bench.look(slot)  # what DEL leaves is told elsewhere
             continue
         found = bench.changed(before, slot)
-        bench.complain(*(f"{change.words}: {line}" for line in found))
+        bench.complain(*found, prefix=f"{change.words}: ")
         if found:
             bench.raw("DEL", slot, stdin=change.document)
             before = bench.look(slot)  # what stays was told; what the next leaves besides is seen
@@ -103,7 +103,7 @@ def a_second_add_does_not_disturb(bench: Bench) -> None:
     bench.complain(*judge.crash(again))
     if bench.subject.kind is Kind.INTERFACE and bench.setting.ifname != "lo":
         bench.demand(again.exit_code != 0, "the second ADD of the same interface succeeds")
-    bench.complain(*aftermath.removals(before, bench.look(made.slot), bench.setting.leftover))
+    bench.complain(*leftovers.removals(before, bench.look(made.slot), bench.setting.leftover))
     demand_answers(bench, flows, traffic.AGAIN)
 
 
@@ -123,7 +123,7 @@ def a_container_can_be_attached_twice(bench: Bench) -> None:
     bench.complain(*judge.success(call))
     if call.exit_code == 0:
         bench.complain(*_missing_link(slot))
-        bench.complain(*aftermath.disturbed(before, chained, bench.look(first.slot), bench.setting.leftover))
+        bench.complain(*leftovers.disturbed(before, chained, bench.look(first.slot), bench.setting.leftover))
         demand_answers(bench, flows, traffic.AGAIN)
         bench.complain(*_no_neighbour(bench, AddResult(slot, call, judge.result_document(call) or {}, None)))
 
@@ -143,7 +143,7 @@ def a_container_can_join_two_networks(bench: Bench) -> None:
     require_second_network(bench, call)
     bench.complain(*judge.success(call))
     bench.complain(*_missing_link(slot))
-    bench.complain(*aftermath.disturbed(before, chained, bench.look(first.slot), bench.setting.leftover))
+    bench.complain(*leftovers.disturbed(before, chained, bench.look(first.slot), bench.setting.leftover))
     demand_answers(bench, flows, traffic.AGAIN)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cnitest.conformance.bench import delegate
-from cnitest.conformance.bench.aftermath import Span
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.bench.leftovers import settle
+from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.common import exhausted, require_delegate
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import judge, space
@@ -36,12 +36,12 @@ def _must_leave_nothing(bench: Bench, slot: AttachmentTarget, words: str = "", *
     call = bench.raw("ADD", slot, previous=previous, **options)
 
     prefix = f"{words}: " if words else ""
-    bench.complain(*(f"{prefix}{fault}" for fault in judge.crash(call)))
+    bench.complain(*judge.crash(call), prefix=prefix)
     if call.exit_code == 0:
         bench.complain(f"{prefix}ADD succeeds")
         return
     found = settle(lambda: bench.changed(before, slot))
-    bench.complain(*(f"{prefix}{line}" for line in found))
+    bench.complain(*found, prefix=prefix)
 
 
 #: Ways to call ADD that are to be refused whatever the configuration is, as options of a call beside its document.
@@ -73,7 +73,7 @@ def a_refused_call_leaves_nothing(bench: Bench) -> None:
         call = bench.raw("ADD", slot, **options(document))
         if call.exit_code != 0:
             found = settle(partial(bench.changed, before, slot))
-            bench.complain(*(f"{words}: {line}" for line in found))
+            bench.complain(*found, prefix=f"{words}: ")
             if not found:
                 continue
         bench.raw("DEL", slot, stdin=document)
@@ -157,8 +157,8 @@ def failing_firewall_tools_leave_nothing(bench: Bench, tmp_path: Path) -> None:
     deleted = bench.raw("DEL", slot)
 
     bench.complain(*judge.crash(added))
-    bench.complain(*(f"after the tools work again: {fault}" for fault in judge.success(deleted)))
-    bench.complain(*span.left())
+    bench.complain(*judge.success(deleted), prefix="after the tools work again: ")
+    bench.complain(*span.leftovers())
 
 
 @check("ADDF-h")
@@ -172,4 +172,4 @@ def del_without_a_result_after_a_later_failure_leaves_nothing(bench: Bench) -> N
     call = bench.delete(made, previous=None)
 
     bench.complain(*judge.success(call))
-    bench.complain(*span.left())
+    bench.complain(*span.leftovers())

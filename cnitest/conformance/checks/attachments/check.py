@@ -94,7 +94,7 @@ def the_delegate_is_asked(bench: Bench, tmp_path: Path) -> None:
     call = bench.check(made)
 
     bench.demand("CHECK" in asked, f"the delegate was called for {', '.join(asked)}, not for CHECK")
-    bench.complain(*(f"the delegate's CHECK fails: {fault}" for fault in judge.refusal(call)))
+    bench.complain(*judge.refusal(call), prefix="the delegate's CHECK fails: ")
 
 
 @check("CHK-15")
@@ -110,7 +110,7 @@ def check_changes_nothing(bench: Bench) -> None:
     gone = bench.look(slot)
     bench.check(made)
 
-    bench.complain(*(f"after DEL: {line}" for line in bench.changed(gone, slot, strict=True)))
+    bench.complain(*bench.changed(gone, slot, strict=True), prefix="after DEL: ")
 
 
 @check("CHK-15")
@@ -135,12 +135,12 @@ def others_come_and_go(bench: Bench) -> None:
 
     others = [bench.attach(bench.slot(f"c{number}")) for number in (2, 3, 4)]
     call = bench.check(made)
-    bench.complain(*(f"after three more ADDs: {fault}" for fault in judge.success(call)))
+    bench.complain(*judge.success(call), prefix="after three more ADDs: ")
     for other in others[:2]:
         bench.detach(other)
     call = bench.check(made)
 
-    bench.complain(*(f"after two of them were deleted: {fault}" for fault in judge.success(call)))
+    bench.complain(*judge.success(call), prefix="after two of them were deleted: ")
 
 
 @check("CHK-19")

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
-from cnitest.conformance.bench.aftermath import Span
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
+from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.common import other_network, require_second_network
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, judge
@@ -94,7 +94,7 @@ def many_dels_at_once(bench: Bench) -> None:
 
     for call in calls:
         bench.complain(*judge.success(call))
-    bench.complain(*span.left())
+    bench.complain(*span.leftovers())
 
 
 @check("CON-03")
@@ -148,11 +148,11 @@ def del_cleans_after_a_killed_add(bench: Bench) -> None:
     for moment in _moments(bench, _usual(bench, slot) * 1.1):
         bench.raw("ADD", slot, previous=bench.chain(slot), timeout=moment)
         call = bench.raw("DEL", slot)
-        bench.complain(*(f"ADD killed after {moment * 1000:.0f} ms: {fault}" for fault in judge.success(call)))
+        bench.complain(*judge.success(call), prefix=f"ADD killed after {moment * 1000:.0f} ms: ")
         if call.exit_code != 0:
             bench.raw("DEL", slot)
 
-    bench.complain(*span.left())
+    bench.complain(*span.leftovers())
 
 
 @check("CON-06")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cnitest.conformance.bench import delegate
-from cnitest.conformance.bench.aftermath import Span
 from cnitest.conformance.bench.bench import AddResult, Bench
+from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.common import flush, require_delegate
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import judge
@@ -34,7 +34,7 @@ def del_removes_what_add_made(bench: Bench) -> None:
 
     bench.need(bench.delete(made))
 
-    bench.complain(*span.left())
+    bench.complain(*span.leftovers())
 
 
 @check("DEL-01")
@@ -45,7 +45,7 @@ def del_leaves_nothing_once_all_is_shared(bench: Bench) -> None:
 
     bench.need(bench.delete(made))
 
-    bench.complain(*span.left(strict=True))
+    bench.complain(*span.leftovers(strict=True))
 
 
 @check("DEL-02")
@@ -55,7 +55,7 @@ def del_can_be_repeated(bench: Bench) -> None:
     bench.need(bench.delete(made))
 
     for which in ("second", "third"):
-        bench.complain(*(f"the {which} DEL: {fault}" for fault in judge.success(bench.delete(made))))
+        bench.complain(*judge.success(bench.delete(made)), prefix=f"the {which} DEL: ")
 
 
 @check("DEL-03")
@@ -66,7 +66,7 @@ def del_of_nothing_succeeds(bench: Bench) -> None:
     bench.complain(*judge.success(bench.raw("DEL", slot)))
     call = bench.raw("DEL", slot, changes={"CNI_NETNS": ""})
 
-    bench.complain(*(f"without a namespace: {fault}" for fault in judge.success(call)))
+    bench.complain(*judge.success(call), prefix="without a namespace: ")
 
 
 @check("DEL-04")
@@ -80,7 +80,7 @@ def del_after_the_interface_went(bench: Bench) -> None:
     call = bench.delete(made)
 
     bench.complain(*judge.success(call))
-    bench.complain(*span.left(torn=True))
+    bench.complain(*span.leftovers(torn=True))
 
 
 @check("DEL-05")
@@ -105,7 +105,7 @@ def _without_namespace(bench: Bench, options: Any) -> None:
     call = bench.raw("DEL", None, **_of_lost(bench, made, netns, options(netns)))
 
     bench.complain(*judge.success(call))
-    bench.complain(*span.left(lost=True))
+    bench.complain(*span.leftovers(lost=True))
 
 
 def _of_lost(bench: Bench, made: AddResult, netns: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def del_after_the_state_went(bench: Bench) -> None:
     files = [
         item.key
         for item in difference(before[node], bench.look()[node])
-        if item.table == "files" and not item.before and "kind=file" in item.after
+        if item.table == "files" and item.appeared and item.after.kind == "file"
     ]
     if not files:
         bench.not_applicable("its ADD writes no files")
@@ -177,7 +177,7 @@ def del_does_not_mind_the_rest(bench: Bench) -> None:
     made = bench.attach()
     for change in mutation.wrong_words(bench.request(made.slot, bench.final(made)), NEEDED):
         call = bench.raw("DEL", made.slot, stdin=change.document)
-        bench.complain(*(f"{change.words}: {fault}" for fault in judge.success(call)))
+        bench.complain(*judge.success(call), prefix=f"{change.words}: ")
     call = bench.delete(made)
     bench.complain(*judge.success(call))
 
@@ -189,7 +189,7 @@ def del_does_not_mind_arguments(bench: Bench) -> None:
 
     call = bench.delete(made, changes={"CNI_ARGS": "CNITEST=unknown"})
 
-    bench.complain(*(f"CNI_ARGS CNITEST=unknown: {fault}" for fault in judge.success(call)))
+    bench.complain(*judge.success(call), prefix="CNI_ARGS CNITEST=unknown: ")
 
 
 @check("DEL-11")
@@ -243,7 +243,7 @@ def del_creates_no_files(bench: Bench) -> None:
 
     bench.raw("DEL", slot, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
 
-    found = [line for line in bench.changed(before) if ": + files " in line]
+    found = [left for left in bench.changed(before) if left.difference.table == "files" and left.difference.appeared]
     there = bench.run("ls", "/run/netns").split()
     bench.complain(*found)
     bench.demand("cnitest-none" not in there, "there is a file /run/netns/cnitest-none now")
@@ -286,5 +286,5 @@ def a_failing_delegate_does_not_stop_the_cleaning(bench: Bench, tmp_path: Path) 
     again = bench.delete(made)
 
     bench.demand(failing.exit_code != 0, "the IPAM plugin's DEL fails, and DEL succeeds")
-    bench.complain(*(f"repeated: {fault}" for fault in judge.success(again)))
+    bench.complain(*judge.success(again), prefix="repeated: ")
     bench.complain(*bench.changed(before, slot))

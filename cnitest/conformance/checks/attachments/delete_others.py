@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnitest.conformance.bench import aftermath
 from cnitest.conformance.bench.bench import AddResult, Bench, Picture
-from cnitest.conformance.bench.leftovers import residue
+from cnitest.conformance.bench.leftovers import Leftover, appeared, removals
 from cnitest.conformance.checks.common import other_network
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import judge
@@ -31,7 +30,7 @@ def del_leaves_others_alone(bench: Bench, other: str, which: str) -> None:
 
     bench.complain(*judge.success(call))
     after = bench.look(kept.made.slot)
-    bench.complain(*(f"gone with it: {line}" for line in kept.missing(before, after, gone)))
+    bench.complain(*kept.missing(before, after, gone), prefix="gone with it: ")
     demand_answers(bench, flows, traffic.AGAIN)
 
 
@@ -41,23 +40,19 @@ class _Attached:
     def __init__(self, made: AddResult, before: Picture, after: Picture, leftover: Sequence[str]) -> None:
         self.made = made
         self._leftover = leftover
-        #: What its ADD brought, a line each.
-        self.own = set(_lines(before, after))
+        #: What its ADD brought.
+        self.own = set(appeared(before, after))
 
-    def missing(self, before: Picture, after: Picture, other: _Attached) -> list[str]:
-        """What this one had put there and is gone, but for what both had put there."""
-        gone = set(aftermath.removals(before, after, self._leftover))
-        own = {_key(line) for line in self.own - other.own}
-        return sorted(line for line in gone if _key(line) in own and " hops=" not in line)
-
-
-def _key(line: str) -> str:
-    """A difference without the values that may change while it stays, whether it came or went."""
-    return line.partition(": ifindex=")[0].replace(": - ", ": + ", 1)
+    def missing(self, before: Picture, after: Picture, other: _Attached) -> list[Leftover]:
+        """What this one had put there and is gone, but for what both had put there and routes of several hops."""
+        own = {_known_by(left) for left in self.own - other.own}
+        gone = (left for left in removals(before, after, self._leftover) if left.difference.vanished)
+        return [left for left in gone if _known_by(left.undone) in own and not getattr(left.difference.row, "hops", ())]
 
 
-def _lines(before: Picture, after: Picture) -> list[str]:
-    return [line for line in residue(before, after, strict=True) if ": + " in line]
+def _known_by(left: Leftover) -> object:
+    """A link by its name, as its values may change while it stays; anything else by all that is told of it."""
+    return (left.place, left.difference.key) if left.difference.table == "links" else left
 
 
 def _pair(bench: Bench, other: str) -> tuple[_Attached, _Attached]:

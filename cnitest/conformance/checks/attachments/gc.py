@@ -8,9 +8,9 @@ from typing import Any
 
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench import delegate
-from cnitest.conformance.bench.aftermath import Span
 from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, Picture
-from cnitest.conformance.bench.leftovers import residue, settle
+from cnitest.conformance.bench.leftovers import Leftover, appeared, settle
+from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.common import other_network, require_delegate
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import judge
@@ -37,17 +37,17 @@ def _pair(bench: Bench) -> tuple[AddResult, AddResult, Picture, Picture]:
     return kept, freed, before, bench.look(slot)
 
 
-def _still(bench: Bench, before: Picture, after: Picture, tables: Sequence[str], others: bool) -> list[str]:
+def _still(bench: Bench, before: Picture, after: Picture, tables: Sequence[str], others: bool) -> list[Leftover]:
     """What is there of what came between two pictures, but for what all share: of some tables, or of all others."""
-    own = {line for line in residue(before, after, strict=True) if ": + " in line}
-    found = [line for line in bench.changed(before) if line in own]
-    return [line for line in found if (line.partition(": + ")[2].split(" ")[0] in tables) != others]
+    own = set(appeared(before, after))
+    found = [left for left in bench.changed(before) if left in own]
+    return [left for left in found if (left.difference.table in tables) != others]
 
 
-def _touched(bench: Bench, seen: Picture, before: Picture, after: Picture, *slots: AttachmentTarget) -> list[str]:
+def _touched(bench: Bench, seen: Picture, before: Picture, after: Picture, *slots: AttachmentTarget) -> list[Leftover]:
     """What changed since a picture, but for what an attachment made between two others had left, which GC may free."""
-    left = {line for line in residue(before, after, strict=True) if ": + " in line}
-    return [line for line in bench.changed(seen, *slots, strict=True) if line.replace(": - ", ": + ", 1) not in left]
+    own = set(appeared(before, after))
+    return [left for left in bench.changed(seen, *slots, strict=True) if not {left, left.undone} & own]
 
 
 @check("GC-01")
@@ -167,7 +167,7 @@ def gc_goes_on_after_an_error(bench: Bench, tmp_path: Path) -> None:
     call = _gc(bench, slot, [])
 
     bench.demand(call.exit_code != 0, "the IPAM plugin's GC fails, and GC succeeds")
-    bench.complain(*span.left(lost=True))
+    bench.complain(*span.leftovers(lost=True))
 
 
 @check("GC-08")

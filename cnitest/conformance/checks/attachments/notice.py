@@ -39,7 +39,7 @@ def _tampered(bench: Bench, requirement: str) -> None:
         if number < len(ways):
             ways[number].apply(bench, made)
             faults = judge.refusal(bench.check(made))
-            bench.complain(*(f"{ways[number].words}: {fault}" for fault in faults))
+            bench.complain(*faults, prefix=f"{ways[number].words}: ")
             _mend(bench, made, ways[number])
 
 
@@ -96,7 +96,7 @@ def a_route_that_leads_elsewhere_is_noticed(bench: Bench) -> None:
         bench.run(*change, "via", other, *metric, at=made.slot.sandbox)
         faults = judge.refusal(bench.check(made))
         bench.run(*change, "via", route.via, *metric, at=made.slot.sandbox)
-        bench.complain(*(f"the default route leads to {other}: {fault}" for fault in faults))
+        bench.complain(*faults, prefix=f"the default route leads to {other}: ")
 
 
 def _other_gateway(gateway: str) -> str:
@@ -155,7 +155,7 @@ def another_sysctl_is_noticed(bench: Bench) -> None:
         bench.not_applicable("no sysctl of the container is another after ADD")
     for name in changed[:4]:
         bench.run("sysctl", "-qw", f"{name}={before[name]}", at=slot.sandbox)
-        bench.complain(*(f"{name} back to {before[name]}: {fault}" for fault in judge.refusal(bench.check(made))))
+        bench.complain(*judge.refusal(bench.check(made)), prefix=f"{name} back to {before[name]}: ")
         bench.run("sysctl", "-qw", f"{name}={after[name]}", at=slot.sandbox)
 
 
@@ -172,7 +172,7 @@ def an_address_of_somebody_else_is_noticed(bench: Bench) -> None:
 
     call = bench.check(made, previous=stranger)
 
-    bench.complain(*(f"prevResult says {_neighbour(ip)}: {fault}" for fault in judge.refusal(call)))
+    bench.complain(*judge.refusal(call), prefix=f"prevResult says {_neighbour(ip)}: ")
 
 
 def _neighbour(ip: str) -> str:

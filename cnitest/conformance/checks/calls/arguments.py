@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnitest.conformance.bench import provision
-from cnitest.conformance.bench.aftermath import Span
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
+from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.common import require_delegate
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import judge
@@ -59,7 +59,7 @@ def arguments_of_the_other_are_not_refused(bench: Bench, name: str) -> None:
         bench.not_applicable("its addresses cannot be asked for")
     for number, value in enumerate({"IP": free, "MAC": ["02:00:5e:00:53:07"]}[name], start=1):
         call = bench.add(bench.slot(f"c{number}", args=f"{name}={value}"))
-        bench.complain(*(f"CNI_ARGS {name}={value}: {fault}" for fault in judge.success(call)))
+        bench.complain(*judge.success(call), prefix=f"CNI_ARGS {name}={value}: ")
 
 
 @check("CAP-01", name=list(capability.EXERCISES))
@@ -114,7 +114,7 @@ def no_provision_is_no_error(bench: Bench) -> None:
     span.added(idle=True)
     bench.complain(*judge.success(bench.raw("DEL", slot, previous=judge.result_document(added))))
 
-    bench.complain(*span.left())
+    bench.complain(*span.leftovers())
 
 
 @check("CAP-05")

@@ -30,13 +30,13 @@ def bad_network_names_are_refused(shared_bench: Bench) -> None:
     slot = shared_bench.slot("c9")
     for name in BAD_NAMES:
         call = shared_bench.raw("ADD", slot, stdin={**shared_bench.request(slot), "name": name})
-        shared_bench.complain(*(f"name {name!r}: {fault}" for fault in judge.refusal(call, {7})))
+        shared_bench.complain(*judge.refusal(call, {7}), prefix=f"name {name!r}: ")
     nameless = {key: value for key, value in shared_bench.request(slot).items() if key != "name"}
     shared_bench.complain(
         *(f"no name: {fault}" for fault in judge.refusal(shared_bench.raw("ADD", slot, stdin=nameless), {7}))
     )
     call = shared_bench.raw("ADD", slot, stdin={**shared_bench.request(slot), "name": 5})
-    shared_bench.complain(*(f"name 5: {fault}" for fault in judge.refusal(call, {6, 7})))
+    shared_bench.complain(*judge.refusal(call, {6, 7}), prefix="name 5: ")
 
 
 @check("PROTO-13", what=list(NOT_JSON))
@@ -44,7 +44,7 @@ def undecodable_input_is_refused(shared_bench: Bench, what: str) -> None:
     """What is no JSON object is refused with code 6."""
     call = shared_bench.raw("ADD", shared_bench.slot("c9"), stdin=NOT_JSON[what])
 
-    shared_bench.complain(*(f"{what} on standard input: {fault}" for fault in judge.refusal(call, {6})))
+    shared_bench.complain(*judge.refusal(call, {6}), prefix=f"{what} on standard input: ")
 
 
 @check("PROTO-14")
@@ -99,7 +99,7 @@ def wrong_configurations_do_not_crash_it(bench: Bench, verb: str) -> None:
         faults = judge.crash(call)
         if not faults and call.exit_code != 0 and judge.error_document(call) is None:
             faults = [f"{call.subject}: exit code {call.exit_code} without an error document: {judge.words(call)}"]
-        bench.complain(*(f"{change.words}: {fault}" for fault in faults))
+        bench.complain(*faults, prefix=f"{change.words}: ")
         if verb == "ADD" and call.exit_code == 0:
             bench.raw("DEL", slot, stdin=change.document)
 

@@ -113,11 +113,11 @@ def errors_of_the_delegate_are_returned(bench: Bench, tmp_path: Path) -> None:
     failing = {"error": {"code": 104, "msg": "not today"}}
     plugin = delegate.install(bench, tmp_path, {"ADD": failing})
 
-    bench.complain(*(f"ADD: {fault}" for fault in judge.refusal(bench.add(delegate.slot(bench)))))
+    bench.complain(*judge.refusal(bench.add(delegate.slot(bench))), prefix="ADD: ")
     plugin.program({"ADD": {"result": delegate.address(bench)}, "DEL": failing})
     made = bench.attach(delegate.slot(bench, "c2"))
 
-    bench.complain(*(f"DEL: {fault}" for fault in judge.refusal(bench.delete(made))))
+    bench.complain(*judge.refusal(bench.delete(made)), prefix="DEL: ")
 
 
 @check("DLG-06")
@@ -199,7 +199,7 @@ def a_dying_delegate_is_told(bench: Bench, tmp_path: Path, how: str) -> None:
 
     call = bench.add(delegate.slot(bench))
 
-    bench.complain(*(f"the delegate {how}: {fault}" for fault in judge.refusal(call)))
+    bench.complain(*judge.refusal(call), prefix=f"the delegate {how}: ")
 
 
 @check("PROTO-22", how=list(DYING))
@@ -250,4 +250,4 @@ def reservations_are_kept_by_interface(bench: Bench) -> None:
     bench.complain(*judge.success(call))
     bench.complain(*bench.changed(before, strict=True))
     if spec.has_check(bench.version):
-        bench.complain(*(f"CHECK of the other: {fault}" for fault in judge.success(bench.check(first))))
+        bench.complain(*judge.success(bench.check(first)), prefix="CHECK of the other: ")

@@ -7,8 +7,8 @@ from typing import Any
 from cnitest.cni import result as results
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
-from cnitest.conformance.bench.aftermath import Span
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
+from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import judge, reading, space
 from cnitest.conformance.model.finding import Undecided
@@ -111,7 +111,7 @@ def a_malformed_result_is_refused(bench: Bench, what: str) -> None:
 
     call = bench.raw("ADD", slot, stdin={**bench.request(slot), "prevResult": wrong})
 
-    bench.complain(*(f"{what}: {fault}" for fault in judge.refusal(call, {6, 7})))
+    bench.complain(*judge.refusal(call, {6, 7}), prefix=f"{what}: ")
 
 
 @check("PREV-06")
@@ -121,7 +121,7 @@ def a_result_without_version_is_read(bench: Bench) -> None:
     if bench.subject.kind is Kind.META:
         previous = {key: value for key, value in _given(bench, slot).items() if key != "cniVersion"}
         call = bench.raw("ADD", slot, previous=previous)
-        bench.complain(*(f"ADD: {fault}" for fault in judge.success(call)))
+        bench.complain(*judge.success(call), prefix="ADD: ")
         if call.exit_code != 0:
             return
         result = judge.result_document(call) or {}
@@ -131,7 +131,7 @@ def a_result_without_version_is_read(bench: Bench) -> None:
     unlabelled = {key: value for key, value in result.items() if key != "cniVersion"}
     call = bench.raw("DEL", slot, previous=unlabelled)
 
-    bench.complain(*(f"DEL: {fault}" for fault in judge.success(call)))
+    bench.complain(*judge.success(call), prefix="DEL: ")
 
 
 @check("PREV-07")
@@ -149,7 +149,7 @@ def an_older_result_is_read_by_del(bench: Bench) -> None:
     call = bench.delete(made, previous=older)
 
     bench.complain(*judge.success(call))
-    bench.complain(*span.left())
+    bench.complain(*span.leftovers())
 
 
 @check("PREV-08")
@@ -189,6 +189,6 @@ def a_careless_result_does_not_upset_it(bench: Bench, what: str) -> None:
 
     call = bench.raw("ADD", slot, previous=previous)
 
-    bench.complain(*(f"{what}: {fault}" for fault in judge.crash(call)))
+    bench.complain(*judge.crash(call), prefix=f"{what}: ")
     if call.exit_code != 0 and not judge.crash(call):
         bench.demand(judge.error_document(call) is not None, f"{what}: fails without an error: {judge.words(call)}")

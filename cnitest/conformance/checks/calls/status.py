@@ -25,7 +25,7 @@ def a_ready_plugin_says_so(bench: Bench) -> None:
     bench.complain(*judge.success(_status(bench), silent=True))
     bench.attach()
 
-    bench.complain(*(f"after ADD: {fault}" for fault in judge.success(_status(bench), silent=True)))
+    bench.complain(*judge.success(_status(bench), silent=True), prefix="after ADD: ")
 
 
 @check("STA-02")
@@ -35,7 +35,7 @@ def a_missing_delegate_is_told(bench: Bench) -> None:
 
     call = _status(bench, delegate.slot(bench, kind="cnitest-missing"))
 
-    bench.complain(*(f"the delegate is missing: {fault}" for fault in judge.refusal(call, NOT_READY)))
+    bench.complain(*judge.refusal(call, NOT_READY), prefix="the delegate is missing: ")
 
 
 @check("STA-02")
@@ -46,10 +46,10 @@ def a_used_up_range_is_told(bench: Bench) -> None:
     made = bench.attach(slot)
 
     call = _status(bench, slot)
-    bench.complain(*(f"the range is used up: {fault}" for fault in judge.refusal(call, NOT_READY)))
+    bench.complain(*judge.refusal(call, NOT_READY), prefix="the range is used up: ")
     bench.need(bench.delete(made))
 
-    bench.complain(*(f"the range is free again: {fault}" for fault in judge.success(_status(bench, slot), silent=True)))
+    bench.complain(*judge.success(_status(bench, slot), silent=True), prefix="the range is free again: ")
 
 
 @check("STA-02")
@@ -59,7 +59,7 @@ def a_dead_daemon_is_told(bench: Bench) -> None:
         bench.not_applicable("it talks to no daemon")
     bench.daemon.kill()
 
-    bench.complain(*(f"the daemon is dead: {fault}" for fault in judge.refusal(_status(bench), NOT_READY)))
+    bench.complain(*judge.refusal(_status(bench), NOT_READY), prefix="the daemon is dead: ")
 
 
 @check("STA-03")
@@ -76,7 +76,7 @@ def the_delegate_is_asked_for_its_status(bench: Bench, tmp_path: Path) -> None:
 
     bench.complain(*judge.success(ready))
     bench.demand("STATUS" in verbs, f"the delegate was called for {', '.join(verbs) or 'nothing'}, not for STATUS")
-    bench.complain(*(f"the delegate is not ready: {fault}" for fault in judge.refusal(call)))
+    bench.complain(*judge.refusal(call), prefix="the delegate is not ready: ")
 
 
 @check("STA-04")

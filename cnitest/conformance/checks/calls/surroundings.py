@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cnitest.cni import spec
-from cnitest.conformance.bench.aftermath import Span
 from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import judge, reading
 from cnitest.conformance.model.requirement import Kind
@@ -64,7 +64,7 @@ def the_own_namespace_is_left_alone(bench: Bench, verb: str) -> None:
 
     found = bench.changed(before)
     if bench.subject.kind is Kind.META:
-        found = [line for line in found if line.partition(": ")[2][2:].startswith(NETWORK)]
+        found = [left for left in found if left.difference.table in NETWORK]
     bench.complain(*judge.crash(call), *found)
 
 
@@ -80,7 +80,7 @@ def a_bare_environment_is_enough_to_delete(bench: Bench) -> None:
     deleted = bench.raw("DEL", slot, environment={}, previous=found if spec.has_check(bench.version) else None)
 
     bench.complain(*judge.crash(added), *judge.success(deleted))
-    bench.complain(*span.left())
+    bench.complain(*span.leftovers())
 
 
 @check("PROTO-34")

@@ -119,7 +119,7 @@ def bad_container_ids_are_refused(shared_bench: Bench, verb: str) -> None:
     slot = shared_bench.slot("c9")
     for identifier in BAD_IDENTIFIERS:
         call = shared_bench.raw(verb, slot, changes={"CNI_CONTAINERID": identifier})
-        shared_bench.complain(*(f"CNI_CONTAINERID {identifier!r}: {fault}" for fault in judge.refusal(call, {4})))
+        shared_bench.complain(*judge.refusal(call, {4}), prefix=f"CNI_CONTAINERID {identifier!r}: ")
 
 
 @check("PROTO-10")
@@ -140,7 +140,7 @@ def unusable_interface_names_are_refused(shared_bench: Bench) -> None:
     before = shared_bench.look(slot)
     for name in BAD_IFNAMES:
         call = shared_bench.raw("ADD", slot, previous=None, changes={"CNI_IFNAME": name})
-        shared_bench.complain(*(f"CNI_IFNAME {name!r}: {fault}" for fault in judge.refusal(call)))
+        shared_bench.complain(*judge.refusal(call), prefix=f"CNI_IFNAME {name!r}: ")
     shared_bench.complain(*shared_bench.changed(before, slot))
 
 

@@ -74,7 +74,7 @@ def other_versions_are_refused(shared_bench: Bench) -> None:
         shared_bench.not_applicable("it advertises every published version")
     for version in others:
         call = shared_bench.raw("ADD", slot, stdin={**shared_bench.request(slot), "cniVersion": version})
-        shared_bench.complain(*(f"{version}: {fault}" for fault in judge.refusal(call, {1})))
+        shared_bench.complain(*judge.refusal(call, {1}), prefix=f"{version}: ")
 
 
 @check("VER-05")
