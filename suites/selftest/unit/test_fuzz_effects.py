@@ -1,4 +1,4 @@
-"""What chained plugins have to bring, by the words of their rules: nothing is missed, nothing too much is told."""
+"""What chained plugins have to bring, by their rules and rows: nothing is missed, nothing too much is told."""
 
 from __future__ import annotations
 
@@ -7,26 +7,43 @@ from typing import Any
 
 import pytest
 
+from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Step
 from cnitest.fuzz.oracles import effects_meta, ports
 from cnitest.fuzz.oracles.attached import Attached
+from cnitest.kernel.rows.records import Qdisc, Route, Rule
+from cnitest.lab.snapshot.difference import Difference
+from cnitest.lab.snapshot.firewall_line import FirewallLine
 
 NOWHERE: Any = None
 WEB = {"hostPort": 8000, "containerPort": 80, "protocol": "tcp"}
 DNS = {"hostPort": 8001, "containerPort": 53, "protocol": "udp", "hostIP": "192.0.2.1"}
-NAT = "node: + iptables rule: nat: -A"
-SIX = "node: + ip6tables rule: nat: -A"
-TABLE = "node: + nft rule: table ip cni_hostport chain"
-CHAIN = "node: + iptables rule: nat: :CNI-DN-1 -"
+NAT = "iptables nat: -A"
+SIX = "ip6tables nat: -A"
+TABLE = "nft table ip cni_hostport chain"
+CHAIN = "iptables nat: :CNI-DN-1 -"
 MARKED = f"{NAT} CNI-DN-1 -s 10.1.0.0/24 -p tcp -m tcp --dport 8000 -j CNI-HOSTPORT-SETMARK"
 WEB_RULE = f"{NAT} CNI-DN-1 -p tcp -m tcp --dport 8000 -j DNAT --to-destination 10.1.0.2:80"
 DNS_RULE = f"{NAT} CNI-DN-1 -d 192.0.2.1/32 -p udp -m udp --dport 8001 -j DNAT --to-destination 10.1.0.2:53"
 WEB_RULE6 = f"{SIX} CNI-DN-1 -p tcp -m tcp --dport 8000 -j DNAT --to-destination [fd00::2]:80"
 
 
-def attached(*own: str, ips: tuple[str, ...] = ("10.1.0.2/24",), interfaces: Any = (), **capabilities: Any) -> Attached:
-    """An attachment that brought some lines, with the result's addresses and interfaces, and capability arguments."""
+def rule(text: str) -> Leftover:
+    """A rule that came, from its backend and its line."""
+    backend, _, line = text.partition(" ")
+    return Leftover("node", Difference(backend, "rule", None, FirewallLine(line)))
+
+
+def row(table: str, came: Any) -> Leftover:
+    """A row that came."""
+    return Leftover("node/c1", Difference(table, str(came), None, came))
+
+
+def attached(
+    *own: str | Leftover, ips: tuple[str, ...] = ("10.1.0.2/24",), interfaces: Any = (), **capabilities: Any
+) -> Attached:
+    """An attachment: what its ADD brought, the addresses and interfaces of its result, and capability arguments."""
     slot: Any = SimpleNamespace(ifname="eth0")
     network = {"cniVersion": "1.0.0", "plugins": [{"type": "bridge"}]}
     result = {
@@ -35,7 +52,14 @@ def attached(*own: str, ips: tuple[str, ...] = ("10.1.0.2/24",), interfaces: Any
         "interfaces": list(interfaces),
     }
     example = Example(network, capabilities=capabilities)
-    return Attached(Step("ADD"), example, slot, {}, frozenset(own), result=result)
+    return Attached(
+        Step("ADD"),
+        example,
+        slot,
+        {},
+        frozenset(rule(one) if isinstance(one, str) else one for one in own),
+        result=result,
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,8 +120,10 @@ def test_a_mapping_is_for_the_families_that_it_fits():
     assert ports.Forward("tcp", "", 8000, "[fd00::2]:80") in set(ports.promised(one, conf))
 
 
-SHAPED = "node: + qdiscs tbf parent root on veth1: options=buffer=312500,limit=45000,rate=1000000"
-SHAPED_OUT = "node: + qdiscs tbf parent root on bwp1: options=buffer=2500000,limit=23125,rate=125000"
+SHAPED = row("qdiscs", Qdisc("veth1", "tbf", "1:", "root", (("buffer", 312500), ("limit", 45000), ("rate", 1000000))))
+SHAPED_OUT = row(
+    "qdiscs", Qdisc("bwp1", "tbf", "1:", "root", (("buffer", 2500000), ("limit", 23125), ("rate", 125000)))
+)
 BOTH = {"ingressRate": 8000000, "ingressBurst": 160000, "egressRate": 1000000, "egressBurst": 160000}
 
 
@@ -112,7 +138,7 @@ BOTH = {"ingressRate": 8000000, "ingressBurst": 160000, "egressRate": 1000000, "
         ([], {}, []),
     ],
 )
-def test_each_way_has_its_shaper(own: list[str], conf: dict[str, Any], words: list[str]):
+def test_each_way_has_its_shaper(own: list[Leftover], conf: dict[str, Any], words: list[str]):
     """The host's end shapes what comes in, an ifb what goes out, each with its rate and its burst."""
     one = attached(*own, interfaces=[{"name": "veth1"}, {"name": "eth0", "sandbox": "/n"}, {"name": "bwp1"}])
 
@@ -129,7 +155,7 @@ def test_limits_of_the_runtime_count():
 
 def test_firewall_accepts_both_ways():
     """A rule for what an address sends, and one for what belongs to it."""
-    filtering = "node: + iptables rule: filter: -A CNI-FORWARD"
+    filtering = "iptables filter: -A CNI-FORWARD"
     out, back = f"{filtering} -s 10.1.0.2/32 -j ACCEPT", f"{filtering} -d 10.1.0.2/32 -m conntrack -j ACCEPT"
 
     assert not list(effects_meta.firewall(NOWHERE, attached(out, back), {}))
@@ -137,24 +163,31 @@ def test_firewall_accepts_both_ways():
     assert len(list(effects_meta.firewall(NOWHERE, attached(out, back, ips=("fd00::2/64",)), {}))) == 2
 
 
-POLICY = "node/c1: + rules IPv4 32765: from 10.1.0.2 lookup 100"
-WAY = "node/c1: + routes default via 10.1.0.1 dev eth0 table 100: protocol=boot"
+def policy(table: int) -> Leftover:
+    """A rule for the container's address."""
+    return row("rules", Rule(4, 32765, "10.1.0.2/32", "", table, 0, "", "", "lookup"))
+
+
+def way(table: int) -> Leftover:
+    """A default route by the gateway."""
+    default = Route(4, table, "default", "10.1.0.1", "eth0", "", "unicast", "global", "boot", 0, 0)
+    return row("routes", default)
 
 
 @pytest.mark.parametrize(
     ("own", "conf", "words"),
     [
-        ([POLICY, WAY], {}, []),
-        ([WAY], {}, ["no rule leads packets from 10.1.0.2 to a table"]),
-        ([POLICY], {}, ["the table of 10.1.0.2 has no default route by 10.1.0.1"]),
-        ([POLICY], {"table": 100}, []),
-        ([POLICY], {"table": 200}, ["table is 200, packets from 10.1.0.2 are led to 100"]),
-        ([POLICY.replace("100", "main")], {"table": 254}, []),
-        ([POLICY], {"table": 254}, ["table is 254, packets from 10.1.0.2 are led to 100"]),
-        ([POLICY.replace("100", "main")], {"table": 200}, ["table is 200, packets from 10.1.0.2 are led to main"]),
-        ([POLICY.replace("100", "main"), WAY.replace("100", "main")], {}, []),
+        ([policy(100), way(100)], {}, []),
+        ([way(100)], {}, ["no rule leads packets from 10.1.0.2 to a table"]),
+        ([policy(100)], {}, ["the table of 10.1.0.2 has no default route by 10.1.0.1"]),
+        ([policy(100)], {"table": 100}, []),
+        ([policy(100)], {"table": 200}, ["table is 200, packets from 10.1.0.2 are led to 100"]),
+        ([policy(254)], {"table": 254}, []),
+        ([policy(100)], {"table": 254}, ["table is 254, packets from 10.1.0.2 are led to 100"]),
+        ([policy(254)], {"table": 200}, ["table is 200, packets from 10.1.0.2 are led to main"]),
+        ([policy(254), way(254)], {}, []),
     ],
 )
-def test_sbr_leads_each_address_to_a_table(own: list[str], conf: dict[str, Any], words: list[str]):
+def test_sbr_leads_each_address_to_a_table(own: list[Leftover], conf: dict[str, Any], words: list[str]):
     """There is a rule, and a way out in its table unless that was given."""
     assert list(effects_meta.sbr(NOWHERE, attached(*own), conf)) == words
