@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -331,3 +332,12 @@ def test_architecture_names_nothing_that_is_gone() -> None:
 
     gone = [name for name in sorted(named) if not any(CHECKOUT.rglob(name))]
     assert not gone, f"ARCHITECTURE.md names what does not exist: {', '.join(gone)}"
+
+
+def test_the_wheel_has_every_package() -> None:
+    """pyproject.toml lists each package of cnitest/, so that an installed cnitest is whole."""
+    listed = set(tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    there = {".".join(path.parent.relative_to(CHECKOUT).parts) for path in (CHECKOUT / "cnitest").rglob("__init__.py")}
+
+    assert not there - listed, f"pyproject.toml: add to packages: {', '.join(sorted(there - listed))}"
+    assert not {name for name in listed - there if not name.startswith(("cnitest.fixtures", "cnitest.suites"))}
