@@ -63,7 +63,7 @@ CHAPTERS = (
         "know forget remember has_owner fresh_namespace pid_namespace tap taps own_file_reader owner settle thread "
         "remembered blind probing plan",
     ),
-    chapter("cnitest.lab.place.Place", "execute start namespace"),
+    chapter("cnitest.lab.place.Place", "execute start namespace role"),
     chapter("cnitest.lab.hosts.Host", "adopt inside mounts start_supervised close host"),
     chapter("cnitest.lab.hosts.Sandbox", "leave start host"),
     chapter("cnitest.lab.hosts.Switch", "host start state"),
@@ -135,7 +135,8 @@ def _own(found: type) -> list[type]:
     """The class and the parts it is made of, but not the class that it is a kind of."""
     described = {each.path for each in CHAPTERS}
     bases = [base for base in found.__mro__[1:] if base.__module__.startswith("cnitest.")]
-    return [found, *(base for base in bases if f"{base.__module__}.{base.__name__}" not in described)]
+    kinds = [base for base in bases if f"{base.__module__}.{base.__name__}" in described]
+    return [found, *(base for base in bases if not any(issubclass(kind, base) for kind in kinds))]
 
 
 def _attributes(found: type, internal: frozenset[str]) -> Iterator[str]:

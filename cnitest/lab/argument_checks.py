@@ -257,13 +257,16 @@ def state(value: Any) -> Any:
     raise ValueError(f"is a state, as lab.host('node').state() gives one, not {value!r}")
 
 
+def _is(value: Any, role: str) -> bool:
+    """Whether it is a place of that role (see `cnitest.lab.place.Place`)."""
+    return hasattr(value, "addresses_on") and getattr(value, "role", "") == role
+
+
 def sandbox(value: Any) -> Any:
     """A sandbox."""
-    from cnitest.lab.hosts import Host, Sandbox
-
-    if isinstance(value, Sandbox):
+    if _is(value, "sandbox"):
         return value
-    if isinstance(value, Host):
+    if _is(value, "host"):
         raise ValueError(f"is a container's namespace, not {value!r}: write lab.host({value.name!r}).sandbox('c1')")
     if isinstance(value, str):
         at, slash, name = value.rpartition("/")
@@ -274,9 +277,7 @@ def sandbox(value: Any) -> Any:
 
 def host(value: Any) -> Any:
     """A host."""
-    from cnitest.lab.hosts import Host
-
-    if isinstance(value, Host):
+    if _is(value, "host"):
         return value
     if isinstance(value, str):
         raise ValueError(f"is a host of the lab, not its name {value!r}: write lab.host({value!r})")

@@ -30,6 +30,8 @@ T = TypeVar("T")
 class Host(Place):
     """A machine we play: a network namespace, and a filesystem of its own once something needs one."""
 
+    role = "host"
+
     def __init__(self, lab: Lab, name: str, namespace: NetworkNamespace) -> None:
         super().__init__(lab, name, namespace)
         self._mounts: MountNamespace | None = None
@@ -164,6 +166,8 @@ class Host(Place):
 class Sandbox(Place):
     """A container's network namespace inside a host."""
 
+    role = "sandbox"
+
     def __init__(self, host: Host, name: str, namespace: NetworkNamespace) -> None:
         super().__init__(host.lab, f"{host.full_name}/{name}", namespace)
         self._host = host
@@ -206,6 +210,8 @@ class Sandbox(Place):
 
 class Switch(Place):
     """A switch: a bridge called ``br0`` in a namespace that nothing else lives in."""
+
+    role = "switch"
 
     @property
     def host(self) -> Host:

@@ -10,32 +10,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from cnitest.errors import (
-    CnitestError,
-    CommandError,
-    FeatureMissing,
-    KernelError,
-    TopologyError,
-    UnknownName,
-    UsageError,
-    is_ours,
-)
+from cnitest.errors import CnitestError, CommandError, FeatureMissing, TopologyError, UnknownName, UsageError, is_ours
 from cnitest.events import Journal
 from cnitest.kernel import features, packet_socket, stamps
 from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.namespaces import Kept, NetworkNamespace, open_all
 from cnitest.kernel.packet_socket import PacketSocket
 from cnitest.kernel.processes.pid_namespace import PidNamespace
-from cnitest.kernel.rtnetlink import rtnl
+from cnitest.lab import readiness
 from cnitest.lab.build import Namespaces, build
 from cnitest.lab.hosts import Host, Sandbox, Switch
 from cnitest.lab.named import Named, unknown
+from cnitest.lab.owners import Owners
 from cnitest.lab.place import Place
-from cnitest.lab.readiness import await_addresses, await_ports
 from cnitest.lab.snapshot import state as states
 from cnitest.lab.snapshot.state import State
 from cnitest.topology.building.plan import Plan, plan
-from cnitest.topology.building.steps import AddAddress, Firewall, Late
+from cnitest.topology.building.steps import Firewall, Late
 from cnitest.topology.link_kinds import KINDS
 from cnitest.topology.model import Topology
 
@@ -73,8 +64,7 @@ class Lab:
         self.staying: list[Running] = []
         self._places: dict[str, Place] = {}
         self._taps: dict[str, PacketSocket] = {}
-        self._owners: dict[tuple[str, str], Place] = {}
-        self._declared = _declared(self.plan)
+        self._owners = Owners(self.plan)
         self._lock = threading.RLock()
         #: Held by a probe: two at once would read each other's frames.
         self.probing = threading.RLock()
@@ -120,9 +110,9 @@ class Lab:
             for name, namespace in coming.made():
                 self._lend(name, namespace)
         namespaces = {name: place.namespace for name, place in self._places.items()}
-        if not features.flush_makes_ready() or self._has_stp():
-            await_ports(self.plan, namespaces)
-        await_addresses(self.plan, namespaces)
+        if not features.flush_makes_ready() or readiness.has_stp(self.topology):
+            readiness.await_ports(self.plan, namespaces)
+        readiness.await_addresses(self.plan, namespaces)
         self.take_late(step for step in self.plan.steps if isinstance(step, Late))
 
     def take_late(self, steps: Iterable[Late]) -> None:
@@ -184,7 +174,7 @@ class Lab:
         with self._lock:
             self._places.pop(place.full_name, None)
             self._taps.pop(place.full_name, None)
-            self._owners = {key: owner for key, owner in self._owners.items() if owner is not place}
+            self._owners.forget(place)
             slow = place.namespace.close()
             if slow:
                 self._closer().submit(_close_all, slow)
@@ -305,46 +295,15 @@ class Lab:
 
     def owner(self, address: str, near: Place) -> Place | None:
         """The place that has an address; where several have it, the one nearest to ``near``."""
-        key = (address, near.full_name)
-        known = self._owners.get(key)
-        if known and states.has_address(known.namespace, address):
-            return known
-        for place in self._by_nearness(address, near):
-            if states.has_address(place.namespace, address):
-                self._owners[key] = place
-                return place
-        self._owners.pop(key, None)
-        return None
+        return self._owners.owner(address, near, self.places)
 
     def has_owner(self, address: str, near: Place) -> bool:
         """Whether some place had an address when it was last asked for; asks nobody."""
-        return (address, near.full_name) in self._owners
-
-    def _by_nearness(self, address: str, near: Place) -> list[Place]:
-        """The place itself, then its own host and that one's sandboxes, then the others.
-
-        Of each group those first that were declared to have the address, which mostly saves asking the rest.
-        """
-        home = near.full_name.partition("/")[0]
-
-        def distance(place: Place) -> tuple[int, bool]:
-            declared = place.full_name in self._declared.get(address, ())
-            if place is near:
-                return 0, True
-            return 1 if place.full_name.partition("/")[0] == home else 2, not declared
-
-        return sorted(self.places, key=distance)
+        return self._owners.is_known(address, near)
 
     def settle(self) -> None:
         """Let the kernel catch up with the carriers and bridge ports of all links."""
-        for place in self.places:
-            with contextlib.suppress(KernelError):  # a link may go while we ask for it
-                place.namespace.netlink.batch([rtnl.flush_link(link.ifindex, link.name) for link in place.links])
-
-    def _has_stp(self) -> bool:
-        """Whether a bridge of the topology takes its time before it forwards."""
-        bridges = (bridge for _, place in self.topology.places() for bridge in place.bridges.values())
-        return any(bridge.stp for bridge in bridges) or any(switch.stp for switch in self.topology.switches.values())
+        readiness.settle(self.places)
 
 
 def _topology(given: object) -> Topology:
@@ -359,15 +318,6 @@ def _drop(place: Place, slow: list[socket.socket]) -> None:
     if isinstance(place, Host):
         place.close()
     slow.extend(place.namespace.close())
-
-
-def _declared(steps: Plan) -> Mapping[str, set[str]]:
-    """The places that a plan gives each address to."""
-    found: dict[str, set[str]] = {}
-    for step in steps.steps:
-        if isinstance(step, AddAddress):
-            found.setdefault(step.address.partition("/")[0], set()).add(step.place)
-    return found
 
 
 def _close_all(slow: list[socket.socket]) -> None:

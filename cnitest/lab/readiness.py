@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 
 from cnitest.deadline import Deadline
+from cnitest.errors import KernelError
 from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.kernel.rtnetlink import rtnl
+from cnitest.lab.place import Place
 from cnitest.topology.building.plan import Plan
 from cnitest.topology.building.steps import AddAddress, AddLink, SetLink
+from cnitest.topology.model import Topology
 
 _LINK_READY = 10.0
 _RECEIVED = 2.0
+
+
+def settle(places: Iterable[Place]) -> None:
+    """Let the kernel catch up with the carriers and bridge ports of all links."""
+    for place in places:
+        with contextlib.suppress(KernelError):  # a link may go while we ask for it
+            place.namespace.netlink.batch([rtnl.flush_link(link.ifindex, link.name) for link in place.links])
+
+
+def has_stp(topology: Topology) -> bool:
+    """Whether a bridge of the topology takes its time before it forwards."""
+    bridges = (bridge for _, place in topology.places() for bridge in place.bridges.values())
+    return any(bridge.stp for bridge in bridges) or any(switch.stp for switch in topology.switches.values())
 
 
 def await_ports(plan: Plan, namespaces: Mapping[str, NetworkNamespace]) -> None:

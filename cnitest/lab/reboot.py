@@ -6,7 +6,8 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from ipaddress import ip_interface
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from cnitest.errors import KernelError, TopologyError
 from cnitest.kernel.namespace_thread import Pending
@@ -16,11 +17,11 @@ from cnitest.kernel.rows.records import Link
 from cnitest.kernel.rtnetlink import rtnl
 from cnitest.kernel.rtnetlink.netlink import Message
 from cnitest.lab.build import Namespaces, build
-from cnitest.lab.hosts import Host, Sandbox
 from cnitest.lab.snapshot import state as states
-from cnitest.topology.building.steps import AddLink, AddNames, Handle, Late, Step
+from cnitest.topology.building.steps import AddAddress, AddLink, AddNames, Handle, Late, Step
 
 if TYPE_CHECKING:
+    from cnitest.lab.hosts import Host
     from cnitest.lab.lab import Lab
 
 
@@ -47,7 +48,7 @@ def reboot(host: Host) -> None:
     lab.change_namespace(host, fresh)
     host.empty_run()
     for full_name in declared:
-        host.adopt(Sandbox(host, full_name.partition("/")[2], lab.fresh_namespace()))
+        host.sandbox(full_name.partition("/")[2])  # a fresh one
     _build(lab, {name, *declared}, found)
 
 
@@ -92,16 +93,22 @@ def _build(lab: Lab, places: set[str], plugged: Mapping[_Cable, Link]) -> None:
     ends = {cable.end for cable in plugged}
     lost = {end for cable in _cables(lab, places) if cable.step not in kept for end in _ends(cable.step)}
     steps = [step for step in lab.plan.steps if step not in kept and _is_wanted(step, places, ends, lost)]
+    first = [step for step in steps if _is_link_local(step) and step.link in ends]
     namespaces = Namespaces({place.full_name: _there(place.namespace) for place in lab.places})
+    build(replace(lab.plan, steps=tuple(first)), namespaces)  # a cable that is up gets them of the kernel, checked
     try:
         for cable in plugged:
             namespace = lab.place(cable.end.place).namespace
             namespace.netlink.batch([_as_declared(cable)])
     except KernelError as error:
         raise TopologyError(f"topology {lab.topology.name}: the kernel refused: {error}") from error
-    build(replace(lab.plan, steps=tuple(steps)), namespaces)
+    build(replace(lab.plan, steps=tuple(step for step in steps if step not in first)), namespaces)
     lab.take_late(step for step in steps if isinstance(step, Late))
     lab.settle()
+
+
+def _is_link_local(step: Step) -> TypeGuard[AddAddress]:
+    return isinstance(step, AddAddress) and ip_interface(step.address).is_link_local
 
 
 def _is_wanted(step: Step, places: set[str], plugged: set[Handle], lost: set[Handle]) -> bool:
