@@ -74,10 +74,10 @@ def tree(*folders: str) -> list[Source]:
     return [Source(str(path.relative_to(CHECKOUT)), ast.parse(path.read_text())) for path in paths]
 
 
-def imports(source: Source) -> Iterator[Import]:
-    """All imports of a module, with relative ones made absolute, but not those for type checkers alone; and every name
-    of a module that it has as a text, where it loads any by name."""
-    for node, at_once in _import_nodes(source.tree, at_once=True):
+def imports(source: Source, *, typed: bool = False) -> Iterator[Import]:
+    """All imports of a module, with relative ones made absolute, those for type checkers alone only where ``typed``;
+    and every name of a module that it has as a text, where it loads any by name."""
+    for node, at_once in _import_nodes(source.tree, at_once=True, typed=typed):
         if isinstance(node, ast.Import):
             yield from (Import(alias.name, node.lineno, at_once) for alias in node.names)
         else:
@@ -104,13 +104,13 @@ def _named(tree: ast.Module) -> Iterator[Import]:
             yield Import(node.value.rstrip("."), node.lineno, at_once=False, by_name=True)
 
 
-def _import_nodes(node: ast.AST, at_once: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-    for child in _without_type_checking(node):
+def _import_nodes(node: ast.AST, at_once: bool, *, typed: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    for child in ast.iter_child_nodes(node) if typed else _without_type_checking(node):
         if isinstance(child, ast.Import | ast.ImportFrom):
             yield child, at_once
         else:
             inside_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            yield from _import_nodes(child, at_once and not inside_function)
+            yield from _import_nodes(child, at_once and not inside_function, typed=typed)
 
 
 def _without_type_checking(node: ast.AST) -> Iterator[ast.AST]:

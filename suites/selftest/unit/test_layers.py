@@ -8,10 +8,11 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
 from cnitest.suites.selftest.unit import habits
+from cnitest.suites.selftest.unit.circles import circles, graph, knot
 from cnitest.suites.selftest.unit.sources import CHECKOUT, RULES, Rule, Source, faults, imports, rule, tree
 
 LAYERS = {
@@ -67,6 +68,17 @@ BY_NAME = {
     ("cnitest/plugin.py", "cnitest.fixtures.network"): "pytest knows the entry point alone, and loads fixtures by name"
 }
 """Modules of a higher layer that may be loaded by their names, and why."""
+
+CIRCLES = dict.fromkeys(
+    ("cnitest.plugin", "cnitest.report.ran", "cnitest.report.verdicts"),
+    "pytest loads the plugin's parts by name, and they ask the plugin for its options",
+)
+"""Modules that may be in a circle of imports at run time, in functions included, and why."""
+
+HANDLES = {
+    "cnitest.lab.": "a place starts probes, programs and captures, and each of them names its place in its signatures"
+}
+"""Packages whose modules may name each other's classes for type checkers alone, and why."""
 
 LATE_MODULES = (*IMPORTERS["scapy"], "cnitest/fuzz/", "cnitest/conformance/model/data.py")
 """Modules that are themselves imported only when needed; they may import what is heavy at their top."""
@@ -200,6 +212,27 @@ def test_exceptions_are_needed() -> None:
     assert {path for path in habits.TOO_LONG if not (CHECKOUT / path).is_file()} == set()
 
 
+def test_no_module_imports_what_imports_it() -> None:
+    """No circle of imports at run time, not even of those inside functions, but those with a reason."""
+    found = [way for way in circles(graph(tree("cnitest"))) if not set(way) <= CIRCLES.keys()]
+
+    assert not found, "move what both need below them: " + "; ".join(" imports ".join(way) for way in found)
+
+
+def test_only_handles_name_each_other() -> None:
+    """A circle that only type checkers see is within a package of which a reason for it is told."""
+    imported = graph(tree("cnitest"), typed=True)
+    found = [each for way in circles(imported) if not (each := knot(imported, way[0])) <= CIRCLES.keys()]
+
+    strange = [sorted(each) for each in found if not any(all(map(_in(package), each)) for package in HANDLES)]
+
+    assert not strange, f"name a protocol in the lower module instead: {strange}"
+
+
+def _in(package: str) -> Callable[[str], bool]:
+    return lambda module: module.startswith(package)
+
+
 @pytest.mark.parametrize("statement", EAGER)
 def test_a_first_import_is_light(statement: str) -> None:
     """Importing what pytest or a user's first line imports loads none of the heavy libraries."""
@@ -212,6 +245,28 @@ def test_a_first_import_is_light(statement: str) -> None:
 
 
 # ---- each rule can fail ----
+
+AROUND = {"cnitest/kernel/a.py": "from cnitest.kernel import b", "cnitest/kernel/b.py": "import cnitest.kernel.c"}
+
+
+@pytest.mark.parametrize(
+    ("last", "typed", "way"),
+    [
+        ("from cnitest.kernel.a import x", False, "abca"),
+        ("def f():\n    from . import a", False, "abca"),
+        ("if TYPE_CHECKING:\n    from cnitest.kernel.a import x", True, "abca"),
+        ("if TYPE_CHECKING:\n    from cnitest.kernel.a import x", False, ""),
+        ("from cnitest.kernel import c, d", False, ""),
+    ],
+)
+def test_a_circle_is_found(last: str, typed: bool, way: str) -> None:
+    """A circle is found by way of others, at the top of modules and in functions, and told in order."""
+    sources = [Source(path, ast.parse(code)) for path, code in {**AROUND, "cnitest/kernel/c.py": last}.items()]
+
+    found = circles(graph(sources, typed=typed))
+
+    assert found == ([[f"cnitest.kernel.{letter}" for letter in way]] if way else [])
+
 
 BROKEN = [
     *habits.BROKEN,
