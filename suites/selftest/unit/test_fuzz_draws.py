@@ -201,22 +201,50 @@ def test_mutations_keep_what_was_given(example: Example):
     assert example.plugins[0]["type"] == "bridge"
 
 
-def test_a_schema_is_drawn_from():
-    """What a JSON Schema allows is drawn, with the plugin's type in it."""
+SUBNETS = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/subnet"}}
+SUBNET = {"type": "object", "properties": {"subnet": {"type": "string", "pattern": "^10[.]"}}, "required": ["subnet"]}
+TREE = {"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#/$defs/tree"}}}}
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "object": {"properties": {"n": {"type": "integer", "minimum": 3}}, "required": ["n"]},
+    "references": {"properties": {"ranges": SUBNETS}, "required": ["ranges"], "$defs": {"subnet": SUBNET}},
+    "recursive": {"$ref": "#/$defs/tree", "$defs": {"tree": TREE}},
+    "alternatives": {"oneOf": [{"required": ["a"]}, {"properties": {"b": {"type": "null"}}, "required": ["b"]}]},
+    "together": {"allOf": [{"required": ["a"]}, {"properties": {"a": {"enum": [1, "b"]}}}]},
+    "condition": {"if": {"required": ["a"]}, "then": {"properties": {"a": {"const": 1}}}, "else": {"required": ["b"]}},
+    "names": {"patternProperties": {"^x[0-9]$": {"type": "boolean"}}, "additionalProperties": False},
+    "lists": {"properties": {"a": {"type": "array", "uniqueItems": True, "minItems": 2}}, "required": ["a"]},
+    "not": {"properties": {"a": {"type": "integer", "not": {"const": 0}}}, "required": ["a"]},
+}
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+def test_a_schema_is_drawn_from(schema: dict[str, Any]):
+    """What a JSON Schema allows is generated, whatever it is made of, with the plugin's type in it."""
     pytest.importorskip("hypothesis_jsonschema")
-    schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 3}}, "required": ["n"]}
-    try:
-        from_schema(schema, NETWORK)
-    except ConfigError as error:
-        pytest.skip(str(error))
+    validators = pytest.importorskip("jsonschema.validators")
+    whole = {"type": "object", **schema}
+    validator, seen = validators.validator_for(whole)(whole), []
 
     @draws
-    @given(from_schema(schema, NETWORK))
+    @given(from_schema(whole, {**NETWORK, "plugins": [{"type": "bridge"}]}))
     def every(example: Example) -> None:
-        assert example.plugins[-1]["type"] == "bridge"
-        assert example.plugins[-1]["n"] >= 3
+        *_, last = example.plugins
+        assert last.pop("type") == "bridge"
+        assert validator.is_valid(last)
+        seen.append(last)
 
     every()
+
+    assert any(seen), "not only empty objects"
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "#/nowhere"}, {"$ref": "other.json"}, {"required": "a"}])
+def test_a_schema_that_cannot_be_used_is_told(schema: dict[str, Any]):
+    """A reference that leads nowhere or to another file, and what breaks JSON Schema's own rules, are ConfigErrors."""
+    pytest.importorskip("hypothesis_jsonschema")
+
+    with pytest.raises(ConfigError, match="JSON Schema cannot be used"):
+        from_schema(schema, NETWORK)
 
 
 def test_a_schema_that_is_none_is_told():
