@@ -95,3 +95,13 @@ def pairs(data: bytes, start: int, end: int, fields: Fields, passing: frozenset[
         elif kind and kind not in passing:
             found.append((f"attribute-{kind}", plain_hex(data, begin, stop)))
     return tuple(sorted(found))
+
+
+def attributes_of(row: bytes, start: int, end: int) -> dict[int, bytes]:
+    """The attributes of a row of bytes by their kind."""
+    return {kind: row[a:b] for kind, a, b in attributes(row, start, end)}
+
+
+def integer(found: Mapping[int, bytes], kind: int, default: int = 0) -> int:
+    """The whole number of one kind, or a default."""
+    return int.from_bytes(found[kind], "little") if kind in found else default

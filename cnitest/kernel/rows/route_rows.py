@@ -1,6 +1,6 @@
-"""Reads routes, policy rules and next hop objects into rows.
+"""Reads routes and next hop objects into rows.
 
-Numbers: include/uapi/linux/{rtnetlink,fib_rules,nexthop,lwtunnel}.h. What is the same in each row of bytes is read
+Numbers: include/uapi/linux/{rtnetlink,nexthop,lwtunnel}.h. What is the same in each row of bytes is read
 once: a host has the same few rules all its life.
 """
 
@@ -17,9 +17,11 @@ from cnitest.kernel.rows.readers import (
     Fields,
     Pairs,
     address,
+    attributes_of,
     big,
     bits,
     hexadecimal,
+    integer,
     ip,
     number,
     pairs,
@@ -27,7 +29,7 @@ from cnitest.kernel.rows.readers import (
     text,
     u32,
 )
-from cnitest.kernel.rows.records import Nexthop, Route, Rule
+from cnitest.kernel.rows.records import Nexthop, Route
 from cnitest.kernel.rtnetlink.netlink import attributes
 
 _rtmsg = struct.Struct("=BBBBBBBBI")
@@ -70,8 +72,6 @@ PROTOCOLS = {
     189: "rip",
     192: "eigrp",
 }
-_RULE_ACTIONS = {1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
-_IP_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "ipv6-icmp", 132: "sctp"}
 _HOP_FLAGS = {2: "pervasive", 4: "onlink"}
 # Of a route's or hop's flags what follows from its link.
 _HOP_STATES = {1: "dead", 16: "linkdown"}
@@ -130,17 +130,9 @@ def _family(value: int) -> int:
     return 4 if value in (socket.AF_INET, 128) else 6
 
 
-def _found(row: bytes, start: int, end: int) -> dict[int, bytes]:
-    return {kind: row[a:b] for kind, a, b in attributes(row, start, end)}
-
-
-def _int(found: Mapping[int, bytes], kind: int, default: int = 0) -> int:
-    return int.from_bytes(found[kind], "little") if kind in found else default
-
-
-def _realms(found: Mapping[int, bytes], kind: int) -> str:
-    """``from/to``, or ``to`` alone."""
-    value = _int(found, kind)
+def realms(found: Mapping[int, bytes], kind: int) -> str:
+    """Realms as ``from/to``, or ``to`` alone."""
+    value = integer(found, kind)
     source = f"{value >> 16}/" if value >> 16 else ""
     return f"{source}{value & 0xFFFF}" if value else ""
 
@@ -153,7 +145,7 @@ def _encapsulation(found: Mapping[int, bytes]) -> str:
     """``ip id 5 dst 192.0.2.1``: how packets are wrapped, as far as its kind is known here."""
     if _ENCAP_TYPE not in found:
         return ""
-    kind, data = _int(found, _ENCAP_TYPE), found.get(_ENCAP, b"")
+    kind, data = integer(found, _ENCAP_TYPE), found.get(_ENCAP, b"")
     if kind in (2, 4):
         said = " ".join(f"{name} {value}" for name, value in pairs(data, 0, len(data), _TUNNEL))
     else:
@@ -202,8 +194,8 @@ def _hops(data: bytes) -> tuple[_Hop, ...]:
         length, flags, weight, index = _nexthop.unpack_from(data, start)
         if length < 8:
             break
-        found = _found(data, start + 8, start + length)
-        realm, wrapped = _realms(found, _FLOW), _encapsulation(found)
+        found = attributes_of(data, start + 8, start + length)
+        realm, wrapped = realms(found, _FLOW), _encapsulation(found)
         rest = f" realm {realm}" * bool(realm) + f" encap {wrapped}" * bool(wrapped)
         rest += "".join(f" {flag}" for flag in bits(flags, _HOP_FLAGS))
         hops.append(_Hop(_gateway(found), index, weight + 1, rest))
@@ -225,34 +217,34 @@ class _RawRoute(NamedTuple):
 @functools.lru_cache(maxsize=4096)
 def _raw_route(row: bytes) -> _RawRoute:
     family, length, from_length, tos, table, protocol, scope, kind, flags = _rtmsg.unpack_from(row)
-    found = _found(row, _rtmsg.size, len(row))
+    found = attributes_of(row, _rtmsg.size, len(row))
     metrics = _metrics(found[_METRICS_NEST]) if _METRICS_NEST in found else Metrics()
     others = ((f"attribute-{n}", value.hex()) for n, value in sorted(found.items()) if n not in _KNOWN)
-    propagation = (("ttl-propagate", _int(found, _TTL)),) if _TTL in found else ()
+    propagation = (("ttl-propagate", integer(found, _TTL)),) if _TTL in found else ()
     fields = {
         "family": _family(family),
-        "table": _int(found, _TABLE, table),
+        "table": integer(found, _TABLE, table),
         "to": f"{ip(found[_DST])}/{length}" if _DST in found else "default",
         "via": _gateway(found),
         "source": ip(found.get(_PREFSRC, b"")),
         "kind": _ROUTE_KINDS.get(kind, str(kind)),
         "scope": SCOPES.get(scope, str(scope)),
         "protocol": PROTOCOLS.get(protocol, str(protocol)),
-        "metric": _int(found, _PRIORITY),
+        "metric": integer(found, _PRIORITY),
         "mtu": metrics.mtu,
         "tos": tos,
         "lock": metrics.lock,
         "metrics": (*metrics.others, *propagation, *others),
         "flags": bits(flags, _HOP_FLAGS),
-        "nhid": _int(found, _NH_ID),
+        "nhid": integer(found, _NH_ID),
         "encap": _encapsulation(found),
-        "pref": _PREFERENCES.get(_int(found, _PREF), ""),
-        "realm": _realms(found, _FLOW),
+        "pref": _PREFERENCES.get(integer(found, _PREF), ""),
+        "realm": realms(found, _FLOW),
         "origin": f"{ip(found[_SRC])}/{from_length}" if _SRC in found else "",
         "expires": _expires(found),
         "state": bits(flags, _HOP_STATES),
     }
-    return _RawRoute(fields, _int(found, _OIF), _int(found, _IIF), _hops(found.get(_MULTIPATH, b"")), {})
+    return _RawRoute(fields, integer(found, _OIF), integer(found, _IIF), _hops(found.get(_MULTIPATH, b"")), {})
 
 
 def _expires(found: Mapping[int, bytes]) -> bool:
@@ -274,82 +266,6 @@ def route(row: bytes, names: Mapping[int, str]) -> Route:
     return raw.known[key]
 
 
-def _span(found: Mapping[int, bytes], kind: int, width: int) -> str:
-    """``80`` or ``80-90``."""
-    if kind not in found:
-        return ""
-    first, last = (int.from_bytes(found[kind][at : at + width], "little") for at in (0, width))
-    return str(first) if first == last and width == 2 else f"{first}-{last}"
-
-
-def _unless_all_ones(found: Mapping[int, bytes], kind: int) -> int | None:
-    value = _int(found, kind, 0xFFFFFFFF)
-    return None if value == 0xFFFFFFFF else value
-
-
-# FRA_…
-_TO, _FROM, _IIFNAME, _GOTO, _RULE_PRIORITY, _MARK, _REALMS, _TUN_ID = 1, 2, 3, 4, 6, 10, 11, 12
-_IFGROUP, _PREFIXLENGTH, _RULE_TABLE, _MASK, _OIFNAME, _L3MDEV, _UIDS = 13, 14, 15, 16, 17, 19, 20
-_RULE_PROTOCOL, _IPPROTO, _SPORT, _DPORT = 21, 22, 23, 24
-_RULE_KNOWN = {0, 18, _TO, _FROM, _IIFNAME, _GOTO, _RULE_PRIORITY, _MARK, _REALMS, _TUN_ID, _IFGROUP, _PREFIXLENGTH}
-_RULE_KNOWN |= {_RULE_TABLE, _MASK, _OIFNAME, _L3MDEV, _UIDS, _RULE_PROTOCOL, _IPPROTO, _SPORT, _DPORT}
-# DSCP, flow label, and the masks of ports and DSCP: hexadecimal, of the network's order where ip(8) has them so.
-_RULE_OTHERS: Fields = {
-    25: ("dscp", number),
-    26: ("flowlabel", plain_hex),
-    27: ("flowlabel-mask", plain_hex),
-    28: ("sport-mask", hexadecimal),
-    29: ("dport-mask", hexadecimal),
-    30: ("dscp-mask", hexadecimal),
-}
-# Masks that leave nothing out.
-_WHOLE = {28: b"\xff\xff", 29: b"\xff\xff", 30: b"\x3f"}
-_INVERT = 2
-
-
-@functools.lru_cache(maxsize=1024)
-def _rule(row: bytes) -> Rule:
-    family, to_length, from_length, tos, table, _, _, action, flags = _rtmsg.unpack_from(row)
-    found = _found(row, _rtmsg.size, len(row))
-    protocol, ip_protocol = _int(found, _RULE_PROTOCOL), _int(found, _IPPROTO)
-    others = []
-    for kind, value in sorted(found.items()):
-        if kind not in _RULE_KNOWN and value != _WHOLE.get(kind):
-            name, read = _RULE_OTHERS.get(kind, (f"attribute-{kind}", plain_hex))
-            others.append((name, read(value, 0, len(value))))
-    return Rule(
-        family=4 if family == socket.AF_INET else 6,
-        priority=_int(found, _RULE_PRIORITY),
-        source=f"{ip(found[_FROM])}/{from_length}" if _FROM in found else "",
-        to=f"{ip(found[_TO])}/{to_length}" if _TO in found else "",
-        table=_int(found, _RULE_TABLE, table),
-        mark=_int(found, _MARK),
-        iif=text(found.get(_IIFNAME, b""), 0, 16),
-        oif=text(found.get(_OIFNAME, b""), 0, 16),
-        action=_RULE_ACTIONS.get(action, str(action)),
-        mask=_int(found, _MASK),
-        inverted=bool(flags & _INVERT),
-        tos=tos,
-        l3mdev=bool(_int(found, _L3MDEV)),
-        uidrange=_span(found, _UIDS, 4),
-        ipproto=_IP_PROTOCOLS.get(ip_protocol, str(ip_protocol)) if ip_protocol else "",
-        sport=_span(found, _SPORT, 2),
-        dport=_span(found, _DPORT, 2),
-        tun_id=big(found[_TUN_ID], 0, 8) if _TUN_ID in found else 0,
-        suppress_prefixlength=_unless_all_ones(found, _PREFIXLENGTH),
-        suppress_ifgroup=_unless_all_ones(found, _IFGROUP),
-        realms=_realms(found, _REALMS),
-        goto=_int(found, _GOTO),
-        protocol=PROTOCOLS.get(protocol, str(protocol)),
-        others=tuple(others),
-    )
-
-
-def rules(rows: Iterable[bytes]) -> tuple[Rule, ...]:
-    """RTM_NEWRULE rows."""
-    return tuple(_rule(row[MAIN_HEADER:]) for row in rows)
-
-
 # NHA_…
 _ID, _NH_GROUP, _GROUP_TYPE, _BLACKHOLE, _NH_OIF, _NH_GATEWAY, _NH_ENCAP_TYPE, _NH_ENCAP, _FDB, _RES = (
     1, 2, 3, 4, 5, 6, 7, 8, 11, 12,
@@ -363,15 +279,15 @@ def nexthops(rows: Iterable[bytes], names: Mapping[int, str]) -> tuple[Nexthop, 
 
 def _nexthop_row(row: bytes, names: Mapping[int, str]) -> Nexthop:
     family, scope, protocol, _, flags = _nhmsg.unpack_from(row)
-    found = _found(row, _nhmsg.size, len(row))
+    found = attributes_of(row, _nhmsg.size, len(row))
     resilient = found.get(_RES, b"")
     return Nexthop(
-        id=_int(found, _ID),
+        id=integer(found, _ID),
         family={socket.AF_INET: 4, socket.AF_INET6: 6}.get(family, 0),
         via=ip(found.get(_NH_GATEWAY, b"")),
-        link=_name(names, _int(found, _NH_OIF)),
+        link=_name(names, integer(found, _NH_OIF)),
         group=_members(found.get(_NH_GROUP, b"")),
-        kind=_GROUP_TYPES.get(_int(found, _GROUP_TYPE), "") if _NH_GROUP in found else "",
+        kind=_GROUP_TYPES.get(integer(found, _GROUP_TYPE), "") if _NH_GROUP in found else "",
         scope=SCOPES.get(scope, str(scope)),
         protocol=PROTOCOLS.get(protocol, str(protocol)),
         flags=(*bits(flags, _HOP_FLAGS), *(["blackhole"] * (_BLACKHOLE in found)), *(["fdb"] * (_FDB in found))),

@@ -13,7 +13,7 @@ from cnitest.errors import KernelError
 from cnitest.kernel import firewall, sysctl
 from cnitest.kernel.files import File
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.rows import bridge_rows, dumps, multicast, route_rows, traffic_control
+from cnitest.kernel.rows import bridge_rows, dumps, multicast, route_rows, rule_rows, traffic_control
 from cnitest.kernel.rows.link_rows import LinkTable
 from cnitest.kernel.rows.records import (
     Address,
@@ -97,7 +97,7 @@ def routes(namespace: NetworkNamespace, table: LinkTable | None = None) -> tuple
 
 def rules(namespace: NetworkNamespace) -> tuple[Rule, ...]:
     """The policy rules, by family and priority."""
-    found = route_rows.rules(namespace.netlink.dump(rtnl.dump_rules()))
+    found = rule_rows.rules(namespace.netlink.dump(rtnl.dump_rules()))
     return tuple(sorted(found, key=lambda rule: (rule.family, rule.priority)))
 
 
