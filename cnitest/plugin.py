@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cnitest.report import options
+
 if TYPE_CHECKING:
     from cnitest.report.failure_report import Section
 
@@ -32,40 +34,11 @@ class _Leaving:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of their own group."""
+    """Options of their own groups."""
     group = parser.getgroup("cni", "container networks (cnitest)")
-    group.addoption(
-        "--cni-path",
-        metavar="DIRS",
-        action="append",
-        default=[],
-        help="directories with plugins, in the order they are searched; colons or repetition separate them "
-        "(default: the variable CNI_PATH, else those of the distributions)",
-    )
-    group.addoption(
-        "--cni-conf",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a .conf or .conflist that tests with the fixture `network` run with; may be repeated",
-    )
-    group.addoption(
-        "--cni-topology",
-        metavar="NAME|FILE",
-        default="node-with-uplink",
-        help="the topology of tests that have no mark of their own (default: %(default)s)",
-    )
-    group.addoption(
-        "--cni-runtime",
-        choices=("spec", "libcni"),
-        default="spec",
-        help="how to call plugins where libcni leaves the specification (default: %(default)s)",
-    )
-    group.addoption(
-        "--cni-blind",
-        action="store_true",
-        help="let every probe see nothing: a check of the checks, every connectivity test must fail",
-    )
+    options.declare_to_pytest(group, options.NETWORK)
+    group = parser.getgroup("cni conformance", "conformance to the CNI specification (cnitest)")
+    options.declare_to_pytest(group, options.CONFORMANCE)
 
 
 @pytest.hookimpl(tryfirst=True)  # whoever reads our options shall find them resolved
@@ -99,10 +72,7 @@ def resolve_paths(config: pytest.Config) -> None:
         given.cni_conf = [paths.absolute(file, here) for file in given.cni_conf]
         if "/" in given.cni_topology or given.cni_topology.endswith((".yaml", ".yml")):
             given.cni_topology = paths.absolute(given.cni_topology, here)
-        if given.cni_json:
-            given.cni_json = paths.file_to_write("--cni-json", given.cni_json, here)
-        if given.cni_repro:
-            given.cni_repro = paths.directory_to_fill("--cni-repro", given.cni_repro, here)
+        options.resolve(given, here)
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from None
 

@@ -1,16 +1,54 @@
-"""Reads the command line and hands it to one subcommand; each is a module with ``add`` and ``run``."""
+"""Reads the command line and hands it to one subcommand.
+
+To add one, write a module with a function that declares it to a parser, and add a row to ``COMMANDS``.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+import pkgutil
 import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from cnitest import paths, text
-from cnitest.cli import doctor, faults, fuzz, requirements, run, topology, trace
 from cnitest.cli.output import complain
 from cnitest.errors import CnitestError
+
+
+class Command(NamedTuple):
+    """One subcommand: ``declare`` is the function (``module:name``) that gets its parser, sets its description, options
+    and, as the default of ``run``, what runs it; it is imported only when the subcommand is used."""
+
+    name: str
+    declare: str
+    help: str
+
+
+COMMANDS = (
+    Command("run", "cnitest.cli.run:declare", "run suites against a plugin set"),
+    Command("fuzz", "cnitest.cli.fuzz:declare", "try generated configurations and histories on a plugin"),
+    Command(
+        "faults",
+        "cnitest.cli.faults:declare",
+        "kill a plugin at every call that changes something, and see what that leaves",
+    ),
+    Command(
+        "requirements",
+        "cnitest.cli.requirements:declare",
+        "list the requirements of the conformance suite, or explain one",
+    ),
+    Command("doctor", "cnitest.cli.doctor:declare", "list what this machine lacks"),
+    Command("draw", "cnitest.cli.topology:declare_draw", "draw a topology"),
+    Command("plan", "cnitest.cli.topology:declare_plan", "list the steps that build a topology"),
+    Command(
+        "schema",
+        "cnitest.cli.topology:declare_schema",
+        "print a JSON Schema: of topology files, or of a run's verdicts",
+    ),
+    Command("trace-shim", "cnitest.cli.trace:declare", "record the plugin calls of a real runtime"),
+)
 
 #: The exit code for something that we were asked for and that makes no sense, as pytest's.
 USAGE_ERROR = 4
@@ -19,7 +57,7 @@ USAGE_ERROR = 4
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(_before_dashes(given))
+    arguments = _parser(_named(given)).parse_args(_before_dashes(given))
     arguments.rest = given[len(_before_dashes(given)) + 1 :]
     try:
         _warn_of_paths(arguments)
@@ -38,8 +76,9 @@ def _warn_of_paths(arguments: argparse.Namespace) -> None:
     for option in ("cni_path", "cni_path_next"):
         typed = getattr(arguments, option, None)
         name = f"--{option.replace('_', '-')}"
-        if typed and any(map(os.path.isdir, paths.directories(name, [typed], there=False))):
-            for words in paths.lacking(name, [typed]):
+        entries = [typed] if isinstance(typed, str) else typed or []
+        if entries and any(map(os.path.isdir, paths.directories(name, entries, there=False))):
+            for words in paths.lacking(name, entries):
                 complain(f"warning: {words}")
 
 
@@ -63,10 +102,18 @@ def _version() -> str:
         return "cnitest, not installed"
 
 
-def _parser() -> argparse.ArgumentParser:
+def _named(given: Sequence[str]) -> str:
+    """The subcommand of a command line: its first word that is no option."""
+    return next((word for word in given if not word.startswith("-")), "")
+
+
+def _parser(used: str) -> argparse.ArgumentParser:
+    """The parser of the whole command, which knows the options of the subcommand that is used."""
     parser = _Parser(prog="cnitest", description="Test container networks for real.")
     parser.add_argument("--version", action="version", version=_version(), help="show cnitest's version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (run, fuzz, faults, requirements, doctor, topology, trace):
-        module.add(commands)
+    for command in COMMANDS:
+        made = commands.add_parser(command.name, help=command.help)
+        if command.name == used:
+            pkgutil.resolve_name(command.declare)(made)
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cnitest import text
 from cnitest.cni import plugins
@@ -15,6 +15,7 @@ from cnitest.errors import CnitestError
 from cnitest.kernel import features
 from cnitest.kernel.processes import programs
 from cnitest.lab.lab import Lab
+from cnitest.report.options import PLUGIN_PATH, declare_to_command
 from cnitest.topology import Host, Topology
 
 _NEEDED_KERNEL = ("veth", "bridge", "macvlan", "br_netfilter", "conntrack")
@@ -47,17 +48,16 @@ class Examined(NamedTuple):
     remedy: str = ""
 
 
-def add(commands: Any) -> None:
-    """Declare the subcommand."""
-    parser = commands.add_parser("doctor", help="list what this machine lacks")
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the subcommand's options."""
     parser.add_argument("--json", action="store_true", help="as data")
-    parser.add_argument("--cni-path", metavar="DIRS", help="directories with plugins, separated by colons")
+    declare_to_command(parser, [PLUGIN_PATH])
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings; 0 when the main job can run, 1 when not."""
-    findings = examine(search_path([] if arguments.cni_path is None else [arguments.cni_path]))
+    findings = examine(search_path(arguments.cni_path))
     healthy = all(finding.present for finding in findings if finding.needed)
     if arguments.json:
         document = {"healthy": healthy, "findings": [finding._asdict() for finding in findings]}

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from cnitest import paths
 from cnitest.cli.output import say
@@ -18,19 +17,18 @@ from cnitest.errors import CnitestError
 from cnitest.faults import table
 from cnitest.faults.sweep import TIMEOUT, VERBS, WAYS, sweep
 from cnitest.interrupts import INTERRUPTED
+from cnitest.report.options import PLUGIN_PATH, declare_to_command
 
 
-def add(commands: Any) -> None:
-    """Declare the subcommand."""
-    parser = commands.add_parser(
-        "faults",
-        help="kill a plugin at every call that changes something, and see what that leaves",
-        description="Run ADD and DEL of a network once for each system call of its plugins that changes something, "
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the subcommand's options."""
+    parser.description = (
+        "Run ADD and DEL of a network once for each system call of its plugins that changes something, "
         "kill the plugin there or have the call fail, and hold what follows to the specification: DEL succeeds and "
-        "leaves nothing, the next ADD works. Exit code 1 when something does not hold.",
+        "leaves nothing, the next ADD works. Exit code 1 when something does not hold."
     )
     parser.add_argument("conf", metavar="CONF", help="a .conf, a .conflist, or a profile (cnitest.yaml)")
-    parser.add_argument("--cni-path", metavar="DIRS", help="directories with plugins, separated by colons")
+    declare_to_command(parser, [PLUGIN_PATH])
     parser.add_argument("--verbs", metavar="VERBS", default="add,del", help="add, del or both (default: %(default)s)")
     parser.add_argument("--only", choices=WAYS, help="only kill the plugin, or only fail its calls")
     parser.add_argument("--calls", metavar="N-M", help="only the calls with these numbers, such as 3,7-9")
@@ -46,7 +44,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Sweep, print the table; 1 when something was found."""
-    path = search_path([] if arguments.cni_path is None else [arguments.cni_path])
+    path = search_path(arguments.cni_path)
     report = Path(paths.file_to_write("--json", arguments.json)) if arguments.json else None
     network, path, setting = _subject(Path(paths.absolute(arguments.conf)), path)
     _require(network, path)

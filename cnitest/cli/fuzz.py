@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cnitest import paths, text
 from cnitest.cli.output import say
 from cnitest.cni.calls.invoke import search_path
 from cnitest.errors import ConfigError
 from cnitest.interrupts import INTERRUPTED
+from cnitest.report.options import PLUGIN_PATH, declare_to_command
 
 if TYPE_CHECKING:
     from cnitest.fuzz.search.campaign import Campaign
@@ -32,18 +33,16 @@ _WORTHWHILE = 50
 FOUND, STOPPED = 1, 3
 
 
-def add(commands: Any) -> None:
-    """Declare the subcommand."""
-    parser = commands.add_parser(
-        "fuzz",
-        help="try generated configurations and histories on a plugin",
-        description="Draw configurations, calls and histories, try each with the real plugin, and hold it to what must "
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the subcommand's options."""
+    parser.description = (
+        "Draw configurations, calls and histories, try each with the real plugin, and hold it to what must "
         "always be true. What does not hold is shrunk and written as a script and as a test. Exit codes: 0 nothing "
         "found (with --profile reference: nothing but what is known), 1 findings, 2 interrupted, "
-        "3 stopped early without any, 4 wrong usage.",
+        "3 stopped early without any, 4 wrong usage."
     )
     parser.add_argument("subject", metavar="CONF|PLUGIN", help="a .conf, .conflist, cnitest.yaml, or a known plugin")
-    parser.add_argument("--cni-path", metavar="DIRS", help="directories with plugins, separated by colons")
+    declare_to_command(parser, [PLUGIN_PATH])
     parser.add_argument("--cni-path-next", metavar="DIRS", help="another release, to compare with and to upgrade to")
     parser.add_argument("--examples", metavar="N", help="end after so many examples")
     parser.add_argument("--time", metavar="T", help="end after a time such as 90s, 10m or 1h (default: 2m)")
@@ -76,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     seconds, examples = _seconds(arguments.time), _number("--examples", arguments.examples, least=1)
     seed = _number("--seed", arguments.seed)
     workers = _number("-n", arguments.workers, least=1) or _workers(examples)
-    path = search_path([] if arguments.cni_path is None else [arguments.cni_path])
+    path = search_path(arguments.cni_path)
     from cnitest.fuzz.search.campaign import Campaign
 
     campaign = Campaign.begin(

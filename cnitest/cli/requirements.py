@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import textwrap
 from collections.abc import Iterator
-from typing import Any
 
 from cnitest.cli.output import say
 from cnitest.conformance.checks.registry import checks_of
@@ -15,9 +14,8 @@ from cnitest.conformance.model.requirement import Kind, Requirement, find, regis
 _WIDTH = 100
 
 
-def add(commands: Any) -> None:
-    """Declare the subcommand."""
-    parser = commands.add_parser("requirements", help="list the requirements of the conformance suite, or explain one")
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the subcommand's options."""
     parser.add_argument("id", metavar="ID", nargs="?", help="one of them, such as DEL-05")
     parser.set_defaults(run=run)
 

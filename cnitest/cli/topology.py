@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from collections.abc import Callable
 
 from cnitest.cli.output import say
 from cnitest.report.conformance.schema import conformance_schema
@@ -15,16 +15,25 @@ from cnitest.topology.building.plan import plan
 _ASCII = {**dict.fromkeys(map(ord, "┌┐└┘├┤┬┴┼"), "+"), ord("─"): "-", ord("│"): "|", ord("✗"): "x", ord("→"): ">"}
 
 
-def add(commands: Any) -> None:
-    """Declare the subcommands."""
-    picture = commands.add_parser("draw", help="draw a topology")
-    steps = commands.add_parser("plan", help="list the steps that build a topology")
-    for parser, function in ((picture, _draw), (steps, _plan)):
-        parser.add_argument("topology", metavar="TOPOLOGY", help=f"a file, or one of: {', '.join(shipped())}")
-        parser.set_defaults(run=function)
-    schema = commands.add_parser("schema", help="print a JSON Schema: of topology files, or of a run's verdicts")
-    schema.add_argument("of", nargs="?", choices=("topology", "conformance"), default="topology")
-    schema.set_defaults(run=_schema)
+def declare_draw(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``draw``."""
+    _declare(parser, _draw)
+
+
+def declare_plan(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``plan``."""
+    _declare(parser, _plan)
+
+
+def _declare(parser: argparse.ArgumentParser, function: Callable[[argparse.Namespace], int]) -> None:
+    parser.add_argument("topology", metavar="TOPOLOGY", help=f"a file, or one of: {', '.join(shipped())}")
+    parser.set_defaults(run=function)
+
+
+def declare_schema(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``schema``."""
+    parser.add_argument("of", nargs="?", choices=("topology", "conformance"), default="topology")
+    parser.set_defaults(run=_schema)
 
 
 def _draw(arguments: argparse.Namespace) -> int:

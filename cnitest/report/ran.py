@@ -12,19 +12,6 @@ from cnitest.errors import FeatureMissing
 _MOST_REASONS = 12
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options for runs that have to prove something."""
-    group = parser.getgroup("cni")
-    group.addoption(
-        "--cni-require-all", action="store_true", help="let every test that is skipped fail, with the reason"
-    )
-    group.addoption(
-        "--cni-require-any",
-        action="store_true",
-        help="fail the run when no test ran at all, because each was skipped or left out; cnitest run does",
-    )
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Count from the beginning."""
     config.stash[_COUNT] = _Count()

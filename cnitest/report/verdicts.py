@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from cnitest.report import options
 
 if TYPE_CHECKING:
     from cnitest.conformance.model.subject import Subject
@@ -17,8 +20,6 @@ if TYPE_CHECKING:
     from cnitest.report.conformance.choice import Chosen
     from cnitest.report.conformance.summary import RunSummary
 
-#: What --cni-topology is where nobody says another.
-DEFAULT_TOPOLOGY = "node-with-uplink"
 _SUBJECTS = pytest.StashKey[Any]()
 #: The seconds that a test's fixtures took.
 DURATION = pytest.StashKey[float]()
@@ -36,43 +37,6 @@ _WORDS = {
     "undecided": ("undecided", "?", ("UNDECIDED", {"yellow": True})),
     "broken": ("error", "E", "ERROR"),
 }
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of the conformance suite."""
-    group = parser.getgroup("cni conformance", "conformance to the CNI specification (cnitest)")
-    group.addoption(
-        "--cni-plugin",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="a plugin to hold to the specification with the profile that is shipped for it, or all; may be repeated",
-    )
-    group.addoption(
-        "--cni-profile",
-        choices=("spec", "reference"),
-        default="spec",
-        help="what is expected: the specification, or what the reference plugins are known to do "
-        "(default: %(default)s)",
-    )
-    group.addoption(
-        "--cni-strict", action="store_true", help="let SHOULD fail like MUST, and what Go plugins inherit too"
-    )
-    group.addoption(
-        "--cni-version", metavar="V", action="append", default=[], help="test in these versions only; may be repeated"
-    )
-    group.addoption(
-        "--cni-requirement",
-        metavar="ID",
-        action="append",
-        default=[],
-        help="test this requirement only; may be repeated (`cnitest requirements` lists them)",
-    )
-    group.addoption(
-        "--cni-keep-going", action="store_true", help="hold a network to every requirement although its first ADD fails"
-    )
-    group.addoption("--cni-json", metavar="FILE", help="write every verdict of the conformance suite as JSON")
-    group.addoption("--cni-repro", metavar="DIR", help="write a shell script for each finding that reproduces it")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -147,8 +111,11 @@ def pytest_configure_node(node: Any) -> None:
 
 def _is_asked_for(config: pytest.Config) -> bool:
     """Whether the conformance suite was asked for by name, with what to try."""
-    given = config.getoption("--cni-conf") or config.getoption("--cni-plugin")
-    return bool(given) and any("conformance" in str(argument) for argument in config.args)
+    if not (config.getoption("--cni-conf") or config.getoption("--cni-plugin")):
+        return False  # nothing is looked for when pytest starts
+    from cnitest.report import suite
+
+    return suite.is_named(config.args, config.invocation_params.dir, modules=config.getoption("pyargs"))
 
 
 def subjects_of(config: pytest.Config) -> tuple[Subject, ...]:
@@ -176,22 +143,11 @@ def chosen_of(config: pytest.Config) -> Chosen:
 def _examined(config: pytest.Config) -> Chosen:
     from cnitest.errors import CnitestError
     from cnitest.plugin import plugin_path
-    from cnitest.report.conformance.choice import Choice, chosen
+    from cnitest.report.conformance.choice import asked, chosen
 
-    given = tuple(config.getoption("--cni-conf"))
-    named = tuple(config.getoption("--cni-plugin"))
-    topology = config.getoption("--cni-topology")
-    choice = Choice(
-        given,
-        named or (() if given else _SLICE),
-        plugin_path(config),
-        tuple(config.getoption("--cni-version")),
-        newest=not given and not named,
-        topology="" if topology == DEFAULT_TOPOLOGY else topology,
-        keep_going=config.getoption("--cni-keep-going") or not _is_asked_for(config),
-    )
+    choice = asked(config.option, plugin_path(config), otherwise=_SLICE)
     try:
-        return chosen(choice)
+        return chosen(choice if _is_asked_for(config) else choice._replace(keep_going=True))
     except CnitestError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -281,10 +237,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     gone = outcome.disappeared and outcome.shipped
     if (gone or chosen_of(config).unstarted) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if config.getoption("--cni-json"):
-        from cnitest.report.conformance import summary
-
-        Path(config.getoption("--cni-json")).write_text(json.dumps(summary.document(outcome), indent=1))
+    for function, file in options.reports(config.option):
+        pkgutil.resolve_name(function)(outcome, Path(file))
 
 
 def _outcome(config: pytest.Config, cases: list[Case]) -> RunSummary:
@@ -347,11 +301,11 @@ def _asked(config: pytest.Config) -> Asked:
     from cnitest.report.conformance.again import Asked
 
     topology = config.getoption("--cni-topology")
-    options = [word for version in config.getoption("--cni-version") for word in ("--cni-version", version)]
+    words = [word for version in config.getoption("--cni-version") for word in ("--cni-version", version)]
     return Asked(
         config.getoption("--cni-conf"),
         config.getoption("--cni-path"),
-        "" if topology == DEFAULT_TOPOLOGY else topology,
-        options + (["--keep-going"] if config.getoption("--cni-keep-going") else []),
+        "" if topology == options.DEFAULT_TOPOLOGY else topology,
+        words + (["--keep-going"] if config.getoption("--cni-keep-going") else []),
         {subject.name: subject.source for subject in subjects_of(config)},
     )

@@ -15,6 +15,7 @@ from cnitest.conformance.discover.preflight import Refused
 from cnitest.conformance.model import shipped, spelling
 from cnitest.conformance.model.subject import Subject
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing
+from cnitest.report.options import DEFAULT_TOPOLOGY
 from cnitest.topology import find, load
 from cnitest.typos import did_you_mean
 
@@ -30,6 +31,21 @@ class Choice(NamedTuple):
     newest: bool = False
     topology: str = ""
     keep_going: bool = False
+
+
+def asked(options: Any, path: Sequence[str], otherwise: Sequence[str]) -> Choice:
+    """The choice of a run's options (see `cnitest.report.options`), from the command or from pytest; ``otherwise`` are
+    the plugins of a run that names none and has no configuration."""
+    given, named = tuple(options.cni_conf), tuple(options.cni_plugin)
+    return Choice(
+        given,
+        named or (() if given else tuple(otherwise)),
+        tuple(path),
+        tuple(options.cni_version),
+        newest=not given and not named,
+        topology="" if options.cni_topology == DEFAULT_TOPOLOGY else options.cni_topology,
+        keep_going=options.cni_keep_going,
+    )
 
 
 class Chosen(NamedTuple):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnitest.conformance.model import deviation
@@ -179,3 +181,8 @@ def _cause(cause: Cause) -> dict[str, Any]:
         "script": cause.shown_by.script,
         "cases": cases,
     }
+
+
+def write_json(outcome: RunSummary, file: Path) -> None:
+    """Write a run as JSON: the report of ``--json``."""
+    file.write_text(json.dumps(document(outcome), indent=1))

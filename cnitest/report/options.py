@@ -1,0 +1,211 @@
+"""Every option of a run, once: how pytest calls it, how the command does, and what becomes of its value.
+
+To add one, add a row. A row with ``report`` is a report: a function that writes what a run came to into a file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
+
+from cnitest import paths
+
+#: What --cni-topology is where nobody says another.
+DEFAULT_TOPOLOGY = "node-with-uplink"
+
+
+class Option(NamedTuple):
+    """One option. ``pytest`` and ``command`` are its names for each, empty where there is none; ``fills`` is what a
+    run will write to, ``report`` the function (``module:name``) that gets the run's Outcome and the file to write."""
+
+    dest: str
+    pytest: str
+    command: str
+    help: str
+    metavar: str | None = None
+    action: Literal["store", "append", "store_true"] = "store"
+    default: str | None = None
+    choices: tuple[str, ...] | None = None
+    fills: Literal["", "file", "directory"] = ""
+    report: str = ""
+
+    def declared(self) -> dict[str, Any]:
+        """How argparse, and pytest's parser, want it declared, but for its name."""
+        if self.action == "store_true":
+            return {"dest": self.dest, "action": self.action, "help": self.help}
+        words: dict[str, Any] = {"dest": self.dest, "action": self.action, "help": self.help}
+        words |= {"default": list[str]() if self.action == "append" else self.default}
+        return words | ({"metavar": self.metavar} if self.choices is None else {"choices": self.choices})
+
+    def words(self, value: Any) -> list[str]:
+        """A value as pytest's command line has it; nothing for the default."""
+        if self.action == "store_true":
+            return [self.pytest] if value else []
+        values = value if self.action == "append" else [value] if value != self.default else []
+        return [word for each in values for word in (self.pytest, str(each))]
+
+    def resolved(self, name: str, value: str, base: str | os.PathLike[str]) -> str:
+        """The absolute path of what it fills, checked, by the ``name`` that was typed. Raises ConfigError."""
+        return (paths.file_to_write if self.fills == "file" else paths.directory_to_fill)(name, value, base)
+
+
+PLUGIN_PATH = Option(
+    "cni_path",
+    "--cni-path",
+    "--cni-path",
+    "directories with plugins, in the order they are searched; colons or repetition separate them "
+    "(default: the variable CNI_PATH, else those of the distributions)",
+    "DIRS",
+    "append",
+)
+NETWORK = (
+    PLUGIN_PATH,
+    Option(
+        "cni_conf",
+        "--cni-conf",
+        "",
+        "a .conf or .conflist that tests with the fixture `network` run with; may be repeated",
+        "FILE",
+        "append",
+    ),
+    Option(
+        "cni_topology",
+        "--cni-topology",
+        "--topology",
+        "the topology of tests that have no mark of their own: a shipped name or a file (default: %(default)s)",
+        "NAME|FILE",
+        default=DEFAULT_TOPOLOGY,
+    ),
+    Option(
+        "cni_runtime",
+        "--cni-runtime",
+        "--runtime",
+        "how to call plugins where libcni leaves the specification (default: %(default)s)",
+        default="spec",
+        choices=("spec", "libcni"),
+    ),
+    Option(
+        "cni_blind",
+        "--cni-blind",
+        "",
+        "let every probe see nothing: a check of the checks, every connectivity test must fail",
+        action="store_true",
+    ),
+    Option(
+        "cni_require_all",
+        "--cni-require-all",
+        "--require-all",
+        "let every test that is skipped fail, with the reason",
+        action="store_true",
+    ),
+    Option(
+        "cni_require_any",
+        "--cni-require-any",
+        "",
+        "fail the run when no test ran at all, because each was skipped or left out; cnitest run does",
+        action="store_true",
+    ),
+)
+CONFORMANCE = (
+    Option(
+        "cni_plugin",
+        "--cni-plugin",
+        "--plugin",
+        "a plugin to check: with a configuration the one of its list that is meant, else one with a shipped profile, "
+        "or all; may be repeated",
+        "NAME",
+        "append",
+    ),
+    Option(
+        "cni_profile",
+        "--cni-profile",
+        "--profile",
+        "expect the specification, or what the reference plugins are known to do (default: %(default)s)",
+        default="spec",
+        choices=("spec", "reference"),
+    ),
+    Option(
+        "cni_strict",
+        "--cni-strict",
+        "--strict",
+        "let SHOULD fail like MUST, and limitations of the library of Go plugins too",
+        action="store_true",
+    ),
+    Option(
+        "cni_version",
+        "--cni-version",
+        "--cni-version",
+        "test in this version of the specification only; may be repeated",
+        "V",
+        "append",
+    ),
+    Option(
+        "cni_requirement",
+        "--cni-requirement",
+        "--requirement",
+        "test this requirement only; may be repeated (`cnitest requirements` lists them)",
+        "ID",
+        "append",
+    ),
+    Option(
+        "cni_keep_going",
+        "--cni-keep-going",
+        "--keep-going",
+        "test every requirement although the network's first ADD fails",
+        action="store_true",
+    ),
+    Option(
+        "cni_json",
+        "--cni-json",
+        "--json",
+        "write every verdict of the conformance suite as JSON",
+        "FILE",
+        fills="file",
+        report="cnitest.report.conformance.summary:write_json",
+    ),
+    Option(
+        "cni_repro",
+        "--cni-repro",
+        "--repro",
+        "write a shell script for each cause (with -v: for each finding) that reproduces it",
+        "DIR",
+        fills="directory",
+    ),
+)
+ALL = (*NETWORK, *CONFORMANCE)
+
+
+def declare_to_command(parser: Any, options: Iterable[Option]) -> None:
+    """Declare those that the command has to a parser of argparse, or to a group of it."""
+    for option in options:
+        if option.command:
+            parser.add_argument(option.command, **option.declared())
+
+
+def declare_to_pytest(group: Any, options: Iterable[Option]) -> None:
+    """Declare them to a group of pytest's parser."""
+    for option in options:
+        group.addoption(option.pytest, **option.declared())
+
+
+def resolve(given: Any, base: str | os.PathLike[str] = "", *, command: bool = False) -> None:
+    """Make the paths that a run will write absolute, from ``base``. Raises ConfigError by the name that was typed."""
+    for option in ALL:
+        value = getattr(given, option.dest, None)
+        if option.fills and value:
+            setattr(given, option.dest, option.resolved(option.command if command else option.pytest, value, base))
+
+
+def as_pytest(given: Any) -> Iterator[str]:
+    """The pytest command line for the values of the command."""
+    for option in ALL:
+        if hasattr(given, option.dest):
+            yield from option.words(getattr(given, option.dest))
+
+
+def reports(given: Any) -> Iterator[tuple[str, str]]:
+    """The reports that were asked for: the function that writes one (``module:name``), and its file."""
+    for option in ALL:
+        if option.report and getattr(given, option.dest, None):
+            yield option.report, getattr(given, option.dest)

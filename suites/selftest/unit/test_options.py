@@ -1,0 +1,133 @@
+"""Options, reports and subcommands: a row each, which reaches pytest, the command and the choice of plugins."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from cnitest.cli import commands
+from cnitest.cli.run import pytest_arguments
+from cnitest.errors import ConfigError
+from cnitest.report import options, suite
+from cnitest.report.conformance.choice import asked
+from cnitest.report.options import Option
+
+SUITES = Path(__file__).resolve().parents[2]
+DIGEST = Option("cni_digest", "--cni-digest", "--digest", "write a digest", "FILE", fills="file", report="os.path:join")
+
+
+def run_of(*words: str) -> argparse.Namespace:
+    """What ``cnitest run`` makes of a command line."""
+    parsed = commands._parser("run").parse_args(["run", *words])
+    parsed.rest = []
+    return parsed
+
+
+@pytest.mark.parametrize("option", options.ALL, ids=lambda option: option.dest)
+def test_a_row_reaches_pytest(option: Option, pytestconfig: pytest.Config) -> None:
+    """Pytest knows each option, with the default of its row."""
+    assert hasattr(pytestconfig.option, option.dest)
+    assert option.pytest.startswith("--cni-")
+
+
+@pytest.mark.parametrize("option", [each for each in options.ALL if each.command], ids=lambda option: option.dest)
+def test_a_row_reaches_pytest_by_the_command(option: Option, tmp_path: Path) -> None:
+    """What the command is given for an option is what pytest gets by its own name for it."""
+    value = option.choices[-1] if option.choices else str(tmp_path / "new")
+    typed = [option.command] if option.action == "store_true" else [option.command, value]
+    if option.dest == "cni_path":
+        Path(value).mkdir()
+
+    given = pytest_arguments(run_of("--suite", "conformance", *typed))
+
+    assert option.pytest in given
+    assert (
+        option.action == "store_true" or given[given.index(option.pytest) + 1] == value or option.dest == "cni_plugin"
+    )
+
+
+def test_defaults_are_left_to_pytest() -> None:
+    """What nobody said is not handed on, so that pytest's own configuration counts."""
+    given = pytest_arguments(run_of("--suite", "walkthrough"))
+
+    assert [word for word in given if word.startswith("--cni-")] == ["--cni-require-any"]
+
+
+def test_a_report_is_a_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A row with a report is declared, handed on, its file checked, and its function named at the end."""
+    monkeypatch.setattr(options, "CONFORMANCE", (*options.CONFORMANCE, DIGEST))
+    monkeypatch.setattr(options, "ALL", (*options.ALL, DIGEST))
+    parsed = run_of("--digest", str(tmp_path / "digest"), "--suite", "conformance")
+
+    handed_on = pytest_arguments(parsed)
+    reports = list(options.reports(parsed))
+
+    assert handed_on[handed_on.index("--cni-digest") + 1] == str(tmp_path / "digest")
+    assert reports == [("os.path:join", str(tmp_path / "digest"))]
+    with pytest.raises(ConfigError, match=r"--digest .*nowhere"):
+        pytest_arguments(run_of("--digest", str(tmp_path / "nowhere" / "digest"), "--suite", "conformance"))
+
+
+def test_a_subcommand_is_a_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
+    """A module that declares a subcommand and a row are enough; it is imported when it is used, not before."""
+    (tmp_path / "greeting.py").write_text(
+        "def declare(parser):\n"
+        "    parser.add_argument('name')\n"
+        "    parser.set_defaults(run=lambda given: print(given.name))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    row = commands.Command("greet", "greeting:declare", "say a name")
+    missing = commands.Command("later", "no.such.module:declare", "never used")
+    monkeypatch.setattr(commands, "COMMANDS", (*commands.COMMANDS, row, missing))
+
+    code = commands.main(["greet", "Ada"])
+
+    assert (code, capsys.readouterr().out) == (None, "Ada\n")
+
+
+@pytest.mark.parametrize("row", commands.COMMANDS, ids=lambda row: row.name)
+def test_every_subcommand_has_its_help(row: commands.Command, capsys) -> None:
+    """Each row's function declares a subcommand that explains its options."""
+    with pytest.raises(SystemExit, match="0"):
+        commands.main([row.name, "--help"])
+
+    assert f"usage: cnitest {row.name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argument", "base", "modules", "named"),
+    [
+        ("cnitest.suites.conformance", "/", True, True),
+        ("cnitest.suites.conformance.test_add", "/", True, True),
+        ("cnitest.suites.conformance", "/", False, False),
+        ("cnitest.suites.conformance_of_mine", "/", True, False),
+        (str(SUITES / "conformance" / "test_add.py") + "::test_x", "/", False, True),
+        ("conformance", SUITES, False, True),
+        ("conformance/../conformance", SUITES, False, True),
+        ("conformance", "/srv", False, False),
+        ("/srv/my-conformance/test_x.py", "/", False, False),
+        ("fuzz", SUITES, False, False),
+    ],
+)
+def test_the_suite_is_known_by_its_place(argument: str, base: str, modules: bool, named: bool) -> None:
+    """The conformance suite is asked for by its own path or module, not by a name that has its word in it."""
+    assert suite.is_named([argument], Path(base), modules=modules) is named
+
+
+@pytest.mark.parametrize(
+    ("words", "plugins", "newest", "topology"),
+    [
+        ((), ("all",), True, ""),
+        (("a.conf",), (), False, ""),
+        (("a.conf", "--plugin", "b"), ("b",), False, ""),
+        (("--topology", "lan"), ("all",), True, "lan"),
+        (("--topology", options.DEFAULT_TOPOLOGY), ("all",), True, ""),
+    ],
+)
+def test_options_become_a_choice(words: tuple[str, ...], plugins, newest: bool, topology: str) -> None:
+    """The choice of plugins is read off the options, whoever parsed them."""
+    choice = asked(run_of(*words), ("/p",), ("all",))
+
+    assert (choice.plugins, choice.newest, choice.topology, choice.path) == (plugins, newest, topology, ("/p",))
