@@ -10,8 +10,9 @@ from typing import Any
 from cnitest.cni import spec
 from cnitest.conformance.bench import first
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
-from cnitest.conformance.bench.steps import Fake, Forget, Saw
+from cnitest.conformance.bench.steps import DelegateVerbs, Fake, Forget, Saw
 from cnitest.conformance.model import space
+from cnitest.conformance.model.finding import Detail
 from cnitest.testing import ScriptedPlugin
 from cnitest.testing.records import Record
 from cnitest.testing.reply import normalised
@@ -44,6 +45,11 @@ class Delegate:
         """Empty the record."""
         self._plugin.forget()
         self._steps.append(Forget(*self._place))
+
+
+def called(words: str) -> Detail:
+    """A complaint about the verbs that a delegate was called for."""
+    return Detail(words, about=DelegateVerbs())
 
 
 def install(bench: Bench, directory: Path, script: Mapping[str, Any] | None = None) -> Delegate:

@@ -100,13 +100,45 @@ class DaemonEnd(NamedTuple):
 Step = Command | Ask | Look | Probe | File | SearchPath | Release | Fake | Forget | Saw | DaemonStart | DaemonEnd
 
 
+class NoAnswer(NamedTuple):
+    """A packet from a place, by its full name, to an address got no answer; ``seconds`` is how long that may take, 0
+    as long as any."""
+
+    sender: str
+    target: str
+    seconds: float = 0
+
+
+class NoArrival(NamedTuple):
+    """A packet from a place to an address does not arrive at the place that plays the internet."""
+
+    sender: str
+    target: str
+
+
+class SysctlChange(NamedTuple):
+    """A sysctl of the host has another value."""
+
+    name: str
+    before: str
+    after: str
+
+
+class DelegateVerbs(NamedTuple):
+    """A plugin that plays a part was called for other verbs than it should."""
+
+
+#: What a complaint can be about, for the script that shows it again.
+Subject = Leftover | Call | NoAnswer | NoArrival | SysctlChange | DelegateVerbs
+
+
 class Complaint(NamedTuple):
     """What did not hold, and after how many steps that was known. ``witness`` is a condition in shell that holds while
-    it is so, ``kernel`` one that does beside what the plugin answers, ``about`` the difference that it is about;
-    without them the script finds its own sign."""
+    it is so, ``kernel`` one that does beside what the plugin answers, ``about`` the record that its words were made of;
+    without them the script compares the plugin's answers."""
 
     detail: str
     after: int
     witness: str = ""
     kernel: str = ""
-    about: Leftover | None = None
+    about: Subject | None = None

@@ -15,7 +15,7 @@ class Detail(str):
     """The words of one thing that does not hold, with what they are about, for the script that reproduces it.
 
     ``kernel`` is a condition in shell about the kernel that holds while it is so, beside what the plugin answers;
-    ``about`` the record that the words were made of.
+    ``about`` the record that the words were made of, which stays in the process where it was made.
     """
 
     __slots__ = ("about", "kernel")
@@ -28,8 +28,8 @@ class Detail(str):
         made.kernel, made.about = kernel, about
         return made
 
-    def __reduce__(self) -> tuple[type[Detail], tuple[str, str, Any]]:
-        return Detail, (str(self), self.kernel, self.about)
+    def __reduce__(self) -> tuple[type[Detail], tuple[str, str]]:
+        return Detail, (str(self), self.kernel)
 
 
 def visible(detail: str) -> str:

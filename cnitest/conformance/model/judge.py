@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from cnitest.cni import spec
 from cnitest.cni.calls.answers import documents, error_document, failed, result_document
 from cnitest.cni.calls.invoke import Call, shown
+from cnitest.conformance.model.finding import Detail
 
 __all__ = [
     "crash",
@@ -26,19 +27,24 @@ _CRASH = re.compile(
 )
 
 
+def told(call: Call, words: str) -> Detail:
+    """A complaint about a call."""
+    return Detail(f"{call.subject}: {words}", about=call)
+
+
 def crash(call: Call) -> list[str]:
     """Hangs, signals, floods and stack traces: what is wrong whatever was asked."""
     if "stdout" in call.cut or "stderr" in call.cut:
-        return [f"{call.subject}: floods {' and '.join(call.cut)}: more than 16 MiB"]
+        return [told(call, f"floods {' and '.join(call.cut)}: more than 16 MiB")]
     if call.timed_out:
-        return [f"{call.subject}: hangs: killed after {call.seconds:.1f} s"]
+        return [told(call, f"hangs: killed after {call.seconds:.1f} s")]
     if call.exit_code < 0:
-        return [f"{call.subject}: dies of signal {-call.exit_code}"]
+        return [told(call, f"dies of signal {-call.exit_code}")]
     if _CRASH.search(call.stderr) or _CRASH.search(call.stdout):
         line = _CRASH.search(call.stderr) or _CRASH.search(call.stdout)
         stream = call.stderr if _CRASH.search(call.stderr) else call.stdout
         assert line is not None, "one of them matched"
-        return [f"{call.subject}: crashes: {shown(stream[line.start() :].splitlines()[0])}"]
+        return [told(call, f"crashes: {shown(stream[line.start() :].splitlines()[0])}")]
     return []
 
 
@@ -48,11 +54,11 @@ def success(call: Call, *, silent: bool = False) -> list[str]:
     if faults:
         return faults
     if call.exit_code != 0:
-        return [f"{call.subject}: fails: exit code {call.exit_code}: {words(call)}"]
+        return [told(call, f"fails: exit code {call.exit_code}: {words(call)}")]
     if error_document(call) is not None:
-        return [f"{call.subject}: exit code 0 with error {words(call)}"]
+        return [told(call, f"exit code 0 with error {words(call)}")]
     if silent and call.stdout.strip():
-        return [f"{call.subject}: succeeds, but prints {shown(call.stdout)}"]
+        return [told(call, f"succeeds, but prints {shown(call.stdout)}")]
     return []
 
 
@@ -64,18 +70,18 @@ def refusal(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()) 
         return faults
     if call.exit_code == 0:
         if error_document(call) is not None:
-            return [f"{call.subject}: exit code 0 with error {words(call)}"]
-        return [f"{call.subject}: succeeds, but should refuse{_output(call)}"]
+            return [told(call, f"exit code 0 with error {words(call)}")]
+        return [told(call, f"succeeds, but should refuse{_output(call)}")]
     document = error_document(call)
     if document is None:
-        return [f"{call.subject}: fails without an error document: {words(call)}"]
+        return [told(call, f"fails without an error document: {words(call)}")]
     code = document["code"]
     if codes and code not in codes:
         wanted = " or ".join(map(str, sorted(codes)))
-        return [f"{call.subject}: error code {code} instead of {wanted}: {words(call)}"]
+        return [told(call, f"error code {code} instead of {wanted}: {words(call)}")]
     text = f"{document.get('msg', '')} {document.get('details', '')}"
     lacking = [name for name in names if name not in text]
-    return [f"{call.subject}: the error does not name {', '.join(lacking)}: {words(call)}"] if lacking else []
+    return [told(call, f"the error does not name {', '.join(lacking)}: {words(call)}")] if lacking else []
 
 
 def not_defined(call: Call) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+from cnitest.conformance.bench.steps import NoAnswer, NoArrival
 from cnitest.conformance.model import space
-from cnitest.conformance.model.finding import Doubt
+from cnitest.conformance.model.finding import Detail, Doubt
 from cnitest.conformance.model.subject import Subject
 from cnitest.deadline import Deadline
 from cnitest.errors import CnitestError, DeadlineExceeded
@@ -113,8 +114,15 @@ def lost(flow: Flow, patience: float = PATIENCE) -> str:
 
     with suppress(DeadlineExceeded):
         Deadline.after(patience, flow.words).poll(answered, _STEP)
-    words = f"{flow.words}: {why}" if why else ""
-    return Doubt(words) if isinstance(why, Doubt) else words
+    return _told(flow, why) if why else ""
+
+
+def _told(flow: Flow, why: str, seconds: float = 0) -> str:
+    """That a flow gets no answer, or that this is not known."""
+    words = f"{flow.words}: {why}"
+    if isinstance(why, Doubt):
+        return Doubt(words)
+    return Detail(words, about=NoAnswer(flow.sender.full_name, flow.target, seconds))
 
 
 def _once(flow: Flow) -> str:
@@ -137,8 +145,10 @@ def not_arriving(flow: Flow, place: Place) -> str:
         return ""
     words, way = f"{flow.words} does not arrive there", _no_way(flow)
     if way:
-        return f"{words}: {way}"
-    return Doubt(f"{words}: unproven: {reach.reason}") if reach.verdict is Verdict.UNPROVEN else words
+        return Detail(f"{words}: {way}", about=NoAnswer(flow.sender.full_name, flow.target))
+    if reach.verdict is Verdict.UNPROVEN:
+        return Doubt(f"{words}: unproven: {reach.reason}")
+    return Detail(words, about=NoArrival(flow.sender.full_name, flow.target))
 
 
 def _no_way(flow: Flow) -> str:
@@ -178,11 +188,11 @@ def answered_at_once(flow: Flow, wait: float = 0.5) -> str:
     try:
         attempt = EchoProbe(flow.sender, flow.target).attempt(wait)
     except (CnitestError, OSError, ValueError) as error:
-        why = _no_way(flow)
-        return f"{flow.words}: {why}" if why else Doubt(f"{flow.words}: {error}")
+        return _told(flow, _no_way(flow) or Doubt(error))
     if attempt.answered:
         return ""
-    return f"{flow.words}: the first packet was not answered: {attempt.refusal or attempt.violation or 'silence'}"
+    why = f"the first packet was not answered: {attempt.refusal or attempt.violation or 'silence'}"
+    return _told(flow, why, wait)
 
 
 def internet(lab: Lab) -> tuple[Place | None, tuple[str, ...]]:

@@ -1,8 +1,8 @@
 """How a script decides: for each complaint the condition that holds while it is so.
 
-A complaint may bring its own. Else one about a difference holds while that is there between the same two looks; one
-about packets while an address does not answer; one about a call while that ends and answers as it did; one about a
-delegate while that was called as it was.
+A complaint may bring its own. Else what it is about decides: a difference holds while that is there between the same
+two looks; a packet while its target does not answer; a sysctl while it has that value; a call while that ends and
+answers as it did; a delegate while that was called as it was. Its words are never read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from typing import NamedTuple
 
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover
-from cnitest.conformance.bench.steps import Ask, Complaint, Look, Saw, Step
+from cnitest.conformance.bench.steps import (
+    Ask,
+    Complaint,
+    DelegateVerbs,
+    Look,
+    NoAnswer,
+    NoArrival,
+    Saw,
+    Step,
+    SysctlChange,
+)
 from cnitest.conformance.model import judge
 from cnitest.conformance.repro import fake
 from cnitest.conformance.repro.quote import joined, quoted
@@ -26,9 +36,6 @@ _SHOWN = 4000
 _RANDOM = ((r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", "MAC"), (r"veth[0-9a-f]{8}", "VETH"))
 _SPECIAL = re.compile(r"([][.*^$+?(){}|\\])")
 _ADDRESS = re.compile(r"[0-9]+(?:\\\.[0-9]+){3}|[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7}")
-_FLOW = re.compile(r"^(?:.*: )?(\S+) (?:-> (\S+) (?:icmp|udp|tcp)\b|\S+ asks for (\S+):)")
-_ARRIVAL = re.compile(r"^(\S+) -> (\S+) icmp does not arrive there$")
-_SYSCTL = re.compile(r"^(net\.\S+) was (.*), is (.*)$")
 
 
 class Sign(NamedTuple):
@@ -57,24 +64,24 @@ class Signs:
             return Sign(f"holds {quoted(self._moved(complaint.witness))}")
         if complaint.kernel:
             return Sign(f"{self._of_answers(complaint).condition} && {complaint.kernel}")
-        return (
-            self._of_difference(complaint)
-            or self._of_packets(complaint.detail)
-            or self._of_call(complaint)
-            or self._of_delegate(complaint)
-            or self._of_answers(complaint)
-        )
+        match complaint.about:
+            case Leftover() as left:
+                found = self._of_difference(complaint, left)
+            case Call() as call:
+                found = self._of_call(complaint, call)
+            case None | DelegateVerbs():
+                found = None
+            case packet_or_sysctl:
+                found = self._of_packets(packet_or_sysctl)
+        return found or self._of_delegate(complaint) or self._of_answers(complaint)
 
     def _before(self, complaint: Complaint) -> Sequence[Step]:
         return self._steps[: complaint.after]
 
     # --- what is there
 
-    def _of_difference(self, complaint: Complaint) -> Sign | None:
+    def _of_difference(self, complaint: Complaint, left: Leftover) -> Sign | None:
         """The last look has it, and the first one that is not as the last says what it was before."""
-        left = complaint.about
-        if not isinstance(left, Leftover):
-            return None
         looks = [step for step in self._before(complaint) if isinstance(step, Look)]
         for late in reversed(looks):
             for early in looks[: looks.index(late)]:
@@ -89,33 +96,32 @@ class Signs:
         """Which addresses are left by killed calls is chance."""
         return _ADDRESS.sub("[0-9a-f.:]+", pattern) if self._is_killing else pattern
 
-    # --- packets
+    # --- packets and sysctls
 
-    def _of_packets(self, detail: str) -> Sign | None:
-        if match := _ARRIVAL.match(detail):
-            return Sign(f"! arrives {joined((self._name(match[1]), match[2], self._name(self._internet)))}")
-        if match := _FLOW.match(detail):
-            seconds = " 0.5" if "the first packet" in detail else ""
-            return Sign(f"lost {joined((self._name(match[1]), match[2] or match[3]))}{seconds}")
-        if match := _SYSCTL.match(detail):
-            return Sign(f"sysctl_is - {quoted(match[1])} {quoted(match[3])}")
-        return None
+    def _of_packets(self, about: NoArrival | NoAnswer | SysctlChange) -> Sign:
+        match about:
+            case NoArrival(sender, target):
+                return Sign(f"! arrives {joined((self._name(sender), target, self._name(self._internet)))}")
+            case NoAnswer(sender, target, seconds):
+                within = f" {seconds:g}" if seconds else ""
+                return Sign(f"lost {joined((self._name(sender), target))}{within}")
+            case SysctlChange(name, _, after):
+                return Sign(f"sysctl_is - {quoted(name)} {quoted(after)}")
 
     def _name(self, place: str) -> str:
         return self._machines.name(place)
 
     # --- calls
 
-    def _of_call(self, complaint: Complaint) -> Sign | None:
-        """The last call that the complaint names."""
-        calls = [step for step in self._before(complaint) if isinstance(step, Ask)]
-        for ask in reversed(calls):
-            if f"{ask.call.subject}:" in complaint.detail:
-                if self._is_killing:
-                    alike = [a.call for a in calls if a.limit is None and a.call.subject == ask.call.subject]
-                    return Sign(f"one_ended {_code(ask.call)} {self._numbers(alike)}")
-                return Sign(self._answered(ask.call))
-        return None
+    def _of_call(self, complaint: Complaint, call: Call) -> Sign | None:
+        """The call as it went; where calls are killed, one of the same subject that ends so."""
+        asked = [step for step in self._before(complaint) if isinstance(step, Ask)]
+        if not any(ask.call is call for ask in asked):
+            return None
+        if self._is_killing:
+            alike = [ask.call for ask in asked if ask.limit is None and ask.call.subject == call.subject]
+            return Sign(f"one_ended {_code(call)} {self._numbers(alike)}")
+        return Sign(self._answered(call))
 
     def _numbers(self, calls: Sequence[Call]) -> str:
         return " ".join(str(number_of(call, self._calls)) for call in calls)
@@ -143,11 +149,12 @@ class Signs:
         found = [step for step in self._before(complaint) if isinstance(step, Saw)]
         if not found:
             return None
-        return Sign(" && ".join(self._saw(step, complaint.detail) for step in _last_of_each(found)))
+        by_verb = isinstance(complaint.about, DelegateVerbs)
+        return Sign(" && ".join(self._saw(step, by_verb=by_verb) for step in _last_of_each(found)))
 
-    def _saw(self, saw: Saw, detail: str) -> str:
+    def _saw(self, saw: Saw, *, by_verb: bool) -> str:
         place = self._moved(joined((saw.directory, saw.name)))
-        if "called" in detail:
+        if by_verb:
             verbs = "".join(f"{record.verb} " for record in saw.records)
             return f"verbs {place} {quoted(verbs)}"
         return f"calls {place} {quoted(self._moved(fake.seen(saw.records)))}"

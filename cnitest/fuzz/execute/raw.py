@@ -68,8 +68,8 @@ def _refused(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
         return []
     found = [] if raw.valid is None else judge.refusal(call, raw.codes, raw.names)
     needed = ("msg",) if bench.subject.skel else ("cniVersion", "msg")  # Go's library leaves it out
-    found += [f"{call.subject}: the error has no {key}" for key in needed if key not in document]
-    return [Violation("error", call.plugin, f"{call.verb} refuses {why}: {tail(line)}", line) for line in found]
+    found += [judge.told(call, f"the error has no {key}") for key in needed if key not in document]
+    return [Violation("error", call.plugin, f"{call.verb} refuses {why}: {tail(call, line)}", line) for line in found]
 
 
 def _made(bench: Bench, slot: AttachmentTarget, caller: Caller, example: Example, raw: Raw) -> Call:

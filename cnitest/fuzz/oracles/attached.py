@@ -114,7 +114,7 @@ def new_rules(one: Attached) -> Iterator[tuple[str, FirewallLine]]:
 def crashes(calls: Sequence[Call]) -> list[Violation]:
     """Hangs, signals and stack traces."""
     return [
-        Violation("crash", call.plugin, f"{call.verb} {tail(line)}", line)
+        Violation("crash", call.plugin, f"{call.verb} {tail(call, line)}", line)
         for call in calls
         for line in judge.crash(call)
     ]
@@ -156,7 +156,7 @@ def failures(rule: str, calls: Sequence[Call]) -> list[Violation]:
 
 
 def _of(call: Call, rule: str, words: str) -> Violation:
-    return Violation(rule, call.plugin, f"{call.verb} {words}", f"{call.subject}: {words}")
+    return Violation(rule, call.plugin, f"{call.verb} {words}", judge.told(call, words))
 
 
 def accepted(call: Call, why: str) -> Violation:
@@ -164,6 +164,6 @@ def accepted(call: Call, why: str) -> Violation:
     return _of(call, "accepted", f"accepts {why or 'what is invalid'}")
 
 
-def tail(line: str) -> str:
-    """A complaint without the words that say which call it is about."""
-    return line.partition(": ")[2] or line
+def tail(call: Call, detail: str) -> str:
+    """A complaint about a call without the words that say which it is."""
+    return detail.removeprefix(f"{call.subject}: ")

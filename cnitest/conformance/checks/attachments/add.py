@@ -7,10 +7,11 @@ from pathlib import Path
 from cnitest.conformance.bench import delegate, leftovers
 from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench
 from cnitest.conformance.bench.shared_attachment import SharedAttachment
+from cnitest.conformance.bench.steps import SysctlChange
 from cnitest.conformance.checks.common import other_network, require_second_network
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, judge, space
-from cnitest.conformance.model.finding import Doubt
+from cnitest.conformance.model.finding import Detail
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import mutation, traffic
 from cnitest.conformance.observe.connections import addresses, answering, demand_answers, gateways, is_here
@@ -199,8 +200,7 @@ def neighbours_learn_a_returned_address(bench: Bench, tmp_path: Path) -> None:
     bench.attach(delegate.slot(bench, "c3"))
 
     why = traffic.answered_at_once(flow)
-    words = f"the neighbour does not reach {ip} any more: "
-    bench.complain(*([why.after(words) if isinstance(why, Doubt) else f"{words}{why}"] if why else []))
+    bench.complain(*([why] if why else []), prefix=f"the neighbour does not reach {ip} any more: ")
 
 
 @check("ADD-20")
@@ -217,7 +217,8 @@ def sysctls_of_the_host_stay(bench: Bench) -> None:
     changed = [name for name, value in after.items() if name in before and before[name] != value]
     for name in sorted(changed, key=lambda name: (name in FOLLOWING, name)):
         if not name.endswith(FORWARDING):
-            bench.complain(f"{name} was {before[name]}, is {after[name]}")
+            change = SysctlChange(name, before[name], after[name])
+            bench.complain(Detail(f"{name} was {change.before}, is {change.after}", about=change))
 
 
 def _flows_of_the_first(bench: Bench, first: AddResult, second: AttachmentTarget) -> list[traffic.Flow]:

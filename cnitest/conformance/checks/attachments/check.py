@@ -93,7 +93,7 @@ def the_delegate_is_asked(bench: Bench, tmp_path: Path) -> None:
 
     call = bench.check(made)
 
-    bench.demand("CHECK" in asked, f"the delegate was called for {', '.join(asked)}, not for CHECK")
+    bench.demand("CHECK" in asked, delegate.called(f"the delegate was called for {', '.join(asked)}, not for CHECK"))
     bench.complain(*judge.refusal(call), prefix="the delegate's CHECK fails: ")
 
 

@@ -205,7 +205,9 @@ def the_delegate_is_called_without_a_namespace(bench: Bench, tmp_path: Path) -> 
     bench.raw("DEL", None, **_of_lost(bench, made, netns, {"changes": {"CNI_NETNS": ""}}))
 
     verbs = [record.verb for record in plugin.records()]
-    bench.demand("DEL" in verbs, f"the delegate was called for {', '.join(verbs) or 'nothing'}, not for DEL")
+    bench.demand(
+        "DEL" in verbs, delegate.called(f"the delegate was called for {', '.join(verbs) or 'nothing'}, not for DEL")
+    )
 
 
 @check("DEL-12")

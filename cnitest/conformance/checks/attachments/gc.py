@@ -83,7 +83,7 @@ def gc_is_handed_on(bench: Bench, tmp_path: Path) -> None:
     bench.need(_gc(bench, made.slot, [made]))
 
     calls = [record for record in plugin.records() if record.verb == "GC"]
-    bench.demand(calls, "the delegate was not called for GC")
+    bench.demand(calls, delegate.called("the delegate was not called for GC"))
     for record in calls:
         told = (record.request or {}).get(VALID)
         wanted = [{"containerID": made.slot.container_id, "ifname": made.slot.ifname}]

@@ -22,9 +22,9 @@ def exit_codes_tell_success(bench: Bench) -> None:
         error = judge.error_document(call)
         documents = judge.documents(call)
         if error is not None:
-            bench.demand(call.exit_code != 0, f"{call.subject}: exit code 0 with error {judge.words(call)}")
+            bench.demand(call.exit_code != 0, judge.told(call, f"exit code 0 with error {judge.words(call)}"))
         elif len(documents) == 1 and isinstance(documents[0], dict) and "cniVersion" in documents[0]:
-            bench.demand(call.exit_code == 0, f"{call.subject}: exit code {call.exit_code} with a result")
+            bench.demand(call.exit_code == 0, judge.told(call, f"exit code {call.exit_code} with a result"))
 
 
 @check("PROTO-19")
@@ -37,9 +37,9 @@ def stdout_has_one_document(bench: Bench) -> None:
         whole = len(found) == 1 and isinstance(found[0], dict)
         what = "nothing" if not found else " and ".join(_kind(item) for item in found)
         if not judge.crash(call):
-            bench.demand(whole, f"{call.subject}: exit code {call.exit_code}, stdout holds {what}")
+            bench.demand(whole, judge.told(call, f"exit code {call.exit_code}, stdout holds {what}"))
         else:
-            bench.complain(*(fault for fault in judge.crash(call) if "floods" in fault))
+            bench.complain(*(judge.crash(call) if {"stdout", "stderr"} & set(call.cut) else []))
 
 
 def _kind(item: object) -> str:
@@ -69,8 +69,8 @@ def failures_of_every_verb_are_told(bench: Bench) -> None:
     for call in calls:
         bench.complain(*judge.crash(call))
         told = call.exit_code == 0 or judge.error_document(call) is not None
-        words = f"{call.subject}: exit code {call.exit_code} without an error document: {judge.words(call)}"
-        bench.demand(told or judge.crash(call), words)
+        words = f"exit code {call.exit_code} without an error document: {judge.words(call)}"
+        bench.demand(told or judge.crash(call), judge.told(call, words))
 
 
 @check("PROTO-21")

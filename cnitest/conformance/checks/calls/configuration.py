@@ -98,7 +98,8 @@ def wrong_configurations_do_not_crash_it(bench: Bench, verb: str) -> None:
         call = bench.raw(verb, slot, stdin=change.document)
         faults = judge.crash(call)
         if not faults and call.exit_code != 0 and judge.error_document(call) is None:
-            faults = [f"{call.subject}: exit code {call.exit_code} without an error document: {judge.words(call)}"]
+            words = f"exit code {call.exit_code} without an error document: {judge.words(call)}"
+            faults = [judge.told(call, words)]
         bench.complain(*faults, prefix=f"{change.words}: ")
         if verb == "ADD" and call.exit_code == 0:
             bench.raw("DEL", slot, stdin=change.document)

@@ -35,8 +35,8 @@ def the_first_delegate_in_the_path_is_taken(bench: Bench, tmp_path: Path) -> Non
 
     bench.need(bench.add(delegate.slot(bench)))
 
-    bench.demand(first.records(), "the delegate in the first directory was not called")
-    bench.demand(not second.records(), "the delegate in the second directory was called")
+    bench.demand(first.records(), delegate.called("the delegate in the first directory was not called"))
+    bench.demand(not second.records(), delegate.called("the delegate in the second directory was called"))
 
 
 @check("DLG-01")
@@ -65,7 +65,7 @@ def the_delegate_gets_the_variables(bench: Bench, tmp_path: Path) -> None:
     for call in calls:
         record = next((r for r in plugin.records() if r.verb == call.verb), None)
         if record is None:
-            bench.complain(f"{call.verb}: the delegate was not called")
+            bench.complain(delegate.called(f"{call.verb}: the delegate was not called"))
             continue
         for name in PASSED_ON:
             told, got = call.environment.get(name, ""), record.environment.get(name, "")
@@ -88,7 +88,7 @@ def the_delegate_gets_the_whole_configuration(bench: Bench, tmp_path: Path) -> N
         record = next((r for r in plugin.records() if r.verb == verb), None)
         got = record.request if record else None
         if got is None:
-            bench.complain(f"{verb}: the delegate was not called with a configuration")
+            bench.complain(delegate.called(f"{verb}: the delegate was not called with a configuration"))
             continue
         lost = sorted(key for key in document if got.get(key) != document[key])
         bench.demand(not lost, f"{verb}: the delegate got other values of, or not at all: {', '.join(lost)}")
@@ -129,7 +129,7 @@ def a_failed_delegate_is_called_off(bench: Bench, tmp_path: Path) -> None:
     bench.add(delegate.slot(bench))
 
     verbs = [record.verb for record in plugin.records()]
-    bench.demand("DEL" in verbs, f"the delegate was called for {', '.join(verbs)}, not for DEL")
+    bench.demand("DEL" in verbs, delegate.called(f"the delegate was called for {', '.join(verbs)}, not for DEL"))
 
 
 @check("DLG-07")
@@ -143,7 +143,7 @@ def a_delegate_is_called_off_after_a_late_failure(bench: Bench, tmp_path: Path) 
 
     verbs = [record.verb for record in plugin.records()]
 
-    bench.demand("DEL" in verbs, f"the delegate was called for {', '.join(verbs)}, not for DEL")
+    bench.demand("DEL" in verbs, delegate.called(f"the delegate was called for {', '.join(verbs)}, not for DEL"))
 
 
 @check("DLG-08")

@@ -75,7 +75,10 @@ def the_delegate_is_asked_for_its_status(bench: Bench, tmp_path: Path) -> None:
     call = _status(bench, slot)
 
     bench.complain(*judge.success(ready))
-    bench.demand("STATUS" in verbs, f"the delegate was called for {', '.join(verbs) or 'nothing'}, not for STATUS")
+    bench.demand(
+        "STATUS" in verbs,
+        delegate.called(f"the delegate was called for {', '.join(verbs) or 'nothing'}, not for STATUS"),
+    )
     bench.complain(*judge.refusal(call), prefix="the delegate is not ready: ")
 
 

@@ -93,6 +93,6 @@ def no_process_is_left(bench: Bench) -> None:
     calls = [bench.raw("VERSION"), bench.add(slot), bench.raw("DEL", slot)]
 
     for call in calls:
-        bench.demand(not call.held_open, f"{call.subject}: a child of it holds its output open")
+        bench.demand(not call.held_open, judge.told(call, "a child of it holds its output open"))
     left = sorted(set(bench.processes()) - set(running))
     bench.demand(not left, f"{len(left)} processes are left")

@@ -1,0 +1,138 @@
+"""Differences and leftovers are data: rows before and after; words are made at the end, and nobody reads them."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.leftovers import Leftover, leftovers, removals
+from cnitest.conformance.bench.record import Record
+from cnitest.conformance.bench.steps import Ask, Complaint, DelegateVerbs, Look, NoAnswer, NoArrival, Saw, SysctlChange
+from cnitest.conformance.model import judge
+from cnitest.conformance.model.finding import Detail, Doubt
+from cnitest.conformance.repro.signs import Signs
+from cnitest.kernel.rows.records import Link, Neighbour, Route
+from cnitest.lab.snapshot.difference import Change, Difference, difference
+from cnitest.lab.snapshot.firewall_line import FirewallLine
+from cnitest.lab.snapshot.state import State
+
+LINK = Link("veth0", 7, "veth", "02:00:00:00:00:01", 1500, True, True, "", "@2", 0, 1000, "")
+ROUTE = Route(6, 254, "2001:db8::/64", "fe80::1", "eth0", "", "unicast", "global", "static", 1024, 0)
+RULE = "nat: -A CNI-DN-1 -s 10.1.0.0/24 -p tcp -m tcp --dport 8000 -j DNAT --to-destination 10.1.0.2:80"
+CALL = Call("bridge", "DEL", "node", (), {"CNI_CONTAINERID": "c1"}, "", b"", b"", 1, 0.1)
+MACHINES: Any = type("Machines", (), {"name": staticmethod(lambda place: {"node": "-"}.get(place, f"m-{place}"))})
+
+
+def test_a_change_holds_both_rows_and_the_fields_that_differ():
+    """The rows are there whole; only what differs is said."""
+    (item,) = difference(State(links=(LINK,)), State(links=(LINK._replace(mtu=1400),)))
+
+    assert (item.before, item.after) == (LINK, LINK._replace(mtu=1400))
+    assert item.changes == (Change("mtu", 1500, 1400),)
+    assert (item.changed, item.appeared, item.vanished) == (True, False, False)
+    assert str(item) == "~ links veth0: mtu=1500 -> mtu=1400"
+
+
+def test_what_reads_the_same_is_the_same():
+    """The carrier of a link that came is its other end's matter: two such differences are one in a set."""
+    with_carrier, without = (Difference("links", "veth0", None, LINK._replace(carrier=on)) for on in (True, False))
+
+    assert {with_carrier, without} == {with_carrier}
+    assert with_carrier != Difference("links", "veth0", None, LINK._replace(mtu=1400))
+
+
+def test_what_vanishes_is_what_appeared_undone():
+    """The same row with another sign is another difference; undone it is the same."""
+    came, went = Difference("links", "veth0", None, LINK), Difference("links", "veth0", LINK, None)
+
+    assert came != went
+    assert came == went.undone
+    assert {Leftover("node", came)} == {Leftover("node", went).undone}
+
+
+def test_the_former_names_of_rows_warn():
+    """``old`` and ``new`` still are the rows."""
+    item = Difference("links", "veth0", None, LINK)
+
+    with pytest.warns(DeprecationWarning, match=r"Difference\.after"):
+        assert item.new is LINK
+    with pytest.warns(DeprecationWarning, match=r"Difference\.before"):
+        assert item.old is None
+
+
+def test_lines_of_firewalls_have_parts():
+    """Of iptables its table and arguments, of nftables its chain."""
+    saved, nft = FirewallLine(RULE), FirewallLine("table inet x chain y: tcp dport 80 accept")
+
+    assert (saved.parent, saved.words[:2], saved.follows("--dport")) == ("nat", ("-A", "CNI-DN-1"), "8000")
+    assert (nft.nft_chain, nft.statement) == (("inet", "x", "y"), "tcp dport 80 accept")
+    assert (saved.nft_chain, nft.words, saved.follows("-d")) == (None, (), "")
+
+
+@pytest.mark.parametrize(("state", "left"), [("permanent", 1), ("noarp", 0), ("stale", 0)])
+def test_only_a_neighbour_entered_by_hand_is_a_leftover(state: str, left: int):
+    """The others come and go with the traffic."""
+    entry = Neighbour("10.0.0.1", "eth0", "02:00:00:00:00:01", state)
+
+    found = leftovers({"node": State()}, {"node": State(neighbours=(entry,))})
+
+    assert [each.difference.after for each in found] == [entry] * left
+
+
+def test_a_route_that_was_joined_with_another_is_no_removal():
+    """The kernel makes one IPv6 route of two hops out of two; a route elsewhere that goes is one."""
+    joined = ROUTE._replace(via="", link="", hops=("via fe80::1 dev eth0 weight 1", "via fe80::2 dev eth1 weight 1"))
+    other = ROUTE._replace(to="2001:db8:1::/64")
+
+    found = removals({"node": State(routes=(ROUTE, other))}, {"node": State(routes=(joined,))})
+
+    assert [each.difference.before for each in found] == [other]
+
+
+def test_a_complaint_keeps_what_it_is_about():
+    """Whatever stands before its words; a doubt is no complaint."""
+    record, left = Record(), Leftover("node", Difference("links", "veth0", None, LINK))
+    record.complain([left, *judge.success(CALL), Doubt("it is not known")], prefix="after DEL: ")
+
+    assert [complaint.about for complaint in record.complaints] == [left, CALL]
+    assert record.violation[0] == f"after DEL: {left}"
+    assert record.doubts == ["after DEL: it is not known"]
+
+
+def test_details_travel_without_their_record():
+    """A worker sends the words and the condition; what they were made of stays."""
+    sent = pickle.loads(pickle.dumps(Detail("it is so", "true", CALL)))
+
+    assert (sent, sent.kernel, sent.about) == ("it is so", "true", None)
+
+
+LOOKS = [Look("look1", (), {"node": State()}, 0.0), Look("look2", (), {"node": State(links=(LINK,))}, 1.0)]
+SEEN = Saw("/x", "cnitest-ipam", ())
+
+
+@pytest.mark.parametrize(
+    ("about", "condition"),
+    [
+        (Leftover("node", Difference("links", "veth0", None, LINK)), "came look1 look2 '^node link veth0 '"),
+        (NoAnswer("node/c1", "10.1.0.1"), "lost m-node/c1 10.1.0.1"),
+        (NoAnswer("node", "10.1.0.1", 0.5), "lost - 10.1.0.1 0.5"),
+        (NoArrival("node", "192.0.2.1"), "! arrives - 192.0.2.1 m-internet"),
+        (SysctlChange("net.ipv4.ip_forward", "0", "1"), "sysctl_is - net.ipv4.ip_forward 1"),
+        (CALL, "answered 1 1 ''"),
+        (replace(CALL, exit_code=-9), "answered 1 1 ''"),  # that call was not made here: those that were count
+        (DelegateVerbs(), "verbs /x cnitest-ipam ''"),
+        (None, "calls /x cnitest-ipam ''"),
+    ],
+)
+def test_a_script_decides_by_what_a_complaint_is_about(about: Any, condition: str):
+    """Its words say nothing to the script."""
+    steps = [Ask(CALL), *LOOKS, *([SEEN] if about is None or isinstance(about, DelegateVerbs) else [])]
+    signs = Signs(steps, "bridge", "node", MACHINES, "internet")
+
+    sign = signs.of(Complaint("the words: node -> 192.0.2.9 icmp was called", len(steps), about=about))
+
+    assert sign.condition == condition
