@@ -104,7 +104,7 @@ def sweep(
         )
     outcomes = []
     try:
-        for outcome in _outcomes(replace(subject, usual=known.left), wanted, workers):
+        for outcome in _outcomes(replace(subject, usual=known.leftovers), wanted, workers):
             outcomes.append(outcome)
     except KeyboardInterrupt:
         interrupted = True
@@ -116,7 +116,7 @@ def sweep(
         tuple(ways),
         points,
         tuple(outcomes),
-        tuple(sorted(known.left)),
+        tuple(sorted(known.leftovers)),
         time.monotonic() - began,
         interrupted,
     )

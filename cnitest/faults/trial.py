@@ -56,7 +56,7 @@ class Baseline:
     """ADD and DEL as they go when nothing is hit: their calls, and what is left."""
 
     points: tuple[Point, ...]
-    left: frozenset[str]
+    leftovers: frozenset[str]
 
 
 def baseline(subject: Subject) -> Baseline:
@@ -67,9 +67,9 @@ def baseline(subject: Subject) -> Baseline:
             violation = act(aim=aims[verb])
             if violation:
                 raise CnitestError(f"{subject.network.name}: {verb} fails when nothing is hit: {violation}")
-        left = frozenset(stage.leftovers())
+        found = frozenset(stage.leftovers())
     points = (point for verb, aim in aims.items() for point in aim.points(verb))
-    return Baseline(tuple(points), left)
+    return Baseline(tuple(points), found)
 
 
 def attempt(subject: Subject, point: Point, way: str) -> TrialOutcome:
@@ -85,7 +85,7 @@ class _Attempt:
         self._subject, self._stage, self._point, self._way = subject, stage, point, way
         self._aim = Aim(point, way)
         self._faults: list[Fault] = []
-        self._leaks: set[str] = set()
+        self._leftovers: set[str] = set()
 
     def make(self) -> TrialOutcome:
         """Hit, then judge; nothing is judged of a call that never came."""
@@ -134,6 +134,6 @@ class _Attempt:
 
     def _look(self, kind: str) -> None:
         """Note what is left now and was not known to be."""
-        found = set(self._stage.leftovers()) - self._subject.usual - self._leaks
+        found = set(self._stage.leftovers()) - self._subject.usual - self._leftovers
         self._faults += [Fault(kind, line) for line in sorted(found)]
-        self._leaks |= found
+        self._leftovers |= found

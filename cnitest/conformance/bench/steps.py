@@ -129,7 +129,7 @@ class DelegateVerbs(NamedTuple):
 
 
 #: What a complaint can be about, for the script that shows it again.
-Subject = Leftover | Call | NoAnswer | NoArrival | SysctlChange | DelegateVerbs
+Evidence = Leftover | Call | NoAnswer | NoArrival | SysctlChange | DelegateVerbs
 
 
 class Complaint(NamedTuple):
@@ -141,4 +141,4 @@ class Complaint(NamedTuple):
     after: int
     witness: str = ""
     kernel: str = ""
-    about: Subject | None = None
+    about: Evidence | None = None
