@@ -32,6 +32,12 @@ def told(call: Call, words: str) -> Detail:
     return Detail(f"{call.subject}: {words}", about=call)
 
 
+def stack_trace(call: Call) -> bytes:
+    """What a call printed from the first line of a stack trace on; empty where there is none."""
+    found = ((stream, _CRASH.search(stream)) for stream in (call.stderr, call.stdout))
+    return next((stream[line.start() :] for stream, line in found if line), b"")
+
+
 def crash(call: Call) -> list[str]:
     """Hangs, signals, floods and stack traces: what is wrong whatever was asked."""
     if "stdout" in call.cut or "stderr" in call.cut:
@@ -40,11 +46,8 @@ def crash(call: Call) -> list[str]:
         return [told(call, f"hangs: killed after {call.seconds:.1f} s")]
     if call.exit_code < 0:
         return [told(call, f"dies of signal {-call.exit_code}")]
-    if _CRASH.search(call.stderr) or _CRASH.search(call.stdout):
-        line = _CRASH.search(call.stderr) or _CRASH.search(call.stdout)
-        stream = call.stderr if _CRASH.search(call.stderr) else call.stdout
-        assert line is not None, "one of them matched"
-        return [told(call, f"crashes: {shown(stream[line.start() :].splitlines()[0])}")]
+    if trace := stack_trace(call):
+        return [told(call, f"crashes: {shown(trace.splitlines()[0])}")]
     return []
 
 

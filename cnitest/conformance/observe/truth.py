@@ -160,22 +160,28 @@ def same_network(one: str, other: str) -> bool:
         return one == other
 
 
+class Untold(Detail):
+    """Something that the container has and the result keeps quiet about."""
+
+    __slots__ = ()
+
+
 def _untold(result: Result, sandbox: Place, ifname: str) -> Iterator[str]:
     """Addresses and default routes of the container that the result keeps quiet about."""
     told = {_canonical(ip.address) for ip in result.ips}
     for address in sandbox.addresses:
         if address.link == ifname and address.scope == "global" and _canonical(address.address) not in told:
             words = f"the container has the address {address.address} on {ifname}, the result does not"
-            yield Detail(words, f"has_address {sandbox.name} {quoted(ifname)} {address.address}")
+            yield Untold(words, f"has_address {sandbox.name} {quoted(ifname)} {address.address}")
     defaults = {6 if ":" in route.dst else 4 for route in result.routes if route.dst in _DEFAULT}
     for route in _default_routes(sandbox.routes):
         to = "::/0" if route.family == 6 else "0.0.0.0/0"
         if route.family not in defaults:
             words = f"the container has a default route of IPv{route.family}, the result has none"
-            yield Detail(words, f"has_route {sandbox.name} {to}")
+            yield Untold(words, f"has_route {sandbox.name} {to}")
         elif route.via and route.via not in _gateways_told(result):
             words = f"the container's default route leads to {route.via}, the result names no such gateway"
-            yield Detail(words, f"has_route {sandbox.name} {to} via {route.via}")
+            yield Untold(words, f"has_route {sandbox.name} {to} via {route.via}")
 
 
 def _gateways_told(result: Result) -> set[str | None]:

@@ -130,7 +130,7 @@ class Signs:
         number = number_of(call, self._calls)
         if call.timed_out or call.exit_code < 0:
             return f"ended {number} {_code(call)}"
-        if any("crashes" in fault for fault in judge.crash(call)):
+        if judge.stack_trace(call) and not call.cut:
             return f"crashed {number}"
         said = self._moved(call.stdout[:20000].decode(errors="replace"))
         return f"answered {number} {call.exit_code} {quoted(' '.join(said.split())[:_SHOWN])}"
