@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cnitest import text
+from cnitest.cli.output import Colour, say, say_coloured
 from cnitest.cni import plugins
 from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.plugins import WELL_KNOWN
@@ -31,8 +32,8 @@ _BINARIES = {
     "ip": ("iproute2", True),
     "mount": ("mount", True),
 }
-
-
+#: What each word is coloured like on a terminal.
+_COLOURS: dict[str, Colour] = {"ok": "green", "missing": "red", "absent": "yellow"}
 _MODULES = {"br_netfilter": "modprobe br_netfilter", "conntrack": "modprobe nf_conntrack"}
 _SKIPPED = "tests that need it are skipped"
 
@@ -56,7 +57,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the findings; 0 when the main job can run, 1 when not."""
+    """Print the findings; 0 when this machine is ready, 1 when not."""
     findings = examine(search_path(arguments.cni_path))
     healthy = all(finding.present for finding in findings if finding.needed)
     if arguments.json:
@@ -136,18 +137,12 @@ def _plugins(path: tuple[str, ...]) -> Iterator[Examined]:
 
 
 def _show(findings: tuple[Examined, ...], healthy: bool) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(soft_wrap=True, highlight=False)
     group = ""
     for finding in findings:
-        word, style = (
-            ("ok", "green") if finding.present else ("missing", "bold red") if finding.needed else ("absent", "yellow")
-        )
+        word = "ok" if finding.present else "missing" if finding.needed else "absent"
         detail = finding.detail if finding.present else "; ".join(filter(None, (finding.detail, finding.remedy)))
         heading = finding.group if finding.group != group else ""
-        console.print(f"{heading:11} {finding.name:19} [{style}]{word:8}[/] {escape(text.line(detail))}".rstrip())
+        say_coloured(f"{heading:11} {finding.name:19} ", f"{word:8}", _COLOURS[word], f" {text.line(detail)}".rstrip())
         group = finding.group
     lacking = [finding.name for finding in findings if finding.needed and not finding.present]
-    console.print("The main job can run." if healthy else f"The main job cannot run; missing: {', '.join(lacking)}")
+    say("Ready." if healthy else f"Not ready; missing: {', '.join(lacking)}")

@@ -29,23 +29,23 @@ def cnitest(*arguments, cwd=None, **environment):
 
 
 def test_doctor_finds_a_machine_that_can_do_the_main_job():
-    """Here the main job can run: exit 0, every finding with a detail or a word, and the same as data."""
+    """Here everything needed is there: exit 0, every finding with a detail or a word, and the same as data."""
     text, data = cnitest("doctor"), cnitest("doctor", "--json")
     document = json.loads(data.stdout)
 
     assert (text.returncode, data.returncode) == (0, 0)
-    assert "The main job can run." in text.stdout
+    assert "Ready." in text.stdout
     assert document["healthy"]
     assert {finding["group"] for finding in document["findings"]} == {"privileges", "kernel", "programs", "plugins"}
 
 
 def test_doctor_lists_everything_that_is_missing_at_once(tmp_path):
-    """Without plugins the main job cannot run: exit 1, all of them by name; programs are sought where a host would."""
+    """Without plugins it is not ready: exit 1, all of them by name; programs are sought where a host would."""
     done = cnitest("doctor", "--cni-path", str(tmp_path), PATH=str(tmp_path))
 
     assert done.returncode == 1
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("The main job cannot run; missing: ")
+    assert last.startswith("Not ready; missing: ")
     assert all(name in last for name in ("bridge", "host-local", "macvlan", "portmap"))
 
 

@@ -276,12 +276,12 @@ def test_workers_do_not_interfere(pytester):
 
 
 def test_starting_pytest_loads_nothing_heavy():
-    """With the plugin on and unused neither scapy nor pyroute2, pydantic, yaml, rich or Hypothesis is imported."""
+    """With the plugin on and unused neither scapy nor pyroute2, pydantic, yaml or Hypothesis is imported."""
     code = """if True:
         import sys, pytest
         class Look:
             def pytest_collection_finish(self, session):
-                print("heavy:", sorted({"scapy", "pyroute2", "pydantic", "yaml", "rich"} & set(sys.modules)))
+                print("heavy:", sorted({"scapy", "pyroute2", "pydantic", "yaml"} & set(sys.modules)))
         options = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
         sys.exit(pytest.main([*options, sys.argv[1]], plugins=[Look()]))
     """

@@ -14,7 +14,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 LOADERS = {"import_module", "__import__", "import_plugin", "importorskip", "resolve_name", "run_module"}
 """Functions that load a module by its name."""
 
-MODULE = re.compile(r"(cnitest|pyroute2|scapy|hypothesis|pytest|_pytest|rich|yaml)(\.\w+)*\.?")
+MODULE = re.compile(r"(cnitest|pyroute2|scapy|hypothesis|pytest|_pytest|yaml)(\.\w+)*\.?")
 
 
 @dataclass(frozen=True)
