@@ -46,7 +46,7 @@ class Deadline:
     @property
     def words(self) -> str:
         """What to say when it has passed."""
-        return f"waited {self.seconds:g} s in vain for {self.what}"
+        return f"timed out after {self.seconds:g} s: waiting for {self.what}"
 
     def check(self) -> None:
         """Raise `DeadlineExceeded` when the moment has passed."""

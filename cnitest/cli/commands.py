@@ -28,11 +28,11 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("run", "cnitest.cli.run:declare", "run suites against a plugin set"),
-    Command("fuzz", "cnitest.cli.fuzz:declare", "try generated configurations and histories on a plugin"),
+    Command("fuzz", "cnitest.cli.fuzz:declare", "try generated configurations and sequences of operations on a plugin"),
     Command(
         "faults",
         "cnitest.cli.faults:declare",
-        "kill a plugin at every call that changes something, and see what that leaves",
+        "fault injection: fail or kill a plugin at each system call that changes something",
     ),
     Command(
         "requirements",

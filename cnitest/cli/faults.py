@@ -24,8 +24,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the subcommand's options."""
     parser.description = (
         "Run ADD and DEL of a network once for each system call of its plugins that changes something, "
-        "kill the plugin there or have the call fail, and hold what follows to the specification: DEL succeeds and "
-        "leaves nothing, the next ADD works. Exit code 1 when something does not hold."
+        "kill the plugin there or have the call fail, and check what follows against the specification: DEL succeeds "
+        "and leaves nothing, the next ADD works. Exit code 1 when something does not hold."
     )
     parser.add_argument("conf", metavar="CONF", help="a .conf, a .conflist, or a profile (cnitest.yaml)")
     declare_to_command(parser, [PLUGIN_PATH])

@@ -1,4 +1,4 @@
-"""``cnitest fuzz``: generated configurations and histories, and findings that are shrunk to a script."""
+"""``cnitest fuzz``: generated configurations and sequences of operations; findings are minimised to a script."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ FOUND, STOPPED = 1, 3
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the subcommand's options."""
     parser.description = (
-        "Draw configurations, calls and histories, try each with the real plugin, and hold it to what must "
-        "always be true. What does not hold is shrunk and written as a script and as a test. Exit codes: 0 nothing "
-        "found (with --profile reference: nothing but what is known), 1 findings, 2 interrupted, "
+        "Generate configurations, calls and sequences of operations, try each with the real plugin, and check what "
+        "must always be true. What does not hold is minimised and written as a script and as a test. Exit codes: "
+        "0 nothing found (with --profile reference: nothing but what is known), 1 findings, 2 interrupted, "
         "3 stopped early without any, 4 wrong usage."
     )
     parser.add_argument("subject", metavar="CONF|PLUGIN", help="a .conf, .conflist, cnitest.yaml, or a known plugin")
@@ -47,8 +47,16 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--examples", metavar="N", help="end after so many examples")
     parser.add_argument("--time", metavar="T", help="end after a time such as 90s, 10m or 1h (default: 2m)")
     parser.add_argument("-n", metavar="N", dest="workers", help="how many workers (default: two a processor)")
-    parser.add_argument("--seed", metavar="S", help="a number: the same one draws the same examples")
-    parser.add_argument("--only", choices=KINDS, action="append", help="only these kinds; may be repeated")
+    parser.add_argument("--seed", metavar="S", help="a number: the same one generates the same examples")
+    parser.add_argument(
+        "--only",
+        type=_kind,
+        choices=KINDS,
+        metavar="KIND",
+        action="append",
+        help="only configs, histories (sequences of operations), requirements, differential, or faults; "
+        "may be repeated",
+    )
     parser.add_argument(
         "--profile",
         choices=("spec", "reference"),
@@ -68,6 +76,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", metavar="DIR", default=".cnitest/findings", help="where findings are written")
     parser.set_defaults(run=run)
+
+
+def _kind(word: str) -> str:
+    """What a kind is called inside."""
+    return {"requirements": "sentences"}.get(word, word)
 
 
 def run(arguments: argparse.Namespace) -> int:

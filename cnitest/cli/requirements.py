@@ -1,4 +1,4 @@
-"""``cnitest requirements``: the sentences that plugins are held to, or one of them with all that is known of it."""
+"""``cnitest requirements``: the requirements of the conformance suite, or one of them with all that is known of it."""
 
 from __future__ import annotations
 

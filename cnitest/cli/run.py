@@ -28,7 +28,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "cnitest run [CONF…] [--cni-path DIRS] [--suite NAME]… [--profile PROFILE] [-n N] [-k EXPR] [-- PYTEST ARGS]"
     )
     parser.description = (
-        "Hold plugins to the specification (with a CONF, or --suite conformance), or run another of the "
+        "Check plugins against the specification (with a CONF, or --suite conformance), or run another of the "
         "shipped suites against the plugins of a search path. Exit codes are pytest's."
     )
     parser.add_argument("cni_conf", metavar="CONF", nargs="*", help="a .conf, a .conflist, or a profile cnitest.yaml")

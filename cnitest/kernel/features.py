@@ -72,7 +72,7 @@ def unknown(name: str) -> str:
         return ""
     close = nearest(name, _CHECKS)
     advice = f"did you mean {close!r}? " if close else ""
-    return f"{name!r} is no feature known here; {advice}known are {', '.join(names())}"
+    return f"{name!r} is an unknown kernel feature; {advice}known are {', '.join(names())}"
 
 
 @functools.cache

@@ -37,6 +37,8 @@ _WORDS = {
     "undecided": ("undecided", "?", ("UNDECIDED", {"yellow": True})),
     "broken": ("error", "E", "ERROR"),
 }
+#: What a verdict is called where it is explained.
+_LEGEND = {"inherited": "inherited (library limitation)", "undecided": "undecided (blocked)"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and _is_asked_for(config) and config.option.verbose <= 0:
         from cnitest.report.conformance.progress import Progress
 
-        letters = {verdict: (letter, verdict) for verdict, (_, letter, _) in _WORDS.items()}
+        letters = {verdict: (letter, _LEGEND.get(verdict, verdict)) for verdict, (_, letter, _) in _WORDS.items()}
         config.stash[_PROGRESS] = Progress(letters, int(getattr(config.option, "numprocesses", None) or 1))
         config.pluginmanager.register(config.stash[_PROGRESS])
 

@@ -64,7 +64,9 @@ def normalised(script: Script) -> dict[str, list[dict[str, Any]]]:
     replies = {str(verb): list(_replies(verb, answers, faults)) for verb, answers in script.items()}
     for verb in script:
         if verb not in (*spec.REQUIRED, "*"):
-            faults.append(f"script: {verb!r} is no verb; there are {', '.join(spec.REQUIRED)} and '*'{_near(verb)}")
+            faults.append(
+                f"script: {verb!r} is no CNI operation; there are {', '.join(spec.REQUIRED)} and '*'{_near(verb)}"
+            )
     if faults:
         raise ConfigError("\n".join(faults))
     return replies

@@ -240,7 +240,10 @@ OF_A_SCRIPT = {
         lambda at: ScriptedPlugin.install(at, "x", "{}"),
         "a script is a dictionary of verbs, such as",
     ),
-    "a verb": (lambda at: ScriptedPlugin.install(at, "x", {"add": {}}), "'add' is no verb; there are ADD, DEL, CHECK"),
+    "a verb": (
+        lambda at: ScriptedPlugin.install(at, "x", {"add": {}}),
+        "'add' is no CNI operation; there are ADD, DEL, CHECK",
+    ),
     "a key as a verb": (
         lambda at: ScriptedPlugin.install(at, "x", {"result": {}}),
         "'result' is a key of a reply: write {'ADD': {'result': …}}",

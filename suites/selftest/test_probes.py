@@ -399,7 +399,7 @@ class TestCaptureAndExchange:
             ns01.ping(NS02)
 
             assert wire.wait_for("ARP", op="is-at")
-            with pytest.raises(DeadlineExceeded, match=r"0.1 s in vain for a packet UDP\(dport=99\)"):
+            with pytest.raises(DeadlineExceeded, match=r"timed out after 0.1 s: waiting for a packet UDP\(dport=99\)"):
                 wire.wait_for("UDP", timeout=0.1, dport=99)
 
     def test_a_typo_is_no_packet_that_did_not_come(self, ns01):

@@ -86,8 +86,8 @@ class TestLookUp:
 @pytest.mark.parametrize(
     ("mark", "words"),
     [
-        ('kernel="brige"', "requires(kernel='brige'): 'brige' is no feature known here; did you mean 'bridge'?"),
-        ('kernel=["veth", "warp"]', "requires(kernel='warp'): 'warp' is no feature known here; known are veth, "),
+        ('kernel="brige"', "requires(kernel='brige'): 'brige' is an unknown kernel feature; did you mean 'bridge'?"),
+        ('kernel=["veth", "warp"]', "requires(kernel='warp'): 'warp' is an unknown kernel feature; known are veth, "),
         ('plugin="brigde"', "requires(plugin='brigde'): there is no such plugin; did you mean 'bridge'?"),
         ('plugin="hostlocal"', "requires(plugin='hostlocal'): there is no such plugin; did you mean 'host-local'?"),
         ('plugin="mien"', "requires(plugin='mien'): there is no such plugin; did you mean 'mine'?"),

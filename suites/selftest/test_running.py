@@ -50,7 +50,7 @@ def test_what_never_is_ready_is_told_with_its_output(lab):
     node = lab.host("node")
     with pytest.raises(CommandError, match=r"(?s)ended with exit code 3; waited for port 80 .*no such luck"):
         node.start(["sh", "-c", "echo no such luck >&2; exit 3"], ready=80)
-    with pytest.raises(CommandError, match=r"(?s)waited 0.3 s in vain for 'up' in its output.*still here"):
+    with pytest.raises(CommandError, match=r"(?s)timed out after 0.3 s: waiting for 'up' in its output.*still here"):
         node.start(["sh", "-c", "echo still here; exec sleep 1000"], ready="up", timeout=0.3)
 
     assert "sleep" not in node.run(["sh", "-c", "cat /proc/[0-9]*/comm"]).stdout
@@ -95,7 +95,10 @@ def test_a_service_tells_who_came(lab):
     }
     assert all(peer.payload for peer in seen)
     assert service.peers == ("10.40.80.11", "2001:db8:40::11")
-    with pytest.raises(CommandError, match="waited 0.1 s in vain for 1; there came nobody"), two.service(9091) as idle:
+    with (
+        pytest.raises(CommandError, match="timed out after 0.1 s: waiting for 1; there came nobody"),
+        two.service(9091) as idle,
+    ):
         idle.wait_for(1, 0.1)
 
 

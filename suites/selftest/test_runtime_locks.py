@@ -105,7 +105,7 @@ def test_a_wait_ends_with_a_sentence(lab, sandbox, bin_):
         first.result(timeout=10)
 
     assert str(failure.value) == (
-        "waited 0.1 s in vain for ADD of net on node (container c1, ifname eth0) to end, so that "
+        "timed out after 0.1 s: waiting for ADD of net on node (container c1, ifname eth0) to end, so that "
         "ADD of other on node (container c1, ifname eth1) may begin: "
         "a container takes one operation at a time (SPEC section 3)"
     )

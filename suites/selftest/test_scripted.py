@@ -244,7 +244,8 @@ class TestScripts:
             "script['CHECK']: 'stdout_base64' is '?', it must be base64",
             "script['CHECK']: 'error' and 'stdout_base64' contradict each other: a call prints one of them",
             "script['CHECK']: 'versions' is what VERSION answers; move it there",
-            "script: 'add' is no verb; there are ADD, DEL, CHECK, GC, STATUS, VERSION and '*'; did you mean 'ADD'?",
+            "script: 'add' is no CNI operation; there are ADD, DEL, CHECK, GC, STATUS, VERSION and '*'; "
+            "did you mean 'ADD'?",
         ]
         assert told[3].startswith("script['ADD'][2] is 5, not a reply: a mapping of result, ")
         assert call(plugin).returncode == 7

@@ -63,7 +63,7 @@ RULES = {
     "delete": "DEL succeeds, also a second time, and for what is gone",
     "left": "nothing is left after DEL, or after a failed ADD and the DEL that follows it",
     "harm": "other attachments are not touched",
-    "sentence": "each sentence of the specification holds (`cnitest requirements`)",
+    "sentence": "each requirement of the specification holds (`cnitest requirements`)",
     "differs": "two plugin sets, or two backends, do the same",
 }
 

@@ -59,7 +59,9 @@ class PidNamespace:
         """The first process echoes a byte when it is ready; when it ends instead, its words say why."""
         readable, _, _ = select.select([answer], [], [], _PATIENCE)
         if not readable:
-            raise DeadlineExceeded(f"waited {_PATIENCE} s in vain for the first process of a lab to be ready")
+            raise DeadlineExceeded(
+                f"timed out after {_PATIENCE:g} s: waiting for the first process of a lab to be ready"
+            )
         if os.read(answer, 1) == _READY:
             return
         words = os.read(errors, 4096).decode(errors="replace").strip()
@@ -98,7 +100,7 @@ def _kill(first: int) -> None:
         if not select.select([watch], [], [], _OTHERS_WAIT)[0]:
             _reap_children()
         if not select.select([watch], [], [], _PATIENCE)[0]:
-            raise DeadlineExceeded(f"waited {_PATIENCE} s in vain for the processes of a lab to end")
+            raise DeadlineExceeded(f"timed out after {_PATIENCE:g} s: waiting for the processes of a lab to end")
         os.waitpid(first, 0)
     finally:
         os.close(watch)

@@ -101,7 +101,7 @@ def install() -> Listener:
     if fd < 0:
         number = ctypes.get_errno()
         raise FeatureMissing(
-            f"a fault sweep needs seccomp's user notification of Linux 5.19 and root: {os.strerror(number)}"
+            f"fault injection needs seccomp's user notification of Linux 5.19 and root: {os.strerror(number)}"
         )
     fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     return Listener(fd, on)

@@ -88,7 +88,9 @@ class Supervised:
             if self._server.is_alive():
                 os.eventfd_write(self._stop, 1)
                 self._server.join()
-                raise DeadlineExceeded(f"waited {_PATIENCE:g} s in vain for the killed processes of a plugin to end")
+                raise DeadlineExceeded(
+                    f"timed out after {_PATIENCE:g} s: waiting for the killed processes of a plugin to end"
+                )
         if self._error and not error:
             raise self._error
 

@@ -79,4 +79,4 @@ def machine() -> Machine:
         return Machine(0xC000003E, 317, {number: call for call, number in numbers.items()})
     if name == "aarch64":
         return Machine(0xC00000B7, 277, {row[1]: call for call, row in CALLS.items()})
-    raise FeatureMissing(f"a fault sweep knows the system calls of x86_64 and aarch64, this machine is {name}")
+    raise FeatureMissing(f"fault injection knows the system calls of x86_64 and aarch64, this machine is {name}")

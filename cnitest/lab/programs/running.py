@@ -82,7 +82,7 @@ class Running:
         try:
             met = self._staying.wait_until(holds, Deadline.after(timeout, what), _LOOK_AGAIN)
         except DeadlineExceeded:
-            words = f"{self._words}: waited {timeout:g} s in vain for {what}"
+            words = f"{self._words}: timed out after {timeout:g} s: waiting for {what}"
             raise CommandError(f"{words}\n{self._said}".rstrip()) from None
         if not met:
             words = f"{self._words}: ended with exit code {self.exit_code}; waited for {what}"

@@ -92,7 +92,7 @@ class Service:
         with self._news:
             if not self._news.wait_for(lambda: len(self._seen) >= count, timeout):
                 came = ", ".join(f"{p.protocol} from {p.address}:{p.port}" for p in self._seen) or "nobody"
-                raise CommandError(f"{self!r}: waited {timeout:g} s in vain for {count}; there came {came}")
+                raise CommandError(f"{self!r}: timed out after {timeout:g} s: waiting for {count}; there came {came}")
             return tuple(self._seen)
 
     def _open(self) -> list[tuple[str, socket.socket]]:

@@ -14,7 +14,7 @@ from cnitest.report.conformance.choice import Chosen
 
 def lines(subjects: Sequence[Subject], profile: str) -> Iterator[str]:
     """The plugins with their releases and digests, as what they are tried, the topologies and the versions."""
-    yield f"cnitest: held to the CNI specification, as profile {profile!r} expects it"
+    yield f"cnitest: checked against the CNI specification, as profile {profile!r} expects it"
     rows = [*_subjects(subjects), *_others(subjects)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
@@ -50,7 +50,7 @@ def _others(subjects: Sequence[Subject]) -> Iterator[tuple[str, ...]]:
             if name and name not in judged:
                 judged.add(name)
                 file = plugins.find(name, subject.path)
-                yield (name, *_build(file, ""), "called, not judged", _near(file))
+                yield (name, *_build(file, ""), "called, not checked", _near(file))
 
 
 def _build(file: str, banner: str) -> tuple[str, str]:

@@ -131,3 +131,13 @@ def test_options_become_a_choice(words: tuple[str, ...], plugins, newest: bool, 
     choice = asked(run_of(*words), ("/p",), ("all",))
 
     assert (choice.plugins, choice.newest, choice.topology, choice.path) == (plugins, newest, topology, ("/p",))
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"), [("requirements", "sentences"), ("sentences", "sentences"), ("configs",) * 2]
+)
+def test_fuzzing_takes_requirements_by_either_name(word: str, kind: str) -> None:
+    """``--only requirements`` is what ``--only sentences`` was, which still works."""
+    parsed = commands._parser("fuzz").parse_args(["fuzz", "bridge", "--only", word])
+
+    assert parsed.only == [kind]
