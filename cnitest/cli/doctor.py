@@ -11,17 +11,15 @@ from cnitest import text
 from cnitest.cli.output import Colour, say, say_coloured
 from cnitest.cni import plugins
 from cnitest.cni.calls.invoke import search_path
-from cnitest.cni.plugins import WELL_KNOWN
 from cnitest.errors import CnitestError
 from cnitest.kernel import features
 from cnitest.kernel.processes import programs
 from cnitest.lab.lab import Lab
+from cnitest.plugins import files
 from cnitest.report.options import PLUGIN_PATH, declare_to_command
 from cnitest.topology import Host, Topology
 
 _NEEDED_KERNEL = ("veth", "bridge", "macvlan", "br_netfilter", "conntrack")
-_NEEDED_PLUGINS = ("bridge", "host-local", "macvlan", "portmap", "static", "ptp")
-_UNPACKAGED = ("dummy", "flannel", "tap")
 _PACKAGED = "install containernetworking-plugins"
 _FROM_SOURCE = "Debian's package lacks it: build it (script/plugins-release in the source tree does)"
 _BINARIES = {
@@ -124,15 +122,16 @@ def _binaries() -> Iterator[Examined]:
 
 
 def _plugins(path: tuple[str, ...]) -> Iterator[Examined]:
-    for name in WELL_KNOWN:
+    for plugin in files.every():
+        name = plugin.name
         found = plugins.find(name, path)
         yield Examined(
             "plugins",
             name,
             bool(found),
-            name in _NEEDED_PLUGINS,
+            plugin.main_job,
             found or f"not in {':'.join(path)}",
-            f"{_FROM_SOURCE if name in _UNPACKAGED else _PACKAGED}, or name its directory with --cni-path",
+            f"{_PACKAGED if plugin.packaged else _FROM_SOURCE}, or name its directory with --cni-path",
         )
 
 

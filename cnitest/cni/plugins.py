@@ -1,40 +1,18 @@
-"""Which plugins there are: by name those that everybody knows, and whether one is in a search path."""
+"""Which plugins there are: by name those that files are shipped of, and whether one is in a search path."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 
+from cnitest.plugins import files
 from cnitest.typos import meant
-
-#: The plugins of containernetworking/plugins, and flannel.
-WELL_KNOWN = (
-    "bandwidth",
-    "bridge",
-    "dhcp",
-    "dummy",
-    "firewall",
-    "flannel",
-    "host-device",
-    "host-local",
-    "ipvlan",
-    "loopback",
-    "macvlan",
-    "portmap",
-    "ptp",
-    "sbr",
-    "static",
-    "tap",
-    "tuning",
-    "vlan",
-    "vrf",
-)
 
 
 def find(name: str, path: Sequence[str]) -> str:
     """The file of a plugin: in the first directory of the search path that has it; empty where none has."""
-    files = (os.path.join(directory, name) for directory in path)
-    return next((file for file in files if os.path.isfile(file)), "")
+    candidates = (os.path.join(directory, name) for directory in path)
+    return next((file for file in candidates if os.path.isfile(file)), "")
 
 
 def absent(name: str, path: Sequence[str]) -> str:
@@ -44,7 +22,7 @@ def absent(name: str, path: Sequence[str]) -> str:
 
 def misspelt(name: str, path: Sequence[str]) -> str | None:
     """The plugin that was meant where ``name`` is not there and looks like a misspelling of one; else None."""
-    if name in WELL_KNOWN or not absent(name, path):
+    if name in files.names() or not absent(name, path):
         return None
     there = {file for directory in path if os.path.isdir(directory) for file in os.listdir(directory)}
-    return meant(name, {*WELL_KNOWN, *there})
+    return meant(name, {*files.names(), *there})

@@ -8,6 +8,19 @@ from typing import Any
 
 #: A JSON object as runtimes and plugins exchange it: a configuration, a result, an error.
 Document = Mapping[str, Any]
+#: The capabilities of CONVENTIONS.md in containernetworking/cni.
+CAPABILITIES = (
+    "portMappings",
+    "ipRanges",
+    "bandwidth",
+    "dns",
+    "ips",
+    "mac",
+    "infinibandGUID",
+    "deviceID",
+    "aliases",
+    "cgroupPath",
+)
 
 #: Every published version of the specification, oldest first.
 VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")

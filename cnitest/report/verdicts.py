@@ -26,7 +26,6 @@ DURATION = pytest.StashKey[float]()
 #: Workers a processor; measured by benchmarks/conformance.py.
 _WORKERS = 2
 _MARK = "requirement"
-_SLICE = ("bridge", "host-local", "tuning")
 _WORDS = {
     "passed": ("passed", ".", "PASSED"),
     "failed": ("failed", "F", "FAILED"),
@@ -147,11 +146,18 @@ def _examined(config: pytest.Config) -> Chosen:
     from cnitest.plugin import plugin_path
     from cnitest.report.conformance.choice import asked, chosen
 
-    choice = asked(config.option, plugin_path(config), otherwise=_SLICE)
+    choice = asked(config.option, plugin_path(config), otherwise=_slice())
     try:
         return chosen(choice if _is_asked_for(config) else choice._replace(keep_going=True))
     except CnitestError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _slice() -> tuple[str, ...]:
+    """The plugins to try where nobody said which."""
+    from cnitest.plugins import files
+
+    return tuple(plugin.name for plugin in files.every() if plugin.in_slice)
 
 
 _CHOSEN = pytest.StashKey[Any]()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
@@ -91,6 +91,8 @@ class Decoder:
         self.where.setdefault(path, place_of(node))
         if not node.tag.startswith(_CORE) or "python/" in node.tag:
             self.report(node, path, f"the tag {node.tag!r} means nothing here; leave it out")
+        if hint is Any:
+            return self._plain(node, path)
         inner, optional = _without_none(hint)
         if _is_null(node) and optional:
             return None
@@ -124,13 +126,23 @@ class Decoder:
 
     # Mappings and lists
 
+    def _plain(self, node: Node, path: str) -> Any:
+        """A value that is anything: text, whole numbers, true, false and null, lists and mappings of such."""
+        if node.id == "sequence":
+            return [self.decode(each, Any, f"{path}[{at}]") for at, each in enumerate(node.value)]
+        if node.id == "mapping":
+            return {name: self.decode(value, Any, child(path, name)) for name, _, value in self._pairs(node, path)}
+        if _is_null(node):
+            return None
+        return self._bool(node, path) if node.tag == f"{_CORE}bool" else _number_or_text(node)
+
     def _record(self, node: Node, cls: Any, path: str) -> Any:
         notation: Notation = getattr(cls, "NOTATION", NO_NOTATION)
         if notation is not NO_NOTATION and _is_scalar(node) and not _is_null(node):
             node = read_line(node, notation)
         if not _is_mapping(node):
             return self._refuse(node, cls, path, f"expected {_said(cls)}, not {_shape(node)}")
-        known, hints = {item.name: item for item in fields(cls)}, _hints(cls)
+        known, hints = {item.name: item for item in fields(cls) if not item.metadata.get("key")}, _hints(cls)
         values: dict[str, Any] = {}
         for name, key, value in self._known_pairs(node, known, path, notation.aliases):
             spot = child(path, name)
@@ -205,7 +217,7 @@ class Decoder:
         found = {}
         for name, key, value in self._pairs(node, path):
             self.where[child(path, name)] = place_of(key)
-            found[name] = self.decode(value, hint, child(path, name))
+            found[name] = _named(self.decode(value, hint, child(path, name)), name)
         return found
 
     def _list(self, node: Node, hint: Any, path: str) -> Any:
@@ -325,6 +337,12 @@ def stand_in(hint: Any) -> Any:
     return {int: 0, bool: False}.get(inner, get_args(inner)[0] if get_origin(inner) is Literal else "")
 
 
+def _named(value: Any, name: str) -> Any:
+    """A record of a mapping, which may have a field for the name that it stands under."""
+    own = [item.name for item in fields(value) if item.metadata.get("key")] if is_dataclass(value) else []
+    return replace(value, **{own[0]: name}) if own else value
+
+
 @cache
 def _hints(cls: Any) -> dict[str, Any]:
     return get_type_hints(cls)
@@ -376,7 +394,7 @@ def _said(hint: Any) -> str:
     """What a type expects, in words."""
     inner, _ = _without_none(hint)
     if is_dataclass(inner):
-        return f"a mapping with {listed(item.name for item in fields(inner))}"
+        return f"a mapping with {listed(item.name for item in fields(inner) if not item.metadata.get('key'))}"
     if get_origin(inner) is Literal:
         return f"one of {listed(get_args(inner))}"
     if get_origin(inner) is tuple or inner is tuple:

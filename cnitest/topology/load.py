@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cnitest.errors import TopologyError
-from cnitest.topology.decode import MOST_VALUES, Decoder, Node, Position, TooMuchError
+from cnitest.topology.compose import UnreadableError, line_of, lines_of, read
+from cnitest.topology.decode import Decoder, Position
 from cnitest.topology.model import Topology
-from cnitest.topology.problem import Problem
 from cnitest.topology.rules.check import problems
 from cnitest.typos import did_you_mean
 
@@ -17,22 +16,9 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 
-_DEEPEST = 40
 _MOST_BYTES = 4 << 20
 _SUFFIXES = (".yaml", ".yml")
-_WORDS = {
-    "found character '\\t' that cannot start any token": "a tab cannot indent YAML; use spaces",
-    "expected a single document in the stream": "one document is expected; nothing may follow '---'",
-    "mapping values are not allowed here": "a ':' cannot stand here; check the indentation or quote the text",
-}
-
-
-class _UnreadableError(Exception):
-    """A text that is no document; ``place`` is where reading ended."""
-
-    def __init__(self, place: Position, message: str) -> None:
-        super().__init__(message)
-        self.place = place
+_EMPTY = "a topology needs at least 'name' and 'hosts'"
 
 
 def load(path: str | Path) -> Topology:
@@ -58,14 +44,14 @@ def loads(text: str, source: str = "<string>") -> Topology:
     beside = Path(source).parent
     decoder = Decoder(read_file=lambda name: (beside / name).read_text(), root=Topology)
     try:
-        topology = _decode(decoder, _compose(text))
-    except _UnreadableError as fault:
-        raise TopologyError(_line(source, fault.place, str(fault))) from None
+        topology: Topology = read(decoder, text, Topology, _EMPTY)
+    except UnreadableError as fault:
+        raise TopologyError(line_of(source, fault.place, str(fault))) from None
     found = [*decoder.problems]
     for problem in problems(topology, broken=decoder.broken):
         found.append((decoder.place(problem.path), problem))
     if found:
-        raise TopologyError("\n".join(_report(source, found)))
+        raise TopologyError("\n".join(lines_of(source, found)))
     topology.__dict__["_where"] = {
         path: f"{source}:{place.line}:{place.column}"
         for path, place in decoder.where.items()
@@ -123,69 +109,4 @@ def _decoded(raw: bytes, source: str) -> str:
         line, start = raw.count(b"\n", 0, error.start) + 1, raw.rfind(b"\n", 0, error.start) + 1
         column = len(raw[start : error.start].decode(errors="replace")) + 1
         byte = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise TopologyError(_line(source, Position(line, column), byte)) from None
-
-
-def _compose(text: str) -> Node:
-    """The document as nodes, each with its position; the C parser reads, the Python one words the errors."""
-    import yaml
-
-    nodes: Any = None
-    for loader in (getattr(yaml, "CSafeLoader", yaml.SafeLoader), yaml.SafeLoader):
-        try:
-            _limit_depth(yaml.parse(text, Loader=loader))
-            nodes = yaml.compose(text, Loader=loader)
-        except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-            if loader is yaml.SafeLoader:
-                raise _explained(error, text) from None
-        else:
-            break
-    if nodes is None or nodes.tag.endswith(":null"):
-        raise _UnreadableError(Position(1, 1), "the file is empty; a topology needs at least 'name' and 'hosts'")
-    found: Node = nodes
-    return found
-
-
-def _limit_depth(events: Iterator[Any]) -> None:
-    depth = 0
-    for event in events:
-        kind = type(event).__name__
-        depth += kind in ("SequenceStartEvent", "MappingStartEvent")
-        depth -= kind in ("SequenceEndEvent", "MappingEndEvent")
-        if depth > _DEEPEST:
-            mark = event.start_mark
-            message = f"nested more than {_DEEPEST} deep; no topology is"
-            raise _UnreadableError(Position(mark.line + 1, mark.column + 1), message)
-
-
-def _explained(error: Exception, text: str) -> _UnreadableError:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None)
-    if mark is not None:
-        context = getattr(error, "context", None)
-        said = _WORDS.get(str(context)) or _WORDS.get(str(problem))
-        return _UnreadableError(Position(mark.line + 1, mark.column + 1), f"not YAML: {said or problem}")
-    position = getattr(error, "position", None)
-    if isinstance(position, int):
-        character = text[position : position + 1]
-        line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
-        return _UnreadableError(Position(line, column), f"not YAML: the character {character!r} is not allowed")
-    return _UnreadableError(Position(1, 1), f"not YAML: {str(error).partition(chr(10))[0]}")
-
-
-def _decode(decoder: Decoder, node: Node) -> Topology:
-    try:
-        topology: Topology = decoder.decode(node, Topology)
-    except (TooMuchError, RecursionError):
-        message = f"its aliases expand to more than {MOST_VALUES} values; no topology needs that"
-        raise _UnreadableError(Position(1, 1), message) from None
-    return topology
-
-
-def _report(source: str, found: list[tuple[Position, Problem]]) -> Iterator[str]:
-    for place, problem in sorted(found, key=lambda each: (each[0].line, each[0].column)):
-        yield _line(source, place, str(problem))
-
-
-def _line(source: str, place: Position, message: str) -> str:
-    return f"{source}:{place.line}:{place.column}: {message}"
+        raise TopologyError(line_of(source, Position(line, column), byte)) from None

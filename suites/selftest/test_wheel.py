@@ -28,7 +28,7 @@ SHIPPED = (
     ("suites/walkthrough", "*.py"),
     ("suites/fuzz", "*.py"),
     ("cnitest/fuzz", "*.yaml"),
-    ("cnitest/fuzz/model/keys", "*.yaml"),
+    ("cnitest/plugins", "*.yaml"),
 )
 FAST_TEST = "arp or neighbour"
 LIMIT = 300.0

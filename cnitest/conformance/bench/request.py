@@ -14,13 +14,12 @@ from cnitest.cni.spec import Document
 from cnitest.conformance.bench.target import AttachmentTarget
 from cnitest.conformance.model import space
 from cnitest.conformance.model.subject import Subject
+from cnitest.plugins import files
 
-# What plugins call the bridge of a network that names none.
-_NAMES = {"bridge": {"bridge": "cni0"}}
 # So many subnets further on another network is; a topology leaves one of some more free.
 _FURTHER, _MOST_TRIES = 64, 128
 _LINK_NAME = 15
-_PLACE = re.compile(r"\{(container|ifname|netns)\}")
+_PLACE = re.compile(r"\{(\w+)\}")
 
 
 def of(conf: Document, network: str, version: str, capabilities: Document, previous: Document | None) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def of(conf: Document, network: str, version: str, capabilities: Document, previ
 
 
 def substituted(value: Any, **names: str) -> Any:
-    """A configuration with {container} and {ifname} replaced in every text."""
+    """A configuration with {container}, {ifname} and what else is named replaced in every text."""
     if isinstance(value, str):
         return _PLACE.sub(lambda match: names.get(match[1], match[0]), value)
     if isinstance(value, Mapping):
@@ -94,7 +93,7 @@ def _changed(old: Any, new: Any) -> Iterator[str]:
 def sibling(conf: Document, further: int = _FURTHER) -> dict[str, Any]:
     """The configuration of another network of the same kind: subnets that are ``further`` of their size away, another
     bridge."""
-    named = {**_NAMES.get(str(conf.get("type")), {}), **conf}
+    named = {**files.known(str(conf.get("type"))).names, **conf}
     return {key: _moved(key, value, further) for key, value in named.items()}
 
 

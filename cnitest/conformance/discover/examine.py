@@ -13,6 +13,7 @@ from cnitest.cni.calls.invoke import missing
 from cnitest.cni.conf import Network
 from cnitest.conformance.bench import leftovers
 from cnitest.conformance.bench.bench import AddResult, Bench, open_bench
+from cnitest.conformance.bench.request import substituted
 from cnitest.conformance.bench.shared_attachment import attach_shared
 from cnitest.conformance.discover.preflight import Refused, links, refused
 from cnitest.conformance.model import judge, profile, reading, space
@@ -24,6 +25,7 @@ from cnitest.conformance.observe import effect
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing, PluginError
 from cnitest.kernel import features
 from cnitest.kernel.processes import programs
+from cnitest.plugins import files
 
 _SKEL = re.compile(r"^CNI protocol versions supported: \d", re.M)
 _BY_VERSION = spec.VERSIONS[::-1]
@@ -326,17 +328,20 @@ def _with_maker(draft: Subject, helpers: Sequence[str]) -> list[Subject]:
 def _makers(draft: Subject) -> tuple[Mapping[str, Any], ...]:
     """What can make the interface that a chained plugin works on, where its own list has none, the best first."""
     bridge = space.name(draft, "cnitest0")
-    return (
-        {"type": "bridge", "bridge": bridge, "isDefaultGateway": True},
-        {"type": "ptp", "ipMasq": False},
-        {"type": "wire", "bridge": bridge},
-    )
+    known = _below("interface", bridge=bridge)
+    return (*known, {"type": "wire", "bridge": bridge})
 
 
 def _pools(draft: Subject) -> tuple[Mapping[str, Any], ...]:
     """What can give it addresses."""
     four, six = (str(space.network(draft, family)) for family in (4, 6))
-    return ({"type": "host-local", "ranges": [[{"subnet": four}], [{"subnet": six}]]}, {"type": "pool", "subnet": four})
+    return (*_below("ipam", ipv4=four, ipv6=six), {"type": "pool", "subnet": four})
+
+
+def _below(family: str, **places: str) -> list[Mapping[str, Any]]:
+    """Configurations of known plugins of a family for what a chained plugin stands on."""
+    known = [plugin for plugin in files.every() if plugin.family == family and plugin.below]
+    return [{"type": plugin.name, **substituted(plugin.below, **places)} for plugin in known]
 
 
 def _there(plugin: Mapping[str, Any], path: Sequence[str]) -> bool:

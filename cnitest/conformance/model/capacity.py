@@ -13,22 +13,20 @@ from typing import Any
 
 from cnitest.conformance.model.deviation import nickname
 from cnitest.conformance.model.subject import Subject
-
-#: Keys that name the one device of the host that is moved, of the plugin that moves it.
-_DEVICE_KEYS = {"host-device": ("device", "hwaddr", "kernelpath", "pciBusID")}
+from cnitest.plugins.knowledge import Plugin
 
 
 def room(subject: Subject) -> float:
     """The most attachments at a time; infinity where nothing is said."""
     confs = {str(conf.get("type")): conf for conf in subject.before}
     confs[nickname(subject)] = subject.conf
-    found = [size for name, conf in confs.items() for size in (*_devices(name, conf), *_addresses(conf))]
+    found = [size for name, conf in confs.items() for size in (*_devices(subject.known(name), conf), *_addresses(conf))]
     return min(found, default=math.inf)
 
 
-def _devices(name: str, conf: Mapping[str, Any]) -> Iterator[float]:
+def _devices(plugin: Plugin, conf: Mapping[str, Any]) -> Iterator[float]:
     """One, where a device is named that is not each container's own."""
-    values = [str(conf[key]) for key in _DEVICE_KEYS.get(name, ()) if key in conf]
+    values = [str(conf[key]) for key in plugin.devices if key in conf]
     if values and not any("{container}" in value for value in values):
         yield 1
 

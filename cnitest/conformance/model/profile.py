@@ -17,6 +17,7 @@ from cnitest.conformance.model.subject import Argv, Expectation, Setting
 from cnitest.errors import CnitestError, ConfigError
 from cnitest.kernel import features
 from cnitest.kernel.processes import programs
+from cnitest.plugins import files
 from cnitest.typos import did_you_mean, meant
 
 #: What a profile beside a plugin or a configuration is called.
@@ -44,6 +45,7 @@ _KEYS = {
     "expect": "{gateway, peer, internet, inbound, neighbours}: whether packets flow",
     "requires": "features of the kernel and programs that must be there",
     "skip": "ID: REASON",
+    "knowledge": "the file of what is known of the plugin: its keys, what it makes, what it needs",
     "schema": "a JSON Schema of its configurations, or the file of one, for fuzzing",
 }
 _EXPECTATIONS = ("gateway", "peer", "internet", "inbound", "neighbours")
@@ -138,7 +140,19 @@ class _Reader:
             expect=self._expectation(),
             skip=self._skipped(),
             schema=self._schema(),
+            knowledge=self._knowledge(),
         )
+
+    def _knowledge(self) -> str:
+        """The file, read once for its faults."""
+        given = self._text("knowledge")
+        file = str(self._beside(given)) if given else ""
+        if file:
+            try:
+                files.load(file)
+            except ConfigError as error:
+                self.faults += str(error).splitlines()
+        return file
 
     def _schema(self) -> dict[str, Any]:
         given = self._value.get("schema")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache
 from typing import Any
 
+from cnitest.cni import spec
 from cnitest.cni.conf import Network
-from cnitest.conformance.model import data
-from cnitest.fuzz.model import keys
+from cnitest.plugins import files
+from cnitest.plugins.knowledge import Plugin
 from cnitest.typos import did_you_mean
 
 # What every plugin's configuration may have: the specification's own, and what runtimes put there.
@@ -16,38 +16,37 @@ _COMMON = ("type", "cniVersion", "name", "ipam", "dns", "args", "capabilities", 
 _OF_LIST = ("cniVersions", "disableCheck", "disableGC", "loadOnlyInlinedPlugins")
 
 
-def warnings(network: Network, given: Collection[str] = ()) -> list[str]:
+def warnings(network: Network, given: Collection[str] = (), knowledge: str = "") -> list[str]:
     """A line for each key that a known plugin does not know, each capability that nobody provides, and each
-    capability argument of ``given`` that no plugin declares."""
-    found = [line for plugin in network.plugins for line in _of_plugin(plugin, given)]
+    capability argument of ``given`` that no plugin declares. ``knowledge`` is a file of what is known of a plugin."""
+    found = [line for plugin in network.plugins for line in _of_plugin(plugin, given, knowledge)]
     return list(dict.fromkeys([*found, *_undeclared(network, given)]))
 
 
-def _of_plugin(plugin: Mapping[str, Any], given: Collection[str]) -> Iterator[str]:
+def _of_plugin(plugin: Mapping[str, Any], given: Collection[str], knowledge: str) -> Iterator[str]:
     name = str(plugin["type"])
-    known = _known(name)
+    known = _known(files.known(name, knowledge))
     if known:
         yield from (_line(name, key, known) for key in plugin if key not in known)
     section = plugin.get("ipam")
     if isinstance(section, Mapping):
-        yield from _of_ipam(str(section.get("type", "")), section)
+        yield from _of_ipam(files.known(str(section.get("type", "")), knowledge), section)
     capabilities = plugin.get("capabilities")
-    usual = (*_table()["capabilities"], *given)
+    usual = (*spec.CAPABILITIES, *given)
     for capability in capabilities if isinstance(capabilities, Mapping) else ():
         if capability not in usual:
             yield f"{name}: nobody provides the capability {capability!r}{did_you_mean(capability, usual, clause=True)}"
 
 
-def _of_ipam(name: str, section: Mapping[str, Any]) -> Iterator[str]:
-    known = _table()["ipam"].get(name)
-    if known is None:
+def _of_ipam(plugin: Plugin, section: Mapping[str, Any]) -> Iterator[str]:
+    if not plugin.section:
         return
-    words = ("type", *known["keys"])
-    yield from (_line(name, key, words, " in ipam") for key in section if key not in words)
-    for part, inside in known.items():
+    words = ("type", *plugin.section.get("keys", ()))
+    yield from (_line(plugin.name, key, words, " in ipam") for key in section if key not in words)
+    for part, inside in plugin.section.items():
         if part != "keys":
             for entry in _mappings(section.get(part)):
-                yield from (_line(name, key, inside, f" in ipam.{part}") for key in entry if key not in inside)
+                yield from (_line(plugin.name, key, inside, f" in ipam.{part}") for key in entry if key not in inside)
 
 
 def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -72,14 +71,6 @@ def _line(plugin: str, word: str, known: Collection[str], where: str = "") -> st
     return f"{plugin} has no key {word!r}{where}, and ignores it{did_you_mean(word, known, clause=True)}"
 
 
-def _known(plugin: str) -> tuple[str, ...]:
+def _known(plugin: Plugin) -> tuple[str, ...]:
     """The keys of a plugin; none where we know nothing of it."""
-    if plugin not in keys.plugins():
-        return ()
-    return (*keys.table(plugin).keys, *_table()["plugins"].get(plugin, ()), *_COMMON, *_OF_LIST)
-
-
-@cache
-def _table() -> Mapping[str, Any]:
-    found: Mapping[str, Any] = data.load(data.HERE / "plugin_keys.yaml")
-    return found
+    return () if plugin.keys is None else (*plugin.keys, *plugin.also, *_COMMON, *_OF_LIST)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cnitest.conformance.model.requirement import Kind, Requirement
+from cnitest.plugins import files
+from cnitest.plugins.knowledge import Plugin
 
 _TOPOLOGY = "node-with-uplink"
 Argv = tuple[str, ...]
@@ -31,7 +33,8 @@ class Setting:
     ``host_setup`` and ``container_setup`` are commands to run on the host before anything, and there for each
     container before its first ADD; {container}, {netns} and {ifname} are replaced in them, and in the configuration.
     ``capabilities`` are what the runtime provides; where ``defaults``, more is for what else is declared (`provision`).
-    ``schema`` is a JSON Schema of the plugin's configurations, for fuzzing.
+    ``schema`` is a JSON Schema of the plugin's configurations, for fuzzing, ``knowledge`` the file of what is known of
+    it.
     ``daemon`` is started first and killed last; ``socket`` is the path that shows it is ready. ``leftover`` are
     patterns of what may stay after DEL besides what we allow everybody. ``second`` is a configuration of another
     network for the same plugin.
@@ -53,6 +56,7 @@ class Setting:
     expect: Expectation = field(default_factory=Expectation)
     skip: Mapping[str, str] = field(default_factory=dict)
     schema: Mapping[str, Any] = field(default_factory=dict)
+    knowledge: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,10 @@ class Subject:
         section = self.conf.get("ipam")
         found = section.get("type") if isinstance(section, Mapping) and self.kind is Kind.INTERFACE else None
         return found if isinstance(found, str) else ""
+
+    def known(self, plugin: str) -> Plugin:
+        """What is known of a plugin of its network, from the file that its profile hands in or a shipped one."""
+        return files.known(plugin, self.setting.knowledge)
 
     @property
     def highest(self) -> str:

@@ -14,14 +14,10 @@ from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import traffic
 from cnitest.conformance.observe.traffic import Flow
 from cnitest.lab.place import Place
+from cnitest.topology.link_kinds import KINDS
 
-#: Of plugins whose host is a gateway when they are asked: the keys that do.
-_GATEWAY_KEYS = {"bridge": ("isGateway", "isDefaultGateway")}
-#: Plugins whose containers are on the LAN of a host, and the kinds of the links that they make.
-_LAN = frozenset({"macvlan", "ipvlan", "vlan", "host-device", "tap", "macvtap", "ipvtap"})
-
-#: The modes that keep containers of one host apart, by plugin.
-_APART = {"macvlan": ("private", "vepa")}
+#: The kinds of links whose containers are on the LAN of a host.
+_LAN = frozenset({*(kind for kind, row in KINDS.items() if row.needs_parent), "tap", "macvtap", "ipvtap"})
 
 
 def addresses(bench: Bench, made: AddResult) -> list[str]:
@@ -48,8 +44,9 @@ def is_here(bench: Bench, made: AddResult, gateway: str) -> bool:
         return False
     confs = {str(conf.get("type")): conf for conf in bench.subject.before}
     confs[nickname(bench.subject)] = bench.subject.conf
-    asked = {conf.get(key) is True for name, conf in confs.items() for key in _GATEWAY_KEYS.get(name, ())}
-    if asked or _LAN & confs.keys():
+    known = {name: bench.subject.known(name) for name in confs}
+    asked = {conf.get(key) is True for name, conf in confs.items() for key in known[name].gateway}
+    if asked or _LAN & confs.keys() or any(plugin.on_lan for plugin in known.values()):
         return True in asked
     link = next((link for link in made.slot.sandbox.links if link.name == made.slot.ifname), None)
     return link is None or link.kind not in _LAN
@@ -71,7 +68,7 @@ def are_together(bench: Bench) -> bool:
     """Whether containers of the network reach each other: not by a loopback, nor where the mode keeps them apart."""
     conf, peer = bench.subject.conf, bench.setting.expect.peer
     if peer is None:
-        return bench.setting.ifname != "lo" and conf.get("mode") not in _APART.get(nickname(bench.subject), ())
+        return bench.setting.ifname != "lo" and not bench.subject.known(nickname(bench.subject)).is_apart(conf)
     return peer
 
 

@@ -29,9 +29,8 @@ from cnitest.fuzz.model.subjects import subject_of, trial_of
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import truths
 from cnitest.fuzz.oracles.attached import Attached
+from cnitest.plugins import files
 
-#: Where a plugin's configuration says which backend it is to use.
-BACKENDS: Mapping[str, str] = {"portmap": "backend", "bridge": "ipMasqBackend", "ptp": "ipMasqBackend"}
 #: The backends that are compared.
 CHOICE = ("iptables", "nftables")
 _DIFFERENT = (
@@ -59,6 +58,7 @@ class Pair:
 
     def __init__(self, trial: Trial, path: Sequence[str], *, backends: tuple[str, str] | None = None) -> None:
         self._backends = backends
+        self._handed = trial.subject.setting.knowledge
         other = replace(trial.subject, path=tuple(path)) if path else trial.subject
         self._trials = (trial, Trial(other, trial.version))
         self._stack = ExitStack()
@@ -94,16 +94,18 @@ class Pair:
     def _both(self, scenario: Scenario) -> tuple[Scenario, Scenario]:
         if self._backends is None:
             return scenario, scenario
-        return _with_backend(scenario, self._backends[0]), _with_backend(scenario, self._backends[1])
+        first, second = (_with_backend(scenario, backend, self._handed) for backend in self._backends)
+        return first, second
 
 
-def _with_backend(scenario: Scenario, backend: str) -> Scenario:
+def _with_backend(scenario: Scenario, backend: str, handed: str) -> Scenario:
     """The same with every plugin that has a choice told to use one backend."""
     changed = []
     for example in scenario.networks:
+        known = [files.known(str(conf.get("type")), handed) for conf in example.plugins]
         confs = [
-            {**conf, BACKENDS[conf["type"]]: backend} if conf.get("type") in BACKENDS else conf
-            for conf in example.plugins
+            {**conf, plugin.backend: backend} if plugin.backend else conf
+            for plugin, conf in zip(known, example.plugins, strict=True)
         ]
         changed.append(replace(example, network={**example.network, "plugins": confs}))
     return replace(scenario, networks=tuple(changed))

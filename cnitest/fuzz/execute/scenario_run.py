@@ -177,7 +177,9 @@ class ScenarioRun:
         """Take note of what is attached now, and of all that its ADD brought."""
         brought = frozenset(leftovers(before, self.bench.look(slot), strict=True))
         example = self.networks[step.network]
-        one = Attached(step, example, slot, before, brought, result, is_ipam=is_ipam(example, self.bench.subject))
+        subject = self.bench.subject
+        alone, known = is_ipam(example, subject), subject.setting.knowledge
+        one = Attached(step, example, slot, before, brought, result, is_ipam=alone, knowledge=known)
         self.attached[self.key(step)] = one
         self._proven.add(step.network)
         return one

@@ -94,7 +94,7 @@ def drop_forward(scenario_run: ScenarioRun, _: Step) -> None:
     scenario_run.bench.run("iptables", "-w", "-P", "FORWARD", "DROP")
     scenario_run.forwards = False
     for one in scenario_run.attached.values():  # firewall lets pass what a container begins, and nothing that others do
-        one.beyond = truths.begun(one) if one.has("firewall") else ()
+        one.beyond = truths.begun(one) if truths.admits_begun(one) else ()
 
 
 def meddle(scenario_run: ScenarioRun, step: Step) -> None:

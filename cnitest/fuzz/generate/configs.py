@@ -15,14 +15,12 @@ from cnitest.fuzz.generate import ipam
 from cnitest.fuzz.generate.choices import Choices, chosen
 from cnitest.fuzz.model import keys
 from cnitest.fuzz.model.example import Example, Validity
-from cnitest.fuzz.model.keys import Key, Table
+from cnitest.plugins import files
+from cnitest.plugins.knowledge import Key, Plugin
 
 Conf = dict[str, Any]
-_MAKER: Conf = {"type": "bridge", "bridge": "cni0", "isGateway": True}
-_POOL: Conf = {"type": "host-local", "subnet": "10.1.0.0/24"}
-#: The plugins that work on what another one made.
-META = ("bandwidth", "firewall", "portmap", "sbr", "tuning")
 _MORE = 10
+_PORTS = "portMappings"
 #: Where the addresses' section is drawn.
 _DRAWN = ("required", "optional", "alone")
 #: What a network as a whole can have wrong.
@@ -36,25 +34,26 @@ _BROKEN: tuple[tuple[str, Conf], ...] = (
 
 
 def network_configs(
-    plugin: str, validity: str = "valid", release: str = "1.1.1", base: Conf | None = None
+    plugin: str | Plugin, validity: str = "valid", release: str = "1.1.1", base: Conf | None = None
 ) -> SearchStrategy[Conf]:
-    """Networks (conflists: ``cniVersion``, ``name``, ``plugins``) with a plugin that a table is known of.
+    """Networks (conflists: ``cniVersion``, ``name``, ``plugins``) with a plugin whose keys are known.
 
     ``validity`` is "valid", "boundary" or "invalid", ``release`` the plugins', ``base`` a configuration of it that
-    fits the host, for what only works with devices that are there. Raises ConfigError for a plugin without a table.
+    fits the host, for what only works with devices that are there. Raises ConfigError for a plugin whose keys
+    are not known.
     """
     return examples(plugin, validity, release, base).map(lambda example: dict(example.network))
 
 
 def examples(
-    plugin: str, validity: str = "valid", release: str = "1.1.1", base: Conf | None = None
+    plugin: str | Plugin, validity: str = "valid", release: str = "1.1.1", base: Conf | None = None
 ) -> SearchStrategy[Example]:
     """The same with what a runtime passes besides: CNI_ARGS, capabilities, the interface's name."""
-    table, wanted = keys.table(plugin), Validity(validity)
+    table, wanted = keys.table(plugin) if isinstance(plugin, str) else plugin, Validity(validity)
     return chosen(lambda choices: _example(choices, table, wanted, release, base))
 
 
-def _example(choices: Choices, table: Table, validity: Validity, release: str, base: Conf | None) -> Example:
+def _example(choices: Choices, table: Plugin, validity: Validity, release: str, base: Conf | None) -> Example:
     conf = _own(choices, table, release, base)
     network: Conf = {"cniVersion": choices.pick(_versions(table)), "name": "net"}
     why = ""
@@ -68,25 +67,44 @@ def _example(choices: Choices, table: Table, validity: Validity, release: str, b
     return Example(network, validity, table.ifname, args, capabilities, why, wrong)
 
 
-def _versions(table: Table) -> list[str]:
+def _versions(table: Plugin) -> list[str]:
     """The versions of the specification that a plugin speaks, newest first."""
-    oldest = max(table.from_, "0.3.0") if table.before else table.from_
+    oldest = max(table.oldest, "0.3.0") if table.before else table.oldest
     return [v for v in spec.VERSIONS[::-1] if spec.at_least(v, oldest)]
 
 
-def _before(table: Table) -> list[Conf]:
-    return [{**_MAKER, "ipam": dict(_POOL)}] if table.before else []
+def _before(table: Plugin) -> list[Conf]:
+    return [{**_simplest(table.before), "ipam": pool()}] if table.before else []
 
 
-def _own(choices: Choices, table: Table, release: str, base: Conf | None) -> Conf:
+def _simplest(name: str) -> Conf:
+    return {"type": name, **files.known(name).simplest}
+
+
+def meta() -> tuple[str, ...]:
+    """The plugins that work on what another one made, and are drawn in chains."""
+    return tuple(plugin.name for plugin in files.every() if plugin.in_chains)
+
+
+def maker() -> str:
+    """The plugin that chains are drawn behind."""
+    return files.known(meta()[0]).before
+
+
+def pool() -> Conf:
+    """The simplest section of the IPAM plugin that gives addresses by itself."""
+    return _simplest(next(plugin.name for plugin in files.every() if plugin.allocation == "ranges"))
+
+
+def _own(choices: Choices, table: Plugin, release: str, base: Conf | None) -> Conf:
     """A valid configuration of the plugin itself."""
-    conf: Conf = {"type": table.plugin}
+    conf: Conf = {"type": table.name}
     if table.ipam == "fixed" and base and "ipam" in base:
         conf["ipam"] = base["ipam"]
     elif table.ipam in ("required", "alone") or (table.ipam == "optional" and not choices.flag(out_of=5)):
-        conf["ipam"] = ipam.valid(choices, table.plugin if table.ipam == "alone" else table.pool)
+        conf["ipam"] = ipam.valid(choices, table.name if table.ipam == "alone" else table.pool)
     for name in table.always:
-        conf[name] = base[name] if base and name in base else table.keys[name].valid[0]
+        conf[name] = base[name] if base and name in base else table.all_keys[name].valid[0]
     usable = [key for key in table.of(release) if key.valid and not key.rare and key.name not in conf]
     for key in choices.some(usable, _MORE):
         if _goes(key, conf):
@@ -101,14 +119,14 @@ def _goes(key: Key, conf: Conf) -> bool:
     return not any(conf.get(name) for name in (*key.not_with, *key.without))
 
 
-def _put(choices: Choices, table: Table, key: Key, conf: Conf) -> None:
+def _put(choices: Choices, table: Plugin, key: Key, conf: Conf) -> None:
     conf[key.name] = choices.pick(key.valid)
-    for other in key.with_:
+    for other in key.together:
         if other not in conf:
-            conf[other] = choices.pick(table.keys[other].valid)
+            conf[other] = choices.pick(table.all_keys[other].valid)
 
 
-def _at_an_edge(choices: Choices, table: Table, release: str, conf: Conf) -> str:
+def _at_an_edge(choices: Choices, table: Plugin, release: str, conf: Conf) -> str:
     """Put one value at an edge into a configuration; which."""
     edges = [key for key in table.of(release) if key.boundary]
     if edges and (table.ipam not in _DRAWN or choices.flag()):
@@ -116,13 +134,13 @@ def _at_an_edge(choices: Choices, table: Table, release: str, conf: Conf) -> str
         conf[key.name] = choices.pick(key.boundary)
         return f"{key.name} {conf[key.name]!r}"
     if table.ipam in _DRAWN:
-        conf["ipam"] = ipam.boundary(choices, table.plugin if table.ipam == "alone" else table.pool)
+        conf["ipam"] = ipam.boundary(choices, table.name if table.ipam == "alone" else table.pool)
         return "an IPAM section at an edge"
     conf["unknown"] = choices.pick((1, None, "text", [], {}))
     return "an unknown key"
 
 
-def _broken(choices: Choices, table: Table, release: str, conf: Conf, network: Conf) -> tuple[str, tuple[str, ...]]:
+def _broken(choices: Choices, table: Plugin, release: str, conf: Conf, network: Conf) -> tuple[str, tuple[str, ...]]:
     """Break one thing in a configuration or its network; what, and the keys that say so."""
     wrong = [key for key in table.of(release) if not key.rare]
     places = ["key"] * (4 * bool(wrong)) + ["ipam"] * (2 * (table.ipam in _DRAWN)) + ["network"]
@@ -132,14 +150,14 @@ def _broken(choices: Choices, table: Table, release: str, conf: Conf, network: C
         network.update(change)
         return why, tuple(change)
     if place == "ipam":
-        why, conf["ipam"] = ipam.invalid(choices, table.plugin if table.ipam == "alone" else table.pool)
+        why, conf["ipam"] = ipam.invalid(choices, table.name if table.ipam == "alone" else table.pool)
         return f"{why} (ipam)", ("ipam",)
     key = choices.pick(wrong)
     conf[key.name] = choices.pick(key.wrong)
     return f"{key.name} {conf[key.name]!r}", (key.name,)
 
 
-def _provided(choices: Choices, table: Table, conf: Conf) -> tuple[dict[str, str], Conf]:
+def _provided(choices: Choices, table: Plugin, conf: Conf) -> tuple[dict[str, str], Conf]:
     """CNI_ARGS and capability arguments that go with a configuration."""
     args: dict[str, str] = {}
     if choices.flag(out_of=4):
@@ -182,27 +200,32 @@ def _limits(choices: Choices) -> Conf:
 
 
 _OFFERS: Mapping[str, Callable[[Choices], Any]] = {
-    "portMappings": _ports,
+    _PORTS: _ports,
     "mac": lambda choices: choices.pick(("02:00:5e:00:53:42", "02:00:5e:00:53:99")),
     "bandwidth": _limits,
 }
 
 
-def chains(release: str = "1.1.1", always: Sequence[str] = (), among: Sequence[str] = META) -> SearchStrategy[Example]:
+def chains(
+    release: str = "1.1.1", always: Sequence[str] = (), among: Sequence[str] | None = None
+) -> SearchStrategy[Example]:
     """Networks of one to five plugins: bridge, and some ``among`` the meta plugins after it, ``always`` those."""
-    return chosen(lambda choices: _chain(choices, release, always, among), 64)
+    chained = meta() if among is None else among
+    return chosen(lambda choices: _chain(choices, release, always, chained), 64)
 
 
 def _chain(choices: Choices, release: str, always: Sequence[str], among: Sequence[str]) -> Example:
-    first = _own(choices, keys.table("bridge"), release, None)
-    first.setdefault("ipam", dict(_POOL))
+    first = _own(choices, keys.table(maker()), release, None)
+    first.setdefault("ipam", pool())
     names = [*always, *choices.some([name for name in among if name not in always], 4 - len(always))]
-    confs = [first, *(_own(choices, keys.table(name), release, None) for name in names)]
+    tables = [keys.table(name) for name in names]
+    confs = [first, *(_own(choices, table, release, None) for table in tables)]
     provided: Conf = {}
-    if "portmap" in names and choices.flag():
-        provided["portMappings"] = _ports(choices)
-        next(conf for conf in confs if conf["type"] == "portmap")["capabilities"] = {"portMappings": True}
-    oldest = "0.4.0" if "firewall" in names else "0.3.0"
+    mapping = [conf for table, conf in zip(tables, confs[1:], strict=True) if _PORTS in table.capabilities]
+    if mapping and choices.flag():
+        provided[_PORTS] = _ports(choices)
+        mapping[0]["capabilities"] = {_PORTS: True}
+    oldest = max(["0.3.0", *(table.oldest for table in tables)])
     versions = [v for v in spec.VERSIONS[::-1] if spec.at_least(v, oldest)]
     network = {"cniVersion": choices.pick(versions), "name": "net", "plugins": confs}
     return Example(network, capabilities=provided)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from cnitest.fuzz.generate.choices import Choices
+from cnitest.plugins import files
 
 Section = dict[str, Any]
 
@@ -49,12 +50,26 @@ _REFUSED: tuple[tuple[str, Section], ...] = (
     ("routes that are no list", {"subnet": "10.1.0.0/24", "routes": "0.0.0.0/0"}),
     ("no subnet", {}),
 )
-_STATIC_REFUSED: tuple[tuple[str, Section], ...] = (
+_LISTS_REFUSED: tuple[tuple[str, Section], ...] = (
     ("an address without a prefix", {"addresses": [{"address": "10.1.0.9"}]}),
     ("an address that is none", {"addresses": [{"address": "somewhere/24"}]}),
     ("addresses that are no list", {"addresses": "10.1.0.9/24"}),
     ("a gateway that is no address", {"addresses": [{"address": "10.1.0.9/24", "gateway": "zz"}]}),
 )
+
+
+Maker = Callable[[Choices], Section]
+_MAKERS: dict[str, Maker] = {}
+
+
+def maker(plugin: str) -> Callable[[Maker], Maker]:
+    """Registers what draws valid sections of an IPAM plugin, less its type."""
+
+    def register(function: Maker) -> Maker:
+        _MAKERS[plugin] = function
+        return function
+
+    return register
 
 
 def _range(choices: Choices, subnets: tuple[str, ...]) -> Section:
@@ -75,9 +90,10 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(text)
 
 
+@maker("host-local")
 def host_local(choices: Choices) -> Section:
     """A valid section of host-local: the old form with a subnet, or sets of ranges."""
-    section: Section = {"type": "host-local"}
+    section: Section = {}
     shape = choices.pick(("subnet", "ranges", "dual"))
     if shape == "subnet":
         section.update(_range(choices, _V4))
@@ -92,10 +108,11 @@ def host_local(choices: Choices) -> Section:
     return section
 
 
+@maker("static")
 def static(choices: Choices) -> Section:
     """A valid section of static."""
     addresses: list[Section] = [{"address": "10.1.0.9/24"}]
-    section: Section = {"type": "static", "addresses": addresses}
+    section: Section = {"addresses": addresses}
     if choices.flag():
         addresses[0]["gateway"] = "10.1.0.1"
     if choices.flag():
@@ -107,24 +124,31 @@ def static(choices: Choices) -> Section:
     return section
 
 
-_MAKERS: Mapping[str, Callable[[Choices], Section]] = {"host-local": host_local, "static": static}
-
-
 def valid(choices: Choices, plugin: str = "") -> Section:
     """A section that works: of one plugin, or of any."""
-    return _MAKERS[plugin if plugin in _MAKERS else choices.pick(tuple(_MAKERS))](choices)
+    kind = plugin if plugin in _MAKERS else choices.pick(tuple(_MAKERS))
+    return {"type": kind, **_MAKERS[kind](choices)}
 
 
 def boundary(choices: Choices, plugin: str = "") -> Section:
     """A section at an edge."""
-    if plugin == "static" or (not plugin and choices.flag(out_of=8)):
-        return {"type": "static", "addresses": []}
-    row = choices.pick(_EDGES)
-    return {"type": "host-local", "ranges": [[row]]} if choices.flag() else {"type": "host-local", **row}
+    if _is_listed(plugin) or (not plugin and choices.flag(out_of=8)):
+        return {"type": _of("listed"), "addresses": []}
+    row, name = choices.pick(_EDGES), _of("ranges")
+    return {"type": name, "ranges": [[row]]} if choices.flag() else {"type": name, **row}
 
 
 def invalid(choices: Choices, plugin: str = "") -> tuple[str, Section]:
     """What is wrong with a section, and the section, which has to be refused."""
-    kind = plugin or choices.pick(("host-local", "static"))
-    why, row = choices.pick(_STATIC_REFUSED if kind == "static" else _REFUSED)
+    kind = plugin or choices.pick((_of("ranges"), _of("listed")))
+    why, row = choices.pick(_LISTS_REFUSED if _is_listed(kind) else _REFUSED)
     return why, {"type": kind, **row}
+
+
+def _is_listed(plugin: str) -> bool:
+    return files.known(plugin).allocation == "listed"
+
+
+def _of(allocation: str) -> str:
+    """The IPAM plugin that gives addresses in a way."""
+    return next(plugin.name for plugin in files.every() if plugin.allocation == allocation)

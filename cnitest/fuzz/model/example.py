@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from cnitest.cni import spec
+from cnitest.plugins import files
 
 _VERSION = "1.0.0"
 
@@ -47,9 +48,10 @@ class Example:
 
     @property
     def chooses_addresses(self) -> bool:
-        """Whether addresses are given by a plugin that looks after them; static gives what it is told to."""
+        """Whether addresses are given by a plugin that looks after them, not by one that gives what it is told to."""
         sections = [conf.get("ipam") for conf in self.plugins]
-        return any(isinstance(one, Mapping) and one.get("type") not in (None, "static") for one in sections)
+        named = [one["type"] for one in sections if isinstance(one, Mapping) and one.get("type") is not None]
+        return any(files.known(str(name)).allocation != "listed" for name in named)
 
 
 def version_of(example: Example) -> str:

@@ -17,11 +17,11 @@ from cnitest.conformance.model import form
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles.attached import Attached
+from cnitest.plugins import files
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 _DIRECTORY = "/var/lib/cni/networks"
 _MOST = 4096
-_MODELLED = ("host-local", "static")
 
 
 class Range(NamedTuple):
@@ -38,7 +38,7 @@ class Expected(NamedTuple):
     addresses: tuple[str, ...] = ()
     exhausted: bool = False
     known: bool = False
-    plugin: str = "host-local"
+    plugin: str = ""
 
 
 def expected(bench: Bench, example: Example) -> Expected:
@@ -46,7 +46,8 @@ def expected(bench: Bench, example: Example) -> Expected:
     section = _section(example)
     if section is None or _is_asked(example, section):
         return Expected()
-    if section["type"] == "static":
+    plugin = str(section["type"])
+    if files.known(plugin).allocation == "listed":
         return _listed(section)
     try:
         sets = [[range_of(row) for row in rows] for rows in _sets(section) if rows]
@@ -59,8 +60,8 @@ def expected(bench: Bench, example: Example) -> Expected:
     reserved, last = bench.inside(lambda: _read(directory))
     found = [following(ranges, reserved, last.get(number)) for number, ranges in enumerate(sets)]
     if None in found:
-        return Expected(exhausted=True, known=True)
-    return Expected(tuple(str(address) for address in found), known=True)
+        return Expected(exhausted=True, known=True, plugin=plugin)
+    return Expected(tuple(str(address) for address in found), known=True, plugin=plugin)
 
 
 def _listed(section: Mapping[str, Any]) -> Expected:
@@ -69,12 +70,12 @@ def _listed(section: Mapping[str, Any]) -> Expected:
         rows = [ipaddress.ip_interface(row["address"]) for row in section["addresses"]]
     except (KeyError, TypeError, ValueError):
         return Expected()
-    return Expected(tuple(str(row.ip) for row in rows), known=True, plugin="static")
+    return Expected(tuple(str(row.ip) for row in rows), known=True, plugin=str(section["type"]))
 
 
 def _section(example: Example) -> Mapping[str, Any] | None:
     sections = [conf["ipam"] for conf in example.plugins if isinstance(conf.get("ipam"), Mapping) and conf["ipam"]]
-    return sections[0] if len(sections) == 1 and sections[0].get("type") in _MODELLED else None
+    return sections[0] if len(sections) == 1 and files.known(str(sections[0].get("type"))).allocation else None
 
 
 def _is_asked(example: Example, section: Mapping[str, Any]) -> bool:

@@ -21,6 +21,8 @@ from cnitest.fuzz.model.scenario import Step
 from cnitest.fuzz.model.violation import Violation
 from cnitest.kernel.rows.records import Link
 from cnitest.lab.snapshot.firewall_line import FirewallLine
+from cnitest.plugins import files
+from cnitest.plugins.knowledge import Plugin
 
 # Verbs that have no result (SPEC section 4).
 _SILENT = ("DEL", "CHECK", "GC", "STATUS")
@@ -33,7 +35,7 @@ class Attached:
     ``before`` is the picture before ADD, ``own`` the differences that ADD brought, ``result`` what the last plugin
     answered (None when the runtime has lost it), ``lost`` whether the container is gone, ``broken`` whether somebody
     has meddled with it, ``reached`` what it reached of its host and ``beyond`` what only through it, ``is_ipam``
-    whether its one plugin only gives addresses.
+    whether its one plugin only gives addresses, ``knowledge`` the file that was handed in for the plugin under test.
     """
 
     step: Step
@@ -47,6 +49,7 @@ class Attached:
     reached: tuple[Flow, ...] = ()
     beyond: tuple[Flow, ...] = ()
     is_ipam: bool = False
+    knowledge: str = ""
 
     @property
     def version(self) -> str:
@@ -63,9 +66,10 @@ class Attached:
         """The addresses of the result."""
         return form.ips(self.result or {}, self.version)
 
-    def has(self, plugin: str) -> bool:
-        """Whether its network has a plugin."""
-        return any(conf.get("type") == plugin for conf in self.example.plugins)
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """What is known of the plugins of its network, in order."""
+        return tuple(files.known(str(conf.get("type")), self.knowledge) for conf in self.example.plugins)
 
 
 def is_ipam(example: Example, subject: Subject) -> bool:

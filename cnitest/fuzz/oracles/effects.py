@@ -6,32 +6,17 @@ Only what plugins document is here, and only for configurations that are valid.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cnitest.cni import spec
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.model import form
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.oracles import effects_main, effects_meta
+from cnitest.fuzz.oracles import effects_main, effects_meta  # noqa: F401 - they register what keys do
 from cnitest.fuzz.oracles.attached import Attached
-
-# IPAM plugins that tell the routes of their configuration on.
-_ROUTED = ("host-local", "static")
-Effect = Callable[[Bench, Attached, Mapping[str, Any]], Iterator[str]]
-
-#: What each plugin's keys do, by the plugin's name.
-EFFECTS: Mapping[str, Effect] = {
-    "bandwidth": effects_meta.bandwidth,
-    "bridge": effects_main.bridge,
-    "firewall": effects_meta.firewall,
-    "loopback": effects_main.loopback,
-    "macvlan": effects_main.macvlan,
-    "portmap": effects_meta.portmap,
-    "ptp": effects_main.ptp,
-    "sbr": effects_meta.sbr,
-    "tuning": effects_meta.tuning,
-}
+from cnitest.fuzz.oracles.registry import EFFECTS, Effect
+from cnitest.plugins import files
 
 
 def missing(bench: Bench, one: Attached) -> list[Violation]:
@@ -80,9 +65,14 @@ def _routes_lost(one: Attached) -> list[str]:
     wanted = set()
     for conf in one.example.plugins:
         section = conf.get("ipam")
-        rows = section.get("routes") or () if isinstance(section, Mapping) and section.get("type") in _ROUTED else ()
+        rows = section.get("routes") or () if isinstance(section, Mapping) and _tells_routes(section) else ()
         wanted |= {_plain(str(row.get("dst"))) for row in rows if isinstance(row, Mapping)}
     return sorted(wanted - {_plain(to) for to in form.destinations(one.result or {}, one.version)})
+
+
+def _tells_routes(section: Mapping[str, Any]) -> bool:
+    """Whether an IPAM plugin hands on the routes of its configuration."""
+    return "routes" in files.known(str(section.get("type"))).section.get("keys", ())
 
 
 def _plain(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cnitest.conformance.bench.bench import Bench
 from cnitest.fuzz.oracles.attached import Attached, new_rules
+from cnitest.fuzz.oracles.registry import effect
 from cnitest.kernel.rows.link_rows import LinkTable
 from cnitest.lab.snapshot import state as states
 
@@ -18,7 +19,8 @@ Conf = Mapping[str, Any]
 
 def _mtu(one: Attached, conf: Conf) -> Iterator[str]:
     wanted = conf.get("mtu")
-    later = any("mtu" in other for other in one.example.plugins if other is not conf and other.get("type") == "tuning")
+    rows = zip(one.plugins, one.example.plugins, strict=True)
+    later = any("mtu" in other and "mtu" in plugin.changes for plugin, other in rows if other is not conf)
     if later or not isinstance(wanted, int) or wanted <= 0:
         return
     link = one.link
@@ -34,6 +36,7 @@ def _peer(table: LinkTable, one: Attached) -> str:
     return next((str(name) for name in names if kinds.get(str(name)) == "veth"), "")
 
 
+@effect("bridge")
 def bridge(bench: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     """The bridge, its port, its addresses, and the ways out through them."""
     yield from _mtu(one, conf)
@@ -45,7 +48,7 @@ def bridge(bench: Bench, one: Attached, conf: Conf) -> Iterator[str]:
         yield "promiscMode is true, the bridge is not promiscuous"
     if (conf.get("isGateway") or conf.get("isDefaultGateway")) and not conf.get("vlan"):  # which has it otherwise
         yield from _gateway_there(bench, one, name)
-    if conf.get("isDefaultGateway") and not one.has("sbr"):  # which moves them to a table of its own
+    if conf.get("isDefaultGateway") and not any(plugin.moves_routes for plugin in one.plugins):
         yield from _default_routes(one)
     yield from _told(one, conf)
 
@@ -69,7 +72,7 @@ def _told(one: Attached, conf: Conf) -> Iterator[str]:
     for key, value in dns.items():
         if told.get(key) != value:
             yield f"dns.{key} is {value}, the result has {told.get(key)}"
-    if not conf.get("macspoofchk") or one.has("tuning"):  # which may change the MAC afterwards
+    if not conf.get("macspoofchk") or any("mac" in plugin.changes for plugin in one.plugins):
         return
     link = one.link
     if link and not any(backend == "nft" and link.mac in line for backend, line in new_rules(one)):
@@ -103,6 +106,7 @@ def _of(one: Attached, family: int) -> list[str]:
     return [ip.address for ip in one.addresses if (":" in ip.address) == (family == 6)]
 
 
+@effect("macvlan")
 def macvlan(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     """Its mode and its MTU."""
     yield from _mtu(one, conf)
@@ -111,11 +115,13 @@ def macvlan(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
         yield f"mode is {mode!r}, the interface has {dict(link.detail).get('mode')}"
 
 
+@effect("ptp")
 def ptp(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     """Its MTU."""
     yield from _mtu(one, conf)
 
 
+@effect("loopback")
 def loopback(_: Bench, one: Attached, __: Conf) -> Iterator[str]:
     """It is up."""
     if not any(link.name == "lo" and link.up for link in one.slot.sandbox.links):

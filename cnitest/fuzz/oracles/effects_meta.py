@@ -13,14 +13,17 @@ from cnitest.cni.result import Ip
 from cnitest.conformance.bench.bench import Bench
 from cnitest.fuzz.oracles import ports
 from cnitest.fuzz.oracles.attached import Attached, new_rules
+from cnitest.fuzz.oracles.registry import effect
 from cnitest.kernel.rows.records import Qdisc, Route, Rule
 from cnitest.lab.snapshot import words
+from cnitest.plugins import files
 
 Conf = Mapping[str, Any]
 # The kernel counts a shaper's burst in ticks of 64 ns.
 _TICKS = 15_625_000
 
 
+@effect("tuning")
 def tuning(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     """Attributes of the interface, and sysctls of the container."""
     link = one.link
@@ -42,11 +45,13 @@ def tuning(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
             yield f"sysctl {name} is {value}, the container has {has}"
 
 
+@effect("portmap")
 def portmap(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     """Ports of the host."""
     yield from ports.wrong(one, conf)
 
 
+@effect("bandwidth")
 def bandwidth(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     """A shaper with that rate and burst for each way: of what comes on the host's end, of what goes on an ifb."""
     limits = {**conf, **_provided(one, conf, "bandwidth")}
@@ -83,10 +88,12 @@ def _shapers(one: Attached) -> Iterator[tuple[str, int, int]]:
                 yield row.link, int(options.get("rate", 0)), int(options.get("buffer", 0))
 
 
+@effect("firewall")
 def firewall(_: Bench, one: Attached, __: Conf) -> Iterator[str]:
     """Rules that let pass what comes from each address, and what belongs to that."""
     sections = [other.get("ipam") for other in one.example.plugins]
-    if any(isinstance(section, Mapping) and section.get("type") == "static" for section in sections):
+    pools = [files.known(str(section.get("type"))) for section in sections if isinstance(section, Mapping)]
+    if any(pool.allocation == "listed" for pool in pools):
         return  # which gives one address to all, and so one rule
     accepted = [line for _, line in new_rules(one) if line.parent == "filter" and line.words[-2:] == ("-j", "ACCEPT")]
     for ip in one.addresses:
@@ -101,6 +108,7 @@ def _whole(ip: Ip) -> str:
     return f"{address}/{128 if ':' in address else 32}"
 
 
+@effect("sbr")
 def sbr(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     """A rule for each address that leads to a table; in it a way to the gateway, unless the table was given."""
     rows = _came(one)

@@ -11,14 +11,11 @@ from cnitest.conformance.model import form
 from cnitest.conformance.model.finding import Doubt
 from cnitest.conformance.observe import traffic, truth
 from cnitest.conformance.observe.traffic import Flow
-from cnitest.fuzz.model import keys
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import ports
 from cnitest.fuzz.oracles.attached import Attached
 
 _QUICK, _PATIENT = 0.6, 3.0
-# The plugin after which only packets with a source address of their own find their way.
-_OWN_TABLES = "sbr"
 
 
 def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list[Violation]:
@@ -45,13 +42,13 @@ def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list
 def silences(bench: Bench, one: Attached, others: Sequence[Attached], *, forwards: bool = True) -> list[str]:
     """Which packets do not get through that have to: to a gateway that the host has, to the internet behind ipMasq, to
     the container through a port of the host; those that do are what it reaches."""
-    if one.has(_OWN_TABLES):
+    if any(plugin.moves_routes for plugin in one.plugins):  # only packets with a source address find their way
         reach(bench, one)
         return []
     one.reached = tuple(_gateways(bench, one))
     one.beyond = tuple(_beyond(bench, one))
     if not forwards:  # firewall lets pass what a container begins, and nothing that others do
-        one.beyond = begun(one) if one.has("firewall") else ()
+        one.beyond = begun(one) if admits_begun(one) else ()
     if one.example.capabilities.get("portMappings") and others:  # which of two gets what comes to one port is open
         for each in (one, *others):
             each.beyond = begun(each)
@@ -88,11 +85,17 @@ def _meet(bench: Bench, one: Attached) -> bool:
     first = one.example.plugins[0]
     if len(one.example.plugins) > 1 or one.is_ipam or bench.setting.expect.peer is False:
         return False
-    return (first["type"] == "bridge" and not first.get("portIsolation")) or first["type"] not in keys.plugins()
+    plugin = one.plugins[0]
+    return (plugin.joins and not plugin.is_apart(first)) or plugin.keys is None
 
 
 def _ipv4(one: Attached) -> list[IPv4Interface]:
     return [IPv4Interface(ip.address) for ip in one.addresses if ":" not in ip.address][:1]
+
+
+def admits_begun(one: Attached) -> bool:
+    """Whether a plugin of its network lets packets pass that containers begin, and their answers."""
+    return any(plugin.admits_begun for plugin in one.plugins)
 
 
 def begun(one: Attached) -> tuple[Flow, ...]:

@@ -15,7 +15,7 @@ from hypothesis.strategies import SearchStrategy
 from cnitest.cni import spec
 from cnitest.conformance.model.requirement import Kind
 from cnitest.fuzz.execute import caller, requirements
-from cnitest.fuzz.execute.differential import BACKENDS, CHOICE
+from cnitest.fuzz.execute.differential import CHOICE
 from cnitest.fuzz.generate import configs, malformed
 from cnitest.fuzz.model import keys
 from cnitest.fuzz.model.example import Example, version_of
@@ -30,6 +30,7 @@ from cnitest.fuzz.search.networks import (
     in_version,
     is_known,
     is_there,
+    knowledge,
     lasting,
     networks,
     plugin_of,
@@ -76,7 +77,7 @@ def comparisons(settings: FuzzSettings) -> list[tuple[tuple[str, str] | None, Tu
         turns += [
             (None, _compared(settings, "differential", validity)) for validity in ("valid", "boundary", "invalid")
         ]
-    if keys.has(plugin_of(settings), settings.release, BACKENDS):
+    if keys.has_backend(knowledge(settings), settings.release):
         turns.append((CHOICE, _compared(settings, "backends", "valid")))
     return turns
 
@@ -87,7 +88,7 @@ def _compared(settings: FuzzSettings, kind: str, validity: str) -> Turn:
 
 
 def _is_chained(settings: FuzzSettings) -> bool:
-    return plugin_of(settings) in ("bridge", *configs.META) and is_there(settings, "bridge")
+    return plugin_of(settings) in (configs.maker(), *configs.meta()) and is_there(settings, configs.maker())
 
 
 def of_configs(settings: FuzzSettings, validity: str) -> SearchStrategy[Scenario]:
@@ -107,8 +108,8 @@ def _alone(example: Example) -> tuple[Example, ...]:
 
 def of_chains(settings: FuzzSettings) -> SearchStrategy[Scenario]:
     """A chain of plugins with the subject's in it, and the life of a container with it."""
-    names = [plugin_of(settings)] if plugin_of(settings) in configs.META else []
-    among = [name for name in configs.META if is_there(settings, name)]
+    names = [plugin_of(settings)] if plugin_of(settings) in configs.meta() else []
+    among = [name for name in configs.meta() if is_there(settings, name)]
     chains = fitting(configs.chains(settings.release, names, among), settings)
     return st.builds(Scenario, chains.map(_alone), st.just(LIFE))
 
@@ -256,4 +257,4 @@ def used(scenario: Scenario) -> Iterator[str]:
 
 def keys_of(settings: FuzzSettings) -> frozenset[str]:
     """The keys that there are to try; none for a plugin that we do not know."""
-    return keys.known(plugin_of(settings)) if is_known(settings) else frozenset()
+    return keys.all_of(knowledge(settings)) if is_known(settings) else frozenset()

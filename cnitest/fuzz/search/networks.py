@@ -15,12 +15,12 @@ from cnitest.conformance.model.subject import Subject
 from cnitest.fuzz.generate import configs
 from cnitest.fuzz.generate.mutations import mutations
 from cnitest.fuzz.generate.schema import from_schema
-from cnitest.fuzz.model import keys
 from cnitest.fuzz.model.example import Example, Validity
 from cnitest.fuzz.search.settings import FuzzSettings
+from cnitest.plugins import files
+from cnitest.plugins.knowledge import Plugin
 
-_POOLS = ("host-local", "static")
-_OTHER_POOL = {"type": "host-local", "subnet": "10.64.0.0/24"}
+_OTHER_SUBNET = "10.64.0.0/24"
 
 
 def network_of(subject: Subject) -> dict[str, Any]:
@@ -52,12 +52,22 @@ def missing_pool(subject: Subject) -> str:
     """The IPAM plugin of ours that a subject's network names and that is not there; empty when none is missing."""
     sections = [conf.get("ipam") for conf in (*subject.before, subject.conf)]
     named = {section.get("type") for section in sections if isinstance(section, Mapping)}
-    return next((name for name in _POOLS if name in named and not plugins.find(name, subject.path)), "")
+    return next((name for name in _pools() if name in named and not plugins.find(name, subject.path)), "")
+
+
+def _pools() -> tuple[str, ...]:
+    """The IPAM plugins of ours whose addresses we choose."""
+    return tuple(plugin.name for plugin in files.every() if plugin.allocation)
+
+
+def knowledge(settings: FuzzSettings) -> Plugin:
+    """What is known of the plugin under test."""
+    return files.known(plugin_of(settings), settings.subject.setting.knowledge)
 
 
 def is_known(settings: FuzzSettings) -> bool:
-    """Whether there is a table of the plugin's keys."""
-    return plugin_of(settings) in keys.plugins()
+    """Whether the plugin's keys are known."""
+    return knowledge(settings).keys is not None
 
 
 def drawn(settings: FuzzSettings, validity: str) -> SearchStrategy[Example]:
@@ -69,7 +79,7 @@ def drawn(settings: FuzzSettings, validity: str) -> SearchStrategy[Example]:
             return st.sampled_from([in_version(given(settings), version) for version in spoken(settings)])
         return st.one_of(own, from_schema(schema, network_of(settings.subject))) if schema else own
     table = fitting(
-        configs.examples(plugin_of(settings), validity, settings.release, dict(settings.subject.conf)), settings
+        configs.examples(knowledge(settings), validity, settings.release, dict(settings.subject.conf)), settings
     )
     mixed = {"valid": st.one_of(table, table, st.just(given(settings))), "boundary": st.one_of(table, own)}
     return mixed.get(validity, table)
@@ -95,7 +105,7 @@ def _as_given(example: Example, settings: FuzzSettings) -> Example:
 def fitting(examples: SearchStrategy[Example], settings: FuzzSettings) -> SearchStrategy[Example]:
     """Examples in the versions that the subject speaks, and with addresses from plugins that are there."""
     versions = settings.subject.versions
-    missing = [name for name in _POOLS if not is_there(settings, name)]
+    missing = [name for name in _pools() if not is_there(settings, name)]
     own = settings.subject.conf.get("ipam")
 
     def moved(example: Example) -> Example:
@@ -159,6 +169,6 @@ def _moved(conf: dict[str, Any]) -> dict[str, Any]:
     """A plugin's configuration for another network: another bridge, and a pool of its own."""
     section = conf.get("ipam")
     moved = sibling({key: value for key, value in conf.items() if key != "ipam"})
-    if isinstance(section, dict) and section.get("type") in ("host-local", "static"):
-        return {**moved, "ipam": dict(_OTHER_POOL)}
+    if isinstance(section, dict) and section.get("type") in _pools():
+        return {**moved, "ipam": {**configs.pool(), "subnet": _OTHER_SUBNET}}
     return moved if section is None else {**moved, "ipam": sibling({"ipam": section})["ipam"]}

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cnitest.fuzz.model import keys
 from cnitest.fuzz.model.example import Example, Validity
 from cnitest.fuzz.model.scenario import Scenario
+from cnitest.plugins import files
 
 #: What no network can do without.
 _KEPT = ("cniVersion", "name", "plugins", "type")
@@ -69,9 +69,10 @@ def _has_all(here: Example, there: Example) -> bool:
 
 def _needs(conf: Mapping[str, Any]) -> Any:
     """What a plugin cannot do without of its configuration; all of it where that is not known."""
-    if conf["type"] not in keys.plugins():
+    found = files.find(conf["type"])
+    if found is None or found.keys is None:
         return conf
-    return [*(conf.get(key) for key in keys.table(conf["type"]).always), *(_pool(conf).get(key) for key in _POOL)]
+    return [*(conf.get(key) for key in found.always), *(_pool(conf).get(key) for key in _POOL)]
 
 
 def _pool(conf: Mapping[str, Any]) -> Mapping[str, Any]:

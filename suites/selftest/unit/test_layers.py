@@ -27,6 +27,7 @@ LAYERS = {
     "topology": 2,
     "lab": 3,
     "cni": 4,
+    "plugins": 4,
     "testing": 4,
     "conformance": 5,
     "fuzz": 5,

@@ -55,7 +55,7 @@ def arguments_of_the_other_are_not_refused(bench: Bench, name: str) -> None:
     """IP is for the IPAM plugin and MAC for the interface: neither upsets the other."""
     require_delegate(bench)
     free = [address.partition("/")[0] for address in connections.free_addresses(bench)]
-    if bench.subject.ipam == "static" or not free:
+    if bench.subject.known(bench.subject.ipam).allocation == "listed" or not free:
         bench.not_applicable("its addresses cannot be asked for")
     for number, value in enumerate({"IP": free, "MAC": ["02:00:5e:00:53:07"]}[name], start=1):
         call = bench.add(bench.slot(f"c{number}", args=f"{name}={value}"))
