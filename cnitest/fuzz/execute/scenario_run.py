@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Sequence
 
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
 from cnitest.cni.spec import Document
-from cnitest.conformance.bench.allowances import mentions
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
-from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE, Leftover, leftovers, removals, settle
+from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE, Leftover, removals, settle
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.finding import Detail
 from cnitest.fuzz.execute import raw
@@ -18,15 +16,13 @@ from cnitest.fuzz.execute.caller import Caller
 from cnitest.fuzz.model.example import Example, Validity, version_of
 from cnitest.fuzz.model.scenario import Raw, Step
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.oracles import allocator, effects, truths
+from cnitest.fuzz.oracles import allocator, effects, leftovers, truths
 from cnitest.fuzz.oracles.allocator import Expected
-from cnitest.fuzz.oracles.attached import Attached, accepted, crashes, failures, is_ipam, kept, noise, refusals, taken
-from cnitest.lab.snapshot.difference import Difference
+from cnitest.fuzz.oracles.attached import Attached, accepted, crashes, failures, is_ipam, noise, refusals
 
 Key = tuple[int, str, str]
 # The codes of STATUS for a plugin that is not ready (SPEC section 5).
 _NOT_READY = {50, 51}
-_LINKS = ("links", "addresses", "routes")
 
 
 class ScenarioRun:
@@ -143,7 +139,7 @@ class ScenarioRun:
         """A second ADD of what is attached may fail or succeed, but takes nothing away."""
         self.note(refusals(calls))
         gone = removals(before, self.bench.look(known.slot), self.bench.setting.leftover)
-        self._harmed("a second ADD changes what is attached", calls[-1], gone)
+        self.note(leftovers.harm("a second ADD changes what is attached", calls[-1], gone))
 
     def _refused(
         self, step: Step, slot: AttachmentTarget, before: Picture, calls: Sequence[Call], wanted: Expected
@@ -175,7 +171,7 @@ class ScenarioRun:
 
     def keep(self, step: Step, slot: AttachmentTarget, before: Picture, result: Document) -> Attached:
         """Take note of what is attached now, and of all that its ADD brought."""
-        brought = frozenset(leftovers(before, self.bench.look(slot), strict=True))
+        brought = leftovers.brought(before, self.bench.look(slot))
         example = self.networks[step.network]
         subject = self.bench.subject
         alone, known = is_ipam(example, subject), subject.setting.knowledge
@@ -215,7 +211,7 @@ class ScenarioRun:
         calls = self.call.check(one.example, one.slot, one.result)
         self.note([*crashes(calls), *noise(calls)])
         changed = self._differing(before, self.bench.look(one.slot))
-        self._harmed("CHECK changes something", calls[-1], [] if one.broken else changed)
+        self.note(leftovers.harm("CHECK changes something", calls[-1], [] if one.broken else changed))
         if not one.broken and one.example.validity is not Validity.INVALID:
             self.note(failures("check", calls))
 
@@ -252,7 +248,7 @@ class ScenarioRun:
                 [violation._replace(words=f"once more: {violation.words}") for violation in failures("delete", calls)]
             )
         changed = self._differing(before, self.bench.look(slot))
-        self._harmed("DEL of what is not there changes something", calls[-1], changed)
+        self.note(leftovers.harm("DEL of what is not there changes something", calls[-1], changed))
 
     def gc(self, step: Step) -> None:
         """GC with all that is attached to a network frees nothing of it."""
@@ -266,12 +262,12 @@ class ScenarioRun:
         self.note([*crashes(calls), *noise(calls)])
         if not lost:
             gone = removals(before, self.bench.look(), self.bench.setting.leftover)
-            self._harmed("GC takes away what is attached", calls[-1], gone)
+            self.note(leftovers.harm("GC takes away what is attached", calls[-1], gone))
             return
         self._others_kept(calls[-1])
         now = self.bench.look()
-        found = sorted({left for one in lost for left in kept(one, now)}, key=str)
-        self._left(calls[-1].plugin, "GC leaves what is lost", found)
+        found = sorted({left for one in lost for left in leftovers.kept(one, now)}, key=str)
+        self.note(leftovers.left_over(calls[-1].plugin, "GC leaves what is lost", found))
 
     def status(self, step: Step) -> None:
         """STATUS of a network that works succeeds, silently, and changes nothing."""
@@ -282,7 +278,7 @@ class ScenarioRun:
         calls = self.call.status(example)
         self.note([*crashes(calls), *noise(calls)])
         changed = self._differing(before, self.bench.look())
-        self._harmed("STATUS changes something", calls[-1], changed)
+        self.note(leftovers.harm("STATUS changes something", calls[-1], changed))
         codes = [(judge.error_document(call) or {}).get("code") for call in calls]
         if example.validity is Validity.VALID and not set(codes) & _NOT_READY:  # no address may be left
             self.note(failures("refused", calls))
@@ -301,32 +297,21 @@ class ScenarioRun:
             return [left for left in self._not_shared(self._differing(one.before, there)) if left in one.own]
 
         found = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
-        self._left(plugin, "after DEL", found, one.slot)
+        self.note(leftovers.left_over(plugin, "after DEL", found, one.slot))
 
     def _nothing_left(self, before: Picture, slot: AttachmentTarget, plugin: str, when: str) -> None:
         found = settle(lambda: self._not_shared(self._differing(before, self.bench.look(slot))))
-        self._left(plugin, when, found, slot)
-
-    def _left(self, plugin: str, when: str, found: Sequence[Leftover], slot: AttachmentTarget | None = None) -> None:
-        """Note leftovers; with ``slot`` their words say whether they are in its container or on the host."""
-        for left in found:
-            words = f"{when}: {_where(left, slot) if slot else ''}{left.difference}"
-            self.note([Violation("left", plugin, words, Detail(left, about=left))])
+        self.note(leftovers.left_over(plugin, when, found, slot))
 
     def _not_shared(self, found: Sequence[Leftover]) -> list[Leftover]:
         """Differences without the changes of what is there all the time, which others may still need as it is."""
         return [left for left in found if not (self.attached and left.difference.changed)]
 
-    def _harmed(self, what: str, call: Call, found: Sequence[Leftover]) -> None:
-        for left in found:
-            evidence = Detail(left, about=left)
-            self.note([Violation("harm", call.plugin, f"{what}: {left.difference}", evidence)])
-
     def _others_kept(self, call: Call) -> None:
         """What others' ADD brought is still there after a DEL, as far as only plugins change the host."""
         for other in [] if self.spent else self.live():
-            gone = taken(other, self.bench.look(other.slot))
-            self._harmed("DEL takes away what another attachment has", call, gone)
+            gone = leftovers.taken(other, self.bench.look(other.slot))
+            self.note(leftovers.harm("DEL takes away what another attachment has", call, gone))
 
     def has_others(self, one: Attached) -> bool:
         """Whether a container has more than one attachment."""
@@ -354,42 +339,12 @@ class ScenarioRun:
             self.note([Violation("left", plugin, "in the end: a process goes on")])
         if not self.violations and not self.spent and self._left_in_the_end(now):
             found = settle(lambda: self._left_in_the_end(self.bench.look()))
-            self._left(str(self.networks[0].plugins[0].get("type", "")), "in the end", found)
+            self.note(leftovers.left_over(str(self.networks[0].plugins[0].get("type", "")), "in the end", found))
         return now
 
     def _left_in_the_end(self, now: Picture) -> list[Leftover]:
-        """What differs from before, but for bridges of former scenarios, which may have gone, and for what a profile's
-        commands for containers made."""
-        old = {link.name for state in self.start.values() for link in state.links if link.kind == "bridge"}
-        return [
-            left
-            for left in self._differing(self.start, now)
-            if not (left.difference.vanished and _is_about(left.difference, _LINKS, old - self.standing))
-            and not (left.difference.appeared and _is_about(left.difference, (*_LINKS, "ports"), self._furniture))
-        ]
+        found = self._differing(self.start, now)
+        return leftovers.in_the_end(found, self.start, self.standing, self._furniture)
 
     def _differing(self, before: Picture, after: Picture) -> list[Leftover]:
-        """What differs and may not by our rules, a profile's or a configuration's: bridges that plugins made change
-        with their ports, and keep the gateway's address; the chain for an administrator's rules is theirs."""
-        ours = {link.name for link in self.bench.node.links if link.kind == "bridge"} - self.standing
-        named = {conf.get("iptablesAdminChainName") for example in self.networks for conf in example.plugins}
-        chains = [rf": (:|-A \S+ .*-j ){re.escape(name)}\b" for name in named if isinstance(name, str) and name]
-        found = leftovers(before, after, (*self.bench.setting.leftover, *chains))
-        return [left for left in found if not _is_of_bridge(left.difference, ours)]
-
-
-def _is_about(item: Difference, tables: Collection[str], links: Collection[str]) -> bool:
-    """Whether a row of some tables names one of some links."""
-    return item.table in tables and any(mentions(item, name) for name in links)
-
-
-def _is_of_bridge(item: Difference, bridges: Collection[str]) -> bool:
-    """Whether a bridge changed, or got an address or route."""
-    if item.table == "links":
-        return item.changed and item.key in bridges
-    return item.appeared and _is_about(item, ("addresses", "routes"), bridges)
-
-
-def _where(left: Leftover, slot: AttachmentTarget) -> str:
-    """The place of a leftover without its name."""
-    return "the container: " if left.place == slot.sandbox.full_name else "the host: "
+        return leftovers.differing(self.bench, self.networks, self.standing, before, after)

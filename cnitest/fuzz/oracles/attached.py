@@ -11,7 +11,7 @@ from cnitest.cni.calls.invoke import Call
 from cnitest.cni.spec import Document
 from cnitest.conformance.bench.allowances import RULES
 from cnitest.conformance.bench.bench import AttachmentTarget, Picture
-from cnitest.conformance.bench.leftovers import Leftover, leftovers
+from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.conformance.model import form, judge
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject
@@ -84,33 +84,15 @@ def is_ipam(example: Example, subject: Subject) -> bool:
     return isinstance(section, Mapping) and section.get("type") == first["type"]
 
 
-def taken(one: Attached, now: Picture) -> list[Leftover]:
-    """Files and rules that came with an attachment, and are not there any more in a picture of now."""
-    there = {_known_by(left) for left in leftovers(one.before, now, strict=True)}
-    return [left for left in _owned(one) if _known_by(left) not in there]
-
-
-def kept(one: Attached, now: Picture) -> list[Leftover]:
-    """Files and rules that came with an attachment, and are still there in a picture of now."""
-    there = {_known_by(left) for left in leftovers(one.before, now)}
-    return [left for left in _owned(one) if _known_by(left) in there]
-
-
-def _owned(one: Attached) -> list[Leftover]:
+def owned(one: Attached) -> list[Leftover]:
     """The files and rules that came with an attachment, in the order of their words."""
     found = (left for left in one.own if left.difference.appeared and left.difference.table in ("files", *RULES))
     return sorted(found, key=str)
 
 
-def _known_by(left: Leftover) -> object:
-    """A file by its path, whatever is in it; a rule by itself."""
-    item = left.difference
-    return (left.place, item.key, item.appeared) if item.table == "files" else left
-
-
 def new_rules(one: Attached) -> Iterator[tuple[str, FirewallLine]]:
     """The rules and chains of packet filters that came with an attachment, each with its backend."""
-    for left in _owned(one):
+    for left in owned(one):
         if left.difference.table in RULES:
             yield left.difference.table, left.difference.after
 

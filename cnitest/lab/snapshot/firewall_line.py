@@ -24,7 +24,18 @@ class FirewallLine(str):
     @property
     def words(self) -> tuple[str, ...]:
         """The arguments of iptables that make it, as a shell splits them; none of anything else."""
-        return tuple(shlex.split(self.statement)) if self.statement.startswith("-A ") else ()
+        if not self.statement.startswith("-A "):
+            return ()
+        try:
+            return tuple(shlex.split(self.statement))
+        except ValueError:  # a comment with a single quotation mark
+            return tuple(self.statement.split())
+
+    @property
+    def chain_made(self) -> str:
+        """The chain of iptables that it makes (``filter: :CNI-ADMIN -``); empty of anything else."""
+        name = self.statement.partition(" ")[0]
+        return name[1:] if name.startswith(":") else ""
 
     @property
     def nft_chain(self) -> tuple[str, str, str] | None:

@@ -71,6 +71,11 @@ def test_lines_of_firewalls_have_parts():
     assert (saved.parent, saved.words[:2], saved.follows("--dport")) == ("nat", ("-A", "CNI-DN-1"), "8000")
     assert (nft.nft_chain, nft.statement) == (("inet", "x", "y"), "tcp dport 80 accept")
     assert (saved.nft_chain, nft.words, saved.follows("-d")) == (None, (), "")
+    assert [FirewallLine(f"filter: {said}").chain_made for said in (":CNI-ADMIN -", "-A CNI-ADMIN")] == [
+        "CNI-ADMIN",
+        "",
+    ]
+    assert FirewallLine("filter: -A INPUT -m comment --comment it's -j DROP").follows("-j") == "DROP"
 
 
 @pytest.mark.parametrize(("state", "left"), [("permanent", 1), ("noarp", 0), ("stale", 0)])
