@@ -10,7 +10,7 @@ import pytest
 
 from cnitest import Lab
 from cnitest.cli.doctor import examine
-from cnitest.conformance.discover.examine import _absent
+from cnitest.conformance.discover.source import absent
 from cnitest.conformance.model import profile
 from cnitest.errors import CommandError, ConfigError
 from cnitest.kernel.processes import programs
@@ -46,7 +46,7 @@ class TestLookUp:
         where = programs.find("iptables")
 
         assert where
-        assert programs.absent("iptables") == _absent("iptables") == ""
+        assert programs.absent("iptables") == absent("iptables") == ""
         assert {f.name: f.detail for f in examine(()) if f.group == "programs"}["iptables"] == where
 
     @pytest.mark.usefixtures("ordinary")

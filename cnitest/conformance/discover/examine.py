@@ -4,83 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cnitest.cni import conf, library, sources, spec
-from cnitest.cni.calls.invoke import missing
+from cnitest.cni import library, spec
 from cnitest.cni.conf import Network
-from cnitest.conformance.bench import leftovers
-from cnitest.conformance.bench.bench import AddResult, Bench, open_bench
-from cnitest.conformance.bench.request import substituted
-from cnitest.conformance.bench.shared_attachment import attach_shared
-from cnitest.conformance.discover.preflight import Refused, links, refused
-from cnitest.conformance.model import judge, profile, reading, space
-from cnitest.conformance.model.finding import Undecided
-from cnitest.conformance.model.profile import Profile
+from cnitest.conformance.bench.bench import Bench, open_bench
+from cnitest.conformance.discover.first_add import first_add, tried
+from cnitest.conformance.discover.preflight import Refused
+from cnitest.conformance.discover.source import Source, require, source, there
+from cnitest.conformance.model import judge, reading
 from cnitest.conformance.model.requirement import Kind
-from cnitest.conformance.model.subject import Setting, Subject, Trial
+from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.conformance.observe import effect
-from cnitest.errors import CnitestError, ConfigError, FeatureMissing, PluginError
-from cnitest.kernel import features
-from cnitest.kernel.processes import programs
-from cnitest.plugins import files
+from cnitest.errors import ConfigError, PluginError
+
+__all__ = ["Source", "Unspoken", "examine", "require", "source"]
 
 _SKEL = re.compile(r"^CNI protocol versions supported: \d", re.M)
-_BY_VERSION = spec.VERSIONS[::-1]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where subjects come from: a network with its setting. ``only`` names the plugin that is meant, if one is,
-    ``path`` are directories of its own to search for plugins first, ``versions`` limits those to test."""
-
-    network: Network
-    setting: Setting
-    where: str
-    name: str = ""
-    only: str = ""
-    kind: Kind | None = None
-    path: tuple[str, ...] = ()
-    versions: tuple[str, ...] = ()
-
-
-def source(path: Path, plugins: Sequence[str] = ()) -> Source:
-    """What a file says: a configuration, a profile, or a directory with one. Raises ConfigError, FeatureMissing.
-
-    A profile in one of the directories of ``plugins`` or beside a configuration is used for it.
-    """
-    if path.is_dir():
-        profiled = path / profile.NAME
-        path = profiled if profiled.is_file() or not sources.has_networks(path) else sources.first_of(path)
-    if path.suffix not in (".yaml", ".yml") or sources.is_manifest(path):
-        network = conf.network(path)
-        for directory in (path.parent, *map(Path, plugins)):
-            beside = directory / profile.NAME
-            if beside.is_file():
-                return _from_profile(profile.load(beside), network)
-        return Source(network, Setting(), str(path))
-    found = profile.load(path)
-    if found.network is None:
-        raise ConfigError(f"{path}:1: has no 'conf': name a file or write a configuration")
-    return _from_profile(found, found.network)
-
-
-def _from_profile(found: Profile, network: Network) -> Source:
-    lacking = [why for name in found.requires if (why := _absent(name))]
-    if lacking:
-        raise FeatureMissing(f"{found.source.stem}: {'; '.join(lacking)}")
-    own = found.source.stem if found.source.name != profile.NAME else ""
-    name = found.name or own
-    return Source(network, found.setting, str(found.source), name, found.plugin, found.kind, found.path, found.versions)
-
-
-def _absent(name: str) -> str:
-    """Why a feature of the kernel, or a program, is not there; empty when it is."""
-    if name in features.names():
-        return features.kernel(name).why
-    return programs.absent(name)
 
 
 def examine(
@@ -122,7 +64,7 @@ def _examine(
     unstarted: list[Refused] | None,
 ) -> list[Subject]:
     require(each, path)
-    drafts = [draft for draft in _drafts(each, path) if _listed(draft, each) or _there(draft.conf, path)]
+    drafts = [draft for draft in _drafts(each, path) if _listed(draft, each) or there(draft.conf, path)]
     if not drafts:
         raise ConfigError(f"{each.where}: its list has no plugin {each.only!r}")
     with open_bench(Trial(drafts[0], spec.VERSIONS[-1])) as bench:
@@ -146,7 +88,7 @@ def _started(
     """The drafts after their first ADDs, which try each beginning of the list, and the list in its own version."""
     found: list[Subject] = []
     for draft in drafts:
-        subject, refusal = _tried(_of_its_kind(draft, each), each, helpers)
+        subject, refusal = tried(_of_its_kind(draft, each), each, helpers)
         if refusal and unstarted is not None and _listed(draft, each):
             unstarted.append(refusal)
             return []
@@ -175,7 +117,7 @@ def _in_own_version(drafts: Sequence[Subject], network: Network) -> Refused | No
     """What came of ADD in the version that a configuration says, where it is none that was tried."""
     if not drafts or not network.versioned or network.cni_version == drafts[-1].highest:
         return None
-    made = _first_add(drafts[-1], network.cni_version)
+    made = first_add(drafts[-1], network.cni_version)
     return made if isinstance(made, Refused) else None
 
 
@@ -242,17 +184,6 @@ def _ipam_type(plugin: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) else ""
 
 
-def require(each: Source, path: Sequence[str]) -> None:
-    """Raise ConfigError for a plugin of a source that is not in the search path."""
-    for plugin in each.network.plugins:
-        name = str(plugin["type"])
-        if not _there(plugin, path):
-            raise ConfigError(
-                f"{conf.position(each.network, name) or each.where}: failed to find plugin {name!r} "
-                f"in path [{' '.join(path)}]{missing(path)}; name its directory with --cni-path"
-            )
-
-
 def _asked(draft: Subject, bench: Bench) -> Subject:
     """A draft with what the plugin says of itself."""
     try:
@@ -286,91 +217,6 @@ def _spoken(draft: Subject, asked: Sequence[Subject], versions: Sequence[str]) -
 def _version_of(draft: Subject) -> str:
     given = draft.conf.get("cniVersion")
     return given if isinstance(given, str) and spec.is_version(given) else "1.0.0"
-
-
-def _tried(draft: Subject, each: Source, helpers: Sequence[str]) -> tuple[Subject, Refused | None]:
-    """A subject after its first ADD: what kind it is, what it answers, how long it takes.
-
-    A plugin that cannot be added stays what it seemed to be, beside what came of its ADD as it was first tried.
-    """
-    candidates = [draft]
-    refusal = None
-    if each.kind is None and draft.kind is Kind.INTERFACE and not draft.before:
-        candidates += _with_maker(draft, helpers)
-    elif draft.kind is Kind.META and not draft.before:
-        candidates = [*_with_maker(draft, helpers), draft]
-    for candidate in candidates:
-        first = _first_add(candidate)
-        if isinstance(first, Refused):
-            refusal = refusal or first
-            continue
-        made, changes = first
-        if candidate.kind is Kind.INTERFACE and each.kind is None and effect.only_addresses(made):
-            candidate = replace(candidate, kind=Kind.IPAM)
-        if _only_loopback(made):
-            candidate = replace(candidate, setting=replace(candidate.setting, ifname="lo"))
-        return replace(candidate, result=made.result, seconds=made.call.seconds, effect=changes), None
-    return draft, refusal
-
-
-def _with_maker(draft: Subject, helpers: Sequence[str]) -> list[Subject]:
-    """The same plugin, chained behind one that makes an interface."""
-    path = (*draft.path, *helpers)
-    makers = [maker for maker in _makers(draft) if _there(maker, path)]
-    pools = [pool for pool in _pools(draft) if _there(pool, path)]
-    if not makers or not pools:
-        return []
-    before = ({**makers[0], "ipam": pools[0]},)
-    chained = tuple(v for v in draft.versions if spec.has_chaining(v))
-    return [replace(draft, kind=Kind.META, before=before, path=path, versions=chained)] if chained else []
-
-
-def _makers(draft: Subject) -> tuple[Mapping[str, Any], ...]:
-    """What can make the interface that a chained plugin works on, where its own list has none, the best first."""
-    bridge = space.name(draft, "cnitest0")
-    known = _below("interface", bridge=bridge)
-    return (*known, {"type": "wire", "bridge": bridge})
-
-
-def _pools(draft: Subject) -> tuple[Mapping[str, Any], ...]:
-    """What can give it addresses."""
-    four, six = (str(space.network(draft, family)) for family in (4, 6))
-    return (*_below("ipam", ipv4=four, ipv6=six), {"type": "pool", "subnet": four})
-
-
-def _below(family: str, **places: str) -> list[Mapping[str, Any]]:
-    """Configurations of known plugins of a family for what a chained plugin stands on."""
-    known = [plugin for plugin in files.every() if plugin.family == family and plugin.below]
-    return [{"type": plugin.name, **substituted(plugin.below, **places)} for plugin in known]
-
-
-def _there(plugin: Mapping[str, Any], path: Sequence[str]) -> bool:
-    return any((Path(directory) / plugin["type"]).is_file() for directory in path)
-
-
-def _first_add(candidate: Subject, version: str = "") -> tuple[AddResult, bool] | Refused:
-    """What an ADD made, and whether that changed anything; or why it failed."""
-    tried = version or candidate.highest
-    try:
-        with open_bench(Trial(candidate, tried)) as bench:
-            before = links(bench.node)
-            try:
-                found = attach_shared(bench)
-            except (Undecided, PluginError) as error:
-                return refused(candidate, tried, error, bench, before)
-            return found.made, leftovers.effect(found.before, found.after)
-    except (Undecided, PluginError) as error:  # of the commands that set the host up
-        return refused(candidate, tried, error)
-    except FeatureMissing:
-        raise
-    except CnitestError as error:
-        raise ConfigError(f"{candidate.source}: {error}") from error
-
-
-def _only_loopback(made: AddResult) -> bool:
-    """Whether the result is about the loopback, whatever name was asked for."""
-    inside = {one.name for one in reading.interfaces(made.result) if one.sandbox}
-    return inside == {"lo"}
 
 
 def _named_apart(subjects: Sequence[Subject]) -> Iterator[Subject]:
