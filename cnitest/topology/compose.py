@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cnitest.topology.decode import MOST_VALUES, Decoder, Node, Position, TooMuchError
+from cnitest.topology.decode import MOST_VALUES, Decoder, TooMuchError
 from cnitest.topology.problem import Problem
+from cnitest.topology.words.nodes import Node, Position
 
 _DEEPEST = 40
 _WORDS = {

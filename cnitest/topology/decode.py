@@ -7,37 +7,34 @@ remembered as broken; the rest of the file is read, and judged, as if nothing ha
 from __future__ import annotations
 
 import re
-import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
-from functools import cache
-from typing import Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, get_args, get_origin
 
+from cnitest.topology.hints import has_default, hints_of, said, stand_in, without_none
 from cnitest.topology.problem import Problem, ancestors, child, listed
 from cnitest.topology.words.homes import homes
-from cnitest.topology.words.notation import NO_NOTATION, Mark, Notation, Word, read_line
+from cnitest.topology.words.nodes import (
+    CORE,
+    Node,
+    Position,
+    is_mapping,
+    is_null,
+    is_scalar,
+    lines_of,
+    place_of,
+    said_place,
+    shape,
+)
+from cnitest.topology.words.notation import NO_NOTATION, Notation, Word, read_line
 from cnitest.typos import meant, nearest
 
-_CORE = "tag:yaml.org,2002:"
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _TRUE = ("true", "yes", "on")
 # An int of more digits is refused by Python itself; the model wants 32 bits at most.
 _MOST_DIGITS = 20
 MOST_VALUES = 200_000
-
-
-class Node(Protocol):
-    """What is asked of a YAML node; ``value`` is text, a list of nodes, or a list of pairs of nodes."""
-
-    @property
-    def id(self) -> str:
-        """``scalar``, ``sequence`` or ``mapping``."""
-
-    tag: str
-    value: Any
-    style: str | None
-    start_mark: Any
 
 
 class TooMuchError(Exception):
@@ -47,30 +44,8 @@ class TooMuchError(Exception):
 _Pair = tuple[str, Node, Node]
 
 
-@dataclass(frozen=True)
-class Position:
-    """Where something stands in a file, counted from 1."""
-
-    line: int
-    column: int
-
-
 def _nothing_to_read(name: str) -> str:
     raise FileNotFoundError(2, f"only a file of its own can name {name}")
-
-
-def _lines(text: str, node: Node) -> Word:
-    """The lines of a text that say something, as a list of them where the text stands."""
-    mark = node.start_mark
-    begin = mark.line + 1 if node.style in ("|", ">") else mark.line
-    column = 0 if node.style in ("|", ">") else mark.column
-    step = 1 if node.style in ("|", ">") else 0
-    found = [
-        Word(line.strip(), Mark(begin + number * step, column))
-        for number, line in enumerate(text.splitlines())
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    return Word(found, mark, f"{_CORE}seq", id="sequence")
 
 
 @dataclass
@@ -89,12 +64,12 @@ class Decoder:
         """The value of ``node`` as ``hint``. Raises TooMuchError when aliases expand without end."""
         self._spend()
         self.where.setdefault(path, place_of(node))
-        if not node.tag.startswith(_CORE) or "python/" in node.tag:
+        if not node.tag.startswith(CORE) or "python/" in node.tag:
             self.report(node, path, f"the tag {node.tag!r} means nothing here; leave it out")
         if hint is Any:
             return self._plain(node, path)
-        inner, optional = _without_none(hint)
-        if _is_null(node) and optional:
+        inner, optional = without_none(hint)
+        if is_null(node) and optional:
             return None
         if isinstance(inner, type) and is_dataclass(inner):
             return self._record(node, inner, path)
@@ -132,26 +107,26 @@ class Decoder:
             return [self.decode(each, Any, f"{path}[{at}]") for at, each in enumerate(node.value)]
         if node.id == "mapping":
             return {name: self.decode(value, Any, child(path, name)) for name, _, value in self._pairs(node, path)}
-        if _is_null(node):
+        if is_null(node):
             return None
-        return self._bool(node, path) if node.tag == f"{_CORE}bool" else _number_or_text(node)
+        return self._bool(node, path) if node.tag == f"{CORE}bool" else _number_or_text(node)
 
     def _record(self, node: Node, cls: Any, path: str) -> Any:
         notation: Notation = getattr(cls, "NOTATION", NO_NOTATION)
-        if notation is not NO_NOTATION and _is_scalar(node) and not _is_null(node):
+        if notation is not NO_NOTATION and is_scalar(node) and not is_null(node):
             node = read_line(node, notation)
-        if not _is_mapping(node):
-            return self._refuse(node, cls, path, f"expected {_said(cls)}, not {_shape(node)}")
-        known, hints = {item.name: item for item in fields(cls) if not item.metadata.get("key")}, _hints(cls)
+        if not is_mapping(node):
+            return self._refuse(node, cls, path, f"expected {said(cls)}, not {shape(node)}")
+        known, hints = {item.name: item for item in fields(cls) if not item.metadata.get("key")}, hints_of(cls)
         values: dict[str, Any] = {}
         for name, key, value in self._known_pairs(node, known, path, notation.aliases):
             spot = child(path, name)
-            self.where[spot] = place_of(value if _is_scalar(value) and value.value else key)
+            self.where[spot] = place_of(value if is_scalar(value) and value.value else key)
             given = self._whole_text(value, hints[name], spot) if known[name].metadata.get("lines") else value
-            if given and not (_is_null(given) and _has_default(known[name])):
+            if given and not (is_null(given) and has_default(known[name])):
                 values[name] = self.decode(given, hints[name], spot)
         for name, item in known.items():
-            if name not in values and not _has_default(item):
+            if name not in values and not has_default(item):
                 values[name] = self._missing(hints[name], child(path, name))
         return cls(**values)
 
@@ -165,16 +140,16 @@ class Decoder:
                 self.report(name, path, f"{name.value}: cannot be read: {getattr(error, 'strerror', None) or error}")
                 self.broken.add(path)
                 return None
-            return _lines(text, name) if hint is not str else Word(text, name.start_mark)
+            return lines_of(text, name) if hint is not str else Word(text, name.start_mark)
         if hint is not str and node.id == "scalar" and "\n" in node.value.strip():
-            return _lines(node.value, node)
+            return lines_of(node.value, node)
         return node
 
     def _missing(self, hint: Any, path: str) -> Any:
         if path in self.broken:
             return stand_in(hint)
         self.broken.add(path)
-        self.problems.append((self.place(path), Problem(path, f"is missing (expected {_said(hint)})")))
+        self.problems.append((self.place(path), Problem(path, f"is missing (expected {said(hint)})")))
         return stand_in(hint)
 
     def _known_pairs(
@@ -210,10 +185,10 @@ class Decoder:
         return near, f". Did you mean {near!r}?" if near else f". Known here: {listed(known)}"
 
     def _mapping(self, node: Node, hint: Any, path: str) -> Any:
-        if _is_null(node):
+        if is_null(node):
             return {}
-        if not _is_mapping(node):
-            return self._refuse(node, Mapping, path, f"expected a mapping of names, not {_shape(node)}")
+        if not is_mapping(node):
+            return self._refuse(node, Mapping, path, f"expected a mapping of names, not {shape(node)}")
         found = {}
         for name, key, value in self._pairs(node, path):
             self.where[child(path, name)] = place_of(key)
@@ -221,25 +196,25 @@ class Decoder:
         return found
 
     def _list(self, node: Node, hint: Any, path: str) -> Any:
-        if _is_null(node):
+        if is_null(node):
             return ()
         if node.id != "sequence":
-            remedy = f". Did you mean [{node.value!r}]?" if _is_scalar(node) and hint is str else ""
-            return self._refuse(node, tuple, path, f"expected a list, not {_shape(node)}{remedy}")
+            remedy = f". Did you mean [{node.value!r}]?" if is_scalar(node) and hint is str else ""
+            return self._refuse(node, tuple, path, f"expected a list, not {shape(node)}{remedy}")
         return tuple(self.decode(each, hint, f"{path}[{at}]") for at, each in enumerate(node.value))
 
     def _pairs(self, node: Node, path: str, above: tuple[int, ...] = ()) -> Iterator[_Pair]:
         """The entries of a mapping by name; a name given twice is reported, and its first value stands."""
         first: dict[str, Node] = {}
         merged: list[Node] = []
-        for key, value in [] if _is_null(node) else node.value:
+        for key, value in [] if is_null(node) else node.value:
             self._spend()
-            if key.tag == f"{_CORE}merge":
+            if key.tag == f"{CORE}merge":
                 merged.append(value)
-            elif not _is_scalar(key):
-                self.report(key, path, f"expected a name before ':', not {_shape(key)}")
+            elif not is_scalar(key):
+                self.report(key, path, f"expected a name before ':', not {shape(key)}")
             elif key.value in first:
-                self.report(key, child(path, key.value), f"is given twice; first at {_said_place(first[key.value])}")
+                self.report(key, child(path, key.value), f"is given twice; first at {said_place(first[key.value])}")
             else:
                 first[key.value] = key
                 yield key.value, key, value
@@ -249,7 +224,7 @@ class Decoder:
         """What ``<<`` brings in: mappings, or lists of them, whose names are not taken yet."""
         for value in nodes:
             for source in value.value if value.id == "sequence" else [value]:
-                if not _is_mapping(source) or id(source) in above:
+                if not is_mapping(source) or id(source) in above:
                     self.report(source, child(path, "<<"), "expected another mapping to merge")
                     continue
                 for name, key, inner in self._pairs(source, path, above):
@@ -260,10 +235,10 @@ class Decoder:
     # Scalars
 
     def _scalar(self, node: Node, hint: Any, path: str) -> Any:
-        if not _is_scalar(node):
-            return self._refuse(node, hint, path, f"expected {_said(hint)}, not {_shape(node)}")
-        if _is_null(node):
-            return self._refuse(node, hint, path, f"is empty (expected {_said(hint)})")
+        if not is_scalar(node):
+            return self._refuse(node, hint, path, f"expected {said(hint)}, not {shape(node)}")
+        if is_null(node):
+            return self._refuse(node, hint, path, f"is empty (expected {said(hint)})")
         if get_origin(hint) is Literal:
             return self._choice(node, hint, path)
         if hint is str:
@@ -283,7 +258,7 @@ class Decoder:
         return self._refuse(node, hint, path, f"{node.value!r} is not one of {listed(get_args(hint))}{remedy}")
 
     def _bool(self, node: Node, path: str) -> Any:
-        if node.tag == f"{_CORE}bool":
+        if node.tag == f"{CORE}bool":
             return node.value.lower() in _TRUE
         spelt = {
             "true": "true",
@@ -312,67 +287,6 @@ class Decoder:
         return self._refuse(node, int, path, f"{node.value!r} is not a whole number{remedy}")
 
 
-def place_of(node: Node) -> Position:
-    """Where a node starts."""
-    return Position(node.start_mark.line + 1, node.start_mark.column + 1)
-
-
-def _said_place(node: Node) -> str:
-    here = place_of(node)
-    return f"line {here.line}, column {here.column}"
-
-
-def stand_in(hint: Any) -> Any:
-    """A value of the type ``hint``, for what could not be read."""
-    inner, optional = _without_none(hint)
-    if optional:
-        return None
-    if isinstance(inner, type) and is_dataclass(inner):
-        hints = _hints(inner)
-        return inner(**{item.name: stand_in(hints[item.name]) for item in fields(inner) if not _has_default(item)})
-    if inner is tuple or get_origin(inner) is tuple:
-        return ()
-    if inner is Mapping or get_origin(inner) is Mapping:
-        return {}
-    return {int: 0, bool: False}.get(inner, get_args(inner)[0] if get_origin(inner) is Literal else "")
-
-
-def _named(value: Any, name: str) -> Any:
-    """A record of a mapping, which may have a field for the name that it stands under."""
-    own = [item.name for item in fields(value) if item.metadata.get("key")] if is_dataclass(value) else []
-    return replace(value, **{own[0]: name}) if own else value
-
-
-@cache
-def _hints(cls: Any) -> dict[str, Any]:
-    return get_type_hints(cls)
-
-
-def _without_none(hint: Any) -> tuple[Any, bool]:
-    """The type inside ``X | None``, and whether None is allowed; other unions stay whole."""
-    if get_origin(hint) not in (Union, types.UnionType):
-        return hint, False
-    rest = [each for each in get_args(hint) if each is not type(None)]
-    return (rest[0] if len(rest) == 1 else hint), len(rest) < len(get_args(hint))
-
-
-def _has_default(item: Field[Any]) -> bool:
-    return item.default is not MISSING or item.default_factory is not MISSING
-
-
-def _is_scalar(node: Node) -> bool:
-    return node.id == "scalar"
-
-
-def _is_mapping(node: Node) -> bool:
-    """A mapping, or nothing at all, which stands for an empty one."""
-    return node.id == "mapping" or _is_null(node)
-
-
-def _is_null(node: Node) -> bool:
-    return node.tag == f"{_CORE}null"
-
-
 def _number_or_text(node: Node) -> str | int:
     text: str = node.value
     return int(text) if not node.style and len(text) <= _MOST_DIGITS and _WHOLE.fullmatch(text) else text
@@ -384,19 +298,7 @@ def _whole_in(text: str) -> str:
     return found[1] + found[2].replace("_", "") if found else ""
 
 
-def _shape(node: Node) -> str:
-    if _is_null(node):
-        return "nothing"
-    return {"mapping": "a mapping", "sequence": "a list"}.get(node.id) or repr(node.value)
-
-
-def _said(hint: Any) -> str:
-    """What a type expects, in words."""
-    inner, _ = _without_none(hint)
-    if is_dataclass(inner):
-        return f"a mapping with {listed(item.name for item in fields(inner) if not item.metadata.get('key'))}"
-    if get_origin(inner) is Literal:
-        return f"one of {listed(get_args(inner))}"
-    if get_origin(inner) is tuple or inner is tuple:
-        return "a list"
-    return {str: "text", int: "a whole number", bool: "true or false"}.get(inner, "text or a whole number")
+def _named(value: Any, name: str) -> Any:
+    """A record of a mapping, which may have a field for the name that it stands under."""
+    own = [item.name for item in fields(value) if item.metadata.get("key")] if is_dataclass(value) else []
+    return replace(value, **{own[0]: name}) if own else value

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from cnitest.errors import TopologyError
 from cnitest.topology.compose import UnreadableError, line_of, lines_of, read
-from cnitest.topology.decode import Decoder, Position
+from cnitest.topology.decode import Decoder
 from cnitest.topology.model import Topology
 from cnitest.topology.rules.check import problems
+from cnitest.topology.words.nodes import Position
 from cnitest.typos import did_you_mean
 
 if TYPE_CHECKING:

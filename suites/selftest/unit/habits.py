@@ -13,9 +13,6 @@ SLOW = ("fixtures/faulty/", "cnitest/testing/standalone/scripted.py", "cnitest/d
 LONGEST = 350
 """The lines of a module."""
 
-TOO_LONG = frozenset({"cnitest/topology/decode.py"})
-"""Modules that were longer than that when the limit came: to be split by idea and taken off here."""
-
 
 @rule
 def no_sleep(source: Source) -> Iterator[tuple[int, str]]:
@@ -97,12 +94,10 @@ def no_bare_except(source: Source) -> Iterator[tuple[int, str]]:
 
 @rule
 def modules_are_short(source: Source) -> Iterator[tuple[int, str]]:
-    """A module is read in one go; one that is known to be too long is no more."""
+    """A module is read in one go."""
     lines = max((getattr(node, "end_lineno", 0) for node in source.tree.body), default=0)
-    if lines > LONGEST and source.path not in TOO_LONG:
+    if lines > LONGEST:
         yield lines, f"{lines} lines, {LONGEST} at most: split it by idea"
-    if lines <= LONGEST and source.path in TOO_LONG:
-        yield lines, f"{lines} lines: take it off TOO_LONG"
 
 
 BROKEN = [
@@ -123,7 +118,6 @@ BROKEN = [
     (environment_stays, "fixtures/x.py", "os.putenv('A', 'b')", "os.putenv changes"),
     (no_bare_except, "cnitest/lab/x.py", "try:\n    pass\nexcept:\n    pass", "bare except"),
     (modules_are_short, "cnitest/lab/x.py", "\n" * LONGEST + "a = 1", "351 lines, 350 at most"),
-    (modules_are_short, "cnitest/topology/decode.py", "a = 1", "1 lines: take it off TOO_LONG"),
 ]
 
 KEPT = [

@@ -1,0 +1,57 @@
+"""What a type of the model expects of a file: in words, and as a value for what could not be read."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from cnitest.topology.problem import listed
+
+
+def stand_in(hint: Any) -> Any:
+    """A value of the type ``hint``, for what could not be read."""
+    inner, optional = without_none(hint)
+    if optional:
+        return None
+    if isinstance(inner, type) and is_dataclass(inner):
+        hints = hints_of(inner)
+        return inner(**{item.name: stand_in(hints[item.name]) for item in fields(inner) if not has_default(item)})
+    if inner is tuple or get_origin(inner) is tuple:
+        return ()
+    if inner is Mapping or get_origin(inner) is Mapping:
+        return {}
+    return {int: 0, bool: False}.get(inner, get_args(inner)[0] if get_origin(inner) is Literal else "")
+
+
+@cache
+def hints_of(cls: Any) -> dict[str, Any]:
+    """The types of a class's fields."""
+    return get_type_hints(cls)
+
+
+def without_none(hint: Any) -> tuple[Any, bool]:
+    """The type inside ``X | None``, and whether None is allowed; other unions stay whole."""
+    if get_origin(hint) not in (Union, types.UnionType):
+        return hint, False
+    rest = [each for each in get_args(hint) if each is not type(None)]
+    return (rest[0] if len(rest) == 1 else hint), len(rest) < len(get_args(hint))
+
+
+def has_default(item: Field[Any]) -> bool:
+    """Whether a field may be left out."""
+    return item.default is not MISSING or item.default_factory is not MISSING
+
+
+def said(hint: Any) -> str:
+    """What a type expects, in words."""
+    inner, _ = without_none(hint)
+    if is_dataclass(inner):
+        return f"a mapping with {listed(item.name for item in fields(inner) if not item.metadata.get('key'))}"
+    if get_origin(inner) is Literal:
+        return f"one of {listed(get_args(inner))}"
+    if get_origin(inner) is tuple or inner is tuple:
+        return "a list"
+    return {str: "text", int: "a whole number", bool: "true or false"}.get(inner, "text or a whole number")
