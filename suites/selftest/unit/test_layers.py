@@ -70,7 +70,7 @@ BY_NAME = {
 """Modules of a higher layer that may be loaded by their names, and why."""
 
 CIRCLES = dict.fromkeys(
-    ("cnitest.plugin", "cnitest.report.ran", "cnitest.report.verdicts"),
+    ("cnitest.plugin", "cnitest.report.verdicts"),
     "pytest loads the plugin's parts by name, and they ask the plugin for its options",
 )
 """Modules that may be in a circle of imports at run time, in functions included, and why."""
@@ -203,7 +203,7 @@ def test_a_full_package_is_found() -> None:
 
 
 def test_exceptions_are_needed() -> None:
-    """What may be loaded by name is, and modules that may be long are there."""
+    """What may be loaded by name is."""
     loaded = {
         (source.path, each.name) for source in tree("cnitest", "fixtures") for each in imports(source) if each.by_name
     }
