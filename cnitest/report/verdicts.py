@@ -58,7 +58,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Tell what cannot be run before anything is; a network that was given and cannot start ends the run with 1."""
     if hasattr(config, "workerinput") or config.getoption("help") or not _is_asked_for(config):
         return None
-    from cnitest.plugin import resolve_paths
+    from cnitest.report.given import resolve_paths
 
     resolve_paths(config)
     _wanted(config)
@@ -143,8 +143,8 @@ def chosen_of(config: pytest.Config) -> Chosen:
 
 def _examined(config: pytest.Config) -> Chosen:
     from cnitest.errors import CnitestError
-    from cnitest.plugin import plugin_path
     from cnitest.report.conformance.choice import asked, chosen
+    from cnitest.report.given import plugin_path
 
     choice = asked(config.option, plugin_path(config), otherwise=_slice())
     try:

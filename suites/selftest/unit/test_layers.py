@@ -69,11 +69,8 @@ BY_NAME = {
 }
 """Modules of a higher layer that may be loaded by their names, and why."""
 
-CIRCLES = dict.fromkeys(
-    ("cnitest.plugin", "cnitest.report.verdicts"),
-    "pytest loads the plugin's parts by name, and they ask the plugin for its options",
-)
-"""Modules that may be in a circle of imports at run time, in functions included, and why."""
+CIRCLES: dict[str, str] = {}
+"""Modules that may be in a circle of imports at run time, in functions included, and why. There are none."""
 
 HANDLES = {
     "cnitest.lab.": "a place starts probes, programs and captures, and each of them names its place in its signatures"
