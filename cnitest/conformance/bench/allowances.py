@@ -83,8 +83,8 @@ def counts(item: Difference, bridges: Sequence[str] = (), *, strict: bool = Fals
 def mentions(item: Difference, link: str) -> bool:
     """Whether a link is named in a difference: in its key, or among the fields that differ."""
     name = re.compile(rf"(?<![\w-]){re.escape(link)}(?![\w-])")
-    values = (value for change in item.changes for value in (change.before, change.after))
-    return any(name.search(str(value)) for value in (item.key, *values))
+    values = (value for change in item.changes for value in change[1:])
+    return name.search("\n".join(map(str, (item.key, *values)))) is not None
 
 
 def _is_set(item: Difference) -> bool:

@@ -43,16 +43,16 @@ def leftovers(
 
     ``strict`` allows only what changes by itself with each attachment: nothing shared may appear any more.
     """
-    found: list[Leftover] = []
+    found: list[tuple[str, Leftover]] = []
     patterns = [re.compile(pattern) for pattern in allowed]
     for place in before.keys() & after.keys():
         states = before[place], after[place]
         bridges = () if strict else allowances.new_bridges(*states)
         for item in difference(*states):
             if allowances.counts(item, bridges, strict=strict) and not allowances.floats(item, *states):
-                left = Leftover(place, item)
-                found += [] if any(pattern.search(str(left)) for pattern in patterns) else [left]
-    return sorted(found, key=str)
+                found.append((f"{place}: {item}", Leftover(place, item)))
+    found = [each for each in found if not any(pattern.search(each[0]) for pattern in patterns)]
+    return [left for _, left in sorted(found, key=lambda each: each[0])]
 
 
 def settle(look: Callable[[], list[Leftover]], patience: float = AFTER_A_CALL) -> list[Leftover]:
