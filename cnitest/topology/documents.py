@@ -1,11 +1,34 @@
-"""Other files of YAML than topologies, read plainly."""
+"""Other files of YAML than topologies: read by the types of what they say, or plainly."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from cnitest import paths
 from cnitest.errors import ConfigError
+from cnitest.topology.compose import UnreadableError, line_of, read
+from cnitest.topology.decode import Decoder
+
+
+def read_file(path: Path, hint: Any, empty: str) -> tuple[Any, Decoder]:
+    """A file's value as ``hint``, and the decoder, which has its faults and knows where each part stands.
+
+    ``empty`` says what a file needs that has nothing. Raises ConfigError for one that cannot be read or is no YAML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        advice = paths.advice(path) if isinstance(error, FileNotFoundError | NotADirectoryError) else ""
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}{advice}") from error
+    decoder = Decoder()
+    try:
+        return read(decoder, text, hint, empty), decoder
+    except UnreadableError as fault:
+        raise ConfigError(line_of(str(path), fault.place, str(fault))) from None
 
 
 def documents(text: str, source: str) -> list[Mapping[str, Any]]:

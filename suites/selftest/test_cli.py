@@ -111,7 +111,7 @@ def test_schema_is_json_for_editors():
         (["run", "deep.conf"], "deep.conf: is nested too deeply"),
         (["run", "lost.conflist"], "lost.conflist:1:53: failed to find plugin 'no-such-plugin' in path"),
         (["run", "lone.conf"], "lone.conf:1:41: failed to find plugin 'no-such-plugin' in path"),
-        (["run", "profile.yaml"], "profile.yaml:1: topologie: there is no such key; did you mean 'topology'?"),
+        (["run", "profile.yaml"], "profile.yaml:1:1: topologie: unknown key. Did you mean 'topology'?"),
         (["run", "--plugin", "brigde"], "there is no profile for a plugin 'brigde'"),
         (["run", "--plugin", "bridge", "--cni-version", "1.9"], "there is no version 1.9 of the specification"),
         (["run", "--profile", "lax"], "argument --profile: invalid choice: 'lax'"),

@@ -122,8 +122,8 @@ def test_a_misspelt_requirement_of_a_profile_is_told(tmp_path):
         profile.load(file)
 
     assert str(raised.value).splitlines() == [
-        f"{file}:2: requires: there is no feature or program 'brige'; did you mean 'bridge'?",
-        f"{file}:2: requires: there is no feature or program 'iptabels'; did you mean 'iptables'?",
+        f"{file}:2:12: requires[0]: there is no feature or program 'brige'; did you mean 'bridge'?",
+        f"{file}:2:19: requires[1]: there is no feature or program 'iptabels'; did you mean 'iptables'?",
     ]
 
 

@@ -240,8 +240,16 @@ def test_every_fault_of_a_profile_is_told_at_once(tmp_path: Path):
         profile.load(file)
 
     lines = str(caught.value).splitlines()
-    assert [line.partition("cnitest.yaml:")[2][:1] for line in lines] == ["2", "1", "5", "3", "4"]
-    assert "did you mean 'host_setup'?" in lines[0]
+    told = [line.partition("cnitest.yaml:")[2].partition(" ")[::2] for line in lines]
+    assert [place for place, _ in told] == ["1:7:", "2:1:", "3:19:", "4:8:", "5:7:"]
+    assert [words.partition(":")[0] for _, words in told] == [
+        "kind",
+        "hostsetup",
+        "expect.gateway",
+        "skip.XYZ-1",
+        "conf",
+    ]
+    assert "Did you mean 'interface'?" in told[0][1] and "Did you mean 'host_setup'?" in told[1][1]
 
 
 def test_a_profile_is_read(tmp_path: Path):

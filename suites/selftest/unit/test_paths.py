@@ -170,5 +170,7 @@ class TestProfile:
         file = tmp_path / "cnitest.yaml"
         file.write_text("name: x\npath: [./bni]\n")
 
-        with pytest.raises(ConfigError, match=r"cnitest\.yaml:2: path: './bni': there is no directory .* did you mean"):
+        with pytest.raises(
+            ConfigError, match=r"cnitest\.yaml:2:\d+: path: './bni': there is no directory .* did you mean"
+        ):
             profile.load(Path(file))
