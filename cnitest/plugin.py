@@ -126,4 +126,4 @@ def story_of(item: pytest.Item) -> list[Section]:
     except Exception as error:  # a story that cannot be told must not hide the failure
         from cnitest import text
 
-        return [("cnitest", text.lines(f"the network's story cannot be told: {type(error).__name__}: {error}"))]
+        return [("cnitest", text.lines(f"the network's report cannot be made: {type(error).__name__}: {error}"))]

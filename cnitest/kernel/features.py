@@ -87,7 +87,7 @@ def privilege() -> Feature:
             "namespaces",
             False,
             f"network namespaces cannot be made here ({os.strerror(error.errno or 0)}); "
-            "run as root, or below unshare -Urnm",
+            "run as root, or inside unshare -Urnm",
         )
     finally:
         thread.end()

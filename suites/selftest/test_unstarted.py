@@ -89,7 +89,7 @@ BROKEN = {
     ),
     "what has no cause": (
         [BRIDGE, {"type": "tuning", "mac": "zz"}],
-        ("invalid MAC address", "no cause that is known here"),
+        ("invalid MAC address", "unknown; see the plugin's own words"),
     ),
 }
 
@@ -120,15 +120,15 @@ def test_a_network_that_cannot_start_says_so_once(tmp_path: Path, case: str):
     "case", ["a default route twice", "a master that is not there", "a prefix too long", "an IPAM plugin with a typo"]
 )
 def test_a_network_that_cannot_start_is_told_at_once(tmp_path: Path, case: str):
-    """As typed: at most forty lines, in less time than six times what ``cnitest --version`` takes beside it, which is
+    """As typed: at most forty lines, in less time than six times what ``cnitest run --help`` takes beside it, which is
     three seconds or so on a machine without other work."""
     conf = {"cniVersion": "1.0.0", "name": "mynet", "plugins": BROKEN[case][0]}
     (tmp_path / "my.conflist").write_text(json.dumps(conf))
     beside, took = [], []
     for _ in range(3):  # whoever else works on the machine does so in bursts
-        beside.append(timed(tmp_path, "--version")[1])
+        beside.append(timed(tmp_path, "run", "--help")[1])
         done, seconds = timed(tmp_path, "run", "my.conflist", "--cni-path", PATH)
-        beside.append(timed(tmp_path, "--version")[1])
+        beside.append(timed(tmp_path, "run", "--help")[1])
         took.append(seconds)
         if min(took) < 6 * max(beside):
             break
@@ -136,7 +136,7 @@ def test_a_network_that_cannot_start_is_told_at_once(tmp_path: Path, case: str):
     assert done.returncode == 1, done.stdout + done.stderr
     assert "cannot start" in done.stdout
     assert len(done.stdout.splitlines()) <= 40
-    assert min(took) < 6 * max(beside), f"{took} s, and {beside} s for --version"
+    assert min(took) < 6 * max(beside), f"{took} s, and {beside} s for run --help"
 
 
 def timed(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:

@@ -54,7 +54,7 @@ RULES = {
     "crash": "a plugin ends by itself, in time, without a stack trace",
     "refused": "ADD of a valid configuration succeeds",
     "accepted": "an invalid configuration is refused",
-    "error": "a failure is told by one error document with a defined code (SPEC section 5)",
+    "error": "a failure is reported by one error document with a defined code (SPEC section 5)",
     "output": "what succeeds prints a result where there is one, and nothing else (SPEC section 5)",
     "untrue": "what the result says is what the kernel has",
     "address": "the address is the one that the allocator has to give, and nobody else's",

@@ -18,7 +18,7 @@ def sections(
     """The parts of what is told at the end, each with its headline. ``command`` gives the one that shows a cause."""
     told = listing.entries(ended.causes, command, whole=verbose)
     if told:
-        yield f"findings by cause: {len(ended.causes)}" + ("" if verbose else " (-v tells each case)"), told
+        yield f"findings by cause: {len(ended.causes)}" + ("" if verbose else " (-v shows each case)"), told
     yield "requirements", list(table.whole(ended) if verbose else table.brief(ended))
     if ended.disappeared:
         yield (

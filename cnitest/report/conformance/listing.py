@@ -54,7 +54,7 @@ def _cut_to_fit(found: Sequence[Cause], command: Command) -> list[str]:
     lines = [line for cause in heavy for line in _entry(cause, command, _LINE if len(heavy) > 20 else _SHORTER)]
     rest = [line for cause in found if not _fails(cause) for line in _entry(cause, command, _LINE)]
     room = max(0, _MOST_LINES - len(lines))
-    left = [f"… and {len(rest) - room} causes more, none of which fails the run: -v tells all, and --json has them"]
+    left = [f"… and {len(rest) - room} causes more, none of which fails the run: -v shows all, and --json has them"]
     return [*lines, *rest[:room], *(left if len(rest) > room else [])]
 
 
@@ -93,10 +93,10 @@ def _headline(cause: Cause) -> str:
 
 def _evidence(cause: Cause) -> str:
     if cause.verdict is Verdict.INHERITED:
-        reason = cause.shown_by.reason or "comes with the CNI library that the plugin is built with"
-        return f"{text.line(reason)}; -v tells each"
+        reason = cause.shown_by.reason or "a limitation of the CNI library that the plugin is built with"
+        return f"{text.line(reason)}; -v shows each"
     words = _ABOUT.sub("", text.line(" ".join(cause.evidence.split())))
-    return f"not decided, since {words}" if cause.verdict is Verdict.UNDECIDED else words
+    return f"blocked by: {words}" if cause.verdict is Verdict.UNDECIDED else words
 
 
 def _span(versions: Sequence[str]) -> str:

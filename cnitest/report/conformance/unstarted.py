@@ -86,12 +86,12 @@ def _causes(failure: Refused) -> Iterator[str]:
         label = ("likely" if len(found) == 1 else "likely, the first of these") if number == 0 else "or"
         yield from _field(label if len(label) < _LABEL else "likely", words, _LINES_A_CAUSE)
     if not found:
-        yield from _field("likely", "no cause that is known here; the plugin's own words are all there is")
+        yield from _field("likely", "unknown; see the plugin's own words")
 
 
 def _advice(stops: bool) -> Iterator[str]:
     yield ""
-    yield from _field("to do", "mend the configuration, or give its host what it wants:")
+    yield from _field("to do", "fix the configuration, or give its host what it needs:")
     yield from _field("", "--topology NAME|FILE builds another network around it (`cnitest draw NAME` shows one),")
     yield from _field("", "a cnitest.yaml beside the configuration has host, host_setup, mounts, capabilities, daemon")
     yield from _field("", '(docs/conformance.md, "A plugin\'s own profile").')
