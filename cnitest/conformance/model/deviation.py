@@ -6,11 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from cnitest.cni import library, spec
 from cnitest.conformance.model import data
 from cnitest.conformance.model.subject import Subject
+from cnitest.errors import ConfigError
+from cnitest.topology import documents
+from cnitest.topology.compose import lines_of
+from cnitest.topology.problem import Problem
 
 #: The plugin's name in the table for whatever is built on CNI's own Go library.
 SKEL = "skel"
@@ -64,6 +69,24 @@ class Deviation:
         return any(pattern.search(detail) for pattern in self.shows)
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A deviation as it is written; one plugin or pattern may stand for a list of them."""
+
+    requirement: str
+    plugin: str | tuple[str, ...]
+    shows: str | tuple[str, ...]
+    reason: str
+    link: str = ""
+    since: str = spec.VERSIONS[0]
+    until: str = spec.VERSIONS[-1]
+    newest_since: str = spec.VERSIONS[0]
+    newest_until: str = spec.VERSIONS[-1]
+    needs: tuple[str, ...] = ()
+    sometimes: str = ""
+    fixed: str = ""
+
+
 def inheritance(subject: Subject, numbers: Sequence[int]) -> str:
     """What a plugin inherits by some rows of the table, from which release, and whether building against a newer one
     fixes it; empty without a row about CNI's Go library."""
@@ -91,8 +114,22 @@ def nickname(subject: Subject) -> str:
 @cache
 def table() -> tuple[Deviation, ...]:
     """All known deviations."""
-    rows = data.load(data.HERE / "deviations.yaml")
-    return tuple(_deviation(number, row) for number, row in enumerate(rows))
+    return read(data.HERE / "deviations.yaml")
+
+
+def read(path: Path) -> tuple[Deviation, ...]:
+    """The deviations in a file. Raises ConfigError with every fault's line, column and path."""
+    rows, decoder = documents.read_file(path, tuple[_Row, ...], "it is a list of deviations")
+    found = []
+    for number, row in enumerate(rows):
+        try:
+            found.append(_deviation(number, row))
+        except re.error as error:
+            where = f"[{number}].shows"
+            decoder.problems.append((decoder.place(where), Problem(where, f"is no regular expression: {error}")))
+    if decoder.problems:
+        raise ConfigError("\n".join(lines_of(str(path), decoder.problems)))
+    return tuple(found)
 
 
 def concerning(requirement: str, subject: Subject, version: str) -> tuple[Deviation, ...]:
@@ -105,24 +142,25 @@ def unexplained(details: Sequence[str], known: Sequence[Deviation]) -> list[str]
     return [detail for detail in details if not any(entry.covers(detail) for entry in known)]
 
 
-def _deviation(number: int, row: Mapping[str, Any]) -> Deviation:
-    first, last = spec.VERSIONS[0], spec.VERSIONS[-1]
-    plugins = row["plugin"] if isinstance(row["plugin"], list) else [row["plugin"]]
-    shows = row["shows"] if isinstance(row["shows"], list) else [row["shows"]]
+def _deviation(number: int, row: _Row) -> Deviation:
     return Deviation(
         number=number,
-        requirement=row["requirement"],
-        plugins=tuple(plugins),
-        shows=tuple(re.compile(pattern) for pattern in shows),
-        reason=row["reason"],
-        link=row.get("link", ""),
-        since=row.get("since", first),
-        until=row.get("until", last),
-        newest=(row.get("newest_since", first), row.get("newest_until", last)),
-        needs=tuple(row.get("needs", ())),
-        sometimes=row.get("sometimes", ""),
-        fixed=row.get("fixed", ""),
+        requirement=row.requirement,
+        plugins=_several(row.plugin),
+        shows=tuple(re.compile(pattern) for pattern in _several(row.shows)),
+        reason=row.reason,
+        link=row.link,
+        since=row.since,
+        until=row.until,
+        newest=(row.newest_since, row.newest_until),
+        needs=row.needs,
+        sometimes=row.sometimes,
+        fixed=row.fixed,
     )
+
+
+def _several(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else given
 
 
 def _has(subject: Subject, key: str) -> bool:

@@ -13,7 +13,7 @@ from cnitest.cni import spec
 from cnitest.conformance.checks.registry import checks
 from cnitest.conformance.model import deviation
 from cnitest.conformance.model.requirement import TOPICS, Level, find, registry
-from cnitest.errors import CnitestError
+from cnitest.errors import CnitestError, ConfigError
 
 SUITE = Path(__file__).resolve().parents[2] / "conformance"
 #: What of the specification's checks no black box can decide, and why.
@@ -118,3 +118,17 @@ def test_requirements_are_listed_and_explained(capsys: pytest.CaptureFixture[str
 def test_levels_are_counted():
     """There are requirements of every level."""
     assert {requirement.level for requirement in registry().values()} == set(Level)
+
+
+def test_every_fault_of_a_table_of_deviations_is_told_with_its_place(tmp_path: Path):
+    """A misspelt key has the right one beside it, a pattern that is none its line, in one ConfigError."""
+    file = tmp_path / "d.yaml"
+    row = "  plugin: x\n  reason: r\n"
+    file.write_text(f"- requirement: A\n{row}  show: [a]\n- requirement: B\n{row}  shows: '('\n")
+
+    with pytest.raises(ConfigError) as raised:
+        deviation.read(file)
+
+    first, second = str(raised.value).splitlines()
+    assert first == f"{file}:4:3: [0].show: unknown key. Did you mean 'shows'?"
+    assert second.startswith(f"{file}:8:10: [1].shows: is no regular expression")
