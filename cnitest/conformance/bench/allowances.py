@@ -60,6 +60,7 @@ ALLOWED: tuple[Allowance, ...] = (
     ),
 )
 _ALL = tuple(allowance.name for allowance in ALLOWED)
+_LOOKS_SHARED = "shared nftables chains"
 # What of them changes with each attachment, also when all that is shared is there.
 _ALWAYS = ("locks", "last address")
 _LOCAL = 255
@@ -68,16 +69,17 @@ _UNCOUNTED = ("flows", "sysctl", "fdb")
 _OF_THE_OTHER_END = ("carrier", "parent", "state")
 
 
-def counts(item: Difference, bridges: Sequence[str] = (), *, strict: bool = False) -> bool:
+def counts(item: Difference, bridges: Sequence[str] = (), *, strict: bool = False, watched: bool = False) -> bool:
     """Whether a difference is somebody's doing that may not stay. ``bridges`` are those that may, with all that is
-    about them; ``strict`` allows only what changes by itself with each attachment."""
+    about them; ``strict`` allows only what changes by itself with each attachment, ``watched`` no chain of nftables
+    for looking shared: the caller watches what others leave."""
     if item.table in _UNCOUNTED or _is_the_kernels(item):
         return False
     if not _is_set(item) and any(mentions(item, bridge) for bridge in bridges):
         return False
     if strict:
         return not (item.table == "files" and _covers(item, _ALWAYS))
-    return not _covers(item, _ALL)
+    return not _covers(item, [name for name in _ALL if not (watched and name == _LOOKS_SHARED)])
 
 
 def mentions(item: Difference, link: str) -> bool:

@@ -36,12 +36,13 @@ class Leftover(NamedTuple):
 
 
 def leftovers(
-    before: Pictures, after: Pictures, allowed: Sequence[str] = (), *, strict: bool = False
+    before: Pictures, after: Pictures, allowed: Sequence[str] = (), *, strict: bool = False, watched: bool = False
 ) -> list[Leftover]:
     """What differs between two pictures and may not, in the order of its words; ``allowed`` are patterns of words that
     may stay besides.
 
     ``strict`` allows only what changes by itself with each attachment: nothing shared may appear any more.
+    ``watched`` is for a caller that finds out itself what is shared of nftables.
     """
     found: list[tuple[str, Leftover]] = []
     patterns = [re.compile(pattern) for pattern in allowed]
@@ -49,7 +50,9 @@ def leftovers(
         states = before[place], after[place]
         bridges = () if strict else allowances.new_bridges(*states)
         for item in difference(*states):
-            if allowances.counts(item, bridges, strict=strict) and not allowances.floats(item, *states):
+            if allowances.counts(item, bridges, strict=strict, watched=watched) and not allowances.floats(
+                item, *states
+            ):
                 found.append((f"{place}: {item}", Leftover(place, item)))
     found = [each for each in found if not any(pattern.search(each[0]) for pattern in patterns)]
     return [left for _, left in sorted(found, key=lambda each: each[0])]

@@ -63,7 +63,7 @@ class Span:
 
         def look() -> list[Leftover]:
             allowed = (*bench.setting.leftover, *named_chains(bench.subject.conf))
-            found = leftovers(self._start, bench.look(*there), allowed, strict=strict)
+            found = leftovers(self._start, bench.look(*there), allowed, strict=strict, watched=True)
             if bench.subject.before and self._own is not None:
                 return [left for left in found if left in self._own and left.difference.appeared]
             return [left for left in found if not left.difference.vanished] if lost or torn else found
@@ -105,7 +105,7 @@ def _left_by(bench: Bench, start: Picture, containers: Iterable[str], allowed: S
     made = [bench.attach(bench.slot(container)) for container in containers]
     for each in made:
         bench.need(bench.detach(each))
-    return Counter(left for left in leftovers(start, bench.look(), allowed) if _is_new_rule(left))
+    return Counter(left for left in leftovers(start, bench.look(), allowed, watched=True) if _is_new_rule(left))
 
 
 def _names_of(slots: Iterable[AttachmentTarget]) -> frozenset[str]:
