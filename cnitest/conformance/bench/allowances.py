@@ -61,8 +61,8 @@ ALLOWED: tuple[Allowance, ...] = (
 )
 _ALL = tuple(allowance.name for allowance in ALLOWED)
 _LOOKS_SHARED = "shared nftables chains"
-# What of them changes with each attachment, also when all that is shared is there.
-_ALWAYS = ("locks", "last address")
+# What of them changes with each attachment or comes with each call of iptables, also when all that is shared is there.
+_ALWAYS = ("locks", "last address", "built-in chains")
 _LOCAL = 255
 _UNCOUNTED = ("flows", "sysctl", "fdb")
 # What of a link or port only says how its other end is.
@@ -78,7 +78,7 @@ def counts(item: Difference, bridges: Sequence[str] = (), *, strict: bool = Fals
     if not _is_set(item) and any(mentions(item, bridge) for bridge in bridges):
         return False
     if strict:
-        return not (item.table == "files" and _covers(item, _ALWAYS))
+        return not _covers(item, _ALWAYS)
     return not _covers(item, [name for name in _ALL if not (watched and name == _LOOKS_SHARED)])
 
 

@@ -170,6 +170,14 @@ def test_nothing_shared_may_come_later():
     assert leftovers(state(), state(link("cni0", "bridge")), strict=True) != []
 
 
+def test_built_in_chains_come_whenever_iptables_is_asked():
+    """They are nobody's: a DEL that only looks for rules makes them, as any iptables command does."""
+    asked = state(rules=("nat: :PREROUTING ACCEPT", "nat: :INPUT ACCEPT"))
+
+    assert leftovers(state(), asked, strict=True) == []
+    assert len(leftovers(state(), state(rules=("nat: :INPUT DROP",)), strict=True)) == 1
+
+
 def test_every_mutation_is_another_configuration():
     """Each change is a whole configuration of its own with its words, and the original stays as it is."""
     conf = {
