@@ -203,7 +203,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return None
     if call.when != "call" and call.excinfo is None:
         return None
-    from cnitest.report.sentence import case_report
+    from cnitest.report.cases import case_report
 
     return case_report(item, call, mark.args[0], item.stash.get(DURATION, 0.0))
 

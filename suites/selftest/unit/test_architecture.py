@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import pkgutil
 import re
@@ -73,3 +74,17 @@ def test_the_glossary_is_short():
 def test_a_name_that_is_gone_is_noticed(dotted: str):
     """The test of the walks can fail."""
     assert not exists(dotted)
+
+
+def test_functions_are_short():
+    """Half of all functions have at most eight lines, nine in ten at most twenty, none more than fifty."""
+    lengths = sorted(
+        node.end_lineno - node.lineno + 1
+        for path in (CHECKOUT / "cnitest").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+    )
+
+    assert lengths[len(lengths) // 2] <= 8
+    assert lengths[len(lengths) * 9 // 10] <= 20
+    assert lengths[-1] <= 50
