@@ -73,10 +73,14 @@ def _topology(where: str) -> str:
 
 def _free(subject: Subject, family: int) -> Iterator[IPNetwork]:
     others = [found for found in taken(subject) if found.version == family]
-    for pool in _POOLS[family]:
-        for candidate in ipaddress.ip_network(pool).subnets(new_prefix=_LENGTHS[family]):
-            if not any(candidate.overlaps(other) for other in others):
+    for pool in map(ipaddress.ip_network, _POOLS[family]):
+        at, length = int(pool.network_address), _LENGTHS[family]
+        while at <= int(pool.broadcast_address):
+            candidate = ipaddress.ip_network((at, length))
+            taken_here = [int(other.broadcast_address) for other in others if candidate.overlaps(other)]
+            if not taken_here:
                 yield candidate
+            at = max([int(candidate.broadcast_address), *taken_here]) + 1  # past all of a larger network at once
 
 
 def of_topology(where: str) -> tuple[IPNetwork, ...]:
