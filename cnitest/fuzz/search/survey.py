@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, find, settings
 from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
-from cnitest.conformance.model import data
+from cnitest.conformance.model import data, deviation
 from cnitest.errors import ConfigError
 from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.scenario import Scenario
@@ -126,7 +126,19 @@ def _row(where: str, row: Any) -> Known:
 
 def explanation(violation: Violation) -> Known | None:
     """The known cause of a violation; None where it is news."""
-    return next((row for row in known() if row.explains(violation)), None)
+    return next((row for row in known() if row.explains(violation)), None) or _not_noticed(violation)
+
+
+def _not_noticed(violation: Violation) -> Known | None:
+    """What CHECK of a plugin is known not to notice: the deviations of conformance say it of the same tampering."""
+    _, tampered, words = violation.evidence.partition("though ")
+    if violation.rule != "check" or not tampered:
+        return None
+    detail = f"{words}: {violation.plugin} CHECK: succeeds, but should refuse"
+    for row in deviation.table():
+        if row.requirement.startswith("CHK-") and violation.plugin in row.plugins and row.covers(detail):
+            return Known(violation.plugin, "check", re.compile(re.escape(violation.cause)), row.reason, row.link)
+    return None
 
 
 def unknown(found: list[Shown]) -> list[Shown]:
