@@ -192,7 +192,7 @@ def test_a_file_may_be_about_a_plugin_that_we_know(mine: Path):
     [
         ("about/mien.yaml", "did you mean"),
         ("about/bad.yaml", "bad.yaml:2:1: ipma: unknown key. Did you mean 'ipam'?"),
-        ("[a]", "knowledge: must be text (the file of what is known of the plugin"),
+        ("[a]", "knowledge: expected text"),
     ],
 )
 def test_faults_of_that_file_are_the_profiles(mine: Path, given: str, why: str):
@@ -204,7 +204,7 @@ def test_faults_of_that_file_are_the_profiles(mine: Path, given: str, why: str):
         profile.load(mine)
 
     assert why in str(caught.value)
-    assert "nmae: there is no such key; did you mean 'name'?" in str(caught.value)
+    assert "nmae: unknown key. Did you mean 'name'?" in str(caught.value)
 
 
 def test_its_words_are_known_in_configurations(mine: Path):
