@@ -281,15 +281,18 @@ def add_route(
 
 
 def get_route(
-    destination: str, *, source: str | None = None, link: int = 0, mark: int = 0, tos: int = 0, what: str = ""
+    destination: str, *, source: str | None = None, link: int = 0, iif: int = 0, mark: int = 0, tos: int = 0, what: str
 ) -> Message:
-    """Ask which route a packet to ``destination`` takes, with the source, link, mark and TOS that are chosen."""
+    """Ask which route a packet to ``destination`` takes, with the source, link, mark and TOS that are chosen; with
+    ``iif`` one that came in by that link."""
     family, length, packed, _ = _interface(destination)
     body = attribute(1, packed)
     if source:
         body += attribute(2, _interface(source)[2])
     if link:
         body += _u32(4, link)
+    if iif:
+        body += _u32(3, iif)
     if mark:
         body += _u32(16, mark)
     header = _rtmsg.pack(family, length, length if source else 0, tos & _ROUTABLE_TOS, 0, 0, 0, 0, 0)

@@ -15,6 +15,7 @@ from cnitest.kernel.rtnetlink.rtnl import mac_bytes
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Probe, is_ipv6
 from cnitest.lab.probe.verdict.neighbour import ask
+from cnitest.lab.probe.verdict.proxies import ask_patiently
 from cnitest.lab.snapshot import state as states
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def control(probe: Probe) -> Control:
         link, hop = route.link, route.via or bare
     if _is_group(hop, probe):
         return _neighbour_of_a_group(sender, link, hop)
-    if ask(sender, link, hop, _ANSWER).answered:
+    if ask_patiently(sender, link, hop, _ANSWER).answered:
         return Control(True, f"{hop} answers {_asking(hop)} on {sender.full_name}:{link}", hop, link, True)
     for neighbour in _neighbours(sender, link, hop):
         if ask(sender, link, neighbour, _ANSWER).answered:

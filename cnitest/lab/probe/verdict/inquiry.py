@@ -17,9 +17,8 @@ from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame, PacketSocket
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe, is_ipv6
-from cnitest.lab.probe.verdict import refusal, silence, sizes
+from cnitest.lab.probe.verdict import proxies, refusal, silence, sizes
 from cnitest.lab.probe.verdict.controls import Control, control
-from cnitest.lab.probe.verdict.neighbour import ask
 from cnitest.lab.probe.verdict.order import Watched
 from cnitest.lab.probe.verdict.refusal import Refusal
 from cnitest.lab.reach import Reach, Seen, Sighting, Verdict
@@ -101,6 +100,8 @@ class _Inquiry:
         for _ in range(_MOST_NARROWER):
             if settled is None and self._narrower:
                 settled = self._send(everyone, self._wait)
+        if settled is None and (delay := self._proxy_delay()):
+            settled = self._send(everyone, self._wait + delay)
         if settled is None and self._resolvable(before):
             settled = self._send(everyone, _NEIGHBOUR_RETRY)
         overflow = self._overflow()
@@ -218,6 +219,14 @@ class _Inquiry:
         """The answer to the last attempt that came to the sender in good time and was not taken."""
         return silence.lost_answer(self._attempts[-1], self._waited, self._seen, self._near)
 
+    def _proxy_delay(self) -> float:
+        """The most seconds that the answer to a question for a neighbour may take where it was heard."""
+        return proxies.delay(
+            question
+            for one in self._seen.watched
+            for question in proxies.questions(self._lab.place(one.place), one.frames, self._probe.destination)
+        )
+
     def _resolvable(self, before: Control) -> bool:
         """Whether some place on the way still asks for a neighbour that does answer: its next try will get through."""
         names = {self._near.full_name, *(one.place for one in self._seen.watched if one.frames)}
@@ -227,7 +236,9 @@ class _Inquiry:
             for neighbour in place.neighbours
             if neighbour.state == "incomplete" and (place is not self._near or neighbour.ip == before.hop)
         ]
-        return any(ask(place, one.link, one.ip, WAIT).answered for place, one in waiting[:_MOST_NEIGHBOURS])
+        return any(
+            proxies.ask_patiently(place, one.link, one.ip, WAIT).answered for place, one in waiting[:_MOST_NEIGHBOURS]
+        )
 
     def _overflow(self) -> str:
         """What to say when some place carried more than could be watched; empty when none did."""
