@@ -16,11 +16,12 @@ if TYPE_CHECKING:
         TopologyError,
         UsageError,
     )
+    from cnitest.explain.lab import Lab
+    from cnitest.lab.explanation import Cause, Explanation, Hop
     from cnitest.lab.flows.connection import Connection
     from cnitest.lab.flows.throughput import Throughput
     from cnitest.lab.frames.capture import Capture
     from cnitest.lab.hosts import Host, Sandbox, Switch
-    from cnitest.lab.lab import Lab
     from cnitest.lab.place import Place
     from cnitest.lab.reach import Reach, Verdict
     from cnitest.lab.snapshot.difference import Difference, difference
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Attachment",
     "Capture",
+    "Cause",
     "CnitestError",
     "ConfigError",
     "Connection",
     "Difference",
+    "Explanation",
     "FeatureMissing",
+    "Hop",
     "Host",
     "Lab",
     "Place",
@@ -68,7 +72,8 @@ _HOMES = {
     "cnitest.lab.frames.capture": ("Capture",),
     "cnitest.lab.flows.connection": ("Connection",),
     "cnitest.lab.snapshot.difference": ("Difference", "difference"),
-    "cnitest.lab.lab": ("Lab",),
+    "cnitest.explain.lab": ("Lab",),
+    "cnitest.lab.explanation": ("Cause", "Explanation", "Hop"),
     "cnitest.lab.hosts": ("Host", "Sandbox", "Switch"),
     "cnitest.lab.place": ("Place",),
     "cnitest.lab.reach": ("Reach", "Verdict"),

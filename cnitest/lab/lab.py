@@ -33,7 +33,13 @@ from cnitest.topology.model import Topology
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+    from cnitest.lab.explanation import Explanation
+    from cnitest.lab.probe.base import Probe
     from cnitest.lab.programs.running import Running
+    from cnitest.lab.reach import Reach
+
+    #: Finds out why a probe was not delivered, as its reach says.
+    Explain = Callable[[Probe, Reach], Explanation]
 
 __tracebackhide__ = is_ours
 
@@ -44,13 +50,15 @@ class Lab:
     """``with Lab(topology) as lab:`` builds it on the way in and leaves nothing behind on the way out.
 
     Raises TopologyError for a topology that cannot be built, FeatureMissing for what this machine lacks.
-    ``blind`` makes every probe see nothing, to prove that no verdict stands without evidence.
+    ``blind`` makes every probe see nothing, to prove that no verdict stands without evidence. ``explain`` finds out why
+    a probe was not delivered; ``cnitest.Lab`` has one.
     """
 
-    def __init__(self, topology: Topology | Plan, *, blind: bool = False) -> None:
+    def __init__(self, topology: Topology | Plan, *, blind: bool = False, explain: Explain | None = None) -> None:
         self.plan = topology if isinstance(topology, Plan) else plan(_topology(topology))
         self.topology = self.plan.topology
         self.blind = blind
+        self.explain = explain
         self.journal = Journal()
         self.thread: NamespaceThread
         #: What `remember` found each place to be like, by full name.

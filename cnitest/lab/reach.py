@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from cnitest.errors import ProbeUnproven, is_ours
 from cnitest.kernel.packet_socket import Frame
+from cnitest.lab.explanation import Cause, Explanation
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.verdict.direction import returning
 from cnitest.lab.probe.verdict.order import Watched, in_order
@@ -108,6 +109,10 @@ class Reach:
     controls: tuple[str, ...] = ()
     seen: Seen = Seen()
     received: int = 0
+    transport: str = ""
+    port: int = 0
+    #: Finds out why it was not delivered, by sending the probe once more; None where nobody can.
+    explainer: Callable[[Reach], Explanation] | None = field(default=None, compare=False)
 
     def __bool__(self) -> bool:
         if self.verdict is Verdict.UNPROVEN:
@@ -140,6 +145,37 @@ class Reach:
         """How many copies of one packet the far end received, normally 1; None when the lab knows no far end."""
         copies = self.seen.copies
         return None if copies is None else max(copies, self.received)
+
+    @cached_property
+    def explanation(self) -> Explanation:
+        """Why it was not delivered, found out when first asked for: the probe is sent once more, with all evidence
+        gathered. Ask while the lab is as it was; of a delivered probe there is none to find."""
+        if self.verdict is Verdict.DELIVERED:
+            return Explanation(f"{self.summary}: delivered")
+        if self.explainer is None:
+            return Explanation(f"{self.summary}: {self.verdict.value}", unseen=("nothing: no explainer is at hand",))
+        return self.explainer(self)
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why it was not delivered (`explanation`); None when no cause was found."""
+        return self.explanation.cause
+
+    @property
+    def dropped_by(self) -> str:
+        """What dropped it, short and the same each time: ``ip filter FORWARD policy``, ``no route``.
+
+        Empty of a delivered probe, ``not found`` when there is no telling.
+        """
+        if self.verdict is Verdict.DELIVERED:
+            return ""
+        return self.cause.dropped_by if self.cause else "not found"
+
+    @property
+    def summary(self) -> str:
+        """Who sent what to whom: ``node/ns01 → 10.40.80.12 icmp``."""
+        port = f" {self.port}" if self.port else ""
+        return line(f"{self.sender} → {self.destination} {self.transport}{port}".rstrip())
 
     @property
     def packets(self) -> list[Any]:

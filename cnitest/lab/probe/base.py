@@ -79,6 +79,10 @@ class Probe(Protocol):
     what: str
     options: Options
     size: int
+    #: ``icmp`` (of both families), ``tcp``, ``udp``, ``sctp``, ``arp`` or ``nd``.
+    transport: str
+    #: The port that it goes to, 0 where there are none.
+    port: int
 
     @property
     def source(self) -> str | None:

@@ -44,6 +44,7 @@ LAYERS = {
 """The layer of each package, by the first word after ``cnitest.``; imports go to the same layer or down."""
 
 WITHIN = {
+    "explain": ("evidence", "causes"),
     "conformance": ("model", "host", "bench", "repro", "observe", "checks", "discover"),
     "fuzz": ("model", "generate", "oracles", "execute", "search"),
 }

@@ -86,7 +86,7 @@ class BulkProbe(StreamProbe):
             except OSError as error:
                 return Attempt(lambda _: False, error=error)
             undo.callback(client.close)
-            where = target(self.sender, self.destination, self._port)
+            where = target(self.sender, self.destination, self.port)
             exchange = _Exchange(client, server, self._load, undo)
             attempt = exchange.hold(where, wait)
         if far and not server:

@@ -42,7 +42,8 @@ class DatagramProbe:
         self.sender = sender
         self.destination = canonical(address)
         self.what = f"udp {self.destination} port {port} from {sender.full_name}"
-        self._port, self._listener_port = port, listener_port
+        self.transport, self.port = "udp", port
+        self._listener_port = listener_port
         self.options = options or Options()
         self.source = self.options.source
         self.link: str | None = None
@@ -73,7 +74,7 @@ class DatagramProbe:
                 client = dial(self.sender, self.destination, socket.SOCK_DGRAM, self.options)
                 undo.callback(client.close)
                 began = time.perf_counter()
-                client.connect(target(self.sender, self.destination, self._port))
+                client.connect(target(self.sender, self.destination, self.port))
                 client.send(sent)
             except OSError as error:
                 return Attempt(matches, error=error)

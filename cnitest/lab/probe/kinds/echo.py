@@ -44,6 +44,7 @@ class EchoProbe:
         self.link: str | None = None
         self.destination = canonical(address)
         self.what = f"ping {self.destination} from {sender.full_name}" + (f" with {size} bytes" if size != 56 else "")
+        self.transport, self.port = "icmp", 0
         self._six = is_ipv6(self.destination)
         self.size, self._df = size, df
         self._identity = int.from_bytes(os.urandom(2), "big") or 1

@@ -51,7 +51,8 @@ class GroupDatagram:
         self.source = self.options.source
         self.link = group.link or None
         self.size = max(size, len(wire.token()))
-        self._port, self._listener_port = port, listener_port
+        self.transport, self.port = "udp", port
+        self._listener_port = listener_port
         self._named, self._join = tuple(listeners), join
 
     @property
@@ -80,7 +81,7 @@ class GroupDatagram:
                 undo.callback(client.close)
                 self.group.prepare(client, self.options)
                 began = time.perf_counter()
-                client.sendto(payload.ljust(self.size, b"."), self.group.target(self._port))
+                client.sendto(payload.ljust(self.size, b"."), self.group.target(self.port))
             except OSError as error:
                 return Attempt(matches, error=error)
             exchange = _Exchange(client, listeners, payload.ljust(self.size, b"."))

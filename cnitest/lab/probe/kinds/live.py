@@ -159,7 +159,8 @@ class LiveProbe:
         self.link: str | None = None
         self.size = 0
         self._client, self._server = ends
-        self._port = port
+        self.transport = "tcp" if self._client.socket.type == socket.SOCK_STREAM else "udp"
+        self.port = port
         self._local = self._client.socket.getsockname()[1]
         self._tokens: list[bytes] = []
 
@@ -176,7 +177,7 @@ class LiveProbe:
     def source_in(self, frame: Frame) -> str | None:
         """The source of what the far end received."""
         headers = wire.read(frame.data)
-        return headers.source if not frame.out and headers.destination_port == self._port else None
+        return headers.source if not frame.out and headers.destination_port == self.port else None
 
     def attempt(self, wait: float) -> Attempt:
         """Send a token and await it back; those of earlier attempts may still be on their way."""

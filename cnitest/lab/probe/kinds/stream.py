@@ -46,7 +46,8 @@ class StreamProbe:
         self.sender = sender
         self.destination = canonical(address)
         self.what = f"{self.name} {self.destination} port {port} from {sender.full_name}"
-        self._port, self._listener_port = port, listener_port
+        self.transport, self.port = self.name, port
+        self._listener_port = listener_port
         self.options = options or Options()
         self.source = self.options.source
         self.link: str | None = None
@@ -76,7 +77,7 @@ class StreamProbe:
             except OSError as error:
                 return Attempt(lambda _: False, error=error)
             undo.callback(client.close)
-            where = target(self.sender, self.destination, self._port)
+            where = target(self.sender, self.destination, self.port)
             attempt = _Conversation(client, server, self.matcher).hold(where, Deadline.after(wait, "a connection"))
         if attempt.answered or attempt.refusal or attempt.error:
             return attempt
@@ -95,7 +96,7 @@ class StreamProbe:
         raw = self.sender.namespace.run(lambda: socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP))
         try:
             replace(self.options, source_port=0).apply(raw, six=family == socket.AF_INET6)
-            raw.sendto(wire.lone_syn(self._port), (where[0], 0, *where[2:]))
+            raw.sendto(wire.lone_syn(self.port), (where[0], 0, *where[2:]))
         except OSError as error:
             return error if error.errno == errno.EPERM else None
         finally:

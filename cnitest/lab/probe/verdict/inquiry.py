@@ -8,19 +8,20 @@ should, counts as dropped; anything else is unproven.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 from cnitest.deadline import Deadline
 from cnitest.errors import UsageError
-from cnitest.kernel import monitor, peers
+from cnitest.kernel import monitor
 from cnitest.kernel.namespaces import Kept
-from cnitest.kernel.packet_socket import Frame, PacketSocket
+from cnitest.kernel.packet_socket import PacketSocket
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe, is_ipv6
 from cnitest.lab.probe.verdict import proxies, refusal, silence, sizes
 from cnitest.lab.probe.verdict.controls import Control, control
-from cnitest.lab.probe.verdict.order import Watched
 from cnitest.lab.probe.verdict.refusal import Refusal
+from cnitest.lab.probe.verdict.watching import watched_attempt
 from cnitest.lab.reach import Reach, Seen, Sighting, Verdict
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ _FIREWALL = "the sender's own firewall refused it"
 _MOST_ROUNDS, _MOST_NEIGHBOURS = 2, 4
 # So many links on the way may be narrower than the one before.
 _MOST_NARROWER = 4
-_ENDS = 2
 
 
 def prove(probe: Probe, wait: float | None = None, watch: Watch = "ends") -> Reach:
@@ -118,35 +118,17 @@ class _Inquiry:
 
     def _send(self, sniffers: Sequence[Place], wait: float) -> Reach | None:
         """One attempt, watched by some; what came of it, None when nobody answered."""
-        taps = self._lab.taps(sniffers)
-        began = [tap.count for tap in taps]
-        attempt = self._probe.attempt(wait)
+        attempt, self._seen = watched_attempt(self._probe, sniffers, wait)
         if self._lab.blind:
             attempt = attempt.unheard()
         self._attempts.append(attempt)
         self._waited = wait
         self._narrower = False
-        frames = [
-            tuple(frame for frame in tap.since(count) if attempt.matches(frame))
-            for tap, count in zip(taps, began, strict=True)
-        ]
-        self._seen = self._watched(sniffers, frames)
         if attempt.answered:
             lost = f", {len(self._attempts) - 1} lost before" if len(self._attempts) > 1 else ""
             took = f" after {attempt.rtt * 1000:.2f} ms" if attempt.rtt is not None else ""
             return self._told(Verdict.DELIVERED, f"answered by {attempt.answered_by}{took}{lost}")
         return self._refused(sniffers, wait) if self._seen else None
-
-    def _watched(self, sniffers: Sequence[Place], frames: Sequence[tuple[Frame, ...]]) -> Seen:
-        """What the sniffers have seen of an attempt; and how links hang together, when there are more than two."""
-        others = (
-            {place.full_name: place.namespace for place in sniffers} if len(sniffers) > _ENDS and any(frames) else {}
-        )
-        watched = tuple(
-            Watched(place.full_name, seen, peers.ends(place.namespace, others) if others else ())
-            for place, seen in zip(sniffers, frames, strict=True)
-        )
-        return Seen(watched, self._near.full_name, self._far.full_name if self._far else "")
 
     def _refused(self, sniffers: Sequence[Place], wait: float) -> Reach | None:
         """The end of a probe that was rejected; sent again with sniffers everywhere when nobody saw who did it."""
@@ -278,6 +260,9 @@ class _Inquiry:
             controls=controls,
             seen=self._seen,
             received=attempt.received,
+            transport=probe.transport,
+            port=probe.port,
+            explainer=partial(self._lab.explain, probe) if self._lab.explain else None,
         )
 
     def _source_seen(self) -> str | None:

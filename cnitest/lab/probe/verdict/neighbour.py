@@ -35,6 +35,7 @@ class NeighbourProbe:
             )
         self.source: str | None = None
         self.options = Options()
+        self.transport, self.port = "nd" if is_ipv6(self.destination) else "arp", 0
         self.size = 0
         self.what = f"who has {self.destination}, asked by {sender.full_name} on {self.link}"
 

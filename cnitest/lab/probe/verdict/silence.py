@@ -31,11 +31,22 @@ def lost_answer(attempt: Attempt, wait: float, seen: Seen, sender: Place) -> Sig
 
 def last_seen(attempt: Attempt, seen: Seen) -> str:
     """Where the probe was last seen, or its answer if there was one; empty when nobody saw it."""
-    back = _back(attempt, seen.sightings)
+    last = last_sighting(attempt, seen)
+    if last is None:
+        return ""
+    return f"the reply was last seen at {last.hop}" if last.returning else f"last seen at {last.hop}"
+
+
+def last_sighting(attempt: Attempt, seen: Seen, *, forth: bool = False) -> Sighting | None:
+    """The last that was seen of a probe, or of its answer if there was one; with ``forth`` of the probe in any case.
+
+    None when nobody saw it.
+    """
+    back = [] if forth else _back(attempt, seen.sightings)
     if back:
-        return f"the reply was last seen at {_furthest(back, seen.sender)}"
-    forth = [s for s in seen.sightings if _is_pending(attempt, s) and not s.returning]
-    return f"last seen at {_furthest(forth, seen.receiver)}" if forth else ""
+        return _furthest(back, seen.sender)
+    there = [s for s in seen.sightings if _is_pending(attempt, s) and not s.returning]
+    return _furthest(there, seen.receiver) if there else None
 
 
 def why_lost(answer: Sighting, destination: str, sender: Place) -> str:
@@ -58,7 +69,10 @@ def _is_pending(attempt: Attempt, sighting: Sighting) -> bool:
     return attempt.pending(sighting.frame) and wire.icmp_error(sighting.frame.data) is None
 
 
-def _furthest(sightings: list[Sighting], goal: str) -> str:
+def _furthest(sightings: list[Sighting], goal: str) -> Sighting:
     """The last hop that was reached: the goal's, else the last new one, whatever was sent again meanwhile."""
-    arrived = [sighting.hop for sighting in sightings if sighting.place == goal and not sighting.frame.out]
-    return arrived[-1] if arrived else list(dict.fromkeys(sighting.hop for sighting in sightings))[-1]
+    arrived = [sighting for sighting in sightings if sighting.place == goal and not sighting.frame.out]
+    new: dict[str, Sighting] = {}
+    for sighting in sightings:
+        new.setdefault(sighting.hop, sighting)
+    return arrived[-1] if arrived else list(new.values())[-1]

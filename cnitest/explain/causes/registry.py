@@ -1,0 +1,105 @@
+"""The registry of causes: which function recognises which, and at which points of a packet's path it can."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import NamedTuple
+
+from cnitest.errors import UsageError
+from cnitest.explain.evidence.case import Case, Stage
+from cnitest.lab.explanation import Cause
+
+_PACKAGE = __name__.rpartition(".")[0]
+
+
+class Found(NamedTuple):
+    """What a function recognised; the fields of `Cause` but for its id. ``place`` is where the packet was last seen
+    unless another one is named."""
+
+    dropped_by: str
+    words: str
+    hook: str = ""
+    evidence: tuple[str, ...] = ()
+    remedy: str = ""
+    place: str = ""
+
+
+Function = Callable[[Case], "Found | None"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A cause that can be recognised. ``stages`` are where it strikes; ``reasons`` those of the kernel's trace that go
+    with it (empty: any), ``order`` its turn among the causes of a stage."""
+
+    id: str
+    function: Function
+    stages: frozenset[Stage]
+    reasons: frozenset[str]
+
+    @property
+    def says(self) -> str:
+        """What it is, in a line."""
+        return (inspect.getdoc(self.function) or "").partition("\n\n")[0].replace("\n", " ")
+
+    @property
+    def family(self) -> str:
+        """The module that it stands in: ``routing``."""
+        return self.function.__module__.rpartition(".")[2]
+
+    def fits(self, reasons: frozenset[str]) -> bool:
+        """Whether the kernel's own reasons, where it gave some, leave this cause possible."""
+        return not reasons or not self.reasons or bool(reasons & self.reasons)
+
+
+_CAUSES: dict[str, Known] = {}
+
+
+def cause(identifier: str, *stages: Stage, reasons: Iterable[str] = ()) -> Callable[[Function], Function]:
+    """Register the function below as what recognises a cause at some stages.
+
+    It gets the case and returns `Found`, or None where the evidence does not show its cause. Its docstring's first
+    paragraph is the cause's line in docs/explain.md. Raises UsageError without one, without stages, and for an id that
+    another function has.
+    """
+
+    def register(function: Function) -> Function:
+        made = Known(identifier, function, frozenset(stages), frozenset(reasons))
+        if not made.says or not stages:
+            raise UsageError(f"{function.__module__}.{function.__qualname__}: a cause has a docstring and stages")
+        other = _CAUSES.setdefault(identifier, made)
+        if other is not made and other.function.__qualname__ != function.__qualname__:
+            raise UsageError(f"{function.__module__}.{function.__qualname__}: {identifier} is another function's")
+        return function
+
+    return register
+
+
+@cache
+def causes() -> Mapping[str, Known]:
+    """All causes by id, a family after the other, each in the order of its module."""
+    package = importlib.import_module(_PACKAGE)
+    for found in pkgutil.walk_packages(package.__path__, f"{_PACKAGE}."):
+        importlib.import_module(found.name)
+    ranked = sorted(_CAUSES.values(), key=lambda one: (one.family, one.function.__code__.co_firstlineno))
+    return MappingProxyType({one.id: one for one in ranked})
+
+
+def recognised(case: Case) -> Cause | None:
+    """The first cause, in the order in which the packet comes to where they strike, that the evidence shows."""
+    return next(_recognised(case), None)
+
+
+def _recognised(case: Case) -> Iterator[Cause]:
+    for stage in case.stages:
+        for known in causes().values():
+            if stage in known.stages and known.fits(case.reasons):
+                found = known.function(case)
+                if found is not None:
+                    yield Cause(known.id, **{**found._asdict(), "place": found.place or case.place.full_name})

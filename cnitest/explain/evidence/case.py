@@ -1,0 +1,235 @@
+"""One lost packet: where it was last seen, and all that can be asked about it and the places on its way."""
+
+from __future__ import annotations
+
+import enum
+import errno
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from cnitest.errors import KernelError
+from cnitest.explain.evidence.rows import Freed, Spot, Step
+from cnitest.kernel.rows import route_rows
+from cnitest.kernel.rows.records import Link, Port, Route
+from cnitest.kernel.rtnetlink import rtnl
+from cnitest.lab.place import Place
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt, Probe
+from cnitest.lab.reach import Reach, Seen
+from cnitest.lab.snapshot.state import State
+
+_PROTOCOLS = {
+    ("icmp", False): wire.ICMP,
+    ("icmp", True): wire.ICMPV6,
+    **{("tcp", six): wire.TCP for six in (False, True)},
+    **{("udp", six): wire.UDP for six in (False, True)},
+}
+
+
+class Stage(enum.Enum):
+    """The points of a place's packet path at which a packet can end, in the order in which it comes to them."""
+
+    SOCKET_OUT = "the sender's socket and route"
+    OUTPUT = "rules for what the place itself sends"
+    WIRE = "the wire to the next place"
+    INGRESS = "tc and netdev rules where it comes in"
+    BRIDGE = "the bridge"
+    PREROUTING = "rules and connection tracking before routing"
+    ROUTING = "the routing decision"
+    FORWARD = "rules for what is forwarded"
+    INPUT = "rules for what is for the place itself"
+    SOCKET_IN = "the socket that it is for"
+    POSTROUTING = "rules after routing"
+    NEIGHBOUR = "the MAC of the next hop"
+    EGRESS = "tc, netdev rules and the queue where it goes out"
+
+
+_SENDING = (Stage.SOCKET_OUT, Stage.OUTPUT, Stage.POSTROUTING, Stage.NEIGHBOUR, Stage.EGRESS)
+_INSIDE = (
+    Stage.INGRESS,
+    Stage.BRIDGE,
+    Stage.PREROUTING,
+    Stage.ROUTING,
+    Stage.FORWARD,
+    Stage.INPUT,
+    Stage.SOCKET_IN,
+    Stage.POSTROUTING,
+    Stage.NEIGHBOUR,
+    Stage.EGRESS,
+)
+
+
+@dataclass(frozen=True)
+class NoRoute:
+    """What the kernel says instead of a route."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The name of the error: ``ENETUNREACH``."""
+        return errno.errorcode.get(self.number, str(self.number))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A packet that was lost while all evidence was gathered.
+
+    ``freed`` is what the kernel's trace says of it (none without one), ``steps`` the rules that it met, in order.
+    """
+
+    reach: Reach
+    probe: Probe
+    attempt: Attempt
+    seen: Seen
+    spot: Spot
+    freed: tuple[Freed, ...] = ()
+    steps: tuple[Step, ...] = ()
+    # What was read of the places so far.
+    _states: dict[str, State] = field(default_factory=dict, compare=False, repr=False)
+    _full_states: dict[str, State] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def place(self) -> Place:
+        """The place where it was last seen."""
+        return self.spot.place
+
+    @property
+    def link(self) -> str:
+        """The link where it was last seen; empty of one that never left its sender."""
+        return self.spot.link
+
+    @property
+    def returning(self) -> bool:
+        """Whether it is the answer that was lost."""
+        return self.spot.returning
+
+    @cached_property
+    def packet(self) -> wire.Headers:
+        """Its headers as they were last seen; of one that was never seen what the probe says of it."""
+        if self.spot.frame:
+            return wire.read(self.spot.frame.data)
+        bare = self.reach.destination.partition("%")[0]
+        return wire.Headers(
+            wire.ETH_IPV6 if ":" in bare else wire.ETH_IPV4,
+            self.probe.source or self.chosen_source,
+            bare,
+            _PROTOCOLS.get((self.reach.transport, ":" in bare), 0),
+            destination_port=self.reach.port,
+        )
+
+    @cached_property
+    def chosen_source(self) -> str:
+        """The address that the sender's kernel would choose, empty when it has no route."""
+        found = self.route(self.reach.destination.partition("%")[0])
+        return found.source if isinstance(found, Route) else ""
+
+    @property
+    def mac(self) -> str:
+        """The MAC that its frame is addressed to, empty of one that was never seen."""
+        return self.spot.frame.data[:6].hex(":") if self.spot.frame else ""
+
+    @property
+    def six(self) -> bool:
+        """Whether it is an IPv6 packet."""
+        return ":" in self.packet.destination
+
+    @property
+    def family(self) -> str:
+        """``ipv4`` or ``ipv6``, as sysctls are called."""
+        return "ipv6" if self.six else "ipv4"
+
+    @cached_property
+    def port(self) -> Port | None:
+        """The bridge port that it came in by, None of any other link."""
+        ports = {port.name: port for port in self.state().ports}
+        return ports.get(self.link)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """Where it can have ended, in the order in which it comes there."""
+        if not self.link:
+            return _SENDING
+        return (Stage.WIRE,) if self.spot.out else _INSIDE
+
+    @cached_property
+    def reasons(self) -> frozenset[str]:
+        """Why the kernel freed it, in the names of its trace (``NETFILTER_DROP``); empty where nothing is known."""
+        return frozenset(freed.reason for freed in self.freed if freed.returning == self.returning)
+
+    def state(self, place: Place | None = None) -> State:
+        """A place, read once, without its firewall; default: the one where the packet was last seen."""
+        where = place or self.place
+        if where.full_name not in self._states:
+            self._states[where.full_name] = where.state(firewall=False)
+        return self._states[where.full_name]
+
+    def full_state(self, place: Place | None = None) -> State:
+        """The same with its firewall rules and connections, which takes longer."""
+        where = place or self.place
+        if where.full_name not in self._full_states:
+            self._full_states[where.full_name] = where.state()
+        return self._full_states[where.full_name]
+
+    def links(self, place: Place | None = None) -> Mapping[str, Link]:
+        """The links of a place by name."""
+        return {link.name: link for link in self.state(place).links}
+
+    def sysctl(self, name: str, place: Place | None = None) -> str:
+        """A sysctl of a place (below ``net.``, links' names with slashes: ``ipv4/conf/eth0/rp_filter``), else empty."""
+        value = (place or self.place).sysctl(f"net/{name}" if "/" in name else f"net.{name}")
+        return "" if value is None else str(value)
+
+    def number(self, name: str, place: Place | None = None) -> int:
+        """A sysctl as a number; 0 when there is none."""
+        value = self.sysctl(name, place)
+        return int(value) if value.lstrip("-").isdigit() else 0
+
+    def owns(self, address: str, place: Place | None = None) -> bool:
+        """Whether a place has an address."""
+        return any(row.ip == address for row in self.state(place).addresses)
+
+    def owner(self, address: str) -> Place | None:
+        """The place of the lab that has an address."""
+        return self.place.lab.owner(address, self.place)
+
+    def route(
+        self, destination: str, *, source: str = "", iif: str = "", place: Place | None = None, mark: int = 0
+    ) -> Route | NoRoute:
+        """The route that a place takes to an address, as its kernel says: of a packet of its own, or of one from
+        ``source`` that comes in by ``iif``."""
+        where = place or self.place
+        links = self.links(where)
+        request = rtnl.get_route(
+            destination,
+            source=source or None,
+            iif=links[iif].ifindex if iif in links else 0,
+            mark=mark,
+            what=f"a route to {destination}",
+        )
+        try:
+            (row,) = where.namespace.netlink.request(request)
+        except KernelError as error:
+            return NoRoute(error.errno)
+        return route_rows.route(row, {link.ifindex: link.name for link in links.values()})
+
+    @cached_property
+    def incoming(self) -> str:
+        """The link by which IP receives it: the bridge of a bridge port, else the link itself."""
+        return self.port.bridge if self.port else self.link
+
+    @cached_property
+    def forwarded(self) -> bool:
+        """Whether the place is to hand it on: its destination is none of the place's own."""
+        return bool(self.link) and not self.owns(self.packet.destination)
+
+    def in_network(self, address: str, place: Place, link: str) -> bool:
+        """Whether an address is in a subnet of a link."""
+        wanted = ipaddress.ip_address(address)
+        return any(
+            wanted in ipaddress.ip_interface(row.address).network
+            for row in self.state(place).addresses
+            if row.link == link
+        )

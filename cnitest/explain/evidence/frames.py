@@ -1,0 +1,58 @@
+"""Frames on every link: which links carried the packet, and where it was last seen."""
+
+from __future__ import annotations
+
+from cnitest.explain.evidence.rows import Spot
+from cnitest.lab.explanation import Hop
+from cnitest.lab.lab import Lab
+from cnitest.lab.place import Place
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt
+from cnitest.lab.probe.verdict import refusal, silence
+from cnitest.lab.reach import Seen, Sighting
+
+
+def spot(attempt: Attempt, seen: Seen, sender: Place) -> Spot:
+    """Where a packet was last seen: the request that somebody rejected, else the answer, else the request.
+
+    A request is lost where the one who rejected it is, wherever copies of it went.
+    """
+    found = refusal.refusal(attempt, seen, sender)
+    last = silence.last_sighting(attempt, seen, forth=found is not None)
+    if found and found.origin:
+        here = [s for s in seen.sightings if s.place == found.origin.place and not s.returning and not s.frame.out]
+        last = next((s for s in reversed(here) if wire.icmp_error(s.frame.data) is None), last)
+    if last is None:
+        return Spot(sender)
+    return _spot(last, sender.lab)
+
+
+def _spot(sighting: Sighting, lab: Lab) -> Spot:
+    return Spot(lab.place(sighting.place), sighting.frame.link, sighting.frame.out, sighting.returning, sighting.frame)
+
+
+def hops(seen: Seen, spot: Spot) -> tuple[Hop, ...]:
+    """The links that carried the packet, each once in each direction, up to where it was last seen."""
+    found: dict[Hop, None] = {}
+    for sighting in seen.sightings:
+        if wire.icmp_error(sighting.frame.data) is None and (spot.returning or not sighting.returning):
+            found.setdefault(_hop(sighting))
+    return tuple(found)
+
+
+def _hop(sighting: Sighting) -> Hop:
+    headers = wire.read(sighting.frame.data)
+    return Hop(
+        sighting.place,
+        sighting.frame.link,
+        "out" if sighting.frame.out else "in",
+        _end(headers.source, headers.source_port),
+        _end(headers.destination, headers.destination_port),
+        sighting.returning,
+    )
+
+
+def _end(address: str, port: int) -> str:
+    if not port:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

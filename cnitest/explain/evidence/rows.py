@@ -1,0 +1,57 @@
+"""What evidence is made of: where a packet was last seen, what the kernel freed, and which rules it met."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cnitest.kernel.packet_socket import Frame
+from cnitest.lab.place import Place
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a packet was last seen; ``link`` is empty of one that never left its sender."""
+
+    place: Place
+    link: str = ""
+    out: bool = False
+    returning: bool = False
+    frame: Frame | None = None
+
+    def __str__(self) -> str:
+        if not self.link:
+            return self.place.full_name
+        return f"{self.place.full_name}:{self.link} {'out' if self.out else 'in'}"
+
+
+class Freed(NamedTuple):
+    """What the kernel's trace says of a packet that it freed.
+
+    ``reason`` is the kernel's (``NETFILTER_DROP``), ``location`` the function that freed it, ``link`` the last link
+    that had it.
+    """
+
+    reason: str
+    location: str
+    link: str = ""
+    returning: bool = False
+
+
+class Step(NamedTuple):
+    """A rule or policy that a packet met at a place.
+
+    ``program`` is whose words ``rule`` has (``nft``, ``iptables``, ``iptables-legacy``, …), ``table`` the family and
+    table (``ip filter``), ``chain`` the chain that it stands in, ``path`` the chains that were jumped through to come
+    there, first the base chain, ``hook`` that one's (``FORWARD``, ``ingress``). ``rule`` is empty of a policy.
+    ``verdict`` is what it said: ``drop``, ``accept``, ``jump``, ``return``, ``reject``, …
+    """
+
+    place: str
+    program: str
+    table: str
+    chain: str
+    path: tuple[str, ...]
+    hook: str
+    rule: str
+    verdict: str

@@ -1,0 +1,62 @@
+"""From a lost probe to its explanation: sent once more with all evidence gathered, then recognised."""
+
+from __future__ import annotations
+
+from cnitest.errors import CnitestError
+from cnitest.explain.causes import registry
+from cnitest.explain.evidence import frames
+from cnitest.explain.evidence.case import Case
+from cnitest.explain.evidence.rows import Spot
+from cnitest.lab.explanation import Explanation
+from cnitest.lab.probe.base import Probe
+from cnitest.lab.probe.verdict.watching import watched_attempt
+from cnitest.lab.reach import Reach, Verdict
+
+#: Seconds to wait for the answer of a probe that was lost before; what is in flight is at its end long before.
+_WAIT = 0.1
+
+
+def explain(probe: Probe, reach: Reach) -> Explanation:
+    """Why a probe was not delivered. Never raises what is no programming error: what hinders is said in ``unseen``."""
+    lab = probe.sender.lab
+    if not lab.places:
+        return Explanation(f"{reach.summary}: {reach.verdict.value}", unseen=("everything: the lab has ended",))
+    try:
+        with lab.probing:
+            return _explained(probe, reach)
+    except (CnitestError, OSError, LookupError) as error:
+        return Explanation(f"{reach.summary}: {reach.verdict.value}", unseen=(f"all: {error}",))
+
+
+def _explained(probe: Probe, reach: Reach) -> Explanation:
+    lab = probe.sender.lab
+    everyone = [probe.sender, *(place for place in lab.places if place is not probe.sender)]
+    for tap in lab.taps(everyone):
+        tap.frames()
+    attempt, seen = watched_attempt(probe, everyone, _WAIT)
+    if attempt.answered:
+        return Explanation(f"{reach.summary}: {reach.verdict.value}, but by now it is delivered")
+    spot = frames.spot(attempt, seen, probe.sender)
+    case = Case(reach, probe, attempt, seen, spot)
+    found = registry.recognised(case)
+    return Explanation(
+        head=f"{reach.summary}: {_ended(reach, case)}",
+        where=str(spot),
+        returning=spot.returning,
+        hops=frames.hops(seen, spot),
+        cause=found,
+        unseen=(),
+    )
+
+
+def _ended(reach: Reach, case: Case) -> str:
+    """What became of it, and where: ``dropped on node at bridge port veth01``."""
+    word = "dropped" if reach.verdict is Verdict.DROPPED else f"{reach.verdict.value}, lost"
+    what = "the reply was " if case.returning else ""
+    return f"{what}{word} on {case.place.full_name}{_link(case.spot, bridge_port=case.port is not None)}"
+
+
+def _link(spot: Spot, *, bridge_port: bool) -> str:
+    if not spot.link:
+        return " before it left"
+    return f" {'after' if spot.out else 'at'} {'bridge port ' if bridge_port else ''}{spot.link}"
