@@ -39,6 +39,7 @@ COMMANDS = (
         "cnitest.cli.requirements:declare",
         "list the requirements of the conformance suite, or explain one",
     ),
+    Command("explain", "cnitest.cli.explain:declare", "send a packet through a topology, and say why it was lost"),
     Command("doctor", "cnitest.cli.doctor:declare", "list what this machine lacks"),
     Command("draw", "cnitest.cli.topology:declare_draw", "draw a topology"),
     Command("plan", "cnitest.cli.topology:declare_plan", "list the steps that build a topology"),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cnitest.errors import ProbeUnproven, is_ours
 from cnitest.kernel.packet_socket import Frame
-from cnitest.lab.explanation import Cause, Explanation
+from cnitest.lab.explanation import Cause, Explanation, Hop
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.verdict.direction import returning
 from cnitest.lab.probe.verdict.order import Watched, in_order
@@ -39,6 +39,19 @@ class Sighting(NamedTuple):
     def hop(self) -> str:
         """``place:link`` and the direction as that place saw it."""
         return f"{self.place}:{self.frame.link} {'out' if self.frame.out else 'in'}"
+
+    def as_hop(self) -> Hop:
+        """The same with the packet's addresses, and without the frame."""
+        headers, direction = wire.read(self.frame.data), "out" if self.frame.out else "in"
+        source = _end(headers.source, headers.source_port)
+        destination = _end(headers.destination, headers.destination_port)
+        return Hop(self.place, self.frame.link, direction, source, destination, self.returning)
+
+
+def _end(address: str, port: int) -> str:
+    if not port:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 @dataclass(frozen=True)
@@ -128,6 +141,11 @@ class Reach:
         return self.seen.sightings
 
     @property
+    def hops(self) -> tuple[Hop, ...]:
+        """The links that carried it, and an answer to it, in order, each once in each direction."""
+        return tuple(dict.fromkeys(s.as_hop() for s in self.sightings if wire.icmp_error(s.frame.data) is None))
+
+    @property
     def path(self) -> tuple[str, ...]:
         """Where the probe was seen on its way to the destination, in order, each hop once.
 
@@ -151,7 +169,7 @@ class Reach:
         """Why it was not delivered, found out when first asked for: the probe is sent once more, with all evidence
         gathered. Ask while the lab is as it was; of a delivered probe there is none to find."""
         if self.verdict is Verdict.DELIVERED:
-            return Explanation(f"{self.summary}: delivered")
+            return Explanation(f"{self.summary}: delivered, {self.reason}", hops=self.hops)
         if self.explainer is None:
             return Explanation(f"{self.summary}: {self.verdict.value}", unseen=("nothing: no explainer is at hand",))
         return self.explainer(self)

@@ -22,12 +22,19 @@ def sections(lab: Lab) -> list[Section]:
     """The headed texts for a failing test's report; what has nothing to say is left out."""
     found = [
         ("topology", picture(lab)),
+        ("why", why(lab)),
         ("probes", "\n".join(reach.story() for reach in lab.journal.of(Reach))),
         ("plugin calls", "\n".join(call.story() for call in lab.journal.of(Call))),
         ("what changed", changes(lab)),
         ("packets", _packets(lab)),
     ]
     return [(f"cnitest: {name}", text.lines(words)) for name, words in found if words]
+
+
+def why(lab: Lab) -> str:
+    """Why the last probe that was not delivered was lost."""
+    failed = [reach for reach in lab.journal.of(Reach) if reach.verdict.value != "delivered"]
+    return str(failed[-1].explanation) if failed else ""
 
 
 def picture(lab: Lab) -> str:

@@ -32,7 +32,7 @@ def test_a_delivered_probe_has_no_cause(lab):
 
     assert reach
     assert (reach.dropped_by, reach.cause) == ("", None)
-    assert str(reach.explanation) == "node/ns01 → 10.40.80.12 icmp: delivered"
+    assert str(reach.explanation).startswith("node/ns01 → 10.40.80.12 icmp: delivered, answered by 10.40.80.12 after")
 
 
 def test_an_explanation_is_the_same_when_asked_again(lab):

@@ -33,26 +33,5 @@ def _spot(sighting: Sighting, lab: Lab) -> Spot:
 
 def hops(seen: Seen, spot: Spot) -> tuple[Hop, ...]:
     """The links that carried the packet, each once in each direction, up to where it was last seen."""
-    found: dict[Hop, None] = {}
-    for sighting in seen.sightings:
-        if wire.icmp_error(sighting.frame.data) is None and (spot.returning or not sighting.returning):
-            found.setdefault(_hop(sighting))
-    return tuple(found)
-
-
-def _hop(sighting: Sighting) -> Hop:
-    headers = wire.read(sighting.frame.data)
-    return Hop(
-        sighting.place,
-        sighting.frame.link,
-        "out" if sighting.frame.out else "in",
-        _end(headers.source, headers.source_port),
-        _end(headers.destination, headers.destination_port),
-        sighting.returning,
-    )
-
-
-def _end(address: str, port: int) -> str:
-    if not port:
-        return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    carried = [s for s in seen.sightings if wire.icmp_error(s.frame.data) is None]
+    return tuple(dict.fromkeys(s.as_hop() for s in carried if spot.returning or not s.returning))

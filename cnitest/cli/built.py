@@ -1,0 +1,129 @@
+"""A lab for one command: built from a topology, with commands run in it and sandboxes attached by plugins."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cnitest import paths
+from cnitest.cni.calls.invoke import search_path
+from cnitest.errors import CnitestError, UsageError
+from cnitest.report.options import PLUGIN_PATH, declare_to_command
+from cnitest.topology import find, load, shipped
+
+if TYPE_CHECKING:
+    from cnitest.lab.hosts import Sandbox
+    from cnitest.lab.lab import Lab
+    from cnitest.lab.place import Place
+
+_AFTER = re.compile(r"([\w./-]+):\s+(.*)", re.DOTALL)
+#: The exit code where no verdict stands.
+UNPROVEN = 3
+
+
+def declare_lab(parser: argparse.ArgumentParser) -> None:
+    """Declare what builds the lab: TOPOLOGY, --after, --conf and where plugins are."""
+    parser.add_argument("topology", metavar="TOPOLOGY", help=f"a file, or one of: {', '.join(shipped())}")
+    parser.add_argument(
+        "--after",
+        metavar="'PLACE: CMD'",
+        action="append",
+        default=[],
+        help="a command to run at a place first, such as 'node: iptables -P FORWARD DROP'; may be repeated",
+    )
+    parser.add_argument(
+        "--conf", metavar="FILE", help="a .conf or .conflist that the sandboxes named are attached by first"
+    )
+    declare_to_command(parser, [PLUGIN_PATH])
+
+
+@contextmanager
+def built(arguments: argparse.Namespace, sandboxes: Sequence[str] = ()) -> Iterator[Lab]:
+    """The lab that a command line describes; ``sandboxes`` are attached where it names a configuration.
+
+    Raises CnitestError for a topology that cannot be built, a plugin's refusal, and a command that fails.
+    """
+    from cnitest.explain.lab import Lab
+
+    topology = load(find(arguments.topology))
+    path = search_path(arguments.cni_path)
+    with Lab(topology) as lab:
+        if arguments.conf:
+            _attach(lab, paths.absolute(arguments.conf), path, sandboxes)
+        for given in arguments.after:
+            _run(lab, given)
+        yield lab
+
+
+def _attach(lab: Lab, conf: str, path: Sequence[str], sandboxes: Sequence[str]) -> None:
+    """Attach sandboxes to a network, each once; those that the topology does not declare are made."""
+    from cnitest.cni.runtime import Runtime
+
+    wanted = [found for name in dict.fromkeys(sandboxes) if (found := _sandbox(lab, name)) is not None]
+    if not wanted:
+        raise UsageError("--conf attaches sandboxes, and none is named: write one as HOST/SANDBOX")
+    runtime = Runtime(lab, path)
+    for sandbox in wanted:
+        runtime.add(sandbox, conf)
+
+
+def _sandbox(lab: Lab, name: str) -> Sandbox | None:
+    """The sandbox of a name, which is made on its host if need be; None of the name of another place, or an address."""
+    if is_address(name) or name in {place.full_name for place in lab.places if place.role != "sandbox"}:
+        return None
+    host, slash, inner = name.partition("/")
+    return lab.host(host).sandbox(inner) if slash else lab.sandbox(name)
+
+
+def place(lab: Lab, name: str) -> Place:
+    """A place by its full name, a sandbox also by its own. Raises UnknownName that lists those there are."""
+    known = {place.full_name for place in lab.places}
+    return lab.place(name) if name in known or "/" in name or not _sandboxes(lab, name) else lab.sandbox(name)
+
+
+def _sandboxes(lab: Lab, name: str) -> list[Place]:
+    return [place for place in lab.places if place.role == "sandbox" and place.name == name]
+
+
+def is_address(word: str) -> bool:
+    """Whether a word is an IP address, and not the name of a place."""
+    try:
+        ipaddress.ip_address(word.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def address(lab: Lab, word: str, *, six: bool = False) -> str:
+    """An address as it is, or that of a place: its first global one of the family.
+
+    Raises UnknownName for the name of no place, UsageError for a place without such an address.
+    """
+    if is_address(word):
+        return word
+    there = place(lab, word)
+    found = [row.ip for row in there.addresses if row.scope == "global" and (":" in row.ip) == six]
+    if not found:
+        family = "IPv6" if six else "IPv4"
+        attached = "" if there.role != "sandbox" else ": attach it with --conf"
+        raise UsageError(f"{there.full_name} has no global {family} address{attached}")
+    return found[0]
+
+
+def _run(lab: Lab, given: str) -> None:
+    found = _AFTER.fullmatch(given.strip())
+    if not found:
+        places = ", ".join(place.full_name for place in lab.places)
+        raise UsageError(
+            f"--after {given!r}: name a place before the command, as in 'node: ip route'; there are {places}"
+        )
+    try:
+        place(lab, found[1]).run(shlex.split(found[2]))
+    except (ValueError, CnitestError) as error:
+        said = "; ".join(str(error).splitlines())
+        raise UsageError(f"--after {given!r}: {said}") from error

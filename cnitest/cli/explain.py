@@ -1,0 +1,91 @@
+"""``cnitest explain``: builds a topology, sends one probe, and says why it was lost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from cnitest.cli.built import UNPROVEN, address, built, declare_lab, place
+from cnitest.cli.output import say
+from cnitest.errors import UsageError
+
+if TYPE_CHECKING:
+    from cnitest.lab.lab import Lab
+    from cnitest.lab.reach import Reach
+
+_CODES = {"delivered": 0, "dropped": 1, "unproven": UNPROVEN}
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the subcommand's options."""
+    parser.description = (
+        "Build a topology, attach sandboxes with plugins, run commands, and send a packet from a place to another "
+        "place or an address. Says whether it was delivered, and if not, what dropped it and where. Exit codes: "
+        "0 delivered, 1 dropped, 3 unproven, 4 wrong usage."
+    )
+    declare_lab(parser)
+    parser.add_argument("sender", metavar="FROM", help="the place that sends: node, node/ns01, ns01")
+    parser.add_argument("receiver", metavar="TO", help="a place, or an IP address")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--tcp", metavar="PORT", type=_port, help="connect to a TCP port")
+    kinds.add_argument("--udp", metavar="PORT", type=_port, help="send a UDP datagram")
+    kinds.add_argument(
+        "--size", metavar="N", type=int, default=56, help="ping with so many bytes (default: %(default)s)"
+    )
+    parser.add_argument("--df", action="store_true", help="forbid fragments of a ping")
+    parser.add_argument("-6", dest="six", action="store_true", help="the IPv6 address of the place TO")
+    parser.add_argument("--json", action="store_true", help="print the explanation as JSON")
+    parser.set_defaults(run=run)
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 0 < number < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port (1 to 65535)")
+    return number
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build, probe, explain. Raises UsageError for options that do not go together."""
+    if arguments.df and (arguments.tcp or arguments.udp):
+        raise UsageError("--df is of pings, not of --tcp and --udp")
+    with built(arguments, (arguments.sender, arguments.receiver)) as lab:
+        reach = _probe(lab, arguments)
+        explanation = reach.explanation
+    if arguments.json:
+        say(json.dumps(document(reach), indent=2))
+    else:
+        unknown = "" if explanation.cause or reach.verdict.value == "delivered" else f"\n  {reach.reason}"
+        say(f"{explanation}{unknown}")
+    return _CODES[reach.verdict.value]
+
+
+def _probe(lab: Lab, arguments: argparse.Namespace) -> Reach:
+    sender, destination = place(lab, arguments.sender), address(lab, arguments.receiver, six=arguments.six)
+    if arguments.tcp:
+        return sender.tcp(destination, arguments.tcp, watch="all")
+    if arguments.udp:
+        return sender.udp(destination, arguments.udp, watch="all")
+    return sender.ping(destination, size=arguments.size, df=arguments.df, watch="all")
+
+
+def document(reach: Reach) -> dict[str, Any]:
+    """A probe's verdict and explanation as JSON has them."""
+    explanation, cause = reach.explanation, reach.cause
+    return {
+        "from": reach.sender,
+        "to": reach.destination,
+        "transport": reach.transport,
+        "port": reach.port,
+        "verdict": reach.verdict.value,
+        "reason": reach.reason,
+        "dropped_by": reach.dropped_by,
+        "cause": cause and vars(cause),
+        "where": explanation.where,
+        "returning": explanation.returning,
+        "hops": [hop._asdict() for hop in explanation.hops],
+        "evidence": explanation.evidence,
+        "ruled_out": explanation.ruled_out,
+        "unseen": explanation.unseen,
+    }

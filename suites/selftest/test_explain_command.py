@@ -1,0 +1,106 @@
+"""``cnitest explain``: from a topology and a question to a cause, with exit codes and clear words for what is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cnitest.cli.commands import main
+
+TOPOLOGY = "bridge-walkthrough"
+
+
+def explain(capsys, *words: str) -> tuple[int, str, str]:
+    """The exit code and both outputs."""
+    code = main(["explain", *words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_a_delivered_packet_ends_with_0(capsys):
+    """The whole way there and back, and who answered."""
+    code, out, _ = explain(capsys, TOPOLOGY, "ns01", "ns02")
+
+    assert code == 0
+    assert "delivered, answered by 10.40.80.12" in out
+    assert "node/ns02:eth02 in" in out
+
+
+def test_a_dropped_packet_ends_with_1_and_its_cause(capsys):
+    """The cause, the place and the remedy."""
+    code, out, _ = explain(capsys, TOPOLOGY, "ns01", "8.8.8.8", "--after", "node: sysctl -qw net.ipv4.ip_forward=0")
+
+    assert code == 1
+    assert "dropped on node at br01, hook routing" in out
+    assert "would pass with: sysctl -w" in out
+
+
+def test_what_proves_nothing_ends_with_3(capsys):
+    """A sender that cannot send proves no drop, but its cause is told."""
+    code, out, _ = explain(capsys, TOPOLOGY, "ns01", "8.8.8.8", "--after", "node/ns01: ip route del default")
+
+    assert code == 3
+    assert "no route" in out
+
+
+@pytest.mark.parametrize("kind", [["--tcp", "8080"], ["--udp", "53"], ["-6"], ["--size", "1400", "--df"]], ids=" ".join)
+def test_every_kind_of_packet_can_be_asked_for(capsys, kind):
+    """TCP, UDP, IPv6 and large pings reach a neighbour on the bridge."""
+    assert explain(capsys, TOPOLOGY, "ns01", "ns02", *kind)[0] == 0
+
+
+def test_json_is_the_same_as_data(capsys):
+    """The verdict, the cause with its fields, each hop."""
+    code, out, _ = explain(
+        capsys, TOPOLOGY, "ns01", "8.8.8.8", "--json", "--after", "node: sysctl -qw net.ipv4.ip_forward=0"
+    )
+
+    found = json.loads(out)
+
+    assert code == 1
+    assert (found["verdict"], found["dropped_by"], found["cause"]["id"]) == (
+        "dropped",
+        "forwarding off",
+        "routing.forwarding-off",
+    )
+    assert found["hops"][0]["place"] == "node/ns01"
+
+
+@pytest.mark.requires(plugin=["bridge", "host-local"])
+def test_sandboxes_are_attached_first(capsys, tmp_path):
+    """Those that a command line names are made and attached by the plugins of a configuration."""
+    conf = tmp_path / "net.conf"
+    ipam = {"type": "host-local", "subnet": "10.40.80.0/24"}
+    conf.write_text(
+        json.dumps({"cniVersion": "1.0.0", "name": "net", "type": "bridge", "isGateway": True, "ipam": ipam})
+    )
+
+    code, out, err = explain(capsys, "node-with-uplink", "node/c1", "node/c2", "--conf", str(conf))
+
+    assert code == 0, (out, err)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["bridge-walkthroug", "ns01", "ns02"], "Did you mean 'bridge-walkthrough'"),
+        ([TOPOLOGY, "ns01", "ns03"], "Did you mean 'ns02'"),
+        ([TOPOLOGY, "ns1", "ns02"], "Did you mean 'ns01'"),
+        ([TOPOLOGY, "ns01", "ns02", "--after", "node ip route"], "name a place before the command"),
+        ([TOPOLOGY, "ns01", "ns02", "--after", "nod: ip route"], "Did you mean 'node'"),
+        ([TOPOLOGY, "ns01", "ns02", "--after", "node: ip rout del defaul"], "exit code"),
+        ([TOPOLOGY, "ns01", "ns02", "--after", "node: iptbles -L"], "did you mean 'iptables'"),
+        ([TOPOLOGY, "ns01", "ns02", "--after", "node: echo 'x"], "No closing quotation"),
+        ([TOPOLOGY, "ns01", "ns02", "--df", "--tcp", "80"], "--df is of pings"),
+        ([TOPOLOGY, "node", "router", "--conf", "x.conf"], "none is named"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_makes_no_sense_is_one_clear_line(capsys, words, says):
+    """Exit code 4 and one line that says what is meant."""
+    code, _, err = explain(capsys, *words)
+
+    assert code == 4
+    assert says in err
+    assert err.count("\n") == 1
