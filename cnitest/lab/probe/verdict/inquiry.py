@@ -55,12 +55,12 @@ def prove(probe: Probe, wait: float | None = None, watch: Watch = "ends") -> Rea
         raise UsageError(f'watch is "ends" (the sender and the far end) or "all" (every place), not {watch!r}')
     lab = probe.sender.lab
     with lab.probing:
-        reach = _Inquiry(lab, probe, WAIT if wait is None else wait, watch).reach()
+        reach = Inquiry(lab, probe, WAIT if wait is None else wait, watch).reach()
     lab.journal.note(reach)
     return reach
 
 
-class _Inquiry:
+class Inquiry:
     """One probe, all attempts at it, and what was seen of the last."""
 
     def __init__(self, lab: Lab, probe: Probe, wait: float, watch: Watch) -> None:
@@ -110,7 +110,11 @@ class _Inquiry:
             settled = self._send(everyone, _LATE_RETRY)
         if settled is not None:
             return settled
-        doubt = unsettled or overflow or self._doubt(before, after) or (_TOO_LATE if self._late() else "")
+        return self.judged(before, after, unsettled or overflow)
+
+    def judged(self, before: Control, after: Control, doubt: str) -> Reach:
+        """The verdict on a probe that nobody answered, between two controls; ``doubt`` is known already."""
+        doubt = doubt or self._doubt(before, after) or (_TOO_LATE if self._late() else "")
         controls = tuple(dict.fromkeys((before.words, after.words)))
         if doubt:
             return self._told(Verdict.UNPROVEN, doubt, controls=controls)
@@ -118,9 +122,14 @@ class _Inquiry:
 
     def _send(self, sniffers: Sequence[Place], wait: float) -> Reach | None:
         """One attempt, watched by some; what came of it, None when nobody answered."""
-        attempt, self._seen = watched_attempt(self._probe, sniffers, wait)
+        attempt, seen = watched_attempt(self._probe, sniffers, wait)
+        return self.taken(attempt, seen, sniffers, wait)
+
+    def taken(self, attempt: Attempt, seen: Seen, sniffers: Sequence[Place], wait: float) -> Reach | None:
+        """What came of an attempt that some watched; None when nobody answered."""
         if self._lab.blind:
             attempt = attempt.unheard()
+        self._seen = seen
         self._attempts.append(attempt)
         self._waited = wait
         self._narrower = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cnitest.kernel import peers
@@ -13,6 +13,9 @@ from cnitest.lab.reach import Seen
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
+
+#: The links of places by name, with what they hang together with.
+Links = Mapping[str, tuple[peers.End, ...]]
 
 _ENDS = 2
 
@@ -26,14 +29,20 @@ def watched_attempt(probe: Probe, sniffers: Sequence[Place], wait: float) -> tup
         tuple(frame for frame in tap.since(count) if attempt.matches(frame))
         for tap, count in zip(taps, began, strict=True)
     ]
-    return attempt, _seen(probe, sniffers, frames)
+    links = peers_of(sniffers) if len(sniffers) > _ENDS and any(frames) else {}
+    return attempt, seen(probe, sniffers, frames, links)
 
 
-def _seen(probe: Probe, sniffers: Sequence[Place], frames: Sequence[tuple[Frame, ...]]) -> Seen:
-    """What the sniffers have seen of an attempt; and how links hang together, when there are more than two."""
-    others = {place.full_name: place.namespace for place in sniffers} if len(sniffers) > _ENDS and any(frames) else {}
+def peers_of(places: Sequence[Place]) -> Links:
+    """The links of places, and how they hang together."""
+    others = {place.full_name: place.namespace for place in places}
+    return {place.full_name: peers.ends(place.namespace, others) for place in places}
+
+
+def seen(probe: Probe, sniffers: Sequence[Place], frames: Sequence[tuple[Frame, ...]], links: Links) -> Seen:
+    """What the sniffers have seen of an attempt; ``links`` are those of their places, where they are known."""
     watched = tuple(
-        Watched(place.full_name, seen, peers.ends(place.namespace, others) if others else ())
-        for place, seen in zip(sniffers, frames, strict=True)
+        Watched(place.full_name, some, links.get(place.full_name, ()))
+        for place, some in zip(sniffers, frames, strict=True)
     )
     return Seen(watched, probe.sender.full_name, probe.far.full_name if probe.far else "")
