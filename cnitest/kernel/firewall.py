@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from cnitest.errors import CommandError, KernelError
 from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.kernel.netfilter import tables
 from cnitest.kernel.processes.process import Finished
-from cnitest.kernel.rtnetlink.netlink import Message, attribute, attributes
+from cnitest.kernel.rtnetlink.netlink import Message, attribute
 
 #: Runs a program with what it gets on stdin, and does not raise when the program fails.
 Run = Callable[[Sequence[str], bytes], Finished]
 
-_NFTABLES, _GET_TABLE, _GET_GENERATION, _MAIN_HEADER = 10, 1, 16, 16
 # What packets change without a new generation, or what could not be read.
 _MOVES = re.compile(r": element |flags .*dynamic|cannot be read")
 _LEGACY = {
@@ -42,7 +42,9 @@ def snapshot(
     ``read_own`` reads files of /proc/net as the namespace sees them; what rules have counted is left out unless
     ``counters``.
     """
-    found: dict[str, tuple[str, ...]] = dict(_nftables(namespace, run, counters)) if _has_tables(namespace) else {}
+    found: dict[str, tuple[str, ...]] = (
+        dict(_nftables(namespace, run, counters)) if tables.families(namespace.netfilter) else {}
+    )
     in_use = read_own(*_LEGACY.values()).strip()
     for name, listing in _LEGACY.items() if in_use else ():
         if read_own(listing).strip():
@@ -127,7 +129,9 @@ def _statements(line: str) -> Iterable[str]:
 
 
 def _shown(context: Sequence[str], elsewhere: frozenset[str]) -> bool:
-    """Whether iptables-nft has shown this: a table's head, or one of its chains."""
+    """Whether iptables-nft has shown this: a table's head, or one of its chains. Our own tables are never shown."""
+    if context and context[0].endswith(f" {tables.OWN}"):
+        return True
     if not context or context[0].removeprefix("table ") not in elsewhere:
         return not context
     return len(context) == 1 or context[1].startswith("chain ")
@@ -169,7 +173,7 @@ def _nftables(namespace: NetworkNamespace, run: Run, counters: bool) -> Mapping[
     """The rules of nftables; those that were read before, while the kernel's generation is still the same."""
     if counters:
         return _nft_backed(run, counters)
-    generation = _generation(namespace)
+    generation = tables.generation(namespace.netfilter)
     known, rules = namespace.ruleset
     if known == generation:
         return rules
@@ -177,22 +181,6 @@ def _nftables(namespace: NetworkNamespace, run: Run, counters: bool) -> Mapping[
     if not any(_MOVES.search(line) for lines in found.values() for line in lines):
         namespace.ruleset = (generation, found)
     return found
-
-
-def _generation(namespace: NetworkNamespace) -> int:
-    """How often the rules have been changed (NFT_MSG_GETGEN)."""
-    rows = namespace.netfilter.request(Message(_NFTABLES << 8 | _GET_GENERATION, 0, bytes(4), "nft generation"))
-    for kind, start, _ in attributes(rows[0], _MAIN_HEADER + 4, len(rows[0])):
-        if kind == 1:
-            return int.from_bytes(rows[0][start : start + 4], "big")
-    return 0
-
-
-def _has_tables(namespace: NetworkNamespace) -> bool:
-    try:
-        return bool(namespace.netfilter.dump(Message(_NFTABLES << 8 | _GET_TABLE, 0, bytes(4), "nft tables")))
-    except KernelError:
-        return False
 
 
 def _has_sets(namespace: NetworkNamespace) -> bool:

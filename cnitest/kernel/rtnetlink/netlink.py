@@ -106,6 +106,31 @@ class NetlinkSocket:
             raise refusals[0]
         return answers
 
+    def enclosed(self, first: Message, messages: Sequence[Message], last: Message) -> None:
+        """Send messages, each with ACK among its flags, between two that the kernel answers only to refuse all.
+
+        Raises KernelError with the first refusal.
+        """
+        with self._lock:
+            begin = self._send([first, *messages, last], 0)
+            waiting = set(range(begin + 1, begin + 1 + len(messages)))
+            refusals: list[KernelError] = []
+            while waiting:
+                for sequence, refusal in self._answers(begin, (first, *messages, last)):
+                    waiting = waiting - {sequence} if sequence in waiting else set()
+                    refusals += [refusal] if refusal else []
+        if refusals:
+            raise refusals[0]
+
+    def _answers(self, first: int, messages: Sequence[Message]) -> Iterator[tuple[int, KernelError | None]]:
+        """What one read tells of messages that were numbered from ``first``."""
+        data = self._socket.recv(1 << 16)
+        for start, length, kind, flags, sequence in _messages(data):
+            if kind == _ERROR and sequence >= first:
+                errno = -_number.unpack_from(data, start + 16)[0]
+                reason = _reason(data, start, length, flags, errno) if errno else ""
+                yield sequence, KernelError(f"{messages[sequence - first].what}: {reason}", errno) if errno else None
+
     def dump(self, message: Message) -> list[bytes]:
         """Ask for a table; return its messages, header included. A table that changed meanwhile is read again."""
         with self._lock:

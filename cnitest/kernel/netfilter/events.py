@@ -1,0 +1,42 @@
+"""Sockets that the packet filter tells things to: what came in is read when somebody asks."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+
+_SOL_NETLINK, _ADD_MEMBERSHIP, _NETFILTER = 270, 1, 12
+_BUFFER, _LARGEST = 1 << 20, 1 << 16
+_header = struct.Struct("=IHHII")
+
+
+def opened(group: int = 0) -> socket.socket:
+    """A socket in the caller's network namespace that gets what is told to a multicast group from now on."""
+    events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
+    events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+    events.bind((0, 0))
+    if group:
+        events.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+    events.setblocking(False)
+    return events
+
+
+def received(events: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """The messages that came since it was asked last, in order, with their types. What did not fit in the socket's
+    buffer is missing."""
+    while True:
+        try:
+            data = events.recv(_LARGEST)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno == errno.ENOBUFS:
+                continue
+            raise
+        start = 0
+        while start + _header.size <= len(data):
+            length, kind, *_ = _header.unpack_from(data, start)
+            yield kind, data[start : start + length]
+            start += (length + 3) & ~3
