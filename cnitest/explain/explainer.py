@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnitest.errors import CnitestError
 from cnitest.explain.causes import registry
-from cnitest.explain.evidence import frames
+from cnitest.explain.evidence import frames, rules
 from cnitest.explain.evidence.case import Case
 from cnitest.explain.evidence.rows import Spot
 from cnitest.lab.explanation import Explanation
@@ -14,6 +14,7 @@ from cnitest.lab.reach import Reach, Verdict
 
 #: Seconds to wait for the answer of a probe that was lost before; what is in flight is at its end long before.
 _WAIT = 0.1
+_PROTOCOLS = {"tcp": (6,), "udp": (17,), "sctp": (132,)}
 
 
 def explain(probe: Probe, reach: Reach) -> Explanation:
@@ -33,11 +34,12 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
     everyone = [probe.sender, *(place for place in lab.places if place is not probe.sender)]
     for tap in lab.taps(everyone):
         tap.frames()
-    attempt, seen = watched_attempt(probe, everyone, _WAIT)
+    with rules.armed(everyone, _PROTOCOLS.get(probe.transport, ())) as rules_met:
+        attempt, seen = watched_attempt(probe, everyone, _WAIT)
     if attempt.answered:
         return Explanation(f"{reach.summary}: {reach.verdict.value}, but by now it is delivered")
     spot = frames.spot(attempt, seen, probe.sender)
-    case = Case(reach, probe, attempt, seen, spot)
+    case = Case(reach, probe, attempt, seen, spot, steps=rules_met.steps(attempt, seen))
     found = registry.recognised(case)
     return Explanation(
         head=f"{reach.summary}: {_ended(reach, case)}",
@@ -45,7 +47,7 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
         returning=spot.returning,
         hops=frames.hops(seen, spot),
         cause=found,
-        unseen=(),
+        unseen=tuple(rules_met.unseen),
     )
 
 

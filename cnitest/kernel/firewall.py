@@ -28,6 +28,8 @@ _LEGACY = {
 }
 # What nft cannot say of a rule that another program made, by the family of its table.
 _FOREIGN = re.compile(r"\bxt (match|target)\b|# xt_|counter packets .* # ")
+# Which program has made a table that is gone with it.
+_OWNER = re.compile(r" # progname .*")
 _BRIDGED = {"bridge": "ebtables", "arp": "arptables"}
 _IPSET, _LIST_SETS, _IPSET_PROTOCOL = 6, 7, 6
 _PASSING_OF_SETS = re.compile(r" (timeout|packets|bytes) \d+")
@@ -115,7 +117,7 @@ def nft_rules(text: str, shown_elsewhere: frozenset[str] = frozenset()) -> tuple
 def _whole_lines(text: str) -> Iterator[str]:
     """The lines, with the elements of a set or map on one."""
     begun = ""
-    for line in (raw.strip() for raw in text.splitlines()):
+    for line in (_OWNER.sub("", raw).strip() for raw in text.splitlines()):
         begun = f"{begun} {line}" if begun else line
         if not begun.startswith("elements = {") or begun.endswith("}"):
             yield begun

@@ -118,3 +118,10 @@ def test_entries_of_ipset_lose_what_passes():
     text = "create s hash:ip family inet timeout 60\nadd s 192.0.2.1 timeout 41 packets 3 bytes 252\n"
 
     assert ipset_lines(text) == ("create s hash:ip family inet timeout 60", "add s 192.0.2.1")
+
+
+def test_a_table_with_an_owner_is_read_like_others():
+    """nft says behind the brace which program owns a table."""
+    text = "table inet t { # progname firewalld\n\tflags owner\n\tchain c {\n\t\taccept\n\t}\n}\n"
+
+    assert nft_rules(text) == ("table inet t", "table inet t: flags owner", "table inet t chain c: accept")

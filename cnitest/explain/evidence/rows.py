@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.place import Place
+from cnitest.lab.probe import wire
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class Step(NamedTuple):
     ``program`` is whose words ``rule`` has (``nft``, ``iptables``, ``iptables-legacy``, …), ``table`` the family and
     table (``ip filter``), ``chain`` the chain that it stands in, ``path`` the chains that were jumped through to come
     there, first the base chain, ``hook`` that one's (``FORWARD``, ``ingress``). ``rule`` is empty of a policy.
-    ``verdict`` is what it said: ``drop``, ``accept``, ``jump``, ``return``, ``reject``, …
+    ``verdict`` is what it said: ``drop``, ``accept``, ``jump``, ``return``, ``reject``, … ``number`` is the rule's in
+    its chain, from 1, ``handle`` nftables' own; ``iif`` and ``oif`` are the links that the packet comes and goes by
+    there; ``packet`` has its headers as it came to the base chain.
     """
 
     place: str
@@ -55,3 +58,9 @@ class Step(NamedTuple):
     hook: str
     rule: str
     verdict: str
+    number: int = 0
+    handle: int = 0
+    iif: str = ""
+    oif: str = ""
+    returning: bool = False
+    packet: wire.Headers = wire.Headers()

@@ -21,7 +21,7 @@ SAVING = {
 }
 #: The same for tables that are not nftables'.
 LEGACY = {"ip": "iptables-legacy-save", "ip6": "ip6tables-legacy-save"}
-_HANDLE = re.compile(r"\s*# handle (\d+)$")
+_HANDLE = re.compile(r"\s*# handle (\d+)( progname .*)?$")
 _COUNTERS = re.compile(r"^\[(\d+):(\d+)\] | \[(\d+):(\d+)\]$| -c \d+ \d+")
 
 

@@ -34,6 +34,8 @@ BROADCAST = b"\xff" * 6
 SYN, RST, ACK = 0x02, 0x04, 0x10
 ECHO_REPLIES = ((ICMP, 0), (ICMPV6, 129))
 _TOKEN = b":cnitest"
+#: So many bytes of a token no other probe has; what is cut short shows at least these.
+DISTINCT = 8
 
 
 class Headers(NamedTuple):
@@ -87,7 +89,7 @@ class Flow(NamedTuple):
 
 def token() -> bytes:
     """Sixteen bytes; the first eight no other probe has."""
-    return os.urandom(8) + _TOKEN
+    return os.urandom(DISTINCT) + _TOKEN
 
 
 def checksum(data: bytes) -> int:

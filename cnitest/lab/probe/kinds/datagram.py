@@ -64,7 +64,7 @@ class DatagramProbe:
         far = self.far
         payload = wire.token()
         sent = payload.ljust(self.size, b".")
-        matches: Callable[[Frame], bool] = lambda frame: payload in frame.data  # noqa: E731
+        matches: Callable[[Frame], bool] = lambda frame: payload[: wire.DISTINCT] in frame.data  # noqa: E731
         with ExitStack() as undo:
             server = listen(far, self.destination, self._listener_port, socket.SOCK_DGRAM) if far else None
             if server:

@@ -26,8 +26,6 @@ _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTU_DONT, _PMTU_WANT, _PMTU_DO = 10, 23,
 _SOL_RAW, _ICMP_FILTER = 255, 1
 _ICMP6_FILTER = 1
 _LARGEST = 65507
-# So many bytes of a payload no other probe has; they survive a NAT that changes the identity.
-_DISTINCT = 8
 
 
 class EchoProbe:
@@ -138,8 +136,8 @@ class EchoProbe:
 
     def _matcher(self, payload: bytes) -> Callable[[Frame], bool]:
         """Frames with this request or its reply: by payload, or by identity and sequence when that is short."""
-        if len(payload) >= _DISTINCT:
-            needle = payload[:_DISTINCT]
+        if len(payload) >= wire.DISTINCT:
+            needle = payload[: wire.DISTINCT]
         else:
             needle = struct.pack("!HH", self._identity, self._sequence) + payload
         return lambda frame: needle in frame.data

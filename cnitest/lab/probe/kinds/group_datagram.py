@@ -73,7 +73,7 @@ class GroupDatagram:
     def attempt(self, wait: float) -> Attempt:
         """Send one datagram and await it back from every listener."""
         payload = wire.token()
-        matches: Callable[[Frame], bool] = lambda frame: payload in frame.data  # noqa: E731
+        matches: Callable[[Frame], bool] = lambda frame: payload[: wire.DISTINCT] in frame.data  # noqa: E731
         with ExitStack() as undo:
             try:
                 listeners = self._listeners(undo)

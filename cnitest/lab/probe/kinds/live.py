@@ -230,9 +230,9 @@ class LiveProbe:
                 headers.source_port,
                 headers.destination_port,
             )
-            return ours or any(token in frame.data for token in self._tokens)
+            return ours or any(token[: wire.DISTINCT] in frame.data for token in self._tokens)
 
         return matches
 
     def _pending(self) -> Callable[[Frame], bool]:
-        return lambda frame: any(token in frame.data for token in self._tokens)
+        return lambda frame: any(token[: wire.DISTINCT] in frame.data for token in self._tokens)

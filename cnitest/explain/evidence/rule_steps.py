@@ -1,0 +1,231 @@
+"""From what the kernel tells of rules to steps of one packet: which events are its, by which chains, in whose words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from cnitest.errors import CommandError
+from cnitest.explain.evidence.rows import Step
+from cnitest.kernel.netfilter import rule_words, tables
+from cnitest.kernel.netfilter.log_trace import LogEvent
+from cnitest.kernel.netfilter.nft_trace import TraceEvent
+from cnitest.kernel.netfilter.rule_words import SavedChain
+from cnitest.kernel.netfilter.tables import ChainRow
+from cnitest.kernel.packet_socket import Frame
+from cnitest.kernel.processes.process import Finished
+from cnitest.lab.place import Place
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt
+from cnitest.lab.reach import Seen
+
+_COUNTED = re.compile(r"counter packets \d+ bytes \d+")
+_REJECTS = re.compile(r"-j REJECT|\breject\b")
+_TARGET = re.compile(r" -[jg] (\S+)")
+_HEADERS = 20
+_ETHERTYPES = {4: wire.ETH_IPV4, 6: wire.ETH_IPV6}
+
+
+class Ours:
+    """Which packets at a place are those of an attempt, and what is known of the rules there."""
+
+    def __init__(self, place: Place, attempt: Attempt, seen: Seen) -> None:
+        self.place = place
+        self._attempt = attempt
+        self._seen = seen
+
+    def frame(self, packet: bytes) -> bytes | None:
+        """A frame around a packet (which may be cut short) that belongs to the attempt; None for any other."""
+        kind = _ETHERTYPES.get(packet[0] >> 4, wire.ETH_ARP) if packet else 0
+        frame = bytes(12) + kind.to_bytes(2, "big") + packet
+        if kind in _ETHERTYPES.values() and _transport(frame) in self._known:
+            return frame
+        return frame if kind and self._attempt.matches(Frame(0, "", False, frame)) else None
+
+    def returning(self, packet: wire.Headers) -> bool:
+        """Whether a packet is on its way back."""
+        for sighting in self._seen.sightings:
+            headers = wire.read(sighting.frame.data)
+            if (headers.flow, headers.kind) == (packet.flow, packet.kind):
+                return sighting.returning
+        return (packet.protocol, packet.kind) in wire.ECHO_REPLIES or packet.flow.reversed() in self._flows
+
+    @cached_property
+    def links(self) -> Mapping[int, str]:
+        """The names of links by index."""
+        return {link.ifindex: link.name for link in self.place.links}
+
+    @cached_property
+    def chains(self) -> Mapping[tuple[str, str, str], ChainRow]:
+        """The chains of nftables by family, table and name."""
+        rows = tables.chains(self.place.namespace.netfilter)
+        return {(row.family, row.table, row.name): row for row in rows}
+
+    @cached_property
+    def numbers(self) -> Mapping[tuple[str, str, str, int], int]:
+        """The places of rules in their chains by family, table, chain and handle."""
+        rows = tables.rules(self.place.namespace.netfilter)
+        return {(row.family, row.table, row.chain, row.handle): row.number for row in rows}
+
+    @cached_property
+    def nft_words(self) -> Mapping[tuple[str, str, str, int], str]:
+        """The rules as nft writes them. Raises CommandError."""
+        return rule_words.nft_rules(self.run)
+
+    def saved(self, program: str) -> Mapping[tuple[str, str], SavedChain]:
+        """The chains as a program of iptables' saves them; none where it cannot."""
+        if program not in self._saved:
+            try:
+                self._saved[program] = rule_words.saved(self.run, program) if program else {}
+            except CommandError:
+                self._saved[program] = {}
+        return self._saved[program]
+
+    def run(self, argv: Sequence[str], stdin: bytes) -> Finished:
+        """Run a program at the place."""
+        return self.place.execute(argv, stdin)
+
+    @cached_property
+    def _saved(self) -> dict[str, Mapping[tuple[str, str], SavedChain]]:
+        return {}
+
+    @cached_property
+    def _known(self) -> frozenset[tuple[str, str, bytes]]:
+        """The beginnings of transport headers that were seen here, with their addresses."""
+        return frozenset(_transport(frame.data) for frame in self._seen.at(self.place.full_name))
+
+    @cached_property
+    def _flows(self) -> frozenset[wire.Flow]:
+        return frozenset(wire.read(s.frame.data).flow for s in self._seen.sightings if not s.returning)
+
+
+def _transport(frame: bytes) -> tuple[str, str, bytes]:
+    headers = wire.read(frame)
+    start = 54 if headers.ethertype == wire.ETH_IPV6 else 14 + (frame[14] & 15) * 4
+    return headers.source, headers.destination, frame[start : start + _HEADERS]
+
+
+class _Run(NamedTuple):
+    """A packet's way through one base chain and what it jumps to."""
+
+    packet: bytes
+    iif: str
+    oif: str
+    path: list[str]
+
+
+def nft_steps(ours: Ours, events: Iterable[TraceEvent]) -> Iterator[Step]:
+    """The steps of the attempt's packets through rules of nftables. Raises CommandError, KernelError."""
+    runs: dict[tuple[int, str, str], _Run] = {}
+    for event in events:
+        if event.table == tables.OWN:
+            continue
+        key = event.identity, event.family, event.table
+        if event.packet:  # told once, at the beginning
+            iif, oif = (ours.links.get(index, "") for index in (event.iif, event.oif))
+            runs[key] = _Run(event.packet, iif, oif, [event.chain])
+        run = runs.get(key)
+        frame = ours.frame(run.packet) if run else None
+        if run is None or frame is None:
+            continue
+        _follow(run.path, event.chain)
+        if event.handle or event.kind == "policy":
+            yield _nft_step(ours, event, run, wire.read(frame))
+
+
+def _follow(path: list[str], chain: str) -> None:
+    """Have a path of jumps end in a chain: one that was jumped to, or one that was returned to."""
+    if chain in path:
+        del path[path.index(chain) + 1 :]
+    else:
+        path.append(chain)
+
+
+def _nft_step(ours: Ours, event: TraceEvent, run: _Run, packet: wire.Headers) -> Step:
+    base = ours.chains.get((event.family, event.table, run.path[0]))
+    program, rule, number = _nft_rule(ours, event) if event.handle else _nft_policy(ours, event)
+    verdict = "reject" if event.verdict == "drop" and _REJECTS.search(rule) else event.verdict
+    return Step(
+        place=ours.place.full_name,
+        program=program,
+        table=f"{event.family} {event.table}",
+        chain=event.chain,
+        path=tuple(run.path),
+        hook=base.hook if base else "",
+        rule=rule,
+        verdict=verdict,
+        number=number,
+        handle=event.handle,
+        iif=run.iif,
+        oif=run.oif,
+        returning=ours.returning(packet),
+        packet=packet,
+    )
+
+
+def _nft_rule(ours: Ours, event: TraceEvent) -> tuple[str, str, int]:
+    """The program whose words a rule has, the words, and its number in its chain."""
+    where = event.family, event.table, event.chain
+    number = ours.numbers.get((*where, event.handle), 0)
+    saved, program = _saved_chain(ours, *where)
+    if saved and len(saved.rules) == sum(key[:3] == where for key in ours.numbers) and number:
+        return program, saved.rules[number - 1], number
+    words = ours.nft_words.get((*where, event.handle), "")
+    return "nft", _COUNTED.sub("counter", words), number
+
+
+def _nft_policy(ours: Ours, event: TraceEvent) -> tuple[str, str, int]:
+    _, program = _saved_chain(ours, event.family, event.table, event.chain)
+    return program, "", 0
+
+
+def _saved_chain(ours: Ours, family: str, table: str, chain: str) -> tuple[SavedChain | None, str]:
+    """A chain as one of the family of iptables saves it, and how that is called; nft where none does."""
+    program = rule_words.SAVING.get(family, "")
+    found = ours.saved(program).get((table, chain))
+    return found, program.removesuffix("-nft-save") if found else "nft"
+
+
+def legacy_steps(ours: Ours, events: Iterable[LogEvent]) -> Iterator[Step]:
+    """The steps of the attempt's packets through rules of the older iptables."""
+    path: list[str] = []
+    for event in events:
+        frame = ours.frame(event.packet)
+        if frame is None:
+            continue
+        program = rule_words.LEGACY[event.family]
+        chain = ours.saved(program).get((event.table, event.chain), SavedChain("-", (), ()))
+        if chain.policy != "-":
+            path = [event.chain]
+        _follow(path, event.chain)
+        yield _legacy_step(ours, event, chain, tuple(path), wire.read(frame))
+
+
+def _legacy_step(ours: Ours, event: LogEvent, chain: SavedChain, path: tuple[str, ...], packet: wire.Headers) -> Step:
+    is_rule = event.kind == "rule" and event.number <= len(chain.rules)
+    rule = chain.rules[event.number - 1] if is_rule else ""
+    return Step(
+        place=ours.place.full_name,
+        program=rule_words.LEGACY[event.family].removesuffix("-save"),
+        table=f"{event.family} {event.table}",
+        chain=event.chain,
+        path=path,
+        hook=path[0],
+        rule=rule,
+        verdict=_target(rule) if rule else chain.policy.lower() if event.kind == "policy" else event.kind,
+        number=event.number if rule else 0,
+        iif=ours.links.get(event.iif, ""),
+        oif=ours.links.get(event.oif, ""),
+        returning=ours.returning(packet),
+        packet=packet,
+    )
+
+
+def _target(rule: str) -> str:
+    """What a rule says, from its target: a verdict in small letters, or ``jump``."""
+    found = _TARGET.search(rule)
+    if not found:
+        return "continue"
+    return found[1].lower() if found[1] in ("DROP", "ACCEPT", "REJECT", "RETURN", "NFQUEUE") else "jump"

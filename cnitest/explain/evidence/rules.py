@@ -1,0 +1,85 @@
+"""Rules that a packet meets: the kernel is asked to tell of them while the probe is sent once more.
+
+Nothing is asked of a place that has no rules. What the kernel tells is nftables' trace, and of the older iptables what
+the TRACE target would log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from cnitest.errors import CnitestError
+from cnitest.explain.evidence import rule_steps
+from cnitest.explain.evidence.rows import Step
+from cnitest.kernel.netfilter import log_trace, nft_trace, tables
+from cnitest.kernel.netfilter.log_trace import LogEvent
+from cnitest.kernel.netfilter.nft_trace import TraceEvent
+from cnitest.lab.place import Place
+from cnitest.lab.probe.base import Attempt
+from cnitest.lab.reach import Seen
+
+_LEGACY = ("ip_tables_names", "ip6_tables_names")
+
+
+@dataclass
+class Recording:
+    """What packets met, place by place, while it was asked for; ``unseen`` says what could not be asked, and why."""
+
+    places: list[Place] = field(default_factory=list)
+    nft: dict[str, tuple[TraceEvent, ...]] = field(default_factory=dict)
+    legacy: dict[str, tuple[LogEvent, ...]] = field(default_factory=dict)
+    unseen: list[str] = field(default_factory=list)
+
+    def steps(self, attempt: Attempt, seen: Seen) -> tuple[Step, ...]:
+        """The rules that the frames of an attempt met, at each place in order."""
+        found: list[Step] = []
+        for place in self.places:
+            ours = rule_steps.Ours(place, attempt, seen)
+            try:
+                found += rule_steps.nft_steps(ours, self.nft.get(place.full_name, ()))
+                found += rule_steps.legacy_steps(ours, self.legacy.get(place.full_name, ()))
+            except CnitestError as error:
+                self.unseen.append(f"rules of {place.full_name}: {error}")
+        return tuple(found)
+
+
+@contextmanager
+def armed(places: Sequence[Place], protocols: Collection[int]) -> Iterator[Recording]:
+    """Have the kernel tell which rules packets of some protocols (and ICMP) meet at these places, while the block runs.
+
+    Changes nothing that a state shows.
+    """
+    recording = Recording()
+    with ExitStack() as undo:
+        for place in places:
+            try:
+                _arm(place, protocols, recording, undo)
+            except (CnitestError, OSError) as error:
+                recording.unseen.append(f"rules of {place.full_name}: {error}")
+        yield recording
+
+
+def _arm(place: Place, protocols: Collection[int], recording: Recording, undo: ExitStack) -> None:
+    namespace = place.namespace
+    legacy = place.lab.own_file_reader(namespace)(*_LEGACY).strip()
+    if not legacy and not tables.families(namespace.netfilter):
+        return
+    recording.places.append(place)
+    if legacy:
+        undo.enter_context(log_trace.log_here(namespace))
+        undo.callback(partial(_read_legacy, place, recording))
+    state = nft_trace.arm(namespace, [link.name for link in place.links], protocols)
+    recording.unseen += (f"{place.full_name}: {each}" for each in state.refused)
+    undo.callback(nft_trace.disarm, namespace, state)
+    undo.callback(partial(_read_nft, place, recording))
+
+
+def _read_nft(place: Place, recording: Recording) -> None:
+    recording.nft[place.full_name] = nft_trace.told(place.namespace)
+
+
+def _read_legacy(place: Place, recording: Recording) -> None:
+    recording.legacy[place.full_name] = log_trace.told(place.namespace)
