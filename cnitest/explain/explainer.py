@@ -41,12 +41,13 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
     spot = frames.spot(attempt, seen, probe.sender)
     case = Case(reach, probe, attempt, seen, spot, steps=rules_met.steps(attempt, seen))
     found = registry.recognised(case)
+    ended = found.case if found else case
     return Explanation(
-        head=f"{reach.summary}: {_ended(reach, case)}",
+        head=f"{reach.summary}: {_ended(reach, ended)}",
         where=str(spot),
-        returning=spot.returning,
+        returning=ended.returning,
         hops=frames.hops(seen, spot),
-        cause=found,
+        cause=found.cause if found else None,
         unseen=tuple(rules_met.unseen),
     )
 

@@ -42,6 +42,7 @@ class Known:
     function: Function
     stages: frozenset[Stage]
     reasons: frozenset[str]
+    order: int = 0
 
     @property
     def says(self) -> str:
@@ -61,8 +62,10 @@ class Known:
 _CAUSES: dict[str, Known] = {}
 
 
-def cause(identifier: str, *stages: Stage, reasons: Iterable[str] = ()) -> Callable[[Function], Function]:
-    """Register the function below as what recognises a cause at some stages.
+def cause(
+    identifier: str, *stages: Stage, reasons: Iterable[str] = (), order: int = 0
+) -> Callable[[Function], Function]:
+    """Register the function below as what recognises a cause at some stages; a lower ``order`` comes first at a stage.
 
     It gets the case and returns `Found`, or None where the evidence does not show its cause. Its docstring's first
     paragraph is the cause's line in docs/explain.md. Raises UsageError without one, without stages, and for an id that
@@ -70,7 +73,7 @@ def cause(identifier: str, *stages: Stage, reasons: Iterable[str] = ()) -> Calla
     """
 
     def register(function: Function) -> Function:
-        made = Known(identifier, function, frozenset(stages), frozenset(reasons))
+        made = Known(identifier, function, frozenset(stages), frozenset(reasons), order)
         if not made.says or not stages:
             raise UsageError(f"{function.__module__}.{function.__qualname__}: a cause has a docstring and stages")
         other = _CAUSES.setdefault(identifier, made)
@@ -91,15 +94,25 @@ def causes() -> Mapping[str, Known]:
     return MappingProxyType({one.id: one for one in ranked})
 
 
-def recognised(case: Case) -> Cause | None:
+class Recognised(NamedTuple):
+    """A cause, and the packet that it ended: the one that was last seen, or the answer to it that never left."""
+
+    cause: Cause
+    case: Case
+
+
+def recognised(case: Case) -> Recognised | None:
     """The first cause, in the order in which the packet comes to where they strike, that the evidence shows."""
     return next(_recognised(case), None)
 
 
-def _recognised(case: Case) -> Iterator[Cause]:
-    for stage in case.stages:
-        for known in causes().values():
-            if stage in known.stages and known.fits(case.reasons):
-                found = known.function(case)
-                if found is not None:
-                    yield Cause(known.id, **{**found._asdict(), "place": found.place or case.place.full_name})
+def _recognised(case: Case) -> Iterator[Recognised]:
+    known = sorted(causes().values(), key=lambda one: one.order)
+    for packet in filter(None, (case, case.answer)):
+        for stage in packet.stages:
+            for one in known:
+                if stage in one.stages and one.fits(packet.reasons):
+                    found = one.function(packet)
+                    if found is not None:
+                        where = found.place or packet.place.full_name
+                        yield Recognised(Cause(one.id, **{**found._asdict(), "place": where}), packet)

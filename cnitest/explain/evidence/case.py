@@ -6,10 +6,11 @@ import enum
 import errno
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from cnitest.errors import KernelError
+from cnitest.explain.evidence import fib
 from cnitest.explain.evidence.rows import Freed, Spot, Step
 from cnitest.kernel.rows import route_rows
 from cnitest.kernel.rows.records import Link, Port, Route
@@ -87,6 +88,8 @@ class Case:
     spot: Spot
     freed: tuple[Freed, ...] = ()
     steps: tuple[Step, ...] = ()
+    #: Of an answer that was never seen, the packet that it answers; see `answer`.
+    asked: wire.Headers | None = None
     # What was read of the places so far.
     _states: dict[str, State] = field(default_factory=dict, compare=False, repr=False)
     _full_states: dict[str, State] = field(default_factory=dict, compare=False, repr=False)
@@ -111,6 +114,8 @@ class Case:
         """Its headers as they were last seen; of one that was never seen what the probe says of it."""
         if self.spot.frame:
             return wire.read(self.spot.frame.data)
+        if self.asked:
+            return _answer(self.asked)
         bare = self.reach.destination.partition("%")[0]
         return wire.Headers(
             wire.ETH_IPV6 if ":" in bare else wire.ETH_IPV4,
@@ -158,6 +163,40 @@ class Case:
     def reasons(self) -> frozenset[str]:
         """Why the kernel freed it, in the names of its trace (``NETFILTER_DROP``); empty where nothing is known."""
         return frozenset(freed.reason for freed in self.freed if freed.returning == self.returning)
+
+    @cached_property
+    def answer(self) -> Case | None:
+        """The same for the answer to it, which may have ended before it left: of a packet that was last seen where it
+        was for, None of all others."""
+        if self.returning or not self.received or not self.owns(self.packet.destination):
+            return None
+        return replace(self, spot=Spot(self.place, returning=True), asked=self.packet)
+
+    @cached_property
+    def routed(self) -> Route | NoRoute:
+        """What the place's kernel says of the packet's way on: as one of its own, or as one that came in."""
+        packet = self.packet
+        if not self.link:
+            return self.route(packet.destination, source=packet.source, mark=self.mark)
+        return self.route(packet.destination, source=packet.source, iif=self.incoming)
+
+    @cached_property
+    def question(self) -> fib.Question:
+        """The packet as the rules of its place look at it."""
+        options = self.probe.options
+        tos = 0 if self.returning else options.tos
+        skips = self.sysctl(f"{self.family}/conf/all/ignore_routes_with_linkdown") == "1"
+        return fib.Question(self.packet, self.incoming, self.mark, tos, carriers=skips)
+
+    @cached_property
+    def decision(self) -> fib.Decision | None:
+        """The rule and the route that decide on the packet where it was last seen, None when there is no route."""
+        return fib.decide(self.state(), self.question)
+
+    @property
+    def mark(self) -> int:
+        """The fwmark that the sender gave it, which is gone where it left."""
+        return 0 if self.link or self.returning else self.probe.options.mark
 
     def state(self, place: Place | None = None) -> State:
         """A place, read once, without its firewall; default: the one where the packet was last seen."""
@@ -221,9 +260,17 @@ class Case:
         return self.port.bridge if self.port else self.link
 
     @cached_property
+    def received(self) -> bool:
+        """Whether the place's IP got it: it came in by a link that is no bridge port, addressed to that link's MAC."""
+        if not self.link or self.spot.out or self.port:
+            return False
+        link = self.links().get(self.link)
+        return self.link == "lo" or (link is not None and self.mac == link.mac)
+
+    @cached_property
     def forwarded(self) -> bool:
-        """Whether the place is to hand it on: its destination is none of the place's own."""
-        return bool(self.link) and not self.owns(self.packet.destination)
+        """Whether the place is to hand it on: it was received, and its destination is none of the place's own."""
+        return self.received and not self.owns(self.packet.destination)
 
     def in_network(self, address: str, place: Place, link: str) -> bool:
         """Whether an address is in a subnet of a link."""
@@ -233,3 +280,15 @@ class Case:
             for row in self.state(place).addresses
             if row.link == link
         )
+
+
+def _answer(asked: wire.Headers) -> wire.Headers:
+    """The headers of an answer to a packet."""
+    return wire.Headers(
+        asked.ethertype,
+        asked.destination,
+        asked.source,
+        asked.protocol,
+        source_port=asked.destination_port,
+        destination_port=asked.source_port,
+    )
