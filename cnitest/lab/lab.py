@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from cnitest.errors import CnitestError, CommandError, FeatureMissing, TopologyError, UnknownName, UsageError, is_ours
 from cnitest.events import Journal
@@ -77,7 +77,7 @@ class Lab:
         #: Held by a probe: two at once would read each other's frames.
         self.probing = threading.RLock()
 
-    def __enter__(self) -> Lab:
+    def __enter__(self) -> Self:
         if self._entered:
             raise RuntimeError(f"{self!r} has been used; make a new one")
         self._entered = True

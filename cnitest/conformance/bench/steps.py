@@ -102,11 +102,12 @@ Step = Command | Ask | Look | Probe | File | SearchPath | Release | Fake | Forge
 
 class NoAnswer(NamedTuple):
     """A packet from a place, by its full name, to an address got no answer; ``seconds`` is how long that may take, 0
-    as long as any."""
+    as long as any, ``cause`` the id of why it was lost, empty where that was not found."""
 
     sender: str
     target: str
     seconds: float = 0
+    cause: str = ""
 
 
 class NoArrival(NamedTuple):

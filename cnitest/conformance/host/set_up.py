@@ -9,8 +9,8 @@ from typing import Protocol
 
 from cnitest.conformance.host.daemon import Daemon, start_daemon
 from cnitest.conformance.model.subject import Setting
+from cnitest.explain.lab import Lab
 from cnitest.lab.hosts import Host
-from cnitest.lab.lab import Lab
 from cnitest.topology import find, load
 from cnitest.topology.building.plan import Plan, plan
 

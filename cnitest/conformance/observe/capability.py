@@ -51,7 +51,7 @@ def _reached_through_the_host(bench: Bench, slot: AttachmentTarget, result: Docu
         for outside, target in beside.values()
         for row in slot.capabilities["portMappings"]
     ]
-    return [why for flow in flows if (why := traffic.lost(flow))]
+    return [why for flow in flows if (why := traffic.lost(flow, explain=True))]
 
 
 def _bandwidth(_: Bench) -> Exercise:

@@ -109,7 +109,7 @@ def answering(bench: Bench, made: AddResult) -> list[Flow]:
 def demand_answers(bench: Bench, flows: Iterable[Flow], patience: float = traffic.PATIENCE) -> None:
     """Complain of each flow that gets no answer. What needs time had it with the first that was waited for in vain."""
     for flow in flows:
-        why = traffic.lost(flow, patience)
+        why = traffic.lost(flow, patience, explain=True)
         if why:
             patience = min(patience, traffic.AGAIN)
             bench.complain(why)

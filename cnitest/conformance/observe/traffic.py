@@ -102,37 +102,40 @@ def full_size(sender: Place, target: str, mtu: int) -> Flow:
     return Flow(words, lambda: sender.ping(target, size=size, df=True), sender, target)
 
 
-def lost(flow: Flow, patience: float = PATIENCE) -> str:
+def lost(flow: Flow, patience: float = PATIENCE, *, explain: bool = False) -> str:
     """Why a probe gets no answer, tried until ``patience`` seconds have passed; empty when it got one, and a Doubt
-    when it is not known what became of it."""
-    why = ""
+    when it is not known what became of it. With ``explain`` it says what the packet was lost to."""
+    why, reach = "", None
 
     def answered() -> bool:
-        nonlocal why
-        why = _once(flow)
+        nonlocal why, reach
+        why, reach = _once(flow)
         return not why
 
     with suppress(DeadlineExceeded):
         Deadline.after(patience, flow.words).poll(answered, _STEP)
-    return _told(flow, why) if why else ""
+    return _told(flow, why, reach if explain else None) if why else ""
 
 
-def _told(flow: Flow, why: str, seconds: float = 0) -> str:
-    """That a flow gets no answer, or that this is not known."""
+def _told(flow: Flow, why: str, reach: Reach | None = None, seconds: float = 0) -> str:
+    """That a flow gets no answer, and what its packet was lost to; or that this is not known."""
     words = f"{flow.words}: {why}"
     if isinstance(why, Doubt):
         return Doubt(words)
-    return Detail(words, about=NoAnswer(flow.sender.full_name, flow.target, seconds))
+    cause = reach.cause if reach else None
+    about = NoAnswer(flow.sender.full_name, flow.target, seconds, cause.id if cause else "")
+    return Detail(f"{words}; {cause.place}: {cause.words}" if cause else words, about=about)
 
 
-def _once(flow: Flow) -> str:
+def _once(flow: Flow) -> tuple[str, Reach | None]:
+    """Why a probe got no answer, empty when it got one, and its outcome where it is proved."""
     try:
         reach = flow.probe()
     except (CnitestError, OSError, ValueError, LookupError) as error:
-        return _no_way(flow) or Doubt(error)
+        return _no_way(flow) or Doubt(error), None
     if reach.verdict is Verdict.UNPROVEN:
-        return _no_way(flow) or Doubt(f"{reach.verdict.value}: {reach.reason}")
-    return "" if reach.verdict is Verdict.DELIVERED else f"{reach.verdict.value}: {reach.reason}"
+        return _no_way(flow) or Doubt(f"{reach.verdict.value}: {reach.reason}"), None
+    return "" if reach.verdict is Verdict.DELIVERED else f"{reach.verdict.value}: {reach.reason}", reach
 
 
 def not_arriving(flow: Flow, place: Place) -> str:
@@ -148,7 +151,8 @@ def not_arriving(flow: Flow, place: Place) -> str:
         return Detail(f"{words}: {way}", about=NoAnswer(flow.sender.full_name, flow.target))
     if reach.verdict is Verdict.UNPROVEN:
         return Doubt(f"{words}: unproven: {reach.reason}")
-    return Detail(words, about=NoArrival(flow.sender.full_name, flow.target))
+    lost_to = f": {reach.cause.place}: {reach.cause.words}" if reach.cause else ""
+    return Detail(f"{words}{lost_to}", about=NoArrival(flow.sender.full_name, flow.target))
 
 
 def _no_way(flow: Flow) -> str:
@@ -192,7 +196,7 @@ def answered_at_once(flow: Flow, wait: float = 0.5) -> str:
     if attempt.answered:
         return ""
     why = f"the first packet was not answered: {attempt.refusal or attempt.violation or 'silence'}"
-    return _told(flow, why, wait)
+    return _told(flow, why, seconds=wait)
 
 
 def internet(lab: Lab) -> tuple[Place | None, tuple[str, ...]]:

@@ -190,7 +190,7 @@ class ScenarioRun:
         if one.example.validity is Validity.VALID:
             self.note([*effects.missing(self.bench, one), *effects.asked_for(one)])
             silent = truths.silences(self.bench, one, others, forwards=self.forwards)
-            self.note([Violation("silent", plugin, truths.bare(why, one), why) for why in silent])
+            self.note([truths.unanswered("silent", plugin, why, one) for why in silent])
             if not silent:
                 return
         one.beyond = ()
@@ -324,7 +324,7 @@ class ScenarioRun:
             for violation in truths.of_result(self.bench, one, plugin, others=self.has_others(one)):
                 self.note([violation._replace(rule="harm", words=f"an attachment: {violation.words}")])
             cut_off = truths.lost(one)
-            self.note([Violation("harm", plugin, f"cut off: {truths.bare(why, one)}", why) for why in cut_off])
+            self.note([truths.unanswered("harm", plugin, why, one, "cut off: ") for why in cut_off])
 
     def finish(self) -> Picture:
         """DEL of everything that is still attached, no more containers, and the host as it was; how it is now."""

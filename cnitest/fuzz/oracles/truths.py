@@ -7,8 +7,9 @@ from ipaddress import IPv4Interface
 from itertools import product
 
 from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.bench.steps import NoAnswer
 from cnitest.conformance.model import form
-from cnitest.conformance.model.finding import Doubt
+from cnitest.conformance.model.finding import Detail, Doubt
 from cnitest.conformance.observe import traffic, truth
 from cnitest.conformance.observe.traffic import Flow
 from cnitest.fuzz.model.violation import Violation
@@ -55,7 +56,7 @@ def silences(bench: Bench, one: Attached, others: Sequence[Attached], *, forward
     between = _between(bench, one, others) if forwards else []  # iptables sees what bridges forward, too
     found: list[str] = []
     for flow in (*one.reached, *one.beyond, *between):
-        why = traffic.lost(flow, _QUICK if found else _PATIENT)  # what needs time had it by then
+        why = traffic.lost(flow, _QUICK if found else _PATIENT, explain=True)  # what needs time had it by then
         found += [why] if why and not isinstance(why, Doubt) else []
     return found
 
@@ -110,7 +111,7 @@ def reach(bench: Bench, one: Attached) -> None:
 
 def lost(one: Attached) -> list[str]:
     """What an attachment reached before and does not reach any more; that is told once."""
-    whys = {flow: traffic.lost(flow, 1.0) for flow in (*one.reached, *one.beyond)}
+    whys = {flow: traffic.lost(flow, 1.0, explain=True) for flow in (*one.reached, *one.beyond)}
     gone = {flow: why for flow, why in whys.items() if why and not isinstance(why, Doubt)}
     one.reached, one.beyond = (tuple(flow for flow in flows if flow not in gone) for flows in (one.reached, one.beyond))
     return list(gone.values())
@@ -119,6 +120,12 @@ def lost(one: Attached) -> list[str]:
 def bare(words: str, one: Attached) -> str:
     """Words without the name of the container."""
     return words.replace(one.slot.sandbox.full_name, "container")
+
+
+def unanswered(rule: str, plugin: str, why: str, one: Attached, head: str = "") -> Violation:
+    """The violation of a packet that got no answer; its cause is what the packet was lost to, where that was found."""
+    lost_to = why.about.cause if isinstance(why, Detail) and isinstance(why.about, NoAnswer) else ""
+    return Violation(rule, plugin, head + bare(why, one), why, about=f"{head}{lost_to}" if lost_to else "")
 
 
 def _beyond(bench: Bench, one: Attached) -> Iterator[Flow]:

@@ -253,5 +253,5 @@ def _no_neighbour(bench: Bench, made: AddResult) -> list[str]:
         if gateway and is_here(bench, made, gateway):
             words = f"{slot.sandbox.full_name} {slot.ifname} asks for {gateway}"
             ask = lambda gateway=gateway: slot.sandbox.arp(gateway, on=slot.ifname)  # noqa: E731
-            found.append(traffic.lost(traffic.Flow(words, ask, slot.sandbox, gateway)))
+            found.append(traffic.lost(traffic.Flow(words, ask, slot.sandbox, gateway), explain=True))
     return [why for why in found if why]

@@ -72,7 +72,7 @@ def tcp_and_udp_reach_the_outside(shared_attachment: SharedAttachment) -> None:
             seen: list[str | None] = []
             send = _remembering(probe, target, port, seen)
             flow = Flow(f"{sandbox.full_name} -> {target} {name}", send, sandbox, target)
-            why = traffic.lost(flow)
+            why = traffic.lost(flow, explain=True)
             bench.complain(*([why] if why else []))
             if connections.masquerades(bench) and not why:
                 bench.demand(seen[-1] not in own, f"{flow.words}: the internet sees the container's own {seen[-1]}")
