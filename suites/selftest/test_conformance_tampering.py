@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,77 @@ def test_a_check_that_overlooks_the_hairpin_is_told(tmp_path):
         concluded(notice.other_attributes_are_noticed, subject(tmp_path, hairpinMode=True))
 
     assert any("hairpin of " in detail and "switched off" in detail for detail in raised.value.details)
+
+
+BOTH = {"type": "host-local", "ranges": [[{"subnet": "10.20.0.0/24"}], [{"subnet": "2001:db8:20::/64"}]]}
+V4, V6 = "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"
+
+
+@pytest.mark.parametrize(
+    ("ranges", "names"), [(BOTH["ranges"][:1], [V4]), (BOTH["ranges"][1:], [V6]), (BOTH["ranges"], [V4, V6])]
+)
+def test_forwarding_is_switched_off_in_each_family_of_the_attachment(tmp_path, ranges, names):
+    """Where the host is the way to everywhere, its forwarding of that family is a tampering, and on again after it."""
+    ipam = {"type": "host-local", "ranges": ranges}
+    with open_bench(Trial(subject(tmp_path, ipam=ipam, isDefaultGateway=True), "1.0.0")) as bench:
+        for name in (V4, V6):
+            bench.node.sysctl(name, 1)
+        slot = bench.slot("c1")
+        before = bench.look(slot)
+        made = bench.attach(slot)
+        ways = tamper.tamperings(bench, made, before, bench.look(slot))
+        found = [way for way in ways if "forward" in way.words]
+        values = []
+        for way in found:
+            way.apply(bench, made)
+            values += [bench.node.sysctl(name) for name in names if name in way.words]
+            way.revert(bench)
+        after = [bench.node.sysctl(name) for name in (V4, V6)]
+
+    assert [way.words for way in found] == [f"{name} set to 0" for name in names]
+    assert {way.requirement for way in found} == {"CHK-13"}
+    assert values == ["0"] * len(names)
+    assert after == ["1", "1"]
+
+
+def test_every_way_to_break_a_path_is_tried_once(tmp_path):
+    """What only the first attachment makes is broken, too, and nothing is left out or doubled for it."""
+    with pytest.raises(Finding) as raised:
+        concluded(notice.an_unreachable_container_is_noticed, subject(tmp_path, ipam=BOTH, isDefaultGateway=True))
+
+    told = [detail.partition(": ")[0] for detail in raised.value.details]
+    assert [re.sub("veth[0-9a-f]+", "veth", words) for words in told] == [
+        "the bridge cni0 down",
+        "the host's end veth down",
+        "the gateway's address 10.20.0.1/24 removed",
+        "the gateway's address 2001:db8:20::1/64 removed",
+        f"{V4} set to 0",
+        f"{V6} set to 0",
+    ]
+
+
+@pytest.mark.requires(plugin="firewall", binary="iptables")
+def test_rules_that_attachments_share_are_removed_one_by_one(tmp_path):
+    """Each rule of the first ADD is tried, those that are there before the second one, too."""
+    bridged = {"type": "bridge", "isGateway": True, "ipam": {"type": "host-local", "ranges": BOTH["ranges"][:1]}}
+    policed = {"type": "firewall", "ingressPolicy": "same-bridge"}
+    file = tmp_path / "net.conflist"
+    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "plugins": [bridged, policed]}))
+    (firewall,) = (
+        each for each in examine([source(file, PATH)], PATH, versions=("1.0.0",)) if each.plugin == "firewall"
+    )
+
+    with pytest.raises(Finding) as raised:
+        concluded(notice.missing_firewall_rules_are_noticed, firewall)
+
+    rules = [detail.partition(" removed: ")[0] for detail in raised.value.details]
+    assert len(set(rules)) == len(rules)
+    assert len([rule for rule in rules if "-A CNI-ISOLATION-STAGE-" in rule]) == 4
+
+
+def test_what_attachments_have_in_common_tells_tamperings_apart():
+    """Addresses, generated names and numbers are those of one attachment; what is left is told by its order."""
+    words = ["veth0a1b2c3d down", "veth99887766 down", "the route to 10.1.0.0/16 removed", "cni0 removed"]
+    ways = [tamper.Tampering("CHK-13", each, "host", ("true",)) for each in words]
+
+    assert list(tamper.by_kind(ways)) == [("# down", 0), ("# down", 1), ("the route to # removed", 0), ("# removed", 0)]

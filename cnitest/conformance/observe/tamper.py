@@ -6,8 +6,10 @@ it is about.
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from cnitest.conformance.bench.allowances import SAVED
@@ -26,23 +28,32 @@ _QUEUES = ("tbf", "htb", "ingress", "clsact")
 _MAIN, _LOCAL = 254, 255
 _OTHER_MAC = "02:00:5e:00:53:99"
 _OTHER_MTU = 1298
+_OF_ONE_ATTACHMENT = re.compile(r"\b\w*\d[\w.:/-]*")
 # What an allocator remembers besides its leases.
 _NO_LEASE = re.compile(r"/(lock|last_reserved_ip\.\w+)$")
+_EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
+_FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 _SETTABLE = {"mtu": "mtu", "txqlen": "txqueuelen", "alias": "alias"}
 
 
 class Tampering(NamedTuple):
-    """One way to break an attachment: the requirement that CHECK is held to by it, what it is, and the commands, each
-    with where it runs: on the host or in the container."""
+    """One way to break an attachment: the requirement that CHECK is held to by it, what it is, and the command with
+    where it runs: on the host or in the container. ``undo`` lets the host serve the next attachment again."""
 
     requirement: str
     words: str
-    commands: tuple[tuple[str, tuple[str, ...]], ...]
+    where: str
+    command: tuple[str, ...]
+    undo: tuple[str, ...] = ()
 
     def apply(self, bench: Bench, made: AddResult) -> None:
         """Do it. Raises Undecided when the kernel will not have it."""
-        for where, argv in self.commands:
-            bench.run(*argv, at=made.slot.sandbox if where == _INSIDE else None)
+        bench.run(*self.command, at=made.slot.sandbox if self.where == _INSIDE else None)
+
+    def revert(self, bench: Bench) -> None:
+        """Undo it on the host, where its link may be gone with the attachment."""
+        if self.undo:
+            bench.run(*self.undo, check=False)
 
 
 def tamperings(bench: Bench, made: AddResult, before: Picture, after: Picture) -> list[Tampering]:
@@ -62,8 +73,26 @@ def tamperings(bench: Bench, made: AddResult, before: Picture, after: Picture) -
     return list(dict.fromkeys(found))
 
 
+def by_kind(ways: Sequence[Tampering]) -> dict[tuple[str, int], Tampering]:
+    """Tamperings by what two attachments have in common: their words without addresses, generated names and numbers,
+    and how many of the same words came before."""
+    count: Counter[str] = Counter()
+    found = {}
+    for way in ways:
+        words = _OF_ONE_ATTACHMENT.sub("#", way.words)
+        found[words, count[words]] = way
+        count[words] += 1
+    return found
+
+
 def _one(requirement: str, words: str, where: str, *argv: str) -> Tampering:
-    return Tampering(requirement, words, ((where, argv),))
+    return Tampering(requirement, words, where, argv)
+
+
+def _down(words: str, link: str) -> Tampering:
+    """A link of the host set down."""
+    argv = ("ip", "link", "set", link)
+    return Tampering("CHK-13", words, _HOST, (*argv, "down"), (*argv, "up"))
 
 
 def _inside(made: AddResult, items: tuple[Difference, ...]) -> Iterator[Tampering]:
@@ -120,7 +149,7 @@ def _route(made: AddResult, route: Route) -> Iterator[Tampering]:
     if route.table != _MAIN:
         words = f"the route to {to} in table {table} removed"
         yield _one("CHK-16", words, _INSIDE, "ip", family, "route", "del", to, "table", table)
-    elif to in told or (to == "default" and told & {"0.0.0.0/0", "::/0"}):
+    elif to in told or (to == "default" and _EVERYWHERE[route.family] in told):
         yield _one("CHK-08", f"the route to {to} ({family}) removed", _INSIDE, "ip", family, "route", "del", to)
 
 
@@ -191,27 +220,35 @@ def _unreachable(bench: Bench, made: AddResult, items: tuple[Difference, ...]) -
             kind = links[item.key].kind
             if kind in ("veth", "bridge"):
                 name = "the bridge" if kind == "bridge" else "the host's end"
-                yield _one("CHK-13", f"{name} {item.key} down", _HOST, "ip", "link", "set", item.key, "down")
+                yield _down(f"{name} {item.key} down", item.key)
     yield from _parent_down(bench, made)
     for ip in form.ips(made.result, bench.version):
-        owner = next((a for a in bench.node.addresses if a.ip == ip.gateway), None)
-        if owner is not None and ip.gateway:
+        owner = _owner(bench, ip.gateway or "")
+        if owner is not None:
             argv = ("ip", "address", "del", owner.address, "dev", owner.link)
             yield _one("CHK-13", f"the gateway's address {owner.address} removed", _HOST, *argv)
-    if _forwards(bench, made):
-        yield _one("CHK-13", "net.ipv4.ip_forward set to 0", _HOST, "sysctl", "-qw", "net.ipv4.ip_forward=0")
+    yield from _forwarding_off(bench, made)
 
 
-def _forwards(bench: Bench, made: AddResult) -> bool:
-    """Whether the host is the container's way to everywhere."""
-    if not reading.default_gateways(made.result, bench.version) or bench.node.sysctl("net.ipv4.ip_forward") != "1":
-        return False
-    gateways = {ip.gateway for ip in form.ips(made.result, bench.version)}
-    return any(address.ip in gateways for address in bench.node.addresses)
+def _owner(bench: Bench, gateway: str) -> Address | None:
+    """The host's address that is a gateway, however that is spelt."""
+    if not gateway:
+        return None
+    wanted = ipaddress.ip_address(gateway)
+    return next((each for each in bench.node.addresses if ipaddress.ip_address(each.ip) == wanted), None)
+
+
+def _forwarding_off(bench: Bench, made: AddResult) -> Iterator[Tampering]:
+    """Forwarding of each family in which the host is the container's way to everywhere."""
+    for family, gateways in sorted(reading.default_gateways(made.result, bench.version).items()):
+        name = _FORWARDING[family]
+        if bench.node.sysctl(name) == "1" and any(_owner(bench, gateway) for gateway in gateways):
+            argv = ("sysctl", "-qw")
+            yield Tampering("CHK-13", f"{name} set to 0", _HOST, (*argv, f"{name}=0"), (*argv, f"{name}=1"))
 
 
 def _parent_down(bench: Bench, made: AddResult) -> Iterator[Tampering]:
     link = next((link for link in made.slot.sandbox.links if link.name == made.slot.ifname), None)
     master = bench.subject.conf.get("master")
     if link is not None and link.kind in _CHILDREN and isinstance(master, str):
-        yield _one("CHK-13", f"the parent {master} down", _HOST, "ip", "link", "set", master, "down")
+        yield _down(f"the parent {master} down", master)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from cnitest.conformance.bench.bench import AddResult, Bench
+from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.checks.common import attached, require_check
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, judge
@@ -27,30 +27,44 @@ TAMPERED = {
 
 def _tampered(bench: Bench, requirement: str) -> None:
     """Break an attachment in every way of one requirement, a fresh attachment each, and see CHECK fail."""
-    made, before, after = attached(bench, "c1")
-    require_check(bench, made)
-    ways = [way for way in tamper.tamperings(bench, made, before, after) if way.requirement == requirement]
-    if not ways:
+    first = fresh = _FreshAttachment(bench, "c1", requirement)
+    if not first.ways:
         bench.not_applicable(f"its ADD makes nothing that could be taken away as {TAMPERED[requirement]}")
-    for number in range(len(ways)):
-        if number:
-            made, before, after = attached(bench, f"c{number + 1}")
-            ways = [way for way in tamper.tamperings(bench, made, before, after) if way.requirement == requirement]
-        if number < len(ways):
-            ways[number].apply(bench, made)
-            faults = judge.refusal(bench.check(made))
-            bench.complain(*faults, prefix=f"{ways[number].words}: ")
-            _mend(bench, made, ways[number])
+    for number, key in enumerate(first.ways, 1):
+        if fresh.tampered:
+            fresh = _FreshAttachment(bench, f"c{number}", requirement, first)
+        way = fresh.ways.get(key)
+        if way:
+            fresh.tamper(way)
 
 
-def _mend(bench: Bench, made: AddResult, way: tamper.Tampering) -> None:
-    """Undo what would keep the next attachment from working."""
-    bench.detach(made)
-    for _, argv in way.commands:
-        if argv[:2] == ("ip", "link") and argv[-1] == "down":
-            bench.run("ip", "link", "set", argv[3], "up", check=False)
-        if argv[-1] == "net.ipv4.ip_forward=0":
-            bench.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+class _FreshAttachment:
+    """An attachment that CHECK succeeds for, and the ways to break it.
+
+    What all attachments share is made by the first one's ADD alone; while it is there, it is broken as it was then.
+    """
+
+    def __init__(self, bench: Bench, container: str, requirement: str, first: _FreshAttachment | None = None) -> None:
+        self._bench = bench
+        self._made, before, after = attached(bench, container)
+        require_check(bench, self._made)
+        self._host_before = before[bench.node.full_name]
+        self.tampered = False
+        ways = [way for way in tamper.tamperings(bench, self._made, before, after) if way.requirement == requirement]
+        self.ways = tamper.by_kind(ways)
+        if first:
+            since_first = {**before, bench.node.full_name: first._host_before}
+            there = tamper.tamperings(bench, self._made, since_first, after)
+            self.ways = {key: way for key, way in first.ways.items() if way in there} | self.ways
+
+    def tamper(self, way: tamper.Tampering) -> None:
+        """Break it, see CHECK fail, and let the host serve the next one again."""
+        way.apply(self._bench, self._made)
+        faults = judge.refusal(self._bench.check(self._made))
+        self._bench.complain(*faults, prefix=f"{way.words}: ")
+        self._bench.detach(self._made)
+        way.revert(self._bench)
+        self.tampered = True
 
 
 @check("CHK-05")
