@@ -60,6 +60,9 @@ _INSIDE = (
     Stage.NEIGHBOUR,
     Stage.EGRESS,
 )
+# What a bridge hands on meets the rules of IP only by br_netfilter, and IP's routing, sockets and neighbours never.
+_BRIDGED = (Stage.INGRESS, Stage.BRIDGE, Stage.PREROUTING, Stage.FORWARD, Stage.POSTROUTING, Stage.EGRESS)
+_GROUP = 1
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,16 @@ class Case:
         """Where it can have ended, in the order in which it comes there."""
         if not self.link:
             return _SENDING
-        return (Stage.WIRE,) if self.spot.out else _INSIDE
+        if self.spot.out:
+            return (Stage.WIRE,)
+        return _BRIDGED if self.bridged else _INSIDE
+
+    @cached_property
+    def bridged(self) -> bool:
+        """Whether it is the bridge that hands it on: it came in by a port, for a MAC that is none of the place's."""
+        if self.port is None or not self.mac or int(self.mac[:2], 16) & _GROUP:
+            return False
+        return self.mac not in {link.mac for link in self.state().links}
 
     @cached_property
     def reasons(self) -> frozenset[str]:
