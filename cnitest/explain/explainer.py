@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from cnitest.errors import CnitestError
 from cnitest.explain.causes import registry
-from cnitest.explain.evidence import frames, rules
+from cnitest.explain.evidence import frames, leg, rules
 from cnitest.explain.evidence.case import Case
 from cnitest.explain.evidence.rows import Spot
 from cnitest.lab.explanation import Explanation
+from cnitest.lab.place import Place
 from cnitest.lab.probe.base import Probe
 from cnitest.lab.probe.verdict.watching import watched_attempt
 from cnitest.lab.reach import Reach, Verdict
@@ -34,22 +38,36 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
     everyone = [probe.sender, *(place for place in lab.places if place is not probe.sender)]
     for tap in lab.taps(everyone):
         tap.frames()
-    with rules.armed(everyone, _PROTOCOLS.get(probe.transport, ())) as rules_met:
-        attempt, seen = watched_attempt(probe, everyone, _WAIT)
-    if attempt.answered:
+    case = _gathered(probe, reach, everyone)
+    if case.attempt.answered:
         return Explanation(f"{reach.summary}: {reach.verdict.value}, but by now it is delivered")
-    spot = frames.spot(attempt, seen, probe.sender)
-    case = Case(reach, probe, attempt, seen, spot, steps=rules_met.steps(attempt, seen))
     found = registry.recognised(case)
     ended = found.case if found else case
     return Explanation(
         head=f"{reach.summary}: {_ended(reach, ended)}",
-        where=str(spot),
+        where=str(case.spot),
         returning=ended.returning,
-        hops=frames.hops(seen, spot),
+        hops=frames.hops(case.seen, case.spot),
         cause=found.cause if found else None,
-        unseen=tuple(rules_met.unseen),
+        unseen=case.unseen,
     )
+
+
+def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Case:
+    """A probe sent once more, and all evidence of it; so can be what it waits for, such as an ARP request."""
+    with rules.armed(everyone, _PROTOCOLS.get(probe.transport, ())) as met:
+        attempt, seen = watched_attempt(probe, everyone, _WAIT)
+    case = Case(
+        reach,
+        probe,
+        attempt,
+        seen,
+        frames.spot(attempt, seen, probe.sender),
+        steps=met.steps(attempt, seen),
+        unseen=tuple(met.unseen),
+        again=lambda other: _gathered(other, reach, everyone),
+    )
+    return replace(case, spot=leg.furthest(case))
 
 
 def _ended(reach: Reach, case: Case) -> str:

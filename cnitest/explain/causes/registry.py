@@ -6,16 +6,19 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
 from cnitest.errors import UsageError
+from cnitest.explain.evidence import resolution
 from cnitest.explain.evidence.case import Case, Stage
 from cnitest.lab.explanation import Cause
 
 _PACKAGE = __name__.rpartition(".")[0]
+# What can be the matter with an ARP request or a solicitation as with any frame.
+_OF_QUESTIONS = frozenset({"l2", "firewall"})
 
 
 class Found(NamedTuple):
@@ -51,8 +54,8 @@ class Known:
 
     @property
     def family(self) -> str:
-        """The module that it stands in: ``routing``."""
-        return self.function.__module__.rpartition(".")[2]
+        """The module or package that it stands in: ``routing``."""
+        return self.function.__module__.removeprefix(f"{_PACKAGE}.").partition(".")[0]
 
     def fits(self, reasons: frozenset[str]) -> bool:
         """Whether the kernel's own reasons, where it gave some, leave this cause possible."""
@@ -90,7 +93,7 @@ def causes() -> Mapping[str, Known]:
     package = importlib.import_module(_PACKAGE)
     for found in pkgutil.walk_packages(package.__path__, f"{_PACKAGE}."):
         importlib.import_module(found.name)
-    ranked = sorted(_CAUSES.values(), key=lambda one: (one.family, one.function.__code__.co_firstlineno))
+    ranked = sorted(_CAUSES.values(), key=lambda one: (one.function.__module__, one.function.__code__.co_firstlineno))
     return MappingProxyType({one.id: one for one in ranked})
 
 
@@ -110,9 +113,26 @@ def _recognised(case: Case) -> Iterator[Recognised]:
     known = sorted(causes().values(), key=lambda one: one.order)
     for packet in filter(None, (case, case.answer)):
         for stage in packet.stages:
-            for one in known:
-                if stage in one.stages and one.fits(packet.reasons):
-                    found = one.function(packet)
-                    if found is not None:
-                        where = found.place or packet.place.full_name
-                        yield Recognised(Cause(one.id, **{**found._asdict(), "place": where}), packet)
+            yield from (Recognised(found, packet) for found in _at(packet, stage, known))
+            if stage is Stage.NEIGHBOUR:
+                yield from (Recognised(found, packet) for found in _unanswered(packet, known))
+
+
+def _at(packet: Case, stage: Stage, known: Iterable[Known]) -> Iterator[Cause]:
+    """The causes at one point of the packet's path."""
+    for one in known:
+        if stage in one.stages and one.fits(packet.reasons):
+            found = one.function(packet)
+            if found is not None:
+                yield Cause(one.id, **{**found._asdict(), "place": found.place or packet.place.full_name})
+
+
+def _unanswered(packet: Case, known: Iterable[Known]) -> Iterator[Cause]:
+    """Why the MAC of the next hop is asked for in vain, where that is what holds the packet up."""
+    asked = packet.once(resolution.asked)
+    if asked is None:
+        return
+    said = f"{asked.probe.sender.full_name} asks in vain who has {asked.probe.destination} on {asked.probe.link}"
+    fitting = [one for one in known if one.family in _OF_QUESTIONS]
+    for stage in asked.stages:
+        yield from (replace(found, evidence=(said, *found.evidence)) for found in _at(asked, stage, fitting))

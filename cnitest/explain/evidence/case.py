@@ -5,13 +5,15 @@ from __future__ import annotations
 import enum
 import errno
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 from cnitest.errors import KernelError
 from cnitest.explain.evidence import fib
 from cnitest.explain.evidence.rows import Freed, Spot, Step
+from cnitest.explain.evidence.wiring import Wiring
 from cnitest.kernel.rows import route_rows
 from cnitest.kernel.rows.records import Link, Port, Route
 from cnitest.kernel.rtnetlink import rtnl
@@ -20,6 +22,8 @@ from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe
 from cnitest.lab.reach import Reach, Seen
 from cnitest.lab.snapshot.state import State
+
+T = TypeVar("T")
 
 _PROTOCOLS = {
     ("icmp", False): wire.ICMP,
@@ -93,9 +97,15 @@ class Case:
     steps: tuple[Step, ...] = ()
     #: Of an answer that was never seen, the packet that it answers; see `answer`.
     asked: wire.Headers | None = None
+    #: Sends another probe, such as an ARP request, with all evidence gathered.
+    again: Callable[[Probe], Case] | None = None
+    #: What could not be looked at, and why.
+    unseen: tuple[str, ...] = ()
     # What was read of the places so far.
     _states: dict[str, State] = field(default_factory=dict, compare=False, repr=False)
     _full_states: dict[str, State] = field(default_factory=dict, compare=False, repr=False)
+    # What was found in it so far, by the function that did.
+    _found: dict[Callable[[Case], Any], Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def place(self) -> Place:
@@ -138,6 +148,11 @@ class Case:
     def mac(self) -> str:
         """The MAC that its frame is addressed to, empty of one that was never seen."""
         return self.spot.frame.data[:6].hex(":") if self.spot.frame else ""
+
+    @property
+    def source_mac(self) -> str:
+        """The MAC that its frame comes from, empty of one that was never seen."""
+        return self.spot.frame.data[6:12].hex(":") if self.spot.frame else ""
 
     @property
     def six(self) -> bool:
@@ -223,6 +238,18 @@ class Case:
         if where.full_name not in self._full_states:
             self._full_states[where.full_name] = where.state()
         return self._full_states[where.full_name]
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """How the links of the lab hang together."""
+        return Wiring(self.place.lab.places, self.seen.watched)
+
+    def once(self, function: Callable[[Case], T]) -> T:
+        """What a function finds in this case, which is asked once: ``case.once(leg.travelled)``."""
+        if function not in self._found:
+            self._found[function] = function(self)
+        found: T = self._found[function]
+        return found
 
     def links(self, place: Place | None = None) -> Mapping[str, Link]:
         """The links of a place by name."""

@@ -1,0 +1,56 @@
+"""Links on the way to the next hop that carry nothing: down, without a carrier, held down."""
+
+from __future__ import annotations
+
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.crossing import rest
+from cnitest.explain.evidence.leg import ahead
+from cnitest.explain.evidence.wiring import LinkAt
+
+_ON_THE_WAY = (Stage.WIRE, Stage.BRIDGE, Stage.NEIGHBOUR)
+
+
+@cause("l2.link-down", *_ON_THE_WAY)
+def link_down(case: Case) -> Found | None:
+    """A link on the way is down: the place's own, its peer, a bridge or one of its ports, the parent of a macvlan."""
+    for at in case.once(_before):
+        kind = case.wiring.links[at].kind
+        if not case.wiring.links[at].up:
+            words = f"{'the bridge ' if kind == 'bridge' else ''}{at} is down"
+            return Found("link down", words, hook="link", remedy=f"ip link set {at.link} up", place=at.place)
+    return None
+
+
+@cause("l2.protodown", *_ON_THE_WAY)
+def protodown(case: Case) -> Found | None:
+    """A link on the way is held down by a protocol daemon (``protodown``)."""
+    for at in case.once(_before):
+        if case.wiring.links[at].protodown:
+            words = f"{at} is held down: protodown is on"
+            return Found("protodown", words, hook="link", remedy=f"ip link set {at.link} protodown off", place=at.place)
+    return None
+
+
+@cause("l2.no-carrier", *_ON_THE_WAY)
+def no_carrier(case: Case) -> Found | None:
+    """A link on the way is up and has no carrier: nothing is at its other end."""
+    for at in case.once(_before):
+        link = case.wiring.links[at]
+        if link.up and not link.carrier and link.kind != "bridge":
+            words = f"{at} has no carrier: nothing is plugged in at its other end"
+            return Found("no carrier", words, hook="link", evidence=(f"{at} is up ({link.kind})",), place=at.place)
+    return None
+
+
+def _before(case: Case) -> tuple[LinkAt, ...]:
+    """The links that the packet still had to come through to the next hop, in their order, with what they stand on."""
+    leg = case.once(ahead)
+    peer = case.wiring.peer(leg.start) if leg else None
+    onward = (leg.way or (leg.start, *((peer,) if peer else ()))) if leg else ()
+    way = case.once(rest) if case.spot.out or case.port else onward
+    found: dict[LinkAt, None] = {}
+    for at in way:
+        parent = case.wiring.parent(at)
+        found.update(dict.fromkeys((at, parent) if parent else (at,)))
+    return tuple(found)

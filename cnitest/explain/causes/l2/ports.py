@@ -1,0 +1,131 @@
+"""Bridges that keep a frame: ports that do not forward, are isolated or locked, and entries that lead elsewhere."""
+
+from __future__ import annotations
+
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.crossing import Crossing, crossings, forwarding, is_group
+from cnitest.kernel.rows.records import Port
+
+_STAGES = (Stage.WIRE, Stage.BRIDGE)
+
+
+@cause("l2.port-state", *_STAGES)
+def port_state(case: Case) -> Found | None:
+    """A port of a bridge on the way does not forward: spanning tree holds it back, or somebody disabled it."""
+    for crossing in case.once(crossings):
+        for port in crossing.ports:
+            if port.state != "forwarding":
+                return _not_forwarding(case, crossing, port)
+    return None
+
+
+def _not_forwarding(case: Case, crossing: Crossing, port: Port) -> Found:
+    stp = dict(case.wiring.links[crossing.bridge].detail).get("stp")
+    off = f"ip link set {port.bridge} type bridge stp_state 0"
+    return Found(
+        f"port state {port.state}",
+        f"port {port.name} of {crossing.bridge} is {port.state}, not forwarding",
+        hook="bridge",
+        evidence=(f"spanning tree is {'on' if stp else 'off'} on {port.bridge}",),
+        remedy=off if stp and port.state != "disabled" else f"bridge link set dev {port.name} state 3",
+        place=crossing.place,
+    )
+
+
+@cause("l2.isolated", *_STAGES)
+def isolated(case: Case) -> Found | None:
+    """Both ports of a bridge are isolated: such ports hear only the others, and the bridge itself."""
+    for crossing in case.once(crossings):
+        into, out = crossing.into, crossing.out
+        if into and out and into.isolated and out.isolated:
+            return Found(
+                "port isolation",
+                f"ports {into.name} and {out.name} of {crossing.bridge} are both isolated",
+                hook="bridge",
+                remedy=f"bridge link set dev {out.name} isolated off",
+                place=crossing.place,
+            )
+    return None
+
+
+@cause("l2.locked", *_STAGES)
+def locked(case: Case) -> Found | None:
+    """A port of a bridge is locked, and the frame's source MAC is none that is allowed there."""
+    for crossing in case.once(crossings):
+        port, source = crossing.into, case.source_mac
+        if port is None or not dict(port.detail).get("locked"):
+            continue
+        rows = [row for row in forwarding(case, crossing, source) if row.link == port.name]
+        if all("locked" in row.flags for row in rows):
+            return Found(
+                "port locked",
+                f"port {port.name} of {crossing.bridge} is locked, and {source} is not in its forwarding table",
+                hook="bridge",
+                evidence=(f"the frame's source is {source}",),
+                remedy=f"bridge fdb add {source} dev {port.name} master static",
+                place=crossing.place,
+            )
+    return None
+
+
+@cause("l2.fdb", *_STAGES)
+def wrong_entry(case: Case) -> Found | None:
+    """The forwarding table of a bridge sends the MAC to another port than the one that it is at."""
+    for crossing in case.once(crossings):
+        out = crossing.out.name if crossing.out else crossing.bridge.link
+        rows = forwarding(case, crossing, case.mac)
+        if is_group(case.mac) or not rows or any(out == row.link for row in rows):
+            continue
+        row = rows[0]
+        return Found(
+            "fdb entry",
+            f"{crossing.bridge} sends {row.mac} to {row.link}, but it is at {out}",
+            hook="bridge",
+            evidence=(f"fdb: {row.mac} dev {row.link}, {row.state}",),
+            remedy=f"bridge fdb del {row.mac} dev {row.link} master",
+            place=crossing.place,
+        )
+    return None
+
+
+@cause("l2.hairpin-off", *_STAGES)
+def hairpin_off(case: Case) -> Found | None:
+    """The frame would have to leave by the port that it came in by, and the port's hairpin mode is off."""
+    for crossing in case.once(crossings):
+        port = crossing.into
+        if port and port == crossing.out and not port.hairpin:
+            return Found(
+                "hairpin off",
+                f"the frame would have to leave {crossing.bridge} by {port.name}, where it came in; its hairpin is off",
+                hook="bridge",
+                remedy=f"bridge link set dev {port.name} hairpin on",
+                place=crossing.place,
+            )
+    return None
+
+
+@cause("l2.flood-off", *_STAGES)
+def flood_off(case: Case) -> Found | None:
+    """A port of a bridge is not flooded with such frames, and the forwarding table does not know their MAC."""
+    for crossing in case.once(crossings):
+        port = crossing.out
+        flag = _flood(case.mac)
+        if port is None or dict(port.detail).get(flag, 1) or (flag == "flood" and forwarding(case, crossing, case.mac)):
+            continue
+        return Found(
+            f"{flag} off",
+            f"port {port.name} of {crossing.bridge} gets no frame to {case.mac}: {flag} is off"
+            + (", and the forwarding table does not know it" if flag == "flood" else ""),
+            hook="bridge",
+            remedy=f"bridge link set dev {port.name} {flag} on",
+            place=crossing.place,
+        )
+    return None
+
+
+def _flood(mac: str) -> str:
+    """The flag of a port that says whether frames to a MAC that nobody is known to have go there."""
+    if mac == "ff:ff:ff:ff:ff:ff":
+        return "bcast_flood"
+    return "mcast_flood" if is_group(mac) else "flood"

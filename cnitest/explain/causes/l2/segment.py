@@ -1,0 +1,162 @@
+"""Next hops that are not on the segment where they are looked for: no bridge, another one, another subnet, nobody."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.leg import Leg, travelled
+from cnitest.explain.evidence.wiring import LinkAt
+from cnitest.topology.building.steps import AddLink, SetLink
+
+_STAGES = (Stage.WIRE, Stage.INGRESS, Stage.BRIDGE)
+
+
+@cause("l2.no-bridge", *_STAGES)
+def no_bridge(case: Case) -> Found | None:
+    """The link that leads to the next hop, or to the sender, is no port of a bridge."""
+    leg = _astray(case)
+    if leg is None or not leg.owners:
+        return None
+    near, far = case.wiring.ways(leg.start), case.wiring.ways(leg.owners[0])
+    for side, other in ((far, near), (near, far)):
+        for at in side:
+            bridge = _bridge(case, other, at.place)
+            if bridge and _is_loose(case, at):
+                return Found(
+                    "no bridge port",
+                    f"{at} is no port of a bridge: it should be one of {bridge.link}",
+                    hook="bridge",
+                    evidence=(
+                        f"no wire or bridge leads from {leg.start} to {leg.owners[0]}, which has {leg.next_hop}",
+                    ),
+                    remedy=f"ip link set {at.link} master {bridge.link}",
+                    place=at.place,
+                )
+    return None
+
+
+@cause("l2.wrong-bridge", *_STAGES)
+def wrong_bridge(case: Case) -> Found | None:
+    """The sender and the next hop are on different bridges of a place."""
+    leg = _astray(case)
+    if leg is None or not leg.owners:
+        return None
+    near, far = case.wiring.ways(leg.start), case.wiring.ways(leg.owners[0])
+    for bridge in _bridges(case, near):
+        other = _bridge(case, far, bridge.place)
+        if other:
+            wrong, right = _misplaced(case, (bridge, near), (other, far))
+            return Found(
+                "wrong bridge",
+                f"{wrong} is a port of {case.wiring.links[wrong].master}, not of {right.link}",
+                hook="bridge",
+                evidence=(_apart(leg),),
+                remedy=f"ip link set {wrong.link} master {right.link}",
+                place=wrong.place,
+            )
+    return None
+
+
+@cause("l2.elsewhere", *_STAGES)
+def elsewhere(case: Case) -> Found | None:
+    """The next hop is looked for on a link, but is on another segment: a prefix too wide, or a gateway out of reach."""
+    leg = _astray(case)
+    if leg is None or not leg.owners:
+        return None
+    wide = _wide_prefix(case, leg)
+    router = _router(case, leg)
+    return Found(
+        "wrong subnet",
+        f"{leg.sender.full_name} looks for {leg.next_hop} on {leg.start.link}, but it is at {leg.owners[0]}",
+        hook="neighbour",
+        evidence=(f"{leg.start} has {wide}, which holds {leg.next_hop}",) if wide else (),
+        remedy=f"ip route add {leg.next_hop} via {router or '…'}",
+        place=leg.sender.full_name,
+    )
+
+
+@cause("l2.nobody", *_STAGES)
+def nobody(case: Case) -> Found | None:
+    """Nobody has the address of the next hop."""
+    leg = _astray(case)
+    if leg is None or leg.owners or case.probe.transport not in ("arp", "nd"):
+        return None
+    return Found(
+        "address not in use",
+        f"nobody has {leg.next_hop}, which {leg.sender.full_name} looks for on {leg.start.link}",
+        hook="neighbour",
+        evidence=("no place of the lab has it",),
+        remedy=f"ip address add {leg.next_hop}/… dev …",
+        place=leg.sender.full_name,
+    )
+
+
+def _astray(case: Case) -> Leg | None:
+    """The leg of a packet whose next hop no wire or bridge leads to."""
+    leg = case.once(travelled)
+    return leg if leg and not leg.way else None
+
+
+def _apart(leg: Leg) -> str:
+    return f"no wire or bridge leads from {leg.start} to {leg.owners[0]}, which has {leg.next_hop}"
+
+
+def _bridges(case: Case, ways: Iterable[LinkAt]) -> list[LinkAt]:
+    return [at for at in ways if case.wiring.links[at].kind == "bridge"]
+
+
+def _bridge(case: Case, ways: Iterable[LinkAt], place: str) -> LinkAt | None:
+    """The first bridge of a place on a segment."""
+    return next((at for at in _bridges(case, ways) if at.place == place), None)
+
+
+def _is_loose(case: Case, at: LinkAt) -> bool:
+    """Whether a link is an end of a wire that belongs to no bridge and has no address."""
+    wired = case.wiring.peer(at) is not None and not case.wiring.links[at].master
+    place = case.wiring.places[at.place]
+    return wired and not any(row.link == at.link and row.scope == "global" for row in case.state(place).addresses)
+
+
+def _misplaced(
+    case: Case, near: tuple[LinkAt, Iterable[LinkAt]], far: tuple[LinkAt, Iterable[LinkAt]]
+) -> tuple[LinkAt, LinkAt]:
+    """The port that is on the wrong bridge, and the right one: as the topology has it, else the next hop's port."""
+    found = []
+    for (bridge, _), (own, ways) in ((near, far), (far, near)):
+        port = next((at for at in ways if at.place == own.place and case.wiring.links[at].master == own.link), None)
+        if port and _declared_master(case, port) == bridge.link:
+            return port, bridge
+        found += [(port, bridge)] if port else []
+    return found[0]
+
+
+def _declared_master(case: Case, at: LinkAt) -> str:
+    """The bridge that a link is a port of as the topology has it, empty of none."""
+    indexes = {link.ifindex: name.link for name, link in case.wiring.links.items() if name.place == at.place}
+    for step in case.place.lab.plan.steps:
+        if isinstance(step, AddLink | SetLink) and (step.place, step.link.name) == at and step.master:
+            return indexes.get(step.master, "")
+    return ""
+
+
+def _wide_prefix(case: Case, leg: Leg) -> str:
+    """The address of the link whose prefix holds the next hop, empty when it is none of them."""
+    wanted = ipaddress.ip_address(leg.next_hop)
+    rows = [row.address for row in case.state(leg.sender).addresses if row.link == leg.start.link]
+    return next((one for one in rows if wanted in ipaddress.ip_interface(one).network), "")
+
+
+def _router(case: Case, leg: Leg) -> str:
+    """The address of a neighbour on the segment that forwards and knows the way; empty when there is none."""
+    six = ":" in leg.next_hop
+    name = f"{'ipv6' if six else 'ipv4'}/conf/all/forwarding"
+    for at in case.wiring.ways(leg.start):
+        place = case.wiring.places[at.place]
+        if place is not leg.sender and case.number(name, place):
+            for row in case.state(place).addresses:
+                if row.link == at.link and row.scope == "global" and (":" in row.ip) == six:
+                    return row.ip
+    return ""

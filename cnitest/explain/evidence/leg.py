@@ -1,0 +1,134 @@
+"""One leg of a packet's way: from the link by which IP sent it to the link of the next hop, over wires and bridges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cnitest.explain.evidence.case import Case
+from cnitest.explain.evidence.rows import Spot
+from cnitest.explain.evidence.wiring import LinkAt, Wiring
+from cnitest.kernel.rows.records import Route
+from cnitest.lab.place import Place
+from cnitest.lab.probe import wire
+from cnitest.lab.reach import Sighting
+from cnitest.lab.snapshot import state as states
+
+_QUESTIONS = ("arp", "nd")
+
+
+@dataclass(frozen=True)
+class Leg:
+    """``start`` is the link that IP sent the packet by, ``next_hop`` the address whose owner was to get it there (a
+    ``gateway``, or the destination itself). ``owners`` are the links with that address in the lab, the intended one
+    first; ``way`` are the links from ``start`` to the intended owner's, none when no wire or bridge leads there."""
+
+    sender: Place
+    start: LinkAt
+    next_hop: str
+    gateway: bool
+    owners: tuple[LinkAt, ...]
+    way: tuple[LinkAt, ...]
+
+    @property
+    def target(self) -> LinkAt | None:
+        """The link where the packet was to arrive."""
+        return self.way[-1] if self.way else None
+
+
+def travelled(case: Case) -> Leg | None:
+    """The leg on which the packet was last seen; None of one that never left, or whose sender is not known."""
+    frame = case.spot.frame
+    start = _start(case, frame.data[6:12].hex(":")) if frame else None
+    if start is None:
+        return None
+    sender = case.wiring.places[start.place]
+    if case.probe.transport in _QUESTIONS:
+        wanted = case.packet.destination if case.returning else case.probe.destination
+        return _leg(case, sender, start, wanted, gateway=False)
+    found = case.route(case.packet.destination, place=sender)
+    via = found.via if isinstance(found, Route) and found.link in ("", start.link) else ""
+    return _leg(case, sender, start, via.removeprefix("inet6 ") or case.packet.destination, gateway=bool(via))
+
+
+def ahead(case: Case) -> Leg | None:
+    """The leg that the packet was to take from where it was last seen; None where there is no route."""
+    if case.spot.out:
+        return None
+    found = case.route(case.packet.destination)
+    if not isinstance(found, Route) or not found.link or case.owns(case.packet.destination):
+        return None
+    start = LinkAt(case.place.full_name, found.link)
+    via = found.via.removeprefix("inet6 ")
+    return _leg(case, case.place, start, via or case.packet.destination, gateway=bool(via))
+
+
+def _start(case: Case, mac: str) -> LinkAt | None:
+    """The link that sent a frame with this source MAC: its own, where it was seen to go out."""
+    for sighting in case.seen.sightings:
+        at = LinkAt(sighting.place, sighting.frame.link)
+        link = case.wiring.links.get(at)
+        sent = sighting.frame.out and sighting.returning == case.returning
+        if sent and link and link.mac == mac == sighting.frame.data[6:12].hex(":"):
+            return at
+    return None
+
+
+def _leg(case: Case, sender: Place, start: LinkAt, next_hop: str, *, gateway: bool) -> Leg:
+    ways = case.wiring.ways(start)
+    intended = case.place.lab.owner(next_hop, sender)
+    owners = sorted(
+        owners_of(case.wiring, next_hop, sender),
+        key=lambda at: (intended is None or at.place != intended.full_name, len(ways.get(at, ())) or len(ways) + 1),
+    )
+    way: tuple[LinkAt, ...] = ()
+    if owners:
+        # An address is answered for on every link of its owner.
+        reached = [found for at, found in ways.items() if at.place == owners[0].place and _ends_there(case.wiring, at)]
+        way = ways.get(owners[0]) or min(reached, key=len, default=())
+    return Leg(sender, start, next_hop, gateway, tuple(owners), way)
+
+
+def _ends_there(wiring: Wiring, at: LinkAt) -> bool:
+    """Whether IP gets what arrives by a link: it is no bridge's port."""
+    return not wiring.links[at].master
+
+
+def owners_of(wiring: Wiring, address: str, sender: Place) -> Iterator[LinkAt]:
+    """The links that have an address, but for those of the one who asks."""
+    for name, place in wiring.places.items():
+        if place is not sender and states.has_address(place.namespace, address):
+            yield from (LinkAt(name, row.link) for row in states.addresses(place.namespace) if row.ip == address)
+
+
+def furthest(case: Case) -> Spot:
+    """Where the packet was last seen on its way to the next hop; copies that a bridge sent elsewhere do not count."""
+    leg = case.once(travelled)
+    if leg is None or case.spot.frame is None:
+        return case.spot
+    mac = case.spot.frame.data[6:12]
+    here = [
+        sighting
+        for sighting in case.seen.sightings
+        if sighting.returning == case.returning
+        and sighting.frame.data[6:12] == mac
+        and wire.icmp_error(sighting.frame.data) is None
+    ]
+    last = _furthest(here, leg, case.wiring) if leg.way else _first_wire(here, leg)
+    if last is None:
+        return case.spot
+    return Spot(case.place.lab.place(last.place), last.frame.link, last.frame.out, case.returning, last.frame)
+
+
+def _furthest(here: list[Sighting], leg: Leg, wiring: Wiring) -> Sighting | None:
+    """The sighting that is nearest to the end of the way."""
+    # A bridge that is only crossed shows what it floods, too.
+    crossed = [step for step in leg.way[1:-1] if wiring.links[step].kind == "bridge"]
+    at = {step: number for number, step in enumerate(leg.way) if step not in crossed}
+    on_it = [sighting for sighting in here if LinkAt(sighting.place, sighting.frame.link) in at]
+    return max(on_it, key=lambda one: at[LinkAt(one.place, one.frame.link)], default=None)
+
+
+def _first_wire(here: list[Sighting], leg: Leg) -> Sighting | None:
+    """The sighting where the packet was last on the one way that everything takes: its sender's link."""
+    return next((one for one in here if LinkAt(one.place, one.frame.link) == leg.start and one.frame.out), None)

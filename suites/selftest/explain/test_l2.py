@@ -1,0 +1,201 @@
+"""Links, bridges and neighbours: each is broken in one way, cold and with filled tables."""
+
+from __future__ import annotations
+
+import pytest
+from cnitest.suites.selftest.explain.breaking import WARM, Broken, demand
+
+NS02 = "02:58:2c:81:86:34"
+"""The MAC that the walkthrough's plan gives to eth02."""
+SIX = "2001:db8:40::12"
+BR02 = "ip link add br02 type bridge; ip link set br02 up; "
+ISOLATED = "bridge link set dev veth01 isolated on; bridge link set dev veth02 isolated on"
+LOCKED = "bridge link set dev veth01 learning off locked on; bridge fdb flush dev br01"
+ROUTED_LO = (
+    "ip address del 10.40.80.12/24 dev eth02; ip link set lo up; ip address add 10.40.80.12/32 dev lo; "
+    "ip route add 10.40.80.0/24 dev eth02; "
+)
+WIDE = "ip address del 10.40.80.11/24 dev eth01; ip address add 10.40.80.11/8 dev eth01"
+
+LINKS = [
+    Broken("l2.link-down", "link down", "node", "ip link set veth02 up", {"node": "ip link set veth02 down"}),
+    Broken("l2.link-down", "link down", "node", "ip link set veth01 up", {"node": "ip link set veth01 down"}),
+    Broken("l2.link-down", "link down", "node", "ip link set br01 up", {"node": "ip link set br01 down"}),
+    Broken("l2.link-down", "link down", "node/ns02", "ip link set eth02 up", {"node/ns02": "ip link set eth02 down"}),
+    Broken("l2.link-down", "link down", "node", "ip link set veth02 up", {"node": "ip link set veth02 down"}, to=SIX),
+    Broken(
+        "l2.own-link-down",
+        "link down",
+        "node/ns01",
+        "ip link set eth01 up && ip route add default via 10.40.80.1",
+        {"node/ns01": "ip link set eth01 down"},
+    ),
+    Broken(
+        "l2.own-link-down",
+        "link down",
+        "node/ns01",
+        "ip link set eth01 up && ip address add 2001:db8:40::11/64 dev eth01 nodad && "
+        "ip -6 route add default via 2001:db8:40::1",
+        {"node/ns01": "ip link set eth01 down"},
+        to=SIX,
+    ),
+]
+BRIDGES = [
+    Broken(
+        "l2.no-bridge",
+        "no bridge port",
+        "node",
+        f"ip link set {port} master br01",
+        {"node": f"ip link set {port} nomaster"},
+    )
+    for port in ("veth01", "veth02")
+] + [
+    Broken(
+        "l2.wrong-bridge",
+        "wrong bridge",
+        "node",
+        f"ip link set {port} master br01",
+        {"node": f"{BR02}ip link set {port} master br02"},
+    )
+    for port in ("veth01", "veth02")
+] + [
+    Broken(
+        "l2.port-state",
+        "port state disabled",
+        "node",
+        f"bridge link set dev {port} state 3",
+        {"node": f"bridge link set dev {port} state 0"},
+    )
+    for port in ("veth01", "veth02")
+] + [
+    Broken(
+        "l2.isolated",
+        "port isolation",
+        "node",
+        "bridge link set dev veth02 isolated off",
+        {"node": ISOLATED},
+        to=to,
+    )
+    for to in ("10.40.80.12", SIX)
+] + [
+    Broken(
+        "l2.locked",
+        "port locked",
+        "node",
+        "bridge fdb add 02:12:19:63:dd:c2 dev veth01 master static",
+        {"node": LOCKED},
+    ),
+    Broken(
+        "l2.fdb",
+        "fdb entry",
+        "node",
+        f"bridge fdb del {NS02} dev veth01 master",
+        {"node": f"bridge fdb replace {NS02} dev veth01 master static sticky"},
+    ),
+    Broken(
+        "l2.flood-off",
+        "bcast_flood off",
+        "node",
+        "bridge link set dev veth02 bcast_flood on",
+        {"node": "bridge link set dev veth02 bcast_flood off", "node/ns01": "ip neigh flush dev eth01"},
+    ),
+    Broken(
+        "l2.flood-off",
+        "mcast_flood off",
+        "node",
+        "bridge link set dev veth02 mcast_flood on",
+        {"node": "bridge link set dev veth02 mcast_flood off", "node/ns01": "ip neigh flush dev eth01"},
+        to=SIX,
+    ),
+    Broken(
+        "l2.flood-off",
+        "flood off",
+        "node",
+        "bridge link set dev veth02 flood on",
+        {
+            "node": "bridge link set dev veth02 flood off learning off; bridge fdb flush dev br01",
+            "node/ns01": f"ip neigh replace 10.40.80.12 lladdr {NS02} dev eth01",
+        },
+    ),
+]  # fmt: skip
+NEIGHBOURS = [
+    Broken(
+        "l2.arp-off",
+        "ARP off",
+        "node/ns02",
+        "ip link set eth02 arp on",
+        {"node/ns02": "ip link set eth02 arp off"},
+        to=to,
+    )
+    for to in ("10.40.80.12", SIX)
+] + [
+    Broken(
+        "l2.arp-off",
+        "ARP off",
+        "node/ns01",
+        "ip link set eth01 arp on",
+        {"node/ns01": "ip link set eth01 arp off"},
+        to=to,
+    )
+    for to in ("10.40.80.12", SIX)
+] + [
+    Broken(
+        "l2.wrong-neighbour",
+        "wrong neighbour",
+        "node/ns01",
+        f"ip neigh del {to} dev eth01",
+        {"node/ns01": f"ip neigh replace {to} lladdr {mac} dev eth01"},
+        to=to,
+        setup={"node": "sysctl -w net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0"},
+    )
+    for to in ("10.40.80.12", SIX)
+    for mac in ("02:00:00:00:00:99", "02:41:4c:fd:05:9f")  # nobody's, and the bridge's
+] + [
+    Broken(
+        "l2.wrong-neighbour",
+        "wrong neighbour",
+        "node/ns02",
+        "ip neigh del 10.40.80.11 dev eth02",
+        {"node/ns02": "ip neigh replace 10.40.80.11 lladdr 02:00:00:00:00:99 dev eth02"},
+    ),
+    Broken(
+        "l2.duplicate-mac",
+        "duplicate MAC",
+        "node/ns02",
+        f"ip link set eth02 address {NS02}",
+        {"node/ns02": "ip link set eth02 address 02:12:19:63:dd:c2", "node/ns01": "ip neigh flush dev eth01"},
+    ),
+    Broken(
+        "l2.arp-ignore",
+        "arp_ignore",
+        "node/ns02",
+        "sysctl -w net.ipv4.conf.eth02.arp_ignore=0",
+        {"node/ns02": "sysctl -w net.ipv4.conf.eth02.arp_ignore=8", "node/ns01": "ip neigh flush dev eth01"},
+    ),
+    Broken(
+        "l2.arp-ignore",
+        "arp_ignore",
+        "node/ns02",
+        "sysctl -w net.ipv4.conf.all.arp_ignore=0",
+        {"node/ns02": f"{ROUTED_LO}sysctl -w net.ipv4.conf.all.arp_ignore=1", "node/ns01": "ip neigh flush dev eth01"},
+    ),
+    Broken(
+        "l2.elsewhere",
+        "wrong subnet",
+        "node/ns01",
+        "ip route add 10.90.0.5 via 10.40.80.1",
+        {"node/ns01": f"{WIDE}; ip route add default via 10.40.80.1"},
+        to="10.90.0.5",
+        setup={
+            "router": "ip address add 10.90.0.5/32 dev lo; ip link set lo up; "
+            "ip route add 10.40.80.0/24 via 192.168.80.100",
+        },
+    ),
+]  # fmt: skip
+
+
+@WARM
+@pytest.mark.parametrize("broken", [*LINKS, *BRIDGES, *NEIGHBOURS], ids=str)
+def test_what_lies_between_two_hops_is_named(broken, warm):
+    """The cause, its place, what to do about it, and that this helps."""
+    demand(broken, warm=warm)
