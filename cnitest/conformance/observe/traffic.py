@@ -189,6 +189,7 @@ def answered_at_once(flow: Flow, wait: float = 0.5) -> str:
     when it could not be sent for a reason that is not the sender's own."""
     from cnitest.lab.probe.kinds.echo import EchoProbe
 
+    flow.sender.lab.settle()  # that the kernel is behind with a link's carrier is no plugin's doing
     try:
         attempt = EchoProbe(flow.sender, flow.target).attempt(wait)
     except (CnitestError, OSError, ValueError) as error:
