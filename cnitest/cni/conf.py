@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnitest import paths
 from cnitest.cni import sources, spec
@@ -61,13 +61,7 @@ def network(source: Network | Mapping[str, Any] | str | Path, mode: Mode = SPEC)
     """
     if isinstance(source, Network):
         return source
-    if not isinstance(source, Mapping):
-        return _from_file(Path(source), mode)
-    try:
-        text = json.dumps(dict(source), allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"a dictionary: cannot be written as JSON: {error}") from error
-    return _network(json.loads(text), text, "a dictionary", mode, is_list="plugins" in source)
+    return _network(_from_dictionary(source) if isinstance(source, Mapping) else _from_file(Path(source), mode), mode)
 
 
 def position(network: Network, plugin: str) -> str:
@@ -96,27 +90,45 @@ def cached(text: str, source: str, today: Network, mode: Mode = SPEC) -> Network
     appended = today.plugins[len(today.plugins) - today.appended :]
     folder = {f"{today.source}, the folder beside it [{number}]": plugin for number, plugin in enumerate(appended)}
     value = _parsed(text, source)
-    is_list = "plugins" in value or "type" not in value
-    found = _network(value, text, source, mode, is_list=is_list, beside=lambda _: folder)
+    found = _network(_Given(value, text, source, "plugins" in value or "type" not in value, lambda _: folder), mode)
     if found.name != today.name:
         raise ConfigError(f"{source}: the cached configuration is that of network {found.name!r}, not {today.name!r}")
     return found
 
 
-def _from_file(path: Path, mode: Mode) -> Network:
+class _Given(NamedTuple):
+    """What a configuration says, its text and where it stands; ``beside`` finds what a folder of a network's name adds
+    to a list."""
+
+    value: dict[str, Any]
+    text: str
+    source: str
+    is_list: bool
+    beside: Callable[[str], Plugins]
+
+
+def _from_dictionary(source: Mapping[str, Any]) -> _Given:
+    try:
+        text = json.dumps(dict(source), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"a dictionary: cannot be written as JSON: {error}") from error
+    return _Given(json.loads(text), text, "a dictionary", "plugins" in source, lambda _: {})
+
+
+def _from_file(path: Path, mode: Mode) -> _Given:
     if path.is_dir():
         return _from_file(sources.first_of(path), mode)
     if path.suffix in sources.MANIFESTS or (path.suffix == ".json" and sources.is_attachment_definition(_read(path))):
         text = sources.config_of(_read(path), str(path))
         value = _parsed(text, str(path))
         is_list = "plugins" in value or "type" not in value
-        return _network(value, text, str(path), mode, is_list=is_list, beside=lambda name: _folder(path.parent / name))
+        return _Given(value, text, str(path), is_list, lambda name: _folder(path.parent / name))
     if path.suffix not in _ENDINGS and (path.exists() or not paths.advice(path).startswith("; did you mean")):
         raise ConfigError(f"{path}: a network configuration ends in {', '.join(_ENDINGS)}")
     text = _read(path)
     value = _parsed(text, str(path))
     is_list = path.suffix == ".conflist" or (mode.takes_lists_anywhere and "plugins" in value)
-    return _network(value, text, str(path), mode, is_list=is_list, beside=lambda name: _folder(path.parent / name))
+    return _Given(value, text, str(path), is_list, lambda name: _folder(path.parent / name))
 
 
 def _folder(folder: Path) -> Plugins:
@@ -159,16 +171,9 @@ def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no number in JSON")
 
 
-def _network(
-    value: dict[str, Any],
-    text: str,
-    source: str,
-    mode: Mode,
-    *,
-    is_list: bool,
-    beside: Callable[[str], Plugins] = lambda _: {},
-) -> Network:
-    """The network that ``value`` declares; ``beside`` finds what a folder of its name adds to a list."""
+def _network(given: _Given, mode: Mode) -> Network:
+    """The network that is declared. Raises ConfigError with every fault."""
+    value, text, source, is_list, beside = given
     faults: list[str] = []
     whole = value if is_list or mode.reads_list_keys_of_single else _without_list_keys(value)
     name = _checked_name(value.get("name"), faults)

@@ -136,21 +136,18 @@ def subjects_of(config: pytest.Config) -> tuple[Subject, ...]:
 def chosen_of(config: pytest.Config) -> Chosen:
     """What was chosen, and what cannot be. Found once, where the run is led."""
     if _CHOSEN not in config.stash:
-        config.stash[_CHOSEN] = _examined(config)
+        from cnitest.errors import CnitestError
+        from cnitest.report.conformance.choice import asked, chosen
+        from cnitest.report.given import plugin_path
+
+        choice = asked(config.option, plugin_path(config), otherwise=_slice())
+        choice = choice if _is_asked_for(config) else choice._replace(keep_going=True)
+        try:
+            config.stash[_CHOSEN] = chosen(choice)
+        except CnitestError as error:
+            raise pytest.UsageError(str(error)) from None
     found: Chosen = config.stash[_CHOSEN]
     return found
-
-
-def _examined(config: pytest.Config) -> Chosen:
-    from cnitest.errors import CnitestError
-    from cnitest.report.conformance.choice import asked, chosen
-    from cnitest.report.given import plugin_path
-
-    choice = asked(config.option, plugin_path(config), otherwise=_slice())
-    try:
-        return chosen(choice if _is_asked_for(config) else choice._replace(keep_going=True))
-    except CnitestError as error:
-        raise pytest.UsageError(str(error)) from None
 
 
 def _slice() -> tuple[str, ...]:

@@ -49,26 +49,6 @@ class Call:
     stdin_refused: bool = False
     held_open: bool = False
 
-    @classmethod
-    def of(cls, plugin: str, verb: str, host: str, environment: Mapping[str, str], stdin: str, done: Finished) -> Call:
-        """The record of a call that has ended."""
-        return cls(
-            plugin,
-            verb,
-            host,
-            done.argv,
-            environment,
-            stdin,
-            done.stdout,
-            done.stderr,
-            done.exit_code,
-            done.seconds,
-            done.timed_out,
-            done.cut,
-            done.stdin_refused,
-            done.held_open,
-        )
-
     @property
     def subject(self) -> str:
         """Who was asked to do what, for the first words of a message."""
@@ -226,7 +206,23 @@ def call(
     except (OSError, ValueError) as error:  # ValueError: a variable or word that no process can be given
         why = getattr(error, "strerror", None) or error
         raise PluginError(f"{plugin} {verb}: {binary} cannot be started: {why}") from error
-    return Call.of(plugin, verb, host, variables, data.decode("utf-8", "surrogateescape"), done)
+    sent = data.decode("utf-8", "surrogateescape")
+    return Call(
+        plugin,
+        verb,
+        host,
+        done.argv,
+        variables,
+        sent,
+        done.stdout,
+        done.stderr,
+        done.exit_code,
+        done.seconds,
+        done.timed_out,
+        done.cut,
+        done.stdin_refused,
+        done.held_open,
+    )
 
 
 def answer(made: Call) -> Mapping[str, Any]:

@@ -67,7 +67,7 @@ class Bench(PluginCalls):
     def demand(self, holds: object, detail: str, *, witness: str = "") -> None:
         """Note ``detail`` unless something holds."""
         if not holds:
-            self.complain(detail, witness=witness)
+            self.record.complain((detail,), witness)
 
     def conclude(self) -> None:
         """Raise a Finding when anything does not hold, else Undecided when something could not be found out."""

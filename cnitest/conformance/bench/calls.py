@@ -60,7 +60,15 @@ class PluginCalls:
         variables.update(changes or {})
         variables = {key: value for key, value in variables.items() if key not in without}
         data = self._stdin(verb, slot, previous, stdin)
-        return self._run(name, binary, verb, variables, data, argv, timeout)
+        limit = timeout or _PATIENCE.seconds(self.subject.name, verb, self.subject.seconds)
+        executor, place = HostExec(self.node, tuple(argv)), self.node.full_name
+        with self.record.calling() as note:
+            call = invoke.call(executor, name, binary, variables, data, host=place, timeout=limit, verb=verb)
+            note(call, timeout)
+        if call.timed_out and timeout is None:
+            _PATIENCE.ran_out(self.subject.name, verb)
+        self.lab.journal.note(call)
+        return call
 
     def binary(self, name: str) -> str:
         """The path of a plugin's binary."""
@@ -116,23 +124,3 @@ class PluginCalls:
             conf = request.substituted(self.subject.conf, container="c1", ifname=self.setting.ifname)
             return request.of(conf, self.subject.network, self.version, {}, None)
         return request.of(slot.conf, slot.network, self.version, slot.capabilities, previous)
-
-    def _run(
-        self,
-        plugin: str,
-        binary: str,
-        verb: str,
-        variables: Mapping[str, str],
-        stdin: bytes,
-        argv: Sequence[str],
-        timeout: float | None,
-    ) -> Call:
-        patience = timeout or _PATIENCE.seconds(self.subject.name, verb, self.subject.seconds)
-        executor, place = HostExec(self.node, tuple(argv)), self.node.full_name
-        with self.record.calling() as note:
-            call = invoke.call(executor, plugin, binary, variables, stdin, host=place, timeout=patience, verb=verb)
-            note(call, timeout)
-        if call.timed_out and timeout is None:
-            _PATIENCE.ran_out(self.subject.name, verb)
-        self.lab.journal.note(call)
-        return call

@@ -73,18 +73,15 @@ class Record:
         for detail in details:
             if isinstance(detail, Doubt):
                 self.doubts.append(detail.after(prefix))
-            else:
-                self._note(detail, witness, prefix)
-
-    def _note(self, detail: str | Leftover, witness: str, prefix: str) -> None:
-        words = visible(f"{prefix}{detail}")
-        if words in self.violation:
-            return
-        kernel, about = (detail.kernel, detail.about) if isinstance(detail, Detail) else ("", None)
-        about = detail if isinstance(detail, Leftover) else about
-        self.complaints.append(Complaint(words, len(self.steps), witness, kernel, about))
-        if self._enough(words):
-            raise Finding(self.violation)
+                continue
+            words = visible(f"{prefix}{detail}")
+            if words in self.violation:
+                continue
+            kernel, about = (detail.kernel, detail.about) if isinstance(detail, Detail) else ("", None)
+            about = detail if isinstance(detail, Leftover) else about
+            self.complaints.append(Complaint(words, len(self.steps), witness, kernel, about))
+            if self._enough(words):
+                raise Finding(self.violation)
 
     def forget_complaints(self) -> None:
         """Forget what did not hold and what was in doubt, for the next test that only looks."""

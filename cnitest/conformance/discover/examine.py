@@ -43,12 +43,17 @@ def examine(
     """
     found: list[Subject] = []
     for each in sources:
+        wanted, where = tuple(versions) or each.versions, (*each.path, *path)
+        require(each, where)
+        drafts = [draft for draft in _drafts(each, where) if _listed(draft, each) or there(draft.conf, where)]
         try:
-            found += _examine(each, (*each.path, *path), tuple(versions) or each.versions, tuple(helpers), unstarted)
+            spoken = _speaking(drafts, each, wanted)
         except Unspoken as error:
             if skipped is None:
                 raise
             skipped.append(str(error))
+        else:
+            found += _started(spoken, each, tuple(helpers), wanted, unstarted)
     return tuple(_named_apart(found))
 
 
@@ -56,15 +61,9 @@ class Unspoken(ConfigError):
     """A plugin speaks none of the versions that were asked for."""
 
 
-def _examine(
-    each: Source,
-    path: tuple[str, ...],
-    versions: tuple[str, ...],
-    helpers: tuple[str, ...],
-    unstarted: list[Refused] | None,
-) -> list[Subject]:
-    require(each, path)
-    drafts = [draft for draft in _drafts(each, path) if _listed(draft, each) or there(draft.conf, path)]
+def _speaking(drafts: Sequence[Subject], each: Source, versions: tuple[str, ...]) -> list[Subject]:
+    """The drafts with what they say of themselves, and the versions to test them in. Raises ConfigError where there is
+    none, and `Unspoken`."""
     if not drafts:
         raise ConfigError(f"{each.where}: its list has no plugin {each.only!r}")
     with open_bench(Trial(drafts[0], spec.VERSIONS[-1])) as bench:
@@ -75,7 +74,7 @@ def _examine(
         if not draft.versions:
             wanted = f"; {', '.join(versions)} asked for" if versions else ""
             raise Unspoken(f"{each.where}: {draft.plugin} speaks {', '.join(draft.advertised) or 'nothing'}{wanted}")
-    return _started(spoken, each, helpers, versions, unstarted)
+    return spoken
 
 
 def _started(

@@ -94,10 +94,6 @@ class ReusingExecutor:
         """What does not hold in a scenario on a host of its own."""
         return alone(self.trial, scenario, self.next_path)
 
-    def finished(self, scenario_run: ScenarioRun) -> None:
-        """End a scenario run whose steps were done one by one."""
-        self.finish(scenario_run.finish())
-
     def finish(self, state: Picture) -> None:
         """Take note of how a host is after a scenario."""
         self._clean = state

@@ -159,7 +159,7 @@ class Hunter:
 
     def finished(self, scenario_run: ScenarioRun) -> None:
         """End a scenario run."""
-        self._arena.finished(scenario_run)
+        self._arena.finish(scenario_run.finish())
 
     def alone(self, scenario: Scenario) -> list[Violation]:
         """What does not hold in a scenario on hosts of its own."""
