@@ -196,6 +196,12 @@ def test_a_script_tells_what_it_is_about(findings):
         ),
         ("an untrue result", "liar", f"exec {PLUGINS}/bridge"),
         (
+            "a packet without an answer",
+            "bridge",
+            f"""{PLUGINS}/bridge || exit
+while [ "$CNI_COMMAND" = ADD ] && ip -6 address show dev cni0 tentative | grep -q inet6; do sleep 0.1; done""",
+        ),
+        (
             "a refusal that is not",
             "host-local",
             f"""stdin=$(cat); case $CNI_COMMAND$stdin in CHECK*10.42.0.53*) exit 1 ;; esac
@@ -211,6 +217,18 @@ def test_a_script_does_not_see_it_of_a_plugin_that_behaves(findings, tmp_path, k
 
     assert done.returncode == NOT_SEEN, done.stdout + done.stderr
     assert "Not seen" in done.stdout
+
+
+def test_what_is_so_for_a_moment_is_seen_however_slow_the_machine_is(findings, tmp_path):
+    """A packet that has to be answered at once is sent when the call ends: what takes time after it changes nothing."""
+    text = of(findings, "a packet without an answer").read_text()
+    slow = tmp_path / "slow.sh"
+    slow.write_text(text.replace("\ntell() {", "\ntell() {\n  sleep 4  # longer than IPv6 addresses are tentative\n"))
+
+    done = run(slow)
+
+    assert "  sleep 4" in slow.read_text()
+    assert done.returncode == SEEN, done.stdout + done.stderr
 
 
 def test_a_script_says_why_it_could_not_run(findings, tmp_path):

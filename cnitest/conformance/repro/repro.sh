@@ -118,8 +118,37 @@ call() {
   now_words "${environment[@]}"
   { timeout --signal=KILL "${limit:-12}" env -i "${words[@]}" "$@" "$found" \
     <$work/$number.stdin >$work/$number.stdout 2>$work/$number.stderr; code=$?; } 2>/dev/null
+  ask_now $number
   echo $code >$work/$number.code
   tell $number "$plugin" "${words[@]}"
+}
+
+# Has an address be asked from a place the moment the next call has ended: who asks is started before, so that it takes
+# no time then.
+at_once() {
+  local place=$1 target=$2 seconds=$3 number=${#asking[@]} go said ready=
+  mkfifo $work/go.$number $work/said.$number
+  exec {go}<>$work/go.$number {said}<>$work/said.$number
+  within "$place" bash -c 'echo ready; read -r
+    exec 3< <({ true 4<>/dev/tcp/$0/9 && echo open; } 2>&1)
+    read -r -t $1 -u 3 answer
+    case $answer in open | *refused*) echo answered ;; *) echo silent ;; esac' "$target" "$seconds" <&$go >&$said &
+  read -r -t 12 -u $said ready
+  [ "$ready" = ready ] || cannot "$place cannot ask $target"
+  asking+=("$go $said $place $target")
+}
+
+ask_now() {
+  local number=$1 go said what answer one
+  for one in "${asking[@]}"; do read -r go said what <<<"$one"; echo >&$go; done
+  for one in "${asking[@]}"; do
+    read -r go said what <<<"$one"
+    read -r -t 12 -u $said answer
+    [ "$answer" = answered ] || echo "$number $what" >>$work/unanswered
+    exec {go}>&- {said}>&-
+    rm $work/go.* $work/said.* 2>/dev/null
+  done
+  asking=()
 }
 
 # A call as a person reads it.
@@ -258,6 +287,7 @@ reaches() {
 
 # An address that answered when this was recorded; what does not answer from the start cannot be lost later.
 probe() { reaches "$@" || { hindered="$2 does not answer $1"; echo "$1 $2" >>$work/silent; }; }
+unanswered() { ! grep -qx -- "$2 $3" $work/silent && grep -qx -- "$1 $2 $3" $work/unanswered; }
 lost() { ! grep -qx -- "$1 $2" $work/silent && ! reaches "$@"; }
 
 # Whether a packet for an address arrives at another place.
@@ -301,11 +331,11 @@ conclude() {
   echo "Not seen: it is not as the report says."; exit 0
 }
 
-work=/run/repro files=/run/repro-files seen=0 hindered=
+work=/run/repro files=/run/repro-files seen=0 hindered= asking=()
 recorded_path=$path; path=${CNI_PATH:-$path}
 [ "${INSIDE:-}" ] || enter
 furnish
-: >>$work/now.sed; : >$work/silent
+: >>$work/now.sed; : >$work/silent; : >$work/unanswered
 topology
 steps
 echo; echo "What the report says:"

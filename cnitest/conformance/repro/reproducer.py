@@ -16,7 +16,7 @@ from cnitest.conformance.model.requirement import Requirement
 from cnitest.conformance.model.subject import Trial
 from cnitest.conformance.repro.quote import quoted
 from cnitest.conformance.repro.signs import Sign, Signs
-from cnitest.conformance.repro.steps import Steps
+from cnitest.conformance.repro.steps import AtOnce, Steps
 from cnitest.conformance.repro.topology import Machines
 from cnitest.lab.place import ENVIRONMENT
 from cnitest.text import line
@@ -52,21 +52,23 @@ def script(
     signs = Signs(record.steps, subject.plugin, host, machines, internet)
     told = [(complaint, signs.of(complaint)) for complaint in _told(record, details)]
     looks = {name for _, sign in told for name in sign.looks}
-    steps = Steps(record.steps, record.needed, subject.path, machines, looks)
-    parts = [_head(_about(requirement, trial, details), trial, record, file)]
+    packets = tuple(dict.fromkeys(sign.packet for _, sign in told if sign.packet))
+    steps = Steps(record.steps, record.needed, subject.path, machines, looks, packets)
+    chance = _chance(record, packets)
+    parts = [_head(_about(requirement, trial, details), trial, record, file, chance)]
     parts += _function("topology", machines.commands(), "The machines and the links between them.")
     parts += _function("steps", steps.commands(), "What was done, in order.")
     parts += _function("signs", _signs(told), "What the report says, and the condition that holds while it is so.")
     return "\n".join([*parts, _machinery()])
 
 
-def _head(about: Iterator[str], trial: Trial, record: Record, file: str) -> str:
+def _head(about: Iterator[str], trial: Trial, record: Record, file: str, chance: str) -> str:
     return _HEAD.format(
         about="\n".join(f"# {words}".rstrip() for words in about),
         name=file,
-        limits=_limits(record),
+        limits=chance,
         other=_OTHER if any(isinstance(step, Release) for step in record.steps) else "",
-        tries=_TRIES if _limits(record) else 1,
+        tries=_TRIES if chance else 1,
         path=quoted(":".join(trial.subject.path)),
         host=quoted(trial.subject.setting.host),
         usual=" ".join(quoted(f"{key}={value}") for key, value in ENVIRONMENT.items()),
@@ -99,7 +101,7 @@ def _line(text: str) -> str:
     return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"
 
 
-def _limits(record: Record) -> str:
+def _chance(record: Record, packets: Sequence[AtOnce]) -> str:
     """What a script cannot promise."""
     asks = [step for step in record.steps if isinstance(step, Ask)]
     found = []
@@ -107,6 +109,8 @@ def _limits(record: Record) -> str:
         found.append("Calls that ran side by side do so here, too; what comes of it may be another thing each time.")
     if any(ask.limit is not None for ask in asks):
         found.append("Calls are killed after the same times as in the report; what they had done by then may differ.")
+    if packets:
+        found.append("Packets are sent the moment that a call has ended; on a busy machine that may be too late.")
     if found:
         found.append(f"So it is tried {_TRIES} times, until it is seen.")
     return "".join(f"\n# {line}" for line in found)

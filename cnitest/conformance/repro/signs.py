@@ -27,7 +27,7 @@ from cnitest.conformance.bench.steps import (
 from cnitest.conformance.model import judge
 from cnitest.conformance.repro import fake
 from cnitest.conformance.repro.quote import joined, quoted
-from cnitest.conformance.repro.steps import Moved, number_of
+from cnitest.conformance.repro.steps import AtOnce, Moved, number_of
 from cnitest.conformance.repro.topology import Machines
 from cnitest.kernel.rows.records import Address, Filter, Qdisc, Route
 from cnitest.lab.snapshot.difference import Difference, difference
@@ -39,10 +39,11 @@ _ADDRESS = re.compile(r"[0-9]+(?:\\\.[0-9]+){3}|[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){
 
 
 class Sign(NamedTuple):
-    """A condition in shell, and the two looks that it compares, when it does."""
+    """A condition in shell, and the two looks that it compares or the packet that it is about, when there are."""
 
     condition: str
     looks: tuple[str, ...] = ()
+    packet: AtOnce | None = None
 
 
 class Signs:
@@ -71,8 +72,10 @@ class Signs:
                 found = self._of_call(complaint, call)
             case None | DelegateVerbs():
                 found = None
-            case packet_or_sysctl:
-                found = self._of_packets(packet_or_sysctl)
+            case NoAnswer() as packet:
+                found = self._of_answer(complaint, packet)
+            case arrival_or_sysctl:
+                found = self._of_host(arrival_or_sysctl)
         return found or self._of_delegate(complaint) or self._of_answers(complaint)
 
     def _before(self, complaint: Complaint) -> Sequence[Step]:
@@ -98,13 +101,18 @@ class Signs:
 
     # --- packets and sysctls
 
-    def _of_packets(self, about: NoArrival | NoAnswer | SysctlChange) -> Sign:
+    def _of_answer(self, complaint: Complaint, packet: NoAnswer) -> Sign:
+        """One that had so many seconds is sent the moment the call before it has ended: later it may be answered."""
+        place, asked = self._name(packet.sender), [step for step in self._before(complaint) if isinstance(step, Ask)]
+        if not packet.seconds or not asked or asked[-1].batch:
+            return Sign(f"lost {joined((place, packet.target))}")
+        sent = AtOnce(len(asked), place, packet.target, packet.seconds)
+        return Sign(f"unanswered {joined((str(sent.call), place, packet.target))}", packet=sent)
+
+    def _of_host(self, about: NoArrival | SysctlChange) -> Sign:
         match about:
             case NoArrival(sender, target):
                 return Sign(f"! arrives {joined((self._name(sender), target, self._name(self._internet)))}")
-            case NoAnswer(sender, target, seconds):
-                within = f" {seconds:g}" if seconds else ""
-                return Sign(f"lost {joined((self._name(sender), target))}{within}")
             case SysctlChange(name, _, after):
                 return Sign(f"sysctl_is - {quoted(name)} {quoted(after)}")
 

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
+from typing import NamedTuple
 
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.steps import (
@@ -33,6 +34,15 @@ from cnitest.lab.place import ENVIRONMENT
 FILES = "/run/repro-files"
 _LONG = 4096
 _DRAWN = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}|veth[0-9a-f]{8}")
+
+
+class AtOnce(NamedTuple):
+    """A packet that is sent the moment a call, by its number, has ended, and how many seconds its answer may take."""
+
+    call: int
+    place: str
+    target: str
+    seconds: float
 
 
 def number_of(call: Call, calls: Sequence[Call]) -> int:
@@ -62,10 +72,17 @@ def _directories(step: Step) -> Iterator[str]:
 
 
 class Steps:
-    """The commands for a record: ``looks`` are the names of the pictures that count; others are not taken again."""
+    """The commands for a record: ``looks`` are the names of the pictures that count; others are not taken again.
+    ``packets`` are sent after calls."""
 
     def __init__(
-        self, steps: Sequence[Step], needed: Sequence[Call], path: Sequence[str], machines: Machines, looks: set[str]
+        self,
+        steps: Sequence[Step],
+        needed: Sequence[Call],
+        path: Sequence[str],
+        machines: Machines,
+        looks: set[str],
+        packets: Sequence[AtOnce] = (),
     ) -> None:
         self._steps = steps
         self._calls = [step.call for step in steps if isinstance(step, Ask)]
@@ -73,6 +90,7 @@ class Steps:
         self._first = self._path = ":".join(path)
         self._machines = machines
         self._looks = looks
+        self._packets = packets
         self.moved = Moved(steps)
 
     def commands(self) -> Iterator[str]:
@@ -150,6 +168,9 @@ class Steps:
     def _ask(self, ask: Ask) -> Iterator[str]:
         call, number = ask.call, number_of(ask.call, self._calls)
         yield from self._stdin(call, number)
+        for packet in self._packets:
+            if packet.call == number:
+                yield f"at_once {joined((packet.place, packet.target, f'{packet.seconds:g}'))}"
         before = [self._quoted((word,)) for word in call.argv[:-1]]
         limit = f"limit={ask.limit:.4f} " if ask.limit is not None else ""
         words = [f"{limit}call {number} {quoted(call.plugin)}", *self._environment(call), "--", *before]
