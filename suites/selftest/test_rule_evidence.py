@@ -183,6 +183,6 @@ def test_rules_of_an_owned_table_are_found_by_handle():
     """nft says behind the brace which program owns a table; the rules in it are found like others."""
     text = b"table inet t { # handle 1 progname nft\n\tchain c { # handle 1\n\t\tdrop # handle 2\n\t}\n}\n"
 
-    found = nft_rules(lambda *_: Finished(0, text, b"", 0.0, False))
+    found = nft_rules(lambda *_: Finished((), 0, text, b"", 0.0))
 
     assert found == {("inet", "t", "c", 2): "drop"}

@@ -34,8 +34,12 @@ _PROTOCOLS = {
 
 
 class Stage(enum.Enum):
-    """The points of a place's packet path at which a packet can end, in the order in which it comes to them."""
+    """The points of a place's packet path at which a packet can end, in the order in which it comes to them.
 
+    Before them all, at each place, comes what was told by whoever dropped it.
+    """
+
+    TOLD = "the rule that the kernel told of"
     SOCKET_OUT = "the sender's socket and route"
     OUTPUT = "rules for what the place itself sends"
     WIRE = "the wire to the next place"
@@ -51,8 +55,9 @@ class Stage(enum.Enum):
     EGRESS = "tc, netdev rules and the queue where it goes out"
 
 
-_SENDING = (Stage.SOCKET_OUT, Stage.OUTPUT, Stage.POSTROUTING, Stage.NEIGHBOUR, Stage.EGRESS)
+_SENDING = (Stage.TOLD, Stage.SOCKET_OUT, Stage.OUTPUT, Stage.POSTROUTING, Stage.NEIGHBOUR, Stage.EGRESS)
 _INSIDE = (
+    Stage.TOLD,
     Stage.INGRESS,
     Stage.BRIDGE,
     Stage.PREROUTING,

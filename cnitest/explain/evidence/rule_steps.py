@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ _COUNTED = re.compile(r"counter packets \d+ bytes \d+")
 _REJECTS = re.compile(r"-j REJECT|\breject\b")
 _TARGET = re.compile(r" -[jg] (\S+)")
 _HEADERS = 20
+_DISCOVERY = (135, 136)
 _ETHERTYPES = {4: wire.ETH_IPV4, 6: wire.ETH_IPV6}
 
 
@@ -37,9 +38,12 @@ class Ours:
         self._seen = seen
 
     def frame(self, packet: bytes) -> bytes | None:
-        """A frame around a packet (which may be cut short) that belongs to the attempt; None for any other."""
+        """A frame around a packet (which may be cut short) that belongs to the attempt, or asks for a MAC or tells it;
+        None for any other."""
         kind = _ETHERTYPES.get(packet[0] >> 4, wire.ETH_ARP) if packet else 0
         frame = bytes(12) + kind.to_bytes(2, "big") + packet
+        if kind and is_neighbour(wire.read(frame)):
+            return frame
         if kind in _ETHERTYPES.values() and _transport(frame) in self._known:
             return frame
         return frame if kind and self._attempt.matches(Frame(0, "", False, frame)) else None
@@ -83,6 +87,11 @@ class Ours:
                 self._saved[program] = {}
         return self._saved[program]
 
+    def chains_of(self, event: LogEvent) -> frozenset[str]:
+        """The names of the chains in the table of an event."""
+        saved = self.saved(rule_words.LEGACY[event.family])
+        return frozenset(name for table, name in saved if table == event.table)
+
     def run(self, argv: Sequence[str], stdin: bytes) -> Finished:
         """Run a program at the place."""
         return self.place.execute(argv, stdin)
@@ -99,6 +108,11 @@ class Ours:
     @cached_property
     def _flows(self) -> frozenset[wire.Flow]:
         return frozenset(wire.read(s.frame.data).flow for s in self._seen.sightings if not s.returning)
+
+
+def is_neighbour(packet: wire.Headers) -> bool:
+    """Whether a packet is ARP or neighbour discovery."""
+    return packet.ethertype == wire.ETH_ARP or (packet.protocol == wire.ICMPV6 and packet.kind in _DISCOVERY)
 
 
 def _transport(frame: bytes) -> tuple[str, str, bytes]:
@@ -206,6 +220,7 @@ def legacy_steps(ours: Ours, events: Iterable[LogEvent]) -> Iterator[Step]:
 def _legacy_step(ours: Ours, event: LogEvent, chain: SavedChain, path: tuple[str, ...], packet: wire.Headers) -> Step:
     is_rule = event.kind == "rule" and event.number <= len(chain.rules)
     rule = chain.rules[event.number - 1] if is_rule else ""
+    otherwise = chain.policy.lower() if event.kind == "policy" else event.kind
     return Step(
         place=ours.place.full_name,
         program=rule_words.LEGACY[event.family].removesuffix("-save"),
@@ -214,7 +229,7 @@ def _legacy_step(ours: Ours, event: LogEvent, chain: SavedChain, path: tuple[str
         path=path,
         hook=path[0],
         rule=rule,
-        verdict=_target(rule) if rule else chain.policy.lower() if event.kind == "policy" else event.kind,
+        verdict=_target(rule, ours.chains_of(event)) if rule else otherwise,
         number=event.number if rule else 0,
         iif=ours.links.get(event.iif, ""),
         oif=ours.links.get(event.oif, ""),
@@ -223,9 +238,9 @@ def _legacy_step(ours: Ours, event: LogEvent, chain: SavedChain, path: tuple[str
     )
 
 
-def _target(rule: str) -> str:
-    """What a rule says, from its target: a verdict in small letters, or ``jump``."""
+def _target(rule: str, chains: Collection[str]) -> str:
+    """What a rule says, from its target: a verdict or what it does in small letters, or ``jump``."""
     found = _TARGET.search(rule)
     if not found:
         return "continue"
-    return found[1].lower() if found[1] in ("DROP", "ACCEPT", "REJECT", "RETURN", "NFQUEUE") else "jump"
+    return "jump" if found[1] in chains else found[1].lower()

@@ -1,0 +1,65 @@
+"""Causes in connection tracking, told by the rule that asked it: INVALID, another zone, not tracked at all."""
+
+from __future__ import annotations
+
+import re
+
+from cnitest.explain.causes import drops
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.rows import Step
+
+_INVALID = re.compile(r"(--ctstate|--state) \S*INVALID|ct state (==|&)? ?\(?[\w, ]*invalid")
+_NEGATED = re.compile(r"! (--ctstate|--state)|ct state !=")
+_UNTRACKED = re.compile(r"-j NOTRACK|-j CT .*--notrack|\bnotrack\b")
+_ZONE = re.compile(r"--zone(?:-orig|-reply)? (\d+)|zone set (\d+)")
+
+
+@cause("conntrack.invalid", Stage.TOLD)
+def invalid(case: Case) -> Found | None:
+    """A rule drops what connection tracking calls INVALID, and so it calls the packet."""
+    step = drops.dropped(case)
+    if step is None or not _INVALID.search(step.rule) or _NEGATED.search(step.rule):
+        return None
+    packet = step.packet
+    known = f"connection tracking of {step.place} knows no connection that {packet.source} → {packet.destination} fits"
+    return drops.found(case, step, also=(known,), note="conntrack state INVALID")
+
+
+@cause("conntrack.zone", Stage.TOLD)
+def zone(case: Case) -> Found | None:
+    """A reply is in another conntrack zone than its request, so that no rule for ESTABLISHED knows it."""
+    step = drops.dropped(case)
+    if step is None or not step.returning or not drops.lets_replies_back(case, step):
+        return None
+    there, back = (_zone_rules(case, step, returning=returning) for returning in (False, True))
+    if _numbers(there) == _numbers(back):
+        return None
+    request, reply = (", ".join(sorted(_numbers(rules))) or "0" for rules in (there, back))
+    also = tuple(f"{drops.where(one)}: {one.rule}" for one in (*there, *back))
+    note = f"conntrack zone {request} has the request, zone {reply} the reply"
+    return drops.found(case, step, also=also, note=note, remedy=drops.without((*there, *back)[0]))
+
+
+@cause("conntrack.untracked", Stage.TOLD)
+def untracked(case: Case) -> Found | None:
+    """A packet or its request is exempt from connection tracking, so that no rule for ESTABLISHED knows the reply."""
+    step = drops.dropped(case)
+    if step is None or not drops.lets_replies_back(case, step):
+        return None
+    rules = [one for one in case.steps if one.place == step.place and _UNTRACKED.search(one.rule)]
+    if not rules or not step.returning:
+        return None
+    also = (f"{drops.where(rules[0])}: {rules[0].rule}",)
+    return drops.found(case, step, also=also, note="not tracked", remedy=drops.without(rules[0]))
+
+
+def _zone_rules(case: Case, step: Step, *, returning: bool) -> list[Step]:
+    """The rules of a place that gave a zone to the request, or to the reply."""
+    here = (one for one in case.steps if one.place == step.place and one.returning == returning)
+    return [one for one in here if _ZONE.search(one.rule)]
+
+
+def _numbers(rules: list[Step]) -> set[str]:
+    matches = (_ZONE.search(one.rule) for one in rules)
+    return {match[1] or match[2] for match in matches if match}

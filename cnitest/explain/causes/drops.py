@@ -1,0 +1,158 @@
+"""What a rule did to the packet, in words and commands: shared by the families of causes that are rules."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from cnitest.explain.causes.registry import Found
+from cnitest.explain.evidence import rule_steps
+from cnitest.explain.evidence.case import Case
+from cnitest.explain.evidence.rows import Step
+from cnitest.lab.probe import wire
+
+#: What ends a packet here: nobody but a program of the place, if at all, sends it on.
+ENDING = ("drop", "reject", "queue", "nfqueue", "stolen")
+_ROUTED = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+_ESTABLISHED = re.compile(r"(ctstate|state) \S*ESTABLISHED\S* .*-j ACCEPT|ct state \S*established\S*.* accept")
+
+
+def is_neighbour(step: Step) -> bool:
+    """Whether what met the rule is ARP or neighbour discovery, and not the packet itself."""
+    return rule_steps.is_neighbour(step.packet)
+
+
+def dropped(case: Case) -> Step | None:
+    """The rule or policy that ended the packet at the place where it was last seen, None where none was seen to."""
+    found = [step for step in ended(case) if not is_neighbour(step)]
+    return found[-1] if found else None
+
+
+def ended(case: Case) -> tuple[Step, ...]:
+    """The steps that ended a packet of the attempt at that place, those of neighbour discovery among them."""
+    here = (step for step in case.steps if step.place == case.place.full_name and step.verdict in ENDING)
+    return tuple(step for step in here if step.returning or not case.returning)
+
+
+def met_before(case: Case, last: Step) -> tuple[Step, ...]:
+    """The steps of the same packet at the same place before the one that ended it."""
+    same = [step for step in case.steps if (step.place, step.returning) == (last.place, last.returning)]
+    return tuple(same[: same.index(last)])
+
+
+def is_iptables(step: Step) -> bool:
+    """Whether a step is in the words of the family of iptables."""
+    return step.program != "nft"
+
+
+def where(step: Step) -> str:
+    """The table and the chains on the way to a rule: ``ip filter FORWARD → CNI-FORWARD``."""
+    return f"{step.table} {' → '.join(step.path)}"
+
+
+def short(step: Step) -> str:
+    """What ended a packet, as a test compares it: ``ip filter FORWARD policy``, ``ip filter CNI-ADMIN rule 3``."""
+    return f"{step.table} {step.chain} {f'rule {step.number}' if step.rule else 'policy'}"
+
+
+def words(case: Case, step: Step) -> str:
+    """The line for a person: where, the rule or policy as its program writes it, and what has to be known with it."""
+    verdict = step.verdict.upper() if is_iptables(step) else step.verdict
+    said = f"{where(step)}: {step.rule}" if step.rule else f"{where(step)} policy {verdict}"
+    notes = [*_legacy(step), *_reply(case, step), *bridged(case, step)]
+    return f"{said}   ({'; '.join(notes)})" if notes else said
+
+
+def _legacy(step: Step) -> list[str]:
+    return [step.program] if "legacy" in step.program else []
+
+
+def _reply(case: Case, step: Step) -> list[str]:
+    return ["of the reply"] if step.returning and not case.returning else []
+
+
+def bridged(case: Case, step: Step) -> list[str]:
+    """That a rule of IP met a packet that is bridged, and what lets it."""
+    bridge = case.links().get(case.port.bridge) if case.port and not case.spot.out else None
+    if bridge is None or case.mac == bridge.mac or step.table.startswith(("bridge ", "netdev ", "arp ")):
+        return []
+    name = "ip6tables" if step.packet.ethertype == wire.ETH_IPV6 else "iptables"
+    if case.sysctl(f"bridge.bridge-nf-call-{name}") == "1":
+        return [f"bridged packet; net.bridge.bridge-nf-call-{name}=1"]
+    return [f"bridged packet; nf_call_{name} of {bridge.name}"]
+
+
+def evidence(case: Case, step: Step) -> tuple[str, ...]:
+    """What shows it: that the kernel told of this very packet, and what was translated before."""
+    links = " ".join(f"{way} {link}" for way, link in (("in", step.iif), ("out", step.oif)) if link)
+    packet = f"{step.packet.source} → {step.packet.destination}"
+    told = f"the kernel's trace of the packet ({packet}{f', {links}' if links else ''}) ends there: {step.verdict}"
+    jumps = (f"{where(one)}: {one.rule}" for one in met_before(case, step) if one.rule and one.verdict == "jump")
+    return (told, *jumps) if len(step.path) > 1 else (told,)
+
+
+def found(case: Case, step: Step, *, also: tuple[str, ...] = (), remedy: str = "", note: str = "") -> Found:
+    """What a rule or policy did, with its remedy unless another is known better."""
+    said = words(case, step)
+    return Found(
+        short(step),
+        f"{said}   ({note})" if note else said,
+        hook=step.hook,
+        evidence=(*evidence(case, step), *also),
+        remedy=remedy or (without(step) if step.rule else past_policy(case, step)),
+    )
+
+
+def without(step: Step) -> str:
+    """The command that removes a rule."""
+    if is_iptables(step):
+        return f"{_command(step)} -D {step.rule.removeprefix('-A ')}"
+    return f"nft delete rule {step.table} {step.chain} handle {step.handle}"
+
+
+def past_policy(case: Case, step: Step) -> str:
+    """The command that lets the packet, and its reply by the same way, past a chain's policy."""
+    family = step.table.partition(" ")[0]
+    if family in ("bridge", "netdev", "arp") or step.hook not in _ROUTED:
+        if is_iptables(step):
+            return f"{_command(step)} -P {step.chain} ACCEPT"
+        return f"nft 'chain {step.table} {step.chain} {{ policy accept; }}'"
+    return " && ".join(_accepting(step, direction, link) for direction, link in _directions(case, step))
+
+
+def _directions(case: Case, step: Step) -> list[tuple[str, str]]:
+    """The links to accept by: what comes in by the packet's own, and where it is routed, also what goes back."""
+    if step.hook in ("OUTPUT", "POSTROUTING"):
+        return [("out", step.oif)]
+    both = step.hook == "FORWARD" and step.iif != step.oif and not lets_replies_back(case, step)
+    return [("in", step.iif), ("out", step.iif)] if both else [("in", step.iif)]
+
+
+def _accepting(step: Step, direction: str, link: str) -> str:
+    if is_iptables(step):
+        matching = f" -{direction[0]} {shlex.quote(link)}" if link else ""
+        return f"{_command(step)} -A {step.chain}{matching} -j ACCEPT"
+    matching = f"{'iif' if direction == 'in' else 'oif'}name {link} " if link else ""
+    return f"nft add rule {step.table} {step.chain} {matching}accept"
+
+
+def lets_replies_back(case: Case, step: Step) -> bool:
+    """Whether the chain accepts what belongs to known connections."""
+    return any(_ESTABLISHED.search(rule) for rule in rules_of(case, step))
+
+
+def rules_of(case: Case, step: Step) -> tuple[str, ...]:
+    """The rules of the chain that a step stands in, in order, as its program writes them."""
+    lines = case.full_state(case.place.lab.place(step.place)).firewall.get(step.program, ())
+    family, _, table = step.table.partition(" ")
+    if not is_iptables(step):
+        head = f"table {family} {table} chain {step.chain}: "
+        return tuple(line.removeprefix(head) for line in lines if line.startswith(head) and "hook" not in line)
+    head = f"{table}: -A {step.chain} "
+    return tuple(line.partition(": ")[2] for line in lines if line.startswith(head))
+
+
+def _command(step: Step) -> str:
+    """The program with its table: ``iptables -t nat``."""
+    table = step.table.partition(" ")[2]
+    return step.program if table == "filter" else f"{step.program} -t {table}"

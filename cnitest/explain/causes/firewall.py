@@ -1,0 +1,133 @@
+"""Causes that are rules of a firewall: chains of iptables in both variants, and what every kind of rules can do."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from cnitest.explain.causes import drops
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.rows import Step
+from cnitest.kernel.rows.records import Route
+from cnitest.lab.probe import wire
+
+_DNAT = re.compile(r"-j (DNAT|REDIRECT|NETMAP)|\bdnat\b.* to |\bredirect\b")
+_RESET = re.compile(r"--reject-with tcp-reset|reject with tcp reset")
+_REJECT_KIND = re.compile(r"--reject-with (\S+)|reject with ([\w ]+?)(?: comment| counter|$)")
+_REVERSE_PATH = re.compile(r"-m rpfilter|\bfib saddr")
+
+
+@cause("firewall.neighbour", Stage.TOLD)
+def neighbour(case: Case) -> Found | None:
+    """A rule drops ARP or neighbour discovery, so that the next hop's MAC stays unknown."""
+    if drops.dropped(case) is not None:
+        return None
+    wanted = _next_hop(case)
+    steps = (step for step in case.steps if step.verdict in drops.ENDING and drops.is_neighbour(step))
+    step = next((one for one in steps if wanted and _concerns(one.packet, wanted)), None)
+    if step is None:
+        return None
+    name = "ARP" if step.packet.ethertype == wire.ETH_ARP else "neighbour discovery"
+    found = drops.found(case, step, note=f"{name} for {wanted}")
+    return found._replace(place=step.place)
+
+
+def _next_hop(case: Case) -> str:
+    """The address whose MAC is needed to send the packet on from where it was last seen."""
+    found = case.route(case.packet.destination)
+    return (found.via or case.packet.destination) if isinstance(found, Route) else ""
+
+
+def _concerns(packet: wire.Headers, address: str) -> bool:
+    """Whether ARP or neighbour discovery asks for an address, or answers for it."""
+    if address in (packet.source, packet.destination):
+        return True
+    if ":" not in address or ":" not in packet.destination:
+        return False
+    group = ipaddress.IPv6Address(packet.destination).packed
+    return group[:2] == b"\xff\x02" and group[13:] == ipaddress.IPv6Address(address).packed[13:]
+
+
+@cause("firewall.queue", Stage.TOLD)
+def queue(case: Case) -> Found | None:
+    """A rule hands the packet to a program (NFQUEUE) that does not run, or does not give it back."""
+    step = drops.dropped(case)
+    if step is None or step.verdict not in ("queue", "nfqueue"):
+        return None
+    return drops.found(case, step, note="no program gives it back")
+
+
+@cause("firewall.dnat-forward", Stage.TOLD)
+def dnat_forward(case: Case) -> Found | None:
+    """The destination was translated (DNAT), but FORWARD does not let the translated packet through."""
+    step = drops.dropped(case)
+    if step is None or step.hook != "FORWARD" or step.returning:
+        return None
+    translated = [one for one in drops.met_before(case, step) if _DNAT.search(one.rule)]
+    if not translated:
+        return None
+    also = (f"{drops.where(translated[-1])}: {translated[-1].rule}",)
+    return drops.found(case, step, also=also, note=f"after DNAT to {step.packet.destination}")
+
+
+@cause("firewall.rpfilter", Stage.TOLD)
+def reverse_path(case: Case) -> Found | None:
+    """A rule drops packets whose source is not reached by the link that they came in by (rpfilter, fib)."""
+    step = drops.dropped(case)
+    if step is None or not _REVERSE_PATH.search(step.rule):
+        return None
+    return drops.found(case, step, note=f"no route back to {step.packet.source} by {step.iif or 'its link'}")
+
+
+@cause("firewall.reset", Stage.TOLD)
+def reset(case: Case) -> Found | None:
+    """A rule answers a TCP connection with a reset (REJECT --reject-with tcp-reset)."""
+    step = drops.dropped(case)
+    if step is None or not _RESET.search(step.rule):
+        return None
+    return drops.found(case, step, note="answers with a TCP reset")
+
+
+@cause("firewall.reject", Stage.TOLD)
+def reject(case: Case) -> Found | None:
+    """A rule rejects the packet and answers with an ICMP error, of the kind that the rule says."""
+    step = drops.dropped(case)
+    if step is None or step.verdict != "reject":
+        return None
+    kind = _REJECT_KIND.search(step.rule)
+    said = (kind[1] or kind[2]).strip() if kind else "icmp port-unreachable"
+    return drops.found(case, step, note=f"answers with {said}")
+
+
+@cause("firewall.bridged", Stage.TOLD)
+def bridged(case: Case) -> Found | None:
+    """A rule or policy for IP drops a packet that is only bridged (br_netfilter, bridge-nf-call-iptables)."""
+    step = drops.dropped(case)
+    return drops.found(case, step) if step and drops.bridged(case, step) else None
+
+
+@cause("firewall.ebtables", Stage.TOLD)
+def ebtables(case: Case) -> Found | None:
+    """A rule or policy of ebtables drops the frame in the bridge."""
+    step = drops.dropped(case)
+    return drops.found(case, step) if step and step.program == "ebtables" else None
+
+
+@cause("firewall.rule", Stage.TOLD)
+def rule(case: Case) -> Found | None:
+    """A rule of iptables drops the packet, in a built-in chain or one that was jumped to."""
+    step = _iptables(case)
+    return drops.found(case, step) if step and step.rule else None
+
+
+@cause("firewall.policy", Stage.TOLD)
+def policy(case: Case) -> Found | None:
+    """No rule of a chain of iptables accepts the packet, and the chain's policy is DROP."""
+    step = _iptables(case)
+    return drops.found(case, step) if step and not step.rule else None
+
+
+def _iptables(case: Case) -> Step | None:
+    step = drops.dropped(case)
+    return step if step and drops.is_iptables(step) else None

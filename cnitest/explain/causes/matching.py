@@ -1,0 +1,98 @@
+"""Whether a rule's conditions hold for a packet, as far as that can be said from its words alone."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import shlex
+from collections.abc import Iterable
+
+from cnitest.explain.evidence.rows import Step
+from cnitest.lab.probe import wire
+
+PROTOCOLS = {"icmp": wire.ICMP, "tcp": wire.TCP, "udp": wire.UDP, "icmpv6": wire.ICMPV6, "ipv6-icmp": wire.ICMPV6}
+_TYPES = {"echo-request": (8, 128), "echo-reply": (0, 129)}
+_NFT_TERM = re.compile(
+    r'(ip6? [sd]addr|ip protocol|meta l4proto|icmp(?:v6)? type|(?:tcp|udp) [sd]port|[io]ifname) "?([^\s"]+)"?'
+)
+
+
+def covers(written: str, value: str) -> bool:
+    """Whether an address, a prefix, a range, a number or a name covers a value."""
+    if written == value:
+        return True
+    first, dash, last = written.partition("-")
+    try:
+        if "/" in written:
+            return ipaddress.ip_address(value) in ipaddress.ip_network(written, strict=False)
+        if dash and value.isdigit():
+            return int(first) <= int(value) <= int(last)
+        if dash:
+            low, it, high = (int(ipaddress.ip_address(each)) for each in (first, value, last))
+            return low <= it <= high
+    except ValueError:
+        return False
+    return False
+
+
+def iptables_holds(words: Iterable[str], step: Step) -> bool:
+    """Whether the conditions of a rule of iptables hold for the packet of a step; False where one is not understood."""
+    pairs, rest = [], list(words)
+    while rest:
+        option = rest.pop(0)
+        pairs.append((option, rest.pop(0) if rest and not rest[0].startswith("-") else ""))
+    return all(_option_holds(option, value, step) for option, value in pairs)
+
+
+def _option_holds(option: str, value: str, step: Step) -> bool:
+    packet = step.packet
+    match option:
+        case "-s":
+            return covers(value, packet.source)
+        case "-d":
+            return covers(value, packet.destination)
+        case "-p":
+            return PROTOCOLS.get(value) == packet.protocol
+        case "-i":
+            return value == step.iif
+        case "-o":
+            return value == step.oif
+        case "--dport":
+            return covers(value.replace(":", "-"), str(packet.destination_port))
+        case "--sport":
+            return covers(value.replace(":", "-"), str(packet.source_port))
+        case "--icmp-type" | "--icmpv6-type":
+            return value == str(packet.kind)
+        case "-m":
+            return value in PROTOCOLS or value in ("icmp6", "comment")
+    return option == "--comment"
+
+
+def nft_holds(conditions: str, step: Step) -> bool:
+    """The same for the conditions of a rule of nftables."""
+    terms = _NFT_TERM.findall(conditions)
+    left = _NFT_TERM.sub("", conditions).replace("counter", "").strip()
+    return not left and all(_term_holds(name, value, step) for name, value in terms)
+
+
+def _term_holds(name: str, value: str, step: Step) -> bool:
+    packet = step.packet
+    what = name.split()[-1]
+    if what in ("saddr", "daddr"):
+        return covers(value, packet.source if what == "saddr" else packet.destination)
+    if what in ("protocol", "l4proto"):
+        return PROTOCOLS.get(value) == packet.protocol
+    if what == "type":
+        return packet.kind in _TYPES.get(value, ())
+    if what in ("sport", "dport"):
+        port = packet.source_port if what == "sport" else packet.destination_port
+        return PROTOCOLS[name.split()[0]] == packet.protocol and covers(value, str(port))
+    return value == (step.iif if what == "iifname" else step.oif)
+
+
+def split(rule: str) -> list[str]:
+    """The words of a rule of iptables behind its chain."""
+    try:
+        return shlex.split(rule)[2:]
+    except ValueError:  # a comment with a single quotation mark
+        return rule.split()[2:]
