@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
-from cnitest.errors import CnitestError
+from cnitest.errors import CnitestError, KernelError
 from cnitest.explain.causes import registry
 from cnitest.explain.evidence import frames, leg, rules
 from cnitest.explain.evidence.case import Case
 from cnitest.explain.evidence.rows import Spot
+from cnitest.kernel.rtnetlink import rtnl, tables
 from cnitest.lab.explanation import Explanation
 from cnitest.lab.place import Place
 from cnitest.lab.probe.base import Probe
@@ -38,6 +40,7 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
     everyone = [probe.sender, *(place for place in lab.places if place is not probe.sender)]
     for tap in lab.taps(everyone):
         tap.frames()
+    _ask_anew(everyone)
     case = _gathered(probe, reach, everyone)
     if case.attempt.answered:
         return Explanation(f"{reach.summary}: {reach.verdict.value}, but by now it is delivered")
@@ -68,6 +71,15 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Case:
         again=lambda other: _gathered(other, reach, everyone),
     )
     return replace(case, spot=leg.furthest(case))
+
+
+def _ask_anew(places: Sequence[Place]) -> None:
+    """Have places ask again for MACs that nobody told them yet: while one is awaited no packet is sent."""
+    for place in places:
+        netlink = place.namespace.netlink
+        unanswered = tables.forget_unanswered(netlink.dump(rtnl.dump_neighbours()))
+        with suppress(KernelError):  # the answer has come, or the entry is gone
+            netlink.batch(unanswered)
 
 
 def _ended(reach: Reach, case: Case) -> str:

@@ -9,7 +9,7 @@ from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.case import Case, Stage
 from cnitest.explain.evidence.rows import Step
 
-_INVALID = re.compile(r"(--ctstate|--state) \S*INVALID|ct state (==|&)? ?\(?[\w, ]*invalid")
+_INVALID = re.compile(r"(--ctstate|--state) \S*INVALID|ct state (vmap \{.*invalid : drop|[\w, ]*invalid)")
 _NEGATED = re.compile(r"! (--ctstate|--state)|ct state !=")
 _UNTRACKED = re.compile(r"-j NOTRACK|-j CT .*--notrack|\bnotrack\b")
 _ZONE = re.compile(r"--zone(?:-orig|-reply)? (\d+)|zone set (\d+)")

@@ -10,10 +10,17 @@ from cnitest.explain.evidence import rule_steps
 from cnitest.explain.evidence.case import Case
 from cnitest.explain.evidence.rows import Step
 from cnitest.lab.probe import wire
+from cnitest.lab.snapshot.state import State
 
+#: The turn of causes that fit any rule: after those that know more of it.
+GENERAL = 1
 #: What ends a packet here: nobody but a program of the place, if at all, sends it on.
 ENDING = ("drop", "reject", "queue", "nfqueue", "stolen")
+# Probes that are ARP or neighbour discovery themselves.
+_QUESTIONS = ("arp", "nd")
 _ROUTED = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+# Matches that iptables does not find again by their words.
+_COUNTING = re.compile(r"-m (connlimit|hashlimit|quota)\b")
 _ESTABLISHED = re.compile(r"(ctstate|state) \S*ESTABLISHED\S* .*-j ACCEPT|ct state \S*established\S*.* accept")
 
 
@@ -24,14 +31,15 @@ def is_neighbour(step: Step) -> bool:
 
 def dropped(case: Case) -> Step | None:
     """The rule or policy that ended the packet at the place where it was last seen, None where none was seen to."""
-    found = [step for step in ended(case) if not is_neighbour(step)]
+    asked = case.probe.transport in _QUESTIONS
+    found = [step for step in ended(case) if asked or not is_neighbour(step)]
     return found[-1] if found else None
 
 
 def ended(case: Case) -> tuple[Step, ...]:
     """The steps that ended a packet of the attempt at that place, those of neighbour discovery among them."""
     here = (step for step in case.steps if step.place == case.place.full_name and step.verdict in ENDING)
-    return tuple(step for step in here if step.returning or not case.returning)
+    return tuple(step for step in here if step.returning == case.returning or (step.returning and not case.answer))
 
 
 def met_before(case: Case, last: Step) -> tuple[Step, ...]:
@@ -74,12 +82,17 @@ def _reply(case: Case, step: Step) -> list[str]:
 def bridged(case: Case, step: Step) -> list[str]:
     """That a rule of IP met a packet that is bridged, and what lets it."""
     bridge = case.links().get(case.port.bridge) if case.port and not case.spot.out else None
-    if bridge is None or case.mac == bridge.mac or step.table.startswith(("bridge ", "netdev ", "arp ")):
+    if bridge is None or case.mac == bridge.mac or not _of_ip(step):
         return []
     name = "ip6tables" if step.packet.ethertype == wire.ETH_IPV6 else "iptables"
     if case.sysctl(f"bridge.bridge-nf-call-{name}") == "1":
         return [f"bridged packet; net.bridge.bridge-nf-call-{name}=1"]
     return [f"bridged packet; nf_call_{name} of {bridge.name}"]
+
+
+def _of_ip(step: Step) -> bool:
+    """Whether a rule stands at one of IP's hooks."""
+    return step.hook in _ROUTED and not step.table.startswith(("bridge ", "arp "))
 
 
 def evidence(case: Case, step: Step) -> tuple[str, ...]:
@@ -106,16 +119,16 @@ def found(case: Case, step: Step, *, also: tuple[str, ...] = (), remedy: str = "
 def without(step: Step) -> str:
     """The command that removes a rule."""
     if is_iptables(step):
-        return f"{_command(step)} -D {step.rule.removeprefix('-A ')}"
+        number = f"{step.chain} {step.number}" if _COUNTING.search(step.rule) else ""
+        return f"{command(step)} -D {number or step.rule.removeprefix('-A ')}"
     return f"nft delete rule {step.table} {step.chain} handle {step.handle}"
 
 
 def past_policy(case: Case, step: Step) -> str:
     """The command that lets the packet, and its reply by the same way, past a chain's policy."""
-    family = step.table.partition(" ")[0]
-    if family in ("bridge", "netdev", "arp") or step.hook not in _ROUTED:
+    if not _of_ip(step):
         if is_iptables(step):
-            return f"{_command(step)} -P {step.chain} ACCEPT"
+            return f"{command(step)} -P {step.chain} ACCEPT"
         return f"nft 'chain {step.table} {step.chain} {{ policy accept; }}'"
     return " && ".join(_accepting(step, direction, link) for direction, link in _directions(case, step))
 
@@ -131,7 +144,7 @@ def _directions(case: Case, step: Step) -> list[tuple[str, str]]:
 def _accepting(step: Step, direction: str, link: str) -> str:
     if is_iptables(step):
         matching = f" -{direction[0]} {shlex.quote(link)}" if link else ""
-        return f"{_command(step)} -A {step.chain}{matching} -j ACCEPT"
+        return f"{command(step)} -A {step.chain}{matching} -j ACCEPT"
     matching = f"{'iif' if direction == 'in' else 'oif'}name {link} " if link else ""
     return f"nft add rule {step.table} {step.chain} {matching}accept"
 
@@ -141,9 +154,14 @@ def lets_replies_back(case: Case, step: Step) -> bool:
     return any(_ESTABLISHED.search(rule) for rule in rules_of(case, step))
 
 
+def state_of(case: Case, step: Step) -> State:
+    """The place of a step with its rules and connections."""
+    return case.full_state(case.place.lab.place(step.place))
+
+
 def rules_of(case: Case, step: Step) -> tuple[str, ...]:
     """The rules of the chain that a step stands in, in order, as its program writes them."""
-    lines = case.full_state(case.place.lab.place(step.place)).firewall.get(step.program, ())
+    lines = state_of(case, step).firewall.get(step.program, ())
     family, _, table = step.table.partition(" ")
     if not is_iptables(step):
         head = f"table {family} {table} chain {step.chain}: "
@@ -152,7 +170,7 @@ def rules_of(case: Case, step: Step) -> tuple[str, ...]:
     return tuple(line.partition(": ")[2] for line in lines if line.startswith(head))
 
 
-def _command(step: Step) -> str:
+def command(step: Step) -> str:
     """The program with its table: ``iptables -t nat``."""
     table = step.table.partition(" ")[2]
     return step.program if table == "filter" else f"{step.program} -t {table}"

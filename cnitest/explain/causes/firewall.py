@@ -21,11 +21,11 @@ _REVERSE_PATH = re.compile(r"-m rpfilter|\bfib saddr")
 @cause("firewall.neighbour", Stage.TOLD)
 def neighbour(case: Case) -> Found | None:
     """A rule drops ARP or neighbour discovery, so that the next hop's MAC stays unknown."""
-    if drops.dropped(case) is not None:
-        return None
     wanted = _next_hop(case)
+    if not wanted or drops.dropped(case) is not None or _is_known(case, wanted):
+        return None
     steps = (step for step in case.steps if step.verdict in drops.ENDING and drops.is_neighbour(step))
-    step = next((one for one in steps if wanted and _concerns(one.packet, wanted)), None)
+    step = next((one for one in steps if _concerns(one.packet, wanted) and _matters(case, one, wanted)), None)
     if step is None:
         return None
     name = "ARP" if step.packet.ethertype == wire.ETH_ARP else "neighbour discovery"
@@ -37,6 +37,17 @@ def _next_hop(case: Case) -> str:
     """The address whose MAC is needed to send the packet on from where it was last seen."""
     found = case.route(case.packet.destination)
     return (found.via or case.packet.destination) if isinstance(found, Route) else ""
+
+
+def _is_known(case: Case, address: str) -> bool:
+    """Whether the place knows the MAC of an address."""
+    return any(row.ip == address and row.mac and row.state != "failed" for row in case.state().neighbours)
+
+
+def _matters(case: Case, step: Step, wanted: str) -> bool:
+    """Whether what was dropped was for one of the two: a bridge gives copies of a question to everyone."""
+    place = case.place.lab.place(step.place)
+    return step.hook != "INPUT" or place is case.place or case.owns(wanted, place)
 
 
 def _concerns(packet: wire.Headers, address: str) -> bool:
@@ -80,7 +91,7 @@ def reverse_path(case: Case) -> Found | None:
     return drops.found(case, step, note=f"no route back to {step.packet.source} by {step.iif or 'its link'}")
 
 
-@cause("firewall.reset", Stage.TOLD)
+@cause("firewall.reset", Stage.TOLD, order=drops.GENERAL)
 def reset(case: Case) -> Found | None:
     """A rule answers a TCP connection with a reset (REJECT --reject-with tcp-reset)."""
     step = drops.dropped(case)
@@ -89,7 +100,7 @@ def reset(case: Case) -> Found | None:
     return drops.found(case, step, note="answers with a TCP reset")
 
 
-@cause("firewall.reject", Stage.TOLD)
+@cause("firewall.reject", Stage.TOLD, order=drops.GENERAL)
 def reject(case: Case) -> Found | None:
     """A rule rejects the packet and answers with an ICMP error, of the kind that the rule says."""
     step = drops.dropped(case)
@@ -100,28 +111,28 @@ def reject(case: Case) -> Found | None:
     return drops.found(case, step, note=f"answers with {said}")
 
 
-@cause("firewall.bridged", Stage.TOLD)
+@cause("firewall.bridged", Stage.TOLD, order=drops.GENERAL)
 def bridged(case: Case) -> Found | None:
     """A rule or policy for IP drops a packet that is only bridged (br_netfilter, bridge-nf-call-iptables)."""
     step = drops.dropped(case)
     return drops.found(case, step) if step and drops.bridged(case, step) else None
 
 
-@cause("firewall.ebtables", Stage.TOLD)
+@cause("firewall.ebtables", Stage.TOLD, order=drops.GENERAL)
 def ebtables(case: Case) -> Found | None:
     """A rule or policy of ebtables drops the frame in the bridge."""
     step = drops.dropped(case)
     return drops.found(case, step) if step and step.program == "ebtables" else None
 
 
-@cause("firewall.rule", Stage.TOLD)
+@cause("firewall.rule", Stage.TOLD, order=drops.GENERAL)
 def rule(case: Case) -> Found | None:
     """A rule of iptables drops the packet, in a built-in chain or one that was jumped to."""
     step = _iptables(case)
     return drops.found(case, step) if step and step.rule else None
 
 
-@cause("firewall.policy", Stage.TOLD)
+@cause("firewall.policy", Stage.TOLD, order=drops.GENERAL)
 def policy(case: Case) -> Found | None:
     """No rule of a chain of iptables accepts the packet, and the chain's policy is DROP."""
     step = _iptables(case)

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from cnitest.explain.evidence.rows import Step
 from cnitest.lab.probe import wire
 
+#: The protocols by the names that rules have for them.
 PROTOCOLS = {"icmp": wire.ICMP, "tcp": wire.TCP, "udp": wire.UDP, "icmpv6": wire.ICMPV6, "ipv6-icmp": wire.ICMPV6}
-_TYPES = {"echo-request": (8, 128), "echo-reply": (0, 129)}
+#: ICMP's types by the names of nftables, of both families.
+TYPES = {"echo-request": (8, 128), "echo-reply": (0, 129)}
 _NFT_TERM = re.compile(
     r'(ip6? [sd]addr|ip protocol|meta l4proto|icmp(?:v6)? type|(?:tcp|udp) [sd]port|[io]ifname) "?([^\s"]+)"?'
 )
@@ -83,7 +85,7 @@ def _term_holds(name: str, value: str, step: Step) -> bool:
     if what in ("protocol", "l4proto"):
         return PROTOCOLS.get(value) == packet.protocol
     if what == "type":
-        return packet.kind in _TYPES.get(value, ())
+        return packet.kind in TYPES.get(value, ())
     if what in ("sport", "dport"):
         port = packet.source_port if what == "sport" else packet.destination_port
         return PROTOCOLS[name.split()[0]] == packet.protocol and covers(value, str(port))

@@ -8,40 +8,40 @@ from cnitest.explain.evidence.case import Case, Stage
 from cnitest.explain.evidence.rows import Step
 
 
-@cause("nftables.ingress", Stage.TOLD)
-def ingress(case: Case) -> Found | None:
-    """A rule or policy of nftables drops the packet where a link receives it, before anything else."""
-    return _at(case, "ingress")
-
-
-@cause("nftables.egress", Stage.TOLD)
-def egress(case: Case) -> Found | None:
-    """A rule or policy of nftables drops the packet where a link is about to send it."""
-    return _at(case, "egress")
-
-
-@cause("nftables.bridge", Stage.TOLD)
-def bridge(case: Case) -> Found | None:
-    """A rule or policy of nftables' bridge family drops the frame in the bridge."""
-    step = _nftables(case)
-    return drops.found(case, step) if step and step.table.startswith("bridge ") else None
-
-
-@cause("nftables.stolen", Stage.TOLD)
+@cause("nftables.stolen", Stage.TOLD, order=drops.GENERAL)
 def stolen(case: Case) -> Found | None:
     """A rule of nftables takes the packet away: it is sent by another link (fwd) or answered here (synproxy)."""
     step = _nftables(case)
     return drops.found(case, step) if step and step.verdict == "stolen" else None
 
 
-@cause("nftables.rule", Stage.TOLD)
+@cause("nftables.ingress", Stage.TOLD, order=drops.GENERAL)
+def ingress(case: Case) -> Found | None:
+    """A rule or policy of nftables drops the packet where a link receives it, before anything else."""
+    return _at(case, "ingress")
+
+
+@cause("nftables.egress", Stage.TOLD, order=drops.GENERAL)
+def egress(case: Case) -> Found | None:
+    """A rule or policy of nftables drops the packet where a link is about to send it."""
+    return _at(case, "egress")
+
+
+@cause("nftables.bridge", Stage.TOLD, order=drops.GENERAL)
+def bridge(case: Case) -> Found | None:
+    """A rule or policy of nftables' bridge family drops the frame in the bridge."""
+    step = _nftables(case)
+    return drops.found(case, step) if step and step.table.startswith("bridge ") else None
+
+
+@cause("nftables.rule", Stage.TOLD, order=drops.GENERAL)
 def rule(case: Case) -> Found | None:
     """A rule of nftables drops the packet, in a base chain or one that was jumped to."""
     step = _nftables(case)
     return drops.found(case, step) if step and step.rule else None
 
 
-@cause("nftables.policy", Stage.TOLD)
+@cause("nftables.policy", Stage.TOLD, order=drops.GENERAL)
 def policy(case: Case) -> Found | None:
     """No rule of a base chain of nftables accepts the packet, and the chain's policy is drop."""
     step = _nftables(case)

@@ -111,7 +111,10 @@ def recognised(case: Case) -> Recognised | None:
 
 def _recognised(case: Case) -> Iterator[Recognised]:
     known = sorted(causes().values(), key=lambda one: one.order)
-    for packet in filter(None, (case, case.answer)):
+    packets = [one for one in (case, case.answer) if one]
+    for packet in packets:
+        yield from (Recognised(found, packet) for found in _at(packet, Stage.TOLD, known))
+    for packet in packets:
         for stage in packet.stages:
             yield from (Recognised(found, packet) for found in _at(packet, stage, known))
             if stage is Stage.NEIGHBOUR:
@@ -134,5 +137,5 @@ def _unanswered(packet: Case, known: Iterable[Known]) -> Iterator[Cause]:
         return
     said = f"{asked.probe.sender.full_name} asks in vain who has {asked.probe.destination} on {asked.probe.link}"
     fitting = [one for one in known if one.family in _OF_QUESTIONS]
-    for stage in asked.stages:
+    for stage in (Stage.TOLD, *asked.stages):
         yield from (replace(found, evidence=(said, *found.evidence)) for found in _at(asked, stage, fitting))

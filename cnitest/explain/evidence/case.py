@@ -36,10 +36,10 @@ _PROTOCOLS = {
 class Stage(enum.Enum):
     """The points of a place's packet path at which a packet can end, in the order in which it comes to them.
 
-    Before them all, at each place, comes what was told by whoever dropped it.
+    Before them all come rules that were seen to end it.
     """
 
-    TOLD = "the rule that the kernel told of"
+    TOLD = "a rule that the kernel told of"
     SOCKET_OUT = "the sender's socket and route"
     OUTPUT = "rules for what the place itself sends"
     WIRE = "the wire to the next place"
@@ -55,9 +55,8 @@ class Stage(enum.Enum):
     EGRESS = "tc, netdev rules and the queue where it goes out"
 
 
-_SENDING = (Stage.TOLD, Stage.SOCKET_OUT, Stage.OUTPUT, Stage.POSTROUTING, Stage.NEIGHBOUR, Stage.EGRESS)
+_SENDING = (Stage.SOCKET_OUT, Stage.OUTPUT, Stage.POSTROUTING, Stage.NEIGHBOUR, Stage.EGRESS)
 _INSIDE = (
-    Stage.TOLD,
     Stage.INGRESS,
     Stage.BRIDGE,
     Stage.PREROUTING,

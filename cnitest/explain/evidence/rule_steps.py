@@ -131,22 +131,33 @@ class _Run(NamedTuple):
 
 
 def nft_steps(ours: Ours, events: Iterable[TraceEvent]) -> Iterator[Step]:
-    """The steps of the attempt's packets through rules of nftables. Raises CommandError, KernelError."""
+    """The steps of the attempt's packets through rules of nftables; of neighbour discovery those that drop it.
+
+    Raises CommandError, KernelError.
+    """
     runs: dict[tuple[int, str, str], _Run] = {}
     for event in events:
-        if event.table == tables.OWN:
-            continue
-        key = event.identity, event.family, event.table
-        if event.packet:  # told once, at the beginning
-            iif, oif = (ours.links.get(index, "") for index in (event.iif, event.oif))
-            runs[key] = _Run(event.packet, iif, oif, [event.chain])
-        run = runs.get(key)
-        frame = ours.frame(run.packet) if run else None
+        run = _run_of(ours, event, runs)
+        frame = ours.frame(run.packet) if run and event.table != tables.OWN else None
         if run is None or frame is None:
             continue
         _follow(run.path, event.chain)
-        if event.handle or event.kind == "policy":
-            yield _nft_step(ours, event, run, wire.read(frame))
+        packet = wire.read(frame)
+        if (event.handle or event.kind == "policy") and (event.verdict == "drop" or not is_neighbour(packet)):
+            yield _nft_step(ours, event, run, packet)
+
+
+def _run_of(ours: Ours, event: TraceEvent, runs: dict[tuple[int, str, str], _Run]) -> _Run | None:
+    """The run that an event belongs to, which it begins when it tells the packet. Of a packet that is taken away at
+    once the kernel tells nothing any more: then it is the one that our own table has marked."""
+    key = event.identity, event.family, event.table
+    if event.packet:
+        iif, oif = (ours.links.get(index, "") for index in (event.iif, event.oif))
+        runs[key] = _Run(event.packet, iif, oif, [event.chain])
+    marked = runs.get((event.identity, event.family, tables.OWN))
+    if key not in runs and marked:
+        runs[key] = marked._replace(path=[event.chain])
+    return runs.get(key)
 
 
 def _follow(path: list[str], chain: str) -> None:

@@ -30,7 +30,6 @@ _NUMBERS = {name: number for number, name in FAMILIES.items()}
 _HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING", "ingress")
 _NETDEV_HOOKS = ("ingress", "egress")
 _ARP_HOOKS = ("INPUT", "OUTPUT", "FORWARD")
-_HOOK_NUMBERS = {name: number for hooks in (_HOOKS, _NETDEV_HOOKS) for number, name in reversed([*enumerate(hooks)])}
 _POLICIES = ("drop", "accept")
 
 
@@ -111,13 +110,18 @@ def nested(values: dict[int, bytes], kind: int) -> dict[int, bytes]:
     return {each: inner[start:end] for each, start, end in attributes(inner, 0, len(inner))}
 
 
+def _hooks(family: str) -> tuple[str, ...]:
+    """The names of a family's hooks, in the order of their numbers."""
+    return {"netdev": _NETDEV_HOOKS, "arp": _ARP_HOOKS}.get(family, _HOOKS)
+
+
 def _chain(row: bytes) -> ChainRow:
     values, family = values_of(row), FAMILIES.get(row[16], "")
     bare = ChainRow(family, text(values, 1), text(values, 3))
     if 4 not in values:
         return bare
     hook = nested(values, 4)
-    names = {"netdev": _NETDEV_HOOKS, "arp": _ARP_HOOKS}.get(family, _HOOKS)
+    names = _hooks(family)
     place = number(hook, 1)
     return bare._replace(
         hook=names[place] if place < len(names) else str(place),
@@ -146,7 +150,7 @@ def delete_table(family: str, name: str) -> Message:
 
 def new_chain(family: str, table: str, name: str, hook: str, priority: int, links: Sequence[str] = ()) -> Message:
     """Make a base chain that accepts; at the hooks ``ingress`` and ``egress`` of some links."""
-    place = attribute(1, _number(_HOOK_NUMBERS[hook])) + attribute(2, struct.pack("!i", priority))
+    place = attribute(1, _number(_hooks(family).index(hook))) + attribute(2, struct.pack("!i", priority))
     if links:
         place += attribute(4, b"".join(attribute(1, _string(link)) for link in links))
     body = attribute(1, _string(table)) + attribute(3, _string(name)) + attribute(4, place)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from cnitest.kernel.rtnetlink.netlink import CREATE, EXCL, Message, attribute
+from cnitest.kernel.rtnetlink.netlink import CREATE, EXCL, Message, attribute, attributes
 from cnitest.kernel.rtnetlink.rtnl import NEWNEIGH, SETLINK, mac_bytes
 
-_NEWLINKPROP = 108
+_NEWLINKPROP, _DELNEIGH = 108, 29
+_INCOMPLETE = 0x01
+_HEADER = 16
 _APPEND = 0x800
 _NESTED = 0x8000
 _STATES = {"permanent": 0x80, "noarp": 0x40, "reachable": 0x02, "stale": 0x04, "static": 0x40, "dynamic": 0x02}
@@ -40,6 +42,18 @@ def add_neighbour(
     body = _ndmsg.pack(family, link, _STATES[nud], flags, 0) + attribute(_NDA_DST, packed)
     body += attribute(_NDA_LLADDR, mac_bytes(mac)) if mac else b""
     return Message(NEWNEIGH, CREATE | EXCL, body, what)
+
+
+def forget_unanswered(rows: Iterable[bytes]) -> list[Message]:
+    """Remove, of entries as they are dumped, those whose answer is still awaited: the next packet asks anew."""
+    found = []
+    for row in rows:
+        family, index, state, _, _ = _ndmsg.unpack_from(row, _HEADER)
+        if state == _INCOMPLETE:
+            kinds = {kind: row[a:b] for kind, a, b in attributes(row, _HEADER + _ndmsg.size, len(row))}
+            body = _ndmsg.pack(family, index, 0, 0, 0) + attribute(_NDA_DST, kinds.get(_NDA_DST, b""))
+            found.append(Message(_DELNEIGH, 0, body, "neighbour"))
+    return found
 
 
 def add_forwarding(

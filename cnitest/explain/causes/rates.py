@@ -1,0 +1,76 @@
+"""Causes that are measures: rules that let only so much pass, and rules that drop what is above it."""
+
+from __future__ import annotations
+
+import re
+
+from cnitest.explain.causes import drops, matching
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.rows import Step
+
+_RATE = re.compile(r"-m (limit|hashlimit)\b|\blimit (rate|name)\b")
+_COUNT = re.compile(r"-m connlimit\b|\bct count\b")
+_QUOTA = re.compile(r"-m quota\b|\bquota (over|until|name)?")
+# The words of a rule that are its measure, with the action of one that lets pass.
+_IPTABLES_MEASURE = re.compile(
+    r"-m (?:limit|hashlimit|quota|connlimit)|--(?:limit|hashlimit|quota|connlimit)\S*(?: [^\s-]\S*)?"
+)
+_NFT_MEASURE = re.compile(
+    r"limit rate \d+(?: \w+)?/\w+(?: burst \d+ \w+)?|limit name \S+|quota \d+ \w+(?: used \d+ \w+)?|ct count \d+"
+)
+
+
+@cause("rates.limit", Stage.TOLD)
+def limit(case: Case) -> Found | None:
+    """A rate limit is used up: a rule drops what exceeds it, or the rule that accepts as much does not any more."""
+    return _measured(case, _RATE, "the rate limit is used up")
+
+
+@cause("rates.connections", Stage.TOLD)
+def connections(case: Case) -> Found | None:
+    """There are as many connections as a rule allows (connlimit, ct count)."""
+    return _measured(case, _COUNT, "as many connections as are allowed")
+
+
+@cause("rates.quota", Stage.TOLD)
+def quota(case: Case) -> Found | None:
+    """A quota of bytes is used up."""
+    return _measured(case, _QUOTA, "the quota is used up")
+
+
+def _measured(case: Case, measure: re.Pattern[str], words: str) -> Found | None:
+    """A rule with a measure that drops the packet, or one before it that would accept it but for the measure."""
+    step = drops.dropped(case)
+    if step is None:
+        return None
+    if measure.search(step.rule):
+        return drops.found(case, step, note=words)
+    rule = next((rule for rule in _before(case, step) if measure.search(rule) and _would_accept(rule, step)), "")
+    if not rule:
+        return None
+    return drops.found(case, step, note=f"{words}: {rule}", remedy=_unmeasured(rule, step))
+
+
+def _before(case: Case, step: Step) -> tuple[str, ...]:
+    """The rules of the chain that stand before what ended the packet."""
+    rules = drops.rules_of(case, step)
+    return rules[: step.number - 1] if step.rule else rules
+
+
+def _would_accept(rule: str, step: Step) -> bool:
+    """Whether a rule accepts the packet once its measure is left out."""
+    if drops.is_iptables(step):
+        bare, accepts, _ = _IPTABLES_MEASURE.sub("", rule).partition("-j ACCEPT")
+        return bool(accepts) and matching.iptables_holds(matching.split(bare), step)
+    bare, accepts, _ = _NFT_MEASURE.sub("", rule).rpartition("accept")
+    return bool(accepts) and matching.nft_holds(bare, step)
+
+
+def _unmeasured(rule: str, step: Step) -> str:
+    """The command that puts the rule in front without its measure."""
+    if drops.is_iptables(step):
+        words = " ".join(_IPTABLES_MEASURE.sub("", rule.removeprefix("-A ")).split())
+        return f"{drops.command(step)} -I {words}"
+    words = " ".join(_NFT_MEASURE.sub("", rule).split())
+    return f"nft insert rule {step.table} {step.chain} {words}"

@@ -1,0 +1,129 @@
+"""Causes that are elements: of a set or map of nftables, or of a set of ipset's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from cnitest.explain.causes import drops, matching
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.rows import Step
+
+_IPSET = re.compile(r"(! )?--match-set (\S+) (\S+)")
+_LOOKUP = re.compile(r"((?:\S+ )?\S+(?: \. (?:\S+ )?\S+)*) (!= )?(vmap )?@(\S+)")
+_NAMELESS = re.compile(r"((?:\S+ )?\S+(?: \. (?:\S+ )?\S+)*) vmap \{ (.*) \}")
+_ENDS = re.compile(r" : (drop|queue|reject)")
+# What is said of an element besides its key.
+_BESIDES = re.compile(r" (:|timeout|expires|counter|packets|bytes|comment|nomatch) .*")
+
+
+@cause("sets.ipset", Stage.TOLD)
+def ipset(case: Case) -> Found | None:
+    """A rule of iptables drops what is in a set of ipset's, and the packet is (or what is not, and it is not)."""
+    step = drops.dropped(case)
+    match = _IPSET.search(step.rule) if step else None
+    if step is None or match is None:
+        return None
+    begin = f"add {match[2]} "
+    lines = drops.state_of(case, step).firewall.get("ipset", ())
+    entries = [line.removeprefix(begin).split()[0] for line in lines if line.startswith(begin)]
+    directions = match[3].split(",")
+    if match[1]:
+        key = step.packet.source if directions[0] == "src" else step.packet.destination
+        return drops.found(case, step, note=f"not in set {match[2]}", remedy=f"ipset add {match[2]} {key}")
+    parts = (entry.split(",") for entry in entries)
+    element = next((",".join(each) for each in parts if _ipset_has(each, directions, step)), "")
+    return _found(case, step, f"set {match[2]}", element, f"ipset del {match[2]} {element}")
+
+
+def _ipset_has(parts: Sequence[str], directions: Sequence[str], step: Step) -> bool:
+    packet = step.packet
+    for part, direction in zip(parts, directions, strict=False):
+        source = direction == "src"
+        port = packet.source_port if source else packet.destination_port
+        fields = (packet.source if source else packet.destination, step.iif if source else step.oif)
+        if not any(matching.covers(part, field) for field in fields) and part.rpartition(":")[2] != str(port):
+            return False
+    return True
+
+
+@cause("sets.map", Stage.TOLD)
+def verdict_map(case: Case) -> Found | None:
+    """A verdict map of nftables, named or in the rule itself, drops the packet by one of its elements."""
+    step = drops.dropped(case)
+    if step is None or "vmap " not in step.rule:
+        return None
+    if nameless := _NAMELESS.search(step.rule):
+        element = _element(filter(_ENDS.search, nameless[2].split(", ")), nameless[1], step)
+        return _found(case, step, "the rule's map", element, drops.without(step))
+    match = _LOOKUP.search(step.rule)
+    if match is None:
+        return None
+    element = _element(filter(_ENDS.search, _entries(case, step, "map", match[4])), match[1], step)
+    return _found(case, step, f"map {match[4]}", element, _change("delete", step, match[4], element))
+
+
+@cause("sets.nftables", Stage.TOLD)
+def nftables(case: Case) -> Found | None:
+    """A rule of nftables drops what is in a named set, and the packet is (or what is not, and it is not)."""
+    step = drops.dropped(case)
+    match = _LOOKUP.search(step.rule) if step else None
+    if step is None or match is None or drops.is_iptables(step):
+        return None
+    if match[2]:
+        key = " . ".join(values[0] for values in _looked_up(match[1], step) if values)
+        return drops.found(case, step, note=f"not in set {match[4]}", remedy=_change("add", step, match[4], key))
+    element = _element(_entries(case, step, "set", match[4]), match[1], step)
+    return _found(case, step, f"set {match[4]}", element, _change("delete", step, match[4], element))
+
+
+def _found(case: Case, step: Step, what: str, element: str, remedy: str) -> Found:
+    """The cause; where no element is recognised without it, and with the remedy of any rule."""
+    note = f"{what} has {element}" if element else f"by {what}"
+    return drops.found(case, step, note=note, remedy=remedy if element else "")
+
+
+def _change(verb: str, step: Step, name: str, element: str) -> str:
+    return f"nft '{verb} element {step.table} {name} {{ {element} }}'"
+
+
+def _entries(case: Case, step: Step, kind: str, name: str) -> list[str]:
+    """The elements of a set or map of the step's table."""
+    head = f"table {step.table} {kind} {name}: element "
+    lines = drops.state_of(case, step).firewall.get("nft", ())
+    return [line.removeprefix(head) for line in lines if line.startswith(head)]
+
+
+def _element(entries: Iterable[str], lookup: str, step: Step) -> str:
+    """The key of the element that covers a packet, by what the rule looks up; empty where none is recognised."""
+    values = _looked_up(lookup, step)
+    for entry in entries:
+        key = _BESIDES.sub("", entry).strip()
+        parts = key.split(" . ")
+        if len(parts) == len(values) and all(map(_covered, parts, values)):
+            return key
+    return ""
+
+
+def _covered(part: str, values: tuple[str, ...]) -> bool:
+    return any(matching.covers(part.strip('"'), value) for value in values)
+
+
+def _looked_up(lookup: str, step: Step) -> list[tuple[str, ...]]:
+    """What the packet has of each field that is looked up, in all its spellings; none of a field that is not known."""
+    packet = step.packet
+    names = tuple(name for name, number in matching.PROTOCOLS.items() if number == packet.protocol)
+    known = {
+        "saddr": (packet.source,),
+        "daddr": (packet.destination,),
+        "sport": (str(packet.source_port),),
+        "dport": (str(packet.destination_port),),
+        "protocol": names,
+        "l4proto": names,
+        "nexthdr": names,
+        "iifname": (step.iif,),
+        "oifname": (step.oif,),
+        "type": tuple(name for name, kinds in matching.TYPES.items() if packet.kind in kinds),
+    }
+    return [known.get(field.split()[-1], ()) for field in lookup.split(" . ")]
