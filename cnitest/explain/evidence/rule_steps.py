@@ -225,7 +225,9 @@ def legacy_steps(ours: Ours, events: Iterable[LogEvent]) -> Iterator[Step]:
         if chain.policy != "-":
             path = [event.chain]
         _follow(path, event.chain)
-        yield _legacy_step(ours, event, chain, tuple(path), wire.read(frame))
+        step = _legacy_step(ours, event, chain, tuple(path), wire.read(frame))
+        if step.verdict in ("drop", "reject") or not is_neighbour(step.packet):
+            yield step
 
 
 def _legacy_step(ours: Ours, event: LogEvent, chain: SavedChain, path: tuple[str, ...], packet: wire.Headers) -> Step:
