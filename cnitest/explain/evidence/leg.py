@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cnitest.explain.evidence.case import Case
@@ -21,7 +21,8 @@ _QUESTIONS = ("arp", "nd")
 class Leg:
     """``start`` is the link that IP sent the packet by, ``next_hop`` the address whose owner was to get it there (a
     ``gateway``, or the destination itself). ``owners`` are the links with that address in the lab, the intended one
-    first; ``way`` are the links from ``start`` to the intended owner's, none when no wire or bridge leads there."""
+    first; ``way`` leads from ``start`` to the link that the frame is addressed to, else to ``intended``, by which
+    the intended owner would get it; empty and None when no wire or bridge leads there."""
 
     sender: Place
     start: LinkAt
@@ -29,6 +30,7 @@ class Leg:
     gateway: bool
     owners: tuple[LinkAt, ...]
     way: tuple[LinkAt, ...]
+    intended: LinkAt | None
 
     @property
     def target(self) -> LinkAt | None:
@@ -49,6 +51,12 @@ def travelled(case: Case) -> Leg | None:
     found = case.route(case.packet.destination, place=sender)
     via = found.via if isinstance(found, Route) and found.link in ("", start.link) else ""
     return _leg(case, sender, start, via.removeprefix("inet6 ") or case.packet.destination, gateway=bool(via))
+
+
+def arrived(case: Case) -> bool:
+    """Whether it was last seen where its leg ends."""
+    leg = case.once(travelled)
+    return leg is not None and (case.place.full_name, case.link) == leg.target and not case.spot.out
 
 
 def ahead(case: Case) -> Leg | None:
@@ -81,12 +89,22 @@ def _leg(case: Case, sender: Place, start: LinkAt, next_hop: str, *, gateway: bo
         owners_of(case.wiring, next_hop, sender),
         key=lambda at: (intended is None or at.place != intended.full_name, len(ways.get(at, ())) or len(ways) + 1),
     )
-    way: tuple[LinkAt, ...] = ()
+    to_owner: tuple[LinkAt, ...] = ()
     if owners:
         # An address is answered for on every link of its owner.
         reached = [found for at, found in ways.items() if at.place == owners[0].place and _ends_there(case.wiring, at)]
-        way = ways.get(owners[0]) or min(reached, key=len, default=())
-    return Leg(sender, start, next_hop, gateway, tuple(owners), way)
+        to_owner = ways.get(owners[0]) or min(reached, key=len, default=())
+    intended_link = to_owner[-1] if to_owner else None
+    way = next((ways[at] for at in _addressed(case, ways, start, intended_link)), to_owner)
+    return Leg(sender, start, next_hop, gateway, tuple(owners), way, intended_link)
+
+
+def _addressed(case: Case, ways: Mapping[LinkAt, object], start: LinkAt, intended: LinkAt | None) -> Iterator[LinkAt]:
+    """The links whose MAC the frame is addressed to, first the intended one."""
+    if case.spot.out or case.link:
+        for at in sorted(ways, key=lambda one: one != intended):
+            if at != start and case.wiring.links[at].mac == case.mac and _ends_there(case.wiring, at):
+                yield at
 
 
 def _ends_there(wiring: Wiring, at: LinkAt) -> bool:

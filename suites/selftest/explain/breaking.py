@@ -10,6 +10,8 @@ import pytest
 from cnitest import Lab, Reach, load
 from cnitest.lab.place import Place
 from cnitest.topology import find
+from cnitest.topology.load import loads
+from cnitest.topology.model import Topology
 
 WARM = pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 """Whether the probe got through before, so that neighbours and forwarding tables are filled."""
@@ -40,6 +42,11 @@ class Broken:
         return self.probe(lab.place(self.sender), self.to)
 
 
+def _topology(given: str) -> Topology:
+    """A topology by name, or as text."""
+    return loads(given) if "\n" in given else load(find(given))
+
+
 def run(lab: Lab, commands: dict[str, str]) -> None:
     """Run a shell's commands, each at its place."""
     for place, command in commands.items():
@@ -48,7 +55,7 @@ def run(lab: Lab, commands: dict[str, str]) -> None:
 
 def demand(broken: Broken, *, warm: bool) -> None:
     """Break it; the explanation names the cause, and its remedy lets the probe pass."""
-    with Lab(load(find(broken.topology))) as lab:
+    with Lab(_topology(broken.topology)) as lab:
         run(lab, broken.setup)
         if warm:
             assert broken.send(lab)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from cnitest.suites.selftest.explain.breaking import WARM, Broken, demand
 
+from cnitest import Lab, load
+from cnitest.topology import find
+
 NS02 = "02:58:2c:81:86:34"
 """The MAC that the walkthrough's plan gives to eth02."""
 SIX = "2001:db8:40::12"
@@ -194,8 +197,89 @@ NEIGHBOURS = [
 ]  # fmt: skip
 
 
+LAN = [
+    # Node 2 has the address of node 3, too, and its MAC is what node 1 got.
+    Broken(
+        "l2.duplicate-address",
+        "duplicate address",
+        "node2",
+        "ip address del 192.168.80.103/32 dev ens33",
+        {
+            "node2": "ip address add 192.168.80.103/32 dev ens33; sysctl -w net.ipv4.icmp_echo_ignore_all=1",
+            "node1": "ip neigh replace 192.168.80.103 lladdr 02:4d:ad:c8:cf:57 dev ens33 nud reachable",
+        },
+        topology="three-nodes-one-lan",
+        sender="node1",
+        to="192.168.80.103",
+        afterwards={"node1": "ip neigh flush dev ens33"},
+    ),
+    # Node 3 would send to node 1 by another link.
+    Broken(
+        "l2.arp-filter",
+        "arp_filter",
+        "node3",
+        "sysctl -w net.ipv4.conf.ens33.arp_filter=0",
+        {
+            "node3": "sysctl -w net.ipv4.conf.ens33.arp_filter=1; ip link add spare type veth peer name other; "
+            "ip link set spare up; ip link set other up; ip route add 192.168.80.101/32 dev spare",
+            "node1": "ip neigh flush dev ens33",
+        },
+        topology="three-nodes-one-lan",
+        sender="node1",
+        to="192.168.80.103",
+        afterwards={"node3": "ip route del 192.168.80.101/32 dev spare"},
+    ),
+]
+ODD = [
+    Broken(
+        "l2.no-carrier",
+        "no carrier",
+        "node/ns01",
+        "",
+        {"node/ns01": "ip tuntap add tap0 mode tap; ip address add 10.99.0.1/24 dev tap0; ip link set tap0 up"},
+        to="10.99.0.2",
+    ),
+    Broken("l2.nobody", "address not in use", "node/ns01", "ip address add 10.40.80.99/… dev …", {}, to="10.40.80.99"),
+    Broken(
+        "l2.nobody",
+        "address not in use",
+        "node/ns01",
+        "ip address add 2001:db8:40::99/… dev …",
+        {},
+        to="2001:db8:40::99",
+    ),
+]
+
+
 @WARM
 @pytest.mark.parametrize("broken", [*LINKS, *BRIDGES, *NEIGHBOURS], ids=str)
 def test_what_lies_between_two_hops_is_named(broken, warm):
     """The cause, its place, what to do about it, and that this helps."""
     demand(broken, warm=warm)
+
+
+@pytest.mark.parametrize("broken", ODD, ids=str)
+def test_what_was_never_there_is_named(broken):
+    """A link that leads nowhere, an address that nobody has."""
+    demand(broken, warm=False)
+
+
+@pytest.mark.parametrize("broken", LAN, ids=str)
+def test_what_several_places_of_a_segment_have_is_named(broken):
+    """An address that two have, and one that nobody answers for."""
+    demand(broken, warm=True)
+
+
+def test_a_port_outside_the_vlan_is_named():
+    """Where the kernel filters by VLAN, the port that is not in the frame's is named."""
+    with Lab(load(find("bridge-walkthrough"))) as lab:
+        made = lab.host("node").execute(["ip", "link", "set", "br01", "type", "bridge", "vlan_filtering", "1"])
+        if made.exit_code:
+            pytest.skip(f"no VLAN filtering here: {made.stderr.decode().strip()}")
+        lab.host("node").run(["bridge", "vlan", "del", "dev", "veth02", "vid", "1"])
+
+        reach = lab.sandbox("ns01").ping("10.40.80.12")
+
+        assert (reach.cause.id, reach.cause.place, reach.dropped_by) == ("l2.vlan", "node", "VLAN filtered")
+        lab.host("node").run(reach.cause.remedy.split())
+        assert lab.sandbox("ns01").ping("10.40.80.12")

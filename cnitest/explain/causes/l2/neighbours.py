@@ -5,7 +5,7 @@ from __future__ import annotations
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.case import Case, Stage
 from cnitest.explain.evidence.crossing import is_group
-from cnitest.explain.evidence.leg import Leg, travelled
+from cnitest.explain.evidence.leg import Leg, arrived, travelled
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Fdb, Neighbour, Route
 from cnitest.topology.building.steps import AddLink
@@ -20,10 +20,10 @@ _OTHER_LINK, _OTHER_SUBNET, _NEVER = 1, 2, 8
 def duplicate_mac(case: Case) -> Found | None:
     """Two links of a segment have the same MAC, so that frames to it come to the wrong one."""
     leg = case.once(travelled)
-    if leg is None or leg.target is None or _arrived(case, leg):
+    if leg is None or leg.target is None or arrived(case):
         return None
     same = [at for at in case.wiring.ways(leg.start) if case.wiring.links[at].mac == case.mac and _is_end(case, at)]
-    others = [at for at in same if at != leg.target]
+    others = [at for at in same if at != leg.target and not _is_stacked(case, at, leg.target)]
     if leg.target not in same or not others:
         return None
     other = others[0]
@@ -63,7 +63,7 @@ def arp_off(case: Case) -> Found | None:
     leg = case.once(travelled)
     if leg is None:
         return None
-    asked = case.probe.transport in _QUESTIONS and _arrived(case, leg)
+    asked = case.probe.transport in _QUESTIONS and arrived(case)
     to_itself = case.mac == case.wiring.links[leg.start].mac
     for at, says in ((leg.start, to_itself), (leg.target, asked)):
         if at and says and "NOARP" in case.wiring.links[at].flags:
@@ -81,15 +81,15 @@ def arp_off(case: Case) -> Found | None:
 def wrong_neighbour(case: Case) -> Found | None:
     """The ARP or ND table has another MAC for the next hop than it has: a permanent entry, or one that is stale."""
     leg = case.once(travelled)
-    if leg is None or leg.target is None or case.probe.transport in _QUESTIONS or is_group(case.mac):
+    if leg is None or leg.intended is None or case.probe.transport in _QUESTIONS or is_group(case.mac):
         return None
-    right, entry = _mac(case, leg.target), _entry(leg)
+    right, entry = _mac(case, leg.intended), _entry(leg)
     if entry is None or entry.mac != case.mac or case.mac == right or _is_proxied(case, leg):
         return None
     return Found(
         "wrong neighbour",
         f"{leg.sender.full_name} has {case.mac} for {leg.next_hop}, which is {_whose(case, leg)}; "
-        f"{leg.target} has {right}",
+        f"{leg.intended} has {right}",
         hook="neighbour",
         evidence=(f"neighbour: {entry.ip} dev {entry.link} lladdr {entry.mac} {entry.state}",),
         remedy=f"ip neigh del {entry.ip} dev {entry.link}",
@@ -141,16 +141,18 @@ def arp_filter(case: Case) -> Found | None:
 def _asked_at_target(case: Case) -> Leg | None:
     """The leg of an ARP request that has come to the owner of the address."""
     leg = case.once(travelled) if case.probe.transport == "arp" and not case.returning else None
-    return leg if leg and _arrived(case, leg) else None
-
-
-def _arrived(case: Case, leg: Leg) -> bool:
-    return (case.place.full_name, case.link) == leg.target and not case.spot.out
+    return leg if leg and arrived(case) else None
 
 
 def _is_end(case: Case, at: LinkAt) -> bool:
     """Whether a link is where frames end: no port, and no bridge that has the MAC of one of its ports."""
     return not case.wiring.links[at].master
+
+
+def _is_stacked(case: Case, one: LinkAt, other: LinkAt) -> bool:
+    """Whether one of two links stands on the other, or both on a third, which lends them its MAC."""
+    parents = [case.wiring.parent(at) or at for at in (one, other)]
+    return parents[0] == parents[1]
 
 
 def _mac(case: Case, at: LinkAt | None) -> str:

@@ -33,6 +33,30 @@ def _not_forwarding(case: Case, crossing: Crossing, port: Port) -> Found:
     )
 
 
+@cause("l2.vlan", *_STAGES)
+def vlan_filtered(case: Case) -> Found | None:
+    """A bridge filters by VLAN, and a port on the way is not in the VLAN of the frame."""
+    for crossing in case.once(crossings):
+        if not dict(case.wiring.links[crossing.bridge].detail).get("vlan_filtering"):
+            continue
+        rows = [row for row in case.state(case.wiring.places[crossing.place]).vlans if row.link]
+        into = crossing.into.name if crossing.into else crossing.bridge.link
+        out = crossing.out.name if crossing.out else crossing.bridge.link
+        vid = next((row.vid for row in rows if row.link == into and "pvid" in row.flags), 0)
+        outside = into if not vid else "" if (out, vid) in {(row.link, row.vid) for row in rows} else out
+        if outside:
+            return Found(
+                "VLAN filtered",
+                f"{outside} is in {f'no VLAN {vid}' if vid else 'no VLAN for untagged frames'} of {crossing.bridge}",
+                hook="bridge",
+                evidence=(f"vlan_filtering is on, and the frame came in by {into}",),
+                remedy=f"bridge vlan add dev {outside} vid {vid or 1} pvid untagged"
+                + (" self" if outside == crossing.bridge.link else ""),
+                place=crossing.place,
+            )
+    return None
+
+
 @cause("l2.isolated", *_STAGES)
 def isolated(case: Case) -> Found | None:
     """Both ports of a bridge are isolated: such ports hear only the others, and the bridge itself."""
@@ -86,22 +110,6 @@ def wrong_entry(case: Case) -> Found | None:
             remedy=f"bridge fdb del {row.mac} dev {row.link} master",
             place=crossing.place,
         )
-    return None
-
-
-@cause("l2.hairpin-off", *_STAGES)
-def hairpin_off(case: Case) -> Found | None:
-    """The frame would have to leave by the port that it came in by, and the port's hairpin mode is off."""
-    for crossing in case.once(crossings):
-        port = crossing.into
-        if port and port == crossing.out and not port.hairpin:
-            return Found(
-                "hairpin off",
-                f"the frame would have to leave {crossing.bridge} by {port.name}, where it came in; its hairpin is off",
-                hook="bridge",
-                remedy=f"bridge link set dev {port.name} hairpin on",
-                place=crossing.place,
-            )
     return None
 
 
