@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from cnitest import text
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.model import deviation
-from cnitest.conformance.model.finding import Finding, NotApplicable, Undecided
+from cnitest.conformance.model.finding import Detail, Finding, NotApplicable, Undecided
 from cnitest.conformance.model.judge import failed
 from cnitest.conformance.model.requirement import Requirement, find
 from cnitest.conformance.model.subject import Subject, Trial
@@ -19,6 +20,7 @@ from cnitest.conformance.model.verdict import Case, Profile, Verdict, classify
 from cnitest.conformance.repro import reproducer
 from cnitest.errors import FeatureMissing
 from cnitest.kernel.processes.process import spent
+from cnitest.report.fingerprint import fingerprint
 
 _SHOWN_CALLS = 3
 
@@ -63,7 +65,8 @@ def _case(
     verdict, details, reason, known = _judged(call, requirement, trial, config)
     calls = bench.record.calls if bench else []
     in_processes = sum(call.seconds for call in calls)
-    finding = call.excinfo is not None and isinstance(call.excinfo.value, Finding)
+    error = call.excinfo.value if call.excinfo else None
+    finding = isinstance(error, Finding)
     case = Case(
         requirement=requirement.id,
         subject=trial.subject.name,
@@ -79,12 +82,25 @@ def _case(
         calls=len(calls),
         effect=bench is not None and _has_effect(bench),
         evidence=tuple(step.story() for step in calls[-_SHOWN_CALLS:]) if finding else (),
+        fingerprints=tuple(_fingerprints(error, details, bench, requirement)),
     )
     if finding and bench and config.getoption("--cni-repro"):  # which of them are written is decided at the end
         file = reproducer.name(requirement.id, trial.subject.name, trial.version, _test_name(item))
         script = reproducer.script(requirement, trial, bench.lab.plan, bench.record, details, file)
         return replace(case, script=script)
     return case
+
+
+def _fingerprints(
+    error: BaseException | None, details: Sequence[str], bench: Bench | None, requirement: Requirement
+) -> Iterator[str]:
+    """Of each detail, or of what blocked the test, the fingerprint."""
+    known = {one.detail: (one.about, one.fault) for one in (bench.record.complaints if bench else ())}
+    if isinstance(error, Undecided):
+        details = error.args[:1]
+        known = {one: (one.about, one.fault) for one in details if isinstance(one, Detail)}
+    for detail in details:
+        yield fingerprint(*known.get(detail, (None, "")), requirement.id)
 
 
 def _has_effect(bench: Bench) -> bool:

@@ -77,9 +77,9 @@ class Record:
             words = visible(f"{prefix}{detail}")
             if words in self.violation:
                 continue
-            kernel, about = (detail.kernel, detail.about) if isinstance(detail, Detail) else ("", None)
-            about = detail if isinstance(detail, Leftover) else about
-            self.complaints.append(Complaint(words, len(self.steps), witness, kernel, about))
+            said = detail if isinstance(detail, Detail) else Detail(words)
+            about = detail if isinstance(detail, Leftover) else said.about
+            self.complaints.append(Complaint(words, len(self.steps), witness, said.kernel, about, said.fault))
             if self._enough(words):
                 raise Finding(self.violation)
 

@@ -143,3 +143,4 @@ class Complaint(NamedTuple):
     witness: str = ""
     kernel: str = ""
     about: Evidence | None = None
+    fault: str = ""

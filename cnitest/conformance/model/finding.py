@@ -15,17 +15,19 @@ class Detail(str):
     """The words of one thing that does not hold, with what they are about, for the script that reproduces it.
 
     ``kernel`` is a condition in shell about the kernel that holds while it is so, beside what the plugin answers;
-    ``about`` the record that the words were made of, which stays in the process where it was made.
+    ``about`` the record that the words were made of, which stays in the process where it was made; ``fault`` says what
+    is wrong with a call (see `judge.Fault`).
     """
 
-    __slots__ = ("about", "kernel")
+    __slots__ = ("about", "fault", "kernel")
     kernel: str
     about: Any
+    fault: str
 
-    def __new__(cls, words: object, kernel: str = "", about: Any = None) -> Detail:
-        """The words, the condition, and the record."""
+    def __new__(cls, words: object, kernel: str = "", about: Any = None, fault: str = "") -> Detail:
+        """The words, the condition, the record, and what is wrong with it."""
         made = super().__new__(cls, words)
-        made.kernel, made.about = kernel, about
+        made.kernel, made.about, made.fault = kernel, about, fault
         return made
 
     def __reduce__(self) -> tuple[type[Detail], tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Collection, Iterable
 
@@ -11,6 +12,7 @@ from cnitest.cni.calls.invoke import Call, shown
 from cnitest.conformance.model.finding import Detail
 
 __all__ = [
+    "Fault",
     "crash",
     "documents",
     "error_document",
@@ -27,9 +29,23 @@ _CRASH = re.compile(
 )
 
 
-def told(call: Call, words: str) -> Detail:
+class Fault(enum.StrEnum):
+    """What is wrong with a call, for whoever groups complaints; the words say more."""
+
+    FLOODS = "floods"
+    HANGS = "hangs"
+    DIES = "dies"
+    CRASHES = "crashes"
+    FAILS = "fails"
+    ACCEPTS = "accepts"
+    CODE = "has the code"
+    NAMELESS = "does not name it with"
+    WORDLESS = "has no error document with"
+
+
+def told(call: Call, words: str, fault: str = "") -> Detail:
     """A complaint about a call."""
-    return Detail(f"{call.subject}: {words}", about=call)
+    return Detail(f"{call.subject}: {words}", about=call, fault=fault)
 
 
 def stack_trace(call: Call) -> bytes:
@@ -41,13 +57,13 @@ def stack_trace(call: Call) -> bytes:
 def crash(call: Call) -> list[str]:
     """Hangs, signals, floods and stack traces: what is wrong whatever was asked."""
     if "stdout" in call.cut or "stderr" in call.cut:
-        return [told(call, f"floods {' and '.join(call.cut)}: more than 16 MiB")]
+        return [told(call, f"floods {' and '.join(call.cut)}: more than 16 MiB", Fault.FLOODS)]
     if call.timed_out:
-        return [told(call, f"hangs: killed after {call.seconds:.1f} s")]
+        return [told(call, f"hangs: killed after {call.seconds:.1f} s", Fault.HANGS)]
     if call.exit_code < 0:
-        return [told(call, f"dies of signal {-call.exit_code}")]
+        return [told(call, f"dies of signal {-call.exit_code}", Fault.DIES)]
     if trace := stack_trace(call):
-        return [told(call, f"crashes: {shown(trace.splitlines()[0])}")]
+        return [told(call, f"crashes: {shown(trace.splitlines()[0])}", Fault.CRASHES)]
     return []
 
 
@@ -57,9 +73,9 @@ def success(call: Call, *, silent: bool = False) -> list[str]:
     if faults:
         return faults
     if call.exit_code != 0:
-        return [told(call, f"fails: exit code {call.exit_code}: {words(call)}")]
+        return [told(call, f"fails: exit code {call.exit_code}: {words(call)}", Fault.FAILS)]
     if error_document(call) is not None:
-        return [told(call, f"exit code 0 with error {words(call)}")]
+        return [told(call, f"exit code 0 with error {words(call)}", Fault.CODE)]
     if silent and call.stdout.strip():
         return [told(call, f"succeeds, but prints {shown(call.stdout)}")]
     return []
@@ -73,18 +89,19 @@ def refusal(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()) 
         return faults
     if call.exit_code == 0:
         if error_document(call) is not None:
-            return [told(call, f"exit code 0 with error {words(call)}")]
-        return [told(call, f"succeeds, but should refuse{_output(call)}")]
+            return [told(call, f"exit code 0 with error {words(call)}", Fault.CODE)]
+        return [told(call, f"succeeds, but should refuse{_output(call)}", Fault.ACCEPTS)]
     document = error_document(call)
     if document is None:
-        return [told(call, f"fails without an error document: {words(call)}")]
+        return [told(call, f"fails without an error document: {words(call)}", Fault.WORDLESS)]
     code = document["code"]
     if codes and code not in codes:
         wanted = " or ".join(map(str, sorted(codes)))
-        return [told(call, f"error code {code} instead of {wanted}: {words(call)}")]
+        return [told(call, f"error code {code} instead of {wanted}: {words(call)}", Fault.CODE)]
     text = f"{document.get('msg', '')} {document.get('details', '')}"
     lacking = [name for name in names if name not in text]
-    return [told(call, f"the error does not name {', '.join(lacking)}: {words(call)}")] if lacking else []
+    unnamed = f"the error does not name {', '.join(lacking)}: {words(call)}"
+    return [told(call, unnamed, Fault.NAMELESS)] if lacking else []
 
 
 def not_defined(call: Call) -> bool:

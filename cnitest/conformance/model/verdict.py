@@ -39,7 +39,8 @@ class Case:
 
     ``seconds`` is the test's time, ``plugin_seconds`` what of it was spent in plugins, ``calls`` their number, and
     ``tool_seconds`` what other programs took (iptables, ip, nft). ``effect`` says whether an ADD of the plugin changed
-    anything on host or in container in it.
+    anything on host or in container in it. ``fingerprints`` tell the causes of the details, or of the reason, from
+    others (see `cnitest.report.fingerprint`); empty where there are only words.
     """
 
     requirement: str
@@ -57,6 +58,7 @@ class Case:
     effect: bool = False
     script: str = ""
     evidence: tuple[str, ...] = field(default=())
+    fingerprints: tuple[str, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
         """The case as JSON can carry it."""
@@ -65,7 +67,8 @@ class Case:
     @classmethod
     def from_data(cls, row: dict[str, Any]) -> Case:
         """The case that `to_data` was made of."""
-        lists = {key: tuple(row[key]) for key in ("details", "known", "evidence")}
+        texts = ("details", "known", "evidence", "fingerprints")
+        lists: dict[str, Any] = {key: tuple(row[key]) for key in texts if key in row}
         return cls(**{**row, **lists, "verdict": Verdict(row["verdict"])})
 
 

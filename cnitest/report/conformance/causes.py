@@ -1,31 +1,26 @@
-"""What a run found, by cause: cases of one plugin whose evidence is alike once names, addresses and numbers are out."""
+"""What a run found, by cause: cases of one plugin that show the same things, by the data of what they found."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from cnitest.cni import spec
 from cnitest.conformance.model.requirement import Level, registry
 from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.model.verdict import Case, Verdict
 from cnitest.fuzz.model.violation import plain
+from cnitest.report.fingerprint import ALONE
 
 #: The verdicts that are told by cause, worst first.
 TOLD = (Verdict.BROKEN, Verdict.FAILED, Verdict.WARNING, Verdict.INHERITED, Verdict.UNDECIDED)
 _LEVELS = tuple(Level)
-# A call that failed: who did what, and what it said. The same words are the same cause, whichever verb says them.
-_FAILED_CALL = re.compile(
-    r"(?:fails|crashes|hangs|dies of signal|floods)\b:? ?(?:exit code -?\d+: )?(?P<words>.*)", re.S
-)
-_ACCEPTED = re.compile(r"(?P<verb>[A-Z]*) \([^)]*\): succeeds, but should refuse")
-_LEFT = re.compile(r"(?P<sign>[+~-]) (?P<words>\S.*)", re.S)
+# What a test was doing, before what it found.
 _TRYING = re.compile(r"^(?:after|gone with it|'[^']*' is|[\w ]+): ")
 #: Two cases share a cause when at least this part of what they show is the same.
 _ALIKE = 0.6
-#: The verb whose blindness is one cause however many things it does not see.
-_SEES = "CHECK"
 
 
 @dataclass(frozen=True)
@@ -85,30 +80,20 @@ def _groups(cases: Sequence[Case]) -> list[list[Case]]:
 
 def _is_alike(one: frozenset[str], other: frozenset[str]) -> bool:
     shared = one & other
-    if any(sign.startswith("!") for sign in shared):
+    if any(sign.startswith(ALONE) for sign in shared):
         return True
     return len(shared) >= _ALIKE * len(one | other) and bool(shared)
 
 
 def _signs(case: Case) -> Iterator[str]:
-    """What a case shows, without values; ``!`` before what is a cause by itself, one thing alike being enough."""
-    if case.verdict in (Verdict.UNDECIDED, Verdict.INHERITED):
-        yield f"!{case.verdict.value} {plain(case.reason) if case.verdict is Verdict.UNDECIDED else ''}"
-        return
-    for detail in case.details:
-        yield _sign(case, " ".join(detail.split()))
-
-
-def _sign(case: Case, detail: str) -> str:
-    accepted = _ACCEPTED.search(detail)
-    if accepted:
-        verb = accepted["verb"]
-        return f"!{verb} accepts" if verb == _SEES else f"{verb} accepts {case.requirement} {plain(detail)}"
-    failed = _FAILED_CALL.search(detail)
-    if failed and failed["words"]:
-        return f"!fails {plain(failed['words'])}"
-    left = _LEFT.search(detail)
-    return f"left {left['sign']} {plain(left['words'])}" if left else plain(_TRYING.sub("", detail))
+    """What a case shows, without values: its fingerprints, and words where it has none."""
+    if case.verdict is Verdict.INHERITED:
+        yield f"{ALONE}{case.verdict.value}"
+    elif case.verdict is Verdict.UNDECIDED:
+        yield f"{ALONE}{case.verdict.value} {next(filter(None, case.fingerprints), '') or plain(case.reason)}"
+    else:
+        for detail, known in zip_longest(case.details, case.fingerprints[: len(case.details)], fillvalue=""):
+            yield known or plain(_TRYING.sub("", " ".join(detail.split())))
 
 
 def _cause(subject: Subject, cases: Sequence[Case]) -> Cause:

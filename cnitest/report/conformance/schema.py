@@ -84,6 +84,7 @@ def _case() -> dict[str, Any]:
         effect={"type": "boolean", "description": "whether an ADD of the plugin changed host or container in it"},
         script=_TEXT,
         evidence={**_TEXTS, "description": "the last calls, as they went"},
+        fingerprints={**_TEXTS, "description": "what tells the cause of each detail; empty where only its words do"},
     )
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.leftovers import Leftover
+from cnitest.conformance.bench.steps import Evidence
+from cnitest.conformance.model.judge import Fault
 from cnitest.conformance.model.requirement import Kind, registry
 from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.model.verdict import Case, Verdict
+from cnitest.kernel.files import File
+from cnitest.lab.snapshot.difference import Difference
+from cnitest.lab.snapshot.firewall_line import FirewallLine
 from cnitest.report.conformance import again, causes, ending, listing, summary
+from cnitest.report.fingerprint import fingerprint
 
-RULE = 'node: + iptables rule: nat: -A CNI-{} -s {}/32 -m comment --comment "id: {}" -j MASQUERADE'
+RULE = 'nat: -A CNI-{} -s {}/32 -m comment --comment "id: {}" -j MASQUERADE'
+FILE = File("/var/lib/mine/c1", "file", 0o644, 1, "", "")
 
 
 def subject(name: str, **changes: Any) -> Subject:
@@ -25,6 +35,22 @@ def case(requirement: str, *details: str, plugin: str = "bridge", verdict: Verdi
     return Case(requirement, plugin, "1.0.0", "test", verdict, details=details)
 
 
+def about(requirement: str, words: str, record: Evidence, fault: str = "") -> Case:
+    """One case that found something about a record."""
+    return replace(case(requirement, words), fingerprints=(fingerprint(record, fault, requirement),))
+
+
+def left(table: str, before: Any, after: Any) -> Leftover:
+    """A difference on the host."""
+    return Leftover("node", Difference(table, "key", before, after))
+
+
+def failed(verb: str, words: str, code: int = 999) -> Call:
+    """A call that failed with an error document."""
+    said = f'{{"cniVersion": "1.0.0", "code": {code}, "msg": "{words}"}}'.encode()
+    return Call("bridge", verb, "node", ("/x/bridge",), {"CNI_IFNAME": "eth0"}, "{}", said, b"", 1, 0.1)
+
+
 def found(*cases: Case, own: tuple[str, ...] = ()) -> list[tuple[str, tuple[str, ...]]]:
     """The plugins and requirements of the causes of some cases."""
     subjects = [subject("bridge"), subject("mine")]
@@ -33,40 +59,73 @@ def found(*cases: Case, own: tuple[str, ...] = ()) -> list[tuple[str, tuple[str,
 
 def test_the_same_leftover_is_one_cause():
     """Rules that differ by chain, address and container only are the same leftover."""
-    first = case("DEL-01", RULE.format("0123456789abcdef", "10.1.0.2", "cnitest-c1"))
-    second = case("DEL-05", RULE.format("fedcba9876543210", "10.1.0.9", "cnitest-c4"))
+    rules = [
+        FirewallLine(RULE.format("0123456789abcdef", "10.1.0.2", "cnitest-c1")),
+        FirewallLine(RULE.format("fedcba9876543210", "10.1.0.9", "cnitest-c4")),
+    ]
+    first = about("DEL-01", "one stays", left("iptables", None, rules[0]))
+    second = about("DEL-05", "and there another", left("iptables", None, rules[1]))
 
     assert found(first, second) == [("bridge", ("DEL-01", "DEL-05"))]
 
 
 def test_other_leftovers_are_other_causes():
     """A file that stays is not a rule that stays, and what stays is not what is gone."""
-    rule = case("DEL-01", RULE.format("0123456789abcdef", "10.1.0.2", "cnitest-c1"))
-    file = case("DEL-05", "node: + files /var/lib/mine/c1: kind=file")
-    gone = case("DEL-14", "node: - files /var/lib/mine/c2: kind=file")
+    row = FILE
+    rule = about("DEL-01", "it stays", left("iptables", None, FirewallLine(RULE.format("0", "10.1.0.2", "c1"))))
+    file = about("DEL-05", "it stays", left("files", None, row))
+    gone = about("DEL-14", "it stays", left("files", row, None))
 
     assert len(found(rule, file, gone)) == 3
 
 
 def test_the_same_error_is_one_cause():
     """The text of a failed call counts, whichever address is in it; another text is another cause."""
-    words = "bridge DEL (container c{}, ifname eth0): fails: exit code 1: code 999: no chain for 10.1.0.{}"
-    other = case("DEL-02", "bridge DEL (container c1, ifname eth0): fails: exit code 1: code 999: no such file")
+    one = about("DEL-09", "the first fails", failed("DEL", "no chain for 10.1.0.2"), Fault.FAILS)
+    same = about("ADD-16", "and this, too", failed("ADD", "no chain for 10.1.0.7"), Fault.FAILS)
+    other = about("DEL-02", "the first fails", failed("DEL", "no such file"), Fault.FAILS)
+    code = about("DEL-16", "the first fails", failed("DEL", "no chain for 10.1.0.2", 7), Fault.FAILS)
 
-    assert found(case("DEL-09", words.format(1, 2)), other, case("DEL-16", words.format(3, 4))) == [
+    assert found(one, same, other, code) == [
+        ("bridge", ("ADD-16", "DEL-09")),
         ("bridge", ("DEL-02",)),
-        ("bridge", ("DEL-09", "DEL-16")),
+        ("bridge", ("DEL-16",)),
+    ]
+
+
+def test_the_same_words_about_other_things_are_other_causes():
+    """What a complaint is about decides, not how it reads; its words do where it is about nothing."""
+    link, route = (left(table, None, row) for table, row in (("files", FILE), ("iptables", RULE)))
+    told = case("DEL-01", "one is left at 10.1.0.2"), case("DEL-05", "one is left at 10.1.0.3")
+
+    assert len(found(about("DEL-01", "one is left", link), about("DEL-05", "one is left", route))) == 2
+    assert len(found(*told)) == 1
+
+
+def test_what_blocks_is_one_cause_by_its_call():
+    """Requirements that the same failure of a call blocks are one cause, apart from those that fail for it."""
+    record = failed("ADD", "no chain for 10.1.0.2")
+    blocked = [
+        replace(
+            about(name, "", record, Fault.FAILS), verdict=Verdict.UNDECIDED, details=(), reason=f"{name} is blocked"
+        )
+        for name in ("DEL-01", "DEL-05")
+    ]
+
+    assert found(*blocked, about("ADD-01", "it fails", record, Fault.FAILS)) == [
+        ("bridge", ("ADD-01",)),
+        ("bridge", ("DEL-01", "DEL-05")),
     ]
 
 
 def test_a_blind_check_is_one_cause():
     """A CHECK that succeeds whatever is broken is told once, an ADD that accepts each thing by itself."""
     blind = [
-        case(name, f"{what}: bridge CHECK (container c1, ifname eth0): succeeds, but should refuse")
+        about(name, f"{what}: it succeeds", replace(failed("CHECK", ""), exit_code=0), Fault.ACCEPTS)
         for name, what in (("CHK-08", "the route is gone"), ("CHK-11", "the rule is gone"), ("CHK-20", "the MTU is 9"))
     ]
     careless = [
-        case(name, "bridge ADD (container c1, ifname eth0): succeeds, but should refuse")
+        about(name, "it succeeds", replace(failed("ADD", ""), exit_code=0), Fault.ACCEPTS)
         for name in ("PROTO-03", "PROTO-23")
     ]
 

@@ -56,9 +56,7 @@ def missing_variables_are_all_named(shared_bench: Bench) -> None:
             continue
         for missing in (*((name,) for name in spec.REQUIRED[verb]), spec.REQUIRED[verb]):
             call = shared_bench.raw(verb, slot, without=missing)
-            shared_bench.complain(
-                *(f"without {', '.join(missing)}: {fault}" for fault in judge.refusal(call, {4}, missing))
-            )
+            shared_bench.complain(*judge.refusal(call, {4}, missing), prefix=f"without {', '.join(missing)}: ")
 
 
 @check("PROTO-05")

@@ -1,0 +1,80 @@
+"""What tells the cause of a complaint from others: made from what the complaint is about, without its values.
+
+Two complaints about the same thing have one fingerprint, whatever requirement, place, address or container they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cnitest.cni.calls.invoke import Call
+from cnitest.conformance.bench.leftovers import Leftover
+from cnitest.conformance.bench.steps import DelegateVerbs, Evidence, NoAnswer, NoArrival, SysctlChange
+from cnitest.conformance.model import judge
+from cnitest.conformance.model.judge import Fault
+from cnitest.fuzz.model.violation import plain
+from cnitest.lab.snapshot.difference import Difference
+from cnitest.lab.snapshot.firewall_line import FirewallLine
+
+#: Before the fingerprint of what is a cause by itself: two cases that share one share a cause.
+ALONE = "!"
+#: The operation whose blindness is one cause however many things it does not see.
+_SEES = "CHECK"
+# What of a row says which sort of thing it is, rather than which one.
+_TRAITS = ("kind", "protocol", "scope")
+
+
+def fingerprint(about: Evidence | None, fault: str, requirement: str) -> str:
+    """The fingerprint of a complaint about something; empty where nothing but its words says what it is about."""
+    match about:
+        case Leftover(_, item):
+            return f"left {_of_difference(item)}"
+        case Call() as call:
+            return _of_call(call, fault, requirement)
+        case NoAnswer(cause=cause) if cause:
+            return f"{ALONE}lost {cause}"
+        case NoAnswer() | NoArrival():
+            return f"{'unanswered' if isinstance(about, NoAnswer) else 'does not arrive'} {requirement}"
+        case SysctlChange(name):
+            return f"sysctl {plain(name)}"
+        case DelegateVerbs():
+            return f"delegate {requirement}"
+    return ""
+
+
+def _of_difference(item: Difference) -> str:
+    sign = "+" if item.appeared else "-" if item.vanished else "~"
+    return " ".join((sign, item.table, *_traits(item)))
+
+
+def _traits(item: Difference) -> Iterator[str]:
+    """What sort of row it is: of one that changed the fields that did, of a rule of a firewall the rule."""
+    row: Any = item.row
+    if isinstance(row, FirewallLine):
+        yield plain(row)
+    elif isinstance(row, str):
+        yield plain(item.key)
+    elif item.changed:
+        yield from sorted(change.name for change in item.changes)
+    else:
+        yield from (f"{name}={value}" for name in _TRAITS if (value := getattr(row, name, "")))
+        yield from ("default",) if getattr(row, "to", "") == "default" else ()
+
+
+def _of_call(call: Call, fault: str, requirement: str) -> str:
+    match fault:
+        case Fault.ACCEPTS:
+            return f"{ALONE}{call.verb} accepts" if call.verb == _SEES else f"{call.verb} accepts {requirement}"
+        case Fault.FAILS:
+            return f"{ALONE}fails {plain(judge.words(call))}"
+        case Fault.CRASHES:
+            return f"{ALONE}crashes {plain(judge.stack_trace(call).partition(bytes([10]))[0].decode(errors='replace'))}"
+        case Fault.DIES:
+            return f"{ALONE}dies of signal {-call.exit_code}"
+        case Fault.HANGS | Fault.FLOODS:
+            return f"{ALONE}{fault}"
+        case Fault.CODE | Fault.NAMELESS | Fault.WORDLESS:
+            code = (judge.error_document(call) or {}).get("code", call.exit_code)
+            return f"{call.verb} {fault} {code} {requirement}"
+    return ""
