@@ -43,7 +43,8 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
     _ask_anew(everyone)
     case = _gathered(probe, reach, everyone)
     if case.attempt.answered:
-        return Explanation(f"{reach.summary}: {reach.verdict.value}, but by now it is delivered")
+        passes = "but by now it is delivered: ask before the lab changes"
+        return Explanation(f"{reach.summary}: {reach.verdict.value}, {passes}")
     found = registry.recognised(case)
     ended = found.case if found else case
     return Explanation(

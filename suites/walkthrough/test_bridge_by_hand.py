@@ -41,6 +41,8 @@ def test_forward_policy_drop_cuts_bridged_traffic(lab, node):
         reach = lab.sandbox("ns01").ping(NS02)
 
     assert not reach
+    assert reach.dropped_by == "ip filter FORWARD policy"
+    assert reach.cause.place == "node"
     assert bridge.matching("ICMP", type="echo-request")
     assert not bridge.matching("ICMP", type="echo-reply")
 
@@ -64,9 +66,11 @@ def test_without_br_netfilter_the_policy_does_not_touch_the_bridge(lab, node):
     """With bridge-nf-call-iptables=0 a DROP policy leaves bridged traffic alone, though not routed traffic."""
     node.sysctl("net.bridge.bridge-nf-call-iptables", 0)
     node.load_rules("iptables", "-P FORWARD DROP")
+    routed = lab.sandbox("ns01").ping("192.168.80.2")
 
     assert lab.sandbox("ns01").ping(NS02)
-    assert not lab.sandbox("ns01").ping("192.168.80.2")
+    assert not routed
+    assert routed.dropped_by == "ip filter FORWARD policy"
 
 
 def test_ipv6_forward_policy_is_a_policy_of_its_own(lab, node):
@@ -81,9 +85,11 @@ def test_ipv6_forward_policy_is_a_policy_of_its_own(lab, node):
         "-A FORWARD -p icmpv6 --icmpv6-type neighbour-solicitation -j ACCEPT",
         "-A FORWARD -p icmpv6 --icmpv6-type neighbour-advertisement -j ACCEPT",
     )
+    cut = ns01.ping(address)
 
     assert before
-    assert not ns01.ping(address)
+    assert not cut
+    assert cut.dropped_by == "ip6 filter FORWARD policy"
 
 
 def test_arp_table_holds_the_macs_that_the_links_have(lab, node):

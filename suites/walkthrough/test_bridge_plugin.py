@@ -69,9 +69,11 @@ def test_forward_policy_drop_cuts_containers_off(node, pair):
     first, second = pair
     node.load_rules("iptables", "-P FORWARD DROP")
     cut = first.sandbox.ping(second.address)
+    dropped_by = cut.dropped_by  # which is found out now, and not once the rules are others
     node.load_rules("iptables", "-A FORWARD -i cni0 -j ACCEPT")
 
     assert not cut
+    assert dropped_by == "ip filter FORWARD policy"
     assert first.sandbox.ping(second.address)
 
 
