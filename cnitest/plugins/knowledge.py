@@ -127,7 +127,11 @@ class Plugin(Frozen):
 
     def is_apart(self, conf: Mapping[str, Any]) -> bool:
         """Whether a configuration keeps the containers of its network apart."""
-        return any(conf.get(key) in values for key, values in self.apart.items())
+        return bool(self.keeps_apart(conf))
+
+    def keeps_apart(self, conf: Mapping[str, Any]) -> str:
+        """The key that keeps the containers of a configuration's network apart; empty where none does."""
+        return next((key for key, values in self.apart.items() if conf.get(key) in values), "")
 
 
 def _order(release: str) -> tuple[int, ...]:

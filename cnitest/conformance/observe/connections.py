@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -64,12 +65,15 @@ def outside(bench: Bench, made: AddResult) -> list[Flow]:
     return [traffic.echo(made.slot.sandbox, target) for target in targets if (6 if ":" in target else 4) in families]
 
 
-def are_together(bench: Bench) -> bool:
-    """Whether containers of the network reach each other: not by a loopback, nor where the mode keeps them apart."""
+def apart(bench: Bench) -> str:
+    """Why containers of the network do not reach each other; empty where they are meant to."""
     conf, peer = bench.subject.conf, bench.setting.expect.peer
-    if peer is None:
-        return bench.setting.ifname != "lo" and not bench.subject.known(nickname(bench.subject)).is_apart(conf)
-    return peer
+    key = bench.subject.known(nickname(bench.subject)).keeps_apart(conf)
+    if peer is not None:
+        return "" if peer else "the profile says that containers do not reach each other"
+    if bench.setting.ifname == "lo":
+        return "a loopback leads nowhere else"
+    return f"its configuration keeps containers apart: {key} is {json.dumps(conf[key])}" if key else ""
 
 
 def _ways_out(bench: Bench, made: AddResult) -> set[int]:

@@ -38,7 +38,7 @@ def containers_reach_each_other(shared_attachment: SharedAttachment) -> None:
     flows = [flow for one, other, *ips in pairs for flow in traffic.both_ways(one, ips[0], other, ips[1], port=port)]
 
     if not flows:
-        bench.not_applicable("it gives no addresses")
+        bench.not_applicable(connections.apart(bench) or "it gives no addresses")
     connections.demand_answers(bench, flows)
     for one, other, ip, ip_other in pairs:
         for sender, receiver, source, target in ((one, other, ip, ip_other), (other, one, ip_other, ip)):
@@ -177,7 +177,7 @@ def _pairs(shared_attachment: SharedAttachment) -> list[tuple[Sandbox, Sandbox, 
     """Both containers and their addresses, a pair a family."""
     bench, made = shared_attachment.bench, shared_attachment.made
     mine = connections.addresses(bench, made)
-    if not mine or not connections.are_together(bench):
+    if not mine or connections.apart(bench):
         return []
     second = shared_attachment.second()
     theirs = connections.addresses(bench, second)
