@@ -10,6 +10,7 @@ from cnitest.errors import CnitestError, KernelError
 from cnitest.explain.causes import registry
 from cnitest.explain.evidence import frames, leg, rules
 from cnitest.explain.evidence.case import Case
+from cnitest.explain.evidence.ip import counters
 from cnitest.explain.evidence.rows import Spot
 from cnitest.kernel.rtnetlink import rtnl, tables
 from cnitest.lab.explanation import Explanation
@@ -59,6 +60,8 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
 
 def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Case:
     """A probe sent once more, and all evidence of it; so can be what it waits for, such as an ARP request."""
+    counting = _counting(reach, everyone)
+    before = counters.read(counting)
     with rules.armed(everyone, _PROTOCOLS.get(probe.transport, ())) as met:
         attempt, seen = watched_attempt(probe, everyone, _WAIT)
     case = Case(
@@ -68,6 +71,7 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Case:
         seen,
         frames.spot(attempt, seen, probe.sender),
         steps=met.steps(attempt, seen),
+        counts=counters.since(before, counting),
         unseen=tuple(met.unseen),
         again=lambda other: _gathered(other, reach, everyone),
     )
@@ -81,6 +85,14 @@ def _ask_anew(places: Sequence[Place]) -> None:
         unanswered = tables.forget_unanswered(netlink.dump(rtnl.dump_neighbours()))
         with suppress(KernelError):  # the answer has come, or the entry is gone
             netlink.batch(unanswered)
+
+
+def _counting(reach: Reach, everyone: Sequence[Place]) -> Sequence[Place]:
+    """The places whose counters may tell of a probe: the sender and those where it was seen, where everyone watched."""
+    if len(reach.seen.watched) < len(everyone):
+        return everyone
+    seen = {one.place for one in reach.seen.watched if one.frames} | {reach.sender, reach.receiver}
+    return [place for place in everyone if place.full_name in seen]
 
 
 def _ended(reach: Reach, case: Case) -> str:

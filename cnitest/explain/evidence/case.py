@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import errno
 import ipaddress
 from collections.abc import Callable, Mapping
@@ -11,19 +10,29 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from cnitest.errors import KernelError
-from cnitest.explain.evidence import fib
+from cnitest.explain.evidence.ip import fib, translated
+from cnitest.explain.evidence.ip.counters import NONE, Counts
 from cnitest.explain.evidence.rows import Freed, Spot, Step
+from cnitest.explain.evidence.stages import BRIDGED, INSIDE, SENDING, Stage
 from cnitest.explain.evidence.wiring import Wiring
-from cnitest.kernel.rows import route_rows
+from cnitest.kernel.rows import route_rows, sockets
 from cnitest.kernel.rows.records import Link, Port, Route
+from cnitest.kernel.rows.sockets import Socket
+from cnitest.kernel.rows.traffic_control import Dropper
 from cnitest.kernel.rtnetlink import rtnl
+from cnitest.kernel.rtnetlink.rtnl_pyroute2 import Flow
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe
 from cnitest.lab.reach import Reach, Seen
+from cnitest.lab.snapshot import state as states
 from cnitest.lab.snapshot.state import State
 
+__all__ = ["Case", "NoRoute", "Stage"]
+
 T = TypeVar("T")
+
+_GROUP = 1
 
 _PROTOCOLS = {
     ("icmp", False): wire.ICMP,
@@ -31,46 +40,6 @@ _PROTOCOLS = {
     **{("tcp", six): wire.TCP for six in (False, True)},
     **{("udp", six): wire.UDP for six in (False, True)},
 }
-
-
-class Stage(enum.Enum):
-    """The points of a place's packet path at which a packet can end, in the order in which it comes to them.
-
-    Before them all come rules that were seen to end it.
-    """
-
-    TOLD = "a rule that the kernel told of"
-    SOCKET_OUT = "the sender's socket and route"
-    OUTPUT = "rules for what the place itself sends"
-    WIRE = "the wire to the next place"
-    INGRESS = "tc and netdev rules where it comes in"
-    BRIDGE = "the bridge"
-    PREROUTING = "rules and connection tracking before routing"
-    ROUTING = "the routing decision"
-    FORWARD = "rules for what is forwarded"
-    INPUT = "rules for what is for the place itself"
-    SOCKET_IN = "the socket that it is for"
-    POSTROUTING = "rules after routing"
-    NEIGHBOUR = "the MAC of the next hop"
-    EGRESS = "tc, netdev rules and the queue where it goes out"
-
-
-_SENDING = (Stage.SOCKET_OUT, Stage.OUTPUT, Stage.POSTROUTING, Stage.NEIGHBOUR, Stage.EGRESS)
-_INSIDE = (
-    Stage.INGRESS,
-    Stage.BRIDGE,
-    Stage.PREROUTING,
-    Stage.ROUTING,
-    Stage.FORWARD,
-    Stage.INPUT,
-    Stage.SOCKET_IN,
-    Stage.POSTROUTING,
-    Stage.NEIGHBOUR,
-    Stage.EGRESS,
-)
-# What a bridge hands on meets the rules of IP only by br_netfilter, and IP's routing, sockets and neighbours never.
-_BRIDGED = (Stage.INGRESS, Stage.BRIDGE, Stage.PREROUTING, Stage.FORWARD, Stage.POSTROUTING, Stage.EGRESS)
-_GROUP = 1
 
 
 @dataclass(frozen=True)
@@ -99,6 +68,8 @@ class Case:
     spot: Spot
     freed: tuple[Freed, ...] = ()
     steps: tuple[Step, ...] = ()
+    #: What places have counted meanwhile, by full name.
+    counts: Mapping[str, Counts] = field(default_factory=dict)
     #: Of an answer that was never seen, the packet that it answers; see `answer`.
     asked: wire.Headers | None = None
     #: Sends another probe, such as an ARP request, with all evidence gathered.
@@ -178,10 +149,10 @@ class Case:
     def stages(self) -> tuple[Stage, ...]:
         """Where it can have ended, in the order in which it comes there."""
         if not self.link:
-            return _SENDING
+            return SENDING
         if self.spot.out:
             return (Stage.WIRE,)
-        return _BRIDGED if self.bridged else _INSIDE
+        return BRIDGED if self.bridged else INSIDE
 
     @cached_property
     def bridged(self) -> bool:
@@ -199,17 +170,18 @@ class Case:
     def answer(self) -> Case | None:
         """The same for the answer to it, which may have ended before it left: of a packet that was last seen where it
         was for, None of all others."""
-        if self.returning or not self.received or not self.owns(self.packet.destination):
+        if self.returning or not self.received or not self.owns(self.destination):
             return None
-        return replace(self, spot=Spot(self.place, returning=True), asked=self.packet)
+        asked = self.packet._replace(destination=self.destination)
+        return replace(self, spot=Spot(self.place, returning=True), asked=asked)
 
     @cached_property
     def routed(self) -> Route | NoRoute:
         """What the place's kernel says of the packet's way on: as one of its own, or as one that came in."""
-        packet = self.packet
+        source = self.packet.source
         if not self.link:
-            return self.route(packet.destination, source=packet.source, mark=self.mark)
-        return self.route(packet.destination, source=packet.source, iif=self.incoming)
+            return self.route(self.destination, source=source, mark=self.mark)
+        return self.route(self.destination, source=source, iif=self.incoming)
 
     @cached_property
     def question(self) -> fib.Question:
@@ -217,12 +189,28 @@ class Case:
         options = self.probe.options
         tos = 0 if self.returning else options.tos
         skips = self.sysctl(f"{self.family}/conf/all/ignore_routes_with_linkdown") == "1"
-        return fib.Question(self.packet, self.incoming, self.mark, tos, carriers=skips)
+        packet = self.packet._replace(destination=self.destination)
+        return fib.Question(packet, self.incoming, self.mark, tos, carriers=skips)
 
     @cached_property
     def decision(self) -> fib.Decision | None:
         """The rule and the route that decide on the packet where it was last seen, None when there is no route."""
         return fib.decide(self.state(), self.question)
+
+    @cached_property
+    def destination(self) -> str:
+        """Its destination as the routing decision sees it: where a rule or its connection has translated it, that."""
+        here = [step for step in self.steps if step.place == self.place.full_name and step.returning == self.returning]
+        found = translated.by_rule(here) or translated.by_connection(self.packet, self.flows)
+        return found or self.packet.destination
+
+    @cached_property
+    def flows(self) -> tuple[Flow, ...]:
+        """The connections that the place tracks; none where it does not tell."""
+        try:
+            return states.flows(self.place.namespace)
+        except (KernelError, OSError):
+            return ()
 
     @property
     def mark(self) -> int:
@@ -269,6 +257,23 @@ class Case:
         value = self.sysctl(name, place)
         return int(value) if value.lstrip("-").isdigit() else 0
 
+    def counted(self, *names: str, place: Place | None = None) -> int:
+        """How often one of some errors (``TcpExtListenDrops``) was counted at a place while the packet was sent."""
+        errors = self.counts.get((place or self.place).full_name, NONE).errors
+        return sum(errors.get(name, 0) for name in names)
+
+    def dropped(self, *links: str) -> dict[Dropper, int]:
+        """What disciplines and filters on some links of its place (none named: all) dropped while it was sent."""
+        drops = self.counts.get(self.place.full_name, NONE).drops
+        return {who: count for who, count in drops.items() if not links or who.link in links}
+
+    def sockets(self, protocol: str, place: Place | None = None) -> tuple[Socket, ...]:
+        """The sockets of ``tcp`` or ``udp`` that take what comes to a place; none where the kernel does not tell."""
+        try:
+            return sockets.listening((place or self.place).namespace, protocol)
+        except (KernelError, OSError):
+            return ()
+
     def owns(self, address: str, place: Place | None = None) -> bool:
         """Whether a place has an address."""
         return any(row.ip == address for row in self.state(place).addresses)
@@ -313,7 +318,7 @@ class Case:
     @cached_property
     def forwarded(self) -> bool:
         """Whether the place is to hand it on: it was received, and its destination is none of the place's own."""
-        return self.received and not self.owns(self.packet.destination)
+        return self.received and not self.owns(self.destination)
 
     def in_network(self, address: str, place: Place, link: str) -> bool:
         """Whether an address is in a subnet of a link."""

@@ -33,7 +33,9 @@ _ETHERTYPES = {3: "all", 0x800: "ip", 0x806: "arp", 0x86DD: "ipv6", 0x8100: "802
 _VERDICTS = {0xFFFFFFFF: "continue", 0: "ok", 1: "reclassify", 2: "drop", 3: "pipe", 4: "stolen", 7: "redirect"}
 _MIRRED = {1: "egress redirect", 2: "egress mirror", 3: "ingress redirect", 4: "ingress mirror"}
 # TCA_…
-_KIND, _OPTIONS, _CHAIN, _INGRESS_BLOCK, _EGRESS_BLOCK = 1, 2, 11, 13, 14
+_KIND, _OPTIONS, _STATS2, _CHAIN, _INGRESS_BLOCK, _EGRESS_BLOCK = 1, 2, 7, 11, 13, 14
+# In TCA_STATS2 and TCA_ACT_STATS (gen_stats.h): the queue's numbers, the third of which are its drops.
+_STATS_QUEUE, _DROPS_AT, _ACTION_STATS = 3, 8, 4
 # An action's times (struct tcf_t) move with each packet.
 _TIMES_LENGTH = 32
 _ACTION_KIND, _ACTION_OPTIONS, _ACTION_PARAMETERS = 1, 2, {"gact": 2, "mirred": 2}
@@ -46,6 +48,17 @@ class TrafficControl(NamedTuple):
     classes: tuple[Class, ...]
     filters: tuple[Filter, ...]
     chains: tuple[Chain, ...]
+
+
+class Dropper(NamedTuple):
+    """What can drop a packet: a queueing discipline, or with ``pref`` the filters of that order at ``parent``
+    (``ingress``, ``egress``, or a discipline's handle); ``kind`` as tc(8) calls it."""
+
+    link: str
+    kind: str
+    parent: str
+    handle: str = ""
+    pref: int = 0
 
 
 class _Row(NamedTuple):
@@ -95,6 +108,40 @@ def read(dump: Dump, links: LinkTable) -> TrafficControl:
     )
 
 
+def drops(dump: Dump, links: LinkTable) -> Mapping[Dropper, int]:
+    """How many packets each discipline, and the actions of filters together, have dropped so far."""
+    rows = [_row(row) for row in dump(_ask(_GETQDISC, 0, 0, "qdiscs"))]
+    found = {
+        Dropper(links.name(row.ifindex), row.kind, handle_words(row.parent), handle_words(row.handle)): _dropped(
+            row.found.get(_STATS2, b"")
+        )
+        for row in rows
+    }
+    for index, parent in dict.fromkeys(_places(row for row in rows if row.kind in _FILTERED and row.handle)):
+        name = f"block {parent}" if index < 0 else links.name(index)
+        for row in _rows(dump, _ask(_GETFILTER, index, parent, "filters")):
+            filters = Dropper(name, row.kind, _hook(index, parent), pref=row.info >> 16)
+            found[filters] = found.get(filters, 0) + sum(map(_dropped, _action_stats(row)))
+    return found
+
+
+def _hook(index: int, parent: int) -> str:
+    return "" if index < 0 else _HOOKS.get(parent, handle_words(parent))
+
+
+def _dropped(stats: bytes) -> int:
+    queue = {kind: (a, b) for kind, a, b in attributes(stats, 0, len(stats))}.get(_STATS_QUEUE)
+    return number(stats, queue[0] + _DROPS_AT, queue[0] + _DROPS_AT + 4) if queue else 0
+
+
+def _action_stats(row: _Row) -> Iterator[bytes]:
+    """What is counted of the actions of a filter."""
+    known = _KINDS.get(row.kind, _Kind())
+    for kind, start, end in attributes(row.options, 0, len(row.options)):
+        for _, a, b in attributes(row.options, start, end) if kind in known.actions else ():
+            yield from (row.options[x:y] for inner, x, y in attributes(row.options, a, b) if inner == _ACTION_STATS)
+
+
 def _qdisc(row: _Row, links: LinkTable) -> Qdisc:
     blocks = (("ingress_block", row.number(_INGRESS_BLOCK)), ("egress_block", row.number(_EGRESS_BLOCK)))
     options = (*_decoded(row.kind, row.options), *(pair for pair in blocks if pair[1]))
@@ -139,7 +186,7 @@ def _filters_and_chains(
     chains: list[Chain] = []
     for index, parent in dict.fromkeys(_places(qdiscs)):
         name = f"block {parent}" if index < 0 else links.name(index)
-        hook = "" if index < 0 else _HOOKS.get(parent, handle_words(parent))
+        hook = _hook(index, parent)
         here = [_filter(row, name, hook, links) for row in _rows(dump, _ask(_GETFILTER, index, parent, "filters"))]
         filters += [row for row in here if row.options or row.handle != "0"]
         used = {0, *(row.chain for row in here)}

@@ -18,7 +18,6 @@ LOCAL, MAIN, DEFAULT = 255, 254, 253
 #: Kinds of routes that end a packet.
 REFUSING = ("blackhole", "unreachable", "prohibit")
 _PROTOCOLS = {wire.ICMP: "icmp", wire.TCP: "tcp", wire.UDP: "udp", wire.ICMPV6: "ipv6-icmp"}
-_UNUSABLE = ("dead",)
 _ROOT = 0
 
 
@@ -63,25 +62,53 @@ def decide(state: State, question: Question) -> Decision | None:
 
 def decisions(state: State, question: Question) -> Iterator[Decision]:
     """What decides on a packet, then what would without that one, and so on."""
+    for rule, routes in _tables(state, question):
+        if rule.action in REFUSING:
+            yield Decision(rule)
+        for route in routes:
+            if route.kind == "throw":
+                break
+            yield Decision(rule, route)
+
+
+def thrown(state: State, question: Question) -> Decision | None:
+    """The first route that says throw on the packet's way through the tables."""
+    for rule, routes in _tables(state, question):
+        if routes and routes[0].kind == "throw":
+            return Decision(rule, routes[0])
+    return None
+
+
+def _tables(state: State, question: Question) -> Iterator[tuple[Rule, list[Route]]]:
+    """The rules that a packet comes to, each with the routes of its table that it may take, best first."""
     rules = sorted((rule for rule in state.rules if rule.family == question.family), key=lambda rule: rule.priority)
     at = 0
     while at < len(rules):
         rule = rules[at]
         at += 1
         if _matches(rule, question):
-            yield from _of_rule(state, rule, question)
+            found = in_table(state, rule.table, question) if rule.action == "lookup" else []
+            yield rule, [] if found and _suppressed(rule, found[0]) else found
             if rule.action == "goto":
                 at = next((n for n in range(at, len(rules)) if rules[n].priority >= rule.goto), len(rules))
 
 
-def _of_rule(state: State, rule: Rule, question: Question) -> Iterator[Decision]:
-    """What a rule decides, best first; nothing where its table has no route, or says throw."""
-    if rule.action in REFUSING:
-        yield Decision(rule)
-    for route in in_table(state, rule.table, question) if rule.action == "lookup" else ():
-        if route.kind == "throw" or _suppressed(rule, route):
-            return
-        yield Decision(rule, route)
+def way_back(state: State, question: Question) -> Route | None:
+    """The route back to the source, as the kernel looks it up for reverse path filtering."""
+    headers = question.headers
+    back = headers._replace(source=headers.destination, destination=headers.source)
+    found = decide(state, Question(back))
+    return found.route if found else None
+
+
+def goes_by(route: Route, link: str) -> bool:
+    """Whether a route, or one of its next hops, leads over a link."""
+    return route.link == link or any(f"dev {link} " in f"{hop} " for hop in route.hops)
+
+
+def ways(route: Route) -> str:
+    """The links that a route leads over, in words."""
+    return route.link or ", ".join(route.hops)
 
 
 def in_table(state: State, table: int, question: Question) -> list[Route]:
@@ -95,12 +122,25 @@ def length(route: Route) -> int:
     return _ROOT if route.to == "default" else int(route.to.rpartition("/")[2])
 
 
+def reach(prefix: str, question: Question) -> int:
+    """The length of a prefix (or ``default``) that has the packet's destination in it, else -1."""
+    if prefix == "default":
+        return _ROOT
+    network = ipaddress.ip_network(prefix, strict=False)
+    return network.prefixlen if ipaddress.ip_address(question.headers.destination) in network else -1
+
+
 def _leads(route: Route, question: Question) -> bool:
+    unusable = any(state == "dead" or (question.carriers and state == "linkdown") for state in route.state)
+    return not unusable and would_lead(route, question)
+
+
+def would_lead(route: Route, question: Question) -> bool:
+    """Whether a route leads to a packet's destination, when its link is up."""
     headers = question.headers
     return (
         route.family == question.family
         and route.kind not in ("broadcast", "multicast", "anycast")
-        and not any(state in _UNUSABLE or (question.carriers and state == "linkdown") for state in route.state)
         and (route.to == "default" or _within(headers.destination, route.to))
         and (not route.origin or _within(headers.source, route.origin))
         and (not route.tos or route.tos == question.tos)

@@ -1,0 +1,43 @@
+"""What a packet's destination becomes where it is translated before the routing decision: by rules, or by the
+connection that is tracked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from cnitest.explain.evidence.rows import Step
+from cnitest.kernel.rtnetlink.rtnl_pyroute2 import Flow
+from cnitest.lab.probe import wire
+
+# ``--to-destination 10.0.0.1:80`` of iptables, ``dnat ip to 10.0.0.1:80`` of nft.
+_TO = re.compile(r"(?:--to-destination|\bdnat (?:ip6? )?to) \[?([0-9.]+|[0-9a-fA-F]*:[0-9a-fA-F:.]+)")
+_HOOKS = ("PREROUTING", "OUTPUT")
+
+
+def by_rule(steps: Iterable[Step]) -> str:
+    """The address that the last rule before routing translates a destination to; empty when none does."""
+    found = ""
+    for step in steps:
+        matched = _TO.search(step.rule) if step.hook.upper() in _HOOKS else None
+        found = matched[1].rstrip("]") if matched else found
+    return found
+
+
+def by_connection(packet: wire.Headers, flows: Iterable[Flow]) -> str:
+    """The address that a tracked connection's packet is for once translated; empty when it is of none."""
+    ends = _end(packet.source, packet.source_port), _end(packet.destination, packet.destination_port)
+    for flow in flows:
+        if ends == (flow.source, flow.destination):
+            return _address(flow.reply_source, packet)
+        if ends == (flow.reply_source, flow.reply_destination):
+            return _address(flow.source, packet)
+    return ""
+
+
+def _end(address: str, port: int) -> str:
+    return f"{address}:{port}" if port else address
+
+
+def _address(end: str, packet: wire.Headers) -> str:
+    return end.rpartition(":")[0] if packet.source_port else end

@@ -1,0 +1,125 @@
+"""Causes in the routing decision: each breaks a working topology in one way, which is told with place and remedy."""
+
+from __future__ import annotations
+
+import pytest
+from cnitest.suites.selftest.explain.ways import Broken, must_be_explained
+
+_DEFAULT = "{ip} route del default"
+_BY_R2 = "server: {ip} route replace default via {4.2}"
+
+
+def _refusing(kind: str) -> list[Broken]:
+    cause, route, rule = f"routing.{kind}", f"{kind} route", f"{kind} rule"
+    add = f"{{ip}} route add {kind}"
+    delete = f"route del {kind}"
+    return [
+        Broken(cause, (f"client: {add} {{S}}",), route, "client", f"{delete} {{S}}/{{128}}"),
+        Broken(cause, (f"r1: {add} {{S}} metric 0",), route, "r1", f"{delete} {{S}}/{{128}}", (4,), _LATER),
+        Broken(cause, (f"server: {add} {{1.0}}/{{64}}",), route, "server", f"{delete} {{1.0}}/{{64}}"),
+        Broken(cause, (f"r1: {add} {{1.1}}",), route, "r1", f"{delete} {{1.1}}", probe="tcp"),
+        Broken(cause, (f"r1: {{ip}} rule add to {{S}} pref 7 {kind}",), rule, "r1", "{ip} rule del pref 7"),
+        Broken(cause, (f"server: {{ip}} rule add from {{S}} pref 7 {kind}",), rule, "server", "{ip} rule del pref 7"),
+        Broken(
+            cause,
+            (f"client: {add} default table 5", "client: {ip} rule add to {S} pref 9 lookup 5"),
+            route,
+            "client",
+            f"{delete} default",
+            probe="udp",
+        ),
+    ]
+
+
+# The route to the server with a metric, so that another can be preferred.
+_LATER = ("r1: {ip} route del {S}", "r1: {ip} route add {S} via {3.3} metric 50")
+BROKEN = [
+    *(each for kind in ("blackhole", "unreachable", "prohibit") for each in _refusing(kind)),
+    Broken("routing.blackhole", ("r1: {ip} nexthop add id 5 blackhole", "r1: {ip} route add {S} nhid 5 metric 1"),
+           "blackhole route", "r1", "{S}/{128} nhid 5", (4, 6), _LATER),
+    Broken("routing.throw", ("r1: {ip} route add throw {S} metric 1",), "throw route", "r1",
+           "route del throw {S}/{128}", (4, 6), _LATER),
+    Broken("routing.throw", ("client: {ip} route add throw {S}",), "throw route", "client",
+           "route del throw {S}/{128}"),
+    Broken("routing.no-route", (f"client: {_DEFAULT}",), "no route", "client", "{ip} route add default via {1.2}"),
+    Broken("routing.no-route", ("r1: {ip} route del {S}",), "no route", "r1", "{ip} route add {S}/{128} via {3.3}"),
+    Broken("routing.no-route", ("r1: {ip} route del {S}",), "no route", "r1", "route add {S}", probe="tcp"),
+    Broken("routing.no-route", ("r1: {ip} route del {S}",), "no route", "r1", "route add {S}", probe="udp"),
+    Broken("routing.no-return-route", (f"server: {_DEFAULT}",), "no route back", "server",
+           "{ip} route add default via {3.2}"),
+    Broken("routing.no-return-route", (f"server: {_DEFAULT}",), "no route back", "server", "default", probe="tcp"),
+    Broken("routing.no-return-route", (f"server: {_DEFAULT}",), "no route back", "server", "default", probe="udp"),
+    Broken("routing.no-return-route", (_BY_R2, "r2: {ip} route del {1.0}/{64}"), "no route back", "r2",
+           "{ip} route add {1.0}/{64} via {2.1}"),
+    Broken("routing.source-not-ours", (), "source address not ours", "client", "ip address add {7.77} dev …",
+           options=(("source", "{7.77}"),), works_first=False),
+    Broken("routing.source-not-ours", (), "source address not ours", "client", "ip address add {7.77} dev …",
+           probe="tcp", options=(("source", "{7.77}"),), works_first=False),
+    Broken("routing.forwarding-off", ("r1: sysctl -w net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0",),
+           "forwarding off", "r1", "sysctl -w net.ipv4.ip_forward=1", (4,)),
+    Broken("routing.forwarding-off", ("r1: sysctl -w net.ipv6.conf.all.forwarding=0",), "forwarding off", "r1",
+           "sysctl -w net.ipv6.conf.all.forwarding=1", (6,)),
+    Broken("routing.forwarding-off", ("r1: sysctl -w net.ipv4.conf.eth1.forwarding=0",), "forwarding off", "r1",
+           "sysctl -w net.ipv4.conf.eth1.forwarding=1", (4,)),
+    Broken("routing.forwarding-off", ("r1: sysctl -w net.ipv4.conf.eth3.forwarding=0",), "forwarding off", "r1",
+           "sysctl -w net.ipv4.conf.eth3.forwarding=1", (4,), probe="tcp"),
+    Broken("routing.forwarding-off", (_BY_R2, "r2: sysctl -w net.{v}.conf.all.forwarding=0"), "forwarding off", "r2",
+           "=1", probe="udp"),
+    Broken("routing.rp-filter", ("client: sysctl -w net.ipv4.conf.eth2.rp_filter=1",), "rp_filter", "client",
+           "sysctl -w net.ipv4.conf.eth2.rp_filter=2", (4,), (_BY_R2,)),
+    Broken("routing.rp-filter", ("client: sysctl -w net.ipv4.conf.all.rp_filter=1",), "rp_filter", "client",
+           "sysctl -w net.ipv4.conf.eth2.rp_filter=2", (4,), (_BY_R2,), probe="tcp"),
+    Broken("routing.rp-filter", ("server: sysctl -w net.ipv4.conf.eth4.rp_filter=1",
+           "client: ip route replace default via 10.0.2.2 src 10.0.1.1"), "rp_filter", "server",
+           "sysctl -w net.ipv4.conf.eth4.rp_filter=2", (4,), probe="udp"),
+    Broken("routing.rp-filter-loose", ("server: ip route del default", "server: ip route add 10.0.4.0/30 dev lo",
+           "server: sysctl -w net.ipv4.conf.eth3.rp_filter=2"), "rp_filter loose", "server",
+           "ip route add 10.0.1.1 dev eth3", (4,), runs_remedy=False),
+    Broken("routing.martian-source", ("server: ip address add 10.0.1.1/32 dev lo",), "martian source", "server",
+           "ip address del 10.0.1.1/32 dev lo", (4,)),
+    Broken("routing.martian-source", ("server: ip address add 10.0.1.1/32 dev eth4",), "martian source", "server",
+           "ip address del 10.0.1.1/32 dev eth4", (4,), probe="tcp"),
+    Broken("routing.duplicate-address", ("r1: ip address add {1.1}/128 dev lo nodad",), "duplicate address", "r1",
+           "ip address del {1.1}/128 dev lo", (6,)),
+    Broken("routing.duplicate-address", ("server: ip address add {1.1}/128 dev lo nodad",), "duplicate address",
+           "server", "ip address del {1.1}/128 dev lo", (6,), probe="udp"),
+    Broken("routing.localnet", ("r1: sysctl -w net.ipv4.conf.eth1.route_localnet=0",), "route_localnet off", "r1",
+           "sysctl -w net.ipv4.conf.eth1.route_localnet=1", (4,),
+           ("client: sysctl -w net.ipv4.conf.all.route_localnet=1",),
+           options=(("source", "127.0.0.1"),), works_first=False, runs_remedy=False),
+    Broken("routing.localnet", ("server: iptables -t nat -A PREROUTING -p tcp -j DNAT --to-destination 127.0.0.1",),
+           "route_localnet off", "server", "sysctl -w net.ipv4.conf.eth3.route_localnet=1", (4,), probe="tcp"),
+    Broken("routing.localnet",
+           ("server: nft 'table ip n { chain c { type nat hook prerouting priority -100; "
+            "icmp type echo-request dnat to 127.0.0.1; }; }'",),
+           "route_localnet off", "server", "sysctl -w net.ipv4.conf.eth3.route_localnet=1", (4,)),
+    Broken("routing.nexthop-dead", ("r1: ip link set eth1 down",), "next hop dead", "client",
+           "bring up the other end of eth1", (4,),
+           tuple(f"client: sysctl -w net.ipv4.conf.{link}.ignore_routes_with_linkdown=1" for link in ("all", "eth1")),
+           runs_remedy=False),
+    Broken("routing.rule-table", ("client: {ip} route add default via {2.77} table 100",
+           "client: {ip} rule add to {S} pref 8 lookup 100"), "rule to table 100", "client", "{ip} rule del pref 8"),
+    Broken("routing.rule-table", ("server: {ip} route add default via {4.77} table 100",
+           "server: {ip} rule add from {S} pref 8 lookup 100"), "rule to table 100", "server", "{ip} rule del pref 8",
+           probe="tcp"),
+    Broken("routing.rule-table", ("client: {ip} route add default via {2.77} table 100",
+           "client: {ip} rule add fwmark 9 pref 8 lookup 100"), "rule to table 100", "client", "{ip} rule del pref 8",
+           options=(("mark", 9),)),
+    Broken("routing.preferred-route", ("r1: {ip} route add {S} via {3.77} metric 5",), "preferred route", "r1",
+           "{ip} route del {S}/{128} via {3.77} dev eth3", (4, 6), _LATER),
+    Broken("routing.preferred-route", ("client: {ip} route add {9.0}/{64} via {1.77}",), "preferred route", "client",
+           "{ip} route del {9.0}/{64} via {1.77} dev eth1", probe="udp"),
+    Broken("routing.no-such-gateway", ("client: {ip} route replace default via {1.77}",), "no such gateway", "client",
+           "{ip} route replace default via {1.2}"),
+    Broken("routing.no-such-gateway", ("server: {ip} route replace default via {4.77}",), "no such gateway", "server",
+           "{ip} route replace default via {3.2}", probe="udp"),
+]  # fmt: skip
+CASES = [
+    pytest.param(broken, family, id=f"{broken.label}-v{family}") for broken in BROKEN for family in broken.families
+]
+
+
+@pytest.mark.parametrize(("broken", "family"), CASES)
+def test_a_routing_cause_is_told(broken, family):
+    """What decided is named, with its place and the command that would let the packet pass, which then does."""
+    must_be_explained(broken, family)
