@@ -1,0 +1,58 @@
+"""Routes that are taken, and lead to a next hop that nobody has."""
+
+from __future__ import annotations
+
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.routing.commands import delete_route, delete_rule, rule_words
+from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.ip import declared, fib, next_hops
+from cnitest.lab.snapshot import words
+
+
+@cause("routing.rule-table", Stage.NEIGHBOUR, order=-3)
+def rule_table(case: Case) -> Found | None:
+    """A policy rule chooses a table that leads to a next hop that nobody has; without the rule it would pass."""
+    taken, other = next_hops.better(case) or (None, None)
+    if not taken or not other or not taken.route or not other.route or not taken.custom or taken.rule == other.rule:
+        return None
+    return Found(
+        f"rule to table {taken.rule.table}",
+        f"{case.place.full_name} has rule {rule_words(taken)}: {words.route_key(taken.route)}; without it the packet "
+        f"would take {words.route_key(other.route)}",
+        "routing",
+        next_hops.nobody(case),
+        delete_rule(case, taken),
+    )
+
+
+@cause("routing.preferred-route", Stage.NEIGHBOUR, order=-3)
+def preferred_route(case: Case) -> Found | None:
+    """A route to a next hop that nobody has is preferred (longer prefix, lower metric) to one that would work."""
+    taken, other = next_hops.better(case) or (None, None)
+    if not taken or not other or not taken.route or not other.route or (taken.custom and taken.rule != other.rule):
+        return None
+    why = "longer prefix" if fib.length(taken.route) > fib.length(other.route) else "lower metric"
+    return Found(
+        "preferred route",
+        f"{case.place.full_name} prefers {words.route_key(taken.route)} ({why}) to {words.route_key(other.route)}",
+        "routing",
+        next_hops.nobody(case),
+        delete_route(case, taken.route),
+    )
+
+
+@cause("routing.no-such-gateway", Stage.NEIGHBOUR, order=-2)
+def no_such_gateway(case: Case) -> Found | None:
+    """The route leads to a gateway that nobody in the lab has."""
+    hop = next_hops.hop(case)
+    if not next_hops.missing(case) or hop == case.destination or declared.holders(case.place, hop):
+        return None
+    key = words.route_key(case.decision.route) if case.decision and case.decision.route else f"via {hop}"
+    other = declared.route(case.place, case.question)
+    return Found(
+        "no such gateway",
+        f"{case.place.full_name} sends {case.destination} by {key}, and nobody has {hop}",
+        "neighbour",
+        next_hops.nobody(case),
+        f"ip {'-6 ' if case.six else ''}route replace {other or f'{case.destination} via …'}",
+    )
