@@ -49,6 +49,23 @@ def test_what_a_probe_cannot_prove_is_a_doubt(lab, make, target):
     assert why.startswith("a flow: ")
 
 
+@pytest.mark.parametrize("target", [NS02, NS02_V6])
+def test_a_loss_says_what_the_packet_was_lost_to(target):
+    """With its place, rule and id, where that was asked for; and not where only the loss counts."""
+    with Lab(load(find("bridge-walkthrough"))) as built:
+        ns01 = built.sandbox("ns01")
+        six = ":" in target
+        reply = ["icmpv6", "--icmpv6-type", "echo-reply"] if six else ["icmp", "--icmp-type", "echo-reply"]
+        ns01.run(["ip6tables" if six else "iptables", "-A", "INPUT", "-p", *reply, "-j", "DROP"])
+
+        why = traffic.lost(traffic.echo(ns01, target), 0.0, explain=True)
+
+        assert "; node/ns01: ip" in why
+        assert "INPUT" in why
+        assert why.about.cause == "firewall.rule"
+        assert "; node/ns01" not in traffic.lost(traffic.echo(ns01, target), 0.0)
+
+
 @pytest.mark.parametrize("target", ["203.0.113.9", "2001:db8:dead::9"])
 def test_a_sender_without_a_route_is_a_loss(lab, target):
     """That a container has no route is proof enough, whatever the probe could prove."""

@@ -122,7 +122,7 @@ def _told(flow: Flow, why: str, reach: Reach | None = None, seconds: float = 0) 
     words = f"{flow.words}: {why}"
     if isinstance(why, Doubt):
         return Doubt(words)
-    cause = reach.cause if reach else None
+    cause = reach.cause if reach is not None else None
     about = NoAnswer(flow.sender.full_name, flow.target, seconds, cause.id if cause else "")
     return Detail(f"{words}; {cause.place}: {cause.words}" if cause else words, about=about)
 
