@@ -7,8 +7,9 @@ from itertools import pairwise
 import pytest
 
 from cnitest import difference
+from cnitest.errors import KernelError
 from cnitest.explain.evidence import rules
-from cnitest.kernel.netfilter import tables
+from cnitest.kernel.netfilter import nft_trace, tables
 from cnitest.kernel.netfilter.rule_words import nft_rules, saved_chains
 from cnitest.kernel.processes.process import Finished
 from cnitest.lab.probe.kinds.datagram import DatagramProbe
@@ -165,6 +166,31 @@ def test_a_log_that_somebody_listens_to_is_left_to_them(lab, node):
         pass
 
     assert [words for words in second.unseen if words.startswith("rules of node: ")]
+
+
+@pytest.mark.parametrize("program", ["iptables", "iptables-legacy"])
+@pytest.mark.parametrize(
+    ("lines", "dropped_by"),
+    [
+        (("-P FORWARD DROP",), "ip filter FORWARD policy"),
+        (("-N ONE", "-A FORWARD -j ONE", "-A ONE -j DROP"), "ip filter ONE rule 1"),
+    ],
+    ids=["policy", "rule"],
+)
+def test_without_a_trace_counters_name_the_rule(lab, node, program, lines, dropped_by, monkeypatch):
+    """Where the kernel does not tell of packets, the rule or policy that counted one more is named; that is said."""
+
+    def refused(*_):
+        raise KernelError("nft trace: Operation not supported", 95)
+
+    monkeypatch.setattr(nft_trace, "arm", refused)
+    node.load_rules(program, *lines)
+
+    reach = lab.sandbox("ns01").ping(NS02, wait=0.05)
+
+    assert reach.dropped_by == dropped_by
+    assert "its counter went up" in reach.cause.evidence[0]
+    assert "Operation not supported" in str(reach.explanation)
 
 
 def test_what_is_saved_has_policies_rules_and_counters():

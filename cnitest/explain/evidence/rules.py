@@ -1,7 +1,7 @@
 """Rules that a packet meets: the kernel is asked to tell of them while the probe is sent once more.
 
 Nothing is asked of a place that has no rules. What the kernel tells is nftables' trace, and of the older iptables what
-the TRACE target would log.
+the TRACE target would log. Where neither can be had, rules that have counted more afterwards are what is left.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from cnitest.errors import CnitestError
-from cnitest.explain.evidence import rule_steps
+from cnitest.explain.evidence import counters, rule_steps
 from cnitest.explain.evidence.rows import Step
 from cnitest.kernel.netfilter import log_trace, nft_trace, tables
 from cnitest.kernel.netfilter.log_trace import LogEvent
@@ -31,6 +31,7 @@ class Recording:
     places: list[Place] = field(default_factory=list)
     nft: dict[str, tuple[TraceEvent, ...]] = field(default_factory=dict)
     legacy: dict[str, tuple[LogEvent, ...]] = field(default_factory=dict)
+    counted: dict[str, tuple[Place, counters.Table]] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)
 
     def steps(self, attempt: Attempt, seen: Seen) -> tuple[Step, ...]:
@@ -43,6 +44,8 @@ class Recording:
                 found += rule_steps.legacy_steps(ours, self.legacy.get(place.full_name, ()))
             except CnitestError as error:
                 self.unseen.append(f"rules of {place.full_name}: {error}")
+        for place, before in self.counted.values():
+            found += counters.steps(place, before, seen)
         return tuple(found)
 
 
@@ -59,6 +62,7 @@ def armed(places: Sequence[Place], protocols: Collection[int]) -> Iterator[Recor
                 _arm(place, protocols, recording, undo)
             except (CnitestError, OSError) as error:
                 recording.unseen.append(f"rules of {place.full_name}: {error}")
+                recording.counted[place.full_name] = place, counters.counted(place)
         yield recording
 
 
