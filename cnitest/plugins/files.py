@@ -6,11 +6,8 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from cnitest import paths
-from cnitest.errors import ConfigError
 from cnitest.plugins.knowledge import Plugin, problems
-from cnitest.topology.compose import UnreadableError, line_of, lines_of, read
-from cnitest.topology.decode import Decoder
+from cnitest.topology import documents
 
 _HERE = Path(__file__).parent
 _EMPTY = "what is known of a plugin needs at least 'family'"
@@ -48,24 +45,5 @@ def load(file: str) -> Plugin:
 
     Raises ConfigError with every fault, one a line: ``FILE:LINE:COLUMN: PATH: what is wrong. Did you mean …?``.
     """
-    path = Path(file)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: is not UTF-8: {error.reason} at byte {error.start}") from error
-    except OSError as error:
-        advice = paths.advice(path) if isinstance(error, FileNotFoundError | NotADirectoryError) else ""
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}{advice}") from error
-    return _loads(text, file)
-
-
-def _loads(text: str, file: str) -> Plugin:
-    decoder = Decoder()
-    try:
-        plugin: Plugin = read(decoder, text, Plugin, _EMPTY)
-    except UnreadableError as fault:
-        raise ConfigError(line_of(file, fault.place, str(fault))) from None
-    found = [*decoder.problems, *((decoder.place(each.path), each) for each in problems(plugin))]
-    if found:
-        raise ConfigError("\n".join(lines_of(file, found)))
+    plugin: Plugin = documents.table(Path(file), Plugin, _EMPTY, problems)
     return replace(plugin, name=plugin.name or Path(file).stem)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from cnitest import paths
 from cnitest.errors import ConfigError
-from cnitest.topology.compose import UnreadableError, line_of, read
+from cnitest.topology.compose import UnreadableError, line_of, lines_of, read
 from cnitest.topology.decode import Decoder
+from cnitest.topology.problem import Problem
 
 
 def read_file(path: Path, hint: Any, empty: str) -> tuple[Any, Decoder]:
@@ -29,6 +30,19 @@ def read_file(path: Path, hint: Any, empty: str) -> tuple[Any, Decoder]:
         return read(decoder, text, hint, empty), decoder
     except UnreadableError as fault:
         raise ConfigError(line_of(str(path), fault.place, str(fault))) from None
+
+
+def table(path: Path, hint: Any, empty: str, more: Callable[[Any], Iterable[Problem]] = lambda _: ()) -> Any:
+    """A file's value as ``hint``; ``more`` finds problems that its types do not.
+
+    ``empty`` says what a file needs that has nothing. Raises ConfigError with every fault, one a line:
+    ``FILE:LINE:COLUMN: PATH: what is wrong. Did you mean …?``.
+    """
+    value, decoder = read_file(path, hint, empty)
+    found = [*decoder.problems, *((decoder.place(each.path), each) for each in more(value))]
+    if found:
+        raise ConfigError("\n".join(lines_of(str(path), found)))
+    return value
 
 
 def documents(text: str, source: str) -> list[Mapping[str, Any]]:

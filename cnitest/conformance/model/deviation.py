@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from cnitest.cni import library, spec
-from cnitest.conformance.model import data
 from cnitest.conformance.model.subject import Subject
-from cnitest.errors import ConfigError
 from cnitest.topology import documents
-from cnitest.topology.compose import lines_of
 from cnitest.topology.problem import Problem
 
 #: The plugin's name in the table for whatever is built on CNI's own Go library.
@@ -114,22 +111,29 @@ def nickname(subject: Subject) -> str:
 @cache
 def table() -> tuple[Deviation, ...]:
     """All known deviations."""
-    return read(data.HERE / "deviations.yaml")
+    return read(Path(__file__).parent / "deviations.yaml")
 
 
 def read(path: Path) -> tuple[Deviation, ...]:
     """The deviations in a file. Raises ConfigError with every fault's line, column and path."""
-    rows, decoder = documents.read_file(path, tuple[_Row, ...], "it is a list of deviations")
-    found = []
+    rows = documents.table(path, tuple[_Row, ...], "it is a list of deviations", _problems)
+    return tuple(_deviation(number, row) for number, row in enumerate(rows))
+
+
+def _problems(rows: Sequence[_Row]) -> Iterator[Problem]:
     for number, row in enumerate(rows):
-        try:
-            found.append(_deviation(number, row))
-        except re.error as error:
-            where = f"[{number}].shows"
-            decoder.problems.append((decoder.place(where), Problem(where, f"is no regular expression: {error}")))
-    if decoder.problems:
-        raise ConfigError("\n".join(lines_of(str(path), decoder.problems)))
-    return tuple(found)
+        for pattern in _several(row.shows):
+            if why := no_pattern(pattern):
+                yield Problem(f"[{number}].shows", why)
+
+
+def no_pattern(text: str) -> str:
+    """Why a text is no regular expression; empty when it is one."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        return f"is no regular expression: {error}"
+    return ""
 
 
 def concerning(requirement: str, subject: Subject, version: str) -> tuple[Deviation, ...]:

@@ -7,15 +7,20 @@ The sentences are data, ``requirements/*.yaml``, one file a topic; what decides 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 from cnitest.cni import spec
-from cnitest.conformance.model import data
 from cnitest.errors import CnitestError
-from cnitest.typos import nearest_few
+from cnitest.topology import documents
+from cnitest.topology.problem import Problem
+from cnitest.typos import nearest, nearest_few
+
+_HERE = Path(__file__).parent / "requirements"
 
 
 class Level(enum.Enum):
@@ -69,11 +74,37 @@ _PLURAL = {Kind.INTERFACE: "plugins that make an interface", Kind.META: "chained
 @cache
 def registry() -> Mapping[str, Requirement]:
     """All requirements by ID, in the order of the specification's topics."""
-    found = {}
+    found: dict[str, Requirement] = {}
     for topic in TOPICS:
-        for key, entry in data.load(data.HERE / "requirements" / f"{topic}.yaml").items():
-            found[str(key)] = _requirement(str(key), topic, entry)
+        found |= {key: _requirement(key, topic, row) for key, row in read(_HERE / f"{topic}.yaml").items()}
     return MappingProxyType(found)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A requirement as it is written, below its ID."""
+
+    level: Literal["MUST", "SHOULD", "MAY"]
+    section: str
+    says: str
+    why: str
+    kinds: tuple[Literal["interface", "meta", "ipam"], ...] = ("interface", "meta", "ipam")
+    since: str = spec.VERSIONS[0]
+    until: str = spec.VERSIONS[-1]
+
+
+def read(path: Path) -> Mapping[str, Row]:
+    """The requirements of a file by ID. Raises ConfigError with every fault's line, column and path."""
+    found: Mapping[str, Row] = documents.table(path, Mapping[str, Row], "it is a mapping of requirements", _problems)
+    return found
+
+
+def _problems(rows: Mapping[str, Row]) -> Iterator[Problem]:
+    for identifier, row in rows.items():
+        for name in ("since", "until"):
+            if not spec.is_version(version := getattr(row, name)):
+                close = nearest(version, spec.VERSIONS)
+                yield Problem(f"{identifier}.{name}", f"{version!r} is no version. Did you mean {close!r}?")
 
 
 #: The files of requirements, in the order in which they are told.
@@ -105,16 +136,15 @@ def find(identifier: str) -> Requirement:
     raise CnitestError(f"there is no requirement {identifier!r}{advice} (`cnitest requirements` lists them)")
 
 
-def _requirement(identifier: str, topic: str, entry: Mapping[str, str]) -> Requirement:
-    kinds = entry.get("kinds") or [kind.value for kind in Kind]
+def _requirement(identifier: str, topic: str, row: Row) -> Requirement:
     return Requirement(
         id=identifier,
         topic=topic,
-        level=Level(entry["level"]),
-        section=entry["section"],
-        says=entry["says"],
-        why=entry["why"],
-        kinds=frozenset(Kind(kind) for kind in kinds),
-        since=entry.get("since", spec.VERSIONS[0]),
-        until=entry.get("until", spec.VERSIONS[-1]),
+        level=Level(row.level),
+        section=row.section,
+        says=row.says,
+        why=row.why,
+        kinds=frozenset(Kind(kind) for kind in row.kinds),
+        since=row.since,
+        until=row.until,
     )

@@ -7,27 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypothesis import HealthCheck, Phase, Verbosity, find, settings
 from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
-from cnitest.conformance.model import data, deviation
-from cnitest.errors import ConfigError
+from cnitest.conformance.model import deviation
 from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.violation import RULES, Violation
 from cnitest.fuzz.search import kinds
 from cnitest.fuzz.search.settings import FuzzSettings
+from cnitest.topology import documents
+from cnitest.topology.problem import Problem
+from cnitest.typos import did_you_mean
 
 _FILE = Path(__file__).parent / "known.yaml"
-_WORDS = {"plugin", "rule", "cause", "reason", "link"}
 #: What can be surveyed, and the strategy of its scenarios.
 KINDS: Mapping[str, Callable[[FuzzSettings], SearchStrategy[Scenario]]] = {
     "valid": lambda fuzz_settings: kinds.of_configs(fuzz_settings, "valid"),
@@ -103,25 +104,30 @@ def known() -> tuple[Known, ...]:
     return tuple(read(_FILE))
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A cause as it is written."""
+
+    plugin: str
+    rule: str
+    cause: str
+    reason: str
+    link: str
+
+
 def read(file: Path) -> Iterator[Known]:
-    """The causes of a table. Raises ConfigError with file and row."""
-    rows = data.load(file)
-    if not isinstance(rows, list):
-        raise ConfigError(f"{file}: is no list of known causes")
-    for number, row in enumerate(rows, 1):
-        yield _row(f"{file}: row {number}", row)
+    """The causes of a table. Raises ConfigError with every fault's line, column and path."""
+    for row in documents.table(file, tuple[_Row, ...], "it is a list of known causes", _problems):
+        yield Known(row.plugin, row.rule, re.compile(row.cause), row.reason, row.link)
 
 
-def _row(where: str, row: Any) -> Known:
-    if not isinstance(row, Mapping) or set(row) != _WORDS:
-        raise ConfigError(f"{where}: wants {', '.join(sorted(_WORDS))}")
-    if row["rule"] not in RULES:
-        raise ConfigError(f"{where}: there is no rule {row['rule']!r}")
-    try:
-        pattern = re.compile(str(row["cause"]))
-    except re.error as error:
-        raise ConfigError(f"{where}: cause {row['cause']!r} is no pattern: {error}") from error
-    return Known(str(row["plugin"]), row["rule"], pattern, str(row["reason"]), str(row["link"]))
+def _problems(rows: Sequence[_Row]) -> Iterator[Problem]:
+    for number, row in enumerate(rows):
+        if row.rule not in RULES:
+            advice = did_you_mean(row.rule, RULES) or f". There are: {', '.join(RULES)}"
+            yield Problem(f"[{number}].rule", f"there is no rule {row.rule!r}{advice}")
+        if why := deviation.no_pattern(row.cause):
+            yield Problem(f"[{number}].cause", why)
 
 
 def explanation(violation: Violation) -> Known | None:

@@ -56,7 +56,7 @@ IMPORTERS = {
     "hypothesis": ("cnitest/fuzz/",),
     "pytest": ("cnitest/plugin.py", "cnitest/cli/", "cnitest/report/"),
     "_pytest": (),
-    "yaml": ("cnitest/topology/", "cnitest/conformance/model/data.py"),
+    "yaml": ("cnitest/topology/",),
 }
 """The only places of cnitest/ that may import a library, at any level of nesting."""
 
@@ -78,7 +78,7 @@ HANDLES = {
 }
 """Packages whose modules may name each other's classes for type checkers alone, and why."""
 
-LATE_MODULES = (*IMPORTERS["scapy"], "cnitest/fuzz/", "cnitest/conformance/model/data.py")
+LATE_MODULES = (*IMPORTERS["scapy"], "cnitest/fuzz/")
 """Modules that are themselves imported only when needed; they may import what is heavy at their top."""
 
 EAGER = (
