@@ -28,10 +28,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-n", dest="workers", type=int, default=2 * (os.cpu_count() or 1))
     parser.add_argument("--cni-path")
-    parser.add_argument("--only", action="append", choices=("configs", "histories", "sentences"))
+    parser.add_argument("--only", action="append", choices=("configs", "sequences", "requirements"))
     arguments = parser.parse_args()
     path = search_path([arguments.cni_path] if arguments.cni_path else [])
-    chosen = tuple(arguments.only or ("configs", "histories"))
+    chosen = tuple(arguments.only or ("configs", "sequences"))
     for plugin in arguments.plugins:
         print("\n".join(table(plugin, path, chosen, arguments.time, arguments.seed, arguments.workers)), flush=True)
 

@@ -29,7 +29,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("conf", metavar="CONF", help="a .conf, a .conflist, or a profile (cnitest.yaml)")
     declare_to_command(parser, [PLUGIN_PATH])
-    parser.add_argument("--verbs", metavar="VERBS", default="add,del", help="add, del or both (default: %(default)s)")
+    parser.add_argument(
+        "--commands", metavar="COMMANDS", default="add,del", help="add, del or both (default: %(default)s)"
+    )
+    # Its former name, which still works in this release.
+    parser.add_argument("--verbs", dest="commands", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument("--only", choices=WAYS, help="only kill the plugin, or only fail its calls")
     parser.add_argument("--calls", metavar="N-M", help="only the calls with these numbers, such as 3,7-9")
     parser.add_argument(
@@ -43,7 +47,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Sweep, print the table; 1 when something was found."""
+    """Inject the faults, print the table; 1 when something was found."""
     path = search_path(arguments.cni_path)
     report = Path(paths.file_to_write("--json", arguments.json)) if arguments.json else None
     network, path, setting = _subject(Path(paths.absolute(arguments.conf)), path)
@@ -51,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = sweep(
         network,
         path,
-        verbs=_verbs(arguments.verbs),
+        verbs=_commands(arguments.commands),
         ways=(arguments.only,) if arguments.only else WAYS,
         numbers=_numbers(arguments.calls) if arguments.calls else None,
         timeout=arguments.timeout,
@@ -65,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _subject(file: Path, path: tuple[str, ...]) -> tuple[Network, tuple[str, ...], Setting]:
-    """What is swept: the network of a configuration as it stands, or what a profile says."""
+    """What is tried: the network of a configuration as it stands, or what a profile says."""
     if file.suffix not in (".yaml", ".yml"):
         return conf.network(file), path, Setting()
     from cnitest.fuzz.model.subjects import subject_of
@@ -83,12 +87,12 @@ def _require(network: Network, path: tuple[str, ...]) -> None:
             raise CnitestError(f"{network.source}: there is no plugin {name!r} in {':'.join(path)}; use --cni-path")
 
 
-def _verbs(text: str) -> tuple[str, ...]:
+def _commands(text: str) -> tuple[str, ...]:
     given = [word.strip().upper() for word in text.split(",")]
     unknown = [word for word in given if word not in VERBS]
     if unknown:
-        raise CnitestError(f"--verbs {text}: {unknown[0]!r} is none of {', '.join(VERBS)}")
-    return tuple(verb for verb in VERBS if verb in given)
+        raise CnitestError(f"--commands {text}: {unknown[0]!r} is none of {', '.join(VERBS)}")
+    return tuple(command for command in VERBS if command in given)
 
 
 def _numbers(text: str) -> list[int]:

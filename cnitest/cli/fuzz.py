@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from cnitest.fuzz.search.campaign import Campaign
     from cnitest.fuzz.search.hunt import Finding
 
-USUAL = ("configs", "histories", "sentences", "differential")
+USUAL = ("configs", "sequences", "requirements", "differential")
 KINDS = (*USUAL, "faults")
+#: The names that kinds had before, which still work in this release.
+FORMER = {"sentences": "requirements", "histories": "sequences"}
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
 _UNITS = {None: 1, "": 1, "s": 1, "m": 60, "h": 3600}
 _USUAL = 120.0
@@ -54,8 +56,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         choices=KINDS,
         metavar="KIND",
         action="append",
-        help="only configs, histories (sequences of operations), requirements, differential, or faults; "
-        "may be repeated",
+        help="only configs, sequences (of operations), requirements, differential, or faults; may be repeated",
     )
     parser.add_argument(
         "--profile",
@@ -79,8 +80,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _kind(word: str) -> str:
-    """What a kind is called inside."""
-    return {"requirements": "sentences"}.get(word, word)
+    """A kind by its name, or by the one that it had before."""
+    return FORMER.get(word, word)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Where one trial of a fault sweep plays: a fresh host with two containers, and a runtime whose calls can be hit."""
+"""Where one trial of fault injection plays: a fresh host with two containers, and a runtime whose calls can be hit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One trial of a fault sweep: ADD or DEL is hit at one call, then what a runtime does next has to work."""
+"""One trial of fault injection: ADD or DEL is hit at one call, then what a runtime does next has to work."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Fuzzing: configurations, histories and faults that are generated, and findings that are shrunk to a script."""
+"""Fuzzing: configurations, sequences and faults that are generated, and findings that are shrunk to a script."""

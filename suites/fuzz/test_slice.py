@@ -1,4 +1,4 @@
-"""Generated configurations, calls by hand and histories of a few plugins, the same ones each time."""
+"""Generated configurations, calls by hand and sequences of operations of a few plugins, the same ones each time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from cnitest.fuzz.search import survey
 from cnitest.fuzz.search.workers import FuzzSettings
 
 PLUGINS = ("bridge", "host-local", "portmap", "tuning")
-EXAMPLES = {"valid": 10, "boundary": 12, "invalid": 12, "by-hand": 24, "histories": 5, "chains": 4}
+EXAMPLES = {"valid": 10, "boundary": 12, "invalid": 12, "by-hand": 24, "sequences": 5, "chains": 4}
 CHAINED = ("bridge", "portmap", "tuning")
 SEED = 1
 RELEASE = "1.1.1"
+#: The kinds whose cases keep the names that they had.
+FORMER = {"sequences": "histories"}
 
 pytestmark = pytest.mark.requires(plugin=PLUGINS)
 
@@ -28,7 +30,7 @@ def subject(plugin: str, path: tuple[str, ...]) -> Subject:
     return subject_of(plugin, path)
 
 
-@pytest.mark.parametrize("kind", EXAMPLES)
+@pytest.mark.parametrize("kind", EXAMPLES, ids=lambda kind: FORMER.get(kind, kind))
 @pytest.mark.parametrize("plugin", PLUGINS)
 def test_what_shows_is_known(plugin: str, kind: str, pytestconfig: pytest.Config) -> None:
     """Nothing shows in a fixed number of scenarios from a fixed seed but what is known of the plugin."""

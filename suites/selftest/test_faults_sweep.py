@@ -1,4 +1,4 @@
-"""The fault sweep hits every call that changes something, and says which of them leave something behind."""
+"""Fault injection hits every call that changes something, and says which of them leave something behind."""
 
 from __future__ import annotations
 
@@ -230,7 +230,9 @@ class TestCommand:
         file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "type": "leaky"}))
         report = tmp_path / "out.json"
 
-        code = main(["faults", str(file), "--cni-path", str(bin_), "--verbs", "add", "-n", "1", "--json", str(report)])
+        code = main(
+            ["faults", str(file), "--cni-path", str(bin_), "--commands", "add", "-n", "1", "--json", str(report)]
+        )
 
         out = capsys.readouterr().out
         assert code == 1
@@ -261,7 +263,8 @@ class TestCommand:
         [
             ("{", [], "is not JSON"),
             ('{"cniVersion": "1.0.0", "name": "net", "type": "absent"}', [], "no plugin 'absent'"),
-            ('{"cniVersion": "1.0.0", "name": "net", "type": "leaky"}', ["--verbs", "check"], "'CHECK' is none of"),
+            ('{"cniVersion": "1.0.0", "name": "net", "type": "leaky"}', ["--commands", "check"], "'CHECK' is none of"),
+            ('{"cniVersion": "1.0.0", "name": "net", "type": "leaky"}', ["--verbs", "gc"], "'GC' is none of"),
             ('{"cniVersion": "1.0.0", "name": "net", "type": "leaky"}', ["--calls", "x"], "'x' is no number"),
             ('{"cniVersion": "1.0.0", "name": "net", "type": "broken"}', ["-n", "1"], "ADD fails when nothing is hit"),
         ],

@@ -176,11 +176,11 @@ def test_a_strange_name_is_found_again(executor: ReusingExecutor, subject: Subje
 
 
 def test_two_interfaces_with_masquerading_are_found_again(executor: ReusingExecutor):
-    """DEL of one of two interfaces with ipMasq fails, for both use one chain; the history is as short as it can be."""
+    """DEL of one of two interfaces with ipMasq fails, for both use one chain; the sequence is as short as it can be."""
     networks = st.just((Example(network(MASQUERADING)),))
     hunter = Hunter(executor, deadline=Deadline.after(120.0, "the hunt to end"))
 
-    finding = hunted(hunter, lambda hunter, seed: hunter.histories(networks, 30, seed), CHAIN_BUSY)
+    finding = hunted(hunter, lambda hunter, seed: hunter.sequences(networks, 30, seed), CHAIN_BUSY)
 
     verbs = [step.verb for step in finding.scenario.steps]
     assert {cause.partition(" ")[0] for cause in finding.causes} & {"delete", "harm", "left"}
@@ -235,7 +235,7 @@ def test_a_script_changes_to_the_other_release(trial: Trial, tmp_path: Path):
     stubborn = _program(tmp_path / "next" / "bridge", STUBBORN)
     with ReusingExecutor(trial, next_path=(str(stubborn.parent),)) as executor:
         (violation,) = (one for one in executor.run(upgraded) if "not today" in one.words)
-        finding = Finding(violation, upgraded, (violation.cause,), "histories", 1, 0.0, 1)
+        finding = Finding(violation, upgraded, (violation.cause,), "sequences", 1, 0.0, 1)
         script = finding_files.write(finding, executor, tmp_path / "out", "bridge") / "repro.sh"
 
     def code(**environment: str) -> int:
@@ -431,7 +431,7 @@ def test_an_address_that_is_given_twice_is_told(stage: tuple[Path, ReusingExecut
 
 def test_every_rule_has_its_fault():
     """No rule is without a fault that breaks it; two plugin sets are compared elsewhere."""
-    assert {*FAULTS, "address", "differs", "sentence"} == set(RULES)
+    assert {*FAULTS, "address", "differs", "requirement"} == set(RULES)
 
 
 # --- nothing is leaked

@@ -1,4 +1,4 @@
-"""Fuzzing's own proof: it finds faults that only a rare configuration or a history shows, and makes them small.
+"""Fuzzing's own proof: it finds faults that only a rare configuration or a sequence shows, and makes them small.
 
 By default a few are tried. With CNITEST_FAULTS=fuzz all rare ones are, and some of the others; with
 CNITEST_FAULTS=shipped all that the conformance suite is tried with: each for two minutes at most, and nearly all have
@@ -33,7 +33,7 @@ from cnitest.fuzz.search.workers import FuzzSettings, together
 CHECKOUT = Path(__file__).resolve().parents[2]
 HONEST = CHECKOUT / "fixtures" / "honest"
 PLUGINS = tuple((os.environ.get("CNI_PATH") or "/usr/lib/cni:/opt/cni/bin").split(":"))
-KINDS = {"fuzz": ("configs", "histories"), "shipped": ("configs", "histories", "sentences")}
+KINDS = {"fuzz": ("configs", "sequences"), "shipped": ("configs", "sequences", "requirements")}
 LOG = logging.getLogger("cnitest.faults")
 SEED, BUDGET, SHARE = 1, 120.0, 0.95
 CHOSEN = os.environ.get("CNITEST_FAULTS", "").split(",")
@@ -153,11 +153,11 @@ def test_a_rare_fault_names_rules(fault: Rare) -> None:
     """What shows of a fault are rules that there are, and its sentence is one."""
     assert fault.shows, "nothing is named that should show it"
     assert fault.shows <= RULES.keys()
-    assert fault.needs in ("config", "history")
+    assert fault.needs in ("config", "sequence")
     assert fault.says.endswith("."), fault.says
 
 
 def test_there_are_many_rare_faults() -> None:
     """There are at least 15, of both sorts."""
     assert len(faulty.rare()) >= 15
-    assert {fault.needs for fault in faulty.rare()} == {"config", "history"}
+    assert {fault.needs for fault in faulty.rare()} == {"config", "sequence"}

@@ -22,7 +22,7 @@ from cnitest.fuzz.model.example import Example, version_of
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.violation import Violation
 
-RULE = "sentence"
+RULE = "requirement"
 
 
 def applying(subject: Subject, version: str) -> list[str]:

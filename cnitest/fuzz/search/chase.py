@@ -23,7 +23,7 @@ _SHRINK, _REDUCE = 10.0, 20.0
 #: Scenarios that are tried to reduce one however long each takes: enough to leave out every needless step.
 _REDUCTIONS = 40
 # What a busy machine may show once: packets that come too late, and tests that have labs of their own anyway.
-_PACKETS = re.compile(r"^silent |: cut off: |^sentence ")
+_PACKETS = re.compile(r"^silent |: cut off: |^requirement ")
 _TRIES = 3
 
 
@@ -58,7 +58,7 @@ class Tally:
 
 
 class Hit(Exception):
-    """A history shows what is hunted."""
+    """A sequence shows what is hunted."""
 
 
 class TimeIsUp(BaseException):

@@ -102,7 +102,7 @@ def script(finding: Finding, executor: ReusingExecutor) -> str:
 
 
 def _held(finding: Finding, executor: ReusingExecutor) -> str:
-    """A script for a sentence; when it holds this time, for what was done to see that."""
+    """A script for a requirement; when it holds this time, for what was done to see that."""
     done = requirements.hold(executor.trial, finding.scenario)
     wanted, details = requirement.find(done.variant.requirement), done.details or (finding.violation.evidence,)
     if not done.details:

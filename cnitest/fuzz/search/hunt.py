@@ -76,9 +76,9 @@ class Hunter:
         # Scenarios that showed more than one thing, of which one was made a finding.
         self._again: list[Scenario] = []
 
-    def histories(self, networks: SearchStrategy[tuple[Example, ...]], examples: int, seed: int) -> Finding | None:
-        """Let a state machine run some histories; the first new finding, made small."""
-        chase = Chase(self, "histories", seed)
+    def sequences(self, networks: SearchStrategy[tuple[Example, ...]], examples: int, seed: int) -> Finding | None:
+        """Let a state machine run some sequences; the first new finding, made small."""
+        chase = Chase(self, "sequences", seed)
         made = hypothesis.seed(seed)(machine(chase, networks))
         how = settings(_settings(examples), stateful_step_count=_STEPS)
         try:
@@ -86,7 +86,7 @@ class Hunter:
         except (HypothesisException, Hit):
             pass  # nothing was found, or it was given up in the middle of shrinking: the chase knows the best
         except Exception as error:
-            self._fail("a history", error)
+            self._fail("a sequence", error)
         return chase.finding()
 
     def round(self, kind: str, strategy: SearchStrategy[Scenario], examples: int, seed: int) -> Finding | None:
@@ -147,9 +147,9 @@ class Hunter:
 
     @property
     def _arena(self) -> ReusingExecutor:
-        """The executor where it uses hosts again: histories are for one host."""
+        """The executor where it uses hosts again: sequences are for one host."""
         if not isinstance(self._executor, ReusingExecutor):
-            raise TypeError("histories are run in an executor")
+            raise TypeError("sequences are run in an executor")
         return self._executor
 
     def scenario_run(self, scenario: Scenario) -> AbstractContextManager[ScenarioRun]:

@@ -21,7 +21,7 @@ from cnitest.fuzz.model import keys
 from cnitest.fuzz.model.example import Example, version_of
 from cnitest.fuzz.model.scenario import LIFE, Raw, Scenario, Step
 from cnitest.fuzz.oracles.demands import demands
-from cnitest.fuzz.search import known_histories
+from cnitest.fuzz.search import known_sequences
 from cnitest.fuzz.search.hunt import Finding, Hunter, Turn
 from cnitest.fuzz.search.networks import (
     drawn,
@@ -60,11 +60,11 @@ def rounds(settings: FuzzSettings) -> list[Turn]:
         # Most of what keys do is seen where they have to work, so that comes twice.
         turns += [_configs(settings, "valid")] if is_known(settings) else []
         turns += [_chains(settings)] if _is_chained(settings) else []
-    if "histories" in settings.kinds:
-        turns += [_histories(settings)] * 2
-    if "sentences" not in settings.kinds:
+    if "sequences" in settings.kinds:
+        turns += [_sequences(settings)] * 2
+    if "requirements" not in settings.kinds:
         return turns
-    held, every = _sentences(settings), 2 if is_known(settings) else 1  # of what is not known, little can be drawn
+    held, every = _requirements(settings), 2 if is_known(settings) else 1  # of what is not known, little can be drawn
     return [each for at, turn in enumerate(turns, 1) for each in ((turn,) if at % every else (turn, held))] or [held]
 
 
@@ -167,11 +167,11 @@ def _by_hand(settings: FuzzSettings) -> Turn:
     return _first(left, "configs", settings.share, drawn)
 
 
-def _sentences(settings: FuzzSettings) -> Turn:
-    """Each sentence of the specification about the subject's own network: where it is known what to draw, in the newest
+def _requirements(settings: FuzzSettings) -> Turn:
+    """Each requirement of the specification on the subject's own network: where it is known what to draw, in the newest
     version, and then about what is drawn; else in one version after the other."""
     left: list[Scenario] | None = None
-    strategy = of_sentences(settings)
+    strategy = of_requirements(settings)
 
     def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
         nonlocal left
@@ -181,14 +181,14 @@ def _sentences(settings: FuzzSettings) -> Turn:
             known = [one for network in ours for one in requirements.about(settings.subject, network)]
             left = arranged(known, settings.share, seed)
         if left or not is_known(settings):
-            return hunter.each("sentences", _taken(left, examples), seed)
-        return hunter.round("sentences", strategy, examples, seed)
+            return hunter.each("requirements", _taken(left, examples), seed)
+        return hunter.round("requirements", strategy, examples, seed)
 
     return turn
 
 
-def of_sentences(settings: FuzzSettings) -> SearchStrategy[Scenario]:
-    """A sentence of the specification, and a valid configuration to hold to it."""
+def of_requirements(settings: FuzzSettings) -> SearchStrategy[Scenario]:
+    """A requirement of the specification, and a valid configuration to check it with."""
     names = cache(partial(requirements.applying, settings.subject))  # which takes longer than the rest of a draw
 
     def held(network: Example) -> SearchStrategy[Scenario]:
@@ -203,26 +203,26 @@ def _taken(scenarios: list[Scenario], most: int) -> Iterator[Scenario]:
         yield scenarios.pop()
 
 
-def of_histories(settings: FuzzSettings) -> SearchStrategy[Scenario]:
-    """Histories as data, each as long as a state machine's; its steps may be about what is not there."""
+def of_sequences(settings: FuzzSettings) -> SearchStrategy[Scenario]:
+    """Sequences as data, each as long as a state machine's; its steps may be about what is not there."""
     verb = st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "GC", "LOSE", "RESTART", "FORGET", "MEDDLE", "ADD-TOGETHER"])
     steps = st.lists(st.tuples(verb, st.integers(0, 1), st.sampled_from(["c1", "c2"])), min_size=2, max_size=6)
-    return st.builds(_history, networks(settings, lasting(settings)), steps)
+    return st.builds(_sequence, networks(settings, lasting(settings)), steps)
 
 
-def _history(networks: tuple[Example, ...], steps: list[tuple[str, int, str]]) -> Scenario:
+def _sequence(networks: tuple[Example, ...], steps: list[tuple[str, int, str]]) -> Scenario:
     return Scenario(networks, tuple(Step(verb, number % len(networks), name) for verb, number, name in steps))
 
 
-def _histories(settings: FuzzSettings) -> Turn:
+def _sequences(settings: FuzzSettings) -> Turn:
     strategy = networks(settings, lasting(settings))
-    left = list(known_histories.of_one(given(settings)))
-    left += [each for both in with_others(given(settings)) for each in known_histories.of_two(both)]
+    left = list(known_sequences.of_one(given(settings)))
+    left += [each for both in with_others(given(settings)) for each in known_sequences.of_two(both)]
 
     def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
-        return hunter.histories(strategy, max(examples // 2, 1), seed)
+        return hunter.sequences(strategy, max(examples // 2, 1), seed)
 
-    return _first(left, "histories", settings.share, drawn)
+    return _first(left, "sequences", settings.share, drawn)
 
 
 def _first(known: list[Scenario], kind: str, share: tuple[int, int], then: Turn) -> Turn:

@@ -1,4 +1,4 @@
-"""Histories: a rule-based state machine over a host with one or two networks and a few containers.
+"""Sequences: a rule-based state machine over a host with one or two networks and a few containers.
 
 Its rules are the verbs of `cnitest.fuzz.execute.verbs`; each is done for real at once, and everything that holds after
 one step is asked after each. What it drew is kept as a scenario, which can be done again without it.
@@ -25,8 +25,8 @@ _IFNAMES = st.sampled_from(["", "", "eth1", "fifteen-letters"])
 def machine(chase: Chase, networks: SearchStrategy[tuple[Example, ...]]) -> type[RuleBasedStateMachine]:
     """The class of machines for one chase, over some networks."""
 
-    class History(_History):
-        """One history."""
+    class Machine(_Machine):
+        """One sequence."""
 
         _chase = chase
 
@@ -35,10 +35,10 @@ def machine(chase: Chase, networks: SearchStrategy[tuple[Example, ...]]) -> type
             """The networks of the host."""
             self._open(drawn)
 
-    return History
+    return Machine
 
 
-class _History(RuleBasedStateMachine):
+class _Machine(RuleBasedStateMachine):
     """The rules; `machine` adds the networks."""
 
     _chase: Chase

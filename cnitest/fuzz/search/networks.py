@@ -126,7 +126,7 @@ def fitting(examples: SearchStrategy[Example], settings: FuzzSettings) -> Search
 
 
 def lasting(settings: FuzzSettings) -> SearchStrategy[Example]:
-    """Networks that histories are about: valid ones; of a plugin that we only have a schema of, what that draws."""
+    """Networks that sequences are about: valid ones; of a plugin that we only have a schema of, what that draws."""
     schema = settings.subject.setting.schema
     if schema and not is_known(settings):
         return from_schema(schema, network_of(settings.subject)).map(lambda one: _as_given(one, settings))

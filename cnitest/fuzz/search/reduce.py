@@ -84,7 +84,7 @@ def _fewer_steps(scenario: Scenario) -> Iterator[Scenario]:
     if scenario.raw:
         return
     steps = scenario.steps
-    for size in (len(steps) // 2, 1) if len(steps) > _FEW else (1,):  # halves pay in long histories only
+    for size in (len(steps) // 2, 1) if len(steps) > _FEW else (1,):  # halves pay in long sequences only
         for start in reversed(range(0, len(steps), size)):  # what came last is needed the least
             rest = steps[:start] + steps[start + size :]
             if rest:

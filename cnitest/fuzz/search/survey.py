@@ -21,7 +21,7 @@ from hypothesis.strategies import SearchStrategy
 from cnitest.conformance.model import deviation
 from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.scenario import Scenario
-from cnitest.fuzz.model.violation import RULES, Violation
+from cnitest.fuzz.model.violation import FORMER_RULES, RULES, Violation
 from cnitest.fuzz.search import kinds
 from cnitest.fuzz.search.settings import FuzzSettings
 from cnitest.topology import documents
@@ -36,7 +36,7 @@ KINDS: Mapping[str, Callable[[FuzzSettings], SearchStrategy[Scenario]]] = {
     "invalid": lambda fuzz_settings: kinds.of_configs(fuzz_settings, "invalid"),
     "by-hand": kinds.by_hand,
     "chains": kinds.of_chains,
-    "histories": kinds.of_histories,
+    "sequences": kinds.of_sequences,
 }
 
 
@@ -118,12 +118,12 @@ class _Row:
 def read(file: Path) -> Iterator[Known]:
     """The causes of a table. Raises ConfigError with every fault's line, column and path."""
     for row in documents.table(file, tuple[_Row, ...], "it is a list of known causes", _problems):
-        yield Known(row.plugin, row.rule, re.compile(row.cause), row.reason, row.link)
+        yield Known(row.plugin, FORMER_RULES.get(row.rule, row.rule), re.compile(row.cause), row.reason, row.link)
 
 
 def _problems(rows: Sequence[_Row]) -> Iterator[Problem]:
     for number, row in enumerate(rows):
-        if row.rule not in RULES:
+        if row.rule not in (*RULES, *FORMER_RULES):
             advice = did_you_mean(row.rule, RULES) or f". There are: {', '.join(RULES)}"
             yield Problem(f"[{number}].rule", f"there is no rule {row.rule!r}{advice}")
         if why := deviation.no_pattern(row.cause):

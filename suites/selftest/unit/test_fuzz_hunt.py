@@ -16,7 +16,7 @@ from cnitest.fuzz.execute.verbs import VERBS
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import release_of
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.search import chase, hunt, known_histories, workers
+from cnitest.fuzz.search import chase, hunt, known_sequences, workers
 from cnitest.fuzz.search.hunt import Chase, Finding, Hunter
 
 
@@ -148,10 +148,10 @@ def test_a_release_is_what_a_plugin_says_of_itself(banner: str, advertised: tupl
     assert release_of(subject) == release
 
 
-def test_histories_known_by_heart_can_be_done():
+def test_known_sequences_can_be_done():
     """Every verb in them is one, and those of two networks have two."""
     one = scenario().networks[0]
-    found = [*known_histories.of_one(one), *known_histories.of_two((one, one))]
+    found = [*known_sequences.of_one(one), *known_sequences.of_two((one, one))]
 
     assert {step.verb for each in found for step in each.steps} <= VERBS.keys()
     assert all(step.network < len(each.networks) for each in found for step in each.steps)
@@ -164,9 +164,9 @@ def test_a_finding_is_reduced_however_long_each_try_takes(monkeypatch: pytest.Mo
     monkeypatch.setattr(hunt, "_LEAST", 0.0)
     steps = ("ADD", "CHECK", "DEL", "CHECK", "ADD", "DEL")
 
-    found = Hunter(Executor()).each("histories", [scenario(*steps)], 1)
+    found = Hunter(Executor()).each("sequences", [scenario(*steps)], 1)
     late = Hunter(Executor(), deadline=Deadline.after(0.0, "the hunt to end"))
-    pursued = Chase(late, "histories", 1)
+    pursued = Chase(late, "sequences", 1)
     pursued.is_shown(scenario(*steps), late.tried(scenario(*steps)))
     unreduced = pursued.finding()
 

@@ -134,9 +134,10 @@ def test_options_become_a_choice(words: tuple[str, ...], plugins, newest: bool, 
 
 
 @pytest.mark.parametrize(
-    ("word", "kind"), [("requirements", "sentences"), ("sentences", "sentences"), ("configs",) * 2]
+    ("word", "kind"),
+    [("requirements",) * 2, ("sentences", "requirements"), ("histories", "sequences"), ("configs",) * 2],
 )
-def test_fuzzing_takes_requirements_by_either_name(word: str, kind: str) -> None:
+def test_fuzzing_takes_kinds_by_either_name(word: str, kind: str) -> None:
     """``--only requirements`` is what ``--only sentences`` was, which still works."""
     parsed = commands._parser("fuzz").parse_args(["fuzz", "bridge", "--only", word])
 

@@ -38,7 +38,8 @@ KNOWN = """\
             REQUIREMENT,
             [
                 "2:3: ADD-01.levl: unknown key. Did you mean 'level'?",
-                "6:11: ADD-01.kinds[0]: 'interfaces' is not one of 'interface', 'meta', 'ipam'. Did you mean 'interface'?",
+                "6:11: ADD-01.kinds[0]: 'interfaces' is not one of 'interface', 'meta', 'ipam'. "
+                "Did you mean 'interface'?",
                 "7:10: ADD-01.since: '0.4' is no version. Did you mean '0.4.0'?",
             ],
         ),
@@ -80,3 +81,13 @@ def test_a_fault_in_a_table_of_faulty_plugins_is_told(tmp_path: Path, monkeypatc
         f"{tmp_path}/wire.yaml:1:30: cuts-names.made: unknown key. Did you mean 'made_by'?",
         f"{tmp_path}/wire.yaml:1:68: cuts-names.caught_by: expected a list, not 'ADD-01'. Did you mean ['ADD-01']?",
     ]
+
+
+def test_a_known_cause_may_have_the_former_name_of_its_rule(tmp_path: Path):
+    """What is known of the rule ``sentence`` is known of ``requirement``, which it is called now."""
+    file = tmp_path / "known.yaml"
+    file.write_text("- {plugin: a, rule: sentence, cause: b, reason: c, link: d}\n")
+
+    (row,) = survey.read(file)
+
+    assert row.rule == "requirement"

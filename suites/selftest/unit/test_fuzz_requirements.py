@@ -1,4 +1,4 @@
-"""The specification's sentences as scenarios: which there are, which apply, and who tries which first."""
+"""The requirements of the specification as scenarios: which there are, which apply, and who tries which first."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_scenario_keeps_its_test():
 
 def test_one_requirement_is_one_cause():
     """Findings of one requirement are the same, whatever they say."""
-    one, other = (Violation("sentence", "wire", words, about="DEL-02") for words in ("this", "that"))
+    one, other = (Violation("requirement", "wire", words, about="DEL-02") for words in ("this", "that"))
 
     assert one.cause == other.cause != one._replace(about="DEL-03").cause
 

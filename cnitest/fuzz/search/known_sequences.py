@@ -1,4 +1,4 @@
-"""Histories known by heart: what goes wrong most, tried first, before any is drawn."""
+"""Known sequences of operations: what goes wrong most, tried first, before any is drawn."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _ALONE: tuple[tuple[Step, ...], ...] = (
 
 
 def of_one(network: Example) -> Iterator[Scenario]:
-    """Histories over one network."""
+    """Sequences over one network."""
     return (Scenario((network,), steps) for steps in _ALONE)
 
 
 def of_two(networks: tuple[Example, Example]) -> Iterator[Scenario]:
-    """Histories of one container in two networks."""
+    """Sequences of one container in two networks."""
     other, gone, asked = (step._replace(network=1) for step in (_ADD, _DEL, _CHECK))
     for steps in ((_ADD, other, _CHECK, asked, gone, _CHECK), (_ADD, other, _DEL, asked), (other, _ADD, _DEL, asked)):
         yield Scenario(networks, steps)

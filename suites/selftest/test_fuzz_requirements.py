@@ -1,4 +1,4 @@
-"""The specification's sentences, held to configurations by ``cnitest fuzz``; what they ask of one, and what not."""
+"""Requirements of the specification, checked with configurations by ``cnitest fuzz``; what they ask, and what not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.requires(plugin=("bridge", "host-local", "static", "mac
 
 
 def held(name: str, *plugins: dict[str, Any]) -> Scenario:
-    """One sentence, held to a list of plugins."""
+    """One requirement, checked with a list of plugins."""
     network = {"cniVersion": "1.0.0", "name": "net", "plugins": list(plugins)}
     return Scenario((Example(network),), (), held=name)
 
@@ -65,17 +65,17 @@ def subject() -> Subject:
     return subject_of("bridge", PATH)
 
 
-def test_a_sentence_is_held_and_written(subject: Subject, tmp_path: Path):
-    """What breaks a sentence is told with its requirement, and its script sees it only while it is so."""
+def test_a_requirement_is_checked_and_written(subject: Subject, tmp_path: Path):
+    """What breaks a requirement is reported with its requirement, and its script sees it only while it is so."""
     honest, wrong = trial_of(subject), trial_of(subject_of("bridge", plugin_of(tmp_path, FORGETFUL)))
     one = held(ARGUMENTS, BRIDGE)
 
     with ReusingExecutor(wrong) as executor:
         (violation,) = executor.run(one)
-        finding = Finding(violation, one, (violation.cause,), "sentences", 1, 0.1, 1)
+        finding = Finding(violation, one, (violation.cause,), "requirements", 1, 0.1, 1)
         place = finding_files.write(finding, executor, tmp_path, "bridge")
 
-    assert violation.cause == "sentence bridge: DLG-02"
+    assert violation.cause == "requirement bridge: DLG-02"
     assert "DEL: CNI_ARGS was" in violation.words
     with ReusingExecutor(honest) as executor:
         assert executor.run(one) == []
@@ -84,12 +84,12 @@ def test_a_sentence_is_held_and_written(subject: Subject, tmp_path: Path):
         assert subprocess.run(argv, env={**os.environ, "CNI_PATH": path}, capture_output=True).returncode == code
 
 
-def test_a_sentence_is_drawn_with_what_it_is_about(subject: Subject):
-    """Configurations and versions differ, and no sentence is held to a version that does not have it."""
+def test_a_requirement_is_drawn_with_what_it_is_about(subject: Subject):
+    """Configurations and versions differ, and no requirement is checked in a version that does not have it."""
     seen: set[str] = set()
 
     @settings(max_examples=40, derandomize=True, database=None, deadline=None)
-    @given(kinds.of_sentences(FuzzSettings(subject, ("sentences",), 1, 60.0)))
+    @given(kinds.of_requirements(FuzzSettings(subject, ("requirements",), 1, 60.0)))
     def every(one: Scenario) -> None:
         seen.add(one.networks[0].network["cniVersion"])
         assert one.held in {other.held for other in requirements.about(subject, one.networks[0])}
@@ -140,7 +140,7 @@ def test_what_an_early_result_lacks_is_told_by_a_later_one_of_the_same_network(f
 
 
 def test_a_gateway_that_was_asked_for_has_to_answer(tmp_path: Path):
-    """The same sentence sees a bridge that is to be a gateway and is none; the first lost packet is enough."""
+    """The same requirement sees a bridge that is to be a gateway and is none; the first lost packet is enough."""
     wrong = trial_of(subject_of("bridge", plugin_of(tmp_path, DEAF)))
 
     outcome = requirements.hold(wrong, held(GATEWAY, BRIDGE))
