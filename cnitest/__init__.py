@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cnitest.lab.hosts import Host, Sandbox, Switch
     from cnitest.lab.place import Place
     from cnitest.lab.reach import Reach, Verdict
+    from cnitest.lab.reachability.matrix import Reachability
+    from cnitest.lab.reachability.truth import TruthTable
     from cnitest.lab.snapshot.difference import Difference, difference
     from cnitest.lab.snapshot.state import State
     from cnitest.topology import Topology, load
@@ -45,6 +47,7 @@ __all__ = [
     "PluginError",
     "ProbeUnproven",
     "Reach",
+    "Reachability",
     "Runtime",
     "Sandbox",
     "State",
@@ -52,6 +55,7 @@ __all__ = [
     "Throughput",
     "Topology",
     "TopologyError",
+    "TruthTable",
     "UsageError",
     "Verdict",
     "difference",
@@ -77,6 +81,8 @@ _HOMES = {
     "cnitest.lab.hosts": ("Host", "Sandbox", "Switch"),
     "cnitest.lab.place": ("Place",),
     "cnitest.lab.reach": ("Reach", "Verdict"),
+    "cnitest.lab.reachability.matrix": ("Reachability",),
+    "cnitest.lab.reachability.truth": ("TruthTable",),
     "cnitest.lab.snapshot.state": ("State",),
     "cnitest.lab.flows.throughput": ("Throughput",),
     "cnitest.topology": ("Topology", "load"),

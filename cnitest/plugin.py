@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,18 @@ def _looked_for(kind: str, name: str, config: pytest.Config) -> tuple[str, str]:
     path = plugin_path(config)
     close = plugins.misspelt(name, path)
     return plugins.absent(name, path), f"there is no such plugin; did you mean {close!r}?" if close else ""
+
+
+def pytest_assertrepr_compare(op: str, left: Any, right: Any) -> list[str] | None:
+    """Show of a matrix that is not as expected just the cells that differ, and why."""
+    if op != "==" or "cnitest.lab.reachability.matrix" not in sys.modules:
+        return None
+    from cnitest.lab.reachability.matrix import Reachability
+
+    matrix, expected = (left, right) if isinstance(left, Reachability) else (right, left)
+    if not isinstance(matrix, Reachability):
+        return None
+    return [f"{matrix!r} == what is expected", "", *str(matrix.difference(expected)).splitlines()]
 
 
 @pytest.hookimpl(wrapper=True)

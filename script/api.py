@@ -73,6 +73,11 @@ CHAPTERS = (
     chapter("cnitest.lab.explanation.Cause"),
     chapter("cnitest.lab.explanation.Hop"),
     chapter("cnitest.lab.reach.Verdict"),
+    chapter("cnitest.lab.reachability.matrix.Reachability", "note"),
+    chapter("cnitest.lab.reachability.grid.Cell"),
+    chapter("cnitest.lab.reachability.truth.TruthTable"),
+    chapter("cnitest.lab.reachability.mismatch.Mismatch"),
+    chapter("cnitest.lab.reachability.mismatch.Differing"),
     chapter("cnitest.lab.flows.connection.Connection", "ends"),
     chapter("cnitest.lab.probe.kinds.live.End", "push pull end look take_out count sent_again_within socket"),
     chapter("cnitest.lab.flows.throughput.Throughput"),
@@ -86,7 +91,7 @@ CHAPTERS = (
     chapter("cnitest.testing.records.Record"),
 )
 _LONG = 30
-MADE = ("Lab", "Runtime", "ScriptedPlugin", "Reply")
+MADE = ("Lab", "Runtime", "ScriptedPlugin", "Reply", "TruthTable")
 FIXTURES = ("lab", "cni", "network")
 MARKS = ("topology", "requires")
 

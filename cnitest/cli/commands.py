@@ -40,6 +40,9 @@ COMMANDS = (
         "list the requirements of the conformance suite, or explain one",
     ),
     Command("explain", "cnitest.cli.explain:declare", "send a packet through a topology, and say why it was lost"),
+    Command(
+        "reach", "cnitest.cli.reach:declare", "probe many places from each other, and compare with what is expected"
+    ),
     Command("doctor", "cnitest.cli.doctor:declare", "list what this machine lacks"),
     Command("draw", "cnitest.cli.topology:declare_draw", "draw a topology"),
     Command("plan", "cnitest.cli.topology:declare_plan", "list the steps that build a topology"),

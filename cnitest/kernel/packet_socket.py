@@ -24,7 +24,8 @@ _OUTGOING = 4
 _KEPT = "tap"
 _STATISTICS = 6
 _MOST_AT_ONCE = 4096
-_REMEMBERED = 2 * _MOST_AT_ONCE
+#: So many frames are kept for who comes after.
+REMEMBERED = 2 * _MOST_AT_ONCE
 _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
 _BUFFER = 4 << 20
 _LARGEST = 1 << 16
@@ -93,7 +94,7 @@ class PacketSocket(Sniffer):
     def __init__(self, namespace: NetworkNamespace, *, blind: bool = False) -> None:
         super().__init__(namespace.kept(_KEPT, _open), blind=blind)
         #: The last frames that anybody has read here, for who comes after.
-        self.recent: deque[Frame] = deque(maxlen=_REMEMBERED)
+        self.recent: deque[Frame] = deque(maxlen=REMEMBERED)
         #: How many frames anybody has ever read here.
         self.count = 0
 

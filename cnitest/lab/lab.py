@@ -23,6 +23,7 @@ from cnitest.lab.hosts import Host, Sandbox, Switch
 from cnitest.lab.named import Named, unknown
 from cnitest.lab.owners import Owners
 from cnitest.lab.place import Place
+from cnitest.lab.reachability.measuring import Measuring
 from cnitest.lab.snapshot import state as states
 from cnitest.lab.snapshot.state import State
 from cnitest.topology.building.plan import Plan, plan
@@ -46,7 +47,7 @@ __tracebackhide__ = is_ours
 _EVERYWHERE = frozenset(kind for kind, row in KINDS.items() if row.everywhere)
 
 
-class Lab:
+class Lab(Measuring):
     """``with Lab(topology) as lab:`` builds it on the way in and leaves nothing behind on the way out.
 
     Raises TopologyError for a topology that cannot be built, FeatureMissing for what this machine lacks.

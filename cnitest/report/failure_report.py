@@ -9,6 +9,8 @@ from cnitest.cni.calls.invoke import Call
 from cnitest.lab.hosts import Sandbox
 from cnitest.lab.lab import Lab
 from cnitest.lab.reach import Reach
+from cnitest.lab.reachability.matrix import Reachability
+from cnitest.lab.reachability.mismatch import Mismatch
 from cnitest.lab.snapshot.difference import difference
 from cnitest.lab.snapshot.state import State
 from cnitest.topology import draw
@@ -24,6 +26,7 @@ def sections(lab: Lab) -> list[Section]:
         ("topology", picture(lab)),
         ("why", why(lab)),
         ("probes", "\n".join(reach.story() for reach in lab.journal.of(Reach))),
+        ("reachability", reachability(lab)),
         ("plugin calls", "\n".join(call.story() for call in lab.journal.of(Call))),
         ("what changed", changes(lab)),
         ("packets", _packets(lab)),
@@ -35,6 +38,15 @@ def why(lab: Lab) -> str:
     """Why the last probe that was not delivered was lost."""
     failed = [reach for reach in lab.journal.of(Reach) if reach.verdict.value != "delivered"]
     return str(failed[-1].explanation) if failed else ""
+
+
+def reachability(lab: Lab) -> str:
+    """The last matrix, and how it differs from what was expected of it."""
+    found: list[Reachability | Mismatch] = [
+        event.data for event in lab.journal if isinstance(event.data, Reachability | Mismatch)
+    ]
+    matrices = [at for at, one in enumerate(found) if isinstance(one, Reachability)]
+    return "\n".join(dict.fromkeys(map(str, found[matrices[-1] :]))) if matrices else ""
 
 
 def picture(lab: Lab) -> str:

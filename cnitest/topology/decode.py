@@ -106,7 +106,9 @@ class Decoder:
         if node.id == "sequence":
             return [self.decode(each, Any, f"{path}[{at}]") for at, each in enumerate(node.value)]
         if node.id == "mapping":
-            return {name: self.decode(value, Any, child(path, name)) for name, _, value in self._pairs(node, path)}
+            pairs = list(self._pairs(node, path))
+            self.where |= {child(path, name): place_of(key) for name, key, _ in pairs}
+            return {name: self.decode(value, Any, child(path, name)) for name, _, value in pairs}
         if is_null(node):
             return None
         return self._bool(node, path) if node.tag == f"{CORE}bool" else _number_or_text(node)

@@ -92,6 +92,12 @@ def token() -> bytes:
     return os.urandom(DISTINCT) + _TOKEN
 
 
+def token_in(data: bytes) -> bytes:
+    """The part of a probe's token that no other has, where a frame holds one."""
+    at = data.find(_TOKEN)
+    return data[at - 8 : at] if at >= 8 else b""
+
+
 def checksum(data: bytes) -> int:
     """The Internet checksum, RFC 1071."""
     if len(data) & 1:
@@ -149,17 +155,26 @@ def icmp_error(frame: bytes) -> tuple[Headers, str, Headers] | None:
     if headers.protocol not in (ICMP, ICMPV6) or headers.kind not in (_ERRORS6 if six else _ERRORS):
         return None
     message = frame[-len(headers.payload) - 8 :]
-    try:
-        quoted = read_ipv6(headers.payload) if six else read_ipv4(headers.payload)
-    except (struct.error, ValueError, IndexError):
-        quoted = Headers()
-    return headers, error_words(message[0], message[1], six=six), quoted
+    return headers, error_words(message[0], message[1], six=six), read_packet(headers.payload, six=six)
 
 
 def packet(frame: bytes) -> tuple[object, ...]:
     """What tells a packet from others wherever it is seen (`Headers.travels`); of an ICMP error not what it quotes."""
     headers = read(frame)
     return ("error", headers.protocol, headers.kind) if icmp_error(frame) else headers.travels
+
+
+def read_packet(packet: bytes, *, six: bool) -> Headers:
+    """The headers of a packet without a frame, such as an ICMP error quotes; of what is cut short none."""
+    try:
+        return read_ipv6(packet) if six else read_ipv4(packet)
+    except (struct.error, ValueError, IndexError):
+        return Headers()
+
+
+def address(packed: bytes) -> str:
+    """An address that is packed in network order, as text."""
+    return str(ipaddress.ip_address(packed)) if len(packed) in (4, 16) else ""
 
 
 def next_mtu(frame: bytes) -> int:

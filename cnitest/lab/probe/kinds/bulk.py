@@ -78,7 +78,7 @@ class BulkProbe(StreamProbe):
         """Connect once and move everything."""
         far = self.far
         with ExitStack() as undo:
-            server = listen(far, self.destination, self._listener_port, socket.SOCK_STREAM) if far else None
+            server = listen(far, self.destination, self.listener_port, socket.SOCK_STREAM) if far else None
             if server:
                 undo.callback(server.close)
             try:
@@ -90,11 +90,11 @@ class BulkProbe(StreamProbe):
             exchange = _Exchange(client, server, self._load, undo)
             attempt = exchange.hold(where, wait)
         if far and not server:
-            whose = f"the server that has port {self._listener_port} at {far.full_name} is not ours"
+            whose = f"the server that has port {self.listener_port} at {far.full_name} is not ours"
             return replace(attempt, answered=False, doubt=f"{whose} and counts no bytes")
         if attempt.answered or attempt.refusal or attempt.error or exchange.established:
             return attempt
-        return replace(attempt, error=self._own_refusal(where))
+        return replace(attempt, error=self.own_refusal(where))
 
 
 class _Exchange:

@@ -7,7 +7,7 @@ import errno
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ class DatagramProbe:
         self.destination = canonical(address)
         self.what = f"udp {self.destination} port {port} from {sender.full_name}"
         self.transport, self.port = "udp", port
-        self._listener_port = listener_port
+        self.listener_port = listener_port
         self.options = options or Options()
         self.source = self.options.source
         self.link: str | None = None
@@ -66,7 +66,7 @@ class DatagramProbe:
         sent = payload.ljust(self.size, b".")
         matches: Callable[[Frame], bool] = lambda frame: payload[: wire.DISTINCT] in frame.data  # noqa: E731
         with ExitStack() as undo:
-            server = listen(far, self.destination, self._listener_port, socket.SOCK_DGRAM) if far else None
+            server = listen(far, self.destination, self.listener_port, socket.SOCK_DGRAM) if far else None
             if server:
                 undo.callback(server.close)
                 tell_destination(server, is_ipv6(self.destination))
@@ -79,17 +79,16 @@ class DatagramProbe:
             except OSError as error:
                 return Attempt(matches, error=error)
             attempt = _exchange(client, server, sent, matches, began, Deadline.after(wait, "a datagram"))
-            if far and not server:
-                theirs = (
-                    f"the server that has port {self._listener_port} at {far.full_name} is not ours and may not answer"
-                )
-                return replace(attempt, doubt=theirs)
-            return attempt
+            return attempt if server or not far else replace(attempt, doubt=self.doubt(far))
+
+    def doubt(self, far: Place) -> str:
+        """Why silence proves nothing where somebody else's server has the port."""
+        return f"the server that has port {self.listener_port} at {far.full_name} is not ours and may not answer"
 
     def source_in(self, frame: Frame) -> str | None:
         """The source of what the far end received for its port."""
         headers = wire.read(frame.data)
-        return headers.source if not frame.out and headers.destination_port == self._listener_port else None
+        return headers.source if not frame.out and headers.destination_port == self.listener_port else None
 
 
 def _exchange(
@@ -145,14 +144,20 @@ def tell_destination(server: socket.socket, six: bool) -> None:
 
 def _send_back(server: socket.socket, expected: bytes) -> str | None:
     """Return a datagram from the address it was sent to; the sender's address when it was ours."""
+    returned = send_back(server, (expected,))
+    return returned[1] if returned else None
+
+
+def send_back(server: socket.socket, expected: Container[bytes]) -> tuple[bytes, str] | None:
+    """Return a datagram from the address it was sent to; it and the sender's address when it is one of the expected."""
     try:
         data, ancillary, _, sender = server.recvmsg(65536, socket.CMSG_SPACE(20))
-        if data != expected:
+        if data not in expected:
             return None
         server.sendmsg([data], [reversed_info(level, kind, info) for level, kind, info in ancillary], 0, sender)
     except OSError:
         return None
-    return str(sender[0])
+    return data, str(sender[0])
 
 
 def reversed_info(level: int, kind: int, info: bytes) -> tuple[int, int, bytes]:

@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.deadline import Deadline
 from cnitest.kernel.namespaces import Kept
@@ -28,11 +28,27 @@ _ICMP6_FILTER = 1
 _LARGEST = 65507
 
 
+class Request(NamedTuple):
+    """An echo request: its message, the payload in it, what tells its frames, when it was made (perf_counter)."""
+
+    data: bytes
+    payload: bytes
+    matches: Callable[[Frame], bool]
+    began: float
+
+
 class EchoProbe:
     """An echo request with a payload of ``size`` bytes that no other request has."""
 
     def __init__(
-        self, sender: Place, address: str, *, size: int = 56, df: bool = False, options: Options | None = None
+        self,
+        sender: Place,
+        address: str,
+        *,
+        size: int = 56,
+        df: bool = False,
+        options: Options | None = None,
+        far: Place | None = None,
     ) -> None:
         if not 0 <= size <= _LARGEST:
             raise ValueError(f"size {size} is none that an echo request can have (0 to {_LARGEST})")
@@ -47,11 +63,12 @@ class EchoProbe:
         self.size, self._df = size, df
         self._identity = int.from_bytes(os.urandom(2), "big") or 1
         self._sequence = 0
+        self._far = far
 
     @property
     def far(self) -> Place | None:
-        """The place that has the address."""
-        return self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
+        """The place that was named, or the one that has the address."""
+        return self._far or self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
 
     @property
     def kept(self) -> tuple[Kept, ...]:
@@ -61,19 +78,30 @@ class EchoProbe:
 
     def attempt(self, wait: float) -> Attempt:
         """Send one request and await its reply, or an ICMP error about it."""
-        self._sequence += 1
-        payload = wire.token().ljust(self.size, b".")[: self.size]
-        request = self._request(payload)
-        matches = self._matcher(payload)
         (kept,) = self.kept
         echo = self.sender.namespace.kept(kept.name, kept.make)
-        _drain(echo)
-        began = time.perf_counter()
+        drain(echo)
+        sent = self.prepare()
         try:
-            self._send(echo, request)
+            self.send(echo, sent)
         except OSError as error:
-            return Attempt(matches, error=error)
-        return self._listen(echo, matches, payload, began, Deadline.after(wait, "an echo reply"))
+            return Attempt(sent.matches, error=error)
+        return self._listen(echo, sent, Deadline.after(wait, "an echo reply"))
+
+    def prepare(self) -> Request:
+        """The next request, with a payload that no other has; its clock starts now."""
+        self._sequence += 1
+        payload = wire.token().ljust(self.size, b".")[: self.size]
+        return Request(self._request(payload), payload, self._matcher(payload), time.perf_counter())
+
+    def heard(self, packet: bytes, sender: str, sent: Request) -> Attempt | None:
+        """What a packet from ``sender`` says of a request: that it was answered, or turned down; None of others."""
+        rtt = time.perf_counter() - sent.began
+        message = packet if self._six else packet[(packet[0] & 15) * 4 :]
+        if self._is_reply(message, sent.payload):
+            return Attempt(sent.matches, True, sender, rtt=rtt)
+        refusal = self._refusal(message, sender)
+        return Attempt(sent.matches, refusal=refusal, answered_by=sender, rtt=rtt) if refusal else None
 
     def source_in(self, frame: Frame) -> str | None:
         """The source of the request as the far end received it."""
@@ -87,7 +115,8 @@ class EchoProbe:
             return body  # the kernel fills in the checksum of ICMPv6
         return body[:2] + struct.pack("!H", wire.checksum(body)) + body[4:]
 
-    def _send(self, echo: socket.socket, request: bytes) -> None:
+    def send(self, echo: socket.socket, sent: Request) -> None:
+        """Send a request by a socket of `kept`. Raises OSError."""
         ttl = 64 if self.options.ttl is None else self.options.ttl
         if self._six:
             echo.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
@@ -98,11 +127,9 @@ class EchoProbe:
             echo.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
             echo.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTU_DO if self._df else _PMTU_DONT)
             where = (self.destination, 0)
-        echo.sendmsg([request], self.options.ancillary(six=self._six), 0, where)
+        echo.sendmsg([sent.data], self.options.ancillary(six=self._six), 0, where)
 
-    def _listen(
-        self, echo: socket.socket, matches: Callable[[Frame], bool], payload: bytes, began: float, deadline: Deadline
-    ) -> Attempt:
+    def _listen(self, echo: socket.socket, sent: Request, deadline: Deadline) -> Attempt:
         watch = select.poll()
         watch.register(echo, select.POLLIN)
         for _ in rounds(watch, deadline):
@@ -110,14 +137,10 @@ class EchoProbe:
                 packet, sender = echo.recvfrom(65536)
             except OSError:  # nothing there after all, or an ICMP error, which our sniffers have seen
                 continue
-            rtt = time.perf_counter() - began
-            message = packet if self._six else packet[(packet[0] & 15) * 4 :]
-            if self._is_reply(message, payload):
-                return Attempt(matches, True, sender[0], rtt=rtt)
-            refusal = self._refusal(message, sender[0])
-            if refusal:
-                return Attempt(matches, refusal=refusal, answered_by=sender[0], rtt=rtt)
-        return Attempt(matches)
+            attempt = self.heard(packet, sender[0], sent)
+            if attempt:
+                return attempt
+        return Attempt(sent.matches)
 
     def _is_reply(self, message: bytes, payload: bytes) -> bool:
         head = struct.pack("!HH", self._identity, self._sequence)
@@ -164,7 +187,7 @@ def open6() -> socket.socket:
     return echo
 
 
-def _drain(echo: socket.socket) -> None:
+def drain(echo: socket.socket) -> None:
     """Forget late replies to earlier requests."""
     try:
         while True:

@@ -24,7 +24,7 @@ from cnitest.lab.probe.options import Options
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
 
-_IN_PROGRESS = (0, errno.EINPROGRESS)
+IN_PROGRESS = (0, errno.EINPROGRESS)
 _LOCAL = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM, errno.EADDRNOTAVAIL, errno.ENETDOWN)
 
 
@@ -47,7 +47,7 @@ class StreamProbe:
         self.destination = canonical(address)
         self.what = f"{self.name} {self.destination} port {port} from {sender.full_name}"
         self.transport, self.port = self.name, port
-        self._listener_port = listener_port
+        self.listener_port = listener_port
         self.options = options or Options()
         self.source = self.options.source
         self.link: str | None = None
@@ -68,7 +68,7 @@ class StreamProbe:
         """Connect once, from a port that no attempt before had."""
         far = self.far
         with ExitStack() as undo:
-            here = (self.destination, self._listener_port, socket.SOCK_STREAM, self.protocol)
+            here = (self.destination, self.listener_port, socket.SOCK_STREAM, self.protocol)
             server = listen(far, *here) if far else None
             if server:
                 undo.callback(server.close)
@@ -81,13 +81,13 @@ class StreamProbe:
             attempt = _Conversation(client, server, self.matcher).hold(where, Deadline.after(wait, "a connection"))
         if attempt.answered or attempt.refusal or attempt.error:
             return attempt
-        return replace(attempt, error=self._own_refusal(where))
+        return replace(attempt, error=self.own_refusal(where))
 
     def matcher(self, client: socket.socket, payload: bytes) -> Callable[[Frame], bool]:
         """Tells the frames of a connection that was begun from all others."""
         return matcher(client.getsockname()[1], payload)
 
-    def _own_refusal(self, where: tuple[str | int, ...]) -> OSError | None:
+    def own_refusal(self, where: tuple[str | int, ...]) -> OSError | None:
         """What the sender's own firewall says to a connection, which TCP itself keeps quiet about.
 
         Asked with a lone segment whose checksum is wrong on purpose: whoever receives it throws it away.
@@ -106,7 +106,7 @@ class StreamProbe:
     def source_in(self, frame: Frame) -> str | None:
         """The source of what the far end received for its port."""
         headers = wire.read(frame.data)
-        return headers.source if not frame.out and headers.destination_port == self._listener_port else None
+        return headers.source if not frame.out and headers.destination_port == self.listener_port else None
 
 
 class _Conversation:
@@ -129,7 +129,7 @@ class _Conversation:
         began = time.perf_counter()
         number = self._client.connect_ex(where)
         self._attempt = Attempt(self._matcher(self._client, self._payload))
-        if number not in _IN_PROGRESS:
+        if number not in IN_PROGRESS:
             return failed(self._attempt, number)
         self._poll.register(self._client, select.POLLOUT)
         if self._server:

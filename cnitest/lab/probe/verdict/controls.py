@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.deadline import Deadline
@@ -22,24 +23,40 @@ if TYPE_CHECKING:
     from cnitest.lab.place import Place
     from cnitest.lab.probe.options import Options
 
-_ANSWER = 0.15
+#: Seconds that a neighbour has for an answer.
+ANSWER = 0.15
 _MOST_NEIGHBOURS = 4
 
 
 class Control(NamedTuple):
-    """Whether something got through, and what it was. ``hop_answers`` when it was the very next hop."""
+    """Whether something got through, and what it was. ``hop_answers`` when it was the very next hop, ``instead`` is the
+    neighbour that answered when it was not."""
 
     passed: bool
     words: str
     hop: str = ""
     link: str = ""
     hop_answers: bool = False
+    instead: str = ""
+
+
+class Hop(NamedTuple):
+    """The address that a probe goes to first, and the link that it leaves by."""
+
+    sender: Place
+    link: str
+    address: str
 
 
 def next_hop(
-    sender: Place, destination: str, source: str | None = None, options: Options | None = None
+    sender: Place,
+    destination: str,
+    source: str | None = None,
+    options: Options | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> Route | None:
-    """The route that a packet from ``sender`` takes, None when there is none."""
+    """The route that a packet from ``sender`` takes, None when there is none; ``names`` are its links by index, where
+    somebody has them."""
     mark, tos = (options.mark, options.tos) if options else (0, 0)
     bare, _, scope = destination.partition("%")
     link = sender.link(scope).ifindex if scope else 0
@@ -49,29 +66,53 @@ def next_hop(
         )
     except KernelError:
         return None
-    return route_rows.route(row, states.links(sender.namespace).names)
+    return route_rows.route(row, states.links(sender.namespace).names if names is None else names)
 
 
 def control(probe: Probe) -> Control:
     """Ask the next hop, else a neighbour on the same link, who they are; else send a frame that only we know."""
+    hop = first_hop(probe)
+    if isinstance(hop, Control):
+        return hop
+    if ask_patiently(*hop, ANSWER).answered:
+        return answering(hop)
+    return beside(hop)
+
+
+def first_hop(probe: Probe, names: Mapping[int, str] | None = None) -> Hop | Control:
+    """Who is to be asked; or what is known without, of who is nobody's or one's own address."""
     sender, bare = probe.sender, probe.destination.partition("%")[0]
     link, hop = probe.link or "", bare
     if not link:
-        route = next_hop(sender, probe.destination, probe.source, probe.options)
+        route = next_hop(sender, probe.destination, probe.source, probe.options, names)
         if route is None:
             return Control(False, f"{sender.full_name} has no route to {probe.destination}")
         if route.kind == "local":
             return Control(True, f"{bare} is local to {sender.full_name}", bare, "lo", True)
         link, hop = route.link, route.via or bare
-    if _is_group(hop, probe):
-        return _neighbour_of_a_group(sender, link, hop)
-    if ask_patiently(sender, link, hop, _ANSWER).answered:
-        return Control(True, f"{hop} answers {_asking(hop)} on {sender.full_name}:{link}", hop, link, True)
-    for neighbour in _neighbours(sender, link, hop):
-        if ask(sender, link, neighbour, _ANSWER).answered:
-            words = f"{hop} does not answer {_asking(hop)} on {sender.full_name}:{link}, but {neighbour} does"
-            return Control(True, words, hop, link)
-    return _mark(sender, link, hop)
+    return _neighbour_of_a_group(sender, link, hop) if _is_group(hop, probe) else Hop(sender, link, hop)
+
+
+def answering(hop: Hop) -> Control:
+    """The next hop answers."""
+    words = f"{hop.address} answers {_asking(hop.address)} on {hop.sender.full_name}:{hop.link}"
+    return Control(True, words, hop.address, hop.link, True)
+
+
+def beside(hop: Hop) -> Control:
+    """What shows that the link works although the next hop does not answer."""
+    for neighbour in _neighbours(*hop):
+        if ask(hop.sender, hop.link, neighbour, ANSWER).answered:
+            return answering_instead(hop, neighbour)
+    return _mark(*hop)
+
+
+def answering_instead(hop: Hop, neighbour: str) -> Control:
+    """The next hop does not answer, but a neighbour on the same link does."""
+    on = f"{_asking(hop.address)} on {hop.sender.full_name}:{hop.link}"
+    return Control(
+        True, f"{hop.address} does not answer {on}, but {neighbour} does", hop.address, hop.link, instead=neighbour
+    )
 
 
 def _is_group(hop: str, probe: Probe) -> bool:
@@ -82,7 +123,7 @@ def _is_group(hop: str, probe: Probe) -> bool:
 def _neighbour_of_a_group(sender: Place, link: str, group: str) -> Control:
     """Any neighbour shows that the link works, for a group cannot be asked who it is."""
     for neighbour in _neighbours(sender, link, group):
-        if ask(sender, link, neighbour, _ANSWER).answered:
+        if ask(sender, link, neighbour, ANSWER).answered:
             words = f"{neighbour} answers {_asking(neighbour)} on {sender.full_name}:{link}"
             return Control(True, words, neighbour, link, True)
     return _mark(sender, link, group)
@@ -119,7 +160,7 @@ def _mark(sender: Place, link: str, hop: str) -> Control:
         taps[sender].send(link, wire.marker(mac_bytes(sender.link(link).mac), unique))
     except OSError as error:
         return Control(False, f"{sender.full_name}:{link} sends nothing: {error.strerror}", hop, link)
-    deadline = Deadline.after(_ANSWER, "a marker frame")
+    deadline = Deadline.after(ANSWER, "a marker frame")
     while True:
         for place, tap in taps.items():
             for frame in tap.frames():

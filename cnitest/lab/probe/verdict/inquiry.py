@@ -7,7 +7,7 @@ should, counts as dropped; anything else is unproven.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -16,6 +16,7 @@ from cnitest.errors import UsageError
 from cnitest.kernel import monitor
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import PacketSocket
+from cnitest.kernel.rows.records import Neighbour
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe, is_ipv6
 from cnitest.lab.probe.verdict import proxies, refusal, silence, sizes
@@ -51,13 +52,18 @@ def prove(probe: Probe, wait: float | None = None, watch: Watch = "ends") -> Rea
 
     Raises UsageError for a ``watch`` that there is not.
     """
+    reach = inquire(probe, wait, watch)
+    probe.sender.lab.journal.note(reach)
+    return reach
+
+
+def inquire(probe: Probe, wait: float | None = None, watch: Watch = "ends") -> Reach:
+    """The same, noted nowhere."""
     if watch not in get_args(Watch):
         raise UsageError(f'watch is "ends" (the sender and the far end) or "all" (every place), not {watch!r}')
     lab = probe.sender.lab
     with lab.probing:
-        reach = Inquiry(lab, probe, WAIT if wait is None else wait, watch).reach()
-    lab.journal.note(reach)
-    return reach
+        return Inquiry(lab, probe, WAIT if wait is None else wait, watch).reach()
 
 
 class Inquiry:
@@ -80,12 +86,16 @@ class Inquiry:
     def _everyone(self) -> list[Place]:
         return [self._near, *(place for place in self._lab.places if place is not self._near)]
 
+    def begin(self, count: int) -> None:
+        """Answers that come later count, even late ones: the sender's sniffer has seen so many frames until now."""
+        self._began = count
+
     def reach(self) -> Reach:
         """Send it; when silence is all that comes, send it again with sniffers everywhere."""
         ends = [self._near] if self._far in (None, self._near) else [self._near, self._far]
         sniffers = self._everyone if self._watch_all else ends
-        _await_duplicate_detection(self._probe, sniffers)
-        self._began = self._forget_frames(sniffers, self._probe.kept)[0].count
+        await_duplicate_detection(self._probe, sniffers)
+        self.begin(self._forget_frames(sniffers, self._probe.kept)[0].count)
         settled = self._send(sniffers, self._wait)  # a Reach is false when it is a drop, so: is it there?
         return self._inquire() if settled is None else settled
 
@@ -93,7 +103,7 @@ class Inquiry:
         """Send again with everyone watching, between two controls."""
         everyone = self._everyone
         self._lab.settle()
-        unsettled = _await_duplicate_detection(self._probe, everyone, also_link_local=True)
+        unsettled = await_duplicate_detection(self._probe, everyone, also_link_local=True)
         before = control(self._probe)
         self._forget_frames(everyone)
         settled = self._send(everyone, self._wait)
@@ -102,11 +112,11 @@ class Inquiry:
                 settled = self._send(everyone, self._wait)
         if settled is None and (delay := self._proxy_delay()):
             settled = self._send(everyone, self._wait + delay)
-        if settled is None and self._resolvable(before):
+        if settled is None and self.resolvable(before):
             settled = self._send(everyone, _NEIGHBOUR_RETRY)
         overflow = self._overflow()
         after = control(self._probe) if settled is None else before
-        if settled is None and self._late():
+        if settled is None and self.late():
             settled = self._send(everyone, _LATE_RETRY)
         if settled is not None:
             return settled
@@ -114,7 +124,7 @@ class Inquiry:
 
     def judged(self, before: Control, after: Control, doubt: str) -> Reach:
         """The verdict on a probe that nobody answered, between two controls; ``doubt`` is known already."""
-        doubt = doubt or self._doubt(before, after) or (_TOO_LATE if self._late() else "")
+        doubt = doubt or self._doubt(before, after) or (_TOO_LATE if self.late() else "")
         controls = tuple(dict.fromkeys((before.words, after.words)))
         if doubt:
             return self._told(Verdict.UNPROVEN, doubt, controls=controls)
@@ -218,18 +228,22 @@ class Inquiry:
             for question in proxies.questions(self._lab.place(one.place), one.frames, self._probe.destination)
         )
 
-    def _resolvable(self, before: Control) -> bool:
+    def resolvable(self, before: Control) -> bool:
         """Whether some place on the way still asks for a neighbour that does answer: its next try will get through."""
-        names = {self._near.full_name, *(one.place for one in self._seen.watched if one.frames)}
-        waiting = [
-            (place, neighbour)
-            for place in (self._lab.place(name) for name in sorted(names))
-            for neighbour in place.neighbours
-            if neighbour.state == "incomplete" and (place is not self._near or neighbour.ip == before.hop)
-        ]
         return any(
-            proxies.ask_patiently(place, one.link, one.ip, WAIT).answered for place, one in waiting[:_MOST_NEIGHBOURS]
+            proxies.ask_patiently(place, one.link, one.ip, WAIT).answered
+            for place, one in [*self.unresolved(before, lambda place: place.neighbours)][:_MOST_NEIGHBOURS]
         )
+
+    def unresolved(
+        self, before: Control, neighbours: Callable[[Place], Sequence[Neighbour]]
+    ) -> Iterator[tuple[Place, Neighbour]]:
+        """The neighbours that places on the way still ask for."""
+        names = {self._near.full_name, *(one.place for one in self._seen.watched if one.frames)}
+        for place in (self._lab.place(name) for name in sorted(names)):
+            for neighbour in neighbours(place):
+                if neighbour.state == "incomplete" and (place is not self._near or neighbour.ip == before.hop):
+                    yield place, neighbour
 
     def _overflow(self) -> str:
         """What to say when some place carried more than could be watched; empty when none did."""
@@ -239,15 +253,15 @@ class Inquiry:
                 return f"{place.full_name} carries so much that {lost} frames went by unseen"
         return ""
 
-    def _late(self) -> bool:
+    def late(self) -> bool:
         """Whether an answer to any attempt came after all, only later than was waited for."""
         if self._lost:
             return False
         bare = self._probe.destination.partition("%")[0]
-        come = [frame for frame in self._lab.tap(self._near).since(self._began) if not frame.out]
-        answers = [frame for frame in come if wire.read(frame.data).source == bare]
         pending = self._attempts[-1].pending  # what an earlier attempt got as far as is no answer to a later step
-        return any(each.matches(frame) and pending(frame) for each in self._attempts for frame in answers)
+        come = [frame for frame in self._lab.tap(self._near).since(self._began) if not frame.out and pending(frame)]
+        ours = [frame for frame in come if any(each.matches(frame) for each in self._attempts)]
+        return any(wire.read(frame.data).source == bare for frame in ours)
 
     def _words(self, found: Refusal) -> tuple[str, str]:
         return refusal.words(found, self._attempts[-1], self._far, self._near)
@@ -271,7 +285,9 @@ class Inquiry:
             received=attempt.received,
             transport=probe.transport,
             port=probe.port,
-            explainer=partial(self._lab.explain, probe) if self._lab.explain else None,
+            explainer=partial(self._lab.explain, probe)
+            if self._lab.explain and verdict is not Verdict.DELIVERED
+            else None,
         )
 
     def _source_seen(self) -> str | None:
@@ -283,7 +299,7 @@ class Inquiry:
         return seen[-1] if seen else None
 
 
-def _await_duplicate_detection(probe: Probe, places: Sequence[Place], *, also_link_local: bool = False) -> str:
+def await_duplicate_detection(probe: Probe, places: Sequence[Place], *, also_link_local: bool = False) -> str:
     """An IPv6 address that is still checked for duplicates neither sends, answers nor routes: wait for that to end.
 
     A router asks for neighbours from its link-local address, so those of all who may be one count, too.

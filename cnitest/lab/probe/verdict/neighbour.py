@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.deadline import Deadline
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
-from cnitest.kernel.rows.records import Address
+from cnitest.kernel.rows.records import Address, Link
 from cnitest.kernel.rtnetlink.rtnl import mac_bytes
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
@@ -60,14 +61,29 @@ class NeighbourProbe:
         return headers.source if not frame.out and headers.kind in (1, 135) else None
 
 
-def ask(sender: Place, link: str, address: str, wait: float) -> Attempt:
-    """Put one request for ``address`` on ``link`` and await the answer; ``answered_by`` is the MAC."""
-    mac = sender.link(link).mac
-    source = source_on(sender.addresses, link, address)
-    six = is_ipv6(address)
+class Question(NamedTuple):
+    """A request for an address, as a frame for a link; ``matches`` tells the frames about it, ``mac`` who asks."""
+
+    data: bytes
+    matches: Callable[[Frame], bool]
+    address: str
+    mac: str
+
+    def answered_by(self, frame: Frame) -> str:
+        """The MAC in a frame that answers it, empty for all other frames."""
+        headers, six = wire.read(frame.data), is_ipv6(self.address)
+        answer = headers.kind == (_ADVERTISEMENT if six else _ARP_REPLY) and self.matches(frame)
+        taken = not self.mac or frame.data[0] & _GROUP or frame.data[:6] == mac_bytes(self.mac)  # the kernel's choice
+        if answer and taken and not frame.out and (six or headers.source == self.address):
+            return headers.mac or frame.data[6:12].hex(":")
+        return ""
+
+
+def question(link: Link, addresses: tuple[Address, ...], address: str) -> Question:
+    """The request for ``address`` that a place with these addresses would put on a link."""
+    mac, six = link.mac, is_ipv6(address)
+    source = source_on(addresses, link.name, address)
     pack = wire.neighbour_solicitation if six else wire.arp_request
-    tap = sender.lab.tap(sender)
-    began = time.perf_counter()
 
     def matches(frame: Frame) -> bool:
         headers = wire.read(frame.data)
@@ -75,21 +91,25 @@ def ask(sender: Place, link: str, address: str, wait: float) -> Attempt:
             return headers.kind in (135, _ADVERTISEMENT) and ipaddress.ip_address(address).packed in frame.data
         return headers.ethertype == wire.ETH_ARP and address in (headers.source, headers.destination)
 
+    return Question(pack(mac_bytes(mac), source, address), matches, address, mac)
+
+
+def ask(sender: Place, link: str, address: str, wait: float) -> Attempt:
+    """Put one request for ``address`` on ``link`` and await the answer; ``answered_by`` is the MAC."""
+    asked = question(sender.link(link), sender.addresses, address)
+    tap = sender.lab.tap(sender)
+    began = time.perf_counter()
     try:
-        tap.send(link, pack(mac_bytes(mac), source, address))
+        tap.send(link, asked.data)
     except OSError as error:
-        return Attempt(matches, error=error)
+        return Attempt(asked.matches, error=error)
     deadline = Deadline.after(wait, "an answer")
     while True:
         for frame in tap.frames():
-            headers = wire.read(frame.data)
-            answer = headers.kind == (_ADVERTISEMENT if six else _ARP_REPLY) and matches(frame)
-            taken = not mac or frame.data[0] & _GROUP or frame.data[:6] == mac_bytes(mac)  # the kernel takes no other
-            if answer and taken and not frame.out and (six or headers.source == address):
-                by = headers.mac or frame.data[6:12].hex(":")
-                return Attempt(matches, True, by, rtt=time.perf_counter() - began)
+            if by := asked.answered_by(frame):
+                return Attempt(asked.matches, True, by, rtt=time.perf_counter() - began)
         if deadline.expired or not tap.wait(deadline):
-            return Attempt(matches)
+            return Attempt(asked.matches)
 
 
 def link_towards(addresses: tuple[Address, ...], destination: str) -> str | None:

@@ -56,6 +56,13 @@ def delay(asked: Iterable[Question]) -> float:
     return max((_delay(question) for question in asked), default=0.0)
 
 
+def may_answer(place: Place, link: str, *, six: bool) -> bool:
+    """Whether a place may answer at all on a link in another one's name."""
+    if six and place.lab.own_file_reader(place.namespace)("anycast6"):
+        return True
+    return any(_sysctls(place, f"net/{'ipv6' if six else 'ipv4'}/conf/{link}/forwarding"))
+
+
 def ask_patiently(sender: Place, link: str, address: str, wait: float) -> Attempt:
     """As `ask`; whom the question got to has the time that its answer may take."""
     places: Sequence[Place] = sender.lab.places

@@ -29,11 +29,10 @@ def refusal(attempt: Attempt, seen: Seen, sender: Place) -> Refusal | None:
 
     That the sender's own kernel found no neighbour is no answer: it only says that nobody gave one.
     """
-    own = {address.ip for address in sender.addresses}
     arrived = [s for s in seen.sightings if s.place == sender.full_name and not s.frame.out]
     for sighting in arrived:
         error = wire.icmp_error(sighting.frame.data)
-        if error and (error[0].source not in own or error[1] not in wire.NO_NEIGHBOUR):
+        if error and not (error[1] in wire.NO_NEIGHBOUR and states.has_address(sender.namespace, error[0].source)):
             return Refusal(error[1], error[0].source, sighting.frame.data, _origin(sighting, seen))
     for sighting in arrived if attempt.refusal else ():
         headers = wire.read(sighting.frame.data)

@@ -1,0 +1,99 @@
+"""The sniffers of all places while many probes are under way, and which frames are whose."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from cnitest.kernel.packet_socket import REMEMBERED, Frame
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt, Probe
+from cnitest.lab.probe.verdict.watching import Links, peers_of, seen
+from cnitest.lab.reach import Seen
+
+if TYPE_CHECKING:
+    from cnitest.lab.lab import Lab
+    from cnitest.lab.place import Place
+
+# Seconds between two times that sniffers are read while answers are awaited.
+_READ = 0.01
+_ARP = b"\x08\x06"
+
+
+class _Sighted(NamedTuple):
+    """A frame, the place that saw it, and how many that one saw before it."""
+
+    place: Place
+    order: int
+    frame: Frame
+
+
+class Sniffers:
+    """What the sniffers see from now on."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._places = lab.places
+        self._taps = lab.taps(self._places)
+        for tap in self._taps:
+            tap.frames()
+            tap.lost()
+        self._began = [tap.count for tap in self._taps]
+        self._read = time.monotonic()
+
+    def count(self, place: Place) -> int:
+        """How many frames a place's sniffer had seen when we began."""
+        return self._began[self._places.index(place)]
+
+    def read(self) -> None:
+        """Read what has come, now and then, so that no buffer has to hold it all."""
+        if time.monotonic() - self._read >= _READ:
+            for tap in self._taps:
+                tap.frames()
+            self._read = time.monotonic()
+
+    def overflowed(self) -> bool:
+        """Whether some frames went by unseen."""
+        return any(
+            tap.lost() or tap.count - began > REMEMBERED for tap, began in zip(self._taps, self._began, strict=True)
+        )
+
+    def watched(self, probes: Sequence[Probe], attempts: Sequence[Attempt]) -> list[Seen]:
+        """What was seen of each probe, at its ends and wherever else something was."""
+        frames = {
+            place: [frame for frame in tap.since(began) if frame.data[12:14] != _ARP]
+            for place, tap, began in zip(self._places, self._taps, self._began, strict=True)
+        }
+        alike, links = _alike(frames), peers_of(self._places)
+        for probe, attempt in zip(probes, attempts, strict=True):
+            for frame in frames[probe.sender]:
+                attempt.matches(frame)  # how it begins tells it from others where its ports are translated
+        return [_seen(probe, attempt, alike, links) for probe, attempt in zip(probes, attempts, strict=True)]
+
+
+def _seen(probe: Probe, attempt: Attempt, alike: Sequence[Sequence[_Sighted]], links: Links) -> Seen:
+    found = {place: list[_Sighted]() for place in (probe.sender, probe.far) if place}
+    for some in alike:
+        if attempt.matches(some[0].frame):
+            for one in some:
+                found.setdefault(one.place, []).append(one)
+    frames = [tuple(one.frame for one in sorted(each, key=lambda one: one.order)) for each in found.values()]
+    return seen(probe, [*found], frames, links)
+
+
+def _alike(frames: Mapping[Place, Sequence[Frame]]) -> list[list[_Sighted]]:
+    """The frames, those together of which a probe has either all or none."""
+    found: dict[Hashable, list[_Sighted]] = {}
+    for place, some in frames.items():
+        for order, frame in enumerate(some):
+            found.setdefault(_likeness(frame.data), []).append(_Sighted(place, order, frame))
+    return [*found.values()]
+
+
+def _likeness(data: bytes) -> Hashable:
+    """The token in a frame; of those without one, what no hop changes together with what some do."""
+    token = wire.token_in(data)
+    if token:
+        return token
+    headers = wire.read(data)
+    return headers.flow, headers.kind, headers.sequence, headers.acknowledged, headers.payload
