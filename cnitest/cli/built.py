@@ -43,8 +43,9 @@ def declare_lab(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def built(arguments: argparse.Namespace, sandboxes: Sequence[str] = ()) -> Iterator[Lab]:
-    """The lab that a command line describes; ``sandboxes`` are attached where it names a configuration.
+def built(arguments: argparse.Namespace, sandboxes: Sequence[str] = (), *, after: bool = True) -> Iterator[Lab]:
+    """The lab that a command line describes; ``sandboxes`` are attached where it names a configuration. Without
+    ``after`` it is left to the caller to `run_after`.
 
     Raises CnitestError for a topology that cannot be built, a plugin's refusal, and a command that fails.
     """
@@ -55,9 +56,15 @@ def built(arguments: argparse.Namespace, sandboxes: Sequence[str] = ()) -> Itera
     with Lab(topology) as lab:
         if arguments.conf:
             _attach(lab, paths.absolute(arguments.conf), path, sandboxes)
-        for given in arguments.after:
-            _run(lab, given)
+        if after:
+            run_after(lab, arguments)
         yield lab
+
+
+def run_after(lab: Lab, arguments: argparse.Namespace) -> None:
+    """Run the commands of --after. Raises UsageError for one that fails, or names no place."""
+    for given in arguments.after:
+        _run(lab, given)
 
 
 def _attach(lab: Lab, conf: str, path: Sequence[str], sandboxes: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from cnitest.cli.built import UNPROVEN, address, built, declare_lab, place
+from cnitest.cli.built import UNPROVEN, address, built, declare_lab, place, run_after
 from cnitest.cli.output import say
 from cnitest.errors import UsageError
 
@@ -50,8 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Build, probe, explain. Raises UsageError for options that do not go together."""
     if arguments.df and (arguments.tcp or arguments.udp):
         raise UsageError("--df is of pings, not of --tcp and --udp")
-    with built(arguments, (arguments.sender, arguments.receiver)) as lab:
-        reach = _probe(lab, arguments)
+    with built(arguments, (arguments.sender, arguments.receiver), after=False) as lab:
+        destination = _destination(lab, arguments)
+        run_after(lab, arguments)
+        reach = _probe(lab, arguments, destination or address(lab, arguments.receiver, six=arguments.six))
         explanation = reach.explanation
     if arguments.json:
         say(json.dumps(document(reach), indent=2))
@@ -61,8 +63,16 @@ def run(arguments: argparse.Namespace) -> int:
     return _CODES[reach.verdict.value]
 
 
-def _probe(lab: Lab, arguments: argparse.Namespace) -> Reach:
-    sender, destination = place(lab, arguments.sender), address(lab, arguments.receiver, six=arguments.six)
+def _destination(lab: Lab, arguments: argparse.Namespace) -> str:
+    """The address of TO, whatever the commands of --after make of it; empty where only they give it one."""
+    try:
+        return address(lab, arguments.receiver, six=arguments.six)
+    except UsageError:
+        return ""
+
+
+def _probe(lab: Lab, arguments: argparse.Namespace, destination: str) -> Reach:
+    sender = place(lab, arguments.sender)
     if arguments.tcp:
         return sender.tcp(destination, arguments.tcp, watch="all")
     if arguments.udp:

@@ -13,7 +13,7 @@ from cnitest.explain.evidence.case import Case
 from cnitest.explain.evidence.ip import counters
 from cnitest.explain.evidence.rows import Spot
 from cnitest.kernel.rtnetlink import rtnl, tables
-from cnitest.lab.explanation import Explanation
+from cnitest.lab.explanation import Cause, Explanation
 from cnitest.lab.place import Place
 from cnitest.lab.probe.base import Probe
 from cnitest.lab.probe.verdict.watching import watched_attempt
@@ -49,7 +49,7 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
     found = registry.recognised(case)
     ended = found.case if found else case
     return Explanation(
-        head=f"{reach.summary}: {_ended(reach, ended)}",
+        head=f"{reach.summary}: {_ended(reach, ended, found.cause if found else None)}",
         where=str(case.spot),
         returning=ended.returning,
         hops=frames.hops(case.seen, case.spot),
@@ -95,14 +95,17 @@ def _counting(reach: Reach, everyone: Sequence[Place]) -> Sequence[Place]:
     return [place for place in everyone if place.full_name in seen]
 
 
-def _ended(reach: Reach, case: Case) -> str:
-    """What became of it, and where: ``dropped on node at bridge port veth01``."""
+def _ended(reach: Reach, case: Case, cause: Cause | None) -> str:
+    """What became of it, and where: ``dropped on node at bridge port veth01``, ``dropped before it left node/ns01, by
+    node``."""
     word = "dropped" if reach.verdict is Verdict.DROPPED else f"{reach.verdict.value}, lost"
     what = "the reply was " if case.returning else ""
-    return f"{what}{word} on {case.place.full_name}{_link(case.spot, bridge_port=case.port is not None)}"
+    elsewhere = f", by {cause.place}" if cause and cause.place != case.place.full_name else ""
+    return f"{what}{word} {_link(case.spot, bridge_port=case.port is not None)}{elsewhere}"
 
 
 def _link(spot: Spot, *, bridge_port: bool) -> str:
     if not spot.link:
-        return " before it left"
-    return f" {'after' if spot.out else 'at'} {'bridge port ' if bridge_port else ''}{spot.link}"
+        return f"before it left {spot.place.full_name}"
+    where = f"{'after' if spot.out else 'at'} {'bridge port ' if bridge_port else ''}{spot.link}"
+    return f"on {spot.place.full_name} {where}"

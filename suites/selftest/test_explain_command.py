@@ -50,6 +50,14 @@ def test_every_kind_of_packet_can_be_asked_for(capsys, kind):
     assert explain(capsys, TOPOLOGY, "ns01", "ns02", *kind)[0] == 0
 
 
+def test_a_place_is_asked_for_by_the_address_that_it_had(capsys):
+    """The address of TO is looked up before the commands run, which may take it away."""
+    code, out, _ = explain(capsys, TOPOLOGY, "ns01", "ns02", "--after", "node/ns02: ip addr flush dev eth02")
+
+    assert code == 1
+    assert "nobody has 10.40.80.12" in out
+
+
 def test_json_is_the_same_as_data(capsys):
     """The verdict, the cause with its fields, each hop."""
     code, out, _ = explain(

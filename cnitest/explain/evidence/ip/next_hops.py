@@ -24,8 +24,11 @@ def missing(case: Case) -> bool:
 
 
 def better(case: Case) -> tuple[Decision, Decision] | None:
-    """What decided on a packet whose next hop nobody has, and the next decision, whose next hop somebody has."""
-    if not missing(case):
+    """What decided on a packet whose next hop nobody has, and the next decision, whose next hop somebody has.
+
+    None, too, where nobody has the destination: no way would lead there.
+    """
+    if not missing(case) or case.owner(case.destination) is None:
         return None
     first, *others = fib.decisions(case.state(), case.question)
     usable = (one for one in others if one.route and one.kind == "unicast" and not one.route.state)
