@@ -84,6 +84,33 @@ TABLES = [
         ("mangle", "POSTROUTING"),
     )
 ]
+UNCONDITIONAL = [
+    Broken(
+        NS01,
+        program,
+        ("-t mangle -A OUTPUT -j DROP",),
+        probe,
+        OUTSIDE,
+        "firewall.rule",
+        "ip mangle OUTPUT rule 1",
+        "OUTPUT",
+    )
+    for program in ("iptables", "iptables-legacy")
+    for probe in ("ping", "udp")
+] + [
+    Broken(
+        NODE,
+        program,
+        ("-N ONE", "-A FORWARD -j ONE", "-A ONE -j DROP"),
+        "tcp",
+        OUTSIDE,
+        "firewall.rule",
+        "ip filter ONE rule 1",
+        "FORWARD",
+        ("FORWARD → ONE: -A ONE -j DROP",),
+    )
+    for program in ("iptables", "iptables-legacy")
+]
 CHAINS = [
     Broken(
         NODE,
@@ -444,7 +471,7 @@ OTHERS = [
     ),
 ]
 CASES = [
-    *(*POLICIES, *REPLIES, *TABLES, *CHAINS, *REJECTS, *BRIDGED, *OWN, *LINKS),
+    *(*POLICIES, *REPLIES, *TABLES, *UNCONDITIONAL, *CHAINS, *REJECTS, *BRIDGED, *OWN, *LINKS),
     *(*CONNTRACK, *NEIGHBOURS, *RATES, *SETS, *OTHERS),
 ]
 

@@ -30,10 +30,10 @@ def invalid(case: Case) -> Found | None:
 def zone(case: Case) -> Found | None:
     """A reply is in another conntrack zone than its request, so that no rule for ESTABLISHED knows it."""
     step = drops.dropped(case)
-    if step is None or not step.returning or not drops.lets_replies_back(case, step):
+    if step is None or not step.returning:
         return None
     there, back = (_zone_rules(case, step, returning=returning) for returning in (False, True))
-    if _numbers(there) == _numbers(back):
+    if _numbers(there) == _numbers(back) or not drops.lets_replies_back(step):
         return None
     request, reply = (", ".join(sorted(_numbers(rules))) or "0" for rules in (there, back))
     also = tuple(f"{drops.where(one)}: {one.rule}" for one in (*there, *back))
@@ -45,10 +45,10 @@ def zone(case: Case) -> Found | None:
 def untracked(case: Case) -> Found | None:
     """A packet or its request is exempt from connection tracking, so that no rule for ESTABLISHED knows the reply."""
     step = drops.dropped(case)
-    if step is None or not drops.lets_replies_back(case, step):
+    if step is None or not step.returning:
         return None
     rules = [one for one in case.steps if one.place == step.place and _UNTRACKED.search(one.rule)]
-    if not rules or not step.returning:
+    if not rules or not drops.lets_replies_back(step):
         return None
     also = (f"{drops.where(rules[0])}: {rules[0].rule}",)
     return drops.found(case, step, also=also, note="not tracked", remedy=drops.without(rules[0]))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 
 from cnitest.explain.causes.registry import Found
 from cnitest.explain.evidence import rule_steps
 from cnitest.explain.evidence.case import Case
 from cnitest.explain.evidence.rows import Step
 from cnitest.lab.probe import wire
-from cnitest.lab.snapshot.state import State
 
 #: The turn of causes that fit any rule: after those that know more of it.
 GENERAL = 1
@@ -112,7 +112,7 @@ def found(case: Case, step: Step, *, also: tuple[str, ...] = (), remedy: str = "
         f"{said}   ({note})" if note else said,
         hook=step.hook,
         evidence=(*evidence(case, step), *also),
-        remedy=remedy or (without(step) if step.rule else past_policy(case, step)),
+        remedy=remedy or (without(step) if step.rule else past_policy(step)),
     )
 
 
@@ -124,20 +124,20 @@ def without(step: Step) -> str:
     return f"nft delete rule {step.table} {step.chain} handle {step.handle}"
 
 
-def past_policy(case: Case, step: Step) -> str:
+def past_policy(step: Step) -> str:
     """The command that lets the packet, and its reply by the same way, past a chain's policy."""
     if not _of_ip(step):
         if is_iptables(step):
             return f"{command(step)} -P {step.chain} ACCEPT"
         return f"nft 'chain {step.table} {step.chain} {{ policy accept; }}'"
-    return " && ".join(_accepting(step, direction, link) for direction, link in _directions(case, step))
+    return " && ".join(_accepting(step, direction, link) for direction, link in _directions(step))
 
 
-def _directions(case: Case, step: Step) -> list[tuple[str, str]]:
+def _directions(step: Step) -> list[tuple[str, str]]:
     """The links to accept by: what comes in by the packet's own, and where it is routed, also what goes back."""
     if step.hook in ("OUTPUT", "POSTROUTING"):
         return [("out", step.oif)]
-    both = step.hook == "FORWARD" and step.iif != step.oif and not lets_replies_back(case, step)
+    both = step.hook == "FORWARD" and step.iif != step.oif and not lets_replies_back(step)
     return [("in", step.iif), ("out", step.iif)] if both else [("in", step.iif)]
 
 
@@ -149,25 +149,22 @@ def _accepting(step: Step, direction: str, link: str) -> str:
     return f"nft add rule {step.table} {step.chain} {matching}accept"
 
 
-def lets_replies_back(case: Case, step: Step) -> bool:
-    """Whether the chain accepts what belongs to known connections."""
-    return any(_ESTABLISHED.search(rule) for rule in rules_of(case, step))
+def lets_replies_back(step: Step) -> bool:
+    """Whether the chain that ended a packet accepts what belongs to known connections."""
+    return any(_ESTABLISHED.search(rule) for rule in step.rules)
 
 
-def state_of(case: Case, step: Step) -> State:
-    """The place of a step with its rules and connections."""
-    return case.full_state(case.place.lab.place(step.place))
+def firewall_of(case: Case, step: Step) -> Mapping[str, tuple[str, ...]]:
+    """The rules and sets at the place of a step, as a state has them."""
+    known = case.once(_read)
+    if step.place not in known:
+        known[step.place] = case.place.lab.place(step.place).state(connections=False).firewall
+    return known[step.place]
 
 
-def rules_of(case: Case, step: Step) -> tuple[str, ...]:
-    """The rules of the chain that a step stands in, in order, as its program writes them."""
-    lines = state_of(case, step).firewall.get(step.program, ())
-    family, _, table = step.table.partition(" ")
-    if not is_iptables(step):
-        head = f"table {family} {table} chain {step.chain}: "
-        return tuple(line.removeprefix(head) for line in lines if line.startswith(head) and "hook" not in line)
-    head = f"{table}: -A {step.chain} "
-    return tuple(line.partition(": ")[2] for line in lines if line.startswith(head))
+def _read(_: Case) -> dict[str, Mapping[str, tuple[str, ...]]]:
+    """What was read of places so far."""
+    return {}
 
 
 def command(step: Step) -> str:

@@ -14,7 +14,7 @@ from cnitest.lab.probe import wire
 
 _DNAT = re.compile(r"-j (DNAT|REDIRECT|NETMAP)|\bdnat\b.* to |\bredirect\b")
 _RESET = re.compile(r"--reject-with tcp-reset|reject with tcp reset")
-_REJECT_KIND = re.compile(r"--reject-with (\S+)|reject with ([\w ]+?)(?: comment| counter|$)")
+_REJECT_KIND = re.compile(r"--reject-with (\S+)|reject with ([\w -]+?)(?: comment| counter|$)")
 _REVERSE_PATH = re.compile(r"-m rpfilter|\bfib saddr")
 
 

@@ -46,16 +46,15 @@ def _measured(case: Case, measure: re.Pattern[str], words: str) -> Found | None:
         return None
     if measure.search(step.rule):
         return drops.found(case, step, note=words)
-    rule = next((rule for rule in _before(case, step) if measure.search(rule) and _would_accept(rule, step)), "")
+    rule = next((rule for rule in _before(step) if measure.search(rule) and _would_accept(rule, step)), "")
     if not rule:
         return None
     return drops.found(case, step, note=f"{words}: {rule}", remedy=_unmeasured(rule, step))
 
 
-def _before(case: Case, step: Step) -> tuple[str, ...]:
+def _before(step: Step) -> tuple[str, ...]:
     """The rules of the chain that stand before what ended the packet."""
-    rules = drops.rules_of(case, step)
-    return rules[: step.number - 1] if step.rule else rules
+    return step.rules[: step.number - 1] if step.rule else step.rules
 
 
 def _would_accept(rule: str, step: Step) -> bool:

@@ -26,7 +26,7 @@ def ipset(case: Case) -> Found | None:
     if step is None or match is None:
         return None
     begin = f"add {match[2]} "
-    lines = drops.state_of(case, step).firewall.get("ipset", ())
+    lines = drops.firewall_of(case, step).get("ipset", ())
     entries = [line.removeprefix(begin).split()[0] for line in lines if line.startswith(begin)]
     directions = match[3].split(",")
     if match[1]:
@@ -72,10 +72,19 @@ def nftables(case: Case) -> Found | None:
     if step is None or match is None or drops.is_iptables(step):
         return None
     if match[2]:
-        key = " . ".join(values[0] for values in _looked_up(match[1], step) if values)
+        key = _lacking(match[1], step)
         return drops.found(case, step, note=f"not in set {match[4]}", remedy=_change("add", step, match[4], key))
     element = _element(_entries(case, step, "set", match[4]), match[1], step)
     return _found(case, step, f"set {match[4]}", element, _change("delete", step, match[4], element))
+
+
+def _lacking(lookup: str, step: Step) -> str:
+    """The keys that a set lacks: the packet's, and of what is forwarded the reply's where addresses are looked up."""
+    key = " . ".join(values[0] for values in _looked_up(lookup, step) if values)
+    field = lookup.split()[-1]
+    if step.hook != "FORWARD" or field not in ("saddr", "daddr") or " . " in lookup:
+        return key
+    return f"{key}, {step.packet.destination if field == 'saddr' else step.packet.source}"
 
 
 def _found(case: Case, step: Step, what: str, element: str, remedy: str) -> Found:
@@ -91,7 +100,7 @@ def _change(verb: str, step: Step, name: str, element: str) -> str:
 def _entries(case: Case, step: Step, kind: str, name: str) -> list[str]:
     """The elements of a set or map of the step's table."""
     head = f"table {step.table} {kind} {name}: element "
-    lines = drops.state_of(case, step).firewall.get("nft", ())
+    lines = drops.firewall_of(case, step).get("nft", ())
     return [line.removeprefix(head) for line in lines if line.startswith(head)]
 
 

@@ -47,7 +47,8 @@ class Step(NamedTuple):
     there, first the base chain, ``hook`` that one's (``FORWARD``, ``ingress``). ``rule`` is empty of a policy.
     ``verdict`` is what it said: ``drop``, ``accept``, ``jump``, ``return``, ``reject``, … ``number`` is the rule's in
     its chain, from 1, ``handle`` nftables' own; ``iif`` and ``oif`` are the links that the packet comes and goes by
-    there; ``packet`` has its headers as it came to the base chain, ``shown`` says what shows it.
+    there; ``packet`` has its headers as it came to the base chain, ``rules`` are those of
+    its chain, in order, where it ended the packet; ``shown`` says what shows it.
     """
 
     place: str
@@ -64,4 +65,5 @@ class Step(NamedTuple):
     oif: str = ""
     returning: bool = False
     packet: wire.Headers = wire.Headers()
+    rules: tuple[str, ...] = ()
     shown: str = "the kernel's trace of the packet ends there"

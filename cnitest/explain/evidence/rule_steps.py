@@ -25,6 +25,7 @@ _COUNTED = re.compile(r"counter packets \d+ bytes \d+")
 _REJECTS = re.compile(r"-j REJECT|\breject\b")
 _TARGET = re.compile(r" -[jg] (\S+)")
 _HEADERS = 20
+_ENDING = ("drop", "queue", "stolen")
 _DISCOVERY = (135, 136)
 _ETHERTYPES = {4: wire.ETH_IPV4, 6: wire.ETH_IPV6}
 
@@ -187,7 +188,18 @@ def _nft_step(ours: Ours, event: TraceEvent, run: _Run, packet: wire.Headers) ->
         oif=run.oif,
         returning=ours.returning(packet),
         packet=packet,
+        rules=_rules(ours, event) if event.verdict in _ENDING else (),
     )
+
+
+def _rules(ours: Ours, event: TraceEvent) -> tuple[str, ...]:
+    """The rules of the chain of an event, in order."""
+    where = event.family, event.table, event.chain
+    saved, _ = _saved_chain(ours, *where)
+    if saved:
+        return saved.rules
+    numbered = sorted((number, key) for key, number in ours.numbers.items() if key[:3] == where)
+    return tuple(_COUNTED.sub("counter", ours.nft_words.get(key, "")) for _, key in numbered)
 
 
 def _nft_rule(ours: Ours, event: TraceEvent) -> tuple[str, str, int]:
@@ -231,7 +243,9 @@ def legacy_steps(ours: Ours, events: Iterable[LogEvent]) -> Iterator[Step]:
 
 
 def _legacy_step(ours: Ours, event: LogEvent, chain: SavedChain, path: tuple[str, ...], packet: wire.Headers) -> Step:
-    is_rule = event.kind == "rule" and event.number <= len(chain.rules)
+    is_rule = (
+        0 < event.number <= len(chain.rules)
+    )  # the end of a chain is one more; rules without conditions pass as it
     rule = chain.rules[event.number - 1] if is_rule else ""
     otherwise = chain.policy.lower() if event.kind == "policy" else event.kind
     return Step(
@@ -248,6 +262,7 @@ def _legacy_step(ours: Ours, event: LogEvent, chain: SavedChain, path: tuple[str
         oif=ours.links.get(event.oif, ""),
         returning=ours.returning(packet),
         packet=packet,
+        rules=chain.rules,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from cnitest.errors import CnitestError
-from cnitest.explain.evidence import counters, rule_steps
+from cnitest.explain.evidence import rule_counters, rule_steps
 from cnitest.explain.evidence.rows import Step
 from cnitest.kernel.netfilter import log_trace, nft_trace, tables
 from cnitest.kernel.netfilter.log_trace import LogEvent
@@ -31,7 +31,7 @@ class Recording:
     places: list[Place] = field(default_factory=list)
     nft: dict[str, tuple[TraceEvent, ...]] = field(default_factory=dict)
     legacy: dict[str, tuple[LogEvent, ...]] = field(default_factory=dict)
-    counted: dict[str, tuple[Place, counters.Table]] = field(default_factory=dict)
+    counted: dict[str, tuple[Place, rule_counters.Table]] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)
 
     def steps(self, attempt: Attempt, seen: Seen) -> tuple[Step, ...]:
@@ -45,7 +45,7 @@ class Recording:
             except CnitestError as error:
                 self.unseen.append(f"rules of {place.full_name}: {error}")
         for place, before in self.counted.values():
-            found += counters.steps(place, before, seen)
+            found += rule_counters.steps(place, before, seen)
         return tuple(found)
 
 
@@ -62,7 +62,7 @@ def armed(places: Sequence[Place], protocols: Collection[int]) -> Iterator[Recor
                 _arm(place, protocols, recording, undo)
             except (CnitestError, OSError) as error:
                 recording.unseen.append(f"rules of {place.full_name}: {error}")
-                recording.counted[place.full_name] = place, counters.counted(place)
+                recording.counted[place.full_name] = place, rule_counters.counted(place)
         yield recording
 
 
