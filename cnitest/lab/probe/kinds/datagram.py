@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
-from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, canonical, is_ipv6, rounds
+from cnitest.lab.probe.base import Attempt, is_ipv6, rounds
 from cnitest.lab.probe.kinds.listener import dial, listen, target
+from cnitest.lab.probe.kinds.to_port import PortProbe
 from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 _IP_PKTINFO = 8
 
 
-class DatagramProbe:
+class DatagramProbe(PortProbe):
     """A datagram to ``port`` of an address; the listener sends it back from the address it was sent to."""
+
+    name = "udp"
 
     def __init__(
         self,
@@ -39,25 +41,8 @@ class DatagramProbe:
         size: int = 32,
         options: Options | None = None,
     ) -> None:
-        self.sender = sender
-        self.destination = canonical(address)
-        self.what = f"udp {self.destination} port {port} from {sender.full_name}"
-        self.transport, self.port = "udp", port
-        self.listener_port = listener_port
-        self.options = options or Options()
-        self.source = self.options.source
-        self.link: str | None = None
-        self._listener, self.size = listener, max(size, len(wire.token()))
-
-    @property
-    def far(self) -> Place | None:
-        """The listener's place: the one that was named, or the one that has the address."""
-        return self._listener or self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
-
-    @property
-    def kept(self) -> tuple[Kept, ...]:
-        """None: each attempt has sockets of its own."""
-        return ()
+        super().__init__(sender, address, port, listener, listener_port, options)
+        self.size = max(size, len(wire.token()))
 
     def attempt(self, wait: float) -> Attempt:
         """Send one datagram and await it back."""
@@ -84,11 +69,6 @@ class DatagramProbe:
     def doubt(self, far: Place) -> str:
         """Why silence proves nothing where somebody else's server has the port."""
         return f"the server that has port {self.listener_port} at {far.full_name} is not ours and may not answer"
-
-    def source_in(self, frame: Frame) -> str | None:
-        """The source of what the far end received for its port."""
-        headers = wire.read(frame.data)
-        return headers.source if not frame.out and headers.destination_port == self.listener_port else None
 
 
 def _exchange(

@@ -11,58 +11,23 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
-from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, canonical, is_ipv6, rounds
+from cnitest.lab.probe.base import Attempt, is_ipv6, rounds
 from cnitest.lab.probe.kinds.listener import dial, listen, target
-from cnitest.lab.probe.options import Options
-
-if TYPE_CHECKING:
-    from cnitest.lab.place import Place
+from cnitest.lab.probe.kinds.to_port import PortProbe
 
 IN_PROGRESS = (0, errno.EINPROGRESS)
 _LOCAL = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM, errno.EADDRNOTAVAIL, errno.ENETDOWN)
 
 
-class StreamProbe:
+class StreamProbe(PortProbe):
     """A connection to ``port`` of an address; the listener answers with what it was sent."""
 
     protocol = 0  # the usual one of a stream socket
     name = "tcp"
-
-    def __init__(
-        self,
-        sender: Place,
-        address: str,
-        port: int,
-        listener: Place | None,
-        listener_port: int,
-        options: Options | None = None,
-    ) -> None:
-        self.sender = sender
-        self.destination = canonical(address)
-        self.what = f"{self.name} {self.destination} port {port} from {sender.full_name}"
-        self.transport, self.port = self.name, port
-        self.listener_port = listener_port
-        self.options = options or Options()
-        self.source = self.options.source
-        self.link: str | None = None
-        self.size = 0
-        self._listener = listener
-
-    @property
-    def far(self) -> Place | None:
-        """The listener's place: the one that was named, or the one that has the address."""
-        return self._listener or self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
-
-    @property
-    def kept(self) -> tuple[Kept, ...]:
-        """None: each attempt has sockets of its own."""
-        return ()
 
     def attempt(self, wait: float) -> Attempt:
         """Connect once, from a port that no attempt before had."""
@@ -102,11 +67,6 @@ class StreamProbe:
         finally:
             raw.close()
         return None
-
-    def source_in(self, frame: Frame) -> str | None:
-        """The source of what the far end received for its port."""
-        headers = wire.read(frame.data)
-        return headers.source if not frame.out and headers.destination_port == self.listener_port else None
 
 
 class _Conversation:
