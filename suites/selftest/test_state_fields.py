@@ -1,181 +1,15 @@
-"""Each field that ip(8), bridge(8) and tc(8) can set is in the state: changed alone, it is a difference."""
+"""Each field of links, addresses, neighbours and queues that ip(8), bridge(8) and tc(8) set is in the state."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import pytest
+from cnitest.suites.selftest.fields import changes, differences
 
-from cnitest import difference
-from cnitest.errors import CommandError
 from cnitest.topology import Host, Topology
 
 pytestmark = pytest.mark.topology(Topology(name="one", hosts={"node": Host()}))
 
-# How ip(8), tc(8) and the kernel say that this kernel cannot; anything else is a mistake of the test's.
-_LACKING = (
-    "not supported",
-    "Unknown device type",
-    "qdisc kind is unknown",
-    "Failed to load",
-    "TC classifier not found",
-    "not found. Skipped",
-    '"proto" is a garbage',
-    "open: Permission denied",  # /dev/net/tun, for ordinary users
-    "Invalid uid range",  # users that a user namespace does not know
-)
-
-
-class Change(NamedTuple):
-    """Commands before, the one that changes a field, and what a difference says of it."""
-
-    prepare: tuple[str, ...]
-    command: str
-    words: str
-
-
-def _changes(prepare: str, *rows: tuple[str, str]) -> list[Change]:
-    commands = tuple(line.strip() for line in prepare.strip().splitlines())
-    return [Change(commands, command, words) for command, words in rows]
-
-
-ROUTES = _changes(
-    """ip link set lo up
-       ip link add br0 type bridge
-       ip link set br0 up
-       ip address add 10.0.0.1/24 dev br0
-       ip address add 2001:db8::1/64 dev br0 nodad
-       ip route add 10.9.0.0/16 via 10.0.0.2""",
-    ("ip route replace 10.9.0.0/16 via 10.0.0.3", "+ routes 10.9.0.0/16 via 10.0.0.3 dev br0 table main"),
-    ("ip route replace 10.9.0.0/16 via 10.0.0.2 onlink dev br0", "flags= -> flags=onlink"),
-    ("ip route add 10.9.0.0/16 tos 0x10 via 10.0.0.2", "tos 0x10 table main"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 mtu 1400", "mtu=0 -> mtu=1400"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 mtu lock 1400", "lock=mtu"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 advmss 1360", "advmss=1360"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 initcwnd 40", "initcwnd=40"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 initrwnd 41", "initrwnd=41"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 window 4096", "window=4096"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 rtt 50ms", "rtt=400"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 rttvar 50ms", "rttvar=200"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 ssthresh 9", "ssthresh=9"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 cwnd 9", "cwnd=9"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 reordering 9", "reordering=9"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 hoplimit 9", "hoplimit=9"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 features ecn", "features=0x1"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 rto_min 50ms", "rto_min=50"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 quickack 1", "quickack=1"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 congctl reno", "congctl=reno"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 fastopen_no_cookie 1", "fastopen_no_cookie=1"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 src 10.0.0.1", "source=10.0.0.1"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 proto bgp", "protocol=boot -> protocol=bgp"),
-    ("ip route change 10.9.0.0/16 via 10.0.0.2 realm 7", "realm=7"),
-    ("ip route add 10.9.0.0/16 via 10.0.0.2 metric 7", "+ routes 10.9.0.0/16 via 10.0.0.2 dev br0 table main metric 7"),
-    ("ip route add 10.9.0.0/16 via 10.0.0.2 table 700", "+ routes 10.9.0.0/16 via 10.0.0.2 dev br0 table 700"),
-    ("ip route add 10.7.0.0/16 via 10.0.0.2 table local", "+ routes 10.7.0.0/16 via 10.0.0.2 dev br0 table local"),
-    ("ip route add 10.7.0.0/16 via 10.0.0.2 table default", "dev br0 table default"),
-    ("ip route add 10.7.0.0/16 dev br0 scope host", "scope=host"),
-    ("ip route add blackhole 10.9.9.0/24", "+ routes blackhole 10.9.9.0/24 table main"),
-    ("ip route add unreachable 10.9.9.0/24", "+ routes unreachable 10.9.9.0/24 table main"),
-    ("ip route add prohibit 10.9.9.0/24", "+ routes prohibit 10.9.9.0/24 table main"),
-    ("ip route add throw 10.9.9.0/24 table 7", "+ routes throw 10.9.9.0/24 table 7"),
-    ("ip route add local 10.7.0.0/16 dev lo table 100", "+ routes local 10.7.0.0/16 dev lo table 100"),
-    ("ip route add 10.7.0.0/16 via inet6 2001:db8::2 dev br0", "+ routes 10.7.0.0/16 via 2001:db8::2 dev br0"),
-    ("ip route add 10.7.0.0/16 via 192.0.2.9 dev br0 onlink", "flags=onlink"),
-    ("ip route add 10.7.0.0/16 encap ip id 5 dst 192.0.2.1 dev br0", "encap=ip dst 192.0.2.1 flags 0x0 id 5"),
-    ("ip -6 route add 2001:db8:1::/64 from 2001:db8:2::/64 dev br0", "2001:db8:1::/64 from 2001:db8:2::/64 dev br0"),
-    ("ip -6 route add 2001:db8:1::/64 dev br0 pref high", "pref=high"),
-    ("ip -6 route add 2001:db8:1::/64 dev br0 expires 100", "2001:db8:1::/64 dev br0 table main metric 1024"),
-    ("ip -6 route add 2001:db8:1::/64 dev br0 advmss 1300", "advmss=1300"),
-    ("ip -6 route add 2001:db8:1::/64 encap ip6 id 5 dst 2001:db8::9 dev br0", "encap=ip6 dst 2001:db8::9"),
-)
-SEVERAL_HOPS = _changes(
-    """ip link add br0 type bridge
-       ip link set br0 up
-       ip address add 10.0.0.1/24 dev br0
-       ip address add 2001:db8::1/64 dev br0 nodad
-       ip -6 route add 2001:db8:9::/48 nexthop via 2001:db8::2 weight 1 nexthop via 2001:db8::3 weight 1
-       ip route add 10.9.0.0/16 nexthop via 10.0.0.2 weight 1 nexthop via 10.0.0.3 weight 1""",
-    (
-        "ip route change 10.9.0.0/16 nexthop via 10.0.0.2 weight 1 nexthop via 10.0.0.3 weight 9",
-        "-> hops=via 10.0.0.2 dev br0 weight 1,via 10.0.0.3 dev br0 weight 9",
-    ),
-    (
-        "ip route change 10.9.0.0/16 nexthop via 10.0.0.2 weight 1 nexthop via 10.0.0.4 dev br0 onlink",
-        "via 10.0.0.4 dev br0 weight 1 onlink",
-    ),
-    (
-        "ip -6 route change 2001:db8:9::/48 nexthop via 2001:db8::2 weight 1 nexthop via 2001:db8::3 weight 9",
-        "via 2001:db8::3 dev br0 weight 9",
-    ),
-)
-NEXTHOPS = _changes(
-    """ip link add br0 type bridge
-       ip link set br0 up
-       ip address add 10.0.0.1/24 dev br0
-       ip link set lo up
-       ip nexthop add id 5 via 10.0.0.2 dev br0
-       ip nexthop add id 6 via 10.0.0.3 dev br0
-       ip nexthop add id 7 group 5
-       ip route add 10.9.0.0/16 nhid 5""",
-    ("ip nexthop add id 8 via 10.0.0.4 dev br0", "+ nexthops id 8: family=4 via=10.0.0.4 link=br0"),
-    ("ip nexthop replace id 5 via 10.0.0.9 dev br0", "~ nexthops id 5: via=10.0.0.2 -> via=10.0.0.9"),
-    ("ip nexthop replace id 5 via 10.0.0.2 dev br0 onlink", "flags=onlink"),
-    ("ip nexthop replace id 5 via 10.0.0.2 dev br0 proto bgp", "protocol=bgp"),
-    ("ip nexthop replace id 7 group 5,9/6", "~ nexthops id 7: group=5 -> group=5,9,6"),
-    ("ip nexthop add id 8 group 5/6 type resilient buckets 32", "kind=resilient"),
-    ("ip -6 nexthop add id 8 blackhole", "flags=blackhole"),
-    ("ip nexthop add id 8 via 10.0.0.4 fdb", "flags=fdb"),
-    ("ip nexthop add id 8 encap ip id 5 dst 192.0.2.1 dev br0", "encap=ip dst 192.0.2.1"),
-    ("ip nexthop del id 6", "- nexthops id 6"),
-    ("ip route add 10.8.0.0/16 nhid 7", "+ routes 10.8.0.0/16 via 10.0.0.2 dev br0 nhid 7 table main"),
-)
-RULES = _changes(
-    "ip rule add fwmark 0x80/0x80 lookup 100 priority 1024",
-    *(
-        (f"ip rule add {selector} lookup 100 priority 1024", f"+ rules IPv4 1024: {words} lookup 100")
-        for selector, words in (
-            ("fwmark 0x80/0xff", "from all fwmark 0x80/0xff"),
-            ("fwmark 0x80", "from all fwmark 0x80"),
-            ("fwmark 0/0xff", "from all fwmark 0x0/0xff"),
-            ("not fwmark 0x81", "not from all fwmark 0x81"),
-            ("from 192.0.2.0/24", "from 192.0.2.0/24"),
-            ("to 192.0.2.1", "from all to 192.0.2.1"),
-            ("tos 0x10", "from all tos 0x10"),
-            ("iif lo", "from all iif lo"),
-            ("oif lo", "from all oif lo"),
-            ("uidrange 1337-1337", "from all uidrange 1337-1337"),
-            ("ipproto tcp", "from all ipproto tcp"),
-            ("sport 80", "from all sport 80"),
-            ("dport 80-90", "from all dport 80-90"),
-            ("tun_id 5", "from all tun_id 5"),
-        )
-    ),
-    *(
-        (
-            f"ip rule add fwmark 0x80/0x80 {action} priority 1024",
-            f"+ rules IPv4 1024: from all fwmark 0x80/0x80 {words}",
-        )
-        for action, words in (
-            ("lookup main", "lookup main"),
-            ("lookup 253", "lookup default"),
-            ("blackhole", "blackhole"),
-            ("unreachable", "unreachable"),
-            ("prohibit", "prohibit"),
-            ("goto 32766", "goto 32766"),
-            ("lookup 100 suppress_prefixlength 0", "lookup 100 suppress_prefixlength 0"),
-            ("lookup 100 suppress_ifgroup 5", "lookup 100 suppress_ifgroup 5"),
-            ("lookup 100 realms 5/6", "lookup 100 realms 5/6"),
-            ("lookup 100 protocol bgp", "lookup 100 proto bgp"),
-        )
-    ),
-    ("ip rule add l3mdev priority 1024", "+ rules IPv4 1024: from all lookup [l3mdev-table]"),
-    ("ip rule add fwmark 0x80/0x80 lookup 100 priority 7", "+ rules IPv4 7: from all fwmark 0x80/0x80 lookup 100"),
-    ("ip -6 rule add from 2001:db8::1 lookup 100 priority 7", "+ rules IPv6 7: from 2001:db8::1 lookup 100"),
-    ("ip rule del priority 1024", "- rules IPv4 1024: from all fwmark 0x80/0x80 lookup 100"),
-)
-
-LINKS = _changes(
+LINKS = changes(
     """ip link add a0 type veth peer name b0
        ip link add br0 type bridge""",
     ("ip link set a0 mtu 1400", "~ links a0: mtu=1500 -> mtu=1400"),
@@ -221,13 +55,13 @@ LINKS = _changes(
     ("ip tuntap add t0 mode tap user 1000", "user=1000"),
     ("ip tuntap add t0 mode tun", "type=tun"),
 )
-TOKEN = _changes(
+TOKEN = changes(
     """ip link add a0 type veth peer name b0
        sysctl -qw net.ipv6.conf.a0.accept_ra=1
        ip link set a0 up""",
     ("ip token set ::7 dev a0", "token= -> token=::7"),
 )
-BRIDGES = _changes(
+BRIDGES = changes(
     "ip link add br0 type bridge",
     *(
         (f"ip link set br0 type bridge {option} {value}", f"{said or option}={shown or value}")
@@ -264,13 +98,13 @@ BRIDGES = _changes(
         )
     ),
 )
-FILTERING = _changes(
+FILTERING = changes(
     """ip link add br0 type bridge
        ip link set br0 type bridge vlan_filtering 1""",
     ("ip link set br0 type bridge vlan_protocol 802.1ad", "vlan_protocol=802.1q -> vlan_protocol=802.1ad"),
     ("ip link set br0 type bridge vlan_default_pvid 7", "vlan_default_pvid=1 -> vlan_default_pvid=7"),
 )
-PORTS = _changes(
+PORTS = changes(
     """ip link add br0 type bridge
        ip link add a0 type veth peer name b0
        ip link set a0 master br0
@@ -312,7 +146,7 @@ PORTS = _changes(
         "+ fdb 02:00:00:00:00:77 on a0: state=permanent flags=self",
     ),
 )
-VXLANS = _changes(
+VXLANS = changes(
     """ip link add under type veth peer name other
        ip link add vx type vxlan id 5 remote 192.0.2.1 dstport 4789""",
     *(
@@ -341,7 +175,7 @@ VXLANS = _changes(
     ("bridge fdb add 02:00:00:00:00:77 dev vx dst 192.0.2.7 via under", "via=under"),
     ("bridge fdb append 00:00:00:00:00:00 dev vx dst 192.0.2.7", "+ fdb 00:00:00:00:00:00 on vx dst 192.0.2.7"),
 )
-ADDRESSES = _changes(
+ADDRESSES = changes(
     """ip link add a0 type veth peer name b0
        ip link set a0 up
        ip address add 10.0.0.1/24 dev a0
@@ -367,7 +201,7 @@ ADDRESSES = _changes(
     ("ip address change 2001:db8::1/64 dev a0 metric 7 nodad", "metric=0 -> metric=7"),
     ("ip address del 10.0.0.1/24 dev a0", "- addresses 10.0.0.1/24 on a0"),
 )
-NEIGHBOURS = _changes(
+NEIGHBOURS = changes(
     """ip link add a0 type veth peer name b0
        ip link set a0 up
        ip address add 10.0.0.1/24 dev a0
@@ -388,7 +222,7 @@ NEIGHBOURS = _changes(
     ("ip neighbour add proxy 2001:db8::9 dev a0", "+ neighbours 2001:db8::9 on a0: flags=proxy"),
     ("ip neighbour del 10.0.0.7 dev a0", "- neighbours 10.0.0.7 on a0"),
 )
-QUEUES = _changes(
+QUEUES = changes(
     """ip link add a0 type veth peer name b0
        ip link set a0 up""",
     ("tc qdisc add dev a0 root handle 1: htb default 30", "+ qdiscs htb parent root on a0: handle=1: defcls=48"),
@@ -404,7 +238,7 @@ QUEUES = _changes(
     ("tc qdisc add dev a0 clsact", "+ qdiscs clsact "),
     ("tc qdisc add dev a0 ingress_block 5 ingress", "ingress_block=5"),
 )
-CLASSES = _changes(
+CLASSES = changes(
     """ip link add a0 type veth peer name b0
        ip link add ifb7 type ifb
        ip link set a0 up
@@ -445,7 +279,7 @@ CLASSES = _changes(
     ("tc filter add dev a0 parent 1: protocol ip pref 9 handle 7 fw flowid 1:30", "+ filters fw on a0"),
     ("tc chain add dev a0 ingress chain 9", "+ chains 9 parent ingress on a0"),
 )
-GROUPS = _changes(
+GROUPS = changes(
     """ip link add br0 type bridge
        ip link add a0 type veth peer name b0
        ip link set a0 master br0
@@ -459,7 +293,7 @@ GROUPS = _changes(
     ("bridge mdb add dev br0 port a0 grp 239.0.0.7 permanent", "+ mdb 239.0.0.7 port a0 on br0: state=permanent"),
     ("bridge mdb add dev br0 port a0 grp ff05::7 permanent", "+ mdb ff05::7 port a0 on br0: state=permanent"),
 )
-VLANS = _changes(
+VLANS = changes(
     """ip link add br0 type bridge vlan_filtering 1
        ip link add a0 type veth peer name b0
        ip link set a0 master br0""",
@@ -469,42 +303,13 @@ VLANS = _changes(
     ("bridge vlan add dev br0 vid 7 self", "+ vlans br0 vid 7"),
 )
 
-CHANGES = [*ROUTES, *SEVERAL_HOPS, *NEXTHOPS, *RULES]
-CHANGES += [*LINKS, *TOKEN, *BRIDGES, *FILTERING, *PORTS, *VXLANS, *ADDRESSES, *NEIGHBOURS]
+CHANGES = [*LINKS, *TOKEN, *BRIDGES, *FILTERING, *PORTS, *VXLANS, *ADDRESSES, *NEIGHBOURS]
 CHANGES += [*QUEUES, *CLASSES, *GROUPS, *VLANS]
-
-
-def _run(node, commands: Sequence[str]) -> None:
-    for command in commands:
-        try:
-            node.run(command.split())
-        except CommandError as error:
-            if any(words in str(error) for words in _LACKING):
-                pytest.skip(str(error).replace("\n", " "))
-            raise
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=[change.command for change in CHANGES])
 def test_a_field_alone_is_a_difference(lab, change):
     """One command of ip(8), bridge(8) or tc(8) changes one field: the difference names the field and its value."""
-    node = lab.host("node")
-    _run(node, change.prepare)
-    before = node.state(firewall=False)
-    _run(node, [change.command])
-    lines = [str(item) for item in difference(before, node.state(firewall=False))]
+    lines = differences(lab.host("node"), change)
 
     assert any(change.words in line for line in lines), lines
-
-
-def test_two_rules_of_one_priority_are_two(lab):
-    """Of rules that share a priority each is told, also when another of that priority stays."""
-    node = lab.host("node")
-    _run(node, ["ip rule add fwmark 1 lookup 100 priority 9", "ip rule add not fwmark 2 lookup 100 priority 9"])
-    before = node.state(firewall=False)
-    _run(node, ["ip rule del priority 9 not fwmark 2", "ip rule add fwmark 2 lookup 100 priority 9"])
-    lines = [str(item) for item in difference(before, node.state(firewall=False))]
-
-    assert lines == [
-        "- rules IPv4 9: not from all fwmark 0x2 lookup 100",
-        "+ rules IPv4 9: from all fwmark 0x2 lookup 100",
-    ]
