@@ -85,10 +85,10 @@ def test_changes_of_ports_files_and_connections_are_seen(lab):
     lines = [str(item) for item in difference(before, node.state())]
 
     for words in (
-        "~ ports veth01: hairpin=False -> hairpin=True",
+        "~ bridge ports veth01: hairpin=False -> hairpin=True",
         "+ fdb 02:00:00:00:00:77 on veth01",
         "+ files /var/lib/cni/networks/10.0.0.1: kind=file",
-        "+ flows icmp 10.40.80.11 -> 192.168.80.2",
+        "+ conntrack entries icmp 10.40.80.11 -> 192.168.80.2",
     ):
         assert any(line.startswith(words) for line in lines), words
 

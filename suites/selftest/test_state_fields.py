@@ -110,7 +110,7 @@ PORTS = changes(
        ip link set a0 master br0
        ip link set a0 up""",
     *(
-        (f"bridge link set dev a0 {option} {value}", f"~ ports a0: {said}")
+        (f"bridge link set dev a0 {option} {value}", f"~ bridge ports a0: {said}")
         for option, value, said in (
             ("hairpin", "on", "hairpin=False -> hairpin=True"),
             ("isolated", "on", "isolated=False -> isolated=True"),

@@ -11,7 +11,7 @@ from cnitest.conformance.bench import allowances
 from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded
 from cnitest.kernel.rows.records import Route
-from cnitest.lab.snapshot.difference import Difference, difference
+from cnitest.lab.snapshot.difference import Difference, difference, matches
 from cnitest.lab.snapshot.state import State
 
 #: Seconds in which the kernel removes what a dead namespace held, and what else it does behind a call.
@@ -54,7 +54,7 @@ def leftovers(
                 item, *states
             ):
                 found.append((f"{place}: {item}", Leftover(place, item)))
-    found = [each for each in found if not any(pattern.search(each[0]) for pattern in patterns)]
+    found = [each for each in found if not any(matches(pattern, each[0]) for pattern in patterns)]
     return [left for _, left in sorted(found, key=lambda each: each[0])]
 
 

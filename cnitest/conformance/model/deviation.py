@@ -11,6 +11,7 @@ from typing import Any
 
 from cnitest.cni import library, spec
 from cnitest.conformance.model.subject import Subject
+from cnitest.lab.snapshot.difference import matches
 from cnitest.topology import documents
 from cnitest.topology.problem import Problem
 
@@ -63,7 +64,7 @@ class Deviation:
 
     def covers(self, detail: str) -> bool:
         """Whether a detail of a finding is what it says."""
-        return any(pattern.search(detail) for pattern in self.shows)
+        return any(matches(pattern, detail) for pattern in self.shows)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from cnitest.lab import argument_checks, arguments
 from cnitest.lab.snapshot import words
 from cnitest.lab.snapshot.firewall_line import FirewallLine
 from cnitest.lab.snapshot.state import State
-from cnitest.lab.snapshot.tables import TABLES, Table, counted, fields, telling
+from cnitest.lab.snapshot.tables import TABLES, TITLES, Table, counted, fields, telling
 
 _SYSCTL = "sysctl"
 
@@ -125,11 +126,26 @@ class Difference:
         return f"<Difference {self}>"
 
     def __str__(self) -> str:
+        title = TITLES.get(self.table, self.table)
         if self.appeared:
-            return f"+ {self.table} {self.key}: {self.after_words}"
+            return f"+ {title} {self.key}: {self.after_words}"
         if self.vanished:
-            return f"- {self.table} {self.key}: {self.before_words}"
-        return f"~ {self.table} {self.key}: {self.before_words} -> {self.after_words}"
+            return f"- {title} {self.key}: {self.before_words}"
+        return f"~ {title} {self.key}: {self.before_words} -> {self.after_words}"
+
+
+def matches(pattern: re.Pattern[str], words: str) -> bool:
+    """Whether a pattern is found in words about a difference, as they are or as they were: the titles of tables were
+    their names before."""
+    return bool(pattern.search(words)) or (
+        any(f"{title} " in words for title in TITLES.values()) and bool(pattern.search(_former(words)))
+    )
+
+
+def _former(words: str) -> str:
+    for name, title in TITLES.items():
+        words = re.sub(rf"(?<=[-+~] ){title} ", f"{name} ", words)
+    return words
 
 
 def _changed(table: Table, old: Any, new: Any) -> Iterator[Change]:

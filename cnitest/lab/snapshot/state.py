@@ -45,8 +45,9 @@ class State:
     """One place at one moment.
 
     ``sysctls`` are those that plugins are known to touch; ``firewall`` maps each backend in use (``nft``,
-    ``iptables``, ``ip6tables``, ``iptables-legacy``, ``ip6tables-legacy``) to its rules, a line each; ``flows`` are
-    the tracked connections; ``files`` what lies in a host's private layers of /run, /etc and /var.
+    ``iptables``, ``ip6tables``, ``iptables-legacy``, ``ip6tables-legacy``) to its rules, a line each; ``ports`` are
+    those of bridges, ``flows`` the entries of conntrack; ``files`` what lies in a host's private layers of /run, /etc
+    and /var.
     """
 
     links: tuple[Link, ...] = ()
@@ -68,6 +69,16 @@ class State:
     firewall: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _EMPTY)
     flows: tuple[Flow, ...] = ()
     files: tuple[File, ...] = ()
+
+    @property
+    def bridge_ports(self) -> tuple[Port, ...]:
+        """The ports of bridges: another name of ``ports``."""
+        return self.ports
+
+    @property
+    def conntrack(self) -> tuple[Flow, ...]:
+        """The entries of conntrack, ``conntrack -L``: another name of ``flows``."""
+        return self.flows
 
 
 def links(namespace: NetworkNamespace) -> LinkTable:

@@ -67,6 +67,8 @@ def _handle_if_chosen(qdisc: Any) -> Any:
 
 _OF_KERNEL = {"protocol": ("kernel_lo", "kernel_ra", "kernel_ll")}
 
+#: What a table is called in words, where its name alone does not say what it has.
+TITLES: Mapping[str, str] = {"ports": "bridge ports", "flows": "conntrack entries"}
 #: By the field of `State`. What the kernel changes by itself as time goes by does not count.
 TABLES: Mapping[str, Table] = {
     "links": Table(lambda row: row.name, ("name",), usual=link_details.USUAL),
