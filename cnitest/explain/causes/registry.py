@@ -111,10 +111,10 @@ def recognised(case: Case) -> Recognised | None:
 
 def _recognised(case: Case) -> Iterator[Recognised]:
     known = sorted(causes().values(), key=lambda one: one.order)
-    packets = [one for one in (case, case.answer) if one]
-    for packet in packets:
-        yield from (Recognised(found, packet) for found in _at(packet, Stage.TOLD, known))
-    for packet in packets:
+    yield from (Recognised(found, case) for found in _at(case, Stage.TOLD, known))
+    if case.answer:
+        yield from (Recognised(found, case.answer) for found in _at(case.answer, Stage.TOLD, known))
+    for packet in filter(None, (case, case.answer)):
         for stage in packet.stages:
             yield from (Recognised(found, packet) for found in _at(packet, stage, known))
             if stage is Stage.NEIGHBOUR:

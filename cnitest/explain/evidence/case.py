@@ -15,12 +15,12 @@ from cnitest.explain.evidence.ip.counters import NONE, Counts
 from cnitest.explain.evidence.rows import Freed, Spot, Step
 from cnitest.explain.evidence.stages import BRIDGED, INSIDE, SENDING, Stage
 from cnitest.explain.evidence.wiring import Wiring
+from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.kernel.rows import route_rows, sockets
 from cnitest.kernel.rows.records import Link, Port, Route
 from cnitest.kernel.rows.sockets import Socket
 from cnitest.kernel.rows.traffic_control import Dropper
 from cnitest.kernel.rtnetlink import rtnl
-from cnitest.kernel.rtnetlink.rtnl_pyroute2 import Flow
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe

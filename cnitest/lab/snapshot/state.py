@@ -13,6 +13,8 @@ from cnitest.errors import KernelError
 from cnitest.kernel import firewall, sysctl
 from cnitest.kernel.files import File
 from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.kernel.netfilter import conntrack
+from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.kernel.rows import bridge_rows, dumps, multicast, route_rows, rule_rows, traffic_control
 from cnitest.kernel.rows.link_rows import LinkTable
 from cnitest.kernel.rows.records import (
@@ -32,8 +34,7 @@ from cnitest.kernel.rows.records import (
     Rule,
     Vlan,
 )
-from cnitest.kernel.rtnetlink import rtnl, rtnl_pyroute2
-from cnitest.kernel.rtnetlink.rtnl_pyroute2 import Flow
+from cnitest.kernel.rtnetlink import rtnl
 
 _BRIDGE_FAMILY = 7
 _EMPTY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -154,9 +155,9 @@ def _groups(namespace: NetworkNamespace, table: LinkTable) -> tuple[Mdb, ...]:
 def flows(namespace: NetworkNamespace) -> tuple[Flow, ...]:
     """The connections that the namespace tracks."""
     netfilter = namespace.netfilter
-    if not rtnl_pyroute2.flow_count(netfilter.request(rtnl_pyroute2.count_flows())):
+    if not conntrack.flow_count(netfilter.request(conntrack.count_flows())):
         return ()
-    return tuple(sorted(rtnl_pyroute2.flows(netfilter.dump(rtnl_pyroute2.dump_flows()))))
+    return tuple(sorted(conntrack.flows(netfilter.dump(conntrack.dump_flows()))))
 
 
 def take(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from cnitest.explain.evidence.rows import Step
-from cnitest.kernel.rtnetlink.rtnl_pyroute2 import Flow
+from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.lab.probe import wire
 
 # ``--to-destination 10.0.0.1:80`` of iptables, ``dnat ip to 10.0.0.1:80`` of nft.
