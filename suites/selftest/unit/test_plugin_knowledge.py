@@ -23,7 +23,7 @@ from cnitest.plugins import files
 from cnitest.plugins.knowledge import Plugin
 
 CNITEST = Path(__file__).resolve().parents[3] / "cnitest"
-BELOW = ("kernel", "topology", "lab")
+BELOW = ("kernel", "topology", "lab", "explain")
 """Packages that know no plugin: what is called alike there are kinds of links, and words of ip(8)."""
 
 ELSEWHERE = {
