@@ -63,7 +63,7 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Case:
     counting = _counting(reach, everyone)
     before = counters.read(counting)
     with rules.armed(everyone, _PROTOCOLS.get(probe.transport, ())) as met:
-        attempt, seen = watched_attempt(probe, everyone, _WAIT)
+        attempt, seen = watched_attempt(probe, everyone, _WAIT, probe.far)
     case = Case(
         reach,
         probe,

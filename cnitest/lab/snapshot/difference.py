@@ -216,8 +216,8 @@ def _unequal(table: Table, before: list[Any], after: list[Any]) -> tuple[list[An
 
 def _of_lasting(state: State, lasting: set[str]) -> Mapping[str, str]:
     """The sysctls less those of links that came or went: the links themselves say so."""
-    others = {link.name for link in state.links} - lasting
-    return {name: value for name, value in state.sysctls.items() if not any(f".{link}." in name for link in others)}
+    others = [f".{link.name}." for link in state.links if link.name not in lasting]
+    return {name: value for name, value in state.sysctls.items() if not any(each in name for each in others)}
 
 
 def _sysctls(before: Mapping[str, str], after: Mapping[str, str]) -> Iterable[Difference]:

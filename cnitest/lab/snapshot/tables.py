@@ -118,6 +118,15 @@ def counted(table: Table, row: Any) -> Any:
 
 def fields(table: Table, row: Any) -> dict[str, Any]:
     """The fields of a row that count, by name."""
+    found: dict[str, Any] = dict(zip(row._fields, row, strict=True))
+    for name in (*table.without, *_PAIRS.intersection(found)):
+        if name in _PAIRS and found[name]:
+            return _with_pairs(table, row)
+        del found[name]
+    return found
+
+
+def _with_pairs(table: Table, row: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in zip(row._fields, row, strict=True):
         if name in _PAIRS:
@@ -132,8 +141,9 @@ def telling(table: Table, row: Any) -> Iterator[tuple[str, Any]]:
     if table.sentence:
         yield "", table.sentence(row)
         return
+    defaults, usual = row._field_defaults, table.usual
     for name, value in fields(table, row).items():
-        if name in table.told or not value or value is True or value in table.usual.get(name, ()):
+        if not value or value is True or value == defaults.get(name) or name in table.told:
             continue
-        if value != row._field_defaults.get(name):
+        if name not in usual or value not in usual[name]:
             yield name, value

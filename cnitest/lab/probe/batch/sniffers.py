@@ -72,13 +72,14 @@ class Sniffers:
 
 
 def _seen(probe: Probe, attempt: Attempt, alike: Sequence[Sequence[_Sighted]], links: Links) -> Seen:
-    found = {place: list[_Sighted]() for place in (probe.sender, probe.far) if place}
+    far = probe.far
+    found = {place: list[_Sighted]() for place in (probe.sender, far) if place}
     for some in alike:
         if attempt.matches(some[0].frame):
             for one in some:
                 found.setdefault(one.place, []).append(one)
     frames = [tuple(one.frame for one in sorted(each, key=lambda one: one.order)) for each in found.values()]
-    return seen(probe, [*found], frames, links)
+    return seen(probe, [*found], frames, links, far)
 
 
 def _alike(frames: Mapping[Place, Sequence[Frame]]) -> list[list[_Sighted]]:

@@ -132,7 +132,7 @@ class Inquiry:
 
     def _send(self, sniffers: Sequence[Place], wait: float) -> Reach | None:
         """One attempt, watched by some; what came of it, None when nobody answered."""
-        attempt, seen = watched_attempt(self._probe, sniffers, wait)
+        attempt, seen = watched_attempt(self._probe, sniffers, wait, self._far)
         return self.taken(attempt, seen, sniffers, wait)
 
     def taken(self, attempt: Attempt, seen: Seen, sniffers: Sequence[Place], wait: float) -> Reach | None:

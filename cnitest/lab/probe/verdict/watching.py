@@ -20,8 +20,9 @@ Links = Mapping[str, tuple[peers.End, ...]]
 _ENDS = 2
 
 
-def watched_attempt(probe: Probe, sniffers: Sequence[Place], wait: float) -> tuple[Attempt, Seen]:
-    """Send a probe once, with some places watching, and wait that many seconds for its answer."""
+def watched_attempt(probe: Probe, sniffers: Sequence[Place], wait: float, far: Place | None) -> tuple[Attempt, Seen]:
+    """Send a probe once, with some places watching, and wait that many seconds for its answer. ``far`` is its far end,
+    which asks the kernel each time: who knows it says it."""
     taps = probe.sender.lab.taps(sniffers)
     began = [tap.count for tap in taps]
     attempt = probe.attempt(wait)
@@ -30,7 +31,7 @@ def watched_attempt(probe: Probe, sniffers: Sequence[Place], wait: float) -> tup
         for tap, count in zip(taps, began, strict=True)
     ]
     links = peers_of(sniffers) if len(sniffers) > _ENDS and any(frames) else {}
-    return attempt, seen(probe, sniffers, frames, links)
+    return attempt, seen(probe, sniffers, frames, links, far)
 
 
 def peers_of(places: Sequence[Place]) -> Links:
@@ -39,10 +40,13 @@ def peers_of(places: Sequence[Place]) -> Links:
     return {place.full_name: peers.ends(place.namespace, others) for place in places}
 
 
-def seen(probe: Probe, sniffers: Sequence[Place], frames: Sequence[tuple[Frame, ...]], links: Links) -> Seen:
-    """What the sniffers have seen of an attempt; ``links`` are those of their places, where they are known."""
+def seen(
+    probe: Probe, sniffers: Sequence[Place], frames: Sequence[tuple[Frame, ...]], links: Links, far: Place | None
+) -> Seen:
+    """What the sniffers have seen of an attempt; ``links`` are those of their places, where they are known, and ``far``
+    is its far end."""
     watched = tuple(
         Watched(place.full_name, some, links.get(place.full_name, ()))
         for place, some in zip(sniffers, frames, strict=True)
     )
-    return Seen(watched, probe.sender.full_name, probe.far.full_name if probe.far else "")
+    return Seen(watched, probe.sender.full_name, far.full_name if far else "")
