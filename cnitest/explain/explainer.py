@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from cnitest.errors import CnitestError, KernelError
-from cnitest.explain.causes import registry
+from cnitest.explain.causes import drops, registry
 from cnitest.explain.evidence import frames, leg, rules
 from cnitest.explain.evidence.case import Case
 from cnitest.explain.evidence.ip import counters
@@ -54,6 +54,7 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
         returning=ended.returning,
         hops=frames.hops(case.seen, case.spot),
         cause=found.cause if found else None,
+        ruled_out=() if found else drops.passed(case),
         unseen=case.unseen,
     )
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
+from cnitest.explain.causes import registry
+
 pytestmark = pytest.mark.topology("bridge-walkthrough")
 
 NODE, NS01, NS02, ROUTER = "node", "node/ns01", "node/ns02", "router"
@@ -565,3 +567,15 @@ def test_a_rule_that_asks_for_the_way_back_is_named(routed, program):
 
     assert reach.cause.id == "firewall.rpfilter"
     assert "no route back to 10.40.80.11 by br01" in reach.cause.words
+
+
+def test_rules_that_let_it_pass_are_ruled_out(routed, monkeypatch):
+    """Where no cause is found, the rules that were seen to accept the packet are told all the same."""
+    node = routed.host("node")
+    node.load_rules("iptables", "-A FORWARD -i br01 -j ACCEPT", "-t mangle -A POSTROUTING -o ens33 -j DROP")
+    monkeypatch.setattr(registry, "recognised", lambda _: None)
+
+    explanation = _probe(routed, "ping", OUTSIDE).explanation
+
+    assert "ip filter FORWARD lets it pass: -A FORWARD -i br01 -j ACCEPT" in explanation.ruled_out
+    assert "mangle" not in str(explanation)

@@ -48,6 +48,13 @@ def met_before(case: Case, last: Step) -> tuple[Step, ...]:
     return tuple(same[: same.index(last)])
 
 
+def passed(case: Case) -> tuple[str, ...]:
+    """What rules were seen to let the packet pass where it was last seen: what did not end it."""
+    here = (step.place == case.place.full_name and step.returning == case.returning for step in case.steps)
+    passing = [step for step, ours in zip(case.steps, here, strict=True) if ours and step.verdict == "accept"]
+    return tuple(dict.fromkeys(f"{where(step)} lets it pass: {step.rule or 'its policy'}" for step in passing))
+
+
 def is_iptables(step: Step) -> bool:
     """Whether a step is in the words of the family of iptables."""
     return step.program != "nft"
