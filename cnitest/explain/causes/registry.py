@@ -18,7 +18,7 @@ from cnitest.lab.explanation import Cause
 
 _PACKAGE = __name__.rpartition(".")[0]
 # What can be the matter with an ARP request or a solicitation as with any frame.
-_OF_QUESTIONS = frozenset({"l2", "firewall", "nftables", "rates", "sets"})
+_OF_QUESTIONS = frozenset({"l2", "limits", "firewall", "nftables", "rates", "sets"})
 
 
 class Found(NamedTuple):

@@ -75,6 +75,7 @@ PROTOCOLS = {
 _HOP_FLAGS = {2: "pervasive", 4: "onlink"}
 # Of a route's or hop's flags what follows from its link.
 _HOP_STATES = {1: "dead", 16: "linkdown"}
+_CLONED = 0x200
 _PREFERENCES = {0: "medium", 1: "high", 3: "low"}
 _METRICS: Fields = {
     2: ("mtu", number),
@@ -254,6 +255,12 @@ def _expires(found: Mapping[int, bytes]) -> bool:
 
 def _name(names: Mapping[int, str], index: int) -> str:
     return names.get(index) or (f"@{index}" if index else "")
+
+
+def is_remembered(row: bytes) -> bool:
+    """Whether an RTM_NEWROUTE row is no table's, but what a path told the kernel: a smaller MTU, a redirect."""
+    flags: int = _rtmsg.unpack_from(row, MAIN_HEADER)[8]
+    return bool(flags & _CLONED)
 
 
 def route(row: bytes, names: Mapping[int, str]) -> Route:

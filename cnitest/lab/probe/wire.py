@@ -144,7 +144,7 @@ def read(frame: bytes) -> Headers:
     """The headers of a frame; what is cut short or unknown reads as far as it goes."""
     try:
         return _read(frame)
-    except (struct.error, ValueError, IndexError):
+    except (struct.error, ValueError, IndexError, OSError):
         return Headers()
 
 
@@ -158,6 +158,12 @@ def icmp_error(frame: bytes) -> tuple[Headers, str, Headers] | None:
     return headers, error_words(message[0], message[1], six=six), read_packet(headers.payload, six=six)
 
 
+def is_redirect(frame: bytes) -> bool:
+    """Whether a router tells of a better way, which ends no packet's own."""
+    headers = read(frame)
+    return (headers.protocol, headers.kind) in ((ICMP, 5), (ICMPV6, 137))
+
+
 def packet(frame: bytes) -> tuple[object, ...]:
     """What tells a packet from others wherever it is seen (`Headers.travels`); of an ICMP error not what it quotes."""
     headers = read(frame)
@@ -168,7 +174,7 @@ def read_packet(packet: bytes, *, six: bool) -> Headers:
     """The headers of a packet without a frame, such as an ICMP error quotes; of what is cut short none."""
     try:
         return read_ipv6(packet) if six else read_ipv4(packet)
-    except (struct.error, ValueError, IndexError):
+    except (struct.error, ValueError, IndexError, OSError):
         return Headers()
 
 

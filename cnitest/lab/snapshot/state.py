@@ -102,9 +102,10 @@ def has_address(namespace: NetworkNamespace, address: str) -> bool:
 
 
 def routes(namespace: NetworkNamespace, table: LinkTable | None = None) -> tuple[Route, ...]:
-    """The routes of all tables."""
+    """The routes of all tables, without what the kernel remembers of paths (``ip route show cache``)."""
     names = (table or links(namespace)).names
-    return tuple(route_rows.route(row, names) for row in namespace.netlink.dump(rtnl.dump_routes()))
+    rows = namespace.netlink.dump(rtnl.dump_routes())
+    return tuple(route_rows.route(row, names) for row in rows if not route_rows.is_remembered(row))
 
 
 def rules(namespace: NetworkNamespace) -> tuple[Rule, ...]:

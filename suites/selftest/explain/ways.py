@@ -76,7 +76,8 @@ class Broken(NamedTuple):
     """One way to break the topology, and what has to be said of it.
 
     ``does`` are commands as ``place: command``; ``prepares`` are those before, after which all still works. ``probe``
-    is a method of the client's, ``options`` what it is called with.
+    is a method of the client's, ``options`` what it is called with. ``afterwards`` go with the remedy; an empty
+    ``place`` is any.
     """
 
     cause: str
@@ -89,6 +90,7 @@ class Broken(NamedTuple):
     probe: str = "ping"
     options: tuple[tuple[str, object], ...] = ()
     to: str = "{S}"
+    afterwards: tuple[str, ...] = ()
     works_first: bool = True
     runs_remedy: bool = True
 
@@ -125,9 +127,10 @@ def must_be_explained(broken: Broken, family: int, topology: str = WAYS) -> None
 
         assert reach.verdict is not Verdict.DELIVERED
         assert reach.cause is not None, reach.explanation
-        said = (reach.cause.id, reach.dropped_by, reach.cause.place)
+        said = (reach.cause.id, reach.dropped_by, reach.cause.place if broken.place else "")
         assert said == (broken.cause, broken.dropped_by, broken.place), reach.explanation
         assert reach.cause.remedy == words(broken.remedy) or words(broken.remedy) in reach.cause.remedy
         if broken.runs_remedy and "…" not in reach.cause.remedy:
             lab.place(broken.place).run(["sh", "-c", reach.cause.remedy])
+            run(lab, broken.afterwards, words)
             assert probe(lab, broken, words), reach.cause.remedy

@@ -2,28 +2,61 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_interface
+
 from cnitest.explain.evidence.ip import fib
 from cnitest.lab.place import Place
+from cnitest.lab.snapshot.state import State
 from cnitest.topology.building.steps import AddAddress, AddRoute
+from cnitest.topology.model import Route
 from cnitest.topology.words.ip_words import is_ipv6, route_words
 
 
 def route(place: Place, question: fib.Question) -> str:
     """The declared route that would lead to a packet's destination, as ``ip route add`` takes it; empty without one."""
-    best, found = -1, ""
+    found = _best(place, question)
+    return route_words(found) if found else ""
+
+
+def gateway(place: Place, question: fib.Question) -> str:
+    """The gateway of that route, empty when it has none."""
+    found = _best(place, question)
+    return (found.via or "").removeprefix("inet6 ") if found else ""
+
+
+def gone_with(place: Place, state: State, address: str) -> list[str]:
+    """The declared routes by gateways in the subnet of an address that a place no longer has."""
+    subnet = ip_interface(address).network
+    there = {(row.to, row.via) for row in state.routes}
+    steps = (
+        step.route for step in place.lab.plan.steps if isinstance(step, AddRoute) and step.place == place.full_name
+    )
+    return [
+        route_words(found)
+        for found in steps
+        if found.via and not found.via.startswith("inet") and ip_address(found.via) in subnet
+        if (found.to, found.via) not in there
+    ]
+
+
+def _best(place: Place, question: fib.Question) -> Route | None:
+    best, found = -1, None
     for step in place.lab.plan.steps:
         if not isinstance(step, AddRoute) or step.place != place.full_name or step.route.kind != "unicast":
             continue
         length = fib.reach(step.route.to, question) if is_ipv6(step.route) == (question.family == 6) else -1
         if length > best:
-            best, found = length, route_words(step.route)
+            best, found = length, step.route
     return found
 
 
 def holders(place: Place, address: str) -> list[AddAddress]:
     """Which links were declared to have an address."""
-    return [
-        step
-        for step in place.lab.plan.steps
-        if isinstance(step, AddAddress) and step.address.partition("/")[0] == address
-    ]
+    steps = (step for step in place.lab.plan.steps if isinstance(step, AddAddress))
+    return [step for step in steps if step.address.partition("/")[0] == address]
+
+
+def addresses(place: Place) -> list[AddAddress]:
+    """The addresses that a place was declared to have."""
+    steps = (step for step in place.lab.plan.steps if isinstance(step, AddAddress))
+    return [step for step in steps if step.place == place.full_name]

@@ -13,6 +13,11 @@ def routed(case: Case) -> bool:
     return not case.link or case.forwarded
 
 
+def arrived(case: Case) -> bool:
+    """Whether the packet came to the place that it is for, on its way there."""
+    return case.received and not case.forwarded and not case.returning
+
+
 def hop(case: Case) -> str:
     """The address of the next hop, empty when there is no route."""
     return case.routed.via or case.destination if isinstance(case.routed, Route) else ""

@@ -1,0 +1,227 @@
+"""Addresses that are not there, or not yet: gone, on a link that is down, refused by duplicate address detection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address, ip_interface
+
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.case import Case, NoRoute, Stage
+from cnitest.explain.evidence.ip import declared, next_hops
+from cnitest.explain.evidence.ip.sysctls import set_to, told
+from cnitest.kernel.rows.records import Address, Route
+from cnitest.lab.place import Place
+from cnitest.topology.building.steps import AddAddress
+
+_WHERE = (Stage.ROUTING, Stage.NEIGHBOUR)
+
+
+@cause("host.namespace-gone", *_WHERE, Stage.WIRE, order=-9)
+def namespace_gone(case: Case) -> Found | None:
+    """The place that had the address is gone with its network namespace."""
+    step, place = _lost(case) or (None, None)
+    if step is None or place is not None:
+        return None
+    return Found(
+        "namespace gone",
+        f"{_ip(step)} was {step.place}'s, which is no more",
+        "neighbour",
+        (f"the topology declares {step.address} on {step.place}:{step.link.name}",),
+        f"make {step.place} again",
+    )
+
+
+@cause("host.ipv6-disabled", *_WHERE, Stage.SOCKET_OUT, order=-8)
+def ipv6_disabled(case: Case) -> Found | None:
+    """IPv6 is disabled on the link that had the address, or on the sender's link."""
+    if case.six and case.received and case.sysctl(f"ipv6/conf/{case.incoming}/disable_ipv6") == "1":
+        return _disabled(case, case.place, case.incoming)
+    step, place = _lost(case) or (None, None)
+    name = f"ipv6/conf/{step.link.name}/disable_ipv6" if step else ""
+    if step is None or place is None or not case.six or case.sysctl(name, place) != "1":
+        return None
+    return _disabled(case, place, step.link.name)
+
+
+def _disabled(case: Case, place: Place, link: str) -> Found:
+    name = f"ipv6/conf/{link}/disable_ipv6"
+    gone = [step for step in declared.addresses(place) if step.link.name == link and ":" in step.address]
+    return Found(
+        "disable_ipv6",
+        f"{place.full_name}:{link} has no IPv6: {told(name)}=1",
+        "routing",
+        tuple(f"the topology declares {step.address} there, which is gone" for step in gone),
+        " && ".join((set_to(name, 0), *(_add(case, step) for step in gone))),
+        place.full_name,
+    )
+
+
+@cause("host.address-link-down", *_WHERE, order=-7)
+def address_link_down(case: Case) -> Found | None:
+    """The link that has the address is down, so the address is not answered for."""
+    step, place = _lost(case) or (None, None)
+    there = [row for row in case.state().addresses if row.ip == case.destination] if case.received else []
+    if there and isinstance(case.routed, Route) and case.routed.kind == "local":
+        return None
+    if step and place and (place is not case.place or _is_holder(case)):
+        link, again = step.link.name, f" && {_add(case, step)}"
+    elif there:
+        link, again, place = there[0].link, "", case.place
+    else:
+        return None
+    found = case.links(place).get(link)
+    if found is None or found.up:
+        return None
+    return Found(
+        "link of the address down",
+        f"{case.destination} belongs to {place.full_name}:{link}, which is down",
+        "routing",
+        (),
+        f"ip link set {link} up{again}",
+        place.full_name,
+    )
+
+
+@cause("host.address-missing", *_WHERE, Stage.SOCKET_OUT, order=-6)
+def address_missing(case: Case) -> Found | None:
+    """The address that the topology declares is not on its link any more, which is up."""
+    step, place = _lost(case) or (None, None)
+    link = case.links(place).get(step.link.name) if step and place else None
+    if step is None or place is None or link is None or not link.up:
+        return None
+    return Found(
+        "address missing",
+        f"{place.full_name}:{step.link.name} does not have {_ip(step)}",
+        "routing",
+        (f"the topology declares {step.address} there", "no place of the lab has it"),
+        _add(case, step),
+        place.full_name,
+    )
+
+
+@cause("host.dad-failed", *_WHERE, Stage.SOCKET_OUT, order=-5)
+def dad_failed(case: Case) -> Found | None:
+    """Duplicate address detection has refused the address: somebody else on the link had it."""
+    place, row = _flagged(case, lambda row: "dadfailed" in row.flags) or (None, None)
+    if place is None or row is None:
+        return None
+    change = f"{row.address} dev {row.link}"
+    return Found(
+        "DAD failed",
+        f"{place.full_name}:{row.link} must not use {row.ip}: duplicate address detection found it in use",
+        "neighbour",
+        (f"ip address shows {row.ip} as dadfailed",),
+        f"ip address del {change} && ip address add {change} nodad",
+        place.full_name,
+    )
+
+
+@cause("host.tentative", *_WHERE, Stage.SOCKET_OUT, order=-5)
+def tentative(case: Case) -> Found | None:
+    """The address is still checked for duplicates, and not used before that ends."""
+    place, row = _flagged(case, lambda row: row.tentative) or (None, None)
+    if place is None or row is None:
+        return None
+    change = f"{row.address} dev {row.link}"
+    return Found(
+        "tentative address",
+        f"{place.full_name}:{row.link} does not use {row.ip} yet: it is checked for duplicates",
+        "neighbour",
+        (f"ip address shows {row.ip} as tentative",),
+        f"ip address del {change} && ip address add {change} nodad",
+        place.full_name,
+    )
+
+
+@cause("host.ra-refused", Stage.SOCKET_OUT, Stage.ROUTING, order=-2)
+def ra_refused(case: Case) -> Found | None:
+    """Routers advertise themselves on a link, and the place is told not to listen, so it has no route."""
+    if not case.six or not next_hops.routed(case) or not isinstance(case.routed, NoRoute) or case.decision:
+        return None
+    for link in case.links().values():
+        accepts, forwards = (f"ipv6/conf/{link.name}/{name}" for name in ("accept_ra", "forwarding"))
+        forwarding = case.sysctl(forwards) == "1"
+        refused = case.sysctl(accepts) == "0" or (forwarding and case.sysctl(accepts) == "1")
+        heard = _advertised(case, link.name) if refused else 0
+        if heard:
+            value = case.sysctl(accepts)
+            return Found(
+                "RA refused",
+                f"{case.place.full_name} does not learn routes on {link.name}: {told(accepts)}={value}"
+                f"{' while it forwards' if forwarding else ''}",
+                "routing",
+                (f"{heard} router advertisements came in by {link.name}",),
+                set_to(accepts, 2 if forwarding else 1),
+            )
+    return None
+
+
+def _advertised(case: Case, link: str) -> int:
+    """How many router advertisements ever came in by a link."""
+    lines = case.place.lab.own_file_reader(case.place.namespace)(f"dev_snmp6/{link}").splitlines()
+    found = dict(line.split() for line in lines if len(line.split()) == 2)
+    return int(found.get("Icmp6InRouterAdvertisements", 0))
+
+
+def _lost(case: Case) -> tuple[AddAddress, Place | None] | None:
+    """Where the address that nobody answers for was declared, and that place if there still is one; of a packet
+    without a route what the place itself had, and its route with it."""
+    if case.link and not case.forwarded and not case.spot.out:
+        return None
+    if not case.spot.out and isinstance(case.routed, NoRoute) and not _is_holder(case):
+        step = _own_lost(case)
+        return (step, case.place) if step else None
+    wanted = _wanted(case)
+    steps = declared.holders(case.place, wanted) if wanted and case.owner(wanted) is None else []
+    places = {place.full_name: place for place in case.place.lab.places}
+    return (steps[0], places.get(steps[0].place)) if steps else None
+
+
+def _wanted(case: Case) -> str:
+    """The address whose owner was to get the packet next; empty when there is no route."""
+    if _is_holder(case):
+        return case.destination
+    found = case.route(case.packet.destination) if case.spot.out else case.routed
+    return (found.via or case.destination) if isinstance(found, Route) else ""
+
+
+def _own_lost(case: Case) -> AddAddress | None:
+    """The address that the place was declared to have, in whose subnet the destination or its gateway is."""
+    via = declared.gateway(case.place, case.question) or case.destination
+    for step in declared.addresses(case.place):
+        near = (":" in step.address) == case.six and ip_address(via) in ip_interface(step.address).network
+        if near and not case.owns(_ip(step)):
+            return step
+    return None
+
+
+def _is_holder(case: Case) -> bool:
+    """Whether the packet is where its destination was declared."""
+    return any(step.place == case.place.full_name for step in declared.holders(case.place, case.destination))
+
+
+def _flagged(case: Case, wanted: Callable[[Address], bool]) -> tuple[Place, Address] | None:
+    """The address that the packet waits for, or that it was to be sent from, with a flag; and its place."""
+    if not next_hops.routed(case):
+        return None
+    hop = next_hops.hop(case) or case.destination
+    own = [row for row in case.state().addresses if row.scope == "global" and ":" in row.address] if case.six else []
+    if not case.link and isinstance(case.attempt.error, OSError):
+        return next(((case.place, row) for row in own if wanted(row)), None)
+    place = case.owner(hop)
+    rows = case.state(place).addresses if place else ()
+    found = next((row for row in rows if row.ip == hop and wanted(row)), None)
+    return (place, found) if place and found else None
+
+
+def _ip(step: AddAddress) -> str:
+    return step.address.partition("/")[0]
+
+
+def _add(case: Case, step: AddAddress) -> str:
+    """The command that gives an address back, and the routes of its place that went with it."""
+    dad = " nodad" if ":" in step.address else ""
+    place = next((one for one in case.place.lab.places if one.full_name == step.place), None)
+    gone = declared.gone_with(place, case.state(place), step.address) if place else []
+    routes = (f"ip {'-6 ' if ':' in step.address else ''}route replace {words}" for words in gone)
+    return " && ".join((f"ip address add {step.address} dev {step.link.name}{dad}", *routes))

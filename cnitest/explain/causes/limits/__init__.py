@@ -1,0 +1,1 @@
+"""Causes in what is limited: sizes, hops, queues, and the kernel's tables."""

@@ -1,0 +1,77 @@
+"""What tc(8) drops: queueing disciplines that are full, policers and filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.case import Case, Stage
+from cnitest.kernel.rows.records import Filter, Route
+from cnitest.kernel.rows.traffic_control import Dropper
+from cnitest.lab.snapshot import words
+
+_HOOKS = ("ingress", "clsact")
+_REASONS = ("QDISC_DROP", "TC_EGRESS", "TC_INGRESS", "QDISC_OVERLIMIT", "QDISC_CONGESTED")
+
+
+@cause("limits.filter", Stage.INGRESS, Stage.EGRESS, reasons=_REASONS)
+def tc_filter(case: Case) -> Found | None:
+    """A filter of tc drops the packet, or its policer found too many, where it comes in or goes out."""
+    for hook, link in (("ingress", case.link), *(("egress", name) for name in _out(case))):
+        filters = [row for row in case.state().filters if row.link == link and row.parent == hook]
+        dropped = {who: n for who, n in case.dropped(link).items() if who.kind in _HOOKS or who.parent == hook}
+        if link and filters and dropped:
+            return _filter(case, link, hook, filters, dropped)
+    return None
+
+
+def _filter(case: Case, link: str, hook: str, filters: list[Filter], dropped: dict[Dropper, int]) -> Found:
+    orders = {who.pref for who in dropped if who.pref}
+    found = next((row for row in filters if row.pref in orders), filters[0])
+    sole = len({row.pref for row in filters}) == 1 or bool(orders)
+    said = words.filter_key(found) if sole else f"one of {len(filters)} filters"
+    actions = "; ".join(str(value) for name, value in found.options if name in ("action", "police"))
+    return Found(
+        "tc filter",
+        f"{case.place.full_name}:{link} has at {hook} {said}{actions and f' with action {actions}'}, which drops it",
+        hook,
+        (f"{sum(dropped.values())} packets dropped meanwhile",),
+        f"tc filter del dev {link} {hook}{f' pref {found.pref}' if sole else ''}",
+    )
+
+
+@cause("limits.qdisc", Stage.EGRESS, reasons=_REASONS)
+def qdisc(case: Case) -> Found | None:
+    """A queueing discipline drops the packet: its queue is full, it is too large, or dropping is what it is for."""
+    for link in _out(case):
+        dropped = {who: n for who, n in case.dropped(link).items() if not who.pref and who.kind not in _HOOKS}
+        if dropped:
+            who = _outermost(dropped)
+            row = next((one for one in case.state().qdiscs if (one.link, one.handle) == (link, who.handle)), None)
+            told = " ".join(f"{name} {value}" for name, value in row.options if "reserved" not in name) if row else ""
+            return Found(
+                f"{who.kind} qdisc",
+                f"{case.place.full_name}:{link} has a queue of kind {who.kind} ({told}), which drops it",
+                "egress",
+                (f"{who.kind} {who.handle} has dropped {dropped[who]} meanwhile",),
+                f"tc qdisc del dev {link} {_at(who)}",
+            )
+    return None
+
+
+def _out(case: Case) -> Iterable[str]:
+    """The links by which it can have been about to leave."""
+    if case.bridged and case.port:
+        ports = [port.name for port in case.state().ports if port.bridge == case.port.bridge and port.name != case.link]
+        known = {row.link for row in case.state().fdb if row.mac == case.mac}
+        return sorted(ports, key=lambda name: name not in known)
+    return (case.routed.link,) if isinstance(case.routed, Route) and case.routed.link else ()
+
+
+def _outermost(dropped: dict[Dropper, int]) -> Dropper:
+    """The one nearest to the link: what drops further in counts further out, too."""
+    return next((who for who in dropped if who.parent == "root"), next(iter(dropped)))
+
+
+def _at(who: Dropper) -> str:
+    return "root" if who.parent == "root" else f"parent {who.parent}"

@@ -1,0 +1,129 @@
+"""Causes in limits: each breaks a working topology in one way, which is told with place and remedy."""
+
+from __future__ import annotations
+
+import pytest
+from cnitest.suites.selftest.explain.ways import WAYS, Broken, Words, must_be_explained, probe, run
+
+from cnitest import Lab
+from cnitest.topology import loads
+
+_BIG = (("size", 1400), ("df", True))
+_NO_WORD = {
+    4: "iptables -A OUTPUT -p icmp --icmp-type fragmentation-needed -j DROP",
+    6: "ip6tables -A OUTPUT -p icmpv6 --icmpv6-type packet-too-big -j DROP",
+}
+_LEARNED = "client: {ip} route flush cache"
+_ALL = "protocol all u32 match u32 0 0"
+_TBF = "root tbf rate 8kbit burst 200 limit 1600"
+_FRAGMENTS = {4: "net.ipv4.ipfrag", 6: "net.ipv6.ip6frag"}
+
+
+def _black_hole(family: int, **rest: object) -> Broken:
+    does = ("r1: ip link set eth3 mtu 1300", f"r1: {_NO_WORD[family]}")
+    remedy = f"ip link set dev eth3 mtu {rest.pop('mtu')}"
+    return Broken("limits.pmtu-black-hole", does, "pmtu black hole", "r1", remedy, (family,), **rest)
+
+
+def _mirrored(place: str, link: str, hook: str) -> tuple[str, ...]:
+    return (
+        f"{place}: ip link add ifb9 type ifb",
+        f"{place}: tc qdisc add dev {link} clsact",
+        f"{place}: tc filter add dev {link} {hook} pref 7 {_ALL} action mirred egress redirect dev ifb9",
+    )
+
+
+def _fragments(family: int) -> Broken:
+    name = _FRAGMENTS[family]
+    does = (f"server: sysctl -w {name}_low_thresh=0 {name}_high_thresh=0",)
+    remedy = f"sysctl -w {name}_high_thresh=4194304"
+    return Broken("limits.fragments", does, "fragments", "server", remedy, (family,), options=(("size", 2400),))
+
+
+BROKEN = [
+    Broken("limits.own-mtu", ("client: ip link set eth1 mtu 1300",), "MTU", "client", "ip link set dev eth1 mtu 14",
+           options=_BIG),
+    Broken("limits.route-mtu", ("client: {ip} route add {S} via {1.2} mtu 1300",), "route MTU", "client",
+           "route change {S}/{128} via {1.2} dev eth1 table main", options=_BIG),
+    Broken("limits.path-mtu", ("r1: ip link set eth3 mtu 1300",), "MTU", "r1", "ip link set dev eth3 mtu 14",
+           options=_BIG, afterwards=(_LEARNED,)),
+    _black_hole(4, mtu=1428, options=_BIG),
+    _black_hole(6, mtu=1448, options=_BIG),
+    _black_hole(4, mtu=1500, probe="tcp", options=(("size", 20000),)),
+    _black_hole(6, mtu=1500, probe="tcp", options=(("size", 20000),)),
+    Broken("limits.receiver-mtu", ("server: ip link set eth3 mtu 1300",), "MTU of the receiver", "server",
+           "ip link set dev eth3 mtu 14", options=_BIG),
+    Broken("limits.receiver-mtu", ("r1: ip link set eth1 mtu 1300",), "MTU of the receiver", "r1",
+           "ip link set dev eth1 mtu 14", probe="udp", options=(("size", 1400),)),
+    Broken("limits.hop-limit", (), "TTL expired", "r1", "a TTL that is higher by at least 1", (4,),
+           options=(("ttl", 1),), works_first=False, runs_remedy=False),
+    Broken("limits.hop-limit", (), "hop limit expired", "r1", "a hop limit that is higher by at least 1", (6,),
+           options=(("ttl", 1),), works_first=False, runs_remedy=False),
+    Broken("limits.hop-limit", ("client: sysctl -w net.ipv4.ip_default_ttl=1",), "TTL expired", "r1",
+           "at least 1", (4,), probe="udp", runs_remedy=False),
+    Broken("limits.hop-limit", ("server: sysctl -w net.ipv4.ip_default_ttl=1",), "TTL expired", "r1",
+           "at least 1", (4,), probe="tcp", runs_remedy=False),
+    Broken("limits.routing-loop", ("r1: {ip} address del {7.9}/{128} dev lo", "r1: {ip} route add {7.9} via {3.3}",
+           "server: sysctl -w net.{v}.conf.all.forwarding=1"), "routing loop", "", "correct the route to {7.9}",
+           prepares=("r1: {ip} address add {7.9}/{128} dev lo",), to="{7.9}", runs_remedy=False),
+    Broken("limits.qdisc", (f"client: tc qdisc add dev eth1 {_TBF}",), "tbf qdisc", "client",
+           "tc qdisc del dev eth1 root", options=_BIG),
+    Broken("limits.qdisc", (f"r1: tc qdisc add dev eth3 {_TBF}",), "tbf qdisc", "r1", "tc qdisc del dev eth3 root",
+           probe="udp", options=(("size", 1400),)),
+    Broken("limits.qdisc", (f"server: tc qdisc add dev eth3 {_TBF}",), "tbf qdisc", "server",
+           "tc qdisc del dev eth3 root", options=_BIG),
+    Broken("limits.qdisc", ("r1: tc qdisc add dev eth3 root handle 1: htb default 1",
+           "r1: tc class add dev eth3 parent 1: classid 1:1 htb rate 100mbit",
+           "r1: tc qdisc add dev eth3 parent 1:1 bfifo limit 100"), "htb qdisc", "r1", "tc qdisc del dev eth3 root",
+           options=_BIG),
+    Broken("limits.filter", _mirrored("r1", "eth1", "ingress"), "tc filter", "r1",
+           "tc filter del dev eth1 ingress pref 7"),
+    Broken("limits.filter", _mirrored("server", "eth3", "egress"), "tc filter", "server",
+           "tc filter del dev eth3 egress pref 7", probe="tcp"),
+    _fragments(4),
+    _fragments(6),
+]  # fmt: skip
+CASES = [
+    pytest.param(broken, family, id=f"{broken.label}-v{family}") for broken in BROKEN for family in broken.families
+]
+_DROPS = {
+    "a filter that drops": f"tc filter add dev eth1 ingress pref 7 {_ALL} action drop",
+    "a policer": f"tc filter add dev eth1 ingress pref 7 {_ALL} police rate 8bit burst 1 drop",
+    "flower": "tc filter add dev eth1 ingress pref 7 protocol all flower action drop",
+    "matchall": "tc filter add dev eth1 ingress pref 7 protocol all matchall action drop",
+}
+
+
+@pytest.mark.parametrize(("broken", "family"), CASES)
+def test_a_limit_is_told(broken, family):
+    """The limit is named, with its place and the command that would let the packet pass, which then does."""
+    must_be_explained(broken, family)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("what", _DROPS)
+def test_a_filter_of_tc_is_told(what, family):
+    """A filter with an action that drops is named with its order, whatever its kind."""
+    with Lab(loads(WAYS)) as lab:
+        r1 = lab.host("r1")
+        r1.run(["tc", "qdisc", "add", "dev", "eth1", "clsact"])
+        made = r1.run(["sh", "-c", _DROPS[what]], check=False)
+        if made.exit_code:
+            pytest.skip(f"this kernel has no {what}: {made.stderr.strip().splitlines()[0]}")
+
+        broken = Broken("limits.filter", (), "tc filter", "r1", "tc filter del dev eth1 ingress pref 7")
+        reach = probe(lab, broken, Words(family))
+
+        assert (reach.cause.id, reach.cause.place) == (broken.cause, broken.place)
+        run(lab, (f"r1: {reach.cause.remedy}",), Words(family))
+        assert probe(lab, broken, Words(family))
+
+
+def test_netem_is_told():
+    """What netem loses is named by it."""
+    with Lab(loads(WAYS)) as lab:
+        made = lab.host("r1").run(["tc", "qdisc", "add", "dev", "eth3", "root", "netem", "loss", "100%"], check=False)
+        if made.exit_code:
+            pytest.skip(f"this kernel has no netem: {made.stderr.strip().splitlines()[0]}")
+
+        assert probe(lab, Broken("", (), "", "", ""), Words(4)).dropped_by == "netem qdisc"
