@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 #: A JSON object as runtimes and plugins exchange it: a configuration, a result, an error.
@@ -52,6 +53,7 @@ ERRORS: Mapping[int, str] = {
 }
 
 
+@cache
 def order(version: str) -> tuple[int, ...]:
     """A version as numbers that can be compared; parts that are missing count as 0."""
     parts = tuple(int(part) for part in version.split("."))

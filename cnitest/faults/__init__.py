@@ -1,1 +1,1 @@
-"""Fault injection: each changing system call of a plugin fails once in each way; what follows is judged."""
+"""Fault injection: each changing system call of a plugin fails once in each way; what follows is checked."""

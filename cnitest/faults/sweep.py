@@ -1,4 +1,4 @@
-"""Crash consistency: every call of a plugin that changes something is hit once in each way, and what follows judged."""
+"""Crash consistency: each call of a plugin that changes something is hit once in each way, and what follows checked."""
 
 from __future__ import annotations
 

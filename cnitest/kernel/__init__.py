@@ -1,1 +1,1 @@
-"""The only room that talks to the kernel: namespaces, netlink, sockets, firewall, sysctl, processes."""
+"""The only package that talks to the kernel: namespaces, netlink, sockets, firewall, sysctl, processes."""

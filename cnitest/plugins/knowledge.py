@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -134,6 +135,7 @@ class Plugin(Frozen):
         return next((key for key, values in self.apart.items() if conf.get(key) in values), "")
 
 
+@cache
 def _order(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.lstrip("v").split(".") if part.isdecimal())
 

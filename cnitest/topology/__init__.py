@@ -1,4 +1,4 @@
-"""Topologies: the language in which a network is declared, how it is judged, and its picture."""
+"""Topologies: the language in which a network is declared, how it is validated, and its picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a text of YAML to values, with positions: what is no document is told where reading ended."""
+"""From a text of YAML to values, with positions: what is no document is reported where reading ended."""
 
 from __future__ import annotations
 

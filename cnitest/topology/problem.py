@@ -1,4 +1,4 @@
-"""A fault in a topology, and the words that help to mend it."""
+"""A fault in a topology, and the words that help to fix it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from cnitest.conformance.bench.target import AddResult, AttachmentTarget
 from cnitest.conformance.host.daemon import Daemon
 from cnitest.conformance.host.set_up import open_lab, set_up
 from cnitest.conformance.model import judge
-from cnitest.conformance.model.capacity import room
+from cnitest.conformance.model.capacity import capacity
 from cnitest.conformance.model.finding import Finding, NotApplicable, Undecided
 from cnitest.conformance.model.subject import Trial
 from cnitest.errors import CommandError
@@ -93,7 +93,7 @@ class Bench(PluginCalls):
 
     def require_room(self, attachments: int) -> None:
         """Go on only when the network has room for so many attachments at a time."""
-        most = room(self.subject)
+        most = capacity(self.subject)
         if most < attachments:
             self.not_applicable(f"its configuration has room for {most:.0f} attachments, this takes {attachments}")
 

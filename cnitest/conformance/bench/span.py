@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from cnitest.conformance.bench.allowances import RULES
 from cnitest.conformance.bench.bench import NO_EFFECT, AttachmentTarget, Bench, Picture, open_bench
 from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE, Leftover, effect, leftovers, settle
-from cnitest.conformance.model.capacity import room
+from cnitest.conformance.model.capacity import capacity
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.model.subject import Trial
 from cnitest.errors import CnitestError, PluginError
@@ -93,7 +93,7 @@ def _shared(trial: Trial, allowed: Sequence[str] = ()) -> Counter[Leftover]:
         with open_bench(trial) as bench:
             start = bench.look()
             once = _left_by(bench, start, ("other1",), allowed)
-            more = ("other2", "other3") if room(trial.subject) > 1 else ("other2",)
+            more = ("other2", "other3") if capacity(trial.subject) > 1 else ("other2",)
             again = _left_by(bench, start, more, allowed)
     except (Undecided, PluginError, CnitestError):
         return Counter()

@@ -16,7 +16,7 @@ from cnitest.conformance.model.subject import Subject
 from cnitest.plugins.knowledge import Plugin
 
 
-def room(subject: Subject) -> float:
+def capacity(subject: Subject) -> float:
     """The most attachments at a time; infinity where nothing is said."""
     confs = {str(conf.get("type")): conf for conf in subject.before}
     confs[nickname(subject)] = subject.conf

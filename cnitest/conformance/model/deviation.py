@@ -46,7 +46,7 @@ class Deviation:
 
     @property
     def inherited(self) -> bool:
-        """Whether it comes with CNI's Go library, so that a plugin's author cannot mend it."""
+        """Whether it comes with CNI's Go library, so that a plugin's author cannot fix it."""
         return SKEL in self.plugins
 
     def concerns(self, requirement: str, subject: Subject, version: str) -> bool:

@@ -27,7 +27,7 @@ from cnitest.fuzz.model.normalize import CHANCE, table, worded
 from cnitest.fuzz.model.scenario import Scenario, Step, loads
 from cnitest.fuzz.model.subjects import subject_of, trial_of
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.oracles import truths
+from cnitest.fuzz.oracles import invariants
 from cnitest.fuzz.oracles.attached import Attached
 from cnitest.plugins import files
 
@@ -135,7 +135,7 @@ class _Observer(ScenarioRun):
             self.lines.append(Observation(plugin, f"answers {key} {words}"))
         brought = ((worded(str(left), _DIFFERENT), left.difference.table in RULES) for left in one.own)
         self.lines += [Observation(plugin, f"brings {words}", is_rule) for words, is_rule in sorted(brought)]
-        truths.reach(self.bench, one)
+        invariants.reach(self.bench, one)
         self.lines += [Observation(plugin, f"reaches {flow.target}") for flow in one.reached]
         return one
 

@@ -16,7 +16,7 @@ from cnitest.fuzz.execute.caller import Caller
 from cnitest.fuzz.model.example import Example, Validity, version_of
 from cnitest.fuzz.model.scenario import Raw, Step
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.oracles import allocator, effects, leftovers, truths
+from cnitest.fuzz.oracles import allocator, effects, invariants, leftovers
 from cnitest.fuzz.oracles.allocator import Expected
 from cnitest.fuzz.oracles.attached import Attached, accepted, crashes, failures, is_ipam, noise, refusals
 
@@ -183,18 +183,18 @@ class ScenarioRun:
     def _judge(self, one: Attached, wanted: Expected, plugin: str) -> None:
         """What has to be true of it: its result always, its effects when its configuration is known to be right."""
         others = [other for other in self.attached.values() if other is not one]
-        self.note(truths.of_result(self.bench, one, plugin, others=self.has_others(one)))
+        self.note(invariants.of_result(self.bench, one, plugin, others=self.has_others(one)))
         if one.example.validity is not Validity.INVALID:
             known = wanted if one.example.validity is Validity.VALID else Expected()
             self.note(allocator.judged(one, known, others))
         if one.example.validity is Validity.VALID:
             self.note([*effects.missing(self.bench, one), *effects.asked_for(one)])
-            silent = truths.silences(self.bench, one, others, forwards=self.forwards)
-            self.note([truths.unanswered("silent", plugin, why, one) for why in silent])
+            silent = invariants.silences(self.bench, one, others, forwards=self.forwards)
+            self.note([invariants.unanswered("silent", plugin, why, one) for why in silent])
             if not silent:
                 return
         one.beyond = ()
-        truths.reach(self.bench, one)
+        invariants.reach(self.bench, one)
 
     # --- the other verbs
 
@@ -321,10 +321,10 @@ class ScenarioRun:
         """Every attachment is still as its result says, and reaches what it reached."""
         for one in self.live():
             plugin = str(one.example.plugins[0].get("type", ""))
-            for violation in truths.of_result(self.bench, one, plugin, others=self.has_others(one)):
+            for violation in invariants.of_result(self.bench, one, plugin, others=self.has_others(one)):
                 self.note([violation._replace(rule="harm", words=f"an attachment: {violation.words}")])
-            cut_off = truths.lost(one)
-            self.note([truths.unanswered("harm", plugin, why, one, "cut off: ") for why in cut_off])
+            cut_off = invariants.lost(one)
+            self.note([invariants.unanswered("harm", plugin, why, one, "cut off: ") for why in cut_off])
 
     def finish(self) -> Picture:
         """DEL of everything that is still attached, no more containers, and the host as it was; how it is now."""

@@ -16,7 +16,7 @@ from cnitest.fuzz.execute.scenario_run import ScenarioRun
 from cnitest.fuzz.model.example import Validity
 from cnitest.fuzz.model.scenario import Step
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.oracles import truths
+from cnitest.fuzz.oracles import invariants
 from cnitest.fuzz.oracles.attached import Attached, crashes
 from cnitest.lab.snapshot.difference import Difference
 
@@ -94,7 +94,7 @@ def drop_forward(scenario_run: ScenarioRun, _: Step) -> None:
     scenario_run.bench.run("iptables", "-w", "-P", "FORWARD", "DROP")
     scenario_run.forwards = False
     for one in scenario_run.attached.values():  # firewall lets pass what a container begins, and nothing that others do
-        one.beyond = truths.begun(one) if truths.admits_begun(one) else ()
+        one.beyond = invariants.begun(one) if invariants.admits_begun(one) else ()
 
 
 def meddle(scenario_run: ScenarioRun, step: Step) -> None:
@@ -168,7 +168,7 @@ def add_together(scenario_run: ScenarioRun, step: Step) -> None:
     ]
     for one in together:
         plugin = str(one.example.plugins[0].get("type", ""))
-        scenario_run.note(truths.of_result(scenario_run.bench, one, plugin, others=scenario_run.has_others(one)))
+        scenario_run.note(invariants.of_result(scenario_run.bench, one, plugin, others=scenario_run.has_others(one)))
     _unique(scenario_run, together)
 
 

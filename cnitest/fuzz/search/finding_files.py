@@ -23,7 +23,7 @@ from cnitest.fuzz.search.hunt import Finding
 _TEST = '''\
 """{about}
 
-Written by cnitest fuzz. It fails while the fault is there, and passes once it is mended:
+Written by cnitest fuzz. It fails while the fault is there, and passes once it is fixed:
 python -m pytest {file} --cni-path DIR
 """
 

@@ -1,4 +1,4 @@
-"""What is told at the end of a conformance run, in its parts: findings by cause, requirements, totals."""
+"""What is reported at the end of a conformance run, in its parts: findings by cause, requirements, totals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which plugins of a run are its author's own, to be told of first."""
+"""Which plugins of a run are its author's own, to be reported first."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def prefix(text: str) -> Prefix | None:
 
 
 def suggest_prefix(text: str, *, host: bool) -> str:
-    """``. Did you mean '10.40.80.1/24'?`` where ``text`` can be mended, else nothing.
+    """``. Did you mean '10.40.80.1/24'?`` where ``text`` can be corrected, else nothing.
 
     With ``host`` an address in a subnet of the usual length is meant, otherwise a network.
     """

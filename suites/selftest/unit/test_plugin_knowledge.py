@@ -13,7 +13,7 @@ from hypothesis import given
 
 from cnitest.cni.conf import network
 from cnitest.conformance.model import profile, spelling
-from cnitest.conformance.model.capacity import room
+from cnitest.conformance.model.capacity import capacity
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Setting, Subject, from_data, to_data
 from cnitest.errors import ConfigError
@@ -219,8 +219,8 @@ def test_its_words_are_known_in_configurations(mine: Path):
 
 def test_its_one_device_has_room_for_one_container(mine: Path):
     """A device of the host that a plugin moves is moved once, whoever's plugin it is."""
-    assert room(subject(mine, {"uplink": "up0"})) == 1
-    assert room(subject(mine, {"uplink": "up-{container}"})) > 1
+    assert capacity(subject(mine, {"uplink": "up0"})) == 1
+    assert capacity(subject(mine, {"uplink": "up-{container}"})) > 1
 
 
 def test_its_configurations_are_drawn(mine: Path):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cnitest.conformance.model.capacity import room
+from cnitest.conformance.model.capacity import capacity
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Setting, Subject
 
@@ -46,16 +46,16 @@ def subject(conf: dict[str, Any], *before: dict[str, Any]) -> Subject:
 )
 def test_addresses_are_counted(ipam: Any, most: float):
     """Of each range set an attachment gets one address; the gateway is nobody's."""
-    assert room(subject({"type": "bridge", "ipam": ipam})) == most
+    assert capacity(subject({"type": "bridge", "ipam": ipam})) == most
 
 
 def test_a_device_is_moved_once():
     """The one device of a host goes into one container, but for devices that are each container's own."""
-    assert room(subject({"type": "host-device", "device": "ens33"})) == 1
-    assert room(subject({"type": "host-device", "device": "nic-{container}"})) == math.inf
+    assert capacity(subject({"type": "host-device", "device": "ens33"})) == 1
+    assert capacity(subject({"type": "host-device", "device": "nic-{container}"})) == math.inf
 
 
 def test_the_plugins_before_count_too():
     """A list has as much room as the tightest of its plugins."""
     tight = {"type": "ptp", "ipam": {"subnet": "10.1.0.0/30"}}
-    assert room(subject({"type": "tuning"}, tight)) == 1
+    assert capacity(subject({"type": "tuning"}, tight)) == 1
