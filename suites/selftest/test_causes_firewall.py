@@ -3,6 +3,8 @@ which mends it."""
 
 from __future__ import annotations
 
+import itertools
+import random
 import shlex
 from typing import NamedTuple
 
@@ -477,6 +479,36 @@ CASES = [
     *(*CONNTRACK, *NEIGHBOURS, *RATES, *SETS, *OTHERS),
 ]
 
+# Rules for a packet and its reply, in the order in which these meet them, and how they are told.
+ON_THE_WAY = (
+    (NS01, "iptables", ("-t raw -A OUTPUT -p PROTOCOL -j DROP",), "ip raw OUTPUT rule 1"),
+    (NS01, "iptables-legacy", ("-A OUTPUT -p PROTOCOL -j DROP",), "ip filter OUTPUT rule 1"),
+    (
+        NODE,
+        "nft",
+        _chain("netdev dev", "ingress device veth01 priority 0", "ip protocol PROTOCOL drop"),
+        "netdev dev c rule 1",
+    ),
+    (NODE, "iptables-legacy", ("-t raw -A PREROUTING -p PROTOCOL -j DROP",), "ip raw PREROUTING rule 1"),
+    (NODE, "iptables", ("-t mangle -A PREROUTING -i br01 -p PROTOCOL -j DROP",), "ip mangle PREROUTING rule 1"),
+    (NODE, "nft", _chain("inet own", "forward priority -5", "ip protocol PROTOCOL drop"), "inet own c rule 1"),
+    (NODE, "iptables", ("-A FORWARD -p PROTOCOL -j REJECT",), "ip filter FORWARD rule 1"),
+    (
+        NODE,
+        "iptables-legacy",
+        ("-t mangle -A POSTROUTING -o ens33 -p PROTOCOL -j DROP",),
+        "ip mangle POSTROUTING rule 1",
+    ),
+    (ROUTER, "iptables", ("-A INPUT -p PROTOCOL -j DROP",), "ip filter INPUT rule 1"),
+    (ROUTER, "iptables-legacy", ("-t mangle -A OUTPUT -p PROTOCOL -j DROP",), "ip mangle OUTPUT rule 1"),
+    (NS01, "nft", _chain("ip back", "input priority 0", "ip protocol PROTOCOL drop"), "ip back c rule 1"),
+)
+DRAWN = random.Random(7)
+PAIRS = [
+    (*pair, DRAWN.choice(["ping", "tcp", "udp"]))
+    for pair in DRAWN.sample([*itertools.combinations(range(len(ON_THE_WAY)), 2)], 20)
+]
+
 
 @pytest.fixture
 def routed(lab):
@@ -567,6 +599,19 @@ def test_a_rule_that_asks_for_the_way_back_is_named(routed, program):
 
     assert reach.cause.id == "firewall.rpfilter"
     assert "no route back to 10.40.80.11 by br01" in reach.cause.words
+
+
+@pytest.mark.parametrize(("first", "second", "probe"), PAIRS)
+def test_of_two_rules_the_first_that_the_packet_meets_is_named(routed, first, second, probe):
+    """With rules at two points of its way, of whatever program, the packet ends at the first one."""
+    for place, program, lines, _ in (ON_THE_WAY[first], ON_THE_WAY[second]):
+        named = "icmp" if probe == "ping" else probe
+        routed.place(place).load_rules(program, *(line.replace("PROTOCOL", named) for line in lines))
+
+    reach = _probe(routed, probe, OUTSIDE)
+
+    assert reach.dropped_by == ON_THE_WAY[first][-1]
+    assert reach.cause.place == ON_THE_WAY[first][0]
 
 
 def test_rules_that_let_it_pass_are_ruled_out(routed, monkeypatch):

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from cnitest import difference
-from cnitest.errors import KernelError
+from cnitest.errors import CommandError, KernelError
 from cnitest.explain.evidence import rules
 from cnitest.kernel.netfilter import nft_trace, tables
 from cnitest.kernel.netfilter.rule_words import nft_rules, saved_chains
@@ -166,6 +166,25 @@ def test_a_log_that_somebody_listens_to_is_left_to_them(lab, node):
         pass
 
     assert [words for words in second.unseen if words.startswith("rules of node: ")]
+
+
+def test_without_nft_a_rule_is_named_by_its_handle(lab, node, monkeypatch):
+    """Where the program that writes rules is missing, table, chain and handle are left, and what is missing is said."""
+    node.load_rules("nft", "table inet own {\nchain c {\ntype filter hook forward priority 5;\ndrop\n}\n}")
+    execute = type(node).execute
+
+    def without_nft(place, argv, *rest, **options):
+        if argv[0] == "nft":
+            raise CommandError("nft cannot be started: no program 'nft'")
+        return execute(place, argv, *rest, **options)
+
+    monkeypatch.setattr(type(node), "execute", without_nft)
+
+    reach = lab.sandbox("ns01").ping(NS02, wait=0.05)
+
+    assert reach.dropped_by == "inet own c rule 1"
+    assert "rule with handle 2" in reach.cause.words
+    assert "not seen: words of the rules of node: nft cannot be started" in str(reach.explanation)
 
 
 @pytest.mark.parametrize("program", ["iptables", "iptables-legacy"])

@@ -35,6 +35,7 @@ class Ours:
 
     def __init__(self, place: Place, attempt: Attempt, seen: Seen) -> None:
         self.place = place
+        self.unseen: list[str] = []
         self._attempt = attempt
         self._seen = seen
 
@@ -76,8 +77,12 @@ class Ours:
 
     @cached_property
     def nft_words(self) -> Mapping[tuple[str, str, str, int], str]:
-        """The rules as nft writes them. Raises CommandError."""
-        return rule_words.nft_rules(self.run)
+        """The rules as nft writes them; none where it cannot."""
+        try:
+            return rule_words.nft_rules(self.run)
+        except CommandError as error:
+            self.unseen.append(f"words of the rules of {self.place.full_name}: {error}")
+            return {}
 
     def saved(self, program: str) -> Mapping[tuple[str, str], SavedChain]:
         """The chains as a program of iptables' saves them; none where it cannot."""
@@ -134,7 +139,7 @@ class _Run(NamedTuple):
 def nft_steps(ours: Ours, events: Iterable[TraceEvent]) -> Iterator[Step]:
     """The steps of the attempt's packets through rules of nftables; of neighbour discovery those that drop it.
 
-    Raises CommandError, KernelError.
+    Raises KernelError.
     """
     runs: dict[tuple[int, str, str], _Run] = {}
     for event in events:
@@ -209,7 +214,7 @@ def _nft_rule(ours: Ours, event: TraceEvent) -> tuple[str, str, int]:
     saved, program = _saved_chain(ours, *where)
     if saved and len(saved.rules) == sum(key[:3] == where for key in ours.numbers) and number:
         return program, saved.rules[number - 1], number
-    words = ours.nft_words.get((*where, event.handle), "")
+    words = ours.nft_words.get((*where, event.handle), f"rule with handle {event.handle}")
     return "nft", _COUNTED.sub("counter", words), number
 
 

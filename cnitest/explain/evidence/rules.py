@@ -44,6 +44,7 @@ class Recording:
                 found += rule_steps.legacy_steps(ours, self.legacy.get(place.full_name, ()))
             except CnitestError as error:
                 self.unseen.append(f"rules of {place.full_name}: {error}")
+            self.unseen += ours.unseen
         for place, before in self.counted.values():
             found += rule_counters.steps(place, before, seen)
         return tuple(found)
