@@ -33,6 +33,8 @@ T = TypeVar("T")
 _AT_ONCE = 128
 # So many places may know each other without filling those tables.
 _FEW_PLACES = 16
+# Where not one in so many was not answered, the others are sent again, so many at a time.
+_RARE, _FEW = 20, 16
 # Seconds without a further answer after which the rest is sent again, with everybody watching.
 _QUIET = 0.05
 # Where they may have been lost for being so many, they are sent again in smaller shares.
@@ -74,8 +76,13 @@ class _Batch:
             self._send(some)
             if tables:
                 tables.restore(self._ends_of(some))
-        most = min(_AT_ONCE, _MOST_FRAMES // len(self._places))
         silent: Sequence[int] = [at for at in numbers if at not in self._found]
+        if tables and len(silent) * _RARE <= len(numbers):
+            # Rather lost on the way of so many than dropped: a few at a time may get through.
+            for some in _parts(silent, _FEW):
+                self._send(some)
+            silent = [at for at in numbers if at not in self._found]
+        most = min(_AT_ONCE, _MOST_FRAMES // len(self._places))
         if silent:
             self._lab.settle()
         for at_once in dict.fromkeys(max(_LEAST_WATCHED, most // share) for share in _SHARES):
@@ -100,12 +107,13 @@ class _Batch:
         """Send some once; what is answered is settled."""
         attempts = attempt_all([self._probes[at] for at in numbers], self._wait, quiet=_QUIET)
         for at, attempt in zip(numbers, attempts, strict=True):
-            inquiry = Inquiry(self._lab, self._probes[at], self._wait, "all")
+            inquiry = self._inquiries.get(at) or Inquiry(self._lab, self._probes[at], self._wait, "all")
             reach = inquiry.taken(attempt, Seen(), (), self._wait)
             if reach is None:
                 self._inquiries[at] = inquiry
             else:
                 self._found[at] = reach
+                self._inquiries.pop(at, None)
 
     def _send_watched(self, numbers: Sequence[int]) -> bool:
         """Send some again with everybody watching, between two controls of each; whether nothing was lost only because

@@ -64,22 +64,28 @@ class Sniffers:
             place: [frame for frame in tap.since(began) if frame.data[12:14] != _ARP]
             for place, tap, began in zip(self._places, self._taps, self._began, strict=True)
         }
-        alike, links = _alike(frames), peers_of(self._places)
+        alike = _alike(frames)
         for probe, attempt in zip(probes, attempts, strict=True):
             for frame in frames[probe.sender]:
                 attempt.matches(frame)  # how it begins tells it from others where its ports are translated
-        return [_seen(probe, attempt, alike, links) for probe, attempt in zip(probes, attempts, strict=True)]
+        found = [_sighted(probe, attempt, alike) for probe, attempt in zip(probes, attempts, strict=True)]
+        links = peers_of(list(dict.fromkeys(place for each in found for place in each)))
+        return [_seen(probe, each, links) for probe, each in zip(probes, found, strict=True)]
 
 
-def _seen(probe: Probe, attempt: Attempt, alike: Sequence[Sequence[_Sighted]], links: Links) -> Seen:
-    far = probe.far
-    found = {place: list[_Sighted]() for place in (probe.sender, far) if place}
+def _sighted(probe: Probe, attempt: Attempt, alike: Sequence[Sequence[_Sighted]]) -> dict[Place, list[_Sighted]]:
+    """The frames of a probe by place: its ends, and wherever else there are some."""
+    found = {place: list[_Sighted]() for place in (probe.sender, probe.far) if place}
     for some in alike:
         if attempt.matches(some[0].frame):
             for one in some:
                 found.setdefault(one.place, []).append(one)
+    return found
+
+
+def _seen(probe: Probe, found: Mapping[Place, list[_Sighted]], links: Links) -> Seen:
     frames = [tuple(one.frame for one in sorted(each, key=lambda one: one.order)) for each in found.values()]
-    return seen(probe, [*found], frames, links, far)
+    return seen(probe, [*found], frames, links, probe.far)
 
 
 def _alike(frames: Mapping[Place, Sequence[Frame]]) -> list[list[_Sighted]]:
