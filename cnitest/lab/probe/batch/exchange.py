@@ -39,10 +39,11 @@ def attempt_all(
     with Sockets() as sockets:
         outcomes = Outcomes(len(probes))
         exchanges: dict[type, Exchange] = {}
+        known = kinds()
         for at, probe in enumerate(probes):
             exchange = exchanges.get(type(probe))
             if exchange is None:
-                exchange = exchanges[type(probe)] = kinds()[type(probe)](sockets, outcomes)
+                exchange = exchanges[type(probe)] = known[type(probe)](sockets, outcomes)
             exchange.send(at, probe)
             if at % _SENT_AT_ONCE == _SENT_AT_ONCE - 1:
                 _serve_ready(sockets)

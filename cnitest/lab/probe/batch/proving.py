@@ -39,6 +39,8 @@ _RARE, _FEW = 20, 16
 _QUIET = 0.05
 # Where they may have been lost for being so many, they are sent again in smaller shares.
 _SHARES = (1, 4, 16)
+# So many that are unproven even alone are asked once more.
+_AGAIN = 8
 # A sniffer remembers so many frames; every place may see the questions for neighbours of each probe.
 _MOST_FRAMES = REMEMBERED // 2
 _LEAST_WATCHED = 8
@@ -52,10 +54,16 @@ def prove_all(probes: Sequence[Probe], wait: float | None = None) -> list[Reach]
     if not probes:
         return []
     lab = probes[0].sender.lab
-    together = [at for at, probe in enumerate(probes) if type(probe) in kinds()]
+    known = kinds()
+    together = [at for at, probe in enumerate(probes) if type(probe) in known]
     with lab.probing:
         found = _Batch(lab, probes, WAIT if wait is None else wait).settle(together)
-    return [found[at] if at in found else inquire(probe, wait) for at, probe in enumerate(probes)]
+    for at, probe in enumerate(probes):
+        if at not in found:
+            found[at] = inquire(probe, wait)
+    for at in [at for at in together if found[at].verdict is Verdict.UNPROVEN][:_AGAIN]:
+        found[at] = inquire(probes[at], wait)  # what disturbed it may have passed
+    return [found[at] for at in range(len(probes))]
 
 
 class _Batch:
