@@ -132,7 +132,10 @@ def furthest(case: Case) -> Spot:
         and sighting.frame.data[6:12] == mac
         and wire.icmp_error(sighting.frame.data) is None
     ]
-    last = _furthest(here, leg, case.wiring) if leg.way else _first_wire(here, leg)
+    if leg.way:
+        last = _furthest(here, leg, case.wiring)
+    else:
+        last = _first_wire(here, leg) if case.probe.transport in _QUESTIONS or _is_bystander(case) else None
     if last is None:
         return case.spot
     return Spot(case.place.lab.place(last.place), last.frame.link, last.frame.out, case.returning, last.frame)
@@ -145,6 +148,13 @@ def _furthest(here: list[Sighting], leg: Leg, wiring: Wiring) -> Sighting | None
     at = {step: number for number, step in enumerate(leg.way) if step not in crossed}
     on_it = [sighting for sighting in here if LinkAt(sighting.place, sighting.frame.link) in at]
     return max(on_it, key=lambda one: at[LinkAt(one.place, one.frame.link)], default=None)
+
+
+def _is_bystander(case: Case) -> bool:
+    """Whether it was last seen at a link that it was only flooded to: it is addressed to another MAC."""
+    link = case.wiring.links.get(LinkAt(case.place.full_name, case.link))
+    foreign = link is not None and not case.spot.out and bool(link.mac) and case.mac != link.mac
+    return foreign and link is not None and not link.master and case.place is not case.probe.far
 
 
 def _first_wire(here: list[Sighting], leg: Leg) -> Sighting | None:

@@ -20,7 +20,8 @@ WARM = pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 @dataclass(frozen=True)
 class Broken:
     """``commands`` are a shell's, by the place that they run at. ``remedy`` is the cause's, whole; ``place`` and
-    ``dropped_by`` are its, too. ``afterwards`` runs after the remedy, for what only time would mend."""
+    ``dropped_by`` are its, too. ``afterwards`` runs after the remedy, for what only time would mend. ``needs`` is a
+    sysctl of the place that a kernel may lack."""
 
     cause: str
     dropped_by: str
@@ -33,6 +34,7 @@ class Broken:
     afterwards: dict[str, str] = field(default_factory=dict)
     probe: Callable[[Place, str], Reach] = Place.ping
     setup: dict[str, str] = field(default_factory=dict)
+    needs: str = ""
 
     def __str__(self) -> str:
         return f"{self.cause}-{self.to}"
@@ -56,6 +58,8 @@ def run(lab: Lab, commands: dict[str, str]) -> None:
 def demand(broken: Broken, *, warm: bool) -> None:
     """Break it; the explanation names the cause, and its remedy lets the probe pass."""
     with Lab(_topology(broken.topology)) as lab:
+        if broken.needs and lab.place(broken.place).sysctl(broken.needs) is None:
+            pytest.skip(f"this kernel has no {broken.needs}")
         run(lab, broken.setup)
         if warm:
             assert broken.send(lab)

@@ -1,0 +1,1 @@
+"""Causes in the translation of addresses: sources that nobody can answer, destinations that lead nowhere, replies."""

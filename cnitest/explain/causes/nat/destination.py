@@ -1,0 +1,184 @@
+"""Destinations that lead nowhere: DNAT to nobody or to a closed port, DNAT missing, connections that are older."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import NamedTuple
+
+from cnitest.explain.causes.matching import covers
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence import translation
+from cnitest.explain.evidence.case import Case, NoRoute, Stage
+from cnitest.explain.evidence.translation import NatRule, Target
+from cnitest.lab.place import Place
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.verdict import refusal
+
+_FIRST, _BEFORE = -10, -11
+_TERMS = re.compile(r"(?P<not>! )?(?P<what>-d|--dport|ip6? daddr|(?:tcp|udp) dport) (?P<op>!= )?(?P<value>[^\s{}]+)")
+_CLOSED = (refusal.RESET, "port unreachable")
+
+
+@cause("nat.dnat-stale", Stage.SOCKET_OUT, Stage.WIRE, Stage.INGRESS, order=_BEFORE)
+def stale(case: Case) -> Found | None:
+    """A connection is tracked from before a rule changed, and still goes where the rule sent it then."""
+    for place, packet in _translators(case):
+        known = translation.flow(place, packet)
+        now = [rule for rule in _rules(case, place) if _holds(rule, packet)]
+        if known is None or not now or not packet.source_port:
+            continue
+        there = known.reply_source
+        if any(_goes_to(rule, there, packet) for rule in now):
+            continue
+        kind = "udp" if packet.protocol == wire.UDP else "tcp"
+        return Found(
+            "stale conntrack entry",
+            f"{place.full_name} tracks {known.source} → {known.destination} from before its rules changed: it goes to "
+            f"{there}",
+            hook="PREROUTING",
+            evidence=(f"now: {now[0]}",),
+            remedy=f"conntrack -D -f {case.family} -p {kind} --dport {packet.destination_port}",
+            place=place.full_name,
+        )
+    return None
+
+
+@cause("nat.dnat-nobody", Stage.SOCKET_OUT, Stage.WIRE, Stage.ROUTING, Stage.NEIGHBOUR, order=_FIRST)
+def to_nobody(case: Case) -> Found | None:
+    """The destination was translated (DNAT) to an address that nobody has."""
+    target = None if case.returning else case.once(translation.target)
+    if target is None or case.owner(target.address) or _is_on_its_way(case, target):
+        return None
+    return Found(
+        "DNAT to nobody",
+        f"{target.place.full_name} translates {_asked(case)} to {target}, and nobody has {target.address}",
+        hook="PREROUTING",
+        evidence=_lines(case, target),
+        remedy=_remedy(case, target.place, "-I"),
+        place=target.place.full_name,
+    )
+
+
+@cause("nat.dnat-port", Stage.SOCKET_IN, order=_FIRST)
+def to_closed_port(case: Case) -> Found | None:
+    """The destination was translated (DNAT) to a port on which nobody listens."""
+    target = None if case.returning else case.once(translation.target)
+    said = refusal.refusal(case.attempt, case.seen, case.probe.sender)
+    if target is None or said is None or said.says not in _CLOSED or not case.owns(target.address):
+        return None
+    return Found(
+        "DNAT to a closed port",
+        f"{target.place.full_name} translates {_asked(case)} to {target}, and nobody listens there",
+        hook="PREROUTING",
+        evidence=(*_lines(case, target), f"{case.place.full_name} answers: {said.says}"),
+        remedy=_remedy(case, target.place, "-I"),
+        place=target.place.full_name,
+    )
+
+
+@cause("nat.dnat-missing", Stage.ROUTING, Stage.NEIGHBOUR, Stage.SOCKET_IN, order=_FIRST)
+def missing(case: Case) -> Found | None:
+    """An address and port are published for a listener elsewhere, and no rule (DNAT) translates them to it."""
+    far, asked = case.probe.far, case.reach.destination.partition("%")[0]
+    if case.returning or far is None or not case.reach.port or case.owns(asked, far):
+        return None
+    if case.packet.destination != asked or case.once(translation.target):
+        return None
+    here = case.place if case.owner(asked) is case.place else _first_router(case)
+    if here is None:
+        return None
+    near = tuple(f"does not match: {rule}" for rule in _rules(case, here))
+    return Found(
+        "no DNAT",
+        f"no rule of {here.full_name} translates {_asked(case)} to {far.full_name}, where the listener is",
+        hook="OUTPUT" if here is case.probe.sender else "PREROUTING",
+        evidence=near or (f"{here.full_name} has no rule of DNAT",),
+        remedy=_remedy(case, here, "-A"),
+        place=here.full_name,
+    )
+
+
+class _Met(NamedTuple):
+    place: Place
+    packet: wire.Headers
+
+
+def _translators(case: Case) -> list[_Met]:
+    """The places that the request met, with its headers as it came."""
+    met = [_Met(one.place, one.came) for one in translation.passages(case)]
+    if case.received and not case.returning:
+        met.append(_Met(case.place, case.packet))
+    return met
+
+
+def _is_on_its_way(case: Case, target: Target) -> bool:
+    """Whether the translated packet still has a route, so that it is not known yet that nobody takes it."""
+    if case.place is not target.place:
+        return False
+    found = case.route(target.address)
+    asks = any(row.ip == target.address and row.state in ("failed", "incomplete") for row in case.state().neighbours)
+    return not isinstance(found, NoRoute) and not asks
+
+
+def _first_router(case: Case) -> Place | None:
+    """The first place after the sender that was to hand the request on."""
+    ways = [one.place for one in translation.passages(case) if one.place is not case.probe.sender]
+    return ways[0] if ways else case.place if case.forwarded else None
+
+
+def _asked(case: Case) -> str:
+    asked = case.reach.destination
+    return f"{asked} port {case.reach.port}" if case.reach.port else asked
+
+
+def _rules(case: Case, place: Place) -> list[NatRule]:
+    return [rule for rule in translation.rules(case, place) if rule.translates_destination]
+
+
+def _lines(case: Case, target: Target) -> tuple[str, ...]:
+    """The rules that translate to a target."""
+    found = _rules(case, target.place)
+    return tuple(str(rule) for rule in found if (translation.rule_target(rule.text) or ("",))[0] == target.address)
+
+
+def _holds(rule: NatRule, packet: wire.Headers) -> bool:
+    """Whether nothing keeps a rule from matching a packet by destination and port."""
+    for term in _TERMS.finditer(rule.text):
+        value = str(packet.destination_port) if "port" in term["what"] else packet.destination
+        if covers(term["value"].replace(":", "-") if "port" in term["what"] else term["value"], value) == bool(
+            term["not"] or term["op"]
+        ):
+            return False
+    kinds = {wire.TCP: "tcp", wire.UDP: "udp"}
+    named = re.search(r"-p (\w+)|\b(tcp|udp) dport", rule.text)
+    return named is None or (named[1] or named[2]) == kinds.get(packet.protocol)
+
+
+def _goes_to(rule: NatRule, there: str, packet: wire.Headers) -> bool:
+    """Whether a rule translates to where a connection goes; one that names no single address may."""
+    found = translation.rule_target(rule.text)
+    if found is None or not found[0]:
+        return True
+    address, port = translation.address_of(there, packet), int(there.rpartition(":")[2])
+    return found[0] == address and (found[1] or packet.destination_port) == port
+
+
+def _remedy(case: Case, place: Place, how: str) -> str:
+    """The command that has a place translate what was asked for to the listener; ``…`` when none is known."""
+    far = case.probe.far
+    asked = case.reach.destination.partition("%")[0]
+    address = _address(case, far) if far and not case.owns(asked, far) else ""
+    port = getattr(case.probe, "listener_port", case.reach.port)
+    chain = "OUTPUT" if place is case.probe.sender else "PREROUTING"
+    program = "ip6tables" if case.six else "iptables"
+    to = f"[{address}]" if case.six else address
+    match = f" -p {case.reach.transport} --dport {case.reach.port}" if case.reach.port else ""
+    end = f"{to}:{port}" if port and address else address or "…"
+    return f"{program} -t nat {how} {chain} -d {asked}{match} -j DNAT --to-destination {end}"
+
+
+def _address(case: Case, place: Place) -> str:
+    """A global address of a place, of the packet's family."""
+    rows = [row for row in case.state(place).addresses if row.scope == "global" and (":" in row.ip) == case.six]
+    return next((row.ip for row in rows if not ipaddress.ip_address(row.ip).is_loopback), "")

@@ -1,0 +1,181 @@
+"""Sources that nobody can answer: MASQUERADE missing, not matching or passed by; SNAT to somebody else's address."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+
+from cnitest.explain.causes.matching import covers
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence import translation
+from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.translation import NatRule, Passage
+from cnitest.kernel.rows.records import Route
+
+_ON_THE_WAY_BACK = (Stage.SOCKET_OUT, Stage.WIRE, Stage.INGRESS, Stage.ROUTING, Stage.NEIGHBOUR)
+_FIRST = -10
+# What a rule asks of source, destination and the link that the packet leaves by.
+_TERMS = re.compile(
+    r"(?P<not>! )?(?P<what>-s|-d|-o|ip6? saddr|ip6? daddr|oifname|oif) (?P<op>!= )?\"?(?P<value>[^\s\"{}]+)\"?"
+)
+
+
+@cause("nat.masquerade-skipped", *_ON_THE_WAY_BACK, order=_FIRST)
+def skipped(case: Case) -> Found | None:
+    """Another rule of nat comes first, so that the one that translates the source (MASQUERADE, SNAT) is not reached."""
+    private = case.once(_left_untranslated)
+    if private is None:
+        return None
+    holding = [rule for rule in _rules(case, private) if not _mismatch(rule, private)]
+    for at, rule in enumerate(holding):
+        later = [one for one in holding[at + 1 :] if one.translates_source and one[:3] == rule[:3]]
+        if rule.ends and _is_understood(rule) and later:
+            return _found(
+                case,
+                private,
+                "rule before MASQUERADE",
+                f"{rule} comes before {later[0].text}, so {private.came.source} is not translated",
+            )
+    return None
+
+
+@cause("nat.masquerade-mismatch", *_ON_THE_WAY_BACK, order=_FIRST)
+def mismatch(case: Case) -> Found | None:
+    """The rule that translates the source (MASQUERADE, SNAT) does not match: another subnet or another link."""
+    private = case.once(_left_untranslated)
+    if private is None:
+        return None
+    rules = _rules(case, private)
+    for rule in rules:
+        why = _mismatch(rule, private) or _unreached(rules, rule, private)
+        if rule.translates_source and why:
+            return _found(case, private, "MASQUERADE does not match", f"{rule} does not match: {why}")
+    return None
+
+
+@cause("nat.masquerade-missing", *_ON_THE_WAY_BACK, order=_FIRST)
+def missing(case: Case) -> Found | None:
+    """A private source left by the uplink as it was (no MASQUERADE), and the far end has no way back to it."""
+    private = case.once(_left_untranslated)
+    if private is None or any(rule.translates_source for rule in _rules(case, private)):
+        return None
+    where = f"{private.place.full_name}:{private.oif}"
+    return _found(
+        case, private, "no MASQUERADE", f"{private.came.source} left by {where} as it was: nothing masquerades it"
+    )
+
+
+@cause("nat.snat-address", *_ON_THE_WAY_BACK, order=_FIRST)
+def snat_address(case: Case) -> Found | None:
+    """The source was translated (SNAT) to an address that the translating place does not have."""
+    for one in translation.passages(case):
+        new = one.left.source
+        struck = new == case.packet.destination if case.returning else case.received and case.owns(new)
+        if one.came.source == new or not struck or case.owns(new, one.place):
+            continue
+        owner = case.owner(new)
+        where = one.place.full_name
+        return Found(
+            "SNAT to an address not its own",
+            f"{where} translates {one.came.source} to {new}, which {owner.full_name if owner else 'nobody'} has",
+            hook="POSTROUTING",
+            evidence=tuple(f"{rule}" for rule in _rules(case, one) if new in rule.text),
+            remedy=f"ip address add {new}/{128 if case.six else 32} dev {one.oif}"
+            if owner is None and case.in_network(new, one.place, one.oif)
+            else _masquerade(case, one, "-I"),
+            place=where,
+        )
+    return None
+
+
+def _left_untranslated(case: Case) -> Passage | None:
+    """Where a private source left the last place that knows the way back to it; None where that is not what is lost."""
+    sent = translation.first(case)
+    if not case.returning or sent is None or case.packet.destination != sent.source:
+        return None
+    if not ipaddress.ip_address(sent.source).is_private:
+        return None
+    ways = translation.passages(case)
+    knowing = [one for one in ways if translation.leads_back(case, one.place, sent.source, one.iif)]
+    if not knowing or knowing[-1].place is case.place or any(one.place is case.place for one in knowing):
+        return None
+    last = knowing[-1]
+    uplink = _uplink(case, last)
+    if not uplink or case.in_network(sent.source, last.place, last.oif) or not _answers(case, uplink):
+        return None
+    return last
+
+
+def _uplink(case: Case, one: Passage) -> str:
+    """The address that a place would put in the place of the source."""
+    rows = [row for row in case.state(one.place).addresses if row.link == one.oif and row.scope == "global"]
+    return next((row.ip for row in rows if (":" in row.ip) == case.six), "")
+
+
+def _answers(case: Case, uplink: str) -> bool:
+    """Whether the place that cannot answer the source could answer the uplink."""
+    return isinstance(case.route(uplink), Route)
+
+
+def _rules(case: Case, one: Passage) -> tuple[NatRule, ...]:
+    return tuple(rule for rule in translation.rules(case, one.place) if rule.hook in ("POSTROUTING", ""))
+
+
+def _mismatch(rule: NatRule, one: Passage) -> str:
+    """What a rule asks for and the packet does not have; empty when nothing is seen to keep it from matching."""
+    values = {"-s": one.left.source, "-d": one.left.destination, "-o": one.oif}
+    for term in _TERMS.finditer(rule.text):
+        what = {"saddr": "-s", "daddr": "-d", "oifname": "-o", "oif": "-o"}.get(term["what"].split()[-1], term["what"])
+        if covers(term["value"], values[what]) == bool(term["not"] or term["op"]):
+            name = {"-s": "the source is", "-d": "the destination is", "-o": "it leaves by"}[what]
+            return f"{term[0].strip()}, but {name} {values[what]}"
+    return ""
+
+
+def _unreached(rules: Iterable[NatRule], rule: NatRule, one: Passage) -> str:
+    """Why no jump leads to the chain of a rule; empty when one does, or when the chain is not jumped to."""
+    if rule.hook:
+        return ""
+    jumps = [each for each in rules if re.search(rf"(-[jg]|jump|goto) {re.escape(rule.chain)}$", each.text)]
+    reasons = [_mismatch(each, one) for each in jumps]
+    if jumps and not all(reasons):
+        return ""
+    return f"the jump to its chain asks for {reasons[0]}" if jumps else f"nothing jumps to the chain {rule.chain}"
+
+
+def _is_understood(rule: NatRule) -> bool:
+    """Whether a rule asks for nothing but what is looked at here."""
+    bare = _TERMS.sub("", re.sub(r'-m comment --comment ("[^"]*"|\S+)|comment "[^"]*"|\bcounter\b', "", rule.text))
+    return bool(re.fullmatch(r"\s*(-A \S+)?\s*(-j \w+|accept|return)\s*", bare))
+
+
+def _found(case: Case, one: Passage, dropped_by: str, words: str) -> Found:
+    other = "IPv4" if case.six else "IPv6"
+    lines = case.full_state(one.place).firewall.get("iptables" if case.six else "ip6tables", ())
+    elsewhere = [f"{other} is: {line}" for line in lines if re.search(r"-j (MASQUERADE|SNAT)", line)]
+    return Found(
+        dropped_by,
+        words,
+        hook="POSTROUTING",
+        evidence=(
+            f"{case.place.full_name} has no way back to {one.came.source}, but one to {_uplink(case, one)}",
+            *elsewhere,
+        ),
+        remedy=_masquerade(case, one, "-I" if "before" in dropped_by else "-A"),
+        place=one.place.full_name,
+    )
+
+
+def _masquerade(case: Case, one: Passage, how: str) -> str:
+    """The command that has a place translate the source's subnet where it leaves."""
+    program = "ip6tables" if case.six else "iptables"
+    return f"{program} -t nat {how} POSTROUTING -s {_subnet(case, one)} -o {one.oif} -j MASQUERADE"
+
+
+def _subnet(case: Case, one: Passage) -> str:
+    """The subnet of the source, as the place that it came to has it."""
+    wanted = ipaddress.ip_address(one.came.source)
+    rows = [row.address for row in case.state(one.place).addresses if row.link == one.iif]
+    networks = (ipaddress.ip_interface(row).network for row in rows)
+    return str(next((network for network in networks if wanted in network), wanted))

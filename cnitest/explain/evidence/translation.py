@@ -1,0 +1,200 @@
+"""Where a packet's addresses were changed on its way, and the rules of NAT that a place has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from cnitest.errors import KernelError
+from cnitest.explain.evidence.case import Case
+from cnitest.kernel.rows.records import Route
+from cnitest.kernel.rtnetlink.rtnl_pyroute2 import Flow
+from cnitest.lab.place import Place
+from cnitest.lab.probe import wire
+from cnitest.lab.snapshot import state as states
+
+_SOURCE = re.compile(r"-j (MASQUERADE|SNAT|NETMAP)\b|\b(masquerade|snat)\b")
+_DESTINATION = re.compile(r"-j (DNAT|REDIRECT)\b|\b(dnat|redirect)\b")
+_ENDS = re.compile(r"-j (ACCEPT|RETURN)\b|\b(accept|return)$")
+_NFT_CHAIN = re.compile(r"table (\S+) (\S+) chain (\S+): (.*)")
+_TO = re.compile(
+    r"(?:--to-destination|\bdnat (?:ip6? )?to) "
+    r"(\[[0-9a-fA-F:.]+\]|[0-9.]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]+)(?::(\d+))?(?:\s|$)"
+)
+_REDIRECT = re.compile(r"(?:--to-ports|\bredirect to :)\s?(\d+)")
+_HOOKED = re.compile(r"type nat hook (\w+)")
+
+
+class Passage(NamedTuple):
+    """A request at a place that handed it on: by which links, with which headers it came and left."""
+
+    place: Place
+    iif: str
+    oif: str
+    came: wire.Headers
+    left: wire.Headers
+
+
+class NatRule(NamedTuple):
+    """A rule of NAT: ``table`` with its family, ``chain`` and its ``hook`` (empty of a chain that is jumped to)."""
+
+    program: str
+    table: str
+    chain: str
+    hook: str
+    text: str
+
+    @property
+    def translates_source(self) -> bool:
+        """Whether it is MASQUERADE or SNAT."""
+        return bool(_SOURCE.search(self.text))
+
+    @property
+    def translates_destination(self) -> bool:
+        """Whether it is DNAT or REDIRECT."""
+        return bool(_DESTINATION.search(self.text))
+
+    @property
+    def ends(self) -> bool:
+        """Whether it keeps a packet from the rules after it."""
+        return bool(_ENDS.search(self.text))
+
+    def __str__(self) -> str:
+        legacy = "legacy " if self.program.endswith("-legacy") else ""
+        return f"{legacy}{self.table} {self.chain}: {self.text.removeprefix(f'-A {self.chain} ')}"
+
+
+def passages(case: Case) -> tuple[Passage, ...]:
+    """The places that handed the request on, in order."""
+    found: dict[str, Passage] = {}
+    for sighting in case.seen.sightings:
+        headers = wire.read(sighting.frame.data)
+        if sighting.returning or wire.icmp_error(sighting.frame.data) or not headers.ethertype:
+            continue
+        known = found.get(sighting.place)
+        if known is None and not sighting.frame.out:
+            place = case.place.lab.place(sighting.place)
+            found[sighting.place] = Passage(place, sighting.frame.link, "", headers, headers)
+        elif known and not sighting.frame.out and not known.oif:
+            found[sighting.place] = known._replace(iif=sighting.frame.link)
+        elif known and sighting.frame.out and not known.oif:
+            found[sighting.place] = known._replace(oif=sighting.frame.link, left=headers)
+    return tuple(one for one in found.values() if one.oif)
+
+
+def first(case: Case) -> wire.Headers | None:
+    """The request as its sender sent it."""
+    here = (s for s in case.seen.sightings if not s.returning and s.frame.out)
+    sighting = next((s for s in here if s.place == case.probe.sender.full_name), None)
+    return wire.read(sighting.frame.data) if sighting else None
+
+
+class Target(NamedTuple):
+    """Where a place has translated the destination to; ``port`` is 0 where there are none."""
+
+    place: Place
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address} port {self.port}" if self.port else self.address
+
+
+def target(case: Case) -> Target | None:
+    """The last translation of the request's destination, up to where it was last seen; None when there was none."""
+    if case.place is not case.probe.sender and case.received and not case.returning:
+        here = _by_flow(case.place, case.packet) or _by_rule(case, case.place)
+        if here:
+            return here
+    for one in reversed(passages(case)):
+        if (one.came.destination, one.came.destination_port) != (one.left.destination, one.left.destination_port):
+            return Target(one.place, one.left.destination, one.left.destination_port)
+    return _at_sender(case)
+
+
+def _at_sender(case: Case) -> Target | None:
+    sent, asked = first(case), case.reach.destination.partition("%")[0]
+    if sent is None:
+        return _by_rule(case, case.probe.sender)
+    if (sent.destination, sent.destination_port) == (asked, case.reach.port):
+        return None
+    return Target(case.probe.sender, sent.destination, sent.destination_port)
+
+
+def _by_rule(case: Case, place: Place) -> Target | None:
+    """What the last rule of DNAT that the request met at a place made of its destination."""
+    steps = [step for step in case.steps if step.place == place.full_name and not step.returning]
+    for step in reversed(steps):
+        found = rule_target(step.rule)
+        if found and step.hook.upper() in ("PREROUTING", "OUTPUT"):
+            return Target(place, found[0] or step.packet.destination, found[1] or case.packet.destination_port)
+    return None
+
+
+def _by_flow(place: Place, packet: wire.Headers) -> Target | None:
+    known = flow(place, packet)
+    if known is None or known.reply_source == known.destination:
+        return None
+    port = int(known.reply_source.rpartition(":")[2]) if packet.source_port else 0
+    return Target(place, address_of(known.reply_source, packet), port)
+
+
+def rule_target(text: str) -> tuple[str, int] | None:
+    """The address and port that a rule translates destinations to: empty and 0 where it leaves them."""
+    matched = _TO.search(text)
+    if matched:
+        return matched[1].strip("[]"), int(matched[2] or 0)
+    redirect = _REDIRECT.search(text)
+    return ("", int(redirect[1])) if redirect else None
+
+
+def flow(place: Place, packet: wire.Headers) -> Flow | None:
+    """The connection that a place tracks for a packet as it came there; None where it tracks none."""
+    ends = _end(packet.source, packet.source_port), _end(packet.destination, packet.destination_port)
+    try:
+        found = states.flows(place.namespace)
+    except (KernelError, OSError):
+        return None
+    return next((one for one in found if (one.source, one.destination) == ends), None)
+
+
+def _end(address: str, port: int) -> str:
+    return f"{address}:{port}" if port else address
+
+
+def address_of(end: str, packet: wire.Headers) -> str:
+    """The address of one end of a packet's connection, such as ``10.0.0.1`` of ``10.0.0.1:80``."""
+    return end.rpartition(":")[0] if packet.source_port else end
+
+
+def rules(case: Case, place: Place) -> tuple[NatRule, ...]:
+    """The rules of NAT of a place for the packet's family, each chain in order."""
+    return tuple(_rules(case.full_state(place).firewall, six=case.six))
+
+
+def _rules(firewall: Mapping[str, tuple[str, ...]], *, six: bool) -> Iterator[NatRule]:
+    families = ("ip6", "inet") if six else ("ip", "inet")
+    hooks: dict[tuple[str, str, str], str] = {}
+    for line in firewall.get("nft", ()):
+        matched = _NFT_CHAIN.fullmatch(line)
+        if matched and matched[1] in families:
+            where = matched[1], matched[2], matched[3]
+            hooked = _HOOKED.search(matched[4])
+            if hooked:
+                hooks[where] = hooked[1].upper()
+            elif not matched[4].startswith("type "):
+                yield NatRule("nft", f"{matched[1]} {matched[2]}", matched[3], hooks.get(where, ""), matched[4])
+    for program in ("ip6tables", "ip6tables-legacy") if six else ("iptables", "iptables-legacy"):
+        for line in firewall.get(program, ()):
+            table, _, text = line.partition(": ")
+            if table == "nat" and text.startswith("-A "):
+                chain = text.split()[1]
+                hook = chain if chain in ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING") else ""
+                yield NatRule(program, f"{'ip6' if six else 'ip'} nat", chain, hook, text)
+
+
+def leads_back(case: Case, place: Place, address: str, link: str) -> bool:
+    """Whether a place would send to an address by the link (or the bridge of it) where a packet from there came in."""
+    found = case.route(address, place=place)
+    return isinstance(found, Route) and found.link == link

@@ -1,0 +1,98 @@
+"""Sources that nobody can answer: each rule that is missing or wrong is named, and the right one mends it."""
+
+from __future__ import annotations
+
+import pytest
+from cnitest.suites.selftest.explain.breaking import Broken, demand
+
+FOUR, SIX = "8.8.8.8", "2001:4860:4860::8888"
+SUBNET = "10.40.80.0/24"
+MASQUERADE = f"POSTROUTING -s {SUBNET} -o ens33 -j MASQUERADE"
+APPENDED, INSERTED = f"iptables -t nat -A {MASQUERADE}", f"iptables -t nat -I {MASQUERADE}"
+NFT = "add table ip x; add chain ip x p { type nat hook postrouting priority 100; }; "
+
+
+def nft(*rules: str) -> str:
+    """A command that loads rules of a postrouting chain of one's own."""
+    return f"nft '{NFT}{'; '.join(f'add rule ip x p {rule}' for rule in rules)}'"
+
+
+def broken(cause: str, dropped_by: str, command: str, remedy: str = APPENDED, to: str = FOUR) -> Broken:
+    """The walkthrough, whose sandbox wants to the internet, with rules of a kind on the node."""
+    return Broken(cause, dropped_by, "node", remedy, {"node": command}, to=to)
+
+
+MISSING = [
+    broken("nat.masquerade-missing", "no MASQUERADE", "true"),
+    # Masqueraded are the packets of one family only.
+    broken(
+        "nat.masquerade-missing",
+        "no MASQUERADE",
+        APPENDED,
+        "ip6tables -t nat -A POSTROUTING -s 2001:db8:40::/64 -o ens33 -j MASQUERADE",
+        to=SIX,
+    ),
+    broken("nat.masquerade-missing", "no MASQUERADE", "iptables -t nat -A PREROUTING -p tcp -j ACCEPT"),
+]
+MISMATCHES = [
+    broken("nat.masquerade-mismatch", "MASQUERADE does not match", command)
+    for command in (
+        "iptables -t nat -A POSTROUTING -s 10.40.90.0/24 -o ens33 -j MASQUERADE",
+        f"iptables -t nat -A POSTROUTING -s {SUBNET} -o eth9 -j MASQUERADE",
+        f"iptables -t nat -A POSTROUTING ! -s {SUBNET} -j MASQUERADE",
+        "iptables-legacy -t nat -A POSTROUTING -s 10.40.90.0/24 -j MASQUERADE",
+        "iptables -t nat -A POSTROUTING -d 10.0.0.0/8 -j SNAT --to-source 192.168.80.100",
+        # In a chain that is jumped to for another source, or not at all.
+        "iptables -t nat -N OWN; iptables -t nat -A OWN -j MASQUERADE; "
+        "iptables -t nat -A POSTROUTING -s 10.40.80.77/32 -j OWN",
+        "iptables -t nat -N OWN; iptables -t nat -A OWN -j MASQUERADE",
+        nft('oifname "eth9" masquerade'),
+        nft("ip saddr 10.40.90.0/24 masquerade"),
+    )
+] + [
+    broken(
+        "nat.masquerade-mismatch",
+        "MASQUERADE does not match",
+        "ip6tables -t nat -A POSTROUTING -s fd00::/8 -j MASQUERADE",
+        "ip6tables -t nat -A POSTROUTING -s 2001:db8:40::/64 -o ens33 -j MASQUERADE",
+        to=SIX,
+    )
+]
+SKIPPED = [
+    broken("nat.masquerade-skipped", "rule before MASQUERADE", command, INSERTED)
+    for command in (
+        f"iptables -t nat -A POSTROUTING -s {SUBNET} -j RETURN; {APPENDED}",
+        f"iptables -t nat -A POSTROUTING -o ens33 -m comment --comment 'do not' -j ACCEPT; {APPENDED}",
+        f"iptables-legacy -t nat -A POSTROUTING -j ACCEPT; iptables-legacy -t nat -A {MASQUERADE}",
+        nft(f"ip saddr {SUBNET} accept", "masquerade"),
+    )
+]
+SNAT = [
+    broken(
+        "nat.snat-address",
+        "SNAT to an address not its own",
+        f"iptables -t nat -A POSTROUTING -s {SUBNET} -o ens33 -j SNAT --to-source {address}",
+        remedy,
+    )
+    for address, remedy in (
+        ("192.168.80.250", "ip address add 192.168.80.250/32 dev ens33"),  # nobody's
+        ("192.168.80.2", INSERTED),  # the router's
+        ("203.0.113.9", INSERTED),  # of a network that nobody knows
+    )
+] + [
+    broken("nat.snat-address", "SNAT to an address not its own", nft("snat to 192.168.80.250"),
+           "ip address add 192.168.80.250/32 dev ens33"),
+    broken(
+        "nat.snat-address",
+        "SNAT to an address not its own",
+        "ip6tables -t nat -A POSTROUTING -o ens33 -j SNAT --to-source 2001:db8:80::250",
+        "ip address add 2001:db8:80::250/128 dev ens33",
+        to=SIX,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", [*MISSING, *MISMATCHES, *SKIPPED, *SNAT], ids=str)
+def test_a_source_that_cannot_be_answered_is_named(broken):
+    """Which rule is missing, does not match, or comes first, with the command that has the probe pass."""
+    demand(broken, warm=False)
