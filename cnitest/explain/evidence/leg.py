@@ -42,7 +42,7 @@ def travelled(case: Case) -> Leg | None:
     """The leg on which the packet was last seen; None of one that never left, or whose sender is not known."""
     frame = case.spot.frame
     start = _start(case, frame.data[6:12].hex(":")) if frame else None
-    if start is None:
+    if start is None or case.wiring.links[start].kind == "loopback":
         return None
     sender = case.wiring.places[start.place]
     if case.probe.transport in _QUESTIONS:

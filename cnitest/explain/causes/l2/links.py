@@ -9,9 +9,10 @@ from cnitest.explain.evidence.leg import ahead
 from cnitest.explain.evidence.wiring import LinkAt
 
 _ON_THE_WAY = (Stage.WIRE, Stage.BRIDGE, Stage.NEIGHBOUR)
+_FIRST = -4
 
 
-@cause("l2.link-down", *_ON_THE_WAY)
+@cause("l2.link-down", *_ON_THE_WAY, order=_FIRST)
 def link_down(case: Case) -> Found | None:
     """A link on the way is down: the place's own, its peer, a bridge or one of its ports, the parent of a macvlan."""
     for at in case.once(_before):
@@ -22,7 +23,7 @@ def link_down(case: Case) -> Found | None:
     return None
 
 
-@cause("l2.protodown", *_ON_THE_WAY)
+@cause("l2.protodown", *_ON_THE_WAY, order=_FIRST)
 def protodown(case: Case) -> Found | None:
     """A link on the way is held down by a protocol daemon (``protodown``)."""
     for at in case.once(_before):
@@ -32,7 +33,7 @@ def protodown(case: Case) -> Found | None:
     return None
 
 
-@cause("l2.no-carrier", *_ON_THE_WAY)
+@cause("l2.no-carrier", *_ON_THE_WAY, order=_FIRST)
 def no_carrier(case: Case) -> Found | None:
     """A link on the way is up and has no carrier: nothing is at its other end."""
     for at in case.once(_before):

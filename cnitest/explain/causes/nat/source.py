@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from cnitest.explain.causes.matching import covers
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
-from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.case import Case, NoRoute, Stage
+from cnitest.explain.evidence.ip import declared
 from cnitest.explain.evidence.translation import NatRule, Passage
 from cnitest.kernel.rows.records import Route
 
@@ -94,17 +95,32 @@ def _left_untranslated(case: Case) -> Passage | None:
     sent = translation.first(case)
     if not case.returning or sent is None or case.packet.destination != sent.source:
         return None
-    if not ipaddress.ip_address(sent.source).is_private:
+    if not ipaddress.ip_address(sent.source).is_private or not _knows_no_way_back(case, sent.source):
         return None
     ways = translation.passages(case)
     knowing = [one for one in ways if translation.leads_back(case, one.place, sent.source, one.iif)]
-    if not knowing or knowing[-1].place is case.place or any(one.place is case.place for one in knowing):
+    if not knowing or any(one.place is case.place for one in knowing):
         return None
     last = knowing[-1]
     uplink = _uplink(case, last)
     if not uplink or case.in_network(sent.source, last.place, last.oif) or not _answers(case, uplink):
         return None
     return last
+
+
+def _knows_no_way_back(case: Case, source: str) -> bool:
+    """Whether the place never had a route to the source of a request that it got: at best a default one, which leads
+    elsewhere; no route that is gone or refuses."""
+    here = [s for s in case.seen.sightings if s.place == case.place.full_name and not (s.returning or s.frame.out)]
+    if not here or case.place is case.probe.sender:
+        return False
+    found, meant = case.route(source), declared.route(case.place, case.question)
+    if isinstance(found, NoRoute):
+        return found.name == "ENETUNREACH" and not meant
+    chosen = case.decision.route if case.decision else None
+    if chosen is None or chosen.to != "default" or found.link == here[-1].frame.link:
+        return False
+    return not meant or f"via {chosen.via}" in meant
 
 
 def _uplink(case: Case, one: Passage) -> str:
