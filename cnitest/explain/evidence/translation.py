@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from cnitest.errors import KernelError
 from cnitest.explain.evidence.case import Case
+from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.kernel.rows.records import Route
-from cnitest.kernel.rtnetlink.rtnl_pyroute2 import Flow
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.snapshot import state as states
