@@ -16,6 +16,7 @@ from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.faults.stage import Point
 from cnitest.faults.trial import VERBS, WAYS, Fault, Subject, TrialOutcome, attempt, baseline
+from cnitest.kernel.tracing import trace
 
 __all__ = ["VERBS", "WAYS", "Coverage", "Fault", "Point", "Sweep", "TrialOutcome", "sweep"]
 
@@ -145,4 +146,6 @@ def _outcomes(subject: Subject, wanted: Sequence[tuple[Point, str]], workers: in
             for process in multiprocessing.active_children():
                 if process not in others:
                     process.terminate()
+                    process.join(1.0)
+            trace.sweep()
             raise

@@ -72,6 +72,11 @@ class NetworkNamespace:
         open_all([Kept(self, name, make)])
         return self._sockets[name]
 
+    @property
+    def kept_inodes(self) -> set[int]:
+        """The inodes of the sockets that are kept, as ``/proc/net`` tells sockets apart."""
+        return {os.fstat(each.fileno()).st_ino for each in list(self._sockets.values())}
+
     def close(self) -> list[socket.socket]:
         """Drop our references; the sockets that are slow to close are returned for someone to close later."""
         self.netlink.close()

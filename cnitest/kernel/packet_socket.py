@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from itertools import islice
 from select import POLLIN, poll
 from typing import NamedTuple
+from weakref import WeakSet
 
 from cnitest.deadline import Deadline
 from cnitest.kernel import stamps
@@ -31,6 +33,7 @@ _BUFFER = 4 << 20
 _LARGEST = 1 << 16
 _ANCILLARY = socket.CMSG_SPACE(20) + stamps.ANCILLARY
 
+_opened: WeakSet[socket.socket] = WeakSet()
 _auxdata = struct.Struct("=IIIHHHH")
 
 
@@ -136,8 +139,14 @@ def kept(namespace: NetworkNamespace) -> Kept:
     return Kept(namespace, _KEPT, _open)
 
 
+def own_inodes() -> set[int]:
+    """The inodes of all packet sockets that this module has open, as ``/proc/net/packet`` tells sockets apart."""
+    return {os.fstat(one.fileno()).st_ino for one in list(_opened) if one.fileno() >= 0}
+
+
 def _open() -> socket.socket:
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+    _opened.add(opened)
     opened.setblocking(False)
     try:
         opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)

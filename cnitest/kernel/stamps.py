@@ -55,20 +55,23 @@ def await_on() -> None:
     Raises DeadlineExceeded, and OSError where namespaces cannot be made.
     """
     switch_on()
-    thread = NamespaceThread()
-    try:
-        echo = thread.run(_open_echo)
-    finally:
-        thread.end()
-    with echo:
+    with open_echo() as echo:
         deadline = Deadline.after(_PATIENCE, "the kernel to stamp frames")
         while not _is_stamped(echo, deadline):
             deadline.check()
             os.sched_yield()  # the kernel's work item needs a processor, too
 
 
+def open_echo() -> socket.socket:
+    """A socket that sends to itself over the loopback of a namespace that nothing else is in. Raises OSError."""
+    thread = NamespaceThread()
+    try:
+        return thread.run(_open_echo)
+    finally:
+        thread.end()
+
+
 def _open_echo() -> socket.socket:
-    """A socket that sends to itself over the loopback of a fresh namespace."""
     unshare(CLONE_NEWNET)
     echo = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     fcntl.ioctl(echo, _SIOCSIFFLAGS, struct.pack("=16sH22x", b"lo", _IFF_UP))

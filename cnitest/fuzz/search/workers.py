@@ -20,6 +20,7 @@ from cnitest.fuzz.search.chase import Finding, Others, Tally
 from cnitest.fuzz.search.hunt import Executor, Hunter, Turn
 from cnitest.fuzz.search.kinds import comparisons, rounds, used
 from cnitest.fuzz.search.settings import FuzzSettings
+from cnitest.kernel.tracing import trace
 
 __all__ = ["Event", "FuzzSettings", "Progress", "Stopped", "hunt", "together"]
 
@@ -134,6 +135,7 @@ def together(settings: FuzzSettings, workers: int) -> Iterator[Event]:
         for process in processes:
             process.terminate()
             process.join(5.0)
+        trace.sweep()
 
 
 def _told(events: Iterator[Event | _Claim], boxes: list[Any]) -> Iterator[Event]:

@@ -1,1 +1,1 @@
-"""What the kernel says of each packet it handles or frees, by a tracefs instance of this process. Needs real root."""
+"""What the kernel does to packets: what its trace says (for the machine's root), and whether it has handled all."""

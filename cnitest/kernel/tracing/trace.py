@@ -13,6 +13,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 
 from cnitest.kernel.tracing import instances
@@ -44,6 +45,7 @@ _KILOBYTES = 64
 _REMEMBERED = 16384
 _PAGE = 1 << 16
 _PATIENCE = 5.0
+_OVERLAP = 50_000_000
 
 
 class Trace:
@@ -104,7 +106,9 @@ class Trace:
             whole = all(until < when for until in self._lost.values()) and not self._incomplete
             if not whole or (len(self._recent) == _REMEMBERED and self._recent[0].when >= when):
                 return None
-            return tuple(event for event in self._recent if event.when >= when)
+            # Processors are read one after the other, so a later read may begin a little before the end of the last.
+            late = takewhile(lambda event: event.when >= when - _OVERLAP, reversed(self._recent))
+            return tuple(event for event in late if event.when >= when)[::-1]
 
     def _read(self) -> None:
         """Take over what the kernel has noted since the last time."""
@@ -201,6 +205,12 @@ def armed() -> Trace | None:
     return own.trace
 
 
+def is_decided() -> bool:
+    """Whether it is known if this process has a trace: somebody has asked for it, and what came of that."""
+    own = _own.get(os.getpid())
+    return own is not None and own.done.is_set()
+
+
 def await_armed() -> Trace | None:
     """As `armed`, but begin and wait until it is decided; `why` tells of None."""
     begin()
@@ -221,6 +231,12 @@ def end() -> None:
     if own:
         atexit.unregister(own.end)
         own.end()
+
+
+def sweep() -> None:
+    """Remove what processes of ours have left that were ended by a signal; nothing where that cannot be done."""
+    with contextlib.suppress(OSError), instances.opened() as directory:
+        instances.sweep(directory)
 
 
 def _reason(error: OSError) -> str:
