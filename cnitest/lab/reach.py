@@ -54,13 +54,39 @@ def _end(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+class Freed(NamedTuple):
+    """A packet of a probe that the kernel freed instead of handing it on.
+
+    ``reason`` is the kernel's word (``NETFILTER_DROP``; include/net/dropreason-core.h has all), ``location`` the
+    function that freed it. ``link`` is the last link that had it (empty: it never left) and ``out`` whether that one
+    sent it, ``place`` where that was, empty where sniffers cannot tell. ``returning`` says that it was the reply.
+    """
+
+    reason: str
+    location: str
+    place: str = ""
+    link: str = ""
+    out: bool = False
+    returning: bool = False
+
+    def __str__(self) -> str:
+        at = f"{self.place}:{self.link}" if self.place and self.link else self.place or self.link
+        return f"{self.reason} in {self.location}" + (f" at {at}" if at else "")
+
+
 @dataclass(frozen=True)
 class Seen:
-    """What the places that watched saw of a probe; put in order when somebody asks."""
+    """What the places that watched saw of a probe; put in order when somebody asks.
+
+    ``freed`` is what the kernel's trace says of its packets, nothing without one; ``settled`` that nothing of it can be
+    on its way any more, by this trace or because nothing in the lab holds a packet.
+    """
 
     watched: tuple[Watched, ...] = ()
     sender: str = ""
     receiver: str = ""
+    freed: tuple[Freed, ...] = ()
+    settled: bool = False
 
     def __bool__(self) -> bool:
         return any(one.frames for one in self.watched)
@@ -144,6 +170,14 @@ class Reach:
     def hops(self) -> tuple[Hop, ...]:
         """The links that carried it, and an answer to it, in order, each once in each direction."""
         return tuple(dict.fromkeys(s.as_hop() for s in self.sightings if wire.icmp_error(s.frame.data) is None))
+
+    @property
+    def freed(self) -> tuple[Freed, ...]:
+        """The packets of the last attempt that the kernel freed instead of handing them on, in order: where, and why.
+
+        Known where packets can be traced (to the machine's root, once a probe of this process has been lost).
+        """
+        return self.seen.freed
 
     @property
     def path(self) -> tuple[str, ...]:

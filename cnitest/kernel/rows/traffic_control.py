@@ -130,13 +130,8 @@ def _hook(index: int, parent: int) -> str:
 
 
 def _dropped(stats: bytes) -> int:
-    return _of_queue(stats, _DROPS_AT)
-
-
-def _of_queue(stats: bytes, at: int) -> int:
-    """A number of a queue's statistics; the first is how many packets wait."""
     queue = {kind: (a, b) for kind, a, b in attributes(stats, 0, len(stats))}.get(_STATS_QUEUE)
-    return number(stats, queue[0] + at, queue[0] + at + 4) if queue else 0
+    return number(stats, queue[0] + _DROPS_AT, queue[0] + _DROPS_AT + 4) if queue else 0
 
 
 def _action_stats(row: _Row) -> Iterator[bytes]:
@@ -145,15 +140,6 @@ def _action_stats(row: _Row) -> Iterator[bytes]:
     for kind, start, end in attributes(row.options, 0, len(row.options)):
         for _, a, b in attributes(row.options, start, end) if kind in known.actions else ():
             yield from (row.options[x:y] for inner, x, y in attributes(row.options, a, b) if inner == _ACTION_STATS)
-
-
-def queued(dump: Dump) -> dict[int, int]:
-    """How many packets wait in the queues of each link, by its number; links where none does are left out."""
-    found: dict[int, int] = {}
-    for row in map(_row, dump(_ask(_GETQDISC, 0, 0, "qdiscs"))):
-        if waiting := _of_queue(row.found.get(_STATS2, b""), 0):
-            found[row.ifindex] = found.get(row.ifindex, 0) + waiting
-    return found
 
 
 def _qdisc(row: _Row, links: LinkTable) -> Qdisc:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 # After the deadline, what is ready already is still served so often: it came in time, only we were late.
 _MOST_AFTERWARDS = 16
+# An answer comes in less than a millisecond. Where none does, whether one still can is asked after so many seconds, and
+# then again after twice as many, at most every so many.
+_FIRST_LOOK, _LONGEST_BETWEEN = 0.002, 0.05
+
+#: Tells of the frames that are an attempt's whether that attempt can be given up: nothing of it is on its way any more.
+Gone = Callable[[Callable[[Frame], bool]], bool]
 
 
 @dataclass(frozen=True)
@@ -113,12 +119,37 @@ class Probe(Protocol):
         ...
 
 
-def rounds(watch: select.poll, deadline: Deadline) -> Iterator[list[tuple[int, int]]]:
-    """What is ready, again and again until the deadline; and then what came before it and nobody looked at yet."""
-    late = 0
-    while late < _MOST_AFTERWARDS and (events := watch.poll(deadline.remaining * 1000)):
-        late += deadline.expired
-        yield events
+class Traceable(Probe, Protocol):
+    """A probe that is lost when one packet of it is: an attempt can be given up before its time."""
+
+    #: Seconds after which a kernel sends by itself what got no answer; an attempt that waits longer has to wait.
+    sent_again_after: float
+
+    def attempt_unless(self, gone: Gone | None, wait: float) -> Attempt:
+        """As ``attempt``, but returns when ``gone`` says that nothing is on its way any more, too."""
+        ...
+
+
+def rounds(
+    watch: select.poll, deadline: Deadline, gone: Callable[[], bool] | None = None
+) -> Iterator[list[tuple[int, int]]]:
+    """What is ready, again and again until the deadline; and then what came before it and nobody looked at yet.
+
+    ``gone``, when given, is asked while nothing is, and ends the wait when it says so and nothing has come meanwhile.
+    """
+    late, pause, over = 0, _FIRST_LOOK, False
+    while late < _MOST_AFTERWARDS:
+        left = 0.0 if over else deadline.remaining
+        events = watch.poll((left if gone is None else min(left, pause)) * 1000)
+        if events:
+            late += deadline.expired
+            over = False
+            yield events
+        elif over or gone is None or deadline.expired:
+            return
+        else:
+            over = gone()
+            pause = min(2 * pause, _LONGEST_BETWEEN)
 
 
 def canonical(address: str) -> str:

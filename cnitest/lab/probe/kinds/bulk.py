@@ -57,6 +57,9 @@ def load(size: int | None, reply_size: int | None, rate: float | str | None, hol
 class BulkProbe(StreamProbe):
     """A connection over which ``load.size`` bytes go and ``load.reply_size`` come back, each checked."""
 
+    #: A connection that is there sends at any time what was lost.
+    sent_again_after = 0.0
+
     def __init__(
         self,
         sender: Place,

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import select
 import socket
 import time
 from collections.abc import Callable, Container
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, is_ipv6, rounds
+from cnitest.lab.probe.base import Attempt, Gone, is_ipv6, rounds
 from cnitest.lab.probe.kinds.listener import dial, listen, target
 from cnitest.lab.probe.kinds.to_port import PortProbe
 from cnitest.lab.probe.options import Options
@@ -30,6 +32,8 @@ class DatagramProbe(PortProbe):
     """A datagram to ``port`` of an address; the listener sends it back from the address it was sent to."""
 
     name = "udp"
+    #: Nobody does.
+    sent_again_after = math.inf
 
     def __init__(
         self,
@@ -46,6 +50,10 @@ class DatagramProbe(PortProbe):
 
     def attempt(self, wait: float) -> Attempt:
         """Send one datagram and await it back."""
+        return self.attempt_unless(None, wait)
+
+    def attempt_unless(self, gone: Gone | None, wait: float) -> Attempt:
+        """As ``attempt``, and give up when ``gone`` says so."""
         far = self.far
         payload = wire.token()
         sent = payload.ljust(self.size, b".")
@@ -63,7 +71,8 @@ class DatagramProbe(PortProbe):
                 client.send(sent)
             except OSError as error:
                 return Attempt(matches, error=error)
-            attempt = _exchange(client, server, sent, matches, began, Deadline.after(wait, "a datagram"))
+            exchange = _Exchange(client, server, sent, matches, began)
+            attempt = exchange.serve(Deadline.after(wait, "a datagram"), partial(gone, matches) if gone else None)
             return attempt if server or not far else replace(attempt, doubt=self.doubt(far))
 
     def doubt(self, far: Place) -> str:
@@ -71,38 +80,43 @@ class DatagramProbe(PortProbe):
         return f"the server that has port {self.listener_port} at {far.full_name} is not ours and may not answer"
 
 
-def _exchange(
-    client: socket.socket,
-    server: socket.socket | None,
-    sent: bytes,
-    matches: Callable[[Frame], bool],
-    began: float,
-    deadline: Deadline,
-) -> Attempt:
-    """Serve both ends until the datagram is back."""
-    source: str | None = None
-    received = 0
-    watch = select.poll()
-    watch.register(client, select.POLLIN)
-    if server:
-        watch.register(server, select.POLLIN)
-    for events in rounds(watch, deadline):
-        for fd, _ in events:
-            if server and fd == server.fileno():
-                sender = _send_back(server, sent)
-                source, received = sender or source, received + bool(sender)
-                continue
-            try:
-                answer = client.recv(65536)
-            except OSError as error:
-                if error.errno == errno.ECONNREFUSED:
-                    return Attempt(matches, refusal="refused: an unreachable message came back", source_seen=source)
-                continue
-            if answer == sent or not server:
-                took = time.perf_counter() - began
-                received += _more(server, sent) if server else 0
-                return Attempt(matches, True, str(client.getpeername()[0]), source, took, received=received)
-    return Attempt(matches, source_seen=source, received=received)
+@dataclass(frozen=True)
+class _Exchange:
+    """A datagram that was sent, and both of its ends."""
+
+    client: socket.socket
+    server: socket.socket | None
+    sent: bytes
+    matches: Callable[[Frame], bool]
+    began: float
+
+    def serve(self, deadline: Deadline, gone: Callable[[], bool] | None) -> Attempt:
+        """Serve both ends until the datagram is back."""
+        client, server, sent, matches = self.client, self.server, self.sent, self.matches
+        source: str | None = None
+        received = 0
+        watch = select.poll()
+        watch.register(client, select.POLLIN)
+        if server:
+            watch.register(server, select.POLLIN)
+        for events in rounds(watch, deadline, gone):
+            for fd, _ in events:
+                if server and fd == server.fileno():
+                    sender = _send_back(server, sent)
+                    source, received = sender or source, received + bool(sender)
+                    continue
+                try:
+                    answer = client.recv(65536)
+                except OSError as error:
+                    if error.errno == errno.ECONNREFUSED:
+                        refused = "refused: an unreachable message came back"
+                        return Attempt(matches, refusal=refused, source_seen=source)
+                    continue
+                if answer == sent or not server:
+                    took = time.perf_counter() - self.began
+                    received += _more(server, sent) if server else 0
+                    return Attempt(matches, True, str(client.getpeername()[0]), source, took, received=received)
+        return Attempt(matches, source_seen=source, received=received)
 
 
 def _more(server: socket.socket, expected: bytes) -> int:

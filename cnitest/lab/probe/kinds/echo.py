@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.deadline import Deadline
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, canonical, is_ipv6, rounds
+from cnitest.lab.probe.base import Attempt, Gone, canonical, is_ipv6, rounds
 from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ class Request(NamedTuple):
 
 class EchoProbe:
     """An echo request with a payload of ``size`` bytes that no other request has."""
+
+    #: Nobody does.
+    sent_again_after = math.inf
 
     def __init__(
         self,
@@ -78,6 +83,10 @@ class EchoProbe:
 
     def attempt(self, wait: float) -> Attempt:
         """Send one request and await its reply, or an ICMP error about it."""
+        return self.attempt_unless(None, wait)
+
+    def attempt_unless(self, gone: Gone | None, wait: float) -> Attempt:
+        """As ``attempt``, and give up when ``gone`` says so."""
         (kept,) = self.kept
         echo = self.sender.namespace.kept(kept.name, kept.make)
         drain(echo)
@@ -86,7 +95,10 @@ class EchoProbe:
             self.send(echo, sent)
         except OSError as error:
             return Attempt(sent.matches, error=error)
-        return self._listen(echo, sent, Deadline.after(wait, "an echo reply"))
+        ready = select.poll()
+        ready.register(echo, select.POLLIN)
+        waited = rounds(ready, Deadline.after(wait, "an echo reply"), partial(gone, sent.matches) if gone else None)
+        return self._listen(echo, sent, waited)
 
     def prepare(self) -> Request:
         """The next request, with a payload that no other has; its clock starts now."""
@@ -129,10 +141,8 @@ class EchoProbe:
             where = (self.destination, 0)
         echo.sendmsg([sent.data], self.options.ancillary(six=self._six), 0, where)
 
-    def _listen(self, echo: socket.socket, sent: Request, deadline: Deadline) -> Attempt:
-        watch = select.poll()
-        watch.register(echo, select.POLLIN)
-        for _ in rounds(watch, deadline):
+    def _listen(self, echo: socket.socket, sent: Request, waited: Iterator[object]) -> Attempt:
+        for _ in waited:
             try:
                 packet, sender = echo.recvfrom(65536)
             except OSError:  # nothing there after all, or an ICMP error, which our sniffers have seen

@@ -31,6 +31,9 @@ _IGNORES = {
 class GroupEcho(EchoProbe):
     """An echo request to a group; answered when any other place answers, ended when all that listen have."""
 
+    #: One lost packet of many says nothing.
+    sent_again_after = 0.0
+
     def __init__(self, group: Group, *, size: int = 56, df: bool = False, options: Options | None = None) -> None:
         super().__init__(group.sender, group.words, size=size, df=df, options=options)
         self.group = group

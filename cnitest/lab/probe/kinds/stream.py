@@ -15,7 +15,7 @@ from dataclasses import replace
 from cnitest.deadline import Deadline
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, is_ipv6, rounds
+from cnitest.lab.probe.base import Attempt, Gone, is_ipv6, rounds
 from cnitest.lab.probe.kinds.listener import dial, listen, target
 from cnitest.lab.probe.kinds.to_port import PortProbe
 
@@ -26,11 +26,17 @@ _LOCAL = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM, errno.EADDRNOTAVAI
 class StreamProbe(PortProbe):
     """A connection to ``port`` of an address; the listener answers with what it was sent."""
 
+    #: The first retransmission of a SYN, RFC 6298 section 2; an SCTP INIT has three seconds, RFC 9260 section 16.
+    sent_again_after = 1.0
     protocol = 0  # the usual one of a stream socket
     name = "tcp"
 
     def attempt(self, wait: float) -> Attempt:
         """Connect once, from a port that no attempt before had."""
+        return self.attempt_unless(None, wait)
+
+    def attempt_unless(self, gone: Gone | None, wait: float) -> Attempt:
+        """As ``attempt``, and give up when ``gone`` says so before there is a connection."""
         far = self.far
         with ExitStack() as undo:
             here = (self.destination, self.listener_port, socket.SOCK_STREAM, self.protocol)
@@ -43,7 +49,8 @@ class StreamProbe(PortProbe):
                 return Attempt(lambda _: False, error=error)
             undo.callback(client.close)
             where = target(self.sender, self.destination, self.port)
-            attempt = _Conversation(client, server, self.matcher).hold(where, Deadline.after(wait, "a connection"))
+            conversation = _Conversation(client, server, self.matcher, gone)
+            attempt = conversation.hold(where, Deadline.after(wait, "a connection"))
         if attempt.answered or attempt.refusal or attempt.error:
             return attempt
         return replace(attempt, error=self.own_refusal(where))
@@ -77,7 +84,9 @@ class _Conversation:
         client: socket.socket,
         server: socket.socket | None,
         matcher: Callable[[socket.socket, bytes], Callable[[Frame], bool]],
+        gone: Gone | None,
     ) -> None:
+        self._gone, self._connected = gone, False
         self._client, self._server, self._matcher = client, server, matcher
         self._accepted: socket.socket | None = None
         self._payload = wire.token()
@@ -104,7 +113,7 @@ class _Conversation:
         return finished
 
     def _serve(self, deadline: Deadline) -> Attempt:
-        for events in rounds(self._poll, deadline):
+        for events in rounds(self._poll, deadline, self._is_gone if self._gone else None):
             for fd, event in events:
                 if self._server and fd == self._server.fileno():
                     self._accept()
@@ -114,6 +123,7 @@ class _Conversation:
                     number = self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                     if number and not (number == errno.ECONNRESET and not self._server):
                         return failed(self._attempt, number)
+                    self._connected = True
                     with contextlib.suppress(OSError):  # what came of it is told when we read
                         self._client.send(self._payload)
                     self._attempt = replace(self._attempt, pending=lambda frame: self._payload in frame.data)
@@ -123,6 +133,10 @@ class _Conversation:
                 else:
                     return self._heard()
         return self._attempt
+
+    def _is_gone(self) -> bool:
+        """Whether nothing of it is on its way any more: a connection that is there sends again what is lost."""
+        return self._gone is not None and not self._connected and self._gone(self._attempt.matches)
 
     def _accept(self) -> None:
         assert self._server is not None, "accepting needs a server"

@@ -17,13 +17,14 @@ from cnitest.kernel import monitor
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import PacketSocket
 from cnitest.kernel.rows.records import Neighbour
+from cnitest.kernel.tracing import trace
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe, is_ipv6
-from cnitest.lab.probe.verdict import proxies, refusal, silence, sizes
-from cnitest.lab.probe.verdict.controls import Control, control
+from cnitest.lab.probe.verdict import holding, proxies, refusal, silence, sizes
+from cnitest.lab.probe.verdict.controls import Control, brief_control, control
 from cnitest.lab.probe.verdict.refusal import Refusal
-from cnitest.lab.probe.verdict.watching import watched_attempt
-from cnitest.lab.reach import Reach, Seen, Sighting, Verdict
+from cnitest.lab.probe.verdict.watching import alike, watched_attempt
+from cnitest.lab.reach import Freed, Reach, Seen, Sighting, Verdict
 
 if TYPE_CHECKING:
     from cnitest.lab.lab import Lab
@@ -96,8 +97,31 @@ class Inquiry:
         sniffers = self._everyone if self._watch_all else ends
         await_duplicate_detection(self._probe, sniffers)
         self.begin(self._forget_frames(sniffers, self._probe.kept)[0].count)
-        settled = self._send(sniffers, self._wait)  # a Reach is false when it is a drop, so: is it there?
+        settled = self._send(sniffers, self._wait, impatient=True)  # a Reach is false when it is a drop: is it there?
+        if settled is None and not self._lab.blind:
+            trace.begin()
+        if settled is None and self._seen.settled and not self._narrower:
+            settled = self._confirm(self._seen.freed)
         return self._inquire() if settled is None else settled
+
+    def _confirm(self, freed: Sequence[Freed]) -> Reach | None:
+        """Send what is gone once more, with everyone watching: dropped when that is gone, too, in the same way."""
+        everyone = self._everyone
+        self._lab.settle()
+        if await_duplicate_detection(self._probe, everyone, also_link_local=True):
+            return None
+        self._forget_frames(everyone)
+        settled = self._send(everyone, self._wait, impatient=True, freed=freed)
+        if settled is not None or not self._seen.settled or self._narrower or self.late():
+            return settled
+        if self._seen.freed and (not freed or alike(self._seen.freed, freed)):
+            brief = brief_control(self._probe)
+            words = silence.freed(self._attempts[-1], self._seen)
+            return self._told(Verdict.DROPPED, words, controls=(brief.words,) if brief else ())
+        passed = control(self._probe)
+        if self._overflow() or self._doubt(passed, passed):
+            return None
+        return self._told(Verdict.DROPPED, silence.gone(self._attempts[-1], self._seen), controls=(passed.words,))
 
     def _inquire(self) -> Reach:
         """Send again with everyone watching, between two controls."""
@@ -106,7 +130,7 @@ class Inquiry:
         unsettled = await_duplicate_detection(self._probe, everyone, also_link_local=True)
         before = control(self._probe)
         self._forget_frames(everyone)
-        settled = self._send(everyone, self._wait)
+        settled = self._send(everyone, self._wait, impatient=self._attempts[-1].forbidden)
         for _ in range(_MOST_NARROWER):
             if settled is None and self._narrower:
                 settled = self._send(everyone, self._wait)
@@ -116,7 +140,7 @@ class Inquiry:
             settled = self._send(everyone, _NEIGHBOUR_RETRY)
         overflow = self._overflow()
         after = control(self._probe) if settled is None else before
-        if settled is None and self.late():
+        if settled is None and (self.late() or self._queued()):
             settled = self._send(everyone, _LATE_RETRY)
         if settled is not None:
             return settled
@@ -124,15 +148,17 @@ class Inquiry:
 
     def judged(self, before: Control, after: Control, doubt: str) -> Reach:
         """The verdict on a probe that nobody answered, between two controls; ``doubt`` is known already."""
-        doubt = doubt or self._doubt(before, after) or (_TOO_LATE if self.late() else "")
+        doubt = doubt or self._doubt(before, after) or (_TOO_LATE if self.late() else self._queued())
         controls = tuple(dict.fromkeys((before.words, after.words)))
         if doubt:
             return self._told(Verdict.UNPROVEN, doubt, controls=controls)
         return self._told(Verdict.DROPPED, self._silence(before), controls=controls)
 
-    def _send(self, sniffers: Sequence[Place], wait: float) -> Reach | None:
+    def _send(
+        self, sniffers: Sequence[Place], wait: float, *, impatient: bool = False, freed: Sequence[Freed] = ()
+    ) -> Reach | None:
         """One attempt, watched by some; what came of it, None when nobody answered."""
-        attempt, seen = watched_attempt(self._probe, sniffers, wait, self._far)
+        attempt, seen = watched_attempt(self._probe, sniffers, wait, self._far, impatient=impatient, expected=freed)
         return self.taken(attempt, seen, sniffers, wait)
 
     def taken(self, attempt: Attempt, seen: Seen, sniffers: Sequence[Place], wait: float) -> Reach | None:
@@ -262,6 +288,12 @@ class Inquiry:
         come = [frame for frame in self._lab.tap(self._near).since(self._began) if not frame.out and pending(frame)]
         ours = [frame for frame in come if any(each.matches(frame) for each in self._attempts)]
         return any(wire.read(frame.data).source == bare for frame in ours)
+
+    def _queued(self) -> str:
+        """What to say when packets wait in a queue where some of the probe's were seen; empty when none do."""
+        places = [self._lab.place(one.place) for one in self._seen.watched if one.frames]
+        waiting = ", ".join(words for place in places for words in holding.queues(place))
+        return f"there are {waiting}: give it more time with wait=…" if waiting else ""
 
     def _words(self, found: Refusal) -> tuple[str, str]:
         return refusal.words(found, self._attempts[-1], self._far, self._near)

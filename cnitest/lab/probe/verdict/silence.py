@@ -29,6 +29,20 @@ def lost_answer(attempt: Attempt, wait: float, seen: Seen, sender: Place) -> Sig
     return next((answer for answer in answers if answer.frame.when - left <= half), None)
 
 
+def freed(attempt: Attempt, seen: Seen) -> str:
+    """What to say of a probe that the kernel freed twice in the same way."""
+    first = seen.freed[0]
+    what = "the reply" if first.returning else "it"
+    last = last_seen(attempt, seen) or "it never left"
+    return f"no answer: the kernel freed {what} ({first}), twice; {last}{_remark(attempt)}"
+
+
+def gone(attempt: Attempt, seen: Seen) -> str:
+    """What to say of a probe that was twice not answered while nothing could hold it."""
+    last = last_seen(attempt, seen)
+    return f"no answer, twice, and nothing on the way holds a packet; {last}{_remark(attempt)}"
+
+
 def last_seen(attempt: Attempt, seen: Seen) -> str:
     """Where the probe was last seen, or its answer if there was one; empty when nobody saw it."""
     last = last_sighting(attempt, seen)
@@ -77,3 +91,7 @@ def _furthest(sightings: list[Sighting], goal: str) -> Sighting:
     for sighting in sightings:
         new.setdefault(sighting.hop, sighting)
     return arrived[-1] if arrived else list(new.values())[-1]
+
+
+def _remark(attempt: Attempt) -> str:
+    return f"; {attempt.remark}" if attempt.remark else ""

@@ -1,15 +1,23 @@
-"""One attempt at a probe under sniffers, and what these saw of it."""
+"""One attempt at a probe under sniffers, and what these and the kernel's trace saw of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 from cnitest.kernel import peers
 from cnitest.kernel.packet_socket import Frame
-from cnitest.lab.probe.base import Attempt, Probe
+from cnitest.kernel.tracing import trace
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Attempt, Probe, Traceable, is_ipv6
+from cnitest.lab.probe.verdict import programs
+from cnitest.lab.probe.verdict.freed import Fate, Witness, what_became
+from cnitest.lab.probe.verdict.holding import nothing_waits
 from cnitest.lab.probe.verdict.order import Watched
-from cnitest.lab.reach import Seen
+from cnitest.lab.reach import Freed, Seen
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
@@ -18,20 +26,105 @@ if TYPE_CHECKING:
 Links = Mapping[str, tuple[peers.End, ...]]
 
 _ENDS = 2
+_FIRST_PAUSE, _LESS_OFTEN = 0.02, 4
 
 
-def watched_attempt(probe: Probe, sniffers: Sequence[Place], wait: float, far: Place | None) -> tuple[Attempt, Seen]:
+def watched_attempt(
+    probe: Probe,
+    sniffers: Sequence[Place],
+    wait: float,
+    far: Place | None,
+    *,
+    impatient: bool = False,
+    expected: Sequence[Freed] = (),
+) -> tuple[Attempt, Seen]:
     """Send a probe once, with some places watching, and wait that many seconds for its answer. ``far`` is its far end,
-    which asks the kernel each time: who knows it says it."""
-    taps = probe.sender.lab.taps(sniffers)
-    began = [tap.count for tap in taps]
-    attempt = probe.attempt(wait)
-    frames = [
-        tuple(frame for frame in tap.since(count) if attempt.matches(frame))
-        for tap, count in zip(taps, began, strict=True)
-    ]
-    links = peers_of(sniffers) if len(sniffers) > _ENDS and any(frames) else {}
-    return attempt, seen(probe, sniffers, frames, links, far)
+    which asks the kernel each time: who knows it says it.
+
+    When ``impatient``, not so long where it cannot be answered any more: the kernel's trace shows that it was freed
+    (with ``expected``, see `alike`, in that very way), or nothing in the lab holds a packet.
+    """
+    return _Watch(probe, sniffers, far, expected).attempt(wait, impatient=impatient)
+
+
+def alike(some: Sequence[Freed], others: Sequence[Freed]) -> bool:
+    """Whether the same packets were freed for the same reasons on the same links."""
+    return [one._replace(place="") for one in some] == [one._replace(place="") for one in others]
+
+
+class _Watch:
+    """One attempt, and who watches it."""
+
+    def __init__(self, probe: Probe, sniffers: Sequence[Place], far: Place | None, expected: Sequence[Freed]) -> None:
+        lab = probe.sender.lab
+        self._probe, self._sniffers, self._far, self._expected = probe, sniffers, far, expected
+        self._taps = dict(zip(sniffers, lab.taps(sniffers), strict=True))
+        self._began = {place: tap.count for place, tap in self._taps.items()}
+        self._trace = None if lab.blind else trace.armed()
+        self._asks = trace.is_decided()
+        self._since = time.monotonic_ns() // 1000 * 1000  # as the trace rounds
+        self._fate = Fate()
+        self._gone = False
+        # Asking all places takes longer than looking into the trace, so it is done less and less often.
+        self._next, self._pause = 0.0, _FIRST_PAUSE
+
+    def attempt(self, wait: float, *, impatient: bool) -> tuple[Attempt, Seen]:
+        """Make it; what came of it, and what was seen of it."""
+        probe, sees = self._probe, not self._probe.sender.lab.blind
+        one_packet = impatient and sees and wait < getattr(probe, "sent_again_after", 0)
+        end = time.monotonic() + wait
+        attempt = cast("Traceable", probe).attempt_unless(self._is_gone, wait) if one_packet else probe.attempt(wait)
+        given_up = self._gone and time.monotonic() < end
+        frames = [self._frames(place, attempt.matches) for place in self._sniffers]
+        links = peers_of(self._sniffers) if len(self._sniffers) > _ENDS and any(frames) else {}
+        found = seen(probe, self._sniffers, frames, links, self._far)
+        if attempt.answered:
+            return attempt, found
+        if not given_up:
+            self._look(attempt.matches)
+        freed = tuple(_placed(each, found.watched) for each in self._fate.freed)
+        return attempt, replace(found, freed=freed, settled=given_up and not (attempt.error or attempt.doubt))
+
+    def _is_gone(self, matches: Callable[[Frame], bool]) -> bool:
+        """Whether nothing of the attempt is on its way any more, and nobody may answer it all the same."""
+        self._look(matches)
+        lab = self._probe.sender.lab
+        if self._fate.settled:
+            expected = not self._expected or alike(self._fate.freed, self._expected)
+            self._gone = expected and not programs.may_see(lab)
+        elif self._asks and not (self._expected or self._fate.pending) and time.monotonic() >= self._next:
+            self._gone = nothing_waits(lab, self._probe.transport)
+            self._next = time.monotonic() + self._pause
+            self._pause *= _LESS_OFTEN
+        return self._gone
+
+    def _look(self, matches: Callable[[Frame], bool]) -> None:
+        """Find out what became of the packets up to now."""
+        events = self._trace.since(self._since) if self._trace else None
+        if not events:
+            self._fate = Fate()
+            return
+        probe, far = self._probe, self._far
+        witness = Witness(
+            sender=probe.sender.full_name,
+            near=self._frames(probe.sender, matches),
+            protocol=wire.ETH_IPV6 if is_ipv6(probe.destination) else wire.ETH_IPV4,
+            receiver=far.full_name if far else "",
+            far=self._frames(far, matches) if far and far in self._taps else None,
+        )
+        self._fate = what_became(events, threading.get_native_id(), witness)
+
+    def _frames(self, place: Place, matches: Callable[[Frame], bool]) -> tuple[Frame, ...]:
+        """What a place has seen of the attempt."""
+        return tuple(frame for frame in self._taps[place].since(self._began[place]) if matches(frame))
+
+
+def _placed(freed: Freed, watched: Sequence[Watched]) -> Freed:
+    """With the place where it was, when just one saw a packet of the probe on that link."""
+    if freed.place:
+        return freed
+    places = [one.place for one in watched if any((f.link, f.out) == (freed.link, freed.out) for f in one.frames)]
+    return freed._replace(place=places[0]) if len(places) == 1 else freed
 
 
 def peers_of(places: Sequence[Place]) -> Links:

@@ -1,0 +1,190 @@
+"""Drops that the kernel was seen to do: where, why, and at once; what may only be late is never called dropped."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+
+from cnitest import Lab
+from cnitest.kernel.tracing import trace
+from cnitest.lab.reach import Freed, Reach, Verdict
+from cnitest.topology import find, load
+
+NS02, NS02_6 = "10.40.80.12", "2001:db8:40::12"
+# Silence would take twice as long.
+WAIT = 0.9
+FIREWALL = ("NETFILTER_DROP", "nft_do_chain")
+BRIDGE = "add table bridge t; add chain bridge t c {{ type filter hook {} priority 0; policy drop; }}"
+NETDEV = 'add table netdev t; add chain netdev t c {{ type filter hook {} device "{}" priority 0; policy drop; }}'
+
+
+@pytest.fixture(autouse=True)
+def _needs_tracing():
+    """All of this needs a trace, and one that is armed already."""
+    if trace.await_armed() is None:
+        pytest.skip(trace.why())
+
+
+@pytest.fixture
+def lab():
+    """Two sandboxes on a bridge, which know each other, a router and the internet."""
+    with Lab(load(find("bridge-walkthrough"))) as built:
+        for address in (NS02, NS02_6, "10.40.80.1"):
+            assert built.place("node/ns01").ping(address)
+        yield built
+
+
+def ping(lab: Lab, address: str = NS02) -> Reach:
+    """From one sandbox to the other."""
+    return lab.place("node/ns01").ping(address, wait=WAIT)
+
+
+def tcp(lab: Lab) -> Reach:
+    """The same."""
+    return lab.place("node/ns01").tcp(NS02, 80, wait=WAIT)
+
+
+def udp(lab: Lab) -> Reach:
+    """The same."""
+    return lab.place("node/ns01").udp(NS02, 53, wait=WAIT)
+
+
+def ping6(lab: Lab) -> Reach:
+    """The same, by IPv6."""
+    return ping(lab, NS02_6)
+
+
+def ping_router(lab: Lab) -> Reach:
+    """From a sandbox to beyond its host."""
+    return ping(lab, "192.168.80.2")
+
+
+INPUT = "iptables -A INPUT -i eth0+ -j DROP"
+DROPS = {
+    "on arrival": (ping, "node/ns02", INPUT, Freed(*FIREWALL, "node/ns02", "eth02")),
+    "TCP on arrival": (tcp, "node/ns02", INPUT, Freed(*FIREWALL, "node/ns02", "eth02")),
+    "UDP on arrival": (udp, "node/ns02", INPUT, Freed(*FIREWALL, "node/ns02", "eth02")),
+    "IPv6 on arrival": (
+        ping6,
+        "node/ns02",
+        "ip6tables -A INPUT -p icmpv6 --icmpv6-type echo-request -j DROP",
+        Freed(*FIREWALL, "node/ns02", "eth02"),
+    ),
+    "legacy": (
+        ping,
+        "node/ns02",
+        "iptables-legacy -P INPUT DROP",
+        Freed("NETFILTER_DROP", "nf_hook_slow", "node/ns02", "eth02"),
+    ),
+    "forwarded": (ping_router, "node", "iptables -P FORWARD DROP", Freed(*FIREWALL, "node", "br01")),
+    "the reply as it leaves": (
+        ping,
+        "node/ns02",
+        "iptables -P OUTPUT DROP",
+        Freed(*FIREWALL, "node/ns02", returning=True),
+    ),
+    "TCP's answer": (tcp, "node/ns02", "iptables -P OUTPUT DROP", Freed(*FIREWALL, "node/ns02", returning=True)),
+    "UDP's answer": (udp, "node/ns02", "iptables -P OUTPUT DROP", Freed(*FIREWALL, "node/ns02", returning=True)),
+    "the reply as it comes back": (ping, "node/ns01", INPUT, Freed(*FIREWALL, "node/ns01", "eth01", returning=True)),
+    "UDP's answer as it comes back": (udp, "node/ns01", INPUT, Freed(*FIREWALL, "node/ns01", "eth01", returning=True)),
+    "bridged": (ping, "node", ["nft", BRIDGE.format("forward")], Freed(*FIREWALL, "node", "veth01")),
+    "ingress": (ping, "node", ["nft", NETDEV.format("ingress", "veth01")], Freed(*FIREWALL, "node", "veth01")),
+    "egress": (ping, "node/ns01", ["nft", NETDEV.format("egress", "eth01")], Freed(*FIREWALL, "node/ns01")),
+    "blackhole": (
+        ping_router,
+        "node",
+        "ip route add blackhole 192.168.80.2",
+        Freed("NOT_SPECIFIED", "ip_error", "node", "br01"),
+    ),
+    "port down": (
+        ping,
+        "node/ns02",
+        "ip link set eth02 down",
+        Freed("NO_TX_TARGET", "br_handle_frame_finish", "node", "veth01"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("probe", "place", "command", "freed"), DROPS.values(), ids=DROPS)
+def test_a_drop_that_was_seen_is_told_at_once(lab, probe, place, command, freed):
+    """Which packet, why, by whom and where; without the silence that two attempts would have had to wait for."""
+    lab.place(place).run(command if isinstance(command, list) else command.split())
+    probe(lab)  # a young lab has IPv6 addresses to check first
+
+    began = time.monotonic()
+    reach = probe(lab)
+    took = time.monotonic() - began
+
+    assert reach.verdict is Verdict.DROPPED
+    assert reach.freed == (freed,)
+    assert (reach.attempts, "twice" in reach.reason) == (2, True)
+    assert took < WAIT
+
+
+@pytest.mark.parametrize("place", ["node", "node/ns02"], ids=["the request", "the reply"])
+@pytest.mark.parametrize("probe", [ping, tcp, udp, ping6])
+def test_what_waits_in_a_queue_is_not_dropped(lab, probe, place):
+    """A packet that a slow link keeps back for a while is on its way, and gets there."""
+    link = "veth02" if place == "node" else "eth02"
+    lab.place(place).run(f"tc qdisc add dev {link} root tbf rate 16kbit burst 120 limit 10000".split())
+    probe(lab)
+
+    reach = probe(lab)
+
+    assert reach
+
+
+def test_an_answer_to_come_from_a_program_is_waited_for(lab):
+    """A program that answers for a kernel that dropped the packet is not overtaken by the drop."""
+    lab.place("node/ns02").run(INPUT.split())
+    with lab.place("node/ns02").start([sys.executable, "-c", RESPONDER], ready="ready"):
+        reach = ping(lab)
+
+    assert reach
+    assert reach.attempts == 1
+
+
+def test_what_is_dropped_once_gets_through_the_second_time(lab):
+    """The first drop of a rule that lets some through settles nothing."""
+    nth = ["-m", "statistic", "--mode", "nth", "--every", "2", "--packet", "0"]
+    lab.place("node/ns02").run(["iptables", "-A", "INPUT", "-p", "icmp", *nth, "-j", "DROP"])
+
+    outcomes = [ping(lab) for _ in range(4)]
+
+    assert all(outcomes)
+    assert [reach.attempts for reach in outcomes] == [2] * 4
+
+
+def test_who_sees_nothing_is_told_nothing():
+    """A blind lab's probe stays unproven, whatever the kernel would say."""
+    with Lab(load(find("bridge-walkthrough")), blind=True) as lab:
+        lab.place("node/ns02").run(INPUT.split())
+        reach = ping(lab)
+
+    assert reach.verdict is Verdict.UNPROVEN
+    assert reach.freed == ()
+
+
+def test_a_delivered_probe_has_nothing_freed(lab):
+    """No row of a probe that was answered."""
+    assert ping(lab).freed == ()
+
+
+RESPONDER = """
+import socket, struct, time
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as link:
+    link.bind(("eth02", 0x0800))
+    print("ready", flush=True)
+    while True:
+        frame = bytearray(link.recv(2048))
+        if frame[23] == 1 and frame[34] == 8:
+            time.sleep(0.1)
+            frame[0:6], frame[6:12] = frame[6:12], frame[0:6]
+            frame[26:30], frame[30:34] = frame[30:34], frame[26:30]
+            frame[34] = 0
+            total = struct.unpack("!H", frame[36:38])[0] + 0x0800
+            frame[36:38] = struct.pack("!H", (total & 0xFFFF) + (total >> 16))
+            link.send(frame)
+"""
