@@ -37,7 +37,7 @@ def node(lab):
 def _steps(lab, probe):
     """The rules that one attempt of a probe met."""
     with rules.armed(lab.places, (6, 17)) as recording:
-        attempt, seen = watched_attempt(probe, lab.places, 0.05)
+        attempt, seen = watched_attempt(probe, lab.places, 0.05, probe.far)
     assert recording.unseen == []
     return recording.steps(attempt, seen)
 
@@ -98,7 +98,7 @@ def test_only_the_packets_of_the_attempt_are_told(lab, node):
 
     with rules.armed(lab.places, ()) as recording:
         other.attempt(0.1)
-        attempt, seen = watched_attempt(EchoProbe(ns01, NS02), lab.places, 0.1)
+        attempt, seen = watched_attempt(EchoProbe(ns01, NS02), lab.places, 0.1, lab.sandbox("ns02"))
     steps = recording.steps(attempt, seen)
 
     assert attempt.answered

@@ -144,7 +144,7 @@ def test_what_passes_has_no_cause(one):
         probe = probe_of(lab, one)
 
         reach = prove(probe)
-        attempt, seen = watched_attempt(probe, [probe.sender, *_others(lab, probe.sender)], 1.0)
+        attempt, seen = watched_attempt(probe, [probe.sender, *_others(lab, probe.sender)], 1.0, probe.far)
         spots = [Spot(lab.place(s.place), s.frame.link, s.frame.out, s.returning, s.frame) for s in seen.sightings]
         found = {str(spot): cause for spot in spots if (cause := recognised(Case(reach, probe, attempt, seen, spot)))}
 
