@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 from cnitest.cni.attachment import Attachment
 from cnitest.cni.calls.invoke import HostExec
@@ -17,65 +15,16 @@ from cnitest.conformance.bench import request
 from cnitest.conformance.bench.leftovers import Leftover, leftovers, settle
 from cnitest.conformance.host.set_up import Silent, open_lab, set_up
 from cnitest.conformance.model.subject import Setting
-from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded, PluginError
-from cnitest.faults.calls import Change, change, without_chance
-from cnitest.kernel.processes import process
+from cnitest.faults.aim import Aim, AimedExec
+from cnitest.faults.calls import without_chance
 from cnitest.kernel.processes.process import Finished
-from cnitest.kernel.processes.seccomp import Notice
-from cnitest.kernel.processes.supervised import KILL, LET, Supervised
 from cnitest.lab.hosts import Host
 from cnitest.lab.lab import Lab
 from cnitest.lab.snapshot.state import State
 
 _CONTAINERS = ("c1", "c2")
 _CACHE = "/var/lib/cni/results"
-
-
-class Point(NamedTuple):
-    """A call of a verb that changes something: its number in the verb's order, and how to know it again: by its
-    words, and how many calls of these words came before it."""
-
-    verb: str
-    number: int
-    process: str
-    words: str
-    before: int
-
-
-@dataclass
-class Aim:
-    """Counts the calls of one verb, and hits one of them when it is due: ``way`` is ``kill`` or ``fail``."""
-
-    point: Point | None = None
-    way: str = ""
-    seen: list[Change] = field(default_factory=list)
-    hit: int = 0
-    _before: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def decide(self, notice: Notice, pid: int, name: str) -> int:
-        """What is to become of a call."""
-        found = change(notice, pid, name)
-        if found is None:
-            return LET
-        key = (found.process, found.words)
-        self.seen.append(found)
-        self._before[key] += 1
-        due = self.point and not self.hit and key == (self.point.process, self.point.words)
-        if not due or not self.point or self._before[key] <= self.point.before:
-            return LET
-        self.hit = len(self.seen)
-        return KILL if self.way == "kill" else found.errno
-
-    def points(self, verb: str) -> list[Point]:
-        """The calls that were seen, as points to aim at."""
-        before: Counter[tuple[str, str]] = Counter()
-        found = []
-        for number, call in enumerate(self.seen, 1):
-            key = (call.process, call.words)
-            found.append(Point(verb, number, *key, before[key]))
-            before[key] += 1
-        return found
 
 
 class _Gun:
@@ -91,9 +40,7 @@ class _Gun:
     def run(self, binary: str, environment: Mapping[str, str], stdin: bytes, timeout: float) -> Finished:
         if self.aim is None:
             return HostExec(self.host).run(binary, environment, stdin, timeout)
-        with Supervised(self.aim.decide) as tree:
-            started = self.host.start_supervised(tree, (binary,), environment)
-            return process.finish(started, stdin, Deadline.after(timeout, binary))
+        return AimedExec(self.host, self.aim).run(binary, environment, stdin, timeout)
 
 
 class Stage:

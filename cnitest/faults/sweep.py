@@ -14,7 +14,7 @@ from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.conf import Network
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
-from cnitest.faults.stage import Point
+from cnitest.faults.aim import Point
 from cnitest.faults.trial import VERBS, WAYS, Fault, Subject, TrialOutcome, attempt, baseline
 from cnitest.kernel.tracing import trace
 

@@ -20,8 +20,9 @@ from cnitest.cni.runtime import Runtime
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.faults import table
+from cnitest.faults.aim import Aim
 from cnitest.faults.netlink_words import changes, words
-from cnitest.faults.stage import Aim, open_stage
+from cnitest.faults.stage import open_stage
 from cnitest.faults.sweep import sweep
 from cnitest.kernel.processes.process import Finished
 from cnitest.lab.hosts import Host

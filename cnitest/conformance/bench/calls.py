@@ -15,6 +15,7 @@ from cnitest.conformance.bench.steps import Release, SearchPath
 from cnitest.conformance.bench.target import AttachmentTarget
 from cnitest.conformance.bench.timeouts import Patience
 from cnitest.conformance.model.subject import Setting, Trial
+from cnitest.faults.aim import Aim, AimedExec
 from cnitest.lab.hosts import Host
 from cnitest.lab.lab import Lab
 
@@ -48,11 +49,13 @@ class PluginCalls:
         environment: Mapping[str, str] | None = None,
         argv: Sequence[str] = (),
         timeout: float | None = None,
+        aim: Aim | None = None,
     ) -> Call:
         """Call the plugin (or ``plugin``) once, whatever comes of it.
 
         ``changes`` replaces variables, ``without`` removes some, ``stdin`` replaces the configuration, ``environment``
-        what is there besides the CNI_* variables, ``argv`` is put before the binary's path.
+        what is there besides the CNI_* variables, ``argv`` is put before the binary's path. ``aim`` watches what it
+        changes and may kill it.
         """
         name = plugin or self.subject.plugin
         binary = self.binary(name)
@@ -61,10 +64,11 @@ class PluginCalls:
         variables = {key: value for key, value in variables.items() if key not in without}
         data = self._stdin(verb, slot, previous, stdin)
         limit = timeout or _PATIENCE.seconds(self.subject.name, verb, self.subject.seconds)
-        executor, place = HostExec(self.node, tuple(argv)), self.node.full_name
+        place = self.node.full_name
+        executor = AimedExec(self.node, aim) if aim else HostExec(self.node, tuple(argv))
         with self.record.calling() as note:
             call = invoke.call(executor, name, binary, variables, data, host=place, timeout=limit, verb=verb)
-            note(call, timeout)
+            note(call, call.seconds if aim and aim.hit else timeout)
         if call.timed_out and timeout is None:
             _PATIENCE.ran_out(self.subject.name, verb)
         self.lab.journal.note(call)
