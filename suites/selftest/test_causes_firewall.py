@@ -570,6 +570,22 @@ def test_rules_that_let_it_pass_are_no_cause(routed, probe, to):
     assert (reach.dropped_by, reach.cause) == ("", None)
 
 
+@pytest.mark.parametrize(
+    ("probe", "identifier"), [("ping", "conntrack.invalid"), ("tcp", "conntrack.invalid"), ("udp", "firewall.rule")]
+)
+def test_of_several_states_the_packets_own_is_named(routed, probe, identifier):
+    """A rule for INVALID and NEW drops the replies of another zone: those to a ping are INVALID, a datagram is NEW."""
+    state = "-A FORWARD -m conntrack --ctstate INVALID,NEW -j DROP"
+    routed.host("node").load_rules("iptables", ZONE, "-A FORWARD -i br01 -j ACCEPT", state)
+
+    reach = _probe(routed, probe, OUTSIDE)
+
+    if not any("conntrack state new" in line for line in reach.cause.evidence) and probe == "udp":
+        pytest.skip("this kernel does not tell the state of a connection")
+    assert reach.cause.id == identifier
+    assert ("conntrack state INVALID" in reach.cause.words) is (probe != "udp")
+
+
 def test_a_published_port_that_forward_does_not_let_in_is_named(routed):
     """After DNAT the packet is another one, and FORWARD drops that: both rules are told."""
     node, router = routed.host("node"), routed.host("router")

@@ -9,7 +9,9 @@ from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.case import Case, Stage
 from cnitest.explain.evidence.rows import Step
 
-_INVALID = re.compile(r"(--ctstate|--state) \S*INVALID|ct state (vmap \{.*invalid : drop|[\w, ]*invalid)")
+_INVALID = re.compile(
+    r"(--ctstate|--state) \S*INVALID\S*|ct state (vmap \{.*invalid : drop|\{? ?[\w, ]*invalid[\w, ]*)"
+)
 _NEGATED = re.compile(r"! (--ctstate|--state)|ct state !=")
 _UNTRACKED = re.compile(r"-j NOTRACK|-j CT .*--notrack|\bnotrack\b")
 _ZONE = re.compile(r"--zone(?:-orig|-reply)? (\d+)|zone set (\d+)")
@@ -19,11 +21,19 @@ _ZONE = re.compile(r"--zone(?:-orig|-reply)? (\d+)|zone set (\d+)")
 def invalid(case: Case) -> Found | None:
     """A rule drops what connection tracking calls INVALID, and so it calls the packet."""
     step = drops.dropped(case)
-    if step is None or not _INVALID.search(step.rule) or _NEGATED.search(step.rule):
+    match = _INVALID.search(step.rule) if step else None
+    if step is None or match is None or _NEGATED.search(step.rule) or not _may_be_invalid(case, step, match[0]):
         return None
     packet = step.packet
     known = f"connection tracking of {step.place} knows no connection that {packet.source} → {packet.destination} fits"
     return drops.found(case, step, also=(known,), note="conntrack state INVALID")
+
+
+def _may_be_invalid(case: Case, step: Step, states: str) -> bool:
+    """Whether that is what the packet is, where a rule names several states: kernels that tell the state tell of no
+    connection then."""
+    several = "," in states
+    return not step.state and (not several or any(one.state for one in case.steps))
 
 
 @cause("conntrack.zone", Stage.TOLD)

@@ -106,7 +106,8 @@ def evidence(case: Case, step: Step) -> tuple[str, ...]:
     """What shows it: that the kernel told of this very packet, and what was translated before."""
     links = " ".join(f"{way} {link}" for way, link in (("in", step.iif), ("out", step.oif)) if link)
     packet = f"{step.packet.source} → {step.packet.destination}"
-    told = f"{step.shown}: {packet}{f', {links}' if links else ''}: {step.verdict}"
+    state = f"conntrack state {step.state}" if step.state else ""
+    told = f"{step.shown}: {', '.join(filter(None, (packet, links, state)))}: {step.verdict}"
     jumps = (f"{where(one)}: {one.rule}" for one in met_before(case, step) if one.rule and one.verdict == "jump")
     return (told, *jumps) if len(step.path) > 1 else (told,)
 

@@ -131,6 +131,7 @@ def _looked_up(lookup: str, step: Step) -> list[tuple[str, ...]]:
         "protocol": names,
         "l4proto": names,
         "nexthdr": names,
+        "state": (step.state,),
         "iifname": (step.iif,),
         "oifname": (step.oif,),
         "type": tuple(name for name, kinds in matching.TYPES.items() if packet.kind in kinds),

@@ -48,7 +48,8 @@ class Step(NamedTuple):
     ``verdict`` is what it said: ``drop``, ``accept``, ``jump``, ``return``, ``reject``, … ``number`` is the rule's in
     its chain, from 1, ``handle`` nftables' own; ``iif`` and ``oif`` are the links that the packet comes and goes by
     there; ``packet`` has its headers as it came to the base chain, ``rules`` are those of
-    its chain, in order, where it ended the packet; ``shown`` says what shows it.
+    its chain, in order, where it ended the packet; ``state`` is connection tracking's of
+    it (``new``), empty where that is not told; ``shown`` says what shows it.
     """
 
     place: str
@@ -66,4 +67,5 @@ class Step(NamedTuple):
     returning: bool = False
     packet: wire.Headers = wire.Headers()
     rules: tuple[str, ...] = ()
+    state: str = ""
     shown: str = "the kernel's trace of the packet ends there"

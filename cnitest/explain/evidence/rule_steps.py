@@ -134,6 +134,7 @@ class _Run(NamedTuple):
     iif: str
     oif: str
     path: list[str]
+    state: str = ""
 
 
 def nft_steps(ours: Ours, events: Iterable[TraceEvent]) -> Iterator[Step]:
@@ -159,7 +160,7 @@ def _run_of(ours: Ours, event: TraceEvent, runs: dict[tuple[int, str, str], _Run
     key = event.identity, event.family, event.table
     if event.packet:
         iif, oif = (ours.links.get(index, "") for index in (event.iif, event.oif))
-        runs[key] = _Run(event.packet, iif, oif, [event.chain])
+        runs[key] = _Run(event.packet, iif, oif, [event.chain], event.state)
     marked = runs.get((event.identity, event.family, tables.OWN))
     if key not in runs and marked:
         runs[key] = marked._replace(path=[event.chain])
@@ -194,6 +195,7 @@ def _nft_step(ours: Ours, event: TraceEvent, run: _Run, packet: wire.Headers) ->
         returning=ours.returning(packet),
         packet=packet,
         rules=_rules(ours, event) if event.verdict in _ENDING else (),
+        state=run.state,
     )
 
 

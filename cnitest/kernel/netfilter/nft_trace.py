@@ -29,6 +29,7 @@ _VERDICTS = {
     -4: "goto",
     -5: "return",
 }
+_STATES = {1: "invalid", 2: "established", 4: "related", 8: "new", 64: "untracked"}
 _FIRST = -(1 << 31)
 _NFTRACE, _PROTOCOL, _L4PROTO, _REGISTER = 12, 1, 16, 1
 _ARP = (0x0806).to_bytes(2, "big")
@@ -47,7 +48,8 @@ class TraceEvent(NamedTuple):
     ``identity`` is the packet's as long as it is at the place. ``kind`` is ``rule``, ``return`` (the end of a chain
     that was jumped to) or ``policy``; ``verdict`` what it said, of a jump ``target`` is the chain. ``iif`` and ``oif``
     are links' indices, 0 where there is none. ``packet`` is the beginning of the packet from its network header on, up
-    to twenty bytes of its transport header; it is told once for each base chain and hook.
+    to twenty bytes of its transport header; it is told once for each base chain and hook. ``state`` is connection
+    tracking's (``new``), empty where the kernel does not tell it or has none.
     """
 
     identity: int
@@ -61,6 +63,7 @@ class TraceEvent(NamedTuple):
     iif: int
     oif: int
     packet: bytes
+    state: str = ""
 
 
 class Armed(NamedTuple):
@@ -163,4 +166,5 @@ def _event(row: bytes) -> TraceEvent:
         tables.number(values, 10),
         tables.number(values, 12),
         values.get(8, b"") + values.get(9, b""),
+        _STATES.get(tables.number(values, 21), ""),
     )
