@@ -111,6 +111,21 @@ REPLIES = [
         needs="net.bridge.bridge-nf-call-iptables",
         afterwards={"node": f"iptables -t nat -A {MASQUERADE} 10.40.80.11 -j MASQUERADE"},
     ),
+    # The reply comes by the gateway, and not by node 2, which translated the request.
+    Broken(
+        "nat.reply-bypasses",
+        "reply not translated back",
+        "node2",
+        "iptables -t nat -I POSTROUTING -s 192.168.80.0/24 -d 198.51.100.2 -j MASQUERADE",
+        {
+            "node2": "sysctl -w net.ipv4.ip_forward=1; iptables -t nat -A PREROUTING -p tcp --dport 8080 "
+            "-j DNAT --to-destination 198.51.100.2:80"
+        },
+        sender="node1",
+        to="192.168.80.102",
+        topology="three-nodes-one-lan",
+        probe=lambda place, to: place.tcp(to, 8080, listener=place.lab.host("internet"), listener_port=80),
+    ),
 ]
 
 
