@@ -32,8 +32,8 @@ def fingerprint(about: Evidence | None, fault: str, requirement: str) -> str:
             return f"left {_of_difference(item)}"
         case Call() as call:
             return _of_call(call, fault, requirement)
-        case NoAnswer(cause=cause) if cause:
-            return f"{ALONE}lost {cause}"
+        case NoAnswer(dropped_by=by) | NoArrival(dropped_by=by) if by:
+            return f"{ALONE}lost {plain(by)}"
         case NoAnswer() | NoArrival():
             return f"{'unanswered' if isinstance(about, NoAnswer) else 'does not arrive'} {requirement}"
         case SysctlChange(name):

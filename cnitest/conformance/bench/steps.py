@@ -102,19 +102,23 @@ Step = Command | Ask | Look | Probe | File | SearchPath | Release | Fake | Forge
 
 class NoAnswer(NamedTuple):
     """A packet from a place, by its full name, to an address got no answer; ``seconds`` is how long that may take, 0
-    as long as any, ``cause`` the id of why it was lost, empty where that was not found."""
+    as long as any. ``cause`` is the id of why it was lost and ``dropped_by`` what it was lost to, empty where that was
+    not found."""
 
     sender: str
     target: str
     seconds: float = 0
     cause: str = ""
+    dropped_by: str = ""
 
 
 class NoArrival(NamedTuple):
-    """A packet from a place to an address does not arrive at the place that plays the internet."""
+    """A packet from a place to an address does not arrive at the place that plays the internet; ``dropped_by`` is what
+    it was lost to, empty where that was not found."""
 
     sender: str
     target: str
+    dropped_by: str = ""
 
 
 class SysctlChange(NamedTuple):

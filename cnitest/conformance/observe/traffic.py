@@ -123,8 +123,11 @@ def _told(flow: Flow, why: str, reach: Reach | None = None, seconds: float = 0) 
     if isinstance(why, Doubt):
         return Doubt(words)
     cause = reach.cause if reach is not None else None
-    about = NoAnswer(flow.sender.full_name, flow.target, seconds, cause.id if cause else "")
-    return Detail(f"{words}; {cause.place}: {cause.words}" if cause else words, about=about)
+    about = NoAnswer(flow.sender.full_name, flow.target, seconds)
+    if cause is None:
+        return Detail(words, about=about)
+    about = about._replace(cause=cause.id, dropped_by=cause.dropped_by)
+    return Detail(f"{words}; {cause.place}: {cause.words}", about=about)
 
 
 def _once(flow: Flow) -> tuple[str, Reach | None]:
@@ -151,8 +154,10 @@ def not_arriving(flow: Flow, place: Place) -> str:
         return Detail(f"{words}: {way}", about=NoAnswer(flow.sender.full_name, flow.target))
     if reach.verdict is Verdict.UNPROVEN:
         return Doubt(f"{words}: unproven: {reach.reason}")
-    lost_to = f": {reach.cause.place}: {reach.cause.words}" if reach.cause else ""
-    return Detail(f"{words}{lost_to}", about=NoArrival(flow.sender.full_name, flow.target))
+    about, cause = NoArrival(flow.sender.full_name, flow.target), reach.cause
+    if cause is None:
+        return Detail(words, about=about)
+    return Detail(f"{words}: {cause.place}: {cause.words}", about=about._replace(dropped_by=cause.dropped_by))
 
 
 def _no_way(flow: Flow) -> str:

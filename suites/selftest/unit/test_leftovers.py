@@ -124,7 +124,7 @@ SEEN = Saw("/x", "cnitest-ipam", ())
     [
         (Leftover("node", Difference("links", "veth0", None, LINK)), "came look1 look2 '^node link veth0 '"),
         (NoAnswer("node/c1", "10.1.0.1"), "lost m-node/c1 10.1.0.1"),
-        (NoAnswer("node", "10.1.0.1", 0.5), "lost - 10.1.0.1 0.5"),
+        (NoAnswer("node", "10.1.0.1", 0.5), "unanswered 1 - 10.1.0.1"),
         (NoArrival("node", "192.0.2.1"), "! arrives - 192.0.2.1 m-internet"),
         (SysctlChange("net.ipv4.ip_forward", "0", "1"), "sysctl_is - net.ipv4.ip_forward 1"),
         (CALL, "answered 1 1 ''"),
