@@ -139,6 +139,21 @@ def policy(case: Case) -> Found | None:
     return drops.found(case, step) if step and not step.rule else None
 
 
+@cause(
+    "firewall.unseen",
+    *(Stage.OUTPUT, Stage.PREROUTING, Stage.FORWARD, Stage.INPUT, Stage.POSTROUTING),
+    reasons=("NETFILTER_DROP",),
+    order=drops.GENERAL + 1,
+)
+def unseen(case: Case) -> Found | None:
+    """Netfilter drops the packet, and no rule was seen to: a module, or a program of somebody's (eBPF), did."""
+    if "NETFILTER_DROP" not in case.reasons or drops.dropped(case):
+        return None
+    freed = (one for one in case.freed if one.reason == "NETFILTER_DROP")
+    seen = tuple(f"the kernel freed it for NETFILTER_DROP in {one.location}" for one in freed)
+    return Found("netfilter", f"netfilter of {case.place.full_name} drops it, by no rule that was seen", evidence=seen)
+
+
 def _iptables(case: Case) -> Step | None:
     step = drops.dropped(case)
     return step if step and drops.is_iptables(step) else None

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cnitest.explain.causes import matching, sets
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.causes import firewall, matching, sets
+from cnitest.explain.evidence.rows import Freed, Step
 from cnitest.lab.probe import wire
 
 TCP4 = wire.Headers(wire.ETH_IPV4, "10.1.2.3", "192.0.2.7", wire.TCP, source_port=40000, destination_port=80)
@@ -70,6 +70,18 @@ def test_a_rule_without_a_set_is_no_cause_of_sets():
     assert sets.ipset(_case(_step("-A FORWARD -j DROP"), ())) is None
     assert sets.nftables(_case(_step("-A FORWARD -j DROP"), ())) is None
     assert sets.verdict_map(_case(_step("-A FORWARD -j DROP"), ())) is None
+
+
+def test_netfilter_without_a_rule_is_named_by_the_kernels_reason():
+    """Where the kernel says that netfilter freed the packet and no rule was seen to end it, that much is said."""
+    freed = (Freed("NETFILTER_DROP", "nf_hook_slow", "eth0"),)
+    case = _case(_step("-A FORWARD -j ACCEPT")._replace(verdict="accept"), ())
+    without = SimpleNamespace(**{**vars(case), "freed": (), "reasons": frozenset()})
+    told = SimpleNamespace(**{**vars(case), "freed": freed, "reasons": frozenset({"NETFILTER_DROP"})})
+
+    assert firewall.unseen(without) is None
+    assert firewall.unseen(told).dropped_by == "netfilter"
+    assert "nf_hook_slow" in firewall.unseen(told).evidence[0]
 
 
 @pytest.mark.parametrize(
