@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
@@ -250,3 +251,47 @@ def test_batches_are_many_times_faster_than_single_probes():
 
         assert len(matrix.dropped) == 132 - 30
         assert together < len(matrix.dropped) * 0.6 / 4
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_drawn_policies_are_told_cell_by_cell(seed):
+    """Each place drops, rejects or takes what each other one sends it, drawn from a seed: the matrix is just that."""
+    draw = random.Random(seed)
+    kinds = {
+        "icmp": "ip saddr {} icmp type echo-request",
+        "icmp6": "ip6 saddr {} icmpv6 type echo-request",
+        "tcp:80": "ip saddr {} tcp dport 80",
+        "tcp6:80": "ip6 saddr {} tcp dport 80",
+        "udp:53": "ip saddr {} udp dport 53",
+        "udp6:53": "ip6 saddr {} udp dport 53",
+    }
+    names = [f"node/c{at}" for at in range(7)]
+    expected = {}
+    with Lab(bridged(7)) as lab:
+        for there in names:
+            rules = []
+            for at, here in enumerate(names):
+                for probe, match in kinds.items() if here != there else ():
+                    fate = draw.choice(["accept", "accept", "drop", "reject"])
+                    address = f"2001:db8::{at + 1:x}" if "6" in probe else f"10.1.0.{at + 1}"
+                    rules.append(f"{match.format(address)} {fate}")
+                    expected.setdefault(here, {}).setdefault(there, {})[probe] = fate == "accept"
+            lab.place(there).load_rules("nft", FILTER.format(hook="input", rule="; ".join(rules)))
+
+        matrix = lab.reachability(names, family=(4, 6))
+
+        assert matrix == expected
+        assert not matrix.unproven
+
+
+def test_a_dead_link_is_soon_told():
+    """Who has no path at all proves nothing, which is not found out anew for each of his pairs."""
+    with Lab(bridged(12)) as lab:
+        lab.host("node").run(["ip", "link", "set", "v3", "down"])
+        began = time.perf_counter()
+        matrix = lab.reachability("node/*", "icmp")
+        took = time.perf_counter() - began
+
+        assert len(matrix.delivered) == 11 * 10
+        assert all("node/c3" in cell[:2] for cell in (*matrix.dropped, *matrix.unproven))
+        assert took < len({**matrix.dropped, **matrix.unproven}) * 0.6

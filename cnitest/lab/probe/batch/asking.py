@@ -12,14 +12,25 @@ from cnitest.kernel.rows.records import Address, Link
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Probe, is_ipv6
 from cnitest.lab.probe.verdict import proxies
-from cnitest.lab.probe.verdict.controls import ANSWER, Control, Hop, answering, answering_instead, control, first_hop
-from cnitest.lab.probe.verdict.controls import beside as one_beside
+from cnitest.lab.probe.verdict.controls import (
+    ANSWER,
+    Control,
+    Hop,
+    answering,
+    answering_instead,
+    control,
+    first_hop,
+    mark,
+    unanswered,
+)
 from cnitest.lab.probe.verdict.neighbour import Question, question
 from cnitest.lab.snapshot import state as states
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
 
+# What a marker says of who did not answer, until it is known whom it is about.
+_SILENCE = "silence"
 _SOLICITATION = (wire.ICMPV6, 135)
 _ARP_REQUEST = (wire.ETH_ARP, 1)
 
@@ -58,9 +69,9 @@ class _Beside:
         if neighbour:
             return answering_instead(hop, neighbour)
         known = self._known.get(_line(hop))
-        if known is None or known.instead == hop.address:
-            known = self._known[_line(hop)] = one_beside(hop)
-        return answering_instead(hop, known.instead) if known.instead else known._replace(hop=hop.address)
+        if known is None:
+            known = self._known[_line(hop)] = mark(*hop, _SILENCE)
+        return known._replace(words=known.words.replace(_SILENCE, unanswered(hop)), hop=hop.address)
 
 
 def _line(hop: Hop) -> tuple[str, str, bool]:

@@ -9,7 +9,7 @@ queue that was full, a sniffer that overflowed, an answer that came late) is pro
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cnitest.kernel.packet_socket import REMEMBERED
 from cnitest.kernel.rows.records import Neighbour
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from cnitest.lab.place import Place
 
 T = TypeVar("T")
+#: A sender, a link of it, and whether the family is IPv6.
+_Line = tuple[str, str, bool]
 
 # So many are under way at once. Each may need an entry of the neighbour tables, of which the kernel has 1024.
 _AT_ONCE = 128
@@ -57,13 +59,38 @@ def prove_all(probes: Sequence[Probe], wait: float | None = None) -> list[Reach]
     known = kinds()
     together = [at for at, probe in enumerate(probes) if type(probe) in known]
     with lab.probing:
-        found = _Batch(lab, probes, WAIT if wait is None else wait).settle(together)
-    for at, probe in enumerate(probes):
-        if at not in found:
-            found[at] = inquire(probe, wait)
-    for at in [at for at in together if found[at].verdict is Verdict.UNPROVEN][:_AGAIN]:
-        found[at] = inquire(probes[at], wait)  # what disturbed it may have passed
+        batch = _Batch(lab, probes, WAIT if wait is None else wait)
+        found = batch.settle(together)
+        pathless: set[_Line] = set()
+        for at, probe in enumerate(probes):
+            if at not in found:
+                found[at] = _alone(probe, wait, batch.pathless.get(at), pathless)
+        for at in [at for at, reach in found.items() if _is_disturbed(reach, batch.pathless.get(at))][:_AGAIN]:
+            found[at] = inquire(probes[at], wait)
     return [found[at] for at in range(len(probes))]
+
+
+def _alone(probe: Probe, wait: float | None, pathless: _Pathless | None, known: set[_Line]) -> Reach:
+    """The reach of a probe that the batch does not settle. Where no path was found, one that is asked alone has to find
+    none, too; it then speaks for the others from the same link, which are in ``known``."""
+    if pathless and pathless.line in known:
+        return pathless.reach
+    reach = inquire(probe, wait)
+    if pathless and reach.verdict is Verdict.UNPROVEN:
+        known.add(pathless.line)
+    return reach
+
+
+def _is_disturbed(reach: Reach, pathless: _Pathless | None) -> bool:
+    """Whether nothing is proved although there is a path: what disturbed it may have passed."""
+    return reach.verdict is Verdict.UNPROVEN and pathless is None
+
+
+class _Pathless(NamedTuple):
+    """What the batch has to say of a probe whose sender's link does not work: nothing is proved."""
+
+    line: _Line
+    reach: Reach
 
 
 class _Batch:
@@ -75,6 +102,8 @@ class _Batch:
         self._ends = list(dict.fromkeys(place for probe in probes for place in (probe.sender, probe.far) if place))
         self._found: dict[int, Reach] = {}
         self._inquiries: dict[int, Inquiry] = {}
+        #: The probes whose controls did not pass.
+        self.pathless: dict[int, _Pathless] = {}
 
     def settle(self, numbers: Sequence[int]) -> dict[int, Reach]:
         """The reaches of those that the batch settles, by number."""
@@ -149,11 +178,14 @@ class _Batch:
         if sniffers.overflowed() or lost != now or now.waiting:
             return False
         unresolved = _Unresolved()
-        for (at, _, inquiry, control, *_), passed in zip(silent, after, strict=True):
+        for (at, probe, inquiry, control, *_), passed in zip(silent, after, strict=True):
             if not inquiry.late() and not unresolved.some(inquiry, control):
                 reach = inquiry.judged(control, passed, "")
                 if reach.verdict is Verdict.DROPPED:
                     self._found[at] = reach
+                elif not (control.passed or passed.passed):
+                    line = (probe.sender.full_name, control.link, is_ipv6(probe.destination))
+                    self.pathless[at] = _Pathless(line, reach)
         return True
 
 

@@ -113,15 +113,22 @@ def beside(hop: Hop) -> Control:
     for neighbour in _neighbours(*hop):
         if ask(hop.sender, hop.link, neighbour, ANSWER).answered:
             return answering_instead(hop, neighbour)
-    return _mark(*hop)
+    return mark(*hop, f"nobody answers {_on(hop)}")
 
 
 def answering_instead(hop: Hop, neighbour: str) -> Control:
     """The next hop does not answer, but a neighbour on the same link does."""
-    on = f"{_asking(hop.address)} on {hop.sender.full_name}:{hop.link}"
-    return Control(
-        True, f"{hop.address} does not answer {on}, but {neighbour} does", hop.address, hop.link, instead=neighbour
-    )
+    words = f"{unanswered(hop)}, but {neighbour} does"
+    return Control(True, words, hop.address, hop.link, instead=neighbour)
+
+
+def unanswered(hop: Hop) -> str:
+    """That the next hop does not answer, in words."""
+    return f"{hop.address} does not answer {_on(hop)}"
+
+
+def _on(hop: Hop) -> str:
+    return f"{_asking(hop.address)} on {hop.sender.full_name}:{hop.link}"
 
 
 def _is_group(hop: str, probe: Probe) -> bool:
@@ -135,7 +142,7 @@ def _neighbour_of_a_group(sender: Place, link: str, group: str) -> Control:
         if ask(sender, link, neighbour, ANSWER).answered:
             words = f"{neighbour} answers {_asking(neighbour)} on {sender.full_name}:{link}"
             return Control(True, words, neighbour, link, True)
-    return _mark(sender, link, group)
+    return mark(sender, link, group, f"nobody answers {_asking(group)} on {sender.full_name}:{link}")
 
 
 def _asking(address: str) -> str:
@@ -160,8 +167,9 @@ def _neighbours(sender: Place, link: str, hop: str) -> list[str]:
     return list(dict.fromkeys(found))[:_MOST_NEIGHBOURS]
 
 
-def _mark(sender: Place, link: str, hop: str) -> Control:
-    """Send a frame that nobody answers and see whether anything else in the lab receives it."""
+def mark(sender: Place, link: str, hop: str, silence: str) -> Control:
+    """Send a frame that nobody answers and see whether anything else in the lab receives it; ``silence`` says who did
+    not answer."""
     unique = wire.token()
     places = sender.lab.places
     taps = dict(zip(places, sender.lab.taps(places), strict=True))
@@ -174,10 +182,7 @@ def _mark(sender: Place, link: str, hop: str) -> Control:
         for place, tap in taps.items():
             for frame in tap.frames():
                 if unique in frame.data and (place, frame.link) != (sender, link):
-                    words = (
-                        f"nobody answers {_asking(hop)} on {sender.full_name}:{link}, but a marker frame from there "
-                        f"arrived at {place.full_name}:{frame.link}"
-                    )
+                    words = f"{silence}, but a marker frame from there arrived at {place.full_name}:{frame.link}"
                     return Control(True, words, hop, link)
         if deadline.expired or not wait_for_any(list(taps.values()), deadline):
             break
