@@ -21,6 +21,9 @@ from cnitest.lab.reach import Reach, Verdict
 
 #: Seconds to wait for the answer of a probe that was lost before; what is in flight is at its end long before.
 _WAIT = 0.1
+_QUESTIONS = ("arp", "nd")
+# So many places can be asked for their counters without anybody waiting for it.
+_FEW = 40
 _PROTOCOLS = {"tcp": (6,), "udp": (17,), "sctp": (132,)}
 
 
@@ -61,7 +64,7 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
 
 def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Case:
     """A probe sent once more, and all evidence of it; so can be what it waits for, such as an ARP request."""
-    counting = _counting(reach, everyone)
+    counting = _counting(reach, everyone, own=probe.transport in _QUESTIONS)
     before = counters.read(counting)
     with rules.armed(everyone, _PROTOCOLS.get(probe.transport, ())) as met:
         attempt, seen = watched_attempt(probe, everyone, _WAIT, probe.far)
@@ -88,9 +91,10 @@ def _ask_anew(places: Sequence[Place]) -> None:
             netlink.batch(unanswered)
 
 
-def _counting(reach: Reach, everyone: Sequence[Place]) -> Sequence[Place]:
-    """The places whose counters may tell of a probe: the sender and those where it was seen, where everyone watched."""
-    if len(reach.seen.watched) < len(everyone):
+def _counting(reach: Reach, everyone: Sequence[Place], *, own: bool) -> Sequence[Place]:
+    """The places whose counters may tell of a probe: the sender and those where it was seen, where everyone watched; of
+    a probe of our ``own`` all, unless there are many."""
+    if len(reach.seen.watched) < len(everyone) or (own and len(everyone) <= _FEW):
         return everyone
     seen = {one.place for one in reach.seen.watched if one.frames} | {reach.sender, reach.receiver}
     return [place for place in everyone if place.full_name in seen]

@@ -164,7 +164,8 @@ class Case:
     @cached_property
     def reasons(self) -> frozenset[str]:
         """Why the kernel freed it, in the names of its trace (``NETFILTER_DROP``); empty where nothing is known."""
-        return frozenset(freed.reason for freed in self.freed if freed.returning == self.returning)
+        told = frozenset(freed.reason for freed in self.freed if freed.returning == self.returning)
+        return told - {"NOT_SPECIFIED"}
 
     @cached_property
     def answer(self) -> Case | None:

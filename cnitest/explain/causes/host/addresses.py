@@ -169,7 +169,7 @@ def _lost(case: Case) -> tuple[AddAddress, Place | None] | None:
     if case.link and not case.forwarded and not case.spot.out:
         return None
     if not case.spot.out and isinstance(case.routed, NoRoute) and not _is_holder(case):
-        step = _own_lost(case)
+        step = None if case.decision else _own_lost(case)
         return (step, case.place) if step else None
     wanted = _wanted(case)
     steps = declared.holders(case.place, wanted) if wanted and case.owner(wanted) is None else []
