@@ -10,7 +10,7 @@ from cnitest.errors import CnitestError, KernelError
 from cnitest.explain.causes import drops, registry
 from cnitest.explain.evidence import frames, leg, rules
 from cnitest.explain.evidence.case import Case
-from cnitest.explain.evidence.ip import counters
+from cnitest.explain.evidence.ip import counters, detours
 from cnitest.explain.evidence.rows import Spot
 from cnitest.kernel.rtnetlink import rtnl, tables
 from cnitest.lab.explanation import Cause, Explanation
@@ -57,6 +57,7 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
         returning=ended.returning,
         hops=frames.hops(case.seen, case.spot),
         cause=found.cause if found else None,
+        evidence=detours.told(ended),
         ruled_out=() if found else drops.passed(case),
         unseen=case.unseen,
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from cnitest.suites.selftest.explain.ways import WAYS, Broken, Words, must_be_explained, probe, run
 
 from cnitest import Lab
-from cnitest.topology import loads
+from cnitest.explain.causes.limits.tables import conntrack_full, neighbours_full
+from cnitest.explain.evidence.case import NoRoute
+from cnitest.topology import find, load, loads
 
 _BIG = (("size", 1400), ("df", True))
 _NO_WORD = {
@@ -127,3 +131,48 @@ def test_netem_is_told():
             pytest.skip(f"this kernel has no netem: {made.stderr.strip().splitlines()[0]}")
 
         assert probe(lab, Broken("", (), "", "", ""), Words(4)).dropped_by == "netem qdisc"
+
+
+@pytest.mark.parametrize(
+    ("address", "cause"), [("10.40.80.12", "limits.bridge-port-mtu"), ("2001:db8:40::12", "limits.path-mtu")]
+)
+def test_a_bridge_port_that_is_too_small_is_told(address, cause):
+    """What a bridge does not send to a port for its MTU is told with the port; of IPv6 the sender is told, too."""
+    with Lab(load(find("bridge-walkthrough"))) as lab:
+        sender, node = lab.sandbox("ns01"), lab.host("node")
+        assert sender.ping(address, size=1400, df=True)
+        node.run(["ip", "link", "set", "veth02", "mtu", "1300"])
+
+        reach = sender.ping(address, size=1400, df=True, wait=0.2)
+
+        assert reach.cause, reach.explanation
+        assert reach.cause.id in (cause, "limits.bridge-port-mtu")
+        assert "MTU" in reach.dropped_by
+        assert reach.cause.place == "node"
+        node.run(reach.cause.remedy.split())
+        sender.run(["ip", "-6", "route", "flush", "cache"])
+        assert sender.ping(address, size=1400, df=True)
+
+
+def _full(**rest):
+    """A case of which a cause asks what is given."""
+    return SimpleNamespace(place=SimpleNamespace(full_name="node"), family="ipv4", returning=False, link="", **rest)
+
+
+@pytest.mark.parametrize(("count", "told"), [("100", "conntrack table full"), ("99", "")])
+def test_a_full_table_of_connections_is_told(count, told):
+    """As many tracked connections as there may be; nf_conntrack_max is the whole machine's, which no test changes."""
+    numbers = {"netfilter/nf_conntrack_max": 100, "netfilter/nf_conntrack_count": int(count)}
+    found = conntrack_full(_full(counted=lambda *_: 0, number=numbers.get))
+
+    assert (found.dropped_by if found else "") == told
+    assert not found or found.remedy == "sysctl -w net.netfilter.nf_conntrack_max=200"
+
+
+def test_a_full_table_of_neighbours_is_told():
+    """The kernel's trace says that no entry could be made; gc_thresh3 is the whole machine's, which no test changes."""
+    asked = {"attempt": SimpleNamespace(error=None), "routed": NoRoute(0), "forwarded": False, "dropped": dict}
+    asked["state"] = lambda: SimpleNamespace(neighbours=())
+
+    assert neighbours_full(_full(reasons=frozenset({"NEIGH_CREATEFAIL"}), **asked)).dropped_by == "neighbour table full"
+    assert neighbours_full(_full(reasons=frozenset(), **asked)) is None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.selftest.explain.ways import Broken, must_be_explained
+from cnitest.suites.selftest.explain.ways import WAYS, Broken, Words, must_be_explained, run
+
+from cnitest import Lab
+from cnitest.topology import loads
 
 _DEFAULT = "{ip} route del default"
 _BY_R2 = "server: {ip} route replace default via {4.2}"
@@ -93,6 +96,10 @@ BROKEN = [
            ("server: nft 'table ip n { chain c { type nat hook prerouting priority -100; "
             "icmp type echo-request dnat to 127.0.0.1; }; }'",),
            "route_localnet off", "server", "sysctl -w net.ipv4.conf.eth3.route_localnet=1", (4,)),
+    Broken("routing.link-local",
+           ("client: ip6tables -t nat -A POSTROUTING -p ipv6-icmp --icmpv6-type 128 -j SNAT --to-source fe80::9",
+            "r1: ip -6 neighbour replace fe80::9 lladdr 02:00:00:00:00:09 dev eth1"), "link-local address", "r1",
+           "send from and to a global address", (6,), runs_remedy=False),
     Broken("routing.nexthop-dead", ("r1: ip link set eth1 down",), "next hop dead", "client",
            "bring up the other end of eth1", (4,),
            tuple(f"client: sysctl -w net.ipv4.conf.{link}.ignore_routes_with_linkdown=1" for link in ("all", "eth1")),
@@ -123,3 +130,48 @@ CASES = [
 def test_a_routing_cause_is_told(broken, family):
     """What decided is named, with its place and the command that would let the packet pass, which then does."""
     must_be_explained(broken, family)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_rule_that_sent_it_elsewhere_is_evidence(family):
+    """Where a packet ends far from the rule that sent it there, the rule and its table are told beside the cause."""
+    words = Words(family)
+    with Lab(loads(WAYS)) as lab:
+        run(lab, ("client: {ip} route add default via {2.2} table 100",), words)
+        run(lab, ("client: {ip} rule add to {S} pref 8 lookup 100", "r2: {ip} route del {S}"), words)
+
+        reach = lab.host("client").ping(words("{S}"), wait=0.2)
+
+        assert (reach.dropped_by, reach.cause.place) == ("no route", "r2")
+        assert any(
+            "client has sent it by rule 8: from all to" in each and "table 100" in each
+            for each in reach.explanation.evidence
+        ), reach.explanation
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_reply_by_another_link_is_evidence(family):
+    """A reply that does not leave by the link that the request came in by is told, wherever it ends."""
+    words = Words(family)
+    with Lab(loads(WAYS)) as lab:
+        run(lab, ("server: {ip} route replace default via {4.2}", "r2: {ip} route del {1.0}/{64}"), words)
+
+        reach = lab.host("client").ping(words("{S}"), wait=0.2)
+
+        assert (reach.dropped_by, reach.cause.place) == ("no route back", "r2")
+        assert reach.explanation.evidence == ("the request came to server by eth3, and the reply goes by eth4",)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_reply_that_ends_on_another_way_is_told(family):
+    """A reply that ends at a place that the request did not pass, for a reason that nobody knows, is told so."""
+    words = Words(family)
+    with Lab(loads(WAYS)) as lab:
+        run(lab, ("server: {ip} route replace default via {4.2}",), words)
+        assert lab.host("client").ping(words("{S}"))
+        run(lab, ("r2: ip neighbour replace {2.1} lladdr 02:00:00:00:00:07 dev eth2",), words)
+
+        reach = lab.host("client").ping(words("{S}"), wait=0.2)
+
+        assert reach.cause.id in ("routing.reply-other-way", "l2.wrong-neighbour"), reach.explanation
+        assert "the request came to server by eth3" in str(reach.explanation)

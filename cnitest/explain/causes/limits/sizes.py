@@ -54,16 +54,19 @@ def path_mtu(case: Case) -> Found | None:
     told = case.forwarded and sizes.is_whole(case) and _came_back(case)
     known = told if case.link else case.attempt.too_large
     found = sizes.narrowest(case, case.place) if known else None
+    if found is None and known and not case.link:
+        heard = sizes.remembered(case)
+        found = (heard[0], heard[1].name, heard[2]) if heard else None
     if found is None or (case.link and found[0] is not case.place):
         return None
-    place, route, mtu = found
+    place, link, mtu = found
     size = sizes.length(case)
     return Found(
         "MTU",
-        f"{place.full_name}:{route.link} has MTU {mtu}, and the packet has {size} bytes, not to be sent in parts",
+        f"{place.full_name}:{link} has MTU {mtu}, and the packet has {size} bytes, not to be sent in parts",
         "routing",
         (f"{case.probe.sender.full_name} knows: it remembers the MTU until ip route flush cache",),
-        f"ip link set dev {route.link} mtu {size}",
+        f"ip link set dev {link} mtu {size}",
         place.full_name,
     )
 

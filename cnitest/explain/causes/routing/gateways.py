@@ -5,7 +5,8 @@ from __future__ import annotations
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import delete_route, delete_rule, rule_words
 from cnitest.explain.evidence.case import Case, Stage
-from cnitest.explain.evidence.ip import declared, fib, next_hops
+from cnitest.explain.evidence.ip import declared, detours, fib, next_hops
+from cnitest.lab.reach import Sighting
 from cnitest.lab.snapshot import words
 
 
@@ -56,3 +57,24 @@ def no_such_gateway(case: Case) -> Found | None:
         next_hops.nobody(case),
         f"ip {'-6 ' if case.six else ''}route replace {other or f'{case.destination} via …'}",
     )
+
+
+@cause("routing.reply-other-way", Stage.WIRE, Stage.EGRESS, order=90)
+def reply_other_way(case: Case) -> Found | None:
+    """The reply takes another way than the request, and ends on it, where no other cause is found."""
+    if not case.returning or not case.link or any(one.place == case.place.full_name for one in _forth(case)):
+        return None
+    said = detours.by_another_link(case)
+    if not said:
+        return None
+    return Found(
+        "reply by another way",
+        f"the reply ends on {case.place.full_name}, which the request did not pass",
+        "routing",
+        (),
+        f"have the reply leave by the link that the request came in by: {said}",
+    )
+
+
+def _forth(case: Case) -> list[Sighting]:
+    return [sighting for sighting in case.seen.sightings if not sighting.returning]

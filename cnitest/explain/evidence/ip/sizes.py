@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cnitest.explain.evidence.case import Case
-from cnitest.kernel.rows.records import Route
+from cnitest.kernel.rows.records import Link, Route
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 
@@ -84,12 +84,25 @@ def way(case: Case, start: Place) -> Iterator[tuple[Place, Route]]:
         place = place.lab.owner(route.via or case.destination, place)
 
 
-def narrowest(case: Case, start: Place) -> tuple[Place, Route, int] | None:
-    """The first place on the way whose link is too small for the packet, its route there, and the link's MTU."""
+def narrowest(case: Case, start: Place) -> tuple[Place, str, int] | None:
+    """The first place on the way whose link is too small for the packet, that link, and its MTU."""
     for place, route in way(case, start):
         link = case.links(place).get(route.link)
         if link and 0 < link.mtu < length(case):
-            return place, route, link.mtu
+            return place, link.name, link.mtu
+    return None
+
+
+def remembered(case: Case) -> tuple[Place, Link, int] | None:
+    """The place that has told the sender of a smaller MTU on the way to the destination, its link that has it, and
+    that MTU; None where nobody was heard to."""
+    for frame in reversed(case.place.lab.tap(case.place).recent):
+        error = wire.icmp_error(frame.data)
+        if error and not frame.out and error[1] in wire.TOO_BIG and error[2].destination == case.destination:
+            mtu, place = wire.next_mtu(frame.data), case.owner(error[0].source)
+            links = [link for link in case.links(place).values() if link.mtu == mtu] if place else []
+            narrow = sorted(links, key=lambda link: not link.master)
+            return (place, narrow[0], mtu) if place and narrow else None
     return None
 
 
