@@ -9,6 +9,7 @@ from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.case import Case, NoRoute, Stage
 from cnitest.explain.evidence.ip import declared, next_hops
 from cnitest.explain.evidence.ip.sysctls import set_to, told
+from cnitest.explain.evidence.leg import travelled
 from cnitest.kernel.rows.records import Address, Route
 from cnitest.lab.place import Place
 from cnitest.topology.building.steps import AddAddress
@@ -16,7 +17,7 @@ from cnitest.topology.building.steps import AddAddress
 _WHERE = (Stage.ROUTING, Stage.NEIGHBOUR)
 
 
-@cause("host.namespace-gone", *_WHERE, Stage.WIRE, order=-9)
+@cause("host.namespace-gone", *_WHERE, Stage.WIRE, Stage.BRIDGE, order=-9)
 def namespace_gone(case: Case) -> Found | None:
     """The place that had the address is gone with its network namespace."""
     step, place = _lost(case) or (None, None)
@@ -166,9 +167,10 @@ def _advertised(case: Case, link: str) -> int:
 def _lost(case: Case) -> tuple[AddAddress, Place | None] | None:
     """Where the address that nobody answers for was declared, and that place if there still is one; of a packet
     without a route what the place itself had, and its route with it."""
-    if case.link and not case.forwarded and not case.spot.out:
+    crossing = case.spot.out or case.bridged
+    if case.link and not case.forwarded and not crossing:
         return None
-    if not case.spot.out and isinstance(case.routed, NoRoute) and not _is_holder(case):
+    if not crossing and isinstance(case.routed, NoRoute) and not _is_holder(case):
         step = None if case.decision else _own_lost(case)
         return (step, case.place) if step else None
     wanted = _wanted(case)
@@ -181,8 +183,10 @@ def _wanted(case: Case) -> str:
     """The address whose owner was to get the packet next; empty when there is no route."""
     if _is_holder(case):
         return case.destination
-    found = case.route(case.packet.destination) if case.spot.out else case.routed
-    return (found.via or case.destination) if isinstance(found, Route) else ""
+    if case.spot.out or case.bridged:
+        leg = case.once(travelled)
+        return leg.next_hop if leg else ""
+    return next_hops.hop(case)
 
 
 def _own_lost(case: Case) -> AddAddress | None:

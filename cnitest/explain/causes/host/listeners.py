@@ -118,5 +118,8 @@ def _takers(case: Case, kind: str) -> list[Socket]:
 
 
 def _said(case: Case) -> tuple[str, ...]:
-    found = case.once(refused_here)
-    return (f"{found.source} sent: {found.says}",) if found else ()
+    found, far = case.once(refused_here), case.probe.far
+    said = (f"{found.source} sent: {found.says}",) if found else ()
+    if far and far is not case.place and case.owns(case.destination, far):
+        return (*said, f"{far.full_name}, where the probe is listened to, has {case.destination}, too")
+    return said
