@@ -63,12 +63,12 @@ def ahead(case: Case) -> Leg | None:
     """The leg that the packet was to take from where it was last seen; None where there is no route."""
     if case.spot.out:
         return None
-    found = case.route(case.packet.destination)
-    if not isinstance(found, Route) or not found.link or case.owns(case.packet.destination):
+    found = case.route(case.destination)
+    if not isinstance(found, Route) or not found.link or case.owns(case.destination):
         return None
     start = LinkAt(case.place.full_name, found.link)
     via = found.via.removeprefix("inet6 ")
-    return _leg(case, case.place, start, via or case.packet.destination, gateway=bool(via))
+    return _leg(case, case.place, start, via or case.destination, gateway=bool(via))
 
 
 def _start(case: Case, mac: str) -> LinkAt | None:
@@ -93,7 +93,8 @@ def _leg(case: Case, sender: Place, start: LinkAt, next_hop: str, *, gateway: bo
     if owners:
         # An address is answered for on every link of its owner.
         reached = [found for at, found in ways.items() if at.place == owners[0].place and _ends_there(case.wiring, at)]
-        to_owner = ways.get(owners[0]) or min(reached, key=len, default=())
+        addressed = case.mac == case.wiring.links[owners[0]].mac
+        to_owner = ways.get(owners[0]) or (() if addressed else min(reached, key=len, default=()))
     intended_link = to_owner[-1] if to_owner else None
     way = next((ways[at] for at in _addressed(case, ways, start, intended_link)), to_owner)
     return Leg(sender, start, next_hop, gateway, tuple(owners), way, intended_link)

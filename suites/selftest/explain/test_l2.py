@@ -11,6 +11,7 @@ from cnitest.topology import find
 NS02 = "02:58:2c:81:86:34"
 """The MAC that the walkthrough's plan gives to eth02."""
 SIX = "2001:db8:40::12"
+EVERYTHING = "ip link set eth02 up && ip route add default via 10.40.80.1"
 BR02 = "ip link add br02 type bridge; ip link set br02 up; "
 ISOLATED = "bridge link set dev veth01 isolated on; bridge link set dev veth02 isolated on"
 LOCKED = "bridge link set dev veth01 learning off locked on; bridge fdb flush dev br01"
@@ -24,7 +25,7 @@ LINKS = [
     Broken("l2.link-down", "link down", "node", "ip link set veth02 up", {"node": "ip link set veth02 down"}),
     Broken("l2.link-down", "link down", "node", "ip link set veth01 up", {"node": "ip link set veth01 down"}),
     Broken("l2.link-down", "link down", "node", "ip link set br01 up", {"node": "ip link set br01 down"}),
-    Broken("l2.link-down", "link down", "node/ns02", "ip link set eth02 up", {"node/ns02": "ip link set eth02 down"}),
+    Broken("l2.link-down", "link down", "node/ns02", EVERYTHING, {"node/ns02": "ip link set eth02 down"}),
     Broken("l2.link-down", "link down", "node", "ip link set veth02 up", {"node": "ip link set veth02 down"}, to=SIX),
     Broken(
         "l2.own-link-down",
@@ -197,6 +198,27 @@ NEIGHBOURS = [
 ]  # fmt: skip
 
 
+OUT = {"node": "iptables -t nat -A POSTROUTING -s 10.40.80.0/24 -o ens33 -j MASQUERADE"}
+NOBODYS = "lladdr 02:00:00:00:00:77"
+FURTHER = [
+    Broken(cause, dropped_by, place, remedy, {place: command}, to="8.8.8.8", setup=OUT)
+    for cause, dropped_by, place, command, remedy in (
+        ("l2.own-link-down", "link down", "node", "ip link set ens33 down",
+         "ip link set ens33 up && ip route add default via 192.168.80.2"),
+        ("l2.link-down", "link down", "internet", "ip link set eth0 down",
+         "ip link set eth0 up && ip route add 192.168.80.0/24 via 198.51.100.1"),
+        ("l2.arp-off", "ARP off", "internet", "ip link set eth0 arp off", "ip link set eth0 arp on"),
+        ("l2.no-bridge", "no bridge port", "node", "ip link set veth01 nomaster", "ip link set veth01 master br01"),
+        *(("l2.wrong-neighbour", "wrong neighbour", place, f"ip neigh replace {entry} {NOBODYS} dev {link}",
+           f"ip neigh del {entry} dev {link}")
+          for place, entry, link in (
+              ("router", "198.51.100.2", "wan0"),
+              ("internet", "198.51.100.1", "eth0"),
+              ("router", "192.168.80.100", "lan0"),
+              ("node", "10.40.80.11", "br01"),
+          )),
+    )
+]  # fmt: skip
 LAN = [
     # Node 2 has the address of node 3, too, and its MAC is what node 1 got.
     Broken(
@@ -283,3 +305,10 @@ def test_a_port_outside_the_vlan_is_named():
         assert (reach.cause.id, reach.cause.place, reach.dropped_by) == ("l2.vlan", "node", "VLAN filtered")
         lab.host("node").run(reach.cause.remedy.split())
         assert lab.sandbox("ns01").ping("10.40.80.12")
+
+
+@WARM
+@pytest.mark.parametrize("broken", FURTHER, ids=str)
+def test_what_breaks_further_on_the_way_is_named(broken, warm):
+    """Behind a router, and on the reply's way back to a masqueraded source, the place is named where it ends."""
+    demand(broken, warm=warm)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence import gone
 from cnitest.explain.evidence.case import Case, Stage
 from cnitest.explain.evidence.crossing import rest
 from cnitest.explain.evidence.leg import ahead
@@ -19,7 +20,8 @@ def link_down(case: Case) -> Found | None:
         kind = case.wiring.links[at].kind
         if not case.wiring.links[at].up:
             words = f"{'the bridge ' if kind == 'bridge' else ''}{at} is down"
-            return Found("link down", words, hook="link", remedy=f"ip link set {at.link} up", place=at.place)
+            remedy = " && ".join((f"ip link set {at.link} up", *gone.commands(case, at)))
+            return Found("link down", words, hook="link", remedy=remedy, place=at.place)
     return None
 
 
