@@ -77,6 +77,7 @@ CHAPTERS = (
     chapter("cnitest.lab.reachability.grid.Cell"),
     chapter("cnitest.lab.reachability.truth.TruthTable"),
     chapter("cnitest.lab.reachability.mismatch.Mismatch"),
+    chapter("cnitest.lab.reachability.mismatch.Group"),
     chapter("cnitest.lab.reachability.mismatch.Differing"),
     chapter("cnitest.lab.flows.connection.Connection", "ends"),
     chapter("cnitest.lab.probe.kinds.live.End", "push pull end look take_out count sent_again_within socket"),

@@ -94,8 +94,13 @@ def document(matrix: Reachability, found: Mismatch | None) -> dict[str, Any]:
     if found is None:
         return matrix.data()
     causes = [
-        {"what": head, "cells": [each.cell.data() for each in cells], "explanation": str(why) if why else None}
-        for head, cells, why in found.causes()
+        {
+            "what": group.what,
+            "cells": [each.cell.data() for each in group.cells],
+            "likely": [each.cell.data() for each in group.likely],
+            "explanation": str(group.explanation) if group.explanation else None,
+        }
+        for group in found.causes()
     ]
     unproven = [{**each.cell.data(), "reason": each.words} for each in found.unproven]
     return {**matrix.data(), "differing": causes, "unproven": unproven}

@@ -15,9 +15,10 @@ from cnitest.text import lines
 if TYPE_CHECKING:
     from cnitest.lab.explanation import Explanation
 
-# So many cells are told one by one below their cause, and so many are sent once more to find their cause.
-_MOST_CELLS = 12
-_MOST_EXPLAINED = 48
+# So many cells are told one by one below their cause, so many causes with their cells, and so many in a line each.
+_MOST_CELLS, _MOST_CAUSES, _MOST_LINES = 12, 12, 24
+# So many probes are sent once more to find their cause.
+_MOST_EXPLAINED = 32
 
 
 class Differing(NamedTuple):
@@ -37,6 +38,16 @@ class Differing(NamedTuple):
     def lost(self) -> bool:
         """Whether its probe was dropped and should not have been."""
         return self.expected and self.reach is not None
+
+
+class Group(NamedTuple):
+    """Cells that differ for the same cause; ``what`` says it, ``explanation`` is that of the first. ``likely`` are
+    cells that were lost at the same point, whose own cause was not sought."""
+
+    what: str
+    cells: tuple[Differing, ...]
+    explanation: Explanation | None = None
+    likely: tuple[Differing, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,31 +72,45 @@ class Mismatch:
             yield f"reachability: all {self.size:,} cells are as expected"
         if self.differing:
             yield f"reachability: {len(self.differing):,} of {self.size:,} cells differ from what is expected"
-            for head, cells, explanation in self.causes():
-                yield f"  {head}: {_cells(len(cells))}"
-                yield from (f"    {line}" for line in _some(cells))
-                yield from (f"      {line}" for line in str(explanation or "").splitlines())
+            groups = self.causes()
+            for at, group in enumerate(groups[:_MOST_LINES]):
+                yield from (f"  {line}" for line in _told(group, whole=at < _MOST_CAUSES))
+            if len(groups) > _MOST_LINES:
+                rest = sum(len(each.cells) + len(each.likely) for each in groups[_MOST_LINES:])
+                yield f"  … and {len(groups) - _MOST_LINES:,} more such groups: {_cells(rest)}"
         if self.unproven:
             yield f"reachability: unproven: {_cells(len(self.unproven))} can neither be called delivered nor dropped"
             yield from (f"    {each.cell}: {each.words}" for each in self.unproven[:_MOST_CELLS])
-            yield from _more(self.unproven)
+            yield from (f"    {line}" for line in _more(self.unproven))
 
-    def causes(self) -> list[tuple[str, tuple[Differing, ...], Explanation | None]]:
-        """The cells that differ by cause, the most frequent first: a headline, the cells, an explanation of one.
+    def causes(self) -> list[Group]:
+        """The cells that differ by cause, the most frequent first.
 
-        Finds the causes out, which sends each of those probes once more, a few dozen at most; of more cells than these
-        the others are told by where they were lost.
+        Finds the causes out, which sends each of those probes once more, a few dozen at most, of as many different
+        losses as there are: of more cells than these the others are told with those that were lost at the same point.
         """
-        groups: dict[str, list[Differing]] = {}
-        explained: dict[str, Explanation] = {}
-        chosen = {each.cell for each in _spread([each for each in self.differing if each.lost])}
+        lost = [each for each in self.differing if each.lost]
+        sought = {each.cell for each in _spread(lost)}
+        cells: dict[str, list[Differing]] = {}
+        at: dict[str, list[str]] = {}
         for each in self.differing:
-            head = _headline(each, asked=each.cell in chosen)
-            groups.setdefault(head, []).append(each)
-            if each.cell in chosen and each.reach is not None:
-                explained.setdefault(head, each.reach.explanation)
-        ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-        return [(head, tuple(cells), explained.get(head)) for head, cells in ordered]
+            if each.cell in sought or not each.lost:
+                head = _headline(each)
+                cells.setdefault(head, []).append(each)
+                at.setdefault(_loss(each), []).append(head)
+        likely: dict[str, list[Differing]] = {}
+        for each in lost:
+            if each.cell not in sought:
+                heads = {*at.get(_loss(each), ())}
+                likely.setdefault(heads.pop() if len(heads) == 1 else _NOT_SOUGHT, []).append(each)
+        found = [
+            Group(head, tuple(cells.get(head, ())), _explanation(cells.get(head, ())), tuple(likely.get(head, ())))
+            for head in dict.fromkeys((*cells, *likely))
+        ]
+        return sorted(found, key=lambda group: -len(group.cells) - len(group.likely))
+
+
+_NOT_SOUGHT = "expected delivered, but dropped, cause not sought"
 
 
 def mismatch(matrix: Grid, expected: TruthTable | Mapping[str, Any] | Grid) -> Mismatch:
@@ -115,23 +140,30 @@ def _outcomes(other: Grid, matrix: Grid) -> dict[Cell, bool | None]:
     }
 
 
-def _headline(each: Differing, *, asked: bool) -> str:
-    """What is wrong with a cell, the same for all with the same cause; ``asked`` when the cause may be found out."""
+def _headline(each: Differing) -> str:
+    """What is wrong with a cell, the same for all with the same cause, which is found out."""
     if each.reach is None:
         return f"expected {'delivered' if each.expected else 'dropped'}, but not probed: {each.why}"
     if not each.expected:
         return "expected dropped, but delivered"
-    if not asked:
-        return f"expected delivered, but dropped, cause not sought: {_loss(each.reach)}"
     cause = each.reach.cause
     if cause is None:
-        return f"expected delivered, but dropped, cause not found: {_loss(each.reach)}"
+        return f"expected delivered, but dropped, cause not found: {_loss(each)}"
     return f"expected delivered, but dropped by {cause.dropped_by} on {cause.place}".removesuffix(" on ")
 
 
-def _loss(reach: Reach) -> str:
+def _explanation(cells: Sequence[Differing]) -> Explanation | None:
+    lost = [each.reach for each in cells if each.lost and each.reach is not None]
+    return lost[0].explanation if lost else None
+
+
+def _loss(each: Differing) -> str:
     """Where or how a probe was lost, without what tells it from others."""
-    return f"last seen at {reach.path[-1]}" if reach.path else reach.reason
+    if each.reach is None:
+        return each.why
+    if each.reach.return_path:
+        return f"the reply was last seen at {each.reach.return_path[-1]}"
+    return f"last seen at {each.reach.path[-1]}" if each.reach.path else each.reach.reason
 
 
 def _spread(cells: Sequence[Differing]) -> list[Differing]:
@@ -140,7 +172,7 @@ def _spread(cells: Sequence[Differing]) -> list[Differing]:
         return [*cells]
     groups: dict[str, list[Differing]] = {}
     for each in cells:
-        groups.setdefault("" if each.reach is None else _loss(each.reach), []).append(each)
+        groups.setdefault(_loss(each), []).append(each)
     found: list[Differing] = []
     for turn in range(_MOST_EXPLAINED):
         found += [group[turn] for group in groups.values() if turn < len(group)]
@@ -151,9 +183,18 @@ def _cells(count: int) -> str:
     return f"{count:,} cell{'' if count == 1 else 's'}"
 
 
-def _some(cells: Sequence[Differing]) -> Iterator[str]:
-    yield from (str(each.cell) if each.lost else f"{each.cell}: {each.words}" for each in cells[:_MOST_CELLS])
-    yield from _more(cells)
+def _told(group: Group, *, whole: bool) -> Iterator[str]:
+    """A group in lines: its cells and the explanation, or just how many there are."""
+    count = len(group.cells) + len(group.likely)
+    yield f"{group.what}: {_cells(count)}"
+    if not whole:
+        return
+    for each in group.cells[:_MOST_CELLS]:
+        yield f"  {each.cell}" if each.lost else f"  {each.cell}: {each.words}"
+    yield from (f"  {line}" for line in _more(group.cells))
+    if group.likely:
+        yield f"  {_cells(len(group.likely))} lost at the same point, causes not sought, such as {group.likely[0].cell}"
+    yield from (f"    {line}" for line in str(group.explanation or "").splitlines())
 
 
 def _more(cells: Sequence[Differing]) -> Iterator[str]:
