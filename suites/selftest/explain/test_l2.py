@@ -251,8 +251,35 @@ LAN = [
         to="192.168.80.103",
         afterwards={"node3": "ip route del 192.168.80.101/32 dev spare"},
     ),
+    # The same, and it does not believe what comes by this one.
+    Broken(
+        "l2.arp-rp-filter",
+        "rp_filter of ARP",
+        "node3",
+        "sysctl -w net.ipv4.conf.ens33.rp_filter=0",
+        {
+            "node3": "sysctl -w net.ipv4.conf.ens33.rp_filter=1; ip link add spare type veth peer name other; "
+            "ip link set spare up; ip link set other up; ip route add 192.168.80.101/32 dev spare",
+            "node1": "ip neigh flush dev ens33",
+        },
+        topology="three-nodes-one-lan",
+        sender="node1",
+        to="192.168.80.103",
+        afterwards={"node3": "ip route del 192.168.80.101/32 dev spare"},
+    ),
 ]
 ODD = [
+    # Spanning tree lets a port that has come up listen first.
+    Broken(
+        "l2.port-state",
+        "port state listening",
+        "node",
+        "ip link set br01 type bridge stp_state 0 && bridge link set dev veth02 state 3",
+        {
+            "node": "ip link set br01 type bridge stp_state 1; ip link set veth02 down; ip link set veth02 up; "
+            "ip link show veth02"
+        },
+    ),
     Broken(
         "l2.no-carrier",
         "no carrier",

@@ -45,7 +45,10 @@ def mode(case: Case) -> Found | None:
         f"macvlan mode {modes[barred]}",
         f"{barred} is a macvlan in mode {modes[barred]}: the others on {parent} do not hear it, nor it them",
         hook="macvlan",
-        evidence=tuple(f"{at} is in mode {one}" for at, one in modes.items()),
+        evidence=(
+            *(f"{at} is in mode {one}" for at, one in modes.items()),
+            *((f"{case.wiring.peer(parent)} sends nothing back (hairpin off)",) if modes[barred] == "vepa" else ()),
+        ),
         remedy=f"ip link set {barred.link} type macvlan mode bridge",
         place=barred.place,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.case import Case, NoRoute, Stage
 from cnitest.explain.evidence.crossing import is_group
 from cnitest.explain.evidence.leg import Leg, arrived, travelled
 from cnitest.explain.evidence.wiring import LinkAt
@@ -134,6 +134,26 @@ def arp_filter(case: Case) -> Found | None:
         f"{case.place.full_name} answers no ARP request of {case.packet.source} on {case.link}: arp_filter=1",
         hook="neighbour",
         evidence=(f"its own route to {case.packet.source} is by {back.link}",),
+        remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names)}".replace("/", "."),
+    )
+
+
+@cause("l2.arp-rp-filter", Stage.ROUTING)
+def arp_rp_filter(case: Case) -> Found | None:
+    """The owner of the address ignores an ARP request since it would not send to the asker by that link (rp_filter)."""
+    leg = _asked_at_target(case)
+    if leg is None:
+        return None
+    asker, here = case.packet.source, case.place.full_name
+    names = [name for name in (f"ipv4/conf/{link}/rp_filter" for link in ("all", case.link)) if case.number(name)]
+    if not names or not isinstance(case.route(leg.next_hop, source=asker, iif=case.link), NoRoute):
+        return None
+    back = case.route(asker)
+    return Found(
+        "rp_filter of ARP",
+        f"{here} does not believe {asker} on {case.link}, and answers no ARP request of it: rp_filter is on",
+        hook="neighbour",
+        evidence=(f"its own route to {asker} is {f'by {back.link}' if isinstance(back, Route) else 'none'}",),
         remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names)}".replace("/", "."),
     )
 

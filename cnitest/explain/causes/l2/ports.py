@@ -22,13 +22,14 @@ def port_state(case: Case) -> Found | None:
 
 def _not_forwarding(case: Case, crossing: Crossing, port: Port) -> Found:
     stp = dict(case.wiring.links[crossing.bridge].detail).get("stp")
-    off = f"ip link set {port.bridge} type bridge stp_state 0"
+    forward = f"bridge link set dev {port.name} state 3"
+    off = f"ip link set {port.bridge} type bridge stp_state 0 && {forward}"
     return Found(
         f"port state {port.state}",
         f"port {port.name} of {crossing.bridge} is {port.state}, not forwarding",
         hook="bridge",
         evidence=(f"spanning tree is {'on' if stp else 'off'} on {port.bridge}",),
-        remedy=off if stp and port.state != "disabled" else f"bridge link set dev {port.name} state 3",
+        remedy=off if stp and port.state != "disabled" else forward,
         place=crossing.place,
     )
 
