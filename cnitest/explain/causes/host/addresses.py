@@ -186,7 +186,7 @@ def _wanted(case: Case) -> str:
     if case.spot.out or case.bridged:
         leg = case.once(travelled)
         return leg.next_hop if leg else ""
-    return next_hops.hop(case)
+    return next_hops.unanswered(case)
 
 
 def _own_lost(case: Case) -> AddAddress | None:
@@ -208,11 +208,11 @@ def _flagged(case: Case, wanted: Callable[[Address], bool]) -> tuple[Place, Addr
     """The address that the packet waits for, or that it was to be sent from, with a flag; and its place."""
     if not next_hops.routed(case):
         return None
-    hop = next_hops.hop(case) or case.destination
     own = [row for row in case.state().addresses if row.scope == "global" and ":" in row.address] if case.six else []
     if not case.link and isinstance(case.attempt.error, OSError):
         return next(((case.place, row) for row in own if wanted(row)), None)
-    place = case.owner(hop)
+    hop = next_hops.unanswered(case)
+    place = case.owner(hop) if hop else None
     rows = case.state(place).addresses if place else ()
     found = next((row for row in rows if row.ip == hop and wanted(row)), None)
     return (place, found) if place and found else None

@@ -7,6 +7,8 @@ from cnitest.explain.evidence.ip import fib
 from cnitest.explain.evidence.ip.fib import Decision
 from cnitest.kernel.rows.records import Route
 
+_IN_VAIN = ("incomplete", "failed")
+
 
 def routed(case: Case) -> bool:
     """Whether the place decides where the packet goes on: it sends or forwards it."""
@@ -21,6 +23,13 @@ def arrived(case: Case) -> bool:
 def hop(case: Case) -> str:
     """The address of the next hop, empty when there is no route."""
     return case.routed.via or case.destination if isinstance(case.routed, Route) else ""
+
+
+def unanswered(case: Case) -> str:
+    """The next hop, where the kernel asks for its MAC and nobody answers: the packet has come so far; else empty."""
+    wanted = hop(case)
+    asks = any(row.ip == wanted and row.state in _IN_VAIN for row in case.place.neighbours)
+    return wanted if asks else ""
 
 
 def missing(case: Case) -> bool:
