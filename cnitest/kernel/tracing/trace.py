@@ -39,8 +39,9 @@ EVENTS = (
 )
 #: Without these nothing can be said of a packet.
 _NEEDED = EVENTS[:5]
-# Most of what is freed is none of the network's packets and has no protocol.
-_FILTERS = {"skb/kfree_skb": "protocol != 0"}
+# Most of what is freed is none of the network's packets and has no protocol; what is used up outside of softirqs are
+# answers of netlink and what sniffers have read.
+_FILTERS = {"skb/kfree_skb": "protocol != 0", "skb/consume_skb": "common_flags & 16"}
 _KILOBYTES = 64
 _REMEMBERED = 16384
 _PAGE = 1 << 16
@@ -89,7 +90,7 @@ class Trace:
 
     def follow(self, *threads: int) -> None:
         """Note from now on what these threads (native ids) do, too. Raises OSError."""
-        new = [thread for thread in threads if thread not in self._followed]
+        new = set(threads) - self._followed
         if new:
             self._write("set_event_pid", " ".join(map(str, new)), os.O_APPEND)
             self._followed.update(new)
