@@ -138,9 +138,9 @@ class Inquiry:
             settled = self._send(everyone, self._wait + delay)
         if settled is None and self.resolvable(before):
             settled = self._send(everyone, _NEIGHBOUR_RETRY)
-        overflow = self._overflow()
+        queued, overflow = self._queued(), self._overflow()  # at the end of the attempt: later they may have gone on
         after = control(self._probe) if settled is None else before
-        if settled is None and (self.late() or self._queued()):
+        if settled is None and (queued or self.late()):
             settled = self._send(everyone, _LATE_RETRY)
         if settled is not None:
             return settled
