@@ -57,7 +57,7 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
         returning=ended.returning,
         hops=frames.hops(case.seen, case.spot),
         cause=found.cause if found else None,
-        evidence=detours.told(ended),
+        evidence=(*detours.told(ended), *(() if found else (f"the kernel freed it: {freed}" for freed in case.freed))),
         ruled_out=() if found else drops.passed(case),
         unseen=case.unseen,
     )
@@ -75,6 +75,7 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Case:
         attempt,
         seen,
         frames.spot(attempt, seen, probe.sender),
+        freed=seen.freed,
         steps=met.steps(attempt, seen),
         counts=counters.since(before, counting),
         unseen=tuple(met.unseen),

@@ -54,6 +54,10 @@ def _end(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+#: The reason of a drop that the kernel has no word for.
+UNTOLD = "NOT_SPECIFIED"
+
+
 class Freed(NamedTuple):
     """A packet of a probe that the kernel freed instead of handing it on.
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from cnitest.errors import KernelError
 from cnitest.explain.evidence.ip import fib, translated
 from cnitest.explain.evidence.ip.counters import NONE, Counts
-from cnitest.explain.evidence.rows import Freed, Spot, Step
+from cnitest.explain.evidence.rows import Spot, Step
 from cnitest.explain.evidence.stages import BRIDGED, INSIDE, SENDING, Stage
 from cnitest.explain.evidence.wiring import Wiring
 from cnitest.kernel.netfilter.conntrack import Flow
@@ -24,7 +24,7 @@ from cnitest.kernel.rtnetlink import rtnl
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe
-from cnitest.lab.reach import Reach, Seen
+from cnitest.lab.reach import UNTOLD, Freed, Reach, Seen
 from cnitest.lab.snapshot import state as states
 from cnitest.lab.snapshot.state import State
 
@@ -165,7 +165,7 @@ class Case:
     def reasons(self) -> frozenset[str]:
         """Why the kernel freed it, in the names of its trace (``NETFILTER_DROP``); empty where nothing is known."""
         told = frozenset(freed.reason for freed in self.freed if freed.returning == self.returning)
-        return told - {"NOT_SPECIFIED"}
+        return told - {UNTOLD}
 
     @cached_property
     def answer(self) -> Case | None:

@@ -26,19 +26,6 @@ class Spot:
         return f"{self.place.full_name}:{self.link} {'out' if self.out else 'in'}"
 
 
-class Freed(NamedTuple):
-    """What the kernel's trace says of a packet that it freed.
-
-    ``reason`` is the kernel's (``NETFILTER_DROP``), ``location`` the function that freed it, ``link`` the last link
-    that had it.
-    """
-
-    reason: str
-    location: str
-    link: str = ""
-    returning: bool = False
-
-
 class Step(NamedTuple):
     """A rule or policy that a packet met at a place.
 

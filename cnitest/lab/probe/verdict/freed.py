@@ -13,9 +13,9 @@ from typing import NamedTuple
 from cnitest.kernel.packet_socket import Frame
 from cnitest.kernel.tracing.buffers import RECEIVED, SENT, Buffer, Drop, End, Hop, buffers
 from cnitest.kernel.tracing.events import TraceEvent
-from cnitest.lab.reach import Freed
+from cnitest.lab.reach import UNTOLD, Freed
 
-_OTHER_HOST, _UNTOLD, _NO_SOCKET = "OTHERHOST", "NOT_SPECIFIED", "NO_SOCKET"
+_OTHER_HOST, _NO_SOCKET = "OTHERHOST", "NO_SOCKET"
 # These say that nobody wanted (more of) a packet that may well have been delivered.
 _DELIVERED = {
     _NO_SOCKET,
@@ -25,7 +25,7 @@ _DELIVERED = {
     "PACKET_SOCK_ERROR",
     "TCP_CSUM",
     "UDP_CSUM",
-    _UNTOLD,
+    UNTOLD,
 }
 # These pass by themselves, and the next packet may get through.
 _CONGESTION = {
@@ -222,7 +222,7 @@ def _is_dropped(packets: Sequence[Buffer], *, reached: bool) -> bool:
 
 def _is_plain(drop: Drop) -> bool:
     """Whether a drop that the kernel has no word for is known to be one."""
-    return drop.reason == _UNTOLD and drop.function.partition(".")[0] in _PLAIN_DROPPERS
+    return drop.reason == UNTOLD and drop.function.partition(".")[0] in _PLAIN_DROPPERS
 
 
 def _is_frame(hop: Hop, frame: Frame) -> bool:
