@@ -76,7 +76,8 @@ class _Watch:
         attempt = cast("Traceable", probe).attempt_unless(self._is_gone, wait) if one_packet else probe.attempt(wait)
         given_up = self._gone and time.monotonic() < end
         frames = [self._frames(place, attempt.matches) for place in self._sniffers]
-        links = peers_of(self._sniffers) if len(self._sniffers) > _ENDS and any(frames) else {}
+        saw = [place for place, some in zip(self._sniffers, frames, strict=True) if some]
+        links = peers_of(saw) if len(self._sniffers) > _ENDS else {}
         found = seen(probe, self._sniffers, frames, links, self._far)
         if attempt.answered:
             return attempt, found
