@@ -62,6 +62,32 @@ DESTINATIONS = [
     broken(NOBODY, dnat("-A", "203.0.113.9:80"), dnat("-I", RIGHT)),
     broken(NOBODY, dnat("-A", "10.40.80.99:80", chain="OUTPUT"), dnat("-I", RIGHT, chain="OUTPUT"), sender="node"),
 ]
+
+
+def nft(family: str, to: str) -> str:
+    """The same by a table of one's own."""
+    chain = f"add table {family} x; add chain {family} x p {{ type nat hook prerouting priority -100; }}"
+    word = "ip to" if family == "inet" else "to"
+    return f"nft '{chain}; add rule {family} x p tcp dport 8080 dnat {word} {to}'"
+
+
+def inserted(family: str) -> str:
+    """The command that has a table of one's own translate to the listener first."""
+    word = "ip to" if family == "inet" else "to"
+    return f"nft insert rule {family} x p ip daddr {UPLINK} tcp dport 8080 dnat {word} {RIGHT}"
+
+
+LEGACY = "iptables-legacy"
+OTHER_PROGRAMS = [
+    *(broken(NOBODY, nft(family, "10.40.80.99:80"), inserted(family)) for family in ("ip", "inet")),
+    *(broken(CLOSED, nft(family, "10.40.80.11:81"), inserted(family)) for family in ("ip", "inet")),
+    broken(
+        NOBODY, dnat("-A", "10.40.80.99:80").replace("iptables", LEGACY), dnat("-I", RIGHT).replace("iptables", LEGACY)
+    ),
+    broken(
+        CLOSED, dnat("-A", "10.40.80.11:81").replace("iptables", LEGACY), dnat("-I", RIGHT).replace("iptables", LEGACY)
+    ),
+]
 HAIRPIN = "hairpin NAT off"
 # A bridge that asks iptables translates replies back itself.
 PLAIN = {"node": "sysctl -e -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0"}
@@ -129,7 +155,7 @@ REPLIES = [
 ]
 
 
-@pytest.mark.parametrize("broken", [*DESTINATIONS, *REPLIES], ids=str)
+@pytest.mark.parametrize("broken", [*DESTINATIONS, *OTHER_PROGRAMS, *REPLIES], ids=str)
 def test_a_destination_that_leads_nowhere_is_named(broken):
     """The rule that is missing or wrong, or the reply that it does not get back, with the command that mends it."""
     demand(broken, warm=False)

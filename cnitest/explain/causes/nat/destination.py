@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cnitest.explain.causes.matching import covers
@@ -54,8 +55,8 @@ def to_nobody(case: Case) -> Found | None:
         "DNAT to nobody",
         f"{target.place.full_name} translates {_asked(case)} to {target}, and nobody has {target.address}",
         hook="PREROUTING",
-        evidence=_lines(case, target),
-        remedy=_remedy(case, target.place, "-I"),
+        evidence=tuple(map(str, _of_target(case, target))),
+        remedy=_remedy(case, target.place, "-I", _of_target(case, target)),
         place=target.place.full_name,
     )
 
@@ -71,8 +72,8 @@ def to_closed_port(case: Case) -> Found | None:
         "DNAT to a closed port",
         f"{target.place.full_name} translates {_asked(case)} to {target}, and nobody listens there",
         hook="PREROUTING",
-        evidence=(*_lines(case, target), f"{case.place.full_name} answers: {said.says}"),
-        remedy=_remedy(case, target.place, "-I"),
+        evidence=(*map(str, _of_target(case, target)), f"{case.place.full_name} answers: {said.says}"),
+        remedy=_remedy(case, target.place, "-I", _of_target(case, target)),
         place=target.place.full_name,
     )
 
@@ -136,10 +137,10 @@ def _rules(case: Case, place: Place) -> list[NatRule]:
     return [rule for rule in translation.rules(case, place) if rule.translates_destination]
 
 
-def _lines(case: Case, target: Target) -> tuple[str, ...]:
+def _of_target(case: Case, target: Target) -> list[NatRule]:
     """The rules that translate to a target."""
     found = _rules(case, target.place)
-    return tuple(str(rule) for rule in found if (translation.rule_target(rule.text) or ("",))[0] == target.address)
+    return [rule for rule in found if (translation.rule_target(rule.text) or ("",))[0] == target.address]
 
 
 def _holds(rule: NatRule, packet: wire.Headers) -> bool:
@@ -164,18 +165,32 @@ def _goes_to(rule: NatRule, there: str, packet: wire.Headers) -> bool:
     return found[0] == address and (found[1] or packet.destination_port) == port
 
 
-def _remedy(case: Case, place: Place, how: str) -> str:
-    """The command that has a place translate what was asked for to the listener; ``…`` when none is known."""
-    far = case.probe.far
-    asked = case.reach.destination.partition("%")[0]
-    address = _address(case, far) if far and not case.owns(asked, far) else ""
-    port = getattr(case.probe, "listener_port", case.reach.port)
+def _remedy(case: Case, place: Place, how: str, wrong: Sequence[NatRule] = ()) -> str:
+    """The command that has a place translate what was asked for to the listener; ``…`` when none is known.
+
+    It comes before the ``wrong`` rules, so it is of the program that made them.
+    """
+    asked, end = case.reach.destination.partition("%")[0], _listener(case) or "…"
+    port, kind = case.reach.port, case.reach.transport
+    if wrong and wrong[0].program == "nft":
+        family = "ip6" if case.six else "ip"
+        match = f"{family} daddr {asked}" + (f" {kind} dport {port}" if port else "")
+        to = f"dnat {f'{family} ' if wrong[0].table.startswith('inet') else ''}to {end}"
+        return f"nft insert rule {wrong[0].table} {wrong[0].chain} {match} {to}"
+    program = wrong[0].program if wrong else "ip6tables" if case.six else "iptables"
     chain = "OUTPUT" if place is case.probe.sender else "PREROUTING"
-    program = "ip6tables" if case.six else "iptables"
-    to = f"[{address}]" if case.six else address
-    match = f" -p {case.reach.transport} --dport {case.reach.port}" if case.reach.port else ""
-    end = f"{to}:{port}" if port and address else address or "…"
+    match = f" -p {kind} --dport {port}" if port else ""
     return f"{program} -t nat {how} {chain} -d {asked}{match} -j DNAT --to-destination {end}"
+
+
+def _listener(case: Case) -> str:
+    """The address and port of the listener as rules write them; empty where the address asked for is its own."""
+    far = case.probe.far
+    if far is None or case.owns(case.reach.destination.partition("%")[0], far):
+        return ""
+    address, port = _address(case, far), getattr(case.probe, "listener_port", case.reach.port)
+    bracketed = f"[{address}]" if case.six else address
+    return f"{bracketed}:{port}" if port and address else address
 
 
 def _address(case: Case, place: Place) -> str:
