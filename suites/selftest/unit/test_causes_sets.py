@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from cnitest.explain.causes import firewall, matching, sets
-from cnitest.explain.evidence.rows import Freed, Step
+from cnitest.explain.evidence.rows import Step
 from cnitest.lab.probe import wire
+from cnitest.lab.reach import Freed
 
 TCP4 = wire.Headers(wire.ETH_IPV4, "10.1.2.3", "192.0.2.7", wire.TCP, source_port=40000, destination_port=80)
 TCP6 = wire.Headers(wire.ETH_IPV6, "2001:db8::3", "2001:db8:1::7", wire.TCP, source_port=40000, destination_port=80)
