@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,8 +26,6 @@ __tracebackhide__ = is_ours
 
 # So many places at a time are probed from so many others: each pair may need entries in neighbour tables.
 _BLOCK = 8
-# So many probes are made at a time.
-_MADE_AT_ONCE = 4096
 
 
 class _Task(NamedTuple):
@@ -156,9 +154,9 @@ def _tasks(
 def _reaches(tasks: Sequence[_Task], found: Addresses, wait: float | None) -> dict[Cell, Reach]:
     reaches: dict[Cell, Reach] = {}
     alone = [task for task in tasks if len(found.owners.get(task.address, ())) > 1]
-    for some in _parts(_blocks([task for task in tasks if len(found.owners.get(task.address, ())) <= 1])):
-        probes = [task.kind.probe(task.sender, task.address, task.receiver) for task in some]
-        reaches |= dict(zip((task.cell for task in some), prove_all(probes, wait), strict=True))
+    together = _blocks([task for task in tasks if len(found.owners.get(task.address, ())) <= 1])
+    probes = [task.kind.probe(task.sender, task.address, task.receiver) for task in together]
+    reaches |= dict(zip((task.cell for task in together), prove_all(probes, wait), strict=True))
     for task in alone:
         reaches[task.cell] = _shared(task, found.owners[task.address], wait)
     return reaches
@@ -174,11 +172,6 @@ def _blocks(tasks: Iterable[_Task]) -> list[_Task]:
         return str(task.kind), low // _BLOCK, high // _BLOCK, low, high
 
     return sorted(tasks, key=key)
-
-
-def _parts(tasks: Sequence[_Task]) -> Iterator[Sequence[_Task]]:
-    for start in range(0, len(tasks), _MADE_AT_ONCE):
-        yield tasks[start : start + _MADE_AT_ONCE]
 
 
 def _shared(task: _Task, owners: Sequence[str], wait: float | None) -> Reach:
