@@ -66,12 +66,14 @@ def main(argv: list[str]) -> None:
     figures = {**found, "machine": machine()}
     if options.json:
         Path(options.json).write_text(json.dumps(figures, indent=2) + "\n")
+    wrong: Counter[str] = Counter()
     for mode, each in found.items():
-        wrong = {words: count for words, count in each["counts"].items() if words.startswith("wrong")}
-        counted = ", ".join(f"{words} {count}" for words, count in sorted(each["counts"].items()))
-        print(f"{mode}: {counted}")
-        verdict(f"{mode}: 0 wrong verdicts: {sum(wrong.values())} of {options.probes}", not wrong)
+        wrong.update(
+            {f"{mode}: {words}": count for words, count in each["counts"].items() if words.startswith("wrong")}
+        )
+        print(f"{mode}: {', '.join(f'{words} {count}' for words, count in sorted(each['counts'].items()))}")
     tell_costs(found)
+    verdict(f"0 wrong verdicts: {wrong.total()} of {options.probes * len(found)}", not wrong)
 
 
 def tell_costs(found: Mapping[str, Mapping[str, Any]]) -> None:
