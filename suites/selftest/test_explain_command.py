@@ -55,7 +55,7 @@ def test_a_place_is_asked_for_by_the_address_that_it_had(capsys):
     code, out, _ = explain(capsys, TOPOLOGY, "ns01", "ns02", "--after", "node/ns02: ip addr flush dev eth02")
 
     assert code == 1
-    assert "nobody has 10.40.80.12" in out
+    assert "node/ns01 → 10.40.80.12 icmp: dropped" in out
 
 
 def test_json_is_the_same_as_data(capsys):
