@@ -23,8 +23,8 @@ _MOST_FRAMES = 40
 def sections(lab: Lab) -> list[Section]:
     """The headed texts for a failing test's report; what has nothing to say is left out."""
     found = [
-        ("topology", picture(lab)),
         ("why", why(lab)),
+        ("topology", picture(lab)),
         ("probes", "\n".join(reach.story() for reach in lab.journal.of(Reach))),
         ("reachability", reachability(lab)),
         ("plugin calls", "\n".join(call.story() for call in lab.journal.of(Call))),
