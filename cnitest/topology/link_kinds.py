@@ -163,6 +163,8 @@ class LinkKind:
     rx_handler: bool = False
     #: Whether a link hears its parent's broadcasts.
     hears_parent: Callable[[Any], bool] = _never
+    #: It hands a packet on later: a program, a worker or another softirq takes it up.
+    defers: bool = False
     #: Its forwarding entries lead to addresses.
     fdb_dst: bool = False
     #: The kinds of links that it can be a port of.
@@ -216,7 +218,7 @@ _ROWS = (
         words=_bridge,
     ),
     LinkKind("dummy", "dummies", Dummy, own_mac=True),
-    LinkKind("tap", "taps", Tap, own_mac=True, command="tuntap add"),
+    LinkKind("tap", "taps", Tap, own_mac=True, defers=True, command="tuntap add"),
     LinkKind(
         "macvlan",
         "macvlans",
@@ -235,6 +237,7 @@ _ROWS = (
         "ipvlans",
         Ipvlan,
         parents_mac=True,
+        defers=True,
         stacked=True,
         awaited=True,
         rx_handler=True,
@@ -252,7 +255,7 @@ _ROWS = (
         words=_vlan,
         label=_vlan_label,
     ),
-    LinkKind("bond", "bonds", Bond, stacked=True, masters=_ANY - {"bond"}, words=_mode, label=_bond_label),
+    LinkKind("bond", "bonds", Bond, stacked=True, defers=True, masters=_ANY - {"bond"}, words=_mode, label=_bond_label),
     LinkKind(
         "vrf",
         "vrfs",
@@ -280,8 +283,8 @@ _ROWS = (
     replace(_TUNNEL, kind="gretap", own_mac=True, masters=_ANY),
     replace(_TUNNEL, kind="ipip"),
     replace(_TUNNEL, kind="sit"),
-    LinkKind("wireguard", "wireguards", Wireguard, masters=_ROUTED),
-    LinkKind("ifb", "ifbs", Ifb, own_mac=True),
+    LinkKind("wireguard", "wireguards", Wireguard, defers=True, masters=_ROUTED),
+    LinkKind("ifb", "ifbs", Ifb, own_mac=True, defers=True),
 )
 #: Every kind by the kernel's word.
 KINDS: Mapping[str, LinkKind] = MappingProxyType({row.kind: row for row in _ROWS})

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cnitest.conformance.bench.leftovers import leftovers
+from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.kernel.rows.records import Port
-from cnitest.kernel.rtnetlink.rtnl_pyroute2 import Flow
 from cnitest.lab.snapshot.difference import difference, matches
 from cnitest.lab.snapshot.state import State
 

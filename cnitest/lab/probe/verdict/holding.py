@@ -16,14 +16,14 @@ from cnitest.kernel.rows import queues as rows
 from cnitest.kernel.rtnetlink import rtnl
 from cnitest.kernel.tracing import backlogs
 from cnitest.lab.probe.verdict import programs
+from cnitest.topology.link_kinds import KINDS
 
 if TYPE_CHECKING:
     from cnitest.lab.lab import Lab
     from cnitest.lab.place import Place
 
-# Links that hand a packet on at once; a tap waits for a program, wireguard for a worker, ifb for another softirq.
-_AT_ONCE = {"", "bridge", "dummy", "gre", "gretap", "ip6gre", "ip6tnl", "ipip", "macvlan", "sit", "veth", "vlan", "vrf"}
-_AT_ONCE |= {"ip6gretap", "vxlan"}
+# Links that hand a packet on at once: loopback, and the kinds that are known to. Of others nobody knows.
+_AT_ONCE = {"", *(kind for kind, row in KINDS.items() if not row.defers)}
 _STATE, _INCOMPLETE = 24, 0x01  # of struct ndmsg, behind the header
 _TWICE = 2
 
