@@ -11,7 +11,7 @@ from cnitest.suites.selftest.test_freed import INPUT, RESPONDER, WAIT, ping, pin
 
 from cnitest import Lab
 from cnitest.kernel.tracing import backlogs, trace
-from cnitest.lab.probe.verdict.holding import holders, nothing_waits
+from cnitest.lab.probe.verdict.holding import holders, nothing_waits, shapes
 from cnitest.lab.reach import Verdict
 from cnitest.topology import find, load
 
@@ -136,3 +136,15 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         time.sleep(0.1)
         server.sendto(data, sender)
 """
+
+
+def test_only_a_queue_of_its_own_shapes_a_link(lab):
+    """The kernel's own queues hand on at once; one that was added may not, but for one that only filters."""
+    node = lab.host("node")
+
+    plain = shapes(lab)
+    node.run(["tc", "qdisc", "add", "dev", "veth01", "clsact"])
+    filtering = shapes(lab)
+    node.run(["tc", "qdisc", "add", "dev", "veth01", "root", "tbf", "rate", "1mbit", "burst", "2k", "latency", "1s"])
+
+    assert (plain, filtering, shapes(lab)) == (False, False, True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _AT_ONCE = {"", *(kind for kind, row in KINDS.items() if not row.defers)}
 _STATE, _INCOMPLETE = 24, 0x01  # of struct ndmsg, behind the header
 _TWICE = 2
+_INGRESS = 0xFFFF0000  # which only filters: it has no queue
 
 
 def nothing_waits(lab: Lab, transport: str) -> bool:
@@ -57,6 +58,12 @@ def queues(place: Place) -> Iterator[str]:
     names = {end.ifindex: end.name for end in peers.ends(place.namespace, {})} if waiting else {}
     for index, packets in waiting.items():
         yield f"{packets} packet{'s' * (packets > 1)} in the queue of {place.full_name}:{names.get(index, index)}"
+
+
+def shapes(lab: Lab) -> bool:
+    """Whether somebody has given a link of a lab a queue of his own, which may hand packets on late."""
+    found = (queue for place in lab.places for queue in rows.queues(place.namespace.netlink.dump(rows.dump())))
+    return any(queue.handle not in (0, _INGRESS) for queue in found)
 
 
 def _slow_links(place: Place) -> Iterator[str]:

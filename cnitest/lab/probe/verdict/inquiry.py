@@ -140,7 +140,7 @@ class Inquiry:
             settled = self._send(everyone, _NEIGHBOUR_RETRY)
         queued, overflow = self._queued(), self._overflow()  # at the end of the attempt: later they may have gone on
         after = control(self._probe) if settled is None else before
-        if settled is None and (queued or self.late()):
+        if settled is None and (queued or self.late() or holding.shapes(self._lab)):
             settled = self._send(everyone, _LATE_RETRY)
         if settled is not None:
             return settled
