@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, get_args
 
 from cnitest.deadline import Deadline
@@ -43,7 +44,7 @@ _LATE_RETRY = 2.0
 _TOO_LATE = "an answer came, but later than was waited for: give it more time with wait=…"
 _FIREWALL = "the sender's own firewall refused it"
 # A full buffer is empty after two rounds; what comes meanwhile is somebody else's flood.
-_MOST_ROUNDS, _MOST_NEIGHBOURS = 2, 4
+_MOST_ROUNDS, _MOST_NEIGHBOURS, _UNANSWERED = 2, 4, ("incomplete", "failed")
 # So many links on the way may be narrower than the one before.
 _MOST_NARROWER = 4
 
@@ -255,20 +256,21 @@ class Inquiry:
         )
 
     def resolvable(self, before: Control) -> bool:
-        """Whether some place on the way still asks for a neighbour that does answer: its next try will get through."""
-        return any(
-            proxies.ask_patiently(place, one.link, one.ip, WAIT).answered
-            for place, one in [*self.unresolved(before, lambda place: place.neighbours)][:_MOST_NEIGHBOURS]
-        )
+        """Whether a place asks, or gave up asking, for a neighbour that does answer: its next try will get through."""
+        found = islice(self.unresolved(before, lambda place: place.neighbours, _UNANSWERED), _MOST_NEIGHBOURS)
+        return any(proxies.ask_patiently(place, one.link, one.ip, WAIT).answered for place, one in found)
 
     def unresolved(
-        self, before: Control, neighbours: Callable[[Place], Sequence[Neighbour]]
+        self,
+        before: Control,
+        neighbours: Callable[[Place], Sequence[Neighbour]],
+        states: Sequence[str] = _UNANSWERED[:1],
     ) -> Iterator[tuple[Place, Neighbour]]:
         """The neighbours that places on the way still ask for."""
         names = {self._near.full_name, *(one.place for one in self._seen.watched if one.frames)}
         for place in (self._lab.place(name) for name in sorted(names)):
             for neighbour in neighbours(place):
-                if neighbour.state == "incomplete" and (place is not self._near or neighbour.ip == before.hop):
+                if neighbour.state in states and (place is not self._near or neighbour.ip == before.hop):
                     yield place, neighbour
 
     def _overflow(self) -> str:
