@@ -34,6 +34,7 @@ _LARGEST = 1 << 16
 _ANCILLARY = socket.CMSG_SPACE(20) + stamps.ANCILLARY
 
 _opened: WeakSet[socket.socket] = WeakSet()
+_opening = threading.Lock()
 _auxdata = struct.Struct("=IIIHHHH")
 
 
@@ -142,7 +143,9 @@ def kept(namespace: NetworkNamespace) -> Kept:
 def own_inodes() -> set[int]:
     """The inodes of all packet sockets that this module has open, as ``/proc/net/packet`` tells sockets apart."""
     found = set()
-    for one in list(_opened):
+    with _opening:
+        known = list(_opened)
+    for one in known:
         with contextlib.suppress(OSError):  # another thread closes it, or has
             found.add(os.fstat(one.fileno()).st_ino)
     return found
@@ -150,7 +153,8 @@ def own_inodes() -> set[int]:
 
 def _open() -> socket.socket:
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
-    _opened.add(opened)
+    with _opening:
+        _opened.add(opened)
     opened.setblocking(False)
     try:
         opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
