@@ -110,6 +110,7 @@ def test_who_asks_for_a_neighbour_holds_packets(lab):
     assert not nothing_waits(lab, "icmp")
 
 
+@pytest.mark.requires(kernel="tap")
 def test_links_that_wait_for_somebody_hold_packets(lab):
     """A tap hands packets to a program: no telling what becomes of them."""
     lab.place("node").run(["ip", "tuntap", "add", "name", "tap0", "mode", "tap"])

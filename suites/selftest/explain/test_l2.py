@@ -280,13 +280,16 @@ ODD = [
             "ip link show veth02"
         },
     ),
-    Broken(
-        "l2.no-carrier",
-        "no carrier",
-        "node/ns01",
-        "",
-        {"node/ns01": "ip tuntap add tap0 mode tap; ip address add 10.99.0.1/24 dev tap0; ip link set tap0 up"},
-        to="10.99.0.2",
+    pytest.param(
+        Broken(
+            "l2.no-carrier",
+            "no carrier",
+            "node/ns01",
+            "",
+            {"node/ns01": "ip tuntap add tap0 mode tap; ip address add 10.99.0.1/24 dev tap0; ip link set tap0 up"},
+            to="10.99.0.2",
+        ),
+        marks=pytest.mark.requires(kernel="tap"),
     ),
     Broken("l2.nobody", "address not in use", "node/ns01", "ip address add 10.40.80.99/… dev …", {}, to="10.40.80.99"),
     Broken(
