@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from cnitest.report.given import plugin_path, resolve_paths
 if TYPE_CHECKING:
     from cnitest.report.failure_report import Section
 
-pytest_plugins = ["cnitest.fixtures.network", "cnitest.report.verdicts", "cnitest.report.ran"]
+pytest_plugins = ["cnitest.fixtures.network", "cnitest.report.verdicts", "cnitest.report.ran", "cnitest.report.covers"]
 
 #: The lab of a test, and what its end had to tell: kept with the test for its report.
 LAB = pytest.StashKey[Any]()
@@ -51,7 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "topology(name_or_path): the topology that the fixture `lab` builds")
     config.addinivalue_line(
         "markers",
-        "requires(kernel=…, plugin=…, binary=…): skip the test, with the reason, where one of these is missing",
+        "requires(kernel=…, plugin=…, binary=…): skip the test, with the reason, where one of these is missing; "
+        "a plugin may have bounds of its release: 'bridge>=1.7'",
     )
 
 
@@ -97,11 +99,24 @@ def _looked_for(kind: str, name: str, config: pytest.Config) -> tuple[str, str]:
 
         close = programs.misspelt(name)
         return programs.absent(name), f"there is no such program; did you mean {close!r}?" if close else ""
-    from cnitest.cni import plugins
+    return _plugin_looked_for(name, plugin_path(config))
 
-    path = plugin_path(config)
+
+def _plugin_looked_for(wanted: str, path: tuple[str, ...]) -> tuple[str, str]:
+    """The same of a plugin, whose name may be followed by bounds of its release; another author's has no release."""
+    from cnitest.cni import plugins, releases
+
+    name = re.split("[<>=]", wanted, maxsplit=1)[0].strip()
+    bounds = wanted[len(name) :]
     close = plugins.misspelt(name, path)
-    return plugins.absent(name, path), f"there is no such plugin; did you mean {close!r}?" if close else ""
+    if close or (absent := plugins.absent(name, path)):
+        return "" if close else absent, f"there is no such plugin; did you mean {close!r}?" if close else ""
+    release = releases.reference(plugins.find(name, path)) if bounds else ""
+    try:
+        fits = not release or releases.fits(release, bounds)
+    except ValueError as error:
+        return "", str(error)
+    return "" if fits else f"needs {name} {bounds}; this is {release}", ""
 
 
 def pytest_assertrepr_compare(op: str, left: Any, right: Any) -> list[str] | None:

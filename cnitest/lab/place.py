@@ -17,6 +17,7 @@ from cnitest.lab.flows.flows import Flows
 from cnitest.lab.named import unknown
 from cnitest.lab.probe.probes import Probes
 from cnitest.lab.programs.programs import ENVIRONMENT, Output, Programs
+from cnitest.lab.reach import Traffic
 from cnitest.lab.snapshot import state as states
 from cnitest.lab.snapshot.state import State
 
@@ -127,6 +128,7 @@ class Place(Probes, Flows, Programs):
         """Record the frames of one link (default: all) while the ``with`` block runs."""
         from cnitest.lab.frames.capture import Capture
 
+        self._note("capture")
         return Capture(self, on)
 
     @checked
@@ -134,6 +136,7 @@ class Place(Probes, Flows, Programs):
         """Send a scapy packet: a whole frame on link ``on``, or an IP packet for the kernel to route."""
         from cnitest.lab.frames import packets
 
+        self._note("send")
         packets.send(self, packet, on)
 
     @checked
@@ -141,4 +144,8 @@ class Place(Probes, Flows, Programs):
         """Send a scapy packet and return the first one that answers it, or None after ``wait`` seconds."""
         from cnitest.lab.frames import packets
 
+        self._note("exchange")
         return packets.exchange(self, packet, on, wait)
+
+    def _note(self, how: str) -> None:
+        self.lab.journal.note(Traffic(self.full_name, how))

@@ -58,6 +58,13 @@ def _end(address: str, port: int) -> str:
 UNTOLD = "NOT_SPECIFIED"
 
 
+class Traffic(NamedTuple):
+    """Frames that a test sent, measured or recorded itself at a ``place``, without a verdict; ``how`` is the method."""
+
+    place: str
+    how: str
+
+
 class Freed(NamedTuple):
     """A packet of a probe that the kernel freed instead of handing it on.
 

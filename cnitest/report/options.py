@@ -106,6 +106,14 @@ NETWORK = (
         "fail the run when no test ran at all, because each was skipped or left out; cnitest run does",
         action="store_true",
     ),
+    Option(
+        "cni_coverage",
+        "--cni-coverage",
+        "",
+        "write as JSON which keys of which plugins the tests with the mark `covers` covered, and how",
+        "FILE",
+        fills="file",
+    ),
 )
 CONFORMANCE = (
     Option(

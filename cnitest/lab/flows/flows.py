@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from cnitest.errors import is_ours
 from cnitest.lab.arguments import checked
+from cnitest.lab.reach import Traffic
 
 if TYPE_CHECKING:
     from cnitest.lab.flows.connection import Connection
@@ -42,8 +43,10 @@ class Flows:
         from cnitest.lab.flows.connection import Connection
         from cnitest.lab.probe.options import options
 
+        place = _place(self)
+        place.lab.journal.note(Traffic(place.full_name, "connection"))
         return Connection(
-            _place(self),
+            place,
             address,
             port,
             protocol=protocol,
@@ -76,8 +79,10 @@ class Flows:
         from cnitest.lab.flows.throughput import measure
         from cnitest.lab.probe.options import options
 
+        place = _place(self)
+        place.lab.journal.note(Traffic(place.full_name, "throughput"))
         return measure(
-            _place(self),
+            place,
             address,
             port,
             seconds=seconds,

@@ -1,0 +1,1 @@
+"""Each plugin checked by what packets do: one file a plugin, and the chains that people run."""
