@@ -9,8 +9,8 @@ from dataclasses import replace
 from cnitest.errors import CnitestError, KernelError
 from cnitest.explain.causes import drops, registry
 from cnitest.explain.evidence import frames, leg, rules
-from cnitest.explain.evidence.case import Case
 from cnitest.explain.evidence.ip import counters, detours
+from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.rows import Spot
 from cnitest.kernel.rtnetlink import rtnl, tables
 from cnitest.lab.explanation import Cause, Explanation
@@ -45,31 +45,31 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
     for tap in lab.taps(everyone):
         tap.frames()
     _ask_anew(everyone)
-    case = _gathered(probe, reach, everyone)
-    if case.attempt.answered:
+    loss = _gathered(probe, reach, everyone)
+    if loss.attempt.answered:
         passes = "but by now it is delivered: ask before the lab changes"
         return Explanation(f"{reach.summary}: {reach.verdict.value}, {passes}")
-    found = registry.recognised(case)
-    ended = found.case if found else case
+    found = registry.recognised(loss)
+    ended = found.loss if found else loss
     return Explanation(
         head=f"{reach.summary}: {_ended(reach, ended, found.cause if found else None)}",
-        where=str(case.spot),
+        where=str(loss.spot),
         returning=ended.returning,
-        hops=frames.hops(case.seen, case.spot),
+        hops=frames.hops(loss.seen, loss.spot),
         cause=found.cause if found else None,
-        evidence=(*detours.told(ended), *(() if found else (f"the kernel freed it: {freed}" for freed in case.freed))),
-        ruled_out=() if found else drops.passed(case),
-        unseen=case.unseen,
+        evidence=(*detours.told(ended), *(() if found else (f"the kernel freed it: {freed}" for freed in loss.freed))),
+        ruled_out=() if found else drops.passed(loss),
+        unseen=loss.unseen,
     )
 
 
-def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Case:
+def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Loss:
     """A probe sent once more, and all evidence of it; so can be what it waits for, such as an ARP request."""
     counting = _counting(reach, everyone, own=probe.transport in _QUESTIONS)
     before = counters.read(counting)
     with rules.armed(everyone, _PROTOCOLS.get(probe.transport, ())) as met:
         attempt, seen = watched_attempt(probe, everyone, _WAIT, probe.far)
-    case = Case(
+    loss = Loss(
         reach,
         probe,
         attempt,
@@ -81,7 +81,7 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Case:
         unseen=tuple(met.unseen),
         again=lambda other: _gathered(other, reach, everyone),
     )
-    return replace(case, spot=leg.furthest(case))
+    return replace(loss, spot=leg.furthest(loss))
 
 
 def _ask_anew(places: Sequence[Place]) -> None:
@@ -102,13 +102,13 @@ def _counting(reach: Reach, everyone: Sequence[Place], *, own: bool) -> Sequence
     return [place for place in everyone if place.full_name in seen]
 
 
-def _ended(reach: Reach, case: Case, cause: Cause | None) -> str:
+def _ended(reach: Reach, loss: Loss, cause: Cause | None) -> str:
     """What became of it, and where: ``dropped on node at bridge port veth01``, ``dropped before it left node/ns01, by
     node``."""
     word = "dropped" if reach.verdict is Verdict.DROPPED else f"{reach.verdict.value}, lost"
-    what = "the reply was " if case.returning else ""
-    elsewhere = f", by {cause.place}" if cause and cause.place != case.place.full_name else ""
-    return f"{what}{word} {_link(case.spot, bridge_port=case.port is not None)}{elsewhere}"
+    what = "the reply was " if loss.returning else ""
+    elsewhere = f", by {cause.place}" if cause and cause.place != loss.place.full_name else ""
+    return f"{what}{word} {_link(loss.spot, bridge_port=loss.port is not None)}{elsewhere}"
 
 
 def _link(spot: Spot, *, bridge_port: bool) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from cnitest import Lab, UsageError, load
 from cnitest.explain.causes.registry import cause, causes
-from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.topology import find
 
 pytestmark = pytest.mark.topology("bridge-walkthrough")
@@ -92,7 +92,7 @@ def test_every_cause_has_a_line_for_its_table():
 def test_a_cause_without_a_docstring_is_refused():
     """What would be missing from the table is no cause."""
 
-    def silent(case: Case) -> None: ...
+    def silent(loss: Loss) -> None: ...
 
     with pytest.raises(UsageError, match="a docstring"):
         cause("test.silent", Stage.ROUTING)(silent)

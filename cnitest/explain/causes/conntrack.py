@@ -6,7 +6,7 @@ import re
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import Step
 
 _INVALID = re.compile(
@@ -18,55 +18,55 @@ _ZONE = re.compile(r"--zone(?:-orig|-reply)? (\d+)|zone set (\d+)")
 
 
 @cause("conntrack.invalid", Stage.TOLD)
-def invalid(case: Case) -> Found | None:
+def invalid(loss: Loss) -> Found | None:
     """A rule drops what connection tracking calls INVALID, and so it calls the packet."""
-    step = drops.dropped(case)
+    step = drops.dropped(loss)
     match = _INVALID.search(step.rule) if step else None
-    if step is None or match is None or _NEGATED.search(step.rule) or not _may_be_invalid(case, step, match[0]):
+    if step is None or match is None or _NEGATED.search(step.rule) or not _may_be_invalid(loss, step, match[0]):
         return None
     packet = step.packet
     known = f"connection tracking of {step.place} knows no connection that {packet.source} → {packet.destination} fits"
-    return drops.found(case, step, also=(known,), note="conntrack state INVALID")
+    return drops.found(loss, step, also=(known,), note="conntrack state INVALID")
 
 
-def _may_be_invalid(case: Case, step: Step, states: str) -> bool:
+def _may_be_invalid(loss: Loss, step: Step, states: str) -> bool:
     """Whether that is what the packet is, where a rule names several states: kernels that tell the state tell of no
     connection then."""
     several = "," in states
-    return not step.state and (not several or any(one.state for one in case.steps))
+    return not step.state and (not several or any(one.state for one in loss.steps))
 
 
 @cause("conntrack.zone", Stage.TOLD)
-def zone(case: Case) -> Found | None:
+def zone(loss: Loss) -> Found | None:
     """A reply is in another conntrack zone than its request, so that no rule for ESTABLISHED knows it."""
-    step = drops.dropped(case)
+    step = drops.dropped(loss)
     if step is None or not step.returning:
         return None
-    there, back = (_zone_rules(case, step, returning=returning) for returning in (False, True))
+    there, back = (_zone_rules(loss, step, returning=returning) for returning in (False, True))
     if _numbers(there) == _numbers(back) or not drops.lets_replies_back(step):
         return None
     request, reply = (", ".join(sorted(_numbers(rules))) or "0" for rules in (there, back))
     also = tuple(f"{drops.where(one)}: {one.rule}" for one in (*there, *back))
     note = f"conntrack zone {request} has the request, zone {reply} the reply"
-    return drops.found(case, step, also=also, note=note, remedy=drops.without((*there, *back)[0]))
+    return drops.found(loss, step, also=also, note=note, remedy=drops.without((*there, *back)[0]))
 
 
 @cause("conntrack.untracked", Stage.TOLD)
-def untracked(case: Case) -> Found | None:
+def untracked(loss: Loss) -> Found | None:
     """A packet or its request is exempt from connection tracking, so that no rule for ESTABLISHED knows the reply."""
-    step = drops.dropped(case)
+    step = drops.dropped(loss)
     if step is None or not step.returning:
         return None
-    rules = [one for one in case.steps if one.place == step.place and _UNTRACKED.search(one.rule)]
+    rules = [one for one in loss.steps if one.place == step.place and _UNTRACKED.search(one.rule)]
     if not rules or not drops.lets_replies_back(step):
         return None
     also = (f"{drops.where(rules[0])}: {rules[0].rule}",)
-    return drops.found(case, step, also=also, note="not tracked", remedy=drops.without(rules[0]))
+    return drops.found(loss, step, also=also, note="not tracked", remedy=drops.without(rules[0]))
 
 
-def _zone_rules(case: Case, step: Step, *, returning: bool) -> list[Step]:
+def _zone_rules(loss: Loss, step: Step, *, returning: bool) -> list[Step]:
     """The rules of a place that gave a zone to the request, or to the reply."""
-    here = (one for one in case.steps if one.place == step.place and one.returning == returning)
+    here = (one for one in loss.steps if one.place == step.place and one.returning == returning)
     return [one for one in here if _ZONE.search(one.rule)]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from cnitest.explain.causes.registry import Found
 from cnitest.explain.evidence import rule_steps
-from cnitest.explain.evidence.case import Case
+from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.rows import Step
 from cnitest.lab.probe import wire
 
@@ -29,29 +29,29 @@ def is_neighbour(step: Step) -> bool:
     return rule_steps.is_neighbour(step.packet)
 
 
-def dropped(case: Case) -> Step | None:
+def dropped(loss: Loss) -> Step | None:
     """The rule or policy that ended the packet at the place where it was last seen, None where none was seen to."""
-    asked = case.probe.transport in _QUESTIONS
-    found = [step for step in ended(case) if asked or not is_neighbour(step)]
+    asked = loss.probe.transport in _QUESTIONS
+    found = [step for step in ended(loss) if asked or not is_neighbour(step)]
     return found[-1] if found else None
 
 
-def ended(case: Case) -> tuple[Step, ...]:
+def ended(loss: Loss) -> tuple[Step, ...]:
     """The steps that ended a packet of the attempt at that place, those of neighbour discovery among them."""
-    here = (step for step in case.steps if step.place == case.place.full_name and step.verdict in ENDING)
-    return tuple(step for step in here if step.returning == case.returning or (step.returning and not case.answer))
+    here = (step for step in loss.steps if step.place == loss.place.full_name and step.verdict in ENDING)
+    return tuple(step for step in here if step.returning == loss.returning or (step.returning and not loss.answer))
 
 
-def met_before(case: Case, last: Step) -> tuple[Step, ...]:
+def met_before(loss: Loss, last: Step) -> tuple[Step, ...]:
     """The steps of the same packet at the same place before the one that ended it."""
-    same = [step for step in case.steps if (step.place, step.returning) == (last.place, last.returning)]
+    same = [step for step in loss.steps if (step.place, step.returning) == (last.place, last.returning)]
     return tuple(same[: same.index(last)])
 
 
-def passed(case: Case) -> tuple[str, ...]:
+def passed(loss: Loss) -> tuple[str, ...]:
     """What rules were seen to let the packet pass where it was last seen: what did not end it."""
-    here = (step.place == case.place.full_name and step.returning == case.returning for step in case.steps)
-    passing = [step for step, ours in zip(case.steps, here, strict=True) if ours and step.verdict == "accept"]
+    here = (step.place == loss.place.full_name and step.returning == loss.returning for step in loss.steps)
+    passing = [step for step, ours in zip(loss.steps, here, strict=True) if ours and step.verdict == "accept"]
     return tuple(dict.fromkeys(f"{where(step)} lets it pass: {step.rule or 'its policy'}" for step in passing))
 
 
@@ -70,11 +70,11 @@ def short(step: Step) -> str:
     return f"{step.table} {step.chain} {f'rule {step.number}' if step.rule else 'policy'}"
 
 
-def words(case: Case, step: Step) -> str:
+def words(loss: Loss, step: Step) -> str:
     """The line for a person: where, the rule or policy as its program writes it, and what has to be known with it."""
     verdict = step.verdict.upper() if is_iptables(step) else step.verdict
     said = f"{where(step)}: {step.rule}" if step.rule else f"{where(step)} policy {verdict}"
-    notes = [*_legacy(step), *_reply(case, step), *bridged(case, step)]
+    notes = [*_legacy(step), *_reply(loss, step), *bridged(loss, step)]
     return f"{said}   ({'; '.join(notes)})" if notes else said
 
 
@@ -82,17 +82,17 @@ def _legacy(step: Step) -> list[str]:
     return [step.program] if "legacy" in step.program else []
 
 
-def _reply(case: Case, step: Step) -> list[str]:
-    return ["of the reply"] if step.returning and not case.returning else []
+def _reply(loss: Loss, step: Step) -> list[str]:
+    return ["of the reply"] if step.returning and not loss.returning else []
 
 
-def bridged(case: Case, step: Step) -> list[str]:
+def bridged(loss: Loss, step: Step) -> list[str]:
     """That a rule of IP met a packet that is bridged, and what lets it."""
-    bridge = case.links().get(case.port.bridge) if case.port and not case.spot.out else None
-    if bridge is None or case.mac == bridge.mac or not _of_ip(step):
+    bridge = loss.links().get(loss.port.bridge) if loss.port and not loss.spot.out else None
+    if bridge is None or loss.mac == bridge.mac or not _of_ip(step):
         return []
     name = "ip6tables" if step.packet.ethertype == wire.ETH_IPV6 else "iptables"
-    if case.sysctl(f"bridge.bridge-nf-call-{name}") == "1":
+    if loss.sysctl(f"bridge.bridge-nf-call-{name}") == "1":
         return [f"bridged packet; net.bridge.bridge-nf-call-{name}=1"]
     return [f"bridged packet; nf_call_{name} of {bridge.name}"]
 
@@ -102,24 +102,24 @@ def _of_ip(step: Step) -> bool:
     return step.hook in _ROUTED and not step.table.startswith(("bridge ", "arp "))
 
 
-def evidence(case: Case, step: Step) -> tuple[str, ...]:
+def evidence(loss: Loss, step: Step) -> tuple[str, ...]:
     """What shows it: that the kernel told of this very packet, and what was translated before."""
     links = " ".join(f"{way} {link}" for way, link in (("in", step.iif), ("out", step.oif)) if link)
     packet = f"{step.packet.source} → {step.packet.destination}"
     state = f"conntrack state {step.state}" if step.state else ""
     told = f"{step.shown}: {', '.join(filter(None, (packet, links, state)))}: {step.verdict}"
-    jumps = (f"{where(one)}: {one.rule}" for one in met_before(case, step) if one.rule and one.verdict == "jump")
+    jumps = (f"{where(one)}: {one.rule}" for one in met_before(loss, step) if one.rule and one.verdict == "jump")
     return (told, *jumps) if len(step.path) > 1 else (told,)
 
 
-def found(case: Case, step: Step, *, also: tuple[str, ...] = (), remedy: str = "", note: str = "") -> Found:
+def found(loss: Loss, step: Step, *, also: tuple[str, ...] = (), remedy: str = "", note: str = "") -> Found:
     """What a rule or policy did, with its remedy unless another is known better."""
-    said = words(case, step)
+    said = words(loss, step)
     return Found(
         short(step),
         f"{said}   ({note})" if note else said,
         hook=step.hook,
-        evidence=(*evidence(case, step), *also),
+        evidence=(*evidence(loss, step), *also),
         remedy=remedy or (without(step) if step.rule else past_policy(step)),
     )
 
@@ -162,15 +162,15 @@ def lets_replies_back(step: Step) -> bool:
     return any(_ESTABLISHED.search(rule) for rule in step.rules)
 
 
-def firewall_of(case: Case, step: Step) -> Mapping[str, tuple[str, ...]]:
+def firewall_of(loss: Loss, step: Step) -> Mapping[str, tuple[str, ...]]:
     """The rules and sets at the place of a step, as a state has them."""
-    known = case.once(_read)
+    known = loss.once(_read)
     if step.place not in known:
-        known[step.place] = case.place.lab.place(step.place).state(connections=False).firewall
+        known[step.place] = loss.place.lab.place(step.place).state(connections=False).firewall
     return known[step.place]
 
 
-def _read(_: Case) -> dict[str, Mapping[str, tuple[str, ...]]]:
+def _read(_: Loss) -> dict[str, Mapping[str, tuple[str, ...]]]:
     """What was read of places so far."""
     return {}
 

@@ -7,7 +7,7 @@ import re
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import Step
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.probe import wire
@@ -19,35 +19,35 @@ _REVERSE_PATH = re.compile(r"-m rpfilter|\bfib saddr")
 
 
 @cause("firewall.neighbour", Stage.TOLD)
-def neighbour(case: Case) -> Found | None:
+def neighbour(loss: Loss) -> Found | None:
     """A rule drops ARP or neighbour discovery, so that the next hop's MAC stays unknown."""
-    wanted = _next_hop(case)
-    if not wanted or drops.dropped(case) is not None or _is_known(case, wanted):
+    wanted = _next_hop(loss)
+    if not wanted or drops.dropped(loss) is not None or _is_known(loss, wanted):
         return None
-    steps = (step for step in case.steps if step.verdict in drops.ENDING and drops.is_neighbour(step))
-    step = next((one for one in steps if _concerns(one.packet, wanted) and _matters(case, one, wanted)), None)
+    steps = (step for step in loss.steps if step.verdict in drops.ENDING and drops.is_neighbour(step))
+    step = next((one for one in steps if _concerns(one.packet, wanted) and _matters(loss, one, wanted)), None)
     if step is None:
         return None
     name = "ARP" if step.packet.ethertype == wire.ETH_ARP else "neighbour discovery"
-    found = drops.found(case, step, note=f"{name} for {wanted}")
+    found = drops.found(loss, step, note=f"{name} for {wanted}")
     return found._replace(place=step.place)
 
 
-def _next_hop(case: Case) -> str:
+def _next_hop(loss: Loss) -> str:
     """The address whose MAC is needed to send the packet on from where it was last seen."""
-    found = case.route(case.packet.destination)
-    return (found.via or case.packet.destination) if isinstance(found, Route) else ""
+    found = loss.route(loss.packet.destination)
+    return (found.via or loss.packet.destination) if isinstance(found, Route) else ""
 
 
-def _is_known(case: Case, address: str) -> bool:
+def _is_known(loss: Loss, address: str) -> bool:
     """Whether the place knows the MAC of an address."""
-    return any(row.ip == address and row.mac and row.state != "failed" for row in case.state().neighbours)
+    return any(row.ip == address and row.mac and row.state != "failed" for row in loss.state().neighbours)
 
 
-def _matters(case: Case, step: Step, wanted: str) -> bool:
+def _matters(loss: Loss, step: Step, wanted: str) -> bool:
     """Whether what was dropped was for one of the two: a bridge gives copies of a question to everyone."""
-    place = case.place.lab.place(step.place)
-    return step.hook != "INPUT" or place is case.place or case.owns(wanted, place)
+    place = loss.place.lab.place(step.place)
+    return step.hook != "INPUT" or place is loss.place or loss.owns(wanted, place)
 
 
 def _concerns(packet: wire.Headers, address: str) -> bool:
@@ -61,82 +61,82 @@ def _concerns(packet: wire.Headers, address: str) -> bool:
 
 
 @cause("firewall.queue", Stage.TOLD)
-def queue(case: Case) -> Found | None:
+def queue(loss: Loss) -> Found | None:
     """A rule hands the packet to a program (NFQUEUE) that does not run, or does not give it back."""
-    step = drops.dropped(case)
+    step = drops.dropped(loss)
     if step is None or step.verdict not in ("queue", "nfqueue"):
         return None
-    return drops.found(case, step, note="no program gives it back")
+    return drops.found(loss, step, note="no program gives it back")
 
 
 @cause("firewall.dnat-forward", Stage.TOLD)
-def dnat_forward(case: Case) -> Found | None:
+def dnat_forward(loss: Loss) -> Found | None:
     """The destination was translated (DNAT), but FORWARD does not let the translated packet through."""
-    step = drops.dropped(case)
+    step = drops.dropped(loss)
     if step is None or step.hook != "FORWARD" or step.returning:
         return None
-    translated = [one for one in drops.met_before(case, step) if _DNAT.search(one.rule)]
+    translated = [one for one in drops.met_before(loss, step) if _DNAT.search(one.rule)]
     if not translated:
         return None
     also = (f"{drops.where(translated[-1])}: {translated[-1].rule}",)
-    return drops.found(case, step, also=also, note=f"after DNAT to {step.packet.destination}")
+    return drops.found(loss, step, also=also, note=f"after DNAT to {step.packet.destination}")
 
 
 @cause("firewall.rpfilter", Stage.TOLD)
-def reverse_path(case: Case) -> Found | None:
+def reverse_path(loss: Loss) -> Found | None:
     """A rule drops packets whose source is not reached by the link that they came in by (rpfilter, fib)."""
-    step = drops.dropped(case)
+    step = drops.dropped(loss)
     if step is None or not _REVERSE_PATH.search(step.rule):
         return None
-    return drops.found(case, step, note=f"no route back to {step.packet.source} by {step.iif or 'its link'}")
+    return drops.found(loss, step, note=f"no route back to {step.packet.source} by {step.iif or 'its link'}")
 
 
 @cause("firewall.reset", Stage.TOLD, order=drops.GENERAL)
-def reset(case: Case) -> Found | None:
+def reset(loss: Loss) -> Found | None:
     """A rule answers a TCP connection with a reset (REJECT --reject-with tcp-reset)."""
-    step = drops.dropped(case)
+    step = drops.dropped(loss)
     if step is None or not _RESET.search(step.rule):
         return None
-    return drops.found(case, step, note="answers with a TCP reset")
+    return drops.found(loss, step, note="answers with a TCP reset")
 
 
 @cause("firewall.reject", Stage.TOLD, order=drops.GENERAL)
-def reject(case: Case) -> Found | None:
+def reject(loss: Loss) -> Found | None:
     """A rule rejects the packet and answers with an ICMP error, of the kind that the rule says."""
-    step = drops.dropped(case)
+    step = drops.dropped(loss)
     if step is None or step.verdict != "reject":
         return None
     kind = _REJECT_KIND.search(step.rule)
     said = (kind[1] or kind[2]).strip() if kind else "icmp port-unreachable"
-    return drops.found(case, step, note=f"answers with {said}")
+    return drops.found(loss, step, note=f"answers with {said}")
 
 
 @cause("firewall.bridged", Stage.TOLD, order=drops.GENERAL)
-def bridged(case: Case) -> Found | None:
+def bridged(loss: Loss) -> Found | None:
     """A rule or policy for IP drops a packet that is only bridged (br_netfilter, bridge-nf-call-iptables)."""
-    step = drops.dropped(case)
-    return drops.found(case, step) if step and drops.bridged(case, step) else None
+    step = drops.dropped(loss)
+    return drops.found(loss, step) if step and drops.bridged(loss, step) else None
 
 
 @cause("firewall.ebtables", Stage.TOLD, order=drops.GENERAL)
-def ebtables(case: Case) -> Found | None:
+def ebtables(loss: Loss) -> Found | None:
     """A rule or policy of ebtables drops the frame in the bridge."""
-    step = drops.dropped(case)
-    return drops.found(case, step) if step and step.program == "ebtables" else None
+    step = drops.dropped(loss)
+    return drops.found(loss, step) if step and step.program == "ebtables" else None
 
 
 @cause("firewall.rule", Stage.TOLD, order=drops.GENERAL)
-def rule(case: Case) -> Found | None:
+def rule(loss: Loss) -> Found | None:
     """A rule of iptables drops the packet, in a built-in chain or one that was jumped to."""
-    step = _iptables(case)
-    return drops.found(case, step) if step and step.rule else None
+    step = _iptables(loss)
+    return drops.found(loss, step) if step and step.rule else None
 
 
 @cause("firewall.policy", Stage.TOLD, order=drops.GENERAL)
-def policy(case: Case) -> Found | None:
+def policy(loss: Loss) -> Found | None:
     """No rule of a chain of iptables accepts the packet, and the chain's policy is DROP."""
-    step = _iptables(case)
-    return drops.found(case, step) if step and not step.rule else None
+    step = _iptables(loss)
+    return drops.found(loss, step) if step and not step.rule else None
 
 
 @cause(
@@ -145,15 +145,15 @@ def policy(case: Case) -> Found | None:
     reasons=("NETFILTER_DROP",),
     order=drops.GENERAL + 1,
 )
-def unseen(case: Case) -> Found | None:
+def unseen(loss: Loss) -> Found | None:
     """Netfilter drops the packet, and no rule was seen to: a module, or a program of somebody's (eBPF), did."""
-    if "NETFILTER_DROP" not in case.reasons or drops.dropped(case):
+    if "NETFILTER_DROP" not in loss.reasons or drops.dropped(loss):
         return None
-    freed = (one for one in case.freed if one.reason == "NETFILTER_DROP")
+    freed = (one for one in loss.freed if one.reason == "NETFILTER_DROP")
     seen = tuple(f"the kernel freed it for NETFILTER_DROP in {one.location}" for one in freed)
-    return Found("netfilter", f"netfilter of {case.place.full_name} drops it, by no rule that was seen", evidence=seen)
+    return Found("netfilter", f"netfilter of {loss.place.full_name} drops it, by no rule that was seen", evidence=seen)
 
 
-def _iptables(case: Case) -> Step | None:
-    step = drops.dropped(case)
+def _iptables(loss: Loss) -> Step | None:
+    step = drops.dropped(loss)
     return step if step and drops.is_iptables(step) else None

@@ -4,55 +4,55 @@ from __future__ import annotations
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import Step
 
 
 @cause("nftables.stolen", Stage.TOLD, order=drops.GENERAL)
-def stolen(case: Case) -> Found | None:
+def stolen(loss: Loss) -> Found | None:
     """A rule of nftables takes the packet away: it is sent by another link (fwd) or answered here (synproxy)."""
-    step = _nftables(case)
-    return drops.found(case, step) if step and step.verdict == "stolen" else None
+    step = _nftables(loss)
+    return drops.found(loss, step) if step and step.verdict == "stolen" else None
 
 
 @cause("nftables.ingress", Stage.TOLD, order=drops.GENERAL)
-def ingress(case: Case) -> Found | None:
+def ingress(loss: Loss) -> Found | None:
     """A rule or policy of nftables drops the packet where a link receives it, before anything else."""
-    return _at(case, "ingress")
+    return _at(loss, "ingress")
 
 
 @cause("nftables.egress", Stage.TOLD, order=drops.GENERAL)
-def egress(case: Case) -> Found | None:
+def egress(loss: Loss) -> Found | None:
     """A rule or policy of nftables drops the packet where a link is about to send it."""
-    return _at(case, "egress")
+    return _at(loss, "egress")
 
 
 @cause("nftables.bridge", Stage.TOLD, order=drops.GENERAL)
-def bridge(case: Case) -> Found | None:
+def bridge(loss: Loss) -> Found | None:
     """A rule or policy of nftables' bridge family drops the frame in the bridge."""
-    step = _nftables(case)
-    return drops.found(case, step) if step and step.table.startswith("bridge ") else None
+    step = _nftables(loss)
+    return drops.found(loss, step) if step and step.table.startswith("bridge ") else None
 
 
 @cause("nftables.rule", Stage.TOLD, order=drops.GENERAL)
-def rule(case: Case) -> Found | None:
+def rule(loss: Loss) -> Found | None:
     """A rule of nftables drops the packet, in a base chain or one that was jumped to."""
-    step = _nftables(case)
-    return drops.found(case, step) if step and step.rule else None
+    step = _nftables(loss)
+    return drops.found(loss, step) if step and step.rule else None
 
 
 @cause("nftables.policy", Stage.TOLD, order=drops.GENERAL)
-def policy(case: Case) -> Found | None:
+def policy(loss: Loss) -> Found | None:
     """No rule of a base chain of nftables accepts the packet, and the chain's policy is drop."""
-    step = _nftables(case)
-    return drops.found(case, step) if step and not step.rule else None
+    step = _nftables(loss)
+    return drops.found(loss, step) if step and not step.rule else None
 
 
-def _at(case: Case, hook: str) -> Found | None:
-    step = _nftables(case)
-    return drops.found(case, step) if step and step.hook == hook else None
+def _at(loss: Loss, hook: str) -> Found | None:
+    step = _nftables(loss)
+    return drops.found(loss, step) if step and step.hook == hook else None
 
 
-def _nftables(case: Case) -> Step | None:
-    step = drops.dropped(case)
+def _nftables(loss: Loss) -> Step | None:
+    step = drops.dropped(loss)
     return step if step and not drops.is_iptables(step) else None

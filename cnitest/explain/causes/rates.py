@@ -6,7 +6,7 @@ import re
 
 from cnitest.explain.causes import drops, matching
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import Step
 
 _RATE = re.compile(r"-m (limit|hashlimit)\b|\blimit (rate|name)\b")
@@ -22,34 +22,34 @@ _NFT_MEASURE = re.compile(
 
 
 @cause("rates.limit", Stage.TOLD)
-def limit(case: Case) -> Found | None:
+def limit(loss: Loss) -> Found | None:
     """A rate limit is used up: a rule drops what exceeds it, or the rule that accepts as much does not any more."""
-    return _measured(case, _RATE, "the rate limit is used up")
+    return _measured(loss, _RATE, "the rate limit is used up")
 
 
 @cause("rates.connections", Stage.TOLD)
-def connections(case: Case) -> Found | None:
+def connections(loss: Loss) -> Found | None:
     """There are as many connections as a rule allows (connlimit, ct count)."""
-    return _measured(case, _COUNT, "as many connections as are allowed")
+    return _measured(loss, _COUNT, "as many connections as are allowed")
 
 
 @cause("rates.quota", Stage.TOLD)
-def quota(case: Case) -> Found | None:
+def quota(loss: Loss) -> Found | None:
     """A quota of bytes is used up."""
-    return _measured(case, _QUOTA, "the quota is used up")
+    return _measured(loss, _QUOTA, "the quota is used up")
 
 
-def _measured(case: Case, measure: re.Pattern[str], words: str) -> Found | None:
+def _measured(loss: Loss, measure: re.Pattern[str], words: str) -> Found | None:
     """A rule with a measure that drops the packet, or one before it that would accept it but for the measure."""
-    step = drops.dropped(case)
+    step = drops.dropped(loss)
     if step is None:
         return None
     if measure.search(step.rule):
-        return drops.found(case, step, note=words)
+        return drops.found(loss, step, note=words)
     rule = next((rule for rule in _before(step) if measure.search(rule) and _would_accept(rule, step)), "")
     if not rule:
         return None
-    return drops.found(case, step, note=f"{words}: {rule}", remedy=_unmeasured(rule, step))
+    return drops.found(loss, step, note=f"{words}: {rule}", remedy=_unmeasured(rule, step))
 
 
 def _before(step: Step) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from cnitest.errors import UsageError
 from cnitest.explain.evidence import resolution
-from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.lab.explanation import Cause
 
 _PACKAGE = __name__.rpartition(".")[0]
@@ -33,7 +33,7 @@ class Found(NamedTuple):
     place: str = ""
 
 
-Function = Callable[[Case], "Found | None"]
+Function = Callable[[Loss], "Found | None"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def cause(
 ) -> Callable[[Function], Function]:
     """Register the function below as what recognises a cause at some stages; a lower ``order`` comes first at a stage.
 
-    It gets the case and returns `Found`, or None where the evidence does not show its cause. Its docstring's first
+    It gets the loss and returns `Found`, or None where the evidence does not show its cause. Its docstring's first
     paragraph is the cause's line in docs/explain.md. Raises UsageError without one, without stages, and for an id that
     another function has.
     """
@@ -101,27 +101,27 @@ class Recognised(NamedTuple):
     """A cause, and the packet that it ended: the one that was last seen, or the answer to it that never left."""
 
     cause: Cause
-    case: Case
+    loss: Loss
 
 
-def recognised(case: Case) -> Recognised | None:
+def recognised(loss: Loss) -> Recognised | None:
     """The first cause, in the order in which the packet comes to where they strike, that the evidence shows."""
-    return next(_recognised(case), None)
+    return next(_recognised(loss), None)
 
 
-def _recognised(case: Case) -> Iterator[Recognised]:
+def _recognised(loss: Loss) -> Iterator[Recognised]:
     known = sorted(causes().values(), key=lambda one: one.order)
-    yield from (Recognised(found, case) for found in _at(case, Stage.TOLD, known))
-    if case.answer:
-        yield from (Recognised(found, case.answer) for found in _at(case.answer, Stage.TOLD, known))
-    for packet in filter(None, (case, case.answer)):
+    yield from (Recognised(found, loss) for found in _at(loss, Stage.TOLD, known))
+    if loss.answer:
+        yield from (Recognised(found, loss.answer) for found in _at(loss.answer, Stage.TOLD, known))
+    for packet in filter(None, (loss, loss.answer)):
         for stage in packet.stages:
             yield from (Recognised(found, packet) for found in _at(packet, stage, known))
             if stage is Stage.NEIGHBOUR:
                 yield from (Recognised(found, packet) for found in _unanswered(packet, known))
 
 
-def _at(packet: Case, stage: Stage, known: Iterable[Known]) -> Iterator[Cause]:
+def _at(packet: Loss, stage: Stage, known: Iterable[Known]) -> Iterator[Cause]:
     """The causes at one point of the packet's path."""
     for one in known:
         if stage in one.stages and one.fits(packet.reasons):
@@ -130,7 +130,7 @@ def _at(packet: Case, stage: Stage, known: Iterable[Known]) -> Iterator[Cause]:
                 yield Cause(one.id, **{**found._asdict(), "place": found.place or packet.place.full_name})
 
 
-def _unanswered(packet: Case, known: Iterable[Known]) -> Iterator[Cause]:
+def _unanswered(packet: Loss, known: Iterable[Known]) -> Iterator[Cause]:
     """Why the MAC of the next hop is asked for in vain, where that is what holds the packet up."""
     asked = packet.once(resolution.asked)
     if asked is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from cnitest.explain.causes import drops, matching
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import Step
 
 _IPSET = re.compile(r"(! )?--match-set (\S+) (\S+)")
@@ -19,22 +19,22 @@ _BESIDES = re.compile(r" (:|timeout|expires|counter|packets|bytes|comment|nomatc
 
 
 @cause("sets.ipset", Stage.TOLD)
-def ipset(case: Case) -> Found | None:
+def ipset(loss: Loss) -> Found | None:
     """A rule of iptables drops what is in a set of ipset's, and the packet is (or what is not, and it is not)."""
-    step = drops.dropped(case)
+    step = drops.dropped(loss)
     match = _IPSET.search(step.rule) if step else None
     if step is None or match is None:
         return None
     begin = f"add {match[2]} "
-    lines = drops.firewall_of(case, step).get("ipset", ())
+    lines = drops.firewall_of(loss, step).get("ipset", ())
     entries = [line.removeprefix(begin).split()[0] for line in lines if line.startswith(begin)]
     directions = match[3].split(",")
     if match[1]:
         key = step.packet.source if directions[0] == "src" else step.packet.destination
-        return drops.found(case, step, note=f"not in set {match[2]}", remedy=f"ipset add {match[2]} {key}")
+        return drops.found(loss, step, note=f"not in set {match[2]}", remedy=f"ipset add {match[2]} {key}")
     parts = (entry.split(",") for entry in entries)
     element = next((",".join(each) for each in parts if _ipset_has(each, directions, step)), "")
-    return _found(case, step, f"set {match[2]}", element, f"ipset del {match[2]} {element}")
+    return _found(loss, step, f"set {match[2]}", element, f"ipset del {match[2]} {element}")
 
 
 def _ipset_has(parts: Sequence[str], directions: Sequence[str], step: Step) -> bool:
@@ -49,33 +49,33 @@ def _ipset_has(parts: Sequence[str], directions: Sequence[str], step: Step) -> b
 
 
 @cause("sets.map", Stage.TOLD)
-def verdict_map(case: Case) -> Found | None:
+def verdict_map(loss: Loss) -> Found | None:
     """A verdict map of nftables, named or in the rule itself, drops the packet by one of its elements."""
-    step = drops.dropped(case)
+    step = drops.dropped(loss)
     if step is None or "vmap " not in step.rule:
         return None
     if nameless := _NAMELESS.search(step.rule):
         element = _element(filter(_ENDS.search, nameless[2].split(", ")), nameless[1], step)
-        return _found(case, step, "the rule's map", element, drops.without(step))
+        return _found(loss, step, "the rule's map", element, drops.without(step))
     match = _LOOKUP.search(step.rule)
     if match is None:
         return None
-    element = _element(filter(_ENDS.search, _entries(case, step, "map", match[4])), match[1], step)
-    return _found(case, step, f"map {match[4]}", element, _change("delete", step, match[4], element))
+    element = _element(filter(_ENDS.search, _entries(loss, step, "map", match[4])), match[1], step)
+    return _found(loss, step, f"map {match[4]}", element, _change("delete", step, match[4], element))
 
 
 @cause("sets.nftables", Stage.TOLD)
-def nftables(case: Case) -> Found | None:
+def nftables(loss: Loss) -> Found | None:
     """A rule of nftables drops what is in a named set, and the packet is (or what is not, and it is not)."""
-    step = drops.dropped(case)
+    step = drops.dropped(loss)
     match = _LOOKUP.search(step.rule) if step else None
     if step is None or match is None or drops.is_iptables(step):
         return None
     if match[2]:
         key = _lacking(match[1], step)
-        return drops.found(case, step, note=f"not in set {match[4]}", remedy=_change("add", step, match[4], key))
-    element = _element(_entries(case, step, "set", match[4]), match[1], step)
-    return _found(case, step, f"set {match[4]}", element, _change("delete", step, match[4], element))
+        return drops.found(loss, step, note=f"not in set {match[4]}", remedy=_change("add", step, match[4], key))
+    element = _element(_entries(loss, step, "set", match[4]), match[1], step)
+    return _found(loss, step, f"set {match[4]}", element, _change("delete", step, match[4], element))
 
 
 def _lacking(lookup: str, step: Step) -> str:
@@ -87,20 +87,20 @@ def _lacking(lookup: str, step: Step) -> str:
     return f"{key}, {step.packet.destination if field == 'saddr' else step.packet.source}"
 
 
-def _found(case: Case, step: Step, what: str, element: str, remedy: str) -> Found:
+def _found(loss: Loss, step: Step, what: str, element: str, remedy: str) -> Found:
     """The cause; where no element is recognised without it, and with the remedy of any rule."""
     note = f"{what} has {element}" if element else f"by {what}"
-    return drops.found(case, step, note=note, remedy=remedy if element else "")
+    return drops.found(loss, step, note=note, remedy=remedy if element else "")
 
 
 def _change(verb: str, step: Step, name: str, element: str) -> str:
     return f"nft '{verb} element {step.table} {name} {{ {element} }}'"
 
 
-def _entries(case: Case, step: Step, kind: str, name: str) -> list[str]:
+def _entries(loss: Loss, step: Step, kind: str, name: str) -> list[str]:
     """The elements of a set or map of the step's table."""
     head = f"table {step.table} {kind} {name}: element "
-    lines = drops.firewall_of(case, step).get("nft", ())
+    lines = drops.firewall_of(loss, step).get("nft", ())
     return [line.removeprefix(head) for line in lines if line.startswith(head)]
 
 

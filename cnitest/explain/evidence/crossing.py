@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnitest.explain.evidence.case import Case
 from cnitest.explain.evidence.leg import travelled
+from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Fdb, Port
 
@@ -32,50 +32,50 @@ class Crossing:
         return tuple(port for port in (self.into, self.out) if port)
 
 
-def rest(case: Case) -> tuple[LinkAt, ...]:
+def rest(loss: Loss) -> tuple[LinkAt, ...]:
     """The links of the leg between the one where the packet was last seen and the first one that would have shown it.
 
     Both ends included. Where no way leads to the next hop, the last is what the link is wired to, or its bridge.
     """
-    if not case.link:
+    if not loss.link:
         return ()
-    leg, here = case.once(travelled), LinkAt(case.place.full_name, case.link)
+    leg, here = loss.once(travelled), LinkAt(loss.place.full_name, loss.link)
     if leg and here in leg.way:
         way = leg.way[leg.way.index(here) :]
         inside = 1 + sum(1 for at in way[1:] if at.place == here.place)
-        return way[: 2 if case.spot.out and _is_wire(case, way[:2]) else inside + 1]
-    peer = case.wiring.peer(here) if case.spot.out else None
-    link = case.wiring.links.get(here)
-    bridge = (LinkAt(here.place, link.master),) if link and link.master and not case.spot.out else ()
+        return way[: 2 if loss.spot.out and _is_wire(loss, way[:2]) else inside + 1]
+    peer = loss.wiring.peer(here) if loss.spot.out else None
+    link = loss.wiring.links.get(here)
+    bridge = (LinkAt(here.place, link.master),) if link and link.master and not loss.spot.out else ()
     return (here, *((peer,) if peer else ()), *bridge)
 
 
-def _is_wire(case: Case, ends: tuple[LinkAt, ...]) -> bool:
+def _is_wire(loss: Loss, ends: tuple[LinkAt, ...]) -> bool:
     """Whether the first of two links is the other end of the second."""
-    return len(ends) > 1 and case.wiring.peer(ends[0]) == ends[1]
+    return len(ends) > 1 and loss.wiring.peer(ends[0]) == ends[1]
 
 
-def crossings(case: Case) -> tuple[Crossing, ...]:
+def crossings(loss: Loss) -> tuple[Crossing, ...]:
     """The bridges that are before it; the first may be the one in which it was last seen."""
-    way = case.once(rest)
+    way = loss.once(rest)
     around = (None, *way, None)
     return tuple(
         crossing
         for before, at, after in zip(around, way, around[2:], strict=False)
-        if case.wiring.links[at].kind == "bridge" and (crossing := _crossing(case, before, at, after))
+        if loss.wiring.links[at].kind == "bridge" and (crossing := _crossing(loss, before, at, after))
     )
 
 
-def _crossing(case: Case, before: LinkAt | None, at: LinkAt, after: LinkAt | None) -> Crossing | None:
-    ports = {port.name: port for port in case.state(case.wiring.places[at.place]).ports if port.bridge == at.link}
+def _crossing(loss: Loss, before: LinkAt | None, at: LinkAt, after: LinkAt | None) -> Crossing | None:
+    ports = {port.name: port for port in loss.state(loss.wiring.places[at.place]).ports if port.bridge == at.link}
     into = ports.get(before.link) if before and before.place == at.place else None
     out = ports.get(after.link) if after and after.place == at.place else None
     return Crossing(at, into, out) if into or out else None
 
 
-def forwarding(case: Case, crossing: Crossing, mac: str) -> tuple[Fdb, ...]:
+def forwarding(loss: Loss, crossing: Crossing, mac: str) -> tuple[Fdb, ...]:
     """The entries that a bridge has for a MAC."""
-    found = case.state(case.wiring.places[crossing.place]).fdb
+    found = loss.state(loss.wiring.places[crossing.place]).fdb
     return tuple(row for row in found if row.mac == mac and crossing.bridge.link in (row.bridge, row.link))
 
 

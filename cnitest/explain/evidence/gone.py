@@ -5,18 +5,18 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from cnitest.explain.evidence.case import Case
+from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.topology.building.steps import AddAddress, AddRoute
 
 
-def commands(case: Case, at: LinkAt) -> tuple[str, ...]:
+def commands(loss: Loss, at: LinkAt) -> tuple[str, ...]:
     """The commands for the addresses and routes of the packet's family that went with a link."""
-    there = {row.address for row in case.state(case.wiring.places[at.place]).addresses if row.link == at.link}
-    lost = [step for step in addresses(case, at) if step.address not in there]
+    there = {row.address for row in loss.state(loss.wiring.places[at.place]).addresses if row.link == at.link}
+    lost = [step for step in addresses(loss, at) if step.address not in there]
     return (
         *(f"{_command(step)}{' nodad' if ':' in step.address else ''}" for step in lost),
-        *map(_command, routes(case, at)),
+        *map(_command, routes(loss, at)),
     )
 
 
@@ -24,21 +24,21 @@ def _command(step: AddAddress | AddRoute) -> str:
     return str(step).partition(": ")[2]
 
 
-def addresses(case: Case, at: LinkAt) -> list[AddAddress]:
+def addresses(loss: Loss, at: LinkAt) -> list[AddAddress]:
     """The addresses that the topology gives to a link, of the packet's family."""
-    steps = [step for step in case.place.lab.plan.steps if isinstance(step, AddAddress)]
-    return [step for step in steps if (step.place, step.link.name) == at and (":" in step.address) == case.six]
+    steps = [step for step in loss.place.lab.plan.steps if isinstance(step, AddAddress)]
+    return [step for step in steps if (step.place, step.link.name) == at and (":" in step.address) == loss.six]
 
 
-def routes(case: Case, at: LinkAt) -> Iterator[AddRoute]:
+def routes(loss: Loss, at: LinkAt) -> Iterator[AddRoute]:
     """The routes that the topology gives to the link's place by it, of the packet's family."""
-    networks = [ipaddress.ip_interface(step.address).network for step in addresses(case, at)]
-    for step in case.place.lab.plan.steps:
+    networks = [ipaddress.ip_interface(step.address).network for step in addresses(loss, at)]
+    for step in loss.place.lab.plan.steps:
         if isinstance(step, AddRoute) and step.place == at.place:
             via = (step.route.via or "").removeprefix("inet6 ")
             through = bool(via) and any(ipaddress.ip_address(via) in network for network in networks)
             six = ":" in f"{via}{step.route.to}" or step.route.family == 6
-            if through or (step.route.link == at.link and six == case.six):
+            if through or (step.route.link == at.link and six == loss.six):
                 yield step
 
 

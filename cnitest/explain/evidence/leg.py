@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cnitest.explain.evidence.case import Case
+from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.rows import Spot
 from cnitest.explain.evidence.wiring import LinkAt, Wiring
 from cnitest.kernel.rows.records import Route
@@ -38,73 +38,73 @@ class Leg:
         return self.way[-1] if self.way else None
 
 
-def travelled(case: Case) -> Leg | None:
+def travelled(loss: Loss) -> Leg | None:
     """The leg on which the packet was last seen; None of one that never left, or whose sender is not known."""
-    frame = case.spot.frame
-    start = _start(case, frame.data[6:12].hex(":")) if frame else None
-    if start is None or case.wiring.links[start].kind == "loopback":
+    frame = loss.spot.frame
+    start = _start(loss, frame.data[6:12].hex(":")) if frame else None
+    if start is None or loss.wiring.links[start].kind == "loopback":
         return None
-    sender = case.wiring.places[start.place]
-    if case.probe.transport in _QUESTIONS:
-        wanted = case.packet.destination if case.returning else case.probe.destination
-        return _leg(case, sender, start, wanted, gateway=False)
-    found = case.route(case.packet.destination, place=sender)
+    sender = loss.wiring.places[start.place]
+    if loss.probe.transport in _QUESTIONS:
+        wanted = loss.packet.destination if loss.returning else loss.probe.destination
+        return _leg(loss, sender, start, wanted, gateway=False)
+    found = loss.route(loss.packet.destination, place=sender)
     via = found.via if isinstance(found, Route) and found.link in ("", start.link) else ""
-    return _leg(case, sender, start, via.removeprefix("inet6 ") or case.packet.destination, gateway=bool(via))
+    return _leg(loss, sender, start, via.removeprefix("inet6 ") or loss.packet.destination, gateway=bool(via))
 
 
-def arrived(case: Case) -> bool:
+def arrived(loss: Loss) -> bool:
     """Whether it was last seen where its leg ends."""
-    leg = case.once(travelled)
-    return leg is not None and (case.place.full_name, case.link) == leg.target and not case.spot.out
+    leg = loss.once(travelled)
+    return leg is not None and (loss.place.full_name, loss.link) == leg.target and not loss.spot.out
 
 
-def ahead(case: Case) -> Leg | None:
+def ahead(loss: Loss) -> Leg | None:
     """The leg that the packet was to take from where it was last seen; None where there is no route."""
-    if case.spot.out:
+    if loss.spot.out:
         return None
-    found = case.route(case.destination)
-    if not isinstance(found, Route) or not found.link or case.owns(case.destination):
+    found = loss.route(loss.destination)
+    if not isinstance(found, Route) or not found.link or loss.owns(loss.destination):
         return None
-    start = LinkAt(case.place.full_name, found.link)
+    start = LinkAt(loss.place.full_name, found.link)
     via = found.via.removeprefix("inet6 ")
-    return _leg(case, case.place, start, via or case.destination, gateway=bool(via))
+    return _leg(loss, loss.place, start, via or loss.destination, gateway=bool(via))
 
 
-def _start(case: Case, mac: str) -> LinkAt | None:
+def _start(loss: Loss, mac: str) -> LinkAt | None:
     """The link that sent a frame with this source MAC: its own, where it was seen to go out."""
-    for sighting in case.seen.sightings:
+    for sighting in loss.seen.sightings:
         at = LinkAt(sighting.place, sighting.frame.link)
-        link = case.wiring.links.get(at)
-        sent = sighting.frame.out and sighting.returning == case.returning
+        link = loss.wiring.links.get(at)
+        sent = sighting.frame.out and sighting.returning == loss.returning
         if sent and link and link.mac == mac == sighting.frame.data[6:12].hex(":"):
             return at
     return None
 
 
-def _leg(case: Case, sender: Place, start: LinkAt, next_hop: str, *, gateway: bool) -> Leg:
-    ways = case.wiring.ways(start)
-    intended = case.place.lab.owner(next_hop, sender)
+def _leg(loss: Loss, sender: Place, start: LinkAt, next_hop: str, *, gateway: bool) -> Leg:
+    ways = loss.wiring.ways(start)
+    intended = loss.place.lab.owner(next_hop, sender)
     owners = sorted(
-        owners_of(case.wiring, next_hop, sender),
+        owners_of(loss.wiring, next_hop, sender),
         key=lambda at: (intended is None or at.place != intended.full_name, len(ways.get(at, ())) or len(ways) + 1),
     )
     to_owner: tuple[LinkAt, ...] = ()
     if owners:
         # An address is answered for on every link of its owner.
-        reached = [found for at, found in ways.items() if at.place == owners[0].place and _ends_there(case.wiring, at)]
-        addressed = case.mac == case.wiring.links[owners[0]].mac
+        reached = [found for at, found in ways.items() if at.place == owners[0].place and _ends_there(loss.wiring, at)]
+        addressed = loss.mac == loss.wiring.links[owners[0]].mac
         to_owner = ways.get(owners[0]) or (() if addressed else min(reached, key=len, default=()))
     intended_link = to_owner[-1] if to_owner else None
-    way = next((ways[at] for at in _addressed(case, ways, start, intended_link)), to_owner)
+    way = next((ways[at] for at in _addressed(loss, ways, start, intended_link)), to_owner)
     return Leg(sender, start, next_hop, gateway, tuple(owners), way, intended_link)
 
 
-def _addressed(case: Case, ways: Mapping[LinkAt, object], start: LinkAt, intended: LinkAt | None) -> Iterator[LinkAt]:
+def _addressed(loss: Loss, ways: Mapping[LinkAt, object], start: LinkAt, intended: LinkAt | None) -> Iterator[LinkAt]:
     """The links whose MAC the frame is addressed to, first the intended one."""
-    if case.spot.out or case.link:
+    if loss.spot.out or loss.link:
         for at in sorted(ways, key=lambda one: one != intended):
-            if at != start and case.wiring.links[at].mac == case.mac and _ends_there(case.wiring, at):
+            if at != start and loss.wiring.links[at].mac == loss.mac and _ends_there(loss.wiring, at):
                 yield at
 
 
@@ -120,26 +120,26 @@ def owners_of(wiring: Wiring, address: str, sender: Place) -> Iterator[LinkAt]:
             yield from (LinkAt(name, row.link) for row in states.addresses(place.namespace) if row.ip == address)
 
 
-def furthest(case: Case) -> Spot:
+def furthest(loss: Loss) -> Spot:
     """Where the packet was last seen on its way to the next hop; copies that a bridge sent elsewhere do not count."""
-    leg = case.once(travelled)
-    if leg is None or case.spot.frame is None:
-        return case.spot
-    mac = case.spot.frame.data[6:12]
+    leg = loss.once(travelled)
+    if leg is None or loss.spot.frame is None:
+        return loss.spot
+    mac = loss.spot.frame.data[6:12]
     here = [
         sighting
-        for sighting in case.seen.sightings
-        if sighting.returning == case.returning
+        for sighting in loss.seen.sightings
+        if sighting.returning == loss.returning
         and sighting.frame.data[6:12] == mac
         and wire.icmp_error(sighting.frame.data) is None
     ]
     if leg.way:
-        last = _furthest(here, leg, case.wiring)
+        last = _furthest(here, leg, loss.wiring)
     else:
-        last = _first_wire(here, leg) if case.probe.transport in _QUESTIONS or _is_bystander(case) else None
+        last = _first_wire(here, leg) if loss.probe.transport in _QUESTIONS or _is_bystander(loss) else None
     if last is None:
-        return case.spot
-    return Spot(case.place.lab.place(last.place), last.frame.link, last.frame.out, case.returning, last.frame)
+        return loss.spot
+    return Spot(loss.place.lab.place(last.place), last.frame.link, last.frame.out, loss.returning, last.frame)
 
 
 def _furthest(here: list[Sighting], leg: Leg, wiring: Wiring) -> Sighting | None:
@@ -151,11 +151,11 @@ def _furthest(here: list[Sighting], leg: Leg, wiring: Wiring) -> Sighting | None
     return max(on_it, key=lambda one: at[LinkAt(one.place, one.frame.link)], default=None)
 
 
-def _is_bystander(case: Case) -> bool:
+def _is_bystander(loss: Loss) -> bool:
     """Whether it was last seen at a link that it was only flooded to: it is addressed to another MAC."""
-    link = case.wiring.links.get(LinkAt(case.place.full_name, case.link))
-    foreign = link is not None and not case.spot.out and bool(link.mac) and case.mac != link.mac
-    return foreign and link is not None and not link.master and case.place is not case.probe.far
+    link = loss.wiring.links.get(LinkAt(loss.place.full_name, loss.link))
+    foreign = link is not None and not loss.spot.out and bool(link.mac) and loss.mac != link.mac
+    return foreign and link is not None and not link.master and loss.place is not loss.probe.far
 
 
 def _first_wire(here: list[Sighting], leg: Leg) -> Sighting | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cnitest.explain.evidence.case import Case
 from cnitest.explain.evidence.leg import Leg, ahead
+from cnitest.explain.evidence.loss import Loss
 from cnitest.kernel.rows.records import Neighbour
 from cnitest.lab.probe.verdict.neighbour import NeighbourProbe
 
@@ -22,10 +22,10 @@ def unresolved(leg: Leg) -> Neighbour | None:
     )
 
 
-def asked(case: Case) -> Case | None:
-    """The case of that question; None where nothing was asked, or an answer comes by now."""
-    leg = case.once(ahead)
-    if leg is None or case.again is None or unresolved(leg) is None:
+def asked(loss: Loss) -> Loss | None:
+    """That question as a lost packet; None where nothing was asked, or an answer comes by now."""
+    leg = loss.once(ahead)
+    if leg is None or loss.again is None or unresolved(leg) is None:
         return None
-    found = case.again(NeighbourProbe(leg.sender, leg.next_hop, leg.start.link))
+    found = loss.again(NeighbourProbe(leg.sender, leg.next_hop, leg.start.link))
     return None if found.attempt.answered else found

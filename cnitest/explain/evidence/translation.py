@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from cnitest.errors import KernelError
-from cnitest.explain.evidence.case import Case
+from cnitest.explain.evidence.loss import Loss
 from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.place import Place
@@ -65,16 +65,16 @@ class NatRule(NamedTuple):
         return f"{legacy}{self.table} {self.chain}: {self.text.removeprefix(f'-A {self.chain} ')}"
 
 
-def passages(case: Case) -> tuple[Passage, ...]:
+def passages(loss: Loss) -> tuple[Passage, ...]:
     """The places that handed the request on, in order."""
     found: dict[str, Passage] = {}
-    for sighting in case.seen.sightings:
+    for sighting in loss.seen.sightings:
         headers = wire.read(sighting.frame.data)
         if sighting.returning or wire.icmp_error(sighting.frame.data) or not headers.ethertype:
             continue
         known = found.get(sighting.place)
         if known is None and not sighting.frame.out:
-            place = case.place.lab.place(sighting.place)
+            place = loss.place.lab.place(sighting.place)
             found[sighting.place] = Passage(place, sighting.frame.link, "", headers, headers)
         elif known and not sighting.frame.out and not known.oif:
             found[sighting.place] = known._replace(iif=sighting.frame.link)
@@ -83,10 +83,10 @@ def passages(case: Case) -> tuple[Passage, ...]:
     return tuple(one for one in found.values() if one.oif)
 
 
-def first(case: Case) -> wire.Headers | None:
+def first(loss: Loss) -> wire.Headers | None:
     """The request as its sender sent it."""
-    here = (s for s in case.seen.sightings if not s.returning and s.frame.out)
-    sighting = next((s for s in here if s.place == case.probe.sender.full_name), None)
+    here = (s for s in loss.seen.sightings if not s.returning and s.frame.out)
+    sighting = next((s for s in here if s.place == loss.probe.sender.full_name), None)
     return wire.read(sighting.frame.data) if sighting else None
 
 
@@ -101,34 +101,34 @@ class Target(NamedTuple):
         return f"{self.address} port {self.port}" if self.port else self.address
 
 
-def target(case: Case) -> Target | None:
+def target(loss: Loss) -> Target | None:
     """The last translation of the request's destination, up to where it was last seen; None when there was none."""
-    if case.place is not case.probe.sender and case.received and not case.returning:
-        here = _by_flow(case.place, case.packet) or _by_rule(case, case.place)
+    if loss.place is not loss.probe.sender and loss.received and not loss.returning:
+        here = _by_flow(loss.place, loss.packet) or _by_rule(loss, loss.place)
         if here:
             return here
-    for one in reversed(passages(case)):
+    for one in reversed(passages(loss)):
         if (one.came.destination, one.came.destination_port) != (one.left.destination, one.left.destination_port):
             return Target(one.place, one.left.destination, one.left.destination_port)
-    return _at_sender(case)
+    return _at_sender(loss)
 
 
-def _at_sender(case: Case) -> Target | None:
-    sent, asked = first(case), case.reach.destination.partition("%")[0]
+def _at_sender(loss: Loss) -> Target | None:
+    sent, asked = first(loss), loss.reach.destination.partition("%")[0]
     if sent is None:
-        return _by_rule(case, case.probe.sender)
-    if (sent.destination, sent.destination_port) == (asked, case.reach.port):
+        return _by_rule(loss, loss.probe.sender)
+    if (sent.destination, sent.destination_port) == (asked, loss.reach.port):
         return None
-    return Target(case.probe.sender, sent.destination, sent.destination_port)
+    return Target(loss.probe.sender, sent.destination, sent.destination_port)
 
 
-def _by_rule(case: Case, place: Place) -> Target | None:
+def _by_rule(loss: Loss, place: Place) -> Target | None:
     """What the last rule of DNAT that the request met at a place made of its destination."""
-    steps = [step for step in case.steps if step.place == place.full_name and not step.returning]
+    steps = [step for step in loss.steps if step.place == place.full_name and not step.returning]
     for step in reversed(steps):
         found = rule_target(step.rule)
         if found and step.hook.upper() in ("PREROUTING", "OUTPUT"):
-            return Target(place, found[0] or step.packet.destination, found[1] or case.packet.destination_port)
+            return Target(place, found[0] or step.packet.destination, found[1] or loss.packet.destination_port)
     return None
 
 
@@ -168,9 +168,9 @@ def address_of(end: str, packet: wire.Headers) -> str:
     return end.rpartition(":")[0] if packet.source_port else end
 
 
-def rules(case: Case, place: Place) -> tuple[NatRule, ...]:
+def rules(loss: Loss, place: Place) -> tuple[NatRule, ...]:
     """The rules of NAT of a place for the packet's family, each chain in order."""
-    return tuple(_rules(case.full_state(place).firewall, six=case.six))
+    return tuple(_rules(loss.full_state(place).firewall, six=loss.six))
 
 
 def _rules(firewall: Mapping[str, tuple[str, ...]], *, six: bool) -> Iterator[NatRule]:
@@ -194,7 +194,7 @@ def _rules(firewall: Mapping[str, tuple[str, ...]], *, six: bool) -> Iterator[Na
                 yield NatRule(program, f"{'ip6' if six else 'ip'} nat", chain, hook, text)
 
 
-def leads_back(case: Case, place: Place, address: str, link: str) -> bool:
+def leads_back(loss: Loss, place: Place, address: str, link: str) -> bool:
     """Whether a place would send to an address by the link (or the bridge of it) where a packet from there came in."""
-    found = case.route(address, place=place)
+    found = loss.route(address, place=place)
     return isinstance(found, Route) and found.link == link

@@ -9,7 +9,7 @@ from cnitest.suites.selftest.explain.ways import WAYS, Broken, Words, must_be_ex
 
 from cnitest import Lab
 from cnitest.explain.causes.limits.tables import conntrack_full, neighbours_full
-from cnitest.explain.evidence.case import NoRoute
+from cnitest.explain.evidence.loss import NoRoute
 from cnitest.topology import find, load, loads
 
 _BIG = (("size", 1400), ("df", True))
@@ -155,7 +155,7 @@ def test_a_bridge_port_that_is_too_small_is_told(address, cause):
 
 
 def _full(**rest):
-    """A case of which a cause asks what is given."""
+    """A loss of which a cause asks what is given."""
     return SimpleNamespace(place=SimpleNamespace(full_name="node"), family="ipv4", returning=False, link="", **rest)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from cnitest import Lab, load
 from cnitest.explain.causes.registry import recognised
-from cnitest.explain.evidence.case import Case
+from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.rows import Spot
 from cnitest.lab.place import Place
 from cnitest.lab.probe.base import Probe
@@ -146,7 +146,7 @@ def test_what_passes_has_no_cause(one):
         reach = prove(probe)
         attempt, seen = watched_attempt(probe, [probe.sender, *_others(lab, probe.sender)], 1.0, probe.far)
         spots = [Spot(lab.place(s.place), s.frame.link, s.frame.out, s.returning, s.frame) for s in seen.sightings]
-        found = {str(spot): cause for spot in spots if (cause := recognised(Case(reach, probe, attempt, seen, spot)))}
+        found = {str(spot): cause for spot in spots if (cause := recognised(Loss(reach, probe, attempt, seen, spot)))}
 
         assert reach, reach.explanation
         assert reach.dropped_by == ""

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_interface
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, NoRoute, Stage
 from cnitest.explain.evidence.ip import declared, next_hops
 from cnitest.explain.evidence.ip.sysctls import set_to, told
 from cnitest.explain.evidence.leg import travelled
+from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.kernel.rows.records import Address, Route
 from cnitest.lab.place import Place
 from cnitest.topology.building.steps import AddAddress
@@ -18,9 +18,9 @@ _WHERE = (Stage.ROUTING, Stage.NEIGHBOUR)
 
 
 @cause("host.namespace-gone", *_WHERE, Stage.WIRE, Stage.BRIDGE, order=-9)
-def namespace_gone(case: Case) -> Found | None:
+def namespace_gone(loss: Loss) -> Found | None:
     """The place that had the address is gone with its network namespace."""
-    step, place = _lost(case) or (None, None)
+    step, place = _lost(loss) or (None, None)
     if step is None or place is not None:
         return None
     return Found(
@@ -33,18 +33,18 @@ def namespace_gone(case: Case) -> Found | None:
 
 
 @cause("host.ipv6-disabled", *_WHERE, Stage.SOCKET_OUT, order=-8)
-def ipv6_disabled(case: Case) -> Found | None:
+def ipv6_disabled(loss: Loss) -> Found | None:
     """IPv6 is disabled on the link that had the address, or on the sender's link."""
-    if case.six and case.received and case.sysctl(f"ipv6/conf/{case.incoming}/disable_ipv6") == "1":
-        return _disabled(case, case.place, case.incoming)
-    step, place = _lost(case) or (None, None)
+    if loss.six and loss.received and loss.sysctl(f"ipv6/conf/{loss.incoming}/disable_ipv6") == "1":
+        return _disabled(loss, loss.place, loss.incoming)
+    step, place = _lost(loss) or (None, None)
     name = f"ipv6/conf/{step.link.name}/disable_ipv6" if step else ""
-    if step is None or place is None or not case.six or case.sysctl(name, place) != "1":
+    if step is None or place is None or not loss.six or loss.sysctl(name, place) != "1":
         return None
-    return _disabled(case, place, step.link.name)
+    return _disabled(loss, place, step.link.name)
 
 
-def _disabled(case: Case, place: Place, link: str) -> Found:
+def _disabled(loss: Loss, place: Place, link: str) -> Found:
     name = f"ipv6/conf/{link}/disable_ipv6"
     gone = [step for step in declared.addresses(place) if step.link.name == link and ":" in step.address]
     return Found(
@@ -52,30 +52,30 @@ def _disabled(case: Case, place: Place, link: str) -> Found:
         f"{place.full_name}:{link} has no IPv6: {told(name)}=1",
         "routing",
         tuple(f"the topology declares {step.address} there, which is gone" for step in gone),
-        " && ".join((set_to(name, 0), *(_add(case, step) for step in gone))),
+        " && ".join((set_to(name, 0), *(_add(loss, step) for step in gone))),
         place.full_name,
     )
 
 
 @cause("host.address-link-down", *_WHERE, order=-7)
-def address_link_down(case: Case) -> Found | None:
+def address_link_down(loss: Loss) -> Found | None:
     """The link that has the address is down, so the address is not answered for."""
-    step, place = _lost(case) or (None, None)
-    there = [row for row in case.state().addresses if row.ip == case.destination] if case.received else []
-    if there and isinstance(case.routed, Route) and case.routed.kind == "local":
+    step, place = _lost(loss) or (None, None)
+    there = [row for row in loss.state().addresses if row.ip == loss.destination] if loss.received else []
+    if there and isinstance(loss.routed, Route) and loss.routed.kind == "local":
         return None
-    if step and place and (place is not case.place or _is_holder(case)):
-        link, again = step.link.name, f" && {_add(case, step)}"
+    if step and place and (place is not loss.place or _is_holder(loss)):
+        link, again = step.link.name, f" && {_add(loss, step)}"
     elif there:
-        link, again, place = there[0].link, "", case.place
+        link, again, place = there[0].link, "", loss.place
     else:
         return None
-    found = case.links(place).get(link)
+    found = loss.links(place).get(link)
     if found is None or found.up:
         return None
     return Found(
         "link of the address down",
-        f"{case.destination} belongs to {place.full_name}:{link}, which is down",
+        f"{loss.destination} belongs to {place.full_name}:{link}, which is down",
         "routing",
         (),
         f"ip link set {link} up{again}",
@@ -84,10 +84,10 @@ def address_link_down(case: Case) -> Found | None:
 
 
 @cause("host.address-missing", *_WHERE, Stage.SOCKET_OUT, order=-6)
-def address_missing(case: Case) -> Found | None:
+def address_missing(loss: Loss) -> Found | None:
     """The address that the topology declares is not on its link any more, which is up."""
-    step, place = _lost(case) or (None, None)
-    link = case.links(place).get(step.link.name) if step and place else None
+    step, place = _lost(loss) or (None, None)
+    link = loss.links(place).get(step.link.name) if step and place else None
     if step is None or place is None or link is None or not link.up:
         return None
     return Found(
@@ -95,15 +95,15 @@ def address_missing(case: Case) -> Found | None:
         f"{place.full_name}:{step.link.name} does not have {_ip(step)}",
         "routing",
         (f"the topology declares {step.address} there", "no place of the lab has it"),
-        _add(case, step),
+        _add(loss, step),
         place.full_name,
     )
 
 
 @cause("host.dad-failed", *_WHERE, Stage.SOCKET_OUT, order=-5)
-def dad_failed(case: Case) -> Found | None:
+def dad_failed(loss: Loss) -> Found | None:
     """Duplicate address detection has refused the address: somebody else on the link had it."""
-    place, row = _flagged(case, lambda row: "dadfailed" in row.flags) or (None, None)
+    place, row = _flagged(loss, lambda row: "dadfailed" in row.flags) or (None, None)
     if place is None or row is None:
         return None
     change = f"{row.address} dev {row.link}"
@@ -118,9 +118,9 @@ def dad_failed(case: Case) -> Found | None:
 
 
 @cause("host.tentative", *_WHERE, Stage.SOCKET_OUT, order=-5)
-def tentative(case: Case) -> Found | None:
+def tentative(loss: Loss) -> Found | None:
     """The address is still checked for duplicates, and not used before that ends."""
-    place, row = _flagged(case, lambda row: row.tentative) or (None, None)
+    place, row = _flagged(loss, lambda row: row.tentative) or (None, None)
     if place is None or row is None:
         return None
     change = f"{row.address} dev {row.link}"
@@ -135,20 +135,20 @@ def tentative(case: Case) -> Found | None:
 
 
 @cause("host.ra-refused", Stage.SOCKET_OUT, Stage.ROUTING, order=-2)
-def ra_refused(case: Case) -> Found | None:
+def ra_refused(loss: Loss) -> Found | None:
     """Routers advertise themselves on a link, and the place is told not to listen, so it has no route."""
-    if not case.six or not next_hops.routed(case) or not isinstance(case.routed, NoRoute) or case.decision:
+    if not loss.six or not next_hops.routed(loss) or not isinstance(loss.routed, NoRoute) or loss.decision:
         return None
-    for link in case.links().values():
+    for link in loss.links().values():
         accepts, forwards = (f"ipv6/conf/{link.name}/{name}" for name in ("accept_ra", "forwarding"))
-        forwarding = case.sysctl(forwards) == "1"
-        refused = case.sysctl(accepts) == "0" or (forwarding and case.sysctl(accepts) == "1")
-        heard = _advertised(case, link.name) if refused else 0
+        forwarding = loss.sysctl(forwards) == "1"
+        refused = loss.sysctl(accepts) == "0" or (forwarding and loss.sysctl(accepts) == "1")
+        heard = _advertised(loss, link.name) if refused else 0
         if heard:
-            value = case.sysctl(accepts)
+            value = loss.sysctl(accepts)
             return Found(
                 "RA refused",
-                f"{case.place.full_name} does not learn routes on {link.name}: {told(accepts)}={value}"
+                f"{loss.place.full_name} does not learn routes on {link.name}: {told(accepts)}={value}"
                 f"{' while it forwards' if forwarding else ''}",
                 "routing",
                 (f"{heard} router advertisements came in by {link.name}",),
@@ -157,63 +157,63 @@ def ra_refused(case: Case) -> Found | None:
     return None
 
 
-def _advertised(case: Case, link: str) -> int:
+def _advertised(loss: Loss, link: str) -> int:
     """How many router advertisements ever came in by a link."""
-    lines = case.place.lab.own_file_reader(case.place.namespace)(f"dev_snmp6/{link}").splitlines()
+    lines = loss.place.lab.own_file_reader(loss.place.namespace)(f"dev_snmp6/{link}").splitlines()
     found = dict(line.split() for line in lines if len(line.split()) == 2)
     return int(found.get("Icmp6InRouterAdvertisements", 0))
 
 
-def _lost(case: Case) -> tuple[AddAddress, Place | None] | None:
+def _lost(loss: Loss) -> tuple[AddAddress, Place | None] | None:
     """Where the address that nobody answers for was declared, and that place if there still is one; of a packet
     without a route what the place itself had, and its route with it."""
-    crossing = case.spot.out or case.bridged
-    if case.link and not case.forwarded and not crossing:
+    crossing = loss.spot.out or loss.bridged
+    if loss.link and not loss.forwarded and not crossing:
         return None
-    if not crossing and isinstance(case.routed, NoRoute) and not _is_holder(case):
-        step = None if case.decision else _own_lost(case)
-        return (step, case.place) if step else None
-    wanted = _wanted(case)
-    steps = declared.holders(case.place, wanted) if wanted and case.owner(wanted) is None else []
-    places = {place.full_name: place for place in case.place.lab.places}
+    if not crossing and isinstance(loss.routed, NoRoute) and not _is_holder(loss):
+        step = None if loss.decision else _own_lost(loss)
+        return (step, loss.place) if step else None
+    wanted = _wanted(loss)
+    steps = declared.holders(loss.place, wanted) if wanted and loss.owner(wanted) is None else []
+    places = {place.full_name: place for place in loss.place.lab.places}
     return (steps[0], places.get(steps[0].place)) if steps else None
 
 
-def _wanted(case: Case) -> str:
+def _wanted(loss: Loss) -> str:
     """The address whose owner was to get the packet next; empty when there is no route."""
-    if _is_holder(case):
-        return case.destination
-    if case.spot.out or case.bridged:
-        leg = case.once(travelled)
+    if _is_holder(loss):
+        return loss.destination
+    if loss.spot.out or loss.bridged:
+        leg = loss.once(travelled)
         return leg.next_hop if leg else ""
-    return next_hops.unanswered(case)
+    return next_hops.unanswered(loss)
 
 
-def _own_lost(case: Case) -> AddAddress | None:
+def _own_lost(loss: Loss) -> AddAddress | None:
     """The address that the place was declared to have, in whose subnet the destination or its gateway is."""
-    via = declared.gateway(case.place, case.question) or case.destination
-    for step in declared.addresses(case.place):
-        near = (":" in step.address) == case.six and ip_address(via) in ip_interface(step.address).network
-        if near and not case.owns(_ip(step)):
+    via = declared.gateway(loss.place, loss.question) or loss.destination
+    for step in declared.addresses(loss.place):
+        near = (":" in step.address) == loss.six and ip_address(via) in ip_interface(step.address).network
+        if near and not loss.owns(_ip(step)):
             return step
     return None
 
 
-def _is_holder(case: Case) -> bool:
+def _is_holder(loss: Loss) -> bool:
     """Whether the packet is where its destination was declared."""
-    return any(step.place == case.place.full_name for step in declared.holders(case.place, case.destination))
+    return any(step.place == loss.place.full_name for step in declared.holders(loss.place, loss.destination))
 
 
-def _flagged(case: Case, wanted: Callable[[Address], bool]) -> tuple[Place, Address] | None:
+def _flagged(loss: Loss, wanted: Callable[[Address], bool]) -> tuple[Place, Address] | None:
     """The address that the packet waits for, or that it was to be sent from, with a flag; and its place."""
-    if not next_hops.routed(case):
+    if not next_hops.routed(loss):
         return None
-    own = [row for row in case.state().addresses if row.scope == "global" and ":" in row.address] if case.six else []
-    if not case.link and isinstance(case.attempt.error, OSError):
-        return next(((case.place, row) for row in own if wanted(row)), None)
-    hop = next_hops.unanswered(case)
-    place = case.owner(hop) if hop else None
-    rows = case.state(place).addresses if place else ()
+    own = [row for row in loss.state().addresses if row.scope == "global" and ":" in row.address] if loss.six else []
+    if not loss.link and isinstance(loss.attempt.error, OSError):
+        return next(((loss.place, row) for row in own if wanted(row)), None)
+    hop = next_hops.unanswered(loss)
+    place = loss.owner(hop) if hop else None
+    rows = loss.state(place).addresses if place else ()
     found = next((row for row in rows if row.ip == hop and wanted(row)), None)
     return (place, found) if place and found else None
 
@@ -222,10 +222,10 @@ def _ip(step: AddAddress) -> str:
     return step.address.partition("/")[0]
 
 
-def _add(case: Case, step: AddAddress) -> str:
+def _add(loss: Loss, step: AddAddress) -> str:
     """The command that gives an address back, and the routes of its place that went with it."""
     dad = " nodad" if ":" in step.address else ""
-    place = next((one for one in case.place.lab.places if one.full_name == step.place), None)
-    gone = declared.gone_with(place, case.state(place), step.address) if place else []
+    place = next((one for one in loss.place.lab.places if one.full_name == step.place), None)
+    gone = declared.gone_with(place, loss.state(place), step.address) if place else []
     routes = (f"ip {'-6 ' if ':' in step.address else ''}route replace {words}" for words in gone)
     return " && ".join((f"ip address add {step.address} dev {step.link.name}{dad}", *routes))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import gone
-from cnitest.explain.evidence.case import Case, Stage
 from cnitest.explain.evidence.crossing import rest
 from cnitest.explain.evidence.leg import ahead
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 
 _ON_THE_WAY = (Stage.WIRE, Stage.BRIDGE, Stage.NEIGHBOUR)
@@ -14,46 +14,46 @@ _FIRST = -4
 
 
 @cause("l2.link-down", *_ON_THE_WAY, order=_FIRST)
-def link_down(case: Case) -> Found | None:
+def link_down(loss: Loss) -> Found | None:
     """A link on the way is down: the place's own, its peer, a bridge or one of its ports, the parent of a macvlan."""
-    for at in case.once(_before):
-        kind = case.wiring.links[at].kind
-        if not case.wiring.links[at].up:
+    for at in loss.once(_before):
+        kind = loss.wiring.links[at].kind
+        if not loss.wiring.links[at].up:
             words = f"{'the bridge ' if kind == 'bridge' else ''}{at} is down"
-            remedy = " && ".join((f"ip link set {at.link} up", *gone.commands(case, at)))
+            remedy = " && ".join((f"ip link set {at.link} up", *gone.commands(loss, at)))
             return Found("link down", words, hook="link", remedy=remedy, place=at.place)
     return None
 
 
 @cause("l2.protodown", *_ON_THE_WAY, order=_FIRST)
-def protodown(case: Case) -> Found | None:
+def protodown(loss: Loss) -> Found | None:
     """A link on the way is held down by a protocol daemon (``protodown``)."""
-    for at in case.once(_before):
-        if case.wiring.links[at].protodown:
+    for at in loss.once(_before):
+        if loss.wiring.links[at].protodown:
             words = f"{at} is held down: protodown is on"
             return Found("protodown", words, hook="link", remedy=f"ip link set {at.link} protodown off", place=at.place)
     return None
 
 
 @cause("l2.no-carrier", *_ON_THE_WAY, order=_FIRST)
-def no_carrier(case: Case) -> Found | None:
+def no_carrier(loss: Loss) -> Found | None:
     """A link on the way is up and has no carrier: nothing is at its other end."""
-    for at in case.once(_before):
-        link = case.wiring.links[at]
+    for at in loss.once(_before):
+        link = loss.wiring.links[at]
         if link.up and not link.carrier and link.kind != "bridge":
             words = f"{at} has no carrier: nothing is plugged in at its other end"
             return Found("no carrier", words, hook="link", evidence=(f"{at} is up ({link.kind})",), place=at.place)
     return None
 
 
-def _before(case: Case) -> tuple[LinkAt, ...]:
+def _before(loss: Loss) -> tuple[LinkAt, ...]:
     """The links that the packet still had to come through to the next hop, in their order, with what they stand on."""
-    leg = case.once(ahead)
-    peer = case.wiring.peer(leg.start) if leg else None
+    leg = loss.once(ahead)
+    peer = loss.wiring.peer(leg.start) if leg else None
     onward = (leg.way or (leg.start, *((peer,) if peer else ()))) if leg else ()
-    way = case.once(rest) if case.spot.out or case.port else onward
+    way = loss.once(rest) if loss.spot.out or loss.port else onward
     found: dict[LinkAt, None] = {}
     for at in way:
-        parent = case.wiring.parent(at)
+        parent = loss.wiring.parent(at)
         found.update(dict.fromkeys((at, parent) if parent else (at,)))
     return tuple(found)

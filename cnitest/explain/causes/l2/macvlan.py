@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, Stage
 from cnitest.explain.evidence.leg import Leg, arrived, travelled
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Link
 
@@ -13,13 +13,13 @@ _KINDS = ("macvlan", "macvtap")
 
 
 @cause("l2.macvlan-parent", *_STAGES)
-def parent_and_child(case: Case) -> Found | None:
+def parent_and_child(loss: Loss) -> Found | None:
     """A macvlan and its parent never talk to each other, whatever the mode."""
-    leg = case.once(travelled)
-    if leg is None or leg.target is None or arrived(case):
+    leg = loss.once(travelled)
+    if leg is None or leg.target is None or arrived(loss):
         return None
     for child, parent in ((leg.start, leg.target), (leg.target, leg.start)):
-        if _is_child(case, child) and case.wiring.parent(child) == parent:
+        if _is_child(loss, child) and loss.wiring.parent(child) == parent:
             return Found(
                 "macvlan to its parent",
                 f"{child} is a macvlan on {parent}: the two never talk to each other",
@@ -31,15 +31,15 @@ def parent_and_child(case: Case) -> Found | None:
 
 
 @cause("l2.macvlan-mode", *_STAGES)
-def mode(case: Case) -> Found | None:
+def mode(loss: Loss) -> Found | None:
     """Two macvlans on one parent talk in mode bridge alone; in mode vepa if the switch sends back what it got."""
-    leg = case.once(travelled)
-    parent = case.wiring.parent(leg.start) if leg else None
-    if arrived(case) or leg is None or leg.target is None or parent is None or case.wiring.parent(leg.target) != parent:
+    leg = loss.once(travelled)
+    parent = loss.wiring.parent(leg.start) if leg else None
+    if arrived(loss) or leg is None or leg.target is None or parent is None or loss.wiring.parent(leg.target) != parent:
         return None
-    modes = {at: _mode(case, at) for at in (leg.start, leg.target) if _is_child(case, at)}
+    modes = {at: _mode(loss, at) for at in (leg.start, leg.target) if _is_child(loss, at)}
     barred = next((at for wanted in ("private", "vepa") for at, one in modes.items() if one == wanted), None)
-    if barred is None or (modes[barred] == "vepa" and _reflects(case, parent)):
+    if barred is None or (modes[barred] == "vepa" and _reflects(loss, parent)):
         return None
     return Found(
         f"macvlan mode {modes[barred]}",
@@ -47,7 +47,7 @@ def mode(case: Case) -> Found | None:
         hook="macvlan",
         evidence=(
             *(f"{at} is in mode {one}" for at, one in modes.items()),
-            *((f"{case.wiring.peer(parent)} sends nothing back (hairpin off)",) if modes[barred] == "vepa" else ()),
+            *((f"{loss.wiring.peer(parent)} sends nothing back (hairpin off)",) if modes[barred] == "vepa" else ()),
         ),
         remedy=f"ip link set {barred.link} type macvlan mode bridge",
         place=barred.place,
@@ -55,10 +55,10 @@ def mode(case: Case) -> Found | None:
 
 
 @cause("l2.macvlan-passthru", *_STAGES)
-def passthru(case: Case) -> Found | None:
+def passthru(loss: Loss) -> Found | None:
     """A macvlan in mode passthru gets all that comes in by its parent, which gets nothing any more."""
-    leg = case.once(travelled)
-    child = next((at for at in _children(case, leg) if _mode(case, at) == "passthru"), None)
+    leg = loss.once(travelled)
+    child = next((at for at in _children(loss, leg) if _mode(loss, at) == "passthru"), None)
     if leg is None or child is None:
         return None
     return Found(
@@ -71,46 +71,46 @@ def passthru(case: Case) -> Found | None:
 
 
 @cause("l2.macvlan-source", *_STAGES)
-def source(case: Case) -> Found | None:
+def source(loss: Loss) -> Found | None:
     """A macvlan in mode source gets frames of the MACs that are allowed to it alone."""
-    leg = case.once(travelled)
+    leg = loss.once(travelled)
     target = leg.target if leg else None
-    if target is None or not _is_child(case, target) or _mode(case, target) != "source":
+    if target is None or not _is_child(loss, target) or _mode(loss, target) != "source":
         return None
-    allowed = dict(_link(case, target).detail).get("macaddr", "")
-    if case.source_mac in str(allowed).split(","):
+    allowed = dict(_link(loss, target).detail).get("macaddr", "")
+    if loss.source_mac in str(allowed).split(","):
         return None
     return Found(
         "macvlan mode source",
-        f"{target} is a macvlan in mode source, and {case.source_mac} is none of the MACs that it listens to",
+        f"{target} is a macvlan in mode source, and {loss.source_mac} is none of the MACs that it listens to",
         hook="macvlan",
         evidence=(f"allowed: {allowed or 'none'}",),
-        remedy=f"ip link set {target.link} type macvlan macaddr add {case.source_mac}",
+        remedy=f"ip link set {target.link} type macvlan macaddr add {loss.source_mac}",
         place=target.place,
     )
 
 
-def _link(case: Case, at: LinkAt) -> Link:
-    return case.wiring.links[at]
+def _link(loss: Loss, at: LinkAt) -> Link:
+    return loss.wiring.links[at]
 
 
-def _is_child(case: Case, at: LinkAt) -> bool:
-    return _link(case, at).kind in _KINDS
+def _is_child(loss: Loss, at: LinkAt) -> bool:
+    return _link(loss, at).kind in _KINDS
 
 
-def _mode(case: Case, at: LinkAt) -> str:
-    return str(dict(_link(case, at).detail).get("mode", ""))
+def _mode(loss: Loss, at: LinkAt) -> str:
+    return str(dict(_link(loss, at).detail).get("mode", ""))
 
 
-def _children(case: Case, leg: Leg | None) -> list[LinkAt]:
+def _children(loss: Loss, leg: Leg | None) -> list[LinkAt]:
     """The macvlans on the link where the packet was to arrive."""
     if leg is None or leg.target is None:
         return []
-    return [at for at in case.wiring.links if _is_child(case, at) and case.wiring.parent(at) == leg.target]
+    return [at for at in loss.wiring.links if _is_child(loss, at) and loss.wiring.parent(at) == leg.target]
 
 
-def _reflects(case: Case, parent: LinkAt) -> bool:
+def _reflects(loss: Loss, parent: LinkAt) -> bool:
     """Whether the switch at the other end of the parent sends frames back by the port that they came in by."""
-    peer = case.wiring.peer(parent)
-    ports = case.state(case.wiring.places[peer.place]).ports if peer else ()
+    peer = loss.wiring.peer(parent)
+    ports = loss.state(loss.wiring.places[peer.place]).ports if peer else ()
     return any(port.hairpin for port in ports if peer and port.name == peer.link)

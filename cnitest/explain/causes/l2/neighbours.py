@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, NoRoute, Stage
 from cnitest.explain.evidence.crossing import is_group
 from cnitest.explain.evidence.leg import Leg, arrived, travelled
+from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Fdb, Neighbour, Route
 from cnitest.topology.building.steps import AddLink
@@ -17,40 +17,40 @@ _OTHER_LINK, _OTHER_SUBNET, _NEVER = 1, 2, 8
 
 
 @cause("l2.duplicate-mac", *_STAGES)
-def duplicate_mac(case: Case) -> Found | None:
+def duplicate_mac(loss: Loss) -> Found | None:
     """Two links of a segment have the same MAC, so that frames to it come to the wrong one."""
-    leg = case.once(travelled)
-    if leg is None or leg.target is None or arrived(case):
+    leg = loss.once(travelled)
+    if leg is None or leg.target is None or arrived(loss):
         return None
-    same = [at for at in case.wiring.ways(leg.start) if case.wiring.links[at].mac == case.mac and _is_end(case, at)]
-    others = [at for at in same if at != leg.target and not _is_stacked(case, at, leg.target)]
+    same = [at for at in loss.wiring.ways(leg.start) if loss.wiring.links[at].mac == loss.mac and _is_end(loss, at)]
+    others = [at for at in same if at != leg.target and not _is_stacked(loss, at, leg.target)]
     if leg.target not in same or not others:
         return None
     other = others[0]
     return Found(
         "duplicate MAC",
-        f"{other} and {leg.target} have the same MAC, {case.mac}",
+        f"{other} and {leg.target} have the same MAC, {loss.mac}",
         hook="bridge",
-        evidence=tuple(f"fdb: {row.mac} dev {row.link}, {row.state}" for row in _learned(case, leg)),
-        remedy=f"ip link set {other.link} address {_declared_mac(case, other) or '…'}",
+        evidence=tuple(f"fdb: {row.mac} dev {row.link}, {row.state}" for row in _learned(loss, leg)),
+        remedy=f"ip link set {other.link} address {_declared_mac(loss, other) or '…'}",
         place=other.place,
     )
 
 
 @cause("l2.duplicate-address", *_STAGES)
-def duplicate_address(case: Case) -> Found | None:
+def duplicate_address(loss: Loss) -> Found | None:
     """Two places have the address of the next hop, and the one that answered for it is not the one that is meant."""
-    leg = case.once(travelled)
-    if leg is None or case.probe.transport in _QUESTIONS:
+    leg = loss.once(travelled)
+    if leg is None or loss.probe.transport in _QUESTIONS:
         return None
     for other in leg.owners[1:]:
-        if case.wiring.links[other].mac == case.mac != case.wiring.links[leg.owners[0]].mac:
-            prefix = next(row.address for row in case.wiring.places[other.place].addresses if row.ip == leg.next_hop)
+        if loss.wiring.links[other].mac == loss.mac != loss.wiring.links[leg.owners[0]].mac:
+            prefix = next(row.address for row in loss.wiring.places[other.place].addresses if row.ip == leg.next_hop)
             return Found(
                 "duplicate address",
                 f"{leg.next_hop} is at {leg.owners[0]} and at {other}: {leg.sender.full_name} sends to the latter",
                 hook="neighbour",
-                evidence=(f"the frame is addressed to {case.mac}, the MAC of {other}",),
+                evidence=(f"the frame is addressed to {loss.mac}, the MAC of {other}",),
                 remedy=f"ip address del {prefix} dev {other.link}",
                 place=other.place,
             )
@@ -58,15 +58,15 @@ def duplicate_address(case: Case) -> Found | None:
 
 
 @cause("l2.arp-off", *_STAGES)
-def arp_off(case: Case) -> Found | None:
+def arp_off(loss: Loss) -> Found | None:
     """ARP is off on a link (NOARP): it neither asks nor answers, and addresses its frames to itself."""
-    leg = case.once(travelled)
+    leg = loss.once(travelled)
     if leg is None:
         return None
-    asked = case.probe.transport in _QUESTIONS and arrived(case)
-    to_itself = case.mac == case.wiring.links[leg.start].mac
+    asked = loss.probe.transport in _QUESTIONS and arrived(loss)
+    to_itself = loss.mac == loss.wiring.links[leg.start].mac
     for at, says in ((leg.start, to_itself), (leg.target, asked)):
-        if at and says and "NOARP" in case.wiring.links[at].flags:
+        if at and says and "NOARP" in loss.wiring.links[at].flags:
             return Found(
                 "ARP off",
                 f"{at} does not {'ask' if at == leg.start else 'answer'} for MACs: ARP is off there (NOARP)",
@@ -78,17 +78,17 @@ def arp_off(case: Case) -> Found | None:
 
 
 @cause("l2.wrong-neighbour", *_STAGES)
-def wrong_neighbour(case: Case) -> Found | None:
+def wrong_neighbour(loss: Loss) -> Found | None:
     """The ARP or ND table has another MAC for the next hop than it has: a permanent entry, or one that is stale."""
-    leg = case.once(travelled)
-    if leg is None or leg.intended is None or case.probe.transport in _QUESTIONS or is_group(case.mac):
+    leg = loss.once(travelled)
+    if leg is None or leg.intended is None or loss.probe.transport in _QUESTIONS or is_group(loss.mac):
         return None
-    right, entry = _mac(case, leg.intended), _entry(leg)
-    if entry is None or entry.mac != case.mac or case.mac == right or _is_proxied(case, leg):
+    right, entry = _mac(loss, leg.intended), _entry(leg)
+    if entry is None or entry.mac != loss.mac or loss.mac == right or _is_proxied(loss, leg):
         return None
     return Found(
         "wrong neighbour",
-        f"{leg.sender.full_name} has {case.mac} for {leg.next_hop}, which is {_whose(case, leg)}; "
+        f"{leg.sender.full_name} has {loss.mac} for {leg.next_hop}, which is {_whose(loss, leg)}; "
         f"{leg.intended} has {right}",
         hook="neighbour",
         evidence=(f"neighbour: {entry.ip} dev {entry.link} lladdr {entry.mac} {entry.state}",),
@@ -98,91 +98,91 @@ def wrong_neighbour(case: Case) -> Found | None:
 
 
 @cause("l2.arp-ignore", Stage.ROUTING)
-def arp_ignore(case: Case) -> Found | None:
+def arp_ignore(loss: Loss) -> Found | None:
     """The owner of the address ignores such ARP requests (``arp_ignore``)."""
-    leg = _asked_at_target(case)
+    leg = _asked_at_target(loss)
     if leg is None:
         return None
-    names = [f"ipv4/conf/{link}/arp_ignore" for link in ("all", case.link)]
-    level = max(case.number(name) for name in names)
-    elsewhere = not any(row.ip == leg.next_hop and row.link == case.link for row in case.state().addresses)
-    foreign = not case.in_network(case.packet.source, case.place, case.link)
+    names = [f"ipv4/conf/{link}/arp_ignore" for link in ("all", loss.link)]
+    level = max(loss.number(name) for name in names)
+    elsewhere = not any(row.ip == leg.next_hop and row.link == loss.link for row in loss.state().addresses)
+    foreign = not loss.in_network(loss.packet.source, loss.place, loss.link)
     if not (level == _NEVER or (level >= _OTHER_LINK and elsewhere) or (level == _OTHER_SUBNET and foreign)):
         return None
-    why = f"it has {leg.next_hop} on another link" if elsewhere else f"{case.packet.source} is of no subnet there"
+    why = f"it has {leg.next_hop} on another link" if elsewhere else f"{loss.packet.source} is of no subnet there"
     return Found(
         "arp_ignore",
-        f"{case.place.full_name} ignores ARP requests on {case.link}: arp_ignore={level}",
+        f"{loss.place.full_name} ignores ARP requests on {loss.link}: arp_ignore={level}",
         hook="neighbour",
         evidence=() if level == _NEVER else (why,),
-        remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names if case.number(name))}".replace("/", "."),
+        remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names if loss.number(name))}".replace("/", "."),
     )
 
 
 @cause("l2.arp-filter", Stage.ROUTING)
-def arp_filter(case: Case) -> Found | None:
+def arp_filter(loss: Loss) -> Found | None:
     """The owner of the address answers ARP only on the link by which it would send to the asker (``arp_filter``)."""
-    leg = _asked_at_target(case)
+    leg = _asked_at_target(loss)
     if leg is None:
         return None
-    names = [name for name in (f"ipv4/conf/{link}/arp_filter" for link in ("all", case.link)) if case.number(name)]
-    back = case.route(case.packet.source)
-    if not names or not isinstance(back, Route) or back.link == case.link:
+    names = [name for name in (f"ipv4/conf/{link}/arp_filter" for link in ("all", loss.link)) if loss.number(name)]
+    back = loss.route(loss.packet.source)
+    if not names or not isinstance(back, Route) or back.link == loss.link:
         return None
     return Found(
         "arp_filter",
-        f"{case.place.full_name} answers no ARP request of {case.packet.source} on {case.link}: arp_filter=1",
+        f"{loss.place.full_name} answers no ARP request of {loss.packet.source} on {loss.link}: arp_filter=1",
         hook="neighbour",
-        evidence=(f"its own route to {case.packet.source} is by {back.link}",),
+        evidence=(f"its own route to {loss.packet.source} is by {back.link}",),
         remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names)}".replace("/", "."),
     )
 
 
 @cause("l2.arp-rp-filter", Stage.ROUTING)
-def arp_rp_filter(case: Case) -> Found | None:
+def arp_rp_filter(loss: Loss) -> Found | None:
     """The owner of the address ignores an ARP request since it would not send to the asker by that link (rp_filter)."""
-    leg = _asked_at_target(case)
+    leg = _asked_at_target(loss)
     if leg is None:
         return None
-    asker, here = case.packet.source, case.place.full_name
-    names = [name for name in (f"ipv4/conf/{link}/rp_filter" for link in ("all", case.link)) if case.number(name)]
-    if not names or not isinstance(case.route(leg.next_hop, source=asker, iif=case.link), NoRoute):
+    asker, here = loss.packet.source, loss.place.full_name
+    names = [name for name in (f"ipv4/conf/{link}/rp_filter" for link in ("all", loss.link)) if loss.number(name)]
+    if not names or not isinstance(loss.route(leg.next_hop, source=asker, iif=loss.link), NoRoute):
         return None
-    back = case.route(asker)
+    back = loss.route(asker)
     return Found(
         "rp_filter of ARP",
-        f"{here} does not believe {asker} on {case.link}, and answers no ARP request of it: rp_filter is on",
+        f"{here} does not believe {asker} on {loss.link}, and answers no ARP request of it: rp_filter is on",
         hook="neighbour",
         evidence=(f"its own route to {asker} is {f'by {back.link}' if isinstance(back, Route) else 'none'}",),
         remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names)}".replace("/", "."),
     )
 
 
-def _asked_at_target(case: Case) -> Leg | None:
+def _asked_at_target(loss: Loss) -> Leg | None:
     """The leg of an ARP request that has come to the owner of the address."""
-    leg = case.once(travelled) if case.probe.transport == "arp" and not case.returning else None
-    return leg if leg and arrived(case) else None
+    leg = loss.once(travelled) if loss.probe.transport == "arp" and not loss.returning else None
+    return leg if leg and arrived(loss) else None
 
 
-def _is_end(case: Case, at: LinkAt) -> bool:
+def _is_end(loss: Loss, at: LinkAt) -> bool:
     """Whether a link is where frames end: no port, and no bridge that has the MAC of one of its ports."""
-    return not case.wiring.links[at].master
+    return not loss.wiring.links[at].master
 
 
-def _is_stacked(case: Case, one: LinkAt, other: LinkAt) -> bool:
+def _is_stacked(loss: Loss, one: LinkAt, other: LinkAt) -> bool:
     """Whether one of two links stands on the other, or both on a third, which lends them its MAC."""
-    parents = [case.wiring.parent(at) or at for at in (one, other)]
+    parents = [loss.wiring.parent(at) or at for at in (one, other)]
     return parents[0] == parents[1]
 
 
-def _mac(case: Case, at: LinkAt | None) -> str:
-    return case.wiring.links[at].mac if at else ""
+def _mac(loss: Loss, at: LinkAt | None) -> str:
+    return loss.wiring.links[at].mac if at else ""
 
 
-def _learned(case: Case, leg: Leg) -> tuple[Fdb, ...]:
+def _learned(loss: Loss, leg: Leg) -> tuple[Fdb, ...]:
     places = dict.fromkeys(at.place for at in leg.way)
-    rows = [row for name in places for row in case.state(case.wiring.places[name]).fdb]
-    return tuple(row for row in rows if row.mac == case.mac)
+    rows = [row for name in places for row in loss.state(loss.wiring.places[name]).fdb]
+    return tuple(row for row in rows if row.mac == loss.mac)
 
 
 def _entry(leg: Leg) -> Neighbour | None:
@@ -191,28 +191,28 @@ def _entry(leg: Leg) -> Neighbour | None:
     return next((row for row in leg.sender.neighbours if (row.ip, row.link) == wanted), None)
 
 
-def _whose(case: Case, leg: Leg) -> str:
+def _whose(loss: Loss, leg: Leg) -> str:
     """Who has the MAC that the frame is addressed to."""
-    at = next((at for at in case.wiring.ways(leg.start) if case.wiring.links[at].mac == case.mac), None)
+    at = next((at for at in loss.wiring.ways(leg.start) if loss.wiring.links[at].mac == loss.mac), None)
     return f"that of {at}" if at else "nobody's"
 
 
-def _is_proxied(case: Case, leg: Leg) -> bool:
+def _is_proxied(loss: Loss, leg: Leg) -> bool:
     """Whether the MAC is that of a place that answers for others."""
-    family = "ipv6" if case.six else "ipv4"
-    name = "proxy_ndp" if case.six else "proxy_arp"
-    for at in case.wiring.ways(leg.start):
-        if case.wiring.links[at].mac == case.mac:
-            place = case.wiring.places[at.place]
-            return any(case.number(f"{family}/conf/{link}/{name}", place) for link in ("all", at.link))
+    family = "ipv6" if loss.six else "ipv4"
+    name = "proxy_ndp" if loss.six else "proxy_arp"
+    for at in loss.wiring.ways(leg.start):
+        if loss.wiring.links[at].mac == loss.mac:
+            place = loss.wiring.places[at.place]
+            return any(loss.number(f"{family}/conf/{link}/{name}", place) for link in ("all", at.link))
     return False
 
 
-def _declared_mac(case: Case, at: LinkAt) -> str:
+def _declared_mac(loss: Loss, at: LinkAt) -> str:
     """The MAC that the topology gives to a link, if it has another one by now."""
-    for step in case.place.lab.plan.steps:
+    for step in loss.place.lab.plan.steps:
         if isinstance(step, AddLink):
             for handle, mac in ((step.link, step.mac), (step.peer, step.peer_mac)):
                 if handle and (handle.place, handle.name) == at and mac:
-                    return "" if mac == case.wiring.links[at].mac else mac
+                    return "" if mac == loss.wiring.links[at].mac else mac
     return ""

@@ -6,19 +6,19 @@ import ipaddress
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import gone
-from cnitest.explain.evidence.case import Case, NoRoute, Stage
+from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 
 
 @cause("l2.own-link-down", Stage.SOCKET_OUT, Stage.ROUTING)
-def own_link_down(case: Case) -> Found | None:
+def own_link_down(loss: Loss) -> Found | None:
     """The link to the next hop is down, and the kernel has dropped its routes with it."""
-    wanted = case.destination
-    if not isinstance(case.route(wanted), NoRoute):
+    wanted = loss.destination
+    if not isinstance(loss.route(wanted), NoRoute):
         return None
-    for at in _down(case):
-        lost = gone.commands(case, at)
-        if _leads_to(case, at, lost):
+    for at in _down(loss):
+        lost = gone.commands(loss, at)
+        if _leads_to(loss, at, lost):
             return Found(
                 "link down",
                 f"{at} is down, and {at.place} has no route to {wanted} without it",
@@ -29,18 +29,18 @@ def own_link_down(case: Case) -> Found | None:
     return None
 
 
-def _down(case: Case) -> list[LinkAt]:
-    here = case.place.full_name
-    return [LinkAt(here, name) for name, link in case.links().items() if not link.up and link.kind != "loopback"]
+def _down(loss: Loss) -> list[LinkAt]:
+    here = loss.place.full_name
+    return [LinkAt(here, name) for name, link in loss.links().items() if not link.up and link.kind != "loopback"]
 
 
-def _leads_to(case: Case, at: LinkAt, lost: tuple[str, ...]) -> bool:
+def _leads_to(loss: Loss, at: LinkAt, lost: tuple[str, ...]) -> bool:
     """Whether the way to the destination was by a link: it is in a subnet of it, or a route of it that is gone led
     there; or no other link is up."""
-    wanted = ipaddress.ip_address(case.destination)
-    if any(link.up and link.kind != "loopback" for link in case.links().values()):
-        networks = [row.address for row in case.state().addresses if row.link == at.link]
-        networks += [step.address for step in gone.addresses(case, at)]
-        networks += [to for to in map(gone.prefix, gone.routes(case, at)) if to]
+    wanted = ipaddress.ip_address(loss.destination)
+    if any(link.up and link.kind != "loopback" for link in loss.links().values()):
+        networks = [row.address for row in loss.state().addresses if row.link == at.link]
+        networks += [step.address for step in gone.addresses(loss, at)]
+        networks += [to for to in map(gone.prefix, gone.routes(loss, at)) if to]
         return any(wanted in ipaddress.ip_interface(one).network for one in networks)
-    return any(row.link == at.link for row in case.state().addresses) or bool(lost)
+    return any(row.link == at.link for row in loss.state().addresses) or bool(lost)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, Stage
 from cnitest.explain.evidence.crossing import Crossing, crossings, forwarding, is_group
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Port
 
 _STAGES = (Stage.WIRE, Stage.BRIDGE)
 
 
 @cause("l2.port-state", *_STAGES)
-def port_state(case: Case) -> Found | None:
+def port_state(loss: Loss) -> Found | None:
     """A port of a bridge on the way does not forward: spanning tree holds it back, or somebody disabled it."""
-    for crossing in case.once(crossings):
+    for crossing in loss.once(crossings):
         for port in crossing.ports:
             if port.state != "forwarding":
-                return _not_forwarding(case, crossing, port)
+                return _not_forwarding(loss, crossing, port)
     return None
 
 
-def _not_forwarding(case: Case, crossing: Crossing, port: Port) -> Found:
-    stp = dict(case.wiring.links[crossing.bridge].detail).get("stp")
+def _not_forwarding(loss: Loss, crossing: Crossing, port: Port) -> Found:
+    stp = dict(loss.wiring.links[crossing.bridge].detail).get("stp")
     forward = f"bridge link set dev {port.name} state 3"
     off = f"ip link set {port.bridge} type bridge stp_state 0 && {forward}"
     return Found(
@@ -35,12 +35,12 @@ def _not_forwarding(case: Case, crossing: Crossing, port: Port) -> Found:
 
 
 @cause("l2.vlan", *_STAGES)
-def vlan_filtered(case: Case) -> Found | None:
+def vlan_filtered(loss: Loss) -> Found | None:
     """A bridge filters by VLAN, and a port on the way is not in the VLAN of the frame."""
-    for crossing in case.once(crossings):
-        if not dict(case.wiring.links[crossing.bridge].detail).get("vlan_filtering"):
+    for crossing in loss.once(crossings):
+        if not dict(loss.wiring.links[crossing.bridge].detail).get("vlan_filtering"):
             continue
-        rows = [row for row in case.state(case.wiring.places[crossing.place]).vlans if row.link]
+        rows = [row for row in loss.state(loss.wiring.places[crossing.place]).vlans if row.link]
         into = crossing.into.name if crossing.into else crossing.bridge.link
         out = crossing.out.name if crossing.out else crossing.bridge.link
         vid = next((row.vid for row in rows if row.link == into and "pvid" in row.flags), 0)
@@ -59,9 +59,9 @@ def vlan_filtered(case: Case) -> Found | None:
 
 
 @cause("l2.isolated", *_STAGES)
-def isolated(case: Case) -> Found | None:
+def isolated(loss: Loss) -> Found | None:
     """Both ports of a bridge are isolated: such ports hear only the others, and the bridge itself."""
-    for crossing in case.once(crossings):
+    for crossing in loss.once(crossings):
         into, out = crossing.into, crossing.out
         if into and out and into.isolated and out.isolated:
             return Found(
@@ -75,13 +75,13 @@ def isolated(case: Case) -> Found | None:
 
 
 @cause("l2.locked", *_STAGES)
-def locked(case: Case) -> Found | None:
+def locked(loss: Loss) -> Found | None:
     """A port of a bridge is locked, and the frame's source MAC is none that is allowed there."""
-    for crossing in case.once(crossings):
-        port, source = crossing.into, case.source_mac
+    for crossing in loss.once(crossings):
+        port, source = crossing.into, loss.source_mac
         if port is None or not dict(port.detail).get("locked"):
             continue
-        rows = [row for row in forwarding(case, crossing, source) if row.link == port.name]
+        rows = [row for row in forwarding(loss, crossing, source) if row.link == port.name]
         if all("locked" in row.flags for row in rows):
             return Found(
                 "port locked",
@@ -95,12 +95,12 @@ def locked(case: Case) -> Found | None:
 
 
 @cause("l2.fdb", *_STAGES)
-def wrong_entry(case: Case) -> Found | None:
+def wrong_entry(loss: Loss) -> Found | None:
     """The forwarding table of a bridge sends the MAC to another port than the one that it is at."""
-    for crossing in case.once(crossings):
+    for crossing in loss.once(crossings):
         out = crossing.out.name if crossing.out else crossing.bridge.link
-        rows = forwarding(case, crossing, case.mac)
-        if is_group(case.mac) or not rows or any(out == row.link for row in rows):
+        rows = forwarding(loss, crossing, loss.mac)
+        if is_group(loss.mac) or not rows or any(out == row.link for row in rows):
             continue
         row = rows[0]
         return Found(
@@ -115,16 +115,16 @@ def wrong_entry(case: Case) -> Found | None:
 
 
 @cause("l2.flood-off", *_STAGES)
-def flood_off(case: Case) -> Found | None:
+def flood_off(loss: Loss) -> Found | None:
     """A port of a bridge is not flooded with such frames, and the forwarding table does not know their MAC."""
-    for crossing in case.once(crossings):
+    for crossing in loss.once(crossings):
         port = crossing.out
-        flag = _flood(case.mac)
-        if port is None or dict(port.detail).get(flag, 1) or (flag == "flood" and forwarding(case, crossing, case.mac)):
+        flag = _flood(loss.mac)
+        if port is None or dict(port.detail).get(flag, 1) or (flag == "flood" and forwarding(loss, crossing, loss.mac)):
             continue
         return Found(
             f"{flag} off",
-            f"port {port.name} of {crossing.bridge} gets no frame to {case.mac}: {flag} is off"
+            f"port {port.name} of {crossing.bridge} gets no frame to {loss.mac}: {flag} is off"
             + (", and the forwarding table does not know it" if flag == "flood" else ""),
             hook="bridge",
             remedy=f"bridge link set dev {port.name} {flag} on",

@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Iterable
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, Stage
 from cnitest.explain.evidence.leg import Leg, travelled
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.topology.building.steps import AddLink, SetLink
 
@@ -15,16 +15,16 @@ _STAGES = (Stage.WIRE, Stage.INGRESS, Stage.BRIDGE)
 
 
 @cause("l2.no-bridge", *_STAGES)
-def no_bridge(case: Case) -> Found | None:
+def no_bridge(loss: Loss) -> Found | None:
     """The link that leads to the next hop, or to the sender, is no port of a bridge."""
-    leg = _astray(case)
+    leg = _astray(loss)
     if leg is None or not leg.owners:
         return None
-    near, far = case.wiring.ways(leg.start), case.wiring.ways(leg.owners[0])
+    near, far = loss.wiring.ways(leg.start), loss.wiring.ways(leg.owners[0])
     for side, other in ((far, near), (near, far)):
         for at in side:
-            bridge = _bridge(case, other, at.place)
-            if bridge and _is_loose(case, at):
+            bridge = _bridge(loss, other, at.place)
+            if bridge and _is_loose(loss, at):
                 return Found(
                     "no bridge port",
                     f"{at} is no port of a bridge: it should be one of {bridge.link}",
@@ -39,19 +39,19 @@ def no_bridge(case: Case) -> Found | None:
 
 
 @cause("l2.wrong-bridge", *_STAGES)
-def wrong_bridge(case: Case) -> Found | None:
+def wrong_bridge(loss: Loss) -> Found | None:
     """The sender and the next hop are on different bridges of a place."""
-    leg = _astray(case)
+    leg = _astray(loss)
     if leg is None or not leg.owners:
         return None
-    near, far = case.wiring.ways(leg.start), case.wiring.ways(leg.owners[0])
-    for bridge in _bridges(case, near):
-        other = _bridge(case, far, bridge.place)
+    near, far = loss.wiring.ways(leg.start), loss.wiring.ways(leg.owners[0])
+    for bridge in _bridges(loss, near):
+        other = _bridge(loss, far, bridge.place)
         if other:
-            wrong, right = _misplaced(case, (bridge, near), (other, far))
+            wrong, right = _misplaced(loss, (bridge, near), (other, far))
             return Found(
                 "wrong bridge",
-                f"{wrong} is a port of {case.wiring.links[wrong].master}, not of {right.link}",
+                f"{wrong} is a port of {loss.wiring.links[wrong].master}, not of {right.link}",
                 hook="bridge",
                 evidence=(_apart(leg),),
                 remedy=f"ip link set {wrong.link} master {right.link}",
@@ -61,13 +61,13 @@ def wrong_bridge(case: Case) -> Found | None:
 
 
 @cause("l2.elsewhere", *_STAGES)
-def elsewhere(case: Case) -> Found | None:
+def elsewhere(loss: Loss) -> Found | None:
     """The next hop is looked for on a link, but is on another segment: a prefix too wide, or a gateway out of reach."""
-    leg = _astray(case)
+    leg = _astray(loss)
     if leg is None or not leg.owners:
         return None
-    wide = _wide_prefix(case, leg)
-    router = _router(case, leg)
+    wide = _wide_prefix(loss, leg)
+    router = _router(loss, leg)
     return Found(
         "wrong subnet",
         f"{leg.sender.full_name} looks for {leg.next_hop} on {leg.start.link}, but it is at {leg.owners[0]}",
@@ -79,10 +79,10 @@ def elsewhere(case: Case) -> Found | None:
 
 
 @cause("l2.nobody", *_STAGES)
-def nobody(case: Case) -> Found | None:
+def nobody(loss: Loss) -> Found | None:
     """Nobody has the address of the next hop."""
-    leg = _astray(case)
-    if leg is None or leg.owners or case.probe.transport not in ("arp", "nd"):
+    leg = _astray(loss)
+    if leg is None or leg.owners or loss.probe.transport not in ("arp", "nd"):
         return None
     return Found(
         "address not in use",
@@ -94,9 +94,9 @@ def nobody(case: Case) -> Found | None:
     )
 
 
-def _astray(case: Case) -> Leg | None:
+def _astray(loss: Loss) -> Leg | None:
     """The leg of a packet whose next hop no wire or bridge leads to."""
-    leg = case.once(travelled)
+    leg = loss.once(travelled)
     return leg if leg and not leg.way else None
 
 
@@ -104,59 +104,59 @@ def _apart(leg: Leg) -> str:
     return f"no wire or bridge leads from {leg.start} to {leg.owners[0]}, which has {leg.next_hop}"
 
 
-def _bridges(case: Case, ways: Iterable[LinkAt]) -> list[LinkAt]:
-    return [at for at in ways if case.wiring.links[at].kind == "bridge"]
+def _bridges(loss: Loss, ways: Iterable[LinkAt]) -> list[LinkAt]:
+    return [at for at in ways if loss.wiring.links[at].kind == "bridge"]
 
 
-def _bridge(case: Case, ways: Iterable[LinkAt], place: str) -> LinkAt | None:
+def _bridge(loss: Loss, ways: Iterable[LinkAt], place: str) -> LinkAt | None:
     """The first bridge of a place on a segment."""
-    return next((at for at in _bridges(case, ways) if at.place == place), None)
+    return next((at for at in _bridges(loss, ways) if at.place == place), None)
 
 
-def _is_loose(case: Case, at: LinkAt) -> bool:
+def _is_loose(loss: Loss, at: LinkAt) -> bool:
     """Whether a link is an end of a wire that belongs to no bridge and has no address."""
-    wired = case.wiring.peer(at) is not None and not case.wiring.links[at].master
-    place = case.wiring.places[at.place]
-    return wired and not any(row.link == at.link and row.scope == "global" for row in case.state(place).addresses)
+    wired = loss.wiring.peer(at) is not None and not loss.wiring.links[at].master
+    place = loss.wiring.places[at.place]
+    return wired and not any(row.link == at.link and row.scope == "global" for row in loss.state(place).addresses)
 
 
 def _misplaced(
-    case: Case, near: tuple[LinkAt, Iterable[LinkAt]], far: tuple[LinkAt, Iterable[LinkAt]]
+    loss: Loss, near: tuple[LinkAt, Iterable[LinkAt]], far: tuple[LinkAt, Iterable[LinkAt]]
 ) -> tuple[LinkAt, LinkAt]:
     """The port that is on the wrong bridge, and the right one: as the topology has it, else the next hop's port."""
     found = []
     for (bridge, _), (own, ways) in ((near, far), (far, near)):
-        port = next((at for at in ways if at.place == own.place and case.wiring.links[at].master == own.link), None)
-        if port and _declared_master(case, port) == bridge.link:
+        port = next((at for at in ways if at.place == own.place and loss.wiring.links[at].master == own.link), None)
+        if port and _declared_master(loss, port) == bridge.link:
             return port, bridge
         found += [(port, bridge)] if port else []
     return found[0]
 
 
-def _declared_master(case: Case, at: LinkAt) -> str:
+def _declared_master(loss: Loss, at: LinkAt) -> str:
     """The bridge that a link is a port of as the topology has it, empty of none."""
-    indexes = {link.ifindex: name.link for name, link in case.wiring.links.items() if name.place == at.place}
-    for step in case.place.lab.plan.steps:
+    indexes = {link.ifindex: name.link for name, link in loss.wiring.links.items() if name.place == at.place}
+    for step in loss.place.lab.plan.steps:
         if isinstance(step, AddLink | SetLink) and (step.place, step.link.name) == at and step.master:
             return indexes.get(step.master, "")
     return ""
 
 
-def _wide_prefix(case: Case, leg: Leg) -> str:
+def _wide_prefix(loss: Loss, leg: Leg) -> str:
     """The address of the link whose prefix holds the next hop, empty when it is none of them."""
     wanted = ipaddress.ip_address(leg.next_hop)
-    rows = [row.address for row in case.state(leg.sender).addresses if row.link == leg.start.link]
+    rows = [row.address for row in loss.state(leg.sender).addresses if row.link == leg.start.link]
     return next((one for one in rows if wanted in ipaddress.ip_interface(one).network), "")
 
 
-def _router(case: Case, leg: Leg) -> str:
+def _router(loss: Loss, leg: Leg) -> str:
     """The address of a neighbour on the segment that forwards and knows the way; empty when there is none."""
     six = ":" in leg.next_hop
     name = f"{'ipv6' if six else 'ipv4'}/conf/all/forwarding"
-    for at in case.wiring.ways(leg.start):
-        place = case.wiring.places[at.place]
-        if place is not leg.sender and case.number(name, place):
-            for row in case.state(place).addresses:
+    for at in loss.wiring.ways(leg.start):
+        place = loss.wiring.places[at.place]
+        if place is not leg.sender and loss.number(name, place):
+            for row in loss.state(place).addresses:
                 if row.link == at.link and row.scope == "global" and (":" in row.ip) == six:
                     return row.ip
     return ""

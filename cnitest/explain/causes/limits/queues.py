@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Filter, Route
 from cnitest.kernel.rows.traffic_control import Dropper
 from cnitest.lab.snapshot import words
@@ -15,17 +15,17 @@ _REASONS = ("QDISC_DROP", "TC_EGRESS", "TC_INGRESS", "QDISC_OVERLIMIT", "QDISC_C
 
 
 @cause("limits.filter", Stage.INGRESS, Stage.EGRESS, reasons=_REASONS)
-def tc_filter(case: Case) -> Found | None:
+def tc_filter(loss: Loss) -> Found | None:
     """A filter of tc drops the packet, or its policer found too many, where it comes in or goes out."""
-    for hook, link in (("ingress", case.link), *(("egress", name) for name in _out(case))):
-        filters = [row for row in case.state().filters if row.link == link and row.parent == hook]
-        dropped = {who: n for who, n in case.dropped(link).items() if who.kind in _HOOKS or who.parent == hook}
+    for hook, link in (("ingress", loss.link), *(("egress", name) for name in _out(loss))):
+        filters = [row for row in loss.state().filters if row.link == link and row.parent == hook]
+        dropped = {who: n for who, n in loss.dropped(link).items() if who.kind in _HOOKS or who.parent == hook}
         if link and filters and dropped:
-            return _filter(case, link, hook, filters, dropped)
+            return _filter(loss, link, hook, filters, dropped)
     return None
 
 
-def _filter(case: Case, link: str, hook: str, filters: list[Filter], dropped: dict[Dropper, int]) -> Found:
+def _filter(loss: Loss, link: str, hook: str, filters: list[Filter], dropped: dict[Dropper, int]) -> Found:
     orders = {who.pref for who in dropped if who.pref}
     found = next((row for row in filters if row.pref in orders), filters[0])
     sole = len({row.pref for row in filters}) == 1 or bool(orders)
@@ -33,7 +33,7 @@ def _filter(case: Case, link: str, hook: str, filters: list[Filter], dropped: di
     actions = "; ".join(str(value) for name, value in found.options if name in ("action", "police"))
     return Found(
         "tc filter",
-        f"{case.place.full_name}:{link} has at {hook} {said}{actions and f' with action {actions}'}, which drops it",
+        f"{loss.place.full_name}:{link} has at {hook} {said}{actions and f' with action {actions}'}, which drops it",
         hook,
         (f"{sum(dropped.values())} packets dropped meanwhile",),
         f"tc filter del dev {link} {hook}{f' pref {found.pref}' if sole else ''}",
@@ -41,17 +41,17 @@ def _filter(case: Case, link: str, hook: str, filters: list[Filter], dropped: di
 
 
 @cause("limits.qdisc", Stage.EGRESS, reasons=_REASONS)
-def qdisc(case: Case) -> Found | None:
+def qdisc(loss: Loss) -> Found | None:
     """A queueing discipline drops the packet: its queue is full, it is too large, or dropping is what it is for."""
-    for link in _out(case):
-        dropped = {who: n for who, n in case.dropped(link).items() if not who.pref and who.kind not in _HOOKS}
+    for link in _out(loss):
+        dropped = {who: n for who, n in loss.dropped(link).items() if not who.pref and who.kind not in _HOOKS}
         if dropped:
             who = _outermost(dropped)
-            row = next((one for one in case.state().qdiscs if (one.link, one.handle) == (link, who.handle)), None)
+            row = next((one for one in loss.state().qdiscs if (one.link, one.handle) == (link, who.handle)), None)
             told = " ".join(f"{name} {value}" for name, value in row.options if "reserved" not in name) if row else ""
             return Found(
                 f"{who.kind} qdisc",
-                f"{case.place.full_name}:{link} has a queue of kind {who.kind} ({told}), which drops it",
+                f"{loss.place.full_name}:{link} has a queue of kind {who.kind} ({told}), which drops it",
                 "egress",
                 (f"{who.kind} {who.handle} has dropped {dropped[who]} meanwhile",),
                 f"tc qdisc del dev {link} {_at(who)}",
@@ -59,13 +59,13 @@ def qdisc(case: Case) -> Found | None:
     return None
 
 
-def _out(case: Case) -> Iterable[str]:
+def _out(loss: Loss) -> Iterable[str]:
     """The links by which it can have been about to leave."""
-    if case.bridged and case.port:
-        ports = [port.name for port in case.state().ports if port.bridge == case.port.bridge and port.name != case.link]
-        known = {row.link for row in case.state().fdb if row.mac == case.mac}
+    if loss.bridged and loss.port:
+        ports = [port.name for port in loss.state().ports if port.bridge == loss.port.bridge and port.name != loss.link]
+        known = {row.link for row in loss.state().fdb if row.mac == loss.mac}
         return sorted(ports, key=lambda name: name not in known)
-    return (case.routed.link,) if isinstance(case.routed, Route) and case.routed.link else ()
+    return (loss.routed.link,) if isinstance(loss.routed, Route) and loss.routed.link else ()
 
 
 def _outermost(dropped: dict[Dropper, int]) -> Dropper:

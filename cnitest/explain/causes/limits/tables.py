@@ -5,22 +5,22 @@ from __future__ import annotations
 import errno
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.case import Case, Stage
 from cnitest.explain.evidence.ip import next_hops
+from cnitest.explain.evidence.loss import Loss, Stage
 
 _MAX, _COUNT = "netfilter/nf_conntrack_max", "netfilter/nf_conntrack_count"
 
 
 @cause("limits.conntrack-full", Stage.PREROUTING, Stage.OUTPUT)
-def conntrack_full(case: Case) -> Found | None:
+def conntrack_full(loss: Loss) -> Found | None:
     """As many connections are tracked as may be, so packets of new ones are dropped."""
-    dropped = case.counted("conntrack drop")
-    most, count = case.number(_MAX), case.number(_COUNT)
+    dropped = loss.counted("conntrack drop")
+    most, count = loss.number(_MAX), loss.number(_COUNT)
     if not dropped and not 0 < most <= count:
         return None
     return Found(
         "conntrack table full",
-        f"{case.place.full_name} tracks {count} connections, and net.netfilter.nf_conntrack_max={most}",
+        f"{loss.place.full_name} tracks {count} connections, and net.netfilter.nf_conntrack_max={most}",
         "conntrack",
         (f"{dropped} packets dropped by connection tracking meanwhile",) if dropped else (),
         f"sysctl -w net.netfilter.nf_conntrack_max={max(most, count) * 2}",
@@ -28,19 +28,19 @@ def conntrack_full(case: Case) -> Found | None:
 
 
 @cause("limits.neighbours-full", Stage.SOCKET_OUT, Stage.NEIGHBOUR, order=-4)
-def neighbours_full(case: Case) -> Found | None:
+def neighbours_full(loss: Loss) -> Found | None:
     """The neighbour table has no room for the next hop (gc_thresh3)."""
-    error = case.attempt.error
-    told = "NEIGH_CREATEFAIL" in case.reasons
-    refused = not case.link and not case.returning and error is not None and error.errno == errno.ENOBUFS
-    known = any(row.ip == next_hops.hop(case) for row in case.state().neighbours)
-    if not told and (not refused or known or case.dropped()):
+    error = loss.attempt.error
+    told = "NEIGH_CREATEFAIL" in loss.reasons
+    refused = not loss.link and not loss.returning and error is not None and error.errno == errno.ENOBUFS
+    known = any(row.ip == next_hops.hop(loss) for row in loss.state().neighbours)
+    if not told and (not refused or known or loss.dropped()):
         return None
-    name = f"net.{case.family}.neigh.default.gc_thresh3"
+    name = f"net.{loss.family}.neigh.default.gc_thresh3"
     return Found(
         "neighbour table full",
-        f"{case.place.full_name} has no room for another neighbour: {name} is that of the whole machine",
+        f"{loss.place.full_name} has no room for another neighbour: {name} is that of the whole machine",
         "neighbour",
-        ("the kernel's trace says NEIGH_CREATEFAIL",) if told else (f"the kernel says: {case.attempt.violation}",),
+        ("the kernel's trace says NEIGH_CREATEFAIL",) if told else (f"the kernel says: {loss.attempt.violation}",),
         f"sysctl -w {name}=8192",
     )

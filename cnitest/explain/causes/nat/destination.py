@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cnitest.explain.causes.matching import covers
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
-from cnitest.explain.evidence.case import Case, NoRoute, Stage
+from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.translation import NatRule, Target
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
@@ -22,11 +22,11 @@ _CLOSED = (refusal.RESET, "port unreachable")
 
 
 @cause("nat.dnat-stale", Stage.SOCKET_OUT, Stage.WIRE, Stage.INGRESS, order=_BEFORE)
-def stale(case: Case) -> Found | None:
+def stale(loss: Loss) -> Found | None:
     """A connection is tracked from before a rule changed, and still goes where the rule sent it then."""
-    for place, packet in _translators(case):
+    for place, packet in _translators(loss):
         known = translation.flow(place, packet)
-        now = [rule for rule in _rules(case, place) if _holds(rule, packet)]
+        now = [rule for rule in _rules(loss, place) if _holds(rule, packet)]
         if known is None or not now or not packet.source_port:
             continue
         there = known.reply_source
@@ -39,63 +39,63 @@ def stale(case: Case) -> Found | None:
             f"{there}",
             hook="PREROUTING",
             evidence=(f"now: {now[0]}",),
-            remedy=f"conntrack -D -f {case.family} -p {kind} --dport {packet.destination_port}",
+            remedy=f"conntrack -D -f {loss.family} -p {kind} --dport {packet.destination_port}",
             place=place.full_name,
         )
     return None
 
 
 @cause("nat.dnat-nobody", Stage.SOCKET_OUT, Stage.WIRE, Stage.ROUTING, Stage.NEIGHBOUR, order=_FIRST)
-def to_nobody(case: Case) -> Found | None:
+def to_nobody(loss: Loss) -> Found | None:
     """The destination was translated (DNAT) to an address that nobody has."""
-    target = None if case.returning else case.once(translation.target)
-    if target is None or case.owner(target.address) or _is_on_its_way(case, target):
+    target = None if loss.returning else loss.once(translation.target)
+    if target is None or loss.owner(target.address) or _is_on_its_way(loss, target):
         return None
     return Found(
         "DNAT to nobody",
-        f"{target.place.full_name} translates {_asked(case)} to {target}, and nobody has {target.address}",
+        f"{target.place.full_name} translates {_asked(loss)} to {target}, and nobody has {target.address}",
         hook="PREROUTING",
-        evidence=tuple(map(str, _of_target(case, target))),
-        remedy=_remedy(case, target.place, "-I", _of_target(case, target)),
+        evidence=tuple(map(str, _of_target(loss, target))),
+        remedy=_remedy(loss, target.place, "-I", _of_target(loss, target)),
         place=target.place.full_name,
     )
 
 
 @cause("nat.dnat-port", Stage.SOCKET_IN, order=_FIRST)
-def to_closed_port(case: Case) -> Found | None:
+def to_closed_port(loss: Loss) -> Found | None:
     """The destination was translated (DNAT) to a port on which nobody listens."""
-    target = None if case.returning else case.once(translation.target)
-    said = refusal.refusal(case.attempt, case.seen, case.probe.sender)
-    if target is None or said is None or said.says not in _CLOSED or not case.owns(target.address):
+    target = None if loss.returning else loss.once(translation.target)
+    said = refusal.refusal(loss.attempt, loss.seen, loss.probe.sender)
+    if target is None or said is None or said.says not in _CLOSED or not loss.owns(target.address):
         return None
     return Found(
         "DNAT to a closed port",
-        f"{target.place.full_name} translates {_asked(case)} to {target}, and nobody listens there",
+        f"{target.place.full_name} translates {_asked(loss)} to {target}, and nobody listens there",
         hook="PREROUTING",
-        evidence=(*map(str, _of_target(case, target)), f"{case.place.full_name} answers: {said.says}"),
-        remedy=_remedy(case, target.place, "-I", _of_target(case, target)),
+        evidence=(*map(str, _of_target(loss, target)), f"{loss.place.full_name} answers: {said.says}"),
+        remedy=_remedy(loss, target.place, "-I", _of_target(loss, target)),
         place=target.place.full_name,
     )
 
 
 @cause("nat.dnat-missing", Stage.ROUTING, Stage.NEIGHBOUR, Stage.SOCKET_IN, order=_FIRST)
-def missing(case: Case) -> Found | None:
+def missing(loss: Loss) -> Found | None:
     """An address and port are published for a listener elsewhere, and no rule (DNAT) translates them to it."""
-    far, asked = case.probe.far, case.reach.destination.partition("%")[0]
-    if case.returning or far is None or not case.reach.port or case.owns(asked, far):
+    far, asked = loss.probe.far, loss.reach.destination.partition("%")[0]
+    if loss.returning or far is None or not loss.reach.port or loss.owns(asked, far):
         return None
-    if case.packet.destination != asked or case.once(translation.target):
+    if loss.packet.destination != asked or loss.once(translation.target):
         return None
-    here = case.place if case.owner(asked) is case.place else _first_router(case)
+    here = loss.place if loss.owner(asked) is loss.place else _first_router(loss)
     if here is None:
         return None
-    near = tuple(f"does not match: {rule}" for rule in _rules(case, here))
+    near = tuple(f"does not match: {rule}" for rule in _rules(loss, here))
     return Found(
         "no DNAT",
-        f"no rule of {here.full_name} translates {_asked(case)} to {far.full_name}, where the listener is",
-        hook="OUTPUT" if here is case.probe.sender else "PREROUTING",
+        f"no rule of {here.full_name} translates {_asked(loss)} to {far.full_name}, where the listener is",
+        hook="OUTPUT" if here is loss.probe.sender else "PREROUTING",
         evidence=near or (f"{here.full_name} has no rule of DNAT",),
-        remedy=_remedy(case, here, "-A"),
+        remedy=_remedy(loss, here, "-A"),
         place=here.full_name,
     )
 
@@ -105,41 +105,41 @@ class _Met(NamedTuple):
     packet: wire.Headers
 
 
-def _translators(case: Case) -> list[_Met]:
+def _translators(loss: Loss) -> list[_Met]:
     """The places that the request met, with its headers as it came."""
-    met = [_Met(one.place, one.came) for one in translation.passages(case)]
-    if case.received and not case.returning:
-        met.append(_Met(case.place, case.packet))
+    met = [_Met(one.place, one.came) for one in translation.passages(loss)]
+    if loss.received and not loss.returning:
+        met.append(_Met(loss.place, loss.packet))
     return met
 
 
-def _is_on_its_way(case: Case, target: Target) -> bool:
+def _is_on_its_way(loss: Loss, target: Target) -> bool:
     """Whether the translated packet still has a route, so that it is not known yet that nobody takes it."""
-    if case.place is not target.place:
+    if loss.place is not target.place:
         return False
-    found = case.route(target.address)
-    asks = any(row.ip == target.address and row.state in ("failed", "incomplete") for row in case.state().neighbours)
+    found = loss.route(target.address)
+    asks = any(row.ip == target.address and row.state in ("failed", "incomplete") for row in loss.state().neighbours)
     return not isinstance(found, NoRoute) and not asks
 
 
-def _first_router(case: Case) -> Place | None:
+def _first_router(loss: Loss) -> Place | None:
     """The first place after the sender that was to hand the request on."""
-    ways = [one.place for one in translation.passages(case) if one.place is not case.probe.sender]
-    return ways[0] if ways else case.place if case.forwarded else None
+    ways = [one.place for one in translation.passages(loss) if one.place is not loss.probe.sender]
+    return ways[0] if ways else loss.place if loss.forwarded else None
 
 
-def _asked(case: Case) -> str:
-    asked = case.reach.destination
-    return f"{asked} port {case.reach.port}" if case.reach.port else asked
+def _asked(loss: Loss) -> str:
+    asked = loss.reach.destination
+    return f"{asked} port {loss.reach.port}" if loss.reach.port else asked
 
 
-def _rules(case: Case, place: Place) -> list[NatRule]:
-    return [rule for rule in translation.rules(case, place) if rule.translates_destination]
+def _rules(loss: Loss, place: Place) -> list[NatRule]:
+    return [rule for rule in translation.rules(loss, place) if rule.translates_destination]
 
 
-def _of_target(case: Case, target: Target) -> list[NatRule]:
+def _of_target(loss: Loss, target: Target) -> list[NatRule]:
     """The rules that translate to a target."""
-    found = _rules(case, target.place)
+    found = _rules(loss, target.place)
     return [rule for rule in found if (translation.rule_target(rule.text) or ("",))[0] == target.address]
 
 
@@ -165,35 +165,35 @@ def _goes_to(rule: NatRule, there: str, packet: wire.Headers) -> bool:
     return found[0] == address and (found[1] or packet.destination_port) == port
 
 
-def _remedy(case: Case, place: Place, how: str, wrong: Sequence[NatRule] = ()) -> str:
+def _remedy(loss: Loss, place: Place, how: str, wrong: Sequence[NatRule] = ()) -> str:
     """The command that has a place translate what was asked for to the listener; ``…`` when none is known.
 
     It comes before the ``wrong`` rules, so it is of the program that made them.
     """
-    asked, end = case.reach.destination.partition("%")[0], _listener(case) or "…"
-    port, kind = case.reach.port, case.reach.transport
+    asked, end = loss.reach.destination.partition("%")[0], _listener(loss) or "…"
+    port, kind = loss.reach.port, loss.reach.transport
     if wrong and wrong[0].program == "nft":
-        family = "ip6" if case.six else "ip"
+        family = "ip6" if loss.six else "ip"
         match = f"{family} daddr {asked}" + (f" {kind} dport {port}" if port else "")
         to = f"dnat {f'{family} ' if wrong[0].table.startswith('inet') else ''}to {end}"
         return f"nft insert rule {wrong[0].table} {wrong[0].chain} {match} {to}"
-    program = wrong[0].program if wrong else "ip6tables" if case.six else "iptables"
-    chain = "OUTPUT" if place is case.probe.sender else "PREROUTING"
+    program = wrong[0].program if wrong else "ip6tables" if loss.six else "iptables"
+    chain = "OUTPUT" if place is loss.probe.sender else "PREROUTING"
     match = f" -p {kind} --dport {port}" if port else ""
     return f"{program} -t nat {how} {chain} -d {asked}{match} -j DNAT --to-destination {end}"
 
 
-def _listener(case: Case) -> str:
+def _listener(loss: Loss) -> str:
     """The address and port of the listener as rules write them; empty where the address asked for is its own."""
-    far = case.probe.far
-    if far is None or case.owns(case.reach.destination.partition("%")[0], far):
+    far = loss.probe.far
+    if far is None or loss.owns(loss.reach.destination.partition("%")[0], far):
         return ""
-    address, port = _address(case, far), getattr(case.probe, "listener_port", case.reach.port)
-    bracketed = f"[{address}]" if case.six else address
+    address, port = _address(loss, far), getattr(loss.probe, "listener_port", loss.reach.port)
+    bracketed = f"[{address}]" if loss.six else address
     return f"{bracketed}:{port}" if port and address else address
 
 
-def _address(case: Case, place: Place) -> str:
+def _address(loss: Loss, place: Place) -> str:
     """A global address of a place, of the packet's family."""
-    rows = [row for row in case.state(place).addresses if row.scope == "global" and (":" in row.ip) == case.six]
+    rows = [row for row in loss.state(place).addresses if row.scope == "global" and (":" in row.ip) == loss.six]
     return next((row.ip for row in rows if not ipaddress.ip_address(row.ip).is_loopback), "")

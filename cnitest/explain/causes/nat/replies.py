@@ -6,7 +6,7 @@ import ipaddress
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
-from cnitest.explain.evidence.case import Case, Stage
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.translation import Passage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Port
@@ -15,10 +15,10 @@ _FIRST = -10
 
 
 @cause("nat.hairpin", Stage.INGRESS, order=_FIRST)
-def hairpin(case: Case) -> Found | None:
+def hairpin(loss: Loss) -> Found | None:
     """A neighbour was reached by an address of the host (DNAT), and its reply comes straight back, not translated."""
-    one = _translated(case)
-    if one is None or not _is_bypassed(case, one) or not _share_a_subnet(case, one):
+    one = _translated(loss)
+    if one is None or not _is_bypassed(loss, one) or not _share_a_subnet(loss, one):
         return None
     host, target = one.place.full_name, one.left.destination
     return Found(
@@ -26,57 +26,57 @@ def hairpin(case: Case) -> Found | None:
         f"the reply of {target} goes straight to {one.came.source}, not by {host}, which translated "
         f"{one.came.destination} to it",
         hook="POSTROUTING",
-        evidence=(f"the reply comes from {case.packet.source}, and {one.came.destination} was asked",),
-        remedy=_masquerade(case, one),
+        evidence=(f"the reply comes from {loss.packet.source}, and {one.came.destination} was asked",),
+        remedy=_masquerade(loss, one),
         place=host,
     )
 
 
 @cause("nat.hairpin-self", Stage.INGRESS, order=_FIRST)
-def hairpin_self(case: Case) -> Found | None:
+def hairpin_self(loss: Loss) -> Found | None:
     """A place reached itself by an address of its host (DNAT), so its packet comes back with its own source."""
-    one = _translated(case)
-    back = not case.returning and not case.spot.out and case.place is case.probe.sender
-    if one is None or not back or not (case.owns(case.packet.source) and case.owns(one.left.destination)):
+    one = _translated(loss)
+    back = not loss.returning and not loss.spot.out and loss.place is loss.probe.sender
+    if one is None or not back or not (loss.owns(loss.packet.source) and loss.owns(one.left.destination)):
         return None
     host, source = one.place.full_name, one.came.source
     return Found(
         "hairpin NAT off",
         f"{host} sends {source} its own packet back: {one.came.destination} was translated to it, its source was not",
         hook="POSTROUTING",
-        evidence=(f"it comes in by {case.link} from {source}, which is {case.place.full_name}'s own",),
-        remedy=_masquerade(case, one),
+        evidence=(f"it comes in by {loss.link} from {source}, which is {loss.place.full_name}'s own",),
+        remedy=_masquerade(loss, one),
         place=host,
     )
 
 
 @cause("nat.reply-bypasses", Stage.INGRESS, Stage.ROUTING, order=_FIRST)
-def reply_bypasses(case: Case) -> Found | None:
+def reply_bypasses(loss: Loss) -> Found | None:
     """The reply takes another way than by the place that translated the request, and is not translated back."""
-    one = _translated(case)
-    if one is None or not _is_bypassed(case, one) or _share_a_subnet(case, one):
+    one = _translated(loss)
+    if one is None or not _is_bypassed(loss, one) or _share_a_subnet(loss, one):
         return None
     return Found(
         "reply not translated back",
-        f"the reply of {case.packet.source} does not come by {one.place.full_name}, which translated "
+        f"the reply of {loss.packet.source} does not come by {one.place.full_name}, which translated "
         f"{one.came.destination} to it",
         hook="POSTROUTING",
-        evidence=(f"the reply comes from {case.packet.source}, and {one.came.destination} was asked",),
-        remedy=_masquerade(case, one),
+        evidence=(f"the reply comes from {loss.packet.source}, and {one.came.destination} was asked",),
+        remedy=_masquerade(loss, one),
         place=one.place.full_name,
     )
 
 
 @cause("nat.hairpin-port", Stage.WIRE, Stage.INGRESS, Stage.BRIDGE, order=_FIRST)
-def hairpin_port(case: Case) -> Found | None:
+def hairpin_port(loss: Loss) -> Found | None:
     """A bridged packet was translated (br_netfilter) to where it came from, and the port's hairpin mode is off."""
-    one = _translated(case)
-    port = _port_in(case, one) if one else None
-    called = f"bridge/bridge-nf-call-{'ip6' if case.six else 'ip'}tables"
-    if one is None or port is None or port.hairpin or case.returning or not case.number(called, one.place):
+    one = _translated(loss)
+    port = _port_in(loss, one) if one else None
+    called = f"bridge/bridge-nf-call-{'ip6' if loss.six else 'ip'}tables"
+    if one is None or port is None or port.hairpin or loss.returning or not loss.number(called, one.place):
         return None
-    behind = case.wiring.peer(LinkAt(one.place.full_name, port.name))
-    if behind is None or not case.owns(one.left.destination, case.wiring.places[behind.place]):
+    behind = loss.wiring.peer(LinkAt(one.place.full_name, port.name))
+    if behind is None or not loss.owns(one.left.destination, loss.wiring.places[behind.place]):
         return None
     return Found(
         "hairpin off",
@@ -89,35 +89,35 @@ def hairpin_port(case: Case) -> Found | None:
     )
 
 
-def _port_in(case: Case, one: Passage) -> Port | None:
+def _port_in(loss: Loss, one: Passage) -> Port | None:
     """The port of a bridge that a request came to a place by."""
-    here = (s for s in case.seen.sightings if s.place == one.place.full_name and not (s.returning or s.frame.out))
+    here = (s for s in loss.seen.sightings if s.place == one.place.full_name and not (s.returning or s.frame.out))
     links = [sighting.frame.link for sighting in here]
-    return next((port for port in case.state(one.place).ports if port.name in links), None)
+    return next((port for port in loss.state(one.place).ports if port.name in links), None)
 
 
-def _translated(case: Case) -> Passage | None:
+def _translated(loss: Loss) -> Passage | None:
     """Where the request's destination was translated."""
-    ways = translation.passages(case)
+    ways = translation.passages(loss)
     return next((one for one in ways if one.came.destination != one.left.destination), None)
 
 
-def _is_bypassed(case: Case, one: Passage) -> bool:
+def _is_bypassed(loss: Loss, one: Passage) -> bool:
     """Whether the reply came to who asked from the address that the request was translated to."""
-    at_sender = case.returning and not case.spot.out and case.place is case.probe.sender
-    return at_sender and case.packet.source == one.left.destination
+    at_sender = loss.returning and not loss.spot.out and loss.place is loss.probe.sender
+    return at_sender and loss.packet.source == one.left.destination
 
 
-def _share_a_subnet(case: Case, one: Passage) -> bool:
+def _share_a_subnet(loss: Loss, one: Passage) -> bool:
     """Whether who asked and who answers are in one subnet."""
-    return case.in_network(one.left.destination, one.place, one.iif)
+    return loss.in_network(one.left.destination, one.place, one.iif)
 
 
-def _masquerade(case: Case, one: Passage) -> str:
+def _masquerade(loss: Loss, one: Passage) -> str:
     """The command that has replies come back by the place."""
-    rows = [row.address for row in case.state(one.place).addresses if row.link == one.iif]
+    rows = [row.address for row in loss.state(one.place).addresses if row.link == one.iif]
     networks = [ipaddress.ip_interface(row).network for row in rows]
     source = ipaddress.ip_address(one.came.source)
     subnet = next((network for network in networks if source in network), source)
-    program = "ip6tables" if case.six else "iptables"
+    program = "ip6tables" if loss.six else "iptables"
     return f"{program} -t nat -I POSTROUTING -s {subnet} -d {one.left.destination} -j MASQUERADE"

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from cnitest.explain.causes.matching import covers
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
-from cnitest.explain.evidence.case import Case, NoRoute, Stage
 from cnitest.explain.evidence.ip import declared
+from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.translation import NatRule, Passage
 from cnitest.kernel.rows.records import Route
 
@@ -23,17 +23,17 @@ _TERMS = re.compile(
 
 
 @cause("nat.masquerade-skipped", *_ON_THE_WAY_BACK, order=_FIRST)
-def skipped(case: Case) -> Found | None:
+def skipped(loss: Loss) -> Found | None:
     """Another rule of nat comes first, so that the one that translates the source (MASQUERADE, SNAT) is not reached."""
-    private = case.once(_left_untranslated)
+    private = loss.once(_left_untranslated)
     if private is None:
         return None
-    holding = [rule for rule in _rules(case, private) if not _mismatch(rule, private)]
+    holding = [rule for rule in _rules(loss, private) if not _mismatch(rule, private)]
     for at, rule in enumerate(holding):
         later = [one for one in holding[at + 1 :] if one.translates_source and one[:3] == rule[:3]]
         if rule.ends and _is_understood(rule) and later:
             return _found(
-                case,
+                loss,
                 private,
                 "rule before MASQUERADE",
                 f"{rule} comes before {later[0].text}, so {private.came.source} is not translated",
@@ -42,100 +42,100 @@ def skipped(case: Case) -> Found | None:
 
 
 @cause("nat.masquerade-mismatch", *_ON_THE_WAY_BACK, order=_FIRST)
-def mismatch(case: Case) -> Found | None:
+def mismatch(loss: Loss) -> Found | None:
     """The rule that translates the source (MASQUERADE, SNAT) does not match: another subnet or another link."""
-    private = case.once(_left_untranslated)
+    private = loss.once(_left_untranslated)
     if private is None:
         return None
-    rules = _rules(case, private)
+    rules = _rules(loss, private)
     for rule in rules:
         why = _mismatch(rule, private) or _unreached(rules, rule, private)
         if rule.translates_source and why:
-            return _found(case, private, "MASQUERADE does not match", f"{rule} does not match: {why}")
+            return _found(loss, private, "MASQUERADE does not match", f"{rule} does not match: {why}")
     return None
 
 
 @cause("nat.masquerade-missing", *_ON_THE_WAY_BACK, order=_FIRST)
-def missing(case: Case) -> Found | None:
+def missing(loss: Loss) -> Found | None:
     """A private source left by the uplink as it was (no MASQUERADE), and the far end has no way back to it."""
-    private = case.once(_left_untranslated)
-    if private is None or any(rule.translates_source for rule in _rules(case, private)):
+    private = loss.once(_left_untranslated)
+    if private is None or any(rule.translates_source for rule in _rules(loss, private)):
         return None
     where = f"{private.place.full_name}:{private.oif}"
     return _found(
-        case, private, "no MASQUERADE", f"{private.came.source} left by {where} as it was: nothing masquerades it"
+        loss, private, "no MASQUERADE", f"{private.came.source} left by {where} as it was: nothing masquerades it"
     )
 
 
 @cause("nat.snat-address", *_ON_THE_WAY_BACK, order=_FIRST)
-def snat_address(case: Case) -> Found | None:
+def snat_address(loss: Loss) -> Found | None:
     """The source was translated (SNAT) to an address that the translating place does not have."""
-    for one in translation.passages(case):
+    for one in translation.passages(loss):
         new = one.left.source
-        struck = new == case.packet.destination if case.returning else case.received and case.owns(new)
-        if one.came.source == new or not struck or case.owns(new, one.place):
+        struck = new == loss.packet.destination if loss.returning else loss.received and loss.owns(new)
+        if one.came.source == new or not struck or loss.owns(new, one.place):
             continue
-        owner = case.owner(new)
+        owner = loss.owner(new)
         where = one.place.full_name
         return Found(
             "SNAT to an address not its own",
             f"{where} translates {one.came.source} to {new}, which {owner.full_name if owner else 'nobody'} has",
             hook="POSTROUTING",
-            evidence=tuple(f"{rule}" for rule in _rules(case, one) if new in rule.text),
-            remedy=f"ip address add {new}/{128 if case.six else 32} dev {one.oif}"
-            if owner is None and case.in_network(new, one.place, one.oif)
-            else _masquerade(case, one, "-I"),
+            evidence=tuple(f"{rule}" for rule in _rules(loss, one) if new in rule.text),
+            remedy=f"ip address add {new}/{128 if loss.six else 32} dev {one.oif}"
+            if owner is None and loss.in_network(new, one.place, one.oif)
+            else _masquerade(loss, one, "-I"),
             place=where,
         )
     return None
 
 
-def _left_untranslated(case: Case) -> Passage | None:
+def _left_untranslated(loss: Loss) -> Passage | None:
     """Where a private source left the last place that knows the way back to it; None where that is not what is lost."""
-    sent = translation.first(case)
-    if not case.returning or sent is None or case.packet.destination != sent.source:
+    sent = translation.first(loss)
+    if not loss.returning or sent is None or loss.packet.destination != sent.source:
         return None
-    if not ipaddress.ip_address(sent.source).is_private or not _knows_no_way_back(case, sent.source):
+    if not ipaddress.ip_address(sent.source).is_private or not _knows_no_way_back(loss, sent.source):
         return None
-    ways = translation.passages(case)
-    knowing = [one for one in ways if translation.leads_back(case, one.place, sent.source, one.iif)]
-    if not knowing or any(one.place is case.place for one in knowing):
+    ways = translation.passages(loss)
+    knowing = [one for one in ways if translation.leads_back(loss, one.place, sent.source, one.iif)]
+    if not knowing or any(one.place is loss.place for one in knowing):
         return None
     last = knowing[-1]
-    uplink = _uplink(case, last)
-    if not uplink or case.in_network(sent.source, last.place, last.oif) or not _answers(case, uplink):
+    uplink = _uplink(loss, last)
+    if not uplink or loss.in_network(sent.source, last.place, last.oif) or not _answers(loss, uplink):
         return None
     return last
 
 
-def _knows_no_way_back(case: Case, source: str) -> bool:
+def _knows_no_way_back(loss: Loss, source: str) -> bool:
     """Whether the place never had a route to the source of a request that it got: at best a default one, which leads
     elsewhere; no route that is gone or refuses."""
-    here = [s for s in case.seen.sightings if s.place == case.place.full_name and not (s.returning or s.frame.out)]
-    if not here or case.place is case.probe.sender:
+    here = [s for s in loss.seen.sightings if s.place == loss.place.full_name and not (s.returning or s.frame.out)]
+    if not here or loss.place is loss.probe.sender:
         return False
-    found, meant = case.route(source), declared.route(case.place, case.question)
+    found, meant = loss.route(source), declared.route(loss.place, loss.question)
     if isinstance(found, NoRoute):
         return found.name == "ENETUNREACH" and not meant
-    chosen = case.decision.route if case.decision else None
+    chosen = loss.decision.route if loss.decision else None
     if chosen is None or chosen.to != "default" or found.link == here[-1].frame.link:
         return False
     return not meant or f"via {chosen.via}" in meant
 
 
-def _uplink(case: Case, one: Passage) -> str:
+def _uplink(loss: Loss, one: Passage) -> str:
     """The address that a place would put in the place of the source."""
-    rows = [row for row in case.state(one.place).addresses if row.link == one.oif and row.scope == "global"]
-    return next((row.ip for row in rows if (":" in row.ip) == case.six), "")
+    rows = [row for row in loss.state(one.place).addresses if row.link == one.oif and row.scope == "global"]
+    return next((row.ip for row in rows if (":" in row.ip) == loss.six), "")
 
 
-def _answers(case: Case, uplink: str) -> bool:
+def _answers(loss: Loss, uplink: str) -> bool:
     """Whether the place that cannot answer the source could answer the uplink."""
-    return isinstance(case.route(uplink), Route)
+    return isinstance(loss.route(uplink), Route)
 
 
-def _rules(case: Case, one: Passage) -> tuple[NatRule, ...]:
-    return tuple(rule for rule in translation.rules(case, one.place) if rule.hook in ("POSTROUTING", ""))
+def _rules(loss: Loss, one: Passage) -> tuple[NatRule, ...]:
+    return tuple(rule for rule in translation.rules(loss, one.place) if rule.hook in ("POSTROUTING", ""))
 
 
 def _mismatch(rule: NatRule, one: Passage) -> str:
@@ -166,32 +166,32 @@ def _is_understood(rule: NatRule) -> bool:
     return bool(re.fullmatch(r"\s*(-A \S+)?\s*(-j \w+|accept|return)\s*", bare))
 
 
-def _found(case: Case, one: Passage, dropped_by: str, words: str) -> Found:
-    other = "IPv4" if case.six else "IPv6"
-    lines = case.full_state(one.place).firewall.get("iptables" if case.six else "ip6tables", ())
+def _found(loss: Loss, one: Passage, dropped_by: str, words: str) -> Found:
+    other = "IPv4" if loss.six else "IPv6"
+    lines = loss.full_state(one.place).firewall.get("iptables" if loss.six else "ip6tables", ())
     elsewhere = [f"{other} is: {line}" for line in lines if re.search(r"-j (MASQUERADE|SNAT)", line)]
     return Found(
         dropped_by,
         words,
         hook="POSTROUTING",
         evidence=(
-            f"{case.place.full_name} has no way back to {one.came.source}, but one to {_uplink(case, one)}",
+            f"{loss.place.full_name} has no way back to {one.came.source}, but one to {_uplink(loss, one)}",
             *elsewhere,
         ),
-        remedy=_masquerade(case, one, "-I" if "before" in dropped_by else "-A"),
+        remedy=_masquerade(loss, one, "-I" if "before" in dropped_by else "-A"),
         place=one.place.full_name,
     )
 
 
-def _masquerade(case: Case, one: Passage, how: str) -> str:
+def _masquerade(loss: Loss, one: Passage, how: str) -> str:
     """The command that has a place translate the source's subnet where it leaves."""
-    program = "ip6tables" if case.six else "iptables"
-    return f"{program} -t nat {how} POSTROUTING -s {_subnet(case, one)} -o {one.oif} -j MASQUERADE"
+    program = "ip6tables" if loss.six else "iptables"
+    return f"{program} -t nat {how} POSTROUTING -s {_subnet(loss, one)} -o {one.oif} -j MASQUERADE"
 
 
-def _subnet(case: Case, one: Passage) -> str:
+def _subnet(loss: Loss, one: Passage) -> str:
     """The subnet of the source, as the place that it came to has it."""
     wanted = ipaddress.ip_address(one.came.source)
-    rows = [row.address for row in case.state(one.place).addresses if row.link == one.iif]
+    rows = [row.address for row in loss.state(one.place).addresses if row.link == one.iif]
     networks = (ipaddress.ip_interface(row).network for row in rows)
     return str(next((network for network in networks if wanted in network), wanted))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from cnitest.explain.evidence.case import Case, NoRoute
 from cnitest.explain.evidence.ip.fib import Decision
+from cnitest.explain.evidence.loss import Loss, NoRoute
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.snapshot import words
 
 
-def answers(case: Case, *errors: str) -> bool:
+def answers(loss: Loss, *errors: str) -> bool:
     """Whether the kernel answers one of some errors for the packet."""
-    return isinstance(case.routed, NoRoute) and case.routed.name in errors
+    return isinstance(loss.routed, NoRoute) and loss.routed.name in errors
 
 
-def kernel_answer(case: Case) -> str:
+def kernel_answer(loss: Loss) -> str:
     """What the kernel answers for the packet, by the error's name."""
-    return case.routed.name if isinstance(case.routed, NoRoute) else "a route"
+    return loss.routed.name if isinstance(loss.routed, NoRoute) else "a route"
 
 
 def rule_words(decision: Decision) -> str:
@@ -23,18 +23,18 @@ def rule_words(decision: Decision) -> str:
     return f"{decision.rule.priority}: {words.rule(decision.rule)}"
 
 
-def delete_address(case: Case, address: str) -> str:
+def delete_address(loss: Loss, address: str) -> str:
     """The command that takes an address from the packet's place."""
-    row = next(one for one in case.state().addresses if one.ip == address)
+    row = next(one for one in loss.state().addresses if one.ip == address)
     return f"ip address del {row.address} dev {row.link}"
 
 
-def delete_rule(case: Case, decision: Decision) -> str:
+def delete_rule(loss: Loss, decision: Decision) -> str:
     """The command that takes the rule away that decided."""
-    return f"ip {'-6 ' if case.six else ''}rule del pref {decision.rule.priority}"
+    return f"ip {'-6 ' if loss.six else ''}rule del pref {decision.rule.priority}"
 
 
-def delete_route(case: Case, route: Route) -> str:
+def delete_route(loss: Loss, route: Route) -> str:
     """The command that takes a route away."""
     by_number = route._replace(via="", link="", kind="unicast") if route.nhid else route
-    return f"ip {'-6 ' if case.six else ''}route del {words.route_key(by_number)}"
+    return f"ip {'-6 ' if loss.six else ''}route del {words.route_key(by_number)}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import answers, delete_route, delete_rule, kernel_answer, rule_words
-from cnitest.explain.evidence.case import Case, Stage
 from cnitest.explain.evidence.ip import declared, fib, next_hops
 from cnitest.explain.evidence.ip.sysctls import told
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.snapshot import words
 
@@ -14,81 +14,81 @@ _REFUSES = {"blackhole": "drops it silently", "unreachable": "rejects it", "proh
 
 
 @cause("routing.blackhole", Stage.SOCKET_OUT, Stage.ROUTING)
-def blackhole(case: Case) -> Found | None:
+def blackhole(loss: Loss) -> Found | None:
     """A route or rule of kind blackhole drops the packet without a word."""
-    return _refused(case, "blackhole") or _refusing_nexthop(case)
+    return _refused(loss, "blackhole") or _refusing_nexthop(loss)
 
 
 @cause("routing.unreachable", Stage.SOCKET_OUT, Stage.ROUTING)
-def unreachable(case: Case) -> Found | None:
+def unreachable(loss: Loss) -> Found | None:
     """A route or rule of kind unreachable rejects the packet."""
-    return _refused(case, "unreachable")
+    return _refused(loss, "unreachable")
 
 
 @cause("routing.prohibit", Stage.SOCKET_OUT, Stage.ROUTING)
-def prohibit(case: Case) -> Found | None:
+def prohibit(loss: Loss) -> Found | None:
     """A route or rule of kind prohibit rejects the packet as administratively prohibited."""
-    return _refused(case, "prohibit")
+    return _refused(loss, "prohibit")
 
 
-def _refused(case: Case, kind: str) -> Found | None:
-    decision = case.decision
-    if not next_hops.routed(case) or decision is None or decision.kind != kind or isinstance(case.routed, Route):
+def _refused(loss: Loss, kind: str) -> Found | None:
+    decision = loss.decision
+    if not next_hops.routed(loss) or decision is None or decision.kind != kind or isinstance(loss.routed, Route):
         return None
     if decision.route is None:
-        said = f"{case.place.full_name} has a rule of kind {kind}: {rule_words(decision)}"
-        return Found(f"{kind} rule", f"{said}, which {_REFUSES[kind]}", "routing", remedy=delete_rule(case, decision))
+        said = f"{loss.place.full_name} has a rule of kind {kind}: {rule_words(decision)}"
+        return Found(f"{kind} rule", f"{said}, which {_REFUSES[kind]}", "routing", remedy=delete_rule(loss, decision))
     by = f", by rule {rule_words(decision)}" if decision.custom else ""
     return Found(
         f"{kind} route",
-        f"{case.place.full_name} has {words.route_key(decision.route)}{by}, which {_REFUSES[kind]}",
+        f"{loss.place.full_name} has {words.route_key(decision.route)}{by}, which {_REFUSES[kind]}",
         "routing",
-        (f"the kernel answers {kernel_answer(case)} for {case.destination}",),
-        delete_route(case, decision.route),
+        (f"the kernel answers {kernel_answer(loss)} for {loss.destination}",),
+        delete_route(loss, decision.route),
     )
 
 
-def _refusing_nexthop(case: Case) -> Found | None:
+def _refusing_nexthop(loss: Loss) -> Found | None:
     """A next hop object of kind blackhole, which routes show by its number alone."""
-    route = case.decision.route if case.decision and next_hops.routed(case) else None
-    if route is None or not route.nhid or isinstance(case.routed, Route):
+    route = loss.decision.route if loss.decision and next_hops.routed(loss) else None
+    if route is None or not route.nhid or isinstance(loss.routed, Route):
         return None
-    hop = next((one for one in case.state().nexthops if one.id == route.nhid and "blackhole" in one.flags), None)
+    hop = next((one for one in loss.state().nexthops if one.id == route.nhid and "blackhole" in one.flags), None)
     if hop is None:
         return None
-    said = f"{case.place.full_name} has {words.route_key(route)}, and next hop {hop.id} is a blackhole"
-    return Found("blackhole nexthop", said, "routing", remedy=delete_route(case, route))
+    said = f"{loss.place.full_name} has {words.route_key(route)}, and next hop {hop.id} is a blackhole"
+    return Found("blackhole nexthop", said, "routing", remedy=delete_route(loss, route))
 
 
 @cause("routing.throw", Stage.SOCKET_OUT, Stage.ROUTING)
-def throw(case: Case) -> Found | None:
+def throw(loss: Loss) -> Found | None:
     """A throw route ends the search in its table, and no later table has a route."""
-    found = fib.thrown(case.state(), case.question) if next_hops.routed(case) and case.decision is None else None
-    if found is None or found.route is None or isinstance(case.routed, Route):
+    found = fib.thrown(loss.state(), loss.question) if next_hops.routed(loss) and loss.decision is None else None
+    if found is None or found.route is None or isinstance(loss.routed, Route):
         return None
     key = words.route_key(found.route)
     return Found(
         "throw route",
-        f"{case.place.full_name} has {key}, and no table after that has a route to {case.destination}",
+        f"{loss.place.full_name} has {key}, and no table after that has a route to {loss.destination}",
         "routing",
-        (f"the kernel answers {kernel_answer(case)}", f"rule {rule_words(found)}"),
-        delete_route(case, found.route),
+        (f"the kernel answers {kernel_answer(loss)}", f"rule {rule_words(found)}"),
+        delete_route(loss, found.route),
     )
 
 
 @cause("routing.nexthop-dead", Stage.SOCKET_OUT, Stage.ROUTING)
-def nexthop_dead(case: Case) -> Found | None:
+def nexthop_dead(loss: Loss) -> Found | None:
     """There is a route, but its link is down or has no carrier, so the kernel passes it over."""
-    if not next_hops.routed(case) or isinstance(case.routed, Route) or case.decision:
+    if not next_hops.routed(loss) or isinstance(loss.routed, Route) or loss.decision:
         return None
-    route = next((one for one in case.state().routes if one.state and fib.would_lead(one, case.question)), None)
+    route = next((one for one in loss.state().routes if one.state and fib.would_lead(one, loss.question)), None)
     if route is None:
         return None
-    ignores = f"{case.family}/conf/all/ignore_routes_with_linkdown"
-    why = f" and {told(ignores)}=1" if case.sysctl(ignores) == "1" else ""
+    ignores = f"{loss.family}/conf/all/ignore_routes_with_linkdown"
+    why = f" and {told(ignores)}=1" if loss.sysctl(ignores) == "1" else ""
     return Found(
         "next hop dead",
-        f"{case.place.full_name} does not use {words.route_key(route)}: {route.link} has no carrier{why}",
+        f"{loss.place.full_name} does not use {words.route_key(route)}: {route.link} has no carrier{why}",
         "routing",
         (f"the route is marked {' '.join(route.state)}",),
         f"bring up the other end of {route.link}",
@@ -96,24 +96,24 @@ def nexthop_dead(case: Case) -> Found | None:
 
 
 @cause("routing.no-route", Stage.SOCKET_OUT, Stage.ROUTING)
-def no_route(case: Case) -> Found | None:
+def no_route(loss: Loss) -> Found | None:
     """The place has no route to where the packet goes."""
-    return None if case.returning else _no_route(case, "no route", "no route")
+    return None if loss.returning else _no_route(loss, "no route", "no route")
 
 
 @cause("routing.no-return-route", Stage.SOCKET_OUT, Stage.ROUTING)
-def no_return_route(case: Case) -> Found | None:
+def no_return_route(loss: Loss) -> Found | None:
     """The packet arrived, but a place has no route for the answer back to its sender."""
-    return _no_route(case, "no route back", "no route for the reply") if case.returning else None
+    return _no_route(loss, "no route back", "no route for the reply") if loss.returning else None
 
 
-def _no_route(case: Case, dropped_by: str, what: str) -> Found | None:
-    if not next_hops.routed(case) or case.decision or not answers(case, "ENETUNREACH", "EHOSTUNREACH"):
+def _no_route(loss: Loss, dropped_by: str, what: str) -> Found | None:
+    if not next_hops.routed(loss) or loss.decision or not answers(loss, "ENETUNREACH", "EHOSTUNREACH"):
         return None
-    destination = case.destination
-    missing = declared.route(case.place, case.question)
-    family = "-6 " if case.six else ""
+    destination = loss.destination
+    missing = declared.route(loss.place, loss.question)
+    family = "-6 " if loss.six else ""
     remedy = f"ip {family}route add {missing or f'{destination} via …'}"
     gone = (f"the topology declares {missing}, which is gone",) if missing else ()
-    evidence = (f"the kernel answers {kernel_answer(case)}", *gone)
-    return Found(dropped_by, f"{case.place.full_name} has {what} to {destination}", "routing", evidence, remedy)
+    evidence = (f"the kernel answers {kernel_answer(loss)}", *gone)
+    return Found(dropped_by, f"{loss.place.full_name} has {what} to {destination}", "routing", evidence, remedy)

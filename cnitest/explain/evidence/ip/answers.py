@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from cnitest.explain.evidence.case import Case
+from cnitest.explain.evidence.loss import Loss
 from cnitest.lab.probe.verdict import refusal
 from cnitest.lab.probe.verdict.refusal import Refusal
 
 
-def refused(case: Case) -> Refusal | None:
+def refused(loss: Loss) -> Refusal | None:
     """The ICMP error or reset that came back, None when nobody said no."""
-    return refusal.refusal(case.attempt, case.seen, case.probe.sender)
+    return refusal.refusal(loss.attempt, loss.seen, loss.probe.sender)
 
 
-def refused_here(case: Case) -> Refusal | None:
+def refused_here(loss: Loss) -> Refusal | None:
     """The same, where the place at which the packet was last seen sent it, or nobody knows who did."""
-    found = case.once(refused)
-    if found is None or (found.origin and found.origin.place != case.place.full_name):
+    found = loss.once(refused)
+    if found is None or (found.origin and found.origin.place != loss.place.full_name):
         return None
     return found

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cnitest.explain.evidence.case import Case
 from cnitest.explain.evidence.ip import fib
+from cnitest.explain.evidence.loss import Loss
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.probe import wire
 from cnitest.lab.reach import Sighting
@@ -14,43 +14,43 @@ from cnitest.lab.snapshot import words
 _DEFAULTS = 3
 
 
-def told(case: Case) -> tuple[str, ...]:
+def told(loss: Loss) -> tuple[str, ...]:
     """What is to be said of the way that a packet took, for who looks for the reason of its end somewhere else."""
-    another = by_another_link(case)
-    return (*dict.fromkeys(_by_rules(case)), *((another,) if another else ()))
+    another = by_another_link(loss)
+    return (*dict.fromkeys(_by_rules(loss)), *((another,) if another else ()))
 
 
-def _by_rules(case: Case) -> Iterator[str]:
+def _by_rules(loss: Loss) -> Iterator[str]:
     """The policy rules that sent it where it went, at each place that it left."""
     came: dict[str, Sighting] = {}
-    for sighting in case.seen.sightings:
-        if sighting.returning != case.returning or wire.icmp_error(sighting.frame.data):
+    for sighting in loss.seen.sightings:
+        if sighting.returning != loss.returning or wire.icmp_error(sighting.frame.data):
             continue
         if not sighting.frame.out:
             came[sighting.place] = sighting
             continue
-        place = case.wiring.places.get(sighting.place)
-        if place is None or place is case.place or len(place.rules) <= _DEFAULTS:
+        place = loss.wiring.places.get(sighting.place)
+        if place is None or place is loss.place or len(place.rules) <= _DEFAULTS:
             continue
         headers = wire.read(sighting.frame.data)
         before = came.get(sighting.place)
-        mark = case.probe.options.mark if before is None and not case.returning else 0
+        mark = loss.probe.options.mark if before is None and not loss.returning else 0
         iif = before.frame.link if before else ""
-        decision = fib.decide(case.state(place), fib.Question(headers, iif, mark))
+        decision = fib.decide(loss.state(place), fib.Question(headers, iif, mark))
         if decision and decision.custom and decision.route:
             rule = f"{decision.rule.priority}: {words.rule(decision.rule)}"
             yield f"{place.full_name} has sent it by rule {rule} ({words.route_key(decision.route)})"
 
 
-def by_another_link(case: Case) -> str:
+def by_another_link(loss: Loss) -> str:
     """That the answer left, or was to leave, by another link than the one that the request came in by; else empty."""
-    seen = [sighting for sighting in case.seen.sightings if wire.icmp_error(sighting.frame.data) is None]
+    seen = [sighting for sighting in loss.seen.sightings if wire.icmp_error(sighting.frame.data) is None]
     came = [s for s in seen if not s.returning and not s.frame.out]
-    if not case.returning or not came:
+    if not loss.returning or not came:
         return ""
     request = came[-1]
     left = [s.frame.link for s in seen if s.returning and s.frame.out and s.place == request.place]
-    ahead = case.routed.link if not case.link and isinstance(case.routed, Route) else ""
+    ahead = loss.routed.link if not loss.link and isinstance(loss.routed, Route) else ""
     reply = next(iter(left), ahead)
     if reply in ("", request.frame.link, "lo"):
         return ""

@@ -28,7 +28,7 @@ from cnitest.lab.reach import UNTOLD, Freed, Reach, Seen
 from cnitest.lab.snapshot import state as states
 from cnitest.lab.snapshot.state import State
 
-__all__ = ["Case", "NoRoute", "Stage"]
+__all__ = ["Loss", "NoRoute", "Stage"]
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class NoRoute:
 
 
 @dataclass(frozen=True)
-class Case:
+class Loss:
     """A packet that was lost while all evidence was gathered.
 
     ``freed`` is what the kernel's trace says of it (none without one), ``steps`` the rules that it met, in order.
@@ -73,14 +73,14 @@ class Case:
     #: Of an answer that was never seen, the packet that it answers; see `answer`.
     asked: wire.Headers | None = None
     #: Sends another probe, such as an ARP request, with all evidence gathered.
-    again: Callable[[Probe], Case] | None = None
+    again: Callable[[Probe], Loss] | None = None
     #: What could not be looked at, and why.
     unseen: tuple[str, ...] = ()
     # What was read of the places so far.
     _states: dict[str, State] = field(default_factory=dict, compare=False, repr=False)
     _full_states: dict[str, State] = field(default_factory=dict, compare=False, repr=False)
     # What was found in it so far, by the function that did.
-    _found: dict[Callable[[Case], Any], Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _found: dict[Callable[[Loss], Any], Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def place(self) -> Place:
@@ -168,7 +168,7 @@ class Case:
         return told - {UNTOLD}
 
     @cached_property
-    def answer(self) -> Case | None:
+    def answer(self) -> Loss | None:
         """The same for the answer to it, which may have ended before it left: of a packet that was last seen where it
         was for, None of all others."""
         if self.returning or not self.received or not self.owns(self.destination):
@@ -237,8 +237,8 @@ class Case:
         """How the links of the lab hang together."""
         return Wiring(self.place.lab.places, self.seen.watched)
 
-    def once(self, function: Callable[[Case], T]) -> T:
-        """What a function finds in this case, which is asked once: ``case.once(leg.travelled)``."""
+    def once(self, function: Callable[[Loss], T]) -> T:
+        """What a function finds in this loss, which is asked once: ``loss.once(leg.travelled)``."""
         if function not in self._found:
             self._found[function] = function(self)
         found: T = self._found[function]
