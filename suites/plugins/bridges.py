@@ -1,0 +1,70 @@
+"""Networks of the bridge plugin, and where to look at what it made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnitest.cni import conf
+from cnitest.cni.attachment import Target
+from cnitest.cni.calls.caller import Caller
+from cnitest.cni.calls.invoke import HostExec
+
+#: What answers beyond the uplink of the topology ``node-with-uplink``, and the uplink's own address, by family.
+INTERNET = {4: "8.8.8.8", 6: "2001:4860:4860::8888"}
+UPLINK = {4: "192.168.80.100", 6: "2001:db8:80::100"}
+RANGES = {4: [{"subnet": "10.22.0.0/24"}], 6: [{"subnet": "2001:db8:22::/64"}]}
+OTHER_RANGES = {4: [{"subnet": "10.33.0.0/24"}], 6: [{"subnet": "2001:db8:33::/64"}]}
+
+
+def pool(*families: int, ranges: dict[int, list[dict[str, str]]] = RANGES, **keys: Any) -> dict[str, Any]:
+    """Addresses by host-local, one of each family."""
+    return {"type": "host-local", "ranges": [ranges[family] for family in families], **keys}
+
+
+def network(*families: int, **keys: Any) -> dict[str, Any]:
+    """A network on the bridge ``cni0`` with an address of each family; without any it has no IPAM."""
+    own = {"ipam": pool(*families)} if families else {}
+    return {"cniVersion": "1.0.0", "name": "net", "type": "bridge", **own, **keys}
+
+
+def other(*families: int, **keys: Any) -> dict[str, Any]:
+    """A second network, on a bridge of its own."""
+    return network(name="other", bridge="cni1", ipam=pool(*families, ranges=OTHER_RANGES), **keys)
+
+
+def address(attachment: Any, family: int) -> str:
+    """An attachment's address of one family, without its prefix."""
+    return next(str(found) for found in attachment.addresses if (":" in found) == (family == 6))
+
+
+def gateway(attachment: Any, family: int) -> str:
+    """The gateway of the address of one family."""
+    ip = next(ip for ip in attachment.result.ips if (":" in ip.address) == (family == 6))
+    return str(ip.gateway)
+
+
+def host_end(attachment: Any) -> str:
+    """The name of the veth's end on the host: the link there that is not the bridge."""
+    return str(next(link.name for link in attachment.result.interfaces[1:] if not link.sandbox))
+
+
+def port(attachment: Any) -> Any:
+    """The row of the bridge port that belongs to a container."""
+    wanted = host_end(attachment)
+    return next(row for row in attachment.sandbox.host.state(firewall=False).ports if row.name == wanted)
+
+
+def rules(place: Any, *words: str) -> list[str]:
+    """The firewall's rules and chains at a place, of every backend, that have one of some words."""
+    found = [rule for lines in place.state().firewall.values() for rule in lines]
+    return [rule for rule in found if any(word in rule for word in words)]
+
+
+def caller(cni: Any) -> Caller:
+    """What calls the runtime's plugins with any target, and does nothing besides."""
+    return Caller(cni.lab.journal, cni.path, cni.timeout, HostExec, cni.mode)
+
+
+def pending(cni: Any, sandbox: Any, wanted: dict[str, Any], ifname: str = "eth0") -> Target:
+    """What an ADD of a network would be about, for a call without what a runtime does around it."""
+    return Target(conf.network(wanted, cni.mode), sandbox.host, sandbox.name, ifname, sandbox.path)
