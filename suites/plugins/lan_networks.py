@@ -1,0 +1,57 @@
+"""Networks with addresses of a LAN, as confs, and sandboxes whose IPv6 addresses are usable at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from cnitest import Attachment, Host, PluginError, Runtime, Sandbox
+
+
+def static(*addresses: str, **keys: Any) -> dict[str, Any]:
+    """An IPAM section that gives these addresses (each with its prefix), and what else it says."""
+    return {"type": "static", "addresses": [{"address": address} for address in addresses], **keys}
+
+
+def macvlan(*addresses: str, master: str = "ens33", name: str = "lan", **keys: Any) -> dict[str, Any]:
+    """A macvlan network that gives these addresses; without any it has no IPAM."""
+    conf: dict[str, Any] = {"cniVersion": "1.0.0", "name": name, "type": "macvlan", "master": master, **keys}
+    return {**conf, "ipam": static(*addresses)} if addresses else conf
+
+
+def ready_sandbox(host: Host, name: str) -> Sandbox:
+    """A fresh sandbox that checks no IPv6 address for duplicates: those that plugins give are usable at once."""
+    sandbox = host.sandbox(name)
+    sandbox.sysctl("net.ipv6.conf.default.accept_dad", 0)
+    return sandbox
+
+
+def chained(first: dict[str, Any], *further: dict[str, Any]) -> dict[str, Any]:
+    """A network of several plugins, with the name and the version of the first."""
+    own = {key: value for key, value in first.items() if key not in ("cniVersion", "name")}
+    return {"cniVersion": first["cniVersion"], "name": first["name"], "plugins": [own, *further]}
+
+
+def refused(cni: Runtime, sandbox: Sandbox, network: dict[str, Any], *names: str, **keys: Any) -> str:
+    """What the plugin says when it refuses an ADD; an error of the test when it does not.
+
+    No DEL comes after it, so that what the failed ADD has left is still there to be seen.
+    """
+    whole = cni.mode
+    cni.mode = replace(whole, deletes_after_failed_add=False)
+    try:
+        cni.add(sandbox, network, *names, **keys)
+    except PluginError as error:
+        return str(error)
+    finally:
+        cni.mode = whole
+    raise AssertionError(f"ADD of {network['name']} was not refused")
+
+
+def distrusted(cni: Runtime, attachment: Attachment) -> str:
+    """What CHECK says of an attachment that is not as it was added; an error of the test when it finds nothing."""
+    try:
+        cni.check(attachment)
+    except PluginError as error:
+        return str(error)
+    raise AssertionError("CHECK noticed nothing")
