@@ -50,7 +50,10 @@ def test_the_promised_topologies_are_shipped() -> None:
     """The names on which suites and users rely are there."""
     promised = {"bridge-walkthrough", "node-with-uplink", "three-nodes-one-lan", "macvlan-modes-lan"}
 
-    assert promised | {"macvlan-hairpin-lan", "two-nodes-routed"} <= set(shipped())
+    promised |= {"macvlan-hairpin-lan", "two-nodes-routed", "two-uplinks", "docker-host", "firewalld-zones"}
+    promised |= {"kube-proxy-iptables", "kube-proxy-nftables", "both-iptables-variants"}
+
+    assert promised <= set(shipped())
 
 
 @pytest.mark.parametrize("name", ["bridge-walkthrough", "node-with-uplink"])
