@@ -15,7 +15,13 @@ from cnitest.report.given import plugin_path, resolve_paths
 if TYPE_CHECKING:
     from cnitest.report.failure_report import Section
 
-pytest_plugins = ["cnitest.fixtures.network", "cnitest.report.verdicts", "cnitest.report.ran", "cnitest.report.covers"]
+pytest_plugins = [
+    "cnitest.fixtures.network",
+    "cnitest.report.verdicts",
+    "cnitest.report.ran",
+    "cnitest.report.covers",
+    "cnitest.report.regressions",
+]
 
 #: The lab of a test, and what its end had to tell: kept with the test for its report.
 LAB = pytest.StashKey[Any]()

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,7 +20,7 @@ from cnitest.report.conformance import choice
 from cnitest.topology import find, load
 from cnitest.typos import did_you_mean
 
-_DEFAULT, _CONFORMANCE = "walkthrough", "conformance"
+_DEFAULT, _CONFORMANCE, _REGRESSIONS = "walkthrough", "conformance", "regressions"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -105,26 +106,29 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     given += ["-p", "no:cacheprovider", "--cni-require-any"]
     given += ["--junitxml", paths.file_to_write("--junitxml", arguments.junitxml)] if arguments.junitxml else []
     given += ["-k", arguments.select] if arguments.select else []
-    given += options.as_pytest(_resolved(arguments, conformance=_CONFORMANCE in wanted))
+    given += options.as_pytest(_resolved(arguments, wanted))
     if _CONFORMANCE in wanted:
         told = ["--verbose", "-rN"] if arguments.verbose else ["--quiet", "-rN", "--tb=no"]
         given += [*told, "-n", arguments.workers or "auto", "--dist", "worksteal", "-p", "no:hypothesispytest"]
     else:
-        given += ["-ra", *(["-n", arguments.workers] if arguments.workers else [])]
+        # The table of bug reports says what the letters and the list of expected failures would.
+        told = [] if wanted != [_REGRESSIONS] else ["-rN", *(["-v"] if arguments.verbose else ["-q", "--tb=no"])]
+        given += [*(told or ["-ra"]), *(["-n", arguments.workers] if arguments.workers else [])]
     return given + list(arguments.rest)
 
 
-def _resolved(arguments: argparse.Namespace, *, conformance: bool) -> argparse.Namespace:
+def _resolved(arguments: argparse.Namespace, wanted: Sequence[str]) -> argparse.Namespace:
     """The options as pytest shall get them: paths as they are from here, and without a configuration all plugins.
 
-    The options of the conformance suite are left out of runs of other suites.
+    The options of the conformance suite are left out of runs of other suites, but for --json that regressions have.
     """
     given = argparse.Namespace(**vars(arguments))
     given.cni_path = [":".join(search_path(given.cni_path))] if given.cni_path else []
     given.cni_conf = [paths.absolute(file) for file in given.cni_conf]
     given.cni_plugin = given.cni_plugin or ([] if given.cni_conf else ["all"])
-    for option in () if conformance else options.CONFORMANCE:
-        delattr(given, option.dest)
+    for option in () if _CONFORMANCE in wanted else options.CONFORMANCE:
+        if option.dest != "cni_json" or _REGRESSIONS not in wanted:
+            delattr(given, option.dest)
     options.resolve(given, command=True)
     return given
 

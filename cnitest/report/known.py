@@ -7,7 +7,7 @@ the files of a directory ``known/``. A test that a row speaks of has to fail, an
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,8 +73,12 @@ def _rows(suite: Path) -> tuple[Known, ...]:
 def expected(item: pytest.Item) -> list[Known]:
     """The rows that speak of a test with the plugins of this run."""
     name = f"{item.path.name}::{item.nodeid.partition('::')[2]}"
-    about = [row for row in _rows(item.path.parent) if row.speaks_of(name)]
-    return [row for row in about if row.concerns(release(row.plugin, plugin_path(item.config)))]
+    return [row for row in _rows(item.path.parent) if row.speaks_of(name) and is_about(row, item.config)]
+
+
+def is_about(row: Known, config: pytest.Config) -> bool:
+    """Whether a row concerns the release of its plugin that a run tries."""
+    return row.concerns(release(row.plugin, plugin_path(config)))
 
 
 def release(plugin: str, path: tuple[str, ...]) -> str:
@@ -89,7 +93,13 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a failure that a row describes into an expected one, and fail a test that passes against its row."""
     report = yield
-    rows = expected(item) if report.failed or (report.passed and report.when == "call") else []
+    if report.failed or (report.passed and report.when == "call"):
+        judge(report, call, expected(item), item)
+    return report
+
+
+def judge(report: pytest.TestReport, call: pytest.CallInfo[None], rows: Sequence[Known], item: pytest.Item) -> None:
+    """Change a report as the ``rows`` that speak of its test want it."""
     if report.failed and call.excinfo:
         said = str(call.excinfo.value)
         if row := next((row for row in rows if re.search(row.shows, said)), None):
@@ -99,7 +109,6 @@ def pytest_runtest_makereport(
         strict = [row for row in rows if not row.sometimes]
         if strict:
             report.outcome, report.longrepr = "failed", _gone(strict[0], item)
-    return report
 
 
 def _gone(row: Known, item: pytest.Item) -> str:
