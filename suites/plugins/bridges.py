@@ -12,6 +12,8 @@ from cnitest.cni.calls.invoke import HostExec
 #: What answers beyond the uplink of the topology ``node-with-uplink``, and the uplink's own address, by family.
 INTERNET = {4: "8.8.8.8", 6: "2001:4860:4860::8888"}
 UPLINK = {4: "192.168.80.100", 6: "2001:db8:80::100"}
+#: What makes a router of a host, by family.
+FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 RANGES = {4: [{"subnet": "10.22.0.0/24"}], 6: [{"subnet": "2001:db8:22::/64"}]}
 OTHER_RANGES = {4: [{"subnet": "10.33.0.0/24"}], 6: [{"subnet": "2001:db8:33::/64"}]}
 
@@ -30,6 +32,12 @@ def network(*families: int, **keys: Any) -> dict[str, Any]:
 def other(*families: int, **keys: Any) -> dict[str, Any]:
     """A second network, on a bridge of its own."""
     return network(name="other", bridge="cni1", ipam=pool(*families, ranges=OTHER_RANGES), **keys)
+
+
+def without_dad(host: Any) -> Any:
+    """The host, whose new links use IPv6 addresses at once: a probe has no need to wait for the bridge's own one."""
+    host.sysctl("net.ipv6.conf.default.accept_dad", 0)
+    return host
 
 
 def address(attachment: Any, family: int) -> str:

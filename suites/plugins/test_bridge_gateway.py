@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.bridges import INTERNET, UPLINK, address, caller, gateway, network, pending, pool
+from cnitest.suites.plugins.bridges import (
+    FORWARDING,
+    INTERNET,
+    UPLINK,
+    address,
+    caller,
+    gateway,
+    network,
+    pending,
+    pool,
+    without_dad,
+)
 
 from cnitest import PluginError
 
 pytestmark = [pytest.mark.topology("node-with-uplink"), pytest.mark.requires(plugin=["bridge", "host-local"])]
 
-FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
+
 FAMILY = pytest.mark.parametrize("family", [4, 6])
 LOWEST = "02:00:00:00:00:01"
 
@@ -17,7 +28,7 @@ LOWEST = "02:00:00:00:00:01"
 @pytest.fixture
 def node(lab):
     """The host on which containers are made."""
-    return lab.host("node")
+    return without_dad(lab.host("node"))
 
 
 @FAMILY

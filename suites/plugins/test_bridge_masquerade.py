@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.bridges import INTERNET, UPLINK, address, caller, network, other, pending, rules
+from cnitest.suites.plugins.bridges import (
+    INTERNET,
+    UPLINK,
+    address,
+    caller,
+    network,
+    other,
+    pending,
+    rules,
+    without_dad,
+)
 
 from cnitest import PluginError
 
@@ -30,7 +40,7 @@ GROUP = {4: "239.1.2.3", 6: "ff0e::123"}
 @pytest.fixture
 def node(lab):
     """The host on which containers are made."""
-    return lab.host("node")
+    return without_dad(lab.host("node"))
 
 
 @FAMILY

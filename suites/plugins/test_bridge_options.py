@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.bridges import address, host_end, network, pool
+from cnitest.suites.plugins.bridges import address, host_end, network, pool, without_dad
 
 from cnitest import PluginError
 from cnitest.deadline import Deadline
@@ -21,7 +21,7 @@ HEADERS = {4: 28, 6: 48}
 @pytest.fixture
 def node(lab):
     """The host on which containers are made."""
-    return lab.host("node")
+    return without_dad(lab.host("node"))
 
 
 def _with_macs(cni, sandbox, *, runtime="", args="", cni_args=""):

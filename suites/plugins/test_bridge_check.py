@@ -1,0 +1,211 @@
+"""CHECK of the bridge plugin: it finds each thing that somebody has changed, and nothing where nobody has."""
+
+from __future__ import annotations
+
+import pytest
+from cnitest.suites.plugins.bridges import (
+    FORWARDING,
+    INTERNET,
+    address,
+    caller,
+    gateway,
+    host_end,
+    network,
+    without_dad,
+)
+
+from cnitest import PluginError
+
+pytestmark = [
+    pytest.mark.topology("node-with-uplink"),
+    pytest.mark.requires(kernel="conntrack", plugin=["bridge", "host-local"], binary=["iptables", "nft"]),
+]
+
+NETWORK = network(4, 6, isDefaultGateway=True, ipMasq=True, hairpinMode=True, mtu=1400, macspoofchk=True)
+
+
+@pytest.fixture
+def node(lab):
+    """The host on which containers are made."""
+    return without_dad(lab.host("node"))
+
+
+@pytest.fixture
+def attached(node, cni):
+    """A container with all that the network can give it; its DEL may fail after what a test has changed."""
+    attachment = cni.add(node.sandbox("c1"), NETWORK)
+    yield attachment
+    if attachment in cni.attachments:
+        cni.delete(attachment, may_fail=True)
+
+
+def _inside(*argv):
+    return lambda attachment: attachment.sandbox.run([*argv])
+
+
+def _outside(*argv):
+    return lambda attachment: attachment.sandbox.host.run([*argv])
+
+
+def _veth(*words):
+    return lambda attachment: attachment.sandbox.host.run(["ip", "link", "set", host_end(attachment), *words])
+
+
+def _no_address(family):
+    def tamper(attachment):
+        own = next(ip.address for ip in attachment.result.ips if (":" in ip.address) == (family == 6))
+        attachment.sandbox.run(["ip", "address", "del", own, "dev", "eth0"])
+
+    return tamper
+
+
+def _no_gateway(family):
+    def tamper(attachment):
+        own = gateway(attachment, family)
+        host = attachment.sandbox.host
+        whole = next(a.address for a in host.addresses if a.ip == own)
+        host.run(["ip", "address", "del", whole, "dev", "cni0"])
+
+    return tamper
+
+
+def _no_forwarding(family):
+    return lambda attachment: attachment.sandbox.host.sysctl(FORWARDING[family], 0)
+
+
+def _another_bridge(attachment):
+    host = attachment.sandbox.host
+    host.run(["ip", "link", "add", "elsewhere", "type", "bridge"])
+    host.run(["ip", "link", "set", host_end(attachment), "master", "elsewhere"])
+
+
+def _no_lease(*families):
+    def tamper(attachment):
+        files = [f"/var/lib/cni/networks/net/{address(attachment, family)}" for family in families]
+        attachment.sandbox.host.run(["rm", *files])
+
+    return tamper
+
+
+#: Each thing that ADD has made or set, taken away or changed behind the plugin's back.
+TAMPERINGS = {
+    "container-link-gone": _inside("ip", "link", "del", "eth0"),
+    "container-link-down": _inside("ip", "link", "set", "eth0", "down"),
+    "container-link-renamed": _inside("ip", "link", "set", "eth0", "name", "eth9"),
+    "container-mac": _inside("ip", "link", "set", "eth0", "address", "02:00:00:00:00:99"),
+    "container-mtu": _inside("ip", "link", "set", "eth0", "mtu", "1280"),
+    "container-address-ipv4": _no_address(4),
+    "container-address-ipv6": _no_address(6),
+    "default-route-ipv4": _inside("ip", "route", "del", "default"),
+    "default-route-ipv6": _inside("ip", "-6", "route", "del", "default"),
+    "default-route-elsewhere": _inside("ip", "route", "replace", "default", "via", "10.22.0.9"),
+    "host-link-down": _veth("down"),
+    "host-link-off-the-bridge": _veth("nomaster"),
+    "host-link-on-another-bridge": _another_bridge,
+    "host-link-mtu": _veth("mtu", "1280"),
+    "host-link-mac": _veth("address", "02:00:00:00:00:98"),
+    "hairpin": _veth("type", "bridge_slave", "hairpin", "off"),
+    "bridge-down": _outside("ip", "link", "set", "cni0", "down"),
+    "bridge-gone": _outside("ip", "link", "del", "cni0"),
+    "bridge-mac": _outside("ip", "link", "set", "cni0", "address", "02:00:00:00:00:97"),
+    "bridge-mtu": _outside("ip", "link", "set", "cni0", "mtu", "1280"),
+    "gateway-ipv4": _no_gateway(4),
+    "gateway-ipv6": _no_gateway(6),
+    "forwarding-ipv4": _no_forwarding(4),
+    "forwarding-ipv6": _no_forwarding(6),
+    "masquerade-ipv4": _outside("iptables", "-t", "nat", "-F"),
+    "masquerade-ipv6": _outside("ip6tables", "-t", "nat", "-F"),
+    "macspoofchk": _outside("nft", "flush", "table", "bridge", "nat"),
+    "leases": _no_lease(4, 6),
+    "lease-ipv4": _no_lease(4),
+    "lease-ipv6": _no_lease(6),
+}
+
+
+@pytest.mark.covers("bridge", "CHECK")
+@pytest.mark.covers("bridge.ipMasq", "CHECK")
+@pytest.mark.covers("bridge.hairpinMode", "CHECK")
+@pytest.mark.covers("bridge.mtu", "CHECK")
+@pytest.mark.covers("bridge.macspoofchk", "CHECK")
+@pytest.mark.covers("bridge.isGateway", "CHECK")
+@pytest.mark.covers("bridge.isDefaultGateway", "CHECK")
+@pytest.mark.covers("bridge.ipam", "CHECK")
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+def test_check_finds_what_was_changed(cni, attached, tampering):
+    """CHECK fails once a thing that ADD has made is gone or another one."""
+    cni.check(attached)
+    TAMPERINGS[tampering](attached)
+
+    with pytest.raises(PluginError):
+        cni.check(attached)
+
+
+@pytest.mark.covers("bridge", "CHECK", "packet")
+def test_check_passes_with_traffic_and_neighbours(node, cni, attached):
+    """CHECK passes of what nobody has changed: after traffic, and while other containers come and go."""
+    neighbour = cni.add(node.sandbox("c2"), NETWORK)
+    assert attached.sandbox.ping(INTERNET[4])
+    cni.check(attached)
+    cni.delete(neighbour)
+
+    cni.check(attached)
+
+
+@pytest.mark.covers("bridge", "CHECK")
+@pytest.mark.parametrize("families", [(4,), (6,)], ids=["ipv4", "ipv6"])
+def test_check_of_one_family(node, cni, families):
+    """CHECK passes of a network of one family that has nothing but addresses."""
+    attachment = cni.add(node.sandbox("c1"), network(*families, isGateway=True))
+
+    cni.check(attachment)
+
+
+@pytest.mark.covers("bridge.isGateway", "CHECK")
+def test_check_passes_while_the_bridge_follows_its_ports(node, cni):
+    """A bridge that is no gateway takes the lowest MAC of its ports, and CHECK does not mind another one."""
+    attachment = cni.add(node.sandbox("c1"), network(4))
+    node.run(["ip", "link", "add", "low", "address", "02:00:00:00:00:01", "type", "veth", "peer", "lower"])
+    node.run(["ip", "link", "set", "low", "master", "cni0", "up"])
+    node.run(["ip", "link", "set", host_end(attachment), "down"])
+
+    assert node.link("cni0").mac == "02:00:00:00:00:01"
+    node.run(["ip", "link", "set", host_end(attachment), "up"])
+    cni.check(attachment)
+
+
+@pytest.mark.covers("bridge.ipam", "CHECK")
+def test_check_of_a_network_without_ipam(node, cni):
+    """CHECK passes of a container that has a link and no address, as it was asked for."""
+    cni.check(cni.add(node.sandbox("c1"), network()))
+
+
+@pytest.mark.requires(plugin="bridge>=1.7")
+@pytest.mark.covers("bridge.portIsolation", "CHECK")
+def test_check_finds_that_a_port_is_not_isolated(node, cni):
+    """CHECK fails once the port of a network with portIsolation is open."""
+    attachment = cni.add(node.sandbox("c1"), network(4, portIsolation=True))
+    cni.check(attachment)
+    _veth("type", "bridge_slave", "isolated", "off")(attachment)
+
+    with pytest.raises(PluginError):
+        cni.check(attachment)
+
+
+@pytest.mark.covers("bridge.promiscMode", "CHECK")
+def test_check_finds_that_the_bridge_is_not_promiscuous(node, cni):
+    """CHECK fails once the bridge of a network with promiscMode is not promiscuous."""
+    attachment = cni.add(node.sandbox("c1"), network(4, promiscMode=True))
+    cni.check(attachment)
+    node.run(["ip", "link", "set", "cni0", "promisc", "off"])
+
+    with pytest.raises(PluginError):
+        cni.check(attachment)
+
+
+@pytest.mark.covers("bridge", "CHECK", "DEL")
+def test_check_fails_after_delete(cni, attached):
+    """CHECK of what was deleted fails, with the result that ADD gave."""
+    cni.delete(attached)
+
+    with pytest.raises(PluginError):
+        caller(cni).check(attached.target, attached.result.document)
