@@ -46,6 +46,37 @@ _FILLED = (190, 330)
 _BRIEF = 0.05
 
 
+class Bucket(NamedTuple):
+    """Where packets are kept back: commands that make and remove it, who fills it, whether the reply is kept."""
+
+    place: str
+    sender: str
+    reply: bool
+    made: str
+    removed: str
+
+
+def _redirected(link: str) -> str:
+    return (
+        f"ip link add ifb9 type ifb; ip link set ifb9 up; tc qdisc add dev ifb9 root {_SLOW}; "
+        f"tc qdisc add dev {link} clsact; tc filter add dev {link} ingress protocol all u32 match u32 0 0 "
+        "action mirred egress redirect dev ifb9"
+    )
+
+
+def _in_ifb(link: str, sender: str, *, reply: bool) -> Bucket:
+    return Bucket("node", sender, reply, _redirected(link), f"tc qdisc del dev {link} clsact; ip link del ifb9")
+
+
+# On the way out of a link, and behind an ifb that a link's packets are redirected to as plugin bandwidth does.
+BUCKETS = (
+    Bucket("node", "node", False, f"tc qdisc add dev veth02 root {_SLOW}", "tc qdisc del dev veth02 root"),
+    Bucket("node/ns02", "node/ns02", True, f"tc qdisc add dev eth02 root {_SLOW}", "tc qdisc del dev eth02 root"),
+    _in_ifb("veth01", "node/ns01", reply=False),
+    _in_ifb("veth02", "node/ns02", reply=True),
+)
+
+
 class Asked(NamedTuple):
     """One probe: what becomes of it on its way, its kind, whether by IPv6, which end it happens at."""
 
@@ -178,11 +209,11 @@ def prepared(lab: Lab, asked: Asked, random_: random.Random) -> Iterator[None]:
         yield
         place.run([program, "-F", chain])
     elif asked.way == "late":
-        sender, link = ("node", "veth02") if not reply else ("node/ns02", "eth02")
-        lab.place(sender).run(f"tc qdisc replace dev {link} root {_SLOW}".split())
-        fill(lab, sender, _ADDRESSES[False][0 if reply else 1], random_.randint(*_FILLED))
+        slow = random_.choice([one for one in BUCKETS if one.reply == reply])
+        lab.place(slow.place).run(["sh", "-ec", slow.made])
+        fill(lab, slow.sender, _ADDRESSES[False][0 if reply else 1], random_.randint(*_FILLED))
         yield
-        lab.place(sender).run(f"tc qdisc del dev {link} root".split())
+        lab.place(slow.place).run(["sh", "-ec", slow.removed])
     else:
         yield
 

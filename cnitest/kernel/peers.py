@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from cnitest.errors import KernelError
@@ -15,31 +15,72 @@ _GETNSID = 90
 _NETNSA_NSID, _NETNSA_FD = 1, 3
 _IFLA_IFNAME, _IFLA_LINK, _IFLA_LINKINFO, _IFLA_LINK_NETNSID, _INFO_KIND = 3, 5, 18, 37, 1
 _LINK_BODY, _NSID_BODY = 32, 20
+_VETH = "veth"
 _int = struct.Struct("=i")
 
 
 class End(NamedTuple):
-    """A link; ``namespace`` and ``other`` are of the link in another namespace that it hangs together with, if any."""
+    """A link; ``namespace`` and ``other`` are of the link in another namespace that it hangs together with, if any.
+
+    ``outside`` says that this is none of the namespaces that were asked about.
+    """
 
     name: str
     ifindex: int
     kind: str
     namespace: str = ""
     other: int = 0
+    outside: bool = False
 
 
-def ends(namespace: NetworkNamespace, others: Mapping[str, NetworkNamespace]) -> tuple[End, ...]:
-    """The links of a namespace, and what they hang together with in the ``others``, by the names these are given."""
-    found = []
-    identities: dict[int, str] = {}
-    left = list(others.items())
-    for row in namespace.netlink.dump(rtnl.dump_links()):
-        end, identity = _end(row)
-        while identity is not None and identity not in identities and left:
-            name, other = left.pop()
-            identities[_identity(namespace, other)] = name
-        found.append(end if identity is None else end._replace(namespace=identities.get(identity, "")))
-    return tuple(found)
+def ends(namespaces: Mapping[str, NetworkNamespace]) -> dict[str, tuple[End, ...]]:
+    """The links of namespaces, by the names these are given, and what they hang together with in each other."""
+    links = {name: [_end(row) for row in one.netlink.dump(rtnl.dump_links())] for name, one in namespaces.items()}
+    return _Pairing(namespaces, links).ends()
+
+
+class _Pairing:
+    """Finds out which links hang together, with few questions: who can be the other end is seen by the indexes."""
+
+    def __init__(
+        self, namespaces: Mapping[str, NetworkNamespace], links: Mapping[str, Sequence[tuple[End, int | None]]]
+    ) -> None:
+        self._namespaces, self._links = namespaces, links
+        self._with_index: dict[int, dict[str, End]] = {}
+        for name, found in links.items():
+            for end, _ in found:
+                self._with_index.setdefault(end.ifindex, {})[name] = end
+        self._numbers: dict[tuple[str, str], int] = {}
+        # By namespace and index: a veth's peer is found with it.
+        self._known: dict[tuple[str, int], str] = {}
+
+    def ends(self) -> dict[str, tuple[End, ...]]:
+        """All links."""
+        return {
+            name: tuple(self._told(name, end, identity) for end, identity in found)
+            for name, found in self._links.items()
+        }
+
+    def _told(self, name: str, end: End, identity: int | None) -> End:
+        if identity is None:
+            return end
+        other = self._known.get((name, end.ifindex)) or self._other(name, end, identity)
+        if other and end.kind == _VETH:
+            self._known[other, end.other] = name
+        return end._replace(namespace=other, outside=not other)
+
+    def _other(self, name: str, end: End, identity: int) -> str:
+        """The namespace that has the number ``identity`` where the link is, empty when it is none of these."""
+        for other, candidate in self._with_index.get(end.other, {}).items():
+            paired = end.kind != _VETH or (candidate.kind == _VETH and candidate.other == end.ifindex)
+            if other != name and paired and self._number(name, other) == identity:
+                return other
+        return ""
+
+    def _number(self, name: str, other: str) -> int:
+        if (name, other) not in self._numbers:
+            self._numbers[name, other] = _identity(self._namespaces[name], self._namespaces[other])
+        return self._numbers[name, other]
 
 
 def _end(row: bytes) -> tuple[End, int | None]:

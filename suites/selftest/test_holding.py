@@ -11,6 +11,7 @@ from cnitest.suites.selftest.test_freed import INPUT, RESPONDER, WAIT, ping, pin
 
 from cnitest import Lab
 from cnitest.kernel.tracing import backlogs, trace
+from cnitest.lab.probe.verdict import inquiry
 from cnitest.lab.probe.verdict.holding import holders, nothing_waits, shapes
 from cnitest.lab.reach import Verdict
 from cnitest.topology import find, load
@@ -87,6 +88,72 @@ def test_what_waits_longer_than_anyone_is_not_dropped(lab):
 
     assert reach.verdict is Verdict.UNPROVEN
     assert "in the queue of node:veth02: give it more time with wait=…" in reach.reason
+
+
+IFB = (
+    "ip link add ifb9 type ifb; ip link set ifb9 up; tc qdisc add dev veth01 clsact; "
+    "tc filter add dev veth01 ingress protocol all u32 match u32 0 0 action mirred egress redirect dev ifb9; "
+    "tc qdisc add dev ifb9 root tbf rate 8kbit burst 200 limit 10000"
+)
+OUTSIDE = (
+    "ip netns add middle; ip link add v9 master br01 type veth peer name e9 netns middle; ip link set v9 up; "
+    "ip -n middle addr add 10.40.80.9/24 dev e9; ip -n middle link set e9 up; "
+    "ip netns exec middle tc qdisc add dev e9 root tbf rate 8kbit burst 120 limit 10000"
+)
+
+
+BRIEF = 0.03
+PROBES = {
+    "ICMP": lambda place: place.ping(NS02, wait=BRIEF),
+    "TCP": lambda place: place.tcp(NS02, 80, wait=BRIEF),
+    "UDP": lambda place: place.udp(NS02, 53, wait=BRIEF),
+    "ICMPv6": lambda place: place.ping("2001:db8:40::12", wait=BRIEF),
+    "TCP by IPv6": lambda place: place.tcp("2001:db8:40::12", 80, wait=BRIEF),
+}
+
+
+@pytest.mark.requires(kernel="ifb")
+@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
+def test_what_waits_where_nobody_looked_is_not_dropped(lab, probe):
+    """An answer that is kept back elsewhere than where the probe was seen, such as in an ifb, is waited for."""
+    lab.place("node").run(["sh", "-ec", IFB])
+
+    reaches = [probe(lab.place("node/ns01")) for _ in range(4)]
+
+    assert Verdict.DROPPED not in [reach.verdict for reach in reaches]
+
+
+def test_what_waits_outside_of_the_lab_is_not_dropped(lab):
+    """Nobody can look into a namespace that is no place: what went there has time to come back."""
+    lab.place("node").run(["sh", "-ec", OUTSIDE])
+
+    reaches = [lab.place("node/ns01").ping("10.40.80.9", wait=0.05) for _ in range(4)]
+
+    assert "node:v9 leads out of the lab" in holders(lab)
+    assert Verdict.DROPPED not in [reach.verdict for reach in reaches]
+
+
+def test_who_comes_after_its_time_makes_silence_no_proof(lab, monkeypatch):
+    """A request that arrives when nobody listens any more was late, also where nobody may say so."""
+    monkeypatch.setattr(inquiry, "_LATE_RETRY", 0.05)
+    lab.place("node/ns02").run(
+        ["iptables", "-A", "OUTPUT", "-p", "icmp", "--icmp-type", "port-unreachable", "-j", "DROP"]
+    )
+    lab.place("node").run(f"{QUEUE} rate 8kbit burst 120 limit 10000".split())
+
+    reaches = [PROBES["UDP"](lab.place("node/ns01")) for _ in range(4)]
+
+    assert Verdict.DROPPED not in [reach.verdict for reach in reaches]
+
+
+@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
+def test_a_drop_on_a_shaped_way_is_told(lab, probe):
+    """What shaping delays is waited for; what is dropped behind it is dropped all the same."""
+    lab.place("node").run(f"{QUEUE} rate 1mbit burst 2000 latency 1s".split())
+    lab.place("node/ns02").run(["iptables", "-P", "INPUT", "DROP"])
+    lab.place("node/ns02").run(["ip6tables", "-A", "INPUT", "-s", "2001:db8:40::11", "-j", "DROP"])
+
+    assert probe(lab.place("node/ns01")).verdict is Verdict.DROPPED
 
 
 @pytest.mark.parametrize("program", ["packet socket", "UDP socket"])

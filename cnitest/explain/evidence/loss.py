@@ -235,7 +235,7 @@ class Loss:
     @cached_property
     def wiring(self) -> Wiring:
         """How the links of the lab hang together."""
-        return Wiring(self.place.lab.places, self.seen.watched)
+        return Wiring(self.place.lab.places)
 
     def once(self, function: Callable[[Loss], T]) -> T:
         """What a function finds in this loss, which is asked once: ``loss.once(leg.travelled)``."""

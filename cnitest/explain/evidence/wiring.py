@@ -10,7 +10,6 @@ from typing import NamedTuple
 from cnitest.kernel import peers
 from cnitest.kernel.rows.records import Link
 from cnitest.lab.place import Place
-from cnitest.lab.probe.verdict.order import Watched
 from cnitest.lab.snapshot import state as states
 
 
@@ -25,11 +24,10 @@ class LinkAt(NamedTuple):
 
 
 class Wiring:
-    """The links of all places, read when first asked for; what was ``watched`` saves asking how they hang together."""
+    """The links of all places, read when first asked for."""
 
-    def __init__(self, places: Sequence[Place], watched: Sequence[Watched] = ()) -> None:
+    def __init__(self, places: Sequence[Place]) -> None:
         self.places = {place.full_name: place for place in places}
-        self._watched = {one.place: one.links for one in watched if one.links}
 
     @cached_property
     def links(self) -> Mapping[LinkAt, Link]:
@@ -51,8 +49,7 @@ class Wiring:
         return found
 
     def _pairs(self) -> Iterator[tuple[LinkAt, LinkAt]]:
-        others = {name: place.namespace for name, place in self.places.items()}
-        ends = {name: self._watched.get(name) or peers.ends(others[name], others) for name in self.places}
+        ends = peers.ends({name: place.namespace for name, place in self.places.items()})
         names = {(name, end.ifindex): end.name for name, found in ends.items() for end in found}
         for at, link in self.links.items():
             if link.master:

@@ -20,7 +20,9 @@ from cnitest.lab.probe.batch.losses import losses
 from cnitest.lab.probe.batch.neighbours import NeighbourTables
 from cnitest.lab.probe.batch.sniffers import Sniffers
 from cnitest.lab.probe.verdict.controls import Control, Hop
-from cnitest.lab.probe.verdict.inquiry import WAIT, Inquiry, await_duplicate_detection, inquire
+from cnitest.lab.probe.verdict.inquiry import WAIT, Inquiry, inquire
+from cnitest.lab.probe.verdict.neighbour import await_duplicate_detection
+from cnitest.lab.probe.verdict.under_way import any_of, resting
 from cnitest.lab.reach import Reach, Seen, Verdict
 
 if TYPE_CHECKING:
@@ -177,10 +179,12 @@ class _Batch:
         now = losses(self._lab)
         if sniffers.overflowed() or lost != now or now.waiting:
             return False
+        if silent and resting(self._lab, self._places, any_of(attempts)):  # before it is asked which answers are late
+            return False
         unresolved = _Unresolved()
         for (at, probe, inquiry, control, *_), passed in zip(silent, after, strict=True):
             if not inquiry.late() and not unresolved.some(inquiry, control):
-                reach = inquiry.judged(control, passed, "")
+                reach = inquiry.judged(control, passed)
                 if reach.verdict is Verdict.DROPPED:
                     self._found[at] = reach
                 elif not (control.passed or passed.passed):

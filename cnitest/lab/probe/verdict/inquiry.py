@@ -7,22 +7,22 @@ should, counts as dropped; anything else is unproven.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, get_args
 
-from cnitest.deadline import Deadline
 from cnitest.errors import UsageError
-from cnitest.kernel import monitor
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import PacketSocket
 from cnitest.kernel.rows.records import Neighbour
 from cnitest.kernel.tracing import trace
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, Probe, is_ipv6
-from cnitest.lab.probe.verdict import holding, proxies, refusal, silence, sizes
+from cnitest.lab.probe.base import Attempt, Probe
+from cnitest.lab.probe.verdict import holding, programs, proxies, refusal, silence, sizes, under_way
 from cnitest.lab.probe.verdict.controls import Control, brief_control, control
+from cnitest.lab.probe.verdict.neighbour import await_duplicate_detection
 from cnitest.lab.probe.verdict.refusal import Refusal
 from cnitest.lab.probe.verdict.watching import alike, watched_attempt
 from cnitest.lab.reach import Freed, Reach, Seen, Sighting, Verdict
@@ -38,7 +38,6 @@ Watch = Literal["ends", "all"]
 WAIT = 0.3
 # A neighbour that the kernel asked for in vain is asked for again after a second (retrans_time_ms).
 _NEIGHBOUR_RETRY = 1.6
-_DUPLICATE_DETECTION = 4.0
 # An answer that was on its way when an attempt was given up gets one more chance.
 _LATE_RETRY = 2.0
 _TOO_LATE = "an answer came, but later than was waited for: give it more time with wait=…"
@@ -76,6 +75,7 @@ class Inquiry:
         self._near, self._far = probe.sender, probe.far
         self._watch_all = watch == "all" or probe.size > sizes.FITS_EVERYWHERE
         self._began = 0
+        self._last = under_way.Sent(0, {})
         self._attempts: list[Attempt] = []
         self._waited = wait
         self._seen = Seen()
@@ -120,7 +120,7 @@ class Inquiry:
             words = silence.freed(self._attempts[-1], self._seen)
             return self._told(Verdict.DROPPED, words, controls=(brief.words,) if brief else ())
         passed = control(self._probe)
-        if self._overflow() or self._doubt(passed, passed):
+        if self._overflow() or self._doubt(passed, passed) or self._still_coming():
             return None
         return self._told(Verdict.DROPPED, silence.gone(self._attempts[-1], self._seen), controls=(passed.words,))
 
@@ -139,17 +139,19 @@ class Inquiry:
             settled = self._send(everyone, self._wait + delay)
         if settled is None and self.resolvable(before):
             settled = self._send(everyone, _NEIGHBOUR_RETRY)
-        queued, overflow = self._queued(), self._overflow()  # at the end of the attempt: later they may have gone on
+        # At the end of the attempt: later they may have gone on.
+        coming, overflow = settled is None and self._still_coming(), self._overflow()
         after = control(self._probe) if settled is None else before
-        if settled is None and (queued or self.late() or holding.shapes(self._lab)):
+        if settled is None and (coming or self.late() or self._may_take_long()):
             settled = self._send(everyone, _LATE_RETRY)
         if settled is not None:
             return settled
-        return self.judged(before, after, unsettled or overflow)
+        return self.judged(before, after, unsettled or overflow or self._doubt(before, after) or self._still_coming())
 
-    def judged(self, before: Control, after: Control, doubt: str) -> Reach:
-        """The verdict on a probe that nobody answered, between two controls; ``doubt`` is known already."""
-        doubt = doubt or self._doubt(before, after) or (_TOO_LATE if self.late() else self._queued())
+    def judged(self, before: Control, after: Control, doubt: str = "") -> Reach:
+        """The verdict on a probe that nobody answered, between two controls, when nothing of it is on its way any more;
+        ``doubt`` is known already."""
+        doubt = doubt or self._doubt(before, after)
         controls = tuple(dict.fromkeys((before.words, after.words)))
         if doubt:
             return self._told(Verdict.UNPROVEN, doubt, controls=controls)
@@ -159,7 +161,11 @@ class Inquiry:
         self, sniffers: Sequence[Place], wait: float, *, impatient: bool = False, freed: Sequence[Freed] = ()
     ) -> Reach | None:
         """One attempt, watched by some; what came of it, None when nobody answered."""
+        counts = {place: tap.count for place, tap in zip(sniffers, self._lab.taps(sniffers), strict=True)}
+        self._last = under_way.Sent(time.time_ns() + round(wait * 1e9), counts)
         attempt, seen = watched_attempt(self._probe, sniffers, wait, self._far, impatient=impatient, expected=freed)
+        if not getattr(self._probe, "sent_again_after", 0):  # it takes the time that it needs
+            self._last = self._last._replace(until=time.time_ns())
         return self.taken(attempt, seen, sniffers, wait)
 
     def taken(self, attempt: Attempt, seen: Seen, sniffers: Sequence[Place], wait: float) -> Reach | None:
@@ -282,20 +288,29 @@ class Inquiry:
         return ""
 
     def late(self) -> bool:
-        """Whether an answer to any attempt came after all, only later than was waited for."""
+        """Whether an answer to any attempt came after all, or the last one came further, later than was waited for."""
         if self._lost:
             return False
+        if under_way.is_overdue(self._lab, self._near, self._attempts[-1], self._last):
+            return True
         bare = self._probe.destination.partition("%")[0]
         pending = self._attempts[-1].pending  # what an earlier attempt got as far as is no answer to a later step
         come = [frame for frame in self._lab.tap(self._near).since(self._began) if not frame.out and pending(frame)]
         ours = [frame for frame in come if any(each.matches(frame) for each in self._attempts)]
         return any(wire.read(frame.data).source == bare for frame in ours)
 
-    def _queued(self) -> str:
-        """What to say when packets wait in a queue where some of the probe's were seen; empty when none do."""
-        places = [self._lab.place(one.place) for one in self._seen.watched if one.frames]
-        waiting = ", ".join(words for place in places for words in holding.queues(place))
-        return f"there are {waiting}: give it more time with wait=…" if waiting else ""
+    def _still_coming(self) -> str:
+        """What to say when packets of any attempt are on their way, or an answer came late; empty when none is."""
+        ends = [self._near, self._far or self._near]
+        seen = [self._lab.place(one.place) for one in self._seen.watched if one.frames]
+        resting = under_way.resting(self._lab, list(dict.fromkeys((*ends, *seen))), under_way.any_of(self._attempts))
+        if resting:  # looked for first: what has left a queue by now is late
+            return f"there are {resting}: give it more time with wait=…"
+        return _TOO_LATE if self.late() else ""
+
+    def _may_take_long(self) -> bool:
+        """Whether somebody shapes a link of the lab, or has packets of the probe where we cannot see what waits."""
+        return holding.shapes(self._lab) or programs.may_see(self._lab) or holding.are_handed_out(self._lab, self._seen)
 
     def _words(self, found: Refusal) -> tuple[str, str]:
         return refusal.words(found, self._attempts[-1], self._far, self._near)
@@ -331,20 +346,3 @@ class Inquiry:
         frames = self._seen.at(self._far.full_name)
         seen = [source for frame in frames if (source := self._probe.source_in(frame))]
         return seen[-1] if seen else None
-
-
-def await_duplicate_detection(probe: Probe, places: Sequence[Place], *, also_link_local: bool = False) -> str:
-    """An IPv6 address that is still checked for duplicates neither sends, answers nor routes: wait for that to end.
-
-    A router asks for neighbours from its link-local address, so those of all who may be one count, too.
-    What to say when it does not end; empty when it does.
-    """
-    if not is_ipv6(probe.destination):
-        return ""
-    link_local = also_link_local or probe.destination.lower().startswith(("fe8", "ff"))
-    scopes = ("global", "link") if link_local else ("global",)
-    for place in places:
-        deadline = Deadline.after(_DUPLICATE_DETECTION, f"the IPv6 addresses of {place.full_name}")
-        if not monitor.await_addresses(place.namespace, deadline, scopes):
-            return f"an IPv6 address of {place.full_name} is still checked for duplicates"
-    return ""

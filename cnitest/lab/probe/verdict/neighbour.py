@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.deadline import Deadline
+from cnitest.kernel import monitor
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
 from cnitest.kernel.rows.records import Address, Link
 from cnitest.kernel.rtnetlink.rtnl import mac_bytes
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, canonical, is_ipv6
+from cnitest.lab.probe.base import Attempt, Probe, canonical, is_ipv6
 from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _ARP_REPLY, _ADVERTISEMENT = 2, 136
 _GROUP = 1
+_DUPLICATE_DETECTION = 4.0
 
 
 class NeighbourProbe:
@@ -132,3 +134,20 @@ def source_on(addresses: tuple[Address, ...], link: str, destination: str) -> st
     for address in (*sharing, *own):
         return address.ip
     return "::" if six else "0.0.0.0"
+
+
+def await_duplicate_detection(probe: Probe, places: Sequence[Place], *, also_link_local: bool = False) -> str:
+    """An IPv6 address that is still checked for duplicates neither sends, answers nor routes: wait for that to end.
+
+    A router asks for neighbours from its link-local address, so those of all who may be one count, too.
+    What to say when it does not end; empty when it does.
+    """
+    if not is_ipv6(probe.destination):
+        return ""
+    link_local = also_link_local or probe.destination.lower().startswith(("fe8", "ff"))
+    scopes = ("global", "link") if link_local else ("global",)
+    for place in places:
+        deadline = Deadline.after(_DUPLICATE_DETECTION, f"the IPv6 addresses of {place.full_name}")
+        if not monitor.await_addresses(place.namespace, deadline, scopes):
+            return f"an IPv6 address of {place.full_name} is still checked for duplicates"
+    return ""

@@ -94,10 +94,15 @@ class _Watch:
             expected = not self._expected or alike(self._fate.freed, self._expected)
             self._gone = expected and not programs.may_see(lab)
         elif self._asks and not (self._expected or self._fate.pending) and time.monotonic() >= self._next:
-            self._gone = nothing_waits(lab, self._probe.transport)
+            counts = {place: tap.count for place, tap in self._taps.items() if tap.frames() or True}
+            self._gone = nothing_waits(lab, self._probe.transport) and not self._moved(matches, counts)
             self._next = time.monotonic() + self._pause
             self._pause *= _LESS_OFTEN
         return self._gone
+
+    def _moved(self, matches: Callable[[Frame], bool], counts: Mapping[Place, int]) -> bool:
+        """Whether packets of the attempt were seen since places had seen so many frames."""
+        return any(matches(frame) for place, count in counts.items() for frame in self._taps[place].since(count))
 
     def _look(self, matches: Callable[[Frame], bool]) -> None:
         """Find out what became of the packets up to now."""
@@ -130,8 +135,7 @@ def _placed(freed: Freed, watched: Sequence[Watched]) -> Freed:
 
 def peers_of(places: Sequence[Place]) -> Links:
     """The links of places, and how they hang together."""
-    others = {place.full_name: place.namespace for place in places}
-    return {place.full_name: peers.ends(place.namespace, others) for place in places}
+    return peers.ends({place.full_name: place.namespace for place in places})
 
 
 def seen(
