@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from cnitest.suites.plugins.bridges import address, caller, gateway, host_end, network, port
+from cnitest.suites.plugins.node_networks import address, caller, gateway, host_end, network, port
 
 from cnitest import PluginError, difference
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.bridges import (
+from cnitest.suites.plugins.node_networks import (
     FORWARDING,
     INTERNET,
     UPLINK,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.bridges import UPLINK, host_end, network, port, rules, without_dad
+from cnitest.suites.plugins.node_networks import UPLINK, host_end, network, port, rules, without_dad
 
 pytestmark = [pytest.mark.topology("node-with-uplink"), pytest.mark.requires(plugin=["bridge", "host-local"])]
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
-from cnitest.suites.plugins.bridges import caller, host_end, network, pending, rules, without_dad
+from cnitest.suites.plugins.ends import ENDS
+from cnitest.suites.plugins.node_networks import caller, host_end, network, pending, rules, without_dad
 
 from cnitest import PluginError
-from cnitest.deadline import Deadline
 from cnitest.testing import Reply, ScriptedPlugin
 
 pytestmark = [
@@ -25,58 +23,13 @@ def node(lab):
     return without_dad(lab.host("node"))
 
 
-def _orderly(cni, attachment):
-    cni.delete(attachment)
-
-
-def _namespace_gone(cni, attachment):
-    host, outside = attachment.sandbox.host, host_end(attachment)
-    host.lose(attachment.sandbox.name)
-    gone = Deadline.after(10, f"{outside} to go with the namespace that its peer was in")
-    gone.poll(lambda: outside not in [link.name for link in host.links])
-    cni.delete(attachment)
-
-
-def _namespace_empty(cni, attachment):
-    caller(cni).delete(replace(attachment.target, netns=""), attachment.result.document)
-
-
-def _interface_gone(cni, attachment):
-    attachment.sandbox.run(["ip", "link", "del", "eth0"])
-    cni.delete(attachment)
-
-
-def _host_end_gone(cni, attachment):
-    attachment.sandbox.host.run(["ip", "link", "del", host_end(attachment)])
-    cni.delete(attachment)
-
-
 def _bridge_gone(cni, attachment):
     attachment.sandbox.host.run(["ip", "link", "del", "cni0"])
     cni.delete(attachment)
 
 
-def _result_lost(cni, attachment):
-    caller(cni).delete(attachment.target, None)
-
-
-def _rebooted(cni, attachment):
-    attachment.sandbox.host.reboot()
-    cni.delete(attachment)
-
-
-#: How a container ends, and DEL is called.
-ENDS = {
-    "orderly": _orderly,
-    "namespace-gone": _namespace_gone,
-    "namespace-empty": _namespace_empty,
-    "interface-gone": _interface_gone,
-    "host-end-gone": _host_end_gone,
-    "bridge-gone": _bridge_gone,
-    "result-lost": _result_lost,
-    "rebooted": _rebooted,
-}
-END = pytest.mark.parametrize("end", ENDS)
+ALL_ENDS = {**ENDS, "bridge-gone": _bridge_gone}
+END = pytest.mark.parametrize("end", ALL_ENDS)
 
 
 @END
@@ -94,7 +47,7 @@ def test_no_masquerade_is_left(node, cni, end, backend):
     """Whichever way the container ended, after DEL no rule of either family masquerades its addresses."""
     attachment = cni.add(node.sandbox("c1"), network(4, 6, isDefaultGateway=True, ipMasq=True, **backend))
     before = rules(node, *attachment.addresses)
-    ENDS[end](cni, attachment)
+    ALL_ENDS[end](cni, attachment)
 
     assert before
     assert rules(node, *attachment.addresses) == []
@@ -107,7 +60,7 @@ def test_no_spoof_check_is_left(node, cni, end):
     attachment = cni.add(node.sandbox("c1"), network(4, macspoofchk=True))
     of_it = (host_end(attachment), "cni-br-iface-c1-")
     before = rules(node, *of_it)
-    ENDS[end](cni, attachment)
+    ALL_ENDS[end](cni, attachment)
 
     assert before
     assert rules(node, *of_it) == []
@@ -119,7 +72,7 @@ def test_no_lease_is_left(node, cni, end):
     """Whichever way the container ended, after DEL its addresses are free."""
     attachment = cni.add(node.sandbox("c1"), network(4, 6))
     before = [file.path for file in node.files() if file.path.removeprefix(LEASES) in attachment.addresses]
-    ENDS[end](cni, attachment)
+    ALL_ENDS[end](cni, attachment)
 
     assert len(before) == len(attachment.addresses)
     assert [file.path for file in node.files() if file.path.removeprefix(LEASES) in attachment.addresses] == []
@@ -131,7 +84,7 @@ def test_no_link_is_left(node, cni, end):
     """Whichever way the container ended, after DEL neither end of its veth is there."""
     attachment = cni.add(node.sandbox("c1"), network(4))
     outside = host_end(attachment)
-    ENDS[end](cni, attachment)
+    ALL_ENDS[end](cni, attachment)
 
     assert outside not in [link.name for link in node.links]
     assert attachment.sandbox.lost or "eth0" not in [link.name for link in attachment.sandbox.links]

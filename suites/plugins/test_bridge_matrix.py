@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from cnitest.suites.plugins.bridges import INTERNET, UPLINK, network, other, without_dad
+from cnitest.suites.plugins.node_networks import INTERNET, UPLINK, network, other, without_dad
 
 pytestmark = [
     pytest.mark.topology("node-with-uplink"),

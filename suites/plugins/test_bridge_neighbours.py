@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.bridges import host_end, network, pool, without_dad
+from cnitest.suites.plugins.node_networks import host_end, network, pool, without_dad
 
 from cnitest.deadline import Deadline
 

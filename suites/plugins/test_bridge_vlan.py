@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.bridges import caller, host_end, network, pending
+from cnitest.suites.plugins.node_networks import caller, host_end, network, pending
 
 from cnitest import PluginError
 

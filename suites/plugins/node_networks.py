@@ -1,4 +1,4 @@
-"""Networks of the bridge plugin, and where to look at what it made of them."""
+"""Networks of the plugins bridge and ptp on the node of ``node-with-uplink``, and where to see what came of them."""
 
 from __future__ import annotations
 
@@ -51,9 +51,14 @@ def gateway(attachment: Any, family: int) -> str:
     return str(ip.gateway)
 
 
+def ptp(*families: int, **keys: Any) -> dict[str, Any]:
+    """A network of the ptp plugin with an address of each family."""
+    return {"cniVersion": "1.0.0", "name": "net", "type": "ptp", "ipam": pool(*families), **keys}
+
+
 def host_end(attachment: Any) -> str:
-    """The name of the veth's end on the host: the link there that is not the bridge."""
-    return str(next(link.name for link in attachment.result.interfaces[1:] if not link.sandbox))
+    """The name of the veth's end on the host: the last link there that the result names."""
+    return str([link.name for link in attachment.result.interfaces if not link.sandbox][-1])
 
 
 def port(attachment: Any) -> Any:
