@@ -57,7 +57,7 @@ def test_ports_that_are_isolated_are_no_fault(tmp_path, path):
         attached = attach_shared(bench)
         if not all(port.isolated for port in bench.node.state(firewall=False).ports):
             pytest.skip("this release of the bridge plugin has no portIsolation (1.7.0 and later have)")
-        one, other = attached.made.slot.sandbox, attached.second().slot.sandbox
+        one, other = attached.made.target.sandbox, attached.second().target.sandbox
 
         reaches = [one.ping(address) for address in other.addresses_on("eth0")]
         with pytest.raises(NotApplicable, match="keeps containers apart: portIsolation is true"):

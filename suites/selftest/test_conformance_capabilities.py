@@ -135,7 +135,7 @@ def test_an_address_that_is_only_asked_for(tmp_path: Path):
 
 def given(bench: Bench, container: str) -> str:
     """The address that a container gets."""
-    (entry,) = bench.attach(bench.slot(container)).result["ips"]
+    (entry,) = bench.attach(bench.target(container)).result["ips"]
     return str(entry["address"])
 
 

@@ -24,9 +24,9 @@ def left_by(function: str, place, *, lost: bool = False) -> list[Leftover]:
     (profile,) = faulty.install([fault], place, PLUGINS)
     subject = next(each for each in examine([source(profile)], PLUGINS) if each.plugin == "firewall")
     with open_bench(Trial(subject, "1.0.0")) as bench:
-        slot = bench.slot()
-        span = Span(bench, slot)
-        made = bench.attach(slot)
+        target = bench.target()
+        span = Span(bench, target)
+        made = bench.attach(target)
         span.added()
         if lost:
             bench.lose("c1")

@@ -41,10 +41,10 @@ def concluded(test: Any, one: Subject) -> None:
 def test_a_port_that_was_made_a_hairpin_is_made_none(tmp_path, keys, told):
     """Where ADD set the flag, there is a tampering that clears it, and only there."""
     with open_bench(Trial(subject(tmp_path, **keys), "1.0.0")) as bench:
-        slot = bench.slot("c1")
-        before = bench.look(slot)
-        made = bench.attach(slot)
-        ways = tamper.tamperings(bench, made, before, bench.look(slot))
+        target = bench.target("c1")
+        before = bench.look(target)
+        made = bench.attach(target)
+        ways = tamper.tamperings(bench, made, before, bench.look(target))
         found = [way for way in ways if way.words.startswith("hairpin of ")]
         for way in found:
             way.apply(bench, made)
@@ -75,10 +75,10 @@ def test_forwarding_is_switched_off_in_each_family_of_the_attachment(tmp_path, r
     with open_bench(Trial(subject(tmp_path, ipam=ipam, isDefaultGateway=True), "1.0.0")) as bench:
         for name in (V4, V6):
             bench.node.sysctl(name, 1)
-        slot = bench.slot("c1")
-        before = bench.look(slot)
-        made = bench.attach(slot)
-        ways = tamper.tamperings(bench, made, before, bench.look(slot))
+        target = bench.target("c1")
+        before = bench.look(target)
+        made = bench.attach(target)
+        ways = tamper.tamperings(bench, made, before, bench.look(target))
         found = [way for way in ways if "forward" in way.words]
         values = []
         for way in found:

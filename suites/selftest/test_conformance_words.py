@@ -23,7 +23,7 @@ def test_an_error_with_exit_code_0_is_told_as_one(tmp_path: Path):
     mine = without_profile(tmp_path)
 
     with open_bench(Trial(mine, "1.0.0")) as bench:
-        call = bench.add(bench.slot())
+        call = bench.add(bench.target())
 
     words = "exit code 0 with error code 4 (invalid environment variables): no such variable"
     assert judge.success(call) == [f"{call.subject}: {words}"]

@@ -106,8 +106,8 @@ class Bench(PluginCalls):
 
     # --- containers
 
-    def slot(self, container: str = "c1", ifname: str = "", **changes: Any) -> AttachmentTarget:
-        """A slot for a container's interface; the container is made when it is new here."""
+    def target(self, container: str = "c1", ifname: str = "", **changes: Any) -> AttachmentTarget:
+        """A target for a container's interface; the container is made when it is new here."""
         first = container not in self.node.sandboxes
         name = ifname or self.setting.ifname
         if first:
@@ -151,19 +151,19 @@ class Bench(PluginCalls):
 
     # --- the verbs, as a runtime calls them
 
-    def chain(self, slot: AttachmentTarget) -> Document | None:
-        """Run ADD of the plugins before ours, once a slot, and return their result. Raises Undecided."""
-        if slot not in self._chained:
-            self._chained[slot] = self._prefix(slot).add()[1]
-        return self._chained[slot]
+    def chain(self, target: AttachmentTarget) -> Document | None:
+        """Run ADD of the plugins before ours, once a target, and return their result. Raises Undecided."""
+        if target not in self._chained:
+            self._chained[target] = self._prefix(target).add()[1]
+        return self._chained[target]
 
-    def add(self, slot: AttachmentTarget, **options: Any) -> Call:
+    def add(self, target: AttachmentTarget, **options: Any) -> Call:
         """Call ADD of our plugin, after those before it."""
-        return self.raw("ADD", slot, previous=self.chain(slot), **options)
+        return self.raw("ADD", target, previous=self.chain(target), **options)
 
-    def attach(self, slot: AttachmentTarget | None = None) -> AddResult:
+    def attach(self, target: AttachmentTarget | None = None) -> AddResult:
         """Add, and go on only when that gave a result. Raises Undecided."""
-        wanted = slot or self.slot()
+        wanted = target or self.target()
         call = self.add(wanted)
         self.need(call)
         document = judge.result_document(call)
@@ -178,36 +178,36 @@ class Bench(PluginCalls):
     def delete(self, made: AddResult, **options: Any) -> Call:
         """Call DEL of our plugin alone."""
         options.setdefault("previous", self.final(made))
-        return self.raw("DEL", made.slot, **options)
+        return self.raw("DEL", made.target, **options)
 
     def check(self, made: AddResult, **options: Any) -> Call:
         """Call CHECK of our plugin alone."""
         options.setdefault("previous", self.final(made))
-        return self.raw("CHECK", made.slot, **options)
+        return self.raw("CHECK", made.target, **options)
 
-    def unchain(self, slot: AttachmentTarget, previous: Document | None = None) -> list[Call]:
+    def unchain(self, target: AttachmentTarget, previous: Document | None = None) -> list[Call]:
         """Call DEL of the plugins before ours, in reverse, and forget them."""
-        known = self._chained.pop(slot, None)
+        known = self._chained.pop(target, None)
         if known is None:
             return []
         handed = (previous or known) if spec.has_check(self.version) else None
-        return self._prefix(slot).delete(handed, stop=False)
+        return self._prefix(target).delete(handed, stop=False)
 
     def detach(self, made: AddResult) -> Call:
         """Delete the whole attachment, ours first."""
         call = self.delete(made)
-        self.unchain(made.slot, made.result)
+        self.unchain(made.target, made.result)
         return call
 
-    def _prefix(self, slot: AttachmentTarget) -> Chain:
+    def _prefix(self, target: AttachmentTarget) -> Chain:
         """The plugins before ours."""
 
         def ask(verb: str, position: int, previous: Document | None) -> Call:
-            conf = slot.before[position]
-            document = request.of(conf, slot.network, self.version, slot.capabilities, previous)
-            return self.raw(verb, slot, stdin=document, plugin=str(conf["type"]))
+            conf = target.before[position]
+            document = request.of(conf, target.network, self.version, target.capabilities, previous)
+            return self.raw(verb, target, stdin=document, plugin=str(conf["type"]))
 
-        return Chain(len(slot.before), ask, _Needed(self))
+        return Chain(len(target.before), ask, _Needed(self))
 
     # --- the host
 
@@ -242,16 +242,16 @@ class Bench(PluginCalls):
         """Note that a packet was sent, which a neighbour may remember."""
         self.record.steps.append(Probe(sender.full_name, target))
 
-    def look(self, *slots: AttachmentTarget) -> Picture:
+    def look(self, *targets: AttachmentTarget) -> Picture:
         """The state of the host and of some containers, by full name."""
-        places: list[Place] = [self.node, *(slot.sandbox for slot in slots)]
+        places: list[Place] = [self.node, *(target.sandbox for target in targets)]
         picture = {place.full_name: place.state(firewall=place is self.node, connections=False) for place in places}
-        self.record.look(tuple(slot.sandbox.name for slot in slots), picture)
+        self.record.look(tuple(target.sandbox.name for target in targets), picture)
         return picture
 
-    def changed(self, before: Picture, *slots: AttachmentTarget, strict: bool = False) -> list[Leftover]:
+    def changed(self, before: Picture, *targets: AttachmentTarget, strict: bool = False) -> list[Leftover]:
         """What differs now from a picture and may not (see `leftovers`)."""
-        return leftovers(before, self.look(*slots), self.setting.leftover, strict=strict)
+        return leftovers(before, self.look(*targets), self.setting.leftover, strict=strict)
 
     def sysctls(self, place: Place | None = None) -> Mapping[str, str]:
         """Every readable sysctl of networking at a place."""

@@ -39,7 +39,7 @@ class PluginCalls:
     def raw(
         self,
         verb: str,
-        slot: AttachmentTarget | None = None,
+        target: AttachmentTarget | None = None,
         *,
         previous: Document | None = None,
         changes: Mapping[str, str] | None = None,
@@ -59,10 +59,10 @@ class PluginCalls:
         """
         name = plugin or self.subject.plugin
         binary = self.binary(name)
-        variables = self._variables(verb, slot, environment)
+        variables = self._variables(verb, target, environment)
         variables.update(changes or {})
         variables = {key: value for key, value in variables.items() if key not in without}
-        data = self._stdin(verb, slot, previous, stdin)
+        data = self._stdin(verb, target, previous, stdin)
         limit = timeout or _PATIENCE.seconds(self.subject.name, verb, self.subject.seconds)
         place = self.node.full_name
         executor = AimedExec(self.node, aim) if aim else HostExec(self.node, tuple(argv))
@@ -95,14 +95,14 @@ class PluginCalls:
         self._binaries = {}
 
     def _variables(
-        self, verb: str, slot: AttachmentTarget | None, environment: Mapping[str, str] | None
+        self, verb: str, target: AttachmentTarget | None, environment: Mapping[str, str] | None
     ) -> dict[str, str]:
         base = invoke.environment(
             verb,
-            container_id=slot.container_id if slot else "",
-            netns=slot.netns if slot else "",
-            ifname=slot.ifname if slot else "",
-            args=slot.args if slot else "",
+            container_id=target.container_id if target else "",
+            netns=target.netns if target else "",
+            ifname=target.ifname if target else "",
+            args=target.args if target else "",
             path=self.path,
         )
         if environment is not None:
@@ -112,7 +112,7 @@ class PluginCalls:
         return base
 
     def _stdin(
-        self, verb: str, slot: AttachmentTarget | None, previous: Document | None, stdin: bytes | Document | None
+        self, verb: str, target: AttachmentTarget | None, previous: Document | None, stdin: bytes | Document | None
     ) -> bytes:
         if isinstance(stdin, bytes):
             return stdin
@@ -120,11 +120,11 @@ class PluginCalls:
             return json.dumps(stdin).encode()
         if verb == "VERSION":
             return json.dumps({"cniVersion": self.version}).encode()
-        return json.dumps(self.request(slot, previous)).encode()
+        return json.dumps(self.request(target, previous)).encode()
 
-    def request(self, slot: AttachmentTarget | None = None, previous: Document | None = None) -> dict[str, Any]:
+    def request(self, target: AttachmentTarget | None = None, previous: Document | None = None) -> dict[str, Any]:
         """What the plugin gets on stdin."""
-        if slot is None:
+        if target is None:
             conf = request.substituted(self.subject.conf, container="c1", ifname=self.setting.ifname)
             return request.of(conf, self.subject.network, self.version, {}, None)
-        return request.of(slot.conf, slot.network, self.version, slot.capabilities, previous)
+        return request.of(target.conf, target.network, self.version, target.capabilities, previous)

@@ -59,10 +59,10 @@ def install(bench: Bench, directory: Path, script: Mapping[str, Any] | None = No
     return plugin
 
 
-def slot(bench: Bench, container: str = "c1", kind: str = NAME, **changes: Any) -> AttachmentTarget:
-    """A slot whose configuration delegates to it."""
+def target(bench: Bench, container: str = "c1", kind: str = NAME, **changes: Any) -> AttachmentTarget:
+    """A target whose configuration delegates to it."""
     conf = {**bench.subject.conf, "ipam": {"type": kind}}
-    return bench.slot(container, conf=conf, **changes)
+    return bench.target(container, conf=conf, **changes)
 
 
 def address(

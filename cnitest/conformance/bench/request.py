@@ -39,14 +39,14 @@ def substituted(value: Any, **names: str) -> Any:
     return value
 
 
-def filled(slot: AttachmentTarget, container: str) -> AttachmentTarget:
-    """A slot whose configurations are those of its container."""
-    names = {"container": container, "ifname": slot.ifname}
+def filled(target: AttachmentTarget, container: str) -> AttachmentTarget:
+    """A target whose configurations are those of its container."""
+    names = {"container": container, "ifname": target.ifname}
     return replace(
-        slot,
-        conf=_Frozen(substituted(slot.conf, **names)),
-        before=tuple(_Frozen(substituted(conf, **names)) for conf in slot.before),
-        capabilities=_Frozen(substituted(slot.capabilities, **names)),
+        target,
+        conf=_Frozen(substituted(target.conf, **names)),
+        before=tuple(_Frozen(substituted(conf, **names)) for conf in target.before),
+        capabilities=_Frozen(substituted(target.capabilities, **names)),
     )
 
 

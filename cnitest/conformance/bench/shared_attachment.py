@@ -19,14 +19,14 @@ class SharedAttachment:
         """Another container's attachment to the same network, made when first asked for."""
         if self._second is None:
             self.bench.require_room(2)
-            self._second = self.bench.attach(self.bench.slot("c2"))
+            self._second = self.bench.attach(self.bench.target("c2"))
         return self._second
 
 
 def attach_shared(bench: Bench) -> SharedAttachment:
     """An attachment that stands on a bench. Raises Undecided."""
-    slot = bench.slot()
-    bench.chain(slot)
-    before = bench.look(slot)
-    made = bench.attach(slot)
-    return SharedAttachment(bench, made, before, bench.look(slot))
+    target = bench.target()
+    bench.chain(target)
+    before = bench.look(target)
+    made = bench.attach(target)
+    return SharedAttachment(bench, made, before, bench.look(target))

@@ -35,21 +35,21 @@ class Span:
     an interface goes with that interface.
     """
 
-    def __init__(self, bench: Bench, *slots: AttachmentTarget) -> None:
+    def __init__(self, bench: Bench, *targets: AttachmentTarget) -> None:
         self._bench = bench
-        self._slots = slots
-        self._start = bench.look(*slots)
-        for slot in slots:
-            bench.chain(slot)
-        self._chained = bench.look(*slots) if bench.subject.before else self._start
+        self._targets = targets
+        self._start = bench.look(*targets)
+        for target in targets:
+            bench.chain(target)
+        self._chained = bench.look(*targets) if bench.subject.before else self._start
         self._own: set[Leftover] | None = None
         self._names: frozenset[str] = frozenset()
 
     def added(self, *, idle: bool = False) -> None:
         """Take note of what ADD brought. Where that is nothing, nothing is tried, unless that is right (``idle``)."""
-        there = self._bench.look(*self._slots)
+        there = self._bench.look(*self._targets)
         self._own = set(leftovers(self._chained, there, strict=True))
-        self._names = _names_of(self._slots)
+        self._names = _names_of(self._targets)
         self._bench.record.effect = effect(self._chained, there)
         if not self._bench.record.effect and not idle:
             self._bench.not_exercised(NO_EFFECT)
@@ -57,9 +57,9 @@ class Span:
     def leftovers(self, *, lost: bool = False, torn: bool = False, strict: bool = False) -> list[Leftover]:
         """What is left after DEL of our plugin and of those before it. ``lost`` when the containers are gone, ``torn``
         when their interfaces are: what went with those is nobody's fault."""
-        bench, there = self._bench, () if lost else self._slots
-        for slot in self._slots:
-            bench.unchain(slot)
+        bench, there = self._bench, () if lost else self._targets
+        for target in self._targets:
+            bench.unchain(target)
 
         def look() -> list[Leftover]:
             allowed = (*bench.setting.leftover, *named_chains(bench.subject.conf))
@@ -102,19 +102,19 @@ def _shared(trial: Trial, allowed: Sequence[str] = ()) -> Counter[Leftover]:
 
 def _left_by(bench: Bench, start: Picture, containers: Iterable[str], allowed: Sequence[str]) -> Counter[Leftover]:
     """What is left of the firewall after some containers were attached together, and deleted."""
-    made = [bench.attach(bench.slot(container)) for container in containers]
+    made = [bench.attach(bench.target(container)) for container in containers]
     for each in made:
         bench.need(bench.detach(each))
     return Counter(left for left in leftovers(start, bench.look(), allowed, watched=True) if _is_new_rule(left))
 
 
-def _names_of(slots: Iterable[AttachmentTarget]) -> frozenset[str]:
+def _names_of(targets: Iterable[AttachmentTarget]) -> frozenset[str]:
     """The words that tell attachments apart: container IDs, addresses in their containers, ports they ask for."""
     found: set[str] = set()
-    for slot in slots:
-        found |= {slot.container_id, slot.sandbox.name}
-        found |= {address.ip for address in slot.sandbox.addresses if address.scope == "global"}
-        rows = slot.capabilities.get("portMappings") or ()
+    for target in targets:
+        found |= {target.container_id, target.sandbox.name}
+        found |= {address.ip for address in target.sandbox.addresses if address.scope == "global"}
+        rows = target.capabilities.get("portMappings") or ()
         found |= {str(row["hostPort"]) for row in rows if isinstance(row, dict) and "hostPort" in row}
     return frozenset(found)
 

@@ -29,9 +29,9 @@ class AttachmentTarget:
 
 @dataclass(frozen=True)
 class AddResult:
-    """What ADD made: the slot, the plugin's own call, its result, and what it was given as the previous one."""
+    """What ADD made: the target, the plugin's own call, its result, and what it was given as the previous one."""
 
-    slot: AttachmentTarget
+    target: AttachmentTarget
     call: Call
     result: Document
     previous: Document | None

@@ -12,11 +12,11 @@ from cnitest.conformance.model.finding import Undecided
 
 
 def other_network(bench: Bench, container: str, ifname: str = "") -> AttachmentTarget:
-    """A slot in another network of the same plugins: the profile's second, or one that is derived."""
+    """A target in another network of the same plugins: the profile's second, or one that is derived."""
     name = f"{bench.subject.network}-b"
     other, *before = request.siblings(bench.subject)
     conf = {**bench.subject.conf, **(bench.setting.second or other)}
-    return bench.slot(container, ifname, network=name, conf=conf, before=tuple(before))
+    return bench.target(container, ifname, network=name, conf=conf, before=tuple(before))
 
 
 def require_second_network(bench: Bench, call: Call) -> None:
@@ -60,11 +60,11 @@ def flush(bench: Bench) -> None:
 
 def attached(bench: Bench, container: str) -> tuple[AddResult, Picture, Picture]:
     """An attachment, with pictures around its ADD."""
-    slot = bench.slot(container)
-    bench.chain(slot)
-    before = bench.look(slot)
-    made = bench.attach(slot)
-    return made, before, bench.look(slot)
+    target = bench.target(container)
+    bench.chain(target)
+    before = bench.look(target)
+    made = bench.attach(target)
+    return made, before, bench.look(target)
 
 
 def require_check(bench: Bench, made: AddResult) -> None:

@@ -40,16 +40,16 @@ def _port_mappings(bench: Bench) -> Exercise:
     return Exercise({"portMappings": rows}, _reached_through_the_host)
 
 
-def _reached_through_the_host(bench: Bench, slot: AttachmentTarget, result: Document) -> list[str]:
+def _reached_through_the_host(bench: Bench, target: AttachmentTarget, result: Document) -> list[str]:
     """Somebody outside sends to the host's port, in each family that the container has, and the container answers."""
     families = {6 if ":" in ip.address else 4 for ip in form.ips(result, bench.version)}
     beside = {family: found for family, found in traffic.outside(bench.lab, bench.node).items() if family in families}
     if not beside:
         bench.not_applicable("nobody outside has an address of a family that the container has")
     flows = [
-        traffic.through_port(outside, target, row["protocol"], row["hostPort"], slot.sandbox, row["containerPort"])
-        for outside, target in beside.values()
-        for row in slot.capabilities["portMappings"]
+        traffic.through_port(outside, address, row["protocol"], row["hostPort"], target.sandbox, row["containerPort"])
+        for outside, address in beside.values()
+        for row in target.capabilities["portMappings"]
     ]
     return [why for flow in flows if (why := traffic.lost(flow, explain=True))]
 
@@ -58,25 +58,25 @@ def _bandwidth(_: Bench) -> Exercise:
     return Exercise({"bandwidth": {**_LIMITS["ingress"], **_LIMITS["egress"]}}, _slowed_down)
 
 
-def _slowed_down(bench: Bench, slot: AttachmentTarget, result: Document) -> list[str]:
+def _slowed_down(bench: Bench, target: AttachmentTarget, result: Document) -> list[str]:
     """Traffic of the container is limited, and so is that of containers with a limit in one direction alone."""
-    faults = _not_limited(bench, slot, result, "both ways")
+    faults = _not_limited(bench, target, result, "both ways")
     for number, (way, limits) in enumerate(_LIMITS.items()):
-        alone = bench.slot(f"c{60 + number}", capabilities={**slot.capabilities, "bandwidth": limits})
+        alone = bench.target(f"c{60 + number}", capabilities={**target.capabilities, "bandwidth": limits})
         found = judge.result_document(bench.add(alone))
         if found is not None:
             faults += _not_limited(bench, alone, found, f"for {way} alone")
     return faults
 
 
-def _not_limited(bench: Bench, slot: AttachmentTarget, result: Document, where: str) -> list[str]:
+def _not_limited(bench: Bench, target: AttachmentTarget, result: Document, where: str) -> list[str]:
     """A volley to a gateway of each family takes at least half of the time that the limit makes it take."""
     gateways = {6 if ":" in ip.gateway else 4: ip.gateway for ip in form.ips(result, bench.version) if ip.gateway}
-    owners = [(each, bench.lab.owner(each, slot.sandbox)) for each in gateways.values()]
+    owners = [(each, bench.lab.owner(each, target.sandbox)) for each in gateways.values()]
     found = [(gateway, owner) for gateway, owner in owners if owner]
     if not found:
         bench.not_applicable("there is no gateway here that a limit could be measured by")
-    faults = (_ever_too_fast(bench.subject, slot.sandbox, owner, gateway, where) for gateway, owner in found)
+    faults = (_ever_too_fast(bench.subject, target.sandbox, owner, gateway, where) for gateway, owner in found)
     return [why for why in faults if why]
 
 
@@ -116,11 +116,11 @@ def _mac(_: Bench) -> Exercise:
     return Exercise({"mac": _MAC}, _has_mac)
 
 
-def _has_mac(bench: Bench, slot: AttachmentTarget, result: Document) -> list[str]:
+def _has_mac(bench: Bench, target: AttachmentTarget, result: Document) -> list[str]:
     if bench.subject.kind is Kind.IPAM:
         return []
-    found = slot.sandbox.link(slot.ifname).mac
-    told = [interface.mac for interface in reading.interfaces(result) if interface.name == slot.ifname]
+    found = target.sandbox.link(target.ifname).mac
+    told = [interface.mac for interface in reading.interfaces(result) if interface.name == target.ifname]
     faults = [] if found == _MAC else [f"the MAC is {found}, {_MAC} was provided"]
     return faults + [f"the result says MAC {mac}" for mac in told if mac.lower() != _MAC]
 

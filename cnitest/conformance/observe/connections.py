@@ -30,7 +30,7 @@ def gateways(bench: Bench, made: AddResult) -> list[Flow]:
     """An echo to each gateway of the result that has to answer; none where the profile says that gateways do not."""
     if bench.setting.expect.gateway is False or bench.subject.kind is Kind.IPAM:
         return []
-    sandbox = made.slot.sandbox
+    sandbox = made.target.sandbox
     found = dict.fromkeys(ip.gateway for ip in form.ips(made.result, bench.version) if ip.gateway)
     return [traffic.echo(sandbox, gateway) for gateway in found if gateway and is_here(bench, made, gateway)]
 
@@ -39,7 +39,7 @@ def is_here(bench: Bench, made: AddResult, gateway: str) -> bool:
     """Whether a gateway is the plugin's to bring, or is there; that of a LAN which the topology lacks is elsewhere."""
     if bench.setting.expect.gateway is False:
         return False
-    if bench.setting.expect.gateway or bench.lab.owner(gateway, made.slot.sandbox) is not None:
+    if bench.setting.expect.gateway or bench.lab.owner(gateway, made.target.sandbox) is not None:
         return True
     if gateway not in {ip.gateway for ip in form.ips(made.result, bench.version)}:
         return False
@@ -49,7 +49,7 @@ def is_here(bench: Bench, made: AddResult, gateway: str) -> bool:
     asked = {conf.get(key) is True for name, conf in confs.items() for key in known[name].gateway}
     if asked or _LAN & confs.keys() or any(plugin.on_lan for plugin in known.values()):
         return True in asked
-    link = next((link for link in made.slot.sandbox.links if link.name == made.slot.ifname), None)
+    link = next((link for link in made.target.sandbox.links if link.name == made.target.ifname), None)
     return link is None or link.kind not in _LAN
 
 
@@ -62,7 +62,7 @@ def outside(bench: Bench, made: AddResult) -> list[Flow]:
     own = addresses(bench, made)
     families = {6 if ":" in address else 4 for address in own if masquerades(bench) or _comes_back(place, address)}
     families &= _ways_out(bench, made)
-    return [traffic.echo(made.slot.sandbox, target) for target in targets if (6 if ":" in target else 4) in families]
+    return [traffic.echo(made.target.sandbox, target) for target in targets if (6 if ":" in target else 4) in families]
 
 
 def apart(bench: Bench) -> str:

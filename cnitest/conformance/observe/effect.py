@@ -44,20 +44,20 @@ def _kind_alone(subject: Subject) -> Kind | None:
 
 
 def _seen(bench: Bench) -> Kind | None:
-    slot = bench.slot()
-    bench.chain(slot)
-    before = {link.name for link in slot.sandbox.links}
-    call = bench.raw("ADD", slot, previous=None)
+    target = bench.target()
+    bench.chain(target)
+    before = {link.name for link in target.sandbox.links}
+    call = bench.raw("ADD", target, previous=None)
     result = judge.result_document(call)
     if result is None:
         return None
-    if only_addresses(AddResult(slot, call, result, None)):
+    if only_addresses(AddResult(target, call, result, None)):
         return Kind.IPAM
-    return Kind.INTERFACE if _is_its_own(slot, result, before) else None
+    return Kind.INTERFACE if _is_its_own(target, result, before) else None
 
 
-def _is_its_own(slot: AttachmentTarget, result: Mapping[str, Any], before: set[str]) -> bool:
+def _is_its_own(target: AttachmentTarget, result: Mapping[str, Any], before: set[str]) -> bool:
     """Whether a result names a link of the container that ADD made, or the loopback that it set up."""
     names = {interface.name for interface in reading.interfaces(result)}
-    made = {link.name for link in slot.sandbox.links} - before
+    made = {link.name for link in target.sandbox.links} - before
     return bool(names & made) or names == {"lo"}

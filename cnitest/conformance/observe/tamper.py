@@ -48,7 +48,7 @@ class Tampering(NamedTuple):
 
     def apply(self, bench: Bench, made: AddResult) -> None:
         """Do it. Raises Undecided when the kernel will not have it."""
-        bench.run(*self.command, at=made.slot.sandbox if self.where == _INSIDE else None)
+        bench.run(*self.command, at=made.target.sandbox if self.where == _INSIDE else None)
 
     def revert(self, bench: Bench) -> None:
         """Undo it on the host, where its link may be gone with the attachment."""
@@ -58,7 +58,7 @@ class Tampering(NamedTuple):
 
 def tamperings(bench: Bench, made: AddResult, before: Picture, after: Picture) -> list[Tampering]:
     """Every tampering that an attachment lets us make; ``before`` and ``after`` are pictures around its ADD."""
-    sandbox, node = made.slot.sandbox.full_name, bench.node.full_name
+    sandbox, node = made.target.sandbox.full_name, bench.node.full_name
     inside = difference(before[sandbox], after[sandbox])
     outside = difference(before[node], after[node])
     found = [
@@ -213,7 +213,7 @@ def _ports(items: tuple[Difference, ...]) -> Iterator[Tampering]:
 
 def _unreachable(bench: Bench, made: AddResult, items: tuple[Difference, ...]) -> Iterator[Tampering]:
     """What keeps packets from the container though all of it is still there."""
-    yield _one("CHK-13", f"{made.slot.ifname} down", _INSIDE, "ip", "link", "set", made.slot.ifname, "down")
+    yield _one("CHK-13", f"{made.target.ifname} down", _INSIDE, "ip", "link", "set", made.target.ifname, "down")
     links = {link.name: link for link in bench.node.links}
     for item in items:
         if item.table == "links" and item.appeared and item.key in links:
@@ -248,7 +248,7 @@ def _forwarding_off(bench: Bench, made: AddResult) -> Iterator[Tampering]:
 
 
 def _parent_down(bench: Bench, made: AddResult) -> Iterator[Tampering]:
-    link = next((link for link in made.slot.sandbox.links if link.name == made.slot.ifname), None)
+    link = next((link for link in made.target.sandbox.links if link.name == made.target.ifname), None)
     master = bench.subject.conf.get("master")
     if link is not None and link.kind in _CHILDREN and isinstance(master, str):
         yield _down(f"the parent {master} down", master)

@@ -38,22 +38,22 @@ class Caller:
         self._bench = bench
         self._told = told
 
-    def add(self, example: Example, slot: AttachmentTarget) -> tuple[list[Call], Document | None]:
+    def add(self, example: Example, target: AttachmentTarget) -> tuple[list[Call], Document | None]:
         """ADD of each plugin until one fails; the calls, and the result of the last when all have succeeded."""
-        calls, result = self._chain(example, slot).add()
+        calls, result = self._chain(example, target).add()
         self._told(calls)
         return calls, result
 
-    def check(self, example: Example, slot: AttachmentTarget, result: Document | None) -> list[Call]:
+    def check(self, example: Example, target: AttachmentTarget, result: Document | None) -> list[Call]:
         """CHECK of each plugin in order, until one fails."""
-        return self._telling(self._chain(example, slot).check(result))
+        return self._telling(self._chain(example, target).check(result))
 
     def delete(
-        self, example: Example, slot: AttachmentTarget, result: Document | None, *, stop: bool = True
+        self, example: Example, target: AttachmentTarget, result: Document | None, *, stop: bool = True
     ) -> list[Call]:
         """DEL of each plugin in reverse, until one fails; without ``stop`` of every one."""
         known = result if spec.has_check(version_of(example)) else None
-        return self._telling(self._chain(example, slot).delete(known, stop=stop))
+        return self._telling(self._chain(example, target).delete(known, stop=stop))
 
     def gc(self, example: Example, valid: Sequence[tuple[str, str]]) -> list[Call]:
         """GC of each plugin, with the attachments that are to stay."""
@@ -67,22 +67,22 @@ class Caller:
         return self._chain(example).status(stop=False)
 
     def request(
-        self, example: Example, conf: Document, previous: Document | None, slot: AttachmentTarget | None = None
+        self, example: Example, conf: Document, previous: Document | None, target: AttachmentTarget | None = None
     ) -> dict[str, Any]:
         """What a plugin gets on stdin, for an attachment or for none."""
-        where = {"container": slot.sandbox.name, "ifname": slot.ifname} if slot else {}
+        where = {"container": target.sandbox.name, "ifname": target.ifname} if target else {}
         return stdin(example, conf, previous, **where)
 
     def _chain(
-        self, example: Example, slot: AttachmentTarget | None = None, valid: Sequence[tuple[str, str]] = ()
+        self, example: Example, target: AttachmentTarget | None = None, valid: Sequence[tuple[str, str]] = ()
     ) -> Chain:
         plugins = example.plugins
 
         def ask(verb: str, position: int, previous: Document | None) -> Call:
             conf = plugins[position]
-            document = self.request(example, conf, previous, slot)
+            document = self.request(example, conf, previous, target)
             sent = request.with_valid(document, valid, _VALID) if verb == "GC" else document
-            return self._bench.raw(verb, slot, plugin=str(conf["type"]), stdin=sent)
+            return self._bench.raw(verb, target, plugin=str(conf["type"]), stdin=sent)
 
         return Chain(len(plugins), ask, Lenient())
 

@@ -126,9 +126,9 @@ class _Observer(ScenarioRun):
             code = f" with code {document['code']}" if document else ""
             self.lines.append(Observation(call.plugin, f"{call.verb} {how}{code}"))
 
-    def keep(self, step: Step, slot: AttachmentTarget, before: Picture, result: Document) -> Attached:
+    def keep(self, step: Step, target: AttachmentTarget, before: Picture, result: Document) -> Attached:
         """What ADD brought, and its result."""
-        one = super().keep(step, slot, before, result)
+        one = super().keep(step, target, before, result)
         plugin = str(one.example.plugins[-1].get("type", ""))
         for key, value in _compared(result).items():
             words = worded(json.dumps(value, sort_keys=True), _DIFFERENT)

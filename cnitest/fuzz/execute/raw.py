@@ -22,26 +22,26 @@ Differing = Callable[[Picture, Picture], list[Leftover]]
 
 
 def tried(
-    bench: Bench, slot: AttachmentTarget, caller: Caller, example: Example, raw: Raw, differing: Differing
+    bench: Bench, target: AttachmentTarget, caller: Caller, example: Example, raw: Raw, differing: Differing
 ) -> tuple[list[Violation], Picture]:
     """Make the call; a refusal has to be clean, and what succeeds has to go away with the usual DEL. ``differing``
     says what differs between two pictures and may not.
 
     What does not hold, and how host and container are afterwards.
     """
-    before = bench.look(slot)
-    call = _made(bench, slot, caller, example, raw)
+    before = bench.look(target)
+    call = _made(bench, target, caller, example, raw)
     found = [*crashes([call]), *refusals([call])]
     found += _demanded(bench, call, raw, example.why)
-    after = bench.look(slot)
+    after = bench.look(target)
     changed = differing(before, after)
     if raw.verb == "ADD" and (changed or not judge.failed(call)):
-        found += _undone(bench, slot, call, raw)
-        after = bench.look(slot)
+        found += _undone(bench, target, call, raw)
+        after = bench.look(target)
 
     def look() -> list[Leftover]:
         nonlocal after
-        after = bench.look(slot)
+        after = bench.look(target)
         return differing(before, after)
 
     changed = settle(look) if changed else []
@@ -72,13 +72,13 @@ def _refused(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
     return [Violation("error", call.plugin, f"{call.verb} refuses {why}: {tail(call, line)}", line) for line in found]
 
 
-def _made(bench: Bench, slot: AttachmentTarget, caller: Caller, example: Example, raw: Raw) -> Call:
+def _made(bench: Bench, target: AttachmentTarget, caller: Caller, example: Example, raw: Raw) -> Call:
     conf = next((conf for conf in example.plugins if conf.get("type") == raw.plugin), example.plugins[-1])
-    stdin = json.dumps(caller.request(example, conf, None, slot)).encode() if raw.stdin is None else raw.stdin
-    return bench.raw(raw.verb, slot, plugin=raw.plugin, stdin=stdin, changes=raw.variables)
+    stdin = json.dumps(caller.request(example, conf, None, target)).encode() if raw.stdin is None else raw.stdin
+    return bench.raw(raw.verb, target, plugin=raw.plugin, stdin=stdin, changes=raw.variables)
 
 
-def _undone(bench: Bench, slot: AttachmentTarget, call: Call, raw: Raw) -> list[Violation]:
+def _undone(bench: Bench, target: AttachmentTarget, call: Call, raw: Raw) -> list[Violation]:
     """DEL with the same input, as whoever called ADD would do it."""
     stdin = call.stdin.encode("utf-8", "surrogateescape")
-    return crashes([bench.raw("DEL", slot, plugin=raw.plugin, stdin=stdin, changes=raw.variables)])
+    return crashes([bench.raw("DEL", target, plugin=raw.plugin, stdin=stdin, changes=raw.variables)])

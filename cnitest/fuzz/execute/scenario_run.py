@@ -83,12 +83,12 @@ class ScenarioRun:
         """What a step is about."""
         return step.network, step.container, step.ifname or self.networks[step.network].ifname
 
-    def slot(self, step: Step) -> AttachmentTarget:
+    def target(self, step: Step) -> AttachmentTarget:
         """The container's interface that a step is about; the container is made when it is new."""
         example = self.networks[step.network]
         name = f"{step.container}{self._suffix}"
         before = self._links() if self.bench.setting.container_setup else set()
-        slot = self.bench.slot(
+        target = self.bench.target(
             name,
             step.ifname or example.ifname,
             network=str(example.network.get("name", "")),
@@ -99,7 +99,7 @@ class ScenarioRun:
             container_id=f"cnitest_.{name}",  # every character that an ID may have
         )
         self._furniture |= self._links() - before if self.bench.setting.container_setup else set()
-        return slot
+        return target
 
     def _links(self) -> set[str]:
         return {link.name for link in self.bench.node.links}
@@ -122,36 +122,36 @@ class ScenarioRun:
         known = self.attached.get(self.key(step))
         if known is not None and known.lost:  # a runtime first deletes what it knows to be gone
             self.delete(step)
-        example, slot = self.networks[step.network], self.slot(step)
+        example, target = self.networks[step.network], self.target(step)
         wanted = allocator.expected(self.bench, example)
-        before = self.bench.look(slot)
-        calls, result = self.call.add(example, slot)
+        before = self.bench.look(target)
+        calls, result = self.call.add(example, target)
         self.note(crashes(calls))
         if self.key(step) in self.attached:
             self._again(self.attached[self.key(step)], before, calls)
         elif result is None:
-            self._refused(step, slot, before, calls, wanted)
+            self._refused(step, target, before, calls, wanted)
         else:
-            one = self._succeeded(step, slot, before, result, calls)
+            one = self._succeeded(step, target, before, result, calls)
             self._judge(one, wanted, calls[0].plugin)
 
     def _again(self, known: Attached, before: Picture, calls: Sequence[Call]) -> None:
         """A second ADD of what is attached may fail or succeed, but takes nothing away."""
         self.note(refusals(calls))
-        gone = removals(before, self.bench.look(known.slot), self.bench.setting.leftover)
+        gone = removals(before, self.bench.look(known.target), self.bench.setting.leftover)
         self.note(leftovers.harm("a second ADD changes what is attached", calls[-1], gone))
 
     def _refused(
-        self, step: Step, slot: AttachmentTarget, before: Picture, calls: Sequence[Call], wanted: Expected
+        self, step: Step, target: AttachmentTarget, before: Picture, calls: Sequence[Call], wanted: Expected
     ) -> None:
         example = self.networks[step.network]
         self.note(refusals(calls))
         if example.validity is Validity.VALID and not self._may_fail(step, wanted):
             self.note(failures("refused", calls))
         works = example.validity is Validity.VALID
-        undone = self.call.delete(example, slot, None, stop=works)  # what one refuses is no fault of the others
+        undone = self.call.delete(example, target, None, stop=works)  # what one refuses is no fault of the others
         self.note([*crashes(undone), *(failures("delete", undone) if works else [])])
-        self._nothing_left(before, slot, calls[-1].plugin, "after a failed ADD and DEL")
+        self._nothing_left(before, target, calls[-1].plugin, "after a failed ADD and DEL")
 
     def _may_fail(self, step: Step, wanted: Expected) -> bool:
         """Whether a valid configuration may still be refused: two networks can be in each other's way, also by what the
@@ -162,20 +162,20 @@ class ScenarioRun:
         return bool(self.attached) and not (wanted.known and not asked.args and not asked.capabilities)
 
     def _succeeded(
-        self, step: Step, slot: AttachmentTarget, before: Picture, result: Document, calls: Sequence[Call]
+        self, step: Step, target: AttachmentTarget, before: Picture, result: Document, calls: Sequence[Call]
     ) -> Attached:
         example = self.networks[step.network]
         if example.validity is Validity.INVALID:
             self.note([accepted(calls[-1], example.why)])
-        return self.keep(step, slot, before, result)
+        return self.keep(step, target, before, result)
 
-    def keep(self, step: Step, slot: AttachmentTarget, before: Picture, result: Document) -> Attached:
+    def keep(self, step: Step, target: AttachmentTarget, before: Picture, result: Document) -> Attached:
         """Take note of what is attached now, and of all that its ADD brought."""
-        brought = leftovers.brought(before, self.bench.look(slot))
+        brought = leftovers.brought(before, self.bench.look(target))
         example = self.networks[step.network]
         subject = self.bench.subject
         alone, known = is_ipam(example, subject), subject.setting.knowledge
-        one = Attached(step, example, slot, before, brought, result, is_ipam=alone, knowledge=known)
+        one = Attached(step, example, target, before, brought, result, is_ipam=alone, knowledge=known)
         self.attached[self.key(step)] = one
         self._proven.add(step.network)
         return one
@@ -207,10 +207,10 @@ class ScenarioRun:
             return
         if one.lost or one.result is None or not spec.has_check(one.version):
             return
-        before = self.bench.look(one.slot)
-        calls = self.call.check(one.example, one.slot, one.result)
+        before = self.bench.look(one.target)
+        calls = self.call.check(one.example, one.target, one.result)
         self.note([*crashes(calls), *noise(calls)])
-        changed = self._differing(before, self.bench.look(one.slot))
+        changed = self._differing(before, self.bench.look(one.target))
         self.note(leftovers.harm("CHECK changes something", calls[-1], [] if one.broken else changed))
         if not one.broken and one.example.validity is not Validity.INVALID:
             self.note(failures("check", calls))
@@ -219,7 +219,7 @@ class ScenarioRun:
         """CHECK of what was deleted fails, where ADD had made something that DEL took away."""
         if gone is None or not gone.own or not spec.has_check(gone.version):
             return
-        calls = self.call.check(gone.example, gone.slot, gone.result)
+        calls = self.call.check(gone.example, gone.target, gone.result)
         self.note(crashes(calls))
         if not any(judge.failed(call) for call in calls):
             self.note([Violation("check", calls[0].plugin, "CHECK succeeds after DEL")])
@@ -231,7 +231,7 @@ class ScenarioRun:
             if not self.is_foreign(step):
                 self._delete_nothing(step)
             return
-        calls = self.call.delete(one.example, one.slot, one.result)
+        calls = self.call.delete(one.example, one.target, one.result)
         self.note([*crashes(calls), *noise(calls), *failures("delete", calls)])
         if one.result is not None and one.example.validity is Validity.VALID and not (one.lost or one.broken):
             self._gone[self.key(step)] = one
@@ -239,15 +239,15 @@ class ScenarioRun:
         self._others_kept(calls[-1])
 
     def _delete_nothing(self, step: Step) -> None:
-        example, slot = self.networks[step.network], self.slot(step)
-        before = self.bench.look(slot)
-        calls = self.call.delete(example, slot, None)
+        example, target = self.networks[step.network], self.target(step)
+        before = self.bench.look(target)
+        calls = self.call.delete(example, target, None)
         self.note(crashes(calls))
         if example.validity is Validity.VALID or step.network in self._proven:
             self.note(
                 [violation._replace(words=f"once more: {violation.words}") for violation in failures("delete", calls)]
             )
-        changed = self._differing(before, self.bench.look(slot))
+        changed = self._differing(before, self.bench.look(target))
         self.note(leftovers.harm("DEL of what is not there changes something", calls[-1], changed))
 
     def gc(self, step: Step) -> None:
@@ -258,7 +258,7 @@ class ScenarioRun:
         there = [one for key, one in self.attached.items() if key[0] == step.network]
         lost = [one for one in there if one.lost]
         before = self.bench.look()
-        calls = self.call.gc(example, [(one.slot.container_id, one.slot.ifname) for one in there if not one.lost])
+        calls = self.call.gc(example, [(one.target.container_id, one.target.ifname) for one in there if not one.lost])
         self.note([*crashes(calls), *noise(calls)])
         if not lost:
             gone = removals(before, self.bench.look(), self.bench.setting.leftover)
@@ -285,7 +285,7 @@ class ScenarioRun:
 
     def raw(self, example: Example, call: Raw) -> Picture:
         """One raw call, with everything back as it was afterwards; how it is then."""
-        violations, now = raw.tried(self.bench, self.slot(Step("ADD")), self.call, example, call, self._differing)
+        violations, now = raw.tried(self.bench, self.target(Step("ADD")), self.call, example, call, self._differing)
         self.note(violations)
         return now
 
@@ -293,15 +293,15 @@ class ScenarioRun:
 
     def _own_left(self, one: Attached, plugin: str, *, lost: bool) -> None:
         def look() -> list[Leftover]:
-            there = self.bench.look() if lost else self.bench.look(one.slot)
+            there = self.bench.look() if lost else self.bench.look(one.target)
             return [left for left in self._not_shared(self._differing(one.before, there)) if left in one.own]
 
         found = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
-        self.note(leftovers.left_over(plugin, "after DEL", found, one.slot))
+        self.note(leftovers.left_over(plugin, "after DEL", found, one.target))
 
-    def _nothing_left(self, before: Picture, slot: AttachmentTarget, plugin: str, when: str) -> None:
-        found = settle(lambda: self._not_shared(self._differing(before, self.bench.look(slot))))
-        self.note(leftovers.left_over(plugin, when, found, slot))
+    def _nothing_left(self, before: Picture, target: AttachmentTarget, plugin: str, when: str) -> None:
+        found = settle(lambda: self._not_shared(self._differing(before, self.bench.look(target))))
+        self.note(leftovers.left_over(plugin, when, found, target))
 
     def _not_shared(self, found: Sequence[Leftover]) -> list[Leftover]:
         """Differences without the changes of what is there all the time, which others may still need as it is."""
@@ -310,12 +310,12 @@ class ScenarioRun:
     def _others_kept(self, call: Call) -> None:
         """What others' ADD brought is still there after a DEL, as far as only plugins change the host."""
         for other in [] if self.spent else self.live():
-            gone = leftovers.taken(other, self.bench.look(other.slot))
+            gone = leftovers.taken(other, self.bench.look(other.target))
             self.note(leftovers.harm("DEL takes away what another attachment has", call, gone))
 
     def has_others(self, one: Attached) -> bool:
         """Whether a container has more than one attachment."""
-        return sum(other.slot.sandbox is one.slot.sandbox for other in self.attached.values()) > 1
+        return sum(other.target.sandbox is one.target.sandbox for other in self.attached.values()) > 1
 
     def unharmed(self) -> None:
         """Every attachment is still as its result says, and reaches what it reached."""

@@ -29,9 +29,9 @@ _TOGETHER = ("p1", "p2", "p3")
 
 def lose(scenario_run: ScenarioRun, step: Step) -> None:
     """The container's namespace goes without a DEL, as after a crash."""
-    sandbox = scenario_run.slot(step).sandbox
+    sandbox = scenario_run.target(step).sandbox
     for one in scenario_run.attached.values():
-        if one.slot.sandbox.name == sandbox.name and not one.lost:
+        if one.target.sandbox.name == sandbox.name and not one.lost:
             one.lost = True
     ends = {link.parent.removeprefix("@") for link in sandbox.links if link.kind == "veth"}
     scenario_run.bench.lose(sandbox.name)
@@ -69,7 +69,7 @@ def forget(scenario_run: ScenarioRun, step: Step) -> None:
 def reboot(scenario_run: ScenarioRun, _: Step) -> None:
     """The machine starts again: files stay, what the kernel had is gone; the runtime deletes what it knows of."""
     scenario_run.spent = True
-    for name in {one.slot.sandbox.name for one in scenario_run.attached.values() if not one.lost}:
+    for name in {one.target.sandbox.name for one in scenario_run.attached.values() if not one.lost}:
         scenario_run.bench.lose(name)
     _wait_for(scenario_run, {str(link.ifindex) for link in scenario_run.bench.node.links if "@" in link.parent})
     for link in scenario_run.bench.node.links:
@@ -100,10 +100,10 @@ def drop_forward(scenario_run: ScenarioRun, _: Step) -> None:
 def meddle(scenario_run: ScenarioRun, step: Step) -> None:
     """Somebody deletes the interface inside the container."""
     one = scenario_run.attached.get(scenario_run.key(step))
-    if one is None or one.lost or one.slot.ifname == "lo":
+    if one is None or one.lost or one.target.ifname == "lo":
         return
     try:
-        scenario_run.bench.run("ip", "link", "del", one.slot.ifname, at=one.slot.sandbox)
+        scenario_run.bench.run("ip", "link", "del", one.target.ifname, at=one.target.sandbox)
     except Undecided:
         return
     one.broken = True
@@ -114,9 +114,9 @@ def tamper(scenario_run: ScenarioRun, step: Step, number: int) -> None:
     one = scenario_run.attached.get(scenario_run.key(step))
     if one is None or not _can_be_checked(one) or scenario_run.has_others(one):
         return
-    checks = scenario_run.call.check(one.example, one.slot, one.result)
-    made = AddResult(one.slot, checks[-1], one.result or {}, None)
-    found = tamperings(scenario_run.bench, made, one.before, scenario_run.bench.look(one.slot))
+    checks = scenario_run.call.check(one.example, one.target, one.result)
+    made = AddResult(one.target, checks[-1], one.result or {}, None)
+    found = tamperings(scenario_run.bench, made, one.before, scenario_run.bench.look(one.target))
     ways = [way for way in found if way.requirement != _REACHED]
     if not ways or judge.failed(checks[-1]):
         return
@@ -126,7 +126,7 @@ def tamper(scenario_run: ScenarioRun, step: Step, number: int) -> None:
     except Undecided:
         return
     one.broken = True
-    calls = scenario_run.call.check(one.example, one.slot, one.result)
+    calls = scenario_run.call.check(one.example, one.target, one.result)
     scenario_run.note(crashes(calls))
     if not any(judge.failed(call) for call in calls):
         says = requirement.find(way.requirement).says.rstrip(".").removeprefix("CHECK fails when ")
@@ -136,7 +136,7 @@ def tamper(scenario_run: ScenarioRun, step: Step, number: int) -> None:
 
 
 def _can_be_checked(one: Attached) -> bool:
-    there = not (one.lost or one.broken) and one.result is not None and one.slot.ifname != "lo"
+    there = not (one.lost or one.broken) and one.result is not None and one.target.ifname != "lo"
     return there and spec.has_check(one.version) and one.example.validity is Validity.VALID
 
 
@@ -148,18 +148,18 @@ def add_together(scenario_run: ScenarioRun, step: Step) -> None:
         for each in steps
         if scenario_run.key(each) not in scenario_run.attached and not scenario_run.is_foreign(each)
     ]
-    slots = [scenario_run.slot(each) for each in steps]
-    befores = [scenario_run.bench.look(slot) for slot in slots]
+    targets = [scenario_run.target(each) for each in steps]
+    befores = [scenario_run.bench.look(target) for target in targets]
     example = scenario_run.networks[step.network]
     with ThreadPoolExecutor(len(_TOGETHER)) as pool:
-        found = list(pool.map(lambda slot: scenario_run.call.add(example, slot), slots))
-    for each, slot, before, (calls, result) in zip(steps, slots, befores, found, strict=True):
+        found = list(pool.map(lambda target: scenario_run.call.add(example, target), targets))
+    for each, target, before, (calls, result) in zip(steps, targets, befores, found, strict=True):
         scenario_run.note(crashes(calls))
         if result is None:
-            scenario_run.note(crashes(scenario_run.call.delete(example, slot, None)))
+            scenario_run.note(crashes(scenario_run.call.delete(example, target, None)))
         else:
             scenario_run.keep(
-                each, slot, before, result
+                each, target, before, result
             ).own = frozenset()  # what three brought together is nobody's own
     together = [
         scenario_run.attached[scenario_run.key(each)]

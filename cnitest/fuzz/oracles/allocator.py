@@ -147,11 +147,11 @@ def _between(first: Ip, last: Ip) -> Iterator[Ip]:
 def judged(one: Attached, wanted: Expected, others: Sequence[Attached]) -> list[Violation]:
     """What is wrong with the addresses of a result: others than the model's, or somebody else's."""
     given = [ip.address.partition("/")[0] for ip in form.ips(one.result or {}, one.version)]
-    name = one.slot.network
+    name = one.target.network
     taken = {
         ip.address.partition("/")[0]
         for other in others
-        if other.slot.network == name and other.example.chooses_addresses
+        if other.target.network == name and other.example.chooses_addresses
         for ip in form.ips(other.result or {}, other.version)
     }
     found = [f"the address {address} is given twice" for address in given if address in taken]

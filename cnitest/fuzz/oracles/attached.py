@@ -40,7 +40,7 @@ class Attached:
 
     step: Step
     example: Example
-    slot: AttachmentTarget
+    target: AttachmentTarget
     before: Picture
     own: frozenset[Leftover] = frozenset()
     result: Document | None = None
@@ -59,7 +59,7 @@ class Attached:
     @property
     def link(self) -> Link | None:
         """The interface in the container."""
-        return next((link for link in self.slot.sandbox.links if link.name == self.slot.ifname), None)
+        return next((link for link in self.target.sandbox.links if link.name == self.target.ifname), None)
 
     @property
     def addresses(self) -> tuple[results.Ip, ...]:

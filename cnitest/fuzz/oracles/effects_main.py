@@ -92,7 +92,7 @@ def _gateway_there(bench: Bench, one: Attached, name: str) -> Iterator[str]:
 
 def _default_routes(one: Attached) -> Iterator[str]:
     """A default route by the gateway of each family."""
-    routes = [route for route in one.slot.sandbox.routes if route.to == "default" and route.table == 254]
+    routes = [route for route in one.target.sandbox.routes if route.to == "default" and route.table == 254]
     for ip in one.addresses:
         family = 6 if ":" in ip.address else 4
         ways = [route.via for route in routes if route.family == family]
@@ -124,5 +124,5 @@ def ptp(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
 @effect("loopback")
 def loopback(_: Bench, one: Attached, __: Conf) -> Iterator[str]:
     """It is up."""
-    if not any(link.name == "lo" and link.up for link in one.slot.sandbox.links):
+    if not any(link.name == "lo" and link.up for link in one.target.sandbox.links):
         yield "the loopback interface is not up"

@@ -39,8 +39,8 @@ def tuning(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     if isinstance(conf.get("txQLen"), int) and link.txqlen != conf["txQLen"]:
         yield f"txQLen is {conf['txQLen']}, the interface has {link.txqlen}"
     for name, value in (conf.get("sysctl") or {}).items():
-        path = name.replace("IFNAME", one.slot.ifname)
-        has = one.slot.sandbox.sysctl(path)
+        path = name.replace("IFNAME", one.target.ifname)
+        has = one.target.sandbox.sysctl(path)
         if has is not None and has.split() != str(value).split():
             yield f"sysctl {name} is {value}, the container has {has}"
 

@@ -26,13 +26,13 @@ def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list
     """
     if one.result is None:
         return []
-    slot = one.slot
+    target = one.target
     shape = form.misshapen(one.result, one.version) or form.unlike(one.result, one.version)
     if one.is_ipam and one.result.get("interfaces"):
         shape.append("the result of an IPAM plugin has interfaces")
     found: list[str] = []
     if not one.is_ipam:
-        found = truth.untruths(one.result, one.version, bench.node, slot.sandbox, slot.netns, slot.ifname)
+        found = truth.untruths(one.result, one.version, bench.node, target.sandbox, target.netns, target.ifname)
     return [
         Violation("untrue", plugin, bare(str(detail), one), kernel=getattr(detail, "kernel", ""))
         for detail in [*found, *shape]
@@ -64,18 +64,18 @@ def silences(bench: Bench, one: Attached, others: Sequence[Attached], *, forward
 def _between(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[Flow]:
     """Packets between an attachment and another one of its network, both ways, also of full size, where that is what
     the network is for."""
-    peers = (each for each in others if each.slot.network == one.slot.network and not (each.lost or each.broken))
-    peer = next((each for each in peers if each.slot.sandbox is not one.slot.sandbox), None)
+    peers = (each for each in others if each.target.network == one.target.network and not (each.lost or each.broken))
+    peer = next((each for each in peers if each.target.sandbox is not one.target.sandbox), None)
     if peer is None or not _meet(bench, one) or one.link is None or peer.link is None:
         return []
     if one.link.mac == peer.link.mac:  # both were given the one that was asked for
         return []
     mtu = min(one.link.mtu, peer.link.mtu)
     found: list[Flow] = []
-    port = traffic.free_port(bench.subject, one.slot.sandbox, peer.slot.sandbox)
+    port = traffic.free_port(bench.subject, one.target.sandbox, peer.target.sandbox)
     for own, theirs in product(_ipv4(one), _ipv4(peer)):
         if own.network == theirs.network and own.ip != theirs.ip:  # static gives one address to all
-            ends = (one.slot.sandbox, str(own.ip), peer.slot.sandbox, str(theirs.ip))
+            ends = (one.target.sandbox, str(own.ip), peer.target.sandbox, str(theirs.ip))
             found += traffic.both_ways(*ends, port=port, mtu=mtu)
     return found
 
@@ -101,7 +101,7 @@ def admits_begun(one: Attached) -> bool:
 
 def begun(one: Attached) -> tuple[Flow, ...]:
     """What an attachment reaches through its host, but for what others begin."""
-    return tuple(flow for flow in one.beyond if flow.sender is one.slot.sandbox)
+    return tuple(flow for flow in one.beyond if flow.sender is one.target.sandbox)
 
 
 def reach(bench: Bench, one: Attached) -> None:
@@ -119,7 +119,7 @@ def lost(one: Attached) -> list[str]:
 
 def bare(words: str, one: Attached) -> str:
     """Words without the name of the container."""
-    return words.replace(one.slot.sandbox.full_name, "container")
+    return words.replace(one.target.sandbox.full_name, "container")
 
 
 def unanswered(rule: str, plugin: str, why: str, one: Attached, head: str = "") -> Violation:
@@ -137,7 +137,7 @@ def _beyond(bench: Bench, one: Attached) -> Iterator[Flow]:
     if any(conf.get("ipMasq") is True for conf in one.example.plugins):
         for target in traffic.internet(bench.lab)[1]:
             if (6 if ":" in target else 4) in families & defaults:
-                yield traffic.echo(one.slot.sandbox, target)
+                yield traffic.echo(one.target.sandbox, target)
     for conf in one.example.plugins:
         if 4 in families & defaults:
             yield from ports.flows(bench, one, conf)
@@ -148,5 +148,5 @@ def _gateways(bench: Bench, one: Attached) -> Iterator[Flow]:
     if one.is_ipam:
         return
     for gateway in dict.fromkeys(ip.gateway for ip in form.ips(one.result or {}, one.version) if ip.gateway):
-        if gateway and bench.lab.owner(gateway, one.slot.sandbox) is not None:
-            yield traffic.echo(one.slot.sandbox, gateway)
+        if gateway and bench.lab.owner(gateway, one.target.sandbox) is not None:
+            yield traffic.echo(one.target.sandbox, gateway)

@@ -54,10 +54,10 @@ def in_the_end(
 
 
 def left_over(
-    plugin: str, when: str, found: Iterable[Leftover], slot: AttachmentTarget | None = None
+    plugin: str, when: str, found: Iterable[Leftover], target: AttachmentTarget | None = None
 ) -> list[Violation]:
-    """Leftovers as violations; with ``slot`` their words say whether they are in its container or on the host."""
-    words = ((left, f"{when}: {_where(left, slot) if slot else ''}{left.difference}") for left in found)
+    """Leftovers as violations; with ``target`` their words say whether they are in its container or on the host."""
+    words = ((left, f"{when}: {_where(left, target) if target else ''}{left.difference}") for left in found)
     return [Violation("left", plugin, said, Detail(left, about=left)) for left, said in words]
 
 
@@ -103,6 +103,6 @@ def _is_of_chain(item: Difference, names: Collection[str]) -> bool:
     return isinstance(line, FirewallLine) and bool({line.chain_made, line.follows("-j")} & {*names})
 
 
-def _where(left: Leftover, slot: AttachmentTarget) -> str:
+def _where(left: Leftover, target: AttachmentTarget) -> str:
     """The place of a leftover without its name."""
-    return "the container: " if left.place == slot.sandbox.full_name else "the host: "
+    return "the container: " if left.place == target.sandbox.full_name else "the host: "

@@ -123,7 +123,7 @@ def flows(bench: Bench, one: Attached, conf: Conf) -> list[Flow]:
     for row in promised(one, conf):
         if not row.to.startswith("[") and row.host in ("", target) and row.protocol in ("tcp", "udp"):
             first.setdefault(row.protocol, row)
-    receiver = one.slot.sandbox
+    receiver = one.target.sandbox
     return [
         traffic.through_port(outside, target, row.protocol, row.port, receiver, int(row.to.rpartition(":")[2]))
         for row in first.values()

@@ -19,8 +19,8 @@ from cnitest.fuzz.oracles.attached import Attached
 def attached(kind: str, address: str, gateway: str) -> Attached:
     """An attachment whose IPAM plugin is of some kind, with one address."""
     example = Example({"cniVersion": "1.0.0", "plugins": [{"type": "x", "ipam": {"type": kind}}]})
-    slot: Any = SimpleNamespace(network="net")
-    return Attached(Step("ADD"), example, slot, {}, result={"ips": [{"address": address, "gateway": gateway}]})
+    target: Any = SimpleNamespace(network="net")
+    return Attached(Step("ADD"), example, target, {}, result={"ips": [{"address": address, "gateway": gateway}]})
 
 
 @pytest.mark.parametrize(

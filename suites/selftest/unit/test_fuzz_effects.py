@@ -44,7 +44,7 @@ def attached(
     *own: str | Leftover, ips: tuple[str, ...] = ("10.1.0.2/24",), interfaces: Any = (), **capabilities: Any
 ) -> Attached:
     """An attachment: what its ADD brought, the addresses and interfaces of its result, and capability arguments."""
-    slot: Any = SimpleNamespace(ifname="eth0")
+    target: Any = SimpleNamespace(ifname="eth0")
     network = {"cniVersion": "1.0.0", "plugins": [{"type": "bridge"}]}
     result = {
         "cniVersion": "1.0.0",
@@ -55,7 +55,7 @@ def attached(
     return Attached(
         Step("ADD"),
         example,
-        slot,
+        target,
         {},
         frozenset(rule(one) if isinstance(one, str) else one for one in own),
         result=result,

@@ -26,30 +26,30 @@ FOLLOWING = ("net.ipv4.conf.all.accept_redirects",)
 @check("ADD-01")
 def the_interface_is_there(shared_attachment: SharedAttachment) -> None:
     """CNI_IFNAME is a link of the container."""
-    bench, slot = shared_attachment.bench, shared_attachment.made.slot
+    bench, target = shared_attachment.bench, shared_attachment.made.target
 
-    links = [link.name for link in slot.sandbox.links]
+    links = [link.name for link in target.sandbox.links]
 
-    lacking = f"! ip -n {slot.sandbox.name} link show {slot.ifname}"
-    bench.demand(slot.ifname in links, f"no {slot.ifname}, the container has {', '.join(links)}", witness=lacking)
+    lacking = f"! ip -n {target.sandbox.name} link show {target.ifname}"
+    bench.demand(target.ifname in links, f"no {target.ifname}, the container has {', '.join(links)}", witness=lacking)
 
 
 @check("ADD-01")
 def any_name_is_taken(bench: Bench) -> None:
     """The interface gets the name that was asked for, whichever it is."""
     _require_own_link(bench)
-    slot = bench.slot("c1", ifname="net7-x.y")
+    target = bench.target("c1", ifname="net7-x.y")
 
-    made = bench.attach(slot)
+    made = bench.attach(target)
 
-    links = [link.name for link in made.slot.sandbox.links]
+    links = [link.name for link in made.target.sandbox.links]
     bench.demand("net7-x.y" in links, f"asked for net7-x.y, the container has {', '.join(links)}")
 
 
 @check("ADD-02")
 def add_prints_a_result(bench: Bench) -> None:
     """ADD succeeds, and a runtime of this version can read what it prints."""
-    call = bench.add(bench.slot())
+    call = bench.add(bench.target())
 
     faults = judge.success(call)
     bench.complain(*faults)
@@ -64,11 +64,11 @@ def add_prints_a_result(bench: Bench) -> None:
 def a_taken_name_is_refused(bench: Bench) -> None:
     """ADD fails when the container has an interface of that name already."""
     _require_own_link(bench)
-    slot = bench.slot()
+    target = bench.target()
     peer = space.name(bench.subject, "cnitest-peer")
-    bench.run("ip", "link", "add", slot.ifname, "type", "veth", "peer", "name", peer, at=slot.sandbox)
+    bench.run("ip", "link", "add", target.ifname, "type", "veth", "peer", "name", peer, at=target.sandbox)
 
-    call = bench.add(slot)
+    call = bench.add(target)
 
     bench.complain(*judge.refusal(call))
 
@@ -76,35 +76,35 @@ def a_taken_name_is_refused(bench: Bench) -> None:
 @check("ADD-04")
 def a_refused_configuration_leaves_nothing(bench: Bench) -> None:
     """Whatever is wrong with the configuration, a failed ADD changes neither host nor container."""
-    slot = bench.slot()
-    previous = bench.chain(slot)
-    before = bench.look(slot)
-    for change in mutation.wrong_values(bench.request(slot, previous)):
-        call = bench.raw("ADD", slot, stdin=change.document)
+    target = bench.target()
+    previous = bench.chain(target)
+    before = bench.look(target)
+    for change in mutation.wrong_values(bench.request(target, previous)):
+        call = bench.raw("ADD", target, stdin=change.document)
         if call.exit_code == 0:
-            bench.raw("DEL", slot, stdin=change.document)
-            before = bench.look(slot)  # what DEL leaves is told elsewhere
+            bench.raw("DEL", target, stdin=change.document)
+            before = bench.look(target)  # what DEL leaves is told elsewhere
             continue
-        found = bench.changed(before, slot)
+        found = bench.changed(before, target)
         bench.complain(*found, prefix=f"{change.words}: ")
         if found:
-            bench.raw("DEL", slot, stdin=change.document)
-            before = bench.look(slot)  # what stays was told; what the next leaves besides is seen
+            bench.raw("DEL", target, stdin=change.document)
+            before = bench.look(target)  # what stays was told; what the next leaves besides is seen
 
 
 @check("ADD-05")
 def a_second_add_does_not_disturb(bench: Bench) -> None:
     """Asked again for the same interface, it fails where it would make one, and the first attachment works on."""
     made = bench.attach()
-    before = bench.look(made.slot)
+    before = bench.look(made.target)
     flows = answering(bench, made)
 
-    again = bench.raw("ADD", made.slot, previous=made.previous)
+    again = bench.raw("ADD", made.target, previous=made.previous)
 
     bench.complain(*judge.crash(again))
     if bench.subject.kind is Kind.INTERFACE and bench.setting.ifname != "lo":
         bench.demand(again.exit_code != 0, "the second ADD of the same interface succeeds")
-    bench.complain(*leftovers.removals(before, bench.look(made.slot), bench.setting.leftover))
+    bench.complain(*leftovers.removals(before, bench.look(made.target), bench.setting.leftover))
     demand_answers(bench, flows, traffic.AGAIN)
 
 
@@ -114,19 +114,19 @@ def a_container_can_be_attached_twice(bench: Bench) -> None:
     _require_own_link(bench, meta=True)
     bench.require_room(2)
     first = bench.attach()
-    before = bench.look(first.slot)
-    slot = bench.slot("c1", ifname=_other_name(bench))
-    flows = _flows_of_the_first(bench, first, slot)
-    chained = bench.look(first.slot)
+    before = bench.look(first.target)
+    target = bench.target("c1", ifname=_other_name(bench))
+    flows = _flows_of_the_first(bench, first, target)
+    chained = bench.look(first.target)
 
-    call = bench.add(slot)
+    call = bench.add(target)
 
     bench.complain(*judge.success(call))
     if call.exit_code == 0:
-        bench.complain(*_missing_link(slot))
-        bench.complain(*leftovers.disturbed(before, chained, bench.look(first.slot), bench.setting.leftover))
+        bench.complain(*_missing_link(target))
+        bench.complain(*leftovers.disturbed(before, chained, bench.look(first.target), bench.setting.leftover))
         demand_answers(bench, flows, traffic.AGAIN)
-        bench.complain(*_no_neighbour(bench, AddResult(slot, call, judge.result_document(call) or {}, None)))
+        bench.complain(*_no_neighbour(bench, AddResult(target, call, judge.result_document(call) or {}, None)))
 
 
 @check("ADD-07")
@@ -134,17 +134,17 @@ def a_container_can_join_two_networks(bench: Bench) -> None:
     """A second network's attachment works, and the first works on."""
     _require_own_link(bench, meta=True)
     first = bench.attach()
-    before = bench.look(first.slot)
-    slot = other_network(bench, "c1", _other_name(bench))
-    flows = _flows_of_the_first(bench, first, slot)
-    chained = bench.look(first.slot)
+    before = bench.look(first.target)
+    target = other_network(bench, "c1", _other_name(bench))
+    flows = _flows_of_the_first(bench, first, target)
+    chained = bench.look(first.target)
 
-    call = bench.add(slot)
+    call = bench.add(target)
 
     require_second_network(bench, call)
     bench.complain(*judge.success(call))
-    bench.complain(*_missing_link(slot))
-    bench.complain(*leftovers.disturbed(before, chained, bench.look(first.slot), bench.setting.leftover))
+    bench.complain(*_missing_link(target))
+    bench.complain(*leftovers.disturbed(before, chained, bench.look(first.target), bench.setting.leftover))
     demand_answers(bench, flows, traffic.AGAIN)
 
 
@@ -155,16 +155,16 @@ def attachments_without_addresses_work(bench: Bench) -> None:
         bench.not_applicable("it has no IPAM to be left out")
     conf = {key: value for key, value in bench.subject.conf.items() if key not in ("ipam", "isGateway")}
     conf = {key: value for key, value in conf.items() if key not in ("isDefaultGateway", "ipMasq")}
-    slot = bench.slot("c1", conf=conf)
-    newest = {**bench.request(slot), "cniVersion": bench.subject.highest}
-    if bench.raw("ADD", slot, stdin=newest).exit_code != 0:
+    target = bench.target("c1", conf=conf)
+    newest = {**bench.request(target), "cniVersion": bench.subject.highest}
+    if bench.raw("ADD", target, stdin=newest).exit_code != 0:
         bench.not_applicable("it wants addresses: without IPAM it makes nothing, in any version")
-    bench.raw("DEL", slot, stdin=newest)
+    bench.raw("DEL", target, stdin=newest)
 
-    call = bench.raw("ADD", slot)
+    call = bench.raw("ADD", target)
 
     bench.complain(*judge.success(call))
-    bench.complain(*_missing_link(slot))
+    bench.complain(*_missing_link(target))
 
 
 @check("ADD-18")
@@ -185,19 +185,19 @@ def neighbours_learn_a_returned_address(bench: Bench, tmp_path: Path) -> None:
     if not bench.subject.ipam or bench.setting.expect.neighbours is False:
         bench.not_applicable("its addresses cannot be chosen, or containers do not see each other")
     plugin = delegate.install(bench, tmp_path, {"ADD": {"result": delegate.address(bench, 80)}})
-    neighbour = bench.attach(delegate.slot(bench, "c2"))
+    neighbour = bench.attach(delegate.target(bench, "c2"))
     plugin.program({"ADD": {"result": delegate.address(bench, 81)}})
-    first = bench.attach(delegate.slot(bench, "c1"))
+    first = bench.attach(delegate.target(bench, "c1"))
     ip = next(iter(addresses(bench, first)), "")
     if not ip:
         bench.not_applicable("the result has no address, which ADD-08 is about")
-    flow = traffic.echo(neighbour.slot.sandbox, ip)
+    flow = traffic.echo(neighbour.target.sandbox, ip)
     if traffic.lost(flow, 1.0):
         bench.not_applicable("containers of this network do not reach each other, which NET-02 is about")
     bench.probed(flow.sender, ip)
     bench.detach(first)
 
-    bench.attach(delegate.slot(bench, "c3"))
+    bench.attach(delegate.target(bench, "c3"))
 
     why = traffic.answered_at_once(flow)
     bench.complain(*([why] if why else []), prefix=f"the neighbour does not reach {ip} any more: ")
@@ -206,11 +206,11 @@ def neighbours_learn_a_returned_address(bench: Bench, tmp_path: Path) -> None:
 @check("ADD-20")
 def sysctls_of_the_host_stay(bench: Bench) -> None:
     """After ADD and DEL no sysctl of the host is another, but for forwarding."""
-    slot = bench.slot()
-    bench.chain(slot)
+    target = bench.target()
+    bench.chain(target)
     before = bench.sysctls()
 
-    made = bench.attach(slot)
+    made = bench.attach(target)
     bench.delete(made)
 
     after = bench.sysctls()
@@ -240,18 +240,18 @@ def _require_own_link(bench: Bench, *, meta: bool = False) -> None:
         bench.not_applicable("the interface is there before it")
 
 
-def _missing_link(slot: AttachmentTarget) -> list[str]:
-    links = [link.name for link in slot.sandbox.links]
-    return [] if slot.ifname in links else [f"the container has no {slot.ifname}; it has {', '.join(links)}"]
+def _missing_link(target: AttachmentTarget) -> list[str]:
+    links = [link.name for link in target.sandbox.links]
+    return [] if target.ifname in links else [f"the container has no {target.ifname}; it has {', '.join(links)}"]
 
 
 def _no_neighbour(bench: Bench, made: AddResult) -> list[str]:
     """Why the gateways are not seen on the link of an attachment."""
-    found, slot = [], made.slot
+    found, target = [], made.target
     for ip in form.ips(made.result, bench.version):
         gateway = ip.gateway
         if gateway and is_here(bench, made, gateway):
-            words = f"{slot.sandbox.full_name} {slot.ifname} asks for {gateway}"
-            ask = lambda gateway=gateway: slot.sandbox.arp(gateway, on=slot.ifname)  # noqa: E731
-            found.append(traffic.lost(traffic.Flow(words, ask, slot.sandbox, gateway), explain=True))
+            words = f"{target.sandbox.full_name} {target.ifname} asks for {gateway}"
+            ask = lambda gateway=gateway: target.sandbox.arp(gateway, on=target.ifname)  # noqa: E731
+            found.append(traffic.lost(traffic.Flow(words, ask, target.sandbox, gateway), explain=True))
     return [why for why in found if why]

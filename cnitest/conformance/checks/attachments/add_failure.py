@@ -28,19 +28,19 @@ FAILING_DELEGATES: dict[str, Any] = {
 TOOLS = ("iptables", "ip6tables", "nft", "iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy")
 
 
-def _must_leave_nothing(bench: Bench, slot: AttachmentTarget, words: str = "", **options: Any) -> None:
-    """ADD into a slot, see it fail, and see nothing left."""
-    previous = bench.chain(slot)
-    before = bench.look(slot)
+def _must_leave_nothing(bench: Bench, target: AttachmentTarget, words: str = "", **options: Any) -> None:
+    """ADD into a target, see it fail, and see nothing left."""
+    previous = bench.chain(target)
+    before = bench.look(target)
 
-    call = bench.raw("ADD", slot, previous=previous, **options)
+    call = bench.raw("ADD", target, previous=previous, **options)
 
     prefix = f"{words}: " if words else ""
     bench.complain(*judge.crash(call), prefix=prefix)
     if call.exit_code == 0:
         bench.complain(f"{prefix}ADD succeeds")
         return
-    found = settle(lambda: bench.changed(before, slot))
+    found = settle(lambda: bench.changed(before, target))
     bench.complain(*found, prefix=prefix)
 
 
@@ -66,18 +66,18 @@ REFUSED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 @check("ADD-04")
 def a_refused_call_leaves_nothing(bench: Bench) -> None:
     """Whatever of a call is wrong, an ADD that is refused changes neither host nor container."""
-    slot = bench.slot()
-    document = bench.request(slot, bench.chain(slot))
-    before = bench.look(slot)
+    target = bench.target()
+    document = bench.request(target, bench.chain(target))
+    before = bench.look(target)
     for words, options in REFUSED.items():
-        call = bench.raw("ADD", slot, **options(document))
+        call = bench.raw("ADD", target, **options(document))
         if call.exit_code != 0:
-            found = settle(partial(bench.changed, before, slot))
+            found = settle(partial(bench.changed, before, target))
             bench.complain(*found, prefix=f"{words}: ")
             if not found:
                 continue
-        bench.raw("DEL", slot, stdin=document)
-        before = bench.look(slot)  # what DEL leaves is reported elsewhere
+        bench.raw("DEL", target, stdin=document)
+        before = bench.look(target)  # what DEL leaves is reported elsewhere
 
 
 @check("ADDF-a")
@@ -85,7 +85,7 @@ def a_missing_delegate_leaves_nothing(bench: Bench) -> None:
     """ADD with an IPAM plugin that is not there fails and leaves neither link, address, rule nor file."""
     require_delegate(bench)
 
-    _must_leave_nothing(bench, delegate.slot(bench, kind="cnitest-missing"))
+    _must_leave_nothing(bench, delegate.target(bench, kind="cnitest-missing"))
 
 
 @check("ADDF-b", how=list(FAILING_DELEGATES))
@@ -97,16 +97,16 @@ def a_failing_delegate_leaves_nothing(bench: Bench, tmp_path: Path, how: str) ->
         reply = {"result": {"cniVersion": bench.version}}
     delegate.install(bench, tmp_path, {"ADD": reply})
 
-    _must_leave_nothing(bench, delegate.slot(bench), how)
+    _must_leave_nothing(bench, delegate.target(bench), how)
 
 
 @check("ADDF-c")
 def a_used_up_range_leaves_nothing(bench: Bench) -> None:
     """When every address is taken ADD fails and leaves nothing."""
     conf = exhausted(bench)
-    taken = bench.attach(bench.slot("c1", conf=conf))
+    taken = bench.attach(bench.target("c1", conf=conf))
 
-    _must_leave_nothing(bench, bench.slot("c2", conf=conf))
+    _must_leave_nothing(bench, bench.target("c2", conf=conf))
     bench.complain(*judge.success(bench.delete(taken)))
 
 
@@ -115,11 +115,11 @@ def a_taken_name_leaves_both_alone(bench: Bench) -> None:
     """An ADD that fails over a taken name changes neither the host nor the interface that has the name."""
     if bench.setting.ifname == "lo":
         bench.not_applicable("the interface is there before it")
-    slot = bench.slot()
+    target = bench.target()
     peer = space.name(bench.subject, "cnitest-peer")
-    bench.run("ip", "link", "add", slot.ifname, "type", "veth", "peer", "name", peer, at=slot.sandbox)
+    bench.run("ip", "link", "add", target.ifname, "type", "veth", "peer", "name", peer, at=target.sandbox)
 
-    _must_leave_nothing(bench, slot)
+    _must_leave_nothing(bench, target)
 
 
 @check("ADDF-e")
@@ -127,9 +127,9 @@ def a_missing_namespace_leaves_nothing(bench: Bench) -> None:
     """ADD for a namespace that is gone fails and leaves nothing on the host."""
     if bench.subject.kind is not Kind.INTERFACE:
         bench.not_applicable("it need not enter the namespace")
-    slot = bench.slot()
+    target = bench.target()
 
-    _must_leave_nothing(bench, slot, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
+    _must_leave_nothing(bench, target, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
 
 
 @check("ADDF-f")
@@ -138,7 +138,7 @@ def a_late_failure_leaves_nothing(bench: Bench, tmp_path: Path) -> None:
     require_delegate(bench)
     delegate.install(bench, tmp_path, {"ADD": {"result": delegate.address(bench, routes=[delegate.stray(bench)])}})
 
-    _must_leave_nothing(bench, delegate.slot(bench))
+    _must_leave_nothing(bench, delegate.target(bench))
 
 
 @check("ADDF-g")
@@ -147,14 +147,14 @@ def failing_firewall_tools_leave_nothing(bench: Bench, tmp_path: Path) -> None:
     for name in TOOLS:
         text = f'#!/bin/sh\necho "$0 $*" >>{tmp_path}/called\necho "{name} is out of order" >&2\nexit 1\n'
         bench.program(tmp_path / name, text)
-    slot = bench.slot()
-    span = Span(bench, slot)
+    target = bench.target()
+    span = Span(bench, target)
     broken = {"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}
 
-    added = bench.add(slot, environment=broken)
+    added = bench.add(target, environment=broken)
     if not (tmp_path / "called").exists():
         bench.not_applicable("it calls no firewall tool")
-    deleted = bench.raw("DEL", slot)
+    deleted = bench.raw("DEL", target)
 
     bench.complain(*judge.crash(added))
     bench.complain(*judge.success(deleted), prefix="after the tools work again: ")
@@ -164,9 +164,9 @@ def failing_firewall_tools_leave_nothing(bench: Bench, tmp_path: Path) -> None:
 @check("ADDF-h")
 def del_without_a_result_after_a_later_failure_leaves_nothing(bench: Bench) -> None:
     """After ADD a DEL without any previous result removes everything."""
-    slot = bench.slot()
-    span = Span(bench, slot)
-    made = bench.attach(slot)
+    target = bench.target()
+    span = Span(bench, target)
+    made = bench.attach(target)
     span.added()
 
     call = bench.delete(made, previous=None)

@@ -31,13 +31,13 @@ def check_without_addresses_succeeds(bench: Bench) -> None:
         bench.not_applicable("it has no IPAM to be left out")
     gone = ("ipam", "isGateway", "isDefaultGateway", "ipMasq")
     conf = {key: value for key, value in bench.subject.conf.items() if key not in gone}
-    slot = bench.slot("c1", conf=conf)
-    added = bench.raw("ADD", slot)
+    target = bench.target("c1", conf=conf)
+    added = bench.raw("ADD", target)
     result = judge.result_document(added)
     if result is None:
         bench.not_applicable("it wants addresses: without IPAM it makes nothing")
 
-    call = bench.raw("CHECK", slot, previous=result)
+    call = bench.raw("CHECK", target, previous=result)
 
     bench.complain(*judge.success(call, silent=True))
 
@@ -55,7 +55,7 @@ def check_needs_a_result(bench: Bench) -> None:
 @check("CHK-04")
 def check_of_an_early_version_is_refused(shared_bench: Bench) -> None:
     """Before 0.4.0 CHECK is refused with code 1."""
-    call = shared_bench.raw("CHECK", shared_bench.slot("c9"))
+    call = shared_bench.raw("CHECK", shared_bench.target("c9"))
 
     shared_bench.complain(*judge.refusal(call, {1}))
 
@@ -67,7 +67,7 @@ def what_was_added_later_is_tolerated(bench: Bench) -> None:
         bench.not_applicable("nobody adds anything to a loopback")
     made = bench.attach()
     require_check(bench, made)
-    link, sandbox = made.slot.ifname, made.slot.sandbox
+    link, sandbox = made.target.ifname, made.target.sandbox
 
     for family in space.families(bench.subject):
         near, beyond = (space.network(bench.subject, family, nth) for nth in (0, 1))
@@ -86,7 +86,7 @@ def the_delegate_is_asked(bench: Bench, tmp_path: Path) -> None:
     require_delegate(bench)
     script = {"ADD": {"result": delegate.address(bench)}}
     plugin = delegate.install(bench, tmp_path, script)
-    made = bench.attach(delegate.slot(bench))
+    made = bench.attach(delegate.target(bench))
     require_check(bench, made)
     asked = [record.verb for record in plugin.records()]
     plugin.program({**script, "CHECK": {"error": {"code": 101, "msg": "the reservation is gone"}}})
@@ -100,17 +100,17 @@ def the_delegate_is_asked(bench: Bench, tmp_path: Path) -> None:
 @check("CHK-15")
 def check_changes_nothing(bench: Bench) -> None:
     """Host and container are the same before and after CHECK, also after one that fails."""
-    slot = bench.slot()
-    made = bench.attach(slot)
-    before = bench.look(slot)
+    target = bench.target()
+    made = bench.attach(target)
+    before = bench.look(target)
 
     bench.check(made)
-    bench.complain(*bench.changed(before, slot, strict=True))
+    bench.complain(*bench.changed(before, target, strict=True))
     bench.delete(made)
-    gone = bench.look(slot)
+    gone = bench.look(target)
     bench.check(made)
 
-    bench.complain(*bench.changed(gone, slot, strict=True), prefix="after DEL: ")
+    bench.complain(*bench.changed(gone, target, strict=True), prefix="after DEL: ")
 
 
 @check("CHK-15")
@@ -120,11 +120,11 @@ def check_does_not_repair(bench: Bench) -> None:
     if not [way for way in tamper.tamperings(bench, made, before, after) if way.requirement == "CHK-11"]:
         bench.not_applicable("its ADD makes no firewall rules")
     flush(bench)
-    flushed = bench.look(made.slot)
+    flushed = bench.look(made.target)
 
     bench.check(made)
 
-    bench.complain(*bench.changed(flushed, made.slot, strict=True))
+    bench.complain(*bench.changed(flushed, made.target, strict=True))
 
 
 @check("CHK-18")
@@ -133,7 +133,7 @@ def others_come_and_go(bench: Bench) -> None:
     made = bench.attach()
     require_check(bench, made)
 
-    others = [bench.attach(bench.slot(f"c{number}")) for number in (2, 3, 4)]
+    others = [bench.attach(bench.target(f"c{number}")) for number in (2, 3, 4)]
     call = bench.check(made)
     bench.complain(*judge.success(call), prefix="after three more ADDs: ")
     for other in others[:2]:
@@ -146,11 +146,11 @@ def others_come_and_go(bench: Bench) -> None:
 @check("CHK-19")
 def check_after_del_fails(bench: Bench) -> None:
     """CHECK of what was deleted fails."""
-    slot = bench.slot("c5")
-    bench.chain(slot)
-    before = bench.look(slot)
-    made = bench.attach(slot)
-    if not bench.changed(before, slot, strict=True):
+    target = bench.target("c5")
+    bench.chain(target)
+    before = bench.look(target)
+    made = bench.attach(target)
+    if not bench.changed(before, target, strict=True):
         bench.not_applicable("its ADD does nothing that DEL could undo")
     bench.detach(made)
 

@@ -37,16 +37,16 @@ def _at_once(function: Callable[[T], Call], items: Sequence[T]) -> list[Call]:
         return list(pool.map(function, items))
 
 
-def _slots(bench: Bench, first: int = 1, count: int = MANY) -> list[AttachmentTarget]:
-    slots = [bench.slot(f"c{number}") for number in range(first, first + count)]
-    for slot in slots:
-        bench.chain(slot)
-    return slots
+def _targets(bench: Bench, first: int = 1, count: int = MANY) -> list[AttachmentTarget]:
+    targets = [bench.target(f"c{number}") for number in range(first, first + count)]
+    for target in targets:
+        bench.chain(target)
+    return targets
 
 
-def _delete(bench: Bench, slot: AttachmentTarget, added: Call) -> Call:
+def _delete(bench: Bench, target: AttachmentTarget, added: Call) -> Call:
     found = judge.result_document(added)
-    return bench.raw("DEL", slot, previous=found if spec.has_check(bench.version) else None)
+    return bench.raw("DEL", target, previous=found if spec.has_check(bench.version) else None)
 
 
 def _unique(bench: Bench, calls: Sequence[Call]) -> list[str]:
@@ -62,9 +62,9 @@ def _unique(bench: Bench, calls: Sequence[Call]) -> list[str]:
 def many_adds_at_once(bench: Bench) -> None:
     """Ten containers added at once all get a result, and addresses of their own."""
     bench.require_room(MANY)
-    slots = _slots(bench)
+    targets = _targets(bench)
 
-    calls = _at_once(bench.add, slots)
+    calls = _at_once(bench.add, targets)
 
     for call in calls:
         bench.complain(*judge.success(call))
@@ -78,7 +78,7 @@ def _gives_addresses_of_its_own(bench: Bench) -> bool:
     section = bench.subject.conf.get("ipam")
     if isinstance(section, dict) and RANGES & section.keys():
         return True
-    first, second = (bench.attach(bench.slot(f"c{number}")) for number in (40, 41))
+    first, second = (bench.attach(bench.target(f"c{number}")) for number in (40, 41))
     return not _unique(bench, [first.call, second.call])
 
 
@@ -86,14 +86,14 @@ def _gives_addresses_of_its_own(bench: Bench) -> bool:
 def many_dels_at_once(bench: Bench) -> None:
     """Ten containers deleted at once all succeed, and nothing is left."""
     bench.require_room(MANY)
-    slots = [bench.slot(f"c{number}") for number in range(1, MANY + 1)]
-    span = Span(bench, *slots)
-    added = [bench.add(slot) for slot in slots]
+    targets = [bench.target(f"c{number}") for number in range(1, MANY + 1)]
+    span = Span(bench, *targets)
+    added = [bench.add(target) for target in targets]
     for call in added:
         bench.need(call)
     span.added()
 
-    calls = _at_once(lambda pair: _delete(bench, *pair), list(zip(slots, added, strict=True)))
+    calls = _at_once(lambda pair: _delete(bench, *pair), list(zip(targets, added, strict=True)))
 
     for call in calls:
         bench.complain(*judge.success(call))
@@ -105,14 +105,14 @@ def adds_and_dels_at_once(bench: Bench) -> None:
     """While five containers are deleted five others are added, and all succeed."""
     bench.require_room(MANY)
     bench.require_effect()
-    going = _slots(bench, 1, MANY // 2)
-    added = [bench.add(slot) for slot in going]
+    going = _targets(bench, 1, MANY // 2)
+    added = [bench.add(target) for target in going]
     for call in added:
         bench.need(call)
-    coming = _slots(bench, 1 + MANY // 2, MANY // 2)
+    coming = _targets(bench, 1 + MANY // 2, MANY // 2)
     jobs: list[Callable[[], Call]] = []
-    for slot, call, new in zip(going, added, coming, strict=True):
-        jobs += [_job(_delete, bench, slot, call), _job(bench.add, new)]
+    for target, call, new in zip(going, added, coming, strict=True):
+        jobs += [_job(_delete, bench, target, call), _job(bench.add, new)]
 
     calls = _at_once(lambda job: job(), jobs)
 
@@ -129,16 +129,16 @@ def two_networks_at_once(bench: Bench) -> None:
     """Containers are added to two networks at the same time, and all succeed."""
     bench.require_room(MANY // 2)
     others = [other_network(bench, f"c{number}") for number in range(21, 21 + MANY // 2)]
-    own = _slots(bench, 1, MANY // 2)
+    own = _targets(bench, 1, MANY // 2)
     bench.need(bench.add(own[0]))  # first, as in ADD-07: a device that all networks share is then the first one's
     beside = bench.add(others[0])
     require_second_network(bench, beside)
     bench.complain(*judge.success(beside))
-    for slot in others:
-        bench.chain(slot)
-    slots = [*own[1:], *others[1:]]
+    for target in others:
+        bench.chain(target)
+    targets = [*own[1:], *others[1:]]
 
-    for call in _at_once(bench.add, slots):
+    for call in _at_once(bench.add, targets):
         bench.complain(*judge.success(call))
 
 
@@ -146,14 +146,14 @@ def two_networks_at_once(bench: Bench) -> None:
 def del_cleans_after_a_killed_add(bench: Bench) -> None:
     """ADD is killed at 30 moments, one after the other; each time DEL succeeds, and in the end nothing is left."""
     bench.require_effect()
-    slot = bench.slot()
-    span = Span(bench, slot)
-    for moment in _moments(bench, _usual(bench, slot) * 1.1):
-        bench.raw("ADD", slot, previous=bench.chain(slot), timeout=moment)
-        call = bench.raw("DEL", slot)
+    target = bench.target()
+    span = Span(bench, target)
+    for moment in _moments(bench, _usual(bench, target) * 1.1):
+        bench.raw("ADD", target, previous=bench.chain(target), timeout=moment)
+        call = bench.raw("DEL", target)
         bench.complain(*judge.success(call), prefix=f"ADD killed after {moment * 1000:.0f} ms: ")
         if call.exit_code != 0:
-            bench.raw("DEL", slot)
+            bench.raw("DEL", target)
 
     bench.complain(*span.leftovers())
 
@@ -163,26 +163,26 @@ def a_killed_call_leaves_no_lock(bench: Bench) -> None:
     """After five killed calls, the network's first among them, the next one takes no longer than usual."""
     usual, changes = _watched(bench)
     for number in range(1, 6):
-        slot = bench.slot(f"c{number + 1}")
-        _killed(bench, slot, number / 6, usual, changes)
-        bench.raw("DEL", slot)
-        bench.unchain(slot)
+        target = bench.target(f"c{number + 1}")
+        _killed(bench, target, number / 6, usual, changes)
+        bench.raw("DEL", target)
+        bench.unchain(target)
 
-    call = bench.add(bench.slot("c9"))
+    call = bench.add(bench.target("c9"))
 
     bench.complain(*judge.success(call))
     most = max(5.0, usual * 10)
     bench.demand(call.seconds < most, f"ADD after killed ones takes {call.seconds:.1f} s, usually {usual:.2f} s")
 
 
-def _killed(bench: Bench, slot: AttachmentTarget, part: float, usual: float, changes: int) -> None:
+def _killed(bench: Bench, target: AttachmentTarget, part: float, usual: float, changes: int) -> None:
     """ADD, killed after a part of its changes, or of its time; one that does not come so far has to succeed."""
-    previous = bench.chain(slot)
+    previous = bench.chain(target)
     if not changes:
-        bench.raw("ADD", slot, previous=previous, timeout=part * usual)
+        bench.raw("ADD", target, previous=previous, timeout=part * usual)
         return
     aim = Aim(way="kill", number=math.ceil(part * changes))
-    call = bench.raw("ADD", slot, previous=previous, aim=aim)
+    call = bench.raw("ADD", target, previous=previous, aim=aim)
     if not aim.hit:
         bench.complain(*judge.success(call))
 
@@ -192,11 +192,11 @@ def _watched(bench: Bench) -> tuple[float, int]:
     something, which are moments that no machine's speed moves; 0 where they cannot be watched."""
     aim = Aim()
     with open_bench(bench.trial) as other:
-        slot = other.slot()
+        target = other.target()
         try:
-            call = other.raw("ADD", slot, previous=other.chain(slot), aim=aim)
+            call = other.raw("ADD", target, previous=other.chain(target), aim=aim)
         except FeatureMissing:
-            return _usual(other, slot), 0
+            return _usual(other, target), 0
     return max(call.seconds, 0.005), len(aim.seen)
 
 
@@ -206,8 +206,8 @@ def _moments(bench: Bench, longest: float) -> list[float]:
     return [max(longest * (number - chance.random()) / KILLS, 0.001) for number in range(KILLS, 0, -1)]
 
 
-def _usual(bench: Bench, slot: AttachmentTarget) -> float:
+def _usual(bench: Bench, target: AttachmentTarget) -> float:
     """How long ADD takes now, in seconds: on a busy machine not what it took when it was first called."""
-    call = bench.raw("ADD", slot, previous=bench.chain(slot))
-    bench.raw("DEL", slot)
+    call = bench.raw("ADD", target, previous=bench.chain(target))
+    bench.raw("DEL", target)
     return max(call.seconds, 0.005)

@@ -20,9 +20,9 @@ NEEDED = ("type", "dataDir", "bridge", "master", "device", "socketPath", "daemon
 
 def _attached(bench: Bench, container: str = "c1") -> tuple[AddResult, Span]:
     """An attachment and what watches over it."""
-    slot = bench.slot(container)
-    span = Span(bench, slot)
-    made = bench.attach(slot)
+    target = bench.target(container)
+    span = Span(bench, target)
+    made = bench.attach(target)
     span.added()
     return made, span
 
@@ -40,7 +40,7 @@ def del_removes_what_add_made(bench: Bench) -> None:
 @check("DEL-01")
 def del_leaves_nothing_once_all_is_shared(bench: Bench) -> None:
     """With another container attached, ADD and DEL change nothing at all."""
-    bench.attach(bench.slot("c2"))
+    bench.attach(bench.target("c2"))
     made, span = _attached(bench)
 
     bench.need(bench.delete(made))
@@ -61,10 +61,10 @@ def del_can_be_repeated(bench: Bench) -> None:
 @check("DEL-03")
 def del_of_nothing_succeeds(bench: Bench) -> None:
     """DEL of a container that was never added succeeds, with a namespace and without."""
-    slot = bench.slot("c7")
+    target = bench.target("c7")
 
-    bench.complain(*judge.success(bench.raw("DEL", slot)))
-    call = bench.raw("DEL", slot, changes={"CNI_NETNS": ""})
+    bench.complain(*judge.success(bench.raw("DEL", target)))
+    call = bench.raw("DEL", target, changes={"CNI_NETNS": ""})
 
     bench.complain(*judge.success(call), prefix="without a namespace: ")
 
@@ -75,7 +75,7 @@ def del_after_the_interface_went(bench: Bench) -> None:
     if bench.setting.ifname == "lo":
         bench.not_applicable("its interface cannot be removed")
     made, span = _attached(bench)
-    bench.run("ip", "link", "del", made.slot.ifname, at=made.slot.sandbox)
+    bench.run("ip", "link", "del", made.target.ifname, at=made.target.sandbox)
 
     call = bench.delete(made)
 
@@ -99,7 +99,7 @@ def del_without_a_namespace(bench: Bench, how: str) -> None:
 
 def _without_namespace(bench: Bench, options: Any) -> None:
     made, span = _attached(bench)
-    netns = made.slot.netns
+    netns = made.target.netns
     bench.lose("c1")
 
     call = bench.raw("DEL", None, **_of_lost(bench, made, netns, options(netns)))
@@ -110,24 +110,24 @@ def _without_namespace(bench: Bench, options: Any) -> None:
 
 def _of_lost(bench: Bench, made: AddResult, netns: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options of a call for a container that has no namespace any more."""
-    slot = made.slot
+    target = made.target
     changes = {
-        "CNI_CONTAINERID": slot.container_id,
-        "CNI_IFNAME": slot.ifname,
-        "CNI_ARGS": slot.args,
+        "CNI_CONTAINERID": target.container_id,
+        "CNI_IFNAME": target.ifname,
+        "CNI_ARGS": target.args,
         **options.get("changes", {"CNI_NETNS": netns}),
     }
-    stdin = bench.request(slot, bench.final(made))
+    stdin = bench.request(target, bench.final(made))
     return {**options, "changes": changes, "stdin": stdin}
 
 
 @check("DEL-07")
 def del_after_the_state_went(bench: Bench) -> None:
     """When the files that ADD wrote are gone DEL succeeds."""
-    slot, node = bench.slot(), bench.node.full_name
-    bench.chain(slot)
+    target, node = bench.target(), bench.node.full_name
+    bench.chain(target)
     before = bench.look()
-    made = bench.attach(slot)
+    made = bench.attach(target)
     files = [
         item.key
         for item in difference(before[node], bench.look()[node])
@@ -158,10 +158,10 @@ def del_after_the_daemon_went(bench: Bench) -> None:
 @check("DEL-09")
 def del_after_the_firewall_was_flushed(bench: Bench) -> None:
     """When every rule and chain was removed by somebody else DEL succeeds."""
-    slot, node = bench.slot(), bench.node.full_name
-    bench.chain(slot)
+    target, node = bench.target(), bench.node.full_name
+    bench.chain(target)
     before = bench.look()
-    made = bench.attach(slot)
+    made = bench.attach(target)
     if before[node].firewall == bench.look()[node].firewall:
         bench.not_applicable("its ADD makes no firewall rules")
     flush(bench)
@@ -175,8 +175,8 @@ def del_after_the_firewall_was_flushed(bench: Bench) -> None:
 def del_does_not_mind_the_rest(bench: Bench) -> None:
     """DEL succeeds whatever became of settings that only ADD needs."""
     made = bench.attach()
-    for change in mutation.wrong_words(bench.request(made.slot, bench.final(made)), NEEDED):
-        call = bench.raw("DEL", made.slot, stdin=change.document)
+    for change in mutation.wrong_words(bench.request(made.target, bench.final(made)), NEEDED):
+        call = bench.raw("DEL", made.target, stdin=change.document)
         bench.complain(*judge.success(call), prefix=f"{change.words}: ")
     call = bench.delete(made)
     bench.complain(*judge.success(call))
@@ -197,8 +197,8 @@ def the_delegate_is_called_without_a_namespace(bench: Bench, tmp_path: Path) -> 
     """DEL without a namespace calls the IPAM plugin's DEL."""
     require_delegate(bench)
     plugin = delegate.install(bench, tmp_path)
-    made = bench.attach(delegate.slot(bench))
-    netns = made.slot.netns
+    made = bench.attach(delegate.target(bench))
+    netns = made.target.netns
     bench.lose("c1")
     plugin.forget()
 
@@ -215,15 +215,15 @@ def the_interface_goes_before_the_address(bench: Bench, tmp_path: Path) -> None:
     """When the IPAM plugin's DEL is called the interface is not in the container any more."""
     require_delegate(bench)
     plugin = delegate.install(bench, tmp_path)
-    made = bench.attach(delegate.slot(bench))
+    made = bench.attach(delegate.target(bench))
     plugin.forget()
 
     bench.need(bench.delete(made))
 
     for record in plugin.records():
         if record.verb == "DEL":
-            there = made.slot.ifname in record.netns_links
-            bench.demand(not there, f"{made.slot.ifname} was still there when the address was released")
+            there = made.target.ifname in record.netns_links
+            bench.demand(not there, f"{made.target.ifname} was still there when the address was released")
 
 
 @check("DEL-13")
@@ -240,10 +240,10 @@ def del_prints_nothing(bench: Bench) -> None:
 @check("DEL-15")
 def del_creates_no_files(bench: Bench) -> None:
     """DEL of a container whose namespace is gone leaves no file that was not there."""
-    slot = bench.slot("c8")
+    target = bench.target("c8")
     before = bench.look()
 
-    bench.raw("DEL", slot, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
+    bench.raw("DEL", target, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
 
     found = [left for left in bench.changed(before) if left.difference.table == "files" and left.difference.appeared]
     there = bench.run("ls", "/run/netns").split()
@@ -259,16 +259,16 @@ def del_cleans_after_a_failed_add(bench: Bench, tmp_path: Path, how: str) -> Non
     if how == "a route is refused":
         reply = {"result": delegate.address(bench, routes=[delegate.stray(bench)])}
     delegate.install(bench, tmp_path, {"ADD": reply})
-    slot = delegate.slot(bench)
-    previous = bench.chain(slot)
-    before = bench.look(slot)
-    if bench.raw("ADD", slot, previous=previous).exit_code == 0:
+    target = delegate.target(bench)
+    previous = bench.chain(target)
+    before = bench.look(target)
+    if bench.raw("ADD", target, previous=previous).exit_code == 0:
         bench.not_applicable("its ADD did not fail, which ADDF-b and ADDF-f are about")
 
-    call = bench.raw("DEL", slot)
+    call = bench.raw("DEL", target)
 
     bench.complain(*judge.success(call))
-    bench.complain(*bench.changed(before, slot))
+    bench.complain(*bench.changed(before, target))
 
 
 @check("DEL-17")
@@ -277,10 +277,10 @@ def a_failing_delegate_does_not_stop_the_cleaning(bench: Bench, tmp_path: Path) 
     require_delegate(bench)
     script = {"ADD": {"result": delegate.address(bench)}}
     plugin = delegate.install(bench, tmp_path, script)
-    slot = delegate.slot(bench)
-    bench.chain(slot)
-    before = bench.look(slot)
-    made = bench.attach(slot)
+    target = delegate.target(bench)
+    bench.chain(target)
+    before = bench.look(target)
+    made = bench.attach(target)
     plugin.program({**script, "DEL": {"error": {"code": 102, "msg": "the lease cannot be released"}}})
 
     failing = bench.delete(made)
@@ -289,4 +289,4 @@ def a_failing_delegate_does_not_stop_the_cleaning(bench: Bench, tmp_path: Path) 
 
     bench.demand(failing.exit_code != 0, "the IPAM plugin's DEL fails, and DEL succeeds")
     bench.complain(*judge.success(again), prefix="repeated: ")
-    bench.complain(*bench.changed(before, slot))
+    bench.complain(*bench.changed(before, target))

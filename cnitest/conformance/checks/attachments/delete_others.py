@@ -21,15 +21,15 @@ def del_leaves_others_alone(bench: Bench, other: str, which: str) -> None:
     gone, kept = (pair[0], pair[1]) if which == "first" else (pair[1], pair[0])
     flows = answering(bench, kept.made)
     if bench.subject.kind is Kind.META:  # the interface of the other stays, and what goes that way
-        flows = [flow for flow in flows if traffic.leaves_by(flow.sender, flow.target) == kept.made.slot.ifname]
+        flows = [flow for flow in flows if traffic.leaves_by(flow.sender, flow.target) == kept.made.target.ifname]
     if not kept.own:
         bench.not_exercised("ADD made nothing that DEL of another attachment could take away")
-    before = bench.look(kept.made.slot)
+    before = bench.look(kept.made.target)
 
     call = bench.delete(gone.made)
 
     bench.complain(*judge.success(call))
-    after = bench.look(kept.made.slot)
+    after = bench.look(kept.made.target)
     bench.complain(*kept.missing(before, after, gone), prefix="gone with it: ")
     demand_answers(bench, flows, traffic.AGAIN)
 
@@ -61,14 +61,14 @@ def _pair(bench: Bench, other: str) -> tuple[_Attached, _Attached]:
         bench.not_applicable("its interface is there once only")
     bench.require_room(2)
     name = "eth1" if bench.setting.ifname != "eth1" else "eth2"
-    first = bench.slot("c1")
+    first = bench.target("c1")
     bench.chain(first)
     looks = [bench.look(first)]
     one = bench.attach(first)
     if other == "other interface":
-        second = bench.slot("c1", ifname=name)
+        second = bench.target("c1", ifname=name)
     elif other == "other container":
-        second = bench.slot("c2")
+        second = bench.target("c2")
     else:
         second = other_network(bench, "c1", name)
     looks.append(bench.look(first))

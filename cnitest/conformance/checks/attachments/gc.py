@@ -20,21 +20,21 @@ from cnitest.conformance.observe.connections import answering, demand_answers
 VALID, LEGACY = "cni.dev/valid-attachments", "cni.dev/attachments"
 
 
-def _gc(bench: Bench, slot: AttachmentTarget, keep: Sequence[AddResult], **keys: Any) -> Call:
-    """GC of a slot's network with the attachments to keep under both keys; ``keys`` replaces them."""
-    kept = [{"containerID": made.slot.container_id, "ifname": made.slot.ifname} for made in keep]
-    document = {**bench.request(slot), **(keys or {VALID: kept, LEGACY: kept})}
+def _gc(bench: Bench, target: AttachmentTarget, keep: Sequence[AddResult], **keys: Any) -> Call:
+    """GC of a target's network with the attachments to keep under both keys; ``keys`` replaces them."""
+    kept = [{"containerID": made.target.container_id, "ifname": made.target.ifname} for made in keep]
+    document = {**bench.request(target), **(keys or {VALID: kept, LEGACY: kept})}
     return bench.raw("GC", stdin=document, without=["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"])
 
 
 def _pair(bench: Bench) -> tuple[AddResult, AddResult, Picture, Picture]:
     """An attachment to keep and one to free, with pictures around the second's ADD."""
-    kept = bench.attach(bench.slot("c1"))
-    slot = bench.slot("c2")
-    bench.chain(slot)
-    before = bench.look(slot)
-    freed = bench.attach(slot)
-    return kept, freed, before, bench.look(slot)
+    kept = bench.attach(bench.target("c1"))
+    target = bench.target("c2")
+    bench.chain(target)
+    before = bench.look(target)
+    freed = bench.attach(target)
+    return kept, freed, before, bench.look(target)
 
 
 def _still(bench: Bench, before: Picture, after: Picture, tables: Sequence[str], others: bool) -> list[Leftover]:
@@ -44,10 +44,12 @@ def _still(bench: Bench, before: Picture, after: Picture, tables: Sequence[str],
     return [left for left in found if (left.difference.table in tables) != others]
 
 
-def _touched(bench: Bench, seen: Picture, before: Picture, after: Picture, *slots: AttachmentTarget) -> list[Leftover]:
+def _touched(
+    bench: Bench, seen: Picture, before: Picture, after: Picture, *targets: AttachmentTarget
+) -> list[Leftover]:
     """What changed since a picture, but for what an attachment made between two others had left, which GC may free."""
     own = set(appeared(before, after))
-    return [left for left in bench.changed(seen, *slots, strict=True) if not {left, left.undone} & own]
+    return [left for left in bench.changed(seen, *targets, strict=True) if not {left, left.undone} & own]
 
 
 @check("GC-01")
@@ -55,7 +57,7 @@ def gc_with_all_valid_succeeds(bench: Bench) -> None:
     """GC whose list has every attachment succeeds and prints nothing."""
     made = bench.attach()
 
-    bench.complain(*judge.success(_gc(bench, made.slot, [made]), silent=True))
+    bench.complain(*judge.success(_gc(bench, made.target, [made]), silent=True))
 
 
 @check("GC-02")
@@ -66,7 +68,7 @@ def gc_frees_reservations(bench: Bench) -> None:
         bench.not_applicable("its ADD writes no files")
     bench.lose("c2")
 
-    call = _gc(bench, kept.slot, [kept])
+    call = _gc(bench, kept.target, [kept])
 
     bench.complain(*judge.success(call))
     bench.complain(*_still(bench, before, after, ("files",), False))
@@ -78,15 +80,15 @@ def gc_is_handed_on(bench: Bench, tmp_path: Path) -> None:
     """GC calls the IPAM plugin's GC with the same list."""
     require_delegate(bench)
     plugin = delegate.install(bench, tmp_path)
-    made = bench.attach(delegate.slot(bench))
+    made = bench.attach(delegate.target(bench))
 
-    bench.need(_gc(bench, made.slot, [made]))
+    bench.need(_gc(bench, made.target, [made]))
 
     calls = [record for record in plugin.records() if record.verb == "GC"]
     bench.demand(calls, delegate.called("the delegate was not called for GC"))
     for record in calls:
         told = (record.request or {}).get(VALID)
-        wanted = [{"containerID": made.slot.container_id, "ifname": made.slot.ifname}]
+        wanted = [{"containerID": made.target.container_id, "ifname": made.target.ifname}]
         bench.demand(told == wanted, f"the delegate was given {told}, not {wanted}")
 
 
@@ -99,7 +101,7 @@ def gc_frees_the_host(bench: Bench) -> None:
     if not _still(bench, before, after, ("files",), True):
         bench.not_applicable("nothing but files outlives its container")
 
-    call = _gc(bench, kept.slot, [kept])
+    call = _gc(bench, kept.target, [kept])
 
     bench.complain(*judge.success(call))
     bench.complain(*_still(bench, before, after, ("files",), True))
@@ -113,28 +115,28 @@ def gc_keeps_what_is_valid(bench: Bench) -> None:
     kept, freed, before, after = _pair(bench)
     flows = answering(bench, kept)
     bench.detach(freed)
-    seen = bench.look(kept.slot)
+    seen = bench.look(kept.target)
 
-    _gc(bench, kept.slot, [kept])
+    _gc(bench, kept.target, [kept])
 
-    bench.complain(*_touched(bench, seen, before, after, kept.slot))
+    bench.complain(*_touched(bench, seen, before, after, kept.target))
     demand_answers(bench, flows, traffic.AGAIN)
 
 
 @check("GC-06")
 def an_empty_list_frees_everything(bench: Bench) -> None:
     """GC with an empty list frees what dead containers left."""
-    slot = bench.slot("c2")
-    bench.chain(slot)
-    before = bench.look(slot)
-    bench.attach(slot)
-    after = bench.look(slot)
+    target = bench.target("c2")
+    bench.chain(target)
+    before = bench.look(target)
+    bench.attach(target)
+    after = bench.look(target)
     bench.lose("c2")
     settle(lambda: _still(bench, before, after, (), True), 0.3)
     if not _still(bench, before, after, (), True):
         bench.not_applicable("nothing of its own outlives its container")
 
-    call = _gc(bench, slot, [])
+    call = _gc(bench, target, [])
 
     bench.complain(*judge.success(call))
     bench.complain(*_still(bench, before, after, (), True))
@@ -145,11 +147,11 @@ def no_list_frees_nothing(bench: Bench, how: str) -> None:
     """GC without a list, or with null for one, is refused or frees nothing."""
     bench.require_effect()
     made = bench.attach()
-    before = bench.look(made.slot)
+    before = bench.look(made.target)
 
-    call = _gc(bench, made.slot, [], **({VALID: None} if how == "null" else {"x-cnitest": 1}))
+    call = _gc(bench, made.target, [], **({VALID: None} if how == "null" else {"x-cnitest": 1}))
 
-    bench.complain(*judge.crash(call), *bench.changed(before, made.slot, strict=True))
+    bench.complain(*judge.crash(call), *bench.changed(before, made.target, strict=True))
 
 
 @check("GC-07")
@@ -158,13 +160,13 @@ def gc_goes_on_after_an_error(bench: Bench, tmp_path: Path) -> None:
     require_delegate(bench)
     script = {"ADD": {"result": delegate.address(bench)}}
     plugin = delegate.install(bench, tmp_path, script)
-    slot = delegate.slot(bench, "c2")
-    span = Span(bench, slot)
-    bench.attach(slot)
+    target = delegate.target(bench, "c2")
+    span = Span(bench, target)
+    bench.attach(target)
     plugin.program({**script, "GC": {"error": {"code": 103, "msg": "a lease cannot be freed"}}})
     bench.lose("c2")
 
-    call = _gc(bench, slot, [])
+    call = _gc(bench, target, [])
 
     bench.demand(call.exit_code != 0, "the IPAM plugin's GC fails, and GC succeeds")
     bench.complain(*span.leftovers(lost=True))
@@ -173,22 +175,22 @@ def gc_goes_on_after_an_error(bench: Bench, tmp_path: Path) -> None:
 @check("GC-08")
 def gc_leaves_other_networks_alone(bench: Bench) -> None:
     """GC of one network with an empty list changes nothing of another's attachment."""
-    own = bench.slot("c1")
+    own = bench.target("c1")
     bench.chain(own)
     before = bench.look(own)
     first = bench.attach(own)
     after = bench.look(own)
-    slot = other_network(bench, "c2")
-    bench.chain(slot)
-    call = bench.add(slot)
+    target = other_network(bench, "c2")
+    bench.chain(target)
+    call = bench.add(target)
     if call.exit_code != 0:
         bench.not_applicable(f"no second network could be derived from its configuration: {judge.words(call)}")
     bench.detach(first)
-    seen = bench.look(slot)
+    seen = bench.look(target)
 
-    _gc(bench, first.slot, [])
+    _gc(bench, first.target, [])
 
-    bench.complain(*_touched(bench, seen, before, after, slot))
+    bench.complain(*_touched(bench, seen, before, after, target))
 
 
 @check("GC-09")
@@ -196,17 +198,17 @@ def gc_reads_the_new_key(bench: Bench) -> None:
     """What valid-attachments has is kept, though the key's old name has an empty list."""
     bench.require_effect()
     made = bench.attach()
-    before = bench.look(made.slot)
-    kept = [{"containerID": made.slot.container_id, "ifname": made.slot.ifname}]
+    before = bench.look(made.target)
+    kept = [{"containerID": made.target.container_id, "ifname": made.target.ifname}]
 
-    _gc(bench, made.slot, [], **{VALID: kept, LEGACY: []})
+    _gc(bench, made.target, [], **{VALID: kept, LEGACY: []})
 
-    bench.complain(*bench.changed(before, made.slot, strict=True))
+    bench.complain(*bench.changed(before, made.target, strict=True))
 
 
 @check("GC-10")
 def gc_of_an_early_version_is_refused(shared_bench: Bench) -> None:
     """Before 1.1.0 GC is refused."""
-    call = _gc(shared_bench, shared_bench.slot("c9"), [])
+    call = _gc(shared_bench, shared_bench.target("c9"), [])
 
     shared_bench.complain(*judge.refusal(call))

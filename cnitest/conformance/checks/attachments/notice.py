@@ -96,7 +96,7 @@ def a_route_that_leads_elsewhere_is_noticed(bench: Bench) -> None:
     """CHECK fails when the default route of a family leads to another gateway."""
     made = bench.attach()
     told = {{"0.0.0.0/0": 4, "::/0": 6}.get(dst) for dst in form.destinations(made.result, bench.version)}
-    routes = [r for r in made.slot.sandbox.routes if r.to == "default" and r.via and r.table == 254]
+    routes = [r for r in made.target.sandbox.routes if r.to == "default" and r.via and r.table == 254]
     routes = [route for route in routes if route.family in told]
     if not routes:
         bench.not_applicable("the result has no default route")
@@ -106,10 +106,10 @@ def a_route_that_leads_elsewhere_is_noticed(bench: Bench) -> None:
         change = ("ip", f"-{route.family}", "route", "replace", "default", "dev", route.link, "onlink")
         metric = ("metric", str(route.metric))
         if route.family == 6:  # another gateway would be one more there
-            bench.run("ip", "-6", "route", "del", "default", "dev", route.link, *metric, at=made.slot.sandbox)
-        bench.run(*change, "via", other, *metric, at=made.slot.sandbox)
+            bench.run("ip", "-6", "route", "del", "default", "dev", route.link, *metric, at=made.target.sandbox)
+        bench.run(*change, "via", other, *metric, at=made.target.sandbox)
         faults = judge.refusal(bench.check(made))
-        bench.run(*change, "via", route.via, *metric, at=made.slot.sandbox)
+        bench.run(*change, "via", route.via, *metric, at=made.target.sandbox)
         bench.complain(*faults, prefix=f"the default route leads to {other}: ")
 
 
@@ -157,20 +157,20 @@ def another_sysctl_is_noticed(bench: Bench) -> None:
     wanted = bench.subject.conf.get("sysctl")
     if not isinstance(wanted, dict) or not wanted:
         bench.not_applicable("its configuration sets no sysctl")
-    slot = bench.slot()
-    bench.chain(slot)
-    before = bench.sysctls(slot.sandbox)
-    made = bench.attach(slot)
+    target = bench.target()
+    bench.chain(target)
+    before = bench.sysctls(target.sandbox)
+    made = bench.attach(target)
     require_check(bench, made)
-    after = bench.sysctls(slot.sandbox)
-    names = {name.replace("/", ".").replace("IFNAME", slot.ifname) for name in wanted}
+    after = bench.sysctls(target.sandbox)
+    names = {name.replace("/", ".").replace("IFNAME", target.ifname) for name in wanted}
     changed = sorted(name for name in names if name in before and before[name] != after.get(name))
     if not changed:
         bench.not_applicable("no sysctl of the container is another after ADD")
     for name in changed[:4]:
-        bench.run("sysctl", "-qw", f"{name}={before[name]}", at=slot.sandbox)
+        bench.run("sysctl", "-qw", f"{name}={before[name]}", at=target.sandbox)
         bench.complain(*judge.refusal(bench.check(made)), prefix=f"{name} back to {before[name]}: ")
-        bench.run("sysctl", "-qw", f"{name}={after[name]}", at=slot.sandbox)
+        bench.run("sysctl", "-qw", f"{name}={after[name]}", at=target.sandbox)
 
 
 @check("CHK-17")

@@ -25,9 +25,9 @@ def the_result_is_true(shared_attachment: SharedAttachment) -> None:
     bench, made = shared_attachment.bench, shared_attachment.made
     if bench.subject.kind is Kind.IPAM:
         bench.not_applicable("an IPAM plugin configures nothing")
-    slot = made.slot
+    target = made.target
 
-    found = untruths(made.result, bench.version, bench.node, slot.sandbox, slot.netns, slot.ifname)
+    found = untruths(made.result, bench.version, bench.node, target.sandbox, target.netns, target.ifname)
 
     bench.complain(*found)
 
@@ -40,7 +40,7 @@ def the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> None:
     given = delegate.address(bench, routes=[{"dst": beyond}], gateway=delegate.another_gateway(bench))
     delegate.install(bench, tmp_path, {"ADD": {"result": given}})
 
-    made = bench.attach(delegate.slot(bench))
+    made = bench.attach(delegate.target(bench))
 
     (wanted,) = form.ips(given, bench.version)
     told = {(ip.address, ip.gateway) for ip in form.ips(made.result, bench.version)}
@@ -60,16 +60,16 @@ def default_routes_lead_to_the_delegates_gateway(bench: Bench, tmp_path: Path) -
     default = _DEFAULT[delegate.family(bench)]
     given = delegate.address(bench, routes=[{"dst": default}], gateway=gateway)
     delegate.install(bench, tmp_path, {"ADD": {"result": given}})
-    slot = delegate.slot(bench)
+    target = delegate.target(bench)
 
-    call = bench.add(slot)
+    call = bench.add(target)
 
     if call.exit_code != 0:
         bench.not_applicable(f"it takes no default route from its delegate: {judge.words(call)}")
     document = judge.result_document(call)
     if document is None:
         raise Undecided(f"{call.subject}: succeeds without one result document, which ADD-02 reports")
-    made = AddResult(slot, call, document, None)
+    made = AddResult(target, call, document, None)
     bench.demand(default in form.destinations(made.result, bench.version), "the delegate's default route is lost")
     bench.complain(*_other_default_gateways(bench, made, gateway))
 
@@ -78,7 +78,7 @@ def _other_default_gateways(bench: Bench, made: AddResult, gateway: str) -> list
     """Default routes of the gateway's family, in result and container, that lead elsewhere than to it."""
     family = 6 if ":" in gateway else 4
     told = reading.default_gateways(made.result, bench.version).get(family, set()) - {"", gateway}
-    kernel = {route.via for route in made.slot.sandbox.routes if route.to == "default" and route.family == family}
+    kernel = {route.via for route in made.target.sandbox.routes if route.to == "default" and route.family == family}
     return [
         f"the delegate gave the gateway {gateway}, {where} leads to {other}"
         for where, others in (
@@ -140,11 +140,11 @@ def no_field_of_a_later_version(shared_attachment: SharedAttachment) -> None:
 @check("ADD-14")
 def sandboxes_tell_the_sides_apart(shared_attachment: SharedAttachment) -> None:
     """Interfaces of the container have CNI_NETNS as sandbox, those of the host none."""
-    bench, slot = shared_attachment.bench, shared_attachment.made.slot
+    bench, target = shared_attachment.bench, shared_attachment.made.target
     host = {link.name for link in bench.node.links}
-    inside = {link.name for link in slot.sandbox.links}
+    inside = {link.name for link in target.sandbox.links}
 
-    found = form.sandboxes(shared_attachment.made.result, slot.netns, host.__contains__, inside.__contains__)
+    found = form.sandboxes(shared_attachment.made.result, target.netns, host.__contains__, inside.__contains__)
 
     bench.complain(*found)
 
@@ -153,7 +153,7 @@ def sandboxes_tell_the_sides_apart(shared_attachment: SharedAttachment) -> None:
 def addresses_name_their_interface(shared_attachment: SharedAttachment) -> None:
     """Each address has the index of an interface of the container."""
     bench, made = shared_attachment.bench, shared_attachment.made
-    bench.complain(*form.indices(made.result, made.slot.netns))
+    bench.complain(*form.indices(made.result, made.target.netns))
 
 
 @check("ADD-16")

@@ -66,7 +66,11 @@ def tcp_and_udp_reach_the_outside(shared_attachment: SharedAttachment) -> None:
     reached = {flow.target for flow in connections.outside(bench, made)}
     if place is None or not reached:
         bench.not_applicable("there is no default route, or no way back from the internet of this topology")
-    sandbox, own, port = made.slot.sandbox, connections.addresses(bench, made), traffic.free_port(bench.subject, place)
+    sandbox, own, port = (
+        made.target.sandbox,
+        connections.addresses(bench, made),
+        traffic.free_port(bench.subject, place),
+    )
     for target in (target for target in targets if target in reached):
         for name, probe in (("udp", sandbox.udp), ("tcp", sandbox.tcp)):
             seen: list[str | None] = []
@@ -96,14 +100,14 @@ def packets_arrive_outside(shared_attachment: SharedAttachment) -> None:
     """With a default route the container's packets arrive at the internet, whether or not they can be answered."""
     bench, made = shared_attachment.bench, shared_attachment.made
     place, targets = traffic.internet(bench.lab)
-    routes = [route for route in made.slot.sandbox.routes if route.to == "default" and route.kind == "unicast"]
+    routes = [route for route in made.target.sandbox.routes if route.to == "default" and route.kind == "unicast"]
     routes = [route for route in routes if not route.via or connections.is_here(bench, made, route.via)]
     if place is None or not routes or not connections.addresses(bench, made) or bench.setting.expect.internet is False:
         bench.not_applicable("there is no default route that leads anywhere, or no internet in this topology")
     families = {route.family for route in routes}
     for target in targets:
         if (6 if ":" in target else 4) in families:
-            why = traffic.not_arriving(traffic.echo(made.slot.sandbox, target), place)
+            why = traffic.not_arriving(traffic.echo(made.target.sandbox, target), place)
             bench.complain(*([why] if why else []))
 
 
@@ -112,12 +116,12 @@ def full_packets_pass(shared_attachment: SharedAttachment) -> None:
     """Packets of the interface's MTU pass unsplit to the gateway, and those that the links of the gateway and of others
     allow pass to the container, or their senders learn what does."""
     bench, made = shared_attachment.bench, shared_attachment.made
-    mtu = next((link.mtu for link in made.slot.sandbox.links if link.name == made.slot.ifname), 0)
+    mtu = next((link.mtu for link in made.target.sandbox.links if link.name == made.target.ifname), 0)
     if not mtu:
-        raise Undecided(f"{made.slot.sandbox.full_name} has no {made.slot.ifname}")
-    flows = [traffic.full_size(made.slot.sandbox, flow.target, mtu) for flow in connections.gateways(bench, made)]
+        raise Undecided(f"{made.target.sandbox.full_name} has no {made.target.ifname}")
+    flows = [traffic.full_size(made.target.sandbox, flow.target, mtu) for flow in connections.gateways(bench, made)]
     paths: list[tuple[Place, Place, str, str]] = [
-        (flow.sender, made.slot.sandbox, flow.target, _gateway(shared_attachment, flow))
+        (flow.sender, made.target.sandbox, flow.target, _gateway(shared_attachment, flow))
         for flow in _inbound(shared_attachment)
     ]
     for one, other, ip, ip_other in _pairs(shared_attachment):
@@ -151,7 +155,7 @@ def the_gateway_reaches_the_container(shared_attachment: SharedAttachment) -> No
     if bench.setting.expect.inbound is False:
         bench.not_applicable("the profile says that containers are not reached from outside")
     gateways = [flow.target for flow in connections.gateways(bench, made)]
-    nobodys = [gateway for gateway in gateways if bench.lab.owner(gateway, made.slot.sandbox) is None]
+    nobodys = [gateway for gateway in gateways if bench.lab.owner(gateway, made.target.sandbox) is None]
     flows = _inbound(shared_attachment)
     if not flows and not nobodys:
         bench.not_applicable("the result has no gateway of this lab")
@@ -182,7 +186,7 @@ def _pairs(shared_attachment: SharedAttachment) -> list[tuple[Sandbox, Sandbox, 
     second = shared_attachment.second()
     theirs = connections.addresses(bench, second)
     return [
-        (made.slot.sandbox, second.slot.sandbox, ip, other)
+        (made.target.sandbox, second.target.sandbox, ip, other)
         for ip in mine
         for other in theirs
         if (":" in ip) == (":" in other) and ip != other

@@ -14,9 +14,9 @@ from cnitest.conformance.observe import mutation
 @check("PROTO-18")
 def exit_codes_tell_success(bench: Bench) -> None:
     """An error document goes with an exit code that is not 0, a result with 0."""
-    slot = bench.slot()
+    target = bench.target()
 
-    calls = [bench.add(slot), bench.raw("ADD", slot, stdin=b"{"), bench.raw("DEL", slot), bench.raw("VERSION")]
+    calls = [bench.add(target), bench.raw("ADD", target, stdin=b"{"), bench.raw("DEL", target), bench.raw("VERSION")]
 
     for call in calls:
         error = judge.error_document(call)
@@ -30,9 +30,9 @@ def exit_codes_tell_success(bench: Bench) -> None:
 @check("PROTO-19")
 def stdout_has_one_document(bench: Bench) -> None:
     """ADD, VERSION and a refusal print one JSON object each, and nothing around it."""
-    slot = bench.slot()
+    target = bench.target()
 
-    for call in (bench.add(slot), bench.raw("VERSION"), bench.raw("ADD", slot, stdin=b"{")):
+    for call in (bench.add(target), bench.raw("VERSION"), bench.raw("ADD", target, stdin=b"{")):
         found = judge.documents(call)
         whole = len(found) == 1 and isinstance(found[0], dict)
         what = "nothing" if not found else " and ".join(_kind(item) for item in found)
@@ -49,7 +49,7 @@ def _kind(item: object) -> str:
 @check("PROTO-19")
 def the_own_namespace_gets_one_answer(bench: Bench) -> None:
     """An ADD into the plugin's own namespace prints one document, whichever it is."""
-    call = bench.raw("ADD", bench.slot(), changes={"CNI_NETNS": "/proc/self/ns/net"})
+    call = bench.raw("ADD", bench.target(), changes={"CNI_NETNS": "/proc/self/ns/net"})
 
     found = judge.documents(call)
     bench.demand(len(found) <= 1, f"own namespace: exit code {call.exit_code}, stdout holds {len(found)} documents")
@@ -62,9 +62,9 @@ def failures_of_every_verb_are_told(bench: Bench) -> None:
     made = bench.attach()
     verbs = ["DEL", *(["CHECK"] if spec.has_check(bench.version) else [])]
     network = ["GC", "STATUS"] if spec.has_gc(bench.version) else []
-    calls = [bench.raw(verb, made.slot, stdin=b"{") for verb in (*verbs, *network)]
-    calls += [bench.raw(verb, made.slot, previous=bench.final(made)) for verb in (*network, *reversed(verbs))]
-    calls += [bench.raw(verb, made.slot, previous=bench.final(made)) for verb in verbs]
+    calls = [bench.raw(verb, made.target, stdin=b"{") for verb in (*verbs, *network)]
+    calls += [bench.raw(verb, made.target, previous=bench.final(made)) for verb in (*network, *reversed(verbs))]
+    calls += [bench.raw(verb, made.target, previous=bench.final(made)) for verb in verbs]
 
     for call in calls:
         bench.complain(*judge.crash(call))
@@ -76,7 +76,7 @@ def failures_of_every_verb_are_told(bench: Bench) -> None:
 @check("PROTO-21")
 def errors_carry_version_code_and_message(shared_bench: Bench) -> None:
     """An error document has cniVersion, code and msg."""
-    call = shared_bench.raw("ADD", shared_bench.slot("c9"), changes={"CNI_CONTAINERID": "a/b"})
+    call = shared_bench.raw("ADD", shared_bench.target("c9"), changes={"CNI_CONTAINERID": "a/b"})
 
     document = judge.error_document(call)
     if document is None:
@@ -88,10 +88,10 @@ def errors_carry_version_code_and_message(shared_bench: Bench) -> None:
 @check("PROTO-22")
 def error_codes_mean_what_they_should(shared_bench: Bench) -> None:
     """Every code below 100 is one of the specification's."""
-    slot = shared_bench.slot("c9")
-    previous = shared_bench.chain(slot)
-    for change in mutation.of(shared_bench.request(slot, previous)):
-        call = shared_bench.raw("ADD", slot, stdin=change.document, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
+    target = shared_bench.target("c9")
+    previous = shared_bench.chain(target)
+    for change in mutation.of(shared_bench.request(target, previous)):
+        call = shared_bench.raw("ADD", target, stdin=change.document, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
         document = judge.error_document(call)
         if document is not None:
             known = document["code"] in spec.ERRORS or document["code"] >= 100
@@ -101,9 +101,9 @@ def error_codes_mean_what_they_should(shared_bench: Bench) -> None:
 @check("PROTO-24")
 def unsupported_fields_are_named(shared_bench: Bench) -> None:
     """An error with code 2 names the field and its value."""
-    slot, seen = shared_bench.slot("c9"), 0
-    for change in mutation.of(shared_bench.request(slot)):
-        call = shared_bench.raw("ADD", slot, stdin=change.document, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
+    target, seen = shared_bench.target("c9"), 0
+    for change in mutation.of(shared_bench.request(target)):
+        call = shared_bench.raw("ADD", target, stdin=change.document, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
         document = judge.error_document(call)
         if document is not None and document["code"] == 2:
             seen += 1

@@ -22,10 +22,10 @@ MALFORMED = ("A", "A=b=c", "A=b;", ";", "=", "IgnoreUnknown=yes", "IgnoreUnknown
 @check("ARG-01")
 def arguments_are_accepted(bench: Bench) -> None:
     """ADD and DEL take several arguments, those of Kubernetes among them."""
-    slot = bench.slot()
+    target = bench.target()
 
-    made = bench.add(slot, changes={"CNI_ARGS": KUBERNETES})
-    deleted = bench.raw("DEL", slot, previous=judge.result_document(made), changes={"CNI_ARGS": KUBERNETES})
+    made = bench.add(target, changes={"CNI_ARGS": KUBERNETES})
+    deleted = bench.raw("DEL", target, previous=judge.result_document(made), changes={"CNI_ARGS": KUBERNETES})
 
     bench.complain(*judge.success(made), *judge.success(deleted))
 
@@ -35,15 +35,15 @@ def unknown_arguments_can_be_ignored(bench: Bench, word: str) -> None:
     """With IgnoreUnknown an argument that nobody knows is no error."""
     changes = {"CNI_ARGS": f"CNITEST=unknown;IgnoreUnknown={word}"}
 
-    bench.complain(*judge.success(bench.add(bench.slot(), changes=changes)))
+    bench.complain(*judge.success(bench.add(bench.target(), changes=changes)))
 
 
 @check("ARG-03", text=MALFORMED)
 def malformed_arguments_do_not_upset_it(bench: Bench, text: str) -> None:
     """What is no list of pairs is accepted or refused, never a crash."""
-    slot = bench.slot()
+    target = bench.target()
 
-    call = bench.add(slot, changes={"CNI_ARGS": text})
+    call = bench.add(target, changes={"CNI_ARGS": text})
 
     bench.complain(*judge.crash(call))
     if call.exit_code != 0 and not judge.crash(call):
@@ -58,7 +58,7 @@ def arguments_of_the_other_are_not_refused(bench: Bench, name: str) -> None:
     if bench.subject.known(bench.subject.ipam).allocation == "listed" or not free:
         bench.not_applicable("its addresses cannot be asked for")
     for number, value in enumerate({"IP": free, "MAC": ["02:00:5e:00:53:07"]}[name], start=1):
-        call = bench.add(bench.slot(f"c{number}", args=f"{name}={value}"))
+        call = bench.add(bench.target(f"c{number}", args=f"{name}={value}"))
         bench.complain(*judge.success(call), prefix=f"CNI_ARGS {name}={value}: ")
 
 
@@ -69,19 +69,19 @@ def a_capability_takes_effect(bench: Bench, name: str) -> None:
     if not isinstance(declared, dict) or declared.get(name) is not True:
         bench.not_applicable(f"its configuration does not declare {name}")
     exercise = capability.EXERCISES[name](bench)
-    slot = _providing(bench, exercise.provided)
+    target = _providing(bench, exercise.provided)
 
-    call = bench.add(slot)
+    call = bench.add(target)
 
     bench.complain(*judge.success(call))
     document = judge.result_document(call)
     if document is not None:
-        bench.complain(*exercise.faults(bench, slot, document))
+        bench.complain(*exercise.faults(bench, target, document))
 
 
 def _providing(bench: Bench, provided: Mapping[str, Any], **changes: Any) -> AttachmentTarget:
-    """A slot for which the runtime provides something else than it does by default."""
-    return bench.slot("c1", capabilities={**bench.slot("c1").capabilities, **provided}, **changes)
+    """A target for which the runtime provides something else than it does by default."""
+    return bench.target("c1", capabilities={**bench.target("c1").capabilities, **provided}, **changes)
 
 
 @check("CAP-02")
@@ -91,11 +91,11 @@ def the_runtime_wins_over_arguments(bench: Bench) -> None:
     if not isinstance(declared, dict) or declared.get("mac") is not True:
         bench.not_applicable("its configuration does not declare mac")
     provided = {"mac": "02:00:5e:00:53:11"}
-    slot = _providing(bench, provided, args="MAC=02:00:5e:00:53:22;IgnoreUnknown=1")
+    target = _providing(bench, provided, args="MAC=02:00:5e:00:53:22;IgnoreUnknown=1")
 
-    bench.need(bench.add(slot))
+    bench.need(bench.add(target))
 
-    mac = slot.sandbox.link(slot.ifname).mac
+    mac = target.sandbox.link(target.ifname).mac
     bench.demand(mac == provided["mac"], f"the runtime provides {provided['mac']}, the interface has {mac}")
 
 
@@ -105,14 +105,14 @@ def no_provision_is_no_error(bench: Bench) -> None:
     if not bench.subject.conf.get("capabilities"):
         bench.not_applicable("its configuration declares no capability")
     confs = (*bench.subject.before, bench.subject.conf)
-    slot = bench.slot("c1")
-    slot = bench.slot("c1", capabilities=provision.needed(confs, slot.capabilities))
-    span = Span(bench, slot)
+    target = bench.target("c1")
+    target = bench.target("c1", capabilities=provision.needed(confs, target.capabilities))
+    span = Span(bench, target)
 
-    added = bench.add(slot)
+    added = bench.add(target)
     bench.complain(*judge.success(added))
     span.added(idle=True)
-    bench.complain(*judge.success(bench.raw("DEL", slot, previous=judge.result_document(added))))
+    bench.complain(*judge.success(bench.raw("DEL", target, previous=judge.result_document(added))))
 
     bench.complain(*span.leftovers())
 
@@ -120,10 +120,10 @@ def no_provision_is_no_error(bench: Bench) -> None:
 @check("CAP-05")
 def labels_do_not_upset_it(bench: Bench) -> None:
     """Labels in args.cni, as CONVENTIONS.md writes them, are accepted."""
-    slot = bench.slot()
-    previous = bench.chain(slot)
+    target = bench.target()
+    previous = bench.chain(target)
     given = bench.subject.conf.get("args")
     arguments = {**(given if isinstance(given, dict) else {}), "cni": {"labels": [{"key": "app", "value": "x"}]}}
-    document = {**bench.request(slot, previous), "args": arguments}
+    document = {**bench.request(target, previous), "args": arguments}
 
-    bench.complain(*judge.success(bench.raw("ADD", slot, stdin=document)))
+    bench.complain(*judge.success(bench.raw("ADD", target, stdin=document)))

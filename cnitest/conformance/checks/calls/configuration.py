@@ -27,20 +27,20 @@ NOT_JSON = {
 @check("PROTO-12")
 def bad_network_names_are_refused(shared_bench: Bench) -> None:
     """A name that is missing or malformed is refused with code 7, one of another JSON type with 6 or 7."""
-    slot = shared_bench.slot("c9")
+    target = shared_bench.target("c9")
     for name in BAD_NAMES:
-        call = shared_bench.raw("ADD", slot, stdin={**shared_bench.request(slot), "name": name})
+        call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "name": name})
         shared_bench.complain(*judge.refusal(call, {7}), prefix=f"name {name!r}: ")
-    nameless = {key: value for key, value in shared_bench.request(slot).items() if key != "name"}
-    shared_bench.complain(*judge.refusal(shared_bench.raw("ADD", slot, stdin=nameless), {7}), prefix="no name: ")
-    call = shared_bench.raw("ADD", slot, stdin={**shared_bench.request(slot), "name": 5})
+    nameless = {key: value for key, value in shared_bench.request(target).items() if key != "name"}
+    shared_bench.complain(*judge.refusal(shared_bench.raw("ADD", target, stdin=nameless), {7}), prefix="no name: ")
+    call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "name": 5})
     shared_bench.complain(*judge.refusal(call, {6, 7}), prefix="name 5: ")
 
 
 @check("PROTO-13", what=list(NOT_JSON))
 def undecodable_input_is_refused(shared_bench: Bench, what: str) -> None:
     """What is no JSON object is refused with code 6."""
-    call = shared_bench.raw("ADD", shared_bench.slot("c9"), stdin=NOT_JSON[what])
+    call = shared_bench.raw("ADD", shared_bench.target("c9"), stdin=NOT_JSON[what])
 
     shared_bench.complain(*judge.refusal(call, {6}), prefix=f"{what} on standard input: ")
 
@@ -48,7 +48,7 @@ def undecodable_input_is_refused(shared_bench: Bench, what: str) -> None:
 @check("PROTO-14")
 def unreadable_input_is_refused(shared_bench: Bench) -> None:
     """A directory as standard input, which cannot be read, is refused with code 5."""
-    call = shared_bench.raw("ADD", shared_bench.slot("c9"), stdin=b"", argv=["/bin/sh", "-c", 'exec "$0" </'])
+    call = shared_bench.raw("ADD", shared_bench.target("c9"), stdin=b"", argv=["/bin/sh", "-c", 'exec "$0" </'])
 
     shared_bench.complain(*judge.refusal(call, {5}))
 
@@ -56,9 +56,9 @@ def unreadable_input_is_refused(shared_bench: Bench) -> None:
 @check("PROTO-15", version=["99.0.0", "1.0", "garbage"])
 def unsupported_versions_are_refused(shared_bench: Bench, version: str) -> None:
     """A cniVersion that the plugin cannot know is refused with code 1."""
-    slot = shared_bench.slot("c9")
+    target = shared_bench.target("c9")
 
-    call = shared_bench.raw("ADD", slot, stdin={**shared_bench.request(slot), "cniVersion": version})
+    call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": version})
 
     shared_bench.complain(*judge.refusal(call, {1}))
 
@@ -66,9 +66,9 @@ def unsupported_versions_are_refused(shared_bench: Bench, version: str) -> None:
 @check("PROTO-16")
 def versions_of_another_type_are_refused(shared_bench: Bench) -> None:
     """A number as cniVersion is refused."""
-    slot = shared_bench.slot("c9")
+    target = shared_bench.target("c9")
 
-    call = shared_bench.raw("ADD", slot, stdin={**shared_bench.request(slot), "cniVersion": 1})
+    call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": 1})
 
     shared_bench.complain(*judge.refusal(call, {1, 6, 7}))
 
@@ -76,10 +76,10 @@ def versions_of_another_type_are_refused(shared_bench: Bench) -> None:
 @check("PROTO-17")
 def no_version_means_the_first(bench: Bench) -> None:
     """Without cniVersion the result is one of 0.1.0."""
-    slot = bench.slot()
-    document = {key: value for key, value in bench.request(slot).items() if key != "cniVersion"}
+    target = bench.target()
+    document = {key: value for key, value in bench.request(target).items() if key != "cniVersion"}
 
-    call = bench.raw("ADD", slot, stdin=document)
+    call = bench.raw("ADD", target, stdin=document)
 
     bench.need(call)
     found = judge.result_document(call) or {}
@@ -90,41 +90,41 @@ def no_version_means_the_first(bench: Bench) -> None:
 @check("PROTO-20", verb=["ADD", "DEL"])
 def wrong_configurations_do_not_crash_it(bench: Bench, verb: str) -> None:
     """Whatever is wrong with the configuration, a failure is told in an error document."""
-    slot = bench.slot()
-    previous = bench.chain(slot)
-    for change in mutation.of(bench.request(slot, previous)):
-        call = bench.raw(verb, slot, stdin=change.document)
+    target = bench.target()
+    previous = bench.chain(target)
+    for change in mutation.of(bench.request(target, previous)):
+        call = bench.raw(verb, target, stdin=change.document)
         faults = judge.crash(call)
         if not faults and call.exit_code != 0 and judge.error_document(call) is None:
             words = f"exit code {call.exit_code} without an error document: {judge.words(call)}"
             faults = [judge.told(call, words)]
         bench.complain(*faults, prefix=f"{change.words}: ")
         if verb == "ADD" and call.exit_code == 0:
-            bench.raw("DEL", slot, stdin=change.document)
+            bench.raw("DEL", target, stdin=change.document)
 
 
 @check("PROTO-23")
 def wrong_configurations_get_their_code(bench: Bench) -> None:
     """A configuration that is refused for what it says is refused with 2, 6 or 7."""
-    slot = bench.slot()
-    previous = bench.chain(slot)
-    for change in mutation.wrong_values(bench.request(slot, previous)):
-        call = bench.raw("ADD", slot, stdin=change.document)
+    target = bench.target()
+    previous = bench.chain(target)
+    for change in mutation.wrong_values(bench.request(target, previous)):
+        call = bench.raw("ADD", target, stdin=change.document)
         document = judge.error_document(call)
         if document is not None:
             bench.demand(document["code"] in (2, 6, 7), f"{change.words}: {judge.words(call)}")
-        bench.raw("DEL", slot, stdin=change.document if document is None else bench.request(slot, previous))
+        bench.raw("DEL", target, stdin=change.document if document is None else bench.request(target, previous))
 
 
 @check("PROTO-28")
 def unknown_keys_get_one_answer(bench: Bench) -> None:
     """A configuration with a key of nobody's is accepted by DEL when it is by ADD, and crashes neither."""
-    slot = bench.slot()
-    previous = bench.chain(slot)
-    document = {**bench.request(slot, previous), "x-cnitest": {"of": ["nobody"]}}
+    target = bench.target()
+    previous = bench.chain(target)
+    document = {**bench.request(target, previous), "x-cnitest": {"of": ["nobody"]}}
 
-    added = bench.raw("ADD", slot, stdin=document)
-    deleted = bench.raw("DEL", slot, stdin=document)
+    added = bench.raw("ADD", target, stdin=document)
+    deleted = bench.raw("DEL", target, stdin=document)
 
     bench.complain(*judge.crash(added), *judge.crash(deleted))
     if added.exit_code == 0:
@@ -141,16 +141,16 @@ STRANGE: dict[str, dict[str, Any]] = {
 @check("PROTO-32", what=[*STRANGE, "depth", "duplicate keys", "invalid UTF-8", "large numbers"])
 def strange_json_does_not_upset_it(shared_bench: Bench, what: str) -> None:
     """Sizes, depths and encodings of JSON neither crash nor hang a call."""
-    slot = shared_bench.slot("c9")
-    text = json.dumps({**shared_bench.request(slot), **STRANGE.get(what, {})})
+    target = shared_bench.target("c9")
+    text = json.dumps({**shared_bench.request(target), **STRANGE.get(what, {})})
     strange = {
         "depth": text[:-1] + ', "x-cnitest": ' + "[" * 20000 + "]" * 20000 + "}",
-        "duplicate keys": text[:-1] + ', "name": "again", "name": "' + slot.network + '"}',
+        "duplicate keys": text[:-1] + ', "name": "again", "name": "' + target.network + '"}',
         "large numbers": text[:-1] + ', "x-cnitest": 1e400, "y-cnitest": 123456789012345678901234567890}',
     }.get(what, text)
     data = strange.encode() if what != "invalid UTF-8" else strange[:-1].encode() + b', "x-cnitest": "\xff\xfe"}'
 
-    call = shared_bench.raw("ADD", slot, stdin=data, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
+    call = shared_bench.raw("ADD", target, stdin=data, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
 
     shared_bench.complain(*judge.crash(call))
     if call.exit_code != 0 and not judge.crash(call):

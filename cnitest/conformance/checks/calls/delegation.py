@@ -33,7 +33,7 @@ def the_first_delegate_in_the_path_is_taken(bench: Bench, tmp_path: Path) -> Non
     first = delegate.install(bench, tmp_path / "first")
     bench.use_path(str(tmp_path / "first"), str(tmp_path / "second"))
 
-    bench.need(bench.add(delegate.slot(bench)))
+    bench.need(bench.add(delegate.target(bench)))
 
     bench.demand(first.records(), delegate.called("the delegate in the first directory was not called"))
     bench.demand(not second.records(), delegate.called("the delegate in the second directory was called"))
@@ -47,7 +47,7 @@ def a_path_is_no_delegate(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
     bench.use_path(str(tmp_path / "inside"))
 
-    call = bench.add(delegate.slot(bench, kind=f"../outside/{delegate.NAME}"))
+    call = bench.add(delegate.target(bench, kind=f"../outside/{delegate.NAME}"))
 
     bench.complain(*judge.refusal(call))
     bench.demand(not plugin.records(), "a delegate outside the search path was called")
@@ -58,7 +58,7 @@ def the_delegate_gets_the_variables(bench: Bench, tmp_path: Path) -> None:
     """On ADD and DEL every CNI_* variable reaches the delegate as it was."""
     require_delegate(bench)
     plugin = delegate.install(bench, tmp_path)
-    made = bench.attach(delegate.slot(bench, args="IgnoreUnknown=1;CNITEST=here"))
+    made = bench.attach(delegate.target(bench, args="IgnoreUnknown=1;CNITEST=here"))
 
     calls = [made.call, bench.delete(made)]
 
@@ -77,12 +77,12 @@ def the_delegate_gets_the_whole_configuration(bench: Bench, tmp_path: Path) -> N
     """On ADD and DEL the delegate's standard input is the plugin's own."""
     require_delegate(bench)
     plugin = delegate.install(bench, tmp_path)
-    slot = delegate.slot(bench)
-    document = {**bench.request(slot), "x-cnitest": {"kept": [1, "two"]}}
+    target = delegate.target(bench)
+    document = {**bench.request(target), "x-cnitest": {"kept": [1, "two"]}}
 
-    added = bench.raw("ADD", slot, stdin=document)
+    added = bench.raw("ADD", target, stdin=document)
     bench.need(added)
-    bench.raw("DEL", slot, stdin=document)
+    bench.raw("DEL", target, stdin=document)
 
     for verb in ("ADD", "DEL"):
         record = next((r for r in plugin.records() if r.verb == verb), None)
@@ -100,7 +100,7 @@ def the_delegates_log_is_passed_on(bench: Bench, tmp_path: Path) -> None:
     require_delegate(bench)
     delegate.install(bench, tmp_path, {"ADD": {"result": delegate.address(bench), "stderr": "cnitest was here\n"}})
 
-    call = bench.add(delegate.slot(bench))
+    call = bench.add(delegate.target(bench))
 
     bench.need(call)
     bench.demand(b"cnitest was here" in call.stderr, "the delegate's standard error is lost")
@@ -113,9 +113,9 @@ def errors_of_the_delegate_are_returned(bench: Bench, tmp_path: Path) -> None:
     failing = {"error": {"code": 104, "msg": "not today"}}
     plugin = delegate.install(bench, tmp_path, {"ADD": failing})
 
-    bench.complain(*judge.refusal(bench.add(delegate.slot(bench))), prefix="ADD: ")
+    bench.complain(*judge.refusal(bench.add(delegate.target(bench))), prefix="ADD: ")
     plugin.program({"ADD": {"result": delegate.address(bench)}, "DEL": failing})
-    made = bench.attach(delegate.slot(bench, "c2"))
+    made = bench.attach(delegate.target(bench, "c2"))
 
     bench.complain(*judge.refusal(bench.delete(made)), prefix="DEL: ")
 
@@ -126,7 +126,7 @@ def a_failed_delegate_is_called_off(bench: Bench, tmp_path: Path) -> None:
     require_delegate(bench)
     plugin = delegate.install(bench, tmp_path, {"ADD": {"error": {"code": 105, "msg": "half done"}}})
 
-    bench.add(delegate.slot(bench))
+    bench.add(delegate.target(bench))
 
     verbs = [record.verb for record in plugin.records()]
     bench.demand("DEL" in verbs, delegate.called(f"the delegate was called for {', '.join(verbs)}, not for DEL"))
@@ -138,7 +138,7 @@ def a_delegate_is_called_off_after_a_late_failure(bench: Bench, tmp_path: Path) 
     require_delegate(bench)
     result = delegate.address(bench, routes=[delegate.stray(bench)])
     plugin = delegate.install(bench, tmp_path, {"ADD": {"result": result}})
-    if bench.add(delegate.slot(bench)).exit_code == 0:
+    if bench.add(delegate.target(bench)).exit_code == 0:
         bench.not_applicable("its ADD does not fail over a route that the kernel refuses")
 
     verbs = [record.verb for record in plugin.records()]
@@ -162,7 +162,7 @@ def a_delegate_without_addresses_is_an_error(bench: Bench, tmp_path: Path) -> No
     require_delegate(bench)
     delegate.install(bench, tmp_path, {"ADD": {"result": {"cniVersion": bench.version, "ips": []}}})
 
-    bench.complain(*judge.refusal(bench.add(delegate.slot(bench))))
+    bench.complain(*judge.refusal(bench.add(delegate.target(bench))))
 
 
 @check("DLG-10")
@@ -173,7 +173,7 @@ def an_older_delegate_is_understood(bench: Bench, tmp_path: Path) -> None:
     old = delegate.answer("0.2.0", there.address, there.gateway or "")
     delegate.install(bench, tmp_path, {"ADD": {"result": old}})
 
-    call = bench.add(delegate.slot(bench))
+    call = bench.add(delegate.target(bench))
 
     bench.complain(*judge.success(call))
     found = [ip.address for ip in form.ips(judge.result_document(call) or {}, bench.version)]
@@ -188,7 +188,7 @@ def a_delegate_of_an_unknown_version_is_refused(bench: Bench, tmp_path: Path) ->
     result = {**delegate.address(bench), "cniVersion": "99.9.9"}
     delegate.install(bench, tmp_path, {"ADD": {"result": result}})
 
-    bench.complain(*judge.refusal(bench.add(delegate.slot(bench))))
+    bench.complain(*judge.refusal(bench.add(delegate.target(bench))))
 
 
 @check("DLG-11", how=list(DYING))
@@ -197,7 +197,7 @@ def a_dying_delegate_is_told(bench: Bench, tmp_path: Path, how: str) -> None:
     require_delegate(bench)
     delegate.install(bench, tmp_path, {"ADD": _dying(bench, how)})
 
-    call = bench.add(delegate.slot(bench))
+    call = bench.add(delegate.target(bench))
 
     bench.complain(*judge.refusal(call), prefix=f"the delegate {how}: ")
 
@@ -208,7 +208,7 @@ def a_dying_delegate_has_a_code(bench: Bench, tmp_path: Path, how: str) -> None:
     require_delegate(bench)
     delegate.install(bench, tmp_path, {"ADD": _dying(bench, how)})
 
-    document = judge.error_document(bench.add(delegate.slot(bench)))
+    document = judge.error_document(bench.add(delegate.target(bench)))
 
     if document is None:
         bench.not_applicable("there is no error document, which DLG-11 reports")
@@ -222,7 +222,7 @@ def try_again_is_passed_on(bench: Bench, tmp_path: Path) -> None:
     require_delegate(bench)
     delegate.install(bench, tmp_path, {"ADD": {"error": {"code": 11, "msg": "try again"}}})
 
-    bench.complain(*judge.refusal(bench.add(delegate.slot(bench)), {11}))
+    bench.complain(*judge.refusal(bench.add(delegate.target(bench)), {11}))
 
 
 def _dying(bench: Bench, how: str) -> dict[str, Any]:
@@ -236,16 +236,16 @@ def _dying(bench: Bench, how: str) -> dict[str, Any]:
 def reservations_are_kept_by_interface(bench: Bench) -> None:
     """Two interfaces of a container get two addresses, and DEL of one keeps the other's."""
     bench.require_room(2)
-    first, slot = bench.attach(bench.slot("c1")), bench.slot("c1", ifname="eth7")
-    bench.chain(slot)
+    first, target = bench.attach(bench.target("c1")), bench.target("c1", ifname="eth7")
+    bench.chain(target)
     before = bench.look()
-    call = bench.add(slot)
+    call = bench.add(target)
     bench.complain(*judge.success(call))
     if call.exit_code != 0:
         return
     second = judge.result_document(call) or {}
 
-    call = bench.raw("DEL", slot, previous=second if spec.has_check(bench.version) else None)
+    call = bench.raw("DEL", target, previous=second if spec.has_check(bench.version) else None)
 
     bench.complain(*judge.success(call))
     bench.complain(*bench.changed(before, strict=True))

@@ -24,58 +24,58 @@ DNS = {"domain": "example.com", "search": ["example.com"], "options": ["ndots:5"
 @check("PREV-01")
 def the_result_is_passed_on(bench: Bench) -> None:
     """Addresses, routes, DNS and interfaces of the previous result are in the plugin's own."""
-    slot = bench.slot()
-    previous = {**_given(bench, slot), "dns": _dns(bench)}
+    target = bench.target()
+    previous = {**_given(bench, target), "dns": _dns(bench)}
     previous["interfaces"] = [*reading.rows(previous, "interfaces"), STRANGER]
-    before = bench.look(slot)
+    before = bench.look(target)
 
-    call = bench.raw("ADD", slot, previous=previous)
+    call = bench.raw("ADD", target, previous=previous)
 
     bench.need(call)
-    bench.complain(*_wrongly_handed(bench, slot, call, previous, before))
+    bench.complain(*_wrongly_handed(bench, target, call, previous, before))
 
 
 @check("PREV-02")
 def an_interface_plugin_keeps_the_result(bench: Bench) -> None:
     """Interfaces and DNS of a previous result are in the plugin's own, beside what it made."""
-    slot = bench.slot()
+    target = bench.target()
     base: dict[str, Any] = {"cniVersion": bench.version, "interfaces": [STRANGER], "dns": _dns(bench)}
 
-    before = bench.look(slot)
+    before = bench.look(target)
 
-    call = bench.raw("ADD", slot, previous=base)
+    call = bench.raw("ADD", target, previous=base)
 
     bench.need(call)
-    bench.complain(*_wrongly_handed(bench, slot, call, base, before))
+    bench.complain(*_wrongly_handed(bench, target, call, base, before))
 
 
 def _dns(bench: Bench) -> dict[str, Any]:
     return {"nameservers": [space.address(bench.subject, host=53)], **DNS}
 
 
-def _given(bench: Bench, slot: Any) -> dict[str, Any]:
-    previous = bench.chain(slot)
+def _given(bench: Bench, target: Any) -> dict[str, Any]:
+    previous = bench.chain(target)
     if previous is None:
         bench.not_applicable("there is no plugin before it that makes an interface")
     return dict(previous)
 
 
 def _wrongly_handed(
-    bench: Bench, slot: AttachmentTarget, call: Call, previous: dict[str, Any], before: Picture
+    bench: Bench, target: AttachmentTarget, call: Call, previous: dict[str, Any], before: Picture
 ) -> list[str]:
     """What of a previous result is lost, or handed on against the plugin's own doing."""
-    after, found = bench.look(slot), judge.result_document(call) or {}
-    inside, host = ((before[place], after[place]) for place in (slot.sandbox.full_name, bench.node.full_name))
-    return handed.wrongly_handed(previous, found, slot.conf, inside, host)
+    after, found = bench.look(target), judge.result_document(call) or {}
+    inside, host = ((before[place], after[place]) for place in (target.sandbox.full_name, bench.node.full_name))
+    return handed.wrongly_handed(previous, found, target.conf, inside, host)
 
 
 @check("PREV-03")
 def add_needs_a_result(bench: Bench) -> None:
     """A chained plugin refuses ADD without a previous result."""
-    slot = bench.slot()
-    bench.chain(slot)
+    target = bench.target()
+    bench.chain(target)
 
-    call = bench.raw("ADD", slot, previous=None)
+    call = bench.raw("ADD", target, previous=None)
 
     bench.complain(*judge.refusal(call))
 
@@ -83,13 +83,13 @@ def add_needs_a_result(bench: Bench) -> None:
 @check("PREV-04")
 def null_is_no_result(bench: Bench) -> None:
     """ADD with a prevResult of null gets the same answer as without one."""
-    slot = bench.slot()
-    bench.chain(slot)
+    target = bench.target()
+    bench.chain(target)
 
-    without = bench.raw("ADD", slot, previous=None)
+    without = bench.raw("ADD", target, previous=None)
     if without.exit_code == 0:
-        bench.raw("DEL", slot)
-    call = bench.raw("ADD", slot, stdin={**bench.request(slot), "prevResult": None})
+        bench.raw("DEL", target)
+    call = bench.raw("ADD", target, stdin={**bench.request(target), "prevResult": None})
 
     same = judge.failed(without) == judge.failed(call)
     bench.complain(*judge.crash(call))
@@ -101,15 +101,15 @@ def null_is_no_result(bench: Bench) -> None:
 @check("PREV-05", what=["ips is a text", "an address is none", "it is a list"])
 def a_malformed_result_is_refused(bench: Bench, what: str) -> None:
     """ADD with a previous result that cannot be read is refused with code 6 or 7."""
-    slot = bench.slot()
-    previous = _given(bench, slot)
+    target = bench.target()
+    previous = _given(bench, target)
     wrong: Any = {
         "ips is a text": {**previous, "ips": "x"},
         "an address is none": {**previous, "ips": [{"address": "not-an-address", "interface": 0}]},
         "it is a list": [previous],
     }[what]
 
-    call = bench.raw("ADD", slot, stdin={**bench.request(slot), "prevResult": wrong})
+    call = bench.raw("ADD", target, stdin={**bench.request(target), "prevResult": wrong})
 
     bench.complain(*judge.refusal(call, {6, 7}), prefix=f"{what}: ")
 
@@ -117,19 +117,19 @@ def a_malformed_result_is_refused(bench: Bench, what: str) -> None:
 @check("PREV-06")
 def a_result_without_version_is_read(bench: Bench) -> None:
     """DEL, and ADD of a chained plugin, take a previous result without cniVersion for one of the configuration's."""
-    slot = bench.slot()
+    target = bench.target()
     if bench.subject.kind is Kind.META:
-        previous = {key: value for key, value in _given(bench, slot).items() if key != "cniVersion"}
-        call = bench.raw("ADD", slot, previous=previous)
+        previous = {key: value for key, value in _given(bench, target).items() if key != "cniVersion"}
+        call = bench.raw("ADD", target, previous=previous)
         bench.complain(*judge.success(call), prefix="ADD: ")
         if call.exit_code != 0:
             return
         result = judge.result_document(call) or {}
     else:
-        result = dict(bench.attach(slot).result)
+        result = dict(bench.attach(target).result)
 
     unlabelled = {key: value for key, value in result.items() if key != "cniVersion"}
-    call = bench.raw("DEL", slot, previous=unlabelled)
+    call = bench.raw("DEL", target, previous=unlabelled)
 
     bench.complain(*judge.success(call), prefix="DEL: ")
 
@@ -137,9 +137,9 @@ def a_result_without_version_is_read(bench: Bench) -> None:
 @check("PREV-07")
 def an_older_result_is_read_by_del(bench: Bench) -> None:
     """DEL with a previous result of 0.4.0 succeeds and leaves nothing."""
-    slot = bench.slot()
-    span = Span(bench, slot)
-    made = bench.attach(slot)
+    target = bench.target()
+    span = Span(bench, target)
+    made = bench.attach(target)
     span.added()
     try:
         older = results.relabelled(made.result, "0.4.0")
@@ -179,15 +179,15 @@ def del_without_a_result_succeeds(bench: Bench) -> None:
 @check("PREV-11", what=["an index out of range", "interfaces that do not exist"])
 def a_careless_result_does_not_upset_it(bench: Bench, what: str) -> None:
     """ADD of a chained plugin succeeds or fails cleanly with a previous result that is not true."""
-    slot = bench.slot()
-    previous = _given(bench, slot)
+    target = bench.target()
+    previous = _given(bench, target)
     if what == "an index out of range":
         previous["ips"] = [{**ip, "interface": 99} for ip in reading.rows(previous, "ips")]
     else:
         renamed = ({**item, "name": "nil7"} for item in reading.rows(previous, "interfaces"))
         previous["interfaces"] = [STRANGER, *renamed]
 
-    call = bench.raw("ADD", slot, previous=previous)
+    call = bench.raw("ADD", target, previous=previous)
 
     bench.complain(*judge.crash(call), prefix=f"{what}: ")
     if call.exit_code != 0 and not judge.crash(call):

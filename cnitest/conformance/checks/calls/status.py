@@ -14,9 +14,9 @@ from cnitest.conformance.model import judge
 NOT_READY = {50, 51}
 
 
-def _status(bench: Bench, slot: AttachmentTarget | None = None) -> Call:
+def _status(bench: Bench, target: AttachmentTarget | None = None) -> Call:
     names = ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"]
-    return bench.raw("STATUS", stdin=bench.request(slot), without=names)
+    return bench.raw("STATUS", stdin=bench.request(target), without=names)
 
 
 @check("STA-01")
@@ -33,7 +33,7 @@ def a_missing_delegate_is_told(bench: Bench) -> None:
     """STATUS fails with 50 or 51 when the IPAM plugin is not there."""
     require_delegate(bench)
 
-    call = _status(bench, delegate.slot(bench, kind="cnitest-missing"))
+    call = _status(bench, delegate.target(bench, kind="cnitest-missing"))
 
     bench.complain(*judge.refusal(call, NOT_READY), prefix="the delegate is missing: ")
 
@@ -42,14 +42,14 @@ def a_missing_delegate_is_told(bench: Bench) -> None:
 def a_used_up_range_is_told(bench: Bench) -> None:
     """STATUS fails with 50 or 51 when every address is taken, and succeeds again when one is free."""
     conf = exhausted(bench)
-    slot = bench.slot("c1", conf=conf)
-    made = bench.attach(slot)
+    target = bench.target("c1", conf=conf)
+    made = bench.attach(target)
 
-    call = _status(bench, slot)
+    call = _status(bench, target)
     bench.complain(*judge.refusal(call, NOT_READY), prefix="the range is used up: ")
     bench.need(bench.delete(made))
 
-    bench.complain(*judge.success(_status(bench, slot), silent=True), prefix="the range is free again: ")
+    bench.complain(*judge.success(_status(bench, target), silent=True), prefix="the range is free again: ")
 
 
 @check("STA-02")
@@ -67,12 +67,12 @@ def the_delegate_is_asked_for_its_status(bench: Bench, tmp_path: Path) -> None:
     """STATUS calls the IPAM plugin's STATUS, and fails when that does."""
     require_delegate(bench)
     plugin = delegate.install(bench, tmp_path)
-    slot = delegate.slot(bench)
+    target = delegate.target(bench)
 
-    ready = _status(bench, slot)
+    ready = _status(bench, target)
     verbs = [record.verb for record in plugin.records()]
     plugin.program({"STATUS": {"error": {"code": 50, "msg": "no addresses today"}}})
-    call = _status(bench, slot)
+    call = _status(bench, target)
 
     bench.complain(*judge.success(ready))
     bench.demand(
@@ -85,18 +85,18 @@ def the_delegate_is_asked_for_its_status(bench: Bench, tmp_path: Path) -> None:
 @check("STA-04")
 def add_does_not_wait_for_status(bench: Bench) -> None:
     """ADD and DEL succeed where STATUS was never called; what fails does not succeed after it."""
-    slot = bench.slot()
-    first = bench.add(slot)
+    target = bench.target()
+    first = bench.add(target)
     if judge.failed(first):
         _status(bench)
-        again = bench.add(slot)
+        again = bench.add(target)
         bench.demand(judge.failed(again), f"only after STATUS ADD succeeds, before it: {judge.words(first)}")
         bench.conclude()
     bench.need(first)
 
     previous = judge.result_document(first)
 
-    bench.complain(*judge.success(bench.raw("DEL", slot, previous=previous)))
+    bench.complain(*judge.success(bench.raw("DEL", target, previous=previous)))
 
 
 @check("STA-05")
@@ -111,8 +111,8 @@ def status_of_an_early_version_is_refused(shared_bench: Bench) -> None:
 def status_changes_nothing(bench: Bench) -> None:
     """Host and container are the same before and after STATUS."""
     made = bench.attach()
-    before = bench.look(made.slot)
+    before = bench.look(made.target)
 
     _status(bench)
 
-    bench.complain(*bench.changed(before, made.slot, strict=True))
+    bench.complain(*bench.changed(before, made.target, strict=True))

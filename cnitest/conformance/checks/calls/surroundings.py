@@ -19,14 +19,14 @@ def namespaces_are_found_by_any_path(bench: Bench, form_of_path: str) -> None:
     """ADD works through another path, and the result repeats that path."""
     if bench.subject.kind is Kind.IPAM:
         bench.not_applicable("it does not enter the namespace")
-    slot = bench.slot()
-    previous = bench.chain(slot)
+    target = bench.target()
+    previous = bench.chain(target)
     bench.run("mkdir", "-p", "/run/elsewhere")
     bench.run("touch", "/run/elsewhere/ns")
-    bench.run("mount", "--bind", slot.netns, "/run/elsewhere/ns")
-    told = mutation.replaced(previous, slot.netns, form_of_path)
+    bench.run("mount", "--bind", target.netns, "/run/elsewhere/ns")
+    told = mutation.replaced(previous, target.netns, form_of_path)
 
-    call = bench.raw("ADD", slot, previous=told, changes={"CNI_NETNS": form_of_path})
+    call = bench.raw("ADD", target, previous=told, changes={"CNI_NETNS": form_of_path})
 
     bench.complain(*judge.success(call))
     found = judge.result_document(call) or {}
@@ -41,12 +41,12 @@ def unusable_namespaces_are_refused(bench: Bench, what: str) -> None:
     if bench.subject.kind is not Kind.INTERFACE:
         bench.not_applicable("it need not enter the namespace")
     path = f"/run/netns/cnitest-{what}"
-    slot = bench.slot()
-    previous = bench.chain(slot)
+    target = bench.target()
+    previous = bench.chain(target)
     if what != "missing":
         bench.run(*(("touch",) if what == "file" else ("mkdir", "-p")), path)
 
-    call = bench.raw("ADD", slot, previous=previous, changes={"CNI_NETNS": path})
+    call = bench.raw("ADD", target, previous=previous, changes={"CNI_NETNS": path})
 
     bench.complain(*judge.refusal(call))
 
@@ -54,13 +54,13 @@ def unusable_namespaces_are_refused(bench: Bench, what: str) -> None:
 @check("PROTO-31", verb=["ADD", "DEL"])
 def the_own_namespace_is_left_alone(bench: Bench, verb: str) -> None:
     """A call whose CNI_NETNS is the host's own changes nothing there."""
-    slot = bench.slot()
+    target = bench.target()
     if bench.subject.kind is Kind.IPAM:
         bench.not_applicable("it does not enter the namespace")
-    previous = bench.chain(slot)
+    previous = bench.chain(target)
     before = bench.look()
 
-    call = bench.raw(verb, slot, previous=previous, changes={"CNI_NETNS": "/proc/self/ns/net"})
+    call = bench.raw(verb, target, previous=previous, changes={"CNI_NETNS": "/proc/self/ns/net"})
 
     found = bench.changed(before)
     if bench.subject.kind is Kind.META:
@@ -71,13 +71,13 @@ def the_own_namespace_is_left_alone(bench: Bench, verb: str) -> None:
 @check("PROTO-33")
 def a_bare_environment_is_enough_to_delete(bench: Bench) -> None:
     """With CNI_* alone DEL succeeds after ADD, and nothing is left."""
-    slot = bench.slot()
-    span = Span(bench, slot)
+    target = bench.target()
+    span = Span(bench, target)
 
-    added = bench.add(slot, environment={})
+    added = bench.add(target, environment={})
     span.added(idle=True)
     found = judge.result_document(added)
-    deleted = bench.raw("DEL", slot, environment={}, previous=found if spec.has_check(bench.version) else None)
+    deleted = bench.raw("DEL", target, environment={}, previous=found if spec.has_check(bench.version) else None)
 
     bench.complain(*judge.crash(added), *judge.success(deleted))
     bench.complain(*span.leftovers())
@@ -86,11 +86,11 @@ def a_bare_environment_is_enough_to_delete(bench: Bench) -> None:
 @check("PROTO-34")
 def no_process_is_left(bench: Bench) -> None:
     """After ADD, DEL and VERSION no process of the plugin runs, and none held its output open."""
-    slot = bench.slot()
-    bench.chain(slot)
+    target = bench.target()
+    bench.chain(target)
     running = bench.processes()
 
-    calls = [bench.raw("VERSION"), bench.add(slot), bench.raw("DEL", slot)]
+    calls = [bench.raw("VERSION"), bench.add(target), bench.raw("DEL", target)]
 
     for call in calls:
         bench.demand(not call.held_open, judge.told(call, "a child of it holds its output open"))

@@ -24,9 +24,9 @@ def verbs_of_the_version_are_recognised(shared_bench: Bench, verb: str) -> None:
         verb in ("GC", "STATUS") and not spec.has_gc(shared_bench.version)
     ):
         shared_bench.not_applicable(f"{verb} is not defined in {shared_bench.version}")
-    slot = shared_bench.slot("c9")
+    target = shared_bench.target("c9")
 
-    call = shared_bench.raw(verb, slot, changes={"CNI_NETNS": "/run/netns/cnitest-none"} if verb == "ADD" else {})
+    call = shared_bench.raw(verb, target, changes={"CNI_NETNS": "/run/netns/cnitest-none"} if verb == "ADD" else {})
 
     shared_bench.demand(not judge.not_defined(call), f"{verb} is not recognised: {judge.words(call)}")
 
@@ -34,7 +34,7 @@ def verbs_of_the_version_are_recognised(shared_bench: Bench, verb: str) -> None:
 @check("PROTO-02", verb=["FOO", "add", " ADD"])
 def unknown_verbs_are_refused(shared_bench: Bench, verb: str) -> None:
     """A verb that no version defines is refused with code 4 and the variable's name."""
-    call = shared_bench.raw(verb, shared_bench.slot("c9"))
+    call = shared_bench.raw(verb, shared_bench.target("c9"))
 
     shared_bench.complain(*judge.refusal(call, {4}, ["CNI_COMMAND"]))
 
@@ -42,7 +42,7 @@ def unknown_verbs_are_refused(shared_bench: Bench, verb: str) -> None:
 @check("PROTO-03", how=["missing", "empty"])
 def a_missing_verb_is_refused(shared_bench: Bench, how: str) -> None:
     """Without CNI_COMMAND, or with an empty one, the call is refused with code 4."""
-    call = shared_bench.raw("", shared_bench.slot("c9"), without=["CNI_COMMAND"] if how == "missing" else [])
+    call = shared_bench.raw("", shared_bench.target("c9"), without=["CNI_COMMAND"] if how == "missing" else [])
 
     shared_bench.complain(*judge.refusal(call, {4}))
 
@@ -50,12 +50,12 @@ def a_missing_verb_is_refused(shared_bench: Bench, how: str) -> None:
 @check("PROTO-04")
 def missing_variables_are_all_named(shared_bench: Bench) -> None:
     """Each required variable that is missing is named, alone and with all others."""
-    slot = shared_bench.slot("c9")
+    target = shared_bench.target("c9")
     for verb in VERBS:
         if verb == "CHECK" and not spec.has_check(shared_bench.version):
             continue
         for missing in (*((name,) for name in spec.REQUIRED[verb]), spec.REQUIRED[verb]):
-            call = shared_bench.raw(verb, slot, without=missing)
+            call = shared_bench.raw(verb, target, without=missing)
             shared_bench.complain(*judge.refusal(call, {4}, missing), prefix=f"without {', '.join(missing)}: ")
 
 
@@ -64,9 +64,9 @@ def plugins_without_a_delegate_need_no_search_path(bench: Bench) -> None:
     """ADD and DEL work without CNI_PATH when nothing has to be found in it."""
     if bench.subject.ipam:
         bench.not_applicable("it delegates to an IPAM plugin, which it has to find")
-    slot = bench.slot()
+    target = bench.target()
 
-    call = bench.add(slot, without=["CNI_PATH"])
+    call = bench.add(target, without=["CNI_PATH"])
 
     bench.complain(*judge.success(call))
 
@@ -74,12 +74,12 @@ def plugins_without_a_delegate_need_no_search_path(bench: Bench) -> None:
 @check("PROTO-06", how=["missing", "empty"])
 def del_without_a_namespace_is_not_refused(shared_bench: Bench, how: str) -> None:
     """DEL without CNI_NETNS is not answered with code 4."""
-    slot = shared_bench.slot("c9")
+    target = shared_bench.target("c9")
 
     if how == "missing":
-        call = shared_bench.raw("DEL", slot, without=["CNI_NETNS"])
+        call = shared_bench.raw("DEL", target, without=["CNI_NETNS"])
     else:
-        call = shared_bench.raw("DEL", slot, changes={"CNI_NETNS": ""})
+        call = shared_bench.raw("DEL", target, changes={"CNI_NETNS": ""})
 
     document = judge.error_document(call)
     shared_bench.complain(*judge.crash(call))
@@ -114,18 +114,18 @@ def version_needs_only_the_verb(shared_bench: Bench) -> None:
 @check("PROTO-09", verb=["ADD", "DEL"])
 def bad_container_ids_are_refused(shared_bench: Bench, verb: str) -> None:
     """What is no identifier is refused with code 4."""
-    slot = shared_bench.slot("c9")
+    target = shared_bench.target("c9")
     for identifier in BAD_IDENTIFIERS:
-        call = shared_bench.raw(verb, slot, changes={"CNI_CONTAINERID": identifier})
+        call = shared_bench.raw(verb, target, changes={"CNI_CONTAINERID": identifier})
         shared_bench.complain(*judge.refusal(call, {4}), prefix=f"CNI_CONTAINERID {identifier!r}: ")
 
 
 @check("PROTO-10")
 def errors_name_the_invalid_variable(shared_bench: Bench) -> None:
     """An error with code 4 names the variable whose value is wrong."""
-    slot = shared_bench.slot("c9")
+    target = shared_bench.target("c9")
     for name, value in (("CNI_CONTAINERID", "a/b"), ("CNI_IFNAME", "a/b")):
-        call = shared_bench.raw("ADD", slot, changes={name: value})
+        call = shared_bench.raw("ADD", target, changes={name: value})
         document = judge.error_document(call)
         if document is not None and document["code"] == 4:
             shared_bench.complain(*judge.refusal(call, {4}, [name]))
@@ -134,12 +134,12 @@ def errors_name_the_invalid_variable(shared_bench: Bench) -> None:
 @check("PROTO-11")
 def unusable_interface_names_are_refused(shared_bench: Bench) -> None:
     """A name that the kernel refuses is refused, and nothing is left."""
-    slot = shared_bench.slot("c9")
-    before = shared_bench.look(slot)
+    target = shared_bench.target("c9")
+    before = shared_bench.look(target)
     for name in BAD_IFNAMES:
-        call = shared_bench.raw("ADD", slot, previous=None, changes={"CNI_IFNAME": name})
+        call = shared_bench.raw("ADD", target, previous=None, changes={"CNI_IFNAME": name})
         shared_bench.complain(*judge.refusal(call), prefix=f"CNI_IFNAME {name!r}: ")
-    shared_bench.complain(*shared_bench.changed(before, slot))
+    shared_bench.complain(*shared_bench.changed(before, target))
 
 
 @check("PROTO-11")
@@ -147,13 +147,13 @@ def interface_names_are_no_templates(bench: Bench) -> None:
     """'eth%d' is refused without a trace, or it is the interface's name."""
     if bench.subject.kind is not Kind.INTERFACE or bench.setting.ifname == "lo":
         bench.not_applicable("it makes no interface")
-    slot = bench.slot()
-    before = bench.look(slot)
+    target = bench.target()
+    before = bench.look(target)
 
-    call = bench.raw("ADD", slot, changes={"CNI_IFNAME": "eth%d"})
-    links = [link.name for link in slot.sandbox.links]
-    bench.raw("DEL", slot, changes={"CNI_IFNAME": "eth%d"})
+    call = bench.raw("ADD", target, changes={"CNI_IFNAME": "eth%d"})
+    links = [link.name for link in target.sandbox.links]
+    bench.raw("DEL", target, changes={"CNI_IFNAME": "eth%d"})
 
     if call.exit_code == 0:
         bench.demand("eth%d" in links, f"CNI_IFNAME eth%d became {', '.join(links)}")
-    bench.complain(*bench.changed(before, slot))
+    bench.complain(*bench.changed(before, target))

@@ -59,7 +59,7 @@ def versions_rise(shared_bench: Bench) -> None:
 @check("VER-04")
 def advertised_versions_are_accepted(bench: Bench) -> None:
     """ADD in an advertised version is not refused for the version."""
-    call = bench.add(bench.slot())
+    call = bench.add(bench.target())
 
     document = judge.error_document(call)
     bench.demand(document is None or document["code"] != 1, f"{bench.version}: {judge.words(call)}")
@@ -68,12 +68,12 @@ def advertised_versions_are_accepted(bench: Bench) -> None:
 @check("VER-04")
 def other_versions_are_refused(shared_bench: Bench) -> None:
     """A published version that is not advertised is refused with code 1."""
-    slot = shared_bench.slot("c9")
+    target = shared_bench.target("c9")
     others = [version for version in spec.VERSIONS if version not in shared_bench.subject.advertised]
     if not others or not shared_bench.subject.advertised:
         shared_bench.not_applicable("it advertises every published version")
     for version in others:
-        call = shared_bench.raw("ADD", slot, stdin={**shared_bench.request(slot), "cniVersion": version})
+        call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": version})
         shared_bench.complain(*judge.refusal(call, {1}), prefix=f"{version}: ")
 
 
