@@ -30,16 +30,16 @@ STORE = "/run/benchmark"
 
 @dataclass(frozen=True)
 class Case:
-    """One call to time, and the verb that undoes it (empty when nothing is left to undo)."""
+    """One call to time, and the command that undoes it (empty when nothing is left to undo)."""
 
     plugin: str
-    verb: str
+    command: str
     undo: str
     configuration: Mapping[str, Any]
 
     @property
     def name(self) -> str:
-        return f"{self.plugin} {self.verb}"
+        return f"{self.plugin} {self.command}"
 
 
 IPAM = {"type": "host-local", "subnet": "10.40.80.0/24", "dataDir": STORE}
@@ -102,7 +102,7 @@ def in_turns(case: Case, callers: Mapping[str, Caller], runs: int) -> dict[str, 
 
 def timed(case: Case, caller: Caller) -> float:
     """One call's ms; what it left is undone off the clock."""
-    taken = milliseconds(lambda: caller(case, case.verb))
+    taken = milliseconds(lambda: caller(case, case.command))
     if case.undo:
         caller(case, case.undo)
     return taken
@@ -114,9 +114,9 @@ def through_cnitest(host: Any, plugins: str) -> Caller:
 
     executor = invoke.HostExec(host)
 
-    def caller(case: Case, verb: str) -> None:
+    def caller(case: Case, command: str) -> None:
         binary = f"{plugins}/{case.plugin}"
-        made = invoke.call(executor, case.plugin, binary, variables(verb, plugins), case.configuration)
+        made = invoke.call(executor, case.plugin, binary, variables(command, plugins), case.configuration)
         invoke.check_exit(made)
 
     return caller
@@ -125,19 +125,19 @@ def through_cnitest(host: Any, plugins: str) -> Caller:
 def bare(plugins: str) -> Caller:
     """The least that one can do: spawn, write, read to the end, wait."""
 
-    def caller(case: Case, verb: str) -> None:
+    def caller(case: Case, command: str) -> None:
         binary = f"{plugins}/{case.plugin}"
-        code = spawn(binary, variables(verb, plugins), json.dumps(case.configuration).encode())
-        assert code == 0, f"{case.plugin} {verb}: exit code {code}"
+        code = spawn(binary, variables(command, plugins), json.dumps(case.configuration).encode())
+        assert code == 0, f"{case.plugin} {command}: exit code {code}"
 
     return caller
 
 
-def variables(verb: str, plugins: str) -> dict[str, str]:
+def variables(command: str, plugins: str) -> dict[str, str]:
     """The environment that both give the plugin."""
     from cnitest.cni.calls import invoke
 
-    return invoke.environment(verb, container_id="c1", netns="/none", ifname="eth0", path=[plugins])
+    return invoke.environment(command, container_id="c1", netns="/none", ifname="eth0", path=[plugins])
 
 
 def spawn(binary: str, environment: Mapping[str, str], stdin: bytes) -> int:

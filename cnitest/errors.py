@@ -76,7 +76,7 @@ class ConfigError(CnitestError):
 
 
 class PluginError(CnitestError):
-    """A plugin failed or broke the protocol; the message names plugin, verb, exit code and its text.
+    """A plugin failed or broke the protocol; the message names plugin, command, exit code and its text.
 
     ``code`` is the error code of the plugin's own error document (CNI spec, section 5), or None.
     """

@@ -15,7 +15,7 @@ from cnitest.cni.conf import Network
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.faults import table
-from cnitest.faults.sweep import TIMEOUT, VERBS, WAYS, sweep
+from cnitest.faults.sweep import COMMANDS, TIMEOUT, WAYS, sweep
 from cnitest.interrupts import INTERRUPTED
 from cnitest.report.options import PLUGIN_PATH, declare_to_command
 
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = sweep(
         network,
         path,
-        verbs=_commands(arguments.commands),
+        commands=_commands(arguments.commands),
         ways=(arguments.only,) if arguments.only else WAYS,
         numbers=_numbers(arguments.calls) if arguments.calls else None,
         timeout=arguments.timeout,
@@ -89,10 +89,10 @@ def _require(network: Network, path: tuple[str, ...]) -> None:
 
 def _commands(text: str) -> tuple[str, ...]:
     given = [word.strip().upper() for word in text.split(",")]
-    unknown = [word for word in given if word not in VERBS]
+    unknown = [word for word in given if word not in COMMANDS]
     if unknown:
-        raise CnitestError(f"--commands {text}: {unknown[0]!r} is none of {', '.join(VERBS)}")
-    return tuple(command for command in VERBS if command in given)
+        raise CnitestError(f"--commands {text}: {unknown[0]!r} is none of {', '.join(COMMANDS)}")
+    return tuple(command for command in COMMANDS if command in given)
 
 
 def _numbers(text: str) -> list[int]:

@@ -1,7 +1,7 @@
-"""The plugins of one network, called one after the other as each verb wants it (SPEC section 3).
+"""The plugins of one network, called one after the other as each command wants it (SPEC section 3).
 
 Whoever calls them says how one call is made and how its answer is read. A runtime is strict: a failure is an error.
-Who tries plugins is lenient: a failure ends the verb, and the calls so far are what came of it.
+Who tries plugins is lenient: a failure ends the command, and the calls so far are what came of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cnitest.errors import PluginError, is_ours
 
 __tracebackhide__ = is_ours
 
-#: Makes one call: the verb, the plugin's position in its list, the previous result. Raises PluginError when it cannot.
+#: Makes one call: the command, the plugin's position in its list, the previous result. Raises PluginError.
 Ask = Callable[[str, int, Document | None], Call]
 
 
@@ -89,11 +89,11 @@ class Chain:
         return calls, failures
 
     def _each(
-        self, verb: str, positions: Iterable[int], previous: Document | None = None, *, stop: bool = True
+        self, command: str, positions: Iterable[int], previous: Document | None = None, *, stop: bool = True
     ) -> list[Call]:
         calls: list[Call] = []
         for position in positions:
-            calls.append(self.ask(verb, position, previous))
+            calls.append(self.ask(command, position, previous))
             if self.reader.fails(position, calls[-1]) and stop:
                 break
         return calls

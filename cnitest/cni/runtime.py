@@ -169,7 +169,7 @@ class Runtime:
         """
         about = Target(conf.network(network, self.mode), host)
         given = None if keep is None else gc.kept(keep, about)
-        if self.mode.validates_every_verb:
+        if self.mode.validates_every_command:
             for container_id, ifname in given or ():
                 validate(container_id, ifname, {})
         if about.network.disable_gc:
@@ -242,7 +242,7 @@ class Runtime:
     def _valid(self, attachment: Attachment) -> Target:
         """What calls for an attachment are about, checked as the mode wants it (RT-19)."""
         target = attachment.target
-        if self.mode.validates_every_verb:
+        if self.mode.validates_every_command:
             validate(*target.pair, target.args, pairs=self.mode.validates_args)
         return target
 

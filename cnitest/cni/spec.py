@@ -1,4 +1,4 @@
-"""What the CNI specification fixes: versions, verbs, the environment each verb needs, error codes."""
+"""What the CNI specification fixes: versions, commands, the environment each command needs, error codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 #: What a configuration without ``cniVersion`` means (cni, pkg/version/plugin.go).
 UNVERSIONED = "0.1.0"
 
-#: The variables a verb needs, SPEC section 2.
+#: The variables a command needs, SPEC section 2.
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ADD": ("CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"),
     "DEL": ("CNI_CONTAINERID", "CNI_IFNAME"),

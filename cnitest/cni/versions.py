@@ -21,7 +21,7 @@ class Versions:
 
 
 def of(made: Call) -> Versions:
-    """The versions that a call of VERSION tells of; plugins older than the verb, or its list, are known by their words.
+    """The versions of VERSION's answer; plugins older than the command, or its list, are known by their words.
 
     Raises PluginError.
     """

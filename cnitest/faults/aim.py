@@ -18,10 +18,10 @@ from cnitest.lab.hosts import Host
 
 
 class Point(NamedTuple):
-    """A call of a verb that changes something: its number in the verb's order, and how to know it again: by its
+    """A call of a command that changes something: its number in the command's order, and how to know it again: by its
     words, and how many calls of these words came before it."""
 
-    verb: str
+    command: str
     number: int
     process: str
     words: str
@@ -30,8 +30,8 @@ class Point(NamedTuple):
 
 @dataclass
 class Aim:
-    """Counts the calls of one verb, and hits one of them when it is due: ``point``, or the one of a ``number``, in the
-    order of the verb. ``way`` is ``kill`` or ``fail``."""
+    """Counts the calls of one command, and hits one of them when it is due: ``point``, or the one of a ``number``, in
+    the order of the command. ``way`` is ``kill`` or ``fail``."""
 
     point: Point | None = None
     way: str = ""
@@ -57,13 +57,13 @@ class Aim:
         point = self.point
         return point is not None and key == (point.process, point.words) and self._before[key] > point.before
 
-    def points(self, verb: str) -> list[Point]:
+    def points(self, command: str) -> list[Point]:
         """The calls that were seen, as points to aim at."""
         before: Counter[tuple[str, str]] = Counter()
         found = []
         for number, call in enumerate(self.seen, 1):
             key = (call.process, call.words)
-            found.append(Point(verb, number, *key, before[key]))
+            found.append(Point(command, number, *key, before[key]))
             before[key] += 1
         return found
 

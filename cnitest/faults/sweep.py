@@ -15,10 +15,10 @@ from cnitest.cni.conf import Network
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.faults.aim import Point
-from cnitest.faults.trial import VERBS, WAYS, Fault, Subject, TrialOutcome, attempt, baseline
+from cnitest.faults.trial import COMMANDS, WAYS, Fault, Subject, TrialOutcome, attempt, baseline
 from cnitest.kernel.tracing import trace
 
-__all__ = ["VERBS", "WAYS", "Coverage", "Fault", "Point", "Sweep", "TrialOutcome", "sweep"]
+__all__ = ["COMMANDS", "WAYS", "Coverage", "Fault", "Point", "Sweep", "TrialOutcome", "sweep"]
 
 #: Seconds after which a call of a plugin counts as hung.
 TIMEOUT = 10.0
@@ -26,9 +26,9 @@ TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of one verb: how many of its calls change something, and of how many all wanted ways were decided."""
+    """Of one command: how many of its calls change something, and of how many all wanted ways were decided."""
 
-    verb: str
+    command: str
     seen: int
     decided: int
 
@@ -53,9 +53,14 @@ class Sweep:
     interrupted: bool = False
 
     @property
+    def commands(self) -> tuple[str, ...]:
+        """The commands that were swept."""
+        return tuple(command for command in COMMANDS if any(point.command == command for point in self.points))
+
+    @property
     def verbs(self) -> tuple[str, ...]:
-        """The verbs that were swept."""
-        return tuple(verb for verb in VERBS if any(point.verb == verb for point in self.points))
+        """The former name of ``commands``."""
+        return self.commands
 
     @property
     def faulty(self) -> bool:
@@ -67,41 +72,43 @@ class Sweep:
         """How many trials hit their call at another number than it was seen at: its order is not fixed."""
         return sum(outcome.hit not in (0, outcome.point.number) for outcome in self.outcomes)
 
-    def coverage(self, verb: str) -> Coverage:
-        """How much of a verb was decided."""
+    def coverage(self, command: str) -> Coverage:
+        """How much of a command was decided."""
         hits = [outcome.point for outcome in self.outcomes if outcome.hit]
-        points = [point for point in self.points if point.verb == verb]
-        return Coverage(verb, len(points), sum(hits.count(point) >= len(self.ways) for point in points))
+        points = [point for point in self.points if point.command == command]
+        return Coverage(command, len(points), sum(hits.count(point) >= len(self.ways) for point in points))
 
 
 def sweep(
     network: Network,
     path: Sequence[str] = (),
     *,
-    verbs: Sequence[str] = VERBS,
+    commands: Sequence[str] = COMMANDS,
     ways: Sequence[str] = WAYS,
     numbers: Iterable[int] | None = None,
     timeout: float = TIMEOUT,
     workers: int = 1,
     setting: Setting | None = None,
+    verbs: Sequence[str] = (),
 ) -> Sweep:
     """Sweep a network's plugins, found in the directories of ``path``.
 
-    ``numbers`` are those of the calls to hit, counted from 1 in each verb; default all. ``workers`` is the number of
+    ``numbers`` are those of the calls to hit, counted from 1 in each command; default all. ``workers`` is the number of
     processes; a script that wants several needs ``if __name__ == "__main__":``. ``setting`` is what a profile says:
-    where the plugins work and what they are called with. Ctrl-C ends it with what there is.
+    where the plugins work and what they are called with. Ctrl-C ends it with what there is. ``verbs`` is
+    the former name of ``commands``.
 
     Raises FeatureMissing, and CnitestError when the network does not work when nothing is hit, or has no such calls.
     """
-    began = time.monotonic()
+    began, commands = time.monotonic(), verbs or commands
     subject = Subject(network, tuple(path) or search_path(()), timeout, setting or Setting())
     known = baseline(subject)
-    points = tuple(point for point in known.points if point.verb in verbs)
+    points = tuple(point for point in known.points if point.command in commands)
     only = None if numbers is None else frozenset(numbers)
     wanted = [(point, way) for point in points if only is None or point.number in only for way in ways]
     if not wanted:
         raise CnitestError(
-            f"{network.name}: none of these calls was made; there are {len(points)} in {' and '.join(verbs)}"
+            f"{network.name}: none of these calls was made; there are {len(points)} in {' and '.join(commands)}"
         )
     outcomes = []
     try:

@@ -14,22 +14,22 @@ _CUT = "…"
 
 
 class FaultRow(NamedTuple):
-    """A fault, where it shows: the verb and way that were hit, and the numbers of the calls."""
+    """A fault, where it shows: the command and way that were hit, and the numbers of the calls."""
 
-    verb: str
+    command: str
     way: str
     fault: Fault
     numbers: tuple[int, ...]
 
 
 def findings(sweep: Sweep) -> list[FaultRow]:
-    """Every fault once a verb and way, with the calls it comes of, in the order it first shows."""
+    """Every fault once a command and way, with the calls it comes of, in the order it first shows."""
     found: dict[tuple[str, str, Fault], list[int]] = {}
     for outcome in sweep.outcomes:
         for fault in outcome.faults:
-            found.setdefault((outcome.point.verb, outcome.way, fault), []).append(outcome.point.number)
+            found.setdefault((outcome.point.command, outcome.way, fault), []).append(outcome.point.number)
     made = [FaultRow(*key, tuple(sorted(set(numbers)))) for key, numbers in found.items()]
-    return sorted(made, key=lambda one: (sweep.verbs.index(one.verb), sweep.ways.index(one.way), one.numbers))
+    return sorted(made, key=lambda one: (sweep.commands.index(one.command), sweep.ways.index(one.way), one.numbers))
 
 
 def ranges(numbers: Sequence[int]) -> str:
@@ -47,20 +47,20 @@ def lines(sweep: Sweep) -> Iterator[str]:
     """The table, the findings, the coverage; a line each."""
     known = findings(sweep)
     yield f"{sweep.network}: {', '.join(sweep.plugins)}"
-    for verb in sorted({outcome.point.verb for outcome in sweep.outcomes}, key=sweep.verbs.index):
+    for command in sorted({outcome.point.command for outcome in sweep.outcomes}, key=sweep.commands.index):
         yield ""
-        yield from _table(sweep, verb, known)
+        yield from _table(sweep, command, known)
     yield ""
     yield from _told(known)
     yield from (f"left when nothing is hit: {line}" for line in sweep.usual)
     yield from _coverage(sweep)
 
 
-def _table(sweep: Sweep, verb: str, known: Sequence[FaultRow]) -> Iterator[str]:
+def _table(sweep: Sweep, command: str, known: Sequence[FaultRow]) -> Iterator[str]:
     cells = {(one.point, one.way): _cell(one, known) for one in sweep.outcomes}
-    rows = [(verb, "process", "call", *sweep.ways)]
+    rows = [(command, "process", "call", *sweep.ways)]
     for point in sweep.points:
-        if point.verb == verb and any((point, way) in cells for way in sweep.ways):
+        if point.command == command and any((point, way) in cells for way in sweep.ways):
             results = (cells.get((point, way), "") for way in sweep.ways)
             rows.append((str(point.number), point.process, _short(point.words), *results))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -80,8 +80,8 @@ def _cell(outcome: TrialOutcome, known: Sequence[FaultRow]) -> str:
 
 def _references(outcome: TrialOutcome, kind: str, known: Sequence[FaultRow]) -> str:
     wanted = [fault for fault in outcome.faults if fault.kind == kind]
-    where = (outcome.point.verb, outcome.way)
-    places = [place for place, one in enumerate(known, 1) if (one.verb, one.way) == where and one.fault in wanted]
+    where = (outcome.point.command, outcome.way)
+    places = [place for place, one in enumerate(known, 1) if (one.command, one.way) == where and one.fault in wanted]
     return f"[{ranges(places)}]"
 
 
@@ -91,15 +91,15 @@ def _short(text: str, width: int = _WIDTH) -> str:
 
 def _told(known: Sequence[FaultRow]) -> Iterator[str]:
     for place, one in enumerate(known, 1):
-        yield f"[{place}] {one.verb}, {one.way} at {ranges(one.numbers)}: {_short(str(one.fault), _TOLD)}"
+        yield f"[{place}] {one.command}, {one.way} at {ranges(one.numbers)}: {_short(str(one.fault), _TOLD)}"
     if not known:
         yield "no leak, no lock-out"
 
 
 def _coverage(sweep: Sweep) -> Iterator[str]:
-    for verb in sweep.verbs:
-        found = sweep.coverage(verb)
-        yield f"{verb}: {found.seen} calls change something, {found.decided} decided ({found.share:.0%})"
+    for command in sweep.commands:
+        found = sweep.coverage(command)
+        yield f"{command}: {found.seen} calls change something, {found.decided} decided ({found.share:.0%})"
     if sweep.moved:
         yield f"{sweep.moved} trials hit their call at another number: the plugins' order is not fixed"
     yield f"{len(sweep.outcomes)} trials in {sweep.seconds:.0f} s{' (interrupted)' if sweep.interrupted else ''}"
@@ -113,13 +113,13 @@ def document(sweep: Sweep) -> Mapping[str, Any]:
         "seconds": round(sweep.seconds, 1),
         "trials": [_trial(outcome) for outcome in sweep.outcomes],
         "findings": [
-            {"verb": one.verb, "way": one.way, "calls": list(one.numbers), **one.fault._asdict()}
+            {"verb": one.command, "way": one.way, "calls": list(one.numbers), **one.fault._asdict()}
             for one in findings(sweep)
         ],
         "left_when_nothing_is_hit": list(sweep.usual),
         "coverage": [
-            {"verb": verb, "seen": (found := sweep.coverage(verb)).seen, "decided": found.decided}
-            for verb in sweep.verbs
+            {"verb": command, "seen": (found := sweep.coverage(command)).seen, "decided": found.decided}
+            for command in sweep.commands
         ],
     }
 
@@ -127,7 +127,7 @@ def document(sweep: Sweep) -> Mapping[str, Any]:
 def _trial(outcome: TrialOutcome) -> Mapping[str, Any]:
     point = outcome.point
     return {
-        "verb": point.verb,
+        "verb": point.command,
         "call": point.number,
         "process": point.process,
         "words": point.words,

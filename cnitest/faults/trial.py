@@ -14,8 +14,8 @@ from cnitest.faults.stage import Stage, open_stage
 
 #: The ways to hit a call: the plugin's whole process tree is killed before it, or the call fails.
 WAYS = ("kill", "fail")
-#: The verbs that can be hit, in the order of an attachment's life.
-VERBS = ("ADD", "DEL")
+#: The commands that can be hit, in the order of an attachment's life.
+COMMANDS = ("ADD", "DEL")
 
 
 class Fault(NamedTuple):
@@ -31,7 +31,7 @@ class Fault(NamedTuple):
 @dataclass(frozen=True)
 class TrialOutcome:
     """What came of hitting one point in one way. ``hit`` is the number that its call had this time, 0 when it never
-    came; ``ended`` says how the verb that was hit failed, nothing when it succeeded all the same."""
+    came; ``ended`` says how the command that was hit failed, nothing when it succeeded all the same."""
 
     point: Point
     way: str
@@ -62,14 +62,14 @@ class Baseline:
 
 def baseline(subject: Subject) -> Baseline:
     """Watch an attachment come and go. Raises CnitestError when that fails already without a hit, FeatureMissing."""
-    aims = {verb: Aim() for verb in VERBS}
+    aims = {command: Aim() for command in COMMANDS}
     with open_stage(subject.network, subject.path, subject.timeout, subject.setting) as stage:
-        for verb, act in (("ADD", stage.add), ("DEL", stage.delete)):
-            violation = act(aim=aims[verb])
+        for command, act in (("ADD", stage.add), ("DEL", stage.delete)):
+            violation = act(aim=aims[command])
             if violation:
-                raise CnitestError(f"{subject.network.name}: {verb} fails when nothing is hit: {violation}")
+                raise CnitestError(f"{subject.network.name}: {command} fails when nothing is hit: {violation}")
         found = frozenset(stage.leftovers())
-    points = (point for verb, aim in aims.items() for point in aim.points(verb))
+    points = (point for command, aim in aims.items() for point in aim.points(command))
     return Baseline(tuple(points), found)
 
 
@@ -92,7 +92,7 @@ class _Attempt:
         """Hit, then judge; nothing is judged of a call that never came."""
         ended = self._before() or self._hit()
         if self._aim.hit:
-            if self._point.verb == "DEL" and not ended:
+            if self._point.command == "DEL" and not ended:
                 self._look("leak though DEL succeeds")
             self._do("DEL", self._stage.delete)
             self._look("leak")
@@ -100,14 +100,14 @@ class _Attempt:
         return TrialOutcome(self._point, self._way, self._aim.hit, ended, tuple(self._faults))
 
     def _before(self) -> str:
-        """What the verb that is hit builds on; why that failed, which leaves the point undecided."""
-        return self._stage.add() if self._point.verb == "DEL" else ""
+        """What the command that is hit builds on; why that failed, which leaves the point undecided."""
+        return self._stage.add() if self._point.command == "DEL" else ""
 
     def _hit(self) -> str:
-        stage, verb = self._stage, self._point.verb
-        ended = (stage.add if verb == "ADD" else stage.delete)(aim=self._aim)
+        stage, command = self._stage, self._point.command
+        ended = (stage.add if command == "ADD" else stage.delete)(aim=self._aim)
         if stage.hangs():
-            self._faults.append(Fault(f"{verb} hangs", ended))
+            self._faults.append(Fault(f"{command} hangs", ended))
         return ended
 
     def _go_on(self) -> None:

@@ -106,7 +106,7 @@ def _fingerprints(
 def _has_effect(bench: Bench) -> bool:
     """Whether an ADD of the plugin changed anything: as it was seen, else as its first ADD did."""
     subject, seen = bench.subject, bench.record.effect
-    own = (call for call in bench.record.calls if call.verb == "ADD" and call.plugin == subject.plugin)
+    own = (call for call in bench.record.calls if call.command == "ADD" and call.plugin == subject.plugin)
     added = any(not failed(call) for call in own)
     return added and (subject.effect if seen is None else seen)
 

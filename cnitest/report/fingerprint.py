@@ -10,7 +10,7 @@ from typing import Any
 
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover
-from cnitest.conformance.bench.steps import DelegateVerbs, Evidence, NoAnswer, NoArrival, SysctlChange
+from cnitest.conformance.bench.steps import DelegateCommands, Evidence, NoAnswer, NoArrival, SysctlChange
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.judge import Fault
 from cnitest.fuzz.model.violation import plain
@@ -38,7 +38,7 @@ def fingerprint(about: Evidence | None, fault: str, requirement: str) -> str:
             return f"{'unanswered' if isinstance(about, NoAnswer) else 'does not arrive'} {requirement}"
         case SysctlChange(name):
             return f"sysctl {plain(name)}"
-        case DelegateVerbs():
+        case DelegateCommands():
             return f"delegate {requirement}"
     return ""
 
@@ -65,7 +65,9 @@ def _traits(item: Difference) -> Iterator[str]:
 def _of_call(call: Call, fault: str, requirement: str) -> str:
     match fault:
         case Fault.ACCEPTS:
-            return f"{ALONE}{call.verb} accepts" if call.verb == _SEES else f"{call.verb} accepts {requirement}"
+            return (
+                f"{ALONE}{call.command} accepts" if call.command == _SEES else f"{call.command} accepts {requirement}"
+            )
         case Fault.FAILS:
             return f"{ALONE}fails {plain(judge.words(call))}"
         case Fault.CRASHES:
@@ -76,5 +78,5 @@ def _of_call(call: Call, fault: str, requirement: str) -> str:
             return f"{ALONE}{fault}"
         case Fault.CODE | Fault.NAMELESS | Fault.WORDLESS:
             code = (judge.error_document(call) or {}).get("code", call.exit_code)
-            return f"{call.verb} {fault} {code} {requirement}"
+            return f"{call.command} {fault} {code} {requirement}"
     return ""

@@ -24,7 +24,7 @@ class Record:
     empty when it could not be entered. ``plugin`` is the name of the file that was called.
     """
 
-    verb: str
+    command: str
     environment: Mapping[str, str]
     stdin: str
     stdout: str
@@ -35,6 +35,11 @@ class Record:
     pid: int
     netns_links: tuple[str, ...] = ()
     plugin: str = ""
+
+    @property
+    def verb(self) -> str:
+        """The former name of ``command``."""
+        return self.command
 
     @property
     def request(self) -> Any:
@@ -75,7 +80,7 @@ def _lines(path: Path) -> list[bytes]:
 
 def _record(row: dict[str, Any]) -> Record:
     known = {name: value for name, value in row.items() if name in _FIELDS}
-    return Record(**{**known, "netns_links": tuple(row["netns_links"])})
+    return Record(**{**known, "command": row["verb"], "netns_links": tuple(row["netns_links"])})
 
 
 def empty(path: Path) -> None:

@@ -57,38 +57,40 @@ _LARGEST_SIGNAL = 64
 
 
 def normalised(script: Script) -> dict[str, list[dict[str, Any]]]:
-    """A script as the plugin reads it: a list of replies for each verb. Raises ConfigError with every fault."""
+    """A script as the plugin reads it: a list of replies for each command. Raises ConfigError with every fault."""
     if not isinstance(script, Mapping):
-        raise ConfigError(f"a script is a dictionary of verbs, such as {{'ADD': {{'result': {{…}}}}}}, not {script!r}")
+        raise ConfigError(
+            f"a script is a dictionary of commands, such as {{'ADD': {{'result': {{…}}}}}}, not {script!r}"
+        )
     faults: list[str] = []
-    replies = {str(verb): list(_replies(verb, answers, faults)) for verb, answers in script.items()}
-    for verb in script:
-        if verb not in (*spec.REQUIRED, "*"):
+    replies = {str(command): list(_replies(command, answers, faults)) for command, answers in script.items()}
+    for command in script:
+        if command not in (*spec.REQUIRED, "*"):
             faults.append(
-                f"script: {verb!r} is no CNI operation; there are {', '.join(spec.REQUIRED)} and '*'{_near(verb)}"
+                f"script: {command!r} is no CNI operation; there are {', '.join(spec.REQUIRED)} and '*'{_near(command)}"
             )
     if faults:
         raise ConfigError("\n".join(faults))
     return replies
 
 
-def _near(verb: Any) -> str:
-    if verb in _KEYS:
-        return f"; {verb!r} is a key of a reply: write {{'ADD': {{{verb!r}: …}}}}"
-    return did_you_mean(verb, spec.REQUIRED, clause=True)
+def _near(command: Any) -> str:
+    if command in _KEYS:
+        return f"; {command!r} is a key of a reply: write {{'ADD': {{{command!r}: …}}}}"
+    return did_you_mean(command, spec.REQUIRED, clause=True)
 
 
-def _replies(verb: Any, answers: Any, faults: list[str]) -> Iterator[dict[str, Any]]:
+def _replies(command: Any, answers: Any, faults: list[str]) -> Iterator[dict[str, Any]]:
     many = answers if isinstance(answers, list | tuple) else [answers]
     if not many:
-        faults.append(f"script[{verb!r}] is an empty list; give one reply, or leave the verb out")
+        faults.append(f"script[{command!r}] is an empty list; give one reply, or leave the command out")
     for position, answer in enumerate(many):
-        where = f"script[{verb!r}]" + (f"[{position}]" if many is answers else "")
+        where = f"script[{command!r}]" + (f"[{position}]" if many is answers else "")
         reply = _without_defaults(asdict(answer)) if isinstance(answer, Reply) else answer
         if not isinstance(reply, Mapping):
             faults.append(f"{where} is {reply!r}, not a reply: a mapping of {', '.join(_KEYS)}")
             continue
-        faults.extend(f"{where}: {fault}" for fault in _faults(reply, verb))
+        faults.extend(f"{where}: {fault}" for fault in _faults(reply, command))
         yield _without_defaults({key: value for key, value in reply.items() if key in _KEYS})
 
 
@@ -98,7 +100,7 @@ def _without_defaults(reply: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in reply.items() if value is not None and value != nothing[key]}
 
 
-def _faults(reply: Mapping[str, Any], verb: Any) -> Iterator[str]:
+def _faults(reply: Mapping[str, Any], command: Any) -> Iterator[str]:
     for key, value in reply.items():
         if key not in _KEYS:
             hint = did_you_mean(key, _KEYS, clause=True) or f"; there are {', '.join(_KEYS)}"
@@ -108,7 +110,7 @@ def _faults(reply: Mapping[str, Any], verb: Any) -> Iterator[str]:
     given = [key for key in _ANSWERS if reply.get(key) not in (None, False)]
     if len(given) > 1:
         yield f"{' and '.join(map(repr, given))} contradict each other: a call prints one of them"
-    if reply.get("versions") is not None and verb not in ("VERSION", "*"):
+    if reply.get("versions") is not None and command not in ("VERSION", "*"):
         yield "'versions' is what VERSION answers; move it there"
 
 

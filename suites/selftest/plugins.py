@@ -22,17 +22,17 @@ def script(directory: Path, name: str, body: str) -> Path:
 
 
 def recorder(directory: Path, name: str, answer: str = RESULT) -> Path:
-    """A plugin that appends its verb and stdin to ``NAME.log`` beside it and answers ADD."""
+    """A plugin that appends its command and stdin to ``NAME.log`` beside it and answers ADD."""
     log = directory / f"{name}.log"
     note = f'{{ printf "%s " "$CNI_COMMAND"; tr -d "\\n"; echo; }} >> {log}'
     body = f"{note}\n[ $CNI_COMMAND != ADD ] || echo '{answer}'"
     return script(directory, name, body)
 
 
-def call(plugin, verb="ADD", request=None, **variables) -> subprocess.CompletedProcess[bytes]:
+def call(plugin, command="ADD", request=None, **variables) -> subprocess.CompletedProcess[bytes]:
     """Run a scripted plugin as a runtime does, with nothing of our environment."""
     stdin = request if isinstance(request, str) else json.dumps(REQUEST if request is None else request)
-    environment = {"CNI_COMMAND": verb, "CNI_PATH": str(plugin.directory), "PATH": os.defpath, **variables}
+    environment = {"CNI_COMMAND": command, "CNI_PATH": str(plugin.directory), "PATH": os.defpath, **variables}
     return subprocess.run(
         [plugin.path], input=stdin.encode(), capture_output=True, check=False, env=environment, timeout=30
     )

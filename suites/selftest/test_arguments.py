@@ -114,17 +114,17 @@ OF_A_SCRIPT = {
     "NUL in the name": (lambda at: ScriptedPlugin.install(at, "a\0b"), "cannot be a plugin's name"),
     "a list as the script": (
         lambda at: ScriptedPlugin.install(at, "x", [1]),
-        "a script is a dictionary of verbs, such as",
+        "a script is a dictionary of commands, such as",
     ),
     "JSON as the script": (
         lambda at: ScriptedPlugin.install(at, "x", "{}"),
-        "a script is a dictionary of verbs, such as",
+        "a script is a dictionary of commands, such as",
     ),
-    "a verb": (
+    "a command": (
         lambda at: ScriptedPlugin.install(at, "x", {"add": {}}),
         "'add' is no CNI operation; there are ADD, DEL, CHECK",
     ),
-    "a key as a verb": (
+    "a key as a command": (
         lambda at: ScriptedPlugin.install(at, "x", {"result": {}}),
         "'result' is a key of a reply: write {'ADD': {'result': …}}",
     ),

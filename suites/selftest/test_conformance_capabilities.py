@@ -18,8 +18,8 @@ from cnitest.conformance.model.subject import Setting, Subject, Trial
 PATH = ("/usr/lib/cni",)
 IPAM = {"type": "host-local", "subnet": "10.20.0.0/24"}
 BRIDGE = {"type": "bridge", "bridge": "cni0", "isDefaultGateway": True, "ipam": IPAM}
-# A program that is another plugin but for one verb, of which it does nothing.
-WITHOUT = '#!/bin/sh\n[ "$CNI_COMMAND" = {verb} ] && {{ cat >/dev/null; exit 0; }}\nexec /usr/lib/cni/{plugin}\n'
+# A program that is another plugin but for one command, of which it does nothing.
+WITHOUT = '#!/bin/sh\n[ "$CNI_COMMAND" = {command} ] && {{ cat >/dev/null; exit 0; }}\nexec /usr/lib/cni/{plugin}\n'
 # A chained plugin that nobody knows: it marks what is published in a table of its own, which its DEL leaves.
 STRANGER = """#!/bin/sh
 input=$(cat)
@@ -65,7 +65,7 @@ PLUGINS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 @pytest.mark.parametrize(("plugin", "capability", "conf"), PLUGINS, ids=[plugin for plugin, *_ in PLUGINS])
 def test_a_blind_check_is_found(tmp_path: Path, plugin: str, capability: str, conf: dict[str, Any]):
     """A plugin whose CHECK always succeeds has something that could be taken away, though it was only declared."""
-    program = WITHOUT.format(verb="CHECK", plugin=plugin)
+    program = WITHOUT.format(command="CHECK", plugin=plugin)
     subject = chained(tmp_path, f"blind-{plugin}", program, capabilities={capability: True}, **conf)
     test = {
         "portmap": notice.missing_firewall_rules_are_noticed,
@@ -82,7 +82,7 @@ def test_a_blind_check_is_found(tmp_path: Path, plugin: str, capability: str, co
 @pytest.mark.parametrize(("plugin", "capability", "conf"), PLUGINS[:2], ids=["portmap", "bandwidth"])
 def test_a_del_that_does_nothing_is_found(tmp_path: Path, plugin: str, capability: str, conf: dict[str, Any]):
     """A plugin whose DEL only succeeds leaves what it made of arguments that its list only declares."""
-    program = WITHOUT.format(verb="DEL", plugin=plugin)
+    program = WITHOUT.format(command="DEL", plugin=plugin)
     subject = chained(tmp_path, f"idle-{plugin}", program, capabilities={capability: True}, **conf)
 
     with pytest.raises(Finding, match="rule|qdiscs|links"):

@@ -25,7 +25,7 @@ from cnitest.errors import PluginError
 from cnitest.fuzz.execute.requirements import applying
 
 PATH = ("/usr/lib/cni",)
-# What a plugin says is replaced for one verb, part by part of the path that the file names.
+# What a plugin says is replaced for one command, part by part of the path that the file names.
 WRAPPER = """#!/usr/bin/python3 -IS
 import json, os, subprocess, sys
 done = subprocess.run(["/usr/lib/cni/{plugin}"], input=sys.stdin.buffer.read(), stdout=subprocess.PIPE)

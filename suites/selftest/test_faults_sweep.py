@@ -90,8 +90,8 @@ class TestScripted:
         """A file is left from the moment the first is there until the second is, and when DEL is hit between both."""
         found = sweep(network("leaky"), [str(bin_)])
 
-        told = [(one.verb, one.way, one.fault.kind, one.numbers) for one in table.findings(found)]
-        assert [point.words for point in found.points if point.verb == "ADD"] == [
+        told = [(one.command, one.way, one.fault.kind, one.numbers) for one in table.findings(found)]
+        assert [point.words for point in found.points if point.command == "ADD"] == [
             "openat /var/lib/cni/first O_WRONLY|O_CREAT|O_TRUNC",
             "write /var/lib/cni/first",
             "openat /var/lib/cni/second O_WRONLY|O_CREAT|O_TRUNC",
@@ -107,12 +107,12 @@ class TestScripted:
         """Each call that was seen is hit in both ways, at the number at which it was seen."""
         found = sweep(network("leaky"), [str(bin_)])
 
-        assert [found.coverage(verb).share for verb in ("ADD", "DEL")] == [1.0, 1.0]
+        assert [found.coverage(command).share for command in ("ADD", "DEL")] == [1.0, 1.0]
         assert all(outcome.hit == outcome.point.number for outcome in found.outcomes)
 
     def test_a_hang_is_a_fault(self, bin_):
         """A plugin that waits for good after a failing call is killed at the deadline, and that is told."""
-        found = sweep(network("stubborn"), [str(bin_)], verbs=["ADD"], ways=["fail"], numbers=[1], timeout=1.0)
+        found = sweep(network("stubborn"), [str(bin_)], commands=["ADD"], ways=["fail"], numbers=[1], timeout=1.0)
 
         assert [fault.kind for fault in found.outcomes[0].faults] == ["ADD hangs"]
 
@@ -129,9 +129,9 @@ class TestScripted:
             container_setup=(("sh", "-c", "echo {ifname} > /var/lib/made/{container}"),),
         )
 
-        found = sweep(picky, [str(bin_)], verbs=["ADD"], ways=["kill"], numbers=[1], setting=setting)
+        found = sweep(picky, [str(bin_)], commands=["ADD"], ways=["kill"], numbers=[1], setting=setting)
 
-        last = [point.words for point in found.points if point.verb == "ADD"][-1]
+        last = [point.words for point in found.points if point.command == "ADD"][-1]
         assert last == "openat /var/lib/made/c1-net7-K=v-* O_WRONLY|O_CREAT|O_TRUNC"
         with pytest.raises(CnitestError, match="ADD fails when nothing is hit"):
             sweep(picky, [str(bin_)])
@@ -153,7 +153,7 @@ class TestReference:
         points = sweep(net, PLUGINS, ways=["kill"], numbers=[1]).points
         at = next(point.number for point in points if point.words.startswith("write /var/lib/cni/networks/swept/10."))
 
-        found = sweep(net, PLUGINS, verbs=["ADD"], ways=["kill"], numbers=[at - 1, at])
+        found = sweep(net, PLUGINS, commands=["ADD"], ways=["kill"], numbers=[at - 1, at])
 
         before, within = ([fault for fault in one.faults if fault.kind == "leak"] for one in found.outcomes)
         assert not before

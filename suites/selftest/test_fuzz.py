@@ -182,10 +182,10 @@ def test_two_interfaces_with_masquerading_are_found_again(executor: ReusingExecu
 
     finding = hunted(hunter, lambda hunter, seed: hunter.sequences(networks, 30, seed), CHAIN_BUSY)
 
-    verbs = [step.verb for step in finding.scenario.steps]
+    operations = [step.operation for step in finding.scenario.steps]
     assert {cause.partition(" ")[0] for cause in finding.causes} & {"delete", "harm", "left"}
-    assert len(verbs) <= 4
-    assert any(verb.startswith("ADD") for verb in verbs)
+    assert len(operations) <= 4
+    assert any(operation.startswith("ADD") for operation in operations)
 
 
 def test_a_seed_draws_the_same_again(trial: Trial, subject: Subject):

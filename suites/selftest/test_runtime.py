@@ -41,7 +41,7 @@ class TestOrder:
             recorder(bin_, name, RESULT.replace("192.0.2.9", address))
         cni.delete(cni.add(sandbox, CHAIN))
 
-        assert [call.plugin for call in cni.calls if call.verb == "DEL"] == ["three", "two", "one"]
+        assert [call.plugin for call in cni.calls if call.command == "DEL"] == ["three", "two", "one"]
         for name in ("one", "two", "three"):
             assert requests(bin_, name)[-1][1]["prevResult"]["ips"][0]["address"] == "192.0.2.3/24"
 
@@ -51,7 +51,7 @@ class TestOrder:
             recorder(bin_, name)
         cni.check(cni.add(sandbox, CHAIN))
 
-        assert [call.plugin for call in cni.calls if call.verb == "CHECK"] == ["one", "two", "three"]
+        assert [call.plugin for call in cni.calls if call.command == "CHECK"] == ["one", "two", "three"]
         assert "prevResult" in requests(bin_, "one")[-1][1]
 
     def test_delete_stops_at_the_first_error_and_keeps_the_cache(self, cni, sandbox, bin_, lab):
@@ -64,7 +64,7 @@ class TestOrder:
         with pytest.raises(PluginError, match=r"two DEL .*code 11 \(try again later\): later"):
             cni.delete(attachment)
 
-        assert [call.plugin for call in cni.calls if call.verb == "DEL"] == ["three", "two"]
+        assert [call.plugin for call in cni.calls if call.command == "DEL"] == ["three", "two"]
         assert lab.host("node").run(["ls", "/var/lib/cni/results"]).stdout.split() == ["net-c1-eth0"]
 
     def test_a_failed_add_is_deleted(self, cni, sandbox, bin_):
@@ -76,7 +76,7 @@ class TestOrder:
             cni.add(sandbox, CHAIN)
 
         assert failure.value.code == 7
-        assert [(call.plugin, call.verb) for call in cni.calls] == [
+        assert [(call.plugin, call.command) for call in cni.calls] == [
             ("one", "ADD"),
             ("two", "ADD"),
             ("three", "DEL"),
@@ -209,7 +209,7 @@ class TestVersions:
 
         with pytest.raises(ConfigError, match="configuration version 0.3.1 <0.4.0 does not support CHECK"):
             cni.check(old)
-        assert [call for call in cni.calls if call.verb == "CHECK"] == []
+        assert [call for call in cni.calls if call.command == "CHECK"] == []
 
     def test_delete_before_0_4_0_has_no_result(self, cni, sandbox, bin_):
         """RT-02: the cached result is handed to DEL from 0.4.0 on."""
@@ -324,8 +324,8 @@ def test_a_call_tells_its_story(cni, sandbox, bin_):
         assert part in story
 
 
-def test_the_environment_table_covers_every_verb():
-    """`invoke.environment` sets every variable that any verb needs."""
+def test_the_environment_table_covers_every_command():
+    """`invoke.environment` sets every variable that any command needs."""
     from cnitest.cni import spec
 
     needed = {name for names in spec.REQUIRED.values() for name in names}

@@ -49,15 +49,15 @@ def binary():
 
 @pytest.fixture
 def cnitool(binary, sandbox, tmp_path):
-    """Runs a verb of cnitool for the sandbox, in its host; ``write`` is its directory of configurations."""
+    """Runs a command of cnitool for the sandbox, in its host; ``write`` is its directory of configurations."""
     folder = tmp_path / "net.d"
     folder.mkdir()
 
-    def run(verb, *, path, capabilities=None, args=""):
+    def run(command, *, path, capabilities=None, args=""):
         environment = {"NETCONFPATH": str(folder), "CNI_PATH": ":".join(path), "PATH": os.environ["PATH"]}
         environment |= {"CNI_ARGS": args} if args else {}
         environment |= {"CAP_ARGS": json.dumps(capabilities)} if capabilities else {}
-        return sandbox.host.run([binary, verb, "net", sandbox.path], environment=environment)
+        return sandbox.host.run([binary, command, "net", sandbox.path], environment=environment)
 
     def write(name, network):
         (folder / name).write_text(json.dumps(network))
@@ -135,15 +135,15 @@ class TestFiles:
         assert lab.host("node").run(["stat", "-c", "%a", f"/var/lib/cni/results/net-{cnitool.id}-eth0"]).stdout == mode
 
     def test_plugins_get_the_same_requests(self, lab, sandbox, bin_, cnitool):
-        """In the mode libcni plugins are told, verb by verb, what cnitool tells them."""
+        """In the mode libcni plugins are told, command by command, what cnitool tells them."""
         plugins = [{"type": "one", "capabilities": {"mac": True}, "cni.dev/x": 2**60 + 1}, {"type": "two"}]
         network = {"cniVersions": ["0.4.0", "1.0.0", "1.1.0"], "name": "net", "plugins": plugins}
         for plugin in ("one", "two"):
             recorder(bin_, plugin, self.RESULT)
         file = cnitool.write("10-net.conflist", network)
         options = {"capabilities": {"mac": "m"}}
-        for verb in ("add", "check", "del", "status", "add", "gc"):
-            cnitool.run(verb, path=[str(bin_)], **options)
+        for command in ("add", "check", "del", "status", "add", "gc"):
+            cnitool.run(command, path=[str(bin_)], **options)
         theirs = {name: requests(bin_, name) for name in ("one", "two")}
         for name in theirs:
             (bin_ / f"{name}.log").unlink()

@@ -88,7 +88,7 @@ class TestFolder:
         cni = Runtime(lab, [str(bin_)])
         cni.gc(lab.host("node"), file)
 
-        assert [call.plugin for call in cni.calls if call.verb == "DEL"] == ["two", "one"]
+        assert [call.plugin for call in cni.calls if call.command == "DEL"] == ["two", "one"]
         assert "x-new" not in requests(bin_, "one")[-2][1]
 
 

@@ -33,10 +33,12 @@ def attached(cni, node, bin_):
     return [cni.add(node.sandbox(name), NET) for name in ("c1", "c2")]
 
 
-def verbs(runtime, *wanted):
-    """The calls of some verbs as (plugin, verb, container)."""
+def commands(runtime, *wanted):
+    """The calls of some commands as (plugin, command, container)."""
     return [
-        (call.plugin, call.verb, call.environment["CNI_CONTAINERID"]) for call in runtime.calls if call.verb in wanted
+        (call.plugin, call.command, call.environment["CNI_CONTAINERID"])
+        for call in runtime.calls
+        if call.command in wanted
     ]
 
 
@@ -47,7 +49,7 @@ class TestGc:
         """What is not kept gets a full DEL with its result; every plugin then gets GC with both names of the key."""
         cni.gc(node, NET, keep=[attached[1]])
 
-        assert verbs(cni, "DEL", "GC") == [
+        assert commands(cni, "DEL", "GC") == [
             ("two", "DEL", "c1"),
             ("one", "DEL", "c1"),
             ("one", "GC", ""),
@@ -71,7 +73,7 @@ class TestGc:
         """What to keep may be given as container ID and interface name, of attachments nobody here has made."""
         cni.gc(node, NET, keep=[("c1", "eth0"), ("c2", "eth0"), ("pod-9", "net1")])
 
-        assert verbs(cni, "DEL") == []
+        assert commands(cni, "DEL") == []
         assert [pair["containerID"] for pair in requests(bin_, "one")[-1][1][KEYS[0]]] == ["c1", "c2", "pod-9"]
 
     @pytest.mark.usefixtures("attached")
@@ -81,7 +83,7 @@ class TestGc:
         stranger.add(node.sandbox("c3"), NET)
         cni.gc(node, NET)
 
-        assert {call[2] for call in verbs(cni, "DEL")} == {"c3"}
+        assert {call[2] for call in commands(cni, "DEL")} == {"c3"}
         assert requests(bin_, "one")[-1][1][KEYS[0]] == [
             {"containerID": "c1", "ifname": "eth0"},
             {"containerID": "c2", "ifname": "eth0"},
@@ -92,7 +94,7 @@ class TestGc:
         """``keep=[]`` deletes all, and plugins see a list that is empty, not one that is absent."""
         cni.gc(node, NET, keep=[])
 
-        assert {call[2] for call in verbs(cni, "DEL")} == {"c1", "c2"}
+        assert {call[2] for call in commands(cni, "DEL")} == {"c1", "c2"}
         assert [requests(bin_, "one")[-1][1][key] for key in KEYS] == [[], []]
         assert cached(lab) == []
         assert cni.attachments == []
@@ -111,7 +113,7 @@ class TestGc:
         """A network that says disableGC is not touched: no DEL, no GC."""
         cni.gc(node, {**NET, "disableGC": "true"}, keep=[])
 
-        assert verbs(cni, "DEL", "GC") == []
+        assert commands(cni, "DEL", "GC") == []
         assert len(cached(lab)) == 2
 
     def test_an_older_network_is_only_deleted(self, cni, node, bin_, lab):
@@ -121,7 +123,7 @@ class TestGc:
         cni.add(node.sandbox("c1"), old)
         cni.gc(node, old, keep=[])
 
-        assert verbs(cni, "DEL", "GC") == [("one", "DEL", "c1")]
+        assert commands(cni, "DEL", "GC") == [("one", "DEL", "c1")]
         assert cached(lab) == []
 
     def test_everything_that_fails_is_told(self, cni, node, bin_, attached, lab):
@@ -144,7 +146,7 @@ class TestGc:
         with pytest.raises(PluginError, match="- one GC on node: failed to find plugin 'one' in path"):
             cni.gc(node, NET, keep=attached)
 
-        assert verbs(cni, "GC") == [("two", "GC", "")]
+        assert commands(cni, "GC") == [("two", "GC", "")]
 
     @pytest.mark.usefixtures("attached")
     def test_the_stale_is_deleted_as_it_was_added(self, cni, node, lab, bin_):
@@ -152,7 +154,7 @@ class TestGc:
         edited = {**NET, "plugins": [{"type": "two", "x-new": 1}]}
         Runtime(lab, [str(bin_)]).gc(node, edited, keep=[("c2", "eth0")])
 
-        assert verbs(cni, "DEL", "GC") == [("two", "DEL", "c1"), ("one", "DEL", "c1"), ("two", "GC", "")]
+        assert commands(cni, "DEL", "GC") == [("two", "DEL", "c1"), ("one", "DEL", "c1"), ("two", "GC", "")]
         assert "x-new" not in requests(bin_, "two")[-2][1]
 
     @pytest.mark.usefixtures("attached")
@@ -166,7 +168,7 @@ class TestGc:
         assert "1 failure\n- /var/lib/cni/results/net-c9-eth0: the cached attachment cannot be understood" in str(
             failure.value
         )
-        assert len(verbs(cni, "GC")) == 2
+        assert len(commands(cni, "GC")) == 2
 
     @pytest.mark.usefixtures("attached")
     def test_a_broken_file_of_what_is_kept_is_nobodys_trouble(self, cni, node, lab):
@@ -193,7 +195,7 @@ class TestGc:
         node.run(["rm", "-r", "/var/lib/cni/results"])
         cni.gc(node, NET, keep=[attached[1]])
 
-        assert {call[2] for call in verbs(cni, "DEL")} == {"c1"}
+        assert {call[2] for call in commands(cni, "DEL")} == {"c1"}
 
     @pytest.mark.parametrize(
         ("keep", "error", "words"),
@@ -210,7 +212,7 @@ class TestGc:
             cni.gc(node, NET, keep=keep)
 
         assert words in str(failure.value)
-        assert verbs(cni, "DEL", "GC") == []
+        assert commands(cni, "DEL", "GC") == []
 
     @pytest.mark.requires(plugin=["bridge", "host-local"])
     def test_a_lost_container_gives_its_lease_back(self, lab, node):
@@ -236,7 +238,7 @@ class TestStatus:
         recorder(bin_, "two")
         cni.status({**NET, "plugins": [{"type": "one", "capabilities": {"mac": True}, "x-own": 1}, {"type": "two"}]})
 
-        assert verbs(cni, "STATUS") == [("one", "STATUS", ""), ("two", "STATUS", "")]
+        assert commands(cni, "STATUS") == [("one", "STATUS", ""), ("two", "STATUS", "")]
         assert requests(bin_, "one") == [
             ("STATUS", {"type": "one", "capabilities": {"mac": True}, "x-own": 1, "name": "net", "cniVersion": "1.1.0"})
         ]

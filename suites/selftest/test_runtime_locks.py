@@ -17,7 +17,7 @@ from cnitest.errors import DeadlineExceeded
 lab, sandbox, bin_, cni = bare.lab, bare.sandbox, bare.bin_, bare.cni
 
 NET = {"cniVersion": "1.1.0", "name": "net", "type": "meet"}
-#: Waits until as many calls of the same verbs are under way as the file ``expected`` says; fails when they never are.
+#: Waits until as many calls of one command are under way as the file ``expected`` says; fails when they never are.
 MEET = """
 cd {dir}
 [ $CNI_COMMAND != DEL ] || exit 0

@@ -35,7 +35,7 @@ lab, sandbox, bin_, cni = bare.lab, bare.sandbox, bare.bin_, bare.cni
     ],
 )
 def test_what_came_is_said(cni, sandbox, bin_, body, words):
-    """Each kind of nonsense is a PluginError that names plugin, verb, exit code and the text."""
+    """Each kind of nonsense is a PluginError that names plugin, command, exit code and the text."""
     script(bin_, "one", f'[ "$CNI_COMMAND" = ADD ] || exit 0\n{body}')
     with pytest.raises(PluginError) as failure:
         cni.add(sandbox, CONF)
@@ -117,7 +117,7 @@ def test_a_missing_plugin_stops_delete(cni, sandbox, bin_, lab):
     with pytest.raises(PluginError, match="two DEL on node: failed to find plugin 'two' in path"):
         cni.delete(attachment)
 
-    assert [call.plugin for call in cni.calls if call.verb == "DEL"] == ["three"]
+    assert [call.plugin for call in cni.calls if call.command == "DEL"] == ["three"]
     assert bare.cached(lab) == ["net-c1-eth0"]
     assert cni.attachments == [attachment]
 

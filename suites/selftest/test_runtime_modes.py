@@ -42,8 +42,8 @@ def libcni(lab, bin_):
 
 
 def calls(runtime):
-    """Plugin and verb of each call."""
-    return [(call.plugin, call.verb) for call in runtime.calls]
+    """Plugin and command of each call."""
+    return [(call.plugin, call.command) for call in runtime.calls]
 
 
 def test_the_modes_differ_in_every_field():
@@ -124,12 +124,12 @@ class TestAdd:
     def test_delete_after_a_failed_add(self, spec, libcni, sandbox, bin_, lab):
         """By the specification DEL follows, libcni leaves that to its caller; neither keeps anything."""
         script(bin_, "one", FAILS_ADD)
-        for runtime, verbs in ((spec, ["ADD", "DEL"]), (libcni, ["ADD"])):
+        for runtime, commands in ((spec, ["ADD", "DEL"]), (libcni, ["ADD"])):
             before = len(runtime.calls)
             with pytest.raises(PluginError):
                 runtime.add(sandbox, NET)
 
-            assert [verb for _, verb in calls(runtime)[before:]] == verbs
+            assert [command for _, command in calls(runtime)[before:]] == commands
         assert cached(lab) == []
 
     def test_the_option_overrides_the_mode(self, lab, sandbox, bin_):
@@ -184,13 +184,13 @@ class TestAdd:
 
         assert libcni.calls[-1].environment["CNI_ARGS"] == "IP=192.0.2.1;X=1"
 
-    @pytest.mark.parametrize("verb", ["check", "delete"])
-    def test_names_are_checked_for_every_verb(self, spec, libcni, sandbox, verb):
-        """A name that no call may be made with is refused by all verbs; libcni looks at ADD's only."""
+    @pytest.mark.parametrize("command", ["check", "delete"])
+    def test_names_are_checked_for_every_verb(self, spec, libcni, sandbox, command):
+        """A name that no call may be made with is refused by all commands; libcni looks at ADD's only."""
         attachment = dataclasses.replace(spec.add(sandbox, NET), ifname="a b")
         with pytest.raises(ConfigError, match="interface name 'a b'"):
-            getattr(spec, verb)(attachment)
-        getattr(libcni, verb)(attachment)
+            getattr(spec, command)(attachment)
+        getattr(libcni, command)(attachment)
 
         assert libcni.calls[-1].environment["CNI_IFNAME"] == "a b"
 
@@ -272,7 +272,7 @@ class TestGc:
         libcni.gc(node, NET)
 
         assert cached(lab) == []
-        assert [verb for _, verb in calls(libcni)[2:]] == ["DEL", "DEL", "GC"]
+        assert [command for _, command in calls(libcni)[2:]] == ["DEL", "DEL", "GC"]
         assert not [key for key in requests(bin_, "one")[-1][1] if key.startswith("cni.dev/")]
 
     def test_the_stale_is_deleted_as_the_network_is_now(self, libcni, lab, sandbox, bin_):

@@ -41,10 +41,10 @@ class TestWithoutAScript:
 
         assert printed(done) == PREVIOUS
 
-    @pytest.mark.parametrize("verb", ["DEL", "CHECK", "GC", "STATUS"])
-    def test_other_verbs_are_silent(self, plugin, verb):
+    @pytest.mark.parametrize("command", ["DEL", "CHECK", "GC", "STATUS"])
+    def test_other_commands_are_silent(self, plugin, command):
         """DEL, CHECK, GC and STATUS succeed and print nothing."""
-        done = call(plugin, verb)
+        done = call(plugin, command)
 
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
@@ -55,11 +55,11 @@ class TestWithoutAScript:
         assert printed(done) == {"cniVersion": "0.4.0", "supportedVersions": list(spec.VERSIONS)}
 
     @pytest.mark.parametrize(
-        ("verb", "request_", "code"), [("FOO", {}, 4), ("ADD", "{", 6), ("ADD", "[]", 6), ("DEL", "[" * 100_000, 6)]
+        ("command", "request_", "code"), [("FOO", {}, 4), ("ADD", "{", 6), ("ADD", "[]", 6), ("DEL", "[" * 100_000, 6)]
     )
-    def test_nonsense_is_refused(self, plugin, verb, request_, code):
-        """An unknown verb is code 4 and stdin that is no object code 6, as the specification has it."""
-        done = call(plugin, verb, request_)
+    def test_nonsense_is_refused(self, plugin, command, request_, code):
+        """An unknown command is code 4 and stdin that is no object code 6, as the specification has it."""
+        done = call(plugin, command, request_)
 
         assert done.returncode == 1
         assert printed(done)["code"] == code
@@ -125,7 +125,7 @@ class TestReplies:
             running.kill()
 
         assert (said, ended) == (b"begun", None)
-        assert [(record.verb, record.exit_code) for record in plugin.records()] == [("ADD", None)]
+        assert [(record.command, record.exit_code) for record in plugin.records()] == [("ADD", None)]
 
     def test_a_child_stays_with_our_stdout(self, plugin):
         """``background``: the plugin ends at once, its stdout is open until the child has ended."""
@@ -139,7 +139,7 @@ class TestReplies:
         assert ended < 1.5 <= time.monotonic() - began
 
     def test_prev_result_is_passed_on(self, plugin):
-        """``prev_result`` prints it for any verb, and is an error where there is none."""
+        """``prev_result`` prints it for any command, and is an error where there is none."""
         plugin.program({"*": {"prev_result": True}})
 
         assert printed(call(plugin, "CHECK", {**REQUEST, "prevResult": PREVIOUS})) == PREVIOUS
@@ -202,10 +202,10 @@ class TestScripts:
     """Which reply a call gets, and what no script may say."""
 
     def test_replies_follow_each_other(self, plugin):
-        """A list is answered one reply a call, of which the last repeats; ``*`` is for the verbs not named."""
+        """A list is answered one reply a call, of which the last repeats; ``*`` is for the commands not named."""
         plugin.program({"ADD": [{"exit": 1}, {"exit": 2}], "*": {"exit": 9}})
 
-        codes = [call(plugin, verb).returncode for verb in ("ADD", "DEL", "ADD", "ADD", "CHECK")]
+        codes = [call(plugin, command).returncode for command in ("ADD", "DEL", "ADD", "ADD", "CHECK")]
 
         assert codes == [1, 9, 2, 2, 9]
 
@@ -238,7 +238,7 @@ class TestScripts:
             "script['ADD'][1]: 'delay' is '1', it must be a number of seconds",
             told[3],
             "script['DEL']: 'result' and 'stdout' contradict each other: a call prints one of them",
-            "script['GC'] is an empty list; give one reply, or leave the verb out",
+            "script['GC'] is an empty list; give one reply, or leave the command out",
             "script['CHECK']: 'error' is {'message': 'x'}, it must be a mapping with a whole number 'code', and 'msg' "
             "and 'details'",
             "script['CHECK']: 'stdout_base64' is '?', it must be base64",

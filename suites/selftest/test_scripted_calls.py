@@ -35,14 +35,14 @@ class TestRecords:
     """What a test sees afterwards."""
 
     def test_a_call_is_recorded_whole(self, plugin):
-        """Verb, environment, stdin, both outputs, exit code and times are there, and no other variable."""
+        """Command, environment, stdin, both outputs, exit code and times are there, and no other variable."""
         plugin.program({"ADD": {"error": {"code": 7, "msg": "no"}, "stderr": "why"}})
         began = time.time()
         done = call(plugin, CNI_IFNAME="eth0", SECRET="1")
 
         (record,) = plugin.records()
         assert isinstance(record, Record)
-        assert record.verb == "ADD"
+        assert record.command == "ADD"
         assert record.environment == {
             "CNI_COMMAND": "ADD", "CNI_IFNAME": "eth0", "CNI_PATH": str(plugin.directory), "PATH": os.defpath,
         }  # fmt: skip
@@ -74,7 +74,7 @@ class TestRecords:
 
         assert not finished
         assert [record.exit_code for record in seen] == [None]
-        assert [(record.verb, record.exit_code) for record in plugin.records()] == [("DEL", 0), ("CHECK", 0)]
+        assert [(record.command, record.exit_code) for record in plugin.records()] == [("DEL", 0), ("CHECK", 0)]
 
     def test_parallel_calls_lose_nothing(self, plugin):
         """Each of many calls at once has its own record and its own turn in a list."""
@@ -93,7 +93,7 @@ class TestRecords:
         plugin.forget()
         call(plugin, "DEL")
 
-        assert [record.verb for record in plugin.records()] == ["DEL"]
+        assert [record.command for record in plugin.records()] == ["DEL"]
 
 
 class TestInALab:
@@ -153,7 +153,7 @@ class TestInALab:
 
         assert attachment.address == "192.0.2.9"
         assert ipam.records()[0].request["ipam"] == {"type": "ipam"}
-        assert [record.verb for record in ipam.records()][:2] == ["ADD", "ADD"]
+        assert [record.command for record in ipam.records()][:2] == ["ADD", "ADD"]
 
 
 def test_it_starts_quickly(plugin):

@@ -85,7 +85,7 @@ class TestTheSameWithout:
 
         assert traced == plain
         calls = read(shim / ".trace.jsonl")
-        assert [(each.plugin, each.verb) for each in calls] == [
+        assert [(each.plugin, each.command) for each in calls] == [
             ("host-local", "ADD"), ("bridge", "ADD"), ("tuning", "ADD"),
             ("host-local", "CHECK"), ("bridge", "CHECK"), ("tuning", "CHECK"),
             ("tuning", "DEL"), ("host-local", "DEL"), ("bridge", "DEL"),
@@ -159,7 +159,7 @@ def walk(path):
         cni.check(attachment)
         cni.delete(attachment)
         left = [link.name for link in sandbox.state().links]
-        outcomes = [(made.plugin, made.verb, made.exit_code, made.stderr) for made in cni.calls]
+        outcomes = [(made.plugin, made.command, made.exit_code, made.stderr) for made in cni.calls]
     return attachment.addresses, attachment.gateway, attachment.result.routes, links, left, outcomes
 
 

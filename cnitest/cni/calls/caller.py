@@ -19,7 +19,7 @@ from cnitest.lab.hosts import Host
 
 __tracebackhide__ = is_ours
 
-#: How libcni begins the error of a plugin that failed, by verb.
+#: How libcni begins the error of a plugin that failed, by command.
 _PREFIX = {"ADD": "plugin {} failed (add): ", "DEL": "plugin {} failed (delete): ", "GC": "failed to GC plugin {}: "}
 
 
@@ -67,28 +67,28 @@ class Caller:
         return made
 
     def _chain(self, target: Target, valid: Sequence[tuple[str, str]] | None = None) -> Chain:
-        def ask(verb: str, position: int, previous: Mapping[str, Any] | None) -> Call:
-            return self._run(target, verb, self._request(target, verb, position, previous, valid))
+        def ask(command: str, position: int, previous: Mapping[str, Any] | None) -> Call:
+            return self._run(target, command, self._request(target, command, position, previous, valid))
 
         return Chain(len(target.network.plugins), ask, _Strict(target.network, self.mode))
 
     def _request(
         self,
         target: Target,
-        verb: str,
+        command: str,
         position: int,
         previous: Mapping[str, Any] | None,
         valid: Sequence[tuple[str, str]] | None,
     ) -> Mapping[str, Any]:
-        if verb == "GC":
+        if command == "GC":
             return request.gc_request(target.network, position, valid, self.mode)
-        if verb == "STATUS":
+        if command == "STATUS":
             return request.status_request(target.network, position, self.mode)
-        return request.request_of(target, position, previous, self.mode, verb)
+        return request.request_of(target, position, previous, self.mode, command)
 
-    def _run(self, target: Target, verb: str, stdin: Mapping[str, Any]) -> Call:
+    def _run(self, target: Target, command: str, stdin: Mapping[str, Any]) -> Call:
         variables = invoke.environment(
-            verb,
+            command,
             container_id=target.container_id,
             netns=target.netns,
             ifname=target.ifname,
@@ -124,7 +124,7 @@ class _Strict:
         except PluginError as error:
             plugin = golang.description(self.network.plugins[position])
             words = golang.error_text(made.exit_code, made.stdout, made.stderr)
-            error.add_note(f"libcni says: {_PREFIX.get(made.verb, '').format(plugin)}{words}")
+            error.add_note(f"libcni says: {_PREFIX.get(made.command, '').format(plugin)}{words}")
             raise
         return False
 

@@ -35,7 +35,7 @@ class Call:
     """One call as it went: what the plugin got, what it gave, how it ended, and how long it took in seconds."""
 
     plugin: str
-    verb: str
+    command: str
     host: str
     argv: tuple[str, ...]
     environment: Mapping[str, str]
@@ -50,11 +50,16 @@ class Call:
     held_open: bool = False
 
     @property
+    def verb(self) -> str:
+        """The former name of ``command``."""
+        return self.command
+
+    @property
     def subject(self) -> str:
         """Who was asked to do what, for the first words of a message."""
         names = (("container", "CNI_CONTAINERID"), ("ifname", "CNI_IFNAME"))
         about = ", ".join(f"{name} {self.environment[key]}" for name, key in names if self.environment.get(key))
-        return f"{self.plugin} {self.verb}" + (f" ({about})" if about else "")
+        return f"{self.plugin} {self.command}" + (f" ({about})" if about else "")
 
     def story(self) -> str:
         """The whole call in lines that a person can read and repeat."""
@@ -170,12 +175,12 @@ def missing(path: Sequence[str]) -> str:
 
 
 def environment(
-    verb: str, *, container_id: str = "", netns: str = "", ifname: str = "", args: str = "", path: Sequence[str] = ()
+    command: str, *, container_id: str = "", netns: str = "", ifname: str = "", args: str = "", path: Sequence[str] = ()
 ) -> dict[str, str]:
     """The environment of a call: all six variables are always set, as libcni does, after a scrubbed rest."""
     return {
         **ENVIRONMENT,
-        "CNI_COMMAND": verb,
+        "CNI_COMMAND": command,
         "CNI_CONTAINERID": container_id,
         "CNI_NETNS": netns,
         "CNI_ARGS": args,
@@ -193,23 +198,23 @@ def call(
     *,
     host: str = "",
     timeout: float = TIMEOUT,
-    verb: str | None = None,
+    command: str | None = None,
 ) -> Call:
-    """Call a plugin and record it, whatever the outcome, as a call of ``verb`` (default: that of ``variables``).
+    """Call a plugin and record it, whatever the outcome, as a call of ``command`` (default: that of ``variables``).
 
     Raises PluginError when it cannot be started.
     """
-    verb = variables.get("CNI_COMMAND", "") if verb is None else verb
+    command = variables.get("CNI_COMMAND", "") if command is None else command
     data = stdin if isinstance(stdin, bytes) else json.dumps(stdin).encode()
     try:
         done = executor.run(binary, variables, data, timeout)
     except (OSError, ValueError) as error:  # ValueError: a variable or word that no process can be given
         why = getattr(error, "strerror", None) or error
-        raise PluginError(f"{plugin} {verb}: {binary} cannot be started: {why}") from error
+        raise PluginError(f"{plugin} {command}: {binary} cannot be started: {why}") from error
     sent = data.decode("utf-8", "surrogateescape")
     return Call(
         plugin,
-        verb,
+        command,
         host,
         done.argv,
         variables,

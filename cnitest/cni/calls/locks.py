@@ -90,24 +90,24 @@ class Turns:
         self._locks = locks
 
     @contextmanager
-    def take(self, verb: str, target: Target) -> Iterator[None]:
+    def take(self, command: str, target: Target) -> Iterator[None]:
         """Wait until nothing is in the way of an operation, and keep others out of its way. Raises DeadlineExceeded."""
         key = ("network", target.host.full_name, target.network.name)
         why = "no ADD or DEL may run beside a GC of its network (SPEC section 3)"
         with ExitStack() as undo:
-            if self._mode.gc_runs_alone and verb != "CHECK":
-                hold = self._locks.alone if verb == "GC" else self._locks.together
-                undo.enter_context(hold(key, f"{verb} of {target.words}", why))
+            if self._mode.gc_runs_alone and command != "CHECK":
+                hold = self._locks.alone if command == "GC" else self._locks.together
+                undo.enter_context(hold(key, f"{command} of {target.words}", why))
             if target.container_id:
-                undo.enter_context(self.container(verb, target))
+                undo.enter_context(self.container(command, target))
             yield
 
     @contextmanager
-    def container(self, verb: str, target: Target) -> Iterator[None]:
+    def container(self, command: str, target: Target) -> Iterator[None]:
         """Keep a container to one operation (RT-12). Raises DeadlineExceeded."""
         key = ("container", target.host.full_name, target.container_id)
         why = "a container takes one operation at a time (SPEC section 3)"
         with ExitStack() as undo:
             if self._mode.locks_containers:
-                undo.enter_context(self._locks.alone(key, f"{verb} of {target.words}", why))
+                undo.enter_context(self._locks.alone(key, f"{command} of {target.words}", why))
             yield

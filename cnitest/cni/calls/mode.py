@@ -47,8 +47,8 @@ class Mode:
     #: RT-18: the version is the highest published one; else anything that looks like a version is taken at its word,
     #: and a network that names none is passed on as one of version "".
     picks_published_versions: bool = True
-    #: RT-19: container ID and interface name are checked for every verb, not for ADD alone.
-    validates_every_verb: bool = True
+    #: RT-19: container ID and interface name are checked for every command, not for ADD alone.
+    validates_every_command: bool = True
     #: RT-19: CNI_ARGS that no plugin could take apart into pairs again are refused.
     validates_args: bool = True
     #: RT-20: a result loses what libcni's types do not know, before it is handed on and kept.
@@ -86,7 +86,7 @@ LIBCNI = Mode(
     passes_capabilities=True,
     passes_reserved_keys=True,
     picks_published_versions=False,
-    validates_every_verb=False,
+    validates_every_command=False,
     validates_args=False,
     reduces_results=True,
     converts_between_plugins=False,

@@ -62,7 +62,7 @@ def with_valid(
 
 
 def request_of(
-    about: Attachment | Target, position: int, previous: Document | None, mode: Mode = SPEC, verb: str = "ADD"
+    about: Attachment | Target, position: int, previous: Document | None, mode: Mode = SPEC, command: str = "ADD"
 ) -> dict[str, Any]:
     """The request of ADD, CHECK or DEL as a runtime makes it (see `document`); the result before it is converted to
     the network's version where ``mode`` does so."""
@@ -70,7 +70,7 @@ def request_of(
     own = _own(network, position, mode)
     if not mode.passes_reserved_keys:
         own.pop("prevResult", None)
-    if previous is not None and (mode.converts_between_plugins or verb != "ADD"):
+    if previous is not None and (mode.converts_between_plugins or command != "ADD"):
         previous = _as_version(previous, network.cni_version)
     identity, keeps = _identity(network, mode), mode.passes_capabilities
     request = document(own, identity, about.capabilities, previous, keeps_declaration=keeps)

@@ -149,7 +149,7 @@ class Bench(PluginCalls):
         if self.node.inside(lambda: os.path.exists(path)):
             raise Undecided(f"{path} could not be removed")
 
-    # --- the verbs, as a runtime calls them
+    # --- the commands, as a runtime calls them
 
     def chain(self, target: AttachmentTarget) -> Document | None:
         """Run ADD of the plugins before ours, once a target, and return their result. Raises Undecided."""
@@ -202,10 +202,10 @@ class Bench(PluginCalls):
     def _prefix(self, target: AttachmentTarget) -> Chain:
         """The plugins before ours."""
 
-        def ask(verb: str, position: int, previous: Document | None) -> Call:
+        def ask(command: str, position: int, previous: Document | None) -> Call:
             conf = target.before[position]
             document = request.of(conf, target.network, self.version, target.capabilities, previous)
-            return self.raw(verb, target, stdin=document, plugin=str(conf["type"]))
+            return self.raw(command, target, stdin=document, plugin=str(conf["type"]))
 
         return Chain(len(target.before), ask, _Needed(self))
 

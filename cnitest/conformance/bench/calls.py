@@ -38,7 +38,7 @@ class PluginCalls:
 
     def raw(
         self,
-        verb: str,
+        command: str,
         target: AttachmentTarget | None = None,
         *,
         previous: Document | None = None,
@@ -59,18 +59,18 @@ class PluginCalls:
         """
         name = plugin or self.subject.plugin
         binary = self.binary(name)
-        variables = self._variables(verb, target, environment)
+        variables = self._variables(command, target, environment)
         variables.update(changes or {})
         variables = {key: value for key, value in variables.items() if key not in without}
-        data = self._stdin(verb, target, previous, stdin)
-        limit = timeout or _PATIENCE.seconds(self.subject.name, verb, self.subject.seconds)
+        data = self._stdin(command, target, previous, stdin)
+        limit = timeout or _PATIENCE.seconds(self.subject.name, command, self.subject.seconds)
         place = self.node.full_name
         executor = AimedExec(self.node, aim) if aim else HostExec(self.node, tuple(argv))
         with self.record.calling() as note:
-            call = invoke.call(executor, name, binary, variables, data, host=place, timeout=limit, verb=verb)
+            call = invoke.call(executor, name, binary, variables, data, host=place, timeout=limit, command=command)
             note(call, call.seconds if aim and aim.hit else timeout)
         if call.timed_out and timeout is None:
-            _PATIENCE.ran_out(self.subject.name, verb)
+            _PATIENCE.ran_out(self.subject.name, command)
         self.lab.journal.note(call)
         return call
 
@@ -95,10 +95,10 @@ class PluginCalls:
         self._binaries = {}
 
     def _variables(
-        self, verb: str, target: AttachmentTarget | None, environment: Mapping[str, str] | None
+        self, command: str, target: AttachmentTarget | None, environment: Mapping[str, str] | None
     ) -> dict[str, str]:
         base = invoke.environment(
-            verb,
+            command,
             container_id=target.container_id if target else "",
             netns=target.netns if target else "",
             ifname=target.ifname if target else "",
@@ -112,13 +112,13 @@ class PluginCalls:
         return base
 
     def _stdin(
-        self, verb: str, target: AttachmentTarget | None, previous: Document | None, stdin: bytes | Document | None
+        self, command: str, target: AttachmentTarget | None, previous: Document | None, stdin: bytes | Document | None
     ) -> bytes:
         if isinstance(stdin, bytes):
             return stdin
         if stdin is not None:
             return json.dumps(stdin).encode()
-        if verb == "VERSION":
+        if command == "VERSION":
             return json.dumps({"cniVersion": self.version}).encode()
         return json.dumps(self.request(target, previous)).encode()
 

@@ -10,7 +10,7 @@ from typing import Any
 from cnitest.cni import spec
 from cnitest.conformance.bench import first
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
-from cnitest.conformance.bench.steps import DelegateVerbs, Fake, Forget, Saw
+from cnitest.conformance.bench.steps import DelegateCommands, Fake, Forget, Saw
 from cnitest.conformance.model import space
 from cnitest.conformance.model.finding import Detail
 from cnitest.testing import ScriptedPlugin
@@ -48,8 +48,8 @@ class Delegate:
 
 
 def called(words: str) -> Detail:
-    """A complaint about the verbs that a delegate was called for."""
-    return Detail(words, about=DelegateVerbs())
+    """A complaint about the commands that a delegate was called for."""
+    return Detail(words, about=DelegateCommands())
 
 
 def install(bench: Bench, directory: Path, script: Mapping[str, Any] | None = None) -> Delegate:

@@ -64,7 +64,7 @@ class Release(NamedTuple):
 
 
 class Fake(NamedTuple):
-    """A plugin that plays a part was installed, or told another part: its replies by verb."""
+    """A plugin that plays a part was installed, or told another part: its replies by command."""
 
     directory: str
     name: str
@@ -129,12 +129,12 @@ class SysctlChange(NamedTuple):
     after: str
 
 
-class DelegateVerbs(NamedTuple):
-    """A plugin that plays a part was called for other verbs than it should."""
+class DelegateCommands(NamedTuple):
+    """A plugin that plays a part was called for other commands than it should."""
 
 
 #: What a complaint can be about, for the script that shows it again.
-Evidence = Leftover | Call | NoAnswer | NoArrival | SysctlChange | DelegateVerbs
+Evidence = Leftover | Call | NoAnswer | NoArrival | SysctlChange | DelegateCommands
 
 
 class Complaint(NamedTuple):

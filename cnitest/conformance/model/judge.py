@@ -105,7 +105,7 @@ def refusal(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()) 
 
 
 def not_defined(call: Call) -> bool:
-    """Whether a plugin answered that it does not know the verb."""
+    """Whether a plugin answered that it does not know the command."""
     document = error_document(call)
     return document is not None and document["code"] in (1, 4) and "CNI_COMMAND" in str(document.get("msg", ""))
 

@@ -64,7 +64,7 @@ class Subject:
     """One plugin under test. ``name`` tells it from others in a run.
 
     ``before`` are the plugins before it in its list, ``conf`` its own configuration, ``versions`` those to test it in,
-    ``advertised`` what it answered to VERSION, ``banner`` what it says of itself when called without a verb,
+    ``advertised`` what it answered to VERSION, ``banner`` what it says of itself when called without a command,
     ``result`` what its first ADD answered (in the highest version), ``faults`` what was wrong with that.
     ``seconds`` is how long that ADD took, ``effect`` whether it changed anything on host or in container. ``skel`` says
     whether it is built on CNI's own Go library, ``library`` on which release (see `cnitest.cni.library`), empty when

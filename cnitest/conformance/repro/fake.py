@@ -31,19 +31,21 @@ _SILENT = {"exit", "hang", "signal", "flood", "stdout", "stdout_base64", "result
 
 def program(replies: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The script, without its first lines."""
-    verbs = dict.fromkeys([*replies, *_DEFAULTS])
-    cases = [line for verb in verbs for line in _cases(verb, replies.get(verb) or [{}])]
+    commands = dict.fromkeys([*replies, *_DEFAULTS])
+    cases = [line for command in commands for line in _cases(command, replies.get(command) or [{}])]
     return "\n".join([_HEAD + 'case "$CNI_COMMAND $turn" in', *cases, "esac"])
 
 
-def _cases(verb: str, replies: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _cases(command: str, replies: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """One for each turn, of which the last repeats."""
     for turn, reply in enumerate(replies, 1):
-        pattern = f'"{verb} {turn}"' if turn < len(replies) else f"{'' if verb == '*' else quoted(verb + ' ')}*"
-        yield f"  {pattern}) {'; '.join(_actions(verb, reply)) or ':'} ;;"
+        pattern = (
+            f'"{command} {turn}"' if turn < len(replies) else f"{'' if command == '*' else quoted(command + ' ')}*"
+        )
+        yield f"  {pattern}) {'; '.join(_actions(command, reply)) or ':'} ;;"
 
 
-def _actions(verb: str, reply: Mapping[str, Any]) -> Iterator[str]:
+def _actions(command: str, reply: Mapping[str, Any]) -> Iterator[str]:
     for argv in reply.get("run", ()):
         yield joined(argv)
     for argv in reply.get("run_in_netns", ()):
@@ -52,7 +54,7 @@ def _actions(verb: str, reply: Mapping[str, Any]) -> Iterator[str]:
         yield f"sleep {reply['delay']}"
     if "stderr" in reply:
         yield f"printf %s {quoted(reply['stderr'])} >&2"
-    yield from _words(reply if _SILENT & reply.keys() else {**reply, **_DEFAULTS.get(verb, {})})
+    yield from _words(reply if _SILENT & reply.keys() else {**reply, **_DEFAULTS.get(command, {})})
     if "flood" in reply:
         yield f"head -c {reply['flood']} /dev/zero | tr '\\0' x"
     if reply.get("hang"):
@@ -85,7 +87,7 @@ def _line(record: Record) -> str:
     told = {key: record.environment.get(f"CNI_{name}", "") for key, name in _TOLD.items()}
     links = "".join(f"{name}," for name in sorted(record.netns_links))
     words = " ".join(f"{key}={value}" for key, value in told.items())
-    return f"{record.verb} {words} links={links} stdin={record.stdin}"
+    return f"{record.command} {words} links={links} stdin={record.stdin}"
 
 
 _TOLD = {"id": "CONTAINERID", "netns": "NETNS", "ifname": "IFNAME", "args": "ARGS", "path": "PATH"}

@@ -275,8 +275,8 @@ one_ended() {
 ended() { [ "$(cat $work/$1.code)" = "$2" ]; }
 crashed() { grep -aqE '^(panic: |fatal error: |goroutine [0-9]+ \[|Traceback \(most recent call last\)|thread .* panicked)' $work/$1.stderr $work/$1.stdout; }
 
-# A plugin that plays a part was called for these verbs, or exactly so.
-verbs() { [ "$(cut -d ' ' -f 1 <"$1/.$2/calls" 2>/dev/null | tr '\n' ' ')" = "$3" ]; }
+# A plugin that plays a part was called for these commands, or exactly so.
+commands() { [ "$(cut -d ' ' -f 1 <"$1/.$2/calls" 2>/dev/null | tr '\n' ' ')" = "$3" ]; }
 calls() { [ "$(plain <"$1/.$2/calls")" = "$(now <<<"$3" | plain)" ]; }
 
 # Whether an address answers a TCP connection from a place, be it by refusing it.

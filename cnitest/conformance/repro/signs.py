@@ -16,7 +16,7 @@ from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.conformance.bench.steps import (
     Ask,
     Complaint,
-    DelegateVerbs,
+    DelegateCommands,
     Look,
     NoAnswer,
     NoArrival,
@@ -70,7 +70,7 @@ class Signs:
                 found = self._of_difference(complaint, left)
             case Call() as call:
                 found = self._of_call(complaint, call)
-            case None | DelegateVerbs():
+            case None | DelegateCommands():
                 found = None
             case NoAnswer() as packet:
                 found = self._of_answer(complaint, packet)
@@ -157,14 +157,14 @@ class Signs:
         found = [step for step in self._before(complaint) if isinstance(step, Saw)]
         if not found:
             return None
-        by_verb = isinstance(complaint.about, DelegateVerbs)
-        return Sign(" && ".join(self._saw(step, by_verb=by_verb) for step in _last_of_each(found)))
+        by_command = isinstance(complaint.about, DelegateCommands)
+        return Sign(" && ".join(self._saw(step, by_command=by_command) for step in _last_of_each(found)))
 
-    def _saw(self, saw: Saw, *, by_verb: bool) -> str:
+    def _saw(self, saw: Saw, *, by_command: bool) -> str:
         place = self._moved(joined((saw.directory, saw.name)))
-        if by_verb:
-            verbs = "".join(f"{record.verb} " for record in saw.records)
-            return f"verbs {place} {quoted(verbs)}"
+        if by_command:
+            commands = "".join(f"{record.command} " for record in saw.records)
+            return f"commands {place} {quoted(commands)}"
         return f"calls {place} {quoted(self._moved(fake.seen(saw.records)))}"
 
 

@@ -78,9 +78,9 @@ class Machines:
         """Addresses, routes and what else one command adds to a table."""
         match step:
             case AddAddress():
-                verb = "replace" if step.replace else "add"
+                command = "replace" if step.replace else "add"
                 nodad = " nodad" if ":" in step.address and not step.dad else ""
-                yield f"{self._ip(step.place)} address {verb} {step.address} dev {step.link.name}{nodad}"
+                yield f"{self._ip(step.place)} address {command} {step.address} dev {step.link.name}{nodad}"
             case AddRoute() | AddRule() | AddNames() | AddNeighbour():
                 yield f"{self._ip(step.place)}{str(step).removeprefix(step.place + ': ip')}"
             case AddVlans() | AddForwarding():

@@ -32,7 +32,7 @@ def stdin(
 
 
 class Caller:
-    """Calls the plugins of networks on a bench; each answer is told to ``told`` as soon as its verb has ended."""
+    """Calls the plugins of networks on a bench; each answer is told to ``told`` as soon as its command has ended."""
 
     def __init__(self, bench: Bench, told: Callable[[Sequence[Call]], None] = lambda _: None) -> None:
         self._bench = bench
@@ -78,11 +78,11 @@ class Caller:
     ) -> Chain:
         plugins = example.plugins
 
-        def ask(verb: str, position: int, previous: Document | None) -> Call:
+        def ask(command: str, position: int, previous: Document | None) -> Call:
             conf = plugins[position]
             document = self.request(example, conf, previous, target)
-            sent = request.with_valid(document, valid, _VALID) if verb == "GC" else document
-            return self._bench.raw(verb, target, plugin=str(conf["type"]), stdin=sent)
+            sent = request.with_valid(document, valid, _VALID) if command == "GC" else document
+            return self._bench.raw(command, target, plugin=str(conf["type"]), stdin=sent)
 
         return Chain(len(plugins), ask, Lenient())
 

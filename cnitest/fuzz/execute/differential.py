@@ -124,7 +124,7 @@ class _Observer(ScenarioRun):
             document = judge.error_document(call) if judge.failed(call) else None
             how = "hangs" if call.timed_out else "works" if not judge.failed(call) else "fails"
             code = f" with code {document['code']}" if document else ""
-            self.lines.append(Observation(call.plugin, f"{call.verb} {how}{code}"))
+            self.lines.append(Observation(call.plugin, f"{call.command} {how}{code}"))
 
     def keep(self, step: Step, target: AttachmentTarget, before: Picture, result: Document) -> Attached:
         """What ADD brought, and its result."""

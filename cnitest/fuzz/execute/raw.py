@@ -35,7 +35,7 @@ def tried(
     found += _demanded(bench, call, raw, example.why)
     after = bench.look(target)
     changed = differing(before, after)
-    if raw.verb == "ADD" and (changed or not judge.failed(call)):
+    if raw.command == "ADD" and (changed or not judge.failed(call)):
         found += _undone(bench, target, call, raw)
         after = bench.look(target)
 
@@ -45,7 +45,7 @@ def tried(
         return differing(before, after)
 
     changed = settle(look) if changed else []
-    when = f"after {raw.verb} by hand" + (" and DEL" if raw.verb == "ADD" else "")
+    when = f"after {raw.command} by hand" + (" and DEL" if raw.command == "ADD" else "")
     words = ((left, f"{when}: {left.difference}") for left in changed)
     return [*found, *(Violation("left", call.plugin, said, Detail(left, about=left)) for left, said in words)], after
 
@@ -53,7 +53,7 @@ def tried(
 def _demanded(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
     """What does not answer what the call has to be answered with."""
     if raw.valid is True:
-        wrong = misanswered(call, bench.subject) if raw.verb == "VERSION" and not judge.failed(call) else []
+        wrong = misanswered(call, bench.subject) if raw.command == "VERSION" and not judge.failed(call) else []
         answered = [Violation("output", call.plugin, f"{why}: {words}") for words in wrong]
         return [*failures("refused", [call]), *noise([call]), *answered]
     if raw.valid is False and not judge.failed(call):
@@ -69,13 +69,15 @@ def _refused(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
     found = [] if raw.valid is None else judge.refusal(call, raw.codes, raw.names)
     needed = ("msg",) if bench.subject.skel else ("cniVersion", "msg")  # Go's library leaves it out
     found += [judge.told(call, f"the error has no {key}") for key in needed if key not in document]
-    return [Violation("error", call.plugin, f"{call.verb} refuses {why}: {tail(call, line)}", line) for line in found]
+    return [
+        Violation("error", call.plugin, f"{call.command} refuses {why}: {tail(call, line)}", line) for line in found
+    ]
 
 
 def _made(bench: Bench, target: AttachmentTarget, caller: Caller, example: Example, raw: Raw) -> Call:
     conf = next((conf for conf in example.plugins if conf.get("type") == raw.plugin), example.plugins[-1])
     stdin = json.dumps(caller.request(example, conf, None, target)).encode() if raw.stdin is None else raw.stdin
-    return bench.raw(raw.verb, target, plugin=raw.plugin, stdin=stdin, changes=raw.variables)
+    return bench.raw(raw.command, target, plugin=raw.plugin, stdin=stdin, changes=raw.variables)
 
 
 def _undone(bench: Bench, target: AttachmentTarget, call: Call, raw: Raw) -> list[Violation]:

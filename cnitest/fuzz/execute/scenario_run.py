@@ -26,7 +26,7 @@ _NOT_READY = {50, 51}
 
 
 class ScenarioRun:
-    """Runs the steps of one scenario on a bench; what each verb does is in `cnitest.fuzz.execute.verbs`.
+    """Runs the steps of one scenario on a bench; what each operation does is in `cnitest.fuzz.execute.operations`.
 
     ``serial`` keeps the names of its containers apart from others', ``start`` is the host's state before, ``standing``
     are the links that are part of the host, ``running`` the processes that are, and ``keep`` leaves the containers for
@@ -196,7 +196,7 @@ class ScenarioRun:
         one.beyond = ()
         invariants.reach(self.bench, one)
 
-    # --- the other verbs
+    # --- the other operations
 
     def check(self, step: Step) -> None:
         """CHECK of what is attached succeeds; of what somebody has meddled with, it may say so."""

@@ -25,7 +25,7 @@ _REFUSED: tuple[tuple[str, dict[str, str]], ...] = (
     ("a namespace that is not there", {"CNI_NETNS": "/run/netns/nobody"}),
     ("a namespace that is a directory", {"CNI_NETNS": "/run"}),
     ("an empty namespace", {"CNI_NETNS": ""}),
-    ("a verb that there is not", {"CNI_COMMAND": "FETCH"}),
+    ("a command that there is not", {"CNI_COMMAND": "FETCH"}),
 )
 #: Variables that a plugin may take or refuse.
 _EDGES: tuple[dict[str, str], ...] = (

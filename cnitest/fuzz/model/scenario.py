@@ -11,9 +11,9 @@ from cnitest.fuzz.model.example import Example, Validity
 
 
 class Step(NamedTuple):
-    """One step: a verb of `verbs.VERBS` for a container's interface in a network, given by its position."""
+    """One step: one of `operations.OPERATIONS` for a container's interface in a network, given by its position."""
 
-    verb: str
+    operation: str
     network: int = 0
     container: str = "c1"
     ifname: str = ""
@@ -22,7 +22,7 @@ class Step(NamedTuple):
     def words(self) -> str:
         """The step in a few words."""
         about = f" {self.container}" if self.container else ""
-        return f"{self.verb}{about}{f' {self.ifname}' if self.ifname else ''}"
+        return f"{self.operation}{about}{f' {self.ifname}' if self.ifname else ''}"
 
 
 #: What is done with a single configuration: the life of one container, with DEL once more.
@@ -38,7 +38,7 @@ class Raw:
     """
 
     plugin: str
-    verb: str = "ADD"
+    command: str = "ADD"
     stdin: bytes | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     valid: bool | None = None
@@ -49,7 +49,7 @@ class Raw:
     def words(self) -> str:
         """The call in a few words."""
         given = " ".join(f"{name}={value!r}" for name, value in self.variables.items())
-        return f"{self.plugin} {self.verb} by hand{f' with {given}' if given else ''}"
+        return f"{self.plugin} {self.command} by hand{f' with {given}' if given else ''}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Scenario:
     @property
     def upgrades(self) -> bool:
         """Whether it changes to another release of the plugins."""
-        return any(step.verb == "UPGRADE" for step in self.steps)
+        return any(step.operation == "UPGRADE" for step in self.steps)
 
     def dumps(self) -> str:
         """As JSON text."""
@@ -90,6 +90,7 @@ class Scenario:
         }
         if self.raw:
             raw = asdict(self.raw)
+            raw["verb"] = raw.pop("command")
             raw["stdin"] = None if self.raw.stdin is None else self.raw.stdin.decode("latin-1")
             data["raw"] = raw
         if self.held:
@@ -110,6 +111,8 @@ def loads(text: str) -> Scenario:
         data = json.loads(text)
         networks = tuple(_example(row) for row in data["networks"])
         raw = data.get("raw")
+        if raw:
+            raw["command"] = raw.pop("verb")
         if raw and raw["stdin"] is not None:
             raw["stdin"] = raw["stdin"].encode("latin-1")
         for key in {"codes", "names"} & (raw or {}).keys():

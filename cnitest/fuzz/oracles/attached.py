@@ -24,7 +24,7 @@ from cnitest.lab.snapshot.firewall_line import FirewallLine
 from cnitest.plugins import files
 from cnitest.plugins.knowledge import Plugin
 
-# Verbs that have no result (SPEC section 4).
+# Commands that have no result (SPEC section 4).
 _SILENT = ("DEL", "CHECK", "GC", "STATUS")
 
 
@@ -100,7 +100,7 @@ def new_rules(one: Attached) -> Iterator[tuple[str, FirewallLine]]:
 def crashes(calls: Sequence[Call]) -> list[Violation]:
     """Hangs, signals and stack traces."""
     return [
-        Violation("crash", call.plugin, f"{call.verb} {tail(call, line)}", line)
+        Violation("crash", call.plugin, f"{call.command} {tail(call, line)}", line)
         for call in calls
         for line in judge.crash(call)
     ]
@@ -112,7 +112,7 @@ def refusals(calls: Sequence[Call]) -> list[Violation]:
         return []
     call = calls[-1]
     if not judge.failed(call):
-        lacks = call.verb == "ADD" and judge.result_document(call) is None
+        lacks = call.command == "ADD" and judge.result_document(call) is None
         return [_of(call, "output", "succeeds without a result")] if lacks else []
     document = judge.error_document(call)
     if document is None:
@@ -127,7 +127,7 @@ def noise(calls: Sequence[Call]) -> list[Violation]:
     """What succeeds and prints, though it has nothing to say; and what leaves somebody behind who holds its output."""
     found = []
     for call in calls:
-        if call.verb in _SILENT and not judge.failed(call) and call.stdout.strip():
+        if call.command in _SILENT and not judge.failed(call) and call.stdout.strip():
             found.append(_of(call, "output", "succeeds, and prints something"))
         if call.held_open:
             found.append(_of(call, "output", "leaves a process behind that holds its output"))
@@ -142,7 +142,7 @@ def failures(rule: str, calls: Sequence[Call]) -> list[Violation]:
 
 
 def _of(call: Call, rule: str, words: str) -> Violation:
-    return Violation(rule, call.plugin, f"{call.verb} {words}", judge.told(call, words))
+    return Violation(rule, call.plugin, f"{call.command} {words}", judge.told(call, words))
 
 
 def accepted(call: Call, why: str) -> Violation:

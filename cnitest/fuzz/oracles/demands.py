@@ -19,14 +19,14 @@ from cnitest.conformance.model.subject import Subject
 from cnitest.fuzz.model.scenario import Raw
 
 _SEMANTIC = re.compile(r"\d+\.\d+\.\d+")
-_VERBS = ("ADD", "DEL", "CHECK")
-_CONTAINER, _IFNAME, _VERB = "CNI_CONTAINERID", "CNI_IFNAME", "CNI_COMMAND"
+_COMMANDS = ("ADD", "DEL", "CHECK")
+_CONTAINER, _IFNAME, _COMMAND = "CNI_CONTAINERID", "CNI_IFNAME", "CNI_COMMAND"
 
 
 def demands(subject: Subject, request: Document) -> list[tuple[str, Raw]]:
     """What is asked, in words, and the call; ``request`` is what its plugin usually gets."""
     found = [*_variables(subject), *_input(request), *_versions(subject, request), *_version(request)]
-    found += [*_unknown_verbs(subject.versions, request), *_unlinked(subject, request), *_check(request)]
+    found += [*_unknown_commands(subject.versions, request), *_unlinked(subject, request), *_check(request)]
     return [*found, *_ignored(subject, request)]
 
 
@@ -40,17 +40,17 @@ def _variables(subject: Subject) -> Iterator[tuple[str, Raw]]:
         wrong = {_CONTAINER: value}
         named = () if subject.skel else (_CONTAINER,)  # Go's library says it in other words
         yield f"a container ID {value!r}", Raw(plugin, "ADD", None, wrong, False, (4,), named)
-    yield "a verb that there is not", Raw(plugin, "ADD", None, {_VERB: "FETCH"}, False, (4,), (_VERB,))
+    yield "a command that there is not", Raw(plugin, "ADD", None, {_COMMAND: "FETCH"}, False, (4,), (_COMMAND,))
     if not subject.skel:
-        yield "a call without a verb", Raw(plugin, "ADD", None, {_VERB: ""}, False, (4,))
+        yield "a call without a command", Raw(plugin, "ADD", None, {_COMMAND: ""}, False, (4,))
 
 
 def _input(request: Document) -> Iterator[tuple[str, Raw]]:
     """What is no configuration is refused with code 6, a name that is none with code 7."""
     plugin, text = str(request["type"]), json.dumps(request)
     for what, data in (("half a document", text[:-2]), ("text after the document", text + " x"), ("nothing", "")):
-        for verb in _VERBS:
-            yield f"{what} on standard input", Raw(plugin, verb, data.encode(), {}, False, (6,))
+        for command in _COMMANDS:
+            yield f"{what} on standard input", Raw(plugin, command, data.encode(), {}, False, (6,))
     for name in ("_net", "a/b", ""):
         yield f"a network's name {name!r}", _changed(request, "ADD", (7,), name=name)
     yield "a name that is no text", _changed(request, "ADD", (6, 7), name=5)
@@ -76,15 +76,15 @@ def _version(request: Document) -> Iterator[tuple[str, Raw]]:
 _NOBODY = {_CONTAINER: "", _IFNAME: "", "CNI_NETNS": ""}
 
 
-def _unknown_verbs(versions: Collection[str], request: Document) -> Iterator[tuple[str, Raw]]:
-    """A verb is refused in versions that do not have it."""
-    verbs = {"CHECK": spec.has_check, "GC": spec.has_gc, "STATUS": spec.has_gc}
-    for verb, is_in in verbs.items():
+def _unknown_commands(versions: Collection[str], request: Document) -> Iterator[tuple[str, Raw]]:
+    """A command is refused in versions that do not have it."""
+    commands = {"CHECK": spec.has_check, "GC": spec.has_gc, "STATUS": spec.has_gc}
+    for command, is_in in commands.items():
         for version in versions:
             if not is_in(version):
                 yield (
                     f"a call in version {version}, which does not have it",
-                    _changed(request, verb, (), cniVersion=version),
+                    _changed(request, command, (), cniVersion=version),
                 )
 
 
@@ -115,9 +115,9 @@ def _ignored(subject: Subject, request: Document) -> Iterator[tuple[str, Raw]]:
     yield "labels", Raw(plugin, "ADD", json.dumps(labelled).encode(), {}, True)
 
 
-def _changed(request: Document, verb: str, codes: tuple[int, ...], **changes: Any) -> Raw:
+def _changed(request: Document, command: str, codes: tuple[int, ...], **changes: Any) -> Raw:
     data = json.dumps({**request, **changes}).encode()
-    return Raw(str(request["type"]), verb, data, {}, False, codes)
+    return Raw(str(request["type"]), command, data, {}, False, codes)
 
 
 def misanswered(call: Call, subject: Subject) -> list[str]:

@@ -123,23 +123,23 @@ def _chains(settings: FuzzSettings) -> Turn:
 def by_hand(draw: st.DrawFn, settings: FuzzSettings) -> Scenario:
     """One raw call of the subject's plugin: other variables, other bytes, a strange previous result."""
     example = draw(drawn(settings, "valid")) if is_known(settings) else given(settings)
-    verb = draw(st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "VERSION"]))
+    command = draw(st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "VERSION"]))
     plugin, usual = plugin_of(settings), _request(example, plugin_of(settings))
     kind = draw(st.sampled_from(["demand", "demand", "demand", "refused", "variables", "bytes", "strange", "previous"]))
     if kind == "demand":
         why, raw = draw(st.sampled_from(demands(settings.subject, usual)))
     elif kind == "bytes":
-        why, raw = "standard input that is no configuration", Raw(plugin, verb, draw(malformed.stdin_bytes()))
-        raw = replace(raw, valid=None if verb == "VERSION" else False)
+        why, raw = "standard input that is no configuration", Raw(plugin, command, draw(malformed.stdin_bytes()))
+        raw = replace(raw, valid=None if command == "VERSION" else False)
     elif kind == "strange":
-        why, raw = "", Raw(plugin, verb, draw(malformed.oddities(usual)))
+        why, raw = "", Raw(plugin, command, draw(malformed.oddities(usual)))
     elif kind == "previous":
         _, previous = draw(malformed.prev_results(version_of(example)))
         why, raw = "a previous result", Raw(plugin, "ADD", json.dumps({**usual, "prevResult": previous}).encode())
     else:
         why, variables = draw(malformed.environments("invalid" if kind == "refused" else "boundary"))
-        wrong = kind == "refused" and verb == "ADD" and not _may_ignore(settings, variables)
-        raw = Raw(plugin, verb, variables=variables, valid=False if wrong else None)
+        wrong = kind == "refused" and command == "ADD" and not _may_ignore(settings, variables)
+        raw = Raw(plugin, command, variables=variables, valid=False if wrong else None)
     return Scenario((replace(example, why=why or example.why),), (), raw)
 
 
@@ -205,13 +205,15 @@ def _taken(scenarios: list[Scenario], most: int) -> Iterator[Scenario]:
 
 def of_sequences(settings: FuzzSettings) -> SearchStrategy[Scenario]:
     """Sequences as data, each as long as a state machine's; its steps may be about what is not there."""
-    verb = st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "GC", "LOSE", "RESTART", "FORGET", "MEDDLE", "ADD-TOGETHER"])
-    steps = st.lists(st.tuples(verb, st.integers(0, 1), st.sampled_from(["c1", "c2"])), min_size=2, max_size=6)
+    operation = st.sampled_from(
+        ["ADD", "ADD", "DEL", "CHECK", "GC", "LOSE", "RESTART", "FORGET", "MEDDLE", "ADD-TOGETHER"]
+    )
+    steps = st.lists(st.tuples(operation, st.integers(0, 1), st.sampled_from(["c1", "c2"])), min_size=2, max_size=6)
     return st.builds(_sequence, networks(settings, lasting(settings)), steps)
 
 
 def _sequence(networks: tuple[Example, ...], steps: list[tuple[str, int, str]]) -> Scenario:
-    return Scenario(networks, tuple(Step(verb, number % len(networks), name) for verb, number, name in steps))
+    return Scenario(networks, tuple(Step(operation, number % len(networks), name) for operation, number, name in steps))
 
 
 def _sequences(settings: FuzzSettings) -> Turn:

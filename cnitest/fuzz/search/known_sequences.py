@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cnitest.fuzz.execute.verbs import TAMPERINGS
+from cnitest.fuzz.execute.operations import TAMPERINGS
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario, Step
 

@@ -1,7 +1,7 @@
 """Sequences: a rule-based state machine over a host with one or two networks and a few containers.
 
-Its rules are the verbs of `cnitest.fuzz.execute.verbs`; each is done for real at once, and everything that holds after
-one step is asked after each. What it drew is kept as a scenario, which can be done again without it.
+Its rules are those of `cnitest.fuzz.execute.operations`; each is done for real at once, and everything that holds
+after one step is asked after each. What it drew is kept as a scenario, which can be done again without it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from hypothesis.strategies import SearchStrategy
 
+from cnitest.fuzz.execute.operations import OPERATIONS, TAMPERINGS
 from cnitest.fuzz.execute.scenario_run import ScenarioRun
-from cnitest.fuzz.execute.verbs import TAMPERINGS, VERBS
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario, Step
 from cnitest.fuzz.search.chase import Chase, Hit
@@ -56,18 +56,18 @@ class _Machine(RuleBasedStateMachine):
         self._networks = networks
         self._run = self._stack.enter_context(self._chase.hunter.scenario_run(Scenario(networks, ())))
 
-    def _step(self, verb: str, network: int, container: str = "c1", ifname: str = "") -> Step:
+    def _step(self, operation: str, network: int, container: str = "c1", ifname: str = "") -> Step:
         """A step about one of the networks that there are; no two of them meet at an interface of a container."""
         network %= max(len(self._networks), 1)
         name = f"{ifname[:14]}{network}" if ifname and network else ifname
-        return Step(verb, network, container, name)
+        return Step(operation, network, container, name)
 
     def _do(self, step: Step) -> None:
         """One step, and what has to hold after it."""
         if self._run is None or self._chase.is_over:
             return
         self._steps.append(step)
-        VERBS[step.verb](self._run, step)
+        OPERATIONS[step.operation](self._run, step)
         self._run.unharmed()
         self._judge()
 
@@ -86,13 +86,13 @@ class _Machine(RuleBasedStateMachine):
         self._do(self._step("ADD", network, container, ifname))
 
     @precondition(_is_attached)
-    @rule(data=st.data(), verb=st.sampled_from(["DEL", "CHECK", "RESTART", "LOSE", "FORGET", "MEDDLE"]))
-    def change(self, data: st.DataObject, verb: str) -> None:
+    @rule(data=st.data(), operation=st.sampled_from(["DEL", "CHECK", "RESTART", "LOSE", "FORGET", "MEDDLE"]))
+    def change(self, data: st.DataObject, operation: str) -> None:
         """Something happens to one attachment."""
         if self._run is None:
             return
         key = data.draw(st.sampled_from(sorted(self._run.attached)))
-        self._do(self._run.attached[key].step._replace(verb=verb))
+        self._do(self._run.attached[key].step._replace(operation=operation))
 
     @precondition(_is_attached)
     @rule(data=st.data(), number=st.integers(0, TAMPERINGS - 1))
@@ -101,7 +101,7 @@ class _Machine(RuleBasedStateMachine):
         if self._run is None:
             return
         key = data.draw(st.sampled_from(sorted(self._run.attached)))
-        self._do(self._run.attached[key].step._replace(verb=f"TAMPER-{number}"))
+        self._do(self._run.attached[key].step._replace(operation=f"TAMPER-{number}"))
 
     @rule(network=st.integers(0, 1), container=_CONTAINERS, ifname=_IFNAMES)
     def check(self, network: int, container: str, ifname: str) -> None:
@@ -114,10 +114,10 @@ class _Machine(RuleBasedStateMachine):
         self._do(self._step("DEL", network, container, ifname))
 
     @precondition(_is_attached)
-    @rule(network=st.integers(0, 1), verb=st.sampled_from(["GC", "STATUS", "FORWARD-DROP", "REBOOT", "UPGRADE"]))
-    def happen(self, network: int, verb: str) -> None:
+    @rule(network=st.integers(0, 1), operation=st.sampled_from(["GC", "STATUS", "FORWARD-DROP", "REBOOT", "UPGRADE"]))
+    def happen(self, network: int, operation: str) -> None:
         """Something happens to the host, or to a whole network."""
-        self._do(self._step(verb, network))
+        self._do(self._step(operation, network))
 
     @rule(network=st.integers(0, 1))
     def add_together(self, network: int) -> None:

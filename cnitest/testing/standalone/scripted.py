@@ -64,9 +64,9 @@ def _read_script(home: str) -> dict[str, Any]:
     return script
 
 
-def _choose(home: str, script: dict[str, Any], verb: str) -> Reply:
+def _choose(home: str, script: dict[str, Any], command: str) -> Reply:
     """The reply to this call: of several the next, of which the last repeats."""
-    key = verb if verb in script["replies"] else "*"
+    key = command if command in script["replies"] else "*"
     replies: list[Reply] = script["replies"].get(key, [{}])
     return replies[0] if len(replies) == 1 else replies[min(_turn(home, script["edition"], key), len(replies) - 1)]
 
@@ -89,7 +89,7 @@ def _turn(home: str, edition: str, key: str) -> int:
 # ---- what it does before it answers, and the answer ----
 
 
-def _answer(verb: str, reply: Reply, stdin: bytes, versions: list[str]) -> tuple[bytes, int]:
+def _answer(command: str, reply: Reply, stdin: bytes, versions: list[str]) -> tuple[bytes, int]:
     """Side effects, then what goes to stdout and the exit code, negative for a signal."""
     for argv in reply.get("run", ()):
         _run(argv)
@@ -102,7 +102,7 @@ def _answer(verb: str, reply: Reply, stdin: bytes, versions: list[str]) -> tuple
     if own is not None:
         said, code = own, int("error" in reply)
     elif said is None:
-        said = _default(verb, reply, stdin, versions)
+        said = _default(command, reply, stdin, versions)
     return said, -reply["signal"] if "signal" in reply else reply.get("exit", code)
 
 
@@ -125,17 +125,17 @@ def _own_words(reply: Reply, stdin: bytes) -> bytes | None:
     return None
 
 
-def _default(verb: str, reply: Reply, stdin: bytes, versions: list[str]) -> bytes:
+def _default(command: str, reply: Reply, stdin: bytes, versions: list[str]) -> bytes:
     """What a well-behaved plugin that does nothing prints."""
     if _SILENT & reply.keys():
         return b""
-    if verb == "VERSION":
+    if command == "VERSION":
         version = _version_of(stdin)
         return _document({"cniVersion": version, "supportedVersions": reply.get("versions", versions)}, version, reply)
-    if verb not in ("ADD", "DEL", "CHECK", "GC", "STATUS"):
-        raise Refused(4, f"unknown CNI_COMMAND: {verb}")
+    if command not in ("ADD", "DEL", "CHECK", "GC", "STATUS"):
+        raise Refused(4, f"unknown CNI_COMMAND: {command}")
     request = _request(stdin)
-    if verb != "ADD":
+    if command != "ADD":
         return b""
     lists: Reply = {} if _version_of(stdin) in ("0.1.0", "0.2.0") else {"interfaces": [], "ips": []}
     return _document(request.get("prevResult") or lists, _version_of(stdin), reply)

@@ -47,6 +47,6 @@ scenarios = st.builds(
 )
 
 
-def scenario(*verbs: str, network: Conf | None = None, more: tuple[Example, ...] = ()) -> Scenario:
+def scenario(*operations: str, network: Conf | None = None, more: tuple[Example, ...] = ()) -> Scenario:
     """A scenario with one network, and perhaps more."""
-    return Scenario((Example(network or NETWORK), *more), tuple(Step(verb) for verb in verbs) or LIFE)
+    return Scenario((Example(network or NETWORK), *more), tuple(Step(operation) for operation in operations) or LIFE)

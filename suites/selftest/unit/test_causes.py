@@ -45,10 +45,10 @@ def left(table: str, before: Any, after: Any) -> Leftover:
     return Leftover("node", Difference(table, "key", before, after))
 
 
-def failed(verb: str, words: str, code: int = 999) -> Call:
+def failed(command: str, words: str, code: int = 999) -> Call:
     """A call that failed with an error document."""
     said = f'{{"cniVersion": "1.0.0", "code": {code}, "msg": "{words}"}}'.encode()
-    return Call("bridge", verb, "node", ("/x/bridge",), {"CNI_IFNAME": "eth0"}, "{}", said, b"", 1, 0.1)
+    return Call("bridge", command, "node", ("/x/bridge",), {"CNI_IFNAME": "eth0"}, "{}", said, b"", 1, 0.1)
 
 
 def found(*cases: Case, own: tuple[str, ...] = ()) -> list[tuple[str, tuple[str, ...]]]:

@@ -23,14 +23,14 @@ class Plugins:
         self.failing, self.absent = failing, absent
         self.asked: list[tuple[str, int, object]] = []
 
-    def ask(self, verb: str, position: int, previous: Mapping[str, Any] | None) -> Call:
+    def ask(self, command: str, position: int, previous: Mapping[str, Any] | None) -> Call:
         """One call."""
         if position in self.absent:
             raise PluginError("not there")
-        self.asked.append((verb, position, previous and previous.get("of")))
-        exit_code = int(f"{verb}{position}" in self.failing)
-        stdout = json.dumps({**RESULT, "of": position}).encode() if verb == "ADD" else b""
-        return Call(str(position), verb, "h", (), {}, "", stdout, b"", exit_code, 0.0)
+        self.asked.append((command, position, previous and previous.get("of")))
+        exit_code = int(f"{command}{position}" in self.failing)
+        stdout = json.dumps({**RESULT, "of": position}).encode() if command == "ADD" else b""
+        return Call(str(position), command, "h", (), {}, "", stdout, b"", exit_code, 0.0)
 
     def chain(self) -> Chain:
         """All three, read leniently."""
@@ -67,7 +67,7 @@ def test_add_ends_at_the_first_failure():
 
 
 @pytest.mark.parametrize(
-    ("verb", "failing", "order"),
+    ("command", "failing", "order"),
     [
         ("check", (), [0, 1, 2]),
         ("check", ("CHECK1",), [0, 1]),
@@ -77,12 +77,12 @@ def test_add_ends_at_the_first_failure():
         ("gc", ("GC0", "GC1"), [0, 1, 2]),
     ],
 )
-def test_each_verb_has_its_order(verb: str, failing: tuple[str, ...], order: list[int]):
+def test_each_command_has_its_order(command: str, failing: tuple[str, ...], order: list[int]):
     """DEL goes up the list, the others down; all but GC end at the first failure."""
     plugins = Plugins(failing)
-    act = getattr(plugins.chain(), verb)
+    act = getattr(plugins.chain(), command)
 
-    act(*([RESULT] if verb in ("check", "delete") else []))
+    act(*([RESULT] if command in ("check", "delete") else []))
 
     assert [position for _, position, _ in plugins.asked] == order
 
@@ -98,7 +98,7 @@ def test_delete_and_status_can_go_on():
 
 
 def test_a_strict_reader_raises():
-    """What a reader raises ends the verb; GC goes on, and gives all errors back, with those of what is not there."""
+    """What a reader raises ends the command; GC goes on, and gives all errors back, with those of what is not there."""
     plugins = Plugins(failing=("CHECK1", "GC0"), absent=(2,))
     chain = Chain(3, plugins.ask, Strict())
 

@@ -21,7 +21,7 @@ def mistyped(bnech: Any) -> None:
     """It holds."""
 
 
-def plain(bench: Any, verb: str) -> None:
+def plain(bench: Any, command: str) -> None:
     """It holds."""
 
 
@@ -34,9 +34,9 @@ def del_can_be_repeated(bench: Any) -> None:
     [
         (mistyped, "ADD-01", {}, r"\.mistyped takes 'bnech', which is neither .*; did you mean 'bench'\?"),
         (lambda: None, "ADD-01", {}, "<lambda> has no docstring"),
-        (plain, "ADD-01", {}, r"\.plain takes 'verb', which is neither a keyword of @check nor one of bench, "),
-        (plain, "ADD-01", {"verb": "AD", "vreb": "AD"}, r"takes no 'vreb'.*; did you mean 'verb'\?"),
-        (plain, "ADD-011", {"verb": "AD"}, "no requirement 'ADD-011'; did you mean .*ADD-01"),
+        (plain, "ADD-01", {}, r"\.plain takes 'command', which is neither a keyword of @check nor one of bench, "),
+        (plain, "ADD-01", {"command": "AD", "comand": "AD"}, r"takes no 'comand'.*; did you mean 'command'\?"),
+        (plain, "ADD-011", {"command": "AD"}, "no requirement 'ADD-011'; did you mean .*ADD-01"),
         (del_can_be_repeated, "ADD-01", {}, r"has the name of .*\.attachments\.delete\.del_can_be_repeated"),
     ],
 )

@@ -119,17 +119,17 @@ def test_every_rule_says_why_it_matters():
 # --- reduction
 
 
-def _verbs(one: Scenario) -> list[str]:
-    return [step.verb for step in one.steps]
+def _operations(one: Scenario) -> list[str]:
+    return [step.operation for step in one.steps]
 
 
 def test_needless_steps_go():
     """Of many steps only those stay that are needed, in their order."""
     one = scenario("ADD", "CHECK", "ADD", "LOSE", "CHECK", "DEL", "GC", "DEL")
 
-    small = reduced(one, lambda it: "LOSE" in _verbs(it) and "GC" in _verbs(it))
+    small = reduced(one, lambda it: "LOSE" in _operations(it) and "GC" in _operations(it))
 
-    assert _verbs(small) == ["LOSE", "GC"]
+    assert _operations(small) == ["LOSE", "GC"]
 
 
 def test_needless_networks_go():

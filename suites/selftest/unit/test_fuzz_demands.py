@@ -51,12 +51,12 @@ def test_versions_are_listed_and_repeated(document: Any, words: str):
 
 
 def test_what_goes_library_answers_is_no_fault_of_a_plugin():
-    """It answers in a version of its own, and is never called without a verb."""
+    """It answers in a version of its own, and is never called without a command."""
     given = {"cniVersion": "0.4.0", "supportedVersions": ["1.0.0"]}
 
     assert not misanswered(answer(given), subject(skel=True))
-    assert not [why for why, _ in demands(subject(skel=True), REQUEST) if why == "a call without a verb"]
-    assert [why for why, _ in demands(subject(), REQUEST) if why == "a call without a verb"]
+    assert not [why for why, _ in demands(subject(skel=True), REQUEST) if why == "a call without a command"]
+    assert [why for why, _ in demands(subject(), REQUEST) if why == "a call without a command"]
 
 
 def test_demands_are_about_the_plugin():
@@ -68,11 +68,11 @@ def test_demands_are_about_the_plugin():
 
 def test_demands_depend_on_what_a_plugin_speaks():
     """STATUS is asked of who speaks 1.1.0; versions that are not spoken are refused."""
-    asked = [(why, raw.verb) for why, raw in demands(subject(), REQUEST)]
+    asked = [(why, raw.command) for why, raw in demands(subject(), REQUEST)]
     newer = subject(versions=("1.1.0",), advertised=("1.1.0",), highest="1.1.0")
 
     assert ("STATUS", "STATUS") not in asked
-    assert ("STATUS", "STATUS") in [(why, raw.verb) for why, raw in demands(newer, REQUEST)]
+    assert ("STATUS", "STATUS") in [(why, raw.command) for why, raw in demands(newer, REQUEST)]
     assert ("the version 0.4.0", "ADD") in asked
     assert ("the version 1.0.0", "ADD") not in asked
     assert ("a call in version 0.3.1, which does not have it", "CHECK") in asked

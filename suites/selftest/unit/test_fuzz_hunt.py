@@ -12,7 +12,7 @@ from fuzz_strategies import scenario
 from hypothesis import strategies as st
 
 from cnitest.deadline import Deadline
-from cnitest.fuzz.execute.verbs import VERBS
+from cnitest.fuzz.execute.operations import OPERATIONS
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import release_of
 from cnitest.fuzz.model.violation import Violation
@@ -49,7 +49,7 @@ class Others:
 
 CAUSE = "left bridge: something"
 ONE = st.just(scenario("ADD"))
-MANY = st.lists(st.sampled_from(["ADD", "DEL"]), min_size=3).map(lambda verbs: scenario(*verbs))
+MANY = st.lists(st.sampled_from(["ADD", "DEL"]), min_size=3).map(lambda operations: scenario(*operations))
 
 
 def hunted(others: Others, drawn: Any = ONE) -> Finding | None:
@@ -149,11 +149,11 @@ def test_a_release_is_what_a_plugin_says_of_itself(banner: str, advertised: tupl
 
 
 def test_known_sequences_can_be_done():
-    """Every verb in them is one, and those of two networks have two."""
+    """Every operation in them is one, and those of two networks have two."""
     one = scenario().networks[0]
     found = [*known_sequences.of_one(one), *known_sequences.of_two((one, one))]
 
-    assert {step.verb for each in found for step in each.steps} <= VERBS.keys()
+    assert {step.operation for each in found for step in each.steps} <= OPERATIONS.keys()
     assert all(step.network < len(each.networks) for each in found for step in each.steps)
     assert len({each.dumps() for each in found}) == len(found)
 

@@ -11,7 +11,16 @@ import pytest
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover, leftovers, removals
 from cnitest.conformance.bench.record import Record
-from cnitest.conformance.bench.steps import Ask, Complaint, DelegateVerbs, Look, NoAnswer, NoArrival, Saw, SysctlChange
+from cnitest.conformance.bench.steps import (
+    Ask,
+    Complaint,
+    DelegateCommands,
+    Look,
+    NoAnswer,
+    NoArrival,
+    Saw,
+    SysctlChange,
+)
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.finding import Detail, Doubt
 from cnitest.conformance.repro.signs import Signs
@@ -129,13 +138,13 @@ SEEN = Saw("/x", "cnitest-ipam", ())
         (SysctlChange("net.ipv4.ip_forward", "0", "1"), "sysctl_is - net.ipv4.ip_forward 1"),
         (CALL, "answered 1 1 ''"),
         (replace(CALL, exit_code=-9), "answered 1 1 ''"),  # that call was not made here: those that were count
-        (DelegateVerbs(), "verbs /x cnitest-ipam ''"),
+        (DelegateCommands(), "commands /x cnitest-ipam ''"),
         (None, "calls /x cnitest-ipam ''"),
     ],
 )
 def test_a_script_decides_by_what_a_complaint_is_about(about: Any, condition: str):
     """Its words say nothing to the script."""
-    steps = [Ask(CALL), *LOOKS, *([SEEN] if about is None or isinstance(about, DelegateVerbs) else [])]
+    steps = [Ask(CALL), *LOOKS, *([SEEN] if about is None or isinstance(about, DelegateCommands) else [])]
     signs = Signs(steps, "bridge", "node", MACHINES, "internet")
 
     sign = signs.of(Complaint("the words: node -> 192.0.2.9 icmp was called", len(steps), about=about))

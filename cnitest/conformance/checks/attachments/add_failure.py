@@ -59,7 +59,7 @@ REFUSED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "a malformed interface name": lambda document: {"stdin": document, "changes": {"CNI_IFNAME": "a/b"}},
     "no interface name": lambda document: {"stdin": document, "without": ["CNI_IFNAME"]},
     "no container ID": lambda document: {"stdin": document, "without": ["CNI_CONTAINERID"]},
-    "an unknown verb": lambda document: {"stdin": document, "changes": {"CNI_COMMAND": "ADDD"}},
+    "an unknown command": lambda document: {"stdin": document, "changes": {"CNI_COMMAND": "ADDD"}},
 }
 
 

@@ -88,7 +88,7 @@ def the_delegate_is_asked(bench: Bench, tmp_path: Path) -> None:
     plugin = delegate.install(bench, tmp_path, script)
     made = bench.attach(delegate.target(bench))
     require_check(bench, made)
-    asked = [record.verb for record in plugin.records()]
+    asked = [record.command for record in plugin.records()]
     plugin.program({**script, "CHECK": {"error": {"code": 101, "msg": "the reservation is gone"}}})
 
     call = bench.check(made)

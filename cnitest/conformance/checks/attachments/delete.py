@@ -204,9 +204,10 @@ def the_delegate_is_called_without_a_namespace(bench: Bench, tmp_path: Path) -> 
 
     bench.raw("DEL", None, **_of_lost(bench, made, netns, {"changes": {"CNI_NETNS": ""}}))
 
-    verbs = [record.verb for record in plugin.records()]
+    commands = [record.command for record in plugin.records()]
     bench.demand(
-        "DEL" in verbs, delegate.called(f"the delegate was called for {', '.join(verbs) or 'nothing'}, not for DEL")
+        "DEL" in commands,
+        delegate.called(f"the delegate was called for {', '.join(commands) or 'nothing'}, not for DEL"),
     )
 
 
@@ -221,7 +222,7 @@ def the_interface_goes_before_the_address(bench: Bench, tmp_path: Path) -> None:
     bench.need(bench.delete(made))
 
     for record in plugin.records():
-        if record.verb == "DEL":
+        if record.command == "DEL":
             there = made.target.ifname in record.netns_links
             bench.demand(not there, f"{made.target.ifname} was still there when the address was released")
 

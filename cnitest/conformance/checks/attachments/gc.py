@@ -84,7 +84,7 @@ def gc_is_handed_on(bench: Bench, tmp_path: Path) -> None:
 
     bench.need(_gc(bench, made.target, [made]))
 
-    calls = [record for record in plugin.records() if record.verb == "GC"]
+    calls = [record for record in plugin.records() if record.command == "GC"]
     bench.demand(calls, delegate.called("the delegate was not called for GC"))
     for record in calls:
         told = (record.request or {}).get(VALID)

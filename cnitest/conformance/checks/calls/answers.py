@@ -60,11 +60,13 @@ def failures_of_every_verb_are_told(bench: Bench) -> None:
     """DEL, CHECK, GC and STATUS that fail, with a live attachment, a deleted one and unreadable input, say so in an
     error document."""
     made = bench.attach()
-    verbs = ["DEL", *(["CHECK"] if spec.has_check(bench.version) else [])]
+    commands = ["DEL", *(["CHECK"] if spec.has_check(bench.version) else [])]
     network = ["GC", "STATUS"] if spec.has_gc(bench.version) else []
-    calls = [bench.raw(verb, made.target, stdin=b"{") for verb in (*verbs, *network)]
-    calls += [bench.raw(verb, made.target, previous=bench.final(made)) for verb in (*network, *reversed(verbs))]
-    calls += [bench.raw(verb, made.target, previous=bench.final(made)) for verb in verbs]
+    calls = [bench.raw(command, made.target, stdin=b"{") for command in (*commands, *network)]
+    calls += [
+        bench.raw(command, made.target, previous=bench.final(made)) for command in (*network, *reversed(commands))
+    ]
+    calls += [bench.raw(command, made.target, previous=bench.final(made)) for command in commands]
 
     for call in calls:
         bench.complain(*judge.crash(call))

@@ -87,19 +87,19 @@ def no_version_means_the_first(bench: Bench) -> None:
     bench.complain(*form.of_early_versions(found))
 
 
-@check("PROTO-20", verb=["ADD", "DEL"])
-def wrong_configurations_do_not_crash_it(bench: Bench, verb: str) -> None:
+@check("PROTO-20", command=["ADD", "DEL"])
+def wrong_configurations_do_not_crash_it(bench: Bench, command: str) -> None:
     """Whatever is wrong with the configuration, a failure is told in an error document."""
     target = bench.target()
     previous = bench.chain(target)
     for change in mutation.of(bench.request(target, previous)):
-        call = bench.raw(verb, target, stdin=change.document)
+        call = bench.raw(command, target, stdin=change.document)
         faults = judge.crash(call)
         if not faults and call.exit_code != 0 and judge.error_document(call) is None:
             words = f"exit code {call.exit_code} without an error document: {judge.words(call)}"
             faults = [judge.told(call, words)]
         bench.complain(*faults, prefix=f"{change.words}: ")
-        if verb == "ADD" and call.exit_code == 0:
+        if command == "ADD" and call.exit_code == 0:
             bench.raw("DEL", target, stdin=change.document)
 
 

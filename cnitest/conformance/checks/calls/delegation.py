@@ -63,13 +63,13 @@ def the_delegate_gets_the_variables(bench: Bench, tmp_path: Path) -> None:
     calls = [made.call, bench.delete(made)]
 
     for call in calls:
-        record = next((r for r in plugin.records() if r.verb == call.verb), None)
+        record = next((r for r in plugin.records() if r.command == call.command), None)
         if record is None:
-            bench.complain(delegate.called(f"{call.verb}: the delegate was not called"))
+            bench.complain(delegate.called(f"{call.command}: the delegate was not called"))
             continue
         for name in PASSED_ON:
             told, got = call.environment.get(name, ""), record.environment.get(name, "")
-            bench.demand(told == got, f"{call.verb}: {name} was {told!r}, the delegate got {got!r}")
+            bench.demand(told == got, f"{call.command}: {name} was {told!r}, the delegate got {got!r}")
 
 
 @check("DLG-03")
@@ -84,14 +84,14 @@ def the_delegate_gets_the_whole_configuration(bench: Bench, tmp_path: Path) -> N
     bench.need(added)
     bench.raw("DEL", target, stdin=document)
 
-    for verb in ("ADD", "DEL"):
-        record = next((r for r in plugin.records() if r.verb == verb), None)
+    for command in ("ADD", "DEL"):
+        record = next((r for r in plugin.records() if r.command == command), None)
         got = record.request if record else None
         if got is None:
-            bench.complain(delegate.called(f"{verb}: the delegate was not called with a configuration"))
+            bench.complain(delegate.called(f"{command}: the delegate was not called with a configuration"))
             continue
         lost = sorted(key for key in document if got.get(key) != document[key])
-        bench.demand(not lost, f"{verb}: the delegate got other values of, or not at all: {', '.join(lost)}")
+        bench.demand(not lost, f"{command}: the delegate got other values of, or not at all: {', '.join(lost)}")
 
 
 @check("DLG-04")
@@ -128,8 +128,8 @@ def a_failed_delegate_is_called_off(bench: Bench, tmp_path: Path) -> None:
 
     bench.add(delegate.target(bench))
 
-    verbs = [record.verb for record in plugin.records()]
-    bench.demand("DEL" in verbs, delegate.called(f"the delegate was called for {', '.join(verbs)}, not for DEL"))
+    commands = [record.command for record in plugin.records()]
+    bench.demand("DEL" in commands, delegate.called(f"the delegate was called for {', '.join(commands)}, not for DEL"))
 
 
 @check("DLG-07")
@@ -141,9 +141,9 @@ def a_delegate_is_called_off_after_a_late_failure(bench: Bench, tmp_path: Path) 
     if bench.add(delegate.target(bench)).exit_code == 0:
         bench.not_applicable("its ADD does not fail over a route that the kernel refuses")
 
-    verbs = [record.verb for record in plugin.records()]
+    commands = [record.command for record in plugin.records()]
 
-    bench.demand("DEL" in verbs, delegate.called(f"the delegate was called for {', '.join(verbs)}, not for DEL"))
+    bench.demand("DEL" in commands, delegate.called(f"the delegate was called for {', '.join(commands)}, not for DEL"))
 
 
 @check("DLG-08")

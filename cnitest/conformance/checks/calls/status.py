@@ -70,14 +70,14 @@ def the_delegate_is_asked_for_its_status(bench: Bench, tmp_path: Path) -> None:
     target = delegate.target(bench)
 
     ready = _status(bench, target)
-    verbs = [record.verb for record in plugin.records()]
+    commands = [record.command for record in plugin.records()]
     plugin.program({"STATUS": {"error": {"code": 50, "msg": "no addresses today"}}})
     call = _status(bench, target)
 
     bench.complain(*judge.success(ready))
     bench.demand(
-        "STATUS" in verbs,
-        delegate.called(f"the delegate was called for {', '.join(verbs) or 'nothing'}, not for STATUS"),
+        "STATUS" in commands,
+        delegate.called(f"the delegate was called for {', '.join(commands) or 'nothing'}, not for STATUS"),
     )
     bench.complain(*judge.refusal(call), prefix="the delegate is not ready: ")
 

@@ -51,8 +51,8 @@ def unusable_namespaces_are_refused(bench: Bench, what: str) -> None:
     bench.complain(*judge.refusal(call))
 
 
-@check("PROTO-31", verb=["ADD", "DEL"])
-def the_own_namespace_is_left_alone(bench: Bench, verb: str) -> None:
+@check("PROTO-31", command=["ADD", "DEL"])
+def the_own_namespace_is_left_alone(bench: Bench, command: str) -> None:
     """A call whose CNI_NETNS is the host's own changes nothing there."""
     target = bench.target()
     if bench.subject.kind is Kind.IPAM:
@@ -60,7 +60,7 @@ def the_own_namespace_is_left_alone(bench: Bench, verb: str) -> None:
     previous = bench.chain(target)
     before = bench.look()
 
-    call = bench.raw(verb, target, previous=previous, changes={"CNI_NETNS": "/proc/self/ns/net"})
+    call = bench.raw(command, target, previous=previous, changes={"CNI_NETNS": "/proc/self/ns/net"})
 
     found = bench.changed(before)
     if bench.subject.kind is Kind.META:

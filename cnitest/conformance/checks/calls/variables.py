@@ -1,4 +1,4 @@
-"""Verbs and variables of a call: SPEC section 2."""
+"""Commands and variables of a call: SPEC section 2."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import judge
 from cnitest.conformance.model.requirement import Kind
 
-VERBS = ("ADD", "DEL", "CHECK")
+COMMANDS = ("ADD", "DEL", "CHECK")
 
 
 BAD_IDENTIFIERS = ("-a", ".a", "_a", "a b", "a/b", "../x", "é", "a\nb")
@@ -17,24 +17,26 @@ BAD_IDENTIFIERS = ("-a", ".a", "_a", "a b", "a/b", "../x", "é", "a\nb")
 BAD_IFNAMES = ("sixteen-letters0", ".", "..", "a/b", "a:b", "a b", "a\tb")
 
 
-@check("PROTO-01", verb=["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"])
-def verbs_of_the_version_are_recognised(shared_bench: Bench, verb: str) -> None:
-    """No verb that the version defines is answered as unknown."""
-    if (verb == "CHECK" and not spec.has_check(shared_bench.version)) or (
-        verb in ("GC", "STATUS") and not spec.has_gc(shared_bench.version)
+@check("PROTO-01", command=["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"])
+def verbs_of_the_version_are_recognised(shared_bench: Bench, command: str) -> None:
+    """No command that the version defines is answered as unknown."""
+    if (command == "CHECK" and not spec.has_check(shared_bench.version)) or (
+        command in ("GC", "STATUS") and not spec.has_gc(shared_bench.version)
     ):
-        shared_bench.not_applicable(f"{verb} is not defined in {shared_bench.version}")
+        shared_bench.not_applicable(f"{command} is not defined in {shared_bench.version}")
     target = shared_bench.target("c9")
 
-    call = shared_bench.raw(verb, target, changes={"CNI_NETNS": "/run/netns/cnitest-none"} if verb == "ADD" else {})
+    call = shared_bench.raw(
+        command, target, changes={"CNI_NETNS": "/run/netns/cnitest-none"} if command == "ADD" else {}
+    )
 
-    shared_bench.demand(not judge.not_defined(call), f"{verb} is not recognised: {judge.words(call)}")
+    shared_bench.demand(not judge.not_defined(call), f"{command} is not recognised: {judge.words(call)}")
 
 
-@check("PROTO-02", verb=["FOO", "add", " ADD"])
-def unknown_verbs_are_refused(shared_bench: Bench, verb: str) -> None:
-    """A verb that no version defines is refused with code 4 and the variable's name."""
-    call = shared_bench.raw(verb, shared_bench.target("c9"))
+@check("PROTO-02", command=["FOO", "add", " ADD"])
+def unknown_verbs_are_refused(shared_bench: Bench, command: str) -> None:
+    """A command that no version defines is refused with code 4 and the variable's name."""
+    call = shared_bench.raw(command, shared_bench.target("c9"))
 
     shared_bench.complain(*judge.refusal(call, {4}, ["CNI_COMMAND"]))
 
@@ -51,11 +53,11 @@ def a_missing_verb_is_refused(shared_bench: Bench, how: str) -> None:
 def missing_variables_are_all_named(shared_bench: Bench) -> None:
     """Each required variable that is missing is named, alone and with all others."""
     target = shared_bench.target("c9")
-    for verb in VERBS:
-        if verb == "CHECK" and not spec.has_check(shared_bench.version):
+    for command in COMMANDS:
+        if command == "CHECK" and not spec.has_check(shared_bench.version):
             continue
-        for missing in (*((name,) for name in spec.REQUIRED[verb]), spec.REQUIRED[verb]):
-            call = shared_bench.raw(verb, target, without=missing)
+        for missing in (*((name,) for name in spec.REQUIRED[command]), spec.REQUIRED[command]):
+            call = shared_bench.raw(command, target, without=missing)
             shared_bench.complain(*judge.refusal(call, {4}, missing), prefix=f"without {', '.join(missing)}: ")
 
 
@@ -86,19 +88,19 @@ def del_without_a_namespace_is_not_refused(shared_bench: Bench, how: str) -> Non
     shared_bench.demand(document is None or document["code"] != 4, f"CNI_NETNS {how}: {judge.words(call)}")
 
 
-@check("PROTO-07", verb=["GC", "STATUS"])
-def network_verbs_need_no_container(shared_bench: Bench, verb: str) -> None:
+@check("PROTO-07", command=["GC", "STATUS"])
+def network_commands_need_no_container(shared_bench: Bench, command: str) -> None:
     """GC and STATUS without container, namespace and interface name are not refused with code 4."""
     document = {**shared_bench.request(), "cni.dev/valid-attachments": [], "cni.dev/attachments": []}
 
     call = shared_bench.raw(
-        verb,
-        stdin=document if verb == "GC" else shared_bench.request(),
+        command,
+        stdin=document if command == "GC" else shared_bench.request(),
         without=["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS"],
     )
 
     error = judge.error_document(call)
-    shared_bench.demand(error is None or error["code"] != 4, f"{verb}: {judge.words(call)}")
+    shared_bench.demand(error is None or error["code"] != 4, f"{command}: {judge.words(call)}")
 
 
 @check("PROTO-08")
@@ -111,12 +113,12 @@ def version_needs_only_the_verb(shared_bench: Bench) -> None:
     shared_bench.complain(*judge.success(call))
 
 
-@check("PROTO-09", verb=["ADD", "DEL"])
-def bad_container_ids_are_refused(shared_bench: Bench, verb: str) -> None:
+@check("PROTO-09", command=["ADD", "DEL"])
+def bad_container_ids_are_refused(shared_bench: Bench, command: str) -> None:
     """What is no identifier is refused with code 4."""
     target = shared_bench.target("c9")
     for identifier in BAD_IDENTIFIERS:
-        call = shared_bench.raw(verb, target, changes={"CNI_CONTAINERID": identifier})
+        call = shared_bench.raw(command, target, changes={"CNI_CONTAINERID": identifier})
         shared_bench.complain(*judge.refusal(call, {4}), prefix=f"CNI_CONTAINERID {identifier!r}: ")
 
 

@@ -1,4 +1,4 @@
-"""What each verb of a step does: the verbs of CNI, and what happens to hosts and containers besides."""
+"""What each operation of a step does: the operations of CNI, and what happens to hosts and containers besides."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cnitest.fuzz.oracles import invariants
 from cnitest.fuzz.oracles.attached import Attached, crashes
 from cnitest.lab.snapshot.difference import Difference
 
-#: How many ways to tamper can be told apart by a verb; attachments with fewer take turns.
+#: How many ways to tamper can be told apart by an operation; attachments with fewer take turns.
 TAMPERINGS = 12
 # Whether the container can be reached is not what all of a chain look for.
 _REACHED = "CHK-13"
@@ -183,7 +183,7 @@ def _unique(scenario_run: ScenarioRun, together: Sequence[Attached]) -> None:
 
 
 #: By its name in a step: what it does.
-VERBS: Mapping[str, Callable[[ScenarioRun, Step], None]] = {
+OPERATIONS: Mapping[str, Callable[[ScenarioRun, Step], None]] = {
     "ADD": ScenarioRun.add,
     "CHECK": ScenarioRun.check,
     "DEL": ScenarioRun.delete,
