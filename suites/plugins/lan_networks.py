@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from cnitest import Attachment, Host, PluginError, Runtime, Sandbox
+from cnitest.cni.calls.caller import Caller
+from cnitest.cni.calls.invoke import HostExec
 
 
 def static(*addresses: str, **keys: Any) -> dict[str, Any]:
@@ -55,3 +57,17 @@ def distrusted(cni: Runtime, attachment: Attachment) -> str:
     except PluginError as error:
         return str(error)
     raise AssertionError("CHECK noticed nothing")
+
+
+def delete_without_namespace(cni: Runtime, attachment: Attachment) -> None:
+    """DEL with an empty CNI_NETNS, as a runtime calls it that has lost the container. Raises PluginError."""
+    caller = Caller(cni.lab.journal, tuple(cni.path), cni.timeout, HostExec, cni.mode)
+    caller.delete(replace(attachment.target, netns=""), attachment.result.document)
+
+
+def check_alone(cni: Runtime, attachment: Attachment, plugin: str) -> None:
+    """CHECK of one plugin of the list, with the list's result. Raises PluginError."""
+    target = attachment.target
+    own = tuple(each for each in target.network.plugins if each["type"] == plugin)
+    caller = Caller(cni.lab.journal, tuple(cni.path), cni.timeout, HostExec, cni.mode)
+    caller.check(replace(target, network=replace(target.network, plugins=own)), attachment.result.document)
