@@ -1,0 +1,104 @@
+"""The proof of suites/plugins: a plugin whose fault only traffic shows is caught by the tests that its table names."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from cnitest.fixtures.faulty import traffic
+from cnitest.fixtures.faulty.traffic import Fault
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SUITE = CHECKOUT / "suites" / "plugins"
+PLUGINS = tuple((os.environ.get("CNI_PATH") or "/usr/lib/cni:/opt/cni/bin").split(":"))
+LIMIT = 900.0
+
+
+def outcomes(fault: Fault, tests: Iterable[str], place: Path) -> dict[str, str]:
+    """How tests end with a plugin, by ``NAME[PARAMETERS]``: ``passed``, ``failed``, ``error``, or ``skipped: WHY``."""
+    path, out = place / "plugins", place / "outcomes.xml"
+    path.mkdir()
+    try:
+        traffic.install(fault, path, PLUGINS)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--cni-path",
+        ":".join((str(path), *PLUGINS)),
+    ]
+    named = [f"{SUITE}/{test}" for test in sorted(set(tests))]
+    whole = [*argv, f"--junitxml={out}", *named]
+    done = subprocess.run(whole, cwd=CHECKOUT, capture_output=True, text=True, timeout=LIMIT)
+    assert out.exists(), f"{' '.join(whole)}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+    assert "INTERNALERROR" not in done.stdout, done.stdout[-4000:]
+    return {case.attrib["name"]: _outcome(case) for case in ElementTree.parse(out).iter("testcase")}
+
+
+def _outcome(case: ElementTree.Element) -> str:
+    if case.find("error") is not None:
+        return "error"
+    if case.find("failure") is not None:
+        return "failed"
+    skipped = case.find("skipped")
+    return "passed" if skipped is None else f"skipped: {skipped.get('message')}"
+
+
+def concerned(fault: Fault, found: Mapping[str, str]) -> dict[str, str]:
+    """Those outcomes that are a fault's own, by its tests and cases; without what was skipped."""
+    names = {test.partition("::")[2] for test in fault.caught_by}
+    own = {}
+    for test, outcome in found.items():
+        name, _, cases = test.partition("[")
+        if name in names and re.search(fault.cases, cases.removesuffix("]")) and not outcome.startswith("skipped"):
+            own[test] = outcome
+    return own
+
+
+@pytest.mark.parametrize("fault", traffic.faults(), ids=lambda fault: fault.name)
+def test_a_fault_that_traffic_shows_is_caught(fault: Fault, tmp_path: Path) -> None:
+    """Every case of the tests that the fault's row names fails, and none of them breaks."""
+    found = outcomes(fault, fault.caught_by, tmp_path)
+    own = concerned(fault, found)
+
+    if not own:
+        pytest.skip(next((said for said in found.values() if said.startswith("skipped")), "no test ran"))
+    assert set(own.values()) == {"failed"}, own
+    assert {test.partition("[")[0] for test in own} == {test.partition("::")[2] for test in fault.caught_by}
+
+
+@pytest.mark.parametrize("table", traffic.tables(), ids=lambda table: table.stem)
+def test_the_same_plugin_without_a_fault_passes(table: Path, tmp_path: Path) -> None:
+    """With nothing but what runs around the plugin, all those tests pass."""
+    faults = traffic.read(table)
+    sound = Fault(table.stem, table.stem, "It has no fault.", "", ())
+
+    found = outcomes(sound, (test for fault in faults for test in fault.caught_by), tmp_path)
+
+    for fault in faults:
+        assert set(concerned(fault, found).values()) <= {"passed"}, found
+
+
+@pytest.mark.parametrize("table", traffic.tables(), ids=lambda table: table.stem)
+def test_there_are_at_least_three_faults_of_a_plugin(table: Path) -> None:
+    """A table has three faults or more, each with a sentence and with a test that is there."""
+    faults = traffic.read(table)
+
+    assert len(faults) >= 3
+    for fault in faults:
+        assert fault.says.endswith("."), fault.says
+        assert fault.caught_by, "nothing is named that should catch it"
+        for test in fault.caught_by:
+            file, _, name = test.partition("::")
+            assert f"def {name}(" in (SUITE / file).read_text(), f"{test} is not there"
