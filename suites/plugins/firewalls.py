@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnitest.suites.plugins.bridges import OTHER_RANGES, RANGES, network, other, without_dad
 from cnitest.suites.plugins.lan_networks import chained
+from cnitest.suites.plugins.node_networks import OTHER_RANGES, RANGES, network, other, without_dad
 
 from cnitest import Host
 from cnitest.lab.lab import Lab

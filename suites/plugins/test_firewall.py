@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.bridges import address, rules
 from cnitest.suites.plugins.firewalls import ROUTER, TABLES, closed, filtered, other_filtered
+from cnitest.suites.plugins.node_networks import address, rules
 
 pytestmark = [
     pytest.mark.topology("node-with-uplink"),
