@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from cnitest.suites.plugins.node_networks import (
@@ -18,6 +19,7 @@ from cnitest.suites.plugins.node_networks import (
 )
 
 from cnitest import PluginError, difference
+from cnitest.cni import plugins
 
 pytestmark = pytest.mark.topology("node-with-uplink")
 
@@ -65,18 +67,15 @@ def _added(node, cni, name="c1", families=(4,), **capabilities):
 @pytest.mark.covers("firewall", "packet")
 @pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
 def test_every_part_of_the_long_chain_works(lab, node, cni, family):
-    """With FORWARD's policy DROP the container gets out masqueraded, and its host ports are reached from outside."""
+    """With FORWARD's policy DROP the container gets out masqueraded, and reaches itself by its host port."""
     node.load_rules("iptables" if family == 4 else "ip6tables", "-P FORWARD DROP")
     attachment = _added(node, cni, families=(family,), portMappings=MAPPINGS)
-    router, sandbox = lab.host("router"), attachment.sandbox
+    sandbox = attachment.sandbox
 
     assert sandbox.ping(INTERNET[family]).source_seen == UPLINK[family]
     assert sandbox.tcp(INTERNET[family], 443).source_seen == UPLINK[family]
     assert sandbox.ping(gateway(attachment, family))
     assert sandbox.tcp(UPLINK[family], 8080, listener=sandbox, listener_port=80)
-    mapped = router.tcp(UPLINK[family], 8080, listener=sandbox, listener_port=80)
-    assert not mapped
-    assert mapped.dropped_by == f"{'ip' if family == 4 else 'ip6'} filter FORWARD policy"
 
 
 @WHOLE
@@ -90,6 +89,19 @@ def test_host_ports_of_the_long_chain(lab, node, cni, family):
 
     assert router.tcp(UPLINK[family], 8080, listener=sandbox, listener_port=80).source_seen == caller
     assert router.udp(UPLINK[family], 5353, listener=sandbox, listener_port=53).source_seen == caller
+
+
+@WHOLE
+@pytest.mark.covers("firewall", "packet")
+def test_what_comes_first_from_outside_is_for_the_policy(lab, node, cni):
+    """The firewall plugin opens what the container begins, and no more: policy DROP still cuts its host ports off."""
+    node.load_rules("iptables", "-P FORWARD DROP")
+    sandbox = _added(node, cni, portMappings=MAPPINGS).sandbox
+    cut = lab.host("router").tcp(UPLINK[4], 8080, listener=sandbox, listener_port=80)
+
+    assert not cut
+    assert cut.dropped_by == "ip filter FORWARD policy"
+    assert sandbox.tcp(INTERNET[4], 443)
 
 
 @WHOLE
@@ -170,6 +182,52 @@ def test_one_host_port_after_the_other(lab, node, cni):
 
     assert router.tcp(UPLINK[4], 8080, listener=second.sandbox, listener_port=80)
     assert router.udp(UPLINK[4], 5353, listener=second.sandbox, listener_port=53)
+
+
+LEASED = {"cniVersion": "1.0.0", "name": "lan", "type": "macvlan", "master": "ens33", "ipam": {"type": "dhcp"}}
+OF_DHCP = pytest.mark.requires(kernel="macvlan", plugin=["macvlan", "dhcp"], binary="dnsmasq")
+
+
+@pytest.fixture
+def leases(lab, node, cni):
+    """A DHCP server on the LAN's router, which is the gateway that it names, and the plugin's daemon on the node."""
+    router = lab.host("router")
+    daemon = [plugins.find("dhcp", cni.path), "daemon"]
+    addresses = ("192.168.80.150", "192.168.80.160")
+    with (
+        router.dhcp_server("lan0", *addresses, options=["3,192.168.80.2"]) as server,
+        node.start(daemon, ready=Path("/run/cni/dhcp.sock")),
+    ):
+        yield server
+        for attachment in cni.attachments[::-1]:
+            cni.delete(attachment)
+
+
+@OF_DHCP
+@pytest.mark.covers("macvlan", "kernel", "packet")
+@pytest.mark.covers("dhcp", "kernel", "packet")
+def test_macvlan_and_dhcp(lab, node, cni, leases):
+    """The container is on the LAN with an address of its server, and reaches gateway and internet by it."""
+    attachment = cni.add(node.sandbox("c1"), LEASED)
+
+    assert (attachment.address, attachment.sandbox.link("eth0").mac) in [
+        (one.address, one.mac) for one in leases.leases
+    ]
+    assert attachment.sandbox.ping("192.168.80.2").source_seen == attachment.address
+    assert attachment.sandbox.ping(INTERNET[4]).source_seen == attachment.address
+    assert lab.host("router").tcp(attachment.address, 80)
+
+
+@OF_DHCP
+@pytest.mark.covers("dhcp", "DEL", "packet")
+def test_two_containers_by_macvlan_and_dhcp(node, cni, leases):
+    """Two containers have leases of their own and reach each other; DEL of one leaves the other its address."""
+    first, second = (cni.add(node.sandbox(name), LEASED) for name in ("c1", "c2"))
+    assert first.address != second.address
+    assert first.sandbox.ping(second.address).source_seen == first.address
+    cni.delete(first)
+
+    assert second.sandbox.ping("192.168.80.2").source_seen == second.address
 
 
 FLANNEL = {
