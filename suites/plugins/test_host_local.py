@@ -1,0 +1,394 @@
+"""host-local's configuration: ranges and sets, what it refuses, what the result says, addresses that are asked for."""
+
+from __future__ import annotations
+
+import pytest
+from cnitest.suites.plugins.lan_networks import macvlan, ready_sandbox, refused
+from cnitest.suites.plugins.pools import MACHINE, addresses, between, leases, pool, taken
+
+from cnitest import PluginError
+
+pytestmark = [pytest.mark.requires(plugin="host-local"), pytest.mark.topology(MACHINE)]
+
+
+@pytest.fixture
+def node(lab):
+    """The machine."""
+    return lab.host("node")
+
+
+class TestRanges:
+    """Which addresses belong to a pool."""
+
+    @pytest.mark.covers("host-local.subnet", "kernel")
+    @pytest.mark.parametrize(
+        ("subnet", "address", "gateway"),
+        [
+            ("10.1.2.0/24", "10.1.2.2/24", "10.1.2.1"),
+            ("10.1.2.0/30", "10.1.2.2/30", "10.1.2.1"),
+            ("10.1.2.128/25", "10.1.2.130/25", "10.1.2.129"),
+            ("2001:db8:1::/64", "2001:db8:1::2/64", "2001:db8:1::1"),
+            ("2001:db8:1::/126", "2001:db8:1::2/126", "2001:db8:1::1"),
+        ],
+    )
+    def test_the_first_address_is_the_gateways(self, cni, node, subnet, address, gateway):
+        """A subnet's first address is its gateway, unless it is told, and the next one the first to give."""
+        (first,) = taken(cni, node, pool(subnet=subnet), ["a"])
+
+        assert [(ip.address, ip.gateway) for ip in first.result.ips] == [(address, gateway)]
+
+    @pytest.mark.covers("host-local.rangeStart", "kernel")
+    @pytest.mark.covers("host-local.rangeEnd", "kernel")
+    def test_a_range_begins_and_ends_where_it_says(self, cni, node):
+        """From start to end, both included, and nothing else."""
+        network = pool(subnet="10.1.2.0/24", rangeStart="10.1.2.10", rangeEnd="10.1.2.12")
+
+        assert addresses(taken(cni, node, network, "abc")) == ["10.1.2.10", "10.1.2.11", "10.1.2.12"]
+        assert "no IP addresses available" in refused(cni, node.sandbox("any"), network, container_id="d")
+
+    @pytest.mark.covers("host-local.rangeStart", "kernel")
+    def test_a_range_without_an_end(self, cni, node):
+        """Without an end a range goes to the last address before the broadcast address."""
+        network = pool(subnet="10.1.2.0/24", rangeStart="10.1.2.253")
+
+        assert addresses(taken(cni, node, network, "ab")) == ["10.1.2.253", "10.1.2.254"]
+        assert "no IP addresses available" in refused(cni, node.sandbox("any"), network, container_id="c")
+
+    @pytest.mark.covers("host-local.rangeEnd", "kernel")
+    def test_a_range_without_a_start(self, cni, node):
+        """Without a start a range begins with the subnet's first address."""
+        network = pool(subnet="10.1.2.0/24", rangeEnd="10.1.2.3")
+
+        assert addresses(taken(cni, node, network, "ab")) == ["10.1.2.2", "10.1.2.3"]
+
+    @pytest.mark.covers("host-local.subnet", "kernel")
+    def test_the_whole_of_a_small_ipv6_subnet(self, cni, node):
+        """IPv6 has no broadcast address: the last one of a subnet is given, too."""
+        network = pool(subnet="2001:db8:1::/126")
+
+        assert addresses(taken(cni, node, network, "ab")) == ["2001:db8:1::2", "2001:db8:1::3"]
+
+    @pytest.mark.covers("host-local.gateway", "kernel")
+    @pytest.mark.parametrize("gateway", ["10.1.2.11", "10.1.2.254"])
+    def test_a_gateway_of_ones_own(self, cni, node, gateway):
+        """The gateway is what the result says, and never given to anybody."""
+        network = pool(ranges=[between(10, 12, gateway=gateway)])
+
+        found = taken(cni, node, network, "ab" if gateway == "10.1.2.11" else "abc")
+
+        assert {attachment.gateway for attachment in found} == {gateway}
+        assert gateway not in addresses(found)
+        assert "no IP addresses available" in refused(cni, node.sandbox("any"), network, container_id="z")
+
+    @pytest.mark.covers("host-local.gateway", "refused")
+    def test_a_gateway_of_another_subnet_is_refused(self, cni, node):
+        """A gateway that no address of the subnet can reach is an error."""
+        refused(cni, node.sandbox("any"), pool(subnet="10.1.2.0/24", gateway="10.9.9.9"))
+
+    @pytest.mark.covers("host-local.rangeStart", "refused")
+    @pytest.mark.parametrize("keys", [{"rangeStart": "10.1.2.0"}, {"rangeStart": "10.1.2.255"}], ids=["network", "all"])
+    def test_addresses_of_nobody_are_not_given(self, cni, node, keys):
+        """The subnet's own address and its broadcast address are no container's, even if a range begins with them."""
+        network = pool(subnet="10.1.2.0/24", **keys)
+
+        found = taken(cni, node, network, "a")
+
+        assert addresses(found) not in (["10.1.2.0"], ["10.1.2.255"])
+
+
+class TestSets:
+    """Several sets of ranges: one address of each."""
+
+    TWO = [between(10, 19), [{"subnet": "2001:db8:1::/64", "rangeStart": "2001:db8:1::10"}]]  # noqa: RUF012
+
+    @pytest.mark.covers("host-local.ranges", "kernel")
+    def test_one_address_of_each(self, cni, node):
+        """A set of each family gives a container one address of each, and both are kept."""
+        (first,) = taken(cni, node, pool(ranges=self.TWO), "a")
+
+        assert first.addresses == ("10.1.2.10", "2001:db8:1::10")
+        assert set(leases(node)) == {*first.addresses}
+
+    @pytest.mark.covers("host-local.ranges", "kernel")
+    def test_two_of_one_family(self, cni, node):
+        """Two sets of one family give two addresses of it."""
+        network = pool(ranges=[between(10, 19), between(10, 19, "10.1.3.0/24")])
+
+        assert taken(cni, node, network, "a")[0].addresses == ("10.1.2.10", "10.1.3.10")
+
+    @pytest.mark.covers("host-local.ranges", "kernel")
+    def test_the_ranges_of_one_set_are_used_one_after_the_other(self, cni, node):
+        """One set of two ranges gives one address, of the second range when the first is used up."""
+        network = pool(ranges=[[*between(10, 11), *between(10, 11, "10.1.3.0/24")]])
+
+        found = taken(cni, node, network, "abcd")
+
+        assert addresses(found) == ["10.1.2.10", "10.1.2.11", "10.1.3.10", "10.1.3.11"]
+        assert [attachment.gateway for attachment in found][1:3] == ["10.1.2.1", "10.1.3.1"]
+
+    @pytest.mark.covers("host-local.ranges", "kernel")
+    @pytest.mark.covers("host-local.subnet", "kernel")
+    def test_a_subnet_beside_ranges_is_a_set_of_its_own(self, cni, node):
+        """The older form counts as the first set."""
+        network = pool(subnet="10.1.4.0/24", ranges=[between(10, 19)])
+
+        assert taken(cni, node, network, "a")[0].addresses == ("10.1.4.2", "10.1.2.10")
+
+    @pytest.mark.covers("host-local.ranges", "refused")
+    def test_a_set_that_is_used_up_gives_nothing_of_the_others(self, cni, node):
+        """When one set has nothing left, ADD is an error and no address of the other sets is kept for it."""
+        network = pool(ranges=[between(10, 19), between(10, 10, "10.1.3.0/24")])
+        taken(cni, node, network, "a")
+
+        refused(cni, node.sandbox("any"), network, container_id="b")
+
+        assert set(leases(node)) == {"10.1.2.10", "10.1.3.10"}
+
+    @pytest.mark.covers("host-local.ranges", "kernel", "DEL")
+    def test_del_frees_the_address_of_each(self, cni, node):
+        """DEL frees all addresses of a container, and those of another one stay."""
+        first, second = taken(cni, node, pool(ranges=self.TWO), "ab")
+
+        cni.delete(first)
+
+        assert set(leases(node)) == {*second.addresses}
+
+
+class TestRefusals:
+    """Pools that there cannot be."""
+
+    @pytest.mark.covers("host-local.ranges", "refused")
+    @pytest.mark.covers("host-local.subnet", "refused")
+    @pytest.mark.parametrize(
+        "keys",
+        {
+            "nothing": {},
+            "no sets": {"ranges": []},
+            "an empty set": {"ranges": [[]]},
+            "a range without a subnet": {"ranges": [[{"rangeStart": "10.1.2.3"}]]},
+            "no network": {"subnet": "ten"},
+            "host bits": {"subnet": "10.1.2.5/24"},
+            "a /31": {"subnet": "10.1.2.0/31"},
+            "a /32": {"subnet": "10.1.2.0/32"},
+            "a /127": {"subnet": "2001:db8:1::/127"},
+            "the end before the start": {"subnet": "10.1.2.0/24", "rangeStart": "10.1.2.9", "rangeEnd": "10.1.2.8"},
+            "a start outside": {"subnet": "10.1.2.0/24", "rangeStart": "10.1.3.10"},
+            "an end outside": {"subnet": "10.1.2.0/24", "rangeEnd": "10.1.3.10"},
+            "a start of the other family": {"subnet": "10.1.2.0/24", "rangeStart": "2001:db8::1"},
+            "two families in one set": {"ranges": [[{"subnet": "10.1.2.0/24"}, {"subnet": "2001:db8:1::/64"}]]},
+            "overlapping ranges": {"ranges": [[{"subnet": "10.1.2.0/24"}, {"subnet": "10.1.2.0/25"}]]},
+            "overlapping sets": {"ranges": [[{"subnet": "10.1.2.0/24"}], [{"subnet": "10.1.2.128/25"}]]},
+        }.items(),
+        ids=lambda pair: pair[0],
+    )
+    def test_no_pool(self, cni, node, keys):
+        """What is no range, or not one that can be given from, is an error, and nothing is kept."""
+        refused(cni, node.sandbox("any"), pool(**keys[1]))
+
+        assert leases(node) == {}
+
+    @pytest.mark.covers("host-local.ranges", "refused")
+    def test_two_addresses_of_a_family_in_an_old_version(self, cni, node):
+        """A result of 0.2.0 has room for one address a family: two sets of one family are refused."""
+        network = pool(version="0.2.0", ranges=[between(10, 19), between(10, 19, "10.1.3.0/24")])
+
+        refused(cni, node.sandbox("any"), network)
+
+        assert leases(node) == {}
+
+
+class TestResult:
+    """What ADD answers besides addresses."""
+
+    @pytest.mark.covers("host-local.routes", "kernel")
+    def test_routes(self, cni, node):
+        """Routes are passed on as they are given."""
+        routes = [{"dst": "0.0.0.0/0"}, {"dst": "10.2.0.0/16", "gw": "10.1.2.9"}, {"dst": "::/0"}]
+
+        (first,) = taken(cni, node, pool(subnet="10.1.2.0/24", routes=routes), "a")
+
+        assert first.result.document["routes"] == routes
+
+    @pytest.mark.covers("host-local.routes", "kernel")
+    @pytest.mark.requires(plugin="host-local>=1.6.0")
+    def test_routes_with_all_that_1_1_0_has(self, cni, node):
+        """From 1.1.0 on a route may have an MTU, an MSS, a priority, a table and a scope."""
+        routes = [{"dst": "0.0.0.0/0", "mtu": 1400, "advmss": 1360, "priority": 50, "table": 100, "scope": 253}]
+
+        (first,) = taken(cni, node, pool(version="1.1.0", subnet="10.1.2.0/24", routes=routes), "a")
+
+        assert first.result.document["routes"] == routes
+
+    @pytest.mark.covers("host-local.resolvConf", "kernel")
+    def test_dns_of_a_file(self, cni, node):
+        """`resolvConf` names a file of resolv.conf(5), whose words are the result's; comments are none."""
+        said = "# ours\n; and theirs\nnameserver 192.0.2.53\nnameserver 2001:db8::53\n"
+        node.run(
+            ["tee", "/etc/pool.conf"], stdin=said + "domain example.org\nsearch a.example b.example\noptions ndots:2\n"
+        )
+
+        (first,) = taken(cni, node, pool(subnet="10.1.2.0/24", resolvConf="/etc/pool.conf"), "a")
+
+        assert first.result.dns == {
+            "nameservers": ["192.0.2.53", "2001:db8::53"],
+            "domain": "example.org",
+            "search": ["a.example", "b.example"],
+            "options": ["ndots:2"],
+        }
+
+    @pytest.mark.covers("host-local.resolvConf", "refused")
+    def test_a_file_that_is_not_there(self, cni, node):
+        """A file that cannot be read is an error, and no address is kept."""
+        refused(cni, node.sandbox("any"), pool(subnet="10.1.2.0/24", resolvConf="/etc/none.conf"))
+
+        assert leases(node) == {}
+
+    @pytest.mark.covers("host-local", "kernel")
+    @pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"])
+    def test_of_every_version(self, cni, node, version):
+        """Each version is answered in its own form, with both families."""
+        network = pool(version=version, ranges=TestSets.TWO)
+
+        (first,) = taken(cni, node, network, "a")
+
+        assert first.result.cni_version == version
+        assert first.addresses == ("10.1.2.10", "2001:db8:1::10")
+
+
+class TestAskedFor:
+    """Addresses that somebody wants."""
+
+    POOL = pool(ranges=[between(10, 99)], capabilities={"ips": True, "ipRanges": True})
+
+    @pytest.fixture(params=["CNI_ARGS", "args", "runtimeConfig"])
+    def ask(self, request, cni, node):
+        """ADD with a wanted address, in each form."""
+
+        def add(container, address):
+            network = {**self.POOL, "capabilities": {"ips": True}}
+            if request.param == "CNI_ARGS":
+                return cni.add(node.sandbox("any"), network, container_id=container, args={"IP": address})
+            if request.param == "args":
+                network["args"] = {"cni": {"ips": [address]}}
+                return cni.add(node.sandbox("any"), network, container_id=container)
+            return cni.add(node.sandbox("any"), network, container_id=container, capabilities={"ips": [address]})
+
+        return add
+
+    @pytest.mark.covers("host-local.CNI_ARGS.IP", "kernel")
+    @pytest.mark.covers("host-local.args.cni.ips", "kernel")
+    @pytest.mark.covers("host-local.runtimeConfig.ips", "kernel")
+    def test_a_free_one_is_given(self, node, ask):
+        """A free address of the pool is given to who asks for it, and kept."""
+        assert ask("a", "10.1.2.77").addresses == ("10.1.2.77",)
+        assert set(leases(node)) == {"10.1.2.77"}
+
+    @pytest.mark.covers("host-local.CNI_ARGS.IP", "refused")
+    @pytest.mark.covers("host-local.args.cni.ips", "refused")
+    @pytest.mark.covers("host-local.runtimeConfig.ips", "refused")
+    @pytest.mark.parametrize("address", ["10.1.2.100", "10.9.9.9", "10.1.2.1", "2001:db8::1", "ten"])
+    def test_one_that_the_pool_has_not_is_refused(self, node, ask, address):
+        """An address outside of the pool, its gateway, the other family and a word are errors; nothing is kept."""
+        with pytest.raises(PluginError):
+            ask("a", address)
+
+        assert leases(node) == {}
+
+    @pytest.mark.covers("host-local.CNI_ARGS.IP", "refused")
+    @pytest.mark.covers("host-local.args.cni.ips", "refused")
+    @pytest.mark.covers("host-local.runtimeConfig.ips", "refused")
+    def test_one_that_is_taken_is_refused(self, node, ask):
+        """An address that somebody has is refused, and he keeps it."""
+        ask("a", "10.1.2.77")
+
+        with pytest.raises(PluginError):
+            ask("b", "10.1.2.77")
+
+        assert leases(node) == {"10.1.2.77": "a|eth0"}
+
+    @pytest.mark.covers("host-local.runtimeConfig.ips", "kernel")
+    @pytest.mark.parametrize("wanted", [["2001:db8:1::77", "10.1.2.17"], ["10.1.2.17/24", "2001:db8:1::77/64"]])
+    def test_one_of_each_family(self, cni, node, wanted):
+        """Each wanted address is taken from the set that it belongs to, in any order, with a prefix or without."""
+        network = {**pool(ranges=TestSets.TWO), "capabilities": {"ips": True}}
+
+        (first,) = taken(cni, node, network, "a", capabilities={"ips": wanted})
+
+        assert first.addresses == ("10.1.2.17", "2001:db8:1::77")
+
+    @pytest.mark.covers("host-local.runtimeConfig.ips", "refused")
+    def test_one_more_than_there_are_sets_is_refused(self, cni, node):
+        """A second address of the same set is one too many, and nothing is kept."""
+        network = {**self.POOL, "capabilities": {"ips": True}}
+
+        refused(cni, node.sandbox("any"), network, capabilities={"ips": ["10.1.2.17", "10.1.2.18"]})
+
+        assert leases(node) == {}
+
+    @pytest.mark.covers("host-local.runtimeConfig.ipRanges", "kernel")
+    def test_ranges_of_the_runtime(self, cni, node):
+        """The runtime's ranges come before those of the configuration, or stand alone."""
+        network = {**pool(ranges=[between(10, 19)]), "capabilities": {"ipRanges": True}}
+        alone = {**pool("alone"), "capabilities": {"ipRanges": True}}
+        given = {"ipRanges": [between(50, 59, "10.1.3.0/24")]}
+
+        assert taken(cni, node, network, "a", capabilities=given)[0].addresses == ("10.1.3.50", "10.1.2.10")
+        assert taken(cni, node, alone, "a", capabilities=given)[0].addresses == ("10.1.3.50",)
+
+
+@pytest.mark.topology("macvlan-modes-lan")
+@pytest.mark.requires(kernel="macvlan", plugin="macvlan")
+class TestTraffic:
+    """The addresses that were given, on links."""
+
+    @staticmethod
+    def network(*sets, **keys):
+        """A macvlan network of the LAN with these ranges."""
+        return {**macvlan(), "ipam": {"type": "host-local", "ranges": list(sets), **keys}}
+
+    @pytest.mark.covers("host-local.ranges", "packet")
+    @pytest.mark.covers("host-local.subnet", "packet")
+    @pytest.mark.covers("host-local.rangeStart", "packet")
+    @pytest.mark.covers("host-local.rangeEnd", "packet")
+    def test_two_containers_of_one_pool(self, cni, node):
+        """Two containers of one pool reach each other and the LAN by both families."""
+        sets = (
+            between(120, 121, "192.168.80.0/24"),
+            [{"subnet": "2001:db8:80::/64", "rangeStart": "2001:db8:80::120", "rangeEnd": "2001:db8:80::121"}],
+        )
+        first, second = (cni.add(ready_sandbox(node, name), self.network(*sets)) for name in ("c1", "c2"))
+
+        for here, there in zip(first.addresses, second.addresses, strict=True):
+            assert first.sandbox.tcp(there, 80).source_seen == here
+        assert first.sandbox.ping("192.168.80.102")
+
+    @pytest.mark.covers("host-local.routes", "packet")
+    @pytest.mark.covers("host-local.gateway", "packet")
+    def test_a_route_leads_by_the_gateway(self, lab, cni, node):
+        """A route without a gateway of its own leads by the pool's."""
+        lab.host("peer").run(["ip", "address", "add", "203.0.113.1/32", "dev", "lo"])
+        sets = between(120, 121, "192.168.80.0/24", gateway="192.168.80.102")
+
+        child = cni.add(node.sandbox("c1"), self.network(sets, routes=[{"dst": "203.0.113.0/24"}])).sandbox
+
+        assert child.ping("203.0.113.1")
+
+    @pytest.mark.covers("host-local.runtimeConfig.ips", "packet")
+    def test_a_wanted_address_answers(self, lab, cni, node):
+        """The address that was asked for is the one that the LAN finds."""
+        network = {**self.network(between(120, 129, "192.168.80.0/24")), "capabilities": {"ips": True}}
+
+        cni.add(node.sandbox("c1"), network, capabilities={"ips": ["192.168.80.127"]})
+
+        assert lab.host("peer").ping("192.168.80.127")
+
+    @pytest.mark.covers("host-local", "packet", "DEL")
+    def test_a_freed_address_is_its_successors(self, lab, cni, node):
+        """In a pool of one address the next container has that of the one before, and answers for it."""
+        network = self.network(between(120, 120, "192.168.80.0/24"))
+        cni.delete(cni.add(node.sandbox("c1"), network))
+
+        second = cni.add(node.sandbox("c2"), network)
+
+        peer = lab.host("peer")
+        assert peer.arp("192.168.80.120", on="ens33").answered_by == second.sandbox.link("eth0").mac

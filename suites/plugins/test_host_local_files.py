@@ -1,0 +1,366 @@
+"""host-local's files: what they say, what DEL and CHECK make of them, crashes, full disks and strangers among them."""
+
+from __future__ import annotations
+
+import pytest
+from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, refused
+from cnitest.suites.plugins.pools import DIRECTORY, MACHINE, addresses, between, leases, pool, taken
+
+from cnitest import PluginError, Runtime
+
+pytestmark = [pytest.mark.requires(plugin="host-local"), pytest.mark.topology(MACHINE)]
+
+POOL = pool(ranges=[between(10, 19)])
+ONE = pool(ranges=[between(10, 10)])
+HERE = f"{DIRECTORY}/pool"
+
+
+@pytest.fixture
+def node(lab):
+    """The machine."""
+    return lab.host("node")
+
+
+class TestFiles:
+    """What is kept, and where."""
+
+    @pytest.mark.covers("host-local", "kernel")
+    def test_a_file_an_address(self, cni, node):
+        """A lease is a file of the address's name with container ID and interface name, a line each."""
+        taken(cni, node, POOL, ["one", "two"], ifname="net1")
+
+        assert leases(node) == {"10.1.2.10": "one|net1", "10.1.2.11": "two|net1"}
+        assert node.execute(["cat", f"{HERE}/10.1.2.10"]).stdout == b"one\r\nnet1"
+
+    @pytest.mark.covers("host-local", "kernel")
+    def test_the_last_address_of_each_set(self, cni, node):
+        """The last address that was given is kept for each set, so that the next begins after it."""
+        network = pool(ranges=[between(10, 19), between(20, 29, "10.1.3.0/24")])
+        taken(cni, node, network, "ab")
+
+        found = [node.run(["cat", f"{HERE}/last_reserved_ip.{number}"]).stdout for number in (0, 1)]
+
+        assert found == ["10.1.2.11", "10.1.3.21"]
+
+    @pytest.mark.covers("host-local", "kernel")
+    def test_two_networks_are_kept_apart(self, cni, node):
+        """Two networks of different names give the same addresses, each in a directory of its own."""
+        found = [taken(cni, node, pool(name, ranges=[between(10, 19)]), "a")[0].address for name in ("red", "blue")]
+
+        assert found == ["10.1.2.10", "10.1.2.10"]
+        assert [*leases(node, "red")] == [*leases(node, "blue")] == ["10.1.2.10"]
+
+    @pytest.mark.covers("host-local.dataDir", "kernel")
+    def test_another_directory(self, cni, node):
+        """`dataDir` is where all files are, and the usual place has none."""
+        network = pool(ranges=[between(10, 19)], dataDir="/var/lib/pools")
+        (first,) = taken(cni, node, network, "a")
+
+        assert [*leases(node, directory="/var/lib/pools")] == ["10.1.2.10"]
+        assert leases(node) == {}
+        cni.delete(first)
+        assert leases(node, directory="/var/lib/pools") == {}
+
+    @pytest.mark.covers("host-local.dataDir", "kernel")
+    def test_a_directory_that_two_runtimes_share(self, lab, cni, node):
+        """Two runtimes with the same network and directory never give an address twice."""
+        other = Runtime(lab, cni.path)
+
+        found = [*taken(cni, node, POOL, "a"), *taken(other, node, POOL, "b"), *taken(cni, node, POOL, "c")]
+
+        assert addresses(found) == ["10.1.2.10", "10.1.2.11", "10.1.2.12"]
+        other.delete(found[1])
+
+    @pytest.mark.covers("host-local.dataDir", "refused")
+    def test_a_directory_that_cannot_be_made(self, cni, node):
+        """A `dataDir` below a file is an error."""
+        node.run(["touch", "/var/lib/pools"])
+
+        refused(cni, node.sandbox("any"), pool(ranges=[between(10, 19)], dataDir="/var/lib/pools/below"))
+
+    @pytest.mark.covers("host-local", "kernel")
+    @pytest.mark.requires(plugin="host-local>=1.4.0")
+    def test_nobody_else_may_read_them(self, cni, node):
+        """Files are their owner's alone since 1.4.0."""
+        taken(cni, node, POOL, "a")
+
+        (lease,) = [file for file in node.files() if file.path == f"{HERE}/10.1.2.10"]
+
+        assert lease.mode & 0o077 == 0
+
+
+class TestDel:
+    """What DEL frees."""
+
+    @pytest.mark.covers("host-local", "DEL")
+    def test_of_one_interface_leaves_another(self, cni, node):
+        """A container may have two leases under two interface names: DEL of one leaves the other."""
+        (first,) = taken(cni, node, POOL, "a", ifname="eth0")
+        taken(cni, node, POOL, "a", ifname="eth1")
+
+        cni.delete(first)
+
+        assert leases(node) == {"10.1.2.11": "a|eth1"}
+
+    @pytest.mark.covers("host-local", "DEL")
+    def test_twice(self, cni, node):
+        """A second DEL succeeds, also when the address has its next owner by then, who keeps it."""
+        (first,) = taken(cni, node, ONE, "a")
+        cni.delete(first)
+        taken(cni, node, ONE, "b")
+
+        cni.delete(first)
+
+        assert leases(node) == {"10.1.2.10": "b|eth0"}
+
+    @pytest.mark.covers("host-local", "DEL")
+    def test_of_a_container_that_nobody_knows(self, cni, node):
+        """DEL of a container without a lease succeeds and frees nobody's."""
+        first, second = taken(cni, node, POOL, "ab")
+        node.run(["rm", f"{HERE}/{second.address}"])
+
+        cni.delete(second)
+
+        assert [*leases(node)] == [first.address]
+
+    @pytest.mark.covers("host-local", "DEL")
+    def test_without_a_namespace(self, cni, node):
+        """DEL needs no namespace: an empty CNI_NETNS frees the address."""
+        (first,) = taken(cni, node, POOL, "a")
+
+        delete_without_namespace(cni, first)
+
+        assert leases(node) == {}
+
+    @pytest.mark.covers("host-local", "DEL")
+    @pytest.mark.parametrize("said", ["a", "a\n", "a ", " a\r\neth0 ", "a\r\neth0\n"])
+    def test_of_an_older_file(self, cni, node, said):
+        """Files with the container ID alone, as older releases wrote them, and with blanks around are freed, too."""
+        (first,) = taken(cni, node, POOL, "a")
+        node.run(["tee", f"{HERE}/10.1.2.10"], stdin=said)
+
+        cni.delete(first)
+
+        assert leases(node) == {}
+
+    @pytest.mark.covers("host-local", "DEL")
+    def test_when_the_directory_is_gone(self, cni, node):
+        """DEL succeeds when all files were removed."""
+        (first,) = taken(cni, node, POOL, "a")
+        node.run(["rm", "-r", HERE])
+
+        error = cni.delete(first, may_fail=True)
+
+        assert error is None, str(error)
+
+    @pytest.mark.covers("host-local", "DEL")
+    def test_of_a_container_whose_id_looks_like_an_address(self, cni, node):
+        """A container called like an address frees its own lease and none of the files beside it."""
+        taken(cni, node, POOL, ["a", "10.1.2.11", "b"])
+
+        cni.delete(cni.attachments[1])
+
+        assert [*leases(node)] == ["10.1.2.10", "10.1.2.12"]
+        assert node.run(["cat", f"{HERE}/last_reserved_ip.0"]).stdout == "10.1.2.12"
+
+    @pytest.mark.covers("host-local.runtimeConfig.ips", "refused")
+    @pytest.mark.parametrize("wanted", ["10.1.2.15", "10.1.2.16"], ids=["its own", "another"])
+    def test_a_second_add_that_fails_leaves_the_first(self, cni, node, wanted):
+        """A second ADD of the same attachment is refused, and the addresses of the first stay kept."""
+        network = {**pool(ranges=[between(10, 19), between(10, 19, "10.1.3.0/24")]), "capabilities": {"ips": True}}
+        taken(cni, node, network, "a", capabilities={"ips": ["10.1.2.15"]})
+        before = leases(node)
+
+        refused(cni, node.sandbox("any"), network, container_id="a", capabilities={"ips": [wanted]})
+
+        assert leases(node) == before
+
+
+class TestCheck:
+    """What CHECK has to notice."""
+
+    @pytest.mark.covers("host-local", "CHECK")
+    def test_agrees_with_a_fresh_lease(self, cni, node):
+        """CHECK succeeds after ADD, for each of several containers."""
+        for attachment in taken(cni, node, POOL, "ab"):
+            cni.check(attachment)
+
+    @pytest.mark.covers("host-local", "CHECK")
+    @pytest.mark.parametrize("said", [None, "b\r\neth0", "a\r\neth1"], ids=["none", "another's", "of another link"])
+    def test_notices(self, cni, node, said):
+        """CHECK fails when the address is kept for nobody, for another container or for another interface."""
+        (first,) = taken(cni, node, POOL, "a")
+        if said is None:
+            node.run(["rm", f"{HERE}/10.1.2.10"])
+        else:
+            node.run(["tee", f"{HERE}/10.1.2.10"], stdin=said)
+
+        distrusted(cni, first)
+
+    @pytest.mark.covers("host-local", "CHECK")
+    def test_notices_another_address(self, cni, node):
+        """CHECK fails when the container has a lease, but of another address than the result says."""
+        (first,) = taken(cni, node, POOL, "a")
+        node.run(["mv", f"{HERE}/10.1.2.10", f"{HERE}/10.1.2.18"])
+
+        distrusted(cni, first)
+
+    @pytest.mark.covers("host-local", "CHECK")
+    def test_is_not_taken_in_by_an_id_that_looks_like_an_address(self, cni, node):
+        """A container whose ID is an address has no lease because a file says that address."""
+        (first,) = taken(cni, node, POOL, ["10.1.2.10"])
+        node.run(["rm", f"{HERE}/10.1.2.10"])
+        node.run(["tee", f"{HERE}/10.1.2.12"], stdin="other\r\neth0")
+
+        distrusted(cni, first)
+
+
+class TestStrangers:
+    """Files that somebody else has put there."""
+
+    @pytest.mark.covers("host-local", "kernel")
+    @pytest.mark.parametrize(
+        "command",
+        [
+            f"mkdir -p {HERE}/10.1.2.10",
+            f"printf 'someone\\r\\neth0' > {HERE}/10.1.2.10",
+            f"head -c 5000 /dev/zero > {HERE}/10.1.2.10",
+            f"ln -s /nowhere {HERE}/10.1.2.10",
+        ],
+        ids=["directory", "lease", "zeros", "dangling link"],
+    )
+    def test_an_address_that_has_a_file_is_not_given(self, cni, node, command):
+        """Whatever stands in the address's place, it is somebody's: the next one is given."""
+        node.run(["mkdir", "-p", HERE])
+        node.run(["sh", "-c", command])
+
+        assert addresses(taken(cni, node, POOL, "a")) == ["10.1.2.11"]
+
+    @pytest.mark.covers("host-local", "kernel")
+    @pytest.mark.parametrize("said", ["", "no address", "10.9.9.9", "2001:db8::1", "10.1.2.14\n"])
+    def test_a_last_address_that_is_none(self, cni, node, said):
+        """Where the last address is unreadable, or of another subnet, the pool begins at its start, or after it."""
+        node.run(["mkdir", "-p", HERE])
+        node.run(["tee", f"{HERE}/last_reserved_ip.0"], stdin=said)
+
+        (found,) = addresses(taken(cni, node, POOL, "a"))
+
+        assert found in (("10.1.2.15", "10.1.2.10") if said.startswith("10.1.2.14") else ("10.1.2.10",))
+
+    @pytest.mark.covers("host-local", "kernel", "DEL")
+    def test_files_of_other_names_are_left_alone(self, cni, node):
+        """A file that is no address's stays, through ADD, CHECK and DEL."""
+        node.run(["mkdir", "-p", HERE])
+        node.run(["tee", f"{HERE}/README"], stdin="keep me")
+
+        (first,) = taken(cni, node, POOL, "a")
+        cni.check(first)
+        cni.delete(first)
+
+        assert node.run(["cat", f"{HERE}/README"]).stdout == "keep me"
+
+
+class TestCrashes:
+    """A process that dies and a disk that is full, at the moment when it hurts most."""
+
+    @pytest.fixture
+    def limited(self, cni, node):
+        """ADD of a container ``dead`` in a process that may write no byte to any file."""
+        cni.delete(cni.add(node.sandbox("any"), POOL, container_id="dead"))
+        call = next(call for call in cni.calls if call.verb == "ADD")
+        command = ["sh", "-c", 'ulimit -f 0; exec "$0"', *call.argv]
+        return lambda: node.run(command, stdin=call.stdin, environment=call.environment, check=False)
+
+    @pytest.mark.covers("host-local", "kernel")
+    def test_an_add_that_may_not_write(self, cni, node, limited):
+        """ADD that can make its file and not write it ends with an error and keeps nothing; others get addresses."""
+        assert limited().exit_code != 0
+
+        assert leases(node) == {}
+        assert len({*addresses(taken(cni, node, POOL, "abcdefghij"))}) == 10
+
+    @pytest.mark.covers("host-local", "kernel")
+    def test_an_empty_file_is_given_to_nobody_twice(self, cni, node):
+        """A process that dies before it writes leaves an empty file: the address is out of use, the others are not."""
+        node.run(["mkdir", "-p", HERE])
+        node.run(["touch", f"{HERE}/10.1.2.10"])
+
+        assert addresses(taken(cni, node, POOL, "ab")) == ["10.1.2.11", "10.1.2.12"]
+
+    @pytest.mark.covers("host-local", "kernel")
+    @pytest.mark.requires(plugin="host-local>=1.6.0")
+    def test_gc_frees_an_empty_file(self, cni, node):
+        """An address that is kept for nobody is free again after GC."""
+        network = pool(version="1.1.0", ranges=[between(10, 10)])
+        node.run(["mkdir", "-p", HERE])
+        node.run(["touch", f"{HERE}/10.1.2.10"])
+
+        cni.gc(node, network, keep=[])
+
+        assert leases(node) == {}
+
+    @pytest.mark.covers("host-local.dataDir", "refused")
+    def test_a_full_disk(self, cni, node):
+        """ADD on a full disk is an error that keeps no address; with room again the address is given."""
+        network = pool(ranges=[between(10, 10)], dataDir="/mnt")
+        node.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", "/mnt"])
+        node.run(["dd", "if=/dev/zero", "of=/mnt/full", "bs=4096", "count=1"])
+
+        refused(cni, node.sandbox("any"), network, container_id="a")
+        node.run(["rm", "/mnt/full"])
+        node.run(["mount", "-o", "remount,size=1m", "/mnt"])
+
+        assert addresses(taken(cni, node, network, "b")) == ["10.1.2.10"]
+
+    @pytest.mark.covers("host-local", "kernel")
+    def test_who_holds_the_lock_is_waited_for(self, lab, cni, node):
+        """While somebody holds the lock ADD waits, and goes on when he lets it go, also by his death."""
+        node.run(["mkdir", "-p", HERE])
+        impatient = Runtime(lab, cni.path, timeout=0.5, delete_after_failed_add=False)
+
+        with (
+            node.start(["flock", f"{HERE}/lock", "sh", "-c", "echo held; exec sleep 1000"], ready="held"),
+            pytest.raises(PluginError, match="deadline|killed|timed out"),
+        ):
+            impatient.add(node.sandbox("any"), POOL, container_id="early")
+
+        assert addresses(taken(cni, node, POOL, "a")) == ["10.1.2.10"]
+
+
+class TestUpkeep:
+    """What is left of containers that are no more, and a pool that is used up."""
+
+    @pytest.mark.covers("host-local", "kernel")
+    def test_leases_outlive_a_reboot_until_del(self, cni, node):
+        """After a reboot the addresses are still kept, and DEL without a namespace frees each."""
+        attachments = taken(cni, node, ONE, "a")
+        node.reboot()
+        refused(cni, node.sandbox("any"), ONE, container_id="b")
+
+        cni.delete(attachments[0])
+
+        assert addresses(taken(cni, node, ONE, "b")) == ["10.1.2.10"]
+
+    @pytest.mark.covers("host-local", "kernel")
+    @pytest.mark.requires(plugin="host-local>=1.6.0")
+    def test_gc_frees_what_nobody_has(self, cni, node):
+        """GC frees the leases of attachments that are no longer valid, and keeps the others."""
+        network = pool(version="1.1.0", ranges=[between(10, 19)])
+        first, second = taken(cni, node, network, "ab")
+        node.run(["rm", "/var/lib/cni/results/pool-a-eth0"])  # forgotten, so that the runtime calls no DEL
+        cni.attachments.remove(first)
+
+        cni.gc(node, network, keep=[second])
+
+        assert [*leases(node)] == [second.address]
+
+    @pytest.mark.covers("host-local", "kernel")
+    @pytest.mark.requires(plugin="host-local>=1.6.0")
+    def test_status_tells_of_a_pool_that_is_used_up(self, cni, node):
+        """STATUS is an error when ADD would be one for want of an address, and none before."""
+        network = pool(version="1.1.0", ranges=[between(10, 10)])
+        cni.status(network, node)
+        taken(cni, node, network, "a")
+
+        with pytest.raises(PluginError):
+            cni.status(network, node)
