@@ -48,6 +48,10 @@ class FeatureMissing(CnitestError):
     """This machine lacks something; the message is one line, fit for a skip reason."""
 
 
+class GuestError(CnitestError):
+    """A guest kernel cannot be booted, or ended without its command's exit status; the message is one line."""
+
+
 class KernelError(CnitestError):
     """The kernel refused a request.
 

@@ -51,6 +51,7 @@ COMMANDS = (
         "cnitest.cli.topology:declare_schema",
         "print a JSON Schema: of topology files, or of a run's verdicts",
     ),
+    Command("vm", "cnitest.cli.vm:declare", "run a command on another kernel, in a virtual machine"),
     Command("trace-shim", "cnitest.cli.trace:declare", "record the plugin calls of a real runtime"),
 )
 

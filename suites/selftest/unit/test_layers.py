@@ -24,6 +24,7 @@ LAYERS = {
     "events": 0,
     "interrupts": 0,
     "kernel": 1,
+    "vm": 1,
     "topology": 2,
     "lab": 3,
     "cni": 4,

@@ -1,0 +1,83 @@
+"""Runs one command in a guest, and says by an exit status, as timeout(1) and shells do, how that ended."""
+
+from __future__ import annotations
+
+import platform
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from cnitest.errors import DeadlineExceeded, GuestError
+from cnitest.kernel.processes import programs
+from cnitest.vm import accelerators, cache, machine, prepared, terminal
+from cnitest.vm.guest import Ends, Guest, Stopped, stopped_by_signals
+from cnitest.vm.machine import Task
+
+#: How it ended otherwise than by the command: timeout(1)'s status, and the first that is no command's.
+TIMED_OUT, NO_GUEST = 124, 125
+_UNSEEN = ("/proc", "/sys", "/dev", "/run")
+
+
+class Request(NamedTuple):
+    """A task for a guest: ``kernel`` is a package, a directory or an image (None: Debian's), ``kept`` the cache,
+    ``seconds`` the limit of boot and command together."""
+
+    task: Task
+    kernel: str | None
+    kept: Path
+    seconds: float | None = None
+    ends: Ends = Ends()
+
+
+def ended(request: Request, tell: Callable[[str], object]) -> int:
+    """The exit status of the command, or 124 after a timeout, 125 without a guest, 128 and the number of a signal.
+
+    ``tell`` gets the one line that says why for 124 and 125.
+    """
+    try:
+        with stopped_by_signals():
+            return _run(request)
+    except DeadlineExceeded:
+        tell(f"the guest was ended: its command took longer than {request.seconds:g} s")
+        return TIMED_OUT
+    except GuestError as error:
+        tell(str(error))
+        return NO_GUEST
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Stopped as stopped:
+        return 128 + stopped.number
+
+
+def _run(request: Request) -> int:
+    program = _emulator()
+    _check(request.task)
+    kernel = prepared.prepare(request.kernel, request.kept)
+    with cache.opened(request.kept) as kept:
+        accelerator = accelerators.chosen(kernel, program, kept)
+    with Guest(kernel, request.task, program, accelerator, request.ends) as guest:
+        if not request.task.terminal:
+            return guest.finish(request.seconds)
+        with terminal.handed_over(guest.resize):
+            return guest.finish(request.seconds)
+
+
+def _emulator() -> str:
+    """The path of QEMU. Raises GuestError without it."""
+    if platform.machine() != "x86_64":
+        raise GuestError(f"guests are made for x86_64 alone, and this machine is {platform.machine()}")
+    found = programs.find(machine.PROGRAM)
+    if not found:
+        raise GuestError(f"no {machine.PROGRAM}, which plays the guest's machine: apt-get install qemu-system-x86")
+    return found
+
+
+def _check(task: Task) -> None:
+    """Raise GuestError for directories that a guest cannot have."""
+    for path in task.shared:
+        if not path.is_dir():
+            raise GuestError(f"--share {path}: there is no such directory")
+    seen = any(task.directory.is_relative_to(path) for path in task.shared)
+    if not seen and any(task.directory.is_relative_to(root) for root in _UNSEEN):
+        raise GuestError(f"the guest has a {task.directory} of its own: start it elsewhere, or share that directory")

@@ -1,0 +1,32 @@
+"""This machine's terminal, handed over to a guest: every key goes there, and the size is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def handed_over(resize: Callable[[int, int], object]) -> Iterator[None]:
+    """Meanwhile the terminal's keys mean nothing here; ``resize`` gets rows and columns, now and when they change."""
+    stdin = sys.stdin.fileno()
+
+    def tell(*_: object) -> None:
+        with suppress(OSError):
+            size = os.get_terminal_size(stdin)
+            resize(size.lines, size.columns)
+
+    before = termios.tcgetattr(stdin)
+    handler = signal.signal(signal.SIGWINCH, tell)
+    try:
+        tty.setraw(stdin)
+        tell()
+        yield
+    finally:
+        termios.tcsetattr(stdin, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGWINCH, handler)
