@@ -46,8 +46,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of their own groups."""
     group = parser.getgroup("cni", "container networks (cnitest)")
     options.declare_to_pytest(group, options.NETWORK)
+    group = parser.getgroup("cni vm", "other kernels (cnitest)")
+    options.declare_to_pytest(group, options.GUEST)
     group = parser.getgroup("cni conformance", "conformance to the CNI specification (cnitest)")
     options.declare_to_pytest(group, options.CONFORMANCE)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Run in a guest what was asked to run there."""
+    if config.option.cni_vm is None:
+        return None
+    from cnitest.report import guest
+
+    return guest.boot(config) if guest.asked(config) else None
 
 
 @pytest.hookimpl(tryfirst=True)  # whoever reads our options shall find them resolved

@@ -46,6 +46,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "-k", metavar="EXPR", dest="select", help="only tests whose names, or requirements' IDs, match, as pytest -k"
     )
     parser.add_argument("--junitxml", metavar="FILE", help="write the results as JUnit XML")
+    options.declare_to_command(parser, options.GUEST)
     group = parser.add_argument_group("conformance")
     options.declare_to_command(group, options.CONFORMANCE)
     group.add_argument("-v", "--verbose", action="store_true", help="show each case, with its calls")
@@ -74,6 +75,7 @@ def _suites_directory() -> str:
 
 def run(arguments: argparse.Namespace) -> NoReturn:
     """Check what was given, then hand over to pytest."""
+    arguments.cni_conf += _behind_the_kernel(arguments)
     wanted = [_known(name) for name in _suites_of(arguments)]
     if arguments.cni_topology != options.DEFAULT_TOPOLOGY:
         load(find(arguments.cni_topology))
@@ -86,6 +88,16 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     argv = [sys.executable, "-m", "pytest", *pytest_arguments(arguments)]
     sys.stdout.flush()
     os.execv(sys.executable, argv)  # pytest wants to be first to import what it rewrites
+
+
+def _behind_the_kernel(arguments: argparse.Namespace) -> list[str]:
+    """What was typed behind --vm and is no kernel, but a configuration."""
+    if not arguments.cni_vm:
+        return []
+    from cnitest.report import guest
+
+    arguments.cni_vm, other = guest.told_apart(arguments.cni_vm)
+    return [other] if other else []
 
 
 def _suites_of(arguments: argparse.Namespace) -> list[str]:

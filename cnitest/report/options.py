@@ -24,7 +24,7 @@ class Option(NamedTuple):
     command: str
     help: str
     metavar: str | None = None
-    action: Literal["store", "append", "store_true"] = "store"
+    action: Literal["store", "append", "store_true", "optional"] = "store"
     default: str | None = None
     choices: tuple[str, ...] | None = None
     fills: Literal["", "file", "directory"] = ""
@@ -34,6 +34,8 @@ class Option(NamedTuple):
         """How argparse, and pytest's parser, want it declared, but for its name."""
         if self.action == "store_true":
             return {"dest": self.dest, "action": self.action, "help": self.help}
+        if self.action == "optional":
+            return {"dest": self.dest, "nargs": "?", "const": "", "help": self.help, "metavar": self.metavar}
         words: dict[str, Any] = {"dest": self.dest, "action": self.action, "help": self.help}
         words |= {"default": list[str]() if self.action == "append" else self.default}
         return words | ({"metavar": self.metavar} if self.choices is None else {"choices": self.choices})
@@ -42,6 +44,8 @@ class Option(NamedTuple):
         """A value as pytest's command line has it; nothing for the default."""
         if self.action == "store_true":
             return [self.pytest] if value else []
+        if self.action == "optional":
+            return [] if value is None else [self.pytest, *([value] if value else [])]
         values = value if self.action == "append" else [value] if value != self.default else []
         return [word for each in values for word in (self.pytest, str(each))]
 
@@ -181,7 +185,28 @@ CONFORMANCE = (
         fills="directory",
     ),
 )
-ALL = (*NETWORK, *CONFORMANCE)
+GUEST = (
+    Option(
+        "cni_vm",
+        "--cni-vm",
+        "--vm",
+        "run the same in a guest with another kernel: a package of Debian's, a directory with a kernel, or an image "
+        "(default: Debian's kernel)",
+        "KERNEL",
+        "optional",
+    ),
+    Option(
+        "cni_vm_share",
+        "--cni-vm-share",
+        "--vm-share",
+        "a directory that the guest really writes, besides the working directory, pytest's root and where reports "
+        "go; may be repeated",
+        "DIR",
+        "append",
+    ),
+    Option("cni_vm_memory", "--cni-vm-memory", "--vm-memory", "the guest's memory (default: 4G)", "M"),
+)
+ALL = (*NETWORK, *CONFORMANCE, *GUEST)
 
 
 def declare_to_command(parser: Any, options: Iterable[Option]) -> None:

@@ -31,13 +31,31 @@ class Kernel(NamedTuple):
     modules: Path | None
 
 
+def there(place: Path) -> bool:
+    """Whether a path is a kernel's image, or a directory with some."""
+    return bool(_images(place)) if place.is_dir() else place.is_file() and _looks_like_one(place)
+
+
+def _images(place: Path) -> list[Path]:
+    return [path for pattern in ("boot/vmlinu[xz]*", "vmlinu[xz]*", "bzImage*") for path in place.glob(pattern)]
+
+
+def _looks_like_one(file: Path) -> bool:
+    try:
+        with file.open("rb") as image:
+            head = image.read(_MAGIC + 4)
+    except OSError:
+        return False
+    return head.startswith(_ELF) or head[_MAGIC:] == _SETUP
+
+
 def found(place: Path) -> Kernel:
     """The kernel of a directory (the newest of several), or of an image. Raises GuestError where there is none."""
     if place.is_file():
         return _of_image(place, place)
     if not place.is_dir():
         raise GuestError(f"--kernel {place}: there is no such file, directory or package{paths.advice(place)}")
-    images = [path for pattern in ("boot/vmlinu[xz]*", "vmlinu[xz]*", "bzImage*") for path in place.glob(pattern)]
+    images = _images(place)
     if not images:
         raise GuestError(f"--kernel {place}: no kernel in it: looked for boot/vmlinuz-*, vmlinuz* and bzImage*")
     return max((_of_image(image, place) for image in images), key=lambda kernel: _by_number(kernel.version))

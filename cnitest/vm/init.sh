@@ -42,10 +42,14 @@ mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
 mount -t bpf bpf /root/sys/fs/bpf 2>/dev/null
 mount -t tracefs tracefs /root/sys/kernel/tracing 2>/dev/null
 
+mount -o bind /root /plain
 while read -r tag path; do
   mkdir -p "/root$path"
   share "$tag" "/root$path" cache=mmap
 done </shares
+while read -r path; do
+  mount -o bind "/plain$path" "/root$path"
+done </private
 if [ -n "$MODULES" ]; then
   mkdir -p "/root/lib/modules/$VERSION"
   mount -o bind "/lower$MODULES" "/root/lib/modules/$VERSION" || echo "warning: modules cannot be loaded"

@@ -26,8 +26,9 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Task(NamedTuple):
-    """What a guest is to do: ``command`` runs in ``directory`` with ``environment``; ``shared`` directories are really
-    written; ``terminal`` gives it a terminal in place of separate outputs, ``stdin`` whether it reads ours."""
+    """What a guest is to do: ``command`` runs in ``directory`` with ``environment``. ``shared`` directories are really
+    written, but for those in them that are ``private``, which are quicker to read. ``terminal`` gives it a terminal in
+    place of separate outputs; ``stdin`` says whether it reads ours."""
 
     command: Sequence[str]
     directory: Path
@@ -36,6 +37,7 @@ class Task(NamedTuple):
     memory: str = "2G"
     terminal: bool = False
     stdin: bool = False
+    private: tuple[Path, ...] = ()
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -93,6 +95,8 @@ def _files(kernel: Prepared, task: Task) -> Iterator[cpio.Entry]:
     yield cpio.file("guest.sh", ours.joinpath("guest.sh").read_bytes())
     yield cpio.file("settings.sh", _settings(kernel, task).encode())
     yield cpio.file("shares", "".join(f"{tag} {path}\n" for tag, path in _tagged(task)).encode())
+    private = [path for path in task.private if any(path.is_relative_to(shared) for shared in task.shared)]
+    yield cpio.file("private", "".join(f"{path}\n" for path in private).encode())
     yield cpio.file("command.sh", os.fsencode(_command(task)))
 
 

@@ -13,10 +13,10 @@ from cnitest.errors import GuestError
 from cnitest.vm import cache, cpio, images, modules, packages
 
 _BUSYBOX = ("/bin/busybox", "/usr/bin/busybox", "/usr/lib/initramfs-tools/bin/busybox")
-_DIRECTORIES = ("bin", "dev", "proc", "sys", "modules", "lower", "over", "root")
+_DIRECTORIES = ("bin", "dev", "proc", "sys", "modules", "lower", "over", "plain", "root")
 _APPLETS = ("sh", "mount", "insmod", "mkdir", "cp", "ip", "switch_root", "ln", "poweroff", "mknod", "hostname")
 #: A part of the key of what is prepared: to be raised when prepared files get another form.
-_FORM = "1"
+_FORM = "2"
 
 
 class Prepared(NamedTuple):

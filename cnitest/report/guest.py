@@ -1,0 +1,105 @@
+"""``pytest --cni-vm``: the same command line in a guest with another kernel, over the same files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from cnitest import paths
+from cnitest.report import options
+from cnitest.vm import cache, images, packages, run
+from cnitest.vm.guest import Ends
+from cnitest.vm.machine import Task
+
+#: Set in a guest to the kernel that was asked for: what runs there boots no other.
+VARIABLE = "CNITEST_VM"
+#: The options of pytest and of widely used plugins that name what a run writes, by their ``dest``.
+_WRITTEN = ("xmlpath", "basetemp", "log_file", "report_log", "htmlpath", "json_report_file")
+_GUEST_OWN = ("/dev", "/proc", "/sys")
+_MEMORY = 4096
+
+
+def asked(config: pytest.Config) -> bool:
+    """Whether this run belongs into a guest, and is not in one."""
+    helps = config.option.help or config.option.version
+    return config.option.cni_vm is not None and not helps and not os.environ.get(VARIABLE)
+
+
+def boot(config: pytest.Config) -> int:
+    """Run the command line in a guest; its exit status, as `cnitest.vm.run.ended` has it."""
+    kernel, _ = told_apart(config.option.cni_vm, config.invocation_params.dir)
+    task = Task(
+        [*_program(), *_color(config), *words(config.invocation_params.args, config.option.cni_vm, bool(kernel))],
+        Path(config.invocation_params.dir),
+        {**os.environ, **_size(), VARIABLE: kernel or packages.DEFAULT},
+        tuple(dict.fromkeys(_shared(config))),
+        config.option.cni_vm_memory or f"{_memory()}M",
+        stdin=bool(config.option.usepdb),
+        private=(Path(sys.prefix),),
+    )
+    ends = Ends(0) if task.stdin else Ends()
+    return run.ended(run.Request(task, kernel or None, cache.directory(), ends=ends), _complain)
+
+
+def told_apart(given: str, base: str | os.PathLike[str] = "") -> tuple[str, str]:
+    """The kernel that was typed behind the option, and the word there that is none but an argument: one is empty."""
+    if not given or (packages.is_name(given) and not os.path.exists(paths.absolute(given, base))):
+        return given, ""
+    path = paths.absolute(given, base)
+    return (path, "") if images.there(Path(path)) else ("", given)
+
+
+def words(given: Sequence[str], value: str, named: bool) -> Iterator[str]:
+    """A command line without the option that brings it into a guest, and without its value where that is a kernel."""
+    option, skipped = "--cni-vm", False
+    for index, word in enumerate(given):
+        before = given[index - 1] if index else ""
+        skipped = named and before == option and word == value and not skipped
+        if word != option and not word.startswith(f"{option}=") and not skipped:
+            yield word
+
+
+def _program() -> list[str]:
+    """How pytest was called: by its script, or as a module, which has the working directory among its paths."""
+    script = Path(sys.argv[0])
+    return [sys.executable, str(script)] if script.name in ("pytest", "py.test") else [sys.executable, "-m", "pytest"]
+
+
+def _color(config: pytest.Config) -> list[str]:
+    return ["--color=yes"] if sys.stdout.isatty() and config.option.color == "auto" else []
+
+
+def _size() -> dict[str, str]:
+    if not sys.stdout.isatty():
+        return {}
+    size = shutil.get_terminal_size()
+    return {"COLUMNS": str(size.columns), "LINES": str(size.lines)}
+
+
+def _shared(config: pytest.Config) -> Iterator[Path]:
+    """Where the run may write: its directories, and those of what it was asked to write."""
+    here, given = config.invocation_params.dir, config.option
+    files = [getattr(given, name, None) for name in _WRITTEN]
+    files += [getattr(given, option.dest, None) for option in options.ALL if option.fills]
+    written = [Path(paths.absolute(file, here)).parent for file in files if file]
+    there = [next(place for place in (path, *path.parents) if place.is_dir()) for path in written]
+    asked_for = [Path(paths.absolute(directory, here)) for directory in given.cni_vm_share]
+    for path in (config.rootpath, Path(here), *there, *asked_for):
+        if path in asked_for or not (str(path) == "/" or any(path.is_relative_to(root) for root in _GUEST_OWN)):
+            yield path
+
+
+def _memory() -> int:
+    """The megabytes of a guest: 4 GB, but no more than half of what this machine has."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(_MEMORY, pages // 2 // (1 << 20))
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"cnitest: {line}\n")
+    sys.stderr.flush()
