@@ -43,7 +43,7 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
     lab = probe.sender.lab
     everyone = [probe.sender, *(place for place in lab.places if place is not probe.sender)]
     for tap in lab.taps(everyone):
-        tap.frames()
+        tap.forget()
     _ask_anew(everyone)
     loss = _gathered(probe, reach, everyone)
     if loss.attempt.answered:

@@ -28,6 +28,8 @@ _STATISTICS = 6
 _MOST_AT_ONCE = 4096
 #: So many frames are kept for who comes after.
 REMEMBERED = 2 * _MOST_AT_ONCE
+# A full buffer is empty after two rounds.
+_MOST_ROUNDS = 2
 _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
 _BUFFER = 4 << 20
 _LARGEST = 1 << 16
@@ -108,6 +110,13 @@ class PacketSocket(Sniffer):
         self.recent.extend(found)
         self.count += len(found)
         return found
+
+    def forget(self) -> None:
+        """Leave out what has come so far, for who looks at what comes next; what else comes meanwhile is a flood."""
+        for _ in range(_MOST_ROUNDS):
+            if not self.frames():
+                break
+        self.lost()
 
     def since(self, count: int) -> list[Frame]:
         """The frames after the first ``count`` ones, whoever has read them; never waits."""

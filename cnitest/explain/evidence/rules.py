@@ -20,6 +20,7 @@ from cnitest.kernel.netfilter.nft_trace import TraceEvent
 from cnitest.lab.place import Place
 from cnitest.lab.probe.base import Attempt
 from cnitest.lab.reach import Seen
+from cnitest.lab.snapshot import state as states
 
 _LEGACY = ("ip_tables_names", "ip6_tables_names")
 
@@ -76,7 +77,7 @@ def _arm(place: Place, protocols: Collection[int], recording: Recording, undo: E
     if legacy:
         undo.enter_context(log_trace.log_here(namespace))
         undo.callback(partial(_read_legacy, place, recording))
-    state = nft_trace.arm(namespace, [link.name for link in place.links], protocols)
+    state = nft_trace.arm(namespace, [*states.link_names(namespace).names.values()], protocols)
     recording.unseen += (f"{place.full_name}: {each}" for each in state.refused)
     undo.callback(nft_trace.disarm, namespace, state)
     undo.callback(partial(_read_nft, place, recording))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from cnitest.kernel.rows.link_details import OWN_FDB
-from cnitest.kernel.rows.link_rows import LinkTable
+from cnitest.kernel.rows.link_rows import LinkNames, LinkTable
 from cnitest.kernel.rows.readers import MAIN_HEADER, big, bits, ip, number, text, u32
 from cnitest.kernel.rows.records import Address, Fdb, Neighbour
 from cnitest.kernel.rows.route_rows import PROTOCOLS, SCOPES
@@ -65,12 +65,12 @@ _DST, _LLADDR, _VLAN, _PORT, _VNI, _IFINDEX, _MASTER, _SOURCE_VNI, _PROTOCOL, _N
 )  # fmt: skip
 
 
-def addresses(rows: Iterable[bytes], links: LinkTable) -> tuple[Address, ...]:
+def addresses(rows: Iterable[bytes], links: LinkNames) -> tuple[Address, ...]:
     """RTM_NEWADDR rows."""
     return tuple(_address(row, links) for row in rows)
 
 
-def _address(row: bytes, links: LinkTable) -> Address:
+def _address(row: bytes, links: LinkNames) -> Address:
     family, length, flags, scope, index = _ifaddr.unpack_from(row, MAIN_HEADER)
     found = {kind: (a, b) for kind, a, b in attributes(row, MAIN_HEADER + 8, len(row))}
 
@@ -147,7 +147,7 @@ def _raw_neighbour(row: bytes) -> _RawNeighbour:
     )
 
 
-def neighbours(rows: Iterable[bytes], links: LinkTable) -> tuple[Neighbour, ...]:
+def neighbours(rows: Iterable[bytes], links: LinkNames) -> tuple[Neighbour, ...]:
     """RTM_NEWNEIGH rows of the ARP and ND tables; what the kernel makes up for multicast and itself is left out."""
     found = []
     for raw in map(_raw_neighbour, rows):

@@ -145,7 +145,24 @@ def _raw_link(row: bytes) -> _RawLink:
     return _RawLink(row)
 
 
-class LinkTable:
+class LinkNames:
+    """The names of the links of one namespace by index; ``rows`` are RTM_NEWLINK ones, of which no more is read."""
+
+    def __init__(self, rows: Iterable[bytes]) -> None:
+        self.names = dict(map(_name, rows))
+
+    def name(self, index: int) -> str:
+        """The name of a link, or ``@index`` when it is not of this namespace."""
+        return self.names.get(index) or (f"@{index}" if index else "")
+
+
+def _name(row: bytes) -> tuple[int, str]:
+    _, _, ifindex, _, _ = _ifinfo.unpack_from(row, MAIN_HEADER)
+    found = attributes(row, MAIN_HEADER + _ifinfo.size, len(row))
+    return ifindex, next((text(row, start, end) for kind, start, end in found if kind == _NAME), "")
+
+
+class LinkTable(LinkNames):
     """The links of one namespace, and the names of their indexes for the other tables.
 
     ``operational`` are the names of those that send: the kernel gives a link its queue when it makes its state "up"
@@ -162,10 +179,6 @@ class LinkTable:
             for link in raw
             if link.port and _MASTER in link.numbers
         )
-
-    def name(self, index: int) -> str:
-        """The name of a link, or ``@index`` when it is not of this namespace."""
-        return self.names.get(index) or (f"@{index}" if index else "")
 
     def _link(self, raw: _RawLink) -> Link:
         index = raw.numbers.get(_LINK, 0)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from cnitest.errors import KernelError
-from cnitest.kernel.rows.link_rows import LinkTable
+from cnitest.kernel.rows.link_rows import LinkNames, LinkTable
 from cnitest.kernel.rows.readers import MAIN_HEADER, Fields, Pairs, hexadecimal, named, number, pairs, plain_hex, text
 from cnitest.kernel.rows.records import Chain, Class, Filter, Qdisc
 from cnitest.kernel.rtnetlink import rtnl_pyroute2
@@ -108,7 +108,7 @@ def read(dump: Dump, links: LinkTable) -> TrafficControl:
     )
 
 
-def drops(dump: Dump, links: LinkTable) -> Mapping[Dropper, int]:
+def drops(dump: Dump, links: LinkNames) -> Mapping[Dropper, int]:
     """How many packets each discipline, and the actions of filters together, have dropped so far."""
     rows = [_row(row) for row in dump(_ask(_GETQDISC, 0, 0, "qdiscs"))]
     found = {

@@ -16,7 +16,7 @@ from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.netfilter import conntrack
 from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.kernel.rows import bridge_rows, dumps, multicast, route_rows, rule_rows, traffic_control
-from cnitest.kernel.rows.link_rows import LinkTable
+from cnitest.kernel.rows.link_rows import LinkNames, LinkTable
 from cnitest.kernel.rows.records import (
     Address,
     Chain,
@@ -87,9 +87,14 @@ def links(namespace: NetworkNamespace) -> LinkTable:
     return LinkTable(namespace.netlink.dump(rtnl.dump_links()))
 
 
-def addresses(namespace: NetworkNamespace, table: LinkTable | None = None) -> tuple[Address, ...]:
+def link_names(namespace: NetworkNamespace) -> LinkNames:
+    """The names of the links of a namespace by index; many times faster than `links`."""
+    return LinkNames(namespace.netlink.dump(rtnl.dump_links()))
+
+
+def addresses(namespace: NetworkNamespace, table: LinkNames | None = None) -> tuple[Address, ...]:
     """The addresses of a namespace."""
-    return dumps.addresses(namespace.netlink.dump(rtnl.dump_addresses()), table or links(namespace))
+    return dumps.addresses(namespace.netlink.dump(rtnl.dump_addresses()), table or link_names(namespace))
 
 
 def has_address(namespace: NetworkNamespace, address: str) -> bool:
@@ -101,9 +106,9 @@ def has_address(namespace: NetworkNamespace, address: str) -> bool:
     return any(attribute in row for row in namespace.netlink.dump(rtnl.dump_addresses(family)))
 
 
-def routes(namespace: NetworkNamespace, table: LinkTable | None = None) -> tuple[Route, ...]:
+def routes(namespace: NetworkNamespace, table: LinkNames | None = None) -> tuple[Route, ...]:
     """The routes of all tables, without what the kernel remembers of paths (``ip route show cache``)."""
-    names = (table or links(namespace)).names
+    names = (table or link_names(namespace)).names
     rows = namespace.netlink.dump(rtnl.dump_routes())
     return tuple(route_rows.route(row, names) for row in rows if not route_rows.is_remembered(row))
 
@@ -114,16 +119,16 @@ def rules(namespace: NetworkNamespace) -> tuple[Rule, ...]:
     return tuple(sorted(found, key=lambda rule: (rule.family, rule.priority)))
 
 
-def neighbours(namespace: NetworkNamespace, table: LinkTable | None = None) -> tuple[Neighbour, ...]:
+def neighbours(namespace: NetworkNamespace, table: LinkNames | None = None) -> tuple[Neighbour, ...]:
     """The ARP and ND tables."""
-    table, dump = table or links(namespace), namespace.netlink.dump
+    table, dump = table or link_names(namespace), namespace.netlink.dump
     rows = (*dump(rtnl.dump_neighbours()), *dump(rtnl.dump_neighbours(proxies=True)))
     return dumps.neighbours(rows, table)
 
 
-def nexthops(namespace: NetworkNamespace, table: LinkTable | None = None) -> tuple[Nexthop, ...]:
+def nexthops(namespace: NetworkNamespace, table: LinkNames | None = None) -> tuple[Nexthop, ...]:
     """The next hop objects; none where the kernel (before 5.3) has no such thing."""
-    names = (table or links(namespace)).names
+    names = (table or link_names(namespace)).names
     try:
         return route_rows.nexthops(namespace.netlink.dump(rtnl.dump_nexthops()), names)
     except KernelError:

@@ -49,7 +49,7 @@ def _of(place: Place) -> Counts:
     namespace = place.namespace
     reader = place.lab.own_file_reader(namespace)
     try:
-        drops = traffic_control.drops(namespace.netlink.dump, states.links(namespace))
+        drops = traffic_control.drops(namespace.netlink.dump, states.link_names(namespace))
         return Counts(errors(reader(*_FILES)), drops)
     except (CnitestError, OSError):
         return NONE

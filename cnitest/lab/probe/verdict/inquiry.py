@@ -42,8 +42,7 @@ _NEIGHBOUR_RETRY = 1.6
 _LATE_RETRY = 2.0
 _TOO_LATE = "an answer came, but later than was waited for: give it more time with wait=…"
 _FIREWALL = "the sender's own firewall refused it"
-# A full buffer is empty after two rounds; what comes meanwhile is somebody else's flood.
-_MOST_ROUNDS, _MOST_NEIGHBOURS, _UNANSWERED = 2, 4, ("incomplete", "failed")
+_MOST_NEIGHBOURS, _UNANSWERED = 4, ("incomplete", "failed")
 # So many links on the way may be narrower than the one before.
 _MOST_NARROWER = 4
 
@@ -209,10 +208,7 @@ class Inquiry:
         """Open sniffers everywhere, and leave out what they have seen so far."""
         taps = self._lab.taps(places, also)
         for tap in taps:
-            for _ in range(_MOST_ROUNDS):
-                if not tap.frames():
-                    break
-            tap.lost()
+            tap.forget()
         return taps
 
     def _doubt(self, before: Control, after: Control) -> str:
