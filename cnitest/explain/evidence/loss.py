@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from cnitest.errors import KernelError
 from cnitest.explain.evidence.ip import fib, translated
 from cnitest.explain.evidence.ip.counters import NONE, Counts
-from cnitest.explain.evidence.rows import Spot, Step
+from cnitest.explain.evidence.rows import Spot, Step, answer_to
 from cnitest.explain.evidence.stages import BRIDGED, INSIDE, SENDING, Stage
 from cnitest.explain.evidence.wiring import Wiring
 from cnitest.kernel.netfilter.conntrack import Flow
@@ -79,6 +79,7 @@ class Loss:
     # What was read of the places so far.
     _states: dict[str, State] = field(default_factory=dict, compare=False, repr=False)
     _full_states: dict[str, State] = field(default_factory=dict, compare=False, repr=False)
+    _wiring: dict[str, Wiring] = field(default_factory=dict, compare=False, repr=False)
     # What was found in it so far, by the function that did.
     _found: dict[Callable[[Loss], Any], Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -103,7 +104,7 @@ class Loss:
         if self.spot.frame:
             return wire.read(self.spot.frame.data)
         if self.asked:
-            return _answer(self.asked)
+            return answer_to(self.asked)
         bare = self.reach.destination.partition("%")[0]
         return wire.Headers(
             wire.ETH_IPV6 if ":" in bare else wire.ETH_IPV4,
@@ -182,7 +183,7 @@ class Loss:
         source = self.packet.source
         if not self.link:
             return self.route(self.destination, source=source, mark=self.mark)
-        return self.route(self.destination, source=source, iif=self.incoming)
+        return self.route(self.destination, source=source, iif=self.incoming, mark=self.mark)
 
     @cached_property
     def question(self) -> fib.Question:
@@ -215,8 +216,16 @@ class Loss:
 
     @property
     def mark(self) -> int:
-        """The fwmark that the sender gave it, which is gone where it left."""
-        return 0 if self.link or self.returning else self.probe.options.mark
+        """Its fwmark where it was last seen: what rules there gave it, else what its sender did."""
+        return self.mark_at(self.place, sent=not self.link)
+
+    def mark_at(self, place: Place, *, sent: bool) -> int:
+        """The same at any place on its way, which got or ``sent`` it; a mark is gone where a packet leaves."""
+        hook = "OUTPUT" if sent else "PREROUTING"
+        here = [one for one in self.steps if (one.place, one.returning) == (place.full_name, self.returning)]
+        marks = [step.mark for step in here if step.hook.upper() == hook and step.mark]
+        own = self.probe.options.mark if sent and not self.returning else 0
+        return marks[-1] if marks else own
 
     def state(self, place: Place | None = None) -> State:
         """A place, read once, without its firewall; default: the one where the packet was last seen."""
@@ -232,10 +241,10 @@ class Loss:
             self._full_states[where.full_name] = where.state()
         return self._full_states[where.full_name]
 
-    @cached_property
+    @property
     def wiring(self) -> Wiring:
         """How the links of the lab hang together."""
-        return Wiring(self.place.lab.places)
+        return self._wiring.setdefault("", Wiring(self.place.lab.places))
 
     def once(self, function: Callable[[Loss], T]) -> T:
         """What a function finds in this loss, which is asked once: ``loss.once(leg.travelled)``."""
@@ -329,15 +338,3 @@ class Loss:
             for row in self.state(place).addresses
             if row.link == link
         )
-
-
-def _answer(asked: wire.Headers) -> wire.Headers:
-    """The headers of an answer to a packet."""
-    return wire.Headers(
-        asked.ethertype,
-        asked.destination,
-        asked.source,
-        asked.protocol,
-        source_port=asked.destination_port,
-        destination_port=asked.source_port,
-    )

@@ -36,7 +36,8 @@ class Step(NamedTuple):
     its chain, from 1, ``handle`` nftables' own; ``iif`` and ``oif`` are the links that the packet comes and goes by
     there; ``packet`` has its headers as it came to the base chain, ``rules`` are those of
     its chain, in order, where it ended the packet; ``state`` is connection tracking's of
-    it (``new``), empty where that is not told; ``shown`` says what shows it.
+    it (``new``), empty where that is not told; ``mark`` is the packet's fwmark as the rule left it, 0 of none;
+    ``shown`` says what shows it.
     """
 
     place: str
@@ -55,4 +56,17 @@ class Step(NamedTuple):
     packet: wire.Headers = wire.Headers()
     rules: tuple[str, ...] = ()
     state: str = ""
+    mark: int = 0
     shown: str = "the kernel's trace of the packet ends there"
+
+
+def answer_to(asked: wire.Headers) -> wire.Headers:
+    """The headers of an answer to a packet."""
+    return wire.Headers(
+        asked.ethertype,
+        asked.destination,
+        asked.source,
+        asked.protocol,
+        source_port=asked.destination_port,
+        destination_port=asked.source_port,
+    )

@@ -20,6 +20,7 @@ from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt
 from cnitest.lab.reach import Seen
+from cnitest.lab.snapshot import state as states
 
 _COUNTED = re.compile(r"counter packets \d+ bytes \d+")
 _REJECTS = re.compile(r"-j REJECT|\breject\b")
@@ -61,7 +62,7 @@ class Ours:
     @cached_property
     def links(self) -> Mapping[int, str]:
         """The names of links by index."""
-        return {link.ifindex: link.name for link in self.place.links}
+        return states.link_names(self.place.namespace).names
 
     @cached_property
     def chains(self) -> Mapping[tuple[str, str, str], ChainRow]:
@@ -196,6 +197,7 @@ def _nft_step(ours: Ours, event: TraceEvent, run: _Run, packet: wire.Headers) ->
         packet=packet,
         rules=_rules(ours, event) if event.verdict in _ENDING else (),
         state=run.state,
+        mark=event.mark,
     )
 
 
@@ -270,6 +272,7 @@ def _legacy_step(ours: Ours, event: LogEvent, chain: SavedChain, path: tuple[str
         returning=ours.returning(packet),
         packet=packet,
         rules=chain.rules,
+        mark=event.mark,
     )
 
 

@@ -34,7 +34,7 @@ class LogEvent(NamedTuple):
 
     ``kind`` is ``rule``, ``return`` (the end of a chain that was jumped to) or ``policy``; ``number`` the rule's in its
     chain, from 1. ``iif`` and ``oif`` are links' indices, 0 where there is none. ``packet`` begins at its network
-    header.
+    header; ``mark`` is its fwmark by then.
     """
 
     family: str
@@ -45,6 +45,7 @@ class LogEvent(NamedTuple):
     iif: int
     oif: int
     packet: bytes
+    mark: int = 0
 
 
 @contextmanager
@@ -89,6 +90,7 @@ def _event(row: bytes) -> LogEvent | None:
         tables.number(values, 4),
         tables.number(values, 5),
         values.get(9, b""),
+        tables.number(values, 2),
     )
 
 

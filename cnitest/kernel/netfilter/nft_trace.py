@@ -49,7 +49,7 @@ class TraceEvent(NamedTuple):
     that was jumped to) or ``policy``; ``verdict`` what it said, of a jump ``target`` is the chain. ``iif`` and ``oif``
     are links' indices, 0 where there is none. ``packet`` is the beginning of the packet from its network header on, up
     to twenty bytes of its transport header; it is told once for each base chain and hook. ``state`` is connection
-    tracking's (``new``), empty where the kernel does not tell it or has none.
+    tracking's (``new``), empty where the kernel does not tell it or has none; ``mark`` is the packet's fwmark by then.
     """
 
     identity: int
@@ -64,6 +64,7 @@ class TraceEvent(NamedTuple):
     oif: int
     packet: bytes
     state: str = ""
+    mark: int = 0
 
 
 class Armed(NamedTuple):
@@ -167,4 +168,5 @@ def _event(row: bytes) -> TraceEvent:
         tables.number(values, 12),
         values.get(8, b"") + values.get(9, b""),
         _STATES.get(tables.number(values, 21), ""),
+        tables.number(values, 14),
     )

@@ -5,15 +5,13 @@ from __future__ import annotations
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.crossing import is_group
 from cnitest.explain.evidence.leg import Leg, arrived, travelled
-from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
-from cnitest.kernel.rows.records import Fdb, Neighbour, Route
+from cnitest.kernel.rows.records import Fdb, Neighbour
 from cnitest.topology.building.steps import AddLink
 
 _STAGES = (Stage.WIRE, Stage.INGRESS, Stage.BRIDGE)
 _QUESTIONS = ("arp", "nd")
-# Of arp_ignore: what is answered only under a condition, and what is answered to nobody.
-_OTHER_LINK, _OTHER_SUBNET, _NEVER = 1, 2, 8
 
 
 @cause("l2.duplicate-mac", *_STAGES)
@@ -95,73 +93,6 @@ def wrong_neighbour(loss: Loss) -> Found | None:
         remedy=f"ip neigh del {entry.ip} dev {entry.link}",
         place=leg.sender.full_name,
     )
-
-
-@cause("l2.arp-ignore", Stage.ROUTING)
-def arp_ignore(loss: Loss) -> Found | None:
-    """The owner of the address ignores such ARP requests (``arp_ignore``)."""
-    leg = _asked_at_target(loss)
-    if leg is None:
-        return None
-    names = [f"ipv4/conf/{link}/arp_ignore" for link in ("all", loss.link)]
-    level = max(loss.number(name) for name in names)
-    elsewhere = not any(row.ip == leg.next_hop and row.link == loss.link for row in loss.state().addresses)
-    foreign = not loss.in_network(loss.packet.source, loss.place, loss.link)
-    if not (level == _NEVER or (level >= _OTHER_LINK and elsewhere) or (level == _OTHER_SUBNET and foreign)):
-        return None
-    why = f"it has {leg.next_hop} on another link" if elsewhere else f"{loss.packet.source} is of no subnet there"
-    return Found(
-        "arp_ignore",
-        f"{loss.place.full_name} ignores ARP requests on {loss.link}: arp_ignore={level}",
-        hook="neighbour",
-        evidence=() if level == _NEVER else (why,),
-        remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names if loss.number(name))}".replace("/", "."),
-    )
-
-
-@cause("l2.arp-filter", Stage.ROUTING)
-def arp_filter(loss: Loss) -> Found | None:
-    """The owner of the address answers ARP only on the link by which it would send to the asker (``arp_filter``)."""
-    leg = _asked_at_target(loss)
-    if leg is None:
-        return None
-    names = [name for name in (f"ipv4/conf/{link}/arp_filter" for link in ("all", loss.link)) if loss.number(name)]
-    back = loss.route(loss.packet.source)
-    if not names or not isinstance(back, Route) or back.link == loss.link:
-        return None
-    return Found(
-        "arp_filter",
-        f"{loss.place.full_name} answers no ARP request of {loss.packet.source} on {loss.link}: arp_filter=1",
-        hook="neighbour",
-        evidence=(f"its own route to {loss.packet.source} is by {back.link}",),
-        remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names)}".replace("/", "."),
-    )
-
-
-@cause("l2.arp-rp-filter", Stage.ROUTING)
-def arp_rp_filter(loss: Loss) -> Found | None:
-    """The owner of the address ignores an ARP request since it would not send to the asker by that link (rp_filter)."""
-    leg = _asked_at_target(loss)
-    if leg is None:
-        return None
-    asker, here = loss.packet.source, loss.place.full_name
-    names = [name for name in (f"ipv4/conf/{link}/rp_filter" for link in ("all", loss.link)) if loss.number(name)]
-    if not names or not isinstance(loss.route(leg.next_hop, source=asker, iif=loss.link), NoRoute):
-        return None
-    back = loss.route(asker)
-    return Found(
-        "rp_filter of ARP",
-        f"{here} does not believe {asker} on {loss.link}, and answers no ARP request of it: rp_filter is on",
-        hook="neighbour",
-        evidence=(f"its own route to {asker} is {f'by {back.link}' if isinstance(back, Route) else 'none'}",),
-        remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names)}".replace("/", "."),
-    )
-
-
-def _asked_at_target(loss: Loss) -> Leg | None:
-    """The leg of an ARP request that has come to the owner of the address."""
-    leg = loss.once(travelled) if loss.probe.transport == "arp" and not loss.returning else None
-    return leg if leg and arrived(loss) else None
 
 
 def _is_end(loss: Loss, at: LinkAt) -> bool:

@@ -114,6 +114,24 @@ def wrong_entry(loss: Loss) -> Found | None:
     return None
 
 
+@cause("l2.own-mac", *_STAGES)
+def own_mac(loss: Loss) -> Found | None:
+    """The forwarding table of a bridge has lost the bridge's own MAC (it was flushed), so nothing gets there."""
+    for crossing in loss.once(crossings):
+        mac = loss.wiring.links[crossing.bridge].mac
+        if crossing.out or is_group(loss.mac) or loss.mac != mac or forwarding(loss, crossing, mac):
+            continue
+        return Found(
+            "own MAC not in fdb",
+            f"{crossing.bridge} does not know that {mac} is its own: its forwarding table has no entry for it",
+            hook="bridge",
+            evidence=(f"the frame is addressed to {mac}, the MAC of {crossing.bridge}",),
+            remedy=f"bridge fdb add {mac} dev {crossing.bridge.link} self permanent",
+            place=crossing.place,
+        )
+    return None
+
+
 @cause("l2.flood-off", *_STAGES)
 def flood_off(loss: Loss) -> Found | None:
     """A port of a bridge is not flooded with such frames, and the forwarding table does not know their MAC."""

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.leg import travelled
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Filter, Route
 from cnitest.kernel.rows.traffic_control import Dropper
 from cnitest.lab.snapshot import words
 
 _HOOKS = ("ingress", "clsact")
+_REDIRECT = re.compile(r"mirred egress redirect dev (\S+)")
 _REASONS = ("QDISC_DROP", "TC_EGRESS", "TC_INGRESS", "QDISC_OVERLIMIT", "QDISC_CONGESTED")
+
+
+@cause("limits.redirect", Stage.INGRESS, Stage.BRIDGE, Stage.EGRESS, order=-1)
+def redirect(loss: Loss) -> Found | None:
+    """A filter of tc sends the packet out of another link (mirred redirect) than the one on its way."""
+    for hook, link in (("ingress", loss.link), *(("egress", name) for name in _out(loss))):
+        for row in loss.state().filters:
+            target = _REDIRECT.search(str(dict(row.options).get("action", "")))
+            if link and (row.link, row.parent) == (link, hook) and target and _went_out(loss, target[1]):
+                return Found(
+                    "tc redirect",
+                    f"{loss.place.full_name}:{link} has at {hook} {words.filter_key(row)} with action {target[0]}, "
+                    f"which sends it out of {target[1]} instead",
+                    hook,
+                    (f"it was seen to leave by {target[1]}",),
+                    f"tc filter del dev {link} {hook} pref {row.pref}",
+                )
+    return None
+
+
+def _went_out(loss: Loss, link: str) -> bool:
+    """Whether the packet was seen to leave its place by a link that is not on its way."""
+    seen = [one for one in loss.seen.sightings if one.place == loss.place.full_name and one.frame.out]
+    leg = loss.once(travelled)
+    on_it = leg is not None and (loss.place.full_name, link) in leg.way
+    return not on_it and any(one.frame.link == link and one.returning == loss.returning for one in seen)
 
 
 @cause("limits.filter", Stage.INGRESS, Stage.EGRESS, reasons=_REASONS)

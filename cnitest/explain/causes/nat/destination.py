@@ -26,7 +26,7 @@ def stale(loss: Loss) -> Found | None:
     """A connection is tracked from before a rule changed, and still goes where the rule sent it then."""
     for place, packet in _translators(loss):
         known = translation.flow(place, packet)
-        now = [rule for rule in _rules(loss, place) if _holds(rule, packet)]
+        now = [rule for rule in _rules(loss, place) if holds(rule, packet)]
         if known is None or not now or not packet.source_port:
             continue
         there = known.reply_source
@@ -143,7 +143,7 @@ def _of_target(loss: Loss, target: Target) -> list[NatRule]:
     return [rule for rule in found if (translation.rule_target(rule.text) or ("",))[0] == target.address]
 
 
-def _holds(rule: NatRule, packet: wire.Headers) -> bool:
+def holds(rule: NatRule, packet: wire.Headers) -> bool:
     """Whether nothing keeps a rule from matching a packet by destination and port."""
     for term in _TERMS.finditer(rule.text):
         value = str(packet.destination_port) if "port" in term["what"] else packet.destination

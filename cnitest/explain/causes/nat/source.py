@@ -5,16 +5,21 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from cnitest.explain.causes.matching import covers
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.ip import declared
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
+from cnitest.explain.evidence.rows import Spot
 from cnitest.explain.evidence.translation import NatRule, Passage
 from cnitest.kernel.rows.records import Route
+from cnitest.lab.probe import wire
+from cnitest.lab.reach import Sighting
 
-_ON_THE_WAY_BACK = (Stage.SOCKET_OUT, Stage.WIRE, Stage.INGRESS, Stage.ROUTING, Stage.NEIGHBOUR)
+#: Where an answer to a source that nobody knows can end.
+ON_THE_WAY_BACK = (Stage.SOCKET_OUT, Stage.WIRE, Stage.INGRESS, Stage.ROUTING, Stage.NEIGHBOUR)
 _FIRST = -10
 # What a rule asks of source, destination and the link that the packet leaves by.
 _TERMS = re.compile(
@@ -22,13 +27,13 @@ _TERMS = re.compile(
 )
 
 
-@cause("nat.masquerade-skipped", *_ON_THE_WAY_BACK, order=_FIRST)
+@cause("nat.masquerade-skipped", *ON_THE_WAY_BACK, order=_FIRST)
 def skipped(loss: Loss) -> Found | None:
     """Another rule of nat comes first, so that the one that translates the source (MASQUERADE, SNAT) is not reached."""
-    private = loss.once(_left_untranslated)
+    private = loss.once(left_untranslated)
     if private is None:
         return None
-    holding = [rule for rule in _rules(loss, private) if not _mismatch(rule, private)]
+    holding = [rule for rule in _rules(loss, private) if not mismatched(rule, private)]
     for at, rule in enumerate(holding):
         later = [one for one in holding[at + 1 :] if one.translates_source and one[:3] == rule[:3]]
         if rule.ends and _is_understood(rule) and later:
@@ -41,24 +46,24 @@ def skipped(loss: Loss) -> Found | None:
     return None
 
 
-@cause("nat.masquerade-mismatch", *_ON_THE_WAY_BACK, order=_FIRST)
+@cause("nat.masquerade-mismatch", *ON_THE_WAY_BACK, order=_FIRST)
 def mismatch(loss: Loss) -> Found | None:
     """The rule that translates the source (MASQUERADE, SNAT) does not match: another subnet or another link."""
-    private = loss.once(_left_untranslated)
+    private = loss.once(left_untranslated)
     if private is None:
         return None
     rules = _rules(loss, private)
     for rule in rules:
-        why = _mismatch(rule, private) or _unreached(rules, rule, private)
+        why = mismatched(rule, private) or _unreached(rules, rule, private)
         if rule.translates_source and why:
             return _found(loss, private, "MASQUERADE does not match", f"{rule} does not match: {why}")
     return None
 
 
-@cause("nat.masquerade-missing", *_ON_THE_WAY_BACK, order=_FIRST)
+@cause("nat.masquerade-missing", *ON_THE_WAY_BACK, order=_FIRST)
 def missing(loss: Loss) -> Found | None:
     """A private source left by the uplink as it was (no MASQUERADE), and the far end has no way back to it."""
-    private = loss.once(_left_untranslated)
+    private = loss.once(left_untranslated)
     if private is None or any(rule.translates_source for rule in _rules(loss, private)):
         return None
     where = f"{private.place.full_name}:{private.oif}"
@@ -67,7 +72,7 @@ def missing(loss: Loss) -> Found | None:
     )
 
 
-@cause("nat.snat-address", *_ON_THE_WAY_BACK, order=_FIRST)
+@cause("nat.snat-address", *ON_THE_WAY_BACK, order=_FIRST)
 def snat_address(loss: Loss) -> Found | None:
     """The source was translated (SNAT) to an address that the translating place does not have."""
     for one in translation.passages(loss):
@@ -90,8 +95,9 @@ def snat_address(loss: Loss) -> Found | None:
     return None
 
 
-def _left_untranslated(loss: Loss) -> Passage | None:
+def left_untranslated(loss: Loss) -> Passage | None:
     """Where a private source left the last place that knows the way back to it; None where that is not what is lost."""
+    loss = _where_answered(loss)
     sent = translation.first(loss)
     if not loss.returning or sent is None or loss.packet.destination != sent.source:
         return None
@@ -108,10 +114,25 @@ def _left_untranslated(loss: Loss) -> Passage | None:
     return last
 
 
+def _where_answered(loss: Loss) -> Loss:
+    """The answer where it was made, of one that was sent from there to who never saw the request."""
+    came = _came(loss)
+    if not loss.returning or not came or any(one.place == loss.place.full_name for one in came):
+        return loss
+    spot = Spot(loss.place.lab.place(came[-1].place), returning=True)
+    return replace(loss, spot=spot, asked=wire.read(came[-1].frame.data))
+
+
+def _came(loss: Loss) -> list[Sighting]:
+    """Where the request came in, in order."""
+    seen = (one for one in loss.seen.sightings if wire.icmp_error(one.frame.data) is None)
+    return [one for one in seen if not (one.returning or one.frame.out)]
+
+
 def _knows_no_way_back(loss: Loss, source: str) -> bool:
     """Whether the place never had a route to the source of a request that it got: at best a default one, which leads
     elsewhere; no route that is gone or refuses."""
-    here = [s for s in loss.seen.sightings if s.place == loss.place.full_name and not (s.returning or s.frame.out)]
+    here = [one for one in _came(loss) if one.place == loss.place.full_name]
     if not here or loss.place is loss.probe.sender:
         return False
     found, meant = loss.route(source), declared.route(loss.place, loss.question)
@@ -138,7 +159,7 @@ def _rules(loss: Loss, one: Passage) -> tuple[NatRule, ...]:
     return tuple(rule for rule in translation.rules(loss, one.place) if rule.hook in ("POSTROUTING", ""))
 
 
-def _mismatch(rule: NatRule, one: Passage) -> str:
+def mismatched(rule: NatRule, one: Passage) -> str:
     """What a rule asks for and the packet does not have; empty when nothing is seen to keep it from matching."""
     values = {"-s": one.left.source, "-d": one.left.destination, "-o": one.oif}
     for term in _TERMS.finditer(rule.text):
@@ -154,7 +175,7 @@ def _unreached(rules: Iterable[NatRule], rule: NatRule, one: Passage) -> str:
     if rule.hook:
         return ""
     jumps = [each for each in rules if re.search(rf"(-[jg]|jump|goto) {re.escape(rule.chain)}$", each.text)]
-    reasons = [_mismatch(each, one) for each in jumps]
+    reasons = [mismatched(each, one) for each in jumps]
     if jumps and not all(reasons):
         return ""
     return f"the jump to its chain asks for {reasons[0]}" if jumps else f"nothing jumps to the chain {rule.chain}"
@@ -175,7 +196,8 @@ def _found(loss: Loss, one: Passage, dropped_by: str, words: str) -> Found:
         words,
         hook="POSTROUTING",
         evidence=(
-            f"{loss.place.full_name} has no way back to {one.came.source}, but one to {_uplink(loss, one)}",
+            f"{_where_answered(loss).place.full_name} has no way back to {one.came.source}, but one to "
+            f"{_uplink(loss, one)}",
             *elsewhere,
         ),
         remedy=_masquerade(loss, one, "-I" if "before" in dropped_by else "-A"),

@@ -3,15 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from cnitest.explain.evidence.ip import fib
 from cnitest.explain.evidence.loss import Loss
 from cnitest.kernel.rows.records import Route
+from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.reach import Sighting
 from cnitest.lab.snapshot import words
 
 _DEFAULTS = 3
+
+
+class Parting(NamedTuple):
+    """A place that sent the answer (``headers``) by another link than those that the request came in by.
+
+    ``came_back_by`` is the link by which the answer came there, empty where it was made.
+    """
+
+    place: Place
+    headers: wire.Headers
+    came_by: str
+    goes_by: str
+    came_back_by: str = ""
+
+    @property
+    def destination(self) -> str:
+        """Who the answer is for."""
+        return self.headers.destination
+
+
+def partings(loss: Loss) -> Iterator[Parting]:
+    """The places where the answer parted from the way of the request, in order; bridges part with nothing."""
+    seen = [one for one in loss.seen.sightings if loss.returning and wire.icmp_error(one.frame.data) is None]
+    left = {one.place: one for one in reversed(seen) if one.returning and one.frame.out and _is_sent(loss, one)}
+    for name in dict.fromkeys(one.place for one in seen if one.returning):
+        came = [s.frame.link for s in seen if s.place == name and not (s.returning or s.frame.out)]
+        if came and name in left and left[name].frame.link not in came:
+            away = left[name]
+            back = [s.frame.link for s in seen[: seen.index(away)] if s.place == name and s.returning]
+            headers = wire.read(away.frame.data)
+            yield Parting(loss.place.lab.place(name), headers, came[-1], away.frame.link, next(iter(back), ""))
+
+
+def _is_sent(loss: Loss, one: Sighting) -> bool:
+    """Whether IP sent it by that link, which is no bridge's port."""
+    link = loss.links(loss.place.lab.place(one.place)).get(one.frame.link)
+    return link is not None and not link.master
 
 
 def told(loss: Loss) -> tuple[str, ...]:
@@ -34,7 +73,7 @@ def _by_rules(loss: Loss) -> Iterator[str]:
             continue
         headers = wire.read(sighting.frame.data)
         before = came.get(sighting.place)
-        mark = loss.probe.options.mark if before is None and not loss.returning else 0
+        mark = loss.mark_at(place, sent=before is None)
         iif = before.frame.link if before else ""
         decision = fib.decide(loss.state(place), fib.Question(headers, iif, mark))
         if decision and decision.custom and decision.route:

@@ -1,0 +1,86 @@
+"""Answers that part from the way of their request, and end where nobody knows a way on."""
+
+from __future__ import annotations
+
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.routing.commands import rule_words
+from cnitest.explain.evidence.ip import declared, detours, fib
+from cnitest.explain.evidence.ip.detours import Parting
+from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
+from cnitest.explain.evidence.translation import passages
+from cnitest.kernel.rows.records import Route
+from cnitest.lab.snapshot import words
+
+
+@cause("routing.reply-astray", Stage.ROUTING, order=-2)
+def reply_astray(loss: Loss) -> Found | None:
+    """A rule or a longer prefix sends the reply by another link than the request came in by, and it ends there."""
+    for parting in detours.partings(loss) if _leads_nowhere(loss) else ():
+        taken, *others = _decisions(loss, parting)
+        back = next((one.route for one in others if one.route and fib.goes_by(one.route, parting.came_by)), None)
+        if back is None or taken.route is None:
+            continue
+        six = "-6 " if loss.six else ""
+        rule = f" by rule {rule_words(taken)}" if taken.custom else ""
+        return Found(
+            f"rule to table {taken.rule.table}" if taken.custom else "preferred route",
+            f"{parting.place.full_name} sends the reply to {parting.destination}{rule} by "
+            f"{words.route_key(taken.route)}; without it, it would take {words.route_key(back)}",
+            "routing",
+            (),
+            f"ip {six}rule del pref {taken.rule.priority}"
+            if taken.custom
+            else f"ip {six}route del {words.route_key(taken.route)}",
+            parting.place.full_name,
+        )
+    return None
+
+
+@cause("routing.reply-by-default", Stage.ROUTING, order=-1)
+def reply_by_default(loss: Loss) -> Found | None:
+    """A place got the request, and has no route back to its source but the default one, which leads elsewhere."""
+    parting = next(detours.partings(loss), None) if _leads_nowhere(loss) else None
+    if parting is None or declared.route(loss.place, loss.question):
+        return None
+    decisions = _decisions(loss, parting)
+    if not decisions or not decisions[0].route or decisions[0].route.to != "default":
+        return None
+    here = parting.place.full_name
+    six, via = "-6 " if loss.six else "", _previous(loss, parting)
+    return Found(
+        "no route back",
+        f"{here} has no route back to {parting.destination} but {words.route_key(decisions[0].route)}, and the request "
+        f"came in by {parting.came_by}",
+        "routing",
+        (f"{loss.place.full_name} has no route to it either",),
+        f"ip {six}route add {parting.destination} {f'via {via}' if via else f'dev {parting.came_by}'}",
+        here,
+    )
+
+
+def _leads_nowhere(loss: Loss) -> bool:
+    """Whether an answer ended where nobody refused it: there is no route on, or it came round to who has sent it."""
+    if not loss.returning or not loss.received:
+        return False
+    lost = loss.decision is None and isinstance(loss.routed, NoRoute)
+    return lost or (not loss.six and loss.owns(loss.packet.source))
+
+
+def _decisions(loss: Loss, parting: Parting) -> list[fib.Decision]:
+    """What decides on the answer where it parts, then what would without that, and so on."""
+    place = parting.place
+    mark = loss.mark_at(place, sent=not parting.came_back_by)
+    question = fib.Question(parting.headers, parting.came_back_by, mark)
+    return [one for one in fib.decisions(loss.state(place), question) if one.route and one.kind == "unicast"]
+
+
+def _previous(loss: Loss, parting: Parting) -> str:
+    """The address by which the request's last router is reached from where its answer parted; empty of none."""
+    found = loss.route(parting.destination, place=parting.place)
+    taken = found.link if isinstance(found, Route) else ""
+    for one in passages(loss):
+        rows = [row.ip for row in loss.state(one.place).addresses if row.link == one.oif and row.scope == "global"]
+        near = [ip for ip in rows if loss.in_network(ip, parting.place, parting.came_by) and (":" in ip) == loss.six]
+        if one.place is not parting.place and taken != parting.came_by and near:
+            return near[0]
+    return ""
