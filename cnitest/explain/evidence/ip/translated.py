@@ -11,7 +11,7 @@ from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.lab.probe import wire
 
 # ``--to-destination 10.0.0.1:80`` of iptables, ``dnat ip to 10.0.0.1:80`` of nft.
-_TO = re.compile(r"(?:--to-destination|\bdnat (?:ip6? )?to) \[?([0-9.]+|[0-9a-fA-F]*:[0-9a-fA-F:.]+)")
+_TO = re.compile(r"(?:--to-destination|\bdnat (?:ip6? )?to) \[?([0-9a-fA-F]*:[0-9a-fA-F:.]+|[0-9.]+)")
 _HOOKS = ("PREROUTING", "OUTPUT")
 
 
