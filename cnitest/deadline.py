@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from cnitest.errors import DeadlineExceeded
+from cnitest.errors import ConfigError, DeadlineExceeded
 
+#: The variable by which a slow machine gives everything more time: what seconds are multiplied by.
+FACTOR = "CNITEST_TIMEOUT_FACTOR"
 #: Seconds after which a condition is asked again where no event tells of it.
 STEP = 0.02
+_MOST = 1000
 _Found = TypeVar("_Found")
 
 
 def pause(seconds: float) -> None:
     """Let some seconds pass: what `Deadline.poll` does between two questions, for who has no event to wait for."""
     select.select([], [], [], seconds)
+
+
+@functools.cache
+def factor() -> float:
+    """What seconds are multiplied by on this machine. Raises ConfigError for what is no number of at least 1."""
+    given = os.environ.get(FACTOR) or "1"
+    try:
+        number = float(given)
+    except ValueError:
+        number = 0.0
+    if not 1 <= number <= _MOST:
+        raise ConfigError(
+            f"{FACTOR}={given!r}: wants a number from 1 (the usual) to {_MOST}, such as 10 for an emulator"
+        )
+    return number
+
+
+def scaled(seconds: float) -> float:
+    """The seconds that this machine needs for what takes so many elsewhere."""
+    return seconds * factor()
 
 
 @dataclass(frozen=True)
@@ -30,7 +55,12 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float, what: str) -> Deadline:
-        """The deadline that lies ``seconds`` from now."""
+        """The deadline that lies ``seconds`` from now, more on a machine that is said to be slow (`scaled`)."""
+        return cls.exactly(scaled(seconds), what)
+
+    @classmethod
+    def exactly(cls, seconds: float, what: str) -> Deadline:
+        """The deadline that lies ``seconds`` from now on every machine: they were scaled before, or measured here."""
         return cls(what, seconds, time.monotonic() + seconds)
 
     @property

@@ -83,4 +83,4 @@ class AimedExec:
         """Run it inside the host, each change of it told to the aim."""
         with Supervised(self.aim.decide) as tree:
             started = self.host.start_supervised(tree, (binary,), environment)
-            return process.finish(started, stdin, Deadline.after(timeout, binary))
+            return process.finish(started, stdin, Deadline.exactly(timeout, binary))

@@ -13,6 +13,7 @@ from cnitest.cni.calls.invoke import Call, Exec
 from cnitest.cni.calls.mode import Mode
 from cnitest.cni.chain import Chain
 from cnitest.cni.conf import Network
+from cnitest.deadline import scaled
 from cnitest.errors import PluginError, is_ours
 from cnitest.events import Journal
 from cnitest.lab.hosts import Host
@@ -62,7 +63,9 @@ class Caller:
             binary = executor.find(plugin, self.path)
         except PluginError as error:  # DEL stops at a plugin that is not there, too (RT-21, SPEC section 3)
             raise PluginError(f"{plugin} {variables['CNI_COMMAND']} on {host.full_name}: {error}") from error
-        made = invoke.call(executor, plugin, binary, variables, stdin, host=host.full_name, timeout=self.timeout)
+        made = invoke.call(
+            executor, plugin, binary, variables, stdin, host=host.full_name, timeout=scaled(self.timeout)
+        )
         self.journal.note(made)
         return made
 

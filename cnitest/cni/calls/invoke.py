@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from cnitest import paths, text
 from cnitest.cni import plugins, spec
-from cnitest.deadline import Deadline
+from cnitest.deadline import Deadline, scaled
 from cnitest.errors import PluginError, is_ours
 from cnitest.kernel.file_events import WRITTEN, file_events
 from cnitest.kernel.processes import process
@@ -129,7 +129,7 @@ class HostExec:
             if error.errno != errno.ETXTBSY:
                 raise
             started = self._once_written(argv, environment, Deadline.after(min(timeout, _BUSY), f"{argv[-1]}'s writer"))
-        return process.finish(started, stdin, Deadline.after(timeout, argv[-1]))
+        return process.finish(started, stdin, Deadline.exactly(timeout, argv[-1]))
 
     def _once_written(self, argv: Sequence[str], environment: Mapping[str, str], busy: Deadline) -> process.Started:
         """Start a program whose file somebody has open for writing, as soon as it is closed. Raises OSError."""
@@ -197,7 +197,7 @@ def call(
     stdin: Mapping[str, Any] | bytes,
     *,
     host: str = "",
-    timeout: float = TIMEOUT,
+    timeout: float | None = None,
     command: str | None = None,
 ) -> Call:
     """Call a plugin and record it, whatever the outcome, as a call of ``command`` (default: that of ``variables``).
@@ -207,7 +207,7 @@ def call(
     command = variables.get("CNI_COMMAND", "") if command is None else command
     data = stdin if isinstance(stdin, bytes) else json.dumps(stdin).encode()
     try:
-        done = executor.run(binary, variables, data, timeout)
+        done = executor.run(binary, variables, data, scaled(TIMEOUT) if timeout is None else timeout)
     except (OSError, ValueError) as error:  # ValueError: a variable or word that no process can be given
         why = getattr(error, "strerror", None) or error
         raise PluginError(f"{plugin} {command}: {binary} cannot be started: {why}") from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from cnitest.deadline import scaled
+
 _FIRST = 15.0
 _LATER = 2.0
 # VERSION, and a call without a command.
@@ -23,7 +25,7 @@ class Patience:
         """The seconds that a subject's call of a command is given, where its first ADD took ``usual``."""
         first = _PLAIN if command in _PLAIN_COMMANDS else _FIRST
         least = _LATER if self._hung[subject, command] else first
-        return max(least, usual * _FACTOR)
+        return max(scaled(least), usual * _FACTOR)
 
     def ran_out(self, subject: str, command: str) -> None:
         """A call of that command was killed."""

@@ -8,6 +8,7 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
+from cnitest.deadline import scaled
 from cnitest.errors import CommandError, is_ours
 from cnitest.lab.arguments import checked
 
@@ -90,7 +91,7 @@ class Service:
     def wait_for(self, count: int = 1, timeout: float = 5.0) -> tuple[Peer, ...]:
         """Wait until so many came; `seen`. Raises CommandError that tells who came when fewer did."""
         with self._news:
-            if not self._news.wait_for(lambda: len(self._seen) >= count, timeout):
+            if not self._news.wait_for(lambda: len(self._seen) >= count, scaled(timeout)):
                 came = ", ".join(f"{p.protocol} from {p.address}:{p.port}" for p in self._seen) or "nobody"
                 raise CommandError(f"{self!r}: timed out after {timeout:g} s: waiting for {count}; there came {came}")
             return tuple(self._seen)
@@ -166,7 +167,7 @@ class Service:
             self._seen[entry] = known._replace(payload=known.payload + data)
             self._news.notify_all()
         one.setblocking(True)
-        one.settimeout(5.0)
+        one.settimeout(scaled(5.0))
         one.sendall(data if self._reply is None else self._reply)
         one.setblocking(False)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cnitest.deadline import Deadline
-from cnitest.errors import DeadlineExceeded
+from cnitest.deadline import Deadline, factor
+from cnitest.errors import ConfigError, DeadlineExceeded
 from cnitest.kernel.file_events import APPEARED, WRITTEN, file_events, nearest_directory
 
 
@@ -76,3 +77,31 @@ def test_a_closed_writer_ends_a_wait(tmp_path: Path) -> None:
 
     assert time.monotonic() - began < 8
     closer.join()
+
+
+def test_a_slow_machine_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable multiplies the seconds of a deadline, but not of one that is exact."""
+    monkeypatch.setenv("CNITEST_TIMEOUT_FACTOR", "2.5")
+    factor.cache_clear()
+
+    scaled, exact = Deadline.after(4, "a word"), Deadline.exactly(4, "a word")
+
+    assert (scaled.seconds, exact.seconds) == (10, 4)
+    assert 9 < scaled.remaining <= 10
+
+
+@pytest.mark.parametrize("given", ["0.5", "ten", "-1", "inf", "nan"])
+def test_a_wrong_factor_is_told(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """What is no factor raises one line that names the variable and what it wants."""
+    monkeypatch.setenv("CNITEST_TIMEOUT_FACTOR", given)
+    factor.cache_clear()
+
+    with pytest.raises(ConfigError, match=f"CNITEST_TIMEOUT_FACTOR='{given}': wants a number from 1"):
+        Deadline.after(4, "a word")
+
+
+@pytest.fixture(autouse=True)
+def _usual_factor() -> Iterator[None]:
+    """What a test made of the factor ends with it."""
+    yield
+    factor.cache_clear()

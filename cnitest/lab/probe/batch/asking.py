@@ -91,7 +91,7 @@ def ask_all(hops: Iterable[Hop], wait: float) -> dict[Hop, bool | None]:
     for hop, asked in waiting.items():
         with contextlib.suppress(OSError):  # nothing leaves there: nobody answers
             taps[hop.sender].send(hop.link, asked.data)
-    deadline = Deadline.after(wait, "answers")
+    deadline = Deadline.exactly(wait, "answers")
     while True:
         senders = {hop.sender: taps[hop.sender] for hop in waiting}
         for hop in _answered(waiting, {place: tap.since(began[place]) for place, tap in senders.items()}):

@@ -77,7 +77,7 @@ def _serve_ready(sockets: Sockets) -> None:
 def _collect(
     sockets: Sockets, outcomes: Outcomes, wait: float, meanwhile: Callable[[], object], quiet: float | None
 ) -> None:
-    deadline = Deadline.after(wait, "answers")
+    deadline = Deadline.exactly(wait, "answers")
     while outcomes.waiting and not deadline.expired:
         if not sockets.serve(min(deadline.remaining, quiet or wait)) and quiet:
             break

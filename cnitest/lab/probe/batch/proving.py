@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from cnitest.deadline import scaled
 from cnitest.kernel.packet_socket import REMEMBERED
 from cnitest.kernel.rows.records import Neighbour
 from cnitest.lab.probe.base import Probe, is_ipv6
@@ -61,7 +62,7 @@ def prove_all(probes: Sequence[Probe], wait: float | None = None) -> list[Reach]
     known = kinds()
     together = [at for at, probe in enumerate(probes) if type(probe) in known]
     with lab.probing:
-        batch = _Batch(lab, probes, WAIT if wait is None else wait)
+        batch = _Batch(lab, probes, scaled(WAIT if wait is None else wait))
         found = batch.settle(together)
         pathless: set[_Line] = set()
         for at, probe in enumerate(probes):
@@ -144,7 +145,7 @@ class _Batch:
 
     def _send(self, numbers: Sequence[int]) -> None:
         """Send some once; what is answered is settled."""
-        attempts = attempt_all([self._probes[at] for at in numbers], self._wait, quiet=_QUIET)
+        attempts = attempt_all([self._probes[at] for at in numbers], self._wait, quiet=scaled(_QUIET))
         for at, attempt in zip(numbers, attempts, strict=True):
             inquiry = self._inquiries.get(at) or Inquiry(self._lab, self._probes[at], self._wait, "all")
             reach = inquiry.taken(attempt, Seen(), (), self._wait)

@@ -116,7 +116,7 @@ class _Exchange:
         self._attempt = Attempt(self._trace.matches)
         if number not in _IN_PROGRESS:
             return failed(self._attempt, number)
-        accepted = self._handshake(Deadline.after(wait, "a connection"))
+        accepted = self._handshake(Deadline.exactly(wait, "a connection"))
         if accepted is None:
             return self._attempt
         self._attempt = replace(self._attempt, source_seen=str(accepted.getpeername()[0]))

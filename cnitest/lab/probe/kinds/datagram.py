@@ -72,7 +72,7 @@ class DatagramProbe(PortProbe):
             except OSError as error:
                 return Attempt(matches, error=error)
             exchange = _Exchange(client, server, sent, matches, began)
-            attempt = exchange.serve(Deadline.after(wait, "a datagram"), partial(gone, matches) if gone else None)
+            attempt = exchange.serve(Deadline.exactly(wait, "a datagram"), partial(gone, matches) if gone else None)
             return attempt if server or not far else replace(attempt, doubt=self.doubt(far))
 
     def doubt(self, far: Place) -> str:

@@ -97,7 +97,7 @@ class EchoProbe:
             return Attempt(sent.matches, error=error)
         ready = select.poll()
         ready.register(echo, select.POLLIN)
-        waited = rounds(ready, Deadline.after(wait, "an echo reply"), partial(gone, sent.matches) if gone else None)
+        waited = rounds(ready, Deadline.exactly(wait, "an echo reply"), partial(gone, sent.matches) if gone else None)
         return self._listen(echo, sent, waited)
 
     def prepare(self) -> Request:

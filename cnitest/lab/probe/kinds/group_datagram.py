@@ -85,7 +85,7 @@ class GroupDatagram:
             except OSError as error:
                 return Attempt(matches, error=error)
             exchange = _Exchange(client, listeners, payload.ljust(self.size, b"."))
-            exchange.serve(Deadline.after(wait, "a datagram"))
+            exchange.serve(Deadline.exactly(wait, "a datagram"))
         return self._told(matches, exchange, began)
 
     def _listeners(self, undo: ExitStack) -> list[_Listener]:

@@ -66,7 +66,7 @@ class GroupEcho(EchoProbe):
                 echo.sendmsg([self._request(payload)], ancillary, 0, self.group.target(0))
             except OSError as error:
                 return Attempt(matches, error=error)
-            answers = self._gather(echo, payload, members, Deadline.after(wait, "echo replies"))
+            answers = self._gather(echo, payload, members, Deadline.exactly(wait, "echo replies"))
         return self._told(Attempt(matches), answers, members, began)
 
     def _gather(

@@ -190,7 +190,7 @@ class LiveProbe:
             refusal = self._client.ended
             violation = None if refusal else OSError(error.errno, str(error))
             return Attempt(self._matcher(), refusal=refusal, error=violation)
-        patience = Deadline.after(max(wait, self._client.sent_again_within), "an answer")
+        patience = Deadline.exactly(max(wait, self._client.sent_again_within), "an answer")
         return self._serve(Attempt(self._matcher(), pending=self._pending()), began, patience)
 
     def _serve(self, attempt: Attempt, began: float, deadline: Deadline) -> Attempt:

@@ -50,7 +50,7 @@ class StreamProbe(PortProbe):
             undo.callback(client.close)
             where = target(self.sender, self.destination, self.port)
             conversation = _Conversation(client, server, self.matcher, gone)
-            attempt = conversation.hold(where, Deadline.after(wait, "a connection"))
+            attempt = conversation.hold(where, Deadline.exactly(wait, "a connection"))
         if attempt.answered or attempt.refusal or attempt.error:
             return attempt
         return replace(attempt, error=self.own_refusal(where))

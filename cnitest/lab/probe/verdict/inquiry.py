@@ -13,6 +13,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, get_args
 
+from cnitest.deadline import scaled
 from cnitest.errors import UsageError
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import PacketSocket
@@ -63,7 +64,7 @@ def inquire(probe: Probe, wait: float | None = None, watch: Watch = "ends") -> R
         raise UsageError(f'watch is "ends" (the sender and the far end) or "all" (every place), not {watch!r}')
     lab = probe.sender.lab
     with lab.probing:
-        return Inquiry(lab, probe, WAIT if wait is None else wait, watch).reach()
+        return Inquiry(lab, probe, scaled(WAIT if wait is None else wait), watch).reach()
 
 
 class Inquiry:
@@ -137,12 +138,12 @@ class Inquiry:
         if settled is None and (delay := self._proxy_delay()):
             settled = self._send(everyone, self._wait + delay)
         if settled is None and self.resolvable(before):
-            settled = self._send(everyone, _NEIGHBOUR_RETRY)
+            settled = self._send(everyone, scaled(_NEIGHBOUR_RETRY))
         # At the end of the attempt: later they may have gone on.
         coming, overflow = settled is None and self._still_coming(), self._overflow()
         after = control(self._probe) if settled is None else before
         if settled is None and (coming or self.late() or self._may_take_long()):
-            settled = self._send(everyone, _LATE_RETRY)
+            settled = self._send(everyone, scaled(_LATE_RETRY))
         if settled is not None:
             return settled
         return self.judged(before, after, unsettled or overflow or self._doubt(before, after) or self._still_coming())

@@ -105,7 +105,7 @@ def ask(sender: Place, link: str, address: str, wait: float) -> Attempt:
         tap.send(link, asked.data)
     except OSError as error:
         return Attempt(asked.matches, error=error)
-    deadline = Deadline.after(wait, "an answer")
+    deadline = Deadline.exactly(wait, "an answer")
     while True:
         for frame in tap.frames():
             if by := asked.answered_by(frame):
