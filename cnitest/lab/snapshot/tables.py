@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from cnitest.kernel.rows import link_details
@@ -136,14 +137,35 @@ def _with_pairs(table: Table, row: Any) -> dict[str, Any]:
     return found
 
 
-def telling(table: Table, row: Any) -> Iterator[tuple[str, Any]]:
+def telling(table: Table, row: Any) -> list[tuple[str, Any]]:
     """The fields of a row that say something unusual, less what its key has said, with their names."""
     if table.sentence:
-        yield "", table.sentence(row)
-        return
+        return [("", table.sentence(row))]
+    kind: Any = type(row)
+    plain, pairs = _shape(kind, table.without, table.told)
+    if any(map(row.__getitem__, pairs)):
+        return _telling_with_pairs(table, row)
+    usual = table.usual
+    return [
+        (name, value)
+        for place, name, default in plain
+        if (value := row[place]) and value is not True and value != default and value not in usual.get(name, ())
+    ]
+
+
+def _telling_with_pairs(table: Table, row: Any) -> list[tuple[str, Any]]:
     defaults, usual = row._field_defaults, table.usual
-    for name, value in fields(table, row).items():
-        if not value or value is True or value == defaults.get(name) or name in table.told:
-            continue
-        if name not in usual or value not in usual[name]:
-            yield name, value
+    return [
+        (name, value)
+        for name, value in _with_pairs(table, row).items()
+        if value and value is not True and value != defaults.get(name) and name not in table.told
+        if value not in usual.get(name, ())
+    ]
+
+
+@cache
+def _shape(kind: Any, *silent: tuple[str, ...]) -> tuple[list[tuple[int, str, Any]], list[int]]:
+    """Of a kind of rows: where its fields are, with names and defaults, and where its pairs are; less silent fields."""
+    placed = [(place, name) for place, name in enumerate(kind._fields) if not any(name in one for one in silent)]
+    plain = [(place, name, kind._field_defaults.get(name)) for place, name in placed if name not in _PAIRS]
+    return plain, [place for place, name in placed if name in _PAIRS]
