@@ -1,0 +1,58 @@
+"""A pytest plugin that writes down by which of our functions data came to a few moments of a run.
+
+``-p cnitest.suites.selftest.walking``; the variable CNITEST_WALK is the file to write: a line of JSON for each way to a
+moment, from the outermost function to the innermost, each as a pair of its module and its name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+#: Where data gets its next form, as module and function: a network, the subjects, a call, a finding, its verdict.
+MOMENTS = frozenset(
+    (
+        ("cnitest.cni.conf", "_network"),
+        ("cnitest.conformance.discover.examine", "examine"),
+        ("cnitest.cni.calls.invoke", "call"),
+        ("cnitest.conformance.model.finding", "Finding.__init__"),
+        ("cnitest.report.cases", "case_report"),
+    )
+)
+_seen: set[str] = set()
+
+
+def start() -> None:
+    """Watch the calls of this thread from now on."""
+    sys.setprofile(_note)
+
+
+def _note(frame: FrameType, event: str, _: Any) -> None:
+    if event == "call" and _name(frame) in MOMENTS:
+        line = json.dumps(_way(frame))
+        if line not in _seen:
+            _seen.add(line)
+            with Path(os.environ["CNITEST_WALK"]).open("a") as file:
+                file.write(f"{line}\n")
+
+
+def _name(frame: FrameType) -> tuple[str, str]:
+    return str(frame.f_globals.get("__name__", "")), frame.f_code.co_qualname
+
+
+def _way(frame: FrameType | None) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    while frame is not None:
+        name = _name(frame)
+        if name[0].startswith("cnitest.") and not frame.f_code.co_name.startswith("<"):
+            found.insert(0, name)
+        frame = frame.f_back
+    return found
+
+
+if "pytest" in sys.modules:
+    start()
