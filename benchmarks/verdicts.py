@@ -2,6 +2,7 @@
 
 Both are files of `cnitest run --json`. Cases are told apart by plugin, version, requirement and test; each change is
 one line with the versions it was seen in and what the run after says of it. Exit code 1 when any verdict changed.
+With --failing first it is which requirements of a plugin have a failed case, whatever their tests are called.
 """
 
 from __future__ import annotations
@@ -65,12 +66,32 @@ def lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
         yield f"{told}: {why}"[:_WIDTH] if why else told
 
 
-def main(before: str, after: str) -> int:
+def failing(report: Mapping[str, Any]) -> dict[str, set[str]]:
+    """The requirements with a failed case, by the plugin of the cases."""
+    found: dict[str, set[str]] = {}
+    for key, case in cases(report).items():
+        names = found.setdefault(key.subject, set())
+        if case["verdict"] == "failed":
+            names.add(key.requirement)
+    return found
+
+
+def lines_of_failing(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """The plugins of which other requirements fail, or that are in one of the reports alone."""
+    old, new = failing(before), failing(after)
+    for subject in sorted({*old, *new}):
+        was, became = (", ".join(sorted(there[subject])) if subject in there else "absent" for there in (old, new))
+        if was != became:
+            yield f"{subject}: {was or 'none'} -> {became or 'none'}"
+
+
+def main(*arguments: str) -> int:
     """Print what changed; 1 when anything did."""
-    found = list(lines(*(json.loads(Path(name).read_text()) for name in (before, after))))
+    compared = lines_of_failing if arguments[0] == "--failing" else lines
+    found = list(compared(*(json.loads(Path(name).read_text()) for name in arguments[-2:])))
     print("\n".join(found) or "no verdict changed")
     return 1 if found else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(main(*sys.argv[1:]))
