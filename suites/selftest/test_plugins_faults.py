@@ -57,7 +57,7 @@ def _outcome(case: ElementTree.Element) -> str:
 
 def concerned(fault: Fault, found: Mapping[str, str]) -> dict[str, str]:
     """Those outcomes that are a fault's own, by its tests and cases; without what was skipped."""
-    names = {test.partition("::")[2] for test in fault.caught_by}
+    names = {test.rpartition("::")[2] for test in fault.caught_by}
     own = {}
     for test, outcome in found.items():
         name, _, cases = test.partition("[")
@@ -75,7 +75,7 @@ def test_a_fault_that_traffic_shows_is_caught(fault: Fault, tmp_path: Path) -> N
     if not own:
         pytest.skip(next((said for said in found.values() if said.startswith("skipped")), "no test ran"))
     assert set(own.values()) == {"failed"}, own
-    assert {test.partition("[")[0] for test in own} == {test.partition("::")[2] for test in fault.caught_by}
+    assert {test.partition("[")[0] for test in own} == {test.rpartition("::")[2] for test in fault.caught_by}
 
 
 @pytest.mark.parametrize("table", traffic.tables(), ids=lambda table: table.stem)
@@ -100,5 +100,5 @@ def test_there_are_at_least_three_faults_of_a_plugin(table: Path) -> None:
         assert fault.says.endswith("."), fault.says
         assert fault.caught_by, "nothing is named that should catch it"
         for test in fault.caught_by:
-            file, _, name = test.partition("::")
+            file, name = test.partition("::")[0], test.rpartition("::")[2]
             assert f"def {name}(" in (SUITE / file).read_text(), f"{test} is not there"
