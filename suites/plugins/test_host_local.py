@@ -199,6 +199,8 @@ class TestResult:
     """What ADD answers besides addresses."""
 
     @pytest.mark.covers("host-local.routes", "kernel")
+    @pytest.mark.covers("host-local.dst", "kernel")
+    @pytest.mark.covers("host-local.gw", "kernel")
     def test_routes(self, cni, node):
         """Routes are passed on as they are given."""
         routes = [{"dst": "0.0.0.0/0"}, {"dst": "10.2.0.0/16", "gw": "10.1.2.9"}, {"dst": "::/0"}]
@@ -207,7 +209,11 @@ class TestResult:
 
         assert first.result.document["routes"] == routes
 
-    @pytest.mark.covers("host-local.routes", "kernel")
+    @pytest.mark.covers("host-local.mtu", "kernel")
+    @pytest.mark.covers("host-local.advmss", "kernel")
+    @pytest.mark.covers("host-local.priority", "kernel")
+    @pytest.mark.covers("host-local.table", "kernel")
+    @pytest.mark.covers("host-local.scope", "kernel")
     @pytest.mark.requires(plugin="host-local>=1.6.0")
     def test_routes_with_all_that_1_1_0_has(self, cni, node):
         """From 1.1.0 on a route may have an MTU, an MSS, a priority, a table and a scope."""

@@ -127,22 +127,31 @@ class TestTraffic:
         assert first.sandbox.ping("192.168.80.102")
 
     @pytest.mark.covers("host-local.routes", "packet")
+    @pytest.mark.covers("host-local.dst", "packet")
+    @pytest.mark.covers("host-local.gw", "packet")
     @pytest.mark.covers("host-local.gateway", "packet")
-    def test_a_route_leads_by_the_gateway(self, lab, cni, node):
-        """A route without a gateway of its own leads by the pool's."""
+    @pytest.mark.parametrize("route", [{"dst": "203.0.113.0/24"}, {"dst": "203.0.113.0/24", "gw": "192.168.80.102"}])
+    def test_a_route_leads_by_the_gateway(self, lab, cni, node, route):
+        """A route leads by its own gateway, or by the pool's."""
         lab.host("peer").run(["ip", "address", "add", "203.0.113.1/32", "dev", "lo"])
-        sets = between(120, 121, "192.168.80.0/24", gateway="192.168.80.102")
+        gateway = "192.168.80.99" if "gw" in route else "192.168.80.102"
+        addresses = between(120, 121, "192.168.80.0/24", gateway=gateway)
 
-        child = cni.add(node.sandbox("c1"), self.network(sets, routes=[{"dst": "203.0.113.0/24"}])).sandbox
+        child = cni.add(node.sandbox("c1"), self.network(addresses, routes=[route])).sandbox
 
         assert child.ping("203.0.113.1")
 
     @pytest.mark.covers("host-local.runtimeConfig.ips", "packet")
-    def test_a_wanted_address_answers(self, lab, cni, node):
-        """The address that was asked for is the one that the LAN finds."""
-        network = {**self.network(between(120, 129, "192.168.80.0/24")), "capabilities": {"ips": True}}
+    @pytest.mark.covers("host-local.runtimeConfig.ipRanges", "packet")
+    @pytest.mark.parametrize(
+        "given", [{"ips": ["192.168.80.127"]}, {"ipRanges": [between(127, 127, "192.168.80.0/24")]}], ids=list
+    )
+    def test_what_was_wanted_answers(self, lab, cni, node, given):
+        """The address that was asked for, or is of the runtime's range, is one that the LAN finds."""
+        own = [between(120, 129, "192.168.80.0/24")] if "ips" in given else []
+        network = {**self.network(*own), "capabilities": dict.fromkeys(given, True)}
 
-        cni.add(node.sandbox("c1"), network, capabilities={"ips": ["192.168.80.127"]})
+        cni.add(node.sandbox("c1"), network, capabilities=given)
 
         assert lab.host("peer").ping("192.168.80.127")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from cnitest.suites.plugins.lan_networks import check_alone, delete_without_namespace, macvlan, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import check_alone, delete_without_namespace, refused
 from cnitest.suites.plugins.pools import MACHINE
 
 from cnitest import PluginError
@@ -249,95 +249,3 @@ class TestUpkeep:
 
         with pytest.raises(PluginError):
             check_alone(cni, replace(attachment, result=other.result), "static")
-
-
-@pytest.mark.topology("macvlan-modes-lan")
-@pytest.mark.requires(kernel="macvlan", plugin="macvlan")
-class TestTraffic:
-    """What was listed, on a link."""
-
-    @staticmethod
-    def network(*addresses, **keys):
-        """A macvlan network of the LAN that lists these."""
-        return {
-            **macvlan(),
-            "capabilities": {"ips": True},
-            "ipam": {"type": "static", "addresses": [*addresses], **keys},
-        }
-
-    @pytest.mark.covers("static.addresses", "packet")
-    @pytest.mark.covers("static.address", "packet")
-    def test_each_address_answers(self, lab, cni):
-        """Every address of the list answers on the LAN, of both families."""
-        listed_ones = ["192.168.80.120/24", "192.168.80.121/24", "2001:db8:80::120/64"]
-        network = self.network(*({"address": address} for address in listed_ones))
-        cni.add(ready_sandbox(lab.host("node"), "c1"), network)
-
-        assert all(lab.host("peer").ping(address.partition("/")[0]) for address in listed_ones)
-
-    @pytest.mark.covers("static.gateway", "packet")
-    @pytest.mark.covers("static.routes", "packet")
-    @pytest.mark.covers("static.dst", "packet")
-    @pytest.mark.covers("static.gw", "packet")
-    @pytest.mark.parametrize("route", [{"dst": "203.0.113.0/24"}, {"dst": "203.0.113.0/24", "gw": "192.168.80.102"}])
-    def test_a_route_leads_by_its_gateway(self, lab, cni, route):
-        """A route leads by its own gateway, or by that of the address."""
-        lab.host("peer").run(["ip", "address", "add", "203.0.113.1/32", "dev", "lo"])
-        own = {} if "gw" in route else {"gateway": "192.168.80.102"}
-        child = cni.add(
-            lab.host("node").sandbox("c1"), self.network({"address": "192.168.80.120/24", **own}, routes=[route])
-        ).sandbox
-
-        assert child.ping("203.0.113.1")
-
-    @pytest.mark.covers("static.mtu", "kernel", "packet")
-    @pytest.mark.requires(plugin=["static>=1.6.0", "macvlan>=1.6.0"])
-    def test_a_routes_mtu_limits_its_packets(self, lab, cni):
-        """The MTU of a route limits what is sent by it, and nothing else."""
-        lab.host("peer").run(["ip", "address", "add", "203.0.113.1/32", "dev", "lo"])
-        route = {"dst": "203.0.113.0/24", "gw": "192.168.80.102", "mtu": 1400}
-        network = {**self.network({"address": "192.168.80.120/24"}, routes=[route]), "cniVersion": "1.1.0"}
-
-        child = cni.add(lab.host("node").sandbox("c1"), network).sandbox
-
-        assert child.ping("203.0.113.1", size=1372, df=True)
-        assert not child.ping("203.0.113.1", size=1373, df=True)
-        assert child.ping("192.168.80.102", size=1472, df=True)
-
-    @pytest.mark.covers("static.advmss", "packet")
-    @pytest.mark.covers("static.table", "kernel")
-    @pytest.mark.covers("static.priority", "kernel")
-    @pytest.mark.requires(plugin=["static>=1.6.0", "macvlan>=1.6.0"])
-    def test_what_else_a_route_may_have_is_in_the_kernel(self, lab, cni):
-        """A route's table and priority are the kernel's, and its MSS is what a connection offers."""
-        lab.host("peer").run(["ip", "address", "add", "203.0.113.1/32", "dev", "lo"])
-        routes = [
-            {"dst": "203.0.113.0/24", "gw": "192.168.80.102", "advmss": 1000, "priority": 77},
-            {"dst": "198.51.100.0/24", "gw": "192.168.80.102", "table": 4242},
-        ]
-        network = {**self.network({"address": "192.168.80.120/24"}, routes=routes), "cniVersion": "1.1.0"}
-        child = cni.add(lab.host("node").sandbox("c1"), network).sandbox
-
-        rows = {route.to: route for route in child.routes}
-        assert rows["203.0.113.0/24"].metric == 77
-        assert rows["198.51.100.0/24"].table == 4242
-        with lab.host("peer").capture("ens33") as wire:
-            assert child.tcp("203.0.113.1", 80)
-            (syn, *_) = wire.matching("TCP", flags="S")
-        assert ("MSS", 1000) in syn["TCP"].options
-
-    @pytest.mark.covers("static.runtimeConfig.ips", "packet")
-    @pytest.mark.covers("static.CNI_ARGS.IP", "packet")
-    @pytest.mark.parametrize("form", ["runtimeConfig", "CNI_ARGS"])
-    def test_a_wanted_address_answers(self, lab, cni, form):
-        """The address that came with the call is the one that the LAN finds."""
-        wanted = "192.168.80.127/24"
-        keys = (
-            {"capabilities": {"ips": [wanted]}}
-            if form == "runtimeConfig"
-            else {"args": {"IgnoreUnknown": "1", "IP": wanted}}
-        )
-
-        cni.add(lab.host("node").sandbox("c1"), self.network(), **keys)
-
-        assert lab.host("peer").ping("192.168.80.127")

@@ -36,6 +36,7 @@ class TestFrames:
     """What passes between the container's network and who has the tap open."""
 
     @pytest.mark.covers("tap", "kernel", "packet")
+    @pytest.mark.covers("tap.ipam", "kernel", "packet")
     def test_a_program_exchanges_frames(self, cni, sandbox):
         """Who opens the tap gets the container's frames, and the container gets his."""
         cni.add(sandbox, network(f"{ADDRESS}/24"))
@@ -57,8 +58,8 @@ class TestFrames:
 
         assert sandbox.link("eth0").name == "eth0", "the tap outlives the program"
 
-    @pytest.mark.covers("tap", "kernel")
-    @pytest.mark.covers("tap.runtimeConfig.ips", "kernel")
+    @pytest.mark.covers("tap.ipam", "kernel")
+    @pytest.mark.covers("tap.runtimeConfig.ips", "kernel", "packet")
     def test_addresses_of_both_families(self, cni, sandbox):
         """The link has the addresses of IPAM, those of the runtime too."""
         conf = {**network(f"{ADDRESS}/24"), "capabilities": {"ips": True}}
@@ -67,6 +68,8 @@ class TestFrames:
 
         assert attachment.addresses == (ADDRESS, ADDRESS6)
         assert {*sandbox.addresses_on("eth0")} == {ADDRESS, ADDRESS6}
+        with opened(sandbox):
+            assert sandbox.ping(FAR, source=ADDRESS)
 
     @pytest.mark.covers("tap.multiQueue", "kernel", "packet")
     def test_several_queues(self, cni, sandbox):
@@ -104,6 +107,8 @@ class TestOwners:
 
     @pytest.mark.covers("tap.owner", "kernel")
     @pytest.mark.covers("tap.group", "kernel")
+    @pytest.mark.requires(binary="setpriv")
+    @pytest.mark.usefixtures("users")
     def test_owner_and_group(self, cni, sandbox):
         """`owner` and `group` are the tap's; without them it has none."""
         cni.add(sandbox, network(owner=1234, group=4321))
@@ -115,11 +120,13 @@ class TestOwners:
         assert "group" not in second
 
     @pytest.mark.covers("tap.owner", "packet")
+    @pytest.mark.covers("tap.group", "packet")
     @pytest.mark.requires(binary="setpriv")
     @pytest.mark.usefixtures("users")
-    def test_the_owner_opens_it(self, cni, sandbox):
-        """The owner may open the tap without any privilege, and exchanges frames by it."""
-        cni.add(sandbox, network(f"{ADDRESS}/24", owner=1234))
+    @pytest.mark.parametrize("key", ["owner", "group"])
+    def test_the_owner_opens_it(self, cni, sandbox, key):
+        """The owner, or who is of the group, opens the tap without any privilege, and exchanges frames by it."""
+        cni.add(sandbox, network(f"{ADDRESS}/24", **{key: 1234}))
 
         with opened(sandbox, user=1234):
             assert sandbox.arp(FAR, on="eth0")

@@ -70,14 +70,16 @@ class TestLink:
 
         assert sandbox.link("eth0").mac == MAC
 
-    @pytest.mark.covers("tap.runtimeConfig.mac", "kernel")
+    @pytest.mark.covers("tap.runtimeConfig.mac", "kernel", "packet")
     def test_the_mac_of_the_runtime(self, cni, sandbox):
         """The runtime's `mac` capability goes before CNI_ARGS and the configuration."""
-        conf = {**network(mac="02:00:5e:00:53:99"), "capabilities": {"mac": True}}
+        conf = {**network(f"{ADDRESS}/24", mac="02:00:5e:00:53:98"), "capabilities": {"mac": True}}
 
-        cni.add(sandbox, conf, args={"IgnoreUnknown": "1", "MAC": "02:00:5e:00:53:98"}, capabilities={"mac": MAC})
+        cni.add(sandbox, conf, args={"IgnoreUnknown": "1", "MAC": "02:00:5e:00:53:97"}, capabilities={"mac": MAC})
 
-        assert sandbox.link("eth0").mac == MAC
+        with opened(sandbox), sandbox.capture("eth0") as wire:
+            assert sandbox.arp(FAR, on="eth0")
+            assert wire.matching("Ether", src=MAC)
 
     @pytest.mark.covers("tap.mac", "refused")
     @pytest.mark.parametrize("mac", ["zz", "01:00:5e:00:53:21"])

@@ -125,6 +125,7 @@ class TestMtu:
         assert sandbox.ping(PEER6, size=1400 - 48, df=True)
         assert not sandbox.ping(PEER6, size=1400 - 47, df=True)
 
+    @pytest.mark.covers("tuning.args", "kernel", "packet")
     @pytest.mark.covers("tuning.args.cni.mtu", "kernel", "packet")
     def test_of_args(self, cni, sandbox):
         """`args.cni.mtu` goes before the configuration."""
