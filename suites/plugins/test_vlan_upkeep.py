@@ -1,0 +1,226 @@
+"""vlan's duties: masters in containers, what DEL takes back, what CHECK has to notice."""
+
+from __future__ import annotations
+
+import pytest
+from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, ready_sandbox, refused, static
+
+from cnitest import difference
+from cnitest.topology import loads
+
+TRUNK = loads("""
+name: vlan-trunk
+hosts:
+  node: {}
+  peer:
+    vlans:
+      ens33.5: {parent: ens33, id: 5, addresses: [10.5.0.1/24, "2001:db8:5::1/64"]}
+      ens33.100: {parent: ens33, id: 100, addresses: [10.100.0.1/24, "2001:db8:100::1/64"]}
+      ens33.4094: {parent: ens33, id: 4094, addresses: [10.94.0.1/24]}
+veths:
+  - ends:
+      - {at: node, name: ens33, addresses: [192.168.80.101/24]}
+      - {at: peer, name: ens33, addresses: [192.168.80.102/24]}
+""")
+pytestmark = [
+    pytest.mark.topology(TRUNK),
+    pytest.mark.requires(kernel=["vlan"], plugin=["vlan", "static", "host-local"]),
+]
+
+FAMILY = pytest.mark.parametrize("family", [4, 6])
+GATEWAYS = {
+    5: {4: "10.5.0.1", 6: "2001:db8:5::1"},
+    100: {4: "10.100.0.1", 6: "2001:db8:100::1"},
+    4094: {4: "10.94.0.1"},
+}
+OWN = {
+    5: {4: "10.5.0.20/24", 6: "2001:db8:5::20/64"},
+    100: {4: "10.100.0.20/24", 6: "2001:db8:100::20/64"},
+    4094: {4: "10.94.0.20/24"},
+}
+
+
+@pytest.fixture
+def node(lab):
+    """The host whose link is the trunk."""
+    return lab.host("node")
+
+
+@pytest.fixture
+def peer(lab):
+    """The far end of the trunk, which is in each VLAN."""
+    return lab.host("peer")
+
+
+def network(*addresses, vid=5, **keys):
+    """A network of one VLAN of the trunk that gives these addresses, or one that host-local has."""
+    one = {"subnet": "10.5.0.0/24", "rangeStart": "10.5.0.20", "rangeEnd": "10.5.0.20"}
+    ipam = static(*addresses) if addresses else {"type": "host-local", "ranges": [[one]]}
+    own = {"cniVersion": "1.0.0", "name": "tagged", "type": "vlan", "master": "ens33", "vlanId": vid, "ipam": ipam}
+    return {key: value for key, value in {**own, **keys}.items() if value is not None}
+
+
+NET = network(OWN[5][4])
+
+
+def leases(host):
+    """The addresses that host-local keeps for somebody."""
+    found = [file.path.rpartition("/")[2] for file in host.files() if "/networks/tagged/" in file.path]
+    return [name for name in found if name[0].isdigit()]
+
+
+def tags(capture):
+    """The (VID, priority) of each frame of ICMP in a capture; None for one without tag."""
+    packets = [packet for packet in capture.packets if packet.haslayer("ICMP") or packet.haslayer("ICMPv6EchoRequest")]
+    found = [packet.getlayer("Dot1Q") for packet in packets]
+    return {None if tag is None else (tag.vlan, tag.prio) for tag in found}
+
+
+def _with_veth(node):
+    """A container with a link net1 of its own, and the place of its far end, which is in VLAN 5."""
+    sandbox, far = node.sandbox("c1"), node.sandbox("far")
+    sandbox.run(["ip", "link", "add", "net1", "type", "veth", "peer", "name", "far1"])
+    sandbox.run(["ip", "link", "set", "far1", "netns", far.path])
+    far.run(["ip", "link", "add", "link", "far1", "name", "far1.5", "type", "vlan", "id", "5"])
+    for place, link in ((sandbox, "net1"), (far, "far1"), (far, "far1.5")):
+        place.run(["ip", "link", "set", link, "up"])
+    far.run(["ip", "address", "add", "10.5.0.1/24", "dev", "far1.5"])
+    return sandbox, far
+
+
+@pytest.mark.requires(plugin=["vlan>=1.3"])
+@pytest.mark.covers("vlan.linkInContainer", "kernel", "packet", "CHECK", "DEL")
+def test_a_master_in_the_container(node, cni):
+    """With linkInContainer the master is a link of the container, whose far end sees the tag."""
+    sandbox, far = _with_veth(node)
+    attachment = cni.add(sandbox, network(OWN[5][4], master="net1", linkInContainer=True))
+    with far.capture("far1") as trunk:
+        reach = sandbox.ping("10.5.0.1")
+    cni.check(attachment)
+    cni.delete(attachment)
+
+    assert reach.source_seen == attachment.address
+    assert tags(trunk) == {(5, 0)}
+    assert [link.name for link in sandbox.links] == ["lo", "net1"]
+
+
+@pytest.mark.requires(plugin=["vlan>=1.3"])
+@pytest.mark.covers("vlan.linkInContainer", "refused")
+@pytest.mark.covers("vlan.mtu", "refused")
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"master": "ens33"}, "Link not found"),
+        ({"master": "net1", "mtu": 1501}, "invalid MTU 1501"),
+        ({"master": "net1", "mtu": -1}, "invalid MTU -1"),
+    ],
+    ids=["the host's", "greater MTU", "negative MTU"],
+)
+def test_what_a_master_in_the_container_cannot(node, cni, keys, words):
+    """With linkInContainer a link of the host is no master, and the MTU of the container's is the bound."""
+    sandbox, _ = _with_veth(node)
+
+    assert words in refused(cni, sandbox, network(OWN[5][4], linkInContainer=True, **keys))
+    assert [link.name for link in sandbox.links] == ["lo", "net1"]
+
+
+class TestDel:
+    """What DEL takes back."""
+
+    @pytest.mark.covers("vlan", "DEL", "packet")
+    def test_link_and_lease_go(self, node, peer, cni):
+        """After DEL the VLAN is free again, and nobody has the address."""
+        before = node.state()
+        attachment = cni.add(node.sandbox("c1"), network())
+        reached = peer.ping(attachment.address)
+        cni.delete(attachment)
+
+        assert reached
+        assert [link.name for link in attachment.sandbox.links] == ["lo"]
+        assert leases(node) == []
+        assert not peer.arp(attachment.address, on="ens33.5")
+        assert [item for item in difference(before, node.state()) if item.table not in ("files", "flows")] == []
+        assert cni.add(node.sandbox("c2"), network()).address == attachment.address
+
+    @pytest.mark.covers("vlan", "DEL")
+    def test_twice_is_no_error(self, node, cni):
+        """A second DEL succeeds."""
+        attachment = cni.add(node.sandbox("c1"), network())
+        cni.delete(attachment)
+        cni.delete(attachment)
+
+        assert leases(node) == []
+
+    @pytest.mark.covers("vlan", "DEL")
+    def test_without_a_namespace_frees_the_lease(self, node, cni):
+        """DEL with an empty CNI_NETNS, and of a namespace that is gone, frees the lease."""
+        attachment = cni.add(node.sandbox("c1"), network())
+        delete_without_namespace(cni, attachment)
+        empty = leases(node)
+        node.lose("c1")
+        cni.delete(attachment)
+
+        assert empty == leases(node) == []
+
+    @pytest.mark.covers("vlan.master", "DEL")
+    def test_without_the_master(self, node, cni):
+        """DEL after the master is gone, which took the interface along, succeeds and frees the lease."""
+        attachment = cni.add(node.sandbox("c1"), network())
+        node.run(["ip", "link", "delete", "ens33"])
+        error = cni.delete(attachment, may_fail=True)
+
+        assert error is None, str(error)
+        assert leases(node) == []
+
+    @pytest.mark.covers("vlan.ipam", "refused")
+    def test_an_address_that_cannot_be_had_leaves_no_link(self, node, cni):
+        """Where IPAM has nothing to give ADD is refused, and the container stays as it was."""
+        cni.add(node.sandbox("c1"), network())
+        second = node.sandbox("c2")
+        refused(cni, second, network(vid=100))
+
+        assert [link.name for link in second.links] == ["lo"]
+
+
+class TestCheck:
+    """What CHECK has to notice."""
+
+    @pytest.mark.covers("vlan", "CHECK")
+    def test_a_sound_interface(self, node, cni):
+        """CHECK of an interface that is as it was added succeeds, with addresses of both families."""
+        attachment = cni.add(ready_sandbox(node, "c1"), network(OWN[5][4], OWN[5][6]))
+        cni.check(attachment)
+
+        assert attachment.sandbox.link("eth0").up
+
+    @pytest.mark.parametrize(
+        "argv",
+        [
+            ["ip", "address", "flush", "dev", "eth0"],
+            ["ip", "link", "delete", "eth0"],
+            ["ip", "link", "set", "eth0", "down"],
+            ["ip", "link", "set", "eth0", "mtu", "1300"],
+            ["ip", "link", "set", "eth0", "address", "02:00:5e:00:53:66"],
+        ],
+        ids=["address", "link", "down", "mtu", "mac"],
+    )
+    @pytest.mark.covers("vlan", "CHECK")
+    def test_notices(self, node, cni, argv):
+        """CHECK of an interface that was changed fails."""
+        attachment = cni.add(node.sandbox("c1"), network(OWN[5][4], mtu=1400))
+        attachment.sandbox.run(argv)
+
+        assert distrusted(cni, attachment)
+
+    @pytest.mark.covers("vlan.vlanId", "CHECK")
+    def test_notices_another_vlan(self, node, cni):
+        """CHECK fails where an interface of another VLAN has the place, the MAC and the address of the first."""
+        attachment = cni.add(node.sandbox("c1"), NET)
+        cut = attachment.sandbox
+        cut.run(["ip", "link", "delete", "eth0"])
+        node.run(["ip", "link", "add", "link", "ens33", "name", "tmp0", "type", "vlan", "id", "6"])
+        node.run(["ip", "link", "set", "tmp0", "netns", cut.path, "name", "eth0"])
+        cut.run(["ip", "link", "set", "eth0", "up"])
+        cut.run(["ip", "address", "add", OWN[5][4], "dev", "eth0"])
+
+        assert distrusted(cni, attachment)
