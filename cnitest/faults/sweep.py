@@ -145,11 +145,11 @@ def _outcomes(subject: Subject, wanted: Sequence[tuple[Point, str]], workers: in
     context = multiprocessing.get_context("spawn")
     others = multiprocessing.active_children()
     with ProcessPoolExecutor(min(workers, len(wanted)), context, interrupts.ignore) as pool:
-        with interrupts.withheld():
-            futures = [pool.submit(attempt, subject, point, way) for point, way in wanted]
         try:
+            with interrupts.withheld():
+                futures = [pool.submit(attempt, subject, point, way) for point, way in wanted]
             yield from (future.result() for future in futures)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, GeneratorExit):  # it may reach whoever takes the outcomes, too
             for process in multiprocessing.active_children():
                 if process not in others:
                     process.terminate()

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from cnitest.deadline import Deadline
+from cnitest.errors import DeadlineExceeded
 
 
 class Ended(NamedTuple):
@@ -22,18 +24,39 @@ class Ended(NamedTuple):
     seconds: float
 
 
-def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+def until(holds: Callable[[], bool], seconds: float, what: str | Callable[[], str]) -> None:
     """Wait for something. Raises DeadlineExceeded that says for what."""
-    deadline = Deadline.after(seconds, what)
+    deadline = Deadline.after(seconds, "")
     while not holds():
-        deadline.check()
+        if deadline.expired:
+            raise DeadlineExceeded(
+                f"timed out after {seconds:g} s: waiting for {what if isinstance(what, str) else what()}"
+            )
         time.sleep(0.05)
 
 
 def children(parent: int) -> list[int]:
-    """The processes that one has started, by their ids, and those that they have."""
-    there = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    """The processes that one has started, by their ids, and those that they have; none of one that has ended."""
+    try:
+        there = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    except OSError:
+        return []
     return [pid for child in map(int, there) for pid in (child, *children(child))]
+
+
+def told(pid: int) -> str:
+    """A process with its state as in proc(5), empty once it has ended: a zombie only waits for whoever reaps it."""
+    try:
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    except OSError:
+        return ""
+    state = rest.split()[0]
+    return "" if state in ("Z", "X") else f"{name}) {state}"
+
+
+def lives(pid: int) -> bool:
+    """Whether a process has not ended yet."""
+    return bool(told(pid))
 
 
 def at_work(parent: int) -> int:
@@ -63,7 +86,7 @@ def interrupted(arguments: list[str], folder: Path, ready: Callable[[int], bool]
     nothing of it is left. Raises DeadlineExceeded."""
     log = folder / "log"
     command = [sys.executable, "-m", "cnitest.cli", *arguments]
-    with log.open("wb") as out:
+    with log.open("wb") as out, _heeded(signal.SIGINT):
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out, start_new_session=True)
     try:
         until(lambda: ready(process.pid), 60.0, f"{arguments[0]} to be ready for Ctrl-C")
@@ -71,11 +94,21 @@ def interrupted(arguments: list[str], folder: Path, ready: Callable[[int], bool]
         os.killpg(process.pid, signal.SIGINT)
         code = process.wait(30)
         seconds = time.monotonic() - began
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below), 5.0, "the processes below to end")
+        until(lambda: not any(map(lives, below)), 5.0, lambda: f"{', '.join(filter(None, map(told, below)))} to end")
     finally:
         process.kill()
         process.wait()
     return Ended(code, log.read_text(), seconds)
+
+
+@contextmanager
+def _heeded(number: signal.Signals) -> Iterator[None]:
+    """Programs that are started meanwhile do not ignore a signal: a shell has its background jobs ignore SIGINT."""
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def maps_user(uid: int) -> bool:
