@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from cnitest.errors import FeatureMissing
+from cnitest.text import line
 
 _MOST_REASONS = 12
+_FEW_REASONS = 3
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -107,17 +109,32 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say why."""
+    """Say why a run failed in which nothing ran, or in one line that nothing was tested where that is no failure."""
     count = config.stash[_COUNT]
     if not count.failed:
+        if count.skipped and not count.ran:
+            terminalreporter.line(_untested(count), yellow=True)
         return
     terminalreporter.section(count.failed, red=True)
-    for line in _why(count):
-        terminalreporter.line(line)
+    for words in _why(count):
+        terminalreporter.line(words)
+
+
+def _untested(count: _Count) -> str:
+    """That nothing was tested, and why, in one line."""
+    ordered = _ordered(count)
+    reasons = [f"{number} skipped: {line(' '.join(reason.split()))}" for reason, number in ordered[:_FEW_REASONS]]
+    reasons += [f"and {len(ordered) - _FEW_REASONS} other reasons"] if len(ordered) > _FEW_REASONS else []
+    reasons += [f"{count.left_out} left out by -k or -m"] if count.left_out else []
+    return f"nothing was tested: {'; '.join(reasons)} (--cni-require-any lets such a run fail)"
+
+
+def _ordered(count: _Count) -> list[tuple[str, int]]:
+    return sorted(count.skipped.items(), key=lambda entry: -entry[1])
 
 
 def _why(count: _Count) -> list[str]:
-    ordered = sorted(count.skipped.items(), key=lambda entry: -entry[1])
+    ordered = _ordered(count)
     lines = [f"{number} skipped: {reason}" for reason, number in ordered[:_MOST_REASONS]]
     lines += [f"and {len(ordered) - _MOST_REASONS} other reasons"] if len(ordered) > _MOST_REASONS else []
     lines += [f"{count.left_out} left out by -k or -m"] if count.left_out else []

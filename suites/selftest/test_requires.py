@@ -192,6 +192,22 @@ def test_a_run_in_which_something_ran_is_not_held_to_that(run, more, workers):
     assert run(textwrap.dedent(SKIPS)).ret == 0
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_run_of_skips_alone_says_in_one_line_that_nothing_was_tested(run, workers):
+    """Such a run of pytest ends with 0, as ever; the line has the reasons, and the option that makes it fail."""
+    reasons = ("no luck", "no luck", "rain", "snow", "hail")
+    tests = [f"def test_{number}():\n    pytest.skip('{reason}')\n" for number, reason in enumerate(reasons)]
+
+    result = run("import pytest\n" + "".join(tests), "-n", workers)
+
+    told = [line for line in result.outlines if line.startswith("nothing was tested")]
+    assert result.ret == 0
+    assert len(told) == 1
+    assert told[0].startswith("nothing was tested: 2 skipped: no luck; 1 skipped: ")
+    assert told[0].endswith("; and 1 other reasons (--cni-require-any lets such a run fail)")
+    assert "nothing was tested" not in run("def test_it(): pass\n" + "".join(tests[:0])).stdout.str()
+
+
 def test_cnitest_run_fails_when_nothing_ran(tmp_path):
     """Without plugins every test of a suite that needs them is skipped."""
     command = [sys.executable, "-m", "cnitest.cli", "run", "--suite", "walkthrough", "--cni-path", str(tmp_path), "-k",
