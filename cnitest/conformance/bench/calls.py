@@ -68,7 +68,8 @@ class PluginCalls:
         executor = AimedExec(self.node, aim) if aim else HostExec(self.node, tuple(argv))
         with self.record.calling() as note:
             call = invoke.call(executor, name, binary, variables, data, host=place, timeout=limit, command=command)
-            note(call, call.seconds if aim and aim.hit else timeout)
+            hit = aim.hit if aim and aim.way == "kill" else 0
+            note(call, call.seconds if hit else timeout, hit)
         if call.timed_out and timeout is None:
             _PATIENCE.ran_out(self.subject.name, command)
         self.lab.journal.note(call)

@@ -93,13 +93,14 @@ class Record:
         self.steps.append(Look(f"look{self._looks}", containers, picture, time.monotonic()))
 
     @contextmanager
-    def calling(self) -> Iterator[Callable[[Call, float | None], None]]:
-        """Around a call: what is yielded notes how it went. Calls that overlap become one batch."""
+    def calling(self) -> Iterator[Callable[[Call, float | None, int], None]]:
+        """Around a call: what is yielded notes how it went, and how it was killed on purpose (see `Ask`). Calls that
+        overlap become one batch."""
         with self._lock:
             self._running += 1
         made: list[Ask] = []
         try:
-            yield lambda call, limit: made.append(Ask(call, limit))
+            yield lambda call, limit, change: made.append(Ask(call, limit, change=change))
         finally:
             with self._lock:
                 self._running -= 1

@@ -20,12 +20,14 @@ class Command(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """A call of a plugin. ``limit`` is after how many seconds it was to be killed, when that was the point of it;
-    calls of one ``batch`` ran at the same time (0: alone)."""
+    """A call of a plugin. ``limit`` is after how many seconds it was to be killed, when that was the point of it, and
+    ``change`` before which of its changes it was (0: not by that); calls of one ``batch`` ran at the same time (0:
+    alone)."""
 
     call: Call
     limit: float | None = None
     batch: int = 0
+    change: int = 0
 
 
 class Look(NamedTuple):

@@ -109,6 +109,9 @@ binary() {
   return 1
 }
 
+# Whether a call can be killed before one of its changes, which takes cnitest; else it is killed after a time.
+kills() { "$python" -c 'import cnitest.faults.killing' 2>/dev/null; }
+
 # Calls a plugin: a number, the plugin, its whole environment, and after -- what comes before it on the command line.
 call() {
   local number=$1 plugin=$2 found environment=() words code; shift 2
@@ -116,8 +119,13 @@ call() {
   while [ $# -gt 0 ] && [ "$1" != -- ]; do environment+=("$1"); shift; done
   shift
   now_words "${environment[@]}"
-  { timeout --signal=KILL "${limit:-12}" env -i "${words[@]}" "$@" "$found" \
-    <$work/$number.stdin >$work/$number.stdout 2>$work/$number.stderr; code=$?; } 2>/dev/null
+  if [ "${change:-}" ] && kills; then
+    timeout --signal=KILL 60 "$python" -m cnitest.faults.killing $change "${words[@]}" -- "$@" "$found" \
+      <$work/$number.stdin >$work/$number.stdout 2>$work/$number.stderr; code=$?
+  else
+    { timeout --signal=KILL "${limit:-12}" env -i "${words[@]}" "$@" "$found" \
+      <$work/$number.stdin >$work/$number.stdout 2>$work/$number.stderr; code=$?; } 2>/dev/null
+  fi
   ask_now $number
   echo $code >$work/$number.code
   tell $number "$plugin" "${words[@]}"

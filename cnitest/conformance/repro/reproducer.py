@@ -6,6 +6,7 @@ What happens stands first, for a person to read; how it is done (``repro.sh``, t
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -37,6 +38,7 @@ _HEAD = """\
 # what the report says, with 0 when it does not, and with 2 when it could not run.{limits}
 path={path}
 host={host}
+python={python}
 tries={tries}
 usual=({usual})
 """
@@ -71,6 +73,7 @@ def _head(about: Iterator[str], trial: Trial, record: Record, file: str, chance:
         tries=_TRIES if chance else 1,
         path=quoted(":".join(trial.subject.path)),
         host=quoted(trial.subject.setting.host),
+        python=quoted(sys.executable),
         usual=" ".join(quoted(f"{key}={value}") for key, value in ENVIRONMENT.items()),
     )
 
@@ -107,7 +110,11 @@ def _chance(record: Record, packets: Sequence[AtOnce]) -> str:
     found = []
     if any(ask.batch for ask in asks):
         found.append("Calls that ran side by side do so here, too; what comes of it may be another thing each time.")
-    if any(ask.limit is not None for ask in asks):
+    if any(ask.change for ask in asks):
+        found.append(
+            "Calls are killed before the same changes as in the report where python has cnitest, else after times."
+        )
+    elif any(ask.limit is not None for ask in asks):
         found.append("Calls are killed after the same times as in the report; what they had done by then may differ.")
     if packets:
         found.append("Packets are sent the moment that a call has ended; on a busy machine that may be too late.")

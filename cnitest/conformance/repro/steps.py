@@ -173,6 +173,7 @@ class Steps:
                 yield f"at_once {joined((packet.place, packet.target, f'{packet.seconds:g}'))}"
         before = [self._quoted((word,)) for word in call.argv[:-1]]
         limit = f"limit={ask.limit:.4f} " if ask.limit is not None else ""
+        limit += f"change={ask.change} " if ask.change else ""
         words = [f"{limit}call {number} {quoted(call.plugin)}", *self._environment(call), "--", *before]
         yield " ".join(words) + (" &" if ask.batch else "")
         if ask.batch:
