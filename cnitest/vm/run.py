@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from cnitest import deadline
 from cnitest.errors import DeadlineExceeded, GuestError
 from cnitest.kernel.processes import programs
 from cnitest.vm import accelerators, cache, machine, prepared, terminal
@@ -16,6 +17,8 @@ from cnitest.vm.machine import Task
 
 #: How it ended otherwise than by the command: timeout(1)'s status, and the first that is no command's.
 TIMED_OUT, NO_GUEST = 124, 125
+#: How much longer than elsewhere programs may take on an emulated processor.
+_SLOWER = "10"
 _UNSEEN = ("/proc", "/sys", "/dev", "/run")
 
 
@@ -56,11 +59,17 @@ def _run(request: Request) -> int:
     kernel = prepared.prepare(request.kernel, request.kept)
     with cache.opened(request.kept) as kept:
         accelerator = accelerators.chosen(kernel, program, kept)
-    with Guest(kernel, request.task, program, accelerator, request.ends) as guest:
-        if not request.task.terminal:
+    task = request.task if accelerator == machine.NATIVE else _patient(request.task)
+    with Guest(kernel, task, program, accelerator, request.ends) as guest:
+        if not task.terminal:
             return guest.finish(request.seconds)
         with terminal.handed_over(guest.resize):
             return guest.finish(request.seconds)
+
+
+def _patient(task: Task) -> Task:
+    """A task whose command knows that everything takes longer."""
+    return task._replace(environment={deadline.FACTOR: _SLOWER, **task.environment})
 
 
 def _emulator() -> str:
