@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cnitest.text import lines
@@ -45,7 +46,14 @@ class TopologyError(CnitestError):
 
 
 class FeatureMissing(CnitestError):
-    """This machine lacks something; the message is one line, fit for a skip reason."""
+    """This machine lacks something; the message is one line, fit for a skip reason.
+
+    ``lacking`` has the kernel's features among it, by name: another kernel may have them.
+    """
+
+    def __init__(self, message: str = "", lacking: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.lacking = tuple(lacking)
 
 
 class GuestError(CnitestError):

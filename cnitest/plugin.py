@@ -62,6 +62,14 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return guest.boot(config) if guest.asked(config) else None
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not to run in a guest."""
+    if config.option.cni_vm_only:
+        from cnitest.report import guest
+
+        guest.chosen(items, config)
+
+
 @pytest.hookimpl(tryfirst=True)  # whoever reads our options shall find them resolved
 def pytest_configure(config: pytest.Config) -> None:
     """Resolve what was given, and tell pytest the marks."""
@@ -79,7 +87,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run, with everything that is missing in one reason."""
     missing = [why for mark in item.iter_markers("requires") for why in _missing(mark, item.config)]
     if missing:
-        pytest.skip("; ".join(dict.fromkeys(missing)))
+        pytest.skip("; ".join(dict.fromkeys(missing)) + _advice(item))
+
+
+def _advice(item: pytest.Item) -> str:
+    """Where else a test that the kernel keeps from running would run."""
+    from cnitest.kernel import features
+    from cnitest.report import guest
+
+    wanted = [name for mark in item.iter_markers("requires") for name in _names(mark.kwargs.get("kernel"))]
+    return guest.advice([name for name in wanted if features.kernel(name).why], guest.command(item))
 
 
 def _missing(mark: pytest.Mark, config: pytest.Config) -> list[str]:

@@ -18,6 +18,7 @@ from cnitest.lab.lab import Lab
 from cnitest.plugins import files
 from cnitest.report.options import PLUGIN_PATH, declare_to_command
 from cnitest.topology import Host, Topology
+from cnitest.vm import needs
 
 _NEEDED_KERNEL = ("veth", "bridge", "macvlan", "br_netfilter", "conntrack")
 _PACKAGED = "install containernetworking-plugins"
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def examine(path: tuple[str, ...]) -> tuple[Examined, ...]:
     """Try everything and report each outcome."""
-    return (*_privileges(), *_kernel(), *_binaries(), *_plugins(path))
+    return (*_privileges(), *_kernel(), *_binaries(), *_plugins(path), _guests())
 
 
 def _privileges() -> Iterator[Examined]:
@@ -133,6 +134,12 @@ def _plugins(path: tuple[str, ...]) -> Iterator[Examined]:
             found or f"not in {':'.join(path)}",
             f"{_PACKAGED if plugin.packaged else _FROM_SOURCE}, or name its directory with --cni-path",
         )
+
+
+def _guests() -> Examined:
+    """Whether other kernels can be booted here (`cnitest vm`)."""
+    lacking = needs.missing()
+    return Examined("guests", "other kernels", not lacking, False, "; ".join(lacking) or needs.emulator())
 
 
 def _show(findings: tuple[Examined, ...], healthy: bool) -> None:

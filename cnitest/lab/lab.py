@@ -101,13 +101,11 @@ class Lab(Measuring):
         return f"<Lab {self.topology.name}: {', '.join(self._places)}>"
 
     def _require_features(self) -> None:
-        missing = [
-            feature.why
-            for kind in sorted(self.plan.kinds - _EVERYWHERE)
-            if not (feature := features.link_kind(kind)).present
-        ]
+        asked = map(features.link_kind, sorted(self.plan.kinds - _EVERYWHERE))
+        missing = [feature for feature in asked if not feature.present]
         if missing:
-            raise FeatureMissing(f"topology {self.topology.name}: {'; '.join(missing)}")
+            told = "; ".join(feature.why for feature in missing)
+            raise FeatureMissing(f"topology {self.topology.name}: {told}", [feature.name for feature in missing])
 
     def _build(self) -> None:
         coming = Namespaces({name: NetworkNamespace.begin(self.thread) for name in self.plan.places})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -18,6 +19,8 @@ from cnitest.vm.machine import Task
 
 #: Set in a guest to the kernel that was asked for: what runs there boots no other.
 VARIABLE = "CNITEST_VM"
+#: Set in a guest to the features of kernels, by name, that the kernel outside lacks, where those alone are asked for.
+LACKING = "CNITEST_VM_LACKING"
 #: The options of pytest and of widely used plugins that name what a run writes, by their ``dest``.
 _WRITTEN = ("xmlpath", "basetemp", "log_file", "report_log", "htmlpath", "json_report_file")
 _GUEST_OWN = ("/dev", "/proc", "/sys")
@@ -36,7 +39,7 @@ def boot(config: pytest.Config) -> int:
     task = Task(
         [*_program(), *_color(config), *words(config.invocation_params.args, config.option.cni_vm, bool(kernel))],
         Path(config.invocation_params.dir),
-        {**os.environ, **_size(), VARIABLE: kernel or packages.DEFAULT},
+        {**os.environ, **_size(), **_lacking(config), VARIABLE: kernel or packages.DEFAULT},
         tuple(dict.fromkeys(_shared(config))),
         config.option.cni_vm_memory or f"{_memory()}M",
         stdin=bool(config.option.usepdb),
@@ -62,6 +65,51 @@ def words(given: Sequence[str], value: str, named: bool) -> Iterator[str]:
         skipped = named and before == option and word == value and not skipped
         if word != option and not word.startswith(f"{option}=") and not skipped:
             yield word
+
+
+def _lacking(config: pytest.Config) -> dict[str, str]:
+    """The features that the kernel lacks on which the guest runs, where those are asked for."""
+    if not config.option.cni_vm_only:
+        return {}
+    from cnitest.kernel import features
+
+    return {LACKING: " ".join(name for name in features.names() if features.kernel(name).why)}
+
+
+def chosen(items: list[pytest.Item], config: pytest.Config) -> None:
+    """Of tests in a guest, keep those that need what the kernel outside lacks. Raises pytest.UsageError outside."""
+    if not os.environ.get(VARIABLE):
+        raise pytest.UsageError("--cni-vm-only chooses among tests in a guest: give --cni-vm, too")
+    lacking = set(os.environ.get(LACKING, "").split())
+    kept = [item for item in items if lacking.intersection(_kernel(item))]
+    config.hook.pytest_deselected(items=[item for item in items if not lacking.intersection(_kernel(item))])
+    items[:] = kept
+
+
+def _kernel(item: pytest.Item) -> Iterator[str]:
+    """The features of the kernel that a test asks for."""
+    for mark in item.iter_markers("requires"):
+        names = mark.kwargs.get("kernel", ())
+        yield from (names,) if isinstance(names, str) else names
+
+
+def advice(lacking: Sequence[str], command: str) -> str:
+    """What to add to a reason for a skip: features that a guest's kernel has, and the command that runs it there."""
+    if not lacking or os.environ.get(VARIABLE):
+        return ""
+    return f"; needs {', '.join(dict.fromkeys(lacking))}: {command}"
+
+
+def command(item: pytest.Item) -> str:
+    """The command that runs the file of a test in a guest."""
+    found = importlib.util.find_spec("cnitest.suites")
+    suites = [Path(place) for place in (found and found.submodule_search_locations) or ()]
+    file = item.path
+    suite = next((file.relative_to(root).parts[0] for root in suites if file.is_relative_to(root)), "")
+    if suite and suite != "selftest":
+        given = "".join(f" --cni-path {paths.near(path)}" for path in item.config.getoption("--cni-path"))
+        return f"cnitest run --vm --suite {suite} -k {file.stem}{given}"
+    return f"pytest --cni-vm {paths.near(file)}"
 
 
 def _program() -> list[str]:

@@ -204,6 +204,13 @@ GUEST = (
         "DIR",
         "append",
     ),
+    Option(
+        "cni_vm_only",
+        "--cni-vm-only",
+        "--vm-only",
+        "of the tests in a guest run those alone that need what this machine's kernel lacks (by the mark requires)",
+        action="store_true",
+    ),
     Option("cni_vm_memory", "--cni-vm-memory", "--vm-memory", "the guest's memory (default: 4G)", "M"),
 )
 ALL = (*NETWORK, *CONFORMANCE, *GUEST)

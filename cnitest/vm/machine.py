@@ -14,7 +14,6 @@ from typing import NamedTuple
 from cnitest.vm import cpio
 from cnitest.vm.prepared import Prepared
 
-PROGRAM = "qemu-system-x86_64"
 #: How the processor is played: by translation, which works everywhere, or by the one that there is.
 TRANSLATED, NATIVE = "tcg,thread=multi,tb-size=512", "kvm"
 #: What an emulated processor is spared: measuring how fast it loops, and its tests of ciphers.

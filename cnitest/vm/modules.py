@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cnitest.errors import GuestError
-from cnitest.kernel.processes import programs
+from cnitest.vm import needs
 
 #: What a guest needs to see this machine's files, talk to us, and be a network's host. Those that matter to no boot are
 #: loaded here since it is quicker than by modprobe(8) from the shared files.
@@ -22,15 +22,14 @@ def indexed(tree: Path, place: Path) -> Path:
     """
     if (tree / "modules.dep.bin").is_file():
         return tree
-    depmod = programs.find("depmod")
-    if not depmod:
-        raise GuestError("no depmod, which modules need before they can be loaded: apt-get install kmod")
     made = place / "lib/modules" / tree.name
     made.mkdir(parents=True)
     for entry in tree.iterdir():
         if entry.name not in ("source", "build"):
             (made / entry.name).symlink_to(entry)
-    done = subprocess.run([depmod, "-b", str(place), tree.name], capture_output=True, text=True, errors="replace")
+    done = subprocess.run(
+        [needs.depmod(), "-b", str(place), tree.name], capture_output=True, text=True, errors="replace"
+    )
     if done.returncode or not (made / "modules.dep.bin").is_file():
         raise GuestError(f"depmod failed on {tree}: {(done.stderr.strip().splitlines() or ['it made no index'])[-1]}")
     return made

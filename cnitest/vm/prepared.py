@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnitest import paths
-from cnitest.errors import GuestError
-from cnitest.vm import cache, cpio, images, modules, packages
+from cnitest.vm import cache, cpio, images, modules, needs, packages
 
-_BUSYBOX = ("/bin/busybox", "/usr/bin/busybox", "/usr/lib/initramfs-tools/bin/busybox")
 _DIRECTORIES = ("bin", "dev", "proc", "sys", "modules", "lower", "over", "plain", "root")
 _APPLETS = ("sh", "mount", "insmod", "mkdir", "cp", "ip", "switch_root", "ln", "poweroff", "mknod", "hostname")
 #: A part of the key of what is prepared: to be raised when prepared files get another form.
@@ -53,7 +51,7 @@ def _directory(named: str, place: Path) -> Path:
 
 def _key(kernel: images.Kernel) -> str:
     """What the prepared files depend on, in a name."""
-    files = [kernel.image, Path(_busybox()), *([kernel.modules / "modules.order"] if kernel.modules else [])]
+    files = [kernel.image, Path(needs.busybox()), *([kernel.modules / "modules.order"] if kernel.modules else [])]
     facts = [_FORM, *modules.NEEDED, *modules.USEFUL, str(kernel.modules), *map(_identity, files)]
     return f"{kernel.version}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:12]}"
 
@@ -64,14 +62,6 @@ def _identity(path: Path) -> str:
     except OSError:
         return f"{path}: none"
     return f"{path}: {found.st_mtime_ns} {found.st_size}"
-
-
-def _busybox() -> str:
-    """A busybox that needs no libraries. Raises GuestError without one."""
-    for path in _BUSYBOX:
-        if os.path.exists(path) and b"ld-linux" not in Path(path).read_bytes()[:4096]:
-            return path
-    raise GuestError("no statically linked busybox, which a guest starts with: apt-get install busybox-static")
 
 
 def _fill(directory: Path, kernel: images.Kernel) -> None:
@@ -89,7 +79,7 @@ def _entries(files: list[Path]) -> Iterator[cpio.Entry]:
     yield from map(cpio.directory, _DIRECTORIES)
     yield cpio.device("dev/console", 5, 1)
     yield cpio.device("dev/null", 1, 3)
-    yield cpio.file("bin/busybox", Path(_busybox()).read_bytes(), executable=True)
+    yield cpio.file("bin/busybox", Path(needs.busybox()).read_bytes(), executable=True)
     yield from (cpio.link(f"bin/{applet}", "busybox") for applet in _APPLETS)
     names = [f"{number:02}-{path.name.partition('.')[0]}.ko" for number, path in enumerate(files)]
     yield from (cpio.file(f"modules/{name}", images.module(path)) for name, path in zip(names, files, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import NamedTuple
 
 from cnitest import deadline
 from cnitest.errors import DeadlineExceeded, GuestError
-from cnitest.kernel.processes import programs
-from cnitest.vm import accelerators, cache, machine, prepared, terminal
+from cnitest.vm import accelerators, cache, machine, needs, prepared, terminal
 from cnitest.vm.guest import Ends, Guest, Stopped, stopped_by_signals
 from cnitest.vm.machine import Task
 
@@ -54,7 +52,7 @@ def ended(request: Request, tell: Callable[[str], object]) -> int:
 
 
 def _run(request: Request) -> int:
-    program = _emulator()
+    program = needs.emulator()
     _check(request.task)
     kernel = prepared.prepare(request.kernel, request.kept)
     with cache.opened(request.kept) as kept:
@@ -70,16 +68,6 @@ def _run(request: Request) -> int:
 def _patient(task: Task) -> Task:
     """A task whose command knows that everything takes longer."""
     return task._replace(environment={deadline.FACTOR: _SLOWER, **task.environment})
-
-
-def _emulator() -> str:
-    """The path of QEMU. Raises GuestError without it."""
-    if platform.machine() != "x86_64":
-        raise GuestError(f"guests are made for x86_64 alone, and this machine is {platform.machine()}")
-    found = programs.find(machine.PROGRAM)
-    if not found:
-        raise GuestError(f"no {machine.PROGRAM}, which plays the guest's machine: apt-get install qemu-system-x86")
-    return found
 
 
 def _check(task: Task) -> None:

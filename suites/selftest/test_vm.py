@@ -7,13 +7,9 @@ import sys
 
 import pytest
 
-from cnitest.kernel.processes import programs
-from cnitest.vm import machine
+from cnitest.vm import needs
 
-pytestmark = [
-    pytest.mark.skipif(not programs.find(machine.PROGRAM), reason="no QEMU: apt-get install qemu-system-x86"),
-    pytest.mark.skipif(not programs.find("busybox"), reason="no busybox: apt-get install busybox-static"),
-]
+pytestmark = pytest.mark.skipif(bool(needs.missing()), reason="; ".join(needs.missing()))
 COMMAND = (sys.executable, "-m", "cnitest.cli", "vm")
 
 

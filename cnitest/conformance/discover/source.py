@@ -56,9 +56,10 @@ def source(path: Path, plugins: Sequence[str] = ()) -> Source:
 
 
 def _from_profile(found: Profile, network: Network) -> Source:
-    lacking = [why for name in found.requires if (why := absent(name))]
+    lacking = {name: why for name in found.requires if (why := absent(name))}
     if lacking:
-        raise FeatureMissing(f"{found.source.stem}: {'; '.join(lacking)}")
+        named = [name for name in lacking if name in features.names()]
+        raise FeatureMissing(f"{found.source.stem}: {'; '.join(lacking.values())}", named)
     own = found.source.stem if found.source.name != profile.NAME else ""
     name = found.name or own
     return Source(network, found.setting, str(found.source), name, found.plugin, found.kind, found.path, found.versions)

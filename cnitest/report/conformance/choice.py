@@ -112,7 +112,9 @@ def _sources(choice: Choice) -> tuple[list[Source], list[str]]:
         try:
             found = source(profile)
         except FeatureMissing as error:
-            skipped.append(str(error))
+            from cnitest.report import guest
+
+            skipped.append(f"{error}{guest.advice(error.lacking, f'cnitest run --vm --plugin {profile.stem}')}")
             continue
         lacking = [name for name in _names(found) if not plugins.find(name, (*found.path, *choice.path))]
         if lacking and "all" in choice.plugins:
