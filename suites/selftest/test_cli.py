@@ -36,7 +36,13 @@ def test_doctor_finds_a_machine_that_can_do_the_main_job():
     assert (text.returncode, data.returncode) == (0, 0)
     assert "Ready." in text.stdout
     assert document["healthy"]
-    assert {finding["group"] for finding in document["findings"]} == {"privileges", "kernel", "programs", "plugins"}
+    assert {finding["group"] for finding in document["findings"]} == {
+        "privileges",
+        "kernel",
+        "programs",
+        "plugins",
+        "guests",
+    }
 
 
 def test_doctor_lists_everything_that_is_missing_at_once(tmp_path):
@@ -102,7 +108,8 @@ def test_schema_is_json_for_editors():
     [
         (
             ["run", "--suite", "walkthrogh"],
-            "there is no suite 'walkthrogh'; there are: conformance, fuzz, walkthrough. Did you mean 'walkthrough'?",
+            "there is no suite 'walkthrogh'; there are: conformance, fuzz, plugins, regressions, walkthrough. "
+            "Did you mean 'walkthrough'?",
         ),
         (["run", "missing.conflist"], "missing.conflist: cannot be read: No such file or directory"),
         (["run", "bad.conf"], "bad.conf:1:13: is not JSON"),

@@ -1,16 +1,38 @@
-"""``cnitest vm``: a command in a guest with another kernel: its outputs, its end, and what is left of it."""
+"""``cnitest vm`` and ``pytest --cni-vm``: a command, a shell or tests in a guest, and how they end."""
 
 from __future__ import annotations
 
+import os
+import pty
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from cnitest.vm import needs
+from cnitest.deadline import Deadline
+from cnitest.errors import GuestError
+from cnitest.vm import cache, needs, prepared
 
-pytestmark = pytest.mark.skipif(bool(needs.missing()), reason="; ".join(needs.missing()))
 COMMAND = (sys.executable, "-m", "cnitest.cli", "vm")
+NOTHING = ("--memory", "512M", "--", "sleep", "1000")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _guests() -> None:
+    """Skip where no guest can be booted, with the reason."""
+    if os.environ.get("CNITEST_VM"):
+        pytest.skip("this is a guest: none is booted in it")
+    for why in needs.missing():
+        pytest.skip(why)
+    try:
+        prepared.prepare(None, cache.directory())
+    except GuestError as error:
+        pytest.skip(str(error))
 
 
 def vm(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -18,11 +40,132 @@ def vm(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *words], input=stdin, capture_output=True, text=True, timeout=300)
 
 
-def test_a_command_runs_in_another_kernel(tmp_path):
-    """Its outputs come apart, it reads our stdin and this machine's files, and its exit status is ours."""
-    (tmp_path / "there").write_text("of this machine\n")
-    script = f"cat {tmp_path}/there; cat; ip link add name v1 type dummy && cat /sys/class/net/v1/flags >&2; exit 7"
+def children(pid: int) -> set[int]:
+    """The processes that a process started."""
+    try:
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return set()
 
-    done = vm("--", "sh", "-c", script, stdin="through stdin\n")
+
+@contextmanager
+def booting() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The command and its guest's process, somewhere on the way to its end."""
+    command = subprocess.Popen([*COMMAND, *NOTHING], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def guest() -> int:
+        names = {pid: Path(f"/proc/{pid}/comm").read_text() for pid in children(command.pid)}
+        return next((pid for pid, name in names.items() if name.startswith("qemu")), 0)
+
+    try:
+        yield command, Deadline.after(60, "QEMU to be started").poll(guest)
+    finally:
+        command.kill()
+        command.communicate()
+
+
+def test_a_command_runs_in_another_kernel(tmp_path):
+    """Outputs come apart, stdin and files are ours, what is shared is really written, and its status is ours."""
+    (tmp_path / "there").write_text("of this machine\n")
+    (tmp_path / "shared").mkdir()
+    script = (
+        f"cd {tmp_path}; cat there; cat; echo kept > shared/new; echo lost > new; "
+        "ip link add name v1 type dummy && cat /sys/class/net/v1/flags >&2; exit 7"
+    )
+
+    done = vm("--share", str(tmp_path / "shared"), "--", "sh", "-c", script, stdin="through stdin\n")
 
     assert (done.stdout, done.stderr, done.returncode) == ("of this machine\nthrough stdin\n", "0x82\n", 7)
+    assert (tmp_path / "shared" / "new").read_text() == "kept\n"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_guest_that_dies_is_one_line():
+    """Without the command's status it ends with 125, and says what the kernel said of it."""
+    done = vm("--", "sh", "-c", "echo c > /proc/sysrq-trigger")
+
+    assert done.returncode == 125
+    assert done.stderr.splitlines() == [
+        "cnitest: the guest ended without an exit status: Kernel panic - not syncing: sysrq triggered crash"
+    ]
+
+
+def test_a_disk_that_is_full_is_one_line():
+    """What a command cannot write any more is told apart from its own failure, with what to do."""
+    done = vm("--memory", "300M", "--", "sh", "-c", "cat /dev/zero > /root/big 2>/dev/null; exit 3")
+
+    assert done.returncode == 125
+    assert "the guest's disk is full" in done.stderr
+    assert "--memory" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_timeout_ends_it_at_once():
+    """It ends with 124 and a line, whether it was still booting or not."""
+    done = vm("--timeout", "1", "--", "true")
+
+    assert done.returncode == 124
+    assert done.stderr == "cnitest: the guest was ended: its command took longer than 1 s\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
+)
+def test_no_signal_leaves_a_guest(number, status):
+    """Each ends it with the status of shells; its machine is gone with it, after SIGKILL, too."""
+    with booting() as (command, guest):
+        command.send_signal(number)
+        _, told = command.communicate(timeout=60)
+
+        assert command.returncode == status
+        assert told == b""
+        Deadline.after(20, "QEMU to be gone").poll(lambda: not Path(f"/proc/{guest}").exists())
+
+
+def test_without_a_command_there_is_a_shell_on_the_terminal():
+    """Keys go to it, what it prints is shown, and its status is ours."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(COMMAND[0], [*COMMAND, "--memory", "512M"], {**os.environ, "SHELL": "/bin/sh", "TERM": "dumb"})
+    shown = b""
+    try:
+        os.write(terminal, b"")
+        while b"# " not in shown:
+            shown += os.read(terminal, 4096)
+        os.write(terminal, b"tty; stty size; exit 5\n")
+        while chunk := _read(terminal):
+            shown += chunk
+    finally:
+        os.close(terminal)
+        _, ended = os.waitpid(pid, 0)
+
+    assert b"/dev/hvc0" in shown
+    assert os.waitstatus_to_exitcode(ended) == 5
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # who was on the terminal has ended
+        return b""
+
+
+def test_tests_run_in_a_guest_as_if_they_ran_here(tmp_path):
+    """The same command line: output, exit status and reports are those of the guest's run."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_it.py").write_text(
+        "import os, pytest\n"
+        "def test_passes(): assert os.path.exists('/sys/class/virtio-ports')\n"
+        "def test_fails(): assert os.uname().release == 'another'\n"
+        "@pytest.mark.requires(kernel='ipvlan')\n"
+        "def test_needs(): open('made', 'w').write('by the guest')\n"
+    )
+    argv = [sys.executable, "-m", "pytest", "--cni-vm", "test_it.py", "-p", "no:cacheprovider", "--junitxml", "out.xml"]
+
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    assert done.returncode == 1, done.stderr
+    assert "1 failed, 2 passed" in done.stdout
+    (suite,) = ElementTree.parse(tmp_path / "out.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "0")
+    assert (tmp_path / "made").read_text() == "by the guest"

@@ -1,0 +1,211 @@
+"""What a guest is made of, and what is said where a part is missing; none is booted here."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cnitest.errors import FeatureMissing, GuestError
+from cnitest.report import guest
+from cnitest.vm import cache, cpio, images, needs, packages
+from cnitest.vm.machine import Task
+from cnitest.vm.relay import Relay, Stream
+from cnitest.vm.run import NO_GUEST, Request, ended
+
+
+def told(request: Request) -> tuple[int, list[str]]:
+    """The exit status, and the lines that say why."""
+    lines: list[str] = []
+    return ended(request, lines.append), lines
+
+
+def request(kept: Path, kernel: str | None = None) -> Request:
+    """A task that does nothing."""
+    return Request(Task(["true"], Path("/"), {}), kernel, kept)
+
+
+@pytest.mark.parametrize(
+    ("program", "package"), [("qemu-system-x86_64", "qemu-system-x86"), ("busybox", "busybox-static")]
+)
+def test_a_missing_program_is_one_line(program, package, monkeypatch, tmp_path) -> None:
+    """Without QEMU, or busybox, it ends with 125, and the line names the package."""
+    image = tmp_path / "vmlinux"
+    image.write_bytes(b"\x7fELF Linux version 6.1.0 (x)")
+    find = needs.programs.find
+    monkeypatch.setattr(needs.programs, "find", lambda name: "" if name == program else find(name) or "/bin/true")
+    monkeypatch.setattr(needs, "_BUSYBOX", () if program == "busybox" else needs._BUSYBOX)
+
+    status, lines = told(request(tmp_path / "cache", str(image)))
+
+    assert status == NO_GUEST
+    assert len(lines) == 1
+    assert f"apt-get install {package}" in lines[0]
+
+
+def test_a_package_that_is_gone_is_one_line(monkeypatch, tmp_path) -> None:
+    """What apt says of it is said, for the machine's lists and for our own."""
+    apt = tmp_path / "apt"
+    apt.write_text("#!/bin/sh\necho 'W: nothing' >&2\necho 'E: No packages found' >&2\nexit 100\n")
+    apt.chmod(0o755)
+    monkeypatch.setattr(needs.programs, "find", lambda _: str(apt))
+
+    status, lines = told(request(tmp_path / "cache", "linux-image-9.9.9-gone"))
+
+    assert status == NO_GUEST
+    assert lines == ["the lists of packages cannot be fetched: No packages found"]
+    assert {path.name for path in (tmp_path / "cache").iterdir()} <= {"CACHEDIR.TAG", "apt"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("nowhere", "no such file, directory or package"), (".", "no kernel in it")]
+)
+def test_a_kernel_that_is_not_there_is_one_line(name, words, tmp_path, monkeypatch) -> None:
+    """The line says what was looked for."""
+    monkeypatch.setattr(needs.programs, "find", lambda _: "/bin/true")
+
+    status, lines = told(request(tmp_path / "cache", str(tmp_path / name)))
+
+    assert status == NO_GUEST
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path) -> None:
+    """What was half made is gone, and the line says what to do."""
+
+    def fill(directory: Path) -> None:
+        (directory / "half").write_bytes(b"x")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with cache.opened(tmp_path / "kept") as kept, pytest.raises(GuestError, match=r"is full: make room, or .*--cache"):
+        cache.made(kept / "prepared" / "one", fill)
+
+    assert list((tmp_path / "kept" / "prepared").iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path) -> None:
+    """The next one begins with an orderly cache."""
+    with cache.opened(tmp_path) as kept:
+        left = kept / "prepared" / ".unfinished-x"
+        left.mkdir(parents=True)
+        (left / "half").touch()
+
+    with cache.opened(tmp_path) as kept:
+        assert not left.exists()
+
+
+def test_only_a_cache_of_ours_is_cleared(tmp_path) -> None:
+    """A directory that somebody named by mistake keeps its files."""
+    (tmp_path / "precious").touch()
+    with cache.opened(tmp_path / "ours") as kept:
+        (kept / "kernel").write_bytes(b"x" * 1000)
+
+    assert cache.clear(tmp_path / "ours") >= 1000
+    assert not (tmp_path / "ours").exists()
+    with pytest.raises(GuestError, match="no cache of ours"):
+        cache.clear(tmp_path)
+    assert (tmp_path / "precious").exists()
+
+
+def test_the_cache_is_where_a_person_says(monkeypatch, tmp_path) -> None:
+    """What is named counts before the variable, and that before the user's own directory (XDG)."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.delenv(cache.VARIABLE, raising=False)
+
+    usual = cache.directory()
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "variable"))
+
+    assert usual == tmp_path / "xdg" / "cnitest" / "vm"
+    assert cache.directory() == tmp_path / "variable"
+    assert cache.directory(tmp_path / "named") == tmp_path / "named"
+
+
+@pytest.mark.skipif(not os.path.exists("/bin/busybox"), reason="no busybox, which unpacks archives: busybox-static")
+def test_an_archive_is_unpacked_as_it_was_packed(tmp_path) -> None:
+    """Directories, files of any length, and symbolic links."""
+    files = {f"d/{length}": b"x" * length for length in range(6)}
+    entries = [cpio.directory("d"), *(cpio.file(name, data) for name, data in files.items()), cpio.link("l", "d/5")]
+
+    packed = cpio.archive([*entries, cpio.file("run", b"#!", executable=True)])
+    subprocess.run(["/bin/busybox", "cpio", "-i", "-d"], cwd=tmp_path, input=packed, check=True, capture_output=True)
+
+    assert {name: (tmp_path / name).read_bytes() for name in files} == files
+    assert (tmp_path / "l").readlink() == Path("d/5")
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o755
+
+
+def test_a_relay_hands_on_all_of_it() -> None:
+    """More than a pipe takes at once comes whole and in order, to who reads late."""
+    data = os.urandom(300_000)
+    source, into = os.pipe()
+    out, target = os.pipe()
+    for fd in (into, out):
+        os.set_blocking(fd, False)
+    relay, left, came = Relay([Stream(source, target)]), memoryview(data), bytearray()
+
+    while len(came) < len(data):
+        if left:
+            left = left[_written(into, left) :]
+        relay.move(0)
+        came += _read(out)
+
+    assert bytes(came) == data
+    for fd in (source, into, out, target):
+        os.close(fd)
+
+
+def _written(fd: int, data: memoryview) -> int:
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, 1 << 16)
+    except BlockingIOError:
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("given", "value", "named", "left"),
+    [
+        (["--cni-vm", "-k", "x"], "", False, ["-k", "x"]),
+        (["--cni-vm", "tests"], "tests", False, ["tests"]),
+        (["--cni-vm", "linux-image-amd64", "tests"], "linux-image-amd64", True, ["tests"]),
+        (["--cni-vm=/boot/vmlinuz", "tests"], "/boot/vmlinuz", True, ["tests"]),
+    ],
+)
+def test_a_guest_gets_the_command_line_without_what_brings_it_there(given, value, named, left) -> None:
+    """A word behind the option that is no kernel stays the argument that it is."""
+    assert list(guest.words(given, value, named)) == left
+
+
+def test_a_kernel_is_told_from_an_argument(tmp_path) -> None:
+    """Packages by their names, images and directories with some by what they are."""
+    image = tmp_path / "boot" / "vmlinuz-6.1"
+    image.parent.mkdir()
+    image.write_bytes(b"\0" * images._MAGIC + b"HdrS")
+
+    assert guest.told_apart("linux-image-amd64/bookworm-backports") == ("linux-image-amd64/bookworm-backports", "")
+    assert guest.told_apart(str(image)) == (str(image), "")
+    assert guest.told_apart("..", image.parent) == (str(tmp_path), "")
+    assert guest.told_apart("tests") == ("", "tests")
+
+
+def test_a_skip_names_the_command_that_runs_it(monkeypatch) -> None:
+    """Once, with what is needed; in a guest, whose kernel lacks it too, there is no such command."""
+    monkeypatch.delenv(guest.VARIABLE, raising=False)
+    lacking = FeatureMissing("no ipvlan here", ["ipvlan", "vrf", "ipvlan"]).lacking
+
+    outside = guest.advice(lacking, "pytest --cni-vm test_x.py")
+    monkeypatch.setenv(guest.VARIABLE, packages.DEFAULT)
+
+    assert outside == "; needs ipvlan, vrf: pytest --cni-vm test_x.py"
+    assert guest.advice(lacking, "pytest --cni-vm test_x.py") == ""
