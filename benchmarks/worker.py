@@ -15,7 +15,7 @@ from typing import IO, Any
 from measure import Run
 
 HERE = Path(__file__).resolve().parent
-PATIENCE = 600.0
+TIMEOUT = 600.0
 """Seconds that the slowest peer may take for one run before it is given up."""
 
 
@@ -93,15 +93,15 @@ class Worker:
         assert output is not None
         with selectors.DefaultSelector() as selector:
             selector.register(output, selectors.EVENT_READ)
-            if not selector.select(PATIENCE):
-                return {"failed": f"no answer within {PATIENCE:.0f} s"}
+            if not selector.select(TIMEOUT):
+                return {"failed": f"no answer within {TIMEOUT:.0f} s"}
         line = output.readline()
         return json.loads(line) if line else {"failed": self._last_words()}
 
     def _last_words(self) -> str:
         self._errors.seek(0)
         said = self._errors.read().strip().splitlines()
-        return said[-1] if said else f"its process ended with exit code {self._process.wait(PATIENCE)}"
+        return said[-1] if said else f"its process ended with exit code {self._process.wait(TIMEOUT)}"
 
     def close(self) -> None:
         """Ends the process: politely, then not."""

@@ -35,7 +35,7 @@ __all__ = ["Attachment", "Runtime", "Versions", "cnitool_container_id", "default
 __tracebackhide__ = is_ours
 
 #: Seconds that one operation waits for another one of the same container or network.
-PATIENCE = 300.0
+LOCK_TIMEOUT = 300.0
 
 #: What names a network: its configuration, the path of a file with it, or a network that was read before.
 Source = Network | Mapping[str, Any] | str | Path
@@ -46,8 +46,8 @@ class Runtime:
 
     ``path`` is CNI_PATH: directories in the order they are searched; a relative one is taken from where we stand now.
     A plugin is killed after ``timeout`` seconds. ``mode`` is ``"spec"``, ``"libcni"`` or a `Mode`;
-    ``delete_after_failed_add`` overrides it in that one thing (RT-29). ``patience`` is how many seconds an operation
-    waits for another one of its container or network.
+    ``delete_after_failed_add`` overrides it in that one thing (RT-29). ``lock_timeout`` is how many seconds an
+    operation waits for another one of its container or network; ``patience`` is its former name.
     """
 
     def __init__(
@@ -59,7 +59,8 @@ class Runtime:
         executor: Callable[[Host], Exec] = HostExec,
         mode: Mode | str = SPEC,
         delete_after_failed_add: bool | None = None,
-        patience: float = PATIENCE,
+        lock_timeout: float = LOCK_TIMEOUT,
+        patience: float | None = None,
     ) -> None:
         self.lab = lab
         self.path = tuple(os.path.abspath(directory) for directory in path)
@@ -70,7 +71,7 @@ class Runtime:
         #: What is attached, in the order of the ADDs; DEL takes an attachment out, and a test may.
         self.attachments: list[Attachment] = []
         self._executor = executor
-        self._locks = Locks(patience)
+        self._locks = Locks(lock_timeout if patience is None else patience)
 
     @property
     def calls(self) -> list[Call]:

@@ -23,7 +23,7 @@ KIND = 37
 # reading, this gives a time only when there is one.
 _WANTED = 1 << 3 | 1 << 4
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 _timespec = struct.Struct("=qq")
 #: How much room the stamp of a frame takes among its ancillary data.
 ANCILLARY = socket.CMSG_SPACE(3 * _timespec.size)
@@ -56,7 +56,7 @@ def await_on() -> None:
     """
     switch_on()
     with open_echo() as echo:
-        deadline = Deadline.after(_PATIENCE, "the kernel to stamp frames")
+        deadline = Deadline.after(_TIMEOUT, "the kernel to stamp frames")
         while not _is_stamped(echo, deadline):
             deadline.check()
             os.sched_yield()  # the kernel's work item needs a processor, too

@@ -36,7 +36,7 @@ def bin_(tmp_path):
 
 @pytest.fixture
 def cni(lab, bin_):
-    """A runtime over that directory, with little patience."""
+    """A runtime over that directory, with short timeouts."""
     return Runtime(lab, [str(bin_)], timeout=5)
 
 

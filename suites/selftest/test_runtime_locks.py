@@ -91,10 +91,11 @@ class TestOperations:
         assert failures == [None, None, None]
 
 
-def test_a_wait_ends_with_a_sentence(lab, sandbox, bin_):
-    """After its patience an operation gives up, says for whom it waited, and has called no plugin."""
+@pytest.mark.parametrize("name", ["lock_timeout", "patience"])
+def test_a_wait_ends_with_a_sentence(lab, sandbox, bin_, name):
+    """After its timeout an operation gives up, says for whom it waited, and has called no plugin."""
     script(bin_, "slow", f"[ $CNI_COMMAND != ADD ] || while [ ! -e {bin_}/end ]; do sleep 0.01; done; echo '{RESULT}'")
-    cni = Runtime(lab, [str(bin_)], patience=0.1)
+    cni = Runtime(lab, [str(bin_)], **{name: 0.1})
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(cni.add, sandbox, {**NET, "type": "slow"})
         while not cni._locks._holders:

@@ -21,10 +21,10 @@ Key = tuple[str, ...]
 
 
 class Locks:
-    """The locks of one runtime, made as they are asked for; a wait ends after ``patience`` seconds."""
+    """The locks of one runtime, made as they are asked for; a wait ends after ``timeout`` seconds."""
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
         self._changed = threading.Condition()
         self._holders: dict[Key, list[str]] = {}
         self._alone: set[Key] = set()
@@ -61,11 +61,11 @@ class Locks:
                 self._alone.add(key)
 
     def _await(self, key: Key, who: str, why: str, *, alone: bool) -> None:
-        end = Deadline.after(self._patience, "")
+        end = Deadline.after(self._timeout, "")
         while not self._free(key, alone=alone):
             if end.expired:
                 ahead = " and ".join(self._holders.get(key, [])) or "another that wants to be alone"
-                Deadline(f"{ahead} to end, so that {who} may begin: {why}", self._patience, end.end).check()
+                Deadline(f"{ahead} to end, so that {who} may begin: {why}", self._timeout, end.end).check()
             self._changed.wait(end.remaining)
 
     def _free(self, key: Key, *, alone: bool) -> bool:

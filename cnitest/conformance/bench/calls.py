@@ -13,13 +13,13 @@ from cnitest.conformance.bench import request
 from cnitest.conformance.bench.record import Record
 from cnitest.conformance.bench.steps import Release, SearchPath
 from cnitest.conformance.bench.target import AttachmentTarget
-from cnitest.conformance.bench.timeouts import Patience
+from cnitest.conformance.bench.timeouts import Timeouts
 from cnitest.conformance.model.subject import Setting, Trial
 from cnitest.faults.aim import Aim, AimedExec
 from cnitest.lab.hosts import Host
 from cnitest.lab.lab import Lab
 
-_PATIENCE = Patience()
+_TIMEOUTS = Timeouts()
 
 
 class PluginCalls:
@@ -63,7 +63,7 @@ class PluginCalls:
         variables.update(changes or {})
         variables = {key: value for key, value in variables.items() if key not in without}
         data = self._stdin(command, target, previous, stdin)
-        limit = timeout or _PATIENCE.seconds(self.subject.name, command, self.subject.seconds)
+        limit = timeout or _TIMEOUTS.seconds(self.subject.name, command, self.subject.seconds)
         place = self.node.full_name
         executor = AimedExec(self.node, aim) if aim else HostExec(self.node, tuple(argv))
         with self.record.calling() as note:
@@ -71,7 +71,7 @@ class PluginCalls:
             hit = aim.hit if aim and aim.way == "kill" else 0
             note(call, call.seconds if hit else timeout, hit)
         if call.timed_out and timeout is None:
-            _PATIENCE.ran_out(self.subject.name, command)
+            _TIMEOUTS.ran_out(self.subject.name, command)
         self.lab.journal.note(call)
         return call
 

@@ -58,7 +58,7 @@ def leftovers(
     return [left for _, left in sorted(found, key=lambda each: each[0])]
 
 
-def settle(look: Callable[[], list[Leftover]], patience: float = AFTER_A_CALL) -> list[Leftover]:
+def settle(look: Callable[[], list[Leftover]], timeout: float = AFTER_A_CALL) -> list[Leftover]:
     """What is left once the kernel has caught up: it removes the links of a dead namespace behind us.
 
     Files and rules are nothing that goes by itself, so they are not waited for.
@@ -70,7 +70,7 @@ def settle(look: Callable[[], list[Leftover]], patience: float = AFTER_A_CALL) -
         return not any(_passes(left.difference) for left in found)
 
     with suppress(DeadlineExceeded):
-        Deadline.after(patience, "the kernel to remove what a namespace held").poll(settled)
+        Deadline.after(timeout, "the kernel to remove what a namespace held").poll(settled)
     return found
 
 

@@ -15,7 +15,7 @@ _PLAIN, _PLAIN_COMMANDS = 5.0, ("VERSION", "")
 _FACTOR = 20
 
 
-class Patience:
+class Timeouts:
     """Remembers which commands of which subjects have hung in this process."""
 
     def __init__(self) -> None:

@@ -110,12 +110,12 @@ def answering(bench: Bench, made: AddResult) -> list[Flow]:
     return answered
 
 
-def demand_answers(bench: Bench, flows: Iterable[Flow], patience: float = traffic.PATIENCE) -> None:
+def demand_answers(bench: Bench, flows: Iterable[Flow], timeout: float = traffic.TIMEOUT) -> None:
     """Complain of each flow that gets no answer. What needs time had it with the first that was waited for in vain."""
     for flow in flows:
-        why = traffic.lost(flow, patience, explain=True)
+        why = traffic.lost(flow, timeout, explain=True)
         if why:
-            patience = min(patience, traffic.AGAIN)
+            timeout = min(timeout, traffic.AGAIN)
             bench.complain(why)
 
 

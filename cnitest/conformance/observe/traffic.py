@@ -1,4 +1,4 @@
-"""Whether packets flow, by probes with patience: what a container needs at once, and what it may wait for."""
+"""Whether packets flow, by probes with a timeout: what a container needs at once, and what it may wait for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cnitest.lab.programs.running import listened
 from cnitest.lab.reach import Reach, Verdict
 
 #: IPv6 addresses take up to two seconds to be usable (RFC 4862, one probe and its delay).
-PATIENCE = 3.0
+TIMEOUT = 3.0
 #: For packets that were answered before.
 AGAIN = 1.0
 _STEP = 0.1
@@ -102,8 +102,8 @@ def full_size(sender: Place, target: str, mtu: int) -> Flow:
     return Flow(words, lambda: sender.ping(target, size=size, df=True), sender, target)
 
 
-def lost(flow: Flow, patience: float = PATIENCE, *, explain: bool = False) -> str:
-    """Why a probe gets no answer, tried until ``patience`` seconds have passed; empty when it got one, and a Doubt
+def lost(flow: Flow, timeout: float = TIMEOUT, *, explain: bool = False) -> str:
+    """Why a probe gets no answer, tried until ``timeout`` seconds have passed; empty when it got one, and a Doubt
     when it is not known what became of it. With ``explain`` it says what the packet was lost to."""
     why, reach = "", None
 
@@ -113,7 +113,7 @@ def lost(flow: Flow, patience: float = PATIENCE, *, explain: bool = False) -> st
         return not why
 
     with suppress(DeadlineExceeded):
-        Deadline.after(patience, flow.words).poll(answered, _STEP)
+        Deadline.after(timeout, flow.words).poll(answered, _STEP)
     return _told(flow, why, reach if explain else None) if why else ""
 
 

@@ -16,7 +16,7 @@ from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import ports
 from cnitest.fuzz.oracles.attached import Attached
 
-_QUICK, _PATIENT = 0.6, 3.0
+_QUICK, _USUAL = 0.6, 3.0
 
 
 def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list[Violation]:
@@ -56,7 +56,7 @@ def silences(bench: Bench, one: Attached, others: Sequence[Attached], *, forward
     between = _between(bench, one, others) if forwards else []  # iptables sees what bridges forward, too
     found: list[str] = []
     for flow in (*one.reached, *one.beyond, *between):
-        why = traffic.lost(flow, _QUICK if found else _PATIENT, explain=True)  # what needs time had it by then
+        why = traffic.lost(flow, _QUICK if found else _USUAL, explain=True)  # what needs time had it by then
         found += [why] if why and not isinstance(why, Doubt) else []
     return found
 

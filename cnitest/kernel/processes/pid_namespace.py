@@ -22,7 +22,7 @@ from cnitest.kernel.syscalls import CLONE_NEWPID, unshare
 _FIRST_PROCESS = ("sh", "-c", "mount -t proc proc /proc && exec env --ignore-signal=CHLD cat")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _READY = b"\n"
-_PATIENCE = 20
+_TIMEOUT = 20
 _OTHERS_WAIT = 0.5
 
 
@@ -57,10 +57,10 @@ class PidNamespace:
     @staticmethod
     def _await_ready(answer: int, errors: int) -> None:
         """The first process echoes a byte when it is ready; when it ends instead, its words say why."""
-        readable, _, _ = select.select([answer], [], [], _PATIENCE)
+        readable, _, _ = select.select([answer], [], [], _TIMEOUT)
         if not readable:
             raise DeadlineExceeded(
-                f"timed out after {_PATIENCE:g} s: waiting for the first process of a lab to be ready"
+                f"timed out after {_TIMEOUT:g} s: waiting for the first process of a lab to be ready"
             )
         if os.read(answer, 1) == _READY:
             return
@@ -99,8 +99,8 @@ def _kill(first: int) -> None:
         signal.pidfd_send_signal(watch, signal.SIGKILL)
         if not select.select([watch], [], [], _OTHERS_WAIT)[0]:
             _reap_children()
-        if not select.select([watch], [], [], _PATIENCE)[0]:
-            raise DeadlineExceeded(f"timed out after {_PATIENCE:g} s: waiting for the processes of a lab to end")
+        if not select.select([watch], [], [], _TIMEOUT)[0]:
+            raise DeadlineExceeded(f"timed out after {_TIMEOUT:g} s: waiting for the processes of a lab to end")
         os.waitpid(first, 0)
     finally:
         os.close(watch)

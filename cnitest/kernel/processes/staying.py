@@ -62,8 +62,8 @@ class Staying:
                 self.news.wait(min(every, max(deadline.remaining, 0.001)))
         return True
 
-    def end(self, patience: float) -> None:
-        """TERM its whole tree, KILL what is there after ``patience`` seconds, and wait until all are gone.
+    def end(self, timeout: float) -> None:
+        """TERM its whole tree, KILL what is there after ``timeout`` seconds, and wait until all are gone.
 
         Raises DeadlineExceeded.
         """
@@ -73,7 +73,7 @@ class Staying:
             tree = [*self._tree()]
             self._signal(tree, signal.SIGTERM)
             with contextlib.suppress(DeadlineExceeded):
-                self._await(tree, patience)
+                self._await(tree, timeout)
             self._kill([*self._tree()] or tree)
             self._reap()
             self._reader.join(_ALL_GONE)

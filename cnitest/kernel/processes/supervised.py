@@ -27,7 +27,7 @@ from cnitest.kernel.syscalls import CLONE_FS, CLONE_NEWNET, CLONE_NEWNS, CLONE_N
 LET, KILL = 0, -1
 #: Says what is to become of a call of a process (its pid and name).
 Decide = Callable[[Notice, int, str], int]
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 
 
 class Where(NamedTuple):
@@ -84,12 +84,12 @@ class Supervised:
             undo.callback(self._listener.close)
             if not self._killed:
                 os.eventfd_write(self._stop, 1)
-            self._server.join(_PATIENCE)
+            self._server.join(_TIMEOUT)
             if self._server.is_alive():
                 os.eventfd_write(self._stop, 1)
                 self._server.join()
                 raise DeadlineExceeded(
-                    f"timed out after {_PATIENCE:g} s: waiting for the killed processes of a plugin to end"
+                    f"timed out after {_TIMEOUT:g} s: waiting for the killed processes of a plugin to end"
                 )
         if self._error and not error:
             raise self._error

@@ -15,7 +15,7 @@ import socket
 from cnitest.deadline import Deadline
 from cnitest.kernel import stamps
 
-_PATIENCE = 0.05
+_TIMEOUT = 0.05
 
 
 def are_handled() -> bool:
@@ -36,7 +36,7 @@ def _is_handled(echo: socket.socket, processor: int) -> bool:
     os.sched_setaffinity(0, {processor})
     unique = os.urandom(8)
     echo.send(unique)
-    deadline = Deadline.after(_PATIENCE, "a packet to oneself")
+    deadline = Deadline.after(_TIMEOUT, "a packet to oneself")
     watch = select.poll()
     watch.register(echo, select.POLLIN)
     while watch.poll(deadline.remaining * 1000):

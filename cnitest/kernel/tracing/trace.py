@@ -45,7 +45,7 @@ _FILTERS = {"skb/kfree_skb": "protocol != 0", "skb/consume_skb": "common_flags &
 _KILOBYTES = 64
 _REMEMBERED = 16384
 _PAGE = 1 << 16
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 _OVERLAP = 50_000_000
 
 
@@ -177,7 +177,7 @@ class _Own:
         """What the process does last. A child that was forked off leaves its parent's trace alone."""
         if self.pid != os.getpid():
             return
-        if self.done.wait(_PATIENCE) and self.trace:
+        if self.done.wait(_TIMEOUT) and self.trace:
             self.trace.end()
 
 
@@ -215,7 +215,7 @@ def is_decided() -> bool:
 def await_armed() -> Trace | None:
     """As `armed`, but begin and wait until it is decided; `why` tells of None."""
     begin()
-    _own[os.getpid()].done.wait(_PATIENCE)
+    _own[os.getpid()].done.wait(_TIMEOUT)
     return armed()
 
 

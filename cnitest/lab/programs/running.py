@@ -24,7 +24,7 @@ Ready = int | str | bytes | re.Pattern[str] | re.Pattern[bytes] | Path | Callabl
 
 # The kernel tells nobody when a port is opened or a file appears.
 _LOOK_AGAIN = 0.01
-_PATIENCE = 1.0
+_TIMEOUT = 1.0
 _TABLES = ("net/tcp", "net/tcp6", "net/udp", "net/udp6")
 _LISTENING = {"net/tcp": "0A", "net/tcp6": "0A", "net/udp": "07", "net/udp6": "07"}
 
@@ -90,7 +90,7 @@ class Running:
 
     def stop(self) -> None:
         """End it and all that it started, now; stopping twice is stopping once."""
-        self._staying.end(_PATIENCE)
+        self._staying.end(_TIMEOUT)
 
     @property
     def _words(self) -> str:

@@ -52,10 +52,10 @@ def ended(stdout: bytes = b"", stderr: bytes = b"", exit_code: int | None = None
     }
 
 
-def append(path: str, record: dict[str, Any], *, patient: bool = True) -> None:
+def append(path: str, record: dict[str, Any], *, waits: bool = True) -> None:
     """Add one line, whole, whoever else is writing. Raises OSError.
 
-    Who is not patient waits for nobody, and relies on the kernel's adding each write at the end.
+    Who does not wait for others relies on the kernel's adding each write at the end.
     """
     import fcntl
 
@@ -63,7 +63,7 @@ def append(path: str, record: dict[str, Any], *, patient: bool = True) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB))
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         except BlockingIOError:
             pass
         write(fd, line)

@@ -18,7 +18,7 @@ _CHUNK = 1 << 16
 #: What of a stream is recorded; the rest is passed on all the same.
 _RECORDED = 16 << 20
 #: A call that takes longer is recorded when it is that old, since it may be killed, and again when it ends.
-_PATIENCE_MS = 1000
+_TIMEOUT_MS = 1000
 _FULL_PIPES = 20
 _PR_SET_PDEATHSIG = 1
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -31,7 +31,7 @@ def main(real: str, log: str) -> NoReturn:
         _become(real)
     begun = notes.begun(b"")
     relay, pid, handle = _start(real)
-    if not relay.until_ready(handle, _PATIENCE_MS):
+    if not relay.until_ready(handle, _TIMEOUT_MS):
         _record(log, {**begun, **relay.heard()})
         relay.until_ready(handle, None)
     relay.until_empty()
@@ -53,7 +53,7 @@ def _open_standard_streams() -> None:
 def _record(log: str, record: dict[str, object]) -> None:
     """A log that cannot be written is no fault of the plugin's."""
     try:
-        notes.append(log, record, patient=False)
+        notes.append(log, record, waits=False)
     except (OSError, ValueError):
         pass
 
@@ -140,14 +140,14 @@ class _Relay:
         """Whether somebody can still write."""
         return bool(self._targets)
 
-    def until_ready(self, fd: int, patience: int | None) -> bool:
+    def until_ready(self, fd: int, timeout: int | None) -> bool:
         """Pass things on until a descriptor is readable; False when that has not come after so many milliseconds."""
         import time
 
-        end = None if patience is None else time.monotonic() + patience / 1000
+        end = None if timeout is None else time.monotonic() + timeout / 1000
         self._poll.register(fd, select.POLLIN)
         while end is None or time.monotonic() < end:
-            for ready, _ in self._poll.poll(patience):
+            for ready, _ in self._poll.poll(timeout):
                 if ready == fd:
                     self._poll.unregister(fd)
                     return True

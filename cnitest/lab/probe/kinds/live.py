@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cnitest.lab.place import Place
 
 _MOST = 1 << 16
-_MOST_PATIENT = 10.0
+_LONGEST = 10.0
 _RTO = struct.Struct("=I")  # in struct tcp_info, behind eight bytes of states
 
 
@@ -107,7 +107,7 @@ class End:
         if self.socket.type != socket.SOCK_STREAM:
             return 0.0
         (microseconds,) = _RTO.unpack_from(self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 16), 8)
-        return float(min(microseconds / 1e6 * 1.2 + 0.05, _MOST_PATIENT))
+        return float(min(microseconds / 1e6 * 1.2 + 0.05, _LONGEST))
 
     def end(self, error: OSError) -> None:
         """Note an error that ends a connection; a UDP flow has no end."""
@@ -190,8 +190,8 @@ class LiveProbe:
             refusal = self._client.ended
             violation = None if refusal else OSError(error.errno, str(error))
             return Attempt(self._matcher(), refusal=refusal, error=violation)
-        patience = Deadline.exactly(max(wait, self._client.sent_again_within), "an answer")
-        return self._serve(Attempt(self._matcher(), pending=self._pending()), began, patience)
+        deadline = Deadline.exactly(max(wait, self._client.sent_again_within), "an answer")
+        return self._serve(Attempt(self._matcher(), pending=self._pending()), began, deadline)
 
     def _serve(self, attempt: Attempt, began: float, deadline: Deadline) -> Attempt:
         watch = select.poll()
