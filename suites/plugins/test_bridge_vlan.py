@@ -147,6 +147,17 @@ def test_the_default_vlan_goes_unless_it_is_asked_for(node, cni):
     assert set(_vlans(node, cni.add(node.sandbox("c1"), network(4, vlan=100)))) == {100}
 
 
+@FILTERING
+@TRUNKS
+@pytest.mark.covers("bridge.preserveDefaultVlan", "kernel")
+@pytest.mark.covers("bridge.vlanTrunk", "kernel")
+def test_the_default_vlan_of_a_trunk(node, cni):
+    """A trunk that does not keep the default VLAN has its own VLANs alone."""
+    attachment = cni.add(node.sandbox("c1"), network(vlanTrunk=[{"id": 101}], preserveDefaultVlan=False))
+
+    assert set(_vlans(node, attachment)) == {101}
+
+
 #: Trunks of upstream's tests and their VIDs.
 TRUNK_FORMS = {
     "one id": ([{"id": 101}], {101}),
