@@ -60,13 +60,15 @@ class TestDel:
     @pytest.mark.parametrize("version", ["0.4.0", "1.0.0"])
     @pytest.mark.covers("vrf", "DEL", "CHECK")
     def test_add_check_del(self, node, cni, version):
-        """After ADD, CHECK and DEL the container is as before."""
+        """After ADD, CHECK and DEL the container is as before, but for the rules that the kernel makes with the first
+        VRF, and keeps."""
         inside = node.sandbox("c1").state()
         attachment = cni.add(node.sandbox("c1"), {**network(), "cniVersion": version})
         check_alone(cni, attachment, "vrf")
         cni.delete(attachment)
 
-        assert difference(inside, node.sandbox("c1").state()) == ()
+        left = [item for item in difference(inside, node.sandbox("c1").state()) if "l3mdev-table" not in str(item)]
+        assert left == []
 
     @pytest.mark.covers("vrf.vrfname", "DEL", "packet")
     def test_the_last_interface_takes_the_vrf_along(self, node, cni):
