@@ -17,14 +17,19 @@ ROUTER = {4: "192.168.80.2", 6: "2001:db8:80::2"}
 
 
 def filtered(*families: int, bridge: dict[str, Any] | None = None, **keys: Any) -> dict[str, Any]:
-    """A bridge network that the firewall plugin is chained to; ``keys`` are that plugin's own."""
+    """A bridge network that the firewall plugin is chained to; ``keys`` are its own, but for those of None."""
     first = network(*families, isDefaultGateway=True, **(bridge or {}))
-    return chained(first, {"type": "firewall", "backend": "iptables", **keys})
+    return chained(first, _firewall(**keys))
+
+
+def _firewall(**keys: Any) -> dict[str, Any]:
+    own = {"type": "firewall", "backend": "iptables", **keys}
+    return {key: value for key, value in own.items() if value is not None}
 
 
 def other_filtered(*families: int, **keys: Any) -> dict[str, Any]:
     """The same on a second bridge."""
-    return chained(other(*families, isDefaultGateway=True), {"type": "firewall", "backend": "iptables", **keys})
+    return chained(other(*families, isDefaultGateway=True), _firewall(**keys))
 
 
 def closed(lab: Lab, policy: str = "DROP") -> Host:

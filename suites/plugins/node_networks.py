@@ -57,8 +57,10 @@ def ptp(*families: int, **keys: Any) -> dict[str, Any]:
 
 
 def host_end(attachment: Any) -> str:
-    """The name of the veth's end on the host: the last link there that the result names."""
-    return str([link.name for link in attachment.result.interfaces if not link.sandbox][-1])
+    """The name of the veth's end on the host: what the result names just before the container's own end."""
+    interfaces = attachment.result.interfaces
+    inside = next(number for number, link in enumerate(interfaces) if link.sandbox)
+    return str(interfaces[inside - 1].name)
 
 
 def port(attachment: Any) -> Any:
