@@ -59,7 +59,7 @@ def ptp(*families: int, **keys: Any) -> dict[str, Any]:
 def host_end(attachment: Any) -> str:
     """The name of the veth's end on the host: what the result names just before the container's own end."""
     interfaces = attachment.result.interfaces
-    inside = next(number for number, link in enumerate(interfaces) if link.sandbox)
+    inside = next((number for number, link in enumerate(interfaces) if link.sandbox), len(interfaces))
     return str(interfaces[inside - 1].name)
 
 
