@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -120,34 +119,6 @@ def test_no_signal_leaves_a_guest(number, status):
         assert command.returncode == status
         assert told == b""
         Deadline.after(20, "QEMU to be gone").poll(lambda: not Path(f"/proc/{guest}").exists())
-
-
-def test_without_a_command_there_is_a_shell_on_the_terminal():
-    """Keys go to it, what it prints is shown, and its status is ours."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(COMMAND[0], [*COMMAND, "--memory", "512M"], {**os.environ, "SHELL": "/bin/sh", "TERM": "dumb"})
-    shown = b""
-    try:
-        os.write(terminal, b"")
-        while b"# " not in shown:
-            shown += os.read(terminal, 4096)
-        os.write(terminal, b"tty; stty size; exit 5\n")
-        while chunk := _read(terminal):
-            shown += chunk
-    finally:
-        os.close(terminal)
-        _, ended = os.waitpid(pid, 0)
-
-    assert b"/dev/hvc0" in shown
-    assert os.waitstatus_to_exitcode(ended) == 5
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # who was on the terminal has ended
-        return b""
 
 
 def test_tests_run_in_a_guest_as_if_they_ran_here(tmp_path):
