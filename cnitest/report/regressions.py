@@ -24,6 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(collector)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let -k select a test by the ID of its report."""
+    for mark in item.iter_markers(_MARK):
+        item.extra_keyword_matches.update(map(str, mark.args))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
