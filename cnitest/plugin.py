@@ -21,6 +21,7 @@ pytest_plugins = [
     "cnitest.report.ran",
     "cnitest.report.covers",
     "cnitest.report.regressions",
+    "cnitest.report.unprivileged",
 ]
 
 #: The lab of a test, and what its end had to tell: kept with the test for its report.

@@ -14,34 +14,47 @@ from typing import NamedTuple
 
 from cnitest import paths, text
 from cnitest.cli.output import complain
-from cnitest.errors import CnitestError
+from cnitest.errors import CnitestError, FeatureMissing
 
 
 class Command(NamedTuple):
     """One subcommand: ``declare`` is the function (``module:name``) that gets its parser, sets its description, options
-    and, as the default of ``run``, what runs it; it is imported only when the subcommand is used."""
+    and, as the default of ``run``, what runs it; it is imported only when the subcommand is used. One that makes labs
+    says so: an ordinary user's process enters a user namespace for it."""
 
     name: str
     declare: str
     help: str
+    labs: bool = False
 
 
 COMMANDS = (
     Command("run", "cnitest.cli.run:declare", "run suites against a plugin set"),
-    Command("fuzz", "cnitest.cli.fuzz:declare", "try generated configurations and sequences of operations on a plugin"),
+    Command(
+        "fuzz",
+        "cnitest.cli.fuzz:declare",
+        "try generated configurations and sequences of operations on a plugin",
+        labs=True,
+    ),
     Command(
         "faults",
         "cnitest.cli.faults:declare",
         "fault injection: fail or kill a plugin at each system call that changes something",
+        labs=True,
     ),
     Command(
         "requirements",
         "cnitest.cli.requirements:declare",
         "list the requirements of the conformance suite, or explain one",
     ),
-    Command("explain", "cnitest.cli.explain:declare", "send a packet through a topology, and say why it was lost"),
     Command(
-        "reach", "cnitest.cli.reach:declare", "probe many places from each other, and compare with what is expected"
+        "explain", "cnitest.cli.explain:declare", "send a packet through a topology, and say why it was lost", labs=True
+    ),
+    Command(
+        "reach",
+        "cnitest.cli.reach:declare",
+        "probe many places from each other, and compare with what is expected",
+        labs=True,
     ),
     Command("doctor", "cnitest.cli.doctor:declare", "list what this machine lacks"),
     Command("draw", "cnitest.cli.topology:declare_draw", "draw a topology"),
@@ -66,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.rest = given[len(_before_dashes(given)) + 1 :]
     try:
         _warn_of_paths(arguments)
+        _enter_user_namespace(_named(given))
         code: int = arguments.run(arguments)
     except CnitestError as error:
         complain(str(error))
@@ -74,6 +88,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def _enter_user_namespace(name: str) -> None:
+    """Let an ordinary user make labs. Raises FeatureMissing with the line that allows it where that is forbidden."""
+    if any(command.labs and command.name == name for command in COMMANDS):
+        from cnitest.report import unprivileged
+
+        if why := unprivileged.enter():
+            raise FeatureMissing(why)
 
 
 def _warn_of_paths(arguments: argparse.Namespace) -> None:

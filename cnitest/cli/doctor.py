@@ -16,6 +16,7 @@ from cnitest.kernel import features
 from cnitest.kernel.processes import programs
 from cnitest.lab.lab import Lab
 from cnitest.plugins import files
+from cnitest.report import unprivileged
 from cnitest.report.options import PLUGIN_PATH, declare_to_command
 from cnitest.topology import Host, Topology
 from cnitest.vm import needs
@@ -57,6 +58,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings; 0 when this machine is ready, 1 when not."""
+    unprivileged.enter()  # where it cannot, the findings say why
     findings = examine(search_path(arguments.cni_path))
     healthy = all(finding.present for finding in findings if finding.needed)
     if arguments.json:

@@ -14,8 +14,8 @@ from cnitest import paths
 from cnitest.cni import conf
 from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.calls.mode import MODES
-from cnitest.errors import CnitestError
-from cnitest.report import options
+from cnitest.errors import CnitestError, FeatureMissing
+from cnitest.report import options, unprivileged
 from cnitest.report.conformance import choice
 from cnitest.topology import find, load
 from cnitest.typos import did_you_mean
@@ -74,8 +74,13 @@ def _suites_directory() -> str:
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
-    """Check what was given, then hand over to pytest."""
+    """Check what was given, then hand over to pytest, which enters a user namespace by itself.
+
+    Raises FeatureMissing with the line that allows it where that is forbidden.
+    """
     arguments.cni_conf += _behind_the_kernel(arguments)
+    if arguments.cni_vm is None and (why := unprivileged.forbidden()):
+        raise FeatureMissing(why)
     wanted = [_known(name) for name in _suites_of(arguments)]
     if arguments.cni_topology != options.DEFAULT_TOPOLOGY:
         load(find(arguments.cni_topology))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from cnitest.errors import KernelError
-from cnitest.kernel import sysctl
+from cnitest.kernel import sysctl, user_namespace
 from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.rtnetlink import link_data, rtnl
@@ -83,12 +83,9 @@ def privilege() -> Feature:
         NetworkNamespace.make(thread).close()
         return Feature("namespaces", True)
     except OSError as error:
-        return Feature(
-            "namespaces",
-            False,
-            f"network namespaces cannot be made here ({os.strerror(error.errno or 0)}); "
-            "run as root, or inside unshare -Urnm",
-        )
+        remedy = user_namespace.why_not() or "run as root, or inside unshare -Ur"
+        words = f"network namespaces cannot be made here ({os.strerror(error.errno or 0)}); {remedy}"
+        return Feature("namespaces", False, words)
     finally:
         thread.end()
 

@@ -1,0 +1,117 @@
+"""Runs of ordinary users: pytest enters a user namespace before anything else, where tests of ours are to run.
+
+Only then: an ordinary user's tests of other things are left as they are, though the plugin is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+MODES = ("auto", "always", "never")
+# A test of ours asks for one of our fixtures, or names us.
+_OURS = re.compile(rb"\bcnitest\b|def\s+test\w*\([^)]*\b(?:lab|cni|network)\b")
+_FILES = re.compile(r"(test_.*|.*_test|conftest)\.py")
+_SKIPPED = {"node_modules", "__pycache__", "venv"}
+_MOST_FILES = 5000
+#: Options with which pytest runs no test.
+_IDLE = ("--help", "-h", "--version", "-V", "--markers", "--fixtures", "--collect-only", "--co", "--funcargs")
+_USERS = ("LOGNAME", "USER", "LNAME", "USERNAME")
+
+
+def enter() -> str:
+    """Enter a user namespace where this process may not make namespaces as it is, and say so in one line.
+
+    Returns why that cannot be, with what to do; nothing where all is well.
+    """
+    from cnitest.kernel import user_namespace
+
+    if user_namespace.may_make_namespaces():
+        return ""
+    why = user_namespace.enter()
+    if not why:
+        _say("not root: running in a user namespace of its own; what only root can do is skipped")
+    return why
+
+
+def _may_make_labs() -> bool:
+    from cnitest.kernel import user_namespace
+
+    return user_namespace.may_make_namespaces()
+
+
+def forbidden() -> str:
+    """Why neither this process nor a user namespace of its own may make labs; empty where one of them may."""
+    from cnitest.kernel import user_namespace
+
+    return "" if user_namespace.may_make_namespaces() else user_namespace.why_not()
+
+
+def _say(words: str) -> None:
+    print(f"cnitest: {words}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The setting, for whoever wants it otherwise."""
+    words = "whether an ordinary user's run enters a user namespace: auto (where tests use labs), always, never"
+    parser.addini("cni_userns", words, default="auto")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> Iterator[None]:
+    """Enter before pytest captures output and anything starts a thread."""
+    mode = str(early_config.getini("cni_userns"))
+    if mode not in MODES:
+        raise pytest.UsageError(f"cni_userns = {mode}: it is one of {', '.join(MODES)}")
+    # A guest has a root of its own.
+    idle = any(option in args for option in _IDLE) or any(arg.startswith("--cni-vm") for arg in args)
+    # Workers of xdist begin with threads, inside what their leader has entered.
+    may = not idle and mode != "never" and "PYTEST_XDIST_WORKER" not in os.environ and not _may_make_labs()
+    if may and (mode == "always" or is_ours(early_config, args)):
+        directory = _directory(early_config)
+        if why := enter():
+            _say(f"{why}; tests that use a lab are skipped")
+        else:
+            args += [f"--basetemp={directory}"] if directory else []
+    return (yield)
+
+
+def _directory(config: pytest.Config) -> str:
+    """The temporary directory of a user whom no variable names: pytest would call it after root from now on."""
+    named = any(map(os.environ.get, _USERS)) or config.known_args_namespace.basetemp
+    return "" if named else os.path.join(tempfile.gettempdir(), f"pytest-of-{os.getuid()}")
+
+
+def is_ours(config: pytest.Config, args: list[str]) -> bool:
+    """Whether what is to be run has a test that uses a lab."""
+    if any(arg.startswith("--cni-") or "cnitest" in arg for arg in args):
+        return True
+    asked = [arg.partition("::")[0] for arg in config.known_args_namespace.file_or_dir]
+    asked = asked or [str(config.rootpath / path) for path in config.getini("testpaths")]
+    here = config.invocation_params.dir
+    files = (file for name in asked or [str(here)] for file in _test_files(here / name))
+    return any(_OURS.search(_content(file)) for file, _ in zip(files, range(_MOST_FILES), strict=False))
+
+
+def _test_files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        path = path.parent
+        yield from (file for file in [path / "conftest.py"] if file.is_file())
+        return
+    for directory, below, names in os.walk(path):
+        below[:] = [name for name in below if not name.startswith(".") and name not in _SKIPPED]
+        yield from (Path(directory, name) for name in names if _FILES.fullmatch(name))
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""

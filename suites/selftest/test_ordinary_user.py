@@ -1,0 +1,158 @@
+"""An ordinary user types nothing more than root does: a user namespace is entered where it is needed, and said."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import cnitest
+
+USER = 65534
+SAID = "cnitest: not root: running in a user namespace of its own"
+TESTS = "from cnitest import load\n\ndef test_it(lab):\n    assert lab.host('node').ping('8.8.8.8')\n"
+OTHERS = "import os\n\ndef test_it():\n    assert os.geteuid() == 65534\n"
+#: No user namespace can be made below this: the limit is 0, and no capability is left.
+_LIMIT = 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all "$@"'
+FORBIDDEN = ("unshare", "--user", "--map-root-user", "sh", "-c", _LIMIT, "sh")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+class User:
+    """Somebody without rights, in a directory of theirs, with a copy of cnitest and the libraries of this Python."""
+
+    def __init__(self, home: Path, python: str) -> None:
+        self.home, self.python = home, python
+
+    def run(self, *words: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """Run Python with some words, below some command."""
+        path = os.pathsep.join([str(self.home / "lib"), sysconfig.get_path("purelib")])
+        environment = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": path}
+        return subprocess.run(
+            [*before, self.python, *words],
+            cwd=self.home,
+            env=environment,
+            user=USER,
+            group=USER,
+            extra_groups=(),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    def pytest(self, text: str, *words: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """Run pytest over a test file."""
+        (self.home / "test_given.py").write_text(text)
+        given = ["-m", "pytest", "-p", "no:cacheprovider", "-rs", *words, "test_given.py"]
+        return self.run(*given, before=before)
+
+
+@pytest.fixture(scope="module")
+def user():
+    """The user; the directory is none of pytest's, which nobody else may enter."""
+    home = Path(f"/tmp/cnitest-ordinary-{os.getpid()}")
+    source = Path(cnitest.__file__).parent
+    home.mkdir(mode=0o755)
+    try:
+        for name, part in (("cnitest", source), ("cnitest/fixtures", source.parent / "fixtures")):
+            shutil.copytree(part, home / "lib" / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        suites = home / "lib" / "cnitest" / "suites"
+        shutil.copytree(source.parent / "suites" / "walkthrough", suites / "walkthrough")
+        (suites / "__init__.py").touch()
+        os.chown(home, USER, USER)
+        yield User(home, _python(home))
+    finally:
+        shutil.rmtree(home)
+
+
+def _python(home: Path) -> str:
+    """A Python of this version that the user may run, with our libraries."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (sys.executable, f"/usr/bin/python{version}"):
+        try:
+            done = User(home, python).run("-c", "import pytest, scapy, pyroute2, yaml, xdist, cnitest")
+        except OSError:
+            continue
+        if done.returncode == 0:
+            return python
+    pytest.skip("no Python of this version, or its libraries, can be used by an ordinary user")
+
+
+def test_the_walkthrough_is_green(user):
+    """Without another word, and one line says how."""
+    done = user.run("-m", "cnitest.cli", "run", "-k", "by_hand")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr.count(SAID) == 1
+    assert "skipped" not in done.stdout
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_pytest_enters_where_tests_use_a_lab(user, workers):
+    """In workers of xdist, too, which begin with threads."""
+    done = user.pytest(TESTS, *workers)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr.count(SAID) == 1
+
+
+def test_tests_of_other_things_stay_outside(user):
+    """Whoever has the plugin installed and tests something else is still themselves."""
+    done = user.pytest(OTHERS)
+
+    assert done.returncode == 0, done.stdout
+    assert SAID not in done.stderr
+
+
+@pytest.mark.parametrize(("mode", "enters"), [("always", True), ("never", False)])
+def test_the_setting_decides(user, mode, enters):
+    """``cni_userns`` says when."""
+    done = user.pytest(OTHERS if mode == "always" else TESTS, "-o", f"cni_userns={mode}")
+
+    assert (SAID in done.stderr) is enters
+    assert ("1 skipped" in done.stdout) is not enters
+
+
+def test_a_setting_that_is_none_is_refused(user):
+    """With those that there are."""
+    done = user.pytest(TESTS, "-o", "cni_userns=sometimes")
+
+    assert done.returncode == 4
+    assert "cni_userns = sometimes: it is one of auto, always, never" in done.stderr
+
+
+@pytest.mark.requires(binary=["unshare", "setpriv"])
+class TestForbidden:
+    """Where user namespaces are forbidden one line says by what, and what allows them."""
+
+    LINE = "user.max_user_namespaces allows no more; as root: sysctl -w user.max_user_namespaces=15000"
+
+    def test_the_command_ends_with_4(self, user):
+        """Each subcommand that makes labs."""
+        for words in (["run"], ["explain", "node-with-uplink", "node", "8.8.8.8"]):
+            done = user.run("-m", "cnitest.cli", *words, before=FORBIDDEN)
+
+            assert done.returncode == 4
+            assert self.LINE in done.stderr
+            assert len(done.stderr.splitlines()) == 1
+
+    def test_pytest_skips_with_the_reason(self, user):
+        """Tests that use a lab; and it is said once at the beginning."""
+        done = user.pytest(TESTS, before=FORBIDDEN)
+
+        assert "1 skipped" in done.stdout
+        assert self.LINE in done.stdout
+        assert self.LINE in done.stderr
+
+    def test_doctor_says_so(self, user):
+        """As a thing that is missing."""
+        done = user.run("-m", "cnitest.cli", "doctor", before=FORBIDDEN)
+
+        assert done.returncode == 1
+        assert self.LINE in done.stdout
