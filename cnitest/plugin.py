@@ -19,8 +19,8 @@ pytest_plugins = [
     "cnitest.fixtures.network",
     "cnitest.report.verdicts",
     "cnitest.report.ran",
-    "cnitest.report.covers",
-    "cnitest.report.regressions",
+    "cnitest.report.marks.covers",
+    "cnitest.report.marks.regressions",
     "cnitest.report.unprivileged",
 ]
 

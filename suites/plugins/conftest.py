@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cnitest.report.known import pytest_runtest_makereport
+from cnitest.report.marks.known import pytest_runtest_makereport
 
 __all__ = ["pytest_runtest_makereport"]

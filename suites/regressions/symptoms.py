@@ -9,7 +9,7 @@ from cnitest import Attachment, Host, PluginError, Reach, Runtime
 from cnitest.cni import cache
 from cnitest.cni.calls.caller import Caller
 from cnitest.cni.calls.invoke import HostExec
-from cnitest.report.bug_reports import Symptom
+from cnitest.report.marks.bug_reports import Symptom
 
 
 def must(holds: object, symptom: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from cnitest.suites.regressions.symptoms import delete_in, must, must_fail_check, must_pass, network, rules
 
 from cnitest import PluginError
-from cnitest.report.bug_reports import Symptom
+from cnitest.report.marks.bug_reports import Symptom
 
 pytestmark = [
     pytest.mark.topology("node-with-uplink"),

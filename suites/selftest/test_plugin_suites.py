@@ -10,7 +10,7 @@ import pytest
 from cnitest.cni import plugins, releases
 from cnitest.cni.calls.invoke import search_path
 
-CONFTEST = "from cnitest.report.known import pytest_runtest_makereport\n"
+CONFTEST = "from cnitest.report.marks.known import pytest_runtest_makereport\n"
 ROW = {"plugin": "bridge", "shows": "no rule", "reason": "It forgets.", "link": "https://example.com/1"}
 REFERENCE = pytest.mark.requires(plugin="bridge")
 

@@ -14,7 +14,7 @@ import pytest
 
 from cnitest.cni import plugins
 from cnitest.cni.calls.invoke import search_path
-from cnitest.report import bug_reports
+from cnitest.report.marks import bug_reports
 
 SUITE = Path(cnitest.suites.regressions.__file__).parent
 pytestmark = pytest.mark.requires(kernel="conntrack", plugin=["bridge", "host-local"], binary=["iptables", "ip6tables"])

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from cnitest.report.known import Known
+from cnitest.report.marks.known import Known
 from cnitest.topology import documents
 from cnitest.topology.problem import Problem
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from cnitest.report.bug_reports import Case, Found
+    from cnitest.report.marks.bug_reports import Case, Found
 
 _MARK = "regression"
 _LONGEST = 240
@@ -39,7 +39,7 @@ def pytest_runtest_makereport(
     mark = item.get_closest_marker(_MARK)
     if mark is None or (report.when != "call" and report.passed):
         return report
-    from cnitest.report import bug_reports, known
+    from cnitest.report.marks import bug_reports, known
 
     test = f"{item.path.name}::{item.nodeid.partition('::')[2]}"
     reports = bug_reports.read(item.path.parent)
@@ -56,7 +56,7 @@ def pytest_runtest_makereport(
 
 def _verdict(report: pytest.TestReport, call: pytest.CallInfo[None]) -> tuple[str, str]:
     """What a report says of a plugin, and why in one line."""
-    from cnitest.report.bug_reports import Symptom
+    from cnitest.report.marks.bug_reports import Symptom
 
     said = str(call.excinfo.value).splitlines() if call.excinfo else []
     why = textwrap.shorten(said[0], _LONGEST, placeholder=" …") if said else ""
@@ -79,14 +79,14 @@ class _Collector:
         """Keep a report's case, if it has one."""
         row = getattr(report, "regression", None)
         if row is not None:
-            from cnitest.report.bug_reports import Case
+            from cnitest.report.marks.bug_reports import Case
 
             self.suite, *case = row
             self.cases.append(Case(*case))
 
     def found(self) -> tuple[Found, ...]:
         """What the run found, report by report."""
-        from cnitest.report import bug_reports
+        from cnitest.report.marks import bug_reports
 
         return bug_reports.gathered(self.cases, bug_reports.read(Path(self.suite))) if self.cases else ()
 
@@ -128,7 +128,7 @@ def _releases(config: pytest.Config) -> Iterator[tuple[str, str]]:
     from cnitest.cni import plugins
     from cnitest.plugins import files
     from cnitest.report.given import plugin_path
-    from cnitest.report.known import release
+    from cnitest.report.marks.known import release
 
     path = plugin_path(config)
     for name in files.names():
@@ -148,7 +148,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def table(found: tuple[Found, ...], *, verbose: bool = False) -> Iterator[str]:
     """The lines of the table, those that have it first; ``verbose`` shows every link and case."""
-    from cnitest.report.bug_reports import VERDICTS
+    from cnitest.report.marks.bug_reports import VERDICTS
 
     wide = max(len(one.report.id) for one in found)
     for verdict in VERDICTS:

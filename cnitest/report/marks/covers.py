@@ -128,7 +128,7 @@ class _Collector:
     def found(self) -> _Report:
         """What was found, with where it was."""
         from cnitest.report.given import plugin_path
-        from cnitest.report.known import release
+        from cnitest.report.marks.known import release
 
         path = plugin_path(self._config)
         return {
