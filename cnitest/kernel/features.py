@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from cnitest.errors import KernelError
-from cnitest.kernel import sysctl, user_namespace
+from cnitest.kernel import sysctl
 from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.kernel.processes import user_namespace
 from cnitest.kernel.rtnetlink import link_data, rtnl
 from cnitest.kernel.rtnetlink.netlink import NETFILTER, Message, attribute
 from cnitest.typos import nearest

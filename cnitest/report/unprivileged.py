@@ -30,7 +30,7 @@ def enter() -> str:
 
     Returns why that cannot be, with what to do; nothing where all is well.
     """
-    from cnitest.kernel import user_namespace
+    from cnitest.kernel.processes import user_namespace
 
     if user_namespace.may_make_namespaces():
         return ""
@@ -41,14 +41,14 @@ def enter() -> str:
 
 
 def _may_make_labs() -> bool:
-    from cnitest.kernel import user_namespace
+    from cnitest.kernel.processes import user_namespace
 
     return user_namespace.may_make_namespaces()
 
 
 def forbidden() -> str:
     """Why neither this process nor a user namespace of its own may make labs; empty where one of them may."""
-    from cnitest.kernel import user_namespace
+    from cnitest.kernel.processes import user_namespace
 
     return "" if user_namespace.may_make_namespaces() else user_namespace.why_not()
 
