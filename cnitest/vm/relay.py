@@ -80,9 +80,9 @@ class Relay:
 
     def _step(self, stream: Stream, ready: dict[int, int]) -> None:
         wanted = stream.wants()
-        if stream.target is not None and stream.target in wanted and ready.get(stream.target):
+        if stream.target in wanted and ready.get(stream.target or 0, 0) & ~select.POLLIN:
             stream.write()
-        if stream.source in wanted and ready.get(stream.source):
+        if stream.source in wanted and ready.get(stream.source, 0) & ~select.POLLOUT:  # a terminal's is a target, too
             stream.read()
 
     def add(self, stream: Stream) -> None:

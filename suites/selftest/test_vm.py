@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -119,6 +121,38 @@ def test_no_signal_leaves_a_guest(number, status):
         assert command.returncode == status
         assert told == b""
         Deadline.after(20, "QEMU to be gone").poll(lambda: not Path(f"/proc/{guest}").exists())
+
+
+def test_without_a_command_there_is_a_shell_on_the_terminal():
+    """Keys go to it, what it prints is shown, and its status is ours."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(COMMAND[0], [*COMMAND, "--memory", "512M"], {**os.environ, "SHELL": "/bin/sh", "TERM": "dumb"})
+    try:
+        _read_until(terminal, b"# ")
+        os.write(terminal, b"tty; exit 5\n")
+        shown = _read_until(terminal, b"/dev/hvc0")
+        _read_until(terminal, b"")
+    finally:
+        os.close(terminal)
+        os.kill(pid, signal.SIGTERM)
+        _, ended = os.waitpid(pid, 0)
+
+    assert b"/dev/hvc0" in shown
+    assert os.waitstatus_to_exitcode(ended) == 5
+
+
+def _read_until(terminal: int, wanted: bytes) -> bytes:
+    """What is shown until some words are; without words, until whoever is on the terminal has ended."""
+    shown, deadline = b"", Deadline.after(120, f"{wanted!r} on the terminal")
+    while not wanted or wanted not in shown:
+        if not select.select([terminal], [], [], deadline.remaining)[0]:
+            deadline.check()
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:
+            break
+    return shown
 
 
 def test_tests_run_in_a_guest_as_if_they_ran_here(tmp_path):
