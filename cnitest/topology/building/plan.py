@@ -253,8 +253,11 @@ class _Planner:
         model = self._models[handle]
         bridge = self._bridge_of(handle) if not isinstance(model, Bridge) else None
         up = model.state == "up"
-        master = bridge.ifindex if bridge else self._collector(handle)
+        master = bridge.ifindex if bridge else None
         mtu = model.mtu if isinstance(model, Bridge) else None
+        if handle not in self._born_up and (collector := self._collector(handle)):
+            # A bond takes no link that is up, and older kernels (6.1) look at the flags of a request before its master.
+            yield SetLink(handle.place, handle, False, collector)
         if handle not in self._born_up:
             yield from self._link_local(handle)
         if handle not in self._born_up or mtu:

@@ -258,7 +258,7 @@ def test_a_yaml_bomb_is_refused_quickly() -> None:
     ("name", "said"),
     [
         ("bridge-walkthru", "no topology is called 'bridge-walkthru'. Did you mean 'bridge-walkthrough'?"),
-        ("qqq", "no topology is called 'qqq'. Shipped: bridge-walkthrough, "),
+        ("qqq", "no topology is called 'qqq'. Shipped: both-iptables-variants, bridge-walkthrough, "),
         ("./nowhere.yaml", "nowhere.yaml: no such file"),
         ("nowhere.yml", "nowhere.yml: no such file"),
         ("/", "/: is a directory, not a topology file"),
