@@ -40,6 +40,7 @@ from cnitest.topology.rules.settings import is_dump
 
 # Below it lie lo and the tunnels that some kernels put into every namespace.
 _FIRST_INDEX = 16
+_FIRST_INDEX_OF_MOVED = 1 << 14
 _FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 _KEPT = "_plan"
 
@@ -107,11 +108,19 @@ class _Planner:
         return Plan(self._topology, places, tuple(steps), frozenset(kinds | more))
 
     def _handle(self, place: str, name: str, link: Link) -> Handle:
-        handle = Handle(place, name, _FIRST_INDEX + len(self._order[place]))
+        handle = Handle(place, name, self._next_index(place, link))
         self._handles[place, name] = handle
         self._models[handle] = link
         self._order[place].append(handle)
         return handle
+
+    def _next_index(self, place: str, link: Link) -> int:
+        """The index of the next link of a place. One whose parent is elsewhere is made there and moved, and older
+        kernels (6.1) want its index to be free there, too."""
+        where, elsewhere, _ = (getattr(link, "parent", None) or "").rpartition(":")
+        if elsewhere and where != place:
+            return _FIRST_INDEX_OF_MOVED + sum(handle.ifindex >= _FIRST_INDEX_OF_MOVED for handle in self._models)
+        return _FIRST_INDEX + len(self._order[place])
 
     def _name_ends(self, veth: Veth) -> tuple[Handle, Handle]:
         first, second = (self._handle(end.at, end.name or self._port_name(end), end) for end in veth.ends)
