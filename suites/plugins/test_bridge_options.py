@@ -129,7 +129,8 @@ def test_a_promiscuous_bridge_sees_its_ports_frames(node, cni, promiscuous):
     assert first.sandbox.ping(second.address)
     with node.capture() as everywhere:
         assert first.sandbox.ping(second.address)
-    links = {frame.link for frame in everywhere.frames}
+    # IPv4 alone: multicast of IPv6 comes up by itself.
+    links = {frame.link for frame in everywhere.frames if frame.data[12:14] == b"\x08\0"}
 
     assert (node.link("cni0").promiscuity > 0) is promiscuous
     assert host_end(first) in links
