@@ -134,10 +134,13 @@ def test_a_parent_that_goes_takes_its_children_along(cni, node):
 @pytest.mark.covers("macvlan.master", "kernel", "packet")
 def test_a_bond(lab, cni, node):
     """A bond can be the parent: the child reaches the LAN, also after the active port has gone down."""
+    node.run(["ip", "link", "set", "bond0", "type", "bond", "miimon", "50"])  # without it no bond looks at its ports
     child = cni.add(node.sandbox("c1"), macvlan(f"{ADDRESS}/24", master="bond0")).sandbox
     assert child.ping(PEER)
 
     node.run(["ip", "link", "set", "ens33", "down"])
+    active = ["cat", "/sys/class/net/bond0/bonding/active_slave"]
+    Deadline.after(10.0, "bond0 to use another port").poll(lambda: node.run(active).stdout.strip() not in ("", "ens33"))
 
     assert child.ping(PEER)
 
