@@ -1,27 +1,28 @@
 #!/usr/bin/env python3
 """Writes docs/coverage.md from runs of suites/plugins, which docs/coverage/*.json holds. A test compares it.
 
-    pytest suites/plugins --cni-coverage docs/coverage/NAME.json    a run; NAME is what the environment is called
-    script/coverage.py                                              the document
+pytest suites/plugins --cni-coverage docs/coverage/NAME.json    a run; NAME is what the environment is called
+script/coverage.py                                              the document
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnitest.plugins import files
-from cnitest.report.covers import WAYS, keys
+from cnitest.report.marks.covers import WAYS, keys
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 TARGET, RUNS = DOCS / "coverage.md", DOCS / "coverage"
 HEAD = """# Coverage of plugins
 
 What `suites/plugins` shows of each plugin, and where it ran. Written by `script/coverage.py` from runs with
-`--cni-coverage`; how to read it: the number of tests that show a key's effect by the **kernel**'s state, by a **packet**,
-by **CHECK**, by **DEL**, or by an ADD that is **refused**. A test says so by the mark `covers`, and fails when it did
+`--cni-coverage`. A row has the number of tests that show a key's effect by the **kernel**'s state, by a **packet**, by
+**CHECK**, by **DEL**, or by an ADD that is **refused**. A test says so by the mark `covers`, and fails when it did
 nothing of the kind.
 """
 
@@ -65,7 +66,7 @@ def page() -> str:
 
 def _environments(found: list[Run]) -> Iterator[str]:
     yield "\n## Where tests ran\n"
-    yield "Tests that passed, with those that a release is known to fail (+) and those that were skipped (−).\n"
+    yield "Tests that passed, those that a release is known to fail (+) and those that were skipped (−).\n"
     for run in found:
         yield f"- **{run.name}**: {run.environment}"
     yield "\n| plugin | " + " | ".join(run.name for run in found) + " |"
@@ -76,10 +77,15 @@ def _environments(found: list[Run]) -> Iterator[str]:
     reasons: dict[tuple[str, str], list[str]] = {}
     for run in found:
         for name, counts in run.found["ran"].items():
-            for why in counts["skipped"]:
+            for why in {without_paths(why) for why in counts["skipped"]}:
                 reasons.setdefault((name, why), []).append(run.name)
     for (name, why), where in sorted(reasons.items()):
         yield f"- {name}: {why} ({', '.join(where)})"
+
+
+def without_paths(why: str) -> str:
+    """A reason without the directories in which something was looked for, and without the advice at its end."""
+    return re.sub(r" in /\S+", "", why.partition("; needs ")[0])
 
 
 def _counts(counts: Mapping[str, Any] | None) -> str:

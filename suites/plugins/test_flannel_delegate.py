@@ -106,13 +106,14 @@ class TestDelegate:
     @pytest.mark.requires(plugin=["ipvlan"], kernel=["ipvlan"])
     @pytest.mark.covers("flannel.delegate", "kernel", "packet")
     def test_ipvlan_as_its_readme_has_it(self, lab, node, cni):
-        """By ipvlan containers are on the uplink itself, where the other node reaches them."""
+        """By ipvlan containers are on the uplink itself, where whoever has an address of their subnet reaches them."""
+        lab.host("other").run(["ip", "address", "add", "10.244.1.200/32", "dev", "ens33"])
         lab.host("other").run(["ip", "route", "replace", "10.244.1.0/24", "dev", "ens33"])
         wanted = network(delegate={"type": "ipvlan", "master": "ens33"})
         attachment = cni.add(node.sandbox("c1"), wanted)
 
         assert attachment.sandbox.link("eth0").mac == node.link("ens33").mac
-        assert lab.host("other").ping(attachment.address)
+        assert lab.host("other").ping(attachment.address, source="10.244.1.200")
 
     @pytest.mark.parametrize(
         ("delegate", "words"),
