@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,9 @@ _NEEDED = ("apt-get", "apt-cache", "dpkg")
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(/[a-z0-9./-]+)?")
 _CONCRETE = re.compile(r"linux-image-\S*\d\S*")
 _MINUTES = 15
+_SOURCES = "suite.sources"
+#: The options of entries in one line whose fields have another name.
+_LONG = {"arch": "architectures", "lang": "languages", "target": "targets"}
 
 
 class _Lists(NamedTuple):
@@ -94,7 +97,7 @@ def _own(kept: Path, suite: str) -> _Lists:
     """Lists of our own, of the machine's sources and, where one is asked for, one suite more."""
     options = [f"Dir::State::lists={kept / 'lists'}", f"Dir::Cache={kept / 'cache'}", "Acquire::Languages=none"]
     if suite:
-        options += [f"Dir::Etc::sourcelist={kept / 'sources.list'}", "Dir::Etc::sourceparts=/dev/null"]
+        options += [f"Dir::Etc::sourcelist={kept / _SOURCES}", "Dir::Etc::sourceparts=/dev/null"]
     return _Lists(tuple(word for option in options for word in ("-o", option)), kept, suite)
 
 
@@ -111,21 +114,66 @@ def _update(lists: _Lists, kept: Path) -> None:
     for directory in ("lists/partial", "cache/archives/partial"):
         (kept / directory).mkdir(parents=True, exist_ok=True)
     if lists.suite:
-        (kept / "sources.list").write_text(f"{_source(lists.suite)}\n")
+        (kept / _SOURCES).write_text(_source(lists.suite))
     _apt(("apt-get", *lists.options, "update", "-qq", "--error-on=any"), "the lists of packages cannot be fetched")
 
 
+class _Release(NamedTuple):
+    """A release that the machine has a source for: the archive's address, its name, and the file that says so."""
+
+    uri: str
+    name: str
+    file: Path
+
+
 def _source(suite: str) -> str:
-    """The line of sources.list(5) for a suite of the archive that the machine's own release comes from."""
-    form = "$(REPO_URI) $(RELEASE) $(SIGNED_BY)"
+    """The entry of sources.list(5), in its form with fields, for a suite of the archive of the machine's own release.
+
+    It is the machine's own entry for another suite, so that keys, proxies and mirrors of that one count here, too.
+    """
+    form = "$(REPO_URI) $(RELEASE) $(SOURCESENTRY)"
     told = _apt(("apt-get", "indextargets", "--format", form, "Created-By: Packages"), "apt names no sources")
-    rows = [line.split(" ") for line in told.splitlines()]
+    rows = [line.split(" ", 2) for line in told.splitlines() if line.count(" ") >= 2]
+    there = [_Release(uri, name, Path(entry.rpartition(":")[0])) for uri, name, entry in rows]
     release = suite.partition("-")[0].partition("/")[0]
-    close = [row for row in rows if len(row) > 2 and row[1] == release] or [row for row in rows if len(row) > 2]
+    close = [each for each in there if each.name == release] or there
     if not close:
         raise GuestError(f"apt knows no source of packages, so none of the suite {suite}: see sources.list(5)")
-    uri, _, key = close[0][:3]
-    return f"deb {f'[signed-by={key}] ' if key else ''}{uri} {suite} main"
+    fields = {**_options(close[0]), "Types": "deb", "URIs": close[0].uri, "Suites": suite, "Components": "main"}
+    return "".join(f"{name}: {value}\n" for name, value in fields.items())
+
+
+def _options(release: _Release) -> dict[str, str]:
+    """What the machine's entry for a release says beside the archive: which key signs it, and so on, as fields."""
+    try:
+        text = release.file.read_text()
+    except OSError:
+        return {}
+    entries = map(_fields, re.split(r"\n\s*\n", text)) if release.file.suffix == ".sources" else _one_line(text)
+    address = release.uri.rstrip("/")
+    found = [
+        entry
+        for entry in entries
+        if address in (uri.rstrip("/") for uri in entry.get("uris", "").split())
+        and release.name in entry.get("suites", "").split()
+    ]
+    own = ("types", "uris", "suites", "components")
+    return {name.title(): value for name, value in (found[0] if found else {}).items() if name not in own}
+
+
+def _fields(stanza: str) -> dict[str, str]:
+    """The fields of an entry, by their names in small letters; a value may go on in further lines."""
+    plain = re.sub(r"^#.*\n?", "", stanza, flags=re.MULTILINE)
+    found = re.findall(r"^([\w-]+):[ \t]*(.*(?:\n[ \t].*)*)", plain, re.MULTILINE)
+    return {name.lower(): value.rstrip() for name, value in found}
+
+
+def _one_line(text: str) -> Iterator[dict[str, str]]:
+    """The same of entries in the form of one line each: ``deb [signed-by=KEY] URI SUITE COMPONENT…``."""
+    for options, uri, suite in re.findall(r"^deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)", text, re.MULTILINE):
+        told = dict(word.split("=", 1) for word in options.split() if "=" in word)
+        named = {_LONG.get(name.lower(), name.lower()): value.replace(",", " ") for name, value in told.items()}
+        yield {**named, "uris": uri, "suites": suite}
 
 
 def _concrete(lists: _Lists, package: str) -> str:
