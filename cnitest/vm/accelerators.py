@@ -8,6 +8,7 @@ import platform
 import re
 from pathlib import Path
 
+from cnitest.deadline import scaled
 from cnitest.errors import CnitestError
 from cnitest.vm import machine
 from cnitest.vm.guest import Ends, Guest
@@ -49,7 +50,7 @@ def _boots(kernel: Prepared, program: str) -> bool:
     nothing = Task(["true"], Path("/"), {}, memory="512M")
     try:
         with open(os.devnull, "wb") as sink, _guest(kernel, nothing, program, sink.fileno()) as guest:
-            return guest.finish(_TRIAL) == 0
+            return guest.finish(scaled(_TRIAL)) == 0
     except CnitestError:
         return False
 

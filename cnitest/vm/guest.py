@@ -92,8 +92,11 @@ class Guest:
             self._relay.add(Stream(self._stdin, entrance.fileno(), ended=ended, inward=True))
 
     def finish(self, seconds: float | None) -> int:
-        """The command's exit status. Raises DeadlineExceeded, and GuestError when the guest ended without one."""
-        whole = Deadline.after(seconds, "the guest's command") if seconds is not None else None
+        """The command's exit status; ``seconds`` are those of the clock, on a slow machine, too.
+
+        Raises DeadlineExceeded, and GuestError when the guest ended without one.
+        """
+        whole = Deadline.exactly(seconds, "the guest's command") if seconds is not None else None
         boot = Deadline.after(_BOOT_SECONDS, "the guest's kernel")
         while self.status is None and not self._relay.done():
             left = [each.remaining for each in (whole, None if self.started else boot) if each]

@@ -12,8 +12,9 @@ import pytest
 
 from cnitest.errors import FeatureMissing, GuestError
 from cnitest.report import guest
-from cnitest.vm import cache, cpio, images, needs, packages
+from cnitest.vm import accelerators, cache, cpio, images, machine, needs, packages
 from cnitest.vm.machine import Task
+from cnitest.vm.prepared import Prepared
 from cnitest.vm.relay import Relay, Stream
 from cnitest.vm.run import NO_GUEST, Request, ended
 
@@ -209,3 +210,59 @@ def test_a_skip_names_the_command_that_runs_it(monkeypatch) -> None:
 
     assert outside == "; needs ipvlan, vrf: pytest --cni-vm test_x.py"
     assert guest.advice(lacking, "pytest --cni-vm test_x.py") == ""
+
+
+@pytest.mark.parametrize("ends", ["sleep 1000", "exit 1"])
+def test_kvm_that_boots_nothing_is_tried_once(ends, tmp_path, monkeypatch) -> None:
+    """A machine whose KVM hangs or fails is found out within a bound, and that is remembered."""
+    program, tried = tmp_path / "qemu", tmp_path / "tried"
+    program.write_text(f"#!/bin/sh\necho tried >>{tried}\nexec {ends}\n")
+    program.chmod(0o755)
+    (tmp_path / "initrd").touch()
+    kernel = Prepared(tmp_path / "vmlinux", tmp_path / "initrd", "6.1.0", None)
+    monkeypatch.setattr(accelerators, "_may_work", lambda: True)
+    monkeypatch.setattr(accelerators, "_TRIAL", 0.5)
+    (tmp_path / "kept").mkdir()
+
+    played = [accelerators.chosen(kernel, str(program), tmp_path / "kept") for _ in range(2)]
+
+    assert played == [machine.TRANSLATED] * 2
+    assert tried.read_text() == "tried\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (
+            "debian.sources",
+            "# Where all comes from\n"
+            "Types: deb\nURIs: http://other.example/\nSuites: bookworm\nSigned-By: /other.gpg\n\n"
+            "Types: deb deb-src\n"
+            "URIs: http://a.example/ http://debian.example/debian\nSuites: bookworm bookworm-updates\n"
+            "Components: main contrib\nSigned-By:\n -----BEGIN\n .\n -----END\nTrusted: yes\n",
+        ),
+        (
+            "sources.list",
+            "deb [signed-by=/other.gpg] http://other.example bookworm main\n"
+            "deb [arch=amd64 signed-by=/debian.gpg] http://debian.example/debian/ bookworm main contrib\n",
+        ),
+    ],
+)
+def test_another_suite_is_fetched_as_the_machines_own_is(file, text, tmp_path, monkeypatch) -> None:
+    """The machine's entry for the archive, in either form of sources.list(5), tells whose key counts for the suite."""
+    (tmp_path / file).write_text(text)
+    apt = tmp_path / "apt"
+    apt.write_text(f"#!/bin/sh\necho 'http://debian.example/debian/ bookworm {tmp_path / file}:2'\n")
+    apt.chmod(0o755)
+    monkeypatch.setattr(needs.programs, "find", lambda _: str(apt))
+
+    told = packages._source("bookworm-backports")
+
+    assert told.endswith(
+        "Types: deb\nURIs: http://debian.example/debian/\nSuites: bookworm-backports\nComponents: main\n"
+    )
+    signed = {
+        "debian.sources": "Signed-By: \n -----BEGIN\n .\n -----END\nTrusted: yes\n",
+        "sources.list": "Architectures: amd64\nSigned-By: /debian.gpg\n",
+    }
+    assert told.startswith(signed[file])
