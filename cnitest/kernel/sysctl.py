@@ -40,7 +40,8 @@ _OF_A_LINK = (
     "ipv6.conf.{}.keep_addr_on_down",
 )
 
-_VOLATILE = re.compile(r"count$|stable_secret|tcp_fastopen_key|/neigh/|flush$|idgen_retries")
+#: What the kernel changes by itself, and lists of what its modules bring.
+_VOLATILE = re.compile(r"count$|stable_secret|tcp_fastopen_key|/neigh/|flush$|idgen_retries|available_")
 
 
 def path(name: str) -> str:
