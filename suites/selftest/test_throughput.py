@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import pytest
 
 from cnitest import Lab
+from cnitest.deadline import pause
 from cnitest.errors import DeadlineExceeded, UsageError
+from cnitest.lab.probe.kinds.live import End
 from cnitest.topology import find, load
 
 NS02 = {4: "10.40.80.12", 6: "2001:db8:40::12"}
@@ -40,6 +43,24 @@ def test_a_shaper_is_seen_in_its_direction(lab, ns01, family, protocol, link, th
 
     assert 3.0e6 < limited <= MOST, found
     assert free > 2 * limited, found
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_who_reads_late_counts_nothing_twice(lab, ns01, monkeypatch, protocol):
+    """What arrived while others had the processor, before the second half began, is not that half's."""
+    lab.host("node").run(["tc", "qdisc", "add", "dev", "veth02", *TBF])
+    count, calls = End.count, []
+
+    def starved(end):
+        calls.append(time.monotonic())
+        if len(calls) > 1 and calls[-1] - calls[0] > 0.2 > calls[-2] - calls[0]:
+            pause(0.4)
+        return count(end)
+
+    monkeypatch.setattr(End, "count", starved)
+    found = ns01.throughput(NS02[4], 1.0, protocol=protocol, rate="20mbit")
+
+    assert 2.0e6 < found.there <= MOST * 1.1, found
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])

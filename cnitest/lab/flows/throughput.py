@@ -5,9 +5,10 @@ from __future__ import annotations
 import select
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.errors import KernelError, UsageError
+from cnitest.lab.flows.arrivals import Arrivals
 from cnitest.lab.flows.connection import Connection
 from cnitest.lab.probe.kinds.live import End
 from cnitest.lab.probe.kinds.transfer import bits
@@ -28,7 +29,8 @@ _TURNS = 200
 class Throughput:
     """What arrived, as payload: bits a second ``there`` (to the listener) and ``back``, measured over the second half
     of ``seconds``, when a shaper's burst is used up. ``received`` are the bytes of the whole time, there and back;
-    ``lost`` the share of datagrams that did not arrive (0 to 1; of TCP None)."""
+    ``lost`` the share of datagrams that did not arrive (0 to 1; of TCP None). What arrived is the kernel's count:
+    that we read late changes nothing, and what a full socket could not take had arrived."""
 
     there: float
     back: float
@@ -80,51 +82,43 @@ def measure(
     return Throughput(there.rate, back.rate, seconds, (there.received, back.received), lost)
 
 
-@dataclass
-class _Way:
-    """What went one way: bytes sent, received, and received in the second half."""
+class _Way(NamedTuple):
+    """What went one way: bytes that arrived, bits a second of the second half, and the share that did not arrive."""
 
-    half: float
-    sent: int = 0
-    received: int = 0
-    late: int = 0
-
-    @property
-    def rate(self) -> float:
-        """Bits a second of the second half."""
-        return self.late * 8 / self.half
-
-    @property
-    def lost(self) -> float:
-        """The share that did not arrive."""
-        return 1 - self.received / self.sent if self.sent else 0.0
+    received: int
+    rate: float
+    lost: float
 
 
 def _one_way(source: End, sink: End, seconds: float, pace: float | None, chunk: int) -> _Way:
-    data, way = bytes(chunk), _Way(seconds / 2)
-    began = time.monotonic()
+    """Two halves, each as long as it is meant to be: one that others having the processor made late ends later, too."""
+    arrivals = Arrivals(sink, chunk)
+    sent = _send(source, sink, arrivals, seconds / 2, pace, chunk)
+    first = arrivals.until_now()
+    sent += _send(source, sink, arrivals, seconds / 2, pace, chunk)
+    last = arrivals.until_now()
+    rate = (last.size - first.size) * 8 / max(last.at - first.at, seconds / 2)  # a reset ends it sooner
+    return _Way(last.size, rate, max(0.0, 1 - last.size / sent) if sent else 0.0)
+
+
+def _send(source: End, sink: End, arrivals: Arrivals, seconds: float, pace: float | None, chunk: int) -> int:
+    """Send for so long, and make room at the other end meanwhile; the bytes that were sent."""
+    data, sent, began = bytes(chunk), 0, time.monotonic()
     watch = select.poll()
     watch.register(sink.socket, select.POLLIN)
     while (elapsed := time.monotonic() - began) < seconds:
-        allowed = pace * elapsed / 8 - way.sent if pace else chunk
+        allowed = pace * elapsed / 8 - sent if pace else chunk
         ready = allowed >= min(chunk, pace / 8 / _TURNS if pace else 1)
         watch.register(source.socket, select.POLLOUT if ready else 0)
         left = seconds - elapsed
         for fd, event in watch.poll((left if ready else min(left, 1 / _TURNS)) * 1000):
             if fd == sink.socket.fileno() and event & select.POLLIN:
-                _take(sink, way, late=time.monotonic() - began >= way.half)
+                arrivals.take()
             elif event & select.POLLOUT:
-                way.sent += _push(source, data[: max(1, int(allowed))])
+                sent += _push(source, data[: max(1, int(allowed))])
             elif event & (select.POLLERR | select.POLLHUP):
-                return way
-    _drain(sink, way)
-    return way
-
-
-def _take(sink: End, way: _Way, *, late: bool) -> None:
-    got = sink.count()
-    way.received += got
-    way.late += got if late else 0
+                return sent
+    return sent
 
 
 def _push(source: End, data: bytes) -> int:
@@ -132,17 +126,6 @@ def _push(source: End, data: bytes) -> int:
         return source.push(data)
     except KernelError:  # a full queue, or a datagram that was turned down: it is not sent
         return 0
-
-
-def _drain(sink: End, way: _Way) -> None:
-    """What is at the far end already was only not read yet."""
-    watch = select.poll()
-    watch.register(sink.socket, select.POLLIN)
-    while not sink.ended and watch.poll(0):
-        got = sink.count()
-        if not got:
-            return
-        way.received += got
 
 
 def _words(rate: float) -> str:
