@@ -5,25 +5,12 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+from cnitest.suites.selftest import walkthrough
+from cnitest.suites.selftest.walkthrough import NS01, NS02
 
-from cnitest import Lab
 from cnitest.errors import DeadlineExceeded, UsageError
-from cnitest.topology import find, load
 
-NS01, NS02 = "10.40.80.11", "10.40.80.12"
-
-
-@pytest.fixture
-def lab():
-    """Two sandboxes on a bridge, with a way to the internet."""
-    with Lab(load(find("bridge-walkthrough"))) as built:
-        yield built
-
-
-@pytest.fixture
-def ns01(lab):
-    """The sender."""
-    return lab.sandbox("ns01")
+lab, ns01 = walkthrough.lab, walkthrough.ns01
 
 
 def test_capture_matches_by_layer_and_field(ns01):

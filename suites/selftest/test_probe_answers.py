@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from cnitest.suites.selftest import walkthrough
 
 from cnitest import Lab, Topology, Verdict
 from cnitest.errors import CommandError
-from cnitest.topology import Host, Route, Veth, VethEnd, find, load
+from cnitest.topology import Host, Route, Veth, VethEnd
 
 PROBES = ["ping", "tcp", "udp"]
 FAR = {4: "10.40.80.12", 6: "2001:db8:40::12"}
@@ -20,12 +21,7 @@ REPLY = {
     **{(kind, family): f"-p {kind} --sport 80" for kind in ("tcp", "udp") for family in (4, 6)},
 }
 
-
-@pytest.fixture
-def lab():
-    """Two sandboxes on a bridge."""
-    with Lab(load(find("bridge-walkthrough"))) as built:
-        yield built
+lab = walkthrough.lab
 
 
 def probe(place, kind, address, **options):

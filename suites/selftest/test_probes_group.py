@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cnitest.suites.selftest import walkthrough
 
 from cnitest import Lab, ProbeUnproven, Verdict
 from cnitest.errors import UsageError
@@ -25,18 +26,7 @@ threading.Event().wait()
 """
 BROADCASTS = ["10.40.80.255", "255.255.255.255", "255.255.255.255%eth01"]
 
-
-@pytest.fixture
-def lab():
-    """Two sandboxes on a bridge, with a way to the internet."""
-    with Lab(load(find("bridge-walkthrough"))) as built:
-        yield built
-
-
-@pytest.fixture
-def ns01(lab):
-    """The sender."""
-    return lab.sandbox("ns01")
+lab, ns01 = walkthrough.lab, walkthrough.ns01
 
 
 def test_all_nodes_answer_and_are_listed(ns01):

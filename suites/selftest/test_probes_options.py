@@ -5,28 +5,18 @@ from __future__ import annotations
 import time
 
 import pytest
+from cnitest.suites.selftest import walkthrough
 
 from cnitest import Lab, Topology, Verdict
 from cnitest.errors import FeatureMissing, UsageError
 from cnitest.kernel import features
-from cnitest.topology import Host, Route, Veth, VethEnd, find, load
+from cnitest.topology import Host, Route, Veth, VethEnd
 
 NS02 = {4: "10.40.80.12", 6: "2001:db8:40::12"}
 FAR = {4: "192.0.2.130", 6: "2001:db8:2::2"}
 BOTH = pytest.mark.parametrize("family", [4, 6])
 
-
-@pytest.fixture
-def lab():
-    """Two sandboxes on a bridge, with a way to the internet."""
-    with Lab(load(find("bridge-walkthrough"))) as built:
-        yield built
-
-
-@pytest.fixture
-def ns01(lab):
-    """The sender."""
-    return lab.sandbox("ns01")
+lab, ns01 = walkthrough.lab, walkthrough.ns01
 
 
 @pytest.fixture

@@ -6,18 +6,13 @@ import dataclasses
 import time
 
 import pytest
+from cnitest.suites.selftest import walkthrough
 
-from cnitest import Lab, State, difference
+from cnitest import State, difference
 from cnitest.kernel.firewall import nft_rules, saved_rules
 from cnitest.kernel.rows.records import Address, Neighbour, Route
-from cnitest.topology import find, load
 
-
-@pytest.fixture
-def lab():
-    """Two sandboxes on a bridge."""
-    with Lab(load(find("bridge-walkthrough"))) as built:
-        yield built
+lab = walkthrough.lab
 
 
 def test_a_state_equals_itself_later(lab):

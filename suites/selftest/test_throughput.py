@@ -6,30 +6,18 @@ import dataclasses
 import time
 
 import pytest
+from cnitest.suites.selftest import walkthrough
 
-from cnitest import Lab
 from cnitest.deadline import pause
 from cnitest.errors import DeadlineExceeded, UsageError
 from cnitest.lab.probe.kinds.live import End
-from cnitest.topology import find, load
 
 NS02 = {4: "10.40.80.12", 6: "2001:db8:40::12"}
 TBF = ["root", "tbf", "rate", "4mbit", "burst", "64kb", "limit", "500kb"]
 #: The most that passes such a shaper in a second: its rate, and the burst that it begins with.
 MOST = 4e6 + 64 * 1024 * 8
 
-
-@pytest.fixture
-def lab():
-    """Two sandboxes on a bridge."""
-    with Lab(load(find("bridge-walkthrough"))) as built:
-        yield built
-
-
-@pytest.fixture
-def ns01(lab):
-    """The client."""
-    return lab.sandbox("ns01")
+lab, ns01 = walkthrough.lab, walkthrough.ns01
 
 
 @pytest.mark.parametrize("family", [4, 6])
