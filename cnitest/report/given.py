@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cnitest.report import options
+
+#: Where a worker on another machine finds the values of our options, as JSON.
+SENT = "cnitest_options"
+#: What a path begins with that is meant from a worker's own directory.
+HERE = "./"
 
 
 def plugin_path(config: pytest.Config) -> tuple[str, ...]:
@@ -20,6 +27,8 @@ def resolve_paths(config: pytest.Config) -> None:
     from cnitest.errors import ConfigError
 
     given, here = config.option, config.invocation_params.dir
+    if received(config):
+        return
     try:
         if given.cni_path:
             given.cni_path = list(paths.directories("--cni-path", given.cni_path, here, there=False))
@@ -29,3 +38,19 @@ def resolve_paths(config: pytest.Config) -> None:
         options.resolve(given, here)
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def received(config: pytest.Config) -> bool:
+    """Take the values that this worker was sent by whoever leads the run, already resolved; whether there are any."""
+    sent = getattr(config, "workerinput", {}).get(SENT)
+    for name, value in json.loads(sent or "{}").items():
+        setattr(config.option, name, _from_here(value, str(config.invocation_params.dir)))
+    return sent is not None
+
+
+def _from_here(value: object, directory: str) -> object:
+    from cnitest import paths
+
+    if isinstance(value, list):
+        return [_from_here(each, directory) for each in value]
+    return paths.absolute(value, directory) if isinstance(value, str) and value.startswith(HERE) else value

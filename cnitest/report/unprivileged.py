@@ -72,14 +72,33 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     # A guest has a root of its own.
     idle = any(option in args for option in _IDLE) or any(arg.startswith("--cni-vm") for arg in args)
     # Workers of xdist begin with threads, inside what their leader has entered.
-    may = not idle and mode != "never" and "PYTEST_XDIST_WORKER" not in os.environ and not _may_make_labs()
-    if may and (mode == "always" or is_ours(early_config, args)):
+    may = not idle and mode != "never" and "PYTEST_XDIST_WORKER" not in os.environ
+    elsewhere = _elsewhere(early_config)
+    ours = may and (bool(elsewhere) or not _may_make_labs()) and (mode == "always" or is_ours(early_config, args))
+    if elsewhere:
+        from cnitest.report.machines import Machines
+
+        early_config.pluginmanager.register(Machines(early_config, enters=ours and elsewhere == "ssh"))
+    if ours and elsewhere != "ssh" and not _may_make_labs():
         directory = _directory(early_config)
         if why := enter():
             _say(f"{why}; tests that use a lab are skipped")
         else:
             args += [f"--basetemp={directory}"] if directory else []
     return (yield)
+
+
+def _elsewhere(config: pytest.Config) -> str:
+    """Whether workers of xdist have directories of their own (``chdir``), or are on other machines (``ssh``).
+
+    Who leads those enters nothing, for ssh finds a user's keys by who they are; each worker does it by itself.
+    """
+    parts = [
+        part.rpartition("*")[2] for spec in getattr(config.known_args_namespace, "tx", ()) for part in spec.split("//")
+    ]
+    if any(part.startswith(("ssh=", "vagrant_ssh=", "socket=")) for part in parts):
+        return "ssh"
+    return "chdir" if any(part.startswith("chdir=") for part in parts) else ""
 
 
 def _directory(config: pytest.Config) -> str:

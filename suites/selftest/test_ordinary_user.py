@@ -10,10 +10,11 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from cnitest.suites.selftest import openssh
 
 import cnitest
 
-USER = 65534
+USER = openssh.ORDINARY
 SAID = "cnitest: not root: running in a user namespace of its own"
 TESTS = "from cnitest import load\n\ndef test_it(lab):\n    assert lab.host('node').ping('8.8.8.8')\n"
 OTHERS = "import os\n\ndef test_it():\n    assert os.geteuid() == 65534\n"
@@ -29,10 +30,14 @@ class User:
     def __init__(self, home: Path, python: str) -> None:
         self.home, self.python = home, python
 
+    @property
+    def libraries(self) -> str:
+        """Where this user's Python finds cnitest, and what it imports."""
+        return os.pathsep.join([str(self.home / "lib"), sysconfig.get_path("purelib")])
+
     def run(self, *words: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Run Python with some words, below some command."""
-        path = os.pathsep.join([str(self.home / "lib"), sysconfig.get_path("purelib")])
-        environment = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": path}
+        environment = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": self.libraries}
         return subprocess.run(
             [*before, self.python, *words],
             cwd=self.home,
@@ -125,6 +130,24 @@ def test_a_setting_that_is_none_is_refused(user):
 
     assert done.returncode == 4
     assert "cni_userns = sometimes: it is one of auto, always, never" in done.stderr
+
+
+@pytest.mark.skipif(bool(openssh.lacking()), reason=openssh.lacking() or "-")
+def test_workers_on_other_machines_enter_by_themselves(user):
+    """Whoever leads them stays who they are, for ssh needs that."""
+    home = user.home / "ssh"
+    home.mkdir()
+    with openssh.serving(home) as server:
+        os.chown(home / "user", USER, USER)
+        python = f"env PYTHONPATH={user.libraries} {user.python}"
+        tx = server.tx(home / "ordinary" / "there", host="ordinary", python=python)
+        checks = user.home / "checks"
+        checks.mkdir()
+        (checks / "test_it.py").write_text(TESTS)
+        done = user.run("-m", "pytest", "-p", "no:cacheprovider", "-d", "--tx", tx, "--rsyncdir", "checks", "checks")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
 
 
 @pytest.mark.requires(binary=["unshare", "setpriv"])
