@@ -19,6 +19,7 @@ pytest_plugins = [
     "cnitest.fixtures.network",
     "cnitest.report.verdicts",
     "cnitest.report.ran",
+    "cnitest.report.ci.hooks",
     "cnitest.report.marks.covers",
     "cnitest.report.marks.regressions",
     "cnitest.report.unprivileged",
@@ -49,6 +50,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.declare_to_pytest(group, options.NETWORK)
     group = parser.getgroup("cni vm", "other kernels (cnitest)")
     options.declare_to_pytest(group, options.GUEST)
+    group = parser.getgroup("cni ci", "continuous integration (cnitest)")
+    options.declare_to_pytest(group, options.CI)
     group = parser.getgroup("cni conformance", "conformance to the CNI specification (cnitest)")
     options.declare_to_pytest(group, options.CONFORMANCE)
 

@@ -46,6 +46,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "-k", metavar="EXPR", dest="select", help="only tests whose names, or requirements' IDs, match, as pytest -k"
     )
     parser.add_argument("--junitxml", metavar="FILE", help="write the results as JUnit XML")
+    group = parser.add_argument_group("continuous integration")
+    options.declare_to_command(group, options.CI)
     options.declare_to_command(parser, options.GUEST)
     group = parser.add_argument_group("conformance")
     options.declare_to_command(group, options.CONFORMANCE)

@@ -6,6 +6,7 @@ To add one, add a row. A row with ``report`` is a report: a function that writes
 from __future__ import annotations
 
 import os
+import pkgutil
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +18,9 @@ DEFAULT_TOPOLOGY = "node-with-uplink"
 
 class Option(NamedTuple):
     """One option. ``pytest`` and ``command`` are its names for each, empty where there is none; ``fills`` is what a
-    run will write to, ``report`` the function (``module:name``) that gets the run's Outcome and the file to write."""
+    run will write to, ``report`` the function (``module:name``) that gets the run's Outcome and the file to write.
+    ``reads`` is a file that a run reads, ``check`` the function that gets the name typed and the value, and raises
+    ConfigError for a wrong one."""
 
     dest: str
     pytest: str
@@ -29,6 +32,8 @@ class Option(NamedTuple):
     choices: tuple[str, ...] | None = None
     fills: Literal["", "file", "directory"] = ""
     report: str = ""
+    reads: bool = False
+    check: str = ""
 
     def declared(self) -> dict[str, Any]:
         """How argparse, and pytest's parser, want it declared, but for its name."""
@@ -50,8 +55,15 @@ class Option(NamedTuple):
         return [word for each in values for word in (self.pytest, str(each))]
 
     def resolved(self, name: str, value: str, base: str | os.PathLike[str]) -> str:
-        """The absolute path of what it fills, checked, by the ``name`` that was typed. Raises ConfigError."""
-        return (paths.file_to_write if self.fills == "file" else paths.directory_to_fill)(name, value, base)
+        """The value, checked, by the ``name`` that was typed; a path of what it fills or reads is made absolute. Raises
+        ConfigError."""
+        if self.reads:
+            value = paths.absolute(value, base)
+        elif self.fills:
+            value = (paths.file_to_write if self.fills == "file" else paths.directory_to_fill)(name, value, base)
+        if self.check:
+            pkgutil.resolve_name(self.check)(name, value)
+        return value
 
 
 PLUGIN_PATH = Option(
@@ -213,7 +225,36 @@ GUEST = (
     ),
     Option("cni_vm_memory", "--cni-vm-memory", "--vm-memory", "the guest's memory (default: 4G)", "M"),
 )
-ALL = (*NETWORK, *CONFORMANCE, *GUEST)
+CI = (
+    Option(
+        "cni_shard",
+        "--cni-shard",
+        "--shard",
+        "run the I-th of N shares of the tests, which are balanced by --cni-durations-file; all shares together are "
+        "each test once",
+        "I/N",
+        check="cnitest.report.ci.shares:parse",
+    ),
+    Option(
+        "cni_durations_file",
+        "--cni-durations-file",
+        "--durations-file",
+        "balance shares by the durations of tests in this file; of a file that is not there yet nothing is known",
+        "FILE",
+        reads=True,
+        check="cnitest.report.ci.durations:check",
+    ),
+    Option(
+        "cni_store_durations",
+        "--cni-store-durations",
+        "--store-durations",
+        "write how long each test took into this file, beside what it has of other tests",
+        "FILE",
+        fills="file",
+        check="cnitest.report.ci.durations:check",
+    ),
+)
+ALL = (*NETWORK, *CONFORMANCE, *CI, *GUEST)
 
 
 def declare_to_command(parser: Any, options: Iterable[Option]) -> None:
@@ -230,10 +271,11 @@ def declare_to_pytest(group: Any, options: Iterable[Option]) -> None:
 
 
 def resolve(given: Any, base: str | os.PathLike[str] = "", *, command: bool = False) -> None:
-    """Make the paths that a run will write absolute, from ``base``. Raises ConfigError by the name that was typed."""
+    """Check values, and make the paths that a run will read or write absolute, from ``base``. Raises ConfigError by the
+    name that was typed."""
     for option in ALL:
         value = getattr(given, option.dest, None)
-        if option.fills and value:
+        if (option.fills or option.reads or option.check) and value:
             setattr(given, option.dest, option.resolved(option.command if command else option.pytest, value, base))
 
 

@@ -12,11 +12,15 @@ from cnitest.text import line
 
 _MOST_REASONS = 12
 _FEW_REASONS = 3
+#: Set with a run whose share of the tests (``--cni-shard``) has none: others run them.
+EMPTY_SHARD = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Count from the beginning."""
     config.stash[_COUNT] = _Count()
+    if config.getoption("--cni-shard"):
+        config.stash[_COUNT].by = "-k, -m or --cni-shard"
     config.pluginmanager.register(config.stash[_COUNT])
 
 
@@ -66,6 +70,7 @@ class _Count:
         self.ran = 0
         self.skipped: dict[str, int] = {}
         self.left_out = 0
+        self.by = "-k or -m"
         self.failed: str = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -100,7 +105,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     from cnitest.report.verdicts import skipped_of
 
-    if config.getoption("--cni-require-any") and not count.ran:
+    if config.getoption("--cni-require-any") and not count.ran and not config.stash.get(EMPTY_SHARD, False):
         count.failed = "nothing ran"
     elif config.getoption("--cni-require-all") and skipped_of(config):
         count.failed = "--cni-require-all: plugins were not tried"
@@ -125,7 +130,7 @@ def _untested(count: _Count) -> str:
     ordered = _ordered(count)
     reasons = [f"{number} skipped: {line(' '.join(reason.split()))}" for reason, number in ordered[:_FEW_REASONS]]
     reasons += [f"and {len(ordered) - _FEW_REASONS} other reasons"] if len(ordered) > _FEW_REASONS else []
-    reasons += [f"{count.left_out} left out by -k or -m"] if count.left_out else []
+    reasons += [f"{count.left_out} left out by {count.by}"] if count.left_out else []
     return f"nothing was tested: {'; '.join(reasons)} (--cni-require-any lets such a run fail)"
 
 
@@ -137,6 +142,6 @@ def _why(count: _Count) -> list[str]:
     ordered = _ordered(count)
     lines = [f"{number} skipped: {reason}" for reason, number in ordered[:_MOST_REASONS]]
     lines += [f"and {len(ordered) - _MOST_REASONS} other reasons"] if len(ordered) > _MOST_REASONS else []
-    lines += [f"{count.left_out} left out by -k or -m"] if count.left_out else []
+    lines += [f"{count.left_out} left out by {count.by}"] if count.left_out else []
     lines += ["no test was found"] if not lines and not count.ran else []
     return [*lines, "cnitest doctor lists what this machine lacks"] if count.skipped else lines

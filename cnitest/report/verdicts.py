@@ -251,7 +251,7 @@ def _outcome(config: pytest.Config, cases: list[Case]) -> RunSummary:
     from cnitest.report.conformance import own, scripts, summary
 
     subjects = subjects_of(config)
-    whole = not (config.getoption("-k") or _wanted(config))
+    whole = not (config.getoption("-k") or _wanted(config) or config.getoption("--cni-shard"))
     first = own.subjects(subjects, config.getoption("--cni-plugin"))
     profile, directory = config.getoption("--cni-profile"), config.getoption("--cni-repro")
     found = summary.outcome(cases, subjects, profile, whole=whole, own=first)

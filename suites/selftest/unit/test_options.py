@@ -17,6 +17,9 @@ from cnitest.report.options import Option
 SUITES = Path(__file__).resolve().parents[2]
 DIGEST = Option("cni_digest", "--cni-digest", "--digest", "write a digest", "FILE", fills="file", report="os.path:join")
 
+#: Values of options that take no words of their own and no path.
+VALUES = {"cni_shard": "1/2"}
+
 
 def run_of(*words: str) -> argparse.Namespace:
     """What ``cnitest run`` makes of a command line."""
@@ -35,7 +38,7 @@ def test_a_row_reaches_pytest(option: Option, pytestconfig: pytest.Config) -> No
 @pytest.mark.parametrize("option", [each for each in options.ALL if each.command], ids=lambda option: option.dest)
 def test_a_row_reaches_pytest_by_the_command(option: Option, tmp_path: Path) -> None:
     """What the command is given for an option is what pytest gets by its own name for it."""
-    value = option.choices[-1] if option.choices else str(tmp_path / "new")
+    value = option.choices[-1] if option.choices else VALUES.get(option.dest) or str(tmp_path / "new")
     typed = [option.command] if option.action == "store_true" else [option.command, value]
     if option.dest == "cni_path":
         Path(value).mkdir()
