@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from cnitest.topology.hints import has_default, hints_of, said, stand_in, without_none
 from cnitest.topology.problem import Problem, ancestors, child, listed
-from cnitest.topology.words.homes import homes
+from cnitest.topology.words.guesses import guess
+from cnitest.topology.words.homes import has_home, homes
 from cnitest.topology.words.nodes import (
     CORE,
     Node,
@@ -121,7 +122,7 @@ class Decoder:
             return self._refuse(node, cls, path, f"expected {said(cls)}, not {shape(node)}")
         known, hints = {item.name: item for item in fields(cls) if not item.metadata.get("key")}, hints_of(cls)
         values: dict[str, Any] = {}
-        for name, key, value in self._known_pairs(node, known, path, notation.aliases):
+        for name, key, value in self._known_pairs(node, cls, known, path):
             spot = child(path, name)
             self.where[spot] = place_of(value if is_scalar(value) and value.value else key)
             given = self._whole_text(value, hints[name], spot) if known[name].metadata.get("lines") else value
@@ -154,9 +155,8 @@ class Decoder:
         self.problems.append((self.place(path), Problem(path, f"is missing (expected {said(hint)})")))
         return stand_in(hint)
 
-    def _known_pairs(
-        self, node: Node, known: Mapping[str, Any], path: str, aliases: Mapping[str, str]
-    ) -> Iterator[_Pair]:
+    def _known_pairs(self, node: Node, cls: Any, known: Mapping[str, Any], path: str) -> Iterator[_Pair]:
+        aliases: Mapping[str, str] = getattr(cls, "NOTATION", NO_NOTATION).aliases
         pairs = list(self._pairs(node, path))
         given = {aliases.get(name, name) for name, _, _ in pairs}
         seen: set[str] = set()
@@ -168,7 +168,7 @@ class Decoder:
                 seen.add(field_name)
                 yield field_name, key, value
                 continue
-            meant, hint = self._advice_on_key(name, [*known, *aliases], known)
+            meant, hint = self._advice_on_key(name, cls, [*known, *aliases], known)
             self.report(key, child(path, name), f"unknown key{hint}")
             meant = aliases.get(meant, meant) if meant else meant
             if meant and meant not in given:
@@ -177,9 +177,12 @@ class Decoder:
             elif not meant:
                 self.broken |= {child(path, absent) for absent in known.keys() - given}
 
-    def _advice_on_key(self, name: str, words: list[str], known: Iterable[str]) -> tuple[str | None, str]:
+    def _advice_on_key(self, name: str, cls: Any, words: list[str], known: Iterable[str]) -> tuple[str | None, str]:
         """The known word that an unknown one stands for, if any, and what to say."""
         spelt = meant(name, words)
+        is_elsewhere = self.root is not None and has_home(self.root, name)
+        if not spelt and not is_elsewhere and (other := guess(cls, name)):
+            return None, other
         elsewhere = "" if spelt or self.root is None else homes(self.root, name)
         if elsewhere:
             return None, elsewhere

@@ -37,6 +37,11 @@ def homes(root: Any, word: str) -> str:
     return f". {said} {places}"
 
 
+def has_home(root: Any, word: str) -> bool:
+    """Whether some section of ``root`` has the very word as a key."""
+    return word in _homes(root)
+
+
 def _one_each(found: tuple[_Home, ...]) -> list[_Home]:
     """The shortest of those that are alike: of one owner, in one section of the document."""
     return [*{(home.owner, home.section): home for home in reversed(found)}.values()][::-1]
