@@ -6,7 +6,7 @@ from typing import Any
 
 from cnitest.suites.plugins.lan_networks import static
 
-from cnitest import Host, Place
+from cnitest import Place
 from cnitest.topology import loads
 
 WIRE = loads("""
@@ -36,8 +36,3 @@ def network(*addresses: str, **keys: Any) -> dict[str, Any]:
 def names(place: Place) -> list[str]:
     """The names of a place's links but lo."""
     return [link.name for link in place.links if link.name != "lo"]
-
-
-def leases(host: Host) -> list[str]:
-    """The addresses that host-local keeps for somebody."""
-    return [f.path.rpartition("/")[2] for f in host.files() if f.path.startswith("/var/lib/cni/networks/cards/1")]

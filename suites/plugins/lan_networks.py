@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from cnitest.suites.plugins.node_networks import caller
+
 from cnitest import Attachment, Host, PluginError, Runtime, Sandbox
-from cnitest.cni.calls.caller import Caller
-from cnitest.cni.calls.invoke import HostExec
 
 
 def static(*addresses: str, **keys: Any) -> dict[str, Any]:
@@ -32,6 +32,13 @@ def chained(first: dict[str, Any], *further: dict[str, Any]) -> dict[str, Any]:
     """A network of several plugins, with the name and the version of the first."""
     own = {key: value for key, value in first.items() if key not in ("cniVersion", "name")}
     return {"cniVersion": first["cniVersion"], "name": first["name"], "plugins": [own, *further]}
+
+
+def leases(host: Host, network: str) -> list[str]:
+    """The addresses of a network that host-local keeps for somebody."""
+    directory = f"/var/lib/cni/networks/{network}/"
+    names = [file.path.removeprefix(directory) for file in host.files() if file.path.startswith(directory)]
+    return sorted(name for name in names if name[0].isdigit() or ":" in name)
 
 
 def refused(cni: Runtime, sandbox: Sandbox, network: dict[str, Any], *names: str, **keys: Any) -> str:
@@ -61,13 +68,11 @@ def distrusted(cni: Runtime, attachment: Attachment) -> str:
 
 def delete_without_namespace(cni: Runtime, attachment: Attachment) -> None:
     """DEL with an empty CNI_NETNS, as a runtime calls it that has lost the container. Raises PluginError."""
-    caller = Caller(cni.lab.journal, tuple(cni.path), cni.timeout, HostExec, cni.mode)
-    caller.delete(replace(attachment.target, netns=""), attachment.result.document)
+    caller(cni).delete(replace(attachment.target, netns=""), attachment.result.document)
 
 
 def check_alone(cni: Runtime, attachment: Attachment, plugin: str) -> None:
     """CHECK of one plugin of the list, with the list's result. Raises PluginError."""
     target = attachment.target
     own = tuple(each for each in target.network.plugins if each["type"] == plugin)
-    caller = Caller(cni.lab.journal, tuple(cni.path), cni.timeout, HostExec, cni.mode)
-    caller.check(replace(target, network=replace(target.network, plugins=own)), attachment.result.document)
+    caller(cni).check(replace(target, network=replace(target.network, plugins=own)), attachment.result.document)

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cnitest import Capture, Host
+import pytest
+
+from cnitest import Capture, Host, Sandbox
 from cnitest.cni import plugins
 from cnitest.deadline import Deadline
 from cnitest.lab.programs.dhcp import DhcpServer
@@ -32,6 +34,14 @@ veths:
   - ends: [{at: server, name: ens33, addresses: [192.168.80.102/24]}, {at: lan}]
   - ends: [{at: second, name: ens33, addresses: [192.168.80.103/24]}, {at: lan}]
 """)
+#: What a test of the dhcp plugin takes, and one of a release whose client ends its attempts.
+MARKS = [
+    pytest.mark.topology(LAN),
+    pytest.mark.requires(kernel=["macvlan"], plugin=["dhcp", "macvlan"], binary=["dnsmasq"]),
+]
+GIVES_UP = pytest.mark.requires(plugin=["dhcp>=1.6"])
+#: The option by which the server names itself as the router.
+GATEWAY = f"3,{SERVER}"
 #: Daemons of these flags give up soon.
 IMPATIENT = ("-timeout", "300ms", "-resendtimeout", "300ms")
 
@@ -51,6 +61,9 @@ def network(**ipam: Any) -> dict[str, Any]:
     """A network whose containers are on the node's LAN, with addresses by DHCP."""
     own = {"type": "dhcp", **ipam}
     return {"cniVersion": "1.0.0", "name": "leased", "type": "macvlan", "master": "ens33", "ipam": own}
+
+
+NET = network()
 
 
 def daemon(host: Host, path: Sequence[str], *flags: str, socket: str = SOCKET) -> Running:
@@ -89,6 +102,12 @@ def await_message(capture: Capture, kind: str, seconds: float = 5.0) -> Message:
     """The first message of a kind, now or until ``seconds`` from now. Raises DeadlineExceeded."""
     deadline = Deadline.after(seconds, f"a DHCP {kind}")
     return deadline.poll(lambda: messages(capture, kind))[0]
+
+
+def routes(sandbox: Sandbox) -> list[tuple[str, str | None]]:
+    """The routes of a sandbox's main table but those of its own subnet, as (destination, gateway)."""
+    found = [route for route in sandbox.routes if route.table == 254 and route.family == 4]
+    return sorted((route.to, route.via) for route in found if route.protocol != "kernel")
 
 
 def await_leases(server: Any, addresses: Sequence[str]) -> None:

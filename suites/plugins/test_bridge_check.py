@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.node_networks import (
-    FORWARDING,
-    INTERNET,
-    address,
-    caller,
-    gateway,
-    host_end,
-    network,
-    without_dad,
-)
+from cnitest.suites.plugins.node_networks import INTERNET, caller, gateway, host_end, network, without_dad
+from cnitest.suites.plugins.tampering import OF_ANY_VETH, inside, no_lease, outside
 
 from cnitest import PluginError
 
@@ -39,26 +31,6 @@ def attached(node, cni):
         cni.delete(attachment, may_fail=True)
 
 
-def _inside(*argv):
-    return lambda attachment: attachment.sandbox.run([*argv])
-
-
-def _outside(*argv):
-    return lambda attachment: attachment.sandbox.host.run([*argv])
-
-
-def _veth(*words):
-    return lambda attachment: attachment.sandbox.host.run(["ip", "link", "set", host_end(attachment), *words])
-
-
-def _no_address(family):
-    def tamper(attachment):
-        own = next(ip.address for ip in attachment.result.ips if (":" in ip.address) == (family == 6))
-        attachment.sandbox.run(["ip", "address", "del", own, "dev", "eth0"])
-
-    return tamper
-
-
 def _no_gateway(family):
     def tamper(attachment):
         own = gateway(attachment, family)
@@ -69,56 +41,29 @@ def _no_gateway(family):
     return tamper
 
 
-def _no_forwarding(family):
-    return lambda attachment: attachment.sandbox.host.sysctl(FORWARDING[family], 0)
-
-
 def _another_bridge(attachment):
     host = attachment.sandbox.host
     host.run(["ip", "link", "add", "elsewhere", "type", "bridge"])
     host.run(["ip", "link", "set", host_end(attachment), "master", "elsewhere"])
 
 
-def _no_lease(*families):
-    def tamper(attachment):
-        files = [f"/var/lib/cni/networks/net/{address(attachment, family)}" for family in families]
-        attachment.sandbox.host.run(["rm", *files])
-
-    return tamper
-
-
 #: Each thing that ADD has made or set, taken away or changed behind the plugin's back.
 TAMPERINGS = {
-    "container-link-gone": _inside("ip", "link", "del", "eth0"),
-    "container-link-down": _inside("ip", "link", "set", "eth0", "down"),
-    "container-link-renamed": _inside("ip", "link", "set", "eth0", "name", "eth9"),
-    "container-mac": _inside("ip", "link", "set", "eth0", "address", "02:00:00:00:00:99"),
-    "container-mtu": _inside("ip", "link", "set", "eth0", "mtu", "1280"),
-    "container-address-ipv4": _no_address(4),
-    "container-address-ipv6": _no_address(6),
-    "default-route-ipv4": _inside("ip", "route", "del", "default"),
-    "default-route-ipv6": _inside("ip", "-6", "route", "del", "default"),
-    "default-route-elsewhere": _inside("ip", "route", "replace", "default", "via", "10.22.0.9"),
-    "host-link-down": _veth("down"),
-    "host-link-off-the-bridge": _veth("nomaster"),
+    **OF_ANY_VETH,
+    "default-route-elsewhere": inside("ip", "route", "replace", "default", "via", "10.22.0.9"),
+    "host-link-off-the-bridge": outside("ip", "link", "set", "VETH", "nomaster"),
     "host-link-on-another-bridge": _another_bridge,
-    "host-link-mtu": _veth("mtu", "1280"),
-    "host-link-mac": _veth("address", "02:00:00:00:00:98"),
-    "hairpin": _veth("type", "bridge_slave", "hairpin", "off"),
-    "bridge-down": _outside("ip", "link", "set", "cni0", "down"),
-    "bridge-gone": _outside("ip", "link", "del", "cni0"),
-    "bridge-mac": _outside("ip", "link", "set", "cni0", "address", "02:00:00:00:00:97"),
-    "bridge-mtu": _outside("ip", "link", "set", "cni0", "mtu", "1280"),
+    "host-link-mac": outside("ip", "link", "set", "VETH", "address", "02:00:00:00:00:98"),
+    "hairpin": outside("ip", "link", "set", "VETH", "type", "bridge_slave", "hairpin", "off"),
+    "bridge-down": outside("ip", "link", "set", "cni0", "down"),
+    "bridge-gone": outside("ip", "link", "del", "cni0"),
+    "bridge-mac": outside("ip", "link", "set", "cni0", "address", "02:00:00:00:00:97"),
+    "bridge-mtu": outside("ip", "link", "set", "cni0", "mtu", "1280"),
     "gateway-ipv4": _no_gateway(4),
     "gateway-ipv6": _no_gateway(6),
-    "forwarding-ipv4": _no_forwarding(4),
-    "forwarding-ipv6": _no_forwarding(6),
-    "masquerade-ipv4": _outside("iptables", "-t", "nat", "-F"),
-    "masquerade-ipv6": _outside("ip6tables", "-t", "nat", "-F"),
-    "macspoofchk": _outside("nft", "flush", "table", "bridge", "nat"),
-    "leases": _no_lease(4, 6),
-    "lease-ipv4": _no_lease(4),
-    "lease-ipv6": _no_lease(6),
+    "macspoofchk": outside("nft", "flush", "table", "bridge", "nat"),
+    "lease-ipv4": no_lease(4),
+    "lease-ipv6": no_lease(6),
 }
 
 
@@ -185,7 +130,7 @@ def test_check_finds_that_a_port_is_not_isolated(node, cni):
     """CHECK fails once the port of a network with portIsolation is open."""
     attachment = cni.add(node.sandbox("c1"), network(4, portIsolation=True))
     cni.check(attachment)
-    _veth("type", "bridge_slave", "isolated", "off")(attachment)
+    outside("ip", "link", "set", "VETH", "type", "bridge_slave", "isolated", "off")(attachment)
 
     with pytest.raises(PluginError):
         cni.check(attachment)

@@ -7,26 +7,22 @@ from cnitest.suites.plugins.leases import (
     BEYOND_ROUTER,
     BEYOND_SERVER,
     FIRST,
-    LAN,
+    GATEWAY,
     LAST,
+    MARKS,
+    NET,
     ROUTER,
     SERVER,
     daemon,
     messages,
     network,
+    routes,
     serving,
 )
 
 from cnitest import PluginError
-from cnitest.report.given import plugin_path
 
-pytestmark = [
-    pytest.mark.topology(LAN),
-    pytest.mark.requires(kernel=["macvlan"], plugin=["dhcp", "macvlan"], binary=["dnsmasq"]),
-]
-
-NET = network()
-GATEWAY = f"3,{SERVER}"
+pytestmark = MARKS
 
 
 @pytest.fixture
@@ -39,19 +35,6 @@ def node(lab):
 def server(lab):
     """The host of the DHCP server, beyond which is what the default route leads to."""
     return lab.host("server")
-
-
-@pytest.fixture
-def running(node, request):
-    """The plugin's daemon; it outlives the runtime, which deletes at its end what a test leaves."""
-    with daemon(node, plugin_path(request.config)) as program:
-        yield program
-
-
-def routes(sandbox):
-    """The routes of a sandbox's main table but those of its own subnet, as (destination, gateway)."""
-    found = [route for route in sandbox.routes if route.table == 254 and route.family == 4]
-    return sorted((route.to, route.via) for route in found if route.protocol != "kernel")
 
 
 @pytest.mark.covers("dhcp", "kernel", "packet")

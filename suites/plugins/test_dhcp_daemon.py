@@ -6,8 +6,9 @@ import pytest
 from cnitest.suites.plugins.lan_networks import distrusted
 from cnitest.suites.plugins.leases import (
     FIRST,
-    IMPATIENT,
-    LAN,
+    GIVES_UP,
+    MARKS,
+    NET,
     SERVER,
     SOCKET,
     await_leases,
@@ -20,15 +21,8 @@ from cnitest.suites.plugins.leases import (
 
 from cnitest import PluginError
 from cnitest.deadline import Deadline
-from cnitest.report.given import plugin_path
 
-pytestmark = [
-    pytest.mark.topology(LAN),
-    pytest.mark.requires(kernel=["macvlan"], plugin=["dhcp", "macvlan"], binary=["dnsmasq"]),
-]
-
-NET = network()
-GIVES_UP = pytest.mark.requires(plugin=["dhcp>=1.6"])
+pytestmark = MARKS
 
 
 @pytest.fixture
@@ -41,20 +35,6 @@ def node(lab):
 def server(lab):
     """The host of the DHCP server."""
     return lab.host("server")
-
-
-@pytest.fixture
-def running(node, request):
-    """The plugin's daemon; it outlives the runtime, which deletes at its end what a test leaves."""
-    with daemon(node, plugin_path(request.config)) as program:
-        yield program
-
-
-@pytest.fixture
-def impatient(node, request):
-    """The plugin's daemon, which gives up soon when nobody answers."""
-    with daemon(node, plugin_path(request.config), *IMPATIENT) as program:
-        yield program
 
 
 @pytest.mark.covers("dhcp.daemonSocketPath", "refused")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.leases import BEYOND_SERVER, LAN, SERVER, daemon, messages, network, serving, short_leases
+from cnitest.suites.plugins.leases import (
+    BEYOND_SERVER,
+    GATEWAY,
+    MARKS,
+    NET,
+    messages,
+    network,
+    routes,
+    serving,
+    short_leases,
+)
 
 from cnitest import PluginError
-from cnitest.report.given import plugin_path
 
-pytestmark = [
-    pytest.mark.topology(LAN),
-    pytest.mark.requires(kernel=["macvlan"], plugin=["dhcp", "macvlan"], binary=["dnsmasq"]),
-]
-
-NET = network()
-GATEWAY = f"3,{SERVER}"
+pytestmark = MARKS
 
 
 @pytest.fixture
@@ -27,19 +30,6 @@ def node(lab):
 def server(lab):
     """The host of the DHCP server, beyond which is what the default route leads to."""
     return lab.host("server")
-
-
-@pytest.fixture
-def running(node, request):
-    """The plugin's daemon; it outlives the runtime, which deletes at its end what a test leaves."""
-    with daemon(node, plugin_path(request.config)) as program:
-        yield program
-
-
-def routes(sandbox):
-    """The routes of a sandbox's main table but those of its own subnet, as (destination, gateway)."""
-    found = [route for route in sandbox.routes if route.table == 254 and route.family == 4]
-    return sorted((route.to, route.via) for route in found if route.protocol != "kernel")
 
 
 def asked_for(capture):

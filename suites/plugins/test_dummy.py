@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, ready_sandbox, refused, static
+from cnitest.suites.plugins.lan_networks import (
+    delete_without_namespace,
+    distrusted,
+    leases,
+    ready_sandbox,
+    refused,
+    static,
+)
 
 from cnitest import difference
 
@@ -29,12 +36,6 @@ def network(*addresses, **keys):
 
 
 NET = network(f"{ADDRESS}/24")
-
-
-def leases(host):
-    """The addresses that host-local keeps for somebody."""
-    found = [file.path.rpartition("/")[2] for file in host.files() if "/networks/nowhere/" in file.path]
-    return [name for name in found if name[0].isdigit()]
 
 
 @pytest.mark.covers("dummy", "kernel", "packet")
@@ -153,7 +154,7 @@ class TestDel:
 
         assert difference(inside, node.sandbox("c1").state()) == ()
         assert [item for item in difference(before, node.state()) if item.table != "files"] == []
-        assert leases(node) == []
+        assert leases(node, "nowhere") == []
 
     @pytest.mark.covers("dummy", "DEL")
     def test_twice_is_no_error(self, node, cni):
@@ -162,18 +163,18 @@ class TestDel:
         cni.delete(attachment)
         cni.delete(attachment)
 
-        assert leases(node) == []
+        assert leases(node, "nowhere") == []
 
     @pytest.mark.covers("dummy", "DEL")
     def test_without_a_namespace_frees_the_lease(self, node, cni):
         """DEL with an empty CNI_NETNS, and of a namespace that is gone, frees the lease."""
         attachment = cni.add(node.sandbox("c1"), network())
         delete_without_namespace(cni, attachment)
-        empty = leases(node)
+        empty = leases(node, "nowhere")
         node.lose("c1")
         cni.delete(attachment)
 
-        assert empty == leases(node) == []
+        assert empty == leases(node, "nowhere") == []
 
 
 class TestCheck:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.cards import ADDRESS, ADDRESS6, FIRST_MAC, LEASED, PEER, WIRE, leases, names, network
-from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, ready_sandbox, refused, static
+from cnitest.suites.plugins.cards import ADDRESS, ADDRESS6, FIRST_MAC, LEASED, PEER, WIRE, names, network
+from cnitest.suites.plugins.lan_networks import (
+    delete_without_namespace,
+    distrusted,
+    leases,
+    ready_sandbox,
+    refused,
+    static,
+)
 
 from cnitest import PluginError
 
@@ -157,7 +164,7 @@ class TestDel:
     def test_frees_the_address_whatever_was_lost(self, cni, node, sandbox, lost):
         """Without the namespace, or its path, DEL succeeds and the address is free."""
         attachment = cni.add(sandbox, {**network(device="nic1"), "ipam": LEASED})
-        assert leases(node) == [ADDRESS]
+        assert leases(node, "cards") == [ADDRESS]
 
         try:
             if lost == "path":
@@ -167,10 +174,10 @@ class TestDel:
                 cni.delete(attachment)
         except PluginError as error:
             cni.attachments.clear()
-            pytest.fail(f"{error}; kept: {leases(node)}")
+            pytest.fail(f"{error}; kept: {leases(node, 'cards')}")
 
         cni.attachments.clear()
-        assert leases(node) == [], f"kept: {leases(node)}"
+        assert leases(node, "cards") == [], f"kept: {leases(node, 'cards')}"
 
 
 TAMPERINGS = {

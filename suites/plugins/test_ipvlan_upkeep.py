@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, ready_sandbox, refused, static
+from cnitest.suites.plugins.lan_networks import (
+    delete_without_namespace,
+    distrusted,
+    leases,
+    ready_sandbox,
+    refused,
+    static,
+)
 
 from cnitest import Runtime, difference
 from cnitest.testing import ScriptedPlugin
@@ -42,12 +49,6 @@ def network(*addresses, **keys):
 
 
 NET = network(f"{ADDRESS}/24")
-
-
-def leases(host):
-    """The addresses that host-local keeps for somebody."""
-    found = [file.path.rpartition("/")[2] for file in host.files() if "/networks/lan/" in file.path]
-    return [name for name in found if name[0].isdigit()]
 
 
 @pytest.mark.covers("ipvlan.master", "kernel", "packet")
@@ -218,7 +219,7 @@ class TestDel:
 
         assert before
         assert [link.name for link in attachment.sandbox.links] == ["lo"]
-        assert leases(node) == []
+        assert leases(node, "lan") == []
         assert not lab.host("peer").arp(ADDRESS, on="ens33")
         assert cni.add(node.sandbox("c2"), network()).address == ADDRESS
 
@@ -238,18 +239,18 @@ class TestDel:
         cni.delete(attachment)
         cni.delete(attachment)
 
-        assert leases(node) == []
+        assert leases(node, "lan") == []
 
     @pytest.mark.covers("ipvlan", "DEL")
     def test_without_a_namespace_frees_the_lease(self, node, cni):
         """DEL with an empty CNI_NETNS, and of a namespace that is gone, frees the lease."""
         attachment = cni.add(node.sandbox("c1"), network())
         delete_without_namespace(cni, attachment)
-        empty = leases(node)
+        empty = leases(node, "lan")
         node.lose("c1")
         cni.delete(attachment)
 
-        assert empty == leases(node) == []
+        assert empty == leases(node, "lan") == []
 
     @pytest.mark.parametrize("master", ["ens33", None], ids=["named", "not named"])
     @pytest.mark.covers("ipvlan.master", "DEL")
@@ -260,7 +261,7 @@ class TestDel:
         error = cni.delete(attachment, may_fail=True)
 
         assert error is None, str(error)
-        assert leases(node) == []
+        assert leases(node, "lan") == []
 
 
 class TestCheck:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import distrusted, macvlan, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import distrusted, leases, macvlan, ready_sandbox, refused
 
 from cnitest import PluginError, difference
 
@@ -24,11 +24,6 @@ LEASED = {**macvlan(), "ipam": {"type": "host-local", "ranges": [[RANGE]], "rout
 def node(lab):
     """The host whose uplink is the parent."""
     return lab.host("node")
-
-
-def leases(host):
-    """The addresses that host-local keeps for somebody."""
-    return [f.path.rpartition("/")[2] for f in host.files() if f.path.startswith("/var/lib/cni/networks/lan/1")]
 
 
 class TestAnnouncing:
@@ -90,7 +85,7 @@ class TestDel:
 
         cni.delete(attachment)
 
-        assert leases(node) == []
+        assert leases(node, "lan") == []
 
     @pytest.mark.covers("macvlan", "DEL")
     def test_of_one_that_was_never_added(self, cni, node):
@@ -109,7 +104,7 @@ class TestDel:
     def test_the_address_is_free_whatever_was_lost(self, cni, node, lost):
         """Without its link, or its namespace, DEL succeeds and the address can be given again."""
         attachment = cni.add(node.sandbox("c1"), LEASED)
-        assert leases(node) == [ADDRESS]
+        assert leases(node, "lan") == [ADDRESS]
         if lost == "link":
             attachment.sandbox.run(["ip", "link", "delete", "eth0"])
         else:
@@ -117,7 +112,7 @@ class TestDel:
 
         cni.delete(attachment)
 
-        assert leases(node) == []
+        assert leases(node, "lan") == []
         assert cni.add(node.sandbox("c2"), LEASED).sandbox.ping(PEER)
 
     @pytest.mark.covers("macvlan", "DEL", "refused")
@@ -129,7 +124,7 @@ class TestDel:
 
         assert [link.name for link in node.sandbox("c2").links] == ["lo"]
         assert first.sandbox.ping(PEER)
-        assert leases(node) == [ADDRESS]
+        assert leases(node, "lan") == [ADDRESS]
 
     @pytest.mark.covers("macvlan", "refused")
     def test_a_failed_add_frees_its_address(self, cni, node):
@@ -139,7 +134,7 @@ class TestDel:
 
         refused(cni, node.sandbox("c2"), {**LEASED, "mac": mac})
 
-        assert leases(node) == []
+        assert leases(node, "lan") == []
 
 
 TAMPERINGS = {

@@ -6,18 +6,8 @@ from dataclasses import replace
 
 import pytest
 from cnitest.suites.plugins.ends import ENDS
-from cnitest.suites.plugins.node_networks import (
-    FORWARDING,
-    INTERNET,
-    address,
-    caller,
-    gateway,
-    host_end,
-    pool,
-    ptp,
-    rules,
-    without_dad,
-)
+from cnitest.suites.plugins.node_networks import INTERNET, caller, host_end, pool, ptp, rules, without_dad
+from cnitest.suites.plugins.tampering import OF_ANY_VETH, inside, outside
 
 from cnitest import PluginError, difference
 
@@ -47,59 +37,15 @@ def attached(node, cni):
         cni.delete(attachment, may_fail=True)
 
 
-def _inside(*argv):
-    return lambda attachment: attachment.sandbox.run([*argv])
-
-
-def _outside(*argv):
-    def tamper(attachment):
-        names = {"VETH": host_end(attachment), "IPV4": address(attachment, 4), "IPV6": address(attachment, 6)}
-        names |= {"GATEWAY4": f"{gateway(attachment, 4)}/32", "GATEWAY6": f"{gateway(attachment, 6)}/128"}
-        attachment.sandbox.host.run([names.get(word, word) for word in argv])
-
-    return tamper
-
-
-def _no_address(family):
-    def tamper(attachment):
-        own = next(ip.address for ip in attachment.result.ips if (":" in ip.address) == (family == 6))
-        attachment.sandbox.run(["ip", "address", "del", own, "dev", "eth0"])
-
-    return tamper
-
-
-def _no_forwarding(family):
-    return lambda attachment: attachment.sandbox.host.sysctl(FORWARDING[family], 0)
-
-
-def _no_leases(attachment):
-    attachment.sandbox.host.run(["rm", *(f"{LEASES}{own}" for own in attachment.addresses)])
-
-
 #: Each thing that ADD has made or set, taken away or changed behind the plugin's back.
 TAMPERINGS = {
-    "container-link-gone": _inside("ip", "link", "del", "eth0"),
-    "container-link-down": _inside("ip", "link", "set", "eth0", "down"),
-    "container-link-renamed": _inside("ip", "link", "set", "eth0", "name", "eth9"),
-    "container-mac": _inside("ip", "link", "set", "eth0", "address", "02:00:00:00:00:99"),
-    "container-mtu": _inside("ip", "link", "set", "eth0", "mtu", "1280"),
-    "container-address-ipv4": _no_address(4),
-    "container-address-ipv6": _no_address(6),
-    "default-route-ipv4": _inside("ip", "route", "del", "default"),
-    "default-route-ipv6": _inside("ip", "-6", "route", "del", "default"),
-    "subnet-route-ipv4": _inside("ip", "route", "del", "10.22.0.0/24"),
-    "gateway-route-ipv4": _inside("ip", "route", "flush", "table", "main"),
-    "host-link-down": _outside("ip", "link", "set", "VETH", "down"),
-    "host-link-mtu": _outside("ip", "link", "set", "VETH", "mtu", "1280"),
-    "host-address-ipv4": _outside("ip", "address", "del", "GATEWAY4", "dev", "VETH"),
-    "host-address-ipv6": _outside("ip", "address", "del", "GATEWAY6", "dev", "VETH"),
-    "host-route-ipv4": _outside("ip", "route", "del", "IPV4"),
-    "host-route-ipv6": _outside("ip", "-6", "route", "del", "IPV6", "dev", "VETH"),
-    "forwarding-ipv4": _no_forwarding(4),
-    "forwarding-ipv6": _no_forwarding(6),
-    "masquerade-ipv4": _outside("iptables", "-t", "nat", "-F"),
-    "masquerade-ipv6": _outside("ip6tables", "-t", "nat", "-F"),
-    "leases": _no_leases,
+    **OF_ANY_VETH,
+    "subnet-route-ipv4": inside("ip", "route", "del", "10.22.0.0/24"),
+    "gateway-route-ipv4": inside("ip", "route", "flush", "table", "main"),
+    "host-address-ipv4": outside("ip", "address", "del", "GATEWAY4", "dev", "VETH"),
+    "host-address-ipv6": outside("ip", "address", "del", "GATEWAY6", "dev", "VETH"),
+    "host-route-ipv4": outside("ip", "route", "del", "IPV4"),
+    "host-route-ipv6": outside("ip", "-6", "route", "del", "IPV6", "dev", "VETH"),
 }
 
 

@@ -3,40 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import ready_sandbox, refused, static
+from cnitest.suites.plugins.lan_networks import ready_sandbox, refused
+from cnitest.suites.plugins.trunks import FAMILY, GATEWAYS, MARKS, NET, OWN, network, tags
 
-from cnitest.topology import loads
-
-TRUNK = loads("""
-name: vlan-trunk
-hosts:
-  node: {}
-  peer:
-    vlans:
-      ens33.5: {parent: ens33, id: 5, addresses: [10.5.0.1/24, "2001:db8:5::1/64"]}
-      ens33.100: {parent: ens33, id: 100, addresses: [10.100.0.1/24, "2001:db8:100::1/64"]}
-      ens33.4094: {parent: ens33, id: 4094, addresses: [10.94.0.1/24]}
-veths:
-  - ends:
-      - {at: node, name: ens33, addresses: [192.168.80.101/24]}
-      - {at: peer, name: ens33, addresses: [192.168.80.102/24]}
-""")
-pytestmark = [
-    pytest.mark.topology(TRUNK),
-    pytest.mark.requires(kernel=["vlan"], plugin=["vlan", "static", "host-local"]),
-]
-
-FAMILY = pytest.mark.parametrize("family", [4, 6])
-GATEWAYS = {
-    5: {4: "10.5.0.1", 6: "2001:db8:5::1"},
-    100: {4: "10.100.0.1", 6: "2001:db8:100::1"},
-    4094: {4: "10.94.0.1"},
-}
-OWN = {
-    5: {4: "10.5.0.20/24", 6: "2001:db8:5::20/64"},
-    100: {4: "10.100.0.20/24", 6: "2001:db8:100::20/64"},
-    4094: {4: "10.94.0.20/24"},
-}
+pytestmark = MARKS
 
 
 @pytest.fixture
@@ -49,30 +19,6 @@ def node(lab):
 def peer(lab):
     """The far end of the trunk, which is in each VLAN."""
     return lab.host("peer")
-
-
-def network(*addresses, vid=5, **keys):
-    """A network of one VLAN of the trunk that gives these addresses, or one that host-local has."""
-    one = {"subnet": "10.5.0.0/24", "rangeStart": "10.5.0.20", "rangeEnd": "10.5.0.20"}
-    ipam = static(*addresses) if addresses else {"type": "host-local", "ranges": [[one]]}
-    own = {"cniVersion": "1.0.0", "name": "tagged", "type": "vlan", "master": "ens33", "vlanId": vid, "ipam": ipam}
-    return {key: value for key, value in {**own, **keys}.items() if value is not None}
-
-
-NET = network(OWN[5][4])
-
-
-def leases(host):
-    """The addresses that host-local keeps for somebody."""
-    found = [file.path.rpartition("/")[2] for file in host.files() if "/networks/tagged/" in file.path]
-    return [name for name in found if name[0].isdigit()]
-
-
-def tags(capture):
-    """The (VID, priority) of each frame of ICMP in a capture; None for one without tag."""
-    packets = [packet for packet in capture.packets if packet.haslayer("ICMP") or packet.haslayer("ICMPv6EchoRequest")]
-    found = [packet.getlayer("Dot1Q") for packet in packets]
-    return {None if tag is None else (tag.vlan, tag.prio) for tag in found}
 
 
 @FAMILY

@@ -3,41 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, ready_sandbox, refused, static
+from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, leases, ready_sandbox, refused
+from cnitest.suites.plugins.trunks import MARKS, NET, OWN, network, tags
 
 from cnitest import difference
-from cnitest.topology import loads
 
-TRUNK = loads("""
-name: vlan-trunk
-hosts:
-  node: {}
-  peer:
-    vlans:
-      ens33.5: {parent: ens33, id: 5, addresses: [10.5.0.1/24, "2001:db8:5::1/64"]}
-      ens33.100: {parent: ens33, id: 100, addresses: [10.100.0.1/24, "2001:db8:100::1/64"]}
-      ens33.4094: {parent: ens33, id: 4094, addresses: [10.94.0.1/24]}
-veths:
-  - ends:
-      - {at: node, name: ens33, addresses: [192.168.80.101/24]}
-      - {at: peer, name: ens33, addresses: [192.168.80.102/24]}
-""")
-pytestmark = [
-    pytest.mark.topology(TRUNK),
-    pytest.mark.requires(kernel=["vlan"], plugin=["vlan", "static", "host-local"]),
-]
-
-FAMILY = pytest.mark.parametrize("family", [4, 6])
-GATEWAYS = {
-    5: {4: "10.5.0.1", 6: "2001:db8:5::1"},
-    100: {4: "10.100.0.1", 6: "2001:db8:100::1"},
-    4094: {4: "10.94.0.1"},
-}
-OWN = {
-    5: {4: "10.5.0.20/24", 6: "2001:db8:5::20/64"},
-    100: {4: "10.100.0.20/24", 6: "2001:db8:100::20/64"},
-    4094: {4: "10.94.0.20/24"},
-}
+pytestmark = MARKS
 
 
 @pytest.fixture
@@ -50,30 +21,6 @@ def node(lab):
 def peer(lab):
     """The far end of the trunk, which is in each VLAN."""
     return lab.host("peer")
-
-
-def network(*addresses, vid=5, **keys):
-    """A network of one VLAN of the trunk that gives these addresses, or one that host-local has."""
-    one = {"subnet": "10.5.0.0/24", "rangeStart": "10.5.0.20", "rangeEnd": "10.5.0.20"}
-    ipam = static(*addresses) if addresses else {"type": "host-local", "ranges": [[one]]}
-    own = {"cniVersion": "1.0.0", "name": "tagged", "type": "vlan", "master": "ens33", "vlanId": vid, "ipam": ipam}
-    return {key: value for key, value in {**own, **keys}.items() if value is not None}
-
-
-NET = network(OWN[5][4])
-
-
-def leases(host):
-    """The addresses that host-local keeps for somebody."""
-    found = [file.path.rpartition("/")[2] for file in host.files() if "/networks/tagged/" in file.path]
-    return [name for name in found if name[0].isdigit()]
-
-
-def tags(capture):
-    """The (VID, priority) of each frame of ICMP in a capture; None for one without tag."""
-    packets = [packet for packet in capture.packets if packet.haslayer("ICMP") or packet.haslayer("ICMPv6EchoRequest")]
-    found = [packet.getlayer("Dot1Q") for packet in packets]
-    return {None if tag is None else (tag.vlan, tag.prio) for tag in found}
 
 
 def _with_veth(node):
@@ -137,7 +84,7 @@ class TestDel:
 
         assert reached
         assert [link.name for link in attachment.sandbox.links] == ["lo"]
-        assert leases(node) == []
+        assert leases(node, "tagged") == []
         assert not peer.arp(attachment.address, on="ens33.5")
         assert [item for item in difference(before, node.state()) if item.table not in ("files", "flows")] == []
         assert cni.add(node.sandbox("c2"), network()).address == attachment.address
@@ -149,18 +96,18 @@ class TestDel:
         cni.delete(attachment)
         cni.delete(attachment)
 
-        assert leases(node) == []
+        assert leases(node, "tagged") == []
 
     @pytest.mark.covers("vlan", "DEL")
     def test_without_a_namespace_frees_the_lease(self, node, cni):
         """DEL with an empty CNI_NETNS, and of a namespace that is gone, frees the lease."""
         attachment = cni.add(node.sandbox("c1"), network())
         delete_without_namespace(cni, attachment)
-        empty = leases(node)
+        empty = leases(node, "tagged")
         node.lose("c1")
         cni.delete(attachment)
 
-        assert empty == leases(node) == []
+        assert empty == leases(node, "tagged") == []
 
     @pytest.mark.covers("vlan.master", "DEL")
     def test_without_the_master(self, node, cni):
@@ -170,7 +117,7 @@ class TestDel:
         error = cni.delete(attachment, may_fail=True)
 
         assert error is None, str(error)
-        assert leases(node) == []
+        assert leases(node, "tagged") == []
 
     @pytest.mark.covers("vlan.ipam", "refused")
     def test_an_address_that_cannot_be_had_leaves_no_link(self, node, cni):

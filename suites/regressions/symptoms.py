@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from cnitest.suites.plugins.node_networks import caller
+
 from cnitest import Attachment, Host, PluginError, Reach, Runtime
 from cnitest.cni import cache
-from cnitest.cni.calls.caller import Caller
-from cnitest.cni.calls.invoke import HostExec
 from cnitest.report.marks.bug_reports import Symptom
 
 
@@ -58,10 +58,9 @@ def delete_in(cni: Runtime, attachment: Attachment, netns: str) -> None:
 
     Raises PluginError.
     """
-    caller = Caller(cni.lab.journal, cni.path, cni.timeout, HostExec, cni.mode)
     previous = cache.load(attachment.target)
     cni.attachments.remove(attachment)
-    caller.delete(replace(attachment.target, netns=netns), previous)
+    caller(cni).delete(replace(attachment.target, netns=netns), previous)
 
 
 def rules(host: Host, *words: str) -> set[str]:
