@@ -61,8 +61,8 @@ def announce(host: Host, words: Mapping[str, str] | str, file: str = SUBNET_FILE
 
 
 def network(**keys: Any) -> dict[str, Any]:
-    """A network of flannel's."""
-    return {"cniVersion": "1.0.0", "name": "cbr0", "type": "flannel", **keys}
+    """A network of flannel's, in a version that every release of its plugin speaks."""
+    return {"cniVersion": "0.4.0", "name": "cbr0", "type": "flannel", **keys}
 
 
 def delegated(host: Host, container_id: str, directory: str = DATA) -> dict[str, Any]:

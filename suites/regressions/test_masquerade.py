@@ -246,7 +246,8 @@ def test_packets_are_masqueraded_once_whoever_does_it(node, attach, flanneld):
     if flanneld:
         node.load_rules("iptables", "-t nat -A POSTROUTING -s 10.244.0.0/16 ! -d 10.244.0.0/16 -j MASQUERADE")
     before = rules(node, "MASQUERADE")
-    container = attach("c1", {"cniVersion": "1.0.0", "name": "cbr0", "plugins": [{"type": "flannel"}]})
+    flannel = {"type": "flannel", "delegate": {"isDefaultGateway": True}}
+    container = attach("c1", {"cniVersion": "0.4.0", "name": "cbr0", "plugins": [flannel]})
     reach = must_pass(container.sandbox.ping(INTERNET))
 
     must(reach.source_seen == UPLINK, f"the internet sees {reach.source_seen}")
