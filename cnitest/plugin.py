@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = [
     "cnitest.fixtures.network",
+    "cnitest.report.baseline.face",
     "cnitest.report.verdicts",
     "cnitest.report.ran",
     "cnitest.report.ci.hooks",
@@ -48,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of their own groups."""
     group = parser.getgroup("cni", "container networks (cnitest)")
     options.declare_to_pytest(group, options.NETWORK)
+    options.declare_to_pytest(parser.getgroup("cni baseline", "accepted findings (cnitest)"), options.BASELINE)
     group = parser.getgroup("cni vm", "other kernels (cnitest)")
     options.declare_to_pytest(group, options.GUEST)
     group = parser.getgroup("cni ci", "continuous integration (cnitest)")

@@ -17,7 +17,7 @@ from cnitest.cli.output import say
 from cnitest.cni.calls.invoke import search_path
 from cnitest.errors import ConfigError
 from cnitest.interrupts import INTERRUPTED
-from cnitest.report.options import PLUGIN_PATH, declare_to_command
+from cnitest.report.options import BASELINE, PLUGIN_PATH, declare_to_command, resolve
 
 if TYPE_CHECKING:
     from cnitest.fuzz.search.campaign import Campaign
@@ -40,7 +40,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Generate configurations, calls and sequences of operations, try each with the real plugin, and check what "
         "must always be true. What does not hold is minimised and written as a script and as a test. Exit codes: "
-        "0 nothing found (with --profile reference: nothing but what is known), 1 findings, 2 interrupted, "
+        "0 nothing found (but what is known, with --profile reference, or in a baseline), 1 findings, 2 interrupted, "
         "3 stopped early without any, 4 wrong usage."
     )
     parser.add_argument("subject", metavar="CONF|PLUGIN", help="a .conf, .conflist, cnitest.yaml, or a known plugin")
@@ -76,6 +76,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         " (default: .cnitest/examples)",
     )
     parser.add_argument("--out", metavar="DIR", default=".cnitest/findings", help="where findings are written")
+    declare_to_command(parser.add_argument_group("baseline"), BASELINE)
     parser.set_defaults(run=run)
 
 
@@ -90,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     seed = _number("--seed", arguments.seed)
     workers = _number("-n", arguments.workers, least=1) or _workers(examples)
     path = search_path(arguments.cni_path)
+    resolve(arguments, command=True)
     from cnitest.fuzz.search.campaign import Campaign
 
     campaign = Campaign.begin(
@@ -106,7 +108,22 @@ def run(arguments: argparse.Namespace) -> int:
         out=Path(paths.directory_to_fill("--out", arguments.out)),
         reference=arguments.profile == "reference",
     )
-    return _tell(campaign)
+    return _held_to_baseline(campaign, arguments.cni_baseline, arguments.cni_write_baseline)
+
+
+def _held_to_baseline(campaign: Campaign, file: str | None, written: str | None) -> int:
+    """Hunt what the baseline of a file does not have; what is written into another is no failure."""
+    from cnitest.report.baseline import fuzzing
+
+    subject = campaign.settings.subject
+    baseline = fuzzing.read(file, subject) if file else None
+    campaign.accepted = fuzzing.causes(baseline) if baseline else frozenset()
+    code = _tell(campaign)
+    if not written or code not in (0, FOUND):
+        return code
+    found = [*campaign.met.values(), *(finding.violation for finding in campaign.findings)]
+    say(fuzzing.write(written, baseline, found, subject))
+    return 0 if campaign.findings or not code else code
 
 
 def _next_path(given: str | None) -> tuple[str, ...]:

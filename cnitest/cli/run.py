@@ -15,7 +15,7 @@ from cnitest.cni import conf
 from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.calls.mode import MODES
 from cnitest.errors import CnitestError, FeatureMissing
-from cnitest.report import options, unprivileged
+from cnitest.report import options, suite, unprivileged
 from cnitest.report.conformance import choice
 from cnitest.topology import find, load
 from cnitest.typos import did_you_mean
@@ -48,6 +48,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--junitxml", metavar="FILE", help="write the results as JUnit XML")
     group = parser.add_argument_group("continuous integration")
     options.declare_to_command(group, options.CI)
+    options.declare_to_command(parser.add_argument_group("baseline"), options.BASELINE)
     options.declare_to_command(parser, options.GUEST)
     group = parser.add_argument_group("conformance")
     options.declare_to_command(group, options.CONFORMANCE)
@@ -67,12 +68,6 @@ def suites() -> tuple[str, ...]:
             if (path / "__init__.py").is_file() and path.name != "selftest"
         )
     )
-
-
-def _suites_directory() -> str:
-    """Where the suites are: what tests are named by, so that their names are the same wherever we are installed."""
-    found = importlib.util.find_spec("cnitest.suites")
-    return next(iter(found.submodule_search_locations or ())) if found else os.getcwd()
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
@@ -118,7 +113,7 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
         "--pyargs",
         *(f"cnitest.suites.{name}" for name in wanted),
         "--rootdir",
-        _suites_directory(),
+        suite.directory(),  # what tests are named by, so that their names are the same wherever we are installed
         "--confcutdir",
         os.getcwd(),
     ]

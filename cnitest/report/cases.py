@@ -16,10 +16,12 @@ from cnitest.conformance.model.finding import Detail, Finding, NotApplicable, Un
 from cnitest.conformance.model.judge import failed
 from cnitest.conformance.model.requirement import Requirement, find
 from cnitest.conformance.model.subject import Subject, Trial
-from cnitest.conformance.model.verdict import Case, Profile, Verdict, classify
+from cnitest.conformance.model.verdict import LACKING, Case, Profile, Verdict, classify
 from cnitest.conformance.repro import reproducer
 from cnitest.errors import FeatureMissing
 from cnitest.kernel.processes.process import spent
+from cnitest.report.baseline import face
+from cnitest.report.baseline.cases import accepted
 from cnitest.report.fingerprint import fingerprint
 
 _SHOWN_CALLS = 3
@@ -32,6 +34,8 @@ def case_report(
     trial: Trial = item.callspec.params["trial"]  # type: ignore[attr-defined]
     requirement, bench = find(identifier), bench_of(item)
     case = _case(item, call, requirement, trial, bench, setup_seconds)
+    if (baseline := face.accepted(item.config)) is not None:
+        case = accepted(case, baseline)
     shown = call if case.verdict is Verdict.BROKEN else _without_exception(call)
     report = pytest.TestReport.from_item_and_call(item, shown)
     if case.verdict is Verdict.FAILED:
@@ -40,7 +44,7 @@ def case_report(
     elif case.verdict is not Verdict.PASSED and case.verdict is not Verdict.BROKEN:
         path, line, _ = item.location
         report.outcome = "skipped"
-        why = text.line(f"{case.verdict.value}: {case.reason or case.details[0]}")
+        why = text.line(f"{case.verdict.value}: {case.reason or next(iter(case.accepted or case.details))}")
         report.longrepr = (path, line or 0, why)
         report.sections = []
     report.cnitest = case.to_data()  # type: ignore[attr-defined]
@@ -137,7 +141,7 @@ def _judged(
     if isinstance(error, NotApplicable):
         return Verdict.NOT_APPLICABLE, (), str(error), ()
     if isinstance(error, FeatureMissing):
-        return Verdict.NOT_APPLICABLE, (), f"this machine: {error}", ()
+        return Verdict.NOT_APPLICABLE, (), f"{LACKING}{error}", ()
     if isinstance(error, pytest.skip.Exception):
         return Verdict.NOT_APPLICABLE, (), str(error.msg), ()
     if isinstance(error, Undecided):
@@ -164,6 +168,7 @@ def _story(case: Case, requirement: Requirement) -> str:
         f"{requirement.id} ({requirement.level.value}, SPEC section {requirement.section}): {requirement.says}",
         f"{case.subject} in version {case.version} does not hold it:",
         *(f"  {detail}" for detail in case.details),
+        *(f"  in the baseline: {cause}" for cause in case.accepted),
     ]
     if case.evidence:
         lines += ["", f"the last {len(case.evidence)} of {case.calls} calls:", *case.evidence]

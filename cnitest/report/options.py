@@ -197,6 +197,27 @@ CONFORMANCE = (
         fills="directory",
     ),
 )
+BASELINE = (
+    Option(
+        "cni_baseline",
+        "--cni-baseline",
+        "--baseline",
+        "let findings whose causes are in this file fail no run; what of it is no longer found is told",
+        "FILE",
+        reads=True,
+        check="cnitest.report.baseline.files:check",
+    ),
+    Option(
+        "cni_write_baseline",
+        "--cni-write-baseline",
+        "--write-baseline",
+        "write the causes of all findings into this file, with the comments that it has; findings that are written "
+        "do not fail the run",
+        "FILE",
+        fills="file",
+        check="cnitest.report.baseline.files:check",
+    ),
+)
 GUEST = (
     Option(
         "cni_vm",
@@ -254,7 +275,7 @@ CI = (
         check="cnitest.report.ci.durations:check",
     ),
 )
-ALL = (*NETWORK, *CONFORMANCE, *CI, *GUEST)
+ALL = (*NETWORK, *CONFORMANCE, *BASELINE, *CI, *GUEST)
 
 
 def declare_to_command(parser: Any, options: Iterable[Option]) -> None:

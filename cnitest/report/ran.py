@@ -76,10 +76,11 @@ class _Count:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a report: what is skipped, and what does not apply, did not run."""
         row = getattr(report, "cnitest", None)
-        if report.skipped and not hasattr(report, "wasxfail") and (not row or row["verdict"] == "not applicable"):
+        known = hasattr(report, "wasxfail") or hasattr(report, "baseline")
+        if report.skipped and not known and (not row or row["verdict"] == "not applicable"):
             reason = _reason(report)
             self.skipped[reason] = self.skipped.get(reason, 0) + 1
-        elif report.when == "call" or report.failed or row:
+        elif report.when == "call" or report.failed or row or known:
             self.ran += 1
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

@@ -27,3 +27,9 @@ def _roots() -> list[Path]:
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
+
+
+def directory() -> str:
+    """Where the shipped suites are; the working directory where there are none."""
+    found = importlib.util.find_spec("cnitest.suites")
+    return next(iter(found.submodule_search_locations or ())) if found else os.getcwd()

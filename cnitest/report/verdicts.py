@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cnitest.report import options
+from cnitest.report.baseline import face
 
 if TYPE_CHECKING:
     from cnitest.conformance.model.subject import Subject
@@ -31,6 +32,7 @@ _WORDS = {
     "failed": ("failed", "F", "FAILED"),
     "warning": ("warnings of requirements", "w", ("WARNING", {"yellow": True})),
     "inherited": ("inherited", "i", ("INHERITED", {"yellow": True})),
+    "in the baseline": ("in the baseline", "b", ("IN THE BASELINE", {"yellow": True})),
     "known deviation": ("known deviations", "d", ("DEVIATION", {"yellow": True})),
     "not applicable": ("not applicable", "-", ("NOT APPLICABLE", {"cyan": True})),
     "undecided": ("undecided", "?", ("UNDECIDED", {"yellow": True})),
@@ -43,7 +45,7 @@ _LEGEND = {"inherited": "inherited (library limitation)", "undecided": "undecide
 def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest the mark."""
     config.addinivalue_line("markers", "requirement(id): the requirement that a test of the conformance suite decides")
-    config.stash[_COLLECTOR] = _Collector()
+    config.stash[_COLLECTOR] = _Collector(config)
     config.pluginmanager.register(config.stash[_COLLECTOR])
     if not hasattr(config, "workerinput") and _is_asked_for(config) and config.option.verbose <= 0:
         from cnitest.report.conformance.progress import Progress
@@ -69,12 +71,28 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return int(pytest.ExitCode.INTERRUPTED)
     from cnitest.report.conformance import heading
 
+    _check_baseline(config, found)
     given = bool(config.getoption("--cni-conf"))
     ends = heading.ends(found, given)
     lines = [*heading.violations(found, given), *(() if ends else heading.lines(found.subjects, _profile(config)))]
     for line in lines:
         print(line, flush=True)  # noqa: T201
     return int(pytest.ExitCode.TESTS_FAILED) if ends else None
+
+
+def _check_baseline(config: pytest.Config, found: Chosen) -> None:
+    """Raise UsageError for a baseline that is of other plugins alone."""
+    file = config.getoption("--cni-baseline")
+    if not file:
+        return
+    from cnitest.errors import ConfigError
+    from cnitest.report.baseline import files
+
+    subjects = (*found.subjects, *(each.subject for each in found.unstarted))
+    try:
+        files.check_plugins(files.read(file), file, [each.name for each in subjects])
+    except ConfigError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _profile(config: pytest.Config) -> str:
@@ -215,7 +233,8 @@ def pytest_report_teststatus(report: Any, config: pytest.Config) -> Any:
 class _Collector:
     """Keeps every verdict of a run for its table; where the run is led it hears of all workers' reports."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self.cases: list[Case] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -225,6 +244,8 @@ class _Collector:
             from cnitest.conformance.model.verdict import Case
 
             self.cases.append(Case.from_data(row))
+            if run := face.of(self._config):
+                run.subjects = subjects_of(self._config)
 
 
 _COLLECTOR = pytest.StashKey[_Collector]()
@@ -232,7 +253,7 @@ _PROGRESS = pytest.StashKey[Any]()
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run when a known deviation has disappeared; write what was asked for."""
     config = session.config
     cases = config.stash[_COLLECTOR].cases
@@ -240,7 +261,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     outcome = config.stash[_OUTCOME] = _outcome(config, cases)
     gone = outcome.disappeared and outcome.shipped
-    if (gone or chosen_of(config).unstarted) and exitstatus == pytest.ExitCode.OK:
+    if (gone or chosen_of(config).unstarted) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     for function, file in options.reports(config.option):
         pkgutil.resolve_name(function)(outcome, Path(file))
@@ -254,12 +275,14 @@ def _outcome(config: pytest.Config, cases: list[Case]) -> RunSummary:
     whole = not (config.getoption("-k") or _wanted(config) or config.getoption("--cni-shard"))
     first = own.subjects(subjects, config.getoption("--cni-plugin"))
     profile, directory = config.getoption("--cni-profile"), config.getoption("--cni-repro")
-    found = summary.outcome(cases, subjects, profile, whole=whole, own=first)
+    run = face.of(config)
+    baseline = run.as_data() if run else None
+    found = summary.outcome(cases, subjects, profile, whole=whole, own=first, baseline=baseline)
     if not directory:
         return found
     chosen = found.cases if config.option.verbose > 0 else [cause.shown_by for cause in found.causes]
     kept = scripts.written(found.cases, directory, chosen)
-    return summary.outcome(kept, subjects, profile, whole=whole, own=first)
+    return summary.outcome(kept, subjects, profile, whole=whole, own=first, baseline=baseline)
 
 
 _OUTCOME = pytest.StashKey[Any]()

@@ -54,3 +54,10 @@ def documents(text: str, source: str) -> list[Mapping[str, Any]]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
     return [each for each in found if isinstance(each, dict)]
+
+
+def written(data: Any) -> str:
+    """Data as YAML, its keys in the order given, each text on one line, so that two versions compare line by line."""
+    import yaml
+
+    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1_000_000))

@@ -11,6 +11,9 @@ from cnitest.conformance.model import deviation
 from cnitest.conformance.model.requirement import Level, Requirement
 from cnitest.conformance.model.subject import Subject
 
+#: How the reason of a case begins that says what this machine lacks.
+LACKING = "this machine: "
+
 
 class Verdict(enum.Enum):
     """How a case ended. Only `FAILED` and `BROKEN` (our own test did not work) fail a run."""
@@ -19,6 +22,7 @@ class Verdict(enum.Enum):
     FAILED = "failed"
     WARNING = "warning"
     INHERITED = "inherited"
+    BASELINE = "in the baseline"
     DEVIATION = "known deviation"
     NOT_APPLICABLE = "not applicable"
     UNDECIDED = "undecided"
@@ -40,7 +44,8 @@ class Case:
     ``seconds`` is the test's time, ``plugin_seconds`` what of it was spent in plugins, ``calls`` their number, and
     ``tool_seconds`` what other programs took (iptables, ip, nft). ``effect`` says whether an ADD of the plugin changed
     anything on host or in container in it. ``fingerprints`` tell the causes of the details, or of the reason, from
-    others (see `cnitest.report.fingerprint`); empty where there are only words.
+    others (see `cnitest.report.fingerprint`); empty where there are only words. ``accepted`` are those of its causes
+    that a baseline has; its details are then those that are left, if any.
     """
 
     requirement: str
@@ -59,6 +64,7 @@ class Case:
     script: str = ""
     evidence: tuple[str, ...] = field(default=())
     fingerprints: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
         """The case as JSON can carry it."""
@@ -67,7 +73,7 @@ class Case:
     @classmethod
     def from_data(cls, row: dict[str, Any]) -> Case:
         """The case that `to_data` was made of."""
-        texts = ("details", "known", "evidence", "fingerprints")
+        texts = ("details", "known", "evidence", "fingerprints", "accepted")
         lists: dict[str, Any] = {key: tuple(row[key]) for key in texts if key in row}
         return cls(**{**row, **lists, "verdict": Verdict(row["verdict"])})
 

@@ -15,6 +15,7 @@ from cnitest.faults.sweep import Sweep, sweep
 from cnitest.fuzz.execute.differential import CHOICE, Pair
 from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.subjects import located, release_of, subject_of, trial_of
+from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.search import finding_files, store
 from cnitest.fuzz.search.hunt import Executor, Finding
 from cnitest.fuzz.search.kinds import comparisons, keys_of, rounds
@@ -41,6 +42,9 @@ class Campaign:
         #: Whether what is known of the reference plugins is no finding; what of it showed, by its cause.
         self.reference = False
         self.explained: dict[str, Known] = {}
+        #: Causes that are no findings, for a baseline has them; which of them kept scenarios still show.
+        self.accepted: frozenset[str] = frozenset()
+        self.met: dict[str, Violation] = {}
         self._workers = workers
         key = f"{settings.subject.name} of {settings.subject.network}"
         #: What is kept of one release, and of two that differ.
@@ -103,7 +107,7 @@ class Campaign:
         if not (rounds(self.settings) or comparisons(self.settings)):
             return
         left = self.settings.seconds - (time.monotonic() - self._began)
-        settings = replace(self.settings, known=tuple(sorted(self._known)), seconds=max(left, 1.0))
+        settings = replace(self.settings, known=tuple(sorted(self._known | self.accepted)), seconds=max(left, 1.0))
         for event in together(settings, self._workers):
             if isinstance(event, Progress):
                 self._progress[event.worker] = event
@@ -144,7 +148,8 @@ class Campaign:
                 continue
             if not violations:
                 store.drop(scenario)
-            new = [violation for violation in violations if violation.cause not in self._known]
+            self.met |= {one.cause: one for one in violations if one.cause in self.accepted}
+            new = [one for one in violations if one.cause not in self._known | self.accepted]
             if new:
                 causes = tuple(dict.fromkeys(violation.cause for violation in new))
                 yield Finding(new[0], scenario, causes, kind or "kept", 0, 0.0, 0)
@@ -185,6 +190,7 @@ class Campaign:
         share = f", keys {len(tried & known)}/{len(known)}" if known else f", {len(tried)} keys"
         rate = examples / seconds if seconds else 0.0
         found = _count(len(self.findings), "finding") + (f", {len(self.explained)} known" if self.reference else "")
+        found += f", {len(self.met)} in the baseline" if self.accepted else ""
         return f"{seconds:5.0f} s  {examples} examples  {rate:.1f}/s{share}, {found}"
 
     def summary(self) -> str:

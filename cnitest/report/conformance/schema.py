@@ -26,6 +26,7 @@ def conformance_schema() -> dict[str, Any]:
             requirements=_list(_requirement()),
             disappeared=_list(_object(subject=_TEXT, requirement=_TEXT, reason=_TEXT, link=_TEXT)),
             causes=_list(_cause()),
+            baseline=_baseline(),
             shares=_object(seconds=_NUMBER, calls=_NUMBER, plugins=_NUMBER, tools=_NUMBER, own=_NUMBER),
         ),
     }
@@ -66,6 +67,14 @@ def _cause() -> dict[str, Any]:
     )
 
 
+def _baseline() -> dict[str, Any]:
+    """The baseline of a run, whose file is empty where there was none: how many cases are in it, and what of it was
+    tried and did not show."""
+    keys = ("plugin", "requirement", "rule", "test", "cause", "comment")
+    entry = {"type": "object", "properties": dict.fromkeys(keys, _TEXT), "required": ["cause"]}
+    return _object(file=_TEXT, accepted={"type": "integer"}, disappeared=_list(entry))
+
+
 def _case() -> dict[str, Any]:
     """One test in one version. Times are in seconds; ``script`` is the path of one, where it was written."""
     return _object(
@@ -85,6 +94,7 @@ def _case() -> dict[str, Any]:
         script=_TEXT,
         evidence={**_TEXTS, "description": "the last calls, as they went"},
         fingerprints={**_TEXTS, "description": "what tells the cause of each detail; empty where only its words do"},
+        accepted={**_TEXTS, "description": "its causes that the baseline has; ``details`` are those that are left"},
     )
 
 

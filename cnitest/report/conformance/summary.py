@@ -22,6 +22,7 @@ WORST_FIRST = (
     Verdict.FAILED,
     Verdict.WARNING,
     Verdict.INHERITED,
+    Verdict.BASELINE,
     Verdict.DEVIATION,
     Verdict.UNDECIDED,
     Verdict.PASSED,
@@ -34,6 +35,7 @@ SHORT = {
     Verdict.FAILED: "FAIL",
     Verdict.WARNING: "warn",
     Verdict.INHERITED: "inherit",
+    Verdict.BASELINE: "baseline",
     Verdict.DEVIATION: "known",
     Verdict.UNDECIDED: "?",
     Verdict.PASSED: "ok",
@@ -54,7 +56,7 @@ class Row(NamedTuple):
 @dataclass(frozen=True)
 class RunSummary:
     """A run: every requirement for every subject, the known deviations that did not show, whether those must have
-    shown, and what it found by cause."""
+    shown, what it found by cause, and what became of its baseline (see `cnitest.report.baseline.run`)."""
 
     rows: tuple[Row, ...]
     cases: tuple[Case, ...]
@@ -63,16 +65,24 @@ class RunSummary:
     disappeared: tuple[tuple[str, deviation.Deviation], ...]
     shipped: bool
     causes: tuple[Cause, ...] = ()
+    baseline: Mapping[str, Any] | None = None
 
 
 def outcome(
-    cases: Sequence[Case], subjects: Sequence[Subject], profile: str, *, whole: bool, own: Collection[str] = ()
+    cases: Sequence[Case],
+    subjects: Sequence[Subject],
+    profile: str,
+    *,
+    whole: bool,
+    own: Collection[str] = (),
+    baseline: Mapping[str, Any] | None = None,
 ) -> RunSummary:
     """What a run came to. ``whole`` when no test was left out by name; ``own`` are the subjects that are told first."""
     gone = tuple(_disappeared(cases, subjects)) if profile == "reference" and whole else ()
     shipped = all("fixtures" in subject.source and subject.source.endswith(".yaml") for subject in subjects)
     found = causes(cases, subjects, own)
-    return RunSummary(tuple(_rows(cases, subjects)), tuple(cases), tuple(subjects), profile, gone, shipped, found)
+    rows = tuple(_rows(cases, subjects))
+    return RunSummary(rows, tuple(cases), tuple(subjects), profile, gone, shipped, found, baseline)
 
 
 def _rows(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[Row]:
@@ -105,7 +115,7 @@ def _disappeared(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator
 
 
 def _decides(case: Case, entry: deviation.Deviation, subject: Subject) -> bool:
-    return case.verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.DEVIATION) and entry.concerns(
+    return case.verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.BASELINE, Verdict.DEVIATION) and entry.concerns(
         case.requirement, subject, case.version
     )
 
@@ -164,6 +174,7 @@ def document(ended: RunSummary) -> dict[str, Any]:
             for name, entry in ended.disappeared
         ],
         "causes": [_cause(cause) for cause in ended.causes],
+        "baseline": ended.baseline or {"file": "", "accepted": 0, "disappeared": []},
         "shares": dict(shares(ended.cases)),
     }
 

@@ -15,7 +15,14 @@ _MOST_COLUMNS = 12
 _IDS = 42
 _WIDTH = 118
 #: The verdicts that need nobody's attention: their requirements share lines.
-_QUIET = {Verdict.PASSED, Verdict.NOT_APPLICABLE, Verdict.NOT_RUN, Verdict.DEVIATION, Verdict.INHERITED}
+_QUIET = {
+    Verdict.PASSED,
+    Verdict.NOT_APPLICABLE,
+    Verdict.NOT_RUN,
+    Verdict.BASELINE,
+    Verdict.DEVIATION,
+    Verdict.INHERITED,
+}
 
 
 def whole(ended: RunSummary) -> Iterator[str]:

@@ -11,6 +11,8 @@ from cnitest.cli import commands
 from cnitest.cli.run import pytest_arguments
 from cnitest.errors import ConfigError
 from cnitest.report import options, suite
+from cnitest.report.baseline import files
+from cnitest.report.baseline.model import EMPTY
 from cnitest.report.conformance.choice import asked
 from cnitest.report.options import Option
 
@@ -42,6 +44,8 @@ def test_a_row_reaches_pytest_by_the_command(option: Option, tmp_path: Path) -> 
     typed = [option.command] if option.action == "store_true" else [option.command, value]
     if option.dest == "cni_path":
         Path(value).mkdir()
+    if option.dest == "cni_baseline":
+        files.write(EMPTY, value)
 
     given = pytest_arguments(run_of("--suite", "conformance", *typed))
 
