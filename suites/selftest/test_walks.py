@@ -1,4 +1,5 @@
-"""The way of a network configuration to its finding is short: measured while `cnitest run` goes it."""
+"""The ways of a network configuration and of a generated example to their findings are short: measured while `cnitest
+run` and `cnitest fuzz` go them."""
 
 from __future__ import annotations
 
@@ -7,16 +8,27 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from cnitest.suites.selftest import walking
 
 MOST_FUNCTIONS, MOST_RETURNS = 18, 3
+MOST_OF_AN_EXAMPLE, MOST_RETURNS_OF_AN_EXAMPLE = 40, 8
 PLUGIN = """#!/bin/sh
 # Succeeds whatever it is asked: what PROTO-03 finds.
 cat >/dev/null
 case $CNI_COMMAND in
 VERSION) echo '{"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"]}' ;;
 ADD) echo '{"cniVersion": "1.0.0", "ips": [{"address": "10.7.0.2/24"}]}' ;;
+esac
+"""
+# Ends ADD with a stack trace, whatever it is asked: what the rule "crash" finds.
+CRASHES = """#!/bin/sh
+cat >/dev/null
+case $CNI_COMMAND in
+VERSION) echo '{"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"]}' ;;
+ADD) echo 'panic: runtime error' >&2; echo 'goroutine 1 [running]:' >&2; exit 2 ;;
 esac
 """
 COMMAND = """
@@ -30,21 +42,40 @@ Way = list[tuple[str, str]]
 
 @pytest.fixture(scope="module")
 def ways(tmp_path_factory: pytest.TempPathFactory) -> list[Way]:
-    """How a configuration of one plugin came to the moments of `walking`, but for what is asked before any check."""
+    """How a configuration of one plugin came to the moments of a run, but for what is asked before any check."""
     place = tmp_path_factory.mktemp("walk")
-    (place / "lax").write_text(PLUGIN)
-    (place / "lax").chmod(0o755)
-    file, out = place / "lax.conflist", place / "ways"
-    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "lax"}]}))
-    argv = ["run", file.name, "--cni-path", str(place), "-n", "0", "--requirement", "PROTO-03"]
-    argv += ["--", "-p", "cnitest.suites.selftest.walking"]
-    environment = {**os.environ, "CNITEST_WALK": str(out)}
+    options = ["-n", "0", "--requirement", "PROTO-03", "--", "-p", "cnitest.suites.selftest.walking"]
+    found = _ways(place, "lax", PLUGIN, "run", options, "FAIL     lax: PROTO-03")
+    return [way for way in found if not _asks_before(way)]
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> list[Way]:
+    """How an example came to each moment of fuzzing for the first time, from the campaign on."""
+    place = tmp_path_factory.mktemp("example")
+    options = ["--only", "configs", "-n", "1", "--examples", "3", "--seed", "1"]
+    found = _ways(place, "ptp", CRASHES, "fuzz", options, "FOUND in ptp: crash")
+    hunted = [way for way in found if ("cnitest.fuzz.search.campaign", "Campaign.run") in way]
+    return list({way[-1]: way for way in reversed(hunted)}.values())
+
+
+def _ways(place: Path, plugin: str, program: str, command: str, options: Sequence[str], said: str) -> list[Way]:
+    """The ways that `walking` notes while a subcommand is run with a network of one plugin, and says something."""
+    (place / plugin).write_text(program)
+    (place / plugin).chmod(0o755)
+    file, out = place / f"{plugin}.conflist", place / "ways"
+    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": plugin}]}))
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND, *argv], cwd=place, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", COMMAND, command, file.name, "--cni-path", str(place), *options],
+        cwd=place,
+        env={**os.environ, "CNITEST_WALK": str(out)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert "FAIL     lax: PROTO-03" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
+    assert said in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
     found: list[Way] = [[(module, name) for module, name in json.loads(line)] for line in out.read_text().splitlines()]
-    return [_walked(way) for way in found if not _asks_before(way)]
+    return [_walked(way) for way in found]
 
 
 def _walked(way: Way) -> Way:
@@ -71,14 +102,26 @@ def test_few_functions_lie_on_the_way(ways: list[Way]):
     """From the subcommand over network, subjects and call to the verdict on a finding."""
     passed = {each for way in ways for each in way}
 
-    ends = {way[-1][1] for way in ways}
-    assert ends == {"_network", "examine", "call", "Finding.__init__", "case_report"}
+    assert {way[-1] for way in ways} == walking.OF_A_RUN
     assert len(passed) <= MOST_FUNCTIONS, "\n".join(map(str, sorted(passed)))
 
 
 def test_the_way_seldom_returns_to_a_package(ways: list[Way]):
     """Each package does its part and hands on downwards."""
     assert sum(map(returns, ways)) <= MOST_RETURNS
+
+
+def test_few_functions_lie_on_the_way_of_an_example(example: list[Way]):
+    """From the subcommand over what generates, the scenario's run, call and oracle to the files of a finding."""
+    passed = {each for way in example for each in way}
+
+    assert {way[-1] for way in example} == walking.OF_AN_EXAMPLE
+    assert len(passed) <= MOST_OF_AN_EXAMPLE, "\n".join(map(str, sorted(passed)))
+
+
+def test_the_way_of_an_example_seldom_returns_to_a_package(example: list[Way]):
+    """As that of a configuration."""
+    assert sum(map(returns, example)) <= MOST_RETURNS_OF_AN_EXAMPLE
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-#: Where data gets its next form, as module and function: a network, the subjects, a call, a finding, its verdict.
-MOMENTS = frozenset(
+#: Where the data of `cnitest run` gets its next form, as module and function: a network, the subjects, a call, a
+#: finding, its verdict.
+OF_A_RUN = frozenset(
     (
         ("cnitest.cni.conf", "_network"),
         ("cnitest.conformance.discover.examine", "examine"),
@@ -23,6 +24,20 @@ MOMENTS = frozenset(
         ("cnitest.report.cases", "case_report"),
     )
 )
+#: The same of `cnitest fuzz`: what generates, a scenario that is run, a call, an oracle, a finding, its smallest
+#: scenario, its files.
+OF_AN_EXAMPLE = frozenset(
+    (
+        ("cnitest.fuzz.search.networks", "drawn"),
+        ("cnitest.fuzz.execute.executor", "ReusingExecutor.run"),
+        ("cnitest.cni.calls.invoke", "call"),
+        ("cnitest.fuzz.oracles.attached", "crashes"),
+        ("cnitest.fuzz.search.chase", "Chase.finding"),
+        ("cnitest.fuzz.search.reduce", "reduced"),
+        ("cnitest.fuzz.search.finding_files", "write"),
+    )
+)
+MOMENTS = OF_A_RUN | OF_AN_EXAMPLE
 _seen: set[str] = set()
 
 
@@ -54,5 +69,5 @@ def _way(frame: FrameType | None) -> list[tuple[str, str]]:
     return found
 
 
-if "pytest" in sys.modules:
+if "pytest" in sys.modules and "CNITEST_WALK" in os.environ:
     start()
