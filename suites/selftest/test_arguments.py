@@ -6,6 +6,7 @@ import ipaddress
 from pathlib import Path
 
 import pytest
+from cnitest.suites.selftest import two_hosts
 
 from cnitest import Lab
 from cnitest.cni.runtime import Runtime
@@ -13,21 +14,9 @@ from cnitest.errors import CnitestError, ConfigError, UsageError
 from cnitest.lab.reach import Reach
 from cnitest.lab.snapshot.difference import difference
 from cnitest.testing import ScriptedPlugin
-from cnitest.topology import Host, Sandbox, Topology
+from cnitest.topology import Host, Topology
 
-
-@pytest.fixture(scope="module")
-def lab():
-    """Two hosts, one with a container."""
-    hosts = {"node": Host(sandboxes={"pod1": Sandbox()}), "other": Host()}
-    with Lab(Topology(name="t", hosts=hosts)) as lab:
-        yield lab
-
-
-@pytest.fixture
-def node(lab):
-    """The host with the container."""
-    return lab.host("node")
+lab, node = two_hosts.lab, two_hosts.node
 
 
 @pytest.fixture

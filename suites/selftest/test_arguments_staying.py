@@ -5,25 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cnitest.suites.selftest import two_hosts
 
-from cnitest import Lab
 from cnitest.errors import CnitestError
 from cnitest.kernel.processes import programs
-from cnitest.topology import Host, Sandbox, Topology
 
-
-@pytest.fixture(scope="module")
-def lab():
-    """Two hosts, one with a container."""
-    hosts = {"node": Host(sandboxes={"pod1": Sandbox()}), "other": Host()}
-    with Lab(Topology(name="t", hosts=hosts)) as lab:
-        yield lab
-
-
-@pytest.fixture
-def node(lab):
-    """The host with the container."""
-    return lab.host("node")
+lab, node = two_hosts.lab, two_hosts.node
 
 
 def over_one(node, call):

@@ -5,19 +5,32 @@ from __future__ import annotations
 import sys
 
 import pytest
-from cnitest.suites.selftest.soonest import until_at_once
+from cnitest.suites.selftest import soonest
+from cnitest.suites.selftest.soonest import (
+    DELAYS,
+    INPUT,
+    PROBES,
+    RESPONDER,
+    WAIT,
+    delayed,
+    ping,
+    ping6,
+    tcp,
+    udp,
+    until_at_once,
+)
 
 from cnitest import Lab
 from cnitest.kernel.tracing import trace
 from cnitest.lab.reach import Freed, Reach, Verdict
 from cnitest.topology import find, load
 
-NS02, NS02_6 = "10.40.80.12", "2001:db8:40::12"
-# Silence would take twice as long.
-WAIT = 0.9
 FIREWALL = ("NETFILTER_DROP", "nft_do_chain")
 BRIDGE = "add table bridge t; add chain bridge t c {{ type filter hook {} priority 0; policy drop; }}"
 NETDEV = 'add table netdev t; add chain netdev t c {{ type filter hook {} device "{}" priority 0; policy drop; }}'
+
+
+lab = soonest.lab
 
 
 @pytest.fixture(autouse=True)
@@ -27,41 +40,11 @@ def _needs_tracing():
         pytest.skip(trace.why())
 
 
-@pytest.fixture
-def lab():
-    """Two sandboxes on a bridge, which know each other, a router and the internet."""
-    with Lab(load(find("bridge-walkthrough"))) as built:
-        for address in (NS02, NS02_6, "10.40.80.1"):
-            assert built.place("node/ns01").ping(address)
-        yield built
-
-
-def ping(lab: Lab, address: str = NS02) -> Reach:
-    """From one sandbox to the other."""
-    return lab.place("node/ns01").ping(address, wait=WAIT)
-
-
-def tcp(lab: Lab) -> Reach:
-    """The same."""
-    return lab.place("node/ns01").tcp(NS02, 80, wait=WAIT)
-
-
-def udp(lab: Lab) -> Reach:
-    """The same."""
-    return lab.place("node/ns01").udp(NS02, 53, wait=WAIT)
-
-
-def ping6(lab: Lab) -> Reach:
-    """The same, by IPv6."""
-    return ping(lab, NS02_6)
-
-
 def ping_router(lab: Lab) -> Reach:
     """From a sandbox to beyond its host."""
     return ping(lab, "192.168.80.2")
 
 
-INPUT = "iptables -A INPUT -i eth0+ -j DROP"
 DROPS = {
     "on arrival": (ping, "node/ns02", INPUT, Freed(*FIREWALL, "node/ns02", "eth02")),
     "TCP on arrival": (tcp, "node/ns02", INPUT, Freed(*FIREWALL, "node/ns02", "eth02")),
@@ -120,17 +103,11 @@ def test_a_drop_that_was_seen_is_told_at_once(lab, probe, place, command, freed)
     assert (reach.attempts, "twice" in reach.reason) == (2, True)
 
 
-@pytest.mark.parametrize("place", ["node", "node/ns02"], ids=["the request", "the reply"])
-@pytest.mark.parametrize("probe", [ping, tcp, udp, ping6])
+@DELAYS
+@PROBES
 def test_what_waits_in_a_queue_is_not_dropped(lab, probe, place):
     """A packet that a slow link keeps back for a while is on its way, and gets there."""
-    link = "veth02" if place == "node" else "eth02"
-    lab.place(place).run(f"tc qdisc add dev {link} root tbf rate 16kbit burst 120 limit 10000".split())
-    probe(lab)
-
-    reach = probe(lab)
-
-    assert reach
+    assert delayed(lab, probe, place)
 
 
 def test_an_answer_to_come_from_a_program_is_waited_for(lab):
@@ -167,21 +144,3 @@ def test_who_sees_nothing_is_told_nothing():
 def test_a_delivered_probe_has_nothing_freed(lab):
     """No row of a probe that was answered."""
     assert ping(lab).freed == ()
-
-
-RESPONDER = """
-import socket, struct, time
-with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as link:
-    link.bind(("eth02", 0x0800))
-    print("ready", flush=True)
-    while True:
-        frame = bytearray(link.recv(2048))
-        if frame[23] == 1 and frame[34] == 8:
-            time.sleep(0.1)
-            frame[0:6], frame[6:12] = frame[6:12], frame[0:6]
-            frame[26:30], frame[30:34] = frame[30:34], frame[26:30]
-            frame[34] = 0
-            total = struct.unpack("!H", frame[36:38])[0] + 0x0800
-            frame[36:38] = struct.pack("!H", (total & 0xFFFF) + (total >> 16))
-            link.send(frame)
-"""

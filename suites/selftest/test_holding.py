@@ -6,18 +6,31 @@ import os
 import sys
 
 import pytest
-from cnitest.suites.selftest.soonest import until_at_once
-from cnitest.suites.selftest.test_freed import INPUT, RESPONDER, WAIT, ping, ping6, tcp, udp
+from cnitest.suites.selftest import soonest
+from cnitest.suites.selftest.soonest import (
+    DELAYS,
+    INPUT,
+    NS02,
+    PROBES,
+    RESPONDER,
+    WAIT,
+    delayed,
+    ping,
+    ping6,
+    tcp,
+    udp,
+    until_at_once,
+)
 
-from cnitest import Lab
 from cnitest.kernel.tracing import backlogs, trace
 from cnitest.lab.probe.verdict import inquiry
 from cnitest.lab.probe.verdict.holding import holders, nothing_waits, shapes
 from cnitest.lab.reach import Verdict
-from cnitest.topology import find, load
 
-NS02 = "10.40.80.12"
 QUEUE = "tc qdisc add dev veth02 root tbf"
+
+
+lab = soonest.lab
 
 
 @pytest.fixture(autouse=True)
@@ -26,15 +39,6 @@ def _untraced(monkeypatch):
     monkeypatch.setattr(trace, "begin", lambda: None)
     monkeypatch.setattr(trace, "armed", lambda: None)
     monkeypatch.setattr(trace, "is_decided", lambda: True)
-
-
-@pytest.fixture
-def lab():
-    """Two sandboxes on a bridge, which know each other."""
-    with Lab(load(find("bridge-walkthrough"))) as built:
-        for address in (NS02, "2001:db8:40::12", "10.40.80.1"):
-            assert built.place("node/ns01").ping(address)
-        yield built
 
 
 DROPS = {
@@ -63,17 +67,11 @@ def test_a_drop_is_told_when_nothing_holds_a_packet(lab, probe, place, command):
     assert (reach.attempts, "nothing on the way holds a packet" in reach.reason) == (2, True)
 
 
-@pytest.mark.parametrize("place", ["node", "node/ns02"], ids=["the request", "the reply"])
-@pytest.mark.parametrize("probe", [ping, tcp, udp, ping6])
+@DELAYS
+@PROBES
 def test_what_waits_in_a_queue_is_not_dropped(lab, probe, place):
     """A packet that a slow link keeps back for a while is on its way, and gets there."""
-    link = "veth02" if place == "node" else "eth02"
-    lab.place(place).run(f"tc qdisc add dev {link} root tbf rate 16kbit burst 120 limit 10000".split())
-    probe(lab)
-
-    reach = probe(lab)
-
-    assert reach
+    assert delayed(lab, probe, place)
 
 
 def test_what_waits_longer_than_anyone_is_not_dropped(lab):
@@ -100,7 +98,7 @@ OUTSIDE = (
 
 
 BRIEF = 0.03
-PROBES = {
+BRIEF_PROBES = {
     "ICMP": lambda place: place.ping(NS02, wait=BRIEF),
     "TCP": lambda place: place.tcp(NS02, 80, wait=BRIEF),
     "UDP": lambda place: place.udp(NS02, 53, wait=BRIEF),
@@ -110,7 +108,7 @@ PROBES = {
 
 
 @pytest.mark.requires(kernel="ifb")
-@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
+@pytest.mark.parametrize("probe", BRIEF_PROBES.values(), ids=BRIEF_PROBES)
 def test_what_waits_where_nobody_looked_is_not_dropped(lab, probe):
     """An answer that is kept back elsewhere than where the probe was seen, such as in an ifb, is waited for."""
     lab.place("node").run(["sh", "-ec", IFB])
@@ -138,12 +136,12 @@ def test_who_comes_after_its_time_makes_silence_no_proof(lab, monkeypatch):
     )
     lab.place("node").run(f"{QUEUE} rate 8kbit burst 120 limit 10000".split())
 
-    reaches = [PROBES["UDP"](lab.place("node/ns01")) for _ in range(4)]
+    reaches = [BRIEF_PROBES["UDP"](lab.place("node/ns01")) for _ in range(4)]
 
     assert Verdict.DROPPED not in [reach.verdict for reach in reaches]
 
 
-@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
+@pytest.mark.parametrize("probe", BRIEF_PROBES.values(), ids=BRIEF_PROBES)
 def test_a_drop_on_a_shaped_way_is_told(lab, probe):
     """What shaping delays is waited for; what is dropped behind it is dropped all the same."""
     lab.place("node").run(f"{QUEUE} rate 1mbit burst 2000 latency 1s".split())

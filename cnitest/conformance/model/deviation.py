@@ -124,17 +124,8 @@ def read(path: Path) -> tuple[Deviation, ...]:
 def _problems(rows: Sequence[_Row]) -> Iterator[Problem]:
     for number, row in enumerate(rows):
         for pattern in _several(row.shows):
-            if why := no_pattern(pattern):
+            if why := documents.no_pattern(pattern):
                 yield Problem(f"[{number}].shows", why)
-
-
-def no_pattern(text: str) -> str:
-    """Why a text is no regular expression; empty when it is one."""
-    try:
-        re.compile(text)
-    except re.error as error:
-        return f"is no regular expression: {error}"
-    return ""
 
 
 def concerning(requirement: str, subject: Subject, version: str) -> tuple[Deviation, ...]:

@@ -126,7 +126,7 @@ def _problems(rows: Sequence[_Row]) -> Iterator[Problem]:
         if row.rule not in (*RULES, *FORMER_RULES):
             advice = did_you_mean(row.rule, RULES) or f". There are: {', '.join(RULES)}"
             yield Problem(f"[{number}].rule", f"there is no rule {row.rule!r}{advice}")
-        if why := deviation.no_pattern(row.cause):
+        if why := documents.no_pattern(row.cause):
             yield Problem(f"[{number}].cause", why)
 
 

@@ -6,7 +6,6 @@ where a plugin has the bug.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -113,16 +112,8 @@ def _problems(rows: Sequence[BugReport]) -> Iterator[Problem]:
             yield Problem(f"[{number}].links", "a report needs the link to what was reported")
         for at, has in enumerate(row.has):
             for name in ("cases", "shows"):
-                if why := _no_pattern(getattr(has, name)):
+                if why := documents.no_pattern(getattr(has, name)):
                     yield Problem(f"[{number}].has[{at}].{name}", why)
-
-
-def _no_pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        return f"is no regular expression: {error}"
-    return ""
 
 
 def gathered(cases: Iterable[Case], reports: Mapping[str, BugReport]) -> tuple[Found, ...]:

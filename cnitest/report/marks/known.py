@@ -59,10 +59,8 @@ def read(suite: Path) -> tuple[Known, ...]:
 def _problems(rows: Iterable[Known]) -> Iterator[Problem]:
     for number, row in enumerate(rows):
         for name in ("cases", "shows"):
-            try:
-                re.compile(getattr(row, name))
-            except re.error as error:
-                yield Problem(f"[{number}].{name}", f"is no regular expression: {error}")
+            if why := documents.no_pattern(getattr(row, name)):
+                yield Problem(f"[{number}].{name}", why)
 
 
 @cache

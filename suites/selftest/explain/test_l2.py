@@ -126,21 +126,12 @@ NEIGHBOURS = [
     Broken(
         "l2.arp-off",
         "ARP off",
-        "node/ns02",
-        "ip link set eth02 arp on",
-        {"node/ns02": "ip link set eth02 arp off"},
+        place,
+        f"ip link set {link} arp on",
+        {place: f"ip link set {link} arp off"},
         to=to,
     )
-    for to in ("10.40.80.12", SIX)
-] + [
-    Broken(
-        "l2.arp-off",
-        "ARP off",
-        "node/ns01",
-        "ip link set eth01 arp on",
-        {"node/ns01": "ip link set eth01 arp off"},
-        to=to,
-    )
+    for place, link in (("node/ns02", "eth02"), ("node/ns01", "eth01"))
     for to in ("10.40.80.12", SIX)
 ] + [
     Broken(

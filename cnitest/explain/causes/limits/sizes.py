@@ -27,7 +27,7 @@ def own_mtu(loss: Loss) -> Found | None:
         f"{loss.place.full_name}:{link.name} has MTU {link.mtu}, and the packet has {size} bytes",
         "routing",
         (f"the kernel says: {loss.attempt.violation}",),
-        f"ip link set dev {link.name} mtu {size}",
+        _raised(link.name, size),
     )
 
 
@@ -66,7 +66,7 @@ def path_mtu(loss: Loss) -> Found | None:
         f"{place.full_name}:{link} has MTU {mtu}, and the packet has {size} bytes, not to be sent in parts",
         "routing",
         (f"{loss.probe.sender.full_name} knows: it remembers the MTU until ip route flush cache",),
-        f"ip link set dev {link} mtu {size}",
+        _raised(link, size),
         place.full_name,
     )
 
@@ -88,8 +88,13 @@ def black_hole(loss: Loss) -> Found | None:
         f"{said}",
         "routing",
         (f"{loss.packet.source} was not told, so it goes on sending as much",),
-        f"ip link set dev {link.name} mtu {size}",
+        _raised(link.name, size),
     )
+
+
+def _raised(link: str, size: int) -> str:
+    """The command that lets a link take packets of so many bytes."""
+    return f"ip link set dev {link} mtu {size}"
 
 
 def _came_back(loss: Loss) -> bool:
@@ -111,7 +116,7 @@ def receiver_mtu(loss: Loss) -> Found | None:
         f"{peer} has MTU {link.mtu} and does not take the {size} bytes that {loss.place.full_name}:{loss.link} sends",
         "link",
         (f"{loss.place.full_name}:{loss.link} has MTU {loss.links()[loss.link].mtu}",),
-        f"ip link set dev {peer.link} mtu {size}",
+        _raised(peer.link, size),
         peer.place,
     )
 
@@ -131,7 +136,7 @@ def bridge_port_mtu(loss: Loss) -> Found | None:
         f"{loss.place.full_name}:{link.name} has MTU {link.mtu}, and the bridge does not send {size} bytes there",
         "bridge",
         (f"{loss.mac} is at {link.name}",),
-        f"ip link set dev {link.name} mtu {size}",
+        _raised(link.name, size),
     )
 
 
