@@ -18,10 +18,13 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 SUITE = CHECKOUT / "suites" / "plugins"
 PLUGINS = tuple((os.environ.get("CNI_PATH") or "/usr/lib/cni:/opt/cni/bin").split(":"))
 LIMIT = 900.0
+#: What `layer` of the faulty plugins says when a fault does not work.
+BROKEN = "the fault failed, not the plugin:"
 
 
 def outcomes(fault: Fault, tests: Iterable[str], place: Path) -> dict[str, str]:
-    """How tests end with a plugin, by ``NAME[PARAMETERS]``: ``passed``, ``failed``, ``error``, or ``skipped: WHY``."""
+    """How tests end with a plugin, by ``NAME[PARAMETERS]``: ``passed``, ``failed``, ``error``, ``skipped: WHY``, or
+    ``broken`` where the fault itself did not work."""
     path, out = place / "plugins", place / "outcomes.xml"
     path.mkdir()
     try:
@@ -49,8 +52,9 @@ def outcomes(fault: Fault, tests: Iterable[str], place: Path) -> dict[str, str]:
 def _outcome(case: ElementTree.Element) -> str:
     if case.find("error") is not None:
         return "error"
-    if case.find("failure") is not None:
-        return "failed"
+    failure = case.find("failure")
+    if failure is not None:
+        return "broken" if BROKEN in f"{failure.get('message')}{failure.text}" else "failed"
     skipped = case.find("skipped")
     return "passed" if skipped is None else f"skipped: {skipped.get('message')}"
 
@@ -88,6 +92,14 @@ def test_the_same_plugin_without_a_fault_passes(table: Path, tmp_path: Path) -> 
 
     for fault in faults:
         assert set(concerned(fault, found).values()) <= {"passed"}, found
+
+
+def test_a_fault_that_does_not_work_catches_nothing(tmp_path: Path) -> None:
+    """A fault that breaks by itself is broken, not caught, though the test that is to catch it fails."""
+    test = "test_loopback.py::test_the_interface_name_does_not_matter"
+    broken = Fault("broken", "loopback", "It has no function.", "sound.missing", (test,))
+
+    assert set(outcomes(broken, [test], tmp_path).values()) == {"broken"}
 
 
 @pytest.mark.parametrize("table", traffic.tables(), ids=lambda table: table.stem)
