@@ -14,7 +14,7 @@ from cnitest.errors import ConfigError, DeadlineExceeded
 
 #: The variable by which a slow machine gives everything more time: what seconds are multiplied by.
 FACTOR = "CNITEST_TIMEOUT_FACTOR"
-#: Seconds after which a condition is asked again where no event tells of it.
+#: Seconds after which a condition is asked again where no event announces it.
 STEP = 0.02
 _MOST = 1000
 _Found = TypeVar("_Found")
@@ -88,7 +88,7 @@ class Deadline:
     ) -> _Found:
         """Ask ``condition`` until it holds, at once and then every ``step`` seconds; what it gave in the end.
 
-        ``wait`` may return earlier, at an event that tells of a change: give one wherever the kernel has one. Raises
+        ``wait`` may return earlier, at an event that announces a change: give one wherever the kernel has one. Raises
         `DeadlineExceeded` when the condition, asked once more at the deadline, still does not hold.
         """
         while True:

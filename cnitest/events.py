@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Event(NamedTuple):
-    """Something that happened at ``when`` (seconds since the epoch); what it was is told by the data's own type."""
+    """Something that happened at ``when`` (seconds since the epoch); the data's own type says what it was."""
 
     when: float
     data: Any

@@ -1,4 +1,4 @@
-"""Paths as a person types them: resolved from where they stand, and told clearly when nothing is there."""
+"""Paths as a person types them: resolved from where they stand, and reported clearly when nothing is there."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ pytest_plugins = [
     "cnitest.report.unprivileged",
 ]
 
-#: The lab of a test, and what its end had to tell: kept with the test for its report.
+#: The lab of a test, and what its end had to report: kept with the test for its report.
 LAB = pytest.StashKey[Any]()
 LAST_STORY = pytest.StashKey[Any]()
 #: Set with the run once its person wants to leave: nothing slow is begun any more.
@@ -35,7 +35,7 @@ _REQUIRES = ("kernel", "plugin", "binary")
 
 
 class _Leaving:
-    """Notices Ctrl-C, which pytest tells before fixtures are ended."""
+    """Notices Ctrl-C, which pytest announces before fixtures are ended."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)  # whoever reads our options shall find them resolved
 def pytest_configure(config: pytest.Config) -> None:
-    """Resolve what was given, and tell pytest the marks."""
+    """Resolve what was given, and register the marks."""
     resolve_paths(config)
     config.pluginmanager.register(_Leaving(config))
     config.addinivalue_line("markers", "topology(name_or_path): the topology that the fixture `lab` builds")
@@ -184,7 +184,7 @@ def pytest_runtest_makereport(
 
 
 def story_of(item: pytest.Item) -> list[Section]:
-    """What the lab of a test has to tell while it stands."""
+    """What the lab of a test has to report while it is built."""
     lab = item.stash.get(LAB, None) or getattr(item, "funcargs", {}).get("lab")
     if lab is None:
         return []
@@ -192,7 +192,7 @@ def story_of(item: pytest.Item) -> list[Section]:
 
     try:
         return failure_report.sections(lab)
-    except Exception as error:  # a story that cannot be told must not hide the failure
+    except Exception as error:  # a report that fails must not hide the failure
         from cnitest import text
 
         return [("cnitest", text.lines(f"the network's report cannot be made: {type(error).__name__}: {error}"))]

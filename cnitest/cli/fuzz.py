@@ -86,7 +86,7 @@ def _kind(word: str) -> str:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check what was given, hunt, and tell what was found."""
+    """Check what was given, fuzz, and report what was found."""
     seconds, examples = _seconds(arguments.time), _number("--examples", arguments.examples, least=1)
     seed = _number("--seed", arguments.seed)
     workers = _number("-n", arguments.workers, least=1) or _workers(examples)

@@ -29,7 +29,7 @@ KIND = "cniCacheV1"
 
 @dataclass(frozen=True)
 class Entry:
-    """What one file tells: an attachment of some network, and the list that it was added with."""
+    """What one file has: an attachment of some network, and the list that it was added with."""
 
     file: str
     network: str
@@ -46,7 +46,7 @@ class Entry:
         return self.container_id, self.ifname
 
     def is_of(self, target: Target) -> bool:
-        """Whether it tells of that attachment, not of one whose names make the same file (RT-04)."""
+        """Whether it is about that attachment, not of one whose names make the same file (RT-04)."""
         return (self.network, *self.pair) == (target.network.name, *target.pair)
 
     @property
@@ -125,13 +125,13 @@ def forget(target: Target) -> None:
 
 
 def entry(target: Target) -> Entry | None:
-    """What the file of an attachment tells, whosoever's it is. Raises PluginError when it cannot be understood."""
+    """What the file of an attachment has, whosoever's it is. Raises PluginError when it cannot be understood."""
     text = _text(target.host, path(target))
     return None if text is None else _entry(path(target), text)
 
 
 def entries(host: Host) -> tuple[list[Entry], dict[str, PluginError]]:
-    """What all files of a host tell, and those that cannot be understood, with the reason.
+    """What all files of a host have, and those that cannot be understood, with the reason.
 
     Raises PluginError when the directory itself cannot be read.
     """

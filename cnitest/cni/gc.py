@@ -1,4 +1,4 @@
-"""Which attachments GC keeps, which are stale, and how all that failed is told at once (RT-10)."""
+"""Which attachments GC keeps, which are stale, and how all that failed is reported at once (RT-10)."""
 
 from __future__ import annotations
 

@@ -159,14 +159,14 @@ class Runtime:
 
         ``keep`` holds the valid attachments, or pairs of container ID and interface name; without it those are valid
         that this runtime has attached, and ``[]`` frees everything. First DEL is called, with the configuration of
-        its ADD, for each other attachment of the network that the host's cache tells of; then, from 1.1.0 on, GC of
+        its ADD, for each other attachment of the network that the host's cache has; then, from 1.1.0 on, GC of
         each plugin. Nothing is done where the network says ``disableGC``. No ADD or DEL of the network runs
         meanwhile (RT-11).
 
         In the mode ``libcni`` DEL is called with the configuration given here, cache files that cannot be read are
-        passed over, and without ``keep`` everything is deleted while plugins are told nothing.
+        passed over, and without ``keep`` everything is deleted while plugins get no list.
 
-        Raises ConfigError, one PluginError that tells all failures, and DeadlineExceeded as `add`.
+        Raises ConfigError, one PluginError with all failures, and DeadlineExceeded as `add`.
         """
         about = Target(conf.network(network, self.mode), host)
         given = None if keep is None else gc.kept(keep, about)
@@ -199,7 +199,7 @@ class Runtime:
     def recall(
         self, sandbox: Sandbox, network: Source, ifname: str = "eth0", *, container_id: str | None = None
     ) -> Attachment:
-        """The attachment that the cache of the sandbox's host tells of, whichever runtime made it (RT-30).
+        """The attachment that the cache of the sandbox's host has, whichever runtime made it (RT-30).
 
         It has the arguments and, but in the mode ``libcni``, the configuration that it was added with, and is one of
         our `attachments` from then on; one that is already is returned as it is. Raises ConfigError, LookupError when

@@ -85,7 +85,7 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Loss:
 
 
 def _ask_anew(places: Sequence[Place]) -> None:
-    """Have places ask again for MACs that nobody told them yet: while one is awaited no packet is sent."""
+    """Have places ask again for MACs that nobody announced yet: while one is awaited no packet is sent."""
     for place in places:
         netlink = place.namespace.netlink
         unanswered = tables.forget_unanswered(netlink.dump(rtnl.dump_neighbours()))
@@ -94,7 +94,7 @@ def _ask_anew(places: Sequence[Place]) -> None:
 
 
 def _counting(reach: Reach, everyone: Sequence[Place], *, own: bool) -> Sequence[Place]:
-    """The places whose counters may tell of a probe: the sender and those where it was seen, where everyone watched; of
+    """The places whose counters may show a probe: the sender and those where it was seen, where everyone watched; of
     a probe of our ``own`` all, unless there are many."""
     if len(reach.seen.watched) < len(everyone) or (own and len(everyone) <= _FEW):
         return everyone

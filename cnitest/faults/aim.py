@@ -80,7 +80,7 @@ class AimedExec:
         return HostExec(self.host).find(plugin, path)
 
     def run(self, binary: str, environment: Mapping[str, str], stdin: bytes, timeout: float) -> Finished:
-        """Run it inside the host, each change of it told to the aim."""
+        """Run it inside the host, each change of it shown to the aim."""
         with Supervised(self.aim.decide) as tree:
             started = self.host.start_supervised(tree, (binary,), environment)
             return process.finish(started, stdin, Deadline.exactly(timeout, binary))

@@ -32,7 +32,7 @@ def killed(number: int, argv: Sequence[str], environment: Mapping[str, str], std
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do as the command line says; the exit code as a shell tells it."""
+    """Do as the command line says; the exit code as a shell has it."""
     number, *words = arguments
     end = words.index("--")
     environment = dict(word.split("=", 1) for word in words[:end])

@@ -69,7 +69,7 @@ def _table(sweep: Sweep, command: str, known: Sequence[FaultRow]) -> Iterator[st
 
 
 def _cell(outcome: TrialOutcome, known: Sequence[FaultRow]) -> str:
-    """What came of one hit: the kinds of its faults with the numbers of the findings that tell them."""
+    """What came of one hit: the kinds of its faults with the numbers of the findings about them."""
     if not outcome.hit:
         return "?"
     kinds = list(dict.fromkeys(fault.kind for fault in outcome.faults))

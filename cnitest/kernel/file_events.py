@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from cnitest.kernel.syscalls import inotify_add_watch, inotify_init
 
-#: What is told of: inotify(7).
+#: What is watched for: inotify(7).
 WRITTEN, APPEARED = 0x8, 0x80 | 0x100  # IN_CLOSE_WRITE; IN_MOVED_TO, IN_CREATE
 _BUFFER = 1 << 16
 

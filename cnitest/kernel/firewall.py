@@ -1,7 +1,7 @@
 """Reads and loads firewall rules: nftables and both variants of iptables, as lines that stand on their own.
 
 A rule made by one of them is invisible to the others' tools, so a whole picture needs all. What a namespace has
-never used is not asked for: a cheap netlink question tells whether there is any nftables table, the kernel's own
+never used is not asked for: a cheap netlink request shows whether there is any nftables table, the kernel's own
 list whether there is any legacy one.
 """
 

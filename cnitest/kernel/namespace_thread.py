@@ -125,7 +125,7 @@ class NamespaceThread:
         refusal: OSError | None = None
         try:
             unshare(CLONE_FS)
-        except OSError as error:  # no privilege: told to everyone who asks
+        except OSError as error:  # no privilege: raised for everyone who asks
             refusal = error
         while (call := self._calls.get()) is not None:
             if refusal:

@@ -50,7 +50,7 @@ def umount(target: str) -> None:
 
 
 def inotify_init() -> int:
-    """A descriptor that tells of events of files, inotify_init1(2): never blocks, not inherited. Raises OSError."""
+    """A descriptor for events of files, inotify_init1(2): never blocks, not inherited. Raises OSError."""
     return _descriptor(_libc.inotify_init1(_IN_NONBLOCK_CLOEXEC), "inotify_init1")
 
 

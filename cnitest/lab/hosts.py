@@ -126,7 +126,7 @@ class Host(Place):
         self, link: str, first: str | None = None, last: str | None = None, *, options: Sequence[str] = ()
     ) -> DhcpServer:
         """A DHCP server (dnsmasq) on ``link`` while the ``with`` block runs: it gives out the addresses from ``first``
-        to ``last``, all of the link's subnet unless said, and tells of its ``leases``. ``options`` are those of
+        to ``last``, all of the link's subnet unless said, and has its ``leases``. ``options`` are those of
         dnsmasq's --dhcp-option (``3,10.0.0.1``).
 
         Raises FeatureMissing without dnsmasq, UsageError for a link without a subnet and a range outside of it.

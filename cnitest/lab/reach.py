@@ -70,7 +70,7 @@ class Freed(NamedTuple):
 
     ``reason`` is the kernel's word (``NETFILTER_DROP``; include/net/dropreason-core.h has all), ``location`` the
     function that freed it. ``link`` is the last link that had it (empty: it never left) and ``out`` whether that one
-    sent it, ``place`` where that was, empty where sniffers cannot tell. ``returning`` says that it was the reply.
+    sent it, ``place`` where that was, empty where no sniffer saw it. ``returning`` says that it was the reply.
     """
 
     reason: str
@@ -248,7 +248,7 @@ class Reach:
         return [packets.dissect(sighting.frame) for sighting in self.sightings]
 
     def story(self) -> str:
-        """The whole story in lines: the verdict, the path there and back, and what proves it."""
+        """All of it in lines: the verdict, the path there and back, and what proves it."""
         lines = [repr(self)[1:-1]]
         for words, path in (("seen at", self.path), ("seen on the way back at", self.return_path)):
             if path:

@@ -28,7 +28,7 @@ class NextHop(Frozen):
 @dataclass(frozen=True, kw_only=True)
 class Route(Frozen):
     """A route as ``ip route`` writes it: ``to`` is ``default`` or a prefix; ``family`` is 4 or 6 for a default
-    route that has no gateway to tell it.
+    route that has no gateway to show it.
 
     ``onlink`` takes the gateway to be on the link without a route there; ``nexthops`` are several ways with
     weights. ``mtu``, ``advmss``, ``hoplimit``, ``window``, ``initcwnd``, ``initrwnd`` may be locked (``lock 1400``).

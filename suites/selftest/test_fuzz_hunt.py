@@ -56,7 +56,7 @@ def hunted(hunter: Hunter, turn: Any, words: str, rounds: int = 6) -> Finding:
 def test_a_strange_name_is_found_again(executor: ReusingExecutor, subject: Subject):
     """eth%d, of which the kernel makes another name, is found by calls by hand and stays in the smallest scenario."""
     names = kinds.by_hand(fuzz_settings(subject)).filter(lambda one: "CNI_IFNAME" in one.raw.variables)
-    hunter = Hunter(executor, deadline=Deadline.after(120.0, "the hunt to end"))
+    hunter = Hunter(executor, deadline=Deadline.after(120.0, "fuzzing to end"))
 
     finding = hunted(hunter, lambda hunter, seed: hunter.round("configs", names, 30, seed), "eth%d")
 
@@ -68,7 +68,7 @@ def test_a_strange_name_is_found_again(executor: ReusingExecutor, subject: Subje
 def test_two_interfaces_with_masquerading_are_found_again(executor: ReusingExecutor):
     """DEL of one of two interfaces with ipMasq fails, for both use one chain; the sequence is as short as it can be."""
     networks = st.just((Example(network(MASQUERADING)),))
-    hunter = Hunter(executor, deadline=Deadline.after(120.0, "the hunt to end"))
+    hunter = Hunter(executor, deadline=Deadline.after(120.0, "fuzzing to end"))
 
     finding = hunted(hunter, lambda hunter, seed: hunter.sequences(networks, 30, seed), CHAIN_BUSY)
 

@@ -28,9 +28,9 @@ class Mode:
     checks_only_what_is_cached: bool = True
     #: RT-10, RT-30: GC deletes a stale attachment with the configuration it was added with, not with today's.
     deletes_stale_as_added: bool = True
-    #: RT-10: GC tells of cache files that it cannot read; else they, or the whole GC, are passed over in silence.
+    #: RT-10: GC reports cache files that it cannot read; else they, or the whole GC, are passed over in silence.
     tells_unreadable_cache: bool = True
-    #: RT-10: GC always tells plugins which attachments are valid; without a list those of this runtime are. Else it
+    #: RT-10: GC always names to plugins which attachments are valid; without a list those of this runtime are. Else it
     #: says nothing to them without a list, and yet deletes every attachment.
     lists_valid_attachments: bool = True
     #: RT-11: GC runs alone: no ADD and no DEL of its network at the same time.

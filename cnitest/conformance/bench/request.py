@@ -98,7 +98,7 @@ def sibling(conf: Document, further: int = _FURTHER) -> dict[str, Any]:
 
 
 def _moved(key: str, value: Any, further: int, subnet: int = 0) -> Any:
-    """``subnet`` is the length of the prefix that addresses without one are of; 0 where that is not told."""
+    """``subnet`` is the length of the prefix that addresses without one are of; 0 where that is not known."""
     if isinstance(value, Mapping):
         own = str(value.get("subnet", "")).partition("/")[2]
         within = int(own) if own.isdecimal() else subnet

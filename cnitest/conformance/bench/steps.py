@@ -66,7 +66,7 @@ class Release(NamedTuple):
 
 
 class Fake(NamedTuple):
-    """A plugin that plays a part was installed, or told another part: its replies by command."""
+    """A plugin that plays a part was installed, or given another part: its replies by command."""
 
     directory: str
     name: str

@@ -38,8 +38,8 @@ def examine(
     directories for what makes interfaces where a source has nothing that does.
 
     Raises ConfigError for a plugin that is missing or cannot be started, and `Unspoken` for one that speaks none of the
-    versions; where there is a list ``skipped`` that is told there. Where there is a list ``unstarted``, a network whose
-    first ADD fails is told there, and none of its plugins are subjects.
+    versions; where there is a list ``skipped`` that is noted there. With a list ``unstarted``, a network whose first
+    ADD fails is noted there, and none of its plugins are subjects.
     """
     found: list[Subject] = []
     for each in sources:

@@ -20,7 +20,7 @@ _READY, _ASK_AGAIN = 10.0, 0.5
 
 @dataclass(frozen=True)
 class Daemon:
-    """A running one. ``ending`` is told when it is killed."""
+    """A running one. ``ending`` is called when it is killed."""
 
     started: process.Started
     ending: Callable[[], None]

@@ -26,7 +26,7 @@ class Deviation:
     """One way in which plugins are known not to hold a requirement.
 
     ``shows`` are patterns; a finding is known when each of its details matches one. ``since`` and ``until`` bound the
-    version that is spoken, ``newest`` the highest version that the plugin advertises, which tells its release.
+    version that is spoken, ``newest`` the highest version that the plugin advertises, which shows its release.
     ``needs`` are keys that the configuration must have; ``sometimes`` is why it may not show. ``fixed`` is the first
     release of CNI's Go library that does otherwise, empty while none does.
     """

@@ -82,8 +82,8 @@ def success(call: Call, *, silent: bool = False) -> list[str]:
 
 
 def refusal(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()) -> list[str]:
-    """What speaks against a proper refusal: a failure, told by one error document, with a code of ``codes`` (any, when
-    there are none) and a text that has all of ``names``."""
+    """What speaks against a proper refusal: a failure, reported by one error document, with a code of ``codes``
+    (any, when there are none) and a text that has all of ``names``."""
     faults = crash(call)
     if faults:
         return faults

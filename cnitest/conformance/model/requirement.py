@@ -107,7 +107,7 @@ def _problems(rows: Mapping[str, Row]) -> Iterator[Problem]:
                 yield Problem(f"{identifier}.{name}", f"{version!r} is no version. Did you mean {close!r}?")
 
 
-#: The files of requirements, in the order in which they are told.
+#: The files of requirements, in the order in which they are listed.
 TOPICS = (
     "protocol",
     "version",

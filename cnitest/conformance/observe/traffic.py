@@ -142,7 +142,7 @@ def _once(flow: Flow) -> tuple[str, Reach | None]:
 
 
 def not_arriving(flow: Flow, place: Place) -> str:
-    """Why a probe is not seen at a place, answered or not; empty when it is, a Doubt when that cannot be told."""
+    """Why a probe is not seen at a place, answered or not; empty when it is, a Doubt when that cannot be seen."""
     try:
         reach = flow.probe()
     except (CnitestError, OSError, ValueError) as error:

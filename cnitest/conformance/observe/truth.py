@@ -89,7 +89,7 @@ def _addresses(result: Result, sandbox: Place, netns: str, ifname: str) -> Itera
 
 
 def _interface_of(result: Result, ip: Ip, netns: str, ifname: str) -> str | None:
-    """The container's link that has an address; None when it is not the container's, or cannot be told."""
+    """The container's link that has an address; None when it is not the container's, or is not known."""
     if ip.interface is None:
         return ifname
     if not 0 <= ip.interface < len(result.interfaces):

@@ -1,4 +1,4 @@
-"""Causes in connection tracking, told by the rule that asked it: INVALID, another zone, not tracked at all."""
+"""Causes in connection tracking, shown by the rule that asked it: INVALID, another zone, not tracked at all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def invalid(loss: Loss) -> Found | None:
 
 
 def _may_be_invalid(loss: Loss, step: Step, states: str) -> bool:
-    """Whether that is what the packet is, where a rule names several states: kernels that tell the state tell of no
+    """Whether that is what the packet is, where a rule names several states: kernels that report the state report no
     connection then."""
     several = "," in states
     return not step.state and (not several or any(one.state for one in loss.steps))

@@ -103,7 +103,7 @@ def _of_ip(step: Step) -> bool:
 
 
 def evidence(loss: Loss, step: Step) -> tuple[str, ...]:
-    """What shows it: that the kernel told of this very packet, and what was translated before."""
+    """What shows it: that the kernel reported this very packet, and what was translated before."""
     links = " ".join(f"{way} {link}" for way, link in (("in", step.iif), ("out", step.oif)) if link)
     packet = f"{step.packet.source} → {step.packet.destination}"
     state = f"conntrack state {step.state}" if step.state else ""

@@ -208,7 +208,7 @@ class Loss:
 
     @cached_property
     def flows(self) -> tuple[Flow, ...]:
-        """The connections that the place tracks; none where it does not tell."""
+        """The connections that the place tracks; none where it does not show them."""
         try:
             return states.flows(self.place.namespace)
         except (KernelError, OSError):
@@ -278,7 +278,7 @@ class Loss:
         return {who: count for who, count in drops.items() if not links or who.link in links}
 
     def sockets(self, protocol: str, place: Place | None = None) -> tuple[Socket, ...]:
-        """The sockets of ``tcp`` or ``udp`` that take what comes to a place; none where the kernel does not tell."""
+        """The sockets of ``tcp`` or ``udp`` that take what comes to a place; none where the kernel shows none."""
         try:
             return sockets.listening((place or self.place).namespace, protocol)
         except (KernelError, OSError):

@@ -36,7 +36,7 @@ class Step(NamedTuple):
     its chain, from 1, ``handle`` nftables' own; ``iif`` and ``oif`` are the links that the packet comes and goes by
     there; ``packet`` has its headers as it came to the base chain, ``rules`` are those of
     its chain, in order, where it ended the packet; ``state`` is connection tracking's of
-    it (``new``), empty where that is not told; ``mark`` is the packet's fwmark as the rule left it, 0 of none;
+    it (``new``), empty where that is not known; ``mark`` is the packet's fwmark as the rule left it, 0 of none;
     ``shown`` says what shows it.
     """
 

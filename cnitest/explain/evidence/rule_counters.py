@@ -1,4 +1,4 @@
-"""What rules have counted, before and after: the evidence where the kernel does not tell which rules a packet meets."""
+"""What rules have counted, before and after: the evidence where the kernel reports no rules that a packet meets."""
 
 from __future__ import annotations
 

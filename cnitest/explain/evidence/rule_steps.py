@@ -1,4 +1,4 @@
-"""From what the kernel tells of rules to steps of one packet: which events are its, by which chains, in whose words."""
+"""From what the kernel reports of rules to steps of a packet: which events are its, by which chains, in whose words."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Ours:
         self._seen = seen
 
     def frame(self, packet: bytes) -> bytes | None:
-        """A frame around a packet (which may be cut short) that belongs to the attempt, or asks for a MAC or tells it;
-        None for any other."""
+        """A frame around a packet (which may be cut short) that belongs to the attempt, or asks for a MAC or
+        announces it; None for any other."""
         kind = _ETHERTYPES.get(packet[0] >> 4, wire.ETH_ARP) if packet else 0
         frame = bytes(12) + kind.to_bytes(2, "big") + packet
         if kind and is_neighbour(wire.read(frame)):
@@ -156,8 +156,8 @@ def nft_steps(ours: Ours, events: Iterable[TraceEvent]) -> Iterator[Step]:
 
 
 def _run_of(ours: Ours, event: TraceEvent, runs: dict[tuple[int, str, str], _Run]) -> _Run | None:
-    """The run that an event belongs to, which it begins when it tells the packet. Of a packet that is taken away at
-    once the kernel tells nothing any more: then it is the one that our own table has marked."""
+    """The run that an event belongs to, which it begins when it shows the packet. Of a packet that is taken away at
+    once the kernel reports nothing any more: then it is the one that our own table has marked."""
     key = event.identity, event.family, event.table
     if event.packet:
         iif, oif = (ours.links.get(index, "") for index in (event.iif, event.oif))

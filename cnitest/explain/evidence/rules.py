@@ -1,7 +1,7 @@
-"""Rules that a packet meets: the kernel is asked to tell of them while the probe is sent once more.
+"""Rules that a packet meets: the kernel is asked to report them while the probe is sent once more.
 
-Nothing is asked of a place that has no rules. What the kernel tells is nftables' trace, and of the older iptables what
-the TRACE target would log. Where neither can be had, rules that have counted more afterwards are what is left.
+Nothing is asked of a place that has no rules. What the kernel reports is nftables' trace, and of the older iptables
+what the TRACE target would log. Where neither can be had, rules that have counted more afterwards are what is left.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Recording:
 
 @contextmanager
 def armed(places: Sequence[Place], protocols: Collection[int]) -> Iterator[Recording]:
-    """Have the kernel tell which rules packets of some protocols (and ICMP) meet at these places, while the block runs.
+    """Have the kernel report rules that packets of some protocols (and ICMP) meet at these places while the block runs.
 
     Changes nothing that a state shows.
     """

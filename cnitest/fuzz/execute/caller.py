@@ -15,7 +15,7 @@ from cnitest.conformance.bench.request import substituted
 from cnitest.fuzz.model.example import Example, version_of
 
 _VERSION = "1.0.0"
-# GC tells what is valid under today's name alone.
+# GC names what is valid under today's name alone.
 _VALID = request.VALID_ATTACHMENTS[:1]
 
 
@@ -32,7 +32,7 @@ def stdin(
 
 
 class Caller:
-    """Calls the plugins of networks on a bench; each answer is told to ``told`` as soon as its command has ended."""
+    """Calls the plugins of networks on a bench; each answer is handed to ``told`` as soon as its command has ended."""
 
     def __init__(self, bench: Bench, told: Callable[[Sequence[Call]], None] = lambda _: None) -> None:
         self._bench = bench

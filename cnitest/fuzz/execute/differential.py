@@ -99,7 +99,7 @@ class Pair:
 
 
 def _with_backend(scenario: Scenario, backend: str, handed: str) -> Scenario:
-    """The same with every plugin that has a choice told to use one backend."""
+    """The same with every plugin that has a choice set to one backend."""
     changed = []
     for example in scenario.networks:
         known = [files.known(str(conf.get("type")), handed) for conf in example.plugins]

@@ -64,7 +64,7 @@ def _demanded(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
 def _refused(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
     """What is wrong with a refusal: its code, what it does not name or does not have."""
     document = judge.error_document(call)
-    if document is None:  # which is told already
+    if document is None:  # which is noted already
         return []
     found = [] if raw.valid is None else judge.refusal(call, raw.codes, raw.names)
     needed = ("msg",) if bench.subject.skel else ("cniVersion", "msg")  # Go's library leaves it out

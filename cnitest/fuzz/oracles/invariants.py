@@ -110,7 +110,7 @@ def reach(bench: Bench, one: Attached) -> None:
 
 
 def lost(one: Attached) -> list[str]:
-    """What an attachment reached before and does not reach any more; that is told once."""
+    """What an attachment reached before and does not reach any more; that is reported once."""
     whys = {flow: traffic.lost(flow, 1.0, explain=True) for flow in (*one.reached, *one.beyond)}
     gone = {flow: why for flow, why in whys.items() if why and not isinstance(why, Doubt)}
     one.reached, one.beyond = (tuple(flow for flow in flows if flow not in gone) for flows in (one.reached, one.beyond))

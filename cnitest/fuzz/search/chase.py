@@ -69,11 +69,11 @@ class Others(Protocol):
     """Those that hunt in the same subject at the same time, so that no two make the same finding small."""
 
     def claim(self, cause: str) -> None:
-        """Tell them that a cause is hunted here."""
+        """Announce that a cause is hunted here."""
         ...
 
     def claimed(self) -> Collection[str]:
-        """The causes that they have told of since the last time."""
+        """The causes that they have announced since the last time."""
         ...
 
 
@@ -81,10 +81,10 @@ class Nobody:
     """There are no others."""
 
     def claim(self, cause: str) -> None:
-        """Nobody is there to be told."""
+        """There is nobody to hear it."""
 
     def claimed(self) -> Collection[str]:
-        """Nobody tells anything."""
+        """Nobody announces anything."""
         return ()
 
 
@@ -194,7 +194,7 @@ class Chase:
         """
         hunter, tries = self.hunter, itertools.count(1)
         end = hunter.no_longer_than(_REDUCE, "a finding to be reduced")
-        last = hunter.no_longer_than(math.inf, "the hunt to end")
+        last = hunter.no_longer_than(math.inf, "fuzzing to end")
 
         def holds(scenario: Scenario) -> bool:
             is_over = last.expired or (next(tries) > _REDUCTIONS and end.expired)

@@ -54,7 +54,7 @@ class Executor(Protocol):
 
 
 class Hunter:
-    """Hunts on one executor. ``seen`` is told of each scenario tried; ``known`` are causes that do not count."""
+    """Hunts on one executor. ``seen`` is called with each scenario tried; ``known`` are causes that do not count."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Hunter:
         self.others = others or Nobody()
         self._executor = executor
         self._seen = seen
-        self._deadline = deadline or Deadline.after(3600.0, "the hunt to end")
+        self._deadline = deadline or Deadline.after(3600.0, "fuzzing to end")
         self._turn = self._deadline
         self._failed: list[str] = []
         # Scenarios that showed more than one thing, of which one was made a finding.

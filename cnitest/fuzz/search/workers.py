@@ -1,4 +1,4 @@
-"""One or more workers that hunt in the same subject, each from its own seed, and what they tell meanwhile."""
+"""One or more workers that hunt in the same subject, each from its own seed, and what they report meanwhile."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class _Colleagues:
         self._worker, self._out, self._box = worker, out, box
 
     def claim(self, cause: str) -> None:
-        """Tell the parent, who tells the others."""
+        """Announce it to the parent, which passes it on to the others."""
         self._out.put(_Claim(self._worker, cause))
 
     def claimed(self) -> list[str]:
@@ -76,7 +76,7 @@ class _Colleagues:
 def hunt(settings: FuzzSettings, worker: int = 0, others: Others | None = None) -> Iterator[Event]:
     """Hunt in this process; yields what is found, and how far it is after each round."""
     keys: set[str] = set()
-    deadline = Deadline.after(settings.seconds, "the hunt to end")
+    deadline = Deadline.after(settings.seconds, "fuzzing to end")
     tally = Tally(began=time.monotonic())
     with ExitStack() as stack:
         hunters = partial(Hunter, seen=lambda scenario: keys.update(used(scenario)), deadline=deadline, tally=tally)
@@ -139,7 +139,7 @@ def together(settings: FuzzSettings, workers: int) -> Iterator[Event]:
 
 
 def _told(events: Iterator[Event | _Claim], boxes: list[Any]) -> Iterator[Event]:
-    """All events but claims; of each cause, the first claim is told to everybody else."""
+    """All events but claims; of each cause, the first claim is passed on to everybody else."""
     claimed: set[str] = set()
     for event in events:
         if not isinstance(event, _Claim):
@@ -181,7 +181,7 @@ def _work(row: dict[str, Any], number: int, out: Any, box: Any) -> None:
 
 
 def _alone(settings: FuzzSettings, worker: int, others: Others | None) -> Iterator[Event]:
-    """Hunt; whatever ends that too soon is told."""
+    """Hunt; whatever ends that too soon is reported."""
     try:
         yield from hunt(settings, worker, others)
     except Exception as error:

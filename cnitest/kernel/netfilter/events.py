@@ -1,4 +1,4 @@
-"""Sockets that the packet filter tells things to: what came in is read when somebody asks."""
+"""Sockets that the packet filter sends messages to: what came in is read when somebody asks."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class LogEvent(NamedTuple):
 
 @contextmanager
 def log_here(namespace: NetworkNamespace) -> Iterator[None]:
-    """Have the kernel tell us what it logs of a namespace's packets while the block runs. Raises KernelError where it
+    """Have the kernel send us what it logs of a namespace's packets while the block runs. Raises KernelError where it
     cannot, or somebody else of the namespace listens already."""
     before = namespace.run(lambda: {name: sysctl.read(_sysctl(name)) or "" for name in _FAMILIES})
     listener = namespace.kept(_KEPT, events.opened)

@@ -1,7 +1,7 @@
-"""Which rules of nftables (and of iptables-nft) a packet meets, as the kernel tells it (NFNLGRP_NFTRACE).
+"""Which rules of nftables (and of iptables-nft) a packet meets, as the kernel reports it (NFNLGRP_NFTRACE).
 
 A table of ours marks packets where they come in and where they are sent; it is gone with the socket that made it. The
-mark also has the older iptables tell what it does (see `log_trace`).
+mark also has the older iptables report what it does (see `log_trace`).
 Layout: include/uapi/linux/netfilter/nf_tables.h, enum nft_trace_attributes.
 """
 
@@ -48,8 +48,8 @@ class TraceEvent(NamedTuple):
     ``identity`` is the packet's as long as it is at the place. ``kind`` is ``rule``, ``return`` (the end of a chain
     that was jumped to) or ``policy``; ``verdict`` what it said, of a jump ``target`` is the chain. ``iif`` and ``oif``
     are links' indices, 0 where there is none. ``packet`` is the beginning of the packet from its network header on, up
-    to twenty bytes of its transport header; it is told once for each base chain and hook. ``state`` is connection
-    tracking's (``new``), empty where the kernel does not tell it or has none; ``mark`` is the packet's fwmark by then.
+    to twenty bytes of its transport header; it is reported once for each base chain and hook. ``state`` is connection
+    tracking's (``new``), empty where the kernel reports none; ``mark`` is the packet's fwmark by then.
     """
 
     identity: int
@@ -78,7 +78,7 @@ class Armed(NamedTuple):
 
 def arm(namespace: NetworkNamespace, links: Sequence[str], protocols: Collection[int]) -> Armed:
     """Mark packets of some protocols (of IP; ICMP always, and ARP) from now on, in those families that have tables,
-    and forget what was told before. Raises KernelError when nothing can be marked."""
+    and forget what was reported before. Raises KernelError when nothing can be marked."""
     netfilter = namespace.netfilter
     listener = namespace.kept(_KEPT, partial(events.opened, _GROUP))
     before, used = tables.generation(netfilter), tables.families(netfilter)

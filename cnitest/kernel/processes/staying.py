@@ -22,7 +22,7 @@ class Staying:
 
     def __init__(self, started: Started) -> None:
         self.started = started
-        #: Told whenever there is more output, or the program has ended.
+        #: Set whenever there is more output, or the program has ended.
         self.news = threading.Condition()
         self.exit_code: int | None = None
         self._output = {started.stdout: bytearray(), started.stderr: bytearray()}

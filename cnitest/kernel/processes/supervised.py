@@ -109,7 +109,7 @@ class Supervised:
             self._listening.set()
 
     def _serve(self, listener: Listener) -> None:
-        """Answer until nobody is left who could ask, or until told to stop."""
+        """Answer until nobody is left who could ask, or until asked to stop."""
         poll = select.poll()
         poll.register(listener.fd, select.POLLIN)
         poll.register(self._stop, select.POLLIN)
@@ -127,7 +127,7 @@ class Supervised:
             word = self._word(notice)
         except OSError:  # the process went while we looked
             word = LET
-        except BaseException as error:  # told on the way out; the program is not to hang for it
+        except BaseException as error:  # raised on the way out; the program is not to hang for it
             self._error = error
             word = LET
         if word == LET:

@@ -135,7 +135,7 @@ class _RawNeighbour(NamedTuple):
 
     @property
     def protocol(self) -> str:
-        """Who made it, when that is told."""
+        """Who made it, when that is known."""
         value = self.number(_PROTOCOL)
         return PROTOCOLS.get(value, str(value))
 

@@ -1,4 +1,4 @@
-"""Reads the multicast memberships of a namespace, which only /proc/net tells in full."""
+"""Reads the multicast memberships of a namespace, which only /proc/net has in full."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ class Fdb(NamedTuple):
 
 
 class Qdisc(NamedTuple):
-    """A queueing discipline; ``options`` is what its kind was told, as (name, value) in the kernel's units."""
+    """A queueing discipline; ``options`` is what its kind was given, as (name, value) in the kernel's units."""
 
     link: str
     kind: str

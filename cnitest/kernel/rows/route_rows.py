@@ -258,7 +258,7 @@ def _name(names: Mapping[int, str], index: int) -> str:
 
 
 def is_remembered(row: bytes) -> bool:
-    """Whether an RTM_NEWROUTE row is no table's, but what a path told the kernel: a smaller MTU, a redirect."""
+    """Whether an RTM_NEWROUTE row is no table's, but what the kernel learned of a path: a smaller MTU, a redirect."""
     flags: int = _rtmsg.unpack_from(row, MAIN_HEADER)[8]
     return bool(flags & _CLONED)
 

@@ -47,7 +47,7 @@ class Socket(NamedTuple):
 
 
 def listening(namespace: NetworkNamespace, protocol: str) -> tuple[Socket, ...]:
-    """The sockets of ``tcp`` or ``udp`` that take what comes. Raises KernelError where the kernel does not tell."""
+    """The sockets of ``tcp`` or ``udp`` that take what comes. Raises KernelError where the kernel shows none."""
     states = 1 << (_LISTEN if protocol == "tcp" else _UNCONNECTED)
     netlink = namespace.run(lambda: NetlinkSocket(_SOCK_DIAG))
     try:

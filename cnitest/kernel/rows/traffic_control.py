@@ -73,7 +73,7 @@ class _Row(NamedTuple):
 
     @property
     def options(self) -> bytes:
-        """What its kind was told."""
+        """What its kind was given."""
         return self.found.get(_OPTIONS, b"")
 
     def number(self, key: int) -> int:
@@ -150,7 +150,7 @@ def _qdisc(row: _Row, links: LinkTable) -> Qdisc:
 
 @functools.lru_cache(maxsize=1024)
 def _decoded(kind: str, options: bytes) -> Pairs:
-    """What a discipline or class of a kind was told; decoding is slow, and most are told the same."""
+    """What a discipline or class of a kind was given; decoding is slow, and most are given the same."""
     if not options:
         return ()
     if kind in _FIFOS:

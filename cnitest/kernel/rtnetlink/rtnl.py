@@ -148,7 +148,7 @@ def new_link(
     mtu: int | None,
     what: str,
 ) -> Message:
-    """A link of a kind with what it is told, on link ``parent`` if on any, created down in the namespace of the fd
+    """A link of a kind with its options, on link ``parent`` if on any, created down in the namespace of the fd
     ``namespace``."""
     body = _common(name, mac, mtu, 0) + (_u32(_IFLA_LINK, parent) if parent else b"")
     body += _u32(_IFLA_NET_NS_FD, namespace)

@@ -31,7 +31,7 @@ def add_qdisc(kind: str, index: int) -> Message:
 
 
 def qdisc_options(row: bytes) -> tuple[tuple[str, int | str], ...]:
-    """What a queueing discipline or class was told: numbers and words by name, tables, zeros and counters left out.
+    """What a queueing discipline or class was given: numbers and words by name, tables, zeros and counters left out.
 
     What pyroute2 does not know shows as ``attribute-7`` in hexadecimal.
     """
@@ -44,7 +44,7 @@ def qdisc_options(row: bytes) -> tuple[tuple[str, int | str], ...]:
 
 
 def _unknown_options(options: Any, row: bytes) -> Iterator[tuple[str, str]]:
-    """The attributes that have no name in pyroute2's classes: those that `_plain_options` cannot tell."""
+    """The attributes that have no name in pyroute2's classes: those that `_plain_options` does not know."""
     if not isinstance(options, Mapping) or "attrs" not in options:
         return
     for name, value in options["attrs"]:

@@ -213,7 +213,7 @@ def is_decided() -> bool:
 
 
 def await_armed() -> Trace | None:
-    """As `armed`, but begin and wait until it is decided; `why` tells of None."""
+    """As `armed`, but begin and wait until it is decided; `why` says why it is None."""
     begin()
     _own[os.getpid()].done.wait(_TIMEOUT)
     return armed()

@@ -27,7 +27,7 @@ _UNREACHABLE = {
 _UNREACHABLE6 = {0: "no route", 1: "prohibited", 3: "address unreachable", 4: "port unreachable", 5: "policy failed"}
 #: What a router says of a packet that its next link is too small for; the next one will be sent in parts.
 TOO_BIG = (_UNREACHABLE[4], _ERRORS6[2])
-#: What a kernel says, its own programs included, when nobody tells it the next hop's MAC.
+#: What a kernel says, its own programs included, when nobody answers for the next hop's MAC.
 NO_NEIGHBOUR = (_UNREACHABLE[1], _UNREACHABLE6[3])
 ERROR_KINDS, ERROR_KINDS6 = tuple(_ERRORS), tuple(_ERRORS6)
 BROADCAST = b"\xff" * 6
@@ -159,7 +159,7 @@ def icmp_error(frame: bytes) -> tuple[Headers, str, Headers] | None:
 
 
 def is_redirect(frame: bytes) -> bool:
-    """Whether a router tells of a better way, which ends no packet's own."""
+    """Whether a router announces a better way, which ends no packet's own."""
     headers = read(frame)
     return (headers.protocol, headers.kind) in ((ICMP, 5), (ICMPV6, 137))
 

@@ -119,7 +119,7 @@ class Programs:
     @checked
     def service(self, port: int, *protocols: str, reply: bytes | None = None) -> Service:
         """A service on ``port`` while the ``with`` block runs: it echoes, or answers ``reply``, over TCP and UDP (or
-        only those ``protocols``), on all addresses of both families, and tells in ``seen`` who came."""
+        only those ``protocols``), on all addresses of both families, and notes in ``seen`` who came."""
         from cnitest.lab.programs.service import Service
 
         return Service(_place(self), port, protocols or ("tcp", "udp"), reply)

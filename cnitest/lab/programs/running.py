@@ -22,7 +22,7 @@ __tracebackhide__ = is_ours
 #: What shows that a program is ready: a port (TCP or UDP) that is listened on, words in its output, a file, a function.
 Ready = int | str | bytes | re.Pattern[str] | re.Pattern[bytes] | Path | Callable[[], object]
 
-# The kernel tells nobody when a port is opened or a file appears.
+# The kernel announces to nobody when a port is opened or a file appears.
 _LOOK_AGAIN = 0.01
 _TIMEOUT = 1.0
 _TABLES = ("net/tcp", "net/tcp6", "net/udp", "net/udp6")

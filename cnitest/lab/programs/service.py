@@ -1,4 +1,4 @@
-"""A service that a test plays: it answers on a port of TCP and UDP, of both families, and tells whom it saw."""
+"""A service that a test plays: it answers on a port of TCP and UDP, of both families, and notes whom it saw."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Peer(NamedTuple):
 
 
 class Service:
-    """Echoes what comes in on a port, or answers ``reply``, while the ``with`` block runs; `seen` tells who came.
+    """Echoes what comes in on a port, or answers ``reply``, while the ``with`` block runs; `seen` has who came.
 
     The addresses are those that arrive here: after masquerading, that of who masquerades.
     """
@@ -89,7 +89,7 @@ class Service:
 
     @checked
     def wait_for(self, count: int = 1, timeout: float = 5.0) -> tuple[Peer, ...]:
-        """Wait until so many came; `seen`. Raises CommandError that tells who came when fewer did."""
+        """Wait until so many came; `seen`. Raises CommandError that says who came when fewer did."""
         with self._news:
             if not self._news.wait_for(lambda: len(self._seen) >= count, scaled(timeout)):
                 came = ", ".join(f"{p.protocol} from {p.address}:{p.port}" for p in self._seen) or "nobody"

@@ -15,7 +15,7 @@ from cnitest.text import lines
 if TYPE_CHECKING:
     from cnitest.lab.explanation import Explanation
 
-# So many cells are told one by one below their cause, so many causes with their cells, and so many in a line each.
+# So many cells are listed one by one below their cause, so many causes with their cells, and so many in a line each.
 _MOST_CELLS, _MOST_CAUSES, _MOST_LINES = 12, 12, 24
 # So many probes are sent once more to find their cause.
 _MOST_EXPLAINED = 32
@@ -87,7 +87,7 @@ class Mismatch:
         """The cells that differ by cause, the most frequent first.
 
         Finds the causes out, which sends each of those probes once more, a few dozen at most, of as many different
-        losses as there are: of more cells than these the others are told with those that were lost at the same point.
+        losses as there are: of more cells than these the others are listed with those that were lost at the same point.
         """
         lost = [each for each in self.differing if each.lost]
         sought = {each.cell for each in _spread(lost)}

@@ -128,7 +128,7 @@ def _together(names: Sequence[str], *, run: bool) -> str:
 
 
 def _members(names: Sequence[str], rows: Sequence[_Row]) -> Iterator[str]:
-    """Who shares a row, where its name does not tell."""
+    """Who shares a row, where its name does not say it."""
     for row in dict.fromkeys(rows):
         if not _is_run(row.members):
             yield f"  {row.name}: {_few([names[at] for at in row.members], 2 * _MOST_NAMES)}"

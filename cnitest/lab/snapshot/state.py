@@ -142,7 +142,7 @@ def _fdb(namespace: NetworkNamespace, table: LinkTable) -> tuple[Fdb, ...]:
 
 
 def _vlans(namespace: NetworkNamespace, table: LinkTable) -> tuple[Vlan, ...]:
-    """The VLANs of ports; a kernel without them does not tell whether a bridge filters by VLAN."""
+    """The VLANs of ports; a kernel without them does not show whether a bridge filters by VLAN."""
     if not any(link.kind == "bridge" and "vlan_filtering" in dict(link.detail) for link in table.links):
         return ()
     return bridge_rows.vlans(namespace.netlink.dump(rtnl.dump_vlans()), table)

@@ -33,7 +33,7 @@ def network_fault(text: str, words: Sequence[str] = ()) -> str | None:
 
 
 def family_of(route: Route) -> int | None:
-    """The family a route belongs to by its target, gateway, source or word; None while nothing tells it."""
+    """The family a route belongs to by its target, gateway, source or word; None while nothing shows it."""
     gateways = (route.via, *(each.via for each in route.nexthops))
     via = (None if each and each.startswith("inet") else each for each in gateways)
     texts = (None if route.to == "default" else route.to, *via, route.source)
@@ -106,7 +106,7 @@ def ranges(
 
 
 def shape(survey: Survey) -> Iterator[Problem]:
-    """A route leads somewhere, in one family that its words tell."""
+    """A route leads somewhere, in the one family of its words."""
     for _, path, route in _routes(survey):
         yield from _direction(path, route)
         yield from _family(path, route)

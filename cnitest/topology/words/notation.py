@@ -1,5 +1,5 @@
 """What ip(8) and bridge(8) write on one line, read as the mapping that it stands for: each word keeps its place, so
-that a fault in it is told there."""
+that a fault in it is reported there."""
 
 from __future__ import annotations
 

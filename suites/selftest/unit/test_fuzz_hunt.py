@@ -165,7 +165,7 @@ def test_a_finding_is_reduced_however_long_each_try_takes(monkeypatch: pytest.Mo
     steps = ("ADD", "CHECK", "DEL", "CHECK", "ADD", "DEL")
 
     found = Hunter(Executor()).each("sequences", [scenario(*steps)], 1)
-    late = Hunter(Executor(), deadline=Deadline.after(0.0, "the hunt to end"))
+    late = Hunter(Executor(), deadline=Deadline.after(0.0, "fuzzing to end"))
     pursued = Chase(late, "sequences", 1)
     pursued.is_shown(scenario(*steps), late.tried(scenario(*steps)))
     unreduced = pursued.finding()

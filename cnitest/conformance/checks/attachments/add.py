@@ -83,13 +83,13 @@ def a_refused_configuration_leaves_nothing(bench: Bench) -> None:
         call = bench.raw("ADD", target, stdin=change.document)
         if call.exit_code == 0:
             bench.raw("DEL", target, stdin=change.document)
-            before = bench.look(target)  # what DEL leaves is told elsewhere
+            before = bench.look(target)  # what DEL leaves is reported elsewhere
             continue
         found = bench.changed(before, target)
         bench.complain(*found, prefix=f"{change.words}: ")
         if found:
             bench.raw("DEL", target, stdin=change.document)
-            before = bench.look(target)  # what stays was told; what the next leaves besides is seen
+            before = bench.look(target)  # what stays was reported; what the next leaves besides is seen
 
 
 @check("ADD-05")

@@ -51,7 +51,7 @@ class _Attached:
 
 
 def _known_by(left: Leftover) -> object:
-    """A link by its name, as its values may change while it stays; anything else by all that is told of it."""
+    """A link by its name, as its values may change while it stays; anything else by all its fields."""
     return (left.place, left.difference.key) if left.difference.table == "links" else left
 
 

@@ -89,7 +89,7 @@ def no_version_means_the_first(bench: Bench) -> None:
 
 @check("PROTO-20", command=["ADD", "DEL"])
 def wrong_configurations_do_not_crash_it(bench: Bench, command: str) -> None:
-    """Whatever is wrong with the configuration, a failure is told in an error document."""
+    """Whatever is wrong with the configuration, a failure is reported in an error document."""
     target = bench.target()
     previous = bench.chain(target)
     for change in mutation.of(bench.request(target, previous)):

@@ -136,7 +136,7 @@ def tentative(loss: Loss) -> Found | None:
 
 @cause("host.ra-refused", Stage.SOCKET_OUT, Stage.ROUTING, order=-2)
 def ra_refused(loss: Loss) -> Found | None:
-    """Routers advertise themselves on a link, and the place is told not to listen, so it has no route."""
+    """Routers advertise themselves on a link, and the place is set not to listen, so it has no route."""
     if not loss.six or not next_hops.routed(loss) or not isinstance(loss.routed, NoRoute) or loss.decision:
         return None
     for link in loss.links().values():

@@ -12,7 +12,7 @@ _LIMITED = ("IcmpOutRateLimitHost", "IcmpOutRateLimitGlobal", "Icmp6OutRateLimit
 
 @cause("host.echo-ignored", Stage.SOCKET_IN)
 def echo_ignored(loss: Loss) -> Found | None:
-    """The host is told to ignore echo requests."""
+    """The host is set to ignore echo requests."""
     name = "ipv6/icmp/echo_ignore_all" if loss.six else "ipv4/icmp_echo_ignore_all"
     if not arrived(loss) or loss.reach.transport != "icmp" or loss.sysctl(name) != "1":
         return None

@@ -50,7 +50,7 @@ def route_mtu(loss: Loss) -> Found | None:
 
 @cause("limits.path-mtu", Stage.SOCKET_OUT, Stage.ROUTING, reasons=_TOO_BIG, order=2)
 def path_mtu(loss: Loss) -> Found | None:
-    """A link on the way is too small for the packet, which must not be sent in parts; its sender was told."""
+    """A link on the way is too small for the packet, which must not be sent in parts; its sender knows that."""
     told = loss.forwarded and sizes.is_whole(loss) and _came_back(loss)
     known = told if loss.link else loss.attempt.too_large
     found = sizes.narrowest(loss, loss.place) if known else None
@@ -87,7 +87,7 @@ def black_hole(loss: Loss) -> Found | None:
         f"{loss.place.full_name}:{link.name} has MTU {link.mtu}, the packet has {size} bytes, and the {name} about it "
         f"{said}",
         "routing",
-        (f"{loss.packet.source} was not told, so it goes on sending as much",),
+        (f"{loss.packet.source} got no such message, so it goes on sending as much",),
         _raised(link.name, size),
     )
 

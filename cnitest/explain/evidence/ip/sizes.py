@@ -39,7 +39,7 @@ def largest(loss: Loss) -> int:
 
 
 def _segment(loss: Loss) -> int:
-    """The least MSS that either end of a TCP connection told, 0 of what is none: a frame may hold several segments."""
+    """The least MSS that an end of a TCP connection announced, 0 of what is none: a frame may hold several segments."""
     told = [
         int.from_bytes(headers.options[2:4], "big")
         for sighting in loss.seen.sightings

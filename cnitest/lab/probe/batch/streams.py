@@ -72,7 +72,7 @@ class Streams:
         if number and not (number == errno.ECONNRESET and not one.server):
             self._end(one, failed(one.attempt, number))
             return
-        with contextlib.suppress(OSError):  # what came of it is told when we read
+        with contextlib.suppress(OSError):  # what came of it is known when we read
             one.client.send(one.payload)
         one.attempt = replace(one.attempt, pending=lambda frame: one.payload in frame.data)
         self._outcomes.note(one.at, one.attempt)

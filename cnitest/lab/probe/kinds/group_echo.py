@@ -100,7 +100,7 @@ class GroupEcho(EchoProbe):
         return place.full_name if place else address
 
     def _why_nobody(self, members: list[Place]) -> str:
-        """What the lab knows of a silence: nobody listens, or those who do are told to say nothing."""
+        """What the lab knows of a silence: nobody listens, or those who do are set not to answer."""
         if not members:
             what = "has an address in its subnet" if self.group.broadcast else f"is a member of {self.group.address}"
             return f"no other place {what}"

@@ -124,7 +124,7 @@ class _Conversation:
                     if number and not (number == errno.ECONNRESET and not self._server):
                         return failed(self._attempt, number)
                     self._connected = True
-                    with contextlib.suppress(OSError):  # what came of it is told when we read
+                    with contextlib.suppress(OSError):  # what came of it is known when we read
                         self._client.send(self._payload)
                     self._attempt = replace(self._attempt, pending=lambda frame: self._payload in frame.data)
                     if not self._server:  # a server of the test's own: what it says to this is its affair

@@ -1,6 +1,6 @@
 """In which order the frames of a probe were on their way.
 
-Clocks do not tell: two hops inside a kernel share one stamp, and a clock can be set meanwhile. Three things hold
+Clocks do not show it: two hops inside a kernel share one stamp, and a clock can be set meanwhile. Three things hold
 whatever the clocks say. The kernel of a place shows its frames in the order in which it handled them. A frame arrives
 only after it was sent at the other end of the link. And nothing is anywhere before the sender has sent it. Where these
 leave a choice, the earlier stamp goes first.
@@ -94,7 +94,7 @@ class _Merge:
         return found
 
     def _next(self, waiting: Mapping[str, list[_Event]]) -> str:
-        """The place whose next frame is to be told: the earliest of those whose causes have been."""
+        """The place whose next frame comes next: the earliest of those whose causes have been."""
         ready = [place for place, queue in waiting.items() if self._is_ready(queue[-1])]
         return min(ready or waiting, key=lambda place: waiting[place][-1].frame.when)
 

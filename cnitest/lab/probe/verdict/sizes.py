@@ -32,7 +32,7 @@ def _holder(address: str, sender: Place) -> str:
 
 
 def own(sender: Place, destination: str, source: str | None) -> str:
-    """Why the sender's own kernel finds a packet too large: its link, its route, or what it was told before."""
+    """Why the sender's own kernel finds a packet too large: its link, its route, or what it has learned before."""
     route = next_hop(sender, destination, source)
     if route is None:
         return TOO_LARGE
@@ -44,7 +44,7 @@ def own(sender: Place, destination: str, source: str | None) -> str:
 
 
 def _remembered(sender: Place, destination: str, mtu: int) -> str:
-    """Who told the sender of this MTU when an earlier packet went there, empty when nobody saw that."""
+    """Who announced this MTU to the sender when an earlier packet went there, empty when nobody saw that."""
     bare = destination.partition("%")[0]
     for frame in reversed(sender.lab.tap(sender).recent):
         error = wire.icmp_error(frame.data)
