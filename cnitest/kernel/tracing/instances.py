@@ -85,11 +85,12 @@ def make(directory: int) -> tuple[str, int]:
 
 
 def orphans(directory: int) -> list[str]:
-    """Our instances whose owners have ended, by name."""
+    """Our instances whose owners have ended, by name: none holds its lock, which tells of other PID namespaces, too."""
     found = []
     for name in os.listdir(directory):
         its = owner(name)
-        if its and not its.alive:
+        if its and not its.alive and (locked := _lock(directory, name)) is not None:
+            os.close(locked)
             found.append(name)
     return found
 
