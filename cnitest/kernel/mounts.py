@@ -14,14 +14,28 @@ import errno
 import os
 import shutil
 
-from cnitest.kernel.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, mount, umount
+from cnitest.kernel.syscalls import (
+    CLONE_NEWNS,
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    mount,
+    umount,
+    unshare,
+)
 
 #: Where the written layers of a host lie, inside the host.
 LAYERS = "/run/.cnitest"
 #: The directories that are covered by a private layer.
 COVERED = ("/etc", "/var", "/usr", "/opt", "/srv")
 _STATE = "/var/lib/cni"
-_WITHOUT_OVERLAY = (_STATE, "/etc/cni", "/var/tmp")
+_SHIELDED = MS_NOSUID | MS_NODEV | MS_NOEXEC
+#: What hosts have of their own even without overlayfs.
+WITHOUT_OVERLAY = (_STATE, "/etc/cni", "/var/tmp")
 #: The directories that a host has from the start.
 DIRECTORIES = ("/run/netns", "/run/lock", "/run/cni", _STATE, "/etc/cni/net.d")
 
@@ -31,9 +45,29 @@ def make_private() -> None:
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
 
 
+def read_only(path: str) -> bool:
+    """Whether what is mounted there cannot be written to by anybody."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
+def writable_sysctls() -> None:
+    """Where /proc/sys is read-only, as in containers, give the calling thread a /proc of its own that is not.
+
+    Where that cannot be mounted all stays as it is: whoever writes a sysctl is told.
+    """
+    if read_only("/proc/sys"):
+        with contextlib.suppress(OSError):
+            unshare(CLONE_NEWNS)
+            make_private()
+            mount("proc", "/proc", "proc", _SHIELDED)
+
+
 def furnish() -> None:
     """Give the calling thread's mount namespace a filesystem of its own. Raises OSError that names the mount."""
-    mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    fresh_sys()
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     os.mkdir(LAYERS, 0o700)
     for directory in COVERED:
@@ -78,14 +112,40 @@ def _mounted_in(directory: str, proc: int) -> list[str]:
 
 
 def fresh_sys() -> None:
-    """Show the links of the network namespace that the calling thread is in under /sys."""
-    mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    """Show the links of the network namespace that the calling thread is in under /sys.
+
+    In a user namespace below a container whose /sys is read-only, the kernel shows no other than a read-only one.
+    """
+    try:
+        mount("sysfs", "/sys", "sysfs", _SHIELDED)
+    except PermissionError:
+        if not read_only("/sys"):
+            raise
+        mount("sysfs", "/sys", "sysfs", _SHIELDED | MS_RDONLY)
 
 
 def layer(directory: str) -> str | None:
     """Where the changes to one of the covered directories lie, or None without overlayfs."""
     upper = f"{LAYERS}{directory}/upper"
     return upper if os.path.isdir(upper) else None
+
+
+def why_no_layers() -> str:
+    """Why what is written in this host's directories lands in no layer, tried again; empty where it does."""
+    if all(layer(place) for place in COVERED if os.path.isdir(place) and not os.path.islink(place)):
+        return ""
+    trial = f"{LAYERS}/trial"
+    upper, work, shown = (f"{trial}/{name}" for name in ("upper", "work", "shown"))
+    try:
+        for place in (upper, work, shown):
+            os.makedirs(place)
+        mount("overlay", shown, "overlay", 0, f"lowerdir=/,upperdir={upper},workdir={work}")
+        umount(shown)
+    except OSError as error:
+        return f"overlayfs cannot be mounted ({os.strerror(error.errno or 0)})"
+    finally:
+        shutil.rmtree(trial, ignore_errors=True)
+    return "some directories have no layer"
 
 
 def _cover(directory: str) -> None:
@@ -98,7 +158,7 @@ def _cover(directory: str) -> None:
         if error.errno not in (errno.ENODEV, errno.EINVAL, errno.EPERM):
             raise
         os.rmdir(upper)
-        for place in _WITHOUT_OVERLAY:
+        for place in WITHOUT_OVERLAY:
             if place.startswith(directory + "/"):
                 _private(place)
 

@@ -15,6 +15,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from cnitest.kernel.mounts import writable_sysctls
 from cnitest.kernel.syscalls import CLONE_FS, unshare
 
 T = TypeVar("T")
@@ -125,6 +126,7 @@ class NamespaceThread:
         refusal: OSError | None = None
         try:
             unshare(CLONE_FS)
+            writable_sysctls()
         except OSError as error:  # no privilege: raised for everyone who asks
             refusal = error
         while (call := self._calls.get()) is not None:
