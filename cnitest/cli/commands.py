@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.rest = given[len(_before_dashes(given)) + 1 :]
     try:
         _warn_of_paths(arguments)
-        _enter_user_namespace(_named(given))
+        _prepare(_named(given))
         code: int = arguments.run(arguments)
     except CnitestError as error:
         complain(str(error))
@@ -90,9 +90,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _enter_user_namespace(name: str) -> None:
-    """Let an ordinary user make labs. Raises FeatureMissing with the line that allows it where that is forbidden."""
-    if any(command.labs and command.name == name for command in COMMANDS):
+def _prepare(name: str) -> None:
+    """See to what making labs takes: temporary files, and for an ordinary user a user namespace.
+
+    Raises FeatureMissing with what to do where one of them cannot be had.
+    """
+    command = next((command for command in COMMANDS if command.name == name), None)
+    if command and (command.labs or command.name == "run"):
+        from cnitest.kernel.confinement.writable import why_no_temporary_files
+
+        if why := why_no_temporary_files():
+            raise FeatureMissing(why)
+    if command and command.labs:
         from cnitest.report import unprivileged
 
         if why := unprivileged.enter():

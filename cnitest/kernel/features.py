@@ -81,7 +81,11 @@ def privilege() -> Feature:
     """Whether namespaces can be made at all."""
     thread = NamespaceThread()
     try:
-        NetworkNamespace.make(thread).close()
+        namespace = NetworkNamespace.make(thread)
+        try:
+            namespace.run(lambda: None)
+        finally:
+            namespace.close()
         return Feature("namespaces", True)
     except OSError as error:
         remedy = user_namespace.why_not() or "run as root, or inside unshare -Ur"

@@ -13,6 +13,7 @@ import signal
 from contextlib import ExitStack
 
 from cnitest.errors import CnitestError, DeadlineExceeded
+from cnitest.kernel.confinement import container
 from cnitest.kernel.mounts import make_private
 from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace
@@ -64,11 +65,10 @@ class PidNamespace:
             )
         if os.read(answer, 1) == _READY:
             return
-        words = os.read(errors, 4096).decode(errors="replace").strip()
-        raise CnitestError(
-            f"a lab cannot have processes of its own: {words or 'its first process ended'}. It needs a PID namespace "
-            "with a fresh /proc; in a container, run privileged or with an unmasked /proc"
-        )
+        words = os.read(errors, 4096).decode(errors="replace").strip().partition("\n")[0].rstrip(".")
+        why = words or "its first process ended"
+        remedy = f"; {container.open_proc()}" if "/proc" in words else ""
+        raise CnitestError(f"a lab cannot have processes of its own, with their own /proc ({why}){remedy}")
 
     def close(self) -> None:
         """Kill what is left in there and return when it is gone. Raises DeadlineExceeded after 20 s."""

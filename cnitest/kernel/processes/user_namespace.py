@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from cnitest.kernel import syscalls
+from cnitest.kernel.confinement import capabilities, container
+from cnitest.kernel.confinement.proc import read
 
-_SYS_ADMIN = 1 << 21
 _MAPS = "/proc/self/{}_map"
-_PROC = Path("/proc")
 
 
 def may_make_namespaces() -> bool:
     """Whether this process may make namespaces as it is (CAP_SYS_ADMIN, capabilities(7))."""
-    found = re.search(r"^CapEff:\s*([0-9a-f]+)", _read("self/status"), re.M)
-    return found is not None and bool(int(found[1], 16) & _SYS_ADMIN)
+    return capabilities.has("SYS_ADMIN")
 
 
 def enter() -> str:
@@ -30,20 +28,20 @@ def enter() -> str:
 
     It has to be alone in the process: a second thread would stay outside.
     """
-    user, group = os.geteuid(), os.getegid()
+    user, group, rights = os.geteuid(), os.getegid(), container.rights()
     if len(os.listdir("/proc/self/task")) > 1:
         return "this process has several threads, and a user namespace is entered before the second begins"
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
     except OSError as error:
-        return _forbidden(error)
+        return _forbidden(error, rights)
     try:
         Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
         for name, number in (("uid", user), ("gid", group)):
             Path(_MAPS.format(name)).write_text(f"0 {number} 1", encoding="ascii")
     except OSError as error:
-        return _unmapped(error)
-    return "" if _can_make_networks() else _unmapped(OSError(errno.EPERM, os.strerror(errno.EPERM)))
+        return _unmapped(error, rights)
+    return "" if _can_make_networks() else _unmapped(OSError(errno.EPERM, os.strerror(errno.EPERM)), rights)
 
 
 def why_not() -> str:
@@ -52,10 +50,13 @@ def why_not() -> str:
 
 
 def _can_make_networks() -> bool:
-    """Whether a network namespace can be made now: AppArmor may let the user namespace be, and nothing in it."""
+    """Whether a network namespace can be made now, and entered: AppArmor may let the user namespace be, and nothing in
+    it, and a container's seccomp filter may forbid setns(2) alone."""
 
     def attempt() -> str:
         syscalls.unshare(syscalls.CLONE_NEWNET)
+        own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        syscalls.setns(own, syscalls.CLONE_NEWNET)
         return ""
 
     return not _in_child(attempt)
@@ -79,39 +80,51 @@ def _in_child(attempt: Callable[[], str]) -> str:
     return said
 
 
-def _forbidden(error: OSError) -> str:
-    """Why a user namespace cannot be made: what the kernel's settings say, then what a container adds."""
-    if error.errno == errno.ENOSPC or _read("sys/user/max_user_namespaces").strip() == "0":
+def _forbidden(error: OSError, rights: str) -> str:
+    """Why a user namespace cannot be made: what the kernel's settings say, then what a container adds.
+
+    ``rights`` are those that its runtime can give instead.
+    """
+    if error.errno == errno.ENOSPC or read("sys/user/max_user_namespaces").strip() == "0":
         return _words(error, "user.max_user_namespaces allows no more", "sysctl -w user.max_user_namespaces=15000")
-    if _read("sys/kernel/unprivileged_userns_clone").strip() == "0":
+    if read("sys/kernel/unprivileged_userns_clone").strip() == "0":
         return _words(error, "a sysctl forbids it", "sysctl -w kernel.unprivileged_userns_clone=1")
-    if _read("sys/kernel/apparmor_restrict_unprivileged_userns").strip() == "1":
-        return _unmapped(error)
-    if re.search(r"^Seccomp:\s*2", _read("self/status"), re.M):
-        option = "--security-opt seccomp=unconfined (docker, podman) or seccompProfile: {type: Unconfined}"
-        return _words(error, "a seccomp filter, as containers have one, forbids it", option)
+    if read("sys/kernel/apparmor_restrict_unprivileged_userns").strip() == "1":
+        return _unmapped(error, rights)
+    if not _is_mapped():
+        why = f"user {os.geteuid()} is none of the user namespace that it is in (/proc/self/uid_map)"
+        return _said(error, why, "enter that with a map: unshare --map-root-user, podman unshare")
+    if container.seccomp():
+        return _contained(error, "a seccomp filter, as containers have one, forbids it", rights)
     return _words(error, "this system forbids it to ordinary users", "run as root")
 
 
-def _unmapped(error: OSError) -> str:
+def _unmapped(error: OSError, rights: str) -> str:
     """Why a user namespace, once made, is of no use."""
-    if _read("sys/kernel/apparmor_restrict_unprivileged_userns").strip() == "1":
+    if read("sys/kernel/apparmor_restrict_unprivileged_userns").strip() == "1":
         return _words(
             error,
             "AppArmor forbids it to programs without a profile",
             "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
         )
+    if container.seccomp():
+        return _contained(error, "a seccomp filter, as containers have one, forbids what is done in it", rights)
     return _words(error, "the user namespace has no rights of its own", "run as root")
 
 
+def _is_mapped() -> bool:
+    """Whether this process's user is one of the user namespace that it is in."""
+    rows = [list(map(int, line.split())) for line in read("self/uid_map").splitlines()]
+    return any(first <= os.geteuid() < first + count for first, _, count in rows)
+
+
+def _contained(error: OSError, why: str, rights: str) -> str:
+    return _said(error, why, f"start the container with {rights}, or --privileged")
+
+
 def _words(error: OSError, why: str, remedy: str) -> str:
-    said = os.strerror(error.errno or 0)
-    return f"a user namespace cannot be used ({said}): {why}; as root: {remedy}"
+    return _said(error, why, f"as root: {remedy}")
 
 
-def _read(name: str) -> str:
-    """A file of /proc; empty where it is not there."""
-    try:
-        return (_PROC / name).read_text(encoding="utf-8")
-    except OSError:
-        return ""
+def _said(error: OSError, why: str, remedy: str) -> str:
+    return f"a user namespace cannot be used ({os.strerror(error.errno or 0)}): {why}; {remedy}"

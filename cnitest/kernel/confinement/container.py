@@ -1,0 +1,70 @@
+"""Signs of a container around this process, and what its runtime has to be told for a lab in it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+
+from cnitest.kernel.confinement import capabilities
+from cnitest.kernel.confinement.proc import read
+
+_UNMASKED = (
+    "--security-opt systempaths=unconfined (podman: unmask=ALL; Kubernetes: procMount: Unmasked, hostUsers: false)"
+)
+# Without capabilities of its own a process makes a user namespace, in which the kernel lets nobody mount a /proc that
+# shows more than the one around (mount_namespaces(7), "Restrictions on mount namespaces").
+_UNCONFINED = f"--security-opt seccomp=unconfined (Kubernetes: seccompProfile: {{type: Unconfined}}) and {_UNMASKED}"
+# What AppArmor's profile for containers takes away, whatever capabilities there are.
+_WITHOUT_APPARMOR = "--security-opt apparmor=unconfined (Kubernetes: appArmorProfile: {type: Unconfined})"
+
+
+def seccomp() -> bool:
+    """Whether a filter of system calls is installed."""
+    return re.search(r"^Seccomp:\s*2", read("self/status"), re.M) is not None
+
+
+def apparmor() -> str:
+    """The profile of AppArmor that this process is confined by; empty when by none."""
+    said = read("self/attr/apparmor/current") or read("self/attr/current")
+    profile, _, mode = said.strip("\0\n ").partition(" ")
+    return profile if mode in ("(enforce)", "(kill)") else ""
+
+
+def masked_proc() -> tuple[str, ...]:
+    """The places in /proc that something else is mounted over, as runtimes do to hide them or make them read-only."""
+    places = (line.split()[4] for line in read("self/mountinfo").splitlines())
+    return tuple(dict.fromkeys(place for place in places if place.startswith("/proc/")))
+
+
+def hidden_processes() -> str:
+    """How /proc hides the processes of others, as it was mounted (``hidepid=2``); empty when it does not."""
+    for line in read("self/mountinfo").splitlines():
+        words = line.split()
+        if words[4] == "/proc" and (found := re.search(r"hidepid=(\w+)", words[-1])) and found[1] not in ("0", "off"):
+            return found[0]
+    return ""
+
+
+def add(names: Iterable[str]) -> str:
+    """The option that gives capabilities to a container, for Docker and Podman, and for Kubernetes."""
+    listed = list(names)
+    options = " ".join(f"--cap-add {name}" for name in listed)
+    return f"{options} (Kubernetes: capabilities: {{add: [{', '.join(listed)}]}})"
+
+
+def rights() -> str:
+    """What a container's runtime has to be told so that who runs in it can make labs: root by capabilities, anybody
+    else by a user namespace."""
+    wanted = add(capabilities.missing()) if os.geteuid() == 0 else _UNCONFINED
+    return f"{wanted} and {_WITHOUT_APPARMOR}" if apparmor() else wanted
+
+
+def open_proc() -> str:
+    """What a container's runtime has to be told so that a /proc of one's own can be mounted, with why."""
+    if profile := apparmor():
+        return f"AppArmor's profile {profile} forbids mounts: start the container with {_WITHOUT_APPARMOR}"
+    if masked := masked_proc():
+        why = f"below a /proc that is masked ({', '.join(masked[:2])}, …) a user namespace gets no other"
+        return f"{why}: start the container with {_UNMASKED}, or --privileged"
+    return "run as root, in a container with --privileged"
