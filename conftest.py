@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -15,6 +17,15 @@ def pytest_configure(config: pytest.Config) -> None:
         from cnitest.fixtures import guard
 
         config.stash[_BEFORE] = guard.snapshot()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runs_of_tests_tell_github_nothing() -> Iterator[None]:
+    """Runs of pytest that tests begin are to fail now and then, which no page of GitHub has to show."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -88,7 +88,8 @@ def _case(
         evidence=tuple(step.story() for step in calls[-_SHOWN_CALLS:]) if finding else (),
         fingerprints=tuple(_fingerprints(error, details, bench, requirement)),
     )
-    if finding and bench and config.getoption("--cni-repro"):  # which of them are written is decided at the end
+    scripted = config.getoption("--cni-repro") or (config.getoption("--cni-artifacts") and verdict is Verdict.FAILED)
+    if finding and bench and scripted:  # which of them are written is decided at the end
         file = reproducer.name(requirement.id, trial.subject.name, trial.version, _test_name(item))
         script = reproducer.script(requirement, trial, bench.lab.plan, bench.record, details, file)
         return replace(case, script=script)

@@ -134,6 +134,7 @@ def _shared(config: pytest.Config) -> Iterator[Path]:
     here, given = config.invocation_params.dir, config.option
     files = [getattr(given, name, None) for name in _WRITTEN]
     files += [getattr(given, option.dest, None) for option in options.ALL if option.fills]
+    files.append(os.environ.get("GITHUB_STEP_SUMMARY"))
     written = [Path(paths.absolute(file, here)).parent for file in files if file]
     there = [next(place for place in (path, *path.parents) if place.is_dir()) for path in written]
     asked_for = [Path(paths.absolute(directory, here)) for directory in given.cni_vm_share]

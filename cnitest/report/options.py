@@ -274,6 +274,15 @@ CI = (
         fills="file",
         check="cnitest.report.ci.durations:check",
     ),
+    Option(
+        "cni_artifacts",
+        "--cni-artifacts",
+        "--artifacts",
+        "write a folder for each failed test: its report, calls, what changed, packets, picture, and how to try again",
+        "DIR",
+        fills="directory",
+        check="cnitest.report.ci.folders:check",
+    ),
 )
 ALL = (*NETWORK, *CONFORMANCE, *BASELINE, *CI, *GUEST)
 

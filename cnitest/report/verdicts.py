@@ -178,6 +178,11 @@ def _slice() -> tuple[str, ...]:
 _CHOSEN = pytest.StashKey[Any]()
 
 
+def tried_of(config: pytest.Config) -> tuple[Subject, ...]:
+    """The subjects of a run of the conformance suite; none of any other run."""
+    return chosen_of(config).subjects if _CHOSEN in config.stash else ()
+
+
 def skipped_of(config: pytest.Config) -> tuple[str, ...]:
     """Why some of the subjects that were asked for are not among those of the run."""
     return chosen_of(config).skipped if _CHOSEN in config.stash else ()

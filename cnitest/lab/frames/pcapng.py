@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cnitest.kernel.packet_socket import Frame
@@ -17,15 +17,20 @@ _INBOUND, _OUTBOUND = 1, 2
 
 def write(path: Path, frames: Iterable[tuple[str, Frame]]) -> None:
     """Write frames, each with the place that saw it; an interface of the file is ``place:link``. Raises OSError."""
-    interfaces: dict[str, int] = {}
     with path.open("wb") as file:
-        file.write(_block(_SECTION, struct.pack("=IHHq", _BYTE_ORDER, 1, 0, -1)))
-        for place, frame in frames:
-            name = f"{place}:{frame.link}"
-            if name not in interfaces:
-                interfaces[name] = len(interfaces)
-                file.write(_interface(name))
-            file.write(_packet(interfaces[name], frame))
+        file.writelines(blocks(frames))
+
+
+def blocks(frames: Iterable[tuple[str, Frame]]) -> Iterator[bytes]:
+    """What the file of frames consists of, in order."""
+    interfaces: dict[str, int] = {}
+    yield _block(_SECTION, struct.pack("=IHHq", _BYTE_ORDER, 1, 0, -1))
+    for place, frame in frames:
+        name = f"{place}:{frame.link}"
+        if name not in interfaces:
+            interfaces[name] = len(interfaces)
+            yield _interface(name)
+        yield _packet(interfaces[name], frame)
 
 
 def _interface(name: str) -> bytes:
