@@ -60,6 +60,14 @@ def test_what_a_row_does_not_describe_fails(run, source, row, said):
     result.stdout.fnmatch_lines([f"*{said.replace('[', '[[]')}*"])
 
 
+def test_a_table_that_cannot_be_read_fails_the_test(run):
+    """With the file, the line and the fault, and no internal error."""
+    result = run("def test_a():\n    pass", [{**ROW, "test": "test_bridge.py::test_a", "shows": "("}])
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*known.yaml:1:*[[]0[]].shows: is no regular expression*"])
+
+
 @REFERENCE
 def test_a_row_may_be_about_some_cases_and_may_not_show_always(run):
     """Parameters may hold slashes and brackets; ``sometimes`` lets a test pass."""

@@ -114,3 +114,37 @@ def test_without_the_plugins_nothing_applies(tmp_path):
     assert done.returncode == 1
     assert f"does not apply: {len(bug_reports.read(SUITE))}" in done.stdout
     assert "no plugin 'bridge' in " in done.stdout
+
+
+ROW = '[{id: REG-1, symptom: x, links: ["https://example.com"]}]'
+
+
+@pytest.mark.parametrize(
+    ("table", "mark", "said"),
+    [
+        (
+            '[{id: REG-1, symptom: x, links: ["https://example.com"]}]',
+            '"REG-11"',
+            "*no row of *reports.yaml has this ID*",
+        ),
+        (
+            '[{id: REG-1, symptom: x, links: ["https://example.com"]}]',
+            "",
+            "*it takes the ID of one row of reports.yaml",
+        ),
+        ("[{id: REG-1, symptom: x, links: []}]", '"REG-1"', "*reports.yaml:1:*a report needs the link*"),
+        (None, '"REG-1"', "*reports.yaml: cannot be read*"),
+    ],
+    ids=["no row", "no ID", "a faulty table", "no table"],
+)
+def test_a_mark_without_its_report_fails_its_test(pytester, table, mark, said):
+    """Which says what is wrong; the other tests run, and there is no internal error."""
+    if table is not None:
+        (pytester.path / "reports.yaml").write_text(table)
+    pytester.makepyfile(
+        f"import pytest\n\n@pytest.mark.regression({mark})\ndef test_a():\n    pass\n\ndef test_b():\n    pass"
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines([said])

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from cnitest.kernel import syscalls
 from cnitest.kernel.confinement import capabilities, container
@@ -26,11 +28,21 @@ def may_make_namespaces() -> bool:
 def enter() -> str:
     """Move this process into a new user namespace, where it is root; why that cannot be, with what to do, or nothing.
 
-    It has to be alone in the process: a second thread would stay outside.
+    It has to be alone in the process: a second thread would stay outside. There is no way back out of a user namespace
+    in which nothing is allowed, so a child tries it first.
     """
-    user, group, rights = os.geteuid(), os.getegid(), container.rights()
     if len(os.listdir("/proc/self/task")) > 1:
         return "this process has several threads, and a user namespace is entered before the second begins"
+    return why_not() or _move()
+
+
+def why_not() -> str:
+    """Why `enter` would fail, with what to do; empty where it would not. Tried in a child that ends at once."""
+    return _in_child(_move)
+
+
+def _move() -> str:
+    user, group, rights = os.geteuid(), os.getegid(), container.rights()
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
     except OSError as error:
@@ -42,11 +54,6 @@ def enter() -> str:
     except OSError as error:
         return _unmapped(error, rights)
     return "" if _can_make_networks() else _unmapped(OSError(errno.EPERM, os.strerror(errno.EPERM)), rights)
-
-
-def why_not() -> str:
-    """Why `enter` would fail, with what to do; empty where it would not. Tried in a child that ends at once."""
-    return _in_child(enter)
 
 
 def _can_make_networks() -> bool:
@@ -63,21 +70,32 @@ def _can_make_networks() -> bool:
 
 
 def _in_child(attempt: Callable[[], str]) -> str:
-    """What a function says in a child process of this one; an OSError's words where it raises one."""
+    """What a function says in a child process of this one; the error's words where it raises one, or is killed."""
     reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            said = attempt()
-        except OSError as error:
-            said = str(error)
-        os.write(writer, said.encode())
-        os._exit(0)
-    os.close(writer)
     with open(reader, encoding="utf-8") as stream:
+        try:
+            child = os.fork()
+            if child == 0:
+                _answer(attempt, writer)
+        except OSError as error:
+            return f"no child process can be made to try it ({error.strerror})"
+        finally:
+            os.close(writer)
         said = stream.read()
-    os.waitpid(child, 0)
-    return said
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return said if ended == 0 else f"a child process that tried it was killed: {signal.strsignal(-ended)}"
+
+
+def _answer(attempt: Callable[[], str], writer: int) -> NoReturn:
+    """The child's part. It never returns: whatever called us goes on in the parent alone."""
+    try:
+        said = attempt()
+    except BaseException as error:
+        said = str(error) or type(error).__name__
+    try:
+        os.write(writer, said.encode(errors="replace"))
+    finally:
+        os._exit(0)
 
 
 def _forbidden(error: OSError, rights: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cnitest.cni import plugins, releases
+from cnitest.errors import ConfigError
 from cnitest.report.given import plugin_path
 from cnitest.topology import documents
 from cnitest.topology.problem import Problem
@@ -92,7 +93,10 @@ def pytest_runtest_makereport(
     """Turn a failure that a row describes into an expected one, and fail a test that passes against its row."""
     report = yield
     if report.failed or (report.passed and report.when == "call"):
-        judge(report, call, expected(item), item)
+        try:
+            judge(report, call, expected(item), item)
+        except ConfigError as error:  # of the table, not of the test
+            report.outcome, report.longrepr = "failed", str(error)
     return report
 
 

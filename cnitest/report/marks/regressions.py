@@ -30,6 +30,30 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.extra_keyword_matches.update(map(str, mark.args))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a mark of a report that there is not."""
+    mark = item.get_closest_marker(_MARK)
+    if mark is not None and (wrong := problem(mark, item.path.parent)):
+        pytest.fail(f"the mark regression{mark.args}: {wrong}", pytrace=False)
+
+
+def problem(mark: pytest.Mark, suite: Path) -> str:
+    """What is wrong with a mark, or with the table of reports of its suite's directory; empty for nothing."""
+    from cnitest.errors import ConfigError
+    from cnitest.report.marks import bug_reports
+    from cnitest.typos import did_you_mean
+
+    if len(mark.args) != 1 or mark.kwargs:
+        return "it takes the ID of one row of reports.yaml"
+    try:
+        reports = bug_reports.read(suite)
+    except ConfigError as error:
+        return str(error)
+    name = str(mark.args[0])
+    return "" if name in reports else f"no row of {suite / 'reports.yaml'} has this ID{did_you_mean(name, reports)}"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -37,14 +61,12 @@ def pytest_runtest_makereport(
     """Give a test of a bug report its verdict; what is known of a release is expected, strictly."""
     report = yield
     mark = item.get_closest_marker(_MARK)
-    if mark is None or (report.when != "call" and report.passed):
+    if mark is None or (report.when != "call" and report.passed) or problem(mark, item.path.parent):
         return report
     from cnitest.report.marks import bug_reports, known
 
     test = f"{item.path.name}::{item.nodeid.partition('::')[2]}"
     reports = bug_reports.read(item.path.parent)
-    if mark.args[0] not in reports:
-        pytest.fail(f"the mark regression({mark.args[0]!r}): there is no such row in reports.yaml", pytrace=False)
     verdict, why = _verdict(report, call)
     rows = [row for row in reports[mark.args[0]].known(test.partition("[")[0]) if row.speaks_of(test)]
     known.judge(report, call, [row for row in rows if known.is_about(row, item.config)], item)

@@ -1,0 +1,58 @@
+"""What is tried before a process enters a user namespace: in a child, so that this process stays where it is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from cnitest.kernel.processes import user_namespace
+
+# As AppArmor does it: a user namespace can be made, and nothing can be made in it.
+CRIPPLED = """
+import os
+from cnitest.kernel.processes import user_namespace
+user_namespace._can_make_networks = lambda: False
+before = os.readlink("/proc/self/ns/user")
+said = user_namespace.enter()
+assert "a user namespace cannot be used" in said, said
+assert os.readlink("/proc/self/ns/user") == before
+"""
+
+
+def test_a_user_namespace_of_no_use_is_not_entered():
+    """Where nothing is allowed inside, the process stays outside, with the rights that it has there."""
+    done = subprocess.run([sys.executable, "-c", CRIPPLED], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def _killed() -> str:
+    os.kill(os.getpid(), signal.SIGSYS)
+    return ""
+
+
+def _wrong() -> str:
+    raise ValueError("no such thing")
+
+
+def _ended() -> str:
+    raise SystemExit
+
+
+@pytest.mark.parametrize(
+    ("attempt", "words"),
+    [
+        (_killed, "a child process that tried it was killed: Bad system call"),
+        (_wrong, "no such thing"),
+        (_ended, "SystemExit"),
+        (lambda: "forbidden", "forbidden"),
+        (lambda: "", ""),
+    ],
+)
+def test_an_attempt_in_a_child_that_fails_says_so(attempt, words):
+    """However it ends: by an error, by a signal such as a seccomp filter sends, or with a reason; and only in it."""
+    assert user_namespace._in_child(attempt) == words
