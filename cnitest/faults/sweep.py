@@ -104,30 +104,38 @@ def sweep(
     subject = Subject(network, tuple(path) or search_path(()), timeout, setting or Setting())
     known = baseline(subject)
     points = tuple(point for point in known.points if point.command in commands)
-    only = None if numbers is None else frozenset(numbers)
-    wanted = [(point, way) for point in points if only is None or point.number in only for way in ways]
+    wanted = _wanted(points, ways, numbers)
     if not wanted:
-        raise CnitestError(
-            f"{network.name}: none of these calls was made; there are {len(points)} in {' and '.join(commands)}"
-        )
-    outcomes = []
-    try:
-        for outcome in _outcomes(replace(subject, usual=known.leftovers), wanted, workers):
-            outcomes.append(outcome)
-    except KeyboardInterrupt:
-        interrupted = True
-    else:
-        interrupted = False
+        there = f"there are {len(points)} in {' and '.join(commands)}"
+        raise CnitestError(f"{network.name}: none of these calls was made; {there}")
+    outcomes, interrupted = _until_interrupted(_outcomes(replace(subject, usual=known.leftovers), wanted, workers))
     return Sweep(
         network.name,
         tuple(map(_name, network.plugins)),
         tuple(ways),
         points,
-        tuple(outcomes),
+        outcomes,
         tuple(sorted(known.leftovers)),
         time.monotonic() - began,
         interrupted,
     )
+
+
+def _wanted(points: Iterable[Point], ways: Sequence[str], numbers: Iterable[int] | None) -> list[tuple[Point, str]]:
+    """Each call to hit, with each way to do so; ``numbers`` None: all of them."""
+    only = None if numbers is None else frozenset(numbers)
+    return [(point, way) for point in points if only is None or point.number in only for way in ways]
+
+
+def _until_interrupted(outcomes: Iterable[TrialOutcome]) -> tuple[tuple[TrialOutcome, ...], bool]:
+    """All outcomes, or those until Ctrl-C, and whether that was pressed."""
+    found: list[TrialOutcome] = []
+    try:
+        for outcome in outcomes:
+            found.append(outcome)
+    except KeyboardInterrupt:
+        return tuple(found), True
+    return tuple(found), False
 
 
 def _name(plugin: Mapping[str, Any]) -> str:

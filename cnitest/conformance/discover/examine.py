@@ -148,20 +148,25 @@ def _drafts(each: Source, path: tuple[str, ...]) -> Iterator[Subject]:
         if delegate and delegate != plugin["type"] and wanted and delegate not in delegates:
             delegates.append(delegate)
     for delegate in delegates:
-        owner = next(plugin for plugin in plugins if _ipam_type(plugin) == delegate)
-        yield Subject(
-            name=delegate,
-            plugin=delegate,
-            kind=Kind.IPAM,
-            network=each.network.name,
-            conf={"type": delegate, "ipam": owner["ipam"], **_handed_on(owner)},
-            before=(),
-            path=path,
-            versions=(),
-            advertised=(),
-            source=each.where,
-            setting=replace(each.setting, capabilities=each.setting.capabilities),
-        )
+        yield _delegate(each, next(plugin for plugin in plugins if _ipam_type(plugin) == delegate), path)
+
+
+def _delegate(each: Source, owner: Mapping[str, Any], path: tuple[str, ...]) -> Subject:
+    """The IPAM plugin of a plugin, called alone."""
+    name = _ipam_type(owner)
+    return Subject(
+        name=name,
+        plugin=name,
+        kind=Kind.IPAM,
+        network=each.network.name,
+        conf={"type": name, "ipam": owner["ipam"], **_handed_on(owner)},
+        before=(),
+        path=path,
+        versions=(),
+        advertised=(),
+        source=each.where,
+        setting=each.setting,
+    )
 
 
 def _handed_on(plugin: Mapping[str, Any]) -> dict[str, Any]:

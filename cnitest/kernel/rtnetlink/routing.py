@@ -74,23 +74,12 @@ def add_route(
 
     One way is the route's own, several are next hops; none is that of a route which leads nowhere.
     """
-    wanted = socket.AF_INET6 if family == 6 else socket.AF_INET
-    number, length, packed = prefix_bytes(to, wanted)
+    number, length, packed = prefix_bytes(to, socket.AF_INET6 if family == 6 else socket.AF_INET)
     table = table or (255 if kind in ("local", "broadcast") else 254)
-    if scope is None:
-        scope = _natural_scope(kind, ways)
+    small, made_by = table if table < 256 else 0, _STATIC if protocol is None else protocol
+    scope = _natural_scope(kind, ways) if scope is None else scope
     flags = _ONLINK if len(ways) == 1 and ways[0].onlink else 0
-    body = _rtmsg.pack(
-        number,
-        length,
-        0,
-        tos or 0,
-        table if table < 256 else 0,
-        _STATIC if protocol is None else protocol,
-        scope,
-        _KINDS[kind],
-        flags,
-    )
+    body = _rtmsg.pack(number, length, 0, tos or 0, small, made_by, scope, _KINDS[kind], flags)
     body += attribute(1, packed) if packed else b""
     body += _u32(15, table) if table > 255 else b""
     body += _gateways(ways, number)
@@ -178,18 +167,9 @@ def add_rule(
     if table is not None:
         body += _u32(15, table)
     body += attribute(19, b"\1") if l3mdev else b""
-    small = table if table is not None and table < 256 else 0
-    head = _rtmsg.pack(
-        socket.AF_INET6 if family == 6 else socket.AF_INET,
-        lengths["to"],
-        lengths["source"],
-        tos or 0,
-        small,
-        0,
-        0,
-        _ACTIONS[action],
-        _INVERT if inverted else 0,
-    )
+    number, small = socket.AF_INET6 if family == 6 else socket.AF_INET, table if table and table < 256 else 0
+    flags = _INVERT if inverted else 0
+    head = _rtmsg.pack(number, lengths["to"], lengths["source"], tos or 0, small, 0, 0, _ACTIONS[action], flags)
     return Message(_NEWRULE, CREATE | EXCL, head + body, what)
 
 
