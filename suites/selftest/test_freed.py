@@ -26,7 +26,7 @@ from cnitest.lab.reach import Freed, Reach, Verdict
 from cnitest.topology import find, load
 
 FIREWALL = ("NETFILTER_DROP", "nft_do_chain")
-BRIDGE = "add table bridge t; add chain bridge t c {{ type filter hook {} priority 0; policy drop; }}"
+BRIDGE = "add table bridge t; add chain bridge t c {{ type filter hook {} priority filter; policy drop; }}"
 NETDEV = 'add table netdev t; add chain netdev t c {{ type filter hook {} device "{}" priority 0; policy drop; }}'
 
 

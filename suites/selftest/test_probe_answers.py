@@ -85,7 +85,7 @@ def test_a_reply_that_is_dropped_on_the_way_is_last_seen_there(lab, kind, family
 def _bridge_drop(kind, family):
     echo = "icmp type echo-reply" if family == 4 else "icmpv6 type echo-reply"
     what = echo if kind == "ping" else f"{kind} sport 80"
-    return f"table bridge t {{ chain c {{ type filter hook forward priority 0; {what} drop; }}; }}"
+    return f"table bridge t {{ chain c {{ type filter hook forward priority filter; {what} drop; }}; }}"
 
 
 @pytest.mark.parametrize("kind", PROBES)

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,6 +143,34 @@ def test_without_a_command_there_is_a_shell_on_the_terminal():
 
     assert b"/dev/hvc0" in shown
     assert os.waitstatus_to_exitcode(ended) == 5
+
+
+def test_a_shell_follows_the_terminals_size():
+    """It begins with the size that the terminal has, and is told when that changes."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(COMMAND[0], [*COMMAND, "--memory", "512M"], {**os.environ, "SHELL": "/bin/sh", "TERM": "dumb"})
+    try:
+        termios.tcsetwinsize(terminal, (20, 60))
+        _read_until(terminal, b"# ")
+        os.write(terminal, _until("20 60") + b"trap 'echo chan''ged' WINCH; echo rea''dy\n")
+        _read_until(terminal, b"ready")
+        termios.tcsetwinsize(terminal, (33, 99))
+        os.write(terminal, _until("33 99") + b"echo en''d; exit 6\n")
+        shown = _read_until(terminal, b"end")
+        _read_until(terminal, b"")
+    finally:
+        os.close(terminal)
+        os.kill(pid, signal.SIGTERM)
+        _, ended = os.waitpid(pid, 0)
+
+    assert b"changed" in shown
+    assert os.waitstatus_to_exitcode(ended) == 6
+
+
+def _until(size: str) -> bytes:
+    """A shell's line that ends once its terminal has some size."""
+    return f"until [ \"$(stty size)\" = '{size}' ]; do :; done; ".encode()
 
 
 def _read_until(terminal: int, wanted: bytes) -> bytes:

@@ -18,6 +18,8 @@ from cnitest.vm.prepared import Prepared
 from cnitest.vm.relay import Relay, Stream
 from cnitest.vm.run import NO_GUEST, Request, ended
 
+CHECKOUT = Path(__file__).resolve().parents[3]
+
 
 def told(request: Request) -> tuple[int, list[str]]:
     """The exit status, and the lines that say why."""
@@ -210,6 +212,31 @@ def test_a_skip_names_the_command_that_runs_it(monkeypatch) -> None:
 
     assert outside == "; needs ipvlan, vrf: pytest --cni-vm test_x.py"
     assert guest.advice(lacking, "pytest --cni-vm test_x.py") == ""
+
+
+@pytest.mark.skipif(not (CHECKOUT / ".ci" / "run").is_file(), reason="continuous integration is in the checkout only")
+@pytest.mark.parametrize(
+    ("boots", "tests", "ran", "status"), [("exit 125", "exit 1", False, 0), ("exit 0", "exit 1", True, 1)]
+)
+def test_continuous_integration_ends_well_without_a_guest(boots, tests, ran, status, tmp_path) -> None:
+    """Where none boots, the line that says so is all; where one does, the tests in it count."""
+    told = "echo cnitest: no guest here >&2"
+    scripts = {
+        ".ci/run": (CHECKOUT / ".ci" / "run").read_text(),
+        ".venv/bin/cnitest": f"#!/bin/sh\n[ $1 = vm ] || exit 0\n{told}\n{boots}\n",
+        "script/test": "#!/bin/sh\n",
+        "script/conformance": "#!/bin/sh\n",
+        "script/guest": f"#!/bin/sh\ntouch ran\n{tests}\n",
+    }
+    for name, text in scripts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+
+    done = subprocess.run([tmp_path / ".ci" / "run"], capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stderr) == (status, "cnitest: no guest here\n")
+    assert (tmp_path / "ran").exists() is ran
 
 
 @pytest.mark.parametrize("ends", ["sleep 1000", "exit 1"])
