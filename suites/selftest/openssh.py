@@ -58,6 +58,11 @@ class Server(NamedTuple):
     home: Path
     config: Path
 
+    @property
+    def at_home(self) -> Path:
+        """The home directory of the user whom ``worker`` is."""
+        return self.home if maps_user(ORDINARY) else self.home / "ordinary"
+
     def tx(self, directory: Path, number: int = 2, host: str = "worker", python: str = sys.executable) -> str:
         """The value of ``--tx`` for some workers here."""
         return f"{number}*ssh={host}//ssh_config={self.config}//python={python}//chdir={directory}"

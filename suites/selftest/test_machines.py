@@ -184,7 +184,7 @@ def test_the_guide_is_right(project):
     command = re.search("## Several machines.*?```sh\n(.*?)```", guide, re.S)[1]
     settings = project.server.config.read_text().replace("Host worker", "Host box-1")
     (project.home / "ssh_config").write_text(settings)
-    (project.server.home / "venv").symlink_to(sys.prefix)
+    (project.server.at_home / "venv").symlink_to(sys.prefix)
     project.write(OPTIONS.replace("network, ", ""), "tests")
 
     done = subprocess.run(
@@ -198,7 +198,7 @@ def test_the_guide_is_right(project):
 
     assert done.returncode == 0, done.stdout + done.stderr
     options = json.loads(project.properties("options")[0])
-    there = project.server.home / "checks" / "tests" / "plugins"
+    there = project.server.at_home / "checks" / "tests" / "plugins"
     assert options["cni_path"] == [str(there), "/usr/lib/cni"]
 
 
