@@ -104,7 +104,7 @@ def file_to_write(option: str, text: str, base: str | os.PathLike[str] = "") -> 
     if not os.path.isdir(parent):
         raise ConfigError(f"{option} {text!r}: there is no such directory: {parent}{advice(parent)}")
     if not os.access(path if os.path.exists(path) else parent, os.W_OK):
-        raise ConfigError(f"{option} {text!r}: {path} cannot be written: permission denied")
+        raise ConfigError(f"{option} {text!r}: {path} cannot be written: {_refusal(parent)}")
     return path
 
 
@@ -115,5 +115,11 @@ def directory_to_fill(option: str, text: str, base: str | os.PathLike[str] = "")
     if not there.is_dir():
         raise ConfigError(f"{option} {text!r}: {there} is no directory that can be written to: it is a file")
     if not os.access(there, os.W_OK):
-        raise ConfigError(f"{option} {text!r}: {there} is no directory that can be written to: permission denied")
+        raise ConfigError(f"{option} {text!r}: {there} is no directory that can be written to: {_refusal(there)}")
     return path
+
+
+def _refusal(directory: str | os.PathLike[str]) -> str:
+    """Why nothing can be written into a directory."""
+    read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
+    return "the file system is read-only" if read_only else "permission denied"

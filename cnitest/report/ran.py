@@ -104,8 +104,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config, count = session.config, session.config.stash[_COUNT]
     if hasattr(config, "workerinput") or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return
+    from cnitest.report import unprivileged
     from cnitest.report.verdicts import skipped_of
 
+    if unprivileged.ends_with_4(config) and count.skipped and not count.ran:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
     if config.getoption("--cni-require-any") and not count.ran and not config.stash.get(EMPTY_SHARD, False):
         count.failed = "nothing ran"
     elif config.getoption("--cni-require-all") and skipped_of(config):

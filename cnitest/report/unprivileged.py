@@ -75,17 +75,46 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     may = not idle and mode != "never" and "PYTEST_XDIST_WORKER" not in os.environ
     elsewhere = _elsewhere(early_config)
     ours = may and (bool(elsewhere) or not _may_make_labs()) and (mode == "always" or is_ours(early_config, args))
+    if not idle and not _can_keep_files() and (ours or is_ours(early_config, args)):
+        from cnitest.kernel.confinement.writable import why_no_temporary_files
+
+        raise pytest.UsageError(why_no_temporary_files())
     if elsewhere:
         from cnitest.report.machines import Machines
 
         early_config.pluginmanager.register(Machines(early_config, enters=ours and elsewhere == "ssh"))
     if ours and elsewhere != "ssh" and not _may_make_labs():
-        directory = _directory(early_config)
+        named = any(map(os.environ.get, _USERS)) or early_config.known_args_namespace.basetemp
         if why := enter():
+            early_config.stash[_FORBIDDEN] = why
             _say(f"{why}; tests that use a lab are skipped")
         else:
-            args += [f"--basetemp={directory}"] if directory else []
+            args += [] if named else [f"--basetemp={_directory()}"]
     return (yield)
+
+
+_FORBIDDEN = pytest.StashKey[str]()
+
+
+def ends_with_4(config: pytest.Config) -> bool:
+    """Whether this run could not make labs although it tried to; what is said of that has been said."""
+    return _FORBIDDEN in config.stash
+
+
+def _directory() -> str:
+    from cnitest.report import temporary
+
+    try:
+        return temporary.directory()
+    except OSError as error:
+        raise pytest.UsageError(f"no directory for temporary files can be made: {error}") from None
+
+
+def _can_keep_files() -> bool:
+    try:
+        return bool(tempfile.gettempdir())
+    except OSError:
+        return False
 
 
 def _elsewhere(config: pytest.Config) -> str:
@@ -99,12 +128,6 @@ def _elsewhere(config: pytest.Config) -> str:
     if any(part.startswith(("ssh=", "vagrant_ssh=", "socket=")) for part in parts):
         return "ssh"
     return "chdir" if any(part.startswith("chdir=") for part in parts) else ""
-
-
-def _directory(config: pytest.Config) -> str:
-    """The temporary directory of a user whom no variable names: pytest would call it after root from now on."""
-    named = any(map(os.environ.get, _USERS)) or config.known_args_namespace.basetemp
-    return "" if named else os.path.join(tempfile.gettempdir(), f"pytest-of-{os.getuid()}")
 
 
 def is_ours(config: pytest.Config, args: list[str]) -> bool:

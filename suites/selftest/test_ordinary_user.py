@@ -18,9 +18,55 @@ USER = openssh.ORDINARY
 SAID = "cnitest: not root: running in a user namespace of its own"
 TESTS = "from cnitest import load\n\ndef test_it(lab):\n    assert lab.host('node').ping('8.8.8.8')\n"
 OTHERS = "import os\n\ndef test_it():\n    assert os.geteuid() == 65534\n"
-#: No user namespace can be made below this: the limit is 0, and no capability is left.
-_LIMIT = 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all "$@"'
-FORBIDDEN = ("unshare", "--user", "--map-root-user", "sh", "-c", _LIMIT, "sh")
+_DROPPED = 'exec setpriv --bounding-set=-all --inh-caps=-all "$@"'
+
+
+#: The same as another user than root.
+_ANOTHER = f'exec unshare --user --map-user={USER} --map-group={USER} "$@"'
+
+
+def below(*words: str, then: str = _DROPPED) -> tuple[str, ...]:
+    """A command that runs what follows it below commands of an own user namespace, and without its rights."""
+    return ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "; ".join([*words, then]), "sh")
+
+
+_FILTER = ("python", "forbidding.py")
+_UNCONFINED = "start the container with --security-opt seccomp=unconfined"
+_IN_IT = f"a seccomp filter, as containers have one, forbids what is done in it; {_UNCONFINED}"
+_ROOT = 'PATH=$PATH:/usr/sbin:/sbin; cd "$HOME"; here=$PWD; mkdir -p root'
+_INTO = 'exec chroot root sh -c \'cd "$0" && exec setpriv --bounding-set=-all --inh-caps=-all "$@"\' "$here" "$@"'
+_EACH = 'for d in /*; do [ -d "$d" ] && [ ! -L "$d" ] && mkdir -p "root$d" && mount --rbind "$d" "root$d"; done'
+_LINKS = 'for d in /*; do [ ! -L "$d" ] || [ -e "root$d" ] || cp -P "$d" root; done'
+#: How user namespaces are forbidden, and what the line says of it.
+WAYS = {
+    "limit": (
+        below("echo 0 >/proc/sys/user/max_user_namespaces"),
+        "user.max_user_namespaces allows no more; as root: sysctl -w user.max_user_namespaces=15000",
+    ),
+    "limit of networks": (
+        below("echo 0 >/proc/sys/user/max_net_namespaces", then=_ANOTHER),
+        "user.max_net_namespaces allows no more; as root: sysctl -w user.max_net_namespaces=15000",
+    ),
+    "limit of mounts": (
+        below("echo 0 >/proc/sys/user/max_mnt_namespaces", then=_ANOTHER),
+        "user.max_mnt_namespaces allows no more; as root: sysctl -w user.max_mnt_namespaces=15000",
+    ),
+    "seccomp": ((*_FILTER, "user", "EPERM"), f"a seccomp filter, as containers have one, forbids it; {_UNCONFINED}"),
+    "seccomp, no such call": ((*_FILTER, "user", "ENOSYS"), f"as containers have one, forbids it; {_UNCONFINED}"),
+    "seccomp of networks": ((*_FILTER, "net", "EPERM"), _IN_IT),
+    "seccomp of mounts": ((*_FILTER, "mount", "EPERM"), _IN_IT),
+    "chroot": (below(_ROOT, _EACH, _LINKS, _INTO), "this process is in a chroot; enter the chroot by: unshare --user"),
+    "chroot of a mount": (
+        below(_ROOT, "mount --rbind / root", _INTO),
+        "this process is in a chroot, or a policy forbids it; enter the chroot by: unshare --user --map-root-user",
+    ),
+    "no number": (("unshare", "--user"), "is none of the user namespace that it is in"),
+    "root without rights": (below(), "root is not mapped without CAP_SETFCAP; start the container with --cap-add"),
+    "read-only /proc": (
+        below("mount -o remount,bind,ro /proc"),
+        "/proc cannot be written; as root: mount -o remount,rw /proc",
+    ),
+}
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
@@ -38,6 +84,7 @@ class User:
     def run(self, *words: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Run Python with some words, below some command."""
         environment = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": self.libraries}
+        before = tuple(self.python if word == "python" else word for word in before)
         return subprocess.run(
             [*before, self.python, *words],
             cwd=self.home,
@@ -70,6 +117,7 @@ def user():
         suites = home / "lib" / "cnitest" / "suites"
         shutil.copytree(source.parent / "suites" / "walkthrough", suites / "walkthrough")
         (suites / "__init__.py").touch()
+        shutil.copy(Path(__file__).with_name("forbidding.py"), home)
         os.chown(home, USER, USER)
         yield User(home, _python(home))
     finally:
@@ -154,28 +202,69 @@ def test_workers_on_other_machines_enter_by_themselves(user):
 class TestForbidden:
     """Where user namespaces are forbidden one line says by what, and what allows them."""
 
-    LINE = "user.max_user_namespaces allows no more; as root: sysctl -w user.max_user_namespaces=15000"
+    @pytest.mark.parametrize("way", WAYS)
+    def test_the_command_ends_with_4(self, user, way):
+        """In that line alone."""
+        before, line = WAYS[way]
 
-    def test_the_command_ends_with_4(self, user):
-        """Each subcommand that makes labs."""
-        for words in (["run"], ["explain", "node-with-uplink", "node", "8.8.8.8"]):
-            done = user.run("-m", "cnitest.cli", *words, before=FORBIDDEN)
+        done = user.run("-m", "cnitest.cli", "explain", "node-with-uplink", "node", "8.8.8.8", before=before)
 
-            assert done.returncode == 4
-            assert self.LINE in done.stderr
-            assert len(done.stderr.splitlines()) == 1
+        assert done.returncode == 4, done.stdout + done.stderr
+        assert line in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
-    def test_pytest_skips_with_the_reason(self, user):
-        """Tests that use a lab; and it is said once at the beginning."""
-        done = user.pytest(TESTS, before=FORBIDDEN)
-
-        assert "1 skipped" in done.stdout
-        assert self.LINE in done.stdout
-        assert self.LINE in done.stderr
-
-    def test_doctor_says_so(self, user):
+    @pytest.mark.parametrize("way", ["limit", "seccomp", "chroot", "read-only /proc"])
+    def test_doctor_says_so(self, user, way):
         """As a thing that is missing."""
-        done = user.run("-m", "cnitest.cli", "doctor", before=FORBIDDEN)
+        before, line = WAYS[way]
+
+        done = user.run("-m", "cnitest.cli", "doctor", before=before)
 
         assert done.returncode == 1
+        assert line in done.stdout
+
+
+@pytest.mark.requires(binary=["unshare", "setpriv"])
+class TestForbiddenInPytest:
+    """The same where pytest is called."""
+
+    BEFORE, LINE = WAYS["seccomp"]
+
+    def test_a_suite_ends_with_4(self, user):
+        """``cnitest run``, before pytest begins."""
+        done = user.run("-m", "cnitest.cli", "run", before=self.BEFORE)
+
+        assert done.returncode == 4
+        assert self.LINE in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+    @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+    def test_a_run_of_nothing_else_ends_with_4(self, user, workers):
+        """What uses a lab is skipped with the reason; and it is said once at the beginning."""
+        done = user.pytest(TESTS, *workers, before=self.BEFORE)
+
+        assert done.returncode == 4
+        assert "1 skipped" in done.stdout
         assert self.LINE in done.stdout
+        assert done.stderr.count(self.LINE) == 1
+
+    def test_other_tests_run(self, user):
+        """And decide how it ends."""
+        done = user.pytest(f"{TESTS}\n\ndef test_other():\n    pass\n", before=self.BEFORE)
+
+        assert done.returncode == 0
+        assert "1 passed, 1 skipped" in done.stdout
+
+
+@pytest.mark.requires(binary=["unshare"])
+def test_runs_keep_out_of_each_other(user):
+    """Each has a temporary directory of its own; three stay."""
+    text = f"{TESTS}\n\ndef test_files(lab, tmp_path):\n    print(tmp_path)\n"
+    for _ in range(5):
+        done = user.pytest(text, "-k", "files")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    kept = user.run(
+        "-c", "import os, tempfile; print(len(os.listdir(f'{tempfile.gettempdir()}/pytest-of-{os.getuid()}')))"
+    )
+    assert int(kept.stdout) <= 3

@@ -6,7 +6,6 @@ Inside it the process is root towards whatever it makes there, and still the use
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from typing import NoReturn
 
 from cnitest.kernel import syscalls
 from cnitest.kernel.confinement import capabilities, container
-from cnitest.kernel.confinement.proc import read
+from cnitest.kernel.processes import refusals
 
 _MAPS = "/proc/self/{}_map"
 
@@ -46,27 +45,43 @@ def _move() -> str:
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
     except OSError as error:
-        return _forbidden(error, rights)
+        return refusals.of_user_namespace(error, rights)
     try:
         Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
         for name, number in (("uid", user), ("gid", group)):
             Path(_MAPS.format(name)).write_text(f"0 {number} 1", encoding="ascii")
     except OSError as error:
-        return _unmapped(error, rights)
-    return "" if _can_make_networks() else _unmapped(OSError(errno.EPERM, os.strerror(errno.EPERM)), rights)
+        return refusals.of_map(error, user, rights)
+    return _in_child(lambda: _refused_inside(rights))
 
 
-def _can_make_networks() -> bool:
-    """Whether a network namespace can be made now, and entered: AppArmor may let the user namespace be, and nothing in
-    it, and a container's seccomp filter may forbid setns(2) alone."""
+def _refused_inside(rights: str) -> str:
+    """Why what a lab needs cannot be made here: AppArmor may let the user namespace be, and nothing in it, and a
+    container's seccomp filter may forbid setns(2) or mount(2) alone."""
+    for what, attempt in _ATTEMPTS.items():
+        try:
+            attempt()
+        except OSError as error:
+            return refusals.inside(what, error, rights)
+    return ""
 
-    def attempt() -> str:
-        syscalls.unshare(syscalls.CLONE_NEWNET)
-        own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        syscalls.setns(own, syscalls.CLONE_NEWNET)
-        return ""
 
-    return not _in_child(attempt)
+def _enter_again() -> None:
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    syscalls.setns(own, syscalls.CLONE_NEWNET)
+
+
+def _mount() -> None:
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("tmpfs", "/", "tmpfs")
+
+
+_ATTEMPTS: dict[str, Callable[[], None]] = {
+    refusals.NETWORK: lambda: syscalls.unshare(syscalls.CLONE_NEWNET),
+    refusals.ENTER: _enter_again,
+    refusals.MOUNTS: lambda: syscalls.unshare(syscalls.CLONE_NEWNS),
+    refusals.MOUNT: _mount,
+}
 
 
 def _in_child(attempt: Callable[[], str]) -> str:
@@ -96,53 +111,3 @@ def _answer(attempt: Callable[[], str], writer: int) -> NoReturn:
         os.write(writer, said.encode(errors="replace"))
     finally:
         os._exit(0)
-
-
-def _forbidden(error: OSError, rights: str) -> str:
-    """Why a user namespace cannot be made: what the kernel's settings say, then what a container adds.
-
-    ``rights`` are those that its runtime can give instead.
-    """
-    if error.errno == errno.ENOSPC or read("sys/user/max_user_namespaces").strip() == "0":
-        return _words(error, "user.max_user_namespaces allows no more", "sysctl -w user.max_user_namespaces=15000")
-    if read("sys/kernel/unprivileged_userns_clone").strip() == "0":
-        return _words(error, "a sysctl forbids it", "sysctl -w kernel.unprivileged_userns_clone=1")
-    if read("sys/kernel/apparmor_restrict_unprivileged_userns").strip() == "1":
-        return _unmapped(error, rights)
-    if not _is_mapped():
-        why = f"user {os.geteuid()} is none of the user namespace that it is in (/proc/self/uid_map)"
-        return _said(error, why, "enter that with a map: unshare --map-root-user, podman unshare")
-    if container.seccomp():
-        return _contained(error, "a seccomp filter, as containers have one, forbids it", rights)
-    return _words(error, "this system forbids it to ordinary users", "run as root")
-
-
-def _unmapped(error: OSError, rights: str) -> str:
-    """Why a user namespace, once made, is of no use."""
-    if read("sys/kernel/apparmor_restrict_unprivileged_userns").strip() == "1":
-        return _words(
-            error,
-            "AppArmor forbids it to programs without a profile",
-            "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
-        )
-    if container.seccomp():
-        return _contained(error, "a seccomp filter, as containers have one, forbids what is done in it", rights)
-    return _words(error, "the user namespace has no rights of its own", "run as root")
-
-
-def _is_mapped() -> bool:
-    """Whether this process's user is one of the user namespace that it is in."""
-    rows = [list(map(int, line.split())) for line in read("self/uid_map").splitlines()]
-    return any(first <= os.geteuid() < first + count for first, _, count in rows)
-
-
-def _contained(error: OSError, why: str, rights: str) -> str:
-    return _said(error, why, f"start the container with {rights}, or --privileged")
-
-
-def _words(error: OSError, why: str, remedy: str) -> str:
-    return _said(error, why, f"as root: {remedy}")
-
-
-def _said(error: OSError, why: str, remedy: str) -> str:
-    return f"a user namespace cannot be used ({os.strerror(error.errno or 0)}): {why}; {remedy}"
