@@ -11,6 +11,7 @@ import pytest
 
 from cnitest.report import options
 from cnitest.report.given import plugin_path, resolve_paths
+from cnitest.report.standing import LAB, LAST_STORY
 
 if TYPE_CHECKING:
     from cnitest.report.failure_report import Section
@@ -26,9 +27,6 @@ pytest_plugins = [
     "cnitest.report.unprivileged",
 ]
 
-#: The lab of a test, and what its end had to report: kept with the test for its report.
-LAB = pytest.StashKey[Any]()
-LAST_STORY = pytest.StashKey[Any]()
 #: Set with the run once its person wants to leave: nothing slow is begun any more.
 LEAVING = pytest.StashKey[bool]()
 _REQUIRES = ("kernel", "plugin", "binary")

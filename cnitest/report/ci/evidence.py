@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 
+from cnitest.report.standing import LAB
+
 if TYPE_CHECKING:
     from cnitest.conformance.bench.bench import Bench
     from cnitest.lab.lab import Lab
@@ -75,8 +77,6 @@ def _quietly(function: Callable[[], dict[str, str]], trouble: str) -> dict[str, 
 
 def _lab(item: pytest.Item) -> tuple[Lab | None, Bench | None]:
     """The lab of a test, and the bench that it is part of in a test of a requirement."""
-    from cnitest.plugin import LAB
-
     arguments: dict[str, Any] = getattr(item, "funcargs", {})
     if lab := item.stash.get(LAB, None) or arguments.get("lab"):
         return cast("Lab", lab), None
