@@ -10,6 +10,8 @@ from cnitest.errors import ConfigError
 from cnitest.typos import nearest
 
 _MOST_SHOWN = 8
+#: Bytes that are written to see whether there is space.
+_TRIED = 1 << 14
 
 
 def absolute(text: str | os.PathLike[str], base: str | os.PathLike[str] = "") -> str:
@@ -103,8 +105,9 @@ def file_to_write(option: str, text: str, base: str | os.PathLike[str] = "") -> 
         raise ConfigError(f"{option} {text!r}: {path} is a directory; name a file in it")
     if not os.path.isdir(parent):
         raise ConfigError(f"{option} {text!r}: there is no such directory: {parent}{advice(parent)}")
-    if not os.access(path if os.path.exists(path) else parent, os.W_OK):
-        raise ConfigError(f"{option} {text!r}: {path} cannot be written: {_refusal(parent)}")
+    there = os.path.exists(path) and os.access(path, os.W_OK)
+    if why := _refusal(parent, there=there):
+        raise ConfigError(f"{option} {text!r}: {path} cannot be written: {why}")
     return path
 
 
@@ -114,12 +117,24 @@ def directory_to_fill(option: str, text: str, base: str | os.PathLike[str] = "")
     there = next(place for place in (Path(path), *Path(path).parents) if os.path.lexists(place))
     if not there.is_dir():
         raise ConfigError(f"{option} {text!r}: {there} is no directory that can be written to: it is a file")
-    if not os.access(there, os.W_OK):
-        raise ConfigError(f"{option} {text!r}: {there} is no directory that can be written to: {_refusal(there)}")
+    if why := _refusal(there):
+        raise ConfigError(f"{option} {text!r}: {there} is no directory that can be written to: {why}")
     return path
 
 
-def _refusal(directory: str | os.PathLike[str]) -> str:
-    """Why nothing can be written into a directory."""
-    read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
-    return "the file system is read-only" if read_only else "permission denied"
+def _refusal(directory: str | os.PathLike[str], *, there: bool = False) -> str:
+    """Why nothing can be written into a directory, or only into a file that is ``there``; empty where something can.
+
+    It is tried, with a file that has no name.
+    """
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(bytes(_TRIED))
+            file.flush()
+    except PermissionError:
+        return "" if there else "permission denied"
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pkgutil
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cnitest import paths
@@ -321,3 +322,13 @@ def reports(given: Any) -> Iterator[tuple[str, str]]:
     for option in ALL:
         if option.report and getattr(given, option.dest, None):
             yield option.report, getattr(given, option.dest)
+
+
+def write_reports(given: Any, outcome: Any) -> str:
+    """Write the reports that were asked for; which of them could not be written, and why, or nothing."""
+    for function, file in reports(given):
+        try:
+            pkgutil.resolve_name(function)(outcome, Path(file))
+        except OSError as error:  # there was space when the run began
+            return f"{file} could not be written: {error.strerror or error}"
+    return ""

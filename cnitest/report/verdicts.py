@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import pkgutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -268,8 +266,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     gone = outcome.disappeared and outcome.shipped
     if (gone or chosen_of(config).unstarted) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    for function, file in options.reports(config.option):
-        pkgutil.resolve_name(function)(outcome, Path(file))
+    if unwritten := options.write_reports(config.option, outcome):
+        config.stash[_UNWRITTEN], session.exitstatus = unwritten, pytest.ExitCode.USAGE_ERROR
 
 
 def _outcome(config: pytest.Config, cases: list[Case]) -> RunSummary:
@@ -291,6 +289,7 @@ def _outcome(config: pytest.Config, cases: list[Case]) -> RunSummary:
 
 
 _OUTCOME = pytest.StashKey[Any]()
+_UNWRITTEN = pytest.StashKey[str]()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -310,6 +309,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section(headline)
         for line in lines:
             terminalreporter.line(text.line(line))
+    if unwritten := config.stash.get(_UNWRITTEN, ""):
+        terminalreporter.line(unwritten, red=True)
 
 
 def _nothing_selected(config: pytest.Config) -> list[str]:
