@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from cnitest.deadline import Deadline
-from cnitest.faults.aim import Aim
+from cnitest.injection.aim import Aim
 from cnitest.kernel.processes import process
 from cnitest.kernel.processes.process import Finished
 from cnitest.kernel.processes.supervised import Supervised, Where

@@ -16,8 +16,8 @@ from cnitest.conformance.bench.leftovers import Leftover, leftovers, settle
 from cnitest.conformance.host.set_up import Silent, open_lab, set_up
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import DeadlineExceeded, PluginError
-from cnitest.faults.aim import Aim, AimedExec
-from cnitest.faults.calls import without_chance
+from cnitest.injection.aim import Aim, AimedExec
+from cnitest.injection.calls import without_chance
 from cnitest.kernel.processes.process import Finished
 from cnitest.lab.hosts import Host
 from cnitest.lab.lab import Lab

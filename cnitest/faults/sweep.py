@@ -14,8 +14,8 @@ from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.conf import Network
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
-from cnitest.faults.aim import Point
 from cnitest.faults.trial import COMMANDS, WAYS, Fault, Subject, TrialOutcome, attempt, baseline
+from cnitest.injection.aim import Point
 from cnitest.kernel.tracing import trace
 
 __all__ = ["COMMANDS", "WAYS", "Coverage", "Fault", "Point", "Sweep", "TrialOutcome", "sweep"]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from cnitest.cni.conf import Network
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
-from cnitest.faults.aim import Aim, Point
 from cnitest.faults.stage import Stage, open_stage
+from cnitest.injection.aim import Aim, Point
 
 #: The ways to hit a call: the plugin's whole process tree is killed before it, or the call fails.
 WAYS = ("kill", "fail")

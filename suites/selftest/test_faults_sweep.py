@@ -20,10 +20,10 @@ from cnitest.cni.runtime import Runtime
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.faults import table
-from cnitest.faults.aim import Aim
-from cnitest.faults.netlink_words import changes, words
 from cnitest.faults.stage import open_stage
 from cnitest.faults.sweep import sweep
+from cnitest.injection.aim import Aim
+from cnitest.injection.netlink_words import changes, words
 from cnitest.kernel.processes.process import Finished
 from cnitest.lab.hosts import Host
 from cnitest.lab.lab import Lab

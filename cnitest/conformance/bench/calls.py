@@ -15,7 +15,7 @@ from cnitest.conformance.bench.steps import Release, SearchPath
 from cnitest.conformance.bench.target import AttachmentTarget
 from cnitest.conformance.bench.timeouts import Timeouts
 from cnitest.conformance.model.subject import Setting, Trial
-from cnitest.faults.aim import Aim, AimedExec
+from cnitest.injection.aim import Aim, AimedExec
 from cnitest.lab.hosts import Host
 from cnitest.lab.lab import Lab
 

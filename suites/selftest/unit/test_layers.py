@@ -30,6 +30,7 @@ LAYERS = {
     "cni": 4,
     "plugins": 4,
     "testing": 4,
+    "injection": 4,
     "conformance": 5,
     "fuzz": 5,
     "faults": 5,

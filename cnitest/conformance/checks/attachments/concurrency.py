@@ -19,7 +19,7 @@ from cnitest.conformance.model import form, judge
 from cnitest.conformance.model.finding import Doubt, Undecided
 from cnitest.conformance.model.requirement import Kind
 from cnitest.errors import FeatureMissing
-from cnitest.faults.aim import Aim
+from cnitest.injection.aim import Aim
 
 MANY = 10
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from cnitest.faults import netlink_words
+from cnitest.injection import netlink_words
 from cnitest.kernel.processes import tracee
 from cnitest.kernel.processes.seccomp import Notice
 

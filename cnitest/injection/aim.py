@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cnitest.cni.calls.invoke import HostExec
 from cnitest.deadline import Deadline
-from cnitest.faults.calls import Change, change
+from cnitest.injection.calls import Change, change
 from cnitest.kernel.processes import process
 from cnitest.kernel.processes.process import Finished
 from cnitest.kernel.processes.seccomp import Notice
