@@ -207,6 +207,31 @@ def test_values_are_no_part_of_a_cause(one: str, other: str) -> None:
     assert words.general(one) == words.general(other)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("+ addresses 10.0.0.1/24", "+ addresses fd00::1/64"),
+        ("+ routes default: family=2", "+ routes default: family=10"),
+        ("-A FORWARD of iptables", "-A FORWARD of ip6tables"),
+        ("IPv4 rule", "IPv6 rule"),
+        ("+ files /var/lib/a", "+ files /var/lib/b"),
+        ("eth0 is down", "eth1 is down"),
+    ],
+)
+def test_what_tells_things_apart_is_part_of_a_cause(one: str, other: str) -> None:
+    """Families, interfaces and paths are no values."""
+    assert words.general(one) != words.general(other)
+
+
+def test_a_call_that_fails_is_known_by_its_own_words() -> None:
+    """What the test was doing is no part of it; which program failed is."""
+    details = ("after a: x DEL (c1): fails: ip6tables no", "x DEL (c1): fails: ip6tables no", "DEL: fails: iptables no")
+
+    found = [*words.of_details(details, ("!fails ipNtables no", "!fails ipNtables no", "!fails iptables no"))]
+
+    assert found == ["fails: ip6tables no", "fails: ip6tables no", "fails: iptables no"]
+
+
 def test_only_what_was_tried_can_be_gone() -> None:
     """A requirement is tried where no case of it is open, in all the versions that the baseline was written in."""
     passed = case(verdict=Verdict.PASSED)
