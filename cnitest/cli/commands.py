@@ -64,6 +64,7 @@ COMMANDS = (
         "cnitest.cli.topology:declare_schema",
         "print a JSON Schema: of topology files, or of a run's verdicts",
     ),
+    Command("new", "cnitest.cli.recipes.command:declare", "write the pipeline of a plugin for a CI, to start from"),
     Command("vm", "cnitest.cli.vm:declare", "run a command on another kernel, in a virtual machine"),
     Command("trace-shim", "cnitest.cli.trace:declare", "record the plugin calls of a real runtime"),
 )

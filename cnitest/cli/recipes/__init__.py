@@ -1,0 +1,1 @@
+"""``cnitest new``: files that a plugin's author starts from, written from templates and what the directory holds."""
