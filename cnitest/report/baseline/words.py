@@ -29,6 +29,8 @@ _VARIABLE = (
         (r"\bv\d+(?:\.\d+)+\b", "VERSION"),
         (r"\b0x[0-9a-f]+\b", "NUMBER"),
         (r"\b[0-9a-f]{8,}\b", "NUMBER"),
+        # A name that a plugin makes of a hash.
+        (r"\b(?=(?:[A-Za-z]*\d){3})[A-Za-z\d]*[A-Za-z][A-Za-z\d]*(?<=[A-Za-z\d]{8})\b", "NAME"),
         # Not of names (eth0, ip6tables, IPv6), nor the family's number, which tell what is what.
         (r"(?<![A-Za-z\d])(?<!family=)\d+", "N"),
     ),

@@ -199,6 +199,8 @@ def test_causes_are_apart_by_what_is_overlooked_or_left() -> None:
         ("after 0.31 s of pid 4711", "after 12.7 s of pid 1"),
         ("/tmp/tmpab12cd_x/f of 0x7ffdeadbeef0", "/tmp/tmpzz99yy/f of 0x7ffd00000001"),
         ("id 123e4567-e89b-12d3-a456-426614174000", "id 00000000-e89b-ffff-a456-42661417aaaa"),
+        ("wc1d75072289ebb is up", "wcff00aab2233c5d is up"),
+        ("calib3c4d5e6f7a has it", "cali00112233445 has it"),
         ("rule -A CNI-e842b5733261600d -j X", "rule -A CNI-0123456789abcdef0123 -j X"),
     ],
 )
