@@ -7,7 +7,7 @@ from cnitest.explain.evidence.crossing import is_group
 from cnitest.explain.evidence.leg import Leg, arrived, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
-from cnitest.kernel.rows.records import Fdb, Neighbour
+from cnitest.kernel.rows.records import Fdb, Link, Neighbour
 from cnitest.topology.building.steps import AddLink
 
 _STAGES = (Stage.WIRE, Stage.INGRESS, Stage.BRIDGE)
@@ -64,7 +64,7 @@ def arp_off(loss: Loss) -> Found | None:
     asked = loss.probe.transport in _QUESTIONS and arrived(loss)
     to_itself = loss.mac == loss.wiring.links[leg.start].mac
     for at, says in ((leg.start, to_itself), (leg.target, asked)):
-        if at and says and "NOARP" in loss.wiring.links[at].flags:
+        if at and says and _is_silenced(loss.wiring.links[at]):
             return Found(
                 "ARP off",
                 f"{at} does not {'ask' if at == leg.start else 'answer'} for MACs: ARP is off there (NOARP)",
@@ -93,6 +93,12 @@ def wrong_neighbour(loss: Loss) -> Found | None:
         remedy=f"ip neigh del {entry.ip} dev {entry.link}",
         place=leg.sender.full_name,
     )
+
+
+def _is_silenced(link: Link) -> bool:
+    """Whether ARP was turned off on a link that has it otherwise: ipvlan's in the modes that route never have it."""
+    routes = link.kind == "ipvlan" and dict(link.detail).get("mode") in ("l3", "l3s")
+    return "NOARP" in link.flags and not routes
 
 
 def _is_end(loss: Loss, at: LinkAt) -> bool:
