@@ -54,6 +54,13 @@ def test_shares_take_about_as_long(lasting, number):
     assert max(loads) - min(loads) <= max(lasting) + 1e-6
 
 
+def test_the_longest_test_goes_first():
+    """It has a share of its own where the others together last as long."""
+    known = {"a": 1, "b": 1, "c": 1, "d": 1, "e": 4}
+
+    assert divided(list(known), known, 2) == [{4}, {0, 1, 2, 3}]
+
+
 @given(st.lists(st.text("ab", min_size=1, max_size=6), unique=True, max_size=20), st.randoms(use_true_random=False))
 def test_the_order_of_tests_does_not_count(names, chance: random.Random):
     """Machines that collect the same tests in another order give themselves the same shares."""
