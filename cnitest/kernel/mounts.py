@@ -73,13 +73,19 @@ def furnish() -> None:
     for directory in COVERED:
         if os.path.isdir(directory) and not os.path.islink(directory):
             _cover(directory)
-    for directory in DIRECTORIES:
+    for directory in _directories():
         try:
             os.makedirs(directory, exist_ok=True)
         except PermissionError:  # below a user namespace the real root's directories are not ours to write to
             _private(directory)
-    if not os.access(_STATE, os.R_OK | os.W_OK | os.X_OK) or os.listdir(_STATE):
+    if os.path.isdir(_STATE) and (not os.access(_STATE, os.R_OK | os.W_OK | os.X_OK) or os.listdir(_STATE)):
         _private(_STATE)
+
+
+def _directories() -> list[str]:
+    """The directories that a host gets. Where the machine has no /etc or no /var there is nothing to cover, and what
+    is made there would be made on the machine."""
+    return [directory for directory in DIRECTORIES if os.path.isdir(f"/{directory.split('/')[1]}")]
 
 
 def empty_run(proc: int) -> None:
@@ -98,7 +104,7 @@ def empty_run(proc: int) -> None:
             shutil.rmtree(entry.path)
         else:
             os.unlink(entry.path)
-    for directory in DIRECTORIES:
+    for directory in _directories():
         os.makedirs(directory, exist_ok=True)
     umount("/sys")
     fresh_sys()

@@ -22,6 +22,7 @@ from cnitest.suites.selftest.processes import maps_user
 
 from cnitest import Lab
 from cnitest.deadline import Deadline
+from cnitest.kernel import mounts
 from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.processes import process
 from cnitest.kernel.syscalls import CLONE_NEWNET, setns
@@ -302,3 +303,16 @@ def test_what_the_machines_plugins_remember_is_not_seen(options: str, rest: tupl
     )
 
     assert (done.stdout, done.stderr) == ("/var/lib/cni\n", "")
+
+
+def test_nothing_is_made_where_the_machine_lacks_a_directory(monkeypatch):
+    """A machine without /etc, as an image may be, does not get one from a host that would have files there."""
+    lacking = "/cnitest-has-no-such-directory"
+    monkeypatch.setattr(mounts, "COVERED", (*mounts.COVERED, lacking))
+    monkeypatch.setattr(mounts, "DIRECTORIES", (*mounts.DIRECTORIES, f"{lacking}/cni/net.d"))
+    with Lab(load(find("bridge-walkthrough"))) as lab:
+        seen = lab.host("node").run(["ls", "/"]).stdout
+        left = os.path.exists(lacking)
+
+    assert not left
+    assert lacking[1:] not in seen.split()
