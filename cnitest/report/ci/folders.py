@@ -82,11 +82,13 @@ class Folders:
             raise ConfigError(f"{option}: {path} cannot be written: {error.strerror or error}") from None
 
     def _clear(self) -> None:
-        """Remove what a former run left."""
+        """Remove what a former run left: of what is in this directory, the folders that its index names."""
         former = _index(self.path) or {}
-        for name in (_NEW, *(str(row.get("folder", "")) for row in former.get("failures", ()))):
-            if name and "/" not in name and name not in (".", ".."):
-                shutil.rmtree(self.path / name, ignore_errors=True)
+        names = {_NEW, *(str(row.get("folder", "")) for row in former.get("failures", ()))}
+        with os.scandir(self.path) as entries:
+            folders = [entry for entry in entries if entry.name in names and entry.is_dir(follow_symlinks=False)]
+        for folder in folders:
+            shutil.rmtree(folder.path, ignore_errors=True)
         for name in (INDEX, READABLE):
             with contextlib.suppress(FileNotFoundError):
                 (self.path / name).unlink()

@@ -137,16 +137,19 @@ def test_one_run_at_a_time_fills_a_directory(tmp_path):
 
 
 def test_an_index_names_no_folder_elsewhere(tmp_path):
-    """Whatever somebody wrote into it, what lies outside is not removed."""
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "out").mkdir()
-    rows = [{"folder": name} for name in ("../mine", "..", ".", "/", str(tmp_path / "mine"), "")]
-    (tmp_path / "out" / "index.json").write_text(json.dumps({"format": folders.FORMAT, "failures": rows}))
+    """What lies outside is not removed. All that is named here is the test's own, whatever the code would remove."""
+    outside, out = tmp_path / "outside", tmp_path / "out"
+    outside.mkdir()
+    out.mkdir()
+    (out / "link").symlink_to(outside)
+    (outside / "mine").write_text("mine")
+    rows = [{"folder": name} for name in ("../outside", str(outside), "link", "")]
+    (out / "index.json").write_text(json.dumps({"format": folders.FORMAT, "failures": rows}))
 
-    folders.Folders(str(tmp_path / "out")).close()
+    folders.Folders(str(out)).close()
 
-    assert (tmp_path / "mine").is_dir()
-    assert (tmp_path / "out").is_dir()
+    assert (outside / "mine").exists()
+    assert (out / "link").is_symlink()
 
 
 def test_a_lost_probe_is_grouped_by_its_cause():
