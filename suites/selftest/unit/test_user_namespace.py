@@ -13,12 +13,13 @@ from cnitest.kernel.processes import user_namespace
 
 # As AppArmor does it: a user namespace can be made, and nothing can be made in it.
 CRIPPLED = """
-import os
+import errno, os
 from cnitest.kernel.processes import user_namespace
-user_namespace._can_make_networks = lambda: False
+def forbidden():
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+user_namespace._ATTEMPTS = dict.fromkeys(user_namespace._ATTEMPTS, forbidden)
 before = os.readlink("/proc/self/ns/user")
-said = user_namespace.enter()
-assert "a user namespace cannot be used" in said, said
+assert user_namespace.enter()
 assert os.readlink("/proc/self/ns/user") == before
 """
 
