@@ -82,7 +82,7 @@ def test_a_row_may_be_about_some_cases_and_may_not_show_always(run):
             pass
     """
     rows = [
-        {**ROW, "test": "test_bridge.py::test_a", "cases": "fd00"},
+        {**ROW, "test": "test_bridge*.py::*a", "cases": "fd00"},
         {**ROW, "test": "test_bridge.py::test_b", "sometimes": "it is a race"},
     ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -25,9 +26,9 @@ from cnitest.topology.problem import Problem
 class Known:
     """One failure that is known.
 
-    ``test`` is ``FILE::NAME`` without parameters; ``cases`` a pattern searched in the parameters' id. It concerns
-    releases of the reference ``plugin`` from ``since`` until ``until``, both included. ``shows`` is a pattern searched
-    in what the failure says. ``sometimes`` is why the test may pass all the same.
+    ``test`` is ``FILE::NAME`` without parameters, where ``*`` stands for anything; ``cases`` a pattern searched in the
+    parameters' id. It concerns releases of the reference ``plugin`` from ``since`` until ``until``, both included.
+    ``shows`` is a pattern searched in what the failure says. ``sometimes`` is why the test may pass all the same.
     """
 
     test: str
@@ -43,7 +44,7 @@ class Known:
     def speaks_of(self, name: str) -> bool:
         """Whether it is about a test, by ``FILE::NAME[PARAMETERS]``."""
         test, _, cases = name.partition("[")
-        return test == self.test and re.search(self.cases, cases.removesuffix("]")) is not None
+        return fnmatchcase(test, self.test) and re.search(self.cases, cases.removesuffix("]")) is not None
 
     def concerns(self, release: str) -> bool:
         """Whether it is about a release; never about a plugin that is of no release of the reference plugins."""
