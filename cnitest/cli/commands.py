@@ -105,7 +105,7 @@ def _prepare(name: str) -> None:
     if command and command.labs:
         from cnitest.report import unprivileged
 
-        if why := unprivileged.enter():
+        if why := unprivileged.enter() or unprivileged.forbidden():
             raise FeatureMissing(why)
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from cnitest.errors import KernelError
-from cnitest.kernel import sysctl
+from cnitest.kernel import mounts, sysctl
+from cnitest.kernel.confinement import capabilities, container
 from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.processes import user_namespace
@@ -78,7 +79,7 @@ def unknown(name: str) -> str:
 
 @functools.cache
 def privilege() -> Feature:
-    """Whether namespaces can be made at all."""
+    """Whether labs can be made at all: namespaces, with the capabilities and the /proc that they take."""
     thread = NamespaceThread()
     try:
         namespace = NetworkNamespace.make(thread)
@@ -86,13 +87,34 @@ def privilege() -> Feature:
             namespace.run(lambda: None)
         finally:
             namespace.close()
-        return Feature("namespaces", True)
+        return _capabilities() or _mounts(thread) or Feature("namespaces", True)
     except OSError as error:
         remedy = user_namespace.why_not() or "run as root, or inside unshare -Ur"
         words = f"network namespaces cannot be made here ({os.strerror(error.errno or 0)}); {remedy}"
         return Feature("namespaces", False, words)
     finally:
         thread.end()
+
+
+def _capabilities() -> Feature | None:
+    """Which capabilities are missing, where some are."""
+    lacking = capabilities.missing()
+    if not lacking:
+        return None
+    words = f"this process lacks {', '.join(lacking)}; start the container with {container.rights()}"
+    return Feature("capabilities", False, words)
+
+
+def _mounts(thread: NamespaceThread) -> Feature | None:
+    """Why nothing can be mounted, where nothing can be; in a user namespace that is found when it is entered."""
+    if not container.in_first_user_namespace():
+        return None
+    try:
+        thread.run(mounts.own_proc)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        return Feature("mounts", False, f"nothing can be mounted for a lab ({why}); {container.open_proc()}")
+    return None
 
 
 def _in_scratch(check: Callable[[NetworkNamespace], str]) -> str:

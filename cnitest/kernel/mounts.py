@@ -60,9 +60,14 @@ def writable_sysctls() -> None:
     """
     if read_only("/proc/sys"):
         with contextlib.suppress(OSError):
-            unshare(CLONE_NEWNS)
-            make_private()
-            mount("proc", "/proc", "proc", _SHIELDED)
+            own_proc()
+
+
+def own_proc() -> None:
+    """Give the calling thread a mount namespace with a /proc of its own. Raises OSError that names the mount."""
+    unshare(CLONE_NEWNS)
+    make_private()
+    mount("proc", "/proc", "proc", _SHIELDED)
 
 
 def furnish() -> None:

@@ -48,9 +48,10 @@ def _may_make_labs() -> bool:
 
 def forbidden() -> str:
     """Why neither this process nor a user namespace of its own may make labs; empty where one of them may."""
+    from cnitest.kernel import features
     from cnitest.kernel.processes import user_namespace
 
-    return "" if user_namespace.may_make_namespaces() else user_namespace.why_not()
+    return features.privilege().why if user_namespace.may_make_namespaces() else user_namespace.why_not()
 
 
 def _say(words: str) -> None:

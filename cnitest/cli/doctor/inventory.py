@@ -16,7 +16,8 @@ _MODULES = {"br_netfilter": "modprobe br_netfilter", "conntrack": "modprobe nf_c
 _SKIPPED = "tests that need it are skipped"
 _PACKAGED = "install containernetworking-plugins"
 _FROM_SOURCE = "Debian's package lacks it: build it (script/plugins-release in the source tree does)"
-_BINARIES = {
+#: Programs that labs call: the package of Debian that has each, and whether labs cannot do without.
+BINARIES = {
     "iptables": ("iptables", True),
     "ip6tables": ("iptables", True),
     "nft": ("nftables", False),
@@ -47,7 +48,7 @@ def kernel(forbidden: str) -> Iterator[Examined]:
 
 def programs() -> Iterator[Examined]:
     """Programs, by the packages that bring them."""
-    for name, (package, needed) in _BINARIES.items():
+    for name, (package, needed) in BINARIES.items():
         where = executables.find(name)
         detail = where or executables.absent(name)
         yield Examined("programs", name, bool(where), needed, detail, f"apt-get install {package}")

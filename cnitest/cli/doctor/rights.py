@@ -25,13 +25,9 @@ def examine(forbidden: str) -> Iterator[Examined]:
     """Everything that rights decide, each tried; little is left to try where namespaces cannot be made."""
     made = features.privilege()
     why = forbidden or made.why
-    yield Examined(_GROUP, "namespaces", not why, True, why)
+    yield Examined(_GROUP, "namespaces" if forbidden else made.name, not why, True, why)
     yield _temporary_directory()
     if why:
-        return
-    lacking = capabilities.missing()
-    yield _capabilities(lacking)
-    if lacking:
         return
     yield _sysctls()
     yield from _in_a_lab()
@@ -44,12 +40,6 @@ def _temporary_directory() -> Examined:
     """Where tests, plugins and pytest keep files."""
     why = why_no_temporary_files()
     return Examined(_GROUP, "temporary files", not why, True, why)
-
-
-def _capabilities(lacking: tuple[str, ...]) -> Examined:
-    """What follows from those that are missing is not tried."""
-    words = f"this process lacks {', '.join(lacking)}" if lacking else ""
-    return Examined(_GROUP, "capabilities", not lacking, True, words, f"start the container with {container.rights()}")
 
 
 def _fault_injection() -> Examined:

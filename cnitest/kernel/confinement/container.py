@@ -60,11 +60,20 @@ def rights() -> str:
     return f"{wanted} and {_WITHOUT_APPARMOR}" if apparmor() else wanted
 
 
-def open_proc() -> str:
-    """What a container's runtime has to be told so that a /proc of one's own can be mounted, with why."""
-    if profile := apparmor():
-        return f"AppArmor's profile {profile} forbids mounts: start the container with {_WITHOUT_APPARMOR}"
+def open_proc(instead: str = "") -> str:
+    """Why no /proc can be mounted here, as far as there are signs of it, and what a container's runtime has to be told.
+
+    ``instead`` is what else would do, where /proc is masked.
+    """
+    if apparmor() or in_first_user_namespace():
+        who = f"AppArmor's profile {apparmor()}" if apparmor() else "AppArmor or SELinux"
+        return f"{who} forbids mounts; start the container with {_WITHOUT_APPARMOR}"
     if masked := masked_proc():
         why = f"below a /proc that is masked ({', '.join(masked[:2])}, …) a user namespace gets no other"
-        return f"{why}: start the container with {_UNMASKED}, or --privileged"
+        return f"{why}; start the container with {instead or _UNMASKED}, or --privileged"
     return "run as root, in a container with --privileged"
+
+
+def in_first_user_namespace() -> bool:
+    """Whether this process has what capabilities it has towards the whole machine."""
+    return read("self/uid_map").split() == ["0", "0", "4294967295"]

@@ -63,6 +63,11 @@ def inside(what: str, error: OSError, rights: str) -> str:
     return _words(error, "the user namespace has no rights of its own", "run as root")
 
 
+def of_proc(error: OSError, rights: str) -> str:
+    """Why the processes of a lab get no /proc; ``rights`` are those that would do instead, where there are some."""
+    return f"a user namespace cannot be used ({os.strerror(error.errno or 0)}): {container.open_proc(rights)}"
+
+
 def is_filtered(what: str) -> bool:
     """Whether seccomp keeps a call from the kernel, which would say EINVAL, EBADF or EFAULT to these."""
     libc = ctypes.CDLL(None, use_errno=True)

@@ -6,6 +6,7 @@ Inside it the process is root towards whatever it makes there, and still the use
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import NoReturn
 
 from cnitest.kernel import syscalls
 from cnitest.kernel.confinement import capabilities, container
+from cnitest.kernel.mounts import own_proc
 from cnitest.kernel.processes import refusals
 
 _MAPS = "/proc/self/{}_map"
@@ -52,17 +54,33 @@ def _move() -> str:
             Path(_MAPS.format(name)).write_text(f"0 {number} 1", encoding="ascii")
     except OSError as error:
         return refusals.of_map(error, user, rights)
-    return _in_child(lambda: _refused_inside(rights))
+    return _in_child(lambda: _refused_inside(user, rights))
 
 
-def _refused_inside(rights: str) -> str:
-    """Why what a lab needs cannot be made here: AppArmor may let the user namespace be, and nothing in it, and a
-    container's seccomp filter may forbid setns(2) or mount(2) alone."""
+def _refused_inside(user: int, rights: str) -> str:
+    """Why what a lab needs cannot be made here, tried: AppArmor may let the user namespace be, and nothing in it, a
+    container's seccomp filter may forbid setns(2) or mount(2) alone, and below a masked /proc there is no other."""
     for what, attempt in _ATTEMPTS.items():
         try:
             attempt()
         except OSError as error:
             return refusals.inside(what, error, rights)
+    try:
+        _mount_proc()
+    except OSError as error:
+        return refusals.of_proc(error, rights if user == 0 else "")
+    return ""
+
+
+def _mount_proc() -> None:
+    """Mount the /proc of a new PID namespace, which takes a process in it. Raises OSError."""
+    syscalls.unshare(syscalls.CLONE_NEWPID)
+    if _in_child(_proc_alone):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def _proc_alone() -> str:
+    own_proc()
     return ""
 
 
