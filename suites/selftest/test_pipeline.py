@@ -16,6 +16,7 @@ from cnitest.cli.commands import main
 
 pytestmark = pytest.mark.requires(plugin=("bridge", "host-local"))
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 #: Two faults that one requirement catches, by two causes.
 FIRST, SECOND = "wire-tells-another-mac", "wire-tells-no-default-route"
 GO = """\
@@ -77,9 +78,13 @@ class Author:
             "CNITEST_TESTS_ARGS": "-q -p no:cacheprovider",
             **settings,
         }
+        return self.shell("sh", "cnitest-ci.sh", *stages, **given)
+
+    def shell(self, *command: str, **given: str) -> subprocess.CompletedProcess[str]:
+        """A command in the directory."""
         path = os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
         return subprocess.run(
-            ["sh", "cnitest-ci.sh", *stages],
+            command,
             cwd=self.place,
             env={**os.environ, "PATH": path, **given},
             capture_output=True,
@@ -122,6 +127,29 @@ def test_the_life_of_a_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert again.returncode == 0, again.stdout + again.stderr
     assert new.returncode == 1, new.stdout + new.stderr
     assert "no longer found: tiny ADD-08" in new.stdout
+
+
+def test_the_action_runs_a_configuration_with_its_baseline(tmp_path: Path):
+    """The last step of action.yml as it stands: red, and green with the baseline that is there."""
+    place = tmp_path / "tiny"
+    place.mkdir()
+    ci = Author(place, "sh")
+    ci.writes(FIRST)
+    step = yaml.safe_load((CHECKOUT / "action.yml").read_text())["runs"]["steps"][-1]
+    given = {"CONF": "10-lan.conflist", "PLUGIN": "tiny", "OWN_PATH": f".:{faulty.HONEST}", "SUITE": "walkthrough"}
+    given |= {"BASELINE": "base.yaml", "RESULTS": "results", "ARGS": "-k 'ADD-08 or ADD-01' --cni-version 1.1.0 -n 0"}
+    assert given.keys() == step["env"].keys()
+
+    red = ci.shell("bash", "-ec", step["run"], **given)
+    given["ARGS"] += " --write-baseline base.yaml"
+    written = ci.shell("bash", "-ec", step["run"], **given)
+    given["ARGS"] = given["ARGS"].partition(" --write")[0]
+    green = ci.shell("bash", "-ec", step["run"], **given)
+
+    assert (red.returncode, written.returncode, green.returncode) == (1, 0, 0), (
+        red.stderr + written.stderr + green.stdout
+    )
+    assert {"cnitest.xml", "cnitest.json", "failures"} <= {file.name for file in (place / "results").iterdir()}
 
 
 @pytest.mark.requires(binary="go")

@@ -31,7 +31,8 @@ def write(file: str, before: Baseline | None, found: Iterable[Violation], subjec
     new = updated(old, map(_entry, found), (), [Scope(subject.name)])
     files.write(new, file)
     more = len(new.findings) - len(old.findings)
-    return f"{paths.near(file)}: written, {count(len(new.findings), 'cause')} ({more} new); say in its comments why"
+    why = "; say in its comments why" if more else ""
+    return f"{paths.near(file)}: written, {count(len(new.findings), 'cause')} ({more} new){why}"
 
 
 def _entry(violation: Violation) -> Entry:

@@ -17,7 +17,8 @@ from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.model.verdict import LACKING, Case, Verdict
 from cnitest.errors import ConfigError
-from cnitest.report.baseline import cases, files, words
+from cnitest.fuzz.model.violation import Violation
+from cnitest.report.baseline import cases, files, fuzzing, words
 from cnitest.report.baseline.model import EMPTY, Baseline, Entry, Scope, updated
 
 BLIND = Entry("the MTU is N: bridge CHECK: succeeds, but should refuse", plugin="bridge", requirement="CHK-20")
@@ -259,6 +260,24 @@ def test_writing_again_keeps_comments() -> None:
 
     assert found.findings == (replace(BLIND, comment="#12"), new)
     assert found.plugins == (Scope("bridge", ("0.4.0", *ALL)), Scope("ptp", ("1.0.0",)))
+
+
+def test_fuzzing_has_entries_of_its_own(tmp_path: Path) -> None:
+    """What is written of a violation is its cause again; a comment stays, and what another run found."""
+    file = str(tmp_path / "base.yaml")
+    files.write(KNOWN, file)
+    found = [Violation("left", "bridge", "node: + links veth1234"), Violation("silent", "", "no answer from 10.0.0.1")]
+
+    told = fuzzing.write(file, None, found, subject())
+    fuzzing.write(file, None, found[:1], subject())
+    baseline = fuzzing.read(file, subject())
+
+    assert told.endswith("base.yaml: written, 4 causes (2 new); say in its comments why")
+    assert fuzzing.causes(baseline) == {violation.cause for violation in found}
+    assert set(KNOWN.findings) < set(baseline.findings)
+    assert baseline.plugins == KNOWN.plugins
+    with pytest.raises(ConfigError, match=r"is of bridge, and this run tests ptp, host-local"):
+        fuzzing.read(file, replace(subject(), name="ptp", plugin="ptp", conf={"ipam": {"type": "host-local"}}))
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])

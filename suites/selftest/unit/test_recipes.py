@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cnitest.cli.commands import main
 from cnitest.cli.recipes.pipelines import SERVICES
@@ -28,6 +29,7 @@ KINDS = {
     "words that a shell would read": {"Makefile": "all:\n", "it's $HOME & co.conflist": CONF},
     "nothing": {},
 }
+INSTALLED_BY = {"actionlint": "go install github.com/rhysd/actionlint/cmd/actionlint@latest"}
 LINTERS = {
     "github": ("actionlint", [], ".github/workflows/cnitest.yml"),
     "github's schema": (
@@ -56,7 +58,7 @@ def lint(program: str, *arguments: str) -> None:
     """Run a linter, and fail with what it says; skip where it is not installed."""
     found = shutil.which(program, path=os.pathsep.join([str(TOOLS), *os.get_exec_path()]))
     if found is None:
-        pytest.skip(f"{program} is not installed")
+        pytest.skip(f"{program} is not installed: {INSTALLED_BY.get(program, 'script/setup')}")
     done = subprocess.run([found, *arguments], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -85,6 +87,15 @@ def test_the_recipes_of_the_project_lint_clean(program: str, words: list[str]) -
     *options, file = words
 
     lint(program, *options, str(CHECKOUT / file))
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_the_steps_of_the_action_lint_clean(tmp_path: Path, step: int) -> None:
+    """The scripts in the action, of which actionlint knows nothing."""
+    script = tmp_path / "step.sh"
+    script.write_text(yaml.safe_load((CHECKOUT / "action.yml").read_text())["runs"]["steps"][step]["run"])
+
+    lint("shellcheck", "--shell", "bash", str(script))
 
 
 @pytest.mark.parametrize(
