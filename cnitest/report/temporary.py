@@ -13,12 +13,22 @@ _KEPT = 3
 _PREFIX = "pytest-"
 
 
+def _outside() -> int:
+    """Who this process is outside of its user namespace (user_namespaces(7), uid_map)."""
+    user = os.getuid()
+    for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines():
+        first, outside, length = map(int, line.split())
+        if first <= user < first + length:
+            return outside + user - first
+    return user
+
+
 def directory() -> str:
     """A new directory for one run, as pytest would name it; of earlier ones the last stay, and those that are in use.
 
     Raises OSError.
     """
-    root = Path(tempfile.gettempdir(), f"pytest-of-{os.getuid()}")
+    root = Path(tempfile.gettempdir(), f"pytest-of-{_outside()}")
     root.mkdir(mode=0o700, exist_ok=True)
     if root.lstat().st_uid != os.getuid():  # somebody else's, who could lead us anywhere
         root = Path(tempfile.mkdtemp(prefix=f"{root.name}-"))

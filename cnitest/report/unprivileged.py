@@ -84,14 +84,21 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         from cnitest.report.machines import Machines
 
         early_config.pluginmanager.register(Machines(early_config, enters=ours and elsewhere == "ssh"))
-    if ours and elsewhere != "ssh" and not _may_make_labs():
-        named = any(map(os.environ.get, _USERS)) or early_config.known_args_namespace.basetemp
-        if why := enter():
-            early_config.stash[_FORBIDDEN] = why
-            _say(f"{why}; tests that use a lab are skipped")
-        else:
-            args += [] if named else [f"--basetemp={_directory()}"]
+    if ours and elsewhere != "ssh" and not _may_make_labs() and (why := enter()):
+        early_config.stash[_FORBIDDEN] = why
+        _say(f"{why}; tests that use a lab are skipped")
+    named = idle or any(map(os.environ.get, _USERS)) or early_config.known_args_namespace.basetemp
+    if not named and _looks_like_root():
+        args += [f"--basetemp={_directory()}"]
     return (yield)
+
+
+def _looks_like_root() -> bool:
+    """Whether this is root of a user namespace alone: pytest would want the directory of the machine's root."""
+    if os.getuid() != 0:
+        return False
+    rows = Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()
+    return all(row.split()[:2] != ["0", "0"] for row in rows)
 
 
 _FORBIDDEN = pytest.StashKey[str]()

@@ -45,8 +45,9 @@ Host {name}
 """
 #: In namespaces of its own the server has accounts of its own; the machine's files stay as they are.
 _ACCOUNTS = """\
-mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd &&
-mount --bind "$0/passwd" /etc/passwd && mount --bind "$0/shadow" /etc/shadow && exec "$@"
+mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd || exit
+for name in passwd shadow; do [ ! -e "/etc/$name" ] || mount --bind "$0/$name" "/etc/$name" || exit; done
+exec "$@"
 """
 
 

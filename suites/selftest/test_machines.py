@@ -52,7 +52,7 @@ import json, pathlib
 def test_options(request, network, record_property):
     option = request.config.option
     names = ("cni_path", "cni_conf", "cni_topology", "cni_profile", "cni_runtime", "cni_json")
-    record_property("options", json.dumps({name: getattr(option, name) for name in names}))
+    record_property("given options", json.dumps({name: getattr(option, name) for name in names}))
 """
 
 
@@ -62,6 +62,11 @@ class Done(NamedTuple):
     code: int
     out: str
     err: str
+
+
+def outside_of_xdist() -> dict[str, str]:
+    """Our environment without what a worker of xdist has in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
 
 
 class Project:
@@ -83,7 +88,7 @@ class Project:
 
     def run(self, *words: str, tx: str = "", **variables: str) -> Done:
         """Run it to its end."""
-        environment = {**os.environ, **variables}
+        environment = {**outside_of_xdist(), **variables}
         command = self.command(*words, tx=tx)
         done = subprocess.run(
             command, cwd=self.home, env=environment, capture_output=True, text=True, timeout=240, check=False
@@ -130,9 +135,14 @@ def test_a_killed_worker_fails_its_test_alone(project):
     project.write(KILLED.format(file=str(file)))
 
     with subprocess.Popen(
-        project.command("checks"), cwd=project.home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        project.command("checks"),
+        env=outside_of_xdist(),
+        cwd=project.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
-        until(file.exists, 120.0, "the test that waits")
+        until(lambda: file.exists() or process.poll() is not None, 120.0, "the test that waits")
         os.kill(int(file.read_text()), signal.SIGKILL)
         out, _ = process.communicate(timeout=120)
 
@@ -147,9 +157,13 @@ def test_nothing_is_left_of_a_run_that_is_killed(project):
     project.write(KILLED.format(file=str(file)))
 
     with subprocess.Popen(
-        project.command("checks"), cwd=project.home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        project.command("checks"),
+        env=outside_of_xdist(),
+        cwd=project.home,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as process:
-        until(file.exists, 120.0, "the test that waits")
+        until(lambda: file.exists() or process.poll() is not None, 120.0, "the test that waits")
         process.kill()
 
     project.server.wait_until_idle()
@@ -168,7 +182,7 @@ def test_options_arrive(project):
 
     assert done.code == 0, done.out + done.err
     there = str(project.there / "checks")
-    assert json.loads(project.properties("options")[0]) == {
+    assert json.loads(project.properties("given options")[0]) == {
         "cni_path": ["/usr/lib/cni", f"{there}/bin"],
         "cni_conf": [f"{there}/own.conflist"],
         "cni_topology": f"{there}/own.yaml",
@@ -190,6 +204,7 @@ def test_the_guide_is_right(project):
     done = subprocess.run(
         ["sh", "-c", f"PATH={Path(sys.executable).parent}:$PATH; {command.strip()} --junitxml=out.xml"],
         cwd=project.home,
+        env=outside_of_xdist(),
         capture_output=True,
         text=True,
         timeout=240,
@@ -197,7 +212,7 @@ def test_the_guide_is_right(project):
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    options = json.loads(project.properties("options")[0])
+    options = json.loads(project.properties("given options")[0])
     there = project.server.at_home / "checks" / "tests" / "plugins"
     assert options["cni_path"] == [str(there), "/usr/lib/cni"]
 
@@ -210,7 +225,7 @@ def test_cni_path_of_the_environment_arrives(project):
     done = project.run("checks", CNI_PATH="checks/bin:/usr/lib/cni")
 
     assert done.code == 0, done.out + done.err
-    options = json.loads(project.properties("options")[0])
+    options = json.loads(project.properties("given options")[0])
     assert options["cni_path"] == [f"{project.there}/checks/bin", "/usr/lib/cni"]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cnitest.suites.selftest import openssh
+from cnitest.suites.selftest.processes import maps_user
 
 import cnitest
 
@@ -67,7 +68,9 @@ WAYS = {
         "/proc cannot be written; as root: mount -o remount,rw /proc",
     ),
 }
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not maps_user(USER), reason="only the machine's root can become another user"
+)
 
 
 class User:
