@@ -9,9 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cnitest.fixtures import faulty
 from cnitest.suites.selftest.containers.rows import FORBIDDEN, LIMITS, LINES, PODMAN, READY, SUB_UIDS
 from cnitest.suites.selftest.containers.run import cnitest, run, why_not
 from cnitest.suites.selftest.containers.spec import DOCKER, PRIVILEGED, Container
+from cnitest.suites.selftest.test_pipeline import author
 
 #: Real plugins, called, and probed through.
 WALK = ("run", "--suite", "walkthrough", "-k", "given_network")
@@ -92,6 +94,45 @@ def test_doctor_says_what_is_limited(container, line):
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{line}\n" in done.stdout
+
+
+class TestPipeline:
+    """The script that the pipelines of ``cnitest new ci`` call."""
+
+    SETTINGS = {  # noqa: RUF012
+        "CNITEST_PATH": f"{faulty.HONEST}:/usr/lib/cni",
+        "CNITEST_CONFORMANCE_ARGS": "-k 'ADD-08 or ADD-01' --cni-version 1.1.0 -n 0",
+    }
+
+    @pytest.fixture
+    def script(self, tmp_path, monkeypatch):
+        """Runs stages in a container, in the directory of an author who has typed the command."""
+        place = author(tmp_path, "sh", monkeypatch).place
+
+        def stages(container, words):
+            return run(container, "sh", "-c", f"cd {place} && exec sh cnitest-ci.sh {words}", **self.SETTINGS)
+
+        return stages
+
+    @pytest.mark.parametrize("name", ["docker with capabilities", "privileged"])
+    def test_it_passes_where_doctor_is_content(self, script, name):
+        """From the build to the plugin's verdicts."""
+        done = script(READY[name], "build check conformance")
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Ready.\n" in done.stdout
+        assert "== cnitest-ci: conformance\n" in done.stdout
+
+    def test_it_ends_with_doctors_line_where_labs_are_forbidden(self, script):
+        """At the stage that looks at the machine; nothing is tried after it."""
+        container, name, line = FORBIDDEN["docker"]
+
+        done = script(container, "build check conformance")
+
+        assert done.returncode == 1
+        assert f" {name:19} missing  {line}\n" in done.stdout
+        assert "== cnitest-ci: conformance" not in done.stdout
+        assert done.stderr.endswith("cnitest-ci: failed: check\n")
 
 
 class TestImitation:

@@ -34,16 +34,18 @@ def enter() -> str:
     """
     if len(os.listdir("/proc/self/task")) > 1:
         return "this process has several threads, and a user namespace is entered before the second begins"
-    return why_not() or _move()
+    return why_not() or _move(container.rights())
 
 
 def why_not() -> str:
     """Why `enter` would fail, with what to do; empty where it would not. Tried in a child that ends at once."""
-    return _in_child(_move)
+    rights = container.rights()
+    return _in_child(lambda: _move(rights))
 
 
-def _move() -> str:
-    user, group, rights = os.geteuid(), os.getegid(), container.rights()
+def _move(rights: str) -> str:
+    """``rights`` are those that a container's runtime can give instead."""
+    user, group = os.geteuid(), os.getegid()
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
     except OSError as error:
