@@ -86,6 +86,8 @@ def _version(data: bytes, image: Path) -> str:
         if told:
             return told[1].decode()
     elif data[_MAGIC : _MAGIC + 4] == _SETUP:
+        if len(data) < _PAYLOAD + 8:
+            raise GuestError(f"{image} is cut off: it has {len(data)} bytes; fetch it again")
         (offset,) = struct.unpack_from("<H", data, _VERSION)
         return data[offset + 0x200 :].split(b"\0", 1)[0].split(b" ", 1)[0].decode(errors="replace")
     raise GuestError(f"{image} is no Linux kernel for x86: give --kernel a vmlinuz, a bzImage or a vmlinux")
@@ -146,9 +148,11 @@ _PACKED: dict[bytes, Callable[[bytes], bytes]] = {
 
 def module(path: Path) -> bytes:
     """A module as the kernel loads it. Raises GuestError where it cannot be unpacked."""
-    data = path.read_bytes()
     unpack = {".xz": lzma.decompress, ".gz": gzip.decompress, ".zst": _by("zstd")}.get(path.suffix, bytes)
-    plain = unpack(data)
+    try:
+        plain = unpack(path.read_bytes())
+    except (lzma.LZMAError, OSError, EOFError, zlib.error) as error:  # gzip's own is an OSError
+        raise GuestError(f"{path} cannot be unpacked: {error}") from None
     if not plain.startswith(_ELF):
         raise GuestError(f"{path} cannot be unpacked{'; install zstd' if path.suffix == '.zst' else ''}")
     return plain

@@ -83,11 +83,14 @@ def _tagged(task: Task) -> Iterator[tuple[str, Path]]:
 
 
 def memory_file(kernel: Prepared, task: Task) -> int:
-    """A descriptor of the first filesystem: the kernel's, and behind it this run's files. No file on disk has it."""
+    """A descriptor of the first filesystem: the kernel's, and behind it this run's files. No file on disk has it.
+
+    Raises OSError where the kernel's cannot be read.
+    """
+    parts = kernel.initrd.read_bytes(), cpio.archive(_files(kernel, task))
     fd = os.memfd_create("cnitest-initrd", os.MFD_CLOEXEC)
     with open(fd, "wb", closefd=False) as file:
-        file.write(kernel.initrd.read_bytes())
-        file.write(cpio.archive(_files(kernel, task)))
+        file.writelines(parts)
     return fd
 
 

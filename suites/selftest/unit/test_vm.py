@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -293,3 +294,21 @@ def test_another_suite_is_fetched_as_the_machines_own_is(file, text, tmp_path, m
         "sources.list": "Architectures: amd64\nSigned-By: /debian.gpg\n",
     }
     assert told.startswith(signed[file])
+
+
+@pytest.mark.parametrize("name", ["a.ko.xz", "a.ko.gz", "a.ko.zst", "a.ko"])
+def test_a_module_that_is_broken_names_its_file(tmp_path, name):
+    """What is packed and cannot be unpacked, is cut off or not there is one line with the module's path."""
+    (tmp_path / name).write_bytes(b"\xfd7zXZ\0 and nothing of it" if name.endswith("xz") else b"\x1f\x8b\x08")
+    for path in (tmp_path / name, tmp_path / f"none-{name}"):
+        with pytest.raises(GuestError, match=re.escape(f"{path} cannot be unpacked")):
+            images.module(path)
+
+
+def test_an_image_that_is_cut_off_is_no_kernel(tmp_path):
+    """A download that broke off has the magic, and not what has to follow."""
+    image = tmp_path / "vmlinuz"
+    image.write_bytes(bytes(0x202) + b"HdrS" + bytes(4))
+
+    with pytest.raises(GuestError, match="is cut off: it has 522 bytes"):
+        images.found(image)
