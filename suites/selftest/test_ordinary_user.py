@@ -76,8 +76,8 @@ pytestmark = pytest.mark.skipif(
 class User:
     """Somebody without rights, in a directory of theirs, with a copy of cnitest and the libraries of this Python."""
 
-    def __init__(self, home: Path, python: str) -> None:
-        self.home, self.python = home, python
+    def __init__(self, home: Path, python: str, temporary: Path | None = None) -> None:
+        self.home, self.python, self.temporary = home, python, temporary
 
     @property
     def libraries(self) -> str:
@@ -87,6 +87,8 @@ class User:
     def run(self, *words: str, before: tuple[str, ...] = (), who: int = USER) -> subprocess.CompletedProcess[str]:
         """Run Python with some words, below some command; ``who`` may be root."""
         environment = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": self.libraries}
+        if self.temporary:
+            environment["TMPDIR"] = str(self.temporary)
         before = tuple(self.python if word == "python" else word for word in before)
         return subprocess.run(
             [*before, self.python, *words],
@@ -263,6 +265,9 @@ class TestForbiddenInPytest:
 def test_runs_keep_out_of_each_other(user):
     """Each has a temporary directory of its own; three stay."""
     text = f"{TESTS}\n\ndef test_files(lab, tmp_path):\n    print(tmp_path)\n"
+    user = User(user.home, user.python, user.home / "temporary")  # where no other run of theirs is
+    user.temporary.mkdir()
+    os.chown(user.temporary, USER, USER)
     for _ in range(5):
         done = user.pytest(text, "-k", "files")
         assert done.returncode == 0, done.stdout + done.stderr

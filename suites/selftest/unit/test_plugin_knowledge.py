@@ -27,7 +27,7 @@ BELOW = ("kernel", "topology", "lab", "explain")
 """Packages that know no plugin: what is called alike there are kinds of links, and words of ip(8)."""
 
 ELSEWHERE = {
-    "cli/doctor.py": {"bridge", "macvlan"},  # features of the kernel
+    "cli/doctor/inventory.py": {"bridge", "macvlan"},  # features of the kernel
     "cni/runtime.py": {"dummy"},  # what libcni passes with VERSION
     "cni/spec.py": {"bandwidth"},  # a capability, here and below
     "conformance/bench/provision.py": {"bandwidth"},
