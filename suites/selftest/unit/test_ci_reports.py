@@ -14,7 +14,7 @@ from cnitest.report.ci.failures import Failure, Tally
 COMMAND = re.compile(r"::error (?:file=[^,:\n]+,line=\d+,)?title=[^,:\n]*::[^\n\r]*")
 
 
-def failed(number, key="", *, file="/work/test_it.py", message="it failed", **loss):
+def failed(number, key="", *, file="/checkout/test_it.py", message="it failed", **loss):
     """A failure of a test."""
     return Failure(f"test_it.py::test[{number}]", "call", file, 3, message, loss, key or message)
 
@@ -30,7 +30,7 @@ def test_failures_of_one_cause_are_one_annotation():
     """The most frequent cause first, with the other tests' names; a file elsewhere is not named."""
     found = [failed(0, "rare", file="/usr/lib/suites/test_it.py"), *(failed(n, "often") for n in range(1, 9))]
 
-    lines = list(github.commands(found, "/work"))
+    lines = list(github.commands(found, "/checkout"))
 
     assert len(lines) == 2
     assert lines[0].startswith(
@@ -45,8 +45,8 @@ def test_what_a_shipped_suite_finds_is_shown_at_the_configuration():
     """Where one was given, and lies in the repository."""
     found = [failed(0, file="/usr/lib/suites/test_it.py")]
 
-    (beside,) = github.commands(found, "/work", ["/work/nets/10.conflist"])
-    (elsewhere,) = github.commands(found, "/work", ["/etc/10.conflist"])
+    (beside,) = github.commands(found, "/checkout", ["/checkout/nets/10.conflist"])
+    (elsewhere,) = github.commands(found, "/checkout", ["/etc/10.conflist"])
 
     assert beside.startswith("::error file=nets/10.conflist,line=1,title=")
     assert "file=" not in elsewhere
@@ -55,7 +55,7 @@ def test_what_a_shipped_suite_finds_is_shown_at_the_configuration():
 @pytest.mark.parametrize(("causes", "last"), [(10, "it failed"), (11, "2 further causes, of 2 failures"), (99, "90 f")])
 def test_no_more_errors_than_github_shows(causes, last):
     """Of more causes the last one says how many there are."""
-    lines = list(github.commands([failed(n, f"cause {n}") for n in range(causes)], "/work"))
+    lines = list(github.commands([failed(n, f"cause {n}") for n in range(causes)], "/checkout"))
 
     assert len(lines) == 10
     assert all(COMMAND.fullmatch(line) for line in lines)
@@ -79,7 +79,7 @@ def test_a_summary_is_bounded_and_appended(tmp_path):
 
 def test_words_of_others_are_no_markup():
     """Neither in cells, nor in code, nor in headlines."""
-    tally = Tally("/work")
+    tally = Tally("/checkout")
     tally.outcomes["failed"] = 1
     tally.failures.append(failed("<b>|`*", message="<script>| `x` </details>"))
 
