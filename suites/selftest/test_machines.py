@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -129,11 +131,11 @@ def test_results_are_whole(project):
     assert "192.0.2.1" in done.out
 
 
-def test_a_killed_worker_fails_its_test_alone(project):
-    """Another takes its place, and what it had in hand ends."""
+@contextlib.contextmanager
+def waiting(project: Project) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A run one of whose tests waits for ever, and the PID of the worker that has it."""
     file = project.home / "pid"
     project.write(KILLED.format(file=str(file)))
-
     with subprocess.Popen(
         project.command("checks"),
         env=outside_of_xdist(),
@@ -143,7 +145,13 @@ def test_a_killed_worker_fails_its_test_alone(project):
         text=True,
     ) as process:
         until(lambda: file.exists() or process.poll() is not None, 120.0, "the test that waits")
-        os.kill(int(file.read_text()), signal.SIGKILL)
+        yield process, int(file.read_text())
+
+
+def test_a_killed_worker_fails_its_test_alone(project):
+    """Another takes its place, and what it had in hand ends."""
+    with waiting(project) as (process, worker):
+        os.kill(worker, signal.SIGKILL)
         out, _ = process.communicate(timeout=120)
 
     assert process.returncode == 1, out
@@ -153,17 +161,7 @@ def test_a_killed_worker_fails_its_test_alone(project):
 
 def test_nothing_is_left_of_a_run_that_is_killed(project):
     """Workers notice that nobody leads them."""
-    file = project.home / "pid"
-    project.write(KILLED.format(file=str(file)))
-
-    with subprocess.Popen(
-        project.command("checks"),
-        env=outside_of_xdist(),
-        cwd=project.home,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        until(lambda: file.exists() or process.poll() is not None, 120.0, "the test that waits")
+    with waiting(project) as (process, _):
         process.kill()
 
     project.server.wait_until_idle()
