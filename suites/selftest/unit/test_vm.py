@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -238,6 +239,25 @@ def test_continuous_integration_ends_well_without_a_guest(boots, tests, ran, sta
 
     assert (done.returncode, done.stderr) == (status, "cnitest: no guest here\n")
     assert (tmp_path / "ran").exists() is ran
+
+
+@pytest.mark.skipif(not (CHECKOUT / "script" / "guest").is_file(), reason="the script is in the checkout only")
+@pytest.mark.parametrize("written", [["--junitxml", "out/a.xml"], ["--junit-xml=out/a.xml"], ["--cni-json=a.json"]])
+def test_both_runs_of_the_guest_script_keep_their_report(written, tmp_path) -> None:
+    """With --all the self-tests write beside the file of the plugins' tests, not into it."""
+    (tmp_path / "script").mkdir()
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    shutil.copy(CHECKOUT / "script" / "guest", tmp_path / "script")
+    (tmp_path / ".venv/bin/python").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / ".venv/bin/python").chmod(0o755)
+
+    argv = [tmp_path / "script" / "guest", "--all", *written]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+
+    first, second = done.stdout.replace("=", " ").replace("./", "").splitlines()
+    option, file = " ".join(written).replace("=", " ").split()
+    assert f"{option} {Path(file).with_name('selftests-' + Path(file).name)}" in first
+    assert f"{option} {file}" in second
 
 
 @pytest.mark.parametrize("ends", ["sleep 1000", "exit 1"])
