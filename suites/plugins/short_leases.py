@@ -14,6 +14,8 @@ from typing import Any
 
 DISCOVER, OFFER, REQUEST, ACK, NAK = 1, 2, 3, 5, 6
 MAGIC = b"\x63\x82\x53\x63"
+#: What a message of BOOTP has before its cookie, in bytes.
+FIXED = 236
 
 
 def main() -> None:
@@ -45,11 +47,11 @@ def answer(request: bytes, plan: dict[str, Any], answers: list[str]) -> bytes:
 
 
 def kind_of(message: bytes) -> int:
-    """The message type of a message."""
-    at = message.index(MAGIC) + 4
-    while message[at] != 53:
-        at += 1 if message[at] == 0 else 2 + message[at + 1]
-    return message[at + 2]
+    """The message type of a message; 0 for what is no DHCP: without the magic cookie, without a type, or cut off."""
+    options = message[FIXED + len(MAGIC) :] if message[FIXED:].startswith(MAGIC) else b""
+    while options and options[0] not in (53, 255):
+        options = options[1:] if options[0] == 0 else options[2 + options[1] :] if len(options) > 1 else b""
+    return options[2] if len(options) > 2 and options[0] == 53 else 0
 
 
 def reply(request: bytes, kind: int, plan: dict[str, Any]) -> bytes:
