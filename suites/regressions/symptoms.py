@@ -56,11 +56,11 @@ def network(*chain: str, subnet: str = "10.40.80.0/24", name: str = "net", bridg
 def delete_in(cni: Runtime, attachment: Attachment, netns: str) -> None:
     """DEL with another CNI_NETNS than that of ADD, as runtimes send it once the namespace has gone.
 
-    Raises PluginError.
+    Raises PluginError; then the attachment is still there, for the DEL at the test's end.
     """
     previous = cache.load(attachment.target)
-    cni.attachments.remove(attachment)
     caller(cni).delete(replace(attachment.target, netns=netns), previous)
+    cni.attachments.remove(attachment)
 
 
 def rules(host: Host, *words: str) -> set[str]:
