@@ -17,6 +17,7 @@ from cnitest.suites.plugins.leases import (
     serving,
     short_leases,
 )
+from cnitest.suites.plugins.node_networks import caller
 
 from cnitest.deadline import Deadline
 
@@ -54,10 +55,10 @@ def test_a_lease_is_renewed_at_its_time(node, server, running, cni):
 @pytest.mark.covers("dhcp", "packet")
 def test_a_lease_is_renewed_again_and_again(node, server, running, cni):
     """Each renewal begins the lease anew: with a T1 of one second the client asks every second."""
-    with short_leases(server, "ack", lease=5, renewal=1, rebinding=4):
-        attachment = cni.add(node.sandbox("c1"), NET)
-        with server.capture("ens33") as wire:
-            Deadline.after(6.0, "three renewals").poll(lambda: len(messages(wire, "ACK")) >= 3)
+    short_leases(server, "ack", lease=5, renewal=1, rebinding=4)
+    attachment = cni.add(node.sandbox("c1"), NET)
+    with server.capture("ens33") as wire:
+        Deadline.after(6.0, "three renewals").poll(lambda: len(messages(wire, "ACK")) >= 3)
 
     assert {message.packet["BOOTP"].ciaddr for message in messages(wire, "REQUEST")} == {FIRST}
     assert messages(wire, "DISCOVER") == []
@@ -70,10 +71,10 @@ def test_a_lease_is_renewed_again_and_again(node, server, running, cni):
 def test_a_renewal_says_what_the_first_request_said(node, server, running, cni):
     """A renewal asks for the same options and provides the same, and names no server and no address (RFC 2131)."""
     said = network(request=[{"option": "26"}], provide=[{"option": "host-name", "value": "web1"}])
-    with short_leases(server, "ack"):
-        cni.add(node.sandbox("c1"), said)
-        with server.capture("ens33") as wire:
-            options = await_message(wire, "REQUEST").options
+    short_leases(server, "ack")
+    cni.add(node.sandbox("c1"), said)
+    with server.capture("ens33") as wire:
+        options = await_message(wire, "REQUEST").options
 
     assert sorted(options.get("param_req_list", [])) == [1, 3, 26]
     assert options.get("hostname") == b"web1"
@@ -192,16 +193,29 @@ def test_del_of_a_bridge_network_releases_the_lease(node, server, cni):
 @pytest.mark.covers("dhcp", "DEL", "packet")
 def test_del_ends_the_renewals(node, server, running, cni):
     """After DEL nothing more is said: the renewal that would have come does not."""
-    with short_leases(server, "ack"):
-        attachment = cni.add(node.sandbox("c1"), NET)
-        cni.delete(attachment)
-        other = cni.add(node.sandbox("c2"), NET)
-        with server.capture("ens33") as wire:
-            await_message(wire, "REQUEST")
-            clients = {message.options["client_id"] for message in messages(wire, "REQUEST")}
+    short_leases(server, "ack")
+    attachment = cni.add(node.sandbox("c1"), NET)
+    cni.delete(attachment)
+    other = cni.add(node.sandbox("c2"), NET)
+    with server.capture("ens33") as wire:
+        await_message(wire, "REQUEST")
+        clients = {message.options["client_id"] for message in messages(wire, "REQUEST")}
 
     assert clients == {b"\0c2/leased/eth0"}
     assert other.address == FIRST
+
+
+@pytest.mark.covers("dhcp", "DEL", "kernel")
+def test_del_does_not_wait_for_an_answer_to_a_renewal(node, server, running, cni):
+    """A container goes while its renewal is under way and the server is silent: DEL ends, and so does the client."""
+    cni.timeout = 3.0
+    with short_leases(server, "ack", "silence"), server.capture("ens33") as wire:
+        attachment = cni.add(node.sandbox("c1"), NET)
+        Deadline.after(5.0, "a renewal").poll(lambda: len(messages(wire, "REQUEST")) > 1)
+        cni.attachments.remove(attachment)  # a daemon that waits for ever would let no second DEL end either
+        caller(cni).delete(attachment.target, attachment.result.document)
+
+    assert [link.name for link in attachment.sandbox.links] == ["lo"]
 
 
 @pytest.mark.covers("dhcp", "DEL")
