@@ -21,6 +21,8 @@ _ELF, _SETUP = b"\x7fELF", b"HdrS"
 #: Where an image of x86 has what (Documentation/arch/x86/boot.rst of the kernel): its sectors, its magic, the offset of
 #: its version, and of its compressed kernel.
 _SECTORS, _MAGIC, _VERSION, _PAYLOAD = 0x1F1, 0x202, 0x20E, 0x248
+#: Seconds for a program to unpack a kernel or a module; tens of megabytes take less than one.
+UNPACKING = 60.0
 
 
 class Kernel(NamedTuple):
@@ -128,11 +130,19 @@ def _bzip2(data: bytes) -> bytes:
 
 
 def _by(program: str) -> Callable[[bytes], bytes]:
-    """What a program unpacks, of which Python has no module; nothing where it is not installed."""
+    """What a program unpacks, of which Python has no module; nothing where it is not installed.
+
+    What it makes raises GuestError when the program does not end in time.
+    """
 
     def unpack(data: bytes) -> bytes:
         path = programs.find(program)
-        return subprocess.run([path, "-dc"], input=data, capture_output=True).stdout if path else b""
+        if not path:
+            return b""
+        try:
+            return subprocess.run([path, "-dc"], input=data, capture_output=True, timeout=UNPACKING).stdout
+        except subprocess.TimeoutExpired:
+            raise GuestError(f"{path} did not unpack {len(data)} bytes within {UNPACKING:g} s") from None
 
     return unpack
 

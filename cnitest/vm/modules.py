@@ -14,11 +14,13 @@ from cnitest.vm import needs
 #: loaded here since it is quicker than by modprobe(8) from the shared files.
 NEEDED = ("virtio_pci", "virtio_console", "9p", "9pnet_virtio", "overlay")
 USEFUL = ("virtio_rng", "crc32c_generic", "br_netfilter", "nf_conntrack", "tun")
+#: Seconds for depmod(8) over all modules of a kernel; a distribution's four thousand take a few.
+INDEXING = 120.0
 
 
 def indexed(tree: Path, place: Path) -> Path:
     """A tree of modules with its indexes, as modprobe(8) wants it: itself, else links to it and what depmod(8) makes of
-    them in ``place``. Raises GuestError without depmod.
+    them in ``place``. Raises GuestError without depmod, or when that fails or takes too long.
     """
     if (tree / "modules.dep.bin").is_file():
         return tree
@@ -27,12 +29,18 @@ def indexed(tree: Path, place: Path) -> Path:
     for entry in tree.iterdir():
         if entry.name not in ("source", "build"):
             (made / entry.name).symlink_to(entry)
-    done = subprocess.run(
-        [needs.depmod(), "-b", str(place), tree.name], capture_output=True, text=True, errors="replace"
-    )
+    done = _depmod(place, tree.name)
     if done.returncode or not (made / "modules.dep.bin").is_file():
         raise GuestError(f"depmod failed on {tree}: {(done.stderr.strip().splitlines() or ['it made no index'])[-1]}")
     return made
+
+
+def _depmod(place: Path, release: str) -> subprocess.CompletedProcess[str]:
+    argv = [needs.depmod(), "-b", str(place), release]
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=INDEXING)
+    except subprocess.TimeoutExpired:
+        raise GuestError(f"depmod made no index of {release}'s modules within {INDEXING:g} s") from None
 
 
 def ordered(tree: Path) -> list[Path]:
