@@ -50,6 +50,22 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time", metavar="T", help="end after a time such as 90s, 10m or 1h (default: 2m)")
     parser.add_argument("-n", metavar="N", dest="workers", help="how many workers (default: two a processor)")
     parser.add_argument("--seed", metavar="S", help="a number: the same one generates the same examples")
+    _declare_expected(parser)
+    parser.add_argument(
+        "--database",
+        metavar="PLACE",
+        action="append",
+        default=[],
+        help="where findings are kept: a directory, redis://HOST:PORT/DB or unix:///SOCKET; may be repeated"
+        " (default: .cnitest/examples)",
+    )
+    parser.add_argument("--out", metavar="DIR", default=".cnitest/findings", help="where findings are written")
+    declare_to_command(parser.add_argument_group("baseline"), BASELINE)
+    parser.set_defaults(run=run)
+
+
+def _declare_expected(parser: argparse.ArgumentParser) -> None:
+    """What is generated, and what is expected of it."""
     parser.add_argument(
         "--only",
         type=_kind,
@@ -67,17 +83,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--release", metavar="V", default="", help="the plugins' release (default: what they say of themselves)"
     )
-    parser.add_argument(
-        "--database",
-        metavar="PLACE",
-        action="append",
-        default=[],
-        help="where findings are kept: a directory, redis://HOST:PORT/DB or unix:///SOCKET; may be repeated"
-        " (default: .cnitest/examples)",
-    )
-    parser.add_argument("--out", metavar="DIR", default=".cnitest/findings", help="where findings are written")
-    declare_to_command(parser.add_argument_group("baseline"), BASELINE)
-    parser.set_defaults(run=run)
 
 
 def _kind(word: str) -> str:

@@ -10,6 +10,8 @@ from cnitest.lab.arguments import checked
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
+    from cnitest.lab.probe.kinds.stream import StreamProbe
+    from cnitest.lab.probe.options import Options
     from cnitest.lab.probe.verdict.inquiry import Watch
     from cnitest.lab.reach import Reach
 
@@ -85,20 +87,12 @@ class Probes:
         seconds and has to carry bytes both ways once more. A transfer without a new byte for ``wait`` seconds, at least
         one, is stuck.
         """
-        from cnitest.lab.probe.kinds.group import group_of
-        from cnitest.lab.probe.kinds.stream import StreamProbe
         from cnitest.lab.probe.options import options
         from cnitest.lab.probe.verdict.inquiry import prove
 
         sent = options(address, source=source, source_port=source_port, mark=mark, tos=tos, ttl=ttl)
-        if group_of(_place(self), address):
-            raise UsageError(f"{address} is a group: a TCP connection has one other end; udp() and ping() go to many")
-        if size is reply_size is rate is None and not hold:
-            return prove(StreamProbe(_place(self), address, port, listener, listener_port or port, sent), wait, watch)
-        from cnitest.lab.probe.kinds.bulk import BulkProbe, load
-
-        wanted = load(size, reply_size, rate, hold)
-        return prove(BulkProbe(_place(self), address, port, listener, listener_port or port, wanted, sent), wait, watch)
+        to = (address, port, listener, listener_port or port)
+        return prove(_connection(_place(self), *to, sent, size, reply_size, rate, hold), wait, watch)
 
     @checked
     def sctp(
@@ -176,6 +170,31 @@ class Probes:
 def _place(probes: Probes) -> Place:
     """The place that this is a part of."""
     return cast("Place", probes)
+
+
+def _connection(
+    place: Place,
+    address: str,
+    port: int,
+    listener: Place | None,
+    listener_port: int,
+    sent: Options,
+    size: int | None,
+    reply_size: int | None,
+    rate: float | str | None,
+    hold: float,
+) -> StreamProbe:
+    """The probe of one connection: a few bytes, or the load that was asked for. Raises UsageError for a group."""
+    from cnitest.lab.probe.kinds.group import group_of
+    from cnitest.lab.probe.kinds.stream import StreamProbe
+
+    if group_of(place, address):
+        raise UsageError(f"{address} is a group: a TCP connection has one other end; udp() and ping() go to many")
+    if size is reply_size is rate is None and not hold:
+        return StreamProbe(place, address, port, listener, listener_port, sent)
+    from cnitest.lab.probe.kinds.bulk import BulkProbe, load
+
+    return BulkProbe(place, address, port, listener, listener_port, load(size, reply_size, rate, hold), sent)
 
 
 def _several(listener: Place | Sequence[Place] | None) -> tuple[Place, ...]:

@@ -67,12 +67,12 @@ class Evidence:
             vars(report)[FILES] = _quietly(lambda: _files(report, lab, bench), "not-found.txt")
 
 
-def _quietly(function: Callable[[], dict[str, str]], trouble: str) -> dict[str, str]:
-    """What a function gives; an error in it, which is told in its place, must not hide the failure that it is about."""
+def _quietly(function: Callable[[], dict[str, str]], otherwise: str) -> dict[str, str]:
+    """What a function returns, or the error that it raised: collecting evidence must not hide the failure itself."""
     try:
         return function()
     except Exception as error:
-        return {trouble: f"cnitest could not find this out: {type(error).__name__}: {error}"}
+        return {otherwise: f"cnitest could not find this out: {type(error).__name__}: {error}"}
 
 
 def _lab(item: pytest.Item) -> tuple[Lab | None, Bench | None]:
