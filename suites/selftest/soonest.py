@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cnitest import Lab
+from cnitest.kernel.tracing import trace
 from cnitest.lab.reach import Reach
 from cnitest.topology import find, load
 
@@ -49,6 +50,19 @@ def lab() -> Iterator[Lab]:
         yield built
 
 
+def traced() -> None:
+    """Wait until a trace is armed; skip where there can be none."""
+    if trace.await_armed() is None:
+        pytest.skip(trace.why())
+
+
+def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the trace away, as without root."""
+    monkeypatch.setattr(trace, "begin", lambda: None)
+    monkeypatch.setattr(trace, "armed", lambda: None)
+    monkeypatch.setattr(trace, "is_decided", lambda: True)
+
+
 def ping(lab: Lab, address: str = NS02) -> Reach:
     """From one sandbox to the other."""
     return lab.place("node/ns01").ping(address, wait=WAIT)
@@ -70,10 +84,6 @@ def ping6(lab: Lab) -> Reach:
 
 
 #: Whether the request is delayed, or the reply, with probes that may be.
-DELAYS = pytest.mark.parametrize("place", ["node", "node/ns02"], ids=["the request", "the reply"])
-PROBES = pytest.mark.parametrize("probe", [ping, tcp, udp, ping6])
-
-
 def delayed(lab: Lab, probe: Callable[[Lab], Reach], place: str) -> Reach:
     """A probe of which a slow link at ``place`` keeps a packet back for a while."""
     link = "veth02" if place == "node" else "eth02"

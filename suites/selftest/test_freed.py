@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from cnitest.suites.selftest import soonest
-from cnitest.suites.selftest.soonest import (
-    DELAYS,
-    INPUT,
-    PROBES,
-    RESPONDER,
-    WAIT,
-    delayed,
-    ping,
-    ping6,
-    tcp,
-    udp,
-    until_at_once,
-)
+from cnitest.suites.selftest.soonest import INPUT, WAIT, ping, ping6, tcp, udp, until_at_once
 
 from cnitest import Lab
-from cnitest.kernel.tracing import trace
 from cnitest.lab.reach import Freed, Reach, Verdict
 from cnitest.topology import find, load
 
@@ -34,10 +19,9 @@ lab = soonest.lab
 
 
 @pytest.fixture(autouse=True)
-def _needs_tracing():
-    """All of this needs a trace, and one that is armed already."""
-    if trace.await_armed() is None:
-        pytest.skip(trace.why())
+def _traced():
+    """All of this needs a trace."""
+    soonest.traced()
 
 
 def ping_router(lab: Lab) -> Reach:
@@ -101,23 +85,6 @@ def test_a_drop_that_was_seen_is_told_at_once(lab, probe, place, command, freed)
         assert reach.freed == (freed,)
 
     assert (reach.attempts, "twice" in reach.reason) == (2, True)
-
-
-@DELAYS
-@PROBES
-def test_what_waits_in_a_queue_is_not_dropped(lab, probe, place):
-    """A packet that a slow link keeps back for a while is on its way, and gets there."""
-    assert delayed(lab, probe, place)
-
-
-def test_an_answer_to_come_from_a_program_is_waited_for(lab):
-    """A program that answers for a kernel that dropped the packet is not overtaken by the drop."""
-    lab.place("node/ns02").run(INPUT.split())
-    with lab.place("node/ns02").start([sys.executable, "-c", RESPONDER], ready="ready"):
-        reach = ping(lab)
-
-    assert reach
-    assert reach.attempts == 1
 
 
 def test_what_is_dropped_once_gets_through_the_second_time(lab):

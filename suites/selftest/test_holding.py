@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import pytest
 from cnitest.suites.selftest import soonest
-from cnitest.suites.selftest.soonest import (
-    DELAYS,
-    INPUT,
-    NS02,
-    PROBES,
-    RESPONDER,
-    WAIT,
-    delayed,
-    ping,
-    ping6,
-    tcp,
-    udp,
-    until_at_once,
-)
+from cnitest.suites.selftest.soonest import INPUT, NS02, WAIT, ping, ping6, tcp, udp, until_at_once
 
-from cnitest.kernel.tracing import backlogs, trace
+from cnitest.kernel.tracing import backlogs
 from cnitest.lab.probe.verdict import inquiry
 from cnitest.lab.probe.verdict.holding import holders, nothing_waits, shapes
 from cnitest.lab.reach import Verdict
@@ -36,9 +22,7 @@ lab = soonest.lab
 @pytest.fixture(autouse=True)
 def _untraced(monkeypatch):
     """No trace, as without root."""
-    monkeypatch.setattr(trace, "begin", lambda: None)
-    monkeypatch.setattr(trace, "armed", lambda: None)
-    monkeypatch.setattr(trace, "is_decided", lambda: True)
+    soonest.untraced(monkeypatch)
 
 
 DROPS = {
@@ -65,13 +49,6 @@ def test_a_drop_is_told_when_nothing_holds_a_packet(lab, probe, place, command):
         assert reach.freed == ()
 
     assert (reach.attempts, "nothing on the way holds a packet" in reach.reason) == (2, True)
-
-
-@DELAYS
-@PROBES
-def test_what_waits_in_a_queue_is_not_dropped(lab, probe, place):
-    """A packet that a slow link keeps back for a while is on its way, and gets there."""
-    assert delayed(lab, probe, place)
 
 
 def test_what_waits_longer_than_anyone_is_not_dropped(lab):
@@ -151,19 +128,6 @@ def test_a_drop_on_a_shaped_way_is_told(lab, probe):
     assert probe(lab.place("node/ns01")).verdict is Verdict.DROPPED
 
 
-@pytest.mark.parametrize("program", ["packet socket", "UDP socket"])
-def test_an_answer_to_come_from_a_program_is_waited_for(lab, program):
-    """A program that answers for a kernel, or that a datagram is for, has the time of the wait."""
-    source, probe = (RESPONDER, ping) if program == "packet socket" else (RELAY, udp)
-    if probe is ping:
-        lab.place("node/ns02").run(INPUT.split())
-    with lab.place("node/ns02").start([sys.executable, "-c", source], ready="ready"):
-        reach = probe(lab)
-
-    assert reach
-    assert reach.attempts == 1
-
-
 def test_who_asks_for_a_neighbour_holds_packets(lab):
     """A place that nobody answers ARP keeps what is for it, and is told."""
     lab.place("node/ns01").ping("10.40.80.99", wait=0.05)
@@ -187,18 +151,6 @@ def test_an_idle_lab_holds_nothing(lab):
     assert nothing_waits(lab, "icmp")
     assert backlogs.are_handled()
     assert os.sched_getaffinity(0) == before
-
-
-RELAY = """
-import socket, time
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-    server.bind(("0.0.0.0", 53))
-    print("ready", flush=True)
-    while True:
-        data, sender = server.recvfrom(2048)
-        time.sleep(0.1)
-        server.sendto(data, sender)
-"""
 
 
 def test_only_a_queue_of_its_own_shapes_a_link(lab):

@@ -1,0 +1,52 @@
+"""What may only be late is never called dropped, whether the kernel's drops are traced or not."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from cnitest.suites.selftest import soonest
+from cnitest.suites.selftest.soonest import INPUT, RESPONDER, delayed, ping, ping6, tcp, udp
+
+RELAY = """
+import socket, time
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+    server.bind(("0.0.0.0", 53))
+    print("ready", flush=True)
+    while True:
+        data, sender = server.recvfrom(2048)
+        time.sleep(0.1)
+        server.sendto(data, sender)
+"""
+
+
+lab = soonest.lab
+
+
+@pytest.fixture(autouse=True, params=["traced", "untraced"])
+def _tracing(request, monkeypatch):
+    """A trace that is armed, or none, as without root."""
+    if request.param == "traced":
+        soonest.traced()
+    else:
+        soonest.untraced(monkeypatch)
+
+
+@pytest.mark.parametrize("place", ["node", "node/ns02"], ids=["the request", "the reply"])
+@pytest.mark.parametrize("probe", [ping, tcp, udp, ping6])
+def test_what_waits_in_a_queue_is_not_dropped(lab, probe, place):
+    """A packet that a slow link keeps back for a while is on its way, and gets there."""
+    assert delayed(lab, probe, place)
+
+
+@pytest.mark.parametrize("program", ["packet socket", "UDP socket"])
+def test_an_answer_to_come_from_a_program_is_waited_for(lab, program):
+    """A program that answers for a kernel, or that a datagram is for, has the time of the wait."""
+    source, probe = (RESPONDER, ping) if program == "packet socket" else (RELAY, udp)
+    if probe is ping:
+        lab.place("node/ns02").run(INPUT.split())
+    with lab.place("node/ns02").start([sys.executable, "-c", source], ready="ready"):
+        reach = probe(lab)
+
+    assert reach
+    assert reach.attempts == 1
