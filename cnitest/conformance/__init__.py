@@ -1,1 +1,1 @@
-"""Holds any plugin binary to the CNI specification, a sentence at a time."""
+"""Checks any plugin binary against the CNI specification, a sentence at a time."""

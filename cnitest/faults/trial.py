@@ -89,7 +89,7 @@ class _Attempt:
         self._leftovers: set[str] = set()
 
     def make(self) -> TrialOutcome:
-        """Hit, then judge; nothing is judged of a call that never came."""
+        """Make the call fail, then validate; nothing is said of a call that never came."""
         ended = self._before() or self._hit()
         if self._aim.hit:
             if self._point.command == "DEL" and not ended:

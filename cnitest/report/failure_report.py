@@ -1,4 +1,4 @@
-"""What a failed test shows: the network as it was, what the plugins were told, what changed, what the wires carried."""
+"""What a failed test shows: the network as it was, the calls of plugins, what changed, what the wires carried."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ BASELINE = (
         "cni_baseline",
         "--cni-baseline",
         "--baseline",
-        "let findings whose causes are in this file fail no run; what of it is no longer found is told",
+        "let findings whose causes are in this file fail no run; what of it is no longer found is reported",
         "FILE",
         reads=True,
         check="cnitest.report.baseline.files:check",

@@ -1,4 +1,4 @@
-"""The lab of a test while it stands, kept with the test for its report."""
+"""The lab of a test from its start to its report, kept with the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Topology files: finding, reading and judging them. Each fault is named with its file, line and column."""
+"""Topology files: finding, reading and validating them. Each fault is named with its file, line and column."""
 
 from __future__ import annotations
 

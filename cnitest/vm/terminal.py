@@ -1,4 +1,4 @@
-"""This machine's terminal, handed over to a guest: every key goes there, and the size is told."""
+"""This machine's terminal, handed over to a guest: every key goes there, and so does each change of its size."""
 
 from __future__ import annotations
 

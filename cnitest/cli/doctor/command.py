@@ -1,4 +1,4 @@
-"""The subcommand: everything is tried, and told as a list or as data."""
+"""The subcommand: everything is tried, and reported as a list or as data."""
 
 from __future__ import annotations
 

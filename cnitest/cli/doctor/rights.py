@@ -97,7 +97,7 @@ def _tracing() -> Examined:
     """The kernel's trace of packets."""
     trace.await_armed()
     why = trace.why()
-    words = f"{why}: a drop is told only after silence" if why else ""
+    words = f"{why}: a drop is reported only after silence" if why else ""
     return Examined(_GROUP, "tracing", not why, False, words, _AS_ROOT)
 
 

@@ -41,8 +41,8 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True)
 class Requirement:
-    """One sentence a plugin is held to. ``section`` is of the specification (SPEC.md), ``since`` and ``until`` the
-    first and last version it applies to, ``says`` the sentence, ``why`` what it is good for."""
+    """One sentence a plugin is checked against. ``section`` is of the specification (SPEC.md), ``since`` and
+    ``until`` the first and last version it applies to, ``says`` the sentence, ``why`` what it is good for."""
 
     id: str
     topic: str

@@ -1,4 +1,4 @@
-"""What is held to the requirements: one plugin, how it is called, and where."""
+"""What is checked against the requirements: one plugin, how it is called, and where."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def answering(bench: Bench, made: AddResult) -> list[Flow]:
 
 
 def demand_answers(bench: Bench, flows: Iterable[Flow], timeout: float = traffic.TIMEOUT) -> None:
-    """Complain of each flow that gets no answer. What needs time had it with the first that was waited for in vain."""
+    """Complain of each flow that gets no answer. What needs time had it while the first timed out."""
     for flow in flows:
         why = traffic.lost(flow, timeout, explain=True)
         if why:

@@ -1,4 +1,4 @@
-"""Whether a result is true: what it says, held against what the kernel has, both ways."""
+"""Whether a result is true: what it says, compared with what the kernel has, both ways."""
 
 from __future__ import annotations
 

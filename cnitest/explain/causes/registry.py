@@ -131,11 +131,12 @@ def _at(packet: Loss, stage: Stage, known: Iterable[Known]) -> Iterator[Cause]:
 
 
 def _unanswered(packet: Loss, known: Iterable[Known]) -> Iterator[Cause]:
-    """Why the MAC of the next hop is asked for in vain, where that is what holds the packet up."""
+    """Why nobody answers who is asked for the next hop's MAC, where that is what holds the packet up."""
     asked = packet.once(resolution.asked)
     if asked is None:
         return
-    said = f"{asked.probe.sender.full_name} asks in vain who has {asked.probe.destination} on {asked.probe.link}"
+    question = f"who has {asked.probe.destination} on {asked.probe.link}"
+    said = f"{asked.probe.sender.full_name} gets no answer when it asks {question}"
     fitting = [one for one in known if one.family in _OF_QUESTIONS]
     for stage in (Stage.TOLD, *asked.stages):
         yield from (replace(found, evidence=(said, *found.evidence)) for found in _at(asked, stage, fitting))

@@ -1,4 +1,4 @@
-"""The question for a next hop's MAC, ARP or neighbour solicitation, asked again where the kernel asks it in vain."""
+"""The question for a next hop's MAC, ARP or neighbour solicitation, asked again where the kernel gets no answer."""
 
 from __future__ import annotations
 

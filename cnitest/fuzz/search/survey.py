@@ -1,4 +1,4 @@
-"""A survey: a fixed number of scenarios from a fixed seed, and all that does not hold in them, held to what is known.
+"""A survey: a fixed number of scenarios from a fixed seed, and what does not hold in them, compared with what is known.
 
 Nothing is shrunk and no clock decides, so the same seed and the same Hypothesis give the same scenarios.
 """

@@ -1,4 +1,4 @@
-"""Signs of a container around this process, and what its runtime has to be told for a lab in it."""
+"""Signs of a container around this process, and which options its runtime needs for a lab in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a link of each kind is told when it is made (IFLA_INFO_DATA), packed by hand.
+"""The attributes that a link of each kind is made with (IFLA_INFO_DATA), packed by hand.
 
 A kind that the kernel makes from its name alone needs no line but its name. Numbers and layouts:
 include/uapi/linux/{if_link,if_tunnel}.h.

@@ -63,7 +63,7 @@ class Attempt:
 
     @property
     def no_neighbour(self) -> bool:
-        """Whether the sender's kernel asked for the next hop's MAC in vain."""
+        """Whether the sender's kernel asked for the next hop's MAC and got no answer."""
         return self.error is not None and self.error.errno == errno.EHOSTUNREACH
 
     @property

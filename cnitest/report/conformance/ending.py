@@ -15,7 +15,7 @@ from cnitest.report.conformance.summary import WORST_FIRST, RunSummary, count, s
 def sections(
     ended: RunSummary, skipped: Sequence[str], *, command: Callable[[Cause], str], verbose: bool = False
 ) -> Iterator[tuple[str, list[str]]]:
-    """The parts of what is told at the end, each with its headline. ``command`` gives the one that shows a cause."""
+    """The parts of what is reported at the end, each with its headline. ``command`` gives that which shows a cause."""
     told = listing.entries(ended.causes, command, whole=verbose)
     if told:
         yield f"findings by cause: {len(ended.causes)}" + ("" if verbose else " (-v shows each case)"), told

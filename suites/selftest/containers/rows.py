@@ -142,8 +142,8 @@ LIMITS = {
     "no tracefs, /sys read-only": (
         Container(capabilities=(*PODMAN, *ADDED), seccomp="podman", maps=SUB_UIDS),
         "tracing             absent   packets cannot be traced: tracefs is for the machine's root, or locked down "
-        "(mount tracefs on /sys/kernel/tracing: Operation not permitted): a drop is told only after silence; run as "
-        "the machine's root, outside of user namespaces, as containers of a rootful runtime do",
+        "(mount tracefs on /sys/kernel/tracing: Operation not permitted): a drop is reported only after silence; "
+        "run as the machine's root, outside of user namespaces, as containers of a rootful runtime do",
     ),
     "/sys read-only": (
         Container(capabilities=(*PODMAN, *ADDED), seccomp="podman", maps=SUB_UIDS),

@@ -37,7 +37,7 @@ Watch = Literal["ends", "all"]
 
 #: Seconds without an answer after which an attempt counts as lost.
 WAIT = 0.3
-# A neighbour that the kernel asked for in vain is asked for again after a second (retrans_time_ms).
+# A neighbour that did not answer the kernel is asked for again after a second (retrans_time_ms).
 _NEIGHBOUR_RETRY = 1.6
 # An answer that was on its way when an attempt was given up gets one more chance.
 _LATE_RETRY = 2.0
