@@ -15,6 +15,7 @@ from cnitest.suites.plugins.node_networks import (
     pool,
     without_dad,
 )
+from cnitest.suites.plugins.seen import source
 
 from cnitest import PluginError
 
@@ -122,7 +123,7 @@ def test_routes_of_ipam_lead_where_they_say(node, cni, family):
     attachment = cni.add(node.sandbox("c1"), network(ipam=ipam, isGateway=True, ipMasq=True))
 
     assert prefix in [route.to for route in attachment.sandbox.routes]
-    assert attachment.sandbox.ping(INTERNET[family]).source_seen == UPLINK[family]
+    assert source(attachment.sandbox.ping(INTERNET[family])) == UPLINK[family]
     assert attachment.sandbox.ping(UPLINK[family]).dropped_by == "no route"
 
 

@@ -14,6 +14,7 @@ from cnitest.suites.plugins.node_networks import (
     rules,
     without_dad,
 )
+from cnitest.suites.plugins.seen import source
 
 from cnitest import PluginError
 
@@ -52,9 +53,9 @@ def test_the_internet_sees_the_hosts_address(node, cni, family, backend):
     sandbox = cni.add(node.sandbox("c1"), network(family, **MASQUERADING, **backend)).sandbox
     internet = INTERNET[family]
 
-    assert sandbox.ping(internet).source_seen == UPLINK[family]
-    assert sandbox.tcp(internet, 443).source_seen == UPLINK[family]
-    assert sandbox.udp(internet, 53).source_seen == UPLINK[family]
+    assert source(sandbox.ping(internet)) == UPLINK[family]
+    assert source(sandbox.tcp(internet, 443)) == UPLINK[family]
+    assert source(sandbox.udp(internet, 53)) == UPLINK[family]
 
 
 @FAMILY
@@ -77,7 +78,7 @@ def test_both_families_are_masqueraded(node, cni, backend):
     sandbox = cni.add(node.sandbox("c1"), network(4, 6, **MASQUERADING, **backend)).sandbox
 
     for family in (4, 6):
-        assert sandbox.ping(INTERNET[family]).source_seen == UPLINK[family]
+        assert source(sandbox.ping(INTERNET[family])) == UPLINK[family]
 
 
 @pytest.mark.requires(plugin="bridge>=1.6", binary="nft")
@@ -113,8 +114,8 @@ def test_the_network_itself_is_not_masqueraded(node, cni, family, backend):
     node.sysctl("net.bridge.bridge-nf-call-iptables", 1)
     node.sysctl("net.bridge.bridge-nf-call-ip6tables", 1)
 
-    assert first.sandbox.ping(second.address).source_seen == first.address
-    assert first.sandbox.tcp(second.gateway, 80).source_seen == first.address
+    assert source(first.sandbox.ping(second.address)) == first.address
+    assert source(first.sandbox.tcp(second.gateway, 80)) == first.address
 
 
 @BACKEND
@@ -124,7 +125,7 @@ def test_other_subnets_are_masqueraded_too(node, cni, backend):
     first = cni.add(node.sandbox("c1"), network(4, **MASQUERADING, **backend))
     second = cni.add(node.sandbox("c2"), other(4, **MASQUERADING, **backend))
 
-    assert first.sandbox.ping(second.address).source_seen == second.gateway
+    assert source(first.sandbox.ping(second.address)) == second.gateway
 
 
 @FAMILY
@@ -166,7 +167,7 @@ def test_delete_takes_the_rules_of_its_container_only(node, cni, family, backend
     cni.delete(gone)
 
     assert rules(node, f"{address(gone, family)}/", f"{address(gone, family)} ", '"c1"', "id: c1") == []
-    assert stays.sandbox.ping(INTERNET[family]).source_seen == UPLINK[family]
+    assert source(stays.sandbox.ping(INTERNET[family])) == UPLINK[family]
 
 
 @BACKEND
@@ -190,7 +191,7 @@ def test_one_interface_of_two_goes(node, cni, backend):
     second = cni.add(sandbox, network(4, ipMasq=True, isGateway=True, **backend), "eth1")
     failed = cni.delete(second, may_fail=True)
 
-    assert first.sandbox.ping(INTERNET[4]).source_seen == UPLINK[4]
+    assert source(first.sandbox.ping(INTERNET[4])) == UPLINK[4]
     assert failed is None
 
 
@@ -200,7 +201,7 @@ def test_rules_that_were_there_go_first(node, cni):
     node.load_rules("iptables", "-t nat -A POSTROUTING -d 198.51.100.2 -j ACCEPT")
     attachment = cni.add(node.sandbox("c1"), network(4, **MASQUERADING))
 
-    assert attachment.sandbox.ping(INTERNET[4]).source_seen == UPLINK[4]
+    assert source(attachment.sandbox.ping(INTERNET[4])) == UPLINK[4]
     assert not attachment.sandbox.ping("198.51.100.2")
 
 

@@ -17,6 +17,7 @@ from cnitest.suites.plugins.node_networks import (
     rules,
     without_dad,
 )
+from cnitest.suites.plugins.seen import source
 
 from cnitest import PluginError, difference
 from cnitest.cni import plugins
@@ -72,8 +73,8 @@ def test_every_part_of_the_long_chain_works(lab, node, cni, family):
     attachment = _added(node, cni, families=(family,), portMappings=MAPPINGS)
     sandbox = attachment.sandbox
 
-    assert sandbox.ping(INTERNET[family]).source_seen == UPLINK[family]
-    assert sandbox.tcp(INTERNET[family], 443).source_seen == UPLINK[family]
+    assert source(sandbox.ping(INTERNET[family])) == UPLINK[family]
+    assert source(sandbox.tcp(INTERNET[family], 443)) == UPLINK[family]
     assert sandbox.ping(gateway(attachment, family))
     assert sandbox.tcp(UPLINK[family], 8080, listener=sandbox, listener_port=80)
 
@@ -87,8 +88,8 @@ def test_host_ports_of_the_long_chain(lab, node, cni, family):
     router = lab.host("router")
     caller = {4: "192.168.80.2", 6: "2001:db8:80::2"}[family]
 
-    assert router.tcp(UPLINK[family], 8080, listener=sandbox, listener_port=80).source_seen == caller
-    assert router.udp(UPLINK[family], 5353, listener=sandbox, listener_port=53).source_seen == caller
+    assert source(router.tcp(UPLINK[family], 8080, listener=sandbox, listener_port=80)) == caller
+    assert source(router.udp(UPLINK[family], 5353, listener=sandbox, listener_port=53)) == caller
 
 
 @WHOLE
@@ -167,7 +168,7 @@ def test_delete_of_the_long_chain_leaves_nothing_of_the_container(node, cni):
     assert {"links", "iptables", "qdiscs", "files"} <= {item.table for item in made}
     assert [str(item) for item in left if item.table in ("links", "ports", "qdiscs", "filters", "classes")] == []
     assert [str(item) for item in left if attachment.address in f"{item.key} {item.after}"] == []
-    assert stays.sandbox.ping(INTERNET[4]).source_seen == UPLINK[4]
+    assert source(stays.sandbox.ping(INTERNET[4])) == UPLINK[4]
 
 
 @WHOLE
@@ -213,8 +214,8 @@ def test_macvlan_and_dhcp(lab, node, cni, leases):
     assert (attachment.address, attachment.sandbox.link("eth0").mac) in [
         (one.address, one.mac) for one in leases.leases
     ]
-    assert attachment.sandbox.ping("192.168.80.2").source_seen == attachment.address
-    assert attachment.sandbox.ping(INTERNET[4]).source_seen == attachment.address
+    assert source(attachment.sandbox.ping("192.168.80.2")) == attachment.address
+    assert source(attachment.sandbox.ping(INTERNET[4])) == attachment.address
     assert lab.host("router").tcp(attachment.address, 80)
 
 
@@ -224,10 +225,10 @@ def test_two_containers_by_macvlan_and_dhcp(node, cni, leases):
     """Two containers have leases of their own and reach each other; DEL of one leaves the other its address."""
     first, second = (cni.add(node.sandbox(name), LEASED) for name in ("c1", "c2"))
     assert first.address != second.address
-    assert first.sandbox.ping(second.address).source_seen == first.address
+    assert source(first.sandbox.ping(second.address)) == first.address
     cni.delete(first)
 
-    assert second.sandbox.ping("192.168.80.2").source_seen == second.address
+    assert source(second.sandbox.ping("192.168.80.2")) == second.address
 
 
 FLANNEL = {
@@ -261,8 +262,8 @@ def test_flannel_and_portmap(lab, node, cni, flannel):
 
     assert flannel.address.startswith("10.244.1.")
     assert flannel.sandbox.link("eth0").mtu == 1450
-    assert flannel.sandbox.ping(peer.address).source_seen == flannel.address
-    assert flannel.sandbox.ping(INTERNET[4]).source_seen == UPLINK[4]
+    assert source(flannel.sandbox.ping(peer.address)) == flannel.address
+    assert source(flannel.sandbox.ping(INTERNET[4])) == UPLINK[4]
     assert router.tcp(UPLINK[4], 8080, listener=flannel.sandbox, listener_port=80)
     assert flannel.sandbox.tcp(UPLINK[4], 8080, listener=flannel.sandbox, listener_port=80)
 
@@ -318,7 +319,7 @@ def test_delete_of_ptp_and_source_based_routing(node, cni):
     cni.delete(second)
 
     assert sandbox.rules == before
-    assert sandbox.ping(INTERNET[4]).source_seen == UPLINK[4]
+    assert source(sandbox.ping(INTERNET[4])) == UPLINK[4]
 
 
 @pytest.mark.requires(plugin=["bridge", "host-local"])
@@ -330,8 +331,8 @@ def test_two_networks_on_one_container(node, cni, family):
     first, second = cni.add(sandbox, network(family)), cni.add(sandbox, other(family), "net1")
     near, far = cni.add(node.sandbox("c2"), network(family)), cni.add(node.sandbox("c3"), other(family))
 
-    assert sandbox.ping(near.address).source_seen == first.address
-    assert sandbox.ping(far.address).source_seen == second.address
+    assert source(sandbox.ping(near.address)) == first.address
+    assert source(sandbox.ping(far.address)) == second.address
     assert near.sandbox.ping(far.address).dropped_by == "no route"
 
 
@@ -345,5 +346,5 @@ def test_one_network_of_two_goes(node, cni):
     cni.delete(second)
 
     assert [link.name for link in sandbox.links] == ["lo", "eth0"]
-    assert sandbox.ping(INTERNET[4]).source_seen == UPLINK[4]
+    assert source(sandbox.ping(INTERNET[4])) == UPLINK[4]
     assert sandbox.ping(first.gateway)

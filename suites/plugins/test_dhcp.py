@@ -19,6 +19,7 @@ from cnitest.suites.plugins.leases import (
     routes,
     serving,
 )
+from cnitest.suites.plugins.seen import source
 
 from cnitest import PluginError
 
@@ -50,7 +51,7 @@ def test_a_container_gets_a_lease_of_the_server(node, server, running, cni):
     assert [(lease.address, lease.mac) for lease in leases] == [
         (attachment.address, attachment.sandbox.link("eth0").mac)
     ]
-    assert attachment.sandbox.ping(SERVER).source_seen == attachment.address
+    assert source(attachment.sandbox.ping(SERVER)) == attachment.address
     assert server.tcp(attachment.address, 80)
 
 
@@ -87,7 +88,7 @@ def test_option_3_is_the_default_gateway(node, server, running, cni):
     assert attachment.gateway == SERVER
     assert [(route.dst, route.gw) for route in attachment.result.routes] == [("0.0.0.0/0", SERVER)]
     assert routes(attachment.sandbox) == [("default", SERVER)]
-    assert attachment.sandbox.ping(BEYOND_SERVER).source_seen == attachment.address
+    assert source(attachment.sandbox.ping(BEYOND_SERVER)) == attachment.address
 
 
 @pytest.mark.covers("dhcp", "kernel", "packet")
@@ -168,7 +169,7 @@ def test_priority_is_the_metric_of_the_routes(node, server, running, cni):
     found = [(route.link, route.metric) for route in first.sandbox.routes if route.to == "default"]
     assert sorted(found) == [("eth0", 300), ("eth1", 200)]
     reach = first.sandbox.ping(BEYOND_SERVER)
-    assert reach.source_seen == second.address
+    assert source(reach) == second.address
     assert reach.path[0] == "node/c1:eth1 out"
 
 

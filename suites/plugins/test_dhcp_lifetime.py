@@ -18,6 +18,7 @@ from cnitest.suites.plugins.leases import (
     short_leases,
 )
 from cnitest.suites.plugins.node_networks import caller
+from cnitest.suites.plugins.seen import source
 
 from cnitest.deadline import Deadline
 
@@ -49,7 +50,7 @@ def test_a_lease_is_renewed_at_its_time(node, server, running, cni):
     assert request.packet["BOOTP"].ciaddr == attachment.address
     assert ack.packet["BOOTP"].yiaddr == attachment.address
     assert attachment.sandbox.addresses_on("eth0") == (attachment.address,)
-    assert reach.source_seen == attachment.address
+    assert source(reach) == attachment.address
 
 
 @pytest.mark.covers("dhcp", "packet")

@@ -11,6 +11,7 @@ from cnitest.suites.plugins.lan_networks import (
     refused,
     static,
 )
+from cnitest.suites.plugins.seen import source
 
 from cnitest import difference
 
@@ -50,7 +51,7 @@ def test_the_container_talks_to_itself_by_its_addresses(node, cni):
     assert [interface.mac for interface in attachment.result.interfaces] == [sandbox.link("eth0").mac]
     assert sandbox.addresses_on("eth0") == (ADDRESS, ADDRESS6)
     assert sandbox.ping(ADDRESS)
-    assert sandbox.tcp(ADDRESS6, 80).source_seen == ADDRESS6
+    assert source(sandbox.tcp(ADDRESS6, 80)) == ADDRESS6
 
 
 @pytest.mark.covers("dummy", "packet")
@@ -75,7 +76,7 @@ def test_beside_a_network_that_leads_somewhere(node, cni):
     first = cni.add(node.sandbox("c1"), {**lan, "ipam": static("192.168.80.120/24")})
     cni.add(node.sandbox("c1"), NET, "net1")
 
-    assert first.sandbox.ping("192.168.80.102").source_seen == "192.168.80.120"
+    assert source(first.sandbox.ping("192.168.80.102")) == "192.168.80.120"
     assert first.sandbox.tcp("192.168.80.102", 80)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cnitest.suites.plugins.firewalls import ROUTER, TABLES, closed, filtered, other_filtered
 from cnitest.suites.plugins.node_networks import address, rules
+from cnitest.suites.plugins.seen import source
 
 pytestmark = [
     pytest.mark.topology("node-with-uplink"),
@@ -39,7 +40,7 @@ def test_a_container_gets_out(node, cni, family, probe):
     """What a container begins passes, and the answer to it, with the container's own address."""
     attachment = cni.add(node.sandbox("c1"), filtered(family))
 
-    assert sent(attachment.sandbox, probe, ROUTER[family]).source_seen == attachment.address
+    assert source(sent(attachment.sandbox, probe, ROUTER[family])) == attachment.address
 
 
 @FAMILY

@@ -16,6 +16,7 @@ from cnitest.suites.plugins.flannels import (
     network,
 )
 from cnitest.suites.plugins.lan_networks import ready_sandbox, refused
+from cnitest.suites.plugins.seen import source
 
 pytestmark = [pytest.mark.topology(CLUSTER), pytest.mark.requires(plugin=["flannel", "bridge", "host-local"])]
 
@@ -46,8 +47,8 @@ def test_containers_are_in_the_nodes_subnet(node, cni, families):
     assert [ip.gateway for ip in first.result.ips] == [GATEWAY[family] for family in families]
     assert set(node.addresses_on("cni0")) == {GATEWAY[family] for family in families}
     for own, far, family in zip(first.addresses, second.addresses, families, strict=True):
-        assert first.sandbox.ping(far).source_seen == own
-        assert first.sandbox.tcp(GATEWAY[family], 80).source_seen == own
+        assert source(first.sandbox.ping(far)) == own
+        assert source(first.sandbox.tcp(GATEWAY[family], 80)) == own
 
 
 @FAMILY
@@ -61,7 +62,7 @@ def test_the_cluster_is_reached_by_the_gateway(node, cni, family):
     assert main_routes(attachment.sandbox, family) == [
         ({4: "10.244.0.0/16", 6: "fd10:244::/48"}[family], GATEWAY[family])
     ]
-    assert attachment.sandbox.ping(FAR[family]).source_seen == attachment.address
+    assert source(attachment.sandbox.ping(FAR[family])) == attachment.address
     assert attachment.sandbox.ping(OUTSIDE[family]).dropped_by == "no route"
 
 
@@ -73,7 +74,7 @@ def test_each_of_several_networks_has_a_route(node, cni):
 
     routes = [("10.244.0.0/16", GATEWAY[4]), ("10.245.0.0/16", GATEWAY[4])]
     assert main_routes(attachment.sandbox, 4) == routes
-    assert attachment.sandbox.ping("10.245.2.9").source_seen == attachment.address
+    assert source(attachment.sandbox.ping("10.245.2.9")) == attachment.address
 
 
 @pytest.mark.covers("flannel", "kernel")
@@ -122,7 +123,7 @@ def test_only_true_is_true(node, cni, word):
     announce(node, env(masq=word))
     attachment = cni.add(node.sandbox("c1"), network(**OUT))
 
-    assert attachment.sandbox.ping(OUTSIDE[4]).source_seen == UPLINK[4]
+    assert source(attachment.sandbox.ping(OUTSIDE[4])) == UPLINK[4]
 
 
 @pytest.mark.covers("flannel.subnetFile", "kernel", "packet")
@@ -133,7 +134,7 @@ def test_a_subnet_file_of_ones_own(node, cni):
     attachment = cni.add(node.sandbox("c1"), network(subnetFile="/run/second/subnet.env"))
 
     assert attachment.gateway == "10.244.7.1"
-    assert attachment.sandbox.ping("10.244.7.1").source_seen == attachment.address
+    assert source(attachment.sandbox.ping("10.244.7.1")) == attachment.address
 
 
 @pytest.mark.covers("flannel.subnetFile", "refused")
@@ -223,7 +224,7 @@ def test_forms_of_a_subnet_file(node, cni, text):
     attachment = cni.add(node.sandbox("c1"), network())
 
     assert main_routes(attachment.sandbox, 4) == [("10.244.0.0/16", GATEWAY[4])]
-    assert attachment.sandbox.ping(FAR[4]).source_seen == attachment.address
+    assert source(attachment.sandbox.ping(FAR[4])) == attachment.address
 
 
 @pytest.mark.parametrize(

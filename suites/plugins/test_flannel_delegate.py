@@ -18,6 +18,7 @@ from cnitest.suites.plugins.flannels import (
     network,
 )
 from cnitest.suites.plugins.lan_networks import distrusted, ready_sandbox, refused
+from cnitest.suites.plugins.seen import source
 
 from cnitest import difference
 
@@ -101,7 +102,7 @@ class TestDelegate:
         assert "cni0" not in [link.name for link in node.links]
         assert "isGateway" not in delegated(node, "c1")
         assert attachment.sandbox.link("eth0").mtu == 1450
-        assert attachment.sandbox.ping(FAR[4]).source_seen == attachment.address
+        assert source(attachment.sandbox.ping(FAR[4])) == attachment.address
 
     @pytest.mark.requires(plugin=["ipvlan"], kernel=["ipvlan"])
     @pytest.mark.covers("flannel.delegate", "kernel", "packet")
@@ -149,7 +150,7 @@ class TestIpam:
         attachment = cni.add(node.sandbox("c1"), network(ipam={"routes": [{"dst": "203.0.113.0/24"}]}))
 
         assert [route.dst for route in attachment.result.routes] == ["203.0.113.0/24", "10.244.0.0/16"]
-        assert attachment.sandbox.ping(OUTSIDE[4]).source_seen == UPLINK[4]
+        assert source(attachment.sandbox.ping(OUTSIDE[4])) == UPLINK[4]
         assert attachment.sandbox.ping(FAR[4])
 
     @pytest.mark.covers("flannel.ipam", "kernel")
@@ -183,7 +184,7 @@ class TestIpam:
 
         assert [len(ranges) for ranges in delegated(node, "c1")["ipam"]["ranges"]] == [1, 1]
         assert leases(node) == sorted(attachment.addresses)
-        assert attachment.sandbox.ping(FAR[6]).source_seen == attachment.addresses[1]
+        assert source(attachment.sandbox.ping(FAR[6])) == attachment.addresses[1]
 
 
 @pytest.mark.covers("flannel.runtimeConfig.mac", "kernel", "packet")
@@ -313,7 +314,7 @@ def test_the_bridge_moves_where_that_is_said(node, cni):
     attachment = cni.add(node.sandbox("c2"), wanted)
 
     assert node.addresses_on("cni0") == ("10.244.7.1",)
-    assert attachment.sandbox.ping("10.244.7.1").source_seen == attachment.address
+    assert source(attachment.sandbox.ping("10.244.7.1")) == attachment.address
 
 
 class TestCheck:

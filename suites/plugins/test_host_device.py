@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cnitest.suites.plugins.cards import ADDRESS, ADDRESS6, FIRST_MAC, LEASED, PEER, PEER6, WIRE, names, network
 from cnitest.suites.plugins.lan_networks import ready_sandbox, refused
+from cnitest.suites.plugins.seen import source
 
 pytestmark = [pytest.mark.requires(plugin=["host-device", "static"]), pytest.mark.topology(WIRE)]
 
@@ -34,8 +35,8 @@ class TestMove:
         assert names(sandbox) == ["net1"]
         assert names(node) == ["nic2"]
         assert sandbox.link("net1").up
-        assert sandbox.tcp(PEER, 80).source_seen == ADDRESS
-        assert sandbox.udp(PEER6, 53).source_seen == ADDRESS6
+        assert source(sandbox.tcp(PEER, 80)) == ADDRESS
+        assert source(sandbox.udp(PEER6, 53)) == ADDRESS6
         assert lab.host("peer").ping(ADDRESS)
 
     @pytest.mark.covers("host-device.device", "kernel", "packet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cnitest.suites.plugins.lan_networks import macvlan, ready_sandbox, refused
 from cnitest.suites.plugins.pools import MACHINE, between, leases, pool, taken
+from cnitest.suites.plugins.seen import source
 
 from cnitest import PluginError
 
@@ -123,7 +124,7 @@ class TestTraffic:
         first, second = (cni.add(ready_sandbox(node, name), self.network(*sets)) for name in ("c1", "c2"))
 
         for here, there in zip(first.addresses, second.addresses, strict=True):
-            assert first.sandbox.tcp(there, 80).source_seen == here
+            assert source(first.sandbox.tcp(there, 80)) == here
         assert first.sandbox.ping("192.168.80.102")
 
     @pytest.mark.covers("host-local.routes", "packet")

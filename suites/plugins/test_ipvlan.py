@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.lan_networks import ready_sandbox, static
+from cnitest.suites.plugins.seen import source
 
 from cnitest import PluginError, ProbeUnproven
 from cnitest.topology import loads
@@ -76,9 +77,9 @@ def test_a_child_reaches_the_lan(node, peer, cni, mode, family):
     link = child.link("eth0")
     assert (link.kind, dict(link.detail)["mode"], link.up) == ("ipvlan", mode, True)
     assert child.addresses_on("eth0") == (address,)
-    assert child.ping(PEER[family]).source_seen == address
-    assert child.tcp(PEER[family], 80).source_seen == address
-    assert peer.udp(address, 53).source_seen == PEER[family]
+    assert source(child.ping(PEER[family])) == address
+    assert source(child.tcp(PEER[family], 80)) == address
+    assert source(peer.udp(address, 53)) == PEER[family]
 
 
 @pytest.mark.covers("ipvlan", "kernel", "packet")
@@ -87,8 +88,8 @@ def test_dual_stack(node, peer, cni):
     attachment = cni.add(ready_sandbox(node, "c1"), network(ON_LAN[4][0], ON_LAN[6][0]))
 
     assert attachment.addresses == ("192.168.80.120", "2001:db8:80::120")
-    assert attachment.sandbox.ping(PEER[4]).source_seen == "192.168.80.120"
-    assert attachment.sandbox.ping(PEER[6]).source_seen == "2001:db8:80::120"
+    assert source(attachment.sandbox.ping(PEER[4])) == "192.168.80.120"
+    assert source(attachment.sandbox.ping(PEER[6])) == "2001:db8:80::120"
 
 
 @MODE
@@ -171,8 +172,8 @@ def test_siblings_reach_each_other_inside(node, peer, cni, mode, family):
         reach = first.sandbox.ping(second.address)
         back = second.sandbox.tcp(first.address, 80)
 
-    assert reach.source_seen == first.address
-    assert back.source_seen == second.address
+    assert source(reach) == first.address
+    assert source(back) == second.address
     assert [packet for packet in wire.packets if _is_between(packet, first.address, second.address)] == []
 
 

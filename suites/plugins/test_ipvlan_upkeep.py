@@ -11,6 +11,7 @@ from cnitest.suites.plugins.lan_networks import (
     refused,
     static,
 )
+from cnitest.suites.plugins.seen import source
 
 from cnitest import Runtime, difference
 from cnitest.testing import ScriptedPlugin
@@ -57,7 +58,7 @@ def test_without_master_the_default_routes_link_is_the_parent(node, cni):
     attachment = cni.add(node.sandbox("c1"), network(f"{ADDRESS}/24", master=None))
 
     assert attachment.sandbox.link("eth0").mac == node.link("ens33").mac
-    assert attachment.sandbox.ping(PEER).source_seen == ADDRESS
+    assert source(attachment.sandbox.ping(PEER)) == ADDRESS
 
 
 @pytest.mark.covers("ipvlan.master", "refused")
@@ -156,7 +157,7 @@ def test_an_address_of_the_runtimes(node, cni):
     attachment = cni.add(node.sandbox("c1"), wanted, capabilities={"ips": [f"{ADDRESS}/24"]})
 
     assert attachment.sandbox.addresses_on("eth0") == (ADDRESS,)
-    assert attachment.sandbox.ping(PEER).source_seen == ADDRESS
+    assert source(attachment.sandbox.ping(PEER)) == ADDRESS
 
 
 @pytest.mark.covers("ipvlan.master", "kernel", "packet")
@@ -171,7 +172,7 @@ def test_chained_it_stands_on_the_interface_before(tmp_path, lab, node, cni):
     reach = attachment.sandbox.ping(PEER)
     runtime.delete(attachment)
 
-    assert reach.source_seen == ADDRESS
+    assert source(reach) == ADDRESS
     assert [interface.name for interface in attachment.result.interfaces] == ["eth0"]
     assert [link.name for link in attachment.sandbox.links] == ["lo"]
 
@@ -230,7 +231,7 @@ class TestDel:
         second = cni.add(node.sandbox("c2"), network("192.168.80.121/24", name="other"))
         cni.delete(first)
 
-        assert second.sandbox.ping(PEER).source_seen == "192.168.80.121"
+        assert source(second.sandbox.ping(PEER)) == "192.168.80.121"
 
     @pytest.mark.covers("ipvlan", "DEL")
     def test_twice_is_no_error(self, node, cni):

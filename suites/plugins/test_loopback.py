@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from cnitest.suites.plugins.node_networks import caller, pending
+from cnitest.suites.plugins.seen import source
 
 from cnitest import PluginError, difference
 
@@ -38,8 +39,8 @@ def test_lo_comes_up(sandbox, cni, family):
     assert sandbox.link("lo").up
     assert ADDRESS[family] in [a.ip for a in sandbox.addresses if a.link == "lo"]
     assert sandbox.ping(ADDRESS[family])
-    assert sandbox.tcp(ADDRESS[family], 80).source_seen == ADDRESS[family]
-    assert sandbox.udp(ADDRESS[family], 53).source_seen == ADDRESS[family]
+    assert source(sandbox.tcp(ADDRESS[family], 80)) == ADDRESS[family]
+    assert source(sandbox.udp(ADDRESS[family], 53)) == ADDRESS[family]
 
 
 @pytest.mark.covers("loopback", "packet")

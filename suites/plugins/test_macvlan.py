@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.lan_networks import macvlan, ready_sandbox, refused
+from cnitest.suites.plugins.seen import source
 
 from cnitest import difference
 
@@ -35,8 +36,8 @@ def test_a_dual_stack_child(lab, cni, node):
     assert child.link("eth0").kind == "macvlan"
     assert attachment.addresses == (ADDRESS, ADDRESS6)
     assert {*child.addresses_on("eth0")} == {ADDRESS, ADDRESS6}
-    assert child.ping(PEER).source_seen == ADDRESS
-    assert child.tcp(PEER6, 80).source_seen == ADDRESS6
+    assert source(child.ping(PEER)) == ADDRESS
+    assert source(child.tcp(PEER6, 80)) == ADDRESS6
 
 
 @pytest.mark.covers("macvlan", "kernel", "packet")

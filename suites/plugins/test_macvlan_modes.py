@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.lan_networks import macvlan, ready_sandbox, refused
+from cnitest.suites.plugins.seen import source
 
 pytestmark = pytest.mark.requires(kernel="macvlan", plugin=["macvlan", "static"])
 
@@ -91,7 +92,7 @@ def test_every_mode_reaches_the_lan_both_ways(lab, children, mode, family):
 
     assert talks(children[0], PEER[family])
     assert talks(peer, FIRST[family])
-    assert reach.source_seen == FIRST[family]
+    assert source(reach) == FIRST[family]
 
 
 @pytest.mark.covers("macvlan.mode", "packet")

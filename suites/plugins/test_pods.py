@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from cnitest.suites.plugins.node_networks import INTERNET, UPLINK, caller, network, pending, ptp
+from cnitest.suites.plugins.seen import source
 
 pytestmark = [
     pytest.mark.topology("node-with-uplink"),
@@ -113,7 +114,7 @@ def test_the_pod_keeps_its_network_when_a_container_ends(node, pod, infra):
         assert _links(node, infra) == ["lo", "eth0"]
 
     assert _links(node, infra) == ["lo", "eth0"]
-    assert pod.sandbox.ping(INTERNET[4]).source_seen == UPLINK[4]
+    assert source(pod.sandbox.ping(INTERNET[4])) == UPLINK[4]
 
 
 @pytest.mark.covers("bridge", "packet", "DEL")
@@ -157,7 +158,7 @@ def test_each_form_of_the_namespaces_path(node, cni, form):
 
     assert [link["sandbox"] for link in result["interfaces"] if link.get("sandbox")] == [form]
     assert "eth0" in [link.name for link in sandbox.links]
-    assert sandbox.ping(INTERNET[4]).source_seen == UPLINK[4]
+    assert source(sandbox.ping(INTERNET[4])) == UPLINK[4]
 
 
 @FORM

@@ -14,6 +14,7 @@ from cnitest.suites.plugins.node_networks import (
     rules,
     without_dad,
 )
+from cnitest.suites.plugins.seen import source
 
 from cnitest import PluginError
 
@@ -56,9 +57,9 @@ def test_the_internet_sees_the_hosts_address(node, cni, family, backend):
     """Behind ipMasq echo, TCP and UDP leave with the host's address, and are answered."""
     sandbox = cni.add(without_dad(node.sandbox("c1")), masqueraded(family, **backend)).sandbox
 
-    assert sandbox.ping(INTERNET[family]).source_seen == UPLINK[family]
-    assert sandbox.tcp(INTERNET[family], 443).source_seen == UPLINK[family]
-    assert sandbox.udp(INTERNET[family], 53).source_seen == UPLINK[family]
+    assert source(sandbox.ping(INTERNET[family])) == UPLINK[family]
+    assert source(sandbox.tcp(INTERNET[family], 443)) == UPLINK[family]
+    assert source(sandbox.udp(INTERNET[family], 53)) == UPLINK[family]
 
 
 @FAMILY
@@ -81,7 +82,7 @@ def test_both_families_are_masqueraded(node, cni, backend):
     sandbox = cni.add(without_dad(node.sandbox("c1")), masqueraded(4, 6, **backend)).sandbox
 
     for family in (4, 6):
-        assert sandbox.ping(INTERNET[family]).source_seen == UPLINK[family]
+        assert source(sandbox.ping(INTERNET[family])) == UPLINK[family]
 
 
 @FAMILY
@@ -91,8 +92,8 @@ def test_the_network_itself_is_not_masqueraded(node, cni, family, backend):
     """Containers of the network see each other's own addresses, although the host routes between them."""
     first, second = (cni.add(without_dad(node.sandbox(name)), masqueraded(family, **backend)) for name in ("c1", "c2"))
 
-    assert first.sandbox.ping(second.address).source_seen == first.address
-    assert first.sandbox.tcp(first.gateway, 80).source_seen == first.address
+    assert source(first.sandbox.ping(second.address)) == first.address
+    assert source(first.sandbox.tcp(first.gateway, 80)) == first.address
 
 
 @pytest.mark.requires(plugin="ptp>=1.6", binary="nft")
@@ -128,7 +129,7 @@ def test_delete_takes_the_rules_of_its_container_only(node, cni, family, backend
     cni.delete(gone)
 
     assert rules(node, f"{gone.address}/", f"{gone.address} ") == []
-    assert stays.sandbox.ping(INTERNET[family]).source_seen == UPLINK[family]
+    assert source(stays.sandbox.ping(INTERNET[family])) == UPLINK[family]
 
 
 @BACKEND
@@ -140,5 +141,5 @@ def test_one_interface_of_two_goes(node, cni, backend):
     second = cni.add(sandbox, ptp(ipam=pool(4, ranges=OTHER_RANGES), ipMasq=True, **backend), "eth1")
     failed = cni.delete(second, may_fail=True)
 
-    assert first.sandbox.ping(INTERNET[4]).source_seen == UPLINK[4]
+    assert source(first.sandbox.ping(INTERNET[4])) == UPLINK[4]
     assert failed is None

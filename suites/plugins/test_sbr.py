@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cnitest.suites.plugins.seen import source
 from cnitest.suites.plugins.uplinks import CLIENT, address, answers_by, attached, gateway, plain, routed
 
 pytestmark = [
@@ -146,7 +147,7 @@ class TestOwnTraffic:
             reach = sandbox.udp(CLIENT[family], 53, source=address(number, family))
             assert reach
             assert reach.path[0] == f"node/c1:eth{number} out"
-            assert reach.source_seen == address(number, family)
+            assert source(reach) == address(number, family)
 
     @pytest.mark.covers("sbr", "packet")
     def test_without_one(self, cni, node):
@@ -156,7 +157,7 @@ class TestOwnTraffic:
         reach = sandbox.tcp(CLIENT[4], 80)
 
         assert reach
-        assert reach.source_seen == address(1, 4)
+        assert source(reach) == address(1, 4)
 
     @pytest.mark.covers("sbr", "packet")
     def test_by_a_route_of_the_network(self, lab, cni, node):

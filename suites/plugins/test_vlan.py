@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.lan_networks import ready_sandbox, refused
+from cnitest.suites.plugins.seen import source
 from cnitest.suites.plugins.trunks import FAMILY, GATEWAYS, MARKS, NET, OWN, network, tags
 
 pytestmark = MARKS
@@ -34,7 +35,7 @@ def test_frames_are_tagged_on_the_trunk(node, peer, cni, vid, family):
 
     link = attachment.sandbox.link("eth0")
     assert (link.kind, dict(link.detail)["id"], link.up) == ("vlan", vid, True)
-    assert reach.source_seen == attachment.address
+    assert source(reach) == attachment.address
     assert tags(trunk) == {(vid, 0)}
 
 
@@ -44,8 +45,8 @@ def test_dual_stack(node, cni):
     attachment = cni.add(ready_sandbox(node, "c1"), network(OWN[5][4], OWN[5][6]))
 
     assert attachment.addresses == ("10.5.0.20", "2001:db8:5::20")
-    assert attachment.sandbox.tcp(GATEWAYS[5][4], 80).source_seen == "10.5.0.20"
-    assert attachment.sandbox.udp(GATEWAYS[5][6], 53).source_seen == "2001:db8:5::20"
+    assert source(attachment.sandbox.tcp(GATEWAYS[5][4], 80)) == "10.5.0.20"
+    assert source(attachment.sandbox.udp(GATEWAYS[5][6], 53)) == "2001:db8:5::20"
 
 
 @pytest.mark.covers("vlan", "packet")
@@ -221,4 +222,4 @@ def test_an_address_of_the_runtimes(node, cni):
     attachment = cni.add(node.sandbox("c1"), wanted, capabilities={"ips": ["10.5.0.20/24"]})
 
     assert attachment.sandbox.addresses_on("eth0") == ("10.5.0.20",)
-    assert attachment.sandbox.ping(GATEWAYS[5][4]).source_seen == "10.5.0.20"
+    assert source(attachment.sandbox.ping(GATEWAYS[5][4])) == "10.5.0.20"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, leases, ready_sandbox, refused
+from cnitest.suites.plugins.seen import source
 from cnitest.suites.plugins.trunks import MARKS, NET, OWN, network, tags
 
 from cnitest import difference
@@ -46,7 +47,7 @@ def test_a_master_in_the_container(node, cni):
     cni.check(attachment)
     cni.delete(attachment)
 
-    assert reach.source_seen == attachment.address
+    assert source(reach) == attachment.address
     assert tags(trunk) == {(5, 0)}
     assert [link.name for link in sandbox.links] == ["lo", "net1"]
 

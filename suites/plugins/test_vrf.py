@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.lan_networks import ready_sandbox, refused
+from cnitest.suites.plugins.seen import source
 from cnitest.suites.plugins.vrf_networks import HOST, masters, network, subnet, vrfs
 
 pytestmark = [pytest.mark.topology(HOST), pytest.mark.requires(kernel=["vrf"], plugin=["vrf", "bridge", "host-local"])]
@@ -255,4 +256,4 @@ def test_routes_of_other_interfaces_stay(node, cni):
 
     tables = {route.to: route.table for route in sandbox.routes if route.to in ("default", "198.51.100.0/24")}
     assert tables == {"default": 254, "198.51.100.0/24": vrfs(sandbox)["red"]}
-    assert sandbox.ping("10.1.0.1").source_seen == first.address
+    assert source(sandbox.ping("10.1.0.1")) == first.address

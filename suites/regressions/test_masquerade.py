@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cnitest.suites.plugins.seen import source
 from cnitest.suites.regressions.symptoms import delete_in, must, must_fail_check, must_pass, network, rules
 
 from cnitest import PluginError
@@ -136,7 +137,7 @@ def test_ipv6_keeps_its_source_where_ipv4_is_masqueraded(lab, node, attach, back
     container = attach("c1", network(subnet="10.40.80.0/24 2001:db8:40::/64", ipMasq=True, **backend))
     lab.host("router").run(["ip", "route", "add", "2001:db8:40::/64", "via", "2001:db8:80::100"])
     lab.host("internet").run(["ip", "route", "add", "2001:db8:40::/64", "via", "2001:db8:51::1"])
-    assert container.sandbox.ping(INTERNET).source_seen == UPLINK
+    assert source(container.sandbox.ping(INTERNET)) == UPLINK
     reach = must_pass(container.sandbox.ping(INTERNET6))
 
     must(reach.source_seen == container.addresses[1], f"the internet sees {reach.source_seen}")
@@ -150,7 +151,7 @@ def test_packets_of_no_connection_do_not_leave_with_a_private_source(lab, node, 
     from scapy.layers.inet import IP, TCP
 
     container = attach("c1", network(ipMasq=True, **backend))
-    assert container.sandbox.tcp(INTERNET, 443).source_seen == UPLINK
+    assert source(container.sandbox.tcp(INTERNET, 443)) == UPLINK
     packet = IP(src=container.address, dst=INTERNET) / TCP(sport=40001, dport=443, flags=flags, seq=7, ack=9)
     with lab.host("internet").capture("eth0") as outside:
         container.sandbox.send(packet)
@@ -174,7 +175,7 @@ def test_another_agents_exception_from_masquerading_holds(lab, node, attach, bac
         "-t nat -A IP-MASQ-AGENT -j MASQUERADE",
     )
     container = attach("c1", network(ipMasq=True, **backend))
-    assert container.sandbox.ping(INTERNET).source_seen == UPLINK
+    assert source(container.sandbox.ping(INTERNET)) == UPLINK
     reach = must_pass(container.sandbox.ping("10.200.0.1"))
 
     must(reach.source_seen == container.address, f"a host that the agent excepts sees {reach.source_seen}")
@@ -186,7 +187,7 @@ def test_one_interface_keeps_masquerade_when_another_of_its_container_goes(node,
     """Two interfaces of one container in a network with ipMasq; found by this project."""
     conf = network(ipMasq=True, **backend)
     first, second = attach("c1", conf), attach("c1", conf, "eth1")
-    assert first.sandbox.ping(INTERNET, source=first.address).source_seen == UPLINK
+    assert source(first.sandbox.ping(INTERNET, source=first.address)) == UPLINK
     error = cni.delete(second, may_fail=True)
 
     must_pass(first.sandbox.ping(INTERNET, source=first.address))
