@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cnitest.cni import library, spec
+from cnitest.cni import library, releases, spec
 from cnitest.cni.conf import Network
 from cnitest.conformance.bench.bench import Bench, open_bench
 from cnitest.conformance.discover.first_add import first_add, tried
@@ -197,13 +197,15 @@ def _asked(draft: Subject, bench: Bench) -> Subject:
         raise ConfigError(str(error)) from error
     document = judge.result_document(answer)
     text = banner.stderr.decode(errors="replace")
-    built_on = bench.inside(lambda: library.of(Path(bench.binary(draft.plugin))))
+    binary = bench.binary(draft.plugin)
+    built_on = bench.inside(lambda: library.of(Path(binary)))
     return replace(
         draft,
         advertised=reading.versions(document),
         banner=text.splitlines()[0] if text.strip() else "",
         skel=bool(built_on) or (bool(_SKEL.search(text)) and banner.exit_code == 0),
         library=built_on,
+        release=bench.inside(lambda: releases.reference(str(binary))),
     )
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cnitest.cni import library, spec
+from cnitest.cni import library, releases, spec
 from cnitest.conformance.model.subject import Subject
 from cnitest.lab.snapshot.difference import matches
 from cnitest.topology import documents
@@ -27,8 +27,9 @@ class Deviation:
 
     ``shows`` are patterns; a finding is known when each of its details matches one. ``since`` and ``until`` bound the
     version that is spoken, ``newest`` the highest version that the plugin advertises, which shows its release.
-    ``needs`` are keys that the configuration must have; ``sometimes`` is why it may not show. ``fixed`` is the first
-    release of CNI's Go library that does otherwise, empty while none does.
+    ``releases`` bound the release of the reference plugins, both included; a plugin that is of none is within every
+    bound. ``needs`` are keys that the configuration must have; ``sometimes`` is why it may not show. ``fixed`` is the
+    first release of CNI's Go library that does otherwise, empty while none does.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Deviation:
     since: str
     until: str
     newest: tuple[str, str]
+    releases: tuple[str, str]
     needs: tuple[str, ...]
     sometimes: str
     fixed: str = ""
@@ -59,6 +61,7 @@ class Deviation:
             and (not self.fixed or library.is_before(subject.library, self.fixed))
             and spec.between(self.since, version, self.until)
             and (not spec.is_version(newest) or spec.between(self.newest[0], newest, self.newest[1]))
+            and _within(subject.release, *self.releases)
             and all(_has(subject, key) for key in self.needs)
         )
 
@@ -80,6 +83,8 @@ class _Row:
     until: str = spec.VERSIONS[-1]
     newest_since: str = spec.VERSIONS[0]
     newest_until: str = spec.VERSIONS[-1]
+    release_since: str = ""
+    release_until: str = ""
     needs: tuple[str, ...] = ()
     sometimes: str = ""
     fixed: str = ""
@@ -149,10 +154,17 @@ def _deviation(number: int, row: _Row) -> Deviation:
         since=row.since,
         until=row.until,
         newest=(row.newest_since, row.newest_until),
+        releases=(row.release_since, row.release_until),
         needs=row.needs,
         sometimes=row.sometimes,
         fixed=row.fixed,
     )
+
+
+def _within(release: str, since: str, until: str) -> bool:
+    order = releases.order
+    after = not since or order(release) >= order(since)
+    return not release or (after and (not until or order(release) <= order(until)))
 
 
 def _several(given: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class Subject:
     ``result`` what its first ADD answered (in the highest version), ``faults`` what was wrong with that.
     ``seconds`` is how long that ADD took, ``effect`` whether it changed anything on host or in container. ``skel`` says
     whether it is built on CNI's own Go library, ``library`` on which release (see `cnitest.cni.library`), empty when
-    the binary does not have it.
+    the binary does not have it; ``release`` is that of the reference plugins, empty for anybody else's.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Subject:
     banner: str = ""
     skel: bool = False
     library: str = ""
+    release: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     effect: bool = True
