@@ -31,16 +31,26 @@ def test_each_address_answers(lab, cni):
 @pytest.mark.covers("static.routes", "packet")
 @pytest.mark.covers("static.dst", "packet")
 @pytest.mark.covers("static.gw", "packet")
-@pytest.mark.parametrize("route", [{"dst": "203.0.113.0/24"}, {"dst": "203.0.113.0/24", "gw": "192.168.80.102"}])
-def test_a_route_leads_by_its_gateway(lab, cni, route):
+@pytest.mark.parametrize("whose", ["of the address", "of the route"])
+@pytest.mark.parametrize(
+    ("own", "gateway", "far"),
+    [
+        ("192.168.80.120/24", "192.168.80.102", "203.0.113.1"),
+        ("2001:db8:80::120/64", "2001:db8:80::102", "2001:db8:9::1"),
+    ],
+    ids=["ipv4", "ipv6"],
+)
+def test_a_route_leads_by_its_gateway(lab, cni, own, gateway, far, whose):
     """A route leads by its own gateway, or by that of the address."""
-    lab.host("peer").run(["ip", "address", "add", "203.0.113.1/32", "dev", "lo"])
-    own = {} if "gw" in route else {"gateway": "192.168.80.102"}
-    child = cni.add(
-        lab.host("node").sandbox("c1"), network({"address": "192.168.80.120/24", **own}, routes=[route])
-    ).sandbox
+    lab.host("peer").run(["ip", "address", "add", far, "dev", "lo"])
+    told = {"gateway": gateway} if whose == "of the address" else {}
+    conf = network(
+        {"address": own, **told},
+        routes=[{"dst": f"{far}/{128 if ':' in far else 32}", **({} if told else {"gw": gateway})}],
+    )
+    child = cni.add(ready_sandbox(lab.host("node"), "c1"), conf).sandbox
 
-    assert child.ping("203.0.113.1")
+    assert child.ping(far)
 
 
 @pytest.mark.covers("static.mtu", "kernel", "packet")

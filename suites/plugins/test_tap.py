@@ -9,6 +9,7 @@ from cnitest.suites.plugins.taps import (
     ADDRESS6,
     DEVICE,
     FAR,
+    FAR6,
     OPEN_DEVICE,
     PROGRAM,
     as_user,
@@ -70,6 +71,7 @@ class TestFrames:
         assert {*sandbox.addresses_on("eth0")} == {ADDRESS, ADDRESS6}
         with opened(sandbox):
             assert sandbox.ping(FAR, source=ADDRESS)
+            assert sandbox.ping(FAR6, source=ADDRESS6)
 
     @pytest.mark.covers("tap.multiQueue", "kernel", "packet")
     def test_several_queues(self, cni, sandbox):
@@ -79,6 +81,7 @@ class TestFrames:
 
         with opened(sandbox, queues=4):
             assert sandbox.arp(FAR, on="eth0")
+            assert sandbox.ping(FAR)
             assert details(sandbox)["numqueues"] == 4
 
     @pytest.mark.covers("tap.multiQueue", "kernel")
@@ -87,7 +90,7 @@ class TestFrames:
         cni.add(sandbox, network(f"{ADDRESS}/24"))
         assert not details(sandbox)["multi_queue"]
 
-        ended = sandbox.run(["python3", "-c", PROGRAM, "eth0", "2", FAR, DEVICE], check=False)
+        ended = sandbox.run(["python3", "-c", PROGRAM, "eth0", "2", FAR, DEVICE, FAR6], check=False)
 
         assert ended.exit_code != 0
         assert "Invalid argument" in ended.stderr
@@ -140,7 +143,8 @@ class TestOwners:
         """A user who is neither is refused by the kernel."""
         cni.add(sandbox, network(f"{ADDRESS}/24", **{key: 1234}))
 
-        ended = sandbox.run([*as_user(1235), "python3", "-c", PROGRAM, "eth0", "1", FAR, OPEN_DEVICE], check=False)
+        opening = ["python3", "-c", PROGRAM, "eth0", "1", FAR, OPEN_DEVICE, FAR6]
+        ended = sandbox.run([*as_user(1235), *opening], check=False)
 
         assert ended.exit_code != 0
         assert "not permitted" in ended.stderr
