@@ -20,16 +20,24 @@ def line(text: str, most: int = MOST_OF_LINE) -> str:
 
 
 def lines(text: str, most: int = MOST) -> str:
-    """The text with its line ends, and tabs as blanks; each line, and the whole, is cut where it is too long."""
+    """The text with its line ends; each line, and the whole, is cut where it is too long.
+
+    Tabs that indent are blanks. A tab between words is shown as one, since blanks would hide how two texts differ.
+    """
     whole = text[:most]
     if not whole.isprintable() or len(whole) > MOST_OF_LINE:
-        whole = "\n".join(line(one.replace("\t", "    ")) for one in whole.split("\n"))
+        whole = "\n".join(line(_untabbed(one)) for one in whole.split("\n"))
     return whole if len(text) <= most else f"{whole}\n… ({len(text)} characters)"
 
 
 def indented(text: str, indent: str) -> str:
     """The text with what follows its first line moved in, so that it cannot pass for lines of ours."""
     return lines(text).replace("\n", f"\n{indent}")
+
+
+def _untabbed(one: str) -> str:
+    words = one.lstrip("\t ")
+    return one[: len(one) - len(words)].replace("\t", "    ") + words
 
 
 def _visible(character: str) -> str:

@@ -55,6 +55,13 @@ def test_a_line_is_one(given, expected):
     assert text.line(given) == expected
 
 
+def test_a_tab_between_words_is_seen_and_one_that_indents_is_blank():
+    """Two values that differ in a tab look different; a crash's lines keep their shape."""
+    shown = text.lines("is 1 2, not 1\t2\ngoroutine 1:\n\tmain.go:5\n  \tx")
+
+    assert shown == "is 1 2, not 1\\t2\ngoroutine 1:\n    main.go:5\n      x"
+
+
 def test_what_is_long_is_cut_with_its_length():
     """Lines, and the whole."""
     assert text.line("x" * 1_000_000, 10) == "xxxxxxxxxx … (1000000 characters)"
