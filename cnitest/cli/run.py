@@ -15,7 +15,7 @@ from cnitest.cni import conf
 from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.calls.mode import MODES
 from cnitest.errors import CnitestError, FeatureMissing
-from cnitest.report import options, suite, unprivileged
+from cnitest.report import options, suite
 from cnitest.report.conformance import choice
 from cnitest.topology import find, load
 from cnitest.typos import did_you_mean
@@ -75,6 +75,8 @@ def run(arguments: argparse.Namespace) -> NoReturn:
 
     Raises FeatureMissing with the line that allows it where that is forbidden.
     """
+    from cnitest.report import unprivileged
+
     arguments.cni_conf += _behind_the_kernel(arguments)
     if arguments.cni_vm is None and (why := unprivileged.forbidden()):
         raise FeatureMissing(why)

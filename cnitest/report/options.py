@@ -6,7 +6,6 @@ To add one, add a row. A row with ``report`` is a report: a function that writes
 from __future__ import annotations
 
 import os
-import pkgutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -63,7 +62,7 @@ class Option(NamedTuple):
         elif self.fills:
             value = (paths.file_to_write if self.fills == "file" else paths.directory_to_fill)(name, value, base)
         if self.check:
-            pkgutil.resolve_name(self.check)(name, value)
+            _function(self.check)(name, value)
         return value
 
 
@@ -324,11 +323,18 @@ def reports(given: Any) -> Iterator[tuple[str, str]]:
             yield option.report, getattr(given, option.dest)
 
 
+def _function(name: str) -> Any:
+    """The function of a module's dotted name, a colon and its own; imported only now, like what imports it."""
+    import pkgutil
+
+    return pkgutil.resolve_name(name)
+
+
 def write_reports(given: Any, outcome: Any) -> str:
     """Write the reports that were asked for; which of them could not be written, and why, or nothing."""
     for function, file in reports(given):
         try:
-            pkgutil.resolve_name(function)(outcome, Path(file))
+            _function(function)(outcome, Path(file))
         except OSError as error:  # there was space when the run began
             return f"{file} could not be written: {error.strerror or error}"
     return ""

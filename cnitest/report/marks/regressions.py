@@ -108,9 +108,11 @@ class _Collector:
 
     def found(self) -> tuple[Found, ...]:
         """What the run found, report by report."""
+        if not self.cases:
+            return ()
         from cnitest.report.marks import bug_reports
 
-        return bug_reports.gathered(self.cases, bug_reports.read(Path(self.suite))) if self.cases else ()
+        return bug_reports.gathered(self.cases, bug_reports.read(Path(self.suite)))
 
 
 _COLLECTOR = pytest.StashKey[_Collector]()

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 from cnitest.suites.selftest.unit import habits, layers
@@ -28,6 +29,12 @@ HANDLES = {
     "cnitest.lab.": "a place starts probes, programs and captures, and each of them names its place in its signatures"
 }
 """Packages whose modules may name each other's classes for type checkers alone, and why."""
+
+AT_START = re.compile(
+    r"cnitest\.(errors|paths|text|typos|plugin|report(\.\w+){0,2}|fixtures(\.network)?"
+    r"|kernel(\.confinement(\.(proc|capabilities))?)?)"
+)
+"""What may be imported when pytest starts."""
 
 EAGER = (
     "from cnitest import Lab",
@@ -127,6 +134,18 @@ def test_a_first_import_is_light(statement: str) -> None:
 
     assert done.returncode == 0, done.stderr
     assert not done.stdout.split(), f"'{statement}' loads {done.stdout.strip()}: import it where it is needed"
+
+
+def test_a_start_of_pytest_is_light(tmp_path: Path) -> None:
+    """Where no test is ours, pytest imports our options and hooks, and nothing of topologies, labs or plugins."""
+    program = "import pytest, sys; pytest.main(['-q', '-p', 'no:cacheprovider']); "
+    program += "print(*[name for name in sys.modules if name.startswith('cnitest.')])"
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+
+    imported = done.stdout.splitlines()[-1].split()
+    assert "cnitest.plugin" in imported, done.stderr
+    assert not [name for name in imported if not AT_START.fullmatch(name)]
 
 
 # ---- each rule can fail ----
