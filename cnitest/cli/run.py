@@ -14,13 +14,23 @@ from cnitest import paths
 from cnitest.cni import conf
 from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.calls.mode import MODES
-from cnitest.errors import CnitestError, FeatureMissing
+from cnitest.errors import CnitestError, ConfigError, FeatureMissing
 from cnitest.report import options, suite
 from cnitest.report.conformance import choice
 from cnitest.topology import find, load
 from cnitest.typos import did_you_mean
 
 _DEFAULT, _CONFORMANCE, _REGRESSIONS = "walkthrough", "conformance", "regressions"
+#: The suites that have an option, where they are not the conformance suite alone.
+_ELSEWHERE = {"cni_json": "conformance or regressions"}
+#: What other suites have instead of an option.
+_INSTEAD = {
+    "cni_json": "; --junitxml FILE writes every test's outcome",
+    "cni_repro": "; --artifacts DIR writes a folder for each failure",
+    "cni_requirement": "; -k selects tests by their names",
+    "cni_plugin": "; -k selects tests by their names",
+    "cni_strict": " without --baseline",
+}
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +91,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     if arguments.cni_vm is None and (why := unprivileged.forbidden()):
         raise FeatureMissing(why)
     wanted = [_known(name) for name in _suites_of(arguments)]
+    refuse_what_is_anothers(arguments, wanted)
     if arguments.cni_topology != options.DEFAULT_TOPOLOGY:
         load(find(arguments.cni_topology))
     if _CONFORMANCE in wanted:
@@ -133,17 +144,35 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     return given + list(arguments.rest)
 
 
+def refuse_what_is_anothers(arguments: argparse.Namespace, wanted: Sequence[str]) -> None:
+    """Raise ConfigError for options of the conformance suite where it does not run, and nobody else reads them."""
+    if _CONFORMANCE in wanted:
+        return
+    for option in options.CONFORMANCE:
+        value = getattr(arguments, option.dest)
+        if value not in (option.default, [], False, None) and not _is_read(option.dest, arguments, wanted):
+            where, others = _ELSEWHERE.get(option.dest, _CONFORMANCE), " and ".join(wanted)
+            has = f"{others} {'has' if len(wanted) == 1 else 'have'} nothing for it{_INSTEAD.get(option.dest, '')}"
+            raise ConfigError(f"{option.command} is of the suite {where}, and {has}")
+
+
+def _is_read(dest: str, arguments: argparse.Namespace, wanted: Sequence[str]) -> bool:
+    """Whether a run without the conformance suite reads one of its options."""
+    baseline = arguments.cni_baseline or arguments.cni_write_baseline
+    return (dest == "cni_json" and _REGRESSIONS in wanted) or (dest == "cni_strict" and bool(baseline))
+
+
 def _resolved(arguments: argparse.Namespace, wanted: Sequence[str]) -> argparse.Namespace:
     """The options as pytest shall get them: paths as they are from here, and without a configuration all plugins.
 
-    The options of the conformance suite are left out of runs of other suites, but for --json that regressions have.
+    The options of the conformance suite are left out of runs of other suites, but for those that these read.
     """
     given = argparse.Namespace(**vars(arguments))
     given.cni_path = [":".join(search_path(given.cni_path))] if given.cni_path else []
     given.cni_conf = [paths.absolute(file) for file in given.cni_conf]
     given.cni_plugin = given.cni_plugin or ([] if given.cni_conf else ["all"])
     for option in () if _CONFORMANCE in wanted else options.CONFORMANCE:
-        if option.dest != "cni_json" or _REGRESSIONS not in wanted:
+        if not _is_read(option.dest, arguments, wanted):
             delattr(given, option.dest)
     options.resolve(given, command=True)
     return given

@@ -72,8 +72,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     _check_baseline(config, found)
     given = bool(config.getoption("--cni-conf"))
     ends = heading.ends(found, given)
-    lines = [*heading.violations(found, given), *(() if ends else heading.lines(found.subjects, _profile(config)))]
-    for line in lines:
+    after = heading.unwritten(config.option) if ends else heading.lines(found.subjects, _profile(config))
+    for line in (*heading.violations(found, given), *after):
         print(line, flush=True)  # noqa: T201
     return int(pytest.ExitCode.TESTS_FAILED) if ends else None
 
@@ -298,6 +298,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if outcome is None:
         for line in _nothing_selected(config) if _is_asked_for(config) else ():
             terminalreporter.line(line)
+        from cnitest.report.marks import regressions
+
+        for line in regressions.unwritten(config):
+            terminalreporter.line(line, yellow=True)
         return
     from cnitest import text
     from cnitest.report.conformance import again, ending

@@ -94,6 +94,17 @@ BROKEN = {
 }
 
 
+def test_what_is_not_written_is_named(tmp_path: Path) -> None:
+    """A network that cannot start names each report that was asked for and is not there."""
+    asked = ("--json", "j.json", "--junitxml", "j.xml", "--repro", "scripts", "--artifacts", "folders")
+
+    done = tried(tmp_path, {**BRIDGE, "mtu": "1500"}, options=asked)
+
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "not written, for nothing was tried: j.json, scripts, folders, j.xml"
+    assert {path.name for path in tmp_path.iterdir()} == {"my.conflist"}
+
+
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_network_that_cannot_start_says_so_once(tmp_path: Path, case: str):
     """Exit code 1 and at most forty lines of 120 columns: call, error, host, cause, what to do; nothing is tried."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from cnitest import paths
 from cnitest.cni import plugins, spec
 from cnitest.conformance.model.subject import Subject
+from cnitest.report import options
 from cnitest.report.conformance import release, unstarted
 from cnitest.report.conformance.choice import Chosen
 
@@ -33,6 +35,14 @@ def violations(found: Chosen, given: bool) -> Iterator[str]:
 def ends(found: Chosen, given: bool) -> bool:
     """Whether there is no going on: a network that was given cannot start, or none can."""
     return bool(found.unstarted) and (given or not found.subjects)
+
+
+def unwritten(given: Any) -> Iterator[str]:
+    """That what was to be written is not, for nothing was tried: a line, or none. ``given`` are pytest's options."""
+    files = [getattr(given, option.dest, None) for option in options.ALL if option.fills]
+    missing = [paths.near(str(file)) for file in (*files, given.xmlpath) if file]
+    if missing:
+        yield f"not written, for nothing was tried: {', '.join(missing)}"
 
 
 def _subjects(subjects: Sequence[Subject]) -> Iterator[tuple[str, ...]]:

@@ -129,6 +129,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         Path(file).write_text(json.dumps(as_data(found, config), indent=1) + "\n", encoding="utf-8")
 
 
+def unwritten(config: pytest.Config) -> Iterator[str]:
+    """That no test ran of which the JSON that was asked for is; a line, or none."""
+    file = config.getoption("--cni-json")
+    if file and not config.stash[_COLLECTOR].found():
+        yield f"--cni-json: {file} is not written: no case of the conformance suite or of the regressions was tried"
+
+
 def as_data(found: tuple[Found, ...], config: pytest.Config) -> dict[str, Any]:
     """What a run found, as JSON has it: ``releases`` of the plugins, and ``reports`` with their cases."""
     return {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnitest.cli import commands
-from cnitest.cli.run import pytest_arguments
+from cnitest.cli.run import pytest_arguments, refuse_what_is_anothers, suites
 from cnitest.errors import ConfigError
 from cnitest.report import options, suite
 from cnitest.report.baseline import files
@@ -60,6 +60,39 @@ def test_defaults_are_left_to_pytest() -> None:
     given = pytest_arguments(run_of("--suite", "walkthrough"))
 
     assert [word for word in given if word.startswith("--cni-")] == ["--cni-require-any"]
+
+
+OF_CONFORMANCE = {
+    option.command: [option.command, *(["x"] if option.action != "store_true" else [])]
+    for option in options.CONFORMANCE
+} | {"--profile": ["--profile", "reference"]}
+
+
+@pytest.mark.parametrize("name", suites())
+@pytest.mark.parametrize("vm", [(), ("--vm",)], ids=["here", "guest"])
+@pytest.mark.parametrize("option", OF_CONFORMANCE)
+def test_no_option_is_ignored(option: str, vm: tuple[str, ...], name: str) -> None:
+    """An option of the conformance suite is handed on to a suite that reads it, and rejected by name for any other."""
+    given, wanted = run_of("--suite", name, *vm, *OF_CONFORMANCE[option]), [name]
+    read = name == "conformance" or (name == "regressions" and option == "--json")
+
+    if read:
+        refuse_what_is_anothers(given, wanted)
+        assert f"--cni-{option.removeprefix('--').removeprefix('cni-')}" in pytest_arguments(given)
+    else:
+        with pytest.raises(
+            ConfigError, match=rf"^{option} is of the suite conformance\b.*, and {name} has nothing for it"
+        ):
+            refuse_what_is_anothers(given, wanted)
+
+
+def test_strict_is_also_of_baselines() -> None:
+    """With a baseline --strict is handed on to every suite: there it is about causes that are gone."""
+    given = run_of("--suite", "walkthrough", "--strict", "--write-baseline", "x")
+
+    refuse_what_is_anothers(given, ["walkthrough"])
+
+    assert "--cni-strict" in pytest_arguments(given)
 
 
 def test_a_report_is_a_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
