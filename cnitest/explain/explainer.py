@@ -18,6 +18,7 @@ from cnitest.lab.place import Place
 from cnitest.lab.probe.base import Probe
 from cnitest.lab.probe.verdict.watching import watched_attempt
 from cnitest.lab.reach import Reach, Verdict
+from cnitest.lab.snapshot import state as states
 
 #: Seconds to wait for the answer of a probe that was lost before; what is in flight is at its end long before.
 _WAIT = 0.1
@@ -25,6 +26,8 @@ _QUESTIONS = ("arp", "nd")
 # So many places can be asked for their counters without anybody waiting for it.
 _FEW = 40
 _PROTOCOLS = {"tcp": (6,), "udp": (17,), "sctp": (132,)}
+#: The kinds of links that carry packets in others, and the protocol of IP of those.
+_TUNNELS = {"vxlan": 17, "geneve": 17, "gre": 47, "gretap": 47, "ip6gre": 47, "ipip": 4, "sit": 41}
 
 
 def explain(probe: Probe, reach: Reach) -> Explanation:
@@ -67,7 +70,7 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Loss:
     """A probe sent once more, and all evidence of it; so can be what it waits for, such as an ARP request."""
     counting = _counting(reach, everyone, own=probe.transport in _QUESTIONS)
     before = counters.read(counting)
-    with rules.armed(everyone, _PROTOCOLS.get(probe.transport, ())) as met:
+    with rules.armed(everyone, (*_PROTOCOLS.get(probe.transport, ()), *_carriers(everyone))) as met:
         attempt, seen = watched_attempt(probe, everyone, _WAIT, probe.far)
     loss = Loss(
         reach,
@@ -82,6 +85,12 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Loss:
         again=lambda other: _gathered(other, reach, everyone),
     )
     return replace(loss, spot=leg.furthest(loss))
+
+
+def _carriers(places: Sequence[Place]) -> set[int]:
+    """The protocols of IP in which the tunnels of some places carry packets, so that rules for those are seen, too."""
+    kinds = {link.kind for place in places for link in states.links(place.namespace).links}
+    return {_TUNNELS[kind] for kind in kinds & _TUNNELS.keys()}
 
 
 def _ask_anew(places: Sequence[Place]) -> None:

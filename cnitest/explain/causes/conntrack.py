@@ -6,6 +6,7 @@ import re
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import Step
 
@@ -36,13 +37,15 @@ def _may_be_invalid(loss: Loss, step: Step, states: str) -> bool:
     return not step.state and (not several or any(one.state for one in loss.steps))
 
 
-@cause("conntrack.zone", Stage.TOLD)
+@cause("conntrack.zone", Stage.TOLD, Stage.SOCKET_IN)
 def zone(loss: Loss) -> Found | None:
-    """A reply is in another conntrack zone than its request, so that no rule for ESTABLISHED knows it."""
+    """A reply is in another conntrack zone than its request: no rule for ESTABLISHED knows it, and no translation."""
     step = drops.dropped(loss)
-    if step is None or not step.returning:
+    if step is None:
+        return _untranslated(loss)
+    if not step.returning:
         return None
-    there, back = (_zone_rules(loss, step, returning=returning) for returning in (False, True))
+    there, back = (_zone_rules(loss, step.place, returning=returning) for returning in (False, True))
     if _numbers(there) == _numbers(back) or not drops.lets_replies_back(step):
         return None
     request, reply = (", ".join(sorted(_numbers(rules))) or "0" for rules in (there, back))
@@ -64,9 +67,28 @@ def untracked(loss: Loss) -> Found | None:
     return drops.found(loss, step, also=also, note="not tracked", remedy=drops.without(rules[0]))
 
 
-def _zone_rules(loss: Loss, step: Step, *, returning: bool) -> list[Step]:
+def _untranslated(loss: Loss) -> Found | None:
+    """A reply that is for the place itself, which translated the source of its request in another zone."""
+    here = (one for one in translation.passages(loss) if one.place is loss.place) if loss.returning else ()
+    one = next((each for each in here if each.came.source != each.left.source == loss.packet.destination), None)
+    there, back = (_zone_rules(loss, loss.place.full_name, returning=returning) for returning in (False, True))
+    if one is None or _numbers(there) == _numbers(back):
+        return None
+    request, reply = (", ".join(sorted(_numbers(rules))) or "0" for rules in (there, back))
+    rules = tuple(dict.fromkeys(f"{drops.where(step)}: {step.rule}" for step in (*there, *back)))
+    return Found(
+        "conntrack zone",
+        f"{loss.place.full_name} translated {one.came.source} to {one.left.source} in conntrack zone {request}, and "
+        f"tracks the reply in zone {reply}, so it takes it for its own",
+        hook="PREROUTING",
+        evidence=rules,
+        remedy=drops.without((*there, *back)[0]),
+    )
+
+
+def _zone_rules(loss: Loss, place: str, *, returning: bool) -> list[Step]:
     """The rules of a place that gave a zone to the request, or to the reply."""
-    here = (one for one in loss.steps if one.place == step.place and one.returning == returning)
+    here = (one for one in loss.steps if one.place == place and one.returning == returning)
     return [one for one in here if _ZONE.search(one.rule)]
 
 

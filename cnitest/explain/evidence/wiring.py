@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import combinations
 from typing import NamedTuple
 
 from cnitest.kernel import peers
@@ -62,6 +63,17 @@ class Wiring:
                 for end in found
                 if (end.namespace, end.other) in names
             )
+        yield from self._overlays()
+
+    def _overlays(self) -> Iterator[tuple[LinkAt, LinkAt]]:
+        """The ends of each VXLAN: links of one identifier and port, whoever leads to whom."""
+        known: dict[tuple[object, object], list[LinkAt]] = {}
+        for at, link in self.links.items():
+            detail = dict(link.detail)
+            if link.kind == "vxlan" and detail.get("id"):
+                known.setdefault((detail["id"], detail.get("dstport")), []).append(at)
+        for ends in known.values():
+            yield from combinations(ends, 2)
 
     def ways(self, start: LinkAt) -> Mapping[LinkAt, tuple[LinkAt, ...]]:
         """The shortest way from a link to each link of its segment, both ends included."""

@@ -48,6 +48,13 @@ MISMATCHES = [
         "iptables -t nat -N OWN; iptables -t nat -A OWN -j MASQUERADE",
         nft('oifname "eth9" masquerade'),
         nft("ip saddr 10.40.90.0/24 masquerade"),
+        # Only what has a mark, which nobody gave it, or somebody took.
+        "iptables -t nat -A POSTROUTING -m mark --mark 0x40000/0xff0000 -j MASQUERADE",
+        "iptables -A FORWARD -i br01 -j MARK --set-xmark 0x40000/0xff0000; "
+        "iptables -t mangle -A POSTROUTING -j MARK --set-xmark 0x0/0xff0000; "
+        "iptables -t nat -A POSTROUTING -m mark --mark 0x40000/0xff0000 -j MASQUERADE",
+        nft("meta mark 0x40000 counter masquerade"),
+        "iptables -t nat -A POSTROUTING -p udp -j MASQUERADE",
     )
 ] + [
     broken(
@@ -90,9 +97,25 @@ SNAT = [
         to=SIX,
     ),
 ]  # fmt: skip
+ZONE = "PREROUTING -i br01 -j CT --zone 1"
+ELSEWHERE = [
+    broken("conntrack.zone", "conntrack zone", f"iptables -t raw -A {ZONE}; {APPENDED}", f"iptables -t raw -D {ZONE}"),
+    # What a host sends to a port of its own that is a container's.
+    Broken(
+        "routing.localnet",
+        "route_localnet off",
+        "node",
+        "sysctl -w net.ipv4.conf.br01.route_localnet=1 && "
+        "iptables -t nat -A POSTROUTING -s 127.0.0.0/8 -o br01 -j MASQUERADE",
+        {"node": "iptables -t nat -A OUTPUT -p tcp --dport 8080 -j DNAT --to-destination 10.40.80.11:80"},
+        sender="node",
+        to="127.0.0.1",
+        probe=lambda place, to: place.tcp(to, 8080, listener=place.lab.place("node/ns01"), listener_port=80),
+    ),
+]
 
 
-@pytest.mark.parametrize("broken", [*MISSING, *MISMATCHES, *SKIPPED, *SNAT], ids=str)
+@pytest.mark.parametrize("broken", [*MISSING, *MISMATCHES, *SKIPPED, *SNAT, *ELSEWHERE], ids=str)
 def test_a_source_that_cannot_be_answered_is_named(broken):
     """Which rule is missing, does not match, or comes first, with the command that has the probe pass."""
     demand(broken, warm=False)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from cnitest.explain.causes import drops
 from cnitest.explain.causes.matching import covers
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
@@ -25,6 +26,12 @@ _FIRST = -10
 _TERMS = re.compile(
     r"(?P<not>! )?(?P<what>-s|-d|-o|ip6? saddr|ip6? daddr|oifname|oif) (?P<op>!= )?\"?(?P<value>[^\s\"{}]+)\"?"
 )
+
+
+_NO_CONDITION = r'-m comment --comment ("[^"]*"|\S+)|comment "[^"]*"|\bcounter\b(?: packets \d+ bytes \d+)?'
+# What a rule does with the packet, to the end of its words.
+_TARGET = r"(-j \S+|\b(masquerade|snat)\b).*$"
+_MARKS = re.compile(r"-j (MARK|CONNMARK)\b|\bmeta mark set\b|\bct mark set\b")
 
 
 @cause("nat.masquerade-skipped", *ON_THE_WAY_BACK, order=_FIRST)
@@ -48,7 +55,7 @@ def skipped(loss: Loss) -> Found | None:
 
 @cause("nat.masquerade-mismatch", *ON_THE_WAY_BACK, order=_FIRST)
 def mismatch(loss: Loss) -> Found | None:
-    """The rule that translates the source (MASQUERADE, SNAT) does not match: another subnet or another link."""
+    """The rule that translates the source (MASQUERADE, SNAT) does not match: another subnet, link, mark, or set."""
     private = loss.once(left_untranslated)
     if private is None:
         return None
@@ -57,7 +64,26 @@ def mismatch(loss: Loss) -> Found | None:
         why = mismatched(rule, private) or _unreached(rules, rule, private)
         if rule.translates_source and why:
             return _found(loss, private, "MASQUERADE does not match", f"{rule} does not match: {why}")
+    for rule in rules:
+        left = rest(rule)
+        if rule.translates_source and left:
+            said = f"{rule} does not match: it asks for {left}"
+            found = _found(loss, private, "MASQUERADE does not match", said)
+            return found._replace(evidence=(*_marking(loss, private, left), *found.evidence))
     return None
+
+
+def rest(rule: NatRule) -> str:
+    """What a rule asks for besides source, destination and link, which is not compared here: a mark, a set, a port."""
+    bare = _TERMS.sub("", re.sub(_NO_CONDITION, "", rule.text))
+    return " ".join(re.sub(_TARGET, "", re.sub(r"^-A \S+", "", bare)).split())
+
+
+def _marking(loss: Loss, one: Passage, conditions: str) -> list[str]:
+    """The rules that set the packet's mark at a place, in order, where a rule asks for one."""
+    here = (step for step in loss.steps if step.place == one.place.full_name and not step.returning)
+    marking = [f"{drops.where(step)}: {step.rule}" for step in here if _MARKS.search(step.rule)]
+    return list(dict.fromkeys(marking)) if "mark" in conditions else []
 
 
 @cause("nat.masquerade-missing", *ON_THE_WAY_BACK, order=_FIRST)
@@ -183,7 +209,7 @@ def _unreached(rules: Iterable[NatRule], rule: NatRule, one: Passage) -> str:
 
 def _is_understood(rule: NatRule) -> bool:
     """Whether a rule asks for nothing but what is looked at here."""
-    bare = _TERMS.sub("", re.sub(r'-m comment --comment ("[^"]*"|\S+)|comment "[^"]*"|\bcounter\b', "", rule.text))
+    bare = _TERMS.sub("", re.sub(_NO_CONDITION, "", rule.text))
     return bool(re.fullmatch(r"\s*(-A \S+)?\s*(-j \w+|accept|return)\s*", bare))
 
 

@@ -9,7 +9,10 @@ from cnitest.explain.causes.routing.commands import answers, delete_address, ker
 from cnitest.explain.evidence.ip import fib
 from cnitest.explain.evidence.ip.sysctls import set_to, told
 from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.kernel.rows.records import Route
 
+# Of one that comes in, and of one that a rule has translated on its way out.
+_LOCALNET = ("IP_INVALID_DEST", "NETFILTER_DROP")
 _MARTIAN = ("IP_INVALID_SOURCE", "IP_LOCAL_SOURCE", "IP_LOCALNET", "IP_RPFILTER", "INVALID_SOURCE", "IPV6_BAD_SOURCE")
 
 
@@ -27,9 +30,11 @@ def source_not_ours(loss: Loss) -> Found | None:
     )
 
 
-@cause("routing.localnet", Stage.ROUTING, reasons=(*_MARTIAN, "IP_INVALID_DEST"), order=-2)
+@cause("routing.localnet", Stage.OUTPUT, Stage.ROUTING, reasons=(*_MARTIAN, *_LOCALNET), order=-2)
 def localnet(loss: Loss) -> Found | None:
-    """A loopback address comes in by another link, and route_localnet is off."""
+    """A loopback address comes in by another link, or is to leave by one (after DNAT), and route_localnet is off."""
+    if not loss.link:
+        return _leaving(loss)
     if not loss.received or loss.six or loss.link == "lo":
         return None
     found = next((one for one in (loss.destination, loss.packet.source) if _is_loopback(one)), "")
@@ -42,6 +47,25 @@ def localnet(loss: Loss) -> Found | None:
         hook="routing",
         evidence=(f"it came in by {loss.incoming}",),
         remedy=set_to(name, 1),
+    )
+
+
+def _leaving(loss: Loss) -> Found | None:
+    """The same of a packet from a loopback address that a rule for what the place sends has translated to another."""
+    if loss.six or not _is_loopback(loss.packet.source) or _is_loopback(loss.destination):
+        return None
+    way = loss.route(loss.destination)
+    name = f"ipv4/conf/{way.link}/route_localnet" if isinstance(way, Route) else ""
+    if not name or "1" in (loss.sysctl(name), loss.sysctl("ipv4/conf/all/route_localnet")):
+        return None
+    link = name.split("/")[2]
+    return Found(
+        "route_localnet off",
+        f"{loss.place.full_name} sends {loss.packet.source} by no link but lo, and {loss.packet.destination} was "
+        f"translated to {loss.destination}, which is behind {link}: {told(name)}=0",
+        hook="OUTPUT",
+        evidence=("the translated packet gets no route, and netfilter drops it",),
+        remedy=f"{set_to(name, 1)} && iptables -t nat -A POSTROUTING -s 127.0.0.0/8 -o {link} -j MASQUERADE",
     )
 
 

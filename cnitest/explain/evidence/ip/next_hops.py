@@ -5,6 +5,7 @@ from __future__ import annotations
 from cnitest.explain.evidence.ip import fib
 from cnitest.explain.evidence.ip.fib import Decision
 from cnitest.explain.evidence.loss import Loss
+from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Route
 
 _IN_VAIN = ("incomplete", "failed")
@@ -40,13 +41,33 @@ def missing(loss: Loss) -> bool:
 def better(loss: Loss) -> tuple[Decision, Decision] | None:
     """What decided on a packet whose next hop nobody has, and the next decision, whose next hop somebody has.
 
-    None, too, where nobody has the destination: no way would lead there.
+    A next hop that somebody has, but not on the link where it is asked for in vain, is nobody's there. None, too,
+    where nobody has the destination: no way would lead there.
     """
-    if not missing(loss) or loss.owner(loss.destination) is None:
+    if not (missing(loss) or _is_elsewhere(loss)) or loss.owner(loss.destination) is None:
         return None
     first, *others = fib.decisions(loss.state(), loss.question)
     usable = (one for one in others if one.route and one.kind == "unicast" and not one.route.state)
-    return next(((first, one) for one in usable if one.route and not _is_missing(loss, one.route)), None)
+    return next(((first, one) for one in usable if one.route and _leads_on(loss, one.route)), None)
+
+
+def _is_elsewhere(loss: Loss) -> bool:
+    """Whether the next hop is asked for in vain on a link that no wire or bridge leads from to whoever has it."""
+    return (
+        routed(loss) and bool(unanswered(loss)) and isinstance(loss.routed, Route) and not _is_near(loss, loss.routed)
+    )
+
+
+def _leads_on(loss: Loss, route: Route) -> bool:
+    """Whether somebody on the route's link has its next hop."""
+    return not _is_missing(loss, route) and _is_near(loss, route)
+
+
+def _is_near(loss: Loss, route: Route) -> bool:
+    """Whether a wire or bridge leads from a route's link to whoever has its next hop; so it is where nobody has it."""
+    owner = loss.owner(route.via or loss.destination)
+    ways = loss.wiring.ways(LinkAt(loss.place.full_name, route.link))
+    return owner is None or any(at.place == owner.full_name for at in ways)
 
 
 def nobody(loss: Loss) -> tuple[str, ...]:

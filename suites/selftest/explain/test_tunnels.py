@@ -1,0 +1,108 @@
+"""What is lost inside a tunnel: rules for the packets that carry it, and tables that lead to another end."""
+
+from __future__ import annotations
+
+import pytest
+from cnitest.suites.selftest.explain.breaking import Broken, demand
+
+from cnitest import Lab
+from cnitest.topology import loads
+
+
+def node(number: int, other: int) -> str:
+    """A node with a bridge for one pod, whose neighbours are behind a VXLAN as flannel makes it."""
+    return f"""
+  n{number}:
+    sysctls: {{net.ipv4.ip_forward: 1}}
+    bridges: {{cni0: {{addresses: [10.244.{number}.1/24]}}}}
+    vxlans:
+      flannel.1: {{id: 1, local: 192.168.1.{number}, parent: eth0, port: 8472, learning: false,
+                  mac: "02:00:00:00:f1:0{number}", addresses: [10.244.{number}.0/32]}}
+    routes: [10.244.{other}.0/24 via 10.244.{other}.0 dev flannel.1 onlink]
+    neighbours: ["10.244.{other}.0 lladdr 02:00:00:00:f1:0{other} dev flannel.1"]
+    fdb: ["02:00:00:00:f1:0{other} dev flannel.1 dst 192.168.1.{other}"]
+    sandboxes: {{p{number}: {{routes: [{{via: 10.244.{number}.1}}]}}}}"""
+
+
+def wire(number: int) -> str:
+    """The wire from a node's bridge to its pod."""
+    return f"""
+  - ends:
+      - {{at: n{number}/p{number}, name: eth0, addresses: [10.244.{number}.5/24]}}
+      - {{at: n{number}, name: v{number}, bridge: cni0}}"""
+
+
+OVERLAY = f"""
+name: overlay
+hosts:{node(1, 2)}{node(2, 1)}
+veths:
+  - ends:
+      - {{at: n1, name: eth0, addresses: [192.168.1.1/24]}}
+      - {{at: n2, name: eth0, addresses: [192.168.1.2/24]}}{wire(1)}{wire(2)}
+"""
+
+
+def broken(cause: str, dropped_by: str, place: str, remedy: str, commands: str, afterwards: str = "") -> Broken:
+    """The overlay with commands run on one node; the pod of the first wants to the other's."""
+    more = {"afterwards": {place: afterwards}} if afterwards else {}
+    there = {place: commands}
+    return Broken(cause, dropped_by, place, remedy, there, "n1/p1", "10.244.2.5", OVERLAY, **more)
+
+
+OUTER = [
+    broken("firewall.rule", "ip filter INPUT rule 1", "n2", "iptables -D INPUT -p udp -m udp --dport 8472 -j DROP",
+           "iptables -A INPUT -p udp --dport 8472 -j DROP"),
+    broken("nftables.rule", "inet f i rule 1", "n2", "nft delete rule inet f i handle 2",
+           "nft 'table inet f { chain i { type filter hook input priority 0; udp dport 8472 drop; }; }'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", OUTER, ids=str)
+@pytest.mark.requires(kernel="vxlan")
+def test_a_rule_for_the_carrier_is_named(broken):
+    """A rule that drops the datagrams of a VXLAN is what ended the packet inside, with the command that mends it."""
+    demand(broken, warm=False)
+
+
+TABLES = [
+    broken(
+        "l2.vxlan-remote",
+        "no VXLAN remote",
+        "n1",
+        "bridge fdb append 02:00:00:00:f1:02 dev flannel.1 dst 192.168.1.2",
+        "bridge fdb del 02:00:00:00:f1:02 dev flannel.1 dst 192.168.1.2",
+    ),
+    broken(
+        "l2.wrong-neighbour",
+        "wrong neighbour",
+        "n1",
+        "ip neigh del 10.244.2.0 dev flannel.1",
+        "ip neigh replace 10.244.2.0 lladdr 02:00:00:00:f1:99 dev flannel.1; "
+        "bridge fdb append 02:00:00:00:f1:99 dev flannel.1 dst 192.168.1.2",
+        "ip neigh replace 10.244.2.0 lladdr 02:00:00:00:f1:02 dev flannel.1",
+    ),
+]
+
+
+@pytest.mark.parametrize("broken", TABLES, ids=str)
+@pytest.mark.requires(kernel="vxlan")
+def test_a_table_that_leads_nowhere_is_named(broken):
+    """A neighbour's MAC that the other end does not have, or has no remote for, is what ended the packet."""
+    demand(broken, warm=False)
+
+
+@pytest.mark.requires(kernel="vxlan")
+def test_another_identifier_is_named():
+    """Ends of a VXLAN with two identifiers are told, with the one that the receiver has."""
+    link = "ip link add flannel.1 type vxlan id 2 local 192.168.1.2 dev eth0 dstport 8472 nolearning"
+    with Lab(loads(OVERLAY)) as lab:
+        lab.host("n2").run(["ip", "link", "del", "flannel.1"])
+        lab.host("n2").run(link.split())
+        lab.host("n2").run(["ip", "link", "set", "flannel.1", "address", "02:00:00:00:f1:02", "up"])
+
+        reach = lab.sandbox("p1").ping("10.244.2.5")
+
+        if not reach.freed:
+            pytest.skip("this kernel does not say what it frees")
+        assert (reach.cause.id, reach.cause.place) == ("l2.vxlan-id", "n2"), reach.explanation
+        assert reach.cause.evidence == ("flannel.1 has id 2",)
