@@ -34,7 +34,7 @@ class Request(NamedTuple):
 def ended(request: Request, tell: Callable[[str], object]) -> int:
     """The exit status of the command, or 124 after a timeout, 125 without a guest, 128 and the number of a signal.
 
-    ``tell`` gets the one line that says why for 124 and 125.
+    ``tell`` gets the one line that says why for these, but not for what the command's own status says.
     """
     try:
         with stopped_by_signals():
@@ -46,8 +46,10 @@ def ended(request: Request, tell: Callable[[str], object]) -> int:
         tell(str(error))
         return NO_GUEST
     except KeyboardInterrupt:
+        tell("interrupted")
         return 128 + signal.SIGINT
     except Stopped as stopped:
+        tell(f"ended by {signal.Signals(stopped.number).name}")
         return 128 + stopped.number
 
 
