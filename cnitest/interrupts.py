@@ -1,4 +1,4 @@
-"""Ctrl-C is for one process: its workers are deaf to it, from their first moment on, and end when it ends them."""
+"""Ctrl-C is for one process: its workers ignore it, from their first moment on, and end when it ends them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INTERRUPTED = 2
 
 @contextmanager
 def withheld() -> Iterator[None]:
-    """Processes that are started meanwhile get no SIGINT until they call ``ignore``; this one gets it afterwards."""
+    """Processes started meanwhile get no SIGINT until they call ``ignore`` or ``heed``; this one gets it afterwards."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -24,3 +24,11 @@ def ignore() -> None:
     """What a worker does first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def heed() -> None:
+    """What a worker does that ends by itself at Ctrl-C: from now on, without what was withheld."""
+    if signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)

@@ -39,8 +39,21 @@ class _Leaving:
         self._config = config
 
     def pytest_keyboard_interrupt(self) -> None:
-        """The person wants to leave."""
+        """The person wants to leave; whoever would say so is not there before pytest is configured."""
         self._config.stash[LEAVING] = True
+        if not self._config.pluginmanager.hasplugin("terminalreporter"):
+            print("cnitest: interrupted", file=sys.stderr)  # noqa: T201
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionstart(self) -> Generator[None]:
+        """Start workers of xdist without Ctrl-C: whoever leads them gets it, once they have been started."""
+        local = [re.fullmatch(r"(\d+\*)?popen", spec) for spec in getattr(self._config.option, "tx", ())]
+        if not local or not all(local):  # another machine may let us wait
+            return (yield)
+        from cnitest import interrupts
+
+        with interrupts.withheld():
+            return (yield)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -77,6 +90,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)  # whoever reads our options shall find them resolved
 def pytest_configure(config: pytest.Config) -> None:
     """Resolve what was given, and register the marks."""
+    if hasattr(config, "workerinput"):
+        from cnitest import interrupts
+
+        interrupts.heed()
     resolve_paths(config)
     config.pluginmanager.register(_Leaving(config))
     config.addinivalue_line("markers", "topology(name_or_path): the topology that the fixture `lab` builds")

@@ -13,8 +13,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cnitest import paths, text
-from cnitest.cli.output import complain
-from cnitest.errors import CnitestError, FeatureMissing
+from cnitest.cli.output import complain, forget_held_back, say_first, say_held_back
+from cnitest.errors import (
+    CnitestError,
+    CommandError,
+    DeadlineExceeded,
+    FeatureMissing,
+    KernelError,
+    PluginError,
+    UsageError,
+)
 
 
 class Command(NamedTuple):
@@ -71,6 +79,8 @@ COMMANDS = (
 
 #: The exit code for something that we were asked for and that makes no sense, as pytest's.
 USAGE_ERROR = 4
+#: What may come of the rights that a lab has; any other error is of what was typed.
+_OF_LABS = (KernelError, CommandError, PluginError, DeadlineExceeded)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,16 +89,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser(_named(given)).parse_args(_before_dashes(given))
     arguments.rest = given[len(_before_dashes(given)) + 1 :]
     try:
+        _look_around()
         _warn_of_paths(arguments)
         _prepare(_named(given))
         code: int = arguments.run(arguments)
     except CnitestError as error:
+        if not any(isinstance(each, _OF_LABS) for each in (error, error.__cause__)):
+            forget_held_back()
+        say_held_back()
         complain(str(error))
         return USAGE_ERROR
     except BrokenPipeError:  # whoever read us has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    say_held_back()
     return code
+
+
+def _look_around() -> None:
+    """Raise UsageError where the working directory is none any more: every path that is typed begins there."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError(f"the working directory cannot be used ({error.strerror}): change to another") from None
 
 
 def _prepare(name: str) -> None:
@@ -105,7 +128,7 @@ def _prepare(name: str) -> None:
     if command and command.labs:
         from cnitest.report import unprivileged
 
-        if why := unprivileged.enter() or unprivileged.forbidden():
+        if why := unprivileged.enter(say_first) or unprivileged.forbidden():
             raise FeatureMissing(why)
 
 

@@ -12,8 +12,29 @@ Colour = Literal["green", "yellow", "red"]
 _COLOURS = {"green": "32", "yellow": "33", "red": "1;31"}
 
 
+#: What is said before anything else, unless it turns out that there is nothing to say it of.
+_first: list[str] = []
+
+
+def say_first(words: str) -> None:
+    """Hold back a line of how this runs until something else is said: a mistyped word is answered by one line."""
+    _first.append(words)
+
+
+def say_held_back() -> None:
+    """Say what was held back, once."""
+    while _first:
+        complain(_first.pop(0))
+
+
+def forget_held_back() -> None:
+    """Say nothing of it: nothing ran."""
+    _first.clear()
+
+
 def say(words: str) -> None:
     """Lines for the person who asked."""
+    say_held_back()
     for line in words.split("\n"):
         print(text.line(line.replace("\t", "    ")))  # noqa: T201
     sys.stdout.flush()
@@ -21,6 +42,7 @@ def say(words: str) -> None:
 
 def say_coloured(before: str, word: str, colour: Colour, after: str) -> None:
     """A line with one coloured word: on a terminal, unless NO_COLOR is set (no-color.org)."""
+    say_held_back()
     painted = text.line(word)
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         painted = f"\x1b[{_COLOURS[colour]}m{painted}\x1b[0m"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cnitest import paths
+from cnitest import interrupts, paths
 from cnitest.cni import conf
 from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.calls.mode import MODES
@@ -21,6 +21,19 @@ from cnitest.topology import find, load
 from cnitest.typos import did_you_mean
 
 _DEFAULT, _CONFORMANCE, _REGRESSIONS = "walkthrough", "conformance", "regressions"
+#: pytest as a program that says of Ctrl-C at any time, also while it imports, what it says of one in a test.
+_PYTEST = f"""
+import signal, sys
+try:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    import runpy
+    runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+except KeyboardInterrupt:
+    print("cnitest: interrupted", file=sys.stderr)
+    sys.exit({interrupts.INTERRUPTED})
+finally:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+"""
 #: The suites that have an option, where they are not the conformance suite alone.
 _ELSEWHERE = {"cni_json": "conformance or regressions"}
 #: What other suites have instead of an option.
@@ -100,9 +113,10 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     else:
         for file in arguments.cni_conf:
             conf.network(Path(paths.absolute(file)), MODES[arguments.cni_runtime])
-    argv = [sys.executable, "-m", "pytest", *pytest_arguments(arguments)]
+    argv = [sys.executable, "-c", _PYTEST, *pytest_arguments(arguments)]
     sys.stdout.flush()
-    os.execv(sys.executable, argv)  # pytest wants to be first to import what it rewrites
+    with interrupts.withheld():  # until the other program can say so
+        os.execv(sys.executable, argv)  # pytest wants to be first to import what it rewrites
 
 
 def _behind_the_kernel(arguments: argparse.Namespace) -> list[str]:

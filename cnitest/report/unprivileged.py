@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,8 +25,12 @@ _IDLE = ("--help", "-h", "--version", "-V", "--markers", "--fixtures", "--collec
 _USERS = ("LOGNAME", "USER", "LNAME", "USERNAME")
 
 
-def enter() -> str:
-    """Enter a user namespace where this process may not make namespaces as it is, and say so in one line.
+def _say(words: str) -> None:
+    print(f"cnitest: {words}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def enter(say: Callable[[str], None] = _say) -> str:
+    """Enter a user namespace where this process may not make namespaces as it is, and ``say`` so in one line.
 
     Returns why that cannot be, with what to do; nothing where all is well.
     """
@@ -36,7 +40,7 @@ def enter() -> str:
         return ""
     why = user_namespace.enter()
     if not why:
-        _say("not root: running in a user namespace of its own; what only root can do is skipped")
+        say("not root: running in a user namespace of its own; what only root can do is skipped")
     return why
 
 
@@ -53,10 +57,6 @@ def forbidden() -> str:
     from cnitest.kernel.processes import user_namespace
 
     return features.privilege().why if user_namespace.may_make_namespaces() else user_namespace.why_not()
-
-
-def _say(words: str) -> None:
-    print(f"cnitest: {words}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

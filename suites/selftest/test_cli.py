@@ -193,6 +193,52 @@ def test_ctrl_c_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "cnitest: interrupted\n"
 
 
+def test_a_working_directory_that_is_gone_is_one_line(tmp_path):
+    """Removed by others while somebody is in it."""
+    gone = f'mkdir gone && cd gone && rmdir "$PWD" && exec {sys.executable} -m cnitest.cli run'
+
+    done = subprocess.run(["sh", "-c", gone], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 4
+    assert done.stderr.startswith("cnitest: the working directory cannot be used (No such file or directory)")
+    assert done.stderr.count("\n") == 1
+
+
+IMPORTED = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+STARTED = """\
+import os, signal
+
+def pytest_xdist_newgateway():
+    os.killpg(0, signal.SIGINT)
+"""
+
+
+def test_ctrl_c_while_pytest_starts_is_one_line(tmp_path):
+    """Where ``run`` has handed over and pytest imports what it runs."""
+    (tmp_path / "interrupting.py").write_text(IMPORTED)
+
+    done = cnitest("run", "--", "-p", "interrupting", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+
+    assert done.returncode == pytest.ExitCode.INTERRUPTED
+    assert (done.stdout, done.stderr) == ("", "cnitest: interrupted\n")
+
+
+def test_ctrl_c_while_workers_start_is_told_once(tmp_path):
+    """All processes of the terminal get it; those of workers, which have no words for it yet, print no traceback."""
+    (tmp_path / "conftest.py").write_text(STARTED)
+    (tmp_path / "test_it.py").write_text("def test_it(): pass\n")
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "test_it.py"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env=outside, start_new_session=True,
+    )  # fmt: skip
+
+    assert done.returncode == pytest.ExitCode.INTERRUPTED
+    assert done.stdout.count("! KeyboardInterrupt !") == 1
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_ctrl_c_ends_a_run_quickly(tmp_path):
     """SIGINT while a plugin hangs: the run ends within seconds with pytest's code for it, and so does the plugin."""
     plugin = tmp_path / "hangs"

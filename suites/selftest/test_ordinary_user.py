@@ -151,6 +151,34 @@ def test_the_walkthrough_is_green(user):
     assert "skipped" not in done.stdout
 
 
+MISTYPED = {
+    ("explain", "bridge-walkthrugh", "ns01", "ns02"): "Did you mean",
+    ("explain", "bridge-walkthrough", "ns01", "ns09"): "ns09",
+    ("explain", "bridge-walkthrough", "ns01", "ns02", "--after", "ip route"): "name a place before the command",
+    ("reach", "bridge-walkthrough", "--from", "nodf"): "nodf",
+    ("reach", "bridge-walkthrough", "--probe", "icpm"): "icpm",
+    ("fuzz", "brigde"): "brigde",
+}
+
+
+@pytest.mark.parametrize("words", MISTYPED, ids=" ".join)
+def test_what_is_mistyped_is_answered_by_one_line(user, words):
+    """How the run would have been is not said, for nothing ran."""
+    done = user.run("-m", "cnitest.cli", *words)
+
+    assert (done.returncode, done.stdout) == (4, "")
+    assert MISTYPED[words] in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_fails_for_lack_of_rights_is_told_after_how_it_ran(user):
+    """A command at a place may fail because this is not the machine's root."""
+    done = user.run("-m", "cnitest.cli", "explain", "bridge-walkthrough", "ns01", "ns02", "--after", "node: false")
+
+    assert done.returncode == 4
+    assert done.stderr.startswith(SAID)
+
+
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
 def test_pytest_enters_where_tests_use_a_lab(user, workers):
     """In workers of xdist, too, which begin with threads."""
