@@ -41,12 +41,15 @@ def missing(loss: Loss) -> bool:
 def better(loss: Loss) -> tuple[Decision, Decision] | None:
     """What decided on a packet whose next hop nobody has, and the next decision, whose next hop somebody has.
 
-    A next hop that somebody has, but not on the link where it is asked for in vain, is nobody's there. None, too,
-    where nobody has the destination: no way would lead there.
+    Where a rule chose the table, a next hop that somebody has, but not on the link where it is asked for in vain, is
+    nobody's there; else it may as well be the wiring that is wrong. None, too, where nobody has the destination: no way
+    would lead there.
     """
     if not (missing(loss) or _is_elsewhere(loss)) or loss.owner(loss.destination) is None:
         return None
     first, *others = fib.decisions(loss.state(), loss.question)
+    if not (missing(loss) or first.custom):
+        return None
     usable = (one for one in others if one.route and one.kind == "unicast" and not one.route.state)
     return next(((first, one) for one in usable if one.route and _leads_on(loss, one.route)), None)
 
