@@ -1,0 +1,111 @@
+"""Gateways that nobody has, which the other end of the link is to answer for: proxy_arp and proxy_ndp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.ip import declared, next_hops
+from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
+from cnitest.explain.evidence.wiring import LinkAt
+from cnitest.kernel.rows.records import Route
+from cnitest.lab.place import Place
+
+
+class _Lack(NamedTuple):
+    """What keeps a place from answering for an address, and the command against it."""
+
+    name: str
+    said: str
+    remedy: str
+
+
+@cause("l2.proxy-off", Stage.NEIGHBOUR, order=-3)
+def proxy_off(loss: Loss) -> Found | None:
+    """Nobody has a gateway outside all subnets of its link, and the link's other end does not answer for it (proxy_arp,
+    proxy_ndp)."""
+    at = _other_end(loss) if _is_for_a_proxy(loss) else None
+    lacks = [*_lacks(loss, at)] if at else []
+    if at is None or not lacks:
+        return None
+    hop, question = next_hops.hop(loss), "neighbour solicitations" if loss.six else "ARP"
+    return Found(
+        lacks[0].name,
+        f"nobody answers {question} for {hop} on {loss.place.full_name}:{_link(loss)}: its other end, {at}, does not "
+        f"answer for others: {'; '.join(lack.said for lack in lacks)}",
+        "neighbour",
+        next_hops.nobody(loss),
+        " && ".join(lack.remedy for lack in lacks),
+        place=at.place,
+    )
+
+
+def _link(loss: Loss) -> str:
+    return loss.routed.link if isinstance(loss.routed, Route) else ""
+
+
+def _is_for_a_proxy(loss: Loss) -> bool:
+    """Whether the next hop is a gateway that nobody has or had, in no subnet of its link: an address to be answered
+    for, where one in a subnet is rather a wrong one."""
+    hop = next_hops.hop(loss)
+    if not next_hops.missing(loss) or hop == loss.destination or declared.holders(loss.place, hop):
+        return False
+    return next_hops.better(loss) is None and not loss.in_network(hop, loss.place, _link(loss))
+
+
+def _other_end(loss: Loss) -> LinkAt | None:
+    """Where the question arrives that could be answered: the one link of another place that is no port of a bridge."""
+    start = LinkAt(loss.place.full_name, _link(loss))
+    ends = [at for at in loss.wiring.ways(start) if at.place != start.place and not loss.wiring.links[at].master]
+    return ends[0] if len(ends) == 1 else None
+
+
+def _lacks(loss: Loss, at: LinkAt) -> Iterator[_Lack]:
+    place, proxy = loss.wiring.places[at.place], "proxy_ndp" if loss.six else "proxy_arp"
+    if not loss.number(f"{loss.family}/conf/{at.link}/forwarding", place):
+        name = "ipv6.conf.all.forwarding" if loss.six else f"ipv4.conf.{at.link}.forwarding"
+        yield _Lack("forwarding off", f"it does not forward ({name}=0)", f"sysctl -w net.{name}=1")
+    entry = _has_entry(loss, at, place)
+    if not (entry and not loss.six) and not _is_on(loss, at, place, proxy):
+        name = f"net.{loss.family}.conf.{at.link}.{proxy}"
+        yield _Lack(f"{proxy} off", f"{proxy} is 0 there", f"sysctl -w {name}=1")
+    if loss.six and not entry:
+        hop = next_hops.hop(loss)
+        said, remedy = f"it has no proxy neighbour {hop}", f"ip -6 neigh add proxy {hop} dev {at.link}"
+        yield _Lack("no proxy neighbour", said, remedy)
+    if not loss.six:
+        yield from _routing_lacks(loss, at, place)
+
+
+def _routing_lacks(loss: Loss, at: LinkAt, place: Place) -> Iterator[_Lack]:
+    """ARP is answered for what the place would send on, by another link, if it believes the asker (rp_filter)."""
+    hop, asker = next_hops.hop(loss), _asker(loss)
+    onward, back = loss.route(hop, place=place), loss.route(asker, place=place)
+    pvlan = isinstance(onward, Route) and _is_on(loss, at, place, "proxy_arp_pvlan")
+    if isinstance(onward, NoRoute) or (onward.link == at.link and not pvlan):
+        yield _Lack("no route", f"it has no route to {hop} by another link", f"ip route add {hop} dev …")
+    names = [name for name in (f"ipv4/conf/{link}/rp_filter" for link in ("all", at.link)) if loss.number(name, place)]
+    refused = isinstance(loss.route(hop, source=asker, iif=at.link, place=place), NoRoute)
+    if refused and names and (isinstance(back, NoRoute) or back.link != at.link):
+        off = " ".join(f"net.{name}=0".replace("/", ".") for name in names)
+        said = f"rp_filter is on there, and its own route to {asker} is not by {at.link}"
+        yield _Lack("rp_filter of ARP", said, f"sysctl -w {off}")
+
+
+def _asker(loss: Loss) -> str:
+    """The address that the question comes from: the packet's own source, or one of the link where it passes through."""
+    if not loss.link:
+        return loss.packet.source
+    rows = (row.ip for row in loss.state().addresses if row.link == _link(loss) and ":" not in row.ip)
+    return next(rows, loss.packet.source)
+
+
+def _is_on(loss: Loss, at: LinkAt, place: Place, name: str) -> bool:
+    return any(loss.number(f"{loss.family}/conf/{link}/{name}", place) for link in ("all", at.link))
+
+
+def _has_entry(loss: Loss, at: LinkAt, place: Place) -> bool:
+    """Whether the place has a proxy neighbour for the next hop, on the link or on all."""
+    entries = (row for row in place.neighbours if "proxy" in row.flags and row.link in ("", at.link))
+    return any(row.ip == next_hops.hop(loss) for row in entries)
