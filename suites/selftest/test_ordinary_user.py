@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
-import sysconfig
-from pathlib import Path
 
 import pytest
 from cnitest.suites.selftest import openssh
-from cnitest.suites.selftest.processes import maps_user
+from cnitest.suites.selftest.ordinary import ANOTHER, ROOT_ALONE, SAID, TESTS, USER, User, below, somebody
 
-import cnitest
-
-USER = openssh.ORDINARY
-SAID = "cnitest: not root: running in a user namespace of its own"
-TESTS = "from cnitest import load\n\ndef test_it(lab):\n    assert lab.host('node').ping('8.8.8.8')\n"
 OTHERS = "import os\n\ndef test_it():\n    assert os.geteuid() == 65534\n"
-_DROPPED = 'exec setpriv --bounding-set=-all --inh-caps=-all "$@"'
-
-
-#: The same as another user than root.
-_ANOTHER = f'exec unshare --user --map-user={USER} --map-group={USER} "$@"'
-
-
-def below(*words: str, then: str = _DROPPED) -> tuple[str, ...]:
-    """A command that runs what follows it below commands of an own user namespace, and without its rights."""
-    return ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "; ".join([*words, then]), "sh")
-
-
 _FILTER = ("python", "forbidding.py")
 _UNCONFINED = "start the container with --security-opt seccomp=unconfined"
 _IN_IT = f"a seccomp filter, as containers have one, forbids what is done in it; {_UNCONFINED}"
@@ -45,11 +23,11 @@ WAYS = {
         "user.max_user_namespaces allows no more; as root: sysctl -w user.max_user_namespaces=15000",
     ),
     "limit of networks": (
-        below("echo 0 >/proc/sys/user/max_net_namespaces", then=_ANOTHER),
+        below("echo 0 >/proc/sys/user/max_net_namespaces", then=ANOTHER),
         "user.max_net_namespaces allows no more; as root: sysctl -w user.max_net_namespaces=15000",
     ),
     "limit of mounts": (
-        below("echo 0 >/proc/sys/user/max_mnt_namespaces", then=_ANOTHER),
+        below("echo 0 >/proc/sys/user/max_mnt_namespaces", then=ANOTHER),
         "user.max_mnt_namespaces allows no more; as root: sysctl -w user.max_mnt_namespaces=15000",
     ),
     "seccomp": ((*_FILTER, "user", "EPERM"), f"a seccomp filter, as containers have one, forbids it; {_UNCONFINED}"),
@@ -68,78 +46,14 @@ WAYS = {
         "/proc cannot be written; as root: mount -o remount,rw /proc",
     ),
 }
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not maps_user(USER), reason="only the machine's root can become another user"
-)
-
-
-class User:
-    """Somebody without rights, in a directory of theirs, with a copy of cnitest and the libraries of this Python."""
-
-    def __init__(self, home: Path, python: str, temporary: Path | None = None) -> None:
-        self.home, self.python, self.temporary = home, python, temporary
-
-    @property
-    def libraries(self) -> str:
-        """Where this user's Python finds cnitest, and what it imports."""
-        return os.pathsep.join([str(self.home / "lib"), sysconfig.get_path("purelib")])
-
-    def run(self, *words: str, before: tuple[str, ...] = (), who: int = USER) -> subprocess.CompletedProcess[str]:
-        """Run Python with some words, below some command; ``who`` may be root."""
-        environment = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": self.libraries}
-        if self.temporary:
-            environment["TMPDIR"] = str(self.temporary)
-        before = tuple(self.python if word == "python" else word for word in before)
-        return subprocess.run(
-            [*before, self.python, *words],
-            cwd=self.home,
-            env=environment,
-            user=who,
-            group=who,
-            extra_groups=(),
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-
-    def pytest(self, text: str, *words: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        """Run pytest over a test file."""
-        (self.home / "test_given.py").write_text(text)
-        given = ["-m", "pytest", "-p", "no:cacheprovider", "-rs", *words, "test_given.py"]
-        return self.run(*given, before=before)
+pytestmark = ROOT_ALONE
 
 
 @pytest.fixture(scope="module")
 def user():
-    """The user; the directory is none of pytest's, which nobody else may enter."""
-    home = Path(f"/tmp/cnitest-ordinary-{os.getpid()}")
-    source = Path(cnitest.__file__).parent
-    home.mkdir(mode=0o755)
-    try:
-        for name, part in (("cnitest", source), ("cnitest/fixtures", source.parent / "fixtures")):
-            shutil.copytree(part, home / "lib" / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-        suites = home / "lib" / "cnitest" / "suites"
-        shutil.copytree(source.parent / "suites" / "walkthrough", suites / "walkthrough")
-        (suites / "__init__.py").touch()
-        shutil.copy(Path(__file__).with_name("forbidding.py"), home)
-        os.chown(home, USER, USER)
-        yield User(home, _python(home))
-    finally:
-        shutil.rmtree(home)
-
-
-def _python(home: Path) -> str:
-    """A Python of this version that the user may run, with our libraries."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for python in (sys.executable, f"/usr/bin/python{version}"):
-        try:
-            done = User(home, python).run("-c", "import pytest, scapy, pyroute2, yaml, xdist, cnitest")
-        except OSError:
-            continue
-        if done.returncode == 0:
-            return python
-    pytest.skip("no Python of this version, or its libraries, can be used by an ordinary user")
+    """Somebody without rights."""
+    with somebody() as made:
+        yield made
 
 
 def test_the_walkthrough_is_green(user):
@@ -304,61 +218,3 @@ def test_runs_keep_out_of_each_other(user):
         "-c", "import os, tempfile; print(len(os.listdir(f'{tempfile.gettempdir()}/pytest-of-{os.getuid()}')))"
     )
     assert int(kept.stdout) <= 3
-
-
-#: What ends a command before it begins anything, in a directory that cannot be written to.
-WRITES = {
-    "fuzz": ("fuzz", "loopback", "--examples", "1", "--out", "work/findings"),
-    "run": ("run", "--junitxml", "work/out.xml"),
-}
-UNWRITABLE = {
-    "full": ("mount -t tmpfs -o size=64k none work; head -c 200k /dev/zero >work/full 2>&-", "no space left on device"),
-    "read-only": ("mount -t tmpfs -o ro none work", "read-only file system"),
-}
-#: How each runs a command where something was mounted.
-WHO = {
-    "root": (0, lambda script: ("unshare", "--mount", "--pid", "--fork", "sh", "-c", f'{script}; exec "$@"', "sh")),
-    "ordinary": (USER, lambda script: ("unshare", "--pid", "--fork", *below(script, then=_ANOTHER)[1:])),
-}
-
-
-@pytest.mark.requires(binary=["unshare"])
-@pytest.mark.parametrize("who", WHO)
-class TestBrokenMachine:
-    """A full disk, read-only file systems, a /proc that hides: one line where it does not work, for either user."""
-
-    @pytest.mark.parametrize("state", UNWRITABLE)
-    @pytest.mark.parametrize("command", WRITES)
-    def test_a_place_for_reports_is_tried_first(self, user, who, state, command):
-        """Exit 4."""
-        (user.home / "work").mkdir(exist_ok=True)
-        script, words = UNWRITABLE[state]
-        number, before = WHO[who]
-
-        done = user.run("-m", "cnitest.cli", *WRITES[command], before=before(script), who=number)
-
-        assert done.returncode == 4, done.stdout + done.stderr
-        (said,) = (line for line in done.stderr.splitlines() if SAID not in line)
-        assert words in said
-
-    def test_pytest_needs_a_temporary_directory(self, user, who):
-        """Exit 4, before pytest fails by itself."""
-        (user.home / "test_given.py").write_text(TESTS)
-        number, before = WHO[who]
-        places = (f"mount --bind {place} {place}; mount -o remount,bind,ro {place}" for place in ("/tmp", "/var/tmp"))
-
-        done = user.run("-m", "pytest", "test_given.py", before=before("; ".join(places)), who=number)
-
-        assert done.returncode == 4, done.stdout + done.stderr
-        assert "ERROR: no temporary file can be written in /tmp (Read-only file system)" in done.stderr
-        assert len([line for line in done.stderr.splitlines() if line]) == 1
-
-    def test_hidden_processes_do_not_matter(self, user, who):
-        """``hidepid=2``."""
-        number, before = WHO[who]
-        words = ("explain", "node-with-uplink", "node", "8.8.8.8")
-
-        done = user.run("-m", "cnitest.cli", *words, before=before("mount -t proc -o hidepid=2 proc /proc"), who=number)
-
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "delivered" in done.stdout

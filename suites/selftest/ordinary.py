@@ -1,0 +1,102 @@
+"""An ordinary user for tests: without rights, with a copy of cnitest, in a directory of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cnitest.suites.selftest import openssh
+from cnitest.suites.selftest.processes import maps_user
+
+import cnitest
+
+USER = openssh.ORDINARY
+SAID = "cnitest: not root: running in a user namespace of its own"
+TESTS = "from cnitest import load\n\ndef test_it(lab):\n    assert lab.host('node').ping('8.8.8.8')\n"
+DROPPED = 'exec setpriv --bounding-set=-all --inh-caps=-all "$@"'
+#: The same as another user than root.
+ANOTHER = f'exec unshare --user --map-user={USER} --map-group={USER} "$@"'
+ROOT_ALONE = pytest.mark.skipif(
+    os.geteuid() != 0 or not maps_user(USER), reason="only the machine's root can become another user"
+)
+
+
+def below(*words: str, then: str = DROPPED) -> tuple[str, ...]:
+    """A command that runs what follows it below commands of an own user namespace, and without its rights."""
+    return ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "; ".join([*words, then]), "sh")
+
+
+class User:
+    """Somebody without rights, in a directory of theirs, with a copy of cnitest and the libraries of this Python."""
+
+    def __init__(self, home: Path, python: str, temporary: Path | None = None) -> None:
+        self.home, self.python, self.temporary = home, python, temporary
+
+    @property
+    def libraries(self) -> str:
+        """Where this user's Python finds cnitest, and what it imports."""
+        return os.pathsep.join([str(self.home / "lib"), sysconfig.get_path("purelib")])
+
+    def run(self, *words: str, before: tuple[str, ...] = (), who: int = USER) -> subprocess.CompletedProcess[str]:
+        """Run Python with some words, below some command; ``who`` may be root."""
+        environment = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": self.libraries}
+        if self.temporary:
+            environment["TMPDIR"] = str(self.temporary)
+        before = tuple(self.python if word == "python" else word for word in before)
+        return subprocess.run(
+            [*before, self.python, *words],
+            cwd=self.home,
+            env=environment,
+            user=who,
+            group=who,
+            extra_groups=(),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    def pytest(self, text: str, *words: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """Run pytest over a test file."""
+        (self.home / "test_given.py").write_text(text)
+        given = ["-m", "pytest", "-p", "no:cacheprovider", "-rs", *words, "test_given.py"]
+        return self.run(*given, before=before)
+
+
+@contextmanager
+def somebody() -> Iterator[User]:
+    """The user; the directory is none of pytest's, which nobody else may enter."""
+    home = Path(f"/tmp/cnitest-ordinary-{os.getpid()}")
+    source = Path(cnitest.__file__).parent
+    home.mkdir(mode=0o755)
+    try:
+        for name, part in (("cnitest", source), ("cnitest/fixtures", source.parent / "fixtures")):
+            shutil.copytree(part, home / "lib" / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        suites = home / "lib" / "cnitest" / "suites"
+        shutil.copytree(source.parent / "suites" / "walkthrough", suites / "walkthrough")
+        (suites / "__init__.py").touch()
+        shutil.copy(Path(__file__).with_name("forbidding.py"), home)
+        os.chown(home, USER, USER)
+        yield User(home, _python(home))
+    finally:
+        shutil.rmtree(home)
+
+
+def _python(home: Path) -> str:
+    """A Python of this version that the user may run, with our libraries."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (sys.executable, f"/usr/bin/python{version}"):
+        try:
+            done = User(home, python).run("-c", "import pytest, scapy, pyroute2, yaml, xdist, cnitest")
+        except OSError:
+            continue
+        if done.returncode == 0:
+            return python
+    pytest.skip("no Python of this version, or its libraries, can be used by an ordinary user")
