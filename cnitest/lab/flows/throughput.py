@@ -28,7 +28,8 @@ _TURNS = 200
 @dataclass(frozen=True)
 class Throughput:
     """What arrived, as payload: bits a second ``there`` (to the listener) and ``back``, measured over the second half
-    of ``seconds``, when a shaper's burst is used up. ``received`` are the bytes of the whole time, there and back;
+    of ``seconds``, when a shaper's burst is used up; while a sender has to wait for the processor it fills again, which
+    can add one burst in that time. ``received`` are the bytes of the whole time, there and back;
     ``lost`` the share of datagrams that did not arrive (0 to 1; of TCP None). What arrived is the kernel's count:
     that we read late changes nothing, and what a full socket could not take had arrived."""
 
