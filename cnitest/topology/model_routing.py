@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal
 
 from cnitest.topology.frozen import Frozen
 from cnitest.topology.words import notation
-from cnitest.topology.words.address import ip
 from cnitest.topology.words.notation import Notation
 from cnitest.topology.words.symbols import IP_PROTOCOLS, PROTOCOLS, SCOPES, SERVICES, TABLES, number
 
@@ -28,8 +27,8 @@ class NextHop(Frozen):
 
 @dataclass(frozen=True, kw_only=True)
 class Route(Frozen):
-    """A route as ``ip route`` writes it: ``to`` is ``default``, a prefix or one address; ``family`` is 4 or 6 for a
-    default route that has no gateway to show it.
+    """A route as ``ip route`` writes it: ``to`` is ``default`` or a prefix, on one line also an address;
+    ``family`` is 4 or 6 for a default route that has no gateway to show it.
 
     ``onlink`` takes the gateway to be on the link without a route there; ``nexthops`` are several ways with
     weights. ``mtu``, ``advmss``, ``hoplimit``, ``window``, ``initcwnd``, ``initrwnd`` may be locked (``lock 1400``).
@@ -67,8 +66,6 @@ class Route(Frozen):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.to, str) and (host := ip(self.to)):
-            object.__setattr__(self, "to", f"{self.to}/{host.bits}")
         names = {"table": TABLES, "protocol": PROTOCOLS, "scope": SCOPES, "tos": SERVICES}
         _put_numbers(self, names | dict.fromkeys(self.METRICS))
 

@@ -81,3 +81,13 @@ def test_a_route_to_one_address_needs_no_prefix(written, meant):
     topology = loads(TOPOLOGY.replace("10.65.0.2 dev cali1", f'"{written} dev cali1"'))
 
     assert topology.hosts["node"].routes[0].to == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "source", "to"), [("from 10.0.0.1", "10.0.0.1/32", None), ("to ::1", None, "::1/128")]
+)
+def test_a_rule_of_one_address_needs_no_prefix(written, source, to):
+    """``from 10.0.0.1`` and ``to ::1`` are rules for that address alone."""
+    (rule,) = loads(f'name: n\nhosts: {{h: {{rules: ["{written} lookup 100"]}}}}').hosts["h"].rules
+
+    assert (rule.source, rule.to) == (source, to)
