@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.selftest.explain.breaking import WARM, Broken, demand
+from cnitest.suites.selftest.explain.breaking import WARM, Broken, demand, run
 
 from cnitest import Lab, load
-from cnitest.topology import find
+from cnitest.topology import find, loads
 
 NS02 = "02:58:2c:81:86:34"
 """The MAC that the walkthrough's plan gives to eth02."""
@@ -333,3 +333,16 @@ def test_a_port_outside_the_vlan_is_named():
 def test_what_breaks_further_on_the_way_is_named(broken, warm):
     """Behind a router, and on the reply's way back to a masqueraded source, the place is named where it ends."""
     demand(broken, warm=warm)
+
+
+def test_a_link_without_arp_that_reaches_its_peer_is_not_blamed():
+    """Ends of one MAC need no ARP: what drops the packet behind them is named."""
+    ends = ", ".join(f"{{at: {name}, name: e0, addresses: [10.0.0.{n}/24]}}" for n, name in enumerate("ab", 1))
+    with Lab(loads(f"name: same\nhosts: {{a: {{}}, b: {{}}}}\nveths: [{{ends: [{ends}]}}]\n")) as lab:
+        run(lab, dict.fromkeys("ab", "ip link set e0 address 02:00:00:00:00:05 arp off"))
+        assert lab.host("a").ping("10.0.0.2")
+        run(lab, {"b": "sysctl -w net.ipv4.icmp_echo_ignore_all=1"})
+
+        reach = lab.host("a").ping("10.0.0.2")
+
+        assert reach.cause is not None and reach.cause.remedy == "sysctl -w net.ipv4.icmp_echo_ignore_all=0"

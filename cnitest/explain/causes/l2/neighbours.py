@@ -62,7 +62,7 @@ def arp_off(loss: Loss) -> Found | None:
     if leg is None:
         return None
     asked = loss.probe.transport in _QUESTIONS and arrived(loss)
-    to_itself = loss.mac == loss.wiring.links[leg.start].mac
+    to_itself = loss.mac == loss.wiring.links[leg.start].mac != _mac(loss, leg.target)
     for at, says in ((leg.start, to_itself), (leg.target, asked)):
         if at and says and _is_silenced(loss.wiring.links[at]):
             return Found(
