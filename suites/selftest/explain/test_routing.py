@@ -36,6 +36,25 @@ def _refusing(kind: str) -> list[Broken]:
 
 # The route to the server with a metric, so that another can be preferred.
 _LATER = ("r1: {ip} route del {S}", "r1: {ip} route add {S} via {3.3} metric 50")
+_THERE = "src {1.1}/{128} dst {S}/{128}"
+_BACK = "server: {ip} xfrm policy add src {S} dst {1.1}"
+IPSEC = [
+    *(
+        Broken(
+            "routing.ipsec-policy", (f"{place}: {{ip}} xfrm policy add {_THERE} dir {way} action block",),
+            f"IPsec policy {way}", place, f"ip xfrm policy delete {_THERE} dir {way}", probe=probe,
+        )
+        for place, way, probe in (
+            ("client", "out", "ping"), ("r1", "fwd", "udp"), ("r1", "out", "ping"), ("server", "in", "tcp"),
+        )
+    ),
+    Broken("routing.ipsec-policy", (f"{_BACK} dir out priority 9",
+           f"{_BACK} proto tcp sport 4711 dir out action block priority 3"), "IPsec policy out", "server",
+           "ip xfrm policy delete index ", probe="tcp"),
+    Broken("routing.ipsec-policy", (f"server: {{ip}} xfrm policy add {_THERE} dir in tmpl proto esp mode transport",),
+           "IPsec policy in", "server", f"ip xfrm policy delete {_THERE} dir in"),
+]  # fmt: skip
+
 BROKEN = [
     *(each for kind in ("blackhole", "unreachable", "prohibit") for each in _refusing(kind)),
     Broken("routing.blackhole", ("r1: {ip} nexthop add id 5 blackhole", "r1: {ip} route add {S} nhid 5 metric 1"),
@@ -100,6 +119,7 @@ BROKEN = [
            ("client: ip6tables -t nat -A POSTROUTING -p ipv6-icmp --icmpv6-type 128 -j SNAT --to-source fe80::9",
             "r1: ip -6 neighbour replace fe80::9 lladdr 02:00:00:00:00:09 dev eth1"), "link-local address", "r1",
            "send from and to a global address", (6,), runs_remedy=False),
+    *IPSEC,
     Broken("routing.nexthop-dead", ("r1: ip link set eth1 down",), "next hop dead", "client",
            "bring up the other end of eth1", (4,),
            tuple(f"client: sysctl -w net.ipv4.conf.{link}.ignore_routes_with_linkdown=1" for link in ("all", "eth1")),

@@ -17,7 +17,7 @@ from cnitest.lab.snapshot import state as states
 
 _Key = TypeVar("_Key")
 
-_FILES = ("snmp", "netstat", "snmp6", "stat/nf_conntrack")
+_FILES = ("snmp", "netstat", "snmp6", "xfrm_stat", "stat/nf_conntrack")
 
 
 class Counts(NamedTuple):
@@ -56,7 +56,7 @@ def _of(place: Place) -> Counts:
 
 
 def errors(text: str) -> dict[str, int]:
-    """The numbers of /proc/net/snmp, netstat, snmp6 and stat/nf_conntrack by name, of IPv6 as in snmp6."""
+    """The numbers of /proc/net/snmp, netstat, snmp6, xfrm_stat and stat/nf_conntrack by name, of IPv6 as in snmp6."""
     found: dict[str, int] = {}
     heads: list[str] = []
     for line in text.splitlines():
