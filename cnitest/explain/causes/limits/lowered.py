@@ -1,0 +1,65 @@
+"""Rules that lower a packet's hop limit (TTL) so far that it is at its end before it is where it goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from cnitest.explain.causes import drops
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.lab.place import Place
+from cnitest.lab.probe import wire
+
+_TIME_EXCEEDED = {wire.ICMP: 11, wire.ICMPV6: 3}
+_INVALID = "IPV6_NDISC_HOP_LIMIT"
+_LOWERS_IPV6 = re.compile(r"\bip6 hoplimit set\b|--hl-(set|dec)\b")
+_LOWERS = re.compile(r"\b(ip ttl|ip6 hoplimit) set\b|--(ttl|hl)-(set|dec)\b")
+
+
+@cause("limits.hop-limit-rule", Stage.PREROUTING, Stage.ROUTING, order=-2)
+def lowered(loss: Loss) -> Found | None:
+    """A rule lowers the hop limit (TTL) of the packet, which is then at its end too soon."""
+    here = [step for step in loss.steps if step.returning == loss.returning and _LOWERS.search(step.rule)]
+    if not here or not loss.forwarded or not _has_ended_it(loss):
+        return None
+    step, name = here[-1], "hop limit" if loss.six else "TTL"
+    return Found(
+        f"{name} lowered",
+        f"{step.place} lowers the {name}: {drops.where(step)}: {step.rule}",
+        step.hook,
+        (f"{loss.place.full_name} answers: time exceeded", f"it met the rule at {step.place}, hook {step.hook}"),
+        drops.without(step),
+        place=step.place,
+    )
+
+
+@cause("limits.discovery-hop-limit", Stage.INGRESS, Stage.ROUTING, reasons=(_INVALID,), order=-2)
+def discovery(loss: Loss) -> Found | None:
+    """Neighbour discovery comes with a hop limit that is not 255, as a rule may set it, and is invalid (RFC 4861)."""
+    if _INVALID not in loss.reasons:
+        return None
+    suspects = {place.full_name: place for place in (loss.probe.sender, loss.place)}
+    rules = tuple(f"{name} has {rule}" for name, place in suspects.items() for rule in _lowering(loss, place))
+    return Found(
+        "hop limit of neighbour discovery",
+        f"{loss.place.full_name} takes neighbour discovery with a hop limit of 255 only, and it comes with another"
+        f"{': ' if rules else ''}{'; '.join(rules)}",
+        "neighbour",
+        (f"the kernel's trace says {_INVALID}",),
+        "leave neighbour discovery (ICMPv6 types 133 to 137) out of the rule" if rules else "",
+    )
+
+
+def _lowering(loss: Loss, place: Place) -> Iterator[str]:
+    """The rules of a place that set hop limits of IPv6."""
+    for program, rules in loss.full_state(place).firewall.items():
+        if program == "nft" or program.startswith("ip6tables"):
+            yield from (f"{program} {rule}" for rule in rules if _LOWERS_IPV6.search(rule))
+
+
+def _has_ended_it(loss: Loss) -> bool:
+    """Whether the place where it was last seen says that the hop limit was at its end."""
+    frames = (one.frame for one in loss.seen.sightings if one.place == loss.place.full_name and one.frame.out)
+    heads = (wire.icmp_error(frame.data) for frame in frames)
+    return any(found and found[0].kind == _TIME_EXCEEDED.get(found[0].protocol) for found in heads)
