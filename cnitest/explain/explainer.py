@@ -19,6 +19,7 @@ from cnitest.lab.probe.base import Probe
 from cnitest.lab.probe.verdict.watching import watched_attempt
 from cnitest.lab.reach import Reach, Verdict
 from cnitest.lab.snapshot import state as states
+from cnitest.topology.link_kinds import KINDS
 
 #: Seconds to wait for the answer of a probe that was lost before; what is in flight is at its end long before.
 _WAIT = 0.1
@@ -26,8 +27,8 @@ _QUESTIONS = ("arp", "nd")
 # So many places can be asked for their counters without anybody waiting for it.
 _FEW = 40
 _PROTOCOLS = {"tcp": (6,), "udp": (17,), "sctp": (132,)}
-#: The kinds of links that carry packets in others, and the protocol of IP of those.
-_TUNNELS = {"vxlan": 17, "geneve": 17, "gre": 47, "gretap": 47, "ip6gre": 47, "ipip": 4, "sit": 41}
+# The same as in the table of kinds, of those that only commands make.
+_OTHER_CARRIERS = {"geneve": 17, "ip6gre": 47}
 
 
 def explain(probe: Probe, reach: Reach) -> Explanation:
@@ -90,7 +91,8 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Loss:
 def _carriers(places: Sequence[Place]) -> set[int]:
     """The protocols of IP in which the tunnels of some places carry packets, so that rules for those are seen, too."""
     kinds = {link.kind for place in places for link in states.links(place.namespace).links}
-    return {_TUNNELS[kind] for kind in kinds & _TUNNELS.keys()}
+    known = {kind: row.carrier for kind, row in KINDS.items() if row.carrier} | _OTHER_CARRIERS
+    return {known[kind] for kind in kinds & known.keys()}
 
 
 def _ask_anew(places: Sequence[Place]) -> None:

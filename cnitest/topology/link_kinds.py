@@ -167,6 +167,8 @@ class LinkKind:
     defers: bool = False
     #: Its forwarding entries lead to addresses.
     fdb_dst: bool = False
+    #: The protocol of IP in which it carries packets; 0 in none.
+    carrier: int = 0
     #: The kinds of links that it can be a port of.
     masters: frozenset[str] = _ANY
     #: The family of its ends ``local`` and ``remote``: 4, or 0 for any one; None where it has none.
@@ -192,7 +194,7 @@ class LinkKind:
         )
 
 
-_TUNNEL = LinkKind("gre", "tunnels", Tunnel, masters=_ROUTED, ends=4, words=_tunnel, label=_tunnel_label)
+_TUNNEL = LinkKind("gre", "tunnels", Tunnel, carrier=47, masters=_ROUTED, ends=4, words=_tunnel, label=_tunnel_label)
 _ROWS = (
     LinkKind(
         "veth",
@@ -273,6 +275,7 @@ _ROWS = (
         own_mac=True,
         stacked=True,
         fdb_dst=True,
+        carrier=17,
         ends=0,
         limits={"id": Limits(0, (1 << 24) - 1), "port": Limits(1, 65535)},
         parent_first=False,
@@ -281,9 +284,9 @@ _ROWS = (
     ),
     _TUNNEL,
     replace(_TUNNEL, kind="gretap", own_mac=True, masters=_ANY),
-    replace(_TUNNEL, kind="ipip"),
-    replace(_TUNNEL, kind="sit"),
-    LinkKind("wireguard", "wireguards", Wireguard, defers=True, masters=_ROUTED),
+    replace(_TUNNEL, kind="ipip", carrier=4),
+    replace(_TUNNEL, kind="sit", carrier=41),
+    LinkKind("wireguard", "wireguards", Wireguard, defers=True, carrier=17, masters=_ROUTED),
     LinkKind("ifb", "ifbs", Ifb, own_mac=True, defers=True),
 )
 #: Every kind by the kernel's word.

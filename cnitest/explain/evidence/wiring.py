@@ -12,6 +12,7 @@ from cnitest.kernel import peers
 from cnitest.kernel.rows.records import Link
 from cnitest.lab.place import Place
 from cnitest.lab.snapshot import state as states
+from cnitest.topology.link_kinds import KINDS
 
 
 class LinkAt(NamedTuple):
@@ -70,7 +71,7 @@ class Wiring:
         known: dict[tuple[object, object], list[LinkAt]] = {}
         for at, link in self.links.items():
             detail = dict(link.detail)
-            if link.kind == "vxlan" and detail.get("id"):
+            if link.kind in KINDS and KINDS[link.kind].fdb_dst and detail.get("id"):
                 known.setdefault((detail["id"], detail.get("dstport")), []).append(at)
         for ends in known.values():
             yield from combinations(ends, 2)

@@ -7,6 +7,7 @@ from cnitest.explain.evidence.leg import travelled
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Link
+from cnitest.topology.link_kinds import KINDS
 
 _EVERYBODY = "00:00:00:00:00:00"
 
@@ -17,7 +18,7 @@ def no_remote(loss: Loss) -> Found | None:
     leg = loss.once(travelled)
     here = LinkAt(loss.place.full_name, loss.link)
     link = loss.wiring.links.get(here)
-    if leg is None or leg.start != here or link is None or link.kind != "vxlan" or _has_remote(loss, link):
+    if leg is None or leg.start != here or link is None or not _is_vxlan(link) or _has_remote(loss, link):
         return None
     where = _local(loss, leg.intended)
     return Found(
@@ -45,7 +46,8 @@ def unknown_id(loss: Loss) -> Found | None:
 
 
 def _is_vxlan(link: Link) -> bool:
-    return link.kind == "vxlan"
+    """Whether its forwarding entries lead to addresses."""
+    return link.kind in KINDS and KINDS[link.kind].fdb_dst
 
 
 def _has_remote(loss: Loss, link: Link) -> bool:
