@@ -63,26 +63,15 @@ def _place_in_subnet(text: str) -> str | None:
     return None
 
 
-def no_overlap(survey: Survey) -> Iterator[Problem]:
-    """The prefixes on one link are apart; a second address of a subnet is a /32 or /128."""
+def once_a_link(survey: Survey) -> Iterator[Problem]:
+    """A link has an address once; further ones of its subnet are fine, as for ip(8) (IPv4 calls them secondary)."""
     on_link: dict[tuple[str, str], list[Owned]] = {}
     for owned in survey.owned:
         before = on_link.setdefault((owned.item.path, owned.item.name), [])
-        clash = next((fault for other in before if (fault := _clash(other, owned))), None)
-        if clash:
-            yield clash
+        first = next((other for other in before if _same(other, owned)), None)
+        if first:
+            yield Problem(owned.path, f"'{owned.prefix.address}' is on this link already: {first.path}")
         before.append(owned)
-
-
-def _clash(first: Owned, second: Owned) -> Problem | None:
-    if _same(first, second):
-        return Problem(second.path, f"'{second.prefix.address}' is on this link already: {first.path}")
-    single = first.prefix.is_single or second.prefix.is_single
-    if single or not first.prefix.overlaps(second.prefix):
-        return None
-    alone = second.prefix._replace(length=second.prefix.bits)
-    message = f"'{second.prefix}' overlaps '{first.prefix}' on the same link ({first.path})."
-    return Problem(second.path, f"{message} Did you mean '{alone}'?")
 
 
 def _same(first: Owned, second: Owned) -> bool:
@@ -98,7 +87,8 @@ def one_link(survey: Survey) -> Iterator[Problem]:
             harmless = owned.prefix.is_link_local or (owned.prefix.is_single and holder.prefix.is_single)
             if (holder.item.path, holder.item.name) != (owned.item.path, owned.item.name) and not harmless:
                 whose = f"{holder.item.name!r} of the same place"
-                yield Problem(owned.path, f"'{owned.prefix.address}' is on {whose} already: {holder.path}")
+                message = f"'{owned.prefix.address}' is on {whose} already: {holder.path}. On purpose,"
+                yield Problem(owned.path, f"{message} give it /{owned.prefix.bits} on both, or add it in 'setup'")
 
 
 def one_owner(survey: Survey) -> Iterator[Problem]:
@@ -112,7 +102,8 @@ def one_owner(survey: Survey) -> Iterator[Problem]:
         first = owners.setdefault(key, owned)
         if first.item.place != owned.item.place:
             whose = f"{first.item.name!r} of {first.item.place!r}"
-            yield Problem(owned.path, f"'{owned.prefix.address}' belongs to {whose} on the same segment: {first.path}")
+            message = f"'{owned.prefix.address}' belongs to {whose} on the same segment: {first.path}."
+            yield Problem(owned.path, f"{message} For a duplicate on purpose, add it in 'setup' (ip address add)")
 
 
 def macs(survey: Survey) -> Iterator[Problem]:
@@ -182,4 +173,4 @@ def mtu_of(survey: Survey, item: Item) -> int:
     return _ETHERNET_MTU
 
 
-RULES = (well_formed, no_overlap, one_link, one_owner, macs, mtus)
+RULES = (well_formed, once_a_link, one_link, one_owner, macs, mtus)

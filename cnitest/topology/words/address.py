@@ -58,10 +58,6 @@ class Prefix(NamedTuple):
             self.family == other.family and self.length <= other.length and self.value >> spare == other.value >> spare
         )
 
-    def overlaps(self, other: Prefix) -> bool:
-        """Whether the two share an address."""
-        return self.covers(other) or other.covers(self)
-
     def __str__(self) -> str:
         return f"{self.address}/{self.length}"
 
