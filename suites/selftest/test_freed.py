@@ -7,6 +7,7 @@ from cnitest.suites.selftest import soonest
 from cnitest.suites.selftest.soonest import INPUT, WAIT, ping, ping6, tcp, udp, until_at_once
 
 from cnitest import Lab
+from cnitest.kernel.tracing import trace
 from cnitest.lab.reach import Freed, Reach, Verdict
 from cnitest.topology import find, load
 
@@ -85,6 +86,21 @@ def test_a_drop_that_was_seen_is_told_at_once(lab, probe, place, command, freed)
         assert reach.freed == (freed,)
 
     assert (reach.attempts, "twice" in reach.reason) == (2, True)
+
+
+def test_the_first_drop_of_a_process_is_told_at_once(lab):
+    """The trace is armed while nothing in the lab holds a packet any more, and sees the second attempt."""
+    lab.place("node/ns02").run(INPUT.split())
+    ping(lab)
+
+    def first() -> Reach:
+        trace.end()
+        return ping(lab)
+
+    for reach in until_at_once(first, WAIT):
+        assert reach.verdict is Verdict.DROPPED
+
+    assert reach.freed == (Freed(*FIREWALL, "node/ns02", "eth02"),)
 
 
 def test_what_is_dropped_once_gets_through_the_second_time(lab):

@@ -212,10 +212,10 @@ def is_decided() -> bool:
     return own is not None and own.done.is_set()
 
 
-def await_armed() -> Trace | None:
-    """As `armed`, but begin and wait until it is decided; `why` says why it is None."""
+def await_armed(seconds: float = _TIMEOUT) -> Trace | None:
+    """As `armed`, but begin and wait until it is decided, at most that long; `why` says why it is None."""
     begin()
-    _own[os.getpid()].done.wait(_TIMEOUT)
+    _own[os.getpid()].done.wait(seconds)
     return armed()
 
 

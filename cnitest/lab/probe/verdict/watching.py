@@ -61,7 +61,6 @@ class _Watch:
         self._taps = dict(zip(sniffers, lab.taps(sniffers), strict=True))
         self._began = {place: tap.count for place, tap in self._taps.items()}
         self._trace = None if lab.blind else trace.armed()
-        self._asks = trace.is_decided()
         self._since = time.monotonic_ns() // 1000 * 1000  # as the trace rounds
         self._fate = Fate()
         self._gone = False
@@ -93,7 +92,7 @@ class _Watch:
         if self._fate.settled:
             expected = not self._expected or alike(self._fate.freed, self._expected)
             self._gone = expected and not programs.may_see(lab)
-        elif self._asks and not (self._expected or self._fate.pending) and time.monotonic() >= self._next:
+        elif not (self._expected or self._fate.pending) and time.monotonic() >= self._next:
             counts = {place: tap.count for place, tap in self._taps.items() if tap.frames() or True}
             self._gone = nothing_waits(lab, self._probe.transport) and not self._moved(matches, counts)
             self._next = time.monotonic() + self._pause
