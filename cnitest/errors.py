@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cnitest.text import lines
+from cnitest.text import lines, with_short_words
 
 #: The most characters of a note.
 _NOTE = 8000
@@ -16,7 +16,7 @@ class CnitestError(Exception):
     are shown and never obeyed (see `cnitest.text`)."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(lines(str(message)))
+        super().__init__(lines(with_short_words(str(message))))
 
     def add_note(self, note: str) -> None:
         """Add a note, which is as harmless."""

@@ -6,9 +6,16 @@ are shown as Python writes them (``\\x1b``, ``\\u202e``); what is too long is cu
 
 from __future__ import annotations
 
+import re
+
 #: The most characters of one line, and of a whole text, that are shown.
 MOST_OF_LINE, MOST = 4000, 60_000
+#: The most characters of a value, or of one word of a sentence, that are repeated to who wrote it.
+MOST_OF_VALUE, _MOST_OF_WORD = 80, 150
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+_LONG_WORD = re.compile(rf"[^\s/,:;=()\[\]{{}}\"']{{{_MOST_OF_WORD},}}")
 
 
 def line(text: str, most: int = MOST_OF_LINE) -> str:
@@ -33,6 +40,17 @@ def lines(text: str, most: int = MOST) -> str:
 def indented(text: str, indent: str) -> str:
     """The text with what follows its first line moved in, so that it cannot pass for lines of ours."""
     return lines(text).replace("\n", f"\n{indent}")
+
+
+def quoted(value: object) -> str:
+    """A value as Python writes it, cut where it is too long to be repeated in a sentence."""
+    shown = repr(value)
+    return shown if len(shown) <= MOST_OF_VALUE else f"{shown[: MOST_OF_VALUE - 20]}… ({len(shown)} characters)"
+
+
+def with_short_words(text: str) -> str:
+    """The text with words cut that are longer than any name or number is: names of 300 letters, and the like."""
+    return _LONG_WORD.sub(lambda found: f"{found[0][:60]}… ({len(found[0])} characters)", text)
 
 
 def _untabbed(one: str) -> str:

@@ -14,7 +14,10 @@ from cnitest import paths
 from cnitest.cni import sources, spec
 from cnitest.cni.calls import golang
 from cnitest.cni.calls.mode import SPEC, Mode
+from cnitest.cni.json_text import Repeated, kind, parsed, repeated
 from cnitest.errors import ConfigError, is_ours
+from cnitest.text import quoted
+from cnitest.typos import meant
 
 __tracebackhide__ = is_ours
 
@@ -24,6 +27,7 @@ Plugins = Mapping[str, Mapping[str, Any]]
 
 _ENDINGS = (".conf", ".conflist", ".json")
 #: What belongs to a network as a whole; a single plugin's .conf has it beside the plugin's own keys.
+_KEYS = ("name", "type", "cniVersion", "plugins", "ipam", "capabilities")
 _LIST_KEYS = ("cniVersions", "disableCheck", "disableGC", "loadOnlyInlinedPlugins")
 
 
@@ -33,7 +37,7 @@ class Network:
 
     ``text`` is the list as it was given (a single plugin made into one), for the runtime's cache. ``appended`` of
     the plugins, the last ones, came from the folder beside the file (RT-26). ``versioned`` tells whether the
-    configuration said its version.
+    configuration said its version, ``repeated`` are sentences about keys that it has twice.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Network:
     only_inlined: bool = False
     appended: int = 0
     versioned: bool = True
+    repeated: tuple[str, ...] = ()
 
     def plugin(self, position: int) -> dict[str, Any]:
         """A copy of one plugin's configuration, free to be changed."""
@@ -89,7 +94,7 @@ def cached(text: str, source: str, today: Network, mode: Mode = SPEC) -> Network
         return today
     appended = today.plugins[len(today.plugins) - today.appended :]
     folder = {f"{today.source}, the folder beside it [{number}]": plugin for number, plugin in enumerate(appended)}
-    value = _parsed(text, source)
+    value = parsed(text, source)
     found = _network(_Given(value, text, source, "plugins" in value or "type" not in value, lambda _: folder), mode)
     if found.name != today.name:
         raise ConfigError(f"{source}: the cached configuration is that of network {found.name!r}, not {today.name!r}")
@@ -105,6 +110,7 @@ class _Given(NamedTuple):
     source: str
     is_list: bool
     beside: Callable[[str], Plugins]
+    repeated: tuple[Repeated, ...] = ()
 
 
 def _from_dictionary(source: Mapping[str, Any]) -> _Given:
@@ -120,15 +126,15 @@ def _from_file(path: Path, mode: Mode) -> _Given:
         return _from_file(sources.first_of(path), mode)
     if path.suffix in sources.MANIFESTS or (path.suffix == ".json" and sources.is_attachment_definition(_read(path))):
         text = sources.config_of(_read(path), str(path))
-        value = _parsed(text, str(path))
+        value = parsed(text, str(path))
         is_list = "plugins" in value or "type" not in value
-        return _Given(value, text, str(path), is_list, lambda name: _folder(path.parent / name))
+        return _Given(value, text, str(path), is_list, lambda name: _folder(path.parent / name), (*repeated(text),))
     if path.suffix not in _ENDINGS and (path.exists() or not paths.advice(path).startswith("; did you mean")):
         raise ConfigError(f"{path}: a network configuration ends in {', '.join(_ENDINGS)}")
     text = _read(path)
-    value = _parsed(text, str(path))
+    value = parsed(text, str(path))
     is_list = path.suffix == ".conflist" or (mode.takes_lists_anywhere and "plugins" in value)
-    return _Given(value, text, str(path), is_list, lambda name: _folder(path.parent / name))
+    return _Given(value, text, str(path), is_list, lambda name: _folder(path.parent / name), (*repeated(text),))
 
 
 def _folder(folder: Path) -> Plugins:
@@ -139,7 +145,7 @@ def _folder(folder: Path) -> Plugins:
         return {}
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be read: {error.strerror}") from error
-    return {str(path): _parsed(_read(path), str(path)) for path in files}
+    return {str(path): parsed(_read(path), str(path)) for path in files}
 
 
 def _read(path: Path) -> str:
@@ -152,31 +158,12 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
 
 
-def _parsed(text: str, source: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text, parse_constant=_no_number)
-        json.dumps(value, allow_nan=False)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{source}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from error
-    except RecursionError:
-        raise ConfigError(f"{source}: is nested too deeply to be a network configuration") from None
-    except ValueError as error:  # a number of thousands of digits, or one beyond all floats
-        raise ConfigError(f"{source}: is no network configuration: {error}") from None
-    if not isinstance(value, dict):
-        raise ConfigError(f"{source}:1:1: a network configuration is a JSON object, this is {_kind(value)}")
-    return value
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number in JSON")
-
-
 def _network(given: _Given, mode: Mode) -> Network:
     """The network that is declared. Raises ConfigError with every fault."""
-    value, text, source, is_list, beside = given
+    value, text, source, is_list, beside, _ = given
     faults: list[str] = []
     whole = value if is_list or mode.reads_list_keys_of_single else _without_list_keys(value)
-    name = _checked_name(value.get("name"), faults)
+    name = _checked_name(value, faults)
     version = _version(whole, mode, faults)
     disable_check, disable_gc, only_inlined = (_boolean(whole, key, faults) for key in _LIST_KEYS[1:])
     inlined = _listed(value, faults) if is_list else [_single(value, mode, faults)]
@@ -202,6 +189,7 @@ def _network(given: _Given, mode: Mode) -> Network:
         only_inlined,
         len(appended),
         "cniVersions" in whole or bool(value.get("cniVersion")),
+        tuple(map(str, given.repeated)),
     )
 
 
@@ -216,28 +204,54 @@ def _as_list(value: Mapping[str, Any], whole: Mapping[str, Any], plugin: Mapping
     return golang.written(dict(sorted((golang.rounded(made) if mode.rounds_integers else made).items())))
 
 
-def _checked_name(name: object, faults: list[str]) -> str:
-    if not isinstance(name, str) or not name:
-        faults.append("has no 'name' (SPEC section 1 demands one)")
+def _checked_name(value: Mapping[str, Any], faults: list[str]) -> str:
+    name = value.get("name")
+    if name is not None and not isinstance(name, str):
+        faults.append(f"'name' is {_shown(name)}, not a string")
+    elif not name:
+        faults.append(f"has no 'name' (SPEC section 1 demands one){_meant('name', value)}")
     elif not IDENTIFIER.fullmatch(name):
-        faults.append(f"'name' {name!r} must begin with a letter or digit and go on with those, '_', '.' or '-'")
+        faults.append(f"'name' {quoted(name)} must begin with a letter or digit and go on with those, '_', '.' or '-'")
     return str(name)
+
+
+def _shown(value: object) -> str:
+    """A value of the wrong type: what it is, and itself where it is short."""
+    return f"{kind(value)} ({json.dumps(value)})" if isinstance(value, int | float) else kind(value)
+
+
+def _meant(key: str, value: Mapping[str, Any]) -> str:
+    """``; did you mean … by 'Type'?`` where a key is missing and another one looks like it."""
+    if key in value:
+        return ""
+    alike = [each for each in value if each.lower() == key.lower()]
+    close = alike[0] if alike else meant(key, [each for each in value if each not in _KEYS])
+    return f"; did you mean it by {close!r}?" if close else ""
 
 
 def _version(value: Mapping[str, Any], mode: Mode, faults: list[str]) -> str:
     """The version to speak: ``cniVersion`` or, since 1.1.0, the highest of ``cniVersions`` too (RT-18)."""
     others = value.get("cniVersions", [])
     if not isinstance(others, list) or not all(isinstance(version, str) for version in others):
-        faults.append(f"'cniVersions' is {_kind(others)}, not a list of strings")
+        faults.append(f"'cniVersions' is {kind(others)}, not a list of strings")
         others = []
     asked = [value.get("cniVersion", spec.UNVERSIONED), *others]
     if not mode.picks_published_versions:
         return _libcni_version(asked, faults, chosen="cniVersions" in value)
     known = [version for version in spec.VERSIONS if version in asked]
     if not known:
-        faults.append(f"'cniVersion' {asked[0]!r} is none of {', '.join(spec.VERSIONS)}")
+        faults.append(_no_version(asked[0]))
         return spec.UNVERSIONED
     return known[-1]
+
+
+def _no_version(given: object) -> str:
+    """Why something is no version of the specification, and which was meant: 'v1.0.0', '1.0', 1.0."""
+    said = f"'cniVersion' {quoted(given)}" if isinstance(given, str) else f"'cniVersion' is {_shown(given)}, and"
+    parts = str(given).strip().lstrip("vV").split(".")
+    meant_one = ".".join([*parts, "0", "0"][:3] if len(parts) < 3 else parts)
+    advice = f"; did you mean {meant_one!r}?" if spec.is_version(meant_one) else ""
+    return f"{said} is none of {', '.join(spec.VERSIONS)}{advice}"
 
 
 def _libcni_version(asked: list[Any], faults: list[str], *, chosen: bool) -> str:
@@ -245,7 +259,7 @@ def _libcni_version(asked: list[Any], faults: list[str], *, chosen: bool) -> str
     asked[0] = asked[0] or spec.UNVERSIONED
     wrong = [version for version in asked if not spec.looks_like_version(version)]
     if wrong:
-        faults.append(f"'cniVersion' {wrong[0]!r} is no version: libcni takes up to three numbers with dots")
+        faults.append(f"'cniVersion' {quoted(wrong[0])} is no version: libcni takes up to three numbers with dots")
         return spec.UNVERSIONED
     known = [version for version in asked if spec.at_least(spec.VERSIONS[-1], version)] if chosen else []
     return str(max(known, key=spec.order, default=asked[0]))
@@ -274,19 +288,23 @@ def _single(value: dict[str, Any], mode: Mode, faults: list[str]) -> dict[str, A
 
 def _faults_of_plugin(plugin: object, where: str) -> list[str]:
     if not isinstance(plugin, dict):
-        return [f"{where} is {_kind(plugin)}, not an object"]
+        return [f"{where} is {kind(plugin)}, not an object"]
     faults = []
-    kind = plugin.get("type")
-    if not isinstance(kind, str) or not kind:
-        faults.append(f"{where or 'it'} has no 'type': the name of the plugin's binary")
-    elif "/" in kind:
-        faults.append(f"{where} 'type' {kind!r} must be the name of a binary, not a path (SPEC section 4)".lstrip())
+    name = plugin.get("type")
+    if name is not None and not isinstance(name, str):
+        faults.append(f"{where} 'type' is {_shown(name)}, not a string: the name of the plugin's binary".lstrip())
+    elif not name:
+        faults.append(f"{where or 'it'} has no 'type': the name of the plugin's binary{_meant('type', plugin)}")
+    elif "/" in name or "\0" in name:
+        faults.append(
+            f"{where} 'type' {quoted(name)} must be the name of a binary, not a path (SPEC section 4)".lstrip()
+        )
     capabilities = plugin.get("capabilities")
     if capabilities is not None and not isinstance(capabilities, dict):
-        faults.append(f"{where or 'its'} 'capabilities' is {_kind(capabilities)}, not an object (SPEC section 1)")
+        faults.append(f"{where or 'its'} 'capabilities' is {kind(capabilities)}, not an object (SPEC section 1)")
     for name, declared in (capabilities if isinstance(capabilities, dict) else {}).items():
         if not isinstance(declared, bool | None):
-            faults.append(f"{where or 'its'} 'capabilities' has {name!r} as {_kind(declared)}, not a boolean")
+            faults.append(f"{where or 'its'} 'capabilities' has {quoted(name)} as {kind(declared)}, not a boolean")
     return faults
 
 
@@ -296,11 +314,6 @@ def _boolean(value: Mapping[str, Any], key: str, faults: list[str]) -> bool:
     if isinstance(found, str):
         found = {"true": True, "false": False}.get(found.lower(), found)
     if not isinstance(found, bool):
-        faults.append(f"'{key}' is {found!r}, not a boolean")
+        faults.append(f"'{key}' is {quoted(found)}, not a boolean")
         return False
     return found
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", int: "a number", float: "a number", bool: "a boolean"}
-    return names.get(type(value), "null")

@@ -290,7 +290,7 @@ class TestConfigurations:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ('{"name": "net",\n "type" "one"}', "net.conf:2:9: is not JSON: Expecting ':' delimiter"),
+            ('{"name": "net",\n "type" "one"}', "net.conf:2:9: is not JSON: a colon is missing before this"),
             ("[]", "net.conf:1:1: a network configuration is a JSON object, this is a list"),
             ("[" * 100_000, "net.conf: is nested too deeply"),
             ("\xff", "net.conf: is not UTF-8"),

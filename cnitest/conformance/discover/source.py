@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,4 +86,4 @@ def require(each: Source, path: Sequence[str]) -> None:
 
 def there(plugin: Mapping[str, Any], path: Sequence[str]) -> bool:
     """Whether the binary of a plugin's configuration is in a search path."""
-    return any((Path(directory) / plugin["type"]).is_file() for directory in path)
+    return any(os.path.isfile(os.path.join(directory, plugin["type"])) for directory in path)
