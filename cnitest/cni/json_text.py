@@ -20,7 +20,7 @@ _WORDS = {
     "Expecting ',' delimiter": "a comma is missing before this",
     "Expecting ':' delimiter": "a colon is missing before this",
     "Unterminated string starting at": "this string has no closing double quote",
-    "Invalid control character at": "a line break or tab stands in a string: a double quote is missing, or write \\n, \\t",
+    "Invalid control character at": "a line break or tab stands in a string: close it, or write \\n, \\t",
 }
 _YAML = re.compile(r"(---\s*$|[\w.\"'-]+:(\s|$)|- )", re.M)
 
@@ -98,7 +98,7 @@ def _no_number(word: str) -> None:
 
 def _faulty(text: str, error: json.JSONDecodeError) -> str:
     """Where a text stops being JSON, and why: what people write there first, else what the reader says."""
-    at = _after_blanks(text, error.pos)
+    at = error.pos if error.msg.startswith("Invalid") else _after_blanks(text, error.pos)
     for words in (_whole(text), _comma(text, at), _comment(text, at), _quote(text, at), _literal(text, at)):
         if words:
             place, said = words
