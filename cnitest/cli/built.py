@@ -107,18 +107,19 @@ def is_address(word: str) -> bool:
 
 
 def address(lab: Lab, word: str, *, six: bool = False) -> str:
-    """An address as it is, or that of a place: its first global one of the family.
+    """An address as it is, or that of a place: its first global one, IPv4 before IPv6, or IPv6 alone with ``six``.
 
     Raises UnknownName for the name of no place, UsageError for a place without such an address.
     """
     if is_address(word):
         return word
     there = place(lab, word)
-    found = [row.ip for row in there.addresses if row.scope == "global" and (":" in row.ip) == six]
+    rows = [row.ip for row in there.addresses if row.scope == "global"]
+    found = [ip for ip in rows if (":" in ip) == six] or ([] if six else rows)
     if not found:
-        family = "IPv6" if six else "IPv4"
+        family = "IPv6 " if six else ""
         attached = "" if there.role != "sandbox" else ": attach it with --conf"
-        raise UsageError(f"{there.full_name} has no global {family} address{attached}")
+        raise UsageError(f"{there.full_name} has no global {family}address{attached}")
     return found[0]
 
 

@@ -34,7 +34,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--size", metavar="N", type=int, default=56, help="ping with so many bytes (default: %(default)s)"
     )
     parser.add_argument("--df", action="store_true", help="forbid fragments of a ping")
-    parser.add_argument("-6", dest="six", action="store_true", help="the IPv6 address of the place TO")
+    parser.add_argument(
+        "-6", dest="six", action="store_true", help="the IPv6 address of the place TO, also where it has others"
+    )
     parser.add_argument("--json", action="store_true", help="print the explanation as JSON")
     parser.set_defaults(run=run)
 

@@ -11,13 +11,13 @@ from cnitest import paths
 from cnitest.cli.built import UNPROVEN, built, declare_lab
 from cnitest.cli.output import say
 from cnitest.errors import UsageError
+from cnitest.lab.reachability.kinds import DEFAULT
 
 if TYPE_CHECKING:
     from cnitest.lab.reachability.matrix import Reachability
     from cnitest.lab.reachability.mismatch import Mismatch
     from cnitest.lab.reachability.truth import TruthTable
 
-_PROBES = ("icmp", "tcp:80", "udp:53")
 _DIFFERS = 1
 
 
@@ -30,7 +30,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     declare_lab(parser)
     parser.add_argument("--expect", metavar="FILE", help="a truth table in YAML to compare with")
-    _several(parser, "--probe", "PROBE", f"icmp, tcp:PORT, udp:PORT, icmp6, … (default: {', '.join(_PROBES)})")
+    _several(parser, "--probe", "PROBE", f"icmp, tcp:PORT, udp:PORT, icmp6, … (default: {', '.join(DEFAULT)})")
     _several(parser, "--from", "PLACE", "a place or a pattern (default: all)")
     _several(parser, "--to", "PLACE", "a place or a pattern (default: those of --from)")
     _several(parser, "--address", "PLACE=ADDRESS", "where a place is probed: an address or a link of it")
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     with built(arguments, [word for word in (*arguments.from_, *arguments.to_) if not _is_pattern(word)]) as lab:
         matrix = lab.reachability(
             arguments.from_ or None,
-            arguments.probe_ or _PROBES,
+            arguments.probe_ or DEFAULT,
             to=arguments.to_ or None,
             family=arguments.family,
             addresses=_addresses(arguments.address_),

@@ -10,6 +10,11 @@ from cnitest.cli.commands import main
 
 TOPOLOGY = "bridge-walkthrough"
 SANDBOXES = ("--from", "node/*", "--probe", "icmp", "--probe", "tcp:80")
+SIX = """
+name: six
+hosts: {a: {}, b: {}}
+veths: [{ends: [{at: a, name: e, addresses: ["2001:db8::1/64"]}, {at: b, name: e, addresses: ["2001:db8::2/64"]}]}]
+"""
 DROP = ("--after", "ns02: iptables -A INPUT -p tcp --dport 80 -j DROP")
 
 
@@ -39,6 +44,21 @@ def test_it_prints_a_table(capsys):
     assert code == 0
     assert "3 delivered, 1 dropped" in out
     assert "  node/ns01      ·          ✗" in out
+
+
+def test_what_has_only_ipv6_is_probed_over_it(capsys, tmp_path):
+    """Without a word about the family; one that nobody has is an error that says which there is."""
+    path = tmp_path / "six.yaml"
+    path.write_text(SIX)
+
+    assert main(["reach", str(path)]) == 0
+    assert "icmp6, tcp6:80, udp6:53: all delivered" in capsys.readouterr().out
+
+    assert main(["reach", str(path), "--probe", "icmp"]) == 4
+    assert "none of the places has an IPv4 address; write 'icmp6'" in capsys.readouterr().err
+
+    assert main(["explain", str(path), "a", "b"]) == 0
+    assert "a → 2001:db8::2 icmp: delivered" in capsys.readouterr().out
 
 
 def test_what_is_as_expected_ends_with_0(capsys, expect):

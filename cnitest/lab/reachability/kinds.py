@@ -15,6 +15,9 @@ _WORD = re.compile(r"(icmp|tcp|udp|sctp)(v?6|v?4|)(?::(\d{1,5}))?")
 _EXAMPLES = ("icmp", "icmp6", "tcp:80", "tcp6:80", "udp:53", "udp6:53", "sctp:2905", "sctp6:2905")
 _LAST_PORT = 65535
 
+# What is probed unless somebody says what.
+DEFAULT = ("icmp", "tcp:80", "udp:53")
+
 
 class Kind(NamedTuple):
     """What is sent: a protocol over a family (4 or 6), to a port where it has any."""

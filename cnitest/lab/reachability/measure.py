@@ -14,7 +14,7 @@ from cnitest.lab.probe.verdict.inquiry import inquire
 from cnitest.lab.reach import Reach, Verdict
 from cnitest.lab.reachability.addresses import Addresses, addresses
 from cnitest.lab.reachability.grid import Cell
-from cnitest.lab.reachability.kinds import Kind, kind
+from cnitest.lab.reachability.kinds import DEFAULT, Kind, kind
 from cnitest.lab.reachability.matrix import Reachability
 from cnitest.lab.reachability.truth import matching
 
@@ -52,12 +52,16 @@ def measure(
     wanted = {_one(lab, place).full_name: _several(words) for place, words in chosen.items()}
     senders = _places(lab, places, "places")
     receivers = _places(lab, to, "to") if to is not None else senders
-    found = addresses(dict.fromkeys((*senders, *receivers)), lab.places, wanted)
+    everyone = list(dict.fromkeys((*senders, *receivers)))
+    found = addresses(everyone, lab.places, wanted)
+    if family is None and tuple(probes) == DEFAULT:
+        kinds = _in_use(kinds, everyone, found)
+    _check_kinds(kinds, everyone, found)
     if places is None:
         senders = _addressed(senders, found, kinds)
     if to is None:
         receivers = senders if places is None else receivers
-    _check(senders, receivers, found, kinds)
+    _check_pairs(senders, receivers)
     tasks, absent = _tasks(senders, receivers, kinds, found)
     reaches = _reaches(tasks, found, wait)
     matrix = Reachability(
@@ -122,13 +126,26 @@ def _addressed(places: Sequence[Place], found: Addresses, kinds: Sequence[Kind])
     return [place for place in places if any(found.of(place, each.family) for each in kinds)]
 
 
-def _check(senders: Sequence[Place], receivers: Sequence[Place], found: Addresses, kinds: Sequence[Kind]) -> None:
-    """Raises UsageError when a whole probe makes no sense."""
+def _in_use(kinds: Sequence[Kind], everyone: Sequence[Place], found: Addresses) -> list[Kind]:
+    """The probes over IPv6 where it is the only family that anybody has an address of."""
+    return [each.over(6) if _families(everyone, found) == {6} else each for each in kinds]
+
+
+def _families(everyone: Sequence[Place], found: Addresses) -> set[int]:
+    return {family for family in (4, 6) if any(found.of(place, family) for place in everyone)}
+
+
+def _check_pairs(senders: Sequence[Place], receivers: Sequence[Place]) -> None:
+    """Raises UsageError when nobody is left to be probed."""
     if not any(a is not b for a in senders for b in receivers):
         raise UsageError("reachability(): there are no two places with addresses to probe; name them")
-    everyone = dict.fromkeys((*senders, *receivers))
+
+
+def _check_kinds(kinds: Sequence[Kind], everyone: Sequence[Place], found: Addresses) -> None:
+    """Raises UsageError when a whole probe makes no sense: it is the other family that has addresses."""
+    has = _families(everyone, found)
     for each in kinds:
-        if not any(found.of(place, each.family) for place in everyone):
+        if has and each.family not in has:
             other = each.over(10 - each.family)
             raise UsageError(
                 f"reachability(): probe {each}: none of the places has an IPv{each.family} address; write '{other}'"

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from cnitest.errors import is_ours
+from cnitest.lab.reachability.kinds import DEFAULT
 
 if TYPE_CHECKING:
     from cnitest.lab.lab import Lab
@@ -24,7 +25,7 @@ class Measuring:
     def reachability(
         self,
         places: Places = None,
-        probes: str | Sequence[str] = ("icmp", "tcp:80", "udp:53"),
+        probes: str | Sequence[str] = DEFAULT,
         *,
         to: Places = None,
         family: int | Sequence[int] | None = None,
@@ -35,7 +36,8 @@ class Measuring:
 
         Places are given themselves or by names and patterns (``node/*``). ``probes`` are ``icmp``, ``tcp:PORT``,
         ``udp:PORT``, ``sctp:PORT``, of IPv6 ``icmp6``, ``tcp6:PORT`` and so on; ``family`` (4, 6 or both) has them sent
-        over it instead. ``to`` are others that are probed from ``places``. A place is probed at its first global
+        over it instead; where nobody has an IPv4 address, the default ones are sent over IPv6.
+        ``to`` are others that are probed from ``places``. A place is probed at its first global
         address of the family as ``ip address`` shows them, or at the address or link that ``addresses`` names. ``wait``
         is how many seconds an answer has. Raises UsageError, UnknownName.
         """
