@@ -11,7 +11,7 @@ import pytest
 
 from cnitest.report import options
 from cnitest.report.given import plugin_path, resolve_paths
-from cnitest.report.standing import LAB, LAST_STORY
+from cnitest.report.stashed import LAB, LAST_STORY
 
 if TYPE_CHECKING:
     from cnitest.report.failure_report import Section

@@ -146,7 +146,7 @@ def _tell(campaign: Campaign) -> int:
     try:
         for finding in _watched(campaign, live):
             live.clear()
-            say(_told(campaign, finding))
+            say(_finding_words(campaign, finding))
         interrupted = False
     except KeyboardInterrupt:
         interrupted = True
@@ -183,7 +183,7 @@ def _watched(campaign: Campaign, live: _Line) -> Iterator[Finding]:
             yield finding
 
 
-def _told(campaign: Campaign, finding: Finding) -> str:
+def _finding_words(campaign: Campaign, finding: Finding) -> str:
     from cnitest.fuzz.search.finding_files import steps
 
     known = campaign.explained.get(finding.cause)
@@ -192,8 +192,8 @@ def _told(campaign: Campaign, finding: Finding) -> str:
         return f"known of {known.plugin}: {known.rule}: {words}\n    {known.reason} ({known.link})"
     again = " (seen before)" if finding.examples == 0 else ""
     lines = [*steps(finding).rstrip().splitlines(), f"written to {campaign.places[finding.cause]}"]
-    told = "\n".join(f"    {line}" for line in lines)
-    return f"\nFOUND{again} in {finding.violation.plugin or 'the network'}: {finding.violation.rule}\n{told}"
+    indented = "\n".join(f"    {line}" for line in lines)
+    return f"\nFOUND{again} in {finding.violation.plugin or 'the network'}: {finding.violation.rule}\n{indented}"
 
 
 class _Line:

@@ -125,7 +125,7 @@ def _behind_the_kernel(arguments: argparse.Namespace) -> list[str]:
         return []
     from cnitest.report import guest
 
-    arguments.cni_vm, other = guest.told_apart(arguments.cni_vm)
+    arguments.cni_vm, other = guest.kernel_or_argument(arguments.cni_vm)
     return [other] if other else []
 
 

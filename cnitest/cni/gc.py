@@ -8,7 +8,7 @@ from dataclasses import replace
 from cnitest.cni import cache, conf
 from cnitest.cni.attachment import Attachment, Target
 from cnitest.cni.cache import Entry
-from cnitest.cni.calls.caller import retold
+from cnitest.cni.calls.caller import merged
 from cnitest.cni.calls.mode import Mode
 from cnitest.errors import ConfigError, PluginError, is_ours
 
@@ -82,7 +82,7 @@ def _target(about: Target, entry: Entry, mode: Mode, faults: list[PluginError]) 
         return target
 
 
-def all_told(about: Target, failures: Sequence[PluginError]) -> PluginError:
+def all_failures(about: Target, failures: Sequence[PluginError]) -> PluginError:
     """One error for all that failed."""
     count = "1 failure" if len(failures) == 1 else f"{len(failures)} failures"
-    return retold("\n".join([f"GC of {about.words}: {count}", *(f"- {failure}" for failure in failures)]), failures)
+    return merged("\n".join([f"GC of {about.words}: {count}", *(f"- {failure}" for failure in failures)]), failures)

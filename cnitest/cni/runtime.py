@@ -16,7 +16,7 @@ from typing import Any
 from cnitest.cni import cache, conf, gc, result, spec, versions
 from cnitest.cni.attachment import Attachment, Target, cnitool_container_id, default_container_id, validate
 from cnitest.cni.calls import invoke
-from cnitest.cni.calls.caller import Caller, retold
+from cnitest.cni.calls.caller import Caller, merged
 from cnitest.cni.calls.invoke import Call, Exec, HostExec
 from cnitest.cni.calls.locks import Locks, Turns
 from cnitest.cni.calls.mode import SPEC, Mode, mode_of
@@ -178,7 +178,7 @@ class Runtime:
         with self._turns.take("GC", about):
             failures = self._gc(about, given)
         if failures:
-            raise gc.all_told(about, failures)
+            raise gc.all_failures(about, failures)
 
     @checked
     def status(self, network: Source, host: Host | None = None) -> None:
@@ -193,7 +193,7 @@ class Runtime:
         try:
             self._caller.status(about)
         except PluginError as error:
-            raise retold(f"STATUS of {about.words}: {error}", [error]) from error
+            raise merged(f"STATUS of {about.words}: {error}", [error]) from error
 
     @checked
     def recall(
@@ -321,7 +321,7 @@ class Runtime:
             with self._turns.container("DEL", target):
                 self._delete(target)
         except PluginError as error:
-            return [retold(f"DEL of stale {target.words}: {error}", [error])]
+            return [merged(f"DEL of stale {target.words}: {error}", [error])]
         except CnitestError as error:
             return [PluginError(f"DEL of stale {target.words}: {error}")]
         return []

@@ -61,7 +61,10 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
         returning=ended.returning,
         hops=frames.hops(loss.seen, loss.spot),
         cause=found.cause if found else None,
-        evidence=(*detours.told(ended), *(() if found else (f"the kernel freed it: {freed}" for freed in loss.freed))),
+        evidence=(
+            *detours.remarks(ended),
+            *(() if found else (f"the kernel freed it: {freed}" for freed in loss.freed)),
+        ),
         ruled_out=() if found else drops.passed(loss),
         unseen=loss.unseen,
     )

@@ -9,7 +9,7 @@ from cnitest.faults.sweep import Sweep
 from cnitest.faults.trial import Fault, TrialOutcome
 
 _WIDTH = 72
-_TOLD = 260
+_SHOWN = 260
 _CUT = "…"
 
 
@@ -51,7 +51,7 @@ def lines(sweep: Sweep) -> Iterator[str]:
         yield ""
         yield from _table(sweep, command, known)
     yield ""
-    yield from _told(known)
+    yield from _listed(known)
     yield from (f"left when nothing is hit: {line}" for line in sweep.usual)
     yield from _coverage(sweep)
 
@@ -89,9 +89,9 @@ def _short(text: str, width: int = _WIDTH) -> str:
     return text if len(text) <= width else text[: width - 1] + _CUT
 
 
-def _told(known: Sequence[FaultRow]) -> Iterator[str]:
+def _listed(known: Sequence[FaultRow]) -> Iterator[str]:
     for place, one in enumerate(known, 1):
-        yield f"[{place}] {one.command}, {one.way} at {ranges(one.numbers)}: {_short(str(one.fault), _TOLD)}"
+        yield f"[{place}] {one.command}, {one.way} at {ranges(one.numbers)}: {_short(str(one.fault), _SHOWN)}"
     if not known:
         yield "no leak, no lock-out"
 

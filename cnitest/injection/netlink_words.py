@@ -10,7 +10,7 @@ from typing import NamedTuple
 _ROUTE, _SOCK_DIAG, _NETFILTER, _GENERIC = 0, 4, 12, 16
 _HEADER = struct.Struct("=IHHII")
 _FAMILIES: Mapping[int, str] = {6: "XFRM", 9: "AUDIT", 12: "NETFILTER", 16: "GENERIC"}
-_ROUTE_VERBS = ("NEW", "DEL", "GET", "SET")
+_ROUTE_COMMANDS = ("NEW", "DEL", "GET", "SET")
 _ROUTE_OBJECTS: Mapping[int, str] = {
     16: "LINK", 20: "ADDR", 24: "ROUTE", 28: "NEIGH", 32: "RULE", 36: "QDISC", 40: "TCLASS", 44: "TFILTER",
     48: "ACTION", 52: "PREFIX", 64: "NEIGHTBL", 72: "ADDRLABEL", 80: "NETCONF", 84: "MDB", 88: "NSID",
@@ -83,10 +83,10 @@ def _message(protocol: int, raw: _Raw) -> Message | None:
 
 
 def _of_route(raw: _Raw) -> Message | None:
-    verb, base = _ROUTE_VERBS[raw.kind & 3], raw.kind & ~3
-    if verb == "GET":
+    command, base = _ROUTE_COMMANDS[raw.kind & 3], raw.kind & ~3
+    if command == "GET":
         return None
-    name = f"RTM_{verb}{_ROUTE_OBJECTS.get(base, str(raw.kind))}"
+    name = f"RTM_{command}{_ROUTE_OBJECTS.get(base, str(raw.kind))}"
     reader = {16: _link, 20: _address, 24: _route}.get(base)
     return Message(name, reader(raw) if reader else "")
 

@@ -57,11 +57,11 @@ class _Pairing:
     def ends(self) -> dict[str, tuple[End, ...]]:
         """All links."""
         return {
-            name: tuple(self._told(name, end, identity) for end, identity in found)
+            name: tuple(self._paired(name, end, identity) for end, identity in found)
             for name, found in self._links.items()
         }
 
-    def _told(self, name: str, end: End, identity: int | None) -> End:
+    def _paired(self, name: str, end: End, identity: int | None) -> End:
         if identity is None:
             return end
         other = self._known.get((name, end.ifindex)) or self._other(name, end, identity)

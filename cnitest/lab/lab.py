@@ -67,7 +67,7 @@ class Lab(Measuring):
         self._remembering = False
         self._entered = False
         self._pid_namespace: PidNamespace | None = None
-        self._no_keeper: Exception | None = None
+        self._no_pid_namespace: Exception | None = None
         self._closing: ThreadPoolExecutor | None = None
         #: Programs that were started to stay; what of them still runs is ended with the lab.
         self.staying: list[Running] = []
@@ -223,13 +223,13 @@ class Lab(Measuring):
     def pid_namespace(self, network: NetworkNamespace) -> PidNamespace:
         """What keeps this lab's processes, started in a host's ``network`` when the first is needed."""
         with self._lock:
-            if self._no_keeper:
-                raise self._no_keeper
+            if self._no_pid_namespace:
+                raise self._no_pid_namespace
             if self._pid_namespace is None:
                 try:
                     self._pid_namespace = PidNamespace(self.thread, network)
                 except (CnitestError, OSError) as error:
-                    self._no_keeper = error  # a second try would fail for another, misleading reason
+                    self._no_pid_namespace = error  # a second try would fail for another, misleading reason
                     raise
             return self._pid_namespace
 

@@ -13,7 +13,7 @@ from cnitest import text
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.model import deviation
 from cnitest.conformance.model.finding import Detail, Finding, NotApplicable, Undecided
-from cnitest.conformance.model.judge import failed
+from cnitest.conformance.model.protocol import failed
 from cnitest.conformance.model.requirement import Requirement, find
 from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.conformance.model.verdict import LACKING, Case, Profile, Verdict, classify

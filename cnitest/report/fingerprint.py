@@ -11,8 +11,8 @@ from typing import Any
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.conformance.bench.steps import DelegateCommands, Evidence, NoAnswer, NoArrival, SysctlChange
-from cnitest.conformance.model import judge
-from cnitest.conformance.model.judge import Fault
+from cnitest.conformance.model import protocol
+from cnitest.conformance.model.protocol import Fault
 from cnitest.fuzz.model.violation import plain
 from cnitest.lab.snapshot.difference import Difference
 from cnitest.lab.snapshot.firewall_line import FirewallLine
@@ -69,14 +69,16 @@ def _of_call(call: Call, fault: str, requirement: str) -> str:
                 f"{ALONE}{call.command} accepts" if call.command == _SEES else f"{call.command} accepts {requirement}"
             )
         case Fault.FAILS:
-            return f"{ALONE}fails {plain(judge.words(call))}"
+            return f"{ALONE}fails {plain(protocol.words(call))}"
         case Fault.CRASHES:
-            return f"{ALONE}crashes {plain(judge.stack_trace(call).partition(bytes([10]))[0].decode(errors='replace'))}"
+            return (
+                f"{ALONE}crashes {plain(protocol.stack_trace(call).partition(bytes([10]))[0].decode(errors='replace'))}"
+            )
         case Fault.DIES:
             return f"{ALONE}dies of signal {-call.exit_code}"
         case Fault.HANGS | Fault.FLOODS:
             return f"{ALONE}{fault}"
         case Fault.CODE | Fault.NAMELESS | Fault.WORDLESS:
-            code = (judge.error_document(call) or {}).get("code", call.exit_code)
+            code = (protocol.error_document(call) or {}).get("code", call.exit_code)
             return f"{call.command} {fault} {code} {requirement}"
     return ""

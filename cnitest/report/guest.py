@@ -35,7 +35,7 @@ def asked(config: pytest.Config) -> bool:
 
 def boot(config: pytest.Config) -> int:
     """Run the command line in a guest; its exit status, as `cnitest.vm.run.ended` has it."""
-    kernel, _ = told_apart(config.option.cni_vm, config.invocation_params.dir)
+    kernel, _ = kernel_or_argument(config.option.cni_vm, config.invocation_params.dir)
     task = Task(
         [*_program(), *_color(config), *words(config.invocation_params.args, config.option.cni_vm, bool(kernel))],
         Path(config.invocation_params.dir),
@@ -49,7 +49,7 @@ def boot(config: pytest.Config) -> int:
     return run.ended(run.Request(task, kernel or None, cache.directory(), ends=ends), _complain)
 
 
-def told_apart(given: str, base: str | os.PathLike[str] = "") -> tuple[str, str]:
+def kernel_or_argument(given: str, base: str | os.PathLike[str] = "") -> tuple[str, str]:
     """The kernel that was typed behind the option, and the word there that is none but an argument: one is empty."""
     if not given or (packages.is_name(given) and not os.path.exists(paths.absolute(given, base))):
         return given, ""

@@ -41,13 +41,13 @@ class Machines:
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionstart(self) -> Generator[None]:
         """Say in one line which worker cannot be started. Raises UsageError."""
-        with self._told():
+        with self._errors_explained():
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
         """The same of a worker that is to replace another."""
-        with self._told():
+        with self._errors_explained():
             return (yield)
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -88,7 +88,7 @@ class Machines:
         self._begun, self._specs = [], [spec]  # what is started next replaces it
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors_explained(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:

@@ -21,7 +21,7 @@ _FILES = re.compile(r"(test_.*|.*_test|conftest)\.py")
 _SKIPPED = {"node_modules", "__pycache__", "venv"}
 _MOST_FILES = 5000
 #: Options with which pytest runs no test.
-_IDLE = ("--help", "-h", "--version", "-V", "--markers", "--fixtures", "--collect-only", "--co", "--funcargs")
+_RUNS_NO_TEST = ("--help", "-h", "--version", "-V", "--markers", "--fixtures", "--collect-only", "--co", "--funcargs")
 _USERS = ("LOGNAME", "USER", "LNAME", "USERNAME")
 
 
@@ -72,12 +72,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     if mode not in MODES:
         raise pytest.UsageError(f"cni_userns = {mode}: it is one of {', '.join(MODES)}")
     # A guest has a root of its own.
-    idle = any(option in args for option in _IDLE) or any(arg.startswith("--cni-vm") for arg in args)
+    runs_no_test = any(option in args for option in _RUNS_NO_TEST) or any(arg.startswith("--cni-vm") for arg in args)
     # Workers of xdist begin with threads, inside what their leader has entered.
-    may = not idle and mode != "never" and "PYTEST_XDIST_WORKER" not in os.environ
+    may = not runs_no_test and mode != "never" and "PYTEST_XDIST_WORKER" not in os.environ
     elsewhere = _elsewhere(early_config)
     ours = may and (bool(elsewhere) or not _may_make_labs()) and (mode == "always" or is_ours(early_config, args))
-    if not idle and not _can_keep_files() and (ours or is_ours(early_config, args)):
+    if not runs_no_test and not _can_keep_files() and (ours or is_ours(early_config, args)):
         from cnitest.kernel.confinement.writable import why_no_temporary_files
 
         raise pytest.UsageError(why_no_temporary_files())
@@ -88,7 +88,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     if ours and elsewhere != "ssh" and not _may_make_labs() and (why := enter()):
         early_config.stash[_FORBIDDEN] = why
         _say(f"{why}; tests that use a lab are skipped")
-    named = idle or any(map(os.environ.get, _USERS)) or early_config.known_args_namespace.basetemp
+    named = runs_no_test or any(map(os.environ.get, _USERS)) or early_config.known_args_namespace.basetemp
     if not named and _looks_like_root():
         args += [f"--basetemp={_directory()}"]
     return (yield)

@@ -34,7 +34,7 @@ _NUMBERS = {"mtu": (68, 65535), "table": (1, 4294967295), "mark": (0, 4294967295
 def json_schema() -> dict[str, Any]:
     """The schema as a JSON document (draft 2020-12), made anew at each call.
 
-    It knows keys, types, words and simple patterns; what relates two parts of a file only ``load`` can judge.
+    It knows keys, types, words and simple patterns; what relates two parts of a file only ``load`` can validate.
     """
     from pydantic import TypeAdapter
 

@@ -77,7 +77,7 @@ class Guest:
 
     def _outward(self, ends: Ends) -> Iterator[Stream]:
         ours = {name: end.fileno() for name, end in self._ports.items()}
-        yield Stream(ours["ctl"], take=self._told)
+        yield Stream(ours["ctl"], take=self._control_lines)
         yield Stream(_console(self._process).fileno(), take=self._said)
         if "tty" in ours:
             yield Stream(ours["tty"], ends.stdout)
@@ -127,7 +127,7 @@ class Guest:
         if self.status is None:
             self._ports["ctl"].send(b"%d %d\n" % (rows, columns), socket.MSG_DONTWAIT)
 
-    def _told(self, data: bytes) -> None:
+    def _control_lines(self, data: bytes) -> None:
         *lines, self._control = (self._control + data).split(b"\n")
         for line in lines:
             word, _, value = line.decode(errors="replace").partition(" ")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnitest.conformance.bench.bench import open_bench
 from cnitest.conformance.discover.examine import examine, source
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.model.subject import Subject, Trial
 
 PATH = ("/usr/lib/cni",)
@@ -26,8 +26,8 @@ def test_an_error_with_exit_code_0_is_told_as_one(tmp_path: Path):
         call = bench.add(bench.target())
 
     words = "exit code 0 with error code 4 (invalid environment variables): no such variable"
-    assert judge.success(call) == [f"{call.subject}: {words}"]
-    assert judge.refusal(call) == [f"{call.subject}: {words}"]
+    assert protocol.success(call) == [f"{call.subject}: {words}"]
+    assert protocol.refusal(call) == [f"{call.subject}: {words}"]
 
 
 def without_profile(directory: Path) -> Subject:

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     for each in made:
         _write(directory, each)
-    say("\n".join(_told(found, made, directory)))
+    say("\n".join(_summary(found, made, directory)))
     return 0
 
 
@@ -72,7 +72,7 @@ def _write(directory: Path, each: File) -> None:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}") from error
 
 
-def _told(found: Source, made: Sequence[File], directory: Path) -> Iterator[str]:
+def _summary(found: Source, made: Sequence[File], directory: Path) -> Iterator[str]:
     """What was written, what has to be looked at, and what to type next."""
     pipeline, script = made
     how = f"builds {found.plugin} by `{found.build}`" if found.build else f"takes {found.plugin} as it is"

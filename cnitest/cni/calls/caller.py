@@ -132,10 +132,10 @@ class _Strict:
         return False
 
 
-def retold(words: str, failures: Sequence[PluginError]) -> PluginError:
+def merged(words: str, failures: Sequence[PluginError]) -> PluginError:
     """One error for several, with their notes, and with their code when it is the same."""
     codes = {failure.code for failure in failures}
-    told = PluginError(words, codes.pop() if len(codes) == 1 else None)
+    error = PluginError(words, codes.pop() if len(codes) == 1 else None)
     for note in (note for failure in failures for note in getattr(failure, "__notes__", ())):
-        told.add_note(note)
-    return told
+        error.add_note(note)
+    return error

@@ -24,7 +24,7 @@ from cnitest.conformance.bench.steps import Command, DaemonEnd, DaemonStart, Fil
 from cnitest.conformance.bench.target import AddResult, AttachmentTarget
 from cnitest.conformance.host.daemon import Daemon
 from cnitest.conformance.host.set_up import open_lab, set_up
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.model.capacity import capacity
 from cnitest.conformance.model.finding import Finding, NotApplicable, Undecided
 from cnitest.conformance.model.subject import Trial
@@ -75,12 +75,12 @@ class Bench(PluginCalls):
             raise Finding(self.record.violation)
         if self.record.doubts:
             raise Undecided(self.record.doubts[0])
-        if self.record.idle:
-            raise NotApplicable(self.record.idle)
+        if self.record.not_applicable:
+            raise NotApplicable(self.record.not_applicable)
 
     def not_exercised(self, reason: str) -> None:
         """Note that there was nothing to try: unless something does not hold, the requirement does not apply."""
-        self.record.idle = self.record.idle or reason
+        self.record.not_applicable = self.record.not_applicable or reason
 
     def require_effect(self) -> None:
         """Note it where ADD of this plugin changes neither host nor container, as its first ADD showed."""
@@ -99,7 +99,7 @@ class Bench(PluginCalls):
 
     def need(self, call: Call, silent: bool = False) -> None:
         """Go on only when a call succeeded: what the requirement builds on must work."""
-        faults = judge.success(call, silent=silent)
+        faults = protocol.success(call, silent=silent)
         if faults:
             raise Undecided(faults[0])
         self.record.needed.append(call)
@@ -166,7 +166,7 @@ class Bench(PluginCalls):
         wanted = target or self.target()
         call = self.add(wanted)
         self.need(call)
-        document = judge.result_document(call)
+        document = protocol.result_document(call)
         if document is None:
             raise Undecided(f"{call.subject}: succeeds without one result document")
         return AddResult(wanted, call, document, self.chain(wanted))

@@ -27,7 +27,7 @@ class Record:
         #: What could not be found out; it makes the case undecided where nothing else is wrong.
         self.doubts: list[Doubt] = []
         #: Why there was nothing to try, where there was not; and whether ADD was seen to change something.
-        self.idle = ""
+        self.not_applicable = ""
         self.effect: bool | None = None
         #: The calls that had to succeed for the rest to mean anything.
         self.needed: list[Call] = []
@@ -56,7 +56,7 @@ class Record:
             longest[key] = max(longest.get(key, 0.0), ask.call.seconds)
         return sum(longest.values())
 
-    def furniture(self) -> Record:
+    def still_set_up(self) -> Record:
         """A new record that begins with what still stands: containers, a daemon, the plugins before ours."""
         fresh = Record(self._enough)
         fresh.steps = [step for step in self.steps if self._stands(step)]

@@ -45,13 +45,13 @@ class Span:
         self._own: set[Leftover] | None = None
         self._names: frozenset[str] = frozenset()
 
-    def added(self, *, idle: bool = False) -> None:
-        """Take note of what ADD brought. Where that is nothing, nothing is tried, unless that is right (``idle``)."""
+    def added(self, *, may_be_nothing: bool = False) -> None:
+        """Take note of what ADD brought. Where that is nothing, nothing is tried, unless it ``may_be_nothing``."""
         there = self._bench.look(*self._targets)
         self._own = set(leftovers(self._chained, there, strict=True))
         self._names = _names_of(self._targets)
         self._bench.record.effect = effect(self._chained, there)
-        if not self._bench.record.effect and not idle:
+        if not self._bench.record.effect and not may_be_nothing:
             self._bench.not_exercised(NO_EFFECT)
 
     def leftovers(self, *, lost: bool = False, torn: bool = False, strict: bool = False) -> list[Leftover]:

@@ -7,7 +7,7 @@ from typing import Any
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench import request
 from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, Picture
-from cnitest.conformance.model import judge, space
+from cnitest.conformance.model import protocol, space
 from cnitest.conformance.model.finding import Undecided
 
 
@@ -23,7 +23,7 @@ def require_second_network(bench: Bench, call: Call) -> None:
     """Go on only when the network that was derived can be beside the first, as ``call``, its ADD, shows; one that a
     profile gives has to be able to."""
     if call.exit_code != 0 and bench.setting.second is None:
-        bench.not_applicable(f"no second network could be derived from its configuration: {judge.words(call)}")
+        bench.not_applicable(f"no second network could be derived from its configuration: {protocol.words(call)}")
 
 
 def exhausted(bench: Bench) -> dict[str, Any]:
@@ -69,5 +69,5 @@ def attached(bench: Bench, container: str) -> tuple[AddResult, Picture, Picture]
 
 def require_check(bench: Bench, made: AddResult) -> None:
     """Go on only where CHECK succeeds right after ADD."""
-    if judge.failed(bench.check(made)):
+    if protocol.failed(bench.check(made)):
         raise Undecided("CHECK fails right after ADD, which CHK-01 reports")

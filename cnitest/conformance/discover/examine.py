@@ -14,7 +14,7 @@ from cnitest.conformance.bench.bench import Bench, open_bench
 from cnitest.conformance.discover.first_add import first_add, tried
 from cnitest.conformance.discover.preflight import Refused
 from cnitest.conformance.discover.source import Source, require, source, there
-from cnitest.conformance.model import judge, reading
+from cnitest.conformance.model import protocol, reading
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.conformance.observe import effect
@@ -195,7 +195,7 @@ def _asked(draft: Subject, bench: Bench) -> Subject:
         banner = bench.raw("", plugin=draft.plugin, stdin=b"", without=("CNI_COMMAND",))
     except PluginError as error:
         raise ConfigError(str(error)) from error
-    document = judge.result_document(answer)
+    document = protocol.result_document(answer)
     text = banner.stderr.decode(errors="replace")
     binary = bench.binary(draft.plugin)
     built_on = bench.inside(lambda: library.of(Path(binary)))

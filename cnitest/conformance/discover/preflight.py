@@ -11,7 +11,7 @@ from typing import Any
 
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.bench import Bench
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.model.subject import Subject
 from cnitest.lab.place import ENVIRONMENT, Place
 
@@ -72,7 +72,7 @@ def refused(
     """What an ADD that did not give a result came to, while its host still stands; without a bench, where not even the
     host could be set up. ``before`` are the host's links before it."""
     calls = bench.record.calls if bench else []
-    failed = calls[-1] if calls and judge.result_document(calls[-1]) is None else None
+    failed = calls[-1] if calls and protocol.result_document(calls[-1]) is None else None
     plugin = failed.plugin if failed else subject.plugin
     confs = (*subject.before, subject.conf)
     containers = bench.node.sandboxes if bench else {}
@@ -83,7 +83,7 @@ def refused(
         conf=next((conf for conf in reversed(confs) if conf["type"] == plugin), subject.conf),
         words=str(error),
         call=failed,
-        error=(judge.error_document(failed) or {}) if failed else {},
+        error=(protocol.error_document(failed) or {}) if failed else {},
         links=before or {},
         inside=links(containers["c1"]) if "c1" in containers else {},
         plugins=_files(subject.path),

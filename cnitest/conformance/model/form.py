@@ -41,7 +41,7 @@ def unlike(document: Document, version: str) -> list[str]:
     found = [] if label in (version, None) else [f"cniVersion of the result is {label!r}, asked for {version!r}"]
     if is_early(version):
         return [*found, *of_early_versions(document)]
-    found += families_untold(document) if spec.at_least(version, "1.0.0") else families_told(document)
+    found += surplus_families(document) if spec.at_least(version, "1.0.0") else missing_families(document)
     found += [] if spec.at_least(version, "1.1.0") else fields_of_later(document)
     return [*found, *addresses(document, version)]
 
@@ -61,7 +61,7 @@ def of_early_versions(document: Document) -> list[str]:
     return [f"'{key}' is there, which came with 0.3.0" for key in later]
 
 
-def families_told(document: Document) -> list[str]:
+def missing_families(document: Document) -> list[str]:
     """Complaints by 0.3.0 to 0.4.0: every address says its family, and the right one."""
     found = []
     for position, ip in enumerate(reading.rows(document, "ips")):
@@ -71,7 +71,7 @@ def families_told(document: Document) -> list[str]:
     return found
 
 
-def families_untold(document: Document) -> list[str]:
+def surplus_families(document: Document) -> list[str]:
     """Complaints since 1.0.0: no address says its family any more."""
     rows = enumerate(reading.rows(document, "ips"))
     return [f"ips[{number}] has 'version', which 1.0.0 removed" for number, ip in rows if "version" in ip]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cnitest.cni.spec import Document
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
-from cnitest.conformance.model import form, judge, reading, space
+from cnitest.conformance.model import form, protocol, reading, space
 from cnitest.conformance.model.finding import Doubt
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject
@@ -63,7 +63,7 @@ def _slowed_down(bench: Bench, target: AttachmentTarget, result: Document) -> li
     faults = _not_limited(bench, target, result, "both ways")
     for number, (way, limits) in enumerate(_LIMITS.items()):
         alone = bench.target(f"c{60 + number}", capabilities={**target.capabilities, "bandwidth": limits})
-        found = judge.result_document(bench.add(alone))
+        found = protocol.result_document(bench.add(alone))
         if found is not None:
             faults += _not_limited(bench, alone, found, f"for {way} alone")
     return faults

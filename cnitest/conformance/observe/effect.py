@@ -8,7 +8,7 @@ from typing import Any
 
 from cnitest.cni import spec
 from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, open_bench
-from cnitest.conformance.model import judge, reading
+from cnitest.conformance.model import protocol, reading
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject, Trial
@@ -48,7 +48,7 @@ def _seen(bench: Bench) -> Kind | None:
     bench.chain(target)
     before = {link.name for link in target.sandbox.links}
     call = bench.raw("ADD", target, previous=None)
-    result = judge.result_document(call)
+    result = protocol.result_document(call)
     if result is None:
         return None
     if only_addresses(AddResult(target, call, result, None)):

@@ -24,18 +24,18 @@ def wrongly_handed(previous: Document, found: Document, conf: Document, inside: 
     """
     wrong = []
     for key, names in _NAMED:
-        there = [_told(item, names) for item in _rows(found, key)]
+        there = [_fields(item, names) for item in _rows(found, key)]
         for item in _rows(previous, key):
-            told, gone = _told(item, names), _GONE[key](item, *(host if _is_the_hosts(key, item) else inside))
-            words = f"{key}: {' '.join(str(part) for part in told if part)}"
-            if gone and told in there:
+            fields, gone = _fields(item, names), _GONE[key](item, *(host if _is_the_hosts(key, item) else inside))
+            words = f"{key}: {' '.join(str(part) for part in fields if part)}"
+            if gone and fields in there:
                 wrong.append(f"{words} is passed on, and ADD took it away")
-            elif told not in there and not gone and not _without_gateway(key, item, there, inside):
+            elif fields not in there and not gone and not _without_gateway(key, item, there, inside):
                 wrong.append(f"{words} is not passed on")
     return wrong + list(_dns(previous.get("dns"), found.get("dns"), json.dumps(conf)))
 
 
-def _told(item: Document, names: Sequence[str]) -> tuple[Any, ...]:
+def _fields(item: Document, names: Sequence[str]) -> tuple[Any, ...]:
     return tuple(item.get(name) or None for name in names)
 
 

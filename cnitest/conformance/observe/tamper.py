@@ -145,15 +145,15 @@ def _route(made: AddResult, route: Route) -> Iterator[Tampering]:
     if route.protocol == "kernel" and route.table == _MAIN:
         return  # it goes with its address
     to, table, family = route.to, str(route.table), f"-{route.family}"
-    told = _told_routes(made)
+    reported = _reported_routes(made)
     if route.table != _MAIN:
         words = f"the route to {to} in table {table} removed"
         yield _one("CHK-16", words, _INSIDE, "ip", family, "route", "del", to, "table", table)
-    elif to in told or (to == "default" and _EVERYWHERE[route.family] in told):
+    elif to in reported or (to == "default" and _EVERYWHERE[route.family] in reported):
         yield _one("CHK-08", f"the route to {to} ({family}) removed", _INSIDE, "ip", family, "route", "del", to)
 
 
-def _told_routes(made: AddResult) -> set[str]:
+def _reported_routes(made: AddResult) -> set[str]:
     return {reading.text(route, "dst") for route in reading.rows(made.result, "routes")}
 
 

@@ -114,10 +114,10 @@ def lost(flow: Flow, timeout: float = TIMEOUT, *, explain: bool = False) -> str:
 
     with suppress(DeadlineExceeded):
         Deadline.after(timeout, flow.words).poll(answered, _STEP)
-    return _told(flow, why, reach if explain else None) if why else ""
+    return _detail(flow, why, reach if explain else None) if why else ""
 
 
-def _told(flow: Flow, why: str, reach: Reach | None = None, seconds: float = 0) -> str:
+def _detail(flow: Flow, why: str, reach: Reach | None = None, seconds: float = 0) -> str:
     """That a flow gets no answer, and what its packet was lost to; or that this is not known."""
     words = f"{flow.words}: {why}"
     if isinstance(why, Doubt):
@@ -198,11 +198,11 @@ def answered_at_once(flow: Flow, wait: float = 0.5) -> str:
     try:
         attempt = EchoProbe(flow.sender, flow.target).attempt(wait)
     except (CnitestError, OSError, ValueError) as error:
-        return _told(flow, _no_way(flow) or Doubt(error))
+        return _detail(flow, _no_way(flow) or Doubt(error))
     if attempt.answered:
         return ""
     why = f"the first packet was not answered: {attempt.refusal or attempt.violation or 'silence'}"
-    return _told(flow, why, seconds=wait)
+    return _detail(flow, why, seconds=wait)
 
 
 def internet(lab: Lab) -> tuple[Place | None, tuple[str, ...]]:

@@ -31,14 +31,14 @@ def untruths(
         *_addresses(result, sandbox, netns, ifname),
         *_gateways(result, sandbox),
         *_routes(result, sandbox),
-        *_untold(result, sandbox, ifname),
+        *_unreported(result, sandbox, ifname),
     ]
 
 
 def _missing(result: Result, netns: str, ifname: str) -> Iterator[str]:
     """The one interface that every result since 0.3.0 has to have."""
-    told = any(interface.name == ifname and interface.sandbox == netns for interface in result.interfaces)
-    if spec.has_chaining(result.cni_version) and not told:
+    reported = any(interface.name == ifname and interface.sandbox == netns for interface in result.interfaces)
+    if spec.has_chaining(result.cni_version) and not reported:
         yield f"the result has no interface {ifname} in the container"
 
 
@@ -160,31 +160,31 @@ def same_network(one: str, other: str) -> bool:
         return one == other
 
 
-class Untold(Detail):
+class Unreported(Detail):
     """Something that the container has and the result keeps quiet about."""
 
     __slots__ = ()
 
 
-def _untold(result: Result, sandbox: Place, ifname: str) -> Iterator[str]:
+def _unreported(result: Result, sandbox: Place, ifname: str) -> Iterator[str]:
     """Addresses and default routes of the container that the result keeps quiet about."""
-    told = {_canonical(ip.address) for ip in result.ips}
+    reported = {_canonical(ip.address) for ip in result.ips}
     for address in sandbox.addresses:
-        if address.link == ifname and address.scope == "global" and _canonical(address.address) not in told:
+        if address.link == ifname and address.scope == "global" and _canonical(address.address) not in reported:
             words = f"the container has the address {address.address} on {ifname}, the result does not"
-            yield Untold(words, f"has_address {sandbox.name} {quoted(ifname)} {address.address}")
+            yield Unreported(words, f"has_address {sandbox.name} {quoted(ifname)} {address.address}")
     defaults = {6 if ":" in route.dst else 4 for route in result.routes if route.dst in _DEFAULT}
     for route in _default_routes(sandbox.routes):
         to = "::/0" if route.family == 6 else "0.0.0.0/0"
         if route.family not in defaults:
             words = f"the container has a default route of IPv{route.family}, the result has none"
-            yield Untold(words, f"has_route {sandbox.name} {to}")
-        elif route.via and route.via not in _gateways_told(result):
+            yield Unreported(words, f"has_route {sandbox.name} {to}")
+        elif route.via and route.via not in _reported_gateways(result):
             words = f"the container's default route leads to {route.via}, the result names no such gateway"
-            yield Untold(words, f"has_route {sandbox.name} {to} via {route.via}")
+            yield Unreported(words, f"has_route {sandbox.name} {to} via {route.via}")
 
 
-def _gateways_told(result: Result) -> set[str | None]:
+def _reported_gateways(result: Result) -> set[str | None]:
     return {ip.gateway for ip in result.ips} | {route.gw for route in result.routes}
 
 

@@ -84,10 +84,10 @@ def seen(records: Sequence[Record]) -> str:
 
 
 def _line(record: Record) -> str:
-    told = {key: record.environment.get(f"CNI_{name}", "") for key, name in _TOLD.items()}
+    given = {key: record.environment.get(f"CNI_{name}", "") for key, name in _VARIABLES.items()}
     links = "".join(f"{name}," for name in sorted(record.netns_links))
-    words = " ".join(f"{key}={value}" for key, value in told.items())
+    words = " ".join(f"{key}={value}" for key, value in given.items())
     return f"{record.command} {words} links={links} stdin={record.stdin}"
 
 
-_TOLD = {"id": "CONTAINERID", "netns": "NETNS", "ifname": "IFNAME", "args": "ARGS", "path": "PATH"}
+_VARIABLES = {"id": "CONTAINERID", "netns": "NETNS", "ifname": "IFNAME", "args": "ARGS", "path": "PATH"}

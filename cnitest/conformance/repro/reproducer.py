@@ -52,15 +52,15 @@ def script(
     machines = Machines(plan, host)
     internet = next((name for name, place in plan.topology.hosts.items() if place.role == "internet"), host)
     signs = Signs(record.steps, subject.plugin, host, machines, internet)
-    told = [(complaint, signs.of(complaint)) for complaint in _told(record, details)]
-    looks = {name for _, sign in told for name in sign.looks}
-    packets = tuple(dict.fromkeys(sign.packet for _, sign in told if sign.packet))
+    shown = [(complaint, signs.of(complaint)) for complaint in _reported(record, details)]
+    looks = {name for _, sign in shown for name in sign.looks}
+    packets = tuple(dict.fromkeys(sign.packet for _, sign in shown if sign.packet))
     steps = Steps(record.steps, record.needed, subject.path, machines, looks, packets)
     chance = _chance(record, packets)
     parts = [_head(_about(requirement, trial, details), trial, record, file, chance)]
     parts += _function("topology", machines.commands(), "The machines and the links between them.")
     parts += _function("steps", steps.commands(), "What was done, in order.")
-    parts += _function("signs", _signs(told), "What the report says, and the condition that holds while it is so.")
+    parts += _function("signs", _signs(shown), "What the report says, and the condition that holds while it is so.")
     return "\n".join([*parts, _machinery()])
 
 
@@ -83,7 +83,7 @@ def name(identifier: str, subject: str, version: str, test: str) -> str:
     return re.sub(r"[^\w.-]+", "_", f"{identifier}-{subject}-{version}-{test}").strip("_") + ".sh"
 
 
-def _told(record: Record, details: Sequence[str]) -> list[Complaint]:
+def _reported(record: Record, details: Sequence[str]) -> list[Complaint]:
     counted = [complaint for complaint in record.complaints if complaint.detail in details]
     return (counted or record.complaints)[:_MOST_DETAILS]
 
@@ -130,10 +130,10 @@ def _function(name: str, lines: Iterator[str], about: str) -> Iterator[str]:
     yield "}\n"
 
 
-def _signs(told: Sequence[tuple[Complaint, Sign]]) -> Iterator[str]:
-    for complaint, sign in told:
+def _signs(shown: Sequence[tuple[Complaint, Sign]]) -> Iterator[str]:
+    for complaint, sign in shown:
         yield f"says {quoted(_line(complaint.detail))} holds {quoted(sign.condition)}"
-    for looks in dict.fromkeys(sign.looks for _, sign in told if sign.looks):
+    for looks in dict.fromkeys(sign.looks for _, sign in shown if sign.looks):
         yield f"differs {' '.join(looks)}"
 
 

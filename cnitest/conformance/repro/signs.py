@@ -24,7 +24,7 @@ from cnitest.conformance.bench.steps import (
     Step,
     SysctlChange,
 )
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.repro import fake
 from cnitest.conformance.repro.quote import joined, quoted
 from cnitest.conformance.repro.steps import AtOnce, Moved, number_of
@@ -138,7 +138,7 @@ class Signs:
         number = number_of(call, self._calls)
         if call.timed_out or call.exit_code < 0:
             return f"ended {number} {_code(call)}"
-        if judge.stack_trace(call) and not call.cut:
+        if protocol.stack_trace(call) and not call.cut:
             return f"crashed {number}"
         said = self._moved(call.stdout[:20000].decode(errors="replace"))
         return f"answered {number} {call.exit_code} {quoted(' '.join(said.split())[:_SHOWN])}"

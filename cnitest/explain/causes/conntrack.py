@@ -18,7 +18,7 @@ _UNTRACKED = re.compile(r"-j NOTRACK|-j CT .*--notrack|\bnotrack\b")
 _ZONE = re.compile(r"--zone(?:-orig|-reply)? (\d+)|zone set (\d+)")
 
 
-@cause("conntrack.invalid", Stage.TOLD)
+@cause("conntrack.invalid", Stage.TRACED)
 def invalid(loss: Loss) -> Found | None:
     """A rule drops what connection tracking calls INVALID, and so it calls the packet."""
     step = drops.dropped(loss)
@@ -37,7 +37,7 @@ def _may_be_invalid(loss: Loss, step: Step, states: str) -> bool:
     return not step.state and (not several or any(one.state for one in loss.steps))
 
 
-@cause("conntrack.zone", Stage.TOLD, Stage.SOCKET_IN)
+@cause("conntrack.zone", Stage.TRACED, Stage.SOCKET_IN)
 def zone(loss: Loss) -> Found | None:
     """A reply is in another conntrack zone than its request: no rule for ESTABLISHED knows it, and no translation."""
     step = drops.dropped(loss)
@@ -54,7 +54,7 @@ def zone(loss: Loss) -> Found | None:
     return drops.found(loss, step, also=also, note=note, remedy=drops.without((*there, *back)[0]))
 
 
-@cause("conntrack.untracked", Stage.TOLD)
+@cause("conntrack.untracked", Stage.TRACED)
 def untracked(loss: Loss) -> Found | None:
     """A packet or its request is exempt from connection tracking, so that no rule for ESTABLISHED knows the reply."""
     step = drops.dropped(loss)

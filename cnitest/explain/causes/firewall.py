@@ -18,7 +18,7 @@ _REJECT_KIND = re.compile(r"--reject-with (\S+)|reject with ([\w -]+?)(?: commen
 _REVERSE_PATH = re.compile(r"-m rpfilter|\bfib saddr")
 
 
-@cause("firewall.neighbour", Stage.TOLD)
+@cause("firewall.neighbour", Stage.TRACED)
 def neighbour(loss: Loss) -> Found | None:
     """A rule drops ARP or neighbour discovery, so that the next hop's MAC stays unknown."""
     wanted = _next_hop(loss)
@@ -60,7 +60,7 @@ def _concerns(packet: wire.Headers, address: str) -> bool:
     return group[:2] == b"\xff\x02" and group[13:] == ipaddress.IPv6Address(address).packed[13:]
 
 
-@cause("firewall.queue", Stage.TOLD)
+@cause("firewall.queue", Stage.TRACED)
 def queue(loss: Loss) -> Found | None:
     """A rule hands the packet to a program (NFQUEUE) that does not run, or does not give it back."""
     step = drops.dropped(loss)
@@ -69,7 +69,7 @@ def queue(loss: Loss) -> Found | None:
     return drops.found(loss, step, note="no program gives it back")
 
 
-@cause("firewall.dnat-forward", Stage.TOLD)
+@cause("firewall.dnat-forward", Stage.TRACED)
 def dnat_forward(loss: Loss) -> Found | None:
     """The destination was translated (DNAT), but FORWARD does not let the translated packet through."""
     step = drops.dropped(loss)
@@ -82,7 +82,7 @@ def dnat_forward(loss: Loss) -> Found | None:
     return drops.found(loss, step, also=also, note=f"after DNAT to {step.packet.destination}")
 
 
-@cause("firewall.rpfilter", Stage.TOLD)
+@cause("firewall.rpfilter", Stage.TRACED)
 def reverse_path(loss: Loss) -> Found | None:
     """A rule drops packets whose source is not reached by the link that they came in by (rpfilter, fib)."""
     step = drops.dropped(loss)
@@ -91,7 +91,7 @@ def reverse_path(loss: Loss) -> Found | None:
     return drops.found(loss, step, note=f"no route back to {step.packet.source} by {step.iif or 'its link'}")
 
 
-@cause("firewall.reset", Stage.TOLD, order=drops.GENERAL)
+@cause("firewall.reset", Stage.TRACED, order=drops.GENERAL)
 def reset(loss: Loss) -> Found | None:
     """A rule answers a TCP connection with a reset (REJECT --reject-with tcp-reset)."""
     step = drops.dropped(loss)
@@ -100,7 +100,7 @@ def reset(loss: Loss) -> Found | None:
     return drops.found(loss, step, note="answers with a TCP reset")
 
 
-@cause("firewall.reject", Stage.TOLD, order=drops.GENERAL)
+@cause("firewall.reject", Stage.TRACED, order=drops.GENERAL)
 def reject(loss: Loss) -> Found | None:
     """A rule rejects the packet and answers with an ICMP error, of the kind that the rule says."""
     step = drops.dropped(loss)
@@ -111,28 +111,28 @@ def reject(loss: Loss) -> Found | None:
     return drops.found(loss, step, note=f"answers with {said}")
 
 
-@cause("firewall.bridged", Stage.TOLD, order=drops.GENERAL)
+@cause("firewall.bridged", Stage.TRACED, order=drops.GENERAL)
 def bridged(loss: Loss) -> Found | None:
     """A rule or policy for IP drops a packet that is only bridged (br_netfilter, bridge-nf-call-iptables)."""
     step = drops.dropped(loss)
     return drops.found(loss, step) if step and drops.bridged(loss, step) else None
 
 
-@cause("firewall.ebtables", Stage.TOLD, order=drops.GENERAL)
+@cause("firewall.ebtables", Stage.TRACED, order=drops.GENERAL)
 def ebtables(loss: Loss) -> Found | None:
     """A rule or policy of ebtables drops the frame in the bridge."""
     step = drops.dropped(loss)
     return drops.found(loss, step) if step and step.program == "ebtables" else None
 
 
-@cause("firewall.rule", Stage.TOLD, order=drops.GENERAL)
+@cause("firewall.rule", Stage.TRACED, order=drops.GENERAL)
 def rule(loss: Loss) -> Found | None:
     """A rule of iptables drops the packet, in a built-in chain or one that was jumped to."""
     step = _iptables(loss)
     return drops.found(loss, step) if step and step.rule else None
 
 
-@cause("firewall.policy", Stage.TOLD, order=drops.GENERAL)
+@cause("firewall.policy", Stage.TRACED, order=drops.GENERAL)
 def policy(loss: Loss) -> Found | None:
     """No rule of a chain of iptables accepts the packet, and the chain's policy is DROP."""
     step = _iptables(loss)

@@ -21,19 +21,19 @@ _NFT_MEASURE = re.compile(
 )
 
 
-@cause("rates.limit", Stage.TOLD)
+@cause("rates.limit", Stage.TRACED)
 def limit(loss: Loss) -> Found | None:
     """A rate limit is used up: a rule drops what exceeds it, or the rule that accepts as much does not any more."""
     return _measured(loss, _RATE, "the rate limit is used up")
 
 
-@cause("rates.connections", Stage.TOLD)
+@cause("rates.connections", Stage.TRACED)
 def connections(loss: Loss) -> Found | None:
     """There are as many connections as a rule allows (connlimit, ct count)."""
     return _measured(loss, _COUNT, "as many connections as are allowed")
 
 
-@cause("rates.quota", Stage.TOLD)
+@cause("rates.quota", Stage.TRACED)
 def quota(loss: Loss) -> Found | None:
     """A quota of bytes is used up."""
     return _measured(loss, _QUOTA, "the quota is used up")

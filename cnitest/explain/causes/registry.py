@@ -111,9 +111,9 @@ def recognised(loss: Loss) -> Recognised | None:
 
 def _recognised(loss: Loss) -> Iterator[Recognised]:
     known = sorted(causes().values(), key=lambda one: one.order)
-    yield from (Recognised(found, loss) for found in _at(loss, Stage.TOLD, known))
+    yield from (Recognised(found, loss) for found in _at(loss, Stage.TRACED, known))
     if loss.answer:
-        yield from (Recognised(found, loss.answer) for found in _at(loss.answer, Stage.TOLD, known))
+        yield from (Recognised(found, loss.answer) for found in _at(loss.answer, Stage.TRACED, known))
     for packet in filter(None, (loss, loss.answer)):
         for stage in packet.stages:
             yield from (Recognised(found, packet) for found in _at(packet, stage, known))
@@ -138,5 +138,5 @@ def _unanswered(packet: Loss, known: Iterable[Known]) -> Iterator[Cause]:
     question = f"who has {asked.probe.destination} on {asked.probe.link}"
     said = f"{asked.probe.sender.full_name} gets no answer when it asks {question}"
     fitting = [one for one in known if one.family in _OF_QUESTIONS]
-    for stage in (Stage.TOLD, *asked.stages):
+    for stage in (Stage.TRACED, *asked.stages):
         yield from (replace(found, evidence=(said, *found.evidence)) for found in _at(asked, stage, fitting))

@@ -18,7 +18,7 @@ _ENDS = re.compile(r" : (drop|queue|reject)")
 _BESIDES = re.compile(r" (:|timeout|expires|counter|packets|bytes|comment|nomatch) .*")
 
 
-@cause("sets.ipset", Stage.TOLD)
+@cause("sets.ipset", Stage.TRACED)
 def ipset(loss: Loss) -> Found | None:
     """A rule of iptables drops what is in a set of ipset's, and the packet is (or what is not, and it is not)."""
     step = drops.dropped(loss)
@@ -48,7 +48,7 @@ def _ipset_has(parts: Sequence[str], directions: Sequence[str], step: Step) -> b
     return True
 
 
-@cause("sets.map", Stage.TOLD)
+@cause("sets.map", Stage.TRACED)
 def verdict_map(loss: Loss) -> Found | None:
     """A verdict map of nftables, named or in the rule itself, drops the packet by one of its elements."""
     step = drops.dropped(loss)
@@ -64,7 +64,7 @@ def verdict_map(loss: Loss) -> Found | None:
     return _found(loss, step, f"map {match[4]}", element, _change("delete", step, match[4], element))
 
 
-@cause("sets.nftables", Stage.TOLD)
+@cause("sets.nftables", Stage.TRACED)
 def nftables(loss: Loss) -> Found | None:
     """A rule of nftables drops what is in a named set, and the packet is (or what is not, and it is not)."""
     step = drops.dropped(loss)
@@ -93,8 +93,8 @@ def _found(loss: Loss, step: Step, what: str, element: str, remedy: str) -> Foun
     return drops.found(loss, step, note=note, remedy=remedy if element else "")
 
 
-def _change(verb: str, step: Step, name: str, element: str) -> str:
-    return f"nft '{verb} element {step.table} {name} {{ {element} }}'"
+def _change(command: str, step: Step, name: str, element: str) -> str:
+    return f"nft '{command} element {step.table} {name} {{ {element} }}'"
 
 
 def _entries(loss: Loss, step: Step, kind: str, name: str) -> list[str]:

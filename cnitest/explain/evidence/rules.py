@@ -84,8 +84,8 @@ def _arm(place: Place, protocols: Collection[int], recording: Recording, undo: E
 
 
 def _read_nft(place: Place, recording: Recording) -> None:
-    recording.nft[place.full_name] = nft_trace.told(place.namespace)
+    recording.nft[place.full_name] = nft_trace.traced(place.namespace)
 
 
 def _read_legacy(place: Place, recording: Recording) -> None:
-    recording.legacy[place.full_name] = log_trace.told(place.namespace)
+    recording.legacy[place.full_name] = log_trace.traced(place.namespace)

@@ -11,7 +11,7 @@ class Stage(enum.Enum):
     Before them all come rules that were seen to end it.
     """
 
-    TOLD = "a rule that the kernel reported"
+    TRACED = "a rule that the kernel reported"
     SOCKET_OUT = "the sender's socket and route"
     OUTPUT = "rules for what the place itself sends"
     WIRE = "the wire to the next place"

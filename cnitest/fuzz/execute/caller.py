@@ -32,16 +32,16 @@ def stdin(
 
 
 class Caller:
-    """Calls the plugins of networks on a bench; each answer is handed to ``told`` as soon as its command has ended."""
+    """Calls the plugins of networks on a bench; ``answered`` gets each answer as soon as its command has ended."""
 
-    def __init__(self, bench: Bench, told: Callable[[Sequence[Call]], None] = lambda _: None) -> None:
+    def __init__(self, bench: Bench, answered: Callable[[Sequence[Call]], None] = lambda _: None) -> None:
         self._bench = bench
-        self._told = told
+        self._answered = answered
 
     def add(self, example: Example, target: AttachmentTarget) -> tuple[list[Call], Document | None]:
         """ADD of each plugin until one fails; the calls, and the result of the last when all have succeeded."""
         calls, result = self._chain(example, target).add()
-        self._told(calls)
+        self._answered(calls)
         return calls, result
 
     def check(self, example: Example, target: AttachmentTarget, result: Document | None) -> list[Call]:
@@ -87,5 +87,5 @@ class Caller:
         return Chain(len(plugins), ask, Lenient())
 
     def _telling(self, calls: list[Call]) -> list[Call]:
-        self._told(calls)
+        self._answered(calls)
         return calls

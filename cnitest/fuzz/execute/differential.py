@@ -17,7 +17,7 @@ from cnitest.cni.calls.invoke import Call, search_path
 from cnitest.cni.spec import Document
 from cnitest.conformance.bench.allowances import RULES
 from cnitest.conformance.bench.bench import AttachmentTarget, Picture
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.model.subject import Trial
 from cnitest.fuzz.execute.caller import Caller
 from cnitest.fuzz.execute.executor import Isolation, ReusingExecutor
@@ -54,7 +54,7 @@ class Observation(NamedTuple):
 
 
 class Pair:
-    """Two arenas that do the same, as one for a hunter: what differs is what does not hold. A context manager."""
+    """Two executors that do the same, as one for a hunter: what differs is what does not hold. A context manager."""
 
     def __init__(self, trial: Trial, path: Sequence[str], *, backends: tuple[str, str] | None = None) -> None:
         self._backends = backends
@@ -62,7 +62,7 @@ class Pair:
         other = replace(trial.subject, path=tuple(path)) if path else trial.subject
         self._trials = (trial, Trial(other, trial.version))
         self._stack = ExitStack()
-        self._arenas = [self._stack.enter_context(ReusingExecutor(each)) for each in self._trials]
+        self._executors = [self._stack.enter_context(ReusingExecutor(each)) for each in self._trials]
 
     def __enter__(self) -> Pair:
         return self
@@ -73,21 +73,23 @@ class Pair:
     def run(self, scenario: Scenario) -> list[Violation]:
         """What differs when both do a scenario."""
         one, other = (
-            _observed(executor, each) for executor, each in zip(self._arenas, self._both(scenario), strict=True)
+            _observed(executor, each) for executor, each in zip(self._executors, self._both(scenario), strict=True)
         )
         if not all(
-            executor.is_open for executor in self._arenas
+            executor.is_open for executor in self._executors
         ):  # what one host remembers, the other has to remember, too
-            for executor in self._arenas:
+            for executor in self._executors:
                 executor.close()
         return list(_differences(one, other, with_rules=self._backends is None))
 
     def alone(self, scenario: Scenario) -> list[Violation]:
         """The same on hosts of their own."""
         with ExitStack() as stack:
-            arenas = [stack.enter_context(ReusingExecutor(each, isolation=Isolation.EXAMPLE)) for each in self._trials]
+            executors = [
+                stack.enter_context(ReusingExecutor(each, isolation=Isolation.EXAMPLE)) for each in self._trials
+            ]
             one, other = (
-                _observed(executor, each) for executor, each in zip(arenas, self._both(scenario), strict=True)
+                _observed(executor, each) for executor, each in zip(executors, self._both(scenario), strict=True)
             )
             return list(_differences(one, other, with_rules=self._backends is None))
 
@@ -121,8 +123,8 @@ class _Observer(ScenarioRun):
 
     def _note_calls(self, calls: Sequence[Call]) -> None:
         for call in calls:
-            document = judge.error_document(call) if judge.failed(call) else None
-            how = "hangs" if call.timed_out else "works" if not judge.failed(call) else "fails"
+            document = protocol.error_document(call) if protocol.failed(call) else None
+            how = "hangs" if call.timed_out else "works" if not protocol.failed(call) else "fails"
             code = f" with code {document['code']}" if document else ""
             self.lines.append(Observation(call.plugin, f"{call.command} {how}{code}"))
 
@@ -157,7 +159,7 @@ def _observed(executor: ReusingExecutor, scenario: Scenario) -> list[Observation
 
 def _differences(one: list[Observation], other: list[Observation], *, with_rules: bool) -> Iterator[Violation]:
     """What one did and the other did not, the first difference of each kind."""
-    ours, theirs = (_told(lines, with_rules) for lines in (one, other))
+    ours, theirs = (_counted(lines, with_rules) for lines in (one, other))
     only_here = [line for line in ours if line not in theirs]
     only_there = [line for line in theirs if line not in ours]
     for here, there in zip_longest(only_here, only_there):
@@ -165,7 +167,7 @@ def _differences(one: list[Observation], other: list[Observation], *, with_rules
         yield Violation("differs", (here or there).plugin, words)
 
 
-def _told(lines: list[Observation], with_rules: bool) -> list[Observation]:
+def _counted(lines: list[Observation], with_rules: bool) -> list[Observation]:
     return [line for line in lines if with_rules or not line.is_rule]
 
 

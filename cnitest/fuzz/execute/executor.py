@@ -62,7 +62,7 @@ class ReusingExecutor:
         self._bench: Bench | None = None
         self._clean: Picture = {}
         self._age = 0
-        self._standing: frozenset[str] = frozenset()
+        self._host_links: frozenset[str] = frozenset()
         self._running: tuple[int, ...] = ()
 
     def __enter__(self) -> ReusingExecutor:
@@ -105,15 +105,15 @@ class ReusingExecutor:
     @contextmanager
     def scenario_run_of(self, kind: type[Run], scenario: Scenario) -> Iterator[Run]:
         """As `scenario_run`, of a class of its own."""
-        bench, rung = self._ready(), self.rung(scenario)
-        keep = rung is Isolation.CONFIG
+        bench, isolation = self._ready(), self.isolation_of(scenario)
+        keep = isolation is Isolation.CONFIG
         serial = 0 if keep else self._age
         scenario_run = kind(
             bench,
             scenario.networks,
             serial=serial,
             start=self._clean,
-            standing=self._standing,
+            host_links=self._host_links,
             running=self._running,
             keep=keep,
         )
@@ -126,10 +126,10 @@ class ReusingExecutor:
         except BaseException:
             self.close()
             raise
-        if scenario_run.violations or scenario_run.spent or rung is Isolation.EXAMPLE:
+        if scenario_run.violations or scenario_run.spent or isolation is Isolation.EXAMPLE:
             self.close()
 
-    def rung(self, scenario: Scenario) -> Isolation:
+    def isolation_of(self, scenario: Scenario) -> Isolation:
         """What must be new for a scenario: it depends on what it changes."""
         if self._isolation is Isolation.CONTAINER and scenario.raw:
             return Isolation.CONFIG
@@ -144,21 +144,21 @@ class ReusingExecutor:
             self.builds += 1
             self._clean = self._bench.look()
             self._running = self._bench.processes()
-            self._standing = frozenset(link.name for link in self._bench.node.links)
+            self._host_links = frozenset(link.name for link in self._bench.node.links)
         self._bench.record = Record()
         return self._bench
 
     def _tidy(self, bench: Bench) -> None:
         """Take the addresses off bridges that plugins leave; one that is changed for good goes."""
-        links = [link for link in bench.node.links if link.kind == "bridge" and link.name not in self._standing]
-        spoilt = [one for one in links if one.mac == _NO_MAC or one.mtu != _USUAL_MTU or one.promiscuity]
-        index = {link.name: link.ifindex for link in links if link not in spoilt}
+        links = [link for link in bench.node.links if link.kind == "bridge" and link.name not in self._host_links]
+        changed = [one for one in links if one.mac == _NO_MAC or one.mtu != _USUAL_MTU or one.promiscuity]
+        index = {link.name: link.ifindex for link in links if link not in changed}
         messages = [
             rtnl.delete_address(index[address.link], address.address, address.link)
             for address in bench.node.addresses
             if address.link in index and address.scope == "global"
         ]
-        messages += [rtnl.delete_link(link.ifindex, link.name) for link in spoilt]
+        messages += [rtnl.delete_link(link.ifindex, link.name) for link in changed]
         if messages:
             with contextlib.suppress(KernelError):  # whatever is left then will show as a difference
                 bench.node.namespace.netlink.batch(messages)

@@ -9,7 +9,7 @@ from functools import partial
 from cnitest.cni import spec
 from cnitest.conformance.bench.bench import AddResult
 from cnitest.conformance.bench.leftovers import AFTER_A_NAMESPACE, Leftover, settle
-from cnitest.conformance.model import form, judge, requirement
+from cnitest.conformance.model import form, protocol, requirement
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.observe.tamper import tamperings
 from cnitest.fuzz.execute.scenario_run import ScenarioRun
@@ -73,7 +73,7 @@ def reboot(scenario_run: ScenarioRun, _: Step) -> None:
         scenario_run.bench.lose(name)
     _wait_for(scenario_run, {str(link.ifindex) for link in scenario_run.bench.node.links if "@" in link.parent})
     for link in scenario_run.bench.node.links:
-        if link.name not in scenario_run.standing and "@" not in link.parent:
+        if link.name not in scenario_run.host_links and "@" not in link.parent:
             scenario_run.bench.run("ip", "link", "del", link.name, check=False)
     scenario_run.bench.run("nft", "flush", "ruleset", check=False)
     for one in list(scenario_run.attached.values()):
@@ -118,7 +118,7 @@ def tamper(scenario_run: ScenarioRun, step: Step, number: int) -> None:
     made = AddResult(one.target, checks[-1], one.result or {}, None)
     found = tamperings(scenario_run.bench, made, one.before, scenario_run.bench.look(one.target))
     ways = [way for way in found if way.requirement != _REACHED]
-    if not ways or judge.failed(checks[-1]):
+    if not ways or protocol.failed(checks[-1]):
         return
     way = ways[number % len(ways)]
     try:
@@ -128,7 +128,7 @@ def tamper(scenario_run: ScenarioRun, step: Step, number: int) -> None:
     one.broken = True
     calls = scenario_run.call.check(one.example, one.target, one.result)
     scenario_run.note(crashes(calls))
-    if not any(judge.failed(call) for call in calls):
+    if not any(protocol.failed(call) for call in calls):
         says = requirement.find(way.requirement).says.rstrip(".").removeprefix("CHECK fails when ")
         scenario_run.note(
             [Violation("check", calls[-1].plugin, f"CHECK succeeds though {says}", f"though {way.words}")]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import Leftover, settle
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.model.finding import Detail
 from cnitest.fuzz.execute.caller import Caller
 from cnitest.fuzz.model.example import Example
@@ -35,7 +35,7 @@ def tried(
     found += _demanded(bench, call, raw, example.why)
     after = bench.look(target)
     changed = differing(before, after)
-    if raw.command == "ADD" and (changed or not judge.failed(call)):
+    if raw.command == "ADD" and (changed or not protocol.failed(call)):
         found += _undone(bench, target, call, raw)
         after = bench.look(target)
 
@@ -53,22 +53,22 @@ def tried(
 def _demanded(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
     """What does not answer what the call has to be answered with."""
     if raw.valid is True:
-        wrong = misanswered(call, bench.subject) if raw.command == "VERSION" and not judge.failed(call) else []
+        wrong = misanswered(call, bench.subject) if raw.command == "VERSION" and not protocol.failed(call) else []
         answered = [Violation("output", call.plugin, f"{why}: {words}") for words in wrong]
         return [*failures("refused", [call]), *noise([call]), *answered]
-    if raw.valid is False and not judge.failed(call):
+    if raw.valid is False and not protocol.failed(call):
         return [accepted(call, why)]
-    return _refused(bench, call, raw, why) if judge.failed(call) and not judge.crash(call) else []
+    return _refused(bench, call, raw, why) if protocol.failed(call) and not protocol.crash(call) else []
 
 
 def _refused(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
     """What is wrong with a refusal: its code, what it does not name or does not have."""
-    document = judge.error_document(call)
+    document = protocol.error_document(call)
     if document is None:  # which is noted already
         return []
-    found = [] if raw.valid is None else judge.refusal(call, raw.codes, raw.names)
+    found = [] if raw.valid is None else protocol.refusal(call, raw.codes, raw.names)
     needed = ("msg",) if bench.subject.skel else ("cniVersion", "msg")  # Go's library leaves it out
-    found += [judge.told(call, f"the error has no {key}") for key in needed if key not in document]
+    found += [protocol.complaint(call, f"the error has no {key}") for key in needed if key not in document]
     return [
         Violation("error", call.plugin, f"{call.command} refuses {why}: {tail(call, line)}", line) for line in found
     ]

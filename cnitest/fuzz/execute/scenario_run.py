@@ -9,7 +9,7 @@ from cnitest.cni.calls.invoke import Call
 from cnitest.cni.spec import Document
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE, Leftover, removals, settle
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.model.finding import Detail
 from cnitest.fuzz.execute import raw
 from cnitest.fuzz.execute.caller import Caller
@@ -28,9 +28,9 @@ _NOT_READY = {50, 51}
 class ScenarioRun:
     """Runs the steps of one scenario on a bench; what each operation does is in `cnitest.fuzz.execute.operations`.
 
-    ``serial`` keeps the names of its containers apart from others', ``start`` is the host's state before, ``standing``
-    are the links that are part of the host, ``running`` the processes that are, and ``keep`` leaves the containers for
-    the next scenario.
+    ``serial`` keeps the names of its containers apart from others', ``start`` is the host's state before,
+    ``host_links`` and ``running`` are the links and processes that are part of the host, and ``keep`` leaves the
+    containers for the next scenario.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class ScenarioRun:
         *,
         serial: int = 0,
         start: Picture | None = None,
-        standing: Collection[str] | None = None,
+        host_links: Collection[str] | None = None,
         running: Collection[int] | None = None,
         keep: bool = False,
     ) -> None:
@@ -50,7 +50,7 @@ class ScenarioRun:
         self.violations: list[Violation] = []
         self.call = Caller(bench)
         self.start = bench.look() if start is None else start
-        self.standing = {link.name for link in bench.node.links} if standing is None else set(standing)
+        self.host_links = {link.name for link in bench.node.links} if host_links is None else set(host_links)
         #: Directories of another release of the plugins, to change to in the middle.
         self.next_path: tuple[str, ...] = ()
         #: Whether the host is of no more use afterwards, for something else than plugins has changed it.
@@ -66,7 +66,7 @@ class ScenarioRun:
         # What was deleted last, by what it was about, and who was there before.
         self._gone: dict[Key, Attached] = {}
         # What a profile's commands for containers put on the host.
-        self._furniture: set[str] = set()
+        self._setup_links: set[str] = set()
         self._running = set(bench.processes() if running is None else running)
 
     # --- what a step needs
@@ -98,7 +98,7 @@ class ScenarioRun:
             capabilities={},
             container_id=f"cnitest_.{name}",  # every character that an ID may have
         )
-        self._furniture |= self._links() - before if self.bench.setting.container_setup else set()
+        self._setup_links |= self._links() - before if self.bench.setting.container_setup else set()
         return target
 
     def _links(self) -> set[str]:
@@ -221,7 +221,7 @@ class ScenarioRun:
             return
         calls = self.call.check(gone.example, gone.target, gone.result)
         self.note(crashes(calls))
-        if not any(judge.failed(call) for call in calls):
+        if not any(protocol.failed(call) for call in calls):
             self.note([Violation("check", calls[0].plugin, "CHECK succeeds after DEL")])
 
     def delete(self, step: Step) -> None:
@@ -279,7 +279,7 @@ class ScenarioRun:
         self.note([*crashes(calls), *noise(calls)])
         changed = self._differing(before, self.bench.look())
         self.note(leftovers.harm("STATUS changes something", calls[-1], changed))
-        codes = [(judge.error_document(call) or {}).get("code") for call in calls]
+        codes = [(protocol.error_document(call) or {}).get("code") for call in calls]
         if example.validity is Validity.VALID and not set(codes) & _NOT_READY:  # no address may be left
             self.note(failures("refused", calls))
 
@@ -344,7 +344,7 @@ class ScenarioRun:
 
     def _left_in_the_end(self, now: Picture) -> list[Leftover]:
         found = self._differing(self.start, now)
-        return leftovers.in_the_end(found, self.start, self.standing, self._furniture)
+        return leftovers.in_the_end(found, self.start, self.host_links, self._setup_links)
 
     def _differing(self, before: Picture, after: Picture) -> list[Leftover]:
-        return leftovers.differing(self.bench, self.networks, self.standing, before, after)
+        return leftovers.differing(self.bench, self.networks, self.host_links, before, after)

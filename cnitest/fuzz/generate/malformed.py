@@ -73,7 +73,7 @@ def _is_no_object(data: bytes) -> bool:
 
 
 @st.composite
-def oddities(draw: st.DrawFn, document: Document) -> bytes:
+def unusual_bytes(draw: st.DrawFn, document: Document) -> bytes:
     """A document as JSON that is strange, but perhaps readable: keys twice, other case, depth, numbers, text."""
     text = json.dumps(document)
     kind = draw(st.sampled_from(_KINDS))

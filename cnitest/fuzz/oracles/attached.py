@@ -12,7 +12,7 @@ from cnitest.cni.spec import Document
 from cnitest.conformance.bench.allowances import RULES
 from cnitest.conformance.bench.bench import AttachmentTarget, Picture
 from cnitest.conformance.bench.leftovers import Leftover
-from cnitest.conformance.model import form, judge
+from cnitest.conformance.model import form, protocol
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.observe.traffic import Flow
@@ -102,21 +102,21 @@ def crashes(calls: Sequence[Call]) -> list[Violation]:
     return [
         Violation("crash", call.plugin, f"{call.command} {tail(call, line)}", line)
         for call in calls
-        for line in judge.crash(call)
+        for line in protocol.crash(call)
     ]
 
 
 def refusals(calls: Sequence[Call]) -> list[Violation]:
     """What speaks against the way in which the last of some calls was refused; an ADD without a result is none."""
-    if not calls or judge.crash(calls[-1]):
+    if not calls or protocol.crash(calls[-1]):
         return []
     call = calls[-1]
-    if not judge.failed(call):
-        lacks = call.command == "ADD" and judge.result_document(call) is None
+    if not protocol.failed(call):
+        lacks = call.command == "ADD" and protocol.result_document(call) is None
         return [_of(call, "output", "succeeds without a result")] if lacks else []
-    document = judge.error_document(call)
+    document = protocol.error_document(call)
     if document is None:
-        return [_of(call, "error", f"fails without an error document: {judge.words(call)}")]
+        return [_of(call, "error", f"fails without an error document: {protocol.words(call)}")]
     code = document["code"]
     if code not in spec.ERRORS and not code >= 100:
         return [_of(call, "error", f"fails with code {code}, which is not defined")]
@@ -127,7 +127,7 @@ def noise(calls: Sequence[Call]) -> list[Violation]:
     """What succeeds and prints, though it has nothing to say; and what leaves somebody behind who holds its output."""
     found = []
     for call in calls:
-        if call.command in _SILENT and not judge.failed(call) and call.stdout.strip():
+        if call.command in _SILENT and not protocol.failed(call) and call.stdout.strip():
             found.append(_of(call, "output", "succeeds, and prints something"))
         if call.held_open:
             found.append(_of(call, "output", "leaves a process behind that holds its output"))
@@ -137,12 +137,14 @@ def noise(calls: Sequence[Call]) -> list[Violation]:
 def failures(rule: str, calls: Sequence[Call]) -> list[Violation]:
     """Every call that has to succeed and did not."""
     return [
-        _of(call, rule, f"fails: {judge.words(call)}") for call in calls if judge.failed(call) and not judge.crash(call)
+        _of(call, rule, f"fails: {protocol.words(call)}")
+        for call in calls
+        if protocol.failed(call) and not protocol.crash(call)
     ]
 
 
 def _of(call: Call, rule: str, words: str) -> Violation:
-    return Violation(rule, call.plugin, f"{call.command} {words}", judge.told(call, words))
+    return Violation(rule, call.plugin, f"{call.command} {words}", protocol.complaint(call, words))
 
 
 def accepted(call: Call, why: str) -> Violation:

@@ -13,7 +13,7 @@ from typing import Any
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
 from cnitest.cni.spec import Document
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject
 from cnitest.fuzz.model.scenario import Raw
@@ -122,7 +122,7 @@ def _changed(request: Document, command: str, codes: tuple[int, ...], **changes:
 
 def misanswered(call: Call, subject: Subject) -> list[str]:
     """What is wrong with the answer to VERSION (SPEC section 5)."""
-    document = judge.result_document(call)
+    document = protocol.result_document(call)
     if document is None:
         return ["there is no document"]
     listed = document.get("supportedVersions")

@@ -30,8 +30,8 @@ def _mtu(one: Attached, conf: Conf) -> Iterator[str]:
 
 def _peer(table: LinkTable, one: Attached) -> str:
     """The host's end of the attachment, as the result names it; empty without one."""
-    told = (one.result or {}).get("interfaces") or []
-    names = [item.get("name") for item in told if isinstance(item, Mapping) and not item.get("sandbox")]
+    reported = (one.result or {}).get("interfaces") or []
+    names = [item.get("name") for item in reported if isinstance(item, Mapping) and not item.get("sandbox")]
     kinds = {link.name: link.kind for link in table.links}
     return next((str(name) for name in names if kinds.get(str(name)) == "veth"), "")
 
@@ -50,7 +50,7 @@ def bridge(bench: Bench, one: Attached, conf: Conf) -> Iterator[str]:
         yield from _gateway_there(bench, one, name)
     if conf.get("isDefaultGateway") and not any(plugin.moves_routes for plugin in one.plugins):
         yield from _default_routes(one)
-    yield from _told(one, conf)
+    yield from _other_keys(one, conf)
 
 
 def _port(table: LinkTable, one: Attached, conf: Conf) -> Iterator[str]:
@@ -65,13 +65,13 @@ def _port(table: LinkTable, one: Attached, conf: Conf) -> Iterator[str]:
                 yield f"{key} is {conf.get(key, False)}, the port has {has}"
 
 
-def _told(one: Attached, conf: Conf) -> Iterator[str]:
+def _other_keys(one: Attached, conf: Conf) -> Iterator[str]:
     """The result repeats what only others use; a rule keeps frames with another MAC out."""
     dns = conf.get("dns") or {}
-    told = (one.result or {}).get("dns") or {}
+    reported = (one.result or {}).get("dns") or {}
     for key, value in dns.items():
-        if told.get(key) != value:
-            yield f"dns.{key} is {value}, the result has {told.get(key)}"
+        if reported.get(key) != value:
+            yield f"dns.{key} is {value}, the result has {reported.get(key)}"
     if not conf.get("macspoofchk") or any("mac" in plugin.changes for plugin in one.plugins):
         return
     link = one.link

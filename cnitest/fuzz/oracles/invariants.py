@@ -36,7 +36,7 @@ def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list
     return [
         Violation("untrue", plugin, bare(str(detail), one), kernel=getattr(detail, "kernel", ""))
         for detail in [*found, *shape]
-        if not (others and isinstance(detail, truth.Untold))
+        if not (others and isinstance(detail, truth.Unreported))
     ]
 
 

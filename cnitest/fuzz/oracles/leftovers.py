@@ -19,12 +19,12 @@ _LINKS = ("links", "addresses", "routes")
 
 
 def differing(
-    bench: Bench, networks: Iterable[Example], standing: Collection[str], before: Picture, after: Picture
+    bench: Bench, networks: Iterable[Example], host_links: Collection[str], before: Picture, after: Picture
 ) -> list[Leftover]:
     """What differs and may not by our rules, a profile's or a configuration's: bridges that plugins made (all but the
-    ``standing`` ones) change with their ports, and keep the gateway's address; the chain for an administrator's rules
+    ``host_links`` ones) change with their ports, and keep the gateway's address; the chain for an administrator's rules
     is theirs."""
-    bridges = {link.name for link in bench.node.links if link.kind == "bridge"} - {*standing}
+    bridges = {link.name for link in bench.node.links if link.kind == "bridge"} - {*host_links}
     named = {str(conf.get("iptablesAdminChainName") or "") for example in networks for conf in example.plugins} - {""}
     found = leftovers(before, after, bench.setting.leftover)
     return [
@@ -40,16 +40,16 @@ def brought(before: Picture, after: Picture) -> frozenset[Leftover]:
 
 
 def in_the_end(
-    found: Iterable[Leftover], start: Picture, standing: Collection[str], furniture: Collection[str]
+    found: Iterable[Leftover], start: Picture, host_links: Collection[str], setup_links: Collection[str]
 ) -> list[Leftover]:
     """Less the bridges of former scenarios, which may have gone since the ``start``, and what a profile's commands for
-    containers made (``furniture``)."""
-    old = {link.name for state in start.values() for link in state.links if link.kind == "bridge"} - {*standing}
+    containers made (``setup_links``)."""
+    old = {link.name for state in start.values() for link in state.links if link.kind == "bridge"} - {*host_links}
     return [
         left
         for left in found
         if not (left.difference.vanished and _is_about(left.difference, _LINKS, old))
-        and not (left.difference.appeared and _is_about(left.difference, (*_LINKS, "ports"), furniture))
+        and not (left.difference.appeared and _is_about(left.difference, (*_LINKS, "ports"), setup_links))
     ]
 
 

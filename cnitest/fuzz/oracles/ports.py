@@ -49,8 +49,8 @@ class Forward(NamedTuple):
 def wrong(one: Attached, conf: Conf) -> Iterator[str]:
     """What differs between the rules that an ADD brought and those that its mappings ask for."""
     wanted, has = Counter(promised(one, conf)), Counter(forwards(line for _, line in new_rules(one)))
-    yield from (f"no rule for {_told(row)}" for row in sorted(wanted - has))
-    yield from (f"a rule too many for {_told(row)}" for row in sorted(has - wanted))
+    yield from (f"no rule for {_forward_words(row)}" for row in sorted(wanted - has))
+    yield from (f"a rule too many for {_forward_words(row)}" for row in sorted(has - wanted))
     marked = _has(one, _MARKS)
     hides = conf.get("snat") is not False
     is_new = _has(one, _CHAIN)  # else the container's other interface has brought the marks
@@ -74,7 +74,7 @@ def _conditions(one: Attached, conf: Conf, wanted: Iterable[Forward]) -> Iterato
             yield f"conditionsV{family} is {words!r}, and a port is open without"
 
 
-def _told(row: Forward) -> str:
+def _forward_words(row: Forward) -> str:
     return f"{row.protocol} {row.host or 'any'}:{row.port} to {row.to}"
 
 

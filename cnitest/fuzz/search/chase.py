@@ -128,7 +128,7 @@ class Chase:
         self.hunter = hunter
         self._kind, self._seed = kind, seed
         self._cause = ""
-        self._trouble: Violation | None = None
+        self._violation: Violation | None = None
         self._end: Deadline | None = None
         self._found_after = (0.0, 0)
         self.best: Scenario | None = None
@@ -156,7 +156,7 @@ class Chase:
                 self.hunter.others.claim(violation.cause)
         hit = next((violation for violation in violations if violation.cause == self._cause), None)
         if hit is not None and (self.best is None or scenario.weight <= self.best.weight):
-            self.best, self._trouble = scenario, hit
+            self.best, self._violation = scenario, hit
         return hit is not None
 
     def _begin(self, violation: Violation) -> None:
@@ -171,17 +171,17 @@ class Chase:
         None where nothing was, or what others found already, or what may have been the machine's fault.
         """
         hunter = self.hunter
-        if self.best is None or self._trouble is None or self._cause in hunter.known:
+        if self.best is None or self._violation is None or self._cause in hunter.known:
             return None
         shown = self._seen_again(self.best)
         depends = not shown
         if depends and _PACKETS.search(self._cause):
             return None
         if shown:
-            smallest = reduced(self.best, self._holds(), rule=self._trouble.rule)
+            smallest = reduced(self.best, self._holds(), rule=self._violation.rule)
             if smallest != self.best:
                 self.best, shown = smallest, self._alone(smallest) or shown
-        violation = next((one for one in shown if one.cause == self._cause), self._trouble)
+        violation = next((one for one in shown if one.cause == self._cause), self._violation)
         causes = tuple(dict.fromkeys([violation.cause, *(one.cause for one in shown)]))
         hunter.known |= set(causes)
         seconds, examples = self._found_after

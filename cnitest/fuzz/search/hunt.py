@@ -146,7 +146,7 @@ class Hunter:
         self.known.update(self.others.claimed())
 
     @property
-    def _arena(self) -> ReusingExecutor:
+    def _reusing_executor(self) -> ReusingExecutor:
         """The executor where it uses hosts again: sequences are for one host."""
         if not isinstance(self._executor, ReusingExecutor):
             raise TypeError("sequences are run in an executor")
@@ -155,11 +155,11 @@ class Hunter:
     def scenario_run(self, scenario: Scenario) -> AbstractContextManager[ScenarioRun]:
         """A scenario run whose steps are done one by one."""
         self._count(scenario)
-        return self._arena.scenario_run(scenario)
+        return self._reusing_executor.scenario_run(scenario)
 
     def finished(self, scenario_run: ScenarioRun) -> None:
         """End a scenario run."""
-        self._arena.finish(scenario_run.finish())
+        self._reusing_executor.finish(scenario_run.finish())
 
     def alone(self, scenario: Scenario) -> list[Violation]:
         """What does not hold in a scenario on hosts of its own."""

@@ -132,7 +132,7 @@ def by_hand(draw: st.DrawFn, settings: FuzzSettings) -> Scenario:
         why, raw = "standard input that is no configuration", Raw(plugin, command, draw(malformed.stdin_bytes()))
         raw = replace(raw, valid=None if command == "VERSION" else False)
     elif kind == "strange":
-        why, raw = "", Raw(plugin, command, draw(malformed.oddities(usual)))
+        why, raw = "", Raw(plugin, command, draw(malformed.unusual_bytes(usual)))
     elif kind == "previous":
         _, previous = draw(malformed.prev_results(version_of(example)))
         why, raw = "a previous result", Raw(plugin, "ADD", json.dumps({**usual, "prevResult": previous}).encode())

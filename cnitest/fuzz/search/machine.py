@@ -72,7 +72,7 @@ class _Machine(RuleBasedStateMachine):
         self._judge()
 
     def _judge(self) -> None:
-        assert self._run is not None, "there is something to judge only when it is open"
+        assert self._run is not None, "there is something to check only when it is open"
         scenario = Scenario(self._networks, tuple(self._steps))
         if self._chase.is_shown(scenario, self._run.violations):
             raise Hit

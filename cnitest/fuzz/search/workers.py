@@ -130,7 +130,7 @@ def together(settings: FuzzSettings, workers: int) -> Iterator[Event]:
         for process in processes:
             process.start()
     try:
-        yield from _told(_events(processes, out, time.monotonic() + settings.seconds + _GRACE), boxes)
+        yield from _without_claims(_events(processes, out, time.monotonic() + settings.seconds + _GRACE), boxes)
     finally:
         for process in processes:
             process.terminate()
@@ -138,7 +138,7 @@ def together(settings: FuzzSettings, workers: int) -> Iterator[Event]:
         trace.sweep()
 
 
-def _told(events: Iterator[Event | _Claim], boxes: list[Any]) -> Iterator[Event]:
+def _without_claims(events: Iterator[Event | _Claim], boxes: list[Any]) -> Iterator[Event]:
     """All events but claims; of each cause, the first claim is passed on to everybody else."""
     claimed: set[str] = set()
     for event in events:

@@ -67,7 +67,7 @@ def log_here(namespace: NetworkNamespace) -> Iterator[None]:
         _ask(listener, _GROUP, attribute(1, bytes([_UNBIND])), "log group 0")
 
 
-def told(namespace: NetworkNamespace) -> tuple[LogEvent, ...]:
+def traced(namespace: NetworkNamespace) -> tuple[LogEvent, ...]:
     """What packets met since it was asked last, in order."""
     listener = namespace.kept(_KEPT, events.opened)
     found = (_event(row) for kind, row in events.received(listener) if kind == _SUBSYSTEM << 8 | _PACKET)

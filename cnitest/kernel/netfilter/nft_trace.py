@@ -115,7 +115,7 @@ def _refusal(namespace: NetworkNamespace, messages: Sequence[Message]) -> str:
     return ""
 
 
-def told(namespace: NetworkNamespace) -> tuple[TraceEvent, ...]:
+def traced(namespace: NetworkNamespace) -> tuple[TraceEvent, ...]:
     """What packets met since `arm` or since it was asked last, in order."""
     listener = namespace.kept(_KEPT, partial(events.opened, _GROUP))
     return tuple(_event(row) for kind, row in events.received(listener) if kind == _TRACE)

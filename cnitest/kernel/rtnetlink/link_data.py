@@ -14,11 +14,11 @@ from cnitest.kernel.rtnetlink import rtnl
 from cnitest.kernel.rtnetlink.netlink import Message, attribute
 from cnitest.kernel.rtnetlink.tables import address_bytes
 
-Told = Mapping[str, Any]
+Options = Mapping[str, Any]
 _BOND_MODES = {"balance-rr": 0, "active-backup": 1, "balance-xor": 2, "broadcast": 3, "802.3ad": 4}
 _IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
 _GRE_KEY = 0x2000
-#: Kinds that are told in their own data which link they leave by, not by IFLA_LINK.
+#: Kinds whose own data say which link they leave by, not by IFLA_LINK.
 _OWN_PARENT = frozenset({"vxlan"})
 
 
@@ -27,7 +27,7 @@ def add_link(
     name: str,
     index: int,
     namespace: int,
-    told: Told,
+    options: Options,
     *,
     parent: int | None,
     mac: str | None,
@@ -36,56 +36,56 @@ def add_link(
 ) -> Message:
     """A link of one of `KINDS`, created down in the namespace of the fd ``namespace``.
 
-    ``told`` are its options by the name that a topology has for them; ``parent`` is an index in the socket's namespace.
+    ``options`` have the names that a topology has for them; ``parent`` is an index in the socket's namespace.
     """
     pack = KINDS[kind]
-    data = pack({**told, "parent": parent}) if pack else b""
+    data = pack({**options, "parent": parent}) if pack else b""
     above = None if kind in _OWN_PARENT else parent
     return rtnl.new_link(kind, data, name, index, namespace, parent=above, mac=mac, mtu=mtu, what=what)
 
 
-def _ipvlan(told: Told) -> bytes:
-    return attribute(1, struct.pack("=H", _IPVLAN_MODES[told["mode"]]))
+def _ipvlan(options: Options) -> bytes:
+    return attribute(1, struct.pack("=H", _IPVLAN_MODES[options["mode"]]))
 
 
-def _vlan(told: Told) -> bytes:
-    return attribute(1, struct.pack("=H", told["id"]))
+def _vlan(options: Options) -> bytes:
+    return attribute(1, struct.pack("=H", options["id"]))
 
 
-def _bond(told: Told) -> bytes:
-    return attribute(1, bytes([_BOND_MODES[told["mode"]]]))
+def _bond(options: Options) -> bytes:
+    return attribute(1, bytes([_BOND_MODES[options["mode"]]]))
 
 
-def _vrf(told: Told) -> bytes:
-    return attribute(1, struct.pack("=I", told["table"]))
+def _vrf(options: Options) -> bytes:
+    return attribute(1, struct.pack("=I", options["table"]))
 
 
-def _vxlan(told: Told) -> bytes:
-    data = attribute(1, struct.pack("=I", told["id"])) + attribute(15, struct.pack(">H", told["port"]))
-    data += attribute(7, bytes([told["learning"]]))
-    for text, four, six in ((told["remote"], 2, 16), (told["local"], 4, 17)):
+def _vxlan(options: Options) -> bytes:
+    data = attribute(1, struct.pack("=I", options["id"])) + attribute(15, struct.pack(">H", options["port"]))
+    data += attribute(7, bytes([options["learning"]]))
+    for text, four, six in ((options["remote"], 2, 16), (options["local"], 4, 17)):
         if text:
             data += attribute(six if ":" in text else four, address_bytes(text)[1])
-    return data + (attribute(3, struct.pack("=I", told["parent"])) if told["parent"] else b"")
+    return data + (attribute(3, struct.pack("=I", options["parent"])) if options["parent"] else b"")
 
 
-def _gre(told: Told) -> bytes:
-    data = attribute(6, address_bytes(told["local"])[1]) + attribute(7, address_bytes(told["remote"])[1])
-    data += attribute(8, bytes([told["ttl"]]))
-    if told["key"] is not None:
-        flags, number = struct.pack(">H", _GRE_KEY), struct.pack(">I", told["key"])
+def _gre(options: Options) -> bytes:
+    data = attribute(6, address_bytes(options["local"])[1]) + attribute(7, address_bytes(options["remote"])[1])
+    data += attribute(8, bytes([options["ttl"]]))
+    if options["key"] is not None:
+        flags, number = struct.pack(">H", _GRE_KEY), struct.pack(">I", options["key"])
         data += attribute(2, flags) + attribute(3, flags) + attribute(4, number) + attribute(5, number)
     return data
 
 
-def _ip_in_ip(told: Told) -> bytes:
+def _ip_in_ip(options: Options) -> bytes:
     """GRE numbers its attributes in another way than ipip and sit."""
-    data = attribute(2, address_bytes(told["local"])[1]) + attribute(3, address_bytes(told["remote"])[1])
-    return data + attribute(4, bytes([told["ttl"]]))
+    data = attribute(2, address_bytes(options["local"])[1]) + attribute(3, address_bytes(options["remote"])[1])
+    return data + attribute(4, bytes([options["ttl"]]))
 
 
 #: By kind; `cnitest.kernel.features` tries for each whether the kernel has it.
-KINDS: Mapping[str, Callable[[Told], bytes] | None] = {
+KINDS: Mapping[str, Callable[[Options], bytes] | None] = {
     "ipvlan": _ipvlan,
     "vlan": _vlan,
     "dummy": None,

@@ -74,7 +74,7 @@ class Mismatch:
             yield f"reachability: {len(self.differing):,} of {self.size:,} cells differ from what is expected"
             groups = self.causes()
             for at, group in enumerate(groups[:_MOST_LINES]):
-                yield from (f"  {line}" for line in _told(group, whole=at < _MOST_CAUSES))
+                yield from (f"  {line}" for line in _group_lines(group, whole=at < _MOST_CAUSES))
             if len(groups) > _MOST_LINES:
                 rest = sum(len(each.cells) + len(each.likely) for each in groups[_MOST_LINES:])
                 yield f"  … and {len(groups) - _MOST_LINES:,} more such groups: {_cells(rest)}"
@@ -183,7 +183,7 @@ def _cells(count: int) -> str:
     return f"{count:,} cell{'' if count == 1 else 's'}"
 
 
-def _told(group: Group, *, whole: bool) -> Iterator[str]:
+def _group_lines(group: Group, *, whole: bool) -> Iterator[str]:
     """A group in lines: its cells and the explanation, or just how many there are."""
     count = len(group.cells) + len(group.likely)
     yield f"{group.what}: {_cells(count)}"

@@ -75,8 +75,10 @@ class Difference:
             return (Change("", self.before, self.after),)
         if self.changed:
             return tuple(_changed(table, self.before, self.after))
-        told = telling(table, self.row)
-        return tuple(Change(name, None, value) if self.appeared else Change(name, value, None) for name, value in told)
+        values = telling(table, self.row)
+        return tuple(
+            Change(name, None, value) if self.appeared else Change(name, value, None) for name, value in values
+        )
 
     def mentioned(self, name: str) -> Any:
         """The value of a field that is among the changes, as it is, else as it was; None when it is not."""
@@ -93,11 +95,11 @@ class Difference:
         """What it is, in words; empty when it is not there."""
         return "" if self.vanished else self._words([(each.name, each.after) for each in self.changes], "is new")
 
-    def _words(self, told: Iterable[tuple[str, Any]], otherwise: str) -> str:
+    def _words(self, values: Iterable[tuple[str, Any]], otherwise: str) -> str:
         shown = repr if self.table == _SYSCTL else str
         parts = [
             f"{name}={words.plain(name, '' if value is None else value)}" if name else shown(value)
-            for name, value in told
+            for name, value in values
         ]
         return (", " if self.changed else " ").join(parts) or otherwise
 
@@ -113,14 +115,14 @@ class Difference:
         warnings.warn("Difference.new is Difference.after now", DeprecationWarning, stacklevel=2)
         return self.after
 
-    def _told(self) -> tuple[object, ...]:
+    def _identity(self) -> tuple[object, ...]:
         return self.table, self.key, self.appeared, self.vanished, self.changes
 
     def __eq__(self, other: object) -> bool:
-        return self._told() == other._told() if isinstance(other, Difference) else NotImplemented
+        return self._identity() == other._identity() if isinstance(other, Difference) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._told())
+        return hash(self._identity())
 
     def __repr__(self) -> str:
         return f"<Difference {self}>"
@@ -164,14 +166,14 @@ def difference(before: State, after: State) -> tuple[Difference, ...]:
     found: list[Difference] = []
     lasting = {link.name for link in before.links} & {link.name for link in after.links}
     for name, table in TABLES.items():
-        found += _rows(name, table, *(_told_rows(getattr(state, name), lasting) for state in (before, after)))
+        found += _rows(name, table, *(_counted_rows(getattr(state, name), lasting) for state in (before, after)))
     found += _sysctls(*(_of_lasting(state, lasting) for state in (before, after)))
     for backend in sorted({*before.firewall, *after.firewall}):
         found += _lines(backend, before.firewall.get(backend, ()), after.firewall.get(backend, ()))
     return tuple(found)
 
 
-def _told_rows(rows: Sequence[Any], lasting: set[str]) -> Sequence[Any]:
+def _counted_rows(rows: Sequence[Any], lasting: set[str]) -> Sequence[Any]:
     """The rows less those that a link came or went with: a port's first VLAN."""
     if not rows or not isinstance(rows[0], Vlan):
         return rows
@@ -184,7 +186,7 @@ def _rows(name: str, table: Table, before: Sequence[Any], after: Sequence[Any]) 
     old, new = _by_key(table, before), _by_key(table, after)
     for key in sorted({*old, *new}):
         gone, come = _unequal(table, old.get(key, []), new.get(key, []))
-        pairs = 0 if table.sentence else min(len(gone), len(come))
+        pairs = 0 if table.whole else min(len(gone), len(come))
         for was, now in zip(gone[:pairs], come[:pairs], strict=True):
             yield Difference(name, key, was, now)
         for row in gone[pairs:]:

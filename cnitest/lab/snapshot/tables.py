@@ -20,17 +20,17 @@ _PAIRS = frozenset(("detail", "metrics", "options", "others", "resilient"))
 class Table(NamedTuple):
     """How rows of one table are told apart, which of their fields do not count, and which rows do not.
 
-    ``told`` are the fields that its key has said, ``usual`` the values that go without saying of a row that came or
-    went; ``sentence`` is the whole of a row in words: such a row never changes, another one comes. ``view`` is a row
+    ``in_key`` are the fields that its key has said, ``usual`` the values that go without saying of a row that came or
+    went; ``whole`` puts all of a row in words: such a row never changes, another one comes. ``view`` is a row
     less what does not count of this one.
     """
 
     key: Callable[[Any], str]
-    told: tuple[str, ...] = ()
+    in_key: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     ignored: Callable[[Any], bool] = lambda _: False
     usual: Mapping[str, tuple[Any, ...]] = {}
-    sentence: Callable[[Any], str] | None = None
+    whole: Callable[[Any], str] | None = None
     view: Callable[[Any], Any] = lambda row: row
 
 
@@ -83,7 +83,7 @@ TABLES: Mapping[str, Table] = {
         _mirrors_an_address,
         {"family": (4,), "scope": ("global",)},
     ),
-    "rules": Table(lambda row: f"IPv{row.family} {row.priority}", sentence=words.rule),
+    "rules": Table(lambda row: f"IPv{row.family} {row.priority}", whole=words.rule),
     "nexthops": Table(lambda row: f"id {row.id}", ("id",), usual={"scope": ("global",)}),
     "neighbours": Table(
         lambda row: f"{row.ip} on {row.link}", ("ip", "link"), ignored=lambda row: not row.lasts, view=_lasting_state
@@ -139,10 +139,10 @@ def _with_pairs(table: Table, row: Any) -> dict[str, Any]:
 
 def telling(table: Table, row: Any) -> list[tuple[str, Any]]:
     """The fields of a row that say something unusual, less what its key has said, with their names."""
-    if table.sentence:
-        return [("", table.sentence(row))]
+    if table.whole:
+        return [("", table.whole(row))]
     kind: Any = type(row)
-    plain, pairs = _shape(kind, table.without, table.told)
+    plain, pairs = _shape(kind, table.without, table.in_key)
     if any(map(row.__getitem__, pairs)):
         return _telling_with_pairs(table, row)
     usual = table.usual
@@ -158,7 +158,7 @@ def _telling_with_pairs(table: Table, row: Any) -> list[tuple[str, Any]]:
     return [
         (name, value)
         for name, value in _with_pairs(table, row).items()
-        if value and value is not True and value != defaults.get(name) and name not in table.told
+        if value and value is not True and value != defaults.get(name) and name not in table.in_key
         if value not in usual.get(name, ())
     ]
 

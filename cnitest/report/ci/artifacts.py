@@ -49,7 +49,7 @@ class Artifacts:
         self._open: dict[tuple[str, str], list[_Report]] = {}
         self._written: list[dict[str, Any]] = []
         self._left_out: list[dict[str, str]] = []
-        self._trouble = ""
+        self._warning = ""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -133,7 +133,7 @@ class Artifacts:
         try:
             self._folders.write_index(index, _readable(index))
         except OSError as error:
-            self._trouble = error.strerror or str(error)
+            self._warning = error.strerror or str(error)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
@@ -152,8 +152,8 @@ class Artifacts:
         if self._left_out:
             told += f", {len(self._left_out)} left out (why: {where / READABLE})"
         terminalreporter.line(text.line(told))
-        if self._trouble:
-            terminalreporter.line(f"warning: {where} has no index of now: {self._trouble}", yellow=True)
+        if self._warning:
+            terminalreporter.line(f"warning: {where} has no index of now: {self._warning}", yellow=True)
 
 
 def _order(name: str) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 
-from cnitest.report.standing import LAB
+from cnitest.report.stashed import LAB
 
 if TYPE_CHECKING:
     from cnitest.conformance.bench.bench import Bench
@@ -38,25 +38,25 @@ class Evidence:
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
         self._files = wanted.files
-        self._standing: tuple[Lab | None, Bench | None] = (None, None)
+        self._before_teardown: tuple[Lab | None, Bench | None] = (None, None)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
         """Keep the lab until the report of the teardown is made: what is in memory outlives it."""
-        self._standing = _lab(item)
+        self._before_teardown = _lab(item)
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Add it, once all others have said what the report is."""
         report = yield
-        lab, bench = _lab(item) if report.when != "teardown" else self._standing
+        lab, bench = _lab(item) if report.when != "teardown" else self._before_teardown
         if self._wanted.properties and (report.when != "teardown" or report.failed):
             _add_properties(item, report, lab)
         if report.failed and lab is not None:
             self._add_findings(report, lab, bench)
         if report.when == "teardown":
-            self._standing = (None, None)
+            self._before_teardown = (None, None)
         return report
 
     def _add_findings(self, report: pytest.TestReport, lab: Lab, bench: Bench | None) -> None:

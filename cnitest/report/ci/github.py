@@ -30,7 +30,7 @@ class GitHub:
     def __init__(self, config: pytest.Config, tally: Tally) -> None:
         self._config = config
         self._tally = tally
-        self._trouble = ""
+        self._warning = ""
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -40,12 +40,12 @@ class GitHub:
             try:
                 _append(file, page)
             except OSError as error:
-                self._trouble = f"the job's summary is not written: {file}: {error.strerror or error}"
+                self._warning = f"the job's summary is not written: {file}: {error.strerror or error}"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Warn where there is no summary."""
-        if self._trouble:
-            terminalreporter.line(f"warning: {self._trouble}", yellow=True)
+        if self._warning:
+            terminalreporter.line(f"warning: {self._warning}", yellow=True)
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:

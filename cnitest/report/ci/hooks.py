@@ -20,11 +20,11 @@ def pytest_configure(config: pytest.Config) -> None:
         from cnitest.report.ci import shard
 
         shard.register(config)
-    if not _is_idle(config) and (_github(config) or given.cni_artifacts or getattr(given, "xmlpath", None)):
+    if not _runs_no_test(config) and (_github(config) or given.cni_artifacts or getattr(given, "xmlpath", None)):
         _register_reports(config)
 
 
-def _is_idle(config: pytest.Config) -> bool:
+def _runs_no_test(config: pytest.Config) -> bool:
     """Whether no test will be run."""
     given = config.option
     return bool(given.collectonly or given.help or given.version or config.getoption("showfixtures", False))

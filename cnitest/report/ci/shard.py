@@ -113,7 +113,7 @@ class _Recorder:
     def __init__(self, file: str) -> None:
         self._file = file
         self._found: dict[str, float] = {}
-        self._trouble = ""
+        self._warning = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count the time of a test's setup, call and teardown."""
@@ -124,10 +124,10 @@ class _Recorder:
         try:
             durations.store(self._file, self._found)
         except (OSError, ConfigError) as error:
-            self._trouble = str(error)
+            self._warning = str(error)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Warn where durations could not be stored."""
-        if self._trouble:
-            words = f"warning: the durations of tests are not stored: {self._trouble}"
+        if self._warning:
+            words = f"warning: the durations of tests are not stored: {self._warning}"
             terminalreporter.line(words, yellow=True)

@@ -14,8 +14,8 @@ from cnitest.conformance.model.verdict import Case, Verdict
 from cnitest.fuzz.model.violation import plain
 from cnitest.report.fingerprint import ALONE
 
-#: The verdicts that are told by cause, worst first.
-TOLD = (Verdict.BROKEN, Verdict.FAILED, Verdict.WARNING, Verdict.INHERITED, Verdict.UNDECIDED)
+#: The verdicts that are reported by cause, worst first.
+REPORTED = (Verdict.BROKEN, Verdict.FAILED, Verdict.WARNING, Verdict.INHERITED, Verdict.UNDECIDED)
 _LEVELS = tuple(Level)
 # What a test was doing, before what it found.
 _TRYING = re.compile(r"^(?:after|gone with it|'[^']*' is|[\w ]+): ")
@@ -47,21 +47,23 @@ class Cause:
 
 
 def causes(cases: Sequence[Case], subjects: Sequence[Subject], own: Collection[str] = ()) -> tuple[Cause, ...]:
-    """The causes of all cases that are told: those of the subjects named in ``own`` first, then plugin by plugin, the
-    worst first."""
+    """The causes of all cases that are reported: those of the subjects named in ``own`` first, then plugin by plugin,
+    the worst first."""
     found: list[Cause] = []
     for subject in sorted(subjects, key=lambda one: one.name not in own):
-        mine = sorted((case for case in cases if case.subject == subject.name and case.verdict in TOLD), key=_weight)
+        mine = sorted(
+            (case for case in cases if case.subject == subject.name and case.verdict in REPORTED), key=_weight
+        )
         found += sorted((_cause(subject, group) for group in _groups(mine)), key=lambda one: _weight(one.shown_by))
     return tuple(found)
 
 
 def _weight(case: Case) -> tuple[int, int, int, tuple[int, ...]]:
-    """What is told first: the worst verdict, the most binding requirement, the specification's order, the newest."""
+    """The order of reports: the worst verdict, the most binding requirement, the specification's order, the newest."""
     requirement = registry()[case.requirement]
     order = list(registry()).index(case.requirement)
     newest = tuple(-number for number in spec.order(case.version))
-    return TOLD.index(case.verdict), _LEVELS.index(requirement.level), order, newest
+    return REPORTED.index(case.verdict), _LEVELS.index(requirement.level), order, newest
 
 
 def _groups(cases: Sequence[Case]) -> list[list[Case]]:

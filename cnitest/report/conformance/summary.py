@@ -77,7 +77,7 @@ def outcome(
     own: Collection[str] = (),
     baseline: Mapping[str, Any] | None = None,
 ) -> RunSummary:
-    """What a run came to. ``whole`` when no test was left out by name; ``own`` are the subjects that are told first."""
+    """What a run came to. ``whole`` when no test was left out by name; ``own`` are the subjects to report first."""
     gone = tuple(_disappeared(cases, subjects)) if profile == "reference" and whole else ()
     shipped = all("fixtures" in subject.source and subject.source.endswith(".yaml") for subject in subjects)
     found = causes(cases, subjects, own)

@@ -44,9 +44,9 @@ def pytest_runtest_makereport(
     if call.when != "call" or not report.passed:
         return report
     for mark in item.iter_markers("covers"):
-        if idle := [way for way in mark.args[1:] if not _was_done(way, item)]:
+        if unused := [way for way in mark.args[1:] if not _was_done(way, item)]:
             report.outcome = "failed"
-            report.longrepr = f"the mark covers{mark.args}: the test did nothing of the kind: {', '.join(idle)}"
+            report.longrepr = f"the mark covers{mark.args}: the test did nothing of the kind: {', '.join(unused)}"
             return report
         report.user_properties.append((_PROPERTY, " ".join(mark.args)))
     return report

@@ -95,13 +95,13 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed or (report.passed and report.when == "call"):
         try:
-            judge(report, call, expected(item), item)
+            classify(report, call, expected(item), item)
         except ConfigError as error:  # of the table, not of the test
             report.outcome, report.longrepr = "failed", str(error)
     return report
 
 
-def judge(report: pytest.TestReport, call: pytest.CallInfo[None], rows: Sequence[Known], item: pytest.Item) -> None:
+def classify(report: pytest.TestReport, call: pytest.CallInfo[None], rows: Sequence[Known], item: pytest.Item) -> None:
     """Change a report as the ``rows`` that speak of its test want it."""
     if report.failed and call.excinfo:
         said = str(call.excinfo.value)

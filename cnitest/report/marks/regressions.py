@@ -69,7 +69,7 @@ def pytest_runtest_makereport(
     reports = bug_reports.read(item.path.parent)
     verdict, why = _verdict(report, call)
     rows = [row for row in reports[mark.args[0]].known(test.partition("[")[0]) if row.speaks_of(test)]
-    known.judge(report, call, [row for row in rows if known.is_about(row, item.config)], item)
+    known.classify(report, call, [row for row in rows if known.is_about(row, item.config)], item)
     reason = getattr(report, "wasxfail", "").removeprefix("reason: ").partition(" http")[0]
     case = [mark.args[0], test, verdict, why, not report.failed, reason]
     report.regression = [str(item.path.parent), *case]  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from typing import Any
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.conformance.bench.steps import Evidence
-from cnitest.conformance.model.judge import Fault
+from cnitest.conformance.model.protocol import Fault
 from cnitest.conformance.model.requirement import Kind, registry
 from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.model.verdict import Case, Verdict

@@ -222,8 +222,8 @@ def test_capabilities_are_filtered():
     ("complaints", "words"),
     [
         (form.of_early_versions({"ips": []}), "'ips' is there"),
-        (form.families_told({"ips": [{"address": "10.0.0.1/8", "version": "6"}]}), "not '4'"),
-        (form.families_untold({"ips": [{"version": "4"}]}), "has 'version'"),
+        (form.missing_families({"ips": [{"address": "10.0.0.1/8", "version": "6"}]}), "not '4'"),
+        (form.surplus_families({"ips": [{"version": "4"}]}), "has 'version'"),
         (form.fields_of_later({"interfaces": [{"name": "a", "mtu": 1}]}), "interfaces[0].mtu"),
         (form.fields_of_later({"routes": [{"dst": "::/0", "table": 5}]}), "routes[0].table"),
         (form.indices({"interfaces": [{"name": "a"}], "ips": [{"interface": 7}]}, ""), "is 7, there are 1"),

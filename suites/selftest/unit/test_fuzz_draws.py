@@ -114,13 +114,13 @@ def test_chains_hold_what_they_must(example: Example):
 @draws
 @given(st.data())
 def test_calls_by_hand_are_drawn(data: st.DataObject):
-    """Variables are text, standard input is no object, oddities are bytes, previous results tell if they are right."""
+    """Variables are text, standard input is no object, previous results say if they are right."""
     for validity in ("invalid", "boundary"):
         why, variables = data.draw(malformed.environments(validity))
         assert why
         assert all(key.startswith("CNI_") and "\0" not in value for key, value in variables.items())
     assert not _is_object(data.draw(malformed.stdin_bytes()))
-    assert isinstance(data.draw(malformed.oddities({"type": "x", "name": "n"})), bytes)
+    assert isinstance(data.draw(malformed.unusual_bytes({"type": "x", "name": "n"})), bytes)
     for version in ("0.2.0", "0.4.0", "1.0.0"):
         right, previous = data.draw(malformed.prev_results(version))
         json.dumps(previous)

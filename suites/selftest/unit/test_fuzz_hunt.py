@@ -129,7 +129,7 @@ def test_the_first_claim_is_passed_on():
     boxes = [queue.SimpleQueue[str]() for _ in range(3)]
     events = [workers._Claim(1, CAUSE), workers.Progress(0, 7, frozenset()), workers._Claim(2, CAUSE)]
 
-    assert list(workers._told(iter(events), boxes)) == [events[1]]
+    assert list(workers._without_claims(iter(events), boxes)) == [events[1]]
     assert [box.qsize() for box in boxes] == [1, 0, 1]
 
 

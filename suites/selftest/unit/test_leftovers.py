@@ -21,7 +21,7 @@ from cnitest.conformance.bench.steps import (
     Saw,
     SysctlChange,
 )
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.model.finding import Detail, Doubt
 from cnitest.conformance.repro.signs import Signs
 from cnitest.kernel.rows.records import Link, Neighbour, Route
@@ -110,7 +110,7 @@ def test_a_route_that_was_joined_with_another_is_no_removal():
 def test_a_complaint_keeps_what_it_is_about():
     """Whatever stands before its words; a doubt is no complaint."""
     record, left = Record(), Leftover("node", Difference("links", "veth0", None, LINK))
-    record.complain([left, *judge.success(CALL), Doubt("it is not known")], prefix="after DEL: ")
+    record.complain([left, *protocol.success(CALL), Doubt("it is not known")], prefix="after DEL: ")
 
     assert [complaint.about for complaint in record.complaints] == [left, CALL]
     assert record.violation[0] == f"after DEL: {left}"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cnitest.cni import result as results
 from cnitest.cni.calls.invoke import Call
-from cnitest.conformance.model import form, judge, reading
+from cnitest.conformance.model import form, protocol, reading
 from cnitest.conformance.observe import truth
 
 PLACE: Any = SimpleNamespace(name="c1", full_name="node/c1", links=(), addresses=(), routes=())
@@ -23,8 +23,8 @@ READERS: dict[str, Callable[[Any, str], object]] = {
     "misshapen": form.misshapen,
     "unlike": form.unlike,
     "of_early_versions": lambda document, _: form.of_early_versions(document),
-    "families_told": lambda document, _: form.families_told(document),
-    "families_untold": lambda document, _: form.families_untold(document),
+    "missing_families": lambda document, _: form.missing_families(document),
+    "surplus_families": lambda document, _: form.surplus_families(document),
     "fields_of_later": lambda document, _: form.fields_of_later(document),
     "sandboxes": lambda document, _: form.sandboxes(document, NETNS, {"cni0"}.__contains__, {"eth0"}.__contains__),
     "indices": lambda document, _: form.indices(document, NETNS),
@@ -120,10 +120,16 @@ def test_no_answer_upsets_the_judge(stdout: dict[str, Any]):
     for case in all_of(stdout):
         for code in (0, 1):
             call = answered(json.dumps(case.document), code)
-            for ask in (judge.success, judge.refusal, judge.not_defined, judge.words, judge.result_document):
+            for ask in (
+                protocol.success,
+                protocol.refusal,
+                protocol.not_defined,
+                protocol.words,
+                protocol.result_document,
+            ):
                 ask(call)  # type: ignore[operator]
-            judge.refusal(call, {4}, ["CNI_IFNAME"])
-            assert set(reading.versions(judge.result_document(call))) <= {"1.0.0"}
+            protocol.refusal(call, {4}, ["CNI_IFNAME"])
+            assert set(reading.versions(protocol.result_document(call))) <= {"1.0.0"}
 
 
 def answered(stdout: str, code: int) -> Call:

@@ -198,10 +198,13 @@ def test_a_kernel_is_told_from_an_argument(tmp_path) -> None:
     image.parent.mkdir()
     image.write_bytes(b"\0" * images._MAGIC + b"HdrS")
 
-    assert guest.told_apart("linux-image-amd64/bookworm-backports") == ("linux-image-amd64/bookworm-backports", "")
-    assert guest.told_apart(str(image)) == (str(image), "")
-    assert guest.told_apart("..", image.parent) == (str(tmp_path), "")
-    assert guest.told_apart("tests") == ("", "tests")
+    assert guest.kernel_or_argument("linux-image-amd64/bookworm-backports") == (
+        "linux-image-amd64/bookworm-backports",
+        "",
+    )
+    assert guest.kernel_or_argument(str(image)) == (str(image), "")
+    assert guest.kernel_or_argument("..", image.parent) == (str(tmp_path), "")
+    assert guest.kernel_or_argument("tests") == ("", "tests")
 
 
 def test_a_skip_names_the_command_that_runs_it(monkeypatch) -> None:

@@ -10,7 +10,7 @@ from cnitest.conformance.bench.shared_attachment import SharedAttachment
 from cnitest.conformance.bench.steps import SysctlChange
 from cnitest.conformance.checks.common import other_network, require_second_network
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import form, judge, space
+from cnitest.conformance.model import form, protocol, space
 from cnitest.conformance.model.finding import Detail
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import mutation, traffic
@@ -51,11 +51,11 @@ def add_prints_a_result(bench: Bench) -> None:
     """ADD succeeds, and a runtime of this version can read what it prints."""
     call = bench.add(bench.target())
 
-    faults = judge.success(call)
+    faults = protocol.success(call)
     bench.complain(*faults)
-    document = judge.result_document(call)
+    document = protocol.result_document(call)
     if not faults:
-        bench.demand(document is not None, f"there is no result: {judge.words(call)}")
+        bench.demand(document is not None, f"there is no result: {protocol.words(call)}")
     if document is not None:
         bench.complain(*form.misshapen(document, bench.version))
 
@@ -70,7 +70,7 @@ def a_taken_name_is_refused(bench: Bench) -> None:
 
     call = bench.add(target)
 
-    bench.complain(*judge.refusal(call))
+    bench.complain(*protocol.refusal(call))
 
 
 @check("ADD-04")
@@ -101,7 +101,7 @@ def a_second_add_does_not_disturb(bench: Bench) -> None:
 
     again = bench.raw("ADD", made.target, previous=made.previous)
 
-    bench.complain(*judge.crash(again))
+    bench.complain(*protocol.crash(again))
     if bench.subject.kind is Kind.INTERFACE and bench.setting.ifname != "lo":
         bench.demand(again.exit_code != 0, "the second ADD of the same interface succeeds")
     bench.complain(*leftovers.removals(before, bench.look(made.target), bench.setting.leftover))
@@ -121,12 +121,12 @@ def a_container_can_be_attached_twice(bench: Bench) -> None:
 
     call = bench.add(target)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     if call.exit_code == 0:
         bench.complain(*_missing_link(target))
         bench.complain(*leftovers.disturbed(before, chained, bench.look(first.target), bench.setting.leftover))
         demand_answers(bench, flows, traffic.AGAIN)
-        bench.complain(*_no_neighbour(bench, AddResult(target, call, judge.result_document(call) or {}, None)))
+        bench.complain(*_no_neighbour(bench, AddResult(target, call, protocol.result_document(call) or {}, None)))
 
 
 @check("ADD-07")
@@ -142,7 +142,7 @@ def a_container_can_join_two_networks(bench: Bench) -> None:
     call = bench.add(target)
 
     require_second_network(bench, call)
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     bench.complain(*_missing_link(target))
     bench.complain(*leftovers.disturbed(before, chained, bench.look(first.target), bench.setting.leftover))
     demand_answers(bench, flows, traffic.AGAIN)
@@ -163,7 +163,7 @@ def attachments_without_addresses_work(bench: Bench) -> None:
 
     call = bench.raw("ADD", target)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     bench.complain(*_missing_link(target))
 
 

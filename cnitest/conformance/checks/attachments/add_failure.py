@@ -14,7 +14,7 @@ from cnitest.conformance.bench.leftovers import settle
 from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.common import exhausted, require_delegate
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge, space
+from cnitest.conformance.model import protocol, space
 from cnitest.conformance.model.requirement import Kind
 
 FAILING_DELEGATES: dict[str, Any] = {
@@ -36,7 +36,7 @@ def _must_leave_nothing(bench: Bench, target: AttachmentTarget, words: str = "",
     call = bench.raw("ADD", target, previous=previous, **options)
 
     prefix = f"{words}: " if words else ""
-    bench.complain(*judge.crash(call), prefix=prefix)
+    bench.complain(*protocol.crash(call), prefix=prefix)
     if call.exit_code == 0:
         bench.complain(f"{prefix}ADD succeeds")
         return
@@ -107,7 +107,7 @@ def a_used_up_range_leaves_nothing(bench: Bench) -> None:
     taken = bench.attach(bench.target("c1", conf=conf))
 
     _must_leave_nothing(bench, bench.target("c2", conf=conf))
-    bench.complain(*judge.success(bench.delete(taken)))
+    bench.complain(*protocol.success(bench.delete(taken)))
 
 
 @check("ADDF-d")
@@ -156,8 +156,8 @@ def failing_firewall_tools_leave_nothing(bench: Bench, tmp_path: Path) -> None:
         bench.not_applicable("it calls no firewall tool")
     deleted = bench.raw("DEL", target)
 
-    bench.complain(*judge.crash(added))
-    bench.complain(*judge.success(deleted), prefix="after the tools work again: ")
+    bench.complain(*protocol.crash(added))
+    bench.complain(*protocol.success(deleted), prefix="after the tools work again: ")
     bench.complain(*span.leftovers())
 
 
@@ -171,5 +171,5 @@ def del_without_a_result_after_a_later_failure_leaves_nothing(bench: Bench) -> N
 
     call = bench.delete(made, previous=None)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     bench.complain(*span.leftovers())

@@ -8,7 +8,7 @@ from cnitest.conformance.bench import delegate
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.checks.common import attached, flush, require_check, require_delegate
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge, space
+from cnitest.conformance.model import protocol, space
 from cnitest.conformance.observe import tamper
 
 _NODAD: dict[int, tuple[str, ...]] = {4: (), 6: ("nodad",)}
@@ -21,7 +21,7 @@ def check_after_add_succeeds(bench: Bench) -> None:
 
     call = bench.check(made)
 
-    bench.complain(*judge.success(call, silent=True))
+    bench.complain(*protocol.success(call, silent=True))
 
 
 @check("CHK-02")
@@ -33,13 +33,13 @@ def check_without_addresses_succeeds(bench: Bench) -> None:
     conf = {key: value for key, value in bench.subject.conf.items() if key not in gone}
     target = bench.target("c1", conf=conf)
     added = bench.raw("ADD", target)
-    result = judge.result_document(added)
+    result = protocol.result_document(added)
     if result is None:
         bench.not_applicable("it wants addresses: without IPAM it makes nothing")
 
     call = bench.raw("CHECK", target, previous=result)
 
-    bench.complain(*judge.success(call, silent=True))
+    bench.complain(*protocol.success(call, silent=True))
 
 
 @check("CHK-03")
@@ -49,7 +49,7 @@ def check_needs_a_result(bench: Bench) -> None:
 
     call = bench.check(made, previous=None)
 
-    bench.complain(*judge.refusal(call))
+    bench.complain(*protocol.refusal(call))
 
 
 @check("CHK-04")
@@ -57,7 +57,7 @@ def check_of_an_early_version_is_refused(shared_bench: Bench) -> None:
     """Before 0.4.0 CHECK is refused with code 1."""
     call = shared_bench.raw("CHECK", shared_bench.target("c9"))
 
-    shared_bench.complain(*judge.refusal(call, {1}))
+    shared_bench.complain(*protocol.refusal(call, {1}))
 
 
 @check("CHK-09")
@@ -77,7 +77,7 @@ def what_was_added_later_is_tolerated(bench: Bench) -> None:
         bench.run("ip", f"-{family}", "route", "add", str(beyond), *way, at=sandbox)
     call = bench.check(made)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
 
 
 @check("CHK-14")
@@ -94,7 +94,7 @@ def the_delegate_is_asked(bench: Bench, tmp_path: Path) -> None:
     call = bench.check(made)
 
     bench.demand("CHECK" in asked, delegate.called(f"the delegate was called for {', '.join(asked)}, not for CHECK"))
-    bench.complain(*judge.refusal(call), prefix="the delegate's CHECK fails: ")
+    bench.complain(*protocol.refusal(call), prefix="the delegate's CHECK fails: ")
 
 
 @check("CHK-15")
@@ -135,12 +135,12 @@ def others_come_and_go(bench: Bench) -> None:
 
     others = [bench.attach(bench.target(f"c{number}")) for number in (2, 3, 4)]
     call = bench.check(made)
-    bench.complain(*judge.success(call), prefix="after three more ADDs: ")
+    bench.complain(*protocol.success(call), prefix="after three more ADDs: ")
     for other in others[:2]:
         bench.detach(other)
     call = bench.check(made)
 
-    bench.complain(*judge.success(call), prefix="after two of them were deleted: ")
+    bench.complain(*protocol.success(call), prefix="after two of them were deleted: ")
 
 
 @check("CHK-19")
@@ -156,4 +156,4 @@ def check_after_del_fails(bench: Bench) -> None:
 
     call = bench.check(made)
 
-    bench.complain(*judge.refusal(call))
+    bench.complain(*protocol.refusal(call))

@@ -15,7 +15,7 @@ from cnitest.conformance.bench.bench import AttachmentTarget, Bench, open_bench
 from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.common import other_network, require_second_network
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import form, judge
+from cnitest.conformance.model import form, protocol
 from cnitest.conformance.model.finding import Doubt, Undecided
 from cnitest.conformance.model.requirement import Kind
 from cnitest.errors import FeatureMissing
@@ -50,7 +50,7 @@ def _targets(bench: Bench, first: int = 1, count: int = MANY) -> list[Attachment
 
 
 def _delete(bench: Bench, target: AttachmentTarget, added: Call) -> Call:
-    found = judge.result_document(added)
+    found = protocol.result_document(added)
     return bench.raw("DEL", target, previous=found if spec.has_check(bench.version) else None)
 
 
@@ -58,7 +58,7 @@ def _unique(bench: Bench, calls: Sequence[Call]) -> list[str]:
     """Addresses that more than one container got."""
     seen: dict[str, int] = {}
     for call in calls:
-        for ip in form.ips(judge.result_document(call) or {}, bench.version):
+        for ip in form.ips(protocol.result_document(call) or {}, bench.version):
             seen[ip.address] = seen.get(ip.address, 0) + 1
     return [f"{address} was given to {count} containers" for address, count in seen.items() if count > 1]
 
@@ -72,7 +72,7 @@ def many_adds_at_once(bench: Bench) -> None:
     calls = _at_once(bench.add, targets)
 
     for call in calls:
-        bench.complain(*judge.success(call))
+        bench.complain(*protocol.success(call))
     if bench.subject.kind is not Kind.META and _gives_addresses_of_its_own(bench):
         bench.complain(*_unique(bench, calls))
 
@@ -101,7 +101,7 @@ def many_dels_at_once(bench: Bench) -> None:
     calls = _at_once(lambda pair: _delete(bench, *pair), list(zip(targets, added, strict=True)))
 
     for call in calls:
-        bench.complain(*judge.success(call))
+        bench.complain(*protocol.success(call))
     bench.complain(*span.leftovers())
 
 
@@ -122,7 +122,7 @@ def adds_and_dels_at_once(bench: Bench) -> None:
     calls = _at_once(lambda job: job(), jobs)
 
     for call in calls:
-        bench.complain(*judge.success(call))
+        bench.complain(*protocol.success(call))
 
 
 def _job(function: Callable[..., Call], *arguments: object) -> Callable[[], Call]:
@@ -138,13 +138,13 @@ def two_networks_at_once(bench: Bench) -> None:
     bench.need(bench.add(own[0]))  # first, as in ADD-07: a device that all networks share is then the first one's
     beside = bench.add(others[0])
     require_second_network(bench, beside)
-    bench.complain(*judge.success(beside))
+    bench.complain(*protocol.success(beside))
     for target in others:
         bench.chain(target)
     targets = [*own[1:], *others[1:]]
 
     for call in _at_once(bench.add, targets):
-        bench.complain(*judge.success(call))
+        bench.complain(*protocol.success(call))
 
 
 @check("CON-05")
@@ -169,7 +169,7 @@ def del_cleans_after_a_killed_add(bench: Bench) -> None:
 def _delete_killed(bench: Bench, target: AttachmentTarget, words: str) -> None:
     """DEL after a killed ADD succeeds, or else is tried once more; the plugins before are deleted, too."""
     call = bench.raw("DEL", target)
-    bench.complain(*judge.success(call), prefix=f"{words}: ")
+    bench.complain(*protocol.success(call), prefix=f"{words}: ")
     if call.exit_code != 0:
         bench.raw("DEL", target)
     if bench.subject.before:
@@ -189,7 +189,7 @@ def a_killed_call_leaves_no_lock(bench: Bench) -> None:
 
     call = bench.add(bench.target("c9"))
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     bench.demand(
         not _is_slow(bench, call.seconds, usual),
         f"ADD after killed ones takes {call.seconds:.1f} s, usually {usual:.2f} s",
@@ -221,7 +221,7 @@ class _Kill(NamedTuple):
         aim = Aim(way="kill", number=self.number)
         call = bench.raw("ADD", target, previous=previous, aim=aim)
         if not aim.hit:
-            bench.complain(*(judge.success(call) if works else ()))
+            bench.complain(*(protocol.success(call) if works else ()))
             return f"ADD to be killed before its change {self.number} of {self.changes}, which it did not come to"
         return f"ADD killed before its change {self.number} of {self.changes}"
 

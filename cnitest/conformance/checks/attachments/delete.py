@@ -10,7 +10,7 @@ from cnitest.conformance.bench.bench import AddResult, Bench
 from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.common import flush, require_delegate
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.observe import mutation
 from cnitest.lab.snapshot.difference import difference
 
@@ -55,7 +55,7 @@ def del_can_be_repeated(bench: Bench) -> None:
     bench.need(bench.delete(made))
 
     for which in ("second", "third"):
-        bench.complain(*judge.success(bench.delete(made)), prefix=f"the {which} DEL: ")
+        bench.complain(*protocol.success(bench.delete(made)), prefix=f"the {which} DEL: ")
 
 
 @check("DEL-03")
@@ -63,10 +63,10 @@ def del_of_nothing_succeeds(bench: Bench) -> None:
     """DEL of a container that was never added succeeds, with a namespace and without."""
     target = bench.target("c7")
 
-    bench.complain(*judge.success(bench.raw("DEL", target)))
+    bench.complain(*protocol.success(bench.raw("DEL", target)))
     call = bench.raw("DEL", target, changes={"CNI_NETNS": ""})
 
-    bench.complain(*judge.success(call), prefix="without a namespace: ")
+    bench.complain(*protocol.success(call), prefix="without a namespace: ")
 
 
 @check("DEL-04")
@@ -79,7 +79,7 @@ def del_after_the_interface_went(bench: Bench) -> None:
 
     call = bench.delete(made)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     bench.complain(*span.leftovers(torn=True))
 
 
@@ -104,7 +104,7 @@ def _without_namespace(bench: Bench, options: Any) -> None:
 
     call = bench.raw("DEL", None, **_of_lost(bench, made, netns, options(netns)))
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     bench.complain(*span.leftovers(lost=True))
 
 
@@ -139,7 +139,7 @@ def del_after_the_state_went(bench: Bench) -> None:
 
     call = bench.delete(made)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
 
 
 @check("DEL-08")
@@ -152,7 +152,7 @@ def del_after_the_daemon_went(bench: Bench) -> None:
 
     call = bench.delete(made)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
 
 
 @check("DEL-09")
@@ -168,7 +168,7 @@ def del_after_the_firewall_was_flushed(bench: Bench) -> None:
 
     call = bench.delete(made)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
 
 
 @check("DEL-10")
@@ -177,9 +177,9 @@ def del_does_not_mind_the_rest(bench: Bench) -> None:
     made = bench.attach()
     for change in mutation.wrong_words(bench.request(made.target, bench.final(made)), NEEDED):
         call = bench.raw("DEL", made.target, stdin=change.document)
-        bench.complain(*judge.success(call), prefix=f"{change.words}: ")
+        bench.complain(*protocol.success(call), prefix=f"{change.words}: ")
     call = bench.delete(made)
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
 
 
 @check("DEL-10")
@@ -189,7 +189,7 @@ def del_does_not_mind_arguments(bench: Bench) -> None:
 
     call = bench.delete(made, changes={"CNI_ARGS": "CNITEST=unknown"})
 
-    bench.complain(*judge.success(call), prefix="CNI_ARGS CNITEST=unknown: ")
+    bench.complain(*protocol.success(call), prefix="CNI_ARGS CNITEST=unknown: ")
 
 
 @check("DEL-11")
@@ -235,7 +235,7 @@ def del_prints_nothing(bench: Bench) -> None:
     call = bench.delete(made)
 
     bench.need(call)
-    bench.complain(*judge.success(call, silent=True))
+    bench.complain(*protocol.success(call, silent=True))
 
 
 @check("DEL-15")
@@ -268,7 +268,7 @@ def del_cleans_after_a_failed_add(bench: Bench, tmp_path: Path, how: str) -> Non
 
     call = bench.raw("DEL", target)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     bench.complain(*bench.changed(before, target))
 
 
@@ -289,5 +289,5 @@ def a_failing_delegate_does_not_stop_the_cleaning(bench: Bench, tmp_path: Path) 
     again = bench.delete(made)
 
     bench.demand(failing.exit_code != 0, "the IPAM plugin's DEL fails, and DEL succeeds")
-    bench.complain(*judge.success(again), prefix="repeated: ")
+    bench.complain(*protocol.success(again), prefix="repeated: ")
     bench.complain(*bench.changed(before, target))

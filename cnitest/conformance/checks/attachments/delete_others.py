@@ -8,7 +8,7 @@ from cnitest.conformance.bench.bench import AddResult, Bench, Picture
 from cnitest.conformance.bench.leftovers import Leftover, appeared, removals
 from cnitest.conformance.checks.common import other_network
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import traffic
 from cnitest.conformance.observe.connections import answering, demand_answers
@@ -28,7 +28,7 @@ def del_leaves_others_alone(bench: Bench, other: str, which: str) -> None:
 
     call = bench.delete(gone.made)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     after = bench.look(kept.made.target)
     bench.complain(*kept.missing(before, after, gone), prefix="gone with it: ")
     demand_answers(bench, flows, traffic.AGAIN)
@@ -76,8 +76,10 @@ def _pair(bench: Bench, other: str) -> tuple[_Attached, _Attached]:
     looks.append(bench.look(second))
     call = bench.add(second)
     if call.exit_code != 0:
-        bench.not_applicable(f"there is no second attachment, which ADD-06 and ADD-07 are about: {judge.words(call)}")
-    two = AddResult(second, call, judge.result_document(call) or {}, bench.chain(second))
+        bench.not_applicable(
+            f"there is no second attachment, which ADD-06 and ADD-07 are about: {protocol.words(call)}"
+        )
+    two = AddResult(second, call, protocol.result_document(call) or {}, bench.chain(second))
     looks.append(bench.look(second))
     leftover = bench.setting.leftover
     return _Attached(one, looks[0], looks[1], leftover), _Attached(two, looks[2], looks[3], leftover)

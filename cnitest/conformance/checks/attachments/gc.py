@@ -13,7 +13,7 @@ from cnitest.conformance.bench.leftovers import Leftover, appeared, settle
 from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.common import other_network, require_delegate
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.observe import traffic
 from cnitest.conformance.observe.connections import answering, demand_answers
 
@@ -57,7 +57,7 @@ def gc_with_all_valid_succeeds(bench: Bench) -> None:
     """GC whose list has every attachment succeeds and prints nothing."""
     made = bench.attach()
 
-    bench.complain(*judge.success(_gc(bench, made.target, [made]), silent=True))
+    bench.complain(*protocol.success(_gc(bench, made.target, [made]), silent=True))
 
 
 @check("GC-02")
@@ -70,7 +70,7 @@ def gc_frees_reservations(bench: Bench) -> None:
 
     call = _gc(bench, kept.target, [kept])
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     bench.complain(*_still(bench, before, after, ("files",), False))
     del freed
 
@@ -103,7 +103,7 @@ def gc_frees_the_host(bench: Bench) -> None:
 
     call = _gc(bench, kept.target, [kept])
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     bench.complain(*_still(bench, before, after, ("files",), True))
     del freed
 
@@ -138,7 +138,7 @@ def an_empty_list_frees_everything(bench: Bench) -> None:
 
     call = _gc(bench, target, [])
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     bench.complain(*_still(bench, before, after, (), True))
 
 
@@ -151,7 +151,7 @@ def no_list_frees_nothing(bench: Bench, how: str) -> None:
 
     call = _gc(bench, made.target, [], **({VALID: None} if how == "null" else {"x-cnitest": 1}))
 
-    bench.complain(*judge.crash(call), *bench.changed(before, made.target, strict=True))
+    bench.complain(*protocol.crash(call), *bench.changed(before, made.target, strict=True))
 
 
 @check("GC-07")
@@ -184,7 +184,7 @@ def gc_leaves_other_networks_alone(bench: Bench) -> None:
     bench.chain(target)
     call = bench.add(target)
     if call.exit_code != 0:
-        bench.not_applicable(f"no second network could be derived from its configuration: {judge.words(call)}")
+        bench.not_applicable(f"no second network could be derived from its configuration: {protocol.words(call)}")
     bench.detach(first)
     seen = bench.look(target)
 
@@ -211,4 +211,4 @@ def gc_of_an_early_version_is_refused(shared_bench: Bench) -> None:
     """Before 1.1.0 GC is refused."""
     call = _gc(shared_bench, shared_bench.target("c9"), [])
 
-    shared_bench.complain(*judge.refusal(call))
+    shared_bench.complain(*protocol.refusal(call))

@@ -11,7 +11,7 @@ from cnitest.conformance.bench.bench import AddResult, Bench
 from cnitest.conformance.bench.shared_attachment import SharedAttachment
 from cnitest.conformance.checks.common import require_delegate
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import form, judge, reading, space
+from cnitest.conformance.model import form, protocol, reading, space
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe.truth import untruths
@@ -65,8 +65,8 @@ def default_routes_lead_to_the_delegates_gateway(bench: Bench, tmp_path: Path) -
     call = bench.add(target)
 
     if call.exit_code != 0:
-        bench.not_applicable(f"it takes no default route from its delegate: {judge.words(call)}")
-    document = judge.result_document(call)
+        bench.not_applicable(f"it takes no default route from its delegate: {protocol.words(call)}")
+    document = protocol.result_document(call)
     if document is None:
         raise Undecided(f"{call.subject}: succeeds without one result document, which ADD-02 reports")
     made = AddResult(target, call, document, None)
@@ -122,13 +122,13 @@ def early_results_have_addresses(shared_attachment: SharedAttachment) -> None:
 @check("ADD-11")
 def addresses_say_their_family(shared_attachment: SharedAttachment) -> None:
     """Each address has 'version' 4 or 6, the right one."""
-    shared_attachment.bench.complain(*form.families_told(shared_attachment.made.result))
+    shared_attachment.bench.complain(*form.missing_families(shared_attachment.made.result))
 
 
 @check("ADD-12")
 def addresses_do_not_say_their_family(shared_attachment: SharedAttachment) -> None:
     """No address has 'version'."""
-    shared_attachment.bench.complain(*form.families_untold(shared_attachment.made.result))
+    shared_attachment.bench.complain(*form.surplus_families(shared_attachment.made.result))
 
 
 @check("ADD-13")

@@ -7,7 +7,7 @@ import json
 from cnitest.cni import spec
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.observe import mutation
 
 
@@ -19,12 +19,14 @@ def exit_codes_tell_success(bench: Bench) -> None:
     calls = [bench.add(target), bench.raw("ADD", target, stdin=b"{"), bench.raw("DEL", target), bench.raw("VERSION")]
 
     for call in calls:
-        error = judge.error_document(call)
-        documents = judge.documents(call)
+        error = protocol.error_document(call)
+        documents = protocol.documents(call)
         if error is not None:
-            bench.demand(call.exit_code != 0, judge.told(call, f"exit code 0 with error {judge.words(call)}"))
+            bench.demand(
+                call.exit_code != 0, protocol.complaint(call, f"exit code 0 with error {protocol.words(call)}")
+            )
         elif len(documents) == 1 and isinstance(documents[0], dict) and "cniVersion" in documents[0]:
-            bench.demand(call.exit_code == 0, judge.told(call, f"exit code {call.exit_code} with a result"))
+            bench.demand(call.exit_code == 0, protocol.complaint(call, f"exit code {call.exit_code} with a result"))
 
 
 @check("PROTO-19")
@@ -33,13 +35,13 @@ def stdout_has_one_document(bench: Bench) -> None:
     target = bench.target()
 
     for call in (bench.add(target), bench.raw("VERSION"), bench.raw("ADD", target, stdin=b"{")):
-        found = judge.documents(call)
+        found = protocol.documents(call)
         whole = len(found) == 1 and isinstance(found[0], dict)
         what = "nothing" if not found else " and ".join(_kind(item) for item in found)
-        if not judge.crash(call):
-            bench.demand(whole, judge.told(call, f"exit code {call.exit_code}, stdout holds {what}"))
+        if not protocol.crash(call):
+            bench.demand(whole, protocol.complaint(call, f"exit code {call.exit_code}, stdout holds {what}"))
         else:
-            bench.complain(*(judge.crash(call) if {"stdout", "stderr"} & set(call.cut) else []))
+            bench.complain(*(protocol.crash(call) if {"stdout", "stderr"} & set(call.cut) else []))
 
 
 def _kind(item: object) -> str:
@@ -51,7 +53,7 @@ def the_own_namespace_gets_one_answer(bench: Bench) -> None:
     """An ADD into the plugin's own namespace prints one document, whichever it is."""
     call = bench.raw("ADD", bench.target(), changes={"CNI_NETNS": "/proc/self/ns/net"})
 
-    found = judge.documents(call)
+    found = protocol.documents(call)
     bench.demand(len(found) <= 1, f"own namespace: exit code {call.exit_code}, stdout holds {len(found)} documents")
 
 
@@ -69,10 +71,10 @@ def failures_of_every_verb_are_told(bench: Bench) -> None:
     calls += [bench.raw(command, made.target, previous=bench.final(made)) for command in commands]
 
     for call in calls:
-        bench.complain(*judge.crash(call))
-        told = call.exit_code == 0 or judge.error_document(call) is not None
-        words = f"exit code {call.exit_code} without an error document: {judge.words(call)}"
-        bench.demand(told or judge.crash(call), judge.told(call, words))
+        bench.complain(*protocol.crash(call))
+        told = call.exit_code == 0 or protocol.error_document(call) is not None
+        words = f"exit code {call.exit_code} without an error document: {protocol.words(call)}"
+        bench.demand(told or protocol.crash(call), protocol.complaint(call, words))
 
 
 @check("PROTO-21")
@@ -80,7 +82,7 @@ def errors_carry_version_code_and_message(shared_bench: Bench) -> None:
     """An error document has cniVersion, code and msg."""
     call = shared_bench.raw("ADD", shared_bench.target("c9"), changes={"CNI_CONTAINERID": "a/b"})
 
-    document = judge.error_document(call)
+    document = protocol.error_document(call)
     if document is None:
         shared_bench.not_applicable("it gave no error document, which PROTO-20 reports")
     lacking = [key for key in ("cniVersion", "code", "msg") if key not in document]
@@ -94,10 +96,10 @@ def error_codes_mean_what_they_should(shared_bench: Bench) -> None:
     previous = shared_bench.chain(target)
     for change in mutation.of(shared_bench.request(target, previous)):
         call = shared_bench.raw("ADD", target, stdin=change.document, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
-        document = judge.error_document(call)
+        document = protocol.error_document(call)
         if document is not None:
             known = document["code"] in spec.ERRORS or document["code"] >= 100
-            shared_bench.demand(known, f"{change.words}: code {document['code']} means nothing: {judge.words(call)}")
+            shared_bench.demand(known, f"{change.words}: code {document['code']} means nothing: {protocol.words(call)}")
 
 
 @check("PROTO-24")
@@ -106,7 +108,7 @@ def unsupported_fields_are_named(shared_bench: Bench) -> None:
     target, seen = shared_bench.target("c9"), 0
     for change in mutation.of(shared_bench.request(target)):
         call = shared_bench.raw("ADD", target, stdin=change.document, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
-        document = judge.error_document(call)
+        document = protocol.error_document(call)
         if document is not None and document["code"] == 2:
             seen += 1
             text = f"{document.get('msg')} {document.get('details')}"

@@ -10,7 +10,7 @@ from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.common import require_delegate
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.observe import capability, connections
 
 KUBERNETES = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod-1;K8S_POD_INFRA_CONTAINER_ID=abc"
@@ -25,9 +25,9 @@ def arguments_are_accepted(bench: Bench) -> None:
     target = bench.target()
 
     made = bench.add(target, changes={"CNI_ARGS": KUBERNETES})
-    deleted = bench.raw("DEL", target, previous=judge.result_document(made), changes={"CNI_ARGS": KUBERNETES})
+    deleted = bench.raw("DEL", target, previous=protocol.result_document(made), changes={"CNI_ARGS": KUBERNETES})
 
-    bench.complain(*judge.success(made), *judge.success(deleted))
+    bench.complain(*protocol.success(made), *protocol.success(deleted))
 
 
 @check("ARG-02", word=["1", "true"])
@@ -35,7 +35,7 @@ def unknown_arguments_can_be_ignored(bench: Bench, word: str) -> None:
     """With IgnoreUnknown an argument that nobody knows is no error."""
     changes = {"CNI_ARGS": f"CNITEST=unknown;IgnoreUnknown={word}"}
 
-    bench.complain(*judge.success(bench.add(bench.target(), changes=changes)))
+    bench.complain(*protocol.success(bench.add(bench.target(), changes=changes)))
 
 
 @check("ARG-03", text=MALFORMED)
@@ -45,9 +45,11 @@ def malformed_arguments_do_not_upset_it(bench: Bench, text: str) -> None:
 
     call = bench.add(target, changes={"CNI_ARGS": text})
 
-    bench.complain(*judge.crash(call))
-    if call.exit_code != 0 and not judge.crash(call):
-        bench.demand(judge.error_document(call) is not None, f"{text!r}: fails without an error: {judge.words(call)}")
+    bench.complain(*protocol.crash(call))
+    if call.exit_code != 0 and not protocol.crash(call):
+        bench.demand(
+            protocol.error_document(call) is not None, f"{text!r}: fails without an error: {protocol.words(call)}"
+        )
 
 
 @check("ARG-04", name=["IP", "MAC"])
@@ -59,7 +61,7 @@ def arguments_of_the_other_are_not_refused(bench: Bench, name: str) -> None:
         bench.not_applicable("its addresses cannot be asked for")
     for number, value in enumerate({"IP": free, "MAC": ["02:00:5e:00:53:07"]}[name], start=1):
         call = bench.add(bench.target(f"c{number}", args=f"{name}={value}"))
-        bench.complain(*judge.success(call), prefix=f"CNI_ARGS {name}={value}: ")
+        bench.complain(*protocol.success(call), prefix=f"CNI_ARGS {name}={value}: ")
 
 
 @check("CAP-01", name=list(capability.EXERCISES))
@@ -73,8 +75,8 @@ def a_capability_takes_effect(bench: Bench, name: str) -> None:
 
     call = bench.add(target)
 
-    bench.complain(*judge.success(call))
-    document = judge.result_document(call)
+    bench.complain(*protocol.success(call))
+    document = protocol.result_document(call)
     if document is not None:
         bench.complain(*exercise.faults(bench, target, document))
 
@@ -110,9 +112,9 @@ def no_provision_is_no_error(bench: Bench) -> None:
     span = Span(bench, target)
 
     added = bench.add(target)
-    bench.complain(*judge.success(added))
-    span.added(idle=True)
-    bench.complain(*judge.success(bench.raw("DEL", target, previous=judge.result_document(added))))
+    bench.complain(*protocol.success(added))
+    span.added(may_be_nothing=True)
+    bench.complain(*protocol.success(bench.raw("DEL", target, previous=protocol.result_document(added))))
 
     bench.complain(*span.leftovers())
 
@@ -126,4 +128,4 @@ def labels_do_not_upset_it(bench: Bench) -> None:
     arguments = {**(given if isinstance(given, dict) else {}), "cni": {"labels": [{"key": "app", "value": "x"}]}}
     document = {**bench.request(target, previous), "args": arguments}
 
-    bench.complain(*judge.success(bench.raw("ADD", target, stdin=document)))
+    bench.complain(*protocol.success(bench.raw("ADD", target, stdin=document)))

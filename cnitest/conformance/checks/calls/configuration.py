@@ -7,7 +7,7 @@ from typing import Any
 
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import form, judge
+from cnitest.conformance.model import form, protocol
 from cnitest.conformance.observe import mutation
 
 BAD_NAMES: tuple[Any, ...] = ("", "-n", "n/m", "a b", "../n")
@@ -30,11 +30,11 @@ def bad_network_names_are_refused(shared_bench: Bench) -> None:
     target = shared_bench.target("c9")
     for name in BAD_NAMES:
         call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "name": name})
-        shared_bench.complain(*judge.refusal(call, {7}), prefix=f"name {name!r}: ")
+        shared_bench.complain(*protocol.refusal(call, {7}), prefix=f"name {name!r}: ")
     nameless = {key: value for key, value in shared_bench.request(target).items() if key != "name"}
-    shared_bench.complain(*judge.refusal(shared_bench.raw("ADD", target, stdin=nameless), {7}), prefix="no name: ")
+    shared_bench.complain(*protocol.refusal(shared_bench.raw("ADD", target, stdin=nameless), {7}), prefix="no name: ")
     call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "name": 5})
-    shared_bench.complain(*judge.refusal(call, {6, 7}), prefix="name 5: ")
+    shared_bench.complain(*protocol.refusal(call, {6, 7}), prefix="name 5: ")
 
 
 @check("PROTO-13", what=list(NOT_JSON))
@@ -42,7 +42,7 @@ def undecodable_input_is_refused(shared_bench: Bench, what: str) -> None:
     """What is no JSON object is refused with code 6."""
     call = shared_bench.raw("ADD", shared_bench.target("c9"), stdin=NOT_JSON[what])
 
-    shared_bench.complain(*judge.refusal(call, {6}), prefix=f"{what} on standard input: ")
+    shared_bench.complain(*protocol.refusal(call, {6}), prefix=f"{what} on standard input: ")
 
 
 @check("PROTO-14")
@@ -50,7 +50,7 @@ def unreadable_input_is_refused(shared_bench: Bench) -> None:
     """A directory as standard input, which cannot be read, is refused with code 5."""
     call = shared_bench.raw("ADD", shared_bench.target("c9"), stdin=b"", argv=["/bin/sh", "-c", 'exec "$0" </'])
 
-    shared_bench.complain(*judge.refusal(call, {5}))
+    shared_bench.complain(*protocol.refusal(call, {5}))
 
 
 @check("PROTO-15", version=["99.0.0", "1.0", "garbage"])
@@ -60,7 +60,7 @@ def unsupported_versions_are_refused(shared_bench: Bench, version: str) -> None:
 
     call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": version})
 
-    shared_bench.complain(*judge.refusal(call, {1}))
+    shared_bench.complain(*protocol.refusal(call, {1}))
 
 
 @check("PROTO-16")
@@ -70,7 +70,7 @@ def versions_of_another_type_are_refused(shared_bench: Bench) -> None:
 
     call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": 1})
 
-    shared_bench.complain(*judge.refusal(call, {1, 6, 7}))
+    shared_bench.complain(*protocol.refusal(call, {1, 6, 7}))
 
 
 @check("PROTO-17")
@@ -82,7 +82,7 @@ def no_version_means_the_first(bench: Bench) -> None:
     call = bench.raw("ADD", target, stdin=document)
 
     bench.need(call)
-    found = judge.result_document(call) or {}
+    found = protocol.result_document(call) or {}
     bench.demand(found.get("cniVersion") in (None, "0.1.0"), f"the result is one of {found.get('cniVersion')}")
     bench.complain(*form.of_early_versions(found))
 
@@ -94,10 +94,10 @@ def wrong_configurations_do_not_crash_it(bench: Bench, command: str) -> None:
     previous = bench.chain(target)
     for change in mutation.of(bench.request(target, previous)):
         call = bench.raw(command, target, stdin=change.document)
-        faults = judge.crash(call)
-        if not faults and call.exit_code != 0 and judge.error_document(call) is None:
-            words = f"exit code {call.exit_code} without an error document: {judge.words(call)}"
-            faults = [judge.told(call, words)]
+        faults = protocol.crash(call)
+        if not faults and call.exit_code != 0 and protocol.error_document(call) is None:
+            words = f"exit code {call.exit_code} without an error document: {protocol.words(call)}"
+            faults = [protocol.complaint(call, words)]
         bench.complain(*faults, prefix=f"{change.words}: ")
         if command == "ADD" and call.exit_code == 0:
             bench.raw("DEL", target, stdin=change.document)
@@ -110,9 +110,9 @@ def wrong_configurations_get_their_code(bench: Bench) -> None:
     previous = bench.chain(target)
     for change in mutation.wrong_values(bench.request(target, previous)):
         call = bench.raw("ADD", target, stdin=change.document)
-        document = judge.error_document(call)
+        document = protocol.error_document(call)
         if document is not None:
-            bench.demand(document["code"] in (2, 6, 7), f"{change.words}: {judge.words(call)}")
+            bench.demand(document["code"] in (2, 6, 7), f"{change.words}: {protocol.words(call)}")
         bench.raw("DEL", target, stdin=change.document if document is None else bench.request(target, previous))
 
 
@@ -126,9 +126,9 @@ def unknown_keys_get_one_answer(bench: Bench) -> None:
     added = bench.raw("ADD", target, stdin=document)
     deleted = bench.raw("DEL", target, stdin=document)
 
-    bench.complain(*judge.crash(added), *judge.crash(deleted))
+    bench.complain(*protocol.crash(added), *protocol.crash(deleted))
     if added.exit_code == 0:
-        bench.complain(*judge.success(deleted))
+        bench.complain(*protocol.success(deleted))
 
 
 STRANGE: dict[str, dict[str, Any]] = {
@@ -152,8 +152,8 @@ def strange_json_does_not_upset_it(shared_bench: Bench, what: str) -> None:
 
     call = shared_bench.raw("ADD", target, stdin=data, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
 
-    shared_bench.complain(*judge.crash(call))
-    if call.exit_code != 0 and not judge.crash(call):
+    shared_bench.complain(*protocol.crash(call))
+    if call.exit_code != 0 and not protocol.crash(call):
         shared_bench.demand(
-            judge.error_document(call) is not None, f"{what}: fails without an error: {judge.words(call)}"
+            protocol.error_document(call) is not None, f"{what}: fails without an error: {protocol.words(call)}"
         )

@@ -10,7 +10,7 @@ from cnitest.conformance.bench import delegate
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.checks.common import require_delegate
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import form, judge, reading, space
+from cnitest.conformance.model import form, protocol, reading, space
 
 PASSED_ON = ("CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH")
 
@@ -49,7 +49,7 @@ def a_path_is_no_delegate(bench: Bench, tmp_path: Path) -> None:
 
     call = bench.add(delegate.target(bench, kind=f"../outside/{delegate.NAME}"))
 
-    bench.complain(*judge.refusal(call))
+    bench.complain(*protocol.refusal(call))
     bench.demand(not plugin.records(), "a delegate outside the search path was called")
 
 
@@ -113,11 +113,11 @@ def errors_of_the_delegate_are_returned(bench: Bench, tmp_path: Path) -> None:
     failing = {"error": {"code": 104, "msg": "not today"}}
     plugin = delegate.install(bench, tmp_path, {"ADD": failing})
 
-    bench.complain(*judge.refusal(bench.add(delegate.target(bench))), prefix="ADD: ")
+    bench.complain(*protocol.refusal(bench.add(delegate.target(bench))), prefix="ADD: ")
     plugin.program({"ADD": {"result": delegate.address(bench)}, "DEL": failing})
     made = bench.attach(delegate.target(bench, "c2"))
 
-    bench.complain(*judge.refusal(bench.delete(made)), prefix="DEL: ")
+    bench.complain(*protocol.refusal(bench.delete(made)), prefix="DEL: ")
 
 
 @check("DLG-06")
@@ -162,7 +162,7 @@ def a_delegate_without_addresses_is_an_error(bench: Bench, tmp_path: Path) -> No
     require_delegate(bench)
     delegate.install(bench, tmp_path, {"ADD": {"result": {"cniVersion": bench.version, "ips": []}}})
 
-    bench.complain(*judge.refusal(bench.add(delegate.target(bench))))
+    bench.complain(*protocol.refusal(bench.add(delegate.target(bench))))
 
 
 @check("DLG-10")
@@ -175,8 +175,8 @@ def an_older_delegate_is_understood(bench: Bench, tmp_path: Path) -> None:
 
     call = bench.add(delegate.target(bench))
 
-    bench.complain(*judge.success(call))
-    found = [ip.address for ip in form.ips(judge.result_document(call) or {}, bench.version)]
+    bench.complain(*protocol.success(call))
+    found = [ip.address for ip in form.ips(protocol.result_document(call) or {}, bench.version)]
     if call.exit_code == 0:
         bench.demand(there.address in found, f"the delegate gave {there.address}, the result has {found}")
 
@@ -188,7 +188,7 @@ def a_delegate_of_an_unknown_version_is_refused(bench: Bench, tmp_path: Path) ->
     result = {**delegate.address(bench), "cniVersion": "99.9.9"}
     delegate.install(bench, tmp_path, {"ADD": {"result": result}})
 
-    bench.complain(*judge.refusal(bench.add(delegate.target(bench))))
+    bench.complain(*protocol.refusal(bench.add(delegate.target(bench))))
 
 
 @check("DLG-11", how=list(DYING))
@@ -199,7 +199,7 @@ def a_dying_delegate_is_told(bench: Bench, tmp_path: Path, how: str) -> None:
 
     call = bench.add(delegate.target(bench))
 
-    bench.complain(*judge.refusal(call), prefix=f"the delegate {how}: ")
+    bench.complain(*protocol.refusal(call), prefix=f"the delegate {how}: ")
 
 
 @check("PROTO-22", how=list(DYING))
@@ -208,7 +208,7 @@ def a_dying_delegate_has_a_code(bench: Bench, tmp_path: Path, how: str) -> None:
     require_delegate(bench)
     delegate.install(bench, tmp_path, {"ADD": _dying(bench, how)})
 
-    document = judge.error_document(bench.add(delegate.target(bench)))
+    document = protocol.error_document(bench.add(delegate.target(bench)))
 
     if document is None:
         bench.not_applicable("there is no error document, which DLG-11 reports")
@@ -222,7 +222,7 @@ def try_again_is_passed_on(bench: Bench, tmp_path: Path) -> None:
     require_delegate(bench)
     delegate.install(bench, tmp_path, {"ADD": {"error": {"code": 11, "msg": "try again"}}})
 
-    bench.complain(*judge.refusal(bench.add(delegate.target(bench)), {11}))
+    bench.complain(*protocol.refusal(bench.add(delegate.target(bench)), {11}))
 
 
 def _dying(bench: Bench, how: str) -> dict[str, Any]:
@@ -240,14 +240,14 @@ def reservations_are_kept_by_interface(bench: Bench) -> None:
     bench.chain(target)
     before = bench.look()
     call = bench.add(target)
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     if call.exit_code != 0:
         return
-    second = judge.result_document(call) or {}
+    second = protocol.result_document(call) or {}
 
     call = bench.raw("DEL", target, previous=second if spec.has_check(bench.version) else None)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     bench.complain(*bench.changed(before, strict=True))
     if spec.has_check(bench.version):
-        bench.complain(*judge.success(bench.check(first)), prefix="CHECK of the other: ")
+        bench.complain(*protocol.success(bench.check(first)), prefix="CHECK of the other: ")

@@ -10,7 +10,7 @@ from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge, reading, space
+from cnitest.conformance.model import protocol, reading, space
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import handed
@@ -64,7 +64,7 @@ def _wrongly_handed(
     bench: Bench, target: AttachmentTarget, call: Call, previous: dict[str, Any], before: Picture
 ) -> list[str]:
     """What of a previous result is lost, or handed on against the plugin's own doing."""
-    after, found = bench.look(target), judge.result_document(call) or {}
+    after, found = bench.look(target), protocol.result_document(call) or {}
     inside, host = ((before[place], after[place]) for place in (target.sandbox.full_name, bench.node.full_name))
     return handed.wrongly_handed(previous, found, target.conf, inside, host)
 
@@ -77,7 +77,7 @@ def add_needs_a_result(bench: Bench) -> None:
 
     call = bench.raw("ADD", target, previous=None)
 
-    bench.complain(*judge.refusal(call))
+    bench.complain(*protocol.refusal(call))
 
 
 @check("PREV-04")
@@ -91,10 +91,10 @@ def null_is_no_result(bench: Bench) -> None:
         bench.raw("DEL", target)
     call = bench.raw("ADD", target, stdin={**bench.request(target), "prevResult": None})
 
-    same = judge.failed(without) == judge.failed(call)
-    bench.complain(*judge.crash(call))
+    same = protocol.failed(without) == protocol.failed(call)
+    bench.complain(*protocol.crash(call))
     bench.demand(
-        same, f"without prevResult exit code {without.exit_code}, with null {call.exit_code}: {judge.words(call)}"
+        same, f"without prevResult exit code {without.exit_code}, with null {call.exit_code}: {protocol.words(call)}"
     )
 
 
@@ -111,7 +111,7 @@ def a_malformed_result_is_refused(bench: Bench, what: str) -> None:
 
     call = bench.raw("ADD", target, stdin={**bench.request(target), "prevResult": wrong})
 
-    bench.complain(*judge.refusal(call, {6, 7}), prefix=f"{what}: ")
+    bench.complain(*protocol.refusal(call, {6, 7}), prefix=f"{what}: ")
 
 
 @check("PREV-06")
@@ -121,17 +121,17 @@ def a_result_without_version_is_read(bench: Bench) -> None:
     if bench.subject.kind is Kind.META:
         previous = {key: value for key, value in _given(bench, target).items() if key != "cniVersion"}
         call = bench.raw("ADD", target, previous=previous)
-        bench.complain(*judge.success(call), prefix="ADD: ")
+        bench.complain(*protocol.success(call), prefix="ADD: ")
         if call.exit_code != 0:
             return
-        result = judge.result_document(call) or {}
+        result = protocol.result_document(call) or {}
     else:
         result = dict(bench.attach(target).result)
 
     unlabelled = {key: value for key, value in result.items() if key != "cniVersion"}
     call = bench.raw("DEL", target, previous=unlabelled)
 
-    bench.complain(*judge.success(call), prefix="DEL: ")
+    bench.complain(*protocol.success(call), prefix="DEL: ")
 
 
 @check("PREV-07")
@@ -148,7 +148,7 @@ def an_older_result_is_read_by_del(bench: Bench) -> None:
 
     call = bench.delete(made, previous=older)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
     bench.complain(*span.leftovers())
 
 
@@ -160,9 +160,9 @@ def a_newer_result_does_not_upset_it(bench: Bench) -> None:
 
     call = bench.delete(made, previous=newer)
 
-    bench.complain(*judge.crash(call))
-    if call.exit_code != 0 and not judge.crash(call):
-        bench.demand(judge.error_document(call) is not None, f"fails without an error: {judge.words(call)}")
+    bench.complain(*protocol.crash(call))
+    if call.exit_code != 0 and not protocol.crash(call):
+        bench.demand(protocol.error_document(call) is not None, f"fails without an error: {protocol.words(call)}")
 
 
 @check("PREV-09")
@@ -173,7 +173,7 @@ def del_without_a_result_succeeds(bench: Bench) -> None:
 
     call = bench.delete(made, previous=None)
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
 
 
 @check("PREV-11", what=["an index out of range", "interfaces that do not exist"])
@@ -189,6 +189,8 @@ def a_careless_result_does_not_upset_it(bench: Bench, what: str) -> None:
 
     call = bench.raw("ADD", target, previous=previous)
 
-    bench.complain(*judge.crash(call), prefix=f"{what}: ")
-    if call.exit_code != 0 and not judge.crash(call):
-        bench.demand(judge.error_document(call) is not None, f"{what}: fails without an error: {judge.words(call)}")
+    bench.complain(*protocol.crash(call), prefix=f"{what}: ")
+    if call.exit_code != 0 and not protocol.crash(call):
+        bench.demand(
+            protocol.error_document(call) is not None, f"{what}: fails without an error: {protocol.words(call)}"
+        )

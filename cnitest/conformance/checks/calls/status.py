@@ -9,7 +9,7 @@ from cnitest.conformance.bench import delegate
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.checks.common import exhausted, require_delegate
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 
 NOT_READY = {50, 51}
 
@@ -22,10 +22,10 @@ def _status(bench: Bench, target: AttachmentTarget | None = None) -> Call:
 @check("STA-01")
 def a_ready_plugin_says_so(bench: Bench) -> None:
     """STATUS succeeds silently before the first ADD and while attachments stand."""
-    bench.complain(*judge.success(_status(bench), silent=True))
+    bench.complain(*protocol.success(_status(bench), silent=True))
     bench.attach()
 
-    bench.complain(*judge.success(_status(bench), silent=True), prefix="after ADD: ")
+    bench.complain(*protocol.success(_status(bench), silent=True), prefix="after ADD: ")
 
 
 @check("STA-02")
@@ -35,7 +35,7 @@ def a_missing_delegate_is_told(bench: Bench) -> None:
 
     call = _status(bench, delegate.target(bench, kind="cnitest-missing"))
 
-    bench.complain(*judge.refusal(call, NOT_READY), prefix="the delegate is missing: ")
+    bench.complain(*protocol.refusal(call, NOT_READY), prefix="the delegate is missing: ")
 
 
 @check("STA-02")
@@ -46,10 +46,10 @@ def a_used_up_range_is_told(bench: Bench) -> None:
     made = bench.attach(target)
 
     call = _status(bench, target)
-    bench.complain(*judge.refusal(call, NOT_READY), prefix="the range is used up: ")
+    bench.complain(*protocol.refusal(call, NOT_READY), prefix="the range is used up: ")
     bench.need(bench.delete(made))
 
-    bench.complain(*judge.success(_status(bench, target), silent=True), prefix="the range is free again: ")
+    bench.complain(*protocol.success(_status(bench, target), silent=True), prefix="the range is free again: ")
 
 
 @check("STA-02")
@@ -59,7 +59,7 @@ def a_dead_daemon_is_told(bench: Bench) -> None:
         bench.not_applicable("it talks to no daemon")
     bench.daemon.kill()
 
-    bench.complain(*judge.refusal(_status(bench), NOT_READY), prefix="the daemon is dead: ")
+    bench.complain(*protocol.refusal(_status(bench), NOT_READY), prefix="the daemon is dead: ")
 
 
 @check("STA-03")
@@ -74,12 +74,12 @@ def the_delegate_is_asked_for_its_status(bench: Bench, tmp_path: Path) -> None:
     plugin.program({"STATUS": {"error": {"code": 50, "msg": "no addresses today"}}})
     call = _status(bench, target)
 
-    bench.complain(*judge.success(ready))
+    bench.complain(*protocol.success(ready))
     bench.demand(
         "STATUS" in commands,
         delegate.called(f"the delegate was called for {', '.join(commands) or 'nothing'}, not for STATUS"),
     )
-    bench.complain(*judge.refusal(call), prefix="the delegate is not ready: ")
+    bench.complain(*protocol.refusal(call), prefix="the delegate is not ready: ")
 
 
 @check("STA-04")
@@ -87,16 +87,16 @@ def add_does_not_wait_for_status(bench: Bench) -> None:
     """ADD and DEL succeed where STATUS was never called; what fails does not succeed after it."""
     target = bench.target()
     first = bench.add(target)
-    if judge.failed(first):
+    if protocol.failed(first):
         _status(bench)
         again = bench.add(target)
-        bench.demand(judge.failed(again), f"only after STATUS ADD succeeds, before it: {judge.words(first)}")
+        bench.demand(protocol.failed(again), f"only after STATUS ADD succeeds, before it: {protocol.words(first)}")
         bench.conclude()
     bench.need(first)
 
-    previous = judge.result_document(first)
+    previous = protocol.result_document(first)
 
-    bench.complain(*judge.success(bench.raw("DEL", target, previous=previous)))
+    bench.complain(*protocol.success(bench.raw("DEL", target, previous=previous)))
 
 
 @check("STA-05")
@@ -104,7 +104,7 @@ def status_of_an_early_version_is_refused(shared_bench: Bench) -> None:
     """Before 1.1.0 STATUS is refused."""
     call = _status(shared_bench)
 
-    shared_bench.complain(*judge.refusal(call))
+    shared_bench.complain(*protocol.refusal(call))
 
 
 @check("STA-06")

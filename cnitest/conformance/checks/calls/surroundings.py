@@ -6,7 +6,7 @@ from cnitest.cni import spec
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge, reading
+from cnitest.conformance.model import protocol, reading
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import mutation
 
@@ -28,8 +28,8 @@ def namespaces_are_found_by_any_path(bench: Bench, form_of_path: str) -> None:
 
     call = bench.raw("ADD", target, previous=told, changes={"CNI_NETNS": form_of_path})
 
-    bench.complain(*judge.success(call))
-    found = judge.result_document(call) or {}
+    bench.complain(*protocol.success(call))
+    found = protocol.result_document(call) or {}
     inside = [item["sandbox"] for item in reading.rows(found, "interfaces") if item.get("sandbox")]
     for sandbox in inside:
         bench.demand(sandbox == form_of_path, f"the result says sandbox {sandbox!r} for {form_of_path}")
@@ -48,7 +48,7 @@ def unusable_namespaces_are_refused(bench: Bench, what: str) -> None:
 
     call = bench.raw("ADD", target, previous=previous, changes={"CNI_NETNS": path})
 
-    bench.complain(*judge.refusal(call))
+    bench.complain(*protocol.refusal(call))
 
 
 @check("PROTO-31", command=["ADD", "DEL"])
@@ -65,7 +65,7 @@ def the_own_namespace_is_left_alone(bench: Bench, command: str) -> None:
     found = bench.changed(before)
     if bench.subject.kind is Kind.META:
         found = [left for left in found if left.difference.table in NETWORK]
-    bench.complain(*judge.crash(call), *found)
+    bench.complain(*protocol.crash(call), *found)
 
 
 @check("PROTO-33")
@@ -75,11 +75,11 @@ def a_bare_environment_is_enough_to_delete(bench: Bench) -> None:
     span = Span(bench, target)
 
     added = bench.add(target, environment={})
-    span.added(idle=True)
-    found = judge.result_document(added)
+    span.added(may_be_nothing=True)
+    found = protocol.result_document(added)
     deleted = bench.raw("DEL", target, environment={}, previous=found if spec.has_check(bench.version) else None)
 
-    bench.complain(*judge.crash(added), *judge.success(deleted))
+    bench.complain(*protocol.crash(added), *protocol.success(deleted))
     bench.complain(*span.leftovers())
 
 
@@ -93,6 +93,6 @@ def no_process_is_left(bench: Bench) -> None:
     calls = [bench.raw("VERSION"), bench.add(target), bench.raw("DEL", target)]
 
     for call in calls:
-        bench.demand(not call.held_open, judge.told(call, "a child of it holds its output open"))
+        bench.demand(not call.held_open, protocol.complaint(call, "a child of it holds its output open"))
     left = sorted(set(bench.processes()) - set(running))
     bench.demand(not left, f"{len(left)} processes are left")

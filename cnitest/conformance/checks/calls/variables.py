@@ -5,7 +5,7 @@ from __future__ import annotations
 from cnitest.cni import spec
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 from cnitest.conformance.model.requirement import Kind
 
 COMMANDS = ("ADD", "DEL", "CHECK")
@@ -30,7 +30,7 @@ def verbs_of_the_version_are_recognised(shared_bench: Bench, command: str) -> No
         command, target, changes={"CNI_NETNS": "/run/netns/cnitest-none"} if command == "ADD" else {}
     )
 
-    shared_bench.demand(not judge.not_defined(call), f"{command} is not recognised: {judge.words(call)}")
+    shared_bench.demand(not protocol.not_defined(call), f"{command} is not recognised: {protocol.words(call)}")
 
 
 @check("PROTO-02", command=["FOO", "add", " ADD"])
@@ -38,7 +38,7 @@ def unknown_verbs_are_refused(shared_bench: Bench, command: str) -> None:
     """A command that no version defines is refused with code 4 and the variable's name."""
     call = shared_bench.raw(command, shared_bench.target("c9"))
 
-    shared_bench.complain(*judge.refusal(call, {4}, ["CNI_COMMAND"]))
+    shared_bench.complain(*protocol.refusal(call, {4}, ["CNI_COMMAND"]))
 
 
 @check("PROTO-03", how=["missing", "empty"])
@@ -46,7 +46,7 @@ def a_missing_verb_is_refused(shared_bench: Bench, how: str) -> None:
     """Without CNI_COMMAND, or with an empty one, the call is refused with code 4."""
     call = shared_bench.raw("", shared_bench.target("c9"), without=["CNI_COMMAND"] if how == "missing" else [])
 
-    shared_bench.complain(*judge.refusal(call, {4}))
+    shared_bench.complain(*protocol.refusal(call, {4}))
 
 
 @check("PROTO-04")
@@ -58,7 +58,7 @@ def missing_variables_are_all_named(shared_bench: Bench) -> None:
             continue
         for missing in (*((name,) for name in spec.REQUIRED[command]), spec.REQUIRED[command]):
             call = shared_bench.raw(command, target, without=missing)
-            shared_bench.complain(*judge.refusal(call, {4}, missing), prefix=f"without {', '.join(missing)}: ")
+            shared_bench.complain(*protocol.refusal(call, {4}, missing), prefix=f"without {', '.join(missing)}: ")
 
 
 @check("PROTO-05")
@@ -70,7 +70,7 @@ def plugins_without_a_delegate_need_no_search_path(bench: Bench) -> None:
 
     call = bench.add(target, without=["CNI_PATH"])
 
-    bench.complain(*judge.success(call))
+    bench.complain(*protocol.success(call))
 
 
 @check("PROTO-06", how=["missing", "empty"])
@@ -83,9 +83,9 @@ def del_without_a_namespace_is_not_refused(shared_bench: Bench, how: str) -> Non
     else:
         call = shared_bench.raw("DEL", target, changes={"CNI_NETNS": ""})
 
-    document = judge.error_document(call)
-    shared_bench.complain(*judge.crash(call))
-    shared_bench.demand(document is None or document["code"] != 4, f"CNI_NETNS {how}: {judge.words(call)}")
+    document = protocol.error_document(call)
+    shared_bench.complain(*protocol.crash(call))
+    shared_bench.demand(document is None or document["code"] != 4, f"CNI_NETNS {how}: {protocol.words(call)}")
 
 
 @check("PROTO-07", command=["GC", "STATUS"])
@@ -99,8 +99,8 @@ def network_commands_need_no_container(shared_bench: Bench, command: str) -> Non
         without=["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS"],
     )
 
-    error = judge.error_document(call)
-    shared_bench.demand(error is None or error["code"] != 4, f"{command}: {judge.words(call)}")
+    error = protocol.error_document(call)
+    shared_bench.demand(error is None or error["code"] != 4, f"{command}: {protocol.words(call)}")
 
 
 @check("PROTO-08")
@@ -110,7 +110,7 @@ def version_needs_only_the_verb(shared_bench: Bench) -> None:
 
     call = shared_bench.raw("VERSION", without=names, environment={})
 
-    shared_bench.complain(*judge.success(call))
+    shared_bench.complain(*protocol.success(call))
 
 
 @check("PROTO-09", command=["ADD", "DEL"])
@@ -119,7 +119,7 @@ def bad_container_ids_are_refused(shared_bench: Bench, command: str) -> None:
     target = shared_bench.target("c9")
     for identifier in BAD_IDENTIFIERS:
         call = shared_bench.raw(command, target, changes={"CNI_CONTAINERID": identifier})
-        shared_bench.complain(*judge.refusal(call, {4}), prefix=f"CNI_CONTAINERID {identifier!r}: ")
+        shared_bench.complain(*protocol.refusal(call, {4}), prefix=f"CNI_CONTAINERID {identifier!r}: ")
 
 
 @check("PROTO-10")
@@ -128,9 +128,9 @@ def errors_name_the_invalid_variable(shared_bench: Bench) -> None:
     target = shared_bench.target("c9")
     for name, value in (("CNI_CONTAINERID", "a/b"), ("CNI_IFNAME", "a/b")):
         call = shared_bench.raw("ADD", target, changes={name: value})
-        document = judge.error_document(call)
+        document = protocol.error_document(call)
         if document is not None and document["code"] == 4:
-            shared_bench.complain(*judge.refusal(call, {4}, [name]))
+            shared_bench.complain(*protocol.refusal(call, {4}, [name]))
 
 
 @check("PROTO-11")
@@ -140,7 +140,7 @@ def unusable_interface_names_are_refused(shared_bench: Bench) -> None:
     before = shared_bench.look(target)
     for name in BAD_IFNAMES:
         call = shared_bench.raw("ADD", target, previous=None, changes={"CNI_IFNAME": name})
-        shared_bench.complain(*judge.refusal(call), prefix=f"CNI_IFNAME {name!r}: ")
+        shared_bench.complain(*protocol.refusal(call), prefix=f"CNI_IFNAME {name!r}: ")
     shared_bench.complain(*shared_bench.changed(before, target))
 
 

@@ -7,7 +7,7 @@ import re
 from cnitest.cni import spec
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import judge
+from cnitest.conformance.model import protocol
 
 SEMVER = re.compile(r"\d+\.\d+\.\d+")
 
@@ -17,10 +17,10 @@ def version_answers(shared_bench: Bench) -> None:
     """VERSION succeeds, and its document has cniVersion and a list supportedVersions."""
     call = shared_bench.raw("VERSION")
 
-    shared_bench.complain(*judge.success(call))
-    document = judge.result_document(call)
+    shared_bench.complain(*protocol.success(call))
+    document = protocol.result_document(call)
     if document is None:
-        shared_bench.complain(f"there is no document: {judge.words(call)}")
+        shared_bench.complain(f"there is no document: {protocol.words(call)}")
     else:
         shared_bench.demand(
             isinstance(document.get("cniVersion"), str), f"cniVersion is {document.get('cniVersion')!r}"
@@ -36,7 +36,7 @@ def the_input_version_comes_back(shared_bench: Bench) -> None:
     call = shared_bench.raw("VERSION", stdin={"cniVersion": shared_bench.version})
 
     shared_bench.need(call)
-    found = (judge.result_document(call) or {}).get("cniVersion")
+    found = (protocol.result_document(call) or {}).get("cniVersion")
     shared_bench.demand(found == shared_bench.version, f"cniVersion is {found!r}, asked in {shared_bench.version!r}")
 
 
@@ -46,7 +46,7 @@ def versions_rise(shared_bench: Bench) -> None:
     call = shared_bench.raw("VERSION")
 
     shared_bench.need(call)
-    listed = (judge.result_document(call) or {}).get("supportedVersions")
+    listed = (protocol.result_document(call) or {}).get("supportedVersions")
     if not isinstance(listed, list) or not all(isinstance(version, str) for version in listed):
         shared_bench.not_applicable("there is no list, which VER-01 reports")
     wrong = [version for version in listed if not SEMVER.fullmatch(version)]
@@ -61,8 +61,8 @@ def advertised_versions_are_accepted(bench: Bench) -> None:
     """ADD in an advertised version is not refused for the version."""
     call = bench.add(bench.target())
 
-    document = judge.error_document(call)
-    bench.demand(document is None or document["code"] != 1, f"{bench.version}: {judge.words(call)}")
+    document = protocol.error_document(call)
+    bench.demand(document is None or document["code"] != 1, f"{bench.version}: {protocol.words(call)}")
 
 
 @check("VER-04")
@@ -74,7 +74,7 @@ def other_versions_are_refused(shared_bench: Bench) -> None:
         shared_bench.not_applicable("it advertises every published version")
     for version in others:
         call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": version})
-        shared_bench.complain(*judge.refusal(call, {1}), prefix=f"{version}: ")
+        shared_bench.complain(*protocol.refusal(call, {1}), prefix=f"{version}: ")
 
 
 @check("VER-05")
@@ -82,7 +82,7 @@ def empty_input_is_enough(shared_bench: Bench) -> None:
     """VERSION succeeds with nothing on standard input."""
     call = shared_bench.raw("VERSION", stdin=b"")
 
-    shared_bench.complain(*judge.success(call))
+    shared_bench.complain(*protocol.success(call))
 
 
 @check("VER-06")

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_interface
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.ip import declared, next_hops
-from cnitest.explain.evidence.ip.sysctls import set_to, told
+from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.leg import travelled
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.kernel.rows.records import Address, Route
@@ -49,7 +49,7 @@ def _disabled(loss: Loss, place: Place, link: str) -> Found:
     gone = [step for step in declared.addresses(place) if step.link.name == link and ":" in step.address]
     return Found(
         "disable_ipv6",
-        f"{place.full_name}:{link} has no IPv6: {told(name)}=1",
+        f"{place.full_name}:{link} has no IPv6: {sysctl_name(name)}=1",
         "routing",
         tuple(f"the topology declares {step.address} there, which is gone" for step in gone),
         " && ".join((set_to(name, 0), *(_add(loss, step) for step in gone))),
@@ -148,7 +148,7 @@ def ra_refused(loss: Loss) -> Found | None:
             value = loss.sysctl(accepts)
             return Found(
                 "RA refused",
-                f"{loss.place.full_name} does not learn routes on {link.name}: {told(accepts)}={value}"
+                f"{loss.place.full_name} does not learn routes on {link.name}: {sysctl_name(accepts)}={value}"
                 f"{' while it forwards' if forwarding else ''}",
                 "routing",
                 (f"{heard} router advertisements came in by {link.name}",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.ip.next_hops import arrived
-from cnitest.explain.evidence.ip.sysctls import set_to, told
+from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 
 _LIMITED = ("IcmpOutRateLimitHost", "IcmpOutRateLimitGlobal", "Icmp6OutRateLimitHost")
@@ -18,7 +18,7 @@ def echo_ignored(loss: Loss) -> Found | None:
         return None
     return Found(
         "echo ignored",
-        f"{loss.place.full_name} does not answer to ping: {told(name)}=1",
+        f"{loss.place.full_name} does not answer to ping: {sysctl_name(name)}=1",
         "icmp",
         (f"the request arrived at {loss.place.full_name}:{loss.link}",),
         set_to(name, 0),
@@ -39,7 +39,7 @@ def icmp_limit(loss: Loss) -> Found | None:
     least = 10000 if name.endswith("per_sec") else 0
     return Found(
         "icmp rate limit",
-        f"{loss.place.full_name} sends no more ICMP for now: {told(name)}={loss.sysctl(name)}",
+        f"{loss.place.full_name} sends no more ICMP for now: {sysctl_name(name)}={loss.sysctl(name)}",
         "icmp",
         (f"{counted} ICMP messages were not sent for that limit meanwhile",),
         set_to(name, least),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.ip import sizes
-from cnitest.explain.evidence.ip.sysctls import told
+from cnitest.explain.evidence.ip.sysctls import sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.probe import wire
@@ -68,4 +68,4 @@ def _origin(loss: Loss) -> tuple[str, ...]:
         return (f"the route of {sender.full_name} has hoplimit {metric}",)
     link = route.link if isinstance(route, Route) else "all"
     sysctl = f"ipv6/conf/{link}/hop_limit" if loss.six else "ipv4/ip_default_ttl"
-    return (f"{sender.full_name} has {told(sysctl)}={loss.sysctl(sysctl, sender)}",)
+    return (f"{sender.full_name} has {sysctl_name(sysctl)}={loss.sysctl(sysctl, sender)}",)

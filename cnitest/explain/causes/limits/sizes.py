@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.ip import sizes
-from cnitest.explain.evidence.ip.sysctls import set_to
-from cnitest.explain.evidence.ip.sysctls import told as told_as
+from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Route
@@ -149,7 +148,7 @@ def fragments(loss: Loss) -> Found | None:
         return None
     return Found(
         "fragments",
-        f"{loss.place.full_name} puts no fragments together: {told_as(name)}={loss.sysctl(name)}",
+        f"{loss.place.full_name} puts no fragments together: {sysctl_name(name)}={loss.sysctl(name)}",
         "reassembly",
         (f"{loss.place.full_name} has counted {failed} failed reassemblies meanwhile",),
         set_to(name, _ENOUGH),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip.sysctls import set_to, told
+from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 
 
@@ -23,7 +23,7 @@ def forwarding_off(loss: Loss) -> Found | None:
         return None
     return Found(
         "forwarding off",
-        f"{loss.place.full_name} does not forward {'IPv6' if loss.six else 'IPv4'}: {told(off)}=0",
+        f"{loss.place.full_name} does not forward {'IPv6' if loss.six else 'IPv4'}: {sysctl_name(off)}=0",
         "routing",
         (f"{loss.destination} is no address of {loss.place.full_name}",),
         set_to(off, 1),

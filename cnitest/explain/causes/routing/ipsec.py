@@ -12,19 +12,19 @@ from cnitest.kernel.rows import ipsec
 from cnitest.kernel.rows.ipsec import Policy
 from cnitest.kernel.rows.records import Route
 
-_TOLD = "XFRM_POLICY"
+_REASON = "XFRM_POLICY"
 # What the kernel counts where a packet lacks the protection that a policy wants.
 _UNPROTECTED = ("XfrmInTmplMismatch", "XfrmOutNoStates", "XfrmAcquireError")
 _WITH_PORTS = (socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_SCTP)
 
 
-@cause("routing.ipsec-policy", Stage.SOCKET_OUT, Stage.ROUTING, Stage.SOCKET_IN, reasons=(_TOLD,), order=-5)
+@cause("routing.ipsec-policy", Stage.SOCKET_OUT, Stage.ROUTING, Stage.SOCKET_IN, reasons=(_REASON,), order=-5)
 def ipsec_policy(loss: Loss) -> Found | None:
     """An IPsec policy (`ip xfrm policy`) blocks the packet, or wants it protected where nothing protects it."""
     found = _deciding(loss) if isinstance(loss.routed, Route) or loss.owns(loss.destination) else None
     if found is None:
         return None
-    told = _TOLD in loss.reasons
+    told = _REASON in loss.reasons
     if not found.blocks and not (found.protected and (told or loss.counted(*_UNPROTECTED))):
         return None
     does = "action block" if found.blocks else "wants it protected (tmpl), and nothing does"
@@ -32,7 +32,7 @@ def ipsec_policy(loss: Loss) -> Found | None:
         f"IPsec policy {found.direction}",
         f"{loss.place.full_name}: ip xfrm policy {found.words} {does}",
         "routing",
-        (f"the kernel's trace says {_TOLD}",) if told else (),
+        (f"the kernel's trace says {_REASON}",) if told else (),
         f"ip xfrm policy delete {found.words}",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import answers, delete_route, delete_rule, kernel_answer, rule_words
 from cnitest.explain.evidence.ip import declared, fib, next_hops
-from cnitest.explain.evidence.ip.sysctls import told
+from cnitest.explain.evidence.ip.sysctls import sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.snapshot import words
@@ -85,7 +85,7 @@ def nexthop_dead(loss: Loss) -> Found | None:
     if route is None:
         return None
     ignores = f"{loss.family}/conf/all/ignore_routes_with_linkdown"
-    why = f" and {told(ignores)}=1" if loss.sysctl(ignores) == "1" else ""
+    why = f" and {sysctl_name(ignores)}=1" if loss.sysctl(ignores) == "1" else ""
     return Found(
         "next hop dead",
         f"{loss.place.full_name} does not use {words.route_key(route)}: {route.link} has no carrier{why}",

@@ -7,7 +7,7 @@ import ipaddress
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import answers, delete_address, kernel_answer
 from cnitest.explain.evidence.ip import fib
-from cnitest.explain.evidence.ip.sysctls import set_to, told
+from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
 
@@ -43,7 +43,7 @@ def localnet(loss: Loss) -> Found | None:
         return None
     return Found(
         "route_localnet off",
-        f"{loss.place.full_name} takes {found} by no link but lo: {told(name)}=0",
+        f"{loss.place.full_name} takes {found} by no link but lo: {sysctl_name(name)}=0",
         hook="routing",
         evidence=(f"it came in by {loss.incoming}",),
         remedy=set_to(name, 1),
@@ -62,7 +62,7 @@ def _leaving(loss: Loss) -> Found | None:
     return Found(
         "route_localnet off",
         f"{loss.place.full_name} sends {loss.packet.source} by no link but lo, and {loss.packet.destination} was "
-        f"translated to {loss.destination}, which is behind {link}: {told(name)}=0",
+        f"translated to {loss.destination}, which is behind {link}: {sysctl_name(name)}=0",
         hook="OUTPUT",
         evidence=("the translated packet gets no route, and netfilter drops it",),
         remedy=f"{set_to(name, 1)} && iptables -t nat -A POSTROUTING -s 127.0.0.0/8 -o {link} -j MASQUERADE",
@@ -120,7 +120,7 @@ def rp_filter(loss: Loss) -> Found | None:
     return Found(
         "rp_filter",
         f"{loss.place.full_name} does not take {loss.packet.source} by {loss.incoming}: the route back {way}, "
-        f"and {told(name)}=1 (strict)",
+        f"and {sysctl_name(name)}=1 (strict)",
         "routing",
         (f"the kernel answers {kernel_answer(loss)} for a packet from {loss.packet.source} by {loss.incoming}",),
         set_to(f"ipv4/conf/{loss.incoming}/rp_filter", 2 if back else 0),
@@ -136,7 +136,7 @@ def rp_filter_loose(loss: Loss) -> Found | None:
     source = loss.packet.source
     return Found(
         "rp_filter loose",
-        f"{loss.place.full_name} has no route back to {source}, and {told(name)}=2 (loose)",
+        f"{loss.place.full_name} has no route back to {source}, and {sysctl_name(name)}=2 (loose)",
         "routing",
         (f"the kernel answers {kernel_answer(loss)} for a packet from {source} by {loss.incoming}",),
         f"ip route add {source} dev {loss.incoming}",

@@ -53,7 +53,7 @@ def _is_sent(loss: Loss, one: Sighting) -> bool:
     return link is not None and not link.master
 
 
-def told(loss: Loss) -> tuple[str, ...]:
+def remarks(loss: Loss) -> tuple[str, ...]:
     """What is to be said of the way that a packet took, for who looks for the reason of its end somewhere else."""
     another = by_another_link(loss)
     return (*dict.fromkeys(_by_rules(loss)), *((another,) if another else ()))

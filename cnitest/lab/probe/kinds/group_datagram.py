@@ -86,7 +86,7 @@ class GroupDatagram:
                 return Attempt(matches, error=error)
             exchange = _Exchange(client, listeners, payload.ljust(self.size, b"."))
             exchange.serve(Deadline.exactly(wait, "a datagram"))
-        return self._told(matches, exchange, began)
+        return self._outcome(matches, exchange, began)
 
     def _listeners(self, undo: ExitStack) -> list[_Listener]:
         places = self._named or self.group.members()
@@ -100,7 +100,7 @@ class GroupDatagram:
             found.append(_Listener(place, server, joined))
         return found
 
-    def _told(self, matches: Callable[[Frame], bool], exchange: _Exchange, began: float) -> Attempt:
+    def _outcome(self, matches: Callable[[Frame], bool], exchange: _Exchange, began: float) -> Attempt:
         got = tuple(place.full_name for place in exchange.received)
         lacking = [one for one in exchange.listeners if one.place not in exchange.answered]
         seen = exchange.source_seen

@@ -67,7 +67,7 @@ class GroupEcho(EchoProbe):
             except OSError as error:
                 return Attempt(matches, error=error)
             answers = self._gather(echo, payload, members, Deadline.exactly(wait, "echo replies"))
-        return self._told(Attempt(matches), answers, members, began)
+        return self._outcome(Attempt(matches), answers, members, began)
 
     def _gather(
         self, echo: socket.socket, payload: bytes, members: list[Place], deadline: Deadline
@@ -84,7 +84,9 @@ class GroupEcho(EchoProbe):
                 answers.setdefault(str(sender[0]).partition("%")[0], time.perf_counter())
         return list(answers.items())
 
-    def _told(self, attempt: Attempt, answers: list[tuple[str, float]], members: list[Place], began: float) -> Attempt:
+    def _outcome(
+        self, attempt: Attempt, answers: list[tuple[str, float]], members: list[Place], began: float
+    ) -> Attempt:
         mine = {address.ip for address in self.sender.addresses}
         others = [(address, when) for address, when in answers if address not in mine]
         if others:

@@ -121,11 +121,11 @@ class Inquiry:
         if self._seen.freed and (not freed or alike(self._seen.freed, freed)):
             brief = brief_control(self._probe)
             words = silence.freed(self._attempts[-1], self._seen)
-            return self._told(Verdict.DROPPED, words, controls=(brief.words,) if brief else ())
+            return self._reach(Verdict.DROPPED, words, controls=(brief.words,) if brief else ())
         passed = control(self._probe)
         if self._overflow() or self._doubt(passed, passed) or self._still_coming():
             return None
-        return self._told(Verdict.DROPPED, silence.gone(self._attempts[-1], self._seen), controls=(passed.words,))
+        return self._reach(Verdict.DROPPED, silence.gone(self._attempts[-1], self._seen), controls=(passed.words,))
 
     def _inquire(self) -> Reach:
         """Send again with everyone watching, between two controls."""
@@ -157,8 +157,8 @@ class Inquiry:
         doubt = doubt or self._doubt(before, after)
         controls = tuple(dict.fromkeys((before.words, after.words)))
         if doubt:
-            return self._told(Verdict.UNPROVEN, doubt, controls=controls)
-        return self._told(Verdict.DROPPED, self._silence(before), controls=controls)
+            return self._reach(Verdict.UNPROVEN, doubt, controls=controls)
+        return self._reach(Verdict.DROPPED, self._silence(before), controls=controls)
 
     def _send(
         self, sniffers: Sequence[Place], wait: float, *, impatient: bool = False, freed: Sequence[Freed] = ()
@@ -182,7 +182,7 @@ class Inquiry:
         if attempt.answered:
             lost = f", {len(self._attempts) - 1} lost before" if len(self._attempts) > 1 else ""
             took = f" after {attempt.rtt * 1000:.2f} ms" if attempt.rtt is not None else ""
-            return self._told(Verdict.DELIVERED, f"answered by {attempt.answered_by}{took}{lost}")
+            return self._reach(Verdict.DELIVERED, f"answered by {attempt.answered_by}{took}{lost}")
         return self._refused(sniffers, wait) if self._seen else None
 
     def _refused(self, sniffers: Sequence[Place], wait: float) -> Reach | None:
@@ -190,15 +190,15 @@ class Inquiry:
         attempt = self._attempts[-1]
         found = refusal.refusal(attempt, self._seen, self._near)
         if found is None:
-            return self._told(Verdict.DROPPED, attempt.refusal) if attempt.refusal else None
+            return self._reach(Verdict.DROPPED, attempt.refusal) if attempt.refusal else None
         if found.says in wire.TOO_BIG:
             return self._is_too_large(found)
-        told = self._told(Verdict.DROPPED, *self._words(found))
+        reach = self._reach(Verdict.DROPPED, *self._words(found))
         if found.origin or len(sniffers) == len(self._everyone):
-            return told
+            return reach
         self._forget_frames(self._everyone)
         again = self._send(self._everyone, wait)
-        return told if again is None else again
+        return reach if again is None else again
 
     def _is_too_large(self, found: Refusal) -> Reach | None:
         """None at first: now that the sender knows, its next one may get through in parts."""
@@ -206,7 +206,7 @@ class Inquiry:
         self._too_large = self._too_large or (found, self._seen)
         self._mtu = mtu
         self._narrower = not known or 0 < mtu < known
-        return None if self._narrower else self._told(Verdict.DROPPED, sizes.told(found, self._near), found.source)
+        return None if self._narrower else self._reach(Verdict.DROPPED, sizes.in_words(found, self._near), found.source)
 
     def _forget_frames(self, places: Sequence[Place], also: Sequence[Kept] = ()) -> list[PacketSocket]:
         """Open sniffers everywhere, and leave out what they have seen so far."""
@@ -240,7 +240,7 @@ class Inquiry:
             return sizes.own(self._near, self._probe.destination, self._probe.source)
         if attempt.too_large and self._too_large:
             found, self._seen = self._too_large
-            return sizes.told(found, self._near)
+            return sizes.in_words(found, self._near)
         said = f"no answer within {self._wait:g} s, {'twice' if tries == 2 else f'{tries} times'}"
         remark = f"; {attempt.remark}" if attempt.remark else ""
         if lost:
@@ -315,7 +315,7 @@ class Inquiry:
     def _words(self, found: Refusal) -> tuple[str, str]:
         return refusal.words(found, self._attempts[-1], self._far, self._near)
 
-    def _told(self, verdict: Verdict, reason: str, by: str | None = None, controls: tuple[str, ...] = ()) -> Reach:
+    def _reach(self, verdict: Verdict, reason: str, by: str | None = None, controls: tuple[str, ...] = ()) -> Reach:
         probe, attempt, far = self._probe, self._attempts[-1], self._far
         return Reach(
             verdict=verdict,

@@ -65,7 +65,7 @@ class _Merge:
         self._before = _straight_before(watched)
         self._queues = {one.place: _passages(one) for one in watched}
         self._all = Counter(event.passage for queue in self._queues.values() for event in queue)
-        self._told: Counter[_Passage] = Counter()
+        self._placed: Counter[_Passage] = Counter()
 
     @cached_property
     def _by_packet(self) -> Mapping[Hashable, list[_Passage]]:
@@ -86,7 +86,7 @@ class _Merge:
         while waiting:
             place = sender if not departed else self._next(waiting)
             event = waiting[place].pop()
-            self._told[event.passage] += 1
+            self._placed[event.passage] += 1
             found.append(event)
             departed = departed or event.frame.out
             if not waiting[place]:
@@ -101,7 +101,7 @@ class _Merge:
     def _is_ready(self, event: _Event) -> bool:
         """Whether as many have set out as have to, for this one to arrive."""
         needed = min(event.time, sum(self._all[cause] for cause in event.causes))
-        return sum(self._told[cause] for cause in event.causes) >= needed
+        return sum(self._placed[cause] for cause in event.causes) >= needed
 
     def _causes(self, passage: _Passage) -> tuple[_Passage, ...]:
         """The passages elsewhere of which one led to this: at the other end of the link, or somewhere on the way."""

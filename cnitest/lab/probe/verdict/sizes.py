@@ -16,7 +16,7 @@ TOO_LARGE = "it is larger than the path allows"
 FITS_EVERYWHERE = 1280 - 40 - 32
 
 
-def told(found: Refusal, sender: Place) -> str:
+def in_words(found: Refusal, sender: Place) -> str:
     """Who on the way said that a packet is too large, and what he lets through."""
     where = found.origin.hop.rpartition(" ")[0] if found.origin else _holder(found.source, sender)
     at = f" ({where})" if where else ""
@@ -50,5 +50,5 @@ def _remembered(sender: Place, destination: str, mtu: int) -> str:
         error = wire.icmp_error(frame.data)
         about = error and not frame.out and error[1] in wire.TOO_BIG and error[2].destination == bare
         if error and about and wire.next_mtu(frame.data) == mtu:
-            return told(Refusal(error[1], error[0].source, frame.data, None), sender)
+            return in_words(Refusal(error[1], error[0].source, frame.data, None), sender)
     return ""
