@@ -24,6 +24,17 @@ def pair(a="{}", b="{}"):
     return Lab(loads(_PAIR.replace("{A}", a).replace("{B}", b)))
 
 
+def test_a_link_has_several_addresses_of_a_subnet():
+    """As ip(8) adds them: each has its prefix and answers, of both families, whichever comes first."""
+    declared = ["10.0.0.7/24", "10.0.0.9/25", "2001:db8::7/64", "2001:db8::9/64"]
+    loaded = _PAIR.replace("{A}", "{}").replace("{B}", "{}").replace("10.0.0.2/24", ", ".join(map(repr, declared)))
+    with Lab(loads(loaded)) as lab:
+        found = {address.address for address in lab.host("b").addresses if address.link == "eth0"}
+
+        assert set(declared) <= found
+        assert all(lab.host("a").ping(address.split("/")[0]) for address in declared)
+
+
 @pytest.mark.parametrize("address", ["10.0.0.2", "2001:db8::2"])
 def test_a_static_neighbour_is_not_asked_for(address):
     """A permanent entry is used as it is: with the wrong MAC nothing arrives, with the right one all does."""
