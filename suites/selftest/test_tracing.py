@@ -44,7 +44,7 @@ def directory() -> Iterator[int]:
 
 @contextlib.contextmanager
 def process(program: str, *, group: int | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process that runs a program, and the instance that it says it has."""
+    """A process that runs a program, and the instance that it says it has; one that is killed leaves it to us."""
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, process_group=group
     ) as started:
@@ -52,6 +52,8 @@ def process(program: str, *, group: int | None = None) -> Iterator[tuple[subproc
             yield started, started.stdout.readline().strip()
         finally:
             started.kill()
+            started.wait(30)
+            trace.sweep()
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +135,11 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next(directory: int):
     with process(STAY) as (started, name):
         started.kill()
         started.wait(30)
-    orphans = guard.changes(before, guard.snapshot())
-    removed = name not in os.listdir(directory)  # by a process of another test
+        orphans = guard.changes(before, guard.snapshot())
+        removed = name not in os.listdir(directory)  # by a process of another test
 
-    with process(ARM):
-        until(lambda: name not in os.listdir(directory), 30, "the next process to remove it")
+        with process(ARM):
+            until(lambda: name not in os.listdir(directory), 30, "the next process to remove it")
 
     assert removed or f"trace instances without an owner: + {name}" in orphans
 
