@@ -19,6 +19,20 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.sendto(data, sender)
 """
 
+#: Answers ARP for a kernel that does not, a little later.
+ANSWERS_ARP = """
+import socket, time
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as link:
+    link.bind(("eth02", 0x0806))
+    own = link.getsockname()[4]
+    print("ready", flush=True)
+    while True:
+        frame = link.recv(2048)
+        if frame[20:22] == bytes([0, 1]) and frame[38:42] == bytes([10, 40, 80, 12]):
+            time.sleep(0.1)
+            link.send(frame[6:12] + own + frame[12:21] + bytes([2]) + own + frame[38:42] + frame[22:32])
+"""
+
 
 lab = soonest.lab
 
@@ -50,3 +64,30 @@ def test_an_answer_to_come_from_a_program_is_waited_for(lab, program):
 
     assert reach
     assert reach.attempts == 1
+
+
+@pytest.mark.parametrize("place", ["node", "node/ns02"], ids=["the question", "the answer"])
+@pytest.mark.parametrize("probe", [ping, tcp, udp, ping6])
+def test_a_neighbour_behind_a_slow_link_is_not_dropped(lab, probe, place):
+    """A question for a MAC, or its answer, that is kept back for a while is on its way, and gets there."""
+    delayed(lab, probe, place)
+    lab.place("node/ns01").run(["ip", "neigh", "flush", "all"])
+
+    assert probe(lab)
+
+
+def test_a_neighbour_for_which_a_program_answers_late_is_not_dropped(lab):
+    """Who answers ARP by a packet socket has the time of the wait."""
+    lab.place("node/ns02").run(["ip", "link", "set", "eth02", "arp", "off"])
+    lab.place("node/ns02").run(["ip", "neigh", "add", "10.40.80.11", "dev", "eth02", "lladdr", _mac(lab)])
+    lab.place("node/ns01").run(["ip", "neigh", "flush", "all"])
+
+    with lab.place("node/ns02").start([sys.executable, "-c", ANSWERS_ARP], ready="ready"):
+        reach = ping(lab)
+
+    assert reach
+    assert reach.attempts == 1
+
+
+def _mac(lab):
+    return lab.place("node/ns01").link("eth01").mac

@@ -128,12 +128,28 @@ def test_a_drop_on_a_shaped_way_is_told(lab, probe):
     assert probe(lab.place("node/ns01")).verdict is Verdict.DROPPED
 
 
-def test_who_asks_for_a_neighbour_holds_packets(lab):
-    """A place that nobody answers ARP keeps what is for it, and is told."""
-    lab.place("node/ns01").ping("10.40.80.99", wait=0.05)
+@pytest.mark.parametrize("address", ["10.40.80.99", "2001:db8:40::99"])
+def test_who_asks_for_a_neighbour_holds_packets_while_somebody_may_answer(lab, address):
+    """A place that nobody answers keeps what is for a neighbour, and is told; it is asked for once more."""
+    lab.place("node/ns01").ping(address, wait=0.05)
+    asks = "a neighbour that node/ns01 asks for" in holders(lab)
+    unanswered = nothing_waits(lab, "icmp")
+    lab.place("node/ns02").run(["ip", "addr", "add", address, "dev", "eth02", *["nodad"] * (":" in address)])
 
-    assert "a neighbour that node/ns01 asks for" in holders(lab)
-    assert not nothing_waits(lab, "icmp")
+    assert (asks, unanswered, nothing_waits(lab, "icmp")) == (True, True, False)
+
+
+@pytest.mark.parametrize("probe", ["ping", "tcp", "udp"])
+@pytest.mark.parametrize("address", ["10.40.80.99", "2001:db8:40::99"])
+def test_a_next_hop_that_answers_nobody_is_told_at_once(lab, address, probe):
+    """Neither the probe nor the controls wait for an answer that cannot come, and it is said who does not answer."""
+    ask = getattr(lab.place("node/ns01"), probe)
+    port = () if probe == "ping" else (53,)
+
+    for reach in until_at_once(lambda: ask(address, *port, wait=WAIT), WAIT):
+        assert reach.verdict is Verdict.DROPPED
+
+    assert f"{address} does not answer" in reach.reason
 
 
 @pytest.mark.requires(kernel="tap")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.deadline import Deadline
@@ -15,6 +15,7 @@ from cnitest.kernel.rtnetlink import rtnl
 from cnitest.kernel.rtnetlink.rtnl import mac_bytes
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Probe, is_ipv6
+from cnitest.lab.probe.verdict.holding import nothing_waits
 from cnitest.lab.probe.verdict.neighbour import ask
 from cnitest.lab.probe.verdict.proxies import ask_patiently
 from cnitest.lab.snapshot import state as states
@@ -75,9 +76,14 @@ def control(probe: Probe) -> Control:
     hop = first_hop(probe)
     if isinstance(hop, Control):
         return hop
-    if ask_patiently(*hop, ANSWER).answered:
+    if ask_patiently(*hop, ANSWER, nothing_comes(hop.sender)).answered:
         return answering(hop)
     return beside(hop)
+
+
+def nothing_comes(sender: Place) -> Callable[[], bool]:
+    """Tells whether no answer to a question for a neighbour can come any more; never where nobody sees anything."""
+    return lambda: not sender.lab.blind and nothing_waits(sender.lab, "arp")
 
 
 def brief_control(probe: Probe) -> Control | None:
@@ -111,7 +117,7 @@ def answering(hop: Hop) -> Control:
 def beside(hop: Hop) -> Control:
     """What shows that the link works although the next hop does not answer."""
     for neighbour in _neighbours(*hop):
-        if ask(hop.sender, hop.link, neighbour, ANSWER).answered:
+        if ask(hop.sender, hop.link, neighbour, ANSWER, nothing_comes(hop.sender)).answered:
             return answering_instead(hop, neighbour)
     return mark(*hop, f"nobody answers {_on(hop)}")
 
@@ -139,7 +145,7 @@ def _is_group(hop: str, probe: Probe) -> bool:
 def _neighbour_of_a_group(sender: Place, link: str, group: str) -> Control:
     """Any neighbour shows that the link works, for a group cannot be asked who it is."""
     for neighbour in _neighbours(sender, link, group):
-        if ask(sender, link, neighbour, ANSWER).answered:
+        if ask(sender, link, neighbour, ANSWER, nothing_comes(sender)).answered:
             words = f"{neighbour} answers {_asking(neighbour)} on {sender.full_name}:{link}"
             return Control(True, words, neighbour, link, True)
     return mark(sender, link, group, f"nobody answers {_asking(group)} on {sender.full_name}:{link}")

@@ -77,7 +77,7 @@ _WAITING, _RESOLVED = "incomplete", ("reachable", "stale", "delay", "probe", "pe
 class Fate(NamedTuple):
     """What was freed of an attempt; ``settled`` when nothing else of it can still be on its way.
 
-    ``pending`` when something is, by what was noted.
+    ``pending`` when something is, by what was noted, and not only because a place asks for a neighbour.
     """
 
     freed: tuple[Freed, ...] = ()
@@ -123,8 +123,8 @@ def what_became(events: Sequence[TraceEvent], task: int, witness: Witness) -> Fa
     rows = [_row(each, witness, returning=False) for each in family.forth if each.drop]
     rows += [_row(each, witness, returning=True) for each in family.back if each.drop]
     telling = [row for row in rows if row.reason not in (_OTHER_HOST, _NO_SOCKET)]
-    pending = not family.has_ended or _waits_for_neighbour(events)
-    return Fate(tuple(telling or rows), proved and not pending, pending)
+    asks, ended = _waits_for_neighbour(events), family.has_ended
+    return Fate(tuple(telling or rows), proved and ended and not asks, pending=not (ended or asks))
 
 
 class _Family:

@@ -6,16 +6,20 @@ asked for its MAC, with a program (NFQUEUE, a tap, a proxy) or with other fragme
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import struct
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.kernel import peers
 from cnitest.kernel.rows import queues as rows
 from cnitest.kernel.rtnetlink import rtnl
+from cnitest.kernel.rtnetlink.netlink import attributes
 from cnitest.kernel.tracing import backlogs
-from cnitest.lab.probe.verdict import programs
+from cnitest.lab.probe.verdict import programs, proxies
+from cnitest.lab.probe.verdict.neighbour import Question, question
 from cnitest.lab.snapshot import state as states
 from cnitest.topology.link_kinds import KINDS
 
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 # Links that hand a packet on at once: loopback, and the kinds that are known to. Of others nobody knows.
 _AT_ONCE = {"", *(kind for kind, row in KINDS.items() if not row.defers)}
 _STATE, _INCOMPLETE = 24, 0x01  # of struct ndmsg, behind the header
+_NEIGHBOUR, _DST = 28, 1  # where its attributes begin; the neighbour's address
+_ASKED_FOR = "incomplete"
 _TWICE = 2
 _INGRESS = 0xFFFF0000  # which only filters: it has no queue
 
@@ -35,19 +41,71 @@ def nothing_waits(lab: Lab, transport: str) -> bool:
     """Whether no packet is on its way anywhere in a lab, and no program can answer one that was.
 
     Everything is asked twice, with all backlogs handled before each time, for a packet may have been between two
-    places that were asked one after the other. One that moved all the time was seen: who asks looks, too. Raises
+    places that were asked one after the other. One that moved all the time was seen: who asks looks, too. A neighbour
+    that a place asks for is asked for by us, too: who does not answer that now will not answer the place. Raises
     OSError.
     """
     if programs.may_see(lab) or programs.may_answer(lab, transport):
         return False
-    return all(backlogs.are_handled() and not next(holders(lab), "") for _ in range(_TWICE))
+    counts = {place: lab.tap(place).count for place in lab.places}
+    asked = _ask_again(lab)
+    besides = {(each.place, each.address) for each in asked}
+    if not all(backlogs.are_handled() and not next(holders(lab, besides), "") for _ in range(_TWICE)):
+        return False
+    return not _may_be_answered(lab, asked, counts)
 
 
-def holders(lab: Lab) -> Iterator[str]:
-    """What may hold a packet, in words, as it is found."""
+class _Asked(NamedTuple):
+    """A question for a neighbour that a place asks for, sent by us."""
+
+    place: Place
+    question: Question
+
+    @property
+    def address(self) -> str:
+        """Whose MAC is asked for."""
+        return self.question.address
+
+
+def _ask_again(lab: Lab) -> list[_Asked]:
+    """Ask for the neighbours that places ask for, once more, where the link sends anything."""
+    asked = []
+    for place in lab.places:
+        if not next(neighbours(place), ""):
+            continue
+        links, addresses, tap = states.links(place.namespace), place.addresses, lab.tap(place)
+        for row in states.neighbours(place.namespace, links):
+            if row.state == _ASKED_FOR:
+                link = next(link for link in links.links if link.name == row.link)
+                again = question(link, addresses, row.ip)
+                with contextlib.suppress(OSError):
+                    tap.send(link.name, again.data)
+                    asked.append(_Asked(place, again))
+    return asked
+
+
+def _may_be_answered(lab: Lab, asked: Sequence[_Asked], counts: Mapping[Place, int]) -> bool:
+    """Whether somebody has answered a question, or may yet: one who heard it and takes time to answer for others.
+
+    ``counts`` are the frames that places had seen before.
+    """
+    come = {place: lab.tap(place).since(count) for place, count in counts.items()} if asked else {}
+    if any(one.question.answered_by(frame) for one in asked for frame in come[one.place]):
+        return True
+    heard = (
+        each
+        for one in asked
+        for place, frames in come.items()
+        for each in proxies.questions(place, filter(one.question.matches, frames), one.address)
+    )
+    return proxies.delay(heard) > 0
+
+
+def holders(lab: Lab, besides: Collection[tuple[Place, str]] = ()) -> Iterator[str]:
+    """What may hold a packet, in words, as it is found; ``besides`` are places and neighbours that do not count."""
     for place in lab.places:
         yield from queues(place)
-        yield from neighbours(place)
+        yield from neighbours(place, [address for each, address in besides if each is place])
         yield from programs_queues(lab, place)
         yield from _fragments(lab, place)
     yield from _slow_links(lab)
@@ -87,11 +145,16 @@ def _unseen_behind(lab: Lab) -> Iterator[tuple[str, peers.End]]:
         yield from ((place, end) for end in ends if end.outside or end.kind not in _AT_ONCE)
 
 
-def neighbours(place: Place) -> Iterator[str]:
-    """The neighbours that a place asks for, in words."""
+def neighbours(place: Place, besides: Collection[str] = ()) -> Iterator[str]:
+    """The neighbours that a place asks for, in words, but for some addresses."""
+    left_out = {ipaddress.ip_address(address).packed for address in besides}
     for row in place.namespace.netlink.dump(rtnl.dump_neighbours()):
-        if struct.unpack_from("=H", row, _STATE)[0] & _INCOMPLETE:
+        if struct.unpack_from("=H", row, _STATE)[0] & _INCOMPLETE and _address(row) not in left_out:
             yield f"a neighbour that {place.full_name} asks for"
+
+
+def _address(row: bytes) -> bytes:
+    return next((row[start:end] for kind, start, end in attributes(row, _NEIGHBOUR, len(row)) if kind == _DST), b"")
 
 
 def programs_queues(lab: Lab, place: Place) -> Iterator[str]:

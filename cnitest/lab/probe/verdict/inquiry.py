@@ -22,7 +22,7 @@ from cnitest.kernel.tracing import trace
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe
 from cnitest.lab.probe.verdict import holding, programs, proxies, refusal, silence, sizes, under_way
-from cnitest.lab.probe.verdict.controls import Control, brief_control, control
+from cnitest.lab.probe.verdict.controls import Control, brief_control, control, nothing_comes
 from cnitest.lab.probe.verdict.neighbour import await_duplicate_detection
 from cnitest.lab.probe.verdict.refusal import Refusal
 from cnitest.lab.probe.verdict.watching import alike, watched_attempt
@@ -125,7 +125,8 @@ class Inquiry:
         passed = control(self._probe)
         if self._overflow() or self._doubt(passed, passed) or self._still_coming():
             return None
-        return self._reach(Verdict.DROPPED, silence.gone(self._attempts[-1], self._seen), controls=(passed.words,))
+        words = silence.gone(self._attempts[-1], self._seen, passed.words)
+        return self._reach(Verdict.DROPPED, words, controls=(passed.words,))
 
     def _inquire(self) -> Reach:
         """Send again with everyone watching, between two controls."""
@@ -264,7 +265,8 @@ class Inquiry:
     def resolvable(self, before: Control) -> bool:
         """Whether a place asks, or gave up asking, for a neighbour that does answer: its next try will get through."""
         found = islice(self.unresolved(before, lambda place: place.neighbours, _UNANSWERED), _MOST_NEIGHBOURS)
-        return any(proxies.ask_patiently(place, one.link, one.ip, WAIT).answered for place, one in found)
+        ask = proxies.ask_patiently
+        return any(ask(place, one.link, one.ip, WAIT, nothing_comes(place)).answered for place, one in found)
 
     def unresolved(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import select
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +15,7 @@ from cnitest.kernel.packet_socket import Frame
 from cnitest.kernel.rows.records import Address, Link
 from cnitest.kernel.rtnetlink.rtnl import mac_bytes
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, Probe, canonical, is_ipv6
+from cnitest.lab.probe.base import Attempt, Probe, canonical, is_ipv6, rounds
 from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
@@ -96,22 +97,31 @@ def question(link: Link, addresses: tuple[Address, ...], address: str) -> Questi
     return Question(pack(mac_bytes(mac), source, address), matches, address, mac)
 
 
-def ask(sender: Place, link: str, address: str, wait: float) -> Attempt:
-    """Put one request for ``address`` on ``link`` and await the answer; ``answered_by`` is the MAC."""
+def ask(sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None = None) -> Attempt:
+    """Put one request for ``address`` on ``link`` and await the answer; ``answered_by`` is the MAC.
+
+    ``gone``, when given, is asked now and then whether no answer can come any more.
+    """
     asked = question(sender.link(link), sender.addresses, address)
     tap = sender.lab.tap(sender)
-    began = time.perf_counter()
+    count, began = tap.count, time.perf_counter()
+
+    def answer() -> str:
+        return next((by for frame in tap.since(count) if (by := asked.answered_by(frame))), "")
+
     try:
         tap.send(link, asked.data)
     except OSError as error:
         return Attempt(asked.matches, error=error)
-    deadline = Deadline.exactly(wait, "an answer")
-    while True:
-        for frame in tap.frames():
-            if by := asked.answered_by(frame):
-                return Attempt(asked.matches, True, by, rtt=time.perf_counter() - began)
-        if deadline.expired or not tap.wait(deadline):
-            return Attempt(asked.matches)
+    ready = select.poll()
+    ready.register(tap.socket, select.POLLIN)
+    # Who looks whether an answer can come reads the frames, too.
+    over = (lambda: gone() or bool(answer())) if gone else None
+    for _ in rounds(ready, Deadline.exactly(wait, "an answer"), over):
+        if by := answer():
+            return Attempt(asked.matches, True, by, rtt=time.perf_counter() - began)
+    by = answer()
+    return Attempt(asked.matches, bool(by), by or None)
 
 
 def link_towards(addresses: tuple[Address, ...], destination: str) -> str | None:

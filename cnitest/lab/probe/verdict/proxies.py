@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.errors import KernelError
@@ -63,12 +63,14 @@ def may_answer(place: Place, link: str, *, six: bool) -> bool:
     return any(_sysctls(place, f"net/{'ipv6' if six else 'ipv4'}/conf/{link}/forwarding"))
 
 
-def ask_patiently(sender: Place, link: str, address: str, wait: float) -> Attempt:
+def ask_patiently(
+    sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None = None
+) -> Attempt:
     """As `ask`; whom the question got to has the time that its answer may take."""
     places: Sequence[Place] = sender.lab.places
     taps = sender.lab.taps(places)
     began = [tap.count for tap in taps]
-    attempt = ask(sender, link, address, wait)
+    attempt = ask(sender, link, address, wait, gone)
     if attempt.answered or attempt.error:
         return attempt
     heard = [

@@ -37,9 +37,9 @@ def freed(attempt: Attempt, seen: Seen) -> str:
     return f"no answer: the kernel freed {what} ({first}), twice; {last}{_remark(attempt)}"
 
 
-def gone(attempt: Attempt, seen: Seen) -> str:
-    """What to say of a probe that was twice not answered while nothing could hold it."""
-    last = last_seen(attempt, seen)
+def gone(attempt: Attempt, seen: Seen, unseen: str) -> str:
+    """What to say of a probe that was twice not answered while nothing could hold it; ``unseen`` where none saw it."""
+    last = last_seen(attempt, seen) or unseen
     return f"no answer, twice, and nothing on the way holds a packet; {last}{_remark(attempt)}"
 
 
