@@ -215,7 +215,8 @@ def is_decided() -> bool:
 def await_armed(seconds: float = _TIMEOUT) -> Trace | None:
     """As `armed`, but begin and wait until it is decided, at most that long; `why` says why it is None."""
     begin()
-    _own[os.getpid()].done.wait(seconds)
+    if own := _own.get(os.getpid()):
+        own.done.wait(seconds)
     return armed()
 
 
