@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 from cnitest.suites.plugins.lan_networks import refused
 from cnitest.suites.plugins.pools import MACHINE, addresses, between, leases, pool, taken
@@ -65,6 +67,15 @@ class TestRanges:
         network = pool(subnet="2001:db8:1::/126")
 
         assert addresses(taken(cni, node, network, "ab")) == ["2001:db8:1::2", "2001:db8:1::3"]
+
+    @pytest.mark.covers("host-local.subnet", "kernel")
+    @pytest.mark.covers("host-local.rangeStart", "kernel")
+    @pytest.mark.parametrize("keys", [{}, {"rangeStart": "::a00:2"}], ids=["whole", "start"])
+    def test_an_ipv6_subnet_of_small_numbers(self, cni, node, keys):
+        """An address of IPv6 is one also where it is a number that IPv4 has, too."""
+        found = taken(cni, node, pool(subnet="::a00:0/112", gateway="::a00:1", **keys), "ab")
+
+        assert [ip_address(address) for address in addresses(found)] == [ip_address("::a00:2"), ip_address("::a00:3")]
 
     @pytest.mark.covers("host-local.gateway", "kernel")
     @pytest.mark.parametrize("gateway", ["10.1.2.11", "10.1.2.254"])
