@@ -59,6 +59,13 @@ def reference(file: str) -> str:
     return told[0] if told else _FIRST_OF_1_1_0 if "1.1.0" in _spoken(file) else _OLDEST
 
 
+@cache
+def reads(file: str, key: str) -> bool:
+    """Whether a build of the reference plugins has a key of its configuration: Go writes the names of fields into its
+    programs. True of anybody else's plugin, and of a file that cannot be read."""
+    return not reference(file) or re.search(rf'json:"{re.escape(key)}["\\,]'.encode(), _read(file)) is not None
+
+
 def fits(release: str, bounds: str) -> bool:
     """Whether a release lies within bounds, as ``>=1.7`` or ``>=1.2,<1.8``; without bounds every one does.
 

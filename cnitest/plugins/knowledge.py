@@ -33,6 +33,10 @@ class Key(Frozen):
     """One key of a plugin's configuration: its ``type``, and values of it that are ``valid``, at a ``boundary`` that
     the documentation is silent about, or ``invalid``.
 
+    What is accepted beyond those samples: ``one_of`` some words, of which those in ``later`` came with a release; a
+    number from ``least`` to ``most``, or one ``besides``; in lists and objects ``items`` of one type; a text whose
+    ``form`` is that of a link's name or a MAC.
+
     It is there ``since`` a release of the plugin. With it others are given ``together``; it goes ``without`` others and
     ``not_with`` them, and ``needs`` one. ``rare`` says what few machines have that it takes, so it is not tried.
     """
@@ -42,6 +46,13 @@ class Key(Frozen):
     valid: tuple[Any, ...] = ()
     boundary: tuple[Any, ...] = ()
     invalid: tuple[Any, ...] = ()
+    one_of: tuple[str, ...] = ()
+    later: Mapping[str, str] = field(default_factory=_nothing)
+    least: int | None = None
+    most: int | None = None
+    besides: tuple[int, ...] = ()
+    items: Literal["", "text", "boolean", "number", "object", "list"] = ""
+    form: Literal["", "link", "mac"] = ""
     since: str = ""
     together: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
@@ -69,11 +80,12 @@ class Plugin(Frozen):
     ``ifname`` the interface that it is called for, ``capabilities`` what it takes of the runtime.
 
     Its configuration: ``keys`` with their values, ``always`` those that it cannot do without, ``also`` those that it
-    reads and no value is known of; ``section`` are the keys of an IPAM section, and of the lists in it. ``ipam`` says
-    where its addresses come from: ``required`` or ``optional`` a section, ``none``, ``alone`` for an IPAM plugin,
-    ``fixed`` as its profile has it; ``pool`` names the one IPAM plugin that it works with, ``before`` the plugin that
-    stands before it. ``simplest`` is a configuration that works, ``below`` one for what it makes for a chained plugin
-    ({bridge}, {ipv4}, {ipv6} are replaced), ``backend`` the key that chooses between iptables and nftables.
+    reads and no value is known of; ``section`` are the keys of an IPAM section, and of the lists in it, with the
+    ``types`` of those that are no text. ``ipam`` says where its addresses come from: ``required`` or ``optional`` a
+    section, ``none``, ``alone`` for an IPAM plugin, ``fixed`` as its profile has it; ``pool`` names the one IPAM plugin
+    that it works with, ``before`` the plugin that stands before it. ``simplest`` is a configuration that works,
+    ``below`` one for what it makes for a chained plugin ({bridge}, {ipv4}, {ipv6} are replaced), ``backend`` the key
+    that chooses between iptables and nftables.
 
     What it does: ``gateway`` are the keys that make the host its gateway, ``devices`` those that name the one device of
     the host that it moves, ``names`` what it calls things that no key names; ``on_lan`` its containers are on a LAN of
@@ -96,6 +108,7 @@ class Plugin(Frozen):
     always: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     section: Mapping[str, tuple[str, ...]] = field(default_factory=_nothing)
+    types: Mapping[str, Literal["boolean", "number", "object", "list"]] = field(default_factory=_nothing)
     ipam: Literal["none", "required", "optional", "alone", "fixed"] = "none"
     pool: str = ""
     before: str = ""

@@ -80,15 +80,28 @@ BROKEN = {
     ),
     "a value of another type": (
         [{**BRIDGE, "mtu": "1500"}],
-        ("the key 'mtu' is a string in the configuration, and bridge reads int",),
+        ("'mtu' is the text \"1500\", and a whole number, without quotes, is expected; did you mean 1500?",),
     ),
-    "a name too long": ([{**BRIDGE, "bridge": LONG}], (f"bridge is '{LONG}': 22 letters", "at most 15")),
+    "a word with a typo": (
+        [{"type": "macvlan", "master": "ens33", "mode": "brigde", "ipam": POOL}],
+        ("'mode' is 'brigde', and is none of 'bridge', 'private', 'vepa', 'passthru'; did you mean 'bridge'?",),
+    ),
+    "ranges that overlap": (
+        [
+            {
+                "type": "bridge",
+                "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "10.1.0.0/16"}]]},
+            }
+        ],
+        ("ipam.ranges[0][0] (10.1.0.1 to 10.1.0.254) and ipam.ranges[1][0] (10.1.0.1 to 10.1.255.254) overlap",),
+    ),
+    "a name too long": ([{**BRIDGE, "bridge": LONG}], (f"'bridge' is wrong: '{LONG}' is 22 bytes long", "has 1 to 15")),
     "a sysctl that is not there": (
         [BRIDGE, {"type": "tuning", "sysctl": {"net.ipv4.conf.all.nope": "1"}}],
         ("Its first ADD fails: bridge + tuning", "sysctl net.ipv4.conf.all.nope: no such file or directory"),
     ),
     "what has no cause": (
-        [BRIDGE, {"type": "tuning", "mac": "zz"}],
+        [BRIDGE, {"type": "tuning", "args": {"cni": {"mac": "zz"}}}],
         ("invalid MAC address", "unknown; see the plugin's own words"),
     ),
 }
@@ -219,7 +232,8 @@ def test_words_that_nobody_reads_are_warned_of(tmp_path: Path):
     warnings = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
     assert warnings == [
         "warning: my.conflist: bridge has no key 'isGatway', and ignores it; did you mean 'isGateway'?",
-        "warning: my.conflist: host-local has no key 'rangestart' in ipam, and ignores it; did you mean 'rangeStart'?",
+        "warning: my.conflist: host-local: the key 'rangestart' in ipam is written 'rangeStart'; what is made in Go "
+        "reads it all the same",
         "warning: my.conflist: host-local has no key 'gatway' in ipam.ranges, and ignores it; did you mean 'gateway'?",
         "warning: my.conflist: portmap: nobody provides the capability 'portMapings'; did you mean 'portMappings'?",
     ]

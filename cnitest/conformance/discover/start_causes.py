@@ -9,18 +9,30 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from cnitest.cni import spec
-from cnitest.conformance.discover import start_addresses
+from cnitest.conformance.discover import start_addresses, warnings
 from cnitest.conformance.discover.preflight import Refused
 from cnitest.kernel import features
+from cnitest.plugins.values import Fault
 from cnitest.typos import did_you_mean
 
 Cause = Callable[[Refused], Iterator[str]]
 CAUSES: list[Cause] = []
 _LINK_KEYS = ("master", "device", "parent", "uplink", "physInterface")
-_LONGEST_NAME = 15
+_LONGEST_NAME, _LONGEST_FILE_NAME = 15, 255
 _FILE = re.compile(r"\b(?:open|stat|lstat|read|mkdir|unlink) (/[^\s:\"']+): ([\w ]+)")
 _PROGRAM = re.compile(r'exec: "([^"]+)": executable file not found')
-_FIELD = re.compile(r"cannot unmarshal (\w+) into Go (?:struct field|value) (?:\S*\.)?(\w+) of type (\S+)")
+_FIELD = re.compile(
+    r"cannot unmarshal (\w+(?: [\d.e+-]+)?) into Go (?:struct field|value) (?:\S*\.)?(\w+) of type (\S+)"
+)
+
+_GO_TYPES = (
+    (r"bool", "true or false, without quotes"),
+    (r"u?int\d*", "a whole number, without quotes, that fits in it"),
+    (r"float\d+", "a number, without quotes"),
+    (r"string", "text between double quotes"),
+    (r"\[\].*", "a list, [ … ]"),
+    (r"map\[.*", "an object, { … }"),
+)
 
 
 def cause(function: Cause) -> Cause:
@@ -44,6 +56,12 @@ def version_not_spoken(failure: Refused) -> Iterator[str]:
             f"{failure.plugin} does not speak version {failure.version}; the whole list speaks {spoken}: "
             f"write one of these as cniVersion, or try it with --cni-version {failure.subject.highest}"
         )
+
+
+@cause
+def value_not_accepted(failure: Refused) -> Iterator[str]:
+    """A value that the plugin's error is about, or that its reader of JSON cannot take."""
+    yield from (str(fault) for fault in _values(failure) if _is_about(failure, fault))
 
 
 @cause
@@ -182,7 +200,9 @@ def kernel_lacks_it(failure: Refused) -> Iterator[str]:
 def file_is_not_there(failure: Refused) -> Iterator[str]:
     """A file that something else on a host would have written."""
     for path, why in dict.fromkeys(_FILE.findall(failure.text)):
-        if not path.endswith(".sock") and not path.startswith("/proc/"):
+        if why == "file name too long":
+            yield f"a name in this path has more than {_LONGEST_FILE_NAME} letters: shorten it in the configuration"
+        elif not path.endswith(".sock") and not path.startswith("/proc/"):
             yield (
                 f"{path}: {why}: what a host has there a cnitest.yaml puts there, with 'mounts: {{DIRECTORY: ./mine}}' "
                 "or host_setup"
@@ -206,18 +226,46 @@ def may_not(failure: Refused) -> Iterator[str]:
 
 
 @cause
+def other_value_not_accepted(failure: Refused) -> Iterator[str]:
+    """A value that is not accepted, whatever the error is about."""
+    yield from map(str, _values(failure))
+
+
+def _values(failure: Refused) -> list[Fault]:
+    return list(warnings.value_faults(failure.conf, failure.subject.path, failure.subject.setting.knowledge))
+
+
+def _is_about(failure: Refused, fault: Fault) -> bool:
+    """Whether the error repeats the key, or the value, of a fault."""
+    said = failure.text.lower()
+    return fault.key.lower() in said or bool(fault.value and fault.value.lower() in said)
+
+
+@cause
 def wrong_type(failure: Refused) -> Iterator[str]:
     """A key with a value of another JSON type."""
+    named = [fault.key.lower() for fault in _values(failure)]
     for given, field, wanted in dict.fromkeys(_FIELD.findall(failure.text)):
-        yield f"the key {field!r} is a {given} in the configuration, and {failure.plugin} reads {wanted}"
+        if field.lower() not in named:
+            was = f"a {given}" if given.isalpha() else f"the {given}"
+            yield f"the key {field!r} is {was} in the configuration, and {failure.plugin} reads {_in_words(wanted)}"
+
+
+def _in_words(kind: str) -> str:
+    """A type of Go, as JSON has it."""
+    for pattern, words in _GO_TYPES:
+        if re.fullmatch(pattern, kind):
+            return words
+    return kind
 
 
 @cause
 def name_is_too_long(failure: Refused) -> Iterator[str]:
     """A link's name of more than fifteen letters."""
+    named = [fault.key for fault in _values(failure)]
     for key in ("bridge", "vrfname", *_LINK_KEYS):
         name = failure.conf.get(key)
-        if isinstance(name, str) and len(name) > _LONGEST_NAME:
+        if isinstance(name, str) and len(name) > _LONGEST_NAME and key not in named:
             yield f"{key} is {name!r}: {len(name)} letters; a link's name has at most {_LONGEST_NAME}"
 
 

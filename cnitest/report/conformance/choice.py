@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnitest import paths
 from cnitest.cni import plugins, spec
-from cnitest.conformance.discover import start_addresses
+from cnitest.conformance.discover import warnings
 from cnitest.conformance.discover.examine import Source, examine, require, source
 from cnitest.conformance.discover.preflight import Refused
-from cnitest.conformance.model import shipped, spelling
+from cnitest.conformance.model import shipped
 from cnitest.conformance.model.subject import Subject
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing
 from cnitest.report.options import DEFAULT_TOPOLOGY
+from cnitest.text import with_short_words
 from cnitest.topology import find, load
 from cnitest.typos import did_you_mean
 
@@ -77,8 +78,7 @@ def chosen(choice: Choice) -> Chosen:
         raise ConfigError("; ".join(skipped))
     if choice.newest:
         subjects = tuple(subject.only_newest() for subject in subjects)
-    told = {failure.subject.source for failure in unstarted}
-    return Chosen(subjects, tuple(skipped), tuple(unstarted), tuple(_warnings(sources, told)))
+    return Chosen(subjects, tuple(skipped), tuple(unstarted), tuple(_warnings(sources, choice.path, unstarted)))
 
 
 def check(choice: Choice) -> None:
@@ -91,15 +91,20 @@ def check(choice: Choice) -> None:
         raise ConfigError(f"there is no version {', '.join(unknown)} of the specification: {', '.join(spec.VERSIONS)}")
 
 
-def _warnings(sources: Sequence[Source], told: Collection[str]) -> Iterator[str]:
-    """Words that nobody reads, and addresses that cannot be; not those of networks of which the cause is ``told``."""
+def _warnings(sources: Sequence[Source], path: Sequence[str], unstarted: Sequence[Refused]) -> Iterator[str]:
+    """What is wrong in the configurations; not the values of a plugin whose ADD failed, where they are causes."""
+    failed = {failure.subject.source: failure.plugin for failure in unstarted}
     shown: dict[str, None] = {}
     for each in sources:
-        lines = spelling.warnings(each.network, each.setting.capabilities, each.setting.knowledge)
-        if each.where not in told:
-            lines += [fault for plugin in each.network.plugins for fault in start_addresses.faults(plugin)]
+        lines = warnings.warnings(
+            each.network,
+            (*each.path, *path),
+            given=each.setting.capabilities,
+            knowledge=each.setting.knowledge,
+            told=failed.get(each.where),
+        )
         shown |= {f"{paths.near(each.where)}: {line}": None for line in lines}
-    yield from shown
+    yield from map(with_short_words, shown)
 
 
 def _sources(choice: Choice) -> tuple[list[Source], list[str]]:

@@ -10,7 +10,7 @@ from cnitest import paths
 from cnitest.cni import spec
 from cnitest.conformance.discover.preflight import Refused
 from cnitest.conformance.discover.start_causes import causes
-from cnitest.text import line
+from cnitest.text import line, quoted, with_short_words
 
 #: A network that cannot start is told in so many lines at most.
 MOST_LINES = 40
@@ -30,7 +30,7 @@ def lines(failure: Refused, *, stops: bool = True) -> list[str]:
 def _headline(failure: Refused) -> Iterator[str]:
     subject = failure.subject
     which = " + ".join(failure.members)
-    yield f"cnitest: the network {subject.network!r} ({paths.near(subject.source)}) cannot start."
+    yield f"cnitest: the network {quoted(subject.network)} ({paths.near(subject.source)}) cannot start."
     yield f"Its first ADD fails: {which} in version {failure.version}"[:_WIDTH]
     yield ""
 
@@ -101,7 +101,7 @@ def _advice(stops: bool) -> Iterator[str]:
 
 def _field(label: str, text: str, most: int = 2) -> Iterator[str]:
     """A labelled text on a few lines."""
-    whole = line(" ".join(text.split()))
+    whole = line(with_short_words(" ".join(text.split())))
     wrapped = textwrap.wrap(whole, _WIDTH - _LABEL - 2, break_on_hyphens=False) or [""]
     if len(wrapped) > most:
         wrapped = [*wrapped[: most - 1], wrapped[most - 1][: _WIDTH - _LABEL - 4] + " …"]

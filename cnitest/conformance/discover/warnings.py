@@ -1,0 +1,44 @@
+"""What a configuration says that nobody reads, that is not accepted, or that cannot be: a line each, before anything is
+called."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from cnitest.cni import plugins, releases
+from cnitest.cni.conf import Network
+from cnitest.conformance.discover import start_addresses
+from cnitest.conformance.model import spelling
+from cnitest.plugins import files, values
+from cnitest.plugins.values import Fault
+
+
+def warnings(
+    network: Network, path: Sequence[str], *, given: Collection[str] = (), knowledge: str = "", told: str | None = None
+) -> list[str]:
+    """The lines for a network. ``path`` is where its plugins are, ``given`` are the capabilities with arguments,
+    ``knowledge`` is a file of what is known of a plugin.
+
+    Where the first ADD failed, ``told`` is the plugin whose values were named as causes of that already.
+    """
+    lines = [*network.repeated, *spelling.warnings(network, given, knowledge, path)]
+    for conf in network.plugins:
+        name = str(conf["type"])
+        lines += (f"{name}: {fault}" for fault in value_faults(conf, path, knowledge) if name != told)
+        lines += start_addresses.faults(conf) if told is None else ()
+    return list(dict.fromkeys(lines))
+
+
+def value_faults(conf: Mapping[str, Any], path: Sequence[str], knowledge: str = "") -> Iterator[Fault]:
+    """The values of one plugin's configuration, and of its IPAM section, that are not accepted."""
+    name = str(conf["type"])
+    file = plugins.find(name, path)
+    release = releases.reference(file) if releases.built(file) else ""
+    yield from values.faults(files.known(name, knowledge), conf, release)
+    section = conf.get("ipam")
+    if isinstance(section, Mapping):
+        pool = files.known(str(section.get("type") or ""), knowledge)
+        yield from values.faults_of_section(pool, section)
+    elif section is not None:
+        yield Fault("ipam", "is not an object, { … }, with the 'type' of an IPAM plugin")
