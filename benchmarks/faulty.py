@@ -1,8 +1,8 @@
 """Which requirements fail on faulty plugins: python -m benchmarks.faulty OUT [NAME...].
 
-Tries each fault with the requirements that are to catch it and writes what `cnitest run --json` does, of all of them in
-one file; without names, forty that are spread over the tables. Two such files, of two states of this project, are
-compared by ``python -m benchmarks.verdicts --failing BEFORE AFTER``.
+Tries each fault with the requirements that are to catch it, a SHOULD like a MUST, and writes what `cnitest run --json`
+does, of all of them in one file; without names, forty that are spread over the tables. Two such files, of two states
+of this project, are compared by ``python -m benchmarks.verdicts --failing BEFORE AFTER``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def tried(faults: Sequence[Fault], place: Path, profile: str) -> list[dict[str, 
     confs = [word for one in profiles for word in ("--cni-conf", str(one))]
     out = place / "out.json"
     argv = [sys.executable, "-m", "pytest", str(CHECKOUT / "suites" / "conformance"), "-q", "-n", "2"]
-    argv += ["-p", "no:cacheprovider", "-p", "cnitest.fixtures.faulty.narrow", "--cni-keep-going"]
+    argv += ["-p", "no:cacheprovider", "-p", "cnitest.fixtures.faulty.narrow", "--cni-keep-going", "--cni-strict"]
     argv += ["--cni-profile", profile, *confs, "--cni-json", str(out)]
     wanted = json.dumps({fault.name: sorted(fault.caught_by) for fault in faults})
     subprocess.run(argv, cwd=CHECKOUT, env={**os.environ, "CNITEST_NARROW": wanted}, timeout=LIMIT, check=False)

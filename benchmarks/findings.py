@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cnitest.cni.calls.invoke import search_path
 from cnitest.fuzz.search.campaign import Campaign
-from cnitest.fuzz.search.hunt import Finding
+from cnitest.fuzz.search.searcher import Finding
 
 PLUGINS = ("bridge", "ptp", "macvlan", "host-local", "static", "portmap", "firewall", "bandwidth", "tuning")
 

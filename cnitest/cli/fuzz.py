@@ -21,7 +21,7 @@ from cnitest.report.options import BASELINE, PLUGIN_PATH, declare_to_command, re
 
 if TYPE_CHECKING:
     from cnitest.fuzz.search.campaign import Campaign
-    from cnitest.fuzz.search.hunt import Finding
+    from cnitest.fuzz.search.searcher import Finding
 
 USUAL = ("configs", "sequences", "requirements", "differential")
 KINDS = (*USUAL, "faults")
@@ -117,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _held_to_baseline(campaign: Campaign, file: str | None, written: str | None) -> int:
-    """Hunt what the baseline of a file does not have; what is written into another is no failure."""
+    """Search for what the baseline of a file does not have; what is written into another is no failure."""
     from cnitest.report.baseline import fuzzing
 
     subject = campaign.settings.subject
@@ -140,7 +140,7 @@ def _database(place: str) -> str:
 
 
 def _tell(campaign: Campaign) -> int:
-    """Hunt, with a line that lives, and everything that was found at the end."""
+    """Search, with a line that lives, and everything that was found at the end."""
     say(f"cnitest fuzz: {campaign.words}")
     live = _Line()
     try:

@@ -66,7 +66,7 @@ def _case(
     setup_seconds: float,
 ) -> Case:
     config = item.config
-    verdict, details, reason, known = _judged(call, requirement, trial, config)
+    verdict, details, reason, known = _classified(call, requirement, trial, config)
     calls = bench.record.calls if bench else []
     in_processes = sum(call.seconds for call in calls)
     error = call.excinfo.value if call.excinfo else None
@@ -133,7 +133,7 @@ def _test_name(item: pytest.Item) -> str:
     return f"{name}[{inside}]" if inside else name
 
 
-def _judged(
+def _classified(
     call: pytest.CallInfo[None], requirement: Requirement, trial: Trial, config: pytest.Config
 ) -> tuple[Verdict, tuple[str, ...], str, tuple[int, ...]]:
     if call.excinfo is None:

@@ -1,7 +1,7 @@
 """From a YAML node to the model, led by its types: text stays text, and no fault hides another.
 
 What cannot be read is reported and replaced by a stand-in (a default, an empty text, a zero), and its path is
-remembered as broken; the rest of the file is read, and judged, as if nothing had happened.
+remembered as broken; the rest of the file is read, and validated, as if nothing had happened.
 """
 
 from __future__ import annotations

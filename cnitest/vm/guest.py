@@ -110,9 +110,9 @@ class Guest:
             self._relay.move(whole.remaining if whole else None)
             if whole:
                 whole.check()
-        return self._judged()
+        return self._exit_status()
 
-    def _judged(self) -> int:
+    def _exit_status(self) -> int:
         if self.status is None:
             raise GuestError(f"the guest ended without an exit status: {self._last_words()}")
         if self.status and self._full:

@@ -26,8 +26,8 @@ from cnitest.fuzz.model import keys
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import subject_of, trial_of
 from cnitest.fuzz.model.violation import RULES
-from cnitest.fuzz.search.hunt import Finding
 from cnitest.fuzz.search.reduce import reduced
+from cnitest.fuzz.search.searcher import Finding
 from cnitest.fuzz.search.workers import FuzzSettings, together
 
 CHECKOUT = Path(__file__).resolve().parents[2]

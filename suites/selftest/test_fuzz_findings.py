@@ -22,7 +22,7 @@ from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.scenario import Step
 from cnitest.fuzz.search import finding_files
-from cnitest.fuzz.search.hunt import Finding
+from cnitest.fuzz.search.searcher import Finding
 from cnitest.fuzz.search.store import Store, database
 
 #: bridge, but DEL fails.

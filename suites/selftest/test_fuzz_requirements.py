@@ -19,7 +19,7 @@ from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import subject_of, trial_of
 from cnitest.fuzz.search import finding_files, kinds
-from cnitest.fuzz.search.hunt import Finding
+from cnitest.fuzz.search.searcher import Finding
 from cnitest.fuzz.search.workers import FuzzSettings
 
 PATH = ("/usr/lib/cni",)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from cnitest.suites.selftest import walking
+from cnitest.suites.selftest.unit import architecture
 
 MOST_FUNCTIONS, MOST_RETURNS = 18, 3
 MOST_OF_AN_EXAMPLE, MOST_RETURNS_OF_AN_EXAMPLE = 40, 8
@@ -37,45 +38,85 @@ walking.start()
 from cnitest.cli.commands import main
 main()
 """
+# Builds a topology, probes it, breaks it, and asks why a probe is lost.
+PROBES = """
+from cnitest.suites.selftest import walking
+walking.start()
+from cnitest import Lab
+from cnitest.topology import find, load
+with Lab(load(find("bridge-walkthrough"))) as lab:
+    sandbox = lab.sandbox("ns01")
+    assert sandbox.ping("10.40.80.1")
+    lab.host("node").run(["iptables", "-A", "INPUT", "-p", "icmp", "-j", "DROP"])
+    print(sandbox.ping("10.40.80.1").explanation)
+"""
 Way = list[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> list[Way]:
-    """How a configuration of one plugin came to the moments of a run, but for what is asked before any check."""
+def of_a_run(tmp_path_factory: pytest.TempPathFactory) -> list[Way]:
+    """What is noted while a configuration of one plugin is checked against one requirement."""
     place = tmp_path_factory.mktemp("walk")
     options = ["-n", "0", "--requirement", "PROTO-03", "--", "-p", "cnitest.suites.selftest.walking"]
-    found = _ways(place, "lax", PLUGIN, "run", options, "FAIL     lax: PROTO-03")
-    return [way for way in found if not _asks_before(way)]
+    return _ways(place, "lax", PLUGIN, "run", options, "FAIL     lax: PROTO-03")
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> list[Way]:
-    """How an example came to each moment of fuzzing for the first time, from the campaign on."""
+def of_an_example(tmp_path_factory: pytest.TempPathFactory) -> list[Way]:
+    """What is noted while examples are generated for one plugin."""
     place = tmp_path_factory.mktemp("example")
     options = ["--only", "configs", "-n", "1", "--examples", "3", "--seed", "1"]
-    found = _ways(place, "ptp", CRASHES, "fuzz", options, "FOUND in ptp: crash")
-    hunted = [way for way in found if ("cnitest.fuzz.search.campaign", "Campaign.run") in way]
-    return list({way[-1]: way for way in reversed(hunted)}.values())
+    return _ways(place, "ptp", CRASHES, "fuzz", options, "FOUND in ptp: crash")
+
+
+@pytest.fixture(scope="module")
+def of_probes(tmp_path_factory: pytest.TempPathFactory) -> list[Way]:
+    """What is noted while one probe of a topology is answered, and one is lost to a rule."""
+    return _noted(tmp_path_factory.mktemp("probes"), [PROBES], "dropped on node")
+
+
+@pytest.fixture(scope="module")
+def ways(of_a_run: list[Way]) -> list[Way]:
+    """How a configuration came to the moments of a run, but for what is asked before any check."""
+    return [way for way in of_a_run if way[-1] in walking.OF_A_RUN and not _asks_before(way)]
+
+
+@pytest.fixture(scope="module")
+def example(of_an_example: list[Way]) -> list[Way]:
+    """How an example came to each moment of fuzzing for the first time, from the campaign on."""
+    found = [way for way in of_an_example if ("cnitest.fuzz.search.campaign", "Campaign.run") in way]
+    return list({way[-1]: way for way in reversed(found) if way[-1] in walking.OF_AN_EXAMPLE}.values())
 
 
 def _ways(place: Path, plugin: str, program: str, command: str, options: Sequence[str], said: str) -> list[Way]:
     """The ways that `walking` notes while a subcommand is run with a network of one plugin, and says something."""
     (place / plugin).write_text(program)
     (place / plugin).chmod(0o755)
-    file, out = place / f"{plugin}.conflist", place / "ways"
+    file = place / f"{plugin}.conflist"
     file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": plugin}]}))
+    argv = [COMMAND, command, file.name, "--cni-path", str(place), *options]
+    return [_walked(way) for way in _noted(place, argv, said)]
+
+
+def _noted(place: Path, argv: Sequence[str], said: str) -> list[Way]:
+    """The ways that are noted while Python runs a program that says something."""
+    moments = [each for walk in architecture.walks() for each in _calls(walk)]
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND, command, file.name, "--cni-path", str(place), *options],
+        [sys.executable, "-c", *argv],
         cwd=place,
-        env={**os.environ, "CNITEST_WALK": str(out)},
+        env={**os.environ, "CNITEST_WALK": str(place / "ways"), "CNITEST_MOMENTS": json.dumps(moments)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert said in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
-    found: list[Way] = [[(module, name) for module, name in json.loads(line)] for line in out.read_text().splitlines()]
-    return [_walked(way) for way in found]
+    lines = (place / "ways").read_text().splitlines()
+    return [[(module, name) for module, name in json.loads(line)] for line in lines]
+
+
+def _calls(walk: str) -> Way:
+    """The functions that a walk names, as calls of them are seen, in the order of the text."""
+    return [call for name in architecture.names(walk) if (call := architecture.called(name))]
 
 
 def _walked(way: Way) -> Way:
@@ -122,6 +163,17 @@ def test_few_functions_lie_on_the_way_of_an_example(example: list[Way]):
 def test_the_way_of_an_example_seldom_returns_to_a_package(example: list[Way]):
     """As that of a configuration."""
     assert sum(map(returns, example)) <= MOST_RETURNS_OF_AN_EXAMPLE
+
+
+@pytest.mark.parametrize(("walk", "noted"), [(0, "of_probes"), (1, "of_a_run"), (2, "of_an_example"), (3, "of_probes")])
+def test_a_walk_has_the_order_of_the_first_calls(walk: int, noted: str, request: pytest.FixtureRequest):
+    """ARCHITECTURE.md names the functions of each walk in the order in which they are called for the first time."""
+    firsts = dict.fromkeys(way[-1] for way in request.getfixturevalue(noted))
+
+    named = _calls(architecture.walks()[walk])
+
+    assert len(named) >= 5
+    assert [each for each in firsts if each in named] == named
 
 
 @pytest.mark.parametrize(

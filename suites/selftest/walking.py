@@ -1,7 +1,8 @@
 """A pytest plugin that writes down by which of our functions data came to a few moments of a run.
 
 ``-p cnitest.suites.selftest.walking``; the variable CNITEST_WALK is the file to write: a line of JSON for each way to a
-moment, from the outermost function to the innermost, each as a pair of its module and its name.
+moment, from the outermost function to the innermost, each as a pair of its module and its name. CNITEST_MOMENTS are
+further moments, as JSON; of these only the first call is written down.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,22 +34,25 @@ OF_AN_EXAMPLE = frozenset(
         ("cnitest.fuzz.execute.executor", "ReusingExecutor.run"),
         ("cnitest.cni.calls.invoke", "call"),
         ("cnitest.fuzz.oracles.attached", "crashes"),
-        ("cnitest.fuzz.search.chase", "Chase.finding"),
+        ("cnitest.fuzz.search.rounds", "Round.finding"),
         ("cnitest.fuzz.search.reduce", "reduced"),
         ("cnitest.fuzz.search.finding_files", "write"),
     )
 )
 MOMENTS = OF_A_RUN | OF_AN_EXAMPLE
+_once = {(module, name) for module, name in json.loads(os.environ.get("CNITEST_MOMENTS", "[]"))}
 _seen: set[str] = set()
 
 
 def start() -> None:
-    """Watch the calls of this thread from now on."""
+    """Watch the calls of this thread, and of those that are started, from now on."""
+    threading.setprofile(_note)
     sys.setprofile(_note)
 
 
 def _note(frame: FrameType, event: str, _: Any) -> None:
-    if event == "call" and _name(frame) in MOMENTS:
+    if event == "call" and (_name(frame) in MOMENTS or _name(frame) in _once):
+        _once.discard(_name(frame))
         line = json.dumps(_way(frame))
         if line not in _seen:
             _seen.add(line)

@@ -54,7 +54,7 @@ class Observation(NamedTuple):
 
 
 class Pair:
-    """Two executors that do the same, as one for a hunter: what differs is what does not hold. A context manager."""
+    """Two executors that do the same, as one for a searcher: what differs is what does not hold. A context manager."""
 
     def __init__(self, trial: Trial, path: Sequence[str], *, backends: tuple[str, str] | None = None) -> None:
         self._backends = backends

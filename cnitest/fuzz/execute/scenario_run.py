@@ -133,7 +133,7 @@ class ScenarioRun:
             self._refused(step, target, before, calls, wanted)
         else:
             one = self._succeeded(step, target, before, result, calls)
-            self._judge(one, wanted, calls[0].plugin)
+            self._validate(one, wanted, calls[0].plugin)
 
     def _again(self, known: Attached, before: Picture, calls: Sequence[Call]) -> None:
         """A second ADD of what is attached may fail or succeed, but takes nothing away."""
@@ -180,13 +180,13 @@ class ScenarioRun:
         self._proven.add(step.network)
         return one
 
-    def _judge(self, one: Attached, wanted: Expected, plugin: str) -> None:
+    def _validate(self, one: Attached, wanted: Expected, plugin: str) -> None:
         """What has to be true of it: its result always, its effects when its configuration is known to be right."""
         others = [other for other in self.attached.values() if other is not one]
         self.note(invariants.of_result(self.bench, one, plugin, others=self.has_others(one)))
         if one.example.validity is not Validity.INVALID:
             known = wanted if one.example.validity is Validity.VALID else Expected()
-            self.note(allocator.judged(one, known, others))
+            self.note(allocator.misallocated(one, known, others))
         if one.example.validity is Validity.VALID:
             self.note([*effects.missing(self.bench, one), *effects.asked_for(one)])
             silent = invariants.silences(self.bench, one, others, forwards=self.forwards)

@@ -144,7 +144,7 @@ def _between(first: Ip, last: Ip) -> Iterator[Ip]:
         first = first + 1
 
 
-def judged(one: Attached, wanted: Expected, others: Sequence[Attached]) -> list[Violation]:
+def misallocated(one: Attached, wanted: Expected, others: Sequence[Attached]) -> list[Violation]:
     """What is wrong with the addresses of a result: others than the model's, or somebody else's."""
     given = [ip.address.partition("/")[0] for ip in form.ips(one.result or {}, one.version)]
     name = one.target.network

@@ -1,4 +1,4 @@
-"""A whole run of ``cnitest fuzz``: what is kept is replayed first, then workers hunt, and findings are written down."""
+"""A whole run of ``cnitest fuzz``: what is kept is replayed, then workers search, and findings are written down."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.subjects import located, release_of, subject_of, trial_of
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.search import finding_files, store
-from cnitest.fuzz.search.hunt import Executor, Finding
 from cnitest.fuzz.search.kinds import comparisons, keys_of, rounds
 from cnitest.fuzz.search.networks import missing_pool, network_of
+from cnitest.fuzz.search.searcher import Executor, Finding
 from cnitest.fuzz.search.settings import FuzzSettings
 from cnitest.fuzz.search.store import Store
 from cnitest.fuzz.search.survey import Known, explanation
@@ -101,7 +101,7 @@ class Campaign:
         return f"{chain} ({', '.join(settings.kinds)}), {budget}{workers}, seed {settings.seed}"
 
     def run(self) -> Iterator[Finding | None]:
-        """Hunt; each new finding once, and None whenever there is progress to show."""
+        """Search; each new finding once, and None whenever there is progress to show."""
         for finding in self._kept():
             yield self._new(finding)
         if not (rounds(self.settings) or comparisons(self.settings)):

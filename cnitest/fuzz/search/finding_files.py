@@ -18,7 +18,7 @@ from cnitest.fuzz.execute.executor import Isolation, ReusingExecutor
 from cnitest.fuzz.execute.run import run
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.violation import RULES, Violation
-from cnitest.fuzz.search.hunt import Finding
+from cnitest.fuzz.search.searcher import Finding
 
 _TEST = '''\
 """{about}

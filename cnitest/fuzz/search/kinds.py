@@ -1,4 +1,4 @@
-"""The kinds of a hunt, each as turns that are taken one after the other."""
+"""The kinds of a search, each as turns that are taken one after the other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from cnitest.fuzz.model.example import Example, version_of
 from cnitest.fuzz.model.scenario import LIFE, Raw, Scenario, Step
 from cnitest.fuzz.oracles.demands import demands
 from cnitest.fuzz.search import known_sequences
-from cnitest.fuzz.search.hunt import Finding, Hunter, Turn
 from cnitest.fuzz.search.networks import (
     drawn,
     fitting,
@@ -37,6 +36,7 @@ from cnitest.fuzz.search.networks import (
     spoken,
     with_others,
 )
+from cnitest.fuzz.search.searcher import Finding, Searcher, Turn
 from cnitest.fuzz.search.settings import FuzzSettings
 
 #: Two containers: what one does must not show at the other.
@@ -52,7 +52,7 @@ _STEPS = st.sampled_from([LIFE, PAIR])
 
 
 def rounds(settings: FuzzSettings) -> list[Turn]:
-    """The turns of a hunt, in order; they are taken again and again."""
+    """The turns of a search, in order; they are taken again and again."""
     turns: list[Turn] = []
     if "configs" in settings.kinds:
         turns += [_configs(settings, validity) for validity in ("valid", "invalid", "boundary")]
@@ -84,7 +84,7 @@ def comparisons(settings: FuzzSettings) -> list[tuple[tuple[str, str] | None, Tu
 
 def _compared(settings: FuzzSettings, kind: str, validity: str) -> Turn:
     strategy = st.builds(Scenario, drawn(settings, validity).map(_alone), st.just(LIFE))
-    return lambda hunter, examples, seed: hunter.round(kind, strategy, examples, seed)
+    return lambda searcher, examples, seed: searcher.round(kind, strategy, examples, seed)
 
 
 def _is_chained(settings: FuzzSettings) -> bool:
@@ -99,7 +99,7 @@ def of_configs(settings: FuzzSettings, validity: str) -> SearchStrategy[Scenario
 
 def _configs(settings: FuzzSettings, validity: str) -> Turn:
     strategy = of_configs(settings, validity)
-    return lambda hunter, examples, seed: hunter.round("configs", strategy, examples, seed)
+    return lambda searcher, examples, seed: searcher.round("configs", strategy, examples, seed)
 
 
 def _alone(example: Example) -> tuple[Example, ...]:
@@ -116,7 +116,7 @@ def of_chains(settings: FuzzSettings) -> SearchStrategy[Scenario]:
 
 def _chains(settings: FuzzSettings) -> Turn:
     strategy = of_chains(settings)
-    return lambda hunter, examples, seed: hunter.round("configs", strategy, max(examples // 2, 1), seed)
+    return lambda searcher, examples, seed: searcher.round("configs", strategy, max(examples // 2, 1), seed)
 
 
 @st.composite
@@ -161,8 +161,8 @@ def _by_hand(settings: FuzzSettings) -> Turn:
     asked = demands(settings.subject, _request(known, plugin_of(settings)))
     left = [Scenario((replace(known, why=why),), (), raw) for why, raw in asked]
 
-    def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
-        return hunter.round("configs", strategy, examples * 2, seed)
+    def drawn(searcher: Searcher, examples: int, seed: int) -> Finding | None:
+        return searcher.round("configs", strategy, examples * 2, seed)
 
     return _first(left, "configs", settings.share, drawn)
 
@@ -173,7 +173,7 @@ def _requirements(settings: FuzzSettings) -> Turn:
     left: list[Scenario] | None = None
     strategy = of_requirements(settings)
 
-    def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
+    def turn(searcher: Searcher, examples: int, seed: int) -> Finding | None:
         nonlocal left
         if left is None:
             versions = spoken(settings)[:1] if is_known(settings) else spoken(settings)
@@ -181,8 +181,8 @@ def _requirements(settings: FuzzSettings) -> Turn:
             known = [one for network in ours for one in requirements.about(settings.subject, network)]
             left = arranged(known, settings.share, seed)
         if left or not is_known(settings):
-            return hunter.each("requirements", _taken(left, examples), seed)
-        return hunter.round("requirements", strategy, examples, seed)
+            return searcher.each("requirements", _taken(left, examples), seed)
+        return searcher.round("requirements", strategy, examples, seed)
 
     return turn
 
@@ -221,8 +221,8 @@ def _sequences(settings: FuzzSettings) -> Turn:
     left = list(known_sequences.of_one(given(settings)))
     left += [each for both in with_others(given(settings)) for each in known_sequences.of_two(both)]
 
-    def drawn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
-        return hunter.sequences(strategy, max(examples // 2, 1), seed)
+    def drawn(searcher: Searcher, examples: int, seed: int) -> Finding | None:
+        return searcher.sequences(strategy, max(examples // 2, 1), seed)
 
     return _first(left, "sequences", settings.share, drawn)
 
@@ -231,11 +231,11 @@ def _first(known: list[Scenario], kind: str, share: tuple[int, int], then: Turn)
     """A turn that tries known scenarios, its own share of them first, before it draws any."""
     left: list[Scenario] | None = None
 
-    def turn(hunter: Hunter, examples: int, seed: int) -> Finding | None:
+    def turn(searcher: Searcher, examples: int, seed: int) -> Finding | None:
         nonlocal left
         if left is None:
             left = arranged(known, share, seed)
-        return hunter.each(kind, _taken(left, examples), seed) if left else then(hunter, examples, seed)
+        return searcher.each(kind, _taken(left, examples), seed) if left else then(searcher, examples, seed)
 
     return turn
 

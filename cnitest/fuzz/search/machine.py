@@ -16,19 +16,19 @@ from cnitest.fuzz.execute.operations import OPERATIONS, TAMPERINGS
 from cnitest.fuzz.execute.scenario_run import ScenarioRun
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario, Step
-from cnitest.fuzz.search.chase import Chase, Hit
+from cnitest.fuzz.search.rounds import Hit, Round
 
 _CONTAINERS = st.sampled_from(["c1", "c2"])
 _IFNAMES = st.sampled_from(["", "", "eth1", "fifteen-letters"])
 
 
-def machine(chase: Chase, networks: SearchStrategy[tuple[Example, ...]]) -> type[RuleBasedStateMachine]:
-    """The class of machines for one chase, over some networks."""
+def machine(current: Round, networks: SearchStrategy[tuple[Example, ...]]) -> type[RuleBasedStateMachine]:
+    """The class of machines for one round, over some networks."""
 
     class Machine(_Machine):
         """One sequence."""
 
-        _chase = chase
+        _round = current
 
         @initialize(drawn=networks)
         def declare(self, drawn: tuple[Example, ...]) -> None:
@@ -41,7 +41,7 @@ def machine(chase: Chase, networks: SearchStrategy[tuple[Example, ...]]) -> type
 class _Machine(RuleBasedStateMachine):
     """The rules; `machine` adds the networks."""
 
-    _chase: Chase
+    _round: Round
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,10 +51,10 @@ class _Machine(RuleBasedStateMachine):
         self._run: ScenarioRun | None = None
 
     def _open(self, networks: tuple[Example, ...]) -> None:
-        if self._chase.is_over:
+        if self._round.is_over:
             return
         self._networks = networks
-        self._run = self._stack.enter_context(self._chase.hunter.scenario_run(Scenario(networks, ())))
+        self._run = self._stack.enter_context(self._round.searcher.scenario_run(Scenario(networks, ())))
 
     def _step(self, operation: str, network: int, container: str = "c1", ifname: str = "") -> Step:
         """A step about one of the networks that there are; no two of them meet at an interface of a container."""
@@ -64,17 +64,17 @@ class _Machine(RuleBasedStateMachine):
 
     def _do(self, step: Step) -> None:
         """One step, and what has to hold after it."""
-        if self._run is None or self._chase.is_over:
+        if self._run is None or self._round.is_over:
             return
         self._steps.append(step)
         OPERATIONS[step.operation](self._run, step)
         self._run.unharmed()
-        self._judge()
+        self._check()
 
-    def _judge(self) -> None:
+    def _check(self) -> None:
         assert self._run is not None, "there is something to check only when it is open"
         scenario = Scenario(self._networks, tuple(self._steps))
-        if self._chase.is_shown(scenario, self._run.violations):
+        if self._round.is_shown(scenario, self._run.violations):
             raise Hit
 
     def _is_attached(self) -> bool:
@@ -131,12 +131,12 @@ class _Machine(RuleBasedStateMachine):
             return
         with self._stack:
             before = len(scenario_run.violations)
-            self._chase.hunter.finished(scenario_run)
+            self._round.searcher.finished(scenario_run)
             scenario = Scenario(self._networks, tuple(self._steps))
             shown = (
                 self._steps
                 and len(scenario_run.violations) > before
-                and self._chase.is_shown(scenario, scenario_run.violations)
+                and self._round.is_shown(scenario, scenario_run.violations)
             )
         if shown:
             raise Hit

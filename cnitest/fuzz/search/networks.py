@@ -1,4 +1,4 @@
-"""The networks that a hunt is about: the subject's own, and those that are generated for it."""
+"""The networks that a search is about: the subject's own, and those that are generated for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to hunt, in which subject, for how long."""
+"""What to search for, in which subject, for how long."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cnitest.conformance.model.subject import Subject
 
 @dataclass(frozen=True)
 class FuzzSettings:
-    """What to hunt: ``kinds`` of scenarios in turn, for ``seconds`` or ``examples`` in all, from a ``seed``.
+    """What to try: ``kinds`` of scenarios in turn, for ``seconds`` or ``examples`` in all, from a ``seed``.
 
     ``release`` is the plugins' own, for keys that not all of them have; ``next_path`` directories of another release,
     ``known`` causes that do not count; ``share`` which part of what is known by heart is tried first: its number, of

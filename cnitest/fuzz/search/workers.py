@@ -1,4 +1,4 @@
-"""One or more workers that hunt in the same subject, each from its own seed, and what they report meanwhile."""
+"""One or more workers that search the same subject, each from its own seed, and what they report meanwhile."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from cnitest.conformance.model.subject import Trial, from_data, to_data
 from cnitest.deadline import Deadline
 from cnitest.fuzz.execute.differential import Pair
 from cnitest.fuzz.execute.executor import ReusingExecutor
-from cnitest.fuzz.search.chase import Finding, Others, Tally
-from cnitest.fuzz.search.hunt import Executor, Hunter, Turn
 from cnitest.fuzz.search.kinds import comparisons, rounds, used
+from cnitest.fuzz.search.rounds import Finding, Others, Tally
+from cnitest.fuzz.search.searcher import Executor, Searcher, Turn
 from cnitest.fuzz.search.settings import FuzzSettings
 from cnitest.kernel.tracing import trace
 
-__all__ = ["Event", "FuzzSettings", "Progress", "Stopped", "hunt", "together"]
+__all__ = ["Event", "FuzzSettings", "Progress", "Stopped", "search", "together"]
 
 _ROUND = 40
-# How often each kind of round comes at least in a whole hunt, and the seconds that are enough for one.
+# How often each kind of round comes at least in a whole search, and the seconds that are enough for one.
 _CYCLES, _SHORTEST = 2, 5.0
 _TICK, _GRACE = 0.2, 60.0
 
@@ -46,7 +46,7 @@ class Stopped(NamedTuple):
 
 
 class _Claim(NamedTuple):
-    """A cause that one worker is hunting."""
+    """A cause that one worker is after."""
 
     worker: int
     cause: str
@@ -73,25 +73,25 @@ class _Colleagues:
         return found
 
 
-def hunt(settings: FuzzSettings, worker: int = 0, others: Others | None = None) -> Iterator[Event]:
-    """Hunt in this process; yields what is found, and how far it is after each round."""
+def search(settings: FuzzSettings, worker: int = 0, others: Others | None = None) -> Iterator[Event]:
+    """Search in this process; yields what is found, and how far it is after each round."""
     keys: set[str] = set()
     deadline = Deadline.after(settings.seconds, "fuzzing to end")
     tally = Tally(began=time.monotonic())
     with ExitStack() as stack:
-        hunters = partial(Hunter, seen=lambda scenario: keys.update(used(scenario)), deadline=deadline, tally=tally)
-        turns = list(_turns(settings, stack, partial(hunters, known=set(settings.known), others=others)))
+        searchers = partial(Searcher, seen=lambda scenario: keys.update(used(scenario)), deadline=deadline, tally=tally)
+        turns = list(_turns(settings, stack, partial(searchers, known=set(settings.known), others=others)))
         number = before = 0
         while not deadline.expired and not (settings.examples and tally.examples >= settings.examples):
             left = settings.examples - tally.examples if settings.examples else _ROUND
             seed = Random(f"{settings.seed} {worker} {number}").getrandbits(48)
-            hunter, turn = turns[number % len(turns)]
-            hunter.take_turn(max(settings.seconds / len(turns) / _CYCLES, _SHORTEST))
-            finding = turn(hunter, min(_ROUND, left), seed)
+            searcher, turn = turns[number % len(turns)]
+            searcher.take_turn(max(settings.seconds / len(turns) / _CYCLES, _SHORTEST))
+            finding = turn(searcher, min(_ROUND, left), seed)
             number += 1
             if finding is not None:
                 yield finding
-            yield from (Stopped(worker, words) for words in hunter.failures())
+            yield from (Stopped(worker, words) for words in searcher.failures())
             yield Progress(worker, tally.examples, frozenset(keys))
             if number % len(turns) == 0:
                 if tally.examples == before:  # there is nothing left to try
@@ -100,21 +100,21 @@ def hunt(settings: FuzzSettings, worker: int = 0, others: Others | None = None) 
 
 
 def _turns(
-    settings: FuzzSettings, stack: ExitStack, hunter: Callable[[Executor], Hunter]
-) -> Iterator[tuple[Hunter, Turn]]:
-    """The turns of all kinds, each with the hunter whose executor it needs."""
+    settings: FuzzSettings, stack: ExitStack, searcher: Callable[[Executor], Searcher]
+) -> Iterator[tuple[Searcher, Turn]]:
+    """The turns of all kinds, each with the searcher whose executor it needs."""
     trial = Trial(settings.subject, settings.subject.highest)
     one = rounds(settings)
     if one:
         executor = stack.enter_context(ReusingExecutor(trial, next_path=settings.next_path))
-        yield from ((hunter(executor), turn) for turn in one)
+        yield from ((searcher(executor), turn) for turn in one)
     for backends, turn in comparisons(settings):
         pair = stack.enter_context(Pair(trial, () if backends else settings.next_path, backends=backends))
-        yield hunter(pair), turn
+        yield searcher(pair), turn
 
 
 def together(settings: FuzzSettings, workers: int) -> Iterator[Event]:
-    """Hunt with several processes; their events as they come. Ends when all have ended, kills none before its time."""
+    """Search with several processes; their events as they come. Ends when all have ended, kills none too early."""
     if workers <= 1:
         yield from _alone(settings, 0, None)
         return
@@ -181,8 +181,8 @@ def _work(row: dict[str, Any], number: int, out: Any, box: Any) -> None:
 
 
 def _alone(settings: FuzzSettings, worker: int, others: Others | None) -> Iterator[Event]:
-    """Hunt; whatever ends that too soon is reported."""
+    """Search; whatever ends that too soon is reported."""
     try:
-        yield from hunt(settings, worker, others)
+        yield from search(settings, worker, others)
     except Exception as error:
         yield Stopped(worker, f"{type(error).__name__}: {error}")

@@ -53,12 +53,12 @@ def _subjects(subjects: Sequence[Subject]) -> Iterator[tuple[str, ...]]:
 
 
 def _others(subjects: Sequence[Subject]) -> Iterator[tuple[str, ...]]:
-    """Plugins that are called and not judged: those before one in its list, and those it delegates to."""
-    judged = {subject.plugin for subject in subjects}
+    """Plugins that are called and not checked: those before one in its list, and those it delegates to."""
+    checked = {subject.plugin for subject in subjects}
     for subject in subjects:
         for name in (*(str(conf["type"]) for conf in subject.before), subject.ipam):
-            if name and name not in judged:
-                judged.add(name)
+            if name and name not in checked:
+                checked.add(name)
                 file = plugins.find(name, subject.path)
                 yield (name, *_build(file, ""), "called, not checked", _near(file))
 

@@ -35,7 +35,7 @@ def problems(topology: Topology, *, broken: Set[str] = frozenset()) -> tuple[Pro
     """Every problem of ``topology``, in the order of the rules; none means that it can be built.
 
     ``broken`` are paths whose value is a stand-in, because what was written there could not be read: they are
-    not judged, nor what depends on them.
+    not validated, nor what depends on them.
     """
     survey = Survey(topology)
     found: list[Problem] = []

@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import pkgutil
 import re
 
 import pytest
+from cnitest.suites.selftest.unit.architecture import DOCUMENT, names, resolved, section, walks
 from cnitest.suites.selftest.unit.sources import CHECKOUT, tree
 
-DOCUMENT = CHECKOUT / "ARCHITECTURE.md"
 MOST_TERMS, MOST_LINES = 40, 10
-
-
-def section(heading: str) -> str:
-    """The text below one heading of the document, up to the next."""
-    return DOCUMENT.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-
-
-def walks() -> list[str]:
-    """The walks, a paragraph each."""
-    return [part for part in section("Four walks").split("\n\n") if part.lstrip().startswith("**")]
-
-
-def exists(dotted: str) -> bool:
-    """Whether a name below cnitest is a module, or something in one."""
-    try:
-        found = pkgutil.resolve_name(f"cnitest.{dotted}")
-    except (ImportError, AttributeError):
-        return False
-    return found is not None
 
 
 def test_the_list_of_packages_is_up_to_date():
@@ -45,11 +25,11 @@ def test_the_list_of_packages_is_up_to_date():
 @pytest.mark.parametrize("walk", walks(), ids=lambda walk: walk.strip().partition(".")[0].strip("*").replace(" ", "-"))
 def test_a_walk_names_what_exists(walk: str):
     """Every dotted name of a walk is there; a walk has at most ten lines and at least five names."""
-    names = re.findall(r"`([a-z_]+(?:\.\w+)+)`", walk)
+    named = names(walk)
 
-    missing = [name for name in names if not exists(name)]
+    missing = [name for name in named if resolved(name) is None]
 
-    assert len(names) >= 5
+    assert len(named) >= 5
     assert not missing
     assert len(walk.strip().splitlines()) <= MOST_LINES
 
@@ -72,7 +52,7 @@ def test_the_glossary_is_short():
 @pytest.mark.parametrize("dotted", ["topology.load.lode", "nowhere.at.all", "lab.lab.Lab.hots"])
 def test_a_name_that_is_gone_is_noticed(dotted: str):
     """The test of the walks can fail."""
-    assert not exists(dotted)
+    assert resolved(dotted) is None
 
 
 @pytest.mark.parametrize("folder", ["cnitest", "fixtures", "suites", "benchmarks", "script"])

@@ -33,7 +33,7 @@ def attached(kind: str, address: str, gateway: str) -> Attached:
 )
 def test_no_address_is_its_gateways(kind: str, address: str, wanted: list[str]) -> None:
     """An address that a plugin chose is not that of its own gateway; one that a person chose may be."""
-    found = allocator.judged(attached(kind, address, "10.1.0.1"), Expected(), [])
+    found = allocator.misallocated(attached(kind, address, "10.1.0.1"), Expected(), [])
 
     assert [violation.words for violation in found] == wanted
 
@@ -42,7 +42,7 @@ def test_no_address_is_given_twice() -> None:
     """Two attachments of a network have different addresses."""
     one, other = attached("pool", "10.1.0.2/24", "10.1.0.1"), attached("pool", "10.1.0.2/24", "10.1.0.1")
 
-    assert allocator.judged(one, Expected(), [other])
+    assert allocator.misallocated(one, Expected(), [other])
 
 
 @pytest.mark.parametrize("subnet", ["10.1.0.1/32", "10.1.0.0/31", "2001:db8::1/128", "nowhere"])

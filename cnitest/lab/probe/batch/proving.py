@@ -185,7 +185,7 @@ class _Batch:
         unresolved = _Unresolved()
         for (at, probe, inquiry, control, *_), passed in zip(silent, after, strict=True):
             if not inquiry.late() and not unresolved.some(inquiry, control):
-                reach = inquiry.judged(control, passed)
+                reach = inquiry.concluded(control, passed)
                 if reach.verdict is Verdict.DROPPED:
                     self._found[at] = reach
                 elif not (control.passed or passed.passed):

@@ -150,9 +150,11 @@ class Inquiry:
             settled = self._send(everyone, scaled(_LATE_RETRY))
         if settled is not None:
             return settled
-        return self.judged(before, after, unsettled or overflow or self._doubt(before, after) or self._still_coming())
+        return self.concluded(
+            before, after, unsettled or overflow or self._doubt(before, after) or self._still_coming()
+        )
 
-    def judged(self, before: Control, after: Control, doubt: str = "") -> Reach:
+    def concluded(self, before: Control, after: Control, doubt: str = "") -> Reach:
         """The verdict on a probe that nobody answered, between two controls, when nothing of it is on its way any more;
         ``doubt`` is known already."""
         doubt = doubt or self._doubt(before, after)

@@ -1,4 +1,4 @@
-"""Hunters of one subject: what one is after, the others leave alone; and which release they take a plugin for."""
+"""Searchers of one subject: what one is after, the others leave alone; and which release they take a plugin for."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cnitest.fuzz.execute.operations import OPERATIONS
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import release_of
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.search import chase, hunt, known_sequences, workers
-from cnitest.fuzz.search.hunt import Chase, Finding, Hunter
+from cnitest.fuzz.search import known_sequences, rounds, searcher, workers
+from cnitest.fuzz.search.searcher import Finding, Round, Searcher
 
 
 class Executor:
@@ -52,24 +52,24 @@ ONE = st.just(scenario("ADD"))
 MANY = st.lists(st.sampled_from(["ADD", "DEL"]), min_size=3).map(lambda operations: scenario(*operations))
 
 
-def hunted(others: Others, drawn: Any = ONE) -> Finding | None:
+def found_by(others: Others, drawn: Any = ONE) -> Finding | None:
     """What a round finds."""
-    return Hunter(Executor(), others=others).round("configs", drawn, 20, 1)
+    return Searcher(Executor(), others=others).round("configs", drawn, 20, 1)
 
 
 def test_a_finding_is_claimed():
     """The others are told of what is found, at once."""
     others = Others()
 
-    assert hunted(others) is not None
+    assert found_by(others) is not None
     assert others.told == [CAUSE]
 
 
 @pytest.mark.parametrize("after", [0, 2])
 def test_what_others_claim_is_left_to_them(after: int):
-    """It is not hunted once they have claimed it, and given up where they were faster."""
-    assert hunted(Others(CAUSE, after=after), MANY) is None
-    assert hunted(Others("left bridge: something else", after=after), MANY) is not None
+    """It is left alone once they have claimed it, and given up where they were faster."""
+    assert found_by(Others(CAUSE, after=after), MANY) is None
+    assert found_by(Others("left bridge: something else", after=after), MANY) is not None
 
 
 class Show:
@@ -90,10 +90,10 @@ class Show:
 
 def test_what_shows_together_is_found_one_after_the_other():
     """A scenario that showed two things is tried again for the second, when only one was left of it."""
-    hunter = Hunter(Show(("left", "something"), ("untrue", "something else")))
+    searcher = Searcher(Show(("left", "something"), ("untrue", "something else")))
     one = scenario("ADD", "DEL")
 
-    found = [hunter.each("configs", given, 1) for given in ([one], [], [])]
+    found = [searcher.each("configs", given, 1) for given in ([one], [], [])]
 
     assert [each and each.violation.rule for each in found] == ["left", "untrue", None]
 
@@ -104,24 +104,24 @@ def test_what_shows_together_is_found_one_after_the_other():
 )
 def test_packets_that_were_missed_once_are_no_finding(cause: tuple[str, str], kept: bool):
     """What a host of its own does not show is told as such; of packets it is not, for the machine may be busy."""
-    found = Hunter(Show(cause, alone=False)).each("configs", [scenario("ADD")], 1)
+    found = Searcher(Show(cause, alone=False)).each("configs", [scenario("ADD")], 1)
 
     assert (found is not None and found.depends) is kept
 
 
 def test_what_cannot_be_judged_is_told():
-    """An error of ours in one scenario does not end the hunt; ten in a row do."""
+    """An error of ours in one scenario does not end the search; ten in a row do."""
 
     class Broken(Show):
         def run(self, _: Scenario) -> list[Violation]:
             raise KeyError("nobody")
 
-    hunter = Hunter(Broken())
-    assert hunter.each("configs", [scenario("ADD")] * 9, 1) is None
-    assert len(hunter.failures()) == 9
-    assert hunter.failures() == []
+    searcher = Searcher(Broken())
+    assert searcher.each("configs", [scenario("ADD")] * 9, 1) is None
+    assert len(searcher.failures()) == 9
+    assert searcher.failures() == []
     with pytest.raises(KeyError, match="nobody"):
-        hunter.each("configs", [scenario("ADD")] * 10, 1)
+        searcher.each("configs", [scenario("ADD")] * 10, 1)
 
 
 def test_the_first_claim_is_passed_on():
@@ -159,14 +159,14 @@ def test_known_sequences_can_be_done():
 
 
 def test_a_finding_is_reduced_however_long_each_try_takes(monkeypatch: pytest.MonkeyPatch):
-    """On a machine so busy that the time is up at once, needless steps still go; not once the hunt is over."""
-    monkeypatch.setattr(chase, "_REDUCE", 0.0)
-    monkeypatch.setattr(hunt, "_LEAST", 0.0)
+    """On a machine so busy that the time is up at once, needless steps still go; not once the search is over."""
+    monkeypatch.setattr(rounds, "_REDUCE", 0.0)
+    monkeypatch.setattr(searcher, "_LEAST", 0.0)
     steps = ("ADD", "CHECK", "DEL", "CHECK", "ADD", "DEL")
 
-    found = Hunter(Executor()).each("sequences", [scenario(*steps)], 1)
-    late = Hunter(Executor(), deadline=Deadline.after(0.0, "fuzzing to end"))
-    pursued = Chase(late, "sequences", 1)
+    found = Searcher(Executor()).each("sequences", [scenario(*steps)], 1)
+    late = Searcher(Executor(), deadline=Deadline.after(0.0, "fuzzing to end"))
+    pursued = Round(late, "sequences", 1)
     pursued.is_shown(scenario(*steps), late.tried(scenario(*steps)))
     unreduced = pursued.finding()
 

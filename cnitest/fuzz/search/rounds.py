@@ -1,4 +1,4 @@
-"""One round of a hunt: the one cause that is hunted in it, and the smallest scenario that shows it."""
+"""One round of a search: the one cause that it is after, and the smallest scenario that shows it."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class Finding(NamedTuple):
 
 @dataclass
 class Tally:
-    """How far a hunt has come."""
+    """How far a search has come."""
 
     examples: int = 0
     began: float = 0.0
 
 
 class Hit(Exception):
-    """A sequence shows what is hunted."""
+    """A sequence shows what is searched for."""
 
 
 class TimeIsUp(BaseException):
@@ -66,10 +66,10 @@ class TimeIsUp(BaseException):
 
 
 class Others(Protocol):
-    """Those that hunt in the same subject at the same time, so that no two make the same finding small."""
+    """Those that search the same subject at the same time, so that no two make the same finding small."""
 
     def claim(self, cause: str) -> None:
-        """Announce that a cause is hunted here."""
+        """Announce that a cause is searched for here."""
         ...
 
     def claimed(self) -> Collection[str]:
@@ -89,7 +89,7 @@ class Nobody:
 
 
 class Trier(Protocol):
-    """Who tries scenarios for a chase: a `cnitest.fuzz.search.hunt.Hunter`."""
+    """Who tries scenarios for a round: a `cnitest.fuzz.search.searcher.Searcher`."""
 
     known: set[str]
     tally: Tally
@@ -101,7 +101,7 @@ class Trier(Protocol):
         ...
 
     def no_longer_than(self, seconds: float, words: str) -> Deadline:
-        """A deadline within the whole hunt's."""
+        """A deadline within the whole search's."""
         ...
 
     def tried(self, scenario: Scenario) -> list[Violation]:
@@ -121,11 +121,11 @@ class Trier(Protocol):
         ...
 
 
-class Chase:
-    """One round: the cause that is hunted in it, and the smallest scenario that shows it."""
+class Round:
+    """One round: the cause that it is after, and the smallest scenario that shows it."""
 
-    def __init__(self, hunter: Trier, kind: str, seed: int) -> None:
-        self.hunter = hunter
+    def __init__(self, searcher: Trier, kind: str, seed: int) -> None:
+        self.searcher = searcher
         self._kind, self._seed = kind, seed
         self._cause = ""
         self._violation: Violation | None = None
@@ -136,42 +136,42 @@ class Chase:
         self.has_more = False
 
     def shows(self, scenario: Scenario) -> bool:
-        """Whether a scenario shows what is hunted. Ends the round when the time is up."""
+        """Whether a scenario shows what is searched for. Ends the round when the time is up."""
         if self.is_over:
             raise TimeIsUp
-        return self.is_shown(scenario, self.hunter.tried(scenario))
+        return self.is_shown(scenario, self.searcher.tried(scenario))
 
     @property
     def is_over(self) -> bool:
-        """Whether the time is up, for the hunt or for shrinking what was found."""
-        return self._end.expired if self._end else self.hunter.is_turn_over
+        """Whether the time is up, for the search or for shrinking what was found."""
+        return self._end.expired if self._end else self.searcher.is_turn_over
 
     def is_shown(self, scenario: Scenario, violations: Sequence[Violation]) -> bool:
-        """Whether what did not hold in a scenario is what is hunted; the first new cause becomes that."""
-        violations = [violation for violation in violations if violation.cause not in self.hunter.known]
+        """Whether what did not hold in a scenario is what is searched for; the first new cause becomes that."""
+        violations = [violation for violation in violations if violation.cause not in self.searcher.known]
         if not self._cause and violations:
             self._begin(violations[0])
             self.has_more = len({violation.cause for violation in violations}) > 1
             for violation in violations:  # what shows together mostly has one cause
-                self.hunter.others.claim(violation.cause)
+                self.searcher.others.claim(violation.cause)
         hit = next((violation for violation in violations if violation.cause == self._cause), None)
         if hit is not None and (self.best is None or scenario.weight <= self.best.weight):
             self.best, self._violation = scenario, hit
         return hit is not None
 
     def _begin(self, violation: Violation) -> None:
-        tally = self.hunter.tally
+        tally = self.searcher.tally
         self._cause = violation.cause
         self._found_after = (time.monotonic() - tally.began, tally.examples)
-        self._end = self.hunter.no_longer_than(_SHRINK, "a finding to shrink")
+        self._end = self.searcher.no_longer_than(_SHRINK, "a finding to shrink")
 
     def finding(self) -> Finding | None:
         """What was found, reduced on hosts of its own; or, where those do not show it, as it is.
 
         None where nothing was, or what others found already, or what may have been the machine's fault.
         """
-        hunter = self.hunter
-        if self.best is None or self._violation is None or self._cause in hunter.known:
+        searcher = self.searcher
+        if self.best is None or self._violation is None or self._cause in searcher.known:
             return None
         shown = self._seen_again(self.best)
         depends = not shown
@@ -183,7 +183,7 @@ class Chase:
                 self.best, shown = smallest, self._alone(smallest) or shown
         violation = next((one for one in shown if one.cause == self._cause), self._violation)
         causes = tuple(dict.fromkeys([violation.cause, *(one.cause for one in shown)]))
-        hunter.known |= set(causes)
+        searcher.known |= set(causes)
         seconds, examples = self._found_after
         return Finding(violation, self.best, causes, self._kind, self._seed, seconds, examples, depends)
 
@@ -192,9 +192,9 @@ class Chase:
 
         Seconds alone would make findings larger on a busy machine, and where each try waits for the kernel.
         """
-        hunter, tries = self.hunter, itertools.count(1)
-        end = hunter.no_longer_than(_REDUCE, "a finding to be reduced")
-        last = hunter.no_longer_than(math.inf, "fuzzing to end")
+        searcher, tries = self.searcher, itertools.count(1)
+        end = searcher.no_longer_than(_REDUCE, "a finding to be reduced")
+        last = searcher.no_longer_than(math.inf, "fuzzing to end")
 
         def holds(scenario: Scenario) -> bool:
             is_over = last.expired or (next(tries) > _REDUCTIONS and end.expired)
@@ -210,7 +210,7 @@ class Chase:
     def _alone(self, scenario: Scenario) -> list[Violation]:
         """What a scenario shows on a host of its own, when the cause is among it."""
         try:
-            violations = self.hunter.alone(scenario)
+            violations = self.searcher.alone(scenario)
         except CnitestError:
             return []
         return violations if any(violation.cause == self._cause for violation in violations) else []

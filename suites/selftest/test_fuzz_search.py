@@ -1,4 +1,4 @@
-"""How ``cnitest fuzz`` hunts with real plugins: what it finds, what a seed decides, and what several workers report."""
+"""How ``cnitest fuzz`` searches with real plugins: what it finds, what a seed decides, what several workers report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import subject_of
 from cnitest.fuzz.search import kinds
-from cnitest.fuzz.search.hunt import Finding, Hunter
+from cnitest.fuzz.search.searcher import Finding, Searcher
 from cnitest.fuzz.search.workers import FuzzSettings
 
 MASQUERADING = {**BRIDGE, "ipMasq": True}
@@ -38,15 +38,15 @@ subject, trial, executor = fuzzing.subject, fuzzing.trial, fuzzing.executor
 
 
 def fuzz_settings(subject: Subject, *chosen: str) -> FuzzSettings:
-    """What to hunt."""
+    """What to search for."""
     return FuzzSettings(subject, chosen, 7, 60.0, 40, "1.1.1")
 
 
-def hunted(hunter: Hunter, turn: Any, words: str, rounds: int = 6) -> Finding:
+def found_by(searcher: Searcher, turn: Any, words: str, rounds: int = 6) -> Finding:
     """The finding that has some words, of a few rounds with fixed seeds."""
     found = []
     for seed in range(rounds):
-        finding = turn(hunter, seed)
+        finding = turn(searcher, seed)
         found += [finding] if finding else []
         if finding and words in finding.scenario.dumps() + " ".join(finding.causes):
             return finding
@@ -56,9 +56,9 @@ def hunted(hunter: Hunter, turn: Any, words: str, rounds: int = 6) -> Finding:
 def test_a_strange_name_is_found_again(executor: ReusingExecutor, subject: Subject):
     """eth%d, of which the kernel makes another name, is found by calls by hand and stays in the smallest scenario."""
     names = kinds.by_hand(fuzz_settings(subject)).filter(lambda one: "CNI_IFNAME" in one.raw.variables)
-    hunter = Hunter(executor, deadline=Deadline.after(120.0, "fuzzing to end"))
+    searcher = Searcher(executor, deadline=Deadline.after(120.0, "fuzzing to end"))
 
-    finding = hunted(hunter, lambda hunter, seed: hunter.round("configs", names, 30, seed), "eth%d")
+    finding = found_by(searcher, lambda searcher, seed: searcher.round("configs", names, 30, seed), "eth%d")
 
     assert finding.scenario.raw is not None
     assert dict(finding.scenario.raw.variables) == {"CNI_IFNAME": "eth%d"}
@@ -68,9 +68,9 @@ def test_a_strange_name_is_found_again(executor: ReusingExecutor, subject: Subje
 def test_two_interfaces_with_masquerading_are_found_again(executor: ReusingExecutor):
     """DEL of one of two interfaces with ipMasq fails, for both use one chain; the sequence is as short as it can be."""
     networks = st.just((Example(network(MASQUERADING)),))
-    hunter = Hunter(executor, deadline=Deadline.after(120.0, "fuzzing to end"))
+    searcher = Searcher(executor, deadline=Deadline.after(120.0, "fuzzing to end"))
 
-    finding = hunted(hunter, lambda hunter, seed: hunter.sequences(networks, 30, seed), CHAIN_BUSY)
+    finding = found_by(searcher, lambda searcher, seed: searcher.sequences(networks, 30, seed), CHAIN_BUSY)
 
     operations = [step.operation for step in finding.scenario.steps]
     assert {cause.partition(" ")[0] for cause in finding.causes} & {"delete", "harm", "left"}
@@ -85,8 +85,8 @@ def test_a_seed_draws_the_same_again(trial: Trial, subject: Subject):
     def drawn(seed: int) -> list[str]:
         seen: list[str] = []
         with ReusingExecutor(trial) as executor:
-            hunter = Hunter(executor, seen=lambda one: seen.append(one.dumps()))
-            assert hunter.round("configs", strategy, 12, seed) is None
+            searcher = Searcher(executor, seen=lambda one: seen.append(one.dumps()))
+            assert searcher.round("configs", strategy, 12, seed) is None
         return seen
 
     first, again, other = drawn(5), drawn(5), drawn(6)
@@ -133,7 +133,7 @@ def test_two_workers_report_a_finding_once(tmp_path: Path):
 
 
 @pytest.mark.parametrize("ready", [children, lambda pid: at_work(pid) == 2], ids=["starting", "at work"])
-def test_ctrl_c_ends_a_hunt(ready: Callable[[int], bool], tmp_path: Path):
+def test_ctrl_c_ends_a_search(ready: Callable[[int], bool], tmp_path: Path):
     """Ctrl-C ends it and its workers, with a summary and exit code 2, however far they are."""
     code, text, seconds = interrupted(["fuzz", "host-local", "-n", "2", "--cni-path", *PATH], tmp_path, ready)
 

@@ -1,7 +1,7 @@
-"""The hunt: scenarios are drawn and tried until something does not hold, then that is made small.
+"""The search: scenarios are generated and tried until something does not hold, then that is minimised.
 
-Hypothesis draws and shrinks. Only one cause is hunted at a time, so that a finding does not slip into another one while
-it shrinks; what is known already counts no more.
+Hypothesis generates and shrinks. Only one cause is searched for at a time, so that a finding does not slip into
+another one while it shrinks; what is known already counts no more.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from cnitest.fuzz.execute.scenario_run import ScenarioRun
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.search.chase import Chase, Finding, Hit, Nobody, Others, Tally, TimeIsUp
 from cnitest.fuzz.search.machine import machine
+from cnitest.fuzz.search.rounds import Finding, Hit, Nobody, Others, Round, Tally, TimeIsUp
 
-__all__ = ["Chase", "Executor", "Finding", "Hunter", "Nobody", "Others", "Tally", "Turn"]
+__all__ = ["Executor", "Finding", "Nobody", "Others", "Round", "Searcher", "Tally", "Turn"]
 
-# What there is still time for once the hunt is over: to shrink and to reduce what was found.
+# What there is still time for once the search is over: to shrink and to reduce what was found.
 _LEAST = 4.0
 _STEPS = 8
 # So many scenarios of one round may end in an error of ours or of the machine.
 _MOST_FAILURES = 10
 
 
-#: A round with a hunter: how many examples, from which seed; the first new finding.
-Turn = Callable[["Hunter", int, int], Finding | None]
+#: A round with a searcher: how many examples, from which seed; the first new finding.
+Turn = Callable[["Searcher", int, int], Finding | None]
 
 
 class Executor(Protocol):
@@ -53,8 +53,8 @@ class Executor(Protocol):
         ...
 
 
-class Hunter:
-    """Hunts on one executor. ``seen`` is called with each scenario tried; ``known`` are causes that do not count."""
+class Searcher:
+    """Searches on one executor. ``seen`` is called with each scenario tried; ``known`` are causes that do not count."""
 
     def __init__(
         self,
@@ -78,32 +78,32 @@ class Hunter:
 
     def sequences(self, networks: SearchStrategy[tuple[Example, ...]], examples: int, seed: int) -> Finding | None:
         """Let a state machine run some sequences; the first new finding, made small."""
-        chase = Chase(self, "sequences", seed)
-        made = hypothesis.seed(seed)(machine(chase, networks))
+        current = Round(self, "sequences", seed)
+        made = hypothesis.seed(seed)(machine(current, networks))
         how = settings(_settings(examples), stateful_step_count=_STEPS)
         try:
             run_state_machine_as_test(made, settings=how)  # type: ignore[no-untyped-call, unused-ignore]
         except (HypothesisException, Hit):
-            pass  # nothing was found, or it was given up in the middle of shrinking: the chase knows the best
+            pass  # nothing was found, or it was given up in the middle of shrinking: the round knows the best
         except Exception as error:
             self._fail("a sequence", error)
-        return chase.finding()
+        return current.finding()
 
     def round(self, kind: str, strategy: SearchStrategy[Scenario], examples: int, seed: int) -> Finding | None:
         """Try some scenarios; the first new finding, made small. The same seed draws the same scenarios."""
-        chase = Chase(self, kind, seed)
-        # Nothing was found, or it was given up in the middle of shrinking: the chase knows the best.
+        current = Round(self, kind, seed)
+        # Nothing was found, or it was given up in the middle of shrinking: the round knows the best.
         with contextlib.suppress(HypothesisException, TimeIsUp):
-            find(strategy, chase.shows, settings=_settings(examples), random=Random(seed))
-        return chase.finding()
+            find(strategy, current.shows, settings=_settings(examples), random=Random(seed))
+        return current.finding()
 
     def each(self, kind: str, scenarios: Iterable[Scenario], seed: int) -> Finding | None:
         """Try scenarios that are given, one after the other, up to the first new finding, which is made small."""
-        chase, left = Chase(self, kind, seed), iter(scenarios)
-        while not chase.is_over and (scenario := self._again.pop() if self._again else next(left, None)) is not None:
-            if chase.is_shown(scenario, self.tried(scenario)):
-                found = chase.finding()
-                self._again += [scenario] if found and chase.has_more else []
+        current, left = Round(self, kind, seed), iter(scenarios)
+        while not current.is_over and (scenario := self._again.pop() if self._again else next(left, None)) is not None:
+            if current.is_shown(scenario, self.tried(scenario)):
+                found = current.finding()
+                self._again += [scenario] if found and current.has_more else []
                 return found
         return None
 
@@ -117,11 +117,11 @@ class Hunter:
         return self._turn.expired or self._deadline.expired
 
     def no_longer_than(self, seconds: float, words: str) -> Deadline:
-        """A deadline within the hunt's own, but for a little that there always is time for."""
+        """A deadline within the search's own, but for a little that there always is time for."""
         return Deadline.after(max(min(seconds, self._deadline.remaining), _LEAST), words)
 
     def tried(self, scenario: Scenario) -> list[Violation]:
-        """What does not hold in a scenario; nothing in one that cannot be judged, up to some in a row."""
+        """What does not hold in a scenario; nothing in one that cannot be decided, up to some in a row."""
         self._count(scenario)
         try:
             found = self._executor.run(scenario)
@@ -136,7 +136,7 @@ class Hunter:
             raise error
 
     def failures(self) -> list[str]:
-        """What could not be judged since the last time, and why."""
+        """What could not be decided since the last time, and why."""
         failed, self._failed = self._failed, []
         return failed
 
