@@ -17,6 +17,7 @@ from cnitest.cni.calls.mode import SPEC, Mode
 from cnitest.cni.json_text import Repeated, kind, parsed, repeated
 from cnitest.errors import ConfigError, is_ours
 from cnitest.text import quoted
+from cnitest.topology.words import lookalikes
 from cnitest.typos import meant
 
 __tracebackhide__ = is_ours
@@ -25,6 +26,7 @@ __tracebackhide__ = is_ours
 IDENTIFIER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 Plugins = Mapping[str, Mapping[str, Any]]
 
+_DICTIONARY = "a dictionary"
 _ENDINGS = (".conf", ".conflist", ".json")
 #: What belongs to a network as a whole; a single plugin's .conf has it beside the plugin's own keys.
 _KEYS = ("name", "type", "cniVersion", "plugins", "ipam", "capabilities")
@@ -44,7 +46,7 @@ class Network:
     cni_version: str
     plugins: tuple[Mapping[str, Any], ...]
     disable_check: bool = False
-    source: str = "a dictionary"
+    source: str = _DICTIONARY
     text: str = ""
     disable_gc: bool = False
     only_inlined: bool = False
@@ -72,7 +74,7 @@ def network(source: Network | Mapping[str, Any] | str | Path, mode: Mode = SPEC)
 def position(network: Network, plugin: str) -> str:
     """Where a plugin is named in the file that its network was read from, as ``FILE:LINE:COLUMN``; without line where
     it is not found there, and empty when there is no file."""
-    if network.source == "a dictionary":
+    if network.source == _DICTIONARY:
         return ""
     try:  # the network's own text is that of a list, even where the file is none
         whole = Path(network.source).read_text(encoding="utf-8")
@@ -118,7 +120,7 @@ def _from_dictionary(source: Mapping[str, Any]) -> _Given:
         text = json.dumps(dict(source), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"a dictionary: cannot be written as JSON: {error}") from error
-    return _Given(json.loads(text), text, "a dictionary", "plugins" in source, lambda _: {})
+    return _Given(json.loads(text), text, _DICTIONARY, "plugins" in source, lambda _: {})
 
 
 def _from_file(path: Path, mode: Mode) -> _Given:
@@ -176,6 +178,8 @@ def _network(given: _Given, mode: Mode) -> Network:
         faults += golang.oversized([value, *appended.values()])
     if not inlined and not appended and not faults:
         faults.append(f"has no 'plugins', and there are none in the folder {name}/ beside it; one alone is a .conf")
+    if faults and source != _DICTIONARY and (other := lookalikes.said(text, "configuration")):
+        raise ConfigError(f"{source}: {other}")
     if faults:
         raise ConfigError("\n".join(f"{source}: {fault}" for fault in faults))
     return Network(

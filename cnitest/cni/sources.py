@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cnitest.errors import ConfigError
 from cnitest.topology.documents import documents
+from cnitest.topology.words import lookalikes
 
 #: The endings of files that libcni reads in a directory (ConfFiles).
 _CONFIGURATIONS = (".conf", ".conflist", ".json")
@@ -63,8 +64,11 @@ def config_of(text: str, source: str) -> str:
     A stream of documents may have others beside it. Raises ConfigError.
     """
     found = [each for each in documents(text, source) if each.get("kind") == _KIND]
+    if not found and (other := lookalikes.said(text, "configuration")):
+        raise ConfigError(f"{source}: {other}")
     if len(found) != 1:
-        raise ConfigError(f"{source}: has {len(found) or 'no'} {_KIND}{'s; one is wanted' if found else ''}")
+        other_ending = f", as which YAML is read; a network configuration ends in {', '.join(_CONFIGURATIONS)}"
+        raise ConfigError(f"{source}: has {len(found) or 'no'} {_KIND}{'s; one is wanted' if found else other_ending}")
     metadata, spec = (found[0].get(key) or {} for key in ("metadata", "spec"))
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
     config = spec.get("config") if isinstance(spec, Mapping) else None

@@ -10,6 +10,7 @@ from cnitest.topology.compose import UnreadableError, line_of, lines_of, read
 from cnitest.topology.decode import Decoder
 from cnitest.topology.model import Topology
 from cnitest.topology.rules.check import problems
+from cnitest.topology.words import lookalikes
 from cnitest.topology.words.nodes import Position
 from cnitest.typos import did_you_mean
 
@@ -48,6 +49,8 @@ def loads(text: str, source: str = "<string>") -> Topology:
         topology: Topology = read(decoder, text, Topology, _EMPTY)
     except UnreadableError as fault:
         raise TopologyError(line_of(source, fault.place, str(fault))) from None
+    if decoder.problems and (other := lookalikes.said(text, "topology")):
+        raise TopologyError(f"{source}: {other}")
     found = [*decoder.problems]
     for problem in problems(topology, broken=decoder.broken):
         found.append((decoder.place(problem.path), problem))
@@ -70,6 +73,8 @@ def find(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, Path) or "/" in text or text.endswith(_SUFFIXES):
         return _existing(Path(text))
     if text not in shipped():
+        if Path(text).is_file():
+            raise TopologyError(_no_topology(Path(text)))
         names = f"Shipped: {', '.join(shipped())}; a path has a '/' or ends in .yaml"
         hint = did_you_mean(text, shipped()) or "."
         raise TopologyError(f"no topology is called {text!r}{hint} {names}")
@@ -80,6 +85,12 @@ def shipped() -> tuple[str, ...]:
     """The names of the topologies that come with cnitest, sorted."""
     names = (each.name for each in _directory().iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def _no_topology(path: Path) -> str:
+    """What a file is that was named like a shipped topology."""
+    other = lookalikes.said(path.read_text(encoding="utf-8", errors="replace"), "topology")
+    return f"{path}: {other or 'a topology file ends in ' + ' or '.join(_SUFFIXES)}"
 
 
 def _existing(path: Path) -> Path:

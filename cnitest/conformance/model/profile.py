@@ -22,6 +22,7 @@ from cnitest.topology import documents
 from cnitest.topology.compose import lines_of
 from cnitest.topology.decode import Decoder
 from cnitest.topology.problem import Problem, child
+from cnitest.topology.words import lookalikes
 from cnitest.typos import meant
 
 #: What a profile beside a plugin or a configuration is called.
@@ -102,6 +103,8 @@ def load(path: Path) -> Profile:
     reader = _Reader(path, written, decoder)
     profile = reader.profile()
     faults = [*lines_of(str(path), decoder.problems), *reader.of_others]
+    if faults and (other := lookalikes.said(path.read_text(encoding="utf-8"), "profile")):
+        raise ConfigError(f"{path}: {other}")
     if faults:
         raise ConfigError("\n".join(faults))
     return profile
