@@ -69,14 +69,18 @@ def run_after(lab: Lab, arguments: argparse.Namespace) -> None:
 
 def _attach(lab: Lab, conf: str, path: Sequence[str], sandboxes: Sequence[str]) -> None:
     """Attach sandboxes to a network, each once; those that the topology does not declare are made."""
+    from cnitest.cli.warned import warn
+    from cnitest.cni.conf import network
     from cnitest.cni.runtime import Runtime
 
     wanted = [found for name in dict.fromkeys(sandboxes) if (found := _sandbox(lab, name)) is not None]
     if not wanted:
         raise UsageError("--conf attaches sandboxes, and none is named: write one as HOST/SANDBOX")
+    attached_to = network(conf)
+    warn(attached_to, path)
     runtime = Runtime(lab, path)
     for sandbox in wanted:
-        runtime.add(sandbox, conf)
+        runtime.add(sandbox, attached_to)
 
 
 def _sandbox(lab: Lab, name: str) -> Sandbox | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cnitest import paths
 from cnitest.cli.output import say
+from cnitest.cli.warned import warn
 from cnitest.cni import conf, plugins
 from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.conf import Network
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     report = Path(paths.file_to_write("--json", arguments.json)) if arguments.json else None
     network, path, setting = _subject(Path(paths.absolute(arguments.conf)), path)
     _require(network, path)
+    warn(network, path, setting.capabilities, setting.knowledge)
     found = sweep(
         network,
         path,

@@ -113,7 +113,18 @@ def run(arguments: argparse.Namespace) -> int:
         out=Path(paths.directory_to_fill("--out", arguments.out)),
         reference=arguments.profile == "reference",
     )
+    _warn(paths.absolute(arguments.subject), path)
     return _held_to_baseline(campaign, arguments.cni_baseline, arguments.cni_write_baseline)
+
+
+def _warn(file: str, path: tuple[str, ...]) -> None:
+    """Say what is wrong in the configuration of a file, where one was named."""
+    from cnitest.cli.warned import warn
+    from cnitest.conformance.discover.source import source
+
+    if os.path.exists(file):
+        given = source(Path(file), path)
+        warn(given.network, (*given.path, *path), given.setting.capabilities, given.setting.knowledge)
 
 
 def _held_to_baseline(campaign: Campaign, file: str | None, written: str | None) -> int:

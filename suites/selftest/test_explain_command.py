@@ -89,6 +89,23 @@ def test_sandboxes_are_attached_first(capsys, tmp_path):
     assert code == 0, (out, err)
 
 
+@pytest.mark.requires(plugin=("bridge", "host-local"))
+def test_what_is_wrong_in_a_configuration_is_warned_of(capsys, tmp_path):
+    """A line each on stderr, with the file, before the packet is sent; stdout has the answer alone."""
+    conf = tmp_path / "net.conf"
+    twice = '"mtu": 0, "mtu": -1, "isGatway": true, "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}'
+    conf.write_text(f'{{"cniVersion": "1.0.0", "name": "n", "type": "bridge",\n {twice}}}')
+
+    code, out, err = explain(capsys, "node-with-uplink", "node/c1", "node/c2", "--conf", str(conf))
+
+    assert (code, "warning" in out) == (0, False)
+    assert [line.partition("net.conf")[2] for line in err.splitlines()] == [
+        ":2:12: 'mtu' is given twice, first at 2:2; only the last one counts",
+        ": bridge has no key 'isGatway', and ignores it; did you mean 'isGateway'?",
+        ": bridge: 'mtu' is -1, and 0 and 68 to 65535 are accepted",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

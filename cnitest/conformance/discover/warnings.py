@@ -30,6 +30,11 @@ def warnings(
     return list(dict.fromkeys(lines))
 
 
+def placed(file: str, line: str) -> str:
+    """A line behind the name of its file; one that begins with its place goes on as ``FILE:LINE:COLUMN``."""
+    return f"{file}:{'' if line[:1].isdecimal() else ' '}{line}"
+
+
 def value_faults(conf: Mapping[str, Any], path: Sequence[str], knowledge: str = "") -> Iterator[Fault]:
     """The values of one plugin's configuration, and of its IPAM section, that are not accepted."""
     name = str(conf["type"])
