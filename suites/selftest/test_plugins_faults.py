@@ -42,6 +42,8 @@ def outcomes(fault: Fault, tests: Iterable[str], place: Path) -> dict[str, str]:
         "-q",
         "-p",
         "no:cacheprovider",
+        "-p",
+        "no:hypothesispytest",  # these tests use none, and it takes a quarter of a second
         "--cni-path",
         ":".join((str(path), *PLUGINS)),
     ]

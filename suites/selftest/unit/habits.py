@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from cnitest.suites.selftest.unit.sources import Source, imports, rule
+from cnitest.suites.selftest.unit.sources import Source, imports, nodes, rule
 
 SLOW = ("fixtures/faulty/", "cnitest/testing/standalone/scripted.py", "cnitest/deadline.py")
 """Where time may pass: in plugins of which being slow is the fault or the script, and in Deadline.poll itself."""
@@ -23,12 +23,12 @@ def no_sleep(source: Source) -> Iterator[tuple[int, str]]:
     for each in imports(source):
         if each.name in ("time.sleep", "asyncio.sleep"):
             yield each.line, f"imports {each.name}: {remedy}"
-    for node in ast.walk(source.tree):
+    for node in nodes(source):
         if isinstance(node, ast.Attribute) and ast.unparse(node) in ("time.sleep", "asyncio.sleep"):
             yield node.lineno, f"{ast.unparse(node)}: {remedy}"
         if isinstance(node, ast.Call) and _waits_for_nothing(node):
             yield node.lineno, f"{ast.unparse(node)} is a sleep: {remedy}"
-    for function in (node for node in ast.walk(source.tree) if isinstance(node, ast.FunctionDef)):
+    for function in (node for node in nodes(source) if isinstance(node, ast.FunctionDef)):
         yield from ((line, f"{words} is a sleep: {remedy}") for line, words in _waits_of_nobody(function))
 
 
@@ -64,7 +64,7 @@ def _waits_of_nobody(function: ast.FunctionDef) -> Iterator[tuple[int, str]]:
 @rule
 def no_shell(source: Source) -> Iterator[tuple[int, str]]:
     """Commands are lists of words."""
-    for node in ast.walk(source.tree):
+    for node in nodes(source):
         if isinstance(node, ast.keyword) and node.arg == "shell" and ast.unparse(node.value) != "False":
             yield node.value.lineno, "shell=...: give the command as a list of words"
         if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.system", "os.popen"):
@@ -77,7 +77,7 @@ def environment_stays(source: Source) -> Iterator[tuple[int, str]]:
     if source.path.startswith("fixtures/faulty/"):
         return  # a program of its own
     changing = {f"os.environ.{name}" for name in ("update", "setdefault", "pop", "popitem", "clear")}
-    for node in ast.walk(source.tree):
+    for node in nodes(source):
         words = ast.unparse(node) if isinstance(node, ast.Subscript | ast.Attribute) else ""
         written = words.startswith("os.environ[") and not isinstance(getattr(node, "ctx", None), ast.Load)
         if written or words in changing | {"os.putenv", "os.unsetenv"}:
@@ -87,7 +87,7 @@ def environment_stays(source: Source) -> Iterator[tuple[int, str]]:
 @rule
 def no_bare_except(source: Source) -> Iterator[tuple[int, str]]:
     """Who catches says what."""
-    for node in ast.walk(source.tree):
+    for node in nodes(source):
         if isinstance(node, ast.ExceptHandler) and node.type is None:
             yield node.lineno, "bare except: name the exception, or BaseException and raise it again"
 

@@ -74,16 +74,27 @@ def tree(*folders: str) -> list[Source]:
     return [Source(str(path.relative_to(CHECKOUT)), ast.parse(path.read_text())) for path in paths]
 
 
-def imports(source: Source, *, typed: bool = False) -> Iterator[Import]:
+@cache
+def nodes(source: Source) -> tuple[ast.AST, ...]:
+    """All nodes of a module's tree: every rule reads them."""
+    return tuple(ast.walk(source.tree))
+
+
+@cache
+def imports(source: Source, *, typed: bool = False) -> tuple[Import, ...]:
     """All imports of a module, with relative ones made absolute, those for type checkers alone only where ``typed``;
     and every name of a module that it has as a text, where it loads any by name."""
+    return tuple(_imports(source, typed=typed))
+
+
+def _imports(source: Source, *, typed: bool) -> Iterator[Import]:
     for node, at_once in _import_nodes(source.tree, at_once=True, typed=typed):
         if isinstance(node, ast.Import):
             yield from (Import(alias.name, node.lineno, at_once) for alias in node.names)
         else:
             yield from (Import(name, node.lineno, at_once) for name in _imported_from(source, node))
-    if any(map(_loads_by_name, ast.walk(source.tree))):
-        yield from _named(source.tree)
+    if any(map(_loads_by_name, nodes(source))):
+        yield from _named(source)
 
 
 def _loads_by_name(node: ast.AST) -> bool:
@@ -97,9 +108,9 @@ def _loads_by_name(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in LOADERS
 
 
-def _named(tree: ast.Module) -> Iterator[Import]:
+def _named(source: Source) -> Iterator[Import]:
     """Names of modules among the texts of a module, whole or up to where they go on; words about it are none."""
-    for node in ast.walk(tree):
+    for node in nodes(source):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and MODULE.fullmatch(node.value):
             yield Import(node.value.rstrip("."), node.lineno, at_once=False, by_name=True)
 
@@ -108,8 +119,8 @@ def _import_nodes(node: ast.AST, at_once: bool, *, typed: bool) -> Iterator[tupl
     for child in ast.iter_child_nodes(node) if typed else _without_type_checking(node):
         if isinstance(child, ast.Import | ast.ImportFrom):
             yield child, at_once
-        else:
-            inside_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        elif not isinstance(child, ast.expr):  # no statement is in an expression
+            inside_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
             yield from _import_nodes(child, at_once and not inside_function, typed=typed)
 
 
