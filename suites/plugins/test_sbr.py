@@ -177,7 +177,10 @@ class TestTables:
     @pytest.mark.covers("sbr", "kernel")
     @pytest.mark.parametrize("family", [4, 6])
     def test_each_address_has_its_own(self, cni, node, family):
-        """Three links have a rule for each address and three tables from 100 on, each with the link's routes alone."""
+        """Three links have a rule for each address and three tables from 100 on, each with the link's routes alone.
+
+        The main table has no default route any more.
+        """
         sandbox = attached(cni, node, *(routed(n, families=(family,)) for n in (1, 2, 3)))[0].sandbox
         tables = [table_of(sandbox, address(number, family)) for number in (1, 2, 3)]
 
@@ -186,6 +189,7 @@ class TestTables:
             found = [route for route in sandbox.routes if route.table == table and route.family == family]
             assert {route.link for route in found} == {f"eth{number}"}
             assert [route.via for route in found if route.to == "default"] == [gateway(number, family)]
+        assert [row.link for row in sandbox.routes if (row.table, row.to) == (MAIN, "default")] == []
 
     @pytest.mark.covers("sbr", "kernel")
     def test_rules_are_for_single_addresses(self, cni, node):
