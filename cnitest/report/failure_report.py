@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from cnitest import text
 from cnitest.cni.calls.invoke import Call
@@ -60,17 +60,17 @@ def _additions(lab: Lab) -> dict[str, list[str]]:
     """The links of each sandbox that the topology did not declare."""
     declared = {(end.at, end.name) for veth in lab.topology.veths for end in veth.ends}
     declared |= {(name, link) for name, place in lab.topology.places() for link, _ in place.links()}
-    found: dict[str, list[str]] = {}
-    for place in lab.places:
-        if not isinstance(place, Sandbox):
-            continue
-        addresses = place.addresses
-        for link in place.links:
-            if link.name != "lo" and (place.full_name, link.name) not in declared:
-                own = [a.address for a in addresses if a.link == link.name and a.scope == "global"]
-                found.setdefault(place.full_name, []).append(text.line(" ".join([link.name, *own, f"({link.kind})"])))
-        found.setdefault(place.full_name, [])
-    return found
+    sandboxes = [place for place in lab.places if isinstance(place, Sandbox)]
+    return {place.full_name: list(_undeclared(place, declared)) for place in sandboxes}
+
+
+def _undeclared(place: Sandbox, declared: Collection[tuple[str, str | None]]) -> Iterator[str]:
+    """The links of a sandbox but those of the topology, each with its addresses and its kind."""
+    addresses = place.addresses
+    for link in place.links:
+        if link.name != "lo" and (place.full_name, link.name) not in declared:
+            own = [a.address for a in addresses if a.link == link.name and a.scope == "global"]
+            yield text.line(" ".join([link.name, *own, f"({link.kind})"]))
 
 
 def changes(lab: Lab) -> str:

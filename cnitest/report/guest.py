@@ -137,10 +137,13 @@ def _shared(config: pytest.Config) -> Iterator[Path]:
     files.append(os.environ.get("GITHUB_STEP_SUMMARY"))
     written = [Path(paths.absolute(file, here)).parent for file in files if file]
     there = [next(place for place in (path, *path.parents) if place.is_dir()) for path in written]
-    asked_for = [Path(paths.absolute(directory, here)) for directory in given.cni_vm_share]
-    for path in (config.rootpath, Path(here), *there, *asked_for):
-        if path in asked_for or not (str(path) == "/" or any(path.is_relative_to(root) for root in _GUEST_OWN)):
-            yield path
+    yield from (path for path in (config.rootpath, Path(here), *there) if not _is_guests_own(path))
+    yield from (Path(paths.absolute(directory, here)) for directory in given.cni_vm_share)
+
+
+def _is_guests_own(path: Path) -> bool:
+    """Whether a guest has a directory of its own there."""
+    return str(path) == "/" or any(path.is_relative_to(root) for root in _GUEST_OWN)
 
 
 def _memory() -> int:

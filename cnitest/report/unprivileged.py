@@ -88,10 +88,15 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     if ours and elsewhere != "ssh" and not _may_make_labs() and (why := enter()):
         early_config.stash[_FORBIDDEN] = why
         _say(f"{why}; tests that use a lab are skipped")
-    named = runs_no_test or any(map(os.environ.get, _USERS)) or early_config.known_args_namespace.basetemp
-    if not named and _looks_like_root():
-        args += [f"--basetemp={_directory()}"]
+    if not runs_no_test:
+        args += _own_directory(early_config)
     return (yield)
+
+
+def _own_directory(early_config: pytest.Config) -> list[str]:
+    """The option that gives tests a directory of this user's, where he looks like root and nothing else names one."""
+    named = any(map(os.environ.get, _USERS)) or early_config.known_args_namespace.basetemp
+    return [] if named or not _looks_like_root() else [f"--basetemp={_directory()}"]
 
 
 def _looks_like_root() -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, get_args, get_origin
 
 from cnitest.topology.hints import has_default, hints_of, said, stand_in, without_none
@@ -120,18 +120,22 @@ class Decoder:
             node = read_line(node, notation)
         if not is_mapping(node):
             return self._refuse(node, cls, path, f"expected {said(cls)}, not {shape(node)}")
-        known, hints = {item.name: item for item in fields(cls) if not item.metadata.get("key")}, hints_of(cls)
-        values: dict[str, Any] = {}
+        known = {item.name: item for item in fields(cls) if not item.metadata.get("key")}
+        values = dict(self._given(node, cls, known, path))
+        for name, item in known.items():
+            if name not in values and not has_default(item):
+                values[name] = self._missing(hints_of(cls)[name], child(path, name))
+        return cls(**values)
+
+    def _given(self, node: Node, cls: Any, known: Mapping[str, Field[Any]], path: str) -> Iterator[tuple[str, Any]]:
+        """The fields of a record that the file gives a value; a null leaves the default where there is one."""
+        hints = hints_of(cls)
         for name, key, value in self._known_pairs(node, cls, known, path):
             spot = child(path, name)
             self.where[spot] = place_of(value if is_scalar(value) and value.value else key)
             given = self._whole_text(value, hints[name], spot) if known[name].metadata.get("lines") else value
             if given and not (is_null(given) and has_default(known[name])):
-                values[name] = self.decode(given, hints[name], spot)
-        for name, item in known.items():
-            if name not in values and not has_default(item):
-                values[name] = self._missing(hints[name], child(path, name))
-        return cls(**values)
+                yield name, self.decode(given, hints[name], spot)
 
     def _whole_text(self, node: Node, hint: Any, path: str) -> Node | None:
         """What is one text, or the name of a file (``{file: rules.v4}``), as the lines that the model wants."""

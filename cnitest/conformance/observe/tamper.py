@@ -127,16 +127,15 @@ def _attributes(item: Difference) -> Iterator[Tampering]:
     for key, old, _ in item.changes:
         value = "" if old is None else str(old)
         words = f"{key} of {item.key} back to {value or 'nothing'}"
+        change = ("ip", "link", "set", item.key)
         if key in _SETTABLE:
-            yield _one("CHK-20", words, _INSIDE, "ip", "link", "set", item.key, _SETTABLE[key], value)
+            yield _one("CHK-20", words, _INSIDE, *change, _SETTABLE[key], value)
         elif key == "promiscuity":
-            yield _one("CHK-20", words, _INSIDE, "ip", "link", "set", item.key, "promisc", "off")
+            yield _one("CHK-20", words, _INSIDE, *change, "promisc", "off")
         elif key == "mac":
-            yield _one("CHK-06", words, _INSIDE, "ip", "link", "set", item.key, "address", value)
+            yield _one("CHK-06", words, _INSIDE, *change, "address", value)
         elif key == "up" and not old:
-            yield _one(
-                "CHK-13" if item.key != "lo" else "CHK-20", words, _INSIDE, "ip", "link", "set", item.key, "down"
-            )
+            yield _one("CHK-13" if item.key != "lo" else "CHK-20", words, _INSIDE, *change, "down")
 
 
 def _route(made: AddResult, route: Route) -> Iterator[Tampering]:

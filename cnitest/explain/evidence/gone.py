@@ -33,13 +33,13 @@ def addresses(loss: Loss, at: LinkAt) -> list[AddAddress]:
 def routes(loss: Loss, at: LinkAt) -> Iterator[AddRoute]:
     """The routes that the topology gives to the link's place by it, of the packet's family."""
     networks = [ipaddress.ip_interface(step.address).network for step in addresses(loss, at)]
-    for step in loss.place.lab.plan.steps:
-        if isinstance(step, AddRoute) and step.place == at.place:
-            via = (step.route.via or "").removeprefix("inet6 ")
-            through = bool(via) and any(ipaddress.ip_address(via) in network for network in networks)
-            six = ":" in f"{via}{step.route.to}" or step.route.family == 6
-            if through or (step.route.link == at.link and six == loss.six):
-                yield step
+    steps = [step for step in loss.place.lab.plan.steps if isinstance(step, AddRoute) and step.place == at.place]
+    for step in steps:
+        via = (step.route.via or "").removeprefix("inet6 ")
+        six = ":" in f"{via}{step.route.to}" or step.route.family == 6
+        through = any(via and ipaddress.ip_address(via) in network for network in networks)
+        if through or (step.route.link == at.link and six == loss.six):
+            yield step
 
 
 def prefix(step: AddRoute) -> str:

@@ -6,7 +6,7 @@ plugins/meta.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cnitest.cni.result import Ip
@@ -59,13 +59,17 @@ def bandwidth(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     ends = {str(row.get("name")) for row in (one.result or {}).get("interfaces") or () if not row.get("sandbox")}
     for way in ("ingress", "egress"):
         rate, burst = limits.get(f"{way}Rate"), limits.get(f"{way}Burst")
-        if not rate or not burst:
-            continue
-        mine = [row for row in found if row[0].startswith("bwp") is (way == "egress") and row[0] in ends]
-        if not any(has == rate // 8 for _, has, _ in mine):
-            yield f"{way}Rate is {rate}, shapers have {', '.join(str(has * 8) for _, has, _ in mine) or 'none'}"
-        elif not any(abs(buffer - burst / rate * _TICKS) <= 0.02 * buffer + 16 for _, _, buffer in mine):
-            yield f"{way}Burst is {burst}, the shaper has another"
+        if rate and burst:
+            mine = [row for row in found if row[0].startswith("bwp") is (way == "egress") and row[0] in ends]
+            yield from _misshaped(way, rate, burst, mine)
+
+
+def _misshaped(way: str, rate: int, burst: int, shapers: Sequence[tuple[str, int, int]]) -> Iterator[str]:
+    """What the shapers of one way have else than a rate and burst in bits."""
+    if not any(has == rate // 8 for _, has, _ in shapers):
+        yield f"{way}Rate is {rate}, shapers have {', '.join(str(has * 8) for _, has, _ in shapers) or 'none'}"
+    elif not any(abs(buffer - burst / rate * _TICKS) <= 0.02 * buffer + 16 for _, _, buffer in shapers):
+        yield f"{way}Burst is {burst}, the shaper has another"
 
 
 def _provided(one: Attached, conf: Conf, name: str) -> Conf:

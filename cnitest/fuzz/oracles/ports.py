@@ -83,14 +83,13 @@ def promised(one: Attached, conf: Conf) -> Iterator[Forward]:
     addresses = [ip.address.partition("/")[0] for ip in form.ips(one.result or {}, one.version)]
     for family in (4, 6):
         address = next((text for text in addresses if (":" in text) == (family == 6)), "")
+        at = f"[{address}]" if family == 6 else address
         for row in mappings(one, conf) if address else ():
             host = ipaddress.ip_address(row["hostIP"]) if row.get("hostIP") else None
             if host is None or host.version == family:
-                at = f"[{address}]" if family == 6 else address
                 name = "" if host is None or host.is_unspecified else str(host)
-                yield Forward(
-                    str(row.get("protocol", "tcp")).lower(), name, row["hostPort"], f"{at}:{row['containerPort']}"
-                )
+                protocol = str(row.get("protocol", "tcp")).lower()
+                yield Forward(protocol, name, row["hostPort"], f"{at}:{row['containerPort']}")
 
 
 def mappings(one: Attached, conf: Conf) -> list[Conf]:

@@ -148,11 +148,14 @@ class Campaign:
                 continue
             if not violations:
                 store.drop(scenario)
-            self.met |= {one.cause: one for one in violations if one.cause in self.accepted}
-            new = [one for one in violations if one.cause not in self._known | self.accepted]
-            if new:
+            if new := self._unknown(violations):
                 causes = tuple(dict.fromkeys(violation.cause for violation in new))
                 yield Finding(new[0], scenario, causes, kind or "kept", 0, 0.0, 0)
+
+    def _unknown(self, violations: Sequence[Violation]) -> list[Violation]:
+        """Those of causes that are not known yet; of those that a baseline has, note that they were met."""
+        self.met |= {one.cause: one for one in violations if one.cause in self.accepted}
+        return [one for one in violations if one.cause not in self._known | self.accepted]
 
     @property
     def _is_over(self) -> bool:

@@ -49,6 +49,8 @@ PAIR = (
     Step("CHECK", container="c2"),
 )
 _STEPS = st.sampled_from([LIFE, PAIR])
+# What calls by hand are about: mostly those of which it is known what has to come of them.
+_BY_HAND = ("demand", "demand", "demand", "refused", "variables", "bytes", "strange", "previous")
 
 
 def rounds(settings: FuzzSettings) -> list[Turn]:
@@ -125,7 +127,7 @@ def by_hand(draw: st.DrawFn, settings: FuzzSettings) -> Scenario:
     example = draw(drawn(settings, "valid")) if is_known(settings) else given(settings)
     command = draw(st.sampled_from(["ADD", "ADD", "DEL", "CHECK", "VERSION"]))
     plugin, usual = plugin_of(settings), _request(example, plugin_of(settings))
-    kind = draw(st.sampled_from(["demand", "demand", "demand", "refused", "variables", "bytes", "strange", "previous"]))
+    kind = draw(st.sampled_from(_BY_HAND))
     if kind == "demand":
         why, raw = draw(st.sampled_from(demands(settings.subject, usual)))
     elif kind == "bytes":

@@ -273,14 +273,18 @@ class _Planner:
             yield SetLink(handle.place, handle, up, master, mtu)
             if self._awaited(handle):
                 yield Ready(handle.place, handle)
-        switch = self._topology.switches.get(handle.place)
-        hairpin = switch.hairpin if switch and model.hairpin is None else bool(model.hairpin)
-        if bridge and (hairpin or model.isolated):
-            yield SetPort(handle.place, handle, hairpin, model.isolated)
+        yield from self._port(handle, model) if bridge else ()
         if model.altnames:
             yield AddNames(handle.place, handle, model.altnames)
         own = isinstance(model, Bridge)
         yield from (AddVlans(handle.place, handle, vlan, own) for vlan in model.vlans)
+
+    def _port(self, handle: Handle, model: Link) -> Iterator[Step]:
+        """What a bridge's port is set to; where a link says nothing about hairpin mode, its switch does."""
+        switch = self._topology.switches.get(handle.place)
+        hairpin = switch.hairpin if switch and model.hairpin is None else bool(model.hairpin)
+        if hairpin or model.isolated:
+            yield SetPort(handle.place, handle, hairpin, model.isolated)
 
     def _collector(self, handle: Handle) -> int | None:
         """The index of the bond or VRF that lists this link among its ports."""

@@ -44,18 +44,24 @@ def vlan_filtered(loss: Loss) -> Found | None:
         into = crossing.into.name if crossing.into else crossing.bridge.link
         out = crossing.out.name if crossing.out else crossing.bridge.link
         vid = next((row.vid for row in rows if row.link == into and "pvid" in row.flags), 0)
-        outside = into if not vid else "" if (out, vid) in {(row.link, row.vid) for row in rows} else out
-        if outside:
-            return Found(
-                "VLAN filtered",
-                f"{outside} is in {f'no VLAN {vid}' if vid else 'no VLAN for untagged frames'} of {crossing.bridge}",
-                hook="bridge",
-                evidence=(f"vlan_filtering is on, and the frame came in by {into}",),
-                remedy=f"bridge vlan add dev {outside} vid {vid or 1} pvid untagged"
-                + (" self" if outside == crossing.bridge.link else ""),
-                place=crossing.place,
-            )
+        if not vid:
+            return _outside(crossing, into, into, vid)
+        if (out, vid) not in {(row.link, row.vid) for row in rows}:
+            return _outside(crossing, out, into, vid)
     return None
+
+
+def _outside(crossing: Crossing, port: str, into: str, vid: int) -> Found:
+    """A port, or the bridge itself, is not in a VLAN; without one (0) a frame without a tag is in none."""
+    itself = " self" if port == crossing.bridge.link else ""
+    return Found(
+        "VLAN filtered",
+        f"{port} is in {f'no VLAN {vid}' if vid else 'no VLAN for untagged frames'} of {crossing.bridge}",
+        hook="bridge",
+        evidence=(f"vlan_filtering is on, and the frame came in by {into}",),
+        remedy=f"bridge vlan add dev {port} vid {vid or 1} pvid untagged{itself}",
+        place=crossing.place,
+    )
 
 
 @cause("l2.isolated", *_STAGES)

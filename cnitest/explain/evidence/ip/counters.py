@@ -6,6 +6,7 @@ Counts of a whole place: what else was sent meanwhile counts too, so a cause nev
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -57,23 +58,26 @@ def _of(place: Place) -> Counts:
 
 def errors(text: str) -> dict[str, int]:
     """The numbers of /proc/net/snmp, netstat, snmp6, xfrm_stat and stat/nf_conntrack by name, of IPv6 as in snmp6."""
-    found: dict[str, int] = {}
+    found: Counter[str] = Counter()
     heads: list[str] = []
-    for line in text.splitlines():
-        words = line.split()
-        if words and words[0].endswith(":"):
-            values = words[1:]
-            if values and values[0].lstrip("-").isdigit() and len(values) == len(heads):
-                found |= {f"{words[0][:-1]}{name}": int(value) for name, value in zip(heads, values, strict=True)}
-            heads = values
+    for words in filter(None, map(str.split, text.splitlines())):
+        if words[0].endswith(":"):  # a line of names, then one of numbers
+            found.update(_protocol(words[0][:-1], heads, words[1:]))
+            heads = words[1:]
         elif len(words) == 2 and words[1].isdigit():
             found[words[0]] = int(words[1])
-        elif words and words[0] == "entries":
+        elif words[0] == "entries":
             heads = words
-        elif len(words) == len(heads):  # a CPU's share, in hexadecimal
-            for name, value in zip(heads, words, strict=True):
-                found[f"conntrack {name}"] = found.get(f"conntrack {name}", 0) + int(value, 16)
-    return found
+        elif len(words) == len(heads):  # a CPU's share of connection tracking, in hexadecimal
+            found.update({f"conntrack {name}": int(value, 16) for name, value in zip(heads, words, strict=True)})
+    return dict(found)
+
+
+def _protocol(name: str, heads: Sequence[str], values: Sequence[str]) -> dict[str, int]:
+    """The numbers of a line of snmp or netstat; none where these are the names."""
+    if not values or not values[0].lstrip("-").isdigit() or len(values) != len(heads):
+        return {}
+    return {f"{name}{head}": int(value) for head, value in zip(heads, values, strict=True)}
 
 
 def _more(now: Mapping[_Key, int], before: Mapping[_Key, int]) -> dict[_Key, int]:

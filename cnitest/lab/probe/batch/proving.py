@@ -183,15 +183,18 @@ class _Batch:
         if silent and resting(self._lab, self._places, any_of(attempts)):  # before it is asked which answers are late
             return False
         unresolved = _Unresolved()
-        for (at, probe, inquiry, control, *_), passed in zip(silent, after, strict=True):
+        for (at, probe, inquiry, control), passed in zip(silent, after, strict=True):
             if not inquiry.late() and not unresolved.some(inquiry, control):
-                reach = inquiry.concluded(control, passed)
-                if reach.verdict is Verdict.DROPPED:
-                    self._found[at] = reach
-                elif not (control.passed or passed.passed):
-                    line = (probe.sender.full_name, control.link, is_ipv6(probe.destination))
-                    self.pathless[at] = _Pathless(line, reach)
+                self._conclude(at, probe, inquiry.concluded(control, passed), control, passed)
         return True
+
+    def _conclude(self, at: int, probe: Probe, reach: Reach, before: Control, after: Control) -> None:
+        """Settle what was dropped, and note what is undecided because no control passed."""
+        if reach.verdict is Verdict.DROPPED:
+            self._found[at] = reach
+        elif not (before.passed or after.passed):
+            line = (probe.sender.full_name, before.link, is_ipv6(probe.destination))
+            self.pathless[at] = _Pathless(line, reach)
 
 
 class _Unresolved:

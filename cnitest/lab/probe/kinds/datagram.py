@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import select
 import socket
@@ -107,10 +106,9 @@ class _Exchange:
                     continue
                 try:
                     answer = client.recv(65536)
-                except OSError as error:
-                    if error.errno == errno.ECONNREFUSED:
-                        refused = "refused: an unreachable message came back"
-                        return Attempt(matches, refusal=refused, source_seen=source)
+                except ConnectionRefusedError:
+                    return Attempt(matches, refusal="refused: an unreachable message came back", source_seen=source)
+                except OSError:
                     continue
                 if answer == sent or not server:
                     took = time.perf_counter() - self.began

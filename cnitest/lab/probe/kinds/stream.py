@@ -120,19 +120,25 @@ class _Conversation:
                 elif self._accepted and fd == self._accepted.fileno():
                     self._echo()
                 elif event & select.POLLOUT:
-                    number = self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    if number and not (number == errno.ECONNRESET and not self._server):
-                        return failed(self._attempt, number)
-                    self._connected = True
-                    with contextlib.suppress(OSError):  # what came of it is known when we read
-                        self._client.send(self._payload)
-                    self._attempt = replace(self._attempt, pending=lambda frame: self._payload in frame.data)
-                    if not self._server:  # a server of the test's own: what it says to this is its affair
-                        return replace(self._attempt, answered=True)
-                    self._poll.register(self._client, select.POLLIN)
+                    if (ended := self._send()) is not None:
+                        return ended
                 else:
                     return self._heard()
         return self._attempt
+
+    def _send(self) -> Attempt | None:
+        """Send the payload now that the connection is there; what that ends the attempt with, if it does."""
+        number = self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number and not (number == errno.ECONNRESET and not self._server):
+            return failed(self._attempt, number)
+        self._connected = True
+        with contextlib.suppress(OSError):  # what came of it is known when we read
+            self._client.send(self._payload)
+        self._attempt = replace(self._attempt, pending=lambda frame: self._payload in frame.data)
+        if not self._server:  # a server of the test's own: what it says to this is its affair
+            return replace(self._attempt, answered=True)
+        self._poll.register(self._client, select.POLLIN)
+        return None
 
     def _is_gone(self) -> bool:
         """Whether nothing of it is on its way any more: a connection that is there sends again what is lost."""
