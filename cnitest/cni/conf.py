@@ -157,7 +157,9 @@ def _read(path: Path) -> str:
         advice = paths.advice(path) if isinstance(error, FileNotFoundError | NotADirectoryError) else ""
         raise ConfigError(f"{path}: cannot be read: {error.strerror}{advice}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
+        wide = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
+        why = "it is UTF-16: save it as UTF-8" if wide else f"{error.reason} at byte {error.start}"
+        raise ConfigError(f"{path}: is not UTF-8: {why}") from error
 
 
 def _network(given: _Given, mode: Mode) -> Network:
@@ -177,7 +179,8 @@ def _network(given: _Given, mode: Mode) -> Network:
     if mode.rounds_integers:
         faults += golang.oversized([value, *appended.values()])
     if not inlined and not appended and not faults:
-        faults.append(f"has no 'plugins', and there are none in the folder {name}/ beside it; one alone is a .conf")
+        own = f"; did you mean it by {close!r}?" if (close := _near("plugins", value)) else "; one alone is a .conf"
+        faults.append(f"has no 'plugins', and there are none in the folder {name}/ beside it{own}")
     if faults and source != _DICTIONARY and (other := lookalikes.said(text, "configuration")):
         raise ConfigError(f"{source}: {other}")
     if faults:
@@ -225,12 +228,14 @@ def _shown(value: object) -> str:
 
 
 def _meant(key: str, value: Mapping[str, Any]) -> str:
-    """``; did you mean … by 'Type'?`` where a key is missing and another one looks like it."""
-    if key in value:
-        return ""
-    alike = [each for each in value if each.lower() == key.lower()]
-    close = alike[0] if alike else meant(key, [each for each in value if each not in _KEYS])
+    """``; did you mean it by 'Type'?`` where a key is missing and another one looks like it."""
+    close = "" if key in value else _near(key, value)
     return f"; did you mean it by {close!r}?" if close else ""
+
+
+def _near(key: str, value: Mapping[str, Any]) -> str:
+    alike = [each for each in value if each.lower() == key.lower()]
+    return alike[0] if alike else meant(key, [each for each in value if each not in _KEYS]) or ""
 
 
 def _version(value: Mapping[str, Any], mode: Mode, faults: list[str]) -> str:
@@ -275,7 +280,8 @@ def _listed(value: Mapping[str, Any], faults: list[str]) -> list[dict[str, Any]]
         return []
     plugins = value["plugins"]
     if not isinstance(plugins, list) or not plugins:
-        faults.append("'plugins' must be a list with at least one plugin")
+        given = "" if isinstance(plugins, list) else f", not {kind(plugins)}"
+        faults.append(f"'plugins' must be a list with at least one plugin{given}")
         return []
     for position, plugin in enumerate(plugins):
         faults += _faults_of_plugin(plugin, f"plugins[{position}]")

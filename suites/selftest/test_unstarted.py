@@ -207,6 +207,24 @@ def test_what_a_host_lacks_comes_from_a_topology(tmp_path: Path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    "broken", ["host_setup: ['ip link add x type nosuch']", "daemon: {command: [nosuch], socket: /run/x}"]
+)
+@pytest.mark.parametrize("command", ["run", "fuzz"])
+def test_a_host_that_cannot_be_set_up_is_one_line(tmp_path: Path, broken: str, command: str):
+    """A command of a profile that fails is told with its own words, and no traceback."""
+    (tmp_path / "my.conf").write_text(json.dumps({"cniVersion": "1.0.0", "name": "n", **BRIDGE}))
+    (tmp_path / "cnitest.yaml").write_text(f"conf: my.conf\n{broken}\n")
+
+    done, _ = timed(tmp_path, command, "cnitest.yaml", "--cni-path", PATH)
+
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line]
+    assert done.returncode == 4
+    assert len(said) == 1
+    assert "cnitest.yaml: the host cannot be set up: " in said[0]
+    assert "nosuch" in said[0]
+
+
 def test_a_plugin_that_hangs_or_lies_cannot_start(tmp_path: Path):
     """An ADD that ends well without a result is told as what it is, with what it printed."""
     plugin = tmp_path / "odd"

@@ -15,10 +15,11 @@ from cnitest.conformance.discover.first_add import first_add, tried
 from cnitest.conformance.discover.preflight import Refused
 from cnitest.conformance.discover.source import Source, require, source, there
 from cnitest.conformance.model import protocol, reading
+from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.conformance.observe import effect
-from cnitest.errors import ConfigError, PluginError
+from cnitest.errors import CommandError, ConfigError, DeadlineExceeded, PluginError
 
 __all__ = ["Source", "Unspoken", "examine", "require", "source"]
 
@@ -66,9 +67,12 @@ def _speaking(drafts: Sequence[Subject], each: Source, versions: tuple[str, ...]
     none, and `Unspoken`."""
     if not drafts:
         raise ConfigError(f"{each.where}: its list has no plugin {each.only!r}")
-    with open_bench(Trial(drafts[0], spec.VERSIONS[-1])) as bench:
-        asked = [_asked(draft, bench) for draft in drafts]
-        others = [_asked(draft, bench) for draft in _before(drafts[0])]
+    try:
+        with open_bench(Trial(drafts[0], spec.VERSIONS[-1])) as bench:
+            asked = [_asked(draft, bench) for draft in drafts]
+            others = [_asked(draft, bench) for draft in _before(drafts[0])]
+    except (Undecided, CommandError, DeadlineExceeded) as error:  # of the commands that set the host up, or its daemon
+        raise ConfigError(f"{each.where}: the host cannot be set up: {'; '.join(str(error).splitlines())}") from error
     spoken = [replace(draft, versions=_spoken(draft, [*asked, *others], versions)) for draft in asked]
     for draft in spoken:
         if not draft.versions:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnitest.cni import conf, sources
+from cnitest.cni import conf, plugins, sources
 from cnitest.cni.calls.invoke import missing
 from cnitest.cni.conf import Network
 from cnitest.conformance.model import profile
@@ -78,9 +78,11 @@ def require(each: Source, path: Sequence[str]) -> None:
     for plugin in each.network.plugins:
         name = str(plugin["type"])
         if not there(plugin, path):
+            close = plugins.misspelt(name, path)
+            advice = f"; did you mean {close!r}?" if close else "; name its directory with --cni-path"
             raise ConfigError(
                 f"{conf.position(each.network, name) or each.where}: failed to find plugin {name!r} "
-                f"in path [{' '.join(path)}]{missing(path)}; name its directory with --cni-path"
+                f"in path [{' '.join(path)}]{missing(path)}{advice}"
             )
 
 

@@ -25,8 +25,11 @@ def faults(conf: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(ipam, Mapping):
         known = files.known(str(ipam.get("type", "")))
         declared = conf.get("capabilities")
+        taken = [key for key, on in declared.items() if on] if isinstance(declared, Mapping) else []
         if known.allocation == "ranges":
-            yield from start_ranges.faults(ipam, more=isinstance(declared, Mapping) and bool(declared.get("ipRanges")))
+            yield from start_ranges.faults(ipam, more="ipRanges" in taken)
+        if known.allocation == "listed" and not ipam.get("addresses") and "ips" not in taken:
+            yield f"ipam has no 'addresses': {known.name} gives those alone, and what a runtime asks for"
         if known.allocation:
             yield from _of_routes(ipam)
 
@@ -45,7 +48,7 @@ def _of_section(where: str, section: Mapping[str, Any]) -> Iterator[str]:
     for key in (*_NETWORKS, *_WITH_HOST):
         text = section.get(key)
         if isinstance(text, str) and text and prefix(text) is None:
-            advice = _DEFAULT if text == "default" else suggest_prefix(text, host=True)
+            advice = _advice(text)
             yield f"{where}.{key}: {quoted(text)} is not {expected_prefix(text)}{advice}".lstrip(".")
     subnet = _prefix(section.get("subnet"))
     if subnet is not None:
@@ -53,6 +56,12 @@ def _of_section(where: str, section: Mapping[str, Any]) -> Iterator[str]:
     address = _prefix(section.get("address"))
     if address is not None:
         yield from _of_address(where, section, address)
+
+
+def _advice(text: str) -> str:
+    if text == "default":
+        return _DEFAULT
+    return f". Did you mean '{text}/0'?" if text in ("0.0.0.0", "::") else suggest_prefix(text, host=True)
 
 
 def _of_subnet(where: str, section: Mapping[str, Any], subnet: Prefix) -> Iterator[str]:

@@ -12,6 +12,7 @@ from cnitest.cni import spec
 from cnitest.conformance.discover import start_addresses, warnings
 from cnitest.conformance.discover.preflight import Refused
 from cnitest.kernel import features
+from cnitest.plugins import files
 from cnitest.plugins.values import Fault
 from cnitest.typos import did_you_mean
 
@@ -33,6 +34,7 @@ _GO_TYPES = (
     (r"\[\].*", "a list, [ … ]"),
     (r"map\[.*", "an object, { … }"),
 )
+_MAKERS = {plugin.name for plugin in files.every() if plugin.family == "interface"}
 
 
 def cause(function: Cause) -> Cause:
@@ -146,6 +148,15 @@ def no_previous_result(failure: Refused) -> Iterator[str]:
 
 
 @cause
+def interface_made_twice(failure: Refused) -> Iterator[str]:
+    """Two plugins of a list make the container's interface."""
+    before = failure.members[: failure.members.index(failure.plugin)] or failure.members[:-1]
+    there = failure.subject.setting.ifname in failure.inside and failure.conf.get("type") in _MAKERS
+    if before and there and re.search(r"already exists|file exists", failure.text):
+        yield f"{before[0]} made the container's interface before: one plugin of a list does, the others go on there"
+
+
+@cause
 def no_capability_arguments(failure: Refused) -> Iterator[str]:
     """Declared capabilities for which a profile gives no arguments."""
     given = failure.subject.setting.capabilities
@@ -244,7 +255,7 @@ def _is_about(failure: Refused, fault: Fault) -> bool:
 @cause
 def wrong_type(failure: Refused) -> Iterator[str]:
     """A key with a value of another JSON type."""
-    named = [fault.key.lower() for fault in _values(failure)]
+    named = {word for fault in _values(failure) for word in re.split(r"[.\[\]]+", fault.path.lower())}
     for given, field, wanted in dict.fromkeys(_FIELD.findall(failure.text)):
         if field.lower() not in named:
             was = f"a {given}" if given.isalpha() else f"the {given}"
@@ -273,7 +284,12 @@ def name_is_too_long(failure: Refused) -> Iterator[str]:
 def mtu_is_wrong(failure: Refused) -> Iterator[str]:
     """An MTU that the kind of link, or the link below, does not take."""
     mtu = failure.conf.get("mtu")
-    if isinstance(mtu, int) and re.search(r"mtu|invalid argument|numerical result", failure.text, re.I):
+    named = [fault.key for fault in _values(failure)]
+    if (
+        isinstance(mtu, int)
+        and "mtu" not in named
+        and re.search(r"mtu|invalid argument|numerical result", failure.text, re.I)
+    ):
         yield f"the MTU {mtu} may be more than the link below has, or than its kind allows (68 to 65535)"
 
 

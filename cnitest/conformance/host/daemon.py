@@ -37,9 +37,14 @@ class Daemon:
 def start_daemon(host: Host, argv: Sequence[str], socket: str, ending: Callable[[], None]) -> Iterator[Daemon]:
     """Run a daemon on a host while the block runs.
 
-    Raises DeadlineExceeded when its socket does not appear, CommandError when it fails before.
+    Raises DeadlineExceeded when its socket does not appear, CommandError when it cannot be started, or fails
+    before.
     """
-    daemon = Daemon(host.inside(lambda: process.start(argv, ENVIRONMENT)), ending)
+    try:
+        started = host.inside(lambda: process.start(argv, ENVIRONMENT))
+    except OSError as error:
+        raise CommandError(f"the daemon {' '.join(argv)} cannot be started: {error.strerror}") from error
+    daemon = Daemon(started, ending)
     try:
         if socket:
             _await(host, daemon.started, socket)

@@ -15,6 +15,7 @@ from cnitest.typos import did_you_mean
 
 # What every plugin's configuration may have: the specification's own, and what runtimes put there.
 _COMMON = ("type", "cniVersion", "name", "ipam", "dns", "args", "capabilities", "runtimeConfig", "prevResult")
+_DNS = ("nameservers", "domain", "search", "options")
 _OF_LIST = ("cniVersions", "disableCheck", "disableGC", "loadOnlyInlinedPlugins")
 
 
@@ -37,6 +38,9 @@ def _of_list(network: Network) -> Iterator[str]:
         if key not in known:
             whose = "; it belongs to one of its plugins" if key in _COMMON else did_you_mean(key, known, clause=True)
             yield f"a list has no key {key!r}, and runtimes ignore it{whose}"
+    for version in whole.get("cniVersions") or ():
+        if not spec.is_version(version):
+            yield f"cniVersions has {version!r}, which is none of {', '.join(spec.VERSIONS)}"
 
 
 def _of_plugin(plugin: Mapping[str, Any], given: Collection[str], knowledge: str, path: Sequence[str]) -> Iterator[str]:
@@ -47,6 +51,10 @@ def _of_plugin(plugin: Mapping[str, Any], given: Collection[str], knowledge: str
         yield from (_line(name, key, known) for key in plugin if key not in known)
         file = plugins.find(name, path)
         yield from (_too_new(about, key) for key in plugin if key in about.all_keys and not releases.reads(file, key))
+        dns = plugin.get("dns")
+        yield from (
+            _line(name, key, _DNS, " in dns") for key in (dns if isinstance(dns, Mapping) else ()) if key not in _DNS
+        )
     section = plugin.get("ipam")
     if isinstance(section, Mapping):
         yield from _of_ipam(files.known(str(section.get("type") or ""), knowledge), section)

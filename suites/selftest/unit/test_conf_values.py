@@ -271,3 +271,23 @@ def test_keys_of_a_list_are_warned_of():
         "a list has no key 'disablecheck', and runtimes ignore it; did you mean 'disableCheck'?",
         "a list has no key 'ipam', and runtimes ignore it; it belongs to one of its plugins",
     ]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "whole", "line"),
+    [
+        ({"type": "bridge", "dns": {"nameserver": []}}, {}, "bridge has no key 'nameserver' in dns, and ignores"),
+        ({"type": "bridge"}, {"cniVersions": ["1.0.0", "1.1"]}, "cniVersions has '1.1', which is none of 0.1.0, "),
+        ({"type": "bridge", "ipam": {"type": "static"}}, {}, "ipam has no 'addresses': static gives those alone, and"),
+        (
+            {"type": "bridge", "ipam": {**POOL, "routes": [{"dst": "0.0.0.0"}]}},
+            {},
+            "ipam.routes[0].dst: '0.0.0.0' is not an address with prefix (0-32). Did you mean '0.0.0.0/0'?",
+        ),
+    ],
+)
+def test_parts_of_a_configuration_are_warned_of(plugin: dict[str, Any], whole: dict[str, Any], line: str):
+    """One line for what is inside a section, or beside the plugins."""
+    (found,) = warned(plugin, **whole)
+
+    assert found.startswith(line)
