@@ -12,6 +12,8 @@ from cnitest.cni.calls.invoke import HostExec
 #: What answers beyond the uplink of the topology ``node-with-uplink``, and the uplink's own address, by family.
 INTERNET = {4: "8.8.8.8", 6: "2001:4860:4860::8888"}
 UPLINK = {4: "192.168.80.100", 6: "2001:db8:80::100"}
+#: Networks to which a container has no way unless somebody gives it a route.
+FURTHER = {4: "192.0.2.0/24", 6: "2001:db8:fff::/48"}
 #: What makes a router of a host, by family.
 FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 RANGES = {4: [{"subnet": "10.22.0.0/24"}], 6: [{"subnet": "2001:db8:22::/64"}]}

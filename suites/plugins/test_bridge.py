@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from cnitest.suites.plugins.lan_networks import leases
 from cnitest.suites.plugins.node_networks import address, caller, gateway, host_end, network, port
 from cnitest.suites.plugins.seen import source
 
@@ -162,7 +163,7 @@ def test_delete_takes_the_container_off_the_network(node, cni, family):
 
 @pytest.mark.covers("bridge", "DEL", "packet")
 def test_delete_leaves_the_bridge_and_its_other_ports(node, cni):
-    """The bridge stays for whoever else is on it: a neighbour's connection outlives the DEL of a third container."""
+    """The bridge stays for whoever else is on it: neighbours' connection and leases outlive the DEL of a third one."""
     gone, first, second = (cni.add(node.sandbox(name), network(4)) for name in ("c1", "c2", "c3"))
     with first.sandbox.connection(second.address, 5432) as connection:
         cni.delete(gone)
@@ -170,6 +171,7 @@ def test_delete_leaves_the_bridge_and_its_other_ports(node, cni):
         assert connection.alive()
     assert node.link("cni0").up
     assert port(first).state == "forwarding"
+    assert leases(node, "net") == [first.address, second.address]
 
 
 @pytest.mark.covers("bridge", "DEL")

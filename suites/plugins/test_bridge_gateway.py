@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cnitest.suites.plugins.node_networks import (
     FORWARDING,
+    FURTHER,
     INTERNET,
     UPLINK,
     address,
@@ -87,6 +88,7 @@ def test_default_gateway(node, cni, family):
     assert [route.dst for route in attachment.result.routes] == [default]
     routes = [route for route in attachment.sandbox.routes if route.to == "default" and route.table == 254]
     assert [(route.family, route.via) for route in routes] == [(family, gateway(attachment, family))]
+    assert [(route.metric, route.mtu) for route in routes] == [({4: 0, 6: 1024}[family], 0)]
     assert attachment.sandbox.ping(UPLINK[family])
 
 
@@ -117,12 +119,12 @@ def test_a_default_route_of_ipam_stays(node, cni, family):
 @FAMILY
 @pytest.mark.covers("bridge.ipam", "kernel", "packet")
 def test_routes_of_ipam_lead_where_they_say(node, cni, family):
-    """A route of IPAM is the container's, and only what it covers leaves by the gateway."""
-    prefix = f"{INTERNET[family]}/{32 if family == 4 else 128}"
-    ipam = pool(family, routes=[{"dst": prefix}])
+    """Routes of IPAM are the container's, and only what they cover leaves by the gateway."""
+    prefix, further = f"{INTERNET[family]}/{32 if family == 4 else 128}", FURTHER[family]
+    ipam = pool(family, routes=[{"dst": prefix}, {"dst": further}])
     attachment = cni.add(node.sandbox("c1"), network(ipam=ipam, isGateway=True, ipMasq=True))
 
-    assert prefix in [route.to for route in attachment.sandbox.routes]
+    assert {prefix, further} <= {route.to for route in attachment.sandbox.routes}
     assert source(attachment.sandbox.ping(INTERNET[family])) == UPLINK[family]
     assert attachment.sandbox.ping(UPLINK[family]).dropped_by == "no route"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cnitest.suites.plugins.node_networks import (
     FORWARDING,
+    FURTHER,
     INTERNET,
     OTHER_RANGES,
     UPLINK,
@@ -141,10 +142,12 @@ def test_ptp_turns_forwarding_on(node, cni, family):
 @pytest.mark.covers("ptp.ipam", "kernel", "packet")
 def test_routes_of_ipam(node, cni, family):
     """Only what IPAM's routes cover leaves by the gateway; else the container knows no way."""
-    prefix = f"{UPLINK[family]}/{WHOLE[family]}"
-    attachment = cni.add(without_dad(node.sandbox("c1")), ptp(ipam=pool(family, routes=[{"dst": prefix}])))
+    prefixes = {f"{UPLINK[family]}/{WHOLE[family]}", FURTHER[family]}
+    ipam = pool(family, routes=[{"dst": prefix} for prefix in sorted(prefixes)])
+    attachment = cni.add(without_dad(node.sandbox("c1")), ptp(ipam=ipam))
 
-    assert [route.via for route in attachment.sandbox.routes if route.to == prefix] == [gateway(attachment, family)]
+    ways = {route.to: route.via for route in attachment.sandbox.routes if route.to in prefixes}
+    assert ways == dict.fromkeys(prefixes, gateway(attachment, family))
     assert attachment.sandbox.ping(UPLINK[family])
     assert attachment.sandbox.ping(INTERNET[family]).dropped_by == "no route"
 
@@ -156,6 +159,7 @@ def test_default_routes_of_both_families(node, cni):
     defaults = [route for route in attachment.sandbox.routes if route.to == "default" and route.table == 254]
 
     assert {route.family: route.via for route in defaults} == {family: gateway(attachment, family) for family in (4, 6)}
+    assert {(route.family, route.metric, route.mtu) for route in defaults} == {(4, 0, 0), (6, 1024, 0)}
     assert attachment.sandbox.ping(UPLINK[4])
     assert attachment.sandbox.ping(UPLINK[6])
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from cnitest.suites.plugins.ends import ENDS
+from cnitest.suites.plugins.lan_networks import leases
 from cnitest.suites.plugins.node_networks import INTERNET, caller, host_end, pool, ptp, rules, without_dad
 from cnitest.suites.plugins.tampering import OF_ANY_VETH, inside, outside
 
@@ -96,6 +97,7 @@ def test_delete_takes_one_container(node, cni, family):
     assert [route for route in node.routes if route.to.partition("/")[0] == gone.address] == []
     assert not stays.sandbox.ping(gone.address)
     assert node.ping(stays.address)
+    assert leases(node, stays.network.name) == [stays.address]
 
 
 @pytest.mark.covers("ptp", "DEL")
