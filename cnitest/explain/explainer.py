@@ -9,7 +9,7 @@ from dataclasses import replace
 from cnitest.errors import CnitestError, KernelError
 from cnitest.explain.causes import drops, registry
 from cnitest.explain.evidence import frames, leg, rules
-from cnitest.explain.evidence.ip import counters, detours
+from cnitest.explain.evidence.ip import carriers, counters, detours
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.rows import Spot
 from cnitest.kernel.rtnetlink import rtnl, tables
@@ -18,8 +18,6 @@ from cnitest.lab.place import Place
 from cnitest.lab.probe.base import Probe
 from cnitest.lab.probe.verdict.watching import watched_attempt
 from cnitest.lab.reach import Reach, Verdict
-from cnitest.lab.snapshot import state as states
-from cnitest.topology.link_kinds import KINDS
 
 #: Seconds to wait for the answer of a probe that was lost before; what is in flight is at its end long before.
 _WAIT = 0.1
@@ -27,8 +25,6 @@ _QUESTIONS = ("arp", "nd")
 # So many places can be asked for their counters without anybody waiting for it.
 _FEW = 40
 _PROTOCOLS = {"tcp": (6,), "udp": (17,), "sctp": (132,)}
-# The same as in the table of kinds, of those that only commands make.
-_OTHER_CARRIERS = {"geneve": 17, "ip6gre": 47}
 
 
 def explain(probe: Probe, reach: Reach) -> Explanation:
@@ -74,7 +70,7 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Loss:
     """A probe sent once more, and all evidence of it; so can be what it waits for, such as an ARP request."""
     counting = _counting(reach, everyone, own=probe.transport in _QUESTIONS)
     before = counters.read(counting)
-    with rules.armed(everyone, (*_PROTOCOLS.get(probe.transport, ()), *_carriers(everyone))) as met:
+    with rules.armed(everyone, (*_PROTOCOLS.get(probe.transport, ()), *carriers.protocols(everyone))) as met:
         attempt, seen = watched_attempt(probe, everyone, _WAIT, probe.far)
     loss = Loss(
         reach,
@@ -89,13 +85,6 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Loss:
         again=lambda other: _gathered(other, reach, everyone),
     )
     return replace(loss, spot=leg.furthest(loss))
-
-
-def _carriers(places: Sequence[Place]) -> set[int]:
-    """The protocols of IP in which the tunnels of some places carry packets, so that rules for those are seen, too."""
-    kinds = {link.kind for place in places for link in states.links(place.namespace).links}
-    known = {kind: row.carrier for kind, row in KINDS.items() if row.carrier} | _OTHER_CARRIERS
-    return {known[kind] for kind in kinds & known.keys()}
 
 
 def _ask_anew(places: Sequence[Place]) -> None:

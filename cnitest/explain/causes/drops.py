@@ -21,6 +21,9 @@ _QUESTIONS = ("arp", "nd")
 _ROUTED = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 # Matches that iptables does not find again by their words.
 _COUNTING = re.compile(r"-m (connlimit|hashlimit|quota)\b")
+# What a shell reads otherwise than iptables-save writes it.
+_ODD = re.compile(r"[\\$`]")
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|\S+')
 _ESTABLISHED = re.compile(r"(ctstate|state) \S*ESTABLISHED\S* .*-j ACCEPT|ct state \S*established\S*.* accept")
 
 
@@ -128,8 +131,16 @@ def without(step: Step) -> str:
     """The command that removes a rule."""
     if is_iptables(step):
         number = f"{step.chain} {step.number}" if _COUNTING.search(step.rule) else ""
-        return f"{command(step)} -D {number or step.rule.removeprefix('-A ')}"
+        return f"{command(step)} -D {number or for_a_shell(step.rule.removeprefix('-A '))}"
     return f"nft delete rule {step.table} {step.chain} handle {step.handle}"
+
+
+def for_a_shell(rule: str) -> str:
+    """A rule as its program saves it, which escapes within quotes as no shell does, with words that a shell leaves."""
+    if not _ODD.search(rule):
+        return rule
+    found = _WORD.finditer(rule)
+    return " ".join(shlex.quote(re.sub(r"\\(.)", r"\1", one[1])) if one[1] is not None else one[0] for one in found)
 
 
 def past_policy(step: Step) -> str:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from cnitest.errors import UsageError
 from cnitest.explain.evidence import resolution
+from cnitest.explain.evidence.ip import carriers
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.lab.explanation import Cause
 
@@ -115,10 +116,18 @@ def _recognised(loss: Loss) -> Iterator[Recognised]:
     if loss.answer:
         yield from (Recognised(found, loss.answer) for found in _at(loss.answer, Stage.TRACED, known))
     for packet in filter(None, (loss, loss.answer)):
-        for stage in packet.stages:
-            yield from (Recognised(found, packet) for found in _at(packet, stage, known))
-            if stage is Stage.NEIGHBOUR:
-                yield from (Recognised(found, packet) for found in _unanswered(packet, known))
+        yield from (Recognised(found, packet) for found in _by_stages(packet, packet.stages, known, known))
+
+
+def _by_stages(packet: Loss, stages: Iterable[Stage], own: Iterable[Known], known: Iterable[Known]) -> Iterator[Cause]:
+    """The causes at the points of a packet's path: its ``own``, and all that are ``known`` of what was to carry it."""
+    for stage in stages:
+        yield from _at(packet, stage, own)
+        if stage is Stage.NEIGHBOUR:
+            yield from _unanswered(packet, known)
+        carrier = packet.once(carriers.around) if stage is Stage.TUNNEL else None
+        if carrier:
+            yield from _by_stages(carrier, carrier.stages, known, known)
 
 
 def _at(packet: Loss, stage: Stage, known: Iterable[Known]) -> Iterator[Cause]:
@@ -138,5 +147,5 @@ def _unanswered(packet: Loss, known: Iterable[Known]) -> Iterator[Cause]:
     question = f"who has {asked.probe.destination} on {asked.probe.link}"
     said = f"{asked.probe.sender.full_name} gets no answer when it asks {question}"
     fitting = [one for one in known if one.family in _OF_QUESTIONS]
-    for stage in (Stage.TRACED, *asked.stages):
-        yield from (replace(found, evidence=(said, *found.evidence)) for found in _at(asked, stage, fitting))
+    for found in _by_stages(asked, (Stage.TRACED, *asked.stages), fitting, known):
+        yield replace(found, evidence=(said, *found.evidence))

@@ -13,7 +13,7 @@ from cnitest.errors import KernelError
 from cnitest.explain.evidence.ip import fib, translated
 from cnitest.explain.evidence.ip.counters import NONE, Counts
 from cnitest.explain.evidence.rows import Spot, Step, answer_to
-from cnitest.explain.evidence.stages import BRIDGED, INSIDE, SENDING, Stage
+from cnitest.explain.evidence.stages import BRIDGED, INSIDE, OUTSIDE, SENDING, Stage
 from cnitest.explain.evidence.wiring import Wiring
 from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.kernel.rows import route_rows, sockets
@@ -152,7 +152,7 @@ class Loss:
         if not self.link:
             return SENDING
         if self.spot.out:
-            return (Stage.WIRE,)
+            return OUTSIDE
         return BRIDGED if self.bridged else INSIDE
 
     @cached_property
@@ -180,10 +180,10 @@ class Loss:
     @cached_property
     def routed(self) -> Route | NoRoute:
         """What the place's kernel says of the packet's way on: as one of its own, or as one that came in."""
-        source = self.packet.source
-        if not self.link:
-            return self.route(self.destination, source=source, mark=self.mark)
-        return self.route(self.destination, source=source, iif=self.incoming, mark=self.mark)
+        packet, iif = self.packet, self.incoming if self.link else ""
+        ports = (packet.protocol, packet.source_port, packet.destination_port)
+        by = ports if packet.protocol in (wire.TCP, wire.UDP) and packet.destination_port else None
+        return self.route(self.destination, source=packet.source, iif=iif, mark=self.mark, ports=by)
 
     @cached_property
     def question(self) -> fib.Question:
@@ -293,10 +293,17 @@ class Loss:
         return self.place.lab.owner(address, self.place)
 
     def route(
-        self, destination: str, *, source: str = "", iif: str = "", place: Place | None = None, mark: int = 0
+        self,
+        destination: str,
+        *,
+        source: str = "",
+        iif: str = "",
+        place: Place | None = None,
+        mark: int = 0,
+        ports: tuple[int, int, int] | None = None,
     ) -> Route | NoRoute:
         """The route that a place takes to an address, as its kernel says: of a packet of its own, or of one from
-        ``source`` that comes in by ``iif``."""
+        ``source`` that comes in by ``iif``; of one with a protocol and ``ports`` where rules ask for them."""
         where = place or self.place
         links = self.links(where)
         request = rtnl.get_route(
@@ -304,6 +311,7 @@ class Loss:
             source=source or None,
             iif=links[iif].ifindex if iif in links else 0,
             mark=mark,
+            ports=ports,
             what=f"a route to {destination}",
         )
         try:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from cnitest.errors import CommandError
+from cnitest.explain.evidence.ip import carriers
 from cnitest.explain.evidence.rows import Step
 from cnitest.kernel.netfilter import rule_words, tables
 from cnitest.kernel.netfilter.log_trace import LogEvent
@@ -19,13 +20,15 @@ from cnitest.kernel.processes.process import Finished
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt
-from cnitest.lab.reach import Seen
+from cnitest.lab.reach import Seen, Sighting
 from cnitest.lab.snapshot import state as states
 
 _COUNTED = re.compile(r"counter packets \d+ bytes \d+")
 _REJECTS = re.compile(r"-j REJECT|\breject\b")
 _TARGET = re.compile(r" -[jg] (\S+)")
 _HEADERS = 20
+# So much of what a VXLAN carries is among the first bytes behind the header of IP.
+_SHOWN, _ETHERNET = 4, 14
 _ENDING = ("drop", "queue", "stolen")
 _DISCOVERY = (135, 136)
 _ETHERTYPES = {4: wire.ETH_IPV4, 6: wire.ETH_IPV6}
@@ -49,7 +52,25 @@ class Ours:
             return frame
         if kind in _ETHERTYPES.values() and _transport(frame) in self._known:
             return frame
+        if kind in _ETHERTYPES.values() and self._carried(wire.read(frame)):
+            return frame
         return frame if kind and self._attempt.matches(Frame(0, "", False, frame)) else None
+
+    def _carried(self, packet: wire.Headers) -> Sighting | None:
+        """What was seen to leave here by a tunnel, where a packet begins as the one does that carries it."""
+        sent = self._tunnelled.get(packet.protocol, ())
+        return next((one for one in sent if _begins(packet.payload, one.frame.data)), None)
+
+    @cached_property
+    def _tunnelled(self) -> Mapping[int, tuple[Sighting, ...]]:
+        """What left the place by its tunnels, by the protocol of IP that these carry packets in."""
+        kinds = {link.name: link.kind for link in states.links(self.place.namespace).links}
+        found: dict[int, tuple[Sighting, ...]] = {}
+        for one in self._seen.sightings:
+            protocol = carriers.protocol(kinds.get(one.frame.link, ""))
+            if one.place == self.place.full_name and one.frame.out and protocol:
+                found[protocol] = (*found.get(protocol, ()), one)
+        return found
 
     def returning(self, packet: wire.Headers) -> bool:
         """Whether a packet is on its way back."""
@@ -57,6 +78,9 @@ class Ours:
             headers = wire.read(sighting.frame.data)
             if (headers.flow, headers.kind) == (packet.flow, packet.kind):
                 return sighting.returning
+        carried = self._carried(packet)
+        if carried:
+            return carried.returning
         return (packet.protocol, packet.kind) in wire.ECHO_REPLIES or packet.flow.reversed() in self._flows
 
     @cached_property
@@ -120,6 +144,11 @@ class Ours:
 def is_neighbour(packet: wire.Headers) -> bool:
     """Whether a packet is ARP or neighbour discovery."""
     return packet.ethertype == wire.ETH_ARP or (packet.protocol == wire.ICMPV6 and packet.kind in _DISCOVERY)
+
+
+def _begins(payload: bytes, frame: bytes) -> bool:
+    """Whether a frame is what a packet of a tunnel begins with: of a VXLAN's not much more than a header is shown."""
+    return frame[:_SHOWN] in payload or payload[:_HEADERS] == frame[_ETHERNET:][: len(payload[:_HEADERS])] != b""
 
 
 def _transport(frame: bytes) -> tuple[str, str, bytes]:

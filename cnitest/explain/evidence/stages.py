@@ -14,6 +14,7 @@ class Stage(enum.Enum):
     TRACED = "a rule that the kernel reported"
     SOCKET_OUT = "the sender's socket and route"
     OUTPUT = "rules for what the place itself sends"
+    TUNNEL = "the tunnel that carries it"
     WIRE = "the wire to the next place"
     INGRESS = "tc and netdev rules where it comes in"
     BRIDGE = "the bridge"
@@ -29,6 +30,7 @@ class Stage(enum.Enum):
 
 SENDING = (Stage.SOCKET_OUT, Stage.OUTPUT, Stage.POSTROUTING, Stage.NEIGHBOUR, Stage.EGRESS)
 INSIDE = (
+    Stage.TUNNEL,
     Stage.INGRESS,
     Stage.BRIDGE,
     Stage.PREROUTING,
@@ -40,5 +42,6 @@ INSIDE = (
     Stage.NEIGHBOUR,
     Stage.EGRESS,
 )
+OUTSIDE = (Stage.TUNNEL, Stage.WIRE)
 # What a bridge hands on meets the rules of IP only by br_netfilter, and IP's routing, sockets and neighbours never.
-BRIDGED = (Stage.INGRESS, Stage.BRIDGE, Stage.PREROUTING, Stage.FORWARD, Stage.POSTROUTING, Stage.EGRESS)
+BRIDGED = (Stage.TUNNEL, Stage.INGRESS, Stage.BRIDGE, Stage.PREROUTING, Stage.FORWARD, Stage.POSTROUTING, Stage.EGRESS)

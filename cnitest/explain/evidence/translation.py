@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 from cnitest.errors import KernelError
 from cnitest.explain.evidence.loss import Loss
+from cnitest.explain.evidence.rows import Step
 from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.place import Place
-from cnitest.lab.probe import wire
+from cnitest.lab.probe import tunnels, wire
 from cnitest.lab.snapshot import state as states
 
 _SOURCE = re.compile(r"-j (MASQUERADE|SNAT|NETMAP)\b|\b(masquerade|snat)\b")
-_DESTINATION = re.compile(r"-j (DNAT|REDIRECT)\b|\b(dnat|redirect)\b")
+_DESTINATION = re.compile(r"-j (DNAT|REDIRECT|NETMAP)\b|\b(dnat|redirect)\b")
 _ENDS = re.compile(r"-j (ACCEPT|RETURN)\b|\b(accept|return)$")
 _NFT_CHAIN = re.compile(r"table (\S+) (\S+) chain (\S+): (.*)")
 _TO = re.compile(
@@ -52,8 +53,8 @@ class NatRule(NamedTuple):
 
     @property
     def translates_destination(self) -> bool:
-        """Whether it is DNAT or REDIRECT."""
-        return bool(_DESTINATION.search(self.text))
+        """Whether it is DNAT, REDIRECT, or NETMAP of destinations."""
+        return self.hook != "POSTROUTING" and bool(_DESTINATION.search(self.text))
 
     @property
     def ends(self) -> bool:
@@ -66,10 +67,10 @@ class NatRule(NamedTuple):
 
 
 def passages(loss: Loss) -> tuple[Passage, ...]:
-    """The places that handed the request on, in order."""
+    """The places that handed the request on, in order; inside a tunnel it is the packet that this carries."""
     found: dict[str, Passage] = {}
     for sighting in loss.seen.sightings:
-        headers = wire.read(sighting.frame.data)
+        headers = wire.read(tunnels.innermost(sighting.frame.data))
         if sighting.returning or wire.icmp_error(sighting.frame.data) or not headers.ethertype:
             continue
         known = found.get(sighting.place)
@@ -128,8 +129,16 @@ def _by_rule(loss: Loss, place: Place) -> Target | None:
     for step in reversed(steps):
         found = rule_target(step.rule)
         if found and step.hook.upper() in ("PREROUTING", "OUTPUT"):
-            return Target(place, found[0] or step.packet.destination, found[1] or loss.packet.destination_port)
+            address = found[0] or _redirected(place, step) or step.packet.destination
+            return Target(place, address, found[1] or loss.packet.destination_port)
     return None
+
+
+def _redirected(place: Place, step: Step) -> str:
+    """The place's own address that REDIRECT sends what came in by a link to; empty of what it sends itself."""
+    six = ":" in step.packet.destination
+    rows = (row for row in states.addresses(place.namespace) if row.link == step.iif and row.scope == "global")
+    return next((row.ip for row in rows if (":" in row.ip) == six), "")
 
 
 def _by_flow(place: Place, packet: wire.Headers) -> Target | None:

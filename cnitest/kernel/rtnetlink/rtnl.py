@@ -281,20 +281,19 @@ def add_route(
 
 
 def get_route(
-    destination: str, *, source: str | None = None, link: int = 0, iif: int = 0, mark: int = 0, tos: int = 0, what: str
-) -> Message:
-    """Ask which route a packet to ``destination`` takes, with the source, link, mark and TOS that are chosen; with
-    ``iif`` one that came in by that link."""
+    destination: str, *, source: str | None = None, link: int = 0, iif: int = 0, mark: int = 0, tos: int = 0,
+    ports: tuple[int, int, int] | None = None, what: str,
+) -> Message:  # fmt: skip
+    """Ask which route a packet to ``destination`` takes, with the source, link, mark and TOS that are chosen, and for
+    rules that ask for them its protocol and ``ports``; with ``iif`` one that came in by that link."""
     family, length, packed, _ = _interface(destination)
-    body = attribute(1, packed)
-    if source:
-        body += attribute(2, _interface(source)[2])
-    if link:
-        body += _u32(4, link)
-    if iif:
-        body += _u32(3, iif)
-    if mark:
-        body += _u32(16, mark)
+    body = attribute(1, packed) + (attribute(2, _interface(source)[2]) if source else b"")
+    body += b"".join(_u32(kind, value) for kind, value in ((4, link), (3, iif), (16, mark)) if value)
+    if ports:
+        body += attribute(27, bytes(ports[:1]))
+        body += b"".join(
+            attribute(kind, port.to_bytes(2, "big")) for kind, port in zip((28, 29), ports[1:], strict=True)
+        )
     header = _rtmsg.pack(family, length, length if source else 0, tos & _ROUTABLE_TOS, 0, 0, 0, 0, 0)
     return Message(GETROUTE, 0, header + body, what)
 

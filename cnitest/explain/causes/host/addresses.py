@@ -6,12 +6,13 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_interface
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip import declared, next_hops
+from cnitest.explain.evidence.ip import declared, fib, next_hops
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.leg import travelled
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.kernel.rows.records import Address, Route
 from cnitest.lab.place import Place
+from cnitest.lab.snapshot import words
 from cnitest.topology.building.steps import AddAddress
 
 _WHERE = (Stage.ROUTING, Stage.NEIGHBOUR)
@@ -229,3 +230,27 @@ def _add(loss: Loss, step: AddAddress) -> str:
     gone = declared.gone_with(place, loss.state(place), step.address) if place else []
     routes = (f"ip {'-6 ' if ':' in step.address else ''}route replace {words}" for words in gone)
     return " && ".join((f"ip address add {step.address} dev {step.link.name}{dad}", *routes))
+
+
+@cause("host.no-local-route", Stage.ROUTING)
+def no_local_route(loss: Loss) -> Found | None:
+    """The place has the address, and no local route for it, or no rule that asks the local table first."""
+    address = loss.packet.destination
+    if loss.returning or not loss.received or not loss.owns(address) or address != loss.destination:
+        return None
+    if loss.decision and loss.decision.kind == "local":
+        return None
+    family = "-6 " if loss.six else ""
+    link = next(row.link for row in loss.state().addresses if row.ip == address)
+    routes = [row for row in loss.state().routes if row.table == fib.LOCAL and row.kind == "local"]
+    there = any(row.to.partition("/")[0] == address for row in routes)
+    rule, route = "rule add pref 0 lookup local", f"route add local {address} dev {link} table local"
+    lacks = "no rule that asks its local table first" if there else "no local route for it"
+    taken = words.route_key(loss.decision.route) if loss.decision and loss.decision.route else ""
+    return Found(
+        "no rule for the local table" if there else "no local route",
+        f"{loss.place.full_name} has {address}, and {lacks}: it does not take it for its own",
+        hook="routing",
+        evidence=(f"what it would take is {taken}",) if taken else (),
+        remedy=f"ip {family}{rule if there else route}",
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.crossing import is_group
+from cnitest.explain.evidence.ip import carriers
 from cnitest.explain.evidence.leg import Leg, arrived, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
@@ -79,7 +80,7 @@ def arp_off(loss: Loss) -> Found | None:
 def wrong_neighbour(loss: Loss) -> Found | None:
     """The ARP or ND table has another MAC for the next hop than it has: a permanent entry, or one that is stale."""
     leg = loss.once(travelled)
-    if leg is None or leg.intended is None or loss.probe.transport in _QUESTIONS or is_group(loss.mac):
+    if leg is None or leg.intended is None or loss.probe.transport in _QUESTIONS:
         return None
     right, entry = _mac(loss, leg.intended), _entry(leg)
     if entry is None or entry.mac != loss.mac or loss.mac == right or _is_proxied(loss, leg):
@@ -90,9 +91,19 @@ def wrong_neighbour(loss: Loss) -> Found | None:
         f"{leg.intended} has {right}",
         hook="neighbour",
         evidence=(f"neighbour: {entry.ip} dev {entry.link} lladdr {entry.mac} {entry.state}",),
-        remedy=f"ip neigh del {entry.ip} dev {entry.link}",
+        remedy=_mended(loss, leg, entry, right),
         place=leg.sender.full_name,
     )
+
+
+def _mended(loss: Loss, leg: Leg, entry: Neighbour, right: str) -> str:
+    """The command that has the right MAC asked for, or, where a tunnel may ask nobody, entered."""
+    if not carriers.protocol(loss.wiring.links[leg.start].kind):
+        return f"ip neigh del {entry.ip} dev {entry.link}"
+    known = {row.mac for row in loss.state(leg.sender).fdb if row.link == entry.link}
+    where = carriers.local_of(loss.wiring.links[leg.intended]) if leg.intended else ""
+    added = f" && bridge fdb append {right} dev {entry.link} dst {where or '…'}"
+    return f"ip neigh replace {entry.ip} lladdr {right} dev {entry.link}{'' if right in known else added}"
 
 
 def _is_silenced(link: Link) -> bool:
@@ -131,6 +142,8 @@ def _entry(leg: Leg) -> Neighbour | None:
 def _whose(loss: Loss, leg: Leg) -> str:
     """Who has the MAC that the frame is addressed to."""
     at = next((at for at in loss.wiring.ways(leg.start) if loss.wiring.links[at].mac == loss.mac), None)
+    if is_group(loss.mac):
+        return "a group's"
     return f"that of {at}" if at else "nobody's"
 
 

@@ -106,12 +106,14 @@ def wrong_entry(loss: Loss) -> Found | None:
     for crossing in loss.once(crossings):
         out = crossing.out.name if crossing.out else crossing.bridge.link
         rows = forwarding(loss, crossing, loss.mac)
-        if is_group(loss.mac) or not rows or any(out == row.link for row in rows):
+        kept = [row for row in rows if crossing.out and row.link == out and row.state == "permanent"]
+        if is_group(loss.mac) or not rows or (any(out == row.link for row in rows) and not kept):
             continue
-        row = rows[0]
+        row = (kept or rows)[0]
+        does = "keeps what is for" if kept else f"sends to {row.link} what is for"
         return Found(
             "fdb entry",
-            f"{crossing.bridge} sends {row.mac} to {row.link}, but it is at {out}",
+            f"{crossing.bridge} {does} {row.mac}, but it is at {out}{': the entry is permanent' if kept else ''}",
             hook="bridge",
             evidence=(f"fdb: {row.mac} dev {row.link}, {row.state}",),
             remedy=f"bridge fdb del {row.mac} dev {row.link} master",

@@ -55,10 +55,18 @@ def _is_for_a_proxy(loss: Loss) -> bool:
 
 
 def _other_end(loss: Loss) -> LinkAt | None:
-    """Where the question arrives that could be answered: the one link of another place that is no port of a bridge."""
+    """Where the question arrives that could be answered: the one link of another place that is no port of a bridge,
+    and has no address of its own that could be the gateway."""
     start = LinkAt(loss.place.full_name, _link(loss))
     ends = [at for at in loss.wiring.ways(start) if at.place != start.place and not loss.wiring.links[at].master]
-    return ends[0] if len(ends) == 1 else None
+    return ends[0] if len(ends) == 1 and not _is_in_subnet(loss, ends[0]) else None
+
+
+def _is_in_subnet(loss: Loss, at: LinkAt) -> bool:
+    """Whether a link has an address in a subnet of the link that asks: then it is the gateway there, by that one."""
+    rows = loss.state(loss.wiring.places[at.place]).addresses
+    own = [row.ip for row in rows if row.link == at.link and row.scope == "global" and (":" in row.ip) == loss.six]
+    return any(loss.in_network(address, loss.place, _link(loss)) for address in own)
 
 
 def _lacks(loss: Loss, at: LinkAt) -> Iterator[_Lack]:

@@ -6,9 +6,12 @@ import ipaddress
 from collections.abc import Iterable
 
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.ip import fib
 from cnitest.explain.evidence.leg import Leg, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
+from cnitest.lab.probe import wire
+from cnitest.lab.snapshot import words
 from cnitest.topology.building.steps import AddLink, SetLink
 
 _STAGES = (Stage.WIRE, Stage.INGRESS, Stage.BRIDGE)
@@ -67,15 +70,28 @@ def elsewhere(loss: Loss) -> Found | None:
     if leg is None or not leg.owners:
         return None
     wide = _wide_prefix(loss, leg)
-    router = _router(loss, leg)
+    router, astray = _router(loss, leg), _stray_route(loss, leg)
+    remove = f"ip {'-6 ' if ':' in leg.next_hop else ''}route del {astray}"
     return Found(
         "wrong subnet",
         f"{leg.sender.full_name} looks for {leg.next_hop} on {leg.start.link}, but it is at {leg.owners[0]}",
         hook="neighbour",
-        evidence=(f"{leg.start} has {wide}, which holds {leg.next_hop}",) if wide else (),
-        remedy=f"ip route add {leg.next_hop} via {router or '…'}",
+        evidence=(f"{leg.start} has {wide}, which holds {leg.next_hop}",) if wide else (astray,) if astray else (),
+        remedy=remove if astray and not wide else f"ip route add {leg.next_hop} via {router or '…'}",
         place=leg.sender.full_name,
     )
+
+
+def _stray_route(loss: Loss, leg: Leg) -> str:
+    """The route without a gateway that has the next hop looked for on the wrong link, where another one leads to whom
+    it is at; empty where there is none."""
+    decisions = fib.decisions(loss.state(leg.sender), fib.Question(wire.Headers(destination=leg.next_hop)))
+    routes = [one.route for one in decisions if one.route and one.kind == "unicast"]
+    first, others = (routes[0], routes[1:]) if routes else (None, [])
+    if first is None or first.link != leg.start.link or first.via or first.protocol == "kernel":
+        return ""
+    near = {at.link for at in loss.wiring.ways(leg.owners[0]) if at.place == leg.sender.full_name}
+    return words.route_key(first) if any(one.link in near or one.via for one in others) else ""
 
 
 @cause("l2.nobody", *_STAGES)

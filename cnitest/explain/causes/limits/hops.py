@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip import sizes
+from cnitest.explain.evidence.ip import carriers, sizes
 from cnitest.explain.evidence.ip.sysctls import sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
@@ -11,6 +13,7 @@ from cnitest.lab.probe import wire
 from cnitest.lab.snapshot import words
 
 _ROUNDS = 3
+_USUAL = 64
 
 
 @cause("limits.routing-loop", Stage.ROUTING, order=-1)
@@ -40,14 +43,34 @@ def hop_limit(loss: Loss) -> Found | None:
     if not loss.forwarded or hops > 1 or not isinstance(loss.routed, Route):
         return None
     name = "hop limit" if loss.six else "TTL"
+    tunnel = _tunnel(loss)
     missing = sum(1 for _ in sizes.way(loss, loss.place))
     return Found(
         f"{name} expired",
         f"{loss.place.full_name} gets it with a {name} of {hops}, and it is {missing} more to {loss.destination}",
         "routing",
-        _origin(loss),
-        f"send it with a {name} that is higher by at least {missing}",
+        tunnel.evidence if tunnel else _origin(loss),
+        tunnel.remedy if tunnel else f"send it with a {name} that is higher by at least {missing}",
+        tunnel.place if tunnel else "",
     )
+
+
+class _Tunnel(NamedTuple):
+    """What gives a packet its small number, where it is one of a tunnel that says so."""
+
+    evidence: tuple[str, ...]
+    remedy: str
+    place: str
+
+
+def _tunnel(loss: Loss) -> _Tunnel | None:
+    within = loss.once(carriers.inside)
+    link = within.links()[within.link] if within and within is not loss else None
+    ttl = dict(link.detail).get("ttl") if link else None
+    if within is None or link is None or not ttl:
+        return None
+    said = (f"{within.place.full_name}:{link.name} sends with ttl {ttl}",)
+    return _Tunnel(said, f"ip link set dev {link.name} type {link.kind} ttl {_USUAL}", within.place.full_name)
 
 
 def _hops(loss: Loss) -> int:

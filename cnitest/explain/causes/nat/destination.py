@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cnitest.explain.causes import drops
 from cnitest.explain.causes.matching import covers
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
@@ -18,6 +19,7 @@ from cnitest.lab.probe.verdict import refusal
 
 _FIRST, _BEFORE = -10, -11
 _TERMS = re.compile(r"(?P<not>! )?(?P<what>-d|--dport|ip6? daddr|(?:tcp|udp) dport) (?P<op>!= )?(?P<value>[^\s{}]+)")
+_TRANSLATES = re.compile(r"-j (DNAT|REDIRECT|NETMAP)\b|\b(dnat|redirect)\b")
 _CLOSED = (refusal.RESET, "port unreachable")
 
 
@@ -171,6 +173,9 @@ def _remedy(loss: Loss, place: Place, how: str, wrong: Sequence[NatRule] = ()) -
     It comes before the ``wrong`` rules, so it is of the program that made them.
     """
     asked, end = loss.reach.destination.partition("%")[0], _listener(loss) or "…"
+    needless = _needless(loss, place)
+    if needless:
+        return needless
     port, kind = loss.reach.port, loss.reach.transport
     if wrong and wrong[0].program == "nft":
         family = "ip6" if loss.six else "ip"
@@ -181,6 +186,24 @@ def _remedy(loss: Loss, place: Place, how: str, wrong: Sequence[NatRule] = ()) -
     chain = "OUTPUT" if place is loss.probe.sender else "PREROUTING"
     match = f" -p {kind} --dport {port}" if port else ""
     return f"{program} -t nat {how} {chain} -d {asked}{match} -j DNAT --to-destination {end}"
+
+
+def _needless(loss: Loss, place: Place) -> str:
+    """The command that removes a rule which translates what is for the listener's own address: nobody needs it to.
+
+    Of a connection that was tracked before no rule is met, so it is looked for among all; empty where none is found.
+    """
+    far, asked = loss.probe.far, loss.reach.destination.partition("%")[0]
+    if far is None or far is place or not loss.owns(asked, far):
+        return ""
+    steps = (step for step in reversed(loss.steps) if step.place == place.full_name and not step.returning)
+    met = next((step for step in steps if _TRANSLATES.search(step.rule)), None)
+    if met:
+        return drops.without(met)
+    packets = [packet for where, packet in _translators(loss) if where is place]
+    ours = (rule for rule in _rules(loss, place) if rule.program != "nft" and any(holds(rule, one) for one in packets))
+    found = next(ours, None)
+    return f"{found.program} -t nat -D {drops.for_a_shell(found.text.removeprefix('-A '))}" if found else ""
 
 
 def _listener(loss: Loss) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnitest.explain.evidence.ip import declared, fib
 from cnitest.explain.evidence.ip.fib import Decision
 from cnitest.explain.evidence.loss import Loss, NoRoute
 from cnitest.kernel.rows.records import Route
@@ -38,3 +39,12 @@ def delete_route(loss: Loss, route: Route) -> str:
     """The command that takes a route away."""
     by_number = route._replace(via="", link="", kind="unicast") if route.nhid else route
     return f"ip {'-6 ' if loss.six else ''}route del {words.route_key(by_number)}"
+
+
+def replace_route(loss: Loss, route: Route) -> str:
+    """The command that takes the packet's route away, and where none is left, makes the topology's own again."""
+    others = (one for one in fib.decisions(loss.state(), loss.question) if one.route not in (None, route))
+    left = next(others, None)
+    missing = "" if left else declared.route(loss.place, loss.question)
+    again = f" && ip {'-6 ' if loss.six else ''}route add {missing}" if missing else ""
+    return delete_route(loss, route) + again

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.causes.routing.commands import answers, delete_route, delete_rule, kernel_answer, rule_words
+from cnitest.explain.causes.routing.commands import answers, delete_rule, kernel_answer, replace_route, rule_words
 from cnitest.explain.evidence.ip import declared, fib, next_hops
 from cnitest.explain.evidence.ip.sysctls import sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
@@ -44,7 +44,7 @@ def _refused(loss: Loss, kind: str) -> Found | None:
         f"{loss.place.full_name} has {words.route_key(decision.route)}{by}, which {_REFUSES[kind]}",
         "routing",
         (f"the kernel answers {kernel_answer(loss)} for {loss.destination}",),
-        delete_route(loss, decision.route),
+        replace_route(loss, decision.route),
     )
 
 
@@ -57,7 +57,7 @@ def _refusing_nexthop(loss: Loss) -> Found | None:
     if hop is None:
         return None
     said = f"{loss.place.full_name} has {words.route_key(route)}, and next hop {hop.id} is a blackhole"
-    return Found("blackhole nexthop", said, "routing", remedy=delete_route(loss, route))
+    return Found("blackhole nexthop", said, "routing", remedy=replace_route(loss, route))
 
 
 @cause("routing.throw", Stage.SOCKET_OUT, Stage.ROUTING)
@@ -72,7 +72,7 @@ def throw(loss: Loss) -> Found | None:
         f"{loss.place.full_name} has {key}, and no table after that has a route to {loss.destination}",
         "routing",
         (f"the kernel answers {kernel_answer(loss)}", f"rule {rule_words(found)}"),
-        delete_route(loss, found.route),
+        replace_route(loss, found.route),
     )
 
 

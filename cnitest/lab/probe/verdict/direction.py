@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 
 from cnitest.kernel.packet_socket import Frame
-from cnitest.lab.probe import wire
+from cnitest.lab.probe import tunnels, wire
 from cnitest.lab.probe.wire import Flow, Headers
 
 # By what they are: requests and replies of ICMP, ICMPv6, ARP and neighbour discovery.
@@ -28,18 +28,24 @@ class _Directions:
         self._packets: dict[Hashable, bool] = {}
 
     def of(self, place: str, frame: Frame) -> bool:
-        """Whether a frame travels back. An ICMP error goes against the packet that it quotes."""
+        """Whether a frame travels back, or what a tunnel carries in it. An ICMP error goes against what it quotes."""
         error = wire.icmp_error(frame.data)
         if error:
             quoted = self._known(error[2])
             return quoted is not True
-        headers = wire.read(frame.data)
+        carried = tunnels.innermost(frame.data)
+        headers = wire.read(carried)
         back = self._known(headers)
         if back is None:
             back = self._packets.get(headers.travels, self._guess(place, frame))
-            self._forth.add(headers.flow.reversed() if back else headers.flow)
+            self._note(headers, back=back)
+        if carried is not frame.data:
+            self._note(wire.read(frame.data), back=back)
         self._packets[headers.travels] = back
         return back
+
+    def _note(self, headers: Headers, *, back: bool) -> None:
+        self._forth.add(headers.flow.reversed() if back else headers.flow)
 
     def _known(self, headers: Headers) -> bool | None:
         kind = (headers.protocol, headers.kind)
