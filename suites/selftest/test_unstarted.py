@@ -238,6 +238,18 @@ def test_a_plugin_that_hangs_or_lies_cannot_start(tmp_path: Path):
     assert "it ended with exit code 0, but stdout is not one result document" in done.stdout
 
 
+def test_what_is_printed_before_a_result_is_named(tmp_path: Path):
+    """Debug text on stdout is told as what stands before the result, and where it belongs."""
+    plugin = tmp_path / "odd"
+    plugin.write_text(f"#!/bin/sh\n[ $CNI_COMMAND = ADD ] && echo 'DEBUG: {{adding}}'\nexec {PATH}/bridge\n")
+    plugin.chmod(0o755)
+
+    done = tried(tmp_path, {"type": "odd", "ipam": POOL}, options=("--cni-path", f"{tmp_path}:{PATH}"))
+
+    assert done.returncode == 1
+    assert "stdout has 'DEBUG: {adding}' before the result: only the result may be there" in done.stdout
+
+
 def test_words_that_nobody_reads_are_warned_of(tmp_path: Path):
     """A line each for unknown keys, nested ones too, and capabilities that nobody provides, with what was meant."""
     pool = {**POOL, "rangestart": "10.22.0.9", "ranges": [[{"subnet": "10.30.0.0/24", "gatway": "10.30.0.1"}]]}

@@ -5,8 +5,10 @@ A cause is a function with ``@cause``: it gets what is known of the failure and 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 
 from cnitest.cni import spec
 from cnitest.conformance.discover import start_addresses, warnings
@@ -14,12 +16,14 @@ from cnitest.conformance.discover.preflight import Refused
 from cnitest.kernel import features
 from cnitest.plugins import files
 from cnitest.plugins.values import Fault
+from cnitest.text import quoted
 from cnitest.typos import did_you_mean
 
 Cause = Callable[[Refused], Iterator[str]]
 CAUSES: list[Cause] = []
 _LINK_KEYS = ("master", "device", "parent", "uplink", "physInterface")
 _LONGEST_NAME, _LONGEST_FILE_NAME = 15, 255
+_MOST_TRIED = 100
 _FILE = re.compile(r"\b(?:open|stat|lstat|read|mkdir|unlink) (/[^\s:\"']+): ([\w ]+)")
 _PROGRAM = re.compile(r'exec: "([^"]+)": executable file not found')
 _FIELD = re.compile(
@@ -313,10 +317,27 @@ def ended_badly(failure: Refused) -> Iterator[str]:
         yield f"it died of signal {-call.exit_code}: a fault of the plugin's own"
     elif b"panic:" in call.stderr or b"goroutine " in call.stderr or b"Traceback (most" in call.stderr:
         yield "it crashed, see its stack trace: a fault of the plugin's own"
+    elif call.exit_code == 0 and (before := _before_document(call.stdout)):
+        yield (
+            f"stdout has {quoted(before)} before the result: only the result may be there (SPEC section 5, Success); "
+            "what is for people belongs on stderr"
+        )
     elif call.exit_code == 0:
         yield "it ended with exit code 0, but stdout is not one result document (SPEC section 5, Success)"
     elif not failure.error:
         yield "it failed without an error document on stdout (SPEC section 5, Error): what it printed is all there is"
+
+
+def _before_document(stdout: bytes) -> str:
+    """The text in front of the last JSON object of a plugin's stdout; empty where there is none, or nothing before."""
+    text = stdout.decode(errors="replace").strip()
+    for start in (found.start() for found in islice(re.finditer(r"\{", text), _MOST_TRIED)):
+        try:
+            document = json.loads(text[start:])
+        except (ValueError, RecursionError):
+            continue
+        return text[:start].strip() if isinstance(document, dict) else ""
+    return ""
 
 
 @cause
