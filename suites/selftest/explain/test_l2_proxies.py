@@ -63,7 +63,7 @@ def test_what_keeps_a_link_from_answering_for_a_gateway_is_named(broken, warm):
 
 
 def test_rp_filter_that_keeps_an_answer_back_is_named():
-    """Where the other end does not believe who asks, rp_filter is named, and no setting that is as it must be."""
+    """Where the other end does not believe who asks, rp_filter is named, and the route back lets the packet pass."""
     with Lab(loads(TOPOLOGY)) as lab:
         run(lab, {"node": "sysctl -w net.ipv4.conf.cali1.rp_filter=1; ip route replace 10.65.0.2 via 192.168.80.2"})
 
@@ -71,8 +71,10 @@ def test_rp_filter_that_keeps_an_answer_back_is_named():
 
         assert reach.cause is not None
         assert (reach.cause.id, reach.cause.dropped_by) == ("l2.proxy-off", "rp_filter of ARP")
-        assert reach.cause.remedy == "sysctl -w net.ipv4.conf.cali1.rp_filter=0"
         assert "proxy_arp" not in reach.cause.words
+        assert reach.cause.remedy == "ip route replace 10.65.0.2 dev cali1"
+        run(lab, {"node": reach.cause.remedy})
+        assert lab.place("node/a").ping("192.168.80.2")
 
 
 @pytest.mark.parametrize(("written", "meant"), [("169.254.1.1", "169.254.1.1/32"), ("fd00::1", "fd00::1/128")])

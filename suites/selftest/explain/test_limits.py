@@ -81,6 +81,9 @@ BROKEN = [
     Broken("limits.discovery-hop-limit", ("r1: nft 'table ip6 t { chain c { type filter hook prerouting "
            "priority 0; ip6 hoplimit set 9; }; }'",), "hop limit of neighbour discovery", "r1",
            "leave neighbour discovery", (6,), works_first=False, runs_remedy=False),
+    Broken("limits.discovery-hop-limit", ("r1: {t} -t mangle -A POSTROUTING -o eth1 -j HL --hl-set 1",),
+           "hop limit of neighbour discovery", "r1", "leave neighbour discovery", (6,), works_first=False,
+           runs_remedy=False),
     Broken("limits.routing-loop", ("r1: {ip} address del {7.9}/{128} dev lo", "r1: {ip} route add {7.9} via {3.3}",
            "server: sysctl -w net.{v}.conf.all.forwarding=1"), "routing loop", "", "correct the route to {7.9}",
            prepares=("r1: {ip} address add {7.9}/{128} dev lo",), to="{7.9}", runs_remedy=False),

@@ -96,9 +96,8 @@ def _routing_lacks(loss: Loss, at: LinkAt, place: Place) -> Iterator[_Lack]:
     names = [name for name in (f"ipv4/conf/{link}/rp_filter" for link in ("all", at.link)) if loss.number(name, place)]
     refused = isinstance(loss.route(hop, source=asker, iif=at.link, place=place), NoRoute)
     if refused and names and (isinstance(back, NoRoute) or back.link != at.link):
-        off = " ".join(f"net.{name}=0".replace("/", ".") for name in names)
         said = f"rp_filter is on there, and its own route to {asker} is not by {at.link}"
-        yield _Lack("rp_filter of ARP", said, f"sysctl -w {off}")
+        yield _Lack("rp_filter of ARP", said, f"ip route replace {asker} dev {at.link}")
 
 
 def _asker(loss: Loss) -> str:

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.ip import next_hops
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 
 _TIME_EXCEEDED = {wire.ICMP: 11, wire.ICMPV6: 3}
+_DISCOVERY = ((wire.ICMPV6, 135), (wire.ICMPV6, 136))
+_WHOLE = 255
 _INVALID = "IPV6_NDISC_HOP_LIMIT"
 _LOWERS_IPV6 = re.compile(r"\bip6 hoplimit set\b|--hl-(set|dec)\b")
 _LOWERS = re.compile(r"\b(ip ttl|ip6 hoplimit) set\b|--(ttl|hl)-(set|dec)\b")
@@ -34,21 +37,40 @@ def lowered(loss: Loss) -> Found | None:
     )
 
 
-@cause("limits.discovery-hop-limit", Stage.INGRESS, Stage.ROUTING, reasons=(_INVALID,), order=-2)
+@cause("limits.discovery-hop-limit", Stage.INGRESS, Stage.ROUTING, Stage.NEIGHBOUR, order=-2)
 def discovery(loss: Loss) -> Found | None:
     """Neighbour discovery comes with a hop limit that is not 255, as a rule may set it, and is invalid (RFC 4861)."""
-    if _INVALID not in loss.reasons:
+    traced = _INVALID in loss.reasons and bool(loss.link)
+    seen = () if traced else _spoilt(loss)
+    if not seen and not traced:
         return None
-    suspects = {place.full_name: place for place in (loss.probe.sender, loss.place)}
+    senders = (loss.place.lab.place(name) for name, _, _ in seen)
+    suspects = {place.full_name: place for place in (loss.probe.sender, loss.place, *senders)}
     rules = tuple(f"{name} has {rule}" for name, place in suspects.items() for rule in _lowering(loss, place))
     return Found(
         "hop limit of neighbour discovery",
         f"{loss.place.full_name} takes neighbour discovery with a hop limit of 255 only, and it comes with another"
         f"{': ' if rules else ''}{'; '.join(rules)}",
         "neighbour",
-        (f"the kernel's trace says {_INVALID}",),
+        tuple(f"hop limit {hops} at {name}:{link}" for name, link, hops in seen)
+        or (f"the kernel's trace says {_INVALID}",),
         "leave neighbour discovery (ICMPv6 types 133 to 137) out of the rule" if rules else "",
+        seen[-1][0] if seen else "",
     )
+
+
+def _spoilt(loss: Loss) -> tuple[tuple[str, str, int], ...]:
+    """Where discovery was last seen to be sent with another hop limit, while the kernel asks in vain for the next hop:
+    place, link, and the hop limit."""
+    hop = next_hops.unanswered(loss) if loss.six and next_hops.routed(loss) else ""
+    owner = loss.owner(hop) if hop else None
+    found: dict[tuple[str, str, int], None] = {}
+    for place in dict.fromkeys((loss.place, owner)) if owner else ():
+        for frame in loss.place.lab.tap(place).recent:
+            headers = wire.read(frame.data)
+            if frame.out and (headers.protocol, headers.kind) in _DISCOVERY and headers.hops != _WHOLE:
+                found[place.full_name, frame.link, headers.hops] = None
+    return tuple(found)
 
 
 def _lowering(loss: Loss, place: Place) -> Iterator[str]:
