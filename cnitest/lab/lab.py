@@ -150,7 +150,7 @@ class Lab(Measuring):
     def close(self) -> None:
         """Kill what still runs in the lab and drop every reference; the kernel does the rest behind us.
 
-        Closing twice is closing once. What is asked of a closed lab's places fails, and the error says that it is closed.
+        Closing twice is closing once. What is asked of a closed lab's places fails, with an error that says why.
         """
         with self._lock:
             places, self._places = list(self._places.values()), {}

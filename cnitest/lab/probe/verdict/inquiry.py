@@ -196,7 +196,7 @@ class Inquiry:
             return self._reach(Verdict.DROPPED, attempt.refusal) if attempt.refusal else None
         if found.says in wire.TOO_BIG:
             return self._is_too_large(found)
-        reach = self._reach(Verdict.DROPPED, *self._words(found))
+        reach = self._reach(Verdict.DROPPED, *refusal.words(found, attempt, self._far, self._near))
         if found.origin or len(sniffers) == len(self._everyone):
             return reach
         self._forget_frames(self._everyone)
@@ -315,9 +315,6 @@ class Inquiry:
     def _may_take_long(self) -> bool:
         """Whether somebody shapes a link of the lab, or has packets of the probe where we cannot see what waits."""
         return holding.shapes(self._lab) or programs.may_see(self._lab) or holding.are_handed_out(self._lab, self._seen)
-
-    def _words(self, found: Refusal) -> tuple[str, str]:
-        return refusal.words(found, self._attempts[-1], self._far, self._near)
 
     def _reach(self, verdict: Verdict, reason: str, by: str | None = None, controls: tuple[str, ...] = ()) -> Reach:
         probe, attempt, far = self._probe, self._attempts[-1], self._far
