@@ -52,20 +52,28 @@ def test_a_child_without_ipam(lab, cni, node):
 
 
 @pytest.mark.covers("macvlan", "kernel", "packet")
-def test_routes_of_the_ipam_lead_to_the_gateway(lab, cni, node):
+@pytest.mark.parametrize(
+    ("own", "gateway", "prefix", "beyond"),
+    [
+        (f"{ADDRESS}/24", PEER, "203.0.113.0/24", "203.0.113.1"),
+        (f"{ADDRESS6}/64", PEER6, "2001:db8:113::/48", "2001:db8:113::1"),
+    ],
+    ids=["ipv4", "ipv6"],
+)
+def test_routes_of_the_ipam_lead_to_the_gateway(lab, cni, node, own, gateway, prefix, beyond):
     """Routes that IPAM names are in the container and lead by the gateway of the LAN."""
-    lab.host("peer").run(["ip", "address", "add", "203.0.113.1/32", "dev", "lo"])
-    network = macvlan(f"{ADDRESS}/24")
+    lab.host("peer").run(["ip", "address", "add", beyond, "dev", "lo"])
+    network = macvlan(own)
     network["ipam"] = {
         "type": "static",
-        "addresses": [{"address": f"{ADDRESS}/24", "gateway": PEER}],
-        "routes": [{"dst": "203.0.113.0/24"}],
+        "addresses": [{"address": own, "gateway": gateway}],
+        "routes": [{"dst": prefix}],
     }
 
-    attachment = cni.add(node.sandbox("c1"), network)
+    attachment = cni.add(ready_sandbox(node, "c1"), network)
 
-    assert [route.via for route in attachment.sandbox.routes if route.to == "203.0.113.0/24"] == [PEER]
-    assert attachment.sandbox.ping("203.0.113.1")
+    assert [route.via for route in attachment.sandbox.routes if route.to == prefix] == [gateway]
+    assert attachment.sandbox.ping(beyond)
 
 
 @pytest.mark.covers("macvlan", "kernel")
