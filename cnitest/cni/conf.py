@@ -130,7 +130,8 @@ def _from_file(path: Path, mode: Mode) -> _Given:
         text = sources.config_of(_read(path), str(path))
         value = parsed(text, str(path))
         is_list = "plugins" in value or "type" not in value
-        return _Given(value, text, str(path), is_list, lambda name: _folder(path.parent / name), (*repeated(text),))
+        twice = tuple(each._replace(place=f"spec.config:{each.place}") for each in repeated(text))
+        return _Given(value, text, str(path), is_list, lambda name: _folder(path.parent / name), twice)
     if path.suffix not in _ENDINGS and (path.exists() or not paths.advice(path).startswith("; did you mean")):
         raise ConfigError(f"{path}: a network configuration ends in {', '.join(_ENDINGS)}")
     text = _read(path)

@@ -4,9 +4,11 @@ NetworkAttachmentDefinitions of Kubernetes."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from cnitest.cni.json_text import parsed
 from cnitest.errors import ConfigError
 from cnitest.topology.documents import documents
 from cnitest.topology.words import lookalikes
@@ -58,12 +60,20 @@ def is_attachment_definition(text: str) -> bool:
     return isinstance(found, dict) and found.get("kind") == _KIND
 
 
+def _objects(found: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Documents, and what is in those that are lists of objects, as `kubectl get -o yaml` writes them."""
+    for each in found:
+        yield each
+        items = each.get("items")
+        yield from (item for item in items if isinstance(item, Mapping)) if isinstance(items, list) else ()
+
+
 def config_of(text: str, source: str) -> str:
     """The configuration in a NetworkAttachmentDefinition, named after the object where it has no name of its own.
 
     A stream of documents may have others beside it. Raises ConfigError.
     """
-    found = [each for each in documents(text, source) if each.get("kind") == _KIND]
+    found = [each for each in _objects(documents(text, source)) if each.get("kind") == _KIND]
     if not found and (other := lookalikes.said(text, "configuration")):
         raise ConfigError(f"{source}: {other}")
     if len(found) != 1:
@@ -77,10 +87,7 @@ def config_of(text: str, source: str) -> str:
             f"{source}: spec.config of {name or 'it'} is {'not a text' if config else 'missing'}; without one the "
             "configuration is a file of that name in the host's /etc/cni/net.d: name that"
         )
-    try:
-        value = json.loads(config)
-    except ValueError as error:
-        raise ConfigError(f"{source}: spec.config of {name}: not JSON: {error}") from error
-    if isinstance(value, dict) and not value.get("name") and name:
+    value = parsed(config, f"{source}: spec.config of {name or 'it'}")
+    if not value.get("name") and name:
         return json.dumps({**value, "name": name})
     return config

@@ -62,7 +62,7 @@ def test_a_network_attachment_definition_is_a_network(tmp_path, ending):
     ("text", "said"),
     [
         (_NAD.partition("spec")[0], "spec.config of macvlan-conf is missing"),
-        (_NAD.replace('"type"', "type"), "spec.config of macvlan-conf: not JSON"),
+        (_NAD.replace('"type"', "type"), "spec.config of macvlan-conf:1:25: is not JSON"),
         ("kind: Pod\n", "has no NetworkAttachmentDefinition"),
         (f"{_NAD}---\n{_NAD}", "has 2 NetworkAttachmentDefinitions; one is wanted"),
         ("a: [", "not YAML"),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from cnitest.typos import meant
+
 _MOST = 1 << 20
+_DEFINITION = "NetworkAttachmentDefinition"
 _Keys = Mapping[str, Any]
 
 
@@ -23,8 +26,12 @@ def said(text: str, wanted: str) -> str:
     for document in _documents(text):
         for kind in _KINDS:
             if kind.is_one(document):
-                what = f"{kind.name} ({document['kind']})" if kind.is_one is _is_of_kubernetes else kind.name
-                return "" if wanted in kind.name.split() else f"this looks like {what}; {kind.place}"
+                what, advice = kind.name, ""
+                if kind.is_one is _is_of_kubernetes:
+                    close = meant(str(document["kind"]), [_DEFINITION])
+                    advice = f". Did you mean {close!r}?" if close else ""
+                    what = f"{kind.name} ({document['kind']})"
+                return "" if wanted in kind.name.split() else f"this looks like {what}; {kind.place}{advice}"
     return ""
 
 
@@ -49,7 +56,7 @@ def _maps(document: _Keys, key: str) -> list[_Keys]:
 
 
 def _is_attachment_definition(document: _Keys) -> bool:
-    return "apiVersion" in document and document.get("kind") == "NetworkAttachmentDefinition"
+    return "apiVersion" in document and document.get("kind") == _DEFINITION
 
 
 def _is_of_kubernetes(document: _Keys) -> bool:

@@ -86,3 +86,43 @@ def test_a_faulty_topology_is_still_one(tmp_path: Path, text: str):
         load(file)
 
     assert "looks like" not in str(caught.value)
+
+
+DEFINITION = "apiVersion: k8s.cni.cncf.io/v1\nkind: {kind}\nmetadata: {{name: m}}\nspec: {{config: '{config}'}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            DEFINITION.format(kind="NetworkAttachementDefinition", config=CONF),
+            "Did you mean 'NetworkAttachmentDefinition'?",
+        ),
+        (
+            DEFINITION.format(kind="NetworkAttachmentDefinition", config='{"name": "n" "type": "bridge"}'),
+            "spec.config of m:1:14: is not JSON: a comma is missing before this",
+        ),
+    ],
+)
+def test_faults_of_an_attachment_definition(tmp_path: Path, text: str, words: str):
+    """A kind with a typo, and a configuration inside that is no JSON, are told as what they are."""
+    file = tmp_path / "nad.yaml"
+    file.write_text(text)
+
+    with pytest.raises(ConfigError) as caught:
+        conf.network(file)
+
+    assert words in str(caught.value)
+
+
+def test_an_attachment_definition_in_a_list(tmp_path: Path):
+    """What kubectl writes of several objects is read, too."""
+    file = tmp_path / "list.yaml"
+    config = CONF.replace("}", ', "mtu": 1, "mtu": 2}')
+    spec = {"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition", "spec": {"config": config}}
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [spec]}))
+
+    found = conf.network(file)
+
+    assert found.plugins[0]["type"] == "bridge"
+    assert found.repeated[0].startswith("spec.config:1:66: 'mtu' is given twice, first at 1:56")
