@@ -7,9 +7,13 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Frozen:
-    """Turns lists into tuples and mappings into read-only ones, so that a value stays what it was."""
+    """Turns lists into tuples and mappings into read-only ones, so that a value stays what it was.
+
+    It shows itself as any dataclass does: making a ``__repr__`` for each class takes time at import, so they have
+    ``repr=False``.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
@@ -20,3 +24,7 @@ class Frozen:
                 object.__setattr__(self, item.name, tuple(value))
             elif isinstance(value, dict):
                 object.__setattr__(self, item.name, MappingProxyType(dict(value)))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{item.name}={getattr(self, item.name)!r}" for item in fields(self) if item.repr)
+        return f"{type(self).__qualname__}({shown})"

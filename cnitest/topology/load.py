@@ -6,12 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnitest.errors import TopologyError
-from cnitest.topology.compose import UnreadableError, line_of, lines_of, read
-from cnitest.topology.decode import Decoder
 from cnitest.topology.model import Topology
-from cnitest.topology.rules.check import problems
 from cnitest.topology.words import lookalikes
-from cnitest.topology.words.nodes import Position
 from cnitest.typos import did_you_mean
 
 if TYPE_CHECKING:
@@ -43,6 +39,10 @@ def loads(text: str, source: str = "<string>") -> Topology:
 
     Raises TopologyError as ``load`` does.
     """
+    from cnitest.topology.compose import UnreadableError, line_of, lines_of, read
+    from cnitest.topology.decode import Decoder
+    from cnitest.topology.rules.check import problems
+
     beside = Path(source).parent
     decoder = Decoder(read_file=lambda name: (beside / name).read_text(), root=Topology)
     try:
@@ -118,6 +118,9 @@ def _decoded(raw: bytes, source: str) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        from cnitest.topology.compose import line_of
+        from cnitest.topology.words.nodes import Position
+
         line, start = raw.count(b"\n", 0, error.start) + 1, raw.rfind(b"\n", 0, error.start) + 1
         column = len(raw[start : error.start].decode(errors="replace")) + 1
         byte = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"

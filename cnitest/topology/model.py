@@ -24,7 +24,7 @@ __all__ += model_links.__all__
 LINES = MappingProxyType({"lines": True})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Place(LinkGroups):
     """What a host and a sandbox have in common.
 
@@ -53,12 +53,12 @@ class Place(LinkGroups):
             yield from getattr(self, group).items()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Sandbox(Place):
     """A container's network namespace inside a host; left empty, it waits for a plugin."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Host(Place):
     """A machine we play. A ``router`` forwards both families; ``internet`` is only a way to draw it."""
 
@@ -66,7 +66,7 @@ class Host(Place):
     sandboxes: Mapping[str, Sandbox] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Switch(Frozen):
     """A bridge (called ``br0``) in a namespace of its own; ``hairpin`` is the default of each port."""
 
@@ -77,7 +77,7 @@ class Switch(Frozen):
     mtu: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Topology(Frozen):
     """A whole network: hosts with their sandboxes, switches, and the veth pairs between them."""
 

@@ -38,7 +38,7 @@ def nothing() -> Mapping[str, Any]:
     return _EMPTY
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PortVlan(Frozen):
     """VLANs of a bridge's port as ``bridge vlan add`` writes them: ``vid`` is a number or a range (``10-20``), ``pvid``
     makes it that of frames without a tag, ``untagged`` takes the tag off on the way out."""
@@ -50,7 +50,7 @@ class PortVlan(Frozen):
     untagged: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Link(Frozen):
     """What every link can be given.
 
@@ -72,7 +72,7 @@ class Link(Frozen):
     altnames: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Bridge(Link):
     """A bridge; its ports are the links of the same place that name it.
 
@@ -85,7 +85,7 @@ class Bridge(Link):
     default_pvid: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Macvlan(Link):
     """A macvlan child of ``parent``, which may live in another place (``node:ens33``)."""
 
@@ -93,7 +93,7 @@ class Macvlan(Link):
     mode: Literal["bridge", "vepa", "private", "passthru"] = "bridge"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Ipvlan(Link):
     """An ipvlan child of ``parent``, which may live in another place."""
 
@@ -101,7 +101,7 @@ class Ipvlan(Link):
     mode: Literal["l2", "l3", "l3s"] = "l2"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Vlan(Link):
     """An 802.1Q sub-interface of ``parent`` with VLAN ``id`` 1-4094."""
 
@@ -109,17 +109,17 @@ class Vlan(Link):
     id: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Dummy(Link):
     """A dummy link."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Tap(Link):
     """A tap link; nobody holds its other end until a test opens it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Bond(Link):
     """A bond over the links ``ports`` of the same place."""
 
@@ -127,7 +127,7 @@ class Bond(Link):
     ports: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Vrf(Link):
     """A VRF with routing table ``table`` over the links ``ports`` of the same place."""
 
@@ -135,7 +135,7 @@ class Vrf(Link):
     ports: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Vxlan(Link):
     """A VXLAN link with network identifier ``id`` 0-16777215.
 
@@ -152,7 +152,7 @@ class Vxlan(Link):
     learning: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Tunnel(Link):
     """A tunnel of a ``mode`` of ip-tunnel(8) between the addresses ``local`` and ``remote``; ``key`` is that of GRE,
     ``ttl`` that of the outer packets (0 takes over the inner one's)."""
@@ -164,17 +164,17 @@ class Tunnel(Link):
     ttl: int = 64
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Wireguard(Link):
     """A WireGuard link without keys and peers: ``setup`` can give them with wg(8)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Ifb(Link):
     """An intermediate functional block, to which tc(8) can redirect."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class VethEnd(Link):
     """One end of a veth pair: the place it is ``at`` and its ``name`` there.
 
@@ -185,14 +185,14 @@ class VethEnd(Link):
     name: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Veth(Frozen):
     """A veth pair between any two places."""
 
     ends: tuple[VethEnd, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LinkGroups(Frozen):
     """The links of a host or sandbox by kind and name; ``loopback`` are addresses on ``lo``."""
 

@@ -12,7 +12,7 @@ from cnitest.topology.words.notation import Notation
 from cnitest.topology.words.symbols import IP_PROTOCOLS, PROTOCOLS, SCOPES, SERVICES, TABLES, number
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class NextHop(Frozen):
     """One way of a route that has several: ``via`` and ``link`` as in a route, ``weight`` 1-256; ``onlink`` takes
     the gateway to be on the link without a route there."""
@@ -25,7 +25,7 @@ class NextHop(Frozen):
     onlink: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Route(Frozen):
     """A route as ``ip route`` writes it: ``to`` is ``default`` or a prefix, on one line also an address;
     ``family`` is 4 or 6 for a default route that has no gateway to show it.
@@ -70,7 +70,7 @@ class Route(Frozen):
         _put_numbers(self, names | dict.fromkeys(self.METRICS))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Rule(Frozen):
     """A policy rule as ``ip rule`` writes it; ``source`` is its ``from``, ``mark`` its ``fwmark`` with a mask or
     without, ``inverted`` its ``not``.
@@ -114,7 +114,7 @@ class Rule(Frozen):
                 object.__setattr__(self, name, None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Neighbour(Frozen):
     """A static entry of the ARP or ND table as ``ip neigh`` writes it: the address ``to`` on ``link`` has ``mac``
     (ip's ``lladdr``).
@@ -132,7 +132,7 @@ class Neighbour(Frozen):
     router: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FdbEntry(Frozen):
     """An entry of a forwarding table as ``bridge fdb`` writes it: ``mac`` is behind ``link``.
 

@@ -35,7 +35,6 @@ from cnitest.topology.building.steps import (
 from cnitest.topology.link_kinds import KINDS, LinkKind
 from cnitest.topology.model import Bridge, Host, Link, Place, Route, Switch, Topology, Veth, VethEnd
 from cnitest.topology.problem import child
-from cnitest.topology.rules.check import check
 from cnitest.topology.rules.settings import is_dump
 
 # Below it lie lo and the tunnels that some kernels put into every namespace.
@@ -66,6 +65,8 @@ def plan(topology: Topology) -> Plan:
     """
     kept: Plan | None = topology.__dict__.get(_KEPT)
     if kept is None:
+        from cnitest.topology.rules.check import check
+
         check(topology)
         kept = topology.__dict__[_KEPT] = _Planner(topology).plan()
     return kept
