@@ -39,8 +39,6 @@ Watch = Literal["ends", "all"]
 WAIT = 0.3
 # A neighbour that did not answer the kernel is asked for again after a second (retrans_time_ms).
 _NEIGHBOUR_RETRY = 1.6
-# The most seconds that the first drop of a process waits for the trace, which says why and where as nothing else does.
-_ARMING = 0.3
 # An answer that was on its way when an attempt was given up gets one more chance.
 _LATE_RETRY = 2.0
 _TOO_LATE = "an answer came, but later than was waited for: give it more time with wait=…"
@@ -104,7 +102,7 @@ class Inquiry:
         if settled is None and not self._lab.blind:
             trace.begin()
         if settled is None and self._seen.settled and not self._narrower:
-            trace.await_armed(_ARMING)
+            trace.await_armed(self._wait)
             settled = self._confirm(self._seen.freed)
         return self._inquire() if settled is None else settled
 
