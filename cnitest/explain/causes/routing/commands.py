@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cnitest.explain.evidence.ip import declared, fib
 from cnitest.explain.evidence.ip.fib import Decision
 from cnitest.explain.evidence.loss import Loss, NoRoute
@@ -43,8 +45,8 @@ def delete_route(loss: Loss, route: Route) -> str:
 
 def replace_route(loss: Loss, route: Route) -> str:
     """The command that takes the packet's route away, and where none is left, makes the topology's own again."""
-    others = (one for one in fib.decisions(loss.state(), loss.question) if one.route not in (None, route))
-    left = next(others, None)
+    others = tuple(one for one in loss.state().routes if one != route)
+    left = fib.decide(replace(loss.state(), routes=others), loss.question)
     missing = "" if left else declared.route(loss.place, loss.question)
     again = f" && ip {'-6 ' if loss.six else ''}route add {missing}" if missing else ""
     return delete_route(loss, route) + again
