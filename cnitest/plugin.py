@@ -30,19 +30,33 @@ pytest_plugins = [
 #: Set with the run once its person wants to leave: nothing slow is begun any more.
 LEAVING = pytest.StashKey[bool]()
 _REQUIRES = ("kernel", "plugin", "binary")
+_LABS = {"lab", "cni", "network"}
 
 
 class _Leaving:
     """Notices Ctrl-C, which pytest announces before fixtures are ended."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+        self._config, self._signal = config, 0
 
-    def pytest_keyboard_interrupt(self) -> None:
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """The person wants to leave; whoever would say so is not there before pytest is configured."""
+        from cnitest import interrupts
+
         self._config.stash[LEAVING] = True
+        if not isinstance(excinfo.value, KeyboardInterrupt):  # pytest.exit has a code and words of its own
+            return
+        self._signal = interrupts.number_of(excinfo.value)
         if not self._config.pluginmanager.hasplugin("terminalreporter"):
-            print("cnitest: interrupted", file=sys.stderr)  # noqa: T201
+            print(f"cnitest: {interrupts.words(self._signal)}", file=sys.stderr)  # noqa: T201
+
+    def pytest_unconfigure(self) -> None:
+        """Have the exit code say which signal it was; workers that were about to start have no end of a session."""
+        session = self._config.pluginmanager.get_plugin("session")
+        if session and self._signal:
+            from cnitest import interrupts
+
+            session.exitstatus = interrupts.code(self._signal)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionstart(self) -> Generator[None]:
@@ -87,6 +101,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         guest.chosen(items, config)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """End by SIGTERM and SIGHUP as by Ctrl-C where tests use labs; others', which may fork, are left as they are."""
+    labs = "cnitest.lab.lab" in sys.modules or any(_LABS.intersection(_fixtures(item)) for item in session.items)
+    if labs and not hasattr(session.config, "workerinput"):  # a worker that is killed fails its test alone
+        from cnitest import interrupts
+
+        session.config.add_cleanup(interrupts.heed_ending())
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
+
+
 @pytest.hookimpl(tryfirst=True)  # whoever reads our options shall find them resolved
 def pytest_configure(config: pytest.Config) -> None:
     """Resolve what was given, and register the marks."""
@@ -94,6 +121,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from cnitest import interrupts
 
         interrupts.heed()
+    elif getattr(config.option, "tx", ()):
+        from cnitest import interrupts
+
+        config.add_cleanup(interrupts.heed_ending())
     resolve_paths(config)
     config.pluginmanager.register(_Leaving(config))
     config.addinivalue_line("markers", "topology(name_or_path): the topology that the fixture `lab` builds")

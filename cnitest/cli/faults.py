@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from cnitest import paths
+from cnitest import interrupts, paths
 from cnitest.cli.output import say
 from cnitest.cli.warned import warn
 from cnitest.cni import conf, plugins
@@ -17,7 +17,6 @@ from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.faults import table
 from cnitest.faults.sweep import COMMANDS, TIMEOUT, WAYS, sweep
-from cnitest.interrupts import INTERRUPTED
 from cnitest.report.options import PLUGIN_PATH, declare_to_command
 
 
@@ -67,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     if report:
         _write(report, json.dumps(table.document(found), indent=2))
     say("\n".join(table.lines(found)))
-    return INTERRUPTED if found.interrupted else int(found.faulty)
+    return interrupts.code(found.signal) if found.signal else int(found.faulty)
 
 
 def _subject(file: Path, path: tuple[str, ...]) -> tuple[Network, tuple[str, ...], Setting]:

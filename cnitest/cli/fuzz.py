@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnitest import paths, text
+from cnitest import interrupts, paths, text
 from cnitest.cli.output import say
 from cnitest.cni.calls.invoke import search_path
 from cnitest.errors import ConfigError
-from cnitest.interrupts import INTERRUPTED
 from cnitest.report.options import BASELINE, PLUGIN_PATH, declare_to_command, resolve
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "Generate configurations, calls and sequences of operations, try each with the real plugin, and check what "
         "must always be true. What does not hold is minimised and written as a script and as a test. Exit codes: "
         "0 nothing found (but what is known, with --profile reference, or in a baseline), 1 findings, 2 interrupted, "
-        "3 stopped early without any, 4 wrong usage."
+        "3 stopped early without any, 4 wrong usage, 143 after SIGTERM, 129 after SIGHUP."
     )
     parser.add_argument("subject", metavar="CONF|PLUGIN", help="a .conf, .conflist, cnitest.yaml, or a known plugin")
     declare_to_command(parser, [PLUGIN_PATH])
@@ -158,33 +157,22 @@ def _tell(campaign: Campaign) -> int:
         for finding in _watched(campaign, live):
             live.clear()
             say(_finding_words(campaign, finding))
-        interrupted = False
-    except KeyboardInterrupt:
-        interrupted = True
+        signal = 0
+    except KeyboardInterrupt as error:
+        signal = interrupts.number_of(error)
     live.clear()
-    if campaign.findings or campaign.stopped or "faults" not in campaign.settings.kinds or interrupted:
-        say(campaign.summary() + (" (interrupted)" if interrupted else ""))
-    if interrupted:
-        return INTERRUPTED
-    try:
-        found = _swept(campaign) or bool(campaign.findings)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return FOUND if found else STOPPED if campaign.stopped else 0
-
-
-def _swept(campaign: Campaign) -> bool:
-    """Hit every call of the plugins, if that was asked for; whether that found something."""
+    if campaign.findings or campaign.stopped or "faults" not in campaign.settings.kinds or signal:
+        say(campaign.summary() + (f" ({interrupts.words(signal)})" if signal else ""))
+    if signal:
+        return interrupts.code(signal)
     from cnitest.faults import table
 
-    done = campaign.faults()
-    if done is None:
-        return False
-    for line in table.lines(done):
+    done = campaign.faults()  # every call of the plugins, if that was asked for
+    for line in table.lines(done) if done else ():
         say(line)
-    if done.interrupted:
-        raise KeyboardInterrupt
-    return bool(done.faulty)
+    if done and done.signal:
+        return interrupts.code(done.signal)
+    return FOUND if campaign.findings or (done and done.faulty) else STOPPED if campaign.stopped else 0
 
 
 def _watched(campaign: Campaign, live: _Line) -> Iterator[Finding]:

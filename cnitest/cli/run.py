@@ -21,18 +21,19 @@ from cnitest.topology import find, load
 from cnitest.typos import did_you_mean
 
 _DEFAULT, _CONFORMANCE, _REGRESSIONS = "walkthrough", "conformance", "regressions"
-#: pytest as a program that says of Ctrl-C at any time, also while it imports, what it says of one in a test.
+#: pytest as a program that says of Ctrl-C at any time, also while it imports, what it says of one in a test; and the
+#: same of other signals that end it. What it imports of ours before pytest would not be rewritten by it.
 _PYTEST = f"""
-import signal, sys
-try:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    import runpy
-    runpy.run_module("pytest", run_name="__main__", alter_sys=True)
-except KeyboardInterrupt:
-    print("cnitest: interrupted", file=sys.stderr)
-    sys.exit({interrupts.INTERRUPTED})
-finally:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+import runpy, signal, sys
+ours = runpy.run_path({interrupts.__file__!r})
+with ours["heeded"]():
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, *ours["ENDING"]])
+        runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+    except KeyboardInterrupt as error:
+        sys.exit(ours["report"](error))
+    finally:
+        ours["ignore"](*ours["ENDING"])
 """
 #: The suites that have an option, where they are not the conformance suite alone.
 _ELSEWHERE = {"cni_json": "conformance or regressions"}
@@ -115,7 +116,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
             conf.network(Path(paths.absolute(file)), MODES[arguments.cni_runtime])
     argv = [sys.executable, "-c", _PYTEST, *pytest_arguments(arguments)]
     sys.stdout.flush()
-    with interrupts.withheld():  # until the other program can say so
+    with interrupts.withheld(*interrupts.ENDING):  # until the other program can say so
         os.execv(sys.executable, argv)  # pytest wants to be first to import what it rewrites
 
 

@@ -41,7 +41,8 @@ class Coverage:
 @dataclass(frozen=True)
 class Sweep:
     """A whole sweep: the network's name and plugins, all points, what came of those tried, and what is left when
-    nothing is hit. ``seconds`` is its wall time; ``interrupted`` when Ctrl-C ended it before all was tried."""
+    nothing is hit. ``seconds`` is its wall time; ``signal`` is the number of the one that ended it before all
+    was tried."""
 
     network: str
     plugins: tuple[str, ...]
@@ -50,7 +51,7 @@ class Sweep:
     outcomes: tuple[TrialOutcome, ...]
     usual: tuple[str, ...]
     seconds: float
-    interrupted: bool = False
+    signal: int = 0
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -108,7 +109,7 @@ def sweep(
     if not wanted:
         there = f"there are {len(points)} in {' and '.join(commands)}"
         raise CnitestError(f"{network.name}: none of these calls was made; {there}")
-    outcomes, interrupted = _until_interrupted(_outcomes(replace(subject, usual=known.leftovers), wanted, workers))
+    outcomes, signal = _until_interrupted(_outcomes(replace(subject, usual=known.leftovers), wanted, workers))
     return Sweep(
         network.name,
         tuple(map(_name, network.plugins)),
@@ -117,7 +118,7 @@ def sweep(
         outcomes,
         tuple(sorted(known.leftovers)),
         time.monotonic() - began,
-        interrupted,
+        signal,
     )
 
 
@@ -127,15 +128,15 @@ def _wanted(points: Iterable[Point], ways: Sequence[str], numbers: Iterable[int]
     return [(point, way) for point in points if only is None or point.number in only for way in ways]
 
 
-def _until_interrupted(outcomes: Iterable[TrialOutcome]) -> tuple[tuple[TrialOutcome, ...], bool]:
-    """All outcomes, or those until Ctrl-C, and whether that was pressed."""
+def _until_interrupted(outcomes: Iterable[TrialOutcome]) -> tuple[tuple[TrialOutcome, ...], int]:
+    """All outcomes and 0, or those until Ctrl-C or another signal, and its number."""
     found: list[TrialOutcome] = []
     try:
         for outcome in outcomes:
             found.append(outcome)
-    except KeyboardInterrupt:
-        return tuple(found), True
-    return tuple(found), False
+    except KeyboardInterrupt as error:
+        return tuple(found), interrupts.number_of(error)
+    return tuple(found), 0
 
 
 def _name(plugin: Mapping[str, Any]) -> str:

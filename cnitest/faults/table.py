@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cnitest import interrupts
 from cnitest.faults.sweep import Sweep
 from cnitest.faults.trial import Fault, TrialOutcome
 
@@ -102,7 +103,8 @@ def _coverage(sweep: Sweep) -> Iterator[str]:
         yield f"{command}: {found.seen} calls change something, {found.decided} decided ({found.share:.0%})"
     if sweep.moved:
         yield f"{sweep.moved} trials hit their call at another number: the plugins' order is not fixed"
-    yield f"{len(sweep.outcomes)} trials in {sweep.seconds:.0f} s{' (interrupted)' if sweep.interrupted else ''}"
+    ended = f" ({interrupts.words(sweep.signal)})" if sweep.signal else ""
+    yield f"{len(sweep.outcomes)} trials in {sweep.seconds:.0f} s{ended}"
 
 
 def document(sweep: Sweep) -> Mapping[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from cnitest import paths
+from cnitest import interrupts, paths
 from cnitest.report import options
 from cnitest.vm import cache, images, packages, run
 from cnitest.vm.guest import Ends
@@ -34,7 +35,7 @@ def asked(config: pytest.Config) -> bool:
 
 
 def boot(config: pytest.Config) -> int:
-    """Run the command line in a guest; its exit status, as `cnitest.vm.run.ended` has it."""
+    """Run the command line in a guest; its exit status, as `cnitest.vm.run.ended` has it, but pytest's after Ctrl-C."""
     kernel, _ = kernel_or_argument(config.option.cni_vm, config.invocation_params.dir)
     task = Task(
         [*_program(), *_color(config), *words(config.invocation_params.args, config.option.cni_vm, bool(kernel))],
@@ -46,7 +47,8 @@ def boot(config: pytest.Config) -> int:
         private=(Path(sys.prefix),),
     )
     ends = Ends(0) if task.stdin else Ends()
-    return run.ended(run.Request(task, kernel or None, cache.directory(), ends=ends), _complain)
+    status = run.ended(run.Request(task, kernel or None, cache.directory(), ends=ends), _complain)
+    return interrupts.INTERRUPTED if status == 128 + signal.SIGINT else status
 
 
 def kernel_or_argument(given: str, base: str | os.PathLike[str] = "") -> tuple[str, str]:

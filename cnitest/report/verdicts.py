@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,11 +61,13 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
     resolve_paths(config)
     _wanted(config)
+    from cnitest import interrupts
+
     try:
-        found = chosen_of(config)
-    except KeyboardInterrupt:
-        print("cnitest: interrupted", file=sys.stderr)  # noqa: T201
-        return int(pytest.ExitCode.INTERRUPTED)
+        with interrupts.heeded():
+            found = chosen_of(config)
+    except KeyboardInterrupt as error:
+        return interrupts.report(error)
     from cnitest.report.conformance import heading
 
     _check_baseline(config, found)

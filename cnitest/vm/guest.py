@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -21,14 +20,6 @@ from cnitest.vm.relay import Relay, Stream
 #: Seconds within which a guest has to have started its command: it takes 4 where nothing else runs.
 _BOOT_SECONDS = 180.0
 _CONSOLE_KEPT = 1 << 16
-
-
-class Stopped(Exception):
-    """Someone asked us to end, by the signal with this number."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 class Ends(NamedTuple):
@@ -185,22 +176,3 @@ def _running(argv: list[str], fds: tuple[int, ...]) -> Iterator[subprocess.Popen
         process.kill()
         process.wait()
         _console(process).close()
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Meanwhile SIGTERM and SIGHUP raise `Stopped`, as SIGINT raises KeyboardInterrupt."""
-
-    def stop(number: int, _: object) -> None:
-        raise Stopped(number)
-
-    before = {
-        number: signal.signal(number, stop)
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) != signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

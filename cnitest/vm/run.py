@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from cnitest import deadline
+from cnitest import deadline, interrupts
 from cnitest.errors import DeadlineExceeded, GuestError
 from cnitest.vm import accelerators, cache, machine, needs, prepared, terminal
-from cnitest.vm.guest import Ends, Guest, Stopped, stopped_by_signals
+from cnitest.vm.guest import Ends, Guest
 from cnitest.vm.machine import Task
 
 #: How it ended otherwise than by the command: timeout(1)'s status, and the first that is no command's.
@@ -37,7 +36,7 @@ def ended(request: Request, tell: Callable[[str], object]) -> int:
     ``tell`` gets the one line that says why for these, but not for what the command's own status says.
     """
     try:
-        with stopped_by_signals():
+        with interrupts.heeded():
             return _run(request)
     except DeadlineExceeded:
         tell(f"the guest was ended: its command took longer than {request.seconds:g} s")
@@ -45,12 +44,9 @@ def ended(request: Request, tell: Callable[[str], object]) -> int:
     except GuestError as error:
         tell(str(error))
         return NO_GUEST
-    except KeyboardInterrupt:
-        tell("interrupted")
-        return 128 + signal.SIGINT
-    except Stopped as stopped:
-        tell(f"ended by {signal.Signals(stopped.number).name}")
-        return 128 + stopped.number
+    except KeyboardInterrupt as error:
+        tell(interrupts.words(interrupts.number_of(error)))
+        return 128 + interrupts.number_of(error)
 
 
 def _run(request: Request) -> int:

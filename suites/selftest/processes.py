@@ -81,17 +81,19 @@ def files(pid: int | str) -> list[str]:
     return [os.readlink(file) for file in place.iterdir() if os.path.lexists(file)]
 
 
-def interrupted(arguments: list[str], folder: Path, ready: Callable[[int], bool]) -> Ended:
+def interrupted(
+    arguments: list[str], folder: Path, ready: Callable[[int], bool], number: signal.Signals = signal.SIGINT
+) -> Ended:
     """Run ``cnitest`` and press Ctrl-C, which all of its processes get, as soon as ``ready`` says so of its id; then
-    nothing of it is left. Raises DeadlineExceeded."""
+    nothing of it is left. Another signal is sent to the first process alone. Raises DeadlineExceeded."""
     log = folder / "log"
     command = [sys.executable, "-m", "cnitest.cli", *arguments]
-    with log.open("wb") as out, _heeded(signal.SIGINT):
+    with log.open("wb") as out, _heeded(number):
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out, start_new_session=True)
     try:
         until(lambda: ready(process.pid), 60.0, f"{arguments[0]} to be ready for Ctrl-C")
         below, began = children(process.pid), time.monotonic()
-        os.killpg(process.pid, signal.SIGINT)
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         code = process.wait(30)
         seconds = time.monotonic() - began
         until(lambda: not any(map(lives, below)), 5.0, lambda: f"{', '.join(filter(None, map(told, below)))} to end")

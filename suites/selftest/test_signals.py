@@ -1,0 +1,140 @@
+"""What ends a run as Ctrl-C does: SIGTERM and SIGHUP, with one line, the exit code of shells, and nothing left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cnitest.suites.selftest.processes import at_work, interrupted
+
+from cnitest import cli, interrupts
+from cnitest.cli import commands
+
+#: Signals, the exit code after each, and what is said of it.
+ENDS = {
+    signal.SIGINT: (2, "interrupted"),
+    signal.SIGTERM: (143, "ended by SIGTERM"),
+    signal.SIGHUP: (129, "ended by SIGHUP"),
+}
+each_signal = pytest.mark.parametrize("number", ENDS, ids=lambda number: number.name)
+#: A plugin that hangs.
+HANGS = "#!/bin/sh\necho $$ >{}/hung\nexec tail -f /dev/null\n"
+TEST = """
+import os, pathlib, signal
+
+def test_it(lab):
+    with lab.host("node").start(["tail", "-f", "/dev/null"]) as program:
+        pathlib.Path("pid").write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.{})
+        signal.pause()
+"""
+FORKS = """
+import os, signal
+
+def test_it():
+    if not (pid := os.fork()):
+        signal.pause()
+    os.kill(pid, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+"""
+
+
+def pytest_alone(folder: Path, text: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest over a test file, in a session of its own."""
+    (folder / "test_it.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words, "test_it.py"]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False, start_new_session=True
+    )
+
+
+@pytest.fixture
+def unheeded():
+    """Signals end this process, as they do where nobody ignores or handles them."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in interrupts.ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@each_signal
+def test_a_command_says_which_signal_it_was(number, unheeded, monkeypatch, capsys):
+    """In one line, where it has nothing else to tell."""
+    monkeypatch.setattr(commands, "main", lambda _: signal.raise_signal(number))
+
+    assert cli.main(["doctor"]) == ENDS[number][0]
+    assert capsys.readouterr().err == f"cnitest: {ENDS[number][1]}\n"
+
+
+def test_the_second_signal_of_a_pair_changes_nothing(unheeded):
+    """A shell and the terminal both send SIGHUP; what cleans up goes on. After the block all is as before."""
+    with interrupts.heeded():
+        with pytest.raises(interrupts.Ended, match="ended by SIGHUP"):
+            signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
+
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@each_signal
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_conformance_ends(number, workers, tmp_path):
+    """While a plugin hangs, which goes with it."""
+    plugin = tmp_path / "hangs"
+    plugin.write_text(HANGS.format(tmp_path))
+    plugin.chmod(0o755)
+    (tmp_path / "net.conf").write_text('{"cniVersion": "1.0.0", "name": "net", "type": "hangs"}')
+    arguments = ["run", "net.conf", "--cni-path", str(tmp_path), "-n", workers]
+
+    code, text, _ = interrupted(arguments, tmp_path, lambda _: (tmp_path / "hung").exists(), number)
+
+    assert code == ENDS[number][0], text
+    assert ENDS[number][1] in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("number", interrupts.ENDING, ids=lambda number: number.name)
+@pytest.mark.requires(plugin="host-local")
+def test_fuzzing_ends(number, tmp_path):
+    """With its summary; its workers go, too."""
+    arguments = ["fuzz", "host-local", "-n", "2"]
+
+    code, text, _ = interrupted(arguments, tmp_path, lambda pid: at_work(pid) == 2, number)
+
+    assert code == ENDS[number][0], text
+    assert f"({ENDS[number][1]})" in text
+    assert "Traceback" not in text
+
+
+@each_signal
+def test_pytest_ends_its_labs(number, tmp_path):
+    """As after Ctrl-C: what was started is gone, and the exit code says which signal it was."""
+    done = pytest_alone(tmp_path, TEST.format(number.name))
+
+    assert done.returncode == ENDS[number][0], done.stdout
+    assert "KeyboardInterrupt" in done.stdout or f"{ENDS[number][1]} !" in done.stdout
+    assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
+
+
+@pytest.mark.parametrize("number", interrupts.ENDING, ids=lambda number: number.name)
+def test_a_signal_while_pytest_starts_is_one_line(number, tmp_path):
+    """Where ``run`` has handed over and pytest imports what it runs."""
+    (tmp_path / "ending.py").write_text(f"import signal\nsignal.raise_signal({int(number)})\n")
+    given = [sys.executable, "-m", "cnitest.cli", "run", "--", "-p", "ending"]
+    outside = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    done = subprocess.run(given, env=outside, capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode == ENDS[number][0]
+    assert (done.stdout, done.stderr) == ("", f"cnitest: {ENDS[number][1]}\n")
+
+
+def test_tests_of_other_things_are_left_alone(tmp_path):
+    """What they fork dies of a signal as without the plugin."""
+    done = pytest_alone(tmp_path, FORKS)
+
+    assert done.returncode == 0, done.stdout
