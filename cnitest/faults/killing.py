@@ -6,16 +6,14 @@ It gets our standard input and the given environment alone; its output and exit 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 
 from cnitest.deadline import Deadline
 from cnitest.injection.aim import Aim
 from cnitest.kernel.processes import process
 from cnitest.kernel.processes.process import Finished
-from cnitest.kernel.processes.supervised import Supervised, Where
+from cnitest.kernel.processes.supervised import Supervised
 
 _LONGEST = 60.0
 
@@ -24,11 +22,8 @@ def killed(number: int, argv: Sequence[str], environment: Mapping[str, str], std
     """Run a program in the namespaces of this process, killed before its change of a number. Raises OSError,
     FeatureMissing."""
     aim = Aim(way="kill", number=number)
-    with ExitStack() as stack, Supervised(aim.decide) as tree:
-        own = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in ("mnt", "net", "pid")]
-        for descriptor in own:
-            stack.callback(os.close, descriptor)
-        return process.finish(tree.start(argv, environment, Where(*own)), stdin, Deadline.after(_LONGEST, argv[0]))
+    with Supervised(aim.decide) as tree:
+        return process.finish(tree.start(argv, environment, None), stdin, Deadline.after(_LONGEST, argv[0]))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -76,3 +76,22 @@ def test_a_program_is_killed_before_the_change_that_was_asked_for(number, code, 
     assert ended.returncode == code, ended.stderr
     assert [file.read_text().strip() for file in files if file.exists()] == made
     assert ended.stdout == ("" if code else "done\n")
+
+
+@pytest.mark.requires(binary="unshare")
+def test_a_program_is_killed_without_the_right_to_enter_namespaces():
+    """Inside a user namespace alone, as an ordinary user has it, the own mount namespace cannot be entered."""
+    words = [
+        sys.executable,
+        "-m",
+        "cnitest.faults.killing",
+        "1",
+        "--",
+        "/bin/sh",
+        "-c",
+        "mkdir nowhere/at/all; echo done",
+    ]
+
+    ended = subprocess.run(["unshare", "-Ur", *words], capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stdout) == (137, ""), ended.stderr

@@ -60,8 +60,8 @@ class Supervised:
     def __enter__(self) -> Supervised:
         return self
 
-    def start(self, argv: Sequence[str], environment: Mapping[str, str], where: Where) -> Started:
-        """Start the program. Raises OSError, FeatureMissing."""
+    def start(self, argv: Sequence[str], environment: Mapping[str, str], where: Where | None) -> Started:
+        """Start the program, in our own namespaces without ``where``. Raises OSError, FeatureMissing."""
         starter = threading.Thread(target=self._start, args=(argv, environment, where), daemon=True)
         starter.start()
         self._listening.wait()
@@ -94,12 +94,13 @@ class Supervised:
         if self._error and not error:
             raise self._error
 
-    def _start(self, argv: Sequence[str], environment: Mapping[str, str], where: Where) -> None:
+    def _start(self, argv: Sequence[str], environment: Mapping[str, str], where: Where | None) -> None:
         try:
             unshare(CLONE_FS)
-            setns(where.mounts, CLONE_NEWNS)
-            setns(where.network, CLONE_NEWNET)
-            setns(where.processes, CLONE_NEWPID)
+            if where:  # one's own need rights to be entered, too
+                setns(where.mounts, CLONE_NEWNS)
+                setns(where.network, CLONE_NEWNET)
+                setns(where.processes, CLONE_NEWPID)
             self._listener = seccomp.install()
             self._listening.set()
             self._started = start(argv, environment, spawn)
