@@ -48,7 +48,8 @@ def test_a_failure_shows_the_whole_story(run):
     text = result.stdout.str()
 
     for words in (
-        "assert <dropped: ping 8.8.8.8 from node/c1: no answer within 0.3 s, twice; last seen at internet:eth0 in>",
+        "assert <dropped: ping 8.8.8.8 from node/c1: no answer",
+        "; last seen at internet:eth0 in>",
         "- cnitest: topology -",
         "node/c1 ✗→ internet",
         "- cnitest: probes -",
