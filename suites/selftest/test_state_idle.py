@@ -8,7 +8,7 @@ import pytest
 
 from cnitest import State, difference
 from cnitest.deadline import Deadline
-from cnitest.kernel.monitor import await_addresses
+from cnitest.kernel.monitor import await_addresses, await_links
 from cnitest.kernel.rows.bridge_rows import vlans
 from cnitest.kernel.rows.link_rows import LinkTable
 from cnitest.kernel.rows.records import Link, Vlan
@@ -35,6 +35,7 @@ def test_an_idle_host_stays_as_it_is(lab):
     node = lab.host("node")
     for line in NETWORK:
         node.run(line.split())
+    await_links(node.namespace, ("br0", "a0", "b0"), Deadline.after(10, "the links to carry"))
     before = node.state(firewall=False)
     tentative = [address for address in before.addresses if address.tentative]
     settled = await_addresses(node.namespace, Deadline.after(10, "the end of duplicate detection"), ("global", "link"))

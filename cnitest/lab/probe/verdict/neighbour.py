@@ -74,8 +74,10 @@ class Question(NamedTuple):
 
     def answered_by(self, frame: Frame) -> str:
         """The MAC in a frame that answers it, empty for all other frames."""
+        if not self.matches(frame):
+            return ""
         headers, six = wire.read(frame.data), is_ipv6(self.address)
-        answer = headers.kind == (_ADVERTISEMENT if six else _ARP_REPLY) and self.matches(frame)
+        answer = headers.kind == (_ADVERTISEMENT if six else _ARP_REPLY)
         taken = not self.mac or frame.data[0] & _GROUP or frame.data[:6] == mac_bytes(self.mac)  # the kernel's choice
         if answer and taken and not frame.out and (six or headers.source == self.address):
             return headers.mac or frame.data[6:12].hex(":")
@@ -88,10 +90,14 @@ def question(link: Link, addresses: tuple[Address, ...], address: str) -> Questi
     source = source_on(addresses, link.name, address)
     pack = wire.neighbour_solicitation if six else wire.arp_request
 
+    packed = ipaddress.ip_address(address.partition("%")[0]).packed
+
     def matches(frame: Frame) -> bool:
+        if packed not in frame.data:  # most of a flood is not read
+            return False
         headers = wire.read(frame.data)
         if six:
-            return headers.kind in (135, _ADVERTISEMENT) and ipaddress.ip_address(address).packed in frame.data
+            return headers.kind in (135, _ADVERTISEMENT)
         return headers.ethertype == wire.ETH_ARP and address in (headers.source, headers.destination)
 
     return Question(pack(mac_bytes(mac), source, address), matches, address, mac)
@@ -104,10 +110,14 @@ def ask(sender: Place, link: str, address: str, wait: float, gone: Callable[[], 
     """
     asked = question(sender.link(link), sender.addresses, address)
     tap = sender.lab.tap(sender)
-    count, began = tap.count, time.perf_counter()
+    looked, heard, began = tap.count, "", time.perf_counter()
 
     def answer() -> str:
-        return next((by for frame in tap.since(count) if (by := asked.answered_by(frame))), "")
+        nonlocal looked, heard
+        frames = tap.since(looked)
+        looked = tap.count  # each frame is read once, however many come
+        heard = heard or next((by for frame in frames if (by := asked.answered_by(frame))), "")
+        return heard
 
     try:
         tap.send(link, asked.data)
