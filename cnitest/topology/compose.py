@@ -10,6 +10,7 @@ from cnitest.topology.problem import Problem
 from cnitest.topology.words.nodes import Node, Position
 
 _DEEPEST = 40
+_STEPS = {"SequenceStartEvent": 1, "MappingStartEvent": 1, "SequenceEndEvent": -1, "MappingEndEvent": -1}
 _WORDS = {
     "found character '\\t' that cannot start any token": "a tab cannot indent YAML; use spaces",
     "expected a single document in the stream": "one document is expected; nothing may follow '---'",
@@ -60,9 +61,7 @@ def _compose(text: str, empty: str) -> Node:
 def _limit_depth(events: Iterator[Any]) -> None:
     depth = 0
     for event in events:
-        kind = type(event).__name__
-        depth += kind in ("SequenceStartEvent", "MappingStartEvent")
-        depth -= kind in ("SequenceEndEvent", "MappingEndEvent")
+        depth += _STEPS.get(type(event).__name__, 0)
         if depth > _DEEPEST:
             mark = event.start_mark
             message = f"nested more than {_DEEPEST} deep; no file of this kind is"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin
 
-from cnitest.topology.hints import has_default, hints_of, said, stand_in, without_none
+from cnitest.topology.hints import expected, fields_of, has_default, hints_of, name_field, required, said, stand_in
 from cnitest.topology.problem import Problem, ancestors, child, listed
 from cnitest.topology.words.guesses import guess
 from cnitest.topology.words.homes import has_home, homes
@@ -64,22 +64,21 @@ class Decoder:
     def decode(self, node: Node, hint: Any, path: str = "") -> Any:
         """The value of ``node`` as ``hint``. Raises TooMuchError when aliases expand without end."""
         self._spend()
-        self.where.setdefault(path, place_of(node))
+        if path not in self.where:
+            self.where[path] = place_of(node)
         if not node.tag.startswith(CORE) or "python/" in node.tag:
             self.report(node, path, f"the tag {node.tag!r} means nothing here; leave it out")
         if hint is Any:
             return self._plain(node, path)
-        inner, optional = without_none(hint)
-        if is_null(node) and optional:
+        inner, optional, shape, item = expected(hint)
+        if optional and is_null(node):
             return None
-        if isinstance(inner, type) and is_dataclass(inner):
+        if shape == "record":
             return self._record(node, inner, path)
-        if get_origin(inner) is tuple:
-            return self._list(node, get_args(inner)[0], path)
-        if get_origin(inner) is Mapping:
-            return self._mapping(node, get_args(inner)[1], path)
-        if node.id == "sequence" and (several := [each for each in get_args(inner) if get_origin(each) is tuple]):
-            return self._list(node, get_args(several[0])[0], path)
+        if shape == "mapping":
+            return self._mapping(node, item, path)
+        if shape == "list" or (item is not None and node.id == "sequence"):
+            return self._list(node, item, path)
         return self._scalar(node, inner, path)
 
     def place(self, path: str) -> Position:
@@ -120,16 +119,15 @@ class Decoder:
             node = read_line(node, notation)
         if not is_mapping(node):
             return self._refuse(node, cls, path, f"expected {said(cls)}, not {shape(node)}")
-        known = {item.name: item for item in fields(cls) if not item.metadata.get("key")}
-        values = dict(self._given(node, cls, known, path))
-        for name, item in known.items():
-            if name not in values and not has_default(item):
+        values = dict(self._given(node, cls, path))
+        for name in required(cls):
+            if name not in values:
                 values[name] = self._missing(hints_of(cls)[name], child(path, name))
         return cls(**values)
 
-    def _given(self, node: Node, cls: Any, known: Mapping[str, Field[Any]], path: str) -> Iterator[tuple[str, Any]]:
+    def _given(self, node: Node, cls: Any, path: str) -> Iterator[tuple[str, Any]]:
         """The fields of a record that the file gives a value; a null leaves the default where there is one."""
-        hints = hints_of(cls)
+        hints, known = hints_of(cls), fields_of(cls)
         for name, key, value in self._known_pairs(node, cls, known, path):
             spot = child(path, name)
             self.where[spot] = place_of(value if is_scalar(value) and value.value else key)
@@ -227,7 +225,8 @@ class Decoder:
             else:
                 first[key.value] = key
                 yield key.value, key, value
-        yield from self._merged(merged, path, set(first), (*above, id(node)))
+        if merged:
+            yield from self._merged(merged, path, set(first), (*above, id(node)))
 
     def _merged(self, nodes: list[Node], path: str, taken: set[str], above: tuple[int, ...]) -> Iterator[_Pair]:
         """What ``<<`` brings in: mappings, or lists of them, whose names are not taken yet."""
@@ -309,5 +308,6 @@ def _whole_in(text: str) -> str:
 
 def _named(value: Any, name: str) -> Any:
     """A record of a mapping, which may have a field for the name that it stands under."""
-    own = [item.name for item in fields(value) if item.metadata.get("key")] if is_dataclass(value) else []
-    return replace(value, **{own[0]: name}) if own else value
+    cls: Any = type(value)
+    own = name_field(cls)
+    return replace(value, **{own: name}) if own else value

@@ -6,9 +6,52 @@ import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from cnitest.topology.problem import listed
+
+
+class Expected(NamedTuple):
+    """A type of the model taken apart: ``inner`` is it without None, which is allowed where it is ``optional``."""
+
+    inner: Any
+    optional: bool
+    shape: Literal["record", "list", "mapping", "scalar"]
+    #: The type of a list's members, also where a list is one of several types, or of a mapping's values.
+    item: Any = None
+
+
+@cache
+def expected(hint: Any) -> Expected:
+    """What a type of the model wants."""
+    inner, optional = without_none(hint)
+    if isinstance(inner, type) and is_dataclass(inner):
+        return Expected(inner, optional, "record")
+    if get_origin(inner) is tuple:
+        return Expected(inner, optional, "list", get_args(inner)[0])
+    if get_origin(inner) is Mapping:
+        return Expected(inner, optional, "mapping", get_args(inner)[1])
+    lists = [get_args(each)[0] for each in get_args(inner) if get_origin(each) is tuple]
+    return Expected(inner, optional, "scalar", *lists[:1])
+
+
+@cache
+def fields_of(cls: Any) -> Mapping[str, Field[Any]]:
+    """The fields of a record by name, but the one for the name that it stands under."""
+    return {item.name: item for item in fields(cls) if not item.metadata.get("key")}
+
+
+@cache
+def required(cls: Any) -> tuple[str, ...]:
+    """The fields that a record cannot be without."""
+    return tuple(name for name, item in fields_of(cls).items() if not has_default(item))
+
+
+@cache
+def name_field(cls: Any) -> str:
+    """The field of a record for the name that it stands under in a mapping; empty where there is none."""
+    named = [item.name for item in fields(cls) if item.metadata.get("key")] if is_dataclass(cls) else []
+    return named[0] if named else ""
 
 
 def stand_in(hint: Any) -> Any:
@@ -47,9 +90,9 @@ def has_default(item: Field[Any]) -> bool:
 
 def said(hint: Any) -> str:
     """What a type expects, in words."""
-    inner, _ = without_none(hint)
-    if is_dataclass(inner):
-        return f"a mapping with {listed(item.name for item in fields(inner) if not item.metadata.get('key'))}"
+    inner, _, shape, _ = expected(hint)
+    if shape == "record":
+        return f"a mapping with {listed(fields_of(inner))}"
     if get_origin(inner) is Literal:
         return f"one of {listed(get_args(inner))}"
     if get_origin(inner) is tuple or inner is tuple:

@@ -8,7 +8,6 @@ and without that check, as are the addresses that a topology declares. It is the
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 
 from cnitest.topology.model import Link
@@ -16,6 +15,7 @@ from cnitest.topology.words import address
 
 _FORWARDING = ("net", "ipv6", "conf", "all", "forwarding")
 _PREFIX = bytes.fromhex("fe80000000000000")
+_LENGTH = 64
 # Who sets one of these has a say in which link-local address there is, and when.
 _OWN_SAY = {"accept_dad", "accept_ra", "addr_gen_mode", "dad_transmits", "disable_ipv6", "optimistic_dad"}
 _OWN_SAY |= {"stable_secret", "use_optimistic"}
@@ -25,7 +25,7 @@ def of_mac(mac: str) -> str:
     """``fe80::ff:fe00:1/64`` of ``02:00:00:00:00:01``."""
     first, *rest = bytes.fromhex(mac.replace(":", ""))
     identifier = bytes([first ^ 0x02, *rest[:2], 0xFF, 0xFE, *rest[2:]])
-    return f"{ipaddress.IPv6Address(_PREFIX + identifier)}/64"
+    return str(address.Prefix(6, int.from_bytes(_PREFIX + identifier, "big"), _LENGTH))
 
 
 def forwards(sysctls: Mapping[str, str | int]) -> bool:

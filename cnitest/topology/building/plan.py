@@ -78,12 +78,28 @@ def mac_of(place: str, name: str) -> str:
     return f"02:{digest.hex(':')}"
 
 
+def _values(place: Place) -> dict[str, str | int]:
+    """All sysctls of a place: those of its distribution, of its role, and its own."""
+    forwarding = _FORWARDING if isinstance(place, Host) and place.role == "router" else {}
+    return {**defaults.of(place.defaults), **forwarding, **place.sysctls}
+
+
 class _Planner:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         self._places: dict[str, Place] = dict(topology.places())
         self._handles: dict[tuple[str, str], Handle] = {}
         self._models: dict[Handle, Link] = {}
+        self._rows: dict[Handle, LinkKind] = {}
+        self._links = {place: tuple(declared.links()) for place, declared in self._places.items()}
+        self._collectors = {
+            (place, port): (place, name)
+            for place, links in self._links.items()
+            for name, link in links
+            for port in getattr(link, "ports", ())
+        }
+        self._values = {place: _values(declared) for place, declared in self._places.items()}
+        self._ask_link_locally = {place for place in self._places if self._asks_link_locally(place)}
         self._order: dict[str, list[Handle]] = {}
         self._born_up: set[Handle] = set()
 
@@ -91,8 +107,8 @@ class _Planner:
         places = (*self._places, *self._topology.switches)
         self._order = {place: [] for place in places}
         veths = [self._name_ends(veth) for veth in self._topology.veths]
-        for place, declared in self._places.items():
-            for name, link in declared.links():
+        for place, links in self._links.items():
+            for name, link in links:
                 self._handle(place, name, link)
         creations = [*self._simple(), *self._veths(veths), *self._stacked()]
         steps: list[Step] = [*self._sysctls()]
@@ -112,6 +128,7 @@ class _Planner:
         handle = Handle(place, name, self._next_index(place, link))
         self._handles[place, name] = handle
         self._models[handle] = link
+        self._rows[handle] = link_kinds.of(link)
         self._order[place].append(handle)
         return handle
 
@@ -158,10 +175,11 @@ class _Planner:
         for name, switch in self._topology.switches.items():
             bridge = Bridge(stp=switch.stp, mtu=switch.mtu)
             yield self._add(name, self._handle(name, Switch.BRIDGE, bridge), "bridge")
-        for place, declared in self._places.items():
-            for name, link in declared.links():
-                if not (row := link_kinds.of(link)).stacked:
-                    yield self._add(place, self._handles[place, name], row.kind)
+        for place, links in self._links.items():
+            for name, _ in links:
+                handle = self._handles[place, name]
+                if not self._rows[handle].stacked:
+                    yield self._add(place, handle, self._rows[handle].kind)
 
     def _veths(self, pairs: list[tuple[Handle, Handle]]) -> Iterator[AddLink]:
         """Each pair is made from the end that is a bridge port, which saves a request."""
@@ -188,31 +206,22 @@ class _Planner:
 
     def _stacked(self) -> Iterator[AddLink]:
         """What stands on other links, parents before children."""
-        waiting = [each for handles in self._order.values() for each in handles if self._row(each).stacked]
+        waiting = [each for handles in self._order.values() for each in handles if self._rows[each].stacked]
         for handle in sorted(waiting, key=self._depth):
             parent_name = getattr(self._models[handle], "parent", None)
             parent = self._find(handle.place, parent_name) if parent_name else None
             place = parent.place if parent else handle.place
-            yield self._add(place, handle, self._row(handle).kind, parent=parent)
-
-    def _row(self, handle: Handle) -> LinkKind:
-        return link_kinds.of(self._models[handle])
+            yield self._add(place, handle, self._rows[handle].kind, parent=parent)
 
     def _depth(self, handle: Handle) -> int:
         parent = getattr(self._models[handle], "parent", None)
         return 1 + self._depth(self._find(handle.place, parent)) if parent else 0
 
     def _sysctls(self) -> Iterator[Sysctl]:
-        for place in self._places:
-            for name, value in self._values(place).items():
+        for place, values in self._values.items():
+            for name, value in values.items():
                 if not self._of_a_link(place, name):
                     yield Sysctl(place, name, str(value))
-
-    def _values(self, place: str) -> dict[str, str | int]:
-        """All sysctls of a place: those of its distribution, of its role, and its own."""
-        declared = self._places[place]
-        forwarding = _FORWARDING if isinstance(declared, Host) and declared.role == "router" else {}
-        return {**defaults.of(declared.defaults), **forwarding, **declared.sysctls}
 
     def _of_a_link(self, place: str, name: str) -> bool:
         """Whether a sysctl belongs to a link that has to exist first."""
@@ -243,17 +252,20 @@ class _Planner:
 
     def _link_local(self, handle: Handle) -> Iterator[AddAddress]:
         """The link-local address of a link, to be given before it carries, where its place asks from there."""
-        declared = self._places.get(handle.place)
-        if not declared or not link_local.is_wanted(self._models[handle]) or self._collector(handle) is not None:
+        if handle.place not in self._ask_link_locally or not link_local.is_wanted(self._models[handle]):
             return
-        mac = self._own_mac(handle)
-        asks = link_local.forwards(self._values(handle.place)) or any(":" in text for text in declared.loopback)
-        if mac and asks and not link_local.is_left_to_the_kernel(declared.sysctls):
+        if self._collector(handle) is None and (mac := self._own_mac(handle)):
             yield AddAddress(handle.place, handle, link_local.of_mac(mac), replace=True)
+
+    def _asks_link_locally(self, place: str) -> bool:
+        """Whether a place asks for neighbours from link-local addresses, and leaves it to us to give it some."""
+        declared = self._places[place]
+        asks = link_local.forwards(self._values[place]) or any(":" in text for text in declared.loopback)
+        return asks and not link_local.is_left_to_the_kernel(declared.sysctls)
 
     def _own_mac(self, handle: Handle) -> str | None:
         """The MAC that a link is going to have, where that is known: a VLAN has its parent's."""
-        row, parent = self._row(handle), getattr(self._models[handle], "parent", None)
+        row, parent = self._rows[handle], getattr(self._models[handle], "parent", None)
         if not row.asks_neighbours:
             return None
         mac = self._mac(handle, row.kind)
@@ -289,11 +301,8 @@ class _Planner:
 
     def _collector(self, handle: Handle) -> int | None:
         """The index of the bond or VRF that lists this link among its ports."""
-        declared = self._places.get(handle.place)
-        for name, model in declared.links() if declared else ():
-            if handle.name in getattr(model, "ports", ()):
-                return self._handles[handle.place, name].ifindex
-        return None
+        found = self._collectors.get((handle.place, handle.name))
+        return self._handles[found].ifindex if found else None
 
     def _route(self, place: str, route: Route) -> AddRoute:
         links = tuple(self._index(place, each.link) for each in route.nexthops)
@@ -306,7 +315,7 @@ class _Planner:
         return self._handles[place, link].ifindex if link else 0
 
     def _awaited(self, handle: Handle) -> bool:
-        return self._models[handle].state == "up" and self._row(handle).awaited
+        return self._models[handle].state == "up" and self._rows[handle].awaited
 
     def _last_awaited(self) -> list[Handle]:
         """What was up before its peer was: ports first, then the bridges that carry when they do."""

@@ -8,7 +8,7 @@ from itertools import chain
 from cnitest.topology.problem import Problem, child
 from cnitest.topology.segments import segments
 from cnitest.topology.survey import Item, Owned, Survey
-from cnitest.topology.words.address import expected_prefix, ip, mac_fault, prefix, suggest_prefix
+from cnitest.topology.words.address import Prefix, expected_prefix, ip, mac_fault, prefix, suggest_prefix
 
 _MTU = range(68, 65536)
 _SMALLEST_IPV6_MTU = 1280
@@ -42,7 +42,7 @@ def address_fault(text: str, *, loopback: bool = False) -> str | None:
         return f"{text!r} is a multicast address; no link can have it"
     if not found.value:
         return f"{text!r} is the unspecified address; no link can have it"
-    return _place_in_subnet(text)
+    return _place_in_subnet(text, found)
 
 
 def _suggest(text: str, loopback: bool) -> str:
@@ -50,15 +50,16 @@ def _suggest(text: str, loopback: bool) -> str:
     return f". Did you mean '{bare}'?" if bare and loopback else suggest_prefix(text, host=True)
 
 
-def _place_in_subnet(text: str) -> str | None:
-    found = prefix(text)
-    if found is None or found.bits - found.length < 2:
+def _place_in_subnet(text: str, found: Prefix) -> str | None:
+    spare = found.bits - found.length
+    if spare < 2:
         return None
-    last = found.network.value + (1 << found.bits - found.length) - 1
-    better = found._replace(value=found.network.value + 1)
-    if found.value == found.network.value:
+    first, place = found.network.value, found.value & (1 << spare) - 1
+    if place == 0:
+        better = found._replace(value=first + 1)
         return f"{text!r} is the subnet itself, not an address in it. Did you mean '{better}'?"
-    if found.value == last and found.family == 4:
+    if place == (1 << spare) - 1 and found.family == 4:
+        better = found._replace(value=first + 1)
         return f"{text!r} is the subnet's broadcast address. Did you mean '{better}'?"
     return None
 

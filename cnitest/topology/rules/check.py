@@ -11,6 +11,7 @@ from cnitest.topology.rules import addresses, links, names, policy_rules, routes
 from cnitest.topology.survey import Survey
 
 Rule = Callable[[Survey], Iterable[Problem]]
+_KEPT = "_problems"
 
 # In order: a rule's problems silence the echoes that they have in later rules.
 _RULES: tuple[Rule, ...] = (
@@ -35,8 +36,18 @@ def problems(topology: Topology, *, broken: Set[str] = frozenset()) -> tuple[Pro
     """Every problem of ``topology``, in the order of the rules; none means that it can be built.
 
     ``broken`` are paths whose value is a stand-in, because what was written there could not be read: they are
-    not validated, nor what depends on them.
+    not validated, nor what depends on them. Without them the answer is kept with the topology, as both are frozen: what
+    was loaded is not validated once more to be built.
     """
+    kept: tuple[Problem, ...] | None = topology.__dict__.get(_KEPT)
+    if broken or kept is None:
+        kept = _found(topology, broken)
+    if not broken:
+        topology.__dict__[_KEPT] = kept
+    return kept
+
+
+def _found(topology: Topology, broken: Set[str]) -> tuple[Problem, ...]:
     survey = Survey(topology)
     found: list[Problem] = []
     for rule in _RULES:

@@ -12,8 +12,8 @@ from cnitest.topology.survey import Item, Survey
 from cnitest.typos import did_you_mean
 
 _PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# The kernel classifies bytes as Latin-1, where A0 is a blank too.
-_REFUSED_BYTES = frozenset(b" \t\n\v\f\r\xa0/:%")
+# Blanks, control characters, and what separates names. The kernel classifies bytes as Latin-1, where A0 is a blank too.
+_REFUSED_BYTES = frozenset(b" \xa0/:%\x7f").union(range(0x20))
 _REFUSED_WORDS = {
     "lo": "every place has its loopback; give it addresses with 'loopback'",
     ".": "the kernel refuses it",
@@ -77,7 +77,8 @@ def link_name_fault(name: str) -> str | None:
     if len(raw) > LONGEST_LINK_NAME:
         hint = f". Did you mean {raw[:LONGEST_LINK_NAME].decode(errors='ignore')!r}?"
         return f"{name!r} is {len(raw)} bytes long; a link's name has 1 to {LONGEST_LINK_NAME}{hint}"
-    if bad := next(filter(_is_refused, name), None):
+    if not _REFUSED_BYTES.isdisjoint(raw):
+        bad = next(filter(_is_refused, name))
         better = "".join("-" if _is_refused(each) else each for each in name).strip("-")
         hint = f". Did you mean {better!r}?" if better and not link_name_fault(better) else ""
         return f"{name!r} cannot name a link: it holds {bad!r}{hint}"
@@ -85,8 +86,7 @@ def link_name_fault(name: str) -> str | None:
 
 
 def _is_refused(character: str) -> bool:
-    raw = character.encode(errors="replace")
-    return not _REFUSED_BYTES.isdisjoint(raw) or raw < b" " or raw == b"\x7f"
+    return not _REFUSED_BYTES.isdisjoint(character.encode(errors="replace"))
 
 
 def unique_links(survey: Survey) -> Iterator[Problem]:

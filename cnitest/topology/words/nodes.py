@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cnitest.topology.words.notation import Mark, Word
 
 CORE = "tag:yaml.org,2002:"
+_NULL = f"{CORE}null"
 
 
 class Node(Protocol):
@@ -23,8 +23,7 @@ class Node(Protocol):
     start_mark: Any
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """Where something stands in a file, counted from 1."""
 
     line: int
@@ -33,7 +32,8 @@ class Position:
 
 def place_of(node: Node) -> Position:
     """Where a node starts."""
-    return Position(node.start_mark.line + 1, node.start_mark.column + 1)
+    mark = node.start_mark
+    return Position(mark.line + 1, mark.column + 1)
 
 
 def said_place(node: Node) -> str:
@@ -68,7 +68,7 @@ def is_mapping(node: Node) -> bool:
 
 def is_null(node: Node) -> bool:
     """Whether a node is empty."""
-    return node.tag == f"{CORE}null"
+    return bool(node.tag == _NULL)
 
 
 def shape(node: Node) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from cnitest.topology import (
     problems,
     shipped,
 )
+from cnitest.topology.building.plan import plan
 
 
 def _host(**more: Any) -> Topology:
@@ -48,6 +50,26 @@ def _wired(*ends: VethEnd, **more: Any) -> Topology:
 def _on_eth0(*routes: Route, **more: Any) -> Topology:
     addresses = ("10.0.0.1/24", "2001:db8::1/64")
     return _host(dummies={"eth0": Dummy(addresses=addresses)}, routes=routes, **more)
+
+
+def test_a_topology_is_validated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was loaded is not validated once more to be built; a changed copy is."""
+    topology = load(find("bridge-walkthrough"))
+    changed = replace(topology, name="changed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cnitest.topology.rules.check._RULES", (lambda _: [Problem("", "validated again")],))
+        assert plan(topology).places
+        with pytest.raises(TopologyError, match="validated again"):
+            plan(changed)
+
+
+def test_a_stand_in_is_validated_again_without_it() -> None:
+    """Problems that a broken path hides are not forgotten: what was asked with it is not the answer without it."""
+    topology = _dummy(mtu=1)
+
+    assert problems(topology, broken={"hosts.h.dummies.d.mtu"}) == ()
+    assert problems(topology)
 
 
 def test_check_raises_every_problem_at_once() -> None:
