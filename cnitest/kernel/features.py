@@ -16,7 +16,6 @@ from cnitest.kernel import mounts, sysctl
 from cnitest.kernel.confinement import capabilities, container
 from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.processes import user_namespace
 from cnitest.kernel.rtnetlink import link_data, rtnl
 from cnitest.kernel.rtnetlink.netlink import NETFILTER, Message, attribute
 from cnitest.typos import nearest
@@ -89,6 +88,8 @@ def privilege() -> Feature:
             namespace.close()
         return _capabilities() or _mounts(thread) or Feature("namespaces", True)
     except OSError as error:
+        from cnitest.kernel.processes import user_namespace
+
         remedy = user_namespace.why_not() or "run as root, or inside unshare -Ur"
         words = f"network namespaces cannot be made here ({os.strerror(error.errno or 0)}); {remedy}"
         return Feature("namespaces", False, words)

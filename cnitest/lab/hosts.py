@@ -15,12 +15,11 @@ from cnitest.kernel.syscalls import CLONE_NEWNS, unshare
 from cnitest.lab.arguments import checked
 from cnitest.lab.named import Named, unknown
 from cnitest.lab.place import Place
-from cnitest.lab.snapshot import state as states
-from cnitest.lab.snapshot.state import State
 
 if TYPE_CHECKING:
     from cnitest.lab.lab import Lab
     from cnitest.lab.programs.dhcp import DhcpServer
+    from cnitest.lab.snapshot.state import State
 
 __tracebackhide__ = is_ours
 
@@ -145,13 +144,8 @@ class Host(Place):
         finally:
             os.close(processes)
 
-    def state(self, *, firewall: bool = True, connections: bool = True, counters: bool = False) -> State:
-        """As of any place, with the files of the private layers."""
-        run = self._run_quietly if firewall else None
-        reader = self.lab.own_file_reader(self.namespace) if firewall else None
-        return states.take(
-            self.namespace, run=run, read_own=reader, files=self.files(), connections=connections, counters=counters
-        )
+    def _files(self) -> tuple[files.File, ...]:
+        return self.files()
 
     def files(self) -> tuple[files.File, ...]:
         """The files in this host's private layers; none while it has no filesystem of its own."""
@@ -224,4 +218,4 @@ class Switch(Place):
 
     def state(self, *, firewall: bool = False, connections: bool = False, counters: bool = False) -> State:  # noqa: ARG002
         """As of any place; a switch has no firewall."""
-        return states.take(self.namespace)
+        return super().state(firewall=False)

@@ -24,8 +24,6 @@ from cnitest.lab.named import Named, unknown
 from cnitest.lab.owners import Owners
 from cnitest.lab.place import Place
 from cnitest.lab.reachability.measuring import Measuring
-from cnitest.lab.snapshot import state as states
-from cnitest.lab.snapshot.state import State
 from cnitest.topology.building.plan import Plan, plan
 from cnitest.topology.building.steps import Firewall, Late
 from cnitest.topology.link_kinds import KINDS
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from cnitest.lab.probe.base import Probe
     from cnitest.lab.programs.running import Running
     from cnitest.lab.reach import Reach
+    from cnitest.lab.snapshot.state import State
 
     #: Finds out why a probe was not delivered, as its reach says.
     Explain = Callable[[Probe, Reach], Explanation]
@@ -298,6 +297,8 @@ class Lab(Measuring):
 
     def own_file_reader(self, namespace: NetworkNamespace) -> Callable[..., str]:
         """Reads files of /proc/net as a namespace sees them."""
+        from cnitest.lab.snapshot import state as states
+
         return states.own_file_reader(namespace, self.thread.proc)
 
     def owner(self, address: str, near: Place) -> Place | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cnitest.lab.place import Place
-from cnitest.lab.snapshot import state as states
 from cnitest.topology.building.plan import Plan
 from cnitest.topology.building.steps import AddAddress
 
@@ -19,6 +18,8 @@ class Owners:
 
     def owner(self, address: str, near: Place, places: Sequence[Place]) -> Place | None:
         """The place of ``places`` that has an address; where several have it, the one nearest to ``near``."""
+        from cnitest.lab.snapshot import state as states
+
         key = (address, near.full_name)
         known = self._known.get(key)
         if known and states.has_address(known.namespace, address):

@@ -10,21 +10,20 @@ from cnitest.errors import is_ours
 from cnitest.kernel import firewall, sysctl
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.processes.process import Finished
-from cnitest.kernel.rows import multicast
-from cnitest.kernel.rows.records import Address, Link, Neighbour, Route, Rule
 from cnitest.lab.arguments import checked
 from cnitest.lab.flows.flows import Flows
 from cnitest.lab.named import unknown
 from cnitest.lab.probe.probes import Probes
 from cnitest.lab.programs.programs import ENVIRONMENT, Output, Programs
 from cnitest.lab.reach import Traffic
-from cnitest.lab.snapshot import state as states
-from cnitest.lab.snapshot.state import State
 
 if TYPE_CHECKING:
+    from cnitest.kernel.files import File
+    from cnitest.kernel.rows.records import Address, Link, Neighbour, Route, Rule
     from cnitest.lab.frames.capture import Capture
     from cnitest.lab.hosts import Host
     from cnitest.lab.lab import Lab
+    from cnitest.lab.snapshot.state import State
 
 __all__ = ["ENVIRONMENT", "Output", "Place"]
 
@@ -56,26 +55,36 @@ class Place(Probes, Flows, Programs):
     @property
     def links(self) -> tuple[Link, ...]:
         """The links, ``ip link``."""
+        from cnitest.lab.snapshot import state as states
+
         return states.links(self.namespace).links
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """The addresses of both families, ``ip address``."""
+        from cnitest.lab.snapshot import state as states
+
         return states.addresses(self.namespace)
 
     @property
     def routes(self) -> tuple[Route, ...]:
         """The routes of all tables and both families, ``ip route show table all``."""
+        from cnitest.lab.snapshot import state as states
+
         return states.routes(self.namespace)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """The policy rules, ``ip rule``."""
+        from cnitest.lab.snapshot import state as states
+
         return states.rules(self.namespace)
 
     @property
     def neighbours(self) -> tuple[Neighbour, ...]:
         """The ARP and ND tables, ``ip neighbour``."""
+        from cnitest.lab.snapshot import state as states
+
         return states.neighbours(self.namespace)
 
     def addresses_on(self, link: str) -> tuple[str, ...]:
@@ -103,17 +112,26 @@ class Place(Probes, Flows, Programs):
     @property
     def multicast(self) -> tuple[tuple[str, str], ...]:
         """The multicast memberships as (link, group): MAC, IPv4 and IPv6 groups, ``ip maddress``."""
+        from cnitest.kernel.rows import multicast
+
         return multicast.memberships(self.lab.own_file_reader(self.namespace))
 
     def state(self, *, firewall: bool = True, connections: bool = True, counters: bool = False) -> State:
         """Everything that can be known of this place, frozen; ``firewall=False`` leaves out rules and connections,
-        which cost a program each, ``connections=False`` only those; ``counters`` has what rules have counted."""
-        if not firewall:
-            return states.take(self.namespace)
-        reader = self.lab.own_file_reader(self.namespace)
+        which cost a program each, ``connections=False`` only those; ``counters`` has what rules have counted. That of a
+        host has the files of its private layers."""
+        from cnitest.lab.snapshot import state as states
+
+        run = self._run_quietly if firewall else None
+        reader = self.lab.own_file_reader(self.namespace) if firewall else None
+        files = self._files()
         return states.take(
-            self.namespace, run=self._run_quietly, read_own=reader, connections=connections, counters=counters
+            self.namespace, run=run, read_own=reader, files=files, connections=connections, counters=counters
         )
+
+    def _files(self) -> tuple[File, ...]:
+        """The files in the private layers of a host; other places have none of their own."""
+        return ()
 
     def _run_quietly(self, argv: Sequence[str], stdin: bytes = b"") -> Finished:
         return self.execute(argv, stdin)

@@ -136,6 +136,17 @@ def test_a_first_import_is_light(statement: str) -> None:
     assert not done.stdout.split(), f"'{statement}' loads {done.stdout.strip()}: import it where it is needed"
 
 
+def test_a_lab_loads_no_reader_of_states() -> None:
+    """What reads links, routes and firewalls is imported when somebody asks for them: a tenth of a first import."""
+    program = "import sys; from cnitest import Lab; print(*[n for n in sys.modules if n.startswith('cnitest.')])"
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True)
+
+    readers = ("cnitest.kernel.rows", "cnitest.lab.snapshot", "cnitest.kernel.processes.user_namespace")
+    assert "cnitest.lab.lab" in done.stdout, done.stderr
+    assert not [name for name in done.stdout.split() if name.startswith(readers)]
+
+
 def test_a_start_of_pytest_is_light(tmp_path: Path) -> None:
     """Where no test is ours, pytest imports our options and hooks, and nothing of topologies, labs or plugins."""
     program = "import pytest, sys; pytest.main(['-q', '-p', 'no:cacheprovider']); "
