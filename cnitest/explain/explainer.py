@@ -71,7 +71,8 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Loss:
     counting = _counting(reach, everyone, own=probe.transport in _QUESTIONS)
     before = counters.read(counting)
     with rules.armed(everyone, (*_PROTOCOLS.get(probe.transport, ()), *carriers.protocols(everyone))) as met:
-        attempt, seen = watched_attempt(probe, everyone, _WAIT, probe.far)
+        taps = dict(zip(everyone, probe.sender.lab.taps(everyone), strict=True))
+        attempt, seen = watched_attempt(probe, taps, _WAIT, probe.far)
     loss = Loss(
         reach,
         probe,

@@ -75,10 +75,14 @@ class Sniffer:
     def frames(self) -> list[Frame]:
         """The frames since the last call, the first few thousand of them; never waits."""
         found: list[Frame] = []
-        with self._lock, contextlib.suppress(BlockingIOError):
-            while len(found) < _MOST_AT_ONCE:
-                data, ancillary, _, (link, _, kind, *_) = self.socket.recvmsg(_LARGEST, _ANCILLARY)
-                found.append(_frame(data, ancillary, self._link or link, kind))
+        receive = self.socket.recvmsg
+        with self._lock:
+            try:
+                while len(found) < _MOST_AT_ONCE:
+                    data, ancillary, _, where = receive(_LARGEST, _ANCILLARY)
+                    found.append(_frame(data, ancillary, self._link or where[0], where[2]))
+            except BlockingIOError:
+                pass
         return [] if self._blind else found
 
     def lost(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import ipaddress
 import os
@@ -16,6 +17,12 @@ from cnitest.typos import did_you_mean
 _PROTOCOLS = ("tcp", "udp")
 
 
+@functools.lru_cache(1024)
+def parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """As `ipaddress.ip_address`, each text once: probes go to few addresses, again and again. Raises ValueError."""
+    return ipaddress.ip_address(text)
+
+
 def address(value: Any) -> str:
     """An IP address without prefix, as text."""
     if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
@@ -26,7 +33,7 @@ def address(value: Any) -> str:
         raise ValueError(f"is an IP address as text, such as '10.0.0.1', not {value!r}")
     bare, percent, link = value.partition("%")
     try:
-        found = ipaddress.ip_address(bare)
+        found = parsed(bare)
     except ValueError:
         raise ValueError(f"{value!r} is not an IP address{_advice_on_address(value)}") from None
     if percent and not link:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import select
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from cnitest.deadline import Deadline
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
+from cnitest.lab.argument_checks import parsed
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
@@ -156,7 +156,7 @@ def canonical(address: str) -> str:
     """An address in its usual spelling. Raises ValueError that says what is wrong with it."""
     bare, percent, scope = address.partition("%")
     try:
-        return f"{ipaddress.ip_address(bare)}{percent}{scope}"
+        return f"{parsed(bare)}{percent}{scope}"
     except ValueError:
         raise ValueError(f"{address!r} is not an IP address; a probe goes to an address, not to a name") from None
 

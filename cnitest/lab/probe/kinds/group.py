@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnitest.errors import UsageError
+from cnitest.lab.argument_checks import parsed
 from cnitest.lab.probe.verdict.controls import next_hop
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def group_of(sender: Place, address: str) -> Group | None:
     """
     bare, _, link = address.partition("%")
     try:
-        found = ipaddress.ip_address(bare)
+        found = parsed(bare)
     except ValueError:
         return None  # the probe itself will say so
     if not found.is_multicast and not _is_broadcast(sender, found):

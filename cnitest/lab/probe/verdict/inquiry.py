@@ -165,9 +165,10 @@ class Inquiry:
         self, sniffers: Sequence[Place], wait: float, *, impatient: bool = False, freed: Sequence[Freed] = ()
     ) -> Reach | None:
         """One attempt, watched by some; what came of it, None when nobody answered."""
-        counts = {place: tap.count for place, tap in zip(sniffers, self._lab.taps(sniffers), strict=True)}
+        taps = dict(zip(sniffers, self._lab.taps(sniffers), strict=True))
+        counts = {place: tap.count for place, tap in taps.items()}
         self._last = under_way.Sent(time.time_ns() + round(wait * 1e9), counts)
-        attempt, seen = watched_attempt(self._probe, sniffers, wait, self._far, impatient=impatient, expected=freed)
+        attempt, seen = watched_attempt(self._probe, taps, wait, self._far, impatient=impatient, expected=freed)
         if not getattr(self._probe, "sent_again_after", 0):  # it takes the time that it needs
             self._last = self._last._replace(until=time.time_ns())
         return self.taken(attempt, seen, sniffers, wait)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from cnitest.kernel import peers
-from cnitest.kernel.packet_socket import Frame
+from cnitest.kernel.packet_socket import Frame, PacketSocket
 from cnitest.kernel.tracing import trace
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe, Traceable, is_ipv6
@@ -31,20 +31,20 @@ _FIRST_PAUSE, _LESS_OFTEN = 0.02, 4
 
 def watched_attempt(
     probe: Probe,
-    sniffers: Sequence[Place],
+    taps: Mapping[Place, PacketSocket],
     wait: float,
     far: Place | None,
     *,
     impatient: bool = False,
     expected: Sequence[Freed] = (),
 ) -> tuple[Attempt, Seen]:
-    """Send a probe once, with some places watching, and wait that many seconds for its answer. ``far`` is its far end,
-    which asks the kernel each time: who knows it says it.
+    """Send a probe once, with the sniffers of some places watching, and wait that many seconds for its answer. ``far``
+    is its far end, which asks the kernel each time: who knows it says it.
 
     When ``impatient``, not so long where it cannot be answered any more: the kernel's trace shows that it was freed
     (with ``expected``, see `alike`, in that very way), or nothing in the lab holds a packet.
     """
-    return _Watch(probe, sniffers, far, expected).attempt(wait, impatient=impatient)
+    return _Watch(probe, taps, far, expected).attempt(wait, impatient=impatient)
 
 
 def alike(some: Sequence[Freed], others: Sequence[Freed]) -> bool:
@@ -55,11 +55,13 @@ def alike(some: Sequence[Freed], others: Sequence[Freed]) -> bool:
 class _Watch:
     """One attempt, and who watches it."""
 
-    def __init__(self, probe: Probe, sniffers: Sequence[Place], far: Place | None, expected: Sequence[Freed]) -> None:
+    def __init__(
+        self, probe: Probe, taps: Mapping[Place, PacketSocket], far: Place | None, expected: Sequence[Freed]
+    ) -> None:
         lab = probe.sender.lab
-        self._probe, self._sniffers, self._far, self._expected = probe, sniffers, far, expected
-        self._taps = dict(zip(sniffers, lab.taps(sniffers), strict=True))
-        self._began = {place: tap.count for place, tap in self._taps.items()}
+        self._probe, self._sniffers, self._far, self._expected = probe, tuple(taps), far, expected
+        self._taps = taps
+        self._began = {place: tap.count for place, tap in taps.items()}
         self._trace = None if lab.blind else trace.armed()
         self._since = time.monotonic_ns() // 1000 * 1000  # as the trace rounds
         self._fate = Fate()
