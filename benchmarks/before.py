@@ -31,7 +31,7 @@ STARTS: Mapping[str, tuple[str, ...]] = {
     "pytest's start": ("pytest", "--collect-only", "-q", "-p", "no:cacheprovider"),
 }
 #: What `tasks.py` times in one process.
-TASKS = ("loading", "planning", "life", "calling")
+TASKS = ("loading", "planning", "life", "probing", "calling")
 Times = dict[str, float]
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import isolate
@@ -67,7 +68,7 @@ def planning(clock: Clock, runs: int) -> None:
 
 
 def life(clock: Clock, runs: int) -> None:
-    """The benchmark's network: build, first ping, further pings, connections, datagrams, states, the end."""
+    """The benchmark's network: build, pings, states, the end."""
     from peers.cnitest_ import declared
 
     from cnitest import Lab
@@ -89,8 +90,6 @@ def asked(clock: Clock, sandbox: Any, address: str) -> None:
     """What is asked of a lab that stands, several times each."""
     questions: dict[str, Callable[[], object]] = {
         "further ping": lambda: sandbox.ping(address),
-        "tcp": lambda: sandbox.tcp(address, 80),
-        "udp": lambda: sandbox.udp(address, 53),
         "state of a sandbox": lambda: sandbox.state(firewall=False),
         "routes": lambda: sandbox.routes,
     }
@@ -117,10 +116,31 @@ def calling(clock: Clock, runs: int) -> None:
                 node.state()
 
 
+def probing(clock: Clock, runs: int) -> None:
+    """Probes that are answered, in both families, on the walkthrough's bridge."""
+    from cnitest import Lab, load
+    from cnitest.topology import find
+
+    with Lab(load(find("bridge-walkthrough"))) as lab:
+        sandbox = lab.place("node/ns01")
+        for family, address in (("IPv4", "10.40.80.12"), ("IPv6", "2001:db8:40::12")):
+            probes: dict[str, Callable[[], object]] = {
+                "ping": partial(sandbox.ping, address),
+                "tcp": partial(sandbox.tcp, address, 80),
+                "udp": partial(sandbox.udp, address, 53),
+            }
+            for name, probe in probes.items():
+                assert probe(), name
+                for _ in range(runs):
+                    with clock(f"{name} {family}"):
+                        probe()
+
+
 TASKS: dict[str, Callable[[Clock, int], None]] = {
     "loading": loading,
     "planning": planning,
     "life": life,
+    "probing": probing,
     "calling": calling,
 }
 

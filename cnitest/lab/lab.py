@@ -286,7 +286,8 @@ class Lab(Measuring):
         """The sniffers on several places; these, and other sockets one needs, are opened in one trip."""
         stamps.await_on()
         with self._lock:
-            open_all([*(packet_socket.kept(place.namespace) for place in places), *also])
+            new = [place for place in places if place.full_name not in self._taps]
+            open_all([*(packet_socket.kept(place.namespace) for place in new), *also])
             return [self._tap(place) for place in places]
 
     def _tap(self, place: Place) -> PacketSocket:

@@ -10,15 +10,6 @@ from typing import NamedTuple
 _LINE = re.compile(r"\s*.{1,16}-(\d+) +(?:\([^)]*\) +)?\[(\d+)\] +(\S+) +(\d+)\.(\d{6}): (\w+): ?(.*)")
 _LOST = re.compile(r"CPU:(\d+) \[LOST (?:(\d+) )?EVENTS\]")
 _EQUALS = re.compile(r"(\w+)(?:=|: )(\S*(?: \[\w+\])?)")
-_ROUTE = re.compile(
-    r"table +(?P<table>\d+) oif (?P<oif>-?\d+) iif (?P<iif>-?\d+) proto (?P<proto>\d+) "
-    r"(?P<src>[^ /]+)/(?P<sport>\d+) -> (?P<dst>[^ /]+)/(?P<dport>\d+) (?:flowlabel (?P<flowlabel>\S+) )?"
-    r"tos (?P<tos>\d+) scope (?P<scope>\d+) flags (?P<flags>\S+) ==> dev (?P<dev>\S+) gw (?P<gw>\S+) err (?P<err>-?\d+)"
-)
-_ICMP = re.compile(
-    r"type=(?P<type>\d+), code=(?P<code>\d+)\. From (?P<src>[^ :]+):(?P<sport>\d+) to (?P<dst>[^ :]+):(?P<dport>\d+) "
-    r"ulen=(?P<ulen>\d+) skbaddr=(?P<skbaddr>\S+)"
-)
 # Of the flags of an event the third says in which context it happened.
 _CONTEXT, _PROCESS = 2, "."
 
@@ -40,7 +31,7 @@ class TraceEvent(NamedTuple):
     @property
     def fields(self) -> Mapping[str, str]:
         """What the event says, by the names that it has itself: ``dev``, ``skbaddr``, ``reason``, ``location`` …"""
-        return MappingProxyType(_fields(self.name, self.text))
+        return MappingProxyType(_fields(self.text))
 
 
 class Lost(NamedTuple):
@@ -61,16 +52,8 @@ def parse(lines: Iterable[str]) -> Iterator[TraceEvent | Lost]:
             yield Lost(int(lost[1]), int(lost[2] or 0))
 
 
-def _fields(name: str, text: str) -> dict[str, str]:
-    if name.endswith("table_lookup"):
-        return _named(_ROUTE.match(text))
-    if name == "icmp_send":
-        return _named(_ICMP.search(text))
+def _fields(text: str) -> dict[str, str]:
     if "=" in text:
         return dict(_EQUALS.findall(text))
     words = text.split(" ")
     return dict(zip(words[::2], words[1::2], strict=False))
-
-
-def _named(found: re.Match[str] | None) -> dict[str, str]:
-    return {name: value for name, value in found.groupdict().items() if value is not None} if found else {}
