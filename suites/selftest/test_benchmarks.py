@@ -12,6 +12,18 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
+@pytest.mark.skipif(not (BENCHMARKS.parent / ".venv/bin/python").exists(), reason="needs the environment of a checkout")
+def test_a_checkout_is_timed_against_another(tmp_path: Path):
+    """Each task's time before and now, as ratios; here of the same checkout."""
+    out = tmp_path / "figures.json"
+    argv = [sys.executable, str(BENCHMARKS / "before.py"), str(BENCHMARKS.parent), "--json", str(out)]
+    subprocess.run([*argv, "--rounds", "1", "--runs", "1", "--only", "planning", "cnitest --help"], timeout=120)
+    figures = json.loads(out.read_text())
+
+    assert set(figures["ratios"]) == {"cnitest --help", "plan 2 sandboxes", "plan 50 sandboxes"}
+    assert figures["least_ms"].keys() == {"before", "now"}
+
+
 @pytest.mark.requires(binary=["gcc", "ip"])
 @pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="the benchmarks are in the checkout only")
 def test_topology_times_ours_beside_the_peers():
