@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from measure import machine, verdict
+from measure import compiled, machine, verdict
 
 BAR = 1.05
 HERE = Path(__file__).resolve().parent
@@ -72,11 +71,11 @@ def round_of(tree: Path, folder: Path, only: list[str], runs: int) -> Iterator[t
     programs = tree / ".venv/bin"
     for name, (program, *words) in STARTS.items():
         if wanted(name, only):
-            yield name, started([str(programs / program), *words], folder)
+            yield name, started([str(programs / program), *words], folder, compiled(folder / tree.name))
     for task in TASKS:
         if wanted(task, only):
             argv = [str(programs / "python"), str(HERE / "tasks.py"), task, str(runs)]
-            done = subprocess.run(argv, cwd=tree, capture_output=True, text=True)
+            done = subprocess.run(argv, cwd=tree, env=compiled(folder / tree.name), capture_output=True, text=True)
             if done.returncode:
                 raise SystemExit(f"benchmarks: {task} of {tree} ended with {done.returncode}: {done.stderr}")
             yield from json.loads(done.stdout).items()
@@ -87,10 +86,10 @@ def wanted(name: str, only: list[str]) -> bool:
     return not only or any(word in name for word in only)
 
 
-def started(argv: list[str], folder: Path) -> float:
+def started(argv: list[str], folder: Path, environment: Mapping[str, str]) -> float:
     """ms of processor time of a program from start to end."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(argv, cwd=folder, stdout=subprocess.DEVNULL, env={**os.environ, "NO_COLOR": "1"})
+    subprocess.run(argv, cwd=folder, stdout=subprocess.DEVNULL, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e3
 

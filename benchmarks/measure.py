@@ -63,6 +63,13 @@ def summary(runs: Sequence[Run]) -> Summary:
     )
 
 
+def compiled(folder: Path) -> dict[str, str]:
+    """An environment in which what is imported is compiled once, into ``folder``, as where it is installed,
+    whatever the caller's says of bytecode."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(folder)}
+
+
 def percentile(values: Sequence[float], percent: int) -> float:
     """The smallest value that at least ``percent`` of them do not exceed."""
     ordered = sorted(values)

@@ -15,7 +15,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from measure import machine, milliseconds, quiet, verdict
+from measure import compiled, machine, milliseconds, quiet, verdict
 
 BAR = 30.0
 COLLECT = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
@@ -69,7 +69,8 @@ def start_times(folder: Path, runs: int) -> dict[str, list[float]]:
 
 def start(folder: Path, extra: list[str]) -> None:
     """One start to the end of collection."""
-    done = subprocess.run([*COLLECT, *extra], cwd=folder, capture_output=True, text=True)
+    environment = compiled(folder / "bytecode")
+    done = subprocess.run([*COLLECT, *extra], cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode not in (0, NO_TESTS):
         raise SystemExit(f"benchmarks: pytest ended with {done.returncode}: {done.stdout}{done.stderr}")
 
