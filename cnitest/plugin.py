@@ -16,7 +16,8 @@ from cnitest.report.stashed import LAB, LAST_STORY
 if TYPE_CHECKING:
     from cnitest.report.failure_report import Section
 
-pytest_plugins = [
+#: The rest of the face. Named by ``pytest_plugins``, each would have pytest read what all packages here declare.
+_PARTS = (
     "cnitest.fixtures.network",
     "cnitest.report.baseline.face",
     "cnitest.report.verdicts",
@@ -25,7 +26,7 @@ pytest_plugins = [
     "cnitest.report.marks.covers",
     "cnitest.report.marks.regressions",
     "cnitest.report.unprivileged",
-]
+)
 
 #: Set with the run once its person wants to leave: nothing slow is begun any more.
 LEAVING = pytest.StashKey[bool]()
@@ -68,6 +69,13 @@ class _Leaving:
 
         with interrupts.withheld():
             return (yield)
+
+
+def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:
+    """Have the rest of the face registered once this module is, as what ``pytest_plugins`` names."""
+    if plugin is sys.modules[__name__]:
+        for name in _PARTS:
+            manager.import_plugin(name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
