@@ -298,5 +298,7 @@ _BY_MODEL = {row.model: [each for each in _ROWS if each.model is row.model] for 
 
 def of(link: Link) -> LinkKind:
     """The row of a link's kind: where a class has several, its ``mode`` says which."""
-    first, *more = _BY_MODEL[type(link)]
-    return next((row for row in more if row.kind == getattr(link, "mode", "")), first)
+    rows = _BY_MODEL[type(link)]
+    if len(rows) == 1:
+        return rows[0]
+    return next((row for row in rows if row.kind == getattr(link, "mode", "")), rows[0])

@@ -33,6 +33,8 @@ from cnitest.kernel.rows.records import Nexthop, Route
 from cnitest.kernel.rtnetlink.netlink import attributes
 
 _rtmsg = struct.Struct("=BBBBBBBBI")
+# Its last field.
+_flags = struct.Struct("=I")
 _nhmsg = struct.Struct("=BBBBI")
 _nexthop = struct.Struct("=HBBi")
 
@@ -259,7 +261,7 @@ def _name(names: Mapping[int, str], index: int) -> str:
 
 def is_remembered(row: bytes) -> bool:
     """Whether an RTM_NEWROUTE row is no table's, but what the kernel learned of a path: a smaller MTU, a redirect."""
-    flags: int = _rtmsg.unpack_from(row, MAIN_HEADER)[8]
+    flags: int = _flags.unpack_from(row, MAIN_HEADER + _rtmsg.size - _flags.size)[0]
     return bool(flags & _CLONED)
 
 
