@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def near(path: str | os.PathLike[str]) -> str:
     """An absolute path as one would type it in the working directory; what lies elsewhere stays as it is."""
     beside = os.path.relpath(path)
     return os.fspath(path) if beside.startswith("..") else beside
+
+
+def relative(words: str) -> str:
+    """Words with each path below the working directory as one would type it there."""
+    try:
+        here = os.getcwd()
+    except OSError:
+        return words
+    return words if here == os.sep else re.sub(rf"(?<![\w./~-]){re.escape(here)}/(?=[^\s/])", "", words)
 
 
 def directories(

@@ -190,7 +190,7 @@ def _finding_words(campaign: Campaign, finding: Finding) -> str:
         words = " ".join(finding.violation.words.split())[:110]
         return f"known of {known.plugin}: {known.rule}: {words}\n    {known.reason} ({known.link})"
     again = " (seen before)" if finding.examples == 0 else ""
-    lines = [*steps(finding).rstrip().splitlines(), f"written to {campaign.places[finding.cause]}"]
+    lines = [*steps(finding).rstrip().splitlines(), f"written to {paths.near(campaign.places[finding.cause])}"]
     indented = "\n".join(f"    {line}" for line in lines)
     return f"\nFOUND{again} in {finding.violation.plugin or 'the network'}: {finding.violation.rule}\n{indented}"
 

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Literal
 
-from cnitest import text
+from cnitest import paths, text
 
 Colour = Literal["green", "yellow", "red"]
 _COLOURS = {"green": "32", "yellow": "33", "red": "1;31"}
@@ -50,5 +50,5 @@ def say_coloured(before: str, word: str, colour: Colour, after: str) -> None:
 
 
 def complain(words: str) -> None:
-    """Why it could not be done."""
-    print(f"cnitest: {text.lines(words)}", file=sys.stderr)  # noqa: T201
+    """Why it could not be done, with paths as they are typed here."""
+    print(f"cnitest: {text.lines(paths.relative(words))}", file=sys.stderr)  # noqa: T201

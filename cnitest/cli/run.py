@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cnitest import interrupts, paths
+from cnitest.cli.warned import warn
 from cnitest.cni import conf
 from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.calls.mode import MODES
@@ -113,7 +114,8 @@ def run(arguments: argparse.Namespace) -> NoReturn:
         choice.check(choice.asked(arguments, search_path(arguments.cni_path), ("all",))._replace(given=confs))
     else:
         for file in arguments.cni_conf:
-            conf.network(Path(paths.absolute(file)), MODES[arguments.cni_runtime])
+            network = conf.network(Path(paths.absolute(file)), MODES[arguments.cni_runtime])
+            warn(network, search_path(arguments.cni_path))
     argv = [sys.executable, "-c", _PYTEST, *pytest_arguments(arguments)]
     sys.stdout.flush()
     with interrupts.withheld(*interrupts.ENDING):  # until the other program can say so
@@ -163,6 +165,12 @@ def refuse_what_is_anothers(arguments: argparse.Namespace, wanted: Sequence[str]
     """Raise ConfigError for options of the conformance suite where it does not run, and nobody else reads them."""
     if _CONFORMANCE in wanted:
         return
+    if arguments.cni_conf and _DEFAULT not in wanted:
+        raise ConfigError(
+            f"{arguments.cni_conf[0]}: {' and '.join(wanted)} {'has' if len(wanted) == 1 else 'have'} networks of "
+            f"{'its' if len(wanted) == 1 else 'their'} own; a configuration is tried by the suites {_CONFORMANCE} and "
+            f"{_DEFAULT}"
+        )
     for option in options.CONFORMANCE:
         value = getattr(arguments, option.dest)
         if value not in (option.default, [], False, None) and not _is_read(option.dest, arguments, wanted):

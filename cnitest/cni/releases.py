@@ -6,11 +6,12 @@ import json
 import operator
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cnitest.cni import plugins
 from cnitest.deadline import Deadline
 from cnitest.errors import CnitestError
 from cnitest.kernel.processes import process
@@ -64,6 +65,13 @@ def reads(file: str, key: str) -> bool:
     """Whether a build of the reference plugins has a key of its configuration: Go writes the names of fields into its
     programs. True of anybody else's plugin, and of a file that cannot be read."""
     return not reference(file) or re.search(rf'json:"{re.escape(key)}["\\,]'.encode(), _read(file)) is not None
+
+
+def read_of(path: Sequence[str], conf: Mapping[str, Any]) -> dict[str, Any]:
+    """A plugin's configuration without the keys that its build in a search path lacks, which came with a later release
+    of the reference plugins."""
+    file = plugins.find(str(conf.get("type")), path)
+    return {key: value for key, value in conf.items() if reads(file, key)}
 
 
 def fits(release: str, bounds: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cnitest.suites.selftest.plugins import script
 
+from cnitest.cni import releases
 from cnitest.conformance.bench.bench import open_bench
 from cnitest.conformance.bench.shared_attachment import attach_shared
 from cnitest.conformance.checks.attachments import notice, traffic
@@ -17,6 +18,7 @@ from cnitest.conformance.discover.examine import examine, source
 from cnitest.conformance.model import deviation
 from cnitest.conformance.model.finding import NotApplicable
 from cnitest.conformance.model.subject import Subject, Trial
+from cnitest.conformance.observe import connections
 
 PATH = tuple((os.environ.get("CNI_PATH") or "/usr/lib/cni:/opt/cni/bin").split(":"))
 RANGES = [[{"subnet": "10.70.0.0/24"}], [{"subnet": "2001:db8:70::/64"}]]
@@ -91,3 +93,10 @@ def test_a_port_that_is_isolated_no_more_is_a_known_blind_spot_of_check(tmp_path
         pytest.skip("this release of the bridge plugin has no portIsolation (1.7.0 and later have)")
     assert any("isolated of veth" in detail for detail in details)
     assert deviation.unexplained(details, deviation.concerning("CHK-20", one, "1.0.0")) == []
+
+
+def test_a_build_without_the_key_keeps_nobody_apart(tmp_path, monkeypatch):
+    """What a release does not read is no reason for containers not to reach each other."""
+    monkeypatch.setattr(releases, "reads", lambda _file, key: key != "portIsolation")
+    with open_bench(Trial(subject(tmp_path, PATH, isolated=True), "1.0.0")) as bench:
+        assert connections.apart(bench) == ""

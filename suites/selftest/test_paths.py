@@ -150,11 +150,12 @@ def test_the_conformance_suite_in_plain_pytest_resolves_too(project):
     ],
 )
 def test_a_path_that_is_not_there_is_told_at_once(project, arguments):
-    """Exit code 4 and one line with the whole path, for each option of each command."""
+    """Exit code 4 and one line with the path as it was typed, for each option of each command."""
     done = call(project / "p", *arguments)
 
     assert done.returncode == 4, done.stdout
-    assert str(project / "p") in done.stderr or "lna.yaml: no such file" in done.stderr
+    assert any(word.removeprefix("./") in done.stderr for word in arguments[1:]), done.stderr
+    assert f"{project}/p/" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -165,4 +166,4 @@ def test_the_position_of_a_plugin_that_is_missing_is_that_of_the_configuration(p
     done = call(project, "run", "q/cnitest.yaml")
 
     assert done.returncode == 4
-    assert f"{project}/p/net.conflist:1:61: failed to find plugin 'mine'" in done.stderr
+    assert "cnitest: p/net.conflist:1:61: failed to find plugin 'mine'" in done.stderr

@@ -100,11 +100,42 @@ BROKEN = {
         [BRIDGE, {"type": "tuning", "sysctl": {"net.ipv4.conf.all.nope": "1"}}],
         ("Its first ADD fails: bridge + tuning", "sysctl net.ipv4.conf.all.nope: no such file or directory"),
     ),
-    "what has no cause": (
+    "a multicast MAC in args": (
+        [{**BRIDGE, "args": {"cni": {"mac": "01:00:5e:00:53:11"}}}],
+        ("args.cni.mac is wrong: '01:00:5e:00:53:11' is a multicast MAC", "Did you mean '02:00:5e:00:53:11'?"),
+    ),
+    "a MAC that is none": (
         [BRIDGE, {"type": "tuning", "args": {"cni": {"mac": "zz"}}}],
-        ("invalid MAC address", "unknown; see the plugin's own words"),
+        ("invalid MAC address", "args.cni.mac is wrong: 'zz' is not a MAC"),
+    ),
+    "two keys that exclude each other": (
+        [{**BRIDGE, "hairpinMode": True, "promiscMode": True}],
+        ("hairpinMode and promiscMode are both given, and bridge takes one of them",),
+    ),
+    "what has no cause": (
+        [BRIDGE, {"type": "tuning", "sysctl": {"net.core.somaxconn": "many"}}],
+        ("unknown; see the plugin's own words",),
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("profile", "where"),
+    [
+        ({"capabilities": {"mac": "33:33:00:00:00:01"}}, "the argument of the capability mac is wrong: '33:33:00"),
+        ({"args": {"MAC": "01:00:5e:00:53:11"}}, "MAC in CNI_ARGS is wrong: '01:00:5e:00:53:11' is a multicast MAC"),
+    ],
+    ids=["capability", "CNI_ARGS"],
+)
+def test_a_mac_that_the_runtime_asks_for_is_named(tmp_path: Path, profile: dict[str, Any], where: str) -> None:
+    """A MAC of a profile that no link can have is the likely cause, with where it stands."""
+    conf = {"cniVersion": "1.0.0", "name": "n", **BRIDGE, "capabilities": {"mac": True}}
+    (tmp_path / "cnitest.yaml").write_text(json.dumps({"conf": conf, **profile}))
+
+    done, _ = timed(tmp_path, "run", "cnitest.yaml", "--cni-path", PATH)
+
+    assert done.returncode == 1
+    assert where in " ".join(done.stdout.split())
 
 
 def test_what_is_not_written_is_named(tmp_path: Path) -> None:

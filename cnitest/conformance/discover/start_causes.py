@@ -1,43 +1,30 @@
 """Why a network's first ADD failed, where that can be read off the call, the configuration and the host.
 
 A cause is a function with ``@cause``: it gets what is known of the failure and yields sentences, each with what to do.
+Here are those of the host and of what stands in the configuration; `start_endings` asks them, and has those of what the
+call itself shows.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from typing import Any
 
-from cnitest.cni import spec
 from cnitest.conformance.discover import start_addresses, warnings
 from cnitest.conformance.discover.preflight import Refused
 from cnitest.kernel import features
 from cnitest.plugins import files
 from cnitest.plugins.values import Fault
-from cnitest.text import quoted
+from cnitest.topology.words.address import mac_fault
 from cnitest.typos import did_you_mean
 
 Cause = Callable[[Refused], Iterator[str]]
 CAUSES: list[Cause] = []
-_LINK_KEYS = ("master", "device", "parent", "uplink", "physInterface")
-_LONGEST_NAME, _LONGEST_FILE_NAME = 15, 255
-_MOST_TRIED = 100
+LINK_KEYS = ("master", "device", "parent", "uplink", "physInterface")
+_LONGEST_FILE_NAME = 255
 _FILE = re.compile(r"\b(?:open|stat|lstat|read|mkdir|unlink) (/[^\s:\"']+): ([\w ]+)")
 _PROGRAM = re.compile(r'exec: "([^"]+)": executable file not found')
-_FIELD = re.compile(
-    r"cannot unmarshal (\w+(?: [\d.e+-]+)?) into Go (?:struct field|value) (?:\S*\.)?(\w+) of type (\S+)"
-)
-
-_GO_TYPES = (
-    (r"bool", "true or false, without quotes"),
-    (r"u?int\d*", "a whole number, without quotes, that fits in it"),
-    (r"float\d+", "a number, without quotes"),
-    (r"string", "text between double quotes"),
-    (r"\[\].*", "a list, [ … ]"),
-    (r"map\[.*", "an object, { … }"),
-)
 _MAKERS = {plugin.name for plugin in files.every() if plugin.family == "interface"}
 
 
@@ -45,11 +32,6 @@ def cause(function: Cause) -> Cause:
     """Adds a cause to those that are asked."""
     CAUSES.append(function)
     return function
-
-
-def causes(failure: Refused) -> list[str]:
-    """The likely causes of a failure, the likeliest first; empty where none is known."""
-    return list(dict.fromkeys(words for function in CAUSES for words in function(failure)))
 
 
 @cause
@@ -67,7 +49,7 @@ def version_not_spoken(failure: Refused) -> Iterator[str]:
 @cause
 def value_not_accepted(failure: Refused) -> Iterator[str]:
     """A value that the plugin's error is about, or that its reader of JSON cannot take."""
-    yield from (str(fault) for fault in _values(failure) if _is_about(failure, fault))
+    yield from (str(fault) for fault in values_of(failure) if _is_about(failure, fault))
 
 
 @cause
@@ -94,11 +76,44 @@ def route_twice(failure: Refused) -> Iterator[str]:
 
 
 @cause
+def keys_exclude_each_other(failure: Refused) -> Iterator[str]:
+    """Two keys that a plugin does not take together, of which its error names one."""
+    said = re.sub(r"[^a-z0-9]", "", failure.text.lower())
+    keys = failure.subject.known(failure.plugin).all_keys
+    for name, key in keys.items():
+        for other in key.not_with:
+            if name < other and failure.conf.get(name) and failure.conf.get(other) and _named(said, name, other):
+                yield f"{name} and {other} are both given, and {failure.plugin} takes one of them: drop the other"
+
+
+def _named(said: str, *keys: str) -> bool:
+    return any(key.lower() in said for key in keys)
+
+
+@cause
+def wrong_mac(failure: Refused) -> Iterator[str]:
+    """A MAC that the runtime or the configuration's ``args`` asks for, and that no link can have."""
+    for where, mac in _macs(failure):
+        if isinstance(mac, str) and mac and (why := mac_fault(mac)):
+            yield f"{where} is wrong: {why}"
+
+
+def _macs(failure: Refused) -> Iterator[tuple[str, Any]]:
+    """The MACs that are asked for by other ways than a key of the plugin's own, with where each stands."""
+    setting, args = failure.subject.setting, failure.conf.get("args")
+    if (failure.conf.get("capabilities") or {}).get("mac"):
+        yield "the argument of the capability mac", setting.capabilities.get("mac")
+    yield "MAC in CNI_ARGS", setting.args.get("MAC")
+    cni = args.get("cni") if isinstance(args, Mapping) else None
+    yield "args.cni.mac", cni.get("mac") if isinstance(cni, Mapping) else None
+
+
+@cause
 def link_is_not_there(failure: Refused) -> Iterator[str]:
     """A link that the configuration names is not on the host, or not in the container."""
     inside = bool(failure.conf.get("linkInContainer"))
     there, where = (failure.inside, "the container") if inside else (failure.links, "the host")
-    for key in _LINK_KEYS:
+    for key in LINK_KEYS:
         name = failure.conf.get(key)
         if isinstance(name, str) and name and there and name not in there:
             others = [link for link in there if link != "lo"]
@@ -240,13 +255,8 @@ def may_not(failure: Refused) -> Iterator[str]:
         yield "the plugin may not do what it tries: run as root, or under `unshare -Urnm` what works without"
 
 
-@cause
-def other_value_not_accepted(failure: Refused) -> Iterator[str]:
-    """A value that is not accepted, whatever the error is about."""
-    yield from map(str, _values(failure))
-
-
-def _values(failure: Refused) -> list[Fault]:
+def values_of(failure: Refused) -> list[Fault]:
+    """The values of the failed plugin's configuration that are not accepted."""
     return list(warnings.value_faults(failure.conf, failure.subject.path, failure.subject.setting.knowledge))
 
 
@@ -254,95 +264,3 @@ def _is_about(failure: Refused, fault: Fault) -> bool:
     """Whether the error repeats the key, or the value, of a fault."""
     said = failure.text.lower()
     return fault.key.lower() in said or bool(fault.value and fault.value.lower() in said)
-
-
-@cause
-def wrong_type(failure: Refused) -> Iterator[str]:
-    """A key with a value of another JSON type."""
-    named = {word for fault in _values(failure) for word in re.split(r"[.\[\]]+", fault.path.lower())}
-    for given, field, wanted in dict.fromkeys(_FIELD.findall(failure.text)):
-        if field.lower() not in named:
-            was = f"a {given}" if given.isalpha() else f"the {given}"
-            yield f"the key {field!r} is {was} in the configuration, and {failure.plugin} reads {_in_words(wanted)}"
-
-
-def _in_words(kind: str) -> str:
-    """A type of Go, as JSON has it."""
-    for pattern, words in _GO_TYPES:
-        if re.fullmatch(pattern, kind):
-            return words
-    return kind
-
-
-@cause
-def name_is_too_long(failure: Refused) -> Iterator[str]:
-    """A link's name of more than fifteen letters."""
-    named = [fault.key for fault in _values(failure)]
-    for key in ("bridge", "vrfname", *_LINK_KEYS):
-        name = failure.conf.get(key)
-        if isinstance(name, str) and len(name) > _LONGEST_NAME and key not in named:
-            yield f"{key} is {name!r}: {len(name)} letters; a link's name has at most {_LONGEST_NAME}"
-
-
-@cause
-def mtu_is_wrong(failure: Refused) -> Iterator[str]:
-    """An MTU that the kind of link, or the link below, does not take."""
-    mtu = failure.conf.get("mtu")
-    named = [fault.key for fault in _values(failure)]
-    if (
-        isinstance(mtu, int)
-        and "mtu" not in named
-        and re.search(r"mtu|invalid argument|numerical result", failure.text, re.I)
-    ):
-        yield f"the MTU {mtu} may be more than the link below has, or than its kind allows (68 to 65535)"
-
-
-@cause
-def no_key(failure: Refused) -> Iterator[str]:
-    """A key that the plugin wants and that is not there."""
-    found = re.search(r'"?(\w+)"? (?:field is required|is required|is missing|must be (?:set|specified))', failure.text)
-    if found and found[1] not in failure.conf:
-        yield f"{failure.plugin} wants the key {found[1]!r}"
-
-
-@cause
-def ended_badly(failure: Refused) -> Iterator[str]:
-    """A plugin that hung, crashed, or ended well without a result."""
-    call = failure.call
-    if call is None:
-        yield "a command of the profile failed before any plugin was called: see host_setup, container_setup, daemon"
-    elif call.timed_out:
-        yield f"it did not end within {call.seconds:.0f} s and was killed: what does it wait for?"
-    elif call.exit_code < 0:
-        yield f"it died of signal {-call.exit_code}: a fault of the plugin's own"
-    elif b"panic:" in call.stderr or b"goroutine " in call.stderr or b"Traceback (most" in call.stderr:
-        yield "it crashed, see its stack trace: a fault of the plugin's own"
-    elif call.exit_code == 0 and (before := _before_document(call.stdout)):
-        yield (
-            f"stdout has {quoted(before)} before the result: only the result may be there (SPEC section 5, Success); "
-            "what is for people belongs on stderr"
-        )
-    elif call.exit_code == 0:
-        yield "it ended with exit code 0, but stdout is not one result document (SPEC section 5, Success)"
-    elif not failure.error:
-        yield "it failed without an error document on stdout (SPEC section 5, Error): what it printed is all there is"
-
-
-def _before_document(stdout: bytes) -> str:
-    """The text in front of the last JSON object of a plugin's stdout; empty where there is none, or nothing before."""
-    text = stdout.decode(errors="replace").strip()
-    for start in (found.start() for found in islice(re.finditer(r"\{", text), _MOST_TRIED)):
-        try:
-            document = json.loads(text[start:])
-        except (ValueError, RecursionError):
-            continue
-        return text[:start].strip() if isinstance(document, dict) else ""
-    return ""
-
-
-@cause
-def own_code(failure: Refused) -> Iterator[str]:
-    """What the error's code means, where nothing better is known."""
-    code = failure.error.get("code")
-    if isinstance(code, int) and code in spec.ERRORS and code not in (1, 100, 999):
-        yield f"code {code} means: {spec.ERRORS[code]}"

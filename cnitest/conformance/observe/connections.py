@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cnitest.cni import releases
 from cnitest.conformance.bench import first
 from cnitest.conformance.bench.bench import AddResult, Bench
 from cnitest.conformance.model import form, reading
@@ -67,7 +68,7 @@ def outside(bench: Bench, made: AddResult) -> list[Flow]:
 
 def apart(bench: Bench) -> str:
     """Why containers of the network do not reach each other; empty where they are meant to."""
-    conf, peer = bench.subject.conf, bench.setting.expect.peer
+    conf, peer = releases.read_of(bench.subject.path, bench.subject.conf), bench.setting.expect.peer
     key = bench.subject.known(nickname(bench.subject)).keeps_apart(conf)
     if peer is not None:
         return "" if peer else "the profile says that containers do not reach each other"

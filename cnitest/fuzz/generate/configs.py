@@ -153,8 +153,19 @@ def _broken(choices: Choices, table: Plugin, release: str, conf: Conf, network: 
         why, conf["ipam"] = ipam.invalid(choices, table.name if table.ipam == "alone" else table.pool)
         return f"{why} (ipam)", ("ipam",)
     key = choices.pick(wrong)
+    _supply(table, key, conf)
     conf[key.name] = choices.pick(key.wrong)
     return f"{key.name} {conf[key.name]!r}", (key.name,)
+
+
+def _supply(table: Plugin, key: Key, conf: Conf) -> None:
+    """Add the key without which a key is not read, and what that one needs."""
+    if key.needs == "ipam":
+        conf.setdefault("ipam", pool())
+    elif key.needs:
+        needed = table.all_keys[key.needs]
+        _supply(table, needed, conf)
+        conf[key.needs] = needed.valid[0]
 
 
 def _provided(choices: Choices, table: Plugin, conf: Conf) -> tuple[dict[str, str], Conf]:

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
-from cnitest.cni import spec
+from cnitest.cni import releases, spec
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.model import form
 from cnitest.fuzz.model.violation import Violation
@@ -20,12 +20,13 @@ from cnitest.plugins import files
 
 
 def missing(bench: Bench, one: Attached) -> list[Violation]:
-    """Which keys of an attachment's configuration do not show in the kernel."""
+    """Which keys of an attachment's configuration do not show in the kernel, of those that the plugin's build has."""
     found = []
     for conf in one.example.plugins:
         effect = EFFECTS.get(str(conf.get("type")))
         if effect is not None and not one.is_ipam:
-            found += [Violation("untrue", str(conf["type"]), words) for words in _words(effect, bench, one, conf)]
+            read = releases.read_of(bench.subject.path, conf)
+            found += [Violation("untrue", str(conf["type"]), words) for words in _words(effect, bench, one, read)]
     return found
 
 

@@ -20,7 +20,7 @@ Conf = Mapping[str, Any]
 def _mtu(one: Attached, conf: Conf) -> Iterator[str]:
     wanted = conf.get("mtu")
     rows = zip(one.plugins, one.example.plugins, strict=True)
-    later = any("mtu" in other and "mtu" in plugin.changes for plugin, other in rows if other is not conf)
+    later = any("mtu" in other and "mtu" in plugin.changes for plugin, other in rows if other["type"] != conf["type"])
     if later or not isinstance(wanted, int) or wanted <= 0:
         return
     link = one.link

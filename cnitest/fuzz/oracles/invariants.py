@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Interface
 from itertools import product
 
+from cnitest.cni import releases
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.bench.steps import NoAnswer
 from cnitest.conformance.model import form
@@ -87,7 +88,7 @@ def _meet(bench: Bench, one: Attached) -> bool:
     if len(one.example.plugins) > 1 or one.is_ipam or bench.setting.expect.peer is False:
         return False
     plugin = one.plugins[0]
-    return (plugin.joins and not plugin.is_apart(first)) or plugin.keys is None
+    return (plugin.joins and not plugin.is_apart(releases.read_of(bench.subject.path, first))) or plugin.keys is None
 
 
 def _ipv4(one: Attached) -> list[IPv4Interface]:

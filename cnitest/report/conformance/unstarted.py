@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from cnitest import paths
 from cnitest.cni import spec
 from cnitest.conformance.discover.preflight import Refused
-from cnitest.conformance.discover.start_causes import causes
+from cnitest.conformance.discover.start_endings import causes
 from cnitest.text import line, quoted, with_short_words
 
 #: A network that cannot start is told in so many lines at most.

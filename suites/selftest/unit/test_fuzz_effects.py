@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Step
-from cnitest.fuzz.oracles import effects_meta, ports
+from cnitest.fuzz.oracles import effects, effects_meta, ports
 from cnitest.fuzz.oracles.attached import Attached
+from cnitest.fuzz.oracles.registry import EFFECTS
 from cnitest.kernel.rows.records import Qdisc, Route, Rule
 from cnitest.lab.snapshot.difference import Difference
 from cnitest.lab.snapshot.firewall_line import FirewallLine
@@ -191,3 +193,22 @@ def way(table: int) -> Leftover:
 def test_sbr_leads_each_address_to_a_table(own: list[Leftover], conf: dict[str, Any], words: list[str]):
     """There is a rule, and a way out in its table unless that was given."""
     assert list(effects_meta.sbr(NOWHERE, attached(*own), conf)) == words
+
+
+def test_no_key_is_expected_of_a_build_without_it(tmp_path, monkeypatch):
+    """What an older build of the reference plugins does not read is no effect that is missing; a stranger reads all."""
+    monkeypatch.setitem(EFFECTS, "bridge", lambda _bench, _one, conf: [key for key in conf if key.startswith("port")])
+    conf = {"type": "bridge", "portIsolation": True}
+    one = cast(Attached, SimpleNamespace(example=SimpleNamespace(plugins=[conf]), is_ipam=False))
+    found = {}
+    for name, content in {
+        "older": b'path\tgithub.com/containernetworking/plugins/plugins/main/bridge json:"type"',
+        "newer": b'path\tgithub.com/containernetworking/plugins/plugins/main/bridge json:"type" json:"portIsolation"',
+        "stranger": b"",
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "bridge").write_bytes(content)
+        bench = cast(Bench, SimpleNamespace(subject=SimpleNamespace(path=(str(tmp_path / name),))))
+        found[name] = [each.words for each in effects.missing(bench, one)]
+
+    assert found == {"older": [], "newer": ["portIsolation"], "stranger": ["portIsolation"]}

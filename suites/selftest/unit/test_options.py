@@ -86,6 +86,18 @@ def test_no_option_is_ignored(option: str, vm: tuple[str, ...], name: str) -> No
             refuse_what_is_anothers(given, wanted)
 
 
+@pytest.mark.parametrize("name", suites())
+def test_no_configuration_is_ignored(name: str) -> None:
+    """A configuration is for suites that try it; any other names them."""
+    given = run_of("my.conflist", "--suite", name)
+
+    if name in ("conformance", "walkthrough"):
+        refuse_what_is_anothers(given, [name])
+    else:
+        with pytest.raises(ConfigError, match=rf"^my\.conflist: {name} has networks of its own; .*walkthrough"):
+            refuse_what_is_anothers(given, [name])
+
+
 def test_strict_is_also_of_baselines() -> None:
     """With a baseline --strict is handed on to every suite: there it is about causes that are gone."""
     given = run_of("--suite", "walkthrough", "--strict", "--write-baseline", "x")

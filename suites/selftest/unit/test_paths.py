@@ -150,6 +150,26 @@ def test_a_plugin_is_found_where_it_is_named_and_not_where_another_key_has_its_n
     assert conf.position(conf.network(file), "tap") == f"{file}:3:25"
 
 
+def test_words_name_paths_as_one_types_them(tmp_path, monkeypatch):
+    """Whatever lies below the working directory loses its prefix, also in quotes and lists; all else stays."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    here = tmp_path / "here"
+
+    said = paths.relative(
+        f"{here}/a b.conf:1:2: no '{here}/bin' in [{here}/x:{here}/y], {here} has a; {here}s/z /m{here}/q"
+    )
+
+    assert said == f"a b.conf:1:2: no 'bin' in [x:y], {here} has a; {here}s/z /m{here}/q"
+
+
+def test_words_of_the_root_directory_stay(monkeypatch):
+    """In the root every path would be below."""
+    monkeypatch.chdir("/")
+
+    assert paths.relative("/etc/x: cannot be read") == "/etc/x: cannot be read"
+
+
 class TestProfile:
     """The paths of a profile count from its own directory."""
 

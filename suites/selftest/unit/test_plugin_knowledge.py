@@ -33,7 +33,7 @@ ELSEWHERE = {
     "conformance/bench/provision.py": {"bandwidth"},
     "conformance/bench/request.py": {"bridge"},  # a key, here and below
     "conformance/checks/attachments/delete.py": {"bridge"},
-    "conformance/discover/start_causes.py": {"bridge"},
+    "conformance/discover/start_endings.py": {"bridge"},
     "conformance/observe/capability.py": {"bandwidth"},
     "conformance/observe/connections.py": {"tap"},  # a kind of link
     "conformance/repro/topology.py": {"bridge"},  # the program bridge(8)

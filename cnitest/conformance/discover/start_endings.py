@@ -1,0 +1,134 @@
+"""Why a network's first ADD failed, by what the call itself shows: a value that its reader refused, its end, its code.
+
+They are asked after those of `start_causes`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from cnitest.cni import spec
+from cnitest.conformance.discover.preflight import Refused
+from cnitest.conformance.discover.start_causes import CAUSES, LINK_KEYS, cause, values_of
+from cnitest.text import quoted
+
+_LONGEST_NAME = 15
+_MOST_TRIED = 100
+_FIELD = re.compile(
+    r"cannot unmarshal (\w+(?: [\d.e+-]+)?) into Go (?:struct field|value) (?:\S*\.)?(\w+) of type (\S+)"
+)
+
+_GO_TYPES = (
+    (r"bool", "true or false, without quotes"),
+    (r"u?int\d*", "a whole number, without quotes, that fits in it"),
+    (r"float\d+", "a number, without quotes"),
+    (r"string", "text between double quotes"),
+    (r"\[\].*", "a list, [ … ]"),
+    (r"map\[.*", "an object, { … }"),
+)
+
+
+def causes(failure: Refused) -> list[str]:
+    """The likely causes of a failure, the likeliest first; empty where none is known."""
+    return list(dict.fromkeys(words for function in CAUSES for words in function(failure)))
+
+
+@cause
+def other_value_not_accepted(failure: Refused) -> Iterator[str]:
+    """A value that is not accepted, whatever the error is about."""
+    yield from map(str, values_of(failure))
+
+
+@cause
+def wrong_type(failure: Refused) -> Iterator[str]:
+    """A key with a value of another JSON type."""
+    named = {word for fault in values_of(failure) for word in re.split(r"[.\[\]]+", fault.path.lower())}
+    for given, field, wanted in dict.fromkeys(_FIELD.findall(failure.text)):
+        if field.lower() not in named:
+            was = f"a {given}" if given.isalpha() else f"the {given}"
+            yield f"the key {field!r} is {was} in the configuration, and {failure.plugin} reads {_in_words(wanted)}"
+
+
+def _in_words(kind: str) -> str:
+    """A type of Go, as JSON has it."""
+    for pattern, words in _GO_TYPES:
+        if re.fullmatch(pattern, kind):
+            return words
+    return kind
+
+
+@cause
+def name_is_too_long(failure: Refused) -> Iterator[str]:
+    """A link's name of more than fifteen letters."""
+    named = [fault.key for fault in values_of(failure)]
+    for key in ("bridge", "vrfname", *LINK_KEYS):
+        name = failure.conf.get(key)
+        if isinstance(name, str) and len(name) > _LONGEST_NAME and key not in named:
+            yield f"{key} is {name!r}: {len(name)} letters; a link's name has at most {_LONGEST_NAME}"
+
+
+@cause
+def mtu_is_wrong(failure: Refused) -> Iterator[str]:
+    """An MTU that the kind of link, or the link below, does not take."""
+    mtu = failure.conf.get("mtu")
+    named = [fault.key for fault in values_of(failure)]
+    if (
+        isinstance(mtu, int)
+        and "mtu" not in named
+        and re.search(r"mtu|invalid argument|numerical result", failure.text, re.I)
+    ):
+        yield f"the MTU {mtu} may be more than the link below has, or than its kind allows (68 to 65535)"
+
+
+@cause
+def no_key(failure: Refused) -> Iterator[str]:
+    """A key that the plugin wants and that is not there."""
+    found = re.search(r'"?(\w+)"? (?:field is required|is required|is missing|must be (?:set|specified))', failure.text)
+    if found and found[1] not in failure.conf:
+        yield f"{failure.plugin} wants the key {found[1]!r}"
+
+
+@cause
+def ended_badly(failure: Refused) -> Iterator[str]:
+    """A plugin that hung, crashed, or ended well without a result."""
+    call = failure.call
+    if call is None:
+        yield "a command of the profile failed before any plugin was called: see host_setup, container_setup, daemon"
+    elif call.timed_out:
+        yield f"it did not end within {call.seconds:.0f} s and was killed: what does it wait for?"
+    elif call.exit_code < 0:
+        yield f"it died of signal {-call.exit_code}: a fault of the plugin's own"
+    elif b"panic:" in call.stderr or b"goroutine " in call.stderr or b"Traceback (most" in call.stderr:
+        yield "it crashed, see its stack trace: a fault of the plugin's own"
+    elif call.exit_code == 0 and (before := _before_document(call.stdout)):
+        yield (
+            f"stdout has {quoted(before)} before the result: only the result may be there (SPEC section 5, Success); "
+            "what is for people belongs on stderr"
+        )
+    elif call.exit_code == 0:
+        yield "it ended with exit code 0, but stdout is not one result document (SPEC section 5, Success)"
+    elif not failure.error:
+        yield "it failed without an error document on stdout (SPEC section 5, Error): what it printed is all there is"
+
+
+def _before_document(stdout: bytes) -> str:
+    """The text in front of the last JSON object of a plugin's stdout; empty where there is none, or nothing before."""
+    text = stdout.decode(errors="replace").strip()
+    for start in (found.start() for found in islice(re.finditer(r"\{", text), _MOST_TRIED)):
+        try:
+            document = json.loads(text[start:])
+        except (ValueError, RecursionError):
+            continue
+        return text[:start].strip() if isinstance(document, dict) else ""
+    return ""
+
+
+@cause
+def own_code(failure: Refused) -> Iterator[str]:
+    """What the error's code means, where nothing better is known."""
+    code = failure.error.get("code")
+    if isinstance(code, int) and code in spec.ERRORS and code not in (1, 100, 999):
+        yield f"code {code} means: {spec.ERRORS[code]}"
