@@ -97,7 +97,7 @@ def test_a_table_that_leads_nowhere_is_named(broken):
     ],
 )
 def test_another_identifier_or_port_is_named(cause, link, evidence):
-    """Ends of a VXLAN with two identifiers or two ports are told, with the one that the receiver has."""
+    """Ends of a VXLAN with two identifiers or ports are named, and made anew with the sender's the receiver's works."""
     with Lab(loads(OVERLAY)) as lab:
         lab.host("n2").run(["ip", "link", "del", "flannel.1"])
         lab.host("n2").run(f"ip link add flannel.1 type vxlan {link} local 192.168.1.2 dev eth0 nolearning".split())
@@ -107,3 +107,5 @@ def test_another_identifier_or_port_is_named(cause, link, evidence):
 
         assert (reach.cause.id, reach.cause.place) == (cause, "n2"), reach.explanation
         assert reach.cause.evidence == (evidence,)
+        lab.host("n2").run(["sh", "-ec", reach.cause.remedy])
+        assert lab.sandbox("p1").ping("10.244.2.5"), reach.cause.remedy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence import gone
+from cnitest.explain.evidence import gone, remade
 from cnitest.explain.evidence.crossing import is_group
 from cnitest.explain.evidence.ip import carriers, declared
 from cnitest.explain.evidence.leg import Leg, travelled
@@ -76,7 +76,7 @@ def unknown_id(loss: Loss) -> Found | None:
         f"{loss.place.full_name} has no VXLAN of the identifier {wanted} in the packet that came in by {loss.link}",
         hook="bridge",
         evidence=tuple(f"{link.name} has id {_id(link)}" for link in ends),
-        remedy=f"ip link del {other.name} && ip link add {other.name} type vxlan id {wanted} dstport {_port(other)} …",
+        remedy=remade.vxlan(loss, LinkAt(loss.place.full_name, other.name), wanted, _port(other)),
     )
 
 
@@ -92,13 +92,12 @@ def unknown_port(loss: Loss) -> Found | None:
     down = _port(other) == port
     at = LinkAt(loss.place.full_name, other.name)
     up = " && ".join((f"ip link set {other.name} up", *gone.commands(loss, at, six=None)))
-    made = f"ip link del {other.name} && ip link add {other.name} type vxlan id {wanted} dstport {port} …"
     return Found(
         "VXLAN link down" if down else "VXLAN port",
         f"the packet is for port {port}, where no VXLAN of {loss.place.full_name} with identifier {wanted} receives",
         hook="socket",
         evidence=(f"{other.name} {'is down' if down else f'receives on port {_port(other)}'}",),
-        remedy=up if down else made,
+        remedy=up if down else remade.vxlan(loss, at, wanted, port),
     )
 
 

@@ -162,9 +162,11 @@ def _knows_no_way_back(loss: Loss, source: str) -> bool:
     if not here or loss.place is loss.probe.sender:
         return False
     found, meant = loss.route(source), declared.route(loss.place, loss.question)
+    chosen = loss.decision.route if loss.decision else None
+    if chosen and chosen.link == "lo":
+        return False
     if isinstance(found, NoRoute):
         return found.name == "ENETUNREACH" and not meant
-    chosen = loss.decision.route if loss.decision else None
     if chosen is None or chosen.to != "default" or found.link == here[-1].frame.link:
         return False
     return not meant or f"via {chosen.via}" in meant

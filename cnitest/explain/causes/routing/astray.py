@@ -1,0 +1,38 @@
+"""Routes that keep at a place what is for another one: over the loopback link, or of kind local."""
+
+from __future__ import annotations
+
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.routing.commands import delete_rule, replace_route, rule_words
+from cnitest.explain.evidence.ip import next_hops
+from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.lab.snapshot import words
+
+
+@cause("routing.loopback-route", Stage.SOCKET_OUT, Stage.ROUTING, order=-5)
+def loopback_route(loss: Loss) -> Found | None:
+    """A route keeps at a place what is for another one: it leads to the loopback link (``dev lo``), or is of kind
+    local."""
+    decision = loss.decision if next_hops.routed(loss) else None
+    route = decision.route if decision else None
+    if decision is None or route is None or not _stays(loss, route.kind, route.link):
+        return None
+    owner = loss.owner(loss.destination)
+    by = f", by rule {rule_words(decision)}" if decision.custom else ""
+    whose = f"{owner.full_name} has it" if owner else "nobody has it there"
+    return Found(
+        "route to lo" if route.kind == "unicast" else "local route",
+        f"{loss.place.full_name} keeps {loss.destination} to itself, but {whose}: {words.route_key(route)}{by}",
+        "routing",
+        (f"{loss.destination} is no address of {loss.place.full_name}",),
+        delete_rule(loss, decision) if decision.custom else replace_route(loss, route),
+    )
+
+
+def _stays(loss: Loss, kind: str, link: str) -> bool:
+    """Whether a route of a kind, over a link, keeps what the place does not have an address for."""
+    if loss.owns(loss.destination):
+        return False
+    if kind == "local":
+        return loss.owner(loss.destination) not in (None, loss.place)
+    return kind == "unicast" and link == "lo"
