@@ -140,7 +140,7 @@ class TestSourceHints:
         """Only what leads to neighbours stays in the main table: what goes further takes the other's default route."""
         sandbox = attached(cni, node, plain(1), routed(2, sbr={"addSourceHints": True}))[0].sandbox
 
-        reaches = [sandbox.udp(CLIENT[family], 53, source_port=port) for port in range(40001, 40005)]
+        reaches = [sandbox.udp(CLIENT[family], 53, source_port=port) for port in range(40001, 40017)]
 
         assert {source(reach) for reach in reaches} == {address(1, family)}
 

@@ -44,8 +44,13 @@ def routed(number: int, *, sbr: dict[str, Any] | None = None, **keys: Any) -> di
 
 
 def attached(cni: Runtime, host: Host, *networks: dict[str, Any]) -> list[Attachment]:
-    """A container ``c1`` with these networks, the first as ``eth1``, the second as ``eth2`` and so on."""
+    """A container ``c1`` with these networks, the first as ``eth1``, the second as ``eth2`` and so on.
+
+    Where two default routes of IPv6 become one of two next hops, the ports of a flow choose among them: by its
+    addresses alone all flows of a test could take the same one, a different one after each boot.
+    """
     sandbox = ready_sandbox(host, "c1")
+    sandbox.sysctl("net.ipv6.fib_multipath_hash_policy", 1)
     return [cni.add(sandbox, network, f"eth{number}") for number, network in enumerate(networks, 1)]
 
 
