@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from cnitest.kernel import mounts
 
 # Where the layers do not reach, these are mounts of their own.
 _PRIVATE = ("/var/lib/cni", "/etc/cni", "/etc/cni/net.d", "/var/tmp")
+_AROUND = tuple(sorted({str(parent) for place in _PRIVATE for parent in PurePath(place).parents} - {"/"}))
 _HIDDEN = (mounts.LAYERS, "/run/netns")
 _FURNITURE = frozenset(
     str(parent) for directory in mounts.DIRECTORIES for parent in (PurePath(directory), *PurePath(directory).parents)
@@ -44,20 +45,30 @@ class File(NamedTuple):
 
 
 def watched() -> tuple[File, ...]:
-    """All files of the private layers: /run, and what was written below /etc and /var."""
+    """All files of the private layers: /run, and what was written below /etc, /var, /usr, /opt and /srv."""
     layers = [(layer, directory) for directory in mounts.COVERED if (layer := mounts.layer(directory))]
     roots = [("/run", "/run"), *layers, *((place, place) for place in _PRIVATE if os.path.ismount(place))]
-    return tuple(sorted(file for root, shown in roots for file in _walk(root, shown)))
+    found = [file for root, shown in roots for file in _walk(root, shown)]
+    found += [file for directory in _AROUND for file in _added(directory)]
+    return tuple(sorted(found))
 
 
-def _walk(root: str, shown: str) -> Iterator[File]:
+def _added(directory: str) -> Iterator[File]:
+    """What was written into a directory that had to be rebuilt around a private one. Its entries of before are
+    bound in: what is changed below them lies in the layer."""
+    before = mounts.entries_before(directory)
+    if before is not None:
+        yield from _walk(directory, directory, before.union(_PRIVATE, _AROUND))
+
+
+def _walk(root: str, shown: str, without: Collection[str] = ()) -> Iterator[File]:
     try:
         entries = list(os.scandir(root))
     except (FileNotFoundError, NotADirectoryError):
         return
     for entry in entries:
         path = f"{shown}/{entry.name}"
-        if path in _HIDDEN:
+        if path in _HIDDEN or path in without:
             continue
         if path not in _FURNITURE:
             try:

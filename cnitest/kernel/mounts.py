@@ -141,6 +141,12 @@ def layer(directory: str) -> str | None:
     return upper if os.path.isdir(upper) else None
 
 
+def entries_before(directory: str) -> frozenset[str] | None:
+    """The paths that a directory had before it was rebuilt around a private one; None where it was not rebuilt."""
+    old = f"{LAYERS}/old{directory}"
+    return frozenset(f"{directory}/{name}" for name in os.listdir(old)) if os.path.ismount(old) else None
+
+
 def why_no_layers() -> str:
     """Why what is written in this host's directories lands in no layer, tried again; empty where it does."""
     if all(layer(place) for place in COVERED if os.path.isdir(place) and not os.path.islink(place)):

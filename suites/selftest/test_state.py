@@ -88,6 +88,17 @@ def test_changes_of_ports_files_and_connections_are_seen(lab):
         assert any(line.startswith(words) for line in lines), words
 
 
+def test_files_in_directories_that_the_machine_lacks_are_seen(lab):
+    """Also for an ordinary user, whose hosts have directories of their own around what they may not write to."""
+    node = lab.host("node")
+    before = node.state()
+    node.run(["sh", "-c", "mkdir -p /var/lib/pools && echo c1 > /var/lib/pools/10.0.0.1"])
+    lines = [str(item) for item in difference(before, node.state())]
+
+    assert any(line.startswith("+ files /var/lib/pools/10.0.0.1: kind=file") for line in lines), lines
+    assert len(lines) == 2
+
+
 def test_what_passes_by_itself_is_no_difference():
     """A neighbour that grows stale and an address that ends being tentative are not reported."""
     before = State(
