@@ -123,7 +123,8 @@ class Inquiry:
         passed = control(self._probe)
         if self._overflow() or self._doubt(passed, passed) or self._still_coming():
             return None
-        words = silence.gone(self._attempts[-1], self._seen, passed.words)
+        why = silence.why_lost(self._lost, self._probe.destination, self._near)
+        words = silence.gone(self._attempts[-1], self._seen, passed.words, why)
         return self._reach(Verdict.DROPPED, words, controls=(passed.words,))
 
     def _inquire(self) -> Reach:

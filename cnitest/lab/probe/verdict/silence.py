@@ -37,9 +37,12 @@ def freed(attempt: Attempt, seen: Seen) -> str:
     return f"no answer: the kernel freed {what} ({first}), twice; {last}{_remark(attempt)}"
 
 
-def gone(attempt: Attempt, seen: Seen, unseen: str) -> str:
-    """What to say of a probe that was twice not answered while nothing could hold it; ``unseen`` where none saw it."""
-    last = last_seen(attempt, seen) or unseen
+def gone(attempt: Attempt, seen: Seen, unseen: str, why: str) -> str:
+    """What to say of a probe that was twice not answered while nothing could hold it.
+
+    ``unseen`` is said where none saw it, and ``why`` is what is wrong with an answer that the sender did not take.
+    """
+    last = f"{last_seen(attempt, seen) or unseen}{why}"
     return f"no answer, twice, and nothing on the way holds a packet; {last}{_remark(attempt)}"
 
 
@@ -63,8 +66,10 @@ def last_sighting(attempt: Attempt, seen: Seen, *, forth: bool = False) -> Sight
     return _furthest(there, seen.receiver) if there else None
 
 
-def why_lost(answer: Sighting, destination: str, sender: Place) -> str:
-    """What is visibly wrong with an answer that the sender did not take; empty when nothing is."""
+def why_lost(answer: Sighting | None, destination: str, sender: Place) -> str:
+    """What is visibly wrong with an answer that the sender did not take; empty when nothing is, or none came."""
+    if answer is None:
+        return ""
     headers, mac = wire.read(answer.frame.data), answer.frame.data[:6]
     own = sender.link(answer.frame.link).mac
     if not mac[0] & _GROUP and own and mac.hex(":") != own:
