@@ -109,12 +109,11 @@ class TestCrashes:
     def test_a_full_disk(self, cni, node):
         """ADD on a full disk is an error that keeps no address; with room again the address is given."""
         network = pool(ranges=[between(10, 10)], dataDir="/mnt")
-        node.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", "/mnt"])
-        node.run(["dd", "if=/dev/zero", "of=/mnt/full", "bs=4096", "count=1"])
+        node.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/mnt"])
+        node.run(["dd", "if=/dev/zero", "of=/mnt/full", "bs=4096", "count=16"])
 
         refused(cni, node.sandbox("any"), network, container_id="a")
         node.run(["rm", "/mnt/full"])
-        node.run(["mount", "-o", "remount,size=1m", "/mnt"])
 
         assert addresses(taken(cni, node, network, "b")) == ["10.1.2.10"]
 

@@ -96,7 +96,7 @@ def test_a_guest_that_dies_is_one_line():
 
 def test_a_disk_that_is_full_is_one_line():
     """What a command cannot write any more is told apart from its own failure, with what to do."""
-    done = vm("--memory", "300M", "--", "sh", "-c", "cat /dev/zero > /root/big 2>/dev/null; exit 3")
+    done = vm("--memory", "300M", "--", "sh", "-c", "cat /dev/zero > /var/tmp/big 2>/dev/null; exit 3")
 
     assert done.returncode == 125
     assert "the guest's disk is full" in done.stderr
