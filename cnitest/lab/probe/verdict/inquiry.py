@@ -142,16 +142,18 @@ class Inquiry:
             settled = self._send(everyone, self._wait + delay)
         if settled is None and self.resolvable(before):
             settled = self._send(everyone, scaled(_NEIGHBOUR_RETRY))
-        # At the end of the attempt: later they may have gone on.
-        coming, overflow = settled is None and self._still_coming(), self._overflow()
+        overflow = self._overflow()
+        if settled is None and overflow:  # what many links say when they come up is over soon
+            self._forget_frames(everyone)
+            settled, overflow = self._send(everyone, self._wait), self._overflow()
+        coming = settled is None and self._still_coming()  # after the control they may have gone on
         after = control(self._probe) if settled is None else before
         if settled is None and (coming or self.late() or self._may_take_long()):
             settled = self._send(everyone, scaled(_LATE_RETRY))
         if settled is not None:
             return settled
-        return self.concluded(
-            before, after, unsettled or overflow or self._doubt(before, after) or self._still_coming()
-        )
+        doubt = unsettled or overflow or self._doubt(before, after) or self._still_coming()
+        return self.concluded(before, after, doubt)
 
     def concluded(self, before: Control, after: Control, doubt: str = "") -> Reach:
         """The verdict on a probe that nobody answered, between two controls, when nothing of it is on its way any more;
@@ -286,8 +288,7 @@ class Inquiry:
     def _overflow(self) -> str:
         """What to say when some place carried more than could be watched; empty when none did."""
         for place in self._lab.places:
-            lost = self._lab.tap(place).lost()
-            if lost:
+            if lost := self._lab.tap(place).lost():
                 return f"{place.full_name} carries so much that {lost} frames went by unseen"
         return ""
 
