@@ -77,6 +77,22 @@ def other_versions_are_refused(shared_bench: Bench) -> None:
         shared_bench.complain(*protocol.refusal(call, {1}), prefix=f"{version}: ")
 
 
+@check("VER-04")
+def versions_of_its_own_are_accepted(shared_bench: Bench) -> None:
+    """ADD in a version that is advertised, and that the specification does not have, is not refused for the version."""
+    target = shared_bench.target("c8")
+    listed = (protocol.result_document(shared_bench.raw("VERSION")) or {}).get("supportedVersions")
+    given = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+    own = [version for version in given if version not in spec.VERSIONS]
+    if not own:
+        shared_bench.not_applicable("it advertises published versions alone")
+    for version in own:
+        call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": version})
+        document = protocol.error_document(call)
+        refused = document is not None and document["code"] == 1
+        shared_bench.demand(not refused, f"{version}: {protocol.words(call)}")
+
+
 @check("VER-05")
 def empty_input_is_enough(shared_bench: Bench) -> None:
     """VERSION succeeds with nothing on standard input."""
