@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cnitest import paths, text
+from cnitest import outputs, paths, text
 from cnitest.cli.output import complain, forget_held_back, say_first, say_held_back
 from cnitest.errors import (
     CnitestError,
@@ -79,6 +79,11 @@ COMMANDS = (
 
 #: The exit code for something that we were asked for and that makes no sense, as pytest's.
 USAGE_ERROR = 4
+#: What every machine has, and how to get it.
+_ALL_HAVE = {
+    "/proc/self": "mount -t proc proc /proc",
+    "/dev/null": "mount --rbind the machine's /dev on /dev, or mknod -m 666 /dev/null c 1 3",
+}
 #: What may come of the rights that a lab has; any other error is of what was typed.
 _OF_LABS = (KernelError, CommandError, PluginError, DeadlineExceeded)
 
@@ -102,6 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read us has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a limit, or a disk that is full
+        say_held_back()
+        return outputs.report(error)
     say_held_back()
     return code
 
@@ -114,12 +122,21 @@ def _look_around() -> None:
         raise UsageError(f"the working directory cannot be used ({error.strerror}): change to another") from None
 
 
+def _look_for_what_all_have() -> None:
+    """Raise FeatureMissing where a file system is not there without which nothing can be tried."""
+    for path, remedy in _ALL_HAVE.items():
+        if not os.path.exists(path):
+            raise FeatureMissing(f"there is no {path}: {remedy}")
+
+
 def _prepare(name: str) -> None:
     """See to what making labs takes: temporary files, and for an ordinary user a user namespace.
 
     Raises FeatureMissing with what to do where one of them cannot be had.
     """
     command = next((command for command in COMMANDS if command.name == name), None)
+    if command and (command.labs or command.name in ("run", "doctor")):
+        _look_for_what_all_have()
     if command and (command.labs or command.name == "run"):
         from cnitest.kernel.confinement.writable import why_no_temporary_files
 

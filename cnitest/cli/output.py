@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Literal
 
-from cnitest import paths, text
+from cnitest import outputs, paths, text
 
 Colour = Literal["green", "yellow", "red"]
 _COLOURS = {"green": "32", "yellow": "33", "red": "1;31"}
+#: What is drawn, in plain characters.
+_ASCII = {
+    **dict.fromkeys(map(ord, "┌┐└┘├┤┬┴┼"), "+"),
+    ord("─"): "-",
+    ord("│"): "|",
+    ord("✗"): "x",
+    ord("×"): "x",
+    ord("→"): ">",
+    ord("…"): "...",
+    ord("·"): "-",
+}
 
 
 #: What is said before anything else, unless it turns out that there is nothing to say it of.
@@ -36,7 +48,7 @@ def say(words: str) -> None:
     """Lines for the person who asked."""
     say_held_back()
     for line in words.split("\n"):
-        print(text.line(line.replace("\t", "    ")))  # noqa: T201
+        print(_showable(text.line(line.replace("\t", "    "))))  # noqa: T201
     sys.stdout.flush()
 
 
@@ -46,9 +58,21 @@ def say_coloured(before: str, word: str, colour: Colour, after: str) -> None:
     painted = text.line(word)
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         painted = f"\x1b[{_COLOURS[colour]}m{painted}\x1b[0m"
-    print(text.line(before) + painted + text.line(after), flush=True)  # noqa: T201
+    print(_showable(text.line(before) + painted + text.line(after)), flush=True)  # noqa: T201
 
 
 def complain(words: str) -> None:
     """Why it could not be done, with paths as they are typed here."""
-    print(f"cnitest: {text.lines(paths.relative(words))}", file=sys.stderr)  # noqa: T201
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(f"cnitest: {text.lines(paths.relative(words))}", file=sys.stderr)  # noqa: T201
+    outputs.written(sys.stderr)
+
+
+def _showable(words: str) -> str:
+    """Words as the terminal can show them: in plain ASCII where it has no other characters."""
+    encoding = sys.stdout.encoding or "ascii"
+    try:
+        words.encode(encoding)
+    except UnicodeEncodeError:
+        return words.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+    return words

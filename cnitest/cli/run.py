@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cnitest import interrupts, paths
+from cnitest import interrupts, outputs, paths
 from cnitest.cli.warned import warn
 from cnitest.cni import conf
 from cnitest.cni.calls.invoke import search_path
@@ -33,6 +33,8 @@ with ours["heeded"]():
         runpy.run_module("pytest", run_name="__main__", alter_sys=True)
     except KeyboardInterrupt as error:
         sys.exit(ours["report"](error))
+    except OSError as error:
+        sys.exit(runpy.run_path({outputs.__file__!r})["report"](error))
     finally:
         ours["ignore"](*ours["ENDING"])
 """

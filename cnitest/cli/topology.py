@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 
 from cnitest.cli.output import say
 from cnitest.report.conformance.schema import conformance_schema
 from cnitest.topology import draw, find, json_schema, load, shipped
 from cnitest.topology.building.plan import plan
-
-_ASCII = {**dict.fromkeys(map(ord, "┌┐└┘├┤┬┴┼"), "+"), ord("─"): "-", ord("│"): "|", ord("✗"): "x", ord("→"): ">"}
 
 
 def declare_draw(parser: argparse.ArgumentParser) -> None:
@@ -37,17 +34,8 @@ def declare_schema(parser: argparse.ArgumentParser) -> None:
 
 
 def _draw(arguments: argparse.Namespace) -> int:
-    say(_showable(draw(load(find(arguments.topology)))))
+    say(draw(load(find(arguments.topology))))
     return 0
-
-
-def _showable(picture: str) -> str:
-    """The picture as the terminal can show it: in plain ASCII where it has no other characters."""
-    try:
-        picture.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return picture.translate(_ASCII)
-    return picture
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -57,5 +45,5 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _schema(arguments: argparse.Namespace) -> int:
     schema = conformance_schema() if arguments.of == "conformance" else json_schema()
-    print(json.dumps(schema, indent=2))  # noqa: T201
+    say(json.dumps(schema, indent=2))
     return 0

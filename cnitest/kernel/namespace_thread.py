@@ -8,6 +8,7 @@ the namespace and is used from any thread afterwards. It never waits for anythin
 from __future__ import annotations
 
 import _thread
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -82,7 +83,11 @@ class NamespaceThread:
         #: Our own /proc, for /proc/thread-self means nothing in a mount namespace with a /proc of other processes.
         self.proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         # A bare thread: threading's own would have us wait until it runs, which is a tenth of a lab's build time.
-        _thread.start_new_thread(self._work, ())
+        try:
+            _thread.start_new_thread(self._work, ())
+        except RuntimeError:
+            os.close(self.proc)
+            raise OSError(errno.EAGAIN, "no thread can be started") from None
 
     def run(self, function: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
         """Run ``function`` in the thread and return its value, or raise what it raised.

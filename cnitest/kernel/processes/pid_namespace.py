@@ -20,7 +20,7 @@ from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace
 from cnitest.kernel.syscalls import CLONE_NEWPID, unshare
 
 # The first process ignores SIGCHLD, so that the kernel reaps the orphans it inherits; a shell would not go on doing so.
-_FIRST_PROCESS = ("sh", "-c", "mount -t proc proc /proc && exec env --ignore-signal=CHLD cat")
+_FIRST_PROCESS = ("/bin/sh", "-c", "mount -t proc proc /proc && exec env --ignore-signal=CHLD cat")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _READY = b"\n"
 _TIMEOUT = 20
@@ -89,7 +89,7 @@ def _start(stdin: int, stdout: int, stderr: int) -> int:
     """Make the PID namespace and its first process; to be called by the thread."""
     unshare(CLONE_NEWPID)
     actions = [(os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate((stdin, stdout, stderr))]
-    return os.posix_spawnp(_FIRST_PROCESS[0], _FIRST_PROCESS, {"PATH": _PATH}, file_actions=actions, setsid=True)
+    return os.posix_spawn(_FIRST_PROCESS[0], _FIRST_PROCESS, {"PATH": _PATH}, file_actions=actions, setsid=True)
 
 
 def _kill(first: int) -> None:

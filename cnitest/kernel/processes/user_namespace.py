@@ -18,6 +18,7 @@ from cnitest.kernel.confinement import capabilities, container
 from cnitest.kernel.mounts import own_proc
 from cnitest.kernel.processes import refusals
 
+_MORE = "allow more processes: ulimit -u, or the container's limit of PIDs"
 _MAPS = "/proc/self/{}_map"
 
 
@@ -113,7 +114,7 @@ def _in_child(attempt: Callable[[], str]) -> str:
             if child == 0:
                 _answer(attempt, writer)
         except OSError as error:
-            return f"no child process can be made to try it ({error.strerror})"
+            return f"no child process can be made to try it ({error.strerror}): {_MORE}"
         finally:
             os.close(writer)
         said = stream.read()

@@ -14,6 +14,7 @@ LAYERS = {
     "deadline": 0,
     "events": 0,
     "interrupts": 0,
+    "outputs": 0,
     "kernel": 1,
     "vm": 1,
     "topology": 2,

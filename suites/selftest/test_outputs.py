@@ -1,0 +1,64 @@
+"""Streams that are closed or full, a locale of few characters, small limits: no traceback, one line at most."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+_DRAW = "draw node-with-uplink"
+_FEW_CHARACTERS = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def shell(words: str, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run cnitest below a shell, with redirections."""
+    return subprocess.run(
+        ["sh", "-c", f"{before} exec {sys.executable} -m cnitest.cli {words}"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("words", [_DRAW, "requirements ADD-01", "explain node-with-uplink node 8.8.8.8"])
+def test_closed_streams_change_nothing_else(words, closed):
+    """The exit code is that of what was done."""
+    done = shell(f"{words} {closed}")
+
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+
+
+def test_a_full_output_is_one_line():
+    """Exit 4."""
+    done = shell(f"{_DRAW} >/dev/full")
+
+    assert done.returncode == 4
+    assert "No space left on device" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_nobody_can_read_is_not_said():
+    """The exit code is that of wrong usage, not of the stream."""
+    assert shell("draw nothing-of-that-name 2>/dev/full").returncode == 4
+
+
+def test_a_locale_of_few_characters_shows_others():
+    """``→`` is an arrow in ASCII."""
+    done = shell("explain node-with-uplink node 8.8.8.8", **_FEW_CHARACTERS)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+
+
+def test_too_few_open_files_are_one_line():
+    """Exit 4, with what allows more."""
+    done = shell("reach node-with-uplink", "ulimit -n 20;")
+
+    assert done.returncode == 4, done.stderr
+    assert "ulimit -n 1024" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
