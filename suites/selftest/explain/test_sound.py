@@ -11,7 +11,6 @@ from cnitest import Lab, load
 from cnitest.explain.causes.registry import recognised
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.rows import Spot
-from cnitest.lab.place import Place
 from cnitest.lab.probe.base import Probe
 from cnitest.lab.probe.kinds.datagram import DatagramProbe
 from cnitest.lab.probe.kinds.echo import EchoProbe
@@ -144,7 +143,7 @@ def test_what_passes_has_no_cause(one):
         probe = probe_of(lab, one)
 
         reach = prove(probe)
-        attempt, seen = watched_attempt(probe, [probe.sender, *_others(lab, probe.sender)], 1.0, probe.far)
+        attempt, seen = watched_attempt(probe, {place: lab.tap(place) for place in lab.places}, 1.0, probe.far)
         spots = [Spot(lab.place(s.place), s.frame.link, s.frame.out, s.returning, s.frame) for s in seen.sightings]
         found = {str(spot): cause for spot in spots if (cause := recognised(Loss(reach, probe, attempt, seen, spot)))}
 
@@ -152,7 +151,3 @@ def test_what_passes_has_no_cause(one):
         assert reach.dropped_by == ""
         assert attempt.answered
         assert found == {}
-
-
-def _others(lab: Lab, sender: Place) -> list[Place]:
-    return [place for place in lab.places if place is not sender]
