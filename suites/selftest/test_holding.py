@@ -8,6 +8,7 @@ import pytest
 from cnitest.suites.selftest import soonest
 from cnitest.suites.selftest.soonest import INPUT, NS02, WAIT, ping, ping6, tcp, udp, until_at_once
 
+from cnitest.deadline import Deadline
 from cnitest.kernel.tracing import backlogs
 from cnitest.lab.probe.verdict import inquiry
 from cnitest.lab.probe.verdict.holding import holders, nothing_waits, shapes
@@ -128,13 +129,28 @@ def test_a_drop_on_a_shaped_way_is_told(lab, probe):
     assert probe(lab.place("node/ns01")).verdict is Verdict.DROPPED
 
 
+#: The kernel itself asks for a neighbour once a second: what drops the answers to it, so that it goes on asking.
+DEAF = {
+    "ipv4": "table arp t { chain c { type filter hook input priority 0; arp operation reply drop; }; }",
+    "ipv6": "table ip6 t { chain c { type filter hook input priority 0; icmpv6 type nd-neighbor-advert drop; }; }",
+}
+
+
+@pytest.mark.requires(binary=["nft"])
 @pytest.mark.parametrize("address", ["10.40.80.99", "2001:db8:40::99"])
 def test_who_asks_for_a_neighbour_holds_packets_while_somebody_may_answer(lab, address):
     """A place that nobody answers keeps what is for a neighbour, and is told; it is asked for once more."""
-    lab.place("node/ns01").ping(address, wait=0.05)
+    ns01, family = lab.place("node/ns01"), "ipv6" if ":" in address else "ipv4"
+    ns01.sysctl(f"net.{family}.neigh.eth01.mcast_solicit", 100)
+    ns01.run(["nft", DEAF[family]])
+    ns01.ping(address, wait=0.05)
     asks = "a neighbour that node/ns01 asks for" in holders(lab)
     unanswered = nothing_waits(lab, "icmp")
-    lab.place("node/ns02").run(["ip", "addr", "add", address, "dev", "eth02", *["nodad"] * (":" in address)])
+    ns02 = lab.place("node/ns02")
+    ns02.run(["ip", "addr", "add", address, "dev", "eth02", *["nodad"] * (":" in address)])
+    if family == "ipv6":  # a worker of the kernel has it join the group that is asked
+        joined = Deadline.after(5, "ns02 in the group of its new address")
+        joined.poll(lambda: "01ff000099" in ns02.run(["cat", "/proc/net/igmp6"]).stdout)
 
     assert (asks, unanswered, nothing_waits(lab, "icmp")) == (True, True, False)
 
