@@ -1,13 +1,14 @@
-"""What the topology gives to a link, and what of it is gone while the link is down: addresses, routes, neighbours."""
+"""What the topology declares and is no longer there: links, and what went with one that is down: its addresses,
+routes and neighbours."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cnitest.explain.evidence.loss import Loss
-from cnitest.explain.evidence.wiring import LinkAt
-from cnitest.topology.building.steps import AddAddress, AddNeighbour, AddRoute
+from cnitest.explain.evidence.wiring import LinkAt, shortest
+from cnitest.topology.building.steps import AddAddress, AddLink, AddNeighbour, AddRoute, SetLink
 
 
 def commands(loss: Loss, at: LinkAt, *, six: bool | None = False) -> tuple[str, ...]:
@@ -62,3 +63,37 @@ def prefix(step: AddRoute) -> str:
     if step.route.to != "default":
         return step.route.to
     return "::/0" if ":" in f"{step.route.via}" or step.route.family == 6 else "0.0.0.0/0"
+
+
+def made_by(loss: Loss, at: LinkAt) -> AddLink | None:
+    """The step that made a link as the topology has it, from either end of a pair; None of a link that it lacks."""
+    for step in loss.place.lab.plan.steps:
+        if isinstance(step, AddLink) and at in _ends(step):
+            return step
+    return None
+
+
+def way(loss: Loss, start: LinkAt, end: LinkAt) -> tuple[LinkAt, ...]:
+    """The shortest way between two links over the wires and bridges that the topology has; empty without one."""
+    return shortest(loss.once(_declared_wires), start).get(end, ())
+
+
+def _declared_wires(loss: Loss) -> Mapping[LinkAt, list[LinkAt]]:
+    steps = [step for step in loss.place.lab.plan.steps if isinstance(step, AddLink | SetLink)]
+    made = [step for step in steps if isinstance(step, AddLink)]
+    handles = [handle for step in made for handle in (step.link, step.peer) if handle]
+    names = {(handle.place, handle.ifindex): LinkAt(handle.place, handle.name) for handle in handles}
+    pairs = [(LinkAt(step.place, step.link.name), names.get((step.place, step.master or 0))) for step in steps]
+    for step in made:
+        others = [LinkAt(other.place, other.name) for other in (step.peer, step.parent) if other]
+        pairs += [(LinkAt(step.link.place, step.link.name), other) for other in others]
+    found: dict[LinkAt, list[LinkAt]] = {}
+    for one, other in pairs:
+        if other:
+            found.setdefault(one, []).append(other)
+            found.setdefault(other, []).append(one)
+    return found
+
+
+def _ends(step: AddLink) -> list[LinkAt]:
+    return [LinkAt(handle.place, handle.name) for handle in (step.link, step.peer) if handle]

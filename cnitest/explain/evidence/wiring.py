@@ -78,15 +78,7 @@ class Wiring:
 
     def ways(self, start: LinkAt) -> Mapping[LinkAt, tuple[LinkAt, ...]]:
         """The shortest way from a link to each link of its segment, both ends included."""
-        found: dict[LinkAt, tuple[LinkAt, ...]] = {start: (start,)}
-        waiting = deque([start])
-        while waiting:
-            at = waiting.popleft()
-            for to in self._next.get(at, ()):
-                if to not in found:
-                    found[to] = (*found[at], to)
-                    waiting.append(to)
-        return found
+        return shortest(self._next, start)
 
     def peer(self, at: LinkAt) -> LinkAt | None:
         """The other end of a veth, None of other links and where it is outside the lab."""
@@ -105,3 +97,16 @@ class Wiring:
     def ports(self, bridge: LinkAt) -> tuple[LinkAt, ...]:
         """The ports of a bridge."""
         return tuple(at for at, link in self.links.items() if at.place == bridge.place and link.master == bridge.link)
+
+
+def shortest(neighbours: Mapping[LinkAt, Sequence[LinkAt]], start: LinkAt) -> Mapping[LinkAt, tuple[LinkAt, ...]]:
+    """The shortest way from a link to each that can be reached from it, both ends included."""
+    found: dict[LinkAt, tuple[LinkAt, ...]] = {start: (start,)}
+    waiting = deque([start])
+    while waiting:
+        at = waiting.popleft()
+        for to in neighbours.get(at, ()):
+            if to not in found:
+                found[to] = (*found[at], to)
+                waiting.append(to)
+    return found

@@ -1,0 +1,73 @@
+"""Links that the topology declares and that somebody deleted or renamed."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_interface
+
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence import gone
+from cnitest.explain.evidence.ip import declared
+from cnitest.explain.evidence.leg import travelled
+from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
+from cnitest.explain.evidence.wiring import LinkAt
+from cnitest.topology.building.steps import AddLink
+
+_FIRST = -5
+
+
+@cause("l2.link-gone", Stage.WIRE, Stage.INGRESS, Stage.BRIDGE, order=_FIRST)
+def link_gone(loss: Loss) -> Found | None:
+    """A link that the topology has on the way to the next hop is not there: somebody deleted it."""
+    leg = loss.once(travelled)
+    if leg is None or leg.way:
+        return None
+    for step in declared.holders(loss.place, leg.next_hop):
+        for at in gone.way(loss, leg.start, LinkAt(step.place, step.link.name)):
+            if at not in loss.wiring.links:
+                return _found(loss, at)
+    return None
+
+
+@cause("l2.own-link-gone", Stage.SOCKET_OUT, Stage.ROUTING, order=_FIRST)
+def own_link_gone(loss: Loss) -> Found | None:
+    """The link by which the topology leads to the next hop is not there: deleted or renamed, and its routes with it."""
+    if not isinstance(loss.route(loss.destination), NoRoute):
+        return None
+    hop = ip_address(declared.gateway(loss.place, loss.question) or loss.destination)
+    for step in declared.addresses(loss.place):
+        at = LinkAt(step.place, step.link.name)
+        if hop in ip_interface(step.address).network and at not in loss.wiring.links:
+            return _found(loss, at)
+    return None
+
+
+def _found(loss: Loss, at: LinkAt) -> Found:
+    made, now = gone.made_by(loss, at), _now(loss, at)
+    lost = gone.commands(loss, at)
+    if now:
+        kept = {row.address for row in loss.state(loss.wiring.places[at.place]).addresses if row.link == now.link}
+        lost = tuple(one for one in lost if kept.isdisjoint(one.split()))
+        words = f"{at}, which the topology has on the way, is named {now.link} now"
+        remedy = " && ".join((f"ip link set {now.link} name {at.link}", *lost))
+    else:
+        words = f"{at}, which the topology has on the way, is not there any more"
+        remedy = f"make {at} again: {_description(made, at)}" if made else ""
+    evidence = tuple(f"gone with it: {one}" for one in lost if " fe80:" not in one)
+    return Found("link gone", words, hook="link", evidence=evidence, remedy=remedy, place=at.place)
+
+
+def _now(loss: Loss, at: LinkAt) -> LinkAt | None:
+    """The link that had the name of another one when it was made; None where it is gone."""
+    made = gone.made_by(loss, at)
+    ends = (made.link, made.peer) if made else ()
+    numbers = [end.ifindex for end in ends if end and (end.place, end.name) == at]
+    links = loss.wiring.links.items()
+    return next((name for name, link in links if name.place == at.place and link.ifindex in numbers), None)
+
+
+def _description(made: AddLink, at: LinkAt) -> str:
+    """What a link was made as: its kind, the other end of a pair, the link that it stood on."""
+    ends = [f"{end.place}:{end.name}" for end in (made.link, made.peer) if end]
+    other = [f"whose other end is {end}" for end in ends if made.peer and end != str(at)]
+    parent = [f"on {made.parent.place}:{made.parent.name}"] if made.parent else []
+    return ", ".join((f"a {made.kind}", *other, *parent))
