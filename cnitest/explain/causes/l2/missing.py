@@ -21,7 +21,8 @@ def link_gone(loss: Loss) -> Found | None:
     leg = loss.once(travelled)
     if leg is None or leg.way:
         return None
-    for step in declared.holders(loss.place, leg.next_hop):
+    there = (step for step in declared.holders(loss.place, leg.next_hop) if step.place in loss.wiring.places)
+    for step in there:
         for at in gone.way(loss, leg.start, LinkAt(step.place, step.link.name)):
             if at not in loss.wiring.links:
                 return _found(loss, at)
