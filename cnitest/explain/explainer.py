@@ -47,11 +47,11 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
     for tap in lab.taps(everyone):
         tap.forget()
     _ask_anew(everyone)
-    loss = _gathered(probe, reach, everyone)
+    loss, whole = _gathered(probe, reach, everyone)
     for _ in range(_MOST_AGAIN):
-        if loss.attempt.answered or not _is_overrun(everyone):
+        if loss.attempt.answered or (not _is_overrun(everyone) and whole):
             break
-        loss = _gathered(probe, reach, everyone)
+        loss, whole = _gathered(probe, reach, everyone)
     if loss.attempt.answered:
         passes = "but by now it is delivered: ask before the lab changes"
         return Explanation(f"{reach.summary}: {reach.verdict.value}, {passes}")
@@ -81,8 +81,9 @@ def _is_overrun(everyone: Sequence[Place]) -> bool:
     return overrun
 
 
-def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Loss:
-    """A probe sent once more, and all evidence of it; so can be what it waits for, such as an ARP request."""
+def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> tuple[Loss, bool]:
+    """A probe sent once more, and all evidence of it, and whether that of rules is whole; so can be what it waits for,
+    such as an ARP request."""
     counting = _counting(reach, everyone, own=probe.transport in _QUESTIONS)
     before = counters.read(counting)
     with rules.armed(everyone, (*_PROTOCOLS.get(probe.transport, ()), *carriers.protocols(everyone))) as met:
@@ -98,9 +99,9 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> Loss:
         steps=met.steps(attempt, seen),
         counts=counters.since(before, counting),
         unseen=tuple(met.unseen),
-        again=lambda other: _gathered(other, reach, everyone),
+        again=lambda other: _gathered(other, reach, everyone)[0],
     )
-    return replace(loss, spot=leg.furthest(loss))
+    return replace(loss, spot=leg.furthest(loss)), met.whole
 
 
 def _ask_anew(places: Sequence[Place]) -> None:

@@ -27,13 +27,15 @@ _LEGACY = ("ip_tables_names", "ip6_tables_names")
 
 @dataclass
 class Recording:
-    """What packets met, place by place, while it was asked for; ``unseen`` says what could not be asked, and why."""
+    """What packets met, place by place, while it was asked for; ``unseen`` says what could not be asked, and why, and
+    ``whole`` is not set where the kernel said more than there was room for."""
 
     places: list[Place] = field(default_factory=list)
     nft: dict[str, tuple[TraceEvent, ...]] = field(default_factory=dict)
     legacy: dict[str, tuple[LogEvent, ...]] = field(default_factory=dict)
     counted: dict[str, tuple[Place, rule_counters.Table]] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)
+    whole: bool = True
 
     def steps(self, attempt: Attempt, seen: Seen) -> tuple[Step, ...]:
         """The rules that the frames of an attempt met, at each place in order."""
@@ -84,7 +86,8 @@ def _arm(place: Place, protocols: Collection[int], recording: Recording, undo: E
 
 
 def _read_nft(place: Place, recording: Recording) -> None:
-    recording.nft[place.full_name] = nft_trace.traced(place.namespace)
+    recording.nft[place.full_name], whole = nft_trace.traced(place.namespace)
+    recording.whole &= whole
 
 
 def _read_legacy(place: Place, recording: Recording) -> None:

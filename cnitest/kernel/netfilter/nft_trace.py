@@ -115,10 +115,11 @@ def _refusal(namespace: NetworkNamespace, messages: Sequence[Message]) -> str:
     return ""
 
 
-def traced(namespace: NetworkNamespace) -> tuple[TraceEvent, ...]:
-    """What packets met since `arm` or since it was asked last, in order."""
-    listener = namespace.kept(_KEPT, partial(events.opened, _GROUP))
-    return tuple(_event(row) for kind, row in events.received(listener) if kind == _TRACE)
+def traced(namespace: NetworkNamespace) -> tuple[tuple[TraceEvent, ...], bool]:
+    """What packets met since `arm` or since it was asked last, in order; and whether it is all of it."""
+    rows = list(events.received(namespace.kept(_KEPT, partial(events.opened, _GROUP))))
+    whole = not any(kind == events.OVERRUN for kind, _ in rows)
+    return tuple(_event(row) for kind, row in rows if kind == _TRACE), whole
 
 
 def _marking(family: str, hooks: Iterable[str], links: Sequence[str], protocols: Collection[int]) -> Iterator[Message]:

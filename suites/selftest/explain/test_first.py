@@ -8,6 +8,7 @@ from cnitest import Lab, Verdict
 from cnitest.topology import loads
 
 _PLACES = 100
+_MOST = 10
 _RULE = "nft 'table bridge t { chain c { type filter hook forward priority 0; ip protocol icmp drop; }; }'"
 
 
@@ -34,12 +35,17 @@ veths:{"".join(wires)}
 
 
 @pytest.mark.parametrize("to", ["10.1.0.50", "10.1.77.77"])
-def test_the_first_drop_of_many_places_is_proven_and_explained(to):
-    """What many links say when they come up neither makes a drop unproven nor hides its cause."""
+def test_an_early_drop_among_many_places_is_proven_and_explained(to):
+    """What many links say when they come up neither hides a drop's cause nor leaves it unproven for longer than they
+    talk: a machine with other work may take more than one probe for that, and says why."""
     with Lab(loads(_many())) as lab:
         lab.host("node").run(["sh", "-c", _RULE])
 
-        reach = lab.sandbox("p1").ping(to)
+        for _ in range(_MOST):
+            reach = lab.sandbox("p1").ping(to)
+            if reach.verdict is Verdict.DROPPED:
+                break
+            assert "frames went by unseen" in reach.reason, reach
 
         assert reach.verdict is Verdict.DROPPED, reach
         assert reach.cause and reach.cause.id == {"10.1.0.50": "nftables.bridge", "10.1.77.77": "l2.nobody"}[to]
