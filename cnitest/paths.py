@@ -25,6 +25,11 @@ def absolute(text: str | os.PathLike[str], base: str | os.PathLike[str] = "") ->
     return plain if os.path.realpath(plain) == os.path.realpath(joined) else os.path.realpath(joined)
 
 
+def cache(name: str) -> str:
+    """A directory of ours in the user's cache (XDG), whether it is there or not."""
+    return os.path.join(absolute(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), "cnitest", name)
+
+
 def near(path: str | os.PathLike[str]) -> str:
     """An absolute path as one would type it in the working directory; what lies elsewhere stays as it is."""
     beside = os.path.relpath(path)

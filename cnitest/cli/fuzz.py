@@ -96,8 +96,10 @@ def run(arguments: argparse.Namespace) -> int:
     workers = _number("-n", arguments.workers, least=1) or _workers(examples)
     path = search_path(arguments.cni_path)
     resolve(arguments, command=True)
+    from cnitest.fuzz.search import store
     from cnitest.fuzz.search.campaign import Campaign
 
+    store.keep_tables_apart()
     campaign = Campaign.begin(
         arguments.subject,
         path,

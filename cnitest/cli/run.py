@@ -118,10 +118,11 @@ def run(arguments: argparse.Namespace) -> NoReturn:
         for file in arguments.cni_conf:
             network = conf.network(Path(paths.absolute(file)), MODES[arguments.cni_runtime])
             warn(network, search_path(arguments.cni_path))
+    tables = {"HYPOTHESIS_STORAGE_DIRECTORY": paths.cache("hypothesis")}  # else they are in the working directory
     argv = [sys.executable, "-c", _PYTEST, *pytest_arguments(arguments)]
     sys.stdout.flush()
     with interrupts.withheld(*interrupts.ENDING):  # until the other program can say so
-        os.execv(sys.executable, argv)  # pytest wants to be first to import what it rewrites
+        os.execve(sys.executable, argv, {**tables, **os.environ})  # pytest wants to be first to import what it rewrites
 
 
 def _behind_the_kernel(arguments: argparse.Namespace) -> list[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,12 +14,14 @@ from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.faults.trial import COMMANDS, WAYS, Fault, Subject, TrialOutcome, attempt, baseline
 from cnitest.injection.aim import Point
+from cnitest.kernel.processes.workers import Connection, Gone, Workers
 from cnitest.kernel.tracing import trace
 
 __all__ = ["COMMANDS", "WAYS", "Coverage", "Fault", "Point", "Sweep", "TrialOutcome", "sweep"]
 
 #: Seconds after which a call of a plugin counts as hung.
 TIMEOUT = 10.0
+_TICK = 1.0
 
 
 @dataclass(frozen=True)
@@ -147,21 +147,50 @@ def _name(plugin: Mapping[str, Any]) -> str:
 
 
 def _outcomes(subject: Subject, wanted: Sequence[tuple[Point, str]], workers: int) -> Iterator[TrialOutcome]:
+    """What comes of each, in their order. Raises CnitestError where a worker is ended, or as `attempt` does."""
     if workers < 2 or len(wanted) < 2:
         yield from (attempt(subject, point, way) for point, way in wanted)
         return
-    # Not by forking: other threads of ours hold locks.
-    context = multiprocessing.get_context("spawn")
-    others = multiprocessing.active_children()
-    with ProcessPoolExecutor(min(workers, len(wanted)), context, interrupts.ignore) as pool:
+    try:
+        with Workers(_work, [(subject,)] * min(workers, len(wanted))) as processes:
+            yield from _in_order(_shared_out(processes, wanted))
+    finally:
+        trace.sweep()
+
+
+def _shared_out(workers: Workers, wanted: Sequence[tuple[Point, str]]) -> Iterator[tuple[int, TrialOutcome]]:
+    """Give each worker one to try whenever it has nothing to do; the outcomes with their places among all."""
+    left = iter(enumerate(wanted))
+    for number in workers.left:
+        workers.send(number, next(left, None))
+    while workers.left:
+        for number, message in workers.received(_TICK):
+            if isinstance(message, CnitestError):
+                raise message
+            if not isinstance(message, Gone):
+                workers.send(number, next(left, None))
+                yield message
+            elif not message.is_done:
+                raise CnitestError(f"worker {number + 1} of the sweep: {message.words}")
+
+
+def _in_order(found: Iterable[tuple[int, TrialOutcome]]) -> Iterator[TrialOutcome]:
+    """Each outcome as soon as all before it were given."""
+    early: dict[int, TrialOutcome] = {}
+    following = 0
+    for place, outcome in found:
+        early[place] = outcome
+        while following in early:
+            yield early.pop(following)
+            following += 1
+
+
+def _work(subject: Subject, parent: Connection) -> None:
+    """What a worker's process does: try what it is given, until there is nothing left."""
+    while (given := parent.recv()) is not None:
+        place, (point, way) = given
         try:
-            with interrupts.withheld():
-                futures = [pool.submit(attempt, subject, point, way) for point, way in wanted]
-            yield from (future.result() for future in futures)
-        except (KeyboardInterrupt, GeneratorExit):  # it may reach whoever takes the outcomes, too
-            for process in multiprocessing.active_children():
-                if process not in others:
-                    process.terminate()
-                    process.join(1.0)
-            trace.sweep()
-            raise
+            parent.send((place, attempt(subject, point, way)))
+        except CnitestError as error:
+            parent.send(error)
+            return

@@ -24,10 +24,7 @@ _UNFINISHED = ".unfinished-"
 def directory(named: str | os.PathLike[str] | None = None) -> Path:
     """The cache: what was ``named``, else the variable's, else ``cnitest/vm`` below the user's own (XDG)."""
     given = named or os.environ.get(VARIABLE)
-    if given:
-        return Path(paths.absolute(given))
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(paths.absolute(base)) / "cnitest" / "vm"
+    return Path(paths.absolute(given) if given else paths.cache("vm"))
 
 
 @contextmanager

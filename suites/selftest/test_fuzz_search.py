@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +13,7 @@ from typing import Any
 import pytest
 from cnitest.suites.selftest import fuzzing
 from cnitest.suites.selftest.fuzzing import BRIDGE, PATH, campaign, network, program
-from cnitest.suites.selftest.processes import at_work, children, interrupted
+from cnitest.suites.selftest.processes import at_work, children, interrupted, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -130,6 +134,35 @@ def test_two_workers_report_a_finding_once(tmp_path: Path):
     assert len(causes) == len(set(causes)) == len(run.findings)
     assert all((place / "repro.sh").is_file() for place in run.places.values())
     assert run.stopped == []
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_nothing_but_our_own_directory_is_made(workers: str, tmp_path: Path):
+    """Hypothesis's tables are in the user's cache."""
+    here, cache = tmp_path / "here", tmp_path / "cache"
+    here.mkdir()
+    command = [sys.executable, "-m", "cnitest.cli", "fuzz", "host-local", "--examples", "12", "-n", workers]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+
+    done = subprocess.run([*command, "--cni-path", *PATH], cwd=here, env=environment, timeout=120, check=False)
+
+    assert done.returncode == 0
+    assert [path.name for path in here.iterdir()] == [".cnitest"]
+    assert [path.name for path in cache.glob("*/*")] == ["hypothesis"]
+
+
+def test_a_worker_that_is_killed_is_reported(tmp_path: Path):
+    """The others go on; that the search was not whole shows in the exit code."""
+
+    command = [sys.executable, "-m", "cnitest.cli", "fuzz", "host-local", "--examples", "16", "-n", "2"]
+    with subprocess.Popen([*command, "--cni-path", *PATH], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        until(lambda: at_work(process.pid) == 2, 60.0, "both workers to be at work")
+        below = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in children(process.pid)}
+        os.kill(next(pid for pid, command in below.items() if "spawn_main" in command), signal.SIGKILL)
+        text, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 3, text
+    assert "stopped early: worker 1: its process was ended by SIGKILL" in text
 
 
 @pytest.mark.parametrize("ready", [children, lambda pid: at_work(pid) == 2], ids=["starting", "at work"])

@@ -5,16 +5,26 @@ So they are replayed first, and shared as Hypothesis shares: a directory, a Redi
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase, MultiplexedDatabase
 
+from cnitest import paths
 from cnitest.errors import ConfigError
 from cnitest.fuzz.model.scenario import Scenario, loads
 
 _REDIS = ("redis://", "unix://")
 _DAYS = 60
+
+
+def keep_tables_apart() -> None:
+    """Have Hypothesis keep the tables that it reads again in the user's cache, and not in the working directory, where
+    nobody has said otherwise; in this process."""
+    if not os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY"):
+        set_hypothesis_home_dir(paths.cache("hypothesis"))
 
 
 class Store:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import queue
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,15 +9,16 @@ from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
-from cnitest import interrupts
 from cnitest.conformance.model.subject import Trial, from_data, to_data
 from cnitest.deadline import Deadline
 from cnitest.fuzz.execute.differential import Pair
 from cnitest.fuzz.execute.executor import ReusingExecutor
+from cnitest.fuzz.search import store
 from cnitest.fuzz.search.kinds import comparisons, rounds, used
 from cnitest.fuzz.search.rounds import Finding, Others, Tally
 from cnitest.fuzz.search.searcher import Executor, Searcher, Turn
 from cnitest.fuzz.search.settings import FuzzSettings
+from cnitest.kernel.processes.workers import Connection, Gone, Workers
 from cnitest.kernel.tracing import trace
 
 __all__ = ["Event", "FuzzSettings", "Progress", "Stopped", "search", "together"]
@@ -56,20 +55,20 @@ Event = Progress | Finding | Stopped
 
 
 class _Colleagues:
-    """The other workers, by way of their parent: what goes out to it, and what comes from it."""
+    """The other workers, by way of their parent."""
 
-    def __init__(self, worker: int, out: Any, box: Any) -> None:
-        self._worker, self._out, self._box = worker, out, box
+    def __init__(self, worker: int, parent: Connection) -> None:
+        self._worker, self._parent = worker, parent
 
     def claim(self, cause: str) -> None:
         """Announce it to the parent, which passes it on to the others."""
-        self._out.put(_Claim(self._worker, cause))
+        self._parent.send(_Claim(self._worker, cause))
 
     def claimed(self) -> list[str]:
         """What the parent has passed on since the last time."""
         found = []
-        while not self._box.empty():
-            found.append(self._box.get())
+        while self._parent.poll():
+            found.append(self._parent.recv())
         return found
 
 
@@ -118,27 +117,19 @@ def together(settings: FuzzSettings, workers: int) -> Iterator[Event]:
     if workers <= 1:
         yield from _alone(settings, 0, None)
         return
-    context = multiprocessing.get_context("spawn")
-    out: multiprocessing.Queue[Any] = context.Queue()
-    boxes = [context.SimpleQueue() for _ in range(workers)]
     each = -(-settings.examples // workers)
     row = {**settings.__dict__, "subject": to_data([settings.subject])[0], "examples": each, "share": (0, workers)}
-    processes = [
-        context.Process(target=_work, args=(row, number, out, box), daemon=True) for number, box in enumerate(boxes)
-    ]
-    with interrupts.withheld():
-        for process in processes:
-            process.start()
     try:
-        yield from _without_claims(_events(processes, out, time.monotonic() + settings.seconds + _GRACE), boxes)
+        with Workers(_work, [(row, number) for number in range(workers)]) as processes:
+            events = _events(processes, time.monotonic() + settings.seconds + _GRACE)
+            yield from _without_claims(events, workers, processes.send)
     finally:
-        for process in processes:
-            process.terminate()
-            process.join(5.0)
         trace.sweep()
 
 
-def _without_claims(events: Iterator[Event | _Claim], boxes: list[Any]) -> Iterator[Event]:
+def _without_claims(
+    events: Iterator[Event | _Claim], workers: int, send: Callable[[int, str], None]
+) -> Iterator[Event]:
     """All events but claims; of each cause, the first claim is passed on to everybody else."""
     claimed: set[str] = set()
     for event in events:
@@ -146,38 +137,31 @@ def _without_claims(events: Iterator[Event | _Claim], boxes: list[Any]) -> Itera
             yield event
         elif event.cause not in claimed:
             claimed.add(event.cause)
-            for number, box in enumerate(boxes):
+            for number in range(workers):
                 if number != event.worker:
-                    box.put(event.cause)
+                    send(number, event.cause)
 
 
-def _events(processes: list[Any], out: Any, end: float) -> Iterator[Event | _Claim]:
-    ended = 0
-    while ended < len(processes):
-        try:
-            event = out.get(timeout=_TICK)
-        except queue.Empty:
-            if time.monotonic() > end:
-                yield Stopped(0, f"{len(processes) - ended} of {len(processes)} workers did not end in time")
-                return
-            if not any(process.is_alive() for process in processes) and out.empty():
-                return
-            continue
-        if event is None:
-            ended += 1
-        else:
-            yield event
+def _events(workers: Workers, end: float) -> Iterator[Event | _Claim]:
+    """What comes of them; of one that was ended, how."""
+    while workers.left:
+        for number, event in workers.received(_TICK):
+            if not isinstance(event, Gone):
+                yield event
+            elif not event.is_done:
+                yield Stopped(number, event.words)
+        if workers.left and time.monotonic() > end:
+            for number in workers.left:
+                yield Stopped(number, "did not end in time")
+            return
 
 
-def _work(row: dict[str, Any], number: int, out: Any, box: Any) -> None:
-    """A worker's process: Ctrl-C is for its parent, which ends it."""
-    interrupts.ignore()
+def _work(row: dict[str, Any], number: int, parent: Connection) -> None:
+    """What a worker's process does."""
+    store.keep_tables_apart()
     settings = FuzzSettings(**{**row, "subject": from_data([row["subject"]])[0], "share": (number, row["share"][1])})
-    try:
-        for event in _alone(settings, number, _Colleagues(number, out, box)):
-            out.put(event)
-    finally:
-        out.put(None)
+    for event in _alone(settings, number, _Colleagues(number, parent)):
+        parent.send(event)
 
 
 def _alone(settings: FuzzSettings, worker: int, others: Others | None) -> Iterator[Event]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
@@ -126,11 +125,11 @@ def test_what_cannot_be_judged_is_told():
 
 def test_the_first_claim_is_passed_on():
     """Everybody else hears of a cause once, and only claims are kept from the outside."""
-    boxes = [queue.SimpleQueue[str]() for _ in range(3)]
+    sent: list[tuple[int, str]] = []
     events = [workers._Claim(1, CAUSE), workers.Progress(0, 7, frozenset()), workers._Claim(2, CAUSE)]
 
-    assert list(workers._without_claims(iter(events), boxes)) == [events[1]]
-    assert [box.qsize() for box in boxes] == [1, 0, 1]
+    assert list(workers._without_claims(iter(events), 3, lambda *one: sent.append(one))) == [events[1]]
+    assert sent == [(0, CAUSE), (2, CAUSE)]
 
 
 @pytest.mark.parametrize(
