@@ -23,6 +23,7 @@ from cnitest.lab.reach import Reach, Verdict
 _WAIT = 0.1
 # What many links say when they come up is over soon; a flood is not.
 _MOST_AGAIN = 2
+_OVERRUN = "what the kernel freed: it said more than there was room for"
 _QUESTIONS = ("arp", "nd")
 # So many places can be asked for their counters without anybody waiting for it.
 _FEW = 40
@@ -82,7 +83,7 @@ def _is_overrun(everyone: Sequence[Place]) -> bool:
 
 
 def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> tuple[Loss, bool]:
-    """A probe sent once more, and all evidence of it, and whether that of rules is whole; so can be what it waits for,
+    """A probe sent once more, all evidence of it, and whether that of the kernel is whole; so can be what it waits for,
     such as an ARP request."""
     counting = _counting(reach, everyone, own=probe.transport in _QUESTIONS)
     before = counters.read(counting)
@@ -98,10 +99,10 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> tuple[Lo
         freed=seen.freed,
         steps=met.steps(attempt, seen),
         counts=counters.since(before, counting),
-        unseen=tuple(met.unseen),
+        unseen=(*met.unseen, *([_OVERRUN] if seen.overrun else [])),
         again=lambda other: _gathered(other, reach, everyone)[0],
     )
-    return replace(loss, spot=leg.furthest(loss)), met.whole
+    return replace(loss, spot=leg.furthest(loss)), met.whole and not seen.overrun
 
 
 def _ask_anew(places: Sequence[Place]) -> None:

@@ -26,10 +26,10 @@ _OUTGOING = 4
 _KEPT = "tap"
 _STATISTICS = 6
 _MOST_AT_ONCE = 4096
-#: So many frames are kept for who comes after.
-REMEMBERED = 2 * _MOST_AT_ONCE
-# A full buffer is empty after two rounds.
-_MOST_ROUNDS = 2
+# A full buffer is empty after three rounds.
+_MOST_ROUNDS = 3
+#: So many frames are kept for who comes after: what a full buffer holds, and one round that was read before.
+REMEMBERED = (_MOST_ROUNDS + 1) * _MOST_AT_ONCE
 _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
 _BUFFER = 4 << 20
 _LARGEST = 1 << 16
@@ -107,6 +107,7 @@ class PacketSocket(Sniffer):
         self.recent: deque[Frame] = deque(maxlen=REMEMBERED)
         #: How many frames anybody has ever read here.
         self.count = 0
+        self._forgotten = 0
 
     def frames(self) -> list[Frame]:
         """As of any sniffer, and remembered."""
@@ -117,15 +118,28 @@ class PacketSocket(Sniffer):
 
     def forget(self) -> None:
         """Leave out what has come so far, for who looks at what comes next; what else comes meanwhile is a flood."""
-        for _ in range(_MOST_ROUNDS):
-            if not self.frames():
-                break
+        self._catch_up()
         self.lost()
 
     def since(self, count: int) -> list[Frame]:
-        """The frames after the first ``count`` ones, whoever has read them; never waits."""
-        self.frames()
-        return list(islice(reversed(self.recent), self.count - count))[::-1]
+        """The frames after the first ``count`` ones, whoever has read them; never waits. Those that are not
+        remembered any more count as lost."""
+        self._catch_up()
+        wanted = self.count - count
+        self._forgotten = max(self._forgotten, wanted - REMEMBERED)
+        return list(islice(reversed(self.recent), wanted))[::-1]
+
+    def lost(self) -> int:
+        """How many frames since the last call did not fit into the socket's buffer, or were not remembered any more
+        when they were asked for."""
+        forgotten, self._forgotten = self._forgotten, 0
+        return super().lost() + forgotten
+
+    def _catch_up(self) -> None:
+        """Read all that has come by now."""
+        for _ in range(_MOST_ROUNDS):
+            if len(self.frames()) < _MOST_AT_ONCE:
+                break
 
     def send(self, link: str, data: bytes) -> None:
         """Put a whole frame, Ethernet header included, on a link. Raises OSError.

@@ -87,7 +87,9 @@ def _arm(place: Place, protocols: Collection[int], recording: Recording, undo: E
 
 def _read_nft(place: Place, recording: Recording) -> None:
     recording.nft[place.full_name], whole = nft_trace.traced(place.namespace)
-    recording.whole &= whole
+    if not whole:
+        recording.whole = False
+        recording.unseen.append(f"some rules of {place.full_name}: the kernel said more than there was room for")
 
 
 def _read_legacy(place: Place, recording: Recording) -> None:

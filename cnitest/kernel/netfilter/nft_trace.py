@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from cnitest.errors import KernelError
@@ -34,6 +35,9 @@ _FIRST = -(1 << 31)
 _NFTRACE, _PROTOCOL, _L4PROTO, _REGISTER = 12, 1, 16, 1
 _ARP = (0x0806).to_bytes(2, "big")
 _ICMP, _ICMPV6 = 1, 58
+# What links say by themselves, of which a bridge with many ports makes many copies: no answer to a probe depends on it.
+_MULTICAST_LISTENERS, _ROUTERS, _SOLICITATION = (130, 131, 132, 143), (133, 134), 135
+_NETWORK, _TRANSPORT, _SOURCE = 1, 2, (8, 16)
 _HOOKS = {
     "inet": ("PREROUTING", "OUTPUT"),
     "bridge": ("PREROUTING", "OUTPUT"),
@@ -77,8 +81,8 @@ class Armed(NamedTuple):
 
 
 def arm(namespace: NetworkNamespace, links: Sequence[str], protocols: Collection[int]) -> Armed:
-    """Mark packets of some protocols (of IP; ICMP always, and ARP) from now on, in those families that have tables,
-    and forget what was reported before. Raises KernelError when nothing can be marked."""
+    """Mark packets of some protocols (of IP; ICMP always but what links announce, and ARP) from now on, in those
+    families that have tables, and forget what was reported before. Raises KernelError when nothing can be marked."""
     netfilter = namespace.netfilter
     listener = namespace.kept(_KEPT, partial(events.opened, _GROUP))
     before, used = tables.generation(netfilter), tables.families(netfilter)
@@ -127,22 +131,40 @@ def _marking(family: str, hooks: Iterable[str], links: Sequence[str], protocols:
     for hook in hooks:
         yield tables.new_chain(family, tables.OWN, hook, hook, _FIRST, links if family == "netdev" else ())
         for condition in _conditions(family, protocols):
-            yield tables.new_rule(family, tables.OWN, hook, [*condition, *_MARK])
+            yield tables.new_rule(family, tables.OWN, hook, [*chain.from_iterable(condition), *_MARK])
 
 
-def _conditions(family: str, protocols: Iterable[int]) -> Iterator[Sequence[bytes]]:
-    """What a packet has to be, to be traced."""
+def _conditions(family: str, protocols: Collection[int]) -> Iterator[Sequence[Sequence[bytes]]]:
+    """What a packet has to be, to be traced: parts of a rule that have to hold together, of each rule."""
     if family == "arp":
         yield ()
         return
-    yield from (_meta_is(_L4PROTO, bytes([protocol])) for protocol in sorted(protocols))
+    yield from ((_meta_is(_L4PROTO, bytes([protocol])),) for protocol in sorted({*protocols} - {_ICMPV6}))
+    if _ICMPV6 in protocols:
+        yield from _icmpv6()
     if family != "inet":
-        yield _meta_is(_PROTOCOL, _ARP)
+        yield (_meta_is(_PROTOCOL, _ARP),)
+
+
+def _icmpv6() -> Iterator[Sequence[Sequence[bytes]]]:
+    """ICMPv6 but what links announce: their groups, what they ask routers, and addresses that they are to have."""
+    icmpv6, kind = _meta_is(_L4PROTO, bytes([_ICMPV6])), _payload(_TRANSPORT, 0, 1)
+    announced = (*_MULTICAST_LISTENERS, *_ROUTERS, _SOLICITATION)
+    yield icmpv6, (kind, *(_compared(bytes([each]), equal=False) for each in announced))
+    asked = kind, _compared(bytes([_SOLICITATION]))
+    yield icmpv6, asked, (_payload(_NETWORK, *_SOURCE), _compared(bytes(16), equal=False))
 
 
 def _meta_is(key: int, value: bytes) -> Sequence[bytes]:
-    load = tables.expression("meta", (1, _REGISTER), (2, key))
-    return load, tables.expression("cmp", (1, _REGISTER), (2, 0), (3, tables.data(value)))
+    return tables.expression("meta", (1, _REGISTER), (2, key)), _compared(value)
+
+
+def _payload(base: int, offset: int, length: int) -> bytes:
+    return tables.expression("payload", (1, _REGISTER), (2, base), (3, offset), (4, length))
+
+
+def _compared(value: bytes, *, equal: bool = True) -> bytes:
+    return tables.expression("cmp", (1, _REGISTER), (2, 0 if equal else 1), (3, tables.data(value)))
 
 
 _MARK = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from scapy.layers import inet6
+from scapy.layers.l2 import Ether
 
 from cnitest import difference
 from cnitest.errors import CommandError, KernelError
@@ -12,6 +14,7 @@ from cnitest.explain.evidence import rules
 from cnitest.kernel.netfilter import nft_trace, tables
 from cnitest.kernel.netfilter.rule_words import nft_rules, saved_chains
 from cnitest.kernel.processes.process import Finished
+from cnitest.kernel.tracing.trace import Trace
 from cnitest.lab.probe.kinds.datagram import DatagramProbe
 from cnitest.lab.probe.kinds.echo import EchoProbe
 from cnitest.lab.probe.kinds.stream import StreamProbe
@@ -215,6 +218,51 @@ def test_without_a_trace_counters_name_the_rule(lab, node, program, lines, dropp
     assert reach.dropped_by == dropped_by
     assert "its counter went up" in reach.cause.evidence[0]
     assert "Operation not supported" in str(reach.explanation)
+
+
+def test_what_links_announce_is_not_traced(lab, node):
+    """Groups, questions for routers and addresses that are to be had come on each of many ports; a question for a
+    neighbour and an echo request are what probes need."""
+    node.run(["nft", "table bridge t { chain c { type filter hook forward priority 0; }; }"])
+    local = inet6.IPv6(src="fe80::1", dst="ff02::1")
+    groups = inet6.IPv6ExtHdrHopByHop(options=[inet6.RouterAlert()]) / inet6.ICMPv6MLReport2()
+    wanted = inet6.IPv6(src="::", dst="ff02::1") / inet6.ICMPv6ND_NS(tgt="fe80::1")
+    announced = [local / groups, local / inet6.ICMPv6ND_RS(), local / inet6.ICMPv6ND_RA(), wanted]
+    asked = [local / inet6.ICMPv6ND_NS(tgt="fe80::2"), local / inet6.ICMPv6EchoRequest()]
+    namespace = node.namespace
+    armed = nft_trace.arm(namespace, [], ())
+    for each in (*announced, *asked):
+        lab.sandbox("ns01").send(Ether(dst="33:33:00:00:00:01") / each, on="eth01")
+
+    events, whole = nft_trace.traced(namespace)
+    nft_trace.disarm(namespace, armed)
+
+    assert whole
+    packets = [event.packet for event in events if event.packet]
+    kinds = {packet[40] for packet in packets}
+    assert {inet6.ICMPv6ND_NS().type, inet6.ICMPv6EchoRequest().type} <= kinds
+    assert kinds <= {128, 129, 135, 136}
+    assert bytes(16) not in {packet[8:24] for packet in packets}
+
+
+def test_what_the_kernel_had_no_room_for_is_said(lab, node, monkeypatch):
+    """The probe is sent again; where it never fits, what is missing is among what was not seen."""
+    node.run(["nft", "table bridge t { chain c { type filter hook forward priority 0; ip protocol icmp drop; }; }"])
+    asked = []
+
+    def missing(namespace):
+        asked.append(namespace)
+        return (), False
+
+    monkeypatch.setattr(nft_trace, "traced", missing)
+    monkeypatch.setattr(Trace, "since", lambda *_: None)
+
+    reach = lab.sandbox("ns01").ping(NS02, wait=0.05)
+
+    room = "the kernel said more than there was room for"
+    assert f"some rules of node: {room}" in reach.explanation.unseen
+    assert "what the kernel freed: it said more than there was room for" in reach.explanation.unseen
+    assert len(asked) > 1
 
 
 def test_what_is_saved_has_policies_rules_and_counters():

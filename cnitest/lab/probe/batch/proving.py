@@ -47,7 +47,7 @@ _SHARES = (1, 4, 16)
 # So many that are unproven even alone are asked once more.
 _AGAIN = 8
 # A sniffer remembers so many frames; every place may see the questions for neighbours of each probe.
-_MOST_FRAMES = REMEMBERED // 2
+_MOST_FRAMES = REMEMBERED // 4
 _LEAST_WATCHED = 8
 
 

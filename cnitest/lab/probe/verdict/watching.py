@@ -65,7 +65,7 @@ class _Watch:
         self._trace = None if lab.blind else trace.armed()
         self._since = time.monotonic_ns() // 1000 * 1000  # as the trace rounds
         self._fate = Fate()
-        self._gone = False
+        self._gone = self._overrun = False
         # Asking all places takes longer than looking into the trace, so it is done less and less often.
         self._next, self._pause = 0.0, _FIRST_PAUSE
 
@@ -85,7 +85,8 @@ class _Watch:
         if not given_up:
             self._look(attempt.matches)
         freed = tuple(_placed(each, found.watched) for each in self._fate.freed)
-        return attempt, replace(found, freed=freed, settled=given_up and not (attempt.error or attempt.doubt))
+        settled = given_up and not (attempt.error or attempt.doubt)
+        return attempt, replace(found, freed=freed, settled=settled, overrun=self._overrun)
 
     def _is_gone(self, matches: Callable[[Frame], bool]) -> bool:
         """Whether nothing of the attempt is on its way any more, and nobody may answer it all the same."""
@@ -107,7 +108,8 @@ class _Watch:
 
     def _look(self, matches: Callable[[Frame], bool]) -> None:
         """Find out what became of the packets up to now."""
-        events = self._trace.since(self._since) if self._trace else None
+        events = self._trace.since(self._since) if self._trace else ()
+        self._overrun |= events is None
         if not events:
             self._fate = Fate()
             return
