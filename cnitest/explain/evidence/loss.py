@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from cnitest.errors import KernelError
 from cnitest.explain.evidence.ip import fib, translated
 from cnitest.explain.evidence.ip.counters import NONE, Counts
-from cnitest.explain.evidence.rows import Spot, Step, answer_to
+from cnitest.explain.evidence.rows import Spot, Step, answer_to, sent_tos
 from cnitest.explain.evidence.stages import BRIDGED, INSIDE, OUTSIDE, SENDING, Stage
 from cnitest.explain.evidence.wiring import Wiring
 from cnitest.kernel.netfilter.conntrack import Flow
@@ -182,14 +182,13 @@ class Loss:
         """What the place's kernel says of the packet's way on: as one of its own, or as one that came in."""
         packet, iif = self.packet, self.incoming if self.link else ""
         ports = (packet.protocol, packet.source_port, packet.destination_port)
-        by = ports if packet.protocol in (wire.TCP, wire.UDP) and packet.destination_port else None
-        return self.route(self.destination, source=packet.source, iif=iif, mark=self.mark, ports=by)
+        by, tos = ports if packet.protocol in _PROTOCOLS.values() else None, self.question.tos
+        return self.route(self.destination, source=packet.source, iif=iif, mark=self.mark, ports=by, tos=tos)
 
     @cached_property
     def question(self) -> fib.Question:
         """The packet as the rules of its place look at it."""
-        options = self.probe.options
-        tos = 0 if self.returning else options.tos
+        tos = wire.tos(self.spot.frame.data) if self.spot.frame else sent_tos(self.probe, returning=self.returning)
         skips = self.sysctl(f"{self.family}/conf/all/ignore_routes_with_linkdown") == "1"
         packet = self.packet._replace(destination=self.destination)
         return fib.Question(packet, self.incoming, self.mark, tos, carriers=skips)
@@ -300,6 +299,7 @@ class Loss:
         iif: str = "",
         place: Place | None = None,
         mark: int = 0,
+        tos: int = 0,
         ports: tuple[int, int, int] | None = None,
     ) -> Route | NoRoute:
         """The route that a place takes to an address, as its kernel says: of a packet of its own, or of one from
@@ -311,6 +311,7 @@ class Loss:
             source=source or None,
             iif=links[iif].ifindex if iif in links else 0,
             mark=mark,
+            tos=tos,
             ports=ports,
             what=f"a route to {destination}",
         )

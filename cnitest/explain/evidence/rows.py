@@ -8,6 +8,7 @@ from typing import NamedTuple
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
+from cnitest.lab.probe.base import Probe
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,10 @@ def answer_to(asked: wire.Headers) -> wire.Headers:
         source_port=asked.destination_port,
         destination_port=asked.source_port,
     )
+
+
+def sent_tos(probe: Probe, *, returning: bool) -> int:
+    """The TOS of a probe's packet that was never seen: of an answer only IPv4's echoes have that of what they
+    answer."""
+    echoed = probe.transport == "icmp" and ":" not in probe.destination
+    return 0 if returning and not echoed else probe.options.tos

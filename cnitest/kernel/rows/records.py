@@ -93,7 +93,7 @@ class Route(NamedTuple):
 
     ``source`` is ip(8)'s ``src``, ``origin`` its ``from``; ``lock`` names the ``metrics`` (``mtu`` included) that
     path discovery may not change, ``nhid`` is a next hop object's number, ``state`` what follows from the link
-    (``linkdown``, ``dead``).
+    (``linkdown``, ``dead``), and ``expired`` of one whose time is over.
     """
 
     family: int

@@ -36,6 +36,7 @@ _rtmsg = struct.Struct("=BBBBBBBBI")
 # Its last field.
 _flags = struct.Struct("=I")
 _nhmsg = struct.Struct("=BBBBI")
+_signed = struct.Struct("=i")
 _nexthop = struct.Struct("=HBBi")
 
 SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
@@ -245,7 +246,7 @@ def _raw_route(row: bytes) -> _RawRoute:
         "realm": realms(found, _FLOW),
         "origin": f"{ip(found[_SRC])}/{from_length}" if _SRC in found else "",
         "expires": _expires(found),
-        "state": bits(flags, _HOP_STATES),
+        "state": (*bits(flags, _HOP_STATES), *(["expired"] if _is_expired(found) else [])),
     }
     return _RawRoute(fields, integer(found, _OIF), integer(found, _IIF), _hops(found.get(_MULTIPATH, b"")), {})
 
@@ -253,6 +254,12 @@ def _raw_route(row: bytes) -> _RawRoute:
 def _expires(found: Mapping[int, bytes]) -> bool:
     information = found.get(_CACHEINFO, b"")
     return _EXPIRES in found or (len(information) >= 12 and u32(information, 8) != 0)
+
+
+def _is_expired(found: Mapping[int, bytes]) -> bool:
+    """Whether its time is over: the kernel does not use it, and forgets it by and by."""
+    information = found.get(_CACHEINFO, b"")
+    return len(information) >= 12 and _signed.unpack_from(information, 8)[0] < 0
 
 
 def _name(names: Mapping[int, str], index: int) -> str:

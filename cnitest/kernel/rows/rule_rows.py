@@ -62,6 +62,7 @@ _RULE_OTHERS: Fields = {
 # Masks that leave nothing out.
 _WHOLE = {28: b"\xff\xff", 29: b"\xff\xff", 30: b"\x3f"}
 _INVERT = 2
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -103,5 +104,5 @@ def _rule(row: bytes) -> Rule:
 
 
 def rules(rows: Iterable[bytes]) -> tuple[Rule, ...]:
-    """RTM_NEWRULE rows."""
-    return tuple(_rule(row[MAIN_HEADER:]) for row in rows)
+    """RTM_NEWRULE rows, but for the rules of multicast routing, which the kernel hands out among them."""
+    return tuple(_rule(row[MAIN_HEADER:]) for row in rows if row[MAIN_HEADER] in _FAMILIES)

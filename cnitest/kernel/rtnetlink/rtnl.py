@@ -291,10 +291,10 @@ def get_route(
     body += b"".join(_u32(kind, value) for kind, value in ((4, link), (3, iif), (16, mark)) if value)
     if ports:
         body += attribute(27, bytes(ports[:1]))
-        body += b"".join(
-            attribute(kind, port.to_bytes(2, "big")) for kind, port in zip((28, 29), ports[1:], strict=True)
-        )
-    header = _rtmsg.pack(family, length, length if source else 0, tos & _ROUTABLE_TOS, 0, 0, 0, 0, 0)
+        given = zip((28, 29), ports[1:], strict=True)
+        body += b"".join(attribute(kind, port.to_bytes(2, "big")) for kind, port in given if port)
+    routable = tos if family == socket.AF_INET6 else tos & _ROUTABLE_TOS
+    header = _rtmsg.pack(family, length, length if source else 0, routable, 0, 0, 0, 0, 0)
     return Message(GETROUTE, 0, header + body, what)
 
 

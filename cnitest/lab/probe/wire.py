@@ -275,3 +275,11 @@ def _link_layer_option(advertisement: bytes) -> str:
             return options[2:8].hex(":")
         options = options[options[1] * 8 :]
     return ""
+
+
+def tos(frame: bytes) -> int:
+    """The TOS or traffic class of a frame's packet, 0 of what is no IP."""
+    kind = int.from_bytes(frame[12:14], "big")
+    if kind == ETH_IPV6:
+        return (frame[14] & 15) << 4 | frame[15] >> 4
+    return frame[15] if kind == ETH_IPV4 else 0

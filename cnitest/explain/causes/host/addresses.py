@@ -15,6 +15,7 @@ from cnitest.lab.place import Place
 from cnitest.lab.snapshot import words
 from cnitest.topology.building.steps import AddAddress
 
+_LEAST_OF_IPV6 = 1280
 _WHERE = (Stage.ROUTING, Stage.NEIGHBOUR)
 
 
@@ -54,6 +55,24 @@ def _disabled(loss: Loss, place: Place, link: str) -> Found:
         "routing",
         tuple(f"the topology declares {step.address} there, which is gone" for step in gone),
         " && ".join((set_to(name, 0), *(_add(loss, step) for step in gone))),
+        place.full_name,
+    )
+
+
+@cause("host.mtu-below-ipv6", *_WHERE, Stage.SOCKET_OUT, order=-8)
+def mtu_below_ipv6(loss: Loss) -> Found | None:
+    """The MTU of a link was set below 1280, so that the kernel has taken IPv6 and all its addresses from it."""
+    step, place = _lost(loss) or (None, None)
+    link = loss.links(place).get(step.link.name) if step and place and loss.six else None
+    if step is None or place is None or link is None or not 0 < link.mtu < _LEAST_OF_IPV6:
+        return None
+    gone = [one for one in declared.addresses(place) if one.link.name == link.name and ":" in one.address]
+    return Found(
+        "MTU below IPv6",
+        f"{place.full_name}:{link.name} has no IPv6: its MTU is {link.mtu}, and IPv6 needs {_LEAST_OF_IPV6}",
+        "routing",
+        tuple(f"the topology declares {one.address} there, which is gone" for one in gone),
+        " && ".join((f"ip link set dev {link.name} mtu {_LEAST_OF_IPV6}", *(_add(loss, one) for one in gone))),
         place.full_name,
     )
 

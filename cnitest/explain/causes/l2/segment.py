@@ -77,9 +77,22 @@ def elsewhere(loss: Loss) -> Found | None:
         f"{leg.sender.full_name} looks for {leg.next_hop} on {leg.start.link}, but it is at {leg.owners[0]}",
         hook="neighbour",
         evidence=(f"{leg.start} has {wide}, which holds {leg.next_hop}",) if wide else (astray,) if astray else (),
-        remedy=remove if astray and not wide else f"ip route add {leg.next_hop} via {router or '…'}",
+        remedy=_by_right_link(loss, leg)
+        or (remove if astray and not wide else f"ip route add {leg.next_hop} via {router or '…'}"),
         place=leg.sender.full_name,
     )
+
+
+def _by_right_link(loss: Loss, leg: Leg) -> str:
+    """The command that has a route lead by the link where its gateway is, of one that names another link (``onlink``);
+    empty where no link of the sender's leads to the gateway."""
+    near = [at.link for at in loss.wiring.ways(leg.owners[0]) if at.place == leg.sender.full_name]
+    rows = (row for row in loss.state(leg.sender).routes if (row.via, row.link) == (leg.next_hop, leg.start.link))
+    wrong = next(rows, None)
+    if not wrong or not near:
+        return ""
+    right = words.route_key(wrong._replace(link=near[-1]))
+    return f"ip {'-6 ' if ':' in leg.next_hop else ''}route replace {right}"
 
 
 def _stray_route(loss: Loss, leg: Leg) -> str:

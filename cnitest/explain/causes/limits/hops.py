@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip import carriers, sizes
-from cnitest.explain.evidence.ip.sysctls import sysctl_name
+from cnitest.explain.evidence.ip import carriers, fib, sizes
+from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
+from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.snapshot import words
 
@@ -43,34 +44,34 @@ def hop_limit(loss: Loss) -> Found | None:
     if not loss.forwarded or hops > 1 or not isinstance(loss.routed, Route):
         return None
     name = "hop limit" if loss.six else "TTL"
-    tunnel = _tunnel(loss)
+    origin = _tunnel(loss) or _origin(loss)
     missing = sum(1 for _ in sizes.way(loss, loss.place))
     return Found(
         f"{name} expired",
         f"{loss.place.full_name} gets it with a {name} of {hops}, and it is {missing} more to {loss.destination}",
         "routing",
-        tunnel.evidence if tunnel else _origin(loss),
-        tunnel.remedy if tunnel else f"send it with a {name} that is higher by at least {missing}",
-        tunnel.place if tunnel else "",
+        origin.evidence,
+        origin.remedy or f"send it with a {name} that is higher by at least {missing}",
+        origin.place,
     )
 
 
-class _Tunnel(NamedTuple):
-    """What gives a packet its small number, where it is one of a tunnel that says so."""
+class _Origin(NamedTuple):
+    """What gives a packet its small number; ``place`` is where that is set, empty of what the probe itself has."""
 
     evidence: tuple[str, ...]
-    remedy: str
-    place: str
+    remedy: str = ""
+    place: str = ""
 
 
-def _tunnel(loss: Loss) -> _Tunnel | None:
+def _tunnel(loss: Loss) -> _Origin | None:
     within = loss.once(carriers.inside)
     link = within.links()[within.link] if within and within is not loss else None
     ttl = dict(link.detail).get("ttl") if link else None
     if within is None or link is None or not ttl:
         return None
     said = (f"{within.place.full_name}:{link.name} sends with ttl {ttl}",)
-    return _Tunnel(said, f"ip link set dev {link.name} type {link.kind} ttl {_USUAL}", within.place.full_name)
+    return _Origin(said, f"ip link set dev {link.name} type {link.kind} ttl {_USUAL}", within.place.full_name)
 
 
 def _hops(loss: Loss) -> int:
@@ -80,15 +81,26 @@ def _hops(loss: Loss) -> int:
     return min(found, default=loss.packet.hops)
 
 
-def _origin(loss: Loss) -> tuple[str, ...]:
+def _origin(loss: Loss) -> _Origin:
     """Where the small number comes from: the probe, the sender's sysctl or its route."""
     sender = loss.owner(loss.packet.source) or loss.probe.sender
     if sender is loss.probe.sender and loss.probe.options.ttl is not None:
-        return (f"the probe was sent with {loss.probe.options.ttl}",)
+        return _Origin((f"the probe was sent with {loss.probe.options.ttl}",))
     route = loss.route(loss.destination, place=sender)
     metric = dict(route.metrics).get("hoplimit") if isinstance(route, Route) else None
     if metric:
-        return (f"the route of {sender.full_name} has hoplimit {metric}",)
+        said = f"the route of {sender.full_name} has hoplimit {metric}"
+        return _Origin((said,), _usual_by_route(loss, sender), sender.full_name)
     link = route.link if isinstance(route, Route) else "all"
     sysctl = f"ipv6/conf/{link}/hop_limit" if loss.six else "ipv4/ip_default_ttl"
-    return (f"{sender.full_name} has {sysctl_name(sysctl)}={loss.sysctl(sysctl, sender)}",)
+    said = f"{sender.full_name} has {sysctl_name(sysctl)}={loss.sysctl(sysctl, sender)}"
+    low = loss.number(sysctl, sender) < _USUAL
+    return _Origin((said,), set_to(sysctl, _USUAL), sender.full_name) if low else _Origin((said,))
+
+
+def _usual_by_route(loss: Loss, sender: Place) -> str:
+    """The command that takes the hop limit from the route of a sender's."""
+    found = fib.decide(loss.state(sender), fib.Question(loss.packet, tos=loss.question.tos))
+    if found is None or found.route is None:
+        return ""
+    return f"ip {'-6 ' if loss.six else ''}route change {words.route_key(found.route)} hoplimit {_USUAL}"

@@ -19,14 +19,15 @@ def own_mtu(loss: Loss) -> Found | None:
     """The sender's own link is too small for the packet, which must not be sent in parts."""
     link = loss.links().get(loss.routed.link) if isinstance(loss.routed, Route) else None
     size = sizes.length(loss)
-    if loss.link or link is None or not loss.attempt.too_large or size <= link.mtu:
+    mtu = sizes.limit(loss, loss.place, link) if link else 0
+    if loss.link or link is None or not loss.attempt.too_large or size <= mtu:
         return None
     return Found(
         "MTU",
-        f"{loss.place.full_name}:{link.name} has MTU {link.mtu}, and the packet has {size} bytes",
+        f"{loss.place.full_name}:{link.name} has MTU {mtu}, and the packet has {size} bytes",
         "routing",
         (f"the kernel says: {loss.attempt.violation}",),
-        _raised(link.name, size),
+        sizes.raised(loss, loss.place, link.name, size),
     )
 
 
@@ -65,7 +66,7 @@ def path_mtu(loss: Loss) -> Found | None:
         f"{place.full_name}:{link} has MTU {mtu}, and the packet has {size} bytes, not to be sent in parts",
         "routing",
         (f"{loss.probe.sender.full_name} knows: it remembers the MTU until ip route flush cache",),
-        _raised(link, size),
+        sizes.raised(loss, place, link, size),
         place.full_name,
     )
 
@@ -76,24 +77,20 @@ def black_hole(loss: Loss) -> Found | None:
     route = loss.routed
     link = loss.links().get(route.link) if isinstance(route, Route) else None
     size = sizes.largest(loss)
-    if not loss.forwarded or link is None or size <= link.mtu or not sizes.is_whole(loss) or _came_back(loss):
+    mtu = sizes.limit(loss, loss.place, link) if link else 0
+    if not loss.forwarded or link is None or size <= mtu or not sizes.is_whole(loss) or _came_back(loss):
         return None
     seen = sizes.errors(loss)
     said = f"was last seen at {seen[-1]}" if seen else f"was never seen to leave {loss.place.full_name}"
     name = '"packet too big"' if loss.six else '"fragmentation needed"'
     return Found(
         "pmtu black hole",
-        f"{loss.place.full_name}:{link.name} has MTU {link.mtu}, the packet has {size} bytes, and the {name} about it "
+        f"{loss.place.full_name}:{link.name} has MTU {mtu}, the packet has {size} bytes, and the {name} about it "
         f"{said}",
         "routing",
         (f"{loss.packet.source} got no such message, so it goes on sending as much",),
-        _raised(link.name, size),
+        sizes.raised(loss, loss.place, link.name, size),
     )
-
-
-def _raised(link: str, size: int) -> str:
-    """The command that lets a link take packets of so many bytes."""
-    return f"ip link set dev {link} mtu {size}"
 
 
 def _came_back(loss: Loss) -> bool:
@@ -115,7 +112,7 @@ def receiver_mtu(loss: Loss) -> Found | None:
         f"{peer} has MTU {link.mtu} and does not take the {size} bytes that {loss.place.full_name}:{loss.link} sends",
         "link",
         (f"{loss.place.full_name}:{loss.link} has MTU {loss.links()[loss.link].mtu}",),
-        _raised(peer.link, size),
+        sizes.raised(loss, loss.wiring.places[peer.place], peer.link, size),
         peer.place,
     )
 
@@ -135,7 +132,7 @@ def bridge_port_mtu(loss: Loss) -> Found | None:
         f"{loss.place.full_name}:{link.name} has MTU {link.mtu}, and the bridge does not send {size} bytes there",
         "bridge",
         (f"{loss.mac} is at {link.name}",),
-        _raised(link.name, size),
+        sizes.raised(loss, loss.place, link.name, size),
     )
 
 

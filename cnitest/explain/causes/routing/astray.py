@@ -1,12 +1,15 @@
-"""Routes that keep at a place what is for another one: over the loopback link, or of kind local."""
+"""Routes that take what is for one place for something else: for the place itself, or for everybody on a link."""
 
 from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import delete_rule, replace_route, rule_words
-from cnitest.explain.evidence.ip import next_hops
+from cnitest.explain.evidence.ip import fib, next_hops
 from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.kernel.rows.records import Route
 from cnitest.lab.snapshot import words
+
+_TO_MANY = ("broadcast", "multicast")
 
 
 @cause("routing.loopback-route", Stage.SOCKET_OUT, Stage.ROUTING, order=-5)
@@ -36,3 +39,22 @@ def _stays(loss: Loss, kind: str, link: str) -> bool:
     if kind == "local":
         return loss.owner(loss.destination) not in (None, loss.place)
     return kind == "unicast" and link == "lo"
+
+
+@cause("routing.group-route", Stage.SOCKET_OUT, Stage.WIRE, Stage.ROUTING, order=-5)
+def group_route(loss: Loss) -> Found | None:
+    """A route of kind broadcast or multicast takes the address of one place for that of everybody on a link."""
+    way = loss.route(loss.destination) if loss.spot.out else loss.routed
+    if not isinstance(way, Route) or way.kind not in _TO_MANY or loss.owner(loss.destination) is None:
+        return None
+    rows = [row for row in loss.state().routes if row.kind == way.kind and fib.reach(row.to, loss.question) >= 0]
+    route = max(rows, key=fib.length, default=None)
+    if route is None:
+        return None
+    return Found(
+        f"{way.kind} route",
+        f"{loss.place.full_name} takes {loss.destination} for an address of everybody: {words.route_key(route)}",
+        "routing",
+        (f"{loss.destination} is that of {loss.owner(loss.destination)} alone",),
+        replace_route(loss, route),
+    )

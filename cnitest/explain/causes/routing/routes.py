@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_interface
+
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import answers, delete_rule, kernel_answer, replace_route, rule_words
 from cnitest.explain.evidence.ip import declared, fib, next_hops
@@ -81,7 +83,9 @@ def nexthop_dead(loss: Loss) -> Found | None:
     """There is a route, but its link is down or has no carrier, so the kernel passes it over."""
     if not next_hops.routed(loss) or isinstance(loss.routed, Route) or loss.decision:
         return None
-    route = next((one for one in loss.state().routes if one.state and fib.would_lead(one, loss.question)), None)
+    route = next(
+        (one for one in loss.state().routes if _has_no_carrier(one) and fib.would_lead(one, loss.question)), None
+    )
     if route is None:
         return None
     ignores = f"{loss.family}/conf/all/ignore_routes_with_linkdown"
@@ -93,6 +97,10 @@ def nexthop_dead(loss: Loss) -> Found | None:
         (f"the route is marked {' '.join(route.state)}",),
         f"bring up the other end of {route.link}",
     )
+
+
+def _has_no_carrier(route: Route) -> bool:
+    return bool({"dead", "linkdown"} & {*route.state})
 
 
 @cause("routing.no-route", Stage.SOCKET_OUT, Stage.ROUTING)
@@ -113,7 +121,22 @@ def _no_route(loss: Loss, dropped_by: str, what: str) -> Found | None:
     destination = loss.destination
     missing = declared.route(loss.place, loss.question)
     family = "-6 " if loss.six else ""
-    remedy = f"ip {family}route add {missing or f'{destination} via …'}"
-    gone = (f"the topology declares {missing}, which is gone",) if missing else ()
-    evidence = (f"the kernel answers {kernel_answer(loss)}", *gone)
+    over = [row for row in loss.state().routes if "expired" in row.state and fib.would_lead(row, loss.question)]
+    remedy = f"{_connected(loss)}ip {family}route {'replace' if over else 'add'} {missing or f'{destination} via …'}"
+    gone = (f"the topology declares {missing}, which is gone",) if missing and not over else ()
+    expired = (f"{words.route_key(row)} has expired" for row in over)
+    evidence = (f"the kernel answers {kernel_answer(loss)}", *gone, *expired)
     return Found(dropped_by, f"{loss.place.full_name} has {what} to {destination}", "routing", evidence, remedy)
+
+
+def _connected(loss: Loss) -> str:
+    """The command, with ``&&``, that gives a place the route of a link's subnet again, where the gateway of the route
+    that it lacks is in there and has no route either (``noprefixroute``, a table that was flushed); else empty."""
+    gateway = declared.gateway(loss.place, loss.question)
+    if not gateway or isinstance(loss.route(gateway), Route):
+        return ""
+    rows = (row for row in loss.state().addresses if (":" in row.ip) == loss.six and row.scope == "global")
+    near = next((row for row in rows if ip_address(gateway) in ip_interface(row.address).network), None)
+    if near is None:
+        return ""
+    return f"ip {'-6 ' if loss.six else ''}route add {ip_interface(near.address).network} dev {near.link} && "

@@ -113,7 +113,7 @@ def duplicate_address(loss: Loss) -> Found | None:
 def rp_filter(loss: Loss) -> Found | None:
     """Reverse path filtering is strict: the route back to the source does not lead to the link that it came in by."""
     name, mode = _rp_filter(loss)
-    back = fib.way_back(loss.state(), loss.question) if mode else None
+    back = _way_back(loss) if mode else None
     if mode != 1 or (back and (back.kind != "unicast" or fib.goes_by(back, loss.incoming))):
         return None
     way = f"leads to {fib.ways(back)}" if back else "is not there"
@@ -131,7 +131,7 @@ def rp_filter(loss: Loss) -> Found | None:
 def rp_filter_loose(loss: Loss) -> Found | None:
     """Reverse path filtering is loose, and there is no route back to the source at all."""
     name, mode = _rp_filter(loss)
-    if mode != 2 or fib.way_back(loss.state(), loss.question):
+    if mode != 2 or _way_back(loss):
         return None
     source = loss.packet.source
     return Found(
@@ -141,6 +141,12 @@ def rp_filter_loose(loss: Loss) -> Found | None:
         (f"the kernel answers {kernel_answer(loss)} for a packet from {source} by {loss.incoming}",),
         f"ip route add {source} dev {loss.incoming}",
     )
+
+
+def _way_back(loss: Loss) -> Route | None:
+    """The route back to the source, with the packet's mark where that counts (``src_valid_mark``)."""
+    marked = any(loss.sysctl(f"ipv4/conf/{name}/src_valid_mark") == "1" for name in ("all", loss.incoming))
+    return fib.way_back(loss.state(), loss.question, loss.mark if marked else 0)
 
 
 def _rp_filter(loss: Loss) -> tuple[str, int]:

@@ -93,11 +93,12 @@ def _tables(state: State, question: Question) -> Iterator[tuple[Rule, list[Route
                 at = next((n for n in range(at, len(rules)) if rules[n].priority >= rule.goto), len(rules))
 
 
-def way_back(state: State, question: Question) -> Route | None:
-    """The route back to the source, as the kernel looks it up for reverse path filtering."""
+def way_back(state: State, question: Question, mark: int = 0) -> Route | None:
+    """The route back to the source, as the kernel looks it up for reverse path filtering: with the packet's ``mark``
+    where ``src_valid_mark`` says so."""
     headers = question.headers
     back = headers._replace(source=headers.destination, destination=headers.source)
-    found = decide(state, Question(back))
+    found = decide(state, Question(back, mark=mark))
     return found.route if found else None
 
 
@@ -131,7 +132,7 @@ def reach(prefix: str, question: Question) -> int:
 
 
 def _leads(route: Route, question: Question) -> bool:
-    unusable = any(state == "dead" or (question.carriers and state == "linkdown") for state in route.state)
+    unusable = any(state in ("dead", "expired") or (question.carriers and state == "linkdown") for state in route.state)
     return not unusable and would_lead(route, question)
 
 

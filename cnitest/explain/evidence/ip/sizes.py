@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cnitest.explain.evidence.ip.sysctls import set_to
 from cnitest.explain.evidence.loss import Loss
 from cnitest.kernel.rows.records import Link, Route
 from cnitest.lab.place import Place
@@ -88,9 +89,24 @@ def narrowest(loss: Loss, start: Place) -> tuple[Place, str, int] | None:
     """The first place on the way whose link is too small for the packet, that link, and its MTU."""
     for place, route in way(loss, start):
         link = loss.links(place).get(route.link)
-        if link and 0 < link.mtu < length(loss):
-            return place, link.name, link.mtu
+        mtu = limit(loss, place, link) if link else 0
+        if link and 0 < mtu < length(loss):
+            return place, link.name, mtu
     return None
+
+
+def limit(loss: Loss, place: Place, link: Link) -> int:
+    """How many bytes a place sends by a link at most: its MTU, or what IPv6 has for it (the sysctl ``mtu``)."""
+    own = loss.number(f"ipv6/conf/{link.name}/mtu", place) if loss.six else 0
+    return min(link.mtu, own or link.mtu)
+
+
+def raised(loss: Loss, place: Place, link: str, size: int) -> str:
+    """The command that lets a link of a place take packets of so many bytes."""
+    name = f"ipv6/conf/{link}/mtu"
+    if loss.six and 0 < loss.number(name, place) < size <= loss.links(place)[link].mtu:
+        return set_to(name, size)
+    return f"ip link set dev {link} mtu {size}"
 
 
 def remembered(loss: Loss) -> tuple[Place, Link, int] | None:
@@ -100,7 +116,7 @@ def remembered(loss: Loss) -> tuple[Place, Link, int] | None:
         error = wire.icmp_error(frame.data)
         if error and not frame.out and error[1] in wire.TOO_BIG and error[2].destination == loss.destination:
             mtu, place = wire.next_mtu(frame.data), loss.owner(error[0].source)
-            links = [link for link in loss.links(place).values() if link.mtu == mtu] if place else []
+            links = [link for link in loss.links(place).values() if limit(loss, place, link) == mtu] if place else []
             narrow = sorted(links, key=lambda link: not link.master)
             return (place, narrow[0], mtu) if place and narrow else None
     return None
