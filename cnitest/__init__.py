@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # of typing: importing more than nothing here is time in which Ctrl-C would be a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from cnitest.cni.runtime import Attachment, Runtime
     from cnitest.errors import (
         CnitestError,
@@ -94,4 +94,6 @@ def __getattr__(name: str) -> Any:
     """Load a public name from its module when it is first asked for: pytest loads us even where nobody uses us."""
     if name not in _HOME_OF:
         raise AttributeError(f"module 'cnitest' has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(_HOME_OF[name]), name)

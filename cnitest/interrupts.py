@@ -7,11 +7,13 @@ itself, before pytest imports anything.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +21,10 @@ from typing import Any
 INTERRUPTED = 2
 #: What ends a run as Ctrl-C does: asked to by another process, and by a terminal that was closed.
 ENDING = (signal.SIGTERM, signal.SIGHUP)
+#: Seconds after a signal in which others change nothing, and after which one comes again that could not be raised.
+_CLEANING, _SOON = 5.0, 0.05
+#: What is done at signals of which nobody has said more.
+_NOBODYS = (signal.SIG_DFL, signal.default_int_handler)
 
 
 class Ended(KeyboardInterrupt):
@@ -51,39 +57,86 @@ def report(error: KeyboardInterrupt) -> int:
     return code(number)
 
 
+def ended(run: Callable[[], int], *, last: bool = False) -> int:
+    """Run it with signals `heeded`: its exit code, or that of the signal that ended it, which is then said in a line.
+    An error that comes of the signal is none of its own. Where it is the last that this process does, what comes later
+    comes too late to change the exit code."""
+    heed = _Heed((*ENDING, signal.SIGINT))
+    try:
+        return run()
+    except KeyboardInterrupt as error:
+        return report(error)
+    except Exception:
+        if not heed.raised:
+            raise
+        return report(heed.raised)
+    finally:
+        if last:
+            ignore(*ENDING)
+        heed.undo()
+
+
 @contextmanager
 def heeded() -> Iterator[None]:
-    """Meanwhile the first SIGTERM or SIGHUP raises `Ended`, and those after it do nothing: they come in pairs where a
-    shell or a service ends. What somebody else ignores or handles is left to them."""
-    undo = heed_ending()
+    """Meanwhile SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt, but not within some seconds after one has: what
+    cleans up goes on. They come in pairs where a shell or a service ends, and from a person who waits for the end.
+    What somebody else ignores or handles is left to them."""
+    heed = _Heed((*ENDING, signal.SIGINT))
     try:
         yield
     finally:
-        undo()
+        heed.undo()
 
 
 def heed_ending() -> Callable[[], None]:
-    """The same without a block: returns what undoes it."""
-    if threading.current_thread() is not threading.main_thread():
-        return lambda: None
-    owner, ended = os.getpid(), threading.Event()
+    """The same without a block, of SIGTERM and SIGHUP alone: returns what undoes it."""
+    return _Heed(ENDING).undo
 
-    def end(number: int, _: object) -> None:
-        if os.getpid() != owner:  # a fork, which is to end as without us
-            signal.signal(number, signal.SIG_DFL)
+
+class _Heed:
+    """Handles some signals until `undo`; ``raised`` is what was raised last."""
+
+    def __init__(self, numbers: Iterable[signal.Signals]) -> None:
+        self.raised: KeyboardInterrupt | None = None
+        self._until = -math.inf
+        self._owner, self._hook = os.getpid(), sys.unraisablehook
+        self._before: dict[signal.Signals, Any] = {}
+        if threading.current_thread() is not threading.main_thread():
+            return
+        there = {number: signal.getsignal(number) for number in numbers}
+        self._before = {number: handler for number, handler in there.items() if handler in _NOBODYS}
+        for number in self._before:
+            signal.signal(number, self._end)
+        if self._before:
+            sys.unraisablehook = self._unraisable
+
+    def undo(self) -> None:
+        """Leave them as they were, but those that are ignored by now."""
+        for number, handler in self._before.items():
+            if signal.getsignal(number) == self._end:
+                signal.signal(number, handler)
+        if sys.unraisablehook == self._unraisable:
+            sys.unraisablehook = self._hook
+
+    def _end(self, number: int, _: object) -> None:
+        if os.getpid() != self._owner:  # a fork, which is to end as without us
+            signal.signal(number, self._before[signal.Signals(number)])
             os.kill(os.getpid(), number)
-        elif not ended.is_set():
-            ended.set()
+        elif time.monotonic() > self._until:
+            self._until = time.monotonic() + _CLEANING
+            self.raised = KeyboardInterrupt() if number == signal.SIGINT else Ended(number)
             _leave_terminal()
-            raise Ended(number)
+            raise self.raised
 
-    before = {number: signal.signal(number, end) for number in ENDING if signal.getsignal(number) == signal.SIG_DFL}
-    return lambda: _restore(before)
-
-
-def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    def _unraisable(self, what: Any) -> None:
+        """A signal that came where nothing can be raised, as in a weak reference's callback, comes again soon."""
+        if not isinstance(what.exc_value, KeyboardInterrupt):
+            self._hook(what)
+            return
+        self._until = -math.inf
+        again = threading.Timer(_SOON, os.kill, (self._owner, number_of(what.exc_value)))
+        again.daemon = True
+        again.start()
 
 
 def _leave_terminal() -> None:

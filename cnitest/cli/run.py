@@ -27,16 +27,13 @@ _DEFAULT, _CONFORMANCE, _REGRESSIONS = "walkthrough", "conformance", "regression
 _PYTEST = f"""
 import runpy, signal, sys
 ours = runpy.run_path({interrupts.__file__!r})
-with ours["heeded"]():
+def pytest():
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, *ours["ENDING"]])
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, *ours["ENDING"]])
         runpy.run_module("pytest", run_name="__main__", alter_sys=True)
-    except KeyboardInterrupt as error:
-        sys.exit(ours["report"](error))
     except OSError as error:
-        sys.exit(runpy.run_path({outputs.__file__!r})["report"](error))
-    finally:
-        ours["ignore"](*ours["ENDING"])
+        return runpy.run_path({outputs.__file__!r})["report"](error)
+sys.exit(ours["ended"](pytest, last=True))
 """
 #: The suites that have an option, where they are not the conformance suite alone.
 _ELSEWHERE = {"cni_json": "conformance or regressions"}

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,78 @@ def test_tests_of_other_things_are_left_alone(tmp_path):
     done = pytest_alone(tmp_path, FORKS)
 
     assert done.returncode == 0, done.stdout
+
+
+@each_signal
+def test_a_second_signal_changes_nothing(number, unheeded, monkeypatch):
+    """Soon after the first: a person presses Ctrl-C twice while we clean up. Later it does, for what does not end."""
+    with interrupts.heeded():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+        signal.raise_signal(number)
+    monkeypatch.setattr(interrupts, "_CLEANING", 0.0)
+    with interrupts.heeded():
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@each_signal
+def test_a_signal_that_cannot_be_raised_comes_again(number, unheeded, monkeypatch, capsys):
+    """Where it strikes in a callback, whose exceptions Python only prints."""
+
+    class Callback:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    def struck() -> int:
+        Callback()
+        threading.Event().wait(30.0)
+        return 0
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+
+    assert interrupts.ended(struck) == ENDS[number][0]
+    assert capsys.readouterr() == ("", f"cnitest: {ENDS[number][1]}\n")
+
+
+@each_signal
+def test_an_error_that_comes_of_a_signal_is_not_shown(number, unheeded, capsys):
+    """Python's import system has a KeyError then, at times; before any signal, it is an error as any other."""
+
+    def fails(first: signal.Signals | None) -> int:
+        try:
+            if first:
+                signal.raise_signal(first)
+        finally:
+            raise KeyError("a lock")
+
+    with pytest.raises(KeyError):
+        interrupts.ended(lambda: fails(None))
+    assert interrupts.ended(lambda: fails(number)) == ENDS[number][0]
+    assert capsys.readouterr() == ("", f"cnitest: {ENDS[number][1]}\n")
+
+
+@each_signal
+def test_signals_after_the_end_change_nothing(number):
+    """What a process does last has decided on its exit code, and Python says of no signal that comes then."""
+    code = "import signal, sys; from cnitest import interrupts; code = interrupts.ended(lambda: 7, last=True)\n"
+    code += f"signal.raise_signal({int(number)}); sys.exit(code)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (7, "", "")
+
+
+@each_signal
+def test_a_signal_while_the_command_is_imported_is_one_line(number, tmp_path):
+    """It strikes where its first modules are, and ends the process at once."""
+    (tmp_path / "contextlib.py").write_text(f"import _signal\n_signal.raise_signal({int(number)})\n")
+    code = "import sys; from cnitest import cli\n"
+    code += f"sys.path.insert(0, {str(tmp_path)!r}); sys.modules.pop('contextlib', None); sys.exit(cli.main())"
+
+    done = subprocess.run([sys.executable, "-c", code, "doctor"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (ENDS[number][0], "", f"cnitest: {ENDS[number][1]}\n")

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -53,6 +54,7 @@ class Workers:
         self._done: set[int] = set()
 
     def __enter__(self) -> Workers:
+        resource_tracker.ensure_running()  # where it starts, it lets through what is withheld
         with interrupts.withheld():
             for row in self._rows:
                 self._start(row)
