@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from cnitest import paths
 from cnitest.cli.output import complain
 from cnitest.cni.conf import Network
 from cnitest.text import with_short_words
@@ -15,4 +14,4 @@ def warn(network: Network, path: Sequence[str], given: Collection[str] = (), kno
     from cnitest.conformance.discover import warnings
 
     for line in warnings.warnings(network, path, given=given, knowledge=knowledge):
-        complain(f"warning: {warnings.placed(paths.near(network.source), with_short_words(line))}")
+        complain(f"warning: {warnings.placed(network.where, with_short_words(line))}")

@@ -54,6 +54,11 @@ class Network:
     versioned: bool = True
     repeated: tuple[str, ...] = ()
 
+    @property
+    def where(self) -> str:
+        """Where it stands, for the beginning of a line about it: its file, or the network where it has none."""
+        return f"network {self.name}" if self.source == _DICTIONARY else paths.near(self.source)
+
     def plugin(self, position: int) -> dict[str, Any]:
         """A copy of one plugin's configuration, free to be changed."""
         return copy.deepcopy(dict(self.plugins[position]))

@@ -103,6 +103,7 @@ class Runtime:
         target = pending.target
         with self._turns.take("ADD", target):
             self._guard_cache(target)
+            self.lab.journal.note(target)
             document = self._add(target)
             attachment = replace(pending, result=result.parse(document, wanted.cni_version))
             self.attachments.append(attachment)

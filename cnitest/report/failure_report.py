@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from cnitest import text
+from cnitest.cni.attachment import Target
 from cnitest.cni.calls.invoke import Call
 from cnitest.lab.hosts import Sandbox
 from cnitest.lab.lab import Lab
@@ -24,6 +25,7 @@ def sections(lab: Lab) -> list[Section]:
     """The headed texts for a failing test's report; what has nothing to say is left out."""
     found = [
         ("why", why(lab)),
+        ("configuration", configurations(lab)),
         ("topology", picture(lab)),
         ("probes", "\n".join(reach.story() for reach in lab.journal.of(Reach))),
         ("reachability", reachability(lab)),
@@ -38,6 +40,18 @@ def why(lab: Lab) -> str:
     """Why the last probe that was not delivered was lost."""
     failed = [reach for reach in lab.journal.of(Reach) if reach.verdict.value != "delivered"]
     return str(failed[-1].explanation) if failed else ""
+
+
+def configurations(lab: Lab) -> str:
+    """What is wrong in the configurations that sandboxes were attached by, though plugins can be called with it."""
+    paths = [call.environment["CNI_PATH"].split(":") for call in lab.journal.of(Call) if "CNI_PATH" in call.environment]
+    lines: dict[str, None] = {}
+    for target in lab.journal.of(Target):
+        from cnitest.conformance.discover import warnings
+
+        found = warnings.warnings(target.network, paths[-1] if paths else (), given=target.capabilities)
+        lines |= {warnings.placed(target.network.where, text.with_short_words(line)): None for line in found}
+    return "\n".join(lines)
 
 
 def reachability(lab: Lab) -> str:
