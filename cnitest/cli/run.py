@@ -110,7 +110,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
         load(find(arguments.cni_topology))
     if _CONFORMANCE in wanted:
         confs = tuple(map(paths.absolute, arguments.cni_conf))
-        choice.check(choice.asked(arguments, search_path(arguments.cni_path), ("all",))._replace(given=confs))
+        choice.check(choice.asked(arguments, search_path(arguments.cni_path), lambda: ("all",))._replace(given=confs))
     else:
         for file in arguments.cni_conf:
             network = conf.network(Path(paths.absolute(file)), MODES[arguments.cni_runtime])

@@ -157,7 +157,7 @@ def chosen_of(config: pytest.Config) -> Chosen:
         from cnitest.report.conformance.choice import asked, chosen
         from cnitest.report.given import plugin_path
 
-        choice = asked(config.option, plugin_path(config), otherwise=_slice())
+        choice = asked(config.option, plugin_path(config), otherwise=_slice)
         choice = choice if _is_asked_for(config) else choice._replace(keep_going=True)
         try:
             config.stash[_CHOSEN] = chosen(choice)

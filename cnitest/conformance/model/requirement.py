@@ -127,13 +127,17 @@ TOPICS = (
 
 def find(identifier: str) -> Requirement:
     """The requirement of an ID. Raises CnitestError that names the nearest ones."""
-    known = registry()
-    by_case = {key.upper(): key for key in known}
-    if identifier.upper() in by_case:
-        return known[by_case[identifier.upper()]]
-    close = nearest_few(identifier, known, 3)
+    found = _by_upper_case().get(identifier.upper())
+    if found:
+        return found
+    close = nearest_few(identifier, registry(), 3)
     advice = f"; did you mean {', '.join(close)}?" if close else ""
     raise CnitestError(f"there is no requirement {identifier!r}{advice} (`cnitest requirements` lists them)")
+
+
+@cache
+def _by_upper_case() -> Mapping[str, Requirement]:
+    return {identifier.upper(): found for identifier, found in registry().items()}
 
 
 def _requirement(identifier: str, topic: str, row: Row) -> Requirement:

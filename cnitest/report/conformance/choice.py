@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,13 +34,15 @@ class Choice(NamedTuple):
     keep_going: bool = False
 
 
-def asked(options: Any, path: Sequence[str], otherwise: Sequence[str]) -> Choice:
-    """The choice of a run's options (see `cnitest.report.options`), from the command or from pytest; ``otherwise`` are
-    the plugins of a run that names none and has no configuration."""
+def asked(options: Any, path: Sequence[str], otherwise: Callable[[], Sequence[str]]) -> Choice:
+    """The choice of a run's options (see `cnitest.report.options`), from the command or from pytest.
+
+    ``otherwise`` gives the plugins of a run that names none and has no configuration.
+    """
     given, named = tuple(options.cni_conf), tuple(options.cni_plugin)
     return Choice(
         given,
-        named or (() if given else tuple(otherwise)),
+        named or (() if given else tuple(otherwise())),
         tuple(path),
         tuple(options.cni_version),
         newest=not given and not named,

@@ -180,7 +180,7 @@ def test_the_suite_is_known_by_its_place(argument: str, base: str, modules: bool
 )
 def test_options_become_a_choice(words: tuple[str, ...], plugins, newest: bool, topology: str) -> None:
     """The choice of plugins is read off the options, whoever parsed them."""
-    choice = asked(run_of(*words), ("/p",), ("all",))
+    choice = asked(run_of(*words), ("/p",), lambda: ("all",))
 
     assert (choice.plugins, choice.newest, choice.topology, choice.path) == (plugins, newest, topology, ("/p",))
 
