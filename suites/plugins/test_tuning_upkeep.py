@@ -127,14 +127,27 @@ class TestRestoring:
         assert lab.host("peer").arp("192.168.80.101", on="ens33").answered_by == before
         assert lab.host("peer").ping("192.168.80.101", size=1472, df=True)
 
+    #: What a link may have that is not the kernel's default, as ip(8) gives it.
+    HAD = {  # noqa: RUF012  (read only)
+        "mac": ["address", "02:00:5e:00:53:77"],
+        "mtu": ["mtu", "1450"],
+        "promisc": ["promisc", "on"],
+        "allmulti": ["allmulticast", "on"],
+        "txQLen": ["txqueuelen", "500"],
+    }
+
     @pytest.mark.covers("tuning", "DEL")
-    def test_what_the_link_had_already_is_kept(self, cni, node, sandbox):
-        """A link that was promiscuous and of another MTU before ADD is so again after DEL."""
-        node.run(["ip", "link", "set", "ens33", "mtu", "1450"])
+    @pytest.mark.parametrize(("key", "value", "field"), KEYS, ids=lambda value: value if isinstance(value, str) else "")
+    def test_what_the_link_had_already_is_kept(self, cni, node, sandbox, key, value, field):
+        """What was not the kernel's default before ADD is so again after DEL."""
+        default = field(node.link("ens33"))
+        node.run(["ip", "link", "set", "ens33", *self.HAD[key]])
+        before = field(node.link("ens33"))
 
-        cni.delete(cni.add(sandbox, moved(mtu=1400)))
+        cni.delete(cni.add(sandbox, moved(**{key: value})))
 
-        assert node.link("ens33").mtu == 1450
+        assert before != default
+        assert field(node.link("ens33")) == before
 
 
 class TestDel:
