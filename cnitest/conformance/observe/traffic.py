@@ -189,9 +189,13 @@ def _sources(flow: Flow) -> list[str]:
     ]
 
 
-def answered_at_once(flow: Flow, wait: float = 0.5) -> str:
+def answered_at_once(flow: Flow, wait: float = 0.9) -> str:
     """Why the very first echo to a flow's target was not answered in ``wait`` seconds; empty when it was, and a Doubt
-    when it could not be sent for a reason that is not the sender's own."""
+    when it could not be sent for a reason that is not the sender's own.
+
+    A second after the first one, the kernel asks again for a neighbour: an echo that is answered by then did not get
+    through at once. All the time before is for a machine with other work.
+    """
     from cnitest.lab.probe.kinds.echo import EchoProbe
 
     flow.sender.lab.settle()  # that the kernel is behind with a link's carrier is no plugin's doing
