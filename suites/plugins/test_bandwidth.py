@@ -53,11 +53,12 @@ def test_both_ways_are_as_fast_as_they_were_told(node, cni, family, rate):
     assert found.there == pytest.approx(2 * rate, rel=0.2), found
 
 
+@FAMILY
 @pytest.mark.covers("bandwidth.ingressRate", "packet")
 @pytest.mark.covers("bandwidth.egressRate", "packet")
-def test_connections_are_limited_too(node, cni):
+def test_connections_are_limited_too(node, cni, family):
     """TCP is as fast as the limits, each way, although the link carries segments larger than a frame."""
-    attachment = cni.add(node.sandbox("c1"), limited(**ingress(4_000_000), **egress(2_000_000)))
+    attachment = cni.add(node.sandbox("c1"), limited(family, **ingress(4_000_000), **egress(2_000_000)))
     found = measured(attachment, rate=None, seconds=1.0, protocol="tcp")
 
     assert found.there == pytest.approx(2_000_000, rel=0.2), found

@@ -105,6 +105,28 @@ def test_an_error_about_a_containers_packet_comes_back(lab, node, cni, family):
 
 @FAMILY
 @pytest.mark.covers("firewall", "packet")
+def test_a_reset_comes_back(lab, node, cni, family):
+    """The reset of a port that is closed is let through to the container that asked, which need not wait."""
+    lab.host("router").load_rules(TABLES[family], "-A INPUT -p tcp --dport 9 -j REJECT --reject-with tcp-reset")
+    attachment = cni.add(node.sandbox("c1"), filtered(family))
+    reach = attachment.sandbox.tcp(ROUTER[family], 9)
+
+    assert not reach
+    assert reach.answered_by == ROUTER[family]
+
+
+@FAMILY
+@pytest.mark.parametrize("size", [1400, 3000], ids=["large", "fragments"])
+@pytest.mark.covers("firewall", "packet")
+def test_large_packets_pass(node, cni, family, size):
+    """Packets of nearly the MTU pass both ways, and those that go in fragments."""
+    attachment = cni.add(node.sandbox("c1"), filtered(family))
+
+    assert attachment.sandbox.ping(ROUTER[family], size=size)
+
+
+@FAMILY
+@pytest.mark.covers("firewall", "packet")
 def test_a_connection_goes_both_ways_as_long_as_it_is_open(node, cni, family):
     """A connection that a container opened still carries bytes both ways after others came and went."""
     first = cni.add(node.sandbox("c1"), filtered(family))

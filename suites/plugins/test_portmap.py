@@ -119,6 +119,20 @@ def test_a_port_of_one_address(lab, node, cni, backend, family):
 
 
 @BACKEND
+@FAMILY
+@pytest.mark.covers("portmap.runtimeConfig.portMappings", "packet")
+def test_an_address_that_the_host_gets_later(lab, node, cni, backend, family):
+    """A port of all addresses is one of those that the host gets after ADD, too."""
+    server = cni.add(node.sandbox("c1"), published(family, **backend), capabilities=asked())
+    later, length = {4: ("192.168.80.77", 24), 6: ("2001:db8:80::77", 64)}[family]
+    node.run(["ip", "address", "add", f"{later}/{length}", "dev", "ens33"])
+
+    for protocol in ("tcp", "udp"):
+        assert seen(lab.host("router"), later, server, protocol) == ROUTER[family]
+        assert seen(node, later, server, protocol)
+
+
+@BACKEND
 @pytest.mark.covers("portmap.runtimeConfig.portMappings", "packet")
 def test_a_port_of_127_0_0_1_is_for_the_host_alone(lab, node, cni, backend):
     """With ``hostIP`` 127.0.0.1 the host reaches the container, and nobody outside does."""
