@@ -231,9 +231,8 @@ def test_two_containers_by_macvlan_and_dhcp(node, cni, leases):
     assert source(second.sandbox.ping("192.168.80.2")) == second.address
 
 
-#: In a version that flannel's plugin of the reference plugins (up to 0.9.1) supports, too.
 FLANNEL = {
-    "cniVersion": "0.4.0",
+    "cniVersion": "0.4.0",  # the newest that flannel's plugin of the reference plugins supports
     "name": "cbr0",
     "plugins": [
         {"type": "flannel", "delegate": {"hairpinMode": True, "isDefaultGateway": True}},
