@@ -78,6 +78,17 @@ def test_an_address_that_is_given_twice_is_reported(stage: tuple[Path, ReusingEx
     assert "the address 10.1.0.2 is given twice" in [one.words for one in violations if one.rule == "address"]
 
 
+def test_what_was_never_true_is_reported_once(stage: tuple[Path, ReusingExecutor]):
+    """A result that ADD's own look has found to be wrong is not harm that comes later."""
+    directory, executor = stage
+    alone = Step("ADD"), Step("FORWARD-DROP")
+
+    violations = executor.run(faulty({"ADD": {"result": NOBODY}}, directory, steps=alone))
+
+    rules = {violation.rule for violation in violations}
+    assert "untrue" in rules and "harm" not in rules
+
+
 def test_every_rule_has_its_fault():
     """No rule is without a fault that breaks it; two plugin sets are compared elsewhere."""
     assert {*FAULTS, "address", "differs", "requirement"} == set(RULES)

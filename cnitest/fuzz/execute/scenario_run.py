@@ -321,7 +321,7 @@ class ScenarioRun:
         """Every attachment is still as its result says, and reaches what it reached."""
         for one in self.live():
             plugin = str(one.example.plugins[0].get("type", ""))
-            for violation in invariants.of_result(self.bench, one, plugin, others=self.has_others(one)):
+            for violation in invariants.come_untrue(self.bench, one, plugin, others=self.has_others(one)):
                 self.note([violation._replace(rule="harm", words=f"an attachment: {violation.words}")])
             cut_off = invariants.lost(one)
             self.note([invariants.unanswered("harm", plugin, why, one, "cut off: ") for why in cut_off])

@@ -35,7 +35,8 @@ class Attached:
     ``before`` is the picture before ADD, ``own`` the differences that ADD brought, ``result`` what the last plugin
     answered (None when the runtime has lost it), ``lost`` whether the container is gone, ``broken`` whether somebody
     has meddled with it, ``reached`` what it reached of its host and ``beyond`` what only through it, ``is_ipam``
-    whether its one plugin only gives addresses, ``knowledge`` the file that was handed in for the plugin under test.
+    whether its one plugin only gives addresses, ``knowledge`` the file that was handed in for the plugin under test,
+    ``untrue`` the causes of what was found not to be as its result says.
     """
 
     step: Step
@@ -50,6 +51,7 @@ class Attached:
     beyond: tuple[Flow, ...] = ()
     is_ipam: bool = False
     knowledge: str = ""
+    untrue: frozenset[str] = frozenset()
 
     @property
     def version(self) -> str:

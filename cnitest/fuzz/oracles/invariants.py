@@ -34,11 +34,19 @@ def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list
     found: list[str] = []
     if not one.is_ipam:
         found = truth.untruths(one.result, one.version, bench.node, target.sandbox, target.netns, target.ifname)
-    return [
+    violations = [
         Violation("untrue", plugin, bare(str(detail), one), kernel=getattr(detail, "kernel", ""))
         for detail in [*found, *shape]
         if not (others and isinstance(detail, truth.Unreported))
     ]
+    one.untrue |= {violation.cause for violation in violations}
+    return violations
+
+
+def come_untrue(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list[Violation]:
+    """As `of_result`, of what has come to be so since it was last looked at."""
+    known = one.untrue
+    return [each for each in of_result(bench, one, plugin, others=others) if each.cause not in known]
 
 
 def silences(bench: Bench, one: Attached, others: Sequence[Attached], *, forwards: bool = True) -> list[str]:
