@@ -6,6 +6,7 @@ itself, before pytest imports anything.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import math
 import os
@@ -88,9 +89,16 @@ def heeded() -> Iterator[None]:
         heed.undo()
 
 
-def heed_ending() -> Callable[[], None]:
-    """The same without a block, of SIGTERM and SIGHUP alone: returns what undoes it."""
-    return _Heed(ENDING).undo
+def heed_ending(*others: signal.Signals) -> Callable[[], None]:
+    """The same without a block, of SIGTERM, SIGHUP and ``others``: returns what undoes it."""
+    return _Heed((*ENDING, *others)).undo
+
+
+def heed_others() -> None:
+    """From now on the same of SIGINT, which has just been raised: this process is about to end. Python itself leaves
+    only signals alone that are ignored."""
+    _Heed((signal.SIGINT,)).has_raised(KeyboardInterrupt())
+    atexit.register(ignore, *ENDING)
 
 
 class _Heed:
@@ -110,6 +118,10 @@ class _Heed:
         if self._before:
             sys.unraisablehook = self._unraisable
 
+    def has_raised(self, error: KeyboardInterrupt) -> None:
+        """From now on there is time to clean up."""
+        self.raised, self._until = error, time.monotonic() + _CLEANING
+
     def undo(self) -> None:
         """Leave them as they were, but those that are ignored by now."""
         for number, handler in self._before.items():
@@ -123,10 +135,10 @@ class _Heed:
             signal.signal(number, self._before[signal.Signals(number)])
             os.kill(os.getpid(), number)
         elif time.monotonic() > self._until:
-            self._until = time.monotonic() + _CLEANING
-            self.raised = KeyboardInterrupt() if number == signal.SIGINT else Ended(number)
+            error = KeyboardInterrupt() if number == signal.SIGINT else Ended(number)
+            self.has_raised(error)
             _leave_terminal()
-            raise self.raised
+            raise error
 
     def _unraisable(self, what: Any) -> None:
         """A signal that came where nothing can be raised, as in a weak reference's callback, comes again soon."""

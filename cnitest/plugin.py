@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ _PARTS = (
 
 #: Set with the run once its person wants to leave: nothing slow is begun any more.
 LEAVING = pytest.StashKey[bool]()
+#: Set where SIGTERM and SIGHUP end the run as Ctrl-C does: labs are to be cleaned up.
+_HEEDED = pytest.StashKey[bool]()
 _REQUIRES = ("kernel", "plugin", "binary")
 _LABS = {"lab", "cni", "network"}
 
@@ -40,6 +43,7 @@ class _Leaving:
     def __init__(self, config: pytest.Config) -> None:
         self._config, self._signal = config, 0
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """The person wants to leave; whoever would say so is not there before pytest is configured."""
         from cnitest import interrupts
@@ -48,6 +52,8 @@ class _Leaving:
         if not isinstance(excinfo.value, KeyboardInterrupt):  # pytest.exit has a code and words of its own
             return
         self._signal = interrupts.number_of(excinfo.value)
+        if self._signal == signal.SIGINT and self._config.stash.get(_HEEDED, False):
+            interrupts.heed_others()
         if not self._config.pluginmanager.hasplugin("terminalreporter"):
             print(f"cnitest: {interrupts.words(self._signal)}", file=sys.stderr)  # noqa: T201
 
@@ -113,9 +119,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """End by SIGTERM and SIGHUP as by Ctrl-C where tests use labs; others', which may fork, are left as they are."""
     labs = "cnitest.lab.lab" in sys.modules or any(_LABS.intersection(_fixtures(item)) for item in session.items)
     if labs and not hasattr(session.config, "workerinput"):  # a worker that is killed fails its test alone
-        from cnitest import interrupts
+        _heed(session.config)
 
-        session.config.add_cleanup(interrupts.heed_ending())
+
+def _heed(config: pytest.Config) -> None:
+    from cnitest import interrupts
+
+    config.stash[_HEEDED] = True
+    config.add_cleanup(interrupts.heed_ending())
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
@@ -130,9 +141,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         interrupts.heed()
     elif getattr(config.option, "tx", ()):
-        from cnitest import interrupts
-
-        config.add_cleanup(interrupts.heed_ending())
+        _heed(config)
     resolve_paths(config)
     config.pluginmanager.register(_Leaving(config))
     config.addinivalue_line("markers", "topology(name_or_path): the topology that the fixture `lab` builds")

@@ -48,7 +48,10 @@ def boot(config: pytest.Config) -> int:
     )
     ends = Ends(0) if task.stdin else Ends()
     status = run.ended(run.Request(task, kernel or None, cache.directory(), ends=ends), _complain)
-    return interrupts.INTERRUPTED if status == 128 + signal.SIGINT else status
+    if status != 128 + signal.SIGINT:
+        return status
+    interrupts.heed_others()
+    return interrupts.INTERRUPTED
 
 
 def kernel_or_argument(given: str, base: str | os.PathLike[str] = "") -> tuple[str, str]:

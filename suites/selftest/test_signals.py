@@ -33,6 +33,19 @@ def test_it(lab):
         os.kill(os.getpid(), signal.{})
         signal.pause()
 """
+TWICE = """
+import os, pathlib, signal, pytest
+
+@pytest.fixture
+def cleaned_up():
+    yield
+    os.kill(os.getpid(), signal.SIGINT)
+    pathlib.Path("cleaned-up").touch()
+
+def test_it(lab, cleaned_up):
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+"""
 FORKS = """
 import os, signal
 
@@ -119,6 +132,15 @@ def test_pytest_ends_its_labs(number, tmp_path):
     assert done.returncode == ENDS[number][0], done.stdout
     assert "KeyboardInterrupt" in done.stdout or f"{ENDS[number][1]} !" in done.stdout
     assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
+
+
+def test_pytest_cleans_up_at_a_second_ctrl_c(tmp_path):
+    """Where tests use labs, a person who presses it twice does not keep their fixtures from ending."""
+    done = pytest_alone(tmp_path, TWICE)
+
+    assert done.returncode == 2, done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (tmp_path / "cleaned-up").exists()
 
 
 @pytest.mark.parametrize("number", interrupts.ENDING, ids=lambda number: number.name)
