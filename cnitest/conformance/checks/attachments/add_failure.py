@@ -28,8 +28,8 @@ FAILING_DELEGATES: dict[str, Any] = {
 TOOLS = ("iptables", "ip6tables", "nft", "iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy")
 
 
-def _must_leave_nothing(bench: Bench, target: AttachmentTarget, words: str = "", **options: Any) -> None:
-    """ADD into a target, see it fail, and see nothing left."""
+def _must_leave_nothing(bench: Bench, target: AttachmentTarget, why: str, words: str = "", **options: Any) -> None:
+    """ADD into a target, see it fail, and see nothing left; ``why`` says what has to make it fail."""
     previous = bench.chain(target)
     before = bench.look(target)
 
@@ -38,7 +38,7 @@ def _must_leave_nothing(bench: Bench, target: AttachmentTarget, words: str = "",
     prefix = f"{words}: " if words else ""
     bench.complain(*protocol.crash(call), prefix=prefix)
     if call.exit_code == 0:
-        bench.complain(f"{prefix}ADD succeeds")
+        bench.complain(f"{prefix}ADD succeeds, though {why}")
         return
     found = settle(lambda: bench.changed(before, target))
     bench.complain(*found, prefix=prefix)
@@ -85,7 +85,7 @@ def a_missing_delegate_leaves_nothing(bench: Bench) -> None:
     """ADD with an IPAM plugin that is not there fails and leaves neither link, address, rule nor file."""
     require_delegate(bench)
 
-    _must_leave_nothing(bench, delegate.target(bench, kind="cnitest-missing"))
+    _must_leave_nothing(bench, delegate.target(bench, kind="cnitest-missing"), "its IPAM plugin is not there")
 
 
 @check("ADDF-b", how=list(FAILING_DELEGATES))
@@ -97,7 +97,7 @@ def a_failing_delegate_leaves_nothing(bench: Bench, tmp_path: Path, how: str) ->
         reply = {"result": {"cniVersion": bench.version}}
     delegate.install(bench, tmp_path, {"ADD": reply})
 
-    _must_leave_nothing(bench, delegate.target(bench), how)
+    _must_leave_nothing(bench, delegate.target(bench), "this is the answer of its IPAM plugin", how)
 
 
 @check("ADDF-c")
@@ -106,7 +106,7 @@ def a_used_up_range_leaves_nothing(bench: Bench) -> None:
     conf = exhausted(bench)
     taken = bench.attach(bench.target("c1", conf=conf))
 
-    _must_leave_nothing(bench, bench.target("c2", conf=conf))
+    _must_leave_nothing(bench, bench.target("c2", conf=conf), "every address of its range is taken")
     bench.complain(*protocol.success(bench.delete(taken)))
 
 
@@ -119,7 +119,7 @@ def a_taken_name_leaves_both_alone(bench: Bench) -> None:
     peer = space.name(bench.subject, "cnitest-peer")
     bench.run("ip", "link", "add", target.ifname, "type", "veth", "peer", "name", peer, at=target.sandbox)
 
-    _must_leave_nothing(bench, target)
+    _must_leave_nothing(bench, target, f"the container has an interface {target.ifname}")
 
 
 @check("ADDF-e")
@@ -129,16 +129,19 @@ def a_missing_namespace_leaves_nothing(bench: Bench) -> None:
         bench.not_applicable("it need not enter the namespace")
     target = bench.target()
 
-    _must_leave_nothing(bench, target, changes={"CNI_NETNS": "/run/netns/cnitest-none"})
+    nowhere = "/run/netns/cnitest-none"
+    _must_leave_nothing(bench, target, f"there is no namespace {nowhere}", changes={"CNI_NETNS": nowhere})
 
 
 @check("ADDF-f")
 def a_late_failure_leaves_nothing(bench: Bench, tmp_path: Path) -> None:
     """An ADD that fails over a route that the kernel refuses leaves nothing."""
     require_delegate(bench)
-    delegate.install(bench, tmp_path, {"ADD": {"result": delegate.address(bench, routes=[delegate.stray(bench)])}})
+    stray = delegate.stray(bench)
+    delegate.install(bench, tmp_path, {"ADD": {"result": delegate.address(bench, routes=[stray])}})
 
-    _must_leave_nothing(bench, delegate.target(bench))
+    route = f"{stray['dst']} via {stray['gw']}"
+    _must_leave_nothing(bench, delegate.target(bench), f"the kernel refuses the route {route} that IPAM gave it")
 
 
 @check("ADDF-g")
