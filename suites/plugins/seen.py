@@ -1,8 +1,8 @@
-"""As whom a place was seen by whom it reached."""
+"""As whom a place was seen by whom it reached, and whether what it has open goes on."""
 
 from __future__ import annotations
 
-from cnitest import Reach
+from cnitest import Connection, Reach
 
 
 def source(reach: Reach) -> str:
@@ -11,3 +11,13 @@ def source(reach: Reach) -> str:
     Raises ProbeUnproven.
     """
     return (reach.source_seen or "") if reach else ""
+
+
+def goes_on(connection: Connection) -> bool:
+    """Whether a connection carries bytes both ways, those of its far end first.
+
+    Translations and filters let them through only where the connection is remembered: what the near end sends could
+    be taken for a new one. Raises DeadlineExceeded when they do not come, ProbeUnproven.
+    """
+    connection.far.send(b"first")
+    return connection.receive(5) == b"first" and bool(connection.alive())

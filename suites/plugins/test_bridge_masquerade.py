@@ -14,7 +14,7 @@ from cnitest.suites.plugins.node_networks import (
     rules,
     without_dad,
 )
-from cnitest.suites.plugins.seen import source
+from cnitest.suites.plugins.seen import goes_on, source
 
 from cnitest import PluginError
 
@@ -213,11 +213,14 @@ def test_there_is_nothing_to_masquerade_without_ipam(node, cni):
     assert rules(node, "MASQUERADE", "masquerade") == []
 
 
+@BACKEND
+@FAMILY
 @pytest.mark.covers("bridge.ipMasq", "packet")
-def test_a_connection_outlives_a_second_container(node, cni):
-    """A masqueraded connection goes on while rules of other containers come and go."""
-    first = cni.add(node.sandbox("c1"), network(4, **MASQUERADING))
-    with first.sandbox.connection(INTERNET[4], 443) as connection:
-        cni.delete(cni.add(node.sandbox("c2"), network(4, **MASQUERADING)))
+def test_a_connection_outlives_a_second_container(node, cni, backend, family):
+    """A masqueraded connection goes on while rules of other containers come and go, whoever speaks next."""
+    wanted = network(family, **MASQUERADING, **backend)
+    first = cni.add(node.sandbox("c1"), wanted)
+    with first.sandbox.connection(INTERNET[family], 443) as connection:
+        cni.delete(cni.add(node.sandbox("c2"), wanted))
 
-        assert connection.alive()
+        assert goes_on(connection)

@@ -6,7 +6,7 @@ import pytest
 from cnitest.suites.plugins.firewalls import ROUTER, UPLINK, route
 from cnitest.suites.plugins.node_networks import RANGES, address, gateway, without_dad
 from cnitest.suites.plugins.ports import BACKENDS, HOST_PORT, PORT, asked, mapping, published
-from cnitest.suites.plugins.seen import source
+from cnitest.suites.plugins.seen import goes_on, source
 
 from cnitest.lab.reach import Verdict
 
@@ -240,16 +240,17 @@ def test_a_flow_of_datagrams_comes_back_to_the_host(lab, node, cni, backend):
 
 
 @BACKEND
+@FAMILY
 @pytest.mark.covers("portmap", "packet", "DEL")
-def test_a_connection_outlives_the_ports_of_others(lab, node, cni, backend):
-    """A connection to a port goes on while another container with ports comes and goes."""
-    wanted = published(4, **backend)
+def test_a_connection_outlives_the_ports_of_others(lab, node, cni, backend, family):
+    """A connection to a port goes on while another container with ports comes and goes, whoever speaks next."""
+    wanted = published(family, **backend)
     server = cni.add(node.sandbox("c1"), wanted, capabilities=asked())
     ends = {"listener": server.sandbox, "listener_port": PORT}
-    with lab.host("router").connection(UPLINK[4], HOST_PORT, **ends) as connection:
+    with lab.host("router").connection(UPLINK[family], HOST_PORT, **ends) as connection:
         cni.delete(cni.add(node.sandbox("c2"), wanted, capabilities=asked(mapping(8081, 81))))
 
-        assert connection.alive()
+        assert goes_on(connection)
 
 
 @BACKEND

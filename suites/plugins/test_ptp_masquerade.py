@@ -14,7 +14,7 @@ from cnitest.suites.plugins.node_networks import (
     rules,
     without_dad,
 )
-from cnitest.suites.plugins.seen import source
+from cnitest.suites.plugins.seen import goes_on, source
 
 from cnitest import PluginError
 
@@ -143,3 +143,16 @@ def test_one_interface_of_two_goes(node, cni, backend):
 
     assert source(first.sandbox.ping(INTERNET[4])) == UPLINK[4]
     assert failed is None
+
+
+@BACKEND
+@FAMILY
+@pytest.mark.covers("ptp.ipMasq", "packet")
+def test_a_connection_outlives_a_second_container(node, cni, backend, family):
+    """A masqueraded connection goes on while rules of other containers come and go, whoever speaks next."""
+    wanted = masqueraded(family, **backend)
+    first = cni.add(without_dad(node.sandbox("c1")), wanted)
+    with first.sandbox.connection(INTERNET[family], 443) as connection:
+        cni.delete(cni.add(without_dad(node.sandbox("c2")), wanted))
+
+        assert goes_on(connection)
