@@ -20,7 +20,9 @@ ENDING = ("drop", "reject", "queue", "nfqueue", "stolen")
 _QUESTIONS = ("arp", "nd")
 _ROUTED = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 # Matches that iptables does not find again by their words.
-_COUNTING = re.compile(r"-m (connlimit|hashlimit|quota)\b")
+_COUNTING = re.compile(r"-m (connlimit|hashlimit|quota|recent)\b")
+# What leaves a base chain before its end, for the policy.
+_LEAVES = re.compile(r"-j RETURN\b|-g \S|\b(return|goto \S+|vmap @\S+)( |$)")
 # What a shell reads otherwise than iptables-save writes it.
 _ODD = re.compile(r"[\\$`]")
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|\S+')
@@ -163,9 +165,15 @@ def _directions(step: Step) -> list[tuple[str, str]]:
 def _accepting(step: Step, direction: str, link: str) -> str:
     if is_iptables(step):
         matching = f" -{direction[0]} {shlex.quote(link)}" if link else ""
-        return f"{command(step)} -A {step.chain}{matching} -j ACCEPT"
+        return f"{command(step)} -{'I' if _leaves_before(step) else 'A'} {step.chain}{matching} -j ACCEPT"
     matching = f"{'iif' if direction == 'in' else 'oif'}name {link} " if link else ""
-    return f"nft add rule {step.table} {step.chain} {matching}accept"
+    how = "insert" if _leaves_before(step) else "add"
+    return f"nft {how} rule {step.table} {step.chain} {matching}accept"
+
+
+def _leaves_before(step: Step) -> bool:
+    """Whether a rule may have left the chain before its end, so that none that is appended would be met."""
+    return any(_LEAVES.search(rule) for rule in step.rules)
 
 
 def lets_replies_back(step: Step) -> bool:

@@ -15,7 +15,8 @@ PROTOCOLS = {"icmp": wire.ICMP, "tcp": wire.TCP, "udp": wire.UDP, "icmpv6": wire
 #: ICMP's types by the names of nftables, of both families.
 TYPES = {"echo-request": (8, 128), "echo-reply": (0, 129)}
 _NFT_TERM = re.compile(
-    r'(ip6? [sd]addr|ip protocol|meta l4proto|icmp(?:v6)? type|(?:tcp|udp) [sd]port|[io]ifname) "?([^\s"]+)"?'
+    r"(ip6? [sd]addr|ip protocol|meta l4proto|icmp(?:v6)? type|(?:tcp|udp) [sd]port|[io]ifname|ct state)"
+    r' (\{ [^}]* \}|[^\s"{]+|"[^\s"]+")'
 )
 
 
@@ -80,6 +81,11 @@ def nft_holds(conditions: str, step: Step) -> bool:
 def _term_holds(name: str, value: str, step: Step) -> bool:
     packet = step.packet
     what = name.split()[-1]
+    if value.startswith("{"):
+        return any(_term_holds(name, each.strip(), step) for each in value.strip("{ }").split(","))
+    if what == "state":
+        return step.state in value.split(",")
+    value = value.strip('"')
     if what in ("saddr", "daddr"):
         return covers(value, packet.source if what == "saddr" else packet.destination)
     if what in ("protocol", "l4proto"):

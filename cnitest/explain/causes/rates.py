@@ -17,7 +17,8 @@ _IPTABLES_MEASURE = re.compile(
     r"-m (?:limit|hashlimit|quota|connlimit)|--(?:limit|hashlimit|quota|connlimit)\S*(?: [^\s-]\S*)?"
 )
 _NFT_MEASURE = re.compile(
-    r"limit rate \d+(?: \w+)?/\w+(?: burst \d+ \w+)?|limit name \S+|quota \d+ \w+(?: used \d+ \w+)?|ct count \d+"
+    r"limit rate \d+(?: \w+)?/\w+(?: burst \d+ \w+)?|limit name \S+|quota \d+ \w+(?: used \d+ \w+)?|"
+    r"quota name \S+|ct count \d+"
 )
 
 

@@ -73,14 +73,21 @@ def nftables(loss: Loss) -> Found | None:
         return None
     if match[2]:
         key = _lacking(match[1], step)
-        return drops.found(loss, step, note=f"not in set {match[4]}", remedy=_change("add", step, match[4], key))
+        remedy = _change("add", step, match[4], key) if key else ""
+        return drops.found(loss, step, note=f"not in set {match[4]}", remedy=remedy)
     element = _element(_entries(loss, step, "set", match[4]), match[1], step)
     return _found(loss, step, f"set {match[4]}", element, _change("delete", step, match[4], element))
 
 
 def _lacking(lookup: str, step: Step) -> str:
-    """The keys that a set lacks: the packet's, and of what is forwarded the reply's where addresses are looked up."""
-    key = " . ".join(values[0] for values in _looked_up(lookup, step) if values)
+    """The keys that a set lacks: the packet's, and of what is forwarded the reply's where addresses are looked up.
+
+    Empty where what is looked up is not known of the packet.
+    """
+    found = _looked_up(lookup, step)
+    if not all(found):
+        return ""
+    key = " . ".join(values[0] for values in found)
     field = lookup.split()[-1]
     if step.hook != "FORWARD" or field not in ("saddr", "daddr") or " . " in lookup:
         return key
@@ -136,4 +143,4 @@ def _looked_up(lookup: str, step: Step) -> list[tuple[str, ...]]:
         "oifname": (step.oif,),
         "type": tuple(name for name, kinds in matching.TYPES.items() if packet.kind in kinds),
     }
-    return [known.get(field.split()[-1], ()) for field in lookup.split(" . ")]
+    return [() if each.startswith("ether ") else known.get(each.split()[-1], ()) for each in lookup.split(" . ")]

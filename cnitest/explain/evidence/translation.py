@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from cnitest.errors import KernelError
+from cnitest.explain.evidence.ip import translated
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.rows import Step
 from cnitest.kernel.netfilter.conntrack import Flow
@@ -127,11 +128,17 @@ def _by_rule(loss: Loss, place: Place) -> Target | None:
     """What the last rule of DNAT that the request met at a place made of its destination."""
     steps = [step for step in loss.steps if step.place == place.full_name and not step.returning]
     for step in reversed(steps):
-        found = rule_target(step.rule)
+        found = rule_target(step.rule) or _mapped(step)
         if found and step.hook.upper() in ("PREROUTING", "OUTPUT"):
             address = found[0] or _redirected(place, step) or step.packet.destination
             return Target(place, address, found[1] or loss.packet.destination_port)
     return None
+
+
+def _mapped(step: Step) -> tuple[str, int] | None:
+    """What NETMAP makes of the destination: the same host of another network."""
+    mapped = translated.netmap(step)
+    return (mapped, 0) if mapped else None
 
 
 def _redirected(place: Place, step: Step) -> str:

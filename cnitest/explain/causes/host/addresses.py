@@ -47,8 +47,10 @@ def ipv6_disabled(loss: Loss) -> Found | None:
 
 
 def _disabled(loss: Loss, place: Place, link: str) -> Found:
-    name = f"ipv6/conf/{link}/disable_ipv6"
-    gone = [step for step in declared.addresses(place) if step.link.name == link and ":" in step.address]
+    everywhere = loss.sysctl("ipv6/conf/all/disable_ipv6", place) == "1"
+    name = f"ipv6/conf/{'all' if everywhere else link}/disable_ipv6"
+    declared_there = (step for step in declared.addresses(place) if everywhere or step.link.name == link)
+    gone = [step for step in declared_there if ":" in step.address]
     return Found(
         "disable_ipv6",
         f"{place.full_name}:{link} has no IPv6: {sysctl_name(name)}=1",

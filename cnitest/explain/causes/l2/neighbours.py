@@ -5,7 +5,8 @@ from __future__ import annotations
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.crossing import is_group
 from cnitest.explain.evidence.ip import carriers
-from cnitest.explain.evidence.leg import Leg, arrived, travelled
+from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
+from cnitest.explain.evidence.leg import Leg, ahead, arrived, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Fdb, Link, Neighbour
@@ -166,3 +167,20 @@ def _declared_mac(loss: Loss, at: LinkAt) -> str:
                 if handle and (handle.place, handle.name) == at and mac:
                     return "" if mac == loss.wiring.links[at].mac else mac
     return ""
+
+
+@cause("l2.asks-nobody", Stage.NEIGHBOUR, order=-4)
+def asks_nobody(loss: Loss) -> Found | None:
+    """The sender asks nobody for MACs that it does not know (``mcast_solicit``)."""
+    leg = loss.once(ahead)
+    if leg is None or any(row.ip == leg.next_hop and row.mac for row in leg.sender.neighbours):
+        return None
+    names = [f"{loss.family}/neigh/{leg.start.link}/{kind}_solicit" for kind in ("mcast", "app")]
+    if any(loss.sysctl(name) != "0" for name in names):
+        return None
+    return Found(
+        "asks for no MAC",
+        f"{leg.sender.full_name} does not ask who has {leg.next_hop}: {sysctl_name(names[0])}=0",
+        hook="neighbour",
+        remedy=set_to(names[0], 3),
+    )

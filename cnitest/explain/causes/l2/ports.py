@@ -146,6 +146,8 @@ def flood_off(loss: Loss) -> Found | None:
     for crossing in loss.once(crossings):
         port = crossing.out
         flag = _flood(loss.mac)
+        if port and is_group(loss.mac) and dict(port.detail).get("proxy_arp"):
+            return _proxied(loss, crossing, port)
         if port is None or dict(port.detail).get(flag, 1) or (flag == "flood" and forwarding(loss, crossing, loss.mac)):
             continue
         return Found(
@@ -157,6 +159,17 @@ def flood_off(loss: Loss) -> Found | None:
             place=crossing.place,
         )
     return None
+
+
+def _proxied(loss: Loss, crossing: Crossing, port: Port) -> Found:
+    """A port for which the bridge is to answer ARP itself, so that no question goes there."""
+    return Found(
+        "proxy_arp of the port",
+        f"port {port.name} of {crossing.bridge} gets no frame to {loss.mac}: proxy_arp is on for the port",
+        hook="bridge",
+        remedy=f"ip link set {port.name} type bridge_slave proxy_arp off",
+        place=crossing.place,
+    )
 
 
 def _flood(mac: str) -> str:

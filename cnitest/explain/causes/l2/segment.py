@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip import fib
+from cnitest.explain.evidence.ip import declared, fib
 from cnitest.explain.evidence.leg import Leg, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
@@ -77,10 +77,22 @@ def elsewhere(loss: Loss) -> Found | None:
         f"{leg.sender.full_name} looks for {leg.next_hop} on {leg.start.link}, but it is at {leg.owners[0]}",
         hook="neighbour",
         evidence=(f"{leg.start} has {wide}, which holds {leg.next_hop}",) if wide else (astray,) if astray else (),
-        remedy=_by_right_link(loss, leg)
+        remedy=_moved_back(leg, wide)
+        or _by_right_link(loss, leg)
         or (remove if astray and not wide else f"ip route add {leg.next_hop} via {router or '…'}"),
         place=leg.sender.full_name,
     )
+
+
+def _moved_back(leg: Leg, wide: str) -> str:
+    """The command that gives an address back to the link that the topology has it on; empty where it is there."""
+    address = wide.partition("/")[0]
+    steps = [step for step in declared.addresses(leg.sender) if step.address.partition("/")[0] == address]
+    if not wide or not steps or any(step.link.name == leg.start.link for step in steps):
+        return ""
+    nodad = " nodad" if ":" in wide else ""
+    again = f"ip address add {steps[0].address} dev {steps[0].link.name}{nodad}"
+    return f"ip address del {wide} dev {leg.start.link} && {again}"
 
 
 def _by_right_link(loss: Loss, leg: Leg) -> str:

@@ -18,6 +18,12 @@ _EVERYWHERE = (
 )
 _BEFORE_NAT = -12
 _SETS = re.compile(r"\b(ip|ip6|ether|tcp|udp|th) ([sd])(?:addr|port) set (\S+)")
+_BREAKS = re.compile(
+    r"\b(ip (?:version|hdrlength|length|frag-off|protocol|checksum)|ip6 (?:version|length|nexthdr)|"
+    r"icmp(?:v6)? (?:type|code|checksum|id|sequence)|tcp (?:sequence|ackseq|doff|flags|checksum)|"
+    r"udp (?:length|checksum)) set (.+?)(?: counter.*| accept)?$|(@(?:ll|nh|th|ih),\d+,\d+) set (\S+)"
+)
+_LAST = 95
 _EBTABLES = re.compile(r"-j ([sd])nat --to-\S+ ([0-9a-f:]{17})")
 
 
@@ -99,3 +105,26 @@ _STRUCK: Mapping[str, Callable[[Loss, Step, str], bool]] = {
     "MAC": _is_for_another_mac,
     "source MAC": _never,
 }
+
+
+@cause("nat.header-written", Stage.EGRESS, order=_LAST)
+def header_written(loss: Loss) -> Found | None:
+    """A rule writes something else into a header (checksum, length, protocol, type, sequence), and whoever gets the
+    packet takes it for broken, or for none of its own."""
+    if not loss.received:
+        return None
+    for step in loss.steps:
+        wrote = _BREAKS.search(step.rule) if step.returning == loss.returning and not drops.is_neighbour(step) else None
+        if wrote:
+            freed = (f"{loss.place.full_name} freed it: {one}" for one in loss.freed if one.returning == loss.returning)
+            field = wrote[1] or wrote[3]
+            note = f"{field} is not that of the packet, and {loss.place.full_name} does not take it"
+            return Found(
+                f"{drops.short(step)} rewrites",
+                f"{drops.where(step)}: {step.rule}   ({note})",
+                hook=step.hook,
+                evidence=(*drops.evidence(loss, step), *freed),
+                remedy=drops.without(step),
+                place=step.place,
+            )
+    return None

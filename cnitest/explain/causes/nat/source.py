@@ -21,6 +21,7 @@ from cnitest.lab.reach import Sighting
 
 #: Where an answer to a source that nobody knows can end.
 ON_THE_WAY_BACK = (Stage.SOCKET_OUT, Stage.WIRE, Stage.INGRESS, Stage.ROUTING, Stage.NEIGHBOUR)
+_NETWORK = re.compile(r"-j NETMAP --to (\S+)")
 _FIRST = -10
 # What a rule asks of source, destination and the link that the packet leaves by.
 _TERMS = re.compile(
@@ -108,14 +109,15 @@ def snat_address(loss: Loss) -> Found | None:
             continue
         owner = loss.owner(new)
         where = one.place.full_name
+        wrong = next((rule for rule in _rules(loss, one) if _gives(rule, new)), None)
         return Found(
             "SNAT to an address not its own",
             f"{where} translates {one.came.source} to {new}, which {owner.full_name if owner else 'nobody'} has",
             hook="POSTROUTING",
-            evidence=tuple(f"{rule}" for rule in _rules(loss, one) if new in rule.text),
+            evidence=tuple(f"{rule}" for rule in _rules(loss, one) if new in rule.text or rule == wrong),
             remedy=f"ip address add {new}/{128 if loss.six else 32} dev {one.oif}"
             if owner is None and loss.in_network(new, one.place, one.oif)
-            else _masquerade(loss, one, "-I"),
+            else _masquerade(loss, one, "-I", wrong),
             place=where,
         )
     return None
@@ -233,9 +235,19 @@ def _found(loss: Loss, one: Passage, dropped_by: str, words: str) -> Found:
     )
 
 
-def _masquerade(loss: Loss, one: Passage, how: str) -> str:
-    """The command that has a place translate the source's subnet where it leaves."""
-    program = "ip6tables" if loss.six else "iptables"
+def _gives(rule: NatRule, new: str) -> bool:
+    """Whether a rule translates a source to a new address: it names it, or a network that has it (NETMAP)."""
+    network = _NETWORK.search(rule.text)
+    return rule.translates_source and (new in rule.text or bool(network and covers(network[1], new)))
+
+
+def _masquerade(loss: Loss, one: Passage, how: str, before: NatRule | None = None) -> str:
+    """The command that has a place translate the source's subnet where it leaves, ``before`` the rule that does it
+    wrongly: by the program that made that."""
+    if before and before.program == "nft":
+        match = f"{'ip6' if loss.six else 'ip'} saddr {_subnet(loss, one)} oifname {one.oif}"
+        return f"nft insert rule {before.table} {before.chain} {match} masquerade"
+    program = before.program if before else "ip6tables" if loss.six else "iptables"
     return f"{program} -t nat {how} POSTROUTING -s {_subnet(loss, one)} -o {one.oif} -j MASQUERADE"
 
 

@@ -18,14 +18,15 @@ def source_choice(loss: Loss) -> Found | None:
     if not loss.returning or sent is None or loss.probe.source or loss.packet.destination != sent.source:
         return None
     link = next((s.frame.link for s in loss.seen.sightings if s.place == sender.full_name and s.frame.out), "")
-    own = [row for row in loss.state(sender).addresses if row.link == link and _is_global(row, six=loss.six)]
+    own = [row for row in loss.state(sender).addresses if row.link == link and _may_be_used(row, six=loss.six)]
     better = next((row for row in own if _comes_back(loss, row.ip) and not _comes_back(loss, sent.source)), None)
-    if better is None or loss.owns(sent.source) or any(row.ip == sent.source for row in own):
+    if better is None or loss.owns(sent.source):
         return None
+    whose = "another of its addresses" if any(row.ip == sent.source for row in own) else "an address of another link"
     remedy, why = _remedy(loss, better, sent.source)
     return Found(
         "source address choice",
-        f"{sender.full_name} sends by {link} from {sent.source}, an address of another link: {why}",
+        f"{sender.full_name} sends by {link} from {sent.source}, {whose}: {why}",
         "routing",
         (f"{loss.place.full_name} has no way back to {sent.source}, but one to {better.ip}",),
         remedy,
@@ -42,11 +43,19 @@ def _remedy(loss: Loss, better: Address, source: str) -> tuple[str, str]:
     if route and route.source == source:
         key = words.route_key(route._replace(source=""))
         return f"ip {family}route replace {key} src {better.ip}", f"its route says src {source}"
-    if better.deprecated:
+    if better.scope != "global":
+        return f"ip {family}route change {_key(route)} src {better.ip}", f"{better.ip} has scope {better.scope}"
+    if better.deprecated and not any(
+        row.ip == source and row.link == better.link for row in loss.state(sender).addresses
+    ):
         command = f"ip address change {better.address} dev {better.link} preferred_lft forever"
         return command, f"{better.ip} is deprecated"
-    key = words.route_key(route) if route else "default"
-    return f"ip {family}route change {key} src {better.ip}", f"it prefers that to {better.ip}"
+    why = f"{better.ip} is deprecated" if better.deprecated else f"it prefers that to {better.ip}"
+    return f"ip {family}route change {_key(route)} src {better.ip}", why
+
+
+def _key(route: Route | None) -> str:
+    return words.route_key(route) if route else "default"
 
 
 def _comes_back(loss: Loss, address: str) -> bool:
@@ -55,5 +64,6 @@ def _comes_back(loss: Loss, address: str) -> bool:
     return isinstance(found, Route) and loss.owner(found.via or address) is not None
 
 
-def _is_global(row: Address, *, six: bool) -> bool:
-    return row.scope == "global" and (":" in row.ip) == six
+def _may_be_used(row: Address, *, six: bool) -> bool:
+    """Whether an address is one that a packet may have as its source where it is asked for: of IPv4 any is."""
+    return (row.scope == "global" or not six) and (":" in row.ip) == six

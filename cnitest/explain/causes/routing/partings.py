@@ -40,7 +40,8 @@ def reply_astray(loss: Loss) -> Found | None:
 def reply_by_default(loss: Loss) -> Found | None:
     """A place got the request, and has no route back to its source but the default one, which leads elsewhere."""
     parting = next(detours.partings(loss), None) if _leads_nowhere(loss) else None
-    if parting is None or declared.route(loss.place, loss.question):
+    came_round = loss.owns(loss.packet.source)
+    if parting is None or (not came_round and declared.route(loss.place, loss.question)):
         return None
     decisions = _decisions(loss, parting)
     if not decisions or not decisions[0].route or decisions[0].route.to != "default":
@@ -52,7 +53,7 @@ def reply_by_default(loss: Loss) -> Found | None:
         f"{here} has no route back to {parting.destination} but {words.route_key(decisions[0].route)}, and the request "
         f"came in by {parting.came_by}",
         "routing",
-        (f"{loss.place.full_name} has no route to it either",),
+        (f"{loss.place.full_name} {'gets its own packet back' if came_round else 'has no route to it either'}",),
         f"ip {six}route add {parting.destination} {f'via {via}' if via else f'dev {parting.came_by}'}",
         here,
     )

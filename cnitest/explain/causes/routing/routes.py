@@ -138,5 +138,16 @@ def _connected(loss: Loss) -> str:
     rows = (row for row in loss.state().addresses if (":" in row.ip) == loss.six and row.scope == "global")
     near = next((row for row in rows if ip_address(gateway) in ip_interface(row.address).network), None)
     if near is None:
-        return ""
+        return _widened(loss, gateway)
     return f"ip {'-6 ' if loss.six else ''}route add {ip_interface(near.address).network} dev {near.link} && "
+
+
+def _widened(loss: Loss, gateway: str) -> str:
+    """The command, with ``&&``, that gives an address the prefix again that the topology has for it, and that the
+    gateway is in; empty where it has that."""
+    own = {(row.ip, row.link) for row in loss.state().addresses}
+    for step in declared.addresses(loss.place):
+        found = ip_interface(step.address)
+        if (str(found.ip), step.link.name) in own and ip_address(gateway) in found.network and not loss.six:
+            return f"ip address add {step.address} dev {step.link.name} && "
+    return ""

@@ -3,6 +3,7 @@ connection that is tracked."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable
 
@@ -12,6 +13,7 @@ from cnitest.lab.probe import wire
 
 # ``--to-destination 10.0.0.1:80`` of iptables, ``dnat ip to 10.0.0.1:80`` of nft.
 _TO = re.compile(r"(?:--to-destination|\bdnat (?:ip6? )?to) \[?([0-9a-fA-F]*:[0-9a-fA-F:.]+|[0-9.]+)")
+_NETMAP = re.compile(r"-j NETMAP --to (\S+)")
 _HOOKS = ("PREROUTING", "OUTPUT")
 
 
@@ -20,8 +22,18 @@ def by_rule(steps: Iterable[Step]) -> str:
     found = ""
     for step in steps:
         matched = _TO.search(step.rule) if step.hook.upper() in _HOOKS else None
-        found = matched[1].rstrip("]") if matched else found
+        found = matched[1].rstrip("]") if matched else netmap(step) or found
     return found
+
+
+def netmap(step: Step) -> str:
+    """The address that NETMAP translates a destination to: the same host of another network; empty of another rule."""
+    matched = _NETMAP.search(step.rule) if step.hook.upper() in _HOOKS else None
+    if matched is None:
+        return ""
+    network, old = ipaddress.ip_network(matched[1], strict=False), ipaddress.ip_address(step.packet.destination)
+    host = int(old) & int(network.hostmask)
+    return str(type(old)(int(network.network_address) | host))
 
 
 def by_connection(packet: wire.Headers, flows: Iterable[Flow]) -> str:

@@ -1,0 +1,28 @@
+"""Addresses that are on another link than the topology has them on."""
+
+from __future__ import annotations
+
+from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.ip import declared, next_hops
+from cnitest.explain.evidence.loss import Loss, Stage
+
+
+@cause("host.address-moved", Stage.ROUTING, Stage.NEIGHBOUR, order=-5)
+def address_moved(loss: Loss) -> Found | None:
+    """The address is on another link of its place than the topology has it on, and not answered for there."""
+    wanted = next_hops.unanswered(loss)
+    place = loss.owner(wanted) if wanted and next_hops.routed(loss) else None
+    row = next((one for one in loss.state(place).addresses if one.ip == wanted), None) if place else None
+    steps = [step for step in declared.holders(loss.place, wanted) if place and step.place == place.full_name]
+    if place is None or row is None or not steps or any(step.link.name == row.link for step in steps):
+        return None
+    again = f"ip address add {steps[0].address} dev {steps[0].link.name}{' nodad' if loss.six else ''}"
+    return Found(
+        "address moved",
+        f"{place.full_name} has {wanted} on {row.link}, and {loss.place.full_name} asks for it where "
+        f"{steps[0].link.name} is",
+        "neighbour",
+        (f"the topology declares {steps[0].address} on {steps[0].link.name}",),
+        f"ip address del {row.address} dev {row.link} && {again}",
+        place.full_name,
+    )
