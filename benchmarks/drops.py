@@ -167,7 +167,7 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
             asked = Asked(random_.choice(WAYS), random_.choice(_KINDS), random_.random() < 0.5, random_.choice(_SPOTS))
             reach, took = tried(lab, asked, random_)
             times[asked.way].append(took * 1e3)
-            counts[told(asked, reach, mode)] += 1
+            counts[reported(asked, reach, mode)] += 1
     return {"counts": counts, "drops_ms": times["drop"], "positives_ms": times["deliver"]}
 
 
@@ -236,7 +236,7 @@ def fill(lab: Lab, sender: str, address: str, octets: int) -> None:
             octets -= size
 
 
-def told(asked: Asked, reach: Reach, mode: str) -> str:
+def reported(asked: Asked, reach: Reach, mode: str) -> str:
     """What was said of a probe; ``wrong …`` where that is not what became of it."""
     said = reach.verdict.value
     if mode == "blind":

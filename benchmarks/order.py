@@ -1,4 +1,4 @@
-"""Counts first probes of fresh labs whose way, or where they were last seen, is not told right; the bar is none.
+"""Counts first probes of fresh labs whose way, or where they were last seen, is not right; the bar is none.
 
 python benchmarks/order.py [--probes 2000] [--processes 50] [--busy 8] [--json FILE]
 
@@ -38,7 +38,7 @@ _BACK = ("node/ns02:eth02 out", "node:veth02 in", "node:veth01 out", "node/ns01:
 
 
 def main(argv: list[str]) -> None:
-    """Probes and says how many were told in a wrong order."""
+    """Probes and says how many were reported in a wrong order."""
     options = arguments(argv)
     if options.one:
         print(json.dumps(first_probes(options.probes)))

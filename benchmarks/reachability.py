@@ -55,8 +55,8 @@ def main(argv: list[str]) -> None:
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if options.json:
-        told: dict[str, Any] = {name: {**found._asdict(), "ratio": found.ratio} for name, found in figures.items()}
-        Path(options.json).write_text(json.dumps({**told, "peak_MiB": peak, "machine": machine()}, indent=2) + "\n")
+        reported: dict[str, Any] = {name: {**found._asdict(), "ratio": found.ratio} for name, found in figures.items()}
+        Path(options.json).write_text(json.dumps({**reported, "peak_MiB": peak, "machine": machine()}, indent=2) + "\n")
     slow = [name for name, found in figures.items() if found.seconds > _SECONDS[name] or found.ratio < _TIMES_FASTER]
     wrong = sum(found.differing for found in figures.values())
     verdict(

@@ -177,7 +177,7 @@ def print_verdict(results: Results, field: Field, out: TextIO) -> bool:
         print(f"\nnot measured: {name}: {reason}", file=out)
     print(file=out)
     missed = "cnitest" in field.missing
-    for size, name, met in judged(results):
+    for size, name, met in against_bars(results):
         print(f"{'met' if met else 'MISSED':7}{size:4} sandboxes: {_found(results[size], name)}", file=out)
         missed |= not met
     return missed
@@ -193,7 +193,7 @@ def _found(summaries: Mapping[str, Summary], name: str) -> str:
     return f"{words}: {ratio:.1f}x{limit}"
 
 
-def judged(results: Results) -> Iterator[tuple[int, str, bool]]:
+def against_bars(results: Results) -> Iterator[tuple[int, str, bool]]:
     """(size, peer, met) of each bar that could be measured."""
     for size in JUDGED_SIZES:
         known = ratios(results.get(size, {}))
@@ -203,7 +203,7 @@ def judged(results: Results) -> Iterator[tuple[int, str, bool]]:
 def as_json(results: Results, field: Field) -> dict[str, Any]:
     """Figures of the small network at the top, of the others under ``scale``."""
     small = results.get(SMALL, {})
-    verdicts = [{"sandboxes": size, "against": name, "met": met} for size, name, met in judged(results)]
+    verdicts = [{"sandboxes": size, "against": name, "met": met} for size, name, met in against_bars(results)]
     return {
         **_figures(small),
         "scale": {str(size): _figures(lines) for size, lines in results.items() if size != SMALL},

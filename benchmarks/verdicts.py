@@ -1,6 +1,6 @@
 """What differs in verdicts between two runs of the conformance suite: python -m benchmarks.verdicts BEFORE AFTER.
 
-Both are files of `cnitest run --json`. Cases are told apart by plugin, version, requirement and test; each change is
+Both are files of `cnitest run --json`. Cases are distinguished by plugin, version, requirement and test; each change is
 one line with the versions it was seen in and what the run after says of it. Exit code 1 when any verdict changed.
 With --failing first it is which requirements of a plugin have a failed case, whatever their tests are called.
 """
@@ -62,8 +62,10 @@ def lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
         case = new.get(keys[0], {})
         why = next(iter([*case.get("details", ()), case.get("reason", "")]), "")
         versions = ",".join(dict.fromkeys(key.version for key in keys))
-        told = f"{change.subject} {change.requirement} {change.test} [{versions}]: {change.before} -> {change.after}"
-        yield f"{told}: {why}"[:_WIDTH] if why else told
+        reported = (
+            f"{change.subject} {change.requirement} {change.test} [{versions}]: {change.before} -> {change.after}"
+        )
+        yield f"{reported}: {why}"[:_WIDTH] if why else reported
 
 
 def failing(report: Mapping[str, Any]) -> dict[str, set[str]]:

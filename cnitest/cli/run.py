@@ -152,12 +152,12 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     given += ["-k", arguments.select] if arguments.select else []
     given += options.as_pytest(_resolved(arguments, wanted))
     if _CONFORMANCE in wanted:
-        told = ["--verbose", "-rN"] if arguments.verbose else ["--quiet", "-rN", "--tb=no"]
-        given += [*told, "-n", arguments.workers or "auto", "--dist", "worksteal", "-p", "no:hypothesispytest"]
+        reporting = ["--verbose", "-rN"] if arguments.verbose else ["--quiet", "-rN", "--tb=no"]
+        given += [*reporting, "-n", arguments.workers or "auto", "--dist", "worksteal", "-p", "no:hypothesispytest"]
     else:
         # The table of bug reports says what the letters and the list of expected failures would.
-        told = [] if wanted != [_REGRESSIONS] else ["-rN", *(["-v"] if arguments.verbose else ["-q", "--tb=no"])]
-        given += [*(told or ["-ra"]), *(["-n", arguments.workers] if arguments.workers else [])]
+        reporting = [] if wanted != [_REGRESSIONS] else ["-rN", *(["-v"] if arguments.verbose else ["-q", "--tb=no"])]
+        given += [*(reporting or ["-ra"]), *(["-n", arguments.workers] if arguments.workers else [])]
     return given + list(arguments.rest)
 
 

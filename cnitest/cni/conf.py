@@ -38,7 +38,7 @@ class Network:
     """One network: its name, its version, its plugins in order. ``source`` says where it was read.
 
     ``text`` is the list as it was given (a single plugin made into one), for the runtime's cache. ``appended`` of
-    the plugins, the last ones, came from the folder beside the file (RT-26). ``versioned`` tells whether the
+    the plugins, the last ones, came from the folder beside the file (RT-26). ``versioned`` says whether the
     configuration said its version, ``repeated`` are sentences about keys that it has twice.
     """
 

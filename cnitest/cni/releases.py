@@ -56,8 +56,8 @@ def reference(file: str) -> str:
     data = _read(file)
     if not any(path in data for path in _REFERENCE):
         return ""
-    told = _NUMBER.search(built(file))
-    return told[0] if told else _FIRST_OF_1_1_0 if "1.1.0" in _spoken(file) else _OLDEST
+    number = _NUMBER.search(built(file))
+    return number[0] if number else _FIRST_OF_1_1_0 if "1.1.0" in _spoken(file) else _OLDEST
 
 
 @cache

@@ -56,7 +56,7 @@ def read_only(path: str) -> bool:
 def writable_sysctls() -> None:
     """Where /proc/sys is read-only, as in containers, give the calling thread a /proc of its own that is not.
 
-    Where that cannot be mounted all stays as it is: whoever writes a sysctl is told.
+    Where that cannot be mounted all stays as it is: writing a sysctl then fails with an error that says so.
     """
     if read_only("/proc/sys"):
         with contextlib.suppress(OSError):

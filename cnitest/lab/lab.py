@@ -103,8 +103,8 @@ class Lab(Measuring):
         asked = map(features.link_kind, sorted(self.plan.kinds - _EVERYWHERE))
         missing = [feature for feature in asked if not feature.present]
         if missing:
-            told = "; ".join(feature.why for feature in missing)
-            raise FeatureMissing(f"topology {self.topology.name}: {told}", [feature.name for feature in missing])
+            reasons = "; ".join(feature.why for feature in missing)
+            raise FeatureMissing(f"topology {self.topology.name}: {reasons}", [feature.name for feature in missing])
 
     def _build(self) -> None:
         coming = Namespaces({name: NetworkNamespace.begin(self.thread) for name in self.plan.places})

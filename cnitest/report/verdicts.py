@@ -228,7 +228,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_report_teststatus(report: Any, config: pytest.Config) -> Any:
-    """Our own words and letters for verdicts; no letters where progress is told by counts."""
+    """Our own words and letters for verdicts; no letters where progress is shown as counts."""
     row = getattr(report, "cnitest", None)
     found = _WORDS.get(row["verdict"]) if row else None
     return (found[0], "", "") if found and _PROGRESS in config.stash else found
@@ -309,8 +309,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
     found = chosen_of(config)
     missed = [*found.skipped, *(f"{one.subject.name}: cannot start, see above" for one in found.unstarted)]
-    told = ending.sections(outcome, missed, command=again.command(_asked(config)), verbose=config.option.verbose > 0)
-    for headline, lines in told:
+    command, verbose = again.command(_asked(config)), config.option.verbose > 0
+    for headline, lines in ending.sections(outcome, missed, command=command, verbose=verbose):
         terminalreporter.section(headline)
         for line in lines:
             terminalreporter.line(text.line(line))

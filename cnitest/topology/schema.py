@@ -47,12 +47,12 @@ def json_schema() -> dict[str, Any]:
 def _describe(cls: Any, definition: dict[str, Any]) -> None:
     """Put the class's words, and what its fields say of their values, into its definition."""
     definition["description"] = _words(inspect.getdoc(cls) or "")
-    told = _field_words(cls)
+    descriptions = _field_words(cls)
     for name, field in definition["properties"].items():
         if limits := _LIMITS.get(cls, {}).get(name):
             field["minimum"], field["maximum"] = limits.least, limits.most
-        if name in told:
-            field["description"] = told[name]
+        if name in descriptions:
+            field["description"] = descriptions[name]
         for part in _parts(field):
             _constrain(name, part)
         if cls.__dataclass_fields__[name].metadata.get("lines"):

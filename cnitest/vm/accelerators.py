@@ -21,7 +21,7 @@ _TRIAL = 15.0
 
 
 def chosen(kernel: Prepared, program: str, kept: Path) -> str:
-    """The accelerator for this machine. A first guest that does nothing tells; ``kept`` remembers what it told."""
+    """The accelerator for this machine. A first guest that does nothing decides; ``kept`` remembers what it found."""
     if not _may_work():
         return machine.TRANSLATED
     note = kept / f"kvm-{_machine(program)}"

@@ -139,9 +139,9 @@ class Guest:
 
     def _last_words(self) -> str:
         """Why a guest died, in a line: what it said of it, else the last that it said."""
-        told = [line.strip() for line in self.console.splitlines() if line.strip()]
+        lines = [line.strip() for line in self.console.splitlines() if line.strip()]
         wanted = re.compile(r"cnitest-guest: |Kernel panic|qemu-system|Out of memory")
-        why = [line for line in told if wanted.search(line)] or told[-1:]
+        why = [line for line in lines if wanted.search(line)] or lines[-1:]
         return re.sub(r"^(\[[ \d.]+\] )?", "", why[0]) if why else "it said nothing"
 
     def _end(self) -> None:

@@ -1,4 +1,4 @@
-# The second program of a guest, in this machine's files: it runs the command, and tells how that ended.
+# The second program of a guest, in this machine's files: it runs the command, and reports how that ended.
 . /run/cnitest-guest/settings.sh
 for port in /sys/class/virtio-ports/*; do
   read -r name <"$port/name"

@@ -84,9 +84,9 @@ def read(image: Path) -> bytes:
 
 def _version(data: bytes, image: Path) -> str:
     if data.startswith(_ELF):
-        told = re.search(rb"Linux version (\S+) ", data)
-        if told:
-            return told[1].decode()
+        found = re.search(rb"Linux version (\S+) ", data)
+        if found:
+            return found[1].decode()
     elif data[_MAGIC : _MAGIC + 4] == _SETUP:
         if len(data) < _PAYLOAD + 8:
             raise GuestError(f"{image} is cut off: it has {len(data)} bytes; fetch it again")

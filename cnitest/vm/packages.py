@@ -132,8 +132,8 @@ def _source(suite: str) -> str:
     It is the machine's own entry for another suite, so that keys, proxies and mirrors of that one count here, too.
     """
     form = "$(REPO_URI) $(RELEASE) $(SOURCESENTRY)"
-    told = _apt(("apt-get", "indextargets", "--format", form, "Created-By: Packages"), "apt names no sources")
-    rows = [line.split(" ", 2) for line in told.splitlines() if line.count(" ") >= 2]
+    output = _apt(("apt-get", "indextargets", "--format", form, "Created-By: Packages"), "apt names no sources")
+    rows = [line.split(" ", 2) for line in output.splitlines() if line.count(" ") >= 2]
     there = [_Release(uri, name, Path(entry.rpartition(":")[0])) for uri, name, entry in rows]
     release = suite.partition("-")[0].partition("/")[0]
     close = [each for each in there if each.name == release] or there
@@ -171,22 +171,22 @@ def _fields(stanza: str) -> dict[str, str]:
 def _one_line(text: str) -> Iterator[dict[str, str]]:
     """The same of entries in the form of one line each: ``deb [signed-by=KEY] URI SUITE COMPONENT…``."""
     for options, uri, suite in re.findall(r"^deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)", text, re.MULTILINE):
-        told = dict(word.split("=", 1) for word in options.split() if "=" in word)
-        named = {_LONG.get(name.lower(), name.lower()): value.replace(",", " ") for name, value in told.items()}
+        output = dict(word.split("=", 1) for word in options.split() if "=" in word)
+        named = {_LONG.get(name.lower(), name.lower()): value.replace(",", " ") for name, value in output.items()}
         yield {**named, "uris": uri, "suites": suite}
 
 
 def _concrete(lists: _Lists, package: str) -> str:
     """The package with the kernel itself: a package without a version in its name depends on it."""
-    told = _apt(("apt-cache", *lists.options, "depends", package), f"apt knows no package {package}")
-    found = [word for line in told.splitlines() if "Depends:" in line for word in _CONCRETE.findall(line)]
+    output = _apt(("apt-cache", *lists.options, "depends", package), f"apt knows no package {package}")
+    found = [word for line in output.splitlines() if "Depends:" in line for word in _CONCRETE.findall(line)]
     return found[0] if found and not re.search(r"\d+\.\d+", package) else package
 
 
 def _file_name(lists: _Lists, package: str) -> str:
     """A package's file name without its ending: package, version and architecture."""
-    told = _apt(("apt-get", *lists.options, "download", "--print-uris", package), f"apt can fetch no {package}")
-    named = re.search(r"^'[^']*' (\S+)\.deb ", told, re.MULTILINE)
+    output = _apt(("apt-get", *lists.options, "download", "--print-uris", package), f"apt can fetch no {package}")
+    named = re.search(r"^'[^']*' (\S+)\.deb ", output, re.MULTILINE)
     if named is None:
         raise GuestError(f"apt knows {package}, and no file of it: apt-get update may help")
     return named[1]
@@ -217,6 +217,6 @@ def _apt(argv: Sequence[str], otherwise: str, directory: Path | None = None) -> 
 
 
 def _complaint(stderr: str) -> str:
-    told = [line for line in stderr.splitlines() if line.strip() and not line.startswith("W:")]
-    full = [line for line in told if "No space left" in line]
-    return (full or [line for line in told if line.startswith("E:")] or told or [""])[0].removeprefix("E: ")
+    output = [line for line in stderr.splitlines() if line.strip() and not line.startswith("W:")]
+    full = [line for line in output if "No space left" in line]
+    return (full or [line for line in output if line.startswith("E:")] or output or [""])[0].removeprefix("E: ")

@@ -30,22 +30,22 @@ class Request(NamedTuple):
     ends: Ends = Ends()
 
 
-def ended(request: Request, tell: Callable[[str], object]) -> int:
+def ended(request: Request, report: Callable[[str], object]) -> int:
     """The exit status of the command, or 124 after a timeout, 125 without a guest, 128 and the number of a signal.
 
-    ``tell`` gets the one line that says why for these, but not for what the command's own status says.
+    ``report`` gets the one line that says why for these, but not for what the command's own status says.
     """
     try:
         with interrupts.heeded():
             return _run(request)
     except DeadlineExceeded:
-        tell(f"the guest was ended: its command took longer than {request.seconds:g} s")
+        report(f"the guest was ended: its command took longer than {request.seconds:g} s")
         return TIMED_OUT
     except GuestError as error:
-        tell(str(error))
+        report(str(error))
         return NO_GUEST
     except KeyboardInterrupt as error:
-        tell(interrupts.words(interrupts.number_of(error)))
+        report(interrupts.words(interrupts.number_of(error)))
         return 128 + interrupts.number_of(error)
 
 

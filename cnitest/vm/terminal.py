@@ -16,16 +16,16 @@ def handed_over(resize: Callable[[int, int], object]) -> Iterator[None]:
     """Meanwhile the terminal's keys mean nothing here; ``resize`` gets rows and columns, now and when they change."""
     stdin = sys.stdin.fileno()
 
-    def tell(*_: object) -> None:
+    def send_size(*_: object) -> None:
         with suppress(OSError):
             size = os.get_terminal_size(stdin)
             resize(size.lines, size.columns)
 
     before = termios.tcgetattr(stdin)
-    handler = signal.signal(signal.SIGWINCH, tell)
+    handler = signal.signal(signal.SIGWINCH, send_size)
     try:
         tty.setraw(stdin)
-        tell()
+        send_size()
         yield
     finally:
         termios.tcsetattr(stdin, termios.TCSADRAIN, before)

@@ -8,7 +8,7 @@ from typing import Any
 from cnitest import Attachment, Host, Runtime
 from cnitest.topology import loads
 
-#: Where host-local keeps its files unless it is told otherwise.
+#: Where host-local keeps its files unless its configuration says otherwise.
 DIRECTORY = "/var/lib/cni/networks"
 #: A machine and nothing else: nobody needs links to allocate addresses.
 MACHINE = loads("name: one-machine\nhosts: {node: {}}")

@@ -70,8 +70,8 @@ def network(*addresses: str, **keys: Any) -> dict[str, Any]:
 def details(sandbox: Place, link: str = "eth0") -> dict[str, Any]:
     """What ip(8) says of a tap: type, owner, group and flags."""
     (found,) = json.loads(sandbox.run(["ip", "-j", "-d", "link", "show", link]).stdout)
-    told: dict[str, Any] = found["linkinfo"]["info_data"]
-    return told
+    reported: dict[str, Any] = found["linkinfo"]["info_data"]
+    return reported
 
 
 def as_user(number: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The bandwidth plugin by throughput: each way is as fast as it was told, nobody else is slower."""
+"""The bandwidth plugin by throughput: each way is as fast as configured, nobody else is slower."""
 
 from __future__ import annotations
 

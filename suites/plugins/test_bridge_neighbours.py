@@ -89,14 +89,14 @@ def _advertise(attachment):
     from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, IPv6
 
     rogue = next(a.ip for a in attachment.sandbox.addresses if a.scope == "link")
-    told = ICMPv6ND_RA(routerlifetime=1800) / ICMPv6NDOptPrefixInfo(prefix=ROGUE_PREFIX, prefixlen=64)
-    attachment.sandbox.send(IPv6(src=rogue, dst="ff02::1", hlim=255) / told, on="eth0")
+    reported = ICMPv6ND_RA(routerlifetime=1800) / ICMPv6NDOptPrefixInfo(prefix=ROGUE_PREFIX, prefixlen=64)
+    attachment.sandbox.send(IPv6(src=rogue, dst="ff02::1", hlim=255) / reported, on="eth0")
     return rogue
 
 
 @pytest.fixture
 def listening(node):
-    """The host does not forward IPv6, so that it listens to routers where it is not told otherwise."""
+    """The host does not forward IPv6, so that it listens to routers unless a sysctl says otherwise."""
     node.sysctl(FORWARDING, 0)
     node.sysctl("net.ipv6.conf.default.accept_ra", 1)
     return node

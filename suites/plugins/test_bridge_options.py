@@ -148,14 +148,14 @@ def test_promiscuous_mode_and_hairpin_exclude_each_other(node, cni):
 
 
 @pytest.mark.covers("bridge.dns", "kernel")
-@pytest.mark.parametrize(("own", "told"), [({"dns": OWN_DNS}, OWN_DNS), ({}, IPAM_DNS)], ids=["its own", "of IPAM"])
+@pytest.mark.parametrize(("own", "reported"), [({"dns": OWN_DNS}, OWN_DNS), ({}, IPAM_DNS)], ids=["its own", "of IPAM"])
 @pytest.mark.requires(plugin="static")
-def test_dns_of_the_network_goes_before_that_of_ipam(node, cni, own, told):
+def test_dns_of_the_network_goes_before_that_of_ipam(node, cni, own, reported):
     """The result has the network's own DNS where it has any, and else that of IPAM."""
     ipam = {"type": "static", "addresses": [{"address": "10.22.0.7/24"}], "dns": IPAM_DNS}
     attachment = cni.add(node.sandbox("c1"), network(ipam=ipam, **own))
 
-    assert attachment.result.dns == told
+    assert attachment.result.dns == reported
 
 
 @pytest.mark.covers("bridge.enabledad", "kernel", "packet")

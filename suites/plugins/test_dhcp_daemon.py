@@ -231,7 +231,7 @@ def test_the_daemon_writes_its_process_id(node, cni):
 
 @pytest.mark.covers("dhcp", "kernel")
 def test_a_daemon_that_ends_takes_its_files_along(node, cni):
-    """A daemon that is told to end removes its socket and the file with its process ID."""
+    """A daemon that is asked to end removes its socket and the file with its process ID."""
     with daemon(node, cni.path, "-pidfile", "/run/dhcp.pid"):
         _refusal(cni, node.sandbox("c1"), network(request=[{"option": "none"}]))  # so it serves, and heeds signals
         there = {file.path for file in node.files()}

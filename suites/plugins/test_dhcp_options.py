@@ -40,12 +40,12 @@ def asked_for(capture):
 
 @pytest.mark.covers("dhcp.request", "packet")
 def test_option_26_is_asked_for_and_the_mtu_is_the_interface_plugins(node, server, running, cni):
-    """The MTU of the lease is told to who asks for it; the link's is what the interface plugin gave it."""
+    """The MTU of the lease is given to who asks for it; the link's is what the interface plugin gave it."""
     with serving(server, "26,1400"), server.capture("ens33") as wire:
         attachment = cni.add(node.sandbox("c1"), network(request=[{"option": "26"}]))
-        told = [message.options["interface-mtu"] for message in messages(wire, "ACK")]
+        reported = [message.options["interface-mtu"] for message in messages(wire, "ACK")]
 
-    assert told == [1400]
+    assert reported == [1400]
     assert attachment.sandbox.link("eth0").mtu == 1500
 
 
@@ -54,9 +54,9 @@ def test_option_6_is_what_the_container_asks_names_of(node, server, running, cni
     """The DNS servers of the lease, which was asked for them, are those of the result."""
     with serving(server, "6,192.0.2.53"), server.capture("ens33") as wire:
         attachment = cni.add(node.sandbox("c1"), network(request=[{"option": "6"}]))
-        told = [message.options["name_server"] for message in messages(wire, "ACK")]
+        reported = [message.options["name_server"] for message in messages(wire, "ACK")]
 
-    assert told == ["192.0.2.53"]
+    assert reported == ["192.0.2.53"]
     assert attachment.result.dns.get("nameservers") == ["192.0.2.53"]
 
 

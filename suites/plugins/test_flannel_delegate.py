@@ -257,7 +257,7 @@ class TestDel:
     @pytest.mark.parametrize("change", ["another subnet", "no file"])
     @pytest.mark.covers("flannel.subnetFile", "DEL", "packet")
     def test_after_another_subnet_was_announced(self, node, cni, change):
-        """DEL goes by what ADD was told: the old subnet's lease is freed when another, or none, is announced."""
+        """DEL goes by what ADD was given: the old subnet's lease is freed when another, or none, is announced."""
         attachment = cni.add(node.sandbox("c1"), network())
         if change == "no file":
             node.run(["rm", SUBNET_FILE])

@@ -32,7 +32,7 @@ class TestRanges:
         ],
     )
     def test_the_first_address_is_the_gateways(self, cni, node, subnet, address, gateway):
-        """A subnet's first address is its gateway, unless it is told, and the next one the first to give."""
+        """A subnet's first address is its gateway, unless it is reported, and the next one the first to give."""
         (first,) = taken(cni, node, pool(subnet=subnet), ["a"])
 
         assert [(ip.address, ip.gateway) for ip in first.result.ips] == [(address, gateway)]

@@ -237,9 +237,9 @@ def test_the_lan_is_told_of_the_child(node, peer, cni):
     """ADD announces the address in mode l2: the LAN sees who has it before anybody asks (arp_notify)."""
     with peer.capture("ens33") as wire:
         attachment = attach(cni, node, "l2", 4)
-        told = wire.wait_for("ARP", psrc=attachment.address, pdst=attachment.address)
+        reported = wire.wait_for("ARP", psrc=attachment.address, pdst=attachment.address)
 
-    assert told.src == node.link("ens33").mac
+    assert reported.src == node.link("ens33").mac
 
 
 def _try_to_add(cni, node, wanted):
@@ -259,7 +259,7 @@ def _dropping_echo(family, chain):
 
 
 def _unanswered(probe):
-    """Whether a probe got no answer: dropped, refused on its way out (which the sender is told in the modes that
+    """Whether a probe got no answer: dropped, refused on its way out (which the sender is reported in the modes that
     route), or with no neighbour that answers for the address."""
     try:
         return not probe()

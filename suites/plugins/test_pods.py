@@ -17,7 +17,7 @@ pytestmark = [
 
 #: A process that holds the pod's namespace, and tells its number.
 HOLDER = ["sh", "-c", "echo $$; exec sleep infinity"]
-#: What containers of the pod run: a server that answers with what it was told, and a client that prints the answer.
+#: What containers of the pod run: a server that answers with what it was given, and a client that prints the answer.
 SERVER = """
 import socket, sys
 with socket.create_server((sys.argv[1], int(sys.argv[2]))) as server:

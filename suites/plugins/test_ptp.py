@@ -210,16 +210,16 @@ def test_mtus_that_no_link_has_are_refused(node, cni, mtu):
 @pytest.mark.requires(plugin="static")
 @pytest.mark.covers("ptp.dns", "kernel")
 @pytest.mark.parametrize(
-    ("own", "told"),
+    ("own", "reported"),
     [({}, IPAM_DNS), ({"dns": OWN_DNS}, OWN_DNS), ({"dns": {"nameservers": []}}, {})],
     ids=["of IPAM", "its own", "an empty list"],
 )
-def test_dns_of_the_network_goes_before_that_of_ipam(node, cni, own, told):
+def test_dns_of_the_network_goes_before_that_of_ipam(node, cni, own, reported):
     """The result has the network's own DNS where it says any, an empty list too, and else that of IPAM."""
     addresses = [{"address": "10.22.0.7/24", "gateway": "10.22.0.1"}]
     ipam = {"type": "static", "addresses": addresses, "dns": IPAM_DNS}
 
-    assert cni.add(without_dad(node.sandbox("c1")), ptp(ipam=ipam, **own)).result.dns == told
+    assert cni.add(without_dad(node.sandbox("c1")), ptp(ipam=ipam, **own)).result.dns == reported
 
 
 @FAMILY

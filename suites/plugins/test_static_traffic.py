@@ -43,10 +43,10 @@ def test_each_address_answers(lab, cni):
 def test_a_route_leads_by_its_gateway(lab, cni, own, gateway, far, whose):
     """A route leads by its own gateway, or by that of the address."""
     lab.host("peer").run(["ip", "address", "add", far, "dev", "lo"])
-    told = {"gateway": gateway} if whose == "of the address" else {}
+    reported = {"gateway": gateway} if whose == "of the address" else {}
     conf = network(
-        {"address": own, **told},
-        routes=[{"dst": f"{far}/{128 if ':' in far else 32}", **({} if told else {"gw": gateway})}],
+        {"address": own, **reported},
+        routes=[{"dst": f"{far}/{128 if ':' in far else 32}", **({} if reported else {"gw": gateway})}],
     )
     child = cni.add(ready_sandbox(lab.host("node"), "c1"), conf).sandbox
 

@@ -55,7 +55,7 @@ class TestMac:
 
     @pytest.mark.covers("tuning.mac", "packet")
     def test_a_peer_that_knew_the_old_one_reaches_the_new(self, cni, sandbox, peer):
-        """Who has seen the link's first announcement is told of the new MAC, or asks for it: traffic flows at once."""
+        """Who has seen the link's first announcement learns the new MAC, or asks for it: traffic flows at once."""
         cni.add(sandbox, tuned(mac=MAC))
 
         assert peer.ping(ADDRESS)

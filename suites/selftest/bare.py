@@ -41,7 +41,7 @@ def cni(lab, bin_):
 
 
 def requests(directory, name):
-    """What a recorder was told: (command, configuration) in order."""
+    """What a recorder was called with: (command, configuration) in order."""
     lines = (directory / f"{name}.log").read_text().splitlines()
     return [(line.split(" ", 1)[0], json.loads(line.split(" ", 1)[1])) for line in lines]
 

@@ -44,7 +44,7 @@ def children(parent: int) -> list[int]:
     return [pid for child in map(int, there) for pid in (child, *children(child))]
 
 
-def told(pid: int) -> str:
+def reported(pid: int) -> str:
     """A process with its state as in proc(5), empty once it has ended: a zombie only waits for whoever reaps it."""
     try:
         name, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
@@ -56,7 +56,7 @@ def told(pid: int) -> str:
 
 def lives(pid: int) -> bool:
     """Whether a process has not ended yet."""
-    return bool(told(pid))
+    return bool(reported(pid))
 
 
 def at_work(parent: int) -> int:
@@ -96,7 +96,9 @@ def interrupted(
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         code = process.wait(30)
         seconds = time.monotonic() - began
-        until(lambda: not any(map(lives, below)), 5.0, lambda: f"{', '.join(filter(None, map(told, below)))} to end")
+        until(
+            lambda: not any(map(lives, below)), 5.0, lambda: f"{', '.join(filter(None, map(reported, below)))} to end"
+        )
     finally:
         process.kill()
         process.wait()

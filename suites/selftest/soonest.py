@@ -1,6 +1,6 @@
 """Probes between two sandboxes, and verdicts on them that come at once: how soon, on a machine that has other work.
 
-A drop is told without waiting only when nothing of the probe can still be on its way. What else the same processor
+A drop is reported without waiting only when nothing of the probe can still be on its way. What else the same processor
 handles in that moment may be of it for all that is known, so a probe beside other traffic waits as it would untraced.
 """
 

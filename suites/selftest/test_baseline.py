@@ -36,7 +36,7 @@ def run(directory: Path, fault: str, *arguments: str) -> subprocess.CompletedPro
 
 
 def test_a_baseline_over_the_life_of_a_plugin(tmp_path: Path):
-    """Accepted it does not fail; another cause of the same requirement does; one that has gone is told once."""
+    """Accepted it does not fail; another cause of the same requirement does; one that has gone is reported once."""
     wrote = run(tmp_path, "tells-another-mac", "--write-baseline", "base.yaml")
     (entry, *others) = files.read(str(tmp_path / "base.yaml")).findings
 

@@ -32,7 +32,7 @@ def user():
 @pytest.mark.requires(binary=["unshare"])
 @pytest.mark.parametrize("who", WHO)
 class TestBrokenMachine:
-    """What a machine may lack is told before anything begins."""
+    """What a machine may lack is reported before anything begins."""
 
     @pytest.mark.parametrize("state", UNWRITABLE)
     @pytest.mark.parametrize("command", WRITES)

@@ -232,7 +232,7 @@ def test_defaults_are_those_of_a_distribution(word, expected):
 
 
 def test_a_wrong_sysctl_is_told_with_the_right_one():
-    """What the kernel lacks is told with the nearest name of its own, also where a link's name has dots."""
+    """What the kernel lacks is reported with the nearest name of its own, also where a link's name has dots."""
     for name, meant in {
         "net.ipv4.nothing_of_the_kind_at_all_here": "",
         "net.ipv6.imcp.ratelimit": "net.ipv6.icmp.ratelimit",

@@ -10,7 +10,7 @@ from cnitest.suites.selftest.ci_runs import pytest_in
 
 
 def test_at_most_fifty_folders_are_written(tmp_path):
-    """The others are told, and why."""
+    """The others are reported, and why."""
     (tmp_path / "test_it.py").write_text(
         "import pytest\n@pytest.mark.parametrize('n', range(53))\ndef test_it(n): assert n < 0\n"
     )

@@ -64,9 +64,13 @@ def run(request, tmp_path_factory):
     """One run of all, with workers of pytest-xdist and without."""
     place = tmp_path_factory.mktemp("run")
     (place / "test_it.py").write_text(TESTS)
-    told = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(place / "summary.md"), "GITHUB_WORKSPACE": str(place)}
+    reported = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_STEP_SUMMARY": str(place / "summary.md"),
+        "GITHUB_WORKSPACE": str(place),
+    }
     (place / "summary.md").write_text("before\n")
-    return pytest_in(place, "-n", request.param, "--junitxml", "j.xml", **told)
+    return pytest_in(place, "-n", request.param, "--junitxml", "j.xml", **reported)
 
 
 @pytest.mark.requires(plugin=["bridge", "host-local"], binary="iptables")
@@ -221,11 +225,11 @@ def test_github_is_told_nothing_where_it_does_not_run_us(tmp_path):
     """Without its variable, and of tests of other things."""
     (tmp_path / "test_it.py").write_text("def test_it(): assert 0\n")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
-    told = {**clean, "GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    reported = {**clean, "GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
 
     without = pytest_in(tmp_path)
     other = subprocess.run(
-        [sys.executable, "-m", "pytest"], capture_output=True, text=True, check=False, cwd=tmp_path, env=told
+        [sys.executable, "-m", "pytest"], capture_output=True, text=True, check=False, cwd=tmp_path, env=reported
     )
 
     assert "::error" not in without.done.stdout + other.stdout

@@ -99,7 +99,7 @@ def test_a_plugin_that_nobody_knows_is_exercised(tmp_path: Path):
 
 
 def test_without_anything_to_do_nothing_passes(tmp_path: Path):
-    """The same plugin whose list declares nothing made nothing, so that its DEL is not judged."""
+    """The same plugin whose list declares nothing made nothing, so that its DEL is not checked."""
     subject = chained(tmp_path, "published", STRANGER)
 
     assert not subject.effect

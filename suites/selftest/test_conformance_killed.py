@@ -27,18 +27,18 @@ def test_what_a_killed_add_leaves_is_found_each_time(tmp_path):
     file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "plugins": [bridge]}))
     subject = examine([source(file, PATH)], PATH, versions=("1.0.0",))[0]
 
-    told, codes = [], []
+    reported, codes = [], []
     for _ in range(2):
         with open_bench(Trial(subject, "1.0.0")) as bench:
             concurrency.a_killed_call_leaves_no_lock(bench)
-            told.append([complaint.detail for complaint in bench.record.complaints])
+            reported.append([complaint.detail for complaint in bench.record.complaints])
             codes.append([step.call.exit_code for step in bench.record.steps if isinstance(step, Ask)])
 
-    assert told[0]
-    assert told[0] == told[1]
+    assert reported[0]
+    assert reported[0] == reported[1]
     assert codes[0] == codes[1]
     assert -9 in codes[0]
-    assert all("could not set bridge's mac" in detail for detail in told[0])
+    assert all("could not set bridge's mac" in detail for detail in reported[0])
 
 
 def test_what_any_killed_add_leaves_is_found_each_time(tmp_path):
@@ -49,15 +49,15 @@ def test_what_any_killed_add_leaves_is_found_each_time(tmp_path):
     file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "plugins": [plugin]}))
     subject = examine([source(file, PATH)], PATH, versions=("1.0.0",))[0]
 
-    told, codes = [], []
+    reported, codes = [], []
     for _ in range(2):
         with open_bench(Trial(subject, "1.0.0")) as bench:
             concurrency.del_cleans_after_a_killed_add(bench)
-            told.append({str(complaint.about.difference.key) for complaint in bench.record.complaints})
+            reported.append({str(complaint.about.difference.key) for complaint in bench.record.complaints})
             codes.append([step.call.exit_code for step in bench.record.steps if isinstance(step, Ask)])
 
-    assert {"/var/lib/cni/networks/net/10.20.0.2", "/var/lib/cni/networks/net/2001:db8:20::2"} <= told[0]
-    assert len(told[0]) == len(told[1])  # a link that was left has a name by chance
+    assert {"/var/lib/cni/networks/net/10.20.0.2", "/var/lib/cni/networks/net/2001:db8:20::2"} <= reported[0]
+    assert len(reported[0]) == len(reported[1])  # a link that was left has a name by chance
     assert codes[0] == codes[1]
     assert codes[0].count(-9) >= 10
 

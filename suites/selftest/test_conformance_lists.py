@@ -94,10 +94,10 @@ def test_a_chained_plugin_is_not_blamed_for_the_one_before(tmp_path: Path, test:
     (tmp_path / "keeper").chmod(0o755)
     file = written(tmp_path, "x.conflist", listed({**BRIDGE, "type": "keeper"}, {"type": "tuning"}))
 
-    told = [line for line in held(file, "-k", test).splitlines() if line.startswith("FAIL ")]
+    reported = [line for line in held(file, "-k", test).splitlines() if line.startswith("FAIL ")]
 
-    assert any(" keeper: " in line for line in told)
-    assert not any(" tuning: " in line for line in told)
+    assert any(" keeper: " in line for line in reported)
+    assert not any(" tuning: " in line for line in reported)
 
 
 def test_networks_that_share_one_device_cannot_be_two(tmp_path: Path):
@@ -109,25 +109,25 @@ def test_networks_that_share_one_device_cannot_be_two(tmp_path: Path):
     conf = {"cniVersion": "1.0.0", "name": "n", "type": "single", "bridge": "only0", "isGateway": True, "ipam": ipam}
     file = written(tmp_path, "x.conf", conf)
 
-    told = held(file, "-k", "two_networks and single", "--json", "out.json")
+    reported = held(file, "-k", "two_networks and single", "--json", "out.json")
 
     rows = json.loads((tmp_path / "out.json").read_text())["requirements"]
     verdicts = {row["id"]: row["verdict"] for row in rows if row["subject"] == "single"}
-    assert (verdicts["ADD-07"], verdicts["CON-04"]) == ("not applicable", "not applicable"), told
+    assert (verdicts["ADD-07"], verdicts["CON-04"]) == ("not applicable", "not applicable"), reported
 
 
 @pytest.mark.parametrize("subnet", ["10.23.0.0/24", "fd00:23::/64"])
 def test_a_limit_that_is_none_is_found_in_each_family(tmp_path: Path, subnet: str):
-    """A plugin for bandwidth that does nothing is told, whether the network has IPv4 or IPv6."""
+    """A plugin for bandwidth that does nothing is reported, whether the network has IPv4 or IPv6."""
     ScriptedPlugin.install(tmp_path, "lazy")
     ipam = {"type": "host-local", "subnet": subnet}
     plugins = [{**BRIDGE, "ipam": ipam}, {"type": "lazy", "capabilities": {"bandwidth": True}}]
     file = written(tmp_path, "x.conflist", listed(*plugins))
 
-    told = held(file, "-k", "takes_effect and bandwidth and lazy")
+    reported = held(file, "-k", "takes_effect and bandwidth and lazy")
 
-    assert " lazy: CAP-01 " in told
-    assert "not limited" in told
+    assert " lazy: CAP-01 " in reported
+    assert "not limited" in reported
 
 
 def test_a_limit_without_a_gateway_is_not_applicable(tmp_path: Path):
@@ -163,9 +163,9 @@ def test_a_del_that_fails_in_plain_text_is_told(tmp_path: Path):
     (tmp_path / "wordy").chmod(0o755)
     file = written(tmp_path, "x.conf", {"cniVersion": "1.0.0", "name": "n", **BRIDGE, "type": "wordy"})
 
-    told = held(file, "-k", "every_verb and wordy")
+    reported = held(file, "-k", "every_verb and wordy")
 
-    assert "wordy DEL: exit code 1 without an error document: cannot delete" in told
+    assert "wordy DEL: exit code 1 without an error document: cannot delete" in reported
 
 
 @pytest.mark.requires(plugin="firewall")

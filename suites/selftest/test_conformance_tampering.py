@@ -37,8 +37,8 @@ def concluded(test: Any, one: Subject) -> None:
         bench.conclude()
 
 
-@pytest.mark.parametrize(("keys", "told"), [({"hairpinMode": True}, True), ({}, False)])
-def test_a_port_that_was_made_a_hairpin_is_made_none(tmp_path, keys, told):
+@pytest.mark.parametrize(("keys", "reported"), [({"hairpinMode": True}, True), ({}, False)])
+def test_a_port_that_was_made_a_hairpin_is_made_none(tmp_path, keys, reported):
     """Where ADD set the flag, there is a tampering that clears it, and only there."""
     with open_bench(Trial(subject(tmp_path, **keys), "1.0.0")) as bench:
         target = bench.target("c1")
@@ -50,12 +50,12 @@ def test_a_port_that_was_made_a_hairpin_is_made_none(tmp_path, keys, told):
             way.apply(bench, made)
         ports = {port.hairpin for port in bench.node.state(firewall=False).ports}
 
-    assert [way.requirement for way in found] == ["CHK-20"] * told
+    assert [way.requirement for way in found] == ["CHK-20"] * reported
     assert ports == {False}
 
 
 def test_a_check_that_overlooks_the_hairpin_is_told(tmp_path):
-    """The suite's test names it; what is known of the plugin is told apart later."""
+    """The suite's test names it; what is known of the plugin is distinguished later."""
     with pytest.raises(Finding) as raised:
         concluded(notice.other_attributes_are_noticed, subject(tmp_path, hairpinMode=True))
 
@@ -98,8 +98,8 @@ def test_every_way_to_break_a_path_is_tried_once(tmp_path):
     with pytest.raises(Finding) as raised:
         concluded(notice.an_unreachable_container_is_noticed, subject(tmp_path, ipam=BOTH, isDefaultGateway=True))
 
-    told = [detail.partition(": ")[0] for detail in raised.value.details]
-    assert [re.sub("veth[0-9a-f]+", "veth", words) for words in told] == [
+    reported = [detail.partition(": ")[0] for detail in raised.value.details]
+    assert [re.sub("veth[0-9a-f]+", "veth", words) for words in reported] == [
         "the bridge cni0 down",
         "the host's end veth down",
         "the gateway's address 10.20.0.1/24 removed",
@@ -129,7 +129,7 @@ def test_rules_that_attachments_share_are_removed_one_by_one(tmp_path):
 
 
 def test_what_attachments_have_in_common_tells_tamperings_apart():
-    """Addresses, generated names and numbers are those of one attachment; what is left is told by its order."""
+    """Addresses, generated names and numbers are those of one attachment; what is left is named by its order."""
     words = ["veth0a1b2c3d down", "veth99887766 down", "the route to 10.1.0.0/16 removed", "cni0 removed"]
     ways = [tamper.Tampering("CHK-13", each, "host", ("true",)) for each in words]
 

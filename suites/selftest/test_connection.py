@@ -104,7 +104,7 @@ def test_a_reset_is_the_end(lab, ns01, family):
 
 
 def test_the_end_of_the_link_is_the_end_of_both_ways(lab, ns01):
-    """With the far end's link gone nothing goes through, and that is told as of any probe."""
+    """With the far end's link gone nothing goes through, and that is reported as of any probe."""
     with ns01.connection(NS02[4], 7000) as connection:
         lab.host("node").run(["ip", "link", "del", "veth02"])
         reach = connection.alive()

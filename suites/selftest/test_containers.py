@@ -89,7 +89,7 @@ def test_doctor_says_what_is_missing_and_what_to_do(container, line):
 
 @pytest.mark.parametrize(("container", "line"), LIMITS.values(), ids=LIMITS)
 def test_doctor_says_what_is_limited(container, line):
-    """What labs can do without is told as absent, with what gives it; all is ready."""
+    """What labs can do without is reported as absent, with what gives it; all is ready."""
     done = cnitest(container, "doctor")
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Daemons of plugins: awaited by the kernel's events, told of at once when they fail."""
+"""Daemons of plugins: awaited by the kernel's events, reported at once when they fail."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_daemon_is_ready_with_its_socket(host):
 
 
 def test_a_daemon_that_fails_is_not_waited_for(host):
-    """One that ends with an error is told of with its exit code, long before the deadline."""
+    """One that ends with an error is reported with its exit code, long before the deadline."""
     began = time.monotonic()
 
     with (

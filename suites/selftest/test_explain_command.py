@@ -37,7 +37,7 @@ def test_a_dropped_packet_ends_with_1_and_its_cause(capsys):
 
 
 def test_what_proves_nothing_ends_with_3(capsys):
-    """A sender that cannot send proves no drop, but its cause is told."""
+    """A sender that cannot send proves no drop, but its cause is reported."""
     code, out, _ = explain(capsys, TOPOLOGY, "ns01", "8.8.8.8", "--after", "node/ns01: ip route del default")
 
     assert code == 3

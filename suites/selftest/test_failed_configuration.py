@@ -29,9 +29,7 @@ def test_a_mistyped_key_is_shown_once(lab, cni):
     for ifname in ("eth8", "eth9"):
         cni.add(lab.sandbox("ns01"), CONF | {"isGatway": True}, ifname)
 
-    assert _shown(lab) == [
-        "network net: bridge has no key 'isGatway', and ignores it; did you mean 'isGateway'?",
-    ]
+    assert _shown(lab) == ["network net: bridge has no key 'isGatway', and ignores it; did you mean 'isGateway'?"]
 
 
 def test_a_value_that_is_not_accepted_is_shown_with_the_file(lab, cni, tmp_path, monkeypatch):
@@ -42,7 +40,7 @@ def test_a_value_that_is_not_accepted_is_shown_with_the_file(lab, cni, tmp_path,
     with pytest.raises(PluginError):
         cni.add(lab.sandbox("ns01"), "net.conf", "eth9")
 
-    expected = "is the text \"1400\", and a whole number, without quotes, is expected; did you mean 1400?"
+    expected = 'is the text "1400", and a whole number, without quotes, is expected; did you mean 1400?'
     assert _shown(lab) == [f"net.conf: bridge: 'mtu' {expected}"]
 
 

@@ -85,7 +85,7 @@ def cases(document: dict[str, Any], name: str, *verdicts: str) -> list[dict[str,
     ]
 
 
-def told(found: Sequence[dict[str, Any]]) -> str:
+def reported(found: Sequence[dict[str, Any]]) -> str:
     """Cases in lines."""
     return "\n".join(f"  {case['requirement']} {case['test']}: {'; '.join(case['details'])[:300]}" for case in found)
 
@@ -113,8 +113,8 @@ def amiss(fault: Fault, document: dict[str, Any]) -> str:
     names = {case["requirement"] for case in failed}
     missed, more = fault.caught_by - names, names - fault.caught_by - fault.at_times
     words = [f"not caught by {', '.join(sorted(missed))}"] if missed else []
-    words += [f"also caught by {', '.join(sorted(more))}:\n{told(failed)}"] if more else []
-    words += [f"broken:\n{told(broken)}"] if broken else []
+    words += [f"also caught by {', '.join(sorted(more))}:\n{reported(failed)}"] if more else []
+    words += [f"broken:\n{reported(broken)}"] if broken else []
     return f"{fault.name}: {'; '.join(words)}" if words else ""
 
 
@@ -136,7 +136,7 @@ def test_honest_plugins_pass(tmp_path: Path) -> None:
 
     for name in HONEST:
         wrong = cases(document, name, "failed", "undecided", "broken", "warning")
-        assert not wrong, told(wrong)
+        assert not wrong, reported(wrong)
     assert cases(document, "pool", "passed")
 
 

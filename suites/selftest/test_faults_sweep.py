@@ -90,17 +90,17 @@ class TestScripted:
         """A file is left from the moment the first is there until the second is, and when DEL is hit between both."""
         found = sweep(network("leaky"), [str(bin_)])
 
-        told = [(one.command, one.way, one.fault.kind, one.numbers) for one in table.findings(found)]
+        reported = [(one.command, one.way, one.fault.kind, one.numbers) for one in table.findings(found)]
         assert [point.words for point in found.points if point.command == "ADD"] == [
             "openat /var/lib/cni/first O_WRONLY|O_CREAT|O_TRUNC",
             "write /var/lib/cni/first",
             "openat /var/lib/cni/second O_WRONLY|O_CREAT|O_TRUNC",
             "write /var/lib/cni/second",
         ]
-        assert ("ADD", "kill", "leak", (2, 3)) in told
-        assert ("ADD", "fail", "leak", (2, 3)) in told
-        assert ("DEL", "kill", "leak", (3,)) in told
-        assert {kind for _, _, kind, _ in told} <= {"leak", "leak though DEL succeeds"}
+        assert ("ADD", "kill", "leak", (2, 3)) in reported
+        assert ("ADD", "fail", "leak", (2, 3)) in reported
+        assert ("DEL", "kill", "leak", (3,)) in reported
+        assert {kind for _, _, kind, _ in reported} <= {"leak", "leak though DEL succeeds"}
         assert found.faulty
 
     def test_every_call_is_decided(self, bin_):
@@ -111,7 +111,7 @@ class TestScripted:
         assert all(outcome.hit == outcome.point.number for outcome in found.outcomes)
 
     def test_a_hang_is_a_fault(self, bin_):
-        """A plugin that waits for good after a failing call is killed at the deadline, and that is told."""
+        """A plugin that waits for good after a failing call is killed at the deadline, and that is reported."""
         found = sweep(network("stubborn"), [str(bin_)], commands=["ADD"], ways=["fail"], numbers=[1], timeout=1.0)
 
         assert [fault.kind for fault in found.outcomes[0].faults] == ["ADD hangs"]
@@ -246,7 +246,7 @@ class TestCommand:
 
     @pytest.mark.parametrize("workers", [1, 2])
     def test_ctrl_c_ends_it_with_its_table(self, workers, bin_, tmp_path):
-        """While a plugin hangs, what was tried until then is told, with exit code 2."""
+        """While a plugin hangs, what was tried until then is reported, with exit code 2."""
         script(bin_, "stubborn", STUBBORN)
         file = tmp_path / "net.conf"
         file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "type": "stubborn"}))
@@ -292,7 +292,7 @@ def test_an_open_stage_tells_of_a_plugin_that_fails(bin_):
 
 
 @pytest.mark.parametrize(
-    ("protocol", "kind", "told"),
+    ("protocol", "kind", "reported"),
     [
         (0, 16, "RTM_NEWLINK"),
         (0, 18, ""),
@@ -304,10 +304,10 @@ def test_an_open_stage_tells_of_a_plugin_that_fails(bin_):
         (4, 20, ""),
     ],
 )
-def test_questions_change_nothing(protocol, kind, told):
+def test_questions_change_nothing(protocol, kind, reported):
     """A netlink message that asks is none that changes something."""
     data = (16).to_bytes(4, "little") + kind.to_bytes(2, "little") + bytes(10)
 
     found = changes(protocol, data)
 
-    assert (words(found)[0] if found else "") == told
+    assert (words(found)[0] if found else "") == reported

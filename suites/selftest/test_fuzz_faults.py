@@ -141,11 +141,11 @@ def test_honest_plugins_have_none(name: str) -> None:
     """Without a fault nothing is found: there are no false alarms."""
     subject = subject_of(str(HONEST / f"{name}.yaml"), search_path(PLUGINS))
 
-    told = [
+    reported = [
         f"{one.violation.words}: {one.scenario.dumps()}" for one in findings(subject, seconds=60.0 if IS_ALL else 10.0)
     ]
 
-    assert not told, "\n".join(told)
+    assert not reported, "\n".join(reported)
 
 
 @pytest.mark.parametrize("fault", faulty.rare(), ids=lambda fault: fault.name)

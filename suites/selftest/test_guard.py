@@ -11,7 +11,7 @@ CONFTEST = Path(__file__).resolve().parents[2] / "conftest.py"
 
 
 def test_each_change_is_a_line():
-    """What vanished and what appeared are told by topic; equal snapshots differ in nothing."""
+    """What vanished and what appeared are listed by topic; equal snapshots differ in nothing."""
     before = {"links": ("lo", "eth0"), "nft": ()}
 
     assert guard.changes(before, {"links": ("lo",), "nft": ("table ip leak",)}) == (

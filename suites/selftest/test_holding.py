@@ -1,4 +1,4 @@
-"""Drops where packets cannot be traced: told once nothing in the lab holds a packet, never while something may."""
+"""Drops where packets cannot be traced: reported once nothing in the lab holds a packet, never while something may."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ DEAF = {
 @pytest.mark.requires(binary=["nft"])
 @pytest.mark.parametrize("address", ["10.40.80.99", "2001:db8:40::99"])
 def test_who_asks_for_a_neighbour_holds_packets_while_somebody_may_answer(lab, address):
-    """A place that nobody answers keeps what is for a neighbour, and is told; it is asked for once more."""
+    """A place that nobody answers keeps what is for a neighbour, and is reported; it is asked for once more."""
     ns01, family = lab.place("node/ns01"), "ipv6" if ":" in address else "ipv4"
     ns01.sysctl(f"net.{family}.neigh.eth01.mcast_solicit", 100)
     ns01.run(["nft", DEAF[family]])

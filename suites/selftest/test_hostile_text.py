@@ -150,7 +150,7 @@ class TestFaces:
         assert is_seen((place / "own.xml").read_text())
 
     def test_fuzz(self, place):
-        """What is told, and the findings as files."""
+        """What is reported, and the findings as files."""
         said = call(place, "cnitest.cli", "fuzz", "net.conflist", "--cni-path", "bin", "--examples", "6", "-n", "1",
                     "--seed", "1", "--only", "sequences", "--out", "found", "--database", "kept")  # fmt: skip
         files = [path for path in (place / "found").rglob("*") if path.is_file()]

@@ -65,8 +65,8 @@ def start(script: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def told(lines: list[str]) -> set[Namespace]:
-    """The namespaces that the victim told of, as (inode, cookie): inodes are used again, cookies never."""
+def reported(lines: list[str]) -> set[Namespace]:
+    """The namespaces that the victim printed, as (inode, cookie): inodes are used again, cookies never."""
     found = (re.fullmatch(r"net (\d+) (\d+)\n", line) for line in lines)
     return {(int(match[1]), int(match[2])) for match in found if match}
 
@@ -148,7 +148,7 @@ def test_a_killed_run_leaves_nothing(tmp_path):
         time.sleep(chance.uniform(0, 0.3))
         victim.send_signal(signal.SIGKILL)
         rest, _ = victim.communicate(timeout=20)
-        made = told([first, *rest.splitlines(keepends=True)])
+        made = reported([first, *rest.splitlines(keepends=True)])
         if not made or not within(5, partial(gone, made, f"sleep {daemon}")):
             survivors.append((moment, made))
 
@@ -159,7 +159,7 @@ def test_a_killed_run_leaves_nothing(tmp_path):
 def test_the_check_for_survivors_can_fail(tmp_path):
     """While a lab stands its namespaces are found: the check above is not blind."""
     holder = start(tmp_path / "holder.py")
-    made = told([holder.stdout.readline()])
+    made = reported([holder.stdout.readline()])
     seen = inhabited(made)
     holder.kill()
     holder.communicate(timeout=20)

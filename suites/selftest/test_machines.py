@@ -258,9 +258,9 @@ def test_a_refusal_is_one_line(project, host, python, line):
     done = project.run("checks", tx=project.server.tx(project.there, host=host, python=python))
 
     assert done.code == 4, done.out + done.err
-    told = [each for each in done.err.splitlines() if each.startswith("ERROR: ")]
-    assert len(told) == 1
-    assert line in told[0]
+    reported = [each for each in done.err.splitlines() if each.startswith("ERROR: ")]
+    assert len(reported) == 1
+    assert line in reported[0]
     assert "Traceback" not in done.out + done.err
     assert len([each for each in done.err.splitlines() if each]) <= 2  # a shell there has its own
 

@@ -1,4 +1,4 @@
-"""What comes back is told for what it is: taken, lost at the door, forged, too late, doubled."""
+"""What comes back is classified: taken, lost at the door, forged, too late, doubled."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def narrow():
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_who_finds_it_too_large_is_named(narrow, family):
-    """A router's "too big" is told with its address, its link and its MTU, with the way there, and once more later."""
+    """A router's "too big" is reported with its address, link and MTU, with the way there, and once more later."""
     a = narrow.host("a")
     for _ in range(2):
         reach = a.ping(BEYOND[family], size=1420, df=True)

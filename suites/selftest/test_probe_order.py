@@ -1,4 +1,4 @@
-"""The way of a probe is told in the order in which it was travelled, whatever the clocks say."""
+"""The way of a probe is reported in the order in which it was travelled, whatever the clocks say."""
 
 from __future__ import annotations
 

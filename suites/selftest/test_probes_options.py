@@ -116,7 +116,7 @@ def test_a_hop_limit_is_that_of_the_probe(narrow, kind, family):
     ],
 )
 def test_what_no_packet_has_is_an_error(ns01, options, words):
-    """An option that cannot be is told before anything is sent."""
+    """An option that cannot be is reported before anything is sent."""
     with pytest.raises(UsageError, match=words):
         ns01.udp("10.40.80.12", 53, **options)
 
@@ -126,7 +126,7 @@ def test_what_no_packet_has_is_an_error(ns01, options, words):
     [({"size": 0}, "size 0"), ({"rate": "fast"}, "rate 'fast'"), ({"rate": 0}, "rate 0"), ({"hold": -1}, "hold .*-1")],
 )
 def test_a_load_that_cannot_be_is_an_error(ns01, options, words):
-    """Sizes, rates and times that mean nothing are told before anything is sent."""
+    """Sizes, rates and times that mean nothing are reported before anything is sent."""
     with pytest.raises(UsageError, match=words):
         ns01.tcp("10.40.80.12", 80, **options)
 

@@ -90,7 +90,7 @@ def test_each_cell_has_its_own_verdict_and_cause():
 
 
 def test_verdicts_are_those_of_single_probes():
-    """Drops, rejects and an isolated port: each cell is what the place alone would have been told."""
+    """Drops, rejects and an isolated port: each cell is what the place alone would have got."""
     with Lab(bridged(6)) as lab:
         node, place = lab.host("node"), lab.sandbox
         for port in ("v4", "v5"):
@@ -111,7 +111,7 @@ def test_verdicts_are_those_of_single_probes():
 
 
 def test_translated_addresses_are_followed():
-    """A connection that a router rewrites is told from others all the way, and its loss is proved."""
+    """A connection that a router rewrites is distinguished from others all the way, and its loss is proved."""
     with Lab(routed()) as lab:
         lab.host("router").load_rules("iptables", "-t nat -A POSTROUTING -o wan -j MASQUERADE --random")
         lab.host("right").load_rules("iptables", "-A INPUT -p tcp -j DROP")

@@ -1,4 +1,4 @@
-"""What a test needs: looked for where a host would find it, told when it is misspelt, and no run of skips alone."""
+"""What a test needs: looked for where a host would find it, reported when it is misspelt, and no run of skips alone."""
 
 from __future__ import annotations
 
@@ -200,11 +200,11 @@ def test_a_run_of_skips_alone_says_in_one_line_that_nothing_was_tested(run, work
 
     result = run("import pytest\n" + "".join(tests), "-n", workers)
 
-    told = [line for line in result.outlines if line.startswith("nothing was tested")]
+    reported = [line for line in result.outlines if line.startswith("nothing was tested")]
     assert result.ret == 0
-    assert len(told) == 1
-    assert told[0].startswith("nothing was tested: 2 skipped: no luck; 1 skipped: ")
-    assert told[0].endswith("; and 1 other reasons (--cni-require-any lets such a run fail)")
+    assert len(reported) == 1
+    assert reported[0].startswith("nothing was tested: 2 skipped: no luck; 1 skipped: ")
+    assert reported[0].endswith("; and 1 other reasons (--cni-require-any lets such a run fail)")
     assert "nothing was tested" not in run("def test_it(): pass\n" + "".join(tests[:0])).stdout.str()
 
 

@@ -249,7 +249,7 @@ class TestVersions:
         ],
     )
     def test_plugins_older_than_their_list_are_known(self, cni, bin_, body, supported):
-        """RT-24: one that does not know VERSION is of 0.1.0, and 0.2.0 told no list."""
+        """RT-24: one that does not know VERSION is of 0.1.0, and 0.2.0 gave no list."""
         script(bin_, "one", body)
 
         assert cni.version("one").supported == supported

@@ -135,7 +135,7 @@ class TestFiles:
         assert lab.host("node").run(["stat", "-c", "%a", f"/var/lib/cni/results/net-{cnitool.id}-eth0"]).stdout == mode
 
     def test_plugins_get_the_same_requests(self, lab, sandbox, bin_, cnitool):
-        """In the mode libcni plugins are told, command by command, what cnitool tells them."""
+        """In the mode libcni plugins are reported, command by command, what cnitool tells them."""
         plugins = [{"type": "one", "capabilities": {"mac": True}, "cni.dev/x": 2**60 + 1}, {"type": "two"}]
         network = {"cniVersions": ["0.4.0", "1.0.0", "1.1.0"], "name": "net", "plugins": plugins}
         for plugin in ("one", "two"):

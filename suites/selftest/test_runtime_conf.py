@@ -119,7 +119,7 @@ class TestRefusals:
         ],
     )
     def test_a_list_is_refused(self, directory, content, words):
-        """The fault is told once, after the name of the file."""
+        """The fault is reported once, after the name of the file."""
         file = directory("10-x.conflist", content)
         with pytest.raises(ConfigError) as failure:
             conf.network(file)

@@ -1,4 +1,4 @@
-"""GC and STATUS (RT-09, RT-10, RT-11): what is called, with what, and what is told when it fails."""
+"""GC and STATUS (RT-09, RT-10, RT-11): what is called, with what, and what is reported when it fails."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class TestGc:
         assert cached(lab) == ["net-c1-eth0", "net-c2-eth0"]
 
     def test_a_missing_plugin_is_one_failure_among_others(self, cni, node, bin_, attached):
-        """A plugin that is gone is told, and the one after it is called (SPEC section 3)."""
+        """A plugin that is gone is reported, and the one after it is called (SPEC section 3)."""
         (bin_ / "one").unlink()
         with pytest.raises(PluginError, match="- one GC on node: failed to find plugin 'one' in path"):
             cni.gc(node, NET, keep=attached)
@@ -181,7 +181,7 @@ class TestGc:
     @pytest.mark.usefixtures("attached")
     @pytest.mark.parametrize("config", ["{}", '{"name": "x", "plugins": [{"type": "one"}]}', "{"])
     def test_a_configuration_that_cannot_be_read_does_not_stop_delete(self, node, lab, bin_, config):
-        """Where the cached configuration is damaged, or another's, DEL goes by the one given, and that is told."""
+        """Where the cached configuration is damaged, or another's, DEL goes by the one given, and that is reported."""
         encoded = base64.b64encode(config.encode()).decode()
         file = "/var/lib/cni/results/net-c1-eth0"
         node.run(["sed", "-i", f's/"config":"[^"]*"/"config":"{encoded}"/', file])

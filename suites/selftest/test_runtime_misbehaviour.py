@@ -78,7 +78,7 @@ def test_a_child_that_holds_stdout_does_not_hang_us(cni, sandbox, bin_):
 
 
 def test_one_that_does_not_read_is_said_to(cni, sandbox, bin_):
-    """A plugin that ends before it read a large configuration, and says nothing, is told apart."""
+    """A plugin that ends before it read a large configuration, and says nothing, is distinguished."""
     script(bin_, "one", "exit 0")
     with pytest.raises(PluginError, match="nothing on stdout; it ended before it read its configuration"):
         cni.add(sandbox, {**CONF, "x-large": "x" * 1_000_000})

@@ -282,7 +282,7 @@ class TestGc:
         assert requests(bin_, "one")[-2][1]["x-new"] == 1
 
     def test_what_cannot_be_read_is_passed_over(self, libcni, lab, sandbox):
-        """A broken file is left where it is and nobody is told; when none can be listed GC does nothing at all."""
+        """A broken file is left where it is without a word; when none can be listed GC does nothing at all."""
         node = lab.host("node")
         libcni.add(sandbox, NET)
         node.run(["sh", "-c", f"echo '{{' > {CACHE}"])

@@ -48,7 +48,7 @@ class TestConfigurations:
 
     @pytest.mark.parametrize(("mode", "version"), [("spec", "0.1.0"), ("libcni", "")])
     def test_a_network_without_a_version(self, lab, sandbox, bin_, mode, version):
-        """It is one of 0.1.0, and plugins are told so; libcni tells them nothing."""
+        """It is one of 0.1.0, and plugins get that; from libcni they get nothing."""
         recorder(bin_, "one")
         Runtime(lab, [str(bin_)], mode=mode).add(sandbox, {"name": "net", "plugins": [{"type": "one"}]})
 

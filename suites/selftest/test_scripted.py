@@ -231,12 +231,12 @@ class TestScripts:
                 "CHECK": {"versions": ["1.0.0"], "error": {"message": "x"}, "stdout_base64": "?"},
             })  # fmt: skip
 
-        told = str(failure.value).splitlines()
-        assert told == [
+        reported = str(failure.value).splitlines()
+        assert reported == [
             "script['ADD'][0]: 'resutl' is no key of a reply; did you mean 'result'?",
             "script['ADD'][1]: 'exit' is -1, it must be 0 to 255; 'signal' takes signals",
             "script['ADD'][1]: 'delay' is '1', it must be a number of seconds",
-            told[3],
+            reported[3],
             "script['DEL']: 'result' and 'stdout' contradict each other: a call prints one of them",
             "script['GC'] is an empty list; give one reply, or leave the command out",
             "script['CHECK']: 'error' is {'message': 'x'}, it must be a mapping with a whole number 'code', and 'msg' "
@@ -247,7 +247,7 @@ class TestScripts:
             "script: 'add' is no CNI operation; there are ADD, DEL, CHECK, GC, STATUS, VERSION and '*'; "
             "did you mean 'ADD'?",
         ]
-        assert told[3].startswith("script['ADD'][2] is 5, not a reply: a mapping of result, ")
+        assert reported[3].startswith("script['ADD'][2] is 5, not a reply: a mapping of result, ")
         assert call(plugin).returncode == 7
 
     @pytest.mark.parametrize("name", ["", "a/b", ".hidden"])

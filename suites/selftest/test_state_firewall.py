@@ -100,7 +100,7 @@ def test_counters_are_left_out_unless_asked_for(lab):
 
 
 def test_sets_beside_the_chains_of_iptables_are_seen():
-    """In a table that iptables-nft keeps, its own tools show the chains; a set that nft added there is told as well."""
+    """In a table that iptables-nft keeps, its own tools show the chains, and a set that nft added there, too."""
     text = "table ip nat {\n\tset s {\n\t\ttype ipv4_addr\n\t}\n\tchain OUTPUT {\n\t\tcounter\n\t}\n}\n"
 
     assert nft_rules(text, frozenset({"ip nat"})) == ("table ip nat set s: type ipv4_addr",)

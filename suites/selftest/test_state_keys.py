@@ -196,7 +196,7 @@ DETAILS = {
     "mode": "mode",
 }
 WITHOUT = {
-    "it follows from something else that is told": "qdisc operstate link_type info_kind info_slave_kind family "
+    "it follows from something else that is shown": "qdisc operstate link_type info_kind info_slave_kind family "
     "addr_info nh_info linkinfo info_data info_slave_data maddr deleted limit group_fwd_mask_str",
     "it cannot be set": "min_mtu max_mtu tso_max_size tso_max_segs parentbus parentdev used_broadcast_queue "
     "usedbcqueuelen num_queues num_disabled_queues",

@@ -157,7 +157,7 @@ def test_a_field_alone_is_a_difference(lab, change):
 
 
 def test_two_rules_of_one_priority_are_two(lab):
-    """Of rules that share a priority each is told, also when another of that priority stays."""
+    """Of rules that share a priority each is reported, also when another of that priority stays."""
     node = lab.host("node")
     run(node, ["ip rule add fwmark 1 lookup 100 priority 9", "ip rule add not fwmark 2 lookup 100 priority 9"])
     before = node.state(firewall=False)

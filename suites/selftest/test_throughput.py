@@ -81,7 +81,7 @@ def test_a_result_is_frozen_and_prints_itself(ns01):
 
 
 def test_what_cannot_be_measured_is_an_error(lab, ns01):
-    """No time, no such rate, no connection: each is told, and no zero is made of it."""
+    """No time, no such rate, no connection: each is reported, and no zero is made of it."""
     with pytest.raises(UsageError, match="seconds 0 is none"):
         ns01.throughput(NS02[4], 0)
     with pytest.raises(UsageError, match="rate 'fast'"):

@@ -97,7 +97,7 @@ def test_what_was_before_is_left_out(lab):
 
 
 def test_what_a_full_buffer_has_lost_is_said(lab):
-    """More than the buffer holds: nothing is told of it, rather than half; what comes after is whole again."""
+    """More than the buffer holds: nothing is reported of it, rather than half; what comes after is whole again."""
     armed = trace.await_armed()
     began = time.monotonic_ns()
     for _ in range(300):

@@ -243,7 +243,7 @@ def test_what_a_host_lacks_comes_from_a_topology(tmp_path: Path):
 )
 @pytest.mark.parametrize("command", ["run", "fuzz"])
 def test_a_host_that_cannot_be_set_up_is_one_line(tmp_path: Path, broken: str, command: str):
-    """A command of a profile that fails is told with its own words, and no traceback."""
+    """A command of a profile that fails is reported with its own words, and no traceback."""
     (tmp_path / "my.conf").write_text(json.dumps({"cniVersion": "1.0.0", "name": "n", **BRIDGE}))
     (tmp_path / "cnitest.yaml").write_text(f"conf: my.conf\n{broken}\n")
 
@@ -257,7 +257,7 @@ def test_a_host_that_cannot_be_set_up_is_one_line(tmp_path: Path, broken: str, c
 
 
 def test_a_plugin_that_hangs_or_lies_cannot_start(tmp_path: Path):
-    """An ADD that ends well without a result is told as what it is, with what it printed."""
+    """An ADD that ends well without a result is reported as what it is, with what it printed."""
     plugin = tmp_path / "odd"
     plugin.write_text(f"#!/bin/sh\n[ $CNI_COMMAND = ADD ] || exec {PATH}/bridge\necho done\n")
     plugin.chmod(0o755)
@@ -270,7 +270,7 @@ def test_a_plugin_that_hangs_or_lies_cannot_start(tmp_path: Path):
 
 
 def test_what_is_printed_before_a_result_is_named(tmp_path: Path):
-    """Debug text on stdout is told as what stands before the result, and where it belongs."""
+    """Debug text on stdout is reported as what stands before the result, and where it belongs."""
     plugin = tmp_path / "odd"
     plugin.write_text(f"#!/bin/sh\n[ $CNI_COMMAND = ADD ] && echo 'DEBUG: {{adding}}'\nexec {PATH}/bridge\n")
     plugin.chmod(0o755)
@@ -310,7 +310,7 @@ def test_known_words_are_not_warned_of(tmp_path: Path):
 
 
 def test_a_plugin_of_many_cannot_start(tmp_path: Path):
-    """Of shipped profiles one that cannot start is told, fails the run, and the others go on."""
+    """Of shipped profiles one that cannot start is reported, fails the run, and the others go on."""
     for name in ("bridge", "host-local", "loopback"):
         (tmp_path / name).symlink_to(f"{PATH}/{name}")
     refusal = '{"cniVersion": "1.0.0", "code": 123, "msg": "no"}'

@@ -95,7 +95,7 @@ def test_a_guest_that_dies_is_one_line():
 
 
 def test_a_disk_that_is_full_is_one_line():
-    """What a command cannot write any more is told apart from its own failure, with what to do."""
+    """What a command cannot write any more is distinguished from its own failure, with what to do."""
     done = vm("--memory", "300M", "--", "sh", "-c", "cat /dev/zero > /var/tmp/big 2>/dev/null; exit 3")
 
     assert done.returncode == 125
@@ -125,10 +125,10 @@ def test_no_signal_leaves_a_guest(number, status, line):
     """Each ends it with the status of shells and one line; its machine is gone with it, after SIGKILL, too."""
     with booting() as (command, guest):
         command.send_signal(number)
-        _, told = command.communicate(timeout=60)
+        _, reported = command.communicate(timeout=60)
 
         assert command.returncode == status
-        assert told == line
+        assert reported == line
         Deadline.after(20, "QEMU to be gone").poll(lambda: not Path(f"/proc/{guest}").exists())
 
 
@@ -152,7 +152,7 @@ def test_without_a_command_there_is_a_shell_on_the_terminal():
 
 
 def test_a_shell_follows_the_terminals_size():
-    """It begins with the size that the terminal has, and is told when that changes."""
+    """It begins with the size that the terminal has, and is changed with it."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(COMMAND[0], [*COMMAND, "--memory", "512M"], {**os.environ, "SHELL": "/bin/sh", "TERM": "dumb"})

@@ -12,7 +12,7 @@ from cnitest.cni.calls.mode import SPEC, Mode
 from cnitest.cni.conf import Network
 from cnitest.cni.spec import Document
 
-#: What GC tells plugins, and how the same key was called in the tag spec-v1.1.0; libcni sends both.
+#: The key of what GC sends to plugins, and how the same key was called in the tag spec-v1.1.0; libcni sends both.
 VALID_ATTACHMENTS = ("cni.dev/valid-attachments", "cni.dev/attachments")
 _RESERVED = "cni.dev/"
 _IDENTITY = ("name", "cniVersion")

@@ -213,17 +213,18 @@ def program_is_not_there(failure: Refused) -> Iterator[str]:
 @cause
 def kernel_lacks_it(failure: Refused) -> Iterator[str]:
     """A kind of link, or table, that this kernel does not have."""
-    told = re.search(
+    matched = re.search(
         r"operation not supported|not supported|unknown device type|protocol not available|[Mm]odule \S+ not found"
         r"|Table does not exist|can't initialize ip6?tables",
         failure.text,
     )
-    if not told:
+    if not matched:
         return
     lacking = features.kernel(failure.plugin).why if failure.plugin in features.names() else ""
     if failure.conf.get("vlan") or failure.conf.get("vlanTrunk"):
         lacking = lacking or features.kernel("vlan_filtering").why
-    yield f"this kernel does not have what {failure.plugin} asks for ({lacking or told[0]}): `cnitest doctor` lists it"
+    what = f"what {failure.plugin} asks for ({lacking or matched[0]})"
+    yield f"this kernel does not have {what}: `cnitest doctor` lists it"
 
 
 @cause

@@ -15,18 +15,23 @@ from cnitest.plugins.values import Fault
 
 
 def warnings(
-    network: Network, path: Sequence[str], *, given: Collection[str] = (), knowledge: str = "", told: str | None = None
+    network: Network,
+    path: Sequence[str],
+    *,
+    given: Collection[str] = (),
+    knowledge: str = "",
+    explained: str | None = None,
 ) -> list[str]:
     """The lines for a network. ``path`` is where its plugins are, ``given`` are the capabilities with arguments,
     ``knowledge`` is a file of what is known of a plugin.
 
-    Where the first ADD failed, ``told`` is the plugin whose values were named as causes of that already.
+    Where the first ADD failed, ``explained`` is the plugin whose values were named as causes of that already.
     """
     lines = [*network.repeated, *spelling.warnings(network, given, knowledge, path)]
     for conf in network.plugins:
         name = str(conf["type"])
-        lines += (f"{name}: {fault}" for fault in value_faults(conf, path, knowledge) if name != told)
-        lines += start_addresses.faults(conf) if told is None else ()
+        lines += (f"{name}: {fault}" for fault in value_faults(conf, path, knowledge) if name != explained)
+        lines += start_addresses.faults(conf) if explained is None else ()
     return list(dict.fromkeys(lines))
 
 

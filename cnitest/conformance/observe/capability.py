@@ -120,9 +120,9 @@ def _has_mac(bench: Bench, target: AttachmentTarget, result: Document) -> list[s
     if bench.subject.kind is Kind.IPAM:
         return []
     found = target.sandbox.link(target.ifname).mac
-    told = [interface.mac for interface in reading.interfaces(result) if interface.name == target.ifname]
+    stated = [interface.mac for interface in reading.interfaces(result) if interface.name == target.ifname]
     faults = [] if found == _MAC else [f"the MAC is {found}, {_MAC} was provided"]
-    return faults + [f"the result says MAC {mac}" for mac in told if mac.lower() != _MAC]
+    return faults + [f"the result says MAC {mac}" for mac in stated if mac.lower() != _MAC]
 
 
 def _ips(bench: Bench) -> Exercise:

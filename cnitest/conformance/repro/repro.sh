@@ -128,7 +128,7 @@ call() {
   fi
   ask_now $number
   echo $code >$work/$number.code
-  tell $number "$plugin" "${words[@]}"
+  show $number "$plugin" "${words[@]}"
 }
 
 # Has an address be asked from a place the moment the next call has ended: who asks is started before, so that it takes
@@ -160,7 +160,7 @@ ask_now() {
 }
 
 # A call as a person reads it.
-tell() {
+show() {
   local number=$1 plugin=$2; shift 2
   echo; echo "[$number] $(printf '%s\n' "$@" | grep -a ^CNI_ | tr '\n' ' ' | visible)$plugin"
   echo "    stdin:     $(head -c 1500 $work/$number.stdin | tr -s ' \n\t\0' ' ' | visible)"
@@ -201,7 +201,7 @@ plain() {
   head -c 20000 | tr -d ' \n\t\0' | sed -E 's/([0-9a-f]{2}:){5}[0-9a-f]{2}/MAC/g; s/veth[0-9a-f]{8}/VETH/g; s/fe80:[0-9a-f:]+/LL/g' | head -c 4000
 }
 
-# ---- A plugin that plays a part. It was installed or told another part: what follows is its script. ----
+# ---- A plugin that plays a part. It was installed or given another part: what follows is its script. ----
 
 fake() {
   mkdir -p "$1/.$2"; : >"$1/.$2/turns"

@@ -112,9 +112,9 @@ def evidence(loss: Loss, step: Step) -> tuple[str, ...]:
     links = " ".join(f"{way} {link}" for way, link in (("in", step.iif), ("out", step.oif)) if link)
     packet = f"{step.packet.source} → {step.packet.destination}"
     state = f"conntrack state {step.state}" if step.state else ""
-    told = f"{step.shown}: {', '.join(filter(None, (packet, links, state)))}: {step.verdict}"
+    line = f"{step.shown}: {', '.join(filter(None, (packet, links, state)))}: {step.verdict}"
     jumps = (f"{where(one)}: {one.rule}" for one in met_before(loss, step) if one.rule and one.verdict == "jump")
-    return (told, *jumps) if len(step.path) > 1 else (told,)
+    return (line, *jumps) if len(step.path) > 1 else (line,)
 
 
 def found(loss: Loss, step: Step, *, also: tuple[str, ...] = (), remedy: str = "", note: str = "") -> Found:

@@ -165,8 +165,8 @@ class Loss:
     @cached_property
     def reasons(self) -> frozenset[str]:
         """Why the kernel freed it, in the names of its trace (``NETFILTER_DROP``); empty where nothing is known."""
-        told = frozenset(freed.reason for freed in self.freed if freed.returning == self.returning)
-        return told - {UNTOLD}
+        reasons = frozenset(freed.reason for freed in self.freed if freed.returning == self.returning)
+        return reasons - {UNTOLD}
 
     @cached_property
     def answer(self) -> Loss | None:

@@ -20,7 +20,7 @@ from cnitest.fuzz.oracles import invariants
 from cnitest.fuzz.oracles.attached import Attached, crashes
 from cnitest.lab.snapshot.difference import Difference
 
-#: How many ways to tamper can be told apart by an operation; attachments with fewer take turns.
+#: How many ways to tamper an operation can choose from; attachments with fewer take turns.
 TAMPERINGS = 12
 # Whether the container can be reached is not what all of a chain look for.
 _REACHED = "CHK-13"

@@ -36,10 +36,10 @@ def mutations(draw: st.DrawFn, conf: Mapping[str, Any], changes: int = 2) -> Exa
     As it is, it is valid; changed, nobody knows, so it is one or the other.
     """
     network = copy.deepcopy(dict(conf))
-    told = [draw(_change(network)) for _ in range(draw(st.integers(0, changes)))]
-    if not told:
+    applied = [draw(_change(network)) for _ in range(draw(st.integers(0, changes)))]
+    if not applied:
         return Example(network)
-    return Example(network, Validity.BOUNDARY, why=", ".join(told))
+    return Example(network, Validity.BOUNDARY, why=", ".join(applied))
 
 
 @st.composite

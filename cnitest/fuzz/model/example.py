@@ -48,7 +48,7 @@ class Example:
 
     @property
     def chooses_addresses(self) -> bool:
-        """Whether addresses are given by a plugin that looks after them, not by one that gives what it is told to."""
+        """Whether addresses are given by a plugin that allocates them, not by one that gives those listed."""
         sections = [conf.get("ipam") for conf in self.plugins]
         named = [one["type"] for one in sections if isinstance(one, Mapping) and one.get("type") is not None]
         return any(files.known(str(name)).allocation != "listed" for name in named)

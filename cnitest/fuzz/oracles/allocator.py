@@ -65,7 +65,7 @@ def expected(bench: Bench, example: Example) -> Expected:
 
 
 def _listed(section: Mapping[str, Any]) -> Expected:
-    """static gives what it is told to (plugins/ipam/static/README.md)."""
+    """static gives what its configuration lists (plugins/ipam/static/README.md)."""
     try:
         rows = [ipaddress.ip_interface(row["address"]) for row in section["addresses"]]
     except (KeyError, TypeError, ValueError):
@@ -157,8 +157,8 @@ def misallocated(one: Attached, wanted: Expected, others: Sequence[Attached]) ->
     found = [f"the address {address} is given twice" for address in given if address in taken]
     found += _gateways(one)
     if wanted.known and not found and sorted(map(_canonical, given)) != sorted(map(_canonical, wanted.addresses)):
-        told = "none, for it is exhausted" if wanted.exhausted else ", ".join(wanted.addresses)
-        found.append(f"the addresses are {', '.join(given) or 'none'}; {wanted.plugin} has to give {told}")
+        expected_words = "none, for it is exhausted" if wanted.exhausted else ", ".join(wanted.addresses)
+        found.append(f"the addresses are {', '.join(given) or 'none'}; {wanted.plugin} has to give {expected_words}")
     return [Violation("address", wanted.plugin if wanted.known else "", words) for words in found]
 
 

@@ -54,14 +54,14 @@ def add(names: Iterable[str]) -> str:
 
 
 def rights() -> str:
-    """What a container's runtime has to be told so that who runs in it can make labs: root by capabilities, anybody
-    else by a user namespace."""
+    """The options with which a container's runtime lets who runs in it make labs: root by capabilities, anybody else
+    by a user namespace."""
     wanted = add(capabilities.missing()) if os.geteuid() == 0 else _UNCONFINED
     return f"{wanted} and {_WITHOUT_APPARMOR}" if apparmor() else wanted
 
 
 def open_proc(instead: str = "") -> str:
-    """Why no /proc can be mounted here, as far as there are signs of it, and what a container's runtime has to be told.
+    """Why no /proc can be mounted here, as far as there are signs of it, and the options that its runtime needs.
 
     ``instead`` is what else would do, where /proc is masked.
     """

@@ -17,7 +17,7 @@ OVERRUN = 4
 
 
 def opened(group: int = 0) -> socket.socket:
-    """A socket in the caller's network namespace that gets what is told to a multicast group from now on."""
+    """A socket in the caller's network namespace that gets what is sent to a multicast group from now on."""
     events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
     try:
         events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)

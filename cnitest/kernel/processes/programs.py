@@ -9,7 +9,7 @@ from cnitest.typos import meant
 
 #: The PATH of a host's programs. Debian's ordinary users have none of the sbin directories in theirs.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#: Programs that tests of networks ask for, so that a misspelt one is told from one that is not installed.
+#: Programs that tests of networks ask for, so that a misspelt one is reported otherwise than one that is not installed.
 WELL_KNOWN = (
     *("arping", "arptables", "bash", "bird", "bridge", "conntrack", "curl", "dhclient", "dhcpcd", "dig", "dnsmasq"),
     *("ebtables", "ethtool", "firewall-cmd", "firewalld", "fping", "gcc", "go", "hping3", "ip", "ip6tables"),

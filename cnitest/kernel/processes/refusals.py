@@ -1,6 +1,6 @@
 """Why the kernel refuses namespaces to this process, and the line that allows them: found by trying, and in /proc.
 
-A seccomp filter is told from all else by calls that change nothing, to which the kernel itself has another answer.
+A seccomp filter is recognised by calls that change nothing, to which the kernel itself has another answer.
 Sources: user_namespaces(7), namespaces(7), unshare(2), Debian's kernel.unprivileged_userns_clone and Ubuntu's
 kernel.apparmor_restrict_unprivileged_userns.
 """

@@ -123,7 +123,7 @@ class NetlinkSocket:
             raise refusals[0]
 
     def _answers(self, first: int, messages: Sequence[Message]) -> Iterator[tuple[int, KernelError | None]]:
-        """What one read tells of messages that were numbered from ``first``."""
+        """What one read answers to messages that were numbered from ``first``."""
         data = self._socket.recv(1 << 16)
         for start, length, kind, flags, sequence in _messages(data):
             if kind == _ERROR and sequence >= first:

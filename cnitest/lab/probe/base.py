@@ -1,4 +1,4 @@
-"""What every probe is: something that can be attempted, and whose frames can be told from all others."""
+"""What every probe is: something that can be attempted, and whose frames can be distinguished from all others."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ class Attempt:
     ``doubt`` says why silence would prove nothing. Of a probe to a group ``receivers`` are the places that received it;
     ``remark`` is what is known of why nobody answered.
 
-    ``matches`` tells its frames from all others; ``pending`` tells which of these belong to the step that it is still
-    in, so that what is on its way back among them is what was waited for. ``received`` says how often the listener got
-    it.
+    ``matches`` recognises its frames; ``pending`` says which of these belong to the step that it is still in, so
+    that what is on its way back among them is what was waited for. ``received`` says how often the listener got it.
     """
 
     matches: Callable[[Frame], bool]

@@ -201,5 +201,5 @@ def _shared(task: _Task, owners: Sequence[str], wait: float | None) -> Reach:
     who = ", ".join(others) or "another place"
     words = f"answered by {who}, which has {task.address}, too"
     cause = Cause("host.shared_address", f"shared address of {who}", words, others[0] if others else "")
-    told = replace(reach, verdict=Verdict.DROPPED, reason=f"{words}; {name} never received it")
-    return replace(told, explainer=lambda lost: Explanation(f"{lost.summary}: not delivered to {name}", cause=cause))
+    dropped = replace(reach, verdict=Verdict.DROPPED, reason=f"{words}; {name} never received it")
+    return replace(dropped, explainer=lambda lost: Explanation(f"{lost.summary}: not delivered to {name}", cause=cause))

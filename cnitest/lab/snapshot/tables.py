@@ -1,4 +1,4 @@
-"""How the rows of each table of a state are told apart, which of their fields count, and how they are said."""
+"""How the rows of each table of a state are identified, which of their fields count, and how they are written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAIRS = frozenset(("detail", "metrics", "options", "others", "resilient"))
 
 
 class Table(NamedTuple):
-    """How rows of one table are told apart, which of their fields do not count, and which rows do not.
+    """How rows of one table are identified, which of their fields do not count, and which rows do not.
 
     ``in_key`` are the fields that its key has said, ``usual`` the values that go without saying of a row that came or
     went; ``whole`` puts all of a row in words: such a row never changes, another one comes. ``view`` is a row

@@ -117,7 +117,7 @@ class _Sending:
 
 
 class _Gathering:
-    """Where a run is led: gathers what was found, and tells and writes it at the end."""
+    """Where a run is led: gathers what was found, reports and writes it at the end."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

@@ -148,10 +148,10 @@ class Artifacts:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say in one line what was written; warn in another where something could not be."""
         where = self._folders.path
-        told = f"artifacts: {_count(self._written, 'failure')} in {where}"
+        line = f"artifacts: {_count(self._written, 'failure')} in {where}"
         if self._left_out:
-            told += f", {len(self._left_out)} left out (why: {where / READABLE})"
-        terminalreporter.line(text.line(told))
+            line += f", {len(self._left_out)} left out (why: {where / READABLE})"
+        terminalreporter.line(text.line(line))
         if self._warning:
             terminalreporter.line(f"warning: {where} has no index of now: {self._warning}", yellow=True)
 

@@ -61,7 +61,7 @@ def _asked(config: pytest.Config) -> Iterator[tuple[str, str]]:
 
 
 def _plugins(config: pytest.Config) -> Iterator[tuple[str, str]]:
-    """What is tried, else each program of the search path, with the release where it tells one."""
+    """What is tried, else each program of the search path, with the release where it names one."""
     from cnitest.cni import plugins
     from cnitest.report.given import plugin_path
     from cnitest.report.verdicts import tried_of
@@ -82,5 +82,5 @@ def _build(file: str, banner: str) -> str:
     from cnitest.cni import releases
     from cnitest.report.conformance import release
 
-    told = (releases.reference(file) if file else "") or release.release(file, banner) or "release unknown"
-    return f"{told}, sha256 {release.digest(file)}"
+    named = (releases.reference(file) if file else "") or release.release(file, banner) or "release unknown"
+    return f"{named}, sha256 {release.digest(file)}"

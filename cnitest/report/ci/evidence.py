@@ -97,7 +97,7 @@ def _loss(lab: Lab) -> dict[str, str]:
         return {}
     found = failed[-1].explanation
     cause = found.cause
-    told = {
+    parts = {
         "probe": failed[-1].summary,
         "hop": found.where or (cause.place if cause else ""),
         "hook": cause.hook if cause else "",
@@ -105,7 +105,7 @@ def _loss(lab: Lab) -> dict[str, str]:
         "dropped_by": failed[-1].dropped_by,
         "remedy": cause.remedy if cause else "",
     }
-    return {name: words for name, words in told.items() if words}
+    return {name: words for name, words in parts.items() if words}
 
 
 def _files(report: pytest.TestReport, lab: Lab, bench: Bench | None) -> dict[str, str]:
@@ -121,7 +121,7 @@ def _files(report: pytest.TestReport, lab: Lab, bench: Bench | None) -> dict[str
 
 
 def _add_properties(item: pytest.Item, report: pytest.TestReport, lab: Lab | None) -> None:
-    """What JUnit tells of a test: its topology, and of a requirement's test the plugin, the version and the verdict."""
+    """What JUnit's file has of a test: its topology, and of a requirement's the plugin, the version and the verdict."""
     row: dict[str, Any] = getattr(report, "cnitest", None) or {}
     values = {
         "topology": lab.topology.name if lab else "",

@@ -1,4 +1,4 @@
-"""The files that tell of a failed test what its lab knows: calls, what changed, packets, the cause, the picture."""
+"""The files about a failed test: what its lab knows: calls, what changed, packets, the cause, the picture."""
 
 from __future__ import annotations
 

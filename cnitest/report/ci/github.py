@@ -104,8 +104,8 @@ def _words(group: Sequence[Failure]) -> str:
 
 def command(properties: dict[str, str], message: str) -> str:
     """The workflow command of an error; nothing in its words ends it, or begins another."""
-    told = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::error {told}::{_data(message)}"
+    fields = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    return f"::error {fields}::{_data(message)}"
 
 
 def _data(words: str) -> str:

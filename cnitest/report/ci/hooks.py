@@ -31,7 +31,7 @@ def _runs_no_test(config: pytest.Config) -> bool:
 
 
 def _github(config: pytest.Config) -> bool:
-    """Whether GitHub is told of a run: where it runs us, and what is run has tests of ours."""
+    """Whether a run is reported to GitHub: where it runs us, and what is run has tests of ours."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return False
     from cnitest.report import unprivileged

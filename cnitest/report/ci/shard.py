@@ -74,8 +74,8 @@ class _Sharding:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Learn from a worker what the share was."""
-        if told := getattr(node, "workeroutput", {}).get(_OUTPUT):
-            self._learn(_Share(*told))
+        if sent := getattr(node, "workeroutput", {}).get(_OUTPUT):
+            self._learn(_Share(*sent))
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """A share without a test is no failure: the other shares have all of them."""

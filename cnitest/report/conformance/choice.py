@@ -103,7 +103,7 @@ def _warnings(sources: Sequence[Source], path: Sequence[str], unstarted: Sequenc
             (*each.path, *path),
             given=each.setting.capabilities,
             knowledge=each.setting.knowledge,
-            told=failed.get(each.where),
+            explained=failed.get(each.where),
         )
         shown |= {warnings.placed(paths.near(each.where), line): None for line in lines}
     yield from map(with_short_words, shown)

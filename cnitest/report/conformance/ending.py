@@ -16,9 +16,9 @@ def sections(
     ended: RunSummary, skipped: Sequence[str], *, command: Callable[[Cause], str], verbose: bool = False
 ) -> Iterator[tuple[str, list[str]]]:
     """The parts of what is reported at the end, each with its headline. ``command`` gives that which shows a cause."""
-    told = listing.entries(ended.causes, command, whole=verbose)
-    if told:
-        yield f"findings by cause: {len(ended.causes)}" + ("" if verbose else " (-v shows each case)"), told
+    found = listing.entries(ended.causes, command, whole=verbose)
+    if found:
+        yield f"findings by cause: {len(ended.causes)}" + ("" if verbose else " (-v shows each case)"), found
     yield "requirements", list(table.whole(ended) if verbose else table.brief(ended))
     if ended.disappeared:
         yield (

@@ -17,14 +17,14 @@ from cnitest.report.conformance.summary import SHORT
 Command = Callable[[Cause], str]
 _WIDTH = 118
 _INDENT = " " * 9
-#: The lines that entries may take together before the less weighty ones are told in fewer.
+#: The lines that entries may take together before the less important ones are shortened.
 _MOST_LINES = 60
 # What every failed call has in common.
 _ABOUT = re.compile(r" \((?:container|ifname)[^()]*\)|(?<=fails: )exit code 1: (?:code 999: )?")
 
 
 class _Detail(NamedTuple):
-    """How much of an entry is told: lines of evidence (none: behind the headline), and whether the sentence of the
+    """How much of an entry is printed: lines of evidence (none: behind the headline), and whether the sentence of the
     requirement, what else shows, and the command."""
 
     lines: int

@@ -82,14 +82,14 @@ class Progress:
         """How far it is, in one line."""
         done = sum(self._counts.values())
         part = f"{100 * done // self._total}%" if self._total else ""
-        told = "  ".join(
+        counts = "  ".join(
             f"{self._counts[name]} {self._letters[name][0]}" for name in self._letters if self._counts[name]
         )
-        return f"{part:>4}  {done} of {self._total} cases, {time.monotonic() - self._began:.0f} s   {told}"
+        return f"{part:>4}  {done} of {self._total} cases, {time.monotonic() - self._began:.0f} s   {counts}"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Make room for what is told at the end."""
+        """Make room for what is printed at the end."""
         if self._is_live:
             _write("\r\x1b[K")
 

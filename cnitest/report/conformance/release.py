@@ -21,7 +21,7 @@ def digest(file: str) -> str:
 
 
 def release(file: str, banner: str = "") -> str:
-    """The release that a plugin's ``banner`` tells (what it prints without a command), else what is noted in its file;
+    """The release that a plugin's ``banner`` names (what it prints without a command), else what is noted in its file;
     empty where neither does."""
-    told = _RELEASE.search(banner.partition("protocol versions")[0])
-    return told[0] if told else built(file)
+    matched = _RELEASE.search(banner.partition("protocol versions")[0])
+    return matched[0] if matched else built(file)

@@ -113,8 +113,8 @@ def _counted(rows: tuple[Row, ...]) -> str:
 
 def _ids(identifiers: Sequence[str]) -> str:
     """IDs with what they share said once: ``DEL-01 -02 -05, CHK-02``."""
-    told = []
+    groups = []
     for prefix, those in groupby(identifiers, lambda name: name.rpartition("-")[0]):
         rests = [name.rpartition("-")[2] for name in those]
-        told.append(" ".join([f"{prefix}-{rests[0]}", *(f"-{rest}" for rest in rests[1:])]))
-    return ", ".join(told)
+        groups.append(" ".join([f"{prefix}-{rests[0]}", *(f"-{rest}" for rest in rests[1:])]))
+    return ", ".join(groups)

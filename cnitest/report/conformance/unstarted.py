@@ -12,7 +12,7 @@ from cnitest.conformance.discover.preflight import Refused
 from cnitest.conformance.discover.start_endings import causes
 from cnitest.text import line, quoted, with_short_words
 
-#: A network that cannot start is told in so many lines at most.
+#: A network that cannot start is reported in so many lines at most.
 MOST_LINES = 40
 _WIDTH = 118
 _LABEL = 10

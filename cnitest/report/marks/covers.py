@@ -134,7 +134,7 @@ class _Collector:
         return {
             "kernel": os.uname().release.partition("-")[0],
             "root": os.geteuid() == 0,
-            "releases": {plugin: told for plugin in sorted(self._ran) if (told := release(plugin, path))},
+            "releases": {plugin: version for plugin in sorted(self._ran) if (version := release(plugin, path))},
             "ran": self._ran,
             "covered": {
                 key: {way: sorted(tests) for way, tests in ways.items()} for key, ways in self._covered.items()

@@ -117,9 +117,9 @@ def _facts(link: Link) -> Iterator[str]:
 
 
 def _one_line(*words: str) -> Iterator[str]:
-    told = [word for word in words if word]
-    if told:
-        yield ", ".join(told)
+    shown = [word for word in words if word]
+    if shown:
+        yield ", ".join(shown)
 
 
 def _settings(place: Place) -> Iterator[str]:

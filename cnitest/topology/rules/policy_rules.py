@@ -82,8 +82,8 @@ def _selectors(path: str, rule: Rule) -> Iterator[Problem]:
 
 
 def _policy_family(path: str, rule: Rule) -> Iterator[Problem]:
-    told = {name: found.family for name in ("source", "to") if (found := prefix(getattr(rule, name) or ""))}
-    families = {*told.values(), *([rule.family] if rule.family else [])}
+    families_of = {name: found.family for name in ("source", "to") if (found := prefix(getattr(rule, name) or ""))}
+    families = {*families_of.values(), *([rule.family] if rule.family else [])}
     if len(families) > 1:
         yield Problem(
             path,

@@ -37,8 +37,8 @@ def family_of(route: Route) -> int | None:
     gateways = (route.via, *(each.via for each in route.nexthops))
     via = (None if each and each.startswith("inet") else each for each in gateways)
     texts = (None if route.to == "default" else route.to, *via, route.source)
-    told = next((found.family for text in texts if text and (found := prefix(text) or ip(text))), None)
-    return told or route.family
+    implied = next((found.family for text in texts if text and (found := prefix(text) or ip(text))), None)
+    return implied or route.family
 
 
 def values(survey: Survey) -> Iterator[Problem]:

@@ -31,8 +31,8 @@ def homes(root: Any, word: str) -> str:
     found = word if word in known else meant(word, known) if len(word) >= _SHORTEST else None
     if found is None:
         return ""
-    told = _one_each(known[found])
-    places = "; ".join(f"of {home.owner}: {home.written}" for home in told[:_MOST])
+    distinct = _one_each(known[found])
+    places = "; ".join(f"of {home.owner}: {home.written}" for home in distinct[:_MOST])
     said = "It is a key" if found == word else f"{found!r} is a key"
     return f". {said} {places}"
 

@@ -23,8 +23,8 @@ def route_words(route: Route) -> str:
 def is_ipv6(route: Route) -> bool:
     """Whether a route is one of IPv6."""
     gateways = (route.via, *(each.via for each in route.nexthops))
-    told = [route.to, route.source or "", *(each for each in gateways if each and not each.startswith("inet"))]
-    return route.family == 6 or any(":" in each for each in told)
+    texts = [route.to, route.source or "", *(each for each in gateways if each and not each.startswith("inet"))]
+    return route.family == 6 or any(":" in each for each in texts)
 
 
 def _way(way: Route | NextHop) -> str:

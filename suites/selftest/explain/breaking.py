@@ -20,7 +20,7 @@ WARM = pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 @dataclass(frozen=True)
 class Broken:
     """``commands`` are a shell's, by the place that they run at. ``remedy`` is the cause's, whole; ``place`` and
-    ``dropped_by`` are its, too. ``afterwards`` runs after the remedy, for what only time would mend. ``needs`` is a
+    ``dropped_by`` are its, too. ``afterwards`` runs after the remedy, for what only time would fix. ``needs`` is a
     sysctl of the place that a kernel may lack."""
 
     cause: str

@@ -233,7 +233,7 @@ OTHERS = [
 ]
 SPECIAL = [*CONNTRACK, *NEIGHBOURS, *RATES, *SETS, *OTHERS]
 
-# Rules for a packet and its reply, in the order in which these meet them, and how they are told.
+# Rules for a packet and its reply, in the order in which these meet them, and how they are written.
 ON_THE_WAY = (
     (NS01, "iptables", ("-t raw -A OUTPUT -p PROTOCOL -j DROP",), "ip raw OUTPUT rule 1"),
     (NS01, "iptables-legacy", ("-A OUTPUT -p PROTOCOL -j DROP",), "ip filter OUTPUT rule 1"),

@@ -68,7 +68,7 @@ def _pod(number: int) -> str:
 
 
 class Row(NamedTuple):
-    """A command that breaks the carrier, and the cause and remedy to be told at its place; ``{t}`` is iptables or
+    """A command that breaks the carrier, and the cause and remedy to be reported at its place; ``{t}`` is iptables or
     ip6tables, ``{ip}`` ip(8), ``{a}``, ``{b}`` and ``{r}`` are the first node, the second and the router."""
 
     cause: str
@@ -111,7 +111,7 @@ ROWS = (
 @BOTH
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_what_ends_the_carrier_is_told(row, family):
-    """Whatever ends the packet that carries another is named at its place, and its remedy mends it."""
+    """Whatever ends the packet that carries another is named at its place, and its remedy fixes it."""
     words = {**ENDS[family], "t": f"ip{'6' if family == 6 else ''}tables", "ip": "ip -6" if family == 6 else "ip"}
     command, remedy = (text.format(**words) for text in (row.command, row.remedy))
     with Lab(loads(topology(family))) as lab:
@@ -130,7 +130,7 @@ def test_what_ends_the_carrier_is_told(row, family):
 
 @BOTH
 def test_another_family_inside_is_told(family):
-    """The carrier's cause is told whatever the family of what it carries, also of a datagram and a connection."""
+    """The carrier's cause is reported whatever the family of what it carries, also of a datagram and a connection."""
     with Lab(loads(topology(family))) as lab:
         other, pod = PODS[10 - family], lab.sandbox("p1")
         lab.host("n1").run(["sh", "-c", _NFT.format().replace("HOOK", "output")])

@@ -1,5 +1,5 @@
 """Each cause that is a rule: a network that works is broken by it alone; it is named with its place, hook and remedy,
-which mends it."""
+which fixes it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_of_several_states_the_packets_own_is_named(routed, probe, identifier):
 
 
 def test_a_published_port_that_forward_does_not_let_in_is_named(routed):
-    """After DNAT the packet is another one, and FORWARD drops that: both rules are told."""
+    """After DNAT the packet is another one, and FORWARD drops that: both rules are reported."""
     node, router = routed.host("node"), routed.host("router")
     node.load_rules("iptables", "-t nat -A PREROUTING -p tcp --dport 99 -j DNAT --to-destination 10.40.80.12:80")
     node.load_rules("iptables", "-P FORWARD DROP")
@@ -137,7 +137,7 @@ def test_of_two_rules_the_first_that_the_packet_meets_is_named(routed, first, se
 
 
 def test_rules_that_let_it_pass_are_ruled_out(routed, monkeypatch):
-    """Where no cause is found, the rules that were seen to accept the packet are told all the same."""
+    """Where no cause is found, the rules that were seen to accept the packet are reported all the same."""
     node = routed.host("node")
     node.load_rules("iptables", "-A FORWARD -i br01 -j ACCEPT", "-t mangle -A POSTROUTING -o ens33 -j DROP")
     monkeypatch.setattr(registry, "recognised", lambda _: None)

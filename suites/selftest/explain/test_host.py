@@ -1,4 +1,4 @@
-"""Causes in the host that a packet is for: each breaks a working topology in one way, told with place and remedy."""
+"""Causes in the host that a packet is for: each breaks a working topology in one way, found with place and remedy."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_a_server_that_does_not_answer_is_told(lab, family):
 
 @BOTH
 def test_a_limit_of_icmp_is_told(lab, family):
-    """Once a host has sent as many answers as it may, what it does not send is told with the sysctl."""
+    """Once a host has sent as many answers as it may, what it does not send is reported with the sysctl."""
     client, server = lab.host("client"), lab.host("server")
     assert client.ping(SERVER[family])
     server.run(["sh", "-c", _LIMITED[family]])
@@ -216,7 +216,7 @@ def test_a_limit_of_icmp_is_told(lab, family):
 
 @BOTH
 def test_a_place_that_is_gone_is_told(family):
-    """An address that a sandbox had that is no more is told with the sandbox."""
+    """An address that a sandbox had that is no more is reported with the sandbox."""
     address = {4: "10.40.80.12", 6: "2001:db8:40::12"}[family]
     with Lab(load(find("bridge-walkthrough"))) as lab:
         assert lab.sandbox("ns01").ping(address)
@@ -233,7 +233,7 @@ def test_a_place_that_is_gone_is_told(family):
 
 
 def test_a_refused_router_advertisement_is_told(lab):
-    """A place that hears routers and is told not to listen to them has no route, and that is why."""
+    """A place that hears routers and is set not to listen to them has no route, and that is why."""
     from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, ICMPv6NDOptSrcLLAddr, IPv6
     from scapy.layers.l2 import Ether
 

@@ -1,4 +1,4 @@
-"""Macvlans of every mode: who does not hear whom is said, and that mode bridge mends it."""
+"""Macvlans of every mode: who does not hear whom is said, and that mode bridge fixes it."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ OTHERS = [
 
 @pytest.mark.parametrize("broken", [*MODES, *PARENT, *OTHERS], ids=str)
 def test_a_macvlan_that_keeps_a_frame_is_named(broken):
-    """Its mode, or that it stands on the other one, with the command that mends it where there is one."""
+    """Its mode, or that it stands on the other one, with the command that fixes it where there is one."""
     demand(broken, warm=False)
 
 

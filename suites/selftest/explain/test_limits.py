@@ -1,4 +1,4 @@
-"""Causes in limits: each breaks a working topology in one way, which is told with place and remedy."""
+"""Causes in limits: each breaks a working topology in one way, which is reported with place and remedy."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_netem_is_told():
     ("address", "cause"), [("10.40.80.12", "limits.bridge-port-mtu"), ("2001:db8:40::12", "limits.path-mtu")]
 )
 def test_a_bridge_port_that_is_too_small_is_told(address, cause):
-    """What a bridge does not send to a port for its MTU is told with the port; of IPv6 the sender is told, too."""
+    """What a bridge does not send to a port for its MTU is reported with the port; of IPv6 to the sender, too."""
     with Lab(load(find("bridge-walkthrough"))) as lab:
         sender, node = lab.sandbox("ns01"), lab.host("node")
         assert sender.ping(address, size=1400, df=True)
@@ -181,13 +181,13 @@ def _full(**rest):
     return SimpleNamespace(place=SimpleNamespace(full_name="node"), family="ipv4", returning=False, link="", **rest)
 
 
-@pytest.mark.parametrize(("count", "told"), [("100", "conntrack table full"), ("99", "")])
-def test_a_full_table_of_connections_is_told(count, told):
+@pytest.mark.parametrize(("count", "reported"), [("100", "conntrack table full"), ("99", "")])
+def test_a_full_table_of_connections_is_told(count, reported):
     """As many tracked connections as there may be; nf_conntrack_max is the whole machine's, which no test changes."""
     numbers = {"netfilter/nf_conntrack_max": 100, "netfilter/nf_conntrack_count": int(count)}
     found = conntrack_full(_full(counted=lambda *_: 0, number=numbers.get))
 
-    assert (found.dropped_by if found else "") == told
+    assert (found.dropped_by if found else "") == reported
     assert not found or found.remedy == "sysctl -w net.netfilter.nf_conntrack_max=200"
 
 

@@ -24,7 +24,7 @@ def lab():
 @family
 @pytest.mark.parametrize(("where", "missing"), DELETED.items(), ids=[f"{place}:{link}" for place, link in DELETED])
 def test_a_deleted_link_on_the_segment_is_named(lab, where, missing, family):
-    """Whichever end of a pair was deleted, and whether the way was used before; nobody is told to add an address."""
+    """Whichever end of a pair was deleted, and whether the way was used before; no remedy is to add an address."""
     place, link = where
     assert lab.sandbox("ns01").ping(FAR[family])
     lab.place(place).run(["ip", "link", "del", link])

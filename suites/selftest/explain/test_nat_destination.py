@@ -1,4 +1,4 @@
-"""Destinations that lead nowhere, and replies that are not translated back: the rule, and what mends it."""
+"""Destinations that lead nowhere, and replies that are not translated back: the rule, and what fixes it."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ REPLIES = [
 
 @pytest.mark.parametrize("broken", [*DESTINATIONS, *OTHER_PROGRAMS, *REPLIES], ids=str)
 def test_a_destination_that_leads_nowhere_is_named(broken):
-    """The rule that is missing or wrong, or the reply that it does not get back, with the command that mends it."""
+    """The rule that is missing or wrong, or the reply that it does not get back, with the command that fixes it."""
     demand(broken, warm=False)
 
 

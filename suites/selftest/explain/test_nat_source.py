@@ -1,4 +1,4 @@
-"""Sources that nobody can answer: each rule that is missing or wrong is named, and the right one mends it."""
+"""Sources that nobody can answer: each rule that is missing or wrong is named, and the right one fixes it."""
 
 from __future__ import annotations
 

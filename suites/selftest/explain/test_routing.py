@@ -1,4 +1,4 @@
-"""Causes in the routing decision: each breaks a working topology in one way, which is told with place and remedy."""
+"""Causes in the routing decision: each breaks a working topology in one way, found with place and remedy."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_a_routing_cause_is_told(broken, family):
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_rule_that_sent_it_elsewhere_is_evidence(family):
-    """Where a packet ends far from the rule that sent it there, the rule and its table are told beside the cause."""
+    """Where a packet ends far from the rule that sent it there, the rule and its table are named beside the cause."""
     words = Words(family)
     with Lab(loads(WAYS)) as lab:
         run(lab, ("client: {ip} route add default via {2.2} table 100",), words)
@@ -177,7 +177,7 @@ def test_a_rule_that_sent_it_elsewhere_is_evidence(family):
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_reply_by_another_link_is_evidence(family):
-    """A reply that does not leave by the link that the request came in by is told, wherever it ends."""
+    """A reply that does not leave by the link that the request came in by is reported, wherever it ends."""
     words = Words(family)
     with Lab(loads(WAYS)) as lab:
         run(lab, ("server: {ip} route replace default via {4.2}", "r2: {ip} route del {1.0}/{64}"), words)
@@ -190,7 +190,7 @@ def test_a_reply_by_another_link_is_evidence(family):
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_reply_that_ends_on_another_way_is_told(family):
-    """A reply that ends at a place that the request did not pass, for a reason that nobody knows, is told so."""
+    """A reply that ends at a place that the request did not pass, for a reason that nobody knows, is said to."""
     words = Words(family)
     with Lab(loads(WAYS)) as lab:
         run(lab, ("server: {ip} route replace default via {4.2}",), words)

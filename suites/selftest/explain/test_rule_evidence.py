@@ -88,7 +88,7 @@ def test_the_chains_that_a_packet_was_sent_through_are_told(lab, node, protocol,
     ],
 )
 def test_own_tables_of_nftables_are_told(lab, node, table, hook):
-    """A rule of any family and priority is told in nft's words, with its handle and the chain's hook."""
+    """A rule of any family and priority is reported in nft's words, with its handle and the chain's hook."""
     node.load_rules("nft", f"table {table} own {{\nchain c {{\n{hook};\ncounter ip daddr {NS02} drop\n}}\n}}")
 
     (step,) = _steps(lab, EchoProbe(lab.sandbox("ns01"), NS02))

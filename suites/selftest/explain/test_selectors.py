@@ -87,7 +87,7 @@ def test_what_was_chosen_is_told(broken, family):
 
 
 def test_a_route_whose_time_is_over_is_none():
-    """The kernel still lists it for a while; it is told as expired, and can be made anew."""
+    """The kernel still lists it for a while; it is reported as expired, and can be made anew."""
     words = Words(6)
     with Lab(loads(WAYS)) as lab:
         client = lab.host("client")

@@ -58,7 +58,7 @@ OUTER = [
 @pytest.mark.parametrize("broken", OUTER, ids=str)
 @pytest.mark.requires(kernel="vxlan")
 def test_a_rule_for_the_carrier_is_named(broken):
-    """A rule that drops the datagrams of a VXLAN is what ended the packet inside, with the command that mends it."""
+    """A rule that drops the datagrams of a VXLAN is what ended the packet inside, with the command that fixes it."""
     demand(broken, warm=False)
 
 

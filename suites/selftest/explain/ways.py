@@ -116,7 +116,7 @@ def probe(lab: Lab, broken: Broken, words: Words) -> Reach:
 
 
 def must_be_explained(broken: Broken, family: int, topology: str = WAYS) -> None:
-    """What works is delivered; broken, its cause is told with place and remedy; and the remedy makes it work again."""
+    """What works is delivered; broken, its cause is found with place and remedy; and the remedy makes it work again."""
     words = Words(family)
     with Lab(loads(topology)) as lab:
         run(lab, broken.prepares, words)

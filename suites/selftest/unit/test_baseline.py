@@ -111,12 +111,12 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_baseline_is_told(tmp_path: Path, text: str, says: str) -> None:
-    """Each fault is told by the file's name, its place where it has one, and what to write instead."""
-    with pytest.raises(ConfigError, match=re.escape(says) + "|" + re.escape(says).replace("did", "Did")) as told:
+    """Each fault is named by the file's name, its place where it has one, and what to write instead."""
+    with pytest.raises(ConfigError, match=re.escape(says) + "|" + re.escape(says).replace("did", "Did")) as reported:
         read(tmp_path, text)
 
-    assert "base.yaml" in str(told.value)
-    assert len(str(told.value).splitlines()) == 1
+    assert "base.yaml" in str(reported.value)
+    assert len(str(reported.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("option", ["--baseline", "--write-baseline"])
@@ -268,11 +268,11 @@ def test_fuzzing_has_entries_of_its_own(tmp_path: Path) -> None:
     files.write(KNOWN, file)
     found = [Violation("left", "bridge", "node: + links veth1234"), Violation("silent", "", "no answer from 10.0.0.1")]
 
-    told = fuzzing.write(file, None, found, subject())
+    reported = fuzzing.write(file, None, found, subject())
     fuzzing.write(file, None, found[:1], subject())
     baseline = fuzzing.read(file, subject())
 
-    assert told.endswith("base.yaml: written, 4 causes (2 new); say in its comments why")
+    assert reported.endswith("base.yaml: written, 4 causes (2 new); say in its comments why")
     assert fuzzing.causes(baseline) == {violation.cause for violation in found}
     assert set(KNOWN.findings) < set(baseline.findings)
     assert baseline.plugins == KNOWN.plugins
@@ -282,7 +282,7 @@ def test_fuzzing_has_entries_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_tests_of_ones_own_have_causes_too(tmp_path: Path, workers: tuple[str, ...]) -> None:
-    """A failure is known by test, phase, exception and first line; another one fails; what has gone is told."""
+    """A failure is known by test, phase, exception and first line; another one fails; what has gone is reported."""
     file = tmp_path / "test_own.py"
     file.write_text(TESTS)
     wrote = pytest_run(tmp_path, "--cni-write-baseline", "base.yaml", *workers)

@@ -96,10 +96,10 @@ def test_the_same_error_is_one_cause():
 def test_the_same_words_about_other_things_are_other_causes():
     """What a complaint is about decides, not how it reads; its words do where it is about nothing."""
     link, route = (left(table, None, row) for table, row in (("files", FILE), ("iptables", RULE)))
-    told = case("DEL-01", "one is left at 10.1.0.2"), case("DEL-05", "one is left at 10.1.0.3")
+    reported = case("DEL-01", "one is left at 10.1.0.2"), case("DEL-05", "one is left at 10.1.0.3")
 
     assert len(found(about("DEL-01", "one is left", link), about("DEL-05", "one is left", route))) == 2
-    assert len(found(*told)) == 1
+    assert len(found(*reported)) == 1
 
 
 def test_what_blocks_is_one_cause_by_its_call():
@@ -119,7 +119,7 @@ def test_what_blocks_is_one_cause_by_its_call():
 
 
 def test_a_blind_check_is_one_cause():
-    """A CHECK that succeeds whatever is broken is told once, an ADD that accepts each thing by itself."""
+    """A CHECK that succeeds whatever is broken is reported once, an ADD that accepts each thing by itself."""
     blind = [
         about(name, f"{what}: it succeeds", replace(failed("CHECK", ""), exit_code=0), Fault.ACCEPTS)
         for name, what in (("CHK-08", "the route is gone"), ("CHK-11", "the rule is gone"), ("CHK-20", "the MTU is 9"))
@@ -134,15 +134,15 @@ def test_a_blind_check_is_one_cause():
 
 
 def test_the_own_plugin_comes_first_and_the_worst_of_it():
-    """What is named, or in the first directory, is told before all others, failures before warnings."""
-    told = found(
+    """What is named, or in the first directory, is reported before all others, failures before warnings."""
+    reported = found(
         case("DEL-01", "a file is left"),
         case("DEL-05", "one thing", plugin="mine", verdict=Verdict.WARNING),
         case("CHK-02", "another thing", plugin="mine"),
         own=("mine",),
     )
 
-    assert told == [("mine", ("CHK-02",)), ("mine", ("DEL-05",)), ("bridge", ("DEL-01",))]
+    assert reported == [("mine", ("CHK-02",)), ("mine", ("DEL-05",)), ("bridge", ("DEL-01",))]
 
 
 def test_ten_defects_are_two_screens():

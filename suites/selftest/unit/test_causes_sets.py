@@ -78,11 +78,11 @@ def test_netfilter_without_a_rule_is_named_by_the_kernels_reason():
     freed = (Freed("NETFILTER_DROP", "nf_hook_slow", "eth0"),)
     case = _case(_step("-A FORWARD -j ACCEPT")._replace(verdict="accept"), ())
     without = SimpleNamespace(**{**vars(case), "freed": (), "reasons": frozenset()})
-    told = SimpleNamespace(**{**vars(case), "freed": freed, "reasons": frozenset({"NETFILTER_DROP"})})
+    reported = SimpleNamespace(**{**vars(case), "freed": freed, "reasons": frozenset({"NETFILTER_DROP"})})
 
     assert firewall.unseen(without) is None
-    assert firewall.unseen(told).dropped_by == "netfilter"
-    assert "nf_hook_slow" in firewall.unseen(told).evidence[0]
+    assert firewall.unseen(reported).dropped_by == "netfilter"
+    assert "nf_hook_slow" in firewall.unseen(reported).evidence[0]
 
 
 @pytest.mark.parametrize(

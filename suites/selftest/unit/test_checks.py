@@ -43,7 +43,7 @@ def del_can_be_repeated(bench: Any) -> None:
 def test_a_check_that_cannot_be_one_is_refused(
     function: Callable[..., None], identifier: str, parameters: dict[str, Any], words: str
 ):
-    """What is wrong is told with the function's place, and a mistyped word with the one that is meant."""
+    """What is wrong is reported with the function's place, and a mistyped word with the one that is meant."""
     known = dict(checks())
 
     with pytest.raises(CnitestError, match=words):

@@ -123,7 +123,7 @@ def test_folders_are_at_most_so_many_bytes(tmp_path):
 
 
 def test_one_run_at_a_time_fills_a_directory(tmp_path):
-    """The second is told in one line, and what the first wrote stays."""
+    """The second is reported in one line, and what the first wrote stays."""
     first = folders.Folders(str(tmp_path))
     folder, _ = first.add("a", {"report.txt": b"x"})
 

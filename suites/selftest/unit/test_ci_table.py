@@ -37,7 +37,7 @@ def test_each_container_has_a_row():
 
 def test_options_in_the_table_are_those_that_doctor_names():
     """What a person copies from one is what the other says."""
-    told = " ".join(line for _, _, line in FORBIDDEN.values())
+    reported = " ".join(line for _, _, line in FORBIDDEN.values())
     written = {option for row in rows() for option in re.findall(r"--(?:cap-add|security-opt) [\w=]+", row[1])}
 
-    assert written - {"--security-opt label=disable"} <= set(re.findall(r"--(?:cap-add|security-opt) [\w=]+", told))
+    assert written - {"--security-opt label=disable"} <= set(re.findall(r"--(?:cap-add|security-opt) [\w=]+", reported))

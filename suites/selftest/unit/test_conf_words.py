@@ -1,4 +1,4 @@
-"""Configurations as people mistype them: each fault is told with its place, what is wrong, and what was meant."""
+"""Configurations as people mistype them: each fault is reported with its place, what is wrong, and what was meant."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_any_text_is_json_or_told_about(text: str):
     ],
 )  # fmt: skip
 def test_what_a_key_must_be(tmp_path: Path, change: dict[str, object], said: str):
-    """A value of another type is told as what it is; a word is told with the one that was meant."""
+    """A value of another type is reported as what it is; a word is reported with the one that was meant."""
     whole = {key: value for key, value in {**BRIDGE, **change}.items() if value is not None}
 
     assert said in complaint(tmp_path, json.dumps(whole if "disableCheck" not in change else {**whole, "plugins": 1}))

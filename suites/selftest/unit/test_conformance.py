@@ -43,7 +43,7 @@ SUBJECT = Subject(
 LEAK = "node: + iptables rule: nat: :CNI-0123456789abcdef01234567 -"
 
 
-def judged(
+def verdict_of(
     identifier: str, details: list[str], how: Profile, strict: bool = False, subject: Subject = SUBJECT
 ) -> Verdict:
     """The verdict on a finding in 1.0.0."""
@@ -73,15 +73,15 @@ def link(name: str, kind: str = "veth", **changes: Any) -> Link:
 )
 def test_a_finding_gets_its_verdict(identifier: str, details: list[str], how: Profile, strict: bool, verdict: Verdict):
     """Level, profile and the table of deviations decide; one detail more than is known is a failure."""
-    assert judged(identifier, details, how, strict) is verdict
+    assert verdict_of(identifier, details, how, strict) is verdict
 
 
 def test_only_plugins_on_the_go_library_inherit():
     """The same finding of a plugin of another make is its own."""
     stranger = dataclasses.replace(SUBJECT, skel=False)
 
-    assert judged("PROTO-03", ["succeeds, but should refuse"], Profile.SPEC) is Verdict.INHERITED
-    assert judged("PROTO-03", ["succeeds, but should refuse"], Profile.SPEC, subject=stranger) is Verdict.FAILED
+    assert verdict_of("PROTO-03", ["succeeds, but should refuse"], Profile.SPEC) is Verdict.INHERITED
+    assert verdict_of("PROTO-03", ["succeeds, but should refuse"], Profile.SPEC, subject=stranger) is Verdict.FAILED
 
 
 @pytest.mark.parametrize("more", ["node: + links leak0: kind=veth", "node: + files /run/x", "node/c1: + links x0:"])
@@ -90,22 +90,22 @@ def test_something_more_after_a_refused_add_still_shows(identifier: str, prefix:
     """The interface that bridge is known to leave covers nothing else that is left."""
     known = f"{prefix}node/c1: + links eth0: ifindex=3 kind=veth"
 
-    assert judged(identifier, [known], Profile.REFERENCE) is Verdict.DEVIATION
-    assert judged(identifier, [known, f"{prefix}{more}"], Profile.REFERENCE) is Verdict.FAILED
+    assert verdict_of(identifier, [known], Profile.REFERENCE) is Verdict.DEVIATION
+    assert verdict_of(identifier, [known, f"{prefix}{more}"], Profile.REFERENCE) is Verdict.FAILED
 
 
 def test_a_deviation_needs_its_settings():
     """Leaked masquerading is known of configurations that ask for it."""
     plain = dataclasses.replace(SUBJECT, conf={"type": "bridge"})
 
-    assert judged("DEL-05", [LEAK], Profile.REFERENCE, subject=plain) is Verdict.FAILED
+    assert verdict_of("DEL-05", [LEAK], Profile.REFERENCE, subject=plain) is Verdict.FAILED
 
 
 def test_a_renamed_plugin_is_known_by_its_banner():
     """What a plugin says of itself counts as its name does."""
     renamed = dataclasses.replace(SUBJECT, plugin="my-bridge", banner="CNI bridge plugin v1.9.1")
 
-    assert judged("DEL-05", [LEAK], Profile.REFERENCE, subject=renamed) is Verdict.DEVIATION
+    assert verdict_of("DEL-05", [LEAK], Profile.REFERENCE, subject=renamed) is Verdict.DEVIATION
 
 
 def case(verdict: Verdict, requirement: str = "DEL-05", known: tuple[int, ...] = ()) -> Case:
@@ -234,7 +234,7 @@ def test_capabilities_are_filtered():
     ],
 )
 def test_the_form_of_results_is_held_to_its_version(complaints: list[str], words: str):
-    """Each fault in a result's form is told in words."""
+    """Each fault in a result's form is reported in words."""
     assert len(complaints) == 1
     assert words in complaints[0]
 
@@ -248,16 +248,16 @@ def test_every_fault_of_a_profile_is_told_at_once(tmp_path: Path):
         profile.load(file)
 
     lines = str(caught.value).splitlines()
-    told = [line.partition("cnitest.yaml:")[2].partition(" ")[::2] for line in lines]
-    assert [place for place, _ in told] == ["1:7:", "2:1:", "3:19:", "4:8:", "5:7:"]
-    assert [words.partition(":")[0] for _, words in told] == [
+    reported = [line.partition("cnitest.yaml:")[2].partition(" ")[::2] for line in lines]
+    assert [place for place, _ in reported] == ["1:7:", "2:1:", "3:19:", "4:8:", "5:7:"]
+    assert [words.partition(":")[0] for _, words in reported] == [
         "kind",
         "hostsetup",
         "expect.gateway",
         "skip.XYZ-1",
         "conf",
     ]
-    assert "Did you mean 'interface'?" in told[0][1] and "Did you mean 'host_setup'?" in told[1][1]
+    assert "Did you mean 'interface'?" in reported[0][1] and "Did you mean 'host_setup'?" in reported[1][1]
 
 
 def test_a_profile_is_read(tmp_path: Path):

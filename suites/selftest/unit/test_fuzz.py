@@ -1,4 +1,4 @@
-"""Scenarios of ``cnitest fuzz`` without any plugin: how they are written, told apart and made small."""
+"""Scenarios of ``cnitest fuzz`` without any plugin: how they are written, distinguished and minimised."""
 
 from __future__ import annotations
 

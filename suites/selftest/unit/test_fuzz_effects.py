@@ -1,4 +1,4 @@
-"""What chained plugins have to bring, by their rules and rows: nothing is missed, nothing too much is told."""
+"""What chained plugins have to bring, by their rules and rows: nothing is missed, nothing too much is reported."""
 
 from __future__ import annotations
 

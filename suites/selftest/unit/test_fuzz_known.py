@@ -1,4 +1,4 @@
-"""What is known of reference plugins is told apart from what is news."""
+"""What is known of reference plugins is distinguished from what is news."""
 
 from __future__ import annotations
 

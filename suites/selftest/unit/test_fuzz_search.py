@@ -30,15 +30,15 @@ class Executor:
 
 
 class Others:
-    """Others that claim what they are told to."""
+    """Others that claim what they are made to."""
 
     def __init__(self, *claims: str, after: int = 0) -> None:
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self._claims, self._after, self._asked = claims, after, 0
 
     def claim(self, cause: str) -> None:
         """Keep it."""
-        self.told.append(cause)
+        self.reported.append(cause)
 
     def claimed(self) -> Collection[str]:
         """What they claim, from some time on."""
@@ -57,11 +57,11 @@ def found_by(others: Others, drawn: Any = ONE) -> Finding | None:
 
 
 def test_a_finding_is_claimed():
-    """The others are told of what is found, at once."""
+    """The others learn what is found, at once."""
     others = Others()
 
     assert found_by(others) is not None
-    assert others.told == [CAUSE]
+    assert others.reported == [CAUSE]
 
 
 @pytest.mark.parametrize("after", [0, 2])
@@ -72,7 +72,7 @@ def test_what_others_claim_is_left_to_them(after: int):
 
 
 class Show:
-    """Where scenarios show what they are told to, and those who show it alone less, perhaps."""
+    """Where scenarios show what they are made to, and those who show it alone less, perhaps."""
 
     def __init__(self, *causes: tuple[str, str], alone: bool = True) -> None:
         self._troubles = [Violation(rule, "bridge", words) for rule, words in causes]
@@ -102,7 +102,7 @@ def test_what_shows_together_is_found_one_after_the_other():
     [(("silent", "nothing comes"), False), (("harm", "cut off: nothing comes"), False), (("left", "a file"), True)],
 )
 def test_packets_that_were_missed_once_are_no_finding(cause: tuple[str, str], kept: bool):
-    """What a host of its own does not show is told as such; of packets it is not, for the machine may be busy."""
+    """What a host of its own does not show is reported as such; of packets it is not, for the machine may be busy."""
     found = Searcher(Show(cause, alone=False)).each("configs", [scenario("ADD")], 1)
 
     assert (found is not None and found.depends) is kept

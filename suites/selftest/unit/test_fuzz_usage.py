@@ -1,4 +1,4 @@
-"""The command line of ``cnitest fuzz``: what cannot be asked for is told in one line."""
+"""The command line of ``cnitest fuzz``: what cannot be asked for is reported in one line."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def previous(family: int) -> dict[str, Any]:
     }
 
 
-def judged(family: int, result: dict[str, Any], conf: dict[str, Any] | None = None, **gone: bool) -> list[str]:
+def complaints(family: int, result: dict[str, Any], conf: dict[str, Any] | None = None, **gone: bool) -> list[str]:
     """What is wrong with a result of a plugin after whose ADD something is gone from the container."""
     inside = (state(family), state(family, **gone))
     return wrongly_handed(previous(family), result, conf or {}, inside, (state(family), state(family)))
@@ -47,14 +47,14 @@ def test_what_the_plugin_took_away_itself_may_be_dropped(family: int, key: str, 
     """A route, an address or a link that its ADD removed from the container need not be in its result."""
     result = {**previous(family), key: []}
 
-    assert judged(family, result, **{gone: False}) == []
+    assert complaints(family, result, **{gone: False}) == []
 
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("key", ["routes", "ips", "interfaces"])
 def test_what_the_kernel_still_has_may_not_be_dropped(family: int, key: str):
     """Dropped from the result alone is lost."""
-    (wrong,) = judged(family, {**previous(family), key: []})
+    (wrong,) = complaints(family, {**previous(family), key: []})
 
     assert wrong.startswith(f"{key}: ")
     assert wrong.endswith("is not passed on")
@@ -63,8 +63,8 @@ def test_what_the_kernel_still_has_may_not_be_dropped(family: int, key: str):
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("gone", ["route", "address", "link"])
 def test_what_the_plugin_took_away_may_not_be_passed_on(family: int, gone: str):
-    """What its ADD removed and its result still has is told."""
-    (wrong,) = judged(family, previous(family), **{gone: False})
+    """What its ADD removed and its result still has is reported."""
+    (wrong,) = complaints(family, previous(family), **{gone: False})
 
     assert wrong.endswith("is passed on, and ADD took it away")
 
@@ -74,7 +74,7 @@ def test_a_gateway_goes_with_its_routes(route: bool, count: int):
     """An address may lose its gateway when no route leads there any more, else it may not."""
     result = {**previous(4), "ips": [{"address": ADDRESS[4]}], "routes": [] if not route else previous(4)["routes"]}
 
-    assert len(judged(4, result, route=route)) == count
+    assert len(complaints(4, result, route=route)) == count
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_packages_are_small() -> None:
 
 
 def test_a_full_package_is_found() -> None:
-    """One module more than is allowed is told, with the package; its ``__init__`` is not counted."""
+    """One module more than is allowed is reported, with the package; its ``__init__`` is not counted."""
     modules = [f"cnitest/lab/m{number}.py" for number in range(MOST)]
 
     assert too_full([*modules, "cnitest/lab/__init__.py", "cnitest/lab/probe/m.py"]) == []
@@ -112,7 +112,7 @@ def test_no_module_imports_what_imports_it() -> None:
 
 
 def test_only_handles_name_each_other() -> None:
-    """A circle that only type checkers see is within a package of which a reason for it is told."""
+    """A circle that only type checkers see is within a package of which a reason for it is written."""
     imported = graph(tree("cnitest"), typed=True)
     found = [each for way in circles(imported) if not (each := knot(imported, way[0])) <= CIRCLES.keys()]
 
@@ -177,7 +177,7 @@ AROUND = {"cnitest/kernel/a.py": "from cnitest.kernel import b", "cnitest/kernel
     ],
 )
 def test_a_circle_is_found(last: str, typed: bool, way: str) -> None:
-    """A circle is found by way of others, at the top of modules and in functions, and told in order."""
+    """A circle is found by way of others, at the top of modules and in functions, and listed in order."""
     sources = [Source(path, ast.parse(code)) for path, code in {**AROUND, "cnitest/kernel/c.py": last}.items()]
 
     found = circles(graph(sources, typed=typed))

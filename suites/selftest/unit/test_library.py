@@ -1,4 +1,4 @@
-"""Which release of CNI's Go library a binary is built against, and what is told of it."""
+"""Which release of CNI's Go library a binary is built against, and what is reported of it."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_a_file_of_another_kind_is_told_as_what_it_is(tmp_path: Path, reader: st
 
 
 def test_a_configuration_named_where_a_topology_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A file beside whoever calls, whose ending is no topology's, is told as what it is."""
+    """A file beside whoever calls, whose ending is no topology's, is reported as what it is."""
     (tmp_path / "my.conflist").write_text(CONF)
     (tmp_path / "notes").write_text("x")
     monkeypatch.chdir(tmp_path)
@@ -78,7 +78,7 @@ def test_a_configuration_named_where_a_topology_is_wanted(tmp_path: Path, monkey
     ],
 )
 def test_a_faulty_topology_is_still_one(tmp_path: Path, text: str):
-    """Its own faults are told, whatever else of other files is in it."""
+    """Its own faults are reported, whatever else of other files is in it."""
     file = tmp_path / "t.yaml"
     file.write_text(text)
 
@@ -105,7 +105,7 @@ DEFINITION = "apiVersion: k8s.cni.cncf.io/v1\nkind: {kind}\nmetadata: {{name: m}
     ],
 )
 def test_faults_of_an_attachment_definition(tmp_path: Path, text: str, words: str):
-    """A kind with a typo, and a configuration inside that is no JSON, are told as what they are."""
+    """A kind with a typo, and a configuration inside that is no JSON, are reported as what they are."""
     file = tmp_path / "nad.yaml"
     file.write_text(text)
 

@@ -121,7 +121,7 @@ def test_a_field_that_the_packet_does_not_have_is_not_its_default():
     ],
 )
 def test_what_no_packet_has_is_an_error_with_what_was_meant(layer, fields, words):
-    """An unknown layer, field or value, a wrong type or a number too large is told before any packet is looked at."""
+    """An unknown layer, field or value, a wrong type or a number too large is an error before any packet is read."""
     with pytest.raises(UsageError, match=words) as raised:
         wanted(layer, fields)
 

@@ -1,4 +1,4 @@
-"""Paths as a person types them: from where they stand, and what is told when nothing is there."""
+"""Paths as a person types them: from where they stand, and what is reported when nothing is there."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def test_a_file_may_be_about_a_plugin_that_we_know(mine: Path):
     ],
 )
 def test_faults_of_that_file_are_the_profiles(mine: Path, given: str, why: str):
-    """A profile whose file is not there, or malformed, is told with all else that is wrong with it."""
+    """A profile whose file is not there, or malformed, is reported with all else that is wrong with it."""
     (mine.parent / "about" / "bad.yaml").write_text("family: meta\nipma: none\n")
     mine.write_text(f"conf: {{cniVersion: 1.0.0, name: n, type: mine}}\nknowledge: {given}\nnmae: x\n")
 
@@ -208,12 +208,12 @@ def test_faults_of_that_file_are_the_profiles(mine: Path, given: str, why: str):
 
 
 def test_its_words_are_known_in_configurations(mine: Path):
-    """A misspelt key of a plugin that somebody told us of is warned about."""
+    """A misspelt key of a plugin that a profile's file describes is warned about."""
     conf = network({"cniVersion": "1.0.0", "name": "n", "type": "mine", "uplnik": "up0"})
 
-    told = spelling.warnings(conf, (), profile.load(mine).setting.knowledge)
+    reported = spelling.warnings(conf, (), profile.load(mine).setting.knowledge)
 
-    assert told == ["mine has no key 'uplnik', and ignores it; did you mean 'uplink'?"]
+    assert reported == ["mine has no key 'uplnik', and ignores it; did you mean 'uplink'?"]
     assert spelling.warnings(conf) == []
 
 
@@ -224,7 +224,7 @@ def test_its_one_device_has_room_for_one_container(mine: Path):
 
 
 def test_its_configurations_are_drawn(mine: Path):
-    """Fuzzing draws valid, boundary and invalid configurations of a plugin that somebody told us of."""
+    """Fuzzing draws valid, boundary and invalid configurations of a plugin that a profile's file describes."""
     settings = FuzzSettings(subject(mine, {"uplink": "up0"}), ("configs",), 1, 1.0, release="9.9.9")
     seen: set[str] = set()
 
@@ -296,7 +296,7 @@ def test_no_module_names_a_plugin():
 
 
 def test_a_name_would_be_seen(tmp_path: Path):
-    """A name in a table, a comparison or a default is told; a registration, and what a file says for us, is not."""
+    """A name in a table, a comparison or a default is reported; a registration, and what a file says for us, is not."""
     (tmp_path / "kernel").mkdir()
     (tmp_path / "kernel" / "a.py").write_text("KINDS = ('bridge',)\n")
     (tmp_path / "b.py").write_text(

@@ -116,7 +116,7 @@ def test_what_can_be_read_is():
 
 @pytest.mark.parametrize("stdout", [{"code": 4, "msg": "m"}, {"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"]}])
 def test_no_answer_upsets_the_judge(stdout: dict[str, Any]):
-    """Error documents and answers to VERSION with anything wrong are judged like any other."""
+    """Error documents and answers to VERSION with anything wrong are checked like any other."""
     for case in all_of(stdout):
         for code in (0, 1):
             call = answered(json.dumps(case.document), code)

@@ -117,7 +117,7 @@ def test_how_a_plugin_is_built_is_found(tmp_path: Path, kind: str, plugin: str, 
 
 
 def test_the_configuration_is_found(tmp_path: Path) -> None:
-    """A profile first, else a configuration; a .conf of something else is passed over; without one a name is told."""
+    """A profile first, else a configuration; a .conf of something else is passed over; else the name is required."""
     filled(tmp_path, {"nginx.conf": "server {}\n", "conf/10-tiny.conflist": CONF})
 
     assert source(tmp_path).conf == "conf/10-tiny.conflist"
@@ -141,7 +141,7 @@ def test_nothing_is_overwritten(tmp_path: Path, service: str, capsys: pytest.Cap
 
 
 def test_a_pipeline_of_gitlab_gets_a_file_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Somebody's own .gitlab-ci.yml stays, with --force, too, and the line to add is told."""
+    """Somebody's own .gitlab-ci.yml stays, with --force, too, and the line to add is printed."""
     filled(tmp_path, {".gitlab-ci.yml": "stages: [test]\n"})
 
     assert new(tmp_path, "gitlab", "--force") == 0
@@ -164,6 +164,6 @@ def test_what_cannot_be_written_is_told(words: list[str], says: str, capsys: pyt
     """In one line, with what was meant; exit code 4."""
     assert main(["new", *words]) == 4
 
-    told = capsys.readouterr().err
-    assert says in told
-    assert told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert says in reported
+    assert reported.count("\n") == 1

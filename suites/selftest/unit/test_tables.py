@@ -31,7 +31,7 @@ KNOWN = """\
 
 
 @pytest.mark.parametrize(
-    ("read", "text", "told"),
+    ("read", "text", "reported"),
     [
         (
             requirement.read,
@@ -56,7 +56,7 @@ KNOWN = """\
     ids=["requirements", "known causes"],
 )
 def test_every_fault_of_a_table_is_told_with_its_place(
-    read: Callable[[Path], Any], text: str, told: list[str], tmp_path: Path
+    read: Callable[[Path], Any], text: str, reported: list[str], tmp_path: Path
 ):
     """All at once, in the order of the file."""
     file = tmp_path / "table.yaml"
@@ -65,7 +65,7 @@ def test_every_fault_of_a_table_is_told_with_its_place(
     with pytest.raises(ConfigError) as error:
         read(file)
 
-    assert str(error.value).splitlines() == [f"{file}:{line}" for line in told]
+    assert str(error.value).splitlines() == [f"{file}:{line}" for line in reported]
 
 
 def test_a_fault_in_a_table_of_faulty_plugins_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -281,7 +281,7 @@ _WRONG = {
 
 @pytest.mark.parametrize(("topology", "path"), _WRONG.values(), ids=_WRONG)
 def test_what_the_kernel_refuses_is_named_once(topology: Topology, path: str) -> None:
-    """One mistake is one problem, at the place where it is mended."""
+    """One mistake is one problem, at the place where it is fixed."""
     assert [problem.path for problem in problems(topology)] == [path]
 
 
@@ -309,7 +309,7 @@ def test_a_veth_end_at_an_unknown_place_has_no_echo() -> None:
 
 
 def test_broken_paths_are_not_judged() -> None:
-    """What a loader replaced by a stand-in is not judged, nor is what depends on it; its neighbours are."""
+    """What a loader replaced by a stand-in is not checked, nor is what depends on it; its neighbours are."""
     topology = _host(dummies={"d": Dummy(addresses=["", "10.0.0.1/33"], mtu=1)}, routes=[Route(via="10.0.0.2")])
 
     found = problems(topology, broken={"hosts.h.dummies.d.addresses[0]", "hosts.h.dummies.d.mtu"})

@@ -13,7 +13,7 @@ from cnitest.topology import Bridge, Host, Problem, Route, Sandbox, Topology, Ve
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(any_topologies)
 def test_no_topology_makes_the_rules_fail(topology: Topology) -> None:
-    """Whatever the values, judging ends in a tuple of problems, each on one printable line."""
+    """Whatever the values, checking ends in a tuple of problems, each on one printable line."""
     found = problems(topology)
 
     assert all(isinstance(problem, Problem) and problem.message for problem in found)

@@ -138,7 +138,7 @@ def test_loading_twice_gives_equal_frozen_values() -> None:
 
 
 def test_a_structural_fault_hides_no_fault_of_meaning() -> None:
-    """Both kinds are told at once, and nobody is blamed for what depends on the unreadable part."""
+    """Both kinds are reported at once, and nobody is blamed for what depends on the unreadable part."""
     text = "name: x\nhosts:\n  h1:\n    bridges: 7\n    dummies:\n      d1: {bridge: br0, mtu: 1}\n"
 
     with pytest.raises(TopologyError) as caught:
@@ -196,10 +196,10 @@ def test_every_key_of_the_language_has_a_home() -> None:
     with pytest.raises(TopologyError) as caught:
         loads(f"name: x\n{lines}")
 
-    told = {
+    reported = {
         line.split(": ")[1] for line in str(caught.value).splitlines() if f"{line.split(': ')[1]}: unknown key" in line
     }
-    assert told == keys - {*made["properties"]}
+    assert reported == keys - {*made["properties"]}
     assert not [
         line for line in str(caught.value).splitlines() if "It is a key of " not in line and "Did you" not in line
     ]
@@ -216,7 +216,7 @@ def test_every_key_of_the_language_has_a_home() -> None:
     ],
 )
 def test_an_unknown_name_says_what_there_is(name: str, said: str) -> None:
-    """A name that nothing answers to is told with the nearest one and the list; a path plainly."""
+    """A name that nothing answers to is reported with the nearest one and the list; a path plainly."""
     with pytest.raises(TopologyError) as caught:
         find(name)
 

@@ -153,7 +153,7 @@ def test_what_arrived_and_has_no_reason_is_no_loss():
 
 
 def test_a_copy_for_someone_else_is_not_the_probe():
-    """A bridge floods: what the wrong hosts throw away settles nothing, what the right one does is told."""
+    """A bridge floods: what the wrong hosts throw away settles nothing, what the right one does is reported."""
     flooded = f"{FORWARDED} soft c out v2 98\n soft c over eth2 84\n soft a out v1 98\n soft a over eth1 84"
     ended = "\n soft c in eth2 84\n soft c freed ip_rcv_core OTHERHOST\n soft a in eth1 84\n"
 

@@ -23,7 +23,7 @@ from cnitest.vm.run import NO_GUEST, Request, ended
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
-def told(request: Request) -> tuple[int, list[str]]:
+def reported(request: Request) -> tuple[int, list[str]]:
     """The exit status, and the lines that say why."""
     lines: list[str] = []
     return ended(request, lines.append), lines
@@ -45,7 +45,7 @@ def test_a_missing_program_is_one_line(program, package, monkeypatch, tmp_path) 
     monkeypatch.setattr(needs.programs, "find", lambda name: "" if name == program else find(name) or "/bin/true")
     monkeypatch.setattr(needs, "_BUSYBOX", () if program == "busybox" else needs._BUSYBOX)
 
-    status, lines = told(request(tmp_path / "cache", str(image)))
+    status, lines = reported(request(tmp_path / "cache", str(image)))
 
     assert status == NO_GUEST
     assert len(lines) == 1
@@ -59,7 +59,7 @@ def test_a_package_that_is_gone_is_one_line(monkeypatch, tmp_path) -> None:
     apt.chmod(0o755)
     monkeypatch.setattr(needs.programs, "find", lambda _: str(apt))
 
-    status, lines = told(request(tmp_path / "cache", "linux-image-9.9.9-gone"))
+    status, lines = reported(request(tmp_path / "cache", "linux-image-9.9.9-gone"))
 
     assert status == NO_GUEST
     assert lines == ["the lists of packages cannot be fetched: No packages found"]
@@ -73,7 +73,7 @@ def test_a_kernel_that_is_not_there_is_one_line(name, words, tmp_path, monkeypat
     """The line says what was looked for."""
     monkeypatch.setattr(needs.programs, "find", lambda _: "/bin/true")
 
-    status, lines = told(request(tmp_path / "cache", str(tmp_path / name)))
+    status, lines = reported(request(tmp_path / "cache", str(tmp_path / name)))
 
     assert status == NO_GUEST
     assert len(lines) == 1
@@ -225,10 +225,10 @@ def test_a_skip_names_the_command_that_runs_it(monkeypatch) -> None:
 )
 def test_continuous_integration_ends_well_without_a_guest(boots, tests, ran, status, tmp_path) -> None:
     """Where none boots, the line that says so is all; where one does, the tests in it count."""
-    told = "echo cnitest: no guest here >&2"
+    reported = "echo cnitest: no guest here >&2"
     scripts = {
         ".ci/run": (CHECKOUT / ".ci" / "run").read_text(),
-        ".venv/bin/cnitest": f"#!/bin/sh\n[ $1 = vm ] || exit 0\n{told}\n{boots}\n",
+        ".venv/bin/cnitest": f"#!/bin/sh\n[ $1 = vm ] || exit 0\n{reported}\n{boots}\n",
         "script/test": "#!/bin/sh\n",
         "script/conformance": "#!/bin/sh\n",
         "script/guest": f"#!/bin/sh\ntouch ran\n{tests}\n",
@@ -307,16 +307,16 @@ def test_another_suite_is_fetched_as_the_machines_own_is(file, text, tmp_path, m
     apt.chmod(0o755)
     monkeypatch.setattr(needs.programs, "find", lambda _: str(apt))
 
-    told = packages._source("bookworm-backports")
+    reported = packages._source("bookworm-backports")
 
-    assert told.endswith(
+    assert reported.endswith(
         "Types: deb\nURIs: http://debian.example/debian/\nSuites: bookworm-backports\nComponents: main\n"
     )
     signed = {
         "debian.sources": "Signed-By: \n -----BEGIN\n .\n -----END\nTrusted: yes\n",
         "sources.list": "Architectures: amd64\nSigned-By: /debian.gpg\n",
     }
-    assert told.startswith(signed[file])
+    assert reported.startswith(signed[file])
 
 
 @pytest.mark.parametrize("name", ["a.ko.xz", "a.ko.gz", "a.ko.zst", "a.ko"])

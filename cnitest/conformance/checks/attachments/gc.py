@@ -87,9 +87,9 @@ def gc_is_handed_on(bench: Bench, tmp_path: Path) -> None:
     calls = [record for record in plugin.records() if record.command == "GC"]
     bench.demand(calls, delegate.called("the delegate was not called for GC"))
     for record in calls:
-        told = (record.request or {}).get(VALID)
+        passed = (record.request or {}).get(VALID)
         wanted = [{"containerID": made.target.container_id, "ifname": made.target.ifname}]
-        bench.demand(told == wanted, f"the delegate was given {told}, not {wanted}")
+        bench.demand(passed == wanted, f"the delegate was given {passed}, not {wanted}")
 
 
 @check("GC-04")

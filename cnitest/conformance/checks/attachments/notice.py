@@ -95,9 +95,9 @@ def a_missing_route_is_noticed(bench: Bench) -> None:
 def a_route_that_leads_elsewhere_is_noticed(bench: Bench) -> None:
     """CHECK fails when the default route of a family leads to another gateway."""
     made = bench.attach()
-    told = {{"0.0.0.0/0": 4, "::/0": 6}.get(dst) for dst in form.destinations(made.result, bench.version)}
+    families = {{"0.0.0.0/0": 4, "::/0": 6}.get(dst) for dst in form.destinations(made.result, bench.version)}
     routes = [r for r in made.target.sandbox.routes if r.to == "default" and r.via and r.table == 254]
-    routes = [route for route in routes if route.family in told]
+    routes = [route for route in routes if route.family in families]
     if not routes:
         bench.not_applicable("the result has no default route")
     require_check(bench, made)

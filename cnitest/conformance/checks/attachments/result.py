@@ -43,10 +43,10 @@ def the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> None:
     made = bench.attach(delegate.target(bench))
 
     (wanted,) = form.ips(given, bench.version)
-    told = {(ip.address, ip.gateway) for ip in form.ips(made.result, bench.version)}
-    lacking = (wanted.address, wanted.gateway) not in told
+    stated = {(ip.address, ip.gateway) for ip in form.ips(made.result, bench.version)}
+    lacking = (wanted.address, wanted.gateway) not in stated
     bench.demand(
-        not lacking, f"the delegate gave {wanted.address} with gateway {wanted.gateway}, the result has {told}"
+        not lacking, f"the delegate gave {wanted.address} with gateway {wanted.gateway}, the result has {stated}"
     )
     bench.demand(beyond in form.destinations(made.result, bench.version), "the delegate's route is lost")
     bench.complain(*_other_default_gateways(bench, made, wanted.gateway or ""))
@@ -77,12 +77,12 @@ def default_routes_lead_to_the_delegates_gateway(bench: Bench, tmp_path: Path) -
 def _other_default_gateways(bench: Bench, made: AddResult, gateway: str) -> list[str]:
     """Default routes of the gateway's family, in result and container, that lead elsewhere than to it."""
     family = 6 if ":" in gateway else 4
-    told = reading.default_gateways(made.result, bench.version).get(family, set()) - {"", gateway}
+    stated = reading.default_gateways(made.result, bench.version).get(family, set()) - {"", gateway}
     kernel = {route.via for route in made.target.sandbox.routes if route.to == "default" and route.family == family}
     return [
         f"the delegate gave the gateway {gateway}, {where} leads to {other}"
         for where, others in (
-            ("the result's default route", told),
+            ("the result's default route", stated),
             ("the container's default route", kernel - {"", gateway}),
         )
         for other in sorted(others)

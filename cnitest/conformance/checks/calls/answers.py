@@ -72,9 +72,9 @@ def failures_of_every_verb_are_told(bench: Bench) -> None:
 
     for call in calls:
         bench.complain(*protocol.crash(call))
-        told = call.exit_code == 0 or protocol.error_document(call) is not None
+        answered = call.exit_code == 0 or protocol.error_document(call) is not None
         words = f"exit code {call.exit_code} without an error document: {protocol.words(call)}"
-        bench.demand(told or protocol.crash(call), protocol.complaint(call, words))
+        bench.demand(answered or protocol.crash(call), protocol.complaint(call, words))
 
 
 @check("PROTO-21")

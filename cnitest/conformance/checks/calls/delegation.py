@@ -68,8 +68,8 @@ def the_delegate_gets_the_variables(bench: Bench, tmp_path: Path) -> None:
             bench.complain(delegate.called(f"{call.command}: the delegate was not called"))
             continue
         for name in PASSED_ON:
-            told, got = call.environment.get(name, ""), record.environment.get(name, "")
-            bench.demand(told == got, f"{call.command}: {name} was {told!r}, the delegate got {got!r}")
+            sent, got = call.environment.get(name, ""), record.environment.get(name, "")
+            bench.demand(sent == got, f"{call.command}: {name} was {sent!r}, the delegate got {got!r}")
 
 
 @check("DLG-03")

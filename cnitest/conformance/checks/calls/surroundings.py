@@ -24,9 +24,9 @@ def namespaces_are_found_by_any_path(bench: Bench, form_of_path: str) -> None:
     bench.run("mkdir", "-p", "/run/elsewhere")
     bench.run("touch", "/run/elsewhere/ns")
     bench.run("mount", "--bind", target.netns, "/run/elsewhere/ns")
-    told = mutation.replaced(previous, target.netns, form_of_path)
+    renamed = mutation.replaced(previous, target.netns, form_of_path)
 
-    call = bench.raw("ADD", target, previous=told, changes={"CNI_NETNS": form_of_path})
+    call = bench.raw("ADD", target, previous=renamed, changes={"CNI_NETNS": form_of_path})
 
     bench.complain(*protocol.success(call))
     found = protocol.result_document(call) or {}

@@ -77,10 +77,11 @@ def qdisc(loss: Loss) -> Found | None:
         if dropped:
             who = _outermost(dropped)
             row = next((one for one in loss.state().qdiscs if (one.link, one.handle) == (link, who.handle)), None)
-            told = " ".join(f"{name} {value}" for name, value in row.options if "reserved" not in name) if row else ""
+            options = row.options if row else ()
+            settings = " ".join(f"{name} {value}" for name, value in options if "reserved" not in name)
             return Found(
                 f"{who.kind} qdisc",
-                f"{loss.place.full_name}:{link} has a queue of kind {who.kind} ({told}), which drops it",
+                f"{loss.place.full_name}:{link} has a queue of kind {who.kind} ({settings}), which drops it",
                 "egress",
                 (f"{who.kind} {who.handle} has dropped {dropped[who]} meanwhile",),
                 f"tc qdisc del dev {link} {_at(who)}",

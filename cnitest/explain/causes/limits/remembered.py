@@ -13,8 +13,8 @@ from cnitest.lab.snapshot import words
 @cause("limits.path-route-mtu", Stage.SOCKET_OUT, Stage.ROUTING, order=1)
 def path_route_mtu(loss: Loss) -> Found | None:
     """A route of a place on the way has an MTU that is too small for the packet, which must not be sent in parts."""
-    told = loss.attempt.too_large if not loss.link else loss.forwarded and sizes.is_whole(loss)
-    for place, _ in sizes.way(loss, loss.place) if told else ():
+    reported = loss.attempt.too_large if not loss.link else loss.forwarded and sizes.is_whole(loss)
+    for place, _ in sizes.way(loss, loss.place) if reported else ():
         route = _configured(loss, place)
         if place is loss.probe.sender or route is None or not 0 < route.mtu < sizes.length(loss):
             continue
@@ -31,7 +31,7 @@ def path_route_mtu(loss: Loss) -> Found | None:
 
 @cause("limits.remembered-mtu", Stage.SOCKET_OUT, order=3)
 def remembered_mtu(loss: Loss) -> Found | None:
-    """The sender was told of a small MTU on the way, and remembers it, while no link or route there has it any more."""
+    """The sender learned a small MTU on the way, and remembers it, while no link or route there has it any more."""
     route, size = loss.routed, sizes.length(loss)
     if loss.link or not loss.attempt.too_large or not isinstance(route, Route) or not 0 < route.mtu < size:
         return None

@@ -51,8 +51,8 @@ def route_mtu(loss: Loss) -> Found | None:
 @cause("limits.path-mtu", Stage.SOCKET_OUT, Stage.ROUTING, reasons=_TOO_BIG, order=2)
 def path_mtu(loss: Loss) -> Found | None:
     """A link on the way is too small for the packet, which must not be sent in parts; its sender knows that."""
-    told = loss.forwarded and sizes.is_whole(loss) and _came_back(loss)
-    known = told if loss.link else loss.attempt.too_large
+    reported = loss.forwarded and sizes.is_whole(loss) and _came_back(loss)
+    known = reported if loss.link else loss.attempt.too_large
     found = sizes.narrowest(loss, loss.place) if known else None
     if found is None and known and not loss.link:
         heard = sizes.remembered(loss)

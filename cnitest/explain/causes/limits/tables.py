@@ -31,16 +31,16 @@ def conntrack_full(loss: Loss) -> Found | None:
 def neighbours_full(loss: Loss) -> Found | None:
     """The neighbour table has no room for the next hop (gc_thresh3)."""
     error = loss.attempt.error
-    told = "NEIGH_CREATEFAIL" in loss.reasons
+    traced = "NEIGH_CREATEFAIL" in loss.reasons
     refused = not loss.link and not loss.returning and error is not None and error.errno == errno.ENOBUFS
     known = any(row.ip == next_hops.hop(loss) for row in loss.state().neighbours)
-    if not told and (not refused or known or loss.dropped()):
+    if not traced and (not refused or known or loss.dropped()):
         return None
     name = f"net.{loss.family}.neigh.default.gc_thresh3"
     return Found(
         "neighbour table full",
         f"{loss.place.full_name} has no room for another neighbour: {name} is that of the whole machine",
         "neighbour",
-        ("the kernel's trace says NEIGH_CREATEFAIL",) if told else (f"the kernel says: {loss.attempt.violation}",),
+        ("the kernel's trace says NEIGH_CREATEFAIL",) if traced else (f"the kernel says: {loss.attempt.violation}",),
         f"sysctl -w {name}=8192",
     )

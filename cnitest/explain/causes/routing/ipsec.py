@@ -24,15 +24,15 @@ def ipsec_policy(loss: Loss) -> Found | None:
     found = _deciding(loss) if isinstance(loss.routed, Route) or loss.owns(loss.destination) else None
     if found is None:
         return None
-    told = _REASON in loss.reasons
-    if not found.blocks and not (found.protected and (told or loss.counted(*_UNPROTECTED))):
+    traced = _REASON in loss.reasons
+    if not found.blocks and not (found.protected and (traced or loss.counted(*_UNPROTECTED))):
         return None
     does = "action block" if found.blocks else "wants it protected (tmpl), and nothing does"
     return Found(
         f"IPsec policy {found.direction}",
         f"{loss.place.full_name}: ip xfrm policy {found.words} {does}",
         "routing",
-        (f"the kernel's trace says {_REASON}",) if told else (),
+        (f"the kernel's trace says {_REASON}",) if traced else (),
         f"ip xfrm policy delete {found.words}",
     )
 

@@ -41,12 +41,12 @@ def largest(loss: Loss) -> int:
 
 def _segment(loss: Loss) -> int:
     """The least MSS that an end of a TCP connection announced, 0 of what is none: a frame may hold several segments."""
-    told = [
+    mtus = [
         int.from_bytes(headers.options[2:4], "big")
         for sighting in loss.seen.sightings
         if (headers := wire.read(sighting.frame.data)).flags & wire.SYN and headers.options[:1] == b"\2"
     ]
-    return min(told, default=0)
+    return min(mtus, default=0)
 
 
 def _length(data: bytes) -> int:
@@ -110,7 +110,7 @@ def raised(loss: Loss, place: Place, link: str, size: int) -> str:
 
 
 def remembered(loss: Loss) -> tuple[Place, Link, int] | None:
-    """The place that has told the sender of a smaller MTU on the way to the destination, its link that has it, and
+    """The place that has sent the sender a smaller MTU on the way to the destination, its link that has it, and
     that MTU; None where nobody was heard to."""
     for frame in reversed(loss.place.lab.tap(loss.place).recent):
         error = wire.icmp_error(frame.data)

@@ -1,7 +1,7 @@
 """How many probes get their verdicts together.
 
 An answer settles one at once. Silence settles nothing: those without an answer are sent again, together, under the
-sniffers of every place, each between two controls of its own. What cannot be told apart from the batch's own doing (a
+sniffers of every place, each between two controls of its own. What may be the batch's own doing (a
 queue that was full, a sniffer that overflowed, an answer that came late) is proved alone, see
 `cnitest.lab.probe.verdict.inquiry`.
 """

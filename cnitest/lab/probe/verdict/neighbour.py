@@ -65,7 +65,7 @@ class NeighbourProbe:
 
 
 class Question(NamedTuple):
-    """A request for an address, as a frame for a link; ``matches`` tells the frames about it, ``mac`` who asks."""
+    """A request for an address, as a frame for a link; ``matches`` knows frames about it, ``mac`` is the asker's."""
 
     data: bytes
     matches: Callable[[Frame], bool]
