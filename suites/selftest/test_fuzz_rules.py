@@ -89,6 +89,17 @@ def test_what_was_never_true_is_reported_once(stage: tuple[Path, ReusingExecutor
     assert "untrue" in rules and "harm" not in rules
 
 
+def test_the_plugin_whose_answer_is_wrong_is_named(stage: tuple[Path, ReusingExecutor]):
+    """Of a list it is the one that said it first, not the one that the list begins with."""
+    directory, executor = stage
+    claims = {**NOBODY, "ips": [{"address": "10.22.0.9/24"}]}
+
+    violations = executor.run(faulty({"ADD": {"result": claims}}, directory))
+
+    wrong = {violation.words: violation.plugin for violation in violations if violation.rule == "untrue"}
+    assert {plugin for words, plugin in wrong.items() if "nobody0" in words} == {"faulty"}
+
+
 def test_every_rule_has_its_fault():
     """No rule is without a fault that breaks it; two plugin sets are compared elsewhere."""
     assert {*FAULTS, "address", "differs", "requirement"} == set(RULES)

@@ -167,8 +167,7 @@ def add_together(scenario_run: ScenarioRun, step: Step) -> None:
         if scenario_run.key(each) in scenario_run.attached
     ]
     for one in together:
-        plugin = str(one.example.plugins[0].get("type", ""))
-        scenario_run.note(invariants.of_result(scenario_run.bench, one, plugin, others=scenario_run.has_others(one)))
+        scenario_run.note(invariants.of_result(scenario_run.bench, one, others=scenario_run.has_others(one)))
     _unique(scenario_run, together)
 
 

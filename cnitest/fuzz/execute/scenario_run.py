@@ -133,6 +133,7 @@ class ScenarioRun:
             self._refused(step, target, before, calls, wanted)
         else:
             one = self._succeeded(step, target, before, result, calls)
+            one.added = tuple(calls)
             self._validate(one, wanted, calls[0].plugin)
 
     def _again(self, known: Attached, before: Picture, calls: Sequence[Call]) -> None:
@@ -183,7 +184,7 @@ class ScenarioRun:
     def _validate(self, one: Attached, wanted: Expected, plugin: str) -> None:
         """What has to be true of it: its result always, its effects when its configuration is known to be right."""
         others = [other for other in self.attached.values() if other is not one]
-        self.note(invariants.of_result(self.bench, one, plugin, others=self.has_others(one)))
+        self.note(invariants.of_result(self.bench, one, others=self.has_others(one)))
         if one.example.validity is not Validity.INVALID:
             known = wanted if one.example.validity is Validity.VALID else Expected()
             self.note(allocator.misallocated(one, known, others))
@@ -320,11 +321,10 @@ class ScenarioRun:
     def unharmed(self) -> None:
         """Every attachment is still as its result says, and reaches what it reached."""
         for one in self.live():
-            plugin = str(one.example.plugins[0].get("type", ""))
-            for violation in invariants.come_untrue(self.bench, one, plugin, others=self.has_others(one)):
+            for violation in invariants.come_untrue(self.bench, one, others=self.has_others(one)):
                 self.note([violation._replace(rule="harm", words=f"an attachment: {violation.words}")])
             cut_off = invariants.lost(one)
-            self.note([invariants.unanswered("harm", plugin, why, one, "cut off: ") for why in cut_off])
+            self.note([invariants.unanswered("harm", one.first, why, one, "cut off: ") for why in cut_off])
 
     def finish(self) -> Picture:
         """DEL of everything that is still attached, no more containers, and the host as it was; how it is now."""

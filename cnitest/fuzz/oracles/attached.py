@@ -36,7 +36,8 @@ class Attached:
     answered (None when the runtime has lost it), ``lost`` whether the container is gone, ``broken`` whether somebody
     has meddled with it, ``reached`` what it reached of its host and ``beyond`` what only through it, ``is_ipam``
     whether its one plugin only gives addresses, ``knowledge`` the file that was handed in for the plugin under test,
-    ``untrue`` the causes of what was found not to be as its result says.
+    ``untrue`` the causes of what was found not to be as its result says, ``added`` the calls of its ADD where it was
+    the only one then.
     """
 
     step: Step
@@ -52,6 +53,12 @@ class Attached:
     is_ipam: bool = False
     knowledge: str = ""
     untrue: frozenset[str] = frozenset()
+    added: tuple[Call, ...] = ()
+
+    @property
+    def first(self) -> str:
+        """The plugin that its network's list begins with."""
+        return str(self.example.plugins[0].get("type", ""))
 
     @property
     def version(self) -> str:

@@ -7,6 +7,8 @@ from ipaddress import IPv4Interface
 from itertools import product
 
 from cnitest.cni import releases
+from cnitest.cni.calls import answers
+from cnitest.cni.spec import Document
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.bench.steps import NoAnswer
 from cnitest.conformance.model import form
@@ -20,33 +22,44 @@ from cnitest.fuzz.oracles.attached import Attached
 _QUICK, _USUAL = 0.6, 3.0
 
 
-def of_result(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list[Violation]:
+def of_result(bench: Bench, one: Attached, *, others: bool) -> list[Violation]:
     """What a result says and the kernel does not, or the other way round; and what is wrong with its form.
 
     Where the container has ``others``, what it has besides may be theirs.
     """
     if one.result is None:
         return []
-    target = one.target
-    shape = form.misshapen(one.result, one.version) or form.unlike(one.result, one.version)
-    if one.is_ipam and one.result.get("interfaces"):
-        shape.append("the result of an IPAM plugin has interfaces")
-    found: list[str] = []
-    if not one.is_ipam:
-        found = truth.untruths(one.result, one.version, bench.node, target.sandbox, target.netns, target.ifname)
     violations = [
-        Violation("untrue", plugin, bare(str(detail), one), kernel=getattr(detail, "kernel", ""))
-        for detail in [*found, *shape]
+        Violation("untrue", _whose(bench, one, detail), bare(str(detail), one), kernel=getattr(detail, "kernel", ""))
+        for detail in _faults(bench, one, one.result)
         if not (others and isinstance(detail, truth.Unreported))
     ]
     one.untrue |= {violation.cause for violation in violations}
     return violations
 
 
-def come_untrue(bench: Bench, one: Attached, plugin: str, *, others: bool) -> list[Violation]:
+def come_untrue(bench: Bench, one: Attached, *, others: bool) -> list[Violation]:
     """As `of_result`, of what has come to be so since it was last looked at."""
     known = one.untrue
-    return [each for each in of_result(bench, one, plugin, others=others) if each.cause not in known]
+    return [each for each in of_result(bench, one, others=others) if each.cause not in known]
+
+
+def _faults(bench: Bench, one: Attached, result: Document) -> list[str]:
+    """What of a result is not so, and what is wrong with its form."""
+    target = one.target
+    shape = form.misshapen(result, one.version) or form.unlike(result, one.version)
+    if one.is_ipam:
+        return [*shape, *(["the result of an IPAM plugin has interfaces"] if result.get("interfaces") else ())]
+    return [*truth.untruths(result, one.version, bench.node, target.sandbox, target.netns, target.ifname), *shape]
+
+
+def _whose(bench: Bench, one: Attached, detail: str) -> str:
+    """The plugin that said it first; others hand it on. That of a list's beginning where nobody's answer has it."""
+    for call in one.added:
+        result = answers.result_document(call)
+        if result is not None and detail in _faults(bench, one, result):
+            return call.plugin
+    return one.first
 
 
 def silences(bench: Bench, one: Attached, others: Sequence[Attached], *, forwards: bool = True) -> list[str]:
