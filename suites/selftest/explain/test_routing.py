@@ -6,6 +6,7 @@ import pytest
 from cnitest.suites.selftest.explain.ways import WAYS, Broken, Words, must_be_explained, run
 
 from cnitest import Lab
+from cnitest.explain.causes import registry
 from cnitest.topology import loads
 
 _DEFAULT = "{ip} route del default"
@@ -189,15 +190,25 @@ def test_a_reply_by_another_link_is_evidence(family):
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_a_reply_that_ends_on_another_way_is_told(family):
-    """A reply that ends at a place that the request did not pass, for a reason that nobody knows, is said to."""
+@pytest.mark.parametrize("known", [True, False])
+def test_a_reply_that_ends_on_another_way_is_told(monkeypatch, known, family):
+    """A reply that ends at a place that the request did not pass is said to where nobody knows the reason."""
     words = Words(family)
+    if not known:
+        others = {key: value for key, value in registry.causes().items() if key != "firewall.policy"}
+        monkeypatch.setattr(registry, "causes", lambda: others)
     with Lab(loads(WAYS)) as lab:
         run(lab, ("server: {ip} route replace default via {4.2}",), words)
         assert lab.host("client").ping(words("{S}"))
-        run(lab, ("r2: ip neighbour replace {2.1} lladdr 02:00:00:00:00:07 dev eth2",), words)
+        run(lab, ("r2: {t} -P FORWARD DROP",), words)
 
         reach = lab.host("client").ping(words("{S}"), wait=0.2)
 
-        assert reach.cause.id in ("routing.reply-other-way", "l2.wrong-neighbour"), reach.explanation
-        assert "the request came to server by eth3" in str(reach.explanation)
+        another = "the request came to server by eth3, and the reply goes by eth4"
+        assert another in str(reach.explanation)
+        if known:
+            assert reach.cause.id == "firewall.policy", reach.explanation
+        else:
+            assert (reach.cause.id, reach.dropped_by) == ("routing.reply-other-way", "reply by another way")
+            assert (reach.cause.place, reach.cause.hook) == ("r2", "routing")
+            assert reach.cause.remedy == f"have the reply leave by the link that the request came in by: {another}"

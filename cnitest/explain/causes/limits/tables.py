@@ -16,7 +16,7 @@ def conntrack_full(loss: Loss) -> Found | None:
     """As many connections are tracked as may be, so packets of new ones are dropped."""
     dropped = loss.counted("conntrack drop")
     most, count = loss.number(_MAX), loss.number(_COUNT)
-    if not dropped and not 0 < most <= count:
+    if not 0 < most <= count + dropped:
         return None
     return Found(
         "conntrack table full",
