@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -97,16 +98,19 @@ def test_what_was_before_is_left_out(lab):
 
 
 def test_what_a_full_buffer_has_lost_is_said(lab):
-    """More than the buffer holds: nothing is reported of it, rather than half; what comes after is whole again."""
-    armed = trace.await_armed()
-    began = time.monotonic_ns()
-    for _ in range(300):
-        lab.place("node/ns01").ping("10.40.80.1")
+    """More than the buffer holds: nothing is reported of it, rather than half; the next time as much is whole."""
+    armed = trace.Trace(instances.open_all(), threading.get_native_id())
+    with contextlib.ExitStack() as undo:
+        undo.callback(armed.end)
+        began = time.monotonic_ns()
+        for _ in range(300):
+            lab.place("node/ns01").ping("10.40.80.1")
+        assert armed.since(began) is None
 
-    assert armed.since(began) is None
-    after = time.monotonic_ns()
-    lab.place("node/ns01").ping("10.40.80.1")
-    assert armed.since(after)
+        after = time.monotonic_ns()
+        for _ in range(300):
+            lab.place("node/ns01").ping("10.40.80.1")
+        assert armed.since(after)
 
 
 def ends_by_itself(started: subprocess.Popen[str]) -> None:
@@ -227,8 +231,6 @@ def test_arming_does_not_keep_anyone_waiting():
 
 def test_each_thread_that_asks_is_followed(lab):
     """What another thread sends is noted as its own."""
-    import threading
-
     tasks: Counter[int] = Counter()
 
     def probe() -> None:
@@ -245,3 +247,28 @@ def test_each_thread_that_asks_is_followed(lab):
 
     assert len([task for task in tasks if tasks[task] > 5]) == 1
     assert os.getpid() not in tasks
+
+
+def test_threads_that_have_ended_are_not_followed_any_more(directory: int):
+    """The kernel gives their ids to others."""
+    armed = trace.Trace(os.dup(directory), threading.get_native_id())
+    with contextlib.ExitStack() as undo:
+        undo.callback(armed.end)
+        ended = {_ended_thread() for _ in range(30)} - {threading.get_native_id()}
+        armed.follow(*ended)
+        opened = os.open(f"{armed.name}/set_event_pid", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+        with open(opened, encoding="ascii") as file:
+            followed = {int(line) for line in file}
+
+    assert threading.get_native_id() in followed
+    assert len(followed) > 1, "the threads of the kernel's softirqs are followed, too"
+    assert not followed & ended
+
+
+def _ended_thread() -> int:
+    """The id of a thread that was."""
+    ids: list[int] = []
+    thread = threading.Thread(target=lambda: ids.append(threading.get_native_id()))
+    thread.start()
+    thread.join()
+    return ids[0]

@@ -35,9 +35,14 @@ _NEEDED = EVENTS[:5]
 # Most of what is freed is none of the network's packets and has no protocol; what is used up outside of softirqs are
 # answers of netlink and what sniffers have read.
 _FILTERS = {"skb/kfree_skb": "protocol != 0", "skb/consume_skb": "common_flags & 16"}
-_KILOBYTES = 64
-_REMEMBERED = 16384
+# Of a buffer a processor: softirqs of other labs are noted, too, so on a busy machine it grows where it was too small.
+_KILOBYTES, _MOST_KILOBYTES, _GROWS = 64, 1024, 4
+_REMEMBERED = 1 << 16
+# So many threads of ours are followed before it is looked which have ended.
+_MOST_FOLLOWED = 16
 _PAGE = 1 << 16
+# What a buffer holds is so many times as long in words, at most.
+_IN_WORDS = 4
 _TIMEOUT = 5.0
 _OVERLAP = 50_000_000
 
@@ -50,10 +55,12 @@ class Trace:
         self._directory = directory
         self._lock = threading.Lock()
         self._followed: set[int] = set()
+        self._softirqs: frozenset[int] = frozenset()
         self._recent: deque[TraceEvent] = deque(maxlen=_REMEMBERED)
         # Of each processor, until when its events may be incomplete.
         self._lost: dict[int, int] = {}
         self._incomplete: set[int] = set()
+        self._kilobytes = _KILOBYTES
         self._pipe = -1
         self._rest = ""
         self.name, self._instance = instances.make(directory)
@@ -66,7 +73,8 @@ class Trace:
     def _arm(self, thread: int) -> None:
         self._write("trace_clock", "mono")
         self._write("buffer_size_kb", str(_KILOBYTES))
-        self.follow(thread, *_softirq_threads())
+        self._softirqs = frozenset(_softirq_threads())
+        self.follow(thread, *self._softirqs)
         for event in EVENTS:
             self._enable(event)
         self._pipe = os.open("trace_pipe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._instance)
@@ -86,6 +94,16 @@ class Trace:
         if new := [thread for thread in threads if thread not in self._followed]:
             self._write("set_event_pid", " ".join(map(str, new)), os.O_APPEND)
             self._followed.update(new)
+            if len(self._followed) > len(self._softirqs) + _MOST_FOLLOWED:
+                self._unfollow_ended()
+
+    def _unfollow_ended(self) -> None:
+        """Leave out threads that have ended: the kernel gives their ids to others, who may have many packets."""
+        here = {int(name) for name in os.listdir("/proc/self/task")}
+        left = self._followed & (here | self._softirqs)
+        if left and left != self._followed:
+            self._write("set_event_pid", " ".join(map(str, sorted(left))))
+            self._followed = left
 
     def since(self, when: int) -> tuple[TraceEvent, ...] | None:
         """What was noted from a moment on (nanoseconds on the monotonic clock), in its order; never waits.
@@ -104,21 +122,34 @@ class Trace:
             return tuple(event for event in late if event.when >= when)[::-1]
 
     def _read(self) -> None:
-        """Take over what the kernel has noted since the last time."""
+        """Take over what the kernel has noted since the last time; where that did not fit, have more room next time."""
+        lost = False
         for event in parse(self._lines()):
             if isinstance(event, Lost):
                 self._incomplete.add(event.cpu)
+                lost = True
                 continue
             if event.cpu in self._incomplete:  # what comes first after a loss is when it ended
                 self._incomplete.discard(event.cpu)
                 self._lost[event.cpu] = event.when
             self._recent.append(event)
+        if lost:
+            with contextlib.suppress(OSError):  # it stays as it is
+                self._make_room()
+
+    def _make_room(self) -> None:
+        self._unfollow_ended()
+        if self._kilobytes < _MOST_KILOBYTES:
+            self._kilobytes *= _GROWS
+            self._write("buffer_size_kb", str(self._kilobytes))
 
     def _lines(self) -> Iterable[str]:
-        parts = [self._rest]
+        """What is in the buffers by now; not all that comes meanwhile, which may have no end."""
+        parts, rest = [self._rest], _IN_WORDS * self._kilobytes * 1024 * (os.cpu_count() or 1)
         with contextlib.suppress(BlockingIOError):
-            while read := os.read(self._pipe, _PAGE):
+            while rest > 0 and (read := os.read(self._pipe, _PAGE)):
                 parts.append(read.decode(errors="replace"))
+                rest -= len(read)
         *lines, self._rest = "".join(parts).split("\n")
         return lines
 
