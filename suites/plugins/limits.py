@@ -7,7 +7,7 @@ from typing import Any
 from cnitest.suites.plugins.lan_networks import chained
 from cnitest.suites.plugins.node_networks import host_end, network, other
 
-from cnitest.kernel.rows.records import Qdisc
+from cnitest.kernel.rows.records import Class, Qdisc
 
 #: Bits a second that are tried.
 RATES = (1_000_000, 4_000_000, 16_000_000)
@@ -39,12 +39,18 @@ def by_runtime(*families: int, **keys: Any) -> dict[str, Any]:
     return limited(*families, capabilities={"bandwidth": True}, **keys)
 
 
-def shapers(attachment: Any) -> dict[str, Qdisc]:
-    """The token buckets of a container by direction, ``ingress`` and ``egress``: that of the veth's end on the host,
-    and that of the link to which what comes from there is redirected."""
+def shapers(attachment: Any) -> dict[str, Qdisc | Class]:
+    """What limits a container by direction, ``ingress`` and ``egress``: that of the veth's end on the host, and that
+    of the link to which what comes from there is redirected.
+
+    It is a token bucket; releases 1.5.0 and 1.5.1 make a hierarchy of them, of which the default class counts.
+    """
     state = attachment.sandbox.host.state(firewall=False)
     ends = {host_end(attachment): "ingress", **dict.fromkeys(ifbs(attachment.sandbox.host), "egress")}
-    return {ends[row.link]: row for row in state.qdiscs if row.kind == "tbf" and row.link in ends}
+    buckets: list[Qdisc | Class] = [row for row in state.qdiscs if row.kind == "tbf"]
+    default = {(row.link, f"{row.handle}{dict(row.options)['defcls']:x}") for row in state.qdiscs if row.kind == "htb"}
+    buckets += [row for row in state.classes if (row.link, row.handle) in default]
+    return {ends[row.link]: row for row in buckets if row.link in ends}
 
 
 def ifbs(host: Any) -> list[str]:
