@@ -161,3 +161,25 @@ def test_the_ipv6_gateway_works_the_moment_add_returns(lab, cni):
     cni.add(node.sandbox("c1"), network(6, isGateway=True))
 
     assert [a.address for a in node.addresses if a.link == "cni0" and a.scope == "global" and a.tentative] == []
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.covers("bridge.isGateway", "packet")
+def test_a_gateway_with_a_new_mac_is_found_again(node, cni, family):
+    """What a container remembers of its gateway is forgotten as any neighbour is: a new MAC does not cut it off."""
+    attachment = cni.add(without_dad(node.sandbox("c1")), network(family, isGateway=True))
+    gateway = attachment.gateway
+    assert attachment.sandbox.ping(gateway)
+    node.run(["ip", "link", "set", "cni0", "address", "02:00:5e:00:53:88"])
+    attachment.sandbox.run(["ip", "neighbour", "flush", "dev", "eth0"])
+
+    assert attachment.sandbox.ping(gateway)
+
+
+@pytest.mark.covers("bridge.ipam", "packet")
+def test_without_an_ipv6_address_the_link_still_has_ipv6(node, cni):
+    """Containers of an IPv4 network reach each other by the addresses that the kernel gives links."""
+    first, second = (cni.add(without_dad(node.sandbox(name)), network(4)).sandbox for name in ("c1", "c2"))
+    own = [row.address.partition("/")[0] for row in second.addresses if row.link == "eth0" and row.scope == "link"]
+
+    assert [first.ping(f"{each}%eth0").verdict.value for each in own] == ["delivered"]
