@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from cnitest.explain.causes.registry import Known, causes
+from cnitest.explain.causes.registry import Recogniser, causes
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "explain.md"
 MARK = "<!-- What follows is written by script/causes.py from the docstrings of the causes: change those. -->\n"
@@ -33,7 +33,7 @@ def _tables() -> Iterator[str]:
     yield ""
 
 
-def _row(known: Known) -> str:
+def _row(known: Recogniser) -> str:
     return f"| `{known.id}` | {known.says.replace('|', chr(92) + '|')} |"
 
 

@@ -28,7 +28,7 @@ KIND = "cniCacheV1"
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """What one file has: an attachment of some network, and the list that it was added with."""
 
     file: str
@@ -124,13 +124,13 @@ def forget(target: Target) -> None:
     _on_host(target.host, path(target), "removed", call)
 
 
-def entry(target: Target) -> Entry | None:
+def entry(target: Target) -> CacheEntry | None:
     """What the file of an attachment has, whosoever's it is. Raises PluginError when it cannot be understood."""
     text = _text(target.host, path(target))
     return None if text is None else _entry(path(target), text)
 
 
-def entries(host: Host) -> tuple[list[Entry], dict[str, PluginError]]:
+def entries(host: Host) -> tuple[list[CacheEntry], dict[str, PluginError]]:
     """What all files of a host have, and those that cannot be understood, with the reason.
 
     Raises PluginError when the directory itself cannot be read.
@@ -142,7 +142,7 @@ def entries(host: Host) -> tuple[list[Entry], dict[str, PluginError]]:
         except FileNotFoundError:
             return []
 
-    understood: list[Entry] = []
+    understood: list[CacheEntry] = []
     faults: dict[str, PluginError] = {}
     for name in _on_host(host, DIRECTORY, "listed", call):
         file = f"{DIRECTORY}/{name}"
@@ -154,7 +154,7 @@ def entries(host: Host) -> tuple[list[Entry], dict[str, PluginError]]:
     return understood, faults
 
 
-def _entry(file: str, text: str) -> Entry:
+def _entry(file: str, text: str) -> CacheEntry:
     try:
         content = _object(json.loads(text), "the file")
         if content.get("kind") != KIND:
@@ -168,7 +168,7 @@ def _entry(file: str, text: str) -> Entry:
     except (ValueError, TypeError, RecursionError) as error:
         raise PluginError(f"{file}: the cached attachment cannot be understood: {error}") from error
     network, container_id, ifname = map(str, names)
-    return Entry(file, network, container_id, ifname, str(content.get("netns") or ""), config, args, capabilities)
+    return CacheEntry(file, network, container_id, ifname, str(content.get("netns") or ""), config, args, capabilities)
 
 
 def _text(host: Host, file: str) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cnitest.cni import cache, conf
 from cnitest.cni.attachment import Attachment, Target
-from cnitest.cni.cache import Entry
+from cnitest.cni.cache import CacheEntry
 from cnitest.cni.calls.caller import merged
 from cnitest.cni.calls.mode import Mode
 from cnitest.errors import ConfigError, PluginError, is_ours
@@ -63,7 +63,7 @@ def _of_this_network(about: Target, unreadable: dict[str, PluginError], known: I
     return [error for file, error in unreadable.items() if file.startswith(begin) and file not in explained]
 
 
-def _target(about: Target, entry: Entry, mode: Mode, faults: list[PluginError]) -> Target:
+def _target(about: Target, entry: CacheEntry, mode: Mode, faults: list[PluginError]) -> Target:
     """A cached attachment as DEL is to be called for it: with the configuration it was added with (RT-30)."""
     target = replace(
         about,

@@ -12,12 +12,12 @@ from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.conf import Network
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
-from cnitest.faults.trial import COMMANDS, WAYS, Fault, Subject, TrialOutcome, attempt, baseline
+from cnitest.faults.trial import COMMANDS, WAYS, Subject, TrialOutcome, attempt, baseline
 from cnitest.injection.aim import Point
 from cnitest.kernel.processes.workers import Connection, Gone, Workers
 from cnitest.kernel.tracing import trace
 
-__all__ = ["COMMANDS", "WAYS", "Coverage", "Fault", "Point", "Sweep", "TrialOutcome", "sweep"]
+__all__ = ["COMMANDS", "WAYS", "Coverage", "Point", "Sweep", "TrialOutcome", "sweep"]
 
 #: Seconds after which a call of a plugin counts as hung.
 TIMEOUT = 10.0

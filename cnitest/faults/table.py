@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cnitest import interrupts
 from cnitest.faults.sweep import Sweep
-from cnitest.faults.trial import Fault, TrialOutcome
+from cnitest.faults.trial import Consequence, TrialOutcome
 
 _WIDTH = 72
 _SHOWN = 260
@@ -19,13 +19,13 @@ class FaultRow(NamedTuple):
 
     command: str
     way: str
-    fault: Fault
+    fault: Consequence
     numbers: tuple[int, ...]
 
 
 def findings(sweep: Sweep) -> list[FaultRow]:
     """Every fault once a command and way, with the calls it comes of, in the order it first shows."""
-    found: dict[tuple[str, str, Fault], list[int]] = {}
+    found: dict[tuple[str, str, Consequence], list[int]] = {}
     for outcome in sweep.outcomes:
         for fault in outcome.faults:
             found.setdefault((outcome.point.command, outcome.way, fault), []).append(outcome.point.number)

@@ -18,7 +18,7 @@ WAYS = ("kill", "fail")
 COMMANDS = ("ADD", "DEL")
 
 
-class Fault(NamedTuple):
+class Consequence(NamedTuple):
     """What does not hold after a hit: ``leak``, or which later call fails or hangs, and the words of it."""
 
     kind: str
@@ -37,7 +37,7 @@ class TrialOutcome:
     way: str
     hit: int
     ended: str
-    faults: tuple[Fault, ...]
+    faults: tuple[Consequence, ...]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _Attempt:
     def __init__(self, subject: Subject, stage: Stage, point: Point, way: str) -> None:
         self._subject, self._stage, self._point, self._way = subject, stage, point, way
         self._aim = Aim(point, way)
-        self._faults: list[Fault] = []
+        self._faults: list[Consequence] = []
         self._leftovers: set[str] = set()
 
     def make(self) -> TrialOutcome:
@@ -107,7 +107,7 @@ class _Attempt:
         stage, command = self._stage, self._point.command
         ended = (stage.add if command == "ADD" else stage.delete)(aim=self._aim)
         if stage.hangs():
-            self._faults.append(Fault(f"{command} hangs", ended))
+            self._faults.append(Consequence(f"{command} hangs", ended))
         return ended
 
     def _go_on(self) -> None:
@@ -130,11 +130,11 @@ class _Attempt:
         works = not act()
         if not works:
             undo()
-        self._faults.append(Fault(f"{what} {'hangs' if hangs else 'fails'}{' once' if works else ''}", violation))
+        self._faults.append(Consequence(f"{what} {'hangs' if hangs else 'fails'}{' once' if works else ''}", violation))
         return works
 
     def _look(self, kind: str) -> None:
         """Note what is left now and was not known to be."""
         found = set(self._stage.leftovers()) - self._subject.usual - self._leftovers
-        self._faults += [Fault(kind, line) for line in sorted(found)]
+        self._faults += [Consequence(kind, line) for line in sorted(found)]
         self._leftovers |= found

@@ -25,7 +25,7 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _FORMS: Mapping[str, Callable[[str], str | None]] = {"link": link_name_fault, "mac": mac_fault}
 
 
-class Fault(NamedTuple):
+class BadValue(NamedTuple):
     """A value that is not accepted: where it stands (``ipam.ranges[0]``), why in words, and itself as a text."""
 
     path: str
@@ -41,7 +41,7 @@ class Fault(NamedTuple):
         return f"{self.path!r} {self.words}"
 
 
-def faults(plugin: Plugin, conf: Mapping[str, Any], release: str = "") -> Iterator[Fault]:
+def faults(plugin: Plugin, conf: Mapping[str, Any], release: str = "") -> Iterator[BadValue]:
     """The values of a plugin's own keys that it does not accept; ``release`` is its own where that is known.
 
     What is absent, empty or null is no value. Keys are compared as plugins in Go read them, in any case.
@@ -54,7 +54,7 @@ def faults(plugin: Plugin, conf: Mapping[str, Any], release: str = "") -> Iterat
     yield from _alone(plugin, conf)
 
 
-def faults_of_section(plugin: Plugin, section: Mapping[str, Any], path: str = "ipam") -> Iterator[Fault]:
+def faults_of_section(plugin: Plugin, section: Mapping[str, Any], path: str = "ipam") -> Iterator[BadValue]:
     """The values of an IPAM section, or of an object in it, that are of another type than its plugin expects."""
     words = {name for part in plugin.section.values() for name in part}
     for name, value in section.items():
@@ -63,12 +63,12 @@ def faults_of_section(plugin: Plugin, section: Mapping[str, Any], path: str = "i
             continue
         expected = plugin.types.get(name, "text")
         if not _is_a(expected, value):
-            yield Fault(where, _other_type(expected, value))
+            yield BadValue(where, _other_type(expected, value))
         elif name in plugin.section:
             yield from _of_members(plugin, where, value)
 
 
-def _of_members(plugin: Plugin, where: str, value: Any) -> Iterator[Fault]:
+def _of_members(plugin: Plugin, where: str, value: Any) -> Iterator[BadValue]:
     """What is inside a list of objects, a list of lists of them, or an object."""
     if isinstance(value, Mapping):
         yield from faults_of_section(plugin, value, where)
@@ -77,42 +77,42 @@ def _of_members(plugin: Plugin, where: str, value: Any) -> Iterator[Fault]:
         if isinstance(item, (Mapping, list, tuple)):
             yield from _of_members(plugin, f"{where}[{number}]", item)
         else:
-            yield Fault(f"{where}[{number}]", _other_type("object", item))
+            yield BadValue(f"{where}[{number}]", _other_type("object", item))
 
 
-def _of_key(key: Key, name: str, value: Any, release: str) -> Iterator[Fault]:
+def _of_key(key: Key, name: str, value: Any, release: str) -> Iterator[BadValue]:
     if not _is_a(key.type, value):
-        yield Fault(name, _other_type(key.type, value))
+        yield BadValue(name, _other_type(key.type, value))
         return
     if key.one_of:
         yield from _of_words(key, name, value, release)
     if key.type == "number" and not _is_within(key, value):
-        yield Fault(name, f"is {value}, and {_range(key)} accepted", str(value))
+        yield BadValue(name, f"is {value}, and {_range(key)} accepted", str(value))
     if key.form and isinstance(value, str) and (why := _FORMS[key.form](value)):
-        yield Fault(name, f"is wrong: {why}")
+        yield BadValue(name, f"is wrong: {why}")
     for where, item in _items(value) if key.items else ():
         if not _is_a(key.items, item) and not _is_nothing(item):
-            yield Fault(f"{name}{where}", _other_type(key.items, item))
+            yield BadValue(f"{name}{where}", _other_type(key.items, item))
 
 
-def _of_words(key: Key, name: str, value: str, release: str) -> Iterator[Fault]:
+def _of_words(key: Key, name: str, value: str, release: str) -> Iterator[BadValue]:
     since = key.later.get(value, "")
     if value not in key.one_of:
         known = ", ".join(map(repr, key.one_of))
-        yield Fault(
+        yield BadValue(
             name, f"is {quoted(value)}, and is none of {known}{did_you_mean(value, key.one_of, clause=True)}", value
         )
     elif since and release and releases.order(release) < releases.order(since):
-        yield Fault(name, f"is {value!r}, which came with release {since}; this one is {release}", value)
+        yield BadValue(name, f"is {value!r}, which came with release {since}; this one is {release}", value)
 
 
-def _alone(plugin: Plugin, conf: Mapping[str, Any]) -> Iterator[Fault]:
+def _alone(plugin: Plugin, conf: Mapping[str, Any]) -> Iterator[BadValue]:
     """Keys that only work together with others."""
     given = {name.lower() for name, value in conf.items() if value}
     for name, key in plugin.all_keys.items():
         for other in key.together:
             if name.lower() in given and other.lower() not in given:
-                yield Fault(name, f"is given, and {other!r}, which belongs to it, is not, or is 0")
+                yield BadValue(name, f"is given, and {other!r}, which belongs to it, is not, or is 0")
 
 
 def _is_nothing(value: Any) -> bool:

@@ -12,7 +12,7 @@ from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.conformance.bench.steps import DelegateCommands, Evidence, NoAnswer, NoArrival, SysctlChange
 from cnitest.conformance.model import protocol
-from cnitest.conformance.model.protocol import Fault
+from cnitest.conformance.model.protocol import CallFault
 from cnitest.fuzz.model.violation import plain
 from cnitest.lab.snapshot.difference import Difference
 from cnitest.lab.snapshot.firewall_line import FirewallLine
@@ -64,21 +64,21 @@ def _traits(item: Difference) -> Iterator[str]:
 
 def _of_call(call: Call, fault: str, requirement: str) -> str:
     match fault:
-        case Fault.ACCEPTS:
+        case CallFault.ACCEPTS:
             return (
                 f"{ALONE}{call.command} accepts" if call.command == _SEES else f"{call.command} accepts {requirement}"
             )
-        case Fault.FAILS:
+        case CallFault.FAILS:
             return f"{ALONE}fails {plain(protocol.words(call))}"
-        case Fault.CRASHES:
+        case CallFault.CRASHES:
             return (
                 f"{ALONE}crashes {plain(protocol.stack_trace(call).partition(bytes([10]))[0].decode(errors='replace'))}"
             )
-        case Fault.DIES:
+        case CallFault.DIES:
             return f"{ALONE}dies of signal {-call.exit_code}"
-        case Fault.HANGS | Fault.FLOODS:
+        case CallFault.HANGS | CallFault.FLOODS:
             return f"{ALONE}{fault}"
-        case Fault.CODE | Fault.NAMELESS | Fault.WORDLESS:
+        case CallFault.CODE | CallFault.NAMELESS | CallFault.WORDLESS:
             code = (protocol.error_document(call) or {}).get("code", call.exit_code)
             return f"{call.command} {fault} {code} {requirement}"
     return ""

@@ -9,7 +9,7 @@ _DIRECTORY, _FILE, _LINK, _DEVICE = 0o040000, 0o100000, 0o120000, 0o020000
 _TRAILER = "TRAILER!!!"
 
 
-class Entry(NamedTuple):
+class Member(NamedTuple):
     """One file: ``mode`` with its type, ``data`` its content or, of a symbolic link, its target."""
 
     name: str
@@ -18,33 +18,33 @@ class Entry(NamedTuple):
     device: tuple[int, int] = (0, 0)
 
 
-def directory(name: str) -> Entry:
+def directory(name: str) -> Member:
     """A directory."""
-    return Entry(name, _DIRECTORY | 0o755)
+    return Member(name, _DIRECTORY | 0o755)
 
 
-def file(name: str, data: bytes, *, executable: bool = False) -> Entry:
+def file(name: str, data: bytes, *, executable: bool = False) -> Member:
     """A regular file."""
-    return Entry(name, _FILE | (0o755 if executable else 0o644), data)
+    return Member(name, _FILE | (0o755 if executable else 0o644), data)
 
 
-def link(name: str, target: str) -> Entry:
+def link(name: str, target: str) -> Member:
     """A symbolic link."""
-    return Entry(name, _LINK | 0o777, target.encode())
+    return Member(name, _LINK | 0o777, target.encode())
 
 
-def device(name: str, major: int, minor: int) -> Entry:
+def device(name: str, major: int, minor: int) -> Member:
     """A character device."""
-    return Entry(name, _DEVICE | 0o600, device=(major, minor))
+    return Member(name, _DEVICE | 0o600, device=(major, minor))
 
 
-def archive(entries: Iterable[Entry]) -> bytes:
+def archive(entries: Iterable[Member]) -> bytes:
     """The archive of some entries, parents first; archives may follow one another in one file."""
     packed = [_packed(number, entry) for number, entry in enumerate(entries, 1)]
-    return b"".join([*packed, _packed(0, Entry(_TRAILER, 0))])
+    return b"".join([*packed, _packed(0, Member(_TRAILER, 0))])
 
 
-def _packed(number: int, entry: Entry) -> bytes:
+def _packed(number: int, entry: Member) -> bytes:
     """An entry: header, name and data, each filled up to four bytes."""
     name = entry.name.encode() + b"\0"
     fields = (number, entry.mode, 0, 0, 1, 0, len(entry.data), 0, 0, *entry.device, len(name), 0)

@@ -94,7 +94,7 @@ def memory_file(kernel: Prepared, task: Task) -> int:
     return fd
 
 
-def _files(kernel: Prepared, task: Task) -> Iterator[cpio.Entry]:
+def _files(kernel: Prepared, task: Task) -> Iterator[cpio.Member]:
     ours = resources.files("cnitest.vm")
     yield cpio.file("init", ours.joinpath("init.sh").read_bytes(), executable=True)
     yield cpio.file("guest.sh", ours.joinpath("guest.sh").read_bytes())

@@ -75,7 +75,7 @@ def _fill(directory: Path, kernel: images.Kernel) -> None:
     (directory / "initrd").write_bytes(cpio.archive(_entries(files)))
 
 
-def _entries(files: list[Path]) -> Iterator[cpio.Entry]:
+def _entries(files: list[Path]) -> Iterator[cpio.Member]:
     yield from map(cpio.directory, _DIRECTORIES)
     yield cpio.device("dev/console", 5, 1)
     yield cpio.device("dev/null", 1, 3)

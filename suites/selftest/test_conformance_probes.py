@@ -10,7 +10,7 @@ from cnitest import Lab, Verdict
 from cnitest.conformance.bench.record import Record
 from cnitest.conformance.model.finding import Doubt, Finding, Undecided
 from cnitest.conformance.observe import pathmtu, traffic
-from cnitest.conformance.observe.traffic import Flow
+from cnitest.conformance.observe.traffic import TrafficProbe
 from cnitest.errors import DeadlineExceeded
 from cnitest.topology import find, load
 
@@ -24,19 +24,19 @@ def lab():
         yield built
 
 
-def unproven(place, target) -> Flow:
+def unproven(place, target) -> TrafficProbe:
     """A flow whose probe never finds out anything."""
     reach = replace(place.ping(NS02), verdict=Verdict.UNPROVEN, reason="the control failed")
-    return Flow("a flow", lambda: reach, place, target)
+    return TrafficProbe("a flow", lambda: reach, place, target)
 
 
-def failing(place, target) -> Flow:
+def failing(place, target) -> TrafficProbe:
     """A flow whose probe breaks down by itself."""
 
     def probe():
         raise DeadlineExceeded("nobody listens")
 
-    return Flow("a flow", probe, place, target)
+    return TrafficProbe("a flow", probe, place, target)
 
 
 @pytest.mark.parametrize("make", [unproven, failing])

@@ -10,8 +10,8 @@ from pathlib import Path
 from cnitest import paths
 from cnitest.cli.output import say
 from cnitest.cli.recipes import pipelines
-from cnitest.cli.recipes.pipelines import SCRIPT, SERVICES, File
-from cnitest.cli.recipes.source import Source, source
+from cnitest.cli.recipes.pipelines import SCRIPT, SERVICES, OutputFile
+from cnitest.cli.recipes.source import PluginSource, source
 from cnitest.errors import ConfigError
 from cnitest.typos import did_you_mean
 
@@ -61,7 +61,7 @@ def _known(kind: str, word: str, known: Sequence[str]) -> None:
         )
 
 
-def _write(directory: Path, each: File) -> None:
+def _write(directory: Path, each: OutputFile) -> None:
     file = directory / each.name
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def _write(directory: Path, each: File) -> None:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}") from error
 
 
-def _summary(found: Source, made: Sequence[File], directory: Path) -> Iterator[str]:
+def _summary(found: PluginSource, made: Sequence[OutputFile], directory: Path) -> Iterator[str]:
     """What was written, what has to be looked at, and what to type next."""
     pipeline, script = made
     how = f"builds {found.plugin} by `{found.build}`" if found.build else f"takes {found.plugin} as it is"
@@ -82,7 +82,7 @@ def _summary(found: Source, made: Sequence[File], directory: Path) -> Iterator[s
     yield from ["", *_next(found, directory)]
 
 
-def _next(found: Source, directory: Path) -> Iterator[str]:
+def _next(found: PluginSource, directory: Path) -> Iterator[str]:
     enter = "" if directory == Path.cwd() else f"cd {shlex.quote(paths.near(directory))} && "
     if not found.found:
         yield f"There is no configuration yet: write {found.conf}, one with which {found.plugin} is used. Then:"

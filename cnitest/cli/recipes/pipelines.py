@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from cnitest.cli.recipes.source import Source
+from cnitest.cli.recipes.source import PluginSource
 
 SCRIPT = "cnitest-ci.sh"
 # What every template says of itself.
@@ -40,18 +40,18 @@ class _Template(string.Template):
     delimiter = "@@"
 
 
-class File(NamedTuple):
+class OutputFile(NamedTuple):
     """A file to write: its place below the plugin's directory, and its text."""
 
     name: str
     text: str
 
 
-def files(service: Service, source: Source, directory: Path) -> tuple[File, File]:
+def files(service: Service, source: PluginSource, directory: Path) -> tuple[OutputFile, OutputFile]:
     """The pipeline's file and the script; beside somebody else's file where the CI reads one file alone."""
     text = _filled(service.template, source)
     others = service.beside and not _is_ours(directory / service.file)
-    return File(service.beside if others else service.file, text), File(SCRIPT, _filled(SCRIPT, source))
+    return OutputFile(service.beside if others else service.file, text), OutputFile(SCRIPT, _filled(SCRIPT, source))
 
 
 def _is_ours(file: Path) -> bool:
@@ -64,7 +64,7 @@ def _is_ours(file: Path) -> bool:
         return False
 
 
-def notes(pipeline: File) -> Iterator[str]:
+def notes(pipeline: OutputFile) -> Iterator[str]:
     """What has to be done besides writing a pipeline's file."""
     for service in SERVICES.values():
         if pipeline.name == service.beside:
@@ -74,7 +74,7 @@ def notes(pipeline: File) -> Iterator[str]:
         yield "set REPOSITORY in it to where the cluster clones the plugin's repository from"
 
 
-def _filled(template: str, source: Source) -> str:
+def _filled(template: str, source: PluginSource) -> str:
     text = (resources.files(__package__) / "templates" / template).read_text(encoding="utf-8")
     toolchain = "\n".join(_TOOLCHAINS.get(source.language, ()))
     words = {
@@ -89,7 +89,7 @@ def _filled(template: str, source: Source) -> str:
     return filled if toolchain else filled.replace("\n\n      - name: Install", "\n      - name: Install")
 
 
-def blocked(directory: Path, made: tuple[File, ...]) -> list[str]:
+def blocked(directory: Path, made: tuple[OutputFile, ...]) -> list[str]:
     """Which of the files are there already and have another text."""
     return [each.name for each in made if (file := directory / each.name).exists() and not _is_same(file, each.text)]
 

@@ -22,7 +22,7 @@ _MAIN = re.compile(r"^package main\b", re.M)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class Source(NamedTuple):
+class PluginSource(NamedTuple):
     """``build`` is the command that leaves the ``plugin``'s program in ``directory``, empty where there is nothing to
     build; ``conf`` the configuration, ``found`` whether it is there; ``language`` is ``go``, ``rust`` or empty."""
 
@@ -34,7 +34,7 @@ class Source(NamedTuple):
     language: str = ""
 
 
-def source(place: Path, plugin: str = "") -> Source:
+def source(place: Path, plugin: str = "") -> PluginSource:
     """What a directory holds; ``plugin`` is the plugin's name where the author said one. Raises ConfigError for a name
     that no program can have."""
     if plugin and not _NAME.fullmatch(plugin):
@@ -42,7 +42,7 @@ def source(place: Path, plugin: str = "") -> Source:
     found = next(_configurations(place), "")
     name = plugin or _named(place, found)
     build, directory, language = _build(place, name)
-    return Source(name, build, directory, found or f"10-{name}.conflist", bool(found), language)
+    return PluginSource(name, build, directory, found or f"10-{name}.conflist", bool(found), language)
 
 
 def _configurations(place: Path) -> Iterator[str]:

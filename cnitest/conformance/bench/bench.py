@@ -20,7 +20,7 @@ from cnitest.conformance.bench import provision, request
 from cnitest.conformance.bench.calls import PluginCalls
 from cnitest.conformance.bench.leftovers import Leftover, leftovers
 from cnitest.conformance.bench.record import Record
-from cnitest.conformance.bench.steps import Command, DaemonEnd, DaemonStart, File, Probe
+from cnitest.conformance.bench.steps import CommandRun, DaemonEnd, DaemonStart, FileWritten, Probe
 from cnitest.conformance.bench.target import AddResult, AttachmentTarget
 from cnitest.conformance.host.daemon import Daemon
 from cnitest.conformance.host.set_up import open_lab, set_up
@@ -114,7 +114,7 @@ class Bench(PluginCalls):
             self._set_up = {place for place in self._set_up if place[0] != container}
         sandbox = self.node.sandbox(container)
         if first:
-            self.record.steps.append(Command("node", ("ip", "netns", "add", container)))
+            self.record.steps.append(CommandRun("node", ("ip", "netns", "add", container)))
         made = AttachmentTarget(
             sandbox,
             netns=sandbox.path,
@@ -140,7 +140,7 @@ class Bench(PluginCalls):
         """Remove a container's namespace, as a runtime does after a crash: by its path and its last reference."""
         sandbox = self.node.sandboxes[container]
         path = sandbox.path
-        self.record.steps.append(Command("node", ("ip", "netns", "del", container)))
+        self.record.steps.append(CommandRun("node", ("ip", "netns", "del", container)))
         self.node.lose(container)
         self.demand_gone(path)
 
@@ -214,7 +214,7 @@ class Bench(PluginCalls):
     def run(self, *argv: str, at: Place | None = None, check: bool = True) -> str:
         """Run a command on the host, or at another place; its output. It becomes part of the record."""
         place = at or self.node
-        self.record.steps.append(Command(place.name if isinstance(place, Sandbox) else "node", argv, check))
+        self.record.steps.append(CommandRun(place.name if isinstance(place, Sandbox) else "node", argv, check))
         try:
             return place.run(list(argv), check=check).stdout
         except CommandError as error:
@@ -236,7 +236,7 @@ class Bench(PluginCalls):
         """Write an executable where programs of the host find it."""
         path.write_text(text)
         path.chmod(0o755)
-        self.record.steps.append(File(str(path), text))
+        self.record.steps.append(FileWritten(str(path), text))
 
     def probed(self, sender: Place, target: str) -> None:
         """Note that a packet was sent, which a neighbour may remember."""

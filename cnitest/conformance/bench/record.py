@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover
-from cnitest.conformance.bench.steps import Ask, Command, Complaint, DaemonStart, Look, Step
+from cnitest.conformance.bench.steps import Ask, CommandRun, Complaint, DaemonStart, Look, Step
 from cnitest.conformance.model.finding import Detail, Doubt, Finding, visible
 from cnitest.lab.snapshot.state import State
 
@@ -66,7 +66,7 @@ class Record:
     def _stands(self, step: Step) -> bool:
         if isinstance(step, Ask):
             return any(step.call is call for call in self.needed)
-        return isinstance(step, (Command, DaemonStart))
+        return isinstance(step, (CommandRun, DaemonStart))
 
     def complain(self, details: Sequence[str | Leftover], witness: str = "", prefix: str = "") -> None:
         """Note what does not hold, each thing once, and apart what is in doubt. Raises Finding when that is enough."""

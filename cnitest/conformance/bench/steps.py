@@ -11,7 +11,7 @@ from cnitest.lab.snapshot.state import State
 from cnitest.testing.records import Record as Witnessed
 
 
-class Command(NamedTuple):
+class CommandRun(NamedTuple):
     """A command that was run at ``place``: ``node``, or a container's name. ``works`` when it had to succeed."""
 
     place: str
@@ -46,7 +46,7 @@ class Probe(NamedTuple):
     target: str
 
 
-class File(NamedTuple):
+class FileWritten(NamedTuple):
     """An executable was written."""
 
     path: str
@@ -99,7 +99,9 @@ class DaemonEnd(NamedTuple):
     """The daemon was killed."""
 
 
-Step = Command | Ask | Look | Probe | File | SearchPath | Release | Fake | Forget | Saw | DaemonStart | DaemonEnd
+Step = (
+    CommandRun | Ask | Look | Probe | FileWritten | SearchPath | Release | Fake | Forget | Saw | DaemonStart | DaemonEnd
+)
 
 
 class NoAnswer(NamedTuple):

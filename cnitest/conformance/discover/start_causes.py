@@ -15,12 +15,12 @@ from cnitest.conformance.discover import start_addresses, warnings
 from cnitest.conformance.discover.preflight import Refused
 from cnitest.kernel import features
 from cnitest.plugins import files
-from cnitest.plugins.values import Fault
+from cnitest.plugins.values import BadValue
 from cnitest.topology.words.address import mac_fault
 from cnitest.typos import did_you_mean
 
-Cause = Callable[[Refused], Iterator[str]]
-CAUSES: list[Cause] = []
+StartCause = Callable[[Refused], Iterator[str]]
+CAUSES: list[StartCause] = []
 LINK_KEYS = ("master", "device", "parent", "uplink", "physInterface")
 _LONGEST_FILE_NAME = 255
 _FILE = re.compile(r"\b(?:open|stat|lstat|read|mkdir|unlink) (/[^\s:\"']+): ([\w ]+)")
@@ -28,7 +28,7 @@ _PROGRAM = re.compile(r'exec: "([^"]+)": executable file not found')
 _MAKERS = {plugin.name for plugin in files.every() if plugin.family == "interface"}
 
 
-def cause(function: Cause) -> Cause:
+def cause(function: StartCause) -> StartCause:
     """Adds a cause to those that are asked."""
     CAUSES.append(function)
     return function
@@ -256,12 +256,12 @@ def may_not(failure: Refused) -> Iterator[str]:
         yield "the plugin may not do what it tries: run as root, or under `unshare -Urnm` what works without"
 
 
-def values_of(failure: Refused) -> list[Fault]:
+def values_of(failure: Refused) -> list[BadValue]:
     """The values of the failed plugin's configuration that are not accepted."""
     return list(warnings.value_faults(failure.conf, failure.subject.path, failure.subject.setting.knowledge))
 
 
-def _is_about(failure: Refused, fault: Fault) -> bool:
+def _is_about(failure: Refused, fault: BadValue) -> bool:
     """Whether the error repeats the key, or the value, of a fault."""
     said = failure.text.lower()
     return fault.key.lower() in said or bool(fault.value and fault.value.lower() in said)

@@ -11,7 +11,7 @@ from cnitest.cni.conf import Network
 from cnitest.conformance.discover import start_addresses
 from cnitest.conformance.model import spelling
 from cnitest.plugins import files, values
-from cnitest.plugins.values import Fault
+from cnitest.plugins.values import BadValue
 
 
 def warnings(
@@ -40,7 +40,7 @@ def placed(file: str, line: str) -> str:
     return f"{file}:{'' if line[:1].isdecimal() else ' '}{line}"
 
 
-def value_faults(conf: Mapping[str, Any], path: Sequence[str], knowledge: str = "") -> Iterator[Fault]:
+def value_faults(conf: Mapping[str, Any], path: Sequence[str], knowledge: str = "") -> Iterator[BadValue]:
     """The values of one plugin's configuration, and of its IPAM section, that are not accepted."""
     name = str(conf["type"])
     file = plugins.find(name, path)
@@ -51,4 +51,4 @@ def value_faults(conf: Mapping[str, Any], path: Sequence[str], knowledge: str = 
         pool = files.known(str(section.get("type") or ""), knowledge)
         yield from values.faults_of_section(pool, section)
     elif section is not None:
-        yield Fault("ipam", "is not an object, { … }, with the 'type' of an IPAM plugin")
+        yield BadValue("ipam", "is not an object, { … }, with the 'type' of an IPAM plugin")

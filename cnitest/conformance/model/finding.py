@@ -16,7 +16,7 @@ class Detail(str):
 
     ``kernel`` is a condition in shell about the kernel that holds while it is so, beside what the plugin answers;
     ``about`` the record that the words were made of, which stays in the process where it was made; ``fault`` says what
-    is wrong with a call (see `protocol.Fault`).
+    is wrong with a call (see `protocol.CallFault`).
     """
 
     __slots__ = ("about", "fault", "kernel")

@@ -12,7 +12,7 @@ from cnitest.cni.calls.invoke import Call, shown
 from cnitest.conformance.model.finding import Detail
 
 __all__ = [
-    "Fault",
+    "CallFault",
     "crash",
     "documents",
     "error_document",
@@ -29,7 +29,7 @@ _CRASH = re.compile(
 )
 
 
-class Fault(enum.StrEnum):
+class CallFault(enum.StrEnum):
     """What is wrong with a call, for whoever groups complaints; the words say more."""
 
     FLOODS = "floods"
@@ -57,13 +57,13 @@ def stack_trace(call: Call) -> bytes:
 def crash(call: Call) -> list[str]:
     """Hangs, signals, floods and stack traces: what is wrong whatever was asked."""
     if "stdout" in call.cut or "stderr" in call.cut:
-        return [complaint(call, f"floods {' and '.join(call.cut)}: more than 16 MiB", Fault.FLOODS)]
+        return [complaint(call, f"floods {' and '.join(call.cut)}: more than 16 MiB", CallFault.FLOODS)]
     if call.timed_out:
-        return [complaint(call, f"hangs: killed after {call.seconds:.1f} s", Fault.HANGS)]
+        return [complaint(call, f"hangs: killed after {call.seconds:.1f} s", CallFault.HANGS)]
     if call.exit_code < 0:
-        return [complaint(call, f"dies of signal {-call.exit_code}", Fault.DIES)]
+        return [complaint(call, f"dies of signal {-call.exit_code}", CallFault.DIES)]
     if trace := stack_trace(call):
-        return [complaint(call, f"crashes: {shown(trace.splitlines()[0])}", Fault.CRASHES)]
+        return [complaint(call, f"crashes: {shown(trace.splitlines()[0])}", CallFault.CRASHES)]
     return []
 
 
@@ -73,9 +73,9 @@ def success(call: Call, *, silent: bool = False) -> list[str]:
     if faults:
         return faults
     if call.exit_code != 0:
-        return [complaint(call, f"fails: exit code {call.exit_code}: {words(call)}", Fault.FAILS)]
+        return [complaint(call, f"fails: exit code {call.exit_code}: {words(call)}", CallFault.FAILS)]
     if error_document(call) is not None:
-        return [complaint(call, f"exit code 0 with error {words(call)}", Fault.CODE)]
+        return [complaint(call, f"exit code 0 with error {words(call)}", CallFault.CODE)]
     if silent and call.stdout.strip():
         return [complaint(call, f"succeeds, but prints {shown(call.stdout)}")]
     return []
@@ -89,19 +89,19 @@ def refusal(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()) 
         return faults
     if call.exit_code == 0:
         if error_document(call) is not None:
-            return [complaint(call, f"exit code 0 with error {words(call)}", Fault.CODE)]
-        return [complaint(call, f"succeeds, but should refuse{_output(call)}", Fault.ACCEPTS)]
+            return [complaint(call, f"exit code 0 with error {words(call)}", CallFault.CODE)]
+        return [complaint(call, f"succeeds, but should refuse{_output(call)}", CallFault.ACCEPTS)]
     document = error_document(call)
     if document is None:
-        return [complaint(call, f"fails without an error document: {words(call)}", Fault.WORDLESS)]
+        return [complaint(call, f"fails without an error document: {words(call)}", CallFault.WORDLESS)]
     code = document["code"]
     if codes and code not in codes:
         wanted = " or ".join(map(str, sorted(codes)))
-        return [complaint(call, f"error code {code} instead of {wanted}: {words(call)}", Fault.CODE)]
+        return [complaint(call, f"error code {code} instead of {wanted}: {words(call)}", CallFault.CODE)]
     text = f"{document.get('msg', '')} {document.get('details', '')}"
     lacking = [name for name in names if name not in text]
     unnamed = f"the error does not name {', '.join(lacking)}: {words(call)}"
-    return [complaint(call, unnamed, Fault.NAMELESS)] if lacking else []
+    return [complaint(call, unnamed, CallFault.NAMELESS)] if lacking else []
 
 
 def not_defined(call: Call) -> bool:

@@ -14,7 +14,7 @@ from cnitest.conformance.model import form, reading
 from cnitest.conformance.model.deviation import nickname
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import traffic
-from cnitest.conformance.observe.traffic import Flow
+from cnitest.conformance.observe.traffic import TrafficProbe
 from cnitest.lab.place import Place
 from cnitest.topology.link_kinds import KINDS
 
@@ -27,7 +27,7 @@ def addresses(bench: Bench, made: AddResult) -> list[str]:
     return [ip.address.partition("/")[0] for ip in form.ips(made.result, bench.version)]
 
 
-def gateways(bench: Bench, made: AddResult) -> list[Flow]:
+def gateways(bench: Bench, made: AddResult) -> list[TrafficProbe]:
     """An echo to each gateway of the result that has to answer; none where the profile says that gateways do not."""
     if bench.setting.expect.gateway is False or bench.subject.kind is Kind.IPAM:
         return []
@@ -54,7 +54,7 @@ def is_here(bench: Bench, made: AddResult, gateway: str) -> bool:
     return link is None or link.kind not in _LAN
 
 
-def outside(bench: Bench, made: AddResult) -> list[Flow]:
+def outside(bench: Bench, made: AddResult) -> list[TrafficProbe]:
     """An echo to each address of the internet that the result's default routes lead to and that can answer: where it
     has a way back, or the plugins hide the container's address."""
     place, targets = traffic.internet(bench.lab)
@@ -93,12 +93,12 @@ def masquerades(bench: Bench) -> bool:
     return any(conf.get("ipMasq") is True for conf in confs)
 
 
-def reaches(bench: Bench, made: AddResult) -> list[Flow]:
+def reaches(bench: Bench, made: AddResult) -> list[TrafficProbe]:
     """Everything that an attachment by itself should reach."""
     return [*gateways(bench, made), *outside(bench, made)]
 
 
-def answering(bench: Bench, made: AddResult) -> list[Flow]:
+def answering(bench: Bench, made: AddResult) -> list[TrafficProbe]:
     """What an attachment does reach now: to be tried again after something that must not change it.
 
     Of two families it is IPv4, whose addresses are ready at once.
@@ -111,7 +111,7 @@ def answering(bench: Bench, made: AddResult) -> list[Flow]:
     return answered
 
 
-def demand_answers(bench: Bench, flows: Iterable[Flow], timeout: float = traffic.TIMEOUT) -> None:
+def demand_answers(bench: Bench, flows: Iterable[TrafficProbe], timeout: float = traffic.TIMEOUT) -> None:
     """Complain of each flow that gets no answer. What needs time had it while the first timed out."""
     for flow in flows:
         why = traffic.lost(flow, timeout, explain=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from cnitest.conformance.observe import traffic
-from cnitest.conformance.observe.traffic import Flow
+from cnitest.conformance.observe.traffic import TrafficProbe
 from cnitest.lab.place import Place
 from cnitest.lab.reach import Reach, Verdict
 
@@ -41,7 +41,7 @@ def end(place: Place, target: str) -> End | None:
     return next((End(place, name, link.mtu) for link in place.links if link.name == name), None)
 
 
-def largest(sender: End, receiver: End, target: str) -> Flow:
+def largest(sender: End, receiver: End, target: str) -> TrafficProbe:
     """An unsplit echo of the sender's MTU to an address of the receiver.
 
     Between ends of one MTU it must be answered. Between ends of two, an ICMP error that reaches the sender is as good,
@@ -51,7 +51,7 @@ def largest(sender: End, receiver: End, target: str) -> Flow:
         return traffic.full_size(sender.place, target, sender.mtu)
     whole = traffic.full_size(sender.place, target, sender.mtu)
     words = f"{whole.words} ({sender.words}, {receiver.words})"
-    return Flow(words, lambda: _learning(sender, target), sender.place, target)
+    return TrafficProbe(words, lambda: _learning(sender, target), sender.place, target)
 
 
 def _learning(sender: End, target: str) -> Reach:

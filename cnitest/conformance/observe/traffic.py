@@ -28,7 +28,7 @@ _PORT = 4789
 _HEADERS = {4: 28, 6: 48}
 
 
-class Flow(NamedTuple):
+class TrafficProbe(NamedTuple):
     """One probe from a place to an address, and its words."""
 
     words: str
@@ -37,9 +37,9 @@ class Flow(NamedTuple):
     target: str
 
 
-def echo(sender: Place, target: str) -> Flow:
+def echo(sender: Place, target: str) -> TrafficProbe:
     """An ICMP echo of the usual size."""
-    return Flow(f"{sender.full_name} -> {target} icmp", lambda: sender.ping(target), sender, target)
+    return TrafficProbe(f"{sender.full_name} -> {target} icmp", lambda: sender.ping(target), sender, target)
 
 
 def free_port(subject: Subject, *places: Place) -> int:
@@ -51,7 +51,7 @@ def free_port(subject: Subject, *places: Place) -> int:
     return wanted
 
 
-def both_ways(one: Place, ip: str, other: Place, ip_other: str, *, port: int, mtu: int = 0) -> Iterator[Flow]:
+def both_ways(one: Place, ip: str, other: Place, ip_other: str, *, port: int, mtu: int = 0) -> Iterator[TrafficProbe]:
     """ICMP, and UDP and TCP to ``port``, from one place to another and back; with ``mtu`` also packets of that size."""
     for sender, target, receiver in ((one, ip_other, other), (other, ip, one)):
         yield echo(sender, target)
@@ -60,12 +60,12 @@ def both_ways(one: Place, ip: str, other: Place, ip_other: str, *, port: int, mt
             yield full_size(sender, target, mtu)
 
 
-def streams(sender: Place, target: str, receiver: Place, port: int) -> list[Flow]:
+def streams(sender: Place, target: str, receiver: Place, port: int) -> list[TrafficProbe]:
     """UDP and TCP from one place to a port of another."""
     name = f"{sender.full_name} -> {target}"
     return [
-        Flow(f"{name} udp", lambda: sender.udp(target, port, listener=receiver), sender, target),
-        Flow(f"{name} tcp", lambda: sender.tcp(target, port, listener=receiver), sender, target),
+        TrafficProbe(f"{name} udp", lambda: sender.udp(target, port, listener=receiver), sender, target),
+        TrafficProbe(f"{name} tcp", lambda: sender.tcp(target, port, listener=receiver), sender, target),
     ]
 
 
@@ -80,11 +80,11 @@ def outside(lab: Lab, node: Place) -> dict[int, tuple[Place, str]]:
     return found
 
 
-def through_port(sender: Place, target: str, protocol: str, port: int, receiver: Place, its_port: int) -> Flow:
+def through_port(sender: Place, target: str, protocol: str, port: int, receiver: Place, its_port: int) -> TrafficProbe:
     """TCP or UDP to a host's port that leads to a port of a receiver."""
     probe = sender.tcp if protocol == "tcp" else sender.udp
     words = f"{sender.full_name} -> {target} {protocol} {port}"
-    return Flow(words, lambda: probe(target, port, listener=receiver, listener_port=its_port), sender, target)
+    return TrafficProbe(words, lambda: probe(target, port, listener=receiver, listener_port=its_port), sender, target)
 
 
 def source_seen(sender: Place, target: str, receiver: Place, port: int) -> str | None:
@@ -95,14 +95,14 @@ def source_seen(sender: Place, target: str, receiver: Place, port: int) -> str |
         return None
 
 
-def full_size(sender: Place, target: str, mtu: int) -> Flow:
+def full_size(sender: Place, target: str, mtu: int) -> TrafficProbe:
     """An echo that fills a packet of that MTU and must not be split."""
     size = mtu - _HEADERS[6 if ":" in target else 4]
     words = f"{sender.full_name} -> {target} icmp of {mtu} bytes"
-    return Flow(words, lambda: sender.ping(target, size=size, df=True), sender, target)
+    return TrafficProbe(words, lambda: sender.ping(target, size=size, df=True), sender, target)
 
 
-def lost(flow: Flow, timeout: float = TIMEOUT, *, explain: bool = False) -> str:
+def lost(flow: TrafficProbe, timeout: float = TIMEOUT, *, explain: bool = False) -> str:
     """Why a probe gets no answer, tried until ``timeout`` seconds have passed; empty when it got one, and a Doubt
     when it is not known what became of it. With ``explain`` it says what the packet was lost to."""
     why, reach = "", None
@@ -117,7 +117,7 @@ def lost(flow: Flow, timeout: float = TIMEOUT, *, explain: bool = False) -> str:
     return _detail(flow, why, reach if explain else None) if why else ""
 
 
-def _detail(flow: Flow, why: str, reach: Reach | None = None, seconds: float = 0) -> str:
+def _detail(flow: TrafficProbe, why: str, reach: Reach | None = None, seconds: float = 0) -> str:
     """That a flow gets no answer, and what its packet was lost to; or that this is not known."""
     words = f"{flow.words}: {why}"
     if isinstance(why, Doubt):
@@ -130,7 +130,7 @@ def _detail(flow: Flow, why: str, reach: Reach | None = None, seconds: float = 0
     return Detail(f"{words}; {cause.place}: {cause.words}", about=about)
 
 
-def _once(flow: Flow) -> tuple[str, Reach | None]:
+def _once(flow: TrafficProbe) -> tuple[str, Reach | None]:
     """Why a probe got no answer, empty when it got one, and its outcome where it is proved."""
     try:
         reach = flow.probe()
@@ -141,7 +141,7 @@ def _once(flow: Flow) -> tuple[str, Reach | None]:
     return "" if reach.verdict is Verdict.DELIVERED else f"{reach.verdict.value}: {reach.reason}", reach
 
 
-def not_arriving(flow: Flow, place: Place) -> str:
+def not_arriving(flow: TrafficProbe, place: Place) -> str:
     """Why a probe is not seen at a place, answered or not; empty when it is, a Doubt when that cannot be seen."""
     try:
         reach = flow.probe()
@@ -160,7 +160,7 @@ def not_arriving(flow: Flow, place: Place) -> str:
     return Detail(f"{words}: {cause.place}: {cause.words}", about=about._replace(dropped_by=cause.dropped_by))
 
 
-def _no_way(flow: Flow) -> str:
+def _no_way(flow: TrafficProbe) -> str:
     """What of the sender itself keeps its packets, whatever a probe could prove: no route, no address to send from, or
     a link that is not up; empty where they should leave."""
     try:
@@ -179,7 +179,7 @@ def _no_way(flow: Flow) -> str:
     return ""
 
 
-def _sources(flow: Flow) -> list[str]:
+def _sources(flow: TrafficProbe) -> list[str]:
     """The addresses that the sender has for the target: of its family, and of no smaller scope."""
     six, near = ":" in flow.target, flow.target.lower().startswith("fe80:")
     return [
@@ -189,7 +189,7 @@ def _sources(flow: Flow) -> list[str]:
     ]
 
 
-def answered_at_once(flow: Flow, wait: float = 0.9) -> str:
+def answered_at_once(flow: TrafficProbe, wait: float = 0.9) -> str:
     """Why the very first echo to a flow's target was not answered in ``wait`` seconds; empty when it was, and a Doubt
     when it could not be sent for a reason that is not the sender's own.
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.steps import (
     Ask,
-    Command,
+    CommandRun,
     DaemonEnd,
     DaemonStart,
     Fake,
-    File,
+    FileWritten,
     Forget,
     Look,
     Probe,
@@ -67,7 +67,7 @@ def _directories(step: Step) -> Iterator[str]:
         yield from step.directories
     elif isinstance(step, Fake):
         yield step.directory
-    elif isinstance(step, File):
+    elif isinstance(step, FileWritten):
         yield str(PurePath(step.path).parent)
 
 
@@ -111,14 +111,14 @@ class Steps:
                 yield from self._ask(step)
             case Look() if step.name in self._looks:
                 yield from self._look(step, position)
-            case Command() | Probe() | DaemonStart() | DaemonEnd():
+            case CommandRun() | Probe() | DaemonStart() | DaemonEnd():
                 yield self._on_the_host(step)
-            case File() | SearchPath() | Release() | Fake() | Forget():
+            case FileWritten() | SearchPath() | Release() | Fake() | Forget():
                 yield from self._programs(step)
 
-    def _on_the_host(self, step: Command | Probe | DaemonStart | DaemonEnd) -> str:
+    def _on_the_host(self, step: CommandRun | Probe | DaemonStart | DaemonEnd) -> str:
         match step:
-            case Command():
+            case CommandRun():
                 place = "-" if step.place == "node" else step.place
                 return f"{'run' if step.works else 'try'} {place} {self._quoted(step.argv)}"
             case Probe():
@@ -129,9 +129,9 @@ class Steps:
             case DaemonEnd():
                 return "kill -KILL $daemon; wait $daemon 2>/dev/null"
 
-    def _programs(self, step: File | SearchPath | Release | Fake | Forget) -> Iterator[str]:
+    def _programs(self, step: FileWritten | SearchPath | Release | Fake | Forget) -> Iterator[str]:
         match step:
-            case File():
+            case FileWritten():
                 yield f"cat >{self._quoted((step.path,))} {document(self.moved(step.text))}"
                 yield f"chmod +x {self._quoted((step.path,))}"
             case SearchPath():

@@ -38,7 +38,7 @@ Function = Callable[[Loss], "Found | None"]
 
 
 @dataclass(frozen=True)
-class Known:
+class Recogniser:
     """A cause that can be recognised. ``stages`` are where it strikes; ``reasons`` those of the kernel's trace that go
     with it (empty: any), ``order`` its turn among the causes of a stage."""
 
@@ -63,7 +63,7 @@ class Known:
         return not reasons or not self.reasons or bool(reasons & self.reasons)
 
 
-_CAUSES: dict[str, Known] = {}
+_CAUSES: dict[str, Recogniser] = {}
 
 
 def cause(
@@ -77,7 +77,7 @@ def cause(
     """
 
     def register(function: Function) -> Function:
-        made = Known(identifier, function, frozenset(stages), frozenset(reasons), order)
+        made = Recogniser(identifier, function, frozenset(stages), frozenset(reasons), order)
         if not made.says or not stages:
             raise UsageError(f"{function.__module__}.{function.__qualname__}: a cause has a docstring and stages")
         other = _CAUSES.setdefault(identifier, made)
@@ -89,7 +89,7 @@ def cause(
 
 
 @cache
-def causes() -> Mapping[str, Known]:
+def causes() -> Mapping[str, Recogniser]:
     """All causes by id, a family after the other, each in the order of its module."""
     package = importlib.import_module(_PACKAGE)
     for found in pkgutil.walk_packages(package.__path__, f"{_PACKAGE}."):
@@ -119,7 +119,9 @@ def _recognised(loss: Loss) -> Iterator[Recognised]:
         yield from (Recognised(found, packet) for found in _by_stages(packet, packet.stages, known, known))
 
 
-def _by_stages(packet: Loss, stages: Iterable[Stage], own: Iterable[Known], known: Iterable[Known]) -> Iterator[Cause]:
+def _by_stages(
+    packet: Loss, stages: Iterable[Stage], own: Iterable[Recogniser], known: Iterable[Recogniser]
+) -> Iterator[Cause]:
     """The causes at the points of a packet's path: its ``own``, and all that are ``known`` of what was to carry it."""
     for stage in stages:
         yield from _at(packet, stage, own)
@@ -130,7 +132,7 @@ def _by_stages(packet: Loss, stages: Iterable[Stage], own: Iterable[Known], know
             yield from _by_stages(carrier, carrier.stages, known, known)
 
 
-def _at(packet: Loss, stage: Stage, known: Iterable[Known]) -> Iterator[Cause]:
+def _at(packet: Loss, stage: Stage, known: Iterable[Recogniser]) -> Iterator[Cause]:
     """The causes at one point of the packet's path."""
     for one in known:
         if stage in one.stages and one.fits(packet.reasons):
@@ -139,7 +141,7 @@ def _at(packet: Loss, stage: Stage, known: Iterable[Known]) -> Iterator[Cause]:
                 yield Cause(one.id, **{**found._asdict(), "place": found.place or packet.place.full_name})
 
 
-def _unanswered(packet: Loss, known: Iterable[Known]) -> Iterator[Cause]:
+def _unanswered(packet: Loss, known: Iterable[Recogniser]) -> Iterator[Cause]:
     """Why nobody answers who is asked for the next hop's MAC, where that is what holds the packet up."""
     asked = packet.once(resolution.asked)
     if asked is None:

@@ -186,12 +186,12 @@ class Loss:
         return self.route(self.destination, source=packet.source, iif=iif, mark=self.mark, ports=by, tos=tos)
 
     @cached_property
-    def question(self) -> fib.Question:
+    def question(self) -> fib.RouteLookup:
         """The packet as the rules of its place look at it."""
         tos = wire.tos(self.spot.frame.data) if self.spot.frame else sent_tos(self.probe, returning=self.returning)
         skips = self.sysctl(f"{self.family}/conf/all/ignore_routes_with_linkdown") == "1"
         packet = self.packet._replace(destination=self.destination)
-        return fib.Question(packet, self.incoming, self.mark, tos, carriers=skips)
+        return fib.RouteLookup(packet, self.incoming, self.mark, tos, carriers=skips)
 
     @cached_property
     def decision(self) -> fib.Decision | None:

@@ -15,7 +15,7 @@ from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.conformance.model import form, protocol
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject
-from cnitest.conformance.observe.traffic import Flow
+from cnitest.conformance.observe.traffic import TrafficProbe
 from cnitest.fuzz.model.example import Example, version_of
 from cnitest.fuzz.model.scenario import Step
 from cnitest.fuzz.model.violation import Violation
@@ -48,8 +48,8 @@ class Attached:
     result: Document | None = None
     lost: bool = False
     broken: bool = False
-    reached: tuple[Flow, ...] = ()
-    beyond: tuple[Flow, ...] = ()
+    reached: tuple[TrafficProbe, ...] = ()
+    beyond: tuple[TrafficProbe, ...] = ()
     is_ipam: bool = False
     knowledge: str = ""
     untrue: frozenset[str] = frozenset()

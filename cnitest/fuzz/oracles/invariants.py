@@ -14,7 +14,7 @@ from cnitest.conformance.bench.steps import NoAnswer
 from cnitest.conformance.model import form
 from cnitest.conformance.model.finding import Detail, Doubt
 from cnitest.conformance.observe import traffic, truth
-from cnitest.conformance.observe.traffic import Flow
+from cnitest.conformance.observe.traffic import TrafficProbe
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import ports
 from cnitest.fuzz.oracles.attached import Attached
@@ -83,7 +83,7 @@ def silences(bench: Bench, one: Attached, others: Sequence[Attached], *, forward
     return found
 
 
-def _between(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[Flow]:
+def _between(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[TrafficProbe]:
     """Packets between an attachment and another one of its network, both ways, also of full size, where that is what
     the network is for."""
     peers = (each for each in others if each.target.network == one.target.network and not (each.lost or each.broken))
@@ -93,7 +93,7 @@ def _between(bench: Bench, one: Attached, others: Sequence[Attached]) -> list[Fl
     if one.link.mac == peer.link.mac:  # both were given the one that was asked for
         return []
     mtu = min(one.link.mtu, peer.link.mtu)
-    found: list[Flow] = []
+    found: list[TrafficProbe] = []
     port = traffic.free_port(bench.subject, one.target.sandbox, peer.target.sandbox)
     for own, theirs in product(_ipv4(one), _ipv4(peer)):
         if own.network == theirs.network and own.ip != theirs.ip:  # static gives one address to all
@@ -121,7 +121,7 @@ def admits_begun(one: Attached) -> bool:
     return any(plugin.admits_begun for plugin in one.plugins)
 
 
-def begun(one: Attached) -> tuple[Flow, ...]:
+def begun(one: Attached) -> tuple[TrafficProbe, ...]:
     """What an attachment reaches through its host, but for what others begin."""
     return tuple(flow for flow in one.beyond if flow.sender is one.target.sandbox)
 
@@ -150,7 +150,7 @@ def unanswered(rule: str, plugin: str, why: str, one: Attached, head: str = "") 
     return Violation(rule, plugin, head + bare(why, one), why, about=f"{head}{lost_to}" if lost_to else "")
 
 
-def _beyond(bench: Bench, one: Attached) -> Iterator[Flow]:
+def _beyond(bench: Bench, one: Attached) -> Iterator[TrafficProbe]:
     """What goes through the host: to the internet where the source is hidden, and in by a port of the host."""
     if one.result is None or one.is_ipam:
         return
@@ -165,7 +165,7 @@ def _beyond(bench: Bench, one: Attached) -> Iterator[Flow]:
             yield from ports.flows(bench, one, conf)
 
 
-def _gateways(bench: Bench, one: Attached) -> Iterator[Flow]:
+def _gateways(bench: Bench, one: Attached) -> Iterator[TrafficProbe]:
     """An echo to each gateway of the result that is an address of some place of the lab."""
     if one.is_ipam:
         return

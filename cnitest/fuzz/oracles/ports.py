@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.model import form
 from cnitest.conformance.observe import traffic
-from cnitest.conformance.observe.traffic import Flow
+from cnitest.conformance.observe.traffic import TrafficProbe
 from cnitest.fuzz.oracles.attached import Attached, new_rules
 
 Conf = Mapping[str, Any]
@@ -112,7 +112,7 @@ def _first(pattern: re.Pattern[str], line: str) -> str:
     return next(filter(None, found.groups()), "") if found else ""
 
 
-def flows(bench: Bench, one: Attached, conf: Conf) -> list[Flow]:
+def flows(bench: Bench, one: Attached, conf: Conf) -> list[TrafficProbe]:
     """A packet to one port of the host for each protocol, from outside, where it has a way there and back."""
     beside = traffic.outside(bench.lab, bench.node).get(4)
     if beside is None or conf.get("conditionsV4"):

@@ -22,7 +22,7 @@ from cnitest.fuzz.search.networks import missing_pool, network_of
 from cnitest.fuzz.search.searcher import Executor, Finding
 from cnitest.fuzz.search.settings import FuzzSettings
 from cnitest.fuzz.search.store import Store
-from cnitest.fuzz.search.survey import Known, explanation
+from cnitest.fuzz.search.survey import KnownCause, explanation
 from cnitest.fuzz.search.workers import Progress, Stopped, together
 
 # What is kept of one release, of two that differ, and of two backends, by the ends of their names in a database.
@@ -41,7 +41,7 @@ class Campaign:
         self.stopped: list[str] = []
         #: Whether what is known of the reference plugins is no finding; what of it showed, by its cause.
         self.reference = False
-        self.explained: dict[str, Known] = {}
+        self.explained: dict[str, KnownCause] = {}
         #: Causes that are no findings, for a baseline has them; which of them kept scenarios still show.
         self.accepted: frozenset[str] = frozenset()
         self.met: dict[str, Violation] = {}

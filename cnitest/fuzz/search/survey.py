@@ -41,7 +41,7 @@ KINDS: Mapping[str, Callable[[FuzzSettings], SearchStrategy[Scenario]]] = {
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownCause:
     """A cause that is known: its plugin and rule, a pattern of its words without values, why it is so, and a source."""
 
     plugin: str
@@ -99,7 +99,7 @@ def _settings(examples: int) -> settings:
 
 
 @cache
-def known() -> tuple[Known, ...]:
+def known() -> tuple[KnownCause, ...]:
     """All causes that are known of shipped plugins. Raises ConfigError for a malformed table."""
     return tuple(read(_FILE))
 
@@ -115,10 +115,10 @@ class _Row:
     link: str
 
 
-def read(file: Path) -> Iterator[Known]:
+def read(file: Path) -> Iterator[KnownCause]:
     """The causes of a table. Raises ConfigError with every fault's line, column and path."""
     for row in documents.table(file, tuple[_Row, ...], "it is a list of known causes", _problems):
-        yield Known(row.plugin, FORMER_RULES.get(row.rule, row.rule), re.compile(row.cause), row.reason, row.link)
+        yield KnownCause(row.plugin, FORMER_RULES.get(row.rule, row.rule), re.compile(row.cause), row.reason, row.link)
 
 
 def _problems(rows: Sequence[_Row]) -> Iterator[Problem]:
@@ -130,12 +130,12 @@ def _problems(rows: Sequence[_Row]) -> Iterator[Problem]:
             yield Problem(f"[{number}].cause", why)
 
 
-def explanation(violation: Violation) -> Known | None:
+def explanation(violation: Violation) -> KnownCause | None:
     """The known cause of a violation; None where it is news."""
     return next((row for row in known() if row.explains(violation)), None) or _not_noticed(violation)
 
 
-def _not_noticed(violation: Violation) -> Known | None:
+def _not_noticed(violation: Violation) -> KnownCause | None:
     """What CHECK of a plugin is known not to notice: the deviations of conformance say it of the same tampering."""
     _, tampered, words = violation.evidence.partition("though ")
     if violation.rule != "check" or not tampered:
@@ -143,7 +143,7 @@ def _not_noticed(violation: Violation) -> Known | None:
     detail = f"{words}: {violation.plugin} CHECK: succeeds, but should refuse"
     for row in deviation.table():
         if row.requirement.startswith("CHK-") and violation.plugin in row.plugins and row.covers(detail):
-            return Known(violation.plugin, "check", re.compile(re.escape(violation.cause)), row.reason, row.link)
+            return KnownCause(violation.plugin, "check", re.compile(re.escape(violation.cause)), row.reason, row.link)
     return None
 
 

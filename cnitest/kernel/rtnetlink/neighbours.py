@@ -23,7 +23,7 @@ _EXT_LEARNED, _PROXY = 0x10, 0x08
 _ndmsg = struct.Struct("=BxxxiHBB")
 
 
-class Entry(NamedTuple):
+class NeighbourEntry(NamedTuple):
     """An entry of the ARP or ND table by family, link and packed address."""
 
     family: int
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     address: bytes
 
 
-def learned(rows: Iterable[bytes]) -> set[Entry]:
+def learned(rows: Iterable[bytes]) -> set[NeighbourEntry]:
     """The entries among RTM_NEWNEIGH rows that nobody has set."""
     found = set()
     for row in rows:
@@ -40,14 +40,14 @@ def learned(rows: Iterable[bytes]) -> set[Entry]:
             state & (_NOARP | _PERMANENT) or flags & (_EXT_LEARNED | _PROXY)
         ):
             found |= {
-                Entry(family, ifindex, row[a:b])
+                NeighbourEntry(family, ifindex, row[a:b])
                 for kind, a, b in attributes(row, _HEADER + _ndmsg.size, len(row))
                 if kind == _DST
             }
     return found
 
 
-def delete(entry: Entry) -> Message:
+def delete(entry: NeighbourEntry) -> Message:
     """Delete an entry."""
     body = _ndmsg.pack(entry.family, entry.ifindex, 0, 0, 0) + attribute(_DST, entry.address)
     return Message(_DELNEIGH, 0, body, f"neighbour {entry.address.hex()}")

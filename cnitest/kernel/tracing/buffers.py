@@ -27,7 +27,7 @@ class End(Enum):
     UNKNOWN = "unknown"
 
 
-class Hop(NamedTuple):
+class BufferHop(NamedTuple):
     """A link that had a buffer of ``length`` bytes, and what it did with it (`SENT`, `HANDED_OVER` or `RECEIVED`)."""
 
     what: str
@@ -56,7 +56,7 @@ class Buffer:
     begin: TraceEvent
     end: End = End.UNKNOWN
     drop: Drop | None = None
-    hops: list[Hop] = field(default_factory=list)
+    hops: list[BufferHop] = field(default_factory=list)
     #: The threads in whose time it was handled.
     tasks: set[int] = field(default_factory=set)
 
@@ -66,7 +66,7 @@ class Buffer:
         self.tasks.add(event.task)
         said = event.fields
         if event.name in _HOPS:
-            self.hops.append(Hop(event.name, said["dev"], int(said["len"]), event))
+            self.hops.append(BufferHop(event.name, said["dev"], int(said["len"]), event))
         elif event.name == _FREED:
             self.end = End.DROPPED
             function = said.get("location", "").partition("+")[0]

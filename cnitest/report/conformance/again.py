@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from cnitest import paths
-from cnitest.report.conformance.causes import Cause
+from cnitest.report.conformance.causes import FindingCause
 
 
 class Asked(NamedTuple):
@@ -21,10 +21,10 @@ class Asked(NamedTuple):
     sources: Mapping[str, str] = {}
 
 
-def command(asked: Asked) -> Callable[[Cause], str]:
+def command(asked: Asked) -> Callable[[FindingCause], str]:
     """A function from a cause to the command that writes the script which shows it."""
 
-    def of(cause: Cause) -> str:
+    def of(cause: FindingCause) -> str:
         words = ["cnitest", "run", *_what(asked, cause)]
         words += ["--cni-path", ":".join(map(paths.near, asked.path))] if asked.path else []
         words += ["--topology", paths.near(asked.topology) if "/" in asked.topology else asked.topology]
@@ -35,7 +35,7 @@ def command(asked: Asked) -> Callable[[Cause], str]:
     return of
 
 
-def _what(asked: Asked, cause: Cause) -> list[str]:
+def _what(asked: Asked, cause: FindingCause) -> list[str]:
     """The configuration and the member of its list; without one the shipped profile."""
     if not asked.confs:
         return ["--plugin", cause.subject]

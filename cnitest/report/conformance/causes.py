@@ -24,7 +24,7 @@ _ALIKE = 0.6
 
 
 @dataclass(frozen=True)
-class Cause:
+class FindingCause:
     """One thing that is wrong with one plugin, and all that shows it.
 
     ``verdict`` is the worst of its cases; ``requirements`` are the IDs that fail for it, the worst first;
@@ -46,10 +46,10 @@ class Cause:
         return self.cases[0]
 
 
-def causes(cases: Sequence[Case], subjects: Sequence[Subject], own: Collection[str] = ()) -> tuple[Cause, ...]:
+def causes(cases: Sequence[Case], subjects: Sequence[Subject], own: Collection[str] = ()) -> tuple[FindingCause, ...]:
     """The causes of all cases that are reported: those of the subjects named in ``own`` first, then plugin by plugin,
     the worst first."""
-    found: list[Cause] = []
+    found: list[FindingCause] = []
     for subject in sorted(subjects, key=lambda one: one.name not in own):
         mine = sorted(
             (case for case in cases if case.subject == subject.name and case.verdict in REPORTED), key=_weight
@@ -98,7 +98,7 @@ def _signs(case: Case) -> Iterator[str]:
             yield known or plain(_TRYING.sub("", " ".join(detail.split())))
 
 
-def _cause(subject: Subject, cases: Sequence[Case]) -> Cause:
+def _cause(subject: Subject, cases: Sequence[Case]) -> FindingCause:
     first = cases[0]
     texts = [" ".join(detail.split()) for case in cases for detail in (case.details or (case.reason,))]
     lead = next(iter(texts), "")
@@ -108,7 +108,7 @@ def _cause(subject: Subject, cases: Sequence[Case]) -> Cause:
     also.pop(plain(lead), None)
     versions = sorted({case.version for case in cases}, key=spec.VERSIONS.index)
     requirements = tuple(dict.fromkeys(case.requirement for case in cases))
-    return Cause(
+    return FindingCause(
         first.subject,
         subject.plugin,
         first.verdict,

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from cnitest.conformance.model.requirement import Level
 from cnitest.conformance.model.verdict import Verdict
 from cnitest.report.conformance import listing, table
-from cnitest.report.conformance.causes import Cause
+from cnitest.report.conformance.causes import FindingCause
 from cnitest.report.conformance.summary import WORST_FIRST, RunSummary, count, shares
 
 
 def sections(
-    ended: RunSummary, skipped: Sequence[str], *, command: Callable[[Cause], str], verbose: bool = False
+    ended: RunSummary, skipped: Sequence[str], *, command: Callable[[FindingCause], str], verbose: bool = False
 ) -> Iterator[tuple[str, list[str]]]:
     """The parts of what is reported at the end, each with its headline. ``command`` gives that which shows a cause."""
     found = listing.entries(ended.causes, command, whole=verbose)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 from cnitest import paths, text
 from cnitest.conformance.model.requirement import registry
 from cnitest.conformance.model.verdict import Verdict
-from cnitest.report.conformance.causes import Cause
+from cnitest.report.conformance.causes import FindingCause
 from cnitest.report.conformance.summary import SHORT
 
-Command = Callable[[Cause], str]
+CommandOf = Callable[[FindingCause], str]
 _WIDTH = 118
 _INDENT = " " * 9
 #: The lines that entries may take together before the less important ones are shortened.
@@ -39,7 +39,7 @@ _SHORT, _SHORTER, _LINE = _Detail(2, says=True, how=True), _Detail(1, how=True),
 _LADDER = ((_FULL, _FULL), (_FULL, _SHORTER), (_FULL, _Detail(1)), (_FULL, _LINE), (_SHORT, _LINE), (_SHORTER, _LINE))
 
 
-def entries(found: Sequence[Cause], command: Command, *, whole: bool = False) -> list[str]:
+def entries(found: Sequence[FindingCause], command: CommandOf, *, whole: bool = False) -> list[str]:
     """Lines of all causes. ``command`` gives the one that shows a cause; ``whole`` leaves out nothing."""
     for weighty, others in _LADDER:
         lines = [line for one in found for line in _entry(one, command, weighty if _fails(one) else others)]
@@ -48,7 +48,7 @@ def entries(found: Sequence[Cause], command: Command, *, whole: bool = False) ->
     return _cut_to_fit(found, command)
 
 
-def _cut_to_fit(found: Sequence[Cause], command: Command) -> list[str]:
+def _cut_to_fit(found: Sequence[FindingCause], command: CommandOf) -> list[str]:
     """All that fails, in short, and as much of the rest as there is room for."""
     heavy = [cause for cause in found if _fails(cause)]
     lines = [line for cause in heavy for line in _entry(cause, command, _LINE if len(heavy) > 20 else _SHORTER)]
@@ -58,11 +58,11 @@ def _cut_to_fit(found: Sequence[Cause], command: Command) -> list[str]:
     return [*lines, *rest[:room], *(left if len(rest) > room else [])]
 
 
-def _fails(cause: Cause) -> bool:
+def _fails(cause: FindingCause) -> bool:
     return cause.verdict in (Verdict.BROKEN, Verdict.FAILED)
 
 
-def _entry(cause: Cause, command: Command, detail: _Detail) -> Iterator[str]:
+def _entry(cause: FindingCause, command: CommandOf, detail: _Detail) -> Iterator[str]:
     evidence = _evidence(cause)
     if not detail.lines:
         yield _cut(f"{_headline(cause)}: {evidence}")
@@ -84,14 +84,14 @@ def _entry(cause: Cause, command: Command, detail: _Detail) -> Iterator[str]:
         yield f"{_INDENT}$ {command(cause)}"
 
 
-def _headline(cause: Cause) -> str:
+def _headline(cause: FindingCause) -> str:
     first, *others = cause.requirements
     more = f", also {' '.join(others)}" if others else ""
     level, versions = registry()[first].level.value, _span(cause.versions)
     return f"{SHORT[cause.verdict]:8} {cause.subject}: {first} {level}{more} ({versions})"
 
 
-def _evidence(cause: Cause) -> str:
+def _evidence(cause: FindingCause) -> str:
     if cause.verdict is Verdict.INHERITED:
         reason = cause.shown_by.reason or "a limitation of the CNI library that the plugin is built with"
         return f"{text.line(reason)}; -v shows each"

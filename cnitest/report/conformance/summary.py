@@ -12,7 +12,7 @@ from cnitest.conformance.model import deviation
 from cnitest.conformance.model.requirement import Requirement, registry
 from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.model.verdict import Case, Verdict
-from cnitest.report.conformance.causes import Cause, causes
+from cnitest.report.conformance.causes import FindingCause, causes
 
 #: The form of the JSON document; see docs/conformance.md and ``cnitest schema conformance``.
 FORMAT = "cnitest-conformance/1"
@@ -64,7 +64,7 @@ class RunSummary:
     profile: str
     disappeared: tuple[tuple[str, deviation.Deviation], ...]
     shipped: bool
-    causes: tuple[Cause, ...] = ()
+    causes: tuple[FindingCause, ...] = ()
     baseline: Mapping[str, Any] | None = None
 
 
@@ -179,7 +179,7 @@ def document(ended: RunSummary) -> dict[str, Any]:
     }
 
 
-def _cause(cause: Cause) -> dict[str, Any]:
+def _cause(cause: FindingCause) -> dict[str, Any]:
     cases = [{"requirement": one.requirement, "version": one.version, "test": one.test} for one in cause.cases]
     return {
         "subject": cause.subject,

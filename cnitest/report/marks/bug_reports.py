@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from cnitest.report.marks.known import Known
+from cnitest.report.marks.known import KnownFailure
 from cnitest.topology import documents
 from cnitest.topology.problem import Problem
 
@@ -28,7 +28,7 @@ class Symptom(AssertionError):
 
 @dataclass(frozen=True)
 class Has:
-    """Releases of a reference plugin that have the bug, in the words of `Known`; without ``test`` in all its tests."""
+    """Releases of a reference plugin that have the bug, as in `KnownFailure`; without ``test`` in all its tests."""
 
     plugin: str
     shows: str
@@ -49,12 +49,12 @@ class BugReport:
     links: tuple[str, ...]
     has: tuple[Has, ...] = ()
 
-    def known(self, test: str) -> tuple[Known, ...]:
+    def known(self, test: str) -> tuple[KnownFailure, ...]:
         """The failures that are known of one of its tests, named ``FILE::NAME``."""
         function = test.rpartition("::")[2]
         link = self.links[0] if self.links else ""
         return tuple(
-            Known(test, has.plugin, has.shows, has.reason, link, has.cases, has.since, has.until, has.sometimes)
+            KnownFailure(test, has.plugin, has.shows, has.reason, link, has.cases, has.since, has.until, has.sometimes)
             for has in self.has
             if has.test in ("", function)
         )

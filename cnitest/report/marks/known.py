@@ -23,7 +23,7 @@ from cnitest.topology.problem import Problem
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownFailure:
     """One failure that is known.
 
     ``test`` is ``FILE::NAME`` without parameters, where ``*`` stands for anything; ``cases`` a pattern searched in the
@@ -52,13 +52,15 @@ class Known:
         return bool(release) and after and (not self.until or releases.order(release) <= releases.order(self.until))
 
 
-def read(suite: Path) -> tuple[Known, ...]:
+def read(suite: Path) -> tuple[KnownFailure, ...]:
     """The rows of a suite's directory. Raises ConfigError with every fault's line and column."""
     files = [*suite.glob("known.yaml"), *sorted((suite / "known").glob("*.yaml"))]
-    return tuple(row for file in files for row in documents.table(file, tuple[Known, ...], "it is a list", _problems))
+    return tuple(
+        row for file in files for row in documents.table(file, tuple[KnownFailure, ...], "it is a list", _problems)
+    )
 
 
-def _problems(rows: Iterable[Known]) -> Iterator[Problem]:
+def _problems(rows: Iterable[KnownFailure]) -> Iterator[Problem]:
     for number, row in enumerate(rows):
         for name in ("cases", "shows"):
             if why := documents.no_pattern(getattr(row, name)):
@@ -66,17 +68,17 @@ def _problems(rows: Iterable[Known]) -> Iterator[Problem]:
 
 
 @cache
-def _rows(suite: Path) -> tuple[Known, ...]:
+def _rows(suite: Path) -> tuple[KnownFailure, ...]:
     return read(suite)
 
 
-def expected(item: pytest.Item) -> list[Known]:
+def expected(item: pytest.Item) -> list[KnownFailure]:
     """The rows that speak of a test with the plugins of this run."""
     name = f"{item.path.name}::{item.nodeid.partition('::')[2]}"
     return [row for row in _rows(item.path.parent) if row.speaks_of(name) and is_about(row, item.config)]
 
 
-def is_about(row: Known, config: pytest.Config) -> bool:
+def is_about(row: KnownFailure, config: pytest.Config) -> bool:
     """Whether a row concerns the release of its plugin that a run tries."""
     return row.concerns(release(row.plugin, plugin_path(config)))
 
@@ -101,7 +103,9 @@ def pytest_runtest_makereport(
     return report
 
 
-def classify(report: pytest.TestReport, call: pytest.CallInfo[None], rows: Sequence[Known], item: pytest.Item) -> None:
+def classify(
+    report: pytest.TestReport, call: pytest.CallInfo[None], rows: Sequence[KnownFailure], item: pytest.Item
+) -> None:
     """Change a report as the ``rows`` that speak of its test want it."""
     if report.failed and call.excinfo:
         said = str(call.excinfo.value)
@@ -114,7 +118,7 @@ def classify(report: pytest.TestReport, call: pytest.CallInfo[None], rows: Seque
             report.outcome, report.longrepr = "failed", _gone(strict[0], item)
 
 
-def _gone(row: Known, item: pytest.Item) -> str:
+def _gone(row: KnownFailure, item: pytest.Item) -> str:
     plugin = f"{row.plugin} {release(row.plugin, plugin_path(item.config))}"
     return (
         f"[XPASS(strict)] {plugin} is known to fail this test ({row.reason}), and passed it: "

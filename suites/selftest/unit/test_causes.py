@@ -8,7 +8,7 @@ from typing import Any
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.conformance.bench.steps import Evidence
-from cnitest.conformance.model.protocol import Fault
+from cnitest.conformance.model.protocol import CallFault
 from cnitest.conformance.model.requirement import Kind, registry
 from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.model.verdict import Case, Verdict
@@ -81,10 +81,10 @@ def test_other_leftovers_are_other_causes():
 
 def test_the_same_error_is_one_cause():
     """The text of a failed call counts, whichever address is in it; another text is another cause."""
-    one = about("DEL-09", "the first fails", failed("DEL", "no chain for 10.1.0.2"), Fault.FAILS)
-    same = about("ADD-16", "and this, too", failed("ADD", "no chain for 10.1.0.7"), Fault.FAILS)
-    other = about("DEL-02", "the first fails", failed("DEL", "no such file"), Fault.FAILS)
-    code = about("DEL-16", "the first fails", failed("DEL", "no chain for 10.1.0.2", 7), Fault.FAILS)
+    one = about("DEL-09", "the first fails", failed("DEL", "no chain for 10.1.0.2"), CallFault.FAILS)
+    same = about("ADD-16", "and this, too", failed("ADD", "no chain for 10.1.0.7"), CallFault.FAILS)
+    other = about("DEL-02", "the first fails", failed("DEL", "no such file"), CallFault.FAILS)
+    code = about("DEL-16", "the first fails", failed("DEL", "no chain for 10.1.0.2", 7), CallFault.FAILS)
 
     assert found(one, same, other, code) == [
         ("bridge", ("ADD-16", "DEL-09")),
@@ -107,12 +107,12 @@ def test_what_blocks_is_one_cause_by_its_call():
     record = failed("ADD", "no chain for 10.1.0.2")
     blocked = [
         replace(
-            about(name, "", record, Fault.FAILS), verdict=Verdict.UNDECIDED, details=(), reason=f"{name} is blocked"
+            about(name, "", record, CallFault.FAILS), verdict=Verdict.UNDECIDED, details=(), reason=f"{name} is blocked"
         )
         for name in ("DEL-01", "DEL-05")
     ]
 
-    assert found(*blocked, about("ADD-01", "it fails", record, Fault.FAILS)) == [
+    assert found(*blocked, about("ADD-01", "it fails", record, CallFault.FAILS)) == [
         ("bridge", ("ADD-01",)),
         ("bridge", ("DEL-01", "DEL-05")),
     ]
@@ -121,11 +121,11 @@ def test_what_blocks_is_one_cause_by_its_call():
 def test_a_blind_check_is_one_cause():
     """A CHECK that succeeds whatever is broken is reported once, an ADD that accepts each thing by itself."""
     blind = [
-        about(name, f"{what}: it succeeds", replace(failed("CHECK", ""), exit_code=0), Fault.ACCEPTS)
+        about(name, f"{what}: it succeeds", replace(failed("CHECK", ""), exit_code=0), CallFault.ACCEPTS)
         for name, what in (("CHK-08", "the route is gone"), ("CHK-11", "the rule is gone"), ("CHK-20", "the MTU is 9"))
     ]
     careless = [
-        about(name, "it succeeds", replace(failed("ADD", ""), exit_code=0), Fault.ACCEPTS)
+        about(name, "it succeeds", replace(failed("ADD", ""), exit_code=0), CallFault.ACCEPTS)
         for name in ("PROTO-03", "PROTO-23")
     ]
 

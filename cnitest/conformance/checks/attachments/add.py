@@ -221,7 +221,7 @@ def sysctls_of_the_host_stay(bench: Bench) -> None:
             bench.complain(Detail(f"{name} was {change.before}, is {change.after}", about=change))
 
 
-def _flows_of_the_first(bench: Bench, first: AddResult, second: AttachmentTarget) -> list[traffic.Flow]:
+def _flows_of_the_first(bench: Bench, first: AddResult, second: AttachmentTarget) -> list[traffic.TrafficProbe]:
     """What an attachment reaches by itself, and still when the plugins before ours have run for a second one."""
     flows = answering(bench, first)
     if bench.chain(second) is None:
@@ -253,5 +253,5 @@ def _no_neighbour(bench: Bench, made: AddResult) -> list[str]:
         if gateway and is_here(bench, made, gateway):
             words = f"{target.sandbox.full_name} {target.ifname} asks for {gateway}"
             ask = lambda gateway=gateway: target.sandbox.arp(gateway, on=target.ifname)  # noqa: E731
-            found.append(traffic.lost(traffic.Flow(words, ask, target.sandbox, gateway), explain=True))
+            found.append(traffic.lost(traffic.TrafficProbe(words, ask, target.sandbox, gateway), explain=True))
     return [why for why in found if why]

@@ -8,7 +8,7 @@ from cnitest.conformance.bench.shared_attachment import SharedAttachment
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.observe import connections, pathmtu, traffic
-from cnitest.conformance.observe.traffic import Flow
+from cnitest.conformance.observe.traffic import TrafficProbe
 from cnitest.lab.hosts import Sandbox
 from cnitest.lab.place import Place
 from cnitest.lab.reach import Reach
@@ -75,7 +75,7 @@ def tcp_and_udp_reach_the_outside(shared_attachment: SharedAttachment) -> None:
         for name, probe in (("udp", sandbox.udp), ("tcp", sandbox.tcp)):
             seen: list[str | None] = []
             send = _remembering(probe, target, port, seen)
-            flow = Flow(f"{sandbox.full_name} -> {target} {name}", send, sandbox, target)
+            flow = TrafficProbe(f"{sandbox.full_name} -> {target} {name}", send, sandbox, target)
             why = traffic.lost(flow, explain=True)
             bench.complain(*([why] if why else []))
             if connections.masquerades(bench) and not why:
@@ -132,7 +132,7 @@ def full_packets_pass(shared_attachment: SharedAttachment) -> None:
     connections.demand_answers(bench, flows)
 
 
-def _gateway(shared_attachment: SharedAttachment, flow: Flow) -> str:
+def _gateway(shared_attachment: SharedAttachment, flow: TrafficProbe) -> str:
     """The gateway whose owner a flow's sender is."""
     bench, made = shared_attachment.bench, shared_attachment.made
     return next(
@@ -142,7 +142,7 @@ def _gateway(shared_attachment: SharedAttachment, flow: Flow) -> str:
     )
 
 
-def _of_full_size(sender: Place, receiver: Place, target: str, source: str, mtu: int) -> Flow:
+def _of_full_size(sender: Place, receiver: Place, target: str, source: str, mtu: int) -> TrafficProbe:
     """A packet of the sender's MTU; of the container's where a route between the two lacks."""
     near, far = pathmtu.end(sender, target), pathmtu.end(receiver, source)
     return pathmtu.largest(near, far, target) if near and far else traffic.full_size(sender, target, mtu)
@@ -163,7 +163,7 @@ def the_gateway_reaches_the_container(shared_attachment: SharedAttachment) -> No
     connections.demand_answers(bench, flows)
 
 
-def _inbound(shared_attachment: SharedAttachment) -> list[Flow]:
+def _inbound(shared_attachment: SharedAttachment) -> list[TrafficProbe]:
     """An echo from whoever has a gateway's address to each address of the container."""
     bench, made = shared_attachment.bench, shared_attachment.made
     if bench.setting.expect.inbound is False:

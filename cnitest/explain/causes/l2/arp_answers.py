@@ -126,4 +126,4 @@ def _reverse_path(loss: Loss) -> list[str]:
 def _towards(loss: Loss, address: str) -> fib.Decision | None:
     """What decides on a packet from the place to an address."""
     headers = wire.Headers(wire.ETH_IPV4, "", address)
-    return fib.decide(loss.state(), fib.Question(headers))
+    return fib.decide(loss.state(), fib.RouteLookup(headers))

@@ -110,7 +110,7 @@ def _by_right_link(loss: Loss, leg: Leg) -> str:
 def _stray_route(loss: Loss, leg: Leg) -> str:
     """The route without a gateway that has the next hop looked for on the wrong link, where another one leads to whom
     it is at; empty where there is none."""
-    decisions = fib.decisions(loss.state(leg.sender), fib.Question(wire.Headers(destination=leg.next_hop)))
+    decisions = fib.decisions(loss.state(leg.sender), fib.RouteLookup(wire.Headers(destination=leg.next_hop)))
     routes = [one.route for one in decisions if one.route and one.kind == "unicast"]
     first, others = (routes[0], routes[1:]) if routes else (None, [])
     if first is None or first.link != leg.start.link or first.via or first.protocol == "kernel":

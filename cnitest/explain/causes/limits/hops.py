@@ -100,7 +100,7 @@ def _origin(loss: Loss) -> _Origin:
 
 def _usual_by_route(loss: Loss, sender: Place) -> str:
     """The command that takes the hop limit from the route of a sender's."""
-    found = fib.decide(loss.state(sender), fib.Question(loss.packet, tos=loss.question.tos))
+    found = fib.decide(loss.state(sender), fib.RouteLookup(loss.packet, tos=loss.question.tos))
     if found is None or found.route is None:
         return ""
     return f"ip {'-6 ' if loss.six else ''}route change {words.route_key(found.route)} hoplimit {_USUAL}"

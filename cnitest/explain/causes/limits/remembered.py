@@ -46,5 +46,5 @@ def remembered_mtu(loss: Loss) -> Found | None:
 
 def _configured(loss: Loss, place: Place) -> Route | None:
     """The route that a place has in its tables for the packet, without what it has learned meanwhile."""
-    found = fib.decide(loss.state(place), fib.Question(loss.packet, tos=loss.question.tos))
+    found = fib.decide(loss.state(place), fib.RouteLookup(loss.packet, tos=loss.question.tos))
     return found.route if found else None

@@ -38,7 +38,7 @@ def _remedy(loss: Loss, better: Address, source: str) -> tuple[str, str]:
     """The command that has the link's own address chosen, and why it is not."""
     sender, family = loss.probe.sender, "-6 " if loss.six else ""
     headers = translation.first(loss)
-    found = fib.decide(loss.state(sender), fib.Question(headers)) if headers else None
+    found = fib.decide(loss.state(sender), fib.RouteLookup(headers)) if headers else None
     route = found.route if found else None
     if route and route.source == source:
         key = words.route_key(route._replace(source=""))

@@ -71,7 +71,7 @@ def _decisions(loss: Loss, parting: Parting) -> list[fib.Decision]:
     """What decides on the answer where it parts, then what would without that, and so on."""
     place = parting.place
     mark = loss.mark_at(place, sent=not parting.came_back_by)
-    question = fib.Question(parting.headers, parting.came_back_by, mark)
+    question = fib.RouteLookup(parting.headers, parting.came_back_by, mark)
     return [one for one in fib.decisions(loss.state(place), question) if one.route and one.kind == "unicast"]
 
 

@@ -12,13 +12,13 @@ from cnitest.topology.model import Route
 from cnitest.topology.words.ip_words import is_ipv6, route_words
 
 
-def route(place: Place, question: fib.Question) -> str:
+def route(place: Place, question: fib.RouteLookup) -> str:
     """The declared route that would lead to a packet's destination, as ``ip route add`` takes it; empty without one."""
     found = _best(place, question)
     return route_words(found) if found else ""
 
 
-def gateway(place: Place, question: fib.Question) -> str:
+def gateway(place: Place, question: fib.RouteLookup) -> str:
     """The gateway of that route, empty when it has none."""
     found = _best(place, question)
     return (found.via or "").removeprefix("inet6 ") if found else ""
@@ -39,7 +39,7 @@ def gone_with(place: Place, state: State, address: str) -> list[str]:
     ]
 
 
-def _best(place: Place, question: fib.Question) -> Route | None:
+def _best(place: Place, question: fib.RouteLookup) -> Route | None:
     best, found = -1, None
     for step in place.lab.plan.steps:
         if not isinstance(step, AddRoute) or step.place != place.full_name or step.route.kind != "unicast":

@@ -75,7 +75,7 @@ def _by_rules(loss: Loss) -> Iterator[str]:
         before = came.get(sighting.place)
         mark = loss.mark_at(place, sent=before is None)
         iif = before.frame.link if before else ""
-        decision = fib.decide(loss.state(place), fib.Question(headers, iif, mark))
+        decision = fib.decide(loss.state(place), fib.RouteLookup(headers, iif, mark))
         if decision and decision.custom and decision.route:
             rule = f"{decision.rule.priority}: {words.rule(decision.rule)}"
             yield f"{place.full_name} has sent it by rule {rule} ({words.route_key(decision.route)})"

@@ -21,7 +21,7 @@ _PROTOCOLS = {wire.ICMP: "icmp", wire.TCP: "tcp", wire.UDP: "udp", wire.ICMPV6: 
 _ROOT = 0
 
 
-class Question(NamedTuple):
+class RouteLookup(NamedTuple):
     """A packet as rules look at it; ``iif`` is empty of one that the place sends itself."""
 
     headers: wire.Headers
@@ -55,12 +55,12 @@ class Decision(NamedTuple):
         return self.rule.action != "lookup" or self.rule.table not in (LOCAL, MAIN, DEFAULT)
 
 
-def decide(state: State, question: Question) -> Decision | None:
+def decide(state: State, question: RouteLookup) -> Decision | None:
     """What decides on a packet; None when nothing does: it has no route."""
     return next(decisions(state, question), None)
 
 
-def decisions(state: State, question: Question) -> Iterator[Decision]:
+def decisions(state: State, question: RouteLookup) -> Iterator[Decision]:
     """What decides on a packet, then what would without that one, and so on."""
     for rule, routes in _tables(state, question):
         if rule.action in REFUSING:
@@ -71,7 +71,7 @@ def decisions(state: State, question: Question) -> Iterator[Decision]:
             yield Decision(rule, route)
 
 
-def thrown(state: State, question: Question) -> Decision | None:
+def thrown(state: State, question: RouteLookup) -> Decision | None:
     """The first route that says throw on the packet's way through the tables."""
     for rule, routes in _tables(state, question):
         if routes and routes[0].kind == "throw":
@@ -79,7 +79,7 @@ def thrown(state: State, question: Question) -> Decision | None:
     return None
 
 
-def _tables(state: State, question: Question) -> Iterator[tuple[Rule, list[Route]]]:
+def _tables(state: State, question: RouteLookup) -> Iterator[tuple[Rule, list[Route]]]:
     """The rules that a packet comes to, each with the routes of its table that it may take, best first."""
     rules = sorted((rule for rule in state.rules if rule.family == question.family), key=lambda rule: rule.priority)
     at = 0
@@ -93,12 +93,12 @@ def _tables(state: State, question: Question) -> Iterator[tuple[Rule, list[Route
                 at = next((n for n in range(at, len(rules)) if rules[n].priority >= rule.goto), len(rules))
 
 
-def way_back(state: State, question: Question, mark: int = 0) -> Route | None:
+def way_back(state: State, question: RouteLookup, mark: int = 0) -> Route | None:
     """The route back to the source, as the kernel looks it up for reverse path filtering: with the packet's ``mark``
     where ``src_valid_mark`` says so."""
     headers = question.headers
     back = headers._replace(source=headers.destination, destination=headers.source)
-    found = decide(state, Question(back, mark=mark))
+    found = decide(state, RouteLookup(back, mark=mark))
     return found.route if found else None
 
 
@@ -112,7 +112,7 @@ def ways(route: Route) -> str:
     return route.link or ", ".join(route.hops)
 
 
-def in_table(state: State, table: int, question: Question) -> list[Route]:
+def in_table(state: State, table: int, question: RouteLookup) -> list[Route]:
     """The routes of a table that lead to a packet's destination: the longest prefix first, then the lowest metric."""
     found = [route for route in state.routes if route.table == table and _leads(route, question)]
     return sorted(found, key=lambda route: (-length(route), -route.tos, route.metric))
@@ -123,7 +123,7 @@ def length(route: Route) -> int:
     return _ROOT if route.to == "default" else int(route.to.rpartition("/")[2])
 
 
-def reach(prefix: str, question: Question) -> int:
+def reach(prefix: str, question: RouteLookup) -> int:
     """The length of a prefix (or ``default``) that has the packet's destination in it, else -1."""
     if prefix == "default":
         return _ROOT
@@ -131,12 +131,12 @@ def reach(prefix: str, question: Question) -> int:
     return network.prefixlen if ipaddress.ip_address(question.headers.destination) in network else -1
 
 
-def _leads(route: Route, question: Question) -> bool:
+def _leads(route: Route, question: RouteLookup) -> bool:
     unusable = any(state in ("dead", "expired") or (question.carriers and state == "linkdown") for state in route.state)
     return not unusable and would_lead(route, question)
 
 
-def would_lead(route: Route, question: Question) -> bool:
+def would_lead(route: Route, question: RouteLookup) -> bool:
     """Whether a route leads to a packet's destination, when its link is up."""
     headers = question.headers
     return (
@@ -160,11 +160,11 @@ def _suppressed(rule: Rule, route: Route) -> bool:
     return limit is not None and length(route) <= limit
 
 
-def _matches(rule: Rule, question: Question) -> bool:
+def _matches(rule: Rule, question: RouteLookup) -> bool:
     return _selected(rule, question) != rule.inverted
 
 
-def _selected(rule: Rule, question: Question) -> bool:
+def _selected(rule: Rule, question: RouteLookup) -> bool:
     headers = question.headers
     return (
         not rule.l3mdev

@@ -15,7 +15,7 @@ from cnitest.lab.probe.verdict import proxies
 from cnitest.lab.probe.verdict.controls import (
     ANSWER,
     Control,
-    Hop,
+    FirstHop,
     answering,
     answering_instead,
     control,
@@ -23,7 +23,7 @@ from cnitest.lab.probe.verdict.controls import (
     mark,
     unanswered,
 )
-from cnitest.lab.probe.verdict.neighbour import Question, question
+from cnitest.lab.probe.verdict.neighbour import NeighbourRequest, question
 from cnitest.lab.snapshot import state as states
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Controls:
     def of(self, probes: Sequence[Probe]) -> list[Control]:
         """The controls of some of them, now."""
         hops = [self._hops[probe] for probe in probes]
-        answered = ask_all(dict.fromkeys(hop for hop in hops if isinstance(hop, Hop)), ANSWER)
+        answered = ask_all(dict.fromkeys(hop for hop in hops if isinstance(hop, FirstHop)), ANSWER)
         beside = _Beside(answered)
         return [
             hop if isinstance(hop, Control) else answering(hop) if answered[hop] else beside.control(probe, hop)
@@ -56,12 +56,12 @@ class Controls:
 class _Beside:
     """What shows that links work whose next hops do not answer: asked once a link and family."""
 
-    def __init__(self, answered: Mapping[Hop, bool | None]) -> None:
+    def __init__(self, answered: Mapping[FirstHop, bool | None]) -> None:
         self._answered = answered
         self._neighbours = {_line(hop): hop.address for hop, answer in answered.items() if answer}
         self._known: dict[tuple[str, str, bool], Control] = {}
 
-    def control(self, probe: Probe, hop: Hop) -> Control:
+    def control(self, probe: Probe, hop: FirstHop) -> Control:
         """The control of a probe whose next hop did not answer."""
         if self._answered[hop] is None:  # whoever answers for others takes his time
             return control(probe)
@@ -74,11 +74,11 @@ class _Beside:
         return known._replace(words=known.words.replace(_SILENCE, unanswered(hop)), hop=hop.address)
 
 
-def _line(hop: Hop) -> tuple[str, str, bool]:
+def _line(hop: FirstHop) -> tuple[str, str, bool]:
     return hop.sender.full_name, hop.link, is_ipv6(hop.address)
 
 
-def ask_all(hops: Iterable[Hop], wait: float) -> dict[Hop, bool | None]:
+def ask_all(hops: Iterable[FirstHop], wait: float) -> dict[FirstHop, bool | None]:
     """Whether each hop answers ARP or a solicitation; None when somebody may yet answer in its name, who takes his
     time over it."""
     waiting = _questions(hops)
@@ -87,7 +87,7 @@ def ask_all(hops: Iterable[Hop], wait: float) -> dict[Hop, bool | None]:
     lab = next(iter(waiting)).sender.lab
     taps = dict(zip(lab.places, lab.taps(lab.places), strict=True))
     began = {place: tap.count for place, tap in taps.items()}
-    answered: dict[Hop, bool | None] = dict.fromkeys(waiting, False)
+    answered: dict[FirstHop, bool | None] = dict.fromkeys(waiting, False)
     for hop, asked in waiting.items():
         with contextlib.suppress(OSError):  # nothing leaves there: nobody answers
             taps[hop.sender].send(hop.link, asked.data)
@@ -103,7 +103,7 @@ def ask_all(hops: Iterable[Hop], wait: float) -> dict[Hop, bool | None]:
     return answered | {hop: None for hop in waiting if heard.delay(hop)}
 
 
-def _questions(hops: Iterable[Hop]) -> dict[Hop, Question]:
+def _questions(hops: Iterable[FirstHop]) -> dict[FirstHop, NeighbourRequest]:
     known: dict[Place, tuple[dict[str, Link], tuple[Address, ...]]] = {}
     found = {}
     for hop in hops:
@@ -114,7 +114,7 @@ def _questions(hops: Iterable[Hop]) -> dict[Hop, Question]:
     return found
 
 
-def _answered(waiting: Mapping[Hop, Question], frames: Mapping[Place, Sequence[Frame]]) -> list[Hop]:
+def _answered(waiting: Mapping[FirstHop, NeighbourRequest], frames: Mapping[Place, Sequence[Frame]]) -> list[FirstHop]:
     answers = {
         place: [frame for frame in seen if not frame.out and not _is_request(frame)] for place, seen in frames.items()
     }
@@ -144,7 +144,7 @@ class _Heard:
                 if not frame.out and (target := _target(frame)):
                     self._asked.setdefault(target, []).append((place, frame))
 
-    def delay(self, hop: Hop) -> float:
+    def delay(self, hop: FirstHop) -> float:
         """The most seconds that the answer to a question may take where it was heard."""
         return proxies.delay(
             question

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cnitest.errors import KernelError
 from cnitest.kernel.rtnetlink import rtnl
-from cnitest.kernel.rtnetlink.neighbours import Entry, delete, learned
+from cnitest.kernel.rtnetlink.neighbours import NeighbourEntry, delete, learned
 
 if TYPE_CHECKING:
     from cnitest.lab.place import Place
@@ -28,5 +28,5 @@ class NeighbourTables:
                 place.namespace.netlink.batch([delete(entry) for entry in new])
 
 
-def _learned(place: Place) -> set[Entry]:
+def _learned(place: Place) -> set[NeighbourEntry]:
     return learned(place.namespace.netlink.dump(rtnl.dump_neighbours()))

@@ -20,7 +20,7 @@ from cnitest.lab.probe.batch.exchange import attempt_all, kinds
 from cnitest.lab.probe.batch.losses import losses
 from cnitest.lab.probe.batch.neighbours import NeighbourTables
 from cnitest.lab.probe.batch.sniffers import Sniffers
-from cnitest.lab.probe.verdict.controls import Control, Hop
+from cnitest.lab.probe.verdict.controls import Control, FirstHop
 from cnitest.lab.probe.verdict.inquiry import WAIT, Inquiry, inquire
 from cnitest.lab.probe.verdict.neighbour import await_duplicate_detection
 from cnitest.lab.probe.verdict.under_way import any_of, resting
@@ -202,11 +202,11 @@ class _Unresolved:
 
     def __init__(self) -> None:
         self._neighbours: dict[Place, tuple[Neighbour, ...]] = {}
-        self._answers: dict[Hop, bool | None] = {}
+        self._answers: dict[FirstHop, bool | None] = {}
 
     def some(self, inquiry: Inquiry, before: Control) -> bool:
         """Whether there are some on the way of a probe, whose next try will then get through."""
-        hops = [Hop(place, one.link, one.ip) for place, one in inquiry.unresolved(before, self._of)]
+        hops = [FirstHop(place, one.link, one.ip) for place, one in inquiry.unresolved(before, self._of)]
         return any(self._answers[hop] is not False for hop in hops)
 
     def _of(self, place: Place) -> tuple[Neighbour, ...]:
@@ -214,7 +214,7 @@ class _Unresolved:
         if place not in self._neighbours:
             some = tuple(one for one in place.neighbours if one.state == "incomplete")
             self._neighbours[place] = some
-            self._answers |= ask_all([Hop(place, one.link, one.ip) for one in some], WAIT)
+            self._answers |= ask_all([FirstHop(place, one.link, one.ip) for one in some], WAIT)
         return self._neighbours[place]
 
 

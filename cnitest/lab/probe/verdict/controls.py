@@ -42,7 +42,7 @@ class Control(NamedTuple):
     instead: str = ""
 
 
-class Hop(NamedTuple):
+class FirstHop(NamedTuple):
     """The address that a probe goes to first, and the link that it leaves by."""
 
     sender: Place
@@ -94,7 +94,7 @@ def brief_control(probe: Probe) -> Control | None:
     return answering(hop) if ask(*hop, _AT_ONCE).answered else None
 
 
-def first_hop(probe: Probe, names: Mapping[int, str] | None = None) -> Hop | Control:
+def first_hop(probe: Probe, names: Mapping[int, str] | None = None) -> FirstHop | Control:
     """Who is to be asked; or what is known without, of who is nobody's or one's own address."""
     sender, bare = probe.sender, probe.destination.partition("%")[0]
     link, hop = probe.link or "", bare
@@ -105,16 +105,16 @@ def first_hop(probe: Probe, names: Mapping[int, str] | None = None) -> Hop | Con
         if route.kind == "local":
             return Control(True, f"{bare} is local to {sender.full_name}", bare, "lo", True)
         link, hop = route.link, route.via or bare
-    return _neighbour_of_a_group(sender, link, hop) if _is_group(hop, probe) else Hop(sender, link, hop)
+    return _neighbour_of_a_group(sender, link, hop) if _is_group(hop, probe) else FirstHop(sender, link, hop)
 
 
-def answering(hop: Hop) -> Control:
+def answering(hop: FirstHop) -> Control:
     """The next hop answers."""
     words = f"{hop.address} answers {_asking(hop.address)} on {hop.sender.full_name}:{hop.link}"
     return Control(True, words, hop.address, hop.link, True)
 
 
-def beside(hop: Hop) -> Control:
+def beside(hop: FirstHop) -> Control:
     """What shows that the link works although the next hop does not answer."""
     for neighbour in _neighbours(*hop):
         if ask(hop.sender, hop.link, neighbour, ANSWER, nothing_comes(hop.sender)).answered:
@@ -122,18 +122,18 @@ def beside(hop: Hop) -> Control:
     return mark(*hop, f"nobody answers {_on(hop)}")
 
 
-def answering_instead(hop: Hop, neighbour: str) -> Control:
+def answering_instead(hop: FirstHop, neighbour: str) -> Control:
     """The next hop does not answer, but a neighbour on the same link does."""
     words = f"{unanswered(hop)}, but {neighbour} does"
     return Control(True, words, hop.address, hop.link, instead=neighbour)
 
 
-def unanswered(hop: Hop) -> str:
+def unanswered(hop: FirstHop) -> str:
     """That the next hop does not answer, in words."""
     return f"{hop.address} does not answer {_on(hop)}"
 
 
-def _on(hop: Hop) -> str:
+def _on(hop: FirstHop) -> str:
     return f"{_asking(hop.address)} on {hop.sender.full_name}:{hop.link}"
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cnitest.kernel.packet_socket import Frame
-from cnitest.kernel.tracing.buffers import RECEIVED, SENT, Buffer, Drop, End, Hop, buffers
+from cnitest.kernel.tracing.buffers import RECEIVED, SENT, Buffer, BufferHop, Drop, End, buffers
 from cnitest.kernel.tracing.events import TraceEvent
 from cnitest.lab.reach import UNTOLD, Freed
 
@@ -225,7 +225,7 @@ def _is_plain(drop: Drop) -> bool:
     return drop.reason == UNTOLD and drop.function.partition(".")[0] in _PLAIN_DROPPERS
 
 
-def _is_frame(hop: Hop, frame: Frame) -> bool:
+def _is_frame(hop: BufferHop, frame: Frame) -> bool:
     """Whether a link's sending is that of a frame that a sniffer saw there."""
     return (hop.what, hop.link) == (SENT, frame.link) and len(frame.data) - hop.length in (0, _VLAN)
 

@@ -19,7 +19,7 @@ from cnitest.kernel.rtnetlink import rtnl
 from cnitest.kernel.rtnetlink.netlink import attributes
 from cnitest.kernel.tracing import backlogs
 from cnitest.lab.probe.verdict import programs, proxies
-from cnitest.lab.probe.verdict.neighbour import Question, question
+from cnitest.lab.probe.verdict.neighbour import NeighbourRequest, question
 from cnitest.lab.snapshot import state as states
 from cnitest.topology.link_kinds import KINDS
 
@@ -59,7 +59,7 @@ class _Asked(NamedTuple):
     """A question for a neighbour that a place asks for, sent by us."""
 
     place: Place
-    question: Question
+    question: NeighbourRequest
 
     @property
     def address(self) -> str:

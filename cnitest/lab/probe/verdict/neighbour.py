@@ -64,7 +64,7 @@ class NeighbourProbe:
         return headers.source if not frame.out and headers.kind in (1, 135) else None
 
 
-class Question(NamedTuple):
+class NeighbourRequest(NamedTuple):
     """A request for an address, as a frame for a link; ``matches`` knows frames about it, ``mac`` is the asker's."""
 
     data: bytes
@@ -84,7 +84,7 @@ class Question(NamedTuple):
         return ""
 
 
-def question(link: Link, addresses: tuple[Address, ...], address: str) -> Question:
+def question(link: Link, addresses: tuple[Address, ...], address: str) -> NeighbourRequest:
     """The request for ``address`` that a place with these addresses would put on a link."""
     mac, six = link.mac, is_ipv6(address)
     source = source_on(addresses, link.name, address)
@@ -100,7 +100,7 @@ def question(link: Link, addresses: tuple[Address, ...], address: str) -> Questi
             return headers.kind in (135, _ADVERTISEMENT)
         return headers.ethertype == wire.ETH_ARP and address in (headers.source, headers.destination)
 
-    return Question(pack(mac_bytes(mac), source, address), matches, address, mac)
+    return NeighbourRequest(pack(mac_bytes(mac), source, address), matches, address, mac)
 
 
 def ask(sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None = None) -> Attempt:

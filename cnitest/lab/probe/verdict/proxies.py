@@ -31,7 +31,7 @@ _NOBODY = "0.0.0.0"
 _DEFAULT = "80"
 
 
-class Question(NamedTuple):
+class ReceivedRequest(NamedTuple):
     """A question for a neighbour, as a link of a place received it; ``asker`` is the address of who asks."""
 
     place: Place
@@ -40,7 +40,7 @@ class Question(NamedTuple):
     asker: str
 
 
-def questions(place: Place, frames: Iterable[Frame], address: str) -> Iterator[Question]:
+def questions(place: Place, frames: Iterable[Frame], address: str) -> Iterator[ReceivedRequest]:
     """The ARP requests and neighbour solicitations for an address that a place received, each link once."""
     asked = {}
     for frame in frames:
@@ -48,10 +48,10 @@ def questions(place: Place, frames: Iterable[Frame], address: str) -> Iterator[Q
         if not frame.out and (headers.protocol, headers.kind) in (_ARP_REQUEST, _SOLICITATION):
             asked[frame.link] = headers.source
     for link, asker in asked.items():
-        yield Question(place, link, address, asker)
+        yield ReceivedRequest(place, link, address, asker)
 
 
-def delay(asked: Iterable[Question]) -> float:
+def delay(asked: Iterable[ReceivedRequest]) -> float:
     """The most seconds that an answer to any of these questions may take; 0 when nobody answers for others."""
     return max((_delay(question) for question in asked), default=0.0)
 
@@ -82,12 +82,12 @@ def ask_patiently(
     return ask(sender, link, address, wait + longest) if longest else attempt
 
 
-def _delay(question: Question) -> float:
+def _delay(question: ReceivedRequest) -> float:
     answers = _answers_solicitation if is_ipv6(question.address) else _answers_request
     return _longest(question) if answers(question) else 0.0
 
 
-def _answers_request(question: Question) -> bool:
+def _answers_request(question: ReceivedRequest) -> bool:
     """Whether the kernel answers ARP for others here: only for what it would forward, and to nobody without address."""
     place, link = question.place, question.link
     if question.asker == _NOBODY or not any(_sysctls(place, f"net/ipv4/conf/{link}/forwarding")):
@@ -99,7 +99,7 @@ def _answers_request(question: Question) -> bool:
     return bool(onward) and (any(proxies) or _has_entry(question))
 
 
-def _answers_solicitation(question: Question) -> bool:
+def _answers_solicitation(question: ReceivedRequest) -> bool:
     """Whether the kernel answers solicitations for others here: a router for its proxy neighbours, all for anycast."""
     place, link = question.place, question.link
     if _is_anycast(question):
@@ -116,7 +116,7 @@ def _sysctls(place: Place, *names: str) -> list[bool]:
     return [value not in (None, "0") for value in values]
 
 
-def _onward(question: Question) -> str:
+def _onward(question: ReceivedRequest) -> str:
     """The link by which the place would send on a packet of the asker to the address; empty when it would not."""
     place = question.place
     table = states.links(place.namespace)
@@ -130,20 +130,20 @@ def _onward(question: Question) -> str:
     return found.link if found.kind == "unicast" else ""
 
 
-def _has_entry(question: Question) -> bool:
+def _has_entry(question: ReceivedRequest) -> bool:
     """Whether there is a proxy neighbour of the link, or of all links."""
     entries = (each for each in states.neighbours(question.place.namespace) if "proxy" in each.flags)
     return any(each.ip == question.address and each.link in ("", question.link) for each in entries)
 
 
-def _is_anycast(question: Question) -> bool:
+def _is_anycast(question: ReceivedRequest) -> bool:
     place = question.place
     wanted = [question.link, ipaddress.ip_address(question.address).packed.hex()]
     lines = place.lab.own_file_reader(place.namespace)("anycast6").splitlines()
     return any(line.split()[1:3] == wanted for line in lines)
 
 
-def _longest(question: Question) -> float:
+def _longest(question: ReceivedRequest) -> float:
     family = "ipv6" if is_ipv6(question.address) else "ipv4"
     name = f"net/{family}/neigh/{question.link}/proxy_delay"
     return int(question.place.namespace.run(lambda: sysctl.read(name)) or _DEFAULT) / os.sysconf("SC_CLK_TCK")
