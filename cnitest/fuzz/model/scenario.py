@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from cnitest.fuzz.model.example import Example, Validity
@@ -96,13 +96,6 @@ class Scenario:
         if self.held:
             data["held"] = self.held
         return json.dumps(data, sort_keys=True)
-
-    def with_network(self, position: int, network: Mapping[str, Any]) -> Scenario:
-        """The same with another configuration for one of its networks."""
-        changed = [
-            replace(example, network=network) if at == position else example for at, example in enumerate(self.networks)
-        ]
-        return replace(self, networks=tuple(changed))
 
 
 def loads(text: str) -> Scenario:

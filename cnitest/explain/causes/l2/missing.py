@@ -43,7 +43,8 @@ def own_link_gone(loss: Loss) -> Found | None:
 
 
 def _found(loss: Loss, at: LinkAt) -> Found:
-    made, now = gone.made_by(loss, at), _now(loss, at)
+    made = gone.made_by(loss, at)
+    now = _now(loss, at, made)
     lost = gone.commands(loss, at)
     if now:
         kept = {row.address for row in loss.state(loss.wiring.places[at.place]).addresses if row.link == now.link}
@@ -57,9 +58,8 @@ def _found(loss: Loss, at: LinkAt) -> Found:
     return Found("link gone", words, hook="link", evidence=evidence, remedy=remedy, place=at.place)
 
 
-def _now(loss: Loss, at: LinkAt) -> LinkAt | None:
-    """The link that had the name of another one when it was made; None where it is gone."""
-    made = gone.made_by(loss, at)
+def _now(loss: Loss, at: LinkAt, made: AddLink | None) -> LinkAt | None:
+    """The link that ``made`` once made under another name; None where it is gone."""
     ends = (made.link, made.peer) if made else ()
     numbers = [end.ifindex for end in ends if end and (end.place, end.name) == at]
     links = loss.wiring.links.items()
