@@ -18,7 +18,7 @@ from cnitest.lab.snapshot import state as states
 
 _SOURCE = re.compile(r"-j (MASQUERADE|SNAT|NETMAP)\b|\b(masquerade|snat)\b")
 _DESTINATION = re.compile(r"-j (DNAT|REDIRECT|NETMAP)\b|\b(dnat|redirect)\b")
-_ENDS = re.compile(r"-j (ACCEPT|RETURN)\b|\b(accept|return)$")
+_ENDS = re.compile(r"-j (ACCEPT|RETURN)\b|\b(accept|return)$|-g \S+|\bgoto \S+$")
 _NFT_CHAIN = re.compile(r"table (\S+) (\S+) chain (\S+): (.*)")
 _TO = re.compile(
     r"(?:--to-destination|\bdnat (?:ip6? )?to) "
@@ -72,7 +72,8 @@ def passages(loss: Loss) -> tuple[Passage, ...]:
     found: dict[str, Passage] = {}
     for sighting in loss.seen.sightings:
         headers = wire.read(tunnels.innermost(sighting.frame.data))
-        if sighting.returning or wire.icmp_error(sighting.frame.data) or not headers.ethertype:
+        about = wire.icmp_error(sighting.frame.data) or wire.is_redirect(sighting.frame.data)
+        if sighting.returning or about or not headers.ethertype:
             continue
         known = found.get(sighting.place)
         if known is None and not sighting.frame.out:

@@ -143,6 +143,19 @@ def moved(cause: str, dropped_by: str, family: int) -> Broken:
 
 
 ASTRAY = [moved("l2.elsewhere", "wrong subnet", 4), moved("host.address-moved", "address moved", 6)]
+UPLINK = "192.168.80.100/24"
+SOURCES += [
+    of_rule("nat.masquerade-address", "MASQUERADE without an address",
+            f"ip address del {UPLINK} dev ens33; ip route add 192.168.80.2 dev ens33; "
+            "ip route add default via 192.168.80.2 dev ens33",
+            f"ip address add {UPLINK} dev ens33", 4),
+    *(
+        of_rule("nat.masquerade-skipped", "rule before MASQUERADE",
+                f"{TABLES[family]} -t nat -N X; {TABLES[family]} -t nat -I POSTROUTING -g X",
+                f"{TABLES[family]} -t nat -I POSTROUTING -s {SUBNET[family]} -o ens33 -j MASQUERADE", family)
+        for family in BOTH
+    ),
+]  # fmt: skip
 WARM = [
     moved("l2.elsewhere", "wrong subnet", 4),
     of_rule("routing.reply-by-default", "no route back", "ip address flush dev br01 to 10.40.80.1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip import carriers, fib, sizes
+from cnitest.explain.evidence.ip import carriers, declared, fib, sendings, sizes
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
@@ -104,3 +104,26 @@ def _usual_by_route(loss: Loss, sender: Place) -> str:
     if found is None or found.route is None:
         return ""
     return f"ip {'-6 ' if loss.six else ''}route change {words.route_key(found.route)} hoplimit {_USUAL}"
+
+
+@cause("limits.sent-back", Stage.ROUTING, order=-2)
+def sent_back(loss: Loss) -> Found | None:
+    """A place sends the packet back to who has sent it, who takes nothing from its own address."""
+    if loss.returning or loss.six or not loss.received or not loss.owns(loss.packet.source):
+        return None
+    place = sendings.sent_back_by(loss) if sendings.came_round(loss) else None
+    route = loss.route(loss.destination, place=place) if place else None
+    if place is None or not isinstance(route, Route) or loss.owner(route.via or loss.destination) is not loss.place:
+        return None
+    question = fib.RouteLookup(loss.packet)
+    found = fib.decide(loss.state(place), question)
+    key = words.route_key(found.route) if found and found.route else f"via {route.via}"
+    right = declared.route(place, question)
+    return Found(
+        "sent back",
+        f"{place.full_name} sends {loss.destination} back to {loss.place.full_name}, which has sent it: {key}",
+        "routing",
+        (f"{loss.place.full_name} gets a packet from its own {loss.packet.source}",),
+        f"ip route replace {right or f'{loss.destination} via …'}",
+        place.full_name,
+    )

@@ -21,6 +21,7 @@ from cnitest.lab.reach import Sighting
 
 #: Where an answer to a source that nobody knows can end.
 ON_THE_WAY_BACK = (Stage.SOCKET_OUT, Stage.WIRE, Stage.INGRESS, Stage.ROUTING, Stage.NEIGHBOUR)
+_MASQUERADES = re.compile(r"-j MASQUERADE\b|\bmasquerade\b")
 _NETWORK = re.compile(r"-j NETMAP --to (\S+)")
 _FIRST = -10
 # What a rule asks of source, destination and the link that the packet leaves by.
@@ -44,7 +45,7 @@ def skipped(loss: Loss) -> Found | None:
     holding = [rule for rule in _rules(loss, private) if not mismatched(rule, private)]
     for at, rule in enumerate(holding):
         later = [one for one in holding[at + 1 :] if one.translates_source and one[:3] == rule[:3]]
-        if rule.ends and _is_understood(rule) and later:
+        if rule.ends and _is_understood(rule) and later and not _translates_there(rule, holding):
             return _found(
                 loss,
                 private,
@@ -52,6 +53,12 @@ def skipped(loss: Loss) -> Found | None:
                 f"{rule} comes before {later[0].text}, so {private.came.source} is not translated",
             )
     return None
+
+
+def _translates_there(jump: NatRule, holding: Iterable[NatRule]) -> bool:
+    """Whether a rule goes to a chain that translates the source."""
+    found = re.search(r"(?:-g|\bgoto) (\S+)$", jump.text)
+    return found is not None and any(one.chain == found[1] and one.translates_source for one in holding)
 
 
 @cause("nat.masquerade-mismatch", *ON_THE_WAY_BACK, order=_FIRST)
@@ -118,6 +125,30 @@ def snat_address(loss: Loss) -> Found | None:
             remedy=f"ip address add {new}/{128 if loss.six else 32} dev {one.oif}"
             if owner is None and loss.in_network(new, one.place, one.oif)
             else _masquerade(loss, one, "-I", wrong),
+            place=where,
+        )
+    return None
+
+
+@cause("nat.masquerade-address", *ON_THE_WAY_BACK, order=_FIRST)
+def masquerade_address(loss: Loss) -> Found | None:
+    """MASQUERADE takes an address of another link, since the one that the packet leaves by has none."""
+    for one in translation.passages(loss):
+        new = one.left.source
+        if one.came.source == new or not loss.returning or new != loss.packet.destination or _uplink(loss, one):
+            continue
+        rule = next((rule for rule in _rules(loss, one) if _MASQUERADES.search(rule.text)), None)
+        where, link = one.place.full_name, next((row.link for row in one.place.addresses if row.ip == new), "")
+        if rule is None or not link:
+            continue
+        again = [step.address for step in declared.addresses(one.place) if step.link.name == one.oif]
+        wanted = next((each for each in again if (":" in each) == loss.six), "…")
+        return Found(
+            "MASQUERADE without an address",
+            f"{where} translates {one.came.source} to {new}, which is {link}'s: {one.oif} has no address",
+            hook="POSTROUTING",
+            evidence=(str(rule), f"{loss.place.full_name} has no way back to {new}"),
+            remedy=f"ip address add {wanted} dev {one.oif}{' nodad' if loss.six else ''}",
             place=where,
         )
     return None
@@ -214,7 +245,7 @@ def _unreached(rules: Iterable[NatRule], rule: NatRule, one: Passage) -> str:
 def _is_understood(rule: NatRule) -> bool:
     """Whether a rule asks for nothing but what is looked at here."""
     bare = _TERMS.sub("", re.sub(_NO_CONDITION, "", rule.text))
-    return bool(re.fullmatch(r"\s*(-A \S+)?\s*(-j \w+|accept|return)\s*", bare))
+    return bool(re.fullmatch(r"\s*(-A \S+)?\s*(-j \w+|-g \S+|accept|return|goto \S+)\s*", bare))
 
 
 def _found(loss: Loss, one: Passage, dropped_by: str, words: str) -> Found:

@@ -6,11 +6,10 @@ import ipaddress
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import answers, delete_address, kernel_answer
-from cnitest.explain.evidence.ip import fib
+from cnitest.explain.evidence.ip import fib, sendings
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
-from cnitest.lab.probe import wire
 
 # Of one that comes in, and of one that a rule has translated on its way out.
 _LOCALNET = ("IP_INVALID_DEST", "NETFILTER_DROP")
@@ -76,7 +75,7 @@ def martian_source(loss: Loss) -> Found | None:
     source = loss.packet.source
     if not loss.received or loss.link == "lo" or not source or not (loss.six or answers(loss, "EINVAL", "EXDEV")):
         return None
-    own = not loss.six and loss.owns(source) and not _came_round(loss)
+    own = not loss.six and loss.owns(source) and not sendings.came_round(loss)
     if own and loss.sysctl(f"ipv4/conf/{loss.incoming}/accept_local") == "0":
         what, remedy = f"{source} is an address of {loss.place.full_name} itself", delete_address(loss, source)
     elif _is_loopback(source) or ipaddress.ip_address(source).is_multicast:
@@ -89,14 +88,6 @@ def martian_source(loss: Loss) -> Found | None:
         hook="routing",
         evidence=(f"it came in by {loss.incoming}",),
         remedy=remedy,
-    )
-
-
-def _came_round(loss: Loss) -> bool:
-    """Whether the place has sent the packet itself, and somebody sent it back."""
-    here = (one for one in loss.seen.sightings if one.place == loss.place.full_name and one.frame.out)
-    return loss.returning and any(
-        one.returning and wire.read(one.frame.data).source == loss.packet.source for one in here
     )
 
 
