@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 from cnitest.errors import ConfigError
 from cnitest.typos import nearest
@@ -124,6 +126,26 @@ def file_to_write(option: str, text: str, base: str | os.PathLike[str] = "") -> 
     if why := _refusal(parent, there=there):
         raise ConfigError(f"{option} {text!r}: {path} cannot be written: {why}")
     return path
+
+
+class Used(NamedTuple):
+    """A file that a run reads or writes: the option that names it, its path, and what files of its kind have in common,
+    where one may be read and written again."""
+
+    option: str
+    path: str
+    is_written: bool
+    kind: str = ""
+
+
+def apart(files: Sequence[Used]) -> None:
+    """Raise ConfigError where something is written over what is read, or over what else is written."""
+    for one, other in combinations(files, 2):
+        same = os.path.realpath(one.path) == os.path.realpath(other.path)
+        device = os.path.exists(one.path) and not os.path.isfile(one.path)
+        if same and (one.is_written or other.is_written) and not device and not (one.kind and one.kind == other.kind):
+            both = f"{one.option} and {other.option} name the same file"
+            raise ConfigError(f"{both}, of which only one would be left: {one.path}")
 
 
 def directory_to_fill(option: str, text: str, base: str | os.PathLike[str] = "") -> str:

@@ -138,9 +138,10 @@ def _prepare(name: str) -> None:
     if command and (command.labs or command.name in ("run", "doctor")):
         _look_for_what_all_have()
     if command and (command.labs or command.name == "run"):
+        from cnitest.kernel.confinement.limits import why_too_few_files
         from cnitest.kernel.confinement.writable import why_no_temporary_files
 
-        if why := why_no_temporary_files():
+        if why := why_too_few_files() or why_no_temporary_files():
             raise FeatureMissing(why)
     if command and command.labs:
         from cnitest.report import unprivileged

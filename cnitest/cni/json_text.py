@@ -125,7 +125,9 @@ def _whole(text: str) -> _Told:
 
 
 def _comma(text: str, at: int) -> _Told:
-    """A comma with nothing behind it."""
+    """A comma with nothing behind it. Python says where the bracket is, from 3.13 on where the comma is."""
+    if text[at : at + 1] == "," and text[_after_blanks(text, at + 1) :][:1] in ("}", "]"):
+        at = _after_blanks(text, at + 1)
     before = len(text[:at].rstrip())
     if text[at : at + 1] in ("}", "]") and text[before - 1 : before] == ",":
         return before - 1, "a comma is the last thing here before the closing bracket; JSON has none there: delete it"

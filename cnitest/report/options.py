@@ -303,10 +303,17 @@ def declare_to_pytest(group: Any, options: Iterable[Option]) -> None:
 def resolve(given: Any, base: str | os.PathLike[str] = "", *, command: bool = False) -> None:
     """Check values, and make the paths that a run will read or write absolute, from ``base``. Raises ConfigError by the
     name that was typed."""
+    files = [paths.Used("a configuration", file, False) for file in getattr(given, "cni_conf", ())]
     for option in ALL:
-        value = getattr(given, option.dest, None)
+        value, name = getattr(given, option.dest, None), option.command if command else option.pytest
         if (option.fills or option.reads or option.check) and value:
-            setattr(given, option.dest, option.resolved(option.command if command else option.pytest, value, base))
+            value = option.resolved(name, value, base)
+            setattr(given, option.dest, value)
+            if option.reads or option.fills == "file":
+                files.append(paths.Used(name, value, not option.reads, option.check))
+    if junit := getattr(given, "junitxml" if command else "xmlpath", None):
+        files.append(paths.Used("--junitxml", paths.absolute(junit, base), True))
+    paths.apart(files)
 
 
 def as_pytest(given: Any) -> Iterator[str]:

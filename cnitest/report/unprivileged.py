@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ _SKIPPED = {"node_modules", "__pycache__", "venv"}
 _MOST_FILES = 5000
 #: Options with which pytest runs no test.
 _RUNS_NO_TEST = ("--help", "-h", "--version", "-V", "--markers", "--fixtures", "--collect-only", "--co", "--funcargs")
+#: Open files with which there is more to ask; asked at each start of pytest, so nothing is imported for it.
+_FEW_FILES = 128
 _USERS = ("LOGNAME", "USER", "LNAME", "USERNAME")
 
 
@@ -78,10 +81,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     may = not runs_no_test and mode != "never" and "PYTEST_XDIST_WORKER" not in os.environ
     elsewhere = _elsewhere(early_config)
     ours = may and (bool(elsewhere) or not _may_make_labs()) and (mode == "always" or is_ours(early_config, args))
-    if not runs_no_test and not _can_keep_files() and (ours or is_ours(early_config, args)):
-        from cnitest.kernel.confinement.writable import why_no_temporary_files
-
-        raise pytest.UsageError(why_no_temporary_files())
+    why = "" if runs_no_test else _lacking()
+    if why and (ours or is_ours(early_config, args)):
+        raise pytest.UsageError(why)
     if elsewhere:
         from cnitest.report.machines import Machines
 
@@ -125,11 +127,20 @@ def _directory() -> str:
         raise pytest.UsageError(f"no directory for temporary files can be made: {error}") from None
 
 
-def _can_keep_files() -> bool:
+def _lacking() -> str:
+    """What no test can do without, with what to do; empty where all is there."""
+    if 0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] < _FEW_FILES:
+        from cnitest.kernel.confinement.limits import why_too_few_files
+
+        if why := why_too_few_files():
+            return why
     try:
-        return bool(tempfile.gettempdir())
+        tempfile.gettempdir()
     except OSError:
-        return False
+        from cnitest.kernel.confinement.writable import why_no_temporary_files
+
+        return why_no_temporary_files()
+    return ""
 
 
 def _elsewhere(config: pytest.Config) -> str:

@@ -13,6 +13,7 @@ from itertools import islice
 from cnitest.cni import spec
 from cnitest.conformance.discover.preflight import Refused
 from cnitest.conformance.discover.start_causes import CAUSES, LINK_KEYS, cause, values_of
+from cnitest.kernel.confinement import limits
 from cnitest.text import quoted
 
 _LONGEST_NAME = 15
@@ -100,9 +101,9 @@ def ended_badly(failure: Refused) -> Iterator[str]:
     elif call.timed_out:
         yield f"it did not end within {call.seconds:.0f} s and was killed: what does it wait for?"
     elif call.exit_code < 0:
-        yield f"it died of signal {-call.exit_code}: a fault of the plugin's own"
+        yield limits.memory() or f"it died of signal {-call.exit_code}: a fault of the plugin's own"
     elif b"panic:" in call.stderr or b"goroutine " in call.stderr or b"Traceback (most" in call.stderr:
-        yield "it crashed, see its stack trace: a fault of the plugin's own"
+        yield limits.memory() or "it crashed, see its stack trace: a fault of the plugin's own"
     elif call.exit_code == 0 and (before := _before_document(call.stdout)):
         yield (
             f"stdout has {quoted(before)} before the result: only the result may be there (SPEC section 5, Success); "
@@ -111,7 +112,10 @@ def ended_badly(failure: Refused) -> Iterator[str]:
     elif call.exit_code == 0:
         yield "it ended with exit code 0, but stdout is not one result document (SPEC section 5, Success)"
     elif not failure.error:
-        yield "it failed without an error document on stdout (SPEC section 5, Error): what it printed is all there is"
+        yield (
+            limits.memory()
+            or "it failed without an error document on stdout (SPEC section 5, Error): what it printed is all there is"
+        )
 
 
 def _before_document(stdout: bytes) -> str:

@@ -10,6 +10,7 @@ from cnitest.cni import spec
 from cnitest.cni.calls.answers import documents, error_document, failed, result_document
 from cnitest.cni.calls.invoke import Call, shown
 from cnitest.conformance.model.finding import Detail
+from cnitest.kernel.confinement import limits
 
 __all__ = [
     "CallFault",
@@ -61,10 +62,15 @@ def crash(call: Call) -> list[str]:
     if call.timed_out:
         return [complaint(call, f"hangs: killed after {call.seconds:.1f} s", CallFault.HANGS)]
     if call.exit_code < 0:
-        return [complaint(call, f"dies of signal {-call.exit_code}", CallFault.DIES)]
+        return [complaint(call, f"dies of signal {-call.exit_code}{_limited()}", CallFault.DIES)]
     if trace := stack_trace(call):
-        return [complaint(call, f"crashes: {shown(trace.splitlines()[0])}", CallFault.CRASHES)]
+        return [complaint(call, f"crashes: {shown(trace.splitlines()[0])}{_limited()}", CallFault.CRASHES)]
     return []
+
+
+def _limited() -> str:
+    """That the caller's limit may be the cause, and not the plugin; nothing where there is none."""
+    return f" ({limit})" if (limit := limits.memory()) else ""
 
 
 def success(call: Call, *, silent: bool = False) -> list[str]:

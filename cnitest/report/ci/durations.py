@@ -26,7 +26,9 @@ def read(option: str, path: str) -> dict[str, float]:
             found = json.load(file)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ConfigError(f"{option}: {path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise _broken(option, path, str(error)) from None
     if not isinstance(found, dict):
         raise _broken(option, path, f"it has a {type(found).__name__}")

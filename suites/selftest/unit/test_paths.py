@@ -194,3 +194,24 @@ class TestProfile:
             ConfigError, match=r"cnitest\.yaml:2:\d+: path: './bni': there is no directory .* did you mean"
         ):
             profile.load(Path(file))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "fine"),
+    [
+        (paths.Used("--json", "a", True), paths.Used("--junitxml", "./a", True), False),
+        (paths.Used("a configuration", "a", False), paths.Used("--json", "a", True), False),
+        (paths.Used("--baseline", "a", False, "baseline"), paths.Used("--json", "a", True), False),
+        (paths.Used("--baseline", "a", False, "baseline"), paths.Used("--write-baseline", "a", True, "baseline"), True),
+        (paths.Used("a configuration", "a", False), paths.Used("a configuration", "a", False), True),
+        (paths.Used("--json", "/dev/null", True), paths.Used("--junitxml", "/dev/null", True), True),
+        (paths.Used("--json", "a", True), paths.Used("--junitxml", "b", True), True),
+    ],
+)
+def test_no_file_is_written_over_another(one: paths.Used, other: paths.Used, fine: bool):
+    """Neither what is read nor what else is written; both options are named."""
+    if fine:
+        paths.apart([one, other])
+    else:
+        with pytest.raises(ConfigError, match=rf"^{one.option} and {other.option} name the same file"):
+            paths.apart([one, other])

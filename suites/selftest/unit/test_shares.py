@@ -208,3 +208,9 @@ def test_what_nobody_asked_for_is_not_imported(pytester):
     pytester.makepyfile(f"import sys\ndef test_it(): assert {names} == ['cnitest.report.ci.hooks']\n")
 
     assert pytester.runpytest_subprocess("-p", "no:cacheprovider").ret == 0
+
+
+def test_a_file_of_durations_that_cannot_be_read_is_told(tmp_path):
+    """Why, and not that it is no JSON."""
+    with pytest.raises(ConfigError, match=rf"^--durations-file: {tmp_path} cannot be read: Is a directory$"):
+        durations.check("--durations-file", str(tmp_path))
