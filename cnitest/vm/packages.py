@@ -171,8 +171,8 @@ def _fields(stanza: str) -> dict[str, str]:
 def _one_line(text: str) -> Iterator[dict[str, str]]:
     """The same of entries in the form of one line each: ``deb [signed-by=KEY] URI SUITE COMPONENT…``."""
     for options, uri, suite in re.findall(r"^deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)", text, re.MULTILINE):
-        output = dict(word.split("=", 1) for word in options.split() if "=" in word)
-        named = {_LONG.get(name.lower(), name.lower()): value.replace(",", " ") for name, value in output.items()}
+        given = dict(word.split("=", 1) for word in options.split() if "=" in word)
+        named = {_LONG.get(name.lower(), name.lower()): value.replace(",", " ") for name, value in given.items()}
         yield {**named, "uris": uri, "suites": suite}
 
 
