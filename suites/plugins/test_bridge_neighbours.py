@@ -66,6 +66,7 @@ def test_a_container_announces_itself_after_its_link_was_down(node, cni):
     assert attachment.sandbox.sysctl("net/ipv4/conf/eth0/arp_notify") == "1"
     attachment.sandbox.run(["ip", "link", "set", "eth0", "down"])
     attachment.sandbox.run(["ip", "link", "set", "eth0", "up"])
+    assert attachment.sandbox.ping(peer.address)  # by now the kernel sends on the link
     with peer.sandbox.capture("eth0") as wire:
         attachment.sandbox.run(["ip", "link", "set", "eth0", "address", "02:00:00:00:00:77"])
 
