@@ -9,9 +9,12 @@ from cnitest.explain.evidence.loss import Loss, Stage
 
 @cause("host.address-moved", Stage.ROUTING, Stage.NEIGHBOUR, order=-5)
 def address_moved(loss: Loss) -> Found | None:
-    """The address is on another link of its place than the topology has it on, and not answered for there."""
+    """The address is on another link of its place than the topology has it on, and not answered for there: one of IPv4
+    is, but where `l2.arp-ignore` holds."""
     wanted = next_hops.unanswered(loss)
-    place = loss.owner(wanted) if wanted and next_hops.routed(loss) else None
+    if ":" not in wanted:
+        return None
+    place = loss.owner(wanted) if next_hops.routed(loss) else None
     row = next((one for one in loss.state(place).addresses if one.ip == wanted), None) if place else None
     steps = [step for step in declared.holders(loss.place, wanted) if place and step.place == place.full_name]
     if place is None or row is None or not steps or any(step.link.name == row.link for step in steps):
