@@ -138,7 +138,7 @@ def test_two_workers_report_a_finding_once(tmp_path: Path):
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_nothing_but_our_own_directory_is_made(workers: str, tmp_path: Path):
-    """Hypothesis's tables are in the user's cache."""
+    """Hypothesis's tables, where it needs any, are in the user's cache."""
     here, cache = tmp_path / "here", tmp_path / "cache"
     here.mkdir()
     command = [sys.executable, "-m", "cnitest.cli", "fuzz", "host-local", "--examples", "12", "-n", workers]
@@ -148,7 +148,7 @@ def test_nothing_but_our_own_directory_is_made(workers: str, tmp_path: Path):
 
     assert done.returncode == 0
     assert [path.name for path in here.iterdir()] == [".cnitest"]
-    assert [path.name for path in cache.glob("*/*")] == ["hypothesis"]
+    assert {path.name for path in cache.glob("*/*")} <= {"hypothesis"}
 
 
 def test_a_worker_that_is_killed_is_reported(tmp_path: Path):

@@ -223,7 +223,7 @@ def test_what_is_so_for_a_moment_is_seen_however_slow_the_machine_is(findings, t
     """A packet that has to be answered at once is sent when the call ends: what takes time after it changes nothing."""
     text = of(findings, "a packet without an answer").read_text()
     slow = tmp_path / "slow.sh"
-    slow.write_text(text.replace("\ntell() {", "\ntell() {\n  sleep 4  # longer than IPv6 addresses are tentative\n"))
+    slow.write_text(text.replace("\nshow() {", "\nshow() {\n  sleep 4  # longer than IPv6 addresses are tentative\n"))
 
     done = run(slow)
 
