@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip import declared, fib
+from cnitest.explain.evidence.ip import declared, fib, next_hops
 from cnitest.explain.evidence.leg import Leg, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
@@ -125,13 +125,14 @@ def nobody(loss: Loss) -> Found | None:
     leg = _astray(loss)
     if leg is None or leg.owners or loss.probe.transport not in ("arp", "nd"):
         return None
+    place, remedy = next_hops.vacant_bridge(loss, leg.sender, leg.start.link, leg.next_hop) or ("", "")
     return Found(
         "address not in use",
         f"nobody has {leg.next_hop}, which {leg.sender.full_name} looks for on {leg.start.link}",
         hook="neighbour",
-        evidence=("no place of the lab has it",),
-        remedy=f"ip address add {leg.next_hop}/… dev …",
-        place=leg.sender.full_name,
+        evidence=("no place of the lab has it", *([f"the bridge of {place} there has no address"] if place else ())),
+        remedy=remedy or f"ip address add {leg.next_hop}/… dev …",
+        place=place or leg.sender.full_name,
     )
 
 

@@ -6,6 +6,7 @@ from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import delete_route, delete_rule, rule_words
 from cnitest.explain.evidence.ip import declared, detours, fib, next_hops
 from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.kernel.rows.records import Route
 from cnitest.lab.reach import Sighting
 from cnitest.lab.snapshot import words
 
@@ -50,12 +51,16 @@ def no_such_gateway(loss: Loss) -> Found | None:
         return None
     key = words.route_key(loss.decision.route) if loss.decision and loss.decision.route else f"via {hop}"
     other = declared.route(loss.place, loss.question)
+    other = "" if hop in other.split() else other
+    link = loss.routed.link if isinstance(loss.routed, Route) else ""
+    place, given = (None if other else next_hops.vacant_bridge(loss, loss.place, link, hop)) or ("", "")
     return Found(
         "no such gateway",
         f"{loss.place.full_name} sends {loss.destination} by {key}, and nobody has {hop}",
         "neighbour",
-        next_hops.nobody(loss),
-        f"ip {'-6 ' if loss.six else ''}route replace {other or f'{loss.destination} via …'}",
+        (*next_hops.nobody(loss), *([f"the bridge of {place} that {link} leads to has no address"] if place else ())),
+        given or f"ip {'-6 ' if loss.six else ''}route replace {other or f'{loss.destination} via …'}",
+        place or loss.place.full_name,
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from cnitest.explain.evidence.ip import fib
 from cnitest.explain.evidence.ip.fib import Decision
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Route
+from cnitest.lab.place import Place
 
 _IN_VAIN = ("incomplete", "failed")
 
@@ -77,6 +80,27 @@ def nobody(loss: Loss) -> tuple[str, ...]:
     """The evidence that a next hop is nobody's."""
     link = loss.routed.link if isinstance(loss.routed, Route) else ""
     return (f"nobody answers for {hop(loss)} on {loss.place.full_name}:{link}",)
+
+
+def vacant_bridge(loss: Loss, sender: Place, link: str, address: str) -> tuple[str, str] | None:
+    """The host whose bridge a link leads to, where that has no address of the family itself, and the command that gives
+    it the address of a next hop; None where there is not just one such, or the next hop is of no subnet of the link."""
+    ways = loss.wiring.ways(LinkAt(sender.full_name, link))
+    bridges = [at for at in ways if loss.wiring.links[at].kind == "bridge" and at.place in sender.lab.hosts]
+    length = _length(loss, sender, link, address)
+    if len(bridges) != 1 or not length:
+        return None
+    at = bridges[0]
+    rows = [row for row in loss.state(loss.wiring.places[at.place]).addresses if row.link == at.link]
+    if any(row.scope == "global" and (":" in row.ip) == (":" in address) for row in rows):
+        return None
+    return at.place, f"ip address add {address}/{length} dev {at.link}{' nodad' if ':' in address else ''}"
+
+
+def _length(loss: Loss, place: Place, link: str, address: str) -> int:
+    """The length of the prefix of a link's subnet that an address is in; 0 where there is none."""
+    own = (ipaddress.ip_interface(row.address).network for row in loss.state(place).addresses if row.link == link)
+    return next((network.prefixlen for network in own if ipaddress.ip_address(address) in network), 0)
 
 
 def _is_missing(loss: Loss, route: Route) -> bool:
