@@ -118,13 +118,13 @@ class PacketSocket(Sniffer):
 
     def forget(self) -> None:
         """Leave out what has come so far, for who looks at what comes next; what else comes meanwhile is a flood."""
-        self._catch_up()
+        self.catch_up()
         self.lost()
 
     def since(self, count: int) -> list[Frame]:
-        """The frames after the first ``count`` ones, whoever has read them; never waits. Those that are not
-        remembered any more count as lost."""
-        self._catch_up()
+        """The frames after the first ``count`` ones, whoever has read them; never waits. Of many that have come, the
+        last ones are read by `catch_up` or by the next call. Those that are not remembered any more count as lost."""
+        self.frames()
         wanted = self.count - count
         self._forgotten = max(self._forgotten, wanted - REMEMBERED)
         return list(islice(reversed(self.recent), wanted))[::-1]
@@ -135,8 +135,8 @@ class PacketSocket(Sniffer):
         forgotten, self._forgotten = self._forgotten, 0
         return super().lost() + forgotten
 
-    def _catch_up(self) -> None:
-        """Read all that has come by now."""
+    def catch_up(self) -> None:
+        """Read all that has come by now, for who does not look again."""
         for _ in range(_MOST_ROUNDS):
             if len(self.frames()) < _MOST_AT_ONCE:
                 break

@@ -18,12 +18,19 @@ _ROOM = 1024
 _libc = ctypes.CDLL(None)
 
 
-def spawn(path: str, argv: Sequence[str], environment: Mapping[str, str], ends: Sequence[int]) -> int:
-    """Start a program in a session of its own with ``ends`` as its first descriptors; its pid. Raises OSError."""
+def spawn(
+    path: str, argv: Sequence[str], environment: Mapping[str, str], ends: Sequence[int], *, without: Sequence[int] = ()
+) -> int:
+    """Start a program in a session of its own with ``ends`` as its first descriptors; its pid. Raises OSError.
+
+    Until the program runs, what is on the way to it has all our descriptors but ``without``.
+    """
     actions, attributes, signals, none = (ctypes.create_string_buffer(_ROOM) for _ in range(4))
     _libc.posix_spawn_file_actions_init(actions)
     _libc.posix_spawnattr_init(attributes)
     try:
+        for descriptor in without:
+            _libc.posix_spawn_file_actions_addclose(actions, descriptor)
         for number, end in enumerate(ends):
             _libc.posix_spawn_file_actions_adddup2(actions, end, number)
         _libc.sigemptyset(none)

@@ -15,6 +15,8 @@ from cnitest.kernel.processes.process import MOST_OUTPUT, Started
 
 _CHUNK = 1 << 16
 _ALL_GONE = 10.0
+# Seconds for what a program that has ended said last; longer only where another one has its output.
+_LAST_WORDS = 0.5
 
 
 class Staying:
@@ -56,6 +58,7 @@ class Staying:
         """
         while not holds():
             if not self.running:
+                self._reader.join(_LAST_WORDS)  # who learns that it ended is to have all that it said
                 return holds()
             deadline.check()
             with self.news:

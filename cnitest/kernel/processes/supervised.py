@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple
 
@@ -103,7 +104,8 @@ class Supervised:
                 setns(where.processes, CLONE_NEWPID)
             self._listener = seccomp.install()
             self._listening.set()
-            self._started = start(argv, environment, spawn)
+            # Where we are killed now, who asks us is not to wait for itself: its call fails once nobody listens.
+            self._started = start(argv, environment, partial(spawn, without=[self._listener.fd]))
         except BaseException as error:  # handed to the one who asked
             self._error = error
         finally:

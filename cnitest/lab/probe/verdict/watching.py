@@ -76,6 +76,8 @@ class _Watch:
         end = time.monotonic() + wait
         attempt = cast("Traceable", probe).attempt_unless(self._is_gone, wait) if one_packet else probe.attempt(wait)
         given_up = self._gone and time.monotonic() < end
+        for tap in self._taps.values():
+            tap.catch_up()
         frames = [self._frames(place, attempt.matches) for place in self._sniffers]
         saw = [place for place, some in zip(self._sniffers, frames, strict=True) if some]
         links = peers_of(saw) if len(self._sniffers) > _ENDS else {}
