@@ -99,7 +99,8 @@ def _is_set(item: Difference) -> bool:
 
 def _is_the_kernels(item: Difference) -> bool:
     """Whether the kernel keeps something by itself: routes of local addresses, link-local and loopback addresses,
-    neighbours that nobody entered by hand, the queue that is none, and what only says how a link's other end is."""
+    what detection of duplicate addresses found, neighbours that nobody entered by hand, the queue that is none, and
+    what only says how a link's other end is."""
     row = item.row
     match item.table:
         case "qdiscs":
@@ -108,12 +109,21 @@ def _is_the_kernels(item: Difference) -> bool:
             return bool(row.protocol == "kernel" and (row.table == _LOCAL or row.to == "fe80::/64"))
         case "addresses":
             loopback = row.link == "lo" and row.address in ("127.0.0.1/8", "::1/128")
-            return loopback or "link" in [value for each in item.changes if each.name == "scope" for value in each[1:]]
+            of_link = "link" in [value for each in item.changes if each.name == "scope" for value in each[1:]]
+            return loopback or of_link or _is_found_twice(item)
         case "neighbours":
             return not (item.appeared and row.state == "permanent")
         case "links" | "ports":
             return item.changed and all(change.name in _OF_THE_OTHER_END for change in item.changes)
     return False
+
+
+def _is_found_twice(item: Difference) -> bool:
+    """Whether only the kernel's word changed that somebody else has an IPv6 address, too (``dadfailed``, RFC 4862,
+    section 5.4): nobody can set it, and it comes when the detection ends, after the call that gave the address."""
+    if not item.changed or [change.name for change in item.changes] != ["flags"]:
+        return False
+    return {*item.before.flags} ^ {*item.after.flags} == {"dadfailed"}
 
 
 def floats(item: Difference, *states: State) -> bool:

@@ -307,6 +307,18 @@ def test_a_record_has_enough_of_what_is_not_known():
     assert caught.value.details == ("a known thing", "something new")
 
 
+@pytest.mark.parametrize(("scope", "address"), [("link", "fe80::5eff:fe00:1/64"), ("global", "2001:db8::2/64")])
+def test_an_address_found_twice_is_no_calls_doing(scope, address):
+    """The kernel's detection of duplicate addresses ends behind a call; another flag is somebody's doing."""
+    before, twice, other = (
+        {"node": State(addresses=(Address("eth0", address, scope, "", tentative=False, flags=flags),))}
+        for flags in ((), ("dadfailed",), ("dadfailed", "noprefixroute"))
+    )
+
+    assert leftovers(before, twice, strict=True) == leftovers(twice, before, strict=True) == []
+    assert len(leftovers(before, other, strict=True)) == 1
+
+
 def test_a_bridge_without_addresses_changes_its_mac():
     """The kernel gives it the lowest of its ports'; with an address that would be somebody's loss."""
     before, after = (state(link("cni0", "bridge", mac=f"02:00:00:00:00:0{number}")) for number in (1, 2))
