@@ -8,8 +8,9 @@ import time
 import pytest
 from cnitest.suites.selftest import walkthrough
 
-from cnitest.deadline import pause
+from cnitest.deadline import Deadline, pause
 from cnitest.errors import DeadlineExceeded, UsageError
+from cnitest.lab.flows.arrivals import Arrivals
 from cnitest.lab.probe.kinds.live import End
 
 NS02 = {4: "10.40.80.12", 6: "2001:db8:40::12"}
@@ -51,6 +52,20 @@ def test_who_reads_late_counts_nothing_twice(lab, ns01, monkeypatch, protocol):
     assert 2.0e6 < found.there <= MOST * 1.1, found
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_what_waits_for_a_lost_segment_has_arrived(lab, ns01, family):
+    """Behind a small segment that never gets there others do: they count when they come, not when TCP hands them on."""
+    backend = "iptables" if family == 4 else "ip6tables"
+    lab.sandbox("ns02").load_rules(backend, "-A INPUT -p tcp -m length --length 120:220 -j DROP")
+    with ns01.connection(NS02[family], 5201) as connection:
+        arrivals = Arrivals(*connection.ends, 0)
+        for size in (100, 4000):
+            connection.send(bytes(size))
+        Deadline.after(2, "segments behind the lost one").poll(lambda: arrivals.until_now().size >= 2 * 1400)
+
+        assert connection.ends[1].count() == 0
+
+
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_a_rate_is_not_exceeded(ns01, protocol):
     """A paced measurement sends what was asked for, both ways, and loses nothing on a free link."""
@@ -62,7 +77,7 @@ def test_a_rate_is_not_exceeded(ns01, protocol):
 
 
 def test_datagrams_that_are_lost_are_counted(lab, ns01):
-    """Half of what is sent at twice the shaper's rate does not arrive; TCP does not lose, so it does not say."""
+    """Half of what is sent at twice the shaper's rate does not arrive; TCP sends again, so it does not say."""
     lab.host("node").run(["tc", "qdisc", "add", "dev", "veth02", *TBF])
     found = ns01.throughput(NS02[4], 1.0, rate="8mbit", protocol="udp")
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from cnitest.lab.probe.kinds.live import End
 
-#: Where struct tcp_info has ``tcpi_bytes_received`` (Linux 4.1), and SO_MEMINFO (4.12) what a full queue turned down.
-_RECEIVED, _MEMINFO, _DROPS = struct.Struct("=128xQ"), 55, struct.Struct("=32xI")
+#: Where struct tcp_info has ``tcpi_snd_mss``, ``tcpi_sacked``, ``tcpi_bytes_acked`` and ``tcpi_bytes_received`` (Linux
+#: 4.1), and SO_MEMINFO (4.12) what a full queue turned down.
+_STREAM, _MEMINFO, _DROPS = struct.Struct("=16xI8xI88xQQ"), 55, struct.Struct("=32xI")
 
 
 class Arrived(NamedTuple):
@@ -22,10 +23,11 @@ class Arrived(NamedTuple):
 
 
 class Arrivals:
-    """The bytes that arrive at an end; ``size`` is that of a datagram, of which a queue that is full keeps none."""
+    """The bytes that arrive at the ``sink`` from the ``source``; ``size`` is that of a datagram, of which a queue that
+    is full keeps none."""
 
-    def __init__(self, sink: End, size: int) -> None:
-        self._sink, self._size = sink, size
+    def __init__(self, source: End, sink: End, size: int) -> None:
+        self._source, self._sink, self._size = source, sink, size
         self._stream = sink.socket.type == socket.SOCK_STREAM
         self._read = 0
         self._before = self._counted()
@@ -42,10 +44,14 @@ class Arrivals:
         return Arrived(size if self._stream else self._read + size, time.monotonic())
 
     def _counted(self) -> int:
-        """The kernel's own count: of a stream what came, of datagrams what it had no room for."""
+        """The kernel's own count: of a stream what came, of datagrams what it had no room for.
+
+        What came behind a segment that was lost waits for that one, and is not among the bytes received: the source
+        knows of it by selective acknowledgements (RFC 2018). An acknowledgement is on its way, so the larger counts.
+        """
         if self._stream:
-            information = self._sink.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED.size)
-            return int(_RECEIVED.unpack(information)[0])
+            mss, sacked, acknowledged, _ = _information(self._source)
+            return max(acknowledged + sacked * mss, _information(self._sink)[-1])
         (drops,) = _DROPS.unpack(self._sink.socket.getsockopt(socket.SOL_SOCKET, _MEMINFO, _DROPS.size))
         return int(drops) * self._size
 
@@ -57,3 +63,7 @@ class Arrivals:
             self.take()
             if self._read == before:
                 return
+
+
+def _information(end: End) -> tuple[int, ...]:
+    return _STREAM.unpack(end.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _STREAM.size))

@@ -31,7 +31,8 @@ class Throughput:
     of ``seconds``, when a shaper's burst is used up; while a sender has to wait for the processor it fills again, which
     can add one burst in that time. ``received`` are the bytes of the whole time, there and back;
     ``lost`` the share of datagrams that did not arrive (0 to 1; of TCP None). What arrived is the kernel's count:
-    that we read late changes nothing, and what a full socket could not take had arrived."""
+    that we read late changes nothing, what a full socket could not take had arrived, and so had what waits for a lost
+    segment. Where a short queue loses segments, TCP may pause for its timer, and is slower than the limit."""
 
     there: float
     back: float
@@ -93,7 +94,7 @@ class _Way(NamedTuple):
 
 def _one_way(source: End, sink: End, seconds: float, pace: float | None, chunk: int) -> _Way:
     """Two halves, each as long as it is meant to be: one that others having the processor made late ends later, too."""
-    arrivals = Arrivals(sink, chunk)
+    arrivals = Arrivals(source, sink, chunk)
     sent = _send(source, sink, arrivals, seconds / 2, pace, chunk)
     first = arrivals.until_now()
     sent += _send(source, sink, arrivals, seconds / 2, pace, chunk)
