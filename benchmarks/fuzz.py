@@ -1,7 +1,7 @@
 """How many examples a second fuzzing tries: python -m benchmarks.fuzz [SECONDS].
 
 A full example is ADD, the result held against the kernel, ping, DEL, and the host held against what it was before, with
-bridge and host-local; by one worker and by four. Then calls that are to be refused, and strategies alone.
+bridge and host-local; by one worker and by four. Then calls that are to be rejected, and strategies alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NETWORK = {
     "plugins": [{"type": "bridge", "isGateway": True, "ipam": {"type": "host-local", "subnet": "10.9.0.0/16"}}],
 }
 FULL = Scenario((Example(NETWORK),), (Step("ADD"), Step("DEL")))
-REFUSED = Scenario((Example(NETWORK),), (), Raw("bridge", stdin=b"[]", valid=False))
+REJECTED = Scenario((Example(NETWORK),), (), Raw("bridge", stdin=b"[]", valid=False))
 DRAWN = 4000
 
 
@@ -36,8 +36,8 @@ def main(seconds: float) -> None:
     one, share = rate(FULL, seconds)
     print(f"full examples, one worker     {one:7.1f}/s   (at least 18; plugins take {share:.0%} of the time)")
     print(f"full examples, four workers   {together(4, seconds):7.1f}/s   (at least 45)")
-    refused, share = rate(REFUSED, seconds)
-    print(f"refused calls, one worker     {refused:7.1f}/s   (at least 150; plugins take {share:.0%} of the time)")
+    rejected, share = rate(REJECTED, seconds)
+    print(f"rejected calls, one worker     {rejected:7.1f}/s   (at least 150; plugins take {share:.0%} of the time)")
     print(f"examples drawn                {drawn():7.0f}/s   (at least 2000)")
 
 

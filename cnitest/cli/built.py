@@ -47,7 +47,7 @@ def built(arguments: argparse.Namespace, sandboxes: Sequence[str] = (), *, after
     """The lab that a command line describes; ``sandboxes`` are attached where it names a configuration. Without
     ``after`` it is left to the caller to `run_after`.
 
-    Raises CnitestError for a topology that cannot be built, a plugin's refusal, and a command that fails.
+    Raises CnitestError for a topology that cannot be built, a plugin's rejection, and a command that fails.
     """
     from cnitest.explain.lab import Lab
 

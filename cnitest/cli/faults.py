@@ -81,7 +81,7 @@ def _subject(file: Path, path: tuple[str, ...]) -> tuple[Network, tuple[str, ...
 
 
 def _require(network: Network, path: tuple[str, ...]) -> None:
-    """Refuse a network with a plugin that is not there."""
+    """Reject a network with a plugin that is not there."""
     for plugin in network.plugins:
         name = str(plugin.get("type"))
         if not plugins.find(name, path):

@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     if arguments.cni_vm is None and (why := unprivileged.forbidden()):
         raise FeatureMissing(why)
     wanted = [_known(name) for name in _suites_of(arguments)]
-    refuse_what_is_anothers(arguments, wanted)
+    reject_what_is_anothers(arguments, wanted)
     if arguments.cni_topology != options.DEFAULT_TOPOLOGY:
         load(find(arguments.cni_topology))
     if _CONFORMANCE in wanted:
@@ -161,7 +161,7 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     return given + list(arguments.rest)
 
 
-def refuse_what_is_anothers(arguments: argparse.Namespace, wanted: Sequence[str]) -> None:
+def reject_what_is_anothers(arguments: argparse.Namespace, wanted: Sequence[str]) -> None:
     """Raise ConfigError for options of the conformance suite where it does not run, and nobody else reads them."""
     if _CONFORMANCE in wanted:
         return

@@ -1,4 +1,4 @@
-"""A container attached to a network: its names, and what a runtime refuses before it calls any plugin."""
+"""A container attached to a network: its names, and what a runtime rejects before it calls any plugin."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def cnitool_container_id(netns: str) -> str:
 
 
 def validate(container_id: str, ifname: str, args: Mapping[str, str], *, pairs: bool = True) -> None:
-    """Refuse what no call may be made with (RT-19, SPEC section 2). Raises ConfigError that says which and why.
+    """Reject what no call may be made with (RT-19, SPEC section 2). Raises ConfigError that says which and why.
 
     ``pairs`` asks of CNI_ARGS that a plugin can take them apart again.
     """

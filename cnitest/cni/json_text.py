@@ -40,7 +40,7 @@ def parsed(text: str, source: str) -> dict[str, Any]:
     """The object that a text is. Raises ConfigError with the place and what is wrong there: ``FILE:LINE:COLUMN: …``."""
     if text.startswith("\ufeff"):
         raise ConfigError(
-            f"{source}:1:1: begins with a byte-order mark, which JSON has not and libcni refuses: "
+            f"{source}:1:1: begins with a byte-order mark, which JSON has not and libcni rejects: "
             "save it as UTF-8 without one"
         )
     try:

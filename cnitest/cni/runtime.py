@@ -249,7 +249,7 @@ class Runtime:
         return target
 
     def _guard_cache(self, target: Target) -> None:
-        """Refuse to write over the cache file of another attachment: names may collide (RT-04)."""
+        """Do not write over the cache file of another attachment: names may collide (RT-04)."""
         if not self.mode.guards_cache_files:
             return
         try:

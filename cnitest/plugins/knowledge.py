@@ -14,7 +14,7 @@ from cnitest.topology.problem import Problem
 from cnitest.typos import did_you_mean
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
-#: What is no value of a type: a plugin that reads JSON into typed fields has to refuse it.
+#: What is no value of a type: a plugin that reads JSON into typed fields has to reject it.
 WRONG: Mapping[str, tuple[Any, ...]] = {
     "boolean": ("yes", 1),
     "number": ("1500", 1.5),
@@ -67,7 +67,7 @@ class Key(Frozen):
 
     @property
     def wrong(self) -> tuple[Any, ...]:
-        """Values that have to be refused: those that are named, and those of another type."""
+        """Values that have to be rejected: those that are named, and those of another type."""
         return self.invalid + WRONG[self.type]
 
 
@@ -165,7 +165,7 @@ def problems(plugin: Plugin) -> Iterator[Problem]:
 
 
 def _one_side(path: str, key: Key) -> Iterator[Problem]:
-    """A value is valid, at an edge or to be refused, and only one of them."""
+    """A value is valid, at an edge or to be rejected, and only one of them."""
     sides: dict[str, str] = {}
     for side, values in (("valid", key.valid), ("boundary", key.boundary), ("invalid", key.wrong)):
         for value in values:

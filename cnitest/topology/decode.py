@@ -33,7 +33,7 @@ from cnitest.typos import meant, nearest
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _TRUE = ("true", "yes", "on")
-# An int of more digits is refused by Python itself; the model wants 32 bits at most.
+# An int of more digits is rejected by Python itself; the model wants 32 bits at most.
 _MOST_DIGITS = 20
 MOST_VALUES = 200_000
 
@@ -89,7 +89,7 @@ class Decoder:
         """Note a problem at ``node``."""
         self.problems.append((place_of(node), Problem(path, message)))
 
-    def _refuse(self, node: Node, hint: Any, path: str, message: str) -> Any:
+    def _reject(self, node: Node, hint: Any, path: str, message: str) -> Any:
         self.report(node, path, message)
         self.broken.add(path)
         return stand_in(hint)
@@ -118,7 +118,7 @@ class Decoder:
         if notation is not NO_NOTATION and is_scalar(node) and not is_null(node):
             node = read_line(node, notation)
         if not is_mapping(node):
-            return self._refuse(node, cls, path, f"expected {said(cls)}, not {shape(node)}")
+            return self._reject(node, cls, path, f"expected {said(cls)}, not {shape(node)}")
         values = dict(self._given(node, cls, path))
         for name in required(cls):
             if name not in values:
@@ -195,7 +195,7 @@ class Decoder:
         if is_null(node):
             return {}
         if not is_mapping(node):
-            return self._refuse(node, Mapping, path, f"expected a mapping of names, not {shape(node)}")
+            return self._reject(node, Mapping, path, f"expected a mapping of names, not {shape(node)}")
         found = {}
         for name, key, value in self._pairs(node, path):
             self.where[child(path, name)] = place_of(key)
@@ -207,7 +207,7 @@ class Decoder:
             return ()
         if node.id != "sequence":
             remedy = f". Did you mean [{node.value!r}]?" if is_scalar(node) and hint is str else ""
-            return self._refuse(node, tuple, path, f"expected a list, not {shape(node)}{remedy}")
+            return self._reject(node, tuple, path, f"expected a list, not {shape(node)}{remedy}")
         return tuple(self.decode(each, hint, f"{path}[{at}]") for at, each in enumerate(node.value))
 
     def _pairs(self, node: Node, path: str, above: tuple[int, ...] = ()) -> Iterator[_Pair]:
@@ -244,9 +244,9 @@ class Decoder:
 
     def _scalar(self, node: Node, hint: Any, path: str) -> Any:
         if not is_scalar(node):
-            return self._refuse(node, hint, path, f"expected {said(hint)}, not {shape(node)}")
+            return self._reject(node, hint, path, f"expected {said(hint)}, not {shape(node)}")
         if is_null(node):
-            return self._refuse(node, hint, path, f"is empty (expected {said(hint)})")
+            return self._reject(node, hint, path, f"is empty (expected {said(hint)})")
         if get_origin(hint) is Literal:
             return self._choice(node, hint, path)
         if hint is str:
@@ -263,7 +263,7 @@ class Decoder:
             return allowed[node.value]
         near = nearest(node.value, allowed)
         remedy = f". Did you mean {allowed[near]!r}?" if near else ""
-        return self._refuse(node, hint, path, f"{node.value!r} is not one of {listed(get_args(hint))}{remedy}")
+        return self._reject(node, hint, path, f"{node.value!r} is not one of {listed(get_args(hint))}{remedy}")
 
     def _bool(self, node: Node, path: str) -> Any:
         if node.tag == f"{CORE}bool":
@@ -282,7 +282,7 @@ class Decoder:
         }
         meant = spelt.get(node.value.strip().lower())
         remedy = f". Did you mean {meant}?" if meant else ""
-        return self._refuse(node, bool, path, f"{node.value!r} is not true or false{remedy}")
+        return self._reject(node, bool, path, f"{node.value!r} is not true or false{remedy}")
 
     def _int(self, node: Node, path: str) -> Any:
         text = node.value.strip()
@@ -292,7 +292,7 @@ class Decoder:
             if _HEXADECIMAL.fullmatch(text):
                 return int(text, 16)
         remedy = f". Did you mean {meant}?" if (meant := _whole_in(text)) else ""
-        return self._refuse(node, int, path, f"{node.value!r} is not a whole number{remedy}")
+        return self._reject(node, int, path, f"{node.value!r} is not a whole number{remedy}")
 
 
 def _number_or_text(node: Node) -> str | int:

@@ -73,7 +73,7 @@ def executor(trial: Trial) -> Iterator[ReusingExecutor]:
 
 @pytest.fixture
 def fixed_bridge(tmp_path: Path) -> Path:
-    """A directory with a bridge that refuses the names of which Debian's makes something else."""
+    """A directory with a bridge that rejects the names of which Debian's makes something else."""
     return program(tmp_path / "fixed" / "bridge", FIXED).parent
 
 

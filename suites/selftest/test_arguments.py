@@ -181,8 +181,8 @@ ON_A_RUNTIME = {
 }
 
 
-def refused(error, call, given):
-    """What a call says that is refused."""
+def rejected(error, call, given):
+    """What a call says that is rejected."""
     with pytest.raises(error) as raised:
         call(given)
     return str(raised.value)
@@ -193,33 +193,33 @@ def test_a_place_says_what_to_write(lab, node, call, words):
     """Before anything is sent or started: the journal stays as it was."""
     before = len(lab.journal.of(Reach))
 
-    assert words in refused(CnitestError, call, node)
+    assert words in rejected(CnitestError, call, node)
     assert len(lab.journal.of(Reach)) == before
 
 
 @pytest.mark.parametrize(("call", "words"), OF_STATES.values(), ids=OF_STATES)
 def test_a_difference_is_one_of_states(node, call, words):
     """Not of places."""
-    assert words in refused(UsageError, call, node)
+    assert words in rejected(UsageError, call, node)
 
 
 @pytest.mark.parametrize(("call", "words"), OF_A_SCRIPT.values(), ids=OF_A_SCRIPT)
 def test_a_scripted_plugin_says_what_to_write(tmp_path, call, words):
     """Nothing is written of what cannot be."""
-    assert words in refused(ConfigError, call, tmp_path)
+    assert words in rejected(ConfigError, call, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("call", "words"), ON_A_LAB.values(), ids=ON_A_LAB)
 def test_a_lab_says_what_there_is(lab, call, words):
     """With the nearest name; the error is a LookupError as well."""
-    assert words in refused(LookupError, call, lab)
+    assert words in rejected(LookupError, call, lab)
 
 
 @pytest.mark.parametrize(("call", "words"), ON_A_RUNTIME.values(), ids=ON_A_RUNTIME)
 def test_a_runtime_says_what_to_write(cni, call, words):
     """Before a plugin is called."""
-    assert words in refused(UsageError, call, cni)
+    assert words in rejected(UsageError, call, cni)
     assert not cni.calls
 
 

@@ -27,7 +27,7 @@ def test_an_error_with_exit_code_0_is_told_as_one(tmp_path: Path):
 
     words = "exit code 0 with error code 4 (invalid environment variables): no such variable"
     assert protocol.success(call) == [f"{call.subject}: {words}"]
-    assert protocol.refusal(call) == [f"{call.subject}: {words}"]
+    assert protocol.rejection(call) == [f"{call.subject}: {words}"]
 
 
 def without_profile(directory: Path) -> Subject:

@@ -143,7 +143,7 @@ def test_what_is_missing_is_one_reason_to_skip(run):
     result.stdout.fnmatch_lines(["*no plugin 'no-such-plugin' in *; no program 'no-such-program' in PATH*"])
 
 
-def test_requires_refuses_what_it_does_not_know(run):
+def test_requires_rejects_what_it_does_not_know(run):
     """A misspelt keyword of the mark is an error, not a requirement that always holds."""
     result = run("""
         import pytest

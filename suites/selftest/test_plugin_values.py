@@ -1,4 +1,4 @@
-"""What the files of plugins call invalid is refused by the builds in the search path, and what is valid is not."""
+"""What the files of plugins call invalid is rejected by the builds in the search path, and what is valid is not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KNOWN = [plugin for plugin in files.every() if plugin.keys and plugin.ipam != "a
 
 
 def keys(plugin: Plugin) -> Iterator[tuple[Key, Any]]:
-    """The values that have to be refused, of the keys that the build has."""
+    """The values that have to be rejected, of the keys that the build has."""
     file = plugins.find(plugin.name, PATH)
     yield from (
         (key, value)
@@ -55,7 +55,7 @@ def accepted(cni: Runtime, sandbox: Sandbox, network: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("plugin", KNOWN, ids=lambda plugin: plugin.name)
-def test_what_is_called_invalid_is_refused(plugin: Plugin):
+def test_what_is_called_invalid_is_rejected(plugin: Plugin):
     """ADD fails with each invalid value of a key that the build has, and succeeds with a valid one in its place."""
     if not plugins.find(plugin.name, PATH) or not plugins.find("host-local", PATH):
         pytest.skip(f"there is no {plugin.name}")
@@ -67,8 +67,8 @@ def test_what_is_called_invalid_is_refused(plugin: Plugin):
         cni = Runtime(lab, PATH, timeout=10)
         wrong = [
             f"{key.name} {value!r}: {word}"
-            for number, (key, refused) in enumerate(keys(plugin))
-            for word, given in (("accepted", refused), ("refused", key.valid[:1]))
+            for number, (key, rejected) in enumerate(keys(plugin))
+            for word, given in (("accepted", rejected), ("refused", key.valid[:1]))
             for value in ((given,) if word == "accepted" else given)
             if accepted(cni, host.sandbox(f"{word}{number}"), listed(plugin, key, value)) is (word == "accepted")
         ]

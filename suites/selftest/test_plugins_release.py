@@ -10,7 +10,7 @@ import pytest
 from cnitest.suites.selftest.plugins import script
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-#: Plays Go: a release without dummy, some packages that it refuses, and binaries that are empty files.
+#: Plays Go: a release without dummy, some packages that it rejects, and binaries that are empty files.
 GO = """
 echo "$*" >> {place}/go.log
 case "$1 $2" in
@@ -19,7 +19,7 @@ case "$1 $2" in
 *) shift 3
   for package; do
     name=${{package##*/}}
-    case "$name" in {refused}) echo refused >&2; exit 1;; esac
+    case "$name" in {rejected}) echo rejected >&2; exit 1;; esac
     touch "$GOBIN/${{name%@*}}"; chmod +x "$GOBIN/${{name%@*}}"
   done;;
 esac"""
@@ -36,7 +36,7 @@ def build(*arguments, path):
 @pytest.fixture
 def with_go(tmp_path):
     """A search path with something that plays Go."""
-    script(tmp_path / "go", "go", GO.format(place=tmp_path, refused="cni-plugin*|flannel*"))
+    script(tmp_path / "go", "go", GO.format(place=tmp_path, rejected="cni-plugin*|flannel*"))
     return f"{tmp_path / 'go'}:/usr/bin:/bin"
 
 
@@ -64,9 +64,9 @@ def test_a_release_is_built_whole_and_once(tmp_path, with_go):
 
 
 def test_flannels_plugin_may_come_from_the_reference_plugins(tmp_path):
-    """Where flannel's own module is refused, the last release of the reference plugins with one has it; that is said,
+    """Where flannel's own module is rejected, the last release of the reference plugins with one has it; that is said,
     and tried again the next time."""
-    script(tmp_path / "go", "go", GO.format(place=tmp_path, refused="cni-plugin*"))
+    script(tmp_path / "go", "go", GO.format(place=tmp_path, rejected="cni-plugin*"))
     path = f"{tmp_path / 'go'}:/usr/bin:/bin"
 
     first, second = (build("v1.9.1", tmp_path / "out", path=path) for _ in range(2))

@@ -21,7 +21,7 @@ PLUGINS = Path("/usr/lib/cni")
 #: By what they find, the tests that do, and the subjects whose scripts are run.
 KINDS = {
     "a wrong answer": ("PROTO-10-bridge", "test_errors_name_the_invalid_variable"),
-    "a refusal that is not": ("CHK-17-host-local", "test_an_address_of_somebody_else_is_noticed"),
+    "a rejection that is not": ("CHK-17-host-local", "test_an_address_of_somebody_else_is_noticed"),
     "a rule after its container": ("DEL-05-bridge", "test_del_after_the_namespace_went"),
     "a link after a failed delegate": ("ADDF-a-bridge", "test_a_missing_delegate_leaves_nothing"),
     "a delegate left alone": ("DLG-06-bridge", "test_a_failed_delegate_is_called_off"),
@@ -32,7 +32,7 @@ KINDS = {
     "a bare environment": ("PROTO-33-bridge", "test_a_bare_environment_is_enough_to_delete"),
     "a packet without an answer": ("ADD-18-bridge", "test_the_path_works_at_once"),
     "an untrue result": ("ADD-08-liar", "test_the_result_is_true"),
-    "a crash": ("PROTO-13-careless", "test_undecodable_input_is_refused"),
+    "a crash": ("PROTO-13-careless", "test_undecodable_input_is_rejected"),
     "noise": ("DEL-13-careless", "test_del_prints_nothing"),
 }
 CARELESS = f"""\
@@ -202,7 +202,7 @@ def test_a_script_tells_what_it_is_about(findings):
 while [ "$CNI_COMMAND" = ADD ] && ip -6 address show dev cni0 tentative | grep -q inet6; do sleep 0.1; done""",
         ),
         (
-            "a refusal that is not",
+            "a rejection that is not",
             "host-local",
             f"""stdin=$(cat); case $CNI_COMMAND$stdin in CHECK*10.42.0.53*) exit 1 ;; esac
 printf %s "$stdin" | exec {PLUGINS}/host-local""",

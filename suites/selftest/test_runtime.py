@@ -264,7 +264,7 @@ class TestVersions:
 
 
 class TestConfigurations:
-    """What no runtime would accept is refused before any plugin is called."""
+    """What no runtime would accept is rejected before any plugin is called."""
 
     @pytest.mark.parametrize(
         ("conf", "words"),
@@ -308,7 +308,7 @@ class TestConfigurations:
 
     @pytest.mark.parametrize("ifname", ["", "x" * 16, "a/b", "a b", ".", ".."])
     def test_interface_names_are_checked(self, cni, sandbox, ifname):
-        """RT-19: a name that no link can have is refused."""
+        """RT-19: a name that no link can have is rejected."""
         with pytest.raises(ConfigError, match="interface name"):
             cni.add(sandbox, CONF, ifname=ifname)
 

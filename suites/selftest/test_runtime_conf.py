@@ -1,4 +1,4 @@
-"""Network configurations in files (RT-25 to RT-27): what is read from where, and what is refused with which words."""
+"""Network configurations in files (RT-25 to RT-27): what is read from where, and what is rejected with which words."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class TestFolder:
         assert "x-new" not in requests(bin_, "one")[-2][1]
 
 
-class TestRefusals:
+class TestRejections:
     """One line for each fault, with file and remedy."""
 
     @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ class TestRefusals:
             ('{"name": "net", "plugins": [{"type": "one", "x": 1e999}]}', "is no network configuration: Out of range"),
         ],
     )
-    def test_a_list_is_refused(self, directory, content, words):
+    def test_a_list_is_rejected(self, directory, content, words):
         """The fault is reported once, after the name of the file."""
         file = directory("10-x.conflist", content)
         with pytest.raises(ConfigError) as failure:

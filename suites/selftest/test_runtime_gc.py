@@ -206,8 +206,8 @@ class TestGc:
         ],
     )
     @pytest.mark.usefixtures("attached")
-    def test_nonsense_to_keep_is_refused(self, cni, node, keep, error, words):
-        """A list that names no attachment is refused before anything is deleted."""
+    def test_nonsense_to_keep_is_rejected(self, cni, node, keep, error, words):
+        """A list that names no attachment is rejected before anything is deleted."""
         with pytest.raises(error) as failure:
             cni.gc(node, NET, keep=keep)
 

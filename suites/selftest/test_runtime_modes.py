@@ -53,7 +53,7 @@ def test_the_modes_differ_in_every_field():
 
 
 def test_a_mode_is_known_by_its_name():
-    """A name that there is not is refused with those there are; a mode of one's own is taken as it is."""
+    """A name that there is not is rejected with those there are; a mode of one's own is taken as it is."""
     own = dataclasses.replace(SPEC, name="own", passes_capabilities=True)
 
     assert mode_of("libcni") is LIBCNI
@@ -161,7 +161,7 @@ class TestAdd:
         assert failure.value.__notes__ == [f"libcni says: {words}"]
 
     def test_a_cache_file_is_not_shared(self, spec, libcni, lab):
-        """Names that make the same file are refused before ADD; libcni writes over the other attachment."""
+        """Names that make the same file are rejected before ADD; libcni writes over the other attachment."""
         node = lab.host("node")
         first = spec.add(node.sandbox("c"), {**NET, "name": "a-b"})
         with pytest.raises(ConfigError) as failure:
@@ -174,7 +174,7 @@ class TestAdd:
         spec.delete(first)
 
     def test_pairs_that_cannot_be_taken_apart(self, spec, libcni, sandbox):
-        """CNI_ARGS with separators inside a pair are refused; libcni hands them on."""
+        """CNI_ARGS with separators inside a pair are rejected; libcni hands them on."""
         for args in ({"IP": "192.0.2.1;X=1"}, {"": "x"}, {"A=B": "x"}):
             with pytest.raises(ConfigError, match="';' and '=' are what separates pairs"):
                 spec.add(sandbox, NET, args=args)
@@ -184,7 +184,7 @@ class TestAdd:
 
     @pytest.mark.parametrize("command", ["check", "delete"])
     def test_names_are_checked_for_every_command(self, spec, libcni, sandbox, command):
-        """A name that no call may be made with is refused by all commands; libcni looks at ADD's only."""
+        """A name that no call may be made with is rejected by all commands; libcni looks at ADD's only."""
         attachment = dataclasses.replace(spec.add(sandbox, NET), ifname="a b")
         with pytest.raises(ConfigError, match="interface name 'a b'"):
             getattr(spec, command)(attachment)
@@ -205,7 +205,7 @@ class TestCheckAndDelete:
             libcni.check(attachment)
 
     def test_check_of_what_was_deleted(self, spec, libcni, sandbox, bin_):
-        """CHECK after DEL is refused, with the file that is missing; libcni calls plugins without a result."""
+        """CHECK after DEL is rejected, with the file that is missing; libcni calls plugins without a result."""
         attachment = spec.add(sandbox, NET)
         spec.delete(attachment)
         with pytest.raises(

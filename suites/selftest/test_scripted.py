@@ -57,7 +57,7 @@ class TestWithoutAScript:
     @pytest.mark.parametrize(
         ("command", "request_", "code"), [("FOO", {}, 4), ("ADD", "{", 6), ("ADD", "[]", 6), ("DEL", "[" * 100_000, 6)]
     )
-    def test_nonsense_is_refused(self, plugin, command, request_, code):
+    def test_nonsense_is_rejected(self, plugin, command, request_, code):
         """An unknown command is code 4 and stdin that is no object code 6, as the specification has it."""
         done = call(plugin, command, request_)
 

@@ -313,9 +313,9 @@ def test_a_plugin_of_many_cannot_start(tmp_path: Path):
     """Of shipped profiles one that cannot start is reported, fails the run, and the others go on."""
     for name in ("bridge", "host-local", "loopback"):
         (tmp_path / name).symlink_to(f"{PATH}/{name}")
-    refusal = '{"cniVersion": "1.0.0", "code": 123, "msg": "no"}'
+    rejection = '{"cniVersion": "1.0.0", "code": 123, "msg": "no"}'
     (tmp_path / "ptp").write_text(
-        f"#!/bin/sh\n[ $CNI_COMMAND != ADD ] || {{ echo '{refusal}'; exit 1; }}\nexec {PATH}/ptp\n"
+        f"#!/bin/sh\n[ $CNI_COMMAND != ADD ] || {{ echo '{rejection}'; exit 1; }}\nexec {PATH}/ptp\n"
     )
     (tmp_path / "ptp").chmod(0o755)
     command = [sys.executable, "-m", "cnitest.cli", "run", "--suite", "conformance", "--cni-path", str(tmp_path)]

@@ -41,21 +41,21 @@ def test_children_behind_a_plain_switch(children, mode, delivered):
 @pytest.mark.topology(HAIRPIN_ON)
 @pytest.mark.parametrize(("mode", "delivered"), [("bridge", True), ("vepa", True), ("private", False)])
 def test_children_behind_a_hairpin_switch(children, mode, delivered):
-    """A switch that reflects frames connects vepa siblings; private ones refuse what their own parent sent."""
+    """A switch that reflects frames connects vepa siblings; private ones reject what their own parent sent."""
     assert bool(children[0].sandbox.ping(SECOND)) is delivered
 
 
 @pytest.mark.topology(HAIRPIN_OFF)
 def test_passthru_takes_the_parent_for_itself(lab, cni):
-    """One child in passthru mode has the parent's MAC and reaches the LAN; a second one is refused."""
+    """One child in passthru mode has the parent's MAC and reaches the LAN; a second one is rejected."""
     node = lab.host("node")
     attachment = cni.add(node.sandbox("c1"), network("passthru", FIRST))
-    with pytest.raises(PluginError) as refusal:
+    with pytest.raises(PluginError) as rejection:
         cni.add(node.sandbox("c2"), network("passthru", SECOND))
 
     assert attachment.sandbox.link("eth0").mac == node.link("ens33").mac
     assert attachment.sandbox.ping(lab.host("peer").addresses_on("ens33")[0])
-    assert "macvlan ADD" in str(refusal.value)
+    assert "macvlan ADD" in str(rejection.value)
 
 
 @pytest.mark.topology(HAIRPIN_OFF)

@@ -33,7 +33,7 @@ def rounded(value: Any) -> Any:
 
 
 def oversized(value: Any) -> list[str]:
-    """The numbers that no 64-bit float can hold, which libcni refuses, as faults."""
+    """The numbers that no 64-bit float can hold, which libcni rejects, as faults."""
     if isinstance(value, Mapping):
         return oversized(list(value.values()))
     if isinstance(value, list):

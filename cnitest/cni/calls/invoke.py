@@ -252,10 +252,10 @@ def check_exit(made: Call) -> None:
     if made.exit_code < 0:
         raise PluginError(f"{made.subject}: killed by signal {-made.exit_code}{_said(made)}")
     if made.exit_code:
-        raise _refusal(made)
+        raise _rejection(made)
 
 
-def _refusal(made: Call) -> PluginError:
+def _rejection(made: Call) -> PluginError:
     """The plugin's own error document in words, or what there is instead."""
     where = f"{made.subject}: exit code {made.exit_code}"
     if not made.stdout.strip():

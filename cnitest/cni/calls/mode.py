@@ -18,13 +18,13 @@ class Mode:
     """
 
     name: str
-    #: RT-04: refuse an ADD whose cache file would be that of another attachment (a-b + c and a + b-c are both a-b-c).
+    #: RT-04: reject an ADD whose cache file would be that of another attachment (a-b + c and a + b-c are both a-b-c).
     guards_cache_files: bool = True
     #: RT-05: a cached result that cannot be understood is removed before DEL is called, not after it.
     drops_unreadable_cache: bool = False
     #: RT-07: ``disableCheck`` counts before the version does; a network older than CHECK may say it too.
     obeys_disable_check_first: bool = True
-    #: RT-08: CHECK is refused for what was never added or has been deleted; else it is called without prevResult.
+    #: RT-08: CHECK is rejected for what was never added or has been deleted; else it is called without prevResult.
     checks_only_what_is_cached: bool = True
     #: RT-10, RT-30: GC deletes a stale attachment with the configuration it was added with, not with today's.
     deletes_stale_as_added: bool = True
@@ -49,7 +49,7 @@ class Mode:
     picks_published_versions: bool = True
     #: RT-19: container ID and interface name are checked for every command, not for ADD alone.
     validates_every_command: bool = True
-    #: RT-19: CNI_ARGS that no plugin could take apart into pairs again are refused.
+    #: RT-19: CNI_ARGS that no plugin could take apart into pairs again are rejected.
     validates_args: bool = True
     #: RT-20: a result loses what libcni's types do not know, before it is handed on and kept.
     reduces_results: bool = False

@@ -21,7 +21,7 @@ Function = TypeVar("Function", bound=Callable[..., None])
 #: What a check can take, by the name of its parameter.
 NEEDS = {
     "bench": "a bench in a fresh lab",
-    "shared_bench": "a bench for calls that are refused or change nothing; other checks use its lab too",
+    "shared_bench": "a bench for calls that are rejected or change nothing; other checks use its lab too",
     "shared_attachment": "an attachment that is only looked at, on a bench that other checks use too",
     "trial": "the plugin under test, and the version of the specification",
     "tmp_path": "an empty directory",

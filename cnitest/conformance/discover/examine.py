@@ -12,7 +12,7 @@ from cnitest.cni import library, releases, spec
 from cnitest.cni.conf import Network
 from cnitest.conformance.bench.bench import Bench, open_bench
 from cnitest.conformance.discover.first_add import first_add, tried
-from cnitest.conformance.discover.preflight import Refused
+from cnitest.conformance.discover.preflight import StartFailure
 from cnitest.conformance.discover.source import Source, require, source, there
 from cnitest.conformance.model import protocol, reading
 from cnitest.conformance.model.finding import Undecided
@@ -33,7 +33,7 @@ def examine(
     versions: Sequence[str] = (),
     helpers: Sequence[str] = (),
     skipped: list[str] | None = None,
-    unstarted: list[Refused] | None = None,
+    unstarted: list[StartFailure] | None = None,
 ) -> tuple[Subject, ...]:
     """The subjects of some sources. ``path`` is CNI_PATH, ``versions`` limits those to test, ``helpers`` are further
     directories for what makes interfaces where a source has nothing that does.
@@ -86,20 +86,20 @@ def _started(
     each: Source,
     helpers: tuple[str, ...],
     versions: tuple[str, ...],
-    unstarted: list[Refused] | None,
+    unstarted: list[StartFailure] | None,
 ) -> list[Subject]:
     """The drafts after their first ADDs, which try each beginning of the list, and the list in its own version."""
     found: list[Subject] = []
     for draft in drafts:
-        subject, refusal = tried(_of_its_kind(draft, each), each, helpers)
-        if refusal and unstarted is not None and _listed(draft, each):
-            unstarted.append(refusal)
+        subject, rejection = tried(_of_its_kind(draft, each), each, helpers)
+        if rejection and unstarted is not None and _listed(draft, each):
+            unstarted.append(rejection)
             return []
         found.append(subject)
     if unstarted is not None and not versions:
-        refusal = _in_own_version([draft for draft in drafts if _listed(draft, each)], each.network)
-        if refusal:
-            unstarted.append(refusal)
+        rejection = _in_own_version([draft for draft in drafts if _listed(draft, each)], each.network)
+        if rejection:
+            unstarted.append(rejection)
             return []
     return found
 
@@ -116,12 +116,12 @@ def _listed(draft: Subject, each: Source) -> bool:
     return bool(each.only) or any(draft.conf == plugin for plugin in each.network.plugins)
 
 
-def _in_own_version(drafts: Sequence[Subject], network: Network) -> Refused | None:
+def _in_own_version(drafts: Sequence[Subject], network: Network) -> StartFailure | None:
     """What came of ADD in the version that a configuration says, where it is none that was tried."""
     if not drafts or not network.versioned or network.cni_version == drafts[-1].highest:
         return None
     made = first_add(drafts[-1], network.cni_version)
-    return made if isinstance(made, Refused) else None
+    return made if isinstance(made, StartFailure) else None
 
 
 def _drafts(each: Source, path: tuple[str, ...]) -> Iterator[Subject]:

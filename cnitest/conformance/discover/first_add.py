@@ -11,7 +11,7 @@ from cnitest.conformance.bench import leftovers
 from cnitest.conformance.bench.bench import AddResult, open_bench
 from cnitest.conformance.bench.request import substituted
 from cnitest.conformance.bench.shared_attachment import attach_shared
-from cnitest.conformance.discover.preflight import Refused, links, refused
+from cnitest.conformance.discover.preflight import StartFailure, links, start_failure
 from cnitest.conformance.discover.source import Source, there
 from cnitest.conformance.model import reading, space
 from cnitest.conformance.model.finding import Undecided
@@ -22,21 +22,21 @@ from cnitest.errors import CnitestError, ConfigError, FeatureMissing, PluginErro
 from cnitest.plugins import files
 
 
-def tried(draft: Subject, each: Source, helpers: Sequence[str]) -> tuple[Subject, Refused | None]:
+def tried(draft: Subject, each: Source, helpers: Sequence[str]) -> tuple[Subject, StartFailure | None]:
     """A subject after its first ADD: what kind it is, what it answers, how long it takes.
 
     A plugin that cannot be added stays what it seemed to be, beside what came of its ADD as it was first tried.
     """
     candidates = [draft]
-    refusal = None
+    rejection = None
     if each.kind is None and draft.kind is Kind.INTERFACE and not draft.before:
         candidates += _with_maker(draft, helpers)
     elif draft.kind is Kind.META and not draft.before:
         candidates = [*_with_maker(draft, helpers), draft]
     for candidate in candidates:
         first = first_add(candidate)
-        if isinstance(first, Refused):
-            refusal = refusal or first
+        if isinstance(first, StartFailure):
+            rejection = rejection or first
             continue
         made, changes = first
         if candidate.kind is Kind.INTERFACE and each.kind is None and effect.only_addresses(made):
@@ -44,7 +44,7 @@ def tried(draft: Subject, each: Source, helpers: Sequence[str]) -> tuple[Subject
         if _only_loopback(made):
             candidate = replace(candidate, setting=replace(candidate.setting, ifname="lo"))
         return replace(candidate, result=made.result, seconds=made.call.seconds, effect=changes), None
-    return draft, refusal
+    return draft, rejection
 
 
 def _with_maker(draft: Subject, helpers: Sequence[str]) -> list[Subject]:
@@ -78,7 +78,7 @@ def _below(family: str, **places: str) -> list[Mapping[str, Any]]:
     return [{"type": plugin.name, **substituted(plugin.below, **places)} for plugin in known]
 
 
-def first_add(candidate: Subject, version: str = "") -> tuple[AddResult, bool] | Refused:
+def first_add(candidate: Subject, version: str = "") -> tuple[AddResult, bool] | StartFailure:
     """What an ADD made, and whether that changed anything; or why it failed."""
     tried = version or candidate.highest
     try:
@@ -87,10 +87,10 @@ def first_add(candidate: Subject, version: str = "") -> tuple[AddResult, bool] |
             try:
                 found = attach_shared(bench)
             except (Undecided, PluginError) as error:
-                return refused(candidate, tried, error, bench, before)
+                return start_failure(candidate, tried, error, bench, before)
             return found.made, leftovers.effect(found.before, found.after)
     except (Undecided, PluginError) as error:  # of the commands that set the host up
-        return refused(candidate, tried, error)
+        return start_failure(candidate, tried, error)
     except FeatureMissing:
         raise
     except CnitestError as error:

@@ -20,7 +20,7 @@ PROGRAMS = ("iptables", "ip6tables", "nft", "ipset", "ip")
 
 
 @dataclass(frozen=True)
-class Refused:
+class StartFailure:
     """The first ADD of a network, or of the beginning of its list, that did not give a result.
 
     ``subject`` is what was tried, ``plugin`` whose call failed and ``conf`` its part of the list; ``words`` say how.
@@ -62,13 +62,13 @@ class Refused:
         return tuple(str(conf["type"]) for conf in (*self.subject.before, self.subject.conf))
 
 
-def refused(
+def start_failure(
     subject: Subject,
     version: str,
     error: Exception,
     bench: Bench | None = None,
     before: Mapping[str, str] | None = None,
-) -> Refused:
+) -> StartFailure:
     """What an ADD that did not give a result came to, while its host still stands; without a bench, where not even the
     host could be set up. ``before`` are the host's links before it."""
     calls = bench.record.calls if bench else []
@@ -76,7 +76,7 @@ def refused(
     plugin = failed.plugin if failed else subject.plugin
     confs = (*subject.before, subject.conf)
     containers = bench.node.sandboxes if bench else {}
-    return Refused(
+    return StartFailure(
         subject=subject,
         version=version,
         plugin=plugin,

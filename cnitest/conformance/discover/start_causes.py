@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from cnitest.conformance.discover import start_addresses, warnings
-from cnitest.conformance.discover.preflight import Refused
+from cnitest.conformance.discover.preflight import StartFailure
 from cnitest.kernel import features
 from cnitest.plugins import files
 from cnitest.plugins.values import BadValue
 from cnitest.topology.words.address import mac_fault
 from cnitest.typos import did_you_mean
 
-StartCause = Callable[[Refused], Iterator[str]]
+StartCause = Callable[[StartFailure], Iterator[str]]
 CAUSES: list[StartCause] = []
 LINK_KEYS = ("master", "device", "parent", "uplink", "physInterface")
 _LONGEST_FILE_NAME = 255
@@ -35,10 +35,10 @@ def cause(function: StartCause) -> StartCause:
 
 
 @cause
-def version_not_spoken(failure: Refused) -> Iterator[str]:
+def version_not_spoken(failure: StartFailure) -> Iterator[str]:
     """The plugin does not speak the configuration's version."""
-    refused = failure.error.get("code") == 1 or "incompatible CNI versions" in failure.text
-    if refused and "CNI_COMMAND" not in failure.text:
+    rejected = failure.error.get("code") == 1 or "incompatible CNI versions" in failure.text
+    if rejected and "CNI_COMMAND" not in failure.text:
         spoken = ", ".join(failure.subject.versions)
         yield (
             f"{failure.plugin} does not speak version {failure.version}; the whole list speaks {spoken}: "
@@ -47,13 +47,13 @@ def version_not_spoken(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def value_not_accepted(failure: Refused) -> Iterator[str]:
+def value_not_accepted(failure: StartFailure) -> Iterator[str]:
     """A value that the plugin's error is about, or that its reader of JSON cannot take."""
     yield from (str(fault) for fault in values_of(failure) if _is_about(failure, fault))
 
 
 @cause
-def default_route_twice(failure: Refused) -> Iterator[str]:
+def default_route_twice(failure: StartFailure) -> Iterator[str]:
     """isDefaultGateway makes a default route, and the IPAM section names one as well."""
     routes = failure.ipam.get("routes") or ()
     given = [str(route.get("dst")) for route in routes if isinstance(route, Mapping)]
@@ -66,7 +66,7 @@ def default_route_twice(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def route_twice(failure: Refused) -> Iterator[str]:
+def route_twice(failure: StartFailure) -> Iterator[str]:
     """The same route is asked for twice."""
     routes = failure.ipam.get("routes") or ()
     given = [str(route.get("dst")) for route in routes if isinstance(route, Mapping)]
@@ -76,7 +76,7 @@ def route_twice(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def keys_exclude_each_other(failure: Refused) -> Iterator[str]:
+def keys_exclude_each_other(failure: StartFailure) -> Iterator[str]:
     """Two keys that a plugin does not take together, of which its error names one."""
     said = re.sub(r"[^a-z0-9]", "", failure.text.lower())
     keys = failure.subject.known(failure.plugin).all_keys
@@ -91,14 +91,14 @@ def _named(said: str, *keys: str) -> bool:
 
 
 @cause
-def wrong_mac(failure: Refused) -> Iterator[str]:
+def wrong_mac(failure: StartFailure) -> Iterator[str]:
     """A MAC that the runtime or the configuration's ``args`` asks for, and that no link can have."""
     for where, mac in _macs(failure):
         if isinstance(mac, str) and mac and (why := mac_fault(mac)):
             yield f"{where} is wrong: {why}"
 
 
-def _macs(failure: Refused) -> Iterator[tuple[str, Any]]:
+def _macs(failure: StartFailure) -> Iterator[tuple[str, Any]]:
     """The MACs that are asked for by other ways than a key of the plugin's own, with where each stands."""
     setting, args = failure.subject.setting, failure.conf.get("args")
     if (failure.conf.get("capabilities") or {}).get("mac"):
@@ -109,7 +109,7 @@ def _macs(failure: Refused) -> Iterator[tuple[str, Any]]:
 
 
 @cause
-def link_is_not_there(failure: Refused) -> Iterator[str]:
+def link_is_not_there(failure: StartFailure) -> Iterator[str]:
     """A link that the configuration names is not on the host, or not in the container."""
     inside = bool(failure.conf.get("linkInContainer"))
     there, where = (failure.inside, "the container") if inside else (failure.links, "the host")
@@ -125,13 +125,13 @@ def link_is_not_there(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def wrong_addresses(failure: Refused) -> Iterator[str]:
+def wrong_addresses(failure: StartFailure) -> Iterator[str]:
     """Prefixes, ranges and gateways of the configuration that cannot be."""
     yield from start_addresses.faults(failure.conf)
 
 
 @cause
-def no_addresses_left(failure: Refused) -> Iterator[str]:
+def no_addresses_left(failure: StartFailure) -> Iterator[str]:
     """A range without an address to give."""
     if re.search(r"no IP addresses available|no available|exhausted|too small to allocate", failure.text, re.I):
         yield (
@@ -141,7 +141,7 @@ def no_addresses_left(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def ipam_is_not_there(failure: Refused) -> Iterator[str]:
+def ipam_is_not_there(failure: StartFailure) -> Iterator[str]:
     """The IPAM plugin, or another delegate, is not in the search path."""
     found = re.search(r'failed to find plugin "([^"]*)"', failure.text)
     if found:
@@ -150,14 +150,14 @@ def ipam_is_not_there(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def no_ipam(failure: Refused) -> Iterator[str]:
+def no_ipam(failure: StartFailure) -> Iterator[str]:
     """A plugin that needs IPAM got none."""
     if "type" not in failure.ipam and re.search(r"no plugin name|missing IP config|ipam", failure.text, re.I):
         yield f"{failure.plugin} wants addresses, and its configuration has no ipam.type, such as host-local"
 
 
 @cause
-def no_previous_result(failure: Refused) -> Iterator[str]:
+def no_previous_result(failure: StartFailure) -> Iterator[str]:
     """A chained plugin stands alone or first."""
     if re.search(r"chained|prevResult", failure.text, re.I) and failure.members.index(failure.plugin) == 0:
         yield (
@@ -167,7 +167,7 @@ def no_previous_result(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def interface_made_twice(failure: Refused) -> Iterator[str]:
+def interface_made_twice(failure: StartFailure) -> Iterator[str]:
     """Two plugins of a list make the container's interface."""
     before = failure.members[: failure.members.index(failure.plugin)] or failure.members[:-1]
     there = failure.subject.setting.ifname in failure.inside and failure.conf.get("type") in _MAKERS
@@ -176,7 +176,7 @@ def interface_made_twice(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def no_capability_arguments(failure: Refused) -> Iterator[str]:
+def no_capability_arguments(failure: StartFailure) -> Iterator[str]:
     """Declared capabilities for which a profile gives no arguments."""
     given = failure.subject.setting.capabilities
     declared = failure.conf.get("capabilities")
@@ -191,7 +191,7 @@ def no_capability_arguments(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def daemon_is_not_there(failure: Refused) -> Iterator[str]:
+def daemon_is_not_there(failure: StartFailure) -> Iterator[str]:
     """The socket of a daemon that nobody started."""
     found = re.search(r"dial unix (\S+?):", failure.text) or re.search(r"(/run/\S+\.sock)\b", failure.text)
     if found and "dbus" in found[1]:
@@ -204,14 +204,14 @@ def daemon_is_not_there(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def program_is_not_there(failure: Refused) -> Iterator[str]:
+def program_is_not_there(failure: StartFailure) -> Iterator[str]:
     """A program that the plugin starts is not installed."""
     for name in dict.fromkeys(_PROGRAM.findall(failure.text)):
         yield f"{failure.plugin} starts {name!r}, which is not on this machine: install it, or choose another backend"
 
 
 @cause
-def kernel_lacks_it(failure: Refused) -> Iterator[str]:
+def kernel_lacks_it(failure: StartFailure) -> Iterator[str]:
     """A kind of link, or table, that this kernel does not have."""
     matched = re.search(
         r"operation not supported|not supported|unknown device type|protocol not available|[Mm]odule \S+ not found"
@@ -228,7 +228,7 @@ def kernel_lacks_it(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def file_is_not_there(failure: Refused) -> Iterator[str]:
+def file_is_not_there(failure: StartFailure) -> Iterator[str]:
     """A file that something else on a host would have written."""
     for path, why in dict.fromkeys(_FILE.findall(failure.text)):
         if why == "file name too long":
@@ -241,7 +241,7 @@ def file_is_not_there(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def sysctl_is_not_there(failure: Refused) -> Iterator[str]:
+def sysctl_is_not_there(failure: StartFailure) -> Iterator[str]:
     """A sysctl that the kernel does not have."""
     for path, why in dict.fromkeys(_FILE.findall(failure.text)):
         if path.startswith("/proc/sys/"):
@@ -250,18 +250,18 @@ def sysctl_is_not_there(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def may_not(failure: Refused) -> Iterator[str]:
+def may_not(failure: StartFailure) -> Iterator[str]:
     """Something that we or the plugin may not do."""
     if re.search(r"operation not permitted|permission denied", failure.text, re.I):
         yield "the plugin may not do what it tries: run as root, or under `unshare -Urnm` what works without"
 
 
-def values_of(failure: Refused) -> list[BadValue]:
+def values_of(failure: StartFailure) -> list[BadValue]:
     """The values of the failed plugin's configuration that are not accepted."""
     return list(warnings.value_faults(failure.conf, failure.subject.path, failure.subject.setting.knowledge))
 
 
-def _is_about(failure: Refused, fault: BadValue) -> bool:
+def _is_about(failure: StartFailure, fault: BadValue) -> bool:
     """Whether the error repeats the key, or the value, of a fault."""
     said = failure.text.lower()
     return fault.key.lower() in said or bool(fault.value and fault.value.lower() in said)

@@ -1,4 +1,4 @@
-"""Why a network's first ADD failed, by what the call itself shows: a value that its reader refused, its end, its code.
+"""Why a network's first ADD failed, by what the call itself shows: a value that its reader rejected, its end, its code.
 
 They are asked after those of `start_causes`.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from cnitest.cni import spec
-from cnitest.conformance.discover.preflight import Refused
+from cnitest.conformance.discover.preflight import StartFailure
 from cnitest.conformance.discover.start_causes import CAUSES, LINK_KEYS, cause, values_of
 from cnitest.kernel.confinement import limits
 from cnitest.text import quoted
@@ -32,19 +32,19 @@ _GO_TYPES = (
 )
 
 
-def causes(failure: Refused) -> list[str]:
+def causes(failure: StartFailure) -> list[str]:
     """The likely causes of a failure, the likeliest first; empty where none is known."""
     return list(dict.fromkeys(words for function in CAUSES for words in function(failure)))
 
 
 @cause
-def other_value_not_accepted(failure: Refused) -> Iterator[str]:
+def other_value_not_accepted(failure: StartFailure) -> Iterator[str]:
     """A value that is not accepted, whatever the error is about."""
     yield from map(str, values_of(failure))
 
 
 @cause
-def wrong_type(failure: Refused) -> Iterator[str]:
+def wrong_type(failure: StartFailure) -> Iterator[str]:
     """A key with a value of another JSON type."""
     named = {word for fault in values_of(failure) for word in re.split(r"[.\[\]]+", fault.path.lower())}
     for given, field, wanted in dict.fromkeys(_FIELD.findall(failure.text)):
@@ -62,7 +62,7 @@ def _in_words(kind: str) -> str:
 
 
 @cause
-def name_is_too_long(failure: Refused) -> Iterator[str]:
+def name_is_too_long(failure: StartFailure) -> Iterator[str]:
     """A link's name of more than fifteen letters."""
     named = [fault.key for fault in values_of(failure)]
     for key in ("bridge", "vrfname", *LINK_KEYS):
@@ -72,7 +72,7 @@ def name_is_too_long(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def mtu_is_wrong(failure: Refused) -> Iterator[str]:
+def mtu_is_wrong(failure: StartFailure) -> Iterator[str]:
     """An MTU that the kind of link, or the link below, does not take."""
     mtu = failure.conf.get("mtu")
     named = [fault.key for fault in values_of(failure)]
@@ -85,7 +85,7 @@ def mtu_is_wrong(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def no_key(failure: Refused) -> Iterator[str]:
+def no_key(failure: StartFailure) -> Iterator[str]:
     """A key that the plugin wants and that is not there."""
     found = re.search(r'"?(\w+)"? (?:field is required|is required|is missing|must be (?:set|specified))', failure.text)
     if found and found[1] not in failure.conf:
@@ -93,7 +93,7 @@ def no_key(failure: Refused) -> Iterator[str]:
 
 
 @cause
-def ended_badly(failure: Refused) -> Iterator[str]:
+def ended_badly(failure: StartFailure) -> Iterator[str]:
     """A plugin that hung, crashed, or ended well without a result."""
     call = failure.call
     if call is None:
@@ -131,7 +131,7 @@ def _before_document(stdout: bytes) -> str:
 
 
 @cause
-def own_code(failure: Refused) -> Iterator[str]:
+def own_code(failure: StartFailure) -> Iterator[str]:
     """What the error's code means, where nothing better is known."""
     code = failure.error.get("code")
     if isinstance(code, int) and code in spec.ERRORS and code not in (1, 100, 999):

@@ -181,7 +181,7 @@ class _Reader:
     def _schema(self) -> dict[str, Any]:
         given = self._written.schema
         if not isinstance(given, str):
-            return dict(given) if isinstance(given, dict) else self._refuse("schema", given)
+            return dict(given) if isinstance(given, dict) else self._reject("schema", given)
         try:
             found = json.loads(self._beside(given).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -189,7 +189,7 @@ class _Reader:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _refuse(self, key: str, given: object) -> dict[str, Any]:
+    def _reject(self, key: str, given: object) -> dict[str, Any]:
         if given is not None:
             self._fault(key, "expected a file, or a mapping")
         return {}

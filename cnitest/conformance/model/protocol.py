@@ -19,7 +19,7 @@ __all__ = [
     "error_document",
     "failed",
     "not_defined",
-    "refusal",
+    "rejection",
     "result_document",
     "success",
     "words",
@@ -87,8 +87,8 @@ def success(call: Call, *, silent: bool = False) -> list[str]:
     return []
 
 
-def refusal(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()) -> list[str]:
-    """What speaks against a proper refusal: a failure, reported by one error document, with a code of ``codes``
+def rejection(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()) -> list[str]:
+    """What speaks against a proper rejection: a failure, reported by one error document, with a code of ``codes``
     (any, when there are none) and a text that has all of ``names``."""
     faults = crash(call)
     if faults:

@@ -14,7 +14,7 @@ from cnitest.fuzz.execute.caller import Caller
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Raw
 from cnitest.fuzz.model.violation import Violation
-from cnitest.fuzz.oracles.attached import accepted, crashes, failures, noise, refusals, tail
+from cnitest.fuzz.oracles.attached import accepted, crashes, failures, noise, rejections, tail
 from cnitest.fuzz.oracles.demands import misanswered
 
 #: What differs between two pictures and may not.
@@ -24,14 +24,14 @@ Differing = Callable[[Picture, Picture], list[Leftover]]
 def tried(
     bench: Bench, target: AttachmentTarget, caller: Caller, example: Example, raw: Raw, differing: Differing
 ) -> tuple[list[Violation], Picture]:
-    """Make the call; a refusal has to be clean, and what succeeds has to go away with the usual DEL. ``differing``
+    """Make the call; a rejection has to be clean, and what succeeds has to go away with the usual DEL. ``differing``
     says what differs between two pictures and may not.
 
     What does not hold, and how host and container are afterwards.
     """
     before = bench.look(target)
     call = _made(bench, target, caller, example, raw)
-    found = [*crashes([call]), *refusals([call])]
+    found = [*crashes([call]), *rejections([call])]
     found += _demanded(bench, call, raw, example.why)
     after = bench.look(target)
     changed = differing(before, after)
@@ -58,19 +58,19 @@ def _demanded(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
         return [*failures("refused", [call]), *noise([call]), *answered]
     if raw.valid is False and not protocol.failed(call):
         return [accepted(call, why)]
-    return _refused(bench, call, raw, why) if protocol.failed(call) and not protocol.crash(call) else []
+    return _rejected(bench, call, raw, why) if protocol.failed(call) and not protocol.crash(call) else []
 
 
-def _refused(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
-    """What is wrong with a refusal: its code, what it does not name or does not have."""
+def _rejected(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
+    """What is wrong with a rejection: its code, what it does not name or does not have."""
     document = protocol.error_document(call)
     if document is None:  # which is noted already
         return []
-    found = [] if raw.valid is None else protocol.refusal(call, raw.codes, raw.names)
+    found = [] if raw.valid is None else protocol.rejection(call, raw.codes, raw.names)
     needed = ("msg",) if bench.subject.skel else ("cniVersion", "msg")  # Go's library leaves it out
     found += [protocol.complaint(call, f"the error has no {key}") for key in needed if key not in document]
     return [
-        Violation("error", call.plugin, f"{call.command} refuses {why}: {tail(call, line)}", line) for line in found
+        Violation("error", call.plugin, f"{call.command} rejects {why}: {tail(call, line)}", line) for line in found
     ]
 
 

@@ -18,7 +18,7 @@ from cnitest.fuzz.model.scenario import Raw, Step
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.oracles import allocator, effects, invariants, leftovers
 from cnitest.fuzz.oracles.allocator import Expected
-from cnitest.fuzz.oracles.attached import Attached, accepted, crashes, failures, is_ipam, noise, refusals
+from cnitest.fuzz.oracles.attached import Attached, accepted, crashes, failures, is_ipam, noise, rejections
 
 Key = tuple[int, str, str]
 # The codes of STATUS for a plugin that is not ready (SPEC section 5).
@@ -130,7 +130,7 @@ class ScenarioRun:
         if self.key(step) in self.attached:
             self._again(self.attached[self.key(step)], before, calls)
         elif result is None:
-            self._refused(step, target, before, calls, wanted)
+            self._rejected(step, target, before, calls, wanted)
         else:
             one = self._succeeded(step, target, before, result, calls)
             one.added = tuple(calls)
@@ -138,25 +138,25 @@ class ScenarioRun:
 
     def _again(self, known: Attached, before: Picture, calls: Sequence[Call]) -> None:
         """A second ADD of what is attached may fail or succeed, but takes nothing away."""
-        self.note(refusals(calls))
+        self.note(rejections(calls))
         gone = removals(before, self.bench.look(known.target), self.bench.setting.leftover)
         self.note(leftovers.harm("a second ADD changes what is attached", calls[-1], gone))
 
-    def _refused(
+    def _rejected(
         self, step: Step, target: AttachmentTarget, before: Picture, calls: Sequence[Call], wanted: Expected
     ) -> None:
         example = self.networks[step.network]
-        self.note(refusals(calls))
+        self.note(rejections(calls))
         if example.validity is Validity.VALID and not self._may_fail(step, wanted):
             self.note(failures("refused", calls))
         works = example.validity is Validity.VALID
-        undone = self.call.delete(example, target, None, stop=works)  # what one refuses is no fault of the others
+        undone = self.call.delete(example, target, None, stop=works)  # what one rejects is no fault of the others
         self.note([*crashes(undone), *(failures("delete", undone) if works else [])])
         self._nothing_left(before, target, calls[-1].plugin, "after a failed ADD and DEL")
 
     def _may_fail(self, step: Step, wanted: Expected) -> bool:
-        """Whether a valid configuration may still be refused: two networks can be in each other's way, also by what the
-        first has left on a bridge that both use; ranges end; and an address that somebody named can be taken."""
+        """Whether ADD of a valid configuration may fail: two networks can be in each other's way, also by what the
+        first has left on a bridge that both use; ranges end; and an address that somebody asked for can be taken."""
         if wanted.exhausted or self._proven - {step.network}:
             return True
         asked = self.networks[step.network]

@@ -1,4 +1,4 @@
-"""Configurations of the plugins that we know, drawn from their tables: valid, at an edge, or to be refused.
+"""Configurations of the plugins that we know, drawn from their tables: valid, at an edge, or to be rejected.
 
 What is optional is left out at its simplest, so what Hypothesis shrinks a configuration to has no needless key.
 """

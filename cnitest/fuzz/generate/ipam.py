@@ -32,8 +32,8 @@ _EDGES: tuple[Section, ...] = (
     {"subnet": "10.1.0.0/24", "gateway": "10.9.9.9"},
     {"subnet": "10.1.0.0/24", "gateway": "10.1.0.254"},
 )
-#: And those that every one has to refuse, with what is wrong.
-_REFUSED: tuple[tuple[str, Section], ...] = (
+#: And those that every one has to reject, with what is wrong.
+_REJECTED: tuple[tuple[str, Section], ...] = (
     ("a subnet with host bits", {"subnet": "10.1.0.1/24"}),
     ("a subnet that is none", {"subnet": "10.1.0.0"}),
     ("a subnet that is no text", {"subnet": 7}),
@@ -50,7 +50,7 @@ _REFUSED: tuple[tuple[str, Section], ...] = (
     ("routes that are no list", {"subnet": "10.1.0.0/24", "routes": "0.0.0.0/0"}),
     ("no subnet", {}),
 )
-_LISTS_REFUSED: tuple[tuple[str, Section], ...] = (
+_LISTS_REJECTED: tuple[tuple[str, Section], ...] = (
     ("an address without a prefix", {"addresses": [{"address": "10.1.0.9"}]}),
     ("an address that is none", {"addresses": [{"address": "somewhere/24"}]}),
     ("addresses that are no list", {"addresses": "10.1.0.9/24"}),
@@ -139,9 +139,9 @@ def boundary(choices: Choices, plugin: str = "") -> Section:
 
 
 def invalid(choices: Choices, plugin: str = "") -> tuple[str, Section]:
-    """What is wrong with a section, and the section, which has to be refused."""
+    """What is wrong with a section, and the section, which has to be rejected."""
     kind = plugin or choices.pick((_of("ranges"), _of("listed")))
-    why, row = choices.pick(_LISTS_REFUSED if _is_listed(kind) else _REFUSED)
+    why, row = choices.pick(_LISTS_REJECTED if _is_listed(kind) else _REJECTED)
     return why, {"type": kind, **row}
 
 

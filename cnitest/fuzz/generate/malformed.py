@@ -11,8 +11,8 @@ from hypothesis.strategies import SearchStrategy
 from cnitest.cni import spec
 from cnitest.cni.spec import Document
 
-#: Variables that have to be refused (SPEC section 2), and what is wrong with them.
-_REFUSED: tuple[tuple[str, dict[str, str]], ...] = (
+#: Variables that have to be rejected (SPEC section 2), and what is wrong with them.
+_REJECTED: tuple[tuple[str, dict[str, str]], ...] = (
     ("an empty container ID", {"CNI_CONTAINERID": ""}),
     ("a container ID with a slash", {"CNI_CONTAINERID": "../x"}),
     ("a container ID that begins with a hyphen", {"CNI_CONTAINERID": "-a"}),
@@ -27,7 +27,7 @@ _REFUSED: tuple[tuple[str, dict[str, str]], ...] = (
     ("an empty namespace", {"CNI_NETNS": ""}),
     ("a command that there is not", {"CNI_COMMAND": "FETCH"}),
 )
-#: Variables that a plugin may take or refuse.
+#: Variables that a plugin may take or reject.
 _EDGES: tuple[dict[str, str], ...] = (
     {"CNI_IFNAME": "eth%d"},
     {"CNI_IFNAME": "fifteen-letters"},
@@ -50,14 +50,14 @@ _HUGE = 1 << 63
 
 
 def environments(validity: str) -> SearchStrategy[tuple[str, dict[str, str]]]:
-    """Variables other than a runtime's, with what is wrong: "invalid" has to be refused, "boundary" may be."""
+    """Variables other than a runtime's, with what is wrong: "invalid" has to be rejected, "boundary" may be."""
     if validity == "invalid":
-        return st.sampled_from(_REFUSED)
+        return st.sampled_from(_REJECTED)
     return st.sampled_from(_EDGES).map(lambda row: (", ".join(f"{key}={value!r}" for key, value in row.items()), row))
 
 
 def stdin_bytes() -> SearchStrategy[bytes]:
-    """Standard input that is no configuration, and has to be refused: no JSON, or JSON of another kind."""
+    """Standard input that is no configuration, and has to be rejected: no JSON, or JSON of another kind."""
     texts = st.text(max_size=20).map(str.encode).filter(_is_no_object)
     return st.one_of(st.sampled_from(_NO_OBJECTS), texts, st.binary(max_size=20).filter(_is_no_object))
 

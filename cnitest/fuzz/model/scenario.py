@@ -33,7 +33,7 @@ LIFE = (Step("ADD"), Step("CHECK"), Step("DEL"), Step("DEL"))
 class Raw:
     """One call of a plugin that no runtime would make: other bytes on stdin, other variables.
 
-    ``valid`` is what has to come of it: True success, False a refusal, None one or the other; a refusal has one of
+    ``valid`` is what has to come of it: True success, False a rejection, None one or the other; a rejection has one of
     some ``codes``, if there are any, and its text has all ``names``.
     """
 

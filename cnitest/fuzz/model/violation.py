@@ -53,7 +53,7 @@ class Violation(NamedTuple):
 RULES = {
     "crash": "a plugin ends by itself, in time, without a stack trace",
     "refused": "ADD of a valid configuration succeeds",
-    "accepted": "an invalid configuration is refused",
+    "accepted": "an invalid configuration is rejected",
     "error": "a failure is reported by one error document with a defined code (SPEC section 5)",
     "output": "what succeeds prints a result where there is one, and nothing else (SPEC section 5)",
     "untrue": "what the result says is what the kernel has",

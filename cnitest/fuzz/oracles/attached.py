@@ -115,8 +115,8 @@ def crashes(calls: Sequence[Call]) -> list[Violation]:
     ]
 
 
-def refusals(calls: Sequence[Call]) -> list[Violation]:
-    """What speaks against the way in which the last of some calls was refused; an ADD without a result is none."""
+def rejections(calls: Sequence[Call]) -> list[Violation]:
+    """What speaks against the way in which the last of some calls was rejected; an ADD without a result is none."""
     if not calls or protocol.crash(calls[-1]):
         return []
     call = calls[-1]
@@ -157,7 +157,7 @@ def _of(call: Call, rule: str, words: str) -> Violation:
 
 
 def accepted(call: Call, why: str) -> Violation:
-    """That a call succeeded which had to be refused."""
+    """That a call succeeded which had to be rejected."""
     return _of(call, "accepted", f"accepts {why or 'what is invalid'}")
 
 

@@ -1,4 +1,4 @@
-"""Calls by hand of which the specification says what has to come of them: success, or a refusal with a certain code.
+"""Calls by hand of which the specification says what has to come of them: success, or a rejection with a certain code.
 
 Sources: SPEC section 2 (parameters, VERSION, STATUS, GC), section 5 (error codes).
 """
@@ -31,7 +31,7 @@ def demands(subject: Subject, request: Document) -> list[tuple[str, Raw]]:
 
 
 def _variables(subject: Subject) -> Iterator[tuple[str, Raw]]:
-    """What a plugin has to refuse with code 4, naming what is wrong."""
+    """What a plugin has to reject with code 4, naming what is wrong."""
     plugin = subject.plugin
     for names in ((_CONTAINER,), (_IFNAME,), (_CONTAINER, _IFNAME)):
         nothing = dict.fromkeys(names, "")
@@ -46,7 +46,7 @@ def _variables(subject: Subject) -> Iterator[tuple[str, Raw]]:
 
 
 def _input(request: Document) -> Iterator[tuple[str, Raw]]:
-    """What is no configuration is refused with code 6, a name that is none with code 7."""
+    """What is no configuration is rejected with code 6, a name that is none with code 7."""
     plugin, text = str(request["type"]), json.dumps(request)
     for what, data in (("half a document", text[:-2]), ("text after the document", text + " x"), ("nothing", "")):
         for command in _COMMANDS:
@@ -57,7 +57,7 @@ def _input(request: Document) -> Iterator[tuple[str, Raw]]:
 
 
 def _versions(subject: Subject, request: Document) -> Iterator[tuple[str, Raw]]:
-    """A version that the plugin does not speak is refused with code 1."""
+    """A version that the plugin does not speak is rejected with code 1."""
     unspoken = [v for v in spec.VERSIONS if subject.advertised and v not in subject.advertised]
     for version in ("99.0.0", *unspoken):
         yield f"the version {version}", _changed(request, "ADD", (1,), cniVersion=version)
@@ -77,7 +77,7 @@ _NOBODY = {_CONTAINER: "", _IFNAME: "", "CNI_NETNS": ""}
 
 
 def _unknown_commands(versions: Collection[str], request: Document) -> Iterator[tuple[str, Raw]]:
-    """A command is refused in versions that do not have it."""
+    """A command is rejected in versions that do not have it."""
     commands = {"CHECK": spec.has_check, "GC": spec.has_gc, "STATUS": spec.has_gc}
     for command, is_in in commands.items():
         for version in versions:

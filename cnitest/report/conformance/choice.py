@@ -11,7 +11,7 @@ from cnitest import paths
 from cnitest.cni import plugins, spec
 from cnitest.conformance.discover import warnings
 from cnitest.conformance.discover.examine import Source, examine, require, source
-from cnitest.conformance.discover.preflight import Refused
+from cnitest.conformance.discover.preflight import StartFailure
 from cnitest.conformance.model import shipped
 from cnitest.conformance.model.subject import Subject
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing
@@ -59,7 +59,7 @@ class Chosen(NamedTuple):
 
     subjects: tuple[Subject, ...]
     skipped: tuple[str, ...]
-    unstarted: tuple[Refused, ...] = ()
+    unstarted: tuple[StartFailure, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -67,7 +67,7 @@ def chosen(choice: Choice) -> Chosen:
     """What a choice comes to. Raises ConfigError."""
     sources, skipped = _sources(choice)
     unspoken = skipped if "all" in choice.plugins else None
-    unstarted: list[Refused] = []
+    unstarted: list[StartFailure] = []
     subjects = examine(
         sources,
         choice.path,
@@ -93,7 +93,7 @@ def check(choice: Choice) -> None:
         raise ConfigError(f"there is no version {', '.join(unknown)} of the specification: {', '.join(spec.VERSIONS)}")
 
 
-def _warnings(sources: Sequence[Source], path: Sequence[str], unstarted: Sequence[Refused]) -> Iterator[str]:
+def _warnings(sources: Sequence[Source], path: Sequence[str], unstarted: Sequence[StartFailure]) -> Iterator[str]:
     """What is wrong in the configurations; not the values of a plugin whose ADD failed, where they are causes."""
     failed = {failure.subject.source: failure.plugin for failure in unstarted}
     shown: dict[str, None] = {}

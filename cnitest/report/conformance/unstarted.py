@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from cnitest import paths
 from cnitest.cni import spec
-from cnitest.conformance.discover.preflight import Refused
+from cnitest.conformance.discover.preflight import StartFailure
 from cnitest.conformance.discover.start_endings import causes
 from cnitest.text import line, quoted, with_short_words
 
@@ -20,14 +20,14 @@ _MOST = {"configuration": 4, "msg": 5, "details": 4, "printed": 5, "links": 3, "
 _MOST_CAUSES, _LINES_A_CAUSE = 4, 3
 
 
-def lines(failure: Refused, *, stops: bool = True) -> list[str]:
+def lines(failure: StartFailure, *, stops: bool = True) -> list[str]:
     """At most `MOST_LINES` lines of at most 118 columns. ``stops`` says that nothing else is tried."""
     parts = [*_headline(failure), *_call(failure), *_error(failure), *_host(failure), *_causes(failure)]
     end = list(_advice(stops))
     return [*parts[: MOST_LINES - len(end)], *end]
 
 
-def _headline(failure: Refused) -> Iterator[str]:
+def _headline(failure: StartFailure) -> Iterator[str]:
     subject = failure.subject
     which = " + ".join(failure.members)
     yield f"cnitest: the network {quoted(subject.network)} ({paths.near(subject.source)}) cannot start."
@@ -35,7 +35,7 @@ def _headline(failure: Refused) -> Iterator[str]:
     yield ""
 
 
-def _call(failure: Refused) -> Iterator[str]:
+def _call(failure: StartFailure) -> Iterator[str]:
     call = failure.call
     if call is None:
         return
@@ -44,7 +44,7 @@ def _call(failure: Refused) -> Iterator[str]:
     yield from _field("", f"configuration {json.dumps(failure.conf)}", _MOST["configuration"])
 
 
-def _error(failure: Refused) -> Iterator[str]:
+def _error(failure: StartFailure) -> Iterator[str]:
     code = failure.error.get("code")
     if code is not None:
         meaning = f" ({spec.ERRORS[code]})" if code in spec.ERRORS else ""
@@ -62,7 +62,7 @@ def _error(failure: Refused) -> Iterator[str]:
         yield from _field("error", failure.words, _MOST["printed"])
 
 
-def _host(failure: Refused) -> Iterator[str]:
+def _host(failure: StartFailure) -> Iterator[str]:
     """What there is on the host, and where."""
     setting = failure.subject.setting
     yield ""
@@ -79,7 +79,7 @@ def _host(failure: Refused) -> Iterator[str]:
     yield from _field("programs", f"{', '.join(there)}{'; not ' + ', '.join(lacking) if lacking else ''}")
 
 
-def _causes(failure: Refused) -> Iterator[str]:
+def _causes(failure: StartFailure) -> Iterator[str]:
     found = causes(failure)[:_MOST_CAUSES]
     yield ""
     for number, words in enumerate(found):

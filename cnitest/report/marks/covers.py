@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse a mark that names what there is not."""
+    """Reject a mark that names what there is not."""
     for mark in item.iter_markers("covers"):
         if wrong := problem(mark):
             pytest.fail(f"the mark covers{mark.args}: {wrong}", pytrace=False)

@@ -32,7 +32,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse a mark of a report that there is not."""
+    """Reject a mark of a report that there is not."""
     mark = item.get_closest_marker(_MARK)
     if mark is not None and (wrong := problem(mark, item.path.parent)):
         pytest.fail(f"the mark regression{mark.args}: {wrong}", pytrace=False)

@@ -20,7 +20,7 @@ _SILENT = {"exit", "hang", "signal", "flood"}
 _CHUNK = 1 << 16
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """The plugin fails with an error document."""
 
     def __init__(self, code: int, message: str, details: str = "") -> None:
@@ -38,8 +38,8 @@ def main(home: str) -> NoReturn:
         if _SLOW & reply.keys():
             notes.append(log, {**record, **notes.ended()})
         stdout, code = _answer(record["verb"], reply, stdin, script["versions"])
-    except Refused as refusal:
-        stdout, code = _document(refusal.document, _version_of(stdin), reply), 1
+    except Rejected as rejection:
+        stdout, code = _document(rejection.document, _version_of(stdin), reply), 1
     except OSError as error:
         stdout, code = _document(_failure(error), _version_of(stdin), reply), 1
     stderr = reply.get("stderr", "").encode("utf-8", "surrogateescape")
@@ -120,7 +120,7 @@ def _own_words(reply: Reply, stdin: bytes) -> bytes | None:
     if "prev_result" in reply:
         previous = _request(stdin).get("prevResult")
         if previous is None:
-            raise Refused(7, "prev_result: the request has no prevResult")
+            raise Rejected(7, "prev_result: the request has no prevResult")
         return _document(previous, _version_of(stdin), reply)
     return None
 
@@ -133,7 +133,7 @@ def _default(command: str, reply: Reply, stdin: bytes, versions: list[str]) -> b
         version = _version_of(stdin)
         return _document({"cniVersion": version, "supportedVersions": reply.get("versions", versions)}, version, reply)
     if command not in ("ADD", "DEL", "CHECK", "GC", "STATUS"):
-        raise Refused(4, f"unknown CNI_COMMAND: {command}")
+        raise Rejected(4, f"unknown CNI_COMMAND: {command}")
     request = _request(stdin)
     if command != "ADD":
         return b""
@@ -145,9 +145,9 @@ def _request(stdin: bytes) -> dict[str, Any]:
     try:
         request = json.loads(stdin)
     except (ValueError, RecursionError) as error:
-        raise Refused(6, "failed to decode content", f"stdin is not JSON: {error}") from None
+        raise Rejected(6, "failed to decode content", f"stdin is not JSON: {error}") from None
     if not isinstance(request, dict):
-        raise Refused(6, "failed to decode content", "stdin is no JSON object")
+        raise Rejected(6, "failed to decode content", "stdin is no JSON object")
     return request
 
 
@@ -155,7 +155,7 @@ def _version_of(stdin: bytes) -> str:
     """The version the request asks for; a request without one means 0.1.0."""
     try:
         return str(_request(stdin).get("cniVersion") or "0.1.0")
-    except Refused:
+    except Rejected:
         return "0.1.0"
 
 
@@ -170,14 +170,14 @@ def _document(value: Any, version: str, reply: Reply) -> bytes:
 
 
 def _run(argv: list[str]) -> None:
-    """Run a command to its end. Raises Refused with its words when it fails."""
+    """Run a command to its end. Raises Rejected with its words when it fails."""
     output = os.memfd_create("output")
     try:
         status = _spawn(argv[0], argv, [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), *_to(output, 1, 2)])
     except OSError as error:
-        raise Refused(100, f"run: {' '.join(argv)}: cannot be started", str(error)) from None
+        raise Rejected(100, f"run: {' '.join(argv)}: cannot be started", str(error)) from None
     if status:
-        raise Refused(100, f"run: {' '.join(argv)}: exit code {status}", _written(output).decode(errors="replace"))
+        raise Rejected(100, f"run: {' '.join(argv)}: exit code {status}", _written(output).decode(errors="replace"))
     os.close(output)
 
 
@@ -186,23 +186,23 @@ def _run_in_netns(argv: list[str]) -> None:
     try:
         notes.within(netns, lambda: _run(argv))
     except OSError as error:
-        raise Refused(4, f"run_in_netns: CNI_NETNS {netns!r} cannot be entered", str(error)) from None
+        raise Rejected(4, f"run_in_netns: CNI_NETNS {netns!r} cannot be entered", str(error)) from None
 
 
 def _delegate(name: str, stdin: bytes) -> tuple[bytes, int]:
-    """Run another plugin with what we got; its stderr is ours. Raises Refused when there is none of that name."""
+    """Run another plugin with what we got; its stderr is ours. Raises Rejected when there is none of that name."""
     path = os.environ.get("CNI_PATH", "")
     found = (os.path.join(directory, name) for directory in path.split(":") if directory)
     binary = next((file for file in found if os.path.isfile(file) and not _is_us(file)), None)
     if binary is None:
-        raise Refused(100, f"delegate: failed to find plugin {name!r} in path [{path.replace(':', ' ')}]")
+        raise Rejected(100, f"delegate: failed to find plugin {name!r} in path [{path.replace(':', ' ')}]")
     request, output = os.memfd_create("stdin"), os.memfd_create("stdout")
     notes.write(request, stdin)
     os.lseek(request, 0, os.SEEK_SET)
     try:
         status = _spawn(binary, [binary], [*_to(request, 0), *_to(output, 1)])
     except OSError as error:
-        raise Refused(100, f"delegate: {binary} cannot be started", str(error)) from None
+        raise Rejected(100, f"delegate: {binary} cannot be started", str(error)) from None
     os.close(request)
     return _written(output), status
 

@@ -13,8 +13,8 @@ from cnitest.typos import did_you_mean
 
 _PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Blanks, control characters, and what separates names. The kernel classifies bytes as Latin-1, where A0 is a blank too.
-_REFUSED_BYTES = frozenset(b" \xa0/:%\x7f").union(range(0x20))
-_REFUSED_WORDS = {
+_REJECTED_BYTES = frozenset(b" \xa0/:%\x7f").union(range(0x20))
+_REJECTED_WORDS = {
     "lo": "every place has its loopback; give it addresses with 'loopback'",
     ".": "the kernel refuses it",
     "..": "the kernel refuses it",
@@ -72,21 +72,21 @@ def link_names(survey: Survey) -> Iterator[Problem]:
 def link_name_fault(name: str) -> str | None:
     """Why the kernel, or this language, refuses ``name`` for a link; None when it does not."""
     raw = name.encode(errors="replace")
-    if name in _REFUSED_WORDS:
-        return f"{name!r} cannot name a link: {_REFUSED_WORDS[name]}"
+    if name in _REJECTED_WORDS:
+        return f"{name!r} cannot name a link: {_REJECTED_WORDS[name]}"
     if len(raw) > LONGEST_LINK_NAME:
         hint = f". Did you mean {raw[:LONGEST_LINK_NAME].decode(errors='ignore')!r}?"
         return f"{name!r} is {len(raw)} bytes long; a link's name has 1 to {LONGEST_LINK_NAME}{hint}"
-    if not _REFUSED_BYTES.isdisjoint(raw):
-        bad = next(filter(_is_refused, name))
-        better = "".join("-" if _is_refused(each) else each for each in name).strip("-")
+    if not _REJECTED_BYTES.isdisjoint(raw):
+        bad = next(filter(_is_rejected, name))
+        better = "".join("-" if _is_rejected(each) else each for each in name).strip("-")
         hint = f". Did you mean {better!r}?" if better and not link_name_fault(better) else ""
         return f"{name!r} cannot name a link: it holds {bad!r}{hint}"
     return None
 
 
-def _is_refused(character: str) -> bool:
-    return not _REFUSED_BYTES.isdisjoint(character.encode(errors="replace"))
+def _is_rejected(character: str) -> bool:
+    return not _REJECTED_BYTES.isdisjoint(character.encode(errors="replace"))
 
 
 def unique_links(survey: Survey) -> Iterator[Problem]:

@@ -40,7 +40,7 @@ def del_can_be_repeated(bench: Any) -> None:
         (del_can_be_repeated, "ADD-01", {}, r"has the name of .*\.attachments\.delete\.del_can_be_repeated"),
     ],
 )
-def test_a_check_that_cannot_be_one_is_refused(
+def test_a_check_that_cannot_be_one_is_rejected(
     function: Callable[..., None], identifier: str, parameters: dict[str, Any], words: str
 ):
     """What is wrong is reported with the function's place, and a mistyped word with the one that is meant."""

@@ -113,7 +113,7 @@ def test_each_value_is_named_with_what_is_accepted(conf: dict[str, Any], lines: 
 
 
 def test_a_value_that_came_later_is_known_by_the_release():
-    """A word that a release brought is refused for older ones, and not where the release is unknown."""
+    """A word that a release brought is rejected for older ones, and not where the release is unknown."""
     conf = {"type": "firewall", "ingressPolicy": "isolated"}
 
     assert said(conf, "1.6.2") == ["'ingressPolicy' is 'isolated', which came with release 1.7.0; this one is 1.6.2"]

@@ -86,7 +86,7 @@ def test_only_plugins_on_the_go_library_inherit():
 
 @pytest.mark.parametrize("more", ["node: + links leak0: kind=veth", "node: + files /run/x", "node/c1: + links x0:"])
 @pytest.mark.parametrize(("identifier", "prefix"), [("ADD-04", "'ipam.subnet' is 5: "), ("ADDF-a", ""), ("ADDF-f", "")])
-def test_something_more_after_a_refused_add_still_shows(identifier: str, prefix: str, more: str):
+def test_something_more_after_a_rejected_add_still_shows(identifier: str, prefix: str, more: str):
     """The interface that bridge is known to leave covers nothing else that is left."""
     known = f"{prefix}node/c1: + links eth0: ifindex=3 kind=veth"
 

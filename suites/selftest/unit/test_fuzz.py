@@ -206,7 +206,7 @@ def test_what_is_invalid_stays_so():
         ({"type": "nobodys", "key": 1}, {"type": "nobodys", "key": 1}),
     ],
 )
-def test_what_is_refused_stays_valid(conf: Conf, left: Conf):
+def test_what_is_rejected_stays_valid(conf: Conf, left: Conf):
     """What a plugin cannot do without stays; of one that is not known, everything."""
     assert reduced(_configured(conf), lambda _: True, rule="refused").networks[0].plugins == [left]
 

@@ -67,7 +67,7 @@ def test_demands_are_about_the_plugin():
 
 
 def test_demands_depend_on_what_a_plugin_speaks():
-    """STATUS is asked of who speaks 1.1.0; versions that are not spoken are refused."""
+    """STATUS is asked of who speaks 1.1.0; versions that are not spoken are rejected."""
     asked = [(why, raw.command) for why, raw in demands(subject(), REQUEST)]
     newer = subject(versions=("1.1.0",), advertised=("1.1.0",), highest="1.1.0")
 

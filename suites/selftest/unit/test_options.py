@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnitest.cli import commands
-from cnitest.cli.run import pytest_arguments, refuse_what_is_anothers, suites
+from cnitest.cli.run import pytest_arguments, reject_what_is_anothers, suites
 from cnitest.errors import ConfigError
 from cnitest.report import options, suite
 from cnitest.report.baseline import files
@@ -77,13 +77,13 @@ def test_no_option_is_ignored(option: str, vm: tuple[str, ...], name: str) -> No
     read = name == "conformance" or (name == "regressions" and option == "--json")
 
     if read:
-        refuse_what_is_anothers(given, wanted)
+        reject_what_is_anothers(given, wanted)
         assert f"--cni-{option.removeprefix('--').removeprefix('cni-')}" in pytest_arguments(given)
     else:
         with pytest.raises(
             ConfigError, match=rf"^{option} is of the suite conformance\b.*, and {name} has nothing for it"
         ):
-            refuse_what_is_anothers(given, wanted)
+            reject_what_is_anothers(given, wanted)
 
 
 @pytest.mark.parametrize("name", suites())
@@ -92,17 +92,17 @@ def test_no_configuration_is_ignored(name: str) -> None:
     given = run_of("my.conflist", "--suite", name)
 
     if name in ("conformance", "walkthrough"):
-        refuse_what_is_anothers(given, [name])
+        reject_what_is_anothers(given, [name])
     else:
         with pytest.raises(ConfigError, match=rf"^my\.conflist: {name} has networks of its own; .*walkthrough"):
-            refuse_what_is_anothers(given, [name])
+            reject_what_is_anothers(given, [name])
 
 
 def test_strict_is_also_of_baselines() -> None:
     """With a baseline --strict is handed on to every suite: there it is about causes that are gone."""
     given = run_of("--suite", "walkthrough", "--strict", "--write-baseline", "x")
 
-    refuse_what_is_anothers(given, ["walkthrough"])
+    reject_what_is_anothers(given, ["walkthrough"])
 
     assert "--cni-strict" in pytest_arguments(given)
 

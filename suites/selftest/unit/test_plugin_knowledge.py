@@ -76,7 +76,7 @@ def test_every_file_loads(name: str):
 
 @pytest.mark.parametrize("name", files.names())
 def test_every_value_is_on_one_side(name: str):
-    """No value is valid and at an edge, or valid and to be refused."""
+    """No value is valid and at an edge, or valid and to be rejected."""
     for key in files.known(name).all_keys.values():
         sides = [text for values in (key.valid, key.boundary, key.wrong) for text in set(map(json.dumps, values))]
         assert len(sides) == len(set(sides)), key.name

@@ -111,7 +111,7 @@ def test_requirements_are_listed_and_explained(capsys: pytest.CaptureFixture[str
 
     assert all(identifier in listed for identifier in registry())
     assert "MUST" in explained
-    assert "test_a_missing_verb_is_refused" in explained
+    assert "test_a_missing_verb_is_rejected" in explained
     assert "skel" in explained
 
 

@@ -1,4 +1,4 @@
-"""Judging a topology before the kernel is touched: what is refused, and what is left alone."""
+"""Judging a topology before the kernel is touched: what is rejected, and what is left alone."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_stand_in_is_validated_again_without_it() -> None:
 
 
 def test_check_raises_every_problem_at_once() -> None:
-    """A topology built in Python is refused with one line a problem, under its name."""
+    """A topology built in Python is rejected with one line a problem, under its name."""
     topology = Topology(name="mine", hosts={"h": Host(dummies={"lo": Dummy(mtu=1)})})
 
     with pytest.raises(TopologyError) as caught:
@@ -88,7 +88,7 @@ def test_check_raises_every_problem_at_once() -> None:
 
 @pytest.mark.parametrize("name", shipped())
 def test_check_passes_what_is_shipped(name: str) -> None:
-    """No rule refuses a topology that is known to build."""
+    """No rule rejects a topology that is known to build."""
     assert problems(load(find(name))) == ()
 
 
@@ -203,7 +203,7 @@ _FINE = {
 
 
 @pytest.mark.parametrize("topology", _FINE.values(), ids=_FINE)
-def test_what_the_kernel_builds_is_not_refused(topology: Topology) -> None:
+def test_what_the_kernel_builds_is_not_rejected(topology: Topology) -> None:
     """A rule is there to help: what works, however unusual, passes."""
     assert problems(topology) == ()
 

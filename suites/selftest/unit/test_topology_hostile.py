@@ -29,13 +29,13 @@ from cnitest.topology import load, loads
         ("--- # nothing", "the file is empty"),
     ],
 )
-def test_hostile_text_is_refused_in_one_piece(text: str, said: str) -> None:
+def test_hostile_text_is_rejected_in_one_piece(text: str, said: str) -> None:
     """Depth, circles and broken escapes end in a TopologyError, never in a crash."""
     with pytest.raises(TopologyError, match=said):
         loads(text)
 
 
-def test_a_yaml_bomb_is_refused_quickly() -> None:
+def test_a_yaml_bomb_is_rejected_quickly() -> None:
     """Aliases that expand to a hundred million values are noticed before they are expanded."""
     many = range(100)
     lines = ["name: bomb", "hosts:", "  h0: &h", "    bridges: &b"]

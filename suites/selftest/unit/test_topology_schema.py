@@ -107,8 +107,8 @@ def test_shipped_topologies_satisfy_the_schema(name: str) -> None:
         {"name": "x", "hosts": {"h": {"sysctls": {"kernel.panic": 1}}}},
     ],
 )
-def test_the_schema_refuses_what_it_can_see(document: dict[str, Any]) -> None:
-    """A missing or unknown key, a bad name, number, word or pattern is refused while one types."""
+def test_the_schema_rejects_what_it_can_see(document: dict[str, Any]) -> None:
+    """A missing or unknown key, a bad name, number, word or pattern is rejected while one types."""
     assert [*_faults(document, json_schema())]
 
 

@@ -45,10 +45,10 @@ def all_of(workers: Workers) -> list[tuple[int, Any]]:
 def no_semaphores(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where there is no /dev/shm."""
 
-    def refused(*_: Any) -> None:
+    def rejected(*_: Any) -> None:
         raise FileNotFoundError(2, "No such file or directory")
 
-    monkeypatch.setattr("_multiprocessing.SemLock", refused)
+    monkeypatch.setattr("_multiprocessing.SemLock", rejected)
 
 
 def test_each_gets_what_is_sent_to_it(no_semaphores):

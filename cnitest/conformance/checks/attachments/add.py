@@ -61,7 +61,7 @@ def add_prints_a_result(bench: Bench) -> None:
 
 
 @check("ADD-03")
-def a_taken_name_is_refused(bench: Bench) -> None:
+def a_taken_name_is_rejected(bench: Bench) -> None:
     """ADD fails when the container has an interface of that name already."""
     _require_own_link(bench)
     target = bench.target()
@@ -70,11 +70,11 @@ def a_taken_name_is_refused(bench: Bench) -> None:
 
     call = bench.add(target)
 
-    bench.complain(*protocol.refusal(call))
+    bench.complain(*protocol.rejection(call))
 
 
 @check("ADD-04")
-def a_refused_configuration_leaves_nothing(bench: Bench) -> None:
+def a_rejected_configuration_leaves_nothing(bench: Bench) -> None:
     """Whatever is wrong with the configuration, a failed ADD changes neither host nor container."""
     target = bench.target()
     previous = bench.chain(target)

@@ -44,8 +44,8 @@ def _must_leave_nothing(bench: Bench, target: AttachmentTarget, why: str, words:
     bench.complain(*found, prefix=prefix)
 
 
-#: Ways to call ADD that are to be refused whatever the configuration is, as options of a call beside its document.
-REFUSED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+#: Ways to call ADD that are to be rejected whatever the configuration is, as options of a call beside its document.
+REJECTED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "an unsupported version": lambda document: {"stdin": {**document, "cniVersion": "99.0.0"}},
     "a version of another type": lambda document: {"stdin": {**document, "cniVersion": 1}},
     "a malformed name": lambda document: {"stdin": {**document, "name": "n/m"}},
@@ -64,12 +64,12 @@ REFUSED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 
 @check("ADD-04")
-def a_refused_call_leaves_nothing(bench: Bench) -> None:
-    """Whatever of a call is wrong, an ADD that is refused changes neither host nor container."""
+def a_rejected_call_leaves_nothing(bench: Bench) -> None:
+    """Whatever of a call is wrong, an ADD that is rejected changes neither host nor container."""
     target = bench.target()
     document = bench.request(target, bench.chain(target))
     before = bench.look(target)
-    for words, options in REFUSED.items():
+    for words, options in REJECTED.items():
         call = bench.raw("ADD", target, **options(document))
         if call.exit_code != 0:
             found = settle(partial(bench.changed, before, target))

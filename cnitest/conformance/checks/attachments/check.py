@@ -44,20 +44,20 @@ def check_without_addresses_succeeds(bench: Bench) -> None:
 
 @check("CHK-03")
 def check_needs_a_result(bench: Bench) -> None:
-    """CHECK without a previous result is refused."""
+    """CHECK without a previous result is rejected."""
     made = bench.attach()
 
     call = bench.check(made, previous=None)
 
-    bench.complain(*protocol.refusal(call))
+    bench.complain(*protocol.rejection(call))
 
 
 @check("CHK-04")
-def check_of_an_early_version_is_refused(shared_bench: Bench) -> None:
-    """Before 0.4.0 CHECK is refused with code 1."""
+def check_of_an_early_version_is_rejected(shared_bench: Bench) -> None:
+    """Before 0.4.0 CHECK is rejected with code 1."""
     call = shared_bench.raw("CHECK", shared_bench.target("c9"))
 
-    shared_bench.complain(*protocol.refusal(call, {1}))
+    shared_bench.complain(*protocol.rejection(call, {1}))
 
 
 @check("CHK-09")
@@ -94,7 +94,7 @@ def the_delegate_is_asked(bench: Bench, tmp_path: Path) -> None:
     call = bench.check(made)
 
     bench.demand("CHECK" in asked, delegate.called(f"the delegate was called for {', '.join(asked)}, not for CHECK"))
-    bench.complain(*protocol.refusal(call), prefix="the delegate's CHECK fails: ")
+    bench.complain(*protocol.rejection(call), prefix="the delegate's CHECK fails: ")
 
 
 @check("CHK-15")
@@ -156,4 +156,4 @@ def check_after_del_fails(bench: Bench) -> None:
 
     call = bench.check(made)
 
-    bench.complain(*protocol.refusal(call))
+    bench.complain(*protocol.rejection(call))

@@ -144,7 +144,7 @@ def an_empty_list_frees_everything(bench: Bench) -> None:
 
 @check("GC-06", how=["absent", "null"])
 def no_list_frees_nothing(bench: Bench, how: str) -> None:
-    """GC without a list, or with null for one, is refused or frees nothing."""
+    """GC without a list, or with null for one, is rejected or frees nothing."""
     bench.require_effect()
     made = bench.attach()
     before = bench.look(made.target)
@@ -207,8 +207,8 @@ def gc_reads_the_new_key(bench: Bench) -> None:
 
 
 @check("GC-10")
-def gc_of_an_early_version_is_refused(shared_bench: Bench) -> None:
-    """Before 1.1.0 GC is refused."""
+def gc_of_an_early_version_is_rejected(shared_bench: Bench) -> None:
+    """Before 1.1.0 GC is rejected."""
     call = _gc(shared_bench, shared_bench.target("c9"), [])
 
-    shared_bench.complain(*protocol.refusal(call))
+    shared_bench.complain(*protocol.rejection(call))

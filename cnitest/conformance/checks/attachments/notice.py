@@ -60,7 +60,7 @@ class _FreshAttachment:
     def tamper(self, way: tamper.Tampering) -> None:
         """Break it, see CHECK fail, and let the host serve the next one again."""
         way.apply(self._bench, self._made)
-        faults = protocol.refusal(self._bench.check(self._made))
+        faults = protocol.rejection(self._bench.check(self._made))
         self._bench.complain(*faults, prefix=f"{way.words}: ")
         self._bench.detach(self._made)
         way.revert(self._bench)
@@ -108,7 +108,7 @@ def a_route_that_leads_elsewhere_is_noticed(bench: Bench) -> None:
         if route.family == 6:  # another gateway would be one more there
             bench.run("ip", "-6", "route", "del", "default", "dev", route.link, *metric, at=made.target.sandbox)
         bench.run(*change, "via", other, *metric, at=made.target.sandbox)
-        faults = protocol.refusal(bench.check(made))
+        faults = protocol.rejection(bench.check(made))
         bench.run(*change, "via", route.via, *metric, at=made.target.sandbox)
         bench.complain(*faults, prefix=f"the default route leads to {other}: ")
 
@@ -169,7 +169,7 @@ def another_sysctl_is_noticed(bench: Bench) -> None:
         bench.not_applicable("no sysctl of the container is another after ADD")
     for name in changed[:4]:
         bench.run("sysctl", "-qw", f"{name}={before[name]}", at=target.sandbox)
-        bench.complain(*protocol.refusal(bench.check(made)), prefix=f"{name} back to {before[name]}: ")
+        bench.complain(*protocol.rejection(bench.check(made)), prefix=f"{name} back to {before[name]}: ")
         bench.run("sysctl", "-qw", f"{name}={after[name]}", at=target.sandbox)
 
 
@@ -186,7 +186,7 @@ def an_address_of_somebody_else_is_noticed(bench: Bench) -> None:
 
     call = bench.check(made, previous=stranger)
 
-    bench.complain(*protocol.refusal(call), prefix=f"prevResult says {_neighbour(ip)}: ")
+    bench.complain(*protocol.rejection(call), prefix=f"prevResult says {_neighbour(ip)}: ")
 
 
 def _neighbour(ip: str) -> str:

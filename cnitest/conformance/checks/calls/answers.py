@@ -31,7 +31,7 @@ def exit_codes_tell_success(bench: Bench) -> None:
 
 @check("PROTO-19")
 def stdout_has_one_document(bench: Bench) -> None:
-    """ADD, VERSION and a refusal print one JSON object each, and nothing around it."""
+    """ADD, VERSION and a rejection print one JSON object each, and nothing around it."""
     target = bench.target()
 
     for call in (bench.add(target), bench.raw("VERSION"), bench.raw("ADD", target, stdin=b"{")):

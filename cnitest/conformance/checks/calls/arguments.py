@@ -40,7 +40,7 @@ def unknown_arguments_can_be_ignored(bench: Bench, word: str) -> None:
 
 @check("ARG-03", text=MALFORMED)
 def malformed_arguments_do_not_upset_it(bench: Bench, text: str) -> None:
-    """What is no list of pairs is accepted or refused, never a crash."""
+    """What is no list of pairs is accepted or rejected, never a crash."""
     target = bench.target()
 
     call = bench.add(target, changes={"CNI_ARGS": text})
@@ -53,7 +53,7 @@ def malformed_arguments_do_not_upset_it(bench: Bench, text: str) -> None:
 
 
 @check("ARG-04", name=["IP", "MAC"])
-def arguments_of_the_other_are_not_refused(bench: Bench, name: str) -> None:
+def arguments_of_the_other_are_not_rejected(bench: Bench, name: str) -> None:
     """IP is for the IPAM plugin and MAC for the interface: neither upsets the other."""
     require_delegate(bench)
     free = [address.partition("/")[0] for address in connections.free_addresses(bench)]

@@ -25,52 +25,52 @@ NOT_JSON = {
 
 
 @check("PROTO-12")
-def bad_network_names_are_refused(shared_bench: Bench) -> None:
-    """A name that is missing or malformed is refused with code 7, one of another JSON type with 6 or 7."""
+def bad_network_names_are_rejected(shared_bench: Bench) -> None:
+    """A name that is missing or malformed is rejected with code 7, one of another JSON type with 6 or 7."""
     target = shared_bench.target("c9")
     for name in BAD_NAMES:
         call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "name": name})
-        shared_bench.complain(*protocol.refusal(call, {7}), prefix=f"name {name!r}: ")
+        shared_bench.complain(*protocol.rejection(call, {7}), prefix=f"name {name!r}: ")
     nameless = {key: value for key, value in shared_bench.request(target).items() if key != "name"}
-    shared_bench.complain(*protocol.refusal(shared_bench.raw("ADD", target, stdin=nameless), {7}), prefix="no name: ")
+    shared_bench.complain(*protocol.rejection(shared_bench.raw("ADD", target, stdin=nameless), {7}), prefix="no name: ")
     call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "name": 5})
-    shared_bench.complain(*protocol.refusal(call, {6, 7}), prefix="name 5: ")
+    shared_bench.complain(*protocol.rejection(call, {6, 7}), prefix="name 5: ")
 
 
 @check("PROTO-13", what=list(NOT_JSON))
-def undecodable_input_is_refused(shared_bench: Bench, what: str) -> None:
-    """What is no JSON object is refused with code 6."""
+def undecodable_input_is_rejected(shared_bench: Bench, what: str) -> None:
+    """What is no JSON object is rejected with code 6."""
     call = shared_bench.raw("ADD", shared_bench.target("c9"), stdin=NOT_JSON[what])
 
-    shared_bench.complain(*protocol.refusal(call, {6}), prefix=f"{what} on standard input: ")
+    shared_bench.complain(*protocol.rejection(call, {6}), prefix=f"{what} on standard input: ")
 
 
 @check("PROTO-14")
-def unreadable_input_is_refused(shared_bench: Bench) -> None:
-    """A directory as standard input, which cannot be read, is refused with code 5."""
+def unreadable_input_is_rejected(shared_bench: Bench) -> None:
+    """A directory as standard input, which cannot be read, is rejected with code 5."""
     call = shared_bench.raw("ADD", shared_bench.target("c9"), stdin=b"", argv=["/bin/sh", "-c", 'exec "$0" </'])
 
-    shared_bench.complain(*protocol.refusal(call, {5}))
+    shared_bench.complain(*protocol.rejection(call, {5}))
 
 
 @check("PROTO-15", version=["99.0.0", "1.0", "garbage"])
-def unsupported_versions_are_refused(shared_bench: Bench, version: str) -> None:
-    """A cniVersion that the plugin cannot know is refused with code 1."""
+def unsupported_versions_are_rejected(shared_bench: Bench, version: str) -> None:
+    """A cniVersion that the plugin cannot know is rejected with code 1."""
     target = shared_bench.target("c9")
 
     call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": version})
 
-    shared_bench.complain(*protocol.refusal(call, {1}))
+    shared_bench.complain(*protocol.rejection(call, {1}))
 
 
 @check("PROTO-16")
-def versions_of_another_type_are_refused(shared_bench: Bench) -> None:
-    """A number as cniVersion is refused."""
+def versions_of_another_type_are_rejected(shared_bench: Bench) -> None:
+    """A number as cniVersion is rejected."""
     target = shared_bench.target("c9")
 
     call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": 1})
 
-    shared_bench.complain(*protocol.refusal(call, {1, 6, 7}))
+    shared_bench.complain(*protocol.rejection(call, {1, 6, 7}))
 
 
 @check("PROTO-17")
@@ -105,7 +105,7 @@ def wrong_configurations_do_not_crash_it(bench: Bench, command: str) -> None:
 
 @check("PROTO-23")
 def wrong_configurations_get_their_code(bench: Bench) -> None:
-    """A configuration that is refused for what it says is refused with 2, 6 or 7."""
+    """A configuration that is rejected for what it says is rejected with 2, 6 or 7."""
     target = bench.target()
     previous = bench.chain(target)
     for change in mutation.wrong_values(bench.request(target, previous)):

@@ -41,7 +41,7 @@ def the_first_delegate_in_the_path_is_taken(bench: Bench, tmp_path: Path) -> Non
 
 @check("DLG-01")
 def a_path_is_no_delegate(bench: Bench, tmp_path: Path) -> None:
-    """An IPAM type with a slash is refused, and nothing is called."""
+    """An IPAM type with a slash is rejected, and nothing is called."""
     require_delegate(bench)
     plugin = delegate.install(bench, tmp_path / "outside")
     (tmp_path / "inside").mkdir()
@@ -49,7 +49,7 @@ def a_path_is_no_delegate(bench: Bench, tmp_path: Path) -> None:
 
     call = bench.add(delegate.target(bench, kind=f"../outside/{delegate.NAME}"))
 
-    bench.complain(*protocol.refusal(call))
+    bench.complain(*protocol.rejection(call))
     bench.demand(not plugin.records(), "a delegate outside the search path was called")
 
 
@@ -113,11 +113,11 @@ def errors_of_the_delegate_are_returned(bench: Bench, tmp_path: Path) -> None:
     failing = {"error": {"code": 104, "msg": "not today"}}
     plugin = delegate.install(bench, tmp_path, {"ADD": failing})
 
-    bench.complain(*protocol.refusal(bench.add(delegate.target(bench))), prefix="ADD: ")
+    bench.complain(*protocol.rejection(bench.add(delegate.target(bench))), prefix="ADD: ")
     plugin.program({"ADD": {"result": delegate.address(bench)}, "DEL": failing})
     made = bench.attach(delegate.target(bench, "c2"))
 
-    bench.complain(*protocol.refusal(bench.delete(made)), prefix="DEL: ")
+    bench.complain(*protocol.rejection(bench.delete(made)), prefix="DEL: ")
 
 
 @check("DLG-06")
@@ -162,7 +162,7 @@ def a_delegate_without_addresses_is_an_error(bench: Bench, tmp_path: Path) -> No
     require_delegate(bench)
     delegate.install(bench, tmp_path, {"ADD": {"result": {"cniVersion": bench.version, "ips": []}}})
 
-    bench.complain(*protocol.refusal(bench.add(delegate.target(bench))))
+    bench.complain(*protocol.rejection(bench.add(delegate.target(bench))))
 
 
 @check("DLG-10")
@@ -182,13 +182,13 @@ def an_older_delegate_is_understood(bench: Bench, tmp_path: Path) -> None:
 
 
 @check("DLG-10")
-def a_delegate_of_an_unknown_version_is_refused(bench: Bench, tmp_path: Path) -> None:
+def a_delegate_of_an_unknown_version_is_rejected(bench: Bench, tmp_path: Path) -> None:
     """ADD fails when the delegate answers in a version that nobody knows."""
     require_delegate(bench)
     result = {**delegate.address(bench), "cniVersion": "99.9.9"}
     delegate.install(bench, tmp_path, {"ADD": {"result": result}})
 
-    bench.complain(*protocol.refusal(bench.add(delegate.target(bench))))
+    bench.complain(*protocol.rejection(bench.add(delegate.target(bench))))
 
 
 @check("DLG-11", how=list(DYING))
@@ -199,7 +199,7 @@ def a_dying_delegate_is_told(bench: Bench, tmp_path: Path, how: str) -> None:
 
     call = bench.add(delegate.target(bench))
 
-    bench.complain(*protocol.refusal(call), prefix=f"the delegate {how}: ")
+    bench.complain(*protocol.rejection(call), prefix=f"the delegate {how}: ")
 
 
 @check("PROTO-22", how=list(DYING))
@@ -222,7 +222,7 @@ def try_again_is_passed_on(bench: Bench, tmp_path: Path) -> None:
     require_delegate(bench)
     delegate.install(bench, tmp_path, {"ADD": {"error": {"code": 11, "msg": "try again"}}})
 
-    bench.complain(*protocol.refusal(bench.add(delegate.target(bench)), {11}))
+    bench.complain(*protocol.rejection(bench.add(delegate.target(bench)), {11}))
 
 
 def _dying(bench: Bench, how: str) -> dict[str, Any]:

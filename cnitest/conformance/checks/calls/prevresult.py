@@ -71,13 +71,13 @@ def _wrongly_handed(
 
 @check("PREV-03")
 def add_needs_a_result(bench: Bench) -> None:
-    """A chained plugin refuses ADD without a previous result."""
+    """A chained plugin rejects ADD without a previous result."""
     target = bench.target()
     bench.chain(target)
 
     call = bench.raw("ADD", target, previous=None)
 
-    bench.complain(*protocol.refusal(call))
+    bench.complain(*protocol.rejection(call))
 
 
 @check("PREV-04")
@@ -99,8 +99,8 @@ def null_is_no_result(bench: Bench) -> None:
 
 
 @check("PREV-05", what=["ips is a text", "an address is none", "it is a list"])
-def a_malformed_result_is_refused(bench: Bench, what: str) -> None:
-    """ADD with a previous result that cannot be read is refused with code 6 or 7."""
+def a_malformed_result_is_rejected(bench: Bench, what: str) -> None:
+    """ADD with a previous result that cannot be read is rejected with code 6 or 7."""
     target = bench.target()
     previous = _given(bench, target)
     wrong: Any = {
@@ -111,7 +111,7 @@ def a_malformed_result_is_refused(bench: Bench, what: str) -> None:
 
     call = bench.raw("ADD", target, stdin={**bench.request(target), "prevResult": wrong})
 
-    bench.complain(*protocol.refusal(call, {6, 7}), prefix=f"{what}: ")
+    bench.complain(*protocol.rejection(call, {6, 7}), prefix=f"{what}: ")
 
 
 @check("PREV-06")
@@ -154,7 +154,7 @@ def an_older_result_is_read_by_del(bench: Bench) -> None:
 
 @check("PREV-08")
 def a_newer_result_does_not_upset_it(bench: Bench) -> None:
-    """A previous result labelled with a newer version is read or refused, on DEL and on ADD of a chained plugin."""
+    """A previous result labelled with a newer version is read or rejected, on DEL and on ADD of a chained plugin."""
     made = bench.attach()
     newer = {**made.result, "cniVersion": spec.VERSIONS[-1]}
 

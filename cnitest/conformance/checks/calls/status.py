@@ -35,7 +35,7 @@ def a_missing_delegate_is_told(bench: Bench) -> None:
 
     call = _status(bench, delegate.target(bench, kind="cnitest-missing"))
 
-    bench.complain(*protocol.refusal(call, NOT_READY), prefix="the delegate is missing: ")
+    bench.complain(*protocol.rejection(call, NOT_READY), prefix="the delegate is missing: ")
 
 
 @check("STA-02")
@@ -46,7 +46,7 @@ def a_used_up_range_is_told(bench: Bench) -> None:
     made = bench.attach(target)
 
     call = _status(bench, target)
-    bench.complain(*protocol.refusal(call, NOT_READY), prefix="the range is used up: ")
+    bench.complain(*protocol.rejection(call, NOT_READY), prefix="the range is used up: ")
     bench.need(bench.delete(made))
 
     bench.complain(*protocol.success(_status(bench, target), silent=True), prefix="the range is free again: ")
@@ -59,7 +59,7 @@ def a_dead_daemon_is_told(bench: Bench) -> None:
         bench.not_applicable("it talks to no daemon")
     bench.daemon.kill()
 
-    bench.complain(*protocol.refusal(_status(bench), NOT_READY), prefix="the daemon is dead: ")
+    bench.complain(*protocol.rejection(_status(bench), NOT_READY), prefix="the daemon is dead: ")
 
 
 @check("STA-03")
@@ -79,7 +79,7 @@ def the_delegate_is_asked_for_its_status(bench: Bench, tmp_path: Path) -> None:
         "STATUS" in commands,
         delegate.called(f"the delegate was called for {', '.join(commands) or 'nothing'}, not for STATUS"),
     )
-    bench.complain(*protocol.refusal(call), prefix="the delegate is not ready: ")
+    bench.complain(*protocol.rejection(call), prefix="the delegate is not ready: ")
 
 
 @check("STA-04")
@@ -100,11 +100,11 @@ def add_does_not_wait_for_status(bench: Bench) -> None:
 
 
 @check("STA-05")
-def status_of_an_early_version_is_refused(shared_bench: Bench) -> None:
-    """Before 1.1.0 STATUS is refused."""
+def status_of_an_early_version_is_rejected(shared_bench: Bench) -> None:
+    """Before 1.1.0 STATUS is rejected."""
     call = _status(shared_bench)
 
-    shared_bench.complain(*protocol.refusal(call))
+    shared_bench.complain(*protocol.rejection(call))
 
 
 @check("STA-06")

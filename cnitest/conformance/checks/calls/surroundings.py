@@ -36,7 +36,7 @@ def namespaces_are_found_by_any_path(bench: Bench, form_of_path: str) -> None:
 
 
 @check("PROTO-30", what=["missing", "file", "directory"])
-def unusable_namespaces_are_refused(bench: Bench, what: str) -> None:
+def unusable_namespaces_are_rejected(bench: Bench, what: str) -> None:
     """ADD with a path that is no namespace fails with an error document."""
     if bench.subject.kind is not Kind.INTERFACE:
         bench.not_applicable("it need not enter the namespace")
@@ -48,7 +48,7 @@ def unusable_namespaces_are_refused(bench: Bench, what: str) -> None:
 
     call = bench.raw("ADD", target, previous=previous, changes={"CNI_NETNS": path})
 
-    bench.complain(*protocol.refusal(call))
+    bench.complain(*protocol.rejection(call))
 
 
 @check("PROTO-31", command=["ADD", "DEL"])

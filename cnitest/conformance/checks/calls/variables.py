@@ -34,19 +34,19 @@ def verbs_of_the_version_are_recognised(shared_bench: Bench, command: str) -> No
 
 
 @check("PROTO-02", command=["FOO", "add", " ADD"])
-def unknown_verbs_are_refused(shared_bench: Bench, command: str) -> None:
-    """A command that no version defines is refused with code 4 and the variable's name."""
+def unknown_verbs_are_rejected(shared_bench: Bench, command: str) -> None:
+    """A command that no version defines is rejected with code 4 and the variable's name."""
     call = shared_bench.raw(command, shared_bench.target("c9"))
 
-    shared_bench.complain(*protocol.refusal(call, {4}, ["CNI_COMMAND"]))
+    shared_bench.complain(*protocol.rejection(call, {4}, ["CNI_COMMAND"]))
 
 
 @check("PROTO-03", how=["missing", "empty"])
-def a_missing_verb_is_refused(shared_bench: Bench, how: str) -> None:
-    """Without CNI_COMMAND, or with an empty one, the call is refused with code 4."""
+def a_missing_verb_is_rejected(shared_bench: Bench, how: str) -> None:
+    """Without CNI_COMMAND, or with an empty one, the call is rejected with code 4."""
     call = shared_bench.raw("", shared_bench.target("c9"), without=["CNI_COMMAND"] if how == "missing" else [])
 
-    shared_bench.complain(*protocol.refusal(call, {4}))
+    shared_bench.complain(*protocol.rejection(call, {4}))
 
 
 @check("PROTO-04")
@@ -58,7 +58,7 @@ def missing_variables_are_all_named(shared_bench: Bench) -> None:
             continue
         for missing in (*((name,) for name in spec.REQUIRED[command]), spec.REQUIRED[command]):
             call = shared_bench.raw(command, target, without=missing)
-            shared_bench.complain(*protocol.refusal(call, {4}, missing), prefix=f"without {', '.join(missing)}: ")
+            shared_bench.complain(*protocol.rejection(call, {4}, missing), prefix=f"without {', '.join(missing)}: ")
 
 
 @check("PROTO-05")
@@ -74,7 +74,7 @@ def plugins_without_a_delegate_need_no_search_path(bench: Bench) -> None:
 
 
 @check("PROTO-06", how=["missing", "empty"])
-def del_without_a_namespace_is_not_refused(shared_bench: Bench, how: str) -> None:
+def del_without_a_namespace_is_not_rejected(shared_bench: Bench, how: str) -> None:
     """DEL without CNI_NETNS is not answered with code 4."""
     target = shared_bench.target("c9")
 
@@ -90,7 +90,7 @@ def del_without_a_namespace_is_not_refused(shared_bench: Bench, how: str) -> Non
 
 @check("PROTO-07", command=["GC", "STATUS"])
 def network_commands_need_no_container(shared_bench: Bench, command: str) -> None:
-    """GC and STATUS without container, namespace and interface name are not refused with code 4."""
+    """GC and STATUS without container, namespace and interface name are not rejected with code 4."""
     document = {**shared_bench.request(), "cni.dev/valid-attachments": [], "cni.dev/attachments": []}
 
     call = shared_bench.raw(
@@ -114,12 +114,12 @@ def version_needs_only_the_verb(shared_bench: Bench) -> None:
 
 
 @check("PROTO-09", command=["ADD", "DEL"])
-def bad_container_ids_are_refused(shared_bench: Bench, command: str) -> None:
-    """What is no identifier is refused with code 4."""
+def bad_container_ids_are_rejected(shared_bench: Bench, command: str) -> None:
+    """What is no identifier is rejected with code 4."""
     target = shared_bench.target("c9")
     for identifier in BAD_IDENTIFIERS:
         call = shared_bench.raw(command, target, changes={"CNI_CONTAINERID": identifier})
-        shared_bench.complain(*protocol.refusal(call, {4}), prefix=f"CNI_CONTAINERID {identifier!r}: ")
+        shared_bench.complain(*protocol.rejection(call, {4}), prefix=f"CNI_CONTAINERID {identifier!r}: ")
 
 
 @check("PROTO-10")
@@ -130,23 +130,23 @@ def errors_name_the_invalid_variable(shared_bench: Bench) -> None:
         call = shared_bench.raw("ADD", target, changes={name: value})
         document = protocol.error_document(call)
         if document is not None and document["code"] == 4:
-            shared_bench.complain(*protocol.refusal(call, {4}, [name]))
+            shared_bench.complain(*protocol.rejection(call, {4}, [name]))
 
 
 @check("PROTO-11")
-def unusable_interface_names_are_refused(shared_bench: Bench) -> None:
-    """A name that the kernel refuses is refused, and nothing is left."""
+def unusable_interface_names_are_rejected(shared_bench: Bench) -> None:
+    """A name that the kernel refuses is rejected, and nothing is left."""
     target = shared_bench.target("c9")
     before = shared_bench.look(target)
     for name in BAD_IFNAMES:
         call = shared_bench.raw("ADD", target, previous=None, changes={"CNI_IFNAME": name})
-        shared_bench.complain(*protocol.refusal(call), prefix=f"CNI_IFNAME {name!r}: ")
+        shared_bench.complain(*protocol.rejection(call), prefix=f"CNI_IFNAME {name!r}: ")
     shared_bench.complain(*shared_bench.changed(before, target))
 
 
 @check("PROTO-11")
 def interface_names_are_no_templates(bench: Bench) -> None:
-    """'eth%d' is refused without a trace, or it is the interface's name."""
+    """'eth%d' is rejected without a trace, or it is the interface's name."""
     if bench.subject.kind is not Kind.INTERFACE or bench.setting.ifname == "lo":
         bench.not_applicable("it makes no interface")
     target = bench.target()

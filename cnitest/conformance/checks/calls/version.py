@@ -58,7 +58,7 @@ def versions_rise(shared_bench: Bench) -> None:
 
 @check("VER-04")
 def advertised_versions_are_accepted(bench: Bench) -> None:
-    """ADD in an advertised version is not refused for the version."""
+    """ADD in an advertised version is not rejected for the version."""
     call = bench.add(bench.target())
 
     document = protocol.error_document(call)
@@ -66,20 +66,20 @@ def advertised_versions_are_accepted(bench: Bench) -> None:
 
 
 @check("VER-04")
-def other_versions_are_refused(shared_bench: Bench) -> None:
-    """A published version that is not advertised is refused with code 1."""
+def other_versions_are_rejected(shared_bench: Bench) -> None:
+    """A published version that is not advertised is rejected with code 1."""
     target = shared_bench.target("c9")
     others = [version for version in spec.VERSIONS if version not in shared_bench.subject.advertised]
     if not others or not shared_bench.subject.advertised:
         shared_bench.not_applicable("it advertises every published version")
     for version in others:
         call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": version})
-        shared_bench.complain(*protocol.refusal(call, {1}), prefix=f"{version}: ")
+        shared_bench.complain(*protocol.rejection(call, {1}), prefix=f"{version}: ")
 
 
 @check("VER-04")
 def versions_of_its_own_are_accepted(shared_bench: Bench) -> None:
-    """ADD in a version that is advertised, and that the specification does not have, is not refused for the version."""
+    """An advertised version that the specification does not have is not rejected by ADD."""
     target = shared_bench.target("c8")
     listed = (protocol.result_document(shared_bench.raw("VERSION")) or {}).get("supportedVersions")
     given = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
@@ -89,8 +89,8 @@ def versions_of_its_own_are_accepted(shared_bench: Bench) -> None:
     for version in own:
         call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": version})
         document = protocol.error_document(call)
-        refused = document is not None and document["code"] == 1
-        shared_bench.demand(not refused, f"{version}: {protocol.words(call)}")
+        rejected = document is not None and document["code"] == 1
+        shared_bench.demand(not rejected, f"{version}: {protocol.words(call)}")
 
 
 @check("VER-05")
