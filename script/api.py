@@ -235,21 +235,21 @@ def _fixtures() -> str:
 def _marks() -> str:
     with tempfile.TemporaryDirectory() as folder:
         argv = [sys.executable, "-m", "pytest", "--markers", "-p", "no:cacheprovider"]
-        told = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False).stdout
-    found = re.findall(rf"^@pytest\.mark\.((?:{'|'.join(MARKS)})\(.*\)): (.*)$", told, re.MULTILINE)
+        printed = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False).stdout
+    found = re.findall(rf"^@pytest\.mark\.((?:{'|'.join(MARKS)})\(.*\)): (.*)$", printed, re.MULTILINE)
     return "\n".join(["## pytest: marks", "", *(f"- `{mark}`: {_plain(words)}" for mark, words in found), ""])
 
 
 def _options() -> str:
     from cnitest import plugin
 
-    told = _Options()
-    plugin.pytest_addoption(told)  # type: ignore[arg-type]
-    return "\n".join(["## pytest: options", "", *told.lines, ""])
+    options = _Options()
+    plugin.pytest_addoption(options)  # type: ignore[arg-type]
+    return "\n".join(["## pytest: options", "", *options.lines, ""])
 
 
 class _Options:
-    """Stands for pytest's parser, and notes what it is told."""
+    """Stands for pytest's parser, and notes what is added to it."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -41,8 +41,8 @@ def leases(host: Host, network: str) -> list[str]:
     return sorted(name for name in names if name[0].isdigit() or ":" in name)
 
 
-def refused(cni: Runtime, sandbox: Sandbox, network: dict[str, Any], *names: str, **keys: Any) -> str:
-    """What the plugin says when it refuses an ADD; an error of the test when it does not.
+def rejected(cni: Runtime, sandbox: Sandbox, network: dict[str, Any], *names: str, **keys: Any) -> str:
+    """What the plugin says when it rejects an ADD; an error of the test when it does not.
 
     No DEL comes after it, so that what the failed ADD has left is still there to be seen.
     """
@@ -54,7 +54,7 @@ def refused(cni: Runtime, sandbox: Sandbox, network: dict[str, Any], *names: str
         return str(error)
     finally:
         cni.mode = whole
-    raise AssertionError(f"ADD of {network['name']} was not refused")
+    raise AssertionError(f"ADD of {network['name']} was not rejected")
 
 
 def distrusted(cni: Runtime, attachment: Attachment) -> str:

@@ -1,4 +1,4 @@
-"""A DHCP server for one client, run as a program of its own: leases of a few seconds, refusals, and silence.
+"""A DHCP server for one client, run as a program of its own: leases of a few seconds, rejections, and silence.
 
 What it is to do is JSON in its first argument; see ``leases.short_leases``.
 """
@@ -55,7 +55,7 @@ def kind_of(message: bytes) -> int:
 
 
 def reply(request: bytes, kind: int, plan: dict[str, Any]) -> bytes:
-    """A reply to a request; a refusal has no address."""
+    """A reply to a request; a rejection has no address."""
     address = b"\0\0\0\0" if kind == NAK else packed(plan["address"])
     head = b"\x02" + request[1:12] + request[12:16] + address + b"\0" * 8 + request[28:44] + b"\0" * 192 + MAGIC
     options = option(53, bytes([kind])) + option(54, packed(plan["server"]))

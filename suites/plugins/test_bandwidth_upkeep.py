@@ -1,10 +1,10 @@
-"""The bandwidth plugin besides throughput: what it makes, passes on, refuses and removes, what CHECK has to notice."""
+"""The bandwidth plugin besides throughput: what it makes, passes on, rejects and removes, what CHECK has to notice."""
 
 from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.ends import ENDS
-from cnitest.suites.plugins.lan_networks import chained, distrusted, macvlan, refused
+from cnitest.suites.plugins.lan_networks import chained, distrusted, macvlan, rejected
 from cnitest.suites.plugins.limits import RATES, burst, by_runtime, egress, ifbs, ingress, limited, shapers
 from cnitest.suites.plugins.node_networks import caller, host_end, network, pending, pool
 
@@ -96,29 +96,29 @@ def test_without_the_capability_the_runtime_gives_no_limit(node, cni):
 @pytest.mark.covers("bandwidth.egressBurst", "refused")
 @pytest.mark.covers("bandwidth.runtimeConfig.bandwidth", "refused")
 def test_a_rate_and_a_burst_go_together(node, cni, way, lacking, by):
-    """One without the other is refused, with words that say which is missing."""
+    """One without the other is rejected, with words that say which is missing."""
     keys = {key: value for key, value in BOTH.items() if key != f"{way}{lacking}"}
     sandbox = node.sandbox("c1")
-    said = _refused_by(cni, sandbox, keys, by)
+    said = _rejected_by(cni, sandbox, keys, by)
 
     assert f"{lacking.lower()} must also be set" in said
     assert ifbs(node) == []
 
 
-def _refused_by(cni, sandbox, keys, by):
+def _rejected_by(cni, sandbox, keys, by):
     if by == "configuration":
-        return refused(cni, sandbox, limited(**keys))
-    return refused(cni, sandbox, by_runtime(), capabilities={"bandwidth": keys})
+        return rejected(cni, sandbox, limited(**keys))
+    return rejected(cni, sandbox, by_runtime(), capabilities={"bandwidth": keys})
 
 
 @pytest.mark.parametrize("way", ["ingress", "egress"])
 @pytest.mark.covers("bandwidth.ingressBurst", "refused")
 @pytest.mark.covers("bandwidth.egressBurst", "refused")
 def test_a_burst_is_less_than_four_gigabytes(node, cni, way):
-    """The largest burst is taken; one byte more is refused."""
+    """The largest burst is taken; one byte more is rejected."""
     keys = {f"{way}Rate": 8_000_000}
     cni.add(node.sandbox("c1"), limited(**keys, **{f"{way}Burst": TOO_MUCH - 8}))
-    said = refused(cni, node.sandbox("c2"), limited(**keys, **{f"{way}Burst": TOO_MUCH}))
+    said = rejected(cni, node.sandbox("c2"), limited(**keys, **{f"{way}Burst": TOO_MUCH}))
 
     assert "4GB" in said
 
@@ -127,7 +127,7 @@ def test_a_burst_is_less_than_four_gigabytes(node, cni, way):
 @pytest.mark.covers("bandwidth", "refused")
 def test_a_negative_number_is_refused(node, cni, key):
     """Numbers below zero are no rates and no bursts."""
-    assert key in refused(cni, node.sandbox("c1"), limited(**{**BOTH, key: -1}))
+    assert key in rejected(cni, node.sandbox("c1"), limited(**{**BOTH, key: -1}))
 
 
 @pytest.mark.requires(kernel="macvlan", plugin=["macvlan", "static"])
@@ -136,15 +136,15 @@ def test_an_interface_without_a_veth_is_refused(node, cni):
     """What has no other end on the host cannot be limited, and the plugin says so."""
     wanted = chained(macvlan("192.168.80.120/24"), {"type": "bandwidth", **BOTH})
 
-    assert "veth peer" in refused(cni, node.sandbox("c1"), wanted)
+    assert "veth peer" in rejected(cni, node.sandbox("c1"), wanted)
 
 
 @pytest.mark.covers("bandwidth", "refused")
 def test_it_is_no_plugin_by_itself(node, cni):
-    """Without a previous result an ADD with limits is refused in words."""
+    """Without a previous result an ADD with limits is rejected in words."""
     alone = {"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "bandwidth", **BOTH}]}
 
-    assert "chained plugin" in refused(cni, node.sandbox("c1"), alone)
+    assert "chained plugin" in rejected(cni, node.sandbox("c1"), alone)
 
 
 @pytest.mark.covers("bandwidth", "refused")
@@ -152,7 +152,7 @@ def test_alone_and_without_a_limit_it_answers_in_words(node, cni):
     """Without a previous result and without limits the error is one of the specification, not a crash."""
     alone = {"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "bandwidth"}]}
 
-    assert "panic" not in refused(cni, node.sandbox("c1"), alone)
+    assert "panic" not in rejected(cni, node.sandbox("c1"), alone)
 
 
 @pytest.mark.covers("bandwidth", "refused")
@@ -161,7 +161,7 @@ def test_a_result_without_interfaces_is_refused(node, cni):
     addresses = {"cniVersion": "1.0.0", "name": "net", "type": "host-local", "ipam": pool(4)}
     wanted = chained(addresses, {"type": "bandwidth", **BOTH})
 
-    assert "no interfaces" in refused(cni, node.sandbox("c1"), wanted)
+    assert "no interfaces" in rejected(cni, node.sandbox("c1"), wanted)
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -121,7 +121,7 @@ def test_the_host_refuses_a_containers_router_advertisement(listening, cni):
 
 @pytest.mark.covers("bridge", "kernel", "packet")
 def test_a_host_that_listens_would_obey(listening, cni):
-    """The same advertisement makes a route where the bridge is set to accept it: it is the setting that refuses."""
+    """The same advertisement makes a route where the bridge is set to accept it: it is the setting that rejects."""
     attachment = cni.add(listening.sandbox("c1"), network(6))
     assert attachment.sandbox.ping("ff02::1%eth0")
     listening.sysctl("net/ipv6/conf/cni0/accept_ra", 2)

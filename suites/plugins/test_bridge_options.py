@@ -183,10 +183,10 @@ def test_an_address_that_somebody_has_is_not_used(node, cni):
     )
     second = cni.add(node.sandbox("c2"), network(ipam=ipam, enabledad=True))
 
-    def refused():
+    def rejected():
         return [a for a in second.sandbox.addresses if a.ip == second.address and "dadfailed" in a.flags]
 
-    assert Deadline.after(10, "the kernel to find the duplicate").poll(refused)
+    assert Deadline.after(10, "the kernel to find the duplicate").poll(rejected)
     assert peer.sandbox.arp(first.address, on="eth0").answered_by == first.sandbox.link("eth0").mac
 
 

@@ -41,7 +41,7 @@ def server(lab):
 @pytest.mark.covers("dhcp.daemonSocketPath", "refused")
 def test_add_without_the_daemon_is_refused(node, cni):
     """ADD without the daemon says which socket is not there."""
-    error = _refusal(cni, node.sandbox("c1"), NET)
+    error = _rejection(cni, node.sandbox("c1"), NET)
 
     assert f"{SOCKET}: connect: no such file or directory" in error
 
@@ -61,7 +61,7 @@ def test_add_without_a_server_is_refused(node, server, impatient, cni):
     """Where nobody answers ADD gives up, says so, and leaves neither link nor client."""
     sandbox = node.sandbox("c1")
     with server.capture("ens33") as wire:
-        error = _refusal(cni, sandbox, NET)
+        error = _rejection(cni, sandbox, NET)
 
     assert "no more tries" in error
     assert messages(wire, "DISCOVER")
@@ -71,13 +71,13 @@ def test_add_without_a_server_is_refused(node, server, impatient, cni):
 @GIVES_UP
 @pytest.mark.covers("dhcp", "refused", "packet")
 def test_a_second_container_is_refused_where_one_address_is_left(node, server, impatient, cni):
-    """A server with one address serves one container: the second is refused, and the first keeps what it has."""
+    """A server with one address serves one container: the second is rejected, and the first keeps what it has."""
     with serving(server, first=FIRST, last=FIRST):
         first = cni.add(node.sandbox("c1"), NET)
-        refused = _refusal(cni, node.sandbox("c2"), NET)
+        rejected = _rejection(cni, node.sandbox("c2"), NET)
         reach = first.sandbox.ping(SERVER)
 
-    assert "no more tries" in refused
+    assert "no more tries" in rejected
     assert source(reach) == first.address
 
 
@@ -233,14 +233,14 @@ def test_the_daemon_writes_its_process_id(node, cni):
 def test_a_daemon_that_ends_takes_its_files_along(node, cni):
     """A daemon that is asked to end removes its socket and the file with its process ID."""
     with daemon(node, cni.path, "-pidfile", "/run/dhcp.pid"):
-        _refusal(cni, node.sandbox("c1"), network(request=[{"option": "none"}]))  # so it serves, and heeds signals
+        _rejection(cni, node.sandbox("c1"), network(request=[{"option": "none"}]))  # so it serves, and heeds signals
         there = {file.path for file in node.files()}
 
     assert {SOCKET, "/run/dhcp.pid"} <= there
     assert not {SOCKET, "/run/dhcp.pid"} & {file.path for file in node.files()}
 
 
-def _refusal(cni, sandbox, wanted):
-    with pytest.raises(PluginError) as refused:
+def _rejection(cni, sandbox, wanted):
+    with pytest.raises(PluginError) as rejected:
         cni.add(sandbox, wanted)
-    return str(refused.value)
+    return str(rejected.value)

@@ -1,4 +1,4 @@
-"""What becomes of a DHCP lease: renewal, refusal, expiry, release, and a server or a daemon that goes away."""
+"""What becomes of a DHCP lease: renewal, rejection, expiry, release, and a server or a daemon that goes away."""
 
 from __future__ import annotations
 
@@ -134,8 +134,8 @@ def test_an_address_that_the_server_refuses_is_given_up(node, server, impatient,
         attachment = cni.add(node.sandbox("c1"), NET)
         with server.capture("ens33") as wire:
             await_message(wire, "NAK")
-        refused = Deadline.after(1.0, f"{FIRST} to be given up after a NAK")
-        refused.poll(lambda: FIRST not in attachment.sandbox.addresses_on("eth0"))
+        rejected = Deadline.after(1.0, f"{FIRST} to be given up after a NAK")
+        rejected.poll(lambda: FIRST not in attachment.sandbox.addresses_on("eth0"))
 
     assert not server.arp(FIRST, on="ens33")
 
@@ -143,18 +143,18 @@ def test_an_address_that_the_server_refuses_is_given_up(node, server, impatient,
 @GIVES_UP
 @pytest.mark.covers("dhcp", "packet")
 def test_a_range_that_moved_is_followed(node, server, impatient, cni):
-    """A server whose range has moved refuses the renewal; what it leases instead is the container's address then."""
+    """A server whose range has moved rejects the renewal; what it leases instead is the container's address then."""
     with serving(server, "58,3", "59,4"):
         attachment = cni.add(node.sandbox("c1"), NET)
     server.run(["rm", "/run/dnsmasq-ens33.leases"])
     with serving(server, first="192.168.80.170", last="192.168.80.180") as moved, server.capture("ens33") as wire:
         await_message(wire, "ACK", 9.0)
-        refused = messages(wire, "NAK")
+        rejected = messages(wire, "NAK")
         leased = tuple(lease.address for lease in moved.leases)
         followed = Deadline.after(0.5, f"the container to have {leased} and no other address")
         followed.poll(lambda: attachment.sandbox.addresses_on("eth0") == leased)
 
-    assert refused
+    assert rejected
 
 
 @pytest.mark.covers("dhcp", "DEL", "packet")

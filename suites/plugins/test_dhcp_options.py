@@ -1,4 +1,4 @@
-"""What DHCP clients ask for and tell, by `request` and `provide`: options by number or name, and what is refused."""
+"""What DHCP clients ask for and tell, by `request` and `provide`: options by number or name, and what is rejected."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_lease_without_mask_is_refused(node, server, running, cni):
 @pytest.mark.covers("dhcp.request", "refused")
 @pytest.mark.covers("dhcp.provide", "refused")
 def test_an_option_that_does_not_exist_is_refused(node, server, running, cni, key, option):
-    """An option that has no number in a byte, and no name, is refused by name, before anything is asked."""
+    """An option that has no number in a byte, and no name, is rejected by name, before anything is asked."""
     with (
         serving(server),
         server.capture("ens33") as wire,
@@ -193,7 +193,7 @@ def test_a_client_identifier_of_ones_own(node, server, running, cni):
 @pytest.mark.covers("dhcp.provide", "refused")
 @pytest.mark.parametrize("given", ["value", "fromArg"])
 def test_a_value_that_is_too_long_is_refused(node, server, running, cni, given):
-    """A value of more than 255 bytes fits no option: ADD is refused, and says which one."""
+    """A value of more than 255 bytes fits no option: ADD is rejected, and says which one."""
     key, args = ("x" * 256, {}) if given == "value" else ("", {"IgnoreUnknown": "1", "NAME": "x" * 256})
     provide = [{"option": "host-name", "value": key, "fromArg": "NAME"}]
 

@@ -8,7 +8,7 @@ from cnitest.suites.plugins.lan_networks import (
     distrusted,
     leases,
     ready_sandbox,
-    refused,
+    rejected,
     static,
 )
 from cnitest.suites.plugins.seen import source
@@ -116,9 +116,9 @@ def test_an_address_of_the_runtimes(node, cni):
 
 @pytest.mark.covers("dummy.ipam", "refused")
 def test_without_ipam_it_is_refused(node, cni):
-    """An interface without addresses would be of no use: without IPAM ADD is refused."""
+    """An interface without addresses would be of no use: without IPAM ADD is rejected."""
     wanted = {key: value for key, value in NET.items() if key != "ipam"}
-    said = refused(cni, node.sandbox("c1"), wanted)
+    said = rejected(cni, node.sandbox("c1"), wanted)
 
     assert "dummy interface requires an IPAM configuration" in said
     assert [link.name for link in node.sandbox("c1").links] == ["lo"]
@@ -126,19 +126,19 @@ def test_without_ipam_it_is_refused(node, cni):
 
 @pytest.mark.covers("dummy.ipam", "refused")
 def test_an_address_that_cannot_be_had_leaves_no_link(node, cni):
-    """Where IPAM has nothing to give ADD is refused, and the container stays as it was."""
+    """Where IPAM has nothing to give ADD is rejected, and the container stays as it was."""
     cni.add(node.sandbox("c1"), network())
     second = node.sandbox("c2")
-    refused(cni, second, network())
+    rejected(cni, second, network())
 
     assert [link.name for link in second.links] == ["lo"]
 
 
 @pytest.mark.covers("dummy", "refused")
 def test_an_interface_that_is_there_is_refused(node, cni):
-    """A name that the container has already is refused, and what is there stays."""
+    """A name that the container has already is rejected, and what is there stays."""
     cni.add(node.sandbox("c1"), NET)
-    said = refused(cni, node.sandbox("c1"), network("10.8.0.5/24", name="second"))
+    said = rejected(cni, node.sandbox("c1"), network("10.8.0.5/24", name="second"))
 
     assert "file exists" in said
     assert node.sandbox("c1").addresses_on("eth0") == (ADDRESS,)

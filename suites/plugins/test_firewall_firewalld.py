@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cnitest.suites.plugins import zones
 from cnitest.suites.plugins.firewalls import ROUTER, closed, filtered
-from cnitest.suites.plugins.lan_networks import distrusted, refused
+from cnitest.suites.plugins.lan_networks import distrusted, rejected
 from cnitest.suites.plugins.node_networks import address, rules
 from cnitest.suites.plugins.seen import source
 
@@ -87,7 +87,7 @@ def test_the_zone_is_the_chosen_one(node, cni):
 @pytest.mark.covers("firewall.firewalldZone", "refused")
 def test_a_zone_that_is_not_there_is_refused(node, cni):
     """A zone that firewalld does not know is an error that names it."""
-    assert "nowhere" in refused(cni, node.sandbox("c1"), filtered(4, **BY_FIREWALLD, firewalldZone="nowhere"))
+    assert "nowhere" in rejected(cni, node.sandbox("c1"), filtered(4, **BY_FIREWALLD, firewalldZone="nowhere"))
 
 
 @pytest.mark.covers("firewall.backend", "DEL", "packet", "kernel")

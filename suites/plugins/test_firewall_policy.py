@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.firewalls import ROUTER, TABLES, closed, filtered, other_filtered
-from cnitest.suites.plugins.lan_networks import refused
+from cnitest.suites.plugins.lan_networks import rejected
 from cnitest.suites.plugins.node_networks import rules
 
 pytestmark = [
@@ -124,7 +124,7 @@ def test_an_ingress_policy_that_nobody_knows_is_refused(lab, cni):
     """Another word is an error that names it."""
     node = closed(lab)
 
-    assert "closed" in refused(cni, node.sandbox("c1"), filtered(4, ingressPolicy="closed"))
+    assert "closed" in rejected(cni, node.sandbox("c1"), filtered(4, ingressPolicy="closed"))
 
 
 @FAMILY
@@ -171,8 +171,8 @@ def test_the_administrator_opens_what_the_plugin_does_not(lab, cni, family):
 
 @pytest.mark.covers("firewall.iptablesAdminChainName", "refused")
 def test_a_chain_name_that_iptables_does_not_take_is_refused(lab, cni):
-    """A name of 29 letters and more is refused, and no rule is made."""
+    """A name of 29 letters and more is rejected, and no rule is made."""
     node = closed(lab)
-    refused(cni, node.sandbox("c1"), filtered(4, iptablesAdminChainName="A" * 32))
+    rejected(cni, node.sandbox("c1"), filtered(4, iptablesAdminChainName="A" * 32))
 
     assert rules(node, "A" * 29) == []

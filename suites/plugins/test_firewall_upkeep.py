@@ -1,11 +1,11 @@
-"""The firewall plugin besides traffic: order of rules, other programs' chains, DEL in every end, CHECK, refusals."""
+"""The firewall plugin besides traffic: order of rules, other programs' chains, DEL in every end, CHECK, rejections."""
 
 from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.ends import ENDS
 from cnitest.suites.plugins.firewalls import ROUTER, closed, filtered
-from cnitest.suites.plugins.lan_networks import distrusted, refused
+from cnitest.suites.plugins.lan_networks import distrusted, rejected
 from cnitest.suites.plugins.node_networks import address, caller, rules
 
 pytestmark = [
@@ -47,22 +47,22 @@ def test_without_firewalld_and_without_a_backend_iptables_is_used(node, cni):
 @pytest.mark.covers("firewall.backend", "refused")
 def test_without_firewalld_its_backend_is_refused(node, cni):
     """The backend firewalld on a host without it is an error, and no rule of iptables is made instead."""
-    assert refused(cni, node.sandbox("c1"), filtered(4, backend="firewalld"))
+    assert rejected(cni, node.sandbox("c1"), filtered(4, backend="firewalld"))
     assert rules(node, "CNI-FORWARD") == []
 
 
 @pytest.mark.covers("firewall.backend", "refused")
 def test_a_backend_that_nobody_knows_is_refused(node, cni):
     """Another backend is an error that names it."""
-    assert "ebtables" in refused(cni, node.sandbox("c1"), filtered(4, backend="ebtables"))
+    assert "ebtables" in rejected(cni, node.sandbox("c1"), filtered(4, backend="ebtables"))
 
 
 @pytest.mark.covers("firewall", "refused")
 def test_it_is_no_plugin_by_itself(node, cni):
-    """Without a previous result an ADD is refused."""
+    """Without a previous result an ADD is rejected."""
     alone = {"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "firewall", "backend": "iptables"}]}
 
-    assert "prevResult" in refused(cni, node.sandbox("c1"), alone)
+    assert "prevResult" in rejected(cni, node.sandbox("c1"), alone)
 
 
 @pytest.mark.covers("firewall", "kernel")

@@ -15,7 +15,7 @@ from cnitest.suites.plugins.flannels import (
     env,
     network,
 )
-from cnitest.suites.plugins.lan_networks import ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import ready_sandbox, rejected
 from cnitest.suites.plugins.seen import source
 
 pytestmark = [pytest.mark.topology(CLUSTER), pytest.mark.requires(plugin=["flannel", "bridge", "host-local"])]
@@ -139,8 +139,8 @@ def test_a_subnet_file_of_ones_own(node, cni):
 
 @pytest.mark.covers("flannel.subnetFile", "refused")
 def test_a_subnet_file_that_is_not_there(node, cni):
-    """Before flannel's daemon has written its file ADD is refused, names the file, and leaves nothing."""
-    said = refused(cni, node.sandbox("c1"), network())
+    """Before flannel's daemon has written its file ADD is rejected, names the file, and leaves nothing."""
+    said = rejected(cni, node.sandbox("c1"), network())
 
     assert "/run/flannel/subnet.env" in said
     assert [link.name for link in node.sandbox("c1").links] == ["lo"]
@@ -157,17 +157,17 @@ def test_a_subnet_file_that_is_not_there(node, cni):
 )
 @pytest.mark.covers("flannel.subnetFile", "refused")
 def test_what_a_subnet_file_lacks_is_named(node, cni, left_out, named):
-    """A file without one of its words is refused by that word."""
+    """A file without one of its words is rejected by that word."""
     announce(node, {key: value for key, value in env().items() if key != left_out})
 
-    assert f"subnet.env is missing {named}" in refused(cni, node.sandbox("c1"), network())
+    assert f"subnet.env is missing {named}" in rejected(cni, node.sandbox("c1"), network())
 
 
 @pytest.mark.covers("flannel.subnetFile", "refused")
 def test_all_that_a_subnet_file_lacks_is_named_at_once(node, cni):
-    """An empty file is refused by all its words."""
+    """An empty file is rejected by all its words."""
     announce(node, "")
-    said = refused(cni, node.sandbox("c1"), network())
+    said = rejected(cni, node.sandbox("c1"), network())
 
     assert all(word in said for word in ("FLANNEL_NETWORK", "FLANNEL_SUBNET", "FLANNEL_MTU", "FLANNEL_IPMASQ"))
 
@@ -187,9 +187,9 @@ def test_all_that_a_subnet_file_lacks_is_named_at_once(node, cni):
 )
 @pytest.mark.covers("flannel.subnetFile", "refused")
 def test_values_that_are_none_are_refused(node, cni, word, value):
-    """A prefix or number that is none is refused with the value, and nothing is made."""
+    """A prefix or number that is none is rejected with the value, and nothing is made."""
     announce(node, env(4, 6, **{word: value}))
-    said = refused(cni, node.sandbox("c1"), network())
+    said = rejected(cni, node.sandbox("c1"), network())
 
     assert value.strip().rpartition(",")[2] in said
     assert "cni0" not in [link.name for link in node.links]
@@ -199,7 +199,7 @@ def test_values_that_are_none_are_refused(node, cni, word, value):
 def test_a_line_without_a_value_is_refused_in_good_form(node, cni):
     """A word without '=' is an error as the specification has it, and not a crash."""
     announce(node, "FLANNEL_NETWORK\nFLANNEL_SUBNET=10.244.1.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n")
-    said = refused(cni, node.sandbox("c1"), network())
+    said = rejected(cni, node.sandbox("c1"), network())
 
     assert "exit code 1" in said, said
     assert "panic" not in said, said

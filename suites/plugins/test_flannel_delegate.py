@@ -17,7 +17,7 @@ from cnitest.suites.plugins.flannels import (
     leases,
     network,
 )
-from cnitest.suites.plugins.lan_networks import distrusted, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import distrusted, ready_sandbox, rejected
 from cnitest.suites.plugins.seen import source
 
 from cnitest import difference
@@ -127,15 +127,15 @@ class TestDelegate:
     @pytest.mark.covers("flannel.delegate", "refused")
     def test_what_is_flannels_to_say_is_refused(self, node, cni, delegate, words):
         """The delegate's name and addresses come from flannel, and its type is a text."""
-        said = refused(cni, node.sandbox("c1"), network(delegate=delegate))
+        said = rejected(cni, node.sandbox("c1"), network(delegate=delegate))
 
         assert words.replace("\\", "") in said
         assert "cni0" not in [link.name for link in node.links]
 
     @pytest.mark.covers("flannel.delegate", "refused")
     def test_a_plugin_that_is_not_there(self, node, cni):
-        """A delegate that nobody installed is refused by its name."""
-        said = refused(cni, node.sandbox("c1"), network(delegate={"type": "no-such"}))
+        """A delegate that nobody installed is rejected by its name."""
+        said = rejected(cni, node.sandbox("c1"), network(delegate={"type": "no-such"}))
 
         assert 'failed to find plugin "no-such"' in said
 
@@ -171,8 +171,8 @@ class TestIpam:
 
     @pytest.mark.covers("flannel.ipam", "refused")
     def test_an_ipam_plugin_that_is_not_there(self, node, cni):
-        """ipam.type is the IPAM plugin: one that nobody installed is refused by its name."""
-        said = refused(cni, node.sandbox("c1"), network(ipam={"type": "no-such"}))
+        """ipam.type is the IPAM plugin: one that nobody installed is rejected by its name."""
+        said = rejected(cni, node.sandbox("c1"), network(ipam={"type": "no-such"}))
 
         assert 'failed to find plugin "no-such"' in said
 
@@ -300,7 +300,7 @@ def test_a_bridge_of_the_old_subnet_is_refused(node, cni):
     """A node that was given another subnet has a bridge of the old one: ADD says so, by both addresses."""
     cni.add(node.sandbox("c1"), network())
     announce(node, env(FLANNEL_SUBNET="10.244.7.1/24"))
-    said = refused(cni, node.sandbox("c2"), network())
+    said = rejected(cni, node.sandbox("c2"), network())
 
     assert '"cni0" already has an IP address different from 10.244.7.1/24' in said
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.cards import ADDRESS, ADDRESS6, FIRST_MAC, LEASED, PEER, PEER6, WIRE, names, network
-from cnitest.suites.plugins.lan_networks import ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import ready_sandbox, rejected
 from cnitest.suites.plugins.seen import source
 
 pytestmark = [pytest.mark.requires(plugin=["host-device", "static"]), pytest.mark.topology(WIRE)]
@@ -171,7 +171,7 @@ class TestFoundByItsBus:
         """An address that no device has is an error, and no link is moved."""
         bus(PCI)
 
-        refused(cni, sandbox, network(f"{ADDRESS}/24", **keys))
+        rejected(cni, sandbox, network(f"{ADDRESS}/24", **keys))
 
         assert names(node) == ["nic1", "nic2"]
 

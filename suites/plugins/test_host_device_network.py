@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.cards import ADDRESS, ADDRESS6, PEER, PEER6, WIRE, names, network
-from cnitest.suites.plugins.lan_networks import distrusted, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import distrusted, ready_sandbox, rejected
 from cnitest.suites.plugins.seen import source
 
 pytestmark = [pytest.mark.requires(plugin=["host-device>=1.10.0", "static"]), pytest.mark.topology(WIRE)]
@@ -211,6 +211,6 @@ class TestUpkeep:
         node.run(["mkdir", "-p", device, driver])
         node.run(["ln", "-s", "../../drivers/vfio-pci", f"{device}/driver"])
 
-        refused(cni, sandbox, network(pciBusID="0000:00:1f.6", useInterfaceNetwork=True))
+        rejected(cni, sandbox, network(pciBusID="0000:00:1f.6", useInterfaceNetwork=True))
 
         assert names(node) == ["nic1", "nic2"]

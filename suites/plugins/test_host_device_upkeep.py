@@ -1,4 +1,4 @@
-"""host-device's refusals, how the device comes back to the host, and what CHECK has to notice."""
+"""host-device's rejections, how the device comes back to the host, and what CHECK has to notice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cnitest.suites.plugins.lan_networks import (
     distrusted,
     leases,
     ready_sandbox,
-    refused,
+    rejected,
     static,
 )
 
@@ -49,17 +49,17 @@ class TestRefusals:
     )
     def test_no_device(self, cni, node, sandbox, keys):
         """Nothing said, and what no device is or has, are errors, and no link is moved."""
-        refused(cni, sandbox, network(f"{ADDRESS}/24", **keys))
+        rejected(cni, sandbox, network(f"{ADDRESS}/24", **keys))
 
         assert names(node) == ["nic1", "nic2"]
         assert names(sandbox) == []
 
     @pytest.mark.covers("host-device.device", "refused", "packet")
     def test_a_name_that_is_taken(self, cni, node, sandbox):
-        """A name that a link of the container has is refused, and the device stays on the host, under its own."""
+        """A name that a link of the container has is rejected, and the device stays on the host, under its own."""
         cni.add(sandbox, network(f"{ADDRESS}/24", device="nic1"))
 
-        refused(cni, sandbox, {**network(device="nic2"), "name": "second"})
+        rejected(cni, sandbox, {**network(device="nic2"), "name": "second"})
 
         assert names(node) == ["nic2"]
         assert sandbox.ping(PEER)
@@ -69,14 +69,14 @@ class TestRefusals:
         """A device is one container's: a second ADD finds none on the host."""
         first = cni.add(sandbox, network(f"{ADDRESS}/24", device="nic1"))
 
-        refused(cni, node.sandbox("c2"), {**network(device="nic1"), "name": "second"})
+        rejected(cni, node.sandbox("c2"), {**network(device="nic1"), "name": "second"})
 
         assert names(first.sandbox) == ["eth0"]
 
     @pytest.mark.covers("host-device", "refused")
     def test_when_ipam_fails_it_is_back_on_the_host(self, cni, node, sandbox):
         """An ADD whose IPAM fails gives the device back under its own name."""
-        refused(cni, sandbox, {**network(device="nic1"), "ipam": static("ten")})
+        rejected(cni, sandbox, {**network(device="nic1"), "ipam": static("ten")})
 
         assert names(node) == ["nic1", "nic2"]
         assert names(sandbox) == []

@@ -1,11 +1,11 @@
-"""host-local's configuration: ranges and sets, what it refuses, what the result says."""
+"""host-local's configuration: ranges and sets, what it rejects, what the result says."""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
 
 import pytest
-from cnitest.suites.plugins.lan_networks import refused
+from cnitest.suites.plugins.lan_networks import rejected
 from cnitest.suites.plugins.pools import MACHINE, addresses, between, leases, pool, taken
 
 pytestmark = [pytest.mark.requires(plugin="host-local"), pytest.mark.topology(MACHINE)]
@@ -44,7 +44,7 @@ class TestRanges:
         network = pool(subnet="10.1.2.0/24", rangeStart="10.1.2.10", rangeEnd="10.1.2.12")
 
         assert addresses(taken(cni, node, network, "abc")) == ["10.1.2.10", "10.1.2.11", "10.1.2.12"]
-        assert "no IP addresses available" in refused(cni, node.sandbox("any"), network, container_id="d")
+        assert "no IP addresses available" in rejected(cni, node.sandbox("any"), network, container_id="d")
 
     @pytest.mark.covers("host-local.rangeStart", "kernel")
     def test_a_range_without_an_end(self, cni, node):
@@ -52,7 +52,7 @@ class TestRanges:
         network = pool(subnet="10.1.2.0/24", rangeStart="10.1.2.253")
 
         assert addresses(taken(cni, node, network, "ab")) == ["10.1.2.253", "10.1.2.254"]
-        assert "no IP addresses available" in refused(cni, node.sandbox("any"), network, container_id="c")
+        assert "no IP addresses available" in rejected(cni, node.sandbox("any"), network, container_id="c")
 
     @pytest.mark.covers("host-local.rangeEnd", "kernel")
     def test_a_range_without_a_start(self, cni, node):
@@ -87,12 +87,12 @@ class TestRanges:
 
         assert {attachment.gateway for attachment in found} == {gateway}
         assert gateway not in addresses(found)
-        assert "no IP addresses available" in refused(cni, node.sandbox("any"), network, container_id="z")
+        assert "no IP addresses available" in rejected(cni, node.sandbox("any"), network, container_id="z")
 
     @pytest.mark.covers("host-local.gateway", "refused")
     def test_a_gateway_of_another_subnet_is_refused(self, cni, node):
         """A gateway that no address of the subnet can reach is an error."""
-        refused(cni, node.sandbox("any"), pool(subnet="10.1.2.0/24", gateway="10.9.9.9"))
+        rejected(cni, node.sandbox("any"), pool(subnet="10.1.2.0/24", gateway="10.9.9.9"))
 
     @pytest.mark.covers("host-local.rangeStart", "refused")
     @pytest.mark.parametrize("keys", [{"rangeStart": "10.1.2.0"}, {"rangeStart": "10.1.2.255"}], ids=["network", "all"])
@@ -149,7 +149,7 @@ class TestSets:
         network = pool(ranges=[between(10, 19), between(10, 10, "10.1.3.0/24")])
         taken(cni, node, network, "a")
 
-        refused(cni, node.sandbox("any"), network, container_id="b")
+        rejected(cni, node.sandbox("any"), network, container_id="b")
 
         assert set(leases(node)) == {"10.1.2.10", "10.1.3.10"}
 
@@ -192,16 +192,16 @@ class TestRefusals:
     )
     def test_no_pool(self, cni, node, keys):
         """What is no range, or not one that can be given from, is an error, and nothing is kept."""
-        refused(cni, node.sandbox("any"), pool(**keys[1]))
+        rejected(cni, node.sandbox("any"), pool(**keys[1]))
 
         assert leases(node) == {}
 
     @pytest.mark.covers("host-local.ranges", "refused")
     def test_two_addresses_of_a_family_in_an_old_version(self, cni, node):
-        """A result of 0.2.0 has room for one address a family: two sets of one family are refused."""
+        """A result of 0.2.0 has room for one address a family: two sets of one family are rejected."""
         network = pool(version="0.2.0", ranges=[between(10, 19), between(10, 19, "10.1.3.0/24")])
 
-        refused(cni, node.sandbox("any"), network)
+        rejected(cni, node.sandbox("any"), network)
 
         assert leases(node) == {}
 
@@ -254,7 +254,7 @@ class TestResult:
     @pytest.mark.covers("host-local.resolvConf", "refused")
     def test_a_file_that_is_not_there(self, cni, node):
         """A file that cannot be read is an error, and no address is kept."""
-        refused(cni, node.sandbox("any"), pool(subnet="10.1.2.0/24", resolvConf="/etc/none.conf"))
+        rejected(cni, node.sandbox("any"), pool(subnet="10.1.2.0/24", resolvConf="/etc/none.conf"))
 
         assert leases(node) == {}
 

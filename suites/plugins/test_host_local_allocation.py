@@ -6,7 +6,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from cnitest.suites.plugins.lan_networks import refused
+from cnitest.suites.plugins.lan_networks import rejected
 from cnitest.suites.plugins.pools import MACHINE, addresses, between, leases, owner_of, pool, taken
 
 from cnitest import PluginError, Runtime
@@ -57,11 +57,11 @@ class TestOrder:
     @pytest.mark.covers("host-local.ranges", "refused")
     @pytest.mark.parametrize("shape", SHAPES)
     def test_a_pool_is_used_up_when_its_last_address_is_given(self, cni, node, shape):
-        """As many containers as there are addresses get one each; the next is refused, and keeps nothing."""
+        """As many containers as there are addresses get one each; the next is rejected, and keeps nothing."""
         network, size = pool(ranges=SHAPES[shape]), min(capacity(rows) for rows in SHAPES[shape])
         found = taken(cni, node, network, [f"c{number}" for number in range(size)])
 
-        said = refused(cni, node.sandbox("any"), network, container_id="late")
+        said = rejected(cni, node.sandbox("any"), network, container_id="late")
 
         assert "no IP addresses available" in said
         assert len({attachment.address for attachment in found}) == size
@@ -129,7 +129,7 @@ class Model:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("shape", SHAPES)
 def test_any_order_of_adds_and_dels_is_as_the_model_says(cni, node, shape, seed):
-    """Thirty operations drawn from a seed: every address, every refusal and every file is as the model has it."""
+    """Thirty operations drawn from a seed: every address, every rejection and every file is as the model has it."""
     drawn, model, network = random.Random(f"{shape}{seed}"), Model(SHAPES[shape]), pool(ranges=SHAPES[shape])
     attachments = {}
     for container in (f"c{step}" for step in range(30)):
@@ -141,7 +141,7 @@ def test_any_order_of_adds_and_dels_is_as_the_model_says(cni, node, shape, seed)
         wanted = model.next()
         model.add(container, wanted)
         if None in wanted:
-            refused(cni, node.sandbox("any"), network, container_id=container)
+            rejected(cni, node.sandbox("any"), network, container_id=container)
         else:
             (attachments[container],) = taken(cni, node, network, [container])
             assert [*attachments[container].addresses] == wanted
@@ -153,7 +153,7 @@ class TestAllAtOnce:
 
     @pytest.fixture
     def at_once(self, lab, cni, node):
-        """One ADD for each container, each by a runtime of its own; attachments, and None for the refused."""
+        """One ADD for each container, each by a runtime of its own; attachments, and None for the rejected."""
         used = []
 
         def add(network, names):
@@ -189,7 +189,7 @@ class TestAllAtOnce:
 
     @pytest.mark.covers("host-local.ranges", "refused")
     def test_a_pool_is_used_up_exactly(self, node, at_once):
-        """Of a dozen ADDs at once on eight addresses eight succeed, and four are refused for want of one."""
+        """Of a dozen ADDs at once on eight addresses eight succeed, and four are rejected for want of one."""
         found = at_once(pool(ranges=[between(10, 17)]), [f"c{number}" for number in range(12)])
 
         assert len([one for one in found if one is None]) == 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, refused
+from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, rejected
 from cnitest.suites.plugins.pools import DIRECTORY, MACHINE, addresses, between, leases, pool, taken
 
 from cnitest import Runtime
@@ -76,7 +76,7 @@ class TestFiles:
         """A `dataDir` below a file is an error."""
         node.run(["touch", "/var/lib/pools"])
 
-        refused(cni, node.sandbox("any"), pool(ranges=[between(10, 19)], dataDir="/var/lib/pools/below"))
+        rejected(cni, node.sandbox("any"), pool(ranges=[between(10, 19)], dataDir="/var/lib/pools/below"))
 
     @pytest.mark.covers("host-local", "kernel")
     @pytest.mark.requires(plugin="host-local>=1.4.0")
@@ -166,12 +166,12 @@ class TestDel:
     @pytest.mark.covers("host-local.runtimeConfig.ips", "refused")
     @pytest.mark.parametrize("wanted", ["10.1.2.15", "10.1.2.16"], ids=["its own", "another"])
     def test_a_second_add_that_fails_leaves_the_first(self, cni, node, wanted):
-        """A second ADD of the same attachment is refused, and the addresses of the first stay kept."""
+        """A second ADD of the same attachment is rejected, and the addresses of the first stay kept."""
         network = {**pool(ranges=[between(10, 19), between(10, 19, "10.1.3.0/24")]), "capabilities": {"ips": True}}
         taken(cni, node, network, "a", capabilities={"ips": ["10.1.2.15"]})
         before = leases(node)
 
-        refused(cni, node.sandbox("any"), network, container_id="a", capabilities={"ips": [wanted]})
+        rejected(cni, node.sandbox("any"), network, container_id="a", capabilities={"ips": [wanted]})
 
         assert leases(node) == before
 

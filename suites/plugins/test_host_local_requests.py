@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import macvlan, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import macvlan, ready_sandbox, rejected
 from cnitest.suites.plugins.pools import MACHINE, between, leases, pool, taken
 from cnitest.suites.plugins.seen import source
 
@@ -63,7 +63,7 @@ class TestAskedFor:
     @pytest.mark.covers("host-local.args.cni.ips", "refused")
     @pytest.mark.covers("host-local.runtimeConfig.ips", "refused")
     def test_one_that_is_taken_is_refused(self, node, ask):
-        """An address that somebody has is refused, and he keeps it."""
+        """An address that somebody has is rejected, and he keeps it."""
         ask("a", "10.1.2.77")
 
         with pytest.raises(PluginError):
@@ -86,7 +86,7 @@ class TestAskedFor:
         """A second address of the same set is one too many, and nothing is kept."""
         network = {**self.POOL, "capabilities": {"ips": True}}
 
-        refused(cni, node.sandbox("any"), network, capabilities={"ips": ["10.1.2.17", "10.1.2.18"]})
+        rejected(cni, node.sandbox("any"), network, capabilities={"ips": ["10.1.2.17", "10.1.2.18"]})
 
         assert leases(node) == {}
 

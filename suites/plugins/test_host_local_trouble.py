@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import refused
+from cnitest.suites.plugins.lan_networks import rejected
 from cnitest.suites.plugins.pools import DIRECTORY, MACHINE, addresses, between, leases, pool, taken
 
 from cnitest import PluginError, Runtime
@@ -112,7 +112,7 @@ class TestCrashes:
         node.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/mnt"])
         node.run(["dd", "if=/dev/zero", "of=/mnt/full", "bs=4096", "count=16"])
 
-        refused(cni, node.sandbox("any"), network, container_id="a")
+        rejected(cni, node.sandbox("any"), network, container_id="a")
         node.run(["rm", "/mnt/full"])
 
         assert addresses(taken(cni, node, network, "b")) == ["10.1.2.10"]
@@ -140,7 +140,7 @@ class TestUpkeep:
         """After a reboot the addresses are still kept, and DEL without a namespace frees each."""
         attachments = taken(cni, node, ONE, "a")
         node.reboot()
-        refused(cni, node.sandbox("any"), ONE, container_id="b")
+        rejected(cni, node.sandbox("any"), ONE, container_id="b")
 
         cni.delete(attachments[0])
 

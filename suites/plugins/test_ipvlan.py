@@ -243,7 +243,7 @@ def test_the_lan_is_told_of_the_child(node, peer, cni):
 
 
 def _try_to_add(cni, node, wanted):
-    """ADD that may be refused: what is asked is what it does to others."""
+    """ADD that may be rejected: what is asked is what it does to others."""
     try:
         cni.add(node.sandbox("c9"), wanted)
     except PluginError:
@@ -259,7 +259,7 @@ def _dropping_echo(family, chain):
 
 
 def _unanswered(probe):
-    """Whether a probe got no answer: dropped, refused on its way out (which the sender is reported in the modes that
+    """Whether a probe got no answer: dropped, rejected on its way out (which the sender is reported in the modes that
     route), or with no neighbour that answers for the address."""
     try:
         return not probe()

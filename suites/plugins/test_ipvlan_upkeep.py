@@ -1,4 +1,4 @@
-"""ipvlan's keys and duties: parents of all sorts, MTUs, what is refused, what DEL takes back, what CHECK notices."""
+"""ipvlan's keys and duties: parents of all sorts, MTUs, what is rejected, what DEL takes back, what CHECK notices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cnitest.suites.plugins.lan_networks import (
     distrusted,
     leases,
     ready_sandbox,
-    refused,
+    rejected,
     static,
 )
 from cnitest.suites.plugins.seen import source
@@ -63,27 +63,28 @@ def test_without_master_the_default_routes_link_is_the_parent(node, cni):
 
 @pytest.mark.covers("ipvlan.master", "refused")
 def test_without_master_and_default_route_it_is_refused(node, cni):
-    """Where neither master nor a default route names a parent ADD is refused."""
+    """Where neither master nor a default route names a parent ADD is rejected."""
     node.run(["ip", "route", "delete", "default"])
 
-    assert "no default route interface found" in refused(cni, node.sandbox("c1"), network(f"{ADDRESS}/24", master=None))
+    said = rejected(cni, node.sandbox("c1"), network(f"{ADDRESS}/24", master=None))
+    assert "no default route interface found" in said
 
 
 @pytest.mark.parametrize("master", ["none0", "sixteen-letters0"])
 @pytest.mark.covers("ipvlan.master", "refused")
 def test_a_master_that_is_not_there_is_refused(node, cni, master):
-    """A parent that does not exist is refused by its name, and the container stays as it was."""
+    """A parent that does not exist is rejected by its name, and the container stays as it was."""
     sandbox = node.sandbox("c1")
 
-    assert f'failed to lookup master "{master}"' in refused(cni, sandbox, network(f"{ADDRESS}/24", master=master))
+    assert f'failed to lookup master "{master}"' in rejected(cni, sandbox, network(f"{ADDRESS}/24", master=master))
     assert [link.name for link in sandbox.links] == ["lo"]
 
 
 @pytest.mark.parametrize("mode", ["l4", "L2"])
 @pytest.mark.covers("ipvlan.mode", "refused")
 def test_modes_that_are_none_are_refused(node, cni, mode):
-    """A mode that ipvlan does not have is refused by its name."""
-    assert f'unknown ipvlan mode: "{mode}"' in refused(cni, node.sandbox("c1"), network(f"{ADDRESS}/24", mode=mode))
+    """A mode that ipvlan does not have is rejected by its name."""
+    assert f'unknown ipvlan mode: "{mode}"' in rejected(cni, node.sandbox("c1"), network(f"{ADDRESS}/24", mode=mode))
 
 
 @pytest.mark.parametrize("mtu", [1280, 1500])
@@ -111,10 +112,10 @@ def test_the_parents_mtu_unless_said(node, lab, cni, mtu):
 @pytest.mark.parametrize("mtu", [1501, -1])
 @pytest.mark.covers("ipvlan.mtu", "refused")
 def test_mtus_that_the_parent_cannot_carry_are_refused(node, cni, mtu):
-    """An MTU above the parent's, and one below zero, are refused."""
+    """An MTU above the parent's, and one below zero, are rejected."""
     sandbox = node.sandbox("c1")
 
-    assert "mtu" in refused(cni, sandbox, network(f"{ADDRESS}/24", mtu=mtu)).lower()
+    assert "mtu" in rejected(cni, sandbox, network(f"{ADDRESS}/24", mtu=mtu)).lower()
     assert [link.name for link in sandbox.links] == ["lo"]
 
 
@@ -145,7 +146,7 @@ def test_a_parent_in_the_container(lab, node, cni, named):
 @pytest.mark.covers("ipvlan.linkInContainer", "refused")
 def test_a_parent_that_is_the_hosts_is_not_in_the_container(node, cni):
     """With linkInContainer a link of the host is no parent."""
-    said = refused(cni, node.sandbox("c1"), network(f"{ADDRESS}/24", linkInContainer=True))
+    said = rejected(cni, node.sandbox("c1"), network(f"{ADDRESS}/24", linkInContainer=True))
 
     assert 'failed to lookup master "ens33"' in said
 
@@ -179,21 +180,21 @@ def test_chained_it_stands_on_the_interface_before(tmp_path, lab, node, cni):
 
 @pytest.mark.covers("ipvlan.master", "refused")
 def test_chained_after_two_interfaces_nobody_knows_the_parent(tmp_path, lab, node, cni):
-    """Chained after a plugin with two interfaces, without master, it is refused: none of them is chosen."""
+    """Chained after a plugin with two interfaces, without master, it is rejected: none of them is chosen."""
     before = {"interfaces": [{"name": "ens33"}, {"name": "ens34"}], "ips": [{"address": f"{ADDRESS}/24"}]}
     ScriptedPlugin.install(tmp_path, "first", {"ADD": {"result": before}})
     runtime = Runtime(lab, [str(tmp_path), *cni.path])
     chain = {"cniVersion": "1.0.0", "name": "lan", "plugins": [{"type": "first"}, {"type": "ipvlan"}]}
 
-    assert "PrevResult lacks a single named interface" in refused(runtime, node.sandbox("c1"), chain)
+    assert "PrevResult lacks a single named interface" in rejected(runtime, node.sandbox("c1"), chain)
 
 
 @pytest.mark.covers("ipvlan.ipam", "refused")
 def test_an_address_that_cannot_be_had_leaves_no_link(node, cni):
-    """Where IPAM has nothing to give ADD is refused, and the container stays as it was."""
+    """Where IPAM has nothing to give ADD is rejected, and the container stays as it was."""
     cni.add(node.sandbox("c1"), network())
     second = node.sandbox("c2")
-    refused(cni, second, network())
+    rejected(cni, second, network())
 
     assert [link.name for link in second.links] == ["lo"]
 

@@ -168,7 +168,7 @@ def test_delete_always_succeeds(lab, sandbox, cni, end):
 @pytest.mark.covers("loopback", "refused", "kernel", "packet")
 @pytest.mark.parametrize("verb", ["add", "delete"])
 def test_the_hosts_own_loopback_is_out_of_bounds(lab, sandbox, cni, verb, family):
-    """With the host's own namespace as CNI_NETNS the call is refused, or changes nothing: its loopback works on."""
+    """With the host's own namespace as CNI_NETNS the call is rejected, or changes nothing: its loopback works on."""
     node = lab.host("node")
     node.run(["ip", "link", "set", "lo", "up"])
     own = replace(pending(cni, sandbox, network()), netns="/proc/self/ns/net")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import macvlan, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import macvlan, ready_sandbox, rejected
 from cnitest.suites.plugins.seen import source
 
 from cnitest import difference
@@ -114,7 +114,7 @@ def test_the_parents_mtu_is_the_default(cni, node, keys):
 @pytest.mark.parametrize("mtu", [1501, 65536, -1])
 def test_an_mtu_beyond_the_parents_is_refused(cni, node, mtu):
     """More than the parent's MTU, or less than nothing, is an error that says so, and no link is left."""
-    assert "MTU" in refused(cni, node.sandbox("c1"), {**NET, "mtu": mtu})
+    assert "MTU" in rejected(cni, node.sandbox("c1"), {**NET, "mtu": mtu})
     assert [link.name for link in node.sandbox("c1").links] == ["lo"]
 
 
@@ -164,19 +164,19 @@ class TestMac:
     @pytest.mark.covers("macvlan.mac", "refused")
     @pytest.mark.parametrize("mac", ["zz", "02:00:5e:00:53", "01:00:5e:00:53:21", "00:00:00:00:00:00"])
     def test_what_is_none_is_refused(self, cni, node, mac):
-        """A word, five bytes, a group's address and nothing at all are refused, and no link is left."""
-        refused(cni, node.sandbox("c1"), {**NET, "mac": mac})
+        """A word, five bytes, a group's address and nothing at all are rejected, and no link is left."""
+        rejected(cni, node.sandbox("c1"), {**NET, "mac": mac})
 
         assert [link.name for link in node.sandbox("c1").links] == ["lo"]
 
     @pytest.mark.covers("macvlan.mac", "refused")
     @pytest.mark.parametrize("taken", ["sibling", "parent"])
     def test_one_that_is_taken_is_refused(self, cni, node, taken):
-        """A second child with a MAC that the parent or a sibling has is refused; the first one keeps its network."""
+        """A second child with a MAC that the parent or a sibling has is rejected; the first one keeps its network."""
         first = cni.add(node.sandbox("c1"), {**NET, "mac": MAC})
         mac = MAC if taken == "sibling" else node.link("ens33").mac
 
-        refused(cni, node.sandbox("c2"), {**macvlan("192.168.80.121/24", name="second"), "mac": mac})
+        rejected(cni, node.sandbox("c2"), {**macvlan("192.168.80.121/24", name="second"), "mac": mac})
 
         assert [link.name for link in node.sandbox("c2").links] == ["lo"]
         assert first.sandbox.ping(PEER)
@@ -217,8 +217,8 @@ def test_the_queue_of_broadcasts(lab, cni, node, given, kept):
 @pytest.mark.requires(plugin="macvlan>=1.6.0")
 @pytest.mark.parametrize("length", [-1, 1 << 32, "many"])
 def test_a_queue_of_no_length_is_refused(cni, node, length):
-    """What is no number of 32 bits without a sign is refused, and no link is left."""
-    refused(cni, node.sandbox("c1"), {**NET, "bcqueuelen": length})
+    """What is no number of 32 bits without a sign is rejected, and no link is left."""
+    rejected(cni, node.sandbox("c1"), {**NET, "bcqueuelen": length})
 
     assert [link.name for link in node.sandbox("c1").links] == ["lo"]
 
@@ -238,10 +238,10 @@ def test_two_children_in_one_container(lab, cni, node):
 
 @pytest.mark.covers("macvlan", "refused")
 def test_a_name_that_is_taken_is_refused(cni, node):
-    """A second ADD under the name of a link that is there is refused, and the first keeps working."""
+    """A second ADD under the name of a link that is there is rejected, and the first keeps working."""
     first = cni.add(node.sandbox("c1"), NET)
 
-    refused(cni, node.sandbox("c1"), macvlan("192.168.80.121/24", name="second"))
+    rejected(cni, node.sandbox("c1"), macvlan("192.168.80.121/24", name="second"))
 
     assert [link.name for link in first.sandbox.links] == ["lo", "eth0"]
     assert first.sandbox.ping(PEER)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import macvlan, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import macvlan, ready_sandbox, rejected
 from cnitest.suites.plugins.seen import source
 
 pytestmark = pytest.mark.requires(kernel="macvlan", plugin=["macvlan", "static"])
@@ -53,7 +53,7 @@ def test_siblings_behind_a_plain_switch(children, mode, family):
 @pytest.mark.parametrize("mode", SHARED_MODES)
 @pytest.mark.topology(HAIRPIN)
 def test_siblings_behind_a_reflecting_switch(children, mode, family):
-    """A switch that reflects connects vepa siblings, too; private ones refuse what their own parent has sent."""
+    """A switch that reflects connects vepa siblings, too; private ones reject what their own parent has sent."""
     assert talks(children[0], SECOND[family]) is (mode != "private")
 
 
@@ -189,7 +189,7 @@ class TestPassthru:
         node = lab.host("node")
         first = cni.add(node.sandbox("c1"), network(FIRST, "passthru"))
 
-        refused(cni, node.sandbox("c2"), network(SECOND, second))
+        rejected(cni, node.sandbox("c2"), network(SECOND, second))
 
         assert [link.name for link in node.sandbox("c2").links] == ["lo"]
         assert first.sandbox.ping(PEER[4])
@@ -201,7 +201,7 @@ class TestPassthru:
         node = lab.host("node")
         sharing = cni.add(node.sandbox("c1"), network(FIRST, first))
 
-        refused(cni, node.sandbox("c2"), network(SECOND, "passthru"))
+        rejected(cni, node.sandbox("c2"), network(SECOND, "passthru"))
 
         assert sharing.sandbox.ping(PEER[4])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import distrusted, macvlan, refused
+from cnitest.suites.plugins.lan_networks import distrusted, macvlan, rejected
 
 from cnitest import difference
 from cnitest.deadline import Deadline
@@ -57,7 +57,7 @@ def test_the_default_routes_link_is_the_default(lab, cni, node):
 @pytest.mark.covers("macvlan.master", "refused")
 def test_without_a_default_route_there_is_no_default(cni, node):
     """Without `master` and without a default route there is no telling, which is an error."""
-    refused(cni, node.sandbox("c1"), {key: value for key, value in NET.items() if key != "master"})
+    rejected(cni, node.sandbox("c1"), {key: value for key, value in NET.items() if key != "master"})
 
 
 @pytest.mark.covers("macvlan.master", "refused")
@@ -66,7 +66,7 @@ def test_a_parent_that_is_not_there_is_refused(cni, node, master):
     """A name that no link has is an error, and nothing is left."""
     before = node.state()
 
-    refused(cni, node.sandbox("c1"), {**NET, "master": master})
+    rejected(cni, node.sandbox("c1"), {**NET, "master": master})
 
     assert difference(before, node.state()) == ()
 
@@ -75,7 +75,7 @@ def test_a_parent_that_is_not_there_is_refused(cni, node, master):
 @pytest.mark.parametrize("mode", ["bridged", "BRIDGE", "source"])
 def test_an_unknown_mode_is_refused(cni, node, mode):
     """A mode that is none of the four is an error that names it."""
-    assert mode in refused(cni, node.sandbox("c1"), {**NET, "mode": mode})
+    assert mode in rejected(cni, node.sandbox("c1"), {**NET, "mode": mode})
 
 
 @pytest.mark.topology(WIRE)
@@ -216,7 +216,7 @@ class TestLinkInContainer:
     @pytest.mark.covers("macvlan.linkInContainer", "refused")
     def test_the_hosts_link_of_that_name_is_another(self, cni, node, sandbox):
         """A parent that only the host has is none: an error, not a panic, and nothing is left."""
-        said = refused(cni, sandbox, {**self.NET, "master": "ens33"})
+        said = rejected(cni, sandbox, {**self.NET, "master": "ens33"})
 
         assert "panic" not in said
         assert "eth0" not in [link.name for link in sandbox.links]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import distrusted, leases, macvlan, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import distrusted, leases, macvlan, ready_sandbox, rejected
 
 from cnitest import PluginError, difference
 
@@ -120,7 +120,7 @@ class TestDel:
         """When IPAM has nothing to give ADD fails, no link is left, and the one who has the address keeps it."""
         first = cni.add(node.sandbox("c1"), LEASED)
 
-        refused(cni, node.sandbox("c2"), LEASED)
+        rejected(cni, node.sandbox("c2"), LEASED)
 
         assert [link.name for link in node.sandbox("c2").links] == ["lo"]
         assert first.sandbox.ping(PEER)
@@ -132,7 +132,7 @@ class TestDel:
         mac = "02:00:5e:00:53:21"
         cni.add(node.sandbox("c1"), {**macvlan(name="other"), "mac": mac})
 
-        refused(cni, node.sandbox("c2"), {**LEASED, "mac": mac})
+        rejected(cni, node.sandbox("c2"), {**LEASED, "mac": mac})
 
         assert leases(node, "lan") == []
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from cnitest.suites.plugins.firewalls import ROUTER, TABLES, UPLINK
-from cnitest.suites.plugins.lan_networks import refused
+from cnitest.suites.plugins.lan_networks import rejected
 from cnitest.suites.plugins.node_networks import gateway, rules, without_dad
 from cnitest.suites.plugins.ports import BACKENDS, HOST_PORT, asked, mapping, published
 from cnitest.suites.plugins.test_portmap import seen
@@ -128,8 +128,8 @@ def test_the_backend_that_was_asked_for_is_used(node, cni, backend):
     assert bool(rules(node, "CNI-HOSTPORT-DNAT")) is not by_nftables
 
 
-#: What is refused: keys of the plugin, the ports asked for, and a word of what it says.
-REFUSED = {
+#: What is rejected: keys of the plugin, the ports asked for, and a word of what it says.
+REJECTED = {
     "bit-too-large": ({"markMasqBit": 32}, mapping(), "between 0 and 31"),
     "bit-negative": ({"markMasqBit": -1}, mapping(), "between 0 and 31"),
     "two-marks": ({"markMasqBit": 3, "externalSetMarkChain": "X"}, mapping(), "externalSetMarkChain"),
@@ -146,14 +146,14 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", REJECTED)
 @pytest.mark.covers("portmap.markMasqBit", "refused")
 @pytest.mark.covers("portmap.externalSetMarkChain", "refused")
 @pytest.mark.covers("portmap.runtimeConfig.portMappings", "refused")
 def test_what_cannot_be_is_refused(node, cni, case):
-    """Numbers out of range, unknown words and keys that exclude each other are refused, and leave no rule."""
-    keys, wanted, says = REFUSED[case]
-    said = refused(cni, node.sandbox("c1"), published(4, **keys), capabilities=asked(wanted))
+    """Numbers out of range, unknown words and keys that exclude each other are rejected, and leave no rule."""
+    keys, wanted, says = REJECTED[case]
+    said = rejected(cni, node.sandbox("c1"), published(4, **keys), capabilities=asked(wanted))
 
     assert re.search(says, said)
     assert rules(node, "CNI-DN-") == []
@@ -175,8 +175,8 @@ def test_what_cannot_be_is_refused(node, cni, case):
 @pytest.mark.covers("portmap.conditionsV4", "refused")
 @pytest.mark.covers("portmap.conditionsV6", "refused")
 def test_options_of_the_other_backend_are_refused(node, cni, keys, says):
-    """An unknown backend, and what only the other one understands, are refused by name."""
-    assert says in refused(cni, node.sandbox("c1"), published(4, **keys), capabilities=asked())
+    """An unknown backend, and what only the other one understands, are rejected by name."""
+    assert says in rejected(cni, node.sandbox("c1"), published(4, **keys), capabilities=asked())
 
 
 @BACKEND

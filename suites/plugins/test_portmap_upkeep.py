@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from cnitest.suites.plugins.ends import ENDS
-from cnitest.suites.plugins.lan_networks import distrusted, refused
+from cnitest.suites.plugins.lan_networks import distrusted, rejected
 from cnitest.suites.plugins.node_networks import caller, pending, rules
 from cnitest.suites.plugins.ports import BACKENDS, HOST_PORT, asked, mapping, published
 
@@ -86,10 +86,10 @@ def _jumps(node):
 
 @pytest.mark.covers("portmap", "refused")
 def test_it_is_no_plugin_by_itself(node, cni):
-    """Without a previous result an ADD is refused in words."""
+    """Without a previous result an ADD is rejected in words."""
     alone = {"cniVersion": "1.0.0", "name": "net", "plugins": [published(4)["plugins"][1]]}
 
-    assert "chained plugin" in refused(cni, node.sandbox("c1"), alone, capabilities=asked())
+    assert "chained plugin" in rejected(cni, node.sandbox("c1"), alone, capabilities=asked())
 
 
 @BACKEND

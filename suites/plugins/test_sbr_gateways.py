@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import ready_sandbox, rejected
 from cnitest.suites.plugins.seen import source
 from cnitest.suites.plugins.uplinks import CLIENT, address, answers_by, attached, gateway, plain, routed
 
@@ -93,14 +93,14 @@ class TestGateways:
     )
     def test_what_is_no_gateway_is_refused(self, cni, node, gateways):
         """One address a family, each an address: all else is an error, and no rule is left."""
-        refused(cni, ready_sandbox(node, "c1"), routed(1, sbr={"gateways": gateways}), "eth1")
+        rejected(cni, ready_sandbox(node, "c1"), routed(1, sbr={"gateways": gateways}), "eth1")
 
         assert own_rules(node.sandbox("c1")) == []
 
     @pytest.mark.covers("sbr.gateways", "refused")
     def test_one_that_is_not_on_the_link_is_refused(self, cni, node):
         """A gateway outside of the link's subnets is an error, and no rule is left."""
-        refused(cni, ready_sandbox(node, "c1"), routed(1, sbr={"gateways": ["10.20.9.1"]}), "eth1")
+        rejected(cni, ready_sandbox(node, "c1"), routed(1, sbr={"gateways": ["10.20.9.1"]}), "eth1")
 
         assert own_rules(node.sandbox("c1")) == []
 

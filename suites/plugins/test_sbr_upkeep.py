@@ -1,9 +1,9 @@
-"""sbr's duties besides traffic: results passed on, refusals, what DEL takes back, what CHECK has to notice."""
+"""sbr's duties besides traffic: results passed on, rejections, what DEL takes back, what CHECK has to notice."""
 
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import check_alone, delete_without_namespace, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import check_alone, delete_without_namespace, ready_sandbox, rejected
 from cnitest.suites.plugins.uplinks import address, attached, plain, routed
 
 from cnitest import PluginError, difference
@@ -41,7 +41,7 @@ def test_alone_it_is_refused(cni, node):
     """Without a plugin before it there is no link and no result to work on: an error."""
     network = {"cniVersion": "1.0.0", "name": "alone", "type": "sbr"}
 
-    assert refused(cni, node.sandbox("c1"), network)
+    assert rejected(cni, node.sandbox("c1"), network)
 
 
 @pytest.mark.covers("sbr", "refused")
@@ -49,7 +49,7 @@ def test_a_version_without_chaining_is_refused(cni, node):
     """Versions before 0.3.0 have no plugin before another: an error."""
     network = {"cniVersion": "0.2.0", "name": "old", "type": "sbr"}
 
-    assert refused(cni, node.sandbox("c1"), network)
+    assert rejected(cni, node.sandbox("c1"), network)
 
 
 @pytest.mark.covers("sbr", "kernel", "packet")
@@ -70,7 +70,7 @@ def test_every_version_that_has_chaining(lab, cni, node, version):
 @pytest.mark.parametrize("table", [-1, 0, 1 << 32, "main"])
 def test_a_table_that_is_none_is_refused(cni, node, table):
     """What is no table's number is an error, and no rule is left."""
-    refused(cni, ready_sandbox(node, "c1"), routed(1, sbr={"table": table}), "eth1")
+    rejected(cni, ready_sandbox(node, "c1"), routed(1, sbr={"table": table}), "eth1")
 
     assert own_rules(node.sandbox("c1")) == []
 

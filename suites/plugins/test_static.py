@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from cnitest.suites.plugins.lan_networks import check_alone, delete_without_namespace, refused
+from cnitest.suites.plugins.lan_networks import check_alone, delete_without_namespace, rejected
 from cnitest.suites.plugins.pools import MACHINE
 
 from cnitest import PluginError
@@ -105,26 +105,26 @@ class TestConfiguration:
     )
     def test_what_is_no_address_is_refused(self, cni, sandbox, address):
         """An address without a prefix, with one that is too long and a word are errors."""
-        refused(cni, sandbox, listed(addresses=[{"address": address}]))
+        rejected(cni, sandbox, listed(addresses=[{"address": address}]))
 
     @pytest.mark.covers("static.gateway", "refused")
     @pytest.mark.parametrize("gateway", ["x", "10.1.2.1/24", "10.9.9.9", "2001:db8:1::1"])
     def test_what_is_no_gateway_is_refused(self, cni, sandbox, gateway):
         """A word, a prefix, an address out of the subnet and one of the other family are errors."""
-        refused(cni, sandbox, listed(addresses=[{"address": FOUR, "gateway": gateway}]))
+        rejected(cni, sandbox, listed(addresses=[{"address": FOUR, "gateway": gateway}]))
 
     @pytest.mark.covers("static.dst", "refused")
     @pytest.mark.covers("static.gw", "refused")
     @pytest.mark.parametrize("route", [{"dst": "x"}, {"dst": "10.0.0.0"}, {"dst": "10.0.0.0/8", "gw": "x"}])
     def test_what_is_no_route_is_refused(self, cni, sandbox, route):
         """A destination without a prefix and a gateway that is none are errors."""
-        refused(cni, sandbox, listed(addresses=BOTH, routes=[route]))
+        rejected(cni, sandbox, listed(addresses=BOTH, routes=[route]))
 
     @pytest.mark.covers("static.addresses", "refused")
     @pytest.mark.parametrize("address", ["10.1.3.3/24", "2001:db8:2::3/64"])
     def test_two_of_a_family_in_an_old_version(self, cni, sandbox, address):
         """A result of 0.2.0 has room for one address a family."""
-        refused(cni, sandbox, listed("0.2.0", addresses=[*BOTH, {"address": address}]))
+        rejected(cni, sandbox, listed("0.2.0", addresses=[*BOTH, {"address": address}]))
 
     @pytest.mark.covers("static", "kernel")
     @pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"])
@@ -190,7 +190,7 @@ class TestAskedFor:
     @pytest.mark.parametrize("args", [{"IP": "10.5.5.5"}, {"IP": "x"}, {"IP": WANTED, "GATEWAY": "x"}])
     def test_what_is_none_by_cni_args(self, cni, sandbox, args):
         """An address without a prefix and words are errors."""
-        refused(cni, sandbox, listed(addresses=BOTH), args=args)
+        rejected(cni, sandbox, listed(addresses=BOTH), args=args)
 
     @pytest.mark.covers("static.args.cni.ips", "refused")
     @pytest.mark.covers("static.runtimeConfig.ips", "refused")
@@ -200,9 +200,9 @@ class TestAskedFor:
         """An address without a prefix, with one that is too long and a word are errors."""
         network = listed(addresses=BOTH)
         if form == "args":
-            refused(cni, sandbox, {**network, "args": {"cni": {"ips": [address]}}})
+            rejected(cni, sandbox, {**network, "args": {"cni": {"ips": [address]}}})
         else:
-            refused(cni, sandbox, network, capabilities={"ips": [address]})
+            rejected(cni, sandbox, network, capabilities={"ips": [address]})
 
     @pytest.mark.covers("static.CNI_ARGS.IP", "refused")
     @pytest.mark.covers("static.args.cni.ips", "refused")
@@ -215,7 +215,7 @@ class TestAskedFor:
             network["args"] = {"cni": {"ips": [WANTED]}}
         args, capabilities = {"IP": WANTED} if form == "CNI_ARGS" else {}, {"ips": [WANTED]} if form[0] == "r" else {}
 
-        assert "ipam" in refused(cni, sandbox, network, args=args, capabilities=capabilities)
+        assert "ipam" in rejected(cni, sandbox, network, args=args, capabilities=capabilities)
 
 
 class TestUpkeep:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import ready_sandbox, rejected
 from cnitest.suites.plugins.taps import (
     ADDRESS,
     ADDRESS6,
@@ -86,7 +86,7 @@ class TestFrames:
 
     @pytest.mark.covers("tap.multiQueue", "kernel")
     def test_one_queue_is_the_default(self, cni, sandbox):
-        """Without it the tap has one queue, and who asks for more is refused by the kernel."""
+        """Without it the tap has one queue, and the kernel refuses a program that asks for more."""
         cni.add(sandbox, network(f"{ADDRESS}/24"))
         assert not details(sandbox)["multi_queue"]
 
@@ -155,6 +155,6 @@ class TestOwners:
     @pytest.mark.parametrize("value", [-1, "root", 1 << 33])
     def test_what_is_nobodys_number_is_refused(self, cni, sandbox, key, value):
         """A number below none, a name and one that no user can have are errors, and no link is left."""
-        refused(cni, sandbox, network(**{key: value}))
+        rejected(cni, sandbox, network(**{key: value}))
 
         assert [link.name for link in sandbox.links] == ["lo"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import distrusted, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import distrusted, ready_sandbox, rejected
 from cnitest.suites.plugins.taps import ADDRESS, FAR, MAC, network, opened
 
 from cnitest import difference
@@ -50,7 +50,7 @@ class TestLink:
     @pytest.mark.parametrize("mtu", [70000, -5, 67])
     def test_an_mtu_that_it_cannot_have_is_refused(self, cni, sandbox, mtu):
         """What the kernel does not take is an error, and no link is left."""
-        refused(cni, sandbox, network(mtu=mtu))
+        rejected(cni, sandbox, network(mtu=mtu))
 
         assert [link.name for link in sandbox.links] == ["lo"]
 
@@ -85,7 +85,7 @@ class TestLink:
     @pytest.mark.parametrize("mac", ["zz", "01:00:5e:00:53:21"])
     def test_a_mac_that_is_none_is_refused(self, cni, sandbox, mac):
         """A word and a group's address are errors, and no link is left."""
-        refused(cni, sandbox, network(mac=mac))
+        rejected(cni, sandbox, network(mac=mac))
 
         assert [link.name for link in sandbox.links] == ["lo"]
 
@@ -109,7 +109,7 @@ class TestLink:
         """A bridge that only the host has, or nobody, is an error, and no link is left."""
         node.run(["ip", "link", "add", "br0", "type", "bridge"])
 
-        refused(cni, sandbox, network(bridge="br0"))
+        rejected(cni, sandbox, network(bridge="br0"))
 
         assert [link.name for link in sandbox.links] == ["lo"]
 
@@ -119,7 +119,7 @@ class TestLink:
         if sandbox.run(["test", "-d", "/sys/fs/selinux"], check=False).exit_code == 0:
             pytest.skip("this machine has SELinux")
 
-        refused(cni, sandbox, network(selinuxContext="system_u:system_r:svirt_t:s0"))
+        rejected(cni, sandbox, network(selinuxContext="system_u:system_r:svirt_t:s0"))
 
         assert [link.name for link in sandbox.links] == ["lo"]
 
@@ -189,15 +189,15 @@ class TestUpkeep:
         """When IPAM fails no link is left."""
         conf = {**network(), "ipam": {"type": "static", "addresses": [{"address": "ten"}]}}
 
-        refused(cni, sandbox, conf)
+        rejected(cni, sandbox, conf)
 
         assert [link.name for link in sandbox.links] == ["lo"]
 
     @pytest.mark.covers("tap", "refused")
     def test_a_name_that_is_taken_is_refused(self, cni, sandbox):
-        """A second ADD under the same name is refused, and the first stays."""
+        """A second ADD under the same name is rejected, and the first stays."""
         cni.add(sandbox, network(f"{ADDRESS}/24", mac=MAC))
 
-        refused(cni, sandbox, {**network(), "name": "second"})
+        rejected(cni, sandbox, {**network(), "name": "second"})
 
         assert sandbox.link("eth0").mac == MAC

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import chained, macvlan, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import chained, macvlan, ready_sandbox, rejected
 
 pytestmark = [
     pytest.mark.requires(kernel="macvlan", plugin=["tuning", "macvlan", "static"]),
@@ -97,8 +97,8 @@ class TestMac:
     @pytest.mark.covers("tuning.mac", "refused")
     @pytest.mark.parametrize("mac", ["zz", "01:00:5e:00:53:11", "00:00:00:00:00:00"])
     def test_what_is_none_is_refused(self, cni, sandbox, mac):
-        """A word, a group's address and nothing at all are refused, and the link keeps its MAC."""
-        refused(cni, sandbox, tuned(mac=mac))
+        """A word, a group's address and nothing at all are rejected, and the link keeps its MAC."""
+        rejected(cni, sandbox, tuned(mac=mac))
 
         assert sandbox.link("eth0").mac != mac
 
@@ -158,7 +158,7 @@ class TestMtu:
     @pytest.mark.parametrize("mtu", [67, 1501, 70000, -5])
     def test_one_that_the_link_cannot_have_is_refused(self, cni, sandbox, mtu):
         """What the kernel does not take is an error, and the link keeps what it had."""
-        refused(cni, sandbox, tuned(mtu=mtu))
+        rejected(cni, sandbox, tuned(mtu=mtu))
 
         assert sandbox.link("eth0").mtu == 1500
 
@@ -248,7 +248,7 @@ class TestQueue:
     @pytest.mark.covers("tuning.txQLen", "refused")
     def test_less_than_nothing_is_refused(self, cni, sandbox):
         """A queue of a negative length is an error."""
-        refused(cni, sandbox, tuned(txQLen=-1))
+        rejected(cni, sandbox, tuned(txQLen=-1))
 
 
 @pytest.mark.covers("tuning", "kernel", "packet")

@@ -1,9 +1,9 @@
-"""tuning's sysctls: set in the container, seen by packets, limited by an allow-list, refused elsewhere."""
+"""tuning's sysctls: set in the container, seen by packets, limited by an allow-list, rejected elsewhere."""
 
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import chained, macvlan, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import chained, macvlan, ready_sandbox, rejected
 
 pytestmark = [
     pytest.mark.requires(kernel="macvlan", plugin=["tuning", "macvlan", "static"]),
@@ -144,17 +144,17 @@ class TestRefusals:
     )
     def test_what_is_none(self, cni, sandbox, name, value):
         """Sysctls of anything else, unknown ones and values that the kernel does not take are errors."""
-        refused(cni, sandbox, tuned({name: value}))
+        rejected(cni, sandbox, tuned({name: value}))
 
     @pytest.mark.covers("tuning.sysctl", "refused")
     @pytest.mark.parametrize(
         "name", ["net/../kernel/hostname", "net.../kernel/hostname", "net/ipv4/../../kernel/hostname"]
     )
     def test_a_way_out(self, cni, node, sandbox, name):
-        """A name that leads out of net/ is refused, though it begins with it; asked for is the value that is there."""
+        """A name that leads out of net/ is rejected, though it begins with it; asked for is the value that is there."""
         same = node.run(["cat", "/proc/sys/kernel/hostname"]).stdout.strip()
 
-        refused(cni, sandbox, tuned({name: same}))
+        rejected(cni, sandbox, tuned({name: same}))
 
     @pytest.mark.covers("tuning.sysctl")
     @pytest.mark.requires(plugin="tuning>=1.2.0")
@@ -175,12 +175,12 @@ class TestRefusals:
     @pytest.mark.requires(plugin="tuning>=1.2.0")
     def test_one_in_two_spellings(self, cni, sandbox):
         """The same sysctl with dots and with slashes has no telling value either."""
-        refused(cni, sandbox, tuned({LOG_MARTIANS: "1", LOG_MARTIANS.replace(".", "/"): "0"}))
+        rejected(cni, sandbox, tuned({LOG_MARTIANS: "1", LOG_MARTIANS.replace(".", "/"): "0"}))
 
     @pytest.mark.covers("tuning.sysctl", "refused")
     def test_one_that_is_wrong_stops_all(self, cni, sandbox):
         """With one wrong name among them ADD is an error."""
-        refused(cni, sandbox, tuned({LOG_MARTIANS: "1", "net.ipv4.no.such": "1"}))
+        rejected(cni, sandbox, tuned({LOG_MARTIANS: "1", "net.ipv4.no.such": "1"}))
 
 
 @pytest.mark.requires(plugin="tuning>=1.2.0")
@@ -209,10 +209,10 @@ class TestAllowList:
 
     @pytest.mark.covers("tuning.sysctl", "refused")
     def test_one_that_is_not(self, cni, sandbox, allowed):
-        """What no line matches is refused, and keeps its value."""
+        """What no line matches is rejected, and keeps its value."""
         allowed("^net.core.somaxconn$")
 
-        refused(cni, sandbox, tuned({LOG_MARTIANS: "1"}))
+        rejected(cni, sandbox, tuned({LOG_MARTIANS: "1"}))
 
         assert sandbox.sysctl(LOG_MARTIANS) == "0"
 
@@ -221,7 +221,7 @@ class TestAllowList:
         """One sysctl that is not listed is an error even beside one that is."""
         allowed("^net.core.somaxconn$")
 
-        refused(cni, sandbox, tuned({"net.core.somaxconn": "300", LOG_MARTIANS: "1"}))
+        rejected(cni, sandbox, tuned({"net.core.somaxconn": "300", LOG_MARTIANS: "1"}))
 
     @pytest.mark.covers("tuning.sysctl", "kernel")
     def test_the_links_name(self, cni, sandbox, allowed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from cnitest.suites.plugins.lan_networks import chained, delete_without_namespace, distrusted, macvlan, refused
+from cnitest.suites.plugins.lan_networks import chained, delete_without_namespace, distrusted, macvlan, rejected
 
 from cnitest import PluginError
 from cnitest.cni.calls.caller import Caller
@@ -65,7 +65,7 @@ class TestResult:
     @pytest.mark.covers("tuning", "refused")
     def test_alone_it_has_nothing_to_pass_on(self, cni, sandbox):
         """Without a plugin before it ADD is an error."""
-        refused(cni, sandbox, {"cniVersion": "1.0.0", "name": "alone", "type": "tuning", "mtu": 1400})
+        rejected(cni, sandbox, {"cniVersion": "1.0.0", "name": "alone", "type": "tuning", "mtu": 1400})
 
     @pytest.mark.covers("tuning", "kernel")
     @pytest.mark.parametrize("version", ["0.3.0", "0.3.1", "0.4.0", "1.0.0"])
@@ -78,7 +78,7 @@ class TestResult:
 
     @pytest.mark.covers("tuning", "refused")
     def test_a_name_with_a_path_in_it(self, cni, node, sandbox):
-        """An interface name that leads elsewhere is refused: it becomes part of a file's name."""
+        """An interface name that leads elsewhere is rejected: it becomes part of a file's name."""
         attachment = cni.add(sandbox, tuned(mtu=1400))
         caller = Caller(cni.lab.journal, tuple(cni.path), cni.timeout, HostExec, cni.mode)
         own = replace(attachment.network, plugins=attachment.network.plugins[1:])

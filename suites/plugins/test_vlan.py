@@ -1,9 +1,9 @@
-"""vlan by traffic: what the far end of the trunk sees, VLANs that are apart, MTUs, and what is refused."""
+"""vlan by traffic: what the far end of the trunk sees, VLANs that are apart, MTUs, and what is rejected."""
 
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import ready_sandbox, rejected
 from cnitest.suites.plugins.seen import source
 from cnitest.suites.plugins.trunks import FAMILY, GATEWAYS, MARKS, NET, OWN, network, tags
 
@@ -145,19 +145,19 @@ def test_vlan_0_is_a_priority_tag(node, peer, cni):
 @pytest.mark.parametrize("vid", [4095, -1])
 @pytest.mark.covers("vlan.vlanId", "refused")
 def test_vlans_that_there_are_not(node, cni, vid):
-    """VLANs beyond 4094, and below zero, are refused."""
+    """VLANs beyond 4094, and below zero, are rejected."""
     sandbox = node.sandbox("c1")
 
-    assert f"invalid VLAN ID {vid}" in refused(cni, sandbox, network(OWN[5][4], vid=vid))
+    assert f"invalid VLAN ID {vid}" in rejected(cni, sandbox, network(OWN[5][4], vid=vid))
     assert [link.name for link in sandbox.links] == ["lo"]
 
 
 @pytest.mark.covers("vlan.vlanId", "refused", "packet")
 def test_a_vlan_that_is_taken_is_refused(node, cni):
-    """A second interface of one VLAN of one master is refused, and leaves the first, and its own container, alone."""
+    """A second interface of one VLAN of one master is rejected, and leaves the first, and its own container, alone."""
     first = cni.add(node.sandbox("c1"), NET)
     second = node.sandbox("c2")
-    said = refused(cni, second, network("10.5.0.30/24", name="other"))
+    said = rejected(cni, second, network("10.5.0.30/24", name="other"))
 
     assert "file exists" in said
     assert [link.name for link in second.links] == ["lo"]
@@ -171,8 +171,8 @@ def test_a_vlan_that_is_taken_is_refused(node, cni):
 )
 @pytest.mark.covers("vlan.master", "refused")
 def test_a_master_that_is_none_is_refused(node, cni, keys, words):
-    """Without master, and with one that is not there, ADD is refused."""
-    assert words in refused(cni, node.sandbox("c1"), network(OWN[5][4], **keys))
+    """Without master, and with one that is not there, ADD is rejected."""
+    assert words in rejected(cni, node.sandbox("c1"), network(OWN[5][4], **keys))
 
 
 @pytest.mark.parametrize("mtu", [1280, 1500])
@@ -199,10 +199,10 @@ def test_the_masters_mtu_unless_said(node, cni, mtu):
 @pytest.mark.parametrize("mtu", [1501, -1])
 @pytest.mark.covers("vlan.mtu", "refused")
 def test_mtus_that_the_master_cannot_carry_are_refused(node, cni, mtu):
-    """An MTU above the master's, and one below zero, are refused with the master's."""
+    """An MTU above the master's, and one below zero, are rejected with the master's."""
     sandbox = node.sandbox("c1")
 
-    assert f"invalid MTU {mtu}, must be [0, master MTU(1500)]" in refused(cni, sandbox, network(OWN[5][4], mtu=mtu))
+    assert f"invalid MTU {mtu}, must be [0, master MTU(1500)]" in rejected(cni, sandbox, network(OWN[5][4], mtu=mtu))
     assert [link.name for link in sandbox.links] == ["lo"]
 
 

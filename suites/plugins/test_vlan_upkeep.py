@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, leases, ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, leases, ready_sandbox, rejected
 from cnitest.suites.plugins.seen import source
 from cnitest.suites.plugins.trunks import MARKS, NET, OWN, network, tags
 
@@ -68,7 +68,7 @@ def test_what_a_master_in_the_container_cannot(node, cni, keys, words):
     """With linkInContainer a link of the host is no master, and the MTU of the container's is the bound."""
     sandbox, _ = _with_veth(node)
 
-    assert words in refused(cni, sandbox, network(OWN[5][4], linkInContainer=True, **keys))
+    assert words in rejected(cni, sandbox, network(OWN[5][4], linkInContainer=True, **keys))
     assert [link.name for link in sandbox.links] == ["lo", "net1"]
 
 
@@ -122,10 +122,10 @@ class TestDel:
 
     @pytest.mark.covers("vlan.ipam", "refused")
     def test_an_address_that_cannot_be_had_leaves_no_link(self, node, cni):
-        """Where IPAM has nothing to give ADD is refused, and the container stays as it was."""
+        """Where IPAM has nothing to give ADD is rejected, and the container stays as it was."""
         cni.add(node.sandbox("c1"), network())
         second = node.sandbox("c2")
-        refused(cni, second, network(vid=100))
+        rejected(cni, second, network(vid=100))
 
         assert [link.name for link in second.links] == ["lo"]
 

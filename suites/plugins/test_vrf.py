@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import ready_sandbox, refused
+from cnitest.suites.plugins.lan_networks import ready_sandbox, rejected
 from cnitest.suites.plugins.seen import source
 from cnitest.suites.plugins.vrf_networks import HOST, masters, network, subnet, vrfs
 
@@ -154,10 +154,10 @@ def test_one_vrf_with_the_same_table_again(node, cni):
 
 @pytest.mark.covers("vrf.table", "refused", "packet")
 def test_one_vrf_with_two_tables_is_refused(node, cni):
-    """A VRF has one table: a network that names another is refused, and the first interface works on."""
+    """A VRF has one table: a network that names another is rejected, and the first interface works on."""
     sandbox = node.sandbox("c1")
     first = cni.add(sandbox, network(1, table=100), "eth0")
-    said = refused(cni, sandbox, network(2, table=200), "eth1")
+    said = rejected(cni, sandbox, network(2, table=200), "eth1")
 
     assert "VRF red already exist with different routing table 100" in said
     assert vrfs(sandbox) == {"red": 100}
@@ -178,12 +178,12 @@ def test_two_vrfs_with_one_table(node, cni):
 
 @pytest.mark.covers("vrf.table", "refused", "packet")
 def test_two_vrfs_with_one_table_where_the_kernel_is_strict(node, cni):
-    """With net.vrf.strict_mode a table that another VRF has is refused, and the first interface works on."""
+    """With net.vrf.strict_mode a table that another VRF has is rejected, and the first interface works on."""
     sandbox = node.sandbox("c1")
     first = cni.add(sandbox, network(1, vrf="red", table=100), "eth0")
     if sandbox.sysctl("net.vrf.strict_mode", 1) is None:
         pytest.skip("this kernel has no net.vrf.strict_mode")
-    said = refused(cni, sandbox, network(2, vrf="blue", table=100), "eth1")
+    said = rejected(cni, sandbox, network(2, vrf="blue", table=100), "eth1")
 
     assert "could not add VRF blue" in said
     assert vrfs(sandbox) == {"red": 100}

@@ -1,9 +1,9 @@
-"""vrf's duties: what is refused, what DEL takes back, what CHECK has to notice."""
+"""vrf's duties: what is rejected, what DEL takes back, what CHECK has to notice."""
 
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import check_alone, refused
+from cnitest.suites.plugins.lan_networks import check_alone, rejected
 from cnitest.suites.plugins.vrf_networks import HOST, network, vrfs
 
 from cnitest import PluginError, difference
@@ -19,28 +19,28 @@ def node(lab):
 
 @pytest.mark.covers("vrf", "refused")
 def test_an_interface_with_a_master_is_refused(node, cni):
-    """An interface that is in another VRF already is refused, by that VRF's name."""
+    """An interface that is in another VRF already is rejected, by that VRF's name."""
     sandbox = node.sandbox("c1")
     wanted = network()
     wanted["plugins"].append({"type": "vrf", "vrfname": "blue"})
 
-    assert "has already a master set: red" in refused(cni, sandbox, wanted)
+    assert "has already a master set: red" in rejected(cni, sandbox, wanted)
 
 
 @pytest.mark.covers("vrf.vrfname", "refused")
 def test_a_link_that_is_no_vrf_is_refused(node, cni):
-    """A name that another link of the container has is refused."""
+    """A name that another link of the container has is rejected."""
     sandbox = node.sandbox("c1")
     sandbox.run(["ip", "link", "add", "red", "type", "bridge"])
 
-    assert "red is not a VRF" in refused(cni, sandbox, network())
+    assert "red is not a VRF" in rejected(cni, sandbox, network())
 
 
 @pytest.mark.parametrize("name", ["", "sixteen-letters0"])
 @pytest.mark.covers("vrf.vrfname", "refused")
 def test_names_that_no_link_can_have_are_refused(node, cni, name):
-    """Without a name, and with one that no link can have, ADD is refused, and no VRF is there."""
-    said = refused(cni, node.sandbox("c1"), network(vrf=name))
+    """Without a name, and with one that no link can have, ADD is rejected, and no VRF is there."""
+    said = rejected(cni, node.sandbox("c1"), network(vrf=name))
 
     assert ("numerical result out of range" if name else "valid vrf name") in said
     assert vrfs(node.sandbox("c1")) == {}
@@ -48,10 +48,10 @@ def test_names_that_no_link_can_have_are_refused(node, cni, name):
 
 @pytest.mark.covers("vrf", "refused")
 def test_alone_it_is_refused(node, cni):
-    """It works on what plugins before it made: without a result ADD is refused."""
+    """It works on what plugins before it made: without a result ADD is rejected."""
     alone = {"cniVersion": "1.0.0", "name": "net", "type": "vrf", "vrfname": "red"}
 
-    assert "missing prevResult" in refused(cni, node.sandbox("c1"), alone)
+    assert "missing prevResult" in rejected(cni, node.sandbox("c1"), alone)
 
 
 class TestDel:

@@ -1,11 +1,11 @@
-"""Interface plugins whose network has no IPAM: a link without addresses, or a refused ADD that leaves nothing."""
+"""Interface plugins whose network has no IPAM: a link without addresses, or a rejected ADD that leaves nothing."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from cnitest.suites.plugins.lan_networks import refused
+from cnitest.suites.plugins.lan_networks import rejected
 from cnitest.suites.plugins.node_networks import caller, pending
 from cnitest.suites.plugins.taps import FAR, opened
 
@@ -141,16 +141,16 @@ def test_del_takes_the_link_back(node, cni, plugin):
 @_each(ADDRESSED, "refused")
 def test_without_addresses_it_is_refused(node, cni, plugin):
     """A plugin that wants addresses says that there is no IPAM plugin."""
-    said = refused(cni, node.sandbox("c1"), network(plugin))
+    said = rejected(cni, node.sandbox("c1"), network(plugin))
 
     assert "no plugin name provided" in said or "requires an IPAM configuration" in said
 
 
 @_each(ADDRESSED, "refused")
 def test_what_is_refused_leaves_nothing(node, cni, plugin):
-    """The ADD that is refused leaves no link in the container, and nothing on the host."""
+    """The ADD that is rejected leaves no link in the container, and nothing on the host."""
     before, sandbox = node.state(), node.sandbox("c1")
-    refused(cni, sandbox, network(plugin))
+    rejected(cni, sandbox, network(plugin))
 
     assert [link.name for link in sandbox.links] == ["lo"]
     assert _left(node, before) == []
@@ -160,7 +160,7 @@ def test_what_is_refused_leaves_nothing(node, cni, plugin):
 def test_del_of_what_was_refused(node, cni, plugin):
     """The DEL that a runtime calls after such an ADD is no error, and takes what the ADD has left."""
     before, sandbox = node.state(), node.sandbox("c1")
-    refused(cni, sandbox, network(plugin))
+    rejected(cni, sandbox, network(plugin))
     caller(cni).delete(pending(cni, sandbox, network(plugin)), None)
 
     assert [link.name for link in sandbox.links] == ["lo"]

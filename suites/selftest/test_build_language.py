@@ -231,7 +231,7 @@ def test_defaults_are_those_of_a_distribution(word, expected):
         assert h.sysctl("net.ipv4.conf.all.arp_ignore") == "1"
 
 
-def test_a_wrong_sysctl_is_told_with_the_right_one():
+def test_a_wrong_sysctl_is_reported_with_the_right_one():
     """What the kernel lacks is reported with the nearest name of its own, also where a link's name has dots."""
     for name, meant in {
         "net.ipv4.nothing_of_the_kind_at_all_here": "",

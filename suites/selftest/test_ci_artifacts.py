@@ -66,7 +66,7 @@ def test_a_directory_that_cannot_be_filled_ends_a_run_before_it_begins(tmp_path,
     assert words in said[0]
 
 
-def test_a_full_disk_is_told_at_the_end(tmp_path):
+def test_a_full_disk_is_reported_at_the_end(tmp_path):
     """The run ends as its tests did; what there was no room for is not there in halves."""
     (tmp_path / "test_it.py").write_text(
         "import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_it(n):\n"

@@ -221,7 +221,7 @@ def test_a_summary_that_cannot_be_written_is_a_warning(tmp_path):
     ]
 
 
-def test_github_is_told_nothing_where_it_does_not_run_us(tmp_path):
+def test_github_gets_nothing_where_it_does_not_run_us(tmp_path):
     """Without its variable, and of tests of other things."""
     (tmp_path / "test_it.py").write_text("def test_it(): assert 0\n")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}

@@ -223,7 +223,7 @@ def test_ctrl_c_while_pytest_starts_is_one_line(tmp_path):
     assert (done.stdout, done.stderr) == ("", "cnitest: interrupted\n")
 
 
-def test_ctrl_c_while_workers_start_is_told_once(tmp_path):
+def test_ctrl_c_while_workers_start_is_reported_once(tmp_path):
     """All processes of the terminal get it; those of workers, which have no words for it yet, print no traceback."""
     (tmp_path / "conftest.py").write_text(STARTED)
     (tmp_path / "test_it.py").write_text("def test_it(): pass\n")

@@ -156,7 +156,7 @@ def test_what_a_check_adds_is_not_the_users(tmp_path: Path, subnet: str):
     assert verdict == "passed"
 
 
-def test_a_del_that_fails_in_plain_text_is_told(tmp_path: Path):
+def test_a_del_that_fails_in_plain_text_is_reported(tmp_path: Path):
     """PROTO-20 sees a DEL that fails with words on standard error and no error document."""
     text = '#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && { echo "cannot delete" >&2; exit 1; }\nexec /usr/lib/cni/bridge\n'
     (tmp_path / "wordy").write_text(text)

@@ -54,7 +54,7 @@ def test_a_port_that_was_made_a_hairpin_is_made_none(tmp_path, keys, reported):
     assert ports == {False}
 
 
-def test_a_check_that_overlooks_the_hairpin_is_told(tmp_path):
+def test_a_check_that_overlooks_the_hairpin_is_reported(tmp_path):
     """The suite's test names it; what is known of the plugin is distinguished later."""
     with pytest.raises(Finding) as raised:
         concluded(notice.other_attributes_are_noticed, subject(tmp_path, hairpinMode=True))

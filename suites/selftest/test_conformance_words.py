@@ -13,7 +13,7 @@ from cnitest.conformance.model.subject import Subject, Trial
 PATH = ("/usr/lib/cni",)
 
 
-def test_an_error_with_exit_code_0_is_told_as_one(tmp_path: Path):
+def test_an_error_with_exit_code_0_is_reported_as_one(tmp_path: Path):
     """A document of an error with exit code 0 is named by its code and message, not as it stands."""
     program = tmp_path / "mine"
     program.write_text('#!/bin/sh\ncat >/dev/null; echo \'{"code": 4, "msg": "no such variable"}\'\n')

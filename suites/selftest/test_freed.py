@@ -76,7 +76,7 @@ DROPS = {
 
 
 @pytest.mark.parametrize(("probe", "place", "command", "freed"), DROPS.values(), ids=DROPS)
-def test_a_drop_that_was_seen_is_told_at_once(lab, probe, place, command, freed):
+def test_a_drop_that_was_seen_is_reported_at_once(lab, probe, place, command, freed):
     """Which packet, why, by whom and where; without the silence that two attempts would have had to wait for."""
     lab.place(place).run(command if isinstance(command, list) else command.split())
     probe(lab)  # a young lab has IPv6 addresses to check first
@@ -88,7 +88,7 @@ def test_a_drop_that_was_seen_is_told_at_once(lab, probe, place, command, freed)
     assert (reach.attempts, "twice" in reach.reason) == (2, True)
 
 
-def test_the_first_drop_of_a_process_is_told_at_once(lab):
+def test_the_first_drop_of_a_process_is_reported_at_once(lab):
     """The trace is armed while nothing in the lab holds a packet any more, and sees the second attempt."""
     lab.place("node/ns02").run(INPUT.split())
     ping(lab)
@@ -114,7 +114,7 @@ def test_what_is_dropped_once_gets_through_the_second_time(lab):
     assert [reach.attempts for reach in outcomes] == [2] * 4
 
 
-def test_who_sees_nothing_is_told_nothing():
+def test_a_blind_lab_reports_no_drop():
     """A blind lab's probe stays unproven, whatever the kernel would say."""
     with Lab(load(find("bridge-walkthrough")), blind=True) as lab:
         lab.place("node/ns02").run(INPUT.split())

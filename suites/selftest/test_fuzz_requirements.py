@@ -124,7 +124,7 @@ def test_a_tiny_range_is_no_fault(subject: Subject, name: str, subnet: str):
 
 
 @pytest.mark.parametrize("families", [("4",), ("6",), ("4", "6")], ids="".join)
-def test_what_an_early_result_lacks_is_told_by_a_later_one_of_the_same_network(families: tuple[str, ...]):
+def test_what_an_early_result_lacks_is_reported_by_a_later_one_of_the_same_network(families: tuple[str, ...]):
     """The network that a plugin's profile has gives addresses of both families; one that is drawn need not."""
     subnets = {"4": "10.1.0.0/24", "6": "2001:db8::/64"}
     pool = {"type": "host-local", "ranges": [[{"subnet": subnets[family]}] for family in families]}

@@ -39,7 +39,7 @@ DROPS = {
 
 
 @pytest.mark.parametrize(("probe", "place", "command"), DROPS.values(), ids=DROPS)
-def test_a_drop_is_told_when_nothing_holds_a_packet(lab, probe, place, command):
+def test_a_drop_is_reported_when_nothing_holds_a_packet(lab, probe, place, command):
     """Without the silence that two attempts would have had to wait for, and with the control that got through."""
     lab.place(place).run(command.split())
     probe(lab)  # a young lab has IPv6 addresses to check first
@@ -120,7 +120,7 @@ def test_who_comes_after_its_time_makes_silence_no_proof(lab, monkeypatch):
 
 
 @pytest.mark.parametrize("probe", BRIEF_PROBES.values(), ids=BRIEF_PROBES)
-def test_a_drop_on_a_shaped_way_is_told(lab, probe):
+def test_a_drop_on_a_shaped_way_is_reported(lab, probe):
     """What shaping delays is waited for; what is dropped behind it is dropped all the same."""
     lab.place("node").run(f"{QUEUE} rate 1mbit burst 2000 latency 1s".split())
     lab.place("node/ns02").run(["iptables", "-P", "INPUT", "DROP"])
@@ -157,7 +157,7 @@ def test_who_asks_for_a_neighbour_holds_packets_while_somebody_may_answer(lab, a
 
 @pytest.mark.parametrize("probe", ["ping", "tcp", "udp"])
 @pytest.mark.parametrize("address", ["10.40.80.99", "2001:db8:40::99"])
-def test_a_next_hop_that_answers_nobody_is_told_at_once(lab, address, probe):
+def test_a_next_hop_that_answers_nobody_is_reported_at_once(lab, address, probe):
     """Neither the probe nor the controls wait for an answer that cannot come, and it is said who does not answer."""
     ask = getattr(lab.place("node/ns01"), probe)
     port = () if probe == "ping" else (53,)

@@ -71,7 +71,7 @@ def test_errors_and_stories_show_it(lab, tmp_path, reply, hostile):
     assert max(map(len, shown)) < 20_000
 
 
-def test_a_link_of_a_hostile_name_is_drawn_and_told(lab):
+def test_a_link_of_a_hostile_name_is_drawn_and_reported(lab):
     """In the picture and among the changes; the kernel takes almost any name."""
     sandbox = lab.sandbox("c1")
     sandbox.run(["ip", "link", "add", "e\x1b[7m\u202e", "type", "bridge"])

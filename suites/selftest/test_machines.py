@@ -285,7 +285,7 @@ def test_a_python_without_pytest_ends_the_run(project):
     assert "Traceback" not in done.out + done.err
 
 
-def test_a_path_that_is_not_copied_is_told(project):
+def test_a_path_that_is_not_copied_is_reported(project):
     """With what is copied."""
     project.write(TESTS)
     (project.home / "others").mkdir()

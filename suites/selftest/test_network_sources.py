@@ -68,7 +68,7 @@ def test_a_network_attachment_definition_is_a_network(tmp_path, ending):
         ("a: [", "not YAML"),
     ],
 )
-def test_a_manifest_that_is_none_is_told(tmp_path, text, said):
+def test_a_manifest_that_is_none_is_reported(tmp_path, text, said):
     """What is missing or wrong is said in one line with the file's name."""
     file = tmp_path / "nad.yaml"
     file.write_text(text)

@@ -85,7 +85,7 @@ def test_what_is_mistyped_is_answered_by_one_line(user, words):
     assert done.stderr.count("\n") == 1
 
 
-def test_what_fails_for_lack_of_rights_is_told_after_how_it_ran(user):
+def test_what_fails_for_lack_of_rights_is_reported_after_how_it_ran(user):
     """A command at a place may fail because this is not the machine's root."""
     done = user.run("-m", "cnitest.cli", "explain", "bridge-walkthrough", "ns01", "ns02", "--after", "node: false")
 

@@ -149,7 +149,7 @@ def test_the_conformance_suite_in_plain_pytest_resolves_too(project):
         ["plan", "./lna.yaml"],
     ],
 )
-def test_a_path_that_is_not_there_is_told_at_once(project, arguments):
+def test_a_path_that_is_not_there_is_reported_at_once(project, arguments):
     """Exit code 4 and one line with the path as it was typed, for each option of each command."""
     done = call(project / "p", *arguments)
 

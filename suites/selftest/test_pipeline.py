@@ -171,7 +171,7 @@ def test_a_plugin_in_go_is_built_first(tmp_path: Path, monkeypatch: pytest.Monke
     assert "conformance" not in broken.stdout
 
 
-def test_what_is_missing_is_told_by_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_missing_is_reported_by_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A stage that there is not, a program that no command left, and a configuration that is missing: a line each."""
     ci = author(tmp_path, "sh", monkeypatch)
 

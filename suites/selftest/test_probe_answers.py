@@ -99,7 +99,7 @@ def test_a_late_reply_is_no_drop(lab, kind):
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_a_reset_in_another_ones_name_is_told(lab, family):
+def test_a_reset_in_another_ones_name_is_reported(lab, family):
     """A firewall on the way that resets in the destination's name is named with its link; the destination is not."""
     node = lab.host("node")
     node.sysctl(f"net.bridge.bridge-nf-call-{PROGRAM[family]}", 1)
@@ -113,7 +113,7 @@ def test_a_reset_in_another_ones_name_is_told(lab, family):
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_an_icmp_error_in_another_ones_name_is_told(lab, family):
+def test_an_icmp_error_in_another_ones_name_is_reported(lab, family):
     """A bridge that rejects in the destination's name, as nft's bridge family does, is named."""
     word = "icmp" if family == 4 else "icmpv6"
     reject = f"udp dport 80 reject with {word} type port-unreachable"

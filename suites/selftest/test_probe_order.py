@@ -51,7 +51,7 @@ def test_a_bridge_is_crossed_port_by_port(kind, address):
 @pytest.mark.parametrize("kind", [*PROBES, "arp"])
 @pytest.mark.parametrize("address", ["10.40.80.12", "2001:db8:40::12"])
 @pytest.mark.usefixtures("clock")
-def test_both_ends_are_told_in_order(kind, address):
+def test_both_ends_are_reported_in_order(kind, address):
     """With nobody watching in between, what the far end does still comes between sending and getting the answer."""
     with Lab(load(find("bridge-walkthrough"))) as lab:
         reach = probe(lab.sandbox("ns01"), kind, address, wait=5.0)  # a second attempt is watched by everyone

@@ -59,7 +59,7 @@ def test_the_senders_own_answer_does_not_count(lab, ns01):
 
 
 @pytest.mark.parametrize("address", ["224.0.0.1", "10.40.80.255", "255.255.255.255"])
-def test_an_ipv4_group_is_answered_by_those_who_are_told_to(lab, ns01, address):
+def test_an_ipv4_group_is_answered_where_the_sysctl_says_so(lab, ns01, address):
     """Linux ignores echo requests to IPv4 groups, which the reason says, until a sysctl makes a place answer."""
     silent = ns01.ping(address)
 

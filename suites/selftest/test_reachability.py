@@ -192,7 +192,7 @@ def test_an_answer_of_somebody_else_does_not_count():
         assert matrix["node/c0", "node/c2", "icmp"].dropped_by == "shared address of node/c1"
 
 
-def test_a_place_without_an_address_is_told():
+def test_a_place_without_an_address_is_reported():
     """It is neither reached nor dropped; a probe that fits nobody is an error."""
     with Lab(bridged(3)) as lab:
         lab.sandbox("c0").run(["ip", "-6", "address", "flush", "dev", "eth0"])
@@ -254,7 +254,7 @@ def test_batches_are_many_times_faster_than_single_probes():
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_drawn_policies_are_told_cell_by_cell(seed):
+def test_drawn_policies_are_reported_cell_by_cell(seed):
     """Each place drops, rejects or takes what each other one sends it, drawn from a seed: the matrix is just that."""
     draw = random.Random(seed)
     kinds = {
@@ -284,7 +284,7 @@ def test_drawn_policies_are_told_cell_by_cell(seed):
         assert not matrix.unproven
 
 
-def test_a_dead_link_is_soon_told():
+def test_a_dead_link_is_soon_reported():
     """Who has no path at all proves nothing, which is not found out anew for each of his pairs."""
     with Lab(bridged(12)) as lab:
         lab.host("node").run(["ip", "link", "set", "v3", "down"])

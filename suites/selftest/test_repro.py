@@ -145,7 +145,7 @@ def test_scripts_work_for_an_ordinary_user(findings):
 
 
 @pytest.mark.parametrize("ending", ["exit 255", "exit 128", "exit 137", "exit 130", "kill -9 $$", "kill -11 $$"])
-def test_an_exit_code_is_told_from_none(tmp_path, ending):
+def test_an_exit_code_is_distinguished_from_none(tmp_path, ending):
     """A plugin's own code of 128 and more is seen again as what it is, and so is a signal; another code is not."""
     script(tmp_path / "bin", "odd", ODD.replace("ENDING", ending))
     (tmp_path / "odd.conf").write_text(json.dumps(ODD_CONF))

@@ -113,7 +113,7 @@ def test_a_name_that_only_resembles_another_is_a_skip(run, mark):
     run(f"import pytest\n@pytest.mark.requires({mark})\ndef test_it(): pass\n").assert_outcomes(skipped=1)
 
 
-def test_a_misspelt_requirement_of_a_profile_is_told(tmp_path):
+def test_a_misspelt_requirement_of_a_profile_is_reported(tmp_path):
     """With file and line."""
     file = tmp_path / "cnitest.yaml"
     file.write_text("name: x\nrequires: [brige, iptabels, ethtool, my-daemon]\n")

@@ -45,7 +45,7 @@ def test_a_port_is_a_sign(lab, kind, then):
         assert program.running
 
 
-def test_what_never_is_ready_is_told_with_its_output(lab):
+def test_what_never_is_ready_is_reported_with_its_output(lab):
     """A program that ends before, or is late, is an error with what it said; it is not left running."""
     node = lab.host("node")
     with pytest.raises(CommandError, match=r"(?s)ended with exit code 3; waited for port 80 .*no such luck"):

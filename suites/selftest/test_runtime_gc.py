@@ -126,7 +126,7 @@ class TestGc:
         assert commands(cni, "DEL", "GC") == [("one", "DEL", "c1")]
         assert cached(lab) == []
 
-    def test_everything_that_fails_is_told(self, cni, node, bin_, attached, lab):
+    def test_everything_that_fails_is_reported(self, cni, node, bin_, attached, lab):
         """A plugin that fails stops nobody: the others get their DEL and GC, and one error tells it all, with hosts."""
         script(bin_, "one", 'echo \'{"code": 11, "msg": "later"}\'; exit 1')
         with pytest.raises(PluginError) as failure:
@@ -158,7 +158,7 @@ class TestGc:
         assert "x-new" not in requests(bin_, "two")[-2][1]
 
     @pytest.mark.usefixtures("attached")
-    def test_a_file_that_cannot_be_read_is_told(self, cni, node):
+    def test_a_file_that_cannot_be_read_is_reported(self, cni, node):
         """A broken cache file of this network is named, with the reason; those of other networks are not."""
         for name in ("net-c9-eth0", "other-c9-eth0"):
             node.run(["sh", "-c", f"echo '{{' > /var/lib/cni/results/{name}"])
@@ -248,7 +248,7 @@ class TestStatus:
         }
 
     @pytest.mark.parametrize("code", [50, 51])
-    def test_the_first_that_is_not_ready_is_told(self, cni, bin_, code):
+    def test_the_first_that_is_not_ready_is_reported(self, cni, bin_, code):
         """The error has the plugin's code and says which network on which host; nobody after it is asked."""
         script(bin_, "one", f'echo \'{{"code": {code}, "msg": "no daemon"}}\'; exit 1')
         recorder(bin_, "two")

@@ -219,7 +219,7 @@ class TestScripts:
         assert (before, after) == (1, [3, 4])
         assert [record.exit_code for record in plugin.records()] == [1, 3, 4]
 
-    def test_every_fault_is_told_at_once(self, plugin):
+    def test_every_fault_is_reported_at_once(self, plugin):
         """A script with faults changes nothing, and each fault is a line with its place and a remedy."""
         plugin.program({"ADD": {"exit": 7}})
         with pytest.raises(ConfigError) as failure:

@@ -296,7 +296,7 @@ class TestTheCommand:
         assert len(done.stderr.splitlines()) == 1
         assert plugin.read_text() == before
 
-    def test_a_log_that_cannot_be_made_is_told_at_once(self, real, tmp_path):
+    def test_a_log_that_cannot_be_made_is_reported_at_once(self, real, tmp_path):
         """A --log in a directory that is not there ends the command, not the plugins' calls."""
         script(real, "one", "exit 0")
 

@@ -174,7 +174,7 @@ def test_a_network_that_cannot_start_says_so_once(tmp_path: Path, case: str):
 @pytest.mark.parametrize(
     "case", ["a default route twice", "a master that is not there", "a prefix too long", "an IPAM plugin with a typo"]
 )
-def test_a_network_that_cannot_start_is_told_at_once(tmp_path: Path, case: str):
+def test_a_network_that_cannot_start_is_reported_at_once(tmp_path: Path, case: str):
     """As typed: at most forty lines, in less time than six times what ``cnitest run --help`` takes beside it, which is
     three seconds or so on a machine without other work."""
     conf = {"cniVersion": "1.0.0", "name": "mynet", "plugins": BROKEN[case][0]}

@@ -110,7 +110,7 @@ ROWS = (
 
 @BOTH
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_what_ends_the_carrier_is_told(row, family):
+def test_what_ends_the_carrier_is_reported(row, family):
     """Whatever ends the packet that carries another is named at its place, and its remedy fixes it."""
     words = {**ENDS[family], "t": f"ip{'6' if family == 6 else ''}tables", "ip": "ip -6" if family == 6 else "ip"}
     command, remedy = (text.format(**words) for text in (row.command, row.remedy))
@@ -129,7 +129,7 @@ def test_what_ends_the_carrier_is_told(row, family):
 
 
 @BOTH
-def test_another_family_inside_is_told(family):
+def test_another_family_inside_is_reported(family):
     """The carrier's cause is reported whatever the family of what it carries, also of a datagram and a connection."""
     with Lab(loads(topology(family))) as lab:
         other, pod = PODS[10 - family], lab.sandbox("p1")

@@ -77,14 +77,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("broken", "family"), CASES)
-def test_a_choice_is_told(broken, family):
+def test_a_choice_is_shown(broken, family):
     """What decided or wrote is named with its place and the command that would let the packet pass, which then does."""
     dropped_by = Words(family)(broken.dropped_by)
     must_be_explained(broken._replace(dropped_by=dropped_by), family)
 
 
 @BOTH
-def test_an_mtu_that_is_only_remembered_is_told(family):
+def test_an_mtu_that_is_only_remembered_is_reported(family):
     """Where the small route is gone, what its sender remembers of it is named, and forgotten lets the packet pass."""
     words = Words(family)
     with Lab(loads(WAYS)) as lab:
@@ -111,13 +111,13 @@ _BRIDGED = [
 
 
 @pytest.mark.parametrize("broken", _BRIDGED, ids=str)
-def test_a_written_mac_is_told(broken):
+def test_a_written_mac_is_reported(broken):
     """A rule of the bridge that writes a MAC which nobody has is named, and removing it lets the packet pass."""
     demand(broken, warm=True)
 
 
 @pytest.mark.parametrize("to", ["10.40.80.12", "2001:db8:40::12"])
-def test_a_permanent_forwarding_entry_is_told(to):
+def test_a_permanent_forwarding_entry_is_reported(to):
     """An entry that has a bridge keep what is for a port's neighbour is named; without it the neighbour is reached."""
     from cnitest import load
     from cnitest.topology import find
@@ -159,7 +159,7 @@ def _filtered(listener, _family):
 @pytest.mark.parametrize(
     ("option", "name"), [(_signed, "TCP_MD5SIG"), (_distant, "IP_MINTTL"), (_filtered, "SO_ATTACH_FILTER")]
 )
-def test_an_option_of_a_listener_is_told(option, name, family):
+def test_an_option_of_a_listener_is_reported(option, name, family):
     """A listener that refuses what comes by an option of its own is named with that, where the kernel says so."""
     with Lab(loads(WAYS)) as lab:
         server, address = lab.host("server"), SERVER[family]

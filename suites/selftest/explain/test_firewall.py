@@ -42,7 +42,7 @@ def _break(lab, broken):
 
 
 @pytest.mark.parametrize("broken", CASES, ids=[case.name for case in CASES])
-def test_the_rule_that_drops_is_named_and_its_remedy_mends(routed, broken):
+def test_the_rule_that_drops_is_named_and_its_remedy_works(routed, broken):
     """Its id, rule, chain, table, hook and place are said; without it the same probe is delivered."""
     _break(routed, broken)
 

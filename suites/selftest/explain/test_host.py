@@ -119,14 +119,14 @@ def listening(place, kind, address, **options):
 
 
 @pytest.mark.parametrize(("broken", "family"), CASES)
-def test_a_cause_in_a_host_is_told(broken, family):
+def test_a_cause_in_a_host_is_reported(broken, family):
     """What the host lacks is named, with its place and the command that would let the packet pass, which then does."""
     must_be_explained(broken, family)
 
 
 @BOTH
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
-def test_a_port_without_listener_is_told(lab, kind, family):
+def test_a_port_without_listener_is_reported(lab, kind, family):
     """A reset, or a port that is unreachable, says that nobody listens; here at another place with the same address."""
     client, words = lab.host("client"), Words(family)
     assert getattr(client, kind)(SERVER[family], PORT)
@@ -142,7 +142,7 @@ def test_a_port_without_listener_is_told(lab, kind, family):
 
 @BOTH
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
-def test_a_listener_on_another_address_is_told(lab, kind, family):
+def test_a_listener_on_another_address_is_reported(lab, kind, family):
     """A server that listens on loopback alone is named with its address."""
     types = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
     with listening(lab.host("server"), types[kind], _LOOPBACK[family]):
@@ -153,7 +153,7 @@ def test_a_listener_on_another_address_is_told(lab, kind, family):
 
 
 @BOTH
-def test_a_full_backlog_is_told(lab, family):
+def test_a_full_backlog_is_reported(lab, family):
     """A listener that accepts nothing takes no more connections than its backlog has room for."""
     server = lab.host("server")
     with listening(server, socket.SOCK_STREAM, _ANY[family], backlog=0), contextlib.ExitStack() as held:
@@ -174,7 +174,7 @@ def _begun(address):
 
 
 @BOTH
-def test_a_full_receive_buffer_is_told(lab, family):
+def test_a_full_receive_buffer_is_reported(lab, family):
     """A server that does not read its datagrams has no room for more at last."""
     server = lab.host("server")
     with listening(server, socket.SOCK_DGRAM, _ANY[family], buffer=2304) as held:
@@ -188,7 +188,7 @@ def test_a_full_receive_buffer_is_told(lab, family):
 
 
 @BOTH
-def test_a_server_that_does_not_answer_is_told(lab, family):
+def test_a_server_that_does_not_answer_is_reported(lab, family):
     """What came to a server that does not read it lies in its socket."""
     with listening(lab.host("server"), socket.SOCK_DGRAM, _ANY[family]):
         reach = lab.host("client").udp(SERVER[family], PORT, wait=0.2)
@@ -199,7 +199,7 @@ def test_a_server_that_does_not_answer_is_told(lab, family):
 
 
 @BOTH
-def test_a_limit_of_icmp_is_told(lab, family):
+def test_a_limit_of_icmp_is_reported(lab, family):
     """Once a host has sent as many answers as it may, what it does not send is reported with the sysctl."""
     client, server = lab.host("client"), lab.host("server")
     assert client.ping(SERVER[family])
@@ -215,7 +215,7 @@ def test_a_limit_of_icmp_is_told(lab, family):
 
 
 @BOTH
-def test_a_place_that_is_gone_is_told(family):
+def test_a_place_that_is_gone_is_reported(family):
     """An address that a sandbox had that is no more is reported with the sandbox."""
     address = {4: "10.40.80.12", 6: "2001:db8:40::12"}[family]
     with Lab(load(find("bridge-walkthrough"))) as lab:
@@ -232,7 +232,7 @@ def test_a_place_that_is_gone_is_told(family):
         assert reach.cause.remedy == "make node/ns02 again"
 
 
-def test_a_refused_router_advertisement_is_told(lab):
+def test_a_refused_router_advertisement_is_reported(lab):
     """A place that hears routers and is set not to listen to them has no route, and that is why."""
     from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, ICMPv6NDOptSrcLLAddr, IPv6
     from scapy.layers.l2 import Ether

@@ -125,7 +125,7 @@ def test_a_macvlan_that_keeps_a_frame_is_named(broken):
     demand(broken, warm=False)
 
 
-def test_a_macvlan_in_mode_source_hears_only_whom_it_was_told():
+def test_a_macvlan_in_mode_source_hears_only_the_macs_of_its_list():
     """Whose MAC it lacks is said."""
     with Lab(loads(lan("bridge", "bridge"))) as lab:
         mac = lab.host("peer").link("ens33").mac

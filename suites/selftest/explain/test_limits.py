@@ -119,7 +119,7 @@ _DROPS = {
 
 
 @pytest.mark.parametrize(("broken", "family"), CASES)
-def test_a_limit_is_told(broken, family):
+def test_a_limit_is_reported(broken, family):
     """The limit is named, with its place and the command that would let the packet pass, which then does."""
     if broken.cause in _TRACED and not trace.await_armed():
         pytest.skip(f"{broken.cause} is recognised by the kernel's trace alone: {trace.why()}")
@@ -128,7 +128,7 @@ def test_a_limit_is_told(broken, family):
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("what", _DROPS)
-def test_a_filter_of_tc_is_told(what, family):
+def test_a_filter_of_tc_is_reported(what, family):
     """A filter with an action that drops is named with its order, whatever its kind."""
     with Lab(loads(WAYS)) as lab:
         r1 = lab.host("r1")
@@ -145,7 +145,7 @@ def test_a_filter_of_tc_is_told(what, family):
         assert probe(lab, broken, Words(family))
 
 
-def test_netem_is_told():
+def test_netem_is_reported():
     """What netem loses is named by it."""
     with Lab(loads(WAYS)) as lab:
         made = lab.host("r1").run(["tc", "qdisc", "add", "dev", "eth3", "root", "netem", "loss", "100%"], check=False)
@@ -158,7 +158,7 @@ def test_netem_is_told():
 @pytest.mark.parametrize(
     ("address", "cause"), [("10.40.80.12", "limits.bridge-port-mtu"), ("2001:db8:40::12", "limits.path-mtu")]
 )
-def test_a_bridge_port_that_is_too_small_is_told(address, cause):
+def test_a_bridge_port_that_is_too_small_is_reported(address, cause):
     """What a bridge does not send to a port for its MTU is reported with the port; of IPv6 to the sender, too."""
     with Lab(load(find("bridge-walkthrough"))) as lab:
         sender, node = lab.sandbox("ns01"), lab.host("node")
@@ -182,7 +182,7 @@ def _full(**rest):
 
 
 @pytest.mark.parametrize(("count", "reported"), [("100", "conntrack table full"), ("99", "")])
-def test_a_full_table_of_connections_is_told(count, reported):
+def test_a_full_table_of_connections_is_reported(count, reported):
     """As many tracked connections as there may be; nf_conntrack_max is the whole machine's, which no test changes."""
     numbers = {"netfilter/nf_conntrack_max": 100, "netfilter/nf_conntrack_count": int(count)}
     found = conntrack_full(_full(counted=lambda *_: 0, number=numbers.get))
@@ -191,7 +191,7 @@ def test_a_full_table_of_connections_is_told(count, reported):
     assert not found or found.remedy == "sysctl -w net.netfilter.nf_conntrack_max=200"
 
 
-def test_a_full_table_of_neighbours_is_told():
+def test_a_full_table_of_neighbours_is_reported():
     """The kernel's trace says that no entry could be made; gc_thresh3 is the whole machine's, which no test changes."""
     asked = {"attempt": SimpleNamespace(error=None), "routed": NoRoute(0), "forwarded": False, "dropped": dict}
     asked["state"] = lambda: SimpleNamespace(neighbours=())

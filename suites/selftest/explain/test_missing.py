@@ -65,7 +65,7 @@ def test_a_deleted_uplink_is_named(lab, sender, place, family):
 
 
 @family
-def test_a_renamed_uplink_is_named_and_its_name_mends_it(lab, family):
+def test_a_renamed_uplink_is_named_and_its_name_fixes_it(lab, family):
     """A link that was taken down to be renamed has lost its routes, and of IPv6 its addresses."""
     router = lab.host("router")
     for words in ("wan0 down", "wan0 name uplink", "uplink up"):

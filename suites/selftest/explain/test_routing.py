@@ -154,7 +154,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("broken", "family"), CASES)
-def test_a_routing_cause_is_told(broken, family):
+def test_a_routing_cause_is_reported(broken, family):
     """What decided is named, with its place and the command that would let the packet pass, which then does."""
     must_be_explained(broken, family)
 
@@ -191,7 +191,7 @@ def test_a_reply_by_another_link_is_evidence(family):
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("known", [True, False])
-def test_a_reply_that_ends_on_another_way_is_told(monkeypatch, known, family):
+def test_a_reply_that_ends_on_another_way_is_reported(monkeypatch, known, family):
     """A reply that ends at a place that the request did not pass is said to where nobody knows the reason."""
     words = Words(family)
     if not known:

@@ -60,7 +60,7 @@ def _probe(sender, protocol, address):
 @pytest.mark.parametrize("protocol", ["icmp", "udp", "tcp"])
 @pytest.mark.parametrize("address", [NS02, NS02_V6], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("variant", ["", "-legacy"], ids=["nft", "legacy"])
-def test_the_chains_that_a_packet_was_sent_through_are_told(lab, node, protocol, address, variant):
+def test_the_chains_that_a_packet_was_sent_through_are_reported(lab, node, protocol, address, variant):
     """Each jump and the rule that drops it, as iptables writes them, with chain, number, links and verdict."""
     six = ":" in address
     program = f"{'ip6' if six else 'ip'}tables{variant}"
@@ -87,7 +87,7 @@ def test_the_chains_that_a_packet_was_sent_through_are_told(lab, node, protocol,
         ("netdev", "type filter hook egress device veth02 priority 0"),
     ],
 )
-def test_own_tables_of_nftables_are_told(lab, node, table, hook):
+def test_own_tables_of_nftables_are_reported(lab, node, table, hook):
     """A rule of any family and priority is reported in nft's words, with its handle and the chain's hook."""
     node.load_rules("nft", f"table {table} own {{\nchain c {{\n{hook};\ncounter ip daddr {NS02} drop\n}}\n}}")
 
@@ -99,7 +99,7 @@ def test_own_tables_of_nftables_are_told(lab, node, table, hook):
     assert (step.handle, step.number) > (0, 0)
 
 
-def test_only_the_packets_of_the_attempt_are_told(lab, node):
+def test_only_the_packets_of_the_attempt_are_reported(lab, node):
     """Other packets of the same protocol meet the same rule and are none of ours; a reply is one on its way back."""
     node.load_rules("iptables", "-A FORWARD -p icmp -j ACCEPT")
     ns01, other = lab.sandbox("ns01"), EchoProbe(lab.sandbox("ns02"), "10.40.80.11")

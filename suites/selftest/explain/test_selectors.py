@@ -86,7 +86,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("broken", "family"), CASES)
-def test_what_was_chosen_is_told(broken, family):
+def test_what_was_chosen_is_shown(broken, family):
     """What decided is named, with its place and the command that would let the packet pass, which then does."""
     must_be_explained(broken, family)
 

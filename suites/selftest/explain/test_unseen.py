@@ -54,8 +54,8 @@ def _dropper(family: int) -> int:
 
 @BOTH
 @pytest.mark.parametrize("probe", ["ping", "udp"])
-def test_a_drop_by_no_rule_is_told(lab, probe, family):
-    """A program of eBPF in netfilter drops a packet: no rule is blamed, and the kernel's reason is told."""
+def test_a_drop_by_no_rule_is_reported(lab, probe, family):
+    """A program of eBPF in netfilter drops a packet: no rule is blamed, and the kernel's reason is shown."""
     ns01, arguments = lab.sandbox("ns01"), (ROUTER[family],) if probe == "ping" else (ROUTER[family], 4711)
     assert getattr(ns01, probe)(*arguments)
     try:
@@ -77,7 +77,7 @@ def test_a_drop_by_no_rule_is_told(lab, probe, family):
 
 @BOTH
 @pytest.mark.parametrize("program", ["iptables", "nft"])
-def test_a_range_of_ports_that_is_used_up_is_told(lab, program, family):
+def test_a_range_of_ports_that_is_used_up_is_reported(lab, program, family):
     """Who masquerades to one port serves one client at a time; the table of connections is not full."""
     node, ns01, to = lab.host("node"), lab.sandbox("ns01"), ROUTER[family]
     table = f"{IP[family]} own"

@@ -187,18 +187,18 @@ ALL = [*WRITTEN, *LEFT, *SOURCES, *ASTRAY, *QUESTIONS]
 
 
 @pytest.mark.parametrize("broken", ALL, ids=[f"{n}-{one.cause}-{one.dropped_by}" for n, one in enumerate(ALL)])
-def test_what_was_changed_is_told(broken):
+def test_what_was_changed_is_reported(broken):
     """What works is broken in one way, which is named with its rule, place and remedy; with that it works again."""
     demand(broken, warm=False)
 
 
 @pytest.mark.parametrize("broken", WARM, ids=[f"{n}-{one.cause}-{one.dropped_by}" for n, one in enumerate(WARM)])
-def test_what_was_changed_later_is_told(broken):
+def test_what_was_changed_later_is_reported(broken):
     """The same after a probe that got through, which has left its traces in neighbour tables."""
     demand(broken, warm=True)
 
 
-def test_a_sender_that_asks_nobody_is_told():
+def test_a_sender_that_asks_nobody_is_reported():
     """Without questions for MACs (``mcast_solicit``) no packet leaves, and nobody else is to blame."""
     with Lab(load(find("bridge-walkthrough"))) as lab:
         ns01 = lab.sandbox("ns01")

@@ -110,7 +110,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         (HEAD + "plugins: [{name: a, versions: [9.9.9]}]\n", "there is no version '9.9.9'"),
     ],
 )
-def test_what_is_no_baseline_is_told(tmp_path: Path, text: str, says: str) -> None:
+def test_what_is_no_baseline_is_reported(tmp_path: Path, text: str, says: str) -> None:
     """Each fault is named by the file's name, its place where it has one, and what to write instead."""
     with pytest.raises(ConfigError, match=re.escape(says) + "|" + re.escape(says).replace("did", "Did")) as reported:
         read(tmp_path, text)

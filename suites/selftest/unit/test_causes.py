@@ -164,7 +164,7 @@ def test_ten_defects_are_two_screens():
     assert max(map(len, lines)) <= 120
 
 
-def test_however_many_causes_there_are_all_that_fail_are_told():
+def test_however_many_causes_there_are_all_that_fail_are_reported():
     """Fifty warnings do not hide a failure, and what is left out is counted."""
     names = list(registry())
     warnings = [

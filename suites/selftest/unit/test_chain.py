@@ -137,7 +137,7 @@ def test_a_request_fits_its_version(version: str, keys: set[str]):
     assert set(sent) - {"type"} == keys
 
 
-def test_gc_is_told_under_both_names():
+def test_gc_is_reported_under_both_names():
     """Valid attachments come under today's key and that of the tag spec-v1.1.0, or under those that are asked for."""
     listed = [{"containerID": "c", "ifname": "e"}]
 

@@ -60,7 +60,7 @@ def test_what_json_does_not_have(tmp_path: Path, text: str, said: str):
 
 
 @given(st.text("{}[]\",:/#'\n truefalsn1-\\\ufeff“", max_size=40))
-def test_any_text_is_json_or_told_about(text: str):
+def test_any_text_is_json_or_reported(text: str):
     """No text of these characters ends in anything else than an object or one line with a place."""
     try:
         found = parsed(text, "x")

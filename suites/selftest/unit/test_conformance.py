@@ -239,7 +239,7 @@ def test_the_form_of_results_is_held_to_its_version(complaints: list[str], words
     assert words in complaints[0]
 
 
-def test_every_fault_of_a_profile_is_told_at_once(tmp_path: Path):
+def test_every_fault_of_a_profile_is_reported_at_once(tmp_path: Path):
     """Each fault has the file and its line."""
     file = tmp_path / "cnitest.yaml"
     file.write_text("kind: interfac\nhostsetup: []\nexpect: {gateway: maybe}\nskip: {XYZ-1: why}\nconf: missing.conf\n")

@@ -91,7 +91,7 @@ def test_a_slow_machine_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("given", ["0.5", "ten", "-1", "inf", "nan"])
-def test_a_wrong_factor_is_told(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+def test_a_wrong_factor_is_reported(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     """What is no factor raises one line that names the variable and what it wants."""
     monkeypatch.setenv("CNITEST_TIMEOUT_FACTOR", given)
     factor.cache_clear()

@@ -29,7 +29,7 @@ def test_each_example_is_a_complete_topology(text: str) -> None:
     assert draw(topology)
 
 
-def test_the_example_of_faults_is_told_as_the_guide_says() -> None:
+def test_the_example_of_faults_ends_as_the_guide_says() -> None:
     """The error text in the guide is what the loader says of the file above it."""
     (faulty,) = _fences("yaml faulty")
 

@@ -22,7 +22,7 @@ from cnitest.fuzz.model.example import Example, Validity
 VALIDITIES = ("valid", "boundary", "invalid")
 
 
-def test_a_plugin_without_a_table_is_told():
+def test_a_plugin_without_a_table_is_reported():
     """A plugin that nothing is known of is named, with those that there are."""
     with pytest.raises(ConfigError, match=r"'brigde'.*bridge"):
         keys.table("brigde")
@@ -182,7 +182,7 @@ def test_a_schema_is_drawn_from(schema: dict[str, Any]):
 
 
 @pytest.mark.parametrize("schema", [{"$ref": "#/nowhere"}, {"$ref": "other.json"}, {"required": "a"}])
-def test_a_schema_that_cannot_be_used_is_told(schema: dict[str, Any]):
+def test_a_schema_that_cannot_be_used_is_reported(schema: dict[str, Any]):
     """A reference that leads nowhere or to another file, and what breaks JSON Schema's own rules, are ConfigErrors."""
     pytest.importorskip("hypothesis_jsonschema")
 
@@ -190,7 +190,7 @@ def test_a_schema_that_cannot_be_used_is_told(schema: dict[str, Any]):
         from_schema(schema, NETWORK)
 
 
-def test_a_schema_that_is_none_is_told():
+def test_a_schema_that_is_none_is_reported():
     """What cannot be drawn from is one ConfigError."""
     pytest.importorskip("hypothesis_jsonschema")
 

@@ -108,7 +108,7 @@ def test_packets_that_were_missed_once_are_no_finding(cause: tuple[str, str], ke
     assert (found is not None and found.depends) is kept
 
 
-def test_what_cannot_be_judged_is_told():
+def test_what_cannot_be_checked_is_reported():
     """An error of ours in one scenario does not end the search; ten in a row do."""
 
     class Broken(Show):

@@ -52,7 +52,7 @@ def test_several_databases_are_written_to(tmp_path: Path):
         assert Store(database([place], tmp_path / "usual"), "bridge").kept() == [scenario("ADD")]
 
 
-def test_a_server_that_is_not_there_is_told(tmp_path: Path):
+def test_a_server_that_is_not_there_is_reported(tmp_path: Path):
     """A Redis server that does not answer is one ConfigError."""
     pytest.importorskip("redis")
 

@@ -38,7 +38,7 @@ OWN = {"topology": {"topology.yaml"}, "profile": {"profile.yaml"}, "configuratio
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_of_another_kind_is_told_as_what_it_is(tmp_path: Path, reader: str, name: str):
+def test_a_file_of_another_kind_is_reported_as_what_it_is(tmp_path: Path, reader: str, name: str):
     """Each reader says in one line what the file looks like; its own kind it reads."""
     text, words = (CONF, YAML) if (name, reader) == ("conf.yaml", "configuration") else FILES[name]
     file = tmp_path / name

@@ -146,7 +146,7 @@ def test_what_a_packet_has_is_accepted_and_matches(layer):
             assert matches(packet, wanted(layer, {name: value})), (name, value)
 
 
-def test_sctp_is_told_by_its_ports_or_its_payload():
+def test_sctp_is_recognised_by_its_ports_or_its_payload():
     """An association's frames are those of our port, and behind a translation those with our payload."""
     sctp = pytest.importorskip("scapy.layers.sctp")
     probe = SctpProbe.__new__(SctpProbe)

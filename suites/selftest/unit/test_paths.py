@@ -59,7 +59,7 @@ def test_a_search_path_is_split_at_colons_and_made_absolute(tmp_path):
         (":", "is empty: name directories"),
     ],
 )
-def test_a_search_path_that_is_none_is_told(tmp_path, typed, words):
+def test_a_search_path_that_is_none_is_reported(tmp_path, typed, words):
     """What is not there with a similar name or what there is; what is no directory; a colon in a name."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "c:d").mkdir()
@@ -106,7 +106,7 @@ def test_without_option_and_variable_the_distributions_directories_are_searched(
         ("file/x.json", "there is no such directory: {here}/file"),
     ],
 )
-def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path, text, words):
+def test_a_file_that_cannot_be_written_is_reported_before_the_work(tmp_path, text, words):
     """Its directory is not there, or it is one."""
     (tmp_path / "file").write_text("")
 
@@ -127,13 +127,13 @@ def test_a_directory_to_fill_may_not_be_there_yet(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_place_that_may_not_be_written_is_told():
+def test_a_place_that_may_not_be_written_is_reported():
     """Permissions are looked at before the work."""
     with pytest.raises(ConfigError, match="permission denied"):
         paths.file_to_write("--json", "/x.json")
 
 
-def test_a_configuration_that_is_not_there_is_told_with_a_similar_one(tmp_path):
+def test_a_configuration_that_is_not_there_is_reported_with_a_similar_one(tmp_path):
     """In its ending, too."""
     (tmp_path / "net.conflist").write_text("{}")
 

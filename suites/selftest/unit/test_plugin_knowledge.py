@@ -123,7 +123,7 @@ def test_of_a_stranger_nothing_is_known():
         ("family: {", "1:10", "not YAML"),
     ],
 )
-def test_a_malformed_file_is_told(tmp_path: Path, text: str, place: str, why: str):
+def test_a_malformed_file_is_reported(tmp_path: Path, text: str, place: str, why: str):
     """What is wrong with a file is one line with the file, where it stands, the key, and what to write."""
     file = tmp_path / "mine.yaml"
     file.write_text(text)
@@ -137,7 +137,7 @@ def test_a_malformed_file_is_told(tmp_path: Path, text: str, place: str, why: st
     assert why in words
 
 
-def test_every_fault_is_told_at_once(tmp_path: Path):
+def test_every_fault_is_reported_at_once(tmp_path: Path):
     """A file with several faults has a line for each, in the order of the file."""
     file = tmp_path / "mine.yaml"
     file.write_text("family: metta\nipma: none\nkeys: {mtu: {needs: mtv}}\n")

@@ -93,7 +93,7 @@ def test_a_result_is_read_or_refused(version: str):
         (("routes", 1, "gw"), 7, "'routes' has an entry whose 'gw' is 7, not a string"),
     ],
 )
-def test_what_libcni_cannot_decode_is_told(path: tuple[Any, ...], value: Any, words: str):
+def test_what_libcni_cannot_decode_is_reported(path: tuple[Any, ...], value: Any, words: str):
     """A value of another type in a result is a complaint of ADD-02 that says where and what."""
     document = changed(NEW, list(path), "other", value)
 
@@ -115,7 +115,7 @@ def test_what_can_be_read_is():
 
 
 @pytest.mark.parametrize("stdout", [{"code": 4, "msg": "m"}, {"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"]}])
-def test_no_answer_upsets_the_judge(stdout: dict[str, Any]):
+def test_no_answer_upsets_the_check(stdout: dict[str, Any]):
     """Error documents and answers to VERSION with anything wrong are checked like any other."""
     for case in all_of(stdout):
         for code in (0, 1):

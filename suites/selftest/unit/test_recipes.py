@@ -160,7 +160,7 @@ def test_a_pipeline_of_gitlab_gets_a_file_beside_it(tmp_path: Path, capsys: pyte
         (["ci", "github", "--directory", "/nowhere"], "--directory '/nowhere': there is no directory /nowhere"),
     ],
 )
-def test_what_cannot_be_written_is_told(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_written_is_reported(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     """In one line, with what was meant; exit code 4."""
     assert main(["new", *words]) == 4
 

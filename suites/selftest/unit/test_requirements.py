@@ -120,7 +120,7 @@ def test_levels_are_counted():
     assert {requirement.level for requirement in registry().values()} == set(Level)
 
 
-def test_every_fault_of_a_table_of_deviations_is_told_with_its_place(tmp_path: Path):
+def test_every_fault_of_a_table_of_deviations_is_reported_with_its_place(tmp_path: Path):
     """A misspelt key has the right one beside it, a pattern that is none its line, in one ConfigError."""
     file = tmp_path / "d.yaml"
     row = "  plugin: x\n  reason: r\n"

@@ -93,7 +93,7 @@ def test_a_test_that_is_not_known_counts_as_the_median():
         (f"1/{'9' * 500}", "it takes I/N"),
     ],
 )
-def test_what_is_no_share_is_told(text, words):
+def test_what_is_no_share_is_reported(text, words):
     """By the option that was typed, with what it takes."""
     with pytest.raises(ConfigError, match=r"^--shard ") as raised:
         shares.parse("--shard", text)
@@ -109,7 +109,7 @@ def test_a_share_of_very_many_costs_nothing():
 @pytest.mark.parametrize(
     "text", ["", "[1]", '{"a": "1"}', '{"a": -1}', '{"a": NaN}', '{"a": true}', "{" * 100_000, "\udcff"]
 )
-def test_a_file_of_no_durations_is_told(tmp_path, text):
+def test_a_file_of_no_durations_is_reported(tmp_path, text):
     """In one line, with its path and what it ought to be."""
     file = tmp_path / "durations.json"
     file.write_bytes(text.encode(errors="surrogateescape"))
@@ -210,7 +210,7 @@ def test_what_nobody_asked_for_is_not_imported(pytester):
     assert pytester.runpytest_subprocess("-p", "no:cacheprovider").ret == 0
 
 
-def test_a_file_of_durations_that_cannot_be_read_is_told(tmp_path):
+def test_a_file_of_durations_that_cannot_be_read_is_reported(tmp_path):
     """Why, and not that it is no JSON."""
     with pytest.raises(ConfigError, match=rf"^--durations-file: {tmp_path} cannot be read: Is a directory$"):
         durations.check("--durations-file", str(tmp_path))

@@ -55,7 +55,7 @@ KNOWN = """\
     ],
     ids=["requirements", "known causes"],
 )
-def test_every_fault_of_a_table_is_told_with_its_place(
+def test_every_fault_of_a_table_is_reported_with_its_place(
     read: Callable[[Path], Any], text: str, reported: list[str], tmp_path: Path
 ):
     """All at once, in the order of the file."""
@@ -68,7 +68,7 @@ def test_every_fault_of_a_table_is_told_with_its_place(
     assert str(error.value).splitlines() == [f"{file}:{line}" for line in reported]
 
 
-def test_a_fault_in_a_table_of_faulty_plugins_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_fault_in_a_table_of_faulty_plugins_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The tables of faulty plugins are read in the same way."""
     (tmp_path / "wire.yaml").write_text("cuts-names: {says: It cuts., made: anywhere.cuts_names, caught_by: ADD-01}\n")
     monkeypatch.setattr(faulty, "HERE", tmp_path)

@@ -1,4 +1,4 @@
-"""Judging a topology before the kernel is touched: what is rejected, and what is left alone."""
+"""Checking a topology before the kernel is touched: what is rejected, and what is left alone."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ def test_a_veth_end_at_an_unknown_place_has_no_echo() -> None:
     ]
 
 
-def test_broken_paths_are_not_judged() -> None:
+def test_broken_paths_are_not_checked() -> None:
     """What a loader replaced by a stand-in is not checked, nor is what depends on it; its neighbours are."""
     topology = _host(dummies={"d": Dummy(addresses=["", "10.0.0.1/33"], mtu=1)}, routes=[Route(via="10.0.0.2")])
 
@@ -317,7 +317,7 @@ def test_broken_paths_are_not_judged() -> None:
     assert [problem.path for problem in found] == ["hosts.h.dummies.d.addresses[1]"]
 
 
-def test_every_kind_of_link_is_judged() -> None:
+def test_every_kind_of_link_is_checked() -> None:
     """The groups that the rules walk are those of the model; a new kind cannot be forgotten."""
     from cnitest.topology.link_kinds import GROUPS
     from cnitest.topology.survey import Survey

@@ -1,4 +1,4 @@
-"""Judging topologies of any content and size: the rules never fail, and take time by the size alone."""
+"""Checking topologies of any content and size: the rules never fail, and take time by the size alone."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def test_no_topology_makes_the_rules_fail(topology: Topology) -> None:
     assert all(str(problem).isprintable() for problem in found)
 
 
-def test_hundreds_of_sandboxes_are_judged_quickly() -> None:
-    """Judging grows with the size of the topology, not with its square."""
+def test_hundreds_of_sandboxes_are_checked_quickly() -> None:
+    """Checking grows with the size of the topology, not with its square."""
     small, large = _crowd(50), _crowd(400)
     seconds = []
     for topology in (small, large):

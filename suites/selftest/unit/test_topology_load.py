@@ -16,7 +16,7 @@ _SMALL = "name: small\nhosts:\n  h1: {}\n"
 
 
 @pytest.mark.parametrize("path", _INVALID, ids=lambda path: path.stem)
-def test_each_invalid_file_is_told_all_its_faults(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_invalid_file_has_all_its_faults_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message is the reviewed text beside the file: every fault with its place, path and remedy."""
     monkeypatch.chdir(path.parent)
 
@@ -179,7 +179,7 @@ def test_a_structural_fault_hides_no_fault_of_meaning() -> None:
         ("name: x\nhosts: {h: {bridge: {}}}", "hosts.h.bridge: unknown key. Did you mean 'bridges'?"),
     ],
 )
-def test_a_key_in_the_wrong_section_is_told_where_it_belongs(text: str, said: str) -> None:
+def test_a_key_in_the_wrong_section_is_reported_where_it_belongs(text: str, said: str) -> None:
     """Whose key it is and how it is written there; a misspelling of the section's own key comes first."""
     with pytest.raises(TopologyError) as caught:
         loads(text)

@@ -25,7 +25,7 @@ def test_the_schema_is_a_json_document_of_its_dialect() -> None:
     assert made["description"].startswith("A whole network")
 
 
-def test_all_names_that_are_told_are_there() -> None:
+def test_all_names_that_are_written_are_there() -> None:
     """Each name of ``__all__`` can be imported, and each class of the model is one."""
     kept = {name for name, kind in vars(model).items() if isinstance(kind, type) and kind.__module__ != "typing"}
 

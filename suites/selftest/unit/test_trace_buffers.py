@@ -77,7 +77,7 @@ def test_a_packet_that_was_freed_on_its_way_is_lost():
     assert (fate.settled, fate.pending) == (True, False)
 
 
-def test_nothing_is_told_of_what_was_not_seen_to_end():
+def test_nothing_is_said_of_what_was_not_seen_to_end():
     """It may be in a queue."""
     fate = what_became(trace(FORWARDED), US, witness())
 

@@ -71,7 +71,7 @@ def test_a_table_that_names_what_is_not_there_is_an_error(table, words):
     assert words in str(caught.value)
 
 
-def test_all_faults_of_a_table_are_told_at_once():
+def test_all_faults_of_a_table_are_reported_at_once():
     """A line each."""
     with pytest.raises(UsageError) as caught:
         matrix().difference({"x": {"y": True}, "node": {"node/a": "perhaps"}})

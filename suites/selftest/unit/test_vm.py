@@ -192,7 +192,7 @@ def test_a_guest_gets_the_command_line_without_what_brings_it_there(given, value
     assert list(guest.words(given, value, named)) == left
 
 
-def test_a_kernel_is_told_from_an_argument(tmp_path) -> None:
+def test_a_kernel_is_distinguished_from_an_argument(tmp_path) -> None:
     """Packages by their names, images and directories with some by what they are."""
     image = tmp_path / "boot" / "vmlinuz-6.1"
     image.parent.mkdir()
