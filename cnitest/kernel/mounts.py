@@ -111,7 +111,8 @@ def empty_run(proc: int) -> None:
             os.unlink(entry.path)
     for directory in _directories():
         os.makedirs(directory, exist_ok=True)
-    umount("/sys")
+    if os.path.isdir("/sys"):
+        umount("/sys")
     fresh_sys()
 
 
@@ -123,16 +124,26 @@ def _mounted_in(directory: str, proc: int) -> list[str]:
 
 
 def fresh_sys() -> None:
-    """Show the links of the network namespace that the calling thread is in under /sys.
+    """Show the links of the network namespace that the calling thread is in under /sys, where the machine has one.
 
-    In a user namespace below a container whose /sys is read-only, the kernel shows no other than a read-only one.
+    In a user namespace the kernel shows no more of it than is mounted around: below a container whose /sys is
+    read-only, a read-only one; where none is mounted, or something lies over parts of it, none. Then /sys is empty,
+    for the machine's would show other links. Raises OSError that names the mount.
     """
+    if not os.path.isdir("/sys"):
+        return
     try:
         mount("sysfs", "/sys", "sysfs", _SHIELDED)
     except PermissionError:
-        if not read_only("/sys"):
-            raise
-        mount("sysfs", "/sys", "sysfs", _SHIELDED | MS_RDONLY)
+        try:
+            mount("sysfs", "/sys", "sysfs", _SHIELDED | MS_RDONLY)
+        except PermissionError:
+            mount("tmpfs", "/sys", "tmpfs", _SHIELDED | MS_RDONLY, "mode=555")
+
+
+def shows_links() -> bool:
+    """Whether /sys shows links to who is asking."""
+    return os.path.isdir("/sys/class/net")
 
 
 def layer(directory: str) -> str | None:

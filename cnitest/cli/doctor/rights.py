@@ -18,6 +18,7 @@ from cnitest.topology import Host, Topology
 _GROUP = "privileges"
 _PTRACE = "SYS_PTRACE"
 _AS_ROOT = "run as the machine's root, outside of user namespaces, as containers of a rootful runtime do"
+_MOUNT_SYS = "as root: mount -t sysfs sysfs /sys"
 _LAYERS_REMEDY = "overlayfs stacks twice at most: keep the files of the runtime inside on a volume (-v /var/lib/docker)"
 
 
@@ -72,19 +73,27 @@ def _in_a_lab() -> Iterator[Examined]:
         with Lab(Topology(name="doctor", hosts={"node": Host()})) as lab:
             node = lab.host("node")
             node.run(["true"])
-            read_only = node.inside(lambda: mounts.read_only("/sys"))
+            shows, read_only = node.inside(lambda: (mounts.shows_links(), mounts.read_only("/sys")))
             why = node.inside(mounts.why_no_layers)
     except (CnitestError, OSError) as error:
         yield Examined(_GROUP, "processes in a lab", False, True, str(error))
         return
     yield Examined(_GROUP, "processes in a lab", True, True)
-    yield _sys(read_only)
+    yield _sys(read_only) if shows else _no_sys()
     yield _layers(why)
 
 
 def _sys(read_only: bool) -> Examined:
     why = "read-only in hosts, too: plugins that write there fail" if read_only else ""
     return Examined(_GROUP, "/sys", not read_only, False, why, _AS_ROOT)
+
+
+def _no_sys() -> Examined:
+    covered = container.covered_sys()
+    lies = f"something lies over {', '.join((covered or ())[:2])}" if covered else "/sys is not mounted"
+    why = f"empty in hosts: {lies}, and then a user namespace gets none: plugins that read there find no links"
+    remedy = f"as root: umount {' '.join(covered)}" if covered else _MOUNT_SYS
+    return Examined(_GROUP, "/sys", False, False, why, f"{remedy}; or run cnitest as root")
 
 
 def _layers(why: str) -> Examined:
@@ -98,7 +107,7 @@ def _tracing() -> Examined:
     trace.await_armed()
     why = trace.why()
     words = f"{why}: a drop is reported only after silence" if why else ""
-    return Examined(_GROUP, "tracing", not why, False, words, _AS_ROOT)
+    return Examined(_GROUP, "tracing", not why, False, words, _AS_ROOT if mounts.shows_links() else _MOUNT_SYS)
 
 
 def _other_processes() -> Examined:

@@ -23,7 +23,9 @@ enter() {
 furnish() {
   export LC_ALL=C
   trap 'exit 2' INT TERM HUP
-  mount -t sysfs sysfs /sys && mount -t tmpfs -o mode=755 tmpfs /run || cannot "it may not mount"
+  mount -t sysfs sysfs /sys 2>/dev/null || mount -t sysfs -o ro sysfs /sys ||
+    cannot "it may not mount /sys; a user namespace may where one is mounted around, and nothing over parts of it"
+  mount -t tmpfs -o mode=755 tmpfs /run || cannot "it may not mount"
   mkdir -p /run/netns /run/lock /run/cni $files $work
   for directory in /etc /var /usr /opt /srv; do
     [ -d $directory ] || continue

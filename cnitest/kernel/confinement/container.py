@@ -15,6 +15,11 @@ _UNMASKED = (
 # Without capabilities of its own a process makes a user namespace, in which the kernel lets nobody mount a /proc that
 # shows more than the one around (mount_namespaces(7), "Restrictions on mount namespaces").
 _UNCONFINED = f"--security-opt seccomp=unconfined (Kubernetes: seccompProfile: {{type: Unconfined}}) and {_UNMASKED}"
+_FEW = 2
+# What kernels keep empty directories in /sys for; nothing of it is hidden by a mount there.
+_OF_SYS = frozenset(
+    "sysfs bpf cgroup cgroup2 configfs debugfs efivarfs fusectl pstore securityfs selinuxfs smackfs tracefs".split()
+)
 # What AppArmor's profile for containers takes away, whatever capabilities there are.
 _WITHOUT_APPARMOR = "--security-opt apparmor=unconfined (Kubernetes: appArmorProfile: {type: Unconfined})"
 
@@ -35,6 +40,15 @@ def masked_proc() -> tuple[str, ...]:
     """The places in /proc that something else is mounted over, as runtimes do to hide them or make them read-only."""
     places = (line.split()[4] for line in read("self/mountinfo").splitlines())
     return tuple(dict.fromkeys(place for place in places if place.startswith("/proc/")))
+
+
+def covered_sys() -> tuple[str, ...] | None:
+    """The places in /sys that something else is mounted over, as LXC does by lxcfs; None where no /sys is mounted."""
+    mounted = [(words[4], words[words.index("-") + 1]) for words in map(str.split, read("self/mountinfo").splitlines())]
+    if ("/sys", "sysfs") not in mounted:
+        return None
+    covered = (place for place, kind in mounted if place.startswith("/sys/") and kind not in _OF_SYS)
+    return tuple(dict.fromkeys(covered))
 
 
 def hidden_processes() -> str:
@@ -69,7 +83,10 @@ def open_proc(instead: str = "") -> str:
         who = f"AppArmor's profile {apparmor()}" if apparmor() else "AppArmor or SELinux"
         return f"{who} forbids mounts; start the container with {_WITHOUT_APPARMOR}"
     if masked := masked_proc():
-        why = f"below a /proc that is masked ({', '.join(masked[:2])}, …) a user namespace gets no other"
+        listed = ", ".join(masked[:_FEW]) + (", …" if len(masked) > _FEW else "")
+        why = f"below a /proc that is masked ({listed}) a user namespace gets no other"
+        if len(masked) <= _FEW:  # runtimes of containers mask more
+            return f"{why}; as root: umount {' '.join(masked)}"
         return f"{why}; start the container with {instead or _UNMASKED}, or --privileged"
     return "run as root, in a container with --privileged"
 

@@ -268,6 +268,8 @@ def _reason(error: OSError) -> str:
     """In words, why there can be no trace."""
     if error.errno in (errno.EPERM, errno.EACCES):
         why = "tracefs is for the machine's root, or locked down"
+    elif not os.path.isdir("/sys/kernel"):
+        why = "/sys is not mounted"
     elif error.errno in (errno.ENOENT, errno.ENODEV):
         why = "this kernel has no tracefs, or not the events that it takes"
     else:

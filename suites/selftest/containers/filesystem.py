@@ -138,8 +138,13 @@ def restrict(container: Container) -> None:
         for path in filter(os.path.exists, MASKED):
             _mask(path)
         for path in filter(os.path.exists, READ_ONLY):
-            mount(path, path, flags=MS_BIND | MS_REC)
-            mount("none", path, flags=MS_BIND | MS_REC | _MS_REMOUNT | MS_RDONLY | _SHIELDED)
+            _forbid_writing(path)
+    for place in container.unmounted:
+        umount(place)
+    for place in container.covered:
+        mount("tmpfs", place, "tmpfs", _SHIELDED)
+    for place in container.read_only_places:
+        _forbid_writing(place)
     for place in container.tmpfs:
         mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
     if container.apparmor:
@@ -150,6 +155,11 @@ def restrict(container: Container) -> None:
         _fill(Path(HOME, "full"))
     if container.read_only:
         mount("none", "/", flags=MS_BIND | _MS_REMOUNT | MS_RDONLY)
+
+
+def _forbid_writing(path: str) -> None:
+    mount(path, path, flags=MS_BIND | MS_REC)
+    mount("none", path, flags=MS_BIND | MS_REC | _MS_REMOUNT | MS_RDONLY | _SHIELDED)
 
 
 def _mask(path: str) -> None:

@@ -26,6 +26,10 @@ READY = {
     "gitlab, docker executor, privileged": PRIVILEGED._replace(layers=2),
     "read-only root with a tmpfs": PRIVILEGED._replace(read_only=True, tmpfs=("/run",)),
     "hidden processes": PRIVILEGED._replace(hide_pids=True),
+    "no /sys": PRIVILEGED._replace(unmounted=("/sys",)),
+    "no /sys, ordinary user": PRIVILEGED._replace(user=1000, unmounted=("/sys",)),
+    "parts of /sys covered, ordinary user": PRIVILEGED._replace(user=1000, covered=("/sys/devices/system/cpu",)),
+    "/sys read-only, ordinary user": PRIVILEGED._replace(user=1000, read_only_places=("/sys",)),
 }
 
 SECCOMP = (
@@ -82,6 +86,12 @@ FORBIDDEN = {
         f"{MASKED}namespace gets no other; start the container with --cap-add SYS_ADMIN --cap-add NET_ADMIN "
         f"{KUBERNETES}, or --privileged",
     ),
+    "/proc/sys read-only, ordinary user": (
+        PRIVILEGED._replace(user=1000, read_only_places=("/proc/sys",)),
+        "namespaces",
+        "a user namespace cannot be used (Operation not permitted): below a /proc that is masked (/proc/sys) a user "
+        "namespace gets no other; as root: umount /proc/sys",
+    ),
     "Ubuntu 24.04, ordinary user": (
         PRIVILEGED._replace(
             user=1000, sysctls=(("kernel/apparmor_restrict_unprivileged_userns", "1"),), refused="namespaces"
@@ -132,6 +142,7 @@ LINES = {
     ),
 }
 
+EMPTY_SYS = "empty in hosts: {}, and then a user namespace gets none: plugins that read there find no links"
 LIMITS = {
     "overlay on overlay": (
         PRIVILEGED._replace(layers=2),
@@ -147,6 +158,26 @@ LIMITS = {
     ),
     "/sys read-only": (
         Container(capabilities=(*PODMAN, *ADDED), seccomp="podman", maps=SUB_UIDS),
+        "/sys                absent   read-only in hosts, too: plugins that write there fail; run as the machine's "
+        "root, outside of user namespaces, as containers of a rootful runtime do",
+    ),
+    "no /sys, ordinary user": (
+        READY["no /sys, ordinary user"],
+        f"/sys                absent   {EMPTY_SYS.format('/sys is not mounted')}; as root: mount -t sysfs sysfs /sys; or "
+        "run cnitest as root",
+    ),
+    "parts of /sys covered, ordinary user": (
+        READY["parts of /sys covered, ordinary user"],
+        f"/sys                absent   {EMPTY_SYS.format('something lies over /sys/devices/system/cpu')}; as root: umount "
+        "/sys/devices/system/cpu; or run cnitest as root",
+    ),
+    "no trace without /sys": (
+        READY["no /sys"],
+        "tracing             absent   packets cannot be traced: /sys is not mounted (mount tracefs on /sys/kernel/tracing: "
+        "No such file or directory): a drop is reported only after silence; as root: mount -t sysfs sysfs /sys",
+    ),
+    "/sys read-only, ordinary user": (
+        READY["/sys read-only, ordinary user"],
         "/sys                absent   read-only in hosts, too: plugins that write there fail; run as the machine's "
         "root, outside of user namespaces, as containers of a rootful runtime do",
     ),

@@ -25,7 +25,8 @@ class Container(NamedTuple):
     ``procMount: Unmasked``). ``layers`` are those of overlayfs below it, ``without`` names programs that it lacks.
     ``sysctls`` are files below /proc/sys that say something else than this machine's. ``apparmor`` is a profile's name,
     and then nothing can be mounted. ``refused`` is what the machine itself refuses: ``user namespaces``, or rights in
-    them (``namespaces``).
+    them (``namespaces``). ``unmounted`` and ``covered`` are places where nothing, or something else, is mounted;
+    ``read_only_places`` cannot be written to.
     """
 
     capabilities: tuple[str, ...] | None = DOCKER
@@ -45,6 +46,9 @@ class Container(NamedTuple):
     sysctls: tuple[tuple[str, str], ...] = ()
     most_user_namespaces: int = -1
     refused: str = ""
+    unmounted: tuple[str, ...] = ()
+    covered: tuple[str, ...] = ()
+    read_only_places: tuple[str, ...] = ()
 
     def text(self) -> str:
         """As JSON, for the process that enters."""
