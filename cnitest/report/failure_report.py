@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from cnitest import text
 from cnitest.cni.attachment import Target
+from cnitest.cni.calls import answers
 from cnitest.cni.calls.invoke import Call
 from cnitest.lab.hosts import Sandbox
 from cnitest.lab.lab import Lab
@@ -19,6 +20,7 @@ from cnitest.topology import draw
 Section = tuple[str, str]
 
 _MOST_FRAMES = 40
+_MOST_CAUSES = 4
 
 
 def sections(lab: Lab) -> list[Section]:
@@ -26,6 +28,7 @@ def sections(lab: Lab) -> list[Section]:
     found = [
         ("why", why(lab)),
         ("configuration", configurations(lab)),
+        ("likely why ADD failed", refusal(lab)),
         ("topology", picture(lab)),
         ("probes", "\n".join(reach.story() for reach in lab.journal.of(Reach))),
         ("reachability", reachability(lab)),
@@ -52,6 +55,23 @@ def configurations(lab: Lab) -> str:
         found = warnings.warnings(target.network, paths[-1] if paths else (), given=target.capabilities)
         lines |= {warnings.placed(target.network.where, text.with_short_words(line)): None for line in found}
     return "\n".join(lines)
+
+
+def refusal(lab: Lab) -> str:
+    """Why the last ADD failed, as far as that can be read off its call, its configuration and its host."""
+    target: Target | None = None
+    calls: list[Call] = []
+    for _, data in lab.journal:
+        if isinstance(data, Target):
+            target, calls = data, []
+        elif isinstance(data, Call):
+            calls.append(data)
+    if target is None or not any(call.command == "ADD" and answers.failed(call) for call in calls):
+        return ""
+    from cnitest.conformance.discover import failed_add, start_endings
+
+    failure = failed_add.of_test(target, calls)
+    return "\n".join(map(text.with_short_words, start_endings.causes(failure)[:_MOST_CAUSES])) if failure else ""
 
 
 def reachability(lab: Lab) -> str:

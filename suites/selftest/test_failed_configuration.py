@@ -6,17 +6,14 @@ import json
 
 import pytest
 
+from cnitest import Runtime
 from cnitest.errors import PluginError
 from cnitest.report import failure_report
+from cnitest.testing import ScriptedPlugin
 
 pytestmark = [pytest.mark.topology("bridge-walkthrough"), pytest.mark.requires(plugin=("bridge", "host-local"))]
-CONF = {
-    "cniVersion": "1.0.0",
-    "name": "net",
-    "type": "bridge",
-    "bridge": "b0",
-    "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.9.0.0/24"}]]},
-}
+IPAM = {"type": "host-local", "ranges": [[{"subnet": "10.9.0.0/24"}]]}
+CONF = {"cniVersion": "1.0.0", "name": "net", "type": "bridge", "bridge": "b0", "ipam": IPAM}
 
 
 def _shown(lab):
@@ -42,6 +39,74 @@ def test_a_value_that_is_not_accepted_is_shown_with_the_file(lab, cni, tmp_path,
 
     expected = 'is the text "1400", and a whole number, without quotes, is expected; did you mean 1400?'
     assert _shown(lab) == [f"net.conf: bridge: 'mtu' {expected}"]
+
+
+REFUSED = {
+    "a master that is not there": (
+        CONF | {"type": "macvlan", "master": "etn0"},
+        ["master is 'etn0', and the host has no such link; there are ", "make it before ADD, or choose a topology"],
+    ),
+    "two default routes": (
+        CONF | {"isDefaultGateway": True, "ipam": IPAM | {"routes": [{"dst": "0.0.0.0/0"}]}},
+        ["isDefaultGateway adds a default route, and ipam.routes has one, too (0.0.0.0/0)"],
+    ),
+    "two default routes of IPv6": (
+        CONF
+        | {
+            "isDefaultGateway": True,
+            "ipam": {"type": "host-local", "ranges": [[{"subnet": "fd09::/64"}]], "routes": [{"dst": "::/0"}]},
+        },
+        ["isDefaultGateway adds a default route, and ipam.routes has one, too (::/0)"],
+    ),
+    "an IPAM plugin with a typo": (
+        CONF | {"ipam": IPAM | {"type": "host-locl"}},
+        ["bridge calls the plugin 'host-locl', which is not in the search path; did you mean 'host-local'?"],
+    ),
+    "a range without an address": (CONF | {"ipam": IPAM | {"ranges": [[{"subnet": "10.9.0.0/31"}]]}}, ["10.9.0.0/31"]),
+    "a daemon that nobody started": (
+        CONF | {"ipam": {"type": "dhcp"}},
+        ["its daemon does not answer at /run/cni/dhcp.sock: start it before ADD: host.start("],
+    ),
+}
+
+
+@pytest.mark.parametrize(("conf", "words"), REFUSED.values(), ids=REFUSED)
+def test_why_add_failed_is_shown_with_what_to_do(lab, cni, conf, words):
+    """As `cnitest run` shows it, in a few lines, and without the profile that a test does not have."""
+    with pytest.raises(PluginError):
+        cni.add(lab.sandbox("ns01"), conf, "eth9")
+
+    shown = dict(failure_report.sections(lab))["cnitest: likely why ADD failed"]
+    assert all(part in shown for part in words), shown
+    assert 1 <= len(shown.splitlines()) <= 4
+    assert "profile" not in shown
+    assert "cnitest.yaml" not in shown
+
+
+def test_a_version_that_a_plugin_does_not_speak(lab, cni, tmp_path):
+    """Those that it names are shown."""
+    error = {
+        "code": 1,
+        "msg": "incompatible CNI versions",
+        "details": 'config is "1.1.0", plugin supports ["0.3.1" "1.0.0"]',
+    }
+    ScriptedPlugin.install(tmp_path, "old", {"ADD": {"error": error}})
+
+    with pytest.raises(PluginError):
+        Runtime(lab, [str(tmp_path), *cni.path]).add(lab.sandbox("ns01"), CONF | {"cniVersion": "1.1.0", "type": "old"})
+
+    assert dict(failure_report.sections(lab))["cnitest: likely why ADD failed"] == (
+        "old does not speak version 1.1.0; it speaks 0.3.1, 1.0.0: write one that it speaks as cniVersion"
+    )
+
+
+def test_an_add_that_was_expected_to_fail_is_forgotten_with_the_next(lab, cni):
+    """The section is about the last ADD alone."""
+    with pytest.raises(PluginError):
+        cni.add(lab.sandbox("ns01"), CONF | {"ipam": {"type": "host-locl"}}, "eth9")
+    cni.add(lab.sandbox("ns01"), CONF, "eth9")
+
+    assert "cnitest: likely why ADD failed" not in dict(failure_report.sections(lab))
 
 
 def test_a_configuration_without_a_fault_has_no_section(lab, cni):

@@ -27,6 +27,7 @@ class StartFailure:
     ``call`` is None where a command of a profile failed before any call. ``error`` is the plugin's error document, and
     empty where it printed none. ``links`` are those of the host before, ``inside`` those of the container, with their
     addresses; ``plugins`` the names of the files in the search path, ``programs`` where those in `PROGRAMS` are.
+    ``in_test`` says that a test called it, which no profile has a part in.
     """
 
     subject: Subject
@@ -40,6 +41,7 @@ class StartFailure:
     inside: Mapping[str, str]
     plugins: tuple[str, ...]
     programs: Mapping[str, str]
+    in_test: bool = False
 
     @property
     def text(self) -> str:
@@ -49,6 +51,10 @@ class StartFailure:
         if self.error:
             return " ".join(str(self.error.get(key, "")) for key in ("msg", "details")).strip()
         return f"{self.call.stdout.decode(errors='replace')} {self.call.stderr.decode(errors='replace')}".strip()
+
+    def advice(self, profile: str, test: str) -> str:
+        """What to do, where a profile can say it, or in a test."""
+        return test if self.in_test else profile
 
     @property
     def ipam(self) -> Mapping[str, Any]:
@@ -86,7 +92,7 @@ def start_failure(
         error=(protocol.error_document(failed) or {}) if failed else {},
         links=before or {},
         inside=links(containers["c1"]) if "c1" in containers else {},
-        plugins=_files(subject.path),
+        plugins=files(subject.path),
         programs={name: shutil.which(name, path=ENVIRONMENT["PATH"]) or "" for name in PROGRAMS},
     )
 
@@ -100,6 +106,7 @@ def links(place: Place) -> dict[str, str]:
     return {link.name: ", ".join([link.kind or "device", *addresses.get(link.name, ())]) for link in place.links}
 
 
-def _files(path: Sequence[str]) -> tuple[str, ...]:
+def files(path: Sequence[str]) -> tuple[str, ...]:
+    """The names of the files in a search path, sorted."""
     found = {file.name for each in path if os.path.isdir(each) for file in Path(each).iterdir() if file.is_file()}
     return tuple(sorted(found))

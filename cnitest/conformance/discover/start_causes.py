@@ -38,12 +38,15 @@ def cause(function: StartCause) -> StartCause:
 def version_not_spoken(failure: StartFailure) -> Iterator[str]:
     """The plugin does not speak the configuration's version."""
     rejected = failure.error.get("code") == 1 or "incompatible CNI versions" in failure.text
-    if rejected and "CNI_COMMAND" not in failure.text:
-        spoken = ", ".join(failure.subject.versions)
-        yield (
-            f"{failure.plugin} does not speak version {failure.version}; the whole list speaks {spoken}: "
-            f"write one of these as cniVersion, or try it with --cni-version {failure.subject.highest}"
-        )
+    if not rejected or "CNI_COMMAND" in failure.text:
+        return
+    spoken = ", ".join(failure.subject.versions)
+    lacks = f"{failure.plugin} does not speak version {failure.version}"
+    if failure.in_test:
+        yield f"{lacks}{f'; it speaks {spoken}' if spoken else ''}: write one that it speaks as cniVersion"
+    else:
+        advice = f"write one of these as cniVersion, or try it with --cni-version {failure.subject.highest}"
+        yield f"{lacks}; the whole list speaks {spoken}: {advice}"
 
 
 @cause
@@ -117,10 +120,11 @@ def link_is_not_there(failure: StartFailure) -> Iterator[str]:
         name = failure.conf.get(key)
         if isinstance(name, str) and name and there and name not in there:
             others = [link for link in there if link != "lo"]
+            making = failure.advice("with host_setup in a profile", "before ADD")
             advice = did_you_mean(name, others, clause=True) or (f"; did you mean {others[0]!r}?" if others else "")
             yield (
                 f"{key} is {name!r}, and {where} has no such link; there are {', '.join(others) or 'none but lo'}"
-                f"{advice} Name one of these, make it with host_setup in a profile, or choose a topology that has it"
+                f"{advice} Name one of these, make it {making}, or choose a topology that has it"
             )
 
 
@@ -184,10 +188,10 @@ def no_capability_arguments(failure: StartFailure) -> Iterator[str]:
     example = {"ips": '{ips: ["10.22.0.9/24"]}', "ipRanges": "{ipRanges: [[{subnet: 10.22.0.0/24}]]}"}
     if lacking and re.search(r"\bIPs?\b|address|range|runtimeConfig", failure.text):
         shown = example.get(lacking[0], f"{{{lacking[0]}: …}}")
-        yield (
-            f"it declares the capabilit{'y' if len(lacking) == 1 else 'ies'} {', '.join(lacking)}, and no argument is "
-            f"given: say it in a cnitest.yaml beside the configuration: 'capabilities: {shown}'"
-        )
+        say = f"say it in a cnitest.yaml beside the configuration: 'capabilities: {shown}'"
+        advice = failure.advice(say, f"call cni.add with capabilities={{{lacking[0]!r}: …}}")
+        which = f"capabilit{'y' if len(lacking) == 1 else 'ies'} {', '.join(lacking)}"
+        yield f"it declares the {which}, and no argument is given: {advice}"
 
 
 @cause
@@ -197,10 +201,12 @@ def daemon_is_not_there(failure: StartFailure) -> Iterator[str]:
     if found and "dbus" in found[1]:
         yield "the host has no D-Bus, and so no firewalld: choose another backend, or start both with host_setup"
     elif found:
-        yield (
-            f"its daemon does not answer at {found[1]}: let a cnitest.yaml beside the configuration start it: "
-            f"'daemon: {{command: [\"{{plugin}}\", daemon], socket: {found[1]}}}'"
+        profile = f"'daemon: {{command: [\"{{plugin}}\", daemon], socket: {found[1]}}}'"
+        advice = failure.advice(
+            f"let a cnitest.yaml beside the configuration start it: {profile}",
+            f"start it before ADD: host.start([PLUGIN, 'daemon'], ready={found[1]!r})",
         )
+        yield f"its daemon does not answer at {found[1]}: {advice}"
 
 
 @cause
@@ -234,9 +240,9 @@ def file_is_not_there(failure: StartFailure) -> Iterator[str]:
         if why == "file name too long":
             yield f"a name in this path has more than {_LONGEST_FILE_NAME} letters: shorten it in the configuration"
         elif not path.endswith(".sock") and not path.startswith("/proc/"):
-            yield (
-                f"{path}: {why}: what a host has there a cnitest.yaml puts there, with 'mounts: {{DIRECTORY: ./mine}}' "
-                "or host_setup"
+            yield f"{path}: {why}: " + failure.advice(
+                "what a host has there a cnitest.yaml puts there, with 'mounts: {DIRECTORY: ./mine}' or host_setup",
+                "write what a host has there before ADD, with host.run",
             )
 
 

@@ -18,7 +18,8 @@ _UNCONFINED = f"--security-opt seccomp=unconfined (Kubernetes: seccompProfile: {
 _FEW = 2
 # What kernels keep empty directories in /sys for; nothing of it is hidden by a mount there.
 _OF_SYS = frozenset(
-    "sysfs bpf cgroup cgroup2 configfs debugfs efivarfs fusectl pstore securityfs selinuxfs smackfs tracefs".split()
+    {"sysfs", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "efivarfs", "fusectl", "pstore", "securityfs"}
+    | {"selinuxfs", "smackfs", "tracefs"}
 )
 # What AppArmor's profile for containers takes away, whatever capabilities there are.
 _WITHOUT_APPARMOR = "--security-opt apparmor=unconfined (Kubernetes: appArmorProfile: {type: Unconfined})"

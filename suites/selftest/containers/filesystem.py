@@ -139,12 +139,7 @@ def restrict(container: Container) -> None:
             _mask(path)
         for path in filter(os.path.exists, READ_ONLY):
             _forbid_writing(path)
-    for place in container.unmounted:
-        umount(place)
-    for place in container.covered:
-        mount("tmpfs", place, "tmpfs", _SHIELDED)
-    for place in container.read_only_places:
-        _forbid_writing(place)
+    _spoil(container)
     for place in container.tmpfs:
         mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
     if container.apparmor:
@@ -155,6 +150,15 @@ def restrict(container: Container) -> None:
         _fill(Path(HOME, "full"))
     if container.read_only:
         mount("none", "/", flags=MS_BIND | _MS_REMOUNT | MS_RDONLY)
+
+
+def _spoil(container: Container) -> None:
+    for place in container.unmounted:
+        umount(place)
+    for place in container.covered:
+        mount("tmpfs", place, "tmpfs", _SHIELDED)
+    for place in container.read_only_places:
+        _forbid_writing(place)
 
 
 def _forbid_writing(path: str) -> None:

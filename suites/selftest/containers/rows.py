@@ -163,18 +163,19 @@ LIMITS = {
     ),
     "no /sys, ordinary user": (
         READY["no /sys, ordinary user"],
-        f"/sys                absent   {EMPTY_SYS.format('/sys is not mounted')}; as root: mount -t sysfs sysfs /sys; or "
-        "run cnitest as root",
+        f"/sys                absent   {EMPTY_SYS.format('/sys is not mounted')}; as root: mount -t sysfs sysfs /sys; "
+        "or run cnitest as root",
     ),
     "parts of /sys covered, ordinary user": (
         READY["parts of /sys covered, ordinary user"],
-        f"/sys                absent   {EMPTY_SYS.format('something lies over /sys/devices/system/cpu')}; as root: umount "
-        "/sys/devices/system/cpu; or run cnitest as root",
+        f"/sys                absent   {EMPTY_SYS.format('something lies over /sys/devices/system/cpu')}; as root: "
+        "umount /sys/devices/system/cpu; or run cnitest as root",
     ),
     "no trace without /sys": (
         READY["no /sys"],
-        "tracing             absent   packets cannot be traced: /sys is not mounted (mount tracefs on /sys/kernel/tracing: "
-        "No such file or directory): a drop is reported only after silence; as root: mount -t sysfs sysfs /sys",
+        "tracing             absent   packets cannot be traced: /sys is not mounted (mount tracefs on "
+        "/sys/kernel/tracing: No such file or directory): a drop is reported only after silence; as root: mount -t "
+        "sysfs sysfs /sys",
     ),
     "/sys read-only, ordinary user": (
         READY["/sys read-only, ordinary user"],
