@@ -178,7 +178,6 @@ def evidence(mode: str) -> None:
             raise SystemExit(f"drops.py: {trace.why()}: leave out --mode trace")
         return
     trace.begin = trace.armed = lambda: None
-    trace.is_decided = lambda: True
     if mode != "marker":
         marker.nothing_waits = lambda *_: False
 

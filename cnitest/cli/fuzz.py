@@ -20,7 +20,7 @@ from cnitest.report.options import BASELINE, PLUGIN_PATH, declare_to_command, re
 
 if TYPE_CHECKING:
     from cnitest.fuzz.search.campaign import Campaign
-    from cnitest.fuzz.search.searcher import Finding
+    from cnitest.fuzz.search.searcher import FuzzFinding
 
 USUAL = ("configs", "sequences", "requirements", "differential")
 KINDS = (*USUAL, "faults")
@@ -177,14 +177,14 @@ def _tell(campaign: Campaign) -> int:
     return FOUND if campaign.findings or (done and done.faulty) else STOPPED if campaign.stopped else 0
 
 
-def _watched(campaign: Campaign, live: _Line) -> Iterator[Finding]:
+def _watched(campaign: Campaign, live: _Line) -> Iterator[FuzzFinding]:
     for finding in campaign.run():
         live.show(campaign.progress())
         if finding is not None:
             yield finding
 
 
-def _finding_words(campaign: Campaign, finding: Finding) -> str:
+def _finding_words(campaign: Campaign, finding: FuzzFinding) -> str:
     from cnitest.fuzz.search.finding_files import steps
 
     known = campaign.explained.get(finding.cause)

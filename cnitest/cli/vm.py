@@ -15,7 +15,7 @@ from cnitest.errors import GuestError
 from cnitest.vm import cache, packages
 from cnitest.vm.guest import Ends
 from cnitest.vm.machine import Task
-from cnitest.vm.run import NO_GUEST, Request, ended
+from cnitest.vm.run import NO_GUEST, GuestTask, ended
 
 _MEMORY = re.compile(r"(\d+)([MG])")
 _LEAST_MEGABYTES = 256
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         terminal,
         True,
     )
-    request = Request(task, _kernel(arguments.kernel), kept, arguments.timeout, Ends(sys.stdin.fileno()))
+    request = GuestTask(task, _kernel(arguments.kernel), kept, arguments.timeout, Ends(sys.stdin.fileno()))
     return ended(request, complain)
 
 

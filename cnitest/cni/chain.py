@@ -21,7 +21,7 @@ __tracebackhide__ = is_ours
 Ask = Callable[[str, int, Document | None], Call]
 
 
-class Reader(Protocol):
+class AnswerReader(Protocol):
     """How answers are read; a strict one raises PluginError for a failure."""
 
     def result(self, position: int, call: Call) -> Document | None:
@@ -46,12 +46,12 @@ class Lenient:
 
 
 @dataclass(frozen=True)
-class Chain:
+class PluginChain:
     """A list of ``length`` plugins, and how they are called and read."""
 
     length: int
     ask: Ask
-    reader: Reader
+    reader: AnswerReader
 
     def add(self) -> tuple[list[Call], Document | None]:
         """ADD down the list, each result handed to the next (RT-01), until one fails; the calls, and the result of the

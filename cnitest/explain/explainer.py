@@ -11,7 +11,7 @@ from cnitest.explain.causes import drops, registry
 from cnitest.explain.evidence import frames, leg, rules
 from cnitest.explain.evidence.ip import carriers, counters, detours
 from cnitest.explain.evidence.loss import Loss
-from cnitest.explain.evidence.rows import Spot
+from cnitest.explain.evidence.rows import LastSeen
 from cnitest.kernel.rtnetlink import rtnl, tables
 from cnitest.lab.explanation import Cause, Explanation
 from cnitest.lab.place import Place
@@ -132,7 +132,7 @@ def _ended(reach: Reach, loss: Loss, cause: Cause | None) -> str:
     return f"{what}{word} {_link(loss.spot, bridge_port=loss.port is not None)}{elsewhere}"
 
 
-def _link(spot: Spot, *, bridge_port: bool) -> str:
+def _link(spot: LastSeen, *, bridge_port: bool) -> str:
     if not spot.link:
         return f"before it left {spot.place.full_name}"
     where = f"{'after' if spot.out else 'at'} {'bridge port ' if bridge_port else ''}{spot.link}"

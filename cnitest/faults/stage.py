@@ -43,7 +43,7 @@ class _Gun:
         return AimedExec(self.host, self.aim).run(binary, environment, stdin, timeout)
 
 
-class Stage:
+class TrialHost:
     """A host with containers ``c1`` and ``c2``, not attached yet. Use `open_stage`."""
 
     def __init__(self, lab: Lab, network: Network, path: Sequence[str], timeout: float, setting: Setting) -> None:
@@ -116,7 +116,7 @@ def _network_of(network: Network, container: str, ifname: str) -> Network:
 
 
 @contextmanager
-def open_stage(network: Network, path: Sequence[str], timeout: float, setting: Setting) -> Iterator[Stage]:
+def open_stage(network: Network, path: Sequence[str], timeout: float, setting: Setting) -> Iterator[TrialHost]:
     """A stage in a fresh lab, set up as a profile says. Raises FeatureMissing, and CnitestError for a plugin that is
     not there."""
     plugin = str(network.plugins[-1].get("type"))
@@ -126,4 +126,4 @@ def open_stage(network: Network, path: Sequence[str], timeout: float, setting: S
             for name in _CONTAINERS if setting.container_setup else ():
                 for argv in setting.container_setup:
                     host.run(request.placed(argv, name, host.sandbox(name).path, setting.ifname))
-            yield Stage(lab, network, path, timeout, setting)
+            yield TrialHost(lab, network, path, timeout, setting)

@@ -12,7 +12,7 @@ from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.conf import Network
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
-from cnitest.faults.trial import COMMANDS, WAYS, Subject, TrialOutcome, attempt, baseline
+from cnitest.faults.trial import COMMANDS, WAYS, SweptNetwork, TrialOutcome, attempt, baseline
 from cnitest.injection.aim import Point
 from cnitest.kernel.processes.workers import Connection, Gone, Workers
 from cnitest.kernel.tracing import trace
@@ -102,7 +102,7 @@ def sweep(
     Raises FeatureMissing, and CnitestError when the network does not work when nothing is hit, or has no such calls.
     """
     began, commands = time.monotonic(), verbs or commands
-    subject = Subject(network, tuple(path) or search_path(()), timeout, setting or Setting())
+    subject = SweptNetwork(network, tuple(path) or search_path(()), timeout, setting or Setting())
     known = baseline(subject)
     points = tuple(point for point in known.points if point.command in commands)
     wanted = _wanted(points, ways, numbers)
@@ -146,7 +146,7 @@ def _name(plugin: Mapping[str, Any]) -> str:
     return f"{plugin.get('type')} with {delegate}" if delegate else str(plugin.get("type"))
 
 
-def _outcomes(subject: Subject, wanted: Sequence[tuple[Point, str]], workers: int) -> Iterator[TrialOutcome]:
+def _outcomes(subject: SweptNetwork, wanted: Sequence[tuple[Point, str]], workers: int) -> Iterator[TrialOutcome]:
     """What comes of each, in their order. Raises CnitestError where a worker is ended, or as `attempt` does."""
     if workers < 2 or len(wanted) < 2:
         yield from (attempt(subject, point, way) for point, way in wanted)
@@ -185,7 +185,7 @@ def _in_order(found: Iterable[tuple[int, TrialOutcome]]) -> Iterator[TrialOutcom
             following += 1
 
 
-def _work(subject: Subject, parent: Connection) -> None:
+def _work(subject: SweptNetwork, parent: Connection) -> None:
     """What a worker's process does: try what it is given, until there is nothing left."""
     while (given := parent.recv()) is not None:
         place, (point, way) = given

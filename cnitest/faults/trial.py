@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cnitest.cni.conf import Network
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
-from cnitest.faults.stage import Stage, open_stage
+from cnitest.faults.stage import TrialHost, open_stage
 from cnitest.injection.aim import Aim, Point
 
 #: The ways to hit a call: the plugin's whole process tree is killed before it, or the call fails.
@@ -41,7 +41,7 @@ class TrialOutcome:
 
 
 @dataclass(frozen=True)
-class Subject:
+class SweptNetwork:
     """What is swept: a network, where its plugins are, after how many seconds one hangs, what they are called with
     besides, and what their attachments leave when nothing is hit, which is not held against a hit."""
 
@@ -53,14 +53,14 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Baseline:
+class UndisturbedRun:
     """ADD and DEL as they go when nothing is hit: their calls, and what is left."""
 
     points: tuple[Point, ...]
     leftovers: frozenset[str]
 
 
-def baseline(subject: Subject) -> Baseline:
+def baseline(subject: SweptNetwork) -> UndisturbedRun:
     """Watch an attachment come and go. Raises CnitestError when that fails already without a hit, FeatureMissing."""
     aims = {command: Aim() for command in COMMANDS}
     with open_stage(subject.network, subject.path, subject.timeout, subject.setting) as stage:
@@ -70,10 +70,10 @@ def baseline(subject: Subject) -> Baseline:
                 raise CnitestError(f"{subject.network.name}: {command} fails when nothing is hit: {violation}")
         found = frozenset(stage.leftovers())
     points = (point for command, aim in aims.items() for point in aim.points(command))
-    return Baseline(tuple(points), found)
+    return UndisturbedRun(tuple(points), found)
 
 
-def attempt(subject: Subject, point: Point, way: str) -> TrialOutcome:
+def attempt(subject: SweptNetwork, point: Point, way: str) -> TrialOutcome:
     """Hit one call on a fresh host, then hold the runtime's next calls and the state to what must be."""
     with open_stage(subject.network, subject.path, subject.timeout, subject.setting) as stage:
         return _Attempt(subject, stage, point, way).make()
@@ -82,7 +82,7 @@ def attempt(subject: Subject, point: Point, way: str) -> TrialOutcome:
 class _Attempt:
     """The steps of one trial, and what was found wrong so far."""
 
-    def __init__(self, subject: Subject, stage: Stage, point: Point, way: str) -> None:
+    def __init__(self, subject: SweptNetwork, stage: TrialHost, point: Point, way: str) -> None:
         self._subject, self._stage, self._point, self._way = subject, stage, point, way
         self._aim = Aim(point, way)
         self._faults: list[Consequence] = []

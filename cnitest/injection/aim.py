@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cnitest.cni.calls.invoke import HostExec
 from cnitest.deadline import Deadline
-from cnitest.injection.calls import Change, change
+from cnitest.injection.calls import ChangingCall, change
 from cnitest.kernel.processes import process
 from cnitest.kernel.processes.process import Finished
 from cnitest.kernel.processes.seccomp import Notice
@@ -36,7 +36,7 @@ class Aim:
     point: Point | None = None
     way: str = ""
     number: int = 0
-    seen: list[Change] = field(default_factory=list)
+    seen: list[ChangingCall] = field(default_factory=list)
     hit: int = 0
     _before: Counter[tuple[str, str]] = field(default_factory=Counter)
 

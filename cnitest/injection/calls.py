@@ -44,7 +44,7 @@ _RANDOM = (
 _MOST_ARGUMENTS = 110
 
 
-class Change(NamedTuple):
+class ChangingCall(NamedTuple):
     """A call that would change something: whose, its name and object, more words, and the errno to fail it with."""
 
     process: str
@@ -87,7 +87,7 @@ def without_chance(text: str) -> str:
     return text
 
 
-def change(notice: Notice, pid: int, process: str) -> Change | None:
+def change(notice: Notice, pid: int, process: str) -> ChangingCall | None:
     """What a call would change; None when nothing that counts. Raises OSError when the process is gone."""
     reader = _READERS.get(notice.name)
     found = reader(_Asked(notice, pid)) if reader else None
@@ -95,7 +95,7 @@ def change(notice: Notice, pid: int, process: str) -> Change | None:
         return None
     target, detail, number = found
     name = "netlink" if notice.name.startswith("send") and notice.name != "sendfile" else notice.name
-    return Change(process, name, target, detail, number)
+    return ChangingCall(process, name, target, detail, number)
 
 
 def opening(path: str, flags: int) -> _Found:

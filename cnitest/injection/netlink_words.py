@@ -33,7 +33,7 @@ _UP = 1
 _MOST_NAMES = 8
 
 
-class Message(NamedTuple):
+class MessageWords(NamedTuple):
     """One message: its name (``RTM_NEWLINK``) and what else there is to say of it."""
 
     name: str
@@ -46,14 +46,14 @@ class _Raw(NamedTuple):
     body: bytes
 
 
-def changes(protocol: int, data: bytes) -> list[Message]:
+def changes(protocol: int, data: bytes) -> list[MessageWords]:
     """The messages of one send that change something, in order; empty when it only asks."""
     if protocol == _SOCK_DIAG:
         return []
     return [message for raw in _messages(data) if (message := _message(protocol, raw))]
 
 
-def words(messages: list[Message]) -> tuple[str, str]:
+def words(messages: list[MessageWords]) -> tuple[str, str]:
     """The messages of one send in words: all their names, and the details of the first that has any."""
     names = [message.name for message in messages]
     shown = [names[0], *(name.removeprefix("NFT_MSG_") for name in names[1:_MOST_NAMES])]
@@ -70,7 +70,7 @@ def _messages(data: bytes) -> Iterator[_Raw]:
         data = data[(length + 3) & ~3 :]
 
 
-def _message(protocol: int, raw: _Raw) -> Message | None:
+def _message(protocol: int, raw: _Raw) -> MessageWords | None:
     if raw.kind < 16:  # NLMSG_NOOP and others of every family, and the marks around a batch
         return None
     if protocol == _ROUTE:
@@ -79,36 +79,36 @@ def _message(protocol: int, raw: _Raw) -> Message | None:
         return _of_netfilter(raw)
     if protocol == _GENERIC:
         return _of_generic(raw)
-    return Message(f"{_FAMILIES.get(protocol, f'protocol {protocol}')} {raw.kind}", "")
+    return MessageWords(f"{_FAMILIES.get(protocol, f'protocol {protocol}')} {raw.kind}", "")
 
 
-def _of_route(raw: _Raw) -> Message | None:
+def _of_route(raw: _Raw) -> MessageWords | None:
     command, base = _ROUTE_COMMANDS[raw.kind & 3], raw.kind & ~3
     if command == "GET":
         return None
     name = f"RTM_{command}{_ROUTE_OBJECTS.get(base, str(raw.kind))}"
     reader = {16: _link, 20: _address, 24: _route}.get(base)
-    return Message(name, reader(raw) if reader else "")
+    return MessageWords(name, reader(raw) if reader else "")
 
 
-def _of_netfilter(raw: _Raw) -> Message | None:
+def _of_netfilter(raw: _Raw) -> MessageWords | None:
     subsystem, number = raw.kind >> 8, raw.kind & 0xFF
     if subsystem == 0:
         return None
     if subsystem == _NFT:
         known = _NFT_MESSAGES[number] if number < len(_NFT_MESSAGES) else str(number)
-        return None if known.startswith("GET") else Message(f"NFT_MSG_{known}", "")
+        return None if known.startswith("GET") else MessageWords(f"NFT_MSG_{known}", "")
     if subsystem == 1:
         known = _CONNTRACK_MESSAGES[number] if number < len(_CONNTRACK_MESSAGES) else "CT_GET_STATS"
-        return None if "GET" in known else Message(f"IPCTNL_MSG_{known}", "")
+        return None if "GET" in known else MessageWords(f"IPCTNL_MSG_{known}", "")
     if subsystem == 11 or (subsystem == 6 and number in _IPSET_QUESTIONS):
         return None
-    return Message(f"{_SUBSYSTEMS.get(subsystem, f'NFNL_SUBSYS_{subsystem}')} {number}", "")
+    return MessageWords(f"{_SUBSYSTEMS.get(subsystem, f'NFNL_SUBSYS_{subsystem}')} {number}", "")
 
 
-def _of_generic(raw: _Raw) -> Message | None:
+def _of_generic(raw: _Raw) -> MessageWords | None:
     asks = raw.kind == _CONTROL and raw.body[:1] and raw.body[0] in _CONTROL_GET
-    return None if asks or raw.flags & _DUMP == _DUMP else Message(f"GENERIC {raw.kind}", "")
+    return None if asks or raw.flags & _DUMP == _DUMP else MessageWords(f"GENERIC {raw.kind}", "")
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:

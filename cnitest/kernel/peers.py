@@ -19,7 +19,7 @@ _VETH = "veth"
 _int = struct.Struct("=i")
 
 
-class End(NamedTuple):
+class PeerLink(NamedTuple):
     """A link; ``namespace`` and ``other`` are of the link in another namespace that it hangs together with, if any.
 
     ``outside`` says that this is none of the namespaces that were asked about.
@@ -33,7 +33,7 @@ class End(NamedTuple):
     outside: bool = False
 
 
-def ends(namespaces: Mapping[str, NetworkNamespace]) -> dict[str, tuple[End, ...]]:
+def ends(namespaces: Mapping[str, NetworkNamespace]) -> dict[str, tuple[PeerLink, ...]]:
     """The links of namespaces, by the names these are given, and what they hang together with in each other."""
     links = {name: [_end(row) for row in one.netlink.dump(rtnl.dump_links())] for name, one in namespaces.items()}
     return _Pairing(namespaces, links).ends()
@@ -43,10 +43,10 @@ class _Pairing:
     """Finds out which links hang together, with few questions: who can be the other end is seen by the indexes."""
 
     def __init__(
-        self, namespaces: Mapping[str, NetworkNamespace], links: Mapping[str, Sequence[tuple[End, int | None]]]
+        self, namespaces: Mapping[str, NetworkNamespace], links: Mapping[str, Sequence[tuple[PeerLink, int | None]]]
     ) -> None:
         self._namespaces, self._links = namespaces, links
-        self._with_index: dict[int, dict[str, End]] = {}
+        self._with_index: dict[int, dict[str, PeerLink]] = {}
         for name, found in links.items():
             for end, _ in found:
                 self._with_index.setdefault(end.ifindex, {})[name] = end
@@ -54,14 +54,14 @@ class _Pairing:
         # By namespace and index: a veth's peer is found with it.
         self._known: dict[tuple[str, int], str] = {}
 
-    def ends(self) -> dict[str, tuple[End, ...]]:
+    def ends(self) -> dict[str, tuple[PeerLink, ...]]:
         """All links."""
         return {
             name: tuple(self._paired(name, end, identity) for end, identity in found)
             for name, found in self._links.items()
         }
 
-    def _paired(self, name: str, end: End, identity: int | None) -> End:
+    def _paired(self, name: str, end: PeerLink, identity: int | None) -> PeerLink:
         if identity is None:
             return end
         other = self._known.get((name, end.ifindex)) or self._other(name, end, identity)
@@ -69,7 +69,7 @@ class _Pairing:
             self._known[other, end.other] = name
         return end._replace(namespace=other, outside=not other)
 
-    def _other(self, name: str, end: End, identity: int) -> str:
+    def _other(self, name: str, end: PeerLink, identity: int) -> str:
         """The namespace that has the number ``identity`` where the link is, empty when it is none of these."""
         for other, candidate in self._with_index.get(end.other, {}).items():
             paired = end.kind != _VETH or (candidate.kind == _VETH and candidate.other == end.ifindex)
@@ -83,7 +83,7 @@ class _Pairing:
         return self._numbers[name, other]
 
 
-def _end(row: bytes) -> tuple[End, int | None]:
+def _end(row: bytes) -> tuple[PeerLink, int | None]:
     """A link, and the number that its namespace gives to the other's; None when both are in this one."""
     name, kind, index, identity = "", "", 0, None
     for number, start, end in attributes(row, _LINK_BODY, len(row)):
@@ -96,7 +96,7 @@ def _end(row: bytes) -> tuple[End, int | None]:
         elif number == _IFLA_LINKINFO:
             kinds = [row[a:b].rstrip(b"\0").decode() for n, a, b in attributes(row, start, end) if n == _INFO_KIND]
             kind = kinds[0] if kinds else ""
-    return End(name, _int.unpack_from(row, _LINK_BODY - 12)[0], kind, other=index), identity
+    return PeerLink(name, _int.unpack_from(row, _LINK_BODY - 12)[0], kind, other=index), identity
 
 
 def _identity(namespace: NetworkNamespace, other: NetworkNamespace) -> int:

@@ -16,7 +16,7 @@ from cnitest.conformance.model.finding import Detail, Finding, NotApplicable, Un
 from cnitest.conformance.model.protocol import failed
 from cnitest.conformance.model.requirement import Requirement, find
 from cnitest.conformance.model.subject import Subject, Trial
-from cnitest.conformance.model.verdict import LACKING, Case, Profile, Verdict, classify
+from cnitest.conformance.model.verdict import LACKING, Case, CaseVerdict, RunProfile, classify
 from cnitest.conformance.repro import reproducer
 from cnitest.errors import FeatureMissing
 from cnitest.kernel.processes.process import spent
@@ -36,12 +36,12 @@ def case_report(
     case = _case(item, call, requirement, trial, bench, setup_seconds)
     if (baseline := face.accepted(item.config)) is not None:
         case = accepted(case, baseline)
-    shown = call if case.verdict is Verdict.BROKEN else _without_exception(call)
+    shown = call if case.verdict is CaseVerdict.BROKEN else _without_exception(call)
     report = pytest.TestReport.from_item_and_call(item, shown)
-    if case.verdict is Verdict.FAILED:
+    if case.verdict is CaseVerdict.FAILED:
         report.outcome, report.longrepr = "failed", text.lines(_story(case, requirement))
         report.sections = []
-    elif case.verdict is not Verdict.PASSED and case.verdict is not Verdict.BROKEN:
+    elif case.verdict is not CaseVerdict.PASSED and case.verdict is not CaseVerdict.BROKEN:
         path, line, _ = item.location
         report.outcome = "skipped"
         why = text.line(f"{case.verdict.value}: {case.reason or next(iter(case.accepted or case.details))}")
@@ -88,7 +88,9 @@ def _case(
         evidence=tuple(step.story() for step in calls[-_SHOWN_CALLS:]) if finding else (),
         fingerprints=tuple(_fingerprints(error, details, bench, requirement)),
     )
-    scripted = config.getoption("--cni-repro") or (config.getoption("--cni-artifacts") and verdict is Verdict.FAILED)
+    scripted = config.getoption("--cni-repro") or (
+        config.getoption("--cni-artifacts") and verdict is CaseVerdict.FAILED
+    )
     if finding and bench and scripted:  # which of them are written is decided at the end
         file = reproducer.name(requirement.id, trial.subject.name, trial.version, _test_name(item))
         script = reproducer.script(requirement, trial, bench.lab.plan, bench.record, details, file)
@@ -135,31 +137,31 @@ def _test_name(item: pytest.Item) -> str:
 
 def _classified(
     call: pytest.CallInfo[None], requirement: Requirement, trial: Trial, config: pytest.Config
-) -> tuple[Verdict, tuple[str, ...], str, tuple[int, ...]]:
+) -> tuple[CaseVerdict, tuple[str, ...], str, tuple[int, ...]]:
     if call.excinfo is None:
-        return Verdict.PASSED, (), "", ()
+        return CaseVerdict.PASSED, (), "", ()
     error = call.excinfo.value
     if isinstance(error, NotApplicable):
-        return Verdict.NOT_APPLICABLE, (), str(error), ()
+        return CaseVerdict.NOT_APPLICABLE, (), str(error), ()
     if isinstance(error, FeatureMissing):
-        return Verdict.NOT_APPLICABLE, (), f"{LACKING}{error}", ()
+        return CaseVerdict.NOT_APPLICABLE, (), f"{LACKING}{error}", ()
     if isinstance(error, pytest.skip.Exception):
-        return Verdict.NOT_APPLICABLE, (), str(error.msg), ()
+        return CaseVerdict.NOT_APPLICABLE, (), str(error.msg), ()
     if isinstance(error, Undecided):
-        return Verdict.UNDECIDED, (), str(error), ()
+        return CaseVerdict.UNDECIDED, (), str(error), ()
     if isinstance(error, Finding):
-        profile = Profile(config.getoption("--cni-profile"))
+        profile = RunProfile(config.getoption("--cni-profile"))
         strict = config.getoption("--cni-strict")
         found = classify(requirement, trial.subject, trial.version, error.details, profile, strict=strict)
         return _explained(trial.subject, *found)
-    return Verdict.BROKEN, (f"{type(error).__name__}: {error}",), "", ()
+    return CaseVerdict.BROKEN, (f"{type(error).__name__}: {error}",), "", ()
 
 
 def _explained(
-    subject: Subject, verdict: Verdict, details: tuple[str, ...], known: tuple[int, ...]
-) -> tuple[Verdict, tuple[str, ...], str, tuple[int, ...]]:
+    subject: Subject, verdict: CaseVerdict, details: tuple[str, ...], known: tuple[int, ...]
+) -> tuple[CaseVerdict, tuple[str, ...], str, tuple[int, ...]]:
     """A verdict with its reason: what a plugin inherits, and whether another library fixes it."""
-    reason = deviation.inheritance(subject, known) if verdict is Verdict.INHERITED else ""
+    reason = deviation.inheritance(subject, known) if verdict is CaseVerdict.INHERITED else ""
     return verdict, details, reason, known
 
 

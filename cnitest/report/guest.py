@@ -47,7 +47,7 @@ def boot(config: pytest.Config) -> int:
         private=(Path(sys.prefix),),
     )
     ends = Ends(0) if task.stdin else Ends()
-    status = run.ended(run.Request(task, kernel or None, cache.directory(), ends=ends), _complain)
+    status = run.ended(run.GuestTask(task, kernel or None, cache.directory(), ends=ends), _complain)
     if status != 128 + signal.SIGINT:
         return status
     interrupts.heed_others()

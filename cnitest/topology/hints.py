@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 from cnitest.topology.problem import listed
 
 
-class Expected(NamedTuple):
+class TypeHint(NamedTuple):
     """A type of the model taken apart: ``inner`` is it without None, which is allowed where it is ``optional``."""
 
     inner: Any
@@ -22,17 +22,17 @@ class Expected(NamedTuple):
 
 
 @cache
-def expected(hint: Any) -> Expected:
+def expected(hint: Any) -> TypeHint:
     """What a type of the model wants."""
     inner, optional = without_none(hint)
     if isinstance(inner, type) and is_dataclass(inner):
-        return Expected(inner, optional, "record")
+        return TypeHint(inner, optional, "record")
     if get_origin(inner) is tuple:
-        return Expected(inner, optional, "list", get_args(inner)[0])
+        return TypeHint(inner, optional, "list", get_args(inner)[0])
     if get_origin(inner) is Mapping:
-        return Expected(inner, optional, "mapping", get_args(inner)[1])
+        return TypeHint(inner, optional, "mapping", get_args(inner)[1])
     lists = [get_args(each)[0] for each in get_args(inner) if get_origin(each) is tuple]
-    return Expected(inner, optional, "scalar", *lists[:1])
+    return TypeHint(inner, optional, "scalar", *lists[:1])
 
 
 @cache

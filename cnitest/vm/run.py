@@ -19,7 +19,7 @@ _SLOWER = "10"
 _UNSEEN = ("/proc", "/sys", "/dev", "/run")
 
 
-class Request(NamedTuple):
+class GuestTask(NamedTuple):
     """A task for a guest: ``kernel`` is a package, a directory or an image (None: Debian's), ``kept`` the cache,
     ``seconds`` the limit of boot and command together."""
 
@@ -30,7 +30,7 @@ class Request(NamedTuple):
     ends: Ends = Ends()
 
 
-def ended(request: Request, report: Callable[[str], object]) -> int:
+def ended(request: GuestTask, report: Callable[[str], object]) -> int:
     """The exit status of the command, or 124 after a timeout, 125 without a guest, 128 and the number of a signal.
 
     ``report`` gets the one line that says why for these, but not for what the command's own status says.
@@ -49,7 +49,7 @@ def ended(request: Request, report: Callable[[str], object]) -> int:
         return 128 + interrupts.number_of(error)
 
 
-def _run(request: Request) -> int:
+def _run(request: GuestTask) -> int:
     program = needs.emulator()
     _check(request.task)
     kernel = prepared.prepare(request.kernel, request.kept)

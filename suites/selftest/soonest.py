@@ -60,7 +60,6 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the trace away, as without root."""
     monkeypatch.setattr(trace, "begin", lambda: None)
     monkeypatch.setattr(trace, "armed", lambda: None)
-    monkeypatch.setattr(trace, "is_decided", lambda: True)
 
 
 def ping(lab: Lab, address: str = NS02) -> Reach:

@@ -145,7 +145,7 @@ DUAL = {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet"
 def test_no_two_attachments_share_what_is_exclusive():
     """Host ports and MACs differ from container to container, and from network to network; the profile's own win."""
     confs = [{"ipam": DUAL}, {"capabilities": {"portMappings": True, "mac": True, "bandwidth": False, "dns": True}}]
-    runtime = provision.Runtime(Setting(capabilities={"dns": {"servers": ["9.9.9.9"]}}), "net")
+    runtime = provision.Provision(Setting(capabilities={"dns": {"servers": ["9.9.9.9"]}}), "net")
     places = [("c1", "eth0", "net"), ("c2", "eth0", "net"), ("c1", "eth1", "net"), ("c1", "eth0", "net-b")]
 
     found = [runtime.provides(confs, *place) for place in places]
@@ -184,7 +184,7 @@ def test_addresses_that_are_provided_are_not_those_of_the_topology(tmp_path: Pat
         "      - {at: node, name: eth1, addresses: [10.132.5.1/24]}\n"
         "      - {at: peer, name: eth0, addresses: [10.132.5.2/24]}\n"
     )
-    runtime = provision.Runtime(Setting(topology=str(file)), "net")
+    runtime = provision.Provision(Setting(topology=str(file)), "net")
 
     given = runtime.provides([{"ipam": {"type": "static"}, "capabilities": {"ips": True}}], "c1", "eth0", "net")
 

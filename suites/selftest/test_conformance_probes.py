@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cnitest import Lab, Verdict
-from cnitest.conformance.bench.record import Record
+from cnitest.conformance.bench.record import BenchRecord
 from cnitest.conformance.model.finding import Doubt, Finding, Undecided
 from cnitest.conformance.observe import pathmtu, traffic
 from cnitest.conformance.observe.traffic import TrafficProbe
@@ -91,7 +91,7 @@ class Noted:
     """What a bench makes of its record, without a lab."""
 
     def __init__(self) -> None:
-        self.record = Record()
+        self.record = BenchRecord()
 
 
 def concluded(*details: str) -> None:

@@ -16,7 +16,7 @@ SCRIPT = "cnitest-ci.sh"
 _OURS = "by `cnitest new ci"
 
 
-class Service(NamedTuple):
+class Pipeline(NamedTuple):
     """A CI: its ``template``, the ``file`` that it reads, and ``beside``, what is written where somebody has one."""
 
     template: str
@@ -24,10 +24,10 @@ class Service(NamedTuple):
     beside: str = ""
 
 
-SERVICES: Mapping[str, Service] = {
-    "github": Service("github.yml", ".github/workflows/cnitest.yml"),
-    "gitlab": Service("gitlab.yml", ".gitlab-ci.yml", "cnitest.gitlab-ci.yml"),
-    "kubernetes": Service("kubernetes.yml", "cnitest-job.yaml"),
+SERVICES: Mapping[str, Pipeline] = {
+    "github": Pipeline("github.yml", ".github/workflows/cnitest.yml"),
+    "gitlab": Pipeline("gitlab.yml", ".gitlab-ci.yml", "cnitest.gitlab-ci.yml"),
+    "kubernetes": Pipeline("kubernetes.yml", "cnitest-job.yaml"),
 }
 #: The image with what builds a plugin, and Debian's packages.
 _IMAGES = {"go": "golang:1.24-bookworm", "rust": "rust:1-bookworm"}
@@ -47,7 +47,7 @@ class OutputFile(NamedTuple):
     text: str
 
 
-def files(service: Service, source: PluginSource, directory: Path) -> tuple[OutputFile, OutputFile]:
+def files(service: Pipeline, source: PluginSource, directory: Path) -> tuple[OutputFile, OutputFile]:
     """The pipeline's file and the script; beside somebody else's file where the CI reads one file alone."""
     text = _filled(service.template, source)
     others = service.beside and not _is_ours(directory / service.file)

@@ -11,7 +11,7 @@ from cnitest.cni.attachment import Target
 from cnitest.cni.calls import golang, invoke, request
 from cnitest.cni.calls.invoke import Call, Exec
 from cnitest.cni.calls.mode import Mode
-from cnitest.cni.chain import Chain
+from cnitest.cni.chain import PluginChain
 from cnitest.cni.conf import Network
 from cnitest.deadline import scaled
 from cnitest.errors import PluginError, is_ours
@@ -69,11 +69,11 @@ class Caller:
         self.journal.note(made)
         return made
 
-    def _chain(self, target: Target, valid: Sequence[tuple[str, str]] | None = None) -> Chain:
+    def _chain(self, target: Target, valid: Sequence[tuple[str, str]] | None = None) -> PluginChain:
         def ask(command: str, position: int, previous: Mapping[str, Any] | None) -> Call:
             return self._run(target, command, self._request(target, command, position, previous, valid))
 
-        return Chain(len(target.network.plugins), ask, _Strict(target.network, self.mode))
+        return PluginChain(len(target.network.plugins), ask, _Strict(target.network, self.mode))
 
     def _request(
         self,

@@ -14,13 +14,13 @@ from typing import Any, NoReturn
 
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
-from cnitest.cni.chain import Chain, Lenient
+from cnitest.cni.chain import Lenient, PluginChain
 from cnitest.cni.spec import Document
 from cnitest.conformance.bench import provision, request
 from cnitest.conformance.bench.calls import PluginCalls
 from cnitest.conformance.bench.leftovers import Leftover, leftovers
-from cnitest.conformance.bench.record import Record
-from cnitest.conformance.bench.steps import CommandRun, DaemonEnd, DaemonStart, FileWritten, Probe
+from cnitest.conformance.bench.record import BenchRecord
+from cnitest.conformance.bench.steps import CommandRun, DaemonEnd, DaemonStart, FileWritten, ProbeSent
 from cnitest.conformance.bench.target import AddResult, AttachmentTarget
 from cnitest.conformance.host.daemon import Daemon
 from cnitest.conformance.host.set_up import open_lab, set_up
@@ -49,13 +49,13 @@ class Bench(PluginCalls):
     The record collects what does not hold, too; `conclude` makes a finding of it.
     """
 
-    def __init__(self, trial: Trial, lab: Lab, record: Record | None = None) -> None:
-        super().__init__(trial, lab, record or Record())
+    def __init__(self, trial: Trial, lab: Lab, record: BenchRecord | None = None) -> None:
+        super().__init__(trial, lab, record or BenchRecord())
         self.daemon: Daemon | None = None
         # Where a profile's commands for containers have run, by container and interface.
         self._set_up: set[tuple[str, str]] = set()
         self._chained: dict[AttachmentTarget, Document | None] = {}
-        self._runtime = provision.Runtime(self.setting, self.subject.network)
+        self._runtime = provision.Provision(self.setting, self.subject.network)
 
     # --- verdicts
 
@@ -199,7 +199,7 @@ class Bench(PluginCalls):
         self.unchain(made.target, made.result)
         return call
 
-    def _prefix(self, target: AttachmentTarget) -> Chain:
+    def _prefix(self, target: AttachmentTarget) -> PluginChain:
         """The plugins before ours."""
 
         def ask(command: str, position: int, previous: Document | None) -> Call:
@@ -207,7 +207,7 @@ class Bench(PluginCalls):
             document = request.of(conf, target.network, self.version, target.capabilities, previous)
             return self.raw(command, target, stdin=document, plugin=str(conf["type"]))
 
-        return Chain(len(target.before), ask, _Needed(self))
+        return PluginChain(len(target.before), ask, _Needed(self))
 
     # --- the host
 
@@ -240,7 +240,7 @@ class Bench(PluginCalls):
 
     def probed(self, sender: Place, target: str) -> None:
         """Note that a packet was sent, which a neighbour may remember."""
-        self.record.steps.append(Probe(sender.full_name, target))
+        self.record.steps.append(ProbeSent(sender.full_name, target))
 
     def look(self, *targets: AttachmentTarget) -> Picture:
         """The state of the host and of some containers, by full name."""
@@ -279,7 +279,7 @@ class _Needed(Lenient):
 
 
 @contextmanager
-def open_bench(trial: Trial, record: Record | None = None) -> Iterator[Bench]:
+def open_bench(trial: Trial, record: BenchRecord | None = None) -> Iterator[Bench]:
     """A bench in a fresh lab, set up as the subject wants it; what happens goes into ``record``.
 
     Raises TopologyError, FeatureMissing, CommandError.

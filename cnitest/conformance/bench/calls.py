@@ -10,7 +10,7 @@ from cnitest.cni.calls import invoke
 from cnitest.cni.calls.invoke import Call, HostExec
 from cnitest.cni.spec import Document
 from cnitest.conformance.bench import request
-from cnitest.conformance.bench.record import Record
+from cnitest.conformance.bench.record import BenchRecord
 from cnitest.conformance.bench.steps import Release, SearchPath
 from cnitest.conformance.bench.target import AttachmentTarget
 from cnitest.conformance.bench.timeouts import Timeouts
@@ -25,7 +25,7 @@ _TIMEOUTS = Timeouts()
 class PluginCalls:
     """A subject's plugins on one host of a lab: where they are found, and how they are called."""
 
-    def __init__(self, trial: Trial, lab: Lab, record: Record) -> None:
+    def __init__(self, trial: Trial, lab: Lab, record: BenchRecord) -> None:
         self.trial = trial
         self.subject = trial.subject
         self.version = trial.version

@@ -23,7 +23,7 @@ _FREE: Mapping[int, tuple[str, ...]] = {
 _LENGTH = {4: 24, 6: 64}
 
 
-class Runtime:
+class Provision:
     """What the runtime of one host provides; each attachment gets its own of what only one can have."""
 
     def __init__(self, setting: Setting, network: str) -> None:

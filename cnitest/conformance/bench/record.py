@@ -14,7 +14,7 @@ from cnitest.conformance.model.finding import Detail, Doubt, Finding, visible
 from cnitest.lab.snapshot.state import State
 
 
-class Record:
+class BenchRecord:
     """What was done and what did not hold, in order. Calls may come from several threads.
 
     ``enough`` says of a complaint whether nothing more is worth knowing after it.
@@ -56,9 +56,9 @@ class Record:
             longest[key] = max(longest.get(key, 0.0), ask.call.seconds)
         return sum(longest.values())
 
-    def still_set_up(self) -> Record:
+    def still_set_up(self) -> BenchRecord:
         """A new record that begins with what still stands: containers, a daemon, the plugins before ours."""
-        fresh = Record(self._enough)
+        fresh = BenchRecord(self._enough)
         fresh.steps = [step for step in self.steps if self._stands(step)]
         fresh.needed = [call for call in self.needed if any(call is kept for kept in fresh.calls)]
         return fresh

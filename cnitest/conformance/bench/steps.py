@@ -39,7 +39,7 @@ class Look(NamedTuple):
     moment: float
 
 
-class Probe(NamedTuple):
+class ProbeSent(NamedTuple):
     """A packet was sent from a place to an address, which neighbours may remember."""
 
     place: str
@@ -100,7 +100,18 @@ class DaemonEnd(NamedTuple):
 
 
 Step = (
-    CommandRun | Ask | Look | Probe | FileWritten | SearchPath | Release | Fake | Forget | Saw | DaemonStart | DaemonEnd
+    CommandRun
+    | Ask
+    | Look
+    | ProbeSent
+    | FileWritten
+    | SearchPath
+    | Release
+    | Fake
+    | Forget
+    | Saw
+    | DaemonStart
+    | DaemonEnd
 )
 
 

@@ -15,7 +15,7 @@ from cnitest.conformance.model.subject import Subject
 LACKING = "this machine: "
 
 
-class Verdict(enum.Enum):
+class CaseVerdict(enum.Enum):
     """How a case ended. Only `FAILED` and `BROKEN` (our own test did not work) fail a run."""
 
     PASSED = "passed"
@@ -30,7 +30,7 @@ class Verdict(enum.Enum):
     NOT_RUN = "not run"
 
 
-class Profile(enum.Enum):
+class RunProfile(enum.Enum):
     """What is expected: the specification, or what the reference plugins are known to do."""
 
     SPEC = "spec"
@@ -52,7 +52,7 @@ class Case:
     subject: str
     version: str
     test: str
-    verdict: Verdict
+    verdict: CaseVerdict
     details: tuple[str, ...] = ()
     reason: str = ""
     known: tuple[int, ...] = ()
@@ -75,21 +75,27 @@ class Case:
         """The case that `to_data` was made of."""
         texts = ("details", "known", "evidence", "fingerprints", "accepted")
         lists: dict[str, Any] = {key: tuple(row[key]) for key in texts if key in row}
-        return cls(**{**row, **lists, "verdict": Verdict(row["verdict"])})
+        return cls(**{**row, **lists, "verdict": CaseVerdict(row["verdict"])})
 
 
 def classify(
-    requirement: Requirement, subject: Subject, version: str, details: Sequence[str], profile: Profile, *, strict: bool
-) -> tuple[Verdict, tuple[str, ...], tuple[int, ...]]:
+    requirement: Requirement,
+    subject: Subject,
+    version: str,
+    details: Sequence[str],
+    profile: RunProfile,
+    *,
+    strict: bool,
+) -> tuple[CaseVerdict, tuple[str, ...], tuple[int, ...]]:
     """The verdict on a finding, the details that count, and the numbers of the deviations that were met."""
     entries = deviation.concerning(requirement.id, subject, version)
-    known = [entry for entry in entries if profile is Profile.REFERENCE or entry.inherited]
+    known = [entry for entry in entries if profile is RunProfile.REFERENCE or entry.inherited]
     met = tuple(entry.number for entry in known if any(entry.covers(detail) for detail in details))
     left = deviation.unexplained(details, known)
     if not left:
-        if profile is Profile.REFERENCE:
-            return Verdict.DEVIATION, tuple(details), met
-        return (Verdict.FAILED if strict else Verdict.INHERITED), tuple(details), met
-    if profile is Profile.REFERENCE or strict or requirement.level is Level.MUST:
-        return Verdict.FAILED, tuple(left), met
-    return Verdict.WARNING, tuple(left), met
+        if profile is RunProfile.REFERENCE:
+            return CaseVerdict.DEVIATION, tuple(details), met
+        return (CaseVerdict.FAILED if strict else CaseVerdict.INHERITED), tuple(details), met
+    if profile is RunProfile.REFERENCE or strict or requirement.level is Level.MUST:
+        return CaseVerdict.FAILED, tuple(left), met
+    return CaseVerdict.WARNING, tuple(left), met

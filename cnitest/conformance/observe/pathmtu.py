@@ -22,7 +22,7 @@ _IP_MTU, _IPV6_MTU = 14, 24
 _MOST_LESSONS = 8
 
 
-class End(NamedTuple):
+class PathEnd(NamedTuple):
     """A place, the link by which it sends to the other end, and that link's MTU in bytes."""
 
     place: Place
@@ -35,13 +35,13 @@ class End(NamedTuple):
         return f"{self.place.full_name}:{self.link} has MTU {self.mtu}"
 
 
-def end(place: Place, target: str) -> End | None:
+def end(place: Place, target: str) -> PathEnd | None:
     """The end of a path at a place that sends to an address; None without a route or link there."""
     name = traffic.leaves_by(place, target)
-    return next((End(place, name, link.mtu) for link in place.links if link.name == name), None)
+    return next((PathEnd(place, name, link.mtu) for link in place.links if link.name == name), None)
 
 
-def largest(sender: End, receiver: End, target: str) -> TrafficProbe:
+def largest(sender: PathEnd, receiver: PathEnd, target: str) -> TrafficProbe:
     """An unsplit echo of the sender's MTU to an address of the receiver.
 
     Between ends of one MTU it must be answered. Between ends of two, an ICMP error that reaches the sender is as good,
@@ -54,7 +54,7 @@ def largest(sender: End, receiver: End, target: str) -> TrafficProbe:
     return TrafficProbe(words, lambda: _learning(sender, target), sender.place, target)
 
 
-def _learning(sender: End, target: str) -> Reach:
+def _learning(sender: PathEnd, target: str) -> Reach:
     """The last of some echoes, each of the size that the one before it taught."""
     size = sender.mtu
     reach = traffic.full_size(sender.place, target, size).probe()

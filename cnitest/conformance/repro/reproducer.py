@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from cnitest.conformance.bench.record import Record
+from cnitest.conformance.bench.record import BenchRecord
 from cnitest.conformance.bench.steps import Ask, Complaint, Release
 from cnitest.conformance.model.requirement import Requirement
 from cnitest.conformance.model.subject import Trial
 from cnitest.conformance.repro.quote import quoted
 from cnitest.conformance.repro.signs import Sign, Signs
 from cnitest.conformance.repro.steps import AtOnce, Steps
-from cnitest.conformance.repro.topology import Machines
+from cnitest.conformance.repro.topology import PlaceNames
 from cnitest.lab.place import ENVIRONMENT
 from cnitest.text import line
 from cnitest.topology.building.plan import Plan
@@ -45,11 +45,11 @@ usual=({usual})
 
 
 def script(
-    requirement: Requirement, trial: Trial, plan: Plan, record: Record, details: Sequence[str], file: str
+    requirement: Requirement, trial: Trial, plan: Plan, record: BenchRecord, details: Sequence[str], file: str
 ) -> str:
     """The script for what a record complains of, as far as it is among ``details``; ``file`` is its name."""
     subject, host = trial.subject, trial.subject.setting.host
-    machines = Machines(plan, host)
+    machines = PlaceNames(plan, host)
     internet = next((name for name, place in plan.topology.hosts.items() if place.role == "internet"), host)
     signs = Signs(record.steps, subject.plugin, host, machines, internet)
     shown = [(complaint, signs.of(complaint)) for complaint in _reported(record, details)]
@@ -64,7 +64,7 @@ def script(
     return "\n".join([*parts, _machinery()])
 
 
-def _head(about: Iterator[str], trial: Trial, record: Record, file: str, chance: str) -> str:
+def _head(about: Iterator[str], trial: Trial, record: BenchRecord, file: str, chance: str) -> str:
     return _HEAD.format(
         about="\n".join(f"# {words}".rstrip() for words in about),
         name=file,
@@ -83,7 +83,7 @@ def name(identifier: str, subject: str, version: str, test: str) -> str:
     return re.sub(r"[^\w.-]+", "_", f"{identifier}-{subject}-{version}-{test}").strip("_") + ".sh"
 
 
-def _reported(record: Record, details: Sequence[str]) -> list[Complaint]:
+def _reported(record: BenchRecord, details: Sequence[str]) -> list[Complaint]:
     counted = [complaint for complaint in record.complaints if complaint.detail in details]
     return (counted or record.complaints)[:_MOST_DETAILS]
 
@@ -104,7 +104,7 @@ def _line(text: str) -> str:
     return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"
 
 
-def _chance(record: Record, packets: Sequence[AtOnce]) -> str:
+def _chance(record: BenchRecord, packets: Sequence[AtOnce]) -> str:
     """What a script cannot promise."""
     asks = [step for step in record.steps if isinstance(step, Ask)]
     found = []

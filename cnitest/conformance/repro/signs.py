@@ -28,7 +28,7 @@ from cnitest.conformance.model import protocol
 from cnitest.conformance.repro import fake
 from cnitest.conformance.repro.quote import joined, quoted
 from cnitest.conformance.repro.steps import AtOnce, Moved, number_of
-from cnitest.conformance.repro.topology import Machines
+from cnitest.conformance.repro.topology import PlaceNames
 from cnitest.kernel.rows.records import Address, Filter, Qdisc, Route
 from cnitest.lab.snapshot.difference import Difference, difference
 
@@ -49,7 +49,7 @@ class Sign(NamedTuple):
 class Signs:
     """Finds the signs of complaints in a record."""
 
-    def __init__(self, steps: Sequence[Step], plugin: str, host: str, machines: Machines, internet: str) -> None:
+    def __init__(self, steps: Sequence[Step], plugin: str, host: str, machines: PlaceNames, internet: str) -> None:
         self._steps = steps
         self._plugin = plugin
         self._host = host

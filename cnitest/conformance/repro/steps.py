@@ -20,14 +20,14 @@ from cnitest.conformance.bench.steps import (
     FileWritten,
     Forget,
     Look,
-    Probe,
+    ProbeSent,
     Release,
     SearchPath,
     Step,
 )
 from cnitest.conformance.repro import fake
 from cnitest.conformance.repro.quote import document, joined, quoted
-from cnitest.conformance.repro.topology import Machines
+from cnitest.conformance.repro.topology import PlaceNames
 from cnitest.lab.place import ENVIRONMENT
 
 #: Where the script keeps what a test had written to a directory of its own.
@@ -80,7 +80,7 @@ class Steps:
         steps: Sequence[Step],
         needed: Sequence[Call],
         path: Sequence[str],
-        machines: Machines,
+        machines: PlaceNames,
         looks: set[str],
         packets: Sequence[AtOnce] = (),
     ) -> None:
@@ -111,17 +111,17 @@ class Steps:
                 yield from self._ask(step)
             case Look() if step.name in self._looks:
                 yield from self._look(step, position)
-            case CommandRun() | Probe() | DaemonStart() | DaemonEnd():
+            case CommandRun() | ProbeSent() | DaemonStart() | DaemonEnd():
                 yield self._on_the_host(step)
             case FileWritten() | SearchPath() | Release() | Fake() | Forget():
                 yield from self._programs(step)
 
-    def _on_the_host(self, step: CommandRun | Probe | DaemonStart | DaemonEnd) -> str:
+    def _on_the_host(self, step: CommandRun | ProbeSent | DaemonStart | DaemonEnd) -> str:
         match step:
             case CommandRun():
                 place = "-" if step.place == "node" else step.place
                 return f"{'run' if step.works else 'try'} {place} {self._quoted(step.argv)}"
-            case Probe():
+            case ProbeSent():
                 return f"probe {self._machines.name(step.place)} {quoted(step.target)}"
             case DaemonStart():
                 program, *words = step.argv

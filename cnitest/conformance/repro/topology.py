@@ -26,7 +26,7 @@ from cnitest.topology.building.steps import Step as PlanStep
 from cnitest.topology.link_kinds import KINDS
 
 
-class Machines:
+class PlaceNames:
     """Where the places of a plan are: the host is the script's own namespace, containers have their own name, and the
     other machines are called ``m-NAME``."""
 

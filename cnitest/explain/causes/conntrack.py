@@ -8,7 +8,7 @@ from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss, Stage
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 
 _INVALID = re.compile(
     r"(--ctstate|--state) \S*INVALID\S*|ct state (vmap \{.*invalid : drop|\{? ?[\w, ]*invalid[\w, ]*)"
@@ -30,7 +30,7 @@ def invalid(loss: Loss) -> Found | None:
     return drops.found(loss, step, also=(known,), note="conntrack state INVALID")
 
 
-def _may_be_invalid(loss: Loss, step: Step, states: str) -> bool:
+def _may_be_invalid(loss: Loss, step: MetRule, states: str) -> bool:
     """Whether that is what the packet is, where a rule names several states: kernels that report the state report no
     connection then."""
     several = "," in states
@@ -86,12 +86,12 @@ def _untranslated(loss: Loss) -> Found | None:
     )
 
 
-def _zone_rules(loss: Loss, place: str, *, returning: bool) -> list[Step]:
+def _zone_rules(loss: Loss, place: str, *, returning: bool) -> list[MetRule]:
     """The rules of a place that gave a zone to the request, or to the reply."""
     here = (one for one in loss.steps if one.place == place and one.returning == returning)
     return [one for one in here if _ZONE.search(one.rule)]
 
 
-def _numbers(rules: list[Step]) -> set[str]:
+def _numbers(rules: list[MetRule]) -> set[str]:
     matches = (_ZONE.search(one.rule) for one in rules)
     return {match[1] or match[2] for match in matches if match}

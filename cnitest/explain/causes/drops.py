@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from cnitest.explain.causes.registry import Found
 from cnitest.explain.evidence import rule_steps
 from cnitest.explain.evidence.loss import Loss
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 from cnitest.lab.probe import wire
 
 #: The turn of causes that fit any rule: after those that know more of it.
@@ -29,25 +29,25 @@ _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|\S+')
 _ESTABLISHED = re.compile(r"(ctstate|state) \S*ESTABLISHED\S* .*-j ACCEPT|ct state \S*established\S*.* accept")
 
 
-def is_neighbour(step: Step) -> bool:
+def is_neighbour(step: MetRule) -> bool:
     """Whether what met the rule is ARP or neighbour discovery, and not the packet itself."""
     return rule_steps.is_neighbour(step.packet)
 
 
-def dropped(loss: Loss) -> Step | None:
+def dropped(loss: Loss) -> MetRule | None:
     """The rule or policy that ended the packet at the place where it was last seen, None where none was seen to."""
     asked = loss.probe.transport in _QUESTIONS
     found = [step for step in ended(loss) if asked or not is_neighbour(step)]
     return found[-1] if found else None
 
 
-def ended(loss: Loss) -> tuple[Step, ...]:
+def ended(loss: Loss) -> tuple[MetRule, ...]:
     """The steps that ended a packet of the attempt at that place, those of neighbour discovery among them."""
     here = (step for step in loss.steps if step.place == loss.place.full_name and step.verdict in ENDING)
     return tuple(step for step in here if step.returning == loss.returning or (step.returning and not loss.answer))
 
 
-def met_before(loss: Loss, last: Step) -> tuple[Step, ...]:
+def met_before(loss: Loss, last: MetRule) -> tuple[MetRule, ...]:
     """The steps of the same packet at the same place before the one that ended it."""
     same = [step for step in loss.steps if (step.place, step.returning) == (last.place, last.returning)]
     return tuple(same[: same.index(last)])
@@ -60,22 +60,22 @@ def passed(loss: Loss) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{where(step)} lets it pass: {step.rule or 'its policy'}" for step in passing))
 
 
-def is_iptables(step: Step) -> bool:
+def is_iptables(step: MetRule) -> bool:
     """Whether a step is in the words of the family of iptables."""
     return step.program != "nft"
 
 
-def where(step: Step) -> str:
+def where(step: MetRule) -> str:
     """The table and the chains on the way to a rule: ``ip filter FORWARD → CNI-FORWARD``."""
     return f"{step.table} {' → '.join(step.path)}"
 
 
-def short(step: Step) -> str:
+def short(step: MetRule) -> str:
     """What ended a packet, as a test compares it: ``ip filter FORWARD policy``, ``ip filter CNI-ADMIN rule 3``."""
     return f"{step.table} {step.chain} {f'rule {step.number}' if step.rule else 'policy'}"
 
 
-def words(loss: Loss, step: Step) -> str:
+def words(loss: Loss, step: MetRule) -> str:
     """The line for a person: where, the rule or policy as its program writes it, and what has to be known with it."""
     verdict = step.verdict.upper() if is_iptables(step) else step.verdict
     said = f"{where(step)}: {step.rule}" if step.rule else f"{where(step)} policy {verdict}"
@@ -83,15 +83,15 @@ def words(loss: Loss, step: Step) -> str:
     return f"{said}   ({'; '.join(notes)})" if notes else said
 
 
-def _legacy(step: Step) -> list[str]:
+def _legacy(step: MetRule) -> list[str]:
     return [step.program] if "legacy" in step.program else []
 
 
-def _reply(loss: Loss, step: Step) -> list[str]:
+def _reply(loss: Loss, step: MetRule) -> list[str]:
     return ["of the reply"] if step.returning and not loss.returning else []
 
 
-def bridged(loss: Loss, step: Step) -> list[str]:
+def bridged(loss: Loss, step: MetRule) -> list[str]:
     """That a rule of IP met a packet that is bridged, and what lets it."""
     bridge = loss.links().get(loss.port.bridge) if loss.port and not loss.spot.out else None
     if bridge is None or loss.mac == bridge.mac or not _of_ip(step):
@@ -102,12 +102,12 @@ def bridged(loss: Loss, step: Step) -> list[str]:
     return [f"bridged packet; nf_call_{name} of {bridge.name}"]
 
 
-def _of_ip(step: Step) -> bool:
+def _of_ip(step: MetRule) -> bool:
     """Whether a rule stands at one of IP's hooks."""
     return step.hook in _ROUTED and not step.table.startswith(("bridge ", "arp "))
 
 
-def evidence(loss: Loss, step: Step) -> tuple[str, ...]:
+def evidence(loss: Loss, step: MetRule) -> tuple[str, ...]:
     """What shows it: that the kernel reported this very packet, and what was translated before."""
     links = " ".join(f"{way} {link}" for way, link in (("in", step.iif), ("out", step.oif)) if link)
     packet = f"{step.packet.source} → {step.packet.destination}"
@@ -117,7 +117,7 @@ def evidence(loss: Loss, step: Step) -> tuple[str, ...]:
     return (line, *jumps) if len(step.path) > 1 else (line,)
 
 
-def found(loss: Loss, step: Step, *, also: tuple[str, ...] = (), remedy: str = "", note: str = "") -> Found:
+def found(loss: Loss, step: MetRule, *, also: tuple[str, ...] = (), remedy: str = "", note: str = "") -> Found:
     """What a rule or policy did, with its remedy unless another is known better."""
     said = words(loss, step)
     return Found(
@@ -129,7 +129,7 @@ def found(loss: Loss, step: Step, *, also: tuple[str, ...] = (), remedy: str = "
     )
 
 
-def without(step: Step) -> str:
+def without(step: MetRule) -> str:
     """The command that removes a rule."""
     if is_iptables(step):
         number = f"{step.chain} {step.number}" if _COUNTING.search(step.rule) else ""
@@ -145,7 +145,7 @@ def for_a_shell(rule: str) -> str:
     return " ".join(shlex.quote(re.sub(r"\\(.)", r"\1", one[1])) if one[1] is not None else one[0] for one in found)
 
 
-def past_policy(step: Step) -> str:
+def past_policy(step: MetRule) -> str:
     """The command that lets the packet, and its reply by the same way, past a chain's policy."""
     if not _of_ip(step):
         if is_iptables(step):
@@ -154,7 +154,7 @@ def past_policy(step: Step) -> str:
     return " && ".join(_accepting(step, direction, link) for direction, link in _directions(step))
 
 
-def _directions(step: Step) -> list[tuple[str, str]]:
+def _directions(step: MetRule) -> list[tuple[str, str]]:
     """The links to accept by: what comes in by the packet's own, and where it is routed, also what goes back."""
     if step.hook in ("OUTPUT", "POSTROUTING"):
         return [("out", step.oif)]
@@ -162,7 +162,7 @@ def _directions(step: Step) -> list[tuple[str, str]]:
     return [("in", step.iif), ("out", step.iif)] if both else [("in", step.iif)]
 
 
-def _accepting(step: Step, direction: str, link: str) -> str:
+def _accepting(step: MetRule, direction: str, link: str) -> str:
     if is_iptables(step):
         matching = f" -{direction[0]} {shlex.quote(link)}" if link else ""
         return f"{command(step)} -{'I' if _leaves_before(step) else 'A'} {step.chain}{matching} -j ACCEPT"
@@ -171,17 +171,17 @@ def _accepting(step: Step, direction: str, link: str) -> str:
     return f"nft {how} rule {step.table} {step.chain} {matching}accept"
 
 
-def _leaves_before(step: Step) -> bool:
+def _leaves_before(step: MetRule) -> bool:
     """Whether a rule may have left the chain before its end, so that none that is appended would be met."""
     return any(_LEAVES.search(rule) for rule in step.rules)
 
 
-def lets_replies_back(step: Step) -> bool:
+def lets_replies_back(step: MetRule) -> bool:
     """Whether the chain that ended a packet accepts what belongs to known connections."""
     return any(_ESTABLISHED.search(rule) for rule in step.rules)
 
 
-def firewall_of(loss: Loss, step: Step) -> Mapping[str, tuple[str, ...]]:
+def firewall_of(loss: Loss, step: MetRule) -> Mapping[str, tuple[str, ...]]:
     """The rules and sets at the place of a step, as a state has them."""
     known = loss.once(_read)
     if step.place not in known:
@@ -194,7 +194,7 @@ def _read(_: Loss) -> dict[str, Mapping[str, tuple[str, ...]]]:
     return {}
 
 
-def command(step: Step) -> str:
+def command(step: MetRule) -> str:
     """The program with its table: ``iptables -t nat``."""
     table = step.table.partition(" ")[2]
     return step.program if table == "filter" else f"{step.program} -t {table}"

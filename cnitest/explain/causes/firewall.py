@@ -8,7 +8,7 @@ import re
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.loss import Loss, Stage
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.probe import wire
 
@@ -44,7 +44,7 @@ def _is_known(loss: Loss, address: str) -> bool:
     return any(row.ip == address and row.mac and row.state != "failed" for row in loss.state().neighbours)
 
 
-def _matters(loss: Loss, step: Step, wanted: str) -> bool:
+def _matters(loss: Loss, step: MetRule, wanted: str) -> bool:
     """Whether what was dropped was for one of the two: a bridge gives copies of a question to everyone."""
     place = loss.place.lab.place(step.place)
     return step.hook != "INPUT" or place is loss.place or loss.owns(wanted, place)
@@ -154,6 +154,6 @@ def unseen(loss: Loss) -> Found | None:
     return Found("netfilter", f"netfilter of {loss.place.full_name} drops it, by no rule that was seen", evidence=seen)
 
 
-def _iptables(loss: Loss) -> Step | None:
+def _iptables(loss: Loss) -> MetRule | None:
     step = drops.dropped(loss)
     return step if step and drops.is_iptables(step) else None

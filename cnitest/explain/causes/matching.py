@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 from cnitest.lab.probe import wire
 
 #: The protocols by the names that rules have for them.
@@ -38,7 +38,7 @@ def covers(written: str, value: str) -> bool:
     return False
 
 
-def iptables_holds(words: Iterable[str], step: Step) -> bool:
+def iptables_holds(words: Iterable[str], step: MetRule) -> bool:
     """Whether the conditions of a rule of iptables hold for the packet of a step; False where one is not understood."""
     pairs, rest = [], list(words)
     while rest:
@@ -47,7 +47,7 @@ def iptables_holds(words: Iterable[str], step: Step) -> bool:
     return all(_option_holds(option, value, step) for option, value in pairs)
 
 
-def _option_holds(option: str, value: str, step: Step) -> bool:
+def _option_holds(option: str, value: str, step: MetRule) -> bool:
     packet = step.packet
     match option:
         case "-s":
@@ -71,14 +71,14 @@ def _option_holds(option: str, value: str, step: Step) -> bool:
     return option == "--comment"
 
 
-def nft_holds(conditions: str, step: Step) -> bool:
+def nft_holds(conditions: str, step: MetRule) -> bool:
     """The same for the conditions of a rule of nftables."""
     terms = _NFT_TERM.findall(conditions)
     left = _NFT_TERM.sub("", conditions).replace("counter", "").strip()
     return not left and all(_term_holds(name, value, step) for name, value in terms)
 
 
-def _term_holds(name: str, value: str, step: Step) -> bool:
+def _term_holds(name: str, value: str, step: MetRule) -> bool:
     packet = step.packet
     what = name.split()[-1]
     if value.startswith("{"):

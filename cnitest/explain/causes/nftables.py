@@ -5,7 +5,7 @@ from __future__ import annotations
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.loss import Loss, Stage
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 
 
 @cause("nftables.stolen", Stage.TRACED, order=drops.GENERAL)
@@ -53,6 +53,6 @@ def _at(loss: Loss, hook: str) -> Found | None:
     return drops.found(loss, step) if step and step.hook == hook else None
 
 
-def _nftables(loss: Loss) -> Step | None:
+def _nftables(loss: Loss) -> MetRule | None:
     step = drops.dropped(loss)
     return step if step and not drops.is_iptables(step) else None

@@ -7,7 +7,7 @@ import re
 from cnitest.explain.causes import drops, matching
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.loss import Loss, Stage
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 
 _RATE = re.compile(r"-m (limit|hashlimit)\b|\blimit (rate|name)\b")
 _COUNT = re.compile(r"-m connlimit\b|\bct count\b")
@@ -53,12 +53,12 @@ def _measured(loss: Loss, measure: re.Pattern[str], words: str) -> Found | None:
     return drops.found(loss, step, note=f"{words}: {rule}", remedy=_unmeasured(rule, step))
 
 
-def _before(step: Step) -> tuple[str, ...]:
+def _before(step: MetRule) -> tuple[str, ...]:
     """The rules of the chain that stand before what ended the packet."""
     return step.rules[: step.number - 1] if step.rule else step.rules
 
 
-def _would_accept(rule: str, step: Step) -> bool:
+def _would_accept(rule: str, step: MetRule) -> bool:
     """Whether a rule accepts the packet once its measure is left out."""
     if drops.is_iptables(step):
         bare, accepts, _ = _IPTABLES_MEASURE.sub("", rule).partition("-j ACCEPT")
@@ -67,7 +67,7 @@ def _would_accept(rule: str, step: Step) -> bool:
     return bool(accepts) and matching.nft_holds(bare, step)
 
 
-def _unmeasured(rule: str, step: Step) -> str:
+def _unmeasured(rule: str, step: MetRule) -> str:
     """The command that puts the rule in front without its measure."""
     if drops.is_iptables(step):
         words = " ".join(_IPTABLES_MEASURE.sub("", rule.removeprefix("-A ")).split())

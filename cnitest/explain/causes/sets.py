@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from cnitest.explain.causes import drops, matching
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.loss import Loss, Stage
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 
 _IPSET = re.compile(r"(! )?--match-set (\S+) (\S+)")
 _LOOKUP = re.compile(r"((?:\S+ )?\S+(?: \. (?:\S+ )?\S+)*) (!= )?(vmap )?@(\S+)")
@@ -37,7 +37,7 @@ def ipset(loss: Loss) -> Found | None:
     return _found(loss, step, f"set {match[2]}", element, f"ipset del {match[2]} {element}")
 
 
-def _ipset_has(parts: Sequence[str], directions: Sequence[str], step: Step) -> bool:
+def _ipset_has(parts: Sequence[str], directions: Sequence[str], step: MetRule) -> bool:
     packet = step.packet
     for part, direction in zip(parts, directions, strict=False):
         source = direction == "src"
@@ -79,7 +79,7 @@ def nftables(loss: Loss) -> Found | None:
     return _found(loss, step, f"set {match[4]}", element, _change("delete", step, match[4], element))
 
 
-def _lacking(lookup: str, step: Step) -> str:
+def _lacking(lookup: str, step: MetRule) -> str:
     """The keys that a set lacks: the packet's, and of what is forwarded the reply's where addresses are looked up.
 
     Empty where what is looked up is not known of the packet.
@@ -94,24 +94,24 @@ def _lacking(lookup: str, step: Step) -> str:
     return f"{key}, {step.packet.destination if field == 'saddr' else step.packet.source}"
 
 
-def _found(loss: Loss, step: Step, what: str, element: str, remedy: str) -> Found:
+def _found(loss: Loss, step: MetRule, what: str, element: str, remedy: str) -> Found:
     """The cause; where no element is recognised without it, and with the remedy of any rule."""
     note = f"{what} has {element}" if element else f"by {what}"
     return drops.found(loss, step, note=note, remedy=remedy if element else "")
 
 
-def _change(command: str, step: Step, name: str, element: str) -> str:
+def _change(command: str, step: MetRule, name: str, element: str) -> str:
     return f"nft '{command} element {step.table} {name} {{ {element} }}'"
 
 
-def _entries(loss: Loss, step: Step, kind: str, name: str) -> list[str]:
+def _entries(loss: Loss, step: MetRule, kind: str, name: str) -> list[str]:
     """The elements of a set or map of the step's table."""
     head = f"table {step.table} {kind} {name}: element "
     lines = drops.firewall_of(loss, step).get("nft", ())
     return [line.removeprefix(head) for line in lines if line.startswith(head)]
 
 
-def _element(entries: Iterable[str], lookup: str, step: Step) -> str:
+def _element(entries: Iterable[str], lookup: str, step: MetRule) -> str:
     """The key of the element that covers a packet, by what the rule looks up; empty where none is recognised."""
     values = _looked_up(lookup, step)
     for entry in entries:
@@ -126,7 +126,7 @@ def _covered(part: str, values: tuple[str, ...]) -> bool:
     return any(matching.covers(part.strip('"'), value) for value in values)
 
 
-def _looked_up(lookup: str, step: Step) -> list[tuple[str, ...]]:
+def _looked_up(lookup: str, step: MetRule) -> list[tuple[str, ...]]:
     """What the packet has of each field that is looked up, in all its spellings; none of a field that is not known."""
     packet = step.packet
     names = tuple(name for name, number in matching.PROTOCOLS.items() if number == packet.protocol)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnitest.explain.evidence.rows import Spot
+from cnitest.explain.evidence.rows import LastSeen
 from cnitest.lab.explanation import Hop
 from cnitest.lab.lab import Lab
 from cnitest.lab.place import Place
@@ -12,7 +12,7 @@ from cnitest.lab.probe.verdict import refusal, silence
 from cnitest.lab.reach import Seen, Sighting
 
 
-def spot(attempt: Attempt, seen: Seen, sender: Place) -> Spot:
+def spot(attempt: Attempt, seen: Seen, sender: Place) -> LastSeen:
     """Where a packet was last seen: the request that somebody rejected, else the answer, else the request.
 
     A request is lost where the one who rejected it is, wherever copies of it went.
@@ -23,15 +23,17 @@ def spot(attempt: Attempt, seen: Seen, sender: Place) -> Spot:
         here = [s for s in seen.sightings if s.place == found.origin.place and not s.returning and not s.frame.out]
         last = next((s for s in reversed(here) if wire.icmp_error(s.frame.data) is None), last)
     if last is None:
-        return Spot(sender)
+        return LastSeen(sender)
     return _spot(last, sender.lab)
 
 
-def _spot(sighting: Sighting, lab: Lab) -> Spot:
-    return Spot(lab.place(sighting.place), sighting.frame.link, sighting.frame.out, sighting.returning, sighting.frame)
+def _spot(sighting: Sighting, lab: Lab) -> LastSeen:
+    return LastSeen(
+        lab.place(sighting.place), sighting.frame.link, sighting.frame.out, sighting.returning, sighting.frame
+    )
 
 
-def hops(seen: Seen, spot: Spot) -> tuple[Hop, ...]:
+def hops(seen: Seen, spot: LastSeen) -> tuple[Hop, ...]:
     """The links that carried the packet, each once in each direction, up to where it was last seen."""
     carried = [s for s in seen.sightings if wire.icmp_error(s.frame.data) is None]
     return tuple(dict.fromkeys(s.as_hop() for s in carried if spot.returning or not s.returning))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cnitest.explain.evidence.loss import Loss
-from cnitest.explain.evidence.rows import Spot
+from cnitest.explain.evidence.rows import LastSeen
 from cnitest.explain.evidence.wiring import LinkAt, Wiring
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.place import Place
@@ -120,7 +120,7 @@ def owners_of(wiring: Wiring, address: str, sender: Place) -> Iterator[LinkAt]:
             yield from (LinkAt(name, row.link) for row in states.addresses(place.namespace) if row.ip == address)
 
 
-def furthest(loss: Loss) -> Spot:
+def furthest(loss: Loss) -> LastSeen:
     """Where the packet was last seen on its way to the next hop; copies that a bridge sent elsewhere do not count."""
     leg = loss.once(travelled)
     if leg is None or loss.spot.frame is None:
@@ -140,7 +140,7 @@ def furthest(loss: Loss) -> Spot:
         last = _first_wire(here, leg) if loss.probe.transport in _QUESTIONS or _is_bystander(loss) else None
     if last is None:
         return loss.spot
-    return Spot(loss.place.lab.place(last.place), last.frame.link, last.frame.out, loss.returning, last.frame)
+    return LastSeen(loss.place.lab.place(last.place), last.frame.link, last.frame.out, loss.returning, last.frame)
 
 
 def _furthest(here: list[Sighting], leg: Leg, wiring: Wiring) -> Sighting | None:

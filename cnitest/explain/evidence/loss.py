@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from cnitest.errors import KernelError
 from cnitest.explain.evidence.ip import fib, translated
 from cnitest.explain.evidence.ip.counters import NONE, Counts
-from cnitest.explain.evidence.rows import Spot, Step, answer_to, sent_tos
+from cnitest.explain.evidence.rows import LastSeen, MetRule, answer_to, sent_tos
 from cnitest.explain.evidence.stages import BRIDGED, INSIDE, OUTSIDE, SENDING, Stage
 from cnitest.explain.evidence.wiring import Wiring
 from cnitest.kernel.netfilter.conntrack import Flow
@@ -65,9 +65,9 @@ class Loss:
     probe: Probe
     attempt: Attempt
     seen: Seen
-    spot: Spot
+    spot: LastSeen
     freed: tuple[Freed, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[MetRule, ...] = ()
     #: What places have counted meanwhile, by full name.
     counts: Mapping[str, Counts] = field(default_factory=dict)
     #: Of an answer that was never seen, the packet that it answers; see `answer`.
@@ -175,7 +175,7 @@ class Loss:
         if self.returning or not self.received or not self.owns(self.destination):
             return None
         asked = self.packet._replace(destination=self.destination)
-        return replace(self, spot=Spot(self.place, returning=True), asked=asked)
+        return replace(self, spot=LastSeen(self.place, returning=True), asked=asked)
 
     @cached_property
     def routed(self) -> Route | NoRoute:

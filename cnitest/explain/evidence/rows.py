@@ -12,7 +12,7 @@ from cnitest.lab.probe.base import Probe
 
 
 @dataclass(frozen=True)
-class Spot:
+class LastSeen:
     """Where a packet was last seen; ``link`` is empty of one that never left its sender."""
 
     place: Place
@@ -27,7 +27,7 @@ class Spot:
         return f"{self.place.full_name}:{self.link} {'out' if self.out else 'in'}"
 
 
-class Step(NamedTuple):
+class MetRule(NamedTuple):
     """A rule or policy that a packet met at a place.
 
     ``program`` is whose words ``rule`` has (``nft``, ``iptables``, ``iptables-legacy``, …), ``table`` the family and

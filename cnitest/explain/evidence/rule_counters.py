@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from cnitest.errors import CnitestError
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 from cnitest.kernel.netfilter import rule_words
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
@@ -65,7 +65,7 @@ def _of_program(place: Place, program: str) -> Iterator[Counted]:
                 yield Counted(name, full, chain, hook, number, rule, verdict, saved.counted[number])
 
 
-def steps(place: Place, before: Table, seen: Seen) -> tuple[Step, ...]:
+def steps(place: Place, before: Table, seen: Seen) -> tuple[MetRule, ...]:
     """The one rule or policy that ended a packet since; none where there are several, which may be another's."""
     after = counted(place)
     moved = [row for key, row in after.items() if key in before and row.packets > before[key].packets]
@@ -74,7 +74,7 @@ def steps(place: Place, before: Table, seen: Seen) -> tuple[Step, ...]:
         return ()
     (row,), last = moved, here[-1]
     return (
-        Step(
+        MetRule(
             place=place.full_name,
             program=row.program,
             table=row.table,

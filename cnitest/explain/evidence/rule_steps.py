@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from cnitest.errors import CommandError
 from cnitest.explain.evidence.ip import carriers
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 from cnitest.kernel.netfilter import rule_words, tables
 from cnitest.kernel.netfilter.log_trace import LogEvent
-from cnitest.kernel.netfilter.nft_trace import TraceEvent
+from cnitest.kernel.netfilter.nft_trace import NftTraceEvent
 from cnitest.kernel.netfilter.rule_words import SavedChain
 from cnitest.kernel.netfilter.tables import ChainRow
 from cnitest.kernel.packet_socket import Frame
@@ -137,7 +137,7 @@ class Ours:
         return frozenset(_transport(frame.data) for frame in self._seen.at(self.place.full_name))
 
     @cached_property
-    def _flows(self) -> frozenset[wire.Flow]:
+    def _flows(self) -> frozenset[wire.Direction]:
         return frozenset(wire.read(s.frame.data).flow for s in self._seen.sightings if not s.returning)
 
 
@@ -167,7 +167,7 @@ class _Run(NamedTuple):
     state: str = ""
 
 
-def nft_steps(ours: Ours, events: Iterable[TraceEvent]) -> Iterator[Step]:
+def nft_steps(ours: Ours, events: Iterable[NftTraceEvent]) -> Iterator[MetRule]:
     """The steps of the attempt's packets through rules of nftables; of neighbour discovery those that drop it.
 
     Raises KernelError.
@@ -184,7 +184,7 @@ def nft_steps(ours: Ours, events: Iterable[TraceEvent]) -> Iterator[Step]:
             yield _nft_step(ours, event, run, packet)
 
 
-def _run_of(ours: Ours, event: TraceEvent, runs: dict[tuple[int, str, str], _Run]) -> _Run | None:
+def _run_of(ours: Ours, event: NftTraceEvent, runs: dict[tuple[int, str, str], _Run]) -> _Run | None:
     """The run that an event belongs to, which it begins when it shows the packet. Of a packet that is taken away at
     once the kernel reports nothing any more: then it is the one that our own table has marked."""
     key = event.identity, event.family, event.table
@@ -205,11 +205,11 @@ def _follow(path: list[str], chain: str) -> None:
         path.append(chain)
 
 
-def _nft_step(ours: Ours, event: TraceEvent, run: _Run, packet: wire.Headers) -> Step:
+def _nft_step(ours: Ours, event: NftTraceEvent, run: _Run, packet: wire.Headers) -> MetRule:
     base = ours.chains.get((event.family, event.table, run.path[0]))
     program, rule, number = _nft_rule(ours, event) if event.handle else _nft_policy(ours, event)
     verdict = "reject" if event.verdict == "drop" and _REJECTS.search(rule) else event.verdict
-    return Step(
+    return MetRule(
         place=ours.place.full_name,
         program=program,
         table=f"{event.family} {event.table}",
@@ -230,7 +230,7 @@ def _nft_step(ours: Ours, event: TraceEvent, run: _Run, packet: wire.Headers) ->
     )
 
 
-def _rules(ours: Ours, event: TraceEvent) -> tuple[str, ...]:
+def _rules(ours: Ours, event: NftTraceEvent) -> tuple[str, ...]:
     """The rules of the chain of an event, in order."""
     where = event.family, event.table, event.chain
     saved, _ = _saved_chain(ours, *where)
@@ -240,7 +240,7 @@ def _rules(ours: Ours, event: TraceEvent) -> tuple[str, ...]:
     return tuple(_COUNTED.sub("counter", ours.nft_words.get(key, "")) for _, key in numbered)
 
 
-def _nft_rule(ours: Ours, event: TraceEvent) -> tuple[str, str, int]:
+def _nft_rule(ours: Ours, event: NftTraceEvent) -> tuple[str, str, int]:
     """The program whose words a rule has, the words, and its number in its chain."""
     where = event.family, event.table, event.chain
     number = ours.numbers.get((*where, event.handle), 0)
@@ -251,7 +251,7 @@ def _nft_rule(ours: Ours, event: TraceEvent) -> tuple[str, str, int]:
     return "nft", _COUNTED.sub("counter", words), number
 
 
-def _nft_policy(ours: Ours, event: TraceEvent) -> tuple[str, str, int]:
+def _nft_policy(ours: Ours, event: NftTraceEvent) -> tuple[str, str, int]:
     _, program = _saved_chain(ours, event.family, event.table, event.chain)
     return program, "", 0
 
@@ -263,7 +263,7 @@ def _saved_chain(ours: Ours, family: str, table: str, chain: str) -> tuple[Saved
     return found, program.removesuffix("-nft-save") if found else "nft"
 
 
-def legacy_steps(ours: Ours, events: Iterable[LogEvent]) -> Iterator[Step]:
+def legacy_steps(ours: Ours, events: Iterable[LogEvent]) -> Iterator[MetRule]:
     """The steps of the attempt's packets through rules of the older iptables."""
     path: list[str] = []
     for event in events:
@@ -280,13 +280,15 @@ def legacy_steps(ours: Ours, events: Iterable[LogEvent]) -> Iterator[Step]:
             yield step
 
 
-def _legacy_step(ours: Ours, event: LogEvent, chain: SavedChain, path: tuple[str, ...], packet: wire.Headers) -> Step:
+def _legacy_step(
+    ours: Ours, event: LogEvent, chain: SavedChain, path: tuple[str, ...], packet: wire.Headers
+) -> MetRule:
     is_rule = (
         0 < event.number <= len(chain.rules)
     )  # the end of a chain is one more; rules without conditions pass as it
     rule = chain.rules[event.number - 1] if is_rule else ""
     otherwise = chain.policy.lower() if event.kind == "policy" else event.kind
-    return Step(
+    return MetRule(
         place=ours.place.full_name,
         program=rule_words.LEGACY[event.family].removesuffix("-save"),
         table=f"{event.family} {event.table}",

@@ -13,10 +13,10 @@ from functools import partial
 
 from cnitest.errors import CnitestError
 from cnitest.explain.evidence import rule_counters, rule_steps
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 from cnitest.kernel.netfilter import log_trace, nft_trace, tables
 from cnitest.kernel.netfilter.log_trace import LogEvent
-from cnitest.kernel.netfilter.nft_trace import TraceEvent
+from cnitest.kernel.netfilter.nft_trace import NftTraceEvent
 from cnitest.lab.place import Place
 from cnitest.lab.probe.base import Attempt
 from cnitest.lab.reach import Seen
@@ -31,15 +31,15 @@ class Recording:
     ``whole`` is not set where the kernel said more than there was room for."""
 
     places: list[Place] = field(default_factory=list)
-    nft: dict[str, tuple[TraceEvent, ...]] = field(default_factory=dict)
+    nft: dict[str, tuple[NftTraceEvent, ...]] = field(default_factory=dict)
     legacy: dict[str, tuple[LogEvent, ...]] = field(default_factory=dict)
     counted: dict[str, tuple[Place, rule_counters.Table]] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)
     whole: bool = True
 
-    def steps(self, attempt: Attempt, seen: Seen) -> tuple[Step, ...]:
+    def steps(self, attempt: Attempt, seen: Seen) -> tuple[MetRule, ...]:
         """The rules that the frames of an attempt met, at each place in order."""
-        found: list[Step] = []
+        found: list[MetRule] = []
         for place in self.places:
             ours = rule_steps.Ours(place, attempt, seen)
             try:

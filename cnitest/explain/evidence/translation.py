@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cnitest.errors import KernelError
 from cnitest.explain.evidence.ip import translated
 from cnitest.explain.evidence.loss import Loss
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.place import Place
@@ -93,7 +93,7 @@ def first(loss: Loss) -> wire.Headers | None:
     return wire.read(sighting.frame.data) if sighting else None
 
 
-class Target(NamedTuple):
+class TranslatedTo(NamedTuple):
     """Where a place has translated the destination to; ``port`` is 0 where there are none."""
 
     place: Place
@@ -104,7 +104,7 @@ class Target(NamedTuple):
         return f"{self.address} port {self.port}" if self.port else self.address
 
 
-def target(loss: Loss) -> Target | None:
+def target(loss: Loss) -> TranslatedTo | None:
     """The last translation of the request's destination, up to where it was last seen; None when there was none."""
     if loss.place is not loss.probe.sender and loss.received and not loss.returning:
         here = _by_flow(loss.place, loss.packet) or _by_rule(loss, loss.place)
@@ -112,49 +112,49 @@ def target(loss: Loss) -> Target | None:
             return here
     for one in reversed(passages(loss)):
         if (one.came.destination, one.came.destination_port) != (one.left.destination, one.left.destination_port):
-            return Target(one.place, one.left.destination, one.left.destination_port)
+            return TranslatedTo(one.place, one.left.destination, one.left.destination_port)
     return _at_sender(loss)
 
 
-def _at_sender(loss: Loss) -> Target | None:
+def _at_sender(loss: Loss) -> TranslatedTo | None:
     sent, asked = first(loss), loss.reach.destination.partition("%")[0]
     if sent is None:
         return _by_rule(loss, loss.probe.sender)
     if (sent.destination, sent.destination_port) == (asked, loss.reach.port):
         return None
-    return Target(loss.probe.sender, sent.destination, sent.destination_port)
+    return TranslatedTo(loss.probe.sender, sent.destination, sent.destination_port)
 
 
-def _by_rule(loss: Loss, place: Place) -> Target | None:
+def _by_rule(loss: Loss, place: Place) -> TranslatedTo | None:
     """What the last rule of DNAT that the request met at a place made of its destination."""
     steps = [step for step in loss.steps if step.place == place.full_name and not step.returning]
     for step in reversed(steps):
         found = rule_target(step.rule) or _mapped(step)
         if found and step.hook.upper() in ("PREROUTING", "OUTPUT"):
             address = found[0] or _redirected(place, step) or step.packet.destination
-            return Target(place, address, found[1] or loss.packet.destination_port)
+            return TranslatedTo(place, address, found[1] or loss.packet.destination_port)
     return None
 
 
-def _mapped(step: Step) -> tuple[str, int] | None:
+def _mapped(step: MetRule) -> tuple[str, int] | None:
     """What NETMAP makes of the destination: the same host of another network."""
     mapped = translated.netmap(step)
     return (mapped, 0) if mapped else None
 
 
-def _redirected(place: Place, step: Step) -> str:
+def _redirected(place: Place, step: MetRule) -> str:
     """The place's own address that REDIRECT sends what came in by a link to; empty of what it sends itself."""
     six = ":" in step.packet.destination
     rows = (row for row in states.addresses(place.namespace) if row.link == step.iif and row.scope == "global")
     return next((row.ip for row in rows if (":" in row.ip) == six), "")
 
 
-def _by_flow(place: Place, packet: wire.Headers) -> Target | None:
+def _by_flow(place: Place, packet: wire.Headers) -> TranslatedTo | None:
     known = flow(place, packet)
     if known is None or known.reply_source == known.destination:
         return None
     port = int(known.reply_source.rpartition(":")[2]) if packet.source_port else 0
-    return Target(place, address_of(known.reply_source, packet), port)
+    return TranslatedTo(place, address_of(known.reply_source, packet), port)
 
 
 def rule_target(text: str) -> tuple[str, int] | None:

@@ -8,7 +8,7 @@ from typing import Any
 from cnitest.cni import spec
 from cnitest.cni.calls import request
 from cnitest.cni.calls.invoke import Call
-from cnitest.cni.chain import Chain, Lenient
+from cnitest.cni.chain import Lenient, PluginChain
 from cnitest.cni.spec import Document
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.bench.request import substituted
@@ -31,7 +31,7 @@ def stdin(
     return request.versioned(own, identity, version, provided, previous)
 
 
-class Caller:
+class BenchCaller:
     """Calls the plugins of networks on a bench; ``answered`` gets each answer as soon as its command has ended."""
 
     def __init__(self, bench: Bench, answered: Callable[[Sequence[Call]], None] = lambda _: None) -> None:
@@ -75,7 +75,7 @@ class Caller:
 
     def _chain(
         self, example: Example, target: AttachmentTarget | None = None, valid: Sequence[tuple[str, str]] = ()
-    ) -> Chain:
+    ) -> PluginChain:
         plugins = example.plugins
 
         def ask(command: str, position: int, previous: Document | None) -> Call:
@@ -84,7 +84,7 @@ class Caller:
             sent = request.with_valid(document, valid, _VALID) if command == "GC" else document
             return self._bench.raw(command, target, plugin=str(conf["type"]), stdin=sent)
 
-        return Chain(len(plugins), ask, Lenient())
+        return PluginChain(len(plugins), ask, Lenient())
 
     def _telling(self, calls: list[Call]) -> list[Call]:
         self._answered(calls)

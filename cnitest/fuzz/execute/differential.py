@@ -19,7 +19,7 @@ from cnitest.conformance.bench.allowances import RULES
 from cnitest.conformance.bench.bench import AttachmentTarget, Picture
 from cnitest.conformance.model import protocol
 from cnitest.conformance.model.subject import Trial
-from cnitest.fuzz.execute.caller import Caller
+from cnitest.fuzz.execute.caller import BenchCaller
 from cnitest.fuzz.execute.executor import Isolation, ReusingExecutor
 from cnitest.fuzz.execute.run import run
 from cnitest.fuzz.execute.scenario_run import ScenarioRun
@@ -119,7 +119,7 @@ class _Observer(ScenarioRun):
     def __init__(self, *about: Any, **options: Any) -> None:
         super().__init__(*about, **options)
         self.lines: list[Observation] = []
-        self.call = Caller(self.bench, self._note_calls)
+        self.call = BenchCaller(self.bench, self._note_calls)
 
     def _note_calls(self, calls: Sequence[Call]) -> None:
         for call in calls:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 from cnitest.conformance.bench.bench import Bench, Picture, open_bench
-from cnitest.conformance.bench.record import Record
+from cnitest.conformance.bench.record import BenchRecord
 from cnitest.conformance.model.subject import Trial
 from cnitest.errors import KernelError
 from cnitest.fuzz.execute import requirements
@@ -145,7 +145,7 @@ class ReusingExecutor:
             self._clean = self._bench.look()
             self._running = self._bench.processes()
             self._host_links = frozenset(link.name for link in self._bench.node.links)
-        self._bench.record = Record()
+        self._bench.record = BenchRecord()
         return self._bench
 
     def _tidy(self, bench: Bench) -> None:

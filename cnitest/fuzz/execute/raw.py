@@ -10,7 +10,7 @@ from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import Leftover, settle
 from cnitest.conformance.model import protocol
 from cnitest.conformance.model.finding import Detail
-from cnitest.fuzz.execute.caller import Caller
+from cnitest.fuzz.execute.caller import BenchCaller
 from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Raw
 from cnitest.fuzz.model.violation import Violation
@@ -22,7 +22,7 @@ Differing = Callable[[Picture, Picture], list[Leftover]]
 
 
 def tried(
-    bench: Bench, target: AttachmentTarget, caller: Caller, example: Example, raw: Raw, differing: Differing
+    bench: Bench, target: AttachmentTarget, caller: BenchCaller, example: Example, raw: Raw, differing: Differing
 ) -> tuple[list[Violation], Picture]:
     """Make the call; a rejection has to be clean, and what succeeds has to go away with the usual DEL. ``differing``
     says what differs between two pictures and may not.
@@ -74,7 +74,7 @@ def _rejected(bench: Bench, call: Call, raw: Raw, why: str) -> list[Violation]:
     ]
 
 
-def _made(bench: Bench, target: AttachmentTarget, caller: Caller, example: Example, raw: Raw) -> Call:
+def _made(bench: Bench, target: AttachmentTarget, caller: BenchCaller, example: Example, raw: Raw) -> Call:
     conf = next((conf for conf in example.plugins if conf.get("type") == raw.plugin), example.plugins[-1])
     stdin = json.dumps(caller.request(example, conf, None, target)).encode() if raw.stdin is None else raw.stdin
     return bench.raw(raw.command, target, plugin=raw.plugin, stdin=stdin, changes=raw.variables)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from cnitest.conformance.bench.bench import Bench, open_bench
-from cnitest.conformance.bench.record import Record
+from cnitest.conformance.bench.record import BenchRecord
 from cnitest.conformance.checks import registry, running
 from cnitest.conformance.checks.registry import Variant
 from cnitest.conformance.model import deviation, requirement
@@ -65,7 +65,7 @@ def hold(trial: Trial, scenario: Scenario) -> Outcome:
         raise ValueError(f"there is no test {scenario.held!r} in the conformance suite")
     held = _trial(trial, scenario.networks[0])
     known = deviation.concerning(variant.requirement, held.subject, held.version)
-    record = Record(enough=lambda detail: bool(deviation.unexplained([detail], known)))
+    record = BenchRecord(enough=lambda detail: bool(deviation.unexplained([detail], known)))
     with open_bench(held, record) as bench:
         found = _details(variant, bench)
     return Outcome(held, variant, bench, tuple(deviation.unexplained(found, known)))

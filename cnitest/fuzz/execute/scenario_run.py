@@ -12,7 +12,7 @@ from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE,
 from cnitest.conformance.model import protocol
 from cnitest.conformance.model.finding import Detail
 from cnitest.fuzz.execute import raw
-from cnitest.fuzz.execute.caller import Caller
+from cnitest.fuzz.execute.caller import BenchCaller
 from cnitest.fuzz.model.example import Example, Validity, version_of
 from cnitest.fuzz.model.scenario import Raw, Step
 from cnitest.fuzz.model.violation import Violation
@@ -48,7 +48,7 @@ class ScenarioRun:
         self.networks = tuple(networks)
         self.attached: dict[Key, Attached] = {}
         self.violations: list[Violation] = []
-        self.call = Caller(bench)
+        self.call = BenchCaller(bench)
         self.start = bench.look() if start is None else start
         self.host_links = {link.name for link in bench.node.links} if host_links is None else set(host_links)
         #: Directories of another release of the plugins, to change to in the middle.

@@ -33,22 +33,16 @@ _BROKEN: tuple[tuple[str, Conf], ...] = (
 )
 
 
-def network_configs(
+def examples(
     plugin: str | Plugin, validity: str = "valid", release: str = "1.1.1", base: Conf | None = None
-) -> SearchStrategy[Conf]:
-    """Networks (conflists: ``cniVersion``, ``name``, ``plugins``) with a plugin whose keys are known.
+) -> SearchStrategy[Example]:
+    """Networks (conflists: ``cniVersion``, ``name``, ``plugins``) with a plugin whose keys are known, and what a
+    runtime passes besides: CNI_ARGS, capabilities, the interface's name.
 
     ``validity`` is "valid", "boundary" or "invalid", ``release`` the plugins', ``base`` a configuration of it that
     fits the host, for what only works with devices that are there. Raises ConfigError for a plugin whose keys
     are not known.
     """
-    return examples(plugin, validity, release, base).map(lambda example: dict(example.network))
-
-
-def examples(
-    plugin: str | Plugin, validity: str = "valid", release: str = "1.1.1", base: Conf | None = None
-) -> SearchStrategy[Example]:
-    """The same with what a runtime passes besides: CNI_ARGS, capabilities, the interface's name."""
     table, wanted = keys.table(plugin) if isinstance(plugin, str) else plugin, Validity(validity)
     return chosen(lambda choices: _example(choices, table, wanted, release, base))
 

@@ -19,11 +19,11 @@ from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.search import finding_files, store
 from cnitest.fuzz.search.kinds import comparisons, keys_of, rounds
 from cnitest.fuzz.search.networks import missing_pool, network_of
-from cnitest.fuzz.search.searcher import Executor, Finding
+from cnitest.fuzz.search.searcher import Executor, FuzzFinding
 from cnitest.fuzz.search.settings import FuzzSettings
 from cnitest.fuzz.search.store import Store
 from cnitest.fuzz.search.survey import KnownCause, explanation
-from cnitest.fuzz.search.workers import Progress, Stopped, together
+from cnitest.fuzz.search.workers import Stopped, WorkerProgress, together
 
 # What is kept of one release, of two that differ, and of two backends, by the ends of their names in a database.
 _STORES = {"": "", "differential": ", differential", "backends": ", backends"}
@@ -36,7 +36,7 @@ class Campaign:
     def __init__(self, name: str, settings: FuzzSettings, workers: int, database: ExampleDatabase, out: Path) -> None:
         self.name = name
         self.settings = settings
-        self.findings: list[Finding] = []
+        self.findings: list[FuzzFinding] = []
         self.places: dict[str, Path] = {}
         self.stopped: list[str] = []
         #: Whether what is known of the reference plugins is no finding; what of it showed, by its cause.
@@ -51,7 +51,7 @@ class Campaign:
         self._stores = {kind: Store(database, key + suffix) for kind, suffix in _STORES.items()}
         self._out = out
         self._known: set[str] = set()
-        self._progress: dict[int, Progress] = {}
+        self._progress: dict[int, WorkerProgress] = {}
         self._began = time.monotonic()
 
     @classmethod
@@ -100,7 +100,7 @@ class Campaign:
         workers = f", {self._workers} workers" if self._workers > 1 else ""
         return f"{chain} ({', '.join(settings.kinds)}), {budget}{workers}, seed {settings.seed}"
 
-    def run(self) -> Iterator[Finding | None]:
+    def run(self) -> Iterator[FuzzFinding | None]:
         """Search; each new finding once, and None whenever there is progress to show."""
         for finding in self._kept():
             yield self._new(finding)
@@ -109,7 +109,7 @@ class Campaign:
         left = self.settings.seconds - (time.monotonic() - self._began)
         settings = replace(self.settings, known=tuple(sorted(self._known | self.accepted)), seconds=max(left, 1.0))
         for event in together(settings, self._workers):
-            if isinstance(event, Progress):
+            if isinstance(event, WorkerProgress):
                 self._progress[event.worker] = event
             elif isinstance(event, Stopped):
                 self.stopped.append(f"worker {event.worker + 1}: {event.words}")
@@ -118,14 +118,14 @@ class Campaign:
                 self._keep(event)
             yield None
 
-    def _keep(self, finding: Finding) -> None:
+    def _keep(self, finding: FuzzFinding) -> None:
         """Keep it for later runs, if the database still answers."""
         try:
             self._stores[finding.kind if finding.kind in _STORES else ""].keep(finding.scenario)
         except Exception as error:  # a directory's, or those of whatever server it is
             self.stopped.append(f"{finding.cause} is not kept: {error}")
 
-    def _kept(self) -> Iterator[Finding]:
+    def _kept(self) -> Iterator[FuzzFinding]:
         """What kept scenarios still show, each cause once; those that show nothing are dropped."""
         trial, next_path = trial_of(self.settings.subject), self.settings.next_path
         with ReusingExecutor(trial, next_path=next_path) as executor:
@@ -137,7 +137,7 @@ class Campaign:
             with Pair(trial, (), backends=CHOICE) as pair:
                 yield from self._again("backends", pair)
 
-    def _again(self, kind: str, executor: Executor) -> Iterator[Finding]:
+    def _again(self, kind: str, executor: Executor) -> Iterator[FuzzFinding]:
         store = self._stores[kind]
         for scenario in store.kept():
             if self._is_over or (scenario.upgrades and not self.settings.next_path):
@@ -150,7 +150,7 @@ class Campaign:
                 store.drop(scenario)
             if new := self._unknown(violations):
                 causes = tuple(dict.fromkeys(violation.cause for violation in new))
-                yield Finding(new[0], scenario, causes, kind or "kept", 0, 0.0, 0)
+                yield FuzzFinding(new[0], scenario, causes, kind or "kept", 0, 0.0, 0)
 
     def _unknown(self, violations: Sequence[Violation]) -> list[Violation]:
         """Those of causes that are not known yet; of those that a baseline has, note that they were met."""
@@ -161,7 +161,7 @@ class Campaign:
     def _is_over(self) -> bool:
         return time.monotonic() - self._began > self.settings.seconds
 
-    def _new(self, finding: Finding) -> Finding:
+    def _new(self, finding: FuzzFinding) -> FuzzFinding:
         self._known |= set(finding.causes)
         reason = explanation(finding.violation) if self.reference else None
         if reason:

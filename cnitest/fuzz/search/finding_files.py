@@ -18,7 +18,7 @@ from cnitest.fuzz.execute.executor import Isolation, ReusingExecutor
 from cnitest.fuzz.execute.run import run
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.violation import RULES, Violation
-from cnitest.fuzz.search.searcher import Finding
+from cnitest.fuzz.search.searcher import FuzzFinding
 
 _TEST = '''\
 """{about}
@@ -43,14 +43,14 @@ def test_{name}(pytestconfig: pytest.Config) -> None:
 '''
 
 
-def slug(finding: Finding) -> str:
+def slug(finding: FuzzFinding) -> str:
     """A short name for a finding, the same in each run."""
     digest = hashlib.sha256(finding.cause.encode()).hexdigest()[:8]
     words = re.sub(r"[^a-z0-9]+", "-", f"{finding.violation.plugin} {finding.violation.rule}".lower()).strip("-")
     return f"{words}-{digest}"
 
 
-def write(finding: Finding, executor: ReusingExecutor, directory: Path, subject: str) -> Path:
+def write(finding: FuzzFinding, executor: ReusingExecutor, directory: Path, subject: str) -> Path:
     """Write a finding's files into a directory of its own; where that is.
 
     ``subject`` is what a user types to name what was fuzzed: a configuration's path, or a plugin's name.
@@ -67,7 +67,7 @@ def write(finding: Finding, executor: ReusingExecutor, directory: Path, subject:
     return place
 
 
-def steps(finding: Finding) -> str:
+def steps(finding: FuzzFinding) -> str:
     """What was done, what came of it, and how it was found, for a person."""
     lines = [finding.violation.words, "", f"rule: {finding.violation.rule}: {RULES[finding.violation.rule]}"]
     lines += [f"steps: {finding.scenario.words}"]
@@ -85,7 +85,7 @@ def steps(finding: Finding) -> str:
     return text.lines("\n".join(lines)) + "\n"
 
 
-def script(finding: Finding, executor: ReusingExecutor) -> str:
+def script(finding: FuzzFinding, executor: ReusingExecutor) -> str:
     """A shell script that does it again with unshare, ip and the plugins alone."""
     if finding.scenario.held:
         return _held(finding, executor)
@@ -101,7 +101,7 @@ def script(finding: Finding, executor: ReusingExecutor) -> str:
         return _script(finding, executor, scenario_run.bench, wanted)
 
 
-def _held(finding: Finding, executor: ReusingExecutor) -> str:
+def _held(finding: FuzzFinding, executor: ReusingExecutor) -> str:
     """A script for a requirement; when it holds this time, for what was done to see that."""
     done = requirements.hold(executor.trial, finding.scenario)
     wanted, details = requirement.find(done.variant.requirement), done.details or (finding.violation.evidence,)
@@ -110,7 +110,7 @@ def _held(finding: Finding, executor: ReusingExecutor) -> str:
     return reproducer.script(wanted, done.trial, done.bench.lab.plan, done.bench.record, details, "repro.sh")
 
 
-def _script(finding: Finding, executor: ReusingExecutor, bench: Bench, violations: list[Violation]) -> str:
+def _script(finding: FuzzFinding, executor: ReusingExecutor, bench: Bench, violations: list[Violation]) -> str:
     details = [violation.evidence or violation.words for violation in violations]
     return reproducer.script(
         _requirement(finding.violation.rule), executor.trial, bench.lab.plan, bench.record, details, "repro.sh"
@@ -123,7 +123,7 @@ def _requirement(rule: str) -> Requirement:
     return Requirement(f"FUZZ {rule}", "fuzz", Level.MUST, "-", says, says, frozenset(Kind), "0.1.0", "1.1.0")
 
 
-def _test(finding: Finding, subject: str, name: str, next_path: Sequence[str]) -> str:
+def _test(finding: FuzzFinding, subject: str, name: str, next_path: Sequence[str]) -> str:
     differs = finding.violation.rule == "differs"
     next_path = () if finding.kind == "backends" else next_path
     needs_next = differs or finding.scenario.upgrades

@@ -36,7 +36,7 @@ from cnitest.fuzz.search.networks import (
     spoken,
     with_others,
 )
-from cnitest.fuzz.search.searcher import Finding, Searcher, Turn
+from cnitest.fuzz.search.searcher import FuzzFinding, Searcher, Turn
 from cnitest.fuzz.search.settings import FuzzSettings
 
 #: Two containers: what one does must not show at the other.
@@ -163,7 +163,7 @@ def _by_hand(settings: FuzzSettings) -> Turn:
     asked = demands(settings.subject, _request(known, plugin_of(settings)))
     left = [Scenario((replace(known, why=why),), (), raw) for why, raw in asked]
 
-    def drawn(searcher: Searcher, examples: int, seed: int) -> Finding | None:
+    def drawn(searcher: Searcher, examples: int, seed: int) -> FuzzFinding | None:
         return searcher.round("configs", strategy, examples * 2, seed)
 
     return _first(left, "configs", settings.share, drawn)
@@ -175,7 +175,7 @@ def _requirements(settings: FuzzSettings) -> Turn:
     left: list[Scenario] | None = None
     strategy = of_requirements(settings)
 
-    def turn(searcher: Searcher, examples: int, seed: int) -> Finding | None:
+    def turn(searcher: Searcher, examples: int, seed: int) -> FuzzFinding | None:
         nonlocal left
         if left is None:
             versions = spoken(settings)[:1] if is_known(settings) else spoken(settings)
@@ -223,7 +223,7 @@ def _sequences(settings: FuzzSettings) -> Turn:
     left = list(known_sequences.of_one(given(settings)))
     left += [each for both in with_others(given(settings)) for each in known_sequences.of_two(both)]
 
-    def drawn(searcher: Searcher, examples: int, seed: int) -> Finding | None:
+    def drawn(searcher: Searcher, examples: int, seed: int) -> FuzzFinding | None:
         return searcher.sequences(strategy, max(examples // 2, 1), seed)
 
     return _first(left, "sequences", settings.share, drawn)
@@ -233,7 +233,7 @@ def _first(known: list[Scenario], kind: str, share: tuple[int, int], then: Turn)
     """A turn that tries known scenarios, its own share of them first, before it draws any."""
     left: list[Scenario] | None = None
 
-    def turn(searcher: Searcher, examples: int, seed: int) -> Finding | None:
+    def turn(searcher: Searcher, examples: int, seed: int) -> FuzzFinding | None:
         nonlocal left
         if left is None:
             left = arranged(known, share, seed)

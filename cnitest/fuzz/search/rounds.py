@@ -27,7 +27,7 @@ _PACKETS = re.compile(r"^silent |: cut off: |^requirement ")
 _TRIES = 3
 
 
-class Finding(NamedTuple):
+class FuzzFinding(NamedTuple):
     """What does not hold, and the smallest scenario in which it was seen.
 
     ``causes`` are all that show in it, ``seconds`` how long it took to find it, ``examples`` how many were tried until
@@ -50,7 +50,7 @@ class Finding(NamedTuple):
 
 
 @dataclass
-class Tally:
+class SearchTally:
     """How far a search has come."""
 
     examples: int = 0
@@ -92,7 +92,7 @@ class Trier(Protocol):
     """Who tries scenarios for a round: a `cnitest.fuzz.search.searcher.Searcher`."""
 
     known: set[str]
-    tally: Tally
+    tally: SearchTally
     others: Others
 
     @property
@@ -165,7 +165,7 @@ class Round:
         self._found_after = (time.monotonic() - tally.began, tally.examples)
         self._end = self.searcher.no_longer_than(_SHRINK, "a finding to shrink")
 
-    def finding(self) -> Finding | None:
+    def finding(self) -> FuzzFinding | None:
         """What was found, reduced on hosts of its own; or, where those do not show it, as it is.
 
         None where nothing was, or what others found already, or what may have been the machine's fault.
@@ -185,7 +185,7 @@ class Round:
         causes = tuple(dict.fromkeys([violation.cause, *(one.cause for one in shown)]))
         searcher.known |= set(causes)
         seconds, examples = self._found_after
-        return Finding(violation, self.best, causes, self._kind, self._seed, seconds, examples, depends)
+        return FuzzFinding(violation, self.best, causes, self._kind, self._seed, seconds, examples, depends)
 
     def _holds(self) -> Callable[[Scenario], bool]:
         """Whether a smaller scenario shows the cause, too; none does any more when the time for that is up.

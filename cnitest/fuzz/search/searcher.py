@@ -26,9 +26,9 @@ from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.search.machine import machine
-from cnitest.fuzz.search.rounds import Finding, Hit, Nobody, Others, Round, Tally, TimeIsUp
+from cnitest.fuzz.search.rounds import FuzzFinding, Hit, Nobody, Others, Round, SearchTally, TimeIsUp
 
-__all__ = ["Executor", "Finding", "Nobody", "Others", "Round", "Searcher", "Tally", "Turn"]
+__all__ = ["Executor", "FuzzFinding", "Nobody", "Others", "Round", "SearchTally", "Searcher", "Turn"]
 
 # What there is still time for once the search is over: to shrink and to reduce what was found.
 _LEAST = 4.0
@@ -38,7 +38,7 @@ _MOST_FAILURES = 10
 
 
 #: A round with a searcher: how many examples, from which seed; the first new finding.
-Turn = Callable[["Searcher", int, int], Finding | None]
+Turn = Callable[["Searcher", int, int], FuzzFinding | None]
 
 
 class Executor(Protocol):
@@ -62,11 +62,11 @@ class Searcher:
         known: set[str] | None = None,
         seen: Callable[[Scenario], None] = lambda _: None,
         deadline: Deadline | None = None,
-        tally: Tally | None = None,
+        tally: SearchTally | None = None,
         others: Others | None = None,
     ) -> None:
         self.known = set() if known is None else known
-        self.tally = tally or Tally(began=time.monotonic())
+        self.tally = tally or SearchTally(began=time.monotonic())
         self.others = others or Nobody()
         self._executor = executor
         self._seen = seen
@@ -76,7 +76,7 @@ class Searcher:
         # Scenarios that showed more than one thing, of which one was made a finding.
         self._again: list[Scenario] = []
 
-    def sequences(self, networks: SearchStrategy[tuple[Example, ...]], examples: int, seed: int) -> Finding | None:
+    def sequences(self, networks: SearchStrategy[tuple[Example, ...]], examples: int, seed: int) -> FuzzFinding | None:
         """Let a state machine run some sequences; the first new finding, made small."""
         current = Round(self, "sequences", seed)
         made = hypothesis.seed(seed)(machine(current, networks))
@@ -89,7 +89,7 @@ class Searcher:
             self._fail("a sequence", error)
         return current.finding()
 
-    def round(self, kind: str, strategy: SearchStrategy[Scenario], examples: int, seed: int) -> Finding | None:
+    def round(self, kind: str, strategy: SearchStrategy[Scenario], examples: int, seed: int) -> FuzzFinding | None:
         """Try some scenarios; the first new finding, made small. The same seed draws the same scenarios."""
         current = Round(self, kind, seed)
         # Nothing was found, or it was given up in the middle of shrinking: the round knows the best.
@@ -97,7 +97,7 @@ class Searcher:
             find(strategy, current.shows, settings=_settings(examples), random=Random(seed))
         return current.finding()
 
-    def each(self, kind: str, scenarios: Iterable[Scenario], seed: int) -> Finding | None:
+    def each(self, kind: str, scenarios: Iterable[Scenario], seed: int) -> FuzzFinding | None:
         """Try scenarios that are given, one after the other, up to the first new finding, which is made small."""
         current, left = Round(self, kind, seed), iter(scenarios)
         while not current.is_over and (scenario := self._again.pop() if self._again else next(left, None)) is not None:

@@ -15,13 +15,13 @@ from cnitest.fuzz.execute.differential import Pair
 from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.search import store
 from cnitest.fuzz.search.kinds import comparisons, rounds, used
-from cnitest.fuzz.search.rounds import Finding, Others, Tally
+from cnitest.fuzz.search.rounds import FuzzFinding, Others, SearchTally
 from cnitest.fuzz.search.searcher import Executor, Searcher, Turn
 from cnitest.fuzz.search.settings import FuzzSettings
 from cnitest.kernel.processes.workers import Connection, Gone, Workers
 from cnitest.kernel.tracing import trace
 
-__all__ = ["Event", "FuzzSettings", "Progress", "Stopped", "search", "together"]
+__all__ = ["Event", "FuzzSettings", "Stopped", "WorkerProgress", "search", "together"]
 
 _ROUND = 40
 # How often each kind of round comes at least in a whole search, and the seconds that are enough for one.
@@ -29,7 +29,7 @@ _CYCLES, _SHORTEST = 2, 5.0
 _TICK, _GRACE = 0.2, 60.0
 
 
-class Progress(NamedTuple):
+class WorkerProgress(NamedTuple):
     """How far one worker has come: examples in all, and the keys of configurations that it tried lately."""
 
     worker: int
@@ -51,7 +51,7 @@ class _Claim(NamedTuple):
     cause: str
 
 
-Event = Progress | Finding | Stopped
+Event = WorkerProgress | FuzzFinding | Stopped
 
 
 class _Colleagues:
@@ -76,7 +76,7 @@ def search(settings: FuzzSettings, worker: int = 0, others: Others | None = None
     """Search in this process; yields what is found, and how far it is after each round."""
     keys: set[str] = set()
     deadline = Deadline.after(settings.seconds, "fuzzing to end")
-    tally = Tally(began=time.monotonic())
+    tally = SearchTally(began=time.monotonic())
     with ExitStack() as stack:
         searchers = partial(Searcher, seen=lambda scenario: keys.update(used(scenario)), deadline=deadline, tally=tally)
         turns = list(_turns(settings, stack, partial(searchers, known=set(settings.known), others=others)))
@@ -91,7 +91,7 @@ def search(settings: FuzzSettings, worker: int = 0, others: Others | None = None
             if finding is not None:
                 yield finding
             yield from (Stopped(worker, words) for words in searcher.failures())
-            yield Progress(worker, tally.examples, frozenset(keys))
+            yield WorkerProgress(worker, tally.examples, frozenset(keys))
             if number % len(turns) == 0:
                 if tally.examples == before:  # there is nothing left to try
                     return

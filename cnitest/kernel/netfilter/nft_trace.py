@@ -46,7 +46,7 @@ _HOOKS = {
 }
 
 
-class TraceEvent(NamedTuple):
+class NftTraceEvent(NamedTuple):
     """A rule, or the end of a chain, that a packet met.
 
     ``identity`` is the packet's as long as it is at the place. ``kind`` is ``rule``, ``return`` (the end of a chain
@@ -119,7 +119,7 @@ def _refusal(namespace: NetworkNamespace, messages: Sequence[Message]) -> str:
     return ""
 
 
-def traced(namespace: NetworkNamespace) -> tuple[tuple[TraceEvent, ...], bool]:
+def traced(namespace: NetworkNamespace) -> tuple[tuple[NftTraceEvent, ...], bool]:
     """What packets met since `arm` or since it was asked last, in order; and whether it is all of it."""
     rows = list(events.received(namespace.kept(_KEPT, partial(events.opened, _GROUP))))
     whole = not any(kind == events.OVERRUN for kind, _ in rows)
@@ -173,12 +173,12 @@ _MARK = (
 )
 
 
-def _event(row: bytes) -> TraceEvent:
+def _event(row: bytes) -> NftTraceEvent:
     values = tables.values_of(row)
     verdict = tables.nested(values, 5)
     code = tables.number(verdict, 1) if verdict else tables.number(values, 16)
     signed = code - (1 << 32) if code >> 31 else code & 0xFF  # an error number or a queue is above the verdict
-    return TraceEvent(
+    return NftTraceEvent(
         tables.number(values, 6),
         tables.FAMILIES.get(row[16], ""),
         tables.text(values, 1),

@@ -18,7 +18,6 @@ _BATCH_BEGIN, _BATCH_END, _GET_GENERATION = 16, 17, 16
 _APPEND = 0x800
 # Gone with the socket that made it.
 _OWNED = 2
-_DEVICES = (3, 4)
 #: The name of the tables that mark packets for `nft_trace`; no state of a place shows them.
 OWN = "cnitest_trace"
 #: Netlink header and nfgenmsg: where the attributes of a message begin.

@@ -10,7 +10,7 @@ import struct
 from typing import NamedTuple
 
 from cnitest.errors import FeatureMissing
-from cnitest.kernel.processes.syscall_numbers import Machine, machine
+from cnitest.kernel.processes.syscall_numbers import Architecture, machine
 
 _SET_MODE_FILTER = 1
 _NEW_LISTENER, _WAIT_KILLABLE = 1 << 3, 1 << 5
@@ -46,7 +46,7 @@ class Listener:
     The descriptor is readable when a thread waits, and hangs up when the last one of them has ended.
     """
 
-    def __init__(self, fd: int, on: Machine) -> None:
+    def __init__(self, fd: int, on: Architecture) -> None:
         self.fd = fd
         self._names = on.names
 
@@ -107,7 +107,7 @@ def install() -> Listener:
     return Listener(fd, on)
 
 
-def _program(on: Machine) -> bytes:
+def _program(on: Architecture) -> bytes:
     """The filter in classic BPF: other architectures and other calls pass, looks at files too."""
     names = {name: number for number, name in on.names.items()}
     opening = names.pop("openat")

@@ -63,7 +63,7 @@ ONLY_X86: Mapping[str, int] = {
 }
 
 
-class Machine(NamedTuple):
+class Architecture(NamedTuple):
     """One architecture: AUDIT_ARCH_* of its filter, seccomp(2)'s number, and its calls by number."""
 
     audit: int
@@ -71,12 +71,12 @@ class Machine(NamedTuple):
     names: Mapping[int, str]
 
 
-def machine() -> Machine:
+def machine() -> Architecture:
     """The architecture that we run on. Raises FeatureMissing for one that is not in the table."""
     name = os.uname().machine
     if name == "x86_64":
         numbers = {call: row[0] for call, row in CALLS.items() if row[0] is not None} | dict(ONLY_X86)
-        return Machine(0xC000003E, 317, {number: call for call, number in numbers.items()})
+        return Architecture(0xC000003E, 317, {number: call for call, number in numbers.items()})
     if name == "aarch64":
-        return Machine(0xC00000B7, 277, {row[1]: call for call, row in CALLS.items()})
+        return Architecture(0xC00000B7, 277, {row[1]: call for call, row in CALLS.items()})
     raise FeatureMissing(f"fault injection knows the system calls of x86_64 and aarch64, this machine is {name}")

@@ -19,7 +19,7 @@ _HOPS = (SENT, HANDED_OVER, RECEIVED)
 _FREED, _CONSUMED = "kfree_skb", "consume_skb"
 
 
-class End(Enum):
+class BufferEnd(Enum):
     """How a buffer ended: used up by whom it was for, dropped, or not at all as far as was noted."""
 
     USED = "used"
@@ -54,7 +54,7 @@ class Buffer:
     first: int
     last: int
     begin: TraceEvent
-    end: End = End.UNKNOWN
+    end: BufferEnd = BufferEnd.UNKNOWN
     drop: Drop | None = None
     hops: list[BufferHop] = field(default_factory=list)
     #: The threads in whose time it was handled.
@@ -68,11 +68,11 @@ class Buffer:
         if event.name in _HOPS:
             self.hops.append(BufferHop(event.name, said["dev"], int(said["len"]), event))
         elif event.name == _FREED:
-            self.end = End.DROPPED
+            self.end = BufferEnd.DROPPED
             function = said.get("location", "").partition("+")[0]
             self.drop = Drop(said.get("reason", ""), function, int(said.get("protocol", 0)))
         else:
-            self.end = End.USED
+            self.end = BufferEnd.USED
 
 
 def buffers(events: Iterable[TraceEvent]) -> list[Buffer]:
@@ -92,7 +92,7 @@ def buffers(events: Iterable[TraceEvent]) -> list[Buffer]:
             buffer = living[address] = Buffer(number, number, event)
             found.append(buffer)
         buffer.note(number, event)
-        if buffer.end is not End.UNKNOWN:
+        if buffer.end is not BufferEnd.UNKNOWN:
             del living[address]
     return found
 

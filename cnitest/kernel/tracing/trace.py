@@ -229,12 +229,6 @@ def armed() -> Trace | None:
     return own.trace
 
 
-def is_decided() -> bool:
-    """Whether it is known if this process has a trace: somebody has asked for it, and what came of that."""
-    own = _own.get(os.getpid())
-    return own is not None and own.done.is_set()
-
-
 def await_armed(seconds: float = _TIMEOUT) -> Trace | None:
     """As `armed`, but begin and wait until it is decided, at most that long; `why` says why it is None."""
     begin()

@@ -62,9 +62,9 @@ class Headers(NamedTuple):
     options: bytes = b""
 
     @property
-    def flow(self) -> Flow:
+    def flow(self) -> Direction:
         """Who sends to whom, and from which port to which."""
-        return Flow(self.protocol, self.source, self.source_port, self.destination, self.destination_port)
+        return Direction(self.protocol, self.source, self.source_port, self.destination, self.destination_port)
 
     @property
     def travels(self) -> tuple[object, ...]:
@@ -73,7 +73,7 @@ class Headers(NamedTuple):
         return self.protocol, self.kind, self.flags, self.sequence, self.acknowledged, self.payload, ends
 
 
-class Flow(NamedTuple):
+class Direction(NamedTuple):
     """One direction of a conversation."""
 
     protocol: int
@@ -82,9 +82,9 @@ class Flow(NamedTuple):
     destination: str
     destination_port: int
 
-    def reversed(self) -> Flow:
+    def reversed(self) -> Direction:
         """The other direction."""
-        return Flow(self.protocol, self.destination, self.destination_port, self.source, self.source_port)
+        return Direction(self.protocol, self.destination, self.destination_port, self.source, self.source_port)
 
 
 def token() -> bytes:

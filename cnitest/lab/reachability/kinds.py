@@ -19,7 +19,7 @@ _LAST_PORT = 65535
 DEFAULT = ("icmp", "tcp:80", "udp:53")
 
 
-class Kind(NamedTuple):
+class PacketKind(NamedTuple):
     """What is sent: a protocol over a family (4 or 6), to a port where it has any."""
 
     protocol: str
@@ -30,7 +30,7 @@ class Kind(NamedTuple):
         name = f"{self.protocol}{6 if self.family == 6 else ''}"
         return f"{name}:{self.port}" if self.port else name
 
-    def over(self, family: int) -> Kind:
+    def over(self, family: int) -> PacketKind:
         """The same over a family."""
         return self._replace(family=family)
 
@@ -53,7 +53,7 @@ class Kind(NamedTuple):
         return SctpProbe(sender, address, self.port, receiver, self.port)
 
 
-def kind(word: Any) -> Kind:
+def kind(word: Any) -> PacketKind:
     """The kind that a word names. Raises ValueError with the end of a sentence."""
     found = _WORD.fullmatch(word.strip().lower()) if isinstance(word, str) else None
     if found is None:
@@ -66,4 +66,4 @@ def kind(word: Any) -> Kind:
         raise ValueError(f"{word!r} is no probe: ICMP has no ports; write {protocol + version!r}")
     if protocol != "icmp" and not 1 <= port <= _LAST_PORT:
         raise ValueError(f"{word!r} names no port from 1 to {_LAST_PORT}: write {protocol + version + ':80'!r}")
-    return Kind(protocol, 6 if version.endswith("6") else 4, port)
+    return PacketKind(protocol, 6 if version.endswith("6") else 4, port)

@@ -14,7 +14,7 @@ from cnitest.lab.probe.verdict.inquiry import inquire
 from cnitest.lab.reach import Reach, Verdict
 from cnitest.lab.reachability.addresses import Addresses, addresses
 from cnitest.lab.reachability.grid import Cell
-from cnitest.lab.reachability.kinds import DEFAULT, Kind, kind
+from cnitest.lab.reachability.kinds import DEFAULT, PacketKind, kind
 from cnitest.lab.reachability.matrix import Reachability
 from cnitest.lab.reachability.truth import matching
 
@@ -34,7 +34,7 @@ class _Task(NamedTuple):
     cell: Cell
     sender: Place
     receiver: Place
-    kind: Kind
+    kind: PacketKind
     address: str
 
 
@@ -76,7 +76,7 @@ def measure(
     return matrix
 
 
-def _kinds(probes: str | Sequence[str], family: Any) -> list[Kind]:
+def _kinds(probes: str | Sequence[str], family: Any) -> list[PacketKind]:
     words = [probes] if isinstance(probes, str) else list(probes)
     try:
         kinds = [kind(word) for word in words]
@@ -121,12 +121,12 @@ def _meant(lab: Lab, given: Place | str) -> list[Place]:
     return [lab.place(name) for name in names] or [lab.place(given)]
 
 
-def _addressed(places: Sequence[Place], found: Addresses, kinds: Sequence[Kind]) -> list[Place]:
+def _addressed(places: Sequence[Place], found: Addresses, kinds: Sequence[PacketKind]) -> list[Place]:
     """The places that can be probed at all."""
     return [place for place in places if any(found.of(place, each.family) for each in kinds)]
 
 
-def _in_use(kinds: Sequence[Kind], everyone: Sequence[Place], found: Addresses) -> list[Kind]:
+def _in_use(kinds: Sequence[PacketKind], everyone: Sequence[Place], found: Addresses) -> list[PacketKind]:
     """The probes over IPv6 where it is the only family that anybody has an address of."""
     return [each.over(6) if _families(everyone, found) == {6} else each for each in kinds]
 
@@ -141,7 +141,7 @@ def _check_pairs(senders: Sequence[Place], receivers: Sequence[Place]) -> None:
         raise UsageError("reachability(): there are no two places with addresses to probe; name them")
 
 
-def _check_kinds(kinds: Sequence[Kind], everyone: Sequence[Place], found: Addresses) -> None:
+def _check_kinds(kinds: Sequence[PacketKind], everyone: Sequence[Place], found: Addresses) -> None:
     """Raises UsageError when a whole probe makes no sense: it is the other family that has addresses."""
     has = _families(everyone, found)
     for each in kinds:
@@ -153,7 +153,7 @@ def _check_kinds(kinds: Sequence[Kind], everyone: Sequence[Place], found: Addres
 
 
 def _tasks(
-    senders: Sequence[Place], receivers: Sequence[Place], kinds: Sequence[Kind], found: Addresses
+    senders: Sequence[Place], receivers: Sequence[Place], kinds: Sequence[PacketKind], found: Addresses
 ) -> tuple[list[_Task], dict[Cell, str]]:
     tasks, absent = [], {}
     for sender in senders:

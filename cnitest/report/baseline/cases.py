@@ -7,17 +7,17 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from cnitest.conformance.model.subject import Subject
-from cnitest.conformance.model.verdict import LACKING, Case, Verdict
+from cnitest.conformance.model.verdict import LACKING, Case, CaseVerdict
 from cnitest.report.baseline import words
 from cnitest.report.baseline.model import Baseline, Entry
 
 #: Verdicts that leave open whether a cause is still there.
-_OPEN = (Verdict.UNDECIDED, Verdict.BROKEN, Verdict.NOT_RUN)
+_OPEN = (CaseVerdict.UNDECIDED, CaseVerdict.BROKEN, CaseVerdict.NOT_RUN)
 
 
 def accepted(case: Case, baseline: Baseline) -> Case:
     """A case without what a baseline has of it; one that has nothing else is in the baseline."""
-    if case.verdict is not Verdict.FAILED:
+    if case.verdict is not CaseVerdict.FAILED:
         return case
     found = [baseline.find(entry) for entry in _entries(case)]
     known = tuple(entry for entry in found if entry)
@@ -26,7 +26,7 @@ def accepted(case: Case, baseline: Baseline) -> Case:
     causes = tuple(dict.fromkeys(entry.cause for entry in known))
     if len(known) == len(found):
         comments = dict.fromkeys(entry.comment for entry in known if entry.comment)
-        return replace(case, verdict=Verdict.BASELINE, accepted=causes, reason="; ".join(comments))
+        return replace(case, verdict=CaseVerdict.BASELINE, accepted=causes, reason="; ".join(comments))
     pairs = zip_longest(case.details, case.fingerprints[: len(case.details)], fillvalue="")
     left = [pair for pair, entry in zip(pairs, found, strict=True) if not entry]
     details, fingerprints = (tuple(each) for each in zip(*left, strict=True))
@@ -35,7 +35,7 @@ def accepted(case: Case, baseline: Baseline) -> Case:
 
 def entries(case: Case) -> Iterator[Entry]:
     """What a case shows that a baseline can accept: nothing of one that ended in an error of ours."""
-    yield from _entries(case) if case.verdict is Verdict.FAILED else ()
+    yield from _entries(case) if case.verdict is CaseVerdict.FAILED else ()
     yield from (_entry(case, cause) for cause in case.accepted)
 
 
@@ -58,7 +58,7 @@ def decided(cases: Sequence[Case], subjects: Sequence[Subject], baseline: Baseli
 
 
 def _is_open(case: Case) -> bool:
-    lacks = case.verdict is Verdict.NOT_APPLICABLE and case.reason.startswith(LACKING)
+    lacks = case.verdict is CaseVerdict.NOT_APPLICABLE and case.reason.startswith(LACKING)
     return lacks or case.verdict in _OPEN
 
 

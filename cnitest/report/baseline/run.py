@@ -12,7 +12,7 @@ import pytest
 
 from cnitest import paths
 from cnitest.conformance.model.subject import Subject
-from cnitest.conformance.model.verdict import Case, Verdict
+from cnitest.conformance.model.verdict import Case, CaseVerdict
 from cnitest.errors import ConfigError
 from cnitest.report.baseline import cases, failures, files
 from cnitest.report.baseline.model import EMPTY, Baseline, Entry, Scope, count, updated
@@ -82,8 +82,8 @@ class Run:
         if row is not None:
             case = Case.from_data(row)
             self._cases.append(case)
-            self._errors += case.verdict is Verdict.BROKEN
-            self._accepted += case.verdict is Verdict.BASELINE
+            self._errors += case.verdict is CaseVerdict.BROKEN
+            self._accepted += case.verdict is CaseVerdict.BASELINE
             found = [*cases.entries(case)]
         elif noted is not None:
             self._tests |= {noted["test"]} if report.when == "call" else set()

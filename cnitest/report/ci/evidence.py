@@ -24,7 +24,7 @@ MOST_FILES = 50
 _BENCH_FIXTURES = frozenset({"bench", "shared_bench", "shared_attachment"})
 
 
-class Wanted(NamedTuple):
+class EvidenceWanted(NamedTuple):
     """What is wanted of each test: properties for JUnit, why a probe was lost, files of failures (at most so many)."""
 
     properties: bool
@@ -35,7 +35,7 @@ class Wanted(NamedTuple):
 class Evidence:
     """Adds what is wanted to the reports of one process that runs tests."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: EvidenceWanted) -> None:
         self._wanted = wanted
         self._files = wanted.files
         self._before_teardown: tuple[Lab | None, Bench | None] = (None, None)

@@ -49,7 +49,7 @@ def short(test: str) -> str:
     return f"{file.rpartition('/')[2]}{colons}{name}"
 
 
-class Tally:
+class RunTally:
     """Counts a run's reports, where it is led: outcomes, reasons for skips, and failures."""
 
     def __init__(self, root: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cnitest import text
 from cnitest.cni.calls.invoke import Call
-from cnitest.conformance.bench.record import Record
+from cnitest.conformance.bench.record import BenchRecord
 from cnitest.conformance.bench.steps import Look
 from cnitest.events import Event
 from cnitest.kernel.packet_socket import Frame
@@ -33,7 +33,7 @@ _PARTS = {
 _PREFIX = "cnitest: "
 
 
-def of_lab(lab: Lab, sections: Sequence[tuple[str, str]], record: Record | None) -> dict[str, str | bytes]:
+def of_lab(lab: Lab, sections: Sequence[tuple[str, str]], record: BenchRecord | None) -> dict[str, str | bytes]:
     """The content of each file, by its name: of a lab, of what its report says, of the record of its bench, if any.
     What has nothing to say is left out."""
     events = [Event(0.0, call) for call in record.calls] if record else list(lab.journal)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from cnitest.report.ci import environment, failures, summary
-from cnitest.report.ci.failures import Failure, Tally
+from cnitest.report.ci.failures import Failure, RunTally
 
 #: Set to "true" where GitHub runs us; the file of the job's summary; where the repository is checked out.
 VARIABLE, _SUMMARY, _WORKSPACE = "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"
@@ -27,7 +27,7 @@ _FEW_TESTS = 5
 class GitHub:
     """Tells GitHub of a run at its end; ``tally`` counts it. Registered where the run is led."""
 
-    def __init__(self, config: pytest.Config, tally: Tally) -> None:
+    def __init__(self, config: pytest.Config, tally: RunTally) -> None:
         self._config = config
         self._tally = tally
         self._warning = ""

@@ -47,7 +47,7 @@ def _register_reports(config: pytest.Config) -> None:
     files, properties = bool(given.cni_artifacts), bool(getattr(given, "xmlpath", None))
     if not hasattr(config, "workerinput"):
         _register_readers(config, files, properties)
-    wanted = evidence.Wanted(properties, losses=True, files=evidence.MOST_FILES if files else 0)
+    wanted = evidence.EvidenceWanted(properties, losses=True, files=evidence.MOST_FILES if files else 0)
     config.pluginmanager.register(evidence.Evidence(wanted), "cnitest evidence")
 
 
@@ -64,6 +64,6 @@ def _register_readers(config: pytest.Config, files: bool, properties: bool) -> N
     if _github(config):
         from cnitest.report.ci import failures, github
 
-        tally = failures.Tally(str(config.rootpath))
+        tally = failures.RunTally(str(config.rootpath))
         register(tally, "cnitest tally")
         register(github.GitHub(config, tally), "cnitest github")

@@ -7,27 +7,27 @@ from html import escape
 
 from cnitest import text
 from cnitest.report.ci import failures
-from cnitest.report.ci.failures import Failure, Tally
+from cnitest.report.ci.failures import Failure, RunTally
 
 _ORDER = ("failed", "error", "passed", "skipped")
 _MOST_CAUSES, _MOST_TESTS, _MOST_REASONS = 100, 20, 30
 _MOST_WORDS = 300
 
 
-def page(tally: Tally, facts: Mapping[str, str], place: Callable[[Failure], str]) -> str:
+def page(tally: RunTally, facts: Mapping[str, str], place: Callable[[Failure], str]) -> str:
     """The page; ``place`` is a failure's file as the repository has it, empty where that has none."""
     lines = [f"### cnitest: {_totals(tally)}", "", *_failures(tally, place), *_skips(tally), *_environment(facts)]
     return "\n".join(lines) + "\n"
 
 
-def _totals(tally: Tally) -> str:
+def _totals(tally: RunTally) -> str:
     known = [name for name in _ORDER if tally.outcomes[name]]
     others = sorted(name for name in tally.outcomes if name not in _ORDER)
     words = {"error": "errors", "expected failure": "expected failures"}
     return ", ".join(f"{tally.outcomes[name]} {words.get(name, name)}" for name in (*known, *others)) or "no tests ran"
 
 
-def _failures(tally: Tally, place: Callable[[Failure], str]) -> Iterator[str]:
+def _failures(tally: RunTally, place: Callable[[Failure], str]) -> Iterator[str]:
     groups = failures.by_cause(tally.failures)
     if not groups:
         return
@@ -57,7 +57,7 @@ def _details(group: list[Failure]) -> Iterator[str]:
     yield from ("", "</details>", "")
 
 
-def _skips(tally: Tally) -> Iterator[str]:
+def _skips(tally: RunTally) -> Iterator[str]:
     if not tally.skips:
         return
     yield from (f"<details><summary>{tally.outcomes['skipped']} skipped, by reason</summary>", "")

@@ -10,12 +10,12 @@ from itertools import zip_longest
 from cnitest.cni import spec
 from cnitest.conformance.model.requirement import Level, registry
 from cnitest.conformance.model.subject import Subject
-from cnitest.conformance.model.verdict import Case, Verdict
+from cnitest.conformance.model.verdict import Case, CaseVerdict
 from cnitest.fuzz.model.violation import plain
 from cnitest.report.fingerprint import ALONE
 
 #: The verdicts that are reported by cause, worst first.
-REPORTED = (Verdict.BROKEN, Verdict.FAILED, Verdict.WARNING, Verdict.INHERITED, Verdict.UNDECIDED)
+REPORTED = (CaseVerdict.BROKEN, CaseVerdict.FAILED, CaseVerdict.WARNING, CaseVerdict.INHERITED, CaseVerdict.UNDECIDED)
 _LEVELS = tuple(Level)
 # What a test was doing, before what it found.
 _TRYING = re.compile(r"^(?:after|gone with it|'[^']*' is|[\w ]+): ")
@@ -33,7 +33,7 @@ class FindingCause:
 
     subject: str
     plugin: str
-    verdict: Verdict
+    verdict: CaseVerdict
     requirements: tuple[str, ...]
     versions: tuple[str, ...]
     evidence: str
@@ -89,9 +89,9 @@ def _is_alike(one: frozenset[str], other: frozenset[str]) -> bool:
 
 def _signs(case: Case) -> Iterator[str]:
     """What a case shows, without values: its fingerprints, and words where it has none."""
-    if case.verdict is Verdict.INHERITED:
+    if case.verdict is CaseVerdict.INHERITED:
         yield f"{ALONE}{case.verdict.value}"
-    elif case.verdict is Verdict.UNDECIDED:
+    elif case.verdict is CaseVerdict.UNDECIDED:
         yield f"{ALONE}{case.verdict.value} {next(filter(None, case.fingerprints), '') or plain(case.reason)}"
     else:
         for detail, known in zip_longest(case.details, case.fingerprints[: len(case.details)], fillvalue=""):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from cnitest.conformance.model.requirement import Level
-from cnitest.conformance.model.verdict import Verdict
+from cnitest.conformance.model.verdict import CaseVerdict
 from cnitest.report.conformance import listing, table
 from cnitest.report.conformance.causes import FindingCause
 from cnitest.report.conformance.summary import WORST_FIRST, RunSummary, count, shares
@@ -39,15 +39,15 @@ def _gone_headline(ended: RunSummary) -> str:
 
 
 def _totals(ended: RunSummary) -> Iterator[str]:
-    counts: dict[Level, Counter[Verdict]] = {level: Counter() for level in Level}
+    counts: dict[Level, Counter[CaseVerdict]] = {level: Counter() for level in Level}
     effects: Counter[Level] = Counter()
     for requirement, _, verdict, cases in ended.rows:
         counts[requirement.level][verdict] += 1
-        effects[requirement.level] += verdict is Verdict.PASSED and any(case.effect for case in cases)
+        effects[requirement.level] += verdict is CaseVerdict.PASSED and any(case.effect for case in cases)
     for level, found in counts.items():
         words = {verdict: f"{found[verdict]} {verdict.value}" for verdict in WORST_FIRST if found[verdict]}
-        if Verdict.PASSED in words:
-            words[Verdict.PASSED] += f" ({effects[level]} with an effect)"
+        if CaseVerdict.PASSED in words:
+            words[CaseVerdict.PASSED] += f" ({effects[level]} with an effect)"
         yield f"{level.value:7} {', '.join(words.values())}"
     times = shares(ended.cases)
     tried = count(len(ended.cases), "case")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from cnitest import paths, text
 from cnitest.conformance.model.requirement import registry
-from cnitest.conformance.model.verdict import Verdict
+from cnitest.conformance.model.verdict import CaseVerdict
 from cnitest.report.conformance.causes import FindingCause
 from cnitest.report.conformance.summary import SHORT
 
@@ -59,7 +59,7 @@ def _cut_to_fit(found: Sequence[FindingCause], command: CommandOf) -> list[str]:
 
 
 def _fails(cause: FindingCause) -> bool:
-    return cause.verdict in (Verdict.BROKEN, Verdict.FAILED)
+    return cause.verdict in (CaseVerdict.BROKEN, CaseVerdict.FAILED)
 
 
 def _entry(cause: FindingCause, command: CommandOf, detail: _Detail) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _entry(cause: FindingCause, command: CommandOf, detail: _Detail) -> Iterator
         yield _cut(f"{_headline(cause)}: {evidence}")
         return
     yield _cut(_headline(cause))
-    if cause.verdict in (Verdict.INHERITED, Verdict.UNDECIDED):
+    if cause.verdict in (CaseVerdict.INHERITED, CaseVerdict.UNDECIDED):
         yield from _wrapped(evidence, detail.lines)
         return
     if detail.says:
@@ -92,11 +92,11 @@ def _headline(cause: FindingCause) -> str:
 
 
 def _evidence(cause: FindingCause) -> str:
-    if cause.verdict is Verdict.INHERITED:
+    if cause.verdict is CaseVerdict.INHERITED:
         reason = cause.shown_by.reason or "a limitation of the CNI library that the plugin is built with"
         return f"{text.line(reason)}; -v shows each"
     words = _ABOUT.sub("", text.line(" ".join(cause.evidence.split())))
-    return f"blocked by: {words}" if cause.verdict is Verdict.UNDECIDED else words
+    return f"blocked by: {words}" if cause.verdict is CaseVerdict.UNDECIDED else words
 
 
 def _span(versions: Sequence[str]) -> str:

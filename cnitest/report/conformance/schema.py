@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from cnitest.conformance.model.requirement import Kind, Level
-from cnitest.conformance.model.verdict import Verdict
+from cnitest.conformance.model.verdict import CaseVerdict
 from cnitest.report.conformance.summary import FORMAT
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _NUMBER: dict[str, Any] = {"type": "number"}
 _TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
-_VERDICT: dict[str, Any] = {"enum": [verdict.value for verdict in Verdict]}
+_VERDICT: dict[str, Any] = {"enum": [verdict.value for verdict in CaseVerdict]}
 
 
 def conformance_schema() -> dict[str, Any]:

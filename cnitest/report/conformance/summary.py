@@ -11,45 +11,45 @@ from typing import Any, NamedTuple
 from cnitest.conformance.model import deviation
 from cnitest.conformance.model.requirement import Requirement, registry
 from cnitest.conformance.model.subject import Subject
-from cnitest.conformance.model.verdict import Case, Verdict
+from cnitest.conformance.model.verdict import Case, CaseVerdict
 from cnitest.report.conformance.causes import FindingCause, causes
 
 #: The form of the JSON document; see docs/conformance.md and ``cnitest schema conformance``.
 FORMAT = "cnitest-conformance/1"
 #: The worst of several cases is a requirement's verdict.
 WORST_FIRST = (
-    Verdict.BROKEN,
-    Verdict.FAILED,
-    Verdict.WARNING,
-    Verdict.INHERITED,
-    Verdict.BASELINE,
-    Verdict.DEVIATION,
-    Verdict.UNDECIDED,
-    Verdict.PASSED,
-    Verdict.NOT_APPLICABLE,
-    Verdict.NOT_RUN,
+    CaseVerdict.BROKEN,
+    CaseVerdict.FAILED,
+    CaseVerdict.WARNING,
+    CaseVerdict.INHERITED,
+    CaseVerdict.BASELINE,
+    CaseVerdict.DEVIATION,
+    CaseVerdict.UNDECIDED,
+    CaseVerdict.PASSED,
+    CaseVerdict.NOT_APPLICABLE,
+    CaseVerdict.NOT_RUN,
 )
 #: A verdict's word in tables.
 SHORT = {
-    Verdict.BROKEN: "BROKEN",
-    Verdict.FAILED: "FAIL",
-    Verdict.WARNING: "warn",
-    Verdict.INHERITED: "inherit",
-    Verdict.BASELINE: "baseline",
-    Verdict.DEVIATION: "known",
-    Verdict.UNDECIDED: "?",
-    Verdict.PASSED: "ok",
-    Verdict.NOT_APPLICABLE: "n/a",
-    Verdict.NOT_RUN: "-",
+    CaseVerdict.BROKEN: "BROKEN",
+    CaseVerdict.FAILED: "FAIL",
+    CaseVerdict.WARNING: "warn",
+    CaseVerdict.INHERITED: "inherit",
+    CaseVerdict.BASELINE: "baseline",
+    CaseVerdict.DEVIATION: "known",
+    CaseVerdict.UNDECIDED: "?",
+    CaseVerdict.PASSED: "ok",
+    CaseVerdict.NOT_APPLICABLE: "n/a",
+    CaseVerdict.NOT_RUN: "-",
 }
 
 
-class Row(NamedTuple):
+class SummaryRow(NamedTuple):
     """One requirement for one subject: the verdict and its cases."""
 
     requirement: Requirement
     subject: Subject
-    verdict: Verdict
+    verdict: CaseVerdict
     cases: tuple[Case, ...]
 
 
@@ -58,7 +58,7 @@ class RunSummary:
     """A run: every requirement for every subject, the known deviations that did not show, whether those must have
     shown, what it found by cause, and what became of its baseline (see `cnitest.report.baseline.run`)."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[SummaryRow, ...]
     cases: tuple[Case, ...]
     subjects: tuple[Subject, ...]
     profile: str
@@ -85,22 +85,22 @@ def outcome(
     return RunSummary(rows, tuple(cases), tuple(subjects), profile, gone, shipped, found, baseline)
 
 
-def _rows(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[Row]:
+def _rows(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[SummaryRow]:
     table: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
         table.setdefault((case.requirement, case.subject), []).append(case)
     for requirement in registry().values():
         for subject in subjects:
             mine = tuple(table.get((requirement.id, subject.name), ()))
-            yield Row(requirement, subject, _verdict(requirement, subject, mine), mine)
+            yield SummaryRow(requirement, subject, _verdict(requirement, subject, mine), mine)
 
 
-def _verdict(requirement: Requirement, subject: Subject, cases: Sequence[Case]) -> Verdict:
+def _verdict(requirement: Requirement, subject: Subject, cases: Sequence[Case]) -> CaseVerdict:
     """The worst of its cases; without any it does not apply, or was left out of the run."""
     found = {case.verdict for case in cases}
     if not found and any(not subject.gap(requirement, version) for version in subject.versions):
-        return Verdict.NOT_RUN
-    return next((verdict for verdict in WORST_FIRST if verdict in found), Verdict.NOT_APPLICABLE)
+        return CaseVerdict.NOT_RUN
+    return next((verdict for verdict in WORST_FIRST if verdict in found), CaseVerdict.NOT_APPLICABLE)
 
 
 def _disappeared(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[tuple[str, deviation.Deviation]]:
@@ -115,9 +115,12 @@ def _disappeared(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator
 
 
 def _decides(case: Case, entry: deviation.Deviation, subject: Subject) -> bool:
-    return case.verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.BASELINE, Verdict.DEVIATION) and entry.concerns(
-        case.requirement, subject, case.version
-    )
+    return case.verdict in (
+        CaseVerdict.PASSED,
+        CaseVerdict.FAILED,
+        CaseVerdict.BASELINE,
+        CaseVerdict.DEVIATION,
+    ) and entry.concerns(case.requirement, subject, case.version)
 
 
 def reason_of(requirement: Requirement, subject: Subject, cases: Sequence[Case]) -> str:

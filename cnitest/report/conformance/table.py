@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from cnitest.conformance.model.verdict import Verdict
-from cnitest.report.conformance.summary import SHORT, WORST_FIRST, Row, RunSummary, count
+from cnitest.conformance.model.verdict import CaseVerdict
+from cnitest.report.conformance.summary import SHORT, WORST_FIRST, RunSummary, SummaryRow, count
 
 _WIDE = 9
 _MOST_COLUMNS = 12
@@ -16,12 +16,12 @@ _IDS = 42
 _WIDTH = 118
 #: The verdicts that need nobody's attention: their requirements share lines.
 _QUIET = {
-    Verdict.PASSED,
-    Verdict.NOT_APPLICABLE,
-    Verdict.NOT_RUN,
-    Verdict.BASELINE,
-    Verdict.DEVIATION,
-    Verdict.INHERITED,
+    CaseVerdict.PASSED,
+    CaseVerdict.NOT_APPLICABLE,
+    CaseVerdict.NOT_RUN,
+    CaseVerdict.BASELINE,
+    CaseVerdict.DEVIATION,
+    CaseVerdict.INHERITED,
 }
 
 
@@ -57,13 +57,13 @@ def brief(ended: RunSummary) -> Iterator[str]:
     yield from _others(ended, [rows for rows in requirements if _is_quiet(rows)])
 
 
-def _others(ended: RunSummary, quiet: Sequence[tuple[Row, ...]]) -> Iterator[str]:
+def _others(ended: RunSummary, quiet: Sequence[tuple[SummaryRow, ...]]) -> Iterator[str]:
     """The requirements that need nobody's attention, by what they came to."""
-    by_verdicts: dict[tuple[Verdict, ...], list[str]] = {}
+    by_verdicts: dict[tuple[CaseVerdict, ...], list[str]] = {}
     for rows in quiet:
         by_verdicts.setdefault(_verdicts(rows), []).append(rows[0].requirement.id)
     for verdicts, identifiers in sorted(by_verdicts.items(), key=lambda item: -len(item[1])):
-        if set(verdicts) == {Verdict.NOT_RUN}:
+        if set(verdicts) == {CaseVerdict.NOT_RUN}:
             yield f"not run: {count(len(identifiers), 'requirement')}"
             continue
         alike = len(set(verdicts)) == 1
@@ -73,18 +73,18 @@ def _others(ended: RunSummary, quiet: Sequence[tuple[Row, ...]]) -> Iterator[str
         yield from textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
-def _verdicts(rows: tuple[Row, ...]) -> tuple[Verdict, ...]:
+def _verdicts(rows: tuple[SummaryRow, ...]) -> tuple[CaseVerdict, ...]:
     """The verdicts of a requirement; that it was left out for all to which it applies counts for all."""
     found = tuple(row.verdict for row in rows)
-    left_out = Verdict.NOT_RUN in found and set(found) <= {Verdict.NOT_RUN, Verdict.NOT_APPLICABLE}
-    return (Verdict.NOT_RUN,) * len(found) if left_out else found
+    left_out = CaseVerdict.NOT_RUN in found and set(found) <= {CaseVerdict.NOT_RUN, CaseVerdict.NOT_APPLICABLE}
+    return (CaseVerdict.NOT_RUN,) * len(found) if left_out else found
 
 
-def _is_quiet(rows: tuple[Row, ...]) -> bool:
+def _is_quiet(rows: tuple[SummaryRow, ...]) -> bool:
     return all(row.verdict in _QUIET for row in rows)
 
 
-def _worst(rows: tuple[Row, ...]) -> int:
+def _worst(rows: tuple[SummaryRow, ...]) -> int:
     return min(WORST_FIRST.index(row.verdict) for row in rows)
 
 
@@ -96,17 +96,17 @@ def _names(ended: RunSummary, indent: int, width: int) -> str:
     return " " * indent + "".join(subject.name.ljust(width) for subject in ended.subjects).rstrip()
 
 
-def _marks(rows: tuple[Row, ...], width: int) -> str:
+def _marks(rows: tuple[SummaryRow, ...], width: int) -> str:
     return "".join(SHORT[row.verdict].ljust(width) for row in rows).rstrip()
 
 
-def _by_requirement(ended: RunSummary) -> Iterator[tuple[Row, ...]]:
+def _by_requirement(ended: RunSummary) -> Iterator[tuple[SummaryRow, ...]]:
     """The rows of each requirement, in their order."""
     wide = len(ended.subjects)
     return (ended.rows[start : start + wide] for start in range(0, len(ended.rows), wide))
 
 
-def _counted(rows: tuple[Row, ...]) -> str:
+def _counted(rows: tuple[SummaryRow, ...]) -> str:
     counts = Counter(row.verdict for row in rows)
     return ", ".join(f"{counts[verdict]} {SHORT[verdict]}" for verdict in WORST_FIRST if counts[verdict])
 

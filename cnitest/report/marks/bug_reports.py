@@ -60,7 +60,7 @@ class BugReport:
         )
 
 
-class Case(NamedTuple):
+class ReportCase(NamedTuple):
     """What one test of a report found: its name, its verdict, why in one line, whether the data expects it, and the
     reason that the data has."""
 
@@ -72,12 +72,12 @@ class Case(NamedTuple):
     reason: str = ""
 
 
-class Found(NamedTuple):
+class ReportOutcome(NamedTuple):
     """What a run found of one report, with the cases that made it."""
 
     report: BugReport
     verdict: Verdict
-    cases: tuple[Case, ...]
+    cases: tuple[ReportCase, ...]
 
     @property
     def expected(self) -> bool:
@@ -85,7 +85,7 @@ class Found(NamedTuple):
         return all(case.expected for case in self.cases)
 
     @property
-    def decisive(self) -> tuple[Case, ...]:
+    def decisive(self) -> tuple[ReportCase, ...]:
         """The cases that made its verdict."""
         return tuple(case for case in self.cases if case.verdict == self.verdict)
 
@@ -116,13 +116,13 @@ def _problems(rows: Sequence[BugReport]) -> Iterator[Problem]:
                     yield Problem(f"[{number}].has[{at}].{name}", why)
 
 
-def gathered(cases: Iterable[Case], reports: Mapping[str, BugReport]) -> tuple[Found, ...]:
+def gathered(cases: Iterable[ReportCase], reports: Mapping[str, BugReport]) -> tuple[ReportOutcome, ...]:
     """What the cases of a run come to, in the order of the reports' table; reports without a case are left out."""
-    by_report: dict[str, list[Case]] = {}
+    by_report: dict[str, list[ReportCase]] = {}
     for case in cases:
         by_report.setdefault(case.report, []).append(case)
     return tuple(
-        Found(report, min((case.verdict for case in of_it), key=VERDICTS.index), tuple(of_it))
+        ReportOutcome(report, min((case.verdict for case in of_it), key=VERDICTS.index), tuple(of_it))
         for name, report in reports.items()
         if (of_it := by_report.get(name))
     )

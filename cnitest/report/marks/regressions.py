@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from cnitest.report.marks.bug_reports import Case, Found
+    from cnitest.report.marks.bug_reports import ReportCase, ReportOutcome
 
 _MARK = "regression"
 _LONGEST = 240
@@ -94,19 +94,19 @@ class _Collector:
     """Keeps every case of a run; where the run is led it hears of all workers' reports."""
 
     def __init__(self) -> None:
-        self.cases: list[Case] = []
+        self.cases: list[ReportCase] = []
         self.suite = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep a report's case, if it has one."""
         row = getattr(report, "regression", None)
         if row is not None:
-            from cnitest.report.marks.bug_reports import Case
+            from cnitest.report.marks.bug_reports import ReportCase
 
             self.suite, *case = row
-            self.cases.append(Case(*case))
+            self.cases.append(ReportCase(*case))
 
-    def found(self) -> tuple[Found, ...]:
+    def found(self) -> tuple[ReportOutcome, ...]:
         """What the run found, report by report."""
         if not self.cases:
             return ()
@@ -136,7 +136,7 @@ def unwritten(config: pytest.Config) -> Iterator[str]:
         yield f"--cni-json: {file} is not written: no case of the conformance suite or of the regressions was tried"
 
 
-def as_data(found: tuple[Found, ...], config: pytest.Config) -> dict[str, Any]:
+def as_data(found: tuple[ReportOutcome, ...], config: pytest.Config) -> dict[str, Any]:
     """What a run found, as JSON has it: ``releases`` of the plugins, and ``reports`` with their cases."""
     return {
         "releases": dict(_releases(config)),
@@ -177,7 +177,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.line(text.line(line))
 
 
-def table(found: tuple[Found, ...], *, verbose: bool = False) -> Iterator[str]:
+def table(found: tuple[ReportOutcome, ...], *, verbose: bool = False) -> Iterator[str]:
     """The lines of the table, those that have it first; ``verbose`` shows every link and case."""
     from cnitest.report.marks.bug_reports import VERDICTS
 
@@ -191,7 +191,7 @@ def table(found: tuple[Found, ...], *, verbose: bool = False) -> Iterator[str]:
             yield from (f"{' ' * (wide + 4)}{line}" for line in _details(one, verbose=verbose))
 
 
-def _some(one: Found) -> str:
+def _some(one: ReportOutcome) -> str:
     """How many cases have it where not all do, and whether that is news."""
     has = len(one.decisive)
     words = [f"{has} of {one.tried} cases"] if one.verdict == "has it" and has < one.tried else []
@@ -199,7 +199,7 @@ def _some(one: Found) -> str:
     return f" ({', '.join(words)})" if words else ""
 
 
-def _details(one: Found, *, verbose: bool) -> Iterator[str]:
+def _details(one: ReportOutcome, *, verbose: bool) -> Iterator[str]:
     """Why, and the links; of what a plugin is free of only when everything is wanted."""
     if one.verdict == "free of it" and not verbose:
         return

@@ -10,7 +10,7 @@ import pytest
 from cnitest import Lab, load
 from cnitest.explain.causes.registry import recognised
 from cnitest.explain.evidence.loss import Loss
-from cnitest.explain.evidence.rows import Spot
+from cnitest.explain.evidence.rows import LastSeen
 from cnitest.lab.probe.base import Probe
 from cnitest.lab.probe.kinds.datagram import DatagramProbe
 from cnitest.lab.probe.kinds.echo import EchoProbe
@@ -144,7 +144,7 @@ def test_what_passes_has_no_cause(one):
 
         reach = prove(probe)
         attempt, seen = watched_attempt(probe, {place: lab.tap(place) for place in lab.places}, 1.0, probe.far)
-        spots = [Spot(lab.place(s.place), s.frame.link, s.frame.out, s.returning, s.frame) for s in seen.sightings]
+        spots = [LastSeen(lab.place(s.place), s.frame.link, s.frame.out, s.returning, s.frame) for s in seen.sightings]
         found = {str(spot): cause for spot in spots if (cause := recognised(Loss(reach, probe, attempt, seen, spot)))}
 
         assert reach, reach.explanation

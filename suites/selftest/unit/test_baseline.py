@@ -15,7 +15,7 @@ from cnitest.cli.commands import main
 from cnitest.cni import spec
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject
-from cnitest.conformance.model.verdict import LACKING, Case, Verdict
+from cnitest.conformance.model.verdict import LACKING, Case, CaseVerdict
 from cnitest.errors import ConfigError
 from cnitest.fuzz.model.violation import Violation
 from cnitest.report.baseline import cases, files, fuzzing, words
@@ -50,7 +50,9 @@ def test_fine():
 """
 
 
-def case(*details: str, fingerprints: tuple[str, ...] = (), verdict: Verdict = Verdict.FAILED, **more: str) -> Case:
+def case(
+    *details: str, fingerprints: tuple[str, ...] = (), verdict: CaseVerdict = CaseVerdict.FAILED, **more: str
+) -> Case:
     """A case of bridge that ended so."""
     return Case(
         more.get("requirement", "CHK-20"), "bridge", "1.1.0", "test", verdict, details, more.get("reason", ""),
@@ -153,7 +155,7 @@ def test_a_known_cause_is_no_failure() -> None:
     known = replace(KNOWN, findings=(replace(BLIND, comment="#12"),))
     found = cases.accepted(case("the MTU is 1400: bridge CHECK: succeeds, but should refuse"), known)
 
-    assert (found.verdict, found.reason, found.accepted) == (Verdict.BASELINE, "#12", (BLIND.cause,))
+    assert (found.verdict, found.reason, found.accepted) == (CaseVerdict.BASELINE, "#12", (BLIND.cause,))
     assert [*cases.entries(found)] == [BLIND]
 
 
@@ -162,7 +164,7 @@ def test_a_new_cause_in_a_known_case_fails() -> None:
     new = "the MAC is other: bridge CHECK: succeeds, but should refuse"
     found = cases.accepted(case("the MTU is 1400: bridge CHECK: succeeds, but should refuse", new), KNOWN)
 
-    assert (found.verdict, found.details, found.accepted) == (Verdict.FAILED, (new,), (BLIND.cause,))
+    assert (found.verdict, found.details, found.accepted) == (CaseVerdict.FAILED, (new,), (BLIND.cause,))
     assert {entry.cause for entry in cases.entries(found)} == {BLIND.cause, words.general(new)}
 
 
@@ -172,7 +174,7 @@ def test_the_same_words_of_another_requirement_are_another_cause() -> None:
         case("the MTU is 1400: bridge CHECK: succeeds, but should refuse", requirement="CHK-06"), KNOWN
     )
 
-    assert found.verdict is Verdict.FAILED
+    assert found.verdict is CaseVerdict.FAILED
 
 
 def test_causes_are_apart_by_what_is_overlooked_or_left() -> None:
@@ -237,11 +239,11 @@ def test_a_call_that_fails_is_known_by_its_own_words() -> None:
 
 def test_only_what_was_tried_can_be_gone() -> None:
     """A requirement is tried where no case of it is open, in all the versions that the baseline was written in."""
-    passed = case(verdict=Verdict.PASSED)
+    passed = case(verdict=CaseVerdict.PASSED)
     opened = [
-        case(verdict=Verdict.UNDECIDED, reason="no"),
-        case(verdict=Verdict.NOT_APPLICABLE, reason=f"{LACKING}no nft"),
-        case("boom", verdict=Verdict.BROKEN),
+        case(verdict=CaseVerdict.UNDECIDED, reason="no"),
+        case(verdict=CaseVerdict.NOT_APPLICABLE, reason=f"{LACKING}no nft"),
+        case("boom", verdict=CaseVerdict.BROKEN),
     ]
 
     assert [*cases.decided([passed], [subject()], KNOWN)] == [("bridge", "CHK-20")]

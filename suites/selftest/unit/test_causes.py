@@ -11,7 +11,7 @@ from cnitest.conformance.bench.steps import Evidence
 from cnitest.conformance.model.protocol import CallFault
 from cnitest.conformance.model.requirement import Kind, registry
 from cnitest.conformance.model.subject import Subject
-from cnitest.conformance.model.verdict import Case, Verdict
+from cnitest.conformance.model.verdict import Case, CaseVerdict
 from cnitest.kernel.files import File
 from cnitest.lab.snapshot.difference import Difference
 from cnitest.lab.snapshot.firewall_line import FirewallLine
@@ -30,7 +30,7 @@ def subject(name: str, **changes: Any) -> Subject:
     )
 
 
-def case(requirement: str, *details: str, plugin: str = "bridge", verdict: Verdict = Verdict.FAILED) -> Case:
+def case(requirement: str, *details: str, plugin: str = "bridge", verdict: CaseVerdict = CaseVerdict.FAILED) -> Case:
     """One case that found something."""
     return Case(requirement, plugin, "1.0.0", "test", verdict, details=details)
 
@@ -107,7 +107,10 @@ def test_what_blocks_is_one_cause_by_its_call():
     record = failed("ADD", "no chain for 10.1.0.2")
     blocked = [
         replace(
-            about(name, "", record, CallFault.FAILS), verdict=Verdict.UNDECIDED, details=(), reason=f"{name} is blocked"
+            about(name, "", record, CallFault.FAILS),
+            verdict=CaseVerdict.UNDECIDED,
+            details=(),
+            reason=f"{name} is blocked",
         )
         for name in ("DEL-01", "DEL-05")
     ]
@@ -137,7 +140,7 @@ def test_the_own_plugin_comes_first_and_the_worst_of_it():
     """What is named, or in the first directory, is reported before all others, failures before warnings."""
     reported = found(
         case("DEL-01", "a file is left"),
-        case("DEL-05", "one thing", plugin="mine", verdict=Verdict.WARNING),
+        case("DEL-05", "one thing", plugin="mine", verdict=CaseVerdict.WARNING),
         case("CHK-02", "another thing", plugin="mine"),
         own=("mine",),
     )
@@ -168,7 +171,8 @@ def test_however_many_causes_there_are_all_that_fail_are_reported():
     """Fifty warnings do not hide a failure, and what is left out is counted."""
     names = list(registry())
     warnings = [
-        case(name, f"thing {number * 'x'} is off", verdict=Verdict.WARNING) for number, name in enumerate(names[:100])
+        case(name, f"thing {number * 'x'} is off", verdict=CaseVerdict.WARNING)
+        for number, name in enumerate(names[:100])
     ]
     failures = [case("NET-01", "no packet arrives", plugin="mine")]
     both = causes.causes([*warnings, *failures], [subject("bridge"), subject("mine")])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from cnitest.explain.causes import firewall, matching, sets
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 from cnitest.lab.probe import wire
 from cnitest.lab.reach import Freed
 
@@ -18,7 +18,7 @@ ECHO = wire.Headers(wire.ETH_IPV4, "10.1.2.3", "192.0.2.7", wire.ICMP, kind=8)
 
 
 def _step(rule, packet=TCP4):
-    return Step(
+    return MetRule(
         *("node", "iptables", "ip filter", "FORWARD", ("FORWARD",), "FORWARD", rule, "drop", 1),
         iif="br01",
         oif="eth0",

@@ -10,7 +10,7 @@ import pytest
 
 from cnitest.cni.calls import request
 from cnitest.cni.calls.invoke import Call
-from cnitest.cni.chain import Chain, Lenient
+from cnitest.cni.chain import Lenient, PluginChain
 from cnitest.errors import PluginError
 
 RESULT = {"cniVersion": "1.0.0"}
@@ -32,9 +32,9 @@ class Plugins:
         stdout = json.dumps({**RESULT, "of": position}).encode() if command == "ADD" else b""
         return Call(str(position), command, "h", (), {}, "", stdout, b"", exit_code, 0.0)
 
-    def chain(self) -> Chain:
+    def chain(self) -> PluginChain:
         """All three, read leniently."""
-        return Chain(3, self.ask, Lenient())
+        return PluginChain(3, self.ask, Lenient())
 
 
 class Strict(Lenient):
@@ -100,7 +100,7 @@ def test_delete_and_status_can_go_on():
 def test_a_strict_reader_raises():
     """What a reader raises ends the command; GC goes on, and gives all errors back, with those of what is not there."""
     plugins = Plugins(failing=("CHECK1", "GC0"), absent=(2,))
-    chain = Chain(3, plugins.ask, Strict())
+    chain = PluginChain(3, plugins.ask, Strict())
 
     with pytest.raises(PluginError, match="1 failed"):
         chain.check(RESULT)

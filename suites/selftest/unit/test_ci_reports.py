@@ -9,7 +9,7 @@ import pytest
 
 from cnitest.errors import ConfigError
 from cnitest.report.ci import failures, folders, github, summary
-from cnitest.report.ci.failures import Failure, Tally
+from cnitest.report.ci.failures import Failure, RunTally
 
 COMMAND = re.compile(r"::error (?:file=[^,:\n]+,line=\d+,)?title=[^,:\n]*::[^\n\r]*")
 
@@ -79,7 +79,7 @@ def test_a_summary_is_bounded_and_appended(tmp_path):
 
 def test_words_of_others_are_no_markup():
     """Neither in cells, nor in code, nor in headlines."""
-    tally = Tally("/checkout")
+    tally = RunTally("/checkout")
     tally.outcomes["failed"] = 1
     tally.failures.append(failed("<b>|`*", message="<script>| `x` </details>"))
 

@@ -13,13 +13,13 @@ import pytest
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench import request
 from cnitest.conformance.bench.leftovers import leftovers, removals
-from cnitest.conformance.bench.record import Record
+from cnitest.conformance.bench.record import BenchRecord
 from cnitest.conformance.bench.steps import Ask
 from cnitest.conformance.model import form, profile
 from cnitest.conformance.model.finding import Finding
 from cnitest.conformance.model.requirement import Kind, find
 from cnitest.conformance.model.subject import Subject, from_data, to_data
-from cnitest.conformance.model.verdict import Case, Profile, Verdict, classify
+from cnitest.conformance.model.verdict import Case, CaseVerdict, RunProfile, classify
 from cnitest.conformance.observe import mutation
 from cnitest.errors import ConfigError
 from cnitest.kernel.files import File
@@ -44,8 +44,8 @@ LEAK = "node: + iptables rule: nat: :CNI-0123456789abcdef01234567 -"
 
 
 def verdict_of(
-    identifier: str, details: list[str], how: Profile, strict: bool = False, subject: Subject = SUBJECT
-) -> Verdict:
+    identifier: str, details: list[str], how: RunProfile, strict: bool = False, subject: Subject = SUBJECT
+) -> CaseVerdict:
     """The verdict on a finding in 1.0.0."""
     return classify(find(identifier), subject, "1.0.0", details, how, strict=strict)[0]
 
@@ -59,19 +59,21 @@ def link(name: str, kind: str = "veth", **changes: Any) -> Link:
 @pytest.mark.parametrize(
     ("identifier", "details", "how", "strict", "verdict"),
     [
-        ("DEL-01", ["x"], Profile.SPEC, False, Verdict.FAILED),
-        ("DEL-05", ["x"], Profile.SPEC, False, Verdict.WARNING),
-        ("DEL-05", ["x"], Profile.SPEC, True, Verdict.FAILED),
-        ("DEL-05", ["x"], Profile.REFERENCE, False, Verdict.FAILED),
-        ("DEL-05", [LEAK], Profile.SPEC, False, Verdict.WARNING),
-        ("DEL-05", [LEAK], Profile.REFERENCE, False, Verdict.DEVIATION),
-        ("DEL-05", [LEAK, "node: + links veth0: x"], Profile.REFERENCE, False, Verdict.FAILED),
-        ("PROTO-21", ["the error has no cniVersion: {}"], Profile.SPEC, False, Verdict.INHERITED),
-        ("PROTO-21", ["the error has no cniVersion: {}"], Profile.SPEC, True, Verdict.FAILED),
-        ("PROTO-21", ["the error has no msg: {}"], Profile.SPEC, False, Verdict.WARNING),
+        ("DEL-01", ["x"], RunProfile.SPEC, False, CaseVerdict.FAILED),
+        ("DEL-05", ["x"], RunProfile.SPEC, False, CaseVerdict.WARNING),
+        ("DEL-05", ["x"], RunProfile.SPEC, True, CaseVerdict.FAILED),
+        ("DEL-05", ["x"], RunProfile.REFERENCE, False, CaseVerdict.FAILED),
+        ("DEL-05", [LEAK], RunProfile.SPEC, False, CaseVerdict.WARNING),
+        ("DEL-05", [LEAK], RunProfile.REFERENCE, False, CaseVerdict.DEVIATION),
+        ("DEL-05", [LEAK, "node: + links veth0: x"], RunProfile.REFERENCE, False, CaseVerdict.FAILED),
+        ("PROTO-21", ["the error has no cniVersion: {}"], RunProfile.SPEC, False, CaseVerdict.INHERITED),
+        ("PROTO-21", ["the error has no cniVersion: {}"], RunProfile.SPEC, True, CaseVerdict.FAILED),
+        ("PROTO-21", ["the error has no msg: {}"], RunProfile.SPEC, False, CaseVerdict.WARNING),
     ],
 )
-def test_a_finding_gets_its_verdict(identifier: str, details: list[str], how: Profile, strict: bool, verdict: Verdict):
+def test_a_finding_gets_its_verdict(
+    identifier: str, details: list[str], how: RunProfile, strict: bool, verdict: CaseVerdict
+):
     """Level, profile and the table of deviations decide; one detail more than is known is a failure."""
     assert verdict_of(identifier, details, how, strict) is verdict
 
@@ -80,8 +82,10 @@ def test_only_plugins_on_the_go_library_inherit():
     """The same finding of a plugin of another make is its own."""
     stranger = dataclasses.replace(SUBJECT, skel=False)
 
-    assert verdict_of("PROTO-03", ["succeeds, but should refuse"], Profile.SPEC) is Verdict.INHERITED
-    assert verdict_of("PROTO-03", ["succeeds, but should refuse"], Profile.SPEC, subject=stranger) is Verdict.FAILED
+    assert verdict_of("PROTO-03", ["succeeds, but should refuse"], RunProfile.SPEC) is CaseVerdict.INHERITED
+    assert (
+        verdict_of("PROTO-03", ["succeeds, but should refuse"], RunProfile.SPEC, subject=stranger) is CaseVerdict.FAILED
+    )
 
 
 @pytest.mark.parametrize("more", ["node: + links leak0: kind=veth", "node: + files /run/x", "node/c1: + links x0:"])
@@ -90,35 +94,37 @@ def test_something_more_after_a_rejected_add_still_shows(identifier: str, prefix
     """The interface that bridge is known to leave covers nothing else that is left."""
     known = f"{prefix}node/c1: + links eth0: ifindex=3 kind=veth"
 
-    assert verdict_of(identifier, [known], Profile.REFERENCE) is Verdict.DEVIATION
-    assert verdict_of(identifier, [known, f"{prefix}{more}"], Profile.REFERENCE) is Verdict.FAILED
+    assert verdict_of(identifier, [known], RunProfile.REFERENCE) is CaseVerdict.DEVIATION
+    assert verdict_of(identifier, [known, f"{prefix}{more}"], RunProfile.REFERENCE) is CaseVerdict.FAILED
 
 
 def test_a_deviation_needs_its_settings():
     """Leaked masquerading is known of configurations that ask for it."""
     plain = dataclasses.replace(SUBJECT, conf={"type": "bridge"})
 
-    assert verdict_of("DEL-05", [LEAK], Profile.REFERENCE, subject=plain) is Verdict.FAILED
+    assert verdict_of("DEL-05", [LEAK], RunProfile.REFERENCE, subject=plain) is CaseVerdict.FAILED
 
 
 def test_a_renamed_plugin_is_known_by_its_banner():
     """What a plugin says of itself counts as its name does."""
     renamed = dataclasses.replace(SUBJECT, plugin="my-bridge", banner="CNI bridge plugin v1.9.1")
 
-    assert verdict_of("DEL-05", [LEAK], Profile.REFERENCE, subject=renamed) is Verdict.DEVIATION
+    assert verdict_of("DEL-05", [LEAK], RunProfile.REFERENCE, subject=renamed) is CaseVerdict.DEVIATION
 
 
-def case(verdict: Verdict, requirement: str = "DEL-05", known: tuple[int, ...] = ()) -> Case:
+def case(verdict: CaseVerdict, requirement: str = "DEL-05", known: tuple[int, ...] = ()) -> Case:
     """A case of the subject."""
     return Case(requirement, "bridge", "1.0.0", "test", verdict, details=("x",), known=known)
 
 
 def test_a_deviation_that_does_not_show_is_reported():
     """When its requirement was decided and nothing of it was met, a known deviation has disappeared."""
-    gone = summary.outcome([case(Verdict.PASSED)], [SUBJECT], "reference", whole=True).disappeared
+    gone = summary.outcome([case(CaseVerdict.PASSED)], [SUBJECT], "reference", whole=True).disappeared
     met = {entry.number for _, entry in gone}
-    there = summary.outcome([case(Verdict.DEVIATION, known=tuple(met))], [SUBJECT], "reference", whole=True).disappeared
-    part = summary.outcome([case(Verdict.PASSED)], [SUBJECT], "reference", whole=False).disappeared
+    there = summary.outcome(
+        [case(CaseVerdict.DEVIATION, known=tuple(met))], [SUBJECT], "reference", whole=True
+    ).disappeared
+    part = summary.outcome([case(CaseVerdict.PASSED)], [SUBJECT], "reference", whole=False).disappeared
 
     assert [entry.requirement for _, entry in gone] == ["DEL-05"]
     assert there == ()
@@ -127,12 +133,12 @@ def test_a_deviation_that_does_not_show_is_reported():
 
 def test_the_worst_case_counts():
     """One failure among passes is a failure; what was not run is not called inapplicable."""
-    ended = summary.outcome([case(Verdict.PASSED), case(Verdict.FAILED)], [SUBJECT], "spec", whole=True)
+    ended = summary.outcome([case(CaseVerdict.PASSED), case(CaseVerdict.FAILED)], [SUBJECT], "spec", whole=True)
     verdicts = {row.requirement.id: row.verdict for row in ended.rows}
 
-    assert verdicts["DEL-05"] is Verdict.FAILED
-    assert verdicts["DEL-01"] is Verdict.NOT_RUN
-    assert verdicts["CHK-17"] is Verdict.NOT_APPLICABLE
+    assert verdicts["DEL-05"] is CaseVerdict.FAILED
+    assert verdicts["DEL-01"] is CaseVerdict.NOT_RUN
+    assert verdicts["CHK-17"] is CaseVerdict.NOT_APPLICABLE
 
 
 def test_subjects_travel_as_data():
@@ -289,7 +295,7 @@ def test_what_a_profile_lets_change_is_no_removal():
 
 def test_calls_side_by_side_are_waited_for_once():
     """Of calls of one batch the slowest counts, of others each; what is enough ends a test at once."""
-    record = Record()
+    record = BenchRecord()
     for seconds, batch in ((1.0, 0), (2.0, 0), (3.0, 1), (5.0, 1), (0.5, 2)):
         record.steps.append(Ask(Call("it", "ADD", "node", (), {}, "", b"", b"", 0, seconds), batch=batch))
 
@@ -298,7 +304,7 @@ def test_calls_side_by_side_are_waited_for_once():
 
 def test_a_record_has_enough_of_what_is_not_known():
     """Complaints that are known are kept; the first other one ends the test."""
-    record = Record(enough=lambda detail: "known" not in detail)
+    record = BenchRecord(enough=lambda detail: "known" not in detail)
     record.complain(["a known thing"], "")
 
     with pytest.raises(Finding) as caught:

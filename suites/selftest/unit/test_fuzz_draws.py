@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from fuzz_strategies import NETWORK, Conf, draws
+from fuzz_strategies import NETWORK, draws
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,8 +51,9 @@ def test_networks_of_every_plugin_are_drawn(plugin: str, validity: str):
     """Every plugin has networks of each validity, which are conflists, JSON, and have the plugin last."""
 
     @draws
-    @given(configs.network_configs(plugin, validity))
-    def every(network: Conf) -> None:
+    @given(configs.examples(plugin, validity))
+    def every(example: Example) -> None:
+        network = dict(example.network)
         assert json.loads(json.dumps(network)) == network
         assert network["plugins"][-1]["type"] == plugin
         assert {"cniVersion", "name"} <= set(network)

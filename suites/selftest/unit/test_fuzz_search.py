@@ -126,7 +126,7 @@ def test_what_cannot_be_checked_is_reported():
 def test_the_first_claim_is_passed_on():
     """Everybody else hears of a cause once, and only claims are kept from the outside."""
     sent: list[tuple[int, str]] = []
-    events = [workers._Claim(1, CAUSE), workers.Progress(0, 7, frozenset()), workers._Claim(2, CAUSE)]
+    events = [workers._Claim(1, CAUSE), workers.WorkerProgress(0, 7, frozenset()), workers._Claim(2, CAUSE)]
 
     assert list(workers._without_claims(iter(events), 3, lambda *one: sent.append(one))) == [events[1]]
     assert sent == [(0, CAUSE), (2, CAUSE)]

@@ -10,7 +10,7 @@ import pytest
 
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover, leftovers, removals
-from cnitest.conformance.bench.record import Record
+from cnitest.conformance.bench.record import BenchRecord
 from cnitest.conformance.bench.steps import (
     Ask,
     Complaint,
@@ -109,7 +109,7 @@ def test_a_route_that_was_joined_with_another_is_no_removal():
 
 def test_a_complaint_keeps_what_it_is_about():
     """Whatever stands before its words; a doubt is no complaint."""
-    record, left = Record(), Leftover("node", Difference("links", "veth0", None, LINK))
+    record, left = BenchRecord(), Leftover("node", Difference("links", "veth0", None, LINK))
     record.complain([left, *protocol.success(CALL), Doubt("it is not known")], prefix="after DEL: ")
 
     assert [complaint.about for complaint in record.complaints] == [left, CALL]

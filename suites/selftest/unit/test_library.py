@@ -11,7 +11,7 @@ from cnitest.suites.selftest.unit.test_conformance import SUBJECT
 from cnitest.cni import library
 from cnitest.conformance.model import deviation
 from cnitest.conformance.model.requirement import find
-from cnitest.conformance.model.verdict import Profile, Verdict, classify
+from cnitest.conformance.model.verdict import CaseVerdict, RunProfile, classify
 
 CNI = "dep\tgithub.com/containernetworking/cni\tv0.8.1"
 SKEL = b"github.com/containernetworking/cni/pkg/skel.(*dispatcher).pluginMain\0"
@@ -60,19 +60,19 @@ def test_releases_are_compared_by_number():
 @pytest.mark.parametrize(
     ("identifier", "detail", "release", "verdict"),
     [
-        ("PROTO-03", "succeeds, but should refuse", "v0.8.1", Verdict.INHERITED),
-        ("VER-02", "cniVersion is '0.4.0', asked in '0.3.1'", "v0.8.1", Verdict.INHERITED),
-        ("VER-02", "cniVersion is '0.2.0', asked in '0.3.1'", "v0.8.1", Verdict.FAILED),
-        ("PROTO-09", "CNI_CONTAINERID 'a\nb': x ADD: succeeds, but should refuse", "v0.7.1", Verdict.INHERITED),
-        ("PROTO-09", "CNI_CONTAINERID 'a\nb': x ADD: succeeds, but should refuse", "v0.8.0", Verdict.FAILED),
-        ("PROTO-09", "CNI_CONTAINERID 'a': x ADD: succeeds, but should refuse", library.UNKNOWN, Verdict.FAILED),
+        ("PROTO-03", "succeeds, but should refuse", "v0.8.1", CaseVerdict.INHERITED),
+        ("VER-02", "cniVersion is '0.4.0', asked in '0.3.1'", "v0.8.1", CaseVerdict.INHERITED),
+        ("VER-02", "cniVersion is '0.2.0', asked in '0.3.1'", "v0.8.1", CaseVerdict.FAILED),
+        ("PROTO-09", "CNI_CONTAINERID 'a\nb': x ADD: succeeds, but should refuse", "v0.7.1", CaseVerdict.INHERITED),
+        ("PROTO-09", "CNI_CONTAINERID 'a\nb': x ADD: succeeds, but should refuse", "v0.8.0", CaseVerdict.FAILED),
+        ("PROTO-09", "CNI_CONTAINERID 'a': x ADD: succeeds, but should refuse", library.UNKNOWN, CaseVerdict.FAILED),
     ],
 )
-def test_only_what_that_release_does_is_inherited(identifier: str, detail: str, release: str, verdict: Verdict):
+def test_only_what_that_release_does_is_inherited(identifier: str, detail: str, release: str, verdict: CaseVerdict):
     """What a newer library fixed is inherited from older ones alone; another answer is the plugin's own."""
     subject = dataclasses.replace(SUBJECT, library=release)
 
-    found = classify(find(identifier), subject, "0.3.1", [detail], Profile.SPEC, strict=False)
+    found = classify(find(identifier), subject, "0.3.1", [detail], RunProfile.SPEC, strict=False)
 
     assert found[0] is verdict
 

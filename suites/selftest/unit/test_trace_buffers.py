@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cnitest.kernel.packet_socket import Frame
-from cnitest.kernel.tracing.buffers import End, buffers
+from cnitest.kernel.tracing.buffers import BufferEnd, buffers
 from cnitest.kernel.tracing.events import TraceEvent
 from cnitest.lab.probe.verdict.freed import Witness, what_became
 from cnitest.lab.reach import Freed
@@ -177,8 +177,8 @@ def test_an_address_that_is_given_anew_is_another_buffer():
     sent = buffers(trace(f"{received} task a out eth1 98"))
     dropped = buffers(trace(f"{received} task a freed {FIREWALL}"))
 
-    assert [each.end for each in sent] == [End.UNKNOWN, End.UNKNOWN]
-    assert [each.end for each in dropped] == [End.UNKNOWN, End.DROPPED]
+    assert [each.end for each in sent] == [BufferEnd.UNKNOWN, BufferEnd.UNKNOWN]
+    assert [each.end for each in dropped] == [BufferEnd.UNKNOWN, BufferEnd.DROPPED]
     assert [len(each.hops) for each in dropped] == [7, 0]
 
 

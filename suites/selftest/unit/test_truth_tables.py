@@ -9,7 +9,7 @@ from cnitest.errors import UnknownName
 from cnitest.lab.explanation import Cause, Explanation
 from cnitest.lab.reach import Reach
 from cnitest.lab.reachability.grid import Cell
-from cnitest.lab.reachability.kinds import Kind, kind
+from cnitest.lab.reachability.kinds import PacketKind, kind
 
 NAMES = ("node", "node/a", "node/b", "other/c")
 POLICY = Cause("firewall.policy", "ip filter FORWARD policy", "ip filter FORWARD policy DROP", "node", "FORWARD")
@@ -203,11 +203,11 @@ def test_json_has_every_cell():
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
-        ("icmp", Kind("icmp", 4)),
-        ("icmp6", Kind("icmp", 6)),
-        ("icmpv6", Kind("icmp", 6)),
-        ("tcp:80", Kind("tcp", 4, 80)),
-        ("UDP6:53", Kind("udp", 6, 53)),
+        ("icmp", PacketKind("icmp", 4)),
+        ("icmp6", PacketKind("icmp", 6)),
+        ("icmpv6", PacketKind("icmp", 6)),
+        ("tcp:80", PacketKind("tcp", 4, 80)),
+        ("UDP6:53", PacketKind("udp", 6, 53)),
     ],
 )
 def test_probes_by_their_words(word, meant):

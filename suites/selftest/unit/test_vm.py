@@ -18,20 +18,20 @@ from cnitest.vm import accelerators, cache, cpio, images, machine, needs, packag
 from cnitest.vm.machine import Task
 from cnitest.vm.prepared import Prepared
 from cnitest.vm.relay import Relay, Stream
-from cnitest.vm.run import NO_GUEST, Request, ended
+from cnitest.vm.run import NO_GUEST, GuestTask, ended
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
-def reported(request: Request) -> tuple[int, list[str]]:
+def reported(request: GuestTask) -> tuple[int, list[str]]:
     """The exit status, and the lines that say why."""
     lines: list[str] = []
     return ended(request, lines.append), lines
 
 
-def request(kept: Path, kernel: str | None = None) -> Request:
+def request(kept: Path, kernel: str | None = None) -> GuestTask:
     """A task that does nothing."""
-    return Request(Task(["true"], Path("/"), {}), kernel, kept)
+    return GuestTask(Task(["true"], Path("/"), {}), kernel, kept)
 
 
 @pytest.mark.parametrize(

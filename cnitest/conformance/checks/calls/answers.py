@@ -58,7 +58,7 @@ def the_own_namespace_gets_one_answer(bench: Bench) -> None:
 
 
 @check("PROTO-20")
-def failures_of_every_verb_are_told(bench: Bench) -> None:
+def failures_of_every_command_are_reported(bench: Bench) -> None:
     """DEL, CHECK, GC and STATUS that fail, with a live attachment, a deleted one and unreadable input, say so in an
     error document."""
     made = bench.attach()

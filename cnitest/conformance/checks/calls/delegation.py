@@ -192,7 +192,7 @@ def a_delegate_of_an_unknown_version_is_rejected(bench: Bench, tmp_path: Path) -
 
 
 @check("DLG-11", how=list(DYING))
-def a_dying_delegate_is_told(bench: Bench, tmp_path: Path, how: str) -> None:
+def a_dying_delegate_is_reported(bench: Bench, tmp_path: Path, how: str) -> None:
     """ADD fails with an error document when the delegate breaks down."""
     require_delegate(bench)
     delegate.install(bench, tmp_path, {"ADD": _dying(bench, how)})

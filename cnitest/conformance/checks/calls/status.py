@@ -29,7 +29,7 @@ def a_ready_plugin_says_so(bench: Bench) -> None:
 
 
 @check("STA-02")
-def a_missing_delegate_is_told(bench: Bench) -> None:
+def a_missing_delegate_is_reported(bench: Bench) -> None:
     """STATUS fails with 50 or 51 when the IPAM plugin is not there."""
     require_delegate(bench)
 
@@ -39,7 +39,7 @@ def a_missing_delegate_is_told(bench: Bench) -> None:
 
 
 @check("STA-02")
-def a_used_up_range_is_told(bench: Bench) -> None:
+def a_used_up_range_is_reported(bench: Bench) -> None:
     """STATUS fails with 50 or 51 when every address is taken, and succeeds again when one is free."""
     conf = exhausted(bench)
     target = bench.target("c1", conf=conf)
@@ -53,7 +53,7 @@ def a_used_up_range_is_told(bench: Bench) -> None:
 
 
 @check("STA-02")
-def a_dead_daemon_is_told(bench: Bench) -> None:
+def a_dead_daemon_is_reported(bench: Bench) -> None:
     """STATUS fails with 50 or 51 when the daemon was killed."""
     if bench.daemon is None:
         bench.not_applicable("it talks to no daemon")

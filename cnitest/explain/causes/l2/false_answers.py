@@ -8,7 +8,7 @@ from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.leg import Leg, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Neighbour
 from cnitest.lab.place import Place
@@ -40,7 +40,7 @@ def false_answer(loss: Loss) -> Found | None:
     return _found(loss, leg, place, rule, entry)
 
 
-def _found(loss: Loss, leg: Leg, place: Place, rule: Step | None, entry: Neighbour | None) -> Found:
+def _found(loss: Loss, leg: Leg, place: Place, rule: MetRule | None, entry: Neighbour | None) -> Found:
     said, remedy = ("its answers are changed", f"arptables -D OUTPUT … (what changes the answers of {place.full_name})")
     if rule:
         said, remedy = f"{drops.where(rule)}: {rule.rule}", drops.without(rule)

@@ -12,7 +12,7 @@ from cnitest.explain.causes.matching import covers
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
-from cnitest.explain.evidence.translation import NatRule, Target
+from cnitest.explain.evidence.translation import NatRule, TranslatedTo
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.verdict import refusal
@@ -115,7 +115,7 @@ def _translators(loss: Loss) -> list[_Met]:
     return met
 
 
-def _is_on_its_way(loss: Loss, target: Target) -> bool:
+def _is_on_its_way(loss: Loss, target: TranslatedTo) -> bool:
     """Whether the translated packet still has a route, so that it is not known yet that nobody takes it."""
     if loss.place is not target.place:
         return False
@@ -139,7 +139,7 @@ def _rules(loss: Loss, place: Place) -> list[NatRule]:
     return [rule for rule in translation.rules(loss, place) if rule.translates_destination]
 
 
-def _of_target(loss: Loss, target: Target) -> list[NatRule]:
+def _of_target(loss: Loss, target: TranslatedTo) -> list[NatRule]:
     """The rules that translate to a target."""
     found = _rules(loss, target.place)
     return [rule for rule in found if (translation.rule_target(rule.text) or ("",))[0] == target.address]

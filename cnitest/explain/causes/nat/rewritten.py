@@ -10,7 +10,7 @@ from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.crossing import is_group
 from cnitest.explain.evidence.loss import Loss, Stage
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 
 _EVERYWHERE = (
     *(Stage.WIRE, Stage.INGRESS, Stage.BRIDGE, Stage.PREROUTING, Stage.ROUTING, Stage.SOCKET_IN, Stage.NEIGHBOUR),
@@ -44,7 +44,7 @@ def rewritten(loss: Loss) -> Found | None:
     return None
 
 
-def _writings(loss: Loss) -> Iterator[tuple[Step, str, str]]:
+def _writings(loss: Loss) -> Iterator[tuple[MetRule, str, str]]:
     """The rules that wrote something into the packet, what (``destination``, ``MAC``, …), and the new value."""
     for step in loss.steps:
         if drops.is_neighbour(step):
@@ -62,42 +62,42 @@ def _writings(loss: Loss) -> Iterator[tuple[Step, str, str]]:
             yield from ((step, "source MAC" if e == "s" else "MAC", mac) for e, mac in _EBTABLES.findall(step.rule))
 
 
-def _is_nowhere(loss: Loss, step: Step, new: str) -> bool:
+def _is_nowhere(loss: Loss, step: MetRule, new: str) -> bool:
     """Whether the request goes to a new destination that nobody has, or somebody else than it was for."""
     goes = new == loss.packet.destination or step.place == loss.place.full_name
     return not loss.returning and goes and loss.owner(new) is not loss.probe.far
 
 
-def _comes_back_elsewhere(loss: Loss, _: Step, new: str) -> bool:
+def _comes_back_elsewhere(loss: Loss, _: MetRule, new: str) -> bool:
     """Whether the reply goes to a new source that its sender does not have."""
     return loss.returning and loss.packet.destination == new and not loss.owns(new, loss.probe.sender)
 
 
-def _is_unheard(loss: Loss, _: Step, new: str) -> bool:
+def _is_unheard(loss: Loss, _: MetRule, new: str) -> bool:
     """Whether the packet came for a new port that is not the one asked for, and nobody listens there."""
     came = str(loss.packet.destination_port) == new != str(loss.reach.port)
     heard = any(str(one.port) == new for one in loss.sockets(loss.reach.transport)) if came else True
     return not loss.returning and not heard
 
 
-def _answers_another_port(loss: Loss, _: Step, new: str) -> bool:
+def _answers_another_port(loss: Loss, _: MetRule, new: str) -> bool:
     """Whether the reply goes to a new port that is not the one that the sender has."""
     sent = translation.first(loss)
     return loss.returning and sent is not None and str(sent.source_port) != new == str(loss.packet.destination_port)
 
 
-def _is_for_another_mac(loss: Loss, _: Step, new: str) -> bool:
+def _is_for_another_mac(loss: Loss, _: MetRule, new: str) -> bool:
     """Whether the frame was last seen where its new MAC is not that of the link."""
     link = loss.links().get(loss.link)
     return loss.mac == new and not is_group(new) and not loss.spot.out and link is not None and link.mac != new
 
 
-def _never(_: Loss, __: Step, ___: str) -> bool:
+def _never(_: Loss, __: MetRule, ___: str) -> bool:
     """Nobody minds another source MAC."""
     return False
 
 
-_STRUCK: Mapping[str, Callable[[Loss, Step, str], bool]] = {
+_STRUCK: Mapping[str, Callable[[Loss, MetRule, str], bool]] = {
     "destination": _is_nowhere,
     "source": _comes_back_elsewhere,
     "port": _is_unheard,

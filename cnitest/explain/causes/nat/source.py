@@ -13,7 +13,7 @@ from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.ip import declared
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
-from cnitest.explain.evidence.rows import Spot
+from cnitest.explain.evidence.rows import LastSeen
 from cnitest.explain.evidence.translation import NatRule, Passage
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.probe import wire
@@ -178,7 +178,7 @@ def _where_answered(loss: Loss) -> Loss:
     came = _came(loss)
     if not loss.returning or not came or any(one.place == loss.place.full_name for one in came):
         return loss
-    spot = Spot(loss.place.lab.place(came[-1].place), returning=True)
+    spot = LastSeen(loss.place.lab.place(came[-1].place), returning=True)
     return replace(loss, spot=spot, asked=wire.read(came[-1].frame.data))
 
 

@@ -13,7 +13,7 @@ from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.ip import carriers
 from cnitest.explain.evidence.loss import Loss, Stage
-from cnitest.explain.evidence.rows import Spot, answer_to
+from cnitest.explain.evidence.rows import LastSeen, answer_to
 from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.kernel.rows.records import Link
 from cnitest.lab.place import Place
@@ -89,7 +89,7 @@ def _undone(loss: Loss, place: Place, sent: _Sent) -> tuple[tuple[str, ...], tup
     is found: the connection is of one that is gone."""
     kind = wire.ETH_IPV6 if ":" in sent.remote else wire.ETH_IPV4
     packet = wire.Headers(kind, "", sent.remote, wire.UDP, destination_port=sent.port)
-    there = replace(loss, spot=Spot(place), asked=answer_to(packet))
+    there = replace(loss, spot=LastSeen(place), asked=answer_to(packet))
     for rule in translation.rules(there, place):
         if rule.translates_destination and holds(rule, packet):
             if rule.program == "nft":

@@ -9,7 +9,7 @@ from cnitest.explain.causes.nat import destination, source
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss, Stage
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 from cnitest.lab.place import Place
 
 _FIRST = -12
@@ -63,7 +63,7 @@ def _found(loss: Loss, place: Place, words: str, *, returning: bool = False) -> 
     )
 
 
-def _notrack(loss: Loss, place: Place, *, returning: bool) -> Step | None:
+def _notrack(loss: Loss, place: Place, *, returning: bool) -> MetRule | None:
     """The rule by which a request, or its answer, was not tracked at a place."""
     here = (step for step in loss.steps if step.place == place.full_name and step.returning == returning)
     return next((step for step in here if _NOTRACK.search(step.rule)), None)

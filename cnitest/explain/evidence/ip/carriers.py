@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from cnitest.explain.evidence.loss import Loss
-from cnitest.explain.evidence.rows import Spot, answer_to
+from cnitest.explain.evidence.rows import LastSeen, answer_to
 from cnitest.kernel.rows.records import Link, Route
 from cnitest.lab.place import Place
 from cnitest.lab.probe import tunnels, wire
@@ -53,7 +53,7 @@ def around(loss: Loss) -> Loss | None:
     kind = wire.ETH_IPV6 if ":" in remote else wire.ETH_IPV4
     outer = wire.Headers(kind, local, remote, protocol(link.kind), destination_port=int(port))
     freed = tuple(one for one in loss.freed if one.reason != _UNROUTED)
-    spot = Spot(loss.place, returning=loss.returning)
+    spot = LastSeen(loss.place, returning=loss.returning)
     return replace(loss, spot=spot, asked=answer_to(outer), freed=freed)
 
 
@@ -69,7 +69,7 @@ def inside(loss: Loss) -> Loss | None:
     sent = next((one for one in _sent(loss) if carried and _same(carried, one.frame.data)), None)
     if sent is None:
         return None
-    spot = Spot(loss.place.lab.place(sent.place), sent.frame.link, sent.frame.out, loss.returning, sent.frame)
+    spot = LastSeen(loss.place.lab.place(sent.place), sent.frame.link, sent.frame.out, loss.returning, sent.frame)
     return replace(loss, spot=spot, asked=None)
 
 

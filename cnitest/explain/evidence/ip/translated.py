@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 
-from cnitest.explain.evidence.rows import Step
+from cnitest.explain.evidence.rows import MetRule
 from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.lab.probe import wire
 
@@ -17,7 +17,7 @@ _NETMAP = re.compile(r"-j NETMAP --to (\S+)")
 _HOOKS = ("PREROUTING", "OUTPUT")
 
 
-def by_rule(steps: Iterable[Step]) -> str:
+def by_rule(steps: Iterable[MetRule]) -> str:
     """The address that the last rule before routing translates a destination to; empty when none does."""
     found = ""
     for step in steps:
@@ -26,7 +26,7 @@ def by_rule(steps: Iterable[Step]) -> str:
     return found
 
 
-def netmap(step: Step) -> str:
+def netmap(step: MetRule) -> str:
     """The address that NETMAP translates a destination to: the same host of another network; empty of another rule."""
     matched = _NETMAP.search(step.rule) if step.hook.upper() in _HOOKS else None
     if matched is None:

@@ -106,13 +106,13 @@ class _Exchange:
     def __init__(self, client: socket.socket, server: socket.socket | None, load: Load, undo: ExitStack) -> None:
         self._client, self._server, self._load, self._undo = client, server, load, undo
         self._attempt = Attempt(lambda _: False)
-        self._trace = Trace(0)
+        self._trace = BulkTrace(0)
         self.established = False
 
     def hold(self, where: tuple[str | int, ...], wait: float) -> Attempt:
         began = time.perf_counter()
         number = self._client.connect_ex(where)
-        self._trace = Trace(self._client.getsockname()[1])
+        self._trace = BulkTrace(self._client.getsockname()[1])
         self._attempt = Attempt(self._trace.matches)
         if number not in _IN_PROGRESS:
             return failed(self._attempt, number)
@@ -179,7 +179,7 @@ class _Exchange:
         return replace(self._attempt, pending=self._trace.pending(forth=forth), remark=remark)
 
 
-class Trace:
+class BulkTrace:
     """Tells the frames of one connection from others, and those that carry the first byte that is missing.
 
     By our port and, where that was translated, by the sequence numbers that both sides began with.

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import tunnels, wire
-from cnitest.lab.probe.wire import Flow, Headers
+from cnitest.lab.probe.wire import Direction, Headers
 
 # By what they are: requests and replies of ICMP, ICMPv6, ARP and neighbour discovery.
 _FORTH = {(wire.ICMP, 8), (wire.ICMPV6, 128), (wire.ICMPV6, 135), (0, 1)}
@@ -24,7 +24,7 @@ class _Directions:
 
     def __init__(self, sender: str, receiver: str) -> None:
         self._sender, self._receiver = sender, receiver
-        self._forth: set[Flow] = set()
+        self._forth: set[Direction] = set()
         self._packets: dict[Hashable, bool] = {}
 
     def of(self, place: str, frame: Frame) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cnitest.kernel.packet_socket import Frame
-from cnitest.kernel.tracing.buffers import RECEIVED, SENT, Buffer, BufferHop, Drop, End, buffers
+from cnitest.kernel.tracing.buffers import RECEIVED, SENT, Buffer, BufferEnd, BufferHop, Drop, buffers
 from cnitest.kernel.tracing.events import TraceEvent
 from cnitest.lab.reach import UNTOLD, Freed
 
@@ -148,7 +148,7 @@ class _Family:
         tasks = {self._task}.union(*(each.tasks for each in (*self.forth, *self.back)))
         begun = self.forth[0].first
         later = [each for each in self._everything if each.first >= begun and each.begin.task in tasks]
-        return all(each.end is not End.UNKNOWN or self._was_taken(each) for each in later)
+        return all(each.end is not BufferEnd.UNKNOWN or self._was_taken(each) for each in later)
 
     def _was_taken(self, each: Buffer) -> bool:
         """Whether a request that is not known to have ended was received: our own listener has answered it."""
@@ -212,7 +212,7 @@ def _is_within(each: Buffer, one: Buffer) -> bool:
 
 def _is_dropped(packets: Sequence[Buffer], *, reached: bool) -> bool:
     """Whether all of some copies were dropped, one at least for a reason that holds for the next one, too."""
-    if not packets or any(each.end is not End.DROPPED for each in packets):
+    if not packets or any(each.end is not BufferEnd.DROPPED for each in packets):
         return False
     drops = [each.drop for each in packets if each.drop]
     plain = [drop for drop in drops if not reached and _is_plain(drop)]

@@ -139,7 +139,7 @@ def _slow_links(lab: Lab) -> Iterator[str]:
         yield f"{place}:{end.name} " + ("leads out of the lab" if end.outside else f"is a {end.kind} link")
 
 
-def _unseen_behind(lab: Lab) -> Iterator[tuple[str, peers.End]]:
+def _unseen_behind(lab: Lab) -> Iterator[tuple[str, peers.PeerLink]]:
     """The links that hand packets on at their own time, or to a namespace that is no place of the lab."""
     for place, ends in peers.ends({place.full_name: place.namespace for place in lab.places}).items():
         yield from ((place, end) for end in ends if end.outside or end.kind not in _AT_ONCE)

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from cnitest.kernel.packet_socket import Frame
-from cnitest.kernel.peers import End
+from cnitest.kernel.peers import PeerLink
 from cnitest.lab.probe import wire
 
 
@@ -23,7 +23,7 @@ class Watched(NamedTuple):
 
     place: str
     frames: tuple[Frame, ...]
-    links: tuple[End, ...] = ()
+    links: tuple[PeerLink, ...] = ()
 
 
 class _Way(NamedTuple):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cnitest.lab.place import Place
 
 #: The links of places by name, with what they hang together with.
-Links = Mapping[str, tuple[peers.End, ...]]
+Links = Mapping[str, tuple[peers.PeerLink, ...]]
 
 _ENDS = 2
 _FIRST_PAUSE, _LESS_OFTEN = 0.02, 4
