@@ -49,9 +49,20 @@ class Example:
     @property
     def chooses_addresses(self) -> bool:
         """Whether addresses are given by a plugin that allocates them, not by one that gives those listed."""
-        sections = [conf.get("ipam") for conf in self.plugins]
-        named = [one["type"] for one in sections if isinstance(one, Mapping) and one.get("type") is not None]
-        return any(files.known(str(name)).allocation != "listed" for name in named)
+        return any(files.known(name).allocation != "listed" for name, _ in self.ipam)
+
+    @property
+    def ipam(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """The sections ``ipam`` that say who gives addresses, each with the name of the plugin that reads it: an IPAM
+        plugin that is called itself, whatever the section's ``type`` is, else the one of that name."""
+        found = []
+        for conf in self.plugins:
+            section, called = conf.get("ipam"), str(conf.get("type"))
+            if isinstance(section, Mapping) and files.known(called).allocation:
+                found.append((called, section))
+            elif isinstance(section, Mapping) and section.get("type") is not None:
+                found.append((str(section["type"]), section))
+        return found
 
 
 def version_of(example: Example) -> str:

@@ -43,12 +43,13 @@ class Expected(NamedTuple):
 
 def expected(bench: Bench, example: Example) -> Expected:
     """What the allocator has to give next for a network, as far as the model knows its configuration."""
-    section = _section(example)
-    if section is None or _is_asked(example, section):
+    if len(example.ipam) != 1:
         return Expected()
-    plugin = str(section["type"])
+    plugin, section = example.ipam[0]
+    if not files.known(plugin).allocation or _is_asked(example, section):
+        return Expected()
     if files.known(plugin).allocation == "listed":
-        return _listed(section)
+        return _listed(plugin, section)
     try:
         sets = [[range_of(row) for row in rows] for rows in _sets(section) if rows]
         known = all(one.first.version == one.last.version for ranges in sets for one in ranges)
@@ -64,18 +65,13 @@ def expected(bench: Bench, example: Example) -> Expected:
     return Expected(tuple(str(address) for address in found), known=True, plugin=plugin)
 
 
-def _listed(section: Mapping[str, Any]) -> Expected:
+def _listed(plugin: str, section: Mapping[str, Any]) -> Expected:
     """static gives what its configuration lists (plugins/ipam/static/README.md)."""
     try:
         rows = [ipaddress.ip_interface(row["address"]) for row in section["addresses"]]
     except (KeyError, TypeError, ValueError):
         return Expected()
-    return Expected(tuple(str(row.ip) for row in rows), known=True, plugin=str(section["type"]))
-
-
-def _section(example: Example) -> Mapping[str, Any] | None:
-    sections = [conf["ipam"] for conf in example.plugins if isinstance(conf.get("ipam"), Mapping) and conf["ipam"]]
-    return sections[0] if len(sections) == 1 and files.known(str(sections[0].get("type"))).allocation else None
+    return Expected(tuple(str(row.ip) for row in rows), known=True, plugin=plugin)
 
 
 def _is_asked(example: Example, section: Mapping[str, Any]) -> bool:

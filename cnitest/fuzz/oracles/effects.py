@@ -64,16 +64,15 @@ def _addresses_lost(one: Attached, asked: Mapping[str, Any]) -> list[str]:
 def _routes_lost(one: Attached) -> list[str]:
     """Where the routes of the IPAM section lead that the result does not have."""
     wanted = set()
-    for conf in one.example.plugins:
-        section = conf.get("ipam")
-        rows = section.get("routes") or () if isinstance(section, Mapping) and _tells_routes(section) else ()
+    for plugin, section in one.example.ipam:
+        rows = section.get("routes") or () if _gives_routes(plugin) else ()
         wanted |= {_plain(str(row.get("dst"))) for row in rows if isinstance(row, Mapping)}
     return sorted(wanted - {_plain(to) for to in form.destinations(one.result or {}, one.version)})
 
 
-def _tells_routes(section: Mapping[str, Any]) -> bool:
+def _gives_routes(plugin: str) -> bool:
     """Whether an IPAM plugin hands on the routes of its configuration."""
-    return "routes" in files.known(str(section.get("type"))).section.get("keys", ())
+    return "routes" in files.known(plugin).section.get("keys", ())
 
 
 def _plain(text: str) -> str:

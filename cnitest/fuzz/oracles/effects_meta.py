@@ -95,9 +95,7 @@ def _shapers(one: Attached) -> Iterator[tuple[str, int, int]]:
 @effect("firewall")
 def firewall(_: Bench, one: Attached, __: Conf) -> Iterator[str]:
     """Rules that let pass what comes from each address, and what belongs to that."""
-    sections = [other.get("ipam") for other in one.example.plugins]
-    pools = [files.known(str(section.get("type"))) for section in sections if isinstance(section, Mapping)]
-    if any(pool.allocation == "listed" for pool in pools):
+    if any(files.known(plugin).allocation == "listed" for plugin, _ in one.example.ipam):
         return  # which gives one address to all, and so one rule
     accepted = [line for _, line in new_rules(one) if line.parent == "filter" and line.words[-2:] == ("-j", "ACCEPT")]
     for ip in one.addresses:

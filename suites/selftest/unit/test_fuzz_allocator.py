@@ -56,6 +56,25 @@ def test_a_subnet_without_room_is_not_known(subnet: str) -> None:
     assert not found.addresses
 
 
+@pytest.mark.parametrize(
+    ("called", "section", "wanted"),
+    [
+        ("static", {"type": "host-local", "subnet": "10.1.0.0/24"}, ()),
+        ("static", {"type": "host-local", "addresses": [{"address": "10.1.0.9/24"}]}, ("10.1.0.9",)),
+        ("host-local", {"type": "static", "subnet": "10.1.0.0/24"}, ("10.1.0.2",)),
+        ("host-local", {"subnet": "10.1.0.0/24"}, ("10.1.0.2",)),
+        ("bridge", {"type": "host-local", "subnet": "10.1.0.0/24"}, ("10.1.0.2",)),
+        ("bridge", {"subnet": "10.1.0.0/24"}, ()),
+    ],
+)
+def test_who_is_called_gives_the_addresses(called: str, section: dict[str, Any], wanted: tuple[str, ...]) -> None:
+    """An IPAM plugin that is called itself reads its section whatever the type in it is; others call that type."""
+    nobody: Any = SimpleNamespace(inside=lambda _: (set(), {}))
+    network = {"name": "net", "plugins": [{"type": called, "ipam": section}]}
+
+    assert allocator.expected(nobody, Example(network)).addresses == wanted
+
+
 @pytest.mark.parametrize("subnet", ["172.20.0.0/16", "10.1.2.0/28", "fd00:7::/48", "2001:db8:2::/120"])
 def test_a_sibling_moves_a_range_with_its_subnet(subnet: str) -> None:
     """The second network's range is in its own subnet, however wide that is."""
