@@ -148,6 +148,8 @@ def _broken(choices: Choices, table: Plugin, release: str, conf: Conf, network: 
         return f"{why} (ipam)", ("ipam",)
     key = choices.pick(wrong)
     _supply(table, key, conf)
+    for other in table.devices if key.name in table.devices else ():
+        conf.pop(other, None)  # of several keys that name the device one is read
     conf[key.name] = choices.pick(key.wrong)
     return f"{key.name} {conf[key.name]!r}", (key.name,)
 

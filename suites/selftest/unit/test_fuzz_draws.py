@@ -96,6 +96,14 @@ def test_what_is_invalid_differs_from_valid(plugin: str):
     every()
 
 
+@draws
+@given(configs.examples("host-device", "invalid"))
+def test_a_wrong_key_that_names_the_device_is_the_only_one(example: Example):
+    """Of several keys that name the device a plugin reads one: beside another a wrong one says nothing."""
+    if example.why.startswith(("device", "hwaddr")):
+        assert len({"device", "hwaddr"} & set(example.plugins[-1])) == 1
+
+
 def _has(found: tuple[Any, ...], value: Any) -> bool:
     """Whether JSON tells a value from none of some; Python takes 1 for true."""
     return json.dumps(value) in map(json.dumps, found)
