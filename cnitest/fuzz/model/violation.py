@@ -21,7 +21,7 @@ _VARIABLE = (
         (r"\b(?:cnitest_?[-.])?[cp]\d+(?:-\d+)?\b", "CONTAINER"),
         (r"\b0x[0-9a-f]+\b", "NUMBER"),
         (r"\b[0-9a-f]{8,}\b", "NUMBER"),
-        (r"\b(?:eth|net|br|cni)\w*\d\b", "LINK"),
+        (r"\b(?:(?:eth|net|br|cni)\w*\d|fifteen-letter[s\d])\b", "LINK"),
         (r"\d+", "N"),
     ),
 )
