@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnitest.errors import ConfigError
-from cnitest.typos import nearest
+from cnitest.typos import files_like, nearest
 
 _MOST_SHOWN = 8
 #: Bytes that are written to see whether there is space.
@@ -94,7 +94,7 @@ def advice(path: str | os.PathLike[str], *, only_directories: bool = False) -> s
     if not os.path.isdir(parent):
         return f"; there is no directory {parent}{advice(parent, only_directories=True)}"
     there = _names(parent, only_directories)
-    close = nearest(name, there)
+    close = nearest(name, files_like(name, there))
     if close:
         return f"; did you mean {os.path.join(parent, close)!r}?"
     if not there:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 _LONG = 8
+#: How much like another file's name one is that was mistyped (0 to 1).
+_ALIKE = 0.75
 
 
 def did_you_mean(word: object, known: Iterable[str], *, clause: bool = False) -> str:
@@ -27,6 +30,13 @@ def nearest_few(word: str, known: Iterable[str], most: int, alike: float = 0.6) 
 
     spellings = {each.lower(): each for each in reversed([*known])}
     return [spellings[found] for found in get_close_matches(word.lower(), [*spellings], n=most, cutoff=alike)]
+
+
+def files_like(name: str, there: Iterable[str]) -> list[str]:
+    """The names of files that have more in common with one than what files of a kind end in."""
+    stem = os.path.splitext(name)[0]
+    stems = {other: os.path.splitext(other)[0] for other in there}
+    return [other for other, own in stems.items() if meant(stem, [own]) or nearest(stem, [own], _ALIKE)]
 
 
 def meant(word: str, known: Iterable[str]) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cnitest import paths
 from cnitest.cni.calls.invoke import search_path
-from cnitest.errors import CnitestError, UsageError
+from cnitest.errors import CnitestError, UnknownName, UsageError
 from cnitest.report.options import PLUGIN_PATH, declare_to_command
 from cnitest.topology import find, load, shipped
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from cnitest.lab.lab import Lab
     from cnitest.lab.place import Place
 
+#: What only an address looks like, right or wrong.
+_LIKE_ADDRESS = re.compile(r"\d+(\.\d+)+(/\d+)?|[\da-fA-F.]*:[\da-fA-F:.]*(/\d+)?")
 _AFTER = re.compile(r"([\w./-]+):\s+(.*)", re.DOTALL)
 #: The exit code where no verdict stands.
 UNPROVEN = 3
@@ -94,6 +96,12 @@ def _sandbox(lab: Lab, name: str) -> Sandbox | None:
 def place(lab: Lab, name: str) -> Place:
     """A place by its full name, a sandbox also by its own. Raises UnknownName that lists those there are."""
     known = {place.full_name for place in lab.places}
+    host, slash, sandbox = name.partition("/")
+    if slash and host in lab.hosts and name not in known:
+        there = f"there are {', '.join(sorted(known))}"
+        raise UnknownName(f"{host} has no sandbox {sandbox!r}; --conf FILE makes one, attached by plugins; {there}")
+    if _LIKE_ADDRESS.fullmatch(name) and name not in known:
+        raise UnknownName(f"{name!r} is neither an IP address nor a place; there are {', '.join(sorted(known))}")
     return lab.place(name) if name in known or "/" in name or not _sandboxes(lab, name) else lab.sandbox(name)
 
 

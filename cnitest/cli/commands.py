@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from cnitest import outputs, paths, text
 from cnitest.cli.output import complain, forget_held_back, say_first, say_held_back
@@ -23,6 +24,7 @@ from cnitest.errors import (
     PluginError,
     UsageError,
 )
+from cnitest.typos import did_you_mean
 
 
 class Command(NamedTuple):
@@ -77,6 +79,7 @@ COMMANDS = (
     Command("trace-shim", "cnitest.cli.trace:declare", "record the plugin calls of a real runtime"),
 )
 
+_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 #: The exit code for something that we were asked for and that makes no sense, as pytest's.
 USAGE_ERROR = 4
 #: What every machine has, and how to get it.
@@ -91,7 +94,7 @@ _OF_LABS = (KernelError, CommandError, PluginError, DeadlineExceeded)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser(_named(given)).parse_args(_before_dashes(given))
+    arguments = _parsed(_named(given), _before_dashes(given))
     arguments.rest = given[len(_before_dashes(given)) + 1 :]
     try:
         _look_around()
@@ -168,8 +171,17 @@ def _before_dashes(given: list[str]) -> list[str]:
 class _Parser(argparse.ArgumentParser):
     """Ends with our exit code for wrong usage, and says it in one line."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
-        self.exit(USAGE_ERROR, f"{self.prog}: {text.line(message)} (see {self.prog} --help)\n")
+    def error(self, message: str) -> NoReturn:
+        chosen = _CHOICE.search(message)
+        hint = did_you_mean(chosen[1], re.findall(r"[\w.-]+", chosen[2]), clause=True) if chosen else ""
+        self.exit(USAGE_ERROR, f"{self.prog}: {text.line(message)}{hint} (see {self.prog} --help)\n")
+
+    def unknown(self, words: Sequence[str]) -> NoReturn:
+        """End for words that are no option of this command, with the option that was meant."""
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        typed = next((word.partition("=")[0] for word in words if word.startswith("-")), "")
+        hint = did_you_mean(typed, options, clause=True) if typed.startswith("--") else ""
+        self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
 
 
 def _version() -> str:
@@ -186,13 +198,24 @@ def _named(given: Sequence[str]) -> str:
     return next((word for word in given if not word.startswith("-")), "")
 
 
-def _parser(used: str) -> argparse.ArgumentParser:
-    """The parser of the whole command, which knows the options of the subcommand that is used."""
+def _parsed(name: str, given: Sequence[str]) -> argparse.Namespace:
+    """The command line as read. Ends this process for one that makes no sense."""
+    parser, used = _parser(name)
+    arguments, unknown = parser.parse_known_args(given)
+    if unknown:
+        used.unknown(unknown)
+    return arguments
+
+
+def _parser(used: str) -> tuple[_Parser, _Parser]:
+    """The parser of the whole command, and that of the subcommand that is used, which knows its options."""
     parser = _Parser(prog="cnitest", description="Test container networks for real.")
     parser.add_argument("--version", action="version", version=_version(), help="show cnitest's version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    own = parser
     for command in COMMANDS:
         made = commands.add_parser(command.name, help=command.help)
         if command.name == used:
             pkgutil.resolve_name(command.declare)(made)
-    return parser
+            own = made
+    return parser, own

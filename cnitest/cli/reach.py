@@ -14,6 +14,7 @@ from cnitest.errors import UsageError
 from cnitest.lab.reachability.kinds import DEFAULT
 
 if TYPE_CHECKING:
+    from cnitest.lab.lab import Lab
     from cnitest.lab.reachability.matrix import Reachability
     from cnitest.lab.reachability.mismatch import Mismatch
     from cnitest.lab.reachability.truth import TruthTable
@@ -47,18 +48,27 @@ def run(arguments: argparse.Namespace) -> int:
     """Build, probe, compare."""
     expected = _expected(arguments.expect)
     with built(arguments, [word for word in (*arguments.from_, *arguments.to_) if not _is_pattern(word)]) as lab:
-        matrix = lab.reachability(
+        matrix = _matrix(lab, arguments)
+        found = matrix.difference(expected) if expected else None
+        say(
+            json.dumps(document(matrix, found), indent=2) if arguments.json else str(matrix if found is None else found)
+        )
+    return _code(matrix, found)
+
+
+def _matrix(lab: Lab, arguments: argparse.Namespace) -> Reachability:
+    """Who reaches whom. Raises UsageError in the words of the command line."""
+    try:
+        return lab.reachability(
             arguments.from_ or None,
             arguments.probe_ or DEFAULT,
             to=arguments.to_ or None,
             family=arguments.family,
             addresses=_addresses(arguments.address_),
         )
-        found = matrix.difference(expected) if expected else None
-        say(
-            json.dumps(document(matrix, found), indent=2) if arguments.json else str(matrix if found is None else found)
-        )
-    return _code(matrix, found)
+    except UsageError as error:
+        said = str(error).removeprefix("reachability(): ")
+        raise UsageError(f"--probe {said.removeprefix('probes: ')}" if said.startswith("probes: ") else said) from None
 
 
 def _is_pattern(word: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from cnitest.report.conformance import choice
 from cnitest.topology import find, load
 from cnitest.typos import did_you_mean
 
+_WORKERS = re.compile(r"\d+|auto|logical")
 _DEFAULT, _CONFORMANCE, _REGRESSIONS = "walkthrough", "conformance", "regressions"
 #: pytest as a program that says of Ctrl-C at any time, also while it imports, what it says of one in a test; and the
 #: same of other signals that end it. What it imports of ours before pytest would not be rewritten by it.
@@ -101,6 +103,8 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     """
     from cnitest.report import unprivileged
 
+    if arguments.workers and not _WORKERS.fullmatch(arguments.workers):
+        raise ConfigError(f"-n {arguments.workers!r}: wants a number of workers, or auto")
     arguments.cni_conf += _behind_the_kernel(arguments)
     if arguments.cni_vm is None and (why := unprivileged.forbidden()):
         raise FeatureMissing(why)

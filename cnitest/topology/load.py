@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cnitest.errors import TopologyError
 from cnitest.topology.model import Topology
 from cnitest.topology.words import lookalikes
-from cnitest.typos import did_you_mean
+from cnitest.typos import did_you_mean, files_like
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -98,7 +98,7 @@ def _existing(path: Path) -> Path:
         raise TopologyError(f"{path}: is a directory, not a topology file")
     if not path.exists():
         beside = [each.name for each in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise TopologyError(f"{path}: no such file{did_you_mean(path.name, beside)}")
+        raise TopologyError(f"{path}: no such file{did_you_mean(path.name, files_like(path.name, beside))}")
     return path
 
 

@@ -86,7 +86,9 @@ class Programs:
         try:
             started = self._started(tuple(argv), wanted, anywhere=environment is None)
         except (OSError, ValueError) as error:
-            raise CommandError(f"{self.full_name}: {argv[0]} cannot be started: {error}{_advice(argv[0])}") from error
+            raise CommandError(
+                f"{self.full_name}: {argv[0]} cannot be started: {_said(error)}{_advice(argv[0])}"
+            ) from error
         return process.finish(started, stdin, deadline)
 
     @checked
@@ -113,7 +115,9 @@ class Programs:
         try:
             started = self._started(tuple(argv), wanted, anywhere=environment is None)
         except (OSError, ValueError) as error:
-            raise CommandError(f"{self.full_name}: {argv[0]} cannot be started: {error}{_advice(argv[0])}") from error
+            raise CommandError(
+                f"{self.full_name}: {argv[0]} cannot be started: {_said(error)}{_advice(argv[0])}"
+            ) from error
         return begin(_place(self), started, ready, timeout)
 
     @checked
@@ -142,6 +146,10 @@ class Programs:
 def _place(programs: Programs) -> Place:
     """The place that this is a part of."""
     return cast("Place", programs)
+
+
+def _said(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", "") or str(error)
 
 
 def _advice(program: str) -> str:

@@ -138,7 +138,14 @@ def _families(everyone: Sequence[Place], found: Addresses) -> set[int]:
 def _check_pairs(senders: Sequence[Place], receivers: Sequence[Place]) -> None:
     """Raises UsageError when nobody is left to be probed."""
     if not any(a is not b for a in senders for b in receivers):
-        raise UsageError("reachability(): there are no two places with addresses to probe; name them")
+        raise UsageError(
+            f"reachability(): there are no two places with addresses to probe: from {_listed(senders)} to "
+            f"{_listed(receivers)}; name others"
+        )
+
+
+def _listed(places: Sequence[Place]) -> str:
+    return ", ".join(place.full_name for place in places) or "nobody"
 
 
 def _check_kinds(kinds: Sequence[PacketKind], everyone: Sequence[Place], found: Addresses) -> None:

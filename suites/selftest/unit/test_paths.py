@@ -215,3 +215,20 @@ def test_no_file_is_written_over_another(one: paths.Used, other: paths.Used, fin
     else:
         with pytest.raises(ConfigError, match=rf"^{one.option} and {other.option} name the same file"):
             paths.apart([one, other])
+
+
+@pytest.mark.parametrize("typed", ["nope.conf", "x.yaml", "nodir"])
+def test_what_only_ends_alike_is_not_suggested(tmp_path, typed):
+    """Files of one kind end alike; then those that there are are listed."""
+    for name in ("c-notype.conf", "t7.yaml", "adir"):
+        (tmp_path / name).touch()
+
+    assert paths.advice(tmp_path / typed) == f"; {tmp_path} has adir, c-notype.conf, t7.yaml"
+
+
+@pytest.mark.parametrize(("typed", "there"), [("my.conf", "my.conflist"), ("tets.py", "test.py"), ("bim", "bin")])
+def test_a_mistyped_name_is_suggested(tmp_path, typed, there):
+    """Its stem is, or its ending."""
+    (tmp_path / there).touch()
+
+    assert paths.advice(tmp_path / typed) == f"; did you mean '{tmp_path / there}'?"
