@@ -39,7 +39,7 @@ def declare_lab(parser: argparse.ArgumentParser) -> None:
         help="a command to run at a place first, such as 'node: iptables -P FORWARD DROP'; may be repeated",
     )
     parser.add_argument(
-        "--conf", metavar="FILE", help="a .conf or .conflist that the sandboxes named are attached by first"
+        "--conf", metavar="FILE", help="attach the sandboxes that are named to this network (.conf or .conflist) first"
     )
     declare_to_command(parser, [PLUGIN_PATH])
 

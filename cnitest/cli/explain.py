@@ -31,11 +31,14 @@ def declare(parser: argparse.ArgumentParser) -> None:
     kinds.add_argument("--tcp", metavar="PORT", type=_port, help="connect to a TCP port")
     kinds.add_argument("--udp", metavar="PORT", type=_port, help="send a UDP datagram")
     kinds.add_argument(
-        "--size", metavar="N", type=int, default=56, help="ping with so many bytes (default: %(default)s)"
+        "--size", metavar="N", type=int, default=56, help="ping with N bytes of data (default: %(default)s)"
     )
-    parser.add_argument("--df", action="store_true", help="forbid fragments of a ping")
+    parser.add_argument("--df", action="store_true", help="ping with DF set: routers must not fragment it")
     parser.add_argument(
-        "-6", dest="six", action="store_true", help="the IPv6 address of the place TO, also where it has others"
+        "-6",
+        dest="six",
+        action="store_true",
+        help="send to the IPv6 address of the place TO, even if it has an IPv4 address",
     )
     parser.add_argument("--json", action="store_true", help="print the explanation as JSON")
     parser.set_defaults(run=run)

@@ -39,15 +39,15 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Generate configurations, calls and sequences of operations, try each with the real plugin, and check what "
         "must always be true. What does not hold is minimised and written as a script and as a test. Exit codes: "
-        "0 nothing found (but what is known, with --profile reference, or in a baseline), 1 findings, 2 interrupted, "
-        "3 stopped early without any, 4 wrong usage, 143 after SIGTERM, 129 after SIGHUP."
+        "0 nothing new (known findings are those of --profile reference or a baseline), 1 findings, 2 interrupted, "
+        "3 stopped early without findings, 4 wrong usage, 143 after SIGTERM, 129 after SIGHUP."
     )
     parser.add_argument("subject", metavar="CONF|PLUGIN", help="a .conf, .conflist, cnitest.yaml, or a known plugin")
     declare_to_command(parser, [PLUGIN_PATH])
     parser.add_argument("--cni-path-next", metavar="DIRS", help="another release, to compare with and to upgrade to")
-    parser.add_argument("--examples", metavar="N", help="end after so many examples")
-    parser.add_argument("--time", metavar="T", help="end after a time such as 90s, 10m or 1h (default: 2m)")
-    parser.add_argument("-n", metavar="N", dest="workers", help="how many workers (default: two a processor)")
+    parser.add_argument("--examples", metavar="N", help="stop after N examples")
+    parser.add_argument("--time", metavar="T", help="stop after a time such as 90s, 10m or 1h (default: 2m)")
+    parser.add_argument("-n", metavar="N", dest="workers", help="how many workers (default: two per processor)")
     parser.add_argument("--seed", metavar="S", help="a number: the same one generates the same examples")
     _declare_expected(parser)
     parser.add_argument(

@@ -16,7 +16,7 @@ _WIDTH = 100
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the subcommand's options."""
-    parser.add_argument("id", metavar="ID", nargs="?", help="one of them, such as DEL-05")
+    parser.add_argument("id", metavar="ID", nargs="?", help="explain this one, such as DEL-05")
     parser.set_defaults(run=run)
 
 

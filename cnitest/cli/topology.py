@@ -29,7 +29,9 @@ def _declare(parser: argparse.ArgumentParser, function: Callable[[argparse.Names
 
 def declare_schema(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``schema``."""
-    parser.add_argument("of", nargs="?", choices=("topology", "conformance"), default="topology")
+    parser.add_argument(
+        "of", nargs="?", choices=("topology", "conformance"), default="topology", help="of what (default: %(default)s)"
+    )
     parser.set_defaults(run=_schema)
 
 

@@ -29,29 +29,32 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "cnitest vm [--kernel PACKAGE|DIR|PATH] [--timeout T] [--memory M] [--share DIR]… [--cache DIR] [-- COMMAND]"
     )
     parser.description = (
-        "Boot another kernel over this machine's files and run a command there, as root; without one, a shell. "
-        "What it writes is gone afterwards, but for shared directories. The exit status is the command's; 124 after "
-        "the timeout, 125 where no guest could be booted or it died, 130 and 143 after Ctrl-C and SIGTERM."
+        "Boot another kernel in a virtual machine that sees this machine's files, and run a command there as root; "
+        "without one, a shell. What it writes is lost at the end, except in shared directories. The exit status is "
+        "the command's; 124 after the timeout, 125 where no guest could be booted or it died, 130 and 143 after "
+        "Ctrl-C and SIGTERM."
     )
     parser.add_argument(
         "--kernel",
         metavar="PACKAGE|DIR|PATH",
-        help="a package of Debian's, may have a suite (linux-image-amd64/bookworm-backports); a directory with "
+        help="a Debian package, or PACKAGE/SUITE (linux-image-amd64/bookworm-backports); a directory with "
         f"boot/vmlinuz-* and lib/modules, / is this machine's; or an image (default: {packages.DEFAULT})",
     )
-    parser.add_argument("--timeout", metavar="T", type=_seconds, help="end it after seconds, or 5m, 2h")
+    parser.add_argument(
+        "--timeout", metavar="T", type=_seconds, help="end the command after so many seconds, or 5m, 2h"
+    )
     parser.add_argument("--memory", metavar="M", type=_memory, default="2G", help="512M, 2G, … (default: %(default)s)")
     parser.add_argument(
         "--share",
         metavar="DIR",
         action="append",
         default=[],
-        help="a directory that is really written; may be repeated",
+        help="a directory in which changes are kept; may be repeated",
     )
     parser.add_argument(
         "--cache", metavar="DIR", help=f"where prepared kernels are kept (default: {cache.VARIABLE}, else the user's)"
     )
-    parser.add_argument("--clear", action="store_true", help="remove the prepared kernels from the cache, and end")
+    parser.add_argument("--clear", action="store_true", help="remove the prepared kernels from the cache, and exit")
     parser.set_defaults(run=run)
 
 

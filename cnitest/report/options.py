@@ -70,7 +70,7 @@ PLUGIN_PATH = Option(
     "cni_path",
     "--cni-path",
     "--cni-path",
-    "directories with plugins, in the order they are searched; colons or repetition separate them "
+    "directories with plugins, in the order they are searched: separated by colons, or the option repeated "
     "(default: the variable CNI_PATH, else those of the distributions)",
     "DIRS",
     "append",
@@ -136,8 +136,8 @@ CONFORMANCE = (
         "cni_plugin",
         "--cni-plugin",
         "--plugin",
-        "a plugin to check: with a configuration the one of its list that is meant, else one with a shipped profile, "
-        "or all; may be repeated",
+        "the plugin to check: with a configuration one of its list; without, one that has a shipped profile, or all; "
+        "may be repeated",
         "NAME",
         "append",
     ),
@@ -153,7 +153,7 @@ CONFORMANCE = (
         "cni_strict",
         "--cni-strict",
         "--strict",
-        "let SHOULD fail like MUST, and limitations of the library of Go plugins too",
+        "count a SHOULD that does not hold as a failure, and a limitation of CNI's Go library, too",
         action="store_true",
     ),
     Option(
@@ -176,7 +176,7 @@ CONFORMANCE = (
         "cni_keep_going",
         "--cni-keep-going",
         "--keep-going",
-        "test every requirement although the network's first ADD fails",
+        "test every requirement even if the network's first ADD fails",
         action="store_true",
     ),
     Option(
@@ -202,7 +202,7 @@ BASELINE = (
         "cni_baseline",
         "--cni-baseline",
         "--baseline",
-        "let findings whose causes are in this file fail no run; what of it is no longer found is reported",
+        "do not fail for findings whose causes are in this file; report the causes in it that are no longer found",
         "FILE",
         reads=True,
         check="cnitest.report.baseline.files:check",
@@ -223,7 +223,7 @@ GUEST = (
         "cni_vm",
         "--cni-vm",
         "--vm",
-        "run the same in a guest with another kernel: a package of Debian's, a directory with a kernel, or an image "
+        "run in a virtual machine with another kernel: a Debian package, a directory with a kernel, or an image "
         "(default: Debian's kernel)",
         "KERNEL",
         "optional",
@@ -232,8 +232,8 @@ GUEST = (
         "cni_vm_share",
         "--cni-vm-share",
         "--vm-share",
-        "a directory that the guest really writes, besides the working directory, pytest's root and where reports "
-        "go; may be repeated",
+        "a directory in which the guest's changes are kept, besides the working directory, pytest's root and those "
+        "of reports; may be repeated",
         "DIR",
         "append",
     ),
@@ -241,7 +241,7 @@ GUEST = (
         "cni_vm_only",
         "--cni-vm-only",
         "--vm-only",
-        "of the tests in a guest run those alone that need what this machine's kernel lacks (by the mark requires)",
+        "in the guest run only the tests that need what this machine's kernel lacks (mark requires)",
         action="store_true",
     ),
     Option("cni_vm_memory", "--cni-vm-memory", "--vm-memory", "the guest's memory (default: 4G)", "M"),
@@ -251,8 +251,8 @@ CI = (
         "cni_shard",
         "--cni-shard",
         "--shard",
-        "run the I-th of N shares of the tests, which are balanced by --cni-durations-file; all shares together are "
-        "each test once",
+        "run the I-th of N shares of the tests, which are balanced by --cni-durations-file; each test is in exactly "
+        "one share",
         "I/N",
         check="cnitest.report.ci.shares:parse",
     ),
@@ -260,7 +260,7 @@ CI = (
         "cni_durations_file",
         "--cni-durations-file",
         "--durations-file",
-        "balance shares by the durations of tests in this file; of a file that is not there yet nothing is known",
+        "balance shares by the durations of tests in this file, which need not exist yet",
         "FILE",
         reads=True,
         check="cnitest.report.ci.durations:check",

@@ -20,7 +20,7 @@ _COLOURS: dict[str, Colour] = {"ok": "green", "missing": "red", "absent": "yello
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the subcommand's options."""
-    parser.add_argument("--json", action="store_true", help="as data")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     declare_to_command(parser, [PLUGIN_PATH])
     parser.set_defaults(run=run)
 

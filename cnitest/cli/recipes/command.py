@@ -22,8 +22,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the subcommand's options."""
     parser.usage = f"cnitest new ci {'|'.join(SERVICES)} [--directory DIR] [--plugin NAME] [--force]"
     parser.description = (
-        "Write the pipeline of a plugin for a CI, commented, and one script that it calls, cnitest-ci.sh: it builds "
-        "the plugin, looks at the machine, holds the plugin to the specification, fuzzes it, runs the author's own "
+        "Write a commented CI pipeline for a plugin, and one script that it calls, cnitest-ci.sh: the script builds "
+        "the plugin, checks the machine, checks the plugin against the specification, fuzzes it, runs your own "
         "tests, and fails on new findings only. Nothing is overwritten without --force."
     )
     parser.add_argument("what", metavar="ci", help="what to write: ci, a pipeline")
