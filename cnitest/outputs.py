@@ -13,6 +13,8 @@ from typing import Any
 
 #: The exit code for what cannot be done here, as for wrong usage.
 REFUSED = 4
+#: What an error names as its file that came of writing there.
+STDOUT = "stdout"
 _SPACE = "free some space there, or have TMPDIR and the files that are written elsewhere"
 #: What to do about errors of the machine, by their numbers.
 _REMEDIES = {
@@ -59,7 +61,7 @@ def report(error: OSError) -> int:
     """Say in a line what the machine refused, and what to do; the exit code. Raises an error that is none of these."""
     if error.errno not in _REMEDIES:
         raise error
-    if written(sys.stdout):
+    if written(sys.stdout) and error.filename != STDOUT:
         where, remedy = f"{error.filename}: " if error.filename else "", _REMEDIES[error.errno]
     else:
         where, remedy = "stdout cannot be written: ", "have it lead elsewhere"

@@ -48,7 +48,7 @@ def say(words: str) -> None:
     """Lines for the person who asked."""
     say_held_back()
     for line in words.split("\n"):
-        print(_showable(text.line(line.replace("\t", "    "))))  # noqa: T201
+        _print(_showable(text.line(line.replace("\t", "    "))))
     sys.stdout.flush()
 
 
@@ -58,7 +58,17 @@ def say_coloured(before: str, word: str, colour: Colour, after: str) -> None:
     painted = text.line(word)
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         painted = f"\x1b[{_COLOURS[colour]}m{painted}\x1b[0m"
-    print(_showable(text.line(before) + painted + text.line(after)), flush=True)  # noqa: T201
+    _print(_showable(text.line(before) + painted + text.line(after)))
+    sys.stdout.flush()
+
+
+def _print(words: str) -> None:
+    """Raises OSError that names stdout."""
+    try:
+        print(words)  # noqa: T201
+    except OSError as error:
+        error.filename = outputs.STDOUT
+        raise
 
 
 def complain(words: str) -> None:

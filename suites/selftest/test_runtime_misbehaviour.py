@@ -96,7 +96,9 @@ def test_a_plugin_that_cannot_be_started_is_named(cni, sandbox, bin_):
     """A file that is no program is rejected with the kernel's reason."""
     (bin_ / "one").write_text("not a program")
     (bin_ / "one").chmod(0o644)
-    with pytest.raises(PluginError, match=r"one ADD: .*/one cannot be started: Permission denied"):
+    with pytest.raises(
+        PluginError, match=r"one ADD: .*/one cannot be started: Permission denied; it is not executable: chmod "
+    ):
         cni.add(sandbox, CONF)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from cnitest import paths, text
 from cnitest.cni import plugins, spec
+from cnitest.cni.calls.unstartable import advice
 from cnitest.deadline import Deadline, scaled
 from cnitest.errors import PluginError, is_ours
 from cnitest.kernel.file_events import WRITTEN, file_events
@@ -210,7 +211,7 @@ def call(
         done = executor.run(binary, variables, data, scaled(TIMEOUT) if timeout is None else timeout)
     except (OSError, ValueError) as error:  # ValueError: a variable or word that no process can be given
         why = getattr(error, "strerror", None) or error
-        raise PluginError(f"{plugin} {command}: {binary} cannot be started: {why}") from error
+        raise PluginError(f"{plugin} {command}: {binary} cannot be started: {why}{advice(binary, error)}") from error
     sent = data.decode("utf-8", "surrogateescape")
     return Call(
         plugin,

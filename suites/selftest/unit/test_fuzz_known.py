@@ -24,20 +24,12 @@ def test_what_is_known_is_no_finding_of_the_reference():
 @pytest.mark.parametrize(
     ("rule", "plugin", "words"),
     [
-        (
-            "check",
-            "tuning",
-            r"Tuning configured value of /proc/sys/net/a/b is 0 0, current value is 0\t0",
-        ),
+        ("check", "tuning", r"Tuning configured value of /proc/sys/net/a/b is 0 0, current value is 0\t0"),
         ("untrue", "loopback", "the result has no interface fifteen-letter1 in the container"),
         ("left", "host-device", "after ADD by hand and DEL: + links eth0: ifindex=4 kind=veth alias=nic-c1-eth0"),
         ("left", "ptp", "after DEL: the host: + ip6tables rule: nat: -A CNI-0a1b2c3d4e5f -d ff00::/8 -j MASQUERADE"),
         ("refused", "ptp", "failed to add route {Ifindex: 3 Dst: 10.44.0.1/32 Gw: <nil>}: file exists"),
-        (
-            "harm",
-            "bandwidth",
-            "the result has an interface bwp19a3 in the host, the kernel has none of that name",
-        ),
+        ("harm", "bandwidth", "the result has an interface bwp19a3 in the host, the kernel has none of that name"),
     ],
 )
 def test_values_do_not_hide_what_is_known(rule: str, plugin: str, words: str):
