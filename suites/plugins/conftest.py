@@ -1,14 +1,45 @@
-"""What releases of the reference plugins are known to fail is expected to fail; daemons of the dhcp plugin."""
+"""Fixtures of the plugins' suites, and expected failures: what releases of the plugins are known to do wrong."""
 
 from __future__ import annotations
 
 import pytest
+from cnitest.suites.plugins.lan_networks import ready_sandbox
 from cnitest.suites.plugins.leases import IMPATIENT, daemon
 
 from cnitest.report.given import plugin_path
 from cnitest.report.marks.known import pytest_runtest_makereport
 
 __all__ = ["pytest_runtest_makereport"]
+
+
+@pytest.fixture
+def node(lab):
+    """The host that the plugins run on."""
+    return lab.host("node")
+
+
+@pytest.fixture
+def sandbox(node):
+    """A container without a network."""
+    return ready_sandbox(node, "c1")
+
+
+@pytest.fixture
+def peer(lab):
+    """The machine at the other end of the host's link."""
+    return lab.host("peer")
+
+
+@pytest.fixture
+def server(lab):
+    """The DHCP server, which the default route leads to as well."""
+    return lab.host("server")
+
+
+@pytest.fixture
+def client(lab):
+    """The machine that sends requests to the host from outside."""
+    return lab.host("client")
 
 
 @pytest.fixture

@@ -23,12 +23,6 @@ TICK = 64e-9
 TOO_MUCH = 8 * (2**32 - 1)
 
 
-@pytest.fixture
-def node(lab):
-    """The host on which containers are made."""
-    return lab.host("node")
-
-
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("way", ["ingress", "egress"])
 @pytest.mark.covers("bandwidth.ingressRate", "kernel")

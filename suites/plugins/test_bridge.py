@@ -17,12 +17,6 @@ FAMILIES = pytest.mark.parametrize("families", [(4,), (6,), (4, 6)], ids=["ipv4"
 SIXTEEN, FIFTEEN = "b" * 16, "b" * 15
 
 
-@pytest.fixture
-def node(lab):
-    """The host on which containers are made."""
-    return lab.host("node")
-
-
 @pytest.mark.covers("bridge.bridge", "kernel")
 def test_add_creates_the_bridge(node, cni):
     """Without a name the bridge is cni0; it is up, and the result names it, both ends of the veth, and their MACs."""

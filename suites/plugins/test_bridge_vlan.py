@@ -14,12 +14,6 @@ TRUNKS = pytest.mark.requires(plugin="bridge>=1.3")
 UNTAGGED = ("pvid", "untagged")
 
 
-@pytest.fixture
-def node(lab):
-    """The host on which containers are made."""
-    return lab.host("node")
-
-
 def _vlans(node, attachment):
     """The VLANs of a container's port: VID and flags."""
     wanted = host_end(attachment)

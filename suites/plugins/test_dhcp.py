@@ -26,18 +26,6 @@ from cnitest import PluginError
 pytestmark = MARKS
 
 
-@pytest.fixture
-def node(lab):
-    """The host of the containers and the daemon."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def server(lab):
-    """The host of the DHCP server, beyond which is what the default route leads to."""
-    return lab.host("server")
-
-
 @pytest.mark.covers("dhcp", "kernel", "packet")
 def test_a_container_gets_a_lease_of_the_server(node, server, running, cni):
     """The address is one of the server's range with its mask, the container's, leased to its MAC, and it works."""

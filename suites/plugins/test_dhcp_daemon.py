@@ -26,18 +26,6 @@ from cnitest.deadline import Deadline
 pytestmark = MARKS
 
 
-@pytest.fixture
-def node(lab):
-    """The host of the containers and the daemon."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def server(lab):
-    """The host of the DHCP server."""
-    return lab.host("server")
-
-
 @pytest.mark.covers("dhcp.daemonSocketPath", "refused")
 def test_add_without_the_daemon_is_refused(node, cni):
     """ADD without the daemon says which socket is not there."""

@@ -25,18 +25,6 @@ from cnitest.deadline import Deadline
 pytestmark = MARKS
 
 
-@pytest.fixture
-def node(lab):
-    """The host of the containers and the daemon."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def server(lab):
-    """The host of the DHCP server."""
-    return lab.host("server")
-
-
 @pytest.mark.covers("dhcp", "packet")
 def test_a_lease_is_renewed_at_its_time(node, server, running, cni):
     """At T1 the client asks for its own address again, by ciaddr, and goes on with what it has."""

@@ -20,18 +20,6 @@ from cnitest import PluginError
 pytestmark = MARKS
 
 
-@pytest.fixture
-def node(lab):
-    """The host of the containers and the daemon."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def server(lab):
-    """The host of the DHCP server, beyond which is what the default route leads to."""
-    return lab.host("server")
-
-
 def asked_for(capture):
     """The options that each DISCOVER and REQUEST in a capture asks for, by number."""
     found = [message.options.get("param_req_list", []) for message in messages(capture, "DISCOVER", "REQUEST")]

@@ -24,12 +24,6 @@ ADDRESS, ADDRESS6, BEYOND = "10.7.0.5", "2001:db8:7::5", "10.7.0.9"
 ONE = {"subnet": "10.7.0.0/24", "rangeStart": ADDRESS, "rangeEnd": ADDRESS}
 
 
-@pytest.fixture
-def node(lab):
-    """The host on which containers are made."""
-    return lab.host("node")
-
-
 def network(*addresses, **keys):
     """A network of a dummy interface that gives these addresses, or one that host-local has."""
     ipam = static(*addresses) if addresses else {"type": "host-local", "ranges": [[ONE]]}

@@ -25,12 +25,6 @@ STACK = pytest.mark.parametrize("families", [(4,), (6,), (4, 6)], ids=["ipv4", "
 OUT = {"delegate": {"isDefaultGateway": True}}
 
 
-@pytest.fixture
-def node(lab):
-    """The node whose subnet is announced."""
-    return lab.host("node")
-
-
 def main_routes(sandbox, family):
     """The routes of one family that IPAM gave, as (destination, gateway)."""
     found = [route for route in sandbox.routes if route.table == 254 and route.family == family]

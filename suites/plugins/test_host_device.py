@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.cards import ADDRESS, ADDRESS6, FIRST_MAC, LEASED, PEER, PEER6, WIRE, names, network
-from cnitest.suites.plugins.lan_networks import ready_sandbox, rejected
+from cnitest.suites.plugins.lan_networks import rejected
 from cnitest.suites.plugins.seen import source
 
 pytestmark = [pytest.mark.requires(plugin=["host-device", "static"]), pytest.mark.topology(WIRE)]
 
 PCI = "0000:00:1f.6"
-
-
-@pytest.fixture
-def node(lab):
-    """The host with the two cards."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def sandbox(node):
-    """A container without a network."""
-    return ready_sandbox(node, "c1")
 
 
 class TestMove:

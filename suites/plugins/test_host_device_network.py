@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.cards import ADDRESS, ADDRESS6, PEER, PEER6, WIRE, names, network
-from cnitest.suites.plugins.lan_networks import distrusted, ready_sandbox, rejected
+from cnitest.suites.plugins.lan_networks import distrusted, rejected
 from cnitest.suites.plugins.seen import source
 
 pytestmark = [pytest.mark.requires(plugin=["host-device>=1.10.0", "static"]), pytest.mark.topology(WIRE)]
@@ -29,12 +29,6 @@ def peer(lab):
     host = lab.host("peer")
     _ip(host, *(f"address add {address}/{WHOLE[family]} dev lo" for family, address in BEYOND.items()))
     return host
-
-
-@pytest.fixture
-def sandbox(node):
-    """A container without a network."""
-    return ready_sandbox(node, "c1")
 
 
 def _ip(place, *lines):

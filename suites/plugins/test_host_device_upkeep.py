@@ -4,30 +4,11 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.cards import ADDRESS, ADDRESS6, FIRST_MAC, LEASED, PEER, WIRE, names, network
-from cnitest.suites.plugins.lan_networks import (
-    delete_without_namespace,
-    distrusted,
-    leases,
-    ready_sandbox,
-    rejected,
-    static,
-)
+from cnitest.suites.plugins.lan_networks import delete_without_namespace, distrusted, leases, rejected, static
 
 from cnitest import PluginError
 
 pytestmark = [pytest.mark.requires(plugin=["host-device", "static"]), pytest.mark.topology(WIRE)]
-
-
-@pytest.fixture
-def node(lab):
-    """The host with the two cards."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def sandbox(node):
-    """A container without a network."""
-    return ready_sandbox(node, "c1")
 
 
 class TestRefusals:

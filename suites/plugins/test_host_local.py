@@ -11,12 +11,6 @@ from cnitest.suites.plugins.pools import MACHINE, addresses, between, leases, po
 pytestmark = [pytest.mark.requires(plugin="host-local"), pytest.mark.topology(MACHINE)]
 
 
-@pytest.fixture
-def node(lab):
-    """The machine."""
-    return lab.host("node")
-
-
 class TestRanges:
     """Which addresses belong to a pool."""
 

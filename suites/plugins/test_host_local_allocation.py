@@ -25,12 +25,6 @@ SHAPES = {
 }
 
 
-@pytest.fixture
-def node(lab):
-    """The machine."""
-    return lab.host("node")
-
-
 class TestOrder:
     """Which address is next."""
 

@@ -15,12 +15,6 @@ ONE = pool(ranges=[between(10, 10)])
 HERE = f"{DIRECTORY}/pool"
 
 
-@pytest.fixture
-def node(lab):
-    """The machine."""
-    return lab.host("node")
-
-
 class TestFiles:
     """What is kept, and where."""
 

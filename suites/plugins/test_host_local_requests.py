@@ -14,12 +14,6 @@ pytestmark = [pytest.mark.requires(plugin="host-local"), pytest.mark.topology(MA
 TWO = [between(10, 19), [{"subnet": "2001:db8:1::/64", "rangeStart": "2001:db8:1::10"}]]
 
 
-@pytest.fixture
-def node(lab):
-    """The machine."""
-    return lab.host("node")
-
-
 class TestAskedFor:
     """Addresses that somebody wants."""
 

@@ -33,18 +33,6 @@ BEHIND = {4: ("10.66.1.5/24", "10.66.2.5/24"), 6: ("fd66:0:0:1::5/64", "fd66:0:0
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 
 
-@pytest.fixture
-def node(lab):
-    """The host whose uplink is the parent."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def peer(lab):
-    """A host of the LAN, which knows that the node has the containers' subnets behind it."""
-    return lab.host("peer")
-
-
 def network(*addresses, mode="l2", name="lan", **keys):
     """An ipvlan network that gives these addresses; in the modes that route everything leaves by the interface."""
     families = {6 if ":" in address else 4 for address in addresses}

@@ -36,12 +36,6 @@ ADDRESS, PEER = "192.168.80.120", "192.168.80.102"
 ONE = {"subnet": "192.168.80.0/24", "rangeStart": ADDRESS, "rangeEnd": ADDRESS, "gateway": PEER}
 
 
-@pytest.fixture
-def node(lab):
-    """The host whose uplink is the parent."""
-    return lab.host("node")
-
-
 def network(*addresses, **keys):
     """An ipvlan network on the uplink that gives these addresses, or one that host-local has."""
     ipam = static(*addresses) if addresses else {"type": "host-local", "ranges": [[ONE]]}

@@ -20,12 +20,6 @@ DUAL = macvlan(f"{ADDRESS}/24", f"{ADDRESS6}/64")
 MAC = "02:00:5e:00:53:21"
 
 
-@pytest.fixture
-def node(lab):
-    """The host whose uplink is the parent."""
-    return lab.host("node")
-
-
 @pytest.mark.covers("macvlan", "kernel", "packet")
 @pytest.mark.covers("macvlan", "kernel", "packet")
 def test_a_dual_stack_child(lab, cni, node):

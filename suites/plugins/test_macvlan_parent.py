@@ -39,12 +39,6 @@ veths:
 """)
 
 
-@pytest.fixture
-def node(lab):
-    """The host whose uplink is the parent."""
-    return lab.host("node")
-
-
 @pytest.mark.covers("macvlan.master", "kernel", "packet")
 def test_the_default_routes_link_is_the_default(lab, cni, node):
     """Without `master` the parent is the link that the default route leaves by."""

@@ -20,12 +20,6 @@ RANGE = {"subnet": "192.168.80.0/24", "rangeStart": ADDRESS, "rangeEnd": ADDRESS
 LEASED = {**macvlan(), "ipam": {"type": "host-local", "ranges": [[RANGE]], "routes": [{"dst": "203.0.113.0/24"}]}}
 
 
-@pytest.fixture
-def node(lab):
-    """The host whose uplink is the parent."""
-    return lab.host("node")
-
-
 class TestAnnouncing:
     """Neighbours learn of a new MAC at once, and need not wait for an old entry to age."""
 

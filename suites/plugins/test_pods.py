@@ -35,12 +35,6 @@ PORT = 8080
 
 
 @pytest.fixture
-def node(lab):
-    """The host on which pods are made."""
-    return lab.host("node")
-
-
-@pytest.fixture
 def pod(node, cni):
     """A pod's namespace with a loopback and an address behind masquerading, as a runtime makes it."""
     sandbox = node.sandbox("pod")

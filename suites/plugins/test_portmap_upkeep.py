@@ -24,12 +24,6 @@ BACKEND = pytest.mark.parametrize("backend", BACKENDS)
 OWN = ("CNI-DN-", f"dport {HOST_PORT}", f"dports {HOST_PORT}")
 
 
-@pytest.fixture
-def node(lab):
-    """The host on which containers are made."""
-    return lab.host("node")
-
-
 @BACKEND
 @pytest.mark.covers("portmap.runtimeConfig.portMappings", "kernel")
 def test_without_ports_nothing_is_made(node, cni, backend):

@@ -14,18 +14,6 @@ MAIN = 254
 FIRST_TABLE = 100
 
 
-@pytest.fixture
-def node(lab):
-    """The host with the three uplinks."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def client(lab):
-    """Who asks, behind all three."""
-    return lab.host("client")
-
-
 def asked(client, to, protocol):
     """One probe of that protocol."""
     return client.ping(to) if protocol == "icmp" else getattr(client, protocol)(to, 80)

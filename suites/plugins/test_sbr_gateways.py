@@ -17,18 +17,6 @@ FAMILY = pytest.mark.parametrize("family", [4, 6])
 BOTH = [gateway(2, 4), gateway(2, 6)]
 
 
-@pytest.fixture
-def node(lab):
-    """The host with the three uplinks."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def client(lab):
-    """Who asks, behind all three."""
-    return lab.host("client")
-
-
 def own_rules(sandbox):
     """The rules that are for a source."""
     return [rule.source for rule in sandbox.rules if rule.source]

@@ -14,12 +14,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def node(lab):
-    """The host with the three uplinks."""
-    return lab.host("node")
-
-
 def own_rules(sandbox):
     """The rules that are for a source."""
     return [rule.source for rule in sandbox.rules if rule.source]

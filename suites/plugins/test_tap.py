@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import ready_sandbox, rejected
+from cnitest.suites.plugins.lan_networks import rejected
 from cnitest.suites.plugins.taps import (
     ADDRESS,
     ADDRESS6,
@@ -19,18 +19,6 @@ from cnitest.suites.plugins.taps import (
 )
 
 pytestmark = [pytest.mark.requires(kernel="tap", plugin=["tap", "static"]), pytest.mark.topology("node-with-uplink")]
-
-
-@pytest.fixture
-def node(lab):
-    """The host."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def sandbox(node):
-    """A container without a network."""
-    return ready_sandbox(node, "c1")
 
 
 class TestFrames:

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import distrusted, ready_sandbox, rejected
+from cnitest.suites.plugins.lan_networks import distrusted, rejected
 from cnitest.suites.plugins.taps import ADDRESS, FAR, MAC, network, opened
 
 from cnitest import difference
 
 pytestmark = [pytest.mark.requires(kernel="tap", plugin=["tap", "static"]), pytest.mark.topology("node-with-uplink")]
-
-
-@pytest.fixture
-def node(lab):
-    """The host."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def sandbox(node):
-    """A container without a network."""
-    return ready_sandbox(node, "c1")
 
 
 class TestLink:

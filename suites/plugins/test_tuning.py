@@ -35,12 +35,6 @@ def sandbox(lab):
     return lab.host("node").sandbox("c1")
 
 
-@pytest.fixture
-def peer(lab):
-    """Another machine of the LAN."""
-    return lab.host("peer")
-
-
 class TestMac:
     """`mac`, in its four forms."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import chained, macvlan, ready_sandbox, rejected
+from cnitest.suites.plugins.lan_networks import chained, macvlan, rejected
 
 pytestmark = [
     pytest.mark.requires(kernel="macvlan", plugin=["tuning", "macvlan", "static"]),
@@ -19,24 +19,6 @@ ALLOW_LIST = "/etc/cni/tuning/allowlist.conf"
 def tuned(sysctl, **keys):
     """A macvlan network with both families and tuning after it, which sets these sysctls."""
     return chained(macvlan(f"{ADDRESS}/24", f"{ADDRESS6}/64"), {"type": "tuning", "sysctl": sysctl, **keys})
-
-
-@pytest.fixture
-def node(lab):
-    """The host."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def peer(lab):
-    """Another machine of the LAN."""
-    return lab.host("peer")
-
-
-@pytest.fixture
-def sandbox(node):
-    """A container without a network."""
-    return ready_sandbox(node, "c1")
 
 
 @pytest.mark.covers("tuning.sysctl", "kernel", "packet")

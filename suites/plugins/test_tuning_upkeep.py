@@ -39,12 +39,6 @@ def kept(node, directory=KEPT):
 
 
 @pytest.fixture
-def node(lab):
-    """The host."""
-    return lab.host("node")
-
-
-@pytest.fixture
 def sandbox(node):
     """A container without a network."""
     return node.sandbox("c1")

@@ -10,18 +10,6 @@ from cnitest.suites.plugins.trunks import FAMILY, GATEWAYS, MARKS, NET, OWN, net
 pytestmark = MARKS
 
 
-@pytest.fixture
-def node(lab):
-    """The host whose link is the trunk."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def peer(lab):
-    """The far end of the trunk, which is in each VLAN."""
-    return lab.host("peer")
-
-
 @FAMILY
 @pytest.mark.parametrize("vid", [5, 100])
 @pytest.mark.covers("vlan.vlanId", "kernel", "packet")

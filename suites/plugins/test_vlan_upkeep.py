@@ -12,18 +12,6 @@ from cnitest import difference
 pytestmark = MARKS
 
 
-@pytest.fixture
-def node(lab):
-    """The host whose link is the trunk."""
-    return lab.host("node")
-
-
-@pytest.fixture
-def peer(lab):
-    """The far end of the trunk, which is in each VLAN."""
-    return lab.host("peer")
-
-
 def _with_veth(node):
     """A container with a link net1 of its own, and the place of its far end, which is in VLAN 5."""
     sandbox, far = node.sandbox("c1"), node.sandbox("far")

@@ -25,12 +25,6 @@ with socket.socket(family, socket.SOCK_STREAM) as bound:
 """
 
 
-@pytest.fixture
-def node(lab):
-    """The host, on which each network is a bridge with the network's gateway."""
-    return lab.host("node")
-
-
 @FAMILY
 @pytest.mark.covers("vrf", "kernel", "packet")
 @pytest.mark.covers("vrf.vrfname", "kernel", "packet")

@@ -11,12 +11,6 @@ from cnitest import PluginError, difference
 pytestmark = [pytest.mark.topology(HOST), pytest.mark.requires(kernel=["vrf"], plugin=["vrf", "bridge", "host-local"])]
 
 
-@pytest.fixture
-def node(lab):
-    """The host, on which each network is a bridge with the network's gateway."""
-    return lab.host("node")
-
-
 @pytest.mark.covers("vrf", "refused")
 def test_an_interface_with_a_master_is_refused(node, cni):
     """An interface that is in another VRF already is rejected, by that VRF's name."""

@@ -68,12 +68,6 @@ def network(plugin: str, **keys: Any) -> dict[str, Any]:
     return {"cniVersion": "1.0.0", "name": "bare", "type": plugin, **own, **keys}
 
 
-@pytest.fixture
-def node(lab):
-    """The host on which containers are made."""
-    return lab.host("node")
-
-
 def _left(node, before):
     """What a host has that it had not; files and connections come and go by themselves."""
     return [item for item in difference(before, node.state()) if item.table not in ("files", "flows")]
