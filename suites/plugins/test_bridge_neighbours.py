@@ -181,6 +181,12 @@ def test_a_gateway_with_a_new_mac_is_found_again(node, cni, family):
 def test_without_an_ipv6_address_the_link_still_has_ipv6(node, cni):
     """Containers of an IPv4 network reach each other by the addresses that the kernel gives links."""
     first, second = (cni.add(without_dad(node.sandbox(name)), network(4)).sandbox for name in ("c1", "c2"))
-    own = [row.address.partition("/")[0] for row in second.addresses if row.link == "eth0" and row.scope == "link"]
+    # The kernel gives a link its own address behind the call that set it up, once it has learned of the carrier.
+    Deadline.after(10.0, "the kernel to give both links an address").poll(lambda: all(map(_of_link, (first, second))))
 
-    assert [first.ping(f"{each}%eth0").verdict.value for each in own] == ["delivered"]
+    assert [first.ping(f"{each}%eth0").verdict.value for each in _of_link(second)] == ["delivered"]
+
+
+def _of_link(sandbox):
+    """The addresses of eth0 that the kernel gave it, without prefix."""
+    return [row.ip for row in sandbox.addresses if row.link == "eth0" and row.scope == "link"]
