@@ -31,12 +31,15 @@ FEW = (
     "wire-overlooks-the-mac",
     "wire-announces-nothing",
     "wire-puts-the-host-inside",
+    "wire-overlooks-rules-of-ipv6",
+    "wire-overlooks-the-second",
     "mark-loses-dns",
     "mark-overlooks-switches",
     "pool-gives-the-gateway",
     "pool-version-makes-a-file",
     "pool-gc-does-nothing",
     "pool-writes-in-pieces",
+    "pool-knows-no-capitals",
 )
 _CHOSEN = os.environ.get("CNITEST_FAULTS", "")
 _KINDS = {"wire": Kind.INTERFACE, "mark": Kind.META, "pool": Kind.IPAM}

@@ -78,6 +78,19 @@ def address(
     return answer(bench.version, f"{interface.network[number]}/{interface.network.prefixlen}", gateway or usual, routes)
 
 
+def addresses(bench: Bench, options: Mapping[str, int]) -> dict[str, Any]:
+    """An IPAM result with an address of each of the subject's families, and a route with ``options`` by its gateway."""
+    found: dict[str, Any] = {}
+    for each in space.families(bench.subject):
+        base, gateway = _where(bench, each)
+        interface = ipaddress.ip_interface(base)
+        route = {"dst": str(space.network(bench.subject, each)), **options}
+        one = answer(bench.version, f"{interface.network[77]}/{interface.network.prefixlen}", gateway, [route])
+        for key, value in one.items():
+            found[key] = [*found.get(key, ()), *value] if isinstance(value, list) else value
+    return found
+
+
 def another_gateway(bench: Bench) -> str:
     """A gateway for `address` that the subject's first ADD did not name, so that it can only come from its delegate."""
     base, usual = _where(bench)
@@ -85,7 +98,7 @@ def another_gateway(bench: Bench) -> str:
     return next(str(found) for step in (2, 3) if str(found := ipaddress.ip_address(lowest + step)) != usual)
 
 
-def answer(version: str, ip: str, gateway: str, routes: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
+def answer(version: str, ip: str, gateway: str, routes: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """An IPAM result in the form of a version."""
     label = "6" if ":" in ip else "4"
     if not spec.has_chaining(version):
@@ -105,11 +118,11 @@ def family(bench: Bench) -> int:
     return 6 if ":" in _where(bench)[0] else 4
 
 
-def _where(bench: Bench) -> tuple[str, str]:
-    """An address and a gateway of the kind that the subject's first ADD gave."""
+def _where(bench: Bench, family: int = 0) -> tuple[str, str]:
+    """An address and a gateway of the kind that the subject's first ADD gave; of one family where that is given."""
     for ip in sorted(first.ips(bench), key=lambda ip: ":" in ip.address):
         network = ipaddress.ip_interface(ip.address).network
-        if network.num_addresses > 128:
+        if network.num_addresses > 128 and family in (0, network.version):
             return ip.address, ip.gateway or str(network[1])
-    plain = space.network(bench.subject, space.families(bench.subject)[0])
+    plain = space.network(bench.subject, family or space.families(bench.subject)[0], 4 if family else 0)
     return f"{plain[77]}/{plain.prefixlen}", str(plain[1])

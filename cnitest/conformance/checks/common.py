@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench import request
 from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, Picture
 from cnitest.conformance.model import protocol, space
 from cnitest.conformance.model.finding import Undecided
+
+#: Keys by which a range of addresses is configured.
+RANGES = frozenset({"subnet", "subnets", "range", "ranges"})
 
 
 def other_network(bench: Bench, container: str, ifname: str = "") -> AttachmentTarget:
@@ -28,18 +32,33 @@ def require_second_network(bench: Bench, call: Call) -> None:
 
 def exhausted(bench: Bench) -> dict[str, Any]:
     """The subject's configuration with a range of a single address, where that can be said."""
+    return _with_ranges(bench, _narrow(bench, space.families(bench.subject)[0]))
+
+
+def half_exhausted(bench: Bench) -> dict[str, Any]:
+    """The subject's configuration with room in its first family, and a single address in the second."""
+    section, families = bench.subject.conf.get("ipam"), space.families(bench.subject)
+    if len(families) < 2 or not isinstance(section, dict) or "ranges" not in section:
+        bench.not_applicable("its configuration has no ranges of both families")
+    free = space.network(bench.subject, families[0], 1)
+    return _with_ranges(bench, {"ranges": [[{"subnet": str(free)}], [_narrow(bench, families[1])]]})
+
+
+def _narrow(bench: Bench, family: int) -> dict[str, str]:
+    """A range of a single address."""
+    free = space.network(bench.subject, family)
+    only, length = str(free[2]), free.max_prefixlen - 2
+    return {"subnet": f"{free[0]}/{length}", "rangeStart": only, "rangeEnd": only}
+
+
+def _with_ranges(bench: Bench, ranges: dict[str, Any]) -> dict[str, Any]:
+    """The subject's configuration with other ranges than its own."""
     section = bench.subject.conf.get("ipam")
     if not isinstance(section, dict) or not ({"ranges", "subnet"} & set(section)):
         bench.not_applicable("its configuration has no range of addresses that could be narrowed")
-    free = space.network(bench.subject, space.families(bench.subject)[0])
-    only, length = str(free[2]), free.max_prefixlen - 2
-    narrow = {"subnet": f"{free[0]}/{length}", "rangeStart": only, "rangeEnd": only}
-    rest = {
-        key: value
-        for key, value in section.items()
-        if key not in ("ranges", "subnet", "rangeStart", "rangeEnd", "gateway")
-    }
-    return {**bench.subject.conf, "ipam": {**rest, **narrow}}
+    own = ("ranges", "subnet", "rangeStart", "rangeEnd", "gateway")
+    rest = {key: value for key, value in section.items() if key not in own}
+    return {**bench.subject.conf, "ipam": {**rest, **ranges}}
 
 
 def require_delegate(bench: Bench) -> None:
@@ -71,3 +90,13 @@ def require_check(bench: Bench, made: AddResult) -> None:
     """Go on only where CHECK succeeds right after ADD."""
     if protocol.failed(bench.check(made)):
         raise Undecided("CHECK fails right after ADD, which CHK-01 reports")
+
+
+def come_and_go(bench: Bench, target: AttachmentTarget, words: str) -> None:
+    """ADD and DEL of a target, which have to succeed; ``words`` say what is special about it."""
+    call = bench.add(target)
+    bench.complain(*protocol.success(call), prefix=f"{words}: ADD: ")
+    document = protocol.result_document(call)
+    previous = document if spec.has_check(bench.version) else None
+    bench.complain(*protocol.success(bench.raw("DEL", target, previous=previous)), prefix=f"{words}: DEL: ")
+    bench.unchain(target, document)

@@ -32,7 +32,46 @@ def wrongly_handed(previous: Document, found: Document, conf: Document, inside: 
                 wrong.append(f"{words} is passed on, and ADD took it away")
             elif fields not in there and not gone and not _without_gateway(key, item, there, inside):
                 wrong.append(f"{words} is not passed on")
+            elif not gone:
+                wrong += _details_lost(key, item, found, names)
+        if key == "ips":
+            wrong += _moved(previous, found)
     return wrong + list(_dns(previous.get("dns"), found.get("dns"), json.dumps(conf)))
+
+
+#: What rows can say besides, which a plugin may change and must not lose.
+_BESIDES = {
+    "ips": (),
+    "routes": ("mtu", "advmss", "priority", "table", "scope"),
+    "interfaces": ("mac", "mtu", "socketPath", "pciID"),
+}
+
+
+def _details_lost(key: str, item: Document, found: Document, names: Sequence[str]) -> Iterator[str]:
+    """What a row says besides, and no row of its name does any more."""
+    fields = _fields(item, names)
+    there = [row for row in _rows(found, key) if _fields(row, names) == fields]
+    for name in _BESIDES[key]:
+        if item.get(name) and not any(row.get(name) for row in there):
+            yield f"{key}: {name} {item[name]} of {fields[0]} is not passed on"
+
+
+def _moved(previous: Document, found: Document) -> Iterator[str]:
+    """Addresses that are said to be on another interface than before."""
+    there = {ip.get("address"): _interface_of(found, ip) for ip in _rows(found, "ips")}
+    for ip in _rows(previous, "ips"):
+        was, address = _interface_of(previous, ip), ip.get("address")
+        if was and address in there and there[address] != was:
+            now = there[address]
+            yield f"ips: {address} was on {was[0]}, the result has it on {now[0] if now else 'no interface'}"
+
+
+def _interface_of(document: Document, ip: Document) -> tuple[Any, ...] | None:
+    """Name and sandbox of the interface that an address is on; None where it names none."""
+    index, rows = ip.get("interface"), document.get("interfaces")
+    if type(index) is not int or not isinstance(rows, list) or not 0 <= index < len(rows):
+        return None
+    return _fields(rows[index], ("name", "sandbox")) if isinstance(rows[index], Mapping) else None
 
 
 def _fields(item: Document, names: Sequence[str]) -> tuple[Any, ...]:

@@ -63,7 +63,7 @@ def tamperings(bench: Bench, made: AddResult, before: Picture, after: Picture) -
     outside = difference(before[node], after[node])
     found = [
         *_inside(made, inside),
-        *_firewall(outside),
+        *_firewall(outside, after[node].firewall.get("nft", ())),
         *_queues(outside, _HOST),
         *_queues(inside, _INSIDE),
         *_reservations(bench, made, outside),
@@ -161,9 +161,9 @@ def _rule(rule: Rule, item: Difference) -> Iterator[Tampering]:
     yield _one("CHK-16", words, _INSIDE, "ip", f"-{rule.family}", "rule", "del", "priority", str(rule.priority))
 
 
-def _firewall(items: tuple[Difference, ...]) -> Iterator[Tampering]:
-    """Each rule that ADD made; of nftables each chain that has any."""
-    chains: dict[str, tuple[str, str, str]] = {}
+def _firewall(items: tuple[Difference, ...], rules: Sequence[str]) -> Iterator[Tampering]:
+    """Each rule that ADD made, and each chain of nftables that has any; ``rules`` are all that nftables has."""
+    chains: dict[str, list[FirewallLine]] = {}
     for item in items:
         line = item.after
         if not item.appeared or not isinstance(line, FirewallLine):
@@ -172,9 +172,27 @@ def _firewall(items: tuple[Difference, ...]) -> Iterator[Tampering]:
             argv = (item.table, "-w", "-t", line.parent, "-D", *line.words[1:])
             yield _one("CHK-11", f"the {item.table} rule {line} removed", _HOST, *argv)
         elif item.table == "nft" and line.nft_chain and line.statement and not line.statement.startswith("type "):
-            chains[line.parent] = line.nft_chain
-    for words, chain in sorted(chains.items()):
+            chains.setdefault(line.parent, []).append(line)
+    for words, lines in sorted(chains.items()):
+        chain = lines[0].nft_chain or ()
         yield _one("CHK-11", f"the rules of {words} removed", _HOST, "nft", "flush", "chain", *chain)
+        for line in lines if len(lines) > 1 else ():
+            yield _one("CHK-11", f"the rule {line} removed", _HOST, *_one_rule_less(line, rules))
+
+
+def _one_rule_less(removed: FirewallLine, rules: Sequence[str]) -> tuple[str, ...]:
+    """The command that leaves a chain of nftables without one rule: it is made anew with the others, for a rule has no
+    name but a number that changes from run to run."""
+    chain, kept = " ".join(removed.nft_chain or ()), list(_statements(removed.parent, rules))
+    kept.remove(removed.statement)
+    return "nft", "; ".join([f"flush chain {chain}", *(f"add rule {chain} {statement}" for statement in kept)])
+
+
+def _statements(parent: str, rules: Sequence[str]) -> Iterator[str]:
+    """The rules of a chain, in their order."""
+    for rule in map(FirewallLine, rules):
+        if rule.parent == parent and rule.statement and not rule.statement.startswith(("type ", "policy ", "comment ")):
+            yield rule.statement
 
 
 def _queues(items: tuple[Difference, ...], where: str) -> Iterator[Tampering]:
@@ -220,6 +238,12 @@ def _unreachable(bench: Bench, made: AddResult, items: tuple[Difference, ...]) -
             if kind in ("veth", "bridge"):
                 name = "the bridge" if kind == "bridge" else "the host's end"
                 yield _down(f"{name} {item.key} down", item.key)
+            if kind == "veth" and links[item.key].master:
+                words = f"the host's end {item.key} out of its bridge"
+                yield _one("CHK-13", words, _HOST, "ip", "link", "set", item.key, "nomaster")
+            if kind == "veth":
+                words = f"the MTU of {item.key} on the host changed"
+                yield _one("CHK-20", words, _HOST, "ip", "link", "set", item.key, "mtu", str(_OTHER_MTU))
     yield from _parent_down(bench, made)
     for ip in form.ips(made.result, bench.version):
         owner = _owner(bench, ip.gateway or "")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from cnitest.cni import result as results
 from cnitest.cni import spec
 from cnitest.cni.result import Interface, Ip, Result
+from cnitest.conformance.model import reading
 from cnitest.conformance.model.finding import Detail
 from cnitest.conformance.repro.quote import quoted
 from cnitest.kernel.rows.records import Link, Route
@@ -18,9 +19,19 @@ _DEFAULT = ("0.0.0.0/0", "::/0")
 
 
 def untruths(
-    document: Mapping[str, Any], version: str, host: Place, sandbox: Place, netns: str, ifname: str
+    document: Mapping[str, Any],
+    version: str,
+    host: Place,
+    sandbox: Place,
+    netns: str,
+    ifname: str,
+    *,
+    alone: bool = True,
 ) -> list[str]:
-    """What a result says and the kernel does not, or the other way round, a line each."""
+    """What a result says and the kernel does not, or the other way round, a line each.
+
+    Not ``alone`` is an attachment of a container that has others: default routes may be theirs.
+    """
     try:
         result = results.parse(document, version)
     except ValueError:
@@ -32,6 +43,7 @@ def untruths(
         *_gateways(result, sandbox),
         *_routes(result, sandbox),
         *_unreported(result, sandbox, ifname),
+        *(_unreported_defaults(result, sandbox) if alone else ()),
     ]
 
 
@@ -139,6 +151,27 @@ def _routes(result: Result, sandbox: Place) -> Iterator[str]:
             leads = there[0].via or there[0].link
             words = f"the result has a route to {route.dst} via {route.gw}, the kernel via {leads}"
             yield Detail(words, f"! has_route {sandbox.name} {quoted(route.dst)} via {quoted(route.gw)}")
+    yield from option_faults(result.document, sandbox, "the result has")
+
+
+#: What a route of a result can say since 1.1.0, as the kernel has it.
+_OPTIONS: Mapping[str, Callable[[Route], Any]] = {
+    "mtu": lambda route: route.mtu,
+    "advmss": lambda route: int(dict(route.metrics).get("advmss", 0)),
+    "priority": lambda route: route.metric,
+    "table": lambda route: route.table,
+}
+
+
+def option_faults(document: Mapping[str, Any], sandbox: Place, says: str) -> Iterator[str]:
+    """Options of a result's routes that no route of the kernel to their destination has; ``says`` is whose they are."""
+    kernel = sandbox.routes
+    for row in reading.rows(document, "routes"):
+        there = [found for found in kernel if same_destination(found, reading.text(row, "dst"))]
+        for key, read in _OPTIONS.items():
+            wanted, has = row.get(key), [read(route) for route in there]
+            if there and type(wanted) is int and wanted and wanted not in has:
+                yield f"{says} a route to {row['dst']} with {key} {wanted}, the kernel with {has[0] or 'none'}"
 
 
 def _has_hop(route: Route, gateway: str) -> bool:
@@ -167,12 +200,16 @@ class Unreported(Detail):
 
 
 def _unreported(result: Result, sandbox: Place, ifname: str) -> Iterator[str]:
-    """Addresses and default routes of the container that the result keeps quiet about."""
+    """Addresses of the container that the result keeps quiet about."""
     reported = {_canonical(ip.address) for ip in result.ips}
     for address in sandbox.addresses:
         if address.link == ifname and address.scope == "global" and _canonical(address.address) not in reported:
             words = f"the container has the address {address.address} on {ifname}, the result does not"
             yield Unreported(words, f"has_address {sandbox.name} {quoted(ifname)} {address.address}")
+
+
+def _unreported_defaults(result: Result, sandbox: Place) -> Iterator[str]:
+    """Default routes of the container that the result keeps quiet about."""
     defaults = {6 if ":" in route.dst else 4 for route in result.routes if route.dst in _DEFAULT}
     for route in _default_routes(sandbox.routes):
         to = "::/0" if route.family == 6 else "0.0.0.0/0"

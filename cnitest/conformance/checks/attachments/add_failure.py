@@ -12,7 +12,7 @@ from cnitest.conformance.bench import delegate
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
 from cnitest.conformance.bench.leftovers import settle
 from cnitest.conformance.bench.span import Span
-from cnitest.conformance.checks.common import exhausted, require_delegate
+from cnitest.conformance.checks.common import exhausted, half_exhausted, require_delegate
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import protocol, space
 from cnitest.conformance.model.requirement import Kind
@@ -103,7 +103,16 @@ def a_failing_delegate_leaves_nothing(bench: Bench, tmp_path: Path, how: str) ->
 @check("ADDF-c")
 def a_used_up_range_leaves_nothing(bench: Bench) -> None:
     """When every address is taken ADD fails and leaves nothing."""
-    conf = exhausted(bench)
+    _used_up(bench, exhausted(bench))
+
+
+@check("ADDF-c")
+def a_used_up_range_of_the_second_family_leaves_nothing(bench: Bench) -> None:
+    """When every address of the second family is taken ADD fails and keeps none of the first."""
+    _used_up(bench, half_exhausted(bench))
+
+
+def _used_up(bench: Bench, conf: dict[str, Any]) -> None:
     taken = bench.attach(bench.target("c1", conf=conf))
 
     _must_leave_nothing(bench, bench.target("c2", conf=conf), "every address of its range is taken")

@@ -13,7 +13,7 @@ from cnitest.cni.calls.invoke import Call
 from cnitest.cni.spec import Document
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench, open_bench
 from cnitest.conformance.bench.span import Span
-from cnitest.conformance.checks.common import other_network, require_second_network
+from cnitest.conformance.checks.common import RANGES, other_network, require_second_network
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol
 from cnitest.conformance.model.finding import Doubt, Undecided
@@ -28,10 +28,6 @@ MANY = 10
 KILLS = 64
 #: Seconds that an ADD after killed ones may take on any machine.
 _LONG = 5.0
-
-
-#: Keys by which a range of addresses is configured.
-RANGES = {"subnet", "subnets", "range", "ranges"}
 
 
 T = TypeVar("T")

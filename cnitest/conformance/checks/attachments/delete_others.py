@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnitest.conformance.bench.bench import AddResult, Bench, Picture
+from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import Leftover, appeared, removals
-from cnitest.conformance.checks.common import other_network
+from cnitest.conformance.checks.common import RANGES, other_network
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import protocol
+from cnitest.conformance.model import form, protocol
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import traffic
 from cnitest.conformance.observe.connections import answering, demand_answers
@@ -35,13 +35,16 @@ def del_leaves_others_alone(bench: Bench, other: str, which: str) -> None:
 
 
 class _Attached:
-    """An attachment and what its ADD put where."""
+    """An attachment, made when this is, and what its ADD put where; ADD may have failed."""
 
-    def __init__(self, made: AddResult, before: Picture, after: Picture, leftover: Sequence[str]) -> None:
-        self.made = made
-        self._leftover = leftover
+    def __init__(self, bench: Bench, target: AttachmentTarget) -> None:
+        bench.chain(target)
+        before = bench.look(target)
+        call = bench.add(target)
+        self.made = AddResult(target, call, protocol.result_document(call) or {}, bench.chain(target))
+        self._leftover: Sequence[str] = bench.setting.leftover
         #: What its ADD brought.
-        self.own = set(appeared(before, after))
+        self.own = set(appeared(before, bench.look(target)))
 
     def missing(self, before: Picture, after: Picture, other: _Attached) -> list[Leftover]:
         """What this one had put there and is gone, but for what both had put there and routes of several hops."""
@@ -61,25 +64,49 @@ def _pair(bench: Bench, other: str) -> tuple[_Attached, _Attached]:
         bench.not_applicable("its interface is there once only")
     bench.require_room(2)
     name = "eth1" if bench.setting.ifname != "eth1" else "eth2"
-    first = bench.target("c1")
-    bench.chain(first)
-    looks = [bench.look(first)]
-    one = bench.attach(first)
+    first = _Attached(bench, bench.target("c1"))
+    bench.need(first.made.call)
     if other == "other interface":
         second = bench.target("c1", ifname=name)
     elif other == "other container":
         second = bench.target("c2")
     else:
         second = other_network(bench, "c1", name)
-    looks.append(bench.look(first))
-    bench.chain(second)
-    looks.append(bench.look(second))
-    call = bench.add(second)
-    if call.exit_code != 0:
-        bench.not_applicable(
-            f"there is no second attachment, which ADD-06 and ADD-07 are about: {protocol.words(call)}"
-        )
-    two = AddResult(second, call, protocol.result_document(call) or {}, bench.chain(second))
-    looks.append(bench.look(second))
-    leftover = bench.setting.leftover
-    return _Attached(one, looks[0], looks[1], leftover), _Attached(two, looks[2], looks[3], leftover)
+    two = _Attached(bench, second)
+    if two.made.call.exit_code != 0:
+        words = protocol.words(two.made.call)
+        bench.not_applicable(f"there is no second attachment, which ADD-06 and ADD-07 are about: {words}")
+    return first, two
+
+
+#: Identifiers of two containers that are easily taken for one: the first begins the second, and both are about as long
+#: as those of runtimes; or they differ in capitals alone.
+ALIKE = {"longer": (f"cnitest-{'c' * 55}", f"cnitest-{'c' * 55}1"), "capitals": ("cnitest-c1", "CNITEST-C1")}
+
+
+@check("DEL-14", how=list(ALIKE))
+def similar_containers_are_told_apart(bench: Bench, how: str) -> None:
+    """Containers whose identifiers are alike have addresses of their own, and DEL of one leaves the other's state."""
+    bench.require_room(2)
+    gone = _Attached(bench, bench.target("c1", container_id=ALIKE[how][0]))
+    bench.need(gone.made.call)
+    kept = _Attached(bench, bench.target("c2", container_id=ALIKE[how][1]))
+    words = f"of CNI_CONTAINERID {ALIKE[how][0]} and {ALIKE[how][1]} "
+
+    bench.complain(*protocol.success(kept.made.call), prefix=f"{words}the second is rejected: ")
+    if protocol.failed(kept.made.call):
+        return
+    section = bench.subject.conf.get("ipam")
+    ranges = isinstance(section, dict) and RANGES & section.keys()
+    shared = {*_addresses(bench, gone.made)} & {*_addresses(bench, kept.made)}
+    bench.demand(not (shared and ranges), f"{words}both have {', '.join(sorted(shared))}")
+    before = bench.look(kept.made.target)
+    bench.complain(*protocol.success(bench.delete(gone.made)))
+    missing = kept.missing(before, bench.look(kept.made.target), gone)
+    bench.complain(*missing, prefix=f"{words}the first was deleted, gone with it: ")
+
+
+def _addresses(bench: Bench, made: AddResult) -> list[str]:
+    """The addresses that the plugin gave: those of its result that the one before it does not have."""
+    given = [ip.address for ip in form.ips(made.previous or {}, bench.version)]
+    return [ip.address for ip in form.ips(made.result, bench.version) if ip.address not in given]

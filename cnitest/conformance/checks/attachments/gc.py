@@ -75,6 +75,28 @@ def gc_frees_reservations(bench: Bench) -> None:
     del freed
 
 
+@check("GC-02")
+def gc_frees_all_reservations(bench: Bench) -> None:
+    """Of several attachments that are not valid the files of all are gone after one GC."""
+    bench.require_room(2)
+    targets = [bench.target(name) for name in ("c1", "c2")]
+    for target in targets:
+        bench.chain(target)
+    before = bench.look(*targets)
+    for target in targets:
+        bench.attach(target)
+    after = bench.look(*targets)
+    if not _still(bench, before, after, ("files",), False):
+        bench.not_applicable("its ADD writes no files")
+    for target in targets:
+        bench.lose(target.sandbox.name)
+
+    call = _gc(bench, targets[0], [])
+
+    bench.complain(*protocol.success(call))
+    bench.complain(*_still(bench, before, after, ("files",), False))
+
+
 @check("GC-03")
 def gc_is_handed_on(bench: Bench, tmp_path: Path) -> None:
     """GC calls the IPAM plugin's GC with the same list."""
@@ -121,6 +143,20 @@ def gc_keeps_what_is_valid(bench: Bench) -> None:
 
     bench.complain(*_touched(bench, seen, before, after, kept.target))
     demand_answers(bench, flows, traffic.AGAIN)
+
+
+@check("GC-05")
+def gc_keeps_all_that_is_valid(bench: Bench) -> None:
+    """GC changes nothing of any attachment in a list of several, whatever its place there."""
+    bench.require_effect()
+    bench.require_room(3)
+    kept = [bench.attach(bench.target(name)) for name in ("c1", "c2", "c3")]
+    targets = [made.target for made in kept]
+    before = bench.look(*targets)
+
+    call = _gc(bench, targets[0], kept)
+
+    bench.complain(*protocol.crash(call), *bench.changed(before, *targets, strict=True))
 
 
 @check("GC-06")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from pathlib import Path
 
 from cnitest.cni import spec
@@ -12,9 +13,10 @@ from cnitest.conformance.bench.shared_attachment import SharedAttachment
 from cnitest.conformance.checks.common import require_delegate
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol, reading, space
+from cnitest.conformance.model.capacity import capacity
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.model.requirement import Kind
-from cnitest.conformance.observe.truth import untruths
+from cnitest.conformance.observe.truth import option_faults, same_destination, untruths
 
 _DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 
@@ -38,6 +40,7 @@ def the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> None:
     require_delegate(bench)
     beyond = str(space.network(bench.subject, delegate.family(bench)))
     given = delegate.address(bench, routes=[{"dst": beyond}], gateway=delegate.another_gateway(bench))
+    given = {**given, "dns": {"nameservers": [space.address(bench.subject, host=53)], "domain": "cnitest.example"}}
     delegate.install(bench, tmp_path, {"ADD": {"result": given}})
 
     made = bench.attach(delegate.target(bench))
@@ -50,6 +53,29 @@ def the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> None:
     )
     bench.demand(beyond in form.destinations(made.result, bench.version), "the delegate's route is lost")
     bench.complain(*_other_default_gateways(bench, made, wanted.gateway or ""))
+    if "dns" not in bench.subject.conf:  # which a plugin may put in its place
+        dns = made.result.get("dns") or None
+        bench.demand(dns == given["dns"], f"the delegate gave dns {json.dumps(given['dns'])}, the result has {dns}")
+
+
+@check("ADD-08")
+def routes_of_the_delegate_are_made(bench: Bench, tmp_path: Path) -> None:
+    """Routes that the IPAM plugin gives in each family, with their options since 1.1.0, are in result and kernel."""
+    require_delegate(bench)
+    options = {"mtu": 1290, "advmss": 1200, "priority": 77} if spec.at_least(bench.version, "1.1.0") else {}
+    delegate.install(bench, tmp_path, {"ADD": {"result": delegate.addresses(bench, options)}})
+    target = delegate.target(bench)
+
+    made = bench.attach(target)
+
+    given = delegate.addresses(bench, options)
+    stated = form.destinations(made.result, bench.version)
+    kernel = target.sandbox.routes
+    for route in reading.routes(given, bench.version):
+        bench.demand(route.dst in stated, f"the delegate gave a route to {route.dst}, the result has none")
+        there = any(same_destination(found, route.dst) for found in kernel)
+        bench.demand(there, f"the delegate gave a route to {route.dst}, the container has none")
+    bench.complain(*option_faults(given, target.sandbox, "the delegate gave"))
 
 
 @check("ADD-08")
@@ -171,7 +197,8 @@ def addresses_are_of_the_configured_ranges(shared_attachment: SharedAttachment) 
     networks = form.networks(section) if isinstance(section, dict) else []
     if not networks or bench.setting.capabilities or bench.setting.args:
         bench.not_applicable("its configuration names no networks, or addresses are asked for besides")
-    for ip in form.ips(shared_attachment.made.result, bench.version):
+    made = [shared_attachment.made, *([shared_attachment.second()] if capacity(bench.subject) > 1 else [])]
+    for ip in (ip for each in made for ip in form.ips(each.result, bench.version)):
         here = [network for network in networks if network.version == (6 if ":" in ip.address else 4)]
         inside = any(ipaddress.ip_interface(ip.address).ip in network for network in here)
         bench.demand(inside or not here, f"{ip.address} is in none of {', '.join(map(str, here))}")

@@ -87,6 +87,10 @@ def errors_carry_version_code_and_message(shared_bench: Bench) -> None:
         shared_bench.not_applicable("it gave no error document, which PROTO-20 reports")
     lacking = [key for key in ("cniVersion", "code", "msg") if key not in document]
     shared_bench.demand(not lacking, f"the error has no {', '.join(lacking)}: {json.dumps(document)}")
+    if "msg" in document:
+        shared_bench.demand(str(document["msg"] or "").strip(), f"the error's msg is empty: {json.dumps(document)}")
+    own = document.get("cniVersion", spec.VERSIONS[0])
+    shared_bench.demand(own in spec.VERSIONS, f"the error's cniVersion is {own!r}, which is no published version")
 
 
 @check("PROTO-22")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from cnitest.cni import spec
 from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.checks.common import come_and_go
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol
 from cnitest.conformance.observe import mutation
@@ -37,12 +39,54 @@ def bad_network_names_are_rejected(shared_bench: Bench) -> None:
     shared_bench.complain(*protocol.rejection(call, {6, 7}), prefix="name 5: ")
 
 
+#: The shortest name, and a long one with all that a name may have.
+GOOD_NAMES = ("0", f"A_b.c-9_.-{'n' * 54}")
+
+
+@check("PROTO-12")
+def good_network_names_are_taken(bench: Bench) -> None:
+    """ADD and DEL take whatever is a name of a network."""
+    bench.detach(bench.attach())
+    for name in GOOD_NAMES:
+        come_and_go(bench, bench.target(network=name), f"name {name!r}")
+
+
 @check("PROTO-13", what=list(NOT_JSON))
 def undecodable_input_is_rejected(shared_bench: Bench, what: str) -> None:
     """What is no JSON object is rejected with code 6."""
     call = shared_bench.raw("ADD", shared_bench.target("c9"), stdin=NOT_JSON[what])
 
     shared_bench.complain(*protocol.rejection(call, {6}), prefix=f"{what} on standard input: ")
+
+
+#: Commands besides ADD that read a configuration, by what defines them.
+OTHERS = ("DEL", "CHECK", "STATUS", "GC")
+
+
+def _require_defined(bench: Bench, command: str) -> None:
+    defined = {"CHECK": spec.has_check, "STATUS": spec.has_gc, "GC": spec.has_gc}.get(command)
+    if defined and not defined(bench.version):
+        bench.not_applicable(f"{command} is not defined in {bench.version}")
+
+
+@check("PROTO-13", command=OTHERS)
+def every_command_rejects_undecodable_input(shared_bench: Bench, command: str) -> None:
+    """Commands besides ADD, too, reject with code 6 what is no JSON object."""
+    _require_defined(shared_bench, command)
+    call = shared_bench.raw(command, shared_bench.target("c9"), stdin=NOT_JSON["an open brace"])
+
+    shared_bench.complain(*protocol.rejection(call, {6}), prefix="an open brace on standard input: ")
+
+
+@check("PROTO-15", command=OTHERS)
+def every_command_rejects_unsupported_versions(shared_bench: Bench, command: str) -> None:
+    """Commands besides ADD, too, reject with code 1 a cniVersion that the plugin cannot know."""
+    _require_defined(shared_bench, command)
+    target = shared_bench.target("c9")
+
+    call = shared_bench.raw(command, target, stdin={**shared_bench.request(target), "cniVersion": "99.0.0"})
+
+    shared_bench.complain(*protocol.rejection(call, {1}))
 
 
 @check("PROTO-14")

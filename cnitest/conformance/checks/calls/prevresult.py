@@ -10,7 +10,7 @@ from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import protocol, reading, space
+from cnitest.conformance.model import form, protocol, reading, space
 from cnitest.conformance.model.finding import Undecided
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import handed
@@ -26,7 +26,8 @@ def the_result_is_passed_on(bench: Bench) -> None:
     """Addresses, routes, DNS and interfaces of the previous result are in the plugin's own."""
     target = bench.target()
     previous = {**_given(bench, target), "dns": _dns(bench)}
-    previous["interfaces"] = [*reading.rows(previous, "interfaces"), STRANGER]
+    previous["interfaces"] = [*reading.rows(previous, "interfaces"), _stranger(bench)]
+    previous["routes"] = [*reading.rows(previous, "routes"), _foreign_route(bench)]
     before = bench.look(target)
 
     call = bench.raw("ADD", target, previous=previous)
@@ -37,16 +38,38 @@ def the_result_is_passed_on(bench: Bench) -> None:
 
 @check("PREV-02")
 def an_interface_plugin_keeps_the_result(bench: Bench) -> None:
-    """Interfaces and DNS of a previous result are in the plugin's own, beside what it made."""
+    """What a previous result says is in the plugin's own, beside what it made, each address on its interface."""
     target = bench.target()
-    base: dict[str, Any] = {"cniVersion": bench.version, "interfaces": [STRANGER], "dns": _dns(bench)}
-
+    base: dict[str, Any] = {"cniVersion": bench.version, "interfaces": [_stranger(bench)], "dns": _dns(bench)}
+    base |= {"ips": [_foreign_address(bench)], "routes": [_foreign_route(bench)]}
     before = bench.look(target)
 
     call = bench.raw("ADD", target, previous=base)
 
     bench.need(call)
     bench.complain(*_wrongly_handed(bench, target, call, base, before))
+    found = protocol.result_document(call) or {}
+    own = [ip for ip in reading.rows(found, "ips") if ip.get("address") != base["ips"][0]["address"]]
+    bench.complain(*form.indices({**found, "ips": own}, target.netns))
+
+
+def _stranger(bench: Bench) -> dict[str, Any]:
+    """An interface of somebody else's, with all that the version lets it have."""
+    later = {"mtu": 1298, "socketPath": "/run/cnitest/none0.sock", "pciID": "0000:00:1f.6"}
+    return {**STRANGER, **(later if spec.at_least(bench.version, "1.1.0") else {})}
+
+
+def _foreign_address(bench: Bench) -> dict[str, Any]:
+    """An address of somebody else's, on the previous result's first interface."""
+    free = space.network(bench.subject, 4, 5)
+    family = {"version": "4"} if spec.labels_families(bench.version) else {}
+    return {"address": f"{free[9]}/{free.prefixlen}", "interface": 0, **family}
+
+
+def _foreign_route(bench: Bench) -> dict[str, Any]:
+    """A route of somebody else's, with all that the version lets it have."""
+    later = {"mtu": 1298, "advmss": 1200, "priority": 77} if spec.at_least(bench.version, "1.1.0") else {}
+    return {"dst": str(space.network(bench.subject, 4, 6)), **later}
 
 
 def _dns(bench: Bench) -> dict[str, Any]:

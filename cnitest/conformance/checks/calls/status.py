@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench import delegate
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
-from cnitest.conformance.checks.common import exhausted, require_delegate
+from cnitest.conformance.checks.common import exhausted, half_exhausted, require_delegate
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import protocol
 
@@ -41,7 +42,16 @@ def a_missing_delegate_is_reported(bench: Bench) -> None:
 @check("STA-02")
 def a_used_up_range_is_reported(bench: Bench) -> None:
     """STATUS fails with 50 or 51 when every address is taken, and succeeds again when one is free."""
-    conf = exhausted(bench)
+    _demand_told(bench, exhausted(bench))
+
+
+@check("STA-02")
+def a_used_up_range_of_the_second_family_is_told(bench: Bench) -> None:
+    """Of two families one that is used up is enough: STATUS fails, and succeeds again when an address is free."""
+    _demand_told(bench, half_exhausted(bench))
+
+
+def _demand_told(bench: Bench, conf: dict[str, Any]) -> None:
     target = bench.target("c1", conf=conf)
     made = bench.attach(target)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
 from cnitest.cni import spec
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.bench.span import Span
@@ -94,5 +98,49 @@ def no_process_is_left(bench: Bench) -> None:
 
     for call in calls:
         bench.demand(not call.held_open, protocol.complaint(call, "a child of it holds its output open"))
+    _demand_none_left(bench, running)
+
+
+OTHER_CALLS = ("CHECK", "STATUS", "GC", "an ADD that fails", "DEL without the namespace")
+
+
+@check("PROTO-34", what=OTHER_CALLS)
+def no_other_call_leaves_a_process(bench: Bench, what: str) -> None:
+    """After any other command, a failing ADD and a DEL without its namespace no process of the plugin runs."""
+    if (what == "CHECK" and not spec.has_check(bench.version)) or (
+        what in ("STATUS", "GC") and not spec.has_gc(bench.version)
+    ):
+        bench.not_applicable(f"{what} is not defined in {bench.version}")
+    made = bench.attach()
+    running = bench.processes()
+    nowhere = {"CNI_NETNS": "/run/netns/cnitest-none"}
+
+    match what:
+        case "CHECK":
+            call = bench.check(made)
+        case "an ADD that fails":
+            call = bench.raw("ADD", made.target, previous=made.previous, changes=nowhere)
+        case "DEL without the namespace":
+            call = bench.delete(made, changes=nowhere)
+        case _:
+            call = bench.raw(what, stdin={**bench.request(made.target), "cni.dev/valid-attachments": []})
+
+    bench.demand(not call.held_open, protocol.complaint(call, "a child of it holds its output open"))
+    _demand_none_left(bench, running)
+
+
+def _demand_none_left(bench: Bench, running: Sequence[int]) -> None:
+    """Complain of processes that did not run before, with their commands."""
     left = sorted(set(bench.processes()) - set(running))
-    bench.demand(not left, f"{len(left)} processes are left")
+    names = [name for process in left if (name := bench.inside(partial(_command, process)))]
+    bench.demand(not names, f"{len(names)} process{'' if len(names) == 1 else 'es'} left: {', '.join(names)}")
+
+
+def _command(process: int) -> str:
+    """The command line of a process; empty where it has ended."""
+    try:
+        words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+        name = Path(f"/proc/{process}/comm").read_text().strip()
+    except OSError:
+        return ""
+    return b" ".join(words).decode(errors="replace").strip()[:80] or name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnitest.cni import spec
 from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.checks.common import come_and_go
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import protocol
 from cnitest.conformance.model.requirement import Kind
@@ -120,6 +121,18 @@ def bad_container_ids_are_rejected(shared_bench: Bench, command: str) -> None:
     for identifier in BAD_IDENTIFIERS:
         call = shared_bench.raw(command, target, changes={"CNI_CONTAINERID": identifier})
         shared_bench.complain(*protocol.rejection(call, {4}), prefix=f"CNI_CONTAINERID {identifier!r}: ")
+
+
+#: The shortest identifier, one with all that one may have, and one of the length that runtimes make.
+GOOD_IDENTIFIERS = ("0", "A_b.c-9_.-", "f" * 64)
+
+
+@check("PROTO-09")
+def good_container_ids_are_taken(bench: Bench) -> None:
+    """ADD and DEL take whatever is an identifier."""
+    bench.detach(bench.attach())
+    for identifier in GOOD_IDENTIFIERS:
+        come_and_go(bench, bench.target(container_id=identifier), f"CNI_CONTAINERID {identifier!r}")
 
 
 @check("PROTO-10")

@@ -95,10 +95,13 @@ def versions_of_its_own_are_accepted(shared_bench: Bench) -> None:
 
 @check("VER-05")
 def empty_input_is_enough(shared_bench: Bench) -> None:
-    """VERSION succeeds with nothing on standard input."""
+    """VERSION succeeds with nothing on standard input, and lists versions."""
     call = shared_bench.raw("VERSION", stdin=b"")
 
     shared_bench.complain(*protocol.success(call))
+    listed = (protocol.result_document(call) or {}).get("supportedVersions")
+    if not protocol.failed(call):
+        shared_bench.demand(listed, f"without input the answer has no supportedVersions: {protocol.words(call)}")
 
 
 @check("VER-06")
