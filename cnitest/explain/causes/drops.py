@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from cnitest.explain.causes.registry import Found
 from cnitest.explain.evidence import rule_steps
@@ -20,7 +20,7 @@ ENDING = ("drop", "reject", "queue", "nfqueue", "stolen")
 _QUESTIONS = ("arp", "nd")
 _ROUTED = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 # Matches that iptables does not find again by their words.
-_COUNTING = re.compile(r"-m (connlimit|hashlimit|quota|recent)\b")
+_COUNTING = re.compile(r"-m (connlimit|hashlimit|quota|recent|frag)\b")
 # What leaves a base chain before its end, for the policy.
 _LEAVES = re.compile(r"-j RETURN\b|-g \S|\b(return|goto \S+|vmap @\S+)( |$)")
 # What a shell reads otherwise than iptables-save writes it.
@@ -38,7 +38,14 @@ def dropped(loss: Loss) -> MetRule | None:
     """The rule or policy that ended the packet at the place where it was last seen, None where none was seen to."""
     asked = loss.probe.transport in _QUESTIONS
     found = [step for step in ended(loss) if asked or not is_neighbour(step)]
-    return found[-1] if found else None
+    return next(_of_parts(loss), None) or (found[-1] if found else None)
+
+
+def _of_parts(loss: Loss) -> Iterator[MetRule]:
+    """The steps at places before that one that ended a later fragment, without which the others are of no use."""
+    for step in loss.steps:
+        if step.packet.offset and step.verdict in ENDING and step.returning == loss.returning:
+            yield step
 
 
 def ended(loss: Loss) -> tuple[MetRule, ...]:
@@ -79,7 +86,7 @@ def words(loss: Loss, step: MetRule) -> str:
     """The line for a person: where, the rule or policy as its program writes it, and what has to be known with it."""
     verdict = step.verdict.upper() if is_iptables(step) else step.verdict
     said = f"{where(step)}: {step.rule}" if step.rule else f"{where(step)} policy {verdict}"
-    notes = [*_legacy(step), *_reply(loss, step), *bridged(loss, step)]
+    notes = [*_legacy(step), *_reply(loss, step), *_part(step), *bridged(loss, step)]
     return f"{said}   ({'; '.join(notes)})" if notes else said
 
 
@@ -91,9 +98,14 @@ def _reply(loss: Loss, step: MetRule) -> list[str]:
     return ["of the reply"] if step.returning and not loss.returning else []
 
 
+def _part(step: MetRule) -> list[str]:
+    return ["of a later fragment"] if step.packet.offset else []
+
+
 def bridged(loss: Loss, step: MetRule) -> list[str]:
     """That a rule of IP met a packet that is bridged, and what lets it."""
-    bridge = loss.links().get(loss.port.bridge) if loss.port and not loss.spot.out else None
+    here = loss.port if step.place == loss.place.full_name and not loss.spot.out else None
+    bridge = loss.links().get(here.bridge) if here else None
     if bridge is None or loss.mac == bridge.mac or not _of_ip(step):
         return []
     name = "ip6tables" if step.packet.ethertype == wire.ETH_IPV6 else "iptables"
@@ -126,6 +138,7 @@ def found(loss: Loss, step: MetRule, *, also: tuple[str, ...] = (), remedy: str 
         hook=step.hook,
         evidence=(*evidence(loss, step), *also),
         remedy=remedy or (without(step) if step.rule else past_policy(step)),
+        place=step.place,
     )
 
 

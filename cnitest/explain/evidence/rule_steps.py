@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from cnitest.errors import CommandError
-from cnitest.explain.evidence.ip import carriers
+from cnitest.explain.evidence.ip import carriers, parts
 from cnitest.explain.evidence.rows import MetRule
 from cnitest.kernel.netfilter import rule_words, tables
 from cnitest.kernel.netfilter.log_trace import LogEvent
@@ -29,6 +29,7 @@ _TARGET = re.compile(r" -[jg] (\S+)")
 _HEADERS = 20
 # So much of what a VXLAN carries is among the first bytes behind the header of IP.
 _SHOWN, _ETHERNET = 4, 14
+_NAMELESS = "__chain"
 _ENDING = ("drop", "queue", "stolen")
 _DISCOVERY = (135, 136)
 _ETHERTYPES = {4: wire.ETH_IPV4, 6: wire.ETH_IPV6}
@@ -47,12 +48,11 @@ class Ours:
         """A frame around a packet (which may be cut short) that belongs to the attempt, or asks for a MAC or
         announces it; None for any other."""
         kind = _ETHERTYPES.get(packet[0] >> 4, wire.ETH_ARP) if packet else 0
-        frame = bytes(12) + kind.to_bytes(2, "big") + packet
-        if kind and is_neighbour(wire.read(frame)):
+        frame = bytes(12) + kind.to_bytes(2, "big") + parts.with_header(packet, self._first_parts)
+        headers = wire.read(frame) if kind else wire.Headers()
+        if kind and (is_neighbour(headers) or (headers.offset and parts.whole(headers) in self._parts)):
             return frame
-        if kind in _ETHERTYPES.values() and _transport(frame) in self._known:
-            return frame
-        if kind in _ETHERTYPES.values() and self._carried(wire.read(frame)):
+        if kind in _ETHERTYPES.values() and (_transport(frame) in self._known or self._carried(headers)):
             return frame
         return frame if kind and self._attempt.matches(Frame(0, "", False, frame)) else None
 
@@ -74,6 +74,8 @@ class Ours:
 
     def returning(self, packet: wire.Headers) -> bool:
         """Whether a packet is on its way back."""
+        if packet.offset and parts.whole(packet) in self._parts:
+            return self._parts[parts.whole(packet)]
         for sighting in self._seen.sightings:
             headers = wire.read(sighting.frame.data)
             if (headers.flow, headers.kind) == (packet.flow, packet.kind):
@@ -137,6 +139,17 @@ class Ours:
         return frozenset(_transport(frame.data) for frame in self._seen.at(self.place.full_name))
 
     @cached_property
+    def _first_parts(self) -> frozenset[bytes]:
+        """The first fragments of IPv6 that were seen anywhere."""
+        return parts.firsts(one.frame.data for one in self._seen.sightings)
+
+    @cached_property
+    def _parts(self) -> Mapping[tuple[str, str, int], bool]:
+        """The packets of which fragments were seen anywhere, and whether they were on their way back."""
+        seen = ((wire.read(one.frame.data), one.returning) for one in self._seen.sightings)
+        return {parts.whole(headers): returning for headers, returning in seen if headers.number}
+
+    @cached_property
     def _flows(self) -> frozenset[wire.Direction]:
         return frozenset(wire.read(s.frame.data).flow for s in self._seen.sightings if not s.returning)
 
@@ -164,6 +177,7 @@ class _Run(NamedTuple):
     iif: str
     oif: str
     path: list[str]
+    jumps: list[NftTraceEvent]
     state: str = ""
 
 
@@ -178,6 +192,7 @@ def nft_steps(ours: Ours, events: Iterable[NftTraceEvent]) -> Iterator[MetRule]:
         frame = ours.frame(run.packet) if run and event.table != tables.OWN else None
         if run is None or frame is None:
             continue
+        event = _named(event, run.jumps)
         _follow(run.path, event.chain)
         packet = wire.read(frame)
         if (event.handle or event.kind == "policy") and (event.verdict == "drop" or not is_neighbour(packet)):
@@ -190,11 +205,20 @@ def _run_of(ours: Ours, event: NftTraceEvent, runs: dict[tuple[int, str, str], _
     key = event.identity, event.family, event.table
     if event.packet:
         iif, oif = (ours.links.get(index, "") for index in (event.iif, event.oif))
-        runs[key] = _Run(event.packet, iif, oif, [event.chain], event.state)
+        runs[key] = _Run(event.packet, iif, oif, [event.chain], [], event.state)
     marked = runs.get((event.identity, event.family, tables.OWN))
     if key not in runs and marked:
-        runs[key] = marked._replace(path=[event.chain])
+        runs[key] = marked._replace(path=[event.chain], jumps=[])
     return runs.get(key)
+
+
+def _named(event: NftTraceEvent, jumps: list[NftTraceEvent]) -> NftTraceEvent:
+    """An event as one of the rule that has its chain within itself (``jump { … }``), where the chain has no name."""
+    if event.chain.startswith(_NAMELESS) and jumps:
+        event = event._replace(chain=jumps[-1].chain, handle=jumps[-1].handle, kind="rule")
+    if event.verdict in ("jump", "goto"):
+        jumps.append(event)
+    return event
 
 
 def _follow(path: list[str], chain: str) -> None:

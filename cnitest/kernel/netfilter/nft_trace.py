@@ -37,7 +37,8 @@ _ARP = (0x0806).to_bytes(2, "big")
 _ICMP, _ICMPV6 = 1, 58
 # What links say by themselves, of which a bridge with many ports makes many copies: no answer to a probe depends on it.
 _MULTICAST_LISTENERS, _ROUTERS, _SOLICITATION = (130, 131, 132, 143), (133, 134), 135
-_NETWORK, _TRANSPORT, _SOURCE = 1, 2, (8, 16)
+_NETWORK, _TRANSPORT, _SOURCE, _NEXT_HEADER = 1, 2, (8, 16), (6, 1)
+_FRAGMENT = 44
 _HOOKS = {
     "inet": ("PREROUTING", "OUTPUT"),
     "bridge": ("PREROUTING", "OUTPUT"),
@@ -147,10 +148,12 @@ def _conditions(family: str, protocols: Collection[int]) -> Iterator[Sequence[Se
 
 
 def _icmpv6() -> Iterator[Sequence[Sequence[bytes]]]:
-    """ICMPv6 but what links announce: their groups, what they ask routers, and addresses that they are to have."""
+    """ICMPv6, and fragments of it, but what links announce: their groups, what they ask routers, and addresses that
+    they are to have."""
     icmpv6, kind = _meta_is(_L4PROTO, bytes([_ICMPV6])), _payload(_TRANSPORT, 0, 1)
     announced = (*_MULTICAST_LISTENERS, *_ROUTERS, _SOLICITATION)
     yield icmpv6, (kind, *(_compared(bytes([each]), equal=False) for each in announced))
+    yield icmpv6, (_payload(_NETWORK, *_NEXT_HEADER), _compared(bytes([_FRAGMENT])))
     asked = kind, _compared(bytes([_SOLICITATION]))
     yield icmpv6, asked, (_payload(_NETWORK, *_SOURCE), _compared(bytes(16), equal=False))
 

@@ -69,7 +69,7 @@ def _packets(line: str) -> int:
 
 def _by_handle(listing: str) -> Iterator[tuple[tuple[str, str, str, int], str]]:
     context: list[str] = []
-    for line in (raw.strip() for raw in listing.splitlines()):
+    for line in _whole_rules(listing):
         bare = _HANDLE.sub("", line)
         if bare.endswith("{") and (not context or len(context) == 1):
             context.append(bare[:-1].strip())
@@ -78,6 +78,20 @@ def _by_handle(listing: str) -> Iterator[tuple[tuple[str, str, str, int], str]]:
         elif len(context) > 1 and context[1].startswith("chain ") and (handle := _HANDLE.search(line)):
             family, table = context[0].split()[1:3]
             yield (family, table, context[1].split()[1], int(handle[1])), bare
+
+
+def _whole_rules(listing: str) -> Iterator[str]:
+    """The lines of a listing; a rule with a chain within itself (``jump { … }``) is one."""
+    begun, depth = "", 0
+    for line in (raw.strip() for raw in listing.splitlines()):
+        opens = line.endswith((" jump {", " goto {"))
+        depth += opens - (depth > 0 and line.startswith("}"))
+        if begun:
+            begun += " " if begun.endswith("{") or line.startswith("}") else "; "
+        begun += line
+        if not depth:
+            yield begun
+            begun = ""
 
 
 def _output(run: Run, argv: Sequence[str]) -> str:

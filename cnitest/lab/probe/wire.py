@@ -42,7 +42,8 @@ class Headers(NamedTuple):
     """What a frame says in its headers; zero or empty where it has no such header.
 
     ``kind`` is the ICMP type or the ARP operation, ``hops`` the hop limit (TTL), ``number`` the identification of an
-    IPv4 packet, ``flags`` and ``options`` are TCP's, ``payload`` is what follows the last header that is known.
+    IPv4 packet or of a fragment, ``offset`` where in its packet a later fragment begins, in bytes; ``flags`` and
+    ``options`` are TCP's, ``payload`` is what follows the last header that is known.
     """
 
     ethertype: int = 0
@@ -60,6 +61,7 @@ class Headers(NamedTuple):
     number: int = 0
     flags: int = 0
     options: bytes = b""
+    offset: int = 0
 
     @property
     def flow(self) -> Direction:
@@ -223,8 +225,9 @@ def read_ipv4(packet: bytes) -> Headers:
     total, number, fragment, hops, protocol = struct.unpack_from("!HHHBB", packet, 2)
     source, destination = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
     body = packet[length : total or None]
-    if fragment & 0x1FFF:  # a later fragment has no further header
-        return Headers(ETH_IPV4, source, destination, protocol, payload=body, hops=hops, number=number)
+    offset = (fragment & 0x1FFF) * 8
+    if offset:  # a later fragment has no further header
+        return Headers(ETH_IPV4, source, destination, protocol, payload=body, hops=hops, number=number, offset=offset)
     return _transport(body, ETH_IPV4, source, destination, protocol, hops, number)
 
 
@@ -232,11 +235,15 @@ def read_ipv6(packet: bytes) -> Headers:
     """The headers of an IPv6 packet without extension headers, or behind a fragment header."""
     protocol, hops, body = packet[6], packet[7], packet[40 : 40 + struct.unpack_from("!H", packet, 4)[0]]
     source, destination = (socket.inet_ntop(socket.AF_INET6, packet[a : a + 16]) for a in (8, 24))
+    number = 0
     if protocol == 44:
-        protocol, offset, body = body[0], struct.unpack_from("!H", body, 2)[0] >> 3, body[8:]
+        protocol, place, number, body = body[0], *struct.unpack_from("!HI", body, 2), body[8:]
+        offset = place & ~7
         if offset:
-            return Headers(ETH_IPV6, source, destination, protocol, payload=body, hops=hops)
-    return _transport(body, ETH_IPV6, source, destination, protocol, hops)
+            return Headers(
+                ETH_IPV6, source, destination, protocol, payload=body, hops=hops, number=number, offset=offset
+            )
+    return _transport(body, ETH_IPV6, source, destination, protocol, hops, number)
 
 
 def _transport(
