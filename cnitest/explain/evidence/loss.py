@@ -6,11 +6,11 @@ import errno
 import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from cnitest.errors import KernelError
-from cnitest.explain.evidence.ip import fib, translated
+from cnitest.explain.evidence.ip import fib, marks, translated
 from cnitest.explain.evidence.ip.counters import NONE, Counts
 from cnitest.explain.evidence.rows import LastSeen, MetRule, answer_to, sent_tos
 from cnitest.explain.evidence.stages import BRIDGED, INSIDE, OUTSIDE, SENDING, Stage
@@ -117,8 +117,7 @@ class Loss:
     @cached_property
     def chosen_source(self) -> str:
         """The address that the sender's kernel would choose, empty when it has no route."""
-        found = self.route(self.reach.destination.partition("%")[0])
-        return found.source if isinstance(found, Route) else ""
+        return found.source if isinstance(found := self.route(self.reach.destination.partition("%")[0]), Route) else ""
 
     @property
     def mac(self) -> str:
@@ -220,11 +219,13 @@ class Loss:
 
     def mark_at(self, place: Place, *, sent: bool) -> int:
         """The same at any place on its way, which got or ``sent`` it; a mark is gone where a packet leaves."""
-        hook = "OUTPUT" if sent else "PREROUTING"
-        here = [one for one in self.steps if (one.place, one.returning) == (place.full_name, self.returning)]
-        marks = [step.mark for step in here if step.hook.upper() == hook and step.mark]
-        own = self.probe.options.mark if sent and not self.returning else 0
-        return marks[-1] if marks else own
+        met, name, hooks = self.steps, place.full_name, ("OUTPUT",) if sent else ("PREROUTING",)
+        found = marks.by_rules(met, name, returning=self.returning, hooks=hooks)
+        if found or not (sent and self.returning and any(rule.mask for rule in self.state(place).rules)):
+            return found or (self.probe.options.mark if sent and not self.returning else 0)
+        asked = marks.by_rules(met, name, returning=False, hooks=("PREROUTING", "INPUT"))
+        reads = partial(self.sockets, place=place), partial(self.number, place=place)
+        return marks.of_answer(self.packet, asked, *reads)
 
     def state(self, place: Place | None = None) -> State:
         """A place, read once, without its firewall; default: the one where the packet was last seen."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from typing import NamedTuple
 
 from cnitest.kernel.namespaces import NetworkNamespace
@@ -14,7 +15,7 @@ from cnitest.kernel.rows.readers import MAIN_HEADER, attributes_of, ip
 from cnitest.kernel.rtnetlink.netlink import Message, NetlinkSocket
 
 _SOCK_DIAG, _BY_FAMILY = 4, 20
-_SKMEMINFO, _V6ONLY = 7, 11
+_SKMEMINFO, _V6ONLY, _MARK = 7, 11, 15
 _LISTEN, _UNCONNECTED, _ESTABLISHED = 10, 7, 1
 _request = struct.Struct("=BBBxI48x")
 _answer = struct.Struct("=BBBBHH16s16sIIIIIIII")
@@ -28,7 +29,7 @@ class Socket(NamedTuple):
     ``address`` is what it is bound to (``0.0.0.0``, ``::``: any), ``link`` the index of the link that it is bound to, 0
     of one that is not. ``queued`` is what waits to be taken: connections of TCP, of which there can be ``room`` and one
     more; bytes of UDP (with the kernel's own overhead), of which there can be ``room``. ``drops`` is what found no room
-    (UDP).
+    (UDP), ``mark`` what it sends is marked with (SO_MARK), 0 where the kernel does not say.
     """
 
     protocol: str
@@ -38,6 +39,7 @@ class Socket(NamedTuple):
     queued: int
     room: int
     drops: int = 0
+    mark: int = 0
 
     def takes(self, address: str, port: int) -> bool:
         """Whether it is for what comes to an address and port."""
@@ -64,9 +66,10 @@ def _socket(row: bytes, protocol: str) -> Socket:
     values = _answer.unpack_from(row, MAIN_HEADER)
     family, port, bound, link = values[0], socket.ntohs(values[4]), values[6], values[8]
     queued, room = values[12], values[13]
-    memory = attributes_of(row, MAIN_HEADER + _answer.size, len(row)).get(_SKMEMINFO, b"")
+    attributes = attributes_of(row, MAIN_HEADER + _answer.size, len(row))
+    memory, mark = attributes.get(_SKMEMINFO, b""), int.from_bytes(attributes.get(_MARK, b""), sys.byteorder)
     numbers = struct.unpack(f"={len(memory) // 4}I", memory)
     drops = numbers[_DROPS_AT] if len(numbers) > _DROPS_AT else 0
     if protocol == "udp" and len(numbers) > 1:
         queued, room = numbers[0], numbers[1]
-    return Socket(protocol, ip(bound[:4] if family == socket.AF_INET else bound), port, link, queued, room, drops)
+    return Socket(protocol, ip(bound[:4] if family == socket.AF_INET else bound), port, link, queued, room, drops, mark)

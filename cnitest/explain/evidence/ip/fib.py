@@ -88,7 +88,7 @@ def _tables(state: State, question: RouteLookup) -> Iterator[tuple[Rule, list[Ro
         at += 1
         if _matches(rule, question):
             found = in_table(state, rule.table, question) if rule.action == "lookup" else []
-            yield rule, [] if found and _suppressed(rule, found[0]) else found
+            yield rule, [] if found and _suppressed(state, rule, found[0]) else found
             if rule.action == "goto":
                 at = next((n for n in range(at, len(rules)) if rules[n].priority >= rule.goto), len(rules))
 
@@ -155,9 +155,10 @@ def _within(address: str, prefix: str) -> bool:
     return ipaddress.ip_address(address) in ipaddress.ip_network(prefix, strict=False)
 
 
-def _suppressed(rule: Rule, route: Route) -> bool:
-    limit = rule.suppress_prefixlength
-    return limit is not None and length(route) <= limit
+def _suppressed(state: State, rule: Rule, route: Route) -> bool:
+    limit, group = rule.suppress_prefixlength, rule.suppress_ifgroup
+    grouped = group is not None and any(link.name == route.link and link.group == group for link in state.links)
+    return grouped or (limit is not None and length(route) <= limit)
 
 
 def _matches(rule: Rule, question: RouteLookup) -> bool:
