@@ -25,11 +25,13 @@ _TO = re.compile(
     r"(\[[0-9a-fA-F:.]+\]|[0-9.]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]+)(?::(\d+))?(?:\s|$)"
 )
 _REDIRECT = re.compile(r"(?:--to-ports|\bredirect to :)\s?(\d+)")
+# What a place sends to itself it does not hand on.
+_LOOPBACK = "lo"
 _HOOKED = re.compile(r"type nat hook (\w+)")
 
 
 class Passage(NamedTuple):
-    """A request at a place that handed it on: by which links, with which headers it came and left."""
+    """A packet at a place that handed it on: by which links, with which headers it came and left."""
 
     place: Place
     iif: str
@@ -67,13 +69,14 @@ class NatRule(NamedTuple):
         return f"{legacy}{self.table} {self.chain}: {self.text.removeprefix(f'-A {self.chain} ')}"
 
 
-def passages(loss: Loss) -> tuple[Passage, ...]:
-    """The places that handed the request on, in order; inside a tunnel it is the packet that this carries."""
+def passages(loss: Loss, *, returning: bool = False) -> tuple[Passage, ...]:
+    """The places that handed the request on, or its reply, in order; inside a tunnel it is the packet that this
+    carries."""
     found: dict[str, Passage] = {}
     for sighting in loss.seen.sightings:
         headers = wire.read(tunnels.innermost(sighting.frame.data))
         about = wire.icmp_error(sighting.frame.data) or wire.is_redirect(sighting.frame.data)
-        if sighting.returning or about or not headers.ethertype:
+        if sighting.returning != returning or about or not headers.ethertype or sighting.frame.link == _LOOPBACK:
             continue
         known = found.get(sighting.place)
         if known is None and not sighting.frame.out:

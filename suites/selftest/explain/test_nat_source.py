@@ -72,6 +72,22 @@ SKIPPED = [
         f"iptables -t nat -A POSTROUTING -o ens33 -m comment --comment 'do not' -j ACCEPT; {APPENDED}",
         f"iptables-legacy -t nat -A POSTROUTING -j ACCEPT; iptables-legacy -t nat -A {MASQUERADE}",
         nft(f"ip saddr {SUBNET} accept", "masquerade"),
+        # What has not the mark of kube-proxy returns, and nothing gives it.
+        "iptables -t nat -N K; iptables -t nat -A K -m mark ! --mark 0x4000/0x4000 -j RETURN; "
+        "iptables -t nat -A K -j MASQUERADE; iptables -t nat -A POSTROUTING -j K",
+        nft("meta mark & 0x4000 != 0x4000 return", "masquerade"),
+        # What has a mark returns, which a rule before gives it.
+        f"iptables -t mangle -A FORWARD -i br01 -j MARK --set-mark 0x7; "
+        f"iptables -t nat -A POSTROUTING -m mark --mark 0x7 -j ACCEPT; {APPENDED}",
+    )
+] + [
+    broken(
+        "nat.masquerade-skipped",
+        "rule before MASQUERADE",
+        "ip6tables -t nat -A POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN; "
+        "ip6tables -t nat -A POSTROUTING -j MASQUERADE",
+        "ip6tables -t nat -I POSTROUTING -s 2001:db8:40::/64 -o ens33 -j MASQUERADE",
+        to=SIX,
     )
 ]
 SNAT = [
@@ -108,6 +124,19 @@ ELSEWHERE = [
         "sysctl -w net.ipv4.conf.br01.route_localnet=1 && "
         "iptables -t nat -A POSTROUTING -s 127.0.0.0/8 -o br01 -j MASQUERADE",
         {"node": "iptables -t nat -A OUTPUT -p tcp --dport 8080 -j DNAT --to-destination 10.40.80.11:80"},
+        sender="node",
+        to="127.0.0.1",
+        probe=lambda place, to: place.tcp(to, 8080, listener=place.lab.place("node/ns01"), listener_port=80),
+    ),
+    Broken(
+        "routing.martian-source",
+        "martian source",
+        "node",
+        "iptables -t nat -I POSTROUTING -s 127.0.0.1 -o br01 -j MASQUERADE",
+        {
+            "node": "sysctl -qw net.ipv4.conf.all.route_localnet=1; "
+            "iptables -t nat -A OUTPUT -p tcp --dport 8080 -j DNAT --to-destination 10.40.80.11:80"
+        },
         sender="node",
         to="127.0.0.1",
         probe=lambda place, to: place.tcp(to, 8080, listener=place.lab.place("node/ns01"), listener_port=80),

@@ -68,16 +68,26 @@ def to_closed_port(loss: Loss) -> Found | None:
     """The destination was translated (DNAT) to a port on which nobody listens."""
     target = None if loss.returning else loss.once(translation.target)
     said = refusal.refusal(loss.attempt, loss.seen, loss.probe.sender)
-    if target is None or said is None or said.says not in _CLOSED or not loss.owns(target.address):
+    if target is None or not loss.owns(target.address):
         return None
+    if said.says not in _CLOSED if said else not _is_closed_here(loss, target):
+        return None
+    said_here = (f"{loss.place.full_name} answers: {said.says}",) if said else ()
     return Found(
         "DNAT to a closed port",
         f"{target.place.full_name} translates {_asked(loss)} to {target}, and nobody listens there",
         hook="PREROUTING",
-        evidence=(*map(str, _of_target(loss, target)), f"{loss.place.full_name} answers: {said.says}"),
+        evidence=(*map(str, _of_target(loss, target)), *said_here),
         remedy=_remedy(loss, target.place, "-I", _of_target(loss, target)),
         place=target.place.full_name,
     )
+
+
+def _is_closed_here(loss: Loss, target: TranslatedTo) -> bool:
+    """Whether the sender itself is where its packet was translated to, by loopback, and nobody listens on the port."""
+    if loss.link != "lo" or loss.place is not loss.probe.sender or loss.reach.transport not in ("tcp", "udp"):
+        return False
+    return not any(one.takes(target.address, target.port) for one in loss.sockets(loss.reach.transport))
 
 
 @cause("nat.dnat-missing", Stage.ROUTING, Stage.NEIGHBOUR, Stage.SOCKET_IN, order=_FIRST)
@@ -201,7 +211,11 @@ def _needless(loss: Loss, place: Place) -> str:
     if met:
         return drops.without(met)
     packets = [packet for where, packet in _translators(loss) if where is place]
-    ours = (rule for rule in _rules(loss, place) if rule.program != "nft" and any(holds(rule, one) for one in packets))
+    rules, sent = _rules(loss, place), translation.first(loss)
+    if place is loss.probe.sender and sent:
+        rules = [rule for rule in rules if rule.hook != "PREROUTING"]
+        packets = [sent._replace(destination=asked, destination_port=loss.reach.port)]
+    ours = (rule for rule in rules if rule.program != "nft" and any(holds(rule, one) for one in packets))
     found = next(ours, None)
     return f"{found.program} -t nat -D {drops.for_a_shell(found.text.removeprefix('-A '))}" if found else ""
 

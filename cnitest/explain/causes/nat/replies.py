@@ -7,11 +7,50 @@ import ipaddress
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss, Stage
-from cnitest.explain.evidence.translation import Passage
+from cnitest.explain.evidence.translation import NatRule, Passage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Port
 
 _FIRST = -10
+
+
+@cause("nat.reply-translated", Stage.ROUTING, Stage.INPUT, Stage.SOCKET_IN, order=_FIRST)
+def reply_translated(loss: Loss) -> Found | None:
+    """A rule translates the source of the reply (MASQUERADE, SNAT) where the request did not come by, so that whoever
+    asked gets it from an address that was not asked."""
+    sent = translation.first(loss)
+    if sent is None or not loss.returning or loss.place is not loss.probe.sender or not loss.received:
+        return None
+    for one in translation.passages(loss, returning=True):
+        if one.came.source != sent.destination or one.left.source != loss.packet.source or not _changed(one):
+            continue
+        place, came = one.place.full_name, one.came
+        rule = next((rule for rule in translation.rules(loss, one.place) if rule.translates_source), None)
+        if rule is None:
+            continue
+        return Found(
+            "reply translated",
+            f"{place} translates the source of the reply from {came.source} to {one.left.source}, and "
+            f"{loss.place.full_name} asked {sent.destination}",
+            hook="POSTROUTING",
+            evidence=(str(rule), f"the request did not come by {place}"),
+            remedy=_untranslated(rule, came.source, came.destination, six=loss.six),
+            place=place,
+        )
+    return None
+
+
+def _changed(one: Passage) -> bool:
+    return one.came.source != one.left.source
+
+
+def _untranslated(rule: NatRule, source: str, destination: str, *, six: bool) -> str:
+    """The command that has what goes from an address to another one left as it is, before a rule that translates."""
+    if rule.program == "nft":
+        name = "ip6" if six else "ip"
+        return f"nft insert rule {rule.table} {rule.chain} {name} saddr {source} {name} daddr {destination} accept"
+    program = rule.program.removesuffix("-save")
+    return f"{program} -t nat -I POSTROUTING -s {source} -d {destination} -j ACCEPT"
 
 
 @cause("nat.hairpin", Stage.INGRESS, order=_FIRST)

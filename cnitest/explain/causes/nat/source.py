@@ -33,6 +33,10 @@ _TERMS = re.compile(
 _NO_CONDITION = r'-m comment --comment ("[^"]*"|\S+)|comment "[^"]*"|\bcounter\b(?: packets \d+ bytes \d+)?'
 # What a rule does with the packet, to the end of its words.
 _TARGET = r"(-j \S+|\b(masquerade|snat)\b).*$"
+_MARK = re.compile(
+    r"-m mark (?P<not>! )?--mark (?P<value>\w+)(?:/(?P<mask>\w+))?"
+    r"|meta mark (?:& (?P<and>\w+) )?(?P<op>!= )?(?:== )?(?P<is>0x\w+|\d+)"
+)
 _MARKS = re.compile(r"-j (MARK|CONNMARK)\b|\bmeta mark set\b|\bct mark set\b")
 
 
@@ -42,10 +46,11 @@ def skipped(loss: Loss) -> Found | None:
     private = loss.once(left_untranslated)
     if private is None:
         return None
-    holding = [rule for rule in _rules(loss, private) if not mismatched(rule, private)]
+    holding, mark = [rule for rule in _rules(loss, private) if not mismatched(rule, private)], _mark(loss, private)
     for at, rule in enumerate(holding):
         later = [one for one in holding[at + 1 :] if one.translates_source and one[:3] == rule[:3]]
-        if rule.ends and _is_understood(rule) and later and not _translates_there(rule, holding):
+        ended = rule.ends and _is_understood(rule, mark)
+        if ended and later and not _translates_there(rule, holding):
             return _found(
                 loss,
                 private,
@@ -242,10 +247,31 @@ def _unreached(rules: Iterable[NatRule], rule: NatRule, one: Passage) -> str:
     return f"the jump to its chain asks for {reasons[0]}" if jumps else f"nothing jumps to the chain {rule.chain}"
 
 
-def _is_understood(rule: NatRule) -> bool:
-    """Whether a rule asks for nothing but what is looked at here."""
+def _is_understood(rule: NatRule, mark: int | None) -> bool:
+    """Whether a rule asks for nothing but what is looked at here, and a mark (where it is known) that a packet has."""
     bare = _TERMS.sub("", re.sub(_NO_CONDITION, "", rule.text))
+    if mark is not None and _asks_for(rule.text, mark):
+        bare = _MARK.sub("", bare)
     return bool(re.fullmatch(r"\s*(-A \S+)?\s*(-j \w+|-g \S+|accept|return|goto \S+)\s*", bare))
+
+
+def _mark(loss: Loss, one: Passage) -> int | None:
+    """The mark that a place gave the request by where it left; None where that is not known: rules of nat are met by a
+    connection's first packet alone."""
+    if any(_MARKS.search(rule.text) for rule in translation.rules(loss, one.place)):
+        return None
+    met = [step.mark for step in loss.steps if step.place == one.place.full_name and not step.returning]
+    lines = (line for rules in loss.full_state(one.place).firewall.values() for line in rules)
+    return met[-1] if met else None if any(_MARKS.search(line) for line in lines) else 0
+
+
+def _asks_for(text: str, mark: int) -> bool:
+    """Whether a mark is one that a rule asks for, where it does ask for one."""
+    found = _MARK.search(text)
+    if found is None:
+        return True
+    mask = int(found["mask"] or found["and"] or "0xffffffff", 0)
+    return (mark & mask == int(found["value"] or found["is"], 0)) != bool(found["not"] or found["op"])
 
 
 def _found(loss: Loss, one: Passage, dropped_by: str, words: str) -> Found:

@@ -10,6 +10,7 @@ from cnitest.explain.evidence.ip import fib, sendings
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
+from cnitest.lab.reach import Sighting
 
 # Of one that comes in, and of one that a rule has translated on its way out.
 _LOCALNET = ("IP_INVALID_DEST", "NETFILTER_DROP")
@@ -35,7 +36,7 @@ def localnet(loss: Loss) -> Found | None:
     """A loopback address comes in by another link, or is to leave by one (after DNAT), and route_localnet is off."""
     if not loss.link:
         return _leaving(loss)
-    if not loss.received or loss.six or loss.link == "lo":
+    if not loss.received or loss.six or loss.link == "lo" or _unmasqueraded(loss):
         return None
     found = next((one for one in (loss.destination, loss.packet.source) if _is_loopback(one)), "")
     name = f"ipv4/conf/{loss.incoming}/route_localnet"
@@ -75,8 +76,13 @@ def martian_source(loss: Loss) -> Found | None:
     source = loss.packet.source
     if not loss.received or loss.link == "lo" or not source or not (loss.six or answers(loss, "EINVAL", "EXDEV")):
         return None
+    loose = _unmasqueraded(loss)
     own = not loss.six and loss.owns(source) and not sendings.came_round(loss)
-    if own and loss.sysctl(f"ipv4/conf/{loss.incoming}/accept_local") == "0":
+    if loose:
+        what, remedy = f"{source} left {loose.place} by {loose.frame.link} as it was: nothing masquerades it", ""
+        program = "ip6tables" if loss.six else "iptables"
+        remedy = f"{program} -t nat -I POSTROUTING -s {source} -o {loose.frame.link} -j MASQUERADE"
+    elif own and loss.sysctl(f"ipv4/conf/{loss.incoming}/accept_local") == "0":
         what, remedy = f"{source} is an address of {loss.place.full_name} itself", delete_address(loss, source)
     elif _is_loopback(source) or ipaddress.ip_address(source).is_multicast:
         what, remedy = f"{source} is no source that comes in by a link", ""
@@ -88,7 +94,20 @@ def martian_source(loss: Loss) -> Found | None:
         hook="routing",
         evidence=(f"it came in by {loss.incoming}",),
         remedy=remedy,
+        place=loose.place if loose else "",
     )
+
+
+def _unmasqueraded(loss: Loss) -> Sighting | None:
+    """Where a packet from a loopback address left its sender, which asked a loopback address that a rule (DNAT) has
+    translated to another place's; None of any other packet."""
+    if loss.returning or not _is_loopback(loss.packet.source) or not _is_loopback(loss.reach.destination):
+        return None
+    sender = loss.probe.sender
+    if loss.place is sender or _is_loopback(loss.packet.destination):
+        return None
+    sent = (one for one in loss.seen.sightings if one.place == sender.full_name and not one.returning)
+    return next((one for one in sent if one.frame.out and one.frame.link != "lo"), None)
 
 
 @cause("routing.duplicate-address", Stage.SOCKET_OUT, Stage.WIRE, Stage.INPUT, order=-5)
