@@ -66,6 +66,13 @@ BROKEN = [
     Broken("l2.elsewhere", ("r1: {ip} route add {1.1} dev eth3",), "wrong subnet", "r1", "{ip} route del {1.1}/{128}"),
     Broken("nat.dnat-port", ("r1: {t} -t nat -A PREROUTING -p tcp -j REDIRECT --to-ports 9",), "DNAT to a closed port",
            "r1", "{t} -t nat -D PREROUTING -p tcp", probe="tcp"),
+    Broken("nat.dnat-port", ("client: {t} -t nat -A OUTPUT -p tcp --dport 4711 -j REDIRECT --to-ports 15001",),
+           "DNAT to a closed port", "client", "{t} -t nat -D OUTPUT -p tcp", probe="tcp"),
+    Broken("l2.elsewhere", ("server: ip link add br-x type bridge; ip link set br-x up; "
+           "ip address add {1.9}/{64} dev br-x",), "wrong subnet", "server", "ip route add {1.1} via {3.2}"),
+    Broken("nftables.rule", ("r1: nft 'table inet own { chain c { type filter hook forward priority 0; "
+           "iifname eth1 jump { counter drop; }; }; }'",), "inet own c rule 1", "r1",
+           "nft delete rule inet own c handle"),
     Broken("nat.dnat-nobody", ("r1: {t} -t nat -A PREROUTING -d {S} -j NETMAP --to {3.77}/{128}",), "DNAT to nobody",
            "r1", "{t} -t nat -D PREROUTING -d {S}/{128} -j NETMAP"),
     Broken("firewall.rule", ("r1: {t} -A FORWARD -m comment --comment \"no \\\"$x\\\" it's\" -j DROP",),

@@ -79,7 +79,7 @@ def elsewhere(loss: Loss) -> Found | None:
         evidence=(f"{leg.start} has {wide}, which holds {leg.next_hop}",) if wide else (astray,) if astray else (),
         remedy=_moved_back(leg, wide)
         or _by_right_link(loss, leg)
-        or (remove if astray and not wide else f"ip route add {leg.next_hop} via {router or '…'}"),
+        or (remove if astray and not wide else f"ip route {_add(loss, leg)} {leg.next_hop} via {router or '…'}"),
         place=leg.sender.full_name,
     )
 
@@ -103,8 +103,17 @@ def _by_right_link(loss: Loss, leg: Leg) -> str:
     wrong = next(rows, None)
     if not wrong or not near:
         return ""
+    if wrong.nhid:
+        return f"ip nexthop replace id {wrong.nhid} via {wrong.via} dev {near[-1]}"
     right = words.route_key(wrong._replace(link=near[-1]))
     return f"ip {'-6 ' if ':' in leg.next_hop else ''}route replace {right}"
+
+
+def _add(loss: Loss, leg: Leg) -> str:
+    """Whether a route to the next hop alone is to be added, or there is one that has to be replaced, as ip(8) says."""
+    alone = f"{leg.next_hop}/{128 if ':' in leg.next_hop else 32}"
+    rows = loss.state(leg.sender).routes
+    return "replace" if any(row.to == alone and row.table == fib.MAIN for row in rows) else "add"
 
 
 def _stray_route(loss: Loss, leg: Leg) -> str:
@@ -192,7 +201,8 @@ def _wide_prefix(loss: Loss, leg: Leg) -> str:
 
 
 def _router(loss: Loss, leg: Leg) -> str:
-    """The address of a neighbour on the segment that forwards and knows the way; empty when there is none."""
+    """The address of a neighbour on the segment that forwards, else the gateway of another route of the sender's; empty
+    when there is none."""
     six = ":" in leg.next_hop
     name = f"{'ipv6' if six else 'ipv4'}/conf/all/forwarding"
     for at in loss.wiring.ways(leg.start):
@@ -201,4 +211,8 @@ def _router(loss: Loss, leg: Leg) -> str:
             for row in loss.state(place).addresses:
                 if row.link == at.link and row.scope == "global" and (":" in row.ip) == six:
                     return row.ip
-    return ""
+    decisions = fib.decisions(loss.state(leg.sender), fib.RouteLookup(wire.Headers(destination=leg.next_hop)))
+    routes = (
+        one.route for one in decisions if one.route and one.kind == "unicast" and one.route.link != leg.start.link
+    )
+    return next((route.via.removeprefix("inet6 ") for route in routes if route.via), "")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cnitest.explain.evidence.ip.sysctls import set_to
 from cnitest.explain.evidence.loss import Loss
+from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Link, Route
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
@@ -102,11 +103,13 @@ def limit(loss: Loss, place: Place, link: Link) -> int:
 
 
 def raised(loss: Loss, place: Place, link: str, size: int) -> str:
-    """The command that lets a link of a place take packets of so many bytes."""
+    """The command that lets a link of a place take packets of so many bytes, and all that the other end of its wire
+    sends."""
     name = f"ipv6/conf/{link}/mtu"
     if loss.six and 0 < loss.number(name, place) < size <= loss.links(place)[link].mtu:
         return set_to(name, size)
-    return f"ip link set dev {link} mtu {size}"
+    peer = loss.wiring.peer(LinkAt(place.full_name, link))
+    return f"ip link set dev {link} mtu {max(size, loss.wiring.links[peer].mtu if peer else 0)}"
 
 
 def remembered(loss: Loss) -> tuple[Place, Link, int] | None:
