@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from cnitest.cni import spec
+from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.bench import AddResult
 from cnitest.conformance.bench.leftovers import AFTER_A_NAMESPACE, Leftover, settle
 from cnitest.conformance.model import form, protocol, requirement
 from cnitest.conformance.model.finding import Undecided
-from cnitest.conformance.observe.tamper import tamperings
+from cnitest.conformance.observe.tamper import Tampering, tamperings
 from cnitest.fuzz.execute.scenario_run import ScenarioRun
 from cnitest.fuzz.model.example import Validity
 from cnitest.fuzz.model.scenario import Step
@@ -24,6 +25,8 @@ from cnitest.lab.snapshot.difference import Difference
 TAMPERINGS = 12
 # Whether the container can be reached is not what all of a chain look for.
 _REACHED = "CHK-13"
+# What the first plugin of a chain made: the interface, its MAC, its addresses, its routes, and its attributes.
+_OF_THE_FIRST = ("CHK-05", "CHK-06", "CHK-07", "CHK-08", "CHK-20")
 _TOGETHER = ("p1", "p2", "p3")
 
 
@@ -131,8 +134,13 @@ def tamper(scenario_run: ScenarioRun, step: Step, number: int) -> None:
     if not any(protocol.failed(call) for call in calls):
         says = requirement.find(way.requirement).says.rstrip(".").removeprefix("CHECK fails when ")
         scenario_run.note(
-            [Violation("check", calls[-1].plugin, f"CHECK succeeds though {says}", f"though {way.words}")]
+            [Violation("check", _whose_check(calls, way), f"CHECK succeeds though {says}", f"though {way.words}")]
         )
+
+
+def _whose_check(calls: Sequence[Call], way: Tampering) -> str:
+    """The plugin of a list whose CHECK had to notice it."""
+    return calls[0 if way.requirement in _OF_THE_FIRST else -1].plugin
 
 
 def _can_be_checked(one: Attached) -> bool:

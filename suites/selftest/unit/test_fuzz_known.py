@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from cnitest.conformance.observe.tamper import Tampering
+from cnitest.fuzz.execute import operations
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.search.survey import explanation
 
@@ -35,6 +40,16 @@ def test_what_is_known_is_no_finding_of_the_reference():
 def test_values_do_not_hide_what_is_known(rule: str, plugin: str, words: str):
     """Names, numbers and addresses of a run, as plugins write them, are left out of what is compared."""
     assert explanation(Violation(rule, plugin, words)) is not None
+
+
+@pytest.mark.parametrize(
+    ("requirement", "plugin"), [("CHK-20", "bridge"), ("CHK-08", "bridge"), ("CHK-12", "bandwidth")]
+)
+def test_whose_check_had_to_notice_it(requirement: str, plugin: str):
+    """The interface, its addresses and routes are the first plugin's of a chain; what else is there the last one's."""
+    calls: Any = [SimpleNamespace(plugin="bridge"), SimpleNamespace(plugin="bandwidth")]
+
+    assert operations._whose_check(calls, Tampering(requirement, "", "", ())) == plugin
 
 
 def test_what_check_does_not_notice_is_known_by_the_same_tampering():
