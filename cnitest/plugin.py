@@ -152,6 +152,23 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End a worker's trace with its session: what takes longer than 10 s to exit afterwards is killed by xdist."""
+    tracing = sys.modules.get("cnitest.kernel.tracing.trace")
+    if tracing and hasattr(session.config, "workerinput"):
+        tracing.end()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(error: object) -> None:
+    """Remove what a worker that was killed has left on the machine."""
+    if error:
+        from cnitest.kernel.tracing import trace
+
+        trace.sweep()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run, with everything that is missing in one reason."""
     missing = [why for mark in item.iter_markers("requires") for why in _missing(mark, item.config)]
