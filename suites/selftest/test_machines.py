@@ -242,6 +242,22 @@ def test_conformance_writes_its_report_where_it_is_led(project):
     assert row["verdict"] == "passed"
 
 
+@pytest.mark.requires(plugin=("bridge", "host-local"))
+def test_a_baseline_counts_for_what_other_machines_find(project):
+    """It is written, and read, where the run is led."""
+    (project.home / "checks").mkdir()
+    words = ["--pyargs", "cnitest.suites.conformance", "--cni-plugin", "bridge", "--cni-requirement", "CHK-02"]
+    words += ["--cni-version", "1.0.0"]
+
+    first = project.run(*words)
+    written = project.run(*words, "--cni-write-baseline", "base.yaml")
+    again = project.run(*words, "--cni-baseline", "base.yaml")
+
+    assert (first.code, written.code, again.code) == (1, 0, 0), first.out + written.out + again.out + again.err
+    assert "requirement: CHK-02" in (project.home / "base.yaml").read_text()
+    assert "base.yaml: 1 cause of it found" in again.out
+
+
 @pytest.mark.parametrize(
     ("host", "python", "line"),
     [
