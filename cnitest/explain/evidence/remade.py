@@ -11,6 +11,7 @@ from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Link
 from cnitest.lab.snapshot import words
+from cnitest.lab.snapshot.state import State
 from cnitest.topology.building.steps import AddForwarding
 
 _BY_KERNEL = ("kernel", "ra")
@@ -50,22 +51,34 @@ def _ends(detail: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 def _present(loss: Loss, at: LinkAt) -> Iterator[str]:
     """The commands for what the link has now, and loses when it is deleted."""
-    place = loss.wiring.places[at.place]
-    state, link = loss.state(place), loss.wiring.links[at]
+    state = loss.state(loss.wiring.places[at.place])
     for row in state.addresses:
         if row.link == at.link and row.scope == "global":
             yield f"ip address replace {row.address} dev {at.link}{' nodad' if ':' in row.ip else ''}"
+    yield from _present_routes(state, at)
+    yield from _present_neighbours(loss, at)
+    yield from _present_fdb(loss, state, at)
+
+
+def _present_routes(state: State, at: LinkAt) -> Iterator[str]:
     routes = (one for one in state.routes if one.link == at.link and one.protocol not in _BY_KERNEL)
     for one in sorted(routes, key=lambda one: bool(one.via)):
         if one.table != _LOCAL:
             source = f" src {one.source}" if one.source else ""
             family, onlink = "-6 " if one.family == 6 else "", " onlink" if "onlink" in one.flags else ""
             yield f"ip {family}route replace {words.route_key(one)}{source}{onlink}"
-    for known in place.neighbours:
+
+
+def _present_neighbours(loss: Loss, at: LinkAt) -> Iterator[str]:
+    for known in loss.wiring.places[at.place].neighbours:
         if known.link == at.link and known.state == "permanent" and known.mac:
             yield f"ip neigh replace {known.ip} lladdr {known.mac} dev {at.link}"
+
+
+def _present_fdb(loss: Loss, state: State, at: LinkAt) -> Iterator[str]:
+    remotes = _remotes(loss.wiring.links[at])
     for entry in state.fdb:
-        default = entry.mac == carriers.EVERYBODY and entry.dst in _remotes(link)
+        default = entry.mac == carriers.EVERYBODY and entry.dst in remotes
         if entry.link == at.link and entry.dst and entry.state == "permanent" and not default:
             yield f"bridge fdb append {entry.mac} dev {at.link} dst {entry.dst}"
 
