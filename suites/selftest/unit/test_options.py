@@ -25,7 +25,7 @@ VALUES = {"cni_shard": "1/2"}
 
 def run_of(*words: str) -> argparse.Namespace:
     """What ``cnitest run`` makes of a command line."""
-    parsed = commands._parser("run").parse_args(["run", *words])
+    parsed = commands._parser("run")[0].parse_args(["run", *words])
     parsed.rest = []
     return parsed
 
@@ -191,6 +191,6 @@ def test_options_become_a_choice(words: tuple[str, ...], plugins, newest: bool, 
 )
 def test_fuzzing_takes_kinds_by_either_name(word: str, kind: str) -> None:
     """``--only requirements`` is what ``--only sentences`` was, which still works."""
-    parsed = commands._parser("fuzz").parse_args(["fuzz", "bridge", "--only", word])
+    parsed = commands._parser("fuzz")[0].parse_args(["fuzz", "bridge", "--only", word])
 
     assert parsed.only == [kind]
