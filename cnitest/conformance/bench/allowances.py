@@ -27,6 +27,8 @@ def _allow(name: str, why: str, tables: str, pattern: str) -> Allowance:
 SAVED = ("iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy")
 RULES = ("nft", *SAVED)
 _SHARED_CHAIN = r"CNI-(FORWARD|ADMIN|HOSTPORT-[A-Z]+|ISOLATION-STAGE-\d)"
+# What makes a rule of nftables that of a container: an address, but for those of all multicast, a port, a comment.
+_OF_CONTAINERS = r"saddr \d|daddr (?!224\.0\.0\.0/4 )\d|dport|comment|(?!ff00::/8 )[0-9a-f]{4}::?"
 _IN_SAVED = " ".join(SAVED)
 
 #: Everything that DEL may leave, besides a bridge that ADD made (see `new_bridges`).
@@ -48,9 +50,9 @@ ALLOWED: tuple[Allowance, ...] = (
     ),
     _allow(
         "shared nftables chains",
-        "base chains and the rules between chains that name no address, port or container",
+        "base chains, and the rules in them that name no port or container, and no address but all multicast",
         "nft",
-        r"^(table (ip|ip6|inet|bridge) \S+( chain \S+)?)(: (?!.*(saddr \d|daddr \d|dport|comment|[0-9a-f]{4}::?)).*)?$",
+        rf"^(table (ip|ip6|inet|bridge) \S+( chain \S+)?)(: (?!.*({_OF_CONTAINERS})).*)?$",
     ),
     _allow(
         "chains' comments",

@@ -108,7 +108,7 @@ def _has_route(state: State, item: Document) -> bool:
 
 def _leads(route: Route, item: Document) -> bool:
     gateway = item.get("gw")
-    return not gateway or same_network(str(gateway), route.via) or any(str(gateway) in hop for hop in route.hops)
+    return not gateway or any(same_network(str(gateway), found) for found in route.gateways)
 
 
 def _link_went(item: Document, before: State, after: State) -> bool:
@@ -124,7 +124,9 @@ def _without_gateway(key: str, item: Document, there: list[tuple[Any, ...]], ins
     gateway = item.get("gateway")
     if key != "ips" or not gateway or (item.get("address"), None) not in there:
         return False
-    led, leads = (any(same_network(str(gateway), route.via) for route in state.routes) for state in inside)
+    led, leads = (
+        any(same_network(str(gateway), found) for route in state.routes for found in route.gateways) for state in inside
+    )
     return led and not leads
 
 

@@ -147,8 +147,8 @@ def _routes(result: Result, sandbox: Place) -> Iterator[str]:
         if not there:
             words = f"the result has a route to {route.dst}, the kernel has none"
             yield Detail(words, f"! has_route {sandbox.name} {quoted(route.dst)}")
-        elif route.gw and not any(same_network(route.gw, found.via) or _has_hop(found, route.gw) for found in there):
-            leads = there[0].via or there[0].link
+        elif route.gw and not any(_leads_by(found, route.gw) for found in there):
+            leads = ", ".join(there[0].gateways) or there[0].link
             words = f"the result has a route to {route.dst} via {route.gw}, the kernel via {leads}"
             yield Detail(words, f"! has_route {sandbox.name} {quoted(route.dst)} via {quoted(route.gw)}")
     yield from option_faults(result.document, sandbox, "the result has")
@@ -174,8 +174,8 @@ def option_faults(document: Mapping[str, Any], sandbox: Place, says: str) -> Ite
                 yield f"{says} a route to {row['dst']} with {key} {wanted}, the kernel with {has[0] or 'none'}"
 
 
-def _has_hop(route: Route, gateway: str) -> bool:
-    return any(gateway in hop for hop in route.hops)
+def _leads_by(route: Route, gateway: str) -> bool:
+    return any(same_network(gateway, found) for found in route.gateways)
 
 
 def same_destination(route: Route, destination: str) -> bool:

@@ -95,7 +95,7 @@ def _default_routes(one: Attached) -> Iterator[str]:
     routes = [route for route in one.target.sandbox.routes if route.to == "default" and route.table == 254]
     for ip in one.addresses:
         family = 6 if ":" in ip.address else 4
-        ways = [route.via for route in routes if route.family == family]
+        ways = [way for route in routes if route.family == family for way in route.gateways]
         if not ways:
             yield f"isDefaultGateway is true, the container has no default route of IPv{family}"
         elif ip.gateway and ip.gateway not in ways and len(_of(one, family)) == 1:

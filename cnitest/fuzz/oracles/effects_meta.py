@@ -116,7 +116,8 @@ def sbr(_: Bench, one: Attached, conf: Conf) -> Iterator[str]:
     rows = _came(one)
     policies = (row for row in rows if isinstance(row, Rule) and row.action == "lookup" and not row.to)
     tables = {words.without_full_length(row.source): row.table for row in policies}
-    ways = {(row.via, row.table) for row in rows if isinstance(row, Route) and row.to == "default" and row.link}
+    defaults = (row for row in rows if isinstance(row, Route) and row.to == "default")
+    ways = {(via, row.table) for row in defaults for via in row.gateways}
     for ip in one.addresses:
         address = ip.address.partition("/")[0]
         if address not in tables:

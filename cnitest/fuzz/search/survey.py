@@ -132,7 +132,8 @@ def _problems(rows: Sequence[_Row]) -> Iterator[Problem]:
 
 def explanation(violation: Violation) -> KnownCause | None:
     """The known cause of a violation; None where it is news."""
-    return next((row for row in known() if row.explains(violation)), None) or _not_noticed(violation)
+    by_words = next((row for row in known() if row.explains(violation)), None)
+    return by_words or _not_noticed(violation) or _not_collected(violation)
 
 
 def _not_noticed(violation: Violation) -> KnownCause | None:
@@ -140,10 +141,20 @@ def _not_noticed(violation: Violation) -> KnownCause | None:
     _, tampered, words = violation.evidence.partition("though ")
     if violation.rule != "check" or not tampered:
         return None
-    detail = f"{words}: {violation.plugin} CHECK: succeeds, but should refuse"
+    return _deviation(violation, "CHK-", f"{words}: {violation.plugin} CHECK: succeeds, but should refuse")
+
+
+def _not_collected(violation: Violation) -> KnownCause | None:
+    """What GC of a plugin is known to leave: the deviations of conformance say it of the same kind of leftover."""
+    collected = violation.rule == "left" and violation.words.startswith("GC leaves")
+    return _deviation(violation, "GC-", violation.evidence) if collected else None
+
+
+def _deviation(violation: Violation, requirements: str, detail: str) -> KnownCause | None:
     for row in deviation.table():
-        if row.requirement.startswith("CHK-") and violation.plugin in row.plugins and row.covers(detail):
-            return KnownCause(violation.plugin, "check", re.compile(re.escape(violation.cause)), row.reason, row.link)
+        if row.requirement.startswith(requirements) and violation.plugin in row.plugins and row.covers(detail):
+            cause = re.compile(re.escape(violation.cause))
+            return KnownCause(violation.plugin, violation.rule, cause, row.reason, row.link)
     return None
 
 

@@ -121,6 +121,12 @@ class Route(NamedTuple):
     iif: str = ""
     state: tuple[str, ...] = ()
 
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        """Its gateway, or those of its ``hops``: the kernel makes one IPv6 route of two to the same destination."""
+        words = (hop.split() for hop in self.hops)
+        return (self.via,) if self.via else tuple(hop[1] for hop in words if hop[0] == "via")
+
 
 class Rule(NamedTuple):
     """A policy rule; ``source`` is its ``from``, ``mask`` that of its ``mark`` (both together ``fwmark``),

@@ -60,3 +60,12 @@ def test_what_check_does_not_notice_is_known_by_the_same_tampering():
     assert explanation(Violation("check", "macvlan", words, masquerading)) is None
     assert explanation(Violation("check", "bridge", words, "though the iptables rule filter: -A INPUT removed")) is None
     assert explanation(Violation("check", "bridge", words)) is None
+
+
+def test_what_gc_leaves_is_known_by_the_same_leftover():
+    """A deviation of conformance explains what GC of its plugin leaves, and nothing else that is left."""
+    words, file = "GC leaves what is lost: + files /d/10.1.0.2: kind=file", "node: + files /d/10.1.0.2: kind=file"
+
+    assert explanation(Violation("left", "macvlan", words, file)).reason == "GC does nothing."
+    assert explanation(Violation("left", "stranger", words, file)) is None
+    assert explanation(Violation("left", "macvlan", words.replace("GC leaves", "DEL leaves"), file)) is None

@@ -17,7 +17,17 @@ ADDRESS = {4: "10.1.0.2/24", 6: "2001:db8:1::2/64"}
 
 def state(family: int, *, route: bool = True, address: bool = True, link: bool = True) -> Any:
     """A container with a default route, an address and a link, or without some of these."""
-    routes = [SimpleNamespace(to="default", via=GATEWAY[family], family=family, hops=(), kind="unicast", table=254)]
+    routes = [
+        SimpleNamespace(
+            to="default",
+            via=GATEWAY[family],
+            gateways=(GATEWAY[family],),
+            family=family,
+            hops=(),
+            kind="unicast",
+            table=254,
+        )
+    ]
     ip = SimpleNamespace(ip=ADDRESS[family].partition("/")[0])
     return SimpleNamespace(
         routes=routes if route else [],

@@ -150,3 +150,37 @@ def test_a_script_decides_by_what_a_complaint_is_about(about: Any, condition: st
     sign = signs.of(Complaint("the words: node -> 192.0.2.9 icmp was called", len(steps), about=about))
 
     assert sign.condition == condition
+
+
+@pytest.mark.parametrize(
+    ("changes", "gateways"),
+    [
+        ({"via": "10.0.0.1"}, ("10.0.0.1",)),
+        ({"via": "", "link": "eth0"}, ()),
+        (
+            {"via": "", "hops": ("via fe80::1 dev eth0 weight 1", "via fe80::2 dev eth1 weight 1")},
+            ("fe80::1", "fe80::2"),
+        ),
+        ({"via": "", "hops": ("dev eth0 weight 1", "via 10.0.0.2 dev eth1 weight 2 onlink")}, ("10.0.0.2",)),
+    ],
+)
+def test_the_gateways_of_a_route_are_those_of_all_its_hops(changes, gateways):
+    """One gateway, none of a link's own network, or one of each hop that has one."""
+    assert ROUTE._replace(**changes).gateways == gateways
+
+
+@pytest.mark.parametrize(
+    ("rule", "left"),
+    [
+        ("ip daddr 224.0.0.0/4 return", 0),
+        ("ip6 daddr ff00::/8 return", 0),
+        ("ip daddr 10.1.0.0/24 return", 1),
+        ("ip6 daddr 2001:db8::/64 return", 1),
+        ("ip saddr 10.1.0.2 ip daddr 224.0.0.0/4 accept", 1),
+    ],
+)
+def test_a_rule_about_all_multicast_is_no_containers(rule: str, left: int):
+    """A shared chain of nftables may name the networks of all multicast, and no other address."""
+    after = {"node": State(firewall={"nft": (f"table inet cni chain postrouting: {rule}",)})}
+
+    assert len(leftovers({"node": State()}, after)) == left

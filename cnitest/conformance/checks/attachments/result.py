@@ -104,7 +104,8 @@ def _other_default_gateways(bench: Bench, made: AddResult, gateway: str) -> list
     """Default routes of the gateway's family, in result and container, that lead elsewhere than to it."""
     family = 6 if ":" in gateway else 4
     stated = reading.default_gateways(made.result, bench.version).get(family, set()) - {"", gateway}
-    kernel = {route.via for route in made.target.sandbox.routes if route.to == "default" and route.family == family}
+    routes = (row for row in made.target.sandbox.routes if row.to == "default" and row.family == family)
+    kernel = {via for row in routes for via in row.gateways}
     return [
         f"the delegate gave the gateway {gateway}, {where} leads to {other}"
         for where, others in (
