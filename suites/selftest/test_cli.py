@@ -187,7 +187,7 @@ def test_run_tries_the_given_network(tmp_path):
 
 def test_run_hands_the_mode_of_the_runtime_on():
     """What --runtime says reaches pytest, and without it that is the specification's."""
-    arguments = {mode: _parser("run").parse_args(["run", *mode]) for mode in ((), ("--runtime", "libcni"))}
+    arguments = {mode: _parser("run")[0].parse_args(["run", *mode]) for mode in ((), ("--runtime", "libcni"))}
     for parsed in arguments.values():
         parsed.rest = []
     given = {mode: run.pytest_arguments(parsed) for mode, parsed in arguments.items()}

@@ -163,7 +163,7 @@ def test_a_del_that_fails_in_plain_text_is_reported(tmp_path: Path):
     (tmp_path / "wordy").chmod(0o755)
     file = written(tmp_path, "x.conf", {"cniVersion": "1.0.0", "name": "n", **BRIDGE, "type": "wordy"})
 
-    reported = held(file, "-k", "every_verb and wordy")
+    reported = held(file, "-k", "of_every_command and wordy")
 
     assert "wordy DEL: exit code 1 without an error document: cannot delete" in reported
 

@@ -27,7 +27,7 @@ from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import subject_of, trial_of
 from cnitest.fuzz.model.violation import RULES
 from cnitest.fuzz.search.reduce import reduced
-from cnitest.fuzz.search.searcher import Finding
+from cnitest.fuzz.search.searcher import FuzzFinding
 from cnitest.fuzz.search.workers import FuzzSettings, together
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -75,7 +75,7 @@ def wanted() -> dict[str, Row]:
     return {name: row for name, row in rows.items() if not CHOSEN[1:] or {name, row[0].family} & set(CHOSEN)}
 
 
-def found(subject: Subject, fault: Fault, rules: Collection[str]) -> Finding | None:
+def found(subject: Subject, fault: Fault, rules: Collection[str]) -> FuzzFinding | None:
     """The first finding that is the fault's, within the budget."""
     words = fault.words if isinstance(fault, Rare) else ""
     for one in findings(subject):
@@ -84,14 +84,14 @@ def found(subject: Subject, fault: Fault, rules: Collection[str]) -> Finding | N
     return None
 
 
-def findings(subject: Subject, seconds: float = BUDGET) -> Iterator[Finding]:
+def findings(subject: Subject, seconds: float = BUDGET) -> Iterator[FuzzFinding]:
     """What fuzzing finds."""
     for event in together(FuzzSettings(subject, KINDS[MODE or "fuzz"], SEED, seconds, release="1.1.1"), WORKERS):
-        if isinstance(event, Finding):
+        if isinstance(event, FuzzFinding):
             yield event
 
 
-def without(fault: Fault, finding: Finding) -> bool:
+def without(fault: Fault, finding: FuzzFinding) -> bool:
     """Whether a finding is there without the fault, too: of reference plugins, fuzzing finds a few things."""
     if fault.plugin not in keys.plugins():
         return False
@@ -99,7 +99,7 @@ def without(fault: Fault, finding: Finding) -> bool:
     return any(one.cause == finding.cause for one in violations)
 
 
-def amiss(subject: Subject, finding: Finding, steps: int) -> str:
+def amiss(subject: Subject, finding: FuzzFinding, steps: int) -> str:
     """What is wrong with a finding's size; empty when it is as small as can be."""
     if finding.depends:
         return ""

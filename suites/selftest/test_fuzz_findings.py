@@ -22,7 +22,7 @@ from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.fuzz.execute.executor import ReusingExecutor
 from cnitest.fuzz.model.scenario import Step
 from cnitest.fuzz.search import finding_files
-from cnitest.fuzz.search.searcher import Finding
+from cnitest.fuzz.search.searcher import FuzzFinding
 from cnitest.fuzz.search.store import Store, database
 
 #: bridge, but DEL fails.
@@ -37,14 +37,14 @@ subject, trial, executor, fixed_bridge = fuzzing.subject, fuzzing.trial, fuzzing
 
 
 @pytest.fixture(scope="module")
-def percent(trial: Trial) -> Finding:
+def percent(trial: Trial) -> FuzzFinding:
     """The finding that PERCENT is."""
     with ReusingExecutor(trial) as executor:
         (violation, *more) = executor.run(PERCENT)
-    return Finding(violation, PERCENT, tuple(one.cause for one in (violation, *more)), "configs", 7, 1.0, 3)
+    return FuzzFinding(violation, PERCENT, tuple(one.cause for one in (violation, *more)), "configs", 7, 1.0, 3)
 
 
-def test_a_finding_is_written(tmp_path: Path, executor: ReusingExecutor, percent: Finding, fixed_bridge: Path):
+def test_a_finding_is_written(tmp_path: Path, executor: ReusingExecutor, percent: FuzzFinding, fixed_bridge: Path):
     """Its network is JSON, its script sees the fault by itself, and its test fails until the fault is fixed."""
     place = finding_files.write(percent, executor, tmp_path / "out", "bridge")
 
@@ -62,7 +62,7 @@ def test_a_script_changes_to_the_other_release(trial: Trial, tmp_path: Path):
     stubborn = program(tmp_path / "next" / "bridge", STUBBORN)
     with ReusingExecutor(trial, next_path=(str(stubborn.parent),)) as executor:
         (violation,) = (one for one in executor.run(upgraded) if "not today" in one.words)
-        finding = Finding(violation, upgraded, (violation.cause,), "sequences", 1, 0.0, 1)
+        finding = FuzzFinding(violation, upgraded, (violation.cause,), "sequences", 1, 0.0, 1)
         script = finding_files.write(finding, executor, tmp_path / "out", "bridge") / "repro.sh"
 
     def code(**environment: str) -> int:

@@ -19,7 +19,7 @@ from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import subject_of, trial_of
 from cnitest.fuzz.search import finding_files, kinds
-from cnitest.fuzz.search.searcher import Finding
+from cnitest.fuzz.search.searcher import FuzzFinding
 from cnitest.fuzz.search.workers import FuzzSettings
 
 PATH = ("/usr/lib/cni",)
@@ -72,7 +72,7 @@ def test_a_requirement_is_checked_and_written(subject: Subject, tmp_path: Path):
 
     with ReusingExecutor(wrong) as executor:
         (violation,) = executor.run(one)
-        finding = Finding(violation, one, (violation.cause,), "requirements", 1, 0.1, 1)
+        finding = FuzzFinding(violation, one, (violation.cause,), "requirements", 1, 0.1, 1)
         place = finding_files.write(finding, executor, tmp_path, "bridge")
 
     assert violation.cause == "requirement bridge: DLG-02"

@@ -25,7 +25,7 @@ from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import subject_of
 from cnitest.fuzz.search import kinds
-from cnitest.fuzz.search.searcher import Finding, Searcher
+from cnitest.fuzz.search.searcher import FuzzFinding, Searcher
 from cnitest.fuzz.search.workers import FuzzSettings
 
 MASQUERADING = {**BRIDGE, "ipMasq": True}
@@ -46,7 +46,7 @@ def fuzz_settings(subject: Subject, *chosen: str) -> FuzzSettings:
     return FuzzSettings(subject, chosen, 7, 60.0, 40, "1.1.1")
 
 
-def found_by(searcher: Searcher, turn: Any, words: str, rounds: int = 6) -> Finding:
+def found_by(searcher: Searcher, turn: Any, words: str, rounds: int = 6) -> FuzzFinding:
     """The finding that has some words, of a few rounds with fixed seeds."""
     found = []
     for seed in range(rounds):

@@ -17,6 +17,8 @@ from cnitest.lab.place import ENVIRONMENT, Place
 
 #: The programs that plugins start most.
 PROGRAMS = ("iptables", "ip6tables", "nft", "ipset", "ip")
+# Of what a plugin said, so much is searched for what it means: patterns take long on a megabyte.
+_MOST_READ = 4096
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,14 @@ class StartFailure:
 
     @property
     def text(self) -> str:
-        """All that the failed call said, in one text."""
+        """What the failed call said, in one text: of each part as much as a person would read."""
         if self.call is None:
             return self.words
         if self.error:
-            return " ".join(str(self.error.get(key, "")) for key in ("msg", "details")).strip()
-        return f"{self.call.stdout.decode(errors='replace')} {self.call.stderr.decode(errors='replace')}".strip()
+            parts = [str(self.error.get(key, "")) for key in ("msg", "details")]
+        else:
+            parts = [said[:_MOST_READ].decode(errors="replace") for said in (self.call.stdout, self.call.stderr)]
+        return " ".join(part[:_MOST_READ] for part in parts).strip()
 
     def advice(self, profile: str, test: str) -> str:
         """What to do, where a profile can say it, or in a test."""

@@ -16,7 +16,7 @@ from cnitest.fuzz.model.scenario import Scenario
 from cnitest.fuzz.model.subjects import release_of
 from cnitest.fuzz.model.violation import Violation
 from cnitest.fuzz.search import known_sequences, rounds, searcher, workers
-from cnitest.fuzz.search.searcher import Finding, Round, Searcher
+from cnitest.fuzz.search.searcher import FuzzFinding, Round, Searcher
 
 
 class Executor:
@@ -51,7 +51,7 @@ ONE = st.just(scenario("ADD"))
 MANY = st.lists(st.sampled_from(["ADD", "DEL"]), min_size=3).map(lambda operations: scenario(*operations))
 
 
-def found_by(others: Others, drawn: Any = ONE) -> Finding | None:
+def found_by(others: Others, drawn: Any = ONE) -> FuzzFinding | None:
     """What a round finds."""
     return Searcher(Executor(), others=others).round("configs", drawn, 20, 1)
 

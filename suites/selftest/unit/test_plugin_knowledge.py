@@ -17,6 +17,7 @@ from cnitest.conformance.model.capacity import capacity
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Setting, Subject, from_data, to_data
 from cnitest.errors import ConfigError
+from cnitest.fuzz.model.example import Example
 from cnitest.fuzz.search import networks
 from cnitest.fuzz.search.settings import FuzzSettings
 from cnitest.plugins import files
@@ -230,7 +231,7 @@ def test_its_configurations_are_drawn(mine: Path):
 
     @draws
     @given(networks.drawn(settings, "valid"))
-    def every(example: networks.Example) -> None:
+    def every(example: Example) -> None:
         conf = example.plugins[-1]
         seen.update(conf)
         assert conf["uplink"] == "up0"

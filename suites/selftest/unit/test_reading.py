@@ -122,13 +122,13 @@ def test_no_answer_upsets_the_check(stdout: dict[str, Any]):
             call = answered(json.dumps(case.document), code)
             for ask in (
                 protocol.success,
-                protocol.refusal,
+                protocol.rejection,
                 protocol.not_defined,
                 protocol.words,
                 protocol.result_document,
             ):
                 ask(call)  # type: ignore[operator]
-            protocol.refusal(call, {4}, ["CNI_IFNAME"])
+            protocol.rejection(call, {4}, ["CNI_IFNAME"])
             assert set(reading.versions(protocol.result_document(call))) <= {"1.0.0"}
 
 
