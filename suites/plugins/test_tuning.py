@@ -169,9 +169,11 @@ class TestHearing:
             from scapy.layers.l2 import Ether
 
             before = group_frames(sandbox)
-            frame = Ether(src=peer.link(UPLINK).mac, dst="01:00:5e:01:02:03") / IP(src=PEER, dst="224.1.2.3") / UDP()
-            for _ in range(FRAMES):
-                peer.send(frame, on=UPLINK)
+            mac = peer.link(UPLINK).mac
+            # Each to another group: macvlan knows groups by a hash of eight bits, which one may share with one joined.
+            for group in range(1, FRAMES + 1):
+                head = Ether(src=mac, dst=f"01:00:5e:01:02:{group:02x}")
+                peer.send(head / IP(src=PEER, dst=f"224.1.2.{group}") / UDP(), on=UPLINK)
             # A broadcast takes its turn behind them.
             assert peer.udp("192.168.80.255", 7000, listener=sandbox)
             return group_frames(sandbox) - before >= FRAMES
