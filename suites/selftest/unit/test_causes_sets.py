@@ -32,7 +32,14 @@ def _case(step, lines):
     place = SimpleNamespace(full_name="node")
     probe = SimpleNamespace(transport="tcp")
     return SimpleNamespace(
-        steps=(step,), place=place, returning=False, answer=None, probe=probe, port=None, once=lambda _: firewalls
+        steps=(step,),
+        place=place,
+        spot=SimpleNamespace(out=False),
+        returning=False,
+        answer=None,
+        probe=probe,
+        port=None,
+        once=lambda _: firewalls,
     )
 
 
