@@ -6,6 +6,9 @@ import ipaddress
 from typing import NamedTuple
 
 from cnitest import Lab, Verdict
+from cnitest.deadline import Deadline
+from cnitest.kernel.monitor import await_received
+from cnitest.lab.place import Place
 from cnitest.lab.reach import Reach
 from cnitest.topology import loads
 
@@ -115,6 +118,14 @@ def probe(lab: Lab, broken: Broken, words: Words) -> Reach:
     return reach
 
 
+def _await_addresses(place: Place) -> None:
+    """Wait until IPv6 addresses that are not checked for duplicates are received: their routes come a little later."""
+    links = {link.name: link.ifindex for link in place.links}
+    usable = [row for row in place.addresses if ":" in row.ip and not row.tentative and "dadfailed" not in row.flags]
+    there = [(links[row.link], row.ip) for row in usable]
+    await_received(place.namespace, there, Deadline.after(2, f"the addresses of {place.full_name} to be received"))
+
+
 def must_be_explained(broken: Broken, family: int, topology: str = WAYS) -> None:
     """What works is delivered; broken, its cause is found with place and remedy; and the remedy makes it work again."""
     words = Words(family)
@@ -132,5 +143,6 @@ def must_be_explained(broken: Broken, family: int, topology: str = WAYS) -> None
         assert reach.cause.remedy == words(broken.remedy) or words(broken.remedy) in reach.cause.remedy
         if broken.runs_remedy and "…" not in reach.cause.remedy:
             lab.place(broken.place).run(["sh", "-c", reach.cause.remedy])
+            _await_addresses(lab.place(broken.place))
             run(lab, broken.afterwards, words)
             assert probe(lab, broken, words), reach.cause.remedy
