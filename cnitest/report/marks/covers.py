@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +16,8 @@ WAYS = ("kernel", "packet", "CHECK", "DEL", "refused")
 #: Where a key is given that is none of the configuration's own.
 GIVEN_BY = ("runtimeConfig", "args.cni", "CNI_ARGS")
 _PROPERTY = "covers"
+# Where the plugins of a run were, and pytest's word before a reason: a report that is kept says neither.
+_OF_MACHINE = re.compile(r"^Skipped: | --cni-path .*$")
 _Report: TypeAlias = dict[str, Any]
 
 
@@ -111,7 +114,7 @@ class _Collector:
         outcome = _outcome(report)
         if counts and outcome == "skipped":
             reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
-            reason = reason.removeprefix("Skipped: ")
+            reason = _OF_MACHINE.sub("", reason)
             counts["skipped"][reason] = counts["skipped"].get(reason, 0) + 1
         elif counts and outcome:
             counts[outcome] += 1
