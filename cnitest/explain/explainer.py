@@ -16,6 +16,7 @@ from cnitest.kernel.rtnetlink import rtnl, tables
 from cnitest.lab.explanation import Cause, Explanation
 from cnitest.lab.place import Place
 from cnitest.lab.probe.base import Probe
+from cnitest.lab.probe.kinds.echo import EchoProbe
 from cnitest.lab.probe.verdict.watching import watched_attempt
 from cnitest.lab.reach import Reach, Verdict
 
@@ -87,6 +88,8 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> tuple[Lo
     such as an ARP request."""
     counting = _counting(reach, everyone, own=probe.transport in _QUESTIONS)
     before = counters.read(counting)
+    if isinstance(probe, EchoProbe):
+        probe.renew()  # rules of nat are met by the first packet of a connection alone
     with rules.armed(everyone, (*_PROTOCOLS.get(probe.transport, ()), *carriers.protocols(everyone))) as met:
         taps = dict(zip(everyone, probe.sender.lab.taps(everyone), strict=True))
         attempt, seen = watched_attempt(probe, taps, _WAIT, probe.far)

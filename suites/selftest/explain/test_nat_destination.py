@@ -50,6 +50,17 @@ DESTINATIONS = [
     broken(MISSING, dnat("-A", RIGHT), dnat("-A", RIGHT6, UPLINK6), to=UPLINK6),
     broken(MISSING, dnat("-A", RIGHT).replace("8080", "8081"), dnat("-A", RIGHT)),
     broken(MISSING, dnat("-A", RIGHT, protocol="udp"), dnat("-A", RIGHT)),
+    # A rule before it ends the way through the chain.
+    broken(
+        MISSING, f"iptables -t nat -A PREROUTING -d {UPLINK} -p tcp -j RETURN; {dnat('-A', RIGHT)}", dnat("-I", RIGHT)
+    ),
+    broken(
+        MISSING,
+        f"nft 'table ip6 n {{ chain c {{ type nat hook prerouting priority -100; iifname {{ ens33, eth9 }} "
+        f"accept; tcp dport 8080 dnat to {RIGHT6}; }}; }}'",
+        dnat("-I", RIGHT6, UPLINK6),
+        to=UPLINK6,
+    ),
     # From the node itself PREROUTING is not met.
     broken(MISSING, dnat("-A", RIGHT), dnat("-A", RIGHT, chain="OUTPUT"), sender="node"),
     broken(CLOSED, dnat("-A", "10.40.80.11:81"), dnat("-I", RIGHT)),

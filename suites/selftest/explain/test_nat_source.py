@@ -76,6 +76,22 @@ SKIPPED = [
         "iptables -t nat -N K; iptables -t nat -A K -m mark ! --mark 0x4000/0x4000 -j RETURN; "
         "iptables -t nat -A K -j MASQUERADE; iptables -t nat -A POSTROUTING -j K",
         nft("meta mark & 0x4000 != 0x4000 return", "masquerade"),
+        # What the words of a rule do not say: marks that rules of nat set, sets and maps, protocols.
+        "iptables -t nat -N M; iptables -t nat -A M -j MARK --or-mark 0x4000; iptables -t nat -A PREROUTING -i br01 "
+        f"-j M; iptables -t nat -A POSTROUTING -m mark --mark 0x4000/0x4000 -j RETURN; {APPENDED}",
+        "iptables-legacy -t nat -A PREROUTING -i br01 -j MARK --set-mark 7; "
+        f"iptables-legacy -t nat -A POSTROUTING -m mark --mark 7 -j ACCEPT; iptables-legacy -t nat -A {MASQUERADE}",
+        f"nft 'add table ip y; add chain ip y f {{ type filter hook forward priority 0; }}; add rule ip y f meta mark "
+        f"set ip saddr map {{ {SUBNET} : 7 }}'; {nft('meta mark { 7, 9 } return', 'masquerade')}",
+        nft(f"ip saddr vmap {{ {SUBNET} : accept }}", "masquerade"),
+        nft("ip daddr { 8.8.8.8, 8.8.4.4 } return", "masquerade"),
+        nft("meta l4proto icmp return", "masquerade"),
+        f"iptables -t nat -N O; iptables -t nat -A O -s {SUBNET} -j ACCEPT; "
+        f"iptables -t nat -A POSTROUTING -j O; {APPENDED}",
+        f"iptables -t nat -N O; iptables -t nat -A O -p icmp -j RETURN; "
+        f"iptables -t nat -A POSTROUTING -g O; {APPENDED}",
+        f"iptables -t mangle -A PREROUTING -i br01 -j CONNMARK --set-mark 3; "
+        f"iptables -t nat -A POSTROUTING -m connmark --mark 3 -j RETURN; {APPENDED}",
         # What has a mark returns, which a rule before gives it.
         f"iptables -t mangle -A FORWARD -i br01 -j MARK --set-mark 0x7; "
         f"iptables -t nat -A POSTROUTING -m mark --mark 0x7 -j ACCEPT; {APPENDED}",

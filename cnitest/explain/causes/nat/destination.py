@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.matching import covers
+from cnitest.explain.causes.nat import turns
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
@@ -101,15 +102,30 @@ def missing(loss: Loss) -> Found | None:
     here = loss.place if loss.owner(asked) is loss.place else _first_router(loss)
     if here is None:
         return None
-    near = tuple(f"does not match: {rule}" for rule in _rules(loss, here))
+    hook = "OUTPUT" if here is loss.probe.sender else "PREROUTING"
+    skipped = _skipped(loss, here, hook)
+    near = skipped or tuple(f"does not match: {rule}" for rule in _rules(loss, here))
     return Found(
         "no DNAT",
         f"no rule of {here.full_name} translates {_asked(loss)} to {far.full_name}, where the listener is",
-        hook="OUTPUT" if here is loss.probe.sender else "PREROUTING",
+        hook=hook,
         evidence=near or (f"{here.full_name} has no rule of DNAT",),
-        remedy=_remedy(loss, here, "-A"),
+        remedy=_remedy(loss, here, "-I" if skipped else "-A"),
         place=here.full_name,
     )
+
+
+def _skipped(loss: Loss, place: Place, hook: str) -> tuple[str, ...]:
+    """The rule that the kernel reports to have ended the request's way through a chain of nat, where one that would
+    translate it comes after that; empty where none did."""
+    rules = [rule for rule in translation.rules(loss, place) if rule.hook in (hook, "")]
+    for steps in turns.met(loss, place, hook, {rule.table for rule in rules}):
+        last = turns.ended_by(steps)
+        later = turns.after(rules, last) if last else []
+        meant = [rule for rule in later if rule.translates_destination and holds(rule, loss.packet)]
+        if last and meant:
+            return (f"{drops.where(last)}: {last.rule} comes before {meant[0].text}",)
+    return ()
 
 
 class _Met(NamedTuple):

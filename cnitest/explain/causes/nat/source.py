@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.matching import covers
+from cnitest.explain.causes.nat import turns
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.ip import declared
@@ -46,7 +47,10 @@ def skipped(loss: Loss) -> Found | None:
     private = loss.once(left_untranslated)
     if private is None:
         return None
-    holding, mark = [rule for rule in _rules(loss, private) if not mismatched(rule, private)], _mark(loss, private)
+    ended = _ended(loss, private)
+    if ended:
+        return ended
+    holding, mark = [rule for rule in rules_of(loss, private) if not mismatched(rule, private)], _mark(loss, private)
     for at, rule in enumerate(holding):
         later = [one for one in holding[at + 1 :] if one.translates_source and one[:3] == rule[:3]]
         ended = rule.ends and _is_understood(rule, mark)
@@ -57,6 +61,20 @@ def skipped(loss: Loss) -> Found | None:
                 "rule before MASQUERADE",
                 f"{rule} comes before {later[0].text}, so {private.came.source} is not translated",
             )
+    return None
+
+
+def _ended(loss: Loss, one: Passage) -> Found | None:
+    """The rule that the kernel reports to have ended the request's way through a chain, where one that translates its
+    source comes after it."""
+    rules = rules_of(loss, one)
+    for steps in turns.met(loss, one.place, "POSTROUTING", {rule.table for rule in rules}):
+        last = turns.ended_by(steps)
+        left = turns.after(rules, last) if last else []
+        later = next((rule for rule in left if rule.translates_source and not mismatched(rule, one)), None)
+        if last and later and last.rule != later.text:
+            said = f"{drops.where(last)}: {last.rule.removeprefix(f'-A {last.chain} ')} comes before {later.text}"
+            return _found(loss, one, "rule before MASQUERADE", f"{said}, so {one.came.source} is not translated")
     return None
 
 
@@ -72,7 +90,7 @@ def mismatch(loss: Loss) -> Found | None:
     private = loss.once(left_untranslated)
     if private is None:
         return None
-    rules = _rules(loss, private)
+    rules = rules_of(loss, private)
     for rule in rules:
         why = mismatched(rule, private) or _unreached(rules, rule, private)
         if rule.translates_source and why:
@@ -103,7 +121,7 @@ def _marking(loss: Loss, one: Passage, conditions: str) -> list[str]:
 def missing(loss: Loss) -> Found | None:
     """A private source left by the uplink as it was (no MASQUERADE), and the far end has no way back to it."""
     private = loss.once(left_untranslated)
-    if private is None or any(rule.translates_source for rule in _rules(loss, private)):
+    if private is None or any(rule.translates_source for rule in rules_of(loss, private)):
         return None
     where = f"{private.place.full_name}:{private.oif}"
     return _found(
@@ -121,15 +139,15 @@ def snat_address(loss: Loss) -> Found | None:
             continue
         owner = loss.owner(new)
         where = one.place.full_name
-        wrong = next((rule for rule in _rules(loss, one) if _gives(rule, new)), None)
+        wrong = next((rule for rule in rules_of(loss, one) if _gives(rule, new)), None)
         return Found(
             "SNAT to an address not its own",
             f"{where} translates {one.came.source} to {new}, which {owner.full_name if owner else 'nobody'} has",
             hook="POSTROUTING",
-            evidence=tuple(f"{rule}" for rule in _rules(loss, one) if new in rule.text or rule == wrong),
+            evidence=tuple(f"{rule}" for rule in rules_of(loss, one) if new in rule.text or rule == wrong),
             remedy=f"ip address add {new}/{128 if loss.six else 32} dev {one.oif}"
             if owner is None and loss.in_network(new, one.place, one.oif)
-            else _masquerade(loss, one, "-I", wrong),
+            else masquerade(loss, one, "-I", wrong),
             place=where,
         )
     return None
@@ -140,9 +158,9 @@ def masquerade_address(loss: Loss) -> Found | None:
     """MASQUERADE takes an address of another link, since the one that the packet leaves by has none."""
     for one in translation.passages(loss):
         new = one.left.source
-        if one.came.source == new or not loss.returning or new != loss.packet.destination or _uplink(loss, one):
+        if one.came.source == new or not loss.returning or new != loss.packet.destination or uplink_of(loss, one):
             continue
-        rule = next((rule for rule in _rules(loss, one) if _MASQUERADES.search(rule.text)), None)
+        rule = next((rule for rule in rules_of(loss, one) if _MASQUERADES.search(rule.text)), None)
         where, link = one.place.full_name, next((row.link for row in one.place.addresses if row.ip == new), "")
         if rule is None or not link:
             continue
@@ -172,7 +190,7 @@ def left_untranslated(loss: Loss) -> Passage | None:
     if not knowing or any(one.place is loss.place for one in knowing):
         return None
     last = knowing[-1]
-    uplink = _uplink(loss, last)
+    uplink = uplink_of(loss, last)
     if not uplink or loss.in_network(sent.source, last.place, last.oif) or not _answers(loss, uplink):
         return None
     return last
@@ -210,7 +228,7 @@ def _knows_no_way_back(loss: Loss, source: str) -> bool:
     return not meant or f"via {chosen.via}" in meant
 
 
-def _uplink(loss: Loss, one: Passage) -> str:
+def uplink_of(loss: Loss, one: Passage) -> str:
     """The address that a place would put in the place of the source."""
     rows = [row for row in loss.state(one.place).addresses if row.link == one.oif and row.scope == "global"]
     return next((row.ip for row in rows if (":" in row.ip) == loss.six), "")
@@ -221,7 +239,8 @@ def _answers(loss: Loss, uplink: str) -> bool:
     return isinstance(loss.route(uplink), Route)
 
 
-def _rules(loss: Loss, one: Passage) -> tuple[NatRule, ...]:
+def rules_of(loss: Loss, one: Passage) -> tuple[NatRule, ...]:
+    """The rules of nat that a packet may meet where it leaves a place."""
     return tuple(rule for rule in translation.rules(loss, one.place) if rule.hook in ("POSTROUTING", ""))
 
 
@@ -284,10 +303,10 @@ def _found(loss: Loss, one: Passage, dropped_by: str, words: str) -> Found:
         hook="POSTROUTING",
         evidence=(
             f"{_where_answered(loss).place.full_name} has no way back to {one.came.source}, but one to "
-            f"{_uplink(loss, one)}",
+            f"{uplink_of(loss, one)}",
             *elsewhere,
         ),
-        remedy=_masquerade(loss, one, "-I" if "before" in dropped_by else "-A"),
+        remedy=masquerade(loss, one, "-I" if "before" in dropped_by else "-A"),
         place=one.place.full_name,
     )
 
@@ -298,7 +317,7 @@ def _gives(rule: NatRule, new: str) -> bool:
     return rule.translates_source and (new in rule.text or bool(network and covers(network[1], new)))
 
 
-def _masquerade(loss: Loss, one: Passage, how: str, before: NatRule | None = None) -> str:
+def masquerade(loss: Loss, one: Passage, how: str, before: NatRule | None = None) -> str:
     """The command that has a place translate the source's subnet where it leaves, ``before`` the rule that does it
     wrongly: by the program that made that."""
     if before and before.program == "nft":

@@ -66,8 +66,7 @@ class EchoProbe:
         self.transport, self.port = "icmp", 0
         self._six = is_ipv6(self.destination)
         self.size, self._df = size, df
-        self._identity = int.from_bytes(os.urandom(2), "big") or 1
-        self._sequence = 0
+        self._identity, self._sequence = _identity(), 0
         self._far = far
 
     @property
@@ -80,6 +79,10 @@ class EchoProbe:
         """The raw socket of the address's family."""
         name, make = ("icmpv6", open6) if self._six else ("icmp", open4)
         return (Kept(self.sender.namespace, name, make),)
+
+    def renew(self) -> None:
+        """Have the next request be the first one of a connection, as rules and connection tracking see it."""
+        self._identity, self._sequence = _identity(), 0
 
     def attempt(self, wait: float) -> Attempt:
         """Send one request and await its reply, or an ICMP error about it."""
@@ -174,6 +177,10 @@ class EchoProbe:
         else:
             needle = struct.pack("!HH", self._identity, self._sequence) + payload
         return lambda frame: needle in frame.data
+
+
+def _identity() -> int:
+    return int.from_bytes(os.urandom(2), "big") or 1
 
 
 def open4() -> socket.socket:
