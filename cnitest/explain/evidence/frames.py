@@ -24,7 +24,26 @@ def spot(attempt: Attempt, seen: Seen, sender: Place) -> LastSeen:
         last = next((s for s in reversed(here) if wire.icmp_error(s.frame.data) is None), last)
     if last is None:
         return LastSeen(sender)
-    return _spot(last, sender.lab)
+    return _spot((None if found else _foreign_answer(seen, sender)) or last, sender.lab)
+
+
+def _foreign_answer(seen: Seen, sender: Place) -> Sighting | None:
+    """What came back to the sender of a connection from an address or port that it never sent anything of it to before:
+    a translated part, which it rejects."""
+    asked: set[tuple[str, int]] = set()
+    for sighting in seen.sightings:
+        headers = wire.read(sighting.frame.data)
+        if sighting.place != sender.full_name or headers.protocol != wire.TCP:
+            continue
+        if sighting.frame.out and not sighting.returning:
+            asked.add((headers.destination, headers.destination_port))
+        elif asked and sighting.returning and not sighting.frame.out and _source(headers) not in asked:
+            return sighting
+    return None
+
+
+def _source(headers: wire.Headers) -> tuple[str, int]:
+    return headers.source, headers.source_port
 
 
 def _spot(sighting: Sighting, lab: Lab) -> LastSeen:
@@ -35,5 +54,13 @@ def _spot(sighting: Sighting, lab: Lab) -> LastSeen:
 
 def hops(seen: Seen, spot: LastSeen) -> tuple[Hop, ...]:
     """The links that carried the packet, each once in each direction, up to where it was last seen."""
-    carried = [s for s in seen.sightings if wire.icmp_error(s.frame.data) is None]
+    carried = [s for s in until(seen, spot) if wire.icmp_error(s.frame.data) is None]
     return tuple(dict.fromkeys(s.as_hop() for s in carried if spot.returning or not s.returning))
+
+
+def until(seen: Seen, spot: LastSeen) -> tuple[Sighting, ...]:
+    """What was seen of a connection up to an answer that was lost; what follows on it is no part of the way."""
+    if not (spot.frame and spot.returning and wire.read(spot.frame.data).protocol == wire.TCP):
+        return seen.sightings
+    lost = [number for number, sighting in enumerate(seen.sightings, 1) if sighting.frame is spot.frame]
+    return seen.sightings[: lost[0]] if lost else seen.sightings

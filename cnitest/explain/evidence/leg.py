@@ -123,7 +123,8 @@ def owners_of(wiring: Wiring, address: str, sender: Place) -> Iterator[LinkAt]:
 def furthest(loss: Loss) -> LastSeen:
     """Where the packet was last seen on its way to the next hop; copies that a bridge sent elsewhere do not count."""
     leg = loss.once(travelled)
-    if leg is None or loss.spot.frame is None:
+    at_home = loss.returning and loss.place is loss.probe.sender and loss.received
+    if leg is None or loss.spot.frame is None or at_home:
         return loss.spot
     mac = loss.spot.frame.data[6:12]
     here = [

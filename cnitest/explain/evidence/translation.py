@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from cnitest.errors import KernelError
+from cnitest.explain.evidence import frames
 from cnitest.explain.evidence.ip import translated
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.rows import MetRule
@@ -73,7 +74,7 @@ def passages(loss: Loss, *, returning: bool = False) -> tuple[Passage, ...]:
     """The places that handed the request on, or its reply, in order; inside a tunnel it is the packet that this
     carries."""
     found: dict[str, Passage] = {}
-    for sighting in loss.seen.sightings:
+    for sighting in frames.until(loss.seen, loss.spot):
         headers = wire.read(tunnels.innermost(sighting.frame.data))
         about = wire.icmp_error(sighting.frame.data) or wire.is_redirect(sighting.frame.data)
         if sighting.returning != returning or about or not headers.ethertype or sighting.frame.link == _LOOPBACK:
@@ -87,6 +88,25 @@ def passages(loss: Loss, *, returning: bool = False) -> tuple[Passage, ...]:
         elif known and sighting.frame.out and not known.oif:
             found[sighting.place] = known._replace(oif=sighting.frame.link, left=headers)
     return tuple(one for one in found.values() if one.oif)
+
+
+def changes(loss: Loss, *, returning: bool = False) -> tuple[Passage, ...]:
+    """The places that changed the source of any packet of the request's connection, or of its reply's, in order: of a
+    connection that may be a later one than the first."""
+    came: dict[str, list[tuple[str, wire.Headers]]] = {}
+    found: dict[str, Passage] = {}
+    for sighting in loss.seen.sightings:
+        headers = wire.read(tunnels.innermost(sighting.frame.data))
+        if sighting.returning != returning or wire.icmp_error(sighting.frame.data) or not headers.ethertype:
+            continue
+        before = came.setdefault(sighting.place, [])
+        if not sighting.frame.out:
+            before.append((sighting.frame.link, headers))
+        elif before and all(headers.source != one.source for _, one in before):
+            iif, last = before[-1]
+            place = loss.place.lab.place(sighting.place)
+            found.setdefault(sighting.place, Passage(place, iif, sighting.frame.link, last, headers))
+    return tuple(found.values())
 
 
 def first(loss: Loss) -> wire.Headers | None:

@@ -24,14 +24,13 @@ def address_moved(loss: Loss) -> Found | None:
         return _on_another_link(loss, place, row)
     if place is None or row is None or any(step.link.name == row.link for step in steps):
         return None
-    again = f"ip address add {steps[0].address} dev {steps[0].link.name}{' nodad' if loss.six else ''}"
     return Found(
         "address moved",
         f"{place.full_name} has {wanted} on {row.link}, and {loss.place.full_name} asks for it where "
         f"{steps[0].link.name} is",
         "neighbour",
         (f"the topology declares {steps[0].address} on {steps[0].link.name}",),
-        f"ip address del {row.address} dev {row.link} && {again}",
+        declared.moved_back(place, loss.state(place), wanted),
         place.full_name,
     )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import delete_route, delete_rule, rule_words
-from cnitest.explain.evidence.ip import fib
+from cnitest.explain.evidence.ip import declared, fib
 from cnitest.explain.evidence.leg import Leg, arrived, travelled
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.kernel.rows.records import Route
@@ -27,14 +29,19 @@ def arp_ignore(loss: Loss) -> Found | None:
     foreign = not loss.in_network(loss.packet.source, loss.place, loss.link)
     if not (level == _NEVER or (level >= _OTHER_LINK and elsewhere) or (level == _OTHER_SUBNET and foreign)):
         return None
+    back = declared.moved_back(loss.place, loss.state(), leg.next_hop)
     why = f"it has {leg.next_hop} on another link" if elsewhere else f"{loss.packet.source} is of no subnet there"
     return Found(
         "arp_ignore",
         f"{loss.place.full_name} ignores ARP requests on {loss.link}: arp_ignore={level}",
         hook="neighbour",
         evidence=() if level == _NEVER else (why,),
-        remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names if loss.number(name))}".replace("/", "."),
+        remedy=" && ".join(filter(None, (_answering(loss, names), back))),
     )
+
+
+def _answering(loss: Loss, names: Sequence[str]) -> str:
+    return f"sysctl -w {' '.join(f'net.{name}=0' for name in names if loss.number(name))}".replace("/", ".")
 
 
 @cause("l2.arp-filter", Stage.ROUTING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from cnitest.explain.causes.nat import bypassed
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss, Stage
@@ -21,7 +22,7 @@ def reply_translated(loss: Loss) -> Found | None:
     sent = translation.first(loss)
     if sent is None or not loss.returning or loss.place is not loss.probe.sender or not loss.received:
         return None
-    for one in translation.passages(loss, returning=True):
+    for one in translation.changes(loss, returning=True):
         if one.came.source != sent.destination or one.left.source != loss.packet.source or not _changed(one):
             continue
         place, came = one.place.full_name, one.came
@@ -91,7 +92,13 @@ def hairpin_self(loss: Loss) -> Found | None:
 
 @cause("nat.reply-bypasses", Stage.INGRESS, Stage.ROUTING, order=_FIRST)
 def reply_bypasses(loss: Loss) -> Found | None:
-    """The reply takes another way than by the place that translated the request, and is not translated back."""
+    """The reply takes another way than by the place that translated the request (its destination or its source), and is
+    not translated back."""
+    return _by_itself(loss) or bypassed.source(loss)
+
+
+def _by_itself(loss: Loss) -> Found | None:
+    """Of a request whose destination was translated: who asked gets the reply from another address."""
     one = _translated(loss)
     if one is None or not _is_bypassed(loss, one) or _share_a_subnet(loss, one):
         return None

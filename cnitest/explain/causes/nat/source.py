@@ -47,9 +47,9 @@ def skipped(loss: Loss) -> Found | None:
     private = loss.once(left_untranslated)
     if private is None:
         return None
-    ended = _ended(loss, private)
-    if ended:
-        return ended
+    reported = _ended(loss, private)
+    if reported:
+        return reported
     holding, mark = [rule for rule in rules_of(loss, private) if not mismatched(rule, private)], _mark(loss, private)
     for at, rule in enumerate(holding):
         later = [one for one in holding[at + 1 :] if one.translates_source and one[:3] == rule[:3]]

@@ -122,11 +122,23 @@ def _no_route(loss: Loss, dropped_by: str, what: str) -> Found | None:
     missing = declared.route(loss.place, loss.question)
     family = "-6 " if loss.six else ""
     over = [row for row in loss.state().routes if "expired" in row.state and fib.would_lead(row, loss.question)]
-    remedy = f"{_connected(loss)}ip {family}route {'replace' if over else 'add'} {missing or f'{destination} via …'}"
+    route = f"ip {family}route {'replace' if over else 'add'} {missing or f'{destination} via …'}"
+    remedy = _moved(loss) or f"{_connected(loss)}{route}"
     gone = (f"the topology declares {missing}, which is gone",) if missing and not over else ()
     expired = (f"{words.route_key(row)} has expired" for row in over)
     evidence = (f"the kernel answers {kernel_answer(loss)}", *gone, *expired)
     return Found(dropped_by, f"{loss.place.full_name} has {what} to {destination}", "routing", evidence, remedy)
+
+
+def _moved(loss: Loss) -> str:
+    """The command that moves an address back, where it is on another link than the topology has it on, and the gateway
+    of the route that is lacking is in its subnet; else empty."""
+    gateway = declared.gateway(loss.place, loss.question)
+    if not gateway or isinstance(loss.route(gateway), Route):
+        return ""
+    own = (ip_interface(step.address) for step in declared.addresses(loss.place))
+    near = (str(one.ip) for one in own if ip_address(gateway) in one.network)
+    return next(filter(None, (declared.moved_back(loss.place, loss.state(), ip) for ip in near)), "")
 
 
 def _connected(loss: Loss) -> str:

@@ -39,6 +39,19 @@ def gone_with(place: Place, state: State, address: str) -> list[str]:
     ]
 
 
+def moved_back(place: Place, state: State, address: str) -> str:
+    """The command that has an address on the link again that the topology has it on, with the routes that went with its
+    subnet; empty where the place does not have it on another one."""
+    row = next((row for row in state.addresses if row.ip == address), None)
+    steps = [step for step in addresses(place) if step.address.partition("/")[0] == address]
+    if row is None or not steps or any(step.link.name == row.link for step in steps):
+        return ""
+    six, step = ":" in address, steps[0]
+    again = f"ip address add {step.address} dev {step.link.name}{' nodad' if six else ''}"
+    gone = (f"ip {'-6 ' if six else ''}route add {words}" for words in gone_with(place, state, step.address))
+    return " && ".join((f"ip address del {row.address} dev {row.link}", again, *gone))
+
+
 def _best(place: Place, question: fib.RouteLookup) -> Route | None:
     best, found = -1, None
     for step in place.lab.plan.steps:
