@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cnitest import paths
 from cnitest.cni.calls.invoke import search_path
-from cnitest.errors import CnitestError, UnknownName, UsageError
+from cnitest.errors import CnitestError, PluginError, UnknownName, UsageError
 from cnitest.report.options import PLUGIN_PATH, declare_to_command
 from cnitest.topology import find, load, shipped
 
@@ -49,7 +49,8 @@ def built(arguments: argparse.Namespace, sandboxes: Sequence[str] = (), *, after
     """The lab that a command line describes; ``sandboxes`` are attached where it names a configuration. Without
     ``after`` it is left to the caller to `run_after`.
 
-    Raises CnitestError for a topology that cannot be built, a plugin's rejection, and a command that fails.
+    Raises CnitestError for a topology that cannot be built, a plugin's rejection, with its likely causes, and a
+    command that fails.
     """
     from cnitest.explain.lab import Lab
 
@@ -82,7 +83,18 @@ def _attach(lab: Lab, conf: str, path: Sequence[str], sandboxes: Sequence[str]) 
     warn(attached_to, path)
     runtime = Runtime(lab, path)
     for sandbox in wanted:
-        runtime.add(sandbox, attached_to)
+        try:
+            runtime.add(sandbox, attached_to)
+        except PluginError as error:
+            raise PluginError(_with_causes(str(error), lab), error.code) from error
+
+
+def _with_causes(words: str, lab: Lab) -> str:
+    """What a plugin said when it failed, and the likely causes, a line each."""
+    from cnitest.report.failure_report import rejection
+
+    causes = rejection(lab, by_command=True)
+    return "\n".join([words, *(f"  {'or' if number else 'likely'}: {cause}" for number, cause in enumerate(causes))])
 
 
 def _sandbox(lab: Lab, name: str) -> Sandbox | None:

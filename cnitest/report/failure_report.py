@@ -28,7 +28,7 @@ def sections(lab: Lab) -> list[Section]:
     found = [
         ("why", why(lab)),
         ("configuration", configurations(lab)),
-        ("likely why ADD failed", refusal(lab)),
+        ("likely why ADD failed", "\n".join(rejection(lab))),
         ("topology", picture(lab)),
         ("probes", "\n".join(reach.story() for reach in lab.journal.of(Reach))),
         ("reachability", reachability(lab)),
@@ -57,8 +57,9 @@ def configurations(lab: Lab) -> str:
     return "\n".join(lines)
 
 
-def refusal(lab: Lab) -> str:
-    """Why the last ADD failed, as far as that can be read off its call, its configuration and its host."""
+def rejection(lab: Lab, *, by_command: bool = False) -> list[str]:
+    """Why the last ADD failed, as far as that can be read off its call, its configuration and its host; ``by_command``
+    says that no test called it."""
     target: Target | None = None
     calls: list[Call] = []
     for _, data in lab.journal:
@@ -67,11 +68,12 @@ def refusal(lab: Lab) -> str:
         elif isinstance(data, Call):
             calls.append(data)
     if target is None or not any(call.command == "ADD" and answers.failed(call) for call in calls):
-        return ""
+        return []
     from cnitest.conformance.discover import failed_add, start_endings
+    from cnitest.conformance.discover.preflight import Caller
 
-    failure = failed_add.of_test(target, calls)
-    return "\n".join(map(text.with_short_words, start_endings.causes(failure)[:_MOST_CAUSES])) if failure else ""
+    failure = failed_add.of_target(target, calls, Caller.COMMAND if by_command else Caller.TEST)
+    return [text.with_short_words(words) for words in start_endings.causes(failure)[:_MOST_CAUSES]] if failure else []
 
 
 def reachability(lab: Lab) -> str:

@@ -106,6 +106,23 @@ def test_what_is_wrong_in_a_configuration_is_warned_of(capsys, tmp_path):
     ]
 
 
+@pytest.mark.requires(plugin="macvlan")
+def test_a_plugin_that_fails_is_explained_too(capsys, tmp_path):
+    """Its own words, then the likely causes, the likeliest first, with what helps on a command line."""
+    conf = tmp_path / "net.conf"
+    ipam = {"type": "host-local", "subnet": "10.1.0.0/24"}
+    written = {"cniVersion": "1.0.0", "name": "n", "type": "macvlan", "master": "ens5", "ipam": ipam}
+    conf.write_text(json.dumps(written))
+
+    code, out, err = explain(capsys, "node-with-uplink", "node/c1", "8.8.8.8", "--conf", str(conf))
+
+    assert (code, out) == (4, "")
+    first, second = err.splitlines()
+    assert first.startswith("cnitest: macvlan ADD (container c1, ifname eth0): exit code 1")
+    assert second.startswith("  likely: master is 'ens5', and the host has no such link; there are ens33; did you mean")
+    assert "with setup in a topology of yours" in second
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

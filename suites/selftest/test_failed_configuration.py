@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -41,6 +42,11 @@ def test_a_value_that_is_not_accepted_is_shown_with_the_file(lab, cni, tmp_path,
     assert _shown(lab) == [f"net.conf: bridge: 'mtu' {expected}"]
 
 
+def _listed(plugin: str, before: dict[str, object] = CONF, **keys: object) -> dict[str, object]:
+    """A plugin with some keys behind another one."""
+    return {"cniVersion": "1.0.0", "name": "net", "plugins": [before, {"type": plugin, **keys}]}
+
+
 REFUSED = {
     "a master that is not there": (
         CONF | {"type": "macvlan", "master": "etn0"},
@@ -67,6 +73,43 @@ REFUSED = {
         CONF | {"ipam": {"type": "dhcp"}},
         ["its daemon does not answer at /run/cni/dhcp.sock: start it before ADD: host.start("],
     ),
+    "a mistyped sysctl": (
+        _listed("tuning", sysctl={"net.core.somaxcon": "500"}),
+        ["sysctl net.core.somaxcon: no such file or directory; did you mean 'net.core.somaxconn'?"],
+    ),
+    "a sysctl's value": (
+        _listed("tuning", sysctl={"net.ipv4.ip_forward": "yes"}),
+        ["sysctl net.ipv4.ip_forward: invalid argument: the kernel does not take the value 'yes'"],
+    ),
+    "a sysctl of IPv6": (
+        _listed("tuning", sysctl={"net.ipv6.conf.all.forwarding": "yes"}),
+        ["sysctl net.ipv6.conf.all.forwarding: invalid argument: the kernel does not take the value 'yes'"],
+    ),
+    "a sysctl of the machine": (
+        _listed("tuning", sysctl={"kernel.pid_max": "99999"}),
+        ["sysctl kernel.pid_max is the whole machine's: tuning sets none but those of a container, net.…"],
+    ),
+    "no addresses before": (
+        _listed("sbr", {key: CONF[key] for key in ("cniVersion", "name", "type", "bridge")}),
+        ["sbr wants addresses, and bridge gives the container none: it has no ipam.type"],
+    ),
+    "a key that has to be there": (_listed("vrf"), ["vrf wants the key 'vrfname'"]),
+    "one key of several": (
+        CONF | {"type": "host-device"},
+        ["host-device wants one of the keys device, hwaddr, kernelpath, pciBusID, and none is given"],
+    ),
+    "a device that no lab has": (
+        CONF | {"type": "host-device", "pciBusID": "0000:af:00.1"},
+        ["/sys/bus/pci/devices/0000:af:00.1: no such file or directory: this machine has no such device"],
+    ),
+    "an address of no range": (
+        CONF | {"capabilities": {"ips": True}, "runtimeConfig": {"ips": ["fd00::5/64"]}},
+        ["fd00::5 is asked for, and no range of ipam has it"],
+    ),
+    "a file for a directory": (
+        CONF | {"ipam": IPAM | {"dataDir": "/etc/hosts"}},
+        ["/etc/hosts: not a directory: a file stands where a directory has to be"],
+    ),
 }
 
 
@@ -81,6 +124,18 @@ def test_why_add_failed_is_shown_with_what_to_do(lab, cni, conf, words):
     assert 1 <= len(shown.splitlines()) <= 4
     assert "profile" not in shown
     assert "cnitest.yaml" not in shown
+
+
+def test_a_configuration_that_an_error_repeats_is_no_evidence(lab, cni, tmp_path):
+    """A plugin that puts all that it was given into its error speaks of no key of that."""
+    error = 'json.dumps({"code": 100, "msg": f"cannot load {sys.stdin.read()}: x"})'
+    (tmp_path / "echoing").write_text(f"#!{sys.executable}\nimport json, sys\nprint({error})\nsys.exit(1)\n")
+    (tmp_path / "echoing").chmod(0o755)
+
+    with pytest.raises(PluginError):
+        Runtime(lab, [str(tmp_path), *cni.path]).add(lab.sandbox("ns01"), CONF | {"type": "echoing", "mtu": 1500})
+
+    assert "cnitest: likely why ADD failed" not in dict(failure_report.sections(lab))
 
 
 def test_a_version_that_a_plugin_does_not_speak(lab, cni, tmp_path):

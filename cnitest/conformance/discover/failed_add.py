@@ -1,4 +1,4 @@
-"""The ADD of a test that failed, as what `start_endings` finds the likely causes of."""
+"""The ADD of a test, or of a command, that failed, as what `start_endings` finds the likely causes of."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from cnitest.cni.attachment import Target
 from cnitest.cni.calls.invoke import Call
-from cnitest.conformance.discover.preflight import StartFailure, files, links
+from cnitest.conformance.discover.preflight import Caller, StartFailure, files, links
 from cnitest.conformance.model import protocol
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Setting, Subject
@@ -17,7 +17,7 @@ from cnitest.conformance.model.subject import Setting, Subject
 _SUPPORTED = re.compile(r"supports \[([^]]*)\]")
 
 
-def of_test(target: Target, calls: Sequence[Call]) -> StartFailure | None:
+def of_target(target: Target, calls: Sequence[Call], caller: Caller = Caller.TEST) -> StartFailure | None:
     """What came of the ADD of a target, of which ``calls`` has all calls; None where it gave a result.
 
     Links are those that there are now.
@@ -43,7 +43,7 @@ def of_test(target: Target, calls: Sequence[Call]) -> StartFailure | None:
         inside=links(inside) if inside else {},
         plugins=files(subject.path),
         programs={},
-        in_test=True,
+        caller=caller,
     )
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ PROGRAMS = ("iptables", "ip6tables", "nft", "ipset", "ip")
 _MOST_READ = 4096
 
 
+class Caller(Enum):
+    """What asked for an ADD, and so where what it lacks can be given: a profile, a test's own code, or a command that
+    attaches sandboxes of a topology."""
+
+    PROFILE = "profile"
+    TEST = "test"
+    COMMAND = "command"
+
+
 @dataclass(frozen=True)
 class StartFailure:
     """The first ADD of a network, or of the beginning of its list, that did not give a result.
@@ -28,8 +38,8 @@ class StartFailure:
     ``subject`` is what was tried, ``plugin`` whose call failed and ``conf`` its part of the list; ``words`` say how.
     ``call`` is None where a command of a profile failed before any call. ``error`` is the plugin's error document, and
     empty where it printed none. ``links`` are those of the host before, ``inside`` those of the container, with their
-    addresses; ``plugins`` the names of the files in the search path, ``programs`` where those in `PROGRAMS` are.
-    ``in_test`` says that a test called it, which no profile has a part in.
+    addresses; ``plugins`` the names of the programs in the search path, ``programs`` where those in `PROGRAMS` are.
+    ``caller`` says what asked for it.
     """
 
     subject: Subject
@@ -43,22 +53,23 @@ class StartFailure:
     inside: Mapping[str, str]
     plugins: tuple[str, ...]
     programs: Mapping[str, str]
-    in_test: bool = False
+    caller: Caller = Caller.PROFILE
 
     @property
     def text(self) -> str:
-        """What the failed call said, in one text: of each part as much as a person would read."""
+        """What the failed call said, in one text: of each part as much as a person would read, and nothing of a
+        configuration that it repeats as a whole."""
         if self.call is None:
             return self.words
         if self.error:
             parts = [str(self.error.get(key, "")) for key in ("msg", "details")]
         else:
             parts = [said[:_MOST_READ].decode(errors="replace") for said in (self.call.stdout, self.call.stderr)]
-        return " ".join(part[:_MOST_READ] for part in parts).strip()
+        return " ".join(_without(self.call.stdin, part[:_MOST_READ]) for part in parts).strip()
 
-    def advice(self, profile: str, test: str) -> str:
-        """What to do, where a profile can say it, or in a test."""
-        return test if self.in_test else profile
+    def advice(self, profile: str, test: str, command: str) -> str:
+        """What to do: what a profile can say, what a test can do, or what helps where a command attaches sandboxes."""
+        return {Caller.PROFILE: profile, Caller.TEST: test, Caller.COMMAND: command}[self.caller]
 
     @property
     def ipam(self) -> Mapping[str, Any]:
@@ -70,6 +81,11 @@ class StartFailure:
     def members(self) -> tuple[str, ...]:
         """The plugins that were called for this ADD, in their order."""
         return tuple(str(conf["type"]) for conf in (*self.subject.before, self.subject.conf))
+
+
+def _without(stdin: str, said: str) -> str:
+    """A text without the configuration that a plugin was given, if it repeats that."""
+    return said.replace(stdin.strip(), "…") if stdin.strip() else said
 
 
 def start_failure(
@@ -111,6 +127,6 @@ def links(place: Place) -> dict[str, str]:
 
 
 def files(path: Sequence[str]) -> tuple[str, ...]:
-    """The names of the files in a search path, sorted."""
-    found = {file.name for each in path if os.path.isdir(each) for file in Path(each).iterdir() if file.is_file()}
-    return tuple(sorted(found))
+    """The names of the files in a search path that can be started, sorted."""
+    there = (file for each in path if os.path.isdir(each) for file in Path(each).iterdir())
+    return tuple(sorted({file.name for file in there if file.is_file() and os.access(file, os.X_OK)}))

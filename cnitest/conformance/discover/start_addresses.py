@@ -48,7 +48,7 @@ def _of_section(where: str, section: Mapping[str, Any]) -> Iterator[str]:
     for key in (*_NETWORKS, *_WITH_HOST):
         text = section.get(key)
         if isinstance(text, str) and text and prefix(text) is None:
-            advice = _advice(text)
+            advice = _advice(key, text)
             yield f"{where}.{key}: {quoted(text)} is not {expected_prefix(text)}{advice}".lstrip(".")
     subnet = _prefix(section.get("subnet"))
     if subnet is not None:
@@ -58,10 +58,15 @@ def _of_section(where: str, section: Mapping[str, Any]) -> Iterator[str]:
         yield from _of_address(where, section, address)
 
 
-def _advice(text: str) -> str:
+def _advice(key: str, text: str) -> str:
+    """What may have been meant; the destination of a route is one host, if it is no network of the usual length."""
     if text == "default":
         return _DEFAULT
-    return f". Did you mean '{text}/0'?" if text in ("0.0.0.0", "::") else suggest_prefix(text, host=True)
+    if text in ("0.0.0.0", "::"):
+        return f". Did you mean '{text}/0'?"
+    found = ip(text)
+    host = found is not None and bool(found.value & (0xFF if found.family == 4 else (1 << 64) - 1))
+    return suggest_prefix(text, host=not (key == "dst" and host))
 
 
 def _of_subnet(where: str, section: Mapping[str, Any], subnet: Prefix) -> Iterator[str]:

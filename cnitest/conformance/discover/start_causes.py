@@ -7,12 +7,13 @@ call itself shows.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from cnitest.conformance.discover import start_addresses, warnings
-from cnitest.conformance.discover.preflight import StartFailure
+from cnitest.conformance.discover.preflight import Caller, StartFailure
 from cnitest.kernel import features
 from cnitest.plugins import files
 from cnitest.plugins.values import BadValue
@@ -21,9 +22,11 @@ from cnitest.typos import did_you_mean
 
 StartCause = Callable[[StartFailure], Iterator[str]]
 CAUSES: list[StartCause] = []
+_NO_LINK = re.compile(r"\"([^\"\s/]{1,15})\": (?:Link not found|no such device|no such network interface)")
 LINK_KEYS = ("master", "device", "parent", "uplink", "physInterface")
 _LONGEST_FILE_NAME = 255
-_FILE = re.compile(r"\b(?:open|stat|lstat|read|mkdir|unlink) (/[^\s:\"']+): ([\w ]+)")
+#: A system call about a file as Go words its error: the file's path, and why.
+FILE = re.compile(r"\b(?:open|stat|lstat|read|readlink|write|mkdir|unlink) (/[^\s\"']+?): ([\w ]+)")
 _PROGRAM = re.compile(r'exec: "([^"]+)": executable file not found')
 _MAKERS = {plugin.name for plugin in files.every() if plugin.family == "interface"}
 
@@ -42,7 +45,7 @@ def version_not_spoken(failure: StartFailure) -> Iterator[str]:
         return
     spoken = ", ".join(failure.subject.versions)
     lacks = f"{failure.plugin} does not speak version {failure.version}"
-    if failure.in_test:
+    if failure.caller is not Caller.PROFILE:
         yield f"{lacks}{f'; it speaks {spoken}' if spoken else ''}: write one that it speaks as cniVersion"
     else:
         advice = f"write one of these as cniVersion, or try it with --cni-version {failure.subject.highest}"
@@ -113,19 +116,27 @@ def _macs(failure: StartFailure) -> Iterator[tuple[str, Any]]:
 
 @cause
 def link_is_not_there(failure: StartFailure) -> Iterator[str]:
-    """A link that the configuration names is not on the host, or not in the container."""
+    """A link that the configuration, or the plugin's error, names is not on the host, or not in the container."""
     inside = bool(failure.conf.get("linkInContainer"))
     there, where = (failure.inside, "the container") if inside else (failure.links, "the host")
-    for key in LINK_KEYS:
-        name = failure.conf.get(key)
-        if isinstance(name, str) and name and there and name not in there:
+    for what, name in _link_names(failure):
+        if there and name not in there:
             others = [link for link in there if link != "lo"]
-            making = failure.advice("with host_setup in a profile", "before ADD")
+            making = failure.advice("with host_setup in a profile", "before ADD", "with setup in a topology of yours")
             advice = did_you_mean(name, others, clause=True) or (f"; did you mean {others[0]!r}?" if others else "")
             yield (
-                f"{key} is {name!r}, and {where} has no such link; there are {', '.join(others) or 'none but lo'}"
+                f"{what} is {name!r}, and {where} has no such link; there are {', '.join(others) or 'none but lo'}"
                 f"{advice} Name one of these, make it {making}, or choose a topology that has it"
             )
+
+
+def _link_names(failure: StartFailure) -> Iterator[tuple[str, str]]:
+    """The links that are asked for: those of keys that name one, and those that the error says are not there."""
+    keys = {key: name for key in LINK_KEYS if isinstance(name := failure.conf.get(key), str) and name}
+    yield from keys.items()
+    for name in dict.fromkeys(_NO_LINK.findall(failure.text)):
+        if name not in keys.values() and f'"{name}"' in json.dumps(failure.conf):
+            yield "a link of the configuration", name
 
 
 @cause
@@ -135,9 +146,17 @@ def wrong_addresses(failure: StartFailure) -> Iterator[str]:
 
 
 @cause
+def asked_for_what_is_in_no_range(failure: StartFailure) -> Iterator[str]:
+    """An address that the runtime asks for, and that the IPAM plugin has no range for."""
+    if found := re.search(r"failed to allocate all requested IPs: ([\d.a-fA-F:, ]+)", failure.text):
+        yield f"{found[1].strip(', ')} is asked for, and no range of ipam has it: ask for another, or add its subnet"
+
+
+@cause
 def no_addresses_left(failure: StartFailure) -> Iterator[str]:
     """A range without an address to give."""
-    if re.search(r"no IP addresses available|no available|exhausted|too small to allocate", failure.text, re.I):
+    said = re.search(r"no IP addresses available|no available|exhausted|too small to allocate", failure.text, re.I)
+    if said and not [*start_addresses.faults(failure.conf)]:
         yield (
             "its range has no address to give: the network's own, the gateway's and the broadcast address do not "
             "count; widen ipam.subnet or the range"
@@ -155,8 +174,13 @@ def ipam_is_not_there(failure: StartFailure) -> Iterator[str]:
 
 @cause
 def no_ipam(failure: StartFailure) -> Iterator[str]:
-    """A plugin that needs IPAM got none."""
-    if "type" not in failure.ipam and re.search(r"no plugin name|missing IP config|ipam", failure.text, re.I):
+    """A plugin that needs addresses has no IPAM section, and none of the plugins before it has one."""
+    before = failure.subject.before[: failure.members.index(failure.plugin)]
+    if before and re.search(r"\bno IPs?\b|missing IP|without (?:an )?IP", failure.text, re.I):
+        if not any(isinstance(conf.get("ipam"), Mapping) and conf["ipam"].get("type") for conf in before):
+            maker = before[0]["type"]
+            yield f"{failure.plugin} wants addresses, and {maker} gives the container none: it has no ipam.type"
+    elif "type" not in failure.ipam and re.search(r"no plugin name|missing IP config|ipam", failure.text, re.I):
         yield f"{failure.plugin} wants addresses, and its configuration has no ipam.type, such as host-local"
 
 
@@ -183,13 +207,18 @@ def interface_made_twice(failure: StartFailure) -> Iterator[str]:
 def no_capability_arguments(failure: StartFailure) -> Iterator[str]:
     """Declared capabilities for which a profile gives no arguments."""
     given = failure.subject.setting.capabilities
-    declared = failure.conf.get("capabilities")
-    lacking = [name for name, on in declared.items() if on and name not in given] if isinstance(declared, dict) else []
+    declared, written = failure.conf.get("capabilities"), failure.conf.get("runtimeConfig")
+    there = {*given, *(written if isinstance(written, dict) else ())}
+    lacking = [name for name, on in declared.items() if on and name not in there] if isinstance(declared, dict) else []
     example = {"ips": '{ips: ["10.22.0.9/24"]}', "ipRanges": "{ipRanges: [[{subnet: 10.22.0.0/24}]]}"}
     if lacking and re.search(r"\bIPs?\b|address|range|runtimeConfig", failure.text):
         shown = example.get(lacking[0], f"{{{lacking[0]}: …}}")
         say = f"say it in a cnitest.yaml beside the configuration: 'capabilities: {shown}'"
-        advice = failure.advice(say, f"call cni.add with capabilities={{{lacking[0]!r}: …}}")
+        advice = failure.advice(
+            say,
+            f"call cni.add with capabilities={{{lacking[0]!r}: …}}",
+            f"write it into the plugin's own configuration, as 'runtimeConfig: {shown}'",
+        )
         which = f"capabilit{'y' if len(lacking) == 1 else 'ies'} {', '.join(lacking)}"
         yield f"it declares the {which}, and no argument is given: {advice}"
 
@@ -205,6 +234,7 @@ def daemon_is_not_there(failure: StartFailure) -> Iterator[str]:
         advice = failure.advice(
             f"let a cnitest.yaml beside the configuration start it: {profile}",
             f"start it before ADD: host.start([PLUGIN, 'daemon'], ready={found[1]!r})",
+            "no command starts one; a test does, with host.start before cni.add",
         )
         yield f"its daemon does not answer at {found[1]}: {advice}"
 
@@ -236,23 +266,19 @@ def kernel_lacks_it(failure: StartFailure) -> Iterator[str]:
 @cause
 def file_is_not_there(failure: StartFailure) -> Iterator[str]:
     """A file that something else on a host would have written."""
-    for path, why in dict.fromkeys(_FILE.findall(failure.text)):
+    for path, why in dict.fromkeys(FILE.findall(failure.text)):
         if why == "file name too long":
             yield f"a name in this path has more than {_LONGEST_FILE_NAME} letters: shorten it in the configuration"
+        elif why == "not a directory":
+            yield f"{path}: {why}: a file stands where a directory has to be"
+        elif path.startswith("/sys/"):
+            yield f"{path}: {why}: this machine has no such device; a network of a lab has links, and no hardware"
         elif not path.endswith(".sock") and not path.startswith("/proc/"):
             yield f"{path}: {why}: " + failure.advice(
                 "what a host has there a cnitest.yaml puts there, with 'mounts: {DIRECTORY: ./mine}' or host_setup",
                 "write what a host has there before ADD, with host.run",
+                "write what a host has there with setup in a topology of your own",
             )
-
-
-@cause
-def sysctl_is_not_there(failure: StartFailure) -> Iterator[str]:
-    """A sysctl that the kernel does not have."""
-    for path, why in dict.fromkeys(_FILE.findall(failure.text)):
-        if path.startswith("/proc/sys/"):
-            name = path.removeprefix("/proc/sys/").replace("/", ".")
-            yield f"sysctl {name}: {why}: `sysctl -a` lists those that there are"
 
 
 @cause

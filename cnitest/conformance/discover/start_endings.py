@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from cnitest.cni import spec
+from cnitest.conformance.discover import start_settings
 from cnitest.conformance.discover.preflight import StartFailure
 from cnitest.conformance.discover.start_causes import CAUSES, LINK_KEYS, cause, values_of
 from cnitest.kernel.confinement import limits
@@ -90,6 +91,8 @@ def no_key(failure: StartFailure) -> Iterator[str]:
     found = re.search(r'"?(\w+)"? (?:field is required|is required|is missing|must be (?:set|specified))', failure.text)
     if found and found[1] not in failure.conf:
         yield f"{failure.plugin} wants the key {found[1]!r}"
+    else:
+        yield from start_settings.missing_keys(failure)
 
 
 @cause

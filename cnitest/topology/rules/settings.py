@@ -57,14 +57,20 @@ def _name(survey: Survey, spot: Spot, path: str, name: str) -> Iterator[Problem]
 
 def _spelling(path: str, name: str, words: Sequence[str]) -> Iterator[Problem]:
     """A name that nearly is one the kernel has."""
+    if better := nearest_sysctl(name, words):
+        yield Problem(path, f"{name!r} is no sysctl. Did you mean {better!r}?")
+
+
+def nearest_sysctl(name: str, words: Sequence[str]) -> str:
+    """The sysctl that is most like a name with the parts ``words``; empty where it is one itself, or like none."""
     plain = ("default" if at == 3 and words[2] in ("conf", "neigh") else each for at, each in enumerate(words))
     *above, leaf = plain
     known = _known().get("/".join(above), frozenset())
     near = nearest(leaf, known, 0.8) if leaf not in known else None
-    if near:
-        separator = "/" if "/" in name else "."
-        better = name.removesuffix(leaf) + near if name.endswith(separator + leaf) else near
-        yield Problem(path, f"{name!r} is no sysctl. Did you mean {better!r}?")
+    if not near:
+        return ""
+    separator = "/" if "/" in name else "."
+    return name.removesuffix(leaf) + near if name.endswith(separator + leaf) else near
 
 
 @cache
