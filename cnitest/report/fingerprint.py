@@ -78,6 +78,8 @@ def _of_call(call: Call, fault: str, requirement: str) -> str:
             return f"{ALONE}dies of signal {-call.exit_code}"
         case CallFault.HANGS | CallFault.FLOODS:
             return f"{ALONE}{fault}"
+        case CallFault.EMPTY:
+            return f"{ALONE}{call.command} {fault}"
         case CallFault.CODE | CallFault.NAMELESS | CallFault.WORDLESS:
             code = (protocol.error_document(call) or {}).get("code", call.exit_code)
             return f"{call.command} {fault} {code} {requirement}"

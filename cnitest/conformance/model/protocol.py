@@ -16,6 +16,7 @@ __all__ = [
     "CallFault",
     "crash",
     "documents",
+    "ending",
     "error_document",
     "failed",
     "not_defined",
@@ -39,6 +40,7 @@ class CallFault(enum.StrEnum):
     CRASHES = "crashes"
     FAILS = "fails"
     ACCEPTS = "accepts"
+    EMPTY = "without a result"
     CODE = "has the code"
     NAMELESS = "does not name it with"
     WORDLESS = "has no error document with"
@@ -68,6 +70,15 @@ def crash(call: Call) -> list[str]:
     return []
 
 
+def ending(call: Call) -> list[str]:
+    """What is wrong with how a call ended, whatever was asked: it crashed, or is an ADD that neither failed nor printed
+    anything."""
+    if call.command == "ADD" and call.exit_code == 0 and not call.stdout.strip() and not crash(call):
+        said = f", and says {shown(call.stderr.strip().splitlines()[-1])}" if call.stderr.strip() else ""
+        return [complaint(call, f"ends with exit code 0 without a result{said}", CallFault.EMPTY)]
+    return crash(call)
+
+
 def _limited() -> str:
     """That the caller's limit may be the cause, and not the plugin; nothing where there is none."""
     return f" ({limit})" if (limit := limits.memory()) else ""
@@ -75,7 +86,7 @@ def _limited() -> str:
 
 def success(call: Call, *, silent: bool = False) -> list[str]:
     """What speaks against success; ``silent`` also wants an empty stdout."""
-    faults = crash(call)
+    faults = ending(call)
     if faults:
         return faults
     if call.exit_code != 0:
@@ -90,7 +101,7 @@ def success(call: Call, *, silent: bool = False) -> list[str]:
 def rejection(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()) -> list[str]:
     """What speaks against a proper rejection: a failure, reported by one error document, with a code of ``codes``
     (any, when there are none) and a text that has all of ``names``."""
-    faults = crash(call)
+    faults = ending(call)
     if faults:
         return faults
     if call.exit_code == 0:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.conformance.bench.steps import Evidence
+from cnitest.conformance.model import protocol
 from cnitest.conformance.model.protocol import CallFault
 from cnitest.conformance.model.requirement import Kind, registry
 from cnitest.conformance.model.subject import Subject
@@ -55,6 +58,27 @@ def found(*cases: Case, own: tuple[str, ...] = ()) -> list[tuple[str, tuple[str,
     """The plugins and requirements of the causes of some cases."""
     subjects = [subject("bridge"), subject("mine")]
     return [(one.subject, one.requirements) for one in causes.causes(cases, subjects, own)]
+
+
+def test_an_add_that_hides_its_errors_is_one_cause():
+    """Exit code 0 and nothing on stdout, whichever requirement shows it; what it says on stderr is quoted."""
+    said = b"a\n[error] file exists"
+    call = Call("mine", "ADD", "node", ("/x/mine",), {"CNI_IFNAME": "eth0"}, "{}", b"", said, 0, 0.1)
+    (detail,) = protocol.rejection(call)
+
+    assert detail.endswith("ends with exit code 0 without a result, and says [error] file exists")
+    assert protocol.success(call) == [detail]
+    alike = [
+        replace(case(requirement, *words, plugin="mine"), fingerprints=(fingerprint(call, detail.fault, requirement),))
+        for requirement, words in {"ADD-03": (detail,), "ADD-05": (detail, "the second ADD succeeds")}.items()
+    ]
+    assert found(*alike) == [("mine", ("ADD-03", "ADD-05"))]
+
+
+@pytest.mark.parametrize("command", ["DEL", "CHECK", "GC", "STATUS"])
+def test_other_commands_have_no_result(command: str):
+    """Only ADD prints one."""
+    assert protocol.success(Call("mine", command, "node", ("/x/mine",), {}, "{}", b"", b"", 0, 0.1)) == []
 
 
 def test_the_same_leftover_is_one_cause():

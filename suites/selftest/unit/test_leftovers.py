@@ -24,6 +24,7 @@ from cnitest.conformance.bench.steps import (
 from cnitest.conformance.model import protocol
 from cnitest.conformance.model.finding import Detail, Doubt
 from cnitest.conformance.repro.signs import Signs
+from cnitest.kernel.files import File
 from cnitest.kernel.rows.records import Link, Neighbour, Route
 from cnitest.lab.snapshot.difference import Change, Difference, difference
 from cnitest.lab.snapshot.firewall_line import FirewallLine
@@ -184,3 +185,17 @@ def test_a_rule_about_all_multicast_is_no_containers(rule: str, left: int):
     after = {"node": State(firewall={"nft": (f"table inet cni chain postrouting: {rule}",)})}
 
     assert len(leftovers({"node": State()}, after)) == left
+
+
+@pytest.mark.parametrize("strict", [False, True], ids=["alone", "beside another"])
+@pytest.mark.parametrize(
+    ("path", "left"), [("/var/log/mine/add.log", 0), ("/var/log/mine.log", 0), ("/var/lib/mine/log", 1)]
+)
+def test_a_log_may_stay_and_grow(path: str, left: int, *, strict: bool):
+    """What a plugin writes below /var/log is neither left nor disturbed; a file of another name is."""
+    short, long = (File(path, "file", 0o600, size, f"of {size}", "") for size in (5196, 9662))
+    states = [{"node": State(files=files)} for files in ((), (short,), (long,))]
+
+    assert len(leftovers(states[0], states[1], strict=strict)) == left
+    assert len(leftovers(states[1], states[2], strict=strict)) == left
+    assert len(removals(states[1], states[2])) == left

@@ -36,7 +36,7 @@ def _must_leave_nothing(bench: Bench, target: AttachmentTarget, why: str, words:
     call = bench.raw("ADD", target, previous=previous, **options)
 
     prefix = f"{words}: " if words else ""
-    bench.complain(*protocol.crash(call), prefix=prefix)
+    bench.complain(*protocol.ending(call), prefix=prefix)
     if call.exit_code == 0:
         bench.complain(f"{prefix}ADD succeeds, though {why}")
         return

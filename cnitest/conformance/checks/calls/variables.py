@@ -170,6 +170,7 @@ def interface_names_are_no_templates(bench: Bench) -> None:
     made = [link.name for link in target.sandbox.links if link.name not in there]
     bench.raw("DEL", target, changes={"CNI_IFNAME": "eth%d"})
 
+    bench.complain(*protocol.ending(call))
     if call.exit_code == 0:
         instead = f"there is {', '.join(made)}" if made else "there is no new link"
         bench.demand("eth%d" in made, f"CNI_IFNAME eth%d: ADD succeeds, and {instead} in the container")
