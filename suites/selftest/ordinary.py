@@ -8,7 +8,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from cnitest.suites.selftest.processes import maps_user
 import cnitest
 
 USER = openssh.ORDINARY
+_LIBRARIES = Path(sysconfig.get_path("purelib"))
 SAID = "cnitest: not root: running in a user namespace of its own"
 TESTS = "from cnitest import load\n\ndef test_it(lab):\n    assert lab.host('node').ping('8.8.8.8')\n"
 DROPPED = 'exec setpriv --bounding-set=-all --inh-caps=-all "$@"'
@@ -42,7 +43,8 @@ class User:
     @property
     def libraries(self) -> str:
         """Where this user's Python finds cnitest, and what it imports."""
-        return os.pathsep.join([str(self.home / "lib"), sysconfig.get_path("purelib")])
+        copied = self.home / "site"
+        return os.pathsep.join([str(self.home / "lib"), str(copied if copied.exists() else _LIBRARIES)])
 
     def run(self, *words: str, before: tuple[str, ...] = (), who: int = USER) -> subprocess.CompletedProcess[str]:
         """Run Python with some words, below some command; ``who`` may be root."""
@@ -90,13 +92,38 @@ def somebody() -> Iterator[User]:
 
 
 def _python(home: Path) -> str:
-    """A Python of this version that the user may run, with our libraries."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for python in (sys.executable, f"/usr/bin/python{version}"):
-        try:
-            done = User(home, python).run("-c", "import pytest, scapy, pyroute2, yaml, xdist, cnitest")
-        except OSError:
-            continue
-        if done.returncode == 0:
-            return python
-    pytest.skip("no Python of this version, or its libraries, can be used by an ordinary user")
+    """A Python of this version that the user may run, with our libraries; what lies where only root may enter (a
+    checkout or a Python below /root) is copied to the user."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    candidates = [sys.executable, f"/usr/bin/{version}"]
+    if python := _usable(home, candidates):
+        return python
+    _copy(_LIBRARIES, home / "site", "__pycache__")
+    if python := _usable(home, candidates):
+        return python
+    if Path(sys.base_prefix) != Path("/usr"):
+        _copy(Path(sys.base_prefix), home / "python", "__pycache__", "site-packages", "test")
+    if python := _usable(home, [str(home / "python" / "bin" / version)]):
+        return python
+    pytest.skip(f"an ordinary user can run neither {sys.executable}, nor /usr/bin/{version}, nor a copy of the first")
+
+
+def _usable(home: Path, candidates: list[str]) -> str:
+    """The first of some Pythons that the user can run with our libraries; empty where none is."""
+    for python in candidates:
+        with suppress(OSError):
+            if User(home, python).run("-c", "import pytest, scapy, pyroute2, yaml, xdist, cnitest").returncode == 0:
+                return python
+    return ""
+
+
+def _copy(source: Path, copy: Path, *without: str) -> None:
+    """Copy a tree by hard links, where the filesystem is the same."""
+    shutil.copytree(source, copy, symlinks=True, copy_function=_link_or_copy, ignore=shutil.ignore_patterns(*without))
+
+
+def _link_or_copy(source: str, copy: str) -> None:
+    try:
+        os.link(source, copy, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, copy, follow_symlinks=False)
