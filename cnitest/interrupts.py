@@ -94,11 +94,25 @@ def heed_ending(*others: signal.Signals) -> Callable[[], None]:
     return _Heed((*ENDING, *others)).undo
 
 
+def heed_interrupts() -> Callable[[], None]:
+    """The same of SIGINT alone, which comes twice to a worker: from the terminal, and from whoever leads it."""
+    return _Heed((signal.SIGINT,)).undo
+
+
 def heed_others() -> None:
     """From now on the same of SIGINT, which has just been raised: this process is about to end. Python itself leaves
     only signals alone that are ignored."""
     _Heed((signal.SIGINT,)).has_raised(KeyboardInterrupt())
     atexit.register(ignore, *ENDING)
+
+
+def watch_callbacks() -> None:
+    """Have signals that strike in callbacks come again, also where somebody else, as pytest, sees to errors there by
+    now. Who heeds signals may be another copy of this module, as the one of ``cnitest run``."""
+    for number in (*ENDING, signal.SIGINT):
+        heed: Any = getattr(signal.getsignal(number), "__self__", None)
+        if type(heed).__name__ == _Heed.__name__:
+            heed.watch()
 
 
 class _Heed:
@@ -107,7 +121,7 @@ class _Heed:
     def __init__(self, numbers: Iterable[signal.Signals]) -> None:
         self.raised: KeyboardInterrupt | None = None
         self._until = -math.inf
-        self._owner, self._hook = os.getpid(), sys.unraisablehook
+        self._owner, self._hook, self._first_hook = os.getpid(), sys.unraisablehook, sys.unraisablehook
         self._before: dict[signal.Signals, Any] = {}
         if threading.current_thread() is not threading.main_thread():
             return
@@ -116,7 +130,12 @@ class _Heed:
         for number in self._before:
             signal.signal(number, self._end)
         if self._before:
-            sys.unraisablehook = self._unraisable
+            self.watch()
+
+    def watch(self) -> None:
+        """See first what cannot be raised."""
+        if sys.unraisablehook != self._unraisable:
+            self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
 
     def has_raised(self, error: KeyboardInterrupt) -> None:
         """From now on there is time to clean up."""
@@ -128,7 +147,7 @@ class _Heed:
             if signal.getsignal(number) == self._end:
                 signal.signal(number, handler)
         if sys.unraisablehook == self._unraisable:
-            sys.unraisablehook = self._hook
+            sys.unraisablehook = self._first_hook
 
     def _end(self, number: int, _: object) -> None:
         if os.getpid() != self._owner:  # a fork, which is to end as without us

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -52,29 +53,55 @@ class _Leaving:
         if not isinstance(excinfo.value, KeyboardInterrupt):  # pytest.exit has a code and words of its own
             return
         self._signal = interrupts.number_of(excinfo.value)
-        if self._signal == signal.SIGINT and self._config.stash.get(_HEEDED, False):
+        if hasattr(self._config, "workerinput"):
+            interrupts.ignore()  # whoever leads it kills it, should it take too long
+            self._config.pluginmanager.unregister(name="terminalreporter")  # whose summary nobody sees
+        elif self._signal == signal.SIGINT and self._config.stash.get(_HEEDED, False):
             interrupts.heed_others()
+        _end_workers(self._config)
         if not self._config.pluginmanager.hasplugin("terminalreporter"):
             print(f"cnitest: {interrupts.words(self._signal)}", file=sys.stderr)  # noqa: T201
 
+    @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Have the exit code say which signal it was; workers that were about to start have no end of a session."""
-        session = self._config.pluginmanager.get_plugin("session")
-        if session and self._signal:
-            from cnitest import interrupts
+        """Have the exit code say which signal it was; workers that were about to start have no end of a session. A
+        worker that was interrupted ends here: its fixtures have, and pytest would go on to collect garbage."""
+        if not self._signal:
+            return
+        from cnitest import interrupts
 
+        if hasattr(self._config, "workerinput"):
+            os._exit(interrupts.code(self._signal))
+        if session := self._config.pluginmanager.get_plugin("session"):
             session.exitstatus = interrupts.code(self._signal)
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionstart(self) -> Generator[None]:
-        """Start workers of xdist without Ctrl-C: whoever leads them gets it, once they have been started."""
+        """Start workers of xdist without Ctrl-C: whoever leads them gets it, once they have been started. Signals are
+        heeded from here on, for pytest would only warn of one in a callback had it come last."""
+        from cnitest import interrupts
+
+        if hasattr(self._config, "workerinput"):
+            interrupts.heed()
+        elif getattr(self._config.option, "tx", ()):
+            _heed(self._config)
+        interrupts.watch_callbacks()
         local = [re.fullmatch(r"(\d+\*)?popen", spec) for spec in getattr(self._config.option, "tx", ())]
         if not local or not all(local):  # another machine may let us wait
             return (yield)
-        from cnitest import interrupts
-
         with interrupts.withheld():
             return (yield)
+
+
+def _end_workers(config: pytest.Config) -> None:
+    """Interrupt workers of xdist on this machine at once, for execnet waits five seconds before it does. One that has
+    not begun its session has nothing to clean up, and is killed."""
+    manager = getattr(config.pluginmanager.get_plugin("dsession"), "nodemanager", None)
+    for gateway in getattr(manager, "group", ()):
+        process = getattr(gateway._io, "popen", None)
+        if gateway.spec.popen and process:
+            begun = hasattr(getattr(gateway, "node", None), "workerinfo")
+            process.send_signal(signal.SIGINT if begun else signal.SIGKILL)
 
 
 def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:
@@ -117,8 +144,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """End by SIGTERM and SIGHUP as by Ctrl-C where tests use labs; others', which may fork, are left as they are."""
-    labs = "cnitest.lab.lab" in sys.modules or any(_LABS.intersection(_fixtures(item)) for item in session.items)
-    if labs and not hasattr(session.config, "workerinput"):  # a worker that is killed fails its test alone
+    if "cnitest.lab.lab" in sys.modules or any(_LABS.intersection(_fixtures(item)) for item in session.items):
         _heed(session.config)
 
 
@@ -126,7 +152,10 @@ def _heed(config: pytest.Config) -> None:
     from cnitest import interrupts
 
     config.stash[_HEEDED] = True
-    config.add_cleanup(interrupts.heed_ending())
+    if hasattr(config, "workerinput"):  # a worker that is killed fails its test alone
+        config.add_cleanup(interrupts.heed_interrupts())
+    else:
+        config.add_cleanup(interrupts.heed_ending())
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
@@ -136,12 +165,6 @@ def _fixtures(item: pytest.Item) -> list[str]:
 @pytest.hookimpl(tryfirst=True)  # whoever reads our options shall find them resolved
 def pytest_configure(config: pytest.Config) -> None:
     """Resolve what was given, and register the marks."""
-    if hasattr(config, "workerinput"):
-        from cnitest import interrupts
-
-        interrupts.heed()
-    elif getattr(config.option, "tx", ()):
-        _heed(config)
     resolve_paths(config)
     config.pluginmanager.register(_Leaving(config))
     config.addinivalue_line("markers", "topology(name_or_path): the topology that the fixture `lab` builds")

@@ -69,7 +69,8 @@ def pytest_alone(folder: Path, text: str, *words: str) -> subprocess.CompletedPr
 @pytest.fixture
 def unheeded():
     """Signals end this process, as they do where nobody ignores or handles them."""
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in interrupts.ENDING}
+    defaults = {**dict.fromkeys(interrupts.ENDING, signal.SIG_DFL), signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -236,3 +237,75 @@ def test_a_signal_while_the_command_is_imported_is_one_line(number, tmp_path):
     done = subprocess.run([sys.executable, "-c", code, "doctor"], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (ENDS[number][0], "", f"cnitest: {ENDS[number][1]}\n")
+
+
+LONG = """
+import os, pathlib, signal, threading, pytest
+
+@pytest.fixture
+def cleaned_up():
+    yield
+    pathlib.Path("cleaned-up").touch()
+
+def test_it(lab, cleaned_up):
+    pathlib.Path("worker").write_text(str(os.getpid()))
+    os.kill(os.getppid(), signal.{})
+    threading.Event().wait(60.0)
+"""
+#: Strikes who leads workers where nothing can be raised.
+STRUCK = """
+import signal
+
+class Callback:
+    def __del__(self):
+        signal.raise_signal(signal.{})
+
+def pytest_runtest_logreport(report):
+    if hasattr(report, "node"):
+        Callback()
+"""
+
+
+#: Waits, before xdist ends its workers, for what the fixture of one leaves.
+BEFORE = """
+import pathlib, time, pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    until = time.monotonic() + 20
+    if not hasattr(session.config, "workerinput"):
+        while not pathlib.Path("cleaned-up").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        pathlib.Path("at-once").write_text(str(pathlib.Path("cleaned-up").exists()))
+"""
+
+
+@each_signal
+def test_workers_end_at_once(number, tmp_path):
+    """Where only who leads them gets the signal, too: their tests are interrupted, and fixtures end; execnet would
+    wait for five seconds."""
+    (tmp_path / "conftest.py").write_text(BEFORE)
+
+    done = pytest_alone(tmp_path, LONG.format(number.name), "-n", "1", "-q")
+
+    assert done.returncode == ENDS[number][0], done.stdout + done.stderr
+    assert (tmp_path / "at-once").read_text() == "True"
+    assert not Path("/proc", (tmp_path / "worker").read_text()).exists()
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", interrupts.ENDING, ids=lambda number: number.name)
+def test_a_signal_in_a_callback_ends_pytest_with_workers(number, tmp_path):
+    """pytest sees to errors of callbacks itself, and would warn of it and go on."""
+    (tmp_path / "conftest.py").write_text(STRUCK.format(number.name))
+
+    done = pytest_alone(
+        tmp_path,
+        "import threading\ndef test_it(lab): pass\ndef test_two(): threading.Event().wait(5)\n",
+        "-n",
+        "1",
+        "-q",
+    )
+
+    assert done.returncode == ENDS[number][0], done.stdout + done.stderr
+    assert "Warning" not in done.stdout + done.stderr
