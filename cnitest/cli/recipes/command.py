@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cnitest import paths
@@ -62,13 +63,21 @@ def _known(kind: str, word: str, known: Sequence[str]) -> None:
 
 
 def _write(directory: Path, each: OutputFile) -> None:
+    """Write a file whole, or leave what was there. Raises ConfigError."""
     file = directory / each.name
+    part = file.with_name(f".{file.name}.part")
+    made = [parent for parent in file.parents if not parent.exists()]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(each.text, encoding="utf-8")
+        part.write_text(each.text, encoding="utf-8")
         if each.name == SCRIPT:
-            file.chmod(0o755)
+            part.chmod(0o755)
+        part.replace(file)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+            for parent in made:
+                parent.rmdir()
         raise ConfigError(f"{file}: cannot be written: {error.strerror}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -138,6 +139,22 @@ def test_nothing_is_overwritten(tmp_path: Path, service: str, capsys: pytest.Cap
     assert f"{SERVICES[service].file}: in {tmp_path} already; --force overwrites" in capsys.readouterr().err
     assert new(tmp_path, service, "--force") == 0
     assert "mine" not in file.read_text()
+
+
+def test_nothing_is_left_on_a_full_disk(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line, and neither a part of a file nor its directories; exit code 4."""
+
+    def full(file: Path, *_: object, **__: object) -> None:
+        file.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+
+    assert new(tmp_path, "github") == 4
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().err.endswith("cnitest.yml: cannot be written: No space left on device\n")
 
 
 def test_a_pipeline_of_gitlab_gets_a_file_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
