@@ -79,14 +79,18 @@ class _Leaving:
     def pytest_sessionstart(self) -> Generator[None]:
         """Start workers of xdist without Ctrl-C: whoever leads them gets it, once they have been started. Signals are
         heeded from here on, for pytest would only warn of one in a callback had it come last."""
+        is_worker = hasattr(self._config, "workerinput")
+        leads = () if is_worker else getattr(self._config.option, "tx", ())
+        if not (is_worker or leads) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            return (yield)  # nothing is imported
         from cnitest import interrupts
 
-        if hasattr(self._config, "workerinput"):
+        if is_worker:
             interrupts.heed()
-        elif getattr(self._config.option, "tx", ()):
+        elif leads:
             _heed(self._config)
         interrupts.watch_callbacks()
-        local = [re.fullmatch(r"(\d+\*)?popen", spec) for spec in getattr(self._config.option, "tx", ())]
+        local = [re.fullmatch(r"(\d+\*)?popen", spec) for spec in leads]
         if not local or not all(local):  # another machine may let us wait
             return (yield)
         with interrupts.withheld():
