@@ -29,7 +29,9 @@ def arp_ignore(loss: Loss) -> Found | None:
     foreign = not loss.in_network(loss.packet.source, loss.place, loss.link)
     if not (level == _NEVER or (level >= _OTHER_LINK and elsewhere) or (level == _OTHER_SUBNET and foreign)):
         return None
-    back = declared.moved_back(loss.place, loss.state(), leg.next_hop)
+    way = loss.route(loss.packet.source)
+    answers = isinstance(way, Route) and way.link == loss.link
+    back = "" if answers else declared.moved_back(loss.place, loss.state(), leg.next_hop)
     why = f"it has {leg.next_hop} on another link" if elsewhere else f"{loss.packet.source} is of no subnet there"
     return Found(
         "arp_ignore",

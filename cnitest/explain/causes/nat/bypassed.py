@@ -19,7 +19,7 @@ def source(loss: Loss) -> Found | None:
     """The reply to a source that a place has put into the request (SNAT, MASQUERADE), where it came to another place,
     from which no way leads to the one that would translate it back."""
     one = _translated(loss)
-    if one is None or not loss.received or _leads_to(loss, loss.place, one):
+    if one is None or not (loss.received and sources.uplink_of(loss, one)) or _leads_to(loss, loss.place, one):
         return None
     new = one.left.source
     where, command = _remedy(loss, one)
