@@ -134,7 +134,7 @@ class Lab(Measuring):
             else:
                 place.run(step.argv)
         except CommandError as error:
-            where = f"{step.place}: " if isinstance(step, Firewall) else f"{self.topology.where(step.path)}: "
+            where = "" if isinstance(step, Firewall) else f"{self.topology.where(step.path)}: "
             raise TopologyError(f"topology {self.topology.name}: {where}{error}") from error
 
     def _lend(self, name: str, namespace: NetworkNamespace) -> None:

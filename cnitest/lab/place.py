@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cnitest.errors import is_ours
+from cnitest.errors import CommandError, is_ours
 from cnitest.kernel import firewall, sysctl
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.processes.process import Finished
@@ -138,8 +138,12 @@ class Place(Probes, Flows, Programs):
 
     @checked
     def load_rules(self, program: str, *lines: str) -> None:
-        """Load firewall rules here: lines for iptables or ip6tables, or a script for nft."""
-        firewall.load(program, lines, self._run_quietly)
+        """Load firewall rules here: lines for iptables or ip6tables, or a script for nft. Raises CommandError with
+        the program's words."""
+        try:
+            firewall.load(program, lines, self._run_quietly)
+        except CommandError as error:
+            raise CommandError(f"{self.full_name}: {error}") from None
 
     @checked
     def capture(self, on: str | None = None) -> Capture:

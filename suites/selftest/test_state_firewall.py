@@ -125,3 +125,12 @@ def test_a_table_with_an_owner_is_read_like_others():
     text = "table inet t { # progname firewalld\n\tflags owner\n\tchain c {\n\t\taccept\n\t}\n}\n"
 
     assert nft_rules(text) == ("table inet t", "table inet t: flags owner", "table inet t chain c: accept")
+
+
+@pytest.mark.parametrize(
+    ("program", "line"), [("iptables", "-A FORWRD -j DROP"), ("ip6tables", "-A FORWRD -j DROP"), ("nft", "add rule")]
+)
+def test_a_rule_that_is_rejected_names_the_place_and_the_program(lab, program, line):
+    """Whoever has several hosts sees which one it was."""
+    with pytest.raises(CommandError, match=rf"^node: {program} .*exit code [12]: "):
+        lab.host("node").load_rules(program, line)
