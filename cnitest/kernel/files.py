@@ -12,9 +12,8 @@ from typing import NamedTuple
 from cnitest.kernel import mounts
 
 # Where the layers do not reach, these are mounts of their own.
-_PRIVATE = ("/var/lib/cni", "/etc/cni", "/etc/cni/net.d", "/var/tmp")
+_PRIVATE = ("/var/lib/cni", "/etc/cni", "/etc/cni/net.d", "/var/tmp", mounts.SHARED_MEMORY)
 _AROUND = tuple(sorted({str(parent) for place in _PRIVATE for parent in PurePath(place).parents} - {"/"}))
-_HIDDEN = (mounts.LAYERS, "/run/netns")
 _FURNITURE = frozenset(
     str(parent) for directory in mounts.DIRECTORIES for parent in (PurePath(directory), *PurePath(directory).parents)
 )
@@ -33,7 +32,8 @@ _KINDS = {
 class File(NamedTuple):
     """A file below a watched directory. ``digest`` is of its content, ``preview`` its first characters.
 
-    A file of the real machine that was deleted in the private layer has the kind ``deleted``.
+    A file of the real machine that was deleted in the private layer has the kind ``deleted``, the path of a
+    namespace the kind ``namespace``.
     """
 
     path: str
@@ -44,55 +44,63 @@ class File(NamedTuple):
     preview: str
 
 
-def watched() -> tuple[File, ...]:
-    """All files of the private layers: /run, and what was written below /etc, /var, /usr, /opt and /srv."""
+def watched(namespaces: int, hidden: Collection[str] = ()) -> tuple[File, ...]:
+    """All files of the private layers: /run, /dev/shm, and what was written below /etc, /var, /usr, /opt and /srv, less
+    the ``hidden`` paths. ``namespaces`` is the device of namespaces' files."""
+    without = {mounts.LAYERS, *hidden}
     layers = [(layer, directory) for directory in mounts.COVERED if (layer := mounts.layer(directory))]
     roots = [("/run", "/run"), *layers, *((place, place) for place in _PRIVATE if os.path.ismount(place))]
-    found = [file for root, shown in roots for file in _walk(root, shown)]
-    found += [file for directory in _AROUND for file in _added(directory)]
-    return tuple(sorted(found))
+    found = [each for root, shown in roots for each in _walk(root, shown, without)]
+    found += [each for directory in _AROUND for each in _added(directory)]
+    return tuple(sorted(file for where, path in found if (file := _file(where, path, namespaces))))
 
 
-def _added(directory: str) -> Iterator[File]:
-    """What was written into a directory that had to be rebuilt around a private one. Its entries of before are
-    bound in: what is changed below them lies in the layer."""
+def _added(directory: str) -> Iterator[tuple[str, str]]:
+    """As `_walk`: what was written into a directory that had to be rebuilt around a private one. Its entries of before
+    are bound in: what is changed below them lies in the layer."""
     before = mounts.entries_before(directory)
     if before is not None:
         yield from _walk(directory, directory, before.union(_PRIVATE, _AROUND))
 
 
-def _walk(root: str, shown: str, without: Collection[str] = ()) -> Iterator[File]:
+def _walk(root: str, shown: str, without: Collection[str]) -> Iterator[tuple[str, str]]:
+    """All below a directory: where it is now, and the path that it is shown as."""
     try:
         entries = list(os.scandir(root))
     except (FileNotFoundError, NotADirectoryError):
         return
     for entry in entries:
         path = f"{shown}/{entry.name}"
-        if path in _HIDDEN or path in without:
+        if path in without:
             continue
         if path not in _FURNITURE:
-            try:
-                yield _file(entry.path, path)
-            except FileNotFoundError:
-                continue
+            yield entry.path, path
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, path)
+            yield from _walk(entry.path, path, without)
 
 
-def _file(where: str, path: str) -> File:
-    status = os.lstat(where)
-    kind = _KINDS.get(stat.S_IFMT(status.st_mode), "other")
-    if kind == "device" and status.st_rdev == 0:
-        kind = "deleted"
-    content = b""
-    if kind == "file":
-        with open(where, "rb") as file:
-            content = file.read()
-    elif kind == "symlink":
-        content = os.readlink(where).encode()
+def _file(where: str, path: str, namespaces: int) -> File | None:
+    """A file; None where it has gone meanwhile."""
+    try:
+        status = os.lstat(where)
+        kind = "namespace" if status.st_dev == namespaces else _KINDS.get(stat.S_IFMT(status.st_mode), "other")
+        if kind == "device" and status.st_rdev == 0:
+            kind = "deleted"
+        content = _content(where, kind)
+    except FileNotFoundError:
+        return None
     digest = hashlib.blake2s(content, digest_size=8).hexdigest() if content else ""
     size = 0 if kind == "directory" else status.st_size
     return File(path, kind, stat.S_IMODE(status.st_mode), size, digest, _preview(content))
+
+
+def _content(where: str, kind: str) -> bytes:
+    if kind == "symlink":
+        return os.readlink(where).encode()
+    if kind != "file":
+        return b""
+    with open(where, "rb") as file:
+        return file.read()
 
 
 def _preview(content: bytes) -> str:

@@ -1,10 +1,9 @@
 """The filesystem of a host we play: the real one to read, and the places that programs write to for itself.
 
-/run is empty and private, and so is /var/lib/cni: what the machine's own plugins remember is not this host's. /sys
-shows the host's own links, and whatever is written under /etc, /var, /usr, /opt or /srv lands in a layer that only
-this host sees (overlayfs; where the kernel lacks it, private directories at the places that plugins are known to
-write to). /tmp and the users' own directories stay the machine's: there tests and
-plugins exchange files.
+/run is empty and private, and so are /dev/shm and /var/lib/cni: what the machine's own plugins remember is not this
+host's. /sys shows the host's own links, and whatever is written under /etc, /var, /usr, /opt or /srv lands in a layer
+that only this host sees (overlayfs; where the kernel lacks it, private directories at the places that plugins are known
+to write to). /tmp and the users' own directories stay the machine's: there tests and plugins exchange files.
 """
 
 from __future__ import annotations
@@ -36,6 +35,8 @@ _STATE = "/var/lib/cni"
 _SHIELDED = MS_NOSUID | MS_NODEV | MS_NOEXEC
 #: What hosts have of their own even without overlayfs.
 WITHOUT_OVERLAY = (_STATE, "/etc/cni", "/var/tmp")
+#: Where programs share memory: private, and empty after a reboot.
+SHARED_MEMORY = "/dev/shm"
 #: The directories that a host has from the start.
 DIRECTORIES = ("/run/netns", "/run/lock", "/run/cni", _STATE, "/etc/cni/net.d")
 
@@ -74,6 +75,7 @@ def furnish() -> None:
     """Give the calling thread's mount namespace a filesystem of its own. Raises OSError that names the mount."""
     fresh_sys()
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    _fresh_shared_memory()
     os.mkdir(LAYERS, 0o700)
     for directory in COVERED:
         if os.path.isdir(directory) and not os.path.islink(directory):
@@ -87,6 +89,11 @@ def furnish() -> None:
         _private(_STATE)
 
 
+def _fresh_shared_memory() -> None:
+    if os.path.isdir(SHARED_MEMORY):
+        mount("tmpfs", SHARED_MEMORY, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+
+
 def _directories() -> list[str]:
     """The directories that a host gets. Where the machine has no /etc or no /var there is nothing to cover, and what
     is made there would be made on the machine."""
@@ -94,7 +101,7 @@ def _directories() -> list[str]:
 
 
 def empty_run(proc: int) -> None:
-    """Give a host the /run and the /sys that it has at boot, in the namespaces that the calling thread is in.
+    """Give a host the /run, /sys and /dev/shm that it has at boot, in the namespaces that the calling thread is in.
 
     What was mounted and written in /run is gone; the layers with what was written elsewhere stay: they are its disk.
     ``proc`` is our own /proc, which knows our thread.
@@ -114,6 +121,9 @@ def empty_run(proc: int) -> None:
     if os.path.isdir("/sys"):
         umount("/sys")
     fresh_sys()
+    if os.path.isdir(SHARED_MEMORY):
+        umount(SHARED_MEMORY)
+    _fresh_shared_memory()
 
 
 def _mounted_in(directory: str, proc: int) -> list[str]:

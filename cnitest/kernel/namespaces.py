@@ -20,7 +20,7 @@ class NetworkNamespace:
     def __init__(self, thread: NamespaceThread, fd: int, netlink: NetlinkSocket) -> None:
         self._thread = thread
         self._sockets: dict[str, socket.socket] = {}
-        self._netfilter: NetlinkSocket | None = None
+        self._netlinks: dict[int, NetlinkSocket] = {}
         self.fd = fd
         self.netlink = netlink
         #: The generation of nftables' rules that was read last, and those rules (see `firewall.snapshot`).
@@ -62,10 +62,15 @@ class NetworkNamespace:
 
     @property
     def netfilter(self) -> NetlinkSocket:
-        """A netlink socket for the packet filter; opened once and kept, for nftables makes closing it slow."""
-        if self._netfilter is None:
-            self._netfilter = self.run(lambda: NetlinkSocket(NETFILTER))
-        return self._netfilter
+        """A netlink socket for the packet filter."""
+        return self.netlink_of(NETFILTER)
+
+    def netlink_of(self, family: int) -> NetlinkSocket:
+        """A netlink socket of another family than routing's; opened once and kept, for the kernel closes them slowly.
+        Raises OSError where the kernel has no such family."""
+        if family not in self._netlinks:
+            self._netlinks[family] = self.run(lambda: NetlinkSocket(family))
+        return self._netlinks[family]
 
     def kept(self, name: str, make: Callable[[], socket.socket]) -> socket.socket:
         """A socket of this namespace that is opened once and kept, for closing some kinds is slow."""
@@ -82,8 +87,7 @@ class NetworkNamespace:
         self.netlink.close()
         os.close(self.fd)
         left, self._sockets = list(self._sockets.values()), {}
-        if self._netfilter is not None:
-            left.append(self._netfilter.detached)
+        left += [netlink.detached for netlink in self._netlinks.values()]
         return left
 
 

@@ -148,8 +148,13 @@ class Host(Place):
         return self.files()
 
     def files(self) -> tuple[files.File, ...]:
-        """The files in this host's private layers; none while it has no filesystem of its own."""
-        return tuple(self.inside(files.watched)) if self._mounts else ()
+        """The files in this host's private layers, less the paths of its sandboxes; none while it has no filesystem of
+        its own."""
+        if self._mounts is None:
+            return ()
+        device = os.fstat(self.namespace.fd).st_dev
+        own = frozenset(f"/run/netns/{name}" for name in list(self._sandboxes))
+        return self.inside(lambda: files.watched(device, own))
 
     def close(self) -> None:
         """Drop the filesystem."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 
 import pytest
@@ -86,6 +87,24 @@ def test_changes_of_ports_files_and_connections_are_seen(lab):
         "+ conntrack entries icmp 10.40.80.11 -> 192.168.80.2",
     ):
         assert any(line.startswith(words) for line in lines), words
+
+
+def test_names_of_namespaces_and_shared_memory_are_seen(lab):
+    """What names a namespace of somebody else's, a hidden file beside it, and a file in /dev/shm, which is the host's
+    own; not the paths of sandboxes."""
+    node = lab.host("node")
+    node.run(["true"])
+    before = node.state()
+    node.run(["sh", "-c", "ip netns add other && touch /run/netns/.hidden && echo c1 > /dev/shm/c1"])
+    assert node.sandbox("mine").path == "/run/netns/mine"
+    lines = [" ".join(str(item).split()[:4]) for item in difference(before, node.state(firewall=False))]
+
+    assert lines == [
+        "+ files /dev/shm/c1: kind=file",
+        "+ files /run/netns/.hidden: kind=file",
+        "+ files /run/netns/other: kind=namespace",
+    ]
+    assert not os.path.lexists("/dev/shm/c1")
 
 
 def test_files_in_directories_that_the_machine_lacks_are_seen(lab):

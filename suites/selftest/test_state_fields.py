@@ -303,8 +303,21 @@ VLANS = changes(
     ("bridge vlan add dev br0 vid 7 self", "+ vlans br0 vid 7"),
 )
 
+SETTINGS = changes(
+    """ip link add a0 type veth peer name b0
+       ip link set a0 up""",
+    ("ip neighbour add proxy 10.0.0.7 dev a0", "+ neighbours 10.0.0.7 on a0: flags=proxy"),
+    ("ip neighbour add proxy 2001:db8::7 dev a0", "+ neighbours 2001:db8::7 on a0: flags=proxy"),
+    ("ip addrlabel add prefix 2001:db8::/32 label 77", "+ addrlabels 2001:db8::/32: label=77"),
+    ("ip addrlabel add prefix 2001:db8::/32 dev a0 label 77", "+ addrlabels 2001:db8::/32 dev a0: label=77"),
+    ("ip xfrm policy add src 10.0.0.7 dst 10.1.0.0/24 dir out action block", "+ IPsec policies src 10.0.0.7/32 dst"),
+    ("ip xfrm policy add src 2001:db8::/64 dst ::/0 dir in priority 7", "dst ::/0 dir in priority 7: is new"),
+    ("ip mptcp endpoint add 10.0.0.7 dev a0 signal", "+ MPTCP endpoints 10.0.0.7 id 1: link=a0 flags=signal"),
+    ("ip mptcp endpoint add 2001:db8::7 id 7 subflow", "+ MPTCP endpoints 2001:db8::7 id 7: flags=subflow"),
+)
+
 CHANGES = [*LINKS, *TOKEN, *BRIDGES, *FILTERING, *PORTS, *VXLANS, *ADDRESSES, *NEIGHBOURS]
-CHANGES += [*QUEUES, *CLASSES, *GROUPS, *VLANS]
+CHANGES += [*QUEUES, *CLASSES, *GROUPS, *VLANS, *SETTINGS]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=[change.command for change in CHANGES])

@@ -67,7 +67,9 @@ _LOOKS_SHARED = "shared nftables chains"
 # What of them changes with each attachment or comes with each call of iptables, also when all that is shared is there.
 _ALWAYS = ("logs", "locks", "last address", "built-in chains")
 _LOCAL = 255
-_UNCOUNTED = ("flows", "sysctl", "fdb")
+_UNCOUNTED = ("flows", "sysctl")
+# The flags of neighbours that somebody has entered.
+_ENTERED = frozenset(("proxy", "extern_learn", "managed"))
 # What of a link or port only says how its other end is.
 _OF_THE_OTHER_END = ("carrier", "parent", "state")
 
@@ -97,7 +99,7 @@ def _is_set(item: Difference) -> bool:
     the kernel does not make by itself."""
     if item.table == "routes":
         return bool(item.row.protocol != "kernel")
-    return item.table in ("files", "neighbours", *RULES)
+    return item.table in ("files", "neighbours", "fdb", *RULES)
 
 
 def _is_the_kernels(item: Difference) -> bool:
@@ -115,7 +117,9 @@ def _is_the_kernels(item: Difference) -> bool:
             of_link = "link" in [value for each in item.changes if each.name == "scope" for value in each[1:]]
             return loopback or of_link or _is_found_twice(item)
         case "neighbours":
-            return not (item.appeared and row.state == "permanent")
+            return not (item.appeared and (row.state == "permanent" or {*row.flags} & _ENTERED))
+        case "fdb":
+            return not item.appeared
         case "links" | "ports":
             return item.changed and all(change.name in _OF_THE_OTHER_END for change in item.changes)
     return False
@@ -130,7 +134,10 @@ def _is_found_twice(item: Difference) -> bool:
 
 
 def floats(item: Difference, *states: State) -> bool:
-    """Whether only the MAC of a bridge without addresses changed: the kernel gives it the lowest of its ports'."""
+    """Whether only the MAC of a bridge without addresses changed: the kernel gives it the lowest of its ports'; or a
+    bridge knows the MAC of a link of the host, as it does by itself."""
+    if item.table == "fdb":
+        return item.row.mac in {link.mac for state in states for link in state.links}
     if item.table != "links" or not item.changed or [change.name for change in item.changes] != ["mac"]:
         return False
     addressed = {row.link for state in states for row in state.addresses if row.scope != "link"}

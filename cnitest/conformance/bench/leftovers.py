@@ -16,7 +16,7 @@ from cnitest.lab.snapshot.state import State
 
 #: Seconds in which the kernel removes what a dead namespace held, and what else it does behind a call.
 AFTER_A_NAMESPACE, AFTER_A_CALL = 1.5, 0.1
-_PASSING = ("links", "ports", "addresses", "routes", "qdiscs")
+_PASSING = ("links", "ports", "addresses", "routes", "qdiscs", "fdb")
 Pictures = Mapping[str, State]
 
 

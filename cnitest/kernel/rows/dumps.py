@@ -12,13 +12,15 @@ from typing import NamedTuple
 
 from cnitest.kernel.rows.link_details import OWN_FDB
 from cnitest.kernel.rows.link_rows import LinkNames, LinkTable
-from cnitest.kernel.rows.readers import MAIN_HEADER, big, bits, ip, number, text, u32
-from cnitest.kernel.rows.records import Address, Fdb, Neighbour
+from cnitest.kernel.rows.readers import MAIN_HEADER, attributes_of, big, bits, integer, ip, number, text, u32
+from cnitest.kernel.rows.records import Address, AddressLabel, Fdb, Neighbour
 from cnitest.kernel.rows.route_rows import PROTOCOLS, SCOPES
 from cnitest.kernel.rtnetlink.netlink import attributes
 
 _ifaddr = struct.Struct("=BBBBi")
 _ndmsg = struct.Struct("=BxxxiHBB")
+_labelled = struct.Struct("=BxBxi4x")
+_LABEL_ADDRESS, _LABEL = 1, 2
 
 _NEIGHBOUR_STATES = {
     0: "none",
@@ -114,6 +116,17 @@ def _lifetimes(row: bytes, where: tuple[int, int] | None) -> tuple[str, str]:
         return "forever", "forever"
     preferred, valid = ("forever" if u32(row, where[0] + at) == _FOREVER else "limited" for at in (0, 4))
     return preferred, valid
+
+
+def labels(rows: Iterable[bytes], links: LinkNames) -> tuple[AddressLabel, ...]:
+    """RTM_NEWADDRLABEL rows."""
+    found = []
+    for row in rows:
+        _, length, index = _labelled.unpack_from(row, MAIN_HEADER)
+        values = attributes_of(row, MAIN_HEADER + _labelled.size, len(row))
+        prefix = f"{ip(values.get(_LABEL_ADDRESS, bytes(16)))}/{length}"
+        found.append(AddressLabel(prefix, links.name(index) if index else "", integer(values, _LABEL)))
+    return tuple(sorted(found))
 
 
 class _RawNeighbour(NamedTuple):

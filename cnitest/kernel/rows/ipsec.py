@@ -1,4 +1,4 @@
-"""Reads the IPsec policies of a namespace, as ``ip xfrm policy`` shows them.
+"""Reads the IPsec policies and associations of a namespace, as ``ip xfrm`` shows them.
 
 Numbers and layout: include/uapi/linux/xfrm.h.
 """
@@ -10,17 +10,23 @@ import socket
 import struct
 from typing import NamedTuple
 
+from cnitest.errors import KernelError
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.rows.readers import MAIN_HEADER, attributes_of, ip
 from cnitest.kernel.rtnetlink.netlink import Message, NetlinkSocket
 
-_XFRM, _GET_POLICY = 6, 0x15
+_XFRM, _GET_STATE, _GET_POLICY = 6, 0x12, 0x15
 _TEMPLATES, _MARK = 5, 21
 _DIRECTIONS, _BLOCK = ("in", "out", "fwd"), 1
 # Selector (destination, source, ports with masks, family, prefixes, protocol, link), lifetimes, priority, index,
 # direction, action.
 _policy = struct.Struct("=16s16s4HHBBB3xi4x96xIIBB6x")
 _mark = struct.Struct("=II")
+# A selector, destination, SPI, protocol, source, lifetimes and statistics, sequence, number of its request, family,
+# mode.
+_state = struct.Struct("=56x16s4sB3x16s108x4xIHB3x")
+_PROTOCOLS = {50: "esp", 51: "ah", 108: "comp", 60: "route2", 43: "hao"}
+_MODES = ("transport", "tunnel", "ro", "in_trigger", "beet", "iptfs")
 
 
 class Policy(NamedTuple):
@@ -51,16 +57,54 @@ class Policy(NamedTuple):
         return f"src {self.source} dst {self.destination} dir {self.direction}{mark}"
 
 
+class Association(NamedTuple):
+    """A security association, ``ip xfrm state``; ``spi`` in hexadecimal, ``reqid`` what names it in policies."""
+
+    source: str
+    destination: str
+    protocol: str
+    spi: str
+    reqid: int
+    mode: str
+
+
+def both(namespace: NetworkNamespace) -> tuple[tuple[Policy, ...], tuple[Association, ...]]:
+    """All policies but those of single sockets, and all associations but those that the kernel has asked a daemon for;
+    none where the kernel has no IPsec."""
+    try:
+        netlink = namespace.netlink_of(_XFRM)
+        return _policies(netlink), _associations(netlink)
+    except (KernelError, OSError):
+        return (), ()
+
+
 def policies(namespace: NetworkNamespace) -> tuple[Policy, ...]:
     """All policies but those of single sockets, the one that decides first. Raises KernelError where the kernel has no
     IPsec."""
-    netlink = namespace.run(lambda: NetlinkSocket(_XFRM))
-    try:
-        rows = netlink.dump(Message(_GET_POLICY, 0, b"", "IPsec policies"))
-    finally:
-        netlink.close()
-    found = (_read(row) for row in rows)
+    return _policies(namespace.netlink_of(_XFRM))
+
+
+def _policies(netlink: NetlinkSocket) -> tuple[Policy, ...]:
+    found = (_read(row) for row in netlink.dump(Message(_GET_POLICY, 0, b"", "IPsec policies")))
     return tuple(sorted((one for one in found if one), key=lambda one: one.priority))
+
+
+def _associations(netlink: NetlinkSocket) -> tuple[Association, ...]:
+    rows = netlink.dump(Message(_GET_STATE, 0, b"", "IPsec associations"))
+    return tuple(sorted(found for row in rows if int((found := _association(row)).spi, 16)))
+
+
+def _association(row: bytes) -> Association:
+    destination, spi, protocol, source, reqid, family, mode = _state.unpack_from(row, MAIN_HEADER)
+    size = 4 if family == socket.AF_INET else 16
+    return Association(
+        ip(source[:size]),
+        ip(destination[:size]),
+        _PROTOCOLS.get(protocol, str(protocol)),
+        f"0x{spi.hex()}",
+        reqid,
+        _MODES[mode] if mode < len(_MODES) else str(mode),
+    )
 
 
 def _read(row: bytes) -> Policy | None:

@@ -256,6 +256,14 @@ class Chain(NamedTuple):
     template: str
 
 
+class AddressLabel(NamedTuple):
+    """A label by which IPv6 chooses source addresses, ``ip addrlabel``."""
+
+    prefix: str
+    link: str
+    label: int
+
+
 class MulticastAddress(NamedTuple):
     """An address that a link listens to, ``ip maddress``: a group of IPv4, IPv6, or a MAC (``static`` when entered)."""
 

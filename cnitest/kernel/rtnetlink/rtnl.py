@@ -18,7 +18,7 @@ NEWADDR, DELADDR, GETADDR = 20, 21, 22
 NEWROUTE, GETROUTE = 24, 26
 NEWNEIGH, GETNEIGH = 28, 30
 GETRULE, GETMDB = 34, 86
-GETNEXTHOP = 106
+GETNEXTHOP, GETADDRLABEL = 106, 74
 
 LOOPBACK = 1
 _UP = 1
@@ -332,6 +332,11 @@ def dump_neighbours(family: int = 0, *, proxies: bool = False) -> Message:
     """The neighbour tables, or the addresses that are answered for others; with AF_BRIDGE the forwarding tables."""
     flags = _NTF_PROXY if proxies else 0
     return Message(GETNEIGH, 0, struct.pack("=BxxxiHBB", family, 0, 0, flags, 0), "neighbours")
+
+
+def dump_labels() -> Message:
+    """The labels by which IPv6 source addresses are chosen."""
+    return Message(GETADDRLABEL, 0, struct.pack("=BxxxII", socket.AF_INET6, 0, 0), "address labels")
 
 
 def dump_vlans() -> Message:

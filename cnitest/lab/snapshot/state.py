@@ -15,10 +15,11 @@ from cnitest.kernel.files import File
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.netfilter import conntrack
 from cnitest.kernel.netfilter.conntrack import Flow
-from cnitest.kernel.rows import bridge_rows, dumps, multicast, route_rows, rule_rows, traffic_control
+from cnitest.kernel.rows import bridge_rows, dumps, ipsec, mptcp, multicast, route_rows, rule_rows, traffic_control
 from cnitest.kernel.rows.link_rows import LinkNames, LinkTable
 from cnitest.kernel.rows.records import (
     Address,
+    AddressLabel,
     Chain,
     Class,
     Fdb,
@@ -47,8 +48,8 @@ class State:
 
     ``sysctls`` are those that plugins are known to touch; ``firewall`` maps each backend in use (``nft``,
     ``iptables``, ``ip6tables``, ``iptables-legacy``, ``ip6tables-legacy``) to its rules, a line each; ``ports`` are
-    those of bridges, ``flows`` the entries of conntrack; ``files`` what lies in a host's private layers of /run, /etc
-    and /var.
+    those of bridges, ``flows`` the entries of conntrack; ``policies`` and ``associations`` are IPsec's, ``endpoints``
+    those of multipath TCP; ``files`` what lies in a host's /run, /dev/shm, and private layers of /etc and /var.
     """
 
     links: tuple[Link, ...] = ()
@@ -62,6 +63,10 @@ class State:
     vlans: tuple[Vlan, ...] = ()
     mdb: tuple[Mdb, ...] = ()
     maddresses: tuple[MulticastAddress, ...] = ()
+    addrlabels: tuple[AddressLabel, ...] = ()
+    policies: tuple[ipsec.Policy, ...] = ()
+    associations: tuple[ipsec.Association, ...] = ()
+    endpoints: tuple[mptcp.Endpoint, ...] = ()
     qdiscs: tuple[Qdisc, ...] = ()
     classes: tuple[Class, ...] = ()
     filters: tuple[Filter, ...] = ()
@@ -158,6 +163,14 @@ def _groups(namespace: NetworkNamespace, table: LinkTable) -> tuple[Mdb, ...]:
         return ()
 
 
+def _labels(namespace: NetworkNamespace, table: LinkTable) -> tuple[AddressLabel, ...]:
+    """The labels of IPv6 addresses; none where the kernel has no IPv6."""
+    try:
+        return dumps.labels(namespace.netlink.dump(rtnl.dump_labels()), table)
+    except KernelError:
+        return ()
+
+
 def flows(namespace: NetworkNamespace) -> tuple[Flow, ...]:
     """The connections that the namespace tracks."""
     netfilter = namespace.netfilter
@@ -182,6 +195,7 @@ def take(
     names = [link.name for link in table.links]
     own_file = functools.partial(_own_file, proc=namespace.proc)
     sysctls, groups = namespace.run(lambda: (sysctl.of_interest(names), multicast.addresses(own_file)))
+    policies, associations = ipsec.both(namespace)
     with_firewall = run is not None and read_own is not None
     return State(
         links=table.links,
@@ -197,6 +211,10 @@ def take(
         **traffic_control.read(dump, table)._asdict(),
         sysctls=MappingProxyType(sysctls),
         maddresses=groups,
+        addrlabels=_labels(namespace, table),
+        policies=policies,
+        associations=associations,
+        endpoints=mptcp.endpoints(namespace, table),
         firewall=MappingProxyType(
             firewall.snapshot(namespace, read_own, run, counters=counters) if run and read_own else {}
         ),

@@ -69,7 +69,13 @@ def _handle_if_chosen(qdisc: Any) -> Any:
 _OF_KERNEL = {"protocol": ("kernel_lo", "kernel_ra", "kernel_ll")}
 
 #: What a table is called in words, where its name alone does not say what it has.
-TITLES: Mapping[str, str] = {"ports": "bridge ports", "flows": "conntrack entries"}
+TITLES: Mapping[str, str] = {
+    "ports": "bridge ports",
+    "flows": "conntrack entries",
+    "policies": "IPsec policies",
+    "associations": "IPsec associations",
+    "endpoints": "MPTCP endpoints",
+}
 #: By the field of `State`. What the kernel changes by itself as time goes by does not count.
 TABLES: Mapping[str, Table] = {
     "links": Table(lambda row: row.name, ("name",), usual=link_details.USUAL),
@@ -97,6 +103,12 @@ TABLES: Mapping[str, Table] = {
         ignored=lambda row: row.state == "temp",
     ),
     "maddresses": Table(lambda row: f"{row.address} on {row.link}", ("address", "link"), ignored=_is_kernels_own),
+    "addrlabels": Table(lambda row: f"{row.prefix}{f' dev {row.link}' * bool(row.link)}", ("prefix", "link")),
+    "policies": Table(words.policy_key, ("source", "destination", "direction", "priority"), ("number",)),
+    "associations": Table(
+        lambda row: f"{row.protocol} spi {row.spi} dst {row.destination}", ("protocol", "spi", "destination")
+    ),
+    "endpoints": Table(lambda row: f"{row.address} id {row.id}", ("address", "id")),
     "qdiscs": Table(
         lambda row: f"{row.kind} parent {row.parent} on {row.link}", ("kind", "parent", "link"), view=_handle_if_chosen
     ),

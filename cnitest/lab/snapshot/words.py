@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from cnitest.kernel.rows.ipsec import Policy
 from cnitest.kernel.rows.records import Fdb, Filter, Route, Rule
 
 _TABLE_NAMES = {253: "default", 254: "main", 255: "local"}
@@ -44,6 +45,14 @@ def fdb_key(entry: Fdb) -> str:
     """What tells one forwarding entry from another: ``02:00:00:00:00:01 on vxlan0 dst 192.0.2.1``."""
     rest = (("vlan", entry.vlan), ("dst", entry.dst), ("src_vni", entry.src_vni))
     return " ".join((f"{entry.mac} on {entry.link}", *(f"{word} {value}" for word, value in rest if value)))
+
+
+def policy_key(row: Policy) -> str:
+    """As ip(8) tells policies apart: ``src 10.0.0.0/24 dst 10.1.0.0/24 dir out priority 0``."""
+    ports = (("proto", row.protocol), ("sport", row.source_port[0]), ("dport", row.destination_port[0]))
+    rest = (*ports, ("if", row.link), ("mark", row.mark[0]), ("priority", row.priority))
+    named = [f"{word} {value}" for word, value in rest if value]
+    return " ".join((f"src {row.source} dst {row.destination} dir {row.direction}", *named))
 
 
 def filter_key(row: Filter) -> str:
