@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from cnitest.errors import KernelError
 from cnitest.kernel import firewall, sysctl
@@ -171,6 +172,17 @@ def _labels(namespace: NetworkNamespace, table: LinkTable) -> tuple[AddressLabel
         return ()
 
 
+def _settings(namespace: NetworkNamespace, table: LinkTable) -> dict[str, Any]:
+    """Fields of a state that say what senders may and what they choose."""
+    policies, associations = ipsec.both(namespace)
+    return {
+        "addrlabels": _labels(namespace, table),
+        "policies": policies,
+        "associations": associations,
+        "endpoints": mptcp.endpoints(namespace, table),
+    }
+
+
 def flows(namespace: NetworkNamespace) -> tuple[Flow, ...]:
     """The connections that the namespace tracks."""
     netfilter = namespace.netfilter
@@ -195,7 +207,6 @@ def take(
     names = [link.name for link in table.links]
     own_file = functools.partial(_own_file, proc=namespace.proc)
     sysctls, groups = namespace.run(lambda: (sysctl.of_interest(names), multicast.addresses(own_file)))
-    policies, associations = ipsec.both(namespace)
     with_firewall = run is not None and read_own is not None
     return State(
         links=table.links,
@@ -211,10 +222,7 @@ def take(
         **traffic_control.read(dump, table)._asdict(),
         sysctls=MappingProxyType(sysctls),
         maddresses=groups,
-        addrlabels=_labels(namespace, table),
-        policies=policies,
-        associations=associations,
-        endpoints=mptcp.endpoints(namespace, table),
+        **_settings(namespace, table),
         firewall=MappingProxyType(
             firewall.snapshot(namespace, read_own, run, counters=counters) if run and read_own else {}
         ),
