@@ -37,8 +37,10 @@ _SHIELDED = MS_NOSUID | MS_NODEV | MS_NOEXEC
 WITHOUT_OVERLAY = (_STATE, "/etc/cni", "/var/tmp")
 #: Where programs share memory: private, and empty after a reboot.
 SHARED_MEMORY = "/dev/shm"
+# ip(8) mounts it over itself where that was not done: names of before could not be removed any more.
+_NAMES = "/run/netns"
 #: The directories that a host has from the start.
-DIRECTORIES = ("/run/netns", "/run/lock", "/run/cni", _STATE, "/etc/cni/net.d")
+DIRECTORIES = (_NAMES, "/run/lock", "/run/cni", _STATE, "/etc/cni/net.d")
 
 
 def make_private() -> None:
@@ -85,8 +87,13 @@ def furnish() -> None:
             os.makedirs(directory, exist_ok=True)
         except PermissionError:  # below a user namespace the real root's directories are not ours to write to
             _private(directory)
+    _mount_names()
     if os.path.isdir(_STATE) and (not os.access(_STATE, os.R_OK | os.W_OK | os.X_OK) or os.listdir(_STATE)):
         _private(_STATE)
+
+
+def _mount_names() -> None:
+    mount(_NAMES, _NAMES, flags=MS_BIND)
 
 
 def _fresh_shared_memory() -> None:
@@ -118,6 +125,7 @@ def empty_run(proc: int) -> None:
             os.unlink(entry.path)
     for directory in _directories():
         os.makedirs(directory, exist_ok=True)
+    _mount_names()
     if os.path.isdir("/sys"):
         umount("/sys")
     fresh_sys()

@@ -107,6 +107,17 @@ def test_names_of_namespaces_and_shared_memory_are_seen(lab):
     assert not os.path.lexists("/dev/shm/c1")
 
 
+def test_a_sandbox_goes_after_ip_has_made_a_namespace(lab):
+    """ip(8) mounts /run/netns where it was no mount, and no path of before could be removed."""
+    node = lab.host("node")
+    assert node.sandbox("going").path == "/run/netns/going"
+    node.run(["ip", "netns", "add", "another"])
+
+    node.lose("going")
+
+    assert [file.path for file in node.files() if file.path.startswith("/run/netns/")] == ["/run/netns/another"]
+
+
 def test_files_in_directories_that_the_machine_lacks_are_seen(lab):
     """Also for an ordinary user, whose hosts have directories of their own around what they may not write to."""
     node = lab.host("node")

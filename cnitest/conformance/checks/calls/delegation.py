@@ -55,18 +55,22 @@ def a_path_is_no_delegate(bench: Bench, tmp_path: Path) -> None:
 
 @check("DLG-02")
 def the_delegate_gets_the_variables(bench: Bench, tmp_path: Path) -> None:
-    """On ADD and DEL every CNI_* variable reaches the delegate as it was."""
+    """On ADD and DEL every CNI_* variable reaches the delegate as it was, also for a container's other interface and an
+    ID in capitals."""
     require_delegate(bench)
     plugin = delegate.install(bench, tmp_path)
     made = bench.attach(delegate.target(bench, args="IgnoreUnknown=1;CNITEST=here"))
-
     calls = [made.call, bench.delete(made)]
+    ifname = "eth1" if bench.setting.ifname != "eth1" else "eth2"
+    other = bench.add(delegate.target(bench, "c2", ifname=ifname, container_id="Cnitest-C2.X_y"))
 
-    for call in calls:
-        record = next((r for r in plugin.records() if r.command == call.command), None)
+    records = list(plugin.records())
+    for call in [*calls, other]:
+        record = next((r for r in records if r.command == call.command), None)
         if record is None:
             bench.complain(delegate.called(f"{call.command}: the delegate was not called"))
             continue
+        records.remove(record)
         for name in PASSED_ON:
             sent, got = call.environment.get(name, ""), record.environment.get(name, "")
             bench.demand(sent == got, f"{call.command}: {name} was {sent!r}, the delegate got {got!r}")
@@ -79,6 +83,8 @@ def the_delegate_gets_the_whole_configuration(bench: Bench, tmp_path: Path) -> N
     plugin = delegate.install(bench, tmp_path)
     target = delegate.target(bench)
     document = {**bench.request(target), "x-cnitest": {"kept": [1, "two"]}}
+    document.setdefault("args", {"cni": {"labels": [{"key": "app", "value": "web"}]}})
+    document.setdefault("runtimeConfig", {})
 
     added = bench.raw("ADD", target, stdin=document)
     bench.need(added)
