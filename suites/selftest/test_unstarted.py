@@ -112,9 +112,9 @@ BROKEN = {
         [{**BRIDGE, "hairpinMode": True, "promiscMode": True}],
         ("hairpinMode and promiscMode are both given, and bridge takes one of them",),
     ),
-    "what has no cause": (
+    "a value that a sysctl does not take": (
         [BRIDGE, {"type": "tuning", "sysctl": {"net.core.somaxconn": "many"}}],
-        ("unknown; see the plugin's own words",),
+        ("sysctl net.core.somaxconn: invalid argument: the kernel does not take the value 'many'",),
     ),
 }
 
@@ -136,6 +136,25 @@ def test_a_mac_that_the_runtime_asks_for_is_named(tmp_path: Path, profile: dict[
 
     assert done.returncode == 1
     assert where in " ".join(done.stdout.split())
+
+
+def test_words_that_nobody_knows_are_left_to_the_reader(tmp_path: Path) -> None:
+    """A plugin of one's own, whose error is like no other: no cause is made up."""
+    version = {"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"]}
+    error = {"cniVersion": "1.0.0", "code": 133, "msg": "the flux is out of range"}
+    plugin = tmp_path / "bin" / "odd"
+    plugin.parent.mkdir()
+    answers = (
+        f"[ $CNI_COMMAND = VERSION ] && echo '{json.dumps(version)}' && exit\necho '{json.dumps(error)}'; exit 1\n"
+    )
+    plugin.write_text(f"#!/bin/sh\n{answers}")
+    plugin.chmod(0o755)
+
+    done = tried(tmp_path, BRIDGE, {"type": "odd"}, options=("--cni-path", "bin"))
+
+    assert done.returncode == 1
+    assert "the flux is out of range" in done.stdout
+    assert "unknown; see the plugin's own words" in done.stdout
 
 
 def test_what_is_not_written_is_named(tmp_path: Path) -> None:
