@@ -127,6 +127,10 @@ class PacketSocket(Sniffer):
         """The frames after the first ``count`` ones, whoever has read them; never waits. Of many that have come, the
         last ones are read by `catch_up` or by the next call. Those that are not remembered any more count as lost."""
         self.frames()
+        return self.remembered(count)
+
+    def remembered(self, count: int) -> list[Frame]:
+        """As `since`, of those that have been read."""
         wanted = self.count - count
         self._forgotten = max(self._forgotten, wanted - REMEMBERED)
         return list(islice(reversed(self.recent), wanted))[::-1]

@@ -78,7 +78,7 @@ class _Watch:
         given_up = self._gone and time.monotonic() < end
         for tap in self._taps.values():
             tap.catch_up()
-        frames = [self._frames(place, attempt.matches) for place in self._sniffers]
+        frames = [self._remembered(place, attempt.matches) for place in self._sniffers]
         saw = [place for place, some in zip(self._sniffers, frames, strict=True) if some]
         links = peers_of(saw) if len(self._sniffers) > _ENDS else {}
         found = seen(probe, self._sniffers, frames, links, self._far)
@@ -127,7 +127,12 @@ class _Watch:
 
     def _frames(self, place: Place, matches: Callable[[Frame], bool]) -> tuple[Frame, ...]:
         """What a place has seen of the attempt."""
-        return tuple(frame for frame in self._taps[place].since(self._began[place]) if matches(frame))
+        self._taps[place].frames()
+        return self._remembered(place, matches)
+
+    def _remembered(self, place: Place, matches: Callable[[Frame], bool]) -> tuple[Frame, ...]:
+        """The same, of what has been read."""
+        return tuple(filter(matches, self._taps[place].remembered(self._began[place])))
 
 
 def _placed(freed: Freed, watched: Sequence[Watched]) -> Freed:
