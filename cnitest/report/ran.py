@@ -105,7 +105,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if hasattr(config, "workerinput") or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return
     from cnitest.report import unprivileged
-    from cnitest.report.verdicts import skipped_of
+    from cnitest.report.conformance.tried import skipped_of
 
     if unprivileged.ends_with_4(config) and count.skipped and not count.ran:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +9,15 @@ import pytest
 
 from cnitest.report import options
 from cnitest.report.baseline import face
+from cnitest.report.conformance import tried
+from cnitest.report.conformance.tried import chosen_of, is_asked_for, subjects_of, wanted
 
 if TYPE_CHECKING:
-    from cnitest.conformance.model.subject import Subject
     from cnitest.conformance.model.verdict import Case
     from cnitest.report.conformance.again import Asked
     from cnitest.report.conformance.choice import Chosen
     from cnitest.report.conformance.summary import RunSummary
 
-_SUBJECTS = pytest.StashKey[Any]()
 #: The seconds that a test's fixtures took.
 DURATION = pytest.StashKey[float]()
 #: Workers a processor; measured by benchmarks/conformance.py.
@@ -44,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requirement(id): the requirement that a test of the conformance suite decides")
     config.stash[_COLLECTOR] = _Collector(config)
     config.pluginmanager.register(config.stash[_COLLECTOR])
-    if not hasattr(config, "workerinput") and _is_asked_for(config) and config.option.verbose <= 0:
+    if not hasattr(config, "workerinput") and is_asked_for(config) and config.option.verbose <= 0:
         from cnitest.report.conformance.progress import Progress
 
         letters = {verdict: (letter, _LEGEND.get(verdict, verdict)) for verdict, (_, letter, _) in _WORDS.items()}
@@ -55,12 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)  # before workers are begun
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Tell what cannot be run before anything is; a network that was given and cannot start ends the run with 1."""
-    if hasattr(config, "workerinput") or config.getoption("help") or not _is_asked_for(config):
+    if hasattr(config, "workerinput") or config.getoption("help") or not is_asked_for(config):
         return None
     from cnitest.report.given import resolve_paths
 
     resolve_paths(config)
-    _wanted(config)
+    wanted(config)
     from cnitest import interrupts
 
     try:
@@ -98,101 +97,25 @@ def _profile(config: pytest.Config) -> str:
     return str(config.getoption("--cni-profile"))
 
 
-def _wanted(config: pytest.Config) -> frozenset[str]:
-    """The requirements that were asked for by their IDs; none for all."""
-    if not config.getoption("--cni-requirement"):
-        return frozenset()  # nothing is read when pytest starts
-    from cnitest.conformance.model.requirement import find
-    from cnitest.errors import CnitestError
-
-    try:
-        return frozenset(find(identifier).id for identifier in config.getoption("--cni-requirement"))
-    except CnitestError as error:
-        raise pytest.UsageError(str(error)) from None
-
-
 @pytest.hookimpl(optionalhook=True, tryfirst=True)  # xdist has an answer of its own
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """With -n auto two workers a processor, for plugins wait for the kernel; more find no time left there."""
-    return (os.cpu_count() or 1) * _WORKERS if _is_asked_for(config) else None
+    return (os.cpu_count() or 1) * _WORKERS if is_asked_for(config) else None
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Hand the subjects to a worker of pytest-xdist, so that plugins are examined once."""
-    config: pytest.Config = node.config
-    if _is_asked_for(config):
-        from cnitest.conformance.model.subject import to_data
-
-        node.workerinput["cnitest_subjects"] = json.dumps(to_data(subjects_of(config)))
-
-
-def _is_asked_for(config: pytest.Config) -> bool:
-    """Whether the conformance suite was asked for by name, with what to try."""
-    if not (config.getoption("--cni-conf") or config.getoption("--cni-plugin")):
-        return False  # nothing is looked for when pytest starts
-    from cnitest.report import suite
-
-    return suite.is_named(config.args, config.invocation_params.dir, modules=config.getoption("pyargs"))
-
-
-def subjects_of(config: pytest.Config) -> tuple[Subject, ...]:
-    """The subjects of a run: of --cni-conf, of --cni-plugin, else of the fast slice. Found once."""
-    if _SUBJECTS not in config.stash:
-        given = getattr(config, "workerinput", {}).get("cnitest_subjects")
-        if given is not None:
-            from cnitest.conformance.model.subject import from_data
-
-            config.stash[_SUBJECTS] = from_data(json.loads(given))
-        else:
-            config.stash[_SUBJECTS] = chosen_of(config).subjects
-    found: tuple[Subject, ...] = config.stash[_SUBJECTS]
-    return found
-
-
-def chosen_of(config: pytest.Config) -> Chosen:
-    """What was chosen, and what cannot be. Found once, where the run is led."""
-    if _CHOSEN not in config.stash:
-        from cnitest.errors import CnitestError
-        from cnitest.report.conformance.choice import asked, chosen
-        from cnitest.report.given import plugin_path
-
-        choice = asked(config.option, plugin_path(config), otherwise=_slice)
-        choice = choice if _is_asked_for(config) else choice._replace(keep_going=True)
-        try:
-            config.stash[_CHOSEN] = chosen(choice)
-        except CnitestError as error:
-            raise pytest.UsageError(str(error)) from None
-    found: Chosen = config.stash[_CHOSEN]
-    return found
-
-
-def _slice() -> tuple[str, ...]:
-    """The plugins to try where nobody said which."""
-    from cnitest.plugins import files
-
-    return tuple(plugin.name for plugin in files.every() if plugin.in_slice)
-
-
-_CHOSEN = pytest.StashKey[Any]()
-
-
-def tried_of(config: pytest.Config) -> tuple[Subject, ...]:
-    """The subjects of a run of the conformance suite; none of any other run."""
-    return chosen_of(config).subjects if _CHOSEN in config.stash else ()
-
-
-def skipped_of(config: pytest.Config) -> tuple[str, ...]:
-    """Why some of the subjects that were asked for are not among those of the run."""
-    return chosen_of(config).skipped if _CHOSEN in config.stash else ()
+    if is_asked_for(node.config):
+        tried.hand_over(node.config, node.workerinput)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -k looks at them
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests that apply to no subject at all, which the table says, and those of requirements not asked for;
     let -k know the others' IDs."""
-    wanted = _wanted(config)
-    items[:] = [item for item in items if not _is_empty(item) and (not wanted or _identifier(item) in wanted)]
+    identifiers = wanted(config)
+    items[:] = [item for item in items if not _is_empty(item) and (not identifiers or _identifier(item) in identifiers)]
     for item in items:
         if identifier := _identifier(item):
             item.extra_keyword_matches.add(identifier)
@@ -273,11 +196,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _outcome(config: pytest.Config, cases: list[Case]) -> RunSummary:
     """What the run came to, with the scripts of its causes written; with -v those of all cases."""
-    from cnitest.report.conformance import own, scripts, summary
+    from cnitest.report.conformance import choice, scripts, summary
 
     subjects = subjects_of(config)
-    whole = not (config.getoption("-k") or _wanted(config) or config.getoption("--cni-shard"))
-    first = own.subjects(subjects, config.getoption("--cni-plugin"))
+    whole = not (config.getoption("-k") or wanted(config) or config.getoption("--cni-shard"))
+    first = choice.own(subjects, config.getoption("--cni-plugin"))
     profile, directory = config.getoption("--cni-profile"), config.getoption("--cni-repro")
     run = face.of(config)
     baseline = run.as_data() if run else None
@@ -297,7 +220,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """The table: requirement by verdict, counts by level, where the time went."""
     outcome = config.stash.get(_OUTCOME, None)
     if outcome is None:
-        for line in _nothing_selected(config) if _is_asked_for(config) else ():
+        for line in _nothing_selected(config) if is_asked_for(config) else ():
             terminalreporter.line(line)
         from cnitest.report.marks import regressions
 
@@ -328,7 +251,7 @@ def _nothing_selected(config: pytest.Config) -> list[str]:
         )
     from cnitest.conformance.model.requirement import find
 
-    for identifier in sorted(_wanted(config)):
+    for identifier in sorted(wanted(config)):
         for subject in subjects_of(config):
             gap = next((why for version in subject.versions if (why := subject.gap(find(identifier), version))), "")
             lines += [f"{identifier} does not apply to {subject.name}: {gap}"] if gap else []

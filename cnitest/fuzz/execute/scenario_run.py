@@ -1,18 +1,17 @@
-"""A host and its attachments while a scenario runs: does its steps, and notes after each what does not hold."""
+"""The operations of a scenario: each calls plugins, and notes afterwards what does not hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 
 from cnitest.cni import spec
 from cnitest.cni.calls.invoke import Call
 from cnitest.cni.spec import Document
-from cnitest.conformance.bench.bench import AttachmentTarget, Bench, Picture
+from cnitest.conformance.bench.bench import AttachmentTarget, Picture
 from cnitest.conformance.bench.leftovers import AFTER_A_CALL, AFTER_A_NAMESPACE, Leftover, removals, settle
 from cnitest.conformance.model import protocol
-from cnitest.conformance.model.finding import Detail
 from cnitest.fuzz.execute import raw
-from cnitest.fuzz.execute.caller import BenchCaller
+from cnitest.fuzz.execute.scenario_state import ScenarioState
 from cnitest.fuzz.model.example import Example, Validity, version_of
 from cnitest.fuzz.model.scenario import Raw, Step
 from cnitest.fuzz.model.violation import Violation
@@ -25,93 +24,8 @@ Key = tuple[int, str, str]
 _NOT_READY = {50, 51}
 
 
-class ScenarioRun:
-    """Runs the steps of one scenario on a bench; what each operation does is in `cnitest.fuzz.execute.operations`.
-
-    ``serial`` keeps the names of its containers apart from others', ``start`` is the host's state before,
-    ``host_links`` and ``running`` are the links and processes that are part of the host, and ``keep`` leaves the
-    containers for the next scenario.
-    """
-
-    def __init__(
-        self,
-        bench: Bench,
-        networks: Sequence[Example],
-        *,
-        serial: int = 0,
-        start: Picture | None = None,
-        host_links: Collection[str] | None = None,
-        running: Collection[int] | None = None,
-        keep: bool = False,
-    ) -> None:
-        self.bench = bench
-        self.networks = tuple(networks)
-        self.attached: dict[Key, Attached] = {}
-        self.violations: list[Violation] = []
-        self.call = BenchCaller(bench)
-        self.start = bench.look() if start is None else start
-        self.host_links = {link.name for link in bench.node.links} if host_links is None else set(host_links)
-        #: Directories of another release of the plugins, to change to in the middle.
-        self.next_path: tuple[str, ...] = ()
-        #: Whether the host is of no more use afterwards, for something else than plugins has changed it.
-        self.spent = False
-        #: Whether packets go through the host that no rule lets pass.
-        self.forwards = True
-        #: Called when all is deleted, before the last look.
-        self.tidy: Callable[[], None] = lambda: None
-        self.keeps_containers = keep
-        # Networks of which an ADD has succeeded, so that they cannot be called invalid any more.
-        self._proven: set[int] = set()
-        self._suffix = f"-{serial}" if serial else ""
-        # What was deleted last, by what it was about, and who was there before.
-        self._gone: dict[Key, Attached] = {}
-        # What a profile's commands for containers put on the host.
-        self._setup_links: set[str] = set()
-        self._running = set(bench.processes() if running is None else running)
-
-    # --- what a step needs
-
-    def note(self, violations: Sequence[Violation]) -> None:
-        """Note what does not hold, each thing once; for a script to see it again, too."""
-        for violation in violations:
-            if violation not in self.violations:
-                self.violations.append(violation)
-                about = violation.evidence.about if isinstance(violation.evidence, Detail) else None
-                self.bench.complain(Detail(violation.evidence or violation.words, violation.kernel, about))
-
-    def key(self, step: Step) -> Key:
-        """What a step is about."""
-        return step.network, step.container, step.ifname or self.networks[step.network].ifname
-
-    def target(self, step: Step) -> AttachmentTarget:
-        """The container's interface that a step is about; the container is made when it is new."""
-        example = self.networks[step.network]
-        name = f"{step.container}{self._suffix}"
-        before = self._links() if self.bench.setting.container_setup else set()
-        target = self.bench.target(
-            name,
-            step.ifname or example.ifname,
-            network=str(example.network.get("name", "")),
-            conf={},
-            before=(),
-            args=";".join(f"{key}={value}" for key, value in example.args.items()),
-            capabilities={},
-            container_id=f"cnitest_.{name}",  # every character that an ID may have
-        )
-        self._setup_links |= self._links() - before if self.bench.setting.container_setup else set()
-        return target
-
-    def _links(self) -> set[str]:
-        return {link.name for link in self.bench.node.links}
-
-    def is_foreign(self, step: Step) -> bool:
-        """Whether the interface is another network's: no runtime gives one name in a container to two networks."""
-        network, *place = self.key(step)
-        return any([*place] == [*key[1:]] and key[0] != network for key in self.attached)
-
-    def live(self) -> list[Attached]:
-        """The attachments whose containers are there, and that nobody has meddled with."""
-        return [one for one in self.attached.values() if not one.lost and not one.broken]
+class ScenarioRun(ScenarioState):
+    """Runs the steps of one scenario on a bench; what each operation does is in `cnitest.fuzz.execute.operations`."""
 
     # --- ADD
 
@@ -157,7 +71,7 @@ class ScenarioRun:
     def _may_fail(self, step: Step, wanted: Expected) -> bool:
         """Whether ADD of a valid configuration may fail: two networks can be in each other's way, also by what the
         first has left on a bridge that both use; ranges end; and an address that somebody asked for can be taken."""
-        if wanted.exhausted or self._proven - {step.network}:
+        if wanted.exhausted or self.proven - {step.network}:
             return True
         asked = self.networks[step.network]
         return bool(self.attached) and not (wanted.known and not asked.args and not asked.capabilities)
@@ -178,7 +92,7 @@ class ScenarioRun:
         alone, known = is_ipam(example, subject), subject.setting.knowledge
         one = Attached(step, example, target, before, brought, result, is_ipam=alone, knowledge=known)
         self.attached[self.key(step)] = one
-        self._proven.add(step.network)
+        self.proven.add(step.network)
         return one
 
     def _validate(self, one: Attached, wanted: Expected, plugin: str) -> None:
@@ -204,14 +118,14 @@ class ScenarioRun:
         one = self.attached.get(self.key(step))
         if one is None:
             if not self.is_foreign(step):
-                self._check_nothing(self._gone.get(self.key(step)))
+                self._check_nothing(self.gone.get(self.key(step)))
             return
         if one.lost or one.result is None or not spec.has_check(one.version):
             return
         before = self.bench.look(one.target)
         calls = self.call.check(one.example, one.target, one.result)
         self.note([*crashes(calls), *noise(calls)])
-        changed = self._differing(before, self.bench.look(one.target))
+        changed = self.differing(before, self.bench.look(one.target))
         self.note(leftovers.harm("CHECK changes something", calls[-1], [] if one.broken else changed))
         if not one.broken and one.example.validity is not Validity.INVALID:
             self.note(failures("check", calls))
@@ -235,7 +149,7 @@ class ScenarioRun:
         calls = self.call.delete(one.example, one.target, one.result)
         self.note([*crashes(calls), *noise(calls), *failures("delete", calls)])
         if one.result is not None and one.example.validity is Validity.VALID and not (one.lost or one.broken):
-            self._gone[self.key(step)] = one
+            self.gone[self.key(step)] = one
         self._own_left(one, calls[-1].plugin, lost=one.lost)
         self._others_kept(calls[-1])
 
@@ -244,11 +158,11 @@ class ScenarioRun:
         before = self.bench.look(target)
         calls = self.call.delete(example, target, None)
         self.note(crashes(calls))
-        if example.validity is Validity.VALID or step.network in self._proven:
+        if example.validity is Validity.VALID or step.network in self.proven:
             self.note(
                 [violation._replace(words=f"once more: {violation.words}") for violation in failures("delete", calls)]
             )
-        changed = self._differing(before, self.bench.look(target))
+        changed = self.differing(before, self.bench.look(target))
         self.note(leftovers.harm("DEL of what is not there changes something", calls[-1], changed))
 
     def gc(self, step: Step) -> None:
@@ -273,12 +187,12 @@ class ScenarioRun:
     def status(self, step: Step) -> None:
         """STATUS of a network that works succeeds, silently, and changes nothing."""
         example = self.networks[step.network]
-        if not spec.has_gc(version_of(example)) or step.network not in self._proven:
+        if not spec.has_gc(version_of(example)) or step.network not in self.proven:
             return
         before = self.bench.look()
         calls = self.call.status(example)
         self.note([*crashes(calls), *noise(calls)])
-        changed = self._differing(before, self.bench.look())
+        changed = self.differing(before, self.bench.look())
         self.note(leftovers.harm("STATUS changes something", calls[-1], changed))
         codes = [(protocol.error_document(call) or {}).get("code") for call in calls]
         if example.validity is Validity.VALID and not set(codes) & _NOT_READY:  # no address may be left
@@ -286,7 +200,7 @@ class ScenarioRun:
 
     def raw(self, example: Example, call: Raw) -> Picture:
         """One raw call, with everything back as it was afterwards; how it is then."""
-        violations, now = raw.tried(self.bench, self.target(Step("ADD")), self.call, example, call, self._differing)
+        violations, now = raw.tried(self.bench, self.target(Step("ADD")), self.call, example, call, self.differing)
         self.note(violations)
         return now
 
@@ -295,28 +209,20 @@ class ScenarioRun:
     def _own_left(self, one: Attached, plugin: str, *, lost: bool) -> None:
         def look() -> list[Leftover]:
             there = self.bench.look() if lost else self.bench.look(one.target)
-            return [left for left in self._not_shared(self._differing(one.before, there)) if left in one.own]
+            return [left for left in self.not_shared(self.differing(one.before, there)) if left in one.own]
 
         found = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
         self.note(leftovers.left_over(plugin, "after DEL", found, one.target))
 
     def _nothing_left(self, before: Picture, target: AttachmentTarget, plugin: str, when: str) -> None:
-        found = settle(lambda: self._not_shared(self._differing(before, self.bench.look(target))))
+        found = settle(lambda: self.not_shared(self.differing(before, self.bench.look(target))))
         self.note(leftovers.left_over(plugin, when, found, target))
-
-    def _not_shared(self, found: Sequence[Leftover]) -> list[Leftover]:
-        """Differences without the changes of what is there all the time, which others may still need as it is."""
-        return [left for left in found if not (self.attached and left.difference.changed)]
 
     def _others_kept(self, call: Call) -> None:
         """What others' ADD brought is still there after a DEL, as far as only plugins change the host."""
         for other in [] if self.spent else self.live():
             gone = leftovers.taken(other, self.bench.look(other.target))
             self.note(leftovers.harm("DEL takes away what another attachment has", call, gone))
-
-    def has_others(self, one: Attached) -> bool:
-        """Whether a container has more than one attachment."""
-        return sum(other.target.sandbox is one.target.sandbox for other in self.attached.values()) > 1
 
     def unharmed(self) -> None:
         """Every attachment is still as its result says, and reaches what it reached."""
@@ -337,14 +243,7 @@ class ScenarioRun:
         if set(self.bench.processes()) - self._running:
             plugin = str(self.networks[0].plugins[0].get("type", ""))
             self.note([Violation("left", plugin, "in the end: a process goes on")])
-        if not self.violations and not self.spent and self._left_in_the_end(now):
-            found = settle(lambda: self._left_in_the_end(self.bench.look()))
+        if not self.violations and not self.spent and self.left_in_the_end(now):
+            found = settle(lambda: self.left_in_the_end(self.bench.look()))
             self.note(leftovers.left_over(str(self.networks[0].plugins[0].get("type", "")), "in the end", found))
         return now
-
-    def _left_in_the_end(self, now: Picture) -> list[Leftover]:
-        found = self._differing(self.start, now)
-        return leftovers.in_the_end(found, self.start, self.host_links, self._setup_links)
-
-    def _differing(self, before: Picture, after: Picture) -> list[Leftover]:
-        return leftovers.differing(self.bench, self.networks, self.host_links, before, after)

@@ -63,8 +63,8 @@ def _asked(config: pytest.Config) -> Iterator[tuple[str, str]]:
 def _plugins(config: pytest.Config) -> Iterator[tuple[str, str]]:
     """What is tried, else each program of the search path, with the release where it names one."""
     from cnitest.cni import plugins
+    from cnitest.report.conformance.tried import tried_of
     from cnitest.report.given import plugin_path
-    from cnitest.report.verdicts import tried_of
 
     tried = tried_of(config)
     for subject in tried:

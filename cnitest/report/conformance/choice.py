@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -172,3 +172,13 @@ def _profiles(names: tuple[str, ...], given: Sequence[Source]) -> list[Path]:
                 f"profiles are there for {', '.join(known)}{advice}"
             )
     return [known[name] for name in names]
+
+
+def own(found: Sequence[Subject], named: Collection[str]) -> tuple[str, ...]:
+    """The names of the subjects that were asked for by name, or lie in the first directory of their search path."""
+    return tuple(
+        subject.name
+        for subject in found
+        if {subject.name, subject.plugin} & set(named)
+        or (subject.path and plugins.find(subject.plugin, subject.path[:1]))
+    )
