@@ -50,7 +50,9 @@ def chosen() -> tuple[Fault, ...]:
     if _CHOSEN in ("all", "caught"):
         return faulty.faults()
     names = _CHOSEN.split(",") if _CHOSEN else FEW
-    return tuple(fault for fault in faulty.faults() if fault.name in names or fault.family in names)
+    found = tuple(fault for fault in faulty.faults() if fault.name in names or fault.family in names)
+    assert found or _CHOSEN in ("fuzz", "shipped"), f"CNITEST_FAULTS={_CHOSEN}: no fault has such a name or family"
+    return found
 
 
 def run(profiles: Sequence[Path], out: Path, expected: str, *options: str, only: str = "") -> dict[str, Any]:
