@@ -74,7 +74,8 @@ def _environment(facts: Mapping[str, str]) -> Iterator[str]:
 
 
 def _html(words: str) -> str:
-    return escape(text.line(words, _MOST_WORDS))
+    # Quotes mean nothing outside attributes, and the # of their entity would be escaped once more.
+    return escape(text.line(words, _MOST_WORDS), quote=False)
 
 
 def _cell(words: str) -> str:

@@ -35,6 +35,8 @@ class _Detail(NamedTuple):
 
 _FULL = _Detail(2, says=True, also=True, how=True)
 _SHORT, _SHORTER, _LINE = _Detail(2, says=True, how=True), _Detail(1, how=True), _Detail(0)
+#: For what fails when not even a line of each of the rest fits.
+_CROWDED = (_Detail(1, says=True, how=True), _SHORTER, _LINE)
 #: For what fails, and for the rest, the more of them the less.
 _LADDER = ((_FULL, _FULL), (_FULL, _SHORTER), (_FULL, _Detail(1)), (_FULL, _LINE), (_SHORT, _LINE), (_SHORTER, _LINE))
 
@@ -51,7 +53,11 @@ def entries(found: Sequence[FindingCause], command: CommandOf, *, whole: bool = 
 def _cut_to_fit(found: Sequence[FindingCause], command: CommandOf) -> list[str]:
     """All that fails, in short, and as much of the rest as there is room for."""
     heavy = [cause for cause in found if _fails(cause)]
-    lines = [line for cause in heavy for line in _entry(cause, command, _LINE if len(heavy) > 20 else _SHORTER)]
+    lines: list[str] = []
+    for detail in _CROWDED:
+        lines = [line for cause in heavy for line in _entry(cause, command, detail)]
+        if len(lines) <= _MOST_LINES:
+            break
     rest = [line for cause in found if not _fails(cause) for line in _entry(cause, command, _LINE)]
     room = max(0, _MOST_LINES - len(lines))
     left = [f"… and {len(rest) - room} causes more, none of which fails the run: -v shows all, and --json has them"]

@@ -208,6 +208,26 @@ def test_however_many_causes_there_are_all_that_fail_are_reported():
     assert len(lines) <= 62
 
 
+@pytest.mark.parametrize(("failing", "lines"), [(14, 4), (18, 3), (30, 1)])
+def test_what_fails_says_its_requirement_as_long_as_there_is_room(failing, lines):
+    """Warnings make room for the requirement's sentence of what fails; then it is the command, then the headline."""
+    names = list(registry())
+    failures = [case(name, f"thing {'x' * number} is off") for number, name in enumerate(names[:failing])]
+    warnings = [
+        case(name, f"another {'y' * number} is off", verdict=CaseVerdict.WARNING)
+        for number, name in enumerate(names[:50])
+    ]
+    both = causes.causes([*failures, *warnings], [subject("bridge")])
+
+    printed = listing.entries(both, again.command(again.Asked([])))
+
+    at = [number for number, line in enumerate(printed) if line.startswith("FAIL ")]
+    assert len(at) == failing
+    assert at[1] - at[0] == lines
+    assert (registry()[names[0]].says[:90] in printed[1]) is (lines == 4)
+    assert len(printed) <= 62
+
+
 def test_an_entry_says_what_shows_it():
     """The command is what a person would type, with the member of the list and the options of the run."""
     (cause,) = causes.causes([case("CHK-02", "it fails")], [subject("bridge")])

@@ -93,6 +93,19 @@ def test_words_of_others_are_no_markup():
     assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [5]
 
 
+def test_quotes_and_numbers_stay_what_they_are():
+    """An apostrophe is one, in a cell as in code: an entity whose # is escaped would be shown as it stands."""
+    tally = RunTally("/checkout")
+    tally.outcomes["failed"] = 1
+    tally.failures.append(failed("it's", message="'mtu' is \"#9\""))
+
+    page = summary.page(tally, {}, lambda _: "")
+
+    assert "&" not in page
+    assert "| 'mtu' is \"\\#9\" |" in page
+    assert "<code>test_it.py::test[it's]</code>" in page
+
+
 @pytest.mark.parametrize(
     "test", ["a.py::t[x]", "a.py::t[../../etc]", "a.py::t[\n\0é]", "a.py::" + "t" * 999, "::", "."]
 )
