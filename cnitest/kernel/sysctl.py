@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable
 
 from cnitest.typos import nearest
 
@@ -24,20 +23,11 @@ _GLOBAL = (
     "net.ipv6.conf.default.disable_ipv6",
     "net.ipv6.conf.default.accept_ra",
     "net.ipv6.conf.default.accept_dad",
+)
+_BRIDGED = (
     "net.bridge.bridge-nf-call-iptables",
     "net.bridge.bridge-nf-call-ip6tables",
     "net.bridge.bridge-nf-call-arptables",
-)
-_OF_A_LINK = (
-    "ipv4.conf.{}.rp_filter",
-    "ipv4.conf.{}.route_localnet",
-    "ipv4.conf.{}.proxy_arp",
-    "ipv4.conf.{}.arp_notify",
-    "ipv4.conf.{}.arp_ignore",
-    "ipv6.conf.{}.accept_ra",
-    "ipv6.conf.{}.disable_ipv6",
-    "ipv6.conf.{}.accept_dad",
-    "ipv6.conf.{}.keep_addr_on_down",
 )
 
 #: What the kernel changes by itself, and lists of what its modules bring.
@@ -108,16 +98,8 @@ def _read(where: str) -> str | None:
         os.close(fd)
 
 
-def of_interest(links: Iterable[str]) -> dict[str, str]:
-    """The sysctls that plugins are known to change, those of each of ``links`` included."""
-    found = {}
-    for name in _GLOBAL:
-        value = _read(path(name))
-        if value is not None:
-            found[name] = value
-    for link in links:
-        for pattern in _OF_A_LINK:
-            value = _read("net/" + pattern.replace(".", "/").format(link))
-            if value is not None:
-                found["net." + pattern.format(link)] = value
-    return found
+def of_interest() -> dict[str, str]:
+    """The sysctls of no single link that plugins are known to change."""
+    names = (*_GLOBAL, *_BRIDGED) if os.path.exists("/proc/sys/net/bridge") else _GLOBAL
+    values = ((name, _read(path(name))) for name in names)
+    return {name: value for name, value in values if value is not None}

@@ -5,6 +5,7 @@ Only the attributes that a row has are looked at. Numbers: include/uapi/linux/{i
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import struct
 from collections.abc import Iterable
@@ -20,6 +21,8 @@ from cnitest.kernel.rtnetlink.netlink import attributes
 _ifaddr = struct.Struct("=BBBBi")
 _ndmsg = struct.Struct("=BxxxiHBB")
 _labelled = struct.Struct("=BxBxi4x")
+# Where both have the index of a link.
+_INDEX_AT = 4
 _LABEL_ADDRESS, _LABEL = 1, 2
 
 _NEIGHBOUR_STATES = {
@@ -69,12 +72,14 @@ _DST, _LLADDR, _VLAN, _PORT, _VNI, _IFINDEX, _MASTER, _SOURCE_VNI, _PROTOCOL, _N
 
 def addresses(rows: Iterable[bytes], links: LinkNames) -> tuple[Address, ...]:
     """RTM_NEWADDR rows."""
-    return tuple(_address(row, links) for row in rows)
+    return tuple(_address(row[MAIN_HEADER:], links.name(u32(row, MAIN_HEADER + _INDEX_AT))) for row in rows)
 
 
-def _address(row: bytes, links: LinkNames) -> Address:
-    family, length, flags, scope, index = _ifaddr.unpack_from(row, MAIN_HEADER)
-    found = {kind: (a, b) for kind, a, b in attributes(row, MAIN_HEADER + 8, len(row))}
+@functools.lru_cache(maxsize=2048)
+def _address(row: bytes, link: str) -> Address:
+    """The same bytes are read once: most addresses stay as they are."""
+    family, length, flags, scope, _ = _ifaddr.unpack_from(row)
+    found = {kind: (a, b) for kind, a, b in attributes(row, _ifaddr.size, len(row))}
 
     def value(kind: int) -> str:
         return ip(row[slice(*found[kind])]) if kind in found else ""
@@ -82,7 +87,7 @@ def _address(row: bytes, links: LinkNames) -> Address:
     if _IFA_FLAGS in found:
         flags = number(row, *found[_IFA_FLAGS])
     far, near = value(_IFA_ADDRESS), value(_IFA_LOCAL)
-    link, label = links.name(index), text(row, *found[_IFA_LABEL]) if _IFA_LABEL in found else ""
+    label = text(row, *found[_IFA_LABEL]) if _IFA_LABEL in found else ""
     protocol = number(row, *found[_IFA_PROTOCOL]) if _IFA_PROTOCOL in found else 0
     preferred, valid = _lifetimes(row, found.get(_IFA_CACHEINFO))
     return Address(
@@ -120,13 +125,15 @@ def _lifetimes(row: bytes, where: tuple[int, int] | None) -> tuple[str, str]:
 
 def labels(rows: Iterable[bytes], links: LinkNames) -> tuple[AddressLabel, ...]:
     """RTM_NEWADDRLABEL rows."""
-    found = []
-    for row in rows:
-        _, length, index = _labelled.unpack_from(row, MAIN_HEADER)
-        values = attributes_of(row, MAIN_HEADER + _labelled.size, len(row))
-        prefix = f"{ip(values.get(_LABEL_ADDRESS, bytes(16)))}/{length}"
-        found.append(AddressLabel(prefix, links.name(index) if index else "", integer(values, _LABEL)))
-    return tuple(sorted(found))
+    return tuple(sorted(_label(row[MAIN_HEADER:], links.name(u32(row, MAIN_HEADER + _INDEX_AT))) for row in rows))
+
+
+@functools.lru_cache(maxsize=256)
+def _label(row: bytes, link: str) -> AddressLabel:
+    """The same bytes are read once: each namespace has those that the kernel makes."""
+    _, length, _ = _labelled.unpack_from(row)
+    values = attributes_of(row, _labelled.size, len(row))
+    return AddressLabel(f"{ip(values.get(_LABEL_ADDRESS, bytes(16)))}/{length}", link, integer(values, _LABEL))
 
 
 class _RawNeighbour(NamedTuple):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from cnitest.kernel.rows.link_details import link_detail, port_detail
 from cnitest.kernel.rows.readers import MAIN_HEADER, Pairs, address, bits, mac, number, text, u32
@@ -15,6 +16,7 @@ from cnitest.kernel.rows.records import Link, Port
 from cnitest.kernel.rtnetlink.netlink import attributes
 
 _ifinfo = struct.Struct("=BxHiII")
+_int = struct.Struct("=i")
 _UP, _IS_LOOPBACK = 0x1, 0x8
 # What is set, or what a link is; what only shows its state (UP, RUNNING, LOWER_UP, …) is left to the other fields.
 _FLAGS = {
@@ -44,7 +46,30 @@ _MACS = frozenset((_ADDRESS, _BROADCAST))
 _NUMBERS = frozenset((_MTU, _LINK, _MASTER, _TXQLEN, _GROUP, _PROMISCUITY, _TX_QUEUES, _RX_QUEUES, _NETNSID))
 _NUMBERS |= {_GSO_SEGS, _GSO_SIZE, _GRO_SIZE, _ALLMULTI, _GSO4_SIZE, _GRO4_SIZE}
 _BYTES = frozenset((_CARRIER, _OPERSTATE, _LINKMODE, _PROTO_DOWN))
-_IPV6, _TOKEN, _GENERATION_MODE = 10, 7, 8
+_IPV4, _IPV6, _TOKEN, _GENERATION_MODE = 2, 10, 7, 8
+
+
+class _Settings(NamedTuple):
+    """Where the sysctls of a link stand in its row: the attribute of its family that is an array of all, and what is
+    at which place. Places: include/uapi/linux/{ip,ipv6}.h."""
+
+    attribute: int
+    prefix: str
+    names: Mapping[int, str]
+
+
+_SETTINGS = {
+    _IPV4: _Settings(
+        1,  # IFLA_INET_CONF
+        "net.ipv4.conf",
+        {2: "proxy_arp", 7: "rp_filter", 18: "arp_ignore", 21: "arp_notify", 25: "route_localnet"},
+    ),
+    _IPV6: _Settings(
+        2,  # IFLA_INET6_CONF
+        "net.ipv6.conf",
+        {3: "accept_ra", 26: "disable_ipv6", 27: "accept_dad", 42: "keep_addr_on_down"},
+    ),
+}
 
 
 class _RawLink:
@@ -59,6 +84,7 @@ class _RawLink:
         self.port: tuple[str, bool, bool, Pairs] | None = None
         self.ipv6 = ("eui64", "")
         self.xdp = ""
+        self.sysctls: dict[str, str] = {}
         #: The rows made of it before, by the names of the links that it stands on.
         self.known: dict[tuple[str, str], Link] = {}
         for kind, start, end in attributes(row, _ifinfo.size, len(row)):
@@ -80,6 +106,7 @@ class _RawLink:
             self.altnames = tuple(text(row, a, b) for _, a, b in attributes(row, start, end))
         elif kind == _AF_SPEC:
             self.ipv6 = _of_ipv6(row, start, end) or self.ipv6
+            self.sysctls = dict(_sysctls(row, start, end, self.texts.get(_NAME, "")))
         elif kind == _XDP:
             self.xdp = _xdp(row, start, end)
 
@@ -133,6 +160,20 @@ def _of_ipv6(row: bytes, start: int, end: int) -> tuple[str, str] | None:
     return None
 
 
+def _sysctls(row: bytes, start: int, end: int, link: str) -> Iterator[tuple[str, str]]:
+    """Those of a link's sysctls that plugins are known to change, by name."""
+    for family, a, b in attributes(row, start, end):
+        known = _SETTINGS.get(family)
+        for kind, at, stop in attributes(row, a, b) if known else ():
+            if known and kind == known.attribute:
+                values = row[at:stop]
+                yield from (
+                    (f"{known.prefix}.{link}.{name}", str(_int.unpack_from(values, 4 * place)[0]))
+                    for place, name in known.names.items()
+                    if 4 * place < len(values)
+                )
+
+
 def _xdp(row: bytes, start: int, end: int) -> str:
     """How an XDP program is attached, and its number: ``generic 7``."""
     found = {kind: number(row, a, b) for kind, a, b in attributes(row, start, end)}
@@ -173,12 +214,18 @@ class LinkTable(LinkNames):
         raw = [_raw_link(row[MAIN_HEADER:]) for row in rows]
         self.names = {link.ifindex: link.texts.get(_NAME, "") for link in raw}
         self.links = tuple(self._link(link) for link in raw)
+        self._raw = raw
         self.operational = {self.names[link.ifindex] for link in raw if link.numbers.get(_OPERSTATE) == _OPERATIONAL}
         self.ports = tuple(
             Port(self.names[link.ifindex], self.name(link.numbers[_MASTER]), *link.port)
             for link in raw
             if link.port and _MASTER in link.numbers
         )
+
+    @property
+    def sysctls(self) -> dict[str, str]:
+        """Those sysctls of the links that plugins are known to change; of IPv6 none where a link has none of it."""
+        return {name: value for link in self._raw for name, value in link.sysctls.items()}
 
     def _link(self, raw: _RawLink) -> Link:
         index = raw.numbers.get(_LINK, 0)

@@ -5,6 +5,8 @@ Numbers: include/uapi/linux/{genetlink,mptcp_pm}.h.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import struct
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -36,18 +38,25 @@ class Endpoint(NamedTuple):
 
 def endpoints(namespace: NetworkNamespace, links: LinkNames) -> tuple[Endpoint, ...]:
     """All but those that the kernel makes by itself for a connection; none where it has no multipath TCP."""
+    if not (family := _family()):
+        return ()
     try:
         netlink = namespace.netlink_of(_GENERIC)
-        rows = netlink.dump(Message(_number(netlink), 0, _command.pack(_GET_ADDRESSES, 1, 0), "MPTCP endpoints"))
+        rows = netlink.dump(Message(family, 0, _command.pack(_GET_ADDRESSES, 1, 0), "MPTCP endpoints"))
     except (KernelError, OSError):
         return ()
     return tuple(sorted(found for row in rows if (found := _endpoint(row, links))))
 
 
-def _number(netlink: NetlinkSocket) -> int:
-    """What the kernel calls the family. Raises KernelError where it has none."""
+@functools.cache
+def _family() -> int:
+    """The number of the family, which is the kernel's and the same in each namespace; 0 where it has none."""
     body = _command.pack(_GET_FAMILY, 1, 0) + attribute(_FAMILY_NAME, b"mptcp_pm\0")
-    (row,) = netlink.request(Message(_CONTROLLER, 0, body, "the family mptcp_pm"))
+    try:
+        with contextlib.closing(NetlinkSocket(_GENERIC)) as netlink:
+            (row,) = netlink.request(Message(_CONTROLLER, 0, body, "the family mptcp_pm"))
+    except (KernelError, OSError):
+        return 0
     return integer(_attributes(row), _FAMILY_ID)
 
 

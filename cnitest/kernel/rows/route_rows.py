@@ -33,8 +33,6 @@ from cnitest.kernel.rows.records import Nexthop, Route
 from cnitest.kernel.rtnetlink.netlink import attributes
 
 _rtmsg = struct.Struct("=BBBBBBBBI")
-# Its last field.
-_flags = struct.Struct("=I")
 _nhmsg = struct.Struct("=BBBBI")
 _signed = struct.Struct("=i")
 _nexthop = struct.Struct("=HBBi")
@@ -78,7 +76,8 @@ PROTOCOLS = {
 _HOP_FLAGS = {2: "pervasive", 4: "onlink"}
 # Of a route's or hop's flags what follows from its link.
 _HOP_STATES = {1: "dead", 16: "linkdown"}
-_CLONED = 0x200
+# RTM_F_CLONED (0x200), in the second byte of the flags, the header's last field.
+_CLONED, _CLONED_AT = 2, MAIN_HEADER + _rtmsg.size - 3
 _PREFERENCES = {0: "medium", 1: "high", 3: "low"}
 _METRICS: Fields = {
     2: ("mtu", number),
@@ -268,8 +267,7 @@ def _name(names: Mapping[int, str], index: int) -> str:
 
 def is_remembered(row: bytes) -> bool:
     """Whether an RTM_NEWROUTE row is no table's, but what the kernel learned of a path: a smaller MTU, a redirect."""
-    flags: int = _flags.unpack_from(row, MAIN_HEADER + _rtmsg.size - _flags.size)[0]
-    return bool(flags & _CLONED)
+    return bool(row[_CLONED_AT] & _CLONED)
 
 
 def route(row: bytes, names: Mapping[int, str]) -> Route:

@@ -204,9 +204,8 @@ def take(
     latter not without ``connections``; what rules have counted only with ``counters``."""
     table = links(namespace)
     dump = namespace.netlink.dump
-    names = [link.name for link in table.links]
     own_file = functools.partial(_own_file, proc=namespace.proc)
-    sysctls, groups = namespace.run(lambda: (sysctl.of_interest(names), multicast.addresses(own_file)))
+    sysctls, groups = namespace.run(lambda: (sysctl.of_interest(), multicast.addresses(own_file)))
     with_firewall = run is not None and read_own is not None
     return State(
         links=table.links,
@@ -220,7 +219,7 @@ def take(
         vlans=_vlans(namespace, table),
         mdb=_groups(namespace, table),
         **traffic_control.read(dump, table)._asdict(),
-        sysctls=MappingProxyType(sysctls),
+        sysctls=MappingProxyType(sysctls | table.sysctls),
         maddresses=groups,
         **_settings(namespace, table),
         firewall=MappingProxyType(
@@ -246,5 +245,7 @@ def _own_file(name: str, proc: int) -> str:
         fd = os.open(f"thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
     except FileNotFoundError:
         return ""
-    with open(fd, encoding="ascii", errors="replace") as file:
-        return file.read()
+    try:
+        return b"".join(iter(lambda: os.read(fd, 1 << 16), b"")).decode("ascii", "replace")
+    finally:
+        os.close(fd)
