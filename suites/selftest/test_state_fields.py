@@ -306,8 +306,6 @@ VLANS = changes(
 SETTINGS = changes(
     """ip link add a0 type veth peer name b0
        ip link set a0 up""",
-    ("ip neighbour add proxy 10.0.0.7 dev a0", "+ neighbours 10.0.0.7 on a0: flags=proxy"),
-    ("ip neighbour add proxy 2001:db8::7 dev a0", "+ neighbours 2001:db8::7 on a0: flags=proxy"),
     ("ip addrlabel add prefix 2001:db8::/32 label 77", "+ addrlabels 2001:db8::/32: label=77"),
     ("ip addrlabel add prefix 2001:db8::/32 dev a0 label 77", "+ addrlabels 2001:db8::/32 dev a0: label=77"),
     ("ip xfrm policy add src 10.0.0.7 dst 10.1.0.0/24 dir out action block", "+ IPsec policies src 10.0.0.7/32 dst"),
