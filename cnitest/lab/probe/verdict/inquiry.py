@@ -221,20 +221,7 @@ class Inquiry:
         return taps
 
     def _doubt(self, before: Control, after: Control) -> str:
-        """Why silence proves nothing here; empty when it does."""
-        attempt = self._attempts[-1]
-        for passed in (before, after):
-            if not passed.passed:
-                return passed.words + (f" ({attempt.violation})" if attempt.violation else "")
-        if attempt.forbidden or attempt.too_large:
-            return ""
-        if attempt.no_neighbour and not (before.hop_answers or after.hop_answers):
-            return ""
-        if attempt.error:
-            return f"it was never sent: {attempt.violation}"
-        if not self._seen.at(self._near.full_name) and (before.hop_answers or after.hop_answers):
-            return "it was never seen to leave, although the next hop answers"
-        return attempt.doubt
+        return silence.doubt(self._attempts[-1], self._seen.at(self._near.full_name), before, after)
 
     def _silence(self, before: Control) -> str:
         """What to say of a probe that was proved dropped without an answer."""
@@ -246,12 +233,9 @@ class Inquiry:
         if attempt.too_large and self._too_large:
             found, self._seen = self._too_large
             return sizes.in_words(found, self._near)
-        said = f"no answer within {self._wait:g} s, {'twice' if tries == 2 else f'{tries} times'}"
-        remark = f"; {attempt.remark}" if attempt.remark else ""
-        if lost:
-            why = silence.why_lost(lost, self._probe.destination, self._near)
-            return f"{said}; the reply was last seen at {lost.hop}{why}{remark}"
-        return f"{said}; {silence.last_seen(attempt, self._seen) or before.words}{remark}"
+        wait = f"{self._wait:g} s, {'twice' if tries == 2 else f'{tries} times'}"
+        why = silence.why_lost(lost, self._probe.destination, self._near)
+        return silence.unanswered(attempt, wait, lost, why, silence.last_seen(attempt, self._seen) or before.words)
 
     @property
     def _lost(self) -> Sighting | None:

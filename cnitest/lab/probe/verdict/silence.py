@@ -1,11 +1,14 @@
-"""What to say of a probe without an answer: where it was last seen, or where its answer was."""
+"""What the silence after a probe proves, and what to say of it: where the probe was last seen, or its answer."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt
+from cnitest.lab.probe.verdict.controls import Control
 from cnitest.lab.reach import Seen, Sighting
 
 if TYPE_CHECKING:
@@ -27,6 +30,30 @@ def lost_answer(attempt: Attempt, wait: float, seen: Seen, sender: Place) -> Sig
     half = wait * 1e9 / 2
     answers = [sighting for sighting in _back(attempt, here) if not sighting.frame.out]
     return next((answer for answer in answers if answer.frame.when - left <= half), None)
+
+
+def doubt(attempt: Attempt, sent: Sequence[Frame], before: Control, after: Control) -> str:
+    """Why silence between two controls proves nothing; empty when it does. ``sent`` are the frames of the attempt that
+    the sender's own links carried."""
+    for passed in (before, after):
+        if not passed.passed:
+            return passed.words + (f" ({attempt.violation})" if attempt.violation else "")
+    if attempt.forbidden or attempt.too_large:
+        return ""
+    if attempt.no_neighbour and not (before.hop_answers or after.hop_answers):
+        return ""
+    if attempt.error:
+        return f"it was never sent: {attempt.violation}"
+    if not sent and (before.hop_answers or after.hop_answers):
+        return "it was never seen to leave, although the next hop answers"
+    return attempt.doubt
+
+
+def unanswered(attempt: Attempt, wait: str, answer: Sighting | None, why: str, otherwise: str) -> str:
+    """What to say of a probe that was not answered between two controls: where its ``answer`` was lost, and ``why``;
+    where none came ``otherwise``. ``wait`` says how long, and how often, it was waited for."""
+    where = f"the reply was last seen at {answer.hop}{why}" if answer else otherwise
+    return f"no answer within {wait}; {where}{_remark(attempt)}"
 
 
 def freed(attempt: Attempt, seen: Seen) -> str:
