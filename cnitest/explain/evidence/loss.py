@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,15 +11,15 @@ from typing import Any, TypeVar
 from cnitest.errors import KernelError
 from cnitest.explain.evidence.ip import fib, marks, translated
 from cnitest.explain.evidence.ip.counters import NONE, Counts
+from cnitest.explain.evidence.ip.kernel_routes import NoRoute, route_of
 from cnitest.explain.evidence.rows import LastSeen, MetRule, answer_to, sent_tos
 from cnitest.explain.evidence.stages import BRIDGED, INSIDE, OUTSIDE, SENDING, Stage
 from cnitest.explain.evidence.wiring import Wiring
 from cnitest.kernel.netfilter.conntrack import Flow
-from cnitest.kernel.rows import route_rows, sockets
+from cnitest.kernel.rows import sockets
 from cnitest.kernel.rows.records import Link, Port, Route
 from cnitest.kernel.rows.sockets import Socket
 from cnitest.kernel.rows.traffic_control import Dropper
-from cnitest.kernel.rtnetlink import rtnl
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe
@@ -40,18 +39,6 @@ _PROTOCOLS = {
     **{("tcp", six): wire.TCP for six in (False, True)},
     **{("udp", six): wire.UDP for six in (False, True)},
 }
-
-
-@dataclass(frozen=True)
-class NoRoute:
-    """What the kernel says instead of a route."""
-
-    number: int
-
-    @property
-    def name(self) -> str:
-        """The name of the error: ``ENETUNREACH``."""
-        return errno.errorcode.get(self.number, str(self.number))
 
 
 @dataclass(frozen=True)
@@ -306,21 +293,7 @@ class Loss:
         """The route that a place takes to an address, as its kernel says: of a packet of its own, or of one from
         ``source`` that comes in by ``iif``; of one with a protocol and ``ports`` where rules ask for them."""
         where = place or self.place
-        links = self.links(where)
-        request = rtnl.get_route(
-            destination,
-            source=source or None,
-            iif=links[iif].ifindex if iif in links else 0,
-            mark=mark,
-            tos=tos,
-            ports=ports,
-            what=f"a route to {destination}",
-        )
-        try:
-            (row,) = where.namespace.netlink.request(request)
-        except KernelError as error:
-            return NoRoute(error.errno)
-        return route_rows.route(row, {link.ifindex: link.name for link in links.values()})
+        return route_of(where, self.links(where), destination, source=source, iif=iif, mark=mark, tos=tos, ports=ports)
 
     @cached_property
     def incoming(self) -> str:
