@@ -15,6 +15,7 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x1, 0x2, 0x4, 0x8
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 _MNT_DETACH = 2
+_PR_SET_PDEATHSIG = 1
 _IN_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -47,6 +48,11 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 def umount(target: str) -> None:
     """Detach a mount in the calling thread's mount namespace, umount2(2). Raises OSError that names the target."""
     _checked(_libc.umount2(target.encode(), _MNT_DETACH), f"umount {target}")
+
+
+def end_with_parent(number: int) -> None:
+    """Have the calling process get a signal when the thread that made it ends, prctl(2). Raises OSError."""
+    _checked(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number)), f"prctl(PR_SET_PDEATHSIG, {number})")
 
 
 def inotify_init() -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+from cnitest.kernel import syscalls
 
 
 def dies_with_us() -> Callable[[], None]:
@@ -18,7 +16,7 @@ def dies_with_us() -> Callable[[], None]:
     ours = os.getpid()
 
     def ask() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        syscalls.end_with_parent(signal.SIGKILL)
         if os.getppid() != ours:
             os._exit(1)
 

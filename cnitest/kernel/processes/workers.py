@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from cnitest import interrupts
+from cnitest.kernel import syscalls
 
 __all__ = ["Connection", "Gone", "Workers"]
 
@@ -43,8 +45,9 @@ class _Done(NamedTuple):
 
 
 class Workers:
-    """Processes that call ``work(*row, connection)``, one for each row, until the block ends. They are started anew,
-    not forked: other threads of ours hold locks. Ctrl-C is for their parent alone."""
+    """Processes that call ``work(*row, connection)``, one for each row, until the block ends, or the thread that
+    entered it. They are started anew, not forked: other threads of ours hold locks. Ctrl-C is for their parent alone.
+    """
 
     def __init__(self, work: Callable[..., None], rows: Sequence[tuple[Any, ...]]) -> None:
         self._work, self._rows = work, rows
@@ -64,7 +67,7 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         with theirs:
-            process = context.Process(target=_begin, args=(self._work, row, theirs), daemon=True)
+            process = context.Process(target=_begin, args=(self._work, row, theirs, os.getpid()), daemon=True)
             process.start()
         self._connections[ours] = len(self._processes)
         self._processes.append(process)
@@ -115,9 +118,13 @@ class Workers:
         return message
 
 
-def _begin(work: Callable[..., None], row: tuple[Any, ...], connection: Connection) -> None:
-    """A worker's process. It ends without a word where its parent is gone: nobody wants to know."""
+def _begin(work: Callable[..., None], row: tuple[Any, ...], connection: Connection, parent: int) -> None:
+    """A worker's process. It ends without a word where its parent is gone, in the middle of its work: nobody wants to
+    know."""
     interrupts.ignore()
+    syscalls.end_with_parent(signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit(1)
     try:
         work(*row, connection)
         connection.send(_Done())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import select
 import signal
 import sys
 from typing import Any
@@ -31,6 +33,21 @@ def forsaken(parent: Connection) -> None:
     """Send more than anybody reads."""
     while True:
         parent.send("x" * 1000)
+
+
+def busy(parent: Connection) -> None:
+    """Say who this is, and have nothing to say any more."""
+    parent.send(os.getpid())
+    signal.pause()
+
+
+def leader(parent: Connection) -> None:
+    """A process with a worker of its own, whose number it passes on; killed once that is known."""
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # may have children
+    with Workers(busy, [()]) as workers:
+        ((_, pid),) = workers.received(30.0)
+        parent.send(pid)
+        signal.pause()
 
 
 def all_of(workers: Workers) -> list[tuple[int, Any]]:
@@ -97,3 +114,16 @@ def test_one_whose_parent_is_gone_ends_by_itself(capfd):
 
         assert process.exitcode == 1
     assert capfd.readouterr() == ("", "")
+
+
+def test_one_ends_with_a_parent_that_is_killed():
+    """At once, though it has nothing to say to it: what works for half a minute is not left for half a minute."""
+    with Workers(leader, [()]) as workers:
+        ((_, pid),) = workers.received(30.0)
+        handle = os.pidfd_open(pid)
+        (process,) = workers._processes
+        process.kill()
+        ended, _, _ = select.select([handle], [], [], 10.0)
+        os.close(handle)
+
+    assert ended == [handle]
