@@ -177,7 +177,7 @@ def _by_flow(place: Place, packet: wire.Headers) -> TranslatedTo | None:
     if known is None or known.reply_source == known.destination:
         return None
     port = int(known.reply_source.rpartition(":")[2]) if packet.source_port else 0
-    return TranslatedTo(place, address_of(known.reply_source, packet), port)
+    return TranslatedTo(place, translated.address_of(known.reply_source, packet), port)
 
 
 def rule_target(text: str) -> tuple[str, int] | None:
@@ -191,21 +191,12 @@ def rule_target(text: str) -> tuple[str, int] | None:
 
 def flow(place: Place, packet: wire.Headers) -> Flow | None:
     """The connection that a place tracks for a packet as it came there; None where it tracks none."""
-    ends = _end(packet.source, packet.source_port), _end(packet.destination, packet.destination_port)
+    ends = translated.ends_of(packet)
     try:
         found = states.flows(place.namespace)
     except (KernelError, OSError):
         return None
     return next((one for one in found if (one.source, one.destination) == ends), None)
-
-
-def _end(address: str, port: int) -> str:
-    return f"{address}:{port}" if port else address
-
-
-def address_of(end: str, packet: wire.Headers) -> str:
-    """The address of one end of a packet's connection, such as ``10.0.0.1`` of ``10.0.0.1:80``."""
-    return end.rpartition(":")[0] if packet.source_port else end
 
 
 def rules(loss: Loss, place: Place) -> tuple[NatRule, ...]:

@@ -24,6 +24,7 @@ from cnitest.fuzz.search.settings import FuzzSettings
 from cnitest.fuzz.search.store import Store
 from cnitest.fuzz.search.survey import KnownCause, explanation
 from cnitest.fuzz.search.workers import Stopped, WorkerProgress, together
+from cnitest.plural import count
 
 # What is kept of one release, of two that differ, and of two backends, by the ends of their names in a database.
 _STORES = {"": "", "differential": ", differential", "backends": ", backends"}
@@ -192,7 +193,7 @@ class Campaign:
         known = keys_of(self.settings)
         share = f", keys {len(tried & known)}/{len(known)}" if known else f", {len(tried)} keys"
         rate = examples / seconds if seconds else 0.0
-        found = _count(len(self.findings), "finding") + (f", {len(self.explained)} known" if self.reference else "")
+        found = count(len(self.findings), "finding") + (f", {len(self.explained)} known" if self.reference else "")
         found += f", {len(self.met)} in the baseline" if self.accepted else ""
         return f"{seconds:5.0f} s  {examples} examples  {rate:.1f}/s{share}, {found}"
 
@@ -201,7 +202,3 @@ class Campaign:
         lines = ["", *(f"  {finding.violation.rule:9} {finding.violation.words[:100]}" for finding in self.findings)]
         lines += [f"stopped early: {words}" for words in self.stopped]
         return "\n".join([*lines, f"{self.progress().strip()}, seed {self.settings.seed}"]).lstrip("\n")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from cnitest.kernel.rtnetlink.netlink import CREATE, EXCL, Message, attribute
 from cnitest.kernel.rtnetlink.rtnl import NEWROUTE, prefix_bytes
+from cnitest.kernel.rtnetlink.tables import address_bytes
 
 _NEWRULE = 32
 _KINDS = {
@@ -49,11 +50,6 @@ def _u32(kind: int, value: int) -> bytes:
     return struct.pack("=HHI", 8, kind, value)
 
 
-def _packed(address: str) -> tuple[int, bytes]:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    return family, socket.inet_pton(family, address)
-
-
 def add_route(
     to: str,
     ways: Sequence[Way],
@@ -84,7 +80,7 @@ def add_route(
     body += _u32(15, table) if table > 255 else b""
     body += _gateways(ways, number)
     if source:
-        body += attribute(7, _packed(source)[1])
+        body += attribute(7, address_bytes(source)[1])
     if metric is not None:
         body += _u32(6, metric)
     if inner := _packed_metrics(metrics or {}, congestion):
@@ -114,7 +110,7 @@ def _gateways(ways: Sequence[Way], family: int) -> bytes:
 
 def _gateway(way: Way, family: int) -> bytes:
     """RTA_GATEWAY, or RTA_VIA where the gateway is of the other family."""
-    theirs, packed = _packed(str(way.via))
+    theirs, packed = address_bytes(str(way.via))
     if theirs == family:
         return attribute(5, packed)
     return attribute(18, struct.pack("=H", theirs) + packed)

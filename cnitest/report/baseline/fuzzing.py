@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from cnitest import paths
 from cnitest.conformance.model.subject import Subject
 from cnitest.fuzz.model.violation import Violation
+from cnitest.plural import count
 from cnitest.report.baseline import files
-from cnitest.report.baseline.model import EMPTY, Baseline, Entry, Scope, count, updated
+from cnitest.report.baseline.model import EMPTY, Baseline, Entry, Scope, updated
 
 
 def causes(baseline: Baseline) -> frozenset[str]:

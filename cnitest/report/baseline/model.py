@@ -83,8 +83,3 @@ def updated(old: Baseline, found: Iterable[Entry], gone: Collection[Entry], test
         plugins=tuple(plugins[name] for name in sorted(plugins)),
         findings=tuple(kept[identity] for identity in sorted(kept)),
     )
-
-
-def count(number: int, word: str) -> str:
-    """``1 cause``, ``2 causes``."""
-    return f"{number} {word}{'' if number == 1 else 's'}"

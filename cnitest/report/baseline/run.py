@@ -14,8 +14,9 @@ from cnitest import paths
 from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.model.verdict import Case, CaseVerdict
 from cnitest.errors import ConfigError
+from cnitest.plural import count
 from cnitest.report.baseline import cases, failures, files
-from cnitest.report.baseline.model import EMPTY, Baseline, Entry, Scope, count, updated
+from cnitest.report.baseline.model import EMPTY, Baseline, Entry, Scope, updated
 
 _MOST = 20
 

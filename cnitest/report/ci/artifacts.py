@@ -12,6 +12,7 @@ import pytest
 
 from cnitest import text
 from cnitest.errors import ConfigError
+from cnitest.plural import count
 from cnitest.report import options
 from cnitest.report.ci import environment, failures
 from cnitest.report.ci.evidence import FILES
@@ -148,7 +149,7 @@ class Artifacts:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say in one line what was written; warn in another where something could not be."""
         where = self._folders.path
-        line = f"artifacts: {_count(self._written, 'failure')} in {where}"
+        line = f"artifacts: {count(len(self._written), 'failure')} in {where}"
         if self._left_out:
             line += f", {len(self._left_out)} left out (why: {where / READABLE})"
         terminalreporter.line(text.line(line))
@@ -160,14 +161,10 @@ def _order(name: str) -> int:
     return _READ_FIRST.index(name) if name in _READ_FIRST else len(_READ_FIRST)
 
 
-def _count(found: list[Any], word: str) -> str:
-    return f"{len(found)} {word}{'' if len(found) == 1 else 's'}"
-
-
 def _readable(index: Mapping[str, Any]) -> str:
     """The index as a person reads it first."""
     failed, left_out = index["failures"], index["left_out"]
-    lines = [f"# {_count([*failed, *left_out], 'failure')}", "", f"As of {index['written']}: {index['run']}.", ""]
+    lines = [f"# {count(len(failed) + len(left_out), 'failure')}", "", f"As of {index['written']}: {index['run']}.", ""]
     for row in failed:
         lines += [
             f"## {_plain(row['test'])}",

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from cnitest.conformance.model.requirement import Level
 from cnitest.conformance.model.verdict import CaseVerdict
+from cnitest.plural import count
 from cnitest.report.conformance import listing, table
 from cnitest.report.conformance.causes import FindingCause
-from cnitest.report.conformance.summary import WORST_FIRST, RunSummary, count, shares
+from cnitest.report.conformance.summary import WORST_FIRST, RunSummary, shares
 
 
 def sections(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cnitest.report.conformance.summary import count
+from cnitest.plural import count
 
 _EVERY, _LIVELY = 10.0, 0.1
 

@@ -129,11 +129,6 @@ def reason_of(requirement: Requirement, subject: Subject, cases: Sequence[Case])
     return next((case.reason for case in cases if case.reason), "") or next((gap for gap in gaps if gap), "")
 
 
-def count(number: int, word: str) -> str:
-    """``1 case``, ``2 cases``."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
 def shares(cases: Sequence[Case]) -> Mapping[str, float]:
     """Where the time of all cases went: seconds, calls, and the shares of plugins, other programs and ourselves."""
     total = sum(case.seconds for case in cases) or 1e-9

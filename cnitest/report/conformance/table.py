@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from cnitest.conformance.model.verdict import CaseVerdict
-from cnitest.report.conformance.summary import SHORT, WORST_FIRST, RunSummary, SummaryRow, count
+from cnitest.plural import count
+from cnitest.report.conformance.summary import SHORT, WORST_FIRST, RunSummary, SummaryRow
 
 _WIDE = 9
 _MOST_COLUMNS = 12

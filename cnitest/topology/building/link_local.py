@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from cnitest.topology.model import Link
 from cnitest.topology.words import address
+from cnitest.topology.words.sysctl_names import parts
 
 _FORWARDING = ("net", "ipv6", "conf", "all", "forwarding")
 _PREFIX = bytes.fromhex("fe80000000000000")
@@ -30,19 +31,15 @@ def of_mac(mac: str) -> str:
 
 def forwards(sysctls: Mapping[str, str | int]) -> bool:
     """Whether a place with these sysctls forwards IPv6."""
-    return any(_parts(name) == _FORWARDING and str(value) != "0" for name, value in sysctls.items())
+    return any(parts(name) == _FORWARDING and str(value) != "0" for name, value in sysctls.items())
 
 
 def is_left_to_the_kernel(names: Iterable[str]) -> bool:
     """Whether the sysctls that a topology declares have a say in link-local addresses."""
-    return any(_parts(name)[1:2] == ("ipv6",) and _parts(name)[-1] in _OWN_SAY for name in names)
+    return any(parts(name)[1:2] == ("ipv6",) and parts(name)[-1] in _OWN_SAY for name in names)
 
 
 def is_wanted(link: Link) -> bool:
     """Whether a link is up and has IPv6 addresses that nobody checks, none of them link-local."""
     found = [one for text in link.addresses if (one := address.prefix(text)) and one.family == 6]
     return bool(found) and link.state == "up" and not link.dad and not any(one.is_link_local for one in found)
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    return tuple(name.split("/" if "/" in name else "."))

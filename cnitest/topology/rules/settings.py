@@ -12,6 +12,7 @@ from pathlib import Path
 from cnitest.topology.problem import Problem, child
 from cnitest.topology.survey import Spot, Survey
 from cnitest.topology.words.address import ip, prefix
+from cnitest.topology.words.sysctl_names import parts
 from cnitest.typos import did_you_mean, nearest
 
 _SHELL_WORDS = {";", "|", "||", "&", "&&", ">", ">>", "<", "2>&1"}
@@ -33,11 +34,6 @@ def sysctls(survey: Survey) -> Iterator[Problem]:
             yield from _value(path, value)
             if (before := first.setdefault(parts(name), name)) != name:
                 yield Problem(path, f"the same sysctl as {before!r}")
-
-
-def parts(name: str) -> tuple[str, ...]:
-    """A sysctl's name in its parts; where it is written with slashes, dots belong to a link's name."""
-    return tuple(name.split("/" if "/" in name else "."))
 
 
 def _name(survey: Survey, spot: Spot, path: str, name: str) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ LAYERS = {
     "errors": 0,
     "paths": 0,
     "text": 0,
+    "plural": 0,
     "typos": 0,
     "deadline": 0,
     "events": 0,

@@ -12,6 +12,7 @@ from cnitest.explain.causes.matching import covers
 from cnitest.explain.causes.nat import turns
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
+from cnitest.explain.evidence.ip import translated
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.translation import NatRule, TranslatedTo
 from cnitest.lab.place import Place
@@ -189,7 +190,7 @@ def _goes_to(rule: NatRule, there: str, packet: wire.Headers) -> bool:
     found = translation.rule_target(rule.text)
     if found is None or not found[0]:
         return True
-    address, port = translation.address_of(there, packet), int(there.rpartition(":")[2])
+    address, port = translated.address_of(there, packet), int(there.rpartition(":")[2])
     return found[0] == address and (found[1] or packet.destination_port) == port
 
 

@@ -38,18 +38,24 @@ def netmap(step: MetRule) -> str:
 
 def by_connection(packet: wire.Headers, flows: Iterable[Flow]) -> str:
     """The address that a tracked connection's packet is for once translated; empty when it is of none."""
-    ends = _end(packet.source, packet.source_port), _end(packet.destination, packet.destination_port)
+    ends = ends_of(packet)
     for flow in flows:
         if ends == (flow.source, flow.destination):
-            return _address(flow.reply_source, packet)
+            return address_of(flow.reply_source, packet)
         if ends == (flow.reply_source, flow.reply_destination):
-            return _address(flow.source, packet)
+            return address_of(flow.source, packet)
     return ""
+
+
+def ends_of(packet: wire.Headers) -> tuple[str, str]:
+    """Both ends of a packet's connection, as conntrack's entries have them: ``10.0.0.1:80``."""
+    return _end(packet.source, packet.source_port), _end(packet.destination, packet.destination_port)
 
 
 def _end(address: str, port: int) -> str:
     return f"{address}:{port}" if port else address
 
 
-def _address(end: str, packet: wire.Headers) -> str:
+def address_of(end: str, packet: wire.Headers) -> str:
+    """The address of one end of a packet's connection, such as ``10.0.0.1`` of ``10.0.0.1:80``."""
     return end.rpartition(":")[0] if packet.source_port else end
