@@ -60,8 +60,8 @@ def chapter(path: str, internal: str = "") -> Chapter:
 CHAPTERS = (
     chapter(
         "cnitest.lab.lab.Lab",
-        "know forget remember has_owner fresh_namespace pid_namespace tap taps own_file_reader owner settle thread "
-        "remembered blind probing plan",
+        "know forget remember has_owner fresh_namespace pid_namespace sniffer sniffers own_file_reader owner settle "
+        "thread remembered blind probing plan",
     ),
     chapter("cnitest.lab.place.Place", "execute start namespace role"),
     chapter("cnitest.lab.hosts.Host", "adopt inside mounts start_supervised close host"),

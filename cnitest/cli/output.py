@@ -1,4 +1,4 @@
-"""What the command says to a person: one door, at which nothing of what others wrote steers the terminal."""
+"""What the command says to a person: nothing of what others wrote steers the terminal."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ def explain(probe: Probe, reach: Reach) -> Explanation:
 def _explained(probe: Probe, reach: Reach) -> Explanation:
     lab = probe.sender.lab
     everyone = [probe.sender, *(place for place in lab.places if place is not probe.sender)]
-    for tap in lab.taps(everyone):
-        tap.forget()
+    for sniffer in lab.sniffers(everyone):
+        sniffer.forget()
     _ask_anew(everyone)
     loss, whole = _gathered(probe, reach, everyone)
     for _ in range(_MOST_AGAIN):
@@ -77,9 +77,9 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
 def _is_overrun(everyone: Sequence[Place]) -> bool:
     """Whether frames went by unseen meanwhile, so that some evidence of the packet may have, too; forgets all."""
     overrun = False
-    for tap in everyone[0].lab.taps(everyone):
-        overrun |= tap.lost() > 0
-        tap.forget()
+    for sniffer in everyone[0].lab.sniffers(everyone):
+        overrun |= sniffer.lost() > 0
+        sniffer.forget()
     return overrun
 
 
@@ -91,8 +91,8 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> tuple[Lo
     if isinstance(probe, EchoProbe):
         probe.renew()  # rules of nat are met by the first packet of a connection alone
     with rules.armed(everyone, (*_PROTOCOLS.get(probe.transport, ()), *carriers.protocols(everyone))) as met:
-        taps = dict(zip(everyone, probe.sender.lab.taps(everyone), strict=True))
-        attempt, seen = watched_attempt(probe, taps, _WAIT, probe.far)
+        sniffers = dict(zip(everyone, probe.sender.lab.sniffers(everyone), strict=True))
+        attempt, seen = watched_attempt(probe, sniffers, _WAIT, probe.far)
     loss = Loss(
         reach,
         probe,

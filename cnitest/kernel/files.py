@@ -14,7 +14,7 @@ from cnitest.kernel import mounts
 # Where the layers do not reach, these are mounts of their own.
 _PRIVATE = ("/var/lib/cni", "/etc/cni", "/etc/cni/net.d", "/var/tmp", mounts.SHARED_MEMORY)
 _AROUND = tuple(sorted({str(parent) for place in _PRIVATE for parent in PurePath(place).parents} - {"/"}))
-_FURNITURE = frozenset(
+_PREPARED = frozenset(
     str(parent) for directory in mounts.DIRECTORIES for parent in (PurePath(directory), *PurePath(directory).parents)
 )
 _PREVIEW = 200
@@ -73,7 +73,7 @@ def _walk(root: str, shown: str, without: Collection[str]) -> Iterator[tuple[str
         path = f"{shown}/{entry.name}"
         if path in without:
             continue
-        if path not in _FURNITURE:
+        if path not in _PREPARED:
             yield entry.path, path
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path, path, without)

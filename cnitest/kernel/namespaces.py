@@ -100,7 +100,7 @@ class Kept(NamedTuple):
 
 
 def open_all(wanted: Sequence[Kept]) -> None:
-    """Open sockets in several namespaces in one trip; those that are kept already stay."""
+    """Open sockets in several namespaces in one call of the thread; those that are kept already stay."""
     lacking = [kept for kept in wanted if kept.name not in kept.namespace._sockets]
     if not lacking:
         return

@@ -23,7 +23,7 @@ _ETH_P_ALL = 0x0003
 _SOL_PACKET, _ADD_MEMBERSHIP, _PACKET_AUXDATA, _PROMISCUOUS = 263, 1, 8, 1
 _SO_RCVBUFFORCE = 33
 _OUTGOING = 4
-_KEPT = "tap"
+_KEPT = "sniffer"
 _STATISTICS = 6
 _MOST_AT_ONCE = 4096
 # A full buffer is empty after three rounds.
@@ -169,7 +169,7 @@ def wait_for_any(sniffers: Sequence[Sniffer], deadline: Deadline) -> bool:
 
 
 def kept(namespace: NetworkNamespace) -> Kept:
-    """The socket that a tap of this namespace uses."""
+    """The socket that a sniffer of this namespace uses."""
     return Kept(namespace, _KEPT, _open)
 
 

@@ -71,7 +71,7 @@ class Lab(Measuring):
         #: Programs that were started to stay; what of them still runs is ended with the lab.
         self.staying: list[Running] = []
         self._places: dict[str, Place] = {}
-        self._taps: dict[str, PacketSocket] = {}
+        self._sniffers: dict[str, PacketSocket] = {}
         self._owners = Owners(self.plan)
         self._lock = threading.RLock()
         #: Held by a probe: two at once would read each other's frames.
@@ -179,7 +179,7 @@ class Lab(Measuring):
         """Drop a place for good, with every socket that looks into it."""
         with self._lock:
             self._places.pop(place.full_name, None)
-            self._taps.pop(place.full_name, None)
+            self._sniffers.pop(place.full_name, None)
             self._owners.forget(place)
             slow = place.namespace.close()
             if slow:
@@ -188,7 +188,7 @@ class Lab(Measuring):
     def change_namespace(self, place: Place, namespace: NetworkNamespace) -> None:
         """Give a place another network namespace; the old one is dropped with every socket that looks into it."""
         with self._lock:
-            self._taps.pop(place.full_name, None)
+            self._sniffers.pop(place.full_name, None)
             self._owners.clear()
             old, place.namespace = place.namespace, namespace
             slow = old.close()
@@ -278,22 +278,22 @@ class Lab(Measuring):
             raise self._unknown("place", name, self._places)
         return self._places[name]
 
-    def tap(self, place: Place) -> PacketSocket:
+    def sniffer(self, place: Place) -> PacketSocket:
         """The sniffers on a place, opened when first needed and kept."""
-        return self.taps([place])[0]
+        return self.sniffers([place])[0]
 
-    def taps(self, places: Sequence[Place], also: Sequence[Kept] = ()) -> list[PacketSocket]:
-        """The sniffers on several places; these, and other sockets one needs, are opened in one trip."""
+    def sniffers(self, places: Sequence[Place], also: Sequence[Kept] = ()) -> list[PacketSocket]:
+        """The sniffers on several places; these, and other sockets one needs, are opened in one call of the thread."""
         stamps.await_on()
         with self._lock:
-            new = [place for place in places if place.full_name not in self._taps]
+            new = [place for place in places if place.full_name not in self._sniffers]
             open_all([*(packet_socket.kept(place.namespace) for place in new), *also])
-            return [self._tap(place) for place in places]
+            return [self._sniffer(place) for place in places]
 
-    def _tap(self, place: Place) -> PacketSocket:
-        known = self._taps.get(place.full_name)
+    def _sniffer(self, place: Place) -> PacketSocket:
+        known = self._sniffers.get(place.full_name)
         if known is None:
-            known = self._taps[place.full_name] = PacketSocket(place.namespace, blind=self.blind)
+            known = self._sniffers[place.full_name] = PacketSocket(place.namespace, blind=self.blind)
         return known
 
     def own_file_reader(self, namespace: NetworkNamespace) -> Callable[..., str]:

@@ -138,7 +138,7 @@ def test_a_macvlan_is_left_by_its_parent(kind, target):
     with Lab(topology) as lab:
         reach = probe(lab.sandbox("s1"), kind, target, watch="all")
 
-    if target.endswith("2"):  # the kernel shows such a frame to the parent's taps, too
+    if target.endswith("2"):  # the kernel shows such a frame to the parent's sniffers, too
         assert reach.path == ("node/s1:eth0 out", "node:up in", "node/s2:eth0 in")
         assert reach.return_path == ("node/s2:eth0 out", "node:up in", "node/s1:eth0 in")
     else:

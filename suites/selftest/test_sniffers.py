@@ -28,9 +28,9 @@ def lab():
 
 def _send(lab, *numbers):
     """Frames from one host to the other, with numbers."""
-    tap = lab.tap(lab.host("a"))
+    sniffer = lab.sniffer(lab.host("a"))
     for number in numbers:
-        tap.send("eth0", b"\xff" * 6 + b"\x02" + bytes(5) + _EXPERIMENT + number.to_bytes(46, "big"))
+        sniffer.send("eth0", b"\xff" * 6 + b"\x02" + bytes(5) + _EXPERIMENT + number.to_bytes(46, "big"))
 
 
 def _numbers(frames):
@@ -39,40 +39,40 @@ def _numbers(frames):
 
 def test_the_last_of_many_frames_is_read_too(lab):
     """Nobody read meanwhile: what is asked for is read up to its end."""
-    tap = lab.tap(lab.host("b"))
-    tap.forget()
-    began = tap.count
+    sniffer = lab.sniffer(lab.host("b"))
+    sniffer.forget()
+    began = sniffer.count
 
     _send(lab, *range(MANY))
-    tap.catch_up()
+    sniffer.catch_up()
 
-    assert _numbers(tap.since(began)) == [*range(MANY)]
-    assert tap.lost() == 0
+    assert _numbers(sniffer.since(began)) == [*range(MANY)]
+    assert sniffer.lost() == 0
 
 
 def test_what_came_before_is_forgotten_whole(lab):
     """However much it is: what comes next is what is seen."""
-    tap = lab.tap(lab.host("b"))
+    sniffer = lab.sniffer(lab.host("b"))
     _send(lab, *range(MANY))
-    tap.forget()
-    began = tap.count
+    sniffer.forget()
+    began = sniffer.count
 
     _send(lab, MANY)
 
-    assert _numbers(tap.since(began)) == [MANY]
+    assert _numbers(sniffer.since(began)) == [MANY]
 
 
 def test_frames_that_are_not_remembered_any_more_count_as_lost(lab):
     """They were read in time, by someone who did not ask for them, and are too many to be kept."""
-    tap = lab.tap(lab.host("b"))
-    tap.forget()
-    began = tap.count
+    sniffer = lab.sniffer(lab.host("b"))
+    sniffer.forget()
+    began = sniffer.count
     for _ in range(REMEMBERED // MANY + 1):
         _send(lab, *range(MANY))
-        tap.catch_up()
-    assert tap.lost() == 0
+        sniffer.catch_up()
+    assert sniffer.lost() == 0
 
-    tap.since(began)
+    sniffer.since(began)
 
-    assert tap.lost() >= (REMEMBERED // MANY + 1) * MANY - REMEMBERED
-    assert tap.lost() == 0
+    assert sniffer.lost() >= (REMEMBERED // MANY + 1) * MANY - REMEMBERED
+    assert sniffer.lost() == 0

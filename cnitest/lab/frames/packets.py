@@ -47,7 +47,7 @@ def send(place: Place, packet: Packet, on: str | None) -> None:
 
 def _transmit(place: Place, packet: Packet, on: str | None) -> None:
     if on is not None:
-        place.lab.tap(place).send(on, bytes(packet))
+        place.lab.sniffer(place).send(on, bytes(packet))
     elif isinstance(packet, IP):
         _send_routed(place, bytes(packet), socket.AF_INET, packet.dst)
     else:
@@ -107,18 +107,18 @@ def _send_routed(place: Place, data: bytes, family: int, destination: str) -> No
 
 def exchange(place: Place, packet: Packet, on: str | None, wait: float) -> Packet | None:
     """Send a packet and return the first incoming frame that answers it, by scapy's own reckoning."""
-    tap = place.lab.tap(place)
+    sniffer = place.lab.sniffer(place)
     with place.lab.probing:
         packet = _prepared(place, packet, on)
         packet = packet.__class__(bytes(packet))  # so that computed fields are there to compare
-        tap.frames()
+        sniffer.frames()
         _transmit(place, packet, on)
         deadline = Deadline.after(wait, "an answer")
         while True:
-            for frame in tap.frames():
+            for frame in sniffer.frames():
                 if not frame.out and on in (None, frame.link) and _answers(dissect(frame), packet):
                     return dissect(frame)
-            if deadline.expired or not tap.wait(deadline):
+            if deadline.expired or not sniffer.wait(deadline):
                 return None
 
 

@@ -138,7 +138,7 @@ def lone_syn(port: int) -> bytes:
 
 
 def marker(mac: bytes, unique: bytes) -> bytes:
-    """A broadcast frame that nothing but our taps understands."""
+    """A broadcast frame that nothing but our sniffers understands."""
     return ethernet(BROADCAST, mac, ETH_EXPERIMENT, unique)
 
 

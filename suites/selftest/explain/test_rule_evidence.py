@@ -37,15 +37,15 @@ def node(lab):
     return host
 
 
-def _taps(lab):
+def _sniffers(lab):
     """The sniffers of all places."""
-    return {place: lab.tap(place) for place in lab.places}
+    return {place: lab.sniffer(place) for place in lab.places}
 
 
 def _steps(lab, probe):
     """The rules that one attempt of a probe met."""
     with rules.armed(lab.places, (6, 17)) as recording:
-        attempt, seen = watched_attempt(probe, _taps(lab), 0.05, probe.far)
+        attempt, seen = watched_attempt(probe, _sniffers(lab), 0.05, probe.far)
     assert recording.unseen == []
     return recording.steps(attempt, seen)
 
@@ -106,7 +106,7 @@ def test_only_the_packets_of_the_attempt_are_reported(lab, node):
 
     with rules.armed(lab.places, ()) as recording:
         other.attempt(0.1)
-        attempt, seen = watched_attempt(EchoProbe(ns01, NS02), _taps(lab), 0.1, lab.sandbox("ns02"))
+        attempt, seen = watched_attempt(EchoProbe(ns01, NS02), _sniffers(lab), 0.1, lab.sandbox("ns02"))
     steps = recording.steps(attempt, seen)
 
     assert attempt.answered

@@ -143,7 +143,7 @@ def test_what_passes_has_no_cause(one):
         probe = probe_of(lab, one)
 
         reach = prove(probe)
-        attempt, seen = watched_attempt(probe, {place: lab.tap(place) for place in lab.places}, 1.0, probe.far)
+        attempt, seen = watched_attempt(probe, {place: lab.sniffer(place) for place in lab.places}, 1.0, probe.far)
         spots = [LastSeen(lab.place(s.place), s.frame.link, s.frame.out, s.returning, s.frame) for s in seen.sightings]
         found = {str(spot): cause for spot in spots if (cause := recognised(Loss(reach, probe, attempt, seen, spot)))}
 

@@ -66,7 +66,7 @@ def _spoilt(loss: Loss) -> tuple[tuple[str, str, int], ...]:
     owner = loss.owner(hop) if hop else None
     found: dict[tuple[str, str, int], None] = {}
     for place in dict.fromkeys((loss.place, owner)) if owner else ():
-        for frame in loss.place.lab.tap(place).recent:
+        for frame in loss.place.lab.sniffer(place).recent:
             headers = wire.read(frame.data)
             if frame.out and (headers.protocol, headers.kind) in _DISCOVERY and headers.hops != _WHOLE:
                 found[place.full_name, frame.link, headers.hops] = None

@@ -115,7 +115,7 @@ def raised(loss: Loss, place: Place, link: str, size: int) -> str:
 def remembered(loss: Loss) -> tuple[Place, Link, int] | None:
     """The place that has sent the sender a smaller MTU on the way to the destination, its link that has it, and
     that MTU; None where nobody was heard to."""
-    for frame in reversed(loss.place.lab.tap(loss.place).recent):
+    for frame in reversed(loss.place.lab.sniffer(loss.place).recent):
         error = wire.icmp_error(frame.data)
         if error and not frame.out and error[1] in wire.TOO_BIG and error[2].destination == loss.destination:
             mtu, place = wire.next_mtu(frame.data), loss.owner(error[0].source)

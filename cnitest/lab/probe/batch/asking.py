@@ -85,21 +85,21 @@ def ask_all(hops: Iterable[FirstHop], wait: float) -> dict[FirstHop, bool | None
     if not waiting:
         return {}
     lab = next(iter(waiting)).sender.lab
-    taps = dict(zip(lab.places, lab.taps(lab.places), strict=True))
-    began = {place: tap.count for place, tap in taps.items()}
+    sniffers = dict(zip(lab.places, lab.sniffers(lab.places), strict=True))
+    began = {place: sniffer.count for place, sniffer in sniffers.items()}
     answered: dict[FirstHop, bool | None] = dict.fromkeys(waiting, False)
     for hop, asked in waiting.items():
         with contextlib.suppress(OSError):  # nothing leaves there: nobody answers
-            taps[hop.sender].send(hop.link, asked.data)
+            sniffers[hop.sender].send(hop.link, asked.data)
     deadline = Deadline.exactly(wait, "answers")
     while True:
-        senders = {hop.sender: taps[hop.sender] for hop in waiting}
-        for hop in _answered(waiting, {place: tap.since(began[place]) for place, tap in senders.items()}):
+        senders = {hop.sender: sniffers[hop.sender] for hop in waiting}
+        for hop in _answered(waiting, {place: sniffer.since(began[place]) for place, sniffer in senders.items()}):
             answered[hop] = True
             del waiting[hop]
         if not waiting or deadline.expired or not wait_for_any([*senders.values()], deadline):
             break
-    heard = _Heard({place: tap.since(began[place]) for place, tap in taps.items()} if waiting else {})
+    heard = _Heard({place: sniffer.since(began[place]) for place, sniffer in sniffers.items()} if waiting else {})
     return answered | {hop: None for hop in waiting if heard.delay(hop)}
 
 

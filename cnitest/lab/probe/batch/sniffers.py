@@ -34,11 +34,11 @@ class Sniffers:
 
     def __init__(self, lab: Lab) -> None:
         self._places = lab.places
-        self._taps = lab.taps(self._places)
-        for tap in self._taps:
-            tap.frames()
-            tap.lost()
-        self._began = [tap.count for tap in self._taps]
+        self._sockets = lab.sniffers(self._places)
+        for sniffer in self._sockets:
+            sniffer.frames()
+            sniffer.lost()
+        self._began = [sniffer.count for sniffer in self._sockets]
         self._read = time.monotonic()
 
     def count(self, place: Place) -> int:
@@ -48,21 +48,22 @@ class Sniffers:
     def read(self) -> None:
         """Read what has come, now and then, so that no buffer has to hold it all."""
         if time.monotonic() - self._read >= _READ:
-            for tap in self._taps:
-                tap.frames()
+            for sniffer in self._sockets:
+                sniffer.frames()
             self._read = time.monotonic()
 
     def overflowed(self) -> bool:
         """Whether some frames went by unseen."""
         return any(
-            tap.lost() or tap.count - began > REMEMBERED for tap, began in zip(self._taps, self._began, strict=True)
+            sniffer.lost() or sniffer.count - began > REMEMBERED
+            for sniffer, began in zip(self._sockets, self._began, strict=True)
         )
 
     def watched(self, probes: Sequence[Probe], attempts: Sequence[Attempt]) -> list[Seen]:
         """What was seen of each probe, at its ends and wherever else something was."""
         frames = {
-            place: [frame for frame in tap.since(began) if frame.data[12:14] != _ARP]
-            for place, tap, began in zip(self._places, self._taps, self._began, strict=True)
+            place: [frame for frame in sniffer.since(began) if frame.data[12:14] != _ARP]
+            for place, sniffer, began in zip(self._places, self._sockets, self._began, strict=True)
         }
         alike = _alike(frames)
         for probe, attempt in zip(probes, attempts, strict=True):

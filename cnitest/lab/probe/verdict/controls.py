@@ -17,7 +17,7 @@ from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Probe, is_ipv6
 from cnitest.lab.probe.verdict.holding import nothing_waits
 from cnitest.lab.probe.verdict.neighbour import ask
-from cnitest.lab.probe.verdict.proxies import ask_patiently
+from cnitest.lab.probe.verdict.proxies import ask_with_proxy_delay
 from cnitest.lab.snapshot import state as states
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def control(probe: Probe) -> Control:
     hop = first_hop(probe)
     if isinstance(hop, Control):
         return hop
-    if ask_patiently(*hop, ANSWER, nothing_comes(hop.sender)).answered:
+    if ask_with_proxy_delay(*hop, ANSWER, nothing_comes(hop.sender)).answered:
         return answering(hop)
     return beside(hop)
 
@@ -178,19 +178,19 @@ def mark(sender: Place, link: str, hop: str, silence: str) -> Control:
     not answer."""
     unique = wire.token()
     places = sender.lab.places
-    taps = dict(zip(places, sender.lab.taps(places), strict=True))
+    sniffers = dict(zip(places, sender.lab.sniffers(places), strict=True))
     try:
-        taps[sender].send(link, wire.marker(mac_bytes(sender.link(link).mac), unique))
+        sniffers[sender].send(link, wire.marker(mac_bytes(sender.link(link).mac), unique))
     except OSError as error:
         return Control(False, f"{sender.full_name}:{link} sends nothing: {error.strerror}", hop, link)
     deadline = Deadline.after(ANSWER, "a marker frame")
     while True:
-        for place, tap in taps.items():
-            for frame in tap.frames():
+        for place, sniffer in sniffers.items():
+            for frame in sniffer.frames():
                 if unique in frame.data and (place, frame.link) != (sender, link):
                     words = f"{silence}, but a marker frame from there arrived at {place.full_name}:{frame.link}"
                     return Control(True, words, hop, link)
-        if deadline.expired or not wait_for_any(list(taps.values()), deadline):
+        if deadline.expired or not wait_for_any(list(sniffers.values()), deadline):
             break
     return Control(
         False, f"nothing sent on {sender.full_name}:{link} arrives anywhere: no path, or no sniffers", hop, link

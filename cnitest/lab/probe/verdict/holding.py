@@ -47,7 +47,7 @@ def nothing_waits(lab: Lab, transport: str) -> bool:
     """
     if programs.may_see(lab) or programs.may_answer(lab, transport):
         return False
-    counts = {place: lab.tap(place).count for place in lab.places}
+    counts = {place: lab.sniffer(place).count for place in lab.places}
     asked = _ask_again(lab)
     besides = {(each.place, each.address) for each in asked}
     if not all(backlogs.are_handled() and not next(holders(lab, besides), "") for _ in range(_TWICE)):
@@ -73,13 +73,13 @@ def _ask_again(lab: Lab) -> list[_Asked]:
     for place in lab.places:
         if not next(neighbours(place), ""):
             continue
-        links, addresses, tap = states.links(place.namespace), place.addresses, lab.tap(place)
+        links, addresses, sniffer = states.links(place.namespace), place.addresses, lab.sniffer(place)
         for row in states.neighbours(place.namespace, links):
             if row.state == _ASKED_FOR:
                 link = next(link for link in links.links if link.name == row.link)
                 again = question(link, addresses, row.ip)
                 with contextlib.suppress(OSError):
-                    tap.send(link.name, again.data)
+                    sniffer.send(link.name, again.data)
                     asked.append(_Asked(place, again))
     return asked
 
@@ -89,7 +89,7 @@ def _may_be_answered(lab: Lab, asked: Sequence[_Asked], counts: Mapping[Place, i
 
     ``counts`` are the frames that places had seen before.
     """
-    come = {place: lab.tap(place).since(count) for place, count in counts.items()} if asked else {}
+    come = {place: lab.sniffer(place).since(count) for place, count in counts.items()} if asked else {}
     if any(one.question.answered_by(frame) for one in asked for frame in come[one.place]):
         return True
     heard = (

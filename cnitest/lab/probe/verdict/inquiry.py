@@ -95,10 +95,12 @@ class Inquiry:
     def reach(self) -> Reach:
         """Send it; when silence is all that comes, send it again with sniffers everywhere."""
         ends = [self._near] if self._far in (None, self._near) else [self._near, self._far]
-        sniffers = self._everyone if self._watch_all else ends
-        await_duplicate_detection(self._probe, sniffers)
-        self.begin(self._forget_frames(sniffers, self._probe.kept)[0].count)
-        settled = self._send(sniffers, self._wait, impatient=True)  # a Reach is false when it is a drop: is it there?
+        watchers = self._everyone if self._watch_all else ends
+        await_duplicate_detection(self._probe, watchers)
+        self.begin(self._forget_frames(watchers, self._probe.kept)[0].count)
+        settled = self._send(
+            watchers, self._wait, may_end_early=True
+        )  # a Reach is false when it is a drop: is it there?
         if settled is None and not self._lab.blind:
             trace.begin()
         if settled is None and self._seen.settled and not self._narrower:
@@ -113,7 +115,7 @@ class Inquiry:
         if await_duplicate_detection(self._probe, everyone, also_link_local=True):
             return None
         self._forget_frames(everyone)
-        settled = self._send(everyone, self._wait, impatient=True, freed=freed)
+        settled = self._send(everyone, self._wait, may_end_early=True, freed=freed)
         if settled is not None or not self._seen.settled or self._narrower or self.late():
             return settled
         if self._seen.freed and (not freed or alike(self._seen.freed, freed)):
@@ -134,7 +136,7 @@ class Inquiry:
         unsettled = await_duplicate_detection(self._probe, everyone, also_link_local=True)
         before = control(self._probe)
         self._forget_frames(everyone)
-        settled = self._send(everyone, self._wait, impatient=self._attempts[-1].forbidden)
+        settled = self._send(everyone, self._wait, may_end_early=self._attempts[-1].forbidden)
         for _ in range(_MOST_NARROWER):
             if settled is None and self._narrower:
                 settled = self._send(everyone, self._wait)
@@ -165,18 +167,20 @@ class Inquiry:
         return self._reach(Verdict.DROPPED, self._silence(before), controls=controls)
 
     def _send(
-        self, sniffers: Sequence[Place], wait: float, *, impatient: bool = False, freed: Sequence[Freed] = ()
+        self, watchers: Sequence[Place], wait: float, *, may_end_early: bool = False, freed: Sequence[Freed] = ()
     ) -> Reach | None:
         """One attempt, watched by some; what came of it, None when nobody answered."""
-        taps = dict(zip(sniffers, self._lab.taps(sniffers), strict=True))
-        counts = {place: tap.count for place, tap in taps.items()}
+        sniffers = dict(zip(watchers, self._lab.sniffers(watchers), strict=True))
+        counts = {place: sniffer.count for place, sniffer in sniffers.items()}
         self._last = under_way.Sent(time.time_ns() + round(wait * 1e9), counts)
-        attempt, seen = watched_attempt(self._probe, taps, wait, self._far, impatient=impatient, expected=freed)
+        attempt, seen = watched_attempt(
+            self._probe, sniffers, wait, self._far, may_end_early=may_end_early, expected=freed
+        )
         if not getattr(self._probe, "sent_again_after", 0):  # it takes the time that it needs
             self._last = self._last._replace(until=time.time_ns())
-        return self.taken(attempt, seen, sniffers, wait)
+        return self.taken(attempt, seen, watchers, wait)
 
-    def taken(self, attempt: Attempt, seen: Seen, sniffers: Sequence[Place], wait: float) -> Reach | None:
+    def taken(self, attempt: Attempt, seen: Seen, watchers: Sequence[Place], wait: float) -> Reach | None:
         """What came of an attempt that some watched; None when nobody answered."""
         if self._lab.blind:
             attempt = attempt.unheard()
@@ -188,9 +192,9 @@ class Inquiry:
             lost = f", {len(self._attempts) - 1} lost before" if len(self._attempts) > 1 else ""
             took = f" after {attempt.rtt * 1000:.2f} ms" if attempt.rtt is not None else ""
             return self._reach(Verdict.DELIVERED, f"answered by {attempt.answered_by}{took}{lost}")
-        return self._refused(sniffers, wait) if self._seen else None
+        return self._refused(watchers, wait) if self._seen else None
 
-    def _refused(self, sniffers: Sequence[Place], wait: float) -> Reach | None:
+    def _refused(self, watchers: Sequence[Place], wait: float) -> Reach | None:
         """The end of a probe that was rejected; sent again with sniffers everywhere when nobody saw who did it."""
         attempt = self._attempts[-1]
         found = refusal.refusal(attempt, self._seen, self._near)
@@ -199,7 +203,7 @@ class Inquiry:
         if found.says in wire.TOO_BIG:
             return self._is_too_large(found)
         reach = self._reach(Verdict.DROPPED, *refusal.words(found, attempt, self._far, self._near))
-        if found.origin or len(sniffers) == len(self._everyone):
+        if found.origin or len(watchers) == len(self._everyone):
             return reach
         self._forget_frames(self._everyone)
         again = self._send(self._everyone, wait)
@@ -215,10 +219,10 @@ class Inquiry:
 
     def _forget_frames(self, places: Sequence[Place], also: Sequence[Kept] = ()) -> list[PacketSocket]:
         """Open sniffers everywhere, and leave out what they have seen so far."""
-        taps = self._lab.taps(places, also)
-        for tap in taps:
-            tap.forget()
-        return taps
+        sniffers = self._lab.sniffers(places, also)
+        for sniffer in sniffers:
+            sniffer.forget()
+        return sniffers
 
     def _doubt(self, before: Control, after: Control) -> str:
         return silence.doubt(self._attempts[-1], self._seen.at(self._near.full_name), before, after)
@@ -253,7 +257,7 @@ class Inquiry:
     def resolvable(self, before: Control) -> bool:
         """Whether a place asks, or gave up asking, for a neighbour that does answer: its next try will get through."""
         found = islice(self.unresolved(before, lambda place: place.neighbours, _UNANSWERED), _MOST_NEIGHBOURS)
-        ask = proxies.ask_patiently
+        ask = proxies.ask_with_proxy_delay
         return any(ask(place, one.link, one.ip, WAIT, nothing_comes(place)).answered for place, one in found)
 
     def unresolved(
@@ -272,7 +276,7 @@ class Inquiry:
     def _overflow(self) -> str:
         """What to say when some place carried more than could be watched; empty when none did."""
         for place in self._lab.places:
-            if lost := self._lab.tap(place).lost():
+            if lost := self._lab.sniffer(place).lost():
                 return f"{place.full_name} carries so much that {lost} frames went by unseen"
         return ""
 
@@ -284,7 +288,7 @@ class Inquiry:
             return True
         bare = self._probe.destination.partition("%")[0]
         pending = self._attempts[-1].pending  # what an earlier attempt got as far as is no answer to a later step
-        come = [frame for frame in self._lab.tap(self._near).since(self._began) if not frame.out and pending(frame)]
+        come = [frame for frame in self._lab.sniffer(self._near).since(self._began) if not frame.out and pending(frame)]
         ours = [frame for frame in come if any(each.matches(frame) for each in self._attempts)]
         return any(wire.read(frame.data).source == bare for frame in ours)
 

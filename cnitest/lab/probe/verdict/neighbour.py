@@ -109,22 +109,22 @@ def ask(sender: Place, link: str, address: str, wait: float, gone: Callable[[], 
     ``gone``, when given, is asked now and then whether no answer can come any more.
     """
     asked = question(sender.link(link), sender.addresses, address)
-    tap = sender.lab.tap(sender)
-    looked, heard, began = tap.count, "", time.perf_counter()
+    sniffer = sender.lab.sniffer(sender)
+    looked, heard, began = sniffer.count, "", time.perf_counter()
 
     def answer() -> str:
         nonlocal looked, heard
-        frames = tap.since(looked)
-        looked = tap.count  # each frame is read once, however many come
+        frames = sniffer.since(looked)
+        looked = sniffer.count  # each frame is read once, however many come
         heard = heard or next((by for frame in frames if (by := asked.answered_by(frame))), "")
         return heard
 
     try:
-        tap.send(link, asked.data)
+        sniffer.send(link, asked.data)
     except OSError as error:
         return Attempt(asked.matches, error=error)
     ready = select.poll()
-    ready.register(tap.socket, select.POLLIN)
+    ready.register(sniffer.socket, select.POLLIN)
     # Who looks whether an answer can come reads the frames, too.
     over = (lambda: gone() or bool(answer())) if gone else None
     for _ in rounds(ready, Deadline.exactly(wait, "an answer"), over):

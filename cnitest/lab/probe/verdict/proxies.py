@@ -63,20 +63,20 @@ def may_answer(place: Place, link: str, *, six: bool) -> bool:
     return any(_sysctls(place, f"net/{'ipv6' if six else 'ipv4'}/conf/{link}/forwarding"))
 
 
-def ask_patiently(
+def ask_with_proxy_delay(
     sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None = None
 ) -> Attempt:
     """As `ask`; whom the question got to has the time that its answer may take."""
     places: Sequence[Place] = sender.lab.places
-    taps = sender.lab.taps(places)
-    began = [tap.count for tap in taps]
+    sniffers = sender.lab.sniffers(places)
+    began = [sniffer.count for sniffer in sniffers]
     attempt = ask(sender, link, address, wait, gone)
     if attempt.answered or attempt.error:
         return attempt
     heard = [
         question
-        for place, tap, count in zip(places, taps, began, strict=True)
-        for question in questions(place, filter(attempt.matches, tap.since(count)), address)
+        for place, sniffer, count in zip(places, sniffers, began, strict=True)
+        for question in questions(place, filter(attempt.matches, sniffer.since(count)), address)
     ]
     longest = delay(heard)
     return ask(sender, link, address, wait + longest) if longest else attempt

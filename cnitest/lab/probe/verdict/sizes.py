@@ -46,7 +46,7 @@ def own(sender: Place, destination: str, source: str | None) -> str:
 def _remembered(sender: Place, destination: str, mtu: int) -> str:
     """Who announced this MTU to the sender when an earlier packet went there, empty when nobody saw that."""
     bare = destination.partition("%")[0]
-    for frame in reversed(sender.lab.tap(sender).recent):
+    for frame in reversed(sender.lab.sniffer(sender).recent):
         error = wire.icmp_error(frame.data)
         about = error and not frame.out and error[1] in wire.TOO_BIG and error[2].destination == bare
         if error and about and wire.next_mtu(frame.data) == mtu:

@@ -46,14 +46,16 @@ def resting(lab: Lab, on_the_way: Sequence[Place], ours: Ours) -> str:
     A packet that went on from one place to another while these were asked one after the other was seen by sniffers, and
     all are asked again.
     """
-    taps = lab.taps(lab.places)
+    sniffers = lab.sniffers(lab.places)
     moves = False
     for _ in range(_MOST_ROUNDS):
-        counts = [tap.count for tap in taps if tap.frames() or True]
+        counts = [sniffer.count for sniffer in sniffers if sniffer.frames() or True]
         handled = _are_handled()
         if words := ", ".join(_rests(lab, on_the_way)):
             return words
-        moves = any(ours(frame) for tap, count in zip(taps, counts, strict=True) for frame in tap.since(count))
+        moves = any(
+            ours(frame) for sniffer, count in zip(sniffers, counts, strict=True) for frame in sniffer.since(count)
+        )
         if handled and not moves:
             return ""
     return "packets that still go from link to link" if moves else "packets that no processor comes to handle"
@@ -84,7 +86,7 @@ def is_overdue(lab: Lab, sender: Place, attempt: Attempt, sent: Sent) -> bool:
     """
     for place, count in sent.counts.items():
         come: set[tuple[str, bool]] = set()
-        for frame in lab.tap(place).since(count):
+        for frame in lab.sniffer(place).since(count):
             if (frame.out and place is sender) or not (attempt.matches(frame) and attempt.pending(frame)):
                 continue
             at = (frame.link, frame.out)

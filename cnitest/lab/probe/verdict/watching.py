@@ -31,20 +31,20 @@ _FIRST_PAUSE, _LESS_OFTEN = 0.02, 4
 
 def watched_attempt(
     probe: Probe,
-    taps: Mapping[Place, PacketSocket],
+    sniffers: Mapping[Place, PacketSocket],
     wait: float,
     far: Place | None,
     *,
-    impatient: bool = False,
+    may_end_early: bool = False,
     expected: Sequence[Freed] = (),
 ) -> tuple[Attempt, Seen]:
     """Send a probe once, with the sniffers of some places watching, and wait that many seconds for its answer. ``far``
     is its far end, which asks the kernel each time: who knows it says it.
 
-    When ``impatient``, not so long where it cannot be answered any more: the kernel's trace shows that it was freed
+    When ``may_end_early``, not so long where it cannot be answered any more: the kernel's trace shows that it was freed
     (with ``expected``, see `alike`, in that very way), or nothing in the lab holds a packet.
     """
-    return _Watch(probe, taps, far, expected).attempt(wait, impatient=impatient)
+    return _Watch(probe, sniffers, far, expected).attempt(wait, may_end_early=may_end_early)
 
 
 def alike(some: Sequence[Freed], others: Sequence[Freed]) -> bool:
@@ -56,12 +56,12 @@ class _Watch:
     """One attempt, and who watches it."""
 
     def __init__(
-        self, probe: Probe, taps: Mapping[Place, PacketSocket], far: Place | None, expected: Sequence[Freed]
+        self, probe: Probe, sniffers: Mapping[Place, PacketSocket], far: Place | None, expected: Sequence[Freed]
     ) -> None:
         lab = probe.sender.lab
-        self._probe, self._sniffers, self._far, self._expected = probe, tuple(taps), far, expected
-        self._taps = taps
-        self._began = {place: tap.count for place, tap in taps.items()}
+        self._probe, self._watchers, self._far, self._expected = probe, tuple(sniffers), far, expected
+        self._sniffers = sniffers
+        self._began = {place: sniffer.count for place, sniffer in sniffers.items()}
         self._trace = None if lab.blind else trace.armed()
         self._since = time.monotonic_ns() // 1000 * 1000  # as the trace rounds
         self._fate = Fate()
@@ -69,19 +69,19 @@ class _Watch:
         # Asking all places takes longer than looking into the trace, so it is done less and less often.
         self._next, self._pause = 0.0, _FIRST_PAUSE
 
-    def attempt(self, wait: float, *, impatient: bool) -> tuple[Attempt, Seen]:
+    def attempt(self, wait: float, *, may_end_early: bool) -> tuple[Attempt, Seen]:
         """Make it; what came of it, and what was seen of it."""
         probe, sees = self._probe, not self._probe.sender.lab.blind
-        one_packet = impatient and sees and wait < getattr(probe, "sent_again_after", 0)
+        one_packet = may_end_early and sees and wait < getattr(probe, "sent_again_after", 0)
         end = time.monotonic() + wait
         attempt = cast("Traceable", probe).attempt_unless(self._is_gone, wait) if one_packet else probe.attempt(wait)
         given_up = self._gone and time.monotonic() < end
-        for tap in self._taps.values():
-            tap.catch_up()
-        frames = [self._remembered(place, attempt.matches) for place in self._sniffers]
-        saw = [place for place, some in zip(self._sniffers, frames, strict=True) if some]
-        links = peers_of(saw) if len(self._sniffers) > _ENDS else {}
-        found = seen(probe, self._sniffers, frames, links, self._far)
+        for sniffer in self._sniffers.values():
+            sniffer.catch_up()
+        frames = [self._remembered(place, attempt.matches) for place in self._watchers]
+        saw = [place for place, some in zip(self._watchers, frames, strict=True) if some]
+        links = peers_of(saw) if len(self._watchers) > _ENDS else {}
+        found = seen(probe, self._watchers, frames, links, self._far)
         if attempt.answered:
             return attempt, found
         if not given_up:
@@ -98,7 +98,7 @@ class _Watch:
             expected = not self._expected or alike(self._fate.freed, self._expected)
             self._gone = expected and not programs.may_see(lab)
         elif not (self._expected or self._fate.pending) and time.monotonic() >= self._next:
-            counts = {place: tap.count for place, tap in self._taps.items() if tap.frames() or True}
+            counts = {place: sniffer.count for place, sniffer in self._sniffers.items() if sniffer.frames() or True}
             self._gone = nothing_waits(lab, self._probe.transport) and not self._moved(matches, counts)
             self._next = time.monotonic() + self._pause
             self._pause *= _LESS_OFTEN
@@ -106,7 +106,7 @@ class _Watch:
 
     def _moved(self, matches: Callable[[Frame], bool], counts: Mapping[Place, int]) -> bool:
         """Whether packets of the attempt were seen since places had seen so many frames."""
-        return any(matches(frame) for place, count in counts.items() for frame in self._taps[place].since(count))
+        return any(matches(frame) for place, count in counts.items() for frame in self._sniffers[place].since(count))
 
     def _look(self, matches: Callable[[Frame], bool]) -> None:
         """Find out what became of the packets up to now."""
@@ -121,18 +121,18 @@ class _Watch:
             near=self._frames(probe.sender, matches),
             protocol=wire.ETH_IPV6 if is_ipv6(probe.destination) else wire.ETH_IPV4,
             receiver=far.full_name if far else "",
-            far=self._frames(far, matches) if far and far in self._taps else None,
+            far=self._frames(far, matches) if far and far in self._sniffers else None,
         )
         self._fate = what_became(events, threading.get_native_id(), witness)
 
     def _frames(self, place: Place, matches: Callable[[Frame], bool]) -> tuple[Frame, ...]:
         """What a place has seen of the attempt."""
-        self._taps[place].frames()
+        self._sniffers[place].frames()
         return self._remembered(place, matches)
 
     def _remembered(self, place: Place, matches: Callable[[Frame], bool]) -> tuple[Frame, ...]:
         """The same, of what has been read."""
-        return tuple(filter(matches, self._taps[place].remembered(self._began[place])))
+        return tuple(filter(matches, self._sniffers[place].remembered(self._began[place])))
 
 
 def _placed(freed: Freed, watched: Sequence[Watched]) -> Freed:
@@ -149,12 +149,12 @@ def peers_of(places: Sequence[Place]) -> Links:
 
 
 def seen(
-    probe: Probe, sniffers: Sequence[Place], frames: Sequence[tuple[Frame, ...]], links: Links, far: Place | None
+    probe: Probe, watchers: Sequence[Place], frames: Sequence[tuple[Frame, ...]], links: Links, far: Place | None
 ) -> Seen:
     """What the sniffers have seen of an attempt; ``links`` are those of their places, where they are known, and ``far``
     is its far end."""
     watched = tuple(
         Watched(place.full_name, some, links.get(place.full_name, ()))
-        for place, some in zip(sniffers, frames, strict=True)
+        for place, some in zip(watchers, frames, strict=True)
     )
     return Seen(watched, probe.sender.full_name, far.full_name if far else "")
