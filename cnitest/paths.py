@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import select
+import stat
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +16,8 @@ from cnitest.errors import ConfigError
 from cnitest.typos import files_like, nearest
 
 _MOST_SHOWN = 8
+_MOST_BYTES = 1 << 20
+_PIPE_MS = 3000
 #: Bytes that are written to see whether there is space.
 _TRIED = 1 << 14
 
@@ -25,6 +30,34 @@ def absolute(text: str | os.PathLike[str], base: str | os.PathLike[str] = "") ->
     joined = os.path.join(os.path.abspath(base), os.path.expanduser(text))
     plain = os.path.normpath(joined)
     return plain if os.path.realpath(plain) == os.path.realpath(joined) else os.path.realpath(joined)
+
+
+def read(path: str | os.PathLike[str], most: int = _MOST_BYTES) -> bytes:
+    """What is in a file that a person named. Raises OSError, for more than ``most`` bytes, too, and for a pipe into
+    which nobody writes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            _await_writer(descriptor, path)
+            os.set_blocking(descriptor, True)
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most >> 20} MiB", path)
+    return found
+
+
+def place_of(error: UnicodeDecodeError) -> str:
+    """``LINE:COLUMN`` of the first byte that is not UTF-8."""
+    before = error.object[: error.start]
+    line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+    return f"{line}:{column}"
+
+
+def _await_writer(descriptor: int, path: str | os.PathLike[str]) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    if not poll.poll(_PIPE_MS):
+        raise OSError(errno.ETIMEDOUT, "it is a pipe into which nobody writes", path)
 
 
 def cache(name: str) -> str:

@@ -10,6 +10,8 @@ import re
 
 #: The most characters of one line, and of a whole text, that are shown.
 MOST_OF_LINE, MOST = 4000, 60_000
+#: The most lines of an error that are shown.
+MOST_OF_ERROR = 35
 #: The most characters of a value, or of one word of a sentence, that are repeated to who wrote it.
 MOST_OF_VALUE, _MOST_OF_WORD = 80, 150
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -35,6 +37,12 @@ def lines(text: str, most: int = MOST) -> str:
     if not whole.isprintable() or len(whole) > MOST_OF_LINE:
         whole = "\n".join(line(_untabbed(one)) for one in whole.split("\n"))
     return whole if len(text) <= most else f"{whole}\n… ({len(text)} characters)"
+
+
+def first(text: str, most: int = MOST_OF_ERROR) -> str:
+    """The first lines of a text, and how many more there are."""
+    kept = text.split("\n")
+    return text if len(kept) <= most else "\n".join([*kept[:most], f"… and {len(kept) - most} lines more"])
 
 
 def indented(text: str, indent: str) -> str:

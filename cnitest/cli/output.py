@@ -74,7 +74,7 @@ def _print(words: str) -> None:
 def complain(words: str) -> None:
     """Why it could not be done, with paths as they are typed here."""
     with contextlib.suppress(OSError):  # nobody reads it
-        print(f"cnitest: {text.lines(paths.relative(words))}", file=sys.stderr)  # noqa: T201
+        print(f"cnitest: {text.lines(text.first(paths.relative(words)))}", file=sys.stderr)  # noqa: T201
     outputs.written(sys.stderr)
 
 

@@ -158,14 +158,14 @@ def _folder(folder: Path) -> Plugins:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return paths.read(path).decode().replace("\r\n", "\n")
     except OSError as error:
         advice = paths.advice(path) if isinstance(error, FileNotFoundError | NotADirectoryError) else ""
         raise ConfigError(f"{path}: cannot be read: {error.strerror}{advice}") from error
     except UnicodeDecodeError as error:
         wide = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
-        why = "it is UTF-16: save it as UTF-8" if wide else f"{error.reason} at byte {error.start}"
-        raise ConfigError(f"{path}: is not UTF-8: {why}") from error
+        why = "it is UTF-16" if wide else error.reason
+        raise ConfigError(f"{path}:{paths.place_of(error)}: is not UTF-8: {why}: save it as UTF-8") from error
 
 
 def _network(given: _Given, mode: Mode) -> Network:
@@ -247,8 +247,12 @@ def _near(key: str, value: Mapping[str, Any]) -> str:
 def _version(value: Mapping[str, Any], mode: Mode, faults: list[str]) -> str:
     """The version to speak: ``cniVersion`` or, since 1.1.0, the highest of ``cniVersions`` too (RT-18)."""
     others = value.get("cniVersions", [])
-    if not isinstance(others, list) or not all(isinstance(version, str) for version in others):
+    if not isinstance(others, list):
         faults.append(f"'cniVersions' is {kind(others)}, not a list of strings")
+        others = []
+    wrong = [number for number, version in enumerate(others) if not isinstance(version, str)]
+    if wrong:
+        faults += (f"cniVersions[{number}] is {_shown(others[number])}, not a string" for number in wrong)
         others = []
     asked = [value.get("cniVersion", spec.UNVERSIONED), *others]
     if not mode.picks_published_versions:

@@ -50,6 +50,9 @@ def parsed(text: str, source: str) -> dict[str, Any]:
         raise ConfigError(f"{source}:{_faulty(text, error)}") from error
     except RecursionError:
         raise ConfigError(f"{source}: is nested too deeply to be a network configuration") from None
+    except _NoNumber as error:
+        word = str(error)
+        raise ConfigError(f"{source}:{_place_of_word(text, word)}: is not JSON: {word} is no number in JSON") from None
     except ValueError as error:  # a number of thousands of digits, or one beyond all floats
         raise ConfigError(f"{source}: is no network configuration: {error}") from None
     if not isinstance(value, dict):
@@ -93,7 +96,17 @@ def _place(text: str, at: int) -> str:
 
 
 def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number in JSON")
+    raise _NoNumber(word)
+
+
+class _NoNumber(ValueError):
+    """A word that Python takes for a number, and JSON does not."""
+
+
+def _place_of_word(text: str, word: str) -> str:
+    """Where a word stands first that is no part of a string."""
+    found = re.finditer(rf"{_TOKEN.pattern}|{re.escape(word)}", text)
+    return _place(text, next((each.start() for each in found if each[0] == word), 0))
 
 
 def _faulty(text: str, error: json.JSONDecodeError) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cnitest import paths
 from cnitest.cni.json_text import parsed
 from cnitest.errors import ConfigError
 from cnitest.topology.documents import documents
@@ -46,7 +47,7 @@ def has_networks(directory: Path) -> bool:
 def is_manifest(path: Path) -> bool:
     """Whether a file of YAML has a NetworkAttachmentDefinition rather than a profile."""
     try:
-        return path.suffix in MANIFESTS and _KIND in path.read_text(encoding="utf-8")
+        return path.suffix in MANIFESTS and _KIND in paths.read(path).decode()
     except (OSError, ValueError):
         return False
 

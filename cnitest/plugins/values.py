@@ -62,8 +62,8 @@ def faults_of_section(plugin: Plugin, section: Mapping[str, Any], path: str = "i
         if name not in words or _is_nothing(value):
             continue
         expected = plugin.types.get(name, "text")
-        if not _is_a(expected, value):
-            yield BadValue(where, _other_type(expected, value))
+        if not is_a(expected, value):
+            yield BadValue(where, other_type(expected, value))
         elif name in plugin.section:
             yield from _of_members(plugin, where, value)
 
@@ -77,12 +77,12 @@ def _of_members(plugin: Plugin, where: str, value: Any) -> Iterator[BadValue]:
         if isinstance(item, (Mapping, list, tuple)):
             yield from _of_members(plugin, f"{where}[{number}]", item)
         else:
-            yield BadValue(f"{where}[{number}]", _other_type("object", item))
+            yield BadValue(f"{where}[{number}]", other_type("object", item))
 
 
 def _of_key(key: Key, name: str, value: Any, release: str) -> Iterator[BadValue]:
-    if not _is_a(key.type, value):
-        yield BadValue(name, _other_type(key.type, value))
+    if not is_a(key.type, value):
+        yield BadValue(name, other_type(key.type, value))
         return
     if key.one_of:
         yield from _of_words(key, name, value, release)
@@ -91,8 +91,8 @@ def _of_key(key: Key, name: str, value: Any, release: str) -> Iterator[BadValue]
     if key.form and isinstance(value, str) and (why := _FORMS[key.form](value)):
         yield BadValue(name, f"is wrong: {why}")
     for where, item in _items(value) if key.items else ():
-        if not _is_a(key.items, item) and not _is_nothing(item):
-            yield BadValue(f"{name}{where}", _other_type(key.items, item))
+        if not is_a(key.items, item) and not _is_nothing(item):
+            yield BadValue(f"{name}{where}", other_type(key.items, item))
 
 
 def _of_words(key: Key, name: str, value: str, release: str) -> Iterator[BadValue]:
@@ -119,7 +119,8 @@ def _is_nothing(value: Any) -> bool:
     return value is None or value == ""
 
 
-def _is_a(expected: str, value: Any) -> bool:
+def is_a(expected: str, value: Any) -> bool:
+    """Whether a value is of a type of JSON, by the words for these in files of what is known of plugins."""
     if isinstance(value, bool):
         return expected == "boolean"
     return isinstance(value, _KINDS.get(expected, ()))
@@ -136,7 +137,8 @@ def _range(key: Key) -> str:
     return f"{', '.join(map(str, key.besides))} and {numbers}" if key.besides else numbers
 
 
-def _other_type(expected: str, value: Any) -> str:
+def other_type(expected: str, value: Any) -> str:
+    """That a value is of another type than is expected, with what was meant."""
     kinds = {bool: "the boolean", int: "the number", float: "the number", str: "the text"}
     if isinstance(value, (Mapping, list, tuple)):
         shown = "an object" if isinstance(value, Mapping) else "a list"

@@ -20,9 +20,9 @@ def read_file(path: Path, hint: Any, empty: str) -> tuple[Any, Decoder]:
     ``empty`` says what a file needs that has nothing. Raises ConfigError for one that cannot be read or is no YAML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = paths.read(path).decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
+        raise ConfigError(f"{path}:{paths.place_of(error)}: is not UTF-8: {error.reason}: save it as UTF-8") from error
     except OSError as error:
         advice = paths.advice(path) if isinstance(error, FileNotFoundError | NotADirectoryError) else ""
         raise ConfigError(f"{path}: cannot be read: {error.strerror}{advice}") from error

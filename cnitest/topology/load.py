@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnitest.errors import TopologyError
+from cnitest.paths import read as content
 from cnitest.topology.model import Topology
 from cnitest.topology.words import lookalikes
 from cnitest.typos import did_you_mean, files_like
@@ -27,8 +28,7 @@ def load(path: str | Path) -> Topology:
     """
     source = Path(path)
     try:
-        with source.open("rb") as file:
-            raw = file.read(_MOST_BYTES + 1)
+        raw = content(source, _MOST_BYTES)
     except (OSError, ValueError) as error:
         raise TopologyError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return loads(_decoded(raw, str(path)), str(path))
@@ -89,8 +89,16 @@ def shipped() -> tuple[str, ...]:
 
 def _no_topology(path: Path) -> str:
     """What a file is that was named like a shipped topology."""
-    other = lookalikes.said(path.read_text(encoding="utf-8", errors="replace"), "topology")
+    other = lookalikes.said(_start(path), "topology")
     return f"{path}: {other or 'a topology file ends in ' + ' or '.join(_SUFFIXES)}"
+
+
+def _start(path: Path) -> str:
+    """What a file begins with; nothing where it cannot be read."""
+    try:
+        return content(path, _MOST_BYTES).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _existing(path: Path) -> Path:
@@ -113,8 +121,6 @@ def _directory() -> Traversable:
 
 
 def _decoded(raw: bytes, source: str) -> str:
-    if len(raw) > _MOST_BYTES:
-        raise TopologyError(f"{source}: is larger than {_MOST_BYTES >> 20} MiB; a topology is not")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

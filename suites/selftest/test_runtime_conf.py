@@ -110,6 +110,7 @@ class TestRejections:
             ({**LIST, "disableGC": "yes"}, "'disableGC' is 'yes', not a boolean"),
             ({**LIST, "loadOnlyInlinedPlugins": 1}, "'loadOnlyInlinedPlugins' is 1, not a boolean"),
             ({**LIST, "cniVersions": "1.0.0"}, "'cniVersions' is a string, not a list of strings"),
+            ({**LIST, "cniVersions": ["1.0.0", 5]}, "cniVersions[1] is a number (5), not a string"),
             (
                 {**LIST, "plugins": [{"type": "one", "capabilities": {"mac": "yes"}}]},
                 "plugins[0] 'capabilities' has 'mac' as a string, not a boolean",
@@ -124,7 +125,7 @@ class TestRejections:
         with pytest.raises(ConfigError) as failure:
             conf.network(file)
 
-        assert str(failure.value).startswith(f"{file}: ")
+        assert str(failure.value).startswith(f"{file}:")
         assert words in str(failure.value)
         assert len(str(failure.value).splitlines()) == 1
 

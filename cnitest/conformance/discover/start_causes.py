@@ -98,7 +98,7 @@ def _named(said: str, *keys: str) -> bool:
 
 @cause
 def wrong_mac(failure: StartFailure) -> Iterator[str]:
-    """A MAC that the runtime or the configuration's ``args`` asks for, and that no link can have."""
+    """A MAC that CNI_ARGS or the configuration's ``args`` asks for, and that no link can have."""
     for where, mac in _macs(failure):
         if isinstance(mac, str) and mac and (why := mac_fault(mac)):
             yield f"{where} is wrong: {why}"
@@ -106,10 +106,8 @@ def wrong_mac(failure: StartFailure) -> Iterator[str]:
 
 def _macs(failure: StartFailure) -> Iterator[tuple[str, Any]]:
     """The MACs that are asked for by other ways than a key of the plugin's own, with where each stands."""
-    setting, args = failure.subject.setting, failure.conf.get("args")
-    if (failure.conf.get("capabilities") or {}).get("mac"):
-        yield "the argument of the capability mac", setting.capabilities.get("mac")
-    yield "MAC in CNI_ARGS", setting.args.get("MAC")
+    args = failure.conf.get("args")
+    yield "MAC in CNI_ARGS", failure.subject.setting.args.get("MAC")
     cni = args.get("cni") if isinstance(args, Mapping) else None
     yield "args.cni.mac", cni.get("mac") if isinstance(cni, Mapping) else None
 
@@ -180,7 +178,10 @@ def no_ipam(failure: StartFailure) -> Iterator[str]:
         if not any(isinstance(conf.get("ipam"), Mapping) and conf["ipam"].get("type") for conf in before):
             maker = before[0]["type"]
             yield f"{failure.plugin} wants addresses, and {maker} gives the container none: it has no ipam.type"
-    elif "type" not in failure.ipam and re.search(r"no plugin name|missing IP config|ipam", failure.text, re.I):
+        return
+    is_no_object = not failure.ipam and failure.conf.get("ipam")
+    unnamed = "type" not in failure.ipam and not is_no_object  # `value_faults` has the other
+    if unnamed and re.search(r"no plugin name|missing IP config|ipam", failure.text, re.I):
         yield f"{failure.plugin} wants addresses, and its configuration has no ipam.type, such as host-local"
 
 

@@ -1,15 +1,19 @@
-"""Why a network's first ADD failed, where it is a sysctl, or a key that a plugin cannot do without.
+"""Why a network's first ADD failed, where it is a sysctl, a capability's argument, or a key that a plugin cannot do
+without.
 
 They are asked after those of `start_causes`.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from cnitest.conformance.discover.preflight import StartFailure
 from cnitest.conformance.discover.start_causes import FILE, cause
+from cnitest.plugins import arguments
 from cnitest.text import quoted
 from cnitest.topology.rules.settings import nearest_sysctl
 
@@ -42,6 +46,21 @@ def sysctl_of_the_machine(failure: StartFailure) -> Iterator[str]:
     for name in dict.fromkeys(_FOREIGN.findall(failure.text)):
         dotted = name.replace("/", ".")
         yield f"sysctl {dotted} is the whole machine's: {failure.plugin} sets none but those of a container, net.…"
+
+
+@cause
+def argument_not_accepted(failure: StartFailure) -> Iterator[str]:
+    """An argument of a well-known capability that no plugin can read."""
+    yield from map(arguments.words, arguments.faults(_handed_in(failure)))
+
+
+def _handed_in(failure: StartFailure) -> Mapping[str, Any]:
+    """The capabilities' arguments that the plugin got: those of the runtime, or of its own configuration."""
+    try:
+        given = json.loads(failure.call.stdin).get("runtimeConfig") if failure.call else None
+    except (ValueError, AttributeError):
+        return {}
+    return given if isinstance(given, Mapping) else {}
 
 
 def missing_keys(failure: StartFailure) -> Iterator[str]:

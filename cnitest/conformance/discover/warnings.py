@@ -8,9 +8,9 @@ from typing import Any
 
 from cnitest.cni import plugins, releases
 from cnitest.cni.conf import Network
-from cnitest.conformance.discover import start_addresses
+from cnitest.conformance.discover import misplaced, start_addresses
 from cnitest.conformance.model import spelling
-from cnitest.plugins import files, values
+from cnitest.plugins import arguments, files, values
 from cnitest.plugins.values import BadValue
 
 
@@ -27,7 +27,13 @@ def warnings(
 
     Where the first ADD failed, ``explained`` is the plugin whose values were named as causes of that already.
     """
-    lines = [*network.repeated, *spelling.warnings(network, given, knowledge, path)]
+    lines = [
+        *network.repeated,
+        *misplaced.lines(network, knowledge, explained),
+        *spelling.warnings(network, given, knowledge, path),
+    ]
+    if isinstance(given, Mapping) and explained is None:
+        lines += map(arguments.words, arguments.faults(given))
     for conf in network.plugins:
         name = str(conf["type"])
         lines += (f"{name}: {fault}" for fault in value_faults(conf, path, knowledge) if name != explained)

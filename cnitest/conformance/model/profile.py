@@ -103,7 +103,7 @@ def load(path: Path) -> Profile:
     reader = _Reader(path, written, decoder)
     profile = reader.profile()
     faults = [*lines_of(str(path), decoder.problems), *reader.of_others]
-    if faults and (other := lookalikes.said(path.read_text(encoding="utf-8"), "profile")):
+    if faults and (other := lookalikes.said(paths.read(path).decode(), "profile")):
         raise ConfigError(f"{path}: {other}")
     if faults:
         raise ConfigError("\n".join(faults))
@@ -183,7 +183,7 @@ class _Reader:
         if not isinstance(given, str):
             return dict(given) if isinstance(given, dict) else self._reject("schema", given)
         try:
-            found = json.loads(self._beside(given).read_text(encoding="utf-8"))
+            found = json.loads(paths.read(self._beside(given)))
         except (OSError, ValueError) as error:
             self._fault("schema", f"{given}: {error}")
             return {}

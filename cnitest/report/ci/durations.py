@@ -9,9 +9,11 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 
+from cnitest import paths
 from cnitest.errors import ConfigError
 
 _DIGITS = 4
+_MOST_BYTES = 64 << 20
 
 
 def check(option: str, path: str) -> None:
@@ -22,8 +24,7 @@ def check(option: str, path: str) -> None:
 def read(option: str, path: str) -> dict[str, float]:
     """Seconds by node ID; none where there is no file, as in a first run. Raises ConfigError for any other file."""
     try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
+        found = json.loads(paths.read(path, _MOST_BYTES))
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cnitest import paths
 from cnitest.cni import conf
 from cnitest.cni.json_text import parsed, repeated
 from cnitest.errors import ConfigError
@@ -51,6 +54,8 @@ def complaint(tmp_path: Path, text: str) -> str:
         ('{"a": 1} {"b": 2}', ":1:10: is not JSON: the object ends before this; one file holds one configuration"),
         ("name: n\ntype: bridge\n", ":1:1: is not JSON: this reads like YAML"),
         ("---\nname: n\n", ":1:1: is not JSON: this reads like YAML"),
+        ('{"NaN": "NaN",\n"mtu": NaN}', ":2:8: is not JSON: NaN is no number in JSON"),
+        ('{"mtu": -Infinity}', ":1:9: is not JSON: -Infinity is no number in JSON"),
         ("[]", ":1:1: a network configuration is a JSON object, this is a list"),
     ],
 )
@@ -135,3 +140,46 @@ def test_a_network_knows_what_it_has_twice(tmp_path: Path):
 
     assert found.plugins[0]["mtu"] == 2
     assert found.repeated == ("1:66: 'mtu' is given twice, first at 1:56; only the last one counts",)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b'{\n"name": "n\xe9t"}', ":2:11: is not UTF-8: invalid continuation byte: save it as UTF-8"),
+        ("{}".encode("utf-16"), ":1:1: is not UTF-8: it is UTF-16: save it as UTF-8"),
+        (b"x" * ((1 << 20) + 1), ": cannot be read: it has more than 1 MiB"),
+    ],
+)
+def test_what_is_no_text(tmp_path: Path, raw: bytes, said: str):
+    """Bytes of another encoding are placed, and what is too large for a configuration is not read."""
+    file = tmp_path / "my.conf"
+    file.write_bytes(raw)
+
+    with pytest.raises(ConfigError) as caught:
+        conf.network(file)
+
+    assert str(caught.value) == f"{file}{said}"
+
+
+def test_a_pipe_into_which_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It is reported; it is not waited for until somebody does."""
+    file = tmp_path / "my.conf"
+    os.mkfifo(file)
+    monkeypatch.setattr(paths, "_PIPE_MS", 10)
+
+    with pytest.raises(ConfigError, match="my.conf: cannot be read: it is a pipe into which nobody writes"):
+        conf.network(file)
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path: Path):
+    """A configuration that another program writes is read, slow as that is."""
+    file = tmp_path / "my.conf"
+    os.mkfifo(file)
+    text = json.dumps(BRIDGE)
+    writer = threading.Thread(target=lambda: file.write_text(text))
+    writer.start()
+
+    found = conf.network(file)
+
+    writer.join(10)
+    assert found.name == "n"

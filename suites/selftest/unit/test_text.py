@@ -102,3 +102,11 @@ def test_a_document_of_a_script_ends_where_it_ends(content):
     done = subprocess.run(["bash", "-c", f"cat {document(content)}"], capture_output=True, check=True, text=True)
 
     assert done.stdout == f"{content}\n"
+
+
+def test_of_a_long_error_the_first_lines_are_kept():
+    """A person reads what fits on a screen, and how much more there is."""
+    short, long = "\n".join("ab"), "\n".join(map(str, range(1000)))
+
+    assert text.first(short) == short
+    assert text.first(long).splitlines() == [*map(str, range(35)), "… and 965 lines more"]
