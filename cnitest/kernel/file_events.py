@@ -1,17 +1,21 @@
-"""Waits for files by the kernel's own events, inotify(7): something appears in a directory, a writer closes a file."""
+"""Files by the kernel's own events: waits until something appears in a directory or a writer closes a file, inotify(7);
+records what the programs of one mount namespace write, fanotify(7)."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import select
+import struct
 from collections.abc import Iterator
 
-from cnitest.kernel.syscalls import inotify_add_watch, inotify_init
+from cnitest.kernel.syscalls import fanotify_add_mount, fanotify_init, inotify_add_watch, inotify_init
 
 #: What is watched for: inotify(7).
 WRITTEN, APPEARED = 0x8, 0x80 | 0x100  # IN_CLOSE_WRITE; IN_MOVED_TO, IN_CREATE
 _BUFFER = 1 << 16
+# fanotify_event_metadata: its length, version, reserved, metadata length, mask, descriptor, process.
+_EVENT = struct.Struct("=IBBHQii")
 
 
 class FileEvents:
@@ -43,6 +47,42 @@ def file_events() -> Iterator[FileEvents]:
     """Events while a block runs."""
     with contextlib.closing(FileEvents()) as events:
         yield events
+
+
+class WrittenFiles:
+    """The paths of files that programs in a mount namespace have closed after writing, on some of its mounts.
+
+    Another namespace has other mounts, so nobody else's writing is seen. Made by a thread inside. Raises OSError, EPERM
+    without CAP_SYS_ADMIN on the machine.
+    """
+
+    def __init__(self, directories: list[str]) -> None:
+        self._fd = fanotify_init()
+        self._paths: set[str] = set()
+        for directory in directories:
+            with contextlib.suppress(OSError):  # one that is not there, or on a filesystem that has no such events
+                fanotify_add_mount(self._fd, directory)
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """All that were written so far; some may be gone."""
+        with contextlib.suppress(BlockingIOError):
+            while events := os.read(self._fd, _BUFFER):
+                self._take(events)
+        return frozenset(self._paths)
+
+    def _take(self, events: bytes) -> None:
+        """Note the file of each event, and close the descriptors that came with them."""
+        while events:
+            length, _, _, _, _, file, _ = _EVENT.unpack_from(events)
+            events = events[length:]
+            if file >= 0:
+                self._paths.add(os.readlink(f"/proc/self/fd/{file}"))
+                os.close(file)
+
+    def close(self) -> None:
+        """Record nothing any more."""
+        os.close(self._fd)
 
 
 def nearest_directory(path: str) -> str:

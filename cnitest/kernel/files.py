@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator
 from pathlib import PurePath
@@ -18,6 +19,10 @@ _PREPARED = frozenset(
     str(parent) for directory in mounts.DIRECTORIES for parent in (PurePath(directory), *PurePath(directory).parents)
 )
 _PREVIEW = 200
+#: The mounts of a host that are the machine's, where what its programs write can be recorded.
+MACHINES = ["/", "/tmp", "/home", "/root"]
+# Where tests and plugins exchange files: the directories of pytest, and ours.
+_EXCHANGED = re.compile(r"/(pytest-of-[^/]+|cnitest-[a-z0-9_]{8})/")
 _KINDS = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -53,6 +58,12 @@ def watched(namespaces: int, hidden: Collection[str] = ()) -> tuple[File, ...]:
     found = [each for root, shown in roots for each in _walk(root, shown, without)]
     found += [each for directory in _AROUND for each in _added(directory)]
     return tuple(sorted(file for where, path in found if (file := _file(where, path, namespaces))))
+
+
+def elsewhere(paths: Collection[str], namespaces: int) -> tuple[File, ...]:
+    """Those of the files that are there and are no exchange between tests and plugins."""
+    wanted = [path for path in paths if not _EXCHANGED.search(path)]
+    return tuple(sorted(file for path in wanted if (file := _file(path, path, namespaces))))
 
 
 def _added(directory: str) -> Iterator[tuple[str, str]]:

@@ -1,9 +1,10 @@
 """The filesystem of a host we play: the real one to read, and the places that programs write to for itself.
 
 /run is empty and private, and so are /dev/shm and /var/lib/cni: what the machine's own plugins remember is not this
-host's. /sys shows the host's own links, and whatever is written under /etc, /var, /usr, /opt or /srv lands in a layer
-that only this host sees (overlayfs; where the kernel lacks it, private directories at the places that plugins are known
-to write to). /tmp and the users' own directories stay the machine's: there tests and plugins exchange files.
+host's. Programs start in a private directory, so that what they write by a relative path stays in the host. /sys shows
+the host's own links, and whatever is written under /etc, /var, /usr, /opt or /srv lands in a layer that only this host
+sees (overlayfs; where the kernel lacks it, private directories at the places that plugins are known to write to). /tmp
+and the users' own directories stay the machine's: there tests and plugins exchange files.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ WITHOUT_OVERLAY = (_STATE, "/etc/cni", "/var/tmp")
 SHARED_MEMORY = "/dev/shm"
 # ip(8) mounts it over itself where that was not done: names of before could not be removed any more.
 _NAMES = "/run/netns"
+#: Where the programs of a host are started: a runtime's is /, which is the machine's.
+WORKING_DIRECTORY = "/run/working-directory"
 #: The directories that a host has from the start.
-DIRECTORIES = (_NAMES, "/run/lock", "/run/cni", _STATE, "/etc/cni/net.d")
+DIRECTORIES = (_NAMES, "/run/lock", "/run/cni", WORKING_DIRECTORY, _STATE, "/etc/cni/net.d")
 
 
 def make_private() -> None:

@@ -17,6 +17,8 @@ MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _MNT_DETACH = 2
 _PR_SET_PDEATHSIG = 1
 _IN_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
+# FAN_CLOEXEC, FAN_NONBLOCK, FAN_UNLIMITED_QUEUE; FAN_MARK_ADD, FAN_MARK_MOUNT; FAN_CLOSE_WRITE; AT_FDCWD.
+_FAN_QUIET, _FAN_MOUNT, _FAN_CLOSE_WRITE, _HERE = 0x1 | 0x2 | 0x10, 0x1 | 0x10, 0x8, -100
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -63,6 +65,19 @@ def inotify_init() -> int:
 def inotify_add_watch(fd: int, path: str, events: int) -> int:
     """Watch a path as the calling thread sees it, inotify_add_watch(2); the watch's number. Raises OSError."""
     return _descriptor(_libc.inotify_add_watch(fd, os.fsencode(path), events), f"inotify_add_watch({path})")
+
+
+def fanotify_init() -> int:
+    """A descriptor for events of whole mounts, fanotify_init(2): never blocks, not inherited. Raises OSError, EPERM
+    without CAP_SYS_ADMIN on the machine."""
+    return _descriptor(_libc.fanotify_init(_FAN_QUIET, os.O_RDONLY | os.O_CLOEXEC), "fanotify_init")
+
+
+def fanotify_add_mount(fd: int, path: str) -> None:
+    """Have events for each file that is closed after writing on the mount of a path, which is the calling thread's
+    mount namespace's alone, fanotify_mark(2). Raises OSError."""
+    event = ctypes.c_uint64(_FAN_CLOSE_WRITE)
+    _descriptor(_libc.fanotify_mark(fd, _FAN_MOUNT, event, _HERE, os.fsencode(path)), f"fanotify_mark({path})")
 
 
 def _descriptor(result: int, what: str) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from cnitest.errors import CommandError, UsageError, is_ours
 from cnitest.kernel import files, mounts
+from cnitest.kernel.file_events import WrittenFiles
 from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace, open_own
 from cnitest.kernel.processes import process
 from cnitest.kernel.processes.supervised import Supervised, Where
@@ -34,6 +36,7 @@ class Host(Place):
     def __init__(self, lab: Lab, name: str, namespace: NetworkNamespace) -> None:
         super().__init__(lab, name, namespace)
         self._mounts: MountNamespace | None = None
+        self._written: WrittenFiles | None = None
         self._sandboxes: dict[str, Sandbox] = {}
 
     @property
@@ -117,8 +120,14 @@ class Host(Place):
         return self.mounts.run(function, self.namespace, undo)
 
     def spawn(self, argv: Sequence[str], environment: Mapping[str, str]) -> process.Started:
-        """As at any place."""
-        return self.inside(lambda: process.start(argv, environment), process.abandon)
+        """As at any place; in the working directory that is this host's own, unless somebody has removed it."""
+
+        def started() -> process.Started:
+            with contextlib.suppress(OSError):
+                os.chdir(mounts.WORKING_DIRECTORY)
+            return process.start(argv, environment)
+
+        return self.inside(started, process.abandon)
 
     @checked
     def dhcp_server(
@@ -154,10 +163,23 @@ class Host(Place):
             return ()
         device = os.fstat(self.namespace.fd).st_dev
         own = frozenset(f"/run/netns/{name}" for name in list(self._sandboxes))
-        return self.inside(lambda: files.watched(device, own))
+        found = self.inside(lambda: files.watched(device, own))
+        if self._written is None:
+            return found
+        written = self._written.paths
+        return found + self.inside(lambda: files.elsewhere(written, device))
+
+    def record_writing(self) -> None:
+        """From now on have `files` and `state` report, too, what programs here write outside of the private layers: in
+        the machine's /tmp and home directories. Below a user namespace the kernel does not tell that."""
+        if self._written is None:
+            with contextlib.suppress(PermissionError):
+                self._written = self.inside(lambda: WrittenFiles(files.MACHINES))
 
     def close(self) -> None:
         """Drop the filesystem."""
+        if self._written:
+            self._written.close()
         if self._mounts:
             self._mounts.close()
 

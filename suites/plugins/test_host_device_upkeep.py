@@ -10,6 +10,21 @@ from cnitest import PluginError
 
 pytestmark = [pytest.mark.requires(plugin=["host-device", "static"]), pytest.mark.topology(WIRE)]
 
+LONG_NAME = "net-of-15-chars"
+SETTINGS = (
+    ("address", "02:00:5e:00:53:77"),
+    ("mtu", "1400"),
+    ("txqueuelen", "91"),
+    ("group", "7"),
+    ("allmulticast", "on"),
+    ("promisc", "on"),
+)
+
+
+def lasting(link):
+    """What of a link is no matter of where it is: not its name, number, alias, state and peer."""
+    return link._replace(name="", ifindex=0, alias="", up=False, carrier=False, parent="")
+
 
 class TestRefusals:
     """What cannot be moved."""
@@ -79,6 +94,22 @@ class TestDel:
         node.run(["ip", "link", "set", "nic1", "up"])
         node.run(["ip", "address", "add", "192.168.90.9/24", "dev", "nic1"])
         assert node.ping(PEER)
+
+    @pytest.mark.covers("host-device.device", "DEL")
+    def test_as_it_was(self, cni, node, sandbox):
+        """What the host had set of its device is the same in the container and after DEL, by ip(8)'s own words."""
+        node.run(["ip", "link", "property", "add", "dev", "nic1", "altname", "uplink-of-the-rack"])
+        for words in SETTINGS:
+            node.run(["ip", "link", "set", "nic1", *words])
+        before = lasting(node.link("nic1"))
+
+        attachment = cni.add(sandbox, network(device="nic1"), LONG_NAME)
+        inside = lasting(sandbox.link(LONG_NAME))
+        cni.delete(attachment)
+
+        assert inside == before
+        assert lasting(node.link("nic1")) == before
+        assert names(sandbox) == []
 
     @pytest.mark.covers("host-device.device", "DEL")
     def test_without_the_alias(self, cni, node, sandbox):

@@ -19,6 +19,16 @@ pytestmark = [
 ADDRESS, PEER = "192.168.80.120", "192.168.80.102"
 MAC = "02:00:5e:00:53:21"
 LOG_MARTIANS = "net.ipv4.conf.all.log_martians"
+#: Keys, with the attributes of a link that each of them changes, and a value.
+KEYS = {
+    "mac": ([], MAC),
+    "mtu": (["mtu"], 1400),
+    "promisc": (["promiscuity", "flags"], True),
+    "allmulti": (["allmulti", "flags"], True),
+    "txQLen": (["txqlen"], 77),
+    "sysctl": ([], {LOG_MARTIANS: "1"}),
+}
+NEWER = {"txQLen": pytest.mark.requires(plugin="tuning>=1.4")}
 KEPT = "/run/cni/tuning"
 
 
@@ -55,6 +65,22 @@ class TestResult:
         assert [call.plugin for call in cni.calls] == ["macvlan", "tuning"]
         assert attachment.addresses == (ADDRESS,)
         assert attachment.result.interfaces[0].mac == sandbox.link("eth0").mac
+
+    @pytest.mark.covers("tuning", "kernel")
+    @pytest.mark.parametrize("key", [pytest.param(key, marks=NEWER.get(key, ())) for key in KEYS])
+    def test_what_is_not_asked_for_stays(self, cni, node, sandbox, key):
+        """Nothing but the attribute that was asked for is otherwise than on a link without tuning."""
+        asked, value = KEYS[key]
+        cni.add(sandbox, tuned(**{key: value}))
+        plain = node.sandbox("c2")
+        cni.add(plain, macvlan("192.168.80.121/24"))
+        attributes = ("mtu", "promiscuity", "allmulti", "txqlen", "group", "flags")
+        own, other = sandbox.link("eth0"), plain.link("eth0")
+
+        different = [name for name in attributes if getattr(own, name) != getattr(other, name)]
+
+        assert different == asked
+        assert sandbox.state().sysctls == plain.state().sysctls
 
     @pytest.mark.covers("tuning", "refused")
     def test_alone_it_has_nothing_to_pass_on(self, cni, sandbox):

@@ -34,7 +34,7 @@ def test_what_memory_held_is_gone_and_the_disk_stays(lab):
     node.reboot()
 
     assert node.run(["cat", "/var/lib/kept", "/etc/kept"]).stdout == "disk\ndisk\n"
-    assert node.run(["ls", "/run"]).stdout.split() == ["cni", "lock", "netns"]
+    assert node.run(["ls", "/run"]).stdout.split() == ["cni", "lock", "netns", "working-directory"]
     assert "sleep" not in node.run(["sh", "-c", "cat /proc/[0-9]*/comm"]).stdout
     assert node.run(["ls", "/sys/class/net"]).stdout.split() == sorted(link.name for link in node.links)
     assert "fresh" not in node.sandboxes

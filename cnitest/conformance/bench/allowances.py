@@ -35,6 +35,7 @@ _IN_SAVED = " ".join(SAVED)
 ALLOWED: tuple[Allowance, ...] = (
     _allow("directories", "plugins make the directories of their state once", "files", r"^directory\b"),
     _allow("logs", "a plugin's log only grows", "files", r"^/var/log/"),
+    _allow("compiled", "Python keeps what it has compiled beside a plugin's modules", "files", r"/__pycache__/"),
     _allow("locks", "the lock of a directory or of iptables is kept", "files", r"/(lock|xtables\.lock)$"),
     _allow("last address", "host-local remembers where to go on", "files", r"/last_reserved_ip\.\w+$"),
     _allow(
@@ -65,7 +66,7 @@ ALLOWED: tuple[Allowance, ...] = (
 _ALL = tuple(allowance.name for allowance in ALLOWED)
 _LOOKS_SHARED = "shared nftables chains"
 # What of them changes with each attachment or comes with each call of iptables, also when all that is shared is there.
-_ALWAYS = ("logs", "locks", "last address", "built-in chains")
+_ALWAYS = ("logs", "compiled", "locks", "last address", "built-in chains")
 _LOCAL = 255
 _UNCOUNTED = ("flows", "sysctl")
 # The flags of neighbours that somebody has entered.

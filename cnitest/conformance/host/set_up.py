@@ -62,6 +62,7 @@ def set_up(host: Host, setting: Setting, binary: Callable[[], str], notes: Notes
     with ExitStack() as undo:
         for argv in setting.host_setup:
             notes.run(*argv)
+        host.record_writing()
         yield undo.enter_context(_daemon(host, setting, binary, notes)) if setting.daemon else None
 
 
