@@ -25,6 +25,14 @@ def pool(*families: int, ranges: dict[int, list[dict[str, str]]] = RANGES, **key
     return {"type": "host-local", "ranges": [ranges[family] for family in families], **keys}
 
 
+def two_of(family: int, **keys: Any) -> dict[str, Any]:
+    """Two addresses of one family by host-local, of one subnet."""
+    subnet = RANGES[family][0]["subnet"]
+    begin = subnet.partition("/")[0].removesuffix("0")
+    ranges = [[{"subnet": subnet, "rangeStart": f"{begin}{first}0", "rangeEnd": f"{begin}{first}9"}] for first in "12"]
+    return {"type": "host-local", "ranges": ranges, **keys}
+
+
 def network(*families: int, **keys: Any) -> dict[str, Any]:
     """A network on the bridge ``cni0`` with an address of each family; without any it has no IPAM."""
     own = {"ipam": pool(*families)} if families else {}

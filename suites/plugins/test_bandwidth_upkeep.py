@@ -169,6 +169,21 @@ def test_delete_leaves_no_link(node, cni, end):
     assert ifbs(node) == []
 
 
+@pytest.mark.parametrize("whose", ["configuration", "runtime"])
+@pytest.mark.covers("bandwidth", "DEL", "kernel")
+def test_delete_leaves_no_link_of_one_limit(node, cni, whose):
+    """The same where only what leaves the container is limited, by the configuration or by the runtime."""
+    own = egress(RATES[0])
+    if whose == "runtime":
+        attachment = cni.add(node.sandbox("c1"), by_runtime(), capabilities={"bandwidth": own})
+    else:
+        attachment = cni.add(node.sandbox("c1"), limited(**own))
+    assert len(ifbs(node)) == 1
+    cni.delete(attachment)
+
+    assert ifbs(node) == []
+
+
 @pytest.mark.covers("bandwidth", "DEL", "kernel")
 def test_deleting_twice_is_no_error(node, cni):
     """A second DEL finds nothing, and succeeds."""

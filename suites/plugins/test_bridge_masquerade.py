@@ -12,6 +12,7 @@ from cnitest.suites.plugins.node_networks import (
     other,
     pending,
     rules,
+    two_of,
     without_dad,
 )
 from cnitest.suites.plugins.seen import goes_on, source
@@ -56,6 +57,20 @@ def test_the_internet_sees_the_hosts_address(node, cni, family, backend):
     assert source(sandbox.ping(internet)) == UPLINK[family]
     assert source(sandbox.tcp(internet, 443)) == UPLINK[family]
     assert source(sandbox.udp(internet, 53)) == UPLINK[family]
+
+
+@FAMILY
+@BACKEND
+@pytest.mark.covers("bridge.ipMasq", "packet", "DEL")
+def test_each_of_two_addresses_is_masqueraded(node, cni, family, backend):
+    """A container with two addresses of one family leaves with the host's from either, and DEL leaves no rule."""
+    attachment = cni.add(node.sandbox("c1"), network(ipam=two_of(family), **MASQUERADING, **backend))
+
+    for each in attachment.addresses:
+        assert source(attachment.sandbox.tcp(INTERNET[family], 443, source=each)) == UPLINK[family]
+    cni.delete(attachment)
+
+    assert rules(node, *attachment.addresses) == []
 
 
 @FAMILY

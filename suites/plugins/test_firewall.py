@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.firewalls import ROUTER, TABLES, closed, filtered, other_filtered
-from cnitest.suites.plugins.node_networks import address, rules
+from cnitest.suites.plugins.node_networks import address, rules, two_of
 from cnitest.suites.plugins.seen import goes_on, source
 
 pytestmark = [
@@ -156,6 +156,19 @@ def test_both_families_of_a_container_get_out(node, cni):
     for family in (4, 6):
         assert len(rules(node, f"{address(attachment, family)}/")) == 2
         assert attachment.sandbox.tcp(ROUTER[family], 80)
+
+
+@FAMILY
+@pytest.mark.covers("firewall", "packet", "DEL")
+def test_each_of_two_addresses_gets_out(node, cni, family):
+    """A container with two addresses of one family gets out from either, and DEL leaves no rule of any."""
+    attachment = cni.add(node.sandbox("c1"), filtered(bridge={"ipam": two_of(family)}))
+
+    for each in attachment.addresses:
+        assert attachment.sandbox.tcp(ROUTER[family], 80, source=each)
+    cni.delete(attachment)
+
+    assert rules(node, *(f"{each}/" for each in attachment.addresses)) == []
 
 
 @FAMILY

@@ -63,6 +63,22 @@ def test_the_internet_sees_the_hosts_address(node, cni, family, backend):
 
 
 @FAMILY
+@BACKEND
+@pytest.mark.covers("ptp.ipMasq", "packet", "DEL")
+def test_each_of_two_addresses_is_masqueraded(node, cni, family, backend):
+    """A container with two addresses of one family leaves with the host's from either, and DEL leaves no rule."""
+    ipam = pool(family, routes=[ROUTES[family]])
+    ipam["ranges"].append(OTHER_RANGES[family])
+    attachment = cni.add(without_dad(node.sandbox("c1")), ptp(ipam=ipam, ipMasq=True, **backend))
+
+    for each in attachment.addresses:
+        assert source(attachment.sandbox.tcp(INTERNET[family], 443, source=each)) == UPLINK[family]
+    cni.delete(attachment)
+
+    assert rules(node, *attachment.addresses) == []
+
+
+@FAMILY
 @pytest.mark.covers("ptp.ipMasq", "kernel", "packet")
 def test_without_masquerade_the_containers_address_leaves(node, lab, cni, family):
     """Without ipMasq the internet sees the container's own address, which it has no way back to."""

@@ -13,6 +13,7 @@ from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import protocol, reading
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import mutation
+from cnitest.lab.place import ENVIRONMENT
 
 #: The tables of a state that are a network namespace's own.
 NETWORK = ("links", "addresses", "routes", "rules", "qdiscs", "ports")
@@ -85,6 +86,18 @@ def a_bare_environment_is_enough_to_delete(bench: Bench) -> None:
 
     bench.complain(*protocol.crash(added), *protocol.success(deleted))
     bench.complain(*span.leftovers())
+
+
+@check("PROTO-33")
+def nothing_but_a_path_is_needed(bench: Bench) -> None:
+    """With CNI_* and PATH alone, without HOME, ADD and DEL succeed."""
+    target, path = bench.target(), {"PATH": ENVIRONMENT["PATH"]}
+
+    added = bench.add(target, environment=path)
+    found = protocol.result_document(added)
+    deleted = bench.raw("DEL", target, environment=path, previous=found if spec.has_check(bench.version) else None)
+
+    bench.complain(*protocol.success(added), *protocol.success(deleted))
 
 
 @check("PROTO-34")
