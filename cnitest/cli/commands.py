@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from cnitest import outputs, paths, text
-from cnitest.cli.output import complain, forget_held_back, say_first, say_held_back
+from cnitest.cli.output import complain, forget_held_back, say, say_first, say_held_back
 from cnitest.errors import (
     CnitestError,
     CommandError,
@@ -94,9 +94,9 @@ _OF_LABS = (KernelError, CommandError, PluginError, DeadlineExceeded)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parsed(_named(given), _before_dashes(given))
-    arguments.rest = given[len(_before_dashes(given)) + 1 :]
     try:
+        arguments = _parsed(_named(given), _before_dashes(given))
+        arguments.rest = given[len(_before_dashes(given)) + 1 :]
         _look_around()
         _warn_of_paths(arguments)
         _prepare(_named(given))
@@ -184,6 +184,14 @@ class _Parser(argparse.ArgumentParser):
         self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
 
 
+class _Version(argparse.Action):
+    """Says the version and ends; looking it up takes longer than any other option."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        say(_version())
+        parser.exit()
+
+
 def _version() -> str:
     from importlib import metadata
 
@@ -210,7 +218,7 @@ def _parsed(name: str, given: Sequence[str]) -> argparse.Namespace:
 def _parser(used: str) -> tuple[_Parser, _Parser]:
     """The parser of the whole command, and that of the subcommand that is used, which knows its options."""
     parser = _Parser(prog="cnitest", description="Test container networks for real.")
-    parser.add_argument("--version", action="version", version=_version(), help="show cnitest's version")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show cnitest's version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     own = parser
     for command in COMMANDS:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,9 @@ from cnitest.cni.calls.invoke import search_path
 from cnitest.kernel import features
 from cnitest.topology import find
 
+#: Where the packages are found without an environment.
+ROOT = Path(commands.__file__).parents[2]
+
 
 def cnitest(*arguments, cwd=None, **environment):
     """Run the command in a process of its own."""
@@ -26,6 +31,20 @@ def cnitest(*arguments, cwd=None, **environment):
         [sys.executable, "-m", "cnitest.cli", *arguments],
         capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **environment}, timeout=120,
     )  # fmt: skip
+
+
+def test_version_is_said():
+    """`cnitest --version` names the version and exits with 0; only it looks the version up."""
+    looked_up = "import sys, cnitest.cli.commands as c; c._parser('draw'); print('importlib.metadata' in sys.modules)"
+
+    done = cnitest("--version")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"cnitest (\d+\.\d+.*|not installed)\n", done.stdout)
+    assert (
+        subprocess.run([sys.executable, "-S", "-c", looked_up], capture_output=True, text=True, cwd=ROOT).stdout
+        == "False\n"
+    )
 
 
 def test_doctor_finds_a_machine_that_can_do_the_main_job():
