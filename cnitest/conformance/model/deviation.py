@@ -53,11 +53,12 @@ class Deviation:
 
     def concerns(self, requirement: str, subject: Subject, version: str) -> bool:
         """Whether it speaks of a requirement of a subject in a version."""
+        if requirement != self.requirement:  # of most rows nothing else has to be asked
+            return False
         mine = subject.skel if self.inherited else bool({subject.plugin, nickname(subject)} & set(self.plugins))
         newest = subject.advertised[-1] if subject.advertised else subject.highest
         return (
             mine
-            and requirement == self.requirement
             and (not self.fixed or library.is_before(subject.library, self.fixed))
             and spec.between(self.since, version, self.until)
             and (not spec.is_version(newest) or spec.between(self.newest[0], newest, self.newest[1]))

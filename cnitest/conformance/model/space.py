@@ -83,6 +83,7 @@ def _free(subject: Subject, family: int) -> Iterator[IPNetwork]:
             at = max([int(candidate.broadcast_address), *taken_here]) + 1  # past all of a larger network at once
 
 
+@cache
 def of_topology(where: str) -> tuple[IPNetwork, ...]:
     """The networks of a topology, by its name or file."""
     return named(_topology(where))
