@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -18,6 +19,7 @@ from cnitest.typos import files_like, nearest
 _MOST_SHOWN = 8
 _MOST_BYTES = 1 << 20
 _PIPE_MS = 3000
+_TOO_LARGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Bytes that are written to see whether there is space.
 _TRIED = 1 << 14
 
@@ -44,6 +46,30 @@ def read(path: str | os.PathLike[str], most: int = _MOST_BYTES) -> bytes:
     if len(found) > most:
         raise OSError(errno.EFBIG, f"it has more than {most >> 20} MiB", path)
     return found
+
+
+def write(path: str | os.PathLike[str], text: str) -> None:
+    """Write a file as a whole: where the disk is full, what was there stays. Raises OSError."""
+    target = os.path.realpath(path)
+    fresh = f"{target}.{os.getpid()}.new"
+    if os.fspath(path).startswith(("/dev/", "/proc/")) or (os.path.exists(target) and not os.path.isfile(target)):
+        return _write(target, text)
+    try:
+        _write(fresh, text)
+        if os.path.exists(target):
+            os.chmod(fresh, stat.S_IMODE(os.stat(target).st_mode))
+        os.replace(fresh, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(fresh)
+        if error.errno in _TOO_LARGE:
+            raise
+        _write(target, text)  # one that may be written in a directory that may not, or that is mounted by itself
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
 
 
 def place_of(error: UnicodeDecodeError) -> str:

@@ -190,8 +190,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     gone = outcome.disappeared and outcome.shipped
     if (gone or chosen_of(config).unstarted) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if unwritten := options.write_reports(config.option, outcome):
-        config.stash[_UNWRITTEN], session.exitstatus = unwritten, pytest.ExitCode.USAGE_ERROR
+    unwritten = [config.stash.get(_UNWRITTEN, ""), options.write_reports(config.option, outcome)]
+    config.stash[_UNWRITTEN] = "\n".join(filter(None, unwritten))
+    if any(unwritten):
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def _outcome(config: pytest.Config, cases: list[Case]) -> RunSummary:
@@ -208,7 +210,7 @@ def _outcome(config: pytest.Config, cases: list[Case]) -> RunSummary:
     if not directory:
         return found
     chosen = found.cases if config.option.verbose > 0 else [cause.shown_by for cause in found.causes]
-    kept = scripts.written(found.cases, directory, chosen)
+    kept, config.stash[_UNWRITTEN] = scripts.written(found.cases, directory, chosen)
     return summary.outcome(kept, subjects, profile, whole=whole, own=first, baseline=baseline)
 
 
@@ -237,8 +239,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section(headline)
         for line in lines:
             terminalreporter.line(text.line(line))
-    if unwritten := config.stash.get(_UNWRITTEN, ""):
-        terminalreporter.line(unwritten, red=True)
+    for line in filter(None, config.stash.get(_UNWRITTEN, "").splitlines()):
+        terminalreporter.line(line, red=True)
 
 
 def _nothing_selected(config: pytest.Config) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +63,40 @@ def test_too_few_open_files_are_one_line():
     assert done.returncode == 4, done.stderr
     assert "ulimit -n 1024" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def _pytest(folder: Path, *words: str, small: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest over the tests in a folder; with a ``small`` directory of 8 KiB, of which it says what is left."""
+    command = [sys.executable, "-Bm", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "test_it.py", *words]
+    if small:
+        steps = f'mount -t tmpfs -o size=8k none {small}; "$@"; code=$?; echo left: $(ls -A {small}); exit $code'
+        command = ["unshare", "--mount", "sh", "-c", steps, "sh", *command]
+    environment = {**os.environ, **environment}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_a_junit_report_that_does_not_fit_costs_nothing_else(tmp_path: Path):
+    """The run's own words are all there, one of them says so, and half a file is not left."""
+    (tmp_path / "test_it.py").write_text('def test_it():\n    assert False, "x" * 30_000\n')
+    (tmp_path / "small").mkdir()
+
+    done = _pytest(tmp_path, "--tb=line", "--junitxml", "small/j.xml", small="small")
+
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert f"{tmp_path}/small/j.xml could not be written: No space left on device" in done.stdout
+    assert "1 failed" in done.stdout
+    assert done.stdout.endswith("left:\n")
+
+
+def test_nothing_is_left_open_at_the_end(tmp_path: Path):
+    """A run under Python's warnings as errors has none of ours, not even where the interpreter ends."""
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(lab):\n    lab.host('internet').run(['iptables', '-P', 'INPUT', 'DROP'])\n"
+        "    assert not lab.host('node').ping('8.8.8.8')\n"
+    )
+
+    done = _pytest(tmp_path, PYTHONWARNINGS="error")
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout

@@ -7,6 +7,7 @@ received, shows that all that were there before have been handled.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import select
@@ -48,4 +49,6 @@ def _is_handled(echo: socket.socket, processor: int) -> bool:
 @functools.cache
 def _echo(pid: int) -> socket.socket:  # noqa: ARG001
     """A socket that sends to itself, one a process."""
-    return stamps.open_echo()
+    opened = stamps.open_echo()
+    atexit.register(opened.close)
+    return opened

@@ -104,7 +104,7 @@ def write(found: Baseline, file: str) -> None:
     """Write a baseline. Raises ConfigError where the file cannot be written."""
     text = _HEAD + documents.written(as_data(found))
     try:
-        Path(file).write_text(text, encoding="utf-8")
+        paths.write(file, text)
     except OSError as error:
         raise ConfigError(f"--write-baseline {paths.near(file)}: cannot be written: {error.strerror}") from error
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cnitest import paths
 from cnitest.conformance.model import deviation
 from cnitest.conformance.model.requirement import Requirement, registry
 from cnitest.conformance.model.subject import Subject
@@ -194,4 +195,4 @@ def _cause(cause: FindingCause) -> dict[str, Any]:
 
 def write_json(outcome: RunSummary, file: Path) -> None:
     """Write a run as JSON: the report of ``--json``."""
-    file.write_text(json.dumps(document(outcome), indent=1))
+    paths.write(file, json.dumps(document(outcome), indent=1))

@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from cnitest import paths
+
 #: How a key's effect is shown: by the kernel's state, by packets, by CHECK, by DEL, or by an ADD that is refused.
 WAYS = ("kernel", "packet", "CHECK", "DEL", "refused")
 #: Where a key is given that is none of the configuration's own.
@@ -126,7 +128,7 @@ class _Collector:
     def pytest_sessionfinish(self) -> None:
         """Write the file."""
         file = Path(self._config.getoption("--cni-coverage"))
-        file.write_text(json.dumps(self.found(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        paths.write(file, json.dumps(self.found(), indent=1, sort_keys=True) + "\n")
 
     def found(self) -> _Report:
         """What was found, with where it was."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cnitest import paths
+
 if TYPE_CHECKING:
     from cnitest.report.marks.bug_reports import ReportCase, ReportOutcome
 
@@ -126,7 +128,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(config, "workerinput") or not file or config.getoption("--cni-plugin"):
         return
     if found := config.stash[_COLLECTOR].found():
-        Path(file).write_text(json.dumps(as_data(found, config), indent=1) + "\n", encoding="utf-8")
+        paths.write(file, json.dumps(as_data(found, config), indent=1) + "\n")
 
 
 def unwritten(config: pytest.Config) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from cnitest.conformance.model.verdict import Case, CaseVerdict
 from cnitest.kernel.files import File
 from cnitest.lab.snapshot.difference import Difference
 from cnitest.lab.snapshot.firewall_line import FirewallLine
-from cnitest.report.conformance import again, causes, ending, listing, summary
+from cnitest.report.conformance import again, causes, ending, listing, scripts, summary
 from cnitest.report.fingerprint import fingerprint
 
 RULE = 'nat: -A CNI-{} -s {}/32 -m comment --comment "id: {}" -j MASQUERADE'
@@ -240,3 +241,16 @@ def test_an_entry_says_what_shows_it():
         "--requirement CHK-02 --repro DIR"
     )
     assert shipped == "cnitest run --plugin bridge --requirement CHK-02 --repro DIR"
+
+
+def test_a_script_that_cannot_be_written_costs_no_finding(tmp_path: Path):
+    """The cases stay, without a script; one line says which file, and why, and the others are not tried."""
+    (tmp_path / "file").write_text("")
+    found = [replace(case(name), script="exit 1") for name in ("ADD-01", "DEL-01")]
+
+    kept, unwritten = scripts.written(found, str(tmp_path / "file/x"), found)
+    whole, nothing = scripts.written(found, str(tmp_path / "there"), found[:1])
+
+    assert [(each.requirement, each.script) for each in kept] == [("ADD-01", ""), ("DEL-01", "")]
+    assert unwritten.endswith("-test.sh could not be written: Not a directory")
+    assert ([bool(each.script) for each in whole], nothing) == ([True, False], "")

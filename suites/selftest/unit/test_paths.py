@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -232,3 +234,34 @@ def test_a_mistyped_name_is_suggested(tmp_path, typed, there):
     (tmp_path / there).touch()
 
     assert paths.advice(tmp_path / typed) == f"; did you mean '{tmp_path / there}'?"
+
+
+def _limited(words: str, most: int = 1) -> subprocess.CompletedProcess[str]:
+    """A program in Python after ``import cnitest.paths``, which can write files of ``most`` KiB."""
+    program = f"from cnitest import paths\n{words}"
+    command = ["bash", "-c", 'ulimit -f "$0"; exec "$@"', str(most), sys.executable, "-Bc", program]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_file_that_does_not_fit_leaves_what_was_there(tmp_path: Path):
+    """The former file stays whole, and nothing of the new one lies beside it."""
+    (tmp_path / "there").write_text("kept")
+
+    done = [_limited(f"paths.write({str(tmp_path / name)!r}, 'x' * 9000)") for name in ("there", "new")]
+
+    assert ["File too large" in each.stderr for each in done] == [True, True]
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"there": "kept"}
+
+
+def test_a_file_is_written_whole_with_its_mode_and_through_links(tmp_path: Path):
+    """Permissions stay, a link leads on to its file, and a device is written to."""
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_text("old")
+    file.chmod(0o640)
+    link.symlink_to(file)
+
+    paths.write(link, "new\udcff")
+    paths.write("/dev/null", "nothing")
+
+    assert (file.read_bytes(), file.stat().st_mode & 0o777, link.is_symlink()) == (b"new\xff", 0o640, True)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "link"]
