@@ -131,18 +131,29 @@ def _stray_route(loss: Loss, leg: Leg) -> str:
 @cause("l2.nobody", *_STAGES)
 def nobody(loss: Loss) -> Found | None:
     """Nobody has the address of the next hop."""
-    leg = _astray(loss)
-    if leg is None or leg.owners or loss.probe.transport not in ("arp", "nd"):
+    leg = _astray(loss) if loss.probe.transport in ("arp", "nd") else _remembered(loss)
+    if leg is None or leg.owners:
         return None
     place, remedy = next_hops.vacant_bridge(loss, leg.sender, leg.start.link, leg.next_hop) or ("", "")
     return Found(
         "address not in use",
         f"nobody has {leg.next_hop}, which {leg.sender.full_name} looks for on {leg.start.link}",
         hook="neighbour",
-        evidence=("no place of the lab has it", *([f"the bridge of {place} there has no address"] if place else ())),
+        evidence=(
+            "no place of the lab has it",
+            *([f"the bridge of {place} there has no address"] if place else ()),
+            *([f"neighbour: {leg.next_hop} dev {leg.start.link} lladdr {loss.mac}, {leg.target}'s"] if leg.way else ()),
+        ),
         remedy=remedy or f"ip address add {leg.next_hop}/… dev …",
         place=place or leg.sender.full_name,
     )
+
+
+def _remembered(loss: Loss) -> Leg | None:
+    """The leg of a packet to a neighbour that its sender still has the MAC of, and that is gone from there."""
+    leg = loss.once(travelled) if next_hops.to_and_fro(loss) and loss.forwarded else None
+    there = leg is None or leg.gateway or bool(declared.holders(loss.place, leg.next_hop))
+    return None if there else leg
 
 
 def _astray(loss: Loss) -> Leg | None:

@@ -109,21 +109,23 @@ def _usual_by_route(loss: Loss, sender: Place) -> str:
 @cause("limits.sent-back", Stage.ROUTING, order=-2)
 def sent_back(loss: Loss) -> Found | None:
     """A place sends the packet back to who has sent it, who takes nothing from its own address."""
-    if loss.returning or loss.six or not loss.received or not loss.owns(loss.packet.source):
+    if loss.returning or not loss.received or not sendings.refuses_own(loss):
         return None
     place = sendings.sent_back_by(loss) if sendings.came_round(loss) else None
     route = loss.route(loss.destination, place=place) if place else None
     if place is None or not isinstance(route, Route) or loss.owner(route.via or loss.destination) is not loss.place:
         return None
     question = fib.RouteLookup(loss.packet)
-    found = fib.decide(loss.state(place), question)
+    found, *others = (*fib.decisions(loss.state(place), question), None)
     key = words.route_key(found.route) if found and found.route else f"via {route.via}"
     right = declared.route(place, question)
+    on = any(one and one.route and one.route.link not in ("", "lo", route.link) for one in others)
+    change = f"del {key}" if on and not right else f"replace {right or f'{loss.destination} via …'}"
     return Found(
         "sent back",
         f"{place.full_name} sends {loss.destination} back to {loss.place.full_name}, which has sent it: {key}",
         "routing",
         (f"{loss.place.full_name} gets a packet from its own {loss.packet.source}",),
-        f"ip route replace {right or f'{loss.destination} via …'}",
+        f"ip {'-6 ' if loss.six else ''}route {change}",
         place.full_name,
     )

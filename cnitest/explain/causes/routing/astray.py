@@ -45,7 +45,8 @@ def _stays(loss: Loss, kind: str, link: str) -> bool:
 def group_route(loss: Loss) -> Found | None:
     """A route of kind broadcast or multicast takes the address of one place for that of everybody on a link."""
     way = loss.route(loss.destination) if loss.spot.out else loss.routed
-    if not isinstance(way, Route) or way.kind not in _TO_MANY or loss.owner(loss.destination) is None:
+    owner = loss.owner(loss.destination)
+    if not isinstance(way, Route) or way.kind not in _TO_MANY or owner is None:
         return None
     rows = [row for row in loss.state().routes if row.kind == way.kind and fib.reach(row.to, loss.question) >= 0]
     route = max(rows, key=fib.length, default=None)
@@ -55,6 +56,6 @@ def group_route(loss: Loss) -> Found | None:
         f"{way.kind} route",
         f"{loss.place.full_name} takes {loss.destination} for an address of everybody: {words.route_key(route)}",
         "routing",
-        (f"{loss.destination} is that of {loss.owner(loss.destination)} alone",),
+        (f"{loss.destination} is that of {owner.full_name} alone",),
         replace_route(loss, route),
     )

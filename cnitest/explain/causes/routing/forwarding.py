@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.ip.next_hops import to_and_fro
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 
@@ -12,7 +13,7 @@ from cnitest.explain.evidence.loss import Loss, Stage
 @cause("routing.forwarding-off", Stage.ROUTING)
 def forwarding_off(loss: Loss) -> Found | None:
     """The place is no router: IP forwarding is off, for the family or on the link where the packet comes in."""
-    if not loss.forwarded or loss.decision is None or loss.decision.kind != "unicast":
+    if not loss.forwarded or loss.decision is None or loss.decision.kind != "unicast" or to_and_fro(loss):
         return None
     family, link = loss.family, f"{loss.family}/conf/{loss.incoming}"
     if loss.six:

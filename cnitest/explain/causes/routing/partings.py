@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import rule_words
-from cnitest.explain.evidence.ip import declared, detours, fib
+from cnitest.explain.evidence.ip import declared, detours, fib, sendings
 from cnitest.explain.evidence.ip.detours import Parting
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.translation import passages
@@ -64,7 +64,7 @@ def _leads_nowhere(loss: Loss) -> bool:
     if not loss.returning or not loss.received:
         return False
     lost = loss.decision is None and isinstance(loss.routed, NoRoute)
-    return lost or (not loss.six and loss.owns(loss.packet.source))
+    return lost or sendings.refuses_own(loss)
 
 
 def _decisions(loss: Loss, parting: Parting) -> list[fib.Decision]:

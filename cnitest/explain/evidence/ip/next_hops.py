@@ -6,6 +6,7 @@ import ipaddress
 
 from cnitest.explain.evidence.ip import fib
 from cnitest.explain.evidence.ip.fib import Decision
+from cnitest.explain.evidence.leg import travelled
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Route
@@ -22,6 +23,15 @@ def routed(loss: Loss) -> bool:
 def arrived(loss: Loss) -> bool:
     """Whether the packet came to the place that it is for, on its way there."""
     return loss.received and not loss.forwarded and not loss.returning
+
+
+def to_and_fro(loss: Loss) -> bool:
+    """Whether the place could only send it back by the link that it came in by: to who has sent it, or to a neighbour
+    that its sender looks for there itself."""
+    leg, route = loss.once(travelled), loss.decision.route if loss.decision else None
+    if leg is None or route is None or route.link != loss.incoming:
+        return False
+    return not leg.gateway or loss.owner(route.via or loss.destination) is leg.sender
 
 
 def hop(loss: Loss) -> str:

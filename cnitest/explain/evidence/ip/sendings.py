@@ -26,3 +26,9 @@ def _same(loss: Loss) -> list[Sighting]:
     """Where the packet was seen, in order, without the ICMP errors and redirects about it."""
     ours = (one for one in loss.seen.sightings if one.returning == loss.returning)
     return [one for one in ours if not (wire.icmp_error(one.frame.data) or wire.is_redirect(one.frame.data))]
+
+
+def refuses_own(loss: Loss) -> bool:
+    """Whether it came back to who has sent it and takes nothing from its own address: for IPv4 nobody does, for IPv6
+    who does not forward."""
+    return loss.owns(loss.packet.source) and (not loss.six or loss.sysctl("ipv6/conf/all/forwarding") == "0")

@@ -132,7 +132,7 @@ class EchoProbe:
 
     def send(self, echo: socket.socket, sent: Request) -> None:
         """Send a request by a socket of `kept`. Raises OSError."""
-        ttl = 64 if self.options.ttl is None else self.options.ttl
+        ttl = -1 if self.options.ttl is None else self.options.ttl  # the kernel chooses, as for any program
         if self._six:
             echo.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
             echo.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTU_DO if self._df else _PMTU_WANT)
