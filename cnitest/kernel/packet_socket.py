@@ -107,7 +107,10 @@ class PacketSocket(Sniffer):
         self.recent: deque[Frame] = deque(maxlen=REMEMBERED)
         #: How many frames anybody has ever read here.
         self.count = 0
+        #: Since when it watches, in nanoseconds since the epoch.
+        self.opened = time.time_ns()
         self._forgotten = 0
+        self._sent: deque[int] = deque(maxlen=_MOST_AT_ONCE)
 
     def frames(self) -> list[Frame]:
         """As of any sniffer, and remembered."""
@@ -158,6 +161,12 @@ class PacketSocket(Sniffer):
         if not self._blind:
             self.recent.append(sent)
             self.count += 1
+            self._sent.append(sent.when)
+
+    def sent_by_kernel(self, when: int) -> list[Frame]:
+        """The frames since a time that the place sent itself, not we by this socket."""
+        self.frames()
+        return [one for one in list(self.recent) if one.out and one.when >= when and one.when not in self._sent]
 
 
 def wait_for_any(sniffers: Sequence[Sniffer], deadline: Deadline) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cnitest.explain.evidence.leg import Leg, ahead
 from cnitest.explain.evidence.loss import Loss
 from cnitest.kernel.rows.records import Neighbour
-from cnitest.lab.probe.verdict.neighbour import NeighbourProbe
+from cnitest.lab.probe.verdict.neighbour import NeighbourProbe, as_before
 
 _IN_VAIN = ("incomplete", "failed")
 
@@ -22,10 +22,18 @@ def unresolved(leg: Leg) -> Neighbour | None:
     )
 
 
+def asked_anew(loss: Loss, leg: Leg) -> Loss | None:
+    """The same question, asked by us, with all evidence gathered; whom it is about believes afterwards what it did."""
+    if loss.again is None:
+        return None
+    with as_before(leg.sender, leg.start.link, leg.next_hop):
+        return loss.again(NeighbourProbe(leg.sender, leg.next_hop, leg.start.link))
+
+
 def asked(loss: Loss) -> Loss | None:
     """That question as a lost packet; None where nothing was asked, or an answer comes by now."""
     leg = loss.once(ahead)
-    if leg is None or loss.again is None or unresolved(leg) is None:
+    if leg is None or unresolved(leg) is None:
         return None
-    found = loss.again(NeighbourProbe(leg.sender, leg.next_hop, leg.start.link))
-    return None if found.attempt.answered else found
+    found = asked_anew(loss, leg)
+    return None if found is None or found.attempt.answered else found

@@ -11,14 +11,15 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from cnitest.kernel.rtnetlink.netlink import Message, attribute, attributes
+from cnitest.kernel.rtnetlink.netlink import CREATE, Message, attribute, attributes
 
-_DELNEIGH = 29
+_NEWNEIGH, _DELNEIGH, _REPLACE = 28, 29, 0x100
 _HEADER = 16
-_DST = 1
-_NOARP, _PERMANENT = 0x40, 0x80
+_DST, _LLADDR, _CACHEINFO = 1, 2, 3
+_INCOMPLETE, _STALE, _DELAY, _PROBE, _FAILED, _NOARP, _PERMANENT = 0x01, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80
+_TICKS = 100  # a second, of what the kernel tells programs (USER_HZ)
 # NTF_MANAGED is among the flags that need an attribute of their own; who sets one of these means it to stay.
-_EXT_LEARNED, _PROXY = 0x10, 0x08
+_EXT_LEARNED, _PROXY, _USE = 0x10, 0x08, 0x01
 
 _ndmsg = struct.Struct("=BxxxiHBB")
 
@@ -29,6 +30,41 @@ class NeighbourEntry(NamedTuple):
     family: int
     ifindex: int
     address: bytes
+
+
+class Belief(NamedTuple):
+    """What an entry says: its state, the MAC (packed, empty where none is known), and for how many seconds it does."""
+
+    state: int
+    mac: bytes
+    age: float
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether the kernel asks for the MAC, or has given up."""
+        return bool(self.state & (_INCOMPLETE | _FAILED))
+
+
+def beliefs(rows: Iterable[bytes], address: bytes) -> dict[NeighbourEntry, Belief]:
+    """The entries of an address among RTM_NEWNEIGH rows, but for those that somebody has set."""
+    found = {}
+    for row in rows:
+        family, ifindex, state, flags, _ = _ndmsg.unpack_from(row, _HEADER)
+        parts = {kind: row[a:b] for kind, a, b in attributes(row, _HEADER + _ndmsg.size, len(row))}
+        if parts.get(_DST) == address and not (state & (_NOARP | _PERMANENT) or flags & _PROXY):
+            (_, _, updated, _) = struct.unpack("=4I", parts.get(_CACHEINFO, bytes(16)))
+            entry = NeighbourEntry(family, ifindex, address)
+            found[entry] = Belief(state, parts.get(_LLADDR, b""), updated / _TICKS)
+    return found
+
+
+def believe(entry: NeighbourEntry, belief: Belief) -> Message:
+    """Have an entry say something again; what was being asked for the kernel asks for anew."""
+    asks = bool(belief.state & _INCOMPLETE)
+    state = 0 if asks else _STALE if belief.state & (_DELAY | _PROBE) else belief.state
+    body = _ndmsg.pack(entry.family, entry.ifindex, state, _USE if asks else 0, 0) + attribute(_DST, entry.address)
+    body += b"" if belief.in_vain else attribute(_LLADDR, belief.mac)
+    return Message(_NEWNEIGH, CREATE | _REPLACE, body, f"neighbour {entry.address.hex()}")
 
 
 def learned(rows: Iterable[bytes]) -> set[NeighbourEntry]:

@@ -8,12 +8,12 @@ from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.leg import Leg, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.explain.evidence.resolution import asked_anew
 from cnitest.explain.evidence.rows import MetRule
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Neighbour
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.verdict.neighbour import NeighbourProbe
 from cnitest.lab.reach import Sighting
 
 _QUESTIONS = ("arp", "nd")
@@ -28,7 +28,7 @@ def false_answer(loss: Loss) -> Found | None:
     leg = loss.once(travelled)
     if leg is None or leg.intended is None or not _is_learned(loss, leg):
         return None
-    other = loss.again(NeighbourProbe(leg.sender, leg.next_hop, leg.start.link)) if loss.again else None
+    other = asked_anew(loss, leg)
     first = next((one for one in other.seen.sightings if _says(one, loss.mac)), None) if other else None
     if other is None or first is None:
         return None

@@ -31,4 +31,6 @@ def _same(loss: Loss) -> list[Sighting]:
 def refuses_own(loss: Loss) -> bool:
     """Whether it came back to who has sent it and takes nothing from its own address: for IPv4 nobody does, for IPv6
     who does not forward."""
-    return loss.owns(loss.packet.source) and (not loss.six or loss.sysctl("ipv6/conf/all/forwarding") == "0")
+    if not loss.owns(loss.packet.source):
+        return False
+    return not loss.six or (loss.sysctl("ipv6/conf/all/forwarding") == "0" and not loss.owns(loss.destination))

@@ -16,7 +16,7 @@ from cnitest.kernel.rtnetlink.rtnl import mac_bytes
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Probe, is_ipv6
 from cnitest.lab.probe.verdict.holding import nothing_waits
-from cnitest.lab.probe.verdict.neighbour import ask
+from cnitest.lab.probe.verdict.neighbour import ask_apart
 from cnitest.lab.probe.verdict.proxies import ask_with_proxy_delay
 from cnitest.lab.snapshot import state as states
 
@@ -91,7 +91,7 @@ def brief_control(probe: Probe) -> Control | None:
     hop = first_hop(probe)
     if isinstance(hop, Control):
         return hop if hop.passed else None
-    return answering(hop) if ask(*hop, _AT_ONCE).answered else None
+    return answering(hop) if ask_apart(*hop, _AT_ONCE).answered else None
 
 
 def first_hop(probe: Probe, names: Mapping[int, str] | None = None) -> FirstHop | Control:
@@ -117,7 +117,7 @@ def answering(hop: FirstHop) -> Control:
 def beside(hop: FirstHop) -> Control:
     """What shows that the link works although the next hop does not answer."""
     for neighbour in _neighbours(*hop):
-        if ask(hop.sender, hop.link, neighbour, ANSWER, nothing_comes(hop.sender)).answered:
+        if ask_apart(hop.sender, hop.link, neighbour, ANSWER, nothing_comes(hop.sender)).answered:
             return answering_instead(hop, neighbour)
     return mark(*hop, f"nobody answers {_on(hop)}")
 
@@ -145,7 +145,7 @@ def _is_group(hop: str, probe: Probe) -> bool:
 def _neighbour_of_a_group(sender: Place, link: str, group: str) -> Control:
     """Any neighbour shows that the link works, for a group cannot be asked who it is."""
     for neighbour in _neighbours(sender, link, group):
-        if ask(sender, link, neighbour, ANSWER, nothing_comes(sender)).answered:
+        if ask_apart(sender, link, neighbour, ANSWER, nothing_comes(sender)).answered:
             words = f"{neighbour} answers {_asking(neighbour)} on {sender.full_name}:{link}"
             return Control(True, words, neighbour, link, True)
     return mark(sender, link, group, f"nobody answers {_asking(group)} on {sender.full_name}:{link}")

@@ -9,15 +9,19 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import struct
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.kernel import peers
+from cnitest.kernel.packet_socket import PacketSocket
 from cnitest.kernel.rows import queues as rows
 from cnitest.kernel.rtnetlink import rtnl
+from cnitest.kernel.rtnetlink.neighbours import beliefs
 from cnitest.kernel.rtnetlink.netlink import attributes
 from cnitest.kernel.tracing import backlogs
+from cnitest.lab.probe import wire
 from cnitest.lab.probe.verdict import programs, proxies
 from cnitest.lab.probe.verdict.neighbour import NeighbourRequest, question
 from cnitest.lab.snapshot import state as states
@@ -34,32 +38,37 @@ _STATE, _INCOMPLETE = 24, 0x01  # of struct ndmsg, behind the header
 _NEIGHBOUR, _DST = 28, 1  # where its attributes begin; the neighbour's address
 _ASKED_FOR = "incomplete"
 _TWICE = 2
+_QUESTIONS = (1, 135)  # an ARP request, a neighbour solicitation
 _INGRESS = 0xFFFF0000  # which only filters: it has no queue
 
 
-def nothing_waits(lab: Lab, transport: str) -> bool:
+def nothing_waits(lab: Lab, transport: str, since: int = 0, instead: list[AskedInstead] | None = None) -> bool:
     """Whether no packet is on its way anywhere in a lab, and no program can answer one that was.
 
     Everything is asked twice, with all backlogs handled before each time, for a packet may have been between two
     places that were asked one after the other. One that moved all the time was seen: who asks looks, too. A neighbour
-    that a place asks for is asked for by us, too: who does not answer that now will not answer the place. Raises
-    OSError.
+    that a place asks for is asked for by us, too: who does not answer that now will not answer the place. What a place
+    was seen not to ask itself, ``since`` an attempt began (in nanoseconds since the epoch), is not waited for; where
+    nobody saw that, what we asked goes into ``instead``. Raises OSError.
     """
     if programs.may_see(lab) or programs.may_answer(lab, transport):
         return False
     counts = {place: lab.sniffer(place).count for place in lab.places}
-    asked = _ask_again(lab)
-    besides = {(each.place, each.address) for each in asked}
+    asked, kept_back = _ask_again(lab, since)
+    if instead is not None:
+        instead += (one for one in asked if one.unseen)
+    besides = {(each.place, each.address) for each in (*asked, *kept_back)}
     if not all(backlogs.are_handled() and not next(holders(lab, besides), "") for _ in range(_TWICE)):
         return False
     return not _may_be_answered(lab, asked, counts)
 
 
-class _Asked(NamedTuple):
-    """A question for a neighbour that a place asks for, sent by us."""
+class AskedInstead(NamedTuple):
+    """A question for a neighbour that a place asks for, sent by us; ``unseen`` when nobody watched the place before."""
 
     place: Place
     question: NeighbourRequest
+    unseen: bool = False
 
     @property
     def address(self) -> str:
@@ -67,9 +76,10 @@ class _Asked(NamedTuple):
         return self.question.address
 
 
-def _ask_again(lab: Lab) -> list[_Asked]:
-    """Ask for the neighbours that places ask for, once more, where the link sends anything."""
-    asked = []
+def _ask_again(lab: Lab, since: int) -> tuple[list[AskedInstead], list[AskedInstead]]:
+    """Ask for the neighbours that places ask for, once more, where the link sends anything; and those questions that
+    places keep back themselves (a rule drops them): nobody answers these, and if we asked, it would be for them."""
+    asked, kept_back = [], []
     for place in lab.places:
         if not next(neighbours(place), ""):
             continue
@@ -78,13 +88,32 @@ def _ask_again(lab: Lab) -> list[_Asked]:
             if row.state == _ASKED_FOR:
                 link = next(link for link in links.links if link.name == row.link)
                 again = question(link, addresses, row.ip)
+                has_asked = not since or _has_asked(place, sniffer, link.ifindex, again, since)
+                if has_asked is False:
+                    kept_back.append(AskedInstead(place, again))
+                    continue
                 with contextlib.suppress(OSError):
                     sniffer.send(link.name, again.data)
-                    asked.append(_Asked(place, again))
-    return asked
+                    asked.append(AskedInstead(place, again, has_asked is None))
+    return asked, kept_back
 
 
-def _may_be_answered(lab: Lab, asked: Sequence[_Asked], counts: Mapping[Place, int]) -> bool:
+def _has_asked(place: Place, sniffer: PacketSocket, ifindex: int, asked: NeighbourRequest, since: int) -> bool | None:
+    """Whether a place that asks for a neighbour was seen to; None where it began before ``since``, or before the
+    sniffer watched."""
+    packed = ipaddress.ip_address(asked.address.partition("%")[0]).packed
+    found = beliefs(place.namespace.netlink.dump(rtnl.dump_neighbours()), packed)
+    age = next((belief.age for entry, belief in found.items() if entry.ifindex == ifindex and belief.in_vain), None)
+    if age is None or place.lab.blind:
+        return True
+    now = time.time_ns()
+    if now - round(age * 1e9) < since or sniffer.opened >= since:
+        return None
+    ours = filter(asked.matches, sniffer.sent_by_kernel(since))
+    return any(wire.read(frame.data).kind in _QUESTIONS for frame in ours)
+
+
+def _may_be_answered(lab: Lab, asked: Sequence[AskedInstead], counts: Mapping[Place, int]) -> bool:
     """Whether somebody has answered a question, or may yet: one who heard it and takes time to answer for others.
 
     ``counts`` are the frames that places had seen before.

@@ -143,7 +143,7 @@ class Inquiry:
         if settled is None and (delay := self._proxy_delay()):
             settled = self._send(everyone, self._wait + delay)
         if settled is None and self.resolvable(before):
-            settled = self._send(everyone, scaled(_NEIGHBOUR_RETRY))
+            settled = self._send(everyone, scaled(_NEIGHBOUR_RETRY), may_end_early=True)
         overflow = self._overflow()
         if settled is None and overflow:  # what many links say when they come up is over soon
             self._forget_frames(everyone)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.deadline import Deadline
+from cnitest.errors import KernelError
 from cnitest.kernel import monitor
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
 from cnitest.kernel.rows.records import Address, Link
+from cnitest.kernel.rtnetlink import neighbours, rtnl
+from cnitest.kernel.rtnetlink.neighbours import Belief, NeighbourEntry
 from cnitest.kernel.rtnetlink.rtnl import mac_bytes
+from cnitest.kernel.tracing import backlogs
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe, canonical, is_ipv6, rounds
 from cnitest.lab.probe.options import Options
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from cnitest.lab.place import Place
 
 _ARP_REPLY, _ADVERTISEMENT = 2, 136
-_GROUP = 1
+_GROUP, _MOST_ROUNDS = 1, 10
 _DUPLICATE_DETECTION = 4.0
 
 
@@ -132,6 +137,60 @@ def ask(sender: Place, link: str, address: str, wait: float, gone: Callable[[], 
             return Attempt(asked.matches, True, by, rtt=time.perf_counter() - began)
     by = answer()
     return Attempt(asked.matches, bool(by), by or None)
+
+
+def ask_apart(sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None = None) -> Attempt:
+    """As `ask`, of which the kernels of both ends keep nothing; see `as_before`."""
+    with as_before(sender, link, address):
+        return ask(sender, link, address, wait, gone)
+
+
+@contextlib.contextmanager
+def as_before(sender: Place, link: str, address: str) -> Iterator[None]:
+    """While we ask, neighbour tables may change; then they say what they said before.
+
+    The answer must not tell the sender's kernel a MAC that it cannot ask for itself (a rule drops its questions), nor
+    mend a wrong one that it believes; nor may our question mend what who is asked believes of the sender.
+    """
+    owner = sender.lab.owner(address, sender)
+    own = source_on(sender.addresses, link, address)
+    held = [(sender, address, _believed(sender, address))]
+    held += [(owner, own, _believed(owner, own))] if owner else []
+    for entry, belief in held[0][2].items():
+        if belief.in_vain:  # what waits for the answer would be sent with it
+            with contextlib.suppress(KernelError):
+                sender.namespace.netlink.batch([neighbours.delete(entry)])
+    try:
+        yield
+    finally:
+        if any(before for *_, before in held):
+            _await_handled()
+        for place, ip, before in held:
+            _believe_again(place, before, _believed(place, ip) if before else {})
+
+
+def _await_handled() -> None:
+    """Wait for an answer that is on its way: later, it would not be undone. A busy machine has some time for it."""
+    with contextlib.suppress(OSError):
+        any(backlogs.are_handled() for _ in range(_MOST_ROUNDS))
+
+
+def forget(place: Place, address: str) -> None:
+    """Have a place forget the MAC of a neighbour, so that it asks for it itself."""
+    with contextlib.suppress(KernelError):
+        place.namespace.netlink.batch([neighbours.delete(entry) for entry in _believed(place, address)])
+
+
+def _believed(place: Place, address: str) -> dict[NeighbourEntry, Belief]:
+    packed = ipaddress.ip_address(address.partition("%")[0]).packed
+    return neighbours.beliefs(place.namespace.netlink.dump(rtnl.dump_neighbours()), packed)
+
+
+def _believe_again(place: Place, before: Mapping[NeighbourEntry, Belief], now: Mapping[NeighbourEntry, Belief]) -> None:
+    for entry, belief in before.items():
+        if belief.in_vain or (belief.mac and entry in now and now[entry].mac != belief.mac):
+            with contextlib.suppress(KernelError):  # the link may be gone
+                place.namespace.netlink.batch([neighbours.believe(entry, belief)])
 
 
 def link_towards(addresses: tuple[Address, ...], destination: str) -> str | None:

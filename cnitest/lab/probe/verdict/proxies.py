@@ -19,7 +19,7 @@ from cnitest.kernel.rows import route_rows
 from cnitest.kernel.rtnetlink import rtnl
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, is_ipv6
-from cnitest.lab.probe.verdict.neighbour import ask
+from cnitest.lab.probe.verdict.neighbour import as_before, ask
 from cnitest.lab.snapshot import state as states
 
 if TYPE_CHECKING:
@@ -66,7 +66,14 @@ def may_answer(place: Place, link: str, *, six: bool) -> bool:
 def ask_with_proxy_delay(
     sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None = None
 ) -> Attempt:
-    """As `ask`; whom the question got to has the time that its answer may take."""
+    """As `ask_apart`; whom the question got to has the time that its answer may take."""
+    with as_before(sender, link, address):
+        return _ask_with_proxy_delay(sender, link, address, wait, gone)
+
+
+def _ask_with_proxy_delay(
+    sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None
+) -> Attempt:
     places: Sequence[Place] = sender.lab.places
     sniffers = sender.lab.sniffers(places)
     began = [sniffer.count for sniffer in sniffers]

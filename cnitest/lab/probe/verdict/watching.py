@@ -15,7 +15,8 @@ from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe, Traceable, is_ipv6
 from cnitest.lab.probe.verdict import programs
 from cnitest.lab.probe.verdict.freed import Fate, Witness, what_became
-from cnitest.lab.probe.verdict.holding import nothing_waits
+from cnitest.lab.probe.verdict.holding import AskedInstead, nothing_waits
+from cnitest.lab.probe.verdict.neighbour import forget
 from cnitest.lab.probe.verdict.order import Watched
 from cnitest.lab.reach import Freed, Seen
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 #: The links of places by name, with what they hang together with.
 Links = Mapping[str, tuple[peers.PeerLink, ...]]
 
-_ENDS = 2
+_ENDS, _MOST_INSTEAD = 2, 4
 _FIRST_PAUSE, _LESS_OFTEN = 0.02, 4
 
 
@@ -44,7 +45,14 @@ def watched_attempt(
     When ``may_end_early``, not so long where it cannot be answered any more: the kernel's trace shows that it was freed
     (with ``expected``, see `alike`, in that very way), or nothing in the lab holds a packet.
     """
-    return _Watch(probe, sniffers, far, expected).attempt(wait, may_end_early=may_end_early)
+    for _ in range(_MOST_INSTEAD):
+        watch = _Watch(probe, sniffers, far, expected)
+        made = watch.attempt(wait, may_end_early=may_end_early)
+        if not (made[0].answered and watch.instead):
+            break
+        for one in watch.instead:  # does it get there without us, too? By now they are watched
+            forget(one.place, one.address)
+    return made
 
 
 def alike(some: Sequence[Freed], others: Sequence[Freed]) -> bool:
@@ -64,8 +72,11 @@ class _Watch:
         self._began = {place: sniffer.count for place, sniffer in sniffers.items()}
         self._trace = None if lab.blind else trace.armed()
         self._since = time.monotonic_ns() // 1000 * 1000  # as the trace rounds
+        self._start = time.time_ns()
         self._fate = Fate()
         self._gone = self._overrun = False
+        #: What we asked in the stead of places of which nobody saw whether they ask themselves.
+        self.instead: list[AskedInstead] = []
         # Asking all places takes longer than looking into the trace, so it is done less and less often.
         self._next, self._pause = 0.0, _FIRST_PAUSE
 
@@ -99,7 +110,9 @@ class _Watch:
             self._gone = expected and not programs.may_see(lab)
         elif not (self._expected or self._fate.pending) and time.monotonic() >= self._next:
             counts = {place: sniffer.count for place, sniffer in self._sniffers.items() if sniffer.frames() or True}
-            self._gone = nothing_waits(lab, self._probe.transport) and not self._moved(matches, counts)
+            self._gone = nothing_waits(lab, self._probe.transport, self._start, self.instead) and not self._moved(
+                matches, counts
+            )
             self._next = time.monotonic() + self._pause
             self._pause *= _LESS_OFTEN
         return self._gone
