@@ -12,7 +12,7 @@ from cnitest.explain.causes.matching import covers
 from cnitest.explain.causes.nat import turns
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
-from cnitest.explain.evidence.ip import declared
+from cnitest.explain.evidence.ip import declared, fib
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.rows import LastSeen
 from cnitest.explain.evidence.translation import NatRule, Passage
@@ -179,6 +179,8 @@ def masquerade_address(loss: Loss) -> Found | None:
 
 def left_untranslated(loss: Loss) -> Passage | None:
     """Where a private source left the last place that knows the way back to it; None where that is not what is lost."""
+    if _knows_a_way_on(loss):
+        return None
     loss = _where_answered(loss)
     sent = translation.first(loss)
     if not loss.returning or sent is None or loss.packet.destination != sent.source:
@@ -205,6 +207,14 @@ def _where_answered(loss: Loss) -> Loss:
     return replace(loss, spot=spot, asked=wire.read(came[-1].frame.data))
 
 
+def _knows_a_way_on(loss: Loss) -> bool:
+    """Whether the answer came to a router that the request never saw, and that has more than a default route for it."""
+    if not loss.returning or not loss.forwarded or any(one.place == loss.place.full_name for one in _came(loss)):
+        return False
+    chosen = loss.decision.route if loss.decision else None
+    return chosen is not None and chosen.kind == "unicast" and chosen.to != "default"
+
+
 def _came(loss: Loss) -> list[Sighting]:
     """Where the request came in, in order."""
     seen = (one for one in loss.seen.sightings if wire.icmp_error(one.frame.data) is None)
@@ -225,6 +235,10 @@ def _knows_no_way_back(loss: Loss, source: str) -> bool:
         return found.name == "ENETUNREACH" and not meant
     if chosen is None or chosen.to != "default" or found.link == here[-1].frame.link:
         return False
+    if loss.decision and loss.decision.custom:  # without the rule it would go back by where it came in?
+        rest = [one.route for one in fib.decisions(loss.state(), loss.question) if not one.custom and one.route]
+        if rest and rest[0].link == here[-1].frame.link:
+            return False
     return not meant or f"via {chosen.via}" in meant
 
 
