@@ -10,7 +10,7 @@ import pytest
 
 from cnitest.kernel import features
 from cnitest.kernel.rtnetlink import link_data
-from cnitest.topology import link_kinds, loads
+from cnitest.topology import link_kinds, loads, model_links
 from cnitest.topology.building.plan import plan
 from cnitest.topology.link_kinds import LinkKind
 from cnitest.topology.model import Link, LinkGroups, VethEnd
@@ -56,6 +56,7 @@ def test_every_class_of_links_has_a_row_and_a_group() -> None:
     classes = set(Link.__subclasses__())
 
     assert {row.model for row in link_kinds.KINDS.values()} == classes
+    assert {model.__name__ for model in classes} <= set(model_links.__all__)
     assert {"loopback", *link_kinds.GROUPS} == {field.name for field in dataclasses.fields(LinkGroups)}
 
 
