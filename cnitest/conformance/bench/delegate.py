@@ -79,13 +79,15 @@ def address(
 
 
 def addresses(bench: Bench, options: Mapping[str, int]) -> dict[str, Any]:
-    """An IPAM result with an address of each of the subject's families, and a route with ``options`` by its gateway."""
+    """An IPAM result with an address of each of the subject's families, and three routes with ``options`` by its
+    gateway."""
     found: dict[str, Any] = {}
     for each in space.families(bench.subject):
         base, gateway = _where(bench, each)
         interface = ipaddress.ip_interface(base)
-        route = {"dst": str(space.network(bench.subject, each)), **options}
-        one = answer(bench.version, f"{interface.network[77]}/{interface.network.prefixlen}", gateway, [route])
+        beyond = space.network(bench.subject, each).subnets(prefixlen_diff=2)
+        routes = [{"dst": str(next(beyond)), **options} for _ in range(3)]
+        one = answer(bench.version, f"{interface.network[77]}/{interface.network.prefixlen}", gateway, routes)
         for key, value in one.items():
             found[key] = [*found.get(key, ()), *value] if isinstance(value, list) else value
     return found

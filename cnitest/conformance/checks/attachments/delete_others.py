@@ -8,7 +8,7 @@ from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, 
 from cnitest.conformance.bench.leftovers import Leftover, appeared, removals
 from cnitest.conformance.checks.common import RANGES, other_network
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import form, protocol
+from cnitest.conformance.model import form, protocol, space
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import traffic
 from cnitest.conformance.observe.connections import answering, demand_answers
@@ -77,6 +77,52 @@ def _pair(bench: Bench, other: str) -> tuple[_Attached, _Attached]:
         words = protocol.words(two.made.call)
         bench.not_applicable(f"there is no second attachment, which ADD-06 and ADD-07 are about: {words}")
     return first, two
+
+
+#: Chains of container engines and of other plugins, and those that the kernel has.
+_CHAINS = ("nat CNI-HOSTPORT-MASQ", "nat CNI-HOSTPORT-DNAT", "nat KUBE-POSTROUTING", "filter DOCKER-USER")
+_BUILT_IN = ("nat PREROUTING", "nat POSTROUTING", "nat OUTPUT", "filter FORWARD", "filter INPUT")
+_PORT = "65000"
+_COMMENT = ("-m", "comment", "--comment", "somebody else's")
+
+
+@check("DEL-14")
+def what_others_have_on_the_host_stays(bench: Bench) -> None:
+    """After ADD and DEL rules, chains, routes, links and leases that somebody else had on the host are there."""
+    bench.target()
+    _furnish(bench)
+    before = bench.look()
+
+    made = bench.attach()
+    call = bench.delete(made)
+    bench.unchain(made.target, made.result)
+
+    bench.complain(*protocol.success(call))
+    gone = (left for left in removals(before, bench.look(), bench.setting.leftover) if left.difference.vanished)
+    bench.complain(*gone, prefix="gone, though not the plugin's: ")
+
+
+def _furnish(bench: Bench) -> None:
+    """Put on the host what other programs have there: a bridge with an address, a policy rule and a route, a lease of
+    another network, rules in every chain, a table of nftables. What cannot be made is left out."""
+    network, name = space.network(bench.subject, 4, 7), space.name(bench.subject, "others")
+    for words in (
+        f"ip link add {name} type bridge",
+        f"ip address add {network[1]}/{network.prefixlen} dev {name}",
+        f"ip rule add from {network} lookup 177",
+        f"ip route add blackhole {network} table 177",
+        f"mkdir -p /var/lib/cni/networks/{name}",
+        f"cp /proc/version /var/lib/cni/networks/{name}/{network[2]}",
+        f"nft add table inet {name}",
+    ):
+        bench.run(*words.split(), check=False)
+    for place in (*_CHAINS, *_BUILT_IN):
+        table, chain = place.split()
+        for program in ("iptables", "ip6tables"):
+            base = (program, "-w", "-t", table)
+            if place in _CHAINS:
+                bench.run(*base, "-N", chain, check=False)
+            bench.run(*base, "-A", chain, "-p", "tcp", "--dport", _PORT, *_COMMENT, "-j", "RETURN", check=False)
 
 
 #: Identifiers of two containers that are easily taken for one: the first begins the second, and both are about as long
