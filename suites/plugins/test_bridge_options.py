@@ -34,6 +34,26 @@ def _with_macs(cni, sandbox, *, runtime="", args="", cni_args=""):
     )
 
 
+@pytest.mark.covers("bridge", "kernel")
+def test_what_is_not_asked_for_is_as_the_kernel_makes_it(node, cni):
+    """Bridge, port and both ends of the veth have no settings but those of links that ip(8) makes without a word."""
+    node.run(["ip", "link", "add", "plain0", "type", "bridge"])
+    node.run(["ip", "link", "add", "plain1", "type", "veth", "peer", "name", "plain2"])
+    node.run(["ip", "link", "set", "plain1", "master", "plain0"])
+    sandbox = cni.add(node.sandbox("c1"), network(4)).sandbox
+    rows = {row.bridge: row for row in node.state(firewall=False).ports}
+
+    assert _settings(node.link("cni0")) == _settings(node.link("plain0"))
+    assert rows["cni0"].detail == rows["plain0"].detail
+    assert _settings(sandbox.link("eth0")) == _settings(node.link("plain2"))
+    assert _settings(node.link(rows["cni0"].name)) == _settings(node.link("plain1"))
+
+
+def _settings(link):
+    """What of a link somebody can have set, but for the length of its queue, which the plugin's library has at 0."""
+    return link.mtu, link.group, link.flags, link.promiscuity, link.allmulti, link.alias, link.detail
+
+
 @pytest.mark.covers("bridge.runtimeConfig.mac", "kernel", "packet")
 @pytest.mark.covers("bridge.args.cni.mac", "kernel", "packet")
 @pytest.mark.covers("bridge.CNI_ARGS.MAC", "kernel", "packet")

@@ -111,13 +111,16 @@ def answering(bench: Bench, made: AddResult) -> list[TrafficProbe]:
     return answered
 
 
-def demand_answers(bench: Bench, flows: Iterable[TrafficProbe], timeout: float = traffic.TIMEOUT) -> None:
-    """Complain of each flow that gets no answer. What needs time had it while the first timed out."""
+def demand_answers(
+    bench: Bench, flows: Iterable[TrafficProbe], timeout: float = traffic.TIMEOUT, prefix: str = ""
+) -> None:
+    """Complain, with ``prefix`` before the words, of each flow that gets no answer. What needs time had it while the
+    first timed out."""
     for flow in flows:
         why = traffic.lost(flow, timeout, explain=True)
         if why:
             timeout = min(timeout, traffic.AGAIN)
-            bench.complain(why)
+            bench.complain(why, prefix=prefix)
 
 
 def free_addresses(bench: Bench) -> list[str]:

@@ -28,10 +28,11 @@ def del_leaves_others_alone(bench: Bench, other: str, which: str) -> None:
 
     call = bench.delete(gone.made)
 
-    bench.complain(*protocol.success(call))
+    words = "" if other == "other interface" else f"{other}: "  # which others it is matters to what is known of plugins
+    bench.complain(*protocol.success(call), prefix=words)
     after = bench.look(kept.made.target)
-    bench.complain(*kept.missing(before, after, gone), prefix="gone with it: ")
-    demand_answers(bench, flows, traffic.AGAIN)
+    bench.complain(*kept.missing(before, after, gone), prefix=f"{words}gone with it: ")
+    demand_answers(bench, flows, traffic.AGAIN, words)
 
 
 class _Attached:
@@ -147,7 +148,7 @@ def similar_containers_are_told_apart(bench: Bench, how: str) -> None:
     shared = {*_addresses(bench, gone.made)} & {*_addresses(bench, kept.made)}
     bench.demand(not (shared and ranges), f"{words}both have {', '.join(sorted(shared))}")
     before = bench.look(kept.made.target)
-    bench.complain(*protocol.success(bench.delete(gone.made)))
+    bench.complain(*protocol.success(bench.delete(gone.made)), prefix=words)
     missing = kept.missing(before, bench.look(kept.made.target), gone)
     bench.complain(*missing, prefix=f"{words}the first was deleted, gone with it: ")
 

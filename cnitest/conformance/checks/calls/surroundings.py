@@ -102,18 +102,24 @@ def nothing_but_a_path_is_needed(bench: Bench) -> None:
 
 @check("PROTO-34")
 def no_process_is_left(bench: Bench) -> None:
-    """After ADD, DEL and VERSION no process of the plugin runs, and none held its output open."""
-    target = bench.target()
-    bench.chain(target)
+    """After VERSION, and ADD and DEL of one interface and of another, no process of the plugin runs, and none held its
+    output open."""
+    targets = [bench.target()]
+    if bench.setting.ifname != "lo":
+        targets.append(bench.target("c1", ifname="net1"))
+    for target in targets:
+        bench.chain(target)
     running = bench.processes()
 
-    calls = [bench.raw("VERSION"), bench.add(target), bench.raw("DEL", target)]
+    calls = [bench.raw("VERSION")]
+    calls += [bench.raw(command, target, previous=bench.chain(target)) for target in targets for command in _PAIR]
 
     for call in calls:
         bench.demand(not call.held_open, protocol.complaint(call, "a child of it holds its output open"))
     _demand_none_left(bench, running)
 
 
+_PAIR = ("ADD", "DEL")
 OTHER_CALLS = ("CHECK", "STATUS", "GC", "an ADD that fails", "DEL without the namespace")
 
 
