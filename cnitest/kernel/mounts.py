@@ -3,8 +3,9 @@
 /run is empty and private, and so are /dev/shm and /var/lib/cni: what the machine's own plugins remember is not this
 host's. Programs start in a private directory, so that what they write by a relative path stays in the host. /sys shows
 the host's own links, and whatever is written under /etc, /var, /usr, /opt or /srv lands in a layer that only this host
-sees (overlayfs; where the kernel lacks it, private directories at the places that plugins are known to write to). /tmp
-and the users' own directories stay the machine's: there tests and plugins exchange files.
+sees (overlayfs; where the kernel lacks it, private directories at the places that plugins are known to write to).
+Volumes below /usr, /opt and /srv can only be read. /tmp and the users' own directories stay the machine's: there tests
+and plugins exchange files.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from cnitest.kernel.syscalls import (
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
+    MS_REMOUNT,
     mount,
     umount,
     unshare,
@@ -32,6 +34,8 @@ from cnitest.kernel.syscalls import (
 LAYERS = "/run/.cnitest"
 #: The directories that are covered by a private layer.
 COVERED = ("/etc", "/var", "/usr", "/opt", "/srv")
+#: Those of them that have programs: what is mounted below them, plugins of a volume for instance, stays in view.
+_OF_PROGRAMS = ("/usr", "/opt", "/srv")
 _STATE = "/var/lib/cni"
 _SHIELDED = MS_NOSUID | MS_NODEV | MS_NOEXEC
 #: What hosts have of their own even without overlayfs.
@@ -76,15 +80,18 @@ def own_proc() -> None:
     mount("proc", "/proc", "proc", _SHIELDED)
 
 
-def furnish() -> None:
-    """Give the calling thread's mount namespace a filesystem of its own. Raises OSError that names the mount."""
+def furnish(proc: int) -> None:
+    """Give the calling thread's mount namespace a filesystem of its own. ``proc`` is our own /proc, which knows our
+    thread. Raises OSError that names the mount."""
     fresh_sys()
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     _fresh_shared_memory()
     os.mkdir(LAYERS, 0o700)
     for directory in COVERED:
         if os.path.isdir(directory) and not os.path.islink(directory):
+            below = _set_aside(directory, proc) if directory in _OF_PROGRAMS else {}
             _cover(directory)
+            _put_back(below)
     for directory in _directories():
         try:
             os.makedirs(directory, exist_ok=True)
@@ -210,6 +217,49 @@ def _cover(directory: str) -> None:
         for place in WITHOUT_OVERLAY:
             if place.startswith(directory + "/"):
                 _private(place)
+
+
+def _set_aside(directory: str, proc: int) -> dict[str, str]:
+    """What is mounted below a directory that is to be covered, which would hide it: where it is bound, by its place."""
+    try:
+        places = _mounted_in(f"{directory}/", proc)
+    except OSError:
+        return {}
+    aside: dict[str, str] = {}
+    for place in dict.fromkeys(places):
+        bound = f"{LAYERS}/below/{len(aside)}{directory}"
+        with contextlib.suppress(OSError):  # one that is hidden, or may not be seen
+            _like(place, bound)
+            mount(place, bound, flags=MS_BIND)
+            aside[place] = bound
+    return aside
+
+
+def _put_back(aside: dict[str, str]) -> None:
+    """Show again what was mounted below a directory, so that nothing can be written there: it is the machine's."""
+    for place, bound in aside.items():
+        with contextlib.suppress(OSError):
+            _like(bound, place)
+            mount(bound, place, flags=MS_BIND)
+            _forbid_writing(place)
+        umount(bound)
+
+
+def _forbid_writing(place: str) -> None:
+    kept = os.statvfs(place).f_flag & _SHIELDED  # numbers of statvfs(3) and mount(2) are the same
+    try:
+        mount("none", place, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
+    except OSError:
+        umount(place)
+
+
+def _like(model: str, place: str) -> None:
+    """A directory, or a file, at a place, as the model is one; what is there stays."""
+    if os.path.isdir(model):
+        os.makedirs(place, exist_ok=True)
+    elif not os.path.exists(place):
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        os.close(os.open(place, os.O_CREAT | os.O_CLOEXEC, 0o644))
 
 
 def _private(place: str) -> None:

@@ -109,9 +109,9 @@ class Host(Place):
         """The filesystem of this host, made when first asked for."""
         with self._lock:
             if self._mounts is None:
-                pid_namespace = self.lab.pid_namespace(self.namespace)
+                pid_namespace, proc = self.lab.pid_namespace(self.namespace), self.lab.thread.proc
                 self._mounts = MountNamespace.make(
-                    self.lab.thread, mounts.furnish, self.namespace, pid_namespace.mounts
+                    self.lab.thread, lambda: mounts.furnish(proc), self.namespace, pid_namespace.mounts
                 )
             return self._mounts
 
