@@ -17,6 +17,9 @@ _EXCESS = 14 + 4
 _HEADERS = {"icmp": 8, "udp": 8, "tcp": 20}
 _FRAGMENT = 44
 
+# Ethernet, VXLAN, UDP and IP.
+_VXLAN, _VXLAN6 = 50, 70
+
 
 def length(loss: Loss) -> int:
     """The length of the packet with its IP header; of one that was never seen as the probe has it."""
@@ -109,7 +112,20 @@ def raised(loss: Loss, place: Place, link: str, size: int) -> str:
     if loss.six and 0 < loss.number(name, place) < size <= loss.links(place)[link].mtu:
         return set_to(name, size)
     peer = loss.wiring.peer(LinkAt(place.full_name, link))
-    return f"ip link set dev {link} mtu {max(size, loss.wiring.links[peer].mtu if peer else 0)}"
+    mtu = max(size, loss.wiring.links[peer].mtu if peer else 0)
+    return f"{_room_below(loss, place, link, mtu)}ip link set dev {link} mtu {mtu}"
+
+
+def _room_below(loss: Loss, place: Place, link: str, mtu: int) -> str:
+    """The command that has to come first where the link that a VXLAN is sent by is too small: a VXLAN's MTU is that of
+    this link at most, less what it puts around a packet."""
+    detail = dict(loss.links(place)[link].detail)
+    lower = next((one for one in loss.links(place).values() if one.ifindex and one.ifindex == detail.get("link")), None)
+    six = any(detail.get(f"{end}6") or ":" in str(detail.get(end, "")) for end in ("local", "group"))
+    around = _VXLAN6 if six else _VXLAN
+    if lower is None or loss.links(place)[link].kind != "vxlan" or lower.mtu >= mtu + around:
+        return ""
+    return f"ip link set dev {lower.name} mtu {mtu + around} && "
 
 
 def remembered(loss: Loss) -> tuple[Place, Link, int] | None:
