@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cnitest.explain.evidence.ip import carriers
 from cnitest.explain.evidence.ip.sysctls import set_to
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.wiring import LinkAt
@@ -123,7 +124,7 @@ def _room_below(loss: Loss, place: Place, link: str, mtu: int) -> str:
     lower = next((one for one in loss.links(place).values() if one.ifindex and one.ifindex == detail.get("link")), None)
     six = any(detail.get(f"{end}6") or ":" in str(detail.get(end, "")) for end in ("local", "group"))
     around = _VXLAN6 if six else _VXLAN
-    if lower is None or loss.links(place)[link].kind != "vxlan" or lower.mtu >= mtu + around:
+    if lower is None or carriers.protocol(loss.links(place)[link].kind) != wire.UDP or lower.mtu >= mtu + around:
         return ""
     return f"ip link set dev {lower.name} mtu {mtu + around} && "
 
