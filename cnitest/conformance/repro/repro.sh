@@ -26,7 +26,8 @@ furnish() {
   mount -t sysfs sysfs /sys 2>/dev/null || mount -t sysfs -o ro sysfs /sys ||
     cannot "it may not mount /sys; a user namespace may where one is mounted around, and nothing over parts of it"
   mount -t tmpfs -o mode=755 tmpfs /run || cannot "it may not mount"
-  mkdir -p /run/netns /run/lock /run/cni $files $work
+  mkdir -p /run/netns /run/lock /run/cni /run/working-directory $files $work
+  touch $work/begun
   for directory in /etc /var /usr /opt /srv; do
     [ -d $directory ] || continue
     mkdir -p $work/layers$directory/upper $work/layers$directory/work
@@ -116,7 +117,7 @@ kills() { "$python" -c 'import cnitest.faults.killing' 2>/dev/null; }
 
 # Calls a plugin: a number, the plugin, its whole environment, and after -- what comes before it on the command line.
 call() {
-  local number=$1 plugin=$2 found environment=() words code; shift 2
+  local number=$1 plugin=$2 found environment=() starts=() words code; shift 2
   found=$(binary "$plugin") || cannot "there is no plugin $plugin in $path"
   while [ $# -gt 0 ] && [ "$1" != -- ]; do environment+=("$1"); shift; done
   shift
@@ -125,7 +126,8 @@ call() {
     timeout --signal=KILL 60 "$python" -m cnitest.faults.killing $change "${words[@]}" -- "$@" "$found" \
       <$work/$number.stdin >$work/$number.stdout 2>$work/$number.stderr; code=$?
   else
-    { timeout --signal=KILL "${limit:-12}" env -i "${words[@]}" "$@" "$found" \
+    case $found in /*) starts=(-C /run/working-directory) ;; esac
+    { timeout --signal=KILL "${limit:-12}" env -i "${starts[@]}" "${words[@]}" "$@" "$found" \
       <$work/$number.stdin >$work/$number.stdout 2>$work/$number.stderr; code=$?; } 2>/dev/null
   fi
   ask_now $number
@@ -262,6 +264,7 @@ files() {
       find $work/layers/$directory/upper -mindepth 1 -printf "/$directory/%P %y\n"
     done
     find /var/lib/cni /etc/cni -printf '%p %y\n'
+    find /tmp /root /home -xdev -maxdepth 4 -type f -newer $work/begun -printf '%p %y\n'
   } 2>/dev/null | sort -u | while read -r file kind; do
     echo "$host file $file $kind $([ "$kind" != f ] || cksum <"$file")"
   done
