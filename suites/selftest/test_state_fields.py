@@ -52,7 +52,8 @@ LINKS = changes(
     ("ip link add t0 type xfrm if_id 5", "if_id=0x5"),
     ("ip link add t0 type wireguard", "kind=wireguard"),
     ("ip link add t0 type netkit", "kind=netkit"),
-    ("ip tuntap add t0 mode tap user 1000", "user=1000"),
+    ("ip tuntap add t0 mode tap user 0", "user=0"),
+    ("ip tuntap add t0 mode tap group 0", "tun_group=0"),
     ("ip tuntap add t0 mode tun", "type=tun"),
 )
 TOKEN = changes(

@@ -21,7 +21,7 @@ NETWORK = (
     "ip link add a0 type veth peer name b0",
     "ip link add vx type vxlan id 5 remote 192.0.2.1 dstport 4789",
     "ip link add link b0 name m0 type macvlan mode bridge",
-    "ip tuntap add t0 mode tap user 1000",
+    "ip tuntap add t0 mode tap user 0",
     "ip link property add dev a0 altname other",
     "ip link set a0 alias words",
     "ip link set a0 master br0",

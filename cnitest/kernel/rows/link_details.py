@@ -36,6 +36,11 @@ def _flag(_: bytes, __: int, ___: int) -> int:
     return 1
 
 
+def _identity(data: bytes, start: int, end: int) -> str:
+    """A user or a group, which is only there where one was given: 0 is root, and no default that words leave out."""
+    return str(number(data, start, end))
+
+
 def _bits_of(names: Mapping[int, str], width: int) -> Reader:
     """The names of set bits in a number of some bytes; a mask may follow."""
 
@@ -193,7 +198,8 @@ _VLAN: Fields = {
     5: ("protocol", _protocol),
 }
 _TUN: Fields = {
-    **_numbered("user tun_group"),
+    1: ("user", _identity),
+    2: ("tun_group", _identity),
     3: ("type", named({1: "tun", 2: "tap"})),
     **_numbered("pi vnet_hdr persist multi_queue", 4),
 }
