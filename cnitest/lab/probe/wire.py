@@ -160,6 +160,13 @@ def icmp_error(frame: bytes) -> tuple[Headers, str, Headers] | None:
     return headers, error_words(message[0], message[1], six=six), read_packet(headers.payload, six=six)
 
 
+def says_no_neighbour(frame: bytes) -> bool:
+    """Whether a kernel says that nobody answered for the next hop's MAC: it never sent the packet, and has no answer.
+    It says so at once of what waits for a MAC when that question is withdrawn."""
+    error = icmp_error(frame)
+    return error is not None and error[1] in NO_NEIGHBOUR
+
+
 def is_redirect(frame: bytes) -> bool:
     """Whether a router announces a better way, which ends no packet's own."""
     headers = read(frame)

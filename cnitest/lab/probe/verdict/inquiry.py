@@ -98,9 +98,8 @@ class Inquiry:
         watchers = self._everyone if self._watch_all else ends
         await_duplicate_detection(self._probe, watchers)
         self.begin(self._forget_frames(watchers, self._probe.kept)[0].count)
-        settled = self._send(
-            watchers, self._wait, may_end_early=True
-        )  # a Reach is false when it is a drop: is it there?
+        # A Reach is false when it is a drop: is it there?
+        settled = self._send(watchers, self._wait, may_end_early=True)
         if settled is None and not self._lab.blind:
             trace.begin()
         if settled is None and self._seen.settled and not self._narrower:
@@ -290,7 +289,7 @@ class Inquiry:
         pending = self._attempts[-1].pending  # what an earlier attempt got as far as is no answer to a later step
         come = [frame for frame in self._lab.sniffer(self._near).since(self._began) if not frame.out and pending(frame)]
         ours = [frame for frame in come if any(each.matches(frame) for each in self._attempts)]
-        return any(wire.read(frame.data).source == bare for frame in ours)
+        return any(wire.read(frame.data).source == bare and not wire.says_no_neighbour(frame.data) for frame in ours)
 
     def _still_coming(self) -> str:
         """What to say when packets of any attempt are on their way, or an answer came late; empty when none is."""
