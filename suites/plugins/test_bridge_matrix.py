@@ -75,6 +75,8 @@ def _reject(lab, family):
     reject = f"-A INPUT -p udp --dport {REJECTED} -j REJECT"
     for name in EVERYWHERE:
         lab.place(name).load_rules(TABLES[family], reject)
+        # Redirects, of bridged packets that are routed, use up what may be sent of errors (Icmp6OutRateLimitHost).
+        lab.place(name).sysctl("net.ipv4.icmp_ratelimit" if family == 4 else "net.ipv6.icmp.ratelimit", 0)
 
 
 @pytest.mark.requires(plugin="firewall")
