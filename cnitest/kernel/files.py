@@ -19,6 +19,8 @@ _PREPARED = frozenset(
     str(parent) for directory in mounts.DIRECTORIES for parent in (PurePath(directory), *PurePath(directory).parents)
 )
 _PREVIEW = 200
+# What is read of a file at most: a sparse one may be larger than all memory.
+_MOST = 64 << 20
 #: The mounts of a host that are the machine's, where what its programs write can be recorded.
 MACHINES = ["/", "/tmp", "/home", "/root"]
 # Where tests and plugins exchange files: the directories of pytest, and ours.
@@ -35,7 +37,8 @@ _KINDS = {
 
 
 class File(NamedTuple):
-    """A file below a watched directory. ``digest`` is of its content, ``preview`` its first characters.
+    """A file below a watched directory. ``digest`` is of its content, of the first 64 MiB of it where there
+    is more, ``preview`` its first characters.
 
     A file of the real machine that was deleted in the private layer has the kind ``deleted``, the path of a
     namespace the kind ``namespace``.
@@ -107,11 +110,11 @@ def _file(where: str, path: str, namespaces: int) -> File | None:
 
 def _content(where: str, kind: str) -> bytes:
     if kind == "symlink":
-        return os.readlink(where).encode()
+        return os.readlink(os.fsencode(where))
     if kind != "file":
         return b""
     with open(where, "rb") as file:
-        return file.read()
+        return file.read(_MOST)
 
 
 def _preview(content: bytes) -> str:

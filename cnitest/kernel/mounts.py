@@ -14,6 +14,7 @@ import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Iterable
 
 from cnitest.kernel.syscalls import (
     CLONE_NEWNS,
@@ -87,11 +88,11 @@ def furnish(proc: int) -> None:
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     _fresh_shared_memory()
     os.mkdir(LAYERS, 0o700)
-    for directory in COVERED:
-        if os.path.isdir(directory) and not os.path.islink(directory):
-            below = _set_aside(directory, proc) if directory in _OF_PROGRAMS else {}
-            _cover(directory)
-            _put_back(below)
+    covered = [directory for directory in COVERED if os.path.isdir(directory) and not os.path.islink(directory)]
+    below = _set_aside([directory for directory in covered if directory in _OF_PROGRAMS], proc)
+    for directory in covered:
+        _cover(directory)
+    _put_back(below)
     for directory in _directories():
         try:
             os.makedirs(directory, exist_ok=True)
@@ -123,7 +124,7 @@ def empty_run(proc: int) -> None:
     What was mounted and written in /run is gone; the layers with what was written elsewhere stay: they are its disk.
     ``proc`` is our own /proc, which knows our thread.
     """
-    for place in reversed(_mounted_in("/run/", proc)):
+    for place in reversed(_mounted_in(["/run"], proc)):
         if not f"{place}/".startswith(f"{LAYERS}/"):
             umount(place)
     for entry in os.scandir("/run"):
@@ -144,11 +145,12 @@ def empty_run(proc: int) -> None:
     _fresh_shared_memory()
 
 
-def _mounted_in(directory: str, proc: int) -> list[str]:
-    """The places below a directory where something is mounted, in the order they were."""
-    with open(os.open("thread-self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), encoding="utf-8") as file:
-        found = [line.split()[4].encode().decode("unicode_escape") for line in file]
-    return [place for place in found if place.startswith(directory)]
+def _mounted_in(directories: Iterable[str], proc: int) -> list[str]:
+    """The places below some directories where something is mounted, in the order they were."""
+    with open(os.open("thread-self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
+        escaped = [line.split()[4] for line in file]  # blanks and backslashes as \040: proc_pid_mountinfo(5)
+    found = [os.fsdecode(place.decode("unicode_escape").encode("latin-1")) for place in escaped]
+    return [place for place in found if place.startswith(tuple(f"{directory}/" for directory in directories))]
 
 
 def fresh_sys() -> None:
@@ -219,15 +221,15 @@ def _cover(directory: str) -> None:
                 _private(place)
 
 
-def _set_aside(directory: str, proc: int) -> dict[str, str]:
-    """What is mounted below a directory that is to be covered, which would hide it: where it is bound, by its place."""
+def _set_aside(directories: Iterable[str], proc: int) -> dict[str, str]:
+    """What is mounted below directories that are to be covered, which would hide it: where it is bound, by place."""
     try:
-        places = _mounted_in(f"{directory}/", proc)
+        places = _mounted_in(directories, proc)
     except OSError:
         return {}
     aside: dict[str, str] = {}
-    for place in dict.fromkeys(places):
-        bound = f"{LAYERS}/below/{len(aside)}{directory}"
+    for number, place in enumerate(dict.fromkeys(places)):
+        bound = f"{LAYERS}/below/{number}"
         with contextlib.suppress(OSError):  # one that is hidden, or may not be seen
             _like(place, bound)
             mount(place, bound, flags=MS_BIND)
@@ -236,7 +238,7 @@ def _set_aside(directory: str, proc: int) -> dict[str, str]:
 
 
 def _put_back(aside: dict[str, str]) -> None:
-    """Show again what was mounted below a directory, so that nothing can be written there: it is the machine's."""
+    """Show again what was mounted below directories, so that nothing can be written there: it is the machine's."""
     for place, bound in aside.items():
         with contextlib.suppress(OSError):
             _like(bound, place)

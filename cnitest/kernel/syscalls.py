@@ -42,14 +42,14 @@ def setns(fd: int, kind: int) -> None:
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
     """Mount in the calling thread's mount namespace, mount(2). Raises OSError that names the target."""
     result = _libc.mount(
-        source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), data.encode() or None
+        os.fsencode(source), os.fsencode(target), kind.encode() or None, ctypes.c_ulong(flags), data.encode() or None
     )
     _checked(result, f"mount {kind or 'bind'} on {target}")
 
 
 def umount(target: str) -> None:
     """Detach a mount in the calling thread's mount namespace, umount2(2). Raises OSError that names the target."""
-    _checked(_libc.umount2(target.encode(), _MNT_DETACH), f"umount {target}")
+    _checked(_libc.umount2(os.fsencode(target), _MNT_DETACH), f"umount {target}")
 
 
 def end_with_parent(number: int) -> None:

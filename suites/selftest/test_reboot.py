@@ -30,6 +30,7 @@ def test_what_memory_held_is_gone_and_the_disk_stays(lab):
     node.run(["sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &"])
     node.sysctl("net.ipv4.conf.all.arp_ignore", 1)
     node.sandbox("fresh")
+    node.run(["sh", "-c", "mkdir '/run/a mé' && mount -t tmpfs none '/run/a mé'"])
 
     node.reboot()
 

@@ -89,6 +89,20 @@ def test_changes_of_ports_files_and_connections_are_seen(lab):
         assert any(line.startswith(words) for line in lines), words
 
 
+def test_files_of_any_name_target_and_size_are_seen(lab):
+    """Names and targets of symbolic links that are not UTF-8, and a file that is larger than all memory."""
+    node = lab.host("node")
+    before = node.state()
+    node.run(["sh", "-c", r"cd /run; a=$(printf 'a\377'); touch $a; ln -s $a link; truncate -s 1T large"])
+    lines = [str(item) for item in difference(before, node.state(firewall=False))]
+
+    assert [line.split(" mode=")[0] for line in lines] == [
+        "+ files /run/a\udcff: kind=file",
+        "+ files /run/large: kind=file",
+        "+ files /run/link: kind=symlink",
+    ]
+
+
 def test_names_of_namespaces_and_shared_memory_are_seen(lab):
     """What names a namespace of somebody else's, a hidden file beside it, and a file in /dev/shm, which is the host's
     own; not the paths of sandboxes."""
