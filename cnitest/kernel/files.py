@@ -52,14 +52,16 @@ class File(NamedTuple):
     preview: str
 
 
-def watched(namespaces: int, hidden: Collection[str] = ()) -> tuple[File, ...]:
+def watched(namespaces: int, hidden: Collection[str] = (), prepared: Collection[str] = frozenset()) -> tuple[File, ...]:
     """All files of the private layers: /run, /dev/shm, and what was written below /etc, /var, /usr, /opt and /srv, less
-    the ``hidden`` paths. ``namespaces`` is the device of namespaces' files."""
+    the ``hidden`` paths, and less the ``prepared`` ones alone, not what is in them. ``namespaces`` is the device of
+    namespaces' files."""
     without = {mounts.LAYERS, *hidden}
     layers = [(layer, directory) for directory in mounts.COVERED if (layer := mounts.layer(directory))]
     roots = [("/run", "/run"), *layers, *((place, place) for place in _PRIVATE if os.path.ismount(place))]
     found = [each for root, shown in roots for each in _walk(root, shown, without)]
     found += [each for directory in _AROUND for each in _added(directory)]
+    found = [(where, path) for where, path in found if path not in prepared]
     return tuple(sorted(file for where, path in found if (file := _file(where, path, namespaces))))
 
 

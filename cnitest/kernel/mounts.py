@@ -4,7 +4,8 @@
 host's. Programs start in a private directory, so that what they write by a relative path stays in the host. /sys shows
 the host's own links, and whatever is written under /etc, /var, /usr, /opt or /srv lands in a layer that only this host
 sees (overlayfs; where the kernel lacks it, private directories at the places that plugins are known to write to).
-Volumes below /usr, /opt and /srv can only be read. /tmp and the users' own directories stay the machine's: there tests
+Volumes below /usr, /opt and /srv can only be read, and so can plugins that lie where hosts have files of their own
+(`confinement.shown`). /tmp and the users' own directories stay the machine's: there tests
 and plugins exchange files.
 """
 

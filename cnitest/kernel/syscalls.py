@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 
 CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
@@ -15,6 +16,9 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x1, 0x2, 0x4, 0x8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x20, 0x1000, 0x4000, 0x40000
 
 _MNT_DETACH = 2
+# The numbers are the same on all architectures; OPEN_TREE_CLONE, AT_RECURSIVE; AT_EMPTY_PATH; MOVE_MOUNT_F_EMPTY_PATH.
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+_CLONE_TREE, _WHOLE, _EMPTY_PATH, _MOVE_EMPTY_PATH = 0x1 | os.O_CLOEXEC, 0x8000, 0x1000, 0x4
 _PR_SET_PDEATHSIG = 1
 _IN_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 # FAN_CLOEXEC, FAN_NONBLOCK, FAN_UNLIMITED_QUEUE; FAN_MARK_ADD, FAN_MARK_MOUNT; FAN_CLOSE_WRITE; AT_FDCWD.
@@ -50,6 +54,24 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 def umount(target: str) -> None:
     """Detach a mount in the calling thread's mount namespace, umount2(2). Raises OSError that names the target."""
     _checked(_libc.umount2(os.fsencode(target), _MNT_DETACH), f"umount {target}")
+
+
+def open_tree(path: str) -> int:
+    """A copy of what is mounted at and below a path, mounted nowhere, open_tree(2). Raises OSError."""
+    return _descriptor(_libc.syscall(_OPEN_TREE, _HERE, os.fsencode(path), _CLONE_TREE | _WHOLE), f"open_tree({path})")
+
+
+def read_only_tree(fd: int) -> None:
+    """Have nobody write to mounts that are mounted nowhere yet, nor mounts come and go there with others',
+    mount_setattr(2). Raises OSError."""
+    change = struct.pack("=4Q", MS_RDONLY, 0, MS_PRIVATE, 0)  # the read-only flag's number is the same
+    _checked(_libc.syscall(_MOUNT_SETATTR, fd, b"", _EMPTY_PATH | _WHOLE, change, len(change)), "mount_setattr")
+
+
+def attach_tree(fd: int, target: str) -> None:
+    """Mount in the calling thread's mount namespace what is mounted nowhere yet, move_mount(2). Raises OSError."""
+    result = _libc.syscall(_MOVE_MOUNT, fd, b"", _HERE, os.fsencode(target), _MOVE_EMPTY_PATH)
+    _checked(result, f"move_mount on {target}")
 
 
 def end_with_parent(number: int) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from cnitest.errors import CommandError, UsageError, is_ours
 from cnitest.kernel import files, mounts
+from cnitest.kernel.confinement import shown
 from cnitest.kernel.file_events import WrittenFiles
 from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace, open_own
 from cnitest.kernel.processes import process
@@ -38,6 +39,10 @@ class Host(Place):
         self._mounts: MountNamespace | None = None
         self._written: WrittenFiles | None = None
         self._sandboxes: dict[str, Sandbox] = {}
+        # Directories that `show` was asked for, the paths that it showed, and those that it made for them.
+        self._asked: set[str] = set()
+        self._shown: set[str] = set()
+        self._made: set[str] = set()
 
     @property
     def host(self) -> Host:
@@ -97,6 +102,7 @@ class Host(Place):
     def empty_run(self) -> None:
         """Make /run and /sys as they are at boot."""
         if self._mounts:
+            self._asked.clear()
             self.inside(lambda: mounts.empty_run(self.lab.thread.proc))
 
     def adopt(self, sandbox: Sandbox) -> None:
@@ -114,6 +120,22 @@ class Host(Place):
                     self.lab.thread, lambda: mounts.furnish(proc), self.namespace, pid_namespace.mounts
                 )
             return self._mounts
+
+    def show(self, directories: Iterable[str]) -> None:
+        """Show programs of this host the files that the machine has in these directories, where its own hide them: for
+        reading, and not what else the machine has around them."""
+        with self._lock:
+            new = [directory for directory in directories if directory not in self._asked]
+            self._asked.update(new)
+            if not new:
+                return
+            machine = self.lab.pid_namespace(self.namespace).mounts
+            there = machine.run(lambda: list(shown.wanted(new)), self.namespace)
+            if hidden := self.inside(lambda: [each for each in there if each.hidden()]):
+                trees = machine.run(lambda: shown.opened(hidden), self.namespace)
+                places, made = self.inside(lambda: shown.show(trees))
+                self._shown |= places
+                self._made |= made
 
     def inside(self, function: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
         """Run a short function with this host's network and filesystem (see `NamespaceThread`)."""
@@ -162,8 +184,8 @@ class Host(Place):
         if self._mounts is None:
             return ()
         device = os.fstat(self.namespace.fd).st_dev
-        own = frozenset(f"/run/netns/{name}" for name in list(self._sandboxes))
-        found = self.inside(lambda: files.watched(device, own))
+        own = frozenset({*self._shown, *(f"/run/netns/{name}" for name in list(self._sandboxes))})
+        found = self.inside(lambda: files.watched(device, own, self._made))
         if self._written is None:
             return found
         written = self._written.paths

@@ -103,6 +103,7 @@ class HostExec:
         """The first file of that name in the search path, as libcni looks for it."""
         if not plugin or "/" in plugin:
             raise PluginError(f"{plugin!r} cannot be a plugin's name: it must be that of a file in CNI_PATH")
+        self.host.show(path)
         found: str = self.host.inside(lambda: plugins.find(plugin, path))
         if not found:
             raise PluginError(

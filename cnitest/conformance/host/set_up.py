@@ -60,6 +60,7 @@ def set_up(host: Host, setting: Setting, binary: Callable[[], str], notes: Notes
     """A host while it is set up: the profile's commands, then its daemon, if it has one; ``binary`` is the path of the
     plugin whose daemon it is. Raises CommandError, PluginError, DeadlineExceeded."""
     with ExitStack() as undo:
+        host.show(argv[2] for argv in setting.host_setup if argv[:2] == ("mount", "--bind") and len(argv) > 2)
         for argv in setting.host_setup:
             notes.run(*argv)
         host.record_writing()
