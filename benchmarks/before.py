@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from measure import compiled, machine, verdict
+from measure import compiled, end_within, machine, verdict
 
 BAR = 1.05
 HERE = Path(__file__).resolve().parent
@@ -95,4 +95,5 @@ def started(argv: list[str], folder: Path, environment: Mapping[str, str]) -> fl
 
 
 if __name__ == "__main__":
+    end_within(60)
     main(sys.argv[1:])

@@ -29,6 +29,8 @@ RUNS = {
     "list, -n auto": ("chain.conflist", "-n", "auto"),
     "list, -n 0": ("chain.conflist", "-n", "0"),
 }
+#: Seconds that one run may take.
+LIMIT = 900
 
 
 def main(rounds: int) -> None:
@@ -55,7 +57,7 @@ def main(rounds: int) -> None:
 def run(where: Path, arguments: tuple[str, ...]) -> dict[str, float]:
     """One run; where its time went."""
     command = [sys.executable, "-m", "cnitest.cli", "run", *arguments, "--json", "out.json"]
-    subprocess.run(command, cwd=where, stdout=subprocess.DEVNULL, check=False)
+    subprocess.run(command, cwd=where, stdout=subprocess.DEVNULL, check=False, timeout=LIMIT)
     found: dict[str, float] = json.loads((where / "out.json").read_text())["shares"]
     return found
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import isolate
-from measure import machine, verdict
+from measure import end_within, machine, verdict
 from order import busy
 
 from cnitest.kernel.tracing import trace
@@ -252,4 +252,5 @@ def reported(asked: Asked, reach: Reach, mode: str) -> str:
 
 
 if __name__ == "__main__":
+    end_within(60)
     main(sys.argv[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -99,6 +100,18 @@ def _processor_time() -> tuple[int, int]:
     with open("/proc/stat") as file:
         ticks = [int(field) for field in file.readline().split()[1:9]]
     return ticks[3] + ticks[4], sum(ticks)
+
+
+def end_within(minutes: float) -> None:
+    """Has the program end with a line and exit code 1 when it has not done all by then."""
+
+    def end(*_: object) -> NoReturn:
+        raise SystemExit(
+            f"benchmarks: not done within {minutes:g} minutes: ask for less, or on a machine that is quieter"
+        )
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, minutes * 60)
 
 
 def drained(at_most: float = 10.0) -> bool:

@@ -19,7 +19,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import isolate
-from measure import machine, verdict
+from measure import end_within, machine, verdict
 
 _SPIN = "while True: pass"
 _KINDS = ("ping", "tcp", "udp", "arp")
@@ -121,4 +121,5 @@ def _last_seen(kind: str, way: str) -> str:
 
 
 if __name__ == "__main__":
+    end_within(30)
     main(sys.argv[1:])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import isolate
-from measure import machine, verdict
+from measure import end_within, machine, verdict
 
 from cnitest import Lab, Reachability, Topology
 from cnitest.topology import loads
@@ -116,4 +116,5 @@ def one_by_one(lab: Lab, matrix: Reachability, count: int) -> tuple[float, int]:
 
 
 if __name__ == "__main__":
+    end_within(15)
     main(sys.argv[1:])

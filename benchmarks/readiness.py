@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import isolate
-from measure import LOST, machine, verdict
+from measure import LOST, end_within, machine, verdict
 from network import Network
 
 
@@ -53,4 +53,5 @@ def first_probe_lost(network: Network) -> bool:
 
 
 if __name__ == "__main__":
+    end_within(15)
     main(sys.argv[1:])

@@ -15,7 +15,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from measure import compiled, machine, milliseconds, quiet, verdict
+from measure import compiled, end_within, machine, milliseconds, quiet, verdict
 
 BAR = 30.0
 COLLECT = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
@@ -76,4 +76,5 @@ def start(folder: Path, extra: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    end_within(15)
     main(sys.argv[1:])

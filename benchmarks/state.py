@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import isolate
-from measure import machine, milliseconds, percentile, quiet, verdict
+from measure import end_within, machine, milliseconds, percentile, quiet, verdict
 from network import Network
 
 BAR = 1.0
@@ -54,4 +54,5 @@ def state_times(runs: int) -> list[float]:
 
 
 if __name__ == "__main__":
+    end_within(5)
     main(sys.argv[1:])

@@ -4,7 +4,7 @@ Every run is a fresh network: a bridge br01 with 10.40.80.1/24, sandboxes ns01, 
 .12, ... and a default route; the first sandbox pings the last. Peers take turns in random order, in private
 namespaces.
 
-    python benchmarks/topology.py                              all peers, 2, 10, 50 and 200 sandboxes
+    python benchmarks/topology.py                              all peers, 2, 10, 50 and 200 sandboxes: 5 to 15 minutes
     python benchmarks/topology.py --only cnitest c --sizes 2   the two that matter while tuning
     python benchmarks/topology.py --check --json figures.json  exit code 1 when a bar is missed
 """
@@ -26,7 +26,7 @@ from typing import Any, TextIO
 import isolate
 from measure import Run, Summary, drained, machine, quiet, summary
 from peers import NAMES
-from worker import PeerFailedError, PeerMissingError, Tools, Worker, tools
+from worker import TIMEOUT, PeerFailedError, PeerMissingError, Tools, Worker, tools
 
 SMALL = 2
 TIMES = ("build", "ping", "down", "total", "min", "p90")
@@ -42,12 +42,20 @@ DEFAULT_RUNS = {2: 30, 10: 15, 50: 10, 200: 5}
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure: peers, sizes, runs a size (None: by size), the seconds a peer may spend on a size."""
+    """What to measure: peers, sizes, runs a size (None: by size), the seconds a peer may spend on a size, those to wait
+    before a turn until the machine is idle, and the moment (time.monotonic) at which no turn begins any more."""
 
     peers: tuple[str, ...]
     sizes: tuple[int, ...]
     runs: int | None
     budget: float
+    settle: float
+    end: float
+
+    @property
+    def left(self) -> float:
+        """Seconds to the end."""
+        return max(self.end - time.monotonic(), 0.0)
 
     def runs_of(self, size: int) -> int:
         return self.runs or DEFAULT_RUNS.get(size, 10)
@@ -72,10 +80,12 @@ def main(argv: list[str]) -> int:
     """Measures, prints table and verdict; the exit code is 1 when asked to check and a bar was missed."""
     options = arguments(argv)
     isolate.enter()
-    plan = Plan(peers_of(options), options.sizes, options.runs, options.budget)
+    end = time.monotonic() + options.minutes * 60
+    plan = Plan(peers_of(options), options.sizes, options.runs, options.budget, options.settle, end)
     out = sys.stderr if options.json == "-" else sys.stdout
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, ExitStack() as stack:
         field = line_up(plan, tools(Path(folder)), stack)
+        print(f"{', '.join(field.workers)} in turns, for {options.minutes:g} minutes at most", file=out, flush=True)
         results = {size: measured(plan, size, field, out) for size in plan.sizes}
     missed = print_verdict(results, field, out)
     if options.json:
@@ -90,6 +100,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--sizes", type=_sizes, default=(2, 10, 50, 200), help="sandboxes, as 2,10,50,200")
     parser.add_argument("--runs", type=int, help="runs of each peer a size (30 for 2 sandboxes)")
     parser.add_argument("--budget", type=float, default=20.0, help="seconds a peer may spend on one size")
+    parser.add_argument("--minutes", type=float, default=15.0, help="after which no more is measured")
+    parser.add_argument("--settle", type=float, default=10.0, help="seconds to wait before a turn for an idle machine")
     parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--skip", nargs="+", choices=NAMES, metavar="NAME", default=())
     parser.add_argument("--json", metavar="FILE", help="write the figures there; - is standard output")
@@ -129,10 +141,10 @@ def measured(plan: Plan, size: int, field: Field, out: TextIO) -> dict[str, Summ
     spent = dict.fromkeys(runs, 0.0)
     rough = 0
     for name in turns(plan, size, field, spent):
-        rough += not settle()
+        rough += not settle(min(plan.settle, plan.left))
         start = time.monotonic()
         try:
-            runs[name].append(field.workers[name].run(size))
+            runs[name].append(field.workers[name].run(size, min(TIMEOUT, plan.left + 1)))
         except PeerFailedError as reason:
             field.give_up(name, f"failed with {size} sandboxes: {reason}")
         spent[name] += time.monotonic() - start
@@ -142,15 +154,15 @@ def measured(plan: Plan, size: int, field: Field, out: TextIO) -> dict[str, Summ
 
 
 def turns(plan: Plan, size: int, field: Field, spent: Mapping[str, float]) -> Iterator[str]:
-    """Who runs next: rounds in random order, without those that failed or have used up their time."""
+    """Who runs next: rounds in random order, without those that failed or used up their time; at the end nobody."""
     for _ in range(plan.runs_of(size)):
         names = [name for name in field.workers if spent[name] < plan.budget]
-        yield from random.sample(names, len(names))
+        yield from (name for name in random.sample(names, len(names)) if plan.left)
 
 
-def settle() -> bool:
+def settle(at_most: float) -> bool:
     """Waits, not for long, until the run before has left the kernel and the processors are idle."""
-    return drained() & quiet()
+    return drained(at_most) & quiet(at_most=min(at_most, 1.5))
 
 
 def print_table(size: int, summaries: Mapping[str, Summary], rough: int, out: TextIO) -> None:

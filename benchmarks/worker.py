@@ -79,22 +79,22 @@ class Worker:
         if "ready" not in greeting:
             raise PeerMissingError(greeting.get("missing") or greeting["failed"])
 
-    def run(self, size: int) -> Run:
-        """Builds, pings and removes one network of that many sandboxes."""
+    def run(self, size: int, timeout: float = TIMEOUT) -> Run:
+        """Builds, pings and removes one network of that many sandboxes. Raises PeerFailedError, also at the timeout."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{size}\n".encode())
-        answer = self._read()
+        answer = self._read(timeout)
         if "failed" in answer:
             raise PeerFailedError(answer["failed"])
         return Run(**answer)
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self, timeout: float = TIMEOUT) -> dict[str, Any]:
         output = self._process.stdout
         assert output is not None
         with selectors.DefaultSelector() as selector:
             selector.register(output, selectors.EVENT_READ)
-            if not selector.select(TIMEOUT):
-                return {"failed": f"no answer within {TIMEOUT:.0f} s"}
+            if not selector.select(timeout):
+                return {"failed": f"no answer within {timeout:.0f} s"}
         line = output.readline()
         return json.loads(line) if line else {"failed": self._last_words()}
 
