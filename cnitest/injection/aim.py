@@ -1,9 +1,10 @@
-"""Watches what a plugin changes call by call, and hits one of them: the plugin is killed before it, or it fails."""
+"""Watches what a plugin changes call by call, and hits one of them: the plugin is killed or held before it, or it
+fails."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -31,11 +32,13 @@ class Point(NamedTuple):
 @dataclass
 class Aim:
     """Counts the calls of one command, and hits one of them when it is due: ``point``, or the one of a ``number``, in
-    the order of the command. ``way`` is ``kill`` or ``fail``."""
+    the order of the command. ``way`` is ``kill``, ``fail`` or ``hold``: the call waits while ``meanwhile`` runs, and is
+    then made."""
 
     point: Point | None = None
     way: str = ""
     number: int = 0
+    meanwhile: Callable[[], object] = lambda: None
     seen: list[ChangingCall] = field(default_factory=list)
     hit: int = 0
     _before: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -51,6 +54,9 @@ class Aim:
         if self.hit or not (len(self.seen) == self.number or self._is_at_point(key)):
             return LET
         self.hit = len(self.seen)
+        if self.way == "hold":
+            self.meanwhile()
+            return LET
         return KILL if self.way == "kill" else found.errno
 
     def _is_at_point(self, key: tuple[str, str]) -> bool:

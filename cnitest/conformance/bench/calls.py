@@ -55,7 +55,7 @@ class PluginCalls:
 
         ``changes`` replaces variables, ``without`` removes some, ``stdin`` replaces the configuration, ``environment``
         what is there besides the CNI_* variables, ``argv`` is put before the binary's path. ``aim`` watches what it
-        changes and may kill it.
+        changes and may kill or hold it.
         """
         name = plugin or self.subject.plugin
         binary = self.binary(name)

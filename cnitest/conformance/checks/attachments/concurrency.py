@@ -45,12 +45,13 @@ def _targets(bench: Bench, first: int = 1, count: int = MANY) -> list[Attachment
     return targets
 
 
-def _delete(bench: Bench, target: AttachmentTarget, added: Call) -> Call:
+def delete(bench: Bench, target: AttachmentTarget, added: Call) -> Call:
+    """DEL of what an ADD made, with its result where the version has that."""
     found = protocol.result_document(added)
     return bench.raw("DEL", target, previous=found if spec.has_check(bench.version) else None)
 
 
-def _unique(bench: Bench, calls: Sequence[Call]) -> list[str]:
+def addresses_given_twice(bench: Bench, calls: Sequence[Call]) -> list[str]:
     """Addresses that more than one container got."""
     seen: dict[str, int] = {}
     for call in calls:
@@ -69,18 +70,18 @@ def many_adds_at_once(bench: Bench) -> None:
 
     for call in calls:
         bench.complain(*protocol.success(call))
-    if bench.subject.kind is not Kind.META and _gives_addresses_of_its_own(bench):
-        bench.complain(*_unique(bench, calls))
+    if bench.subject.kind is not Kind.META and gives_addresses_of_its_own(bench):
+        bench.complain(*addresses_given_twice(bench, calls))
 
 
-def _gives_addresses_of_its_own(bench: Bench) -> bool:
+def gives_addresses_of_its_own(bench: Bench) -> bool:
     """Whether its addresses come from a range that it is configured with, or two containers one after the other get
     different ones: fixed ones are nothing to race for."""
     section = bench.subject.conf.get("ipam")
     if isinstance(section, dict) and RANGES & section.keys():
         return True
     first, second = (bench.attach(bench.target(f"c{number}")) for number in (40, 41))
-    return not _unique(bench, [first.call, second.call])
+    return not addresses_given_twice(bench, [first.call, second.call])
 
 
 @check("CON-02")
@@ -94,7 +95,7 @@ def many_dels_at_once(bench: Bench) -> None:
         bench.need(call)
     span.added()
 
-    calls = _at_once(lambda pair: _delete(bench, *pair), list(zip(targets, added, strict=True)))
+    calls = _at_once(lambda pair: delete(bench, *pair), list(zip(targets, added, strict=True)))
 
     for call in calls:
         bench.complain(*protocol.success(call))
@@ -113,7 +114,7 @@ def adds_and_dels_at_once(bench: Bench) -> None:
     coming = _targets(bench, 1 + MANY // 2, MANY // 2)
     jobs: list[Callable[[], Call]] = []
     for target, call, new in zip(going, added, coming, strict=True):
-        jobs += [_job(_delete, bench, target, call), _job(bench.add, new)]
+        jobs += [_job(delete, bench, target, call), _job(bench.add, new)]
 
     calls = _at_once(lambda job: job(), jobs)
 
