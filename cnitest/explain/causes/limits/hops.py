@@ -120,7 +120,7 @@ def sent_back(loss: Loss) -> Found | None:
     key = words.route_key(found.route) if found and found.route else f"via {route.via}"
     right = declared.route(place, question)
     on = any(one and one.route and one.route.link not in ("", "lo", route.link) for one in others)
-    change = f"del {key}" if on and not right else f"replace {right or f'{loss.destination} via …'}"
+    change = f"del {key}" if on and not right else f"replace {right or next_hops.way_on(loss, place)}"
     return Found(
         "sent back",
         f"{place.full_name} sends {loss.destination} back to {loss.place.full_name}, which has sent it: {key}",

@@ -59,7 +59,7 @@ def no_such_gateway(loss: Loss) -> Found | None:
         f"{loss.place.full_name} sends {loss.destination} by {key}, and nobody has {hop}",
         "neighbour",
         (*next_hops.nobody(loss), *([f"the bridge of {place} that {link} leads to has no address"] if place else ())),
-        given or f"ip {'-6 ' if loss.six else ''}route replace {other or f'{loss.destination} via …'}",
+        given or f"ip {'-6 ' if loss.six else ''}route replace {other or next_hops.way_on(loss, loss.place)}",
         place or loss.place.full_name,
     )
 

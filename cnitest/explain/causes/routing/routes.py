@@ -122,7 +122,7 @@ def _no_route(loss: Loss, dropped_by: str, what: str) -> Found | None:
     missing = declared.route(loss.place, loss.question)
     family = "-6 " if loss.six else ""
     over = [row for row in loss.state().routes if "expired" in row.state and fib.would_lead(row, loss.question)]
-    route = f"ip {family}route {'replace' if over else 'add'} {missing or f'{destination} via …'}"
+    route = f"ip {family}route {'replace' if over else 'add'} {missing or next_hops.way_on(loss, loss.place)}"
     remedy = _moved(loss) or f"{_connected(loss)}{route}"
     gone = (f"the topology declares {missing}, which is gone",) if missing and not over else ()
     expired = (f"{words.route_key(row)} has expired" for row in over)

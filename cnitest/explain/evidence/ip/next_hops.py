@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 
 from cnitest.explain.evidence.ip import fib
 from cnitest.explain.evidence.ip.fib import Decision
 from cnitest.explain.evidence.leg import travelled
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.wiring import LinkAt
-from cnitest.kernel.rows.records import Route
+from cnitest.kernel.rows.records import Address, Route
 from cnitest.lab.place import Place
 
 _IN_VAIN = ("incomplete", "failed")
@@ -118,3 +119,40 @@ def _is_missing(loss: Loss, route: Route) -> bool:
     address = route.via or loss.destination
     known = any(row.ip == address and row.link == route.link and row.mac for row in loss.state().neighbours)
     return not known and route.kind == "unicast" and loss.owner(address) is None
+
+
+def way_on(loss: Loss, place: Place) -> str:
+    """A route that would lead a packet on from a place, as ``ip route add`` takes it: to the subnet of an address of
+    the place's own that its destination is in, else through the one router on its links that has a route there.
+
+    Of several routers it is not known which was meant: then, and where there is none, ``DESTINATION via …``."""
+    destination = ipaddress.ip_address(loss.destination)
+    for row in _own(loss, place):
+        network = ipaddress.ip_interface(row.address).network
+        if destination in network and network.num_addresses > 1:
+            return f"{network} dev {row.link}"
+    routers = {found for row in _own(loss, place) for found in _routers(loss, place, row)}
+    return f"{loss.destination} via {routers.pop() if len(routers) == 1 else '…'}"
+
+
+def _own(loss: Loss, place: Place) -> list[Address]:
+    """The addresses of a place in the packet's family that others can reach."""
+    rows = loss.state(place).addresses
+    return [row for row in rows if (":" in row.ip) == loss.six and row.scope == "global" and row.link != "lo"]
+
+
+def _routers(loss: Loss, place: Place, own: Address) -> Iterator[str]:
+    """Addresses in the subnet of a place's own one, on its link, of those who have the destination or hand packets on
+    to it."""
+    subnet = ipaddress.ip_interface(own.address).network
+    near = {at.place for at in loss.wiring.ways(LinkAt(place.full_name, own.link))} - {place.full_name}
+    for other in (loss.wiring.places[name] for name in sorted(near)):
+        if loss.owner(loss.destination) is other or _hands_on(loss, other, place):
+            yield from (row.ip for row in _own(loss, other) if ipaddress.ip_address(row.ip) in subnet)
+
+
+def _hands_on(loss: Loss, router: Place, back: Place) -> bool:
+    """Whether a place forwards, and has a route for the packet that does not lead back to another place."""
+    forwards = loss.sysctl("ipv6/conf/all/forwarding" if loss.six else "ipv4/ip_forward", router) == "1"
+    route = loss.route(loss.destination, place=router) if forwards else None
+    return isinstance(route, Route) and route.kind == "unicast" and not loss.owns(route.via, back)

@@ -1,0 +1,66 @@
+"""Routes that no topology declares: the remedy is the one that leads on, where the lab has just one."""
+
+from __future__ import annotations
+
+import pytest
+
+from cnitest import Lab
+from cnitest.topology.load import loads
+
+_WORDS = {
+    4: {"lan": "10.1.0.", "dmz": "10.2.0.", "length": "24", "ip": "ip"},
+    6: {"lan": "fd00:1::", "dmz": "fd00:2::", "length": "64", "ip": "ip -6"},
+}
+_OFFICE = """
+name: office
+hosts:
+  desk: {{}}
+  gate: {{role: router}}
+  spare: {{role: router}}
+  server: {{routes: [{{via: "{dmz}1"}}]}}
+switches: {{lan: {{}}}}
+veths:
+  - ends: [{{at: desk, name: eth0, addresses: ["{lan}2/{length}"]}}, {{at: lan, name: p1}}]
+  - ends: [{{at: gate, name: lan0, addresses: ["{lan}1/{length}"]}}, {{at: lan, name: p2}}]
+  - ends: [{{at: spare, name: lan0, addresses: ["{lan}9/{length}"]}}, {{at: lan, name: p3}}]
+  - ends:
+      - {{at: server, name: eth0, addresses: ["{dmz}2/{length}"]}}
+      - {{at: gate, name: dmz0, addresses: ["{dmz}1/{length}"]}}
+"""
+#: What is done, by whom the packet is lost, and the remedy.
+ROWS = {
+    "no route at all": ((), "desk", "{ip} route add {dmz}2 via {lan}1"),
+    "a subnet's route is gone": (
+        ("desk: {ip} route add default via {lan}1", "gate: {ip} route del {lan}{zero}/{length}"),
+        "gate",
+        "{ip} route add {lan}{zero}/{length} dev lan0",
+    ),
+    "a gateway that nobody has": (
+        ("desk: {ip} route add default via {lan}77",), "desk", "{ip} route replace {dmz}2 via {lan}1",
+    ),
+    "two routers lead there": (
+        ("spare: {ip} route add default via {lan}1", "gate: {ip} address add {lan}8/{length} dev lan0"),
+        "desk",
+        "{ip} route add {dmz}2 via …",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
+def test_a_route_that_leads_on_is_the_remedy(row, family):
+    """Over IPv4 and IPv6; with that route the packet arrives."""
+    commands, place, remedy = row
+    words = {**_WORDS[family], "zero": "0" if family == 4 else ""}
+    with Lab(loads(_OFFICE.format(**words))) as lab:
+        for command in commands:
+            where, _, words_of_it = command.format(**words).partition(": ")
+            lab.host(where).run(words_of_it.split())
+
+        reach = lab.host("desk").ping(words["dmz"] + "2")
+
+        assert reach.cause is not None, str(reach.explanation)
+        assert (reach.cause.place, reach.cause.remedy) == (place, remedy.format(**words)), str(reach.explanation)
+        if "…" not in remedy:
+            lab.host(place).run(reach.cause.remedy.split())
+            assert lab.host("desk").ping(words["dmz"] + "2")
