@@ -182,7 +182,7 @@ class Reach:
     @property
     def hops(self) -> tuple[Hop, ...]:
         """The links that carried it, and an answer to it, in order, each once in each direction."""
-        return tuple(dict.fromkeys(s.as_hop() for s in self.sightings if wire.icmp_error(s.frame.data) is None))
+        return tuple(dict.fromkeys(s.as_hop() for s in self.sightings if not wire.is_about_another(s.frame.data)))
 
     @property
     def freed(self) -> tuple[Freed, ...]:
@@ -192,18 +192,23 @@ class Reach:
         """
         return self.seen.freed
 
+    @cached_property
+    def _travels(self) -> tuple[Sighting, ...]:
+        """The same without redirects: a router's announcement about a packet goes its own way."""
+        return tuple(s for s in self.sightings if not wire.is_redirect(s.frame.data))
+
     @property
     def path(self) -> tuple[str, ...]:
         """Where the probe was seen on its way to the destination, in order, each hop once.
 
         A probe that is answered at once was watched at both ends only; ``watch="all"`` shows every hop.
         """
-        return tuple(dict.fromkeys(sighting.hop for sighting in self.sightings if not sighting.returning))
+        return tuple(dict.fromkeys(sighting.hop for sighting in self._travels if not sighting.returning))
 
     @property
     def return_path(self) -> tuple[str, ...]:
         """Where an answer to it was seen on its way back, as in ``path``."""
-        return tuple(dict.fromkeys(sighting.hop for sighting in self.sightings if sighting.returning))
+        return tuple(dict.fromkeys(sighting.hop for sighting in self._travels if sighting.returning))
 
     @property
     def copies(self) -> int | None:

@@ -54,7 +54,7 @@ def _spot(sighting: Sighting, lab: Lab) -> LastSeen:
 
 def hops(seen: Seen, spot: LastSeen) -> tuple[Hop, ...]:
     """The links that carried the packet, each once in each direction, up to where it was last seen."""
-    carried = [s for s in until(seen, spot) if wire.icmp_error(s.frame.data) is None]
+    carried = [s for s in until(seen, spot) if not wire.is_about_another(s.frame.data)]
     return tuple(dict.fromkeys(s.as_hop() for s in carried if spot.returning or not s.returning))
 
 

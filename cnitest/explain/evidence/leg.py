@@ -132,8 +132,7 @@ def furthest(loss: Loss) -> LastSeen:
         for sighting in loss.seen.sightings
         if sighting.returning == loss.returning
         and sighting.frame.data[6:12] == mac
-        and wire.icmp_error(sighting.frame.data) is None
-        and not wire.is_redirect(sighting.frame.data)
+        and not wire.is_about_another(sighting.frame.data)
     ]
     if leg.way:
         last = _furthest(here, leg, loss.wiring)

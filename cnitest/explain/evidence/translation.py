@@ -76,7 +76,7 @@ def passages(loss: Loss, *, returning: bool = False) -> tuple[Passage, ...]:
     found: dict[str, Passage] = {}
     for sighting in frames.until(loss.seen, loss.spot):
         headers = wire.read(tunnels.innermost(sighting.frame.data))
-        about = wire.icmp_error(sighting.frame.data) or wire.is_redirect(sighting.frame.data)
+        about = wire.is_about_another(sighting.frame.data)
         if sighting.returning != returning or about or not headers.ethertype or sighting.frame.link == _LOOPBACK:
             continue
         known = found.get(sighting.place)
@@ -97,7 +97,7 @@ def changes(loss: Loss, *, returning: bool = False) -> tuple[Passage, ...]:
     found: dict[str, Passage] = {}
     for sighting in loss.seen.sightings:
         headers = wire.read(tunnels.innermost(sighting.frame.data))
-        if sighting.returning != returning or wire.icmp_error(sighting.frame.data) or not headers.ethertype:
+        if sighting.returning != returning or wire.is_about_another(sighting.frame.data) or not headers.ethertype:
             continue
         before = came.setdefault(sighting.place, [])
         if not sighting.frame.out:

@@ -173,6 +173,11 @@ def is_redirect(frame: bytes) -> bool:
     return (headers.protocol, headers.kind) in ((ICMP, 5), (ICMPV6, 137))
 
 
+def is_about_another(frame: bytes) -> bool:
+    """Whether it is an ICMP message about another packet, which it quotes: an error, or a redirect."""
+    return icmp_error(frame) is not None or is_redirect(frame)
+
+
 def packet(frame: bytes) -> tuple[object, ...]:
     """What tells a packet from others wherever it is seen (`Headers.travels`); of an ICMP error not what it quotes."""
     headers = read(frame)

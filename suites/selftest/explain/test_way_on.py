@@ -38,6 +38,11 @@ ROWS = {
     "a gateway that nobody has": (
         ("desk: {ip} route add default via {lan}77",), "desk", "{ip} route replace {dmz}2 via {lan}1",
     ),
+    "a router that sends it back": (
+        ("desk: {ip} route add default via {lan}9", "spare: {ip} route add {dmz}2 via {lan}2"),
+        "spare",
+        "{ip} route replace {dmz}2 via {lan}1",
+    ),
     "two routers lead there": (
         ("spare: {ip} route add default via {lan}1", "gate: {ip} address add {lan}8/{length} dev lan0"),
         "desk",
@@ -64,3 +69,38 @@ def test_a_route_that_leads_on_is_the_remedy(row, family):
         if "…" not in remedy:
             lab.host(place).run(reach.cause.remedy.split())
             assert lab.host("desk").ping(words["dmz"] + "2")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("kind", ["blackhole", "unreachable", "prohibit"])
+def test_a_declared_route_that_refuses_is_replaced_by_one_that_leads_on(kind, family):
+    """Where the topology itself has no other route, taking that one away would not be enough."""
+    words = _WORDS[family]
+    office = _OFFICE.format(**words).replace("desk: {}", f"desk: {{routes: [{{to: default, kind: {kind}, family: {family}}}]}}")
+    with Lab(loads(office)) as lab:
+        reach = lab.host("desk").ping(words["dmz"] + "2")
+
+        again = f"{words['ip']} route add {words['dmz']}2 via {words['lan']}1"
+        assert reach.cause is not None and reach.cause.remedy.endswith(again), str(reach.explanation)
+        lab.host("desk").run(["sh", "-ec", reach.cause.remedy])
+        assert lab.host("desk").ping(words["dmz"] + "2")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_declared_route_that_sends_packets_back_is_not_the_remedy_for_itself(family):
+    """The router on the LAN that leads on is; a redirect is no part of the packet's way."""
+    words = _WORDS[family]
+    back = f'spare: {{role: router, routes: [{{to: "{words["dmz"]}2/{128 if family == 6 else 32}", via: "{words["lan"]}2"}}]}}'
+    office = _OFFICE.format(**words).replace("spare: {role: router}", back)
+    with Lab(loads(office.replace("desk: {}", f'desk: {{routes: [{{via: "{words["lan"]}9"}}]}}'))) as lab:
+        reach = lab.host("desk").ping(words["dmz"] + "2")
+
+        assert reach.cause is not None, str(reach.explanation)
+        assert (reach.cause.id, reach.cause.place) == ("limits.sent-back", "spare")
+        assert reach.cause.remedy == f"{words['ip']} route replace {words['dmz']}2 via {words['lan']}1"
+        there = ("desk:eth0 out", "lan:p1 in", "lan:p3 out", "spare:lan0 in")
+        back_again = ("spare:lan0 out", "lan:p3 in", "lan:p1 out", "desk:eth0 in")
+        assert reach.path == (*there, *back_again)
+        assert tuple(f"{hop.place}:{hop.link} {hop.direction}" for hop in reach.explanation.hops) == reach.path
+        lab.host("spare").run(reach.cause.remedy.split())
+        assert lab.host("desk").ping(words["dmz"] + "2")

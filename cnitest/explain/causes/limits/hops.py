@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip import carriers, declared, fib, sendings, sizes
+from cnitest.explain.evidence.ip import carriers, declared, fib, next_hops, sendings, sizes
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
@@ -118,7 +118,7 @@ def sent_back(loss: Loss) -> Found | None:
     question = fib.RouteLookup(loss.packet)
     found, *others = (*fib.decisions(loss.state(place), question), None)
     key = words.route_key(found.route) if found and found.route else f"via {route.via}"
-    right = declared.route(place, question)
+    right = declared.route(place, question) if declared.gateway(place, question) != route.via else ""
     on = any(one and one.route and one.route.link not in ("", "lo", route.link) for one in others)
     change = f"del {key}" if on and not right else f"replace {right or next_hops.way_on(loss, place)}"
     return Found(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cnitest.explain.evidence.ip import declared, fib
+from cnitest.explain.evidence.ip import declared, fib, next_hops
 from cnitest.explain.evidence.ip.fib import Decision
 from cnitest.explain.evidence.loss import Loss, NoRoute
 from cnitest.kernel.rows.records import Route
@@ -44,9 +44,10 @@ def delete_route(loss: Loss, route: Route) -> str:
 
 
 def replace_route(loss: Loss, route: Route) -> str:
-    """The command that takes the packet's route away, and where none is left, makes the topology's own again."""
+    """The command that takes the packet's route away, and where none is left, makes the topology's own again, else one
+    that leads on."""
     others = tuple(one for one in loss.state().routes if one != route)
     left = fib.decide(replace(loss.state(), routes=others), loss.question)
-    missing = "" if left else declared.route(loss.place, loss.question)
+    missing = "" if left else declared.route(loss.place, loss.question) or next_hops.way_on(loss, loss.place)
     again = f" && ip {'-6 ' if loss.six else ''}route add {missing}" if missing else ""
     return delete_route(loss, route) + again

@@ -15,17 +15,24 @@ def came_round(loss: Loss) -> bool:
 
 
 def sent_back_by(loss: Loss) -> Place | None:
-    """The last other place that got the packet from elsewhere and sent it on; None where nobody was seen to."""
-    others = [one.place for one in _same(loss) if one.frame.out and one.place != loss.place.full_name]
+    """The last other place that got the packet from elsewhere and routed it on; None where nobody was seen to."""
+    places = loss.wiring.places
+    sent = (one for one in _same(loss) if one.frame.out and one.place != loss.place.full_name and one.place in places)
     got = {one.place for one in _same(loss) if not one.frame.out}
-    names = [name for name in others if name in got]
-    return loss.wiring.places.get(names[-1]) if names else None
+    found = [places[one.place] for one in sent if one.place in got and _from_own_mac(loss, one)]
+    return found[-1] if found else None
+
+
+def _from_own_mac(loss: Loss, sighting: Sighting) -> bool:
+    """Whether a frame has the MAC of its place's link as its source: who bridges it on leaves it as it is."""
+    link = loss.links(loss.wiring.places[sighting.place]).get(sighting.frame.link)
+    return link is not None and link.mac == sighting.frame.data[6:12].hex(":")
 
 
 def _same(loss: Loss) -> list[Sighting]:
     """Where the packet was seen, in order, without the ICMP errors and redirects about it."""
     ours = (one for one in loss.seen.sightings if one.returning == loss.returning)
-    return [one for one in ours if not (wire.icmp_error(one.frame.data) or wire.is_redirect(one.frame.data))]
+    return [one for one in ours if not wire.is_about_another(one.frame.data)]
 
 
 def refuses_own(loss: Loss) -> bool:

@@ -113,7 +113,7 @@ def _back(attempt: Attempt, sightings: tuple[Sighting, ...] | list[Sighting]) ->
 def _is_pending(attempt: Attempt, sighting: Sighting) -> bool:
     """Whether a frame is one of the step that was never finished. An ICMP error or redirect is about one."""
     data = sighting.frame.data
-    return attempt.pending(sighting.frame) and wire.icmp_error(data) is None and not wire.is_redirect(data)
+    return attempt.pending(sighting.frame) and not wire.is_about_another(data)
 
 
 def _furthest(sightings: list[Sighting], goal: str) -> Sighting:
