@@ -76,7 +76,9 @@ def test_a_route_that_leads_on_is_the_remedy(row, family):
 def test_a_declared_route_that_refuses_is_replaced_by_one_that_leads_on(kind, family):
     """Where the topology itself has no other route, taking that one away would not be enough."""
     words = _WORDS[family]
-    office = _OFFICE.format(**words).replace("desk: {}", f"desk: {{routes: [{{to: default, kind: {kind}, family: {family}}}]}}")
+    office = _OFFICE.format(**words).replace(
+        "desk: {}", f"desk: {{routes: [{{to: default, kind: {kind}, family: {family}}}]}}"
+    )
     with Lab(loads(office)) as lab:
         reach = lab.host("desk").ping(words["dmz"] + "2")
 
@@ -90,7 +92,8 @@ def test_a_declared_route_that_refuses_is_replaced_by_one_that_leads_on(kind, fa
 def test_a_declared_route_that_sends_packets_back_is_not_the_remedy_for_itself(family):
     """The router on the LAN that leads on is; a redirect is no part of the packet's way."""
     words = _WORDS[family]
-    back = f'spare: {{role: router, routes: [{{to: "{words["dmz"]}2/{128 if family == 6 else 32}", via: "{words["lan"]}2"}}]}}'
+    route = f'{{to: "{words["dmz"]}2/{128 if family == 6 else 32}", via: "{words["lan"]}2"}}'
+    back = f"spare: {{role: router, routes: [{route}]}}"
     office = _OFFICE.format(**words).replace("spare: {role: router}", back)
     with Lab(loads(office.replace("desk: {}", f'desk: {{routes: [{{via: "{words["lan"]}9"}}]}}'))) as lab:
         reach = lab.host("desk").ping(words["dmz"] + "2")
