@@ -43,12 +43,13 @@ def meant(word: str, known: Iterable[str]) -> str | None:
     """The known word of which ``word`` is a misspelling, or None.
 
     One letter may be wrong, missing, too many, or have changed places with its neighbour; two in a word of eight
-    letters and more. A name that merely resembles another, such as ``my-bridge``, is no misspelling.
+    letters and more; capitals and small ones are the same. A name that merely resembles another, such as ``my-bridge``,
+    is no misspelling.
     """
     most = 2 if len(word) >= _LONG else 1
     near = [(_distance(word.lower(), other.lower()), other) for other in known if _may_be(word, other, most)]
     distance, best = min(near, default=(most + 1, ""))
-    return best if 0 < distance <= most else None
+    return best if distance <= most else None
 
 
 def _may_be(word: str, other: str, most: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from cnitest.typos import meant
 
 __tracebackhide__ = is_ours
 
+#: The most bytes that a file's name can have: a network's name becomes one, of its own and in others.
+LONGEST_FILE_NAME = 255
 #: Container IDs and names of networks, SPEC section 2.
 IDENTIFIER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 Plugins = Mapping[str, Mapping[str, Any]]
@@ -136,17 +139,23 @@ def _from_file(path: Path, mode: Mode) -> _Given:
         value = parsed(text, str(path))
         is_list = "plugins" in value or "type" not in value
         twice = tuple(each._replace(place=f"spec.config:{each.place}") for each in repeated(text))
-        return _Given(value, text, str(path), is_list, lambda name: _folder(path.parent / name), twice)
+        return _Given(value, text, str(path), is_list, lambda name: _folder(path, name), twice)
     if path.suffix not in _ENDINGS and (path.exists() or not paths.advice(path).startswith("; did you mean")):
         raise ConfigError(f"{path}: a network configuration ends in {', '.join(_ENDINGS)}")
     text = _read(path)
     value = parsed(text, str(path))
     is_list = path.suffix == ".conflist" or (mode.takes_lists_anywhere and "plugins" in value)
-    return _Given(value, text, str(path), is_list, lambda name: _folder(path.parent / name), (*repeated(text),))
+    return _Given(value, text, str(path), is_list, lambda name: _folder(path, name), (*repeated(text),))
 
 
-def _folder(folder: Path) -> Plugins:
-    """The plugins of a network that are files of their own, by the names of their files (RT-26)."""
+def _folder(file: Path, name: str) -> Plugins:
+    """The plugins of a network that are files of their own beside its list, by the names of their files (RT-26)."""
+    folder = file.parent / name
+    if len(os.fsencode(name)) > LONGEST_FILE_NAME:
+        raise ConfigError(
+            f"{file}: 'name' has {len(name)} letters, and runtimes look for a folder of that name beside the file: "
+            f"{LONGEST_FILE_NAME} at most"
+        )
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix == ".conf" and not path.is_dir())
     except (FileNotFoundError, NotADirectoryError):
@@ -317,7 +326,8 @@ def _faults_of_plugin(plugin: object, where: str) -> list[str]:
         faults.append(f"{where or 'it'} has no 'type': the name of the plugin's binary{_meant('type', plugin)}")
     elif "/" in name or "\0" in name:
         faults.append(
-            f"{where} 'type' {quoted(name)} must be the name of a binary, not a path (SPEC section 4)".lstrip()
+            f"{where} 'type' {quoted(name)} must be the name of a binary, not a path (SPEC section 4)"
+            f"{f'; did you mean {base!r}?' if (base := os.path.basename(name)) else ''}".lstrip()
         )
     capabilities = plugin.get("capabilities")
     if capabilities is not None and not isinstance(capabilities, dict):

@@ -112,7 +112,8 @@ def _place_of_word(text: str, word: str) -> str:
 def _faulty(text: str, error: json.JSONDecodeError) -> str:
     """Where a text stops being JSON, and why: what people write there first, else what the reader says."""
     at = error.pos if error.msg.startswith("Invalid") else _after_blanks(text, error.pos)
-    for words in (_whole(text), _comma(text, at), _comment(text, at), _quote(text, at), _literal(text, at)):
+    found = (_whole(text), _control(text, at), _comma(text, at), _comment(text, at), _quote(text, at))
+    for words in (*found, _literal(text, at)):
         if words:
             place, said = words
             return f"{_place(text, place)}: is not JSON: {said}"
@@ -134,6 +135,13 @@ def _whole(text: str) -> _Told:
         return 0, "the file is empty"
     if text[at] not in '{["' and _YAML.match(text, at):
         return at, "this reads like YAML; a network configuration is a JSON object, { … }"
+    return None
+
+
+def _control(text: str, at: int) -> _Told:
+    """A character that steers a terminal, or ends a text of C, where none may stand, not even in a string."""
+    if text[at : at + 1] < " " and text[at : at + 1] not in ("", "\n", "\r", "\t"):
+        return at, f"the control character {text[at]!r} stands here: delete it, or write \\u{ord(text[at]):04x}"
     return None
 
 

@@ -81,9 +81,9 @@ class Plugin(Frozen):
 
     Its configuration: ``keys`` with their values, ``always`` those that it cannot do without, ``also`` those that it
     reads and no value is known of; ``section`` are the keys of an IPAM section, and of the lists in it, with the
-    ``types`` of those that are no text. ``ipam`` says where its addresses come from: ``required`` or ``optional`` a
-    section, ``none``, ``alone`` for an IPAM plugin, ``fixed`` as its profile has it; ``pool`` names the one IPAM plugin
-    that it works with, ``before`` the plugin that stands before it. ``simplest`` is a configuration that works,
+    ``types`` of those that are no text (``lists``: of lists). ``ipam`` says where its addresses come from: ``required``
+    or ``optional`` a section, ``none``, ``alone`` for an IPAM plugin, ``fixed`` as its profile has it; ``pool`` names
+    the one IPAM plugin that it works with, ``before`` the plugin before it. ``simplest`` is a configuration that works,
     ``below`` one for what it makes for a chained plugin ({bridge}, {ipv4}, {ipv6} are replaced), ``backend`` the key
     that chooses between iptables and nftables.
 
@@ -108,7 +108,7 @@ class Plugin(Frozen):
     always: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     section: Mapping[str, tuple[str, ...]] = field(default_factory=_nothing)
-    types: Mapping[str, Literal["boolean", "number", "object", "list"]] = field(default_factory=_nothing)
+    types: Mapping[str, Literal["boolean", "number", "object", "list", "lists"]] = field(default_factory=_nothing)
     ipam: Literal["none", "required", "optional", "alone", "fixed"] = "none"
     pool: str = ""
     before: str = ""

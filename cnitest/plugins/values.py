@@ -19,8 +19,15 @@ _EXPECTED = {
     "number": "a whole number, without quotes",
     "object": "an object, { … }",
     "list": "a list, [ … ]",
+    "lists": "a list of lists, [[ … ]]",
 }
-_KINDS: Mapping[str, tuple[type, ...]] = {"text": (str,), "number": (int,), "object": (Mapping,), "list": (list, tuple)}
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "text": (str,),
+    "number": (int,),
+    "object": (Mapping,),
+    "list": (list, tuple),
+    "lists": (list, tuple),
+}
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _FORMS: Mapping[str, Callable[[str], str | None]] = {"link": link_name_fault, "mac": mac_fault}
 
@@ -65,16 +72,18 @@ def faults_of_section(plugin: Plugin, section: Mapping[str, Any], path: str = "i
         if not is_a(expected, value):
             yield BadValue(where, other_type(expected, value))
         elif name in plugin.section:
-            yield from _of_members(plugin, where, value)
+            yield from _of_members(plugin, where, value, nested=expected == "lists")
 
 
-def _of_members(plugin: Plugin, where: str, value: Any) -> Iterator[BadValue]:
+def _of_members(plugin: Plugin, where: str, value: Any, *, nested: bool = False) -> Iterator[BadValue]:
     """What is inside a list of objects, a list of lists of them, or an object."""
     if isinstance(value, Mapping):
         yield from faults_of_section(plugin, value, where)
         return
     for number, item in enumerate(value):
-        if isinstance(item, (Mapping, list, tuple)):
+        if nested and not is_a("list", item):
+            yield BadValue(f"{where}[{number}]", other_type("list", item))
+        elif isinstance(item, (Mapping, list, tuple)):
             yield from _of_members(plugin, f"{where}[{number}]", item)
         else:
             yield BadValue(f"{where}[{number}]", other_type("object", item))
@@ -161,6 +170,8 @@ def _meant(expected: str, value: Any) -> str:
         return f'"{json.dumps(value)}"'
     if expected == "list" and isinstance(value, (str, Mapping)):
         return _cut(json.dumps([value]))
+    if expected == "lists" and isinstance(value, Mapping):
+        return _cut(json.dumps([[value]]))
     return ""
 
 

@@ -33,7 +33,7 @@ def advice(binary: str, error: OSError | ValueError) -> str:
         return ""
     found = {
         errno.EACCES: lambda: _not_executable(binary, mode),
-        errno.ENOENT: lambda: _no_interpreter(head),
+        errno.ENOENT: lambda: _no_interpreter(binary, head),
         errno.ENOEXEC: lambda: _wrong_format(head),
     }.get(getattr(error, "errno", None) or 0, str)()
     return f"; {found}" if found else ""
@@ -47,9 +47,13 @@ def _not_executable(binary: str, mode: int) -> str:
     return "its file system may be mounted noexec, or its interpreter or a directory above may not be entered"
 
 
-def _no_interpreter(head: bytes) -> str:
+def _no_interpreter(binary: str, head: bytes) -> str:
     if head.startswith(b"#!"):
-        named = head[2:].split(b"\n")[0].split() or [b""]
+        first = head[2:].split(b"\n")[0]
+        named = first.split() or [b""]
+        if first.endswith(b"\r"):
+            why = "its lines end in \\r\\n, so the interpreter's name in its first line has a \\r"
+            return f"{why}: sed -i 's/\\r$//' {binary}"
         return f"its first line names the interpreter {named[0].decode(errors='replace')!r}, which is not there"
     if head.startswith(_ELF):
         return "the loader that it was built for is not there (musl or glibc?): build it static (CGO_ENABLED=0)"

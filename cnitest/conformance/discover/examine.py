@@ -149,7 +149,7 @@ def _drafts(each: Source, path: tuple[str, ...]) -> Iterator[Subject]:
         )
         delegate = _ipam_type(plugin)
         wanted = each.only == delegate or not (each.only or each.name)
-        if delegate and delegate != plugin["type"] and wanted and delegate not in delegates:
+        if delegate and "/" not in delegate and delegate != plugin["type"] and wanted and delegate not in delegates:
             delegates.append(delegate)
     for delegate in delegates:
         yield _delegate(each, next(plugin for plugin in plugins if _ipam_type(plugin) == delegate), path)

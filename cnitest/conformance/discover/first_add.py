@@ -30,7 +30,9 @@ def tried(draft: Subject, each: Source, helpers: Sequence[str]) -> tuple[Subject
     candidates = [draft]
     rejection = None
     if each.kind is None and draft.kind is Kind.INTERFACE and not draft.before:
-        candidates += _with_maker(draft, helpers)
+        chained = _with_maker(draft, helpers)
+        # One that has the result of another in its configuration would pass that off as its own.
+        candidates = [*chained, draft] if "prevResult" in draft.conf else [draft, *chained]
     elif draft.kind is Kind.META and not draft.before:
         candidates = [*_with_maker(draft, helpers), draft]
     for candidate in candidates:

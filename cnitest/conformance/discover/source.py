@@ -79,11 +79,25 @@ def require(each: Source, path: Sequence[str]) -> None:
         name = str(plugin["type"])
         if not there(plugin, path):
             close = plugins.misspelt(name, path)
-            advice = f"; did you mean {close!r}?" if close else "; name its directory with --cni-path"
+            advice = _no_file(name, path) or (
+                f"; did you mean {close!r}?" if close else "; name its directory with --cni-path"
+            )
             raise ConfigError(
                 f"{conf.position(each.network, name) or each.where}: failed to find plugin {name!r} "
                 f"in path [{' '.join(path)}]{missing(path)}{advice}"
             )
+
+
+def _no_file(name: str, path: Sequence[str]) -> str:
+    """What stands in a search path in the place of a plugin's file, for the end of a message."""
+    for place in (os.path.join(directory, name) for directory in path):
+        if os.path.islink(place) and not os.path.exists(place):
+            return f"; {place} is a symbolic link to {os.readlink(place)}, where nothing is"
+        if os.path.isdir(place):
+            return f"; {place} is a directory: name it with --cni-path where the plugin is in there"
+        if os.path.exists(place):
+            return f"; {place} is no regular file"
+    return ""
 
 
 def there(plugin: Mapping[str, Any], path: Sequence[str]) -> bool:

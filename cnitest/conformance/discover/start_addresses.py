@@ -8,7 +8,7 @@ from typing import Any
 from cnitest.conformance.discover import start_ranges
 from cnitest.plugins import files
 from cnitest.text import quoted
-from cnitest.topology.words.address import Prefix, expected_prefix, ip, prefix, suggest_prefix
+from cnitest.topology.words.address import Prefix, expected_prefix, ip, prefix, repaired_address, suggest_prefix
 
 _NETWORKS = ("subnet", "dst")
 _WITH_HOST = ("address",)
@@ -147,7 +147,8 @@ def _reserved(address: Prefix, subnet: Prefix) -> str:
 
 
 def _without_prefix(text: str) -> str:
-    found = prefix(text)
+    """What an address was meant by one with a prefix, a zone, blanks or zeros in front of its numbers."""
+    found = prefix(text) or ip(repaired_address(text))
     return f". Did you mean {found.address!r}?" if found else ""
 
 

@@ -8,10 +8,12 @@ call itself shows.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from cnitest.cni.conf import LONGEST_FILE_NAME
 from cnitest.conformance.discover import start_addresses, warnings
 from cnitest.conformance.discover.preflight import Caller, StartFailure
 from cnitest.kernel import features
@@ -23,8 +25,8 @@ from cnitest.typos import did_you_mean
 StartCause = Callable[[StartFailure], Iterator[str]]
 CAUSES: list[StartCause] = []
 _NO_LINK = re.compile(r"\"([^\"\s/]{1,15})\": (?:Link not found|no such device|no such network interface)")
+_ANOTHER_KIND = re.compile(r"\"?([^\"\s/]{1,15})\"? (?:already )?exists,? but is not an? (\w+)")
 LINK_KEYS = ("master", "device", "parent", "uplink", "physInterface")
-_LONGEST_FILE_NAME = 255
 #: A system call about a file as Go words its error: the file's path, and why.
 FILE = re.compile(r"\b(?:open|stat|lstat|read|readlink|write|mkdir|unlink) (/[^\s\"']+?): ([\w ]+)")
 _PROGRAM = re.compile(r'exec: "([^"]+)": executable file not found')
@@ -113,6 +115,15 @@ def _macs(failure: StartFailure) -> Iterator[tuple[str, Any]]:
 
 
 @cause
+def link_of_another_kind(failure: StartFailure) -> Iterator[str]:
+    """A link that the plugin would make is there, and is of another kind."""
+    for name, kind in dict.fromkeys(_ANOTHER_KIND.findall(failure.text)):
+        if found := (failure.links.get(name) or failure.inside.get(name, "")).partition(",")[0]:
+            key = next((key for key, value in failure.conf.items() if value == name), "a link of the configuration")
+            yield f"{key} is {name!r}, and there is a {found} of that name, no {kind}: choose a name that no link has"
+
+
+@cause
 def link_is_not_there(failure: StartFailure) -> Iterator[str]:
     """A link that the configuration, or the plugin's error, names is not on the host, or not in the container."""
     inside = bool(failure.conf.get("linkInContainer"))
@@ -164,10 +175,14 @@ def no_addresses_left(failure: StartFailure) -> Iterator[str]:
 @cause
 def ipam_is_not_there(failure: StartFailure) -> Iterator[str]:
     """The IPAM plugin, or another delegate, is not in the search path."""
-    found = re.search(r'failed to find plugin "([^"]*)"', failure.text)
+    found = re.search(r'failed to find plugin "([^"]*)"|invalid plugin name: (\S+)', failure.text)
     if found:
-        advice = did_you_mean(found[1], failure.plugins, clause=True) or "; name its directory with --cni-path"
-        yield f"{failure.plugin} calls the plugin {found[1]!r}, which is not in the search path{advice}"
+        name, path = found[1], found[2] or ""
+        advice = did_you_mean(name or os.path.basename(path), failure.plugins, clause=True)
+        said = (
+            f"{path!r}, which is a path and no plugin's name" if path else f"{name!r}, which is not in the search path"
+        )
+        yield f"{failure.plugin} calls the plugin {said}{advice or '; name its directory with --cni-path'}"
 
 
 @cause
@@ -265,11 +280,27 @@ def kernel_lacks_it(failure: StartFailure) -> Iterator[str]:
 
 
 @cause
+def network_s_name_is_too_long(failure: StartFailure) -> Iterator[str]:
+    """Plugins make files of a network's name, which cannot be that long; an error that repeats it is cut before it says
+    so."""
+    if _name_is_too_long(failure):
+        yield (
+            f"the network's 'name' has {len(failure.subject.network)} letters, and plugins make files of it, whose "
+            f"names have {LONGEST_FILE_NAME} at most: shorten it"
+        )
+
+
+def _name_is_too_long(failure: StartFailure) -> bool:
+    return len(failure.subject.network.encode()) > LONGEST_FILE_NAME
+
+
+@cause
 def file_is_not_there(failure: StartFailure) -> Iterator[str]:
     """A file that something else on a host would have written."""
     for path, why in dict.fromkeys(FILE.findall(failure.text)):
         if why == "file name too long":
-            yield f"a name in this path has more than {_LONGEST_FILE_NAME} letters: shorten it in the configuration"
+            if not _name_is_too_long(failure):
+                yield f"a name in this path has more than {LONGEST_FILE_NAME} letters: shorten it in the configuration"
         elif why == "not a directory":
             yield f"{path}: {why}: a file stands where a directory has to be"
         elif path.startswith("/sys/"):

@@ -23,14 +23,20 @@ _FIELD = re.compile(
     r"cannot unmarshal (\w+(?: [\d.e+-]+)?) into Go (?:struct field|value) (?:\S*\.)?(\w+) of type (\S+)"
 )
 
+_LIBRARY = re.compile(r"error while loading shared libraries: ([^\s:]+): cannot open")
+_SYMBOLS = re.compile(r"version `(\w+_[\d.]+)' not found")
+_INTERPRETER = re.compile(r"\benv: [‘'\"]?([^\s‘’'\":]+)[’'\"]?: No such file or directory")
+_STATIC = "build it static (CGO_ENABLED=0 where it is Go)"
 _GO_TYPES = (
     (r"bool", "true or false, without quotes"),
     (r"u?int\d*", "a whole number, without quotes, that fits in it"),
     (r"float\d+", "a number, without quotes"),
     (r"string", "text between double quotes"),
     (r"\[\].*", "a list, [ … ]"),
-    (r"map\[.*", "an object, { … }"),
+    (r"map\[.*|struct", "an object, { … }"),
 )
+#: What Go calls values of JSON, where it is not JSON's word.
+_OF_JSON = {"array": "a list", "object": "an object", "bool": "a boolean"}
 
 
 def causes(failure: StartFailure) -> list[str]:
@@ -50,7 +56,7 @@ def wrong_type(failure: StartFailure) -> Iterator[str]:
     named = {word for fault in values_of(failure) for word in re.split(r"[.\[\]]+", fault.path.lower())}
     for given, field, wanted in dict.fromkeys(_FIELD.findall(failure.text)):
         if field.lower() not in named:
-            was = f"a {given}" if given.isalpha() else f"the {given}"
+            was = _OF_JSON.get(given) or (f"a {given}" if given.isalpha() else f"the {given}")
             yield f"the key {field!r} is {was} in the configuration, and {failure.plugin} reads {_in_words(wanted)}"
 
 
@@ -96,6 +102,18 @@ def no_key(failure: StartFailure) -> Iterator[str]:
 
 
 @cause
+def lacks_what_it_starts_with(failure: StartFailure) -> Iterator[str]:
+    """A library, or an interpreter that env(1) looks for, that this machine does not have."""
+    said = failure.call.stderr.decode(errors="replace") if failure.call and failure.call.exit_code else ""
+    if found := _LIBRARY.search(said):
+        yield f"it is linked to the library {found[1]}, which is not on this machine: install it, or {_STATIC}"
+    if found := _SYMBOLS.search(said):
+        yield f"it is built for a newer C library, with {found[1]}, than this machine has: {_STATIC}, or build it here"
+    if found := _INTERPRETER.search(said):
+        yield f"its first line has env(1) start {found[1]!r}, which is not on this machine: install it"
+
+
+@cause
 def ended_badly(failure: StartFailure) -> Iterator[str]:
     """A plugin that hung, crashed, or ended well without a result."""
     call = failure.call
@@ -114,7 +132,7 @@ def ended_badly(failure: StartFailure) -> Iterator[str]:
         )
     elif call.exit_code == 0:
         yield "it ended with exit code 0, but stdout is not one result document (SPEC section 5, Success)"
-    elif not failure.error:
+    elif not failure.error and not [*lacks_what_it_starts_with(failure)]:
         yield (
             limits.memory()
             or "it failed without an error document on stdout (SPEC section 5, Error): what it printed is all there is"

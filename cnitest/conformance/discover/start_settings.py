@@ -44,7 +44,10 @@ def _what_to_write(failure: StartFailure, words: list[str], why: str) -> str:
 def sysctl_of_the_machine(failure: StartFailure) -> Iterator[str]:
     """A sysctl that is not one of the container's network."""
     for name in dict.fromkeys(_FOREIGN.findall(failure.text)):
-        dotted = name.replace("/", ".")
+        dotted = name.removeprefix(_SYSCTLS).replace("/", ".")
+        if dotted.startswith("net."):
+            yield f"sysctl {quoted(name)} is a path: its name is {dotted!r}"
+            continue
         yield f"sysctl {dotted} is the whole machine's: {failure.plugin} sets none but those of a container, net.…"
 
 

@@ -92,14 +92,20 @@ def suggest_prefix(text: str, *, host: bool) -> str:
 
 
 def _repairs(text: str, host: bool) -> Iterator[str]:
-    address, _, rest = text.replace(",", ".").partition("/")
-    address = address.strip().partition("%")[0]
+    address, _, rest = text.partition("/")
+    address = repaired_address(address)
     found = ip(address)
     usual = (64 if found.family == 6 else 24) if found and host else found.bits if found else 0
     if mask := ip(rest):
         yield f"{address}/{bin(mask.value).count('1')}"
     yield f"{address}/{rest.strip()}"
     yield f"{address}/{usual}"
+
+
+def repaired_address(text: str) -> str:
+    """An address without blanks around it, a link's zone, commas for points, and zeros in front of numbers."""
+    address = text.strip().partition("%")[0].replace(",", ".")
+    return re.sub(r"(?<![\da-fA-F:])0+(?=\d)", "", address) if ":" not in address else address
 
 
 def expected_prefix(text: str) -> str:

@@ -91,8 +91,8 @@ def test_what_is_of_another_type_is_not(name: str):
         (
             {"type": "bridge", "ipam": {**POOL, "ranges": {"subnet": "10.2.0.0/24"}}},
             [
-                "'ipam.ranges' is an object, and a list, [ … ], is expected; did you mean "
-                '[{"subnet": "10.2.0.0/24"}]?'
+                "'ipam.ranges' is an object, and a list of lists, [[ … ]], is expected; did you mean "
+                '[[{"subnet": "10.2.0.0/24"}]]?'
             ],
         ),
         (
@@ -129,6 +129,24 @@ def test_a_number_may_have_one_limit():
     assert [str(each) for each in values.faults(about, {"mtu": 0})] == [
         "'mtu' is 0, and numbers from 1 on are accepted"
     ]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "lines"),
+    [
+        ([{"subnet": "fd00::/64"}], ["'ipam.ranges[0]' is an object, and a list, [ … ], is expected; did you mean "
+                                     '[{"subnet": "fd00::/64"}]?']),
+        ({"subnet": "fd00::/64"}, ["'ipam.ranges' is an object, and a list of lists, [[ … ]], is expected; did you "
+                                   'mean [[{"subnet": "fd00::/64"}]]?']),
+        ([["fd00::/64"]], ["'ipam.ranges[0][0]' is the text \"fd00::/64\", and an object, { … }, is expected"]),
+        ([[{"subnet": "fd00::/64"}]], []),
+    ],
+)  # fmt: skip
+def test_lists_of_lists(ranges: Any, lines: list[str]):
+    """One pair of brackets too few is named where it lacks, with what was meant."""
+    section = {"type": "host-local", "ranges": ranges}
+
+    assert [str(each) for each in values.faults_of_section(files.known("host-local"), section)] == lines
 
 
 def of_addresses(**ipam: Any) -> list[str]:
@@ -218,6 +236,18 @@ def of_addresses(**ipam: Any) -> list[str]:
         ({"type": "static", "addresses": [{"address": "10.1.0.5/24", "gateway": "10.1.0.1"}]}, []),
         ({"type": "static", "addresses": [{"address": "fd00::/64", "gateway": "fe80::1"}]}, []),
         ({"type": "somebodys", "range": "10.1.0.0/24"}, []),
+        (
+            {"subnet": "10.001.0.0/24"},
+            ["ipam.subnet: '10.001.0.0/24' is not an address with prefix (0-32). Did you mean '10.1."],
+        ),
+        (
+            {"subnet": "10.1.0.0/24", "gateway": "010.1.0.01"},
+            ["ipam.gateway: '010.1.0.01' is not an address. Did you mean '10.1.0.1'?"],
+        ),
+        (
+            {"subnet": "fd00::/64", "gateway": "fd00::1%eth0"},
+            ["ipam.gateway: 'fd00::1%eth0' is not an address. Did you mean 'fd00::1'?"],
+        ),
     ],
 )
 def test_addresses_that_contradict_each_other(ipam: dict[str, Any], lines: list[str]):

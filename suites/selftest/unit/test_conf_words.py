@@ -50,6 +50,8 @@ def complaint(tmp_path: Path, text: str) -> str:
         ('{"a" 1}', ":1:6: is not JSON: a colon is missing before this"),
         ('{"a": "b}', ":1:7: is not JSON: this string has no closing double quote"),
         ('{"a": "b,\n "c": 1}', ":1:10: is not JSON: a line break or tab stands in a string"),
+        ('{"a": "b\0"}', ":1:9: is not JSON: the control character '\\x00' stands here: delete it, or write \\u0000"),
+        ('{\x1b"a": 1}', ":1:2: is not JSON: the control character '\\x1b' stands here: delete it"),
         ('{"a": {"b": [1', ":1:15: is not JSON: it ends here, before everything is closed ('[' of 1:13)"),
         ('{"a": 1} {"b": 2}', ":1:10: is not JSON: the object ends before this; one file holds one configuration"),
         ("name: n\ntype: bridge\n", ":1:1: is not JSON: this reads like YAML"),
@@ -90,7 +92,8 @@ def test_any_text_is_json_or_reported(text: str):
         ({"type": ""}, "it has no 'type': the name of the plugin's binary"),
         ({"type": None, "Type": "bridge"}, "no 'type': the name of the plugin's binary; did you mean it by 'Type'"),
         ({"type": None, "tpye": "bridge"}, "did you mean it by 'tpye'?"),
-        ({"type": "a/b"}, "'type' 'a/b' must be the name of a binary, not a path"),
+        ({"type": "a/b"}, "'type' 'a/b' must be the name of a binary, not a path (SPEC section 4); did you mean 'b'?"),
+        ({"type": "/opt/cni/bin/"}, "must be the name of a binary, not a path (SPEC section 4)"),
         ({"type": "a\0b"}, "must be the name of a binary, not a path"),
         ({"name": 7}, "'name' is a number (7), not a string"),
         ({"name": None, "nmae": "n"}, "has no 'name' (SPEC section 1 demands one); did you mean it by 'nmae'?"),
@@ -120,6 +123,20 @@ def test_no_version_is_guessed(tmp_path: Path):
 def test_no_message_is_longer_than_what_it_is_about(tmp_path: Path, key: str):
     """A value of thousands of characters is cut in the message."""
     assert len(complaint(tmp_path, json.dumps({**BRIDGE, key: "!/" * 5000}))) < 400
+
+
+def test_a_name_that_no_folder_can_have(tmp_path: Path):
+    """Runtimes look for a list's plugins in a folder of the network's name, too: none has more than 255 letters, and
+    the file is named where that stands."""
+    file = tmp_path / "my.conflist"
+    for length in (255, 256, 5000):
+        file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "a" * length, "plugins": [{"type": "bridge"}]}))
+        if length == 255:
+            assert conf.network(file).name == "a" * 255
+            continue
+        with pytest.raises(ConfigError) as caught:
+            conf.network(file)
+        assert str(caught.value).startswith(f"{file}: 'name' has {length} letters, and runtimes look for a folder")
 
 
 def test_keys_that_are_given_twice():

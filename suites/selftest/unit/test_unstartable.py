@@ -24,6 +24,11 @@ FILES = {
         0o755,
         "; its first line names the interpreter '/usr/bin/pyhton3', which is not",
     ),
+    "Windows": (
+        b"#!/bin/sh\r\necho hi\r\n",
+        0o755,
+        "; its lines end in \\r\\n, so the interpreter's name in its first line has a \\r: sed -i 's/\\r$//' /",
+    ),
     "machine": (_HEADER + _FOREIGN + bytes(100), 0o755, "; it is built for s390x, and this machine is "),
     "big endian": (b"\x7fELF\2\2\1" + bytes(9) + b"\0\2\0\x16" + bytes(100), 0o755, "; it is built for s390x, and"),
 }
