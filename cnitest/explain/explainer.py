@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 
-from cnitest.errors import CnitestError, KernelError
+from cnitest.errors import CnitestError
 from cnitest.explain.causes import drops, registry
 from cnitest.explain.evidence import frames, leg, rules
 from cnitest.explain.evidence.ip import carriers, counters, detours
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.rows import LastSeen
-from cnitest.kernel.rtnetlink import rtnl, tables
 from cnitest.lab.explanation import Cause, Explanation
 from cnitest.lab.place import Place
 from cnitest.lab.probe.base import Probe
 from cnitest.lab.probe.kinds.echo import EchoProbe
+from cnitest.lab.probe.verdict.neighbour import ask_anew
 from cnitest.lab.probe.verdict.watching import watched_attempt
 from cnitest.lab.reach import Reach, Verdict
 
@@ -48,7 +47,7 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
     everyone = [probe.sender, *(place for place in lab.places if place is not probe.sender)]
     for sniffer in lab.sniffers(everyone):
         sniffer.forget()
-    _ask_anew(everyone)
+    ask_anew(everyone)
     loss, whole = _gathered(probe, reach, everyone)
     for _ in range(_MOST_AGAIN):
         if loss.attempt.answered or (not _is_overrun(everyone) and whole):
@@ -106,15 +105,6 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> tuple[Lo
         again=lambda other: _gathered(other, reach, everyone)[0],
     )
     return replace(loss, spot=leg.furthest(loss)), met.whole and not seen.overrun
-
-
-def _ask_anew(places: Sequence[Place]) -> None:
-    """Have places ask again for MACs that nobody announced yet: while one is awaited no packet is sent."""
-    for place in places:
-        netlink = place.namespace.netlink
-        unanswered = tables.forget_unanswered(netlink.dump(rtnl.dump_neighbours()))
-        with suppress(KernelError):  # the answer has come, or the entry is gone
-            netlink.batch(unanswered)
 
 
 def _counting(reach: Reach, everyone: Sequence[Place], *, own: bool) -> Sequence[Place]:

@@ -90,8 +90,8 @@ class Seen:
     """What the places that watched saw of a probe; put in order when somebody asks.
 
     ``freed`` is what the kernel's trace says of its packets, nothing without one; ``overrun`` that the trace had no
-    room for all of it; ``settled`` that nothing of it can be on its way any more, by this trace or because nothing in
-    the lab holds a packet.
+    room for all of it; ``settled`` that nothing of it can be on its way any more, by this trace (``traced``) or because
+    nothing in the lab holds a packet.
     """
 
     watched: tuple[Watched, ...] = ()
@@ -99,6 +99,7 @@ class Seen:
     receiver: str = ""
     freed: tuple[Freed, ...] = ()
     settled: bool = False
+    traced: bool = False
     overrun: bool = False
 
     def __bool__(self) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.kernel import peers
-from cnitest.kernel.packet_socket import PacketSocket
+from cnitest.kernel.packet_socket import Frame, PacketSocket
 from cnitest.kernel.rows import queues as rows
 from cnitest.kernel.rtnetlink import rtnl
 from cnitest.kernel.rtnetlink.neighbours import beliefs
@@ -38,6 +38,8 @@ _STATE, _INCOMPLETE = 24, 0x01  # of struct ndmsg, behind the header
 _NEIGHBOUR, _DST = 28, 1  # where its attributes begin; the neighbour's address
 _ASKED_FOR = "incomplete"
 _TWICE = 2
+# A kernel tells ages in ticks of at most 10 ms, off by one at either end.
+_TICKS = 20_000_000
 _QUESTIONS = (1, 135)  # an ARP request, a neighbour solicitation
 _INGRESS = 0xFFFF0000  # which only filters: it has no queue
 
@@ -49,16 +51,18 @@ def nothing_waits(lab: Lab, transport: str, since: int = 0, instead: list[AskedI
     places that were asked one after the other. One that moved all the time was seen: who asks looks, too. A neighbour
     that a place asks for is asked for by us, too: who does not answer that now will not answer the place. What a place
     was seen not to ask itself, ``since`` an attempt began (in nanoseconds since the epoch), is not waited for; where
-    nobody saw that, what we asked goes into ``instead``. Raises OSError.
+    nobody saw that, what we asked goes into ``instead``. A question of ours (``arp``) and its answer are sent without
+    asking for anybody. Raises OSError.
     """
     if programs.may_see(lab) or programs.may_answer(lab, transport):
         return False
     counts = {place: lab.sniffer(place).count for place in lab.places}
-    asked, kept_back = _ask_again(lab, since)
+    asks = transport != "arp"
+    asked, kept_back = _ask_again(lab, since) if asks else ([], [])
     if instead is not None:
         instead += (one for one in asked if one.unseen)
     besides = {(each.place, each.address) for each in (*asked, *kept_back)}
-    if not all(backlogs.are_handled() and not next(holders(lab, besides), "") for _ in range(_TWICE)):
+    if not all(backlogs.are_handled() and not next(holders(lab, besides, asks=asks), "") for _ in range(_TWICE)):
         return False
     return not _may_be_answered(lab, asked, counts)
 
@@ -107,10 +111,24 @@ def _has_asked(place: Place, sniffer: PacketSocket, ifindex: int, asked: Neighbo
     if age is None or place.lab.blind:
         return True
     now = time.time_ns()
-    if now - round(age * 1e9) < since or sniffer.opened >= since:
+    if now - round(age * 1e9) < since - _TICKS or sniffer.opened >= since:
         return None
-    ours = filter(asked.matches, sniffer.sent_by_kernel(since))
-    return any(wire.read(frame.data).kind in _QUESTIONS for frame in ours)
+    return any(_asks(frame) for frame in sniffer.sent_by_kernel(since - _TICKS) if asked.matches(frame))
+
+
+def keeps_back(place: Place, link: str, address: str, since: int) -> bool:
+    """Whether a place was to ask for a neighbour on a link after a time, when it knew of none, and was not seen to: a
+    rule drops its questions, or none are allowed. Never where nobody sees anything."""
+    wanted, packed = place.link(link).ifindex, ipaddress.ip_address(address.partition("%")[0]).packed
+    found = beliefs(place.namespace.netlink.dump(rtnl.dump_neighbours()), packed)
+    if place.lab.blind or not any(belief.in_vain for entry, belief in found.items() if entry.ifindex == wanted):
+        return False
+    ours = question(place.link(link), place.addresses, address).matches
+    return not any(_asks(frame) for frame in place.lab.sniffer(place).sent_by_kernel(since) if ours(frame))
+
+
+def _asks(frame: Frame) -> bool:
+    return wire.read(frame.data).kind in _QUESTIONS
 
 
 def _may_be_answered(lab: Lab, asked: Sequence[AskedInstead], counts: Mapping[Place, int]) -> bool:
@@ -130,11 +148,13 @@ def _may_be_answered(lab: Lab, asked: Sequence[AskedInstead], counts: Mapping[Pl
     return proxies.delay(heard) > 0
 
 
-def holders(lab: Lab, besides: Collection[tuple[Place, str]] = ()) -> Iterator[str]:
-    """What may hold a packet, in words, as it is found; ``besides`` are places and neighbours that do not count."""
+def holders(lab: Lab, besides: Collection[tuple[Place, str]] = (), *, asks: bool = True) -> Iterator[str]:
+    """What may hold a packet, in words, as it is found; ``besides`` are places and neighbours that do not count, and
+    none does of a packet that ``asks`` for nobody's MAC."""
     for place in lab.places:
         yield from queues(place)
-        yield from neighbours(place, [address for each, address in besides if each is place])
+        if asks:
+            yield from neighbours(place, [address for each, address in besides if each is place])
         yield from programs_queues(lab, place)
         yield from _fragments(lab, place)
     yield from _slow_links(lab)

@@ -23,7 +23,7 @@ from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe
 from cnitest.lab.probe.verdict import holding, programs, proxies, refusal, silence, sizes, under_way
 from cnitest.lab.probe.verdict.controls import Control, brief_control, control, nothing_comes
-from cnitest.lab.probe.verdict.neighbour import await_duplicate_detection
+from cnitest.lab.probe.verdict.neighbour import ask_anew, await_duplicate_detection
 from cnitest.lab.probe.verdict.refusal import Refusal
 from cnitest.lab.probe.verdict.watching import alike, watched_attempt
 from cnitest.lab.reach import Freed, Reach, Seen, Sighting, Verdict
@@ -74,7 +74,7 @@ class Inquiry:
         self._lab, self._probe, self._wait = lab, probe, wait
         self._near, self._far = probe.sender, probe.far
         self._watch_all = watch == "all" or probe.size > sizes.FITS_EVERYWHERE
-        self._began = 0
+        self._began = self._start = 0
         self._last = under_way.Sent(0, {})
         self._attempts: list[Attempt] = []
         self._waited = wait
@@ -83,6 +83,8 @@ class Inquiry:
         self._too_large: tuple[Refusal, Seen] | None = None
         self._mtu = 0
         self._narrower = False
+        # Since when no place knows what it asked for before; why the sender then did not ask.
+        self._anew, self._unasked = 0, ""
 
     @property
     def _everyone(self) -> list[Place]:
@@ -90,7 +92,7 @@ class Inquiry:
 
     def begin(self, count: int) -> None:
         """Answers that come later count, even late ones: the sender's sniffer has seen so many frames until now."""
-        self._began = count
+        self._began, self._start = count, time.time_ns()
 
     def reach(self) -> Reach:
         """Send it; when silence is all that comes, send it again with sniffers everywhere."""
@@ -104,7 +106,7 @@ class Inquiry:
             trace.begin()
         if settled is None and self._seen.settled and not self._narrower:
             trace.await_armed(self._wait)
-            settled = self._confirm(self._seen.freed)
+            settled = self._confirm(self._seen.freed if self._seen.traced else ())
         return self._inquire() if settled is None else settled
 
     def _confirm(self, freed: Sequence[Freed]) -> Reach | None:
@@ -113,19 +115,19 @@ class Inquiry:
         self._lab.settle()
         if await_duplicate_detection(self._probe, everyone, also_link_local=True):
             return None
+        self._anew = ask_anew(everyone)
         self._forget_frames(everyone)
         settled = self._send(everyone, self._wait, may_end_early=True, freed=freed)
         if settled is not None or not self._seen.settled or self._narrower or self.late():
             return settled
-        if self._seen.freed and (not freed or alike(self._seen.freed, freed)):
-            brief = brief_control(self._probe)
-            words = silence.freed(self._attempts[-1], self._seen)
+        if self._seen.traced and (not freed or alike(self._seen.freed, freed)):
+            brief, words = brief_control(self._probe), silence.freed(self._attempts[-1], self._seen)
             return self._reach(Verdict.DROPPED, words, controls=(brief.words,) if brief else ())
         passed = control(self._probe)
         if self._overflow() or self._doubt(passed, passed) or self._still_coming():
             return None
         why = silence.why_lost(self._lost, self._probe.destination, self._near)
-        words = silence.gone(self._attempts[-1], self._seen, passed.words, why)
+        words = silence.gone(self._attempts[-1], self._seen, self._unasked or passed.words, why)
         return self._reach(Verdict.DROPPED, words, controls=(passed.words,))
 
     def _inquire(self) -> Reach:
@@ -134,6 +136,8 @@ class Inquiry:
         self._lab.settle()
         unsettled = await_duplicate_detection(self._probe, everyone, also_link_local=True)
         before = control(self._probe)
+        if self._keeps_back(before):
+            self._anew = ask_anew(everyone)
         self._forget_frames(everyone)
         settled = self._send(everyone, self._wait, may_end_early=self._attempts[-1].forbidden)
         for _ in range(_MOST_NARROWER):
@@ -224,7 +228,14 @@ class Inquiry:
         return sniffers
 
     def _doubt(self, before: Control, after: Control) -> str:
-        return silence.doubt(self._attempts[-1], self._seen.at(self._near.full_name), before, after)
+        self._unasked = silence.unasked(self._near, before) if self._anew and self._keeps_back(before) else ""
+        sent, kept = self._seen.at(self._near.full_name), bool(self._unasked)
+        return silence.doubt(self._attempts[-1], sent, before, after, kept_back=kept)
+
+    def _keeps_back(self, hop: Control) -> bool:
+        """Whether it never left since its sender did not get to ask for the next hop, which answers."""
+        left, since = self._seen.at(self._near.full_name), self._anew or self._start
+        return not left and hop.hop_answers and holding.keeps_back(self._near, hop.link, hop.hop, since)
 
     def _silence(self, before: Control) -> str:
         """What to say of a probe that was proved dropped without an answer."""
@@ -238,7 +249,9 @@ class Inquiry:
             return sizes.in_words(found, self._near)
         wait = f"{self._wait:g} s, {'twice' if tries == 2 else f'{tries} times'}"
         why = silence.why_lost(lost, self._probe.destination, self._near)
-        return silence.unanswered(attempt, wait, lost, why, silence.last_seen(attempt, self._seen) or before.words)
+        return silence.unanswered(
+            attempt, wait, lost, why, silence.last_seen(attempt, self._seen) or self._unasked or before.words
+        )
 
     @property
     def _lost(self) -> Sighting | None:

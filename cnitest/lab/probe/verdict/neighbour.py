@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.deadline import Deadline
@@ -15,7 +15,7 @@ from cnitest.kernel import monitor
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
 from cnitest.kernel.rows.records import Address, Link
-from cnitest.kernel.rtnetlink import neighbours, rtnl
+from cnitest.kernel.rtnetlink import neighbours, rtnl, tables
 from cnitest.kernel.rtnetlink.neighbours import Belief, NeighbourEntry
 from cnitest.kernel.rtnetlink.rtnl import mac_bytes
 from cnitest.kernel.tracing import backlogs
@@ -179,6 +179,16 @@ def forget(place: Place, address: str) -> None:
     """Have a place forget the MAC of a neighbour, so that it asks for it itself."""
     with contextlib.suppress(KernelError):
         place.namespace.netlink.batch([neighbours.delete(entry) for entry in _believed(place, address)])
+
+
+def ask_anew(places: Iterable[Place]) -> int:
+    """Have places ask again for MACs that nobody announced yet: while one is awaited no packet is sent. By when they
+    all do, in nanoseconds since the epoch."""
+    for place in places:
+        netlink = place.namespace.netlink
+        with contextlib.suppress(KernelError):  # the answer has come, or the entry is gone
+            netlink.batch(tables.forget_unanswered(netlink.dump(rtnl.dump_neighbours())))
+    return time.time_ns()
 
 
 def _believed(place: Place, address: str) -> dict[NeighbourEntry, Belief]:

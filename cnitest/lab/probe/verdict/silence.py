@@ -32,9 +32,9 @@ def lost_answer(attempt: Attempt, wait: float, seen: Seen, sender: Place) -> Sig
     return next((answer for answer in answers if answer.frame.when - left <= half), None)
 
 
-def doubt(attempt: Attempt, sent: Sequence[Frame], before: Control, after: Control) -> str:
+def doubt(attempt: Attempt, sent: Sequence[Frame], before: Control, after: Control, *, kept_back: bool) -> str:
     """Why silence between two controls proves nothing; empty when it does. ``sent`` are the frames of the attempt that
-    the sender's own links carried."""
+    the sender's own links carried; ``kept_back`` says that its kernel does not get to ask for the next hop."""
     for passed in (before, after):
         if not passed.passed:
             return passed.words + (f" ({attempt.violation})" if attempt.violation else "")
@@ -44,9 +44,14 @@ def doubt(attempt: Attempt, sent: Sequence[Frame], before: Control, after: Contr
         return ""
     if attempt.error:
         return f"it was never sent: {attempt.violation}"
-    if not sent and (before.hop_answers or after.hop_answers):
+    if not (sent or kept_back) and (before.hop_answers or after.hop_answers):
         return "it was never seen to leave, although the next hop answers"
     return attempt.doubt
+
+
+def unasked(sender: Place, hop: Control) -> str:
+    """Why a probe never left of which the sender's kernel did not ask where to."""
+    return f"it never left: {sender.full_name} was not seen to ask who has {hop.hop} on {hop.link}, who would answer"
 
 
 def unanswered(attempt: Attempt, wait: str, answer: Sighting | None, why: str, otherwise: str) -> str:

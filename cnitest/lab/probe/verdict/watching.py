@@ -48,10 +48,10 @@ def watched_attempt(
     for _ in range(_MOST_INSTEAD):
         watch = _Watch(probe, sniffers, far, expected)
         made = watch.attempt(wait, may_end_early=may_end_early)
-        if not (made[0].answered and watch.instead):
-            break
         for one in watch.instead:  # does it get there without us, too? By now they are watched
             forget(one.place, one.address)
+        if not (made[0].answered and watch.instead):
+            break
     return made
 
 
@@ -99,7 +99,8 @@ class _Watch:
             self._look(attempt.matches)
         freed = tuple(_placed(each, found.watched) for each in self._fate.freed)
         settled = given_up and not (attempt.error or attempt.doubt)
-        return attempt, replace(found, freed=freed, settled=settled, overrun=self._overrun)
+        traced = settled and self._fate.settled
+        return attempt, replace(found, freed=freed, settled=settled, traced=traced, overrun=self._overrun)
 
     def _is_gone(self, matches: Callable[[Frame], bool]) -> bool:
         """Whether nothing of the attempt is on its way any more, and nobody may answer it all the same."""
