@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import delete_rule, replace_route, rule_words
-from cnitest.explain.evidence.ip import fib, next_hops
+from cnitest.explain.evidence.ip import declared, fib, next_hops
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.snapshot import words
 
-_TO_MANY = ("broadcast", "multicast")
+_TO_MANY = ("broadcast", "multicast", "anycast")
 
 
 @cause("routing.loopback-route", Stage.SOCKET_OUT, Stage.ROUTING, order=-5)
@@ -43,19 +45,29 @@ def _stays(loss: Loss, kind: str, link: str) -> bool:
 
 @cause("routing.group-route", Stage.SOCKET_OUT, Stage.WIRE, Stage.ROUTING, order=-5)
 def group_route(loss: Loss) -> Found | None:
-    """A route of kind broadcast or multicast takes the address of one place for that of everybody on a link."""
-    way = loss.route(loss.destination) if loss.spot.out else loss.routed
-    owner = loss.owner(loss.destination)
-    if not isinstance(way, Route) or way.kind not in _TO_MANY or owner is None:
+    """A route of kind broadcast, multicast or anycast takes the address of one place for that of many on a link."""
+    asked = loss.question._replace(iif="") if loss.spot.out else loss.question
+    decision, owner = fib.decide(loss.state(), asked), loss.owner(loss.destination)
+    route = decision.route if decision else None
+    if decision is None or route is None or route.kind not in _TO_MANY or owner is None or owner is loss.place:
         return None
-    rows = [row for row in loss.state().routes if row.kind == way.kind and fib.reach(row.to, loss.question) >= 0]
-    route = max(rows, key=fib.length, default=None)
-    if route is None:
-        return None
+    by = f", by rule {rule_words(decision)}" if decision.custom else ""
     return Found(
-        f"{way.kind} route",
-        f"{loss.place.full_name} takes {loss.destination} for an address of everybody: {words.route_key(route)}",
+        f"{route.kind} route",
+        f"{loss.place.full_name} takes {loss.destination} for an address of many: {words.route_key(route)}{by}",
         "routing",
         (f"{loss.destination} is that of {owner.full_name} alone",),
-        replace_route(loss, route),
+        delete_rule(loss, decision) if decision.custom else _broadcaster(loss, route) or replace_route(loss, route),
     )
+
+
+def _broadcaster(loss: Loss, route: Route) -> str:
+    """The command that takes the address away whose broadcast address is the packet's destination, with all its routes;
+    empty where the topology has that address, or none made the route."""
+    wanted = {step.address for step in declared.addresses(loss.place)}
+    for row in loss.state().addresses if route.kind == "broadcast" else ():
+        network = ipaddress.ip_interface(row.address).network
+        makes = loss.destination in (row.broadcast, str(network.broadcast_address), str(network.network_address))
+        if row.link == route.link and makes and row.address not in wanted:
+            return f"ip address del {row.address} dev {row.link}"
+    return ""

@@ -141,7 +141,6 @@ def would_lead(route: Route, question: RouteLookup) -> bool:
     headers = question.headers
     return (
         route.family == question.family
-        and route.kind not in ("broadcast", "multicast", "anycast")
         and (route.to == "default" or _within(headers.destination, route.to))
         and (not route.origin or _within(headers.source, route.origin))
         and (not route.tos or route.tos == question.tos)

@@ -61,10 +61,11 @@ def better(loss: Loss) -> tuple[Decision, Decision] | None:
     """
     if not (missing(loss) or _is_elsewhere(loss)) or loss.owner(loss.destination) is None:
         return None
-    first, *others = fib.decisions(loss.state(), loss.question)
-    if not (missing(loss) or first.custom):
+    decisions = fib.decisions(loss.state(), loss.question)
+    first = next(decisions, None)
+    if first is None or not (missing(loss) or first.custom):
         return None
-    usable = (one for one in others if one.route and one.kind == "unicast" and not one.route.state)
+    usable = (one for one in decisions if one.route and one.kind == "unicast" and not one.route.state)
     return next(((first, one) for one in usable if one.route and _leads_on(loss, one.route)), None)
 
 
