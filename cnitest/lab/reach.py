@@ -144,8 +144,8 @@ class Reach:
     ``controls`` what proves the verdict. ``receivers`` are the places that received and answered it, of a probe to a
     group or broadcast address all of them.
 
-    ``answered_by`` is the address (of an ARP probe: the MAC) that answered. Of a reset or an ICMP error that somebody
-    sent in the destination's name it is the place that sent it.
+    ``answered_by`` is the address (of an ARP probe: the MAC) that answered. Of a reset, an ICMP error or an echo reply
+    that somebody sent in the destination's name it is the place that sent it.
     """
 
     verdict: Verdict

@@ -102,6 +102,9 @@ class Inquiry:
         self.begin(self._forget_frames(watchers, self._probe.kept)[0].count)
         # A Reach is false when it is a drop: is it there?
         settled = self._send(watchers, self._wait, may_end_early=True)
+        if settled and refusal.is_elsewhere(self._probe, self._seen):  # then who?
+            self._forget_frames(self._everyone)
+            settled = self._send(self._everyone, self._wait) or settled
         if settled is None and not self._lab.blind:
             trace.begin()
         if settled is None and self._seen.settled and not self._narrower:
@@ -194,7 +197,8 @@ class Inquiry:
         if attempt.answered:
             lost = f", {len(self._attempts) - 1} lost before" if len(self._attempts) > 1 else ""
             took = f" after {attempt.rtt * 1000:.2f} ms" if attempt.rtt is not None else ""
-            return self._reach(Verdict.DELIVERED, f"answered by {attempt.answered_by}{took}{lost}")
+            by, name = refusal.answerer(self._probe, attempt, seen)
+            return self._reach(Verdict.DELIVERED, f"answered by {name}{took}{lost}", by)
         return self._refused(watchers, wait) if self._seen else None
 
     def _refused(self, watchers: Sequence[Place], wait: float) -> Reach | None:
@@ -286,11 +290,7 @@ class Inquiry:
                     yield place, neighbour
 
     def _overflow(self) -> str:
-        """What to say when some place carried more than could be watched; empty when none did."""
-        for place in self._lab.places:
-            if lost := self._lab.sniffer(place).lost():
-                return f"{place.full_name} carries so much that {lost} frames went by unseen"
-        return ""
+        return under_way.overflow(self._lab)
 
     def late(self) -> bool:
         """Whether an answer to any attempt came after all, or the last one came further, later than was waited for."""

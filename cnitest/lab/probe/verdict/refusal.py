@@ -1,11 +1,11 @@
-"""Answers that say no: an ICMP error or a reset, in whose name it came, and who really sent it."""
+"""Who really sent an answer: one that says no (an ICMP error or a reset), or one to a ping, in another one's name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt
+from cnitest.lab.probe.base import Attempt, Probe
 from cnitest.lab.reach import Seen, Sighting
 from cnitest.lab.snapshot import state as states
 
@@ -52,7 +52,7 @@ def words(found: Refusal, attempt: Attempt, receiver: Place | None, sender: Plac
     """What to say of a refusal, and who answered: the address, or the place that sent it in another one's name."""
     head = f"{attempt.refusal.partition(':')[0]}: " if found.says == RESET else ""
     origin = found.origin
-    if origin and not _owns(sender.lab.place(origin.place), origin):
+    if origin and not owns(sender.lab.place(origin.place), origin):
         forged = f"{head}{found.says} in the name of {found.source}, but sent by {origin.place} (at {origin.hop})"
         return forged, origin.place
     plain = f"{head}{found.source} sent {RESET}" if found.says == RESET else f"{found.source} answered: {found.says}"
@@ -61,6 +61,28 @@ def words(found: Refusal, attempt: Attempt, receiver: Place | None, sender: Plac
     return plain, found.source
 
 
-def _owns(place: Place, origin: Sighting) -> bool:
+def owns(place: Place, origin: Sighting) -> bool:
     """Whether a place has the address that it sent from."""
     return states.has_address(place.namespace, wire.read(origin.frame.data).source)
+
+
+def is_elsewhere(probe: Probe, seen: Seen) -> bool:
+    """Whether a ping was answered though its far end, which was watched, did not get it."""
+    if probe.transport != "icmp" or seen.receiver in ("", seen.sender):
+        return False
+    far = [one.frames for one in seen.watched if one.place == seen.receiver]
+    return bool(far) and all(frame.out for frames in far for frame in frames)
+
+
+def answerer(probe: Probe, attempt: Attempt, seen: Seen) -> tuple[str | None, str]:
+    """The place that answered a ping with an address that it does not have, where all were watched, and what to say of
+    it; else None and the address."""
+    address = attempt.answered_by or ""
+    if not is_elsewhere(probe, seen):
+        return None, address
+    first = next((one for one in seen.sightings if one.returning), None)
+    inside = {frame.link for frame in seen.at(seen.sender)} == {"lo"}
+    name = seen.sender if inside else first.place if first and first.frame.out else ""
+    if not name or (first and owns(probe.sender.lab.place(name), first)):
+        return None, address
+    return name, f"{name} in the name of {address}: {seen.receiver} was not seen to get it"

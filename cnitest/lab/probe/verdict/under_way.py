@@ -61,6 +61,14 @@ def resting(lab: Lab, on_the_way: Sequence[Place], ours: Ours) -> str:
     return "packets that still go from link to link" if moves else "packets that no processor comes to handle"
 
 
+def overflow(lab: Lab) -> str:
+    """What to say when some place carried more than could be watched; empty when none did."""
+    for place in lab.places:
+        if lost := lab.sniffer(place).lost():
+            return f"{place.full_name} carries so much that {lost} frames went by unseen"
+    return ""
+
+
 def _are_handled() -> bool:
     """Whether no processor has packets that it was given before; also where that cannot be found out."""
     try:
