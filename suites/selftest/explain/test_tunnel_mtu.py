@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from cnitest.suites.selftest.explain.breaking import Broken, demand
 
+from cnitest import Lab
 from cnitest.lab.place import Place
 from cnitest.lab.reach import Reach
+from cnitest.topology import loads
 
 OVERLAY = """
 name: overlay
@@ -32,6 +34,9 @@ veths:
 """
 
 
+SILENT = "iptables -A OUTPUT -p icmp -j DROP; ip6tables -A OUTPUT -p ipv6-icmp --icmpv6-type 2 -j DROP"
+
+
 def _large(place: Place, to: str) -> Reach:
     return place.udp(to, 4711, size=1500 - 28 if "." in to else 1500 - 48)
 
@@ -45,14 +50,13 @@ def test_a_tunnel_is_made_larger_behind_its_link(ends, around, to):
     topology = OVERLAY.replace("LOCAL1", f'"{ends[0]}"').replace("LOCAL2", f'"{ends[1]}"')
     for number in (1, 2):
         topology = topology.replace(f'dst "{ends[number - 1]}"', f"dst {ends[number - 1]}")
-    silent = {"n1": "iptables -A OUTPUT -p icmp -j DROP; ip6tables -A OUTPUT -p ipv6-icmp --icmpv6-type 2 -j DROP"}
     demand(
         Broken(
             "limits.pmtu-black-hole",
             "pmtu black hole",
             "n1",
             f"ip link set dev eth0 mtu {1500 + around} && ip link set dev vx mtu 1500",
-            silent,
+            {"n1": SILENT},
             "n1/p1",
             to,
             topology,
@@ -60,3 +64,20 @@ def test_a_tunnel_is_made_larger_behind_its_link(ends, around, to):
         ),
         warm=False,
     )
+
+
+@pytest.mark.parametrize("to", ["10.9.0.2", "2001:db8:9::2"])
+def test_the_other_end_that_is_too_small_as_well_is_told(to):
+    """Where both ends of a tunnel's wire are too small, the first one's cause names the other; both remedies help."""
+    topology = OVERLAY.replace("LOCAL1", "192.168.0.1").replace("LOCAL2", "192.168.0.2").replace("mtu: 1600, ", "")
+    with Lab(loads(topology.replace("mtu: 1500, addresses", "addresses"))) as lab:
+        lab.place("n1").run(["sh", "-ec", SILENT])
+        first = _large(lab.place("n1/p1"), to)
+
+        assert first.cause.place == "n1", first.explanation
+        assert "n2:eth0, the other end, takes 1500 bytes: then it needs MTU 1550, too" in first.cause.evidence
+        lab.place("n1").run(["sh", "-ec", first.cause.remedy])
+        second = _large(lab.place("n1/p1"), to)
+        assert (second.cause.id, second.cause.place) == ("limits.receiver-mtu", "n2"), second.explanation
+        lab.place("n2").run(["sh", "-ec", second.cause.remedy])
+        assert _large(lab.place("n1/p1"), to)

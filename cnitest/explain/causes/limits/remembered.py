@@ -23,6 +23,7 @@ def path_route_mtu(loss: Loss) -> Found | None:
             "route MTU",
             f"{place.full_name} has {key} with MTU {route.mtu}; the packet has {size} bytes, not to be sent in parts",
             "routing",
+            (f"{loss.probe.sender.full_name} remembers the MTU until ip route flush cache",) if not loss.link else (),
             remedy=f"ip {'-6 ' if loss.six else ''}route change {key} mtu {size}",
             place=place.full_name,
         )

@@ -26,7 +26,7 @@ def own_mtu(loss: Loss) -> Found | None:
         "MTU",
         f"{loss.place.full_name}:{link.name} has MTU {mtu}, and the packet has {size} bytes",
         "routing",
-        (f"the kernel says: {loss.attempt.violation}",),
+        (f"the kernel says: {loss.attempt.violation}", *sizes.too_small_beyond(loss, loss.place, link.name, size)),
         sizes.raised(loss, loss.place, link.name, size),
     )
 
@@ -65,7 +65,10 @@ def path_mtu(loss: Loss) -> Found | None:
         "MTU",
         f"{place.full_name}:{link} has MTU {mtu}, and the packet has {size} bytes, not to be sent in parts",
         "routing",
-        (f"{loss.probe.sender.full_name} knows: it remembers the MTU until ip route flush cache",),
+        (
+            f"{loss.probe.sender.full_name} knows: it remembers the MTU until ip route flush cache",
+            *sizes.too_small_beyond(loss, place, link, size),
+        ),
         sizes.raised(loss, place, link, size),
         place.full_name,
     )
@@ -88,7 +91,10 @@ def black_hole(loss: Loss) -> Found | None:
         f"{loss.place.full_name}:{link.name} has MTU {mtu}, the packet has {size} bytes, and the {name} about it "
         f"{said}",
         "routing",
-        (f"{loss.packet.source} got no such message, so it goes on sending as much",),
+        (
+            f"{loss.packet.source} got no such message, so it goes on sending as much",
+            *sizes.too_small_beyond(loss, loss.place, link.name, size),
+        ),
         sizes.raised(loss, loss.place, link.name, size),
     )
 

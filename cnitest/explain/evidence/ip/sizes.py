@@ -117,16 +117,30 @@ def raised(loss: Loss, place: Place, link: str, size: int) -> str:
     return f"{_room_below(loss, place, link, mtu)}ip link set dev {link} mtu {mtu}"
 
 
+def too_small_beyond(loss: Loss, place: Place, link: str, size: int) -> tuple[str, ...]:
+    """That the other end of the wire, too, is too small for packets of so many bytes by a link, or by the one below."""
+    lower = _below(loss, place, link, size)
+    wire_end, needs = (lower[0].name, lower[1]) if lower else (link, size)
+    peer = loss.wiring.peer(LinkAt(place.full_name, wire_end))
+    mtu = loss.wiring.links[peer].mtu if peer else 0
+    return (f"{peer}, the other end, takes {mtu} bytes: then it needs MTU {needs}, too",) if 0 < mtu < needs else ()
+
+
 def _room_below(loss: Loss, place: Place, link: str, mtu: int) -> str:
-    """The command that has to come first where the link that a VXLAN is sent by is too small: a VXLAN's MTU is that of
-    this link at most, less what it puts around a packet."""
+    """The command that has to come first where the link that a VXLAN is sent by is too small."""
+    lower = _below(loss, place, link, mtu)
+    return f"ip link set dev {lower[0].name} mtu {lower[1]} && " if lower and lower[0].mtu < lower[1] else ""
+
+
+def _below(loss: Loss, place: Place, link: str, mtu: int) -> tuple[Link, int] | None:
+    """The link that a VXLAN is sent by, and the MTU that it needs: a VXLAN's is that of this link at most, less what it
+    puts around a packet."""
     detail = dict(loss.links(place)[link].detail)
     lower = next((one for one in loss.links(place).values() if one.ifindex and one.ifindex == detail.get("link")), None)
     six = any(detail.get(f"{end}6") or ":" in str(detail.get(end, "")) for end in ("local", "group"))
-    around = _VXLAN6 if six else _VXLAN
-    if lower is None or carriers.protocol(loss.links(place)[link].kind) != wire.UDP or lower.mtu >= mtu + around:
-        return ""
-    return f"ip link set dev {lower.name} mtu {mtu + around} && "
+    if lower is None or carriers.protocol(loss.links(place)[link].kind) != wire.UDP:
+        return None
+    return lower, mtu + (_VXLAN6 if six else _VXLAN)
 
 
 def remembered(loss: Loss) -> tuple[Place, Link, int] | None:
