@@ -15,7 +15,7 @@ from cnitest.deadline import Deadline
 #: What of a stream is kept; the rest is read and thrown away.
 MOST_OUTPUT = 16 << 20
 # So much is never the end of it.
-_DROWNED = 16 * MOST_OUTPUT
+_TOO_MUCH = 16 * MOST_OUTPUT
 _CHUNK = 1 << 16
 # After a program has ended, what it wrote is in the pipe already; only a child of its could still add to it.
 _AFTER_THE_END = 0.02
@@ -85,9 +85,7 @@ def start(argv: Sequence[str], environment: Mapping[str, str], spawn: Spawn = _s
 
     ``argv[0]`` is a path, or a name looked up in the environment's PATH. Raises OSError.
     """
-    theirs_in, ours_in = os.pipe2(os.O_CLOEXEC)
-    ours_out, theirs_out = os.pipe2(os.O_CLOEXEC)
-    ours_err, theirs_err = os.pipe2(os.O_CLOEXEC)
+    theirs_in, ours_in, ours_out, theirs_out, ours_err, theirs_err = _three_pipes()
     began = time.monotonic()
     try:
         pid = spawn(_located(argv[0], environment), argv, environment, (theirs_in, theirs_out, theirs_err))
@@ -101,9 +99,28 @@ def start(argv: Sequence[str], environment: Mapping[str, str], spawn: Spawn = _s
     return Started(tuple(argv), pid, ours_in, ours_out, ours_err, began)
 
 
+def _three_pipes() -> list[int]:
+    """The reading and the writing end of each. Raises OSError, and then has opened none."""
+    ends: list[int] = []
+    try:
+        for _ in range(3):
+            ends += os.pipe2(os.O_CLOEXEC)
+    except OSError:
+        for end in ends:
+            os.close(end)
+        raise
+    return ends
+
+
 def finish(started: Started, stdin: bytes, deadline: Deadline) -> Finished:
-    """Feed a started program, read it to its end and kill its whole process group at the deadline."""
-    return _Conversation(started, stdin, deadline).hold()
+    """Feed a started program, read it to its end and kill its whole process group at the deadline. Raises OSError where
+    no descriptor is left to watch it by; it is ended then."""
+    try:
+        conversation = _Conversation(started, stdin, deadline)
+    except BaseException:
+        abandon(started)
+        raise
+    return conversation.hold()
 
 
 def abandon(started: Started) -> None:
@@ -206,8 +223,8 @@ class _Conversation:
         self._feed()
 
     def _until_it_ends(self) -> bool:
-        """True when it ended by itself, False at the deadline, or when it drowns us before."""
-        while not self._deadline.expired and max(self._sizes.values()) < _DROWNED:
+        """True when it ended by itself, False at the deadline, or when it has printed far too much before."""
+        while not self._deadline.expired and max(self._sizes.values()) < _TOO_MUCH:
             for fd, _ in self._poll.poll(self._deadline.remaining * 1000 + 1):
                 if fd == self._watch:
                     return True
