@@ -31,8 +31,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Boot another kernel in a virtual machine that sees this machine's files, and run a command there as root; "
         "without one, a shell. What it writes is lost at the end, except in shared directories. The exit status is "
-        "the command's; 124 after the timeout, 125 where no guest could be booted or it died, 130 and 143 after "
-        "Ctrl-C and SIGTERM."
+        "the command's; 124 after the timeout, 125 where no guest could be booted or it ended too early, 130 and 143 "
+        "after Ctrl-C and SIGTERM."
     )
     parser.add_argument(
         "--kernel",

@@ -44,7 +44,7 @@ class Frame(NamedTuple):
     """A frame as a link carried it. ``when`` is in nanoseconds since the epoch; ``out`` when this side sent it.
 
     ``when`` is the kernel's stamp. Frames of one place are read in the order in which its kernel handled them, which
-    is the better witness: a frame that is handed on inside a host keeps its stamp.
+    is the better evidence: a frame that is handed on inside a host keeps its stamp.
     """
 
     when: int

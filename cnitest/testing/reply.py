@@ -33,7 +33,7 @@ class Reply:
     delay: float | None = None
     #: Never ends; what else the reply prints comes first.
     hang: bool = False
-    #: Dies by this signal after it has printed what the reply says.
+    #: Ends by this signal after it has printed what the reply says.
     signal: int | None = None
     #: Prints the prevResult of the request.
     prev_result: bool = False

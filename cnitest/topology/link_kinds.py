@@ -156,7 +156,7 @@ class LinkKind:
     #: It stands on other links and is made after them.
     stacked: bool = False
     #: It is made up, unless it is declared down.
-    born_up: bool = False
+    made_up: bool = False
     #: Set up, it is awaited until it carries.
     awaited: bool = False
     #: It takes all that its parent receives (the kernel's rx_handler): the parent is no port, its children of one kind.
@@ -202,7 +202,7 @@ _ROWS = (
         VethEnd,
         everywhere=True,
         own_mac=True,
-        born_up=True,
+        made_up=True,
         asks_neighbours=True,
         awaited=True,
         label=_no_label,
@@ -214,7 +214,7 @@ _ROWS = (
         asks_neighbours=True,
         everywhere=True,
         own_mac=True,
-        born_up=True,
+        made_up=True,
         masters=_ROUTED,
         features=lambda link: ("vlan_filtering",) if link.vlan_filtering else (),
         words=_bridge,

@@ -11,7 +11,7 @@ from pathlib import Path
 from cnitest.kernel import syscalls
 
 
-def dies_with_us() -> Callable[[], None]:
+def ends_with_us() -> Callable[[], None]:
     """What a child does before it becomes its program: the kernel ends it when the thread that made it ends."""
     ours = os.getpid()
 
@@ -39,6 +39,6 @@ def finished(
         text=True,
         errors="replace",
         timeout=seconds,
-        preexec_fn=dies_with_us(),
+        preexec_fn=ends_with_us(),
         start_new_session=True,
     )

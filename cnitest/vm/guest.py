@@ -138,7 +138,7 @@ class Guest:
         return self._console.decode(errors="replace")
 
     def _last_words(self) -> str:
-        """Why a guest died, in a line: what it said of it, else the last that it said."""
+        """Why a guest ended too early, in a line: what it said of it, else the last that it said."""
         lines = [line.strip() for line in self.console.splitlines() if line.strip()]
         wanted = re.compile(r"cnitest-guest: |Kernel panic|qemu-system|Out of memory")
         why = [line for line in lines if wanted.search(line)] or lines[-1:]
@@ -165,7 +165,7 @@ def _running(argv: list[str], fds: tuple[int, ...]) -> Iterator[subprocess.Popen
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=fds,
-            preexec_fn=children.dies_with_us(),
+            preexec_fn=children.ends_with_us(),
             start_new_session=True,
         )
     except OSError as error:

@@ -242,7 +242,7 @@ def answer(made: Call) -> Mapping[str, Any]:
 
 
 def check_exit(made: Call) -> None:
-    """Raise PluginError when a call failed: hung, died, was cut off, or said so itself."""
+    """Raise PluginError when a call failed: hung, ended by a signal, was cut off, or said so itself."""
     if made.timed_out:
         raise PluginError(
             f"{made.subject}: killed with its process group after {made.seconds:.1f} s without an end{_said(made)}"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.lab.snapshot.state import State
-from cnitest.testing.records import Record as Witnessed
+from cnitest.testing.records import Record as CallRecord
 
 
 class CommandRun(NamedTuple):
@@ -85,7 +85,7 @@ class Saw(NamedTuple):
 
     directory: str
     name: str
-    records: tuple[Witnessed, ...]
+    records: tuple[CallRecord, ...]
 
 
 class DaemonStart(NamedTuple):

@@ -122,7 +122,7 @@ def ended_badly(failure: StartFailure) -> Iterator[str]:
     elif call.timed_out:
         yield f"it did not end within {call.seconds:.0f} s and was killed: what does it wait for?"
     elif call.exit_code < 0:
-        yield limits.memory() or f"it died of signal {-call.exit_code}: a fault of the plugin's own"
+        yield limits.memory() or f"it was ended by signal {-call.exit_code}: a fault of the plugin's own"
     elif b"panic:" in call.stderr or b"goroutine " in call.stderr or b"Traceback (most" in call.stderr:
         yield limits.memory() or "it crashed, see its stack trace: a fault of the plugin's own"
     elif call.exit_code == 0 and (before := _before_document(call.stdout)):

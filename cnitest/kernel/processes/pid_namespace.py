@@ -1,7 +1,7 @@
 """Sees to it that no process outlives its lab, not even when we are killed.
 
 All processes of a lab live in a PID namespace whose first process waits on a pipe that only we hold. When we close
-it, or die in any way, that process ends and the kernel kills every other one in there, daemons included.
+it, or end in any way, that process ends and the kernel kills every other one in there, daemons included.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OTHERS_WAIT = 0.5
 
 
 class PidNamespace:
-    """A PID namespace, a mount namespace with its /proc, and the pipe that keeps both alive.
+    """A PID namespace, a mount namespace with its /proc, and the pipe that holds both.
 
     Its first process stays in ``network``, which must last as long as the lab: a namespace that it was left in by
     chance could never go before it. Raises CnitestError that says what the machine lacks. A thread can make one

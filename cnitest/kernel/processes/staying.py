@@ -84,7 +84,7 @@ class Staying:
             self._watch = -1
 
     def _kill(self, tree: list[int]) -> None:
-        """KILL the tree, and again what one of it started while the others died. Raises DeadlineExceeded."""
+        """KILL the tree, and again what one of it started while the others ended. Raises DeadlineExceeded."""
         deadline = Deadline.after(_ALL_GONE, f"{self.started.argv[0]} and all that it started to be gone")
         while tree:
             self._signal(tree, signal.SIGKILL)
@@ -122,7 +122,7 @@ class Staying:
                     os.close(fd)
 
     def _tree(self) -> Iterator[int]:
-        """The program, its session, and whoever descends from one of them, as processes that are alive."""
+        """The program, its session, and whoever descends from one of them, as processes that still run."""
         parents, members = {}, set()
         for name in os.listdir("/proc"):
             if name.isdigit() and (facts := _facts(int(name))):

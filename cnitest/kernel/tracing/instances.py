@@ -34,7 +34,7 @@ class Owner(NamedTuple):
     group: int
 
     @property
-    def alive(self) -> bool:
+    def running(self) -> bool:
         """Whether that very process still runs; another with the same PID is not it."""
         return _start(self.pid) == self.start
 
@@ -89,7 +89,7 @@ def orphans(directory: int) -> list[str]:
     found = []
     for name in os.listdir(directory):
         its = owner(name)
-        if its and not its.alive and (locked := _lock(directory, name)) is not None:
+        if its and not its.running and (locked := _lock(directory, name)) is not None:
             os.close(locked)
             found.append(name)
     return found

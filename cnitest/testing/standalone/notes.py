@@ -150,8 +150,8 @@ def _enter(netns: str) -> None:
         os.close(fd)
 
 
-def die_by(number: int) -> NoReturn:
-    """Die by a signal as if Python did not know it, and leave no core behind."""
+def end_by(number: int) -> NoReturn:
+    """End by a signal as if Python did not know it, and leave no core behind."""
     import resource
     import signal
 

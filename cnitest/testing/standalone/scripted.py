@@ -272,5 +272,5 @@ def _end(reply: Reply, code: int) -> NoReturn:
     if "hang" in reply:
         _wait(None)
     if code < 0:
-        notes.die_by(-code)
+        notes.end_by(-code)
     os._exit(code)

@@ -39,7 +39,7 @@ def main(real: str, log: str) -> NoReturn:
     _record(log, {**begun, **relay.heard(code)})
     _leave_behind(relay)
     if code < 0:
-        notes.die_by(-code)
+        notes.end_by(-code)
     os._exit(code)
 
 
@@ -71,7 +71,7 @@ def _become(real: str) -> NoReturn:
 
 
 def _start(real: str) -> tuple[_Relay, int, int]:
-    """Start the real plugin with pipes of ours. It gets the signals that we get, and dies when we are killed."""
+    """Start the real plugin with pipes of ours. It gets the signals that we get, and is killed when we are."""
     import ctypes
 
     theirs, ours = zip(os.pipe(), os.pipe()[::-1], os.pipe()[::-1], strict=True)

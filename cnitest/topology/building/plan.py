@@ -101,7 +101,7 @@ class _Planner:
         self._values = {place: _values(declared) for place, declared in self._places.items()}
         self._ask_link_locally = {place for place in self._places if self._asks_link_locally(place)}
         self._order: dict[str, list[Handle]] = {}
-        self._born_up: set[Handle] = set()
+        self._made_up: set[Handle] = set()
 
     def plan(self) -> Plan:
         places = (*self._places, *self._topology.switches)
@@ -165,9 +165,9 @@ class _Planner:
 
     def _add(self, place: str, handle: Handle, kind: str, **more: Any) -> AddLink:
         model = self._models[handle]
-        up = model.state == "up" and KINDS[kind].born_up and self._collector(handle) is None
+        up = model.state == "up" and KINDS[kind].made_up and self._collector(handle) is None
         if up:
-            self._born_up.add(handle)
+            self._made_up.add(handle)
         return AddLink(place, handle, kind, model, self._mac(handle, kind), up=up, **more)
 
     def _simple(self) -> Iterator[AddLink]:
@@ -277,12 +277,12 @@ class _Planner:
         up = model.state == "up"
         master = bridge.ifindex if bridge else None
         mtu = model.mtu if isinstance(model, Bridge) else None
-        if handle not in self._born_up and (collector := self._collector(handle)):
+        if handle not in self._made_up and (collector := self._collector(handle)):
             # A bond takes no link that is up, and older kernels (6.1) look at the flags of a request before its master.
             yield SetLink(handle.place, handle, False, collector)
-        if handle not in self._born_up:
+        if handle not in self._made_up:
             yield from self._link_local(handle)
-        if handle not in self._born_up or mtu:
+        if handle not in self._made_up or mtu:
             yield SetLink(handle.place, handle, up, master, mtu)
             if self._awaited(handle):
                 yield Ready(handle.place, handle)
@@ -319,7 +319,7 @@ class _Planner:
 
     def _last_awaited(self) -> list[Handle]:
         """What was up before its peer was: ports first, then the bridges that carry when they do."""
-        awaited = [handle for handle in sorted(self._born_up) if self._models[handle].state == "up"]
+        awaited = [handle for handle in sorted(self._made_up) if self._models[handle].state == "up"]
         return sorted(awaited, key=lambda handle: isinstance(self._models[handle], Bridge))
 
     def _late(self) -> Iterator[Late]:

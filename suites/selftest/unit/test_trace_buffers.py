@@ -7,7 +7,7 @@ import pytest
 from cnitest.kernel.packet_socket import Frame
 from cnitest.kernel.tracing.buffers import BufferEnd, buffers
 from cnitest.kernel.tracing.events import TraceEvent
-from cnitest.lab.probe.verdict.freed import Witness, what_became
+from cnitest.lab.probe.verdict.freed import Captured, what_became
 from cnitest.lab.reach import Freed
 
 US, OTHER = 7, 8
@@ -63,15 +63,15 @@ def frame(link: str, *, out: bool) -> Frame:
     return Frame(0, link, out, bytes(98))
 
 
-def witness(*, arrived: bool = False, answered: bool = False) -> Witness:
+def captured(*, arrived: bool = False, answered: bool = False) -> Captured:
     """The sniffers of a sender and of the far end, which may have received the probe, and answered."""
     far = [frame("eth1", out=False)] * arrived + [frame("eth1", out=True)] * answered
-    return Witness("s", [frame("eth0", out=True)], 0x0800, "f", far)
+    return Captured("s", [frame("eth0", out=True)], 0x0800, "f", far)
 
 
 def test_a_packet_that_was_freed_on_its_way_is_lost():
     """Its own buffer, from its leaving to its end."""
-    fate = what_became(trace(f"{FORWARDED} soft a freed {FIREWALL}"), US, witness())
+    fate = what_became(trace(f"{FORWARDED} soft a freed {FIREWALL}"), US, captured())
 
     assert fate.freed == (Freed("NETFILTER_DROP", "nft_do_chain", "", "br0"),)
     assert (fate.settled, fate.pending) == (True, False)
@@ -79,7 +79,7 @@ def test_a_packet_that_was_freed_on_its_way_is_lost():
 
 def test_nothing_is_said_of_what_was_not_seen_to_end():
     """It may be in a queue."""
-    fate = what_became(trace(FORWARDED), US, witness())
+    fate = what_became(trace(FORWARDED), US, captured())
 
     assert (fate.settled, fate.pending) == (False, True)
 
@@ -88,14 +88,14 @@ def test_what_others_lose_is_none_of_ours():
     """A packet of another thread, and one as long of our own that did not leave where ours did."""
     text = f"other x out eth0 98\nother x freed {FIREWALL}\ntask y out eth9 98\ntask y freed {FIREWALL}"
 
-    assert not what_became(trace(text), US, witness()).settled
+    assert not what_became(trace(text), US, captured()).settled
 
 
 def test_a_reply_that_was_freed_before_it_left_is_lost():
     """It was made while the probe was received, and no link ever had it."""
     text = f"{FORWARDED}{ARRIVED} soft r freed {FIREWALL}\n soft a used"
 
-    fate = what_became(trace(text), US, witness(arrived=True))
+    fate = what_became(trace(text), US, captured(arrived=True))
 
     assert fate.freed == (Freed("NETFILTER_DROP", "nft_do_chain", "f", returning=True),)
     assert fate.settled
@@ -105,7 +105,7 @@ def test_a_reply_that_was_freed_on_its_way_is_lost():
     """What the far end was seen to send is the reply, although it is as long as a copy of the probe would be."""
     text = f"{FORWARDED}{ARRIVED}{REPLIED} soft r freed {FIREWALL}"
 
-    fate = what_became(trace(text), US, witness(arrived=True, answered=True))
+    fate = what_became(trace(text), US, captured(arrived=True, answered=True))
 
     assert fate.freed == (Freed("NETFILTER_DROP", "nft_do_chain", "", "v1", returning=True),)
     assert fate.settled
@@ -116,15 +116,15 @@ def test_a_drop_settles_nothing_while_something_lives(rest):
     """A reply, a copy or whatever else was begun since has to end first."""
     text = f"{FORWARDED}{ARRIVED}{REPLIED}" if not rest else f"{FORWARDED} soft a freed {FIREWALL}\n{rest}"
 
-    assert not what_became(trace(text), US, witness(arrived=not rest, answered=not rest)).settled
+    assert not what_became(trace(text), US, captured(arrived=not rest, answered=not rest)).settled
 
 
 def test_a_question_for_a_neighbour_holds_packets():
     """They wait without a word; once it is answered they do not."""
     lost = f"{FORWARDED} soft a freed {FIREWALL}"
 
-    assert not what_became(trace(f"{lost}\n soft 10.0.0.1 asks"), US, witness()).settled
-    assert what_became(trace(f"{lost}\n soft 10.0.0.1 asks\n soft 10.0.0.1 told"), US, witness()).settled
+    assert not what_became(trace(f"{lost}\n soft 10.0.0.1 asks"), US, captured()).settled
+    assert what_became(trace(f"{lost}\n soft 10.0.0.1 asks\n soft 10.0.0.1 told"), US, captured()).settled
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_a_question_for_a_neighbour_holds_packets():
 )
 def test_not_every_end_is_a_loss(freed, settled):
     """Some say that a copy is kept, that it was for someone else, or that the next one may get through."""
-    assert what_became(trace(f"{FORWARDED} soft a freed {freed}"), US, witness()).settled is settled
+    assert what_became(trace(f"{FORWARDED} soft a freed {freed}"), US, captured()).settled is settled
 
 
 def test_what_arrived_and_has_no_reason_is_no_loss():
     """The far end frees what it has answered, too."""
     text = f"{FORWARDED}{ARRIVED} soft a freed ip_error NOT_SPECIFIED"
 
-    assert not what_became(trace(text), US, witness(arrived=True)).settled
+    assert not what_became(trace(text), US, captured(arrived=True)).settled
 
 
 def test_a_copy_for_someone_else_is_not_the_probe():
@@ -157,11 +157,11 @@ def test_a_copy_for_someone_else_is_not_the_probe():
     flooded = f"{FORWARDED} soft c out v2 98\n soft c over eth2 84\n soft a out v1 98\n soft a over eth1 84"
     ended = "\n soft c in eth2 84\n soft c freed ip_rcv_core OTHERHOST\n soft a in eth1 84\n"
 
-    used = what_became(trace(f"{flooded}{ended} soft a used"), US, witness(arrived=True))
-    dropped = what_became(trace(f"{flooded}{ended} soft a freed {FIREWALL}"), US, witness(arrived=True))
+    used = what_became(trace(f"{flooded}{ended} soft a used"), US, captured(arrived=True))
+    dropped = what_became(trace(f"{flooded}{ended} soft a freed {FIREWALL}"), US, captured(arrived=True))
 
     other = what_became(
-        trace(f"{flooded}{ended.replace('ip_rcv_core OTHERHOST', FIREWALL)} soft a used"), US, witness(arrived=True)
+        trace(f"{flooded}{ended.replace('ip_rcv_core OTHERHOST', FIREWALL)} soft a used"), US, captured(arrived=True)
     )
 
     assert not used.settled
@@ -186,7 +186,7 @@ def test_our_own_listener_has_taken_what_it_answered():
     """That a datagram was read is not noted; the answer, dropped as it was sent, says so."""
     text = f"{FORWARDED}{ARRIVED} task r freed {FIREWALL}"
 
-    fate = what_became(trace(text), US, witness(arrived=True))
+    fate = what_became(trace(text), US, captured(arrived=True))
 
     assert fate.freed == (Freed("NETFILTER_DROP", "nft_do_chain", "f", returning=True),)
     assert fate.settled
@@ -194,7 +194,7 @@ def test_our_own_listener_has_taken_what_it_answered():
 
 def test_what_never_left_is_known_by_its_sending():
     """Nobody saw a frame: the first that is dropped while our thread sends is the probe."""
-    unseen = Witness("s", [], 0x0800, "f", [])
+    unseen = Captured("s", [], 0x0800, "f", [])
 
     fate = what_became(trace(f"task a freed {FIREWALL}"), US, unseen)
 

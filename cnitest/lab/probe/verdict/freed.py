@@ -86,7 +86,7 @@ class Fate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Witness:
+class Captured:
     """What sniffers saw of an attempt: the frames of it at its sender and at its far end (None: there is none).
 
     ``protocol`` is the EtherType of the probe's packets.
@@ -114,14 +114,14 @@ class Witness:
         return next((frame for frame in self.far or () if frame.out), None) if self.receiver != self.sender else None
 
 
-def what_became(events: Sequence[TraceEvent], task: int, witness: Witness) -> Fate:
+def what_became(events: Sequence[TraceEvent], task: int, captured: Captured) -> Fate:
     """What became of the packet that the thread ``task`` sent, by what was noted since just before it did."""
-    family = _Family(buffers(events), task, witness)
+    family = _Family(buffers(events), task, captured)
     if family.probe is None:
         return Fate()
-    proved = _is_dropped(family.forth, reached=witness.reached) or _is_dropped(family.back, reached=True)
-    rows = [_row(each, witness, returning=False) for each in family.forth if each.drop]
-    rows += [_row(each, witness, returning=True) for each in family.back if each.drop]
+    proved = _is_dropped(family.forth, reached=captured.reached) or _is_dropped(family.back, reached=True)
+    rows = [_row(each, captured, returning=False) for each in family.forth if each.drop]
+    rows += [_row(each, captured, returning=True) for each in family.back if each.drop]
     telling = [row for row in rows if row.reason not in (_OTHER_HOST, _NO_SOCKET)]
     asks, ended = _waits_for_neighbour(events), family.has_ended
     return Fate(tuple(telling or rows), proved and ended and not asks, pending=not (ended or asks))
@@ -130,8 +130,8 @@ def what_became(events: Sequence[TraceEvent], task: int, witness: Witness) -> Fa
 class _Family:
     """The buffers of one probe: it, its copies, what the far end answered; and whether any other may still live."""
 
-    def __init__(self, everything: Sequence[Buffer], task: int, witness: Witness) -> None:
-        self._everything, self._task, self._witness = everything, task, witness
+    def __init__(self, everything: Sequence[Buffer], task: int, captured: Captured) -> None:
+        self._everything, self._task, self._captured = everything, task, captured
         self.probe = self._find_probe()
         self.forth: list[Buffer] = []
         self.back: list[Buffer] = []
@@ -153,12 +153,12 @@ class _Family:
     def _was_taken(self, each: Buffer) -> bool:
         """Whether a request that is not known to have ended was received: our own listener has answered it."""
         answered = any(one.begin.in_task and one.begin.task == self._task for one in self.back)
-        taken = {frame.link for frame in self._witness.far or () if not frame.out}
+        taken = {frame.link for frame in self._captured.far or () if not frame.out}
         return answered and each in self.forth and each.hops[-1].what == RECEIVED and each.hops[-1].link in taken
 
     def _find_probe(self) -> Buffer | None:
         """The buffer in which the probe left; where nobody saw it leave, the first that was dropped in its sending."""
-        left = self._witness.left
+        left = self._captured.left
         for each in self._everything:
             if each.begin.task != self._task:
                 continue
@@ -181,7 +181,7 @@ class _Family:
 
     def _seen_answer(self, probe: Buffer) -> Buffer | None:
         """What the far end was seen to send."""
-        answer = self._witness.answer
+        answer = self._captured.answer
         later = (each for each in self._everything if each.first > probe.first and each.hops)
         return next((each for each in later if answer and _is_frame(each.hops[0], answer)), None)
 
@@ -194,13 +194,13 @@ class _Family:
         if each.hops or not self._is_ours(each):
             return False
         if each.begin.in_task:
-            return each.begin.task == self._task and self._witness.reached
+            return each.begin.task == self._task and self._captured.reached
         return any(one.hops and one.hops[-1].what == RECEIVED and _is_within(each, one) for one in self.forth)
 
     def _is_ours(self, each: Buffer) -> bool:
         """Whether a buffer was dropped that can have been a packet of the probe, for a reason that says something."""
         drop = each.drop
-        return drop is not None and drop.protocol == self._witness.protocol and drop.reason not in _DELIVERED
+        return drop is not None and drop.protocol == self._captured.protocol and drop.reason not in _DELIVERED
 
 
 def _is_within(each: Buffer, one: Buffer) -> bool:
@@ -247,13 +247,13 @@ def _waits_for_neighbour(events: Sequence[TraceEvent]) -> bool:
     return bool(waiting)
 
 
-def _row(each: Buffer, witness: Witness, *, returning: bool) -> Freed:
+def _row(each: Buffer, captured: Captured, *, returning: bool) -> Freed:
     assert each.drop is not None, "only what was dropped has a row"
     last = each.hops[-1] if each.hops else None
     return Freed(
         reason=each.drop.reason,
         location=each.drop.function,
-        place="" if last else witness.receiver if returning else witness.sender,
+        place="" if last else captured.receiver if returning else captured.sender,
         link=last.link if last else "",
         out=last is not None and last.what == SENT,
         returning=returning,

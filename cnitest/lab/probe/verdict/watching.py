@@ -14,7 +14,7 @@ from cnitest.kernel.tracing import trace
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe, Traceable, is_ipv6
 from cnitest.lab.probe.verdict import programs
-from cnitest.lab.probe.verdict.freed import Fate, Witness, what_became
+from cnitest.lab.probe.verdict.freed import Captured, Fate, what_became
 from cnitest.lab.probe.verdict.holding import AskedInstead, nothing_waits
 from cnitest.lab.probe.verdict.neighbour import forget
 from cnitest.lab.probe.verdict.order import Watched
@@ -130,14 +130,14 @@ class _Watch:
             self._fate = Fate()
             return
         probe, far = self._probe, self._far
-        witness = Witness(
+        captured = Captured(
             sender=probe.sender.full_name,
             near=self._frames(probe.sender, matches),
             protocol=wire.ETH_IPV6 if is_ipv6(probe.destination) else wire.ETH_IPV4,
             receiver=far.full_name if far else "",
             far=self._frames(far, matches) if far and far in self._sniffers else None,
         )
-        self._fate = what_became(events, threading.get_native_id(), witness)
+        self._fate = what_became(events, threading.get_native_id(), captured)
 
     def _frames(self, place: Place, matches: Callable[[Frame], bool]) -> tuple[Frame, ...]:
         """What a place has seen of the attempt."""
