@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from cnitest.fixtures import guard
@@ -248,8 +249,14 @@ def test_each_thread_that_asks_is_followed(lab):
     thread.start()
     thread.join()
 
-    assert len([task for task in tasks if tasks[task] > 5]) == 1
+    assert len([task for task in tasks if tasks[task] > 5 and not _is_of_softirqs(task)]) == 1
     assert os.getpid() not in tasks
+
+
+def _is_of_softirqs(task: int) -> bool:
+    """Whether it is the kernel's own, which handles packets where a processor is busy."""
+    comm = Path(f"/proc/{task}/comm")
+    return comm.exists() and comm.read_text().startswith("ksoftirqd")
 
 
 def test_threads_that_have_ended_are_not_followed_any_more(directory: int):
