@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnitest import interrupts, paths, text
-from cnitest.cli.output import say
+from cnitest.cli.output import complain, say
 from cnitest.cni.calls.invoke import search_path
 from cnitest.errors import ConfigError
+from cnitest.kernel.processes import programs
 from cnitest.report.options import BASELINE, PLUGIN_PATH, declare_to_command, resolve
 
 if TYPE_CHECKING:
@@ -119,7 +120,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _warn(file: str, path: tuple[str, ...]) -> None:
-    """Say what is wrong in the configuration of a file, where one was named."""
+    """Say what is wrong in the configuration of a file, where one was named, and what plugins will not find here."""
+    for name in ("iptables", "ip6tables"):
+        if not programs.find(name):
+            get = programs.how_to_get(name)
+            complain(f"warning: this machine has no program {name!r}: that an ADD fails for it is no finding; {get}")
     from cnitest.cli.warned import warn
     from cnitest.conformance.discover.source import source
 

@@ -16,15 +16,8 @@ _MODULES = {"br_netfilter": "modprobe br_netfilter", "conntrack": "modprobe nf_c
 _SKIPPED = "tests that need it are skipped"
 _PACKAGED = "install containernetworking-plugins"
 _FROM_SOURCE = "Debian's package lacks it: build it (script/plugins-release in the source tree does)"
-#: Programs that labs call: the package of Debian that has each, and whether labs cannot do without.
-BINARIES = {
-    "iptables": ("iptables", True),
-    "ip6tables": ("iptables", True),
-    "nft": ("nftables", False),
-    "iptables-legacy": ("iptables", False),
-    "ip": ("iproute2", True),
-    "mount": ("mount", True),
-}
+#: Programs that labs call, and whether they cannot do without.
+BINARIES = {"iptables": True, "ip6tables": True, "nft": False, "iptables-legacy": False, "ip": True, "mount": True}
 
 
 def kernel(forbidden: str) -> Iterator[Examined]:
@@ -47,11 +40,11 @@ def kernel(forbidden: str) -> Iterator[Examined]:
 
 
 def programs() -> Iterator[Examined]:
-    """Programs, by the packages that bring them."""
-    for name, (package, needed) in BINARIES.items():
+    """Programs, with the packages that bring them."""
+    for name, needed in BINARIES.items():
         where = executables.find(name)
         detail = where or executables.absent(name)
-        yield Examined("programs", name, bool(where), needed, detail, f"apt-get install {package}")
+        yield Examined("programs", name, bool(where), needed, detail, executables.how_to_get(name))
 
 
 def plugins(path: tuple[str, ...]) -> Iterator[Examined]:

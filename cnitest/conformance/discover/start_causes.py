@@ -16,7 +16,9 @@ from typing import Any
 from cnitest.cni.conf import LONGEST_FILE_NAME
 from cnitest.conformance.discover import start_addresses, warnings
 from cnitest.conformance.discover.preflight import Caller, StartFailure
+from cnitest.conformance.model import protocol
 from cnitest.kernel import features
+from cnitest.kernel.processes import programs
 from cnitest.plugins import files
 from cnitest.plugins.values import BadValue
 from cnitest.topology.words.address import mac_fault
@@ -29,7 +31,6 @@ _ANOTHER_KIND = re.compile(r"\"?([^\"\s/]{1,15})\"? (?:already )?exists,? but is
 LINK_KEYS = ("master", "device", "parent", "uplink", "physInterface")
 #: A system call about a file as Go words its error: the file's path, and why.
 FILE = re.compile(r"\b(?:open|stat|lstat|read|readlink|write|mkdir|unlink) (/[^\s\"']+?): ([\w ]+)")
-_PROGRAM = re.compile(r'exec: "([^"]+)": executable file not found')
 _MAKERS = {plugin.name for plugin in files.every() if plugin.family == "interface"}
 
 
@@ -258,8 +259,9 @@ def daemon_is_not_there(failure: StartFailure) -> Iterator[str]:
 @cause
 def program_is_not_there(failure: StartFailure) -> Iterator[str]:
     """A program that the plugin starts is not installed."""
-    for name in dict.fromkeys(_PROGRAM.findall(failure.text)):
-        yield f"{failure.plugin} starts {name!r}, which is not on this machine: install it, or choose another backend"
+    for name in protocol.lacking_programs(failure.text):
+        get = programs.how_to_get(name)
+        yield f"{failure.plugin} starts {name!r}, which is not on this machine: {get}, or choose another backend"
 
 
 @cause

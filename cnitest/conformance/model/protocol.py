@@ -11,6 +11,7 @@ from cnitest.cni.calls.answers import documents, error_document, failed, result_
 from cnitest.cni.calls.invoke import Call, shown
 from cnitest.conformance.model.finding import Detail
 from cnitest.kernel.confinement import limits
+from cnitest.kernel.processes import programs
 
 __all__ = [
     "CallFault",
@@ -19,6 +20,7 @@ __all__ = [
     "ending",
     "error_document",
     "failed",
+    "lacking_programs",
     "not_defined",
     "rejection",
     "result_document",
@@ -29,6 +31,8 @@ __all__ = [
 _CRASH = re.compile(
     rb"^(panic: |fatal error: |goroutine \d+ \[|Traceback \(most recent call last\)|thread '.*' panicked)", re.M
 )
+
+_PROGRAM = re.compile(r'exec: "([^"]+)": executable file not found')
 
 
 class CallFault(enum.StrEnum):
@@ -136,6 +140,11 @@ def words(call: Call) -> str:
         details = f"; {document['details']}" if document.get("details") else ""
         return shown(f"{about}: {document.get('msg', '')}{details}".encode())
     return shown(call.stdout or call.stderr) or "nothing said"
+
+
+def lacking_programs(said: str) -> list[str]:
+    """The programs that a plugin of Go would have started, and this machine does not have, by what it said."""
+    return list(dict.fromkeys(name for name in _PROGRAM.findall(said) if not programs.find(name)))
 
 
 def _output(call: Call) -> str:

@@ -144,11 +144,11 @@ def noise(calls: Sequence[Call]) -> list[Violation]:
 
 
 def failures(rule: str, calls: Sequence[Call]) -> list[Violation]:
-    """Every call that has to succeed and did not."""
+    """Every call that has to succeed and did not, but for a program that this machine lacks."""
     return [
         _of(call, rule, f"fails: {protocol.words(call)}")
         for call in calls
-        if protocol.failed(call) and not protocol.crash(call)
+        if protocol.failed(call) and not protocol.crash(call) and not protocol.lacking_programs(protocol.words(call))
     ]
 
 

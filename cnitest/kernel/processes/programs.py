@@ -19,12 +19,28 @@ WELL_KNOWN = (
     *("setpriv", "sh", "socat", "ss", "strace", "sysctl", "tc", "tcpdump", "traceroute", "tshark", "udhcpc", "udhcpd"),
     *("unshare", "vtysh", "wg", "wget", "wpa_supplicant", "zebra"),
 )
+#: The packages of Debian that have the programs which labs, plugins and those who look at networks call.
+PACKAGES = {
+    **dict.fromkeys(("iptables", "ip6tables", "iptables-legacy", "iptables-save", "iptables-restore"), "iptables"),
+    **dict.fromkeys(("ip", "tc", "bridge", "ss"), "iproute2"),
+    **dict.fromkeys(("sysctl",), "procps"),
+    "nft": "nftables",
+    "mount": "mount",
+    **{name: name for name in ("arptables", "conntrack", "ebtables", "ethtool", "ipset", "firewalld", "dnsmasq")},
+    **{name: name for name in ("socat", "tcpdump", "strace", "curl", "arping", "fping", "iperf3", "nmap")},
+    "ping": "iputils-ping",
+}
 _SHORT = 4
 
 
 def find(name: str) -> str:
     """The path of a program: in a host's PATH, else in that of who calls us; empty when it is in neither."""
     return shutil.which(name, path=PATH) or shutil.which(name) or ""
+
+
+def how_to_get(name: str) -> str:
+    """What to do about a program that is not there."""
+    return f"apt-get install {PACKAGES[name]}" if name in PACKAGES else "install it"
 
 
 def absent(name: str) -> str:

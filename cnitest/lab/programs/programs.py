@@ -153,6 +153,9 @@ def _said(error: OSError | ValueError) -> str:
 
 
 def _advice(program: str) -> str:
-    """A program's right name, for the end of a message."""
-    close = None if "/" in program else programs.misspelt(program)
-    return f"; did you mean {close!r}?" if close else ""
+    """A program's right name, or the package that has it, for the end of a message."""
+    if "/" in program or programs.find(program):
+        return ""
+    if close := programs.misspelt(program):
+        return f"; did you mean {close!r}?"
+    return f"; {programs.how_to_get(program)}" if program in programs.PACKAGES else ""

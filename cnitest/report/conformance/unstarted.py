@@ -76,7 +76,7 @@ def _host(failure: StartFailure) -> Iterator[str]:
     yield from _field("plugins", plugins, _MOST["plugins"])
     there = [path for path in failure.programs.values() if path]
     lacking = [name for name, path in failure.programs.items() if not path]
-    yield from _field("programs", f"{', '.join(there)}{'; not ' + ', '.join(lacking) if lacking else ''}")
+    yield from _field("programs", f"{', '.join(there) or 'none'}{'; not ' + ', '.join(lacking) if lacking else ''}")
 
 
 def _causes(failure: StartFailure) -> Iterator[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cnitest.cli.doctor.inventory import BINARIES
+from cnitest.kernel.processes.programs import PACKAGES
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 RECIPE = (CHECKOUT / "Dockerfile").read_text()
@@ -77,7 +78,7 @@ def test_the_linter_has_nothing_to_say():
 
 def test_the_image_has_what_doctor_looks_for():
     """Every package that doctor names, the plugins, and what script/setup installs; modules are the machine's."""
-    named = {package for package, _ in BINARIES.values()}
+    named = {PACKAGES[name] for name in BINARIES}
 
     assert {*named, PLUGINS, *of_setup("TOOLS")} - {"kmod"} <= packages()
 
