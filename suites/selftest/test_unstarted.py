@@ -285,6 +285,18 @@ def test_what_is_printed_before_a_result_is_named(tmp_path: Path):
     assert "stdout has 'DEBUG: {adding}' before the result: only the result may be there" in done.stdout
 
 
+def test_a_result_with_the_exit_code_of_a_failure_is_named(tmp_path: Path):
+    """A result on stdout and an exit code other than 0 are reported as that, not as an error without a document."""
+    plugin = tmp_path / "odd"
+    plugin.write_text(f"#!/bin/sh\n{PATH}/bridge\n[ $CNI_COMMAND = ADD ] && exit 3\n")
+    plugin.chmod(0o755)
+
+    done = tried(tmp_path, {"type": "odd", "ipam": POOL}, options=("--cni-path", f"{tmp_path}:{PATH}"))
+
+    assert done.returncode == 1
+    assert "stdout has a result, and the exit code is 3: that of a success is 0 (SPEC section 2)" in done.stdout
+
+
 def test_words_that_nobody_reads_are_warned_of(tmp_path: Path):
     """A line each for unknown keys, nested ones too, and capabilities that nobody provides, with what was meant."""
     pool = {**POOL, "rangestart": "10.22.0.9", "ranges": [[{"subnet": "10.30.0.0/24", "gatway": "10.30.0.1"}]]}

@@ -18,6 +18,8 @@ from cnitest.kernel.confinement import limits
 from cnitest.text import quoted
 
 _LONGEST_NAME = 15
+#: Keys of which a result has one at least.
+_RESULT = frozenset({"interfaces", "ips", "ip4", "ip6"})
 _MOST_TRIED = 100
 _FIELD = re.compile(
     r"cannot unmarshal (\w+(?: [\d.e+-]+)?) into Go (?:struct field|value) (?:\S*\.)?(\w+) of type (\S+)"
@@ -132,11 +134,22 @@ def ended_badly(failure: StartFailure) -> Iterator[str]:
         )
     elif call.exit_code == 0:
         yield "it ended with exit code 0, but stdout is not one result document (SPEC section 5, Success)"
+    elif _is_a_result(call.stdout):
+        yield f"stdout has a result, and the exit code is {call.exit_code}: that of a success is 0 (SPEC section 2)"
     elif not failure.error and not [*lacks_what_it_starts_with(failure)]:
         yield (
             limits.memory()
             or "it failed without an error document on stdout (SPEC section 5, Error): what it printed is all there is"
         )
+
+
+def _is_a_result(stdout: bytes) -> bool:
+    """Whether a plugin's stdout is one result document."""
+    try:
+        document = json.loads(stdout)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and "code" not in document and bool(_RESULT & document.keys())
 
 
 def _before_document(stdout: bytes) -> str:

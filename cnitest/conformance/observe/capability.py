@@ -127,16 +127,19 @@ def _has_mac(bench: Bench, target: AttachmentTarget, result: Document) -> list[s
 
 def _ips(bench: Bench) -> Exercise:
     wanted = connections.free_addresses(bench)
-    if not wanted:
-        places = (space.network(bench.subject, family) for family in space.families(bench.subject))
-        wanted = [f"{place[66]}/{place.prefixlen}" for place in places]
+    if wanted:
+        return Exercise({"ips": wanted}, lambda bench, _, result: _has_addresses(bench, result, wanted, wanted))
+    places = [space.network(bench.subject, family) for family in space.families(bench.subject)]
+    wanted = [f"{place[66]}/{place.prefixlen}" for place in places]
     return Exercise({"ips": wanted}, lambda bench, _, result: _has_addresses(bench, result, wanted))
 
 
-def _has_addresses(bench: Bench, result: Document, wanted: list[str]) -> list[str]:
+def _has_addresses(bench: Bench, result: Document, wanted: list[str], whole: Sequence[str] = ()) -> list[str]:
+    """Which of the wanted addresses the result lacks; of those that are ``whole`` the prefix counts, too."""
     found = [ip.address for ip in form.ips(result, bench.version)]
     given = [address.partition("/")[0] for address in found]
     lacking = [address for each in wanted if (address := each.partition("/")[0]) not in given]
+    lacking += [each for each in whole if each.partition("/")[0] in given and each not in found]
     return [f"{address} was asked for, the result has {', '.join(found) or 'none'}" for address in lacking]
 
 

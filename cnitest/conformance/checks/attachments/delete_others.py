@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, Picture
-from cnitest.conformance.bench.leftovers import Leftover, appeared, removals
+from cnitest.conformance.bench.leftovers import Leftover, appeared, disturbed, removals
 from cnitest.conformance.checks.common import RANGES, other_network
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol, space
@@ -101,6 +101,22 @@ def what_others_have_on_the_host_stays(bench: Bench) -> None:
     bench.complain(*protocol.success(call))
     gone = (left for left in removals(before, bench.look(), bench.setting.leftover) if left.difference.vanished)
     bench.complain(*gone, prefix="gone, though not the plugin's: ")
+
+
+@check("DEL-14")
+def what_others_have_stays_without_a_namespace(bench: Bench) -> None:
+    """DEL with an empty CNI_NETNS takes and changes nothing of what somebody else had on the host."""
+    bench.target()
+    _furnish(bench)
+    before = bench.look()
+    made = bench.attach()
+    middle = bench.look()
+
+    bench.delete(made, changes={"CNI_NETNS": ""})
+
+    found = disturbed(before, middle, bench.look(), bench.setting.leftover)
+    harm = [left for left in found if left.difference.vanished or left.difference.table == "links"]
+    bench.complain(*harm, prefix="with an empty CNI_NETNS, though not the plugin's: ")
 
 
 def _furnish(bench: Bench) -> None:

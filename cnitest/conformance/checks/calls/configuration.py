@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cnitest.cni import spec
@@ -87,6 +89,32 @@ def every_command_rejects_unsupported_versions(shared_bench: Bench, command: str
     call = shared_bench.raw(command, target, stdin={**shared_bench.request(target), "cniVersion": "99.0.0"})
 
     shared_bench.complain(*protocol.rejection(call, {1}))
+
+
+def _escaped(text: str) -> str:
+    """The same JSON with the first letter of each text, of names of keys, too, as an escape (RFC 8259, section 7)."""
+    return re.sub(r'"([a-zA-Z])((?:[^"\\]|\\.)*")', lambda found: f'"\\u{ord(found[1]):04x}{found[2]}', text)
+
+
+#: One configuration as different writers of JSON lay it out; the last is longer than a pipe holds (pipe(7)).
+LAYOUTS: Mapping[str, Callable[[str], str]] = {
+    "in several lines": lambda text: json.dumps(json.loads(text), indent=2),
+    "with escaped letters": _escaped,
+    "after 70,000 spaces": lambda text: " " * 70_000 + text,
+}
+
+
+@check("PROTO-35", layout=list(LAYOUTS))
+def every_layout_is_read(bench: Bench, layout: str) -> None:
+    """ADD and DEL succeed with a configuration in another layout."""
+    target = bench.target()
+    previous, laid_out = bench.chain(target), LAYOUTS[layout]
+
+    added = bench.raw("ADD", target, stdin=laid_out(json.dumps(bench.request(target, previous))).encode())
+    bench.complain(*protocol.success(added), prefix=f"a configuration {layout}: ")
+    document = protocol.result_document(added) if spec.has_check(bench.version) else None
+    deleted = bench.raw("DEL", target, stdin=laid_out(json.dumps(bench.request(target, document))).encode())
+    bench.complain(*protocol.success(deleted), prefix=f"a configuration {layout}: ")
 
 
 @check("PROTO-14")
