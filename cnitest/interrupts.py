@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 #: The exit code after Ctrl-C, as pytest's; after another signal it is 128 and the signal's number, as shells have it.
@@ -167,7 +167,8 @@ class _Heed:
         self._until = -math.inf
         again = threading.Timer(_SOON, os.kill, (self._owner, number_of(what.exc_value)))
         again.daemon = True
-        again.start()
+        with suppress(RuntimeError):  # Python is about to end anyway, and starts no thread then
+            again.start()
 
 
 def _leave_terminal() -> None:

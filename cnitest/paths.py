@@ -144,13 +144,27 @@ def _parts(option: str, entry: str, base: str | os.PathLike[str]) -> Iterator[st
 def _no_directory(path: str) -> str:
     if os.path.exists(path):
         return f"{path} is no directory; name the directory that it is in: {os.path.dirname(path)}"
-    return f"there is no directory {path}{advice(path, only_directories=True)}"
+    return f"there is no directory {path}{_mistyped(path) or advice(path, only_directories=True)}"
+
+
+def _mistyped(path: str) -> str:
+    """What is no part of a directory's name, likely: another separator than a colon, quotes, a shell's variable."""
+    parts = [part for part in re.split(r"[,;]\s*|\s+", path) if part]
+    if len(parts) > 1 and all(part.startswith("/") for part in parts):
+        return f"; colons separate directories: {':'.join(parts)}"
+    if any(quote in path for quote in "\"'"):
+        return "; the quotes are a part of its name here: leave them out"
+    if found := re.search(r"\$\{?\w+\}?", path):
+        return f"; {found[0]} stands there as it is: a shell replaces it, but not between single quotes"
+    return ""
 
 
 def advice(path: str | os.PathLike[str], *, only_directories: bool = False) -> str:
     """What to write instead of a path that is not there: a similar name, else what there is; begins with ``; ``."""
     parent, name = os.path.split(os.path.abspath(path))
     if not os.path.isdir(parent):
+        while not os.path.isdir(os.path.dirname(parent)):
+            parent = os.path.dirname(parent)
         return f"; there is no directory {parent}{advice(parent, only_directories=True)}"
     there = _names(parent, only_directories)
     close = nearest(name, files_like(name, there))

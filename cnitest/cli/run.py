@@ -106,6 +106,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     if arguments.workers and not _WORKERS.fullmatch(arguments.workers):
         raise ConfigError(f"-n {arguments.workers!r}: wants a number of workers, or auto")
     arguments.cni_conf += _behind_the_kernel(arguments)
+    arguments.cni_conf = list({os.path.realpath(file): file for file in arguments.cni_conf}.values())
     if arguments.cni_vm is None and (why := unprivileged.forbidden()):
         raise FeatureMissing(why)
     wanted = [_known(name) for name in _suites_of(arguments)]
@@ -157,11 +158,13 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     given += options.as_pytest(_resolved(arguments, wanted))
     if _CONFORMANCE in wanted:
         reporting = ["--verbose", "-rN"] if arguments.verbose else ["--quiet", "-rN", "--tb=no"]
-        given += [*reporting, "-n", arguments.workers or "auto", "--dist", "worksteal", "-p", "no:hypothesispytest"]
+        given += [*reporting, "-n", arguments.workers or "auto", "--dist", "worksteal"]
     else:
         # The table of bug reports says what the letters and the list of expected failures would.
         reporting = [] if wanted != [_REGRESSIONS] else ["-rN", *(["-v"] if arguments.verbose else ["-q", "--tb=no"])]
         given += [*(reporting or ["-ra"]), *(["-n", arguments.workers] if arguments.workers else [])]
+    if _CONFORMANCE in wanted or not arguments.rest:  # none of our suites uses it, and it imports Hypothesis at the end
+        given += ["-p", "no:hypothesispytest"]
     return given + list(arguments.rest)
 
 

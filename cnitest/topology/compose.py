@@ -14,6 +14,12 @@ _STEPS = {"SequenceStartEvent": 1, "MappingStartEvent": 1, "SequenceEndEvent": -
 _WORDS = {
     "found character '\\t' that cannot start any token": "a tab cannot indent YAML; use spaces",
     "expected a single document in the stream": "one document is expected; nothing may follow '---'",
+    "expected <block end>, but found '<block mapping start>'": "its indentation is not that of the lines around it",
+    "expected <block end>, but found '-'": "a list's '-' stands where a key is expected; check the indentation",
+    "expected <block end>, but found '?'": "a key stands where a list's '-' is expected; check the indentation",
+    "expected ',' or '}', but got '<stream end>'": "a '{' is not closed",
+    "expected ',' or ']', but got '<stream end>'": "a '[' is not closed",
+    "found unexpected end of stream": "a quote is not closed",
     "mapping values are not allowed here": "a ':' cannot stand here; check the indentation or quote the text",
 }
 

@@ -73,6 +73,8 @@ def find(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, Path) or "/" in text or text.endswith(_SUFFIXES):
         return _existing(Path(text))
     if text not in shipped():
+        if Path(text).is_dir():
+            raise TopologyError(f"{text}: is a directory; name a file in it")
         if Path(text).is_file():
             raise TopologyError(_no_topology(Path(text)))
         names = f"Shipped: {', '.join(shipped())}; a path has a '/' or ends in .yaml"

@@ -200,6 +200,24 @@ def test_a_signal_that_cannot_be_raised_comes_again(number, unheeded, monkeypatc
 
 
 @each_signal
+def test_a_signal_that_comes_again_too_late_is_not_shown(number, unheeded, monkeypatch, capsys):
+    """Where Python is about to end, and starts no thread any more."""
+
+    class Callback:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+
+    assert interrupts.ended(lambda: Callback() and 0) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@each_signal
 def test_an_error_that_comes_of_a_signal_is_not_shown(number, unheeded, capsys):
     """Python's import system has a KeyError then, at times; before any signal, it is an error as any other."""
 

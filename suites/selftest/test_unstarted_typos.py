@@ -138,3 +138,14 @@ def test_capitals_are_a_misspelling(tmp_path: Path):
 
     with pytest.raises(ConfigError, match=r"failed to find plugin 'Odd' .*; did you mean 'odd'\?"):
         require(Source(Network("n", "1.0.0", ({"type": "Odd"},)), Setting(), "my.conf"), [str(tmp_path)])
+
+
+def test_a_configuration_that_is_named_twice_is_tried_once(tmp_path: Path):
+    """By whatever paths."""
+    (tmp_path / "my.conf").write_text(json.dumps({"cniVersion": "1.0.0", "name": "n", **BRIDGE}))
+    options = ("--cni-path", PATH, "--requirement", "VER-01", "-n", "0")
+
+    done, _ = timed(tmp_path, "run", "my.conf", f"../{tmp_path.name}/my.conf", *options)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len([line for line in done.stdout.splitlines() if line.startswith("  bridge ")]) == 1

@@ -55,6 +55,17 @@ def test_a_row_reaches_pytest_by_the_command(option: Option, tmp_path: Path) -> 
     )
 
 
+@pytest.mark.parametrize("name", suites())
+def test_hypothesis_s_plugin_is_left_out(name: str) -> None:
+    """None of our suites uses it, and it imports all of Hypothesis at the end of a run, also of an interrupted one;
+    somebody's own tests, which are named behind the dashes, may."""
+    alone, with_theirs = run_of("--suite", name), run_of("--suite", name)
+    with_theirs.rest = ["tests/test_mine.py"]
+
+    assert "no:hypothesispytest" in pytest_arguments(alone)
+    assert ("no:hypothesispytest" in pytest_arguments(with_theirs)) == (name == "conformance")
+
+
 def test_defaults_are_left_to_pytest() -> None:
     """What nobody said is not handed on, so that pytest's own configuration counts."""
     given = pytest_arguments(run_of("--suite", "walkthrough"))

@@ -54,6 +54,16 @@ def test_a_search_path_is_split_at_colons_and_made_absolute(tmp_path):
         ("bni", "'bni': there is no directory {here}/bni; did you mean '{here}/bin'?"),
         ("bni:/nowhere", "'bni': there is no directory {here}/bni"),
         ("other", "there is no directory {here}/other; {here} has bin, c:d"),
+        (
+            "no/such/bin",
+            "there is no directory {here}/no/such/bin; there is no directory {here}/no; {here} has bin, c:d",
+        ),
+        (
+            "/nowhere/bin,/usr",
+            "there is no directory /nowhere/bin,/usr; colons separate directories: /nowhere/bin:/usr",
+        ),
+        ('"/usr"', "the quotes are a part of its name here: leave them out"),
+        ("$HOME/bin", "there is no directory {here}/$HOME/bin; $HOME stands there as it is: a shell replaces it, but"),
         ("no/bin", "there is no directory {here}/no/bin; there is no directory {here}/no; {here} has bin, c:d"),
         ("file", "{here}/file is no directory; name the directory that it is in: {here}"),
         ("c:d", "'c:d': the directory's name has a colon, which separates directories in CNI_PATH"),
