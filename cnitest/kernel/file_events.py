@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import struct
 from collections.abc import Iterator
 
+from cnitest.deadline import readable
 from cnitest.kernel.syscalls import fanotify_add_mount, fanotify_init, inotify_add_watch, inotify_init
 
 #: What is watched for: inotify(7).
@@ -34,7 +34,7 @@ class FileEvents:
 
     def wait(self, seconds: float, *others: int) -> None:
         """Return at the next event, when one of ``others`` (descriptors) can be read, or after some seconds."""
-        if self._fd in select.select([self._fd, *others], [], [], seconds)[0]:
+        if self._fd in readable([self._fd, *others], seconds):
             os.read(self._fd, _BUFFER)
 
     def close(self) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import select
 import socket
 from collections.abc import Callable, Collection
 
-from cnitest.deadline import Deadline
+from cnitest.deadline import Deadline, readable
 from cnitest.errors import DeadlineExceeded, KernelError
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.rows import dumps
@@ -22,7 +21,7 @@ def until(namespace: NetworkNamespace, groups: int, holds: Callable[[], bool], d
     events = namespace.run(lambda: _subscribe(groups))
     try:
         while not holds():
-            if deadline.expired or not select.select([events], [], [], deadline.remaining)[0]:
+            if deadline.expired or not readable([events.fileno()], deadline.remaining):
                 return holds()
             _drain(events)
         return True

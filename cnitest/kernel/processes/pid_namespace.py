@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 from contextlib import ExitStack
 
+from cnitest.deadline import readable
 from cnitest.errors import CnitestError, DeadlineExceeded
 from cnitest.kernel.confinement import container
 from cnitest.kernel.mounts import make_private
@@ -58,8 +58,7 @@ class PidNamespace:
     @staticmethod
     def _await_ready(answer: int, errors: int) -> None:
         """The first process echoes a byte when it is ready; when it ends instead, its words say why."""
-        readable, _, _ = select.select([answer], [], [], _TIMEOUT)
-        if not readable:
+        if not readable([answer], _TIMEOUT):
             raise DeadlineExceeded(
                 f"timed out after {_TIMEOUT:g} s: waiting for the first process of a lab to be ready"
             )
@@ -97,9 +96,9 @@ def _kill(first: int) -> None:
     watch = os.pidfd_open(first)
     try:
         signal.pidfd_send_signal(watch, signal.SIGKILL)
-        if not select.select([watch], [], [], _OTHERS_WAIT)[0]:
+        if not readable([watch], _OTHERS_WAIT):
             _reap_children()
-        if not select.select([watch], [], [], _TIMEOUT)[0]:
+        if not readable([watch], _TIMEOUT):
             raise DeadlineExceeded(f"timed out after {_TIMEOUT:g} s: waiting for the processes of a lab to end")
         os.waitpid(first, 0)
     finally:

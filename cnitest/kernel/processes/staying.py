@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-from cnitest.deadline import Deadline
+from cnitest.deadline import Deadline, readable
 from cnitest.errors import DeadlineExceeded
 from cnitest.kernel.processes.process import MOST_OUTPUT, Started
 
@@ -150,7 +150,7 @@ class Staying:
             except ProcessLookupError:
                 continue
             try:
-                while not select.select([watch], [], [], max(deadline.remaining, 0))[0]:
+                while not readable([watch], deadline.remaining):
                     deadline.check()
             finally:
                 os.close(watch)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cnitest.deadline import Deadline
 from cnitest.errors import CommandError, DeadlineExceeded, is_ours
-from cnitest.kernel.processes.process import Started
+from cnitest.kernel.processes.process import Started, abandon
 from cnitest.kernel.processes.staying import Staying
 from cnitest.lab.arguments import checked
 
@@ -140,8 +140,14 @@ def listened(place: Place) -> set[int]:
 
 
 def begin(place: Place, started: Started, ready: Ready | None, timeout: float) -> Running:
-    """A program that stays, once it is ready; ended again when it never is. Raises CommandError."""
-    running = Running(place, Staying(started), started.argv)
+    """A program that stays, once it is ready; ended again when it never is. Raises CommandError, and OSError where no
+    descriptor is left to watch it by."""
+    try:
+        staying = Staying(started)
+    except OSError:
+        abandon(started)
+        raise
+    running = Running(place, staying, started.argv)
     place.lab.staying.append(running)
     if ready is not None:
         try:
