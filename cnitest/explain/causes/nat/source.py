@@ -227,7 +227,7 @@ def _knows_no_way_back(loss: Loss, source: str) -> bool:
     here = [one for one in _came(loss) if one.place == loss.place.full_name]
     if not here or loss.place is loss.probe.sender:
         return False
-    found, meant = loss.route(source), declared.route(loss.place, loss.question)
+    found, meant = loss.route(source), declared.route(loss.place, loss.question) or declared.subnet(loss.place, source)
     chosen = loss.decision.route if loss.decision else None
     if chosen and chosen.link == "lo":
         return False

@@ -36,7 +36,8 @@ def localnet(loss: Loss) -> Found | None:
     """A loopback address comes in by another link, or is to leave by one (after DNAT), and route_localnet is off."""
     if not loss.link:
         return _leaving(loss)
-    if not loss.received or loss.six or loss.link == "lo" or _unmasqueraded(loss):
+    bridge = loss.port is not None and not loss.bridged  # by br_netfilter
+    if not (loss.received or bridge) or loss.six or loss.link == "lo" or _unmasqueraded(loss):
         return None
     found = next((one for one in (loss.destination, loss.packet.source) if _is_loopback(one)), "")
     name = f"ipv4/conf/{loss.incoming}/route_localnet"

@@ -24,6 +24,12 @@ def gateway(place: Place, question: fib.RouteLookup) -> str:
     return (found.via or "").removeprefix("inet6 ") if found else ""
 
 
+def subnet(place: Place, address: str) -> str:
+    """The address that a place was declared to have in whose subnet another one is; empty without one."""
+    own = (step.address for step in addresses(place))
+    return next((one for one in own if ip_address(address) in ip_interface(one).network), "")
+
+
 def gone_with(place: Place, state: State, address: str) -> list[str]:
     """The declared routes by gateways in the subnet of an address that a place no longer has."""
     subnet = ip_interface(address).network
