@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-from cnitest.explain.causes import drops
+from cnitest.explain.causes import drops, matching
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss, Stage
@@ -51,20 +52,31 @@ def zone(loss: Loss) -> Found | None:
     request, reply = (", ".join(sorted(_numbers(rules))) or "0" for rules in (there, back))
     also = tuple(f"{drops.where(one)}: {one.rule}" for one in (*there, *back))
     note = f"conntrack zone {request} has the request, zone {reply} the reply"
-    return drops.found(loss, step, also=also, note=note, remedy=drops.without((*there, *back)[0]))
+    return drops.found(loss, step, also=also, note=note, remedy=_without_all((*there, *back)))
 
 
 @cause("conntrack.untracked", Stage.TRACED)
 def untracked(loss: Loss) -> Found | None:
-    """A packet or its request is exempt from connection tracking, so that no rule for ESTABLISHED knows the reply."""
+    """A packet or its request is exempt from connection tracking, so that no rule for NEW knows it, or none for
+    ESTABLISHED its reply."""
     step = drops.dropped(loss)
-    if step is None or not step.returning:
+    rules = [one for one in loss.steps if step and one.place == step.place and _UNTRACKED.search(one.rule)]
+    if step is None or not rules:
         return None
-    rules = [one for one in loss.steps if one.place == step.place and _UNTRACKED.search(one.rule)]
-    if not rules or not drops.lets_replies_back(step):
+    if not (drops.lets_replies_back(step) if step.returning else _would_be_new(step)):
         return None
     also = (f"{drops.where(rules[0])}: {rules[0].rule}",)
     return drops.found(loss, step, also=also, note="not tracked", remedy=drops.without(rules[0]))
+
+
+def _would_be_new(step: MetRule) -> bool:
+    """Whether a rule of the chain that ended a request would have accepted it as the first packet of a connection."""
+    new = step._replace(state="new")
+    if not drops.is_iptables(step):
+        accepting = (rule.removesuffix("accept") for rule in step.rules if rule.endswith(" accept"))
+        return any("new" in rule and matching.nft_holds(rule, new) for rule in accepting)
+    rules = (matching.split(rule) for rule in step.rules if "NEW" in rule)
+    return any(rule[-2:] == ["-j", "ACCEPT"] and matching.iptables_holds(rule[:-2], new) for rule in rules)
 
 
 def _untranslated(loss: Loss) -> Found | None:
@@ -82,8 +94,13 @@ def _untranslated(loss: Loss) -> Found | None:
         f"tracks the reply in zone {reply}, so it takes it for its own",
         hook="PREROUTING",
         evidence=rules,
-        remedy=drops.without((*there, *back)[0]),
+        remedy=_without_all((*there, *back)),
     )
+
+
+def _without_all(rules: Iterable[MetRule]) -> str:
+    """The commands that take some rules away: a zone that is left is another one than none."""
+    return " && ".join(dict.fromkeys(drops.without(one) for one in rules))
 
 
 def _zone_rules(loss: Loss, place: str, *, returning: bool) -> list[MetRule]:

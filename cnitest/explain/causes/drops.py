@@ -171,7 +171,8 @@ def _directions(step: MetRule) -> list[tuple[str, str]]:
     """The links to accept by: what comes in by the packet's own, and where it is routed, also what goes back."""
     if step.hook in ("OUTPUT", "POSTROUTING"):
         return [("out", step.oif)]
-    both = step.hook == "FORWARD" and step.iif != step.oif and not lets_replies_back(step)
+    known = lets_replies_back(step) and step.state != "untracked"
+    both = step.hook == "FORWARD" and step.iif != step.oif and not known
     return [("in", step.iif), ("out", step.iif)] if both else [("in", step.iif)]
 
 

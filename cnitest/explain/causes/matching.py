@@ -56,18 +56,18 @@ def _option_holds(option: str, value: str, step: MetRule) -> bool:
             return covers(value, packet.destination)
         case "-p":
             return PROTOCOLS.get(value) == packet.protocol
-        case "-i":
-            return value == step.iif
-        case "-o":
-            return value == step.oif
+        case "-i" | "-o":
+            return value == (step.iif if option == "-i" else step.oif)
         case "--dport":
             return covers(value.replace(":", "-"), str(packet.destination_port))
         case "--sport":
             return covers(value.replace(":", "-"), str(packet.source_port))
         case "--icmp-type" | "--icmpv6-type":
             return value == str(packet.kind)
+        case "--ctstate" | "--state":
+            return step.state.upper() in value.split(",")
         case "-m":
-            return value in PROTOCOLS or value in ("icmp6", "comment")
+            return value in PROTOCOLS or value in ("icmp6", "comment", "conntrack", "state")
     return option == "--comment"
 
 
