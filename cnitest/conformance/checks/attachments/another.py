@@ -103,6 +103,27 @@ def a_missing_second_interface_is_noticed(bench: Bench) -> None:
     bench.complain(*protocol.rejection(call), prefix=f"the interface {name} removed: ")
 
 
+@check("CHK-19")
+def check_fails_after_del_of_a_second_interface(bench: Bench) -> None:
+    """CHECK of a second interface that was deleted fails, though the container's first one is there."""
+    if bench.setting.ifname == "lo":
+        bench.not_applicable("its interface is there once only")
+    bench.require_room(2)
+    bench.attach()
+    target = bench.target(ifname=_name(bench))
+    bench.chain(target)
+    before = bench.look(target)
+    made = _added(bench, target)
+    require_check(bench, made)
+    if not bench.changed(before, target, strict=True):
+        bench.not_applicable("its ADD does nothing that DEL could undo")
+    bench.detach(made)
+
+    call = bench.check(made)
+
+    bench.complain(*protocol.rejection(call), prefix=f"of {target.ifname}, beside {bench.setting.ifname}: ")
+
+
 @check("DEL-01")
 def del_of_a_second_interface_leaves_nothing(bench: Bench) -> None:
     """With a first interface attached, ADD and DEL of a second one change nothing at all."""
