@@ -12,6 +12,7 @@ from cnitest.errors import UsageError
 
 if TYPE_CHECKING:
     from cnitest.lab.lab import Lab
+    from cnitest.lab.place import Place
     from cnitest.lab.reach import Reach
 
 _CODES = {"delivered": 0, "dropped": 1, "unproven": UNPROVEN}
@@ -56,9 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.df and (arguments.tcp or arguments.udp):
         raise UsageError("--df is of pings, not of --tcp and --udp")
     with built(arguments, (arguments.sender, arguments.receiver), after=False) as lab:
+        sender = place(lab, arguments.sender)
         destination = _destination(lab, arguments)
         run_after(lab, arguments)
-        reach = _probe(lab, arguments, destination or address(lab, arguments.receiver, six=arguments.six))
+        reach = _probe(sender, arguments, destination or address(lab, arguments.receiver, six=arguments.six))
         explanation = reach.explanation
     if arguments.json:
         say(json.dumps(document(reach), indent=2))
@@ -76,8 +78,7 @@ def _destination(lab: Lab, arguments: argparse.Namespace) -> str:
         return ""
 
 
-def _probe(lab: Lab, arguments: argparse.Namespace, destination: str) -> Reach:
-    sender = place(lab, arguments.sender)
+def _probe(sender: Place, arguments: argparse.Namespace, destination: str) -> Reach:
     if arguments.tcp:
         return sender.tcp(destination, arguments.tcp, watch="all")
     if arguments.udp:

@@ -32,6 +32,7 @@ from cnitest.typos import meant, nearest
 
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_KEY_WITHOUT_BLANK = re.compile(r"[\w.-]+:[{\[\w]")
 _TRUE = ("true", "yes", "on")
 # An int of more digits is rejected by Python itself; the model wants 32 bits at most.
 _MOST_DIGITS = 20
@@ -195,7 +196,8 @@ class Decoder:
         if is_null(node):
             return {}
         if not is_mapping(node):
-            return self._reject(node, Mapping, path, f"expected a mapping of names, not {shape(node)}")
+            blank = "; a blank belongs behind a key's colon" if _KEY_WITHOUT_BLANK.match(str(node.value)) else ""
+            return self._reject(node, Mapping, path, f"expected a mapping of names, not {shape(node)}{blank}")
         found = {}
         for name, key, value in self._pairs(node, path):
             self.where[child(path, name)] = place_of(key)

@@ -158,6 +158,7 @@ def test_schema_is_json_for_editors():
         (["explain", "node-with-uplink", "node", "2001::g::1"], "has no place '2001::g::1'"),
         (["explain", "node-with-uplink", "node", "2001:::1"], "'2001:::1' is neither an IP address nor a place; "),
         (["explain", "node-with-uplink", "node/c1", "8.8.8.8"], "node has no sandbox 'c1'; --conf FILE makes one"),
+        (["explain", "bridge-walkthrough", "ns1", "nsx"], "cnitest: bridge-walkthrough has no place 'ns1'"),
         (["draw", "."], "cnitest: .: is a directory; name a file in it"),
         (["reach", "node-with-uplink", "--probe", "imcp"], "cnitest: --probe 'imcp' is no probe"),
         (["reach", "node-with-uplink", "--from", "nod*"], "probe: from node to node; name others"),

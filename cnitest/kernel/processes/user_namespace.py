@@ -18,6 +18,7 @@ from cnitest.kernel.confinement import capabilities, container
 from cnitest.kernel.mounts import own_proc
 from cnitest.kernel.processes import refusals
 
+_NO_CHILD = "no child process can be made to try it"
 _MORE = "allow more processes: ulimit -u, or the container's limit of PIDs"
 _MAPS = "/proc/self/{}_map"
 
@@ -69,17 +70,13 @@ def _refused_inside(user: int, rights: str) -> str:
         except OSError as error:
             return refusals.inside(what, error, rights)
     try:
-        _mount_proc()
+        syscalls.unshare(syscalls.CLONE_NEWPID)
     except OSError as error:
         return refusals.of_proc(error, rights if user == 0 else "")
-    return ""
-
-
-def _mount_proc() -> None:
-    """Mount the /proc of a new PID namespace, which takes a process in it. Raises OSError."""
-    syscalls.unshare(syscalls.CLONE_NEWPID)
-    if _in_child(_proc_alone):
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+    said = _in_child(_proc_alone)  # a process of the new PID namespace mounts its /proc
+    if not said or said.startswith(_NO_CHILD):
+        return said
+    return refusals.of_proc(OSError(errno.EPERM, os.strerror(errno.EPERM)), rights if user == 0 else "")
 
 
 def _proc_alone() -> str:
@@ -114,7 +111,7 @@ def _in_child(attempt: Callable[[], str]) -> str:
             if child == 0:
                 _answer(attempt, writer)
         except OSError as error:
-            return f"no child process can be made to try it ({error.strerror}): {_MORE}"
+            return f"{_NO_CHILD} ({error.strerror}): {_MORE}"
         finally:
             os.close(writer)
         said = stream.read()

@@ -28,6 +28,10 @@ from cnitest.topology import load, loads
         ("hosts: {h1: {}\n", "not YAML: a '{' is not closed"),
         ("hosts: [h1\n", r"not YAML: a '\[' is not closed"),
         ("name: 'x\n", "not YAML: a quote is not closed"),
+        (
+            "name: x\nhosts:\n  h1:{}\n",
+            "hosts: expected a mapping of names, not 'h1:{}'; a blank belongs behind a key's",
+        ),
         ("name: \ud800", "not YAML"),
         ("%YAML 9.9\n--- {}", "not YAML"),
         ("{? [a] : b}", "expected a name"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -57,3 +58,19 @@ def _ended() -> str:
 def test_an_attempt_in_a_child_that_fails_says_so(attempt, words):
     """However it ends: by an error, by a signal such as a seccomp filter sends, or with a reason; and only in it."""
     assert user_namespace._in_child(attempt) == words
+
+
+def test_too_few_processes_are_no_want_of_rights(monkeypatch: pytest.MonkeyPatch):
+    """Where none can be forked any more, just for the /proc of a PID namespace, the limit is what has to be raised."""
+
+    def none_more() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(user_namespace, "_ATTEMPTS", {})
+    monkeypatch.setattr(user_namespace.syscalls, "unshare", lambda _: None)
+    monkeypatch.setattr(user_namespace.os, "fork", none_more)
+
+    said = user_namespace._refused_inside(65534, "")
+
+    assert said.startswith("no child process can be made to try it (Resource temporarily unavailable): allow more")
+    assert "root" not in said
