@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from cnitest.kernel.namespace_thread import NamespaceThread, Pending
-from cnitest.kernel.rtnetlink.netlink import NETFILTER, NetlinkSocket
+from cnitest.kernel.rtnetlink.netlink import GONE, NETFILTER, NetlinkSocket
 from cnitest.kernel.syscalls import CLONE_NEWNET, CLONE_NEWNS, setns, unshare
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class NetworkNamespace:
         self._thread = thread
         self._sockets: dict[str, socket.socket] = {}
         self._netlinks: dict[int, NetlinkSocket] = {}
-        self.fd = fd
+        self._fd = fd
         self.netlink = netlink
         #: The generation of nftables' rules that was read last, and those rules (see `firewall.snapshot`).
         self.ruleset: tuple[int, Mapping[str, tuple[str, ...]]] = (0, {})
@@ -45,6 +46,13 @@ class NetworkNamespace:
     def make(cls, thread: NamespaceThread) -> NetworkNamespace:
         """A fresh namespace. Raises OSError, EPERM without the privilege."""
         return cls.begin(thread).result()
+
+    @property
+    def fd(self) -> int:
+        """Its descriptor. Raises OSError once it was closed: the same number may be another namespace's by then."""
+        if self._fd < 0:
+            raise OSError(errno.EBADF, GONE)
+        return self._fd
 
     @property
     def proc(self) -> int:
@@ -85,9 +93,11 @@ class NetworkNamespace:
     def close(self) -> list[socket.socket]:
         """Drop our references; the sockets that are slow to close are returned for someone to close later."""
         self.netlink.close()
-        os.close(self.fd)
+        fd, self._fd = self._fd, -1
+        os.close(fd)
         left, self._sockets = list(self._sockets.values()), {}
         left += [netlink.detached for netlink in self._netlinks.values()]
+        self._netlinks = {}
         return left
 
 

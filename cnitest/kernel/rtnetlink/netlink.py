@@ -7,6 +7,7 @@ Layout of headers and attributes: include/uapi/linux/netlink.h.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -18,6 +19,11 @@ from cnitest.errors import KernelError
 
 #: Netlink families: links and routes, firewall and connection tracking.
 ROUTE, NETFILTER = 0, 12
+#: Why a socket or a descriptor of a namespace is closed.
+GONE = (
+    "the network namespace is gone: its sandbox was lost, its host has rebooted, or its lab is closed; "
+    "ask the lab or the host for the place again"
+)
 REQUEST, ACK, DUMP, EXCL, CREATE = 0x1, 0x4, 0x300, 0x200, 0x400
 _ERROR, _DONE = 2, 3
 _ACK_TLVS, _DUMP_INTERRUPTED = 0x200, 0x10
@@ -148,6 +154,8 @@ class NetlinkSocket:
             length = 16 + len(message.body)
             header = _header.pack(length, message.kind, REQUEST | flags | message.flags, self._sequence, 0)
             parts.append(header + message.body)
+        if self._socket.fileno() < 0:
+            raise OSError(errno.EBADF, GONE)
         self._socket.send(b"".join(parts))
         return first
 
