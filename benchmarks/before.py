@@ -1,9 +1,10 @@
 """Times this checkout against another one, both in one run and in turns; the bar is 1.05 of the other.
 
-Processor time is compared (user and system, the least of all runs), so that others on the machine count little. The
-other checkout needs an environment of its own: git worktree add ../before COMMIT, and script/setup there.
+Processor time is compared (user and system, the least of all runs), so that others on the machine count little; the
+least of twenty runs of a plugin's call is still off by a fifth, hence a hundred. The other checkout needs an
+environment of its own: git worktree add ../before COMMIT, and script/setup there.
 
-python benchmarks/before.py CHECKOUT [--rounds 10] [--runs 20] [--only WORD …] [--json FILE]
+python benchmarks/before.py CHECKOUT [--rounds 10] [--runs 100] [--only WORD …] [--json FILE]
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("checkout", type=Path)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--only", nargs="*", metavar="WORD", default=[])
     parser.add_argument("--json", metavar="FILE")
     return parser.parse_args(argv)
