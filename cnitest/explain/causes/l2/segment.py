@@ -78,6 +78,7 @@ def elsewhere(loss: Loss) -> Found | None:
         hook="neighbour",
         evidence=(f"{leg.start} has {wide}, which holds {leg.next_hop}",) if wide else (astray,) if astray else (),
         remedy=_moved_back(leg, wide)
+        or _undeclared(loss, leg, wide)
         or _by_right_link(loss, leg)
         or (remove if astray and not wide else f"ip route {_add(loss, leg)} {leg.next_hop} via {router or '…'}"),
         place=leg.sender.full_name,
@@ -93,6 +94,16 @@ def _moved_back(leg: Leg, wide: str) -> str:
     nodad = " nodad" if ":" in wide else ""
     again = f"ip address add {steps[0].address} dev {steps[0].link.name}{nodad}"
     return f"ip address del {wide} dev {leg.start.link} && {again}"
+
+
+def _undeclared(loss: Loss, leg: Leg, wide: str) -> str:
+    """The command that takes away an address that the topology does not have, beside one of that link's own; else
+    empty."""
+    here = [step for step in declared.addresses(leg.sender) if step.link.name == leg.start.link]
+    own = {step.address.partition("/")[0] for step in here if (":" in step.address) == (":" in wide)}
+    there = {row.ip for row in loss.state(leg.sender).addresses if row.link == leg.start.link}
+    known = declared.holders(leg.sender, wide.partition("/")[0])
+    return f"ip address del {wide} dev {leg.start.link}" if wide and not known and own & there else ""
 
 
 def _by_right_link(loss: Loss, leg: Leg) -> str:

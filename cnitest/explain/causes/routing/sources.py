@@ -6,7 +6,7 @@ import ipaddress
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import answers, delete_address, kernel_answer
-from cnitest.explain.evidence.ip import fib, sendings
+from cnitest.explain.evidence.ip import declared, fib, sendings
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
@@ -159,8 +159,14 @@ def rp_filter_loose(loss: Loss) -> Found | None:
         f"{loss.place.full_name} has no route back to {source}, and {sysctl_name(name)}=2 (loose)",
         "routing",
         (f"the kernel answers {kernel_answer(loss)} for a packet from {source} by {loss.incoming}",),
-        f"ip route add {source} dev {loss.incoming}",
+        f"ip route add {_declared_back(loss) or f'{source} dev {loss.incoming}'}",
     )
+
+
+def _declared_back(loss: Loss) -> str:
+    """The route back to the source that the topology declares, as ``ip route add`` takes it; empty without one."""
+    back = loss.packet._replace(source=loss.destination, destination=loss.packet.source)
+    return declared.route(loss.place, fib.RouteLookup(back))
 
 
 def _way_back(loss: Loss) -> Route | None:
