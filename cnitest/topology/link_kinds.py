@@ -165,6 +165,8 @@ class LinkKind:
     hears_parent: Callable[[Any], bool] = _never
     #: It hands a packet on later: a program, a worker or another softirq takes it up.
     defers: bool = False
+    #: The modes in which it gets its parent's broadcasts by a work queue of the kernel.
+    broadcasts_later: frozenset[str] = frozenset()
     #: Its forwarding entries lead to addresses.
     fdb_dst: bool = False
     #: The protocol of IP in which it carries packets; 0 in none.
@@ -232,6 +234,7 @@ _ROWS = (
         awaited=True,
         rx_handler=True,
         hears_parent=lambda _: True,
+        broadcasts_later=frozenset({"bridge", "vepa", "private", "passthru"}),
         words=_mode,
     ),
     LinkKind(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 from cnitest.suites.selftest import soonest
+from cnitest.suites.selftest.explain.test_l2_macvlan import lan as macvlans
 from cnitest.suites.selftest.soonest import INPUT, NS02, WAIT, ping, ping6, tcp, udp, until_at_once
 
+from cnitest import Lab
 from cnitest.deadline import Deadline
 from cnitest.kernel.tracing import backlogs
 from cnitest.lab.probe.verdict import inquiry
 from cnitest.lab.probe.verdict.holding import holders, nothing_waits, shapes
+from cnitest.lab.probe.wire import ETH_EXPERIMENT
 from cnitest.lab.reach import Verdict
+from cnitest.topology import loads
 
 QUEUE = "tc qdisc add dev veth02 root tbf"
 
@@ -143,7 +148,7 @@ def test_who_asks_for_a_neighbour_holds_packets_while_somebody_may_answer(lab, a
     ns01, family = lab.place("node/ns01"), "ipv6" if ":" in address else "ipv4"
     ns01.sysctl(f"net.{family}.neigh.eth01.mcast_solicit", 100)
     ns01.run(["nft", DEAF[family]])
-    ns01.ping(address, wait=0.05)
+    ns01.namespace.run(lambda: _send(address))
     asks = "a neighbour that node/ns01 asks for" in holders(lab)
     unanswered = nothing_waits(lab, "icmp")
     ns02 = lab.place("node/ns02")
@@ -153,6 +158,11 @@ def test_who_asks_for_a_neighbour_holds_packets_while_somebody_may_answer(lab, a
         joined.poll(lambda: "01ff000099" in ns02.run(["cat", "/proc/net/igmp6"]).stdout)
 
     assert (asks, unanswered, nothing_waits(lab, "icmp")) == (True, True, False)
+
+
+def _send(address: str) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as opened:
+        opened.sendto(b"", (address, 9))
 
 
 @pytest.mark.parametrize("probe", ["ping", "tcp", "udp"])
@@ -195,3 +205,19 @@ def test_only_a_queue_of_its_own_shapes_a_link(lab):
     node.run(["tc", "qdisc", "add", "dev", "veth01", "root", "tbf", "rate", "1mbit", "burst", "2k", "latency", "1s"])
 
     assert (plain, filtering, shapes(lab)) == (False, False, True)
+
+
+@pytest.mark.parametrize("modes", [("bridge", "bridge"), ("private", "vepa")])
+def test_what_has_come_to_a_parent_of_macvlans_is_handed_on_first(modes):
+    """Broadcasts rest with the parent until a work queue of the kernel hands them on: where a frame of ours, sent after
+    them, does not come out, they may still rest there."""
+    with Lab(loads(macvlans(*modes))) as lab:
+        assert nothing_waits(lab, "icmp")
+        chain = f"type filter hook ingress device ens33 priority 0; ether type {ETH_EXPERIMENT} drop;"
+        lab.place("node").run(["nft", f"table netdev quiet {{ chain c {{ {chain} }}; }}"])
+
+        assert not nothing_waits(lab, "icmp")
+
+        lab.place("node/a").run(["ip", "link", "set", "eth0", "down"])
+        lab.place("node/b").run(["ip", "link", "set", "eth0", "down"])
+        assert nothing_waits(lab, "icmp")

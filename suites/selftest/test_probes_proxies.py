@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from cnitest import Lab
+from cnitest.lab.probe.verdict.holding import nothing_waits
 from cnitest.topology import loads
 
 _ROUTED = """name: proxied
@@ -63,6 +66,18 @@ def test_a_proxied_address_is_reached_as_soon_as_its_mac_is_known(lab, address):
     middle.run(["ip", "neighbour", "add", "proxy", V6, "dev", "lan"])
 
     assert lab.host("asker").ping(address)
+
+
+def test_a_question_from_before_an_attempt_is_not_taken_for_one_of_it(lab):
+    """The kernel rounds the age of an entry down: what was asked for shortly before still waits for its answer."""
+    asker, middle = lab.host("asker"), lab.host("middle")
+    middle.sysctl("net.ipv4.conf.lan.proxy_arp", 1)
+    middle.sysctl("net.ipv4.neigh.lan.proxy_delay", 10_000_000)  # no answer comes meanwhile
+    lab.sniffers(lab.places)
+    for _ in range(10):
+        asker.run(["ip", "neighbour", "replace", V4, "dev", "eth0", "nud", "none", "use"])
+        assert not nothing_waits(lab, "icmp", since=time.time_ns())
+        asker.run(["ip", "neighbour", "del", V4, "dev", "eth0"])
 
 
 NOBODY = {

@@ -7,7 +7,7 @@ from cnitest.explain.evidence.loss import Loss
 from cnitest.kernel.rows.records import Neighbour
 from cnitest.lab.probe.verdict.neighbour import NeighbourProbe, as_before
 
-_IN_VAIN = ("incomplete", "failed")
+_IN_VAIN = ("incomplete", "failed", "none")
 
 
 def unresolved(leg: Leg) -> Neighbour | None:

@@ -19,7 +19,7 @@ _DST, _LLADDR, _CACHEINFO = 1, 2, 3
 _INCOMPLETE, _STALE, _DELAY, _PROBE, _FAILED, _NOARP, _PERMANENT = 0x01, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80
 _TICKS = 100  # a second, of what the kernel tells programs (USER_HZ)
 # NTF_MANAGED is among the flags that need an attribute of their own; who sets one of these means it to stay.
-_EXT_LEARNED, _PROXY, _USE = 0x10, 0x08, 0x01
+_EXT_LEARNED, _PROXY = 0x10, 0x08
 
 _ndmsg = struct.Struct("=BxxxiHBB")
 
@@ -41,8 +41,8 @@ class Belief(NamedTuple):
 
     @property
     def in_vain(self) -> bool:
-        """Whether the kernel asks for the MAC, or has given up."""
-        return bool(self.state & (_INCOMPLETE | _FAILED))
+        """Whether the kernel asks for the MAC, has given up, or is to ask with its next packet."""
+        return not self.state or bool(self.state & (_INCOMPLETE | _FAILED))
 
 
 def beliefs(rows: Iterable[bytes], address: bytes) -> dict[NeighbourEntry, Belief]:
@@ -59,10 +59,10 @@ def beliefs(rows: Iterable[bytes], address: bytes) -> dict[NeighbourEntry, Belie
 
 
 def believe(entry: NeighbourEntry, belief: Belief) -> Message:
-    """Have an entry say something again; what was being asked for the kernel asks for anew."""
-    asks = bool(belief.state & _INCOMPLETE)
-    state = 0 if asks else _STALE if belief.state & (_DELAY | _PROBE) else belief.state
-    body = _ndmsg.pack(entry.family, entry.ifindex, state, _USE if asks else 0, 0) + attribute(_DST, entry.address)
+    """Have an entry say something again; what was being asked for the kernel asks for with its next packet."""
+    asks, is_checked = belief.state & _INCOMPLETE, belief.state & (_DELAY | _PROBE)
+    state = 0 if asks else _STALE if is_checked else belief.state
+    body = _ndmsg.pack(entry.family, entry.ifindex, state, 0, 0) + attribute(_DST, entry.address)
     body += b"" if belief.in_vain else attribute(_LLADDR, belief.mac)
     return Message(_NEWNEIGH, CREATE | _REPLACE, body, f"neighbour {entry.address.hex()}")
 

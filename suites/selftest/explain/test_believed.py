@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
+
 import pytest
 from cnitest.suites.selftest.explain.ways import Broken, must_be_explained
 
+from cnitest import Lab, load
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.verdict.neighbour import as_before
+from cnitest.topology import find
+
+FAR = {4: "10.40.80.12", 6: "2001:db8:40::12"}
+FAR_PACKED = {family: ipaddress.ip_address(address).packed for family, address in FAR.items()}
+# Answers no question for a neighbour.
+QUIET = """table netdev quiet {
+  chain c {
+    type filter hook ingress device eth02 priority 0;
+    ether type arp drop
+    icmpv6 type nd-neighbor-solicit drop
+  }
+}"""
 NOBODYS = "02:00:00:00:00:77"
 QUESTIONS = {
     4: "nft 'table arp own { chain c { type filter hook output priority 0; arp operation request drop; }; }'",
@@ -55,3 +73,28 @@ BROKEN = [
 def test_what_we_ask_mends_nothing(broken, family):
     """The probe is not delivered since we asked in the kernel's stead, and the cause is there when it is looked for."""
     must_be_explained(broken, family)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_kernel_asks_only_for_packets_of_its_own(family):
+    """After a question of ours it asks with its next packet, from that one's address. One that asks without any does
+    it from its link-local address, which others may know better."""
+    with Lab(load(find("bridge-walkthrough"))) as lab:
+        ns01, ns02 = lab.sandbox("ns01"), lab.sandbox("ns02")
+        ns02.run(["nft", QUIET])
+        sniffer = lab.sniffer(ns01)
+        ns01.namespace.run(lambda: _send(family))
+        sniffer.forget()
+        count = sniffer.count
+        with as_before(ns01, "eth01", FAR[family]):
+            pass
+        about = [one for one in sniffer.since(count) if one.link == "eth01" and FAR_PACKED[family] in one.data]
+        asked = {wire.read(one.data).source for one in about}
+        states = [row.state for row in ns01.neighbours if row.ip == FAR[family]]
+
+    assert (asked, states) == (set(), ["none"])
+
+
+def _send(family: int) -> None:
+    with socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as opened:
+        opened.sendto(b"", (FAR[family], 9))

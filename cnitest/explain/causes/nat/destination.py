@@ -147,7 +147,9 @@ def _is_on_its_way(loss: Loss, target: TranslatedTo) -> bool:
     if loss.place is not target.place:
         return False
     found = loss.route(target.address)
-    asks = any(row.ip == target.address and row.state in ("failed", "incomplete") for row in loss.state().neighbours)
+    asks = any(
+        row.ip == target.address and row.state in ("failed", "incomplete", "none") for row in loss.state().neighbours
+    )
     return not isinstance(found, NoRoute) and not asks
 
 

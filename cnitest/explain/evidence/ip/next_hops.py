@@ -13,7 +13,7 @@ from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Address, Route
 from cnitest.lab.place import Place
 
-_IN_VAIN = ("incomplete", "failed")
+_IN_VAIN = ("incomplete", "failed", "none")
 
 
 def routed(loss: Loss) -> bool:

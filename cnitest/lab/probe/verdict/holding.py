@@ -1,7 +1,8 @@
 """What may keep a packet back on its way: where nothing does, and none is being handled, no answer can come any more.
 
 A packet is handled by one processor from link to link. It rests only in a queue of a link, with a neighbour that is
-asked for its MAC, with a program (NFQUEUE, a tap, a proxy) or with other fragments; all of these can be asked.
+asked for its MAC, with a program (NFQUEUE, a tap, a proxy) or with other fragments; all of these can be asked. A
+broadcast rests where macvlans stand on a link, too, and that is seen by one of our own that comes after it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import ipaddress
 import struct
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from cnitest.deadline import Deadline
 from cnitest.kernel import peers
-from cnitest.kernel.packet_socket import Frame, PacketSocket
+from cnitest.kernel.packet_socket import Frame, PacketSocket, wait_for_any
+from cnitest.kernel.peers import PeerLink
 from cnitest.kernel.rows import queues as rows
 from cnitest.kernel.rtnetlink import rtnl
 from cnitest.kernel.rtnetlink.neighbours import beliefs
@@ -34,37 +37,57 @@ if TYPE_CHECKING:
 
 # Links that hand a packet on at once: loopback, and the kinds that are known to. Of others nobody knows.
 _AT_ONCE = {"", *(kind for kind, row in KINDS.items() if not row.defers)}
+# The modes of links that get broadcasts later than their parents.
+_LATER = {kind: row.broadcasts_later for kind, row in KINDS.items() if row.broadcasts_later}
+# Seconds for a frame of ours to get to them.
+_MARKER = 0.05
 _STATE, _INCOMPLETE = 24, 0x01  # of struct ndmsg, behind the header
 _NEIGHBOUR, _DST = 28, 1  # where its attributes begin; the neighbour's address
 _ASKED_FOR = "incomplete"
+# Nanoseconds by which the kernel may round an entry's age down: a hundredth of a second, and a tick of its own.
+_AGE_ROUNDS = 20_000_000
 _TWICE = 2
-# A kernel tells ages in ticks of at most 10 ms, off by one at either end.
-_TICKS = 20_000_000
 _QUESTIONS = (1, 135)  # an ARP request, a neighbour solicitation
 _INGRESS = 0xFFFF0000  # which only filters: it has no queue
 
 
-def nothing_waits(lab: Lab, transport: str, since: int = 0, instead: list[AskedInstead] | None = None) -> bool:
+def nothing_waits(
+    lab: Lab,
+    transport: str,
+    since: int = 0,
+    instead: list[AskedInstead] | None = None,
+    forgotten: Collection[tuple[Place, str]] = (),
+) -> bool:
     """Whether no packet is on its way anywhere in a lab, and no program can answer one that was.
 
     Everything is asked twice, with all backlogs handled before each time, for a packet may have been between two
     places that were asked one after the other. One that moved all the time was seen: who asks looks, too. A neighbour
     that a place asks for is asked for by us, too: who does not answer that now will not answer the place. What a place
     was seen not to ask itself, ``since`` an attempt began (in nanoseconds since the epoch), is not waited for; where
-    nobody saw that, what we asked goes into ``instead``. A question of ours (``arp``) and its answer are sent without
-    asking for anybody. Raises OSError.
+    nobody saw that, what we asked goes into ``instead``. What places had ``forgotten`` by then they ask for since. A
+    question of ours (``arp``) and its answer are sent without asking for anybody. Raises OSError.
     """
     if programs.may_see(lab) or programs.may_answer(lab, transport):
         return False
     counts = {place: lab.sniffer(place).count for place in lab.places}
     asks = transport != "arp"
-    asked, kept_back = _ask_again(lab, since) if asks else ([], [])
+    asked, kept_back = _ask_again(lab, since, forgotten) if asks else ([], [])
     if instead is not None:
         instead += (one for one in asked if one.unseen)
     besides = {(each.place, each.address) for each in (*asked, *kept_back)}
-    if not all(backlogs.are_handled() and not next(holders(lab, besides, asks=asks), "") for _ in range(_TWICE)):
+    ends = peers.ends({place.full_name: place.namespace for place in lab.places})
+    if not _broadcasts_are_handled(lab, ends):
+        return False
+    if not all(backlogs.are_handled() and not next(holders(lab, besides, ends, asks=asks), "") for _ in range(_TWICE)):
         return False
     return not _may_be_answered(lab, asked, counts)
+
+
+class LinkIn(NamedTuple):
+    """A link of a place, by name."""
+
+    place: Place
+    link: str
 
 
 class AskedInstead(NamedTuple):
@@ -80,7 +103,9 @@ class AskedInstead(NamedTuple):
         return self.question.address
 
 
-def _ask_again(lab: Lab, since: int) -> tuple[list[AskedInstead], list[AskedInstead]]:
+def _ask_again(
+    lab: Lab, since: int, forgotten: Collection[tuple[Place, str]]
+) -> tuple[list[AskedInstead], list[AskedInstead]]:
     """Ask for the neighbours that places ask for, once more, where the link sends anything; and those questions that
     places keep back themselves (a rule drops them): nobody answers these, and if we asked, it would be for them."""
     asked, kept_back = [], []
@@ -92,7 +117,8 @@ def _ask_again(lab: Lab, since: int) -> tuple[list[AskedInstead], list[AskedInst
             if row.state == _ASKED_FOR:
                 link = next(link for link in links.links if link.name == row.link)
                 again = question(link, addresses, row.ip)
-                has_asked = not since or _has_asked(place, sniffer, link.ifindex, again, since)
+                rounds = 0 if (place, row.ip) in forgotten else _AGE_ROUNDS
+                has_asked = not since or _has_asked(place, sniffer, link.ifindex, again, since, rounds)
                 if has_asked is False:
                     kept_back.append(AskedInstead(place, again))
                     continue
@@ -102,18 +128,22 @@ def _ask_again(lab: Lab, since: int) -> tuple[list[AskedInstead], list[AskedInst
     return asked, kept_back
 
 
-def _has_asked(place: Place, sniffer: PacketSocket, ifindex: int, asked: NeighbourRequest, since: int) -> bool | None:
+def _has_asked(
+    place: Place, sniffer: PacketSocket, ifindex: int, asked: NeighbourRequest, since: int, rounds: int
+) -> bool | None:
     """Whether a place that asks for a neighbour was seen to; None where it began before ``since``, or before the
-    sniffer watched."""
+    sniffer watched. Of when it began the kernel's word is up to ``rounds`` nanoseconds late."""
     packed = ipaddress.ip_address(asked.address.partition("%")[0]).packed
     found = beliefs(place.namespace.netlink.dump(rtnl.dump_neighbours()), packed)
     age = next((belief.age for entry, belief in found.items() if entry.ifindex == ifindex and belief.in_vain), None)
     if age is None or place.lab.blind:
         return True
-    now = time.time_ns()
-    if now - round(age * 1e9) < since - _TICKS or sniffer.opened >= since:
+    began = time.time_ns() - round(age * 1e9)
+    if began < since or sniffer.opened >= since:
         return None
-    return any(_asks(frame) for frame in sniffer.sent_by_kernel(since - _TICKS) if asked.matches(frame))
+    if any(_asks(frame) for frame in sniffer.sent_by_kernel(since) if asked.matches(frame)):
+        return True
+    return None if began - rounds < since else False
 
 
 def keeps_back(place: Place, link: str, address: str, since: int) -> bool:
@@ -148,16 +178,66 @@ def _may_be_answered(lab: Lab, asked: Sequence[AskedInstead], counts: Mapping[Pl
     return proxies.delay(heard) > 0
 
 
-def holders(lab: Lab, besides: Collection[tuple[Place, str]] = (), *, asks: bool = True) -> Iterator[str]:
+def _broadcasts_are_handled(lab: Lab, ends: Mapping[str, Sequence[PeerLink]]) -> bool:
+    """Whether the links that stand on others have got all broadcasts that came to these.
+
+    The kernel hands broadcasts on later, by a work queue, in order (macvlan_process_broadcast): a frame of ours that
+    comes to the same parent is behind them. False where none can be sent, and where it takes too long.
+    """
+    groups: dict[tuple[str, int], list[LinkIn]] = {}
+    for name, found in ends.items():
+        for end in found:
+            if end.kind in _LATER and (link := _that_gets_broadcasts(lab.place(name), end)):
+                groups.setdefault((end.namespace or name, end.other), []).append(link)
+    if not groups:
+        return True
+    origins = {(end.namespace, end.other): LinkIn(lab.place(name), end.name) for name in ends for end in ends[name]}
+    return backlogs.are_handled() and all(
+        parent in origins and _comes_to(origins[parent], some) for parent, some in groups.items()
+    )
+
+
+def _that_gets_broadcasts(place: Place, end: PeerLink) -> LinkIn | None:
+    link = next((one for one in place.links if one.name == end.name), None)
+    gets = link is not None and link.up and dict(link.detail).get("mode") in _LATER[end.kind]
+    return LinkIn(place, end.name) if gets else None
+
+
+def _comes_to(origin: LinkIn, links: Sequence[LinkIn]) -> bool:
+    """Whether a frame that is sent there comes to one of some links."""
+    lab, unique = origin.place.lab, wire.token()
+    sniffers = {one: lab.sniffer(one.place) for one in links}
+    counts = {one: sniffer.count for one, sniffer in sniffers.items()}
+    try:
+        mac = rtnl.mac_bytes(origin.place.link(origin.link).mac)
+        lab.sniffer(origin.place).send(origin.link, wire.marker(mac, unique))
+    except OSError:
+        return False
+    deadline = Deadline.after(_MARKER, "a marker frame")
+    while True:
+        for one, sniffer in sniffers.items():
+            if any(frame.link == one.link and unique in frame.data for frame in sniffer.since(counts[one])):
+                return True
+        if deadline.expired or not wait_for_any(list(sniffers.values()), deadline):
+            return False
+
+
+def holders(
+    lab: Lab,
+    besides: Collection[tuple[Place, str]] = (),
+    ends: Mapping[str, Sequence[PeerLink]] | None = None,
+    *,
+    asks: bool = True,
+) -> Iterator[str]:
     """What may hold a packet, in words, as it is found; ``besides`` are places and neighbours that do not count, and
-    none does of a packet that ``asks`` for nobody's MAC."""
+    none does of a packet that ``asks`` for nobody's MAC. ``ends`` are the lab's links where somebody has them."""
     for place in lab.places:
         yield from queues(place)
         if asks:
             yield from neighbours(place, [address for each, address in besides if each is place])
         yield from programs_queues(lab, place)
         yield from _fragments(lab, place)
-    yield from _slow_links(lab)
+    yield from _slow_links(_unseen_behind(lab) if ends is None else _unseen(ends))
 
 
 def queues(place: Place) -> Iterator[str]:
@@ -183,15 +263,19 @@ def are_handed_out(lab: Lab, seen: Seen) -> bool:
     return any((place, end.name) in out for place, end in _unseen_behind(lab))
 
 
-def _slow_links(lab: Lab) -> Iterator[str]:
-    for place, end in _unseen_behind(lab):
+def _slow_links(found: Iterable[tuple[str, PeerLink]]) -> Iterator[str]:
+    for place, end in found:
         yield f"{place}:{end.name} " + ("leads out of the lab" if end.outside else f"is a {end.kind} link")
 
 
-def _unseen_behind(lab: Lab) -> Iterator[tuple[str, peers.PeerLink]]:
+def _unseen_behind(lab: Lab) -> Iterator[tuple[str, PeerLink]]:
     """The links that hand packets on at their own time, or to a namespace that is no place of the lab."""
-    for place, ends in peers.ends({place.full_name: place.namespace for place in lab.places}).items():
-        yield from ((place, end) for end in ends if end.outside or end.kind not in _AT_ONCE)
+    return _unseen(peers.ends({place.full_name: place.namespace for place in lab.places}))
+
+
+def _unseen(ends: Mapping[str, Sequence[PeerLink]]) -> Iterator[tuple[str, PeerLink]]:
+    for place, found in ends.items():
+        yield from ((place, end) for end in found if end.outside or end.kind not in _AT_ONCE)
 
 
 def neighbours(place: Place, besides: Collection[str] = ()) -> Iterator[str]:

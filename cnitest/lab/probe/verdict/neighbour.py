@@ -150,7 +150,9 @@ def as_before(sender: Place, link: str, address: str) -> Iterator[None]:
     """While we ask, neighbour tables may change; then they say what they said before.
 
     The answer must not tell the sender's kernel a MAC that it cannot ask for itself (a rule drops its questions), nor
-    mend a wrong one that it believes; nor may our question mend what who is asked believes of the sender.
+    mend a wrong one that it believes; nor may our question mend what who is asked believes of the sender. What a kernel
+    was asking for it asks for again with its next packet, from that one's address: told to ask without a packet, IPv6
+    does so from its link-local address (RFC 4861, section 7.2.2), and with a failed entry it may take another route.
     """
     owner = sender.lab.owner(address, sender)
     own = source_on(sender.addresses, link, address)

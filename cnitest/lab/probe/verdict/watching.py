@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -45,11 +45,13 @@ def watched_attempt(
     When ``may_end_early``, not so long where it cannot be answered any more: the kernel's trace shows that it was freed
     (with ``expected``, see `alike`, in that very way), or nothing in the lab holds a packet.
     """
+    forgotten: set[tuple[Place, str]] = set()
     for _ in range(_MOST_INSTEAD):
-        watch = _Watch(probe, sniffers, far, expected)
+        watch = _Watch(probe, sniffers, far, expected, forgotten)
         made = watch.attempt(wait, may_end_early=may_end_early)
         for one in watch.instead:  # does it get there without us, too? By now they are watched
             forget(one.place, one.address)
+            forgotten.add((one.place, one.address))
         if not (made[0].answered and watch.instead):
             break
     return made
@@ -64,9 +66,15 @@ class _Watch:
     """One attempt, and who watches it."""
 
     def __init__(
-        self, probe: Probe, sniffers: Mapping[Place, PacketSocket], far: Place | None, expected: Sequence[Freed]
+        self,
+        probe: Probe,
+        sniffers: Mapping[Place, PacketSocket],
+        far: Place | None,
+        expected: Sequence[Freed],
+        forgotten: Collection[tuple[Place, str]],
     ) -> None:
         lab = probe.sender.lab
+        self._forgotten = forgotten
         self._probe, self._watchers, self._far, self._expected = probe, tuple(sniffers), far, expected
         self._sniffers = sniffers
         self._began = {place: sniffer.count for place, sniffer in sniffers.items()}
@@ -111,9 +119,8 @@ class _Watch:
             self._gone = expected and not programs.may_see(lab)
         elif not (self._expected or self._fate.pending) and time.monotonic() >= self._next:
             counts = {place: sniffer.count for place, sniffer in self._sniffers.items() if sniffer.frames() or True}
-            self._gone = nothing_waits(lab, self._probe.transport, self._start, self.instead) and not self._moved(
-                matches, counts
-            )
+            waits = not nothing_waits(lab, self._probe.transport, self._start, self.instead, self._forgotten)
+            self._gone = not waits and not self._moved(matches, counts)
             self._next = time.monotonic() + self._pause
             self._pause *= _LESS_OFTEN
         return self._gone
