@@ -25,6 +25,7 @@ __all__ = [
     "rejection",
     "result_document",
     "success",
+    "wordless",
     "words",
 ]
 
@@ -114,7 +115,7 @@ def rejection(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()
         return [complaint(call, f"succeeds, but should refuse{_output(call)}", CallFault.ACCEPTS)]
     document = error_document(call)
     if document is None:
-        return [complaint(call, f"fails without an error document: {words(call)}", CallFault.WORDLESS)]
+        return [complaint(call, f"fails {wordless(call)}", CallFault.WORDLESS)]
     code = document["code"]
     if codes and code not in codes:
         wanted = " or ".join(map(str, sorted(codes)))
@@ -129,6 +130,14 @@ def not_defined(call: Call) -> bool:
     """Whether a plugin answered that it does not know the command."""
     document = error_document(call)
     return document is not None and document["code"] in (1, 4) and "CNI_COMMAND" in str(document.get("msg", ""))
+
+
+def wordless(call: Call) -> str:
+    """How a call failed whose stdout is no error document: it prints several documents, or none that is one."""
+    found = documents(call)
+    if len(found) > 1 and all(isinstance(document, dict) for document in found):
+        return f"and prints {len(found)} documents instead of one error document: {words(call)}"
+    return f"without an error document: {words(call)}"
 
 
 def words(call: Call) -> str:

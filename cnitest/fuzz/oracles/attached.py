@@ -125,7 +125,7 @@ def rejections(calls: Sequence[Call]) -> list[Violation]:
         return [_of(call, "output", "succeeds without a result")] if lacks else []
     document = protocol.error_document(call)
     if document is None:
-        return [_of(call, "error", f"fails without an error document: {protocol.words(call)}")]
+        return [_of(call, "error", f"fails {protocol.wordless(call)}")]
     code = document["code"]
     if code not in spec.ERRORS and not code >= 100:
         return [_of(call, "error", f"fails with code {code}, which is not defined")]

@@ -132,6 +132,24 @@ def test_no_answer_upsets_the_check(stdout: dict[str, Any]):
             assert set(reading.versions(protocol.result_document(call))) <= {"1.0.0"}
 
 
+@pytest.mark.parametrize(
+    ("stdout", "said"),
+    [
+        ('{"code": 4, "msg": "x"}\n{"code": 4, "msg": "x"}', "and prints 2 documents instead of one error document"),
+        ("cannot read\n{}", "without an error document"),
+        ('{"code": 4, "msg": "x"}\ncannot read', "without an error document"),
+        ("[1]", "without an error document"),
+        ("", "without an error document: nothing said"),
+    ],
+    ids=["two documents", "words before", "words after", "a list", "nothing"],
+)
+def test_two_documents_are_told_from_none(stdout: str, said: str):
+    """A failed call that prints several documents, as one that was tried again does, is told so: it has reported."""
+    call = answered(stdout, 1)
+
+    assert next(str(found) for found in protocol.rejection(call)).startswith(f"p ADD: fails {said}")
+
+
 def answered(stdout: str, code: int) -> Call:
     """A call that printed that and ended so."""
     return Call("p", "ADD", "node", (), {}, "{}", stdout.encode(), b"", code, 0.1, False, (), False, False)

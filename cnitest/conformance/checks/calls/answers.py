@@ -73,7 +73,7 @@ def failures_of_every_command_are_reported(bench: Bench) -> None:
     for call in calls:
         bench.complain(*protocol.crash(call))
         answered = call.exit_code == 0 or protocol.error_document(call) is not None
-        words = f"exit code {call.exit_code} without an error document: {protocol.words(call)}"
+        words = f"exit code {call.exit_code} {protocol.wordless(call)}"
         bench.demand(answered or protocol.crash(call), protocol.complaint(call, words))
 
 

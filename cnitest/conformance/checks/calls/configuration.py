@@ -168,7 +168,7 @@ def wrong_configurations_do_not_crash_it(bench: Bench, command: str) -> None:
         call = bench.raw(command, target, stdin=change.document)
         faults = protocol.crash(call)
         if not faults and call.exit_code != 0 and protocol.error_document(call) is None:
-            words = f"exit code {call.exit_code} without an error document: {protocol.words(call)}"
+            words = f"exit code {call.exit_code} {protocol.wordless(call)}"
             faults = [protocol.complaint(call, words)]
         bench.complain(*faults, prefix=f"{change.words}: ")
         if command == "ADD" and call.exit_code == 0:
