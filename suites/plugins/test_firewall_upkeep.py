@@ -16,6 +16,8 @@ pytestmark = [
 ]
 
 BOTH = (4, 6)
+#: An address of the network in each family, with its gateway.
+OWN = {4: ("10.22.0.50/24", "10.22.0.1"), 6: ("2001:db8:22::50/64", "2001:db8:22::1")}
 
 
 @pytest.fixture
@@ -119,6 +121,28 @@ def test_deleting_twice_is_no_error(node, cni):
     caller(cni).delete(target, result)
 
     assert rules(node, f"{attachment.address}/") == []
+
+
+@pytest.mark.parametrize("family", BOTH, ids=["ipv4", "ipv6"])
+@pytest.mark.covers("firewall", "DEL", "kernel", "packet")
+def test_the_rules_of_who_was_never_deleted_end_with_the_next(node, cni, family):
+    """A container that gets the address of one that was never deleted has its rules, once each; with its DEL they go,
+    and who has the address after it without the plugin is dropped."""
+    own, gateway = OWN[family]
+    ipam = {"type": "static", "addresses": [{"address": own, "gateway": gateway}]}
+    wanted = filtered(bridge={"ipam": ipam})
+    cni.add(node.sandbox("c1"), wanted)
+    node.lose("c1")
+    heir = cni.add(node.sandbox("c2"), wanted)
+    assert len(rules(node, f"{heir.address}/")) == 2
+    assert heir.sandbox.tcp(ROUTER[family], 80)
+    cni.delete(heir)
+    last = cni.add(node.sandbox("c3"), {**wanted, "plugins": wanted["plugins"][:1]})
+
+    reach = last.sandbox.tcp(ROUTER[family], 80)
+
+    assert rules(node, f"{heir.address}/") == []
+    assert reach.dropped_by == f"{'ip' if family == 4 else 'ip6'} filter FORWARD policy"
 
 
 @pytest.mark.covers("firewall", "DEL", "kernel")
