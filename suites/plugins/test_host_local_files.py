@@ -82,6 +82,17 @@ class TestFiles:
 
         assert lease.mode & 0o077 == 0
 
+    @pytest.mark.covers("host-local", "kernel")
+    def test_nobody_else_may_write_them(self, cni, node):
+        """Files and directories are their owner's to read and to write, and nobody else may write them."""
+        taken(cni, node, POOL, "a")
+
+        modes = {file.path: file.mode & 0o777 for file in node.files() if file.path.startswith(DIRECTORY)}
+
+        assert {DIRECTORY, HERE, f"{HERE}/10.1.2.10", f"{HERE}/last_reserved_ip.0"} <= {*modes}
+        wrong = {path: f"{mode:o}" for path, mode in modes.items() if mode & 0o622 != 0o600}
+        assert wrong == {}
+
 
 class TestDel:
     """What DEL frees."""
