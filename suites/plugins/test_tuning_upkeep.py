@@ -184,6 +184,17 @@ class TestDel:
         assert during == [f"{KEPT}/c1_eth0.json"]
         assert kept(node) == []
 
+    @pytest.mark.covers("tuning", "kernel")
+    def test_nobody_else_may_write_what_is_remembered(self, cni, node):
+        """What DEL will trust is its owner's to read and to write, and nobody else may write it, or put it there."""
+        cni.add(node.sandbox("c1"), tuned(mtu=1400))
+
+        modes = {file.path: file.mode & 0o777 for file in node.files() if file.path.startswith(KEPT)}
+
+        assert {*modes} == {KEPT, f"{KEPT}/c1_eth0.json"}
+        wrong = {path: f"{mode:o}" for path, mode in modes.items() if mode & 0o622 != 0o600}
+        assert wrong == {}
+
     @pytest.mark.covers("tuning.dataDir", "kernel", "DEL")
     def test_another_directory(self, cni, node, sandbox):
         """`dataDir` is where it is remembered, and where DEL finds it."""
@@ -299,6 +310,17 @@ class TestCheck:
     def test_notices(self, cni, sandbox, attachment, tampering):
         """CHECK fails when what was set is no longer so."""
         sandbox.run(["sh", "-c", TAMPERINGS[tampering]])
+
+        distrusted(cni, attachment)
+
+    @pytest.mark.covers("tuning.sysctl", "CHECK")
+    @pytest.mark.parametrize("other", ["3001", "1300", "30"], ids=["longer", "longer before", "shorter"])
+    def test_notices_a_value_that_looks_alike(self, cni, sandbox, other):
+        """CHECK compares the whole value: one that has the wanted one in it, or is part of it, is another."""
+        attachment = cni.add(sandbox, tuned(sysctl={"net.core.somaxconn": "300"}))
+        cni.check(attachment)
+
+        sandbox.sysctl("net.core.somaxconn", other)
 
         distrusted(cni, attachment)
 
