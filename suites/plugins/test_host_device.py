@@ -67,6 +67,15 @@ class TestMove:
         sandbox.run(["ip", "address", "add", f"{ADDRESS}/24", "dev", "eth0"])
         assert sandbox.ping(PEER)
 
+    @pytest.mark.covers("host-device.dns", "kernel")
+    def test_dns_goes_before_that_of_the_ipam(self, cni, sandbox):
+        """DNS settings of the network are those of the result, whatever IPAM says."""
+        dns = {"nameservers": ["192.0.2.53", "2001:db8::53"], "domain": "example.com", "search": ["example.com"]}
+        conf = network(f"{ADDRESS}/24", device="nic1", dns={**dns, "options": ["ndots:2"]})
+        conf["ipam"]["dns"] = {"nameservers": ["192.0.2.54"]}
+
+        assert cni.add(sandbox, conf).result.dns == {**dns, "options": ["ndots:2"]}
+
     @pytest.mark.covers("host-device.runtimeConfig.ips", "kernel", "packet")
     def test_addresses_of_the_runtime(self, lab, cni, sandbox):
         """Addresses that the runtime names reach IPAM."""

@@ -101,6 +101,17 @@ class TestLink:
 
         assert [link.name for link in sandbox.links] == ["lo"]
 
+    @pytest.mark.covers("tap.dns", "kernel")
+    @pytest.mark.parametrize("addresses", [(), (f"{ADDRESS}/24",)], ids=["without IPAM", "with IPAM"])
+    def test_dns_is_the_results(self, cni, sandbox, addresses):
+        """DNS settings of the network are those of the result, whatever IPAM says."""
+        dns = {"nameservers": ["192.0.2.53", "2001:db8::53"], "domain": "example.com", "search": ["example.com"]}
+        conf = network(*addresses, dns={**dns, "options": ["ndots:2"]})
+        if addresses:
+            conf["ipam"]["dns"] = {"nameservers": ["192.0.2.54"]}
+
+        assert cni.add(sandbox, conf).result.dns == {**dns, "options": ["ndots:2"]}
+
     @pytest.mark.covers("tap.selinuxContext", "refused")
     def test_an_selinux_context_without_selinux(self, cni, sandbox):
         """Where there is no SELinux a context cannot be had: an error, and no link is left."""
