@@ -206,6 +206,18 @@ class TestTables:
         assert routes_in(sandbox, FIRST_TABLE) == ["10.20.2.0/24"]
 
     @pytest.mark.covers("sbr", "kernel", "packet")
+    @pytest.mark.parametrize("family", [4, 6])
+    def test_a_gateway_is_enough_for_a_default(self, cni, node, client, family):
+        """An address with a gateway has a default route in its table, also when the network brings none."""
+        network = routed(2, families=(family,))
+        network["plugins"][0]["ipam"]["routes"] = []
+
+        sandbox = attached(cni, node, plain(1), network)[0].sandbox
+
+        assert "default" in routes_in(sandbox, table_of(sandbox, address(2, family)))
+        assert answers_by(client.ping(address(2, family))) == "eth2"
+
+    @pytest.mark.covers("sbr", "kernel", "packet")
     def test_two_addresses_of_one_family(self, cni, node, client):
         """Each of a link's addresses has a rule, and both are answered by the link."""
         network = routed(2, families=(4,))
