@@ -138,6 +138,20 @@ def test_check_notices_that_the_lease_is_not_held(node, server, running, cni):
 
 
 @pytest.mark.covers("dhcp", "CHECK")
+def test_check_notices_that_the_daemon_is_gone(node, server, running, cni):
+    """Without the daemon nobody renews the lease: CHECK has to say so."""
+    with serving(server):
+        attachment = cni.add(node.sandbox("c1"), NET)
+        cni.check(attachment)
+        running.stop()
+        said = distrusted(cni, attachment)
+        daemon(node, cni.path)
+        cni.delete(attachment)
+
+    assert said
+
+
+@pytest.mark.covers("dhcp", "CHECK")
 def test_check_notices_another_address(node, server, running, cni):
     """CHECK of a container whose address was changed by hand fails."""
     with serving(server):
