@@ -13,6 +13,7 @@ from cnitest.suites.plugins.flannels import (
     announce,
     delegated,
     env,
+    leases,
     network,
 )
 from cnitest.suites.plugins.lan_networks import ready_sandbox, rejected
@@ -69,6 +70,16 @@ def test_each_of_several_networks_has_a_route(node, cni):
     routes = [("10.244.0.0/16", GATEWAY[4]), ("10.245.0.0/16", GATEWAY[4])]
     assert main_routes(attachment.sandbox, 4) == routes
     assert source(attachment.sandbox.ping("10.245.2.9")) == attachment.address
+
+
+@pytest.mark.covers("flannel", "kernel", "packet")
+def test_each_of_several_networks_of_ipv6_has_a_route(node, cni):
+    """The same of FLANNEL_IPV6_NETWORK."""
+    announce(node, env(6, FLANNEL_IPV6_NETWORK="fd10:244::/48,fd10:245::/48"))
+    attachment = cni.add(ready_sandbox(node, "c1"), network())
+
+    assert main_routes(attachment.sandbox, 6) == [("fd10:244::/48", GATEWAY[6]), ("fd10:245::/48", GATEWAY[6])]
+    assert source(attachment.sandbox.ping("fd10:245:0:2::9")) == attachment.address
 
 
 @pytest.mark.covers("flannel", "kernel")
@@ -233,6 +244,25 @@ def test_the_delegate_speaks_the_networks_version(node, cni, version):
     assert attachment.result.cni_version == version
     assert delegated(node, "c1")["cniVersion"] == version
     assert attachment.sandbox.ping(GATEWAY[4])
+
+
+@pytest.mark.covers("flannel", "DEL", "packet")
+def test_containers_whose_ids_begin_alike_are_kept_apart(node, cni):
+    """Two containers whose IDs differ in the last letter alone: DEL of one takes nothing from the other, which its own
+    DEL finds."""
+    announce(node, env())
+    first, second = (
+        cni.add(ready_sandbox(node, name), network(), container_id=f"{'5e' * 31}c{number}")
+        for number, name in enumerate(("c1", "c2"))
+    )
+    cni.delete(first)
+    still, kept = second.sandbox.ping(GATEWAY[4]), leases(node)
+    cni.delete(second)
+
+    assert source(still) == second.address
+    assert kept == [second.address]
+    assert leases(node) == []
+    assert [link.name for link in second.sandbox.links] == ["lo"]
 
 
 def _is_request(packet, family):
