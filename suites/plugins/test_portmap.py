@@ -291,3 +291,16 @@ def test_one_interface_of_two_goes(lab, node, cni, backend):
 
     assert address(first, 4)
     assert seen(lab.host("router"), UPLINK[4], first) == ROUTER[4]
+
+
+@BACKEND
+@pytest.mark.covers("portmap", "packet", "DEL")
+def test_one_network_of_two_goes(lab, node, cni, backend):
+    """DEL of a second network's interface leaves the port that leads to the first."""
+    sandbox = node.sandbox("c1")
+    first = cni.add(sandbox, published(4, **backend), capabilities=asked())
+    beside = published(4, second=True, bridge={"isDefaultGateway": False, "isGateway": True}, **backend)
+    second = cni.add(sandbox, beside, "eth1", capabilities=asked(mapping(8081, 81)))
+    cni.delete(second)
+
+    assert seen(lab.host("router"), UPLINK[4], first) == ROUTER[4]
