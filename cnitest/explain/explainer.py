@@ -22,7 +22,7 @@ from cnitest.lab.reach import Reach, Verdict
 #: Seconds to wait for the answer of a probe that was lost before; what is in flight is at its end long before.
 _WAIT = 0.1
 # What many links say when they come up is over soon; a flood is not.
-_MOST_AGAIN = 2
+_MOST_OVERRUN, _MOST_AGAIN = 2, 4
 _OVERRUN = "what the kernel freed: it said more than there was room for"
 _QUESTIONS = ("arp", "nd")
 # So many places can be asked for their counters without anybody waiting for it.
@@ -49,8 +49,9 @@ def _explained(probe: Probe, reach: Reach) -> Explanation:
         sniffer.forget()
     ask_anew(everyone)
     loss, whole = _gathered(probe, reach, everyone)
-    for _ in range(_MOST_AGAIN):
-        if loss.attempt.answered or (not _is_overrun(everyone) and whole):
+    for again in range(_MOST_AGAIN):
+        delivered = loss.attempt.answered  # of several next hops another flow may take another one
+        if not delivered and (again >= _MOST_OVERRUN or (not _is_overrun(everyone) and whole)):
             break
         loss, whole = _gathered(probe, reach, everyone)
     if loss.attempt.answered:

@@ -63,7 +63,7 @@ def ahead(loss: Loss) -> Leg | None:
     """The leg that the packet was to take from where it was last seen; None where there is no route."""
     if loss.spot.out:
         return None
-    found = loss.route(loss.destination)
+    found = loss.routed
     if not isinstance(found, Route) or not found.link or loss.owns(loss.destination):
         return None
     start = LinkAt(loss.place.full_name, found.link)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from cnitest.errors import KernelError
 from cnitest.explain.evidence.ip import fib, marks, translated
 from cnitest.explain.evidence.ip.counters import NONE, Counts
-from cnitest.explain.evidence.ip.kernel_routes import NoRoute, route_of
+from cnitest.explain.evidence.ip.kernel_routes import NoRoute, by_unanswered, route_of
 from cnitest.explain.evidence.rows import LastSeen, MetRule, answer_to, sent_tos
 from cnitest.explain.evidence.stages import BRIDGED, INSIDE, OUTSIDE, SENDING, Stage
 from cnitest.explain.evidence.wiring import Wiring
@@ -168,8 +168,12 @@ class Loss:
         """What the place's kernel says of the packet's way on: as one of its own, or as one that came in."""
         packet, iif = self.packet, self.incoming if self.link else ""
         ports = (packet.protocol, packet.source_port, packet.destination_port)
+        if packet.kind:  # the kernel keeps an ICMP message's type and code where others have their destination port
+            ports = (packet.protocol, 0, packet.kind << 8)
         by, tos = ports if packet.protocol in _PROTOCOLS.values() else None, self.question.tos
-        return self.route(self.destination, source=packet.source, iif=iif, mark=self.mark, ports=by, tos=tos)
+        found = self.route(self.destination, source=packet.source, iif=iif, mark=self.mark, ports=by, tos=tos)
+        hops = self.decision.route.hops if self.decision and self.decision.route else ()
+        return by_unanswered(found, hops, self.place.neighbours) if hops and isinstance(found, Route) else found
 
     @cached_property
     def question(self) -> fib.RouteLookup:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from cnitest.explain.evidence.ip.kernel_routes import IN_VAIN
 from cnitest.explain.evidence.leg import Leg, ahead
 from cnitest.explain.evidence.loss import Loss
 from cnitest.kernel.rows.records import Neighbour
 from cnitest.lab.probe.verdict.neighbour import NeighbourProbe, as_before
-
-_IN_VAIN = ("incomplete", "failed", "none")
 
 
 def unresolved(leg: Leg) -> Neighbour | None:
@@ -16,7 +15,7 @@ def unresolved(leg: Leg) -> Neighbour | None:
         (
             row
             for row in leg.sender.neighbours
-            if (row.ip, row.link) == (leg.next_hop, leg.start.link) and row.state in _IN_VAIN
+            if (row.ip, row.link) == (leg.next_hop, leg.start.link) and row.state in IN_VAIN
         ),
         None,
     )

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 
 from cnitest.explain.evidence.ip import fib
 from cnitest.explain.evidence.ip.fib import Decision
+from cnitest.explain.evidence.ip.kernel_routes import IN_VAIN
 from cnitest.explain.evidence.leg import travelled
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Address, Route
 from cnitest.lab.place import Place
-
-_IN_VAIN = ("incomplete", "failed", "none")
 
 
 def routed(loss: Loss) -> bool:
@@ -43,7 +42,7 @@ def hop(loss: Loss) -> str:
 def unanswered(loss: Loss) -> str:
     """The next hop, where the kernel asks for its MAC and nobody answers: the packet has come so far; else empty."""
     wanted = hop(loss)
-    asks = any(row.ip == wanted and row.state in _IN_VAIN for row in loss.place.neighbours)
+    asks = any(row.ip == wanted and row.state in IN_VAIN for row in loss.place.neighbours)
     return wanted if asks else ""
 
 

@@ -1,0 +1,61 @@
+"""Routes with several next hops, of which one is gone: which one a packet takes hangs on its flow."""
+
+from __future__ import annotations
+
+import pytest
+
+from cnitest import Lab, Verdict
+from cnitest.topology import loads
+
+_WORDS = {
+    4: {"lan": "10.1.0.", "dmz": "10.2.0.", "length": "24", "ip": "ip", "v": "ipv4"},
+    6: {"lan": "fd00:1::", "dmz": "fd00:2::", "length": "64", "ip": "ip -6", "v": "ipv6"},
+}
+_TWO_WAYS = """
+name: two-ways
+hosts:
+  desk:
+    setup:
+      - {ip} route add default nexthop via {lan}1 nexthop via {lan}9
+      - sysctl -qw net.{v}.fib_multipath_hash_policy=1
+  gate: {{role: router}}
+  spare: {{role: router}}
+  server: {{routes: [{{via: "{dmz}1"}}]}}
+switches: {{lan: {{}}, dmz: {{}}}}
+veths:
+  - ends: [{{at: desk, name: eth0, addresses: ["{lan}2/{length}"]}}, {{at: lan, name: p1}}]
+  - ends: [{{at: gate, name: lan0, addresses: ["{lan}1/{length}"]}}, {{at: lan, name: p2}}]
+  - ends: [{{at: spare, name: lan0, addresses: ["{lan}9/{length}"]}}, {{at: lan, name: p3}}]
+  - ends: [{{at: server, name: eth0, addresses: ["{dmz}2/{length}"]}}, {{at: dmz, name: q1}}]
+  - ends: [{{at: gate, name: dmz0, addresses: ["{dmz}1/{length}"]}}, {{at: dmz, name: q2}}]
+  - ends: [{{at: spare, name: dmz0, addresses: ["{dmz}9/{length}"]}}, {{at: dmz, name: q3}}]
+"""
+_FLOWS = range(20, 36)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("probe", ["ping", "udp", "tcp"])
+def test_the_next_hop_that_is_gone_is_named(probe, family):
+    """Of the flows that took it: with its address, its place and the command that gives it back."""
+    words = _WORDS[family]
+    port = () if probe == "ping" else (53,)
+    with Lab(loads(_TWO_WAYS.format(**words))) as lab:
+        desk, spare = lab.host("desk"), lab.host("spare")
+        spare.run(f"{words['ip']} address del {words['lan']}9/{words['length']} dev lan0".split())
+        lost = 0
+        for number in _FLOWS:
+            source = f"{words['lan']}{number}"
+            nodad = ["nodad"] * (family == 6)
+            desk.run(["ip", "address", "add", f"{source}/{words['length']}", "dev", "eth0", *nodad])
+
+            reach = getattr(desk, probe)(f"{words['dmz']}2", *port, source=source)
+
+            if reach.verdict is not Verdict.DELIVERED and "by now it is delivered" not in str(reach.explanation):
+                lost += 1
+                assert reach.cause is not None, str(reach.explanation)
+                assert (reach.cause.id, reach.cause.place) == ("host.address-missing", "spare"), str(reach.explanation)
+                assert reach.cause.remedy.startswith(f"ip address add {words['lan']}9/{words['length']} dev lan0")
+            if lost == 2:
+                break
+
+    assert lost
