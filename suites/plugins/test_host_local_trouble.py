@@ -25,7 +25,7 @@ class TestStrangers:
             f"mkdir -p {HERE}/10.1.2.10",
             f"printf 'someone\\r\\neth0' > {HERE}/10.1.2.10",
             f"head -c 5000 /dev/zero > {HERE}/10.1.2.10",
-            f"ln -s /nowhere {HERE}/10.1.2.10",
+            f"ln -s /run/nowhere {HERE}/10.1.2.10",
         ],
         ids=["directory", "lease", "zeros", "dangling link"],
     )
