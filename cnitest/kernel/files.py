@@ -60,7 +60,7 @@ def watched(namespaces: int, hidden: Collection[str] = (), prepared: Collection[
     layers = [(layer, directory) for directory in mounts.COVERED if (layer := mounts.layer(directory))]
     roots = [("/run", "/run"), *layers, *((place, place) for place in _PRIVATE if os.path.ismount(place))]
     found = [each for root, shown in roots for each in _walk(root, shown, without)]
-    found += [each for directory in _AROUND for each in _added(directory)]
+    found += [each for directory in _AROUND for each in _added(directory, without)]
     found = [(where, path) for where, path in found if path not in prepared]
     return tuple(sorted(file for where, path in found if (file := _file(where, path, namespaces))))
 
@@ -71,12 +71,12 @@ def elsewhere(paths: Collection[str], namespaces: int) -> tuple[File, ...]:
     return tuple(sorted(file for path in wanted if (file := _file(path, path, namespaces))))
 
 
-def _added(directory: str) -> Iterator[tuple[str, str]]:
+def _added(directory: str, without: Collection[str]) -> Iterator[tuple[str, str]]:
     """As `_walk`: what was written into a directory that had to be rebuilt around a private one. Its entries of before
     are bound in: what is changed below them lies in the layer."""
     before = mounts.entries_before(directory)
     if before is not None:
-        yield from _walk(directory, directory, before.union(_PRIVATE, _AROUND))
+        yield from _walk(directory, directory, before.union(_PRIVATE, _AROUND, without))
 
 
 def _walk(root: str, shown: str, without: Collection[str]) -> Iterator[tuple[str, str]]:
