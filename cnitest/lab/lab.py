@@ -310,9 +310,12 @@ class Lab(Measuring):
         """Whether some place had an address when it was last asked for; asks nobody."""
         return self._owners.is_known(address, near)
 
-    def settle(self) -> None:
-        """Let the kernel catch up with the carriers and bridge ports of all links."""
+    def settle(self, *, six: bool = False) -> None:
+        """Let the kernel catch up with the carriers and bridge ports of all links, with ``six`` also with the groups of
+        IPv6 addresses."""
         readiness.settle(self.places)
+        for place in self.places if six else ():
+            readiness.await_groups(place)
 
 
 def _topology(given: object) -> Topology:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 
 from cnitest.deadline import Deadline
-from cnitest.errors import KernelError
+from cnitest.errors import DeadlineExceeded, KernelError
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.rtnetlink import rtnl
 from cnitest.lab.place import Place
@@ -16,6 +17,7 @@ from cnitest.topology.model import Topology
 
 _LINK_READY = 10.0
 _RECEIVED = 2.0
+_JOINED = 1.0
 
 
 def settle(places: Iterable[Place]) -> None:
@@ -23,6 +25,23 @@ def settle(places: Iterable[Place]) -> None:
     for place in places:
         with contextlib.suppress(KernelError):  # a link may go while we ask for it
             place.namespace.netlink.batch([rtnl.flush_link(link.ifindex, link.name) for link in place.links])
+
+
+def await_groups(place: Place) -> None:
+    """Wait until a place gets the questions for its IPv6 addresses: a worker of the kernel has it join their groups
+    (RFC 4291, section 2.7.1) after they are there, also without duplicate detection. No longer than a second."""
+    deadline = Deadline.after(_JOINED, f"{place.full_name} in the groups of its IPv6 addresses")
+    read = place.lab.own_file_reader(place.namespace)
+    with contextlib.suppress(KernelError, DeadlineExceeded):  # a link may go while we ask for it
+        deadline.poll(lambda: _asked_by(place) <= {tuple(line.split()[1:3]) for line in read("igmp6").splitlines()})
+
+
+def _asked_by(place: Place) -> set[tuple[str, ...]]:
+    """The links of a place that ask for neighbours, each with the groups by which its addresses are asked for."""
+    up = (link for link in place.links if link.up and link.carrier and link.name != "lo")
+    asking = {link.name for link in up if "NOARP" not in link.flags}
+    own = (row for row in place.addresses if ":" in row.ip and row.link in asking and not row.tentative)
+    return {(row.link, f"ff0200000000000000000001ff{ip_address(row.ip).packed.hex()[-6:]}") for row in own}
 
 
 def has_stp(topology: Topology) -> bool:

@@ -124,7 +124,7 @@ class _Batch:
             silent = [at for at in numbers if at not in self._found]
         most = min(_AT_ONCE, _MOST_FRAMES // len(self._places))
         if silent:
-            self._lab.settle()
+            self._lab.settle(six=any(is_ipv6(probe.destination) for probe in self._probes))
         for at_once in dict.fromkeys(max(_LEAST_WATCHED, most // share) for share in _SHARES):
             doubtful: list[int] = []
             for some in _parts(silent, at_once):

@@ -20,7 +20,7 @@ from cnitest.kernel.packet_socket import PacketSocket
 from cnitest.kernel.rows.records import Neighbour
 from cnitest.kernel.tracing import trace
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, Probe
+from cnitest.lab.probe.base import Attempt, Probe, is_ipv6
 from cnitest.lab.probe.verdict import holding, programs, proxies, refusal, silence, sizes, under_way
 from cnitest.lab.probe.verdict.controls import Control, brief_control, control, nothing_comes
 from cnitest.lab.probe.verdict.neighbour import ask_anew, await_duplicate_detection
@@ -115,7 +115,7 @@ class Inquiry:
     def _confirm(self, freed: Sequence[Freed]) -> Reach | None:
         """Send what is gone once more, with everyone watching: dropped when that is gone, too, in the same way."""
         everyone = self._everyone
-        self._lab.settle()
+        self._lab.settle(six=is_ipv6(self._probe.destination))
         if await_duplicate_detection(self._probe, everyone, also_link_local=True):
             return None
         self._anew = ask_anew(everyone)
@@ -136,7 +136,7 @@ class Inquiry:
     def _inquire(self) -> Reach:
         """Send again with everyone watching, between two controls."""
         everyone = self._everyone
-        self._lab.settle()
+        self._lab.settle(six=is_ipv6(self._probe.destination))
         unsettled = await_duplicate_detection(self._probe, everyone, also_link_local=True)
         before = control(self._probe)
         if self._keeps_back(before):
