@@ -141,9 +141,12 @@ def _has_asked(
     began = time.time_ns() - round(age * 1e9)
     if began < since or sniffer.opened >= since:
         return None
-    if any(_asks(frame) for frame in sniffer.sent_by_kernel(since) if asked.matches(frame)):
+    asked_at = [one.when for one in sniffer.sent_by_kernel(since - rounds) if asked.matches(one) and _asks(one)]
+    if any(when >= since for when in asked_at):
         return True
-    return None if began - rounds < since else False
+    # It may have begun, and asked, just before.
+    unsure = began - rounds < since and (asked_at or sniffer.opened >= since - rounds)
+    return None if unsure else False
 
 
 def keeps_back(place: Place, link: str, address: str, since: int) -> bool:
