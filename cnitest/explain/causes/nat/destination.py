@@ -13,6 +13,7 @@ from cnitest.explain.causes.nat import turns
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.ip import translated
+from cnitest.explain.evidence.ip.kernel_routes import IN_VAIN
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.translation import NatRule, TranslatedTo
 from cnitest.lab.place import Place
@@ -147,9 +148,7 @@ def _is_on_its_way(loss: Loss, target: TranslatedTo) -> bool:
     if loss.place is not target.place:
         return False
     found = loss.route(target.address)
-    asks = any(
-        row.ip == target.address and row.state in ("failed", "incomplete", "none") for row in loss.state().neighbours
-    )
+    asks = any(row.ip == target.address and row.state in IN_VAIN for row in loss.state().neighbours)
     return not isinstance(found, NoRoute) and not asks
 
 
