@@ -16,7 +16,7 @@ from typing import NamedTuple
 from weakref import WeakSet
 
 from cnitest.deadline import Deadline
-from cnitest.kernel import stamps
+from cnitest.kernel import announcements, stamps
 from cnitest.kernel.namespaces import Kept, NetworkNamespace
 
 _ETH_P_ALL = 0x0003
@@ -111,6 +111,11 @@ class PacketSocket(Sniffer):
         self.opened = time.time_ns()
         self._forgotten = 0
         self._sent: deque[int] = deque(maxlen=_MOST_AT_ONCE)
+
+    def leave_out_announcements(self) -> None:
+        """Do without what links announce of their own accord; where the kernel cannot tell, there is more to read."""
+        with contextlib.suppress(OSError):
+            announcements.leave_out(self.socket)
 
     def frames(self) -> list[Frame]:
         """As of any sniffer, and remembered."""

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 __tracebackhide__ = is_ours
 
 _EVERYWHERE = frozenset(kind for kind, row in KINDS.items() if row.everywhere)
+# What the links of so few places announce is read sooner than it is left out.
+_FEW = 16
 
 
 class Lab(Measuring):
@@ -294,6 +296,8 @@ class Lab(Measuring):
         known = self._sniffers.get(place.full_name)
         if known is None:
             known = self._sniffers[place.full_name] = PacketSocket(place.namespace, blind=self.blind)
+            if len(self._places) > _FEW:
+                known.leave_out_announcements()
         return known
 
     def own_file_reader(self, namespace: NetworkNamespace) -> Callable[..., str]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnitest.errors import CommandError, is_ours
-from cnitest.kernel import firewall, sysctl
+from cnitest.kernel import sysctl
 from cnitest.kernel.namespaces import NetworkNamespace
+from cnitest.kernel.netfilter import firewall
 from cnitest.kernel.processes.process import Finished
 from cnitest.lab.arguments import checked
 from cnitest.lab.flows.flows import Flows

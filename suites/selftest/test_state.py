@@ -10,7 +10,7 @@ import pytest
 from cnitest.suites.selftest import walkthrough
 
 from cnitest import State, difference
-from cnitest.kernel.firewall import nft_rules, saved_rules
+from cnitest.kernel.netfilter.firewall import nft_rules, saved_rules
 from cnitest.kernel.rows.records import Address, Neighbour, Route
 
 lab = walkthrough.lab

@@ -8,7 +8,7 @@ import pytest
 
 from cnitest import difference
 from cnitest.errors import CommandError
-from cnitest.kernel.firewall import ipset_lines, nft_rules
+from cnitest.kernel.netfilter.firewall import ipset_lines, nft_rules
 from cnitest.topology import Host, Topology
 
 pytestmark = pytest.mark.topology(Topology(name="one", hosts={"node": Host()}))

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 from cnitest.errors import KernelError
-from cnitest.kernel import firewall, sysctl
+from cnitest.kernel import sysctl
 from cnitest.kernel.files import File
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.netfilter import conntrack
+from cnitest.kernel.netfilter import conntrack, firewall
 from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.kernel.rows import bridge_rows, dumps, ipsec, mptcp, multicast, route_rows, rule_rows, traffic_control
 from cnitest.kernel.rows.link_rows import LinkNames, LinkTable
