@@ -1,15 +1,29 @@
-"""Senders that keep back their own questions for the next hop's MAC: dropped by a rule, and no answer of ours helps."""
+"""Senders that never know the next hop's MAC: a rule drops their questions, or the answers; no answer of ours helps."""
 
 from __future__ import annotations
+
+import socket
+import time
 
 import pytest
 from cnitest.suites.selftest.explain.ways import WAYS, Words
 
 from cnitest import Lab, Verdict
+from cnitest.deadline import Deadline
+from cnitest.lab.probe.verdict import holding
+from cnitest.lab.probe.verdict.neighbour import question
 from cnitest.topology import loads
 
 SOLICITATION = "-p icmpv6 --icmpv6-type neighbour-solicitation -j DROP"
 NETDEV = "add table netdev f; add chain netdev f o { type filter hook egress device eth1 priority 0; }"
+ADVERTISEMENT = "-p icmpv6 --icmpv6-type neighbour-advertisement -j DROP"
+INGRESS = "add table netdev f; add chain netdev f i { type filter hook ingress device eth1 priority 0; }"
+# One byte takes a millisecond: what comes after a full bucket waits.
+SLOW = (
+    "ip link add ifb0 type ifb; ip link set ifb0 up; tc qdisc add dev ifb0 root tbf rate 8kbit burst 1600 limit 9000; "
+    "tc qdisc add dev eth1 ingress; "
+    "tc filter add dev eth1 parent ffff: protocol all u32 match u32 0 0 action mirred egress redirect dev ifb0"
+)
 KEPT = [
     (4, "client", "arptables -A OUTPUT -j DROP", "arp filter OUTPUT rule 1"),
     (
@@ -21,6 +35,11 @@ KEPT = [
     (4, "client", f"nft '{NETDEV}; add rule netdev f o ether type arp drop'", "netdev f o rule 1"),
     (4, "r1", "arptables -A OUTPUT -j DROP", "arp filter OUTPUT rule 1"),
     (6, "client", f"ip6tables -A OUTPUT {SOLICITATION}", "ip6 filter OUTPUT rule 1"),
+    (4, "client", "arptables -A INPUT --opcode 2 -j DROP", "arp filter INPUT rule 1"),
+    (4, "r1", "arptables -P INPUT DROP", "arp filter INPUT policy"),
+    (4, "client", f"nft '{INGRESS}; add rule netdev f i arp operation reply drop'", "netdev f i rule 1"),
+    (6, "client", f"ip6tables -A INPUT {ADVERTISEMENT}", "ip6 filter INPUT rule 1"),
+    (6, "client", "ip6tables -A INPUT -m state --state ESTABLISHED -j ACCEPT; ip6tables -P INPUT DROP", "ip6 filter"),
 ]
 
 
@@ -46,12 +65,40 @@ def test_a_question_that_is_kept_back_is_a_drop(
         assert getattr(client, probe)(*arguments)
 
 
-def test_a_sender_that_does_not_ask_is_told() -> None:
-    """The reason says that the packet never left for want of a question, and who would have answered."""
+@pytest.mark.parametrize(
+    ("chain", "says"),
+    [
+        ("OUTPUT", "client was not seen to ask who has 10.0.1.2 on eth1, who would answer"),
+        ("INPUT", "client asked who has 10.0.1.2 on eth1, and does not take the answer"),
+    ],
+)
+def test_why_a_sender_does_not_know_the_mac_is_told(chain: str, says: str) -> None:
+    """The reason says that the packet never left for want of a question, or since its answer was not taken."""
     with Lab(loads(WAYS)) as lab:
         client = lab.place("client")
-        client.run(["arptables", "-A", "OUTPUT", "-j", "DROP"])
+        client.run(["arptables", "-A", chain, "-j", "DROP"])
 
         reach = client.ping("10.0.1.2")
 
-        assert "client was not seen to ask who has 10.0.1.2 on eth1, who would answer" in reach.reason
+        assert f"it never left: {says}" in reach.reason
+
+
+@pytest.mark.requires(kernel="ifb")
+def test_an_answer_that_waits_is_not_refused() -> None:
+    """An answer that was seen to come in, and rests in a queue behind that, may be taken later."""
+    with Lab(loads(WAYS)) as lab:
+        client, router = lab.place("client"), lab.place("r1")
+        assert client.ping("10.0.1.2")
+        client.run(["sh", "-ec", SLOW])
+        with router.namespace.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as filler:
+            for _ in range(3):
+                filler.sendto(bytes(1000), ("10.0.1.1", 9))
+        client.run(["ip", "neigh", "flush", "all"])
+        sniffer, since = lab.sniffer(client), time.time_ns()
+        with client.namespace.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sender:
+            sender.sendto(b"", ("10.0.1.2", 9))
+        asked = question(client.link("eth1"), client.addresses, "10.0.1.2")
+        answer = Deadline.after(5, "the answer at client:eth1")
+        answer.poll(lambda: any(asked.answered_by(frame) for frame in sniffer.since(0) if frame.when >= since))
+
+        assert holding.keeps_back(client, "eth1", "10.0.1.2", since) == ""

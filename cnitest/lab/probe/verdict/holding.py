@@ -13,6 +13,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.deadline import Deadline
@@ -80,7 +81,7 @@ def nothing_waits(
         return False
     if not all(backlogs.are_handled() and not next(holders(lab, besides, ends, asks=asks), "") for _ in range(_TWICE)):
         return False
-    return not _may_be_answered(lab, asked, counts)
+    return not _may_be_answered(lab, asked, counts, besides)
 
 
 class LinkIn(NamedTuple):
@@ -94,6 +95,7 @@ class AskedInstead(NamedTuple):
     """A question for a neighbour that a place asks for, sent by us; ``unseen`` when nobody watched the place before."""
 
     place: Place
+    link: str
     question: NeighbourRequest
     unseen: bool = False
 
@@ -120,11 +122,11 @@ def _ask_again(
                 rounds = 0 if (place, row.ip) in forgotten else _AGE_ROUNDS
                 has_asked = not since or _has_asked(place, sniffer, link.ifindex, again, since, rounds)
                 if has_asked is False:
-                    kept_back.append(AskedInstead(place, again))
+                    kept_back.append(AskedInstead(place, link.name, again))
                     continue
                 with contextlib.suppress(OSError):
                     sniffer.send(link.name, again.data)
-                    asked.append(AskedInstead(place, again, has_asked is None))
+                    asked.append(AskedInstead(place, link.name, again, has_asked is None))
     return asked, kept_back
 
 
@@ -149,28 +151,55 @@ def _has_asked(
     return None if unsure else False
 
 
-def keeps_back(place: Place, link: str, address: str, since: int) -> bool:
-    """Whether a place was to ask for a neighbour on a link after a time, when it knew of none, and was not seen to: a
-    rule drops its questions, or none are allowed. Never where nobody sees anything."""
+def keeps_back(place: Place, link: str, address: str, since: int) -> str:
+    """Why a place was in vain to find out a neighbour's MAC on a link after a time, although that answers, in words:
+    it was not seen to ask (a rule drops its questions, or none are allowed), or does not take the answer. Empty where
+    it knows the MAC, where it was not answered, and where nobody sees anything."""
+    if place.lab.blind or not _in_vain(place, link, address):
+        return ""
+    asked, sniffer = question(place.link(link), place.addresses, address), place.lab.sniffer(place)
+    who = f"who has {address} on {link}"
+    by_kernel = [frame for frame in sniffer.sent_by_kernel(since) if asked.matches(frame) and _asks(frame)]
+    if not by_kernel:
+        return f"it never left: {place.full_name} was not seen to ask {who}, who would answer"
+    talk = [frame for frame in sniffer.recent if frame.when >= since and asked.matches(frame)]
+    answers = [after for before, after in pairwise(talk) if before in by_kernel and asked.answered_by(after)]
+    refused = answers and _is_handled(place.lab) and _in_vain(place, link, address)
+    return f"it never left: {place.full_name} asked {who}, and does not take the answer" if refused else ""
+
+
+def _in_vain(place: Place, link: str, address: str) -> bool:
+    """Whether a place asks for a neighbour, or has given up."""
     wanted, packed = place.link(link).ifindex, ipaddress.ip_address(address.partition("%")[0]).packed
     found = beliefs(place.namespace.netlink.dump(rtnl.dump_neighbours()), packed)
-    if place.lab.blind or not any(belief.in_vain for entry, belief in found.items() if entry.ifindex == wanted):
+    return any(belief.in_vain for entry, belief in found.items() if entry.ifindex == wanted)
+
+
+def _is_handled(lab: Lab, besides: Collection[tuple[Place, str]] | None = None) -> bool:
+    """Whether no packet is on its way by now; without ``besides`` those that wait for a neighbour do not count."""
+    try:
+        return backlogs.are_handled() and not next(holders(lab, besides or (), asks=besides is not None), "")
+    except OSError:
         return False
-    ours = question(place.link(link), place.addresses, address).matches
-    return not any(_asks(frame) for frame in place.lab.sniffer(place).sent_by_kernel(since) if ours(frame))
 
 
 def _asks(frame: Frame) -> bool:
     return wire.read(frame.data).kind in _QUESTIONS
 
 
-def _may_be_answered(lab: Lab, asked: Sequence[AskedInstead], counts: Mapping[Place, int]) -> bool:
-    """Whether somebody has answered a question, or may yet: one who heard it and takes time to answer for others.
+def _may_be_answered(
+    lab: Lab, asked: Sequence[AskedInstead], counts: Mapping[Place, int], besides: Collection[tuple[Place, str]]
+) -> bool:
+    """Whether somebody has answered a question, or may yet: one who heard it and takes time to answer for others. An
+    answer that was handled, and after which the place still asks, is one that it does not take.
 
-    ``counts`` are the frames that places had seen before.
+    ``counts`` are the frames that places had seen before, ``besides`` as of `holders`.
     """
     come = {place: lab.sniffer(place).since(count) for place, count in counts.items()} if asked else {}
-    if any(one.question.answered_by(frame) for one in asked for frame in come[one.place]):
+    answered = [one for one in asked if any(one.question.answered_by(frame) for frame in come[one.place])]
+    if answered and not (
+        _is_handled(lab, besides) and all(_in_vain(one.place, one.link, one.address) for one in answered)
+    ):
         return True
     heard = (
         each

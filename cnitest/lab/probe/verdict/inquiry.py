@@ -232,14 +232,14 @@ class Inquiry:
         return sniffers
 
     def _doubt(self, before: Control, after: Control) -> str:
-        self._unasked = silence.unasked(self._near, before) if self._anew and self._keeps_back(before) else ""
+        self._unasked = self._keeps_back(before) if self._anew else ""
         sent, kept = self._seen.at(self._near.full_name), bool(self._unasked)
         return silence.doubt(self._attempts[-1], sent, before, after, kept_back=kept)
 
-    def _keeps_back(self, hop: Control) -> bool:
-        """Whether it never left since its sender did not get to ask for the next hop, which answers."""
+    def _keeps_back(self, hop: Control) -> str:
+        """Why it never left, although the next hop answers: its sender does not get to know the MAC. Empty else."""
         left, since = self._seen.at(self._near.full_name), self._anew or self._start
-        return not left and hop.hop_answers and holding.keeps_back(self._near, hop.link, hop.hop, since)
+        return "" if left or not hop.hop_answers else holding.keeps_back(self._near, hop.link, hop.hop, since)
 
     def _silence(self, before: Control) -> str:
         """What to say of a probe that was proved dropped without an answer."""

@@ -49,11 +49,6 @@ def doubt(attempt: Attempt, sent: Sequence[Frame], before: Control, after: Contr
     return attempt.doubt
 
 
-def unasked(sender: Place, hop: Control) -> str:
-    """Why a probe never left of which the sender's kernel did not ask where to."""
-    return f"it never left: {sender.full_name} was not seen to ask who has {hop.hop} on {hop.link}, who would answer"
-
-
 def unanswered(attempt: Attempt, wait: str, answer: Sighting | None, why: str, otherwise: str) -> str:
     """What to say of a probe that was not answered between two controls: where its ``answer`` was lost, and ``why``;
     where none came ``otherwise``. ``wait`` says how long, and how often, it was waited for."""
