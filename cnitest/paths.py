@@ -20,6 +20,17 @@ _MOST_SHOWN = 8
 _MOST_BYTES = 1 << 20
 _PIPE_MS = 3000
 _TOO_LARGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: What files that are no UTF-8 begin with, and what to do with such a file.
+_BEGINNINGS = {
+    b"\x1f\x8b": "compressed by gzip: unpack it first (gunzip)",
+    b"BZh": "compressed by bzip2: unpack it first (bunzip2)",
+    b"\xfd7zXZ": "compressed by xz: unpack it first (unxz)",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it first (unzstd)",
+    b"PK\x03\x04": "an archive of zip: unpack it first (unzip)",
+    b"\x7fELF": "a program",
+    b"\xff\xfe": "UTF-16; save it as UTF-8",
+    b"\xfe\xff": "UTF-16; save it as UTF-8",
+}
 #: Bytes that are written to see whether there is space.
 _TRIED = 1 << 14
 
@@ -77,6 +88,13 @@ def place_of(error: UnicodeDecodeError) -> str:
     before = error.object[: error.start]
     line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
     return f"{line}:{column}"
+
+
+def no_text(error: UnicodeDecodeError) -> str:
+    """Why a file is not UTF-8, and what to do: it is an archive, a program, or text in another form."""
+    raw = bytes(error.object)
+    known = next((words for start, words in _BEGINNINGS.items() if raw.startswith(start)), "")
+    return f"the file is {known}" if known else f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
 
 
 def _await_writer(descriptor: int, path: str | os.PathLike[str]) -> None:

@@ -7,6 +7,7 @@ are shown as Python writes them (``\\x1b``, ``\\u202e``); what is too long is cu
 from __future__ import annotations
 
 import re
+import unicodedata
 
 #: The most characters of one line, and of a whole text, that are shown.
 MOST_OF_LINE, MOST = 4000, 60_000
@@ -14,6 +15,20 @@ MOST_OF_LINE, MOST = 4000, 60_000
 MOST_OF_ERROR = 35
 #: The most characters of a value, or of one word of a sentence, that are repeated to who wrote it.
 MOST_OF_VALUE, _MOST_OF_WORD = 80, 150
+#: What copying from pages and word processors leaves in the place of a character that means something.
+_TYPED = {
+    "“": '"',
+    "”": '"',
+    "„": '"',
+    "‘": "'",
+    "’": "'",
+    "：": ":",
+    "，": ",",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "／": "/",
+}
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -59,6 +74,25 @@ def quoted(value: object) -> str:
 def with_short_words(text: str) -> str:
     """The text with words cut that are longer than any name or number is: names of 300 letters, and the like."""
     return _LONG_WORD.sub(lambda found: f"{found[0][:60]}… ({len(found[0])} characters)", text)
+
+
+def lookalike(one: str) -> str:
+    """The first character of a line that looks like another, or like nothing at all, and what to type; empty without.
+
+    Begins with its column: ``5 is a no-break space (U+00A0), no ordinary blank: type one``.
+    """
+    for column, character in enumerate(one, 1):
+        if character.isascii():
+            continue
+        name = f"a {unicodedata.name(character, 'character').lower()} (U+{ord(character):04X})"
+        if character in _TYPED:
+            return f"{column} is {name}: type {_TYPED[character]}"
+        kind = unicodedata.category(character)
+        if kind == "Zs":
+            return f"{column} is {name}, no ordinary blank: type one"
+        if kind == "Cf":
+            return f"{column} is {name}, which shows nothing: delete it"
+    return ""
 
 
 def _untabbed(one: str) -> str:

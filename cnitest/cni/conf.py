@@ -172,9 +172,7 @@ def _read(path: Path) -> str:
         advice = paths.advice(path) if isinstance(error, FileNotFoundError | NotADirectoryError) else ""
         raise ConfigError(f"{path}: cannot be read: {error.strerror}{advice}") from error
     except UnicodeDecodeError as error:
-        wide = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
-        why = "it is UTF-16" if wide else error.reason
-        raise ConfigError(f"{path}:{paths.place_of(error)}: is not UTF-8: {why}: save it as UTF-8") from error
+        raise ConfigError(f"{path}:{paths.place_of(error)}: {paths.no_text(error)}") from error
 
 
 def _network(given: _Given, mode: Mode) -> Network:

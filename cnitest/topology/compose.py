@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+from cnitest.text import lookalike
 from cnitest.topology.decode import MOST_VALUES, Decoder, TooMuchError
 from cnitest.topology.problem import Problem
 from cnitest.topology.words.nodes import Node, Position
@@ -20,6 +22,7 @@ _WORDS = {
     "expected ',' or '}', but got '<stream end>'": "a '{' is not closed",
     "expected ',' or ']', but got '<stream end>'": "a '[' is not closed",
     "found unexpected end of stream": "a quote is not closed",
+    "expected the node content, but found ':'": "what begins with ':' wants quotes, such as an IPv6 address",
     "mapping values are not allowed here": "a ':' cannot stand here; check the indentation or quote the text",
 }
 
@@ -38,7 +41,9 @@ def read(decoder: Decoder, text: str, hint: Any, empty: str) -> Any:
     ``empty`` says what a file needs that has nothing.
     """
     try:
-        return decoder.decode(_compose(text, empty), hint)
+        value = decoder.decode(_compose(text, empty), hint)
+        decoder.problems[:] = [(place, with_lookalike(text, place, each)) for place, each in decoder.problems]
+        return value
     except (TooMuchError, RecursionError):
         message = f"its aliases expand to more than {MOST_VALUES} values; no file of this kind needs that"
         raise UnreadableError(Position(1, 1), message) from None
@@ -80,13 +85,33 @@ def _explained(error: Exception, text: str) -> UnreadableError:
     if mark is not None:
         context = getattr(error, "context", None)
         said = _WORDS.get(str(context)) or _WORDS.get(str(problem))
-        return UnreadableError(Position(mark.line + 1, mark.column + 1), f"not YAML: {said or problem}")
+        place = Position(mark.line + 1, mark.column + 1)
+        return UnreadableError(
+            place, ". ".join(filter(None, (f"not YAML: {said or problem}", _lookalike(text, place, 1))))
+        )
     position = getattr(error, "position", None)
     if isinstance(position, int):
         character = text[position : position + 1]
         line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
         return UnreadableError(Position(line, column), f"not YAML: the character {character!r} is not allowed")
     return UnreadableError(Position(1, 1), f"not YAML: {str(error).partition(chr(10))[0]}")
+
+
+def with_lookalike(text: str, place: Position, problem: Problem) -> Problem:
+    """A fault, with a character on its line that is another than it looks like."""
+    found = _lookalike(text, place)
+    ended = problem.message.endswith("?")
+    return replace(problem, message=f"{problem.message}{'' if ended else '.'} {found}") if found else problem
+
+
+def _lookalike(text: str, place: Position, above: int = 0) -> str:
+    """``Column 5 is a no-break space …`` of the line of a fault, or of one of so many ``above`` it; else nothing."""
+    rows = text.splitlines()
+    for at in range(place.line, place.line - above - 1, -1):
+        found = lookalike(rows[at - 1]) if 0 < at <= len(rows) else ""
+        if found:
+            return f"Column {found}" if at == place.line else f"In line {at} column {found}"
+    return ""
 
 
 def lines_of(source: str, found: list[tuple[Position, Problem]]) -> Iterator[str]:

@@ -11,9 +11,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin
 
-from cnitest.topology.hints import expected, fields_of, has_default, hints_of, name_field, required, said, stand_in
+from cnitest.topology.hints import (
+    can_be_empty,
+    expected,
+    fields_of,
+    has_default,
+    hints_of,
+    is_text,
+    name_field,
+    required,
+    said,
+    stand_in,
+)
 from cnitest.topology.problem import Problem, ancestors, child, listed
-from cnitest.topology.words.guesses import guess
+from cnitest.topology.words.guesses import choice, guess, is_certain, synonym
 from cnitest.topology.words.homes import has_home, homes
 from cnitest.topology.words.nodes import (
     CORE,
@@ -28,11 +39,11 @@ from cnitest.topology.words.nodes import (
     shape,
 )
 from cnitest.topology.words.notation import NO_NOTATION, Notation, Word, read_line
+from cnitest.topology.words.shapes import as_list, as_names, empty_before
 from cnitest.typos import meant, nearest
 
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
-_KEY_WITHOUT_BLANK = re.compile(r"[\w.-]+:[{\[\w]")
 _TRUE = ("true", "yes", "on")
 # An int of more digits is rejected by Python itself; the model wants 32 bits at most.
 _MOST_DIGITS = 20
@@ -172,7 +183,8 @@ class Decoder:
                 yield field_name, key, value
                 continue
             meant, hint = self._advice_on_key(name, cls, [*known, *aliases], known)
-            self.report(key, child(path, name), f"unknown key{hint}")
+            astray = "" if meant else empty_before(pairs, name)
+            self.report(key, child(path, name), f"unknown key{astray or hint}")
             meant = aliases.get(meant, meant) if meant else meant
             if meant and meant not in given:
                 given.add(meant)
@@ -182,8 +194,8 @@ class Decoder:
 
     def _advice_on_key(self, name: str, cls: Any, words: list[str], known: Iterable[str]) -> tuple[str | None, str]:
         """The known word that an unknown one stands for, if any, and what to say."""
-        spelt = meant(name, words)
-        is_elsewhere = self.root is not None and has_home(self.root, name)
+        spelt = synonym(cls, name) or meant(name, words)
+        is_elsewhere = self.root is not None and has_home(self.root, name) and not is_certain(cls, name)
         if not spelt and not is_elsewhere and (other := guess(cls, name)):
             return None, other
         elsewhere = "" if spelt or self.root is None else homes(self.root, name)
@@ -196,8 +208,8 @@ class Decoder:
         if is_null(node):
             return {}
         if not is_mapping(node):
-            blank = "; a blank belongs behind a key's colon" if _KEY_WITHOUT_BLANK.match(str(node.value)) else ""
-            return self._reject(node, Mapping, path, f"expected a mapping of names, not {shape(node)}{blank}")
+            remedy = as_names(node, may_be_empty=can_be_empty(hint))
+            return self._reject(node, Mapping, path, f"expected a mapping of names, not {shape(node)}{remedy}")
         found = {}
         for name, key, value in self._pairs(node, path):
             self.where[child(path, name)] = place_of(key)
@@ -208,7 +220,7 @@ class Decoder:
         if is_null(node):
             return ()
         if node.id != "sequence":
-            remedy = f". Did you mean [{node.value!r}]?" if is_scalar(node) and hint is str else ""
+            remedy = as_list(node, of_text=is_text(hint))
             return self._reject(node, tuple, path, f"expected a list, not {shape(node)}{remedy}")
         return tuple(self.decode(each, hint, f"{path}[{at}]") for at, each in enumerate(node.value))
 
@@ -263,7 +275,7 @@ class Decoder:
         allowed = {str(choice): choice for choice in get_args(hint)}
         if node.value in allowed:
             return allowed[node.value]
-        near = nearest(node.value, allowed)
+        near = choice(node.value, allowed) or nearest(node.value, allowed)
         remedy = f". Did you mean {allowed[near]!r}?" if near else ""
         return self._reject(node, hint, path, f"{node.value!r} is not one of {listed(get_args(hint))}{remedy}")
 

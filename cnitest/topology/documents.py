@@ -22,7 +22,7 @@ def read_file(path: Path, hint: Any, empty: str) -> tuple[Any, Decoder]:
     try:
         text = paths.read(path).decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}:{paths.place_of(error)}: is not UTF-8: {error.reason}: save it as UTF-8") from error
+        raise ConfigError(f"{path}:{paths.place_of(error)}: {paths.no_text(error)}") from error
     except OSError as error:
         advice = paths.advice(path) if isinstance(error, FileNotFoundError | NotADirectoryError) else ""
         raise ConfigError(f"{path}: cannot be read: {error.strerror}{advice}") from error

@@ -88,6 +88,18 @@ def has_default(item: Field[Any]) -> bool:
     return item.default is not MISSING or item.default_factory is not MISSING
 
 
+def can_be_empty(hint: Any) -> bool:
+    """Whether nothing at all is a value of a type: a mapping, or a record that needs no key."""
+    inner, _, shape, _ = expected(hint)
+    return shape == "mapping" or (shape == "record" and not required(inner))
+
+
+def is_text(hint: Any) -> bool:
+    """Whether a text is a value of a type: a record that can be written on one line is, too."""
+    inner, _, shape, _ = expected(hint)
+    return inner is str or str in get_args(inner) or (shape == "record" and hasattr(inner, "NOTATION"))
+
+
 def said(hint: Any) -> str:
     """What a type expects, in words."""
     inner, _, shape, _ = expected(hint)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnitest.errors import TopologyError
+from cnitest.paths import no_text
 from cnitest.paths import read as content
 from cnitest.topology.model import Topology
 from cnitest.topology.words import lookalikes
@@ -39,7 +40,7 @@ def loads(text: str, source: str = "<string>") -> Topology:
 
     Raises TopologyError as ``load`` does.
     """
-    from cnitest.topology.compose import UnreadableError, line_of, lines_of, read
+    from cnitest.topology.compose import UnreadableError, line_of, lines_of, read, with_lookalike
     from cnitest.topology.decode import Decoder
     from cnitest.topology.rules.check import problems
 
@@ -53,7 +54,8 @@ def loads(text: str, source: str = "<string>") -> Topology:
         raise TopologyError(f"{source}: {other}")
     found = [*decoder.problems]
     for problem in problems(topology, broken=decoder.broken):
-        found.append((decoder.place(problem.path), problem))
+        place = decoder.place(problem.path)
+        found.append((place, with_lookalike(text, place, problem)))
     if found:
         raise TopologyError("\n".join(lines_of(source, found)))
     topology.__dict__["_where"] = {
@@ -131,5 +133,4 @@ def _decoded(raw: bytes, source: str) -> str:
 
         line, start = raw.count(b"\n", 0, error.start) + 1, raw.rfind(b"\n", 0, error.start) + 1
         column = len(raw[start : error.start].decode(errors="replace")) + 1
-        byte = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise TopologyError(line_of(source, Position(line, column), byte)) from None
+        raise TopologyError(line_of(source, Position(line, column), no_text(error))) from None

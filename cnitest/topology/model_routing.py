@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from cnitest.topology.frozen import Frozen
 from cnitest.topology.words import notation
+from cnitest.topology.words.address import whole
 from cnitest.topology.words.notation import Notation
 from cnitest.topology.words.symbols import IP_PROTOCOLS, PROTOCOLS, SCOPES, SERVICES, TABLES, number
 
@@ -27,7 +28,7 @@ class NextHop(Frozen):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Route(Frozen):
-    """A route as ``ip route`` writes it: ``to`` is ``default`` or a prefix, on one line also an address;
+    """A route as ``ip route`` writes it: ``to`` is ``default``, a prefix or an address;
     ``family`` is 4 or 6 for a default route that has no gateway to show it.
 
     ``onlink`` takes the gateway to be on the link without a route there; ``nexthops`` are several ways with
@@ -68,6 +69,7 @@ class Route(Frozen):
         super().__post_init__()
         names = {"table": TABLES, "protocol": PROTOCOLS, "scope": SCOPES, "tos": SERVICES}
         _put_numbers(self, names | dict.fromkeys(self.METRICS))
+        object.__setattr__(self, "to", "default" if self.to in ("all", "any") else whole(self.to))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -110,8 +112,8 @@ class Rule(Frozen):
         names = {"table": TABLES, "protocol": PROTOCOLS, "tos": SERVICES, "ipproto": IP_PROTOCOLS}
         _put_numbers(self, names | dict.fromkeys(("mark", "sport", "dport", "uidrange")))
         for name in ("source", "to"):
-            if getattr(self, name) in ("all", "any", "default"):
-                object.__setattr__(self, name, None)
+            given = getattr(self, name)
+            object.__setattr__(self, name, None if given in (None, "all", "any", "default") else whole(given))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

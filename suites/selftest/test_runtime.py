@@ -293,7 +293,7 @@ class TestConfigurations:
             ('{"name": "net",\n "type" "one"}', "net.conf:2:9: is not JSON: a colon is missing before this"),
             ("[]", "net.conf:1:1: a network configuration is a JSON object, this is a list"),
             ("[" * 100_000, "net.conf: is nested too deeply"),
-            ("\xff", "net.conf:1:1: is not UTF-8"),
+            ("\xff", "net.conf:1:1: byte 0xff is not UTF-8"),
         ],
         ids=["typo", "list", "nesting", "bytes"],
     )

@@ -39,16 +39,26 @@ def sysctls(survey: Survey) -> Iterator[Problem]:
 def _name(survey: Survey, spot: Spot, path: str, name: str) -> Iterator[Problem]:
     words = parts(name)
     if words[0] != "net":
-        hint = (
-            f". Did you mean {f'net.{name}'!r}?" if words[0] in ("ipv4", "ipv6", "core", "bridge", "netfilter") else ""
-        )
-        yield Problem(path, f"{name!r} would change the real machine; a place has its own only below 'net.'{hint}")
+        whole = _below_net(name, words)
+        if whole:
+            yield Problem(path, f"{name!r} is no sysctl. Did you mean {whole!r}?")
+        else:
+            yield Problem(path, f"{name!r} would change the real machine; a place has its own only below 'net.'")
     elif len(words) < 3 or not all(words) or ".." in words or not name.isprintable() or " " in name:
         yield Problem(path, f"{name!r} is not the name of a sysctl (such as 'net.ipv4.ip_forward')")
     else:
         if words[2:3] in (("conf",), ("neigh",)) and len(words) > 3:
             yield from _link(survey, spot, path, words)
         yield from _spelling(path, name, words)
+
+
+def _below_net(name: str, words: Sequence[str]) -> str:
+    """The sysctl that a name without its first directories stands for; empty where it is none of networking."""
+    if words[0] in ("ipv4", "ipv6", "core", "bridge", "netfilter"):
+        return f"net.{name}"
+    homes = [directory for directory, leaves in _known().items() if name in leaves]
+    best = min(homes, key=lambda each: (each != "net/ipv4", "conf/default" not in each, each), default="")
+    return f"{best.replace('/', '.').replace('.default', '.all')}.{name}" if best else ""
 
 
 def _spelling(path: str, name: str, words: Sequence[str]) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_SHORTENED = re.compile(r"\d{1,3}(\.\d{1,3}){0,2}")
 _BITS = {4: 32, 6: 128}
 
 
@@ -80,6 +81,12 @@ def prefix(text: str) -> Prefix | None:
     return found._replace(length=int(length)) if found and int(length) <= found.bits else None
 
 
+def whole(text: str) -> str:
+    """A prefix as it is; an address alone is the prefix of it alone (``/32``, ``/128``), as ip(8) has it."""
+    host = ip(text)
+    return f"{text}/{host.bits}" if host else text
+
+
 def suggest_prefix(text: str, *, host: bool) -> str:
     """``. Did you mean '10.40.80.1/24'?`` where ``text`` can be corrected, else nothing.
 
@@ -94,6 +101,8 @@ def suggest_prefix(text: str, *, host: bool) -> str:
 def _repairs(text: str, host: bool) -> Iterator[str]:
     address, _, rest = text.partition("/")
     address = repaired_address(address)
+    if rest and not host and _SHORTENED.fullmatch(address):  # 10/8, as ip(8) prints and takes it
+        address += ".0" * (3 - address.count("."))
     found = ip(address)
     usual = (64 if found.family == 6 else 24) if found and host else found.bits if found else 0
     if mask := ip(rest):
@@ -103,8 +112,9 @@ def _repairs(text: str, host: bool) -> Iterator[str]:
 
 
 def repaired_address(text: str) -> str:
-    """An address without blanks around it, a link's zone, commas for points, and zeros in front of numbers."""
-    address = text.strip().partition("%")[0].replace(",", ".")
+    """An address without blanks and brackets around it, a link's zone, commas for points, and zeros in front of
+    numbers."""
+    address = text.strip(" \t[]").partition("%")[0].replace(",", ".")
     return re.sub(r"(?<![\da-fA-F:])0+(?=\d)", "", address) if ":" not in address else address
 
 

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cnitest.topology.words.address import ip
-
 _CORE = "tag:yaml.org,2002:"
 
 
@@ -21,8 +19,7 @@ class Notation(NamedTuple):
     fields whose word opens a part of its own, which goes on to the next such word. ``lead`` are words before
     all of it (``ip rule add``) and ``joined`` the words that some values begin with (``lock 1400``); numbers of the
     fields ``hexadecimal`` are so without ``0x``, a number with a colon in front is that of the field ``numbered``,
-    and with ``has_family`` a line without a colon or ``-6`` is one of IPv4. In the fields
-    ``prefixes`` an address is the prefix of it alone.
+    and with ``has_family`` a line without a colon or ``-6`` is one of IPv4.
     """
 
     aliases: Mapping[str, str]
@@ -35,7 +32,6 @@ class Notation(NamedTuple):
     hexadecimal: frozenset[str] = frozenset()
     numbered: str = ""
     has_family: bool = False
-    prefixes: frozenset[str] = frozenset()
 
     def field(self, word: str) -> str:
         """The field that a word stands for."""
@@ -93,7 +89,6 @@ class _Reader:
 
     def pair(self, word: Word, name: str, value: str) -> tuple[Word, Word]:
         """A field with a value that stands where ``word`` does."""
-        value = self._whole(name, value)
         tag = f"{_CORE}bool" if value == "true" else f"{_CORE}str"
         return Word(name, word.start_mark), Word(value, word.start_mark, tag)
 
@@ -105,13 +100,7 @@ class _Reader:
             found = Word(f"{found.value} {self.words.pop(0).value}", found.start_mark)
         if self.notation.field(word.value) in self.notation.hexadecimal and re.fullmatch("[0-9a-f]+", found.value):
             found = Word(f"0x{found.value}", found.start_mark)
-        found.value = self._whole(self.notation.field(word.value), found.value)
         return found
-
-    def _whole(self, name: str, value: str) -> str:
-        """A value; where it is an address instead of a prefix, the prefix of it alone."""
-        host = ip(value) if name in self.notation.prefixes else None
-        return f"{value}/{host.bits}" if host else value
 
 
 def read_line(node: Any, notation: Notation) -> Word:
@@ -142,7 +131,6 @@ def _words(text: str) -> frozenset[str]:
 #: Of what is written as a mapping only.
 NO_NOTATION = Notation({}, frozenset())
 RULE = Notation(
-    prefixes=frozenset({"source", "to"}),
     aliases={
         "from": "source",
         "lookup": "table",
@@ -226,7 +214,6 @@ ROUTE = Notation(
     has_family=True,
     joined=frozenset({"lock", "inet", "inet6"}),
     hexadecimal=frozenset({"tos"}),
-    prefixes=frozenset({"to"}),
 )
 NEXTHOP = Notation(
     aliases={"dev": "link"},

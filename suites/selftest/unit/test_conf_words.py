@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import threading
@@ -162,8 +163,9 @@ def test_a_network_knows_what_it_has_twice(tmp_path: Path):
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (b'{\n"name": "n\xe9t"}', ":2:11: is not UTF-8: invalid continuation byte: save it as UTF-8"),
-        ("{}".encode("utf-16"), ":1:1: is not UTF-8: it is UTF-16: save it as UTF-8"),
+        (b'{\n"name": "n\xe9t"}', ":2:11: byte 0xe9 is not UTF-8; save the file as UTF-8"),
+        (gzip.compress(b"{}", mtime=0), ":1:2: the file is compressed by gzip: unpack it first (gunzip)"),
+        ("{}".encode("utf-16"), ":1:1: the file is UTF-16; save it as UTF-8"),
         (b"x" * ((1 << 20) + 1), ": cannot be read: it has more than 1 MiB"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,51 @@ def test_switches_of_ip_are_read_as_truths() -> None:
     topology = loads("name: x\nhosts: {h: {bridges: {a: {stp: on}, b: {stp: Off}, c: {stp: yes}, d: {stp: false}}}}")
 
     assert [bridge.stp for bridge in topology.hosts["h"].bridges.values()] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("target", ["10.2.0.2", "2001:db8::2"])
+def test_an_address_is_the_prefix_of_it_alone(target: str) -> None:
+    """A route or rule to an address, in a mapping or on one line, is what ip(8) makes of it."""
+    whole = f"{target}/{128 if ':' in target else 32}"
+    text = (
+        f"name: x\nhosts:\n  a:\n    routes: [{{to: '{target}', link: lo}}, '{target} dev lo metric 7']\n"
+        f"    rules: [{{to: '{target}', source: '{target}', table: 7}}, 'to {target} from {target} lookup 8']\n"
+    )
+
+    host = loads(text).hosts["a"]
+
+    assert [each.to for each in host.routes] == [whole] * 2
+    assert [(each.to, each.source) for each in host.rules] == [(whole, whole)] * 2
+    assert loads("name: x\nhosts: {a: {routes: [blackhole any]}}").hosts["a"].routes[0].to == "default"
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (gzip.compress(b"name: x", mtime=0), "t.yaml:1:2: the file is compressed by gzip: unpack it first (gunzip)"),
+        ("name: x".encode("utf-16"), "t.yaml:1:1: the file is UTF-16; save it as UTF-8"),
+        (
+            "name:\xa0x\nhosts: {}".encode(),
+            "In line 1 column 6 is a no-break space (U+00A0), no ordinary blank: type one",
+        ),
+        (
+            "name: x\n\u200bhosts: {}".encode(),
+            "Column 1 is a zero width space (U+200B), which shows nothing: delete it",
+        ),
+        ("name\uff1ax\nhosts: {}".encode(), "In line 1 column 5 is a fullwidth colon (U+FF1A): type :"),
+        (b"name: x\nhosts: {a: {loopback: [::1/128]}}", "what begins with ':' wants quotes, such as an IPv6 address"),
+    ],
+)
+def test_what_only_looks_like_yaml_is_named(tmp_path: Path, raw: bytes, said: str) -> None:
+    """An archive, another encoding, and characters that look like others are what the message says."""
+    file = tmp_path / "t.yaml"
+    file.write_bytes(raw)
+
+    with pytest.raises(TopologyError) as caught:
+        load(file)
+
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value).partition("Did you mean")[0]
 
 
 def test_a_number_may_be_hexadecimal() -> None:
