@@ -75,6 +75,7 @@ def _attach(lab: Lab, conf: str, path: Sequence[str], sandboxes: Sequence[str]) 
     from cnitest.cli.warned import warn
     from cnitest.cni.conf import network
     from cnitest.cni.runtime import Runtime
+    from cnitest.conformance.host.data import data_directories
 
     wanted = [found for name in dict.fromkeys(sandboxes) if (found := _sandbox(lab, name)) is not None]
     if not wanted:
@@ -83,6 +84,7 @@ def _attach(lab: Lab, conf: str, path: Sequence[str], sandboxes: Sequence[str]) 
     warn(attached_to, path)
     runtime = Runtime(lab, path)
     for sandbox in wanted:
+        sandbox.host.own(data_directories(attached_to.plugins))
         try:
             runtime.add(sandbox, attached_to)
         except PluginError as error:

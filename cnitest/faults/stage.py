@@ -122,7 +122,7 @@ def open_stage(network: Network, path: Sequence[str], timeout: float, setting: S
     plugin = str(network.plugins[-1].get("type"))
     with open_lab(setting) as lab:
         host = lab.host(setting.host)
-        with set_up(host, setting, lambda: HostExec(host).find(plugin, path), Silent(host)):
+        with set_up(host, setting, lambda: HostExec(host).find(plugin, path), Silent(host), network.plugins):
             for name in _CONTAINERS if setting.container_setup else ():
                 for argv in setting.container_setup:
                     host.run(request.placed(argv, name, host.sandbox(name).path, setting.ifname))

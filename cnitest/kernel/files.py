@@ -52,13 +52,15 @@ class File(NamedTuple):
     preview: str
 
 
-def watched(namespaces: int, hidden: Collection[str] = (), prepared: Collection[str] = frozenset()) -> tuple[File, ...]:
-    """All files of the private layers: /run, /dev/shm, and what was written below /etc, /var, /usr, /opt and /srv, less
-    the ``hidden`` paths, and less the ``prepared`` ones alone, not what is in them. ``namespaces`` is the device of
-    namespaces' files."""
+def watched(
+    namespaces: int, hidden: Collection[str] = (), prepared: Collection[str] = frozenset(), own: Collection[str] = ()
+) -> tuple[File, ...]:
+    """All files of the private layers: /run, /dev/shm, what was written below /etc, /var, /usr, /opt and /srv, and in
+    directories of the host's ``own`` elsewhere; less the ``hidden`` paths, and less the ``prepared`` ones alone, not
+    what is in them. ``namespaces`` is the device of namespaces' files."""
     without = {mounts.LAYERS, *hidden}
     layers = [(layer, directory) for directory in mounts.COVERED if (layer := mounts.layer(directory))]
-    roots = [("/run", "/run"), *layers, *((place, place) for place in _PRIVATE if os.path.ismount(place))]
+    roots = [("/run", "/run"), *layers, *((place, place) for place in (*_PRIVATE, *own) if os.path.ismount(place))]
     found = [each for root, shown in roots for each in _walk(root, shown, without)]
     found += [each for directory in _AROUND for each in _added(directory, without)]
     found = [(where, path) for where, path in found if path not in prepared]

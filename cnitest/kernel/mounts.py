@@ -265,6 +265,28 @@ def _like(model: str, place: str) -> None:
         os.close(os.open(place, os.O_CREAT | os.O_CLOEXEC, 0o644))
 
 
+def is_own(directory: str) -> bool:
+    """Whether what is written in a directory lies in one of a host's private layers."""
+    real = os.path.realpath(directory)
+    return any(f"{real}/".startswith(f"{place}/") for place in ("/run", "/proc", "/sys", "/dev", *COVERED))
+
+
+def own(directory: str) -> bool:
+    """Give a host an empty directory of its own where it has the machine's; whether that could be done. A parent that
+    lacks it is rebuilt. Raises OSError."""
+    directory = os.path.realpath(directory)
+    above = directory
+    while not os.path.isdir(above):
+        above = os.path.dirname(above)
+    if above == "/":
+        return False
+    if above != directory and not os.path.ismount(f"{LAYERS}/old{above}"):
+        _rebuild(above)
+    os.makedirs(directory, exist_ok=True)
+    mount("tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    return True
+
+
 def _private(place: str) -> None:
     """An empty private directory at ``place``; a parent that lacks it is rebuilt around it by binds."""
     if not os.path.isdir(place):
@@ -292,7 +314,8 @@ def _rebuild(parent: str) -> None:
             os.mkdir(target)
         else:
             os.close(os.open(target, os.O_CREAT | os.O_CLOEXEC, 0o644))
-        mount(entry.path, target, flags=MS_BIND | MS_REC)
+        with contextlib.suppress(FileNotFoundError):  # somebody removed it meanwhile
+            mount(entry.path, target, flags=MS_BIND | MS_REC)
 
 
 def bind_namespace(proc: int, namespace: int, path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from cnitest.errors import CommandError, UsageError, is_ours
@@ -43,6 +44,8 @@ class Host(Place):
         self._asked: set[str] = set()
         self._shown: set[str] = set()
         self._made: set[str] = set()
+        # Directories outside of the private layers that this host has of its own, too.
+        self._own: set[str] = set()
 
     @property
     def host(self) -> Host:
@@ -137,6 +140,15 @@ class Host(Place):
                 self._shown |= places
                 self._made |= made
 
+    def own(self, directories: Iterable[str]) -> tuple[str, ...]:
+        """Give this host directories of its own, empty ones, where it would share the machine's (/tmp/leases): what
+        programs write there stays here, and `files` reports it. Those for which that was done; for one in / it cannot
+        be. Raises OSError."""
+        new = [each for each in directories if each not in self._own and not mounts.is_own(each)]
+        done = tuple(each for each in new if self.inside(partial(mounts.own, each)))
+        self._own.update(done)
+        return done
+
     def inside(self, function: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
         """Run a short function with this host's network and filesystem (see `NamespaceThread`)."""
         return self.mounts.run(function, self.namespace, undo)
@@ -185,7 +197,7 @@ class Host(Place):
             return ()
         device = os.fstat(self.namespace.fd).st_dev
         own = frozenset({*self._shown, *(f"/run/netns/{name}" for name in list(self._sandboxes))})
-        found = self.inside(lambda: files.watched(device, own, self._made))
+        found = self.inside(lambda: files.watched(device, own, self._made, self._own))
         if self._written is None:
             return found
         written = self._written.paths

@@ -220,6 +220,11 @@ class Bench(PluginCalls):
         except CommandError as error:
             raise Undecided(str(error)) from error
 
+    def owned(self, directory: str) -> None:
+        """Note that the host has a directory of its own where it had the machine's."""
+        for argv in (("mkdir", "-p", directory), ("mount", "-t", "tmpfs", "tmpfs", directory)):
+            self.record.steps.append(CommandRun("node", argv))
+
     def daemon_started(self, argv: tuple[str, ...], socket: str) -> None:
         """Note that the profile's daemon is about to be started."""
         self.record.steps.append(DaemonStart(argv, socket))
@@ -287,5 +292,6 @@ def open_bench(trial: Trial, record: BenchRecord | None = None) -> Iterator[Benc
     setting = trial.subject.setting
     with open_lab(setting) as lab:
         bench = Bench(trial, lab, record)
-        with set_up(bench.node, setting, lambda: bench.binary(trial.subject.plugin), bench) as bench.daemon:
+        confs = (*trial.subject.before, trial.subject.conf)
+        with set_up(bench.node, setting, lambda: bench.binary(trial.subject.plugin), bench, confs) as bench.daemon:
             yield bench

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from cnitest.cni import spec
+from cnitest.conformance.discover import start_host as start_host  # its causes are asked, too
 from cnitest.conformance.discover import start_settings
 from cnitest.conformance.discover.preflight import StartFailure
 from cnitest.conformance.discover.start_causes import CAUSES, LINK_KEYS, cause, values_of

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from cnitest.conformance.host.daemon import Daemon, start_daemon
+from cnitest.conformance.host.data import data_directories
 from cnitest.conformance.model.subject import Setting
 from cnitest.explain.lab import Lab
 from cnitest.lab.hosts import Host
@@ -20,6 +21,10 @@ class Notes(Protocol):
 
     def run(self, *argv: str) -> object:
         """Run a command of the profile on the host."""
+        ...
+
+    def owned(self, directory: str) -> None:
+        """The host has got a directory of its own where it had the machine's."""
         ...
 
     def daemon_started(self, argv: tuple[str, ...], socket: str) -> None:
@@ -41,6 +46,9 @@ class Silent:
         """Run a command on the host."""
         return self._host.run(argv)
 
+    def owned(self, directory: str) -> None:
+        """Nobody wants to know."""
+
     def daemon_started(self, argv: tuple[str, ...], socket: str) -> None:
         """Nobody wants to know."""
 
@@ -56,10 +64,15 @@ def open_lab(setting: Setting) -> Iterator[Lab]:
 
 
 @contextmanager
-def set_up(host: Host, setting: Setting, binary: Callable[[], str], notes: Notes) -> Iterator[Daemon | None]:
-    """A host while it is set up: the profile's commands, then its daemon, if it has one; ``binary`` is the path of the
-    plugin whose daemon it is. Raises CommandError, PluginError, DeadlineExceeded."""
+def set_up(
+    host: Host, setting: Setting, binary: Callable[[], str], notes: Notes, confs: Sequence[Mapping[str, Any]]
+) -> Iterator[Daemon | None]:
+    """A host while it is set up: directories of its own for the data of the plugins with these configurations, the
+    profile's commands, then its daemon, if it has one; ``binary`` is the path of the plugin whose daemon it is. Raises
+    CommandError, PluginError, DeadlineExceeded."""
     with ExitStack() as undo:
+        for directory in host.own(data_directories([*confs, setting.second or {}])):
+            notes.owned(directory)
         host.show(argv[2] for argv in setting.host_setup if argv[:2] == ("mount", "--bind") and len(argv) > 2)
         for argv in setting.host_setup:
             notes.run(*argv)

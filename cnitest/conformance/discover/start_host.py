@@ -1,0 +1,63 @@
+"""Why a network's first ADD failed, where the host, or the link that the plugin makes, is another than it supposes.
+
+They are asked after those of `start_causes`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from cnitest.conformance.discover.preflight import StartFailure
+from cnitest.conformance.discover.start_causes import cause
+from cnitest.topology.words.address import ip, prefix
+
+_OTHER_ADDRESS = re.compile(r'"([^"\s/]{1,15})" already has an IP address different from ([0-9a-fA-F.:/]+)')
+_NO_CHAIN = re.compile(r"Chain '([^']+)' does not exist|(?:Couldn't load target|chain) [`'\"]([^`'\"]+)['\"]")
+
+
+@cause
+def bridge_has_another_address(failure: StartFailure) -> Iterator[str]:
+    """The bridge is to be the gateway of a subnet, and has an address of another one."""
+    for bridge, wanted in _OTHER_ADDRESS.findall(failure.text):
+        found = prefix(wanted) or ip(wanted)
+        family = found.family if found else 4
+        before = [each for each in _addresses(failure.links.get(bridge, "")) if (":" in each) == (family == 6)]
+        if before:
+            yield (
+                f"the host's {bridge} has {', '.join(before)}, and the gateway that ipam gives is {wanted}: give it "
+                "that gateway, name another bridge, or set forceAddress, which takes the others away"
+            )
+            continue
+        subnets = _subnets(failure.ipam, family)
+        if len(subnets) > 1:
+            yield (
+                f"ipam gives one IPv{family} address of each of its sets of ranges ({', '.join(subnets)}), and a "
+                f"bridge is the gateway of one IPv{family} subnet: leave one set (the ranges in a set are "
+                "alternatives), or make the bridge no gateway"
+            )
+
+
+def _addresses(link: str) -> list[str]:
+    """The addresses in what a report says of a link: ``bridge, 10.0.0.1/24``."""
+    return [word for word in link.split(", ")[1:] if prefix(word)]
+
+
+def _subnets(ipam: Mapping[str, object], family: int) -> list[str]:
+    """The first subnet of each set of ranges that is of a family; the section itself can be a set of one."""
+    sets = ipam.get("ranges")
+    ranges = [each[0] for each in sets if isinstance(each, list) and each] if isinstance(sets, list) else []
+    texts = [str(each.get("subnet", "")) for each in (ipam, *ranges) if isinstance(each, Mapping)]
+    return [text for text in texts if (found := prefix(text)) and found.family == family]
+
+
+@cause
+def chain_is_not_there(failure: StartFailure) -> Iterator[str]:
+    """A key names a chain of iptables that somebody else makes, and nobody has made it."""
+    for name in dict.fromkeys(one or other for one, other in _NO_CHAIN.findall(failure.text)):
+        for key in (key for key, value in failure.conf.items() if value == name):
+            where = failure.advice("with host_setup in a profile", "before ADD", "with setup in a topology of yours")
+            yield (
+                f"{key} is {name!r}, a chain that the host does not have: make it {where} (iptables -t nat -N {name}), "
+                f"or leave {key} out"
+            )
