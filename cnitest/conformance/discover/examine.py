@@ -73,12 +73,20 @@ def _speaking(drafts: Sequence[Subject], each: Source, versions: tuple[str, ...]
             others = [_asked(draft, bench) for draft in _before(drafts[0])]
     except (Undecided, CommandError, DeadlineExceeded) as error:  # of the commands that set the host up, or its daemon
         raise ConfigError(f"{each.where}: the host cannot be set up: {'; '.join(str(error).splitlines())}") from error
-    spoken = [replace(draft, versions=_spoken(draft, [*asked, *others], versions)) for draft in asked]
+    own = _version_of(each.network)
+    spoken = [replace(draft, versions=_spoken(draft, [*asked, *others], own, versions)) for draft in asked]
     for draft in spoken:
         if not draft.versions:
             wanted = f"; {', '.join(versions)} asked for" if versions else ""
-            raise Unspoken(f"{each.where}: {draft.plugin} speaks {', '.join(draft.advertised) or 'nothing'}{wanted}")
+            raise Unspoken(f"{each.where}: {_speaks(draft, own)}{wanted}")
     return spoken
+
+
+def _speaks(draft: Subject, own: str) -> str:
+    """What a plugin speaks, for a person who asked for something else."""
+    if draft.advertised:
+        return f"{draft.plugin} speaks {', '.join(draft.advertised)}"
+    return f"{draft.plugin} answers VERSION with no versions, and so is tried in its configuration's alone, {own}"
 
 
 def _started(
@@ -213,10 +221,10 @@ def _asked(draft: Subject, bench: Bench) -> Subject:
     )
 
 
-def _spoken(draft: Subject, asked: Sequence[Subject], versions: Sequence[str]) -> tuple[str, ...]:
+def _spoken(draft: Subject, asked: Sequence[Subject], own: str, versions: Sequence[str]) -> tuple[str, ...]:
     """The versions to test a plugin in: all that it advertises, and in a list all that the whole list does, which is
-    called in one; its configuration's own where it advertises none. Nothing is chained before 0.3.0."""
-    spoken = set(draft.advertised or [_version_of(draft)])
+    called in one; its configuration's ``own`` where it advertises none. Nothing is chained before 0.3.0."""
+    spoken = set(draft.advertised or [own])
     for other in asked:
         spoken &= set(other.advertised or spoken)
     if draft.kind is Kind.META:
@@ -224,9 +232,9 @@ def _spoken(draft: Subject, asked: Sequence[Subject], versions: Sequence[str]) -
     return tuple(v for v in spec.VERSIONS if v in spoken and (not versions or v in versions))
 
 
-def _version_of(draft: Subject) -> str:
-    given = draft.conf.get("cniVersion")
-    return given if isinstance(given, str) and spec.is_version(given) else "1.0.0"
+def _version_of(network: Network) -> str:
+    given = network.cni_version
+    return given if network.versioned and given in spec.VERSIONS else "1.0.0"
 
 
 def _named_apart(subjects: Sequence[Subject]) -> Iterator[Subject]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.discover.plugin_logs import PluginLog, logs
 from cnitest.conformance.model import protocol
 from cnitest.conformance.model.subject import Subject
 from cnitest.lab.place import ENVIRONMENT, Place
@@ -39,7 +40,7 @@ class StartFailure:
     ``call`` is None where a command of a profile failed before any call. ``error`` is the plugin's error document, and
     empty where it printed none. ``links`` are those of the host before, ``inside`` those of the container, with their
     addresses; ``plugins`` the names of the programs in the search path, ``programs`` where those in `PROGRAMS` are.
-    ``caller`` says what asked for it.
+    ``caller`` says what asked for it; ``logs`` are the log files that were written on the host.
     """
 
     subject: Subject
@@ -54,17 +55,19 @@ class StartFailure:
     plugins: tuple[str, ...]
     programs: Mapping[str, str]
     caller: Caller = Caller.PROFILE
+    logs: tuple[PluginLog, ...] = ()
 
     @property
     def text(self) -> str:
         """What the failed call said, in one text: of each part as much as a person would read, and nothing of a
-        configuration that it repeats as a whole."""
+        configuration that it repeats as a whole. One that printed nothing said what it wrote into log files."""
         if self.call is None:
             return self.words
         if self.error:
             parts = [str(self.error.get(key, "")) for key in ("msg", "details")]
         else:
             parts = [said[:_MOST_READ].decode(errors="replace") for said in (self.call.stdout, self.call.stderr)]
+            parts = parts if any(parts) else [log.end for log in self.logs]
         return " ".join(_without(self.call.stdin, part[:_MOST_READ]) for part in parts).strip()
 
     def advice(self, profile: str, test: str, command: str) -> str:
@@ -114,6 +117,7 @@ def start_failure(
         inside=links(containers["c1"]) if "c1" in containers else {},
         plugins=files(subject.path),
         programs={name: shutil.which(name, path=ENVIRONMENT["PATH"]) or "" for name in PROGRAMS},
+        logs=logs(bench.node) if bench and failed else (),
     )
 
 

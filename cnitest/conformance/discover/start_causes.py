@@ -27,6 +27,11 @@ from cnitest.typos import did_you_mean
 StartCause = Callable[[StartFailure], Iterator[str]]
 CAUSES: list[StartCause] = []
 _NO_LINK = re.compile(r"\"([^\"\s/]{1,15})\": (?:Link not found|no such device|no such network interface)")
+# The same as ip(8) words it.
+_NO_LINK_OF_IP = re.compile(
+    r"Cannot find device \"([^\"\s/]{1,15})\"|Device \"([^\"\s/]{1,15})\" does not exist"
+    r"|argument \"([^\"\s/]{1,15})\" is wrong: Device does not exist"
+)
 _ANOTHER_KIND = re.compile(r"\"?([^\"\s/]{1,15})\"? (?:already )?exists,? but is not an? (\w+)")
 LINK_KEYS = ("master", "device", "parent", "uplink", "physInterface")
 #: A system call about a file as Go words its error: the file's path, and why.
@@ -147,6 +152,9 @@ def _link_names(failure: StartFailure) -> Iterator[tuple[str, str]]:
     for name in dict.fromkeys(_NO_LINK.findall(failure.text)):
         if name not in keys.values() and f'"{name}"' in json.dumps(failure.conf):
             yield "a link of the configuration", name
+    for name in dict.fromkeys("".join(found) for found in _NO_LINK_OF_IP.findall(failure.text)):
+        if name not in (*keys.values(), failure.subject.setting.ifname) and name not in failure.inside:
+            yield "a link that the plugin asks ip(8) for", name
 
 
 @cause

@@ -33,7 +33,12 @@ _CRASH = re.compile(
     rb"^(panic: |fatal error: |goroutine \d+ \[|Traceback \(most recent call last\)|thread '.*' panicked)", re.M
 )
 
-_PROGRAM = re.compile(r'exec: "([^"]+)": executable file not found')
+# A program that is not there, as Go, shells and Python's subprocess word it.
+_PROGRAM = re.compile(
+    r'exec: "([^"]+)": executable file not found'
+    r"|\b\d+: ([\w.+-]+): (?:command )?not found"
+    r"|subprocess\.py(?s:.*)\[Errno 2\] No such file or directory: '([^'/]+)'"
+)
 
 
 class CallFault(enum.StrEnum):
@@ -152,8 +157,9 @@ def words(call: Call) -> str:
 
 
 def lacking_programs(said: str) -> list[str]:
-    """The programs that a plugin of Go would have started, and this machine does not have, by what it said."""
-    return list(dict.fromkeys(name for name in _PROGRAM.findall(said) if not programs.find(name)))
+    """The programs that a plugin would have started, and this machine does not have, by what it said."""
+    named = ("".join(found) for found in _PROGRAM.findall(said))
+    return list(dict.fromkeys(name for name in named if not programs.find(name)))
 
 
 def _output(call: Call) -> str:

@@ -16,7 +16,9 @@ from cnitest.text import line, quoted, with_short_words
 MOST_LINES = 40
 _WIDTH = 118
 _LABEL = 10
-_MOST = {"configuration": 4, "msg": 5, "details": 4, "printed": 5, "links": 3, "container": 2, "plugins": 3}
+_MOST = {"configuration": 4, "msg": 5, "details": 4, "printed": 5, "log": 3, "links": 3, "container": 2, "plugins": 3}
+# Of a log file the end is told: so many letters of it.
+_LOG_LETTERS = 240
 _MOST_CAUSES, _LINES_A_CAUSE = 4, 3
 
 
@@ -60,6 +62,10 @@ def _error(failure: StartFailure) -> Iterator[str]:
             yield from _field("error", "it printed nothing at all")
     else:
         yield from _field("error", failure.words, _MOST["printed"])
+    for path, end in failure.logs:
+        words = " ".join(end.split())
+        last = words if len(words) <= _LOG_LETTERS else f"… {words[-_LOG_LETTERS:].partition(' ')[2]}"
+        yield from _field("log", f"{path}: {last}", _MOST["log"])
 
 
 def _host(failure: StartFailure) -> Iterator[str]:

@@ -29,6 +29,22 @@ def test_only_what_is_not_there_is_lacking():
     assert protocol.lacking_programs(f"{GO.format('no-such-program')}; {GO.format('sh')}") == ["no-such-program"]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "/opt/cni/bin/mine: line 40: no-such-program: command not found",
+        "sh: 1: no-such-program: not found",
+        """  File "/usr/lib/python3.11/subprocess.py", line 1955, in _execute_child
+FileNotFoundError: [Errno 2] No such file or directory: 'no-such-program'""",
+    ],
+    ids=["bash", "dash", "python"],
+)
+def test_programs_are_lacking_in_the_words_of_shells_and_python(said: str):
+    """As plugins that are scripts say it; a link, or a file, that is not found is no program."""
+    assert protocol.lacking_programs(said) == ["no-such-program"]
+    assert protocol.lacking_programs("eth0: not found; [Errno 2] No such file or directory: 'conf'") == []
+
+
 def test_no_plugin_is_blamed_for_a_program_that_is_not_there():
     """An ADD that fails for it refuses nothing; one that says so of a program that is there does."""
     assert attached.failures("refused", [failed_add("no-such-program")]) == []

@@ -1,0 +1,46 @@
+"""A network that cannot start because of a plugin that is a script: what it wrote, what it lacks, its own version."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cnitest.suites.selftest.test_unstarted import timed
+
+SCRIPT = "#!/bin/bash\nexec &>> /var/log/mine.log\necho began; no-such-program; ip link set lo master cni7; exit 3\n"
+
+
+def tried(tmp_path: Path, script: str, *options: str) -> tuple[int, str]:
+    """The exit code of ``cnitest run`` of a list of one plugin, which is a script, and what it printed."""
+    (tmp_path / "mine").write_text(script)
+    (tmp_path / "mine").chmod(0o755)
+    (tmp_path / "my.conflist").write_text(
+        json.dumps({"cniVersion": "0.4.0", "name": "mynet", "plugins": [{"type": "mine"}]})
+    )
+    done, _ = timed(tmp_path, "run", "my.conflist", "--cni-path", str(tmp_path), "-n", "0", *options)
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.requires(binary="ip")
+def test_what_a_plugin_wrote_into_its_log_is_told(tmp_path: Path) -> None:
+    """Of one that prints nothing the end of its log file, the program and the link that it lacks by that."""
+    code, text = tried(tmp_path, SCRIPT)
+
+    assert code == 1
+    assert "it printed nothing at all log /var/log/mine.log: began" in text
+    assert "mine starts 'no-such-program', which is not on this machine" in text
+    assert "a link that the plugin asks ip(8) for is 'cni7', and the host has no such link" in text
+
+
+def test_a_list_is_tried_in_its_own_version_where_nothing_is_advertised(tmp_path: Path) -> None:
+    """A plugin that answers VERSION with nothing is tried in the list's version, and what else is asked for is told."""
+    _, started = tried(tmp_path, "#!/bin/sh\necho broken >&2; exit 1\n")
+    code, asked = tried(tmp_path, "#!/bin/sh\necho broken >&2; exit 1\n", "--cni-version", "1.0.0")
+
+    assert "Its first ADD fails: mine in version 0.4.0" in started
+    assert code == 4
+    assert (
+        "mine answers VERSION with no versions, and so is tried in its configuration's alone, 0.4.0; 1.0.0 asked for"
+        in asked
+    )
