@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from cnitest.cni.spec import Document
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
-from cnitest.conformance.model import form, protocol, reading, space
-from cnitest.conformance.model.finding import Doubt
+from cnitest.conformance.model import form, reading, space
 from cnitest.conformance.model.requirement import Kind
-from cnitest.conformance.model.subject import Subject
-from cnitest.conformance.observe import connections, traffic
-from cnitest.lab.place import Place
-from cnitest.lab.reach import Verdict
+from cnitest.conformance.observe import connections, limits, traffic
 
 _HOST_PORT, _PORT = 18080, 8080
 _MAC = "02:00:5e:00:53:42"
-# Bits a second and bits: slow enough to be measured in half a second, with room for one large packet.
-_RATE, _BURST = 800_000, 160_000
-_DATAGRAMS, _SIZE, _VOLLEYS, _TRIES = 40, 1200, 3, 12
-_BITS = _DATAGRAMS * _SIZE * 8
-_LEAST = (_BITS - _BURST) / _RATE / 2
-_LIMITS = {way: {f"{way}Rate": _RATE, f"{way}Burst": _BURST} for way in ("ingress", "egress")}
 
 
 class Exercise(NamedTuple):
@@ -55,61 +44,7 @@ def _reached_through_the_host(bench: Bench, target: AttachmentTarget, result: Do
 
 
 def _bandwidth(_: Bench) -> Exercise:
-    return Exercise({"bandwidth": {**_LIMITS["ingress"], **_LIMITS["egress"]}}, _slowed_down)
-
-
-def _slowed_down(bench: Bench, target: AttachmentTarget, result: Document) -> list[str]:
-    """Traffic of the container is limited, and so is that of containers with a limit in one direction alone."""
-    faults = _not_limited(bench, target, result, "both ways")
-    for number, (way, limits) in enumerate(_LIMITS.items()):
-        alone = bench.target(f"c{60 + number}", capabilities={**target.capabilities, "bandwidth": limits})
-        found = protocol.result_document(bench.add(alone))
-        if found is not None:
-            faults += _not_limited(bench, alone, found, f"for {way} alone")
-    return faults
-
-
-def _not_limited(bench: Bench, target: AttachmentTarget, result: Document, where: str) -> list[str]:
-    """A volley to a gateway of each family takes at least half of the time that the limit makes it take."""
-    gateways = {6 if ":" in ip.gateway else 4: ip.gateway for ip in form.ips(result, bench.version) if ip.gateway}
-    owners = [(each, bench.lab.owner(each, target.sandbox)) for each in gateways.values()]
-    found = [(gateway, owner) for gateway, owner in owners if owner]
-    if not found:
-        bench.not_applicable("there is no gateway here that a limit could be measured by")
-    faults = (_ever_too_fast(bench.subject, target.sandbox, owner, gateway, where) for gateway, owner in found)
-    return [why for why in faults if why]
-
-
-def _ever_too_fast(subject: Subject, sandbox: Place, owner: Place, gateway: str, where: str) -> str:
-    """Why a volley is not limited, or a Doubt; empty when each of some is.
-
-    A busy machine slows every volley down, so one counts only when the gateway's owner sends itself as many in less.
-    """
-    limited, port = 0, traffic.free_port(subject, owner)
-    for _ in range(_TRIES):
-        took = _volley(sandbox, gateway, port)
-        if isinstance(took, Doubt):
-            return took
-        if took < _LEAST:
-            return f"{_BITS} bits each way take {took:.2f} s at {_RATE} bit/s {where}: not limited"
-        unlimited = _volley(owner, gateway, port)
-        limited += not isinstance(unlimited, Doubt) and unlimited < _LEAST
-        if limited == _VOLLEYS:
-            return ""
-    return Doubt(
-        f"{_BITS} bits to {gateway} take longer than {_LEAST:.2f} s without a limit, too: this machine is too busy to "
-        "measure one"
-    )
-
-
-def _volley(sender: Place, gateway: str, port: int) -> float | Doubt:
-    """The seconds that some datagrams take, one after the other; a Doubt when not each is answered."""
-    began = time.monotonic()
-    for number in range(_DATAGRAMS):
-        reach = sender.udp(gateway, port, size=_SIZE, wait=2.0)
-        if reach.verdict is not Verdict.DELIVERED:
-            return Doubt(f"datagram {number + 1} to {gateway} is not answered, so no limit can be measured: {reach!r}")
-    return time.monotonic() - began
+    return Exercise({"bandwidth": limits.BOTH}, limits.faults)
 
 
 def _mac(_: Bench) -> Exercise:

@@ -1,72 +1,88 @@
-"""Whether a bandwidth limit is there: a slow machine is not one."""
+"""Whether bandwidth limits are those that were asked for: each way its own, and a slow machine is not one."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from cnitest.conformance.model.finding import Doubt
-from cnitest.conformance.model.requirement import Kind
-from cnitest.conformance.model.subject import Subject
-from cnitest.conformance.observe import capability
-from cnitest.lab.reach import Verdict
+from cnitest.conformance.observe import limits
+from cnitest.errors import DeadlineExceeded
 
-SUBJECT = Subject("x", "x", Kind.META, "n", {}, (), (), ("1.0.0",), (), "x")
-
-
-class Clock:
-    """Seconds that only datagrams of a `Sender` take."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        """The time."""
-        return self.now
+FREE = (6_000_000, 6_000_000)
+AS_ASKED = (1_550_000, 780_000)
 
 
 class Sender:
-    """A place whose datagrams, all of a volley together, take these seconds; the last ones from then on."""
+    """A place that measures these bits a second, there and back, one pair after the other; the last one from then
+    on."""
 
-    def __init__(self, clock: Clock, *volleys: float) -> None:
-        self.clock, self.volleys, self.sent = clock, volleys, 0
+    def __init__(self, *measured: tuple[float, float] | Exception) -> None:
+        self.measured = [*measured]
 
-    def udp(self, *_: object, **__: object) -> SimpleNamespace:
-        """Deliver one."""
-        volley = min(self.sent // 40, len(self.volleys) - 1)
-        self.sent += 1
-        self.clock.now += self.volleys[volley] / 40
-        return SimpleNamespace(verdict=Verdict.DELIVERED)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock that measures the volleys."""
-    made = Clock()
-    monkeypatch.setattr(capability, "time", made)
-    monkeypatch.setattr(capability.traffic, "free_port", lambda *_: 5201)
-    return made
+    def throughput(self, *_: object, **__: object) -> SimpleNamespace:
+        """What is measured next."""
+        found = self.measured.pop(0) if len(self.measured) > 1 else self.measured[0]
+        if isinstance(found, Exception):
+            raise found
+        return SimpleNamespace(there=found[0], back=found[1])
 
 
-def test_a_limit_slows_the_container_alone(clock: Clock):
-    """There is a limit when volleys of the container are slow and those without a limit are not."""
-    why = capability._ever_too_fast(SUBJECT, Sender(clock, 0.3), Sender(clock, 0.03), "fd00::1", "both ways")
+def judged(sandbox: Sender, owner: Sender | None = None, provided: dict[str, int] = limits.BOTH) -> str:
+    """What is said of the limits of a container."""
+    places: Any = (sandbox, owner or Sender(FREE))
+    return limits.judged(*places, "fd00::1", 5201, provided)
 
-    assert why == ""
+
+@pytest.mark.parametrize(
+    ("provided", "measured"),
+    [
+        (limits.BOTH, AS_ASKED),
+        (limits.LIMITS["ingress"], (6_000_000, 780_000)),
+        (limits.LIMITS["egress"], (1_550_000, 6_000_000)),
+    ],
+    ids=["both", "ingress", "egress"],
+)
+def test_limits_that_are_as_asked(provided: dict[str, int], measured: tuple[float, float]):
+    """Each direction at its own rate, and free where nothing limits it; on a busy machine at times slower."""
+    assert judged(Sender(measured), provided=provided) == ""
+    assert judged(Sender((100_000, 100_000), measured), provided=provided) == ""
 
 
-def test_one_fast_volley_is_no_limit(clock: Clock):
-    """What is slow only at times is not limited."""
-    why = capability._ever_too_fast(SUBJECT, Sender(clock, 0.3, 0.3, 0.05), Sender(clock, 0.03), "fd00::1", "both ways")
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        (FREE, "egressRate is 1600000 bit/s: not limited to it"),
+        ((1_550_000, 6_000_000), "what comes into the container arrives at 6000 kbit/s, and ingressRate is 800000"),
+        (AS_ASKED[::-1], "egressRate is 1600000 bit/s: slower than that; with ingressRate and egressRate what comes"),
+        ((3_100_000, 1_550_000), "not limited to it"),
+        ((775_000, 390_000), "slower than that"),
+        ((1_550, 780), "arrives at 2 kbit/s, and egressRate is 1600000 bit/s: slower than that"),
+    ],
+    ids=["none", "egress alone", "swapped", "twice", "half", "a thousandth"],
+)
+def test_limits_that_are_not(measured: tuple[float, float], words: str):
+    """None, those of the other direction, and other rates are told with what arrived."""
+    why = judged(Sender(measured))
 
-    assert "not limited" in why
+    assert words in why
     assert not isinstance(why, Doubt)
 
 
-def test_a_slow_machine_is_not_a_limit(clock: Clock):
-    """Nothing is said of a limit while volleys without one are as slow."""
-    why = capability._ever_too_fast(SUBJECT, Sender(clock, 0.3), Sender(clock, 0.25), "fd00::1", "both ways")
+def test_a_direction_without_a_limit_is_free():
+    """What limits the other direction, too, is told."""
+    why = judged(Sender((800_000, 780_000)), provided=limits.LIMITS["ingress"])
 
-    assert isinstance(why, Doubt)
-    assert "too busy" in why
+    assert why == "with ingressRate what leaves the container arrives at 800 kbit/s, and there is no limit of it"
+
+
+def test_a_slow_machine_is_not_a_limit():
+    """Nothing is said of what is slow, or not reached, where the same without a limit is."""
+    slow = judged(Sender((300_000, 300_000)), Sender((300_000, 300_000)))
+    lost = judged(Sender(DeadlineExceeded("no answer")))
+
+    assert isinstance(slow, Doubt)
+    assert "too busy" in slow
+    assert isinstance(lost, Doubt)
