@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cnitest.suites.selftest.test_unstarted import timed
@@ -11,15 +12,31 @@ from cnitest.suites.selftest.test_unstarted import timed
 SCRIPT = "#!/bin/bash\nexec &>> /var/log/mine.log\necho began; no-such-program; ip link set lo master cni7; exit 3\n"
 
 
-def tried(tmp_path: Path, script: str, *options: str) -> tuple[int, str]:
+def tried(tmp_path: Path, script: str, *options: str, conf: dict[str, Any] | None = None) -> tuple[int, str]:
     """The exit code of ``cnitest run`` of a list of one plugin, which is a script, and what it printed."""
     (tmp_path / "mine").write_text(script)
     (tmp_path / "mine").chmod(0o755)
     (tmp_path / "my.conflist").write_text(
-        json.dumps({"cniVersion": "0.4.0", "name": "mynet", "plugins": [{"type": "mine"}]})
+        json.dumps({"cniVersion": "0.4.0", "name": "mynet", "plugins": [{"type": "mine", **(conf or {})}]})
     )
     done, _ = timed(tmp_path, "run", "my.conflist", "--cni-path", str(tmp_path), "-n", "0", *options)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def test_a_configuration_as_go_prints_it_is_no_previous_result(tmp_path: Path) -> None:
+    """Of a plugin that repeats its configuration as Go prints it, and a link in the container that is not there, the
+    link is named."""
+    message = (
+        "failed (&{NetConf:{Name:n RawPrevResult:map[] PrevResult:<nil>}}): link (net1) exists, error: Link not found"
+    )
+    conf = {"linksInContainer": True, "links": [{"name": "net1"}]}
+    error = json.dumps({"cniVersion": "0.4.0", "code": 999, "msg": message})
+
+    _, text = tried(tmp_path, f"#!/bin/sh\n[ $CNI_COMMAND = ADD ] && echo '{error}'; exit 1\n", conf=conf)
+
+    assert "a link of the configuration is 'net1', and the container has no such link; there are none but lo." in text
+    assert "make it with container_setup in a profile" in text
+    assert "works on an interface that a plugin before it made" not in text
 
 
 @pytest.mark.requires(binary="ip")

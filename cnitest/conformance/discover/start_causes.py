@@ -26,7 +26,9 @@ from cnitest.typos import did_you_mean
 
 StartCause = Callable[[StartFailure], Iterator[str]]
 CAUSES: list[StartCause] = []
-_NO_LINK = re.compile(r"\"([^\"\s/]{1,15})\": (?:Link not found|no such device|no such network interface)")
+_NO_LINK = re.compile(
+    r"[\"'(]([^\"'\s/()]{1,15})[\"')](?::| exists, error:) (?:Link not found|no such device|no such network interface)"
+)
 # The same as ip(8) words it.
 _NO_LINK_OF_IP = re.compile(
     r"Cannot find device \"([^\"\s/]{1,15})\"|Device \"([^\"\s/]{1,15})\" does not exist"
@@ -84,8 +86,7 @@ def route_twice(failure: StartFailure) -> Iterator[str]:
     """The same route is asked for twice."""
     routes = failure.ipam.get("routes") or ()
     given = [str(route.get("dst")) for route in routes if isinstance(route, Mapping)]
-    twice = sorted({dst for dst in given if given.count(dst) > 1})
-    if twice and "file exists" in failure.text:
+    if (twice := sorted({dst for dst in given if given.count(dst) > 1})) and "file exists" in failure.text:
         yield f"ipam.routes has {', '.join(twice)} more than once: the kernel refuses the second; drop one"
 
 
@@ -132,16 +133,21 @@ def link_of_another_kind(failure: StartFailure) -> Iterator[str]:
 @cause
 def link_is_not_there(failure: StartFailure) -> Iterator[str]:
     """A link that the configuration, or the plugin's error, names is not on the host, or not in the container."""
-    inside = bool(failure.conf.get("linkInContainer"))
+    inside = bool(failure.conf.get("linkInContainer") or failure.conf.get("linksInContainer"))
     there, where = (failure.inside, "the container") if inside else (failure.links, "the host")
     for what, name in _link_names(failure):
         if there and name not in there:
             others = [link for link in there if link != "lo"]
-            making = failure.advice("with host_setup in a profile", "before ADD", "with setup in a topology of yours")
-            advice = did_you_mean(name, others, clause=True) or (f"; did you mean {others[0]!r}?" if others else "")
+            these = "one of these" if others else "another"
+            making = failure.advice(
+                f"with {'container' if inside else 'host'}_setup in a profile",
+                "before ADD",
+                "with setup in a topology of yours",
+            )
+            advice = did_you_mean(name, others, clause=True) or (f"; did you mean {others[0]!r}?" if others else ".")
             yield (
                 f"{what} is {name!r}, and {where} has no such link; there are {', '.join(others) or 'none but lo'}"
-                f"{advice} Name one of these, make it {making}, or choose a topology that has it"
+                f"{advice} Name {these}, make it {making}, or choose a topology that has it"
             )
 
 
@@ -212,7 +218,10 @@ def no_ipam(failure: StartFailure) -> Iterator[str]:
 @cause
 def no_previous_result(failure: StartFailure) -> Iterator[str]:
     """A chained plugin stands alone or first."""
-    if re.search(r"chained|prevResult", failure.text, re.I) and failure.members.index(failure.plugin) == 0:
+    if (
+        re.search(r"chained|prevResult(?!:(?:map\[|<nil>))", failure.text, re.I)
+        and failure.members.index(failure.plugin) == 0
+    ):
         yield (
             f"{failure.plugin} works on an interface that a plugin before it made, and none is before it: "
             "put one that makes interfaces first in a .conflist"

@@ -19,6 +19,8 @@ REPORTED = (CaseVerdict.BROKEN, CaseVerdict.FAILED, CaseVerdict.WARNING, CaseVer
 _LEVELS = tuple(Level)
 # What a test was doing, before what it found.
 _TRYING = re.compile(r"^(?:after|gone with it|'[^']*' is|[\w ]+): ")
+# The names of interfaces that tests ask for.
+_ASKED_FOR = re.compile(r"\b(?:eth\d+|net7-x\.y|net15-long-name)\b")
 #: Two cases share a cause when at least this part of what they show is the same.
 _ALIKE = 0.6
 
@@ -95,7 +97,8 @@ def _signs(case: Case) -> Iterator[str]:
         yield f"{ALONE}{case.verdict.value} {next(filter(None, case.fingerprints), '') or plain(case.reason)}"
     else:
         for detail, known in zip_longest(case.details, case.fingerprints[: len(case.details)], fillvalue=""):
-            yield known or plain(_TRYING.sub("", " ".join(detail.split())))
+            words = _TRYING.sub("", " ".join(detail.split()))
+            yield known or plain(_ASKED_FOR.sub("CNI_IFNAME", words))
 
 
 def _cause(subject: Subject, cases: Sequence[Case]) -> FindingCause:

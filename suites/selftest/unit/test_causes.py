@@ -118,6 +118,15 @@ def test_the_same_error_is_one_cause():
     ]
 
 
+def test_the_same_words_about_another_interface_of_ours_are_one_cause():
+    """Whatever name a test asks for, what is missing is the same."""
+    names = ("eth0", "net15-long-name")
+
+    assert found(*(case("ADD-08", f"the result has no interface {name} in the container") for name in names)) == [
+        ("bridge", ("ADD-08",))
+    ]
+
+
 def test_the_same_words_about_other_things_are_other_causes():
     """What a complaint is about decides, not how it reads; its words do where it is about nothing."""
     link, route = (left(table, None, row) for table, row in (("files", FILE), ("iptables", RULE)))
