@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from cnitest.lab.hosts import Host
@@ -25,7 +26,7 @@ def logs(host: Host) -> tuple[PluginLog, ...]:
         for file in host.files()
         if file.kind == "file" and file.size and (file.path.startswith(_DIRECTORY) or file.path.endswith(_ENDING))
     ]
-    return tuple(PluginLog(path, host.inside(lambda path=path: _end(path))) for path in paths[:_MOST_FILES])
+    return tuple(PluginLog(path, host.inside(partial(_end, path))) for path in paths[:_MOST_FILES])
 
 
 def _end(path: str) -> str:
