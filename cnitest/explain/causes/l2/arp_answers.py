@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.routing import strays
 from cnitest.explain.causes.routing.commands import delete_route, delete_rule, rule_words
 from cnitest.explain.evidence.ip import declared, fib
 from cnitest.explain.evidence.leg import Leg, arrived, travelled
@@ -107,12 +108,14 @@ def rp_filter(loss: Loss) -> Found | None:
         return None
     asker, here = loss.packet.source, loss.place.full_name
     back = loss.route(asker)
+    question = fib.RouteLookup(wire.Headers(wire.ETH_IPV4, leg.next_hop, asker))
     return Found(
         "rp_filter of ARP",
         f"{here} does not believe {asker} on {loss.link}, and answers no ARP request of it: rp_filter is on",
         hook="neighbour",
         evidence=(f"its own route to {asker} is {f'by {back.link}' if isinstance(back, Route) else 'none'}",),
-        remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names)}".replace("/", "."),
+        remedy=strays.of_strict_filter(loss, question, loss.link)
+        or f"sysctl -w {' '.join(f'net.{name}=0' for name in names)}".replace("/", "."),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.routing import strays
 from cnitest.explain.causes.routing.commands import answers, delete_address, kernel_answer
 from cnitest.explain.evidence.ip import declared, fib, sendings
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
@@ -143,7 +144,8 @@ def rp_filter(loss: Loss) -> Found | None:
         f"and {sysctl_name(name)}=1 (strict)",
         "routing",
         (f"the kernel answers {kernel_answer(loss)} for a packet from {loss.packet.source} by {loss.incoming}",),
-        set_to(f"ipv4/conf/{loss.incoming}/rp_filter", 2 if back else 0),
+        strays.of_strict_filter(loss, _back(loss), loss.incoming)
+        or set_to(f"ipv4/conf/{loss.incoming}/rp_filter", 2 if back else 0),
     )
 
 
@@ -170,9 +172,18 @@ def _declared_back(loss: Loss) -> str:
 
 
 def _way_back(loss: Loss) -> Route | None:
-    """The route back to the source, with the packet's mark where that counts (``src_valid_mark``)."""
+    """The route back to the source."""
+    found = fib.decide(loss.state(), _back(loss))
+    return found.route if found else None
+
+
+def _back(loss: Loss) -> fib.RouteLookup:
+    """How the kernel looks up the way back to the source for reverse path filtering: with the packet's mark where that
+    counts (``src_valid_mark``)."""
     marked = any(loss.sysctl(f"ipv4/conf/{name}/src_valid_mark") == "1" for name in ("all", loss.incoming))
-    return fib.way_back(loss.state(), loss.question, loss.mark if marked else 0)
+    headers = loss.question.headers
+    back = headers._replace(source=headers.destination, destination=headers.source)
+    return fib.RouteLookup(back, mark=loss.mark if marked else 0)
 
 
 def _rp_filter(loss: Loss) -> tuple[str, int]:

@@ -93,15 +93,6 @@ def _tables(state: State, question: RouteLookup) -> Iterator[tuple[Rule, list[Ro
                 at = next((n for n in range(at, len(rules)) if rules[n].priority >= rule.goto), len(rules))
 
 
-def way_back(state: State, question: RouteLookup, mark: int = 0) -> Route | None:
-    """The route back to the source, as the kernel looks it up for reverse path filtering: with the packet's ``mark``
-    where ``src_valid_mark`` says so."""
-    headers = question.headers
-    back = headers._replace(source=headers.destination, destination=headers.source)
-    found = decide(state, RouteLookup(back, mark=mark))
-    return found.route if found else None
-
-
 def goes_by(route: Route, link: str) -> bool:
     """Whether a route, or one of its next hops, leads over a link."""
     return route.link == link or any(f"dev {link} " in f"{hop} " for hop in route.hops)

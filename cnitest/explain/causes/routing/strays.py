@@ -1,0 +1,72 @@
+"""Rules, routes and addresses that the topology does not have, without which an answer would go back as it came."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from cnitest.explain.causes.routing.commands import delete_route, delete_rule
+from cnitest.explain.evidence.ip import declared, fib
+from cnitest.explain.evidence.ip.fib import Decision
+from cnitest.explain.evidence.loss import Loss
+from cnitest.kernel.rows.records import Route
+from cnitest.topology.building.steps import AddRoute, AddRule, Sysctl
+
+_CONNECTED = "kernel"
+
+
+def of_strict_filter(loss: Loss, question: fib.RouteLookup, link: str) -> str:
+    """As `removed`, where reverse path filtering on ``link`` was strict from the start; empty where it was made so
+    later: then that is what is to be undone."""
+    names = [f"ipv4/conf/{name}/rp_filter" for name in ("all", link)]
+    strict = max(names, key=loss.number)
+    declared_so = any(_same(step.name, name) and step.value == "1" for step in _sysctls(loss) for name in names)
+    if not declared_so and loss.number(strict) != loss.number("ipv4/conf/default/rp_filter"):
+        return ""
+    return removed(loss, question, link)
+
+
+def _sysctls(loss: Loss) -> list[Sysctl]:
+    steps = (step for step in loss.place.lab.plan.steps if isinstance(step, Sysctl))
+    return [step for step in steps if step.place == loss.place.full_name]
+
+
+def _same(declared_name: str, name: str) -> bool:
+    return declared_name.replace("/", ".").removeprefix("net.") == name.replace("/", ".")
+
+
+def removed(loss: Loss, question: fib.RouteLookup, link: str) -> str:
+    """The command that takes away what decides on a packet at the place, where the topology does not have that and the
+    packet would go by ``link`` without it; empty elsewhere."""
+    decisions = fib.decisions(loss.state(), question)
+    first = next(decisions, None)
+    if first is None or first.route is None or first.route.kind != "unicast":
+        return ""
+    left = next((one.route for one in decisions if not (first.custom and one.rule == first.rule)), None)
+    if left is None or left.kind != "unicast" or not fib.goes_by(left, link):
+        return ""
+    return _without(loss, first, first.route)
+
+
+def _without(loss: Loss, decision: Decision, route: Route) -> str:
+    steps = [step for step in loss.place.lab.plan.steps if getattr(step, "place", "") == loss.place.full_name]
+    if decision.custom:
+        known = any(isinstance(step, AddRule) and step.rule.priority == decision.rule.priority for step in steps)
+        return "" if known else delete_rule(loss, decision)
+    if route.protocol == _CONNECTED:
+        return _foreign_address(loss, route)
+    same = (step for step in steps if isinstance(step, AddRoute) and (step.route.via or "") == route.via)
+    return "" if any(_network(step.route.to) == _network(route.to) for step in same) else delete_route(loss, route)
+
+
+def _foreign_address(loss: Loss, route: Route) -> str:
+    """The command that takes an address away whose subnet the route is, where nobody declared it."""
+    wanted = {step.address for step in declared.addresses(loss.place)}
+    for row in loss.state().addresses:
+        same = row.link == route.link and ipaddress.ip_interface(row.address).network == _network(route.to)
+        if same and row.address not in wanted:
+            return f"ip address del {row.address} dev {row.link}"
+    return ""
+
+
+def _network(prefix: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    return None if prefix == "default" else ipaddress.ip_network(prefix, strict=False)
