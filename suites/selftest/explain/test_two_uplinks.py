@@ -12,7 +12,8 @@ name: two-uplinks-of-a-server
 hosts:
   server:
     routes: [{via: 10.1.0.1}, {via: "2001:db8:1::1"}]
-    sysctls: {net.ipv4.conf.all.rp_filter: 0, net.ipv4.conf.default.rp_filter: 0}
+    # With arp_announce it asks for a router from the address of that link, whatever the answer's source is.
+    sysctls: {net.ipv4.conf.all.rp_filter: 0, net.ipv4.conf.default.rp_filter: 0, net.ipv4.conf.all.arp_announce: 2}
   isp1:
     role: router
     routes: [10.2.0.0/24 via 10.8.0.9, 10.9.0.0/24 via 10.8.0.9]

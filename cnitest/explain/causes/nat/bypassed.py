@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnitest.explain.causes.nat import source as sources
+from cnitest.explain.causes.nat import untranslated
 from cnitest.explain.causes.registry import Found
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.ip import detours, fib
@@ -19,7 +20,7 @@ def source(loss: Loss) -> Found | None:
     """The reply to a source that a place has put into the request (SNAT, MASQUERADE), where it came to another place,
     from which no way leads to the one that would translate it back."""
     one = _translated(loss)
-    if one is None or not (loss.received and sources.uplink_of(loss, one)) or _leads_to(loss, loss.place, one):
+    if one is None or not (loss.received and untranslated.uplink_of(loss, one)) or _leads_to(loss, loss.place, one):
         return None
     new = one.left.source
     where, command = _remedy(loss, one)
@@ -78,7 +79,7 @@ def _rules(loss: Loss, one: Passage) -> list[translation.NatRule]:
 def _remedy(loss: Loss, one: Passage) -> tuple[Place, str]:
     """Where to run which command: the translating place takes the address of the link that the packet leaves by, where
     a way leads back to that; else the place where the reply parts sends it back to there."""
-    uplink, receiver = sources.uplink_of(loss, one), loss.place.lab.place(_receiver(loss))
+    uplink, receiver = untranslated.uplink_of(loss, one), loss.place.lab.place(_receiver(loss))
     if uplink not in ("", one.left.source) and _leads_to(loss, receiver, one, uplink):
         return one.place, sources.masquerade(loss, one, "-I", next(iter(_rules(loss, one)), None))
     for parting in detours.partings(loss):

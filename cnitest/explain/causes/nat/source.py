@@ -5,20 +5,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.matching import covers
-from cnitest.explain.causes.nat import turns
+from cnitest.explain.causes.nat import turns, untranslated
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
-from cnitest.explain.evidence.ip import declared, fib
-from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
-from cnitest.explain.evidence.rows import LastSeen
+from cnitest.explain.evidence.ip import declared
+from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.translation import NatRule, Passage
-from cnitest.kernel.rows.records import Route
-from cnitest.lab.probe import wire
-from cnitest.lab.reach import Sighting
 
 #: Where an answer to a source that nobody knows can end.
 ON_THE_WAY_BACK = (Stage.SOCKET_OUT, Stage.WIRE, Stage.INGRESS, Stage.ROUTING, Stage.NEIGHBOUR)
@@ -44,7 +39,7 @@ _MARKS = re.compile(r"-j (MARK|CONNMARK)\b|\bmeta mark set\b|\bct mark set\b")
 @cause("nat.masquerade-skipped", *ON_THE_WAY_BACK, order=_FIRST)
 def skipped(loss: Loss) -> Found | None:
     """Another rule of nat comes first, so that the one that translates the source (MASQUERADE, SNAT) is not reached."""
-    private = loss.once(left_untranslated)
+    private = loss.once(untranslated.left_untranslated)
     if private is None:
         return None
     reported = _ended(loss, private)
@@ -87,7 +82,7 @@ def _translates_there(jump: NatRule, holding: Iterable[NatRule]) -> bool:
 @cause("nat.masquerade-mismatch", *ON_THE_WAY_BACK, order=_FIRST)
 def mismatch(loss: Loss) -> Found | None:
     """The rule that translates the source (MASQUERADE, SNAT) does not match: another subnet, link, mark, or set."""
-    private = loss.once(left_untranslated)
+    private = loss.once(untranslated.left_untranslated)
     if private is None:
         return None
     rules = rules_of(loss, private)
@@ -120,7 +115,7 @@ def _marking(loss: Loss, one: Passage, conditions: str) -> list[str]:
 @cause("nat.masquerade-missing", *ON_THE_WAY_BACK, order=_FIRST)
 def missing(loss: Loss) -> Found | None:
     """A private source left by the uplink as it was (no MASQUERADE), and the far end has no way back to it."""
-    private = loss.once(left_untranslated)
+    private = loss.once(untranslated.left_untranslated)
     if private is None or any(rule.translates_source for rule in rules_of(loss, private)):
         return None
     where = f"{private.place.full_name}:{private.oif}"
@@ -158,7 +153,12 @@ def masquerade_address(loss: Loss) -> Found | None:
     """MASQUERADE takes an address of another link, since the one that the packet leaves by has none."""
     for one in translation.passages(loss):
         new = one.left.source
-        if one.came.source == new or not loss.returning or new != loss.packet.destination or uplink_of(loss, one):
+        if (
+            one.came.source == new
+            or not loss.returning
+            or new != loss.packet.destination
+            or untranslated.uplink_of(loss, one)
+        ):
             continue
         rule = next((rule for rule in rules_of(loss, one) if _MASQUERADES.search(rule.text)), None)
         where, link = one.place.full_name, next((row.link for row in one.place.addresses if row.ip == new), "")
@@ -175,82 +175,6 @@ def masquerade_address(loss: Loss) -> Found | None:
             place=where,
         )
     return None
-
-
-def left_untranslated(loss: Loss) -> Passage | None:
-    """Where a private source left the last place that knows the way back to it; None where that is not what is lost."""
-    if _knows_a_way_on(loss):
-        return None
-    loss = _where_answered(loss)
-    sent = translation.first(loss)
-    if not loss.returning or sent is None or loss.packet.destination != sent.source:
-        return None
-    if not ipaddress.ip_address(sent.source).is_private or not _knows_no_way_back(loss, sent.source):
-        return None
-    ways = translation.passages(loss)
-    knowing = [one for one in ways if translation.leads_back(loss, one.place, sent.source, one.iif)]
-    if not knowing or any(one.place is loss.place for one in knowing):
-        return None
-    last = knowing[-1]
-    uplink = uplink_of(loss, last)
-    if not uplink or loss.in_network(sent.source, last.place, last.oif) or not _answers(loss, uplink):
-        return None
-    return last
-
-
-def _where_answered(loss: Loss) -> Loss:
-    """The answer where it was made, of one that was sent from there to who never saw the request."""
-    came = _came(loss)
-    if not loss.returning or not came or any(one.place == loss.place.full_name for one in came):
-        return loss
-    spot = LastSeen(loss.place.lab.place(came[-1].place), returning=True)
-    return replace(loss, spot=spot, asked=wire.read(came[-1].frame.data))
-
-
-def _knows_a_way_on(loss: Loss) -> bool:
-    """Whether the answer came to a router that the request never saw, and that has more than a default route for it."""
-    if not loss.returning or not loss.forwarded or any(one.place == loss.place.full_name for one in _came(loss)):
-        return False
-    chosen = loss.decision.route if loss.decision else None
-    return chosen is not None and chosen.kind == "unicast" and chosen.to != "default"
-
-
-def _came(loss: Loss) -> list[Sighting]:
-    """Where the request came in, in order."""
-    seen = (one for one in loss.seen.sightings if wire.icmp_error(one.frame.data) is None)
-    return [one for one in seen if not (one.returning or one.frame.out)]
-
-
-def _knows_no_way_back(loss: Loss, source: str) -> bool:
-    """Whether the place never had a route to the source of a request that it got: at best a default one, which leads
-    elsewhere; no route that is gone or refuses."""
-    here = [one for one in _came(loss) if one.place == loss.place.full_name]
-    if not here or loss.place is loss.probe.sender:
-        return False
-    found, meant = loss.route(source), declared.route(loss.place, loss.question) or declared.subnet(loss.place, source)
-    chosen = loss.decision.route if loss.decision else None
-    if chosen and chosen.link == "lo":
-        return False
-    if isinstance(found, NoRoute):
-        return found.name == "ENETUNREACH" and not meant
-    if chosen is None or chosen.to != "default" or found.link == here[-1].frame.link:
-        return False
-    if loss.decision and loss.decision.custom:  # without the rule it would go back by where it came in?
-        rest = [one.route for one in fib.decisions(loss.state(), loss.question) if not one.custom and one.route]
-        if rest and rest[0].link == here[-1].frame.link:
-            return False
-    return not meant or f"via {chosen.via}" in meant
-
-
-def uplink_of(loss: Loss, one: Passage) -> str:
-    """The address that a place would put in the place of the source."""
-    rows = [row for row in loss.state(one.place).addresses if row.link == one.oif and row.scope == "global"]
-    return next((row.ip for row in rows if (":" in row.ip) == loss.six), "")
-
-
-def _answers(loss: Loss, uplink: str) -> bool:
-    """Whether the place that cannot answer the source could answer the uplink."""
-    return isinstance(loss.route(uplink), Route)
 
 
 def rules_of(loss: Loss, one: Passage) -> tuple[NatRule, ...]:
@@ -316,8 +240,8 @@ def _found(loss: Loss, one: Passage, dropped_by: str, words: str) -> Found:
         words,
         hook="POSTROUTING",
         evidence=(
-            f"{_where_answered(loss).place.full_name} has no way back to {one.came.source}, but one to "
-            f"{uplink_of(loss, one)}",
+            f"{untranslated.who_lacks_a_way(loss, one).full_name} has no way back to {one.came.source}, but one to "
+            f"{untranslated.uplink_of(loss, one)}",
             *elsewhere,
         ),
         remedy=masquerade(loss, one, "-I" if "before" in dropped_by else "-A"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from cnitest.explain.causes import drops
-from cnitest.explain.causes.nat import destination, source
+from cnitest.explain.causes.nat import destination, source, untranslated
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss, Stage
@@ -19,7 +19,7 @@ _NOTRACK = re.compile(r"-j (CT --notrack|NOTRACK)\b|\bnotrack\b")
 @cause("nat.source-untracked", *source.ON_THE_WAY_BACK, order=_FIRST)
 def source_untracked(loss: Loss) -> Found | None:
     """A rule keeps the packet from being tracked (NOTRACK), so no rule of nat translates its source."""
-    private = loss.once(source.left_untranslated)
+    private = loss.once(untranslated.left_untranslated)
     if private is None:
         return None
     rules = [rule for rule in translation.rules(loss, private.place) if rule.translates_source]
