@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from cnitest.explain.causes import drops, matching
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
+from cnitest.explain.evidence.ip import detours
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import MetRule
 
@@ -16,7 +17,24 @@ _INVALID = re.compile(
 )
 _NEGATED = re.compile(r"! (--ctstate|--state)|ct state !=")
 _UNTRACKED = re.compile(r"-j NOTRACK|-j CT .*--notrack|\bnotrack\b")
+_FIRST = -1
 _ZONE = re.compile(r"--zone(?:-orig|-reply)? (\d+)|zone set (\d+)")
+
+
+@cause("conntrack.other-way", Stage.TRACED, order=_FIRST)
+def other_way(loss: Loss) -> Found | None:
+    """A reply comes by a place that its request did not pass, and whose rules let known connections back alone."""
+    step = drops.dropped(loss)
+    if step is None or not step.returning or not (drops.lets_replies_back(step) or _INVALID.search(step.rule)):
+        return None
+    turn = detours.turn(loss, step.place)
+    if turn is None:
+        return None
+    here, six = turn.place.full_name, "-6 " if loss.six else ""
+    found = drops.found(loss, step, note=f"{step.place} has not seen the request, which {turn.by} handed on")
+    sent = f"{here} sends the reply by another router than {turn.gateway}, which the request came from"
+    remedy = f"ip {six}route replace {turn.destination} via {turn.gateway}"
+    return found._replace(evidence=(sent, *found.evidence), remedy=remedy, place=here)
 
 
 @cause("conntrack.invalid", Stage.TRACED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.ip import fib
 from cnitest.explain.evidence.loss import Loss
 from cnitest.kernel.rows.records import Route
@@ -32,6 +33,40 @@ class Parting(NamedTuple):
     def destination(self) -> str:
         """Who the answer is for."""
         return self.headers.destination
+
+
+class Turn(NamedTuple):
+    """A place that sent the answer for ``destination`` by another router than the one (``by``, which has the address
+    ``gateway`` there) that the request came from."""
+
+    place: Place
+    destination: str
+    gateway: str
+    by: str
+
+
+def turn(loss: Loss, to: str) -> Turn | None:
+    """Who handed the answer over to a place that the request did not pass; None where none did, or where the request
+    came from no router."""
+    there = [one for one in translation.passages(loss) if one.came.hops != one.left.hops]
+    met = [one.place.full_name for one in there]
+    asked = [one for one in loss.seen.sightings if wire.icmp_error(one.frame.data) is None and not one.returning]
+    came = next((one for one in reversed(asked) if not one.frame.out), None)
+    if came is None or not there or to in (*met, came.place, loss.probe.sender.full_name):
+        return None
+    back = [one for one in translation.passages(loss, returning=True) if one.place.full_name in met]
+    at = met.index(back[-1].place.full_name) if back else len(met)
+    if not at:
+        return None
+    before, (place, link) = there[at - 1], (there[at].place, there[at].iif) if back else _received(loss, came)
+    answer = wire.read(came.frame.data).source if not back else back[-1].left.destination
+    rows = [row for row in loss.state(before.place).addresses if row.link == before.oif and (":" in row.ip) == loss.six]
+    near = next((row.ip for row in rows if loss.in_network(row.ip, place, link) and row.scope == "global"), "")
+    return Turn(place, answer, near, before.place.full_name) if near else None
+
+
+def _received(loss: Loss, came: Sighting) -> tuple[Place, str]:
+    return loss.place.lab.place(came.place), came.frame.link
 
 
 def partings(loss: Loss) -> Iterator[Parting]:
