@@ -46,7 +46,14 @@ def invalid(loss: Loss) -> Found | None:
         return None
     packet = step.packet
     known = f"connection tracking of {step.place} knows no connection that {packet.source} → {packet.destination} fits"
-    return drops.found(loss, step, also=(known,), note="conntrack state INVALID")
+    return drops.found(loss, step, also=(known, *_half(loss, step)), note="conntrack state INVALID")
+
+
+def _half(loss: Loss, step: MetRule) -> list[str]:
+    """That the place has not seen the answer that there was, which went by another way."""
+    there, back = ({one.place for one in loss.seen.sightings if one.returning == way} for way in (False, True))
+    half = not step.returning and loss.probe.sender.full_name in back and step.place in there - back
+    return [f"{step.place} has seen the request, and not the answer, which went by another way"] if half else []
 
 
 def _may_be_invalid(loss: Loss, step: MetRule, states: str) -> bool:

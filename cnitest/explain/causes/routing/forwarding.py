@@ -5,22 +5,42 @@ from __future__ import annotations
 import ipaddress
 
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.routing import strays
+from cnitest.explain.evidence.ip import declared, fib
 from cnitest.explain.evidence.ip.next_hops import to_and_fro
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
+from cnitest.explain.evidence.leg import travelled
 from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.lab.snapshot import words
+
+
+@cause("routing.no-router", Stage.ROUTING, order=-1)
+def no_router(loss: Loss) -> Found | None:
+    """A route leads to a neighbour that forwards nothing, and never did, instead of the topology's gateway."""
+    off = _switched_off(loss)
+    leg = loss.once(travelled) if off else None
+    if leg is None or not leg.gateway or strays.is_router(loss.place):
+        return None
+    lookup, here = fib.RouteLookup(loss.packet), leg.sender.full_name
+    decision, wanted = fib.decide(loss.state(leg.sender), lookup), declared.gateway(leg.sender, lookup)
+    if decision is None or decision.route is None or not wanted or wanted == leg.next_hop:
+        return None
+    return Found(
+        "no router",
+        f"{here} sends {loss.destination} by {words.route_key(decision.route)}, and {loss.place.full_name}, which "
+        f"has {leg.next_hop}, is no router; the topology has {wanted} there",
+        "routing",
+        (f"{sysctl_name(off)}=0 at {loss.place.full_name}",),
+        strays.again(loss, leg.sender, decision, lookup),
+        here,
+    )
 
 
 @cause("routing.forwarding-off", Stage.ROUTING)
 def forwarding_off(loss: Loss) -> Found | None:
     """The place is no router: IP forwarding is off, for the family or on the link where the packet comes in."""
-    if not loss.forwarded or loss.decision is None or loss.decision.kind != "unicast" or to_and_fro(loss):
-        return None
-    family, link = loss.family, f"{loss.family}/conf/{loss.incoming}"
-    if loss.six:
-        off = f"{family}/conf/all/forwarding" if loss.sysctl(f"{link}/force_forwarding") != "1" else ""
-    else:
-        off = "ipv4/ip_forward" if loss.sysctl("ipv4/ip_forward") == "0" else f"{link}/forwarding"
-    if not off or loss.sysctl(f"{link}/forwarding" if not loss.six else off) != "0":
+    off = _switched_off(loss)
+    if not off:
         return None
     return Found(
         "forwarding off",
@@ -29,6 +49,19 @@ def forwarding_off(loss: Loss) -> Found | None:
         (f"{loss.destination} is no address of {loss.place.full_name}",),
         set_to(off, 1),
     )
+
+
+def _switched_off(loss: Loss) -> str:
+    """The sysctl by which the place does not forward the packet; empty where it does, or does not have to."""
+    if not loss.forwarded or loss.decision is None or loss.decision.kind != "unicast" or to_and_fro(loss):
+        return ""
+    family, link = loss.family, f"{loss.family}/conf/{loss.incoming}"
+    if loss.six:
+        off = f"{family}/conf/all/forwarding" if loss.sysctl(f"{link}/force_forwarding") != "1" else ""
+    else:
+        off = "ipv4/ip_forward" if loss.sysctl("ipv4/ip_forward") == "0" else f"{link}/forwarding"
+    on = loss.sysctl(f"{link}/forwarding" if not loss.six else off) != "0" if off else True
+    return "" if on else off
 
 
 @cause("routing.link-local", Stage.ROUTING)

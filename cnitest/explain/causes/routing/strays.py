@@ -9,6 +9,7 @@ from cnitest.explain.evidence.ip import declared, fib
 from cnitest.explain.evidence.ip.fib import Decision
 from cnitest.explain.evidence.loss import Loss
 from cnitest.kernel.rows.records import Route
+from cnitest.lab.place import Place
 from cnitest.topology.building.steps import AddRoute, AddRule, Sysctl
 
 _CONNECTED = "kernel"
@@ -19,15 +20,32 @@ def of_strict_filter(loss: Loss, question: fib.RouteLookup, link: str) -> str:
     later: then that is what is to be undone."""
     names = [f"ipv4/conf/{name}/rp_filter" for name in ("all", link)]
     strict = max(names, key=loss.number)
-    declared_so = any(_same(step.name, name) and step.value == "1" for step in _sysctls(loss) for name in names)
+    declared_so = any(_same(step.name, name) and step.value == "1" for step in _sysctls(loss.place) for name in names)
     if not declared_so and loss.number(strict) != loss.number("ipv4/conf/default/rp_filter"):
         return ""
     return removed(loss, question, link)
 
 
-def _sysctls(loss: Loss) -> list[Sysctl]:
-    steps = (step for step in loss.place.lab.plan.steps if isinstance(step, Sysctl))
-    return [step for step in steps if step.place == loss.place.full_name]
+def is_router(place: Place) -> bool:
+    """Whether the topology has a place forward anything."""
+    names = ("ipv4.ip_forward", "ipv4.conf.all.forwarding", "ipv6.conf.all.forwarding")
+    return any(step.value == "1" and any(_same(step.name, name) for name in names) for step in _sysctls(place))
+
+
+def again(loss: Loss, place: Place, decision: Decision, question: fib.RouteLookup) -> str:
+    """The command that has a place take the topology's route again: what decided goes, or is replaced where it is that
+    route with another gateway."""
+    route, wanted = decision.route, declared.route(place, question)
+    if decision.custom:
+        return delete_rule(loss, decision)
+    if route is None or fib.length(route) > fib.reach(wanted.split()[0], question):
+        return delete_route(loss, route) if route else ""
+    return f"ip {'-6 ' if loss.six else ''}route replace {wanted}"
+
+
+def _sysctls(place: Place) -> list[Sysctl]:
+    steps = (step for step in place.lab.plan.steps if isinstance(step, Sysctl))
+    return [step for step in steps if step.place == place.full_name]
 
 
 def _same(declared_name: str, name: str) -> bool:
