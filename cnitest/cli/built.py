@@ -15,6 +15,7 @@ from cnitest.cni.calls.invoke import search_path
 from cnitest.errors import CnitestError, PluginError, UnknownName, UsageError
 from cnitest.report.options import PLUGIN_PATH, declare_to_command
 from cnitest.topology import find, load, shipped
+from cnitest.typos import nearest
 
 if TYPE_CHECKING:
     from cnitest.lab.hosts import Sandbox
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 #: What only an address looks like, right or wrong.
 _LIKE_ADDRESS = re.compile(r"\d+(\.\d+)+(/\d+)?|[\da-fA-F.]*:[\da-fA-F:.]*(/\d+)?")
 _AFTER = re.compile(r"([\w./-]+):\s+(.*)", re.DOTALL)
+#: How much like a place's name one is that was mistyped (0 to 1).
+_ALIKE = 0.6
 #: The exit code where no verdict stands.
 UNPROVEN = 3
 
@@ -104,6 +107,9 @@ def _sandbox(lab: Lab, name: str) -> Sandbox | None:
     if is_address(name) or name in {place.full_name for place in lab.places if place.role != "sandbox"}:
         return None
     host, slash, inner = name.partition("/")
+    if not slash and not _sandboxes(lab, name) and not nearest(name, [place.name for place in lab.places], _ALIKE):
+        ways = " or ".join(f"{host}/{name}" for host in lab.hosts)
+        raise UnknownName(f"{lab.topology.name} has no place {name!r}; a sandbox that --conf is to make is {ways}")
     return lab.host(host).sandbox(inner) if slash else lab.sandbox(name)
 
 

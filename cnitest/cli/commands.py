@@ -80,6 +80,11 @@ COMMANDS = (
 )
 
 _CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+#: What other programs have as commands, and we as options.
+_OPTIONS = {
+    "help": "`cnitest --help` lists those that there are, `cnitest COMMAND --help` the options of one",
+    "version": "`cnitest --version` says it",
+}
 #: The exit code for something that we were asked for and that makes no sense, as pytest's.
 USAGE_ERROR = 4
 #: What every machine has, and how to get it.
@@ -173,6 +178,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         chosen = _CHOICE.search(message)
+        if chosen and chosen[1] in _OPTIONS:
+            self.exit(USAGE_ERROR, f"{self.prog}: {chosen[1]!r} is no command; {_OPTIONS[chosen[1]]}\n")
         hint = did_you_mean(chosen[1], re.findall(r"[\w.-]+", chosen[2]), clause=True) if chosen else ""
         self.exit(USAGE_ERROR, f"{self.prog}: {text.line(message)}{hint} (see {self.prog} --help)\n")
 

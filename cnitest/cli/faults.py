@@ -13,6 +13,7 @@ from cnitest.cli.warned import warn
 from cnitest.cni import conf, plugins
 from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.conf import Network
+from cnitest.conformance.model import shipped
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import CnitestError
 from cnitest.faults import table
@@ -50,6 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Inject the faults, print the table; 1 when something was found."""
     path = search_path(arguments.cni_path)
     report = Path(paths.file_to_write("--json", arguments.json)) if arguments.json else None
+    if name := shipped.plugin_meant(arguments.conf):
+        raise CnitestError(
+            f"{arguments.conf}: there is no such file; a network is tried, with each call of its plugins failing once: "
+            f"name a configuration with the plugin {name}"
+        )
     network, path, setting = _subject(Path(paths.absolute(arguments.conf)), path)
     _require(network, path)
     warn(network, path, setting.capabilities, setting.knowledge)

@@ -16,6 +16,7 @@ from cnitest.cli.warned import warn
 from cnitest.cni import conf
 from cnitest.cni.calls.invoke import search_path
 from cnitest.cni.calls.mode import MODES
+from cnitest.conformance.model import shipped
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing
 from cnitest.report import options, suite
 from cnitest.report.conformance import choice
@@ -105,7 +106,14 @@ def run(arguments: argparse.Namespace) -> NoReturn:
 
     if arguments.workers and not _WORKERS.fullmatch(arguments.workers):
         raise ConfigError(f"-n {arguments.workers!r}: wants a number of workers, or auto")
+    _check_selection(arguments)
     arguments.cni_conf += _behind_the_kernel(arguments)
+    for word in arguments.cni_conf:
+        if name := shipped.plugin_meant(word):
+            raise ConfigError(
+                f"{word}: there is no such file, but a plugin: `cnitest run --plugin {name}` tries it with the "
+                "configuration that is shipped for it"
+            )
     arguments.cni_conf = list({os.path.realpath(file): file for file in arguments.cni_conf}.values())
     if arguments.cni_vm is None and (why := unprivileged.forbidden()):
         raise FeatureMissing(why)
@@ -125,6 +133,33 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     sys.stdout.flush()
     with interrupts.withheld(*interrupts.ENDING):  # until the other program can say so
         os.execve(sys.executable, argv, {**tables, **os.environ})  # pytest wants to be first to import what it rewrites
+
+
+def _check_selection(arguments: argparse.Namespace) -> None:
+    """Raise ConfigError for an expression of -k or -m that pytest cannot read: with workers it ends in a traceback."""
+    rest = list(arguments.rest)
+    given = [(word, rest[at]) for at, word in enumerate(rest[:-1], 1) if word in ("-k", "-m")]
+    given += [("-k", arguments.select)] if arguments.select else []
+    for option, text in given:
+        if not _is_expression(text):
+            raise ConfigError(
+                f"{option} {text!r} is no expression: words stand alone, or between 'and', 'or', 'not' and parentheses"
+            )
+
+
+def _is_expression(text: str) -> bool:
+    """Whether pytest can read a text; what a mark has in parentheses of its own is left to it."""
+    wants_word, depth = True, 0
+    for word in re.findall(r"[()]|[^\s()]+", text) if "=" not in text else ():
+        if word in ("and", "or", ")"):
+            if wants_word or (word == ")" and not depth):
+                return False
+            wants_word, depth = word != ")", depth - (word == ")")
+        elif not wants_word:
+            return False
+        else:
+            wants_word, depth = word in ("not", "("), depth + (word == "(")
+    return not text.strip() or "=" in text or (not wants_word and not depth)
 
 
 def _behind_the_kernel(arguments: argparse.Namespace) -> list[str]:
@@ -152,6 +187,8 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
         "--confcutdir",
         os.getcwd(),
     ]
+    # Where plugins are not loaded by themselves (PYTEST_DISABLE_PLUGIN_AUTOLOAD), these two are needed all the same.
+    given += ["-p", "cnitest", "-p", "xdist"] if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") else []
     given += ["-p", "no:cacheprovider", "--cni-require-any"]
     given += ["--junitxml", paths.file_to_write("--junitxml", arguments.junitxml)] if arguments.junitxml else []
     given += ["-k", arguments.select] if arguments.select else []

@@ -13,6 +13,8 @@ from cnitest.cni.result import Result
 from cnitest.cni.runtime import Runtime
 from cnitest.conformance.bench import request
 from cnitest.conformance.bench.leftovers import Leftover, leftovers, settle
+from cnitest.conformance.discover import failed_add, start_endings
+from cnitest.conformance.discover.preflight import Caller
 from cnitest.conformance.host.set_up import Silent, open_lab, set_up
 from cnitest.conformance.model.subject import Setting
 from cnitest.errors import DeadlineExceeded, PluginError
@@ -24,6 +26,7 @@ from cnitest.lab.lab import Lab
 from cnitest.lab.snapshot.state import State
 
 _CONTAINERS = ("c1", "c2")
+_MOST_CAUSES = 3
 _CACHE = "/var/lib/cni/results"
 
 
@@ -79,6 +82,11 @@ class TrialHost:
         cache does not count."""
         found = settle(lambda: leftovers(self._start, self._look()))
         return sorted({without_chance(_words(left)) for left in found if not _is_cached(left)})
+
+    def likely(self) -> list[str]:
+        """The likely causes for which the last ADD failed."""
+        failure = failed_add.last(self._host.lab.journal, Caller.PROFILE)
+        return start_endings.causes(failure)[:_MOST_CAUSES] if failure else []
 
     def hangs(self) -> bool:
         """Whether the last call of a plugin was killed at its deadline."""

@@ -67,7 +67,9 @@ def baseline(subject: SweptNetwork) -> UndisturbedRun:
         for command, act in (("ADD", stage.add), ("DEL", stage.delete)):
             violation = act(aim=aims[command])
             if violation:
-                raise CnitestError(f"{subject.network.name}: {command} fails when nothing is hit: {violation}")
+                causes = [f"  {'or' if at else 'likely'}: {each}" for at, each in enumerate(stage.likely())]
+                said = f"{subject.network.name}: {command} fails when nothing is hit: {violation}"
+                raise CnitestError("\n".join([said, *causes]))
         found = frozenset(stage.leftovers())
     points = (point for command, aim in aims.items() for point in aim.points(command))
     return UndisturbedRun(tuple(points), found)

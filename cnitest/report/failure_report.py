@@ -60,19 +60,12 @@ def configurations(lab: Lab) -> str:
 def rejection(lab: Lab, *, by_command: bool = False) -> list[str]:
     """Why the last ADD failed, as far as that can be read off its call, its configuration and its host; ``by_command``
     says that no test called it."""
-    target: Target | None = None
-    calls: list[Call] = []
-    for _, data in lab.journal:
-        if isinstance(data, Target):
-            target, calls = data, []
-        elif isinstance(data, Call):
-            calls.append(data)
-    if target is None or not any(call.command == "ADD" and answers.failed(call) for call in calls):
-        return []
+    if not any(isinstance(event.data, Call) and answers.failed(event.data) for event in lab.journal):
+        return []  # what finds causes takes long to import
     from cnitest.conformance.discover import failed_add, start_endings
     from cnitest.conformance.discover.preflight import Caller
 
-    failure = failed_add.of_target(target, calls, Caller.COMMAND if by_command else Caller.TEST)
+    failure = failed_add.last(lab.journal, Caller.COMMAND if by_command else Caller.TEST)
     return [text.with_short_words(words) for words in start_endings.causes(failure)[:_MOST_CAUSES]] if failure else []
 
 

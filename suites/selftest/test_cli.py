@@ -141,7 +141,24 @@ def test_schema_is_json_for_editors():
         (["run", "--plugin", "brigde"], "there is no profile for a plugin 'brigde'"),
         (["run", "--plugin", "bridge", "--cni-version", "1.9"], "there is no version 1.9 of the specification"),
         (["run", "--profile", "lax"], "argument --profile: invalid choice: 'lax'"),
-        (["requirements", "DEL-5"], "there is no requirement 'DEL-5'; did you mean DEL-15, DEL-05"),
+        (["requirements", "DEL-5"], "there is no requirement 'DEL-5'; did you mean DEL-05? ("),
+        (
+            ["run", "bridge"],
+            "cnitest: bridge: there is no such file, but a plugin: `cnitest run --plugin bridge` tries",
+        ),
+        (["run", "bridge.exe"], "`cnitest run --plugin bridge` tries it with the configuration that is shipped for it"),
+        (
+            ["faults", "ptp"],
+            "ptp: there is no such file; a network is tried, with each call of its plugins failing once",
+        ),
+        (["run", "-k", "DEL-01 and"], "cnitest: -k 'DEL-01 and' is no expression: "),
+        (["run", "--suite", "walkthrough", "--", "-m", "a or or b"], "cnitest: -m 'a or or b' is no expression: "),
+        (["help"], "cnitest: 'help' is no command; `cnitest --help` lists those that there are"),
+        (["version"], "cnitest: 'version' is no command; `cnitest --version` says it"),
+        (
+            ["explain", "node-with-uplink", "c1", "8.8.8.8", "--conf", "list.conf", "--cni-path", "/usr/lib/cni"],
+            "node-with-uplink has no place 'c1'; a sandbox that --conf is to make is node/c1",
+        ),
         (["run", "--topology", "nowhere"], "no topology is called 'nowhere'"),
         (["run", "--runtime", "cri"], "argument --runtime: invalid choice: 'cri'"),
         (["run", "--suite", "walkthrough", "--runtime", "libcni", "list.conf"], "libcni looks for lists in .conflist"),
@@ -204,6 +221,14 @@ def test_run_tries_the_given_network(tmp_path):
     ).stdout.replace("\n", " ")
     assert nothing.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
     assert [path.name for path in tmp_path.iterdir()] == ["mine.conf"]
+
+
+def test_run_needs_no_plugin_to_load_itself(tmp_path):
+    """Where pytest is told to load no plugin by itself, a run has ours and that of its workers all the same."""
+    done = cnitest("run", "--", "--collect-only", "-q", cwd=tmp_path, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "test_bridge_by_hand.py" in done.stdout
 
 
 def test_run_hands_the_mode_of_the_runtime_on():

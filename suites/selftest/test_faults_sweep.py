@@ -281,7 +281,22 @@ class TestCommand:
         said = capsys.readouterr().err
         assert code == 4
         assert words in said
-        assert said.count("\n") == 1
+        assert len([line for line in said.splitlines() if not line.startswith("  likely: ")]) == 1
+
+
+@needs_plugins
+def test_a_network_that_cannot_start_has_likely_causes(tmp_path, capsys):
+    """An ADD that fails without a hit is told with what it failed for, as `cnitest run` does."""
+    file = tmp_path / "net.conf"
+    pool = {"type": "host-local", "subnet": "10.22.0.0/24"}
+    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "type": "ptp", "ipam": pool, "mtu": "1400"}))
+
+    code = main(["faults", str(file), "-n", "1"])
+
+    said = capsys.readouterr().err.splitlines()
+    assert code == 4
+    assert any("net: ADD fails when nothing is hit: ptp ADD" in line for line in said)
+    assert any(line.startswith("  likely: ") and "mtu" in line for line in said)
 
 
 def test_an_open_stage_tells_of_a_plugin_that_fails(bin_):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnitest.cni.attachment import Target
+from cnitest.cni.calls import answers
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.discover.preflight import Caller, StartFailure, files, links
 from cnitest.conformance.model import protocol
@@ -15,6 +16,20 @@ from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Setting, Subject
 
 _SUPPORTED = re.compile(r"supports \[([^]]*)\]")
+
+
+def last(journal: Iterable[tuple[Any, Any]], caller: Caller) -> StartFailure | None:
+    """What came of the last ADD that a lab's journal knows of; None where it gave a result."""
+    target: Target | None = None
+    calls: list[Call] = []
+    for _, data in journal:
+        if isinstance(data, Target):
+            target, calls = data, []
+        elif isinstance(data, Call):
+            calls.append(data)
+    if target is None or not any(call.command == "ADD" and answers.failed(call) for call in calls):
+        return None
+    return of_target(target, calls, caller)
 
 
 def of_target(target: Target, calls: Sequence[Call], caller: Caller = Caller.TEST) -> StartFailure | None:

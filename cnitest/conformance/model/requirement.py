@@ -130,7 +130,9 @@ def find(identifier: str) -> Requirement:
     found = _by_upper_case().get(identifier.upper())
     if found:
         return found
-    close = nearest_few(identifier, registry(), 3)
+    topic, dash, number = identifier.upper().partition("-")
+    padded = f"{topic}-{number.zfill(2)}" if dash else ""
+    close = [padded] if padded in registry() else nearest_few(identifier, registry(), 3)
     advice = f"; did you mean {', '.join(close)}?" if close else ""
     raise CnitestError(f"there is no requirement {identifier!r}{advice} (`cnitest requirements` lists them)")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 
@@ -21,3 +22,9 @@ def _fixtures() -> list[str]:
     """Where what is shipped for tests lies."""
     found = importlib.util.find_spec("cnitest.fixtures")
     return list(found.submodule_search_locations or ()) if found else []
+
+
+def plugin_meant(word: str) -> str:
+    """The plugin with a shipped profile that was named where a file was asked for; empty where there is such a file."""
+    name = word.removesuffix(".exe")
+    return name if name in profiles() and not os.path.exists(word) else ""
