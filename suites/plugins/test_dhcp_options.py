@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cnitest.suites.plugins.leases import (
     BEYOND_SERVER,
+    FIRST,
     GATEWAY,
     MARKS,
     NET,
@@ -95,6 +96,18 @@ def test_a_lease_without_mask_is_refused(node, server, running, cni):
         cni.add(node.sandbox("c1"), network(request=[{"skipDefault": True, "option": "3"}]))
 
     assert [link.name for link in node.sandbox("c1").links] == ["lo"]
+
+
+@pytest.mark.parametrize(("mask", "length"), [("255.255.255.192", 26), ("255.255.0.0", 16)])
+@pytest.mark.covers("dhcp", "kernel")
+def test_the_prefix_is_the_mask_of_the_lease(node, server, running, cni, mask, length):
+    """Whatever class an address is of, its prefix in the result and in the container is the lease's mask."""
+    with short_leases(server, "ack", mask=mask):
+        attachment = cni.add(node.sandbox("c1"), NET)
+
+    whole = f"{FIRST}/{length}"
+    assert [ip.address for ip in attachment.result.ips] == [whole]
+    assert whole in [row.address for row in attachment.sandbox.addresses if row.link == "eth0"]
 
 
 @pytest.mark.parametrize("key", ["request", "provide"])

@@ -22,6 +22,7 @@ pytestmark = [
 
 FAMILY = pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
 BACKEND = pytest.mark.parametrize("backend", BACKENDS)
+PROTOCOL = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 MASQ_ALL = pytest.mark.requires(plugin="portmap>=1.2")
 KEY = {4: "conditionsV4", 6: "conditionsV6"}
 SAYS_SOURCE = {4: "ip", 6: "ip6"}
@@ -228,3 +229,18 @@ def test_without_snat_nothing_routes_127_0_0_1(node, cni, backend):
     cni.add(node.sandbox("c1"), published(4, snat=False, **backend), capabilities=asked())
 
     assert node.sysctl("net.ipv4.conf.cni0.route_localnet") == "0"
+
+
+@BACKEND
+@FAMILY
+@PROTOCOL
+@pytest.mark.parametrize(("port", "inside"), [(1, 65535), (32768, 32768), (65535, 1)])
+@pytest.mark.covers("portmap.runtimeConfig.portMappings", "packet")
+def test_every_number_of_a_port_leads_to_the_container(lab, node, cni, backend, family, protocol, port, inside):
+    """The first and the last port there are, and those of more than 15 bits, on either side; the next one is not."""
+    wanted = asked(mapping(port, inside, protocol))
+    server = cni.add(node.sandbox("c1"), published(family, **backend), capabilities=wanted)
+    router, beside = lab.host("router"), port + 1 if port < 65535 else port - 1
+
+    assert seen(router, UPLINK[family], server, protocol, port, inside) == ROUTER[family]
+    assert getattr(router, protocol)(UPLINK[family], beside, listener=node)

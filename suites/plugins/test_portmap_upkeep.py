@@ -204,3 +204,39 @@ def test_check_finds_a_port_that_was_never_made(node, cni):
 
     with pytest.raises(PluginError):
         caller(cni).check(more, attachment.result.document)
+
+
+#: What empties a container's own chain of one family, by backend.
+EMPTIED = {
+    "iptables": lambda node, family: node.run(
+        [f"ip{'6' if family == 6 else ''}tables", "-w", "-t", "nat", "-F", _own_chain(node, family)]
+    ),
+    "nftables": lambda node, family: node.run(
+        ["nft", "flush", "chain", f"ip{'6' if family == 6 else ''}", "cni_hostport", "hostports"]
+    ),
+}
+
+
+def _own_chain(node, family):
+    found = node.run([f"ip{'6' if family == 6 else ''}tables-save", "-t", "nat"]).stdout
+    return next(line.split()[0].lstrip(":") for line in found.splitlines() if line.startswith(":CNI-DN-"))
+
+
+@pytest.mark.requires(binary=["iptables-save", "ip6tables-save"])
+@pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param({}, id="default"),
+        pytest.param(
+            {"backend": "nftables"}, id="nftables", marks=pytest.mark.requires(plugin="portmap>=1.9", binary="nft")
+        ),
+    ],
+)
+@pytest.mark.covers("portmap", "CHECK")
+def test_check_finds_what_was_changed_of_one_family(node, cni, backend, family):
+    """CHECK of a container with addresses of both families fails once the ports of either one are gone."""
+    attachment = cni.add(node.sandbox("c1"), published(4, 6, **backend), capabilities=asked())
+    EMPTIED[backend.get("backend", "iptables")](node, family)
+
+    assert distrusted(cni, attachment)
