@@ -8,6 +8,7 @@ from cnitest.conformance.bench import delegate, leftovers
 from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench
 from cnitest.conformance.bench.shared_attachment import SharedAttachment
 from cnitest.conformance.bench.steps import SysctlChange
+from cnitest.conformance.checks.attachments.hindrance import let_others_add
 from cnitest.conformance.checks.common import other_network, require_second_network
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol, space
@@ -224,6 +225,7 @@ def sysctls_of_the_host_stay(bench: Bench) -> None:
 def _flows_of_the_first(bench: Bench, first: AddResult, second: AttachmentTarget) -> list[traffic.TrafficProbe]:
     """What an attachment reaches by itself, and still when the plugins before ours have run for a second one."""
     flows = answering(bench, first)
+    let_others_add(bench, first.target, second)
     if bench.chain(second) is None:
         return flows
     return [flow for flow in flows if not traffic.lost(flow, traffic.AGAIN)]
