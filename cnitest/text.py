@@ -29,6 +29,7 @@ _TYPED = {
     "−": "-",
     "／": "/",
 }
+_PLACEHOLDER = re.compile(r"\{\{.*?\}\}|\$\{?\w+\}?|%[sdqv]|__[A-Z]\w*?__|<[A-Z][A-Z_ -]*>|@[A-Z]\w*@")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -74,6 +75,12 @@ def quoted(value: object) -> str:
 def with_short_words(text: str) -> str:
     """The text with words cut that are longer than any name or number is: names of 300 letters, and the like."""
     return _LONG_WORD.sub(lambda found: f"{found[0][:60]}… ({len(found[0])} characters)", text)
+
+
+def placeholder(value: object) -> str:
+    """``; '%s' is a placeholder: …`` for a text that another tool would have filled in; else nothing."""
+    found = _PLACEHOLDER.search(value) if isinstance(value, str) else None
+    return f"; {found[0]!r} is a placeholder: have its tool fill it in first" if found else ""
 
 
 def lookalike(one: str) -> str:

@@ -17,7 +17,7 @@ from cnitest.cni.calls import golang
 from cnitest.cni.calls.mode import SPEC, Mode
 from cnitest.cni.json_text import Repeated, kind, parsed, repeated
 from cnitest.errors import ConfigError, is_ours
-from cnitest.text import quoted
+from cnitest.text import placeholder, quoted
 from cnitest.topology.words import lookalikes
 from cnitest.typos import meant
 
@@ -231,7 +231,8 @@ def _checked_name(value: Mapping[str, Any], faults: list[str]) -> str:
     elif not name:
         faults.append(f"has no 'name' (SPEC section 1 demands one){_meant('name', value)}")
     elif not IDENTIFIER.fullmatch(name):
-        faults.append(f"'name' {quoted(name)} must begin with a letter or digit and go on with those, '_', '.' or '-'")
+        said = f"'name' {quoted(name)} must begin with a letter or digit and go on with those, '_', '.' or '-'"
+        faults.append(said + placeholder(name))
     return str(name)
 
 
@@ -277,7 +278,7 @@ def _no_version(given: object) -> str:
     parts = str(given).strip().lstrip("vV").split(".")
     meant_one = ".".join([*parts, "0", "0"][:3] if len(parts) < 3 else parts)
     advice = f"; did you mean {meant_one!r}?" if spec.is_version(meant_one) else ""
-    return f"{said} is none of {', '.join(spec.VERSIONS)}{advice}"
+    return f"{said} is none of {', '.join(spec.VERSIONS)}{advice}{placeholder(given)}"
 
 
 def _libcni_version(asked: list[Any], faults: list[str], *, chosen: bool) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from cnitest.errors import ConfigError
+from cnitest.text import lookalike
 
 #: A string, or a character that gives a document its shape.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
-_BLANK = re.compile(r"\s*")
+_BLANK = re.compile(r"[ \t\r\n]*")
 _WORD = re.compile(r"[\w.+-]+")
 _LITERALS = {"true": "true", "false": "false", "yes": "true", "no": "false", "none": "null", "nil": "null"}
 _QUOTES = "'`´‘’“”„«»"
@@ -112,7 +113,15 @@ def _place_of_word(text: str, word: str) -> str:
 def _faulty(text: str, error: json.JSONDecodeError) -> str:
     """Where a text stops being JSON, and why: what people write there first, else what the reader says."""
     at = error.pos if error.msg.startswith("Invalid") else _after_blanks(text, error.pos)
-    found = (_whole(text), _control(text, at), _comma(text, at), _comment(text, at), _quote(text, at))
+    found = (
+        _whole(text),
+        _control(text, at),
+        _comma(text, at),
+        _comment(text, at),
+        _quote(text, at),
+        _template(text, at),
+        _lookalike(text, at),
+    )
     for words in (*found, _literal(text, at)):
         if words:
             place, said = words
@@ -167,6 +176,22 @@ def _quote(text: str, at: int) -> _Told:
     if text[at : at + 1] in tuple(_QUOTES):
         return at, f'JSON has straight double quotes only ("), not {text[at]}'
     return None
+
+
+def _template(text: str, at: int) -> _Told:
+    """What a tool that fills in templates would have replaced: ``{{ name }}``, ``{% if %}``, ``${NAME}``."""
+    if text.startswith(("...", "…"), at):
+        return at, "the dots stand for something that was left out: write it"
+    for begin in range(max(at - 1, 0), at + 1):
+        if text.startswith(("{{", "{%", "{#", "<%", "${", "$(", "[[", "%"), begin) and begin + 2 > at:
+            return begin, f"{text[begin : begin + 2]!r} is of a template: have its tool fill it in first"
+    return None
+
+
+def _lookalike(text: str, at: int) -> _Told:
+    """A character that looks like a blank, or like nothing at all."""
+    found = lookalike(text[at : at + 1])
+    return (at, f"this is {found.partition(' is ')[2]}") if found else None
 
 
 def _literal(text: str, at: int) -> _Told:

@@ -60,7 +60,7 @@ def _compose(text: str, empty: str) -> Node:
             nodes = yaml.compose(text, Loader=loader)
         except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
             if loader is yaml.SafeLoader:
-                raise _explained(error, text) from None
+                raise explained(error, text) from None
         else:
             break
     if nodes is None or nodes.tag.endswith(":null"):
@@ -79,7 +79,8 @@ def _limit_depth(events: Iterator[Any]) -> None:
             raise UnreadableError(Position(mark.line + 1, mark.column + 1), message)
 
 
-def _explained(error: Exception, text: str) -> UnreadableError:
+def explained(error: Exception, text: str) -> UnreadableError:
+    """What PyYAML cannot read in a text, in words, and where."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None)
     if mark is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cnitest import paths
 from cnitest.errors import ConfigError
-from cnitest.topology.compose import UnreadableError, line_of, lines_of, read
+from cnitest.topology.compose import UnreadableError, explained, line_of, lines_of, read
 from cnitest.topology.decode import Decoder
 from cnitest.topology.problem import Problem
 
@@ -53,7 +53,8 @@ def documents(text: str, source: str) -> list[Mapping[str, Any]]:
     try:
         found = list(yaml.safe_load_all(text))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+        fault = explained(error, text)
+        raise ConfigError(line_of(source, fault.place, str(fault))) from error
     return [each for each in found if isinstance(each, dict)]
 
 

@@ -65,7 +65,7 @@ def test_a_network_attachment_definition_is_a_network(tmp_path, ending):
         (_NAD.replace('"type"', "type"), "spec.config of macvlan-conf:1:25: is not JSON"),
         ("kind: Pod\n", "has no NetworkAttachmentDefinition"),
         (f"{_NAD}---\n{_NAD}", "has 2 NetworkAttachmentDefinitions; one is wanted"),
-        ("a: [", "not YAML"),
+        ("a: b: c", ":1:5: not YAML: a ':' cannot stand here; check the indentation or quote the text"),
     ],
 )
 def test_a_manifest_that_is_none_is_reported(tmp_path, text, said):
@@ -76,7 +76,7 @@ def test_a_manifest_that_is_none_is_reported(tmp_path, text, said):
     with pytest.raises(ConfigError) as caught:
         conf.network(file)
 
-    assert str(caught.value).startswith(f"{file}: ")
+    assert str(caught.value).startswith(f"{file}:")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 

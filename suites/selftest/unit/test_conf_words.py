@@ -55,6 +55,12 @@ def complaint(tmp_path: Path, text: str) -> str:
         ('{\x1b"a": 1}', ":1:2: is not JSON: the control character '\\x1b' stands here: delete it"),
         ('{"a": {"b": [1', ":1:15: is not JSON: it ends here, before everything is closed ('[' of 1:13)"),
         ('{"a": 1} {"b": 2}', ":1:10: is not JSON: the object ends before this; one file holds one configuration"),
+        ('{"a": 1,\u00a0"b": 2}', ":1:9: is not JSON: this is a no-break space (U+00A0), no ordinary blank: type one"),
+        ('\u200b{"a": 1}', ":1:1: is not JSON: this is a zero width space (U+200B), which shows nothing: delete it"),
+        ('{"a": 1,\n{% if x %}}', ":2:1: is not JSON: '{%' is of a template: have its tool fill it in first"),
+        ('{"a": {{ x }}}', ":1:7: is not JSON: '{{' is of a template"),
+        ('{"a": ${X}}', ":1:7: is not JSON: '${' is of a template"),
+        ('{"a": [ ... ]}', ":1:9: is not JSON: the dots stand for something that was left out: write it"),
         ("name: n\ntype: bridge\n", ":1:1: is not JSON: this reads like YAML"),
         ("---\nname: n\n", ":1:1: is not JSON: this reads like YAML"),
         ('{"NaN": "NaN",\n"mtu": NaN}', ":2:8: is not JSON: NaN is no number in JSON"),
@@ -65,6 +71,15 @@ def complaint(tmp_path: Path, text: str) -> str:
 def test_what_json_does_not_have(tmp_path: Path, text: str, said: str):
     """The place is that of the fault itself, and the words are ours."""
     assert complaint(tmp_path, text).startswith(said)
+
+
+@pytest.mark.parametrize("placeholder", ["%s", "$NET", "${NET}", "{{ .Name }}", "__NAME__", "<NAME>"])
+@pytest.mark.parametrize("key", ["cniVersion", "name"])
+def test_a_placeholder_is_named(tmp_path: Path, key: str, placeholder: str):
+    """A value that another tool was to fill in is said to be one."""
+    said = complaint(tmp_path, json.dumps({**BRIDGE, key: placeholder}))
+
+    assert said.endswith(f"; {placeholder!r} is a placeholder: have its tool fill it in first")
 
 
 @given(st.text("{}[]\",:/#'\n truefalsn1-\\\ufeff“", max_size=40))
