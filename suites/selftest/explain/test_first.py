@@ -48,4 +48,5 @@ def test_an_early_drop_among_many_places_is_proven_and_explained(to):
             assert "frames went by unseen" in reach.reason, reach
 
         assert reach.verdict is Verdict.DROPPED, reach
-        assert reach.cause and reach.cause.id == {"10.1.0.50": "nftables.bridge", "10.1.77.77": "l2.nobody"}[to]
+        assert reach.cause, reach.explanation
+        assert reach.cause.id == {"10.1.0.50": "nftables.bridge", "10.1.77.77": "l2.nobody"}[to]
