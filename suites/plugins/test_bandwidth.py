@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from cnitest.suites.plugins.limits import RATES, by_runtime, egress, ifbs, ingress, limited
+from cnitest.suites.plugins.limits import RATES, by_runtime, egress, ifbs, ingress, limited, waited_for_a_processor
 from cnitest.suites.plugins.node_networks import network, without_dad
 
 from cnitest.errors import DeadlineExceeded
@@ -17,6 +17,8 @@ pytestmark = [
 
 FAMILY = pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
 LIMIT = 2_000_000
+#: So often is measured what a busy machine may have made slower; no more than this share of the time is waited else.
+TRIES, SELDOM = 5, 0.05
 #: What is faster than the limit by so much is not limited by it.
 FREE = 2 * LIMIT
 
@@ -35,9 +37,21 @@ class Rates(NamedTuple):
 
 
 def measured(attachment, to=None, rate=4 * LIMIT, seconds=0.8, protocol="udp"):
-    """What arrives at the container's gateway, and back, when more is sent than the limit lets through."""
-    found = attachment.sandbox.throughput(to or attachment.gateway, seconds, rate=rate, protocol=protocol)
-    return Rates(*(received * 8 / seconds for received in found.received))
+    """What arrives at the container's gateway, and back, when more is sent than the limit lets through.
+
+    A limit's queue is empty soon when its sender waits for a processor, so that too little arrives: as long as it had
+    to wait much, it is measured again, and the most that arrived each way counts.
+    """
+    best = Rates(0.0, 0.0)
+    for _ in range(TRIES):
+        waited = waited_for_a_processor()
+        found = attachment.sandbox.throughput(to or attachment.gateway, seconds, rate=rate, protocol=protocol)
+        best = Rates(
+            *(max(known, received * 8 / seconds) for known, received in zip(best, found.received, strict=True))
+        )
+        if waited_for_a_processor() - waited < SELDOM * seconds:
+            break
+    return best
 
 
 @FAMILY
