@@ -95,9 +95,8 @@ class NetworkNamespace:
         self.netlink.close()
         fd, self._fd = self._fd, -1
         os.close(fd)
-        left, self._sockets = list(self._sockets.values()), {}
-        left += [netlink.detached for netlink in self._netlinks.values()]
-        self._netlinks = {}
+        left = [*self._sockets.values(), *(netlink.detached for netlink in self._netlinks.values())]
+        self._sockets, self._netlinks = {}, {}
         return left
 
 

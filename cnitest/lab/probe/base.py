@@ -114,7 +114,7 @@ class Probe(Protocol):
         ...
 
     def source_in(self, frame: Frame) -> str | None:
-        """The source address in a frame of this probe as the far end received it."""
+        """The source address in a frame that came in at the far end, None when it is no request of this probe."""
         ...
 
 
@@ -155,7 +155,7 @@ def canonical(address: str) -> str:
     """An address in its usual spelling. Raises ValueError that says what is wrong with it."""
     bare, percent, scope = address.partition("%")
     try:
-        return f"{parsed(bare)}{percent}{scope}"
+        return str(parsed(bare)) + percent + scope
     except ValueError:
         raise ValueError(f"{address!r} is not an IP address; a probe goes to an address, not to a name") from None
 

@@ -121,7 +121,7 @@ class EchoProbe:
     def source_in(self, frame: Frame) -> str | None:
         """The source of the request as the far end received it."""
         headers = wire.read(frame.data)
-        return headers.source if not frame.out and headers.kind in (_REQUEST, _REQUEST6) else None
+        return headers.source if headers.kind in (_REQUEST, _REQUEST6) else None
 
     def _request(self, payload: bytes) -> bytes:
         kind = _REQUEST6 if self._six else _REQUEST

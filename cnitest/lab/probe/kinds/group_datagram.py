@@ -68,7 +68,7 @@ class GroupDatagram:
     def source_in(self, frame: Frame) -> str | None:
         """The source of what a listener received for its port."""
         headers = wire.read(frame.data)
-        return headers.source if not frame.out and headers.destination_port == self._listener_port else None
+        return headers.source if headers.destination_port == self._listener_port else None
 
     def attempt(self, wait: float) -> Attempt:
         """Send one datagram and await it back from every listener."""

@@ -177,7 +177,7 @@ class LiveProbe:
     def source_in(self, frame: Frame) -> str | None:
         """The source of what the far end received."""
         headers = wire.read(frame.data)
-        return headers.source if not frame.out and headers.destination_port == self.port else None
+        return headers.source if headers.destination_port == self.port else None
 
     def attempt(self, wait: float) -> Attempt:
         """Send a token and await it back; those of earlier attempts may still be on their way."""

@@ -32,7 +32,7 @@ class SctpProbe(StreamProbe):
         """The source of what the far end received for its port."""
         headers = wire.read(frame.data)
         ports = _ports(headers)
-        return headers.source if not frame.out and ports and ports[1] == self.listener_port else None
+        return headers.source if ports and ports[1] == self.listener_port else None
 
     def matcher(self, client: socket.socket, payload: bytes) -> Callable[[Frame], bool]:
         """Frames of the association, by our port, or by the payload where that is translated."""

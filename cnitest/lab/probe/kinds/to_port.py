@@ -51,4 +51,4 @@ class PortProbe:
     def source_in(self, frame: Frame) -> str | None:
         """The source of what the far end received for its port."""
         headers = wire.read(frame.data)
-        return headers.source if not frame.out and headers.destination_port == self.listener_port else None
+        return headers.source if headers.destination_port == self.listener_port else None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 #: Who watches a probe's first attempt: the sender and the far end, or every place of the lab.
 Watch = Literal["ends", "all"]
+_WATCHES = get_args(Watch)
 
 #: Seconds without an answer after which an attempt counts as lost.
 WAIT = 0.3
@@ -60,7 +61,7 @@ def prove(probe: Probe, wait: float | None = None, watch: Watch = "ends") -> Rea
 
 def inquire(probe: Probe, wait: float | None = None, watch: Watch = "ends") -> Reach:
     """The same, noted nowhere."""
-    if watch not in get_args(Watch):
+    if watch not in _WATCHES:
         raise UsageError(f'watch is "ends" (the sender and the far end) or "all" (every place), not {watch!r}')
     lab = probe.sender.lab
     with lab.probing:
@@ -127,7 +128,7 @@ class Inquiry:
             brief, words = brief_control(self._probe), silence.freed(self._attempts[-1], self._seen)
             return self._reach(Verdict.DROPPED, words, controls=(brief.words,) if brief else ())
         passed = control(self._probe)
-        if self._overflow() or self._doubt(passed, passed) or self._still_coming():
+        if under_way.overflow(self._lab) or self._doubt(passed, passed) or self._still_coming():
             return None
         why = silence.why_lost(self._lost, self._probe.destination, self._near)
         words = silence.gone(self._attempts[-1], self._seen, self._unasked or passed.words, why)
@@ -150,10 +151,10 @@ class Inquiry:
             settled = self._send(everyone, self._wait + delay)
         if settled is None and self.resolvable(before):
             settled = self._send(everyone, scaled(_NEIGHBOUR_RETRY), may_end_early=True)
-        overflow = self._overflow()
+        overflow = under_way.overflow(self._lab)
         if settled is None and overflow:  # what many links say when they come up is over soon
             self._forget_frames(everyone)
-            settled, overflow = self._send(everyone, self._wait), self._overflow()
+            settled, overflow = self._send(everyone, self._wait), under_way.overflow(self._lab)
         coming = settled is None and self._still_coming()  # after the control they may have gone on
         after = control(self._probe) if settled is None else before
         if settled is None and (coming or self.late() or self._may_take_long()):
@@ -289,9 +290,6 @@ class Inquiry:
                 if neighbour.state in states and (place is not self._near or neighbour.ip == before.hop):
                     yield place, neighbour
 
-    def _overflow(self) -> str:
-        return under_way.overflow(self._lab)
-
     def late(self) -> bool:
         """Whether an answer to any attempt came after all, or the last one came further, later than was waited for."""
         if self._lost:
@@ -345,6 +343,6 @@ class Inquiry:
         """What the far end saw: the source in the last link that the request came in by."""
         if self._far is None:
             return None
-        frames = self._seen.at(self._far.full_name)
-        seen = [source for frame in frames if (source := self._probe.source_in(frame))]
+        came = [frame for frame in self._seen.at(self._far.full_name) if not frame.out]
+        seen = [source for frame in came if (source := self._probe.source_in(frame))]
         return seen[-1] if seen else None

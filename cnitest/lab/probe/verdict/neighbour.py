@@ -66,7 +66,7 @@ class NeighbourProbe:
     def source_in(self, frame: Frame) -> str | None:
         """The sender's address as the far end received it."""
         headers = wire.read(frame.data)
-        return headers.source if not frame.out and headers.kind in (1, 135) else None
+        return headers.source if headers.kind in (1, 135) else None
 
 
 class NeighbourRequest(NamedTuple):

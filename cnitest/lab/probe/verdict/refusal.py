@@ -70,8 +70,8 @@ def is_elsewhere(probe: Probe, seen: Seen) -> bool:
     """Whether a ping was answered though its far end, which was watched, did not get it."""
     if probe.transport != "icmp" or seen.receiver in ("", seen.sender):
         return False
-    far = [one.frames for one in seen.watched if one.place == seen.receiver]
-    return bool(far) and all(frame.out for frames in far for frame in frames)
+    far = next((one for one in seen.watched if one.place == seen.receiver), None)
+    return far is not None and all(frame.out for frame in far.frames)
 
 
 def answerer(probe: Probe, attempt: Attempt, seen: Seen) -> tuple[str | None, str]:
