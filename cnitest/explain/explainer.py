@@ -33,8 +33,9 @@ _PROTOCOLS = {"tcp": (6,), "udp": (17,), "sctp": (132,)}
 def explain(probe: Probe, reach: Reach) -> Explanation:
     """Why a probe was not delivered. Never raises what is no programming error: what hinders is said in ``unseen``."""
     lab = probe.sender.lab
-    if not lab.places:
-        return Explanation(f"{reach.summary}: {reach.verdict.value}", unseen=("everything: the lab has ended",))
+    if not lab.places or lab.blind:
+        why = "is blind" if lab.blind else "has ended"
+        return Explanation(f"{reach.summary}: {reach.verdict.value}", unseen=(f"everything: the lab {why}",))
     try:
         with lab.probing:
             return _explained(probe, reach)

@@ -6,6 +6,7 @@ from cnitest.explain.evidence.ip.kernel_routes import IN_VAIN
 from cnitest.explain.evidence.leg import Leg, ahead
 from cnitest.explain.evidence.loss import Loss
 from cnitest.kernel.rows.records import Neighbour
+from cnitest.lab.probe.base import Probe
 from cnitest.lab.probe.verdict.neighbour import NeighbourProbe, as_before
 
 
@@ -30,9 +31,17 @@ def asked_anew(loss: Loss, leg: Leg) -> Loss | None:
 
 
 def asked(loss: Loss) -> Loss | None:
-    """That question as a lost packet; None where nothing was asked, or an answer comes by now."""
+    """That question as a lost packet; None where nothing was asked, or an answer comes by now, and of the question
+    itself, which waits for no MAC."""
     leg = loss.once(ahead)
-    if leg is None or unresolved(leg) is None:
+    if leg is None or unresolved(leg) is None or _is_question(loss.probe, leg):
         return None
     found = asked_anew(loss, leg)
     return None if found is None or found.attempt.answered else found
+
+
+def _is_question(probe: Probe, leg: Leg) -> bool:
+    """Whether a probe asks for the MAC of a leg's next hop."""
+    if not isinstance(probe, NeighbourProbe):
+        return False
+    return (probe.sender, probe.destination, probe.link) == (leg.sender, leg.next_hop, leg.start.link)

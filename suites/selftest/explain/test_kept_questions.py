@@ -106,3 +106,34 @@ def test_an_answer_that_waits_is_not_refused() -> None:
         answer.poll(lambda: any(asked.answered_by(frame) for frame in sniffer.since(0) if frame.when >= since))
 
         assert holding.keeps_back(client, "eth1", "10.0.1.2", since) == ""
+
+
+@pytest.mark.parametrize("probe", ["ping", "tcp", "udp"])
+@pytest.mark.parametrize("place", ["client", "r1"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_queue_that_takes_no_question_is_named(family: int, place: str, probe: str) -> None:
+    """Where a place's own queue drops its questions for the next hop, and ours with them, that queue is the cause."""
+    words, link = Words(family), {"client": "eth1", "r1": "eth3"}[place]
+    arguments = (words("{S}"),) if probe == "ping" else (words("{S}"), 4711)
+    with Lab(loads(WAYS)) as lab:
+        client, where = lab.place("client"), lab.place(place)
+        where.run(
+            ["sh", "-ec", f"tc qdisc add dev {link} root pfifo limit 0; ip neigh flush all; ip -6 neigh flush all"]
+        )
+
+        reach = getattr(client, probe)(*arguments)
+
+        cause = reach.explanation.cause
+        assert cause is not None, reach.explanation
+        assert (cause.id, cause.place) == ("limits.qdisc", place), reach.explanation
+        where.run(["sh", "-ec", cause.remedy])
+        assert getattr(client, probe)(*arguments)
+
+
+def test_a_blind_lab_explains_nothing() -> None:
+    """Where probes see nothing, no cause is found, and it is said why."""
+    with Lab(loads(WAYS), blind=True) as lab:
+        explanation = lab.place("client").ping("10.0.1.2").explanation
+
+        assert explanation.cause is None
+        assert explanation.unseen == ("everything: the lab is blind",)
