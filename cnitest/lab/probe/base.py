@@ -151,6 +151,11 @@ def rounds(
             pause = min(2 * pause, _LONGEST_BETWEEN)
 
 
+def carrying(part: bytes) -> Callable[[Frame], bool]:
+    """Recognises the frames that have a part of a payload in them."""
+    return lambda frame: part in frame.data
+
+
 def canonical(address: str) -> str:
     """An address in its usual spelling. Raises ValueError that says what is wrong with it."""
     bare, percent, scope = address.partition("%")

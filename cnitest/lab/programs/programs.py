@@ -82,14 +82,7 @@ class Programs:
     ) -> Finished:
         """Run a program here and return how it ended, whatever that was. Raises CommandError if it cannot start."""
         deadline = Deadline.after(timeout, f"{argv[0]} in {self.full_name}")
-        wanted = dict(ENVIRONMENT if environment is None else environment)
-        try:
-            started = self._started(tuple(argv), wanted, anywhere=environment is None)
-        except (OSError, ValueError) as error:
-            raise CommandError(
-                f"{self.full_name}: {argv[0]} cannot be started: {_said(error)}{_advice(argv[0])}"
-            ) from error
-        return process.finish(started, stdin, deadline)
+        return process.finish(self._started(argv, environment), stdin, deadline)
 
     @checked
     def start(
@@ -111,14 +104,7 @@ class Programs:
         """
         from cnitest.lab.programs.running import begin
 
-        wanted = dict(ENVIRONMENT if environment is None else environment)
-        try:
-            started = self._started(tuple(argv), wanted, anywhere=environment is None)
-        except (OSError, ValueError) as error:
-            raise CommandError(
-                f"{self.full_name}: {argv[0]} cannot be started: {_said(error)}{_advice(argv[0])}"
-            ) from error
-        return begin(_place(self), started, ready, timeout)
+        return begin(_place(self), self._started(argv, environment), ready, timeout)
 
     @checked
     def service(self, port: int, *protocols: str, reply: bytes | None = None) -> Service:
@@ -128,7 +114,17 @@ class Programs:
 
         return Service(_place(self), port, protocols or ("tcp", "udp"), reply)
 
-    def _started(self, argv: tuple[str, ...], environment: Mapping[str, str], *, anywhere: bool) -> process.Started:
+    def _started(self, argv: Sequence[str], environment: Mapping[str, str] | None) -> process.Started:
+        """Start a program here, with a scrubbed environment unless one is given. Raises CommandError if it cannot."""
+        wanted = dict(ENVIRONMENT if environment is None else environment)
+        try:
+            return self._found(tuple(argv), wanted, anywhere=environment is None)
+        except (OSError, ValueError) as error:
+            raise CommandError(
+                f"{self.full_name}: {argv[0]} cannot be started: {_said(error)}{_advice(argv[0])}"
+            ) from error
+
+    def _found(self, argv: tuple[str, ...], environment: Mapping[str, str], *, anywhere: bool) -> process.Started:
         """Start a program, which may be ``anywhere`` in the PATH of who calls us when the host has it nowhere."""
         try:
             return self.spawn(argv, environment)

@@ -37,11 +37,11 @@ def _pair(bench: Bench) -> tuple[AddResult, AddResult, Picture, Picture]:
     return kept, freed, before, bench.look(target)
 
 
-def _still(bench: Bench, before: Picture, after: Picture, tables: Sequence[str], others: bool) -> list[Leftover]:
-    """What is there of what came between two pictures, but for what all share: of some tables, or of all others."""
+def _still(bench: Bench, before: Picture, after: Picture, *, files: bool | None = None) -> list[Leftover]:
+    """What is there of what came between two pictures, but for what all share; of ``files`` alone, or of all else."""
     own = set(appeared(before, after))
     found = [left for left in bench.changed(before) if left in own]
-    return [left for left in found if (left.difference.table in tables) != others]
+    return [left for left in found if files in (None, left.difference.table == "files")]
 
 
 def _touched(
@@ -63,16 +63,15 @@ def gc_with_all_valid_succeeds(bench: Bench) -> None:
 @check("GC-02")
 def gc_frees_reservations(bench: Bench) -> None:
     """The files of an attachment that is not valid are gone after GC."""
-    kept, freed, before, after = _pair(bench)
-    if not _still(bench, before, after, ("files",), False):
+    kept, _, before, after = _pair(bench)
+    if not _still(bench, before, after, files=True):
         bench.not_applicable("its ADD writes no files")
     bench.lose("c2")
 
     call = _gc(bench, kept.target, [kept])
 
     bench.complain(*protocol.success(call))
-    bench.complain(*_still(bench, before, after, ("files",), False))
-    del freed
+    bench.complain(*_still(bench, before, after, files=True))
 
 
 @check("GC-02")
@@ -86,7 +85,7 @@ def gc_frees_all_reservations(bench: Bench) -> None:
     for target in targets:
         bench.attach(target)
     after = bench.look(*targets)
-    if not _still(bench, before, after, ("files",), False):
+    if not _still(bench, before, after, files=True):
         bench.not_applicable("its ADD writes no files")
     for target in targets:
         bench.lose(target.sandbox.name)
@@ -94,7 +93,7 @@ def gc_frees_all_reservations(bench: Bench) -> None:
     call = _gc(bench, targets[0], [])
 
     bench.complain(*protocol.success(call))
-    bench.complain(*_still(bench, before, after, ("files",), False))
+    bench.complain(*_still(bench, before, after, files=True))
 
 
 @check("GC-03")
@@ -117,17 +116,16 @@ def gc_is_handed_on(bench: Bench, tmp_path: Path) -> None:
 @check("GC-04")
 def gc_frees_the_host(bench: Bench) -> None:
     """Links, routes and rules that a dead container left on the host are gone after GC."""
-    kept, freed, before, after = _pair(bench)
+    kept, _, before, after = _pair(bench)
     bench.lose("c2")
-    settle(lambda: _still(bench, before, after, ("files",), True), 0.5)
-    if not _still(bench, before, after, ("files",), True):
+    settle(lambda: _still(bench, before, after, files=False), 0.5)
+    if not _still(bench, before, after, files=False):
         bench.not_applicable("nothing but files outlives its container")
 
     call = _gc(bench, kept.target, [kept])
 
     bench.complain(*protocol.success(call))
-    bench.complain(*_still(bench, before, after, ("files",), True))
-    del freed
+    bench.complain(*_still(bench, before, after, files=False))
 
 
 @check("GC-05")
@@ -168,14 +166,14 @@ def an_empty_list_frees_everything(bench: Bench) -> None:
     bench.attach(target)
     after = bench.look(target)
     bench.lose("c2")
-    settle(lambda: _still(bench, before, after, (), True), 0.3)
-    if not _still(bench, before, after, (), True):
+    settle(lambda: _still(bench, before, after), 0.3)
+    if not _still(bench, before, after):
         bench.not_applicable("nothing of its own outlives its container")
 
     call = _gc(bench, target, [])
 
     bench.complain(*protocol.success(call))
-    bench.complain(*_still(bench, before, after, (), True))
+    bench.complain(*_still(bench, before, after))
 
 
 @check("GC-06", how=["absent", "null"])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt
+from cnitest.lab.probe.base import Attempt, carrying
 from cnitest.lab.probe.batch.listeners import Listeners
 from cnitest.lab.probe.batch.outcomes import Outcomes
 from cnitest.lab.probe.batch.sockets import READABLE, Ready, Sockets
@@ -46,7 +46,7 @@ class Datagrams:
         """Send one datagram."""
         payload = wire.token()
         data = payload.ljust(probe.size, b".")
-        matches: Callable[[Frame], bool] = lambda frame: payload in frame.data  # noqa: E731
+        matches = carrying(payload)
         self._numbers[data] = at
         server = self._listeners.of(probe)
         self._outcomes.note(at, Attempt(matches))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt
+from cnitest.lab.probe.base import Attempt, carrying
 from cnitest.lab.probe.batch.listeners import Listeners
 from cnitest.lab.probe.batch.outcomes import Outcomes
 from cnitest.lab.probe.batch.sockets import READABLE, WRITABLE, Ready, Sockets
@@ -74,7 +74,7 @@ class Streams:
             return
         with contextlib.suppress(OSError):  # what came of it is known when we read
             one.client.send(one.payload)
-        one.attempt = replace(one.attempt, pending=lambda frame: one.payload in frame.data)
+        one.attempt = replace(one.attempt, pending=carrying(one.payload))
         self._outcomes.note(one.at, one.attempt)
         if one.server:
             self._sockets.watch(one.client, READABLE, partial(self._heard, one))

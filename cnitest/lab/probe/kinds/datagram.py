@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cnitest.deadline import Deadline
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, Gone, is_ipv6, rounds
+from cnitest.lab.probe.base import Attempt, Gone, carrying, is_ipv6, rounds
 from cnitest.lab.probe.kinds.listener import dial, listen, target
 from cnitest.lab.probe.kinds.to_port import PortProbe
 from cnitest.lab.probe.options import Options
@@ -56,7 +56,7 @@ class DatagramProbe(PortProbe):
         far = self.far
         payload = wire.token()
         sent = payload.ljust(self.size, b".")
-        matches: Callable[[Frame], bool] = lambda frame: payload[: wire.DISTINCT] in frame.data  # noqa: E731
+        matches = carrying(payload[: wire.DISTINCT])
         with ExitStack() as undo:
             server = listen(far, self.destination, self.listener_port, socket.SOCK_DGRAM) if far else None
             if server:

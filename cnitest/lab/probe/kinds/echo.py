@@ -16,7 +16,7 @@ from cnitest.deadline import Deadline
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, Gone, canonical, is_ipv6, rounds
+from cnitest.lab.probe.base import Attempt, Gone, canonical, carrying, is_ipv6, rounds
 from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class EchoProbe:
             needle = payload[: wire.DISTINCT]
         else:
             needle = struct.pack("!HH", self._identity, self._sequence) + payload
-        return lambda frame: needle in frame.data
+        return carrying(needle)
 
 
 def _identity() -> int:

@@ -14,7 +14,7 @@ from cnitest.deadline import Deadline
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt
+from cnitest.lab.probe.base import Attempt, carrying
 from cnitest.lab.probe.kinds.group import Group
 from cnitest.lab.probe.kinds.listener import dial, listen
 from cnitest.lab.probe.options import Options
@@ -73,7 +73,7 @@ class GroupDatagram:
     def attempt(self, wait: float) -> Attempt:
         """Send one datagram and await it back from every listener."""
         payload = wire.token()
-        matches: Callable[[Frame], bool] = lambda frame: payload[: wire.DISTINCT] in frame.data  # noqa: E731
+        matches = carrying(payload[: wire.DISTINCT])
         with ExitStack() as undo:
             try:
                 listeners = self._listeners(undo)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -54,7 +53,10 @@ class GroupEcho(EchoProbe):
         self._sequence += 1
         payload = wire.token().ljust(self.size, b".")[: self.size]
         ours = self._matcher(payload)
-        matches: Callable[[Frame], bool] = lambda frame: frame.link != "lo" and ours(frame)  # noqa: E731
+
+        def matches(frame: Frame) -> bool:
+            return frame.link != "lo" and ours(frame)
+
         members = self.group.members()
         with ExitStack() as undo:
             try:

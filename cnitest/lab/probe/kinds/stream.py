@@ -15,7 +15,7 @@ from dataclasses import replace
 from cnitest.deadline import Deadline
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt, Gone, is_ipv6, rounds
+from cnitest.lab.probe.base import Attempt, Gone, carrying, is_ipv6, rounds
 from cnitest.lab.probe.kinds.listener import dial, listen, target
 from cnitest.lab.probe.kinds.to_port import PortProbe
 
@@ -134,7 +134,7 @@ class _Conversation:
         self._connected = True
         with contextlib.suppress(OSError):  # what came of it is known when we read
             self._client.send(self._payload)
-        self._attempt = replace(self._attempt, pending=lambda frame: self._payload in frame.data)
+        self._attempt = replace(self._attempt, pending=carrying(self._payload))
         if not self._server:  # a server of the test's own: what it says to this is its affair
             return replace(self._attempt, answered=True)
         self._poll.register(self._client, select.POLLIN)
