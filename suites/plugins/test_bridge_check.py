@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.node_networks import INTERNET, caller, gateway, host_end, network, without_dad
+from cnitest.suites.plugins.node_networks import (
+    FURTHER,
+    INTERNET,
+    caller,
+    gateway,
+    host_end,
+    network,
+    pool,
+    without_dad,
+)
 from cnitest.suites.plugins.tampering import OF_ANY_VETH, inside, no_lease, outside
 
 from cnitest import PluginError
@@ -14,6 +23,8 @@ pytestmark = [
 ]
 
 NETWORK = network(4, 6, isDefaultGateway=True, ipMasq=True, hairpinMode=True, mtu=1400, macspoofchk=True)
+
+PREFIX = {4: "10.22.0.", 6: "2001:db8:22::"}
 
 
 @pytest.fixture
@@ -83,6 +94,20 @@ def test_check_finds_what_was_changed(cni, attached, tampering):
 
     with pytest.raises(PluginError):
         cni.check(attached)
+
+
+@pytest.mark.covers("bridge.ipam", "CHECK")
+@pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+def test_check_finds_a_route_by_another_gateway(node, cni, family):
+    """CHECK fails once a route of the network, other than the default one, leads to somebody else."""
+    to, asked, another = FURTHER[family], *(f"{PREFIX[family]}{host}" for host in (7, 9))
+    routed = pool(family, routes=[{"dst": to, "gw": asked}])
+    attachment = cni.add(node.sandbox("c1"), network(family, isGateway=True, ipam=routed))
+    cni.check(attachment)
+    attachment.sandbox.run(["ip", "route", "replace", to, "via", another])
+
+    with pytest.raises(PluginError):
+        cni.check(attachment)
 
 
 @pytest.mark.covers("bridge", "CHECK", "packet")

@@ -216,3 +216,18 @@ def test_broadcasts_of_an_isolated_port(node, cni):
         assert second.sandbox.ping(open_one.address)
 
     assert isolated.matching("ARP", psrc=first.address) == []
+
+
+@pytest.mark.requires(binary="nft")
+@pytest.mark.covers("bridge.macspoofchk", "packet")
+def test_the_check_stays_when_others_are_added(node, cni, guarded):
+    """A second container under macspoofchk takes nothing from the first one's."""
+    attachment, peer = guarded
+    cni.add(node.sandbox("c3"), network(4, 6, macspoofchk=True))
+    own = attachment.sandbox.link("eth0").mac
+    with peer.sandbox.capture("eth0") as wire:
+        for source in (FOREIGN, own):
+            attachment.sandbox.send(_frames(attachment, peer, source)["ipv4"], on="eth0")
+        wire.wait_for("Ether", src=own)
+
+    assert wire.matching("Ether", src=FOREIGN) == []

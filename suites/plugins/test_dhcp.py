@@ -67,6 +67,21 @@ def test_the_client_is_told_by_container_network_and_interface(node, server, run
     assert found == {b"\0pod-1/leased/net7"}
 
 
+@pytest.mark.parametrize("letters", [100, 242], ids=["long", "longer than an option"])
+@pytest.mark.covers("dhcp", "packet")
+def test_containers_with_long_ids_have_a_lease_each(node, server, running, cni, letters):
+    """IDs that differ in their last letter are two clients, unless the option (of 255 bytes) has no room for that; the
+    longest ID gets a lease all the same."""
+    with serving(server), server.capture("ens33") as wire:
+        attachments = [
+            cni.add(node.sandbox(f"c{end}"), NET, container_id="p" * letters + end, ifname="net0") for end in "12"
+        ]
+        said = [message.options["client_id"] for message in messages(wire, "REQUEST")]
+
+    assert len({attachment.address for attachment in attachments}) == 2
+    assert said == [(b"\0" + b"p" * letters + end + b"/leased/net0")[:255] for end in (b"1", b"2")]
+
+
 @pytest.mark.covers("dhcp", "kernel", "packet")
 def test_option_3_is_the_default_gateway(node, server, running, cni):
     """The router of the lease is the address's gateway and the default route, and packets leave by it."""

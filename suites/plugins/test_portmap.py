@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.firewalls import ROUTER, UPLINK, route
-from cnitest.suites.plugins.node_networks import RANGES, address, gateway, without_dad
+from cnitest.suites.plugins.node_networks import INTERNET, RANGES, address, gateway, without_dad
 from cnitest.suites.plugins.ports import BACKENDS, HOST_PORT, PORT, asked, mapping, published
 from cnitest.suites.plugins.seen import goes_on, source
 
@@ -304,3 +304,16 @@ def test_one_network_of_two_goes(lab, node, cni, backend):
     cni.delete(second)
 
     assert seen(lab.host("router"), UPLINK[4], first) == ROUTER[4]
+
+
+@BACKEND
+@FAMILY
+@pytest.mark.covers("portmap", "packet")
+def test_datagrams_of_others_go_on_when_a_port_is_added(node, cni, backend, family):
+    """What another container's datagrams are translated by stays, when a port of UDP is added: answers still come."""
+    wanted = published(family, bridge={"ipMasq": True}, **backend)
+    client = cni.add(node.sandbox("c1"), wanted)
+    with client.sandbox.connection(INTERNET[family], 5300, protocol="udp") as flow:
+        cni.add(node.sandbox("c2"), wanted, capabilities=asked(mapping(protocol="udp")))
+
+        assert goes_on(flow)

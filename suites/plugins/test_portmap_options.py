@@ -8,7 +8,7 @@ import pytest
 from cnitest.suites.plugins.firewalls import ROUTER, TABLES, UPLINK
 from cnitest.suites.plugins.lan_networks import rejected
 from cnitest.suites.plugins.node_networks import gateway, rules, without_dad
-from cnitest.suites.plugins.ports import BACKENDS, HOST_PORT, asked, mapping, published
+from cnitest.suites.plugins.ports import BACKENDS, HOST_PORT, PORT, asked, mapping, published
 from cnitest.suites.plugins.test_portmap import seen
 
 pytestmark = [
@@ -244,3 +244,13 @@ def test_every_number_of_a_port_leads_to_the_container(lab, node, cni, backend, 
 
     assert seen(router, UPLINK[family], server, protocol, port, inside) == ROUTER[family]
     assert getattr(router, protocol)(UPLINK[family], beside, listener=node)
+
+
+@BACKEND
+@pytest.mark.covers("portmap.runtimeConfig.portMappings", "packet")
+def test_a_port_of_localhost_whatever_the_bridge_is_called(node, cni, backend):
+    """A bridge with a dot in its name, as links of VLANs have it, is where 127.0.0.1 is routed to as well."""
+    wanted = published(4, bridge={"bridge": "cni.7"}, **backend)
+    server = cni.add(node.sandbox("c1"), wanted, capabilities=asked())
+
+    assert node.tcp("127.0.0.1", HOST_PORT, listener=server.sandbox, listener_port=PORT)
