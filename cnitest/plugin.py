@@ -56,7 +56,8 @@ class _Leaving:
         if hasattr(self._config, "workerinput"):
             interrupts.ignore()  # whoever leads it kills it, should it take too long
             self._config.pluginmanager.unregister(name="terminalreporter")  # whose summary nobody sees
-        elif self._signal == signal.SIGINT and self._config.stash.get(_HEEDED, False):
+            return
+        if self._signal == signal.SIGINT and self._config.stash.get(_HEEDED, False):
             interrupts.heed_others()
         _end_workers(self._config)
         if not self._config.pluginmanager.hasplugin("terminalreporter"):

@@ -275,6 +275,18 @@ def pytest_xdist_newgateway():
 """
 
 
+RUNNING = """\
+import os, signal, threading
+
+def test_one():
+    os.killpg(0, signal.SIGINT)
+    threading.Event().wait(60)
+
+def test_other():
+    threading.Event().wait(60)
+"""
+
+
 def test_ctrl_c_while_pytest_starts_is_one_line(tmp_path):
     """Where ``run`` has handed over and pytest imports what it runs."""
     (tmp_path / "interrupting.py").write_text(IMPORTED)
@@ -299,6 +311,21 @@ def test_ctrl_c_while_workers_start_is_reported_once(tmp_path):
     assert done.returncode == pytest.ExitCode.INTERRUPTED
     assert done.stdout.count("! KeyboardInterrupt !") == 1
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_ctrl_c_while_workers_run_tests_is_reported_once(tmp_path):
+    """Workers, which the terminal interrupts, too, say nothing of their own."""
+    (tmp_path / "test_it.py").write_text(RUNNING)
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "test_it.py"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env=outside, start_new_session=True,
+    )  # fmt: skip
+
+    assert done.returncode == pytest.ExitCode.INTERRUPTED
+    assert done.stdout.count("! KeyboardInterrupt !") == 1
+    assert done.stderr == ""
 
 
 def test_ctrl_c_ends_a_run_quickly(tmp_path):
