@@ -20,6 +20,7 @@ from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.conformance.observe import effect
 from cnitest.errors import CommandError, ConfigError, DeadlineExceeded, PluginError
+from cnitest.typos import did_you_mean
 
 __all__ = ["Source", "Unspoken", "examine", "require", "source"]
 
@@ -66,7 +67,9 @@ def _speaking(drafts: Sequence[Subject], each: Source, versions: tuple[str, ...]
     """The drafts with what they say of themselves, and the versions to test them in. Raises ConfigError where there is
     none, and `Unspoken`."""
     if not drafts:
-        raise ConfigError(f"{each.where}: its list has no plugin {each.only!r}")
+        members = [str(conf["type"]) for conf in each.network.plugins]
+        advice = did_you_mean(each.only, members, clause=True)
+        raise ConfigError(f"{each.where}: its list has no plugin {each.only!r}{advice}; it has {', '.join(members)}")
     try:
         with open_bench(Trial(drafts[0], spec.VERSIONS[-1])) as bench:
             asked = [_asked(draft, bench) for draft in drafts]

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cnitest import paths
-from cnitest.cni import conf
+from cnitest import paths, topology
+from cnitest.cni import conf, spec
 from cnitest.cni.conf import Network
 from cnitest.conformance.model import requirement
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Argv, Expectation, Setting
-from cnitest.errors import CnitestError, ConfigError
+from cnitest.errors import CnitestError, ConfigError, TopologyError
 from cnitest.kernel import features
 from cnitest.kernel.processes import programs
 from cnitest.plugins import files
@@ -23,7 +23,7 @@ from cnitest.topology.compose import lines_of
 from cnitest.topology.decode import Decoder
 from cnitest.topology.problem import Problem, child
 from cnitest.topology.words import lookalikes
-from cnitest.typos import meant
+from cnitest.typos import did_you_mean, meant, nearest
 
 #: What a profile beside a plugin or a configuration is called.
 NAME = "cnitest.yaml"
@@ -131,9 +131,25 @@ class _Reader:
             kind=Kind(written.kind) if written.kind else None,
             requires=self._requires(),
             path=self._directories(),
-            versions=written.versions,
+            versions=self._versions(),
             about=written.about,
         )
+
+    def _versions(self) -> tuple[str, ...]:
+        """Those to test; one that the specification does not have would leave itself out without a word."""
+        for at, version in enumerate(self._written.versions):
+            if not spec.is_version(version):
+                longer = f"{version}.0"
+                close = longer if spec.is_version(longer) else nearest(version, spec.VERSIONS)
+                hint = f"; did you mean {close!r}?" if close else f"; there are {', '.join(spec.VERSIONS)}"
+                self._fault(f"versions[{at}]", f"there is no version {version!r} of the specification{hint}")
+        return self._written.versions
+
+    def _leftover(self) -> tuple[str, ...]:
+        for at, pattern in enumerate(self._written.leftover):
+            if why := documents.no_pattern(pattern):
+                self._fault(f"leftover[{at}]", f"{pattern!r} {why}")
+        return self._written.leftover
 
     def _requires(self) -> tuple[str, ...]:
         """Features and programs; a name that is a misspelt one would leave the plugin out for good."""
@@ -159,7 +175,7 @@ class _Reader:
             container_setup=self._commands("container_setup", written.container_setup),
             daemon=written.daemon.command,
             socket=written.daemon.socket,
-            leftover=written.leftover,
+            leftover=self._leftover(),
             second=written.second or None,
             expect=written.expect,
             skip=self._skipped(),
@@ -206,6 +222,11 @@ class _Reader:
     def _mounts(self) -> tuple[Argv, ...]:
         found: list[Argv] = []
         for place, source in self._written.mounts.items():
+            if not place.startswith("/"):
+                self._fault(child("mounts", place), f"{place!r} is no place on the host: write an absolute path")
+            if not self._beside(str(source)).exists():
+                missing = self._beside(str(source))
+                self._fault(child("mounts", place), f"{source!r}: there is no {missing}{paths.advice(missing)}")
             found += [("mkdir", "-p", place), ("mount", "--bind", str(self._beside(str(source))), place)]
         return tuple(found)
 
@@ -225,7 +246,16 @@ class _Reader:
 
     def _topology(self) -> str:
         name = self._written.topology
-        return str(self._beside(name)) if name and self._beside(name).is_file() else name
+        chosen = str(self._beside(name)) if name and self._beside(name).is_file() else name
+        try:
+            hosts = topology.load(topology.find(chosen)).hosts if name else {}
+        except TopologyError as error:
+            self._fault("topology", str(error))
+            return ""
+        if hosts and self._written.host and self._written.host not in hosts:
+            advice = did_you_mean(self._written.host, hosts) or "."
+            self._fault("host", f"{name} has no host {self._written.host!r}{advice} It has {', '.join(hosts)}")
+        return chosen
 
     def _network(self) -> Network | None:
         given = self._written.conf
