@@ -57,6 +57,17 @@ def test_the_likely_cause_is_said(tmp_path: Path, name: str):
     assert said in " ".join(found.stdout.split())
 
 
+def test_an_address_that_the_add_itself_gave_is_no_cause(tmp_path: Path):
+    """A command sees the bridge after the ADD that failed: what it has by then is not what was there before."""
+    bridge = {"type": "bridge", "isGateway": True, "ipam": RANGES}
+
+    explain = ("explain", "node-with-uplink", "node/c1", "10.5.0.1", "--conf", "my.conflist")
+    found = cnitest(tmp_path, *explain, plugins=[bridge])
+
+    assert "likely: ipam gives one IPv4 address of each of its sets of ranges (10.5.0.0/24, " in found.stderr
+    assert "the host's" not in found.stderr
+
+
 def test_data_in_a_directory_of_the_machine_is_the_hosts(tmp_path: Path):
     """What a plugin keeps in /tmp is no other host's: the second run gets the same address, and nothing is left."""
     data = f"/tmp/of-cnitest-{os.getpid()}/leases"

@@ -22,14 +22,14 @@ def bridge_has_another_address(failure: StartFailure) -> Iterator[str]:
     for bridge, wanted in _OTHER_ADDRESS.findall(failure.text):
         found = prefix(wanted) or ip(wanted)
         family = found.family if found else 4
+        subnets = _subnets(failure.ipam, family)
         before = [each for each in _addresses(failure.links.get(bridge, "")) if (":" in each) == (family == 6)]
-        if before:
+        if before and not all(_is_in(each, subnets) for each in before):
             yield (
                 f"the host's {bridge} has {', '.join(before)}, and the gateway that ipam gives is {wanted}: give it "
                 "that gateway, name another bridge, or set forceAddress, which takes the others away"
             )
             continue
-        subnets = _subnets(failure.ipam, family)
         if len(subnets) > 1:
             yield (
                 f"ipam gives one IPv{family} address of each of its sets of ranges ({', '.join(subnets)}), and a "
@@ -41,6 +41,11 @@ def bridge_has_another_address(failure: StartFailure) -> Iterator[str]:
 def _addresses(link: str) -> list[str]:
     """The addresses in what a report says of a link: ``bridge, 10.0.0.1/24``."""
     return [word for word in link.split(", ")[1:] if prefix(word)]
+
+
+def _is_in(address: str, subnets: list[str]) -> bool:
+    """Whether an address lies in one of the subnets: then ADD itself has given it to the bridge."""
+    return any(network.covers(found) for each in subnets if (network := prefix(each)) and (found := prefix(address)))
 
 
 def _subnets(ipam: Mapping[str, object], family: int) -> list[str]:
