@@ -91,7 +91,8 @@ def lookalike(one: str) -> str:
     for column, character in enumerate(one, 1):
         if character.isascii():
             continue
-        name = f"a {unicodedata.name(character, 'character').lower()} (U+{ord(character):04X})"
+        plain = unicodedata.name(character, "character").lower()
+        name = f"{'an' if plain[0] in 'aeio' else 'a'} {plain} (U+{ord(character):04X})"
         if character in _TYPED:
             return f"{column} is {name}: type {_TYPED[character]}"
         kind = unicodedata.category(character)

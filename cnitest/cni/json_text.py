@@ -12,6 +12,8 @@ from cnitest.text import lookalike
 
 #: A string, or a character that gives a document its shape.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
+#: What begins a placeholder; braces that are only doubled are none.
+_TEMPLATE = re.compile(r"\{\{(?!\s*[\"{}])|\{[%#]|<%|\$[{(]|%")
 _BLANK = re.compile(r"[ \t\r\n]*")
 _WORD = re.compile(r"[\w.+-]+")
 _LITERALS = {"true": "true", "false": "false", "yes": "true", "no": "false", "none": "null", "nil": "null"}
@@ -183,7 +185,7 @@ def _template(text: str, at: int) -> _Told:
     if text.startswith(("...", "…"), at):
         return at, "the dots stand for something that was left out: write it"
     for begin in range(max(at - 1, 0), at + 1):
-        if text.startswith(("{{", "{%", "{#", "<%", "${", "$(", "[[", "%"), begin) and begin + 2 > at:
+        if _TEMPLATE.match(text, begin):
             return begin, f"{text[begin : begin + 2]!r} is of a template: have its tool fill it in first"
     return None
 
