@@ -125,9 +125,9 @@ def _walk(ranges: Sequence[Range], last: str | None) -> Iterator[Ip]:
     if last:
         known = ipaddress.ip_address(last)
         for number, one in enumerate(ranges):
-            if one.first.version == known.version and one.first <= known <= one.last:  # type: ignore[operator]
+            if one.first.version == known.version and int(one.first) <= int(known) <= int(one.last):
                 position, at = number, known
-    if at is not None and at < ranges[position].last:  # type: ignore[operator]
+    if at is not None and int(at) < int(ranges[position].last):
         yield from _between(at + 1, ranges[position].last)
     for step in range(1 if at is not None else 0, len(ranges) + 1):
         one = ranges[(position + step) % len(ranges)]
@@ -135,9 +135,8 @@ def _walk(ranges: Sequence[Range], last: str | None) -> Iterator[Ip]:
 
 
 def _between(first: Ip, last: Ip) -> Iterator[Ip]:
-    while first <= last:  # type: ignore[operator]
-        yield first
-        first = first + 1
+    for number in range(int(first), int(last) + 1):
+        yield type(first)(number)
 
 
 def misallocated(one: Attached, wanted: Expected, others: Sequence[Attached]) -> list[Violation]:

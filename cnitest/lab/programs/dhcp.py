@@ -83,7 +83,7 @@ def _range(host: Host, link: str, first: str | None, last: str | None) -> tuple[
     low, high = interface.network[1], interface.network[-2]
     low = low + 1 if low == interface.ip else low
     found = first or str(low), last or str(high)
-    if ip_address(found[0]) > ip_address(found[1]):  # type: ignore[operator]  # both are IPv4
+    if int(ip_address(found[0])) > int(ip_address(found[1])):
         raise UsageError(f"{host.full_name}: first {found[0]!r} comes after last {found[1]!r}")
     return found
 
