@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from cnitest.plugins import files
 from cnitest.typos import meant
 
 
@@ -22,6 +21,8 @@ def absent(name: str, path: Sequence[str]) -> str:
 
 def misspelt(name: str, path: Sequence[str]) -> str | None:
     """The plugin that was meant where ``name`` is not there and looks like a misspelling of one; else None."""
+    from cnitest.plugins import files
+
     if name in files.names() or not absent(name, path):
         return None
     there = {file for directory in path if os.path.isdir(directory) for file in os.listdir(directory)}
