@@ -165,6 +165,8 @@ class LinkKind:
     hears_parent: Callable[[Any], bool] = _never
     #: It hands a packet on later: a program, a worker or another softirq takes it up.
     defers: bool = False
+    #: Whether it hands on what is redirected to it to where that came from, or would have gone.
+    gives_back: bool = False
     #: The modes in which it gets its parent's broadcasts by a work queue of the kernel.
     broadcasts_later: frozenset[str] = frozenset()
     #: Its forwarding entries lead to addresses.
@@ -290,7 +292,7 @@ _ROWS = (
     replace(_TUNNEL, kind="ipip", carrier=4),
     replace(_TUNNEL, kind="sit", carrier=41),
     LinkKind("wireguard", "wireguards", Wireguard, defers=True, carrier=17, masters=_ROUTED),
-    LinkKind("ifb", "ifbs", Ifb, own_mac=True, defers=True),
+    LinkKind("ifb", "ifbs", Ifb, own_mac=True, defers=True, gives_back=True),
 )
 #: Every kind by the kernel's word.
 KINDS: Mapping[str, LinkKind] = MappingProxyType({row.kind: row for row in _ROWS})

@@ -14,7 +14,16 @@ _VXLAN_ID, _UDP_TUNNEL_HEADER, _ETHERNET = 0x08, 8, 14
 
 def frame_in(frame: bytes) -> bytes:
     """The frame that a packet of a tunnel carries, with an empty header where it carries none; empty of all others."""
-    headers = wire.read(frame)
+    return _in_packet(wire.read(frame))
+
+
+def inner(headers: wire.Headers) -> wire.Headers:
+    """The headers of the innermost packet of tunnels; what is given where it is none."""
+    inside = _in_packet(headers)
+    return inner(wire.read(inside)) if inside else headers
+
+
+def _in_packet(headers: wire.Headers) -> bytes:
     payload = headers.payload
     if headers.protocol == wire.UDP:
         return _in_udp(payload)

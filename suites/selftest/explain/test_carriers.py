@@ -137,3 +137,19 @@ def test_another_family_inside_is_reported(family):
 
         for reach in (pod.udp(other, 53, wait=0.2), pod.tcp(other, 80, wait=0.2)):
             assert reach.cause and (reach.cause.id, reach.cause.place) == ("nftables.rule", "n1"), reach.explanation
+
+
+@BOTH
+@pytest.mark.parametrize("inside", [4, 6])
+def test_a_connection_is_followed_in_its_tunnel(inside, family):
+    """A segment without a payload of ours is seen where it travels in a tunnel: what ends it there is reported."""
+    tables = "iptables" if family == 4 else "ip6tables"
+    with Lab(loads(topology(family))) as lab:
+        pod = lab.sandbox("p1")
+        assert "mid:eth2 out" in pod.tcp(PODS[inside], 80, watch="all").path
+        lab.host("mid").run([tables, "-A", "FORWARD", "-p", "udp", "--dport", "8472", "-j", "DROP"])
+
+        reach = pod.tcp(PODS[inside], 80)
+
+        assert reach.cause and (reach.cause.id, reach.cause.place) == ("firewall.rule", "mid"), reach.explanation
+        assert reach.path[-1] == "mid:eth1 in"

@@ -7,7 +7,9 @@ from cnitest.explain.evidence.ip.answers import refused_here
 from cnitest.explain.evidence.ip.next_hops import arrived
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.sockets import Socket
+from cnitest.lab.probe import wire
 
+_PROTOCOLS = {"tcp": wire.TCP, "udp": wire.UDP}
 _REASONS = ("NO_SOCKET", "TCP_CLOSE", "SOCKET_FILTER", "TCP_FLAGS")
 
 
@@ -95,7 +97,9 @@ def server_silent(loss: Loss) -> Found | None:
 
 def _unheard(loss: Loss) -> bool:
     """Whether it arrived for a port, and nobody there took it: somebody said so, or nobody was to answer for us."""
-    if not arrived(loss) or loss.reach.transport not in ("tcp", "udp"):
+    if not arrived(loss) or loss.packet.protocol != _PROTOCOLS.get(
+        loss.reach.transport
+    ):  # what a tunnel carries is not
         return False
     return bool(loss.once(refused_here)) or loss.probe.far is not loss.place
 

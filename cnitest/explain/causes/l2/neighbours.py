@@ -86,6 +86,8 @@ def wrong_neighbour(loss: Loss) -> Found | None:
     right, entry = _mac(loss, leg.intended), _entry(leg)
     if entry is None or entry.mac != loss.mac or loss.mac == right or _is_proxied(loss, leg):
         return None
+    if leg.target and leg.target.place == leg.intended.place and _mac(loss, leg.target) == loss.mac:
+        return None  # another link of whoever has the address, which takes it there, too
     return Found(
         "wrong neighbour",
         f"{leg.sender.full_name} has {loss.mac} for {leg.next_hop}, which is {_whose(loss, leg)}; "

@@ -11,6 +11,7 @@ from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Filter, Route
 from cnitest.kernel.rows.traffic_control import Dropper
 from cnitest.lab.snapshot import words
+from cnitest.topology.link_kinds import KINDS
 
 _HOOKS = ("ingress", "clsact")
 _REDIRECT = re.compile(r"mirred egress redirect dev (\S+)")
@@ -37,6 +38,9 @@ def redirect(loss: Loss) -> Found | None:
 
 def _went_out(loss: Loss, link: str) -> bool:
     """Whether the packet was seen to leave its place by a link that is not on its way."""
+    target = loss.links().get(link)
+    if target and target.kind in KINDS and KINDS[target.kind].gives_back:
+        return False
     seen = [one for one in loss.seen.sightings if one.place == loss.place.full_name and one.frame.out]
     leg = loss.once(travelled)
     on_it = leg is not None and (loss.place.full_name, link) in leg.way

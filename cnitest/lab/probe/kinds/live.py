@@ -16,7 +16,7 @@ from cnitest.errors import DeadlineExceeded, KernelError
 from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.arguments import checked
-from cnitest.lab.probe import wire
+from cnitest.lab.probe import tunnels, wire
 from cnitest.lab.probe.base import Attempt
 from cnitest.lab.probe.options import Options
 
@@ -225,7 +225,7 @@ class LiveProbe:
 
         def matches(frame: Frame) -> bool:
             error = wire.icmp_error(frame.data)
-            headers = error[2] if error else wire.read(frame.data)
+            headers = tunnels.inner(error[2] if error else wire.read(frame.data))
             ours = headers.protocol in (wire.TCP, wire.UDP) and self._local in (
                 headers.source_port,
                 headers.destination_port,

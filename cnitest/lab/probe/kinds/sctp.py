@@ -9,7 +9,7 @@ from collections.abc import Callable
 from cnitest.errors import FeatureMissing
 from cnitest.kernel import features
 from cnitest.kernel.packet_socket import Frame
-from cnitest.lab.probe import wire
+from cnitest.lab.probe import tunnels, wire
 from cnitest.lab.probe.kinds.stream import StreamProbe
 
 _SCTP = 132
@@ -40,7 +40,7 @@ class SctpProbe(StreamProbe):
 
         def matches(frame: Frame) -> bool:
             error = wire.icmp_error(frame.data)
-            return port in _ports(error[2] if error else wire.read(frame.data)) or payload in frame.data
+            return port in _ports(tunnels.inner(error[2] if error else wire.read(frame.data))) or payload in frame.data
 
         return matches
 

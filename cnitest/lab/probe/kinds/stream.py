@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from cnitest.deadline import Deadline
 from cnitest.kernel.packet_socket import Frame
-from cnitest.lab.probe import wire
+from cnitest.lab.probe import tunnels, wire
 from cnitest.lab.probe.base import Attempt, Gone, carrying, is_ipv6, rounds
 from cnitest.lab.probe.kinds.listener import dial, listen, target
 from cnitest.lab.probe.kinds.to_port import PortProbe
@@ -182,12 +182,13 @@ def failed(attempt: Attempt, number: int) -> Attempt:
 
 
 def matcher(port: int, payload: bytes) -> Callable[[Frame], bool]:
-    """Frames of one connection: by our port and, where that was translated, by the sequence number it began with."""
+    """Frames of one connection: by our port and, where that was translated, by the sequence number it began with; those
+    of tunnels that carry them, too."""
     begun: set[int] = set()
 
     def matches(frame: Frame) -> bool:
         error = wire.icmp_error(frame.data)
-        headers = error[2] if error else wire.read(frame.data)
+        headers = tunnels.inner(error[2] if error else wire.read(frame.data))
         if headers.protocol != wire.TCP:
             return payload in frame.data
         if port in (headers.source_port, headers.destination_port):
