@@ -52,6 +52,7 @@ def test_the_next_hop_that_is_gone_is_named(probe, family):
 
             if reach.verdict is not Verdict.DELIVERED:
                 lost = True
+                assert reach.verdict is Verdict.DROPPED, reach.reason
                 assert reach.cause is not None, str(reach.explanation)
                 assert (reach.cause.id, reach.cause.place) == ("host.address-missing", "spare"), str(reach.explanation)
                 assert reach.cause.remedy.startswith(f"ip address add {words['lan']}9/{words['length']} dev lan0")

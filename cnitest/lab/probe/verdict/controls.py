@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ANSWER = 0.15
 _AT_ONCE = 0.01
 _MOST_NEIGHBOURS = 4
+_IN_VAIN = ("incomplete", "failed")
 
 
 class Control(NamedTuple):
@@ -71,14 +72,31 @@ def next_hop(
     return route_rows.route(row, states.links(sender.namespace).names if names is None else names)
 
 
-def control(probe: Probe) -> Control:
-    """Ask the next hop, else a neighbour on the same link, who they are; else send a frame that only we know."""
+def control(probe: Probe, *, left: bool = True) -> Control:
+    """Ask the next hop, else a neighbour on the same link, who they are; else send a frame that only we know.
+
+    Of a probe that never ``left`` it is the next hop that its sender asks for in vain, where a route has several.
+    """
     hop = first_hop(probe)
     if isinstance(hop, Control):
         return hop
+    hop = hop if left else _awaited(hop)
     if ask_with_proxy_delay(*hop, ANSWER, nothing_comes(hop.sender)).answered:
         return answering(hop)
     return beside(hop)
+
+
+def _awaited(hop: FirstHop) -> FirstHop:
+    """The one of several next hops that the sender's kernel asks for in vain, for the probe's flow takes it; the one
+    that is given where it asks for none other."""
+    waiting = {(row.link, row.ip) for row in hop.sender.neighbours if row.state in _IN_VAIN}
+    ways = [each for route in (hop.sender.routes if waiting else ()) for each in route.hops]
+    named = [dict(zip(words[::2], words[1::2], strict=False)) for words in map(str.split, ways)]
+    several = [(each.get("dev", ""), each.get("via", "")) for each in named]
+    if (hop.link, hop.address) in waiting or (hop.link, hop.address) not in several:
+        return hop
+    found = next((one for one in several if one in waiting and is_ipv6(one[1]) == is_ipv6(hop.address)), None)
+    return FirstHop(hop.sender, *found) if found else hop
 
 
 def nothing_comes(sender: Place) -> Callable[[], bool]:

@@ -82,8 +82,7 @@ class Inquiry:
         self._seen = Seen()
         # Who said first that it is too large, with what was seen then; how small it was to be at last.
         self._too_large: tuple[Refusal, Seen] | None = None
-        self._mtu = 0
-        self._narrower = False
+        self._mtu, self._narrower = 0, False
         # Since when no place knows what it asked for before; why the sender then did not ask.
         self._anew, self._unasked = 0, ""
 
@@ -127,7 +126,7 @@ class Inquiry:
         if self._seen.traced and (not freed or alike(self._seen.freed, freed)):
             brief, words = brief_control(self._probe), silence.freed(self._attempts[-1], self._seen)
             return self._reach(Verdict.DROPPED, words, controls=(brief.words,) if brief else ())
-        passed = control(self._probe)
+        passed = self._control()
         if under_way.overflow(self._lab) or self._doubt(passed, passed) or self._still_coming():
             return None
         why = silence.why_lost(self._lost, self._probe.destination, self._near)
@@ -139,7 +138,7 @@ class Inquiry:
         everyone = self._everyone
         self._lab.settle(six=is_ipv6(self._probe.destination))
         unsettled = await_duplicate_detection(self._probe, everyone, also_link_local=True)
-        before = control(self._probe)
+        before = self._control()
         if self._keeps_back(before):
             self._anew = ask_anew(everyone)
         self._forget_frames(everyone)
@@ -156,7 +155,7 @@ class Inquiry:
             self._forget_frames(everyone)
             settled, overflow = self._send(everyone, self._wait), under_way.overflow(self._lab)
         coming = settled is None and self._still_coming()  # after the control they may have gone on
-        after = control(self._probe) if settled is None else before
+        after = self._control() if settled is None else before
         if settled is None and (coming or self.late() or self._may_take_long()):
             settled = self._send(everyone, scaled(_LATE_RETRY))
         if settled is not None:
@@ -231,6 +230,9 @@ class Inquiry:
         for sniffer in sniffers:
             sniffer.forget()
         return sniffers
+
+    def _control(self) -> Control:
+        return control(self._probe, left=bool(self._seen.at(self._near.full_name)))
 
     def _doubt(self, before: Control, after: Control) -> str:
         self._unasked = self._keeps_back(before) if self._anew else ""
