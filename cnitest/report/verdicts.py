@@ -135,6 +135,15 @@ def _is_empty(item: pytest.Item) -> bool:
     return not hasattr(parameters.get("trial"), "subject") and "trial" in parameters
 
 
+@pytest.hookimpl(tryfirst=True)  # before the fixtures
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """From here on a program's time is this test's: what ran before, as for the first ADD, is nobody's."""
+    if _identifier(item):
+        from cnitest.kernel.processes.process import spent
+
+        spent.take()
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest's own, which formats a traceback that no verdict shows
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport | None:
     """Give a test of a requirement its verdict."""

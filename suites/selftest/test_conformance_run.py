@@ -206,3 +206,16 @@ def test_ctrl_c_ends_with_the_table(tmp_path: Path):
     assert b"calls of plugins" in rest
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+def test_what_ran_before_the_first_case_is_none_of_it(tmp_path: Path):
+    """The first ADD's programs (iptables, by ipMasq) are no share of the cases, which call none here."""
+    written(tmp_path, "x.conflist", listed({**BRIDGE, "ipMasq": True}))
+
+    done = run("x.conflist", "--requirement", "VER-01", "--json", "x.json", cwd=tmp_path, expected=0)
+
+    rows = json.loads((tmp_path / "x.json").read_text())["requirements"]
+    cases = [case for row in rows for case in row["cases"]]
+    assert cases
+    assert all(case["tool_seconds"] <= case["seconds"] for case in cases)
+    assert ", 0% in other programs, " in done.stdout
