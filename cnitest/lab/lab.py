@@ -136,8 +136,8 @@ class Lab(Measuring):
             else:
                 place.run(step.argv)
         except CommandError as error:
-            where = "" if isinstance(step, Firewall) else f"{self.topology.where(step.path)}: "
-            raise TopologyError(f"topology {self.topology.name}: {where}{error}") from error
+            where = self.topology.where(step.path)
+            raise TopologyError(f"topology {self.topology.name}: {where}: {error}") from error
 
     def _lend(self, name: str, namespace: NetworkNamespace) -> None:
         host, slash, inner = name.partition("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 
 _MOST_BYTES = 4 << 20
+#: Paths of what programs make when a topology is built, which may fail.
+_OF_PROGRAMS = re.compile(r"\.(setup\[\d+\]|tc\[\d+\]|nft|iptables|ip6tables)$")
 _SUFFIXES = (".yaml", ".yml")
 _EMPTY = "a topology needs at least 'name' and 'hosts'"
 
@@ -61,7 +64,7 @@ def loads(text: str, source: str = "<string>") -> Topology:
     topology.__dict__["_where"] = {
         path: f"{source}:{place.line}:{place.column}"
         for path, place in decoder.where.items()
-        if ".setup[" in path or ".tc[" in path
+        if _OF_PROGRAMS.search(path)
     }
     return topology
 

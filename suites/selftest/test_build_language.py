@@ -176,6 +176,25 @@ def test_setup_runs_when_all_else_is_there(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ("iptables: [-P FORWRD DROP]", "4:5: hosts.h.iptables: h: iptables "),
+        ("ip6tables: [-P FORWRD DROP]", "4:5: hosts.h.ip6tables: h: ip6tables "),
+        ("nft: table inet filter {", "4:10: hosts.h.nft: h: nft -f -: "),
+    ],
+)
+def test_rules_that_their_program_rejects_are_placed(tmp_path, declared, said):
+    """What a program says of its rules has the file and line where they are declared before it."""
+    file = tmp_path / "t.yaml"
+    file.write_text(f"name: t\nhosts:\n  h:\n    {declared}\n")
+
+    with pytest.raises(TopologyError) as caught, Lab(load_file(file)):
+        pass
+
+    assert str(caught.value).startswith(f"topology t: {file}:{said}")
+
+
 _DUMP = """# Generated
 *nat
 :PREROUTING ACCEPT [0:0]

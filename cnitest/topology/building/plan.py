@@ -324,11 +324,13 @@ class _Planner:
 
     def _late(self) -> Iterator[Late]:
         for place, declared in self._places.items():
+            path = self._path(place)
             if declared.nft:
-                yield Firewall(place, "nft", tuple(declared.nft.splitlines()))
+                yield Firewall(place, "nft", tuple(declared.nft.splitlines()), f"{path}.nft")
             for program, lines in (("iptables", declared.iptables), ("ip6tables", declared.ip6tables)):
                 if lines:
-                    yield Firewall(place, f"{program}-restore" if is_dump(lines) else program, lines)
+                    used = f"{program}-restore" if is_dump(lines) else program
+                    yield Firewall(place, used, lines, f"{path}.{program}")
         for place, declared in self._places.items():
             path = self._path(place)
             for number, line in enumerate(declared.tc):

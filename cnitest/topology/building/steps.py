@@ -195,11 +195,12 @@ class Ready(NamedTuple):
 
 
 class Firewall(NamedTuple):
-    """Load rules with ``program`` (iptables, ip6tables, their -restore, or nft)."""
+    """Load rules with ``program`` (iptables, ip6tables, …-restore, nft); ``path`` is where they are declared."""
 
     place: str
     program: str
     lines: tuple[str, ...]
+    path: str
 
     def __str__(self) -> str:
         return f"{self.place}: {self.program}: {len(self.lines)} lines"
