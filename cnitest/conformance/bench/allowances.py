@@ -36,6 +36,13 @@ ALLOWED: tuple[Allowance, ...] = (
     _allow("directories", "plugins make the directories of their state once", "files", r"^directory\b"),
     _allow("logs", "a plugin's log only grows", "files", r"^/var/log(/|$)"),
     _allow("compiled", "Python keeps what it has compiled beside a plugin's modules", "files", r"/__pycache__/"),
+    _allow(
+        "databases",
+        "a database of SQLite is made once, and its pages change with every call",
+        "files",
+        r"^SQLite format 3",
+    ),
+    _allow("journals", "SQLite keeps journals beside a database", "files", r"\.(db|sqlite3?)-(wal|shm|journal)$"),
     _allow("locks", "the lock of a directory or of iptables is kept", "files", r"/(lock|xtables\.lock)$"),
     _allow("last address", "host-local remembers where to go on", "files", r"/last_reserved_ip\.\w+$"),
     _allow(
@@ -66,7 +73,7 @@ ALLOWED: tuple[Allowance, ...] = (
 _ALL = tuple(allowance.name for allowance in ALLOWED)
 _LOOKS_SHARED = "shared nftables chains"
 # What of them changes with each attachment or comes with each call of iptables, also when all that is shared is there.
-_ALWAYS = ("logs", "compiled", "locks", "last address", "built-in chains")
+_ALWAYS = ("logs", "compiled", "databases", "journals", "locks", "last address", "built-in chains")
 _LOCAL = 255
 _UNCOUNTED = ("flows", "sysctl")
 # The flags of neighbours that somebody has entered.
@@ -148,8 +155,9 @@ def floats(item: Difference, *states: State) -> bool:
 
 
 def _covers(item: Difference, names: Sequence[str]) -> bool:
-    """Whether an allowance of one of these names covers a difference: a file by its path or kind, else a rule."""
-    texts = (item.key, item.mentioned("kind") or "") if item.table == "files" else (str(item.row),)
+    """Whether an allowance of one of these names covers a difference: a file by its path, kind or beginning, else a
+    rule."""
+    texts = (item.key, item.mentioned("kind") or "", item.row.preview) if item.table == "files" else (str(item.row),)
     return any(
         item.table in allowance.tables and any(allowance.pattern.search(text) for text in texts)
         for allowance in ALLOWED

@@ -199,3 +199,24 @@ def test_a_log_may_stay_and_grow(path: str, left: int, *, strict: bool):
     assert len(leftovers(states[0], states[1], strict=strict)) == left
     assert len(leftovers(states[1], states[2], strict=strict)) == left
     assert len(removals(states[1], states[2])) == left
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("path", "preview", "left"),
+    [
+        ("/var/lib/mine/cni.db", "SQLite format 3\x00\x10", 0),
+        ("/var/lib/mine/cni.db-wal", "7\x7f", 0),
+        ("/var/lib/mine/cni.db-shm", "", 0),
+        ("/var/lib/mine/cni.db", '{"10.1.0.2": "c1"}', 2),
+        ("/var/lib/mine/c1-wal", "", 2),
+    ],
+)
+def test_a_database_may_stay_and_change(path: str, preview: str, left: int, *, strict: bool):
+    """One of SQLite and its journals are made once, and differ after each call; any other file of state counts."""
+    one, other = (File(path, "file", 0o600, 8192, digest, preview) for digest in ("a", "b"))
+    none, first, then = (State(files=files) for files in ((), (one,), (other,)))
+
+    found = [leftovers({"n": before}, {"n": after}, strict=strict) for before, after in ((none, first), (first, then))]
+
+    assert sum(map(len, found)) == left
