@@ -37,6 +37,8 @@ KEPT = [
     (4, "client", f"nft '{NETDEV}; add rule netdev f o ether type arp drop'", "netdev f o rule 1"),
     (4, "r1", "arptables -A OUTPUT -j DROP", "arp filter OUTPUT rule 1"),
     (6, "client", f"ip6tables -A OUTPUT {SOLICITATION}", "ip6 filter OUTPUT rule 1"),
+    (6, "r1", f"ip6tables -A OUTPUT {SOLICITATION}", "ip6 filter OUTPUT rule 1"),
+    (6, "r1", f"ip6tables -A INPUT {ADVERTISEMENT}", "ip6 filter INPUT rule 1"),
     (4, "client", "arptables -A INPUT --opcode 2 -j DROP", "arp filter INPUT rule 1"),
     (4, "r1", "arptables -P INPUT DROP", "arp filter INPUT policy"),
     (4, "client", f"nft '{INGRESS}; add rule netdev f i arp operation reply drop'", "netdev f i rule 1"),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ANSWER = 0.15
 _AT_ONCE = 0.01
 _MOST_NEIGHBOURS = 4
-_IN_VAIN = ("incomplete", "failed")
+_IN_VAIN = ("incomplete", "failed", "none")
 
 
 class Control(NamedTuple):

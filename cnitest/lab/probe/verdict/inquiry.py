@@ -72,13 +72,12 @@ class Inquiry:
     """One probe, all attempts at it, and what was seen of the last."""
 
     def __init__(self, lab: Lab, probe: Probe, wait: float, watch: Watch) -> None:
-        self._lab, self._probe, self._wait = lab, probe, wait
-        self._near, self._far = probe.sender, probe.far
+        self._lab, self._probe, self._near, self._far = lab, probe, probe.sender, probe.far
         self._watch_all = watch == "all" or probe.size > sizes.FITS_EVERYWHERE
         self._began = self._start = 0
         self._last = under_way.Sent(0, {})
         self._attempts: list[Attempt] = []
-        self._waited = wait
+        self._wait = self._waited = wait
         self._seen = Seen()
         # Who said first that it is too large, with what was seen then; how small it was to be at last.
         self._too_large: tuple[Refusal, Seen] | None = None
@@ -156,6 +155,7 @@ class Inquiry:
             settled, overflow = self._send(everyone, self._wait), under_way.overflow(self._lab)
         coming = settled is None and self._still_coming()  # after the control they may have gone on
         after = self._control() if settled is None else before
+        before = after if before.passed and before.hop != after.hop else before  # known once the flow has asked for it
         if settled is None and (coming or self.late() or self._may_take_long()):
             settled = self._send(everyone, scaled(_LATE_RETRY))
         if settled is not None:
