@@ -104,6 +104,8 @@ ROWS = (
     Row("l2.vxlan-port", "n2", "ip link set vx0 down", "ip link set vx0 up"),
     Row("l2.tunnel-local", "n1", "ip address flush to {a}; {ip} route replace {b} via {r} dev eth0 onlink",
         "ip address add {a}"),
+    Row("l2.tunnel-itself", "n1", "{ip} route add {b} dev vx0", "{ip} route del {b}"),
+    Row("l2.tunnel-itself", "n2", "{ip} route add {a} dev vx0", "{ip} route del {a}"),
     Row("limits.hop-limit", "n1", "ip link set vx0 type vxlan ttl 1", "ip link set dev vx0 type vxlan ttl 64"),
 )  # fmt: skip
 

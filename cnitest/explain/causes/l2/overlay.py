@@ -1,10 +1,12 @@
-"""VXLANs whose ends do not find each other: no remote for a MAC or a wrong one, another identifier or port."""
+"""Tunnels whose ends do not find each other: no remote for a MAC or a wrong one, one that is routed into the tunnel,
+another identifier or port."""
 
 from __future__ import annotations
 
 import ipaddress
 
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.routing import commands
 from cnitest.explain.evidence import gone, remade
 from cnitest.explain.evidence.crossing import is_group
 from cnitest.explain.evidence.ip import carriers, declared
@@ -13,6 +15,7 @@ from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Link
 from cnitest.lab.probe import tunnels, wire
+from cnitest.lab.snapshot import words
 from cnitest.topology.link_kinds import KINDS
 
 
@@ -99,6 +102,29 @@ def unknown_port(loss: Loss) -> Found | None:
         evidence=(f"{other.name} {'is down' if down else f'receives on port {_port(other)}'}",),
         remedy=up if down else remade.vxlan(loss, at, wanted, port),
     )
+
+
+@cause("l2.tunnel-itself", Stage.TUNNEL, order=-2)
+def itself(loss: Loss) -> Found | None:
+    """The route to a tunnel's remote leads into the tunnel itself."""
+    carrier = loss.once(carriers.around)
+    route = carrier.decision.route if carrier and carrier.decision else None
+    if carrier is None or route is None or route.link != loss.link or _is_bound(loss, carrier.destination):
+        return None
+    return Found(
+        "tunnel into itself",
+        f"{loss.place.full_name}:{loss.link} sends to {carrier.destination}, and the route there leads into it: "
+        f"{words.route_key(route)}",
+        hook="routing",
+        remedy=commands.delete_route(carrier, route),
+    )
+
+
+def _is_bound(loss: Loss, remote: str) -> bool:
+    """Whether a tunnel sends to its own remote by its parent, whatever the routes say (``dev``); not so to remotes of
+    its forwarding table."""
+    entries = {row.dst for row in loss.state().fdb if row.link == loss.link}
+    return remote not in entries and loss.wiring.parent(LinkAt(loss.place.full_name, loss.link)) is not None
 
 
 @cause("l2.tunnel-local", Stage.TUNNEL, order=-1)
