@@ -36,6 +36,7 @@ ELSEWHERE = {
     "conformance/checks/attachments/delete.py": {"bridge"},
     "conformance/discover/start_endings.py": {"bridge"},
     "conformance/observe/capability.py": {"bandwidth"},
+    "conformance/observe/limits.py": {"bandwidth"},
     "conformance/observe/connections.py": {"tap"},  # a kind of link
     "conformance/repro/topology.py": {"bridge"},  # the program bridge(8)
     "fuzz/generate/configs.py": {"bandwidth"},
