@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NoReturn, TypeVar
 
 from cnitest.errors import UnknownName, is_ours
-from cnitest.typos import did_you_mean
+from cnitest.typos import nearest
 
 __tracebackhide__ = is_ours
 
@@ -45,6 +45,13 @@ class Named(dict[str, T]):
 def unknown(who: str, what: str, name: object, known: Iterable[str], has: str = "; it has ") -> UnknownName:
     """The error for a name that nobody has, with those that there are."""
     names = [*known]
-    near = [*names, *(known.rpartition("/")[2] for known in names)]
-    hint = did_you_mean(name, near) if isinstance(name, str) else ". A name is a text"
+    hint = _did_you_mean(name, names) if isinstance(name, str) else ". A name is a text"
     return UnknownName(f"{who} has no {what} {name!r}{has}{', '.join(names) or 'none'}{hint}")
+
+
+def _did_you_mean(name: str, names: Sequence[str]) -> str:
+    """What was meant, whole: of ``host/sandbox`` the second part alone may be what was written."""
+    whole = {each: each.rpartition("/")[2] for each in names}
+    near = nearest(name, [*whole, *whole.values()])
+    meant = [repr(each) for each, last in whole.items() if near in (each, last)]
+    return f". Did you mean {' or '.join(meant)}?" if meant else ""

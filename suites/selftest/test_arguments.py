@@ -128,8 +128,11 @@ OF_A_SCRIPT = {
 ON_A_LAB = {
     "a host": (lambda x: x.host("nod"), "t has no host 'nod'; it has node, other. Did you mean 'node'?"),
     "a host by number": (lambda x: x.host(0), "t has no host 0; it has node, other. A name is a text"),
-    "a sandbox": (lambda x: x.sandbox("pod2"), "t has no sandbox 'pod2': node/pod1. Did you mean 'pod1'?"),
-    "a place": (lambda x: x.place("pod1"), "t has no place 'pod1'; it has node"),
+    "a sandbox": (lambda x: x.sandbox("pod2"), "t has no sandbox 'pod2': node/pod1. Did you mean 'node/pod1'?"),
+    "a place": (
+        lambda x: x.place("pod1"),
+        "t has no place 'pod1'; it has node, other, node/pod1. Did you mean 'node/pod1'?",
+    ),
     "an item of hosts": (
         lambda x: x.hosts["nod"],
         "lab.hosts has no place 'nod'; it has node, other. Did you mean 'node'?",
