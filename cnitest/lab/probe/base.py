@@ -36,6 +36,7 @@ class Attempt:
 
     ``matches`` recognises its frames; ``pending`` says which of these belong to the step that it is still in, so
     that what is on its way back among them is what was waited for. ``received`` says how often the listener got it.
+    ``helped`` is one while which we asked for a MAC in a place's stead: an answer that comes late is owed to us.
     """
 
     matches: Callable[[Frame], bool]
@@ -50,6 +51,7 @@ class Attempt:
     remark: str = ""
     pending: Callable[[Frame], bool] = lambda _: True
     received: int = 0
+    helped: bool = False
 
     def unheard(self) -> Attempt:
         """The same attempt as someone sees it who cannot see answers."""

@@ -10,7 +10,9 @@ from cnitest.suites.selftest.explain.ways import WAYS, Words
 
 from cnitest import Lab, Verdict
 from cnitest.deadline import Deadline
-from cnitest.lab.probe.verdict import holding
+from cnitest.kernel.tracing import trace
+from cnitest.lab.probe.kinds.echo import EchoProbe
+from cnitest.lab.probe.verdict import holding, watching
 from cnitest.lab.probe.verdict.neighbour import question
 from cnitest.topology import loads
 
@@ -139,3 +141,25 @@ def test_a_blind_lab_explains_nothing() -> None:
 
         assert explanation.cause is None
         assert explanation.unseen == ("everything: the lab is blind",)
+
+
+def test_an_answer_that_is_owed_to_a_question_of_ours_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt while which we asked in a place's stead is no proof that the place would have got there by itself."""
+
+    def asks_instead(lab: Lab, *arguments: object, **_: object) -> bool:
+        router = lab.place("r1")
+        asked = question(router.link("eth3"), router.addresses, "10.0.3.3")
+        arguments[2].append(holding.AskedInstead(router, "eth3", asked, unseen=True))
+        return False
+
+    with Lab(loads(WAYS)) as lab:
+        client = lab.place("client")
+        lab.place("server").run(["iptables", "-P", "INPUT", "DROP"])
+        probe = EchoProbe(client, "10.0.9.9")
+        sniffers = dict(zip(lab.places, lab.sniffers(lab.places), strict=True))
+        monkeypatch.setattr(trace, "armed", lambda: None)
+        alone, _ = watching.watched_attempt(probe, sniffers, 0.1, None, may_end_early=True)
+        monkeypatch.setattr(watching, "nothing_waits", asks_instead)
+        helped, _ = watching.watched_attempt(probe, sniffers, 0.1, None, may_end_early=True)
+
+        assert (alone.helped, helped.helped) == (False, True)

@@ -301,7 +301,7 @@ class Inquiry:
         bare = self._probe.destination.partition("%")[0]
         pending = self._attempts[-1].pending  # what an earlier attempt got as far as is no answer to a later step
         come = [frame for frame in self._lab.sniffer(self._near).since(self._began) if not frame.out and pending(frame)]
-        ours = [frame for frame in come if any(each.matches(frame) for each in self._attempts)]
+        ours = [frame for frame in come if any(each.matches(frame) for each in self._attempts if not each.helped)]
         return any(wire.read(frame.data).source == bare and not wire.says_no_neighbour(frame.data) for frame in ours)
 
     def _still_coming(self) -> str:

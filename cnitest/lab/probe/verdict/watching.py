@@ -54,7 +54,8 @@ def watched_attempt(
             forgotten.add((one.place, one.address))
         if not (made[0].answered and watch.instead):
             break
-    return made
+    attempt, found = made
+    return replace(attempt, helped=bool(watch.instead)), found
 
 
 def alike(some: Sequence[Freed], others: Sequence[Freed]) -> bool:
