@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from cnitest.suites.selftest import walkthrough
 from cnitest.suites.selftest.walkthrough import NS02
 
@@ -77,23 +75,11 @@ def test_an_answer_that_is_late_is_no_drop(lab, ns01):
     assert reach.attempts > 1
 
 
-def _work() -> float:
-    """Seconds of processor time that a million additions take, beside whatever else the machine has to do."""
-    began = time.process_time()
-    sum(number * number for number in range(1_000_000))
-    return time.process_time() - began
-
-
 def test_a_flood_does_not_hold_a_probe_up(lab, ns01):
-    """While someone floods the link, a probe does not go on for as long as frames come: it costs little work."""
-    flood = (
-        f"import socket, time\ns = socket.socket(2, 2)\nend = time.monotonic() + 20\n"
-        f"while time.monotonic() < end: s.sendto(b'x' * 1000, ('{NS02}', 9))"
-    )
-    ns01.run(["sh", "-c", f'setsid python3 -c "{flood}" >/dev/null 2>&1 </dev/null &'])
-    before, began = _work(), time.process_time()
-    ns01.arp(NS02)
-    ns01.ping("10.40.80.99")
-    took = time.process_time() - began
+    """While someone floods the link, a probe does not go on for as long as frames come."""
+    flood = f"import socket\ns = socket.socket(2, 2)\nwhile True: s.sendto(b'x' * 1000, ('{NS02}', 9))"
+    with ns01.start(["timeout", "120", "python3", "-c", flood]) as flooding:
+        ns01.arp(NS02)
+        ns01.ping("10.40.80.99")
 
-    assert took < 110 * max(before, _work()), f"{took:.1f} s, a million additions {before:.3f} s"
+        assert flooding.running

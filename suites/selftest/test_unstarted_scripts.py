@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cnitest.suites.selftest.ordinary import ROOT_ALONE
 from cnitest.suites.selftest.test_unstarted import timed
 
-SCRIPT = "#!/bin/bash\nexec &>> /var/log/mine.log\necho began; no-such-program; ip link set lo master cni7; exit 3\n"
+SCRIPT = "#!/bin/bash\nexec &>> {}\necho began; no-such-program; ip link set lo master cni7; exit 3\n"
 
 
 def tried(tmp_path: Path, script: str, *options: str, conf: dict[str, Any] | None = None) -> tuple[int, str]:
@@ -40,12 +41,13 @@ def test_a_configuration_as_go_prints_it_is_no_previous_result(tmp_path: Path) -
 
 
 @pytest.mark.requires(binary="ip")
-def test_what_a_plugin_wrote_into_its_log_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("log", ["/run/mine.log", pytest.param("/var/log/mine", marks=ROOT_ALONE)])
+def test_what_a_plugin_wrote_into_its_log_is_told(tmp_path: Path, log: str) -> None:
     """Of one that prints nothing the end of its log file, the program and the link that it lacks by that."""
-    code, text = tried(tmp_path, SCRIPT)
+    code, text = tried(tmp_path, SCRIPT.format(log))
 
     assert code == 1
-    assert "it printed nothing at all log /var/log/mine.log: began" in text
+    assert f"it printed nothing at all log {log}: began" in text
     assert "mine starts 'no-such-program', which is not on this machine" in text
     assert "a link that the plugin asks ip(8) for is 'cni7', and the host has no such link" in text
 
