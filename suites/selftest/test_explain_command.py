@@ -127,8 +127,8 @@ def test_a_plugin_that_fails_is_explained_too(capsys, tmp_path):
     ("words", "says"),
     [
         (["bridge-walkthroug", "ns01", "ns02"], "Did you mean 'bridge-walkthrough'"),
-        ([TOPOLOGY, "ns01", "ns03"], "Did you mean 'ns02'"),
-        ([TOPOLOGY, "ns1", "ns02"], "Did you mean 'ns01'"),
+        ([TOPOLOGY, "ns01", "ns03"], "Did you mean 'node/ns02'"),
+        ([TOPOLOGY, "ns1", "ns02"], "Did you mean 'node/ns01'"),
         ([TOPOLOGY, "ns01", "ns02", "--after", "node ip route"], "name a place before the command"),
         ([TOPOLOGY, "ns01", "ns02", "--after", "nod: ip route"], "Did you mean 'node'"),
         ([TOPOLOGY, "ns01", "ns02", "--after", "node: ip rout del defaul"], "exit code"),
