@@ -255,8 +255,10 @@ def test_each_thread_that_asks_is_followed(lab):
 
 def _is_of_softirqs(task: int) -> bool:
     """Whether it is the kernel's own, which handles packets where a processor is busy."""
-    comm = Path(f"/proc/{task}/comm")
-    return comm.exists() and comm.read_text().startswith("ksoftirqd")
+    try:
+        return Path(f"/proc/{task}/comm").read_text().startswith("ksoftirqd")
+    except OSError:  # it has ended, as no thread of the kernel's does
+        return False
 
 
 def test_threads_that_have_ended_are_not_followed_any_more(directory: int):
