@@ -297,16 +297,20 @@ def test_ctrl_c_while_pytest_starts_is_one_line(tmp_path):
     assert (done.stdout, done.stderr) == ("", "cnitest: interrupted\n")
 
 
+def _interrupted_with_workers(directory):
+    """How a run of ``test_it.py`` with two workers ended, which is interrupted in a session of its own."""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "test_it.py"],
+        cwd=directory, capture_output=True, text=True, timeout=120, check=False, env=outside, start_new_session=True,
+    )  # fmt: skip
+
+
 def test_ctrl_c_while_workers_start_is_reported_once(tmp_path):
     """All processes of the terminal get it; those of workers, which have no words for it yet, print no traceback."""
     (tmp_path / "conftest.py").write_text(STARTED)
     (tmp_path / "test_it.py").write_text("def test_it(): pass\n")
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
-
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "test_it.py"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env=outside, start_new_session=True,
-    )  # fmt: skip
+    done = _interrupted_with_workers(tmp_path)
 
     assert done.returncode == pytest.ExitCode.INTERRUPTED
     assert done.stdout.count("! KeyboardInterrupt !") == 1
@@ -316,12 +320,7 @@ def test_ctrl_c_while_workers_start_is_reported_once(tmp_path):
 def test_ctrl_c_while_workers_run_tests_is_reported_once(tmp_path):
     """Workers, which the terminal interrupts, too, say nothing of their own."""
     (tmp_path / "test_it.py").write_text(RUNNING)
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
-
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "test_it.py"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env=outside, start_new_session=True,
-    )  # fmt: skip
+    done = _interrupted_with_workers(tmp_path)
 
     assert done.returncode == pytest.ExitCode.INTERRUPTED
     assert done.stdout.count("! KeyboardInterrupt !") == 1

@@ -16,6 +16,13 @@ from cnitest.topology.model import Topology
 WARM = pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 """Whether the probe got through before, so that neighbours and forwarding tables are filled."""
 
+PROBES: dict[str, Callable[[Place, str], Reach]] = {
+    "ping": Place.ping,
+    "tcp": lambda place, to: place.tcp(to, 4711),
+    "udp": lambda place, to: place.udp(to, 4711),
+}
+"""One probe of each kind, to an address."""
+
 
 @dataclass(frozen=True)
 class Broken:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.selftest.explain.breaking import Broken, demand
+from cnitest.suites.selftest.explain.breaking import PROBES, Broken, demand
 from cnitest.suites.selftest.explain.ways import Broken as OnTwoWays
 from cnitest.suites.selftest.explain.ways import must_be_explained
-
-from cnitest.lab.place import Place
 
 HOME = """
 name: home
@@ -48,11 +46,6 @@ LOST = [
         "iptables -t raw -D PREROUTING -i docker0 -j NOTRACK",
     ),
 ]
-PROBES = {
-    "ping": Place.ping,
-    "tcp": lambda place, to: place.tcp(to, 4711),
-    "udp": lambda place, to: place.udp(to, 4711),
-}
 
 
 @pytest.mark.parametrize("probe", PROBES)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.selftest.explain.breaking import Broken, demand
-
-from cnitest.lab.place import Place
+from cnitest.suites.selftest.explain.breaking import PROBES, Broken, demand
 
 NODE = """
 name: a-node
@@ -35,11 +33,6 @@ WRONG = [
         6,
     ),
 ]
-PROBES = {
-    "ping": Place.ping,
-    "tcp": lambda place, to: place.tcp(to, 4711),
-    "udp": lambda place, to: place.udp(to, 4711),
-}
 ENDS = {4: ("10.5.0.2", "10.6.0.2"), 6: ("fd05::2", "fd06::2")}
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.selftest.explain.breaking import Broken, demand
-
-from cnitest.lab.place import Place
+from cnitest.suites.selftest.explain.breaking import PROBES, Broken, demand
 
 TOPOLOGY = """
 name: two-uplinks-of-a-server
@@ -39,7 +37,6 @@ ALL_BY_TUNNEL = (
     "{ip} route add default dev wg0 table 51820; {ip} rule add not fwmark 51820 lookup 51820; "
     "{ip} rule add lookup main suppress_prefixlength 0"
 )
-PROBES = (Place.ping, lambda place, to: place.tcp(to, 4711), lambda place, to: place.udp(to, 4711))
 BROKEN = [
     *(
         Broken(
@@ -53,7 +50,7 @@ BROKEN = [
             TOPOLOGY,
             probe=probe,
         )
-        for probe in PROBES
+        for probe in PROBES.values()
     ),
     *(
         Broken(
@@ -68,7 +65,7 @@ BROKEN = [
             probe=probe,
         )
         for ip, to in (("ip", "10.1.0.9"), ("ip -6", "2001:db8:1::9"))
-        for probe in PROBES
+        for probe in PROBES.values()
     ),
 ]
 
