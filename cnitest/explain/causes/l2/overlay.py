@@ -29,18 +29,18 @@ def remote(loss: Loss) -> Found | None:
         return None
     here = LinkAt(within.place.full_name, within.link)
     link = loss.wiring.links.get(here)
-    if leg.start != here or link is None or not _is_vxlan(link):
+    if link is None or not _is_vxlan(link) or (leg.start != here and here not in leg.way):
         return None
     sends = "" if within is not loss else carriers.remote_of(within, link)
     return _wrong(loss, within, leg) if within is not loss or sends else _missing(within, leg)
 
 
 def _missing(loss: Loss, leg: Leg) -> Found:
-    where = _where(loss, leg)
+    here, where = LinkAt(loss.place.full_name, loss.link), _where(loss, leg)
     mac = carriers.EVERYBODY if is_group(loss.mac) else loss.mac
     return Found(
         "no VXLAN remote",
-        f"{leg.start} has no remote for {loss.mac} in its forwarding table, and none for MACs that it does not know",
+        f"{here} has no remote for {loss.mac} in its forwarding table, and none for MACs that it does not know",
         hook="bridge",
         evidence=(f"{leg.intended} is at {where}",) if where else (),
         remedy=f"bridge fdb append {mac} dev {loss.link} dst {where or '…'}",
@@ -49,17 +49,19 @@ def _missing(loss: Loss, leg: Leg) -> Found:
 
 def _wrong(loss: Loss, within: Loss, leg: Leg) -> Found | None:
     """The remote that a frame was sent to, where the next hop is behind another end."""
-    link = within.links()[within.link]
+    link, here = within.links()[within.link], LinkAt(within.place.full_name, within.link)
     sent = carriers.remote_of(within, link) if within is loss else loss.packet.destination
     end, where = _far(within, leg), _where(within, leg)
     if end is None or not where or sent in ("", where) or loss.owns(sent, within.wiring.places[end.place]):
         return None
+    if is_group(within.mac) and where in carriers.everybody(within, link):
+        return None  # one of the copies that goes to each remote
     if ipaddress.ip_address(sent).is_multicast:
         return None
     mac = carriers.EVERYBODY if is_group(within.mac) else within.mac
     return Found(
         "wrong VXLAN remote",
-        f"{leg.start} sends what is for {within.mac} to {sent}, but that is behind {end}, which is at {where}",
+        f"{here} sends what is for {within.mac} to {sent}, but that is behind {end}, which is at {where}",
         hook="bridge",
         remedy=f"bridge fdb {'append' if is_group(within.mac) else 'replace'} {mac} dev {within.link} dst {where}",
         place=within.place.full_name,
@@ -132,7 +134,8 @@ def local(loss: Loss) -> Found | None:
     """A tunnel sends from an address, and gets what is for it, that its place does not have."""
     within = loss.once(carriers.inside)
     leg = within.once(travelled) if within else None
-    for at in (leg.start, _far(loss, leg)) if leg else ():
+    near = LinkAt(within.place.full_name, within.link) if within else None
+    for at in (near, _far(within, leg)) if within and leg else ():
         place = loss.wiring.places[at.place] if at else loss.place
         address = carriers.local_of(loss.wiring.links[at]) if at else ""
         if at and address and not loss.owns(address, place) and not _went_down(loss, at, address):
@@ -187,8 +190,9 @@ def _port(link: Link) -> int:
 
 def _far(loss: Loss, leg: Leg) -> LinkAt | None:
     """The end of the VXLAN behind which the next hop is: the first one on the way there."""
-    after = (at for at in leg.way[1:] if _is_vxlan(loss.wiring.links[at]))
-    return next(after, None)
+    here = LinkAt(loss.place.full_name, loss.link)
+    ahead = leg.way[leg.way.index(here) + 1 :] if here in leg.way else leg.way[1:]
+    return next((at for at in ahead if _is_vxlan(loss.wiring.links[at])), None)
 
 
 def _where(loss: Loss, leg: Leg) -> str:

@@ -83,6 +83,11 @@ def remote_of(loss: Loss, link: Link) -> str:
     return str(found or next((one for one in own if one and not _is_any(str(one))), ""))
 
 
+def everybody(loss: Loss, link: Link) -> set[str]:
+    """The addresses to which a tunnel sends a copy each of what is for a group, or for a MAC that it does not know."""
+    return {row.dst for row in loss.state().fdb if row.link == link.name and row.mac == EVERYBODY and row.dst}
+
+
 def local_of(link: Link) -> str:
     """The address from which a tunnel sends, empty where the kernel chooses it."""
     detail = dict(link.detail)
