@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import select
 import socket
+import sys
+import termios
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,7 +27,11 @@ _LOCAL = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM, errno.EADDRNOTAVAI
 
 
 class StreamProbe(PortProbe):
-    """A connection to ``port`` of an address; the listener answers with what it was sent."""
+    """A connection to ``port`` of an address; the listener answers with what it was sent.
+
+    Where the address is its listener's own, something on the way may translate it to a server of the test's own
+    elsewhere (a published port), which may say nothing: it answered when it has taken the connection and the payload.
+    """
 
     #: The first retransmission of a SYN, RFC 6298 section 2; an SCTP INIT has three seconds, RFC 9260 section 16.
     sent_again_after = 1.0
@@ -49,11 +56,16 @@ class StreamProbe(PortProbe):
                 return Attempt(lambda _: False, error=error)
             undo.callback(client.close)
             where = target(self.sender, self.destination, self.port)
-            conversation = _Conversation(client, server, self.matcher, gone)
+            conversation = _Conversation(client, server, self.matcher, gone, others=self._may_be_another)
             attempt = conversation.hold(where, Deadline.exactly(wait, "a connection"))
         if attempt.answered or attempt.refusal or attempt.error:
             return attempt
         return replace(attempt, error=self.own_refusal(where))
+
+    @property
+    def _may_be_another(self) -> bool:
+        """Whether a server of somebody else's may answer: none was named for an address that is another place's."""
+        return self.protocol == 0 and self.far is self.owner
 
     def matcher(self, client: socket.socket, payload: bytes) -> Callable[[Frame], bool]:
         """Tells the frames of a connection that was begun from all others."""
@@ -85,8 +97,10 @@ class _Conversation:
         server: socket.socket | None,
         matcher: Callable[[socket.socket, bytes], Callable[[Frame], bool]],
         gone: Gone | None,
+        *,
+        others: bool,
     ) -> None:
-        self._gone, self._connected = gone, False
+        self._gone, self._connected, self._others = gone, False, others
         self._client, self._server, self._matcher = client, server, matcher
         self._accepted: socket.socket | None = None
         self._payload = wire.token()
@@ -113,7 +127,7 @@ class _Conversation:
         return finished
 
     def _serve(self, deadline: Deadline) -> Attempt:
-        for events in rounds(self._poll, deadline, self._is_gone if self._gone else None):
+        for events in rounds(self._poll, deadline, self._is_over):
             for fd, event in events:
                 if self._server and fd == self._server.fileno():
                     self._accept()
@@ -124,7 +138,7 @@ class _Conversation:
                         return ended
                 else:
                     return self._heard()
-        return self._attempt
+        return replace(self._attempt, answered=self._is_elsewhere())
 
     def _send(self) -> Attempt | None:
         """Send the payload now that the connection is there; what that ends the attempt with, if it does."""
@@ -140,9 +154,19 @@ class _Conversation:
         self._poll.register(self._client, select.POLLIN)
         return None
 
-    def _is_gone(self) -> bool:
-        """Whether nothing of it is on its way any more: a connection that is there sends again what is lost."""
-        return self._gone is not None and not self._connected and self._gone(self._attempt.matches)
+    def _is_over(self) -> bool:
+        """Whether nothing more is to come: nothing of it is on its way any more (a connection that is there sends again
+        what is lost), or another server has it all."""
+        if self._connected:
+            return self._is_elsewhere()
+        return self._gone is not None and self._gone(self._attempt.matches)
+
+    def _is_elsewhere(self) -> bool:
+        """Whether another server than ours has taken the connection, and acknowledged the payload."""
+        if not (self._others and self._connected and self._server) or self._accepted:
+            return False
+        unsent = fcntl.ioctl(self._client, termios.TIOCOUTQ, bytes(4))
+        return not int.from_bytes(unsent, sys.byteorder)
 
     def _accept(self) -> None:
         assert self._server is not None, "accepting needs a server"
@@ -165,7 +189,7 @@ class _Conversation:
 
     def _heard(self) -> Attempt:
         try:
-            answered = self._client.recv(4096) == self._payload
+            answered = self._client.recv(4096) == self._payload or self._is_elsewhere()
         except OSError as error:
             return failed(self._attempt, error.errno or 0)
         return replace(self._attempt, answered=answered, refusal="" if answered else "the connection was closed on us")

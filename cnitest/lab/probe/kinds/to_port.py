@@ -41,7 +41,12 @@ class PortProbe:
     @property
     def far(self) -> Place | None:
         """The listener's place: the one that was named, or the one that has the address."""
-        return self._listener or self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
+        return self._listener or self.owner
+
+    @property
+    def owner(self) -> Place | None:
+        """The place that has the address, None when the lab knows none."""
+        return self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
 
     @property
     def kept(self) -> tuple[Kept, ...]:
