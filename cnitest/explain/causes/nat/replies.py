@@ -58,7 +58,7 @@ def _untranslated(rule: NatRule, source: str, destination: str, *, six: bool) ->
 def hairpin(loss: Loss) -> Found | None:
     """A neighbour was reached by an address of the host (DNAT), and its reply comes straight back, not translated."""
     one = _translated(loss)
-    if one is None or not _is_bypassed(loss, one) or not _share_a_subnet(loss, one):
+    if one is None or not _is_bypassed(loss, one) or not _share_a_subnet(loss, one) or _is_itself(loss, one):
         return None
     host, target = one.place.full_name, one.left.destination
     return Found(
@@ -76,15 +76,17 @@ def hairpin(loss: Loss) -> Found | None:
 def hairpin_self(loss: Loss) -> Found | None:
     """A place reached itself by an address of its host (DNAT), so its packet comes back with its own source."""
     one = _translated(loss)
-    back = not loss.returning and not loss.spot.out and loss.place is loss.probe.sender
-    if one is None or not back or not (loss.owns(loss.packet.source) and loss.owns(one.left.destination)):
+    if one is None or loss.spot.out or loss.place is not loss.probe.sender or not _is_itself(loss, one):
         return None
     host, source = one.place.full_name, one.came.source
+    came = f"it comes in by {loss.link} from {source}, which is {loss.place.full_name}'s own"
+    if loss.returning:  # IPv6 takes what has its own source
+        came = f"its reply stays there: it comes from {loss.packet.source}, and {one.came.destination} was asked"
     return Found(
         "hairpin NAT off",
         f"{host} sends {source} its own packet back: {one.came.destination} was translated to it, its source was not",
         hook="POSTROUTING",
-        evidence=(f"it comes in by {loss.link} from {source}, which is {loss.place.full_name}'s own",),
+        evidence=(came,),
         remedy=_masquerade(loss, one),
         place=host,
     )
@@ -152,6 +154,12 @@ def _is_bypassed(loss: Loss, one: Passage) -> bool:
     """Whether the reply came to who asked from the address that the request was translated to."""
     at_sender = loss.returning and not loss.spot.out and loss.place is loss.probe.sender
     return at_sender and loss.packet.source == one.left.destination
+
+
+def _is_itself(loss: Loss, one: Passage) -> bool:
+    """Whether who asked has what its request was translated to, and sent it from an address that it has."""
+    sender = loss.probe.sender
+    return loss.owns(one.came.source, sender) and loss.owns(one.left.destination, sender)
 
 
 def _share_a_subnet(loss: Loss, one: Passage) -> bool:

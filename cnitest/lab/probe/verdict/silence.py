@@ -117,12 +117,20 @@ def _is_pending(attempt: Attempt, sighting: Sighting) -> bool:
 
 
 def _furthest(sightings: list[Sighting], goal: str) -> Sighting:
-    """The last hop that was reached: the goal's, else the last new one, whatever was sent again meanwhile."""
+    """The last hop that was reached: the goal's, unless that has sent it on to somebody else (DNAT), else the last new
+    one, whatever was sent again meanwhile."""
     arrived = [sighting for sighting in sightings if sighting.place == goal and not sighting.frame.out]
     new: dict[str, Sighting] = {}
     for sighting in sightings:
         new.setdefault(sighting.hop, sighting)
-    return arrived[-1] if arrived else list(new.values())[-1]
+    return arrived[-1] if arrived and not _is_sent_on(sightings, arrived[-1]) else list(new.values())[-1]
+
+
+def _is_sent_on(sightings: list[Sighting], arrived: Sighting) -> bool:
+    """Whether the place where it arrived has sent it out again, translated to another address."""
+    asked = wire.read(arrived.frame.data).destination
+    sent = (one for one in sightings if one.place == arrived.place and one.frame.out)
+    return any(wire.read(one.frame.data).destination != asked for one in sent)
 
 
 def _remark(attempt: Attempt) -> str:
