@@ -183,7 +183,7 @@ class Inquiry:
             self._probe, sniffers, wait, self._far, may_end_early=may_end_early, expected=freed
         )
         if not getattr(self._probe, "sent_again_after", 0):  # it takes the time that it needs
-            self._last = self._last._replace(until=time.time_ns())
+            self._last = under_way.Sent(time.time_ns(), counts)
         return self.taken(attempt, seen, watchers, wait)
 
     def taken(self, attempt: Attempt, seen: Seen, watchers: Sequence[Place], wait: float) -> Reach | None:

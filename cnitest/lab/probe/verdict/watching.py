@@ -55,7 +55,7 @@ def watched_attempt(
         if not (made[0].answered and watch.instead):
             break
     attempt, found = made
-    return replace(attempt, helped=bool(watch.instead)), found
+    return (replace(attempt, helped=True) if watch.instead else attempt), found
 
 
 def alike(some: Sequence[Freed], others: Sequence[Freed]) -> bool:
@@ -99,9 +99,7 @@ class _Watch:
         for sniffer in self._sniffers.values():
             sniffer.catch_up()
         frames = [self._remembered(place, attempt.matches) for place in self._watchers]
-        saw = [place for place, some in zip(self._watchers, frames, strict=True) if some]
-        links = peers_of(saw) if len(self._watchers) > _ENDS else {}
-        found = seen(probe, self._watchers, frames, links, self._far)
+        found = seen(probe, self._watchers, frames, self._links(frames), self._far)
         if attempt.answered:
             return attempt, found
         if not given_up:
@@ -110,6 +108,12 @@ class _Watch:
         settled = given_up and not (attempt.error or attempt.doubt)
         traced = settled and self._fate.settled
         return attempt, replace(found, freed=freed, settled=settled, traced=traced, overrun=self._overrun)
+
+    def _links(self, frames: Sequence[tuple[Frame, ...]]) -> Links:
+        """The links of who has seen something, where more than both ends watch."""
+        if len(self._watchers) <= _ENDS:
+            return {}
+        return peers_of([place for place, some in zip(self._watchers, frames, strict=True) if some])
 
     def _is_gone(self, matches: Callable[[Frame], bool]) -> bool:
         """Whether nothing of the attempt is on its way any more, and nobody may answer it all the same."""
