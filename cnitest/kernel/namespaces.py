@@ -123,6 +123,23 @@ def open_all(wanted: Sequence[Kept]) -> None:
     lacking[0].namespace._thread.run(call)
 
 
+def run_each(calls: Sequence[tuple[NetworkNamespace, Callable[[], T]]]) -> list[T | OSError]:
+    """Run functions, each inside its network namespace, in one call of the thread: what each returned, or the OSError
+    that it raised. They must be short (see `NamespaceThread`)."""
+
+    def call() -> list[T | OSError]:
+        found: list[T | OSError] = []
+        for namespace, function in calls:
+            try:
+                setns(namespace.fd, CLONE_NEWNET)
+                found.append(function())
+            except OSError as error:
+                found.append(error)
+        return found
+
+    return calls[0][0]._thread.run(call)
+
+
 class MountNamespace:
     """A mount namespace that exists as long as this object (or a process in it) does."""
 

@@ -16,7 +16,7 @@ from cnitest.errors import UsageError
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt
-from cnitest.lab.probe.kinds.listener import dial, listen, target
+from cnitest.lab.probe.kinds.listener import open_ends, target
 from cnitest.lab.probe.kinds.stream import StreamProbe, failed
 from cnitest.lab.probe.kinds.transfer import Corrupted, Transfer, bits, quiet, run
 from cnitest.lab.probe.options import Options
@@ -81,14 +81,9 @@ class BulkProbe(StreamProbe):
         """Connect once and move everything."""
         far = self.far
         with ExitStack() as undo:
-            server = listen(far, self.destination, self.listener_port, socket.SOCK_STREAM) if far else None
-            if server:
-                undo.callback(server.close)
-            try:
-                client = dial(self.sender, self.destination, socket.SOCK_STREAM, self.options)
-            except OSError as error:
-                return Attempt(lambda _: False, error=error)
-            undo.callback(client.close)
+            server, client = open_ends(self, far, socket.SOCK_STREAM, undo)
+            if isinstance(client, OSError):
+                return Attempt(lambda _: False, error=client)
             where = target(self.sender, self.destination, self.port)
             exchange = _Exchange(client, server, self._load, undo)
             attempt = exchange.hold(where, wait)

@@ -17,7 +17,7 @@ from cnitest.deadline import Deadline
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Gone, carrying, is_ipv6, rounds
-from cnitest.lab.probe.kinds.listener import dial, listen, target
+from cnitest.lab.probe.kinds.listener import open_ends, target
 from cnitest.lab.probe.kinds.to_port import PortProbe
 from cnitest.lab.probe.options import Options
 
@@ -58,14 +58,13 @@ class DatagramProbe(PortProbe):
         sent = payload.ljust(self.size, b".")
         matches = carrying(payload[: wire.DISTINCT])
         with ExitStack() as undo:
-            server = listen(far, self.destination, self.listener_port, socket.SOCK_DGRAM) if far else None
+            server, client = open_ends(self, far, socket.SOCK_DGRAM, undo)
+            if isinstance(client, OSError):
+                return Attempt(matches, error=client)
             if server:
-                undo.callback(server.close)
                 tell_destination(server, is_ipv6(self.destination))
+            began = time.perf_counter()
             try:
-                client = dial(self.sender, self.destination, socket.SOCK_DGRAM, self.options)
-                undo.callback(client.close)
-                began = time.perf_counter()
                 client.connect(target(self.sender, self.destination, self.port))
                 client.send(sent)
             except OSError as error:

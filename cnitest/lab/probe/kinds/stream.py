@@ -19,7 +19,7 @@ from cnitest.deadline import Deadline
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import tunnels, wire
 from cnitest.lab.probe.base import Attempt, Gone, carrying, is_ipv6, rounds
-from cnitest.lab.probe.kinds.listener import dial, listen, target
+from cnitest.lab.probe.kinds.listener import open_ends, target
 from cnitest.lab.probe.kinds.to_port import PortProbe
 
 IN_PROGRESS = (0, errno.EINPROGRESS)
@@ -35,7 +35,6 @@ class StreamProbe(PortProbe):
 
     #: The first retransmission of a SYN, RFC 6298 section 2; an SCTP INIT has three seconds, RFC 9260 section 16.
     sent_again_after = 1.0
-    protocol = 0  # the usual one of a stream socket
     name = "tcp"
 
     def attempt(self, wait: float) -> Attempt:
@@ -44,17 +43,10 @@ class StreamProbe(PortProbe):
 
     def attempt_unless(self, gone: Gone | None, wait: float) -> Attempt:
         """As ``attempt``, and give up when ``gone`` says so before there is a connection."""
-        far = self.far
         with ExitStack() as undo:
-            here = (self.destination, self.listener_port, socket.SOCK_STREAM, self.protocol)
-            server = listen(far, *here) if far else None
-            if server:
-                undo.callback(server.close)
-            try:
-                client = dial(self.sender, self.destination, socket.SOCK_STREAM, self.options, self.protocol)
-            except OSError as error:
-                return Attempt(lambda _: False, error=error)
-            undo.callback(client.close)
+            server, client = open_ends(self, self.far, socket.SOCK_STREAM, undo)
+            if isinstance(client, OSError):
+                return Attempt(lambda _: False, error=client)
             where = target(self.sender, self.destination, self.port)
             conversation = _Conversation(client, server, self.matcher, gone, others=self._may_be_another)
             attempt = conversation.hold(where, Deadline.exactly(wait, "a connection"))

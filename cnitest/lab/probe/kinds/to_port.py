@@ -18,6 +18,7 @@ class PortProbe:
     """A probe to ``port`` of an address, which ``listener`` (or who has the address) receives at ``listener_port``."""
 
     name = ""
+    protocol = 0  # the usual one of its kind of socket
 
     def __init__(
         self,
