@@ -67,7 +67,7 @@ class TestCrashes:
     def limited(self, cni, node):
         """ADD of a container ``dead`` in a process that may write no byte to any file."""
         cni.delete(cni.add(node.sandbox("any"), POOL, container_id="dead"))
-        call = next(call for call in cni.calls if call.verb == "ADD")
+        call = next(call for call in cni.calls if call.command == "ADD")
         command = ["sh", "-c", 'ulimit -f 0; exec "$0"', *call.argv]
         return lambda: node.run(command, stdin=call.stdin, environment=call.environment, check=False)
 

@@ -23,7 +23,7 @@ def own_rules(sandbox):
 def test_the_result_is_passed_on(cni, node):
     """The result is that of the plugin before: sbr makes nothing that it would have to name."""
     attachment = attached(cni, node, routed(1))[0]
-    calls = [call for call in cni.calls if call.verb == "ADD"]
+    calls = [call for call in cni.calls if call.command == "ADD"]
 
     assert [call.plugin for call in calls] == ["macvlan", "sbr"]
     assert attachment.addresses == (address(1, 4), address(1, 6))

@@ -97,9 +97,9 @@ class Bench(PluginCalls):
         if most < attachments:
             self.not_applicable(f"its configuration has room for {most:.0f} attachments, this takes {attachments}")
 
-    def need(self, call: Call, silent: bool = False) -> None:
+    def need(self, call: Call) -> None:
         """Go on only when a call succeeded: what the requirement builds on must work."""
-        faults = protocol.success(call, silent=silent)
+        faults = protocol.success(call)
         if faults:
             raise Undecided(faults[0])
         self.record.needed.append(call)

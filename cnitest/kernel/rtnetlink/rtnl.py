@@ -167,10 +167,9 @@ def set_link(
     master: int | None = None,
     mac: str | None = None,
     mtu: int | None = None,
-    name: str | None = None,
     what: str = "",
 ) -> Message:
-    """Change a link: bring it up or down, enslave it (0 frees it), set MAC, MTU or name."""
+    """Change a link: bring it up or down, enslave it (0 frees it), set MAC or MTU."""
     body = _info(index, _UP if up else 0, 0 if up is None else _UP)
     if master is not None:
         body += _u32(_IFLA_MASTER, master)
@@ -178,8 +177,6 @@ def set_link(
         body += attribute(_IFLA_ADDRESS, mac_bytes(mac))
     if mtu:
         body += _u32(_IFLA_MTU, mtu)
-    if name:
-        body += _string(_IFLA_IFNAME, name)
     return Message(SETLINK, 0, body, what)
 
 

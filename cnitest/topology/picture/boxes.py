@@ -55,11 +55,11 @@ class _Put(NamedTuple):
     right: int
 
 
-def fold(text: str, width: int, indent: str = "  ") -> list[str]:
-    """``text`` in lines of at most ``width``, as far in as it is; all but the first get ``indent``."""
+def fold(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width``, as far in as it is; all but the first further in."""
     body = text.lstrip(" ")
     lead = " " * min(len(text) - len(body), width // 2)
-    return wrap(body, width, initial_indent=lead, subsequent_indent=lead + indent, break_on_hyphens=False) or [""]
+    return wrap(body, width, initial_indent=lead, subsequent_indent=lead + "  ", break_on_hyphens=False) or [""]
 
 
 def in_rows(boxes: Iterable[Box], width: int) -> list[list[Box]]:

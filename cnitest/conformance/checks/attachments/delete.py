@@ -18,9 +18,9 @@ from cnitest.lab.snapshot.difference import difference
 NEEDED = ("type", "dataDir", "bridge", "master", "device", "socketPath", "daemonSocketPath", "vrfname", "backend")
 
 
-def _attached(bench: Bench, container: str = "c1") -> tuple[AddResult, Span]:
+def _attached(bench: Bench) -> tuple[AddResult, Span]:
     """An attachment and what watches over it."""
-    target = bench.target(container)
+    target = bench.target()
     span = Span(bench, target)
     made = bench.attach(target)
     span.added()
