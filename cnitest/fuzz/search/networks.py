@@ -142,7 +142,7 @@ def networks(draw: st.DrawFn, settings: FuzzSettings, others: SearchStrategy[Exa
     moved = [_moved(conf) for conf in one.plugins]
     if draw(st.booleans()):
         for before, conf in zip(one.plugins, moved, strict=True):
-            conf.update({key: before[key] for key in ("bridge",) if key in before})
+            conf.update(_bridge_of(before))
             if draw(st.booleans()):
                 conf.pop("isGateway", None)
                 conf.pop("isDefaultGateway", None)
@@ -158,11 +158,13 @@ def _another(one: Example, moved: list[dict[str, Any]]) -> Example:
 def with_others(one: Example) -> list[tuple[Example, Example]]:
     """A network with another one: on a bridge of its own, and on the same."""
     moved = [_moved(conf) for conf in one.plugins]
-    beside = [
-        {**conf, **{key: before[key] for key in ("bridge",) if key in before}}
-        for before, conf in zip(one.plugins, moved, strict=True)
-    ]
+    beside = [{**conf, **_bridge_of(before)} for before, conf in zip(one.plugins, moved, strict=True)]
     return [(one, _another(one, moved)), *([(one, _another(one, beside))] if beside != moved else [])]
+
+
+def _bridge_of(conf: Mapping[str, Any]) -> dict[str, Any]:
+    """The key that names a configuration's bridge, where it has one."""
+    return {key: conf[key] for key in ("bridge",) if key in conf}
 
 
 def _moved(conf: dict[str, Any]) -> dict[str, Any]:
