@@ -58,9 +58,9 @@ def _details_lost(key: str, item: Document, found: Document, names: Sequence[str
 
 def _moved(previous: Document, found: Document) -> Iterator[str]:
     """Addresses that are said to be on another interface than before."""
-    there = {ip.get("address"): _interface_of(found, ip) for ip in _rows(found, "ips")}
+    there = {str(ip.get("address")): _interface_of(found, ip) for ip in _rows(found, "ips")}
     for ip in _rows(previous, "ips"):
-        was, address = _interface_of(previous, ip), ip.get("address")
+        was, address = _interface_of(previous, ip), str(ip.get("address"))
         if was and address in there and there[address] != was:
             now = there[address]
             yield f"ips: {address} was on {was[0]}, the result has it on {now[0] if now else 'no interface'}"
@@ -135,10 +135,14 @@ def _dns(previous: Any, found: Any, conf: str) -> Iterator[str]:
     new = found if isinstance(found, Mapping) else {}
     for key, value in (previous if isinstance(previous, Mapping) else {}).items():
         other = new.get(key)
-        kept = other == value or (isinstance(other, list) and isinstance(value, list) and set(value) <= _texts(other))
+        kept = other == value or (isinstance(value, list) and isinstance(other, list) and _holds(other, value))
         own = bool(_texts(other)) and all(json.dumps(word) in conf for word in _texts(other))
         if not kept and not own:
             yield f"dns.{key}: {value} is not passed on, it is {other}"
+
+
+def _holds(many: list[Any], some: list[Any]) -> bool:
+    return all(each in many for each in some)
 
 
 def _texts(value: Any) -> set[str]:

@@ -52,6 +52,29 @@ def complaints(family: int, result: dict[str, Any], conf: dict[str, Any] | None 
 
 
 @pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("odd", [[], {}, 7, True], ids=str)
+def test_values_of_other_types_are_lost_ones(family: int, odd: object):
+    """An address, a destination or a name that is no text is not the one that was handed over."""
+    result = {
+        "interfaces": [{"name": odd, "sandbox": NETNS}],
+        "ips": [{"address": odd, "gateway": odd, "interface": odd}, {"address": [odd]}],
+        "routes": [{"dst": odd, "gw": odd}],
+        "dns": {"nameservers": [odd]},
+    }
+
+    assert [words.partition(":")[0] for words in complaints(family, result)] == ["ips", "routes", "interfaces"]
+
+
+def test_dns_of_other_types_is_compared():
+    """Entries of a previous DNS may be of any type: they are kept where the result has the same."""
+    before = {"dns": {"nameservers": [{"odd": 1}], "search": [["a"]]}}
+    both = (state(4), state(4))
+
+    assert wrongly_handed(before, before, {}, both, both) == []
+    assert len(wrongly_handed(before, {"dns": {"nameservers": [{"odd": 2}], "search": ["b"]}}, {}, both, both)) == 2
+
+
+@pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize(("key", "gone"), [("routes", "route"), ("ips", "address"), ("interfaces", "link")])
 def test_what_the_plugin_took_away_itself_may_be_dropped(family: int, key: str, gone: str):
     """A route, an address or a link that its ADD removed from the container need not be in its result."""
