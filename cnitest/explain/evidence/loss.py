@@ -33,13 +33,6 @@ T = TypeVar("T")
 
 _GROUP = 1
 
-_PROTOCOLS = {
-    ("icmp", False): wire.ICMP,
-    ("icmp", True): wire.ICMPV6,
-    **{("tcp", six): wire.TCP for six in (False, True)},
-    **{("udp", six): wire.UDP for six in (False, True)},
-}
-
 
 @dataclass(frozen=True)
 class Loss:
@@ -97,7 +90,7 @@ class Loss:
             wire.ETH_IPV6 if ":" in bare else wire.ETH_IPV4,
             self.probe.source or self.chosen_source,
             bare,
-            _PROTOCOLS.get((self.reach.transport, ":" in bare), 0),
+            wire.protocol_of(self.reach.transport, six=":" in bare),
             destination_port=self.reach.port,
         )
 
@@ -170,7 +163,7 @@ class Loss:
         ports = (packet.protocol, packet.source_port, packet.destination_port)
         if packet.kind:  # the kernel keeps an ICMP message's type and code where others have their destination port
             ports = (packet.protocol, 0, packet.kind << 8)
-        by, tos = ports if packet.protocol in _PROTOCOLS.values() else None, self.question.tos
+        by, tos = ports if packet.protocol in wire.ROUTED else None, self.question.tos
         found = self.route(self.destination, source=packet.source, iif=iif, mark=self.mark, ports=by, tos=tos)
         hops = self.decision.route.hops if self.decision and self.decision.route else ()
         return by_unanswered(found, hops, self.place.neighbours) if hops and isinstance(found, Route) else found

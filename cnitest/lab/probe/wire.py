@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_VLAN, ETH_EXPERIMENT = 0x0806, 0x0800, 0x86DD, 0x8100, 0x88B5
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+#: The protocols for which a kernel says which route a packet takes.
+ROUTED = (ICMP, TCP, UDP, ICMPV6)
 # Errors that end a packet's way; a redirect or a quench does not.
 _ERRORS = {3: "destination unreachable", 11: "time exceeded", 12: "parameter problem"}
 _ERRORS6 = {1: "destination unreachable", 2: "packet too big", 3: "time exceeded", 4: "parameter problem"}
@@ -32,7 +34,7 @@ NO_NEIGHBOUR = (_UNREACHABLE[1], _UNREACHABLE6[3])
 ERROR_KINDS, ERROR_KINDS6 = tuple(_ERRORS), tuple(_ERRORS6)
 BROADCAST = b"\xff" * 6
 SYN, RST, ACK = 0x02, 0x04, 0x10
-ECHO_REPLIES = ((ICMP, 0), (ICMPV6, 129))
+ECHO_REQUESTS, ECHO_REPLIES = {ICMP: 8, ICMPV6: 128}, ((ICMP, 0), (ICMPV6, 129))
 _TOKEN = b":cnitest"
 #: So many bytes of a token no other probe has; what is cut short shows at least these.
 DISTINCT = 8
@@ -87,6 +89,11 @@ class Direction(NamedTuple):
     def reversed(self) -> Direction:
         """The other direction."""
         return Direction(self.protocol, self.destination, self.destination_port, self.source, self.source_port)
+
+
+def protocol_of(transport: str, *, six: bool) -> int:
+    """The IP protocol of a probe's transport, 0 of all but ICMP, TCP and UDP."""
+    return {"icmp": ICMPV6 if six else ICMP, "tcp": TCP, "udp": UDP}.get(transport, 0)
 
 
 def token() -> bytes:

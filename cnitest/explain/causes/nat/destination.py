@@ -42,7 +42,7 @@ def stale(loss: Loss) -> Found | None:
             "stale conntrack entry",
             f"{place.full_name} tracks {known.source} → {known.destination} from before its rules changed: it goes to "
             f"{there}",
-            hook="PREROUTING",
+            hook=_hook(loss, place),
             evidence=(f"now: {now[0]}",),
             remedy=f"conntrack -D -f {loss.family} -p {kind} --dport {packet.destination_port}",
             place=place.full_name,
@@ -59,7 +59,7 @@ def to_nobody(loss: Loss) -> Found | None:
     return Found(
         "DNAT to nobody",
         f"{target.place.full_name} translates {_asked(loss)} to {target}, and nobody has {target.address}",
-        hook="PREROUTING",
+        hook=_hook(loss, target.place),
         evidence=tuple(map(str, _of_target(loss, target))),
         remedy=_remedy(loss, target.place, "-I", _of_target(loss, target)),
         place=target.place.full_name,
@@ -79,7 +79,7 @@ def to_closed_port(loss: Loss) -> Found | None:
     return Found(
         "DNAT to a closed port",
         f"{target.place.full_name} translates {_asked(loss)} to {target}, and nobody listens there",
-        hook="PREROUTING",
+        hook=_hook(loss, target.place),
         evidence=(*map(str, _of_target(loss, target)), *said_here),
         remedy=_remedy(loss, target.place, "-I", _of_target(loss, target)),
         place=target.place.full_name,
@@ -104,7 +104,7 @@ def missing(loss: Loss) -> Found | None:
     here = loss.place if loss.owner(asked) is loss.place else _first_router(loss)
     if here is None:
         return None
-    hook = "OUTPUT" if here is loss.probe.sender else "PREROUTING"
+    hook = _hook(loss, here)
     skipped = _skipped(loss, here, hook)
     near = skipped or tuple(f"does not match: {rule}" for rule in _rules(loss, here))
     return Found(
@@ -211,9 +211,14 @@ def _remedy(loss: Loss, place: Place, how: str, wrong: Sequence[NatRule] = ()) -
         to = f"dnat {f'{family} ' if wrong[0].table.startswith('inet') else ''}to {end}"
         return f"nft insert rule {wrong[0].table} {wrong[0].chain} {match} {to}"
     program = wrong[0].program if wrong else "ip6tables" if loss.six else "iptables"
-    chain = "OUTPUT" if place is loss.probe.sender else "PREROUTING"
+    chain = _hook(loss, place)
     match = f" -p {kind} --dport {port}" if port else ""
     return f"{program} -t nat {how} {chain} -d {asked}{match} -j DNAT --to-destination {end}"
+
+
+def _hook(loss: Loss, place: Place) -> str:
+    """Where a place translates the destination of the request: of its own, or of one that came in."""
+    return "OUTPUT" if place is loss.probe.sender else "PREROUTING"
 
 
 def _needless(loss: Loss, place: Place) -> str:

@@ -57,15 +57,17 @@ def next_hop(
     source: str | None = None,
     options: Options | None = None,
     names: Mapping[int, str] | None = None,
+    ports: tuple[int, int, int] | None = None,
 ) -> Route | None:
     """The route that a packet from ``sender`` takes, None when there is none; ``names`` are its links by index, where
-    somebody has them."""
+    somebody has them, ``ports`` its protocol and both ports, where rules and routes with several next hops look at
+    them."""
     mark, tos = (options.mark, options.tos) if options else (0, 0)
     bare, _, scope = destination.partition("%")
     link = sender.link(scope).ifindex if scope else 0
     try:
         (row,) = sender.namespace.netlink.request(
-            rtnl.get_route(bare, source=source, link=link, mark=mark, tos=tos, what=f"a route to {bare}")
+            rtnl.get_route(bare, source=source, link=link, mark=mark, tos=tos, ports=ports, what=f"a route to {bare}")
         )
     except KernelError:
         return None
@@ -75,7 +77,8 @@ def next_hop(
 def control(probe: Probe, *, left: bool = True) -> Control:
     """Ask the next hop, else a neighbour on the same link, who they are; else send a frame that only we know.
 
-    Of a probe that never ``left`` it is the next hop that its sender asks for in vain, where a route has several.
+    Of a probe that never ``left`` it is the neighbour that its sender asks for in vain: a route may have several next
+    hops, and a rule may translate the destination or mark the packet, so that it takes another route.
     """
     hop = first_hop(probe)
     if isinstance(hop, Control):
@@ -87,16 +90,25 @@ def control(probe: Probe, *, left: bool = True) -> Control:
 
 
 def _awaited(hop: FirstHop) -> FirstHop:
-    """The one of several next hops that the sender's kernel asks for in vain, for the probe's flow takes it; the one
-    that is given where it asks for none other."""
-    waiting = {(row.link, row.ip) for row in hop.sender.neighbours if row.state in _IN_VAIN}
-    ways = [each for route in (hop.sender.routes if waiting else ()) for each in route.hops]
-    named = [dict(zip(words[::2], words[1::2], strict=False)) for words in map(str.split, ways)]
-    several = [(each.get("dev", ""), each.get("via", "")) for each in named]
-    if (hop.link, hop.address) in waiting or (hop.link, hop.address) not in several:
+    """The neighbour that the sender's kernel asks for in vain: the next hop, if that is one, else another next hop of
+    the same route, else the only one. The next hop itself where it asks for none, or for who knows which."""
+    six = is_ipv6(hop.address)
+    waiting = [(row.link, row.ip) for row in hop.sender.neighbours if row.state in _IN_VAIN and is_ipv6(row.ip) == six]
+    if not waiting or (hop.link, hop.address) in waiting:
         return hop
-    found = next((one for one in several if one in waiting and is_ipv6(one[1]) == is_ipv6(hop.address)), None)
-    return FirstHop(hop.sender, *found) if found else hop
+    routes = [
+        [(each.get("dev", ""), each.get("via", "")) for each in map(_by_words, route.hops)]
+        for route in hop.sender.routes
+    ]
+    beside = {one for ways in routes if (hop.link, hop.address) in ways for one in ways}
+    found = [one for one in waiting if one in beside] or (waiting if len(waiting) == 1 else [])
+    return FirstHop(hop.sender, *found[0]) if found else hop
+
+
+def _by_words(hop: str) -> dict[str, str]:
+    """One next hop of a route, ``via 10.1.0.9 dev eth0 weight 1``."""
+    words = hop.split()
+    return dict(zip(words[::2], words[1::2], strict=False))
 
 
 def nothing_comes(sender: Place) -> Callable[[], bool]:
@@ -117,13 +129,21 @@ def first_hop(probe: Probe, names: Mapping[int, str] | None = None) -> FirstHop 
     sender, bare = probe.sender, probe.destination.partition("%")[0]
     link, hop = probe.link or "", bare
     if not link:
-        route = next_hop(sender, probe.destination, probe.source, probe.options, names)
+        route = next_hop(sender, probe.destination, probe.source, probe.options, names, _ports(probe))
         if route is None:
             return Control(False, f"{sender.full_name} has no route to {probe.destination}")
         if route.kind == "local":
             return Control(True, f"{bare} is local to {sender.full_name}", bare, "lo", True)
         link, hop = route.link, route.via or bare
     return _neighbour_of_a_group(sender, link, hop) if _is_group(hop, probe) else FirstHop(sender, link, hop)
+
+
+def _ports(probe: Probe) -> tuple[int, int, int] | None:
+    """Its protocol and both ports, 0 where the kernel chooses; None of protocols for which it gives no route. A ping
+    has its type and code where others have the destination port."""
+    protocol = wire.protocol_of(probe.transport, six=is_ipv6(probe.destination))
+    port = wire.ECHO_REQUESTS[protocol] << 8 if protocol in wire.ECHO_REQUESTS else probe.port
+    return (protocol, probe.options.source_port, port) if protocol else None
 
 
 def answering(hop: FirstHop) -> Control:
@@ -134,10 +154,11 @@ def answering(hop: FirstHop) -> Control:
 
 def beside(hop: FirstHop) -> Control:
     """What shows that the link works although the next hop does not answer."""
-    for neighbour in _neighbours(*hop):
+    others = _neighbours(*hop)
+    for neighbour in others:
         if ask_apart(hop.sender, hop.link, neighbour, ANSWER, nothing_comes(hop.sender)).answered:
             return answering_instead(hop, neighbour)
-    return mark(*hop, f"nobody answers {_on(hop)}")
+    return mark(*hop, f"{unanswered(hop)}{', nor does anybody else' if others else ''}")
 
 
 def answering_instead(hop: FirstHop, neighbour: str) -> Control:

@@ -138,14 +138,14 @@ class Inquiry:
         self._lab.settle(six=is_ipv6(self._probe.destination))
         unsettled = await_duplicate_detection(self._probe, everyone, also_link_local=True)
         before = self._control()
-        if self._keeps_back(before):
+        if not self._left:  # what it asked for before this probe says nothing of it
             self._anew = ask_anew(everyone)
         self._forget_frames(everyone)
         settled = self._send(everyone, self._wait, may_end_early=self._attempts[-1].forbidden)
         for _ in range(_MOST_NARROWER):
             if settled is None and self._narrower:
                 settled = self._send(everyone, self._wait)
-        if settled is None and (delay := self._proxy_delay()):
+        if settled is None and (delay := proxies.delay_seen(self._lab, self._seen, self._probe.destination)):
             settled = self._send(everyone, self._wait + delay)
         if settled is None and self.resolvable(before):
             settled = self._send(everyone, scaled(_NEIGHBOUR_RETRY), may_end_early=True)
@@ -231,8 +231,13 @@ class Inquiry:
             sniffer.forget()
         return sniffers
 
+    @property
+    def _left(self) -> bool:
+        """Whether the last attempt was seen on a link of its sender."""
+        return bool(self._seen.at(self._near.full_name))
+
     def _control(self) -> Control:
-        return control(self._probe, left=bool(self._seen.at(self._near.full_name)))
+        return control(self._probe, left=self._left)
 
     def _doubt(self, before: Control, after: Control) -> str:
         self._unasked = self._keeps_back(before) if self._anew else ""
@@ -241,8 +246,8 @@ class Inquiry:
 
     def _keeps_back(self, hop: Control) -> str:
         """Why it never left, although the next hop answers: its sender does not get to know the MAC. Empty else."""
-        left, since = self._seen.at(self._near.full_name), self._anew or self._start
-        return "" if left or not hop.hop_answers else holding.keeps_back(self._near, hop.link, hop.hop, since)
+        since = self._anew or self._start
+        return "" if self._left or not hop.hop_answers else holding.keeps_back(self._near, hop.link, hop.hop, since)
 
     def _silence(self, before: Control) -> str:
         """What to say of a probe that was proved dropped without an answer."""
@@ -264,14 +269,6 @@ class Inquiry:
     def _lost(self) -> Sighting | None:
         """The answer to the last attempt that came to the sender in good time and was not taken."""
         return silence.lost_answer(self._attempts[-1], self._waited, self._seen, self._near)
-
-    def _proxy_delay(self) -> float:
-        """The most seconds that the answer to a question for a neighbour may take where it was heard."""
-        return proxies.delay(
-            question
-            for one in self._seen.watched
-            for question in proxies.questions(self._lab.place(one.place), one.frames, self._probe.destination)
-        )
 
     def resolvable(self, before: Control) -> bool:
         """Whether a place asks, or gave up asking, for a neighbour that does answer: its next try will get through."""

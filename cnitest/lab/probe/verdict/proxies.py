@@ -20,9 +20,11 @@ from cnitest.kernel.rtnetlink import rtnl
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, is_ipv6
 from cnitest.lab.probe.verdict.neighbour import as_before, ask
+from cnitest.lab.reach import Seen
 from cnitest.lab.snapshot import state as states
 
 if TYPE_CHECKING:
+    from cnitest.lab.lab import Lab
     from cnitest.lab.place import Place
 
 _ARP_REQUEST, _SOLICITATION = (0, 1), (wire.ICMPV6, 135)
@@ -54,6 +56,11 @@ def questions(place: Place, frames: Iterable[Frame], address: str) -> Iterator[R
 def delay(asked: Iterable[ReceivedRequest]) -> float:
     """The most seconds that an answer to any of these questions may take; 0 when nobody answers for others."""
     return max((_delay(question) for question in asked), default=0.0)
+
+
+def delay_seen(lab: Lab, seen: Seen, address: str) -> float:
+    """The most seconds that the answer to a question for ``address`` may take where it was heard."""
+    return delay(question for one in seen.watched for question in questions(lab.place(one.place), one.frames, address))
 
 
 def may_answer(place: Place, link: str, *, six: bool) -> bool:
