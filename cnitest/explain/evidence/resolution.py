@@ -7,7 +7,7 @@ from cnitest.explain.evidence.leg import Leg, ahead
 from cnitest.explain.evidence.loss import Loss
 from cnitest.kernel.rows.records import Neighbour
 from cnitest.lab.probe.base import Probe
-from cnitest.lab.probe.verdict.neighbour import NeighbourProbe, as_before
+from cnitest.lab.probe.verdict.neighbour import NeighbourProbe, as_before, asked_by_kernel, question
 
 
 def unresolved(leg: Leg) -> Neighbour | None:
@@ -23,11 +23,14 @@ def unresolved(leg: Leg) -> Neighbour | None:
 
 
 def asked_anew(loss: Loss, leg: Leg) -> Loss | None:
-    """The same question, asked by us, with all evidence gathered; whom it is about believes afterwards what it did."""
+    """The same question, asked by us, with all evidence gathered; whom it is about believes afterwards what it did. It
+    comes from the address that the kernel asks from, where it was seen to ask."""
     if loss.again is None:
         return None
-    with as_before(leg.sender, leg.start.link, leg.next_hop):
-        return loss.again(NeighbourProbe(leg.sender, leg.next_hop, leg.start.link))
+    sender, link, address = leg.sender, leg.start.link, leg.next_hop
+    by_kernel = asked_by_kernel(sender, question(sender.link(link), sender.addresses, address))
+    with as_before(sender, link, address):
+        return loss.again(NeighbourProbe(sender, address, link, by_kernel[-1].data if by_kernel else b""))
 
 
 def asked(loss: Loss) -> Loss | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from cnitest.kernel.rtnetlink.netlink import CREATE, Message, attribute, attributes
@@ -45,13 +45,14 @@ class Belief(NamedTuple):
         return not self.state or bool(self.state & (_INCOMPLETE | _FAILED))
 
 
-def beliefs(rows: Iterable[bytes], address: bytes) -> dict[NeighbourEntry, Belief]:
-    """The entries of an address among RTM_NEWNEIGH rows, but for those that somebody has set."""
+def beliefs(rows: Iterable[bytes], addresses: Container[bytes]) -> dict[NeighbourEntry, Belief]:
+    """The entries of some addresses among RTM_NEWNEIGH rows, but for those that somebody has set."""
     found = {}
     for row in rows:
         family, ifindex, state, flags, _ = _ndmsg.unpack_from(row, _HEADER)
         parts = {kind: row[a:b] for kind, a, b in attributes(row, _HEADER + _ndmsg.size, len(row))}
-        if parts.get(_DST) == address and not (state & (_NOARP | _PERMANENT) or flags & _PROXY):
+        address = parts.get(_DST, b"")
+        if address in addresses and not (state & (_NOARP | _PERMANENT) or flags & _PROXY):
             (_, _, updated, _) = struct.unpack("=4I", parts.get(_CACHEINFO, bytes(16)))
             entry = NeighbourEntry(family, ifindex, address)
             found[entry] = Belief(state, parts.get(_LLADDR, b""), updated / _TICKS)

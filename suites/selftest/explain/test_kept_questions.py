@@ -73,6 +73,53 @@ def test_a_question_that_is_kept_back_is_a_drop(
         assert getattr(client, probe)(*arguments)
 
 
+FOREIGN = [
+    (4, "sysctl -qw net.ipv4.conf.all.arp_ignore=2", "l2.arp-ignore"),
+    (4, "arptables -A INPUT -s {7.77} -j DROP", "firewall.neighbour"),
+    (6, f"ip6tables -A INPUT -s {{7.77}} {SOLICITATION}", "firewall.neighbour"),
+]
+
+
+@pytest.mark.parametrize("probe", ["ping", "tcp", "udp"])
+@pytest.mark.parametrize(("family", "rule", "cause"), FOREIGN)
+def test_a_question_that_is_answered_from_other_addresses_alone_is_a_drop(
+    family: int, rule: str, cause: str, probe: str
+) -> None:
+    """The kernel asks from the packet's own source, and so do we in its stead: from another we would have helped it."""
+    words = Words(family)
+    arguments = (words("{S}"),) if probe == "ping" else (words("{S}"), 4711)
+    with Lab(loads(WAYS)) as lab:
+        client, router = lab.place("client"), lab.place("r1")
+        router.run(["sh", "-ec", words("{ip} route add {7.77} via {1.1}")])
+        link = "lo" if family == 4 else "eth1 nodad"  # IPv6 asks from an address of that link alone
+        client.run(["sh", "-ec", words(f"{{ip}} address add {{7.77}}/{{128}} dev {link}")])
+        assert getattr(client, probe)(*arguments, source=words("{7.77}"))
+        router.run(["sh", "-ec", words(rule)])
+        client.run(["sh", "-ec", "ip neigh flush all; ip -6 neigh flush all"])
+
+        reach = getattr(client, probe)(*arguments, source=words("{7.77}"))
+
+        assert reach.verdict is Verdict.DROPPED, reach.reason
+        assert words("client asked from {7.77} who has {1.2} on eth1, and nobody answers") in reach.reason
+        assert (reach.cause.id, reach.cause.place) == (cause, "r1"), str(reach.explanation)
+        router.run(["sh", "-ec", reach.cause.remedy])
+        assert getattr(client, probe)(*arguments, source=words("{7.77}"))
+
+
+def test_a_matrix_teaches_no_sender_a_mac_that_it_cannot_ask_for() -> None:
+    """Its questions are answered, since they come from an address of the subnet; its senders are not helped by that."""
+    with Lab(loads(WAYS)) as lab:
+        client, router = lab.place("client"), lab.place("r1")
+        client.run(
+            ["sh", "-ec", "ip address add 10.0.7.77/32 dev lo; ip route replace 10.0.1.0/24 dev eth1 src 10.0.7.77"]
+        )
+        router.run(["sh", "-ec", "ip route add 10.0.7.77 via 10.0.1.1; sysctl -qw net.ipv4.conf.all.arp_ignore=2"])
+
+        matrix = lab.reachability(["client"], ("icmp", "tcp:80", "udp:53"), to=["r1"])
+
+        assert [reach.verdict for reach in matrix.cells.values()] == [Verdict.DROPPED] * 3, str(matrix)
+
+
 @pytest.mark.parametrize(
     ("chain", "says"),
     [
@@ -109,7 +156,7 @@ def test_an_answer_that_waits_is_not_refused() -> None:
         answer = Deadline.after(5, "the answer at client:eth1")
         answer.poll(lambda: any(asked.answered_by(frame) for frame in sniffer.since(0) if frame.when >= since))
 
-        assert holding.keeps_back(client, "eth1", "10.0.1.2", since) == ""
+        assert holding.keeps_back(client, "eth1", "10.0.1.2", since, 0.15) == ""
 
 
 @pytest.mark.parametrize("probe", ["ping", "tcp", "udp"])

@@ -144,18 +144,25 @@ ELSEWHERE = [
         to="127.0.0.1",
         probe=lambda place, to: place.tcp(to, 8080, listener=place.lab.place("node/ns01"), listener_port=80),
     ),
-    Broken(
-        "routing.martian-source",
-        "martian source",
-        "node",
-        "iptables -t nat -I POSTROUTING -s 127.0.0.1 -o br01 -j MASQUERADE",
-        {
-            "node": "sysctl -qw net.ipv4.conf.all.route_localnet=1; "
-            "iptables -t nat -A OUTPUT -p tcp --dport 8080 -j DNAT --to-destination 10.40.80.11:80"
-        },
-        sender="node",
-        to="127.0.0.1",
-        probe=lambda place, to: place.tcp(to, 8080, listener=place.lab.place("node/ns01"), listener_port=80),
+    # Who knows the neighbour's MAC sends the packet; who does not asks for it from the packet's own source.
+    *(
+        Broken(
+            cause,
+            dropped_by,
+            "node",
+            "iptables -t nat -I POSTROUTING -s 127.0.0.1 -o br01 -j MASQUERADE",
+            {
+                "node": f"{neighbour}; sysctl -qw net.ipv4.conf.all.route_localnet=1; "
+                "iptables -t nat -A OUTPUT -p tcp --dport 8080 -j DNAT --to-destination 10.40.80.11:80"
+            },
+            sender="node",
+            to="127.0.0.1",
+            probe=lambda place, to: place.tcp(to, 8080, listener=place.lab.place("node/ns01"), listener_port=80),
+        )
+        for cause, dropped_by, neighbour in (
+            ("routing.martian-source", "martian source", "bash -c 'echo > /dev/udp/10.40.80.11/9'"),
+            ("l2.arp-martian", "martian source of ARP", "ip neigh flush all"),
+        )
     ),
 ]
 

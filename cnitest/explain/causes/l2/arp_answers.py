@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 
 from cnitest.explain.causes.registry import Found, cause
@@ -63,6 +64,24 @@ def arp_filter(loss: Loss) -> Found | None:
         hook="neighbour",
         evidence=(f"its own route to {loss.packet.source} is by {back.link}",),
         remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names)}".replace("/", "."),
+    )
+
+
+@cause("l2.arp-martian", Stage.ROUTING)
+def martian(loss: Loss) -> Found | None:
+    """The asker asks from a loopback address, which nobody on a link believes: a rule (DNAT) has sent its own there."""
+    leg, asker = _asked_at_target(loss), loss.packet.source
+    if leg is None or not ipaddress.ip_address(asker).is_loopback or not _is_refused(loss, leg):
+        return None
+    sender, link = leg.start
+    return Found(
+        "martian source of ARP",
+        f"{loss.place.full_name} answers no ARP request of {asker}: {sender} asks by {link} from the source of its "
+        "packet, which nothing masquerades",
+        hook="neighbour",
+        evidence=(f"it came in by {loss.link}",),
+        remedy=f"iptables -t nat -I POSTROUTING -s {asker} -o {link} -j MASQUERADE",
+        place=sender,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from cnitest.lab.probe.verdict.controls import (
     mark,
     unanswered,
 )
-from cnitest.lab.probe.verdict.neighbour import NeighbourRequest, question
+from cnitest.lab.probe.verdict.neighbour import NeighbourRequest, in_vain_apart, question
 from cnitest.lab.snapshot import state as states
 
 if TYPE_CHECKING:
@@ -80,10 +81,16 @@ def _line(hop: FirstHop) -> tuple[str, str, bool]:
 
 def ask_all(hops: Iterable[FirstHop], wait: float) -> dict[FirstHop, bool | None]:
     """Whether each hop answers ARP or a solicitation; None when somebody may yet answer in its name, who takes his
-    time over it."""
+    time over it. No kernel gets to know by that whom it asks for in vain itself."""
     waiting = _questions(hops)
-    if not waiting:
-        return {}
+    asked: dict[Place, list[str]] = defaultdict(list)
+    for hop in waiting:
+        asked[hop.sender].append(hop.address)
+    with in_vain_apart(asked):
+        return _ask_all(waiting, wait) if waiting else {}
+
+
+def _ask_all(waiting: dict[FirstHop, NeighbourRequest], wait: float) -> dict[FirstHop, bool | None]:
     lab = next(iter(waiting)).sender.lab
     sniffers = dict(zip(lab.places, lab.sniffers(lab.places), strict=True))
     began = {place: sniffer.count for place, sniffer in sniffers.items()}

@@ -176,15 +176,16 @@ class _Batch:
                 silent.append(one[:4])
             else:
                 self._found[at] = reach
+        neighbours = _Unresolved()
+        unresolved = [neighbours.some(inquiry, control) for _, _, inquiry, control in silent]
         after = controls.of([probe for _, probe, _, _ in silent])
         now = losses(self._lab)
         if sniffers.overflowed() or lost != now or now.waiting:
             return False
         if silent and resting(self._lab, self._places, any_of(attempts)):  # before it is asked which answers are late
             return False
-        unresolved = _Unresolved()
-        for (at, probe, inquiry, control), passed in zip(silent, after, strict=True):
-            if not inquiry.late() and not unresolved.some(inquiry, control):
+        for (at, probe, inquiry, control), passed, asks in zip(silent, after, unresolved, strict=True):
+            if not inquiry.late() and not asks:
                 self._conclude(at, probe, inquiry.concluded(control, passed), control, passed)
         return True
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 ANSWER = 0.15
 _AT_ONCE = 0.01
 _MOST_NEIGHBOURS = 4
-_IN_VAIN = ("incomplete", "failed", "none")
+# Of neighbour entries: what the kernel asks for, or is to ask for; what it has asked for.
+_ASKED_NOW, _GIVEN_UP = ("incomplete", "none"), "failed"
 
 
 class Control(NamedTuple):
@@ -81,28 +82,31 @@ def control(probe: Probe, *, left: bool = True) -> Control:
     hops, and a rule may translate the destination or mark the packet, so that it takes another route.
     """
     hop = first_hop(probe)
+    if not left and (isinstance(hop, FirstHop) or hop.passed):
+        hop = _awaited(probe, hop)
     if isinstance(hop, Control):
         return hop
-    hop = hop if left else _awaited(hop)
     if ask_with_proxy_delay(*hop, ANSWER, nothing_comes(hop.sender)).answered:
         return answering(hop)
     return beside(hop)
 
 
-def _awaited(hop: FirstHop) -> FirstHop:
+def _awaited(probe: Probe, hop: FirstHop | Control) -> FirstHop | Control:
     """The neighbour that the sender's kernel asks for in vain: the next hop, if that is one, else another next hop of
-    the same route, else the only one. The next hop itself where it asks for none, or for who knows which."""
-    six = is_ipv6(hop.address)
-    waiting = [(row.link, row.ip) for row in hop.sender.neighbours if row.state in _IN_VAIN and is_ipv6(row.ip) == six]
-    if not waiting or (hop.link, hop.address) in waiting:
+    the same route, else the only one. What is given where it asks for none, or for who knows which."""
+    sender, six = probe.sender, is_ipv6(probe.destination)
+    rows = [row for row in sender.neighbours if is_ipv6(row.ip) == six]
+    now, before = [row for row in rows if row.state in _ASKED_NOW], [row for row in rows if row.state == _GIVEN_UP]
+    waiting = [FirstHop(sender, row.link, row.ip) for row in now or before]
+    if not waiting or hop in waiting:
         return hop
     routes = [
-        [(each.get("dev", ""), each.get("via", "")) for each in map(_by_words, route.hops)]
-        for route in hop.sender.routes
+        [FirstHop(sender, each.get("dev", ""), each.get("via", "")) for each in map(_by_words, route.hops)]
+        for route in sender.routes
     ]
-    beside = {one for ways in routes if (hop.link, hop.address) in ways for one in ways}
+    beside = [one for ways in routes if hop in ways for one in ways]
     found = [one for one in waiting if one in beside] or (waiting if len(waiting) == 1 else [])
-    return FirstHop(hop.sender, *found[0]) if found else hop
+    return found[0] if found else hop
 
 
 def _by_words(hop: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.deadline import Deadline
 from cnitest.kernel import peers
-from cnitest.kernel.packet_socket import Frame, PacketSocket, wait_for_any
+from cnitest.kernel.packet_socket import PacketSocket, wait_for_any
 from cnitest.kernel.peers import PeerLink
 from cnitest.kernel.rows import queues as rows
 from cnitest.kernel.rtnetlink import rtnl
@@ -27,7 +27,7 @@ from cnitest.kernel.rtnetlink.netlink import attributes
 from cnitest.kernel.tracing import backlogs
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.verdict import programs, proxies
-from cnitest.lab.probe.verdict.neighbour import NeighbourRequest, question
+from cnitest.lab.probe.verdict.neighbour import NeighbourRequest, asked_by_kernel, question
 from cnitest.lab.snapshot import state as states
 from cnitest.topology.link_kinds import KINDS
 
@@ -48,7 +48,6 @@ _ASKED_FOR = "incomplete"
 # Nanoseconds by which the kernel may round an entry's age down: a hundredth of a second, and a tick of its own.
 _AGE_ROUNDS = 20_000_000
 _TWICE = 2
-_QUESTIONS = (1, 135)  # an ARP request, a neighbour solicitation
 _INGRESS = 0xFFFF0000  # which only filters: it has no queue
 
 
@@ -124,8 +123,9 @@ def _ask_again(
                 if has_asked is False:
                     kept_back.append(AskedInstead(place, link.name, again))
                     continue
+                own = asked_by_kernel(place, again)
                 with contextlib.suppress(OSError):
-                    sniffer.send(link.name, again.data)
+                    sniffer.send(link.name, own[-1].data if own else again.data)
                     asked.append(AskedInstead(place, link.name, again, has_asked is None))
     return asked, kept_back
 
@@ -136,14 +136,14 @@ def _has_asked(
     """Whether a place that asks for a neighbour was seen to; None where it began before ``since``, or before the
     sniffer watched. Of when it began the kernel's word is up to ``rounds`` nanoseconds late."""
     packed = ipaddress.ip_address(asked.address.partition("%")[0]).packed
-    found = beliefs(place.namespace.netlink.dump(rtnl.dump_neighbours()), packed)
+    found = beliefs(place.namespace.netlink.dump(rtnl.dump_neighbours()), {packed})
     age = next((belief.age for entry, belief in found.items() if entry.ifindex == ifindex and belief.in_vain), None)
     if age is None or place.lab.blind:
         return True
     began = time.time_ns() - round(age * 1e9)
     if began < since or sniffer.opened >= since:
         return None
-    asked_at = [one.when for one in sniffer.sent_by_kernel(since - rounds) if asked.matches(one) and _asks(one)]
+    asked_at = [one.when for one in asked_by_kernel(place, asked, since - rounds)]
     if any(when >= since for when in asked_at):
         return True
     # It may have begun, and asked, just before.
@@ -151,27 +151,32 @@ def _has_asked(
     return None if unsure else False
 
 
-def keeps_back(place: Place, link: str, address: str, since: int) -> str:
+def keeps_back(place: Place, link: str, address: str, since: int, wait: float) -> str:
     """Why a place was in vain to find out a neighbour's MAC on a link after a time, although that answers, in words:
-    it was not seen to ask (a rule drops its questions, or none are allowed), or does not take the answer. Empty where
-    it knows the MAC, where it was not answered, and where nobody sees anything."""
+    it was not seen to ask (a rule drops its questions, or none are allowed), it asks from an address that is not
+    answered within ``wait`` seconds, or does not take the answer. Empty where it knows the MAC, and where nobody sees
+    anything."""
     if place.lab.blind or not _in_vain(place, link, address):
         return ""
     asked, sniffer = question(place.link(link), place.addresses, address), place.lab.sniffer(place)
     who = f"who has {address} on {link}"
-    by_kernel = [frame for frame in sniffer.sent_by_kernel(since) if asked.matches(frame) and _asks(frame)]
+    by_kernel = asked_by_kernel(place, asked, since)
     if not by_kernel:
         return f"it never left: {place.full_name} was not seen to ask {who}, who would answer"
-    talk = [frame for frame in sniffer.recent if frame.when >= since and asked.matches(frame)]
+    talk = [frame for frame in sniffer.recent if frame.when >= since and frame.link == link and asked.matches(frame)]
     answers = [after for before, after in pairwise(talk) if before in by_kernel and asked.answered_by(after)]
-    refused = answers and _is_handled(place.lab) and _in_vain(place, link, address)
-    return f"it never left: {place.full_name} asked {who}, and does not take the answer" if refused else ""
+    if answers:
+        refused = _is_handled(place.lab) and _in_vain(place, link, address)
+        return f"it never left: {place.full_name} asked {who}, and does not take the answer" if refused else ""
+    own, source = by_kernel[-1].data, wire.read(by_kernel[-1].data).source
+    again = proxies.ask_with_proxy_delay(place, link, address, wait, lambda: nothing_waits(place.lab, "arp"), own)
+    return "" if again.answered else f"it never left: {place.full_name} asked from {source} {who}, and nobody answers"
 
 
 def _in_vain(place: Place, link: str, address: str) -> bool:
     """Whether a place asks for a neighbour, or has given up."""
     wanted, packed = place.link(link).ifindex, ipaddress.ip_address(address.partition("%")[0]).packed
-    found = beliefs(place.namespace.netlink.dump(rtnl.dump_neighbours()), packed)
+    found = beliefs(place.namespace.netlink.dump(rtnl.dump_neighbours()), {packed})
     return any(belief.in_vain for entry, belief in found.items() if entry.ifindex == wanted)
 
 
@@ -181,10 +186,6 @@ def _is_handled(lab: Lab, besides: Collection[tuple[Place, str]] | None = None) 
         return backlogs.are_handled() and not next(holders(lab, besides or (), asks=besides is not None), "")
     except OSError:
         return False
-
-
-def _asks(frame: Frame) -> bool:
-    return wire.read(frame.data).kind in _QUESTIONS
 
 
 def _may_be_answered(

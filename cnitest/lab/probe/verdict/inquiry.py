@@ -22,7 +22,7 @@ from cnitest.kernel.tracing import trace
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Probe, is_ipv6
 from cnitest.lab.probe.verdict import holding, programs, proxies, refusal, silence, sizes, under_way
-from cnitest.lab.probe.verdict.controls import Control, brief_control, control, nothing_comes
+from cnitest.lab.probe.verdict.controls import ANSWER, Control, brief_control, control, nothing_comes
 from cnitest.lab.probe.verdict.neighbour import ask_anew, await_duplicate_detection
 from cnitest.lab.probe.verdict.refusal import Refusal
 from cnitest.lab.probe.verdict.watching import alike, watched_attempt
@@ -246,8 +246,9 @@ class Inquiry:
 
     def _keeps_back(self, hop: Control) -> str:
         """Why it never left, although the next hop answers: its sender does not get to know the MAC. Empty else."""
-        since = self._anew or self._start
-        return "" if self._left or not hop.hop_answers else holding.keeps_back(self._near, hop.link, hop.hop, since)
+        if self._left or not hop.hop_answers:
+            return ""
+        return holding.keeps_back(self._near, hop.link, hop.hop, self._anew or self._start, ANSWER)
 
     def _silence(self, before: Control) -> str:
         """What to say of a probe that was proved dropped without an answer."""

@@ -27,14 +27,16 @@ if TYPE_CHECKING:
     from cnitest.lab.place import Place
 
 _ARP_REPLY, _ADVERTISEMENT = 2, 136
+_QUESTIONS = (1, 135)  # an ARP request, a neighbour solicitation
 _GROUP, _MOST_ROUNDS = 1, 10
 _DUPLICATE_DETECTION = 4.0
 
 
 class NeighbourProbe:
-    """Asks on a link (default: the one whose subnet holds the address) who has an address."""
+    """Asks on a link (default: the one whose subnet holds the address) who has an address; by a frame of one's own, if
+    ``words`` are one."""
 
-    def __init__(self, sender: Place, address: str, on: str | None = None) -> None:
+    def __init__(self, sender: Place, address: str, on: str | None = None, words: bytes = b"") -> None:
         self.sender = sender
         self.destination = canonical(address).partition("%")[0]
         self.link = on or link_towards(sender.addresses, self.destination)
@@ -42,6 +44,7 @@ class NeighbourProbe:
             raise LookupError(
                 f"{sender.full_name} has no link with a subnet that holds {self.destination}: name the link with on=…"
             )
+        self._words = words
         self.source: str | None = None
         self.options = Options()
         self.transport, self.port = "nd" if is_ipv6(self.destination) else "arp", 0
@@ -61,7 +64,7 @@ class NeighbourProbe:
     def attempt(self, wait: float) -> Attempt:
         """Ask once and await the answer."""
         assert self.link is not None, "the constructor saw to it"
-        return ask(self.sender, self.link, self.destination, wait)
+        return ask(self.sender, self.link, self.destination, wait, words=self._words)
 
     def source_in(self, frame: Frame) -> str | None:
         """The sender's address as the far end received it."""
@@ -72,6 +75,7 @@ class NeighbourProbe:
 class NeighbourRequest(NamedTuple):
     """A request for an address, as a frame for a link; ``matches`` knows frames about it, ``mac`` is the asker's."""
 
+    link: str
     data: bytes
     matches: Callable[[Frame], bool]
     address: str
@@ -105,13 +109,15 @@ def question(link: Link, addresses: tuple[Address, ...], address: str) -> Neighb
             return headers.kind in (135, _ADVERTISEMENT)
         return headers.ethertype == wire.ETH_ARP and address in (headers.source, headers.destination)
 
-    return NeighbourRequest(pack(mac_bytes(mac), source, address), matches, address, mac)
+    return NeighbourRequest(link.name, pack(mac_bytes(mac), source, address), matches, address, mac)
 
 
-def ask(sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None = None) -> Attempt:
+def ask(
+    sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None = None, words: bytes = b""
+) -> Attempt:
     """Put one request for ``address`` on ``link`` and await the answer; ``answered_by`` is the MAC.
 
-    ``gone``, when given, is asked now and then whether no answer can come any more.
+    ``gone``, when given, is asked now and then whether no answer can come any more; ``words`` are the frame to ask by.
     """
     asked = question(sender.link(link), sender.addresses, address)
     sniffer = sender.lab.sniffer(sender)
@@ -125,7 +131,7 @@ def ask(sender: Place, link: str, address: str, wait: float, gone: Callable[[], 
         return heard
 
     try:
-        sniffer.send(link, asked.data)
+        sniffer.send(link, words or asked.data)
     except OSError as error:
         return Attempt(asked.matches, error=error)
     ready = select.poll()
@@ -137,6 +143,21 @@ def ask(sender: Place, link: str, address: str, wait: float, gone: Callable[[], 
             return Attempt(asked.matches, True, by, rtt=time.perf_counter() - began)
     by = answer()
     return Attempt(asked.matches, bool(by), by or None)
+
+
+def asks(frame: Frame) -> bool:
+    """Whether a frame is an ARP request or a neighbour solicitation."""
+    return wire.read(frame.data).kind in _QUESTIONS
+
+
+def asked_by_kernel(place: Place, asked: NeighbourRequest, since: int = 0) -> list[Frame]:
+    """The frames by which a place's kernel itself was seen to ask the same since a time, on that link.
+
+    Who does not answer those may answer one from another address: the kernel asks from the packet's own source, if that
+    is an address of the place (arp_announce), in IPv6 one of that link (RFC 4861, section 7.2.2).
+    """
+    sent = place.lab.sniffer(place).sent_by_kernel(since)
+    return [one for one in sent if one.link == asked.link and asked.matches(one) and asks(one)]
 
 
 def ask_apart(sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None = None) -> Attempt:
@@ -193,8 +214,25 @@ def ask_anew(places: Iterable[Place]) -> int:
     return time.time_ns()
 
 
-def _believed(place: Place, address: str) -> dict[NeighbourEntry, Belief]:
-    packed = ipaddress.ip_address(address.partition("%")[0]).packed
+@contextlib.contextmanager
+def in_vain_apart(asked: Mapping[Place, Iterable[str]]) -> Iterator[None]:
+    """As `as_before` of who asks alone, for many: of the addresses that places ask for in vain."""
+    held = {place: _believed(place, *addresses) for place, addresses in asked.items()}
+    held = {place: {entry: one for entry, one in found.items() if one.in_vain} for place, found in held.items()}
+    for place, found in held.items():
+        with contextlib.suppress(KernelError):
+            place.namespace.netlink.batch([neighbours.delete(entry) for entry in found])
+    try:
+        yield
+    finally:
+        if any(held.values()):
+            _await_handled()
+        for place, found in held.items():
+            _believe_again(place, found, {})
+
+
+def _believed(place: Place, *addresses: str) -> dict[NeighbourEntry, Belief]:
+    packed = {ipaddress.ip_address(address.partition("%")[0]).packed for address in addresses}
     return neighbours.beliefs(place.namespace.netlink.dump(rtnl.dump_neighbours()), packed)
 
 

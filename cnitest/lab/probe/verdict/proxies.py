@@ -20,12 +20,12 @@ from cnitest.kernel.rtnetlink import rtnl
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, is_ipv6
 from cnitest.lab.probe.verdict.neighbour import as_before, ask
-from cnitest.lab.reach import Seen
 from cnitest.lab.snapshot import state as states
 
 if TYPE_CHECKING:
     from cnitest.lab.lab import Lab
     from cnitest.lab.place import Place
+    from cnitest.lab.reach import Seen
 
 _ARP_REQUEST, _SOLICITATION = (0, 1), (wire.ICMPV6, 135)
 _NOBODY = "0.0.0.0"
@@ -71,20 +71,21 @@ def may_answer(place: Place, link: str, *, six: bool) -> bool:
 
 
 def ask_with_proxy_delay(
-    sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None = None
+    sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None = None, words: bytes = b""
 ) -> Attempt:
-    """As `ask_apart`; whom the question got to has the time that its answer may take."""
+    """As `ask_apart`, by a frame of one's own if ``words`` are one; whom the question got to has the time that its
+    answer may take."""
     with as_before(sender, link, address):
-        return _ask_with_proxy_delay(sender, link, address, wait, gone)
+        return _ask_with_proxy_delay(sender, link, address, wait, gone, words)
 
 
 def _ask_with_proxy_delay(
-    sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None
+    sender: Place, link: str, address: str, wait: float, gone: Callable[[], bool] | None, words: bytes
 ) -> Attempt:
     places: Sequence[Place] = sender.lab.places
     sniffers = sender.lab.sniffers(places)
     began = [sniffer.count for sniffer in sniffers]
-    attempt = ask(sender, link, address, wait, gone)
+    attempt = ask(sender, link, address, wait, gone, words)
     if attempt.answered or attempt.error:
         return attempt
     heard = [
@@ -93,7 +94,7 @@ def _ask_with_proxy_delay(
         for question in questions(place, filter(attempt.matches, sniffer.since(count)), address)
     ]
     longest = delay(heard)
-    return ask(sender, link, address, wait + longest) if longest else attempt
+    return ask(sender, link, address, wait + longest, words=words) if longest else attempt
 
 
 def _delay(question: ReceivedRequest) -> float:
