@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.crossing import is_group
 from cnitest.explain.evidence.ip import carriers
@@ -37,20 +38,26 @@ def duplicate_mac(loss: Loss) -> Found | None:
     )
 
 
-@cause("l2.duplicate-address", *_STAGES)
+@cause("l2.duplicate-address", Stage.TRACED, *_STAGES)
 def duplicate_address(loss: Loss) -> Found | None:
     """Two places have the address of the next hop, and the one that answered for it is not the one that is meant."""
     leg = loss.once(travelled)
     if leg is None or loss.probe.transport in _QUESTIONS:
         return None
     for other in leg.owners[1:]:
+        if other.place != loss.place.full_name and drops.dropped(loss):
+            continue  # by a rule on the way there, and not by one of whoever should not have got it
         if loss.wiring.links[other].mac == loss.mac != loss.wiring.links[leg.owners[0]].mac:
             prefix = next(row.address for row in loss.wiring.places[other.place].addresses if row.ip == leg.next_hop)
             return Found(
                 "duplicate address",
                 f"{leg.next_hop} is at {leg.owners[0]} and at {other}: {leg.sender.full_name} sends to the latter",
                 hook="neighbour",
-                evidence=(f"the frame is addressed to {loss.mac}, the MAC of {other}",),
+                evidence=(
+                    f"the frame is addressed to {loss.mac}, the MAC of {other}",
+                    f"{leg.sender.full_name} keeps that until it asks anew; there: ip neigh del {leg.next_hop} dev "
+                    f"{leg.start.link}",
+                ),
                 remedy=f"ip address del {prefix} dev {other.link}",
                 place=other.place,
             )
