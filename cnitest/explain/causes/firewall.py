@@ -7,8 +7,10 @@ import re
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.evidence.leg import ahead
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import MetRule
+from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.probe import wire
 
@@ -47,7 +49,12 @@ def _is_known(loss: Loss, address: str) -> bool:
 def _matters(loss: Loss, step: MetRule, wanted: str) -> bool:
     """Whether what was dropped was for one of the two: a bridge gives copies of a question to everyone."""
     place = loss.place.lab.place(step.place)
-    return step.hook != "INPUT" or place is loss.place or loss.owns(wanted, place)
+    if step.hook == "INPUT":
+        return place is loss.place or loss.owns(wanted, place)
+    leg = loss.once(ahead)
+    if step.hook != "FORWARD" or leg is None or not leg.way:
+        return True
+    return not step.oif or LinkAt(step.place, step.oif) in leg.way
 
 
 def _concerns(packet: wire.Headers, address: str) -> bool:
