@@ -107,3 +107,18 @@ def test_a_declared_route_that_sends_packets_back_is_not_the_remedy_for_itself(f
         assert tuple(f"{hop.place}:{hop.link} {hop.direction}" for hop in reach.explanation.hops) == reach.path
         lab.host("spare").run(reach.cause.remedy.split())
         assert lab.host("desk").ping(words["dmz"] + "2")
+
+
+@pytest.mark.parametrize(("family", "outside"), [(4, "203.0.113.9/32"), (6, "2001:db8:9::9/128")])
+def test_what_is_in_no_subnet_wants_the_default_route(family, outside):
+    """An address outside of all subnets is reached by the default route, which the place has none of."""
+    words = _WORDS[family]
+    with Lab(loads(_OFFICE.format(**words))) as lab:
+        lab.place("gate").run(["ip", "address", "add", outside, "dev", "lo"])
+        desk, to = lab.place("desk"), outside.partition("/")[0]
+
+        reach = desk.ping(to)
+
+        assert reach.cause.remedy == f"{words['ip']} route add default via {words['lan']}1"
+        desk.run(reach.cause.remedy.split())
+        assert desk.ping(to)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_interface
+from socket import AF_INET6
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import answers, delete_rule, kernel_answer, replace_route, rule_words
@@ -122,12 +123,22 @@ def _no_route(loss: Loss, dropped_by: str, what: str) -> Found | None:
     missing = declared.route(loss.place, loss.question)
     family = "-6 " if loss.six else ""
     over = [row for row in loss.state().routes if "expired" in row.state and fib.would_lead(row, loss.question)]
-    route = f"ip {family}route {'replace' if over else 'add'} {missing or next_hops.way_on(loss, loss.place)}"
+    route = f"ip {family}route {'replace' if over else 'add'} {missing or _way_on(loss)}"
     remedy = _moved(loss) or f"{_connected(loss)}{route}"
     gone = (f"the topology declares {missing}, which is gone",) if missing and not over else ()
     expired = (f"{words.route_key(row)} has expired" for row in over)
     evidence = (f"the kernel answers {kernel_answer(loss)}", *gone, *expired)
     return Found(dropped_by, f"{loss.place.full_name} has {what} to {destination}", "routing", evidence, remedy)
+
+
+def _way_on(loss: Loss) -> str:
+    """The route that would lead on: the default one where the place has none, and the destination is in nobody's
+    subnet, as what is outside the network is."""
+    found = next_hops.way_on(loss, loss.place)
+    defaults = (row for row in loss.state().routes if row.to == "default" and (row.family == AF_INET6) == loss.six)
+    if any(defaults) or next_hops.in_a_subnet(loss):
+        return found
+    return found.replace(f"{loss.destination} via", "default via")
 
 
 def _moved(loss: Loss) -> str:

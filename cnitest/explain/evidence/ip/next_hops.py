@@ -13,6 +13,7 @@ from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Address, Route
 from cnitest.lab.place import Place
+from cnitest.lab.snapshot import state as states
 
 
 def routed(loss: Loss) -> bool:
@@ -133,6 +134,14 @@ def way_on(loss: Loss, place: Place) -> str:
             return f"{network} dev {row.link}"
     routers = {found for row in _own(loss, place) for found in _routers(loss, place, row)}
     return f"{loss.destination} via {routers.pop() if len(routers) == 1 else '…'}"
+
+
+def in_a_subnet(loss: Loss) -> bool:
+    """Whether the packet's destination is in the subnet of a link of anybody's."""
+    destination = ipaddress.ip_address(loss.destination)
+    rows = (row for place in loss.wiring.places.values() for row in states.addresses(place.namespace))
+    networks = (ipaddress.ip_interface(row.address).network for row in rows)
+    return any(destination in network and network.num_addresses > 1 for network in networks)
 
 
 def _own(loss: Loss, place: Place) -> list[Address]:
