@@ -34,6 +34,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
     kinds.add_argument(
         "--size", metavar="N", type=int, default=56, help="ping with N bytes of data (default: %(default)s)"
     )
+    parser.add_argument(
+        "--listener",
+        metavar="PLACE[:PORT]",
+        help="who is to receive what --tcp and --udp send, where the address or port is translated on the way",
+    )
     parser.add_argument("--df", action="store_true", help="ping with DF set: routers must not fragment it")
     parser.add_argument(
         "-6",
@@ -56,11 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Build, probe, explain. Raises UsageError for options that do not go together."""
     if arguments.df and (arguments.tcp or arguments.udp):
         raise UsageError("--df is of pings, not of --tcp and --udp")
-    with built(arguments, (arguments.sender, arguments.receiver), after=False) as lab:
+    name, port = _listener(arguments)
+    named = filter(None, (arguments.sender, arguments.receiver, name))
+    with built(arguments, tuple(named), after=False) as lab:
         sender = place(lab, arguments.sender)
+        listener = (place(lab, name), port) if name else (None, port)
         destination = _destination(lab, arguments)
         run_after(lab, arguments)
-        reach = _probe(sender, arguments, destination or address(lab, arguments.receiver, six=arguments.six))
+        to = destination or address(lab, arguments.receiver, six=arguments.six)
+        reach = _probe(sender, arguments, to, *listener)
         explanation = reach.explanation
     if arguments.json:
         say(json.dumps(document(reach), indent=2))
@@ -68,6 +77,19 @@ def run(arguments: argparse.Namespace) -> int:
         unknown = "" if explanation.cause or reach.verdict.value == "delivered" else f"\n  {reach.reason}"
         say(f"{explanation}{unknown}")
     return _CODES[reach.verdict.value]
+
+
+def _listener(arguments: argparse.Namespace) -> tuple[str, int | None]:
+    """The place and port of --listener; the port that is asked for where only a place is said. Raises UsageError."""
+    if arguments.listener is None:
+        return "", None
+    if not (arguments.tcp or arguments.udp):
+        raise UsageError("--listener is of --tcp and --udp: pings have none")
+    name, colon, port = arguments.listener.partition(":")
+    try:
+        return name, _port(port) if colon else None
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"--listener {arguments.listener}: {error}; expected PLACE or PLACE:PORT") from None
 
 
 def _destination(lab: Lab, arguments: argparse.Namespace) -> str:
@@ -78,11 +100,13 @@ def _destination(lab: Lab, arguments: argparse.Namespace) -> str:
         return ""
 
 
-def _probe(sender: Place, arguments: argparse.Namespace, destination: str) -> Reach:
+def _probe(
+    sender: Place, arguments: argparse.Namespace, destination: str, listener: Place | None, port: int | None
+) -> Reach:
     if arguments.tcp:
-        return sender.tcp(destination, arguments.tcp, watch="all")
+        return sender.tcp(destination, arguments.tcp, listener=listener, listener_port=port, watch="all")
     if arguments.udp:
-        return sender.udp(destination, arguments.udp, watch="all")
+        return sender.udp(destination, arguments.udp, listener=listener, listener_port=port, watch="all")
     return sender.ping(destination, size=arguments.size, df=arguments.df, watch="all")
 
 

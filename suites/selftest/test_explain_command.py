@@ -146,3 +146,31 @@ def test_what_makes_no_sense_is_one_clear_line(capsys, words, says):
     assert code == 4
     assert says in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_published_port_is_asked_for_with_its_listener(capsys, protocol):
+    """--listener is who is to receive what is translated on the way, at a port of its own."""
+    rule = f"iptables -t nat -A PREROUTING -p {protocol} --dport 8080 -j DNAT --to-destination 10.40.80.11:80"
+    words = (TOPOLOGY, "router", "192.168.80.100", f"--{protocol}", "8080", "--after", f"node: {rule}")
+
+    assert explain(capsys, *words, "--listener", "ns01:80")[0] == 0
+    code, out, _ = explain(capsys, *words)
+    assert code == 1
+    assert f"would pass with: listen on {protocol} port 80 at node/ns01" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (("--listener", "ns02"), "--listener is of --tcp and --udp"),
+        (("--tcp", "80", "--listener", "ns02:0"), "'0' is no port (1 to 65535); expected PLACE or PLACE:PORT"),
+        (("--tcp", "80", "--listener", "ns3"), "has no place 'ns3'; it has node, router"),
+    ],
+)
+def test_listeners_that_cannot_be_are_reported(capsys, more, says):
+    """A ping has none, a port is a number, a place is one of the topology's."""
+    code, _, err = explain(capsys, TOPOLOGY, "ns01", "ns02", *more)
+
+    assert code == 4
+    assert says in err

@@ -64,7 +64,12 @@ def test_another_server_than_the_listener_that_was_named_does_not_count(to):
     with Lab(load(find("bridge-walkthrough"))) as lab, server(lab.sandbox("ns01")):
         lab.host("node").run(PUBLISHED[to].format(to).split())
 
-        assert not lab.host("router").tcp(to, 8080, listener=lab.sandbox("ns02"), listener_port=80)
+        reach = lab.host("router").tcp(to, 8080, listener=lab.sandbox("ns02"), listener_port=80)
+
+        assert not reach
+        assert (reach.cause.id, reach.cause.place) == ("nat.dnat-other", "node"), str(reach.explanation)
+        lab.host("node").run(reach.cause.remedy.split())
+        assert lab.host("router").tcp(to, 8080, listener=lab.sandbox("ns02"), listener_port=80)
 
 
 @pytest.mark.parametrize(("program", "to"), [("iptables", "10.40.80.12"), ("ip6tables", "2001:db8:40::12")])

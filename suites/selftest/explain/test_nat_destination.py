@@ -206,3 +206,16 @@ def test_what_is_published_rightly_has_no_cause():
 
         assert reach
         assert reach.dropped_by == ""
+
+
+def test_only_rules_for_the_protocol_are_evidence():
+    """Of rules that translate to one address those for another protocol have nothing to do with it."""
+    with Lab(load(find("bridge-walkthrough"))) as lab:
+        for protocol in ("tcp", "udp"):
+            lab.host("node").run(dnat("-A", "10.40.80.11:53", protocol=protocol).split())
+
+        reach = lab.host("router").udp(UPLINK, 8080)
+
+        assert reach.cause.id == "nat.dnat-port"
+        assert reach.cause.remedy == "listen on udp port 53 at node/ns01"
+        assert not any("-p tcp" in line for line in reach.cause.evidence)

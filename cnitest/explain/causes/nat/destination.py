@@ -81,6 +81,28 @@ def to_closed_port(loss: Loss) -> Found | None:
         f"{target.place.full_name} translates {_asked(loss)} to {target}, and nobody listens there",
         hook=_hook(loss, target.place),
         evidence=(*map(str, _of_target(loss, target)), *said_here),
+        remedy=_remedy(loss, target.place, "-I", _of_target(loss, target))
+        if _listener(loss)
+        else f"listen on {loss.reach.transport} port {target.port} at {loss.place.full_name}",
+        place=target.place.full_name,
+    )
+
+
+@cause("nat.dnat-other", Stage.SOCKET_IN, order=_FIRST)
+def to_another(loss: Loss) -> Found | None:
+    """The destination was translated (DNAT) to a place where somebody else listens than who is to receive it."""
+    target = None if loss.returning else loss.once(translation.target)
+    if target is None or not _listener(loss) or loss.place is loss.probe.far or not loss.owns(target.address):
+        return None
+    if not any(one.takes(target.address, target.port) for one in loss.sockets(loss.reach.transport)):
+        return None
+    far = loss.probe.far.full_name if loss.probe.far else ""
+    return Found(
+        "DNAT to another server",
+        f"{target.place.full_name} translates {_asked(loss)} to {target}, which is a server of {loss.place.full_name}, "
+        f"and {far} is to receive it",
+        hook="PREROUTING",
+        evidence=tuple(map(str, _of_target(loss, target))),
         remedy=_remedy(loss, target.place, "-I", _of_target(loss, target)),
         place=target.place.full_name,
     )
@@ -170,17 +192,23 @@ def _rules(loss: Loss, place: Place) -> list[NatRule]:
 def _of_target(loss: Loss, target: TranslatedTo) -> list[NatRule]:
     """The rules that translate to a target."""
     found = _rules(loss, target.place)
-    return [rule for rule in found if (translation.rule_target(rule.text) or ("",))[0] == target.address]
+    to = [rule for rule in found if (translation.rule_target(rule.text) or ("",))[0] == target.address]
+    return [rule for rule in to if _is_of(rule, loss.packet)]
 
 
 def holds(rule: NatRule, packet: wire.Headers) -> bool:
-    """Whether nothing keeps a rule from matching a packet by destination and port."""
+    """Whether nothing keeps a rule from matching a packet by destination, port and protocol."""
     for term in _TERMS.finditer(rule.text):
         value = str(packet.destination_port) if "port" in term["what"] else packet.destination
         if covers(term["value"].replace(":", "-") if "port" in term["what"] else term["value"], value) == bool(
             term["not"] or term["op"]
         ):
             return False
+    return _is_of(rule, packet)
+
+
+def _is_of(rule: NatRule, packet: wire.Headers) -> bool:
+    """Whether a rule is for a packet's protocol, or for all."""
     kinds = {wire.TCP: "tcp", wire.UDP: "udp"}
     named = re.search(r"-p (\w+)|\b(tcp|udp) dport", rule.text)
     return named is None or (named[1] or named[2]) == kinds.get(packet.protocol)
