@@ -23,6 +23,7 @@ from cnitest.topology.compose import lines_of
 from cnitest.topology.decode import Decoder
 from cnitest.topology.problem import Problem, child
 from cnitest.topology.words import lookalikes
+from cnitest.topology.words.command_line import words_of
 from cnitest.typos import did_you_mean, meant, nearest
 
 #: What a profile beside a plugin or a configuration is called.
@@ -214,10 +215,13 @@ class _Reader:
         self._decoder.problems.append((self._decoder.place(path), Problem(path, words)))
 
     def _commands(self, key: str, given: tuple[str | tuple[str, ...], ...]) -> tuple[Argv, ...]:
+        found = []
         for at, item in enumerate(given):
-            if not item:
-                self._fault(f"{key}[{at}]", "is no command: a list of words, or words in one text")
-        return tuple(tuple(item.split()) if isinstance(item, str) else item for item in given if item)
+            words, why = words_of(item) if isinstance(item, str) and item else (tuple(item), "")
+            if not words:
+                self._fault(f"{key}[{at}]", why or "is no command: a list of words, or words in one text")
+            found.append(words)
+        return tuple(filter(None, found))
 
     def _mounts(self) -> tuple[Argv, ...]:
         found: list[Argv] = []

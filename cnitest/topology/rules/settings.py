@@ -12,10 +12,10 @@ from pathlib import Path
 from cnitest.topology.problem import Problem, child
 from cnitest.topology.survey import Spot, Survey
 from cnitest.topology.words.address import ip, prefix
+from cnitest.topology.words.command_line import SHELL_WORDS, words_of
 from cnitest.topology.words.sysctl_names import parts
 from cnitest.typos import did_you_mean, nearest
 
-_SHELL_WORDS = {";", "|", "||", "&", "&&", ">", ">>", "<", "2>&1"}
 _SWITCHES = {"true": 1, "yes": 1, "on": 1, "false": 0, "no": 0, "off": 0}
 _OTHER = {"iptables": ("ip6tables", 6), "ip6tables": ("iptables", 4)}
 _DUMP_TABLES = ("filter", "nat", "mangle", "raw", "security")
@@ -178,7 +178,7 @@ def _split(path: str, line: str, command: str, names: Sequence[str]) -> Generato
         yield Problem(path, f"{line!r} is empty; write what follows {command!r} on a command line")
     elif start := _commands_before(words, names):
         yield Problem(path, f"{line!r} begins with a command's name. Did you mean {shlex.join(words[start:])!r}?")
-    elif "\n" in line.strip() or _SHELL_WORDS.intersection(words):
+    elif "\n" in line.strip() or SHELL_WORDS.intersection(words):
         yield Problem(path, f"{line!r} is more than one command's words; no shell reads it. Write one rule a line")
     else:
         return words
@@ -226,16 +226,9 @@ def setup(survey: Survey) -> Iterator[Problem]:
                 if not command:
                     yield Problem(path, "is a command without words")
                 continue
-            try:
-                words = shlex.split(command)
-            except ValueError as error:
-                yield Problem(path, f"{command!r} cannot be split into words: {str(error).lower()}")
-                continue
-            if not words:
-                yield Problem(path, f"{command!r} is empty; write a command")
-            elif _SHELL_WORDS.intersection(words):
-                shell = ["sh", "-c", command]
-                yield Problem(path, f"{command!r} wants a shell, which does not read it. Did you mean {shell}?")
+            _, why = words_of(command)
+            if why:
+                yield Problem(path, why)
 
 
 RULES = (sysctls, firewall, traffic_control, setup)
