@@ -82,7 +82,8 @@ class NetworkNamespace:
 
     def kept(self, name: str, make: Callable[[], socket.socket]) -> socket.socket:
         """A socket of this namespace that is opened once and kept, for closing some kinds is slow."""
-        open_all([Kept(self, name, make)])
+        if name not in self._sockets:
+            open_all([Kept(self, name, make)])
         return self._sockets[name]
 
     @property
