@@ -285,25 +285,6 @@ def test_a_profile_is_read(tmp_path: Path):
     assert found.setting.skip == {"DEL-05": "its author knows"}
 
 
-def test_commands_of_a_profile_are_split_as_a_shell_does(tmp_path: Path):
-    """Quotes hold words together; what only a shell understands is reported with the command that has one."""
-    file = tmp_path / "cnitest.yaml"
-    file.write_text("""conf: {cniVersion: 1.0.0, name: n, type: x}\nhost_setup: ["sh -c 'echo a b > /run/x'"]\n""")
-
-    assert profile.load(file).setting.host_setup == (("sh", "-c", "echo a b > /run/x"),)
-
-    file.write_text("conf: {cniVersion: 1.0.0, name: n, type: x}\nhost_setup: [echo a > /run/x, 'sh -c \"x', '  ']\n")
-    with pytest.raises(ConfigError) as raised:
-        profile.load(file)
-
-    shell = "'echo a > /run/x' wants a shell, which does not read it. Did you mean ['sh', '-c', 'echo a > /run/x']?"
-    assert [line.partition(": host_setup[")[2] for line in str(raised.value).splitlines()] == [
-        f"0]: {shell}",
-        "1]: 'sh -c \"x' cannot be split into words: no closing quotation",
-        "2]: '  ' is empty; write a command",
-    ]
-
-
 def test_what_a_profile_lets_change_is_no_removal():
     """A file of a server on the same host may be written again; without the profile's word it counts."""
     before, after = ({"node": State(files=(File("/run/leases", "file", 420, 1, digest, ""),))} for digest in "ab")
