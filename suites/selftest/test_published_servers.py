@@ -25,6 +25,14 @@ def listener() -> socket.socket:
     return socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True)
 
 
+def datagrams() -> socket.socket:
+    """The same for datagrams."""
+    made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    made.bind(("::", 80))
+    return made
+
+
 @contextmanager
 def server(place: Place, *, says: bytes | None = None) -> Iterator[None]:
     """A server on port 80 of a place, which says nothing, or something to each one who connects and closes then."""
@@ -56,6 +64,23 @@ def test_a_server_behind_a_published_port_is_reached(to, says):
 
         assert reach
         assert reach.answered_by == to
+
+
+@pytest.mark.parametrize("to", PUBLISHED)
+@pytest.mark.parametrize("answers", [False, True], ids=["silent", "answers"])
+def test_a_datagram_that_came_to_such_a_server_is_not_dropped(to, answers):
+    """Whatever it answers is an answer; where it says nothing, that proves nothing, and it is named."""
+    with Lab(load(find("bridge-walkthrough"))) as lab, closing(lab.sandbox("ns01").namespace.run(datagrams)) as server:
+        lab.host("node").run(PUBLISHED[to].format(to).replace("tcp", "udp").split())
+        if answers:
+            threading.Thread(target=lambda: server.sendto(b"?", server.recvfrom(64)[1]), daemon=True).start()
+
+        reach = lab.host("router").udp(to, 8080)
+
+        assert reach.verdict.value == ("delivered" if answers else "unproven")
+        if not answers:
+            assert "port 80 at node/ns01 is not ours" in reach.reason
+            assert reach.cause.id == "host.server-silent"
 
 
 @pytest.mark.parametrize("to", PUBLISHED)

@@ -8,6 +8,7 @@ from cnitest.explain.evidence.ip.next_hops import arrived
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.sockets import Socket
 from cnitest.lab.probe import wire
+from cnitest.lab.reach import Verdict
 
 _PROTOCOLS = {"tcp": wire.TCP, "udp": wire.UDP}
 _REASONS = ("NO_SOCKET", "TCP_CLOSE", "SOCKET_FILTER", "TCP_FLAGS")
@@ -84,7 +85,7 @@ def buffer_full(loss: Loss) -> Found | None:
 def server_silent(loss: Loss) -> Found | None:
     """The datagram is in the queue of a server of the test's own, which has not read it."""
     held = next((one for one in _takers(loss, "udp") if one.queued), None)
-    if held is None or not loss.attempt.doubt:
+    if held is None or not (loss.attempt.doubt or loss.reach.verdict is Verdict.UNPROVEN):
         return None
     return Found(
         "server does not answer",

@@ -69,7 +69,8 @@ class DatagramProbe(PortProbe):
                 client.send(sent)
             except OSError as error:
                 return Attempt(matches, error=error)
-            exchange = _Exchange(client, server, sent, matches, began)
+            others = far is self.owner  # something on the way may translate it to another server
+            exchange = _Exchange(client, server, sent, matches, began, others)
             attempt = exchange.serve(Deadline.exactly(wait, "a datagram"), partial(gone, matches) if gone else None)
             return attempt if server or not far else replace(attempt, doubt=self.doubt(far))
 
@@ -87,6 +88,7 @@ class _Exchange:
     sent: bytes
     matches: Callable[[Frame], bool]
     began: float
+    others: bool
 
     def serve(self, deadline: Deadline, gone: Callable[[], bool] | None) -> Attempt:
         """Serve both ends until the datagram is back."""
@@ -109,7 +111,7 @@ class _Exchange:
                     return Attempt(matches, refusal="refused: an unreachable message came back", source_seen=source)
                 except OSError:
                     continue
-                if answer == sent or not server:
+                if answer == sent or not server or (self.others and not received):
                     took = time.perf_counter() - self.began
                     received += _more(server, sent) if server else 0
                     return Attempt(matches, True, str(client.getpeername()[0]), source, took, received=received)

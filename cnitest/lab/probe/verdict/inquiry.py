@@ -242,7 +242,9 @@ class Inquiry:
     def _doubt(self, before: Control, after: Control) -> str:
         self._unasked = self._keeps_back(before) if self._anew else ""
         sent, kept = self._seen.at(self._near.full_name), bool(self._unasked)
-        return silence.doubt(self._attempts[-1], sent, before, after, kept_back=kept)
+        attempt = self._attempts[-1]
+        doubt = silence.doubt(attempt, sent, before, after, kept_back=kept)
+        return doubt or silence.elsewhere(self._probe, attempt, self._seen)
 
     def _keeps_back(self, hop: Control) -> str:
         """Why it never left, although the next hop answers: its sender does not get to know the MAC. Empty else."""

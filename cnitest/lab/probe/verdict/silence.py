@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cnitest.errors import KernelError
 from cnitest.kernel.packet_socket import Frame
+from cnitest.kernel.rows import sockets
 from cnitest.lab.probe import wire
-from cnitest.lab.probe.base import Attempt
+from cnitest.lab.probe.base import Attempt, Probe
 from cnitest.lab.probe.verdict.controls import Control
 from cnitest.lab.reach import Seen, Sighting
 
@@ -47,6 +49,25 @@ def doubt(attempt: Attempt, sent: Sequence[Frame], before: Control, after: Contr
     if not (sent or kept_back) and (before.hop_answers or after.hop_answers):
         return "it was never seen to leave, although the next hop answers"
     return attempt.doubt
+
+
+def elsewhere(probe: Probe, attempt: Attempt, seen: Seen) -> str:
+    """Why silence proves nothing of a datagram that was last seen to come to a place where somebody else listens on its
+    port (DNAT), when no listener was named for it; empty when it does."""
+    if probe.transport != "udp" or probe.far is not getattr(probe, "owner", None):
+        return ""
+    last = last_sighting(attempt, seen)
+    if last is None or last.returning or last.frame.out or last.place == seen.receiver:
+        return ""
+    place, packet = probe.sender.lab.place(last.place), wire.read(last.frame.data)
+    to, port = packet.destination, packet.destination_port
+    try:
+        held = sockets.listening(place.namespace, "udp")
+    except (KernelError, OSError):
+        return ""
+    if not (any(row.ip == to for row in place.addresses) and any(one.takes(to, port) for one in held)):
+        return ""
+    return f"the server that has port {port} at {place.full_name} is not ours and may not answer"
 
 
 def unanswered(attempt: Attempt, wait: str, answer: Sighting | None, why: str, otherwise: str) -> str:
