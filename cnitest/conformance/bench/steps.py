@@ -155,7 +155,8 @@ Evidence = Leftover | Call | NoAnswer | NoArrival | SysctlChange | DelegateComma
 class Complaint(NamedTuple):
     """What did not hold, and after how many steps that was known. ``witness`` is a condition in shell that holds while
     it is so, ``kernel`` one that does beside what the plugin answers, ``about`` the record that its words were made of;
-    without them the script compares the plugin's answers."""
+    without them the script compares the plugin's answers. ``fault`` says what is wrong with a call (see
+    `protocol.CallFault`)."""
 
     detail: str
     after: int
