@@ -13,6 +13,8 @@ from cnitest.suites.selftest.soonest import INPUT, NS02, WAIT, ping, ping6, tcp,
 from cnitest import Lab
 from cnitest.deadline import Deadline
 from cnitest.kernel.tracing import backlogs
+from cnitest.lab.probe import wire
+from cnitest.lab.probe.kinds.datagram import DatagramProbe
 from cnitest.lab.probe.verdict import inquiry
 from cnitest.lab.probe.verdict.holding import holders, nothing_waits, shapes
 from cnitest.lab.probe.wire import ETH_EXPERIMENT
@@ -122,6 +124,31 @@ def test_who_comes_after_its_time_makes_silence_no_proof(lab, monkeypatch):
     reaches = [BRIEF_PROBES["UDP"](lab.place("node/ns01")) for _ in range(4)]
 
     assert Verdict.DROPPED not in [reach.verdict for reach in reaches]
+
+
+@pytest.mark.parametrize("probe", [BRIEF_PROBES["UDP"], lambda place: place.udp("2001:db8:40::12", 53, wait=BRIEF)])
+def test_an_error_about_a_listener_that_has_gone_is_no_refusal(lab, probe, monkeypatch):
+    """A datagram that arrives between the end of an attempt and our last look at its frames was late."""
+    attempt, far = DatagramProbe.attempt_unless, lab.sniffer(lab.place("node/ns02"))
+    lab.place("node").run(f"{QUEUE} rate 16kbit burst 200 limit 10000".split())
+    lab.place("node/ns02").run(["sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0"])
+    errors = []
+
+    def seen_to_be_late(self, gone, wait):
+        began = far.count
+        made = attempt(self, gone, wait)
+        if not made.answered:
+            error = Deadline.after(5, "a port unreachable from ns02")
+            error.poll(lambda: any(wire.icmp_error(frame.data) for frame in far.since(began) if frame.out))
+            errors.append(made)
+        return made
+
+    monkeypatch.setattr(DatagramProbe, "attempt_unless", seen_to_be_late)
+
+    reaches = []
+    Deadline.after(30, "a datagram that is late").poll(lambda: reaches.append(probe(lab.place("node/ns01"))) or errors)
+
+    assert Verdict.DROPPED not in [reach.verdict for reach in reaches], reaches
 
 
 @pytest.mark.parametrize("probe", BRIEF_PROBES.values(), ids=BRIEF_PROBES)

@@ -36,7 +36,8 @@ class Attempt:
 
     ``matches`` recognises its frames; ``pending`` says which of these belong to the step that it is still in, so
     that what is on its way back among them is what was waited for. ``received`` says how often the listener got it.
-    ``helped`` is one while which we asked for a MAC in a place's stead: an answer that comes late is owed to us.
+    ``helped`` is one while which we asked for a MAC in a place's stead: an answer that comes late is owed to us. After
+    ``until`` (nanoseconds since the epoch, 0 where it does not matter) nobody listens: a later error may be about that.
     """
 
     matches: Callable[[Frame], bool]
@@ -52,6 +53,7 @@ class Attempt:
     pending: Callable[[Frame], bool] = lambda _: True
     received: int = 0
     helped: bool = False
+    until: int = 0
 
     def unheard(self) -> Attempt:
         """The same attempt as someone sees it who cannot see answers."""

@@ -60,8 +60,8 @@ class Datagrams:
             self._outcomes.settle(at, Attempt(matches, error=error))
 
     def silent(self, at: int, probe: DatagramProbe) -> Attempt:
-        """With what our listener knows of it, and a doubt where there is none of ours."""
-        attempt = self._known(at, self._outcomes.attempts[at])
+        """With what our listener knows of it until now, and a doubt where there is none of ours."""
+        attempt = replace(self._known(at, self._outcomes.attempts[at]), until=time.time_ns())
         far = probe.far
         return replace(attempt, doubt=probe.doubt(far)) if far and not self._listeners.of(probe) else attempt
 

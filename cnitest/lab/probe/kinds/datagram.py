@@ -115,7 +115,7 @@ class _Exchange:
                     took = time.perf_counter() - self.began
                     received += _more(server, sent) if server else 0
                     return Attempt(matches, True, str(client.getpeername()[0]), source, took, received=received)
-        return Attempt(matches, source_seen=source, received=received)
+        return Attempt(matches, source_seen=source, received=received, until=time.time_ns())
 
 
 def _more(server: socket.socket, expected: bytes) -> int:

@@ -27,9 +27,11 @@ class Refusal(NamedTuple):
 def refusal(attempt: Attempt, seen: Seen, sender: Place) -> Refusal | None:
     """The answer that turned an attempt down, None when none did.
 
-    That the sender's own kernel found no neighbour is no answer: it only says that nobody gave one.
+    That the sender's own kernel found no neighbour is no answer: it only says that nobody gave one. Nor is what comes
+    when it was over: a request that was late has met a port that our listener had left.
     """
-    arrived = [s for s in seen.sightings if s.place == sender.full_name and not s.frame.out]
+    here = [each for each in seen.sightings if each.place == sender.full_name and not each.frame.out]
+    arrived = [each for each in here if not attempt.until or each.frame.when <= attempt.until]
     for sighting in arrived:
         error = wire.icmp_error(sighting.frame.data)
         if error and not (error[1] in wire.NO_NEIGHBOUR and states.has_address(sender.namespace, error[0].source)):
