@@ -135,14 +135,30 @@ def test_a_host_that_listens_would_obey(listening, cni):
 
 @pytest.mark.covers("bridge.ipam", "kernel", "packet")
 def test_ipv6_where_it_is_disabled_by_default(node, cni):
-    """In a namespace that disables IPv6 by default the container's link has it once it gets an address."""
+    """In a namespace that disables IPv6 by default the container's link has it once it gets an address, and lo, too:
+    the container reaches its own address, which packets to oneself pass by lo."""
     sandbox, peer = node.sandbox("c1"), cni.add(node.sandbox("c2"), network(6))
-    sandbox.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
-    sandbox.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
+    for name in ("default", "all", "lo"):
+        sandbox.sysctl(f"net.ipv6.conf.{name}.disable_ipv6", 1)
+    sandbox.run(["ip", "link", "set", "lo", "up"])
     attachment = cni.add(sandbox, network(6))
+    itself = sandbox.ping(attachment.address)
 
-    assert sandbox.sysctl("net/ipv6/conf/eth0/disable_ipv6") == "0"
+    assert [sandbox.sysctl(f"net/ipv6/conf/{name}/disable_ipv6") for name in ("eth0", "lo")] == ["0", "0"]
     assert peer.sandbox.ping(attachment.address)
+    assert itself
+
+
+@pytest.mark.covers("bridge.ipam", "kernel")
+def test_ipv6_stays_disabled_where_nothing_needs_it(node, cni):
+    """A network of IPv4 alone enables no IPv6 in a namespace that disables it."""
+    sandbox = node.sandbox("c1")
+    for name in ("default", "all", "lo"):
+        sandbox.sysctl(f"net.ipv6.conf.{name}.disable_ipv6", 1)
+    cni.add(sandbox, network(4))
+
+    names = ("default", "all", "lo", "eth0")
+    assert [sandbox.sysctl(f"net/ipv6/conf/{name}/disable_ipv6") for name in names] == ["1"] * 4
 
 
 @pytest.mark.covers("bridge", "packet")

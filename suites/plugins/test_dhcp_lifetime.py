@@ -147,18 +147,44 @@ def test_a_range_that_moved_is_followed(node, server, impatient, cni):
 
 @pytest.mark.covers("dhcp", "DEL", "packet")
 def test_del_releases_the_lease(node, server, running, cni):
-    """DEL tells the server: a RELEASE of the address by the same client, and the lease is gone there."""
+    """DEL gives the lease back: the server has it no more, and the link is gone."""
     with serving(server) as dhcp, server.capture("ens33") as wire:
         attachment = cni.add(node.sandbox("c1"), NET)
         await_leases(dhcp, [attachment.address])
         cni.delete(attachment)
-        release = await_message(wire, "RELEASE")
+        await_message(wire, "RELEASE")
         await_leases(dhcp, [])
 
-    assert release.packet["BOOTP"].ciaddr == attachment.address
-    assert release.options["client_id"] == b"\0c1/leased/eth0"
-    assert release.options["server_id"] == SERVER
     assert [link.name for link in attachment.sandbox.links] == ["lo"]
+
+
+@pytest.mark.covers("dhcp", "DEL", "packet")
+def test_a_release_says_whose_lease_it_is(node, server, running, cni):
+    """The RELEASE of DEL names the lease's server, and the address and the identifier that the lease was taken by:
+    a server knows a client that named itself by nothing else (RFC 2131)."""
+    with serving(server), server.capture("ens33") as wire:
+        attachment = cni.add(node.sandbox("c1"), NET)
+        cni.delete(attachment)
+        release = await_message(wire, "RELEASE")
+        requests = messages(wire, "REQUEST")
+
+    assert release.packet["BOOTP"].ciaddr == attachment.address
+    assert release.options["server_id"] == SERVER
+    assert {message.options.get("client_id") for message in [*requests, release]} == {b"\0c1/leased/eth0"}
+
+
+@pytest.mark.covers("dhcp", "DEL", "packet")
+@pytest.mark.covers("dhcp.provide", "DEL", "packet")
+def test_a_release_has_the_identifier_that_was_provided(node, server, running, cni):
+    """A lease that was taken by an identifier of one's own is released by it."""
+    named = network(provide=[{"option": "dhcp-client-identifier", "value": "me"}])
+    with serving(server), server.capture("ens33") as wire:
+        cni.delete(cni.add(node.sandbox("c1"), named))
+        await_message(wire, "RELEASE")
+        identifiers = {message.options.get("client_id") for message in messages(wire, "REQUEST", "RELEASE")}
+
+    assert len(identifiers) == 1, identifiers
+    assert identifiers.pop().endswith(b"me")
 
 
 @pytest.mark.requires(plugin=["bridge"])

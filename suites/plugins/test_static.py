@@ -15,6 +15,13 @@ pytestmark = [pytest.mark.requires(plugin="static"), pytest.mark.topology(MACHIN
 FOUR, SIX = "10.1.2.3/24", "2001:db8:1::3/64"
 WANTED, WANTED6 = "10.5.5.5/24", "2001:db8:5::5/64"
 BOTH = [{"address": FOUR, "gateway": "10.1.2.1"}, {"address": SIX, "gateway": "2001:db8:1::1"}]
+#: What is another list than `BOTH`.
+OTHERS = {
+    "ip": [{"address": "10.1.2.4/24", "gateway": "10.1.2.1"}],
+    "gone": [BOTH[0]],
+    "gateway-ipv4": [{"address": FOUR, "gateway": "10.1.2.9"}, BOTH[1]],
+    "gateway-ipv6": [BOTH[0], {"address": SIX, "gateway": "2001:db8:1::9"}],
+}
 
 
 def listed(version="1.0.0", **keys):
@@ -238,9 +245,8 @@ class TestUpkeep:
         delete_without_namespace(cni, cni.add(sandbox, listed(addresses=BOTH), container_id="other"))
 
     @pytest.mark.covers("static.addresses", "CHECK")
-    @pytest.mark.parametrize(
-        "kept", [[{"address": "10.1.2.4/24", "gateway": "10.1.2.1"}], [BOTH[0]]], ids=["ip", "gone"]
-    )
+    @pytest.mark.covers("static.gateway", "CHECK")
+    @pytest.mark.parametrize("kept", OTHERS.values(), ids=OTHERS)
     def test_check_notices_a_result_that_is_another(self, cni, sandbox, kept):
         """CHECK fails when the result that it is shown is not what the configuration lists."""
         other = cni.add(sandbox, listed(addresses=kept), container_id="other")
