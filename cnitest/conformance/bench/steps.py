@@ -137,11 +137,12 @@ class NoArrival(NamedTuple):
 
 
 class SysctlChange(NamedTuple):
-    """A sysctl of the host has another value."""
+    """A sysctl has another value, at a place (`Place.full_name`) or, without one, on the host."""
 
     name: str
     before: str
     after: str
+    place: str = ""
 
 
 class DelegateCommands(NamedTuple):

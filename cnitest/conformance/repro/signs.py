@@ -113,8 +113,9 @@ class Signs:
         match about:
             case NoArrival(sender, target):
                 return Sign(f"! arrives {joined((self._name(sender), target, self._name(self._internet)))}")
-            case SysctlChange(name, _, after):
-                return Sign(f"sysctl_is - {quoted(name)} {quoted(after)}")
+            case SysctlChange(name, _, after, place):
+                where = self._name(place) if place else "-"
+                return Sign(f"sysctl_is {where} {quoted(name)} {quoted(after)}")
 
     def _name(self, place: str) -> str:
         return self._machines.name(place)

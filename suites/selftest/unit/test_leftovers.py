@@ -137,6 +137,7 @@ SEEN = Saw("/x", "cnitest-ipam", ())
         (NoAnswer("node", "10.1.0.1", 0.5), "unanswered 1 - 10.1.0.1"),
         (NoArrival("node", "192.0.2.1"), "! arrives - 192.0.2.1 m-internet"),
         (SysctlChange("net.ipv4.ip_forward", "0", "1"), "sysctl_is - net.ipv4.ip_forward 1"),
+        (SysctlChange("net.ipv4.ip_forward", "0", "1", "node/c1"), "sysctl_is m-node/c1 net.ipv4.ip_forward 1"),
         (CALL, "answered 1 1 ''"),
         (replace(CALL, exit_code=-9), "answered 1 1 ''"),  # that call was not made here: those that were count
         (DelegateCommands(), "commands /x cnitest-ipam ''"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from cnitest.conformance.bench import delegate, leftovers
@@ -214,12 +215,31 @@ def sysctls_of_the_host_stay(bench: Bench) -> None:
     made = bench.attach(target)
     bench.delete(made)
 
-    after = bench.sysctls()
+    for change in _sysctl_changes(before, bench.sysctls()):
+        if not change.name.endswith(FORWARDING):
+            bench.complain(Detail(f"{change.name} was {change.before}, is {change.after}", about=change))
+
+
+@check("ADD-21")
+def sysctls_of_the_container_stay(bench: Bench) -> None:
+    """After ADD no sysctl that the container had before is another: of lo, of all links, of those to come, of none."""
+    target = bench.target()
+    bench.chain(target)
+    before = bench.sysctls(target.sandbox)
+
+    bench.attach(target)
+
+    place = target.sandbox.full_name
+    for change in _sysctl_changes(before, bench.sysctls(target.sandbox)):
+        words = f"{place}: {change.name} was {change.before}, is {change.after}"
+        bench.complain(Detail(words, about=change._replace(place=place)))
+
+
+def _sysctl_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[SysctlChange]:
+    """What has another value now, those last that follow others."""
     changed = [name for name, value in after.items() if name in before and before[name] != value]
-    for name in sorted(changed, key=lambda name: (name in FOLLOWING, name)):
-        if not name.endswith(FORWARDING):
-            change = SysctlChange(name, before[name], after[name])
-            bench.complain(Detail(f"{name} was {change.before}, is {change.after}", about=change))
+    ordered = sorted(changed, key=lambda name: (name in FOLLOWING, name))
+    return [SysctlChange(name, before[name], after[name]) for name in ordered]
 
 
 def _flows_of_the_first(bench: Bench, first: AddResult, second: AttachmentTarget) -> list[traffic.TrafficProbe]:

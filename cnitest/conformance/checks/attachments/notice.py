@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.bench.bench import AddResult, Bench
 from cnitest.conformance.checks.common import attached, require_check
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol
@@ -175,18 +175,40 @@ def another_sysctl_is_noticed(bench: Bench) -> None:
 
 @check("CHK-17")
 def an_address_of_somebody_else_is_noticed(bench: Bench) -> None:
-    """CHECK of an IPAM plugin fails when the previous result names another address than it gave."""
+    """CHECK of an IPAM plugin fails when the previous result names another address than it gave, for each of them."""
+    made = _addresses_given(bench)
+    for given in form.ips(made.result, bench.version):
+        full = given.address
+        ip = full.partition("/")[0]
+        stranger = mutation.replaced(made.result, full, full.replace(ip, _neighbour(ip)))
+
+        call = bench.check(made, previous=stranger)
+
+        bench.complain(*protocol.rejection(call), prefix=f"prevResult says {_neighbour(ip)}: ")
+
+
+@check("CHK-17")
+def another_gateway_is_noticed(bench: Bench) -> None:
+    """CHECK of an IPAM plugin fails when the previous result names another gateway than it gave, for each of them."""
+    made = _addresses_given(bench)
+    gateways = [given.gateway for given in form.ips(made.result, bench.version) if given.gateway]
+    if not gateways:
+        bench.not_applicable("it gave no gateway")
+    for gateway in dict.fromkeys(gateways):
+        stranger = mutation.replaced(made.result, gateway, _neighbour(gateway))
+
+        call = bench.check(made, previous=stranger)
+
+        bench.complain(*protocol.rejection(call), prefix=f"prevResult has the gateway {_neighbour(gateway)}: ")
+
+
+def _addresses_given(bench: Bench) -> AddResult:
+    """An attachment with addresses whose CHECK succeeds. Raises NotApplicable without any."""
     made = bench.attach()
     require_check(bench, made)
-    full = next((ip.address for ip in form.ips(made.result, bench.version)), None)
-    if full is None:
+    if not form.ips(made.result, bench.version):
         bench.not_applicable("it gave no address")
-    ip = full.partition("/")[0]
-    stranger = mutation.replaced(made.result, full, full.replace(ip, _neighbour(ip)))
-
-    call = bench.check(made, previous=stranger)
-
-    bench.complain(*protocol.rejection(call), prefix=f"prevResult says {_neighbour(ip)}: ")
+    return made
 
 
 def _neighbour(ip: str) -> str:
