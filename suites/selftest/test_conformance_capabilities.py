@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from cnitest.conformance.bench.bench import Bench, open_bench
 from cnitest.conformance.checks.attachments import check, delete, notice
 from cnitest.conformance.discover.examine import examine, source
 from cnitest.conformance.model.finding import Finding, NotApplicable
+from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.model.subject import Setting, Subject, Trial
+from cnitest.errors import ConfigError
 
 PATH = ("/usr/lib/cni",)
 IPAM = {"type": "host-local", "subnet": "10.20.0.0/24"}
@@ -116,6 +119,20 @@ def test_a_finding_counts_where_nothing_was_made(tmp_path: Path):
 
     with pytest.raises(Finding, match="the second DEL"):
         concluded(delete.del_can_be_repeated, subject)
+
+
+def test_the_ipam_plugin_of_a_network_is_one_that_can_be_meant(tmp_path: Path):
+    """It is the only subject then, and a name that is none is told with those that the network has."""
+    file = tmp_path / "net.conflist"
+    bridge = {"type": "bridge", "ipam": {"type": "host-local", "subnet": "10.22.0.0/24"}}
+    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "plugins": [bridge]}))
+    network = source(file, PATH)
+
+    subjects = examine([replace(network, only="host-local")], PATH, versions=("1.0.0",))
+
+    assert [(subject.plugin, subject.kind) for subject in subjects] == [("host-local", Kind.IPAM)]
+    with pytest.raises(ConfigError, match=r"no plugin 'host-locl'.*'host-local'.*; it has bridge, host-local"):
+        examine([replace(network, only="host-locl")], PATH, versions=("1.0.0",))
 
 
 def test_an_address_that_is_only_asked_for(tmp_path: Path):

@@ -67,7 +67,8 @@ def _speaking(drafts: Sequence[Subject], each: Source, versions: tuple[str, ...]
     """The drafts with what they say of themselves, and the versions to test them in. Raises ConfigError where there is
     none, and `Unspoken`."""
     if not drafts:
-        members = [str(conf["type"]) for conf in each.network.plugins]
+        listed = [str(conf["type"]) for conf in each.network.plugins]
+        members = list(dict.fromkeys([*listed, *_ipam_plugins(each.network)]))
         advice = did_you_mean(each.only, members, clause=True)
         raise ConfigError(f"{each.where}: its list has no plugin {each.only!r}{advice}; it has {', '.join(members)}")
     try:
@@ -138,7 +139,6 @@ def _in_own_version(drafts: Sequence[Subject], network: Network) -> StartFailure
 def _drafts(each: Source, path: tuple[str, ...]) -> Iterator[Subject]:
     """One for each plugin of the list, and one for each IPAM plugin that can be called alone."""
     plugins = [dict(plugin) for plugin in each.network.plugins]
-    delegates: list[str] = []
     for position, plugin in enumerate(plugins):
         if each.only and plugin["type"] != each.only:
             continue
@@ -158,12 +158,23 @@ def _drafts(each: Source, path: tuple[str, ...]) -> Iterator[Subject]:
             source=each.where,
             setting=each.setting,
         )
-        delegate = _ipam_type(plugin)
-        wanted = each.only == delegate or not (each.only or each.name)
-        if delegate and "/" not in delegate and delegate != plugin["type"] and wanted and delegate not in delegates:
-            delegates.append(delegate)
-    for delegate in delegates:
+    for delegate in _delegates(each):
         yield _delegate(each, next(plugin for plugin in plugins if _ipam_type(plugin) == delegate), path)
+
+
+def _delegates(each: Source) -> list[str]:
+    """The IPAM plugins of a source that are tried besides: of a network all, of one plugin that is meant that one."""
+    named = _ipam_plugins(each.network)
+    if each.only:
+        listed = any(plugin["type"] == each.only for plugin in each.network.plugins)
+        return [] if listed else [name for name in named if name == each.only]
+    return [] if each.name else named
+
+
+def _ipam_plugins(network: Network) -> list[str]:
+    """The IPAM plugins that the plugins of a network name, each once."""
+    found = [(_ipam_type(plugin), plugin["type"]) for plugin in network.plugins]
+    return list(dict.fromkeys(name for name, owner in found if name and "/" not in name and name != owner))
 
 
 def _delegate(each: Source, owner: Mapping[str, Any], path: tuple[str, ...]) -> Subject:
