@@ -40,6 +40,35 @@ def test_a_configuration_as_go_prints_it_is_no_previous_result(tmp_path: Path) -
     assert "works on an interface that a plugin before it made" not in text
 
 
+def test_of_much_on_stderr_the_end_is_told_too(tmp_path: Path) -> None:
+    """A plugin that logs what it does says last why it ended, and first what it was about."""
+    logging = "echo first words >&2; for i in $(seq 300); do echo debug $i >&2; done; echo error: the last words >&2"
+
+    _, text = tried(tmp_path, f"#!/bin/sh\n[ $CNI_COMMAND = ADD ] || exit 1\n{logging}\nexit 1\n")
+
+    assert "stderr first words debug 1 debug 2" in text
+    assert "debug 300 error: the last words" in text
+    assert "debug 150 " not in text
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        ("Pod Namespace not specified in CNI Args", 'args: {IgnoreUnknown: "1", K8S_POD_NAMESPACE: default, K8S_POD'),
+        ("required K8S_POD_NAME is missing", "it wants the names of a pod, which Kubernetes' runtimes hand over"),
+        ("dial unix var/run/eni/eni.socket: connect: no such file", "daemon], socket: /var/run/eni/eni.socket}'"),
+    ],
+    ids=["pod", "variable", "socket"],
+)
+def test_what_a_plugin_of_a_cluster_wants_is_told(tmp_path: Path, message: str, advice: str) -> None:
+    """The names of a pod, and a daemon's socket, which is absolute however the plugin writes it."""
+    error = json.dumps({"cniVersion": "0.4.0", "code": 100, "msg": message})
+
+    _, text = tried(tmp_path, f"#!/bin/sh\n[ $CNI_COMMAND = ADD ] && echo '{error}'; exit 1\n")
+
+    assert advice in text
+
+
 @pytest.mark.requires(binary="ip")
 @pytest.mark.parametrize("log", ["/run/mine.log", pytest.param("/var/log/mine", marks=ROOT_ALONE)])
 def test_what_a_plugin_wrote_into_its_log_is_told(tmp_path: Path, log: str) -> None:

@@ -264,13 +264,14 @@ def daemon_is_not_there(failure: StartFailure) -> Iterator[str]:
     if found and "dbus" in found[1]:
         yield "the host has no D-Bus, and so no firewalld: choose another backend, or start both with host_setup"
     elif found:
-        profile = f"'daemon: {{command: [\"{{plugin}}\", daemon], socket: {found[1]}}}'"
+        socket = found[1] if found[1][0] in "/@" else f"/{found[1]}"  # runtimes call plugins from /
         advice = failure.advice(
-            f"let a cnitest.yaml beside the configuration start it: {profile}",
-            f"start it before ADD: host.start([PLUGIN, 'daemon'], ready={found[1]!r})",
+            "let a cnitest.yaml beside the configuration start it: "
+            f"'daemon: {{command: [\"{{plugin}}\", daemon], socket: {socket}}}'",
+            f"start it before ADD: host.start([PLUGIN, 'daemon'], ready={socket!r})",
             "no command starts one; a test does, with host.start before cni.add",
         )
-        yield f"its daemon does not answer at {found[1]}: {advice}"
+        yield f"its daemon does not answer at {socket}: {advice}"
 
 
 @cause
@@ -300,8 +301,7 @@ def kernel_lacks_it(failure: StartFailure) -> Iterator[str]:
 
 @cause
 def network_s_name_is_too_long(failure: StartFailure) -> Iterator[str]:
-    """Plugins make files of a network's name, which cannot be that long; an error that repeats it is cut before it says
-    so."""
+    """Plugins make files of a network's name, which cannot be that long; an error that repeats it is cut before."""
     if _name_is_too_long(failure):
         yield (
             f"the network's 'name' has {len(failure.subject.network)} letters, and plugins make files of it, whose "

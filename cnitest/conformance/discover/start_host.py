@@ -13,6 +13,12 @@ from cnitest.conformance.discover.start_causes import cause
 from cnitest.topology.words.address import ip, prefix
 
 _OTHER_ADDRESS = re.compile(r'"([^"\s/]{1,15})" already has an IP address different from ([0-9a-fA-F.:/]+)')
+#: The names of a pod in CNI_ARGS, as containerd and CRI-O hand them over, and how plugins speak of them.
+_OF_PODS = {
+    "K8S_POD_NAMESPACE": re.compile(r"K8S_POD_NAMESPACE|\bpod.?s?.namespace\b", re.I),
+    "K8S_POD_NAME": re.compile(r"K8S_POD_NAME\b|\bpod.?s?.name\b", re.I),
+    "K8S_POD_INFRA_CONTAINER_ID": re.compile(r"K8S_POD_INFRA_CONTAINER_ID|\bpod.?infra.?container.?id\b", re.I),
+}
 _NO_CHAIN = re.compile(r"Chain '([^']+)' does not exist|(?:Couldn't load target|chain) [`'\"]([^`'\"]+)['\"]")
 
 
@@ -66,3 +72,19 @@ def chain_is_not_there(failure: StartFailure) -> Iterator[str]:
                 f"{key} is {name!r}, a chain that the host does not have: make it {where} (iptables -t nat -N {name}), "
                 f"or leave {key} out"
             )
+
+
+@cause
+def pod_is_not_named(failure: StartFailure) -> Iterator[str]:
+    """The plugin wants the names of a pod in CNI_ARGS, and gets none."""
+    given = failure.subject.setting.args
+    if any(pattern.search(failure.text) and name not in given for name, pattern in _OF_PODS.items()):
+        pairs = {"IgnoreUnknown": "1", "K8S_POD_NAMESPACE": "default", "K8S_POD_NAME": "web"}
+        pairs["K8S_POD_INFRA_CONTAINER_ID"] = "c1"
+        wanted = ", ".join(f'{key}: "{value}"' if value == "1" else f"{key}: {value}" for key, value in pairs.items())
+        advice = failure.advice(
+            f"say them in a cnitest.yaml beside the configuration: 'args: {{{wanted}}}'",
+            f"call cni.add with args={pairs!r}",
+            "no command hands any over; a test does, with cni.add(…, args=…)",
+        )
+        yield f"it wants the names of a pod, which Kubernetes' runtimes hand over in CNI_ARGS: {advice}"

@@ -19,6 +19,8 @@ _LABEL = 10
 _MOST = {"configuration": 4, "msg": 5, "details": 4, "printed": 5, "log": 3, "links": 3, "container": 2, "plugins": 3}
 # Of a log file the end is told: so many letters of it.
 _LOG_LETTERS = 240
+# Of a long output on stderr so many letters from its beginning, which says what it was about, and from its end: why.
+_WHOLE_LETTERS, _FIRST_LETTERS, _LAST_LETTERS = 500, 180, 300
 _MOST_CAUSES, _LINES_A_CAUSE = 4, 3
 
 
@@ -55,9 +57,10 @@ def _error(failure: StartFailure) -> Iterator[str]:
             if failure.error.get(key):
                 yield from _field(key, str(failure.error[key]), _MOST[key])
     elif failure.call is not None:
-        for name, stream in (("stdout", failure.call.stdout), ("stderr", failure.call.stderr)):
-            if stream:
-                yield from _field(name, stream[:2000].decode(errors="backslashreplace"), _MOST["printed"])
+        if failure.call.stdout:
+            yield from _field("stdout", failure.call.stdout[:2000].decode(errors="backslashreplace"), _MOST["printed"])
+        if failure.call.stderr:
+            yield from _field("stderr", _both_ends(failure.call.stderr), _MOST["printed"])
         if not (failure.call.stdout or failure.call.stderr):
             yield from _field("error", "it printed nothing at all")
     else:
@@ -66,6 +69,14 @@ def _error(failure: StartFailure) -> Iterator[str]:
         words = " ".join(end.split())
         last = words if len(words) <= _LOG_LETTERS else f"… {words[-_LOG_LETTERS:].partition(' ')[2]}"
         yield from _field("log", f"{path}: {last}", _MOST["log"])
+
+
+def _both_ends(stream: bytes) -> str:
+    """What a plugin printed on stderr; of much the beginning and the end."""
+    words = " ".join(stream.decode(errors="backslashreplace").split())
+    if len(words) <= _WHOLE_LETTERS:
+        return words
+    return f"{words[:_FIRST_LETTERS].rpartition(' ')[0]} … {words[-_LAST_LETTERS:].partition(' ')[2]}"
 
 
 def _host(failure: StartFailure) -> Iterator[str]:
