@@ -195,6 +195,30 @@ def test_check_finds_an_empty_chain_of_nftables(node, cni, chain):
     assert distrusted(cni, attachment)
 
 
+def _last_rule_gone_of_iptables(node):
+    own = _own_chain(node, 4)
+    listed = node.run(["iptables", "-w", "-t", "nat", "-S", own]).stdout.splitlines()
+    node.run(["iptables", "-w", "-t", "nat", "-D", own, str(len(listed) - 1)])
+
+
+def _last_rule_gone_of_nftables(node):
+    chain = ["ip", "cni_hostport", "hostports"]
+    listed = node.run(["nft", "-a", "list", "chain", *chain]).stdout.splitlines()
+    handle = [line.rpartition("# handle ")[2] for line in listed if "dnat to" in line][-1]
+    node.run(["nft", "delete", "rule", *chain, "handle", handle])
+
+
+@BACKEND
+@pytest.mark.requires(binary="iptables-save")
+@pytest.mark.covers("portmap.runtimeConfig.portMappings", "CHECK")
+def test_check_finds_that_one_port_of_two_is_gone(node, cni, backend):
+    """CHECK fails once one of two ports does not lead to the container any more, although the other does."""
+    attachment = cni.add(node.sandbox("c1"), published(4, **backend), capabilities=asked(mapping(), mapping(8081)))
+    (_last_rule_gone_of_nftables if "nftables" in backend.values() else _last_rule_gone_of_iptables)(node)
+
+    assert distrusted(cni, attachment)
+
+
 @pytest.mark.covers("portmap.runtimeConfig.portMappings", "CHECK")
 def test_check_finds_a_port_that_was_never_made(node, cni):
     """CHECK with one port more than ADD was asked for fails."""
