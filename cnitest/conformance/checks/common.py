@@ -100,3 +100,15 @@ def come_and_go(bench: Bench, target: AttachmentTarget, words: str) -> None:
     previous = document if spec.has_check(bench.version) else None
     bench.complain(*protocol.success(bench.raw("DEL", target, previous=previous)), prefix=f"{words}: DEL: ")
     bench.unchain(target, document)
+
+
+def come_and_go_as_ever(bench: Bench) -> None:
+    """ADD and DEL of the ordinary attachment, which have to succeed. Raises NotApplicable where a profile prepares each
+    container, and what it prepared serves one ADD alone."""
+    bench.detach(bench.attach())
+    if not bench.setting.container_setup:
+        return
+    again = bench.add(bench.target())
+    if protocol.failed(again):
+        bench.not_applicable(f"what container_setup prepares serves one ADD: {protocol.words(again)}")
+    bench.detach(AddResult(bench.target(), again, protocol.result_document(again) or {}, bench.chain(bench.target())))

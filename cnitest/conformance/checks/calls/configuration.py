@@ -9,7 +9,7 @@ from typing import Any
 
 from cnitest.cni import spec
 from cnitest.conformance.bench.bench import Bench
-from cnitest.conformance.checks.common import come_and_go
+from cnitest.conformance.checks.common import come_and_go, come_and_go_as_ever
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol
 from cnitest.conformance.observe import mutation
@@ -48,7 +48,7 @@ GOOD_NAMES = ("0", f"A_b.c-9_.-{'n' * 54}")
 @check("PROTO-12")
 def good_network_names_are_taken(bench: Bench) -> None:
     """ADD and DEL take whatever is a name of a network."""
-    bench.detach(bench.attach())
+    come_and_go_as_ever(bench)
     for name in GOOD_NAMES:
         come_and_go(bench, bench.target(network=name), f"name {name!r}")
 

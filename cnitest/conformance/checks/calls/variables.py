@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnitest.cni import spec
 from cnitest.conformance.bench.bench import Bench
-from cnitest.conformance.checks.common import come_and_go
+from cnitest.conformance.checks.common import come_and_go, come_and_go_as_ever
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import protocol
 from cnitest.conformance.model.requirement import Kind
@@ -130,7 +130,7 @@ GOOD_IDENTIFIERS = ("0", "A_b.c-9_.-", "f" * 64)
 @check("PROTO-09")
 def good_container_ids_are_taken(bench: Bench) -> None:
     """ADD and DEL take whatever is an identifier."""
-    bench.detach(bench.attach())
+    come_and_go_as_ever(bench)
     for identifier in GOOD_IDENTIFIERS:
         come_and_go(bench, bench.target(container_id=identifier), f"CNI_CONTAINERID {identifier!r}")
 
