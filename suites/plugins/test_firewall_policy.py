@@ -21,11 +21,11 @@ POLICY = pytest.mark.parametrize("policy", ["ACCEPT", "DROP"])
 ISOLATED = pytest.param("isolated", marks=pytest.mark.requires(plugin="firewall>=1.7"))
 PROBES = ("icmp", "tcp:80", "udp:53")
 #: Who is to be reached by a container of a network with an ingress policy, where the host's own policy is ACCEPT.
-WAYS = ("out", "same bridge", "to open", "from open", "between closed", "in")
+WAYS = ("out", "same bridge", "to open", "between closed", "in")
 TRUTH = {
     "open": dict.fromkeys(WAYS, True),
-    "same-bridge": {**dict.fromkeys(WAYS, True), "from open": False, "between closed": False},
-    "isolated": {**dict.fromkeys(WAYS, True), "same bridge": False, "from open": False, "between closed": False},
+    "same-bridge": {**dict.fromkeys(WAYS, True), "between closed": False},
+    "isolated": {**dict.fromkeys(WAYS, True), "same bridge": False, "between closed": False},
 }
 
 
@@ -42,7 +42,6 @@ def ways(lab, node, cni, family, ingress):
         "out": (own.sandbox, ROUTER[family]),
         "same bridge": (own.sandbox, wanted.address),
         "to open": (own.sandbox, free.address),
-        "from open": (free.sandbox, own.address),
         "between closed": (closed_too.sandbox, own.address),
         "in": (router, own.address),
     }
@@ -68,6 +67,19 @@ def test_who_may_begin(lab, cni, family, policy, ingress):
 
     truth = {**TRUTH[ingress], "in": policy == "ACCEPT"}
     assert found == truth
+
+
+@FAMILY
+@pytest.mark.parametrize("ingress", ["open", "same-bridge", ISOLATED])
+@pytest.mark.covers("firewall.ingressPolicy", "packet")
+def test_whether_an_open_bridge_may_begin(lab, cni, family, ingress):
+    """A container of a network without ingress policy reaches those of an open network, and of no closed one."""
+    node = closed(lab, "ACCEPT")
+    own = cni.add(node.sandbox("c1"), filtered(family, ingressPolicy=ingress))
+    free = cni.add(node.sandbox("c2"), other_filtered(family))
+    begins = reached(free.sandbox, own.address)
+
+    assert {ingress: begins} == {ingress: ingress == "open"}
 
 
 @FAMILY
