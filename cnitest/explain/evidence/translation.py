@@ -116,6 +116,17 @@ def first(loss: Loss) -> wire.Headers | None:
     return wire.read(sighting.frame.data) if sighting else None
 
 
+def own(loss: Loss) -> Passage | None:
+    """The request at its sender, where that itself has translated its source; None of all others."""
+    sender, sent = loss.probe.sender, first(loss)
+    if sent is None or loss.owns(sent.source, sender):
+        return None
+    here = (s.frame.link for s in loss.seen.sightings if s.place == sender.full_name and s.frame.out)
+    route = loss.route(loss.reach.destination.partition("%")[0], place=sender)
+    source = loss.probe.source or (route.source if isinstance(route, Route) else "")
+    return Passage(sender, "", next(here, ""), sent._replace(source=source), sent)
+
+
 class TranslatedTo(NamedTuple):
     """Where a place has translated the destination to; ``port`` is 0 where there are none."""
 

@@ -45,3 +45,23 @@ def test_a_packet_on_another_way_that_leads_to_nobody_is_a_proved_drop(way, prob
         assert ("hook OUTPUT" in str(lost.explanation)) == (way == "translated"), str(lost.explanation)
         lab.host(lost.cause.place).run(["sh", "-ec", lost.cause.remedy])
         assert getattr(client, probe)(words("{S}"), *ports)
+
+
+@pytest.mark.requires(binary=["iptables", "nft"])
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("probe", ["ping", "udp", "tcp"])
+@pytest.mark.parametrize("source", ["{9.77}", "{1.77}"])
+def test_a_sender_that_translates_its_own_source_to_nobodys_is_named(source, probe, family):
+    """The rule is its own, and no address that it chose for the packet."""
+    words = Words(family)
+    with Lab(loads(WAYS)) as lab:
+        client = lab.host("client")
+        client.run(words(f"{{t}} -t nat -A POSTROUTING -d {{S}} -j SNAT --to-source {source}").split())
+
+        ports = () if probe == "ping" else (53,)
+        lost = getattr(client, probe)(words("{S}"), *ports)
+
+        assert (lost.cause.id, lost.cause.place) == ("nat.snat-address", "client"), str(lost.explanation)
+        assert f"client translates {words('{1.1}')} to {words(source)}, which nobody has" in lost.cause.words
+        client.run(["sh", "-ec", lost.cause.remedy])
+        assert getattr(client, probe)(words("{S}"), *ports)

@@ -127,7 +127,7 @@ def missing(loss: Loss) -> Found | None:
 @cause("nat.snat-address", *ON_THE_WAY_BACK, order=_FIRST)
 def snat_address(loss: Loss) -> Found | None:
     """The source was translated (SNAT) to an address that the translating place does not have."""
-    for one in translation.passages(loss):
+    for one in filter(None, (translation.own(loss), *translation.passages(loss))):
         new = one.left.source
         struck = new == loss.packet.destination if loss.returning else loss.received and loss.owns(new)
         if one.came.source == new or not struck or loss.owns(new, one.place):

@@ -20,7 +20,7 @@ def source_choice(loss: Loss) -> Found | None:
     link = next((s.frame.link for s in loss.seen.sightings if s.place == sender.full_name and s.frame.out), "")
     own = [row for row in loss.state(sender).addresses if row.link == link and _may_be_used(row, six=loss.six)]
     better = next((row for row in own if _comes_back(loss, row.ip) and not _comes_back(loss, sent.source)), None)
-    if better is None or loss.owns(sent.source):
+    if better is None or loss.owns(sent.source) or not loss.owns(sent.source, sender):
         return None
     whose = "another of its addresses" if any(row.ip == sent.source for row in own) else "an address of another link"
     remedy, why = _remedy(loss, better, sent.source)
