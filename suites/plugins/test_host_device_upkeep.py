@@ -214,6 +214,17 @@ class TestCheck:
         cni.check(attachment)
 
     @pytest.mark.covers("host-device", "CHECK")
+    @pytest.mark.parametrize("lost", [f"{ADDRESS}/24", f"{ADDRESS6}/64"], ids=["ipv4", "ipv6"])
+    def test_notices_the_lost_address_of_one_family(self, cni, sandbox, lost):
+        """CHECK of a device with addresses of both families fails when either one is gone."""
+        attachment = cni.add(sandbox, network(f"{ADDRESS}/24", f"{ADDRESS6}/64", device="nic1"))
+        cni.check(attachment)
+
+        sandbox.run(["ip", "address", "delete", lost, "dev", "eth0"])
+
+        assert distrusted(cni, attachment)
+
+    @pytest.mark.covers("host-device", "CHECK")
     @pytest.mark.requires(plugin="host-local")
     @pytest.mark.parametrize("tampering", TAMPERINGS)
     def test_notices(self, cni, sandbox, tampering):

@@ -208,7 +208,12 @@ class TestResult:
     @pytest.mark.covers("host-local.gw", "kernel")
     def test_routes(self, cni, node):
         """Routes are passed on as they are given."""
-        routes = [{"dst": "0.0.0.0/0"}, {"dst": "10.2.0.0/16", "gw": "10.1.2.9"}, {"dst": "::/0"}]
+        routes = [
+            {"dst": "0.0.0.0/0"},
+            {"dst": "10.2.0.0/16", "gw": "10.1.2.9"},
+            {"dst": "::/0"},
+            {"dst": "2001:db8:2::/48", "gw": "2001:db8:1::9"},
+        ]
 
         (first,) = taken(cni, node, pool(subnet="10.1.2.0/24", routes=routes), "a")
 

@@ -77,6 +77,7 @@ class TestConfiguration:
             {"dst": "0.0.0.0/0"},
             {"dst": "10.0.0.0/8", "gw": "10.1.2.9"},
             {"dst": "10.0.0.0/8", "gw": "10.1.2.8"},
+            {"dst": "2001:db8:2::/48", "gw": "2001:db8:1::9"},
         ]
 
         assert cni.add(sandbox, listed(addresses=BOTH, routes=routes)).result.document["routes"] == routes

@@ -110,6 +110,18 @@ class TestOwners:
         assert "user" not in second
         assert "group" not in second
 
+    @pytest.mark.covers("tap.owner", "kernel")
+    @pytest.mark.covers("tap.group", "kernel")
+    @pytest.mark.requires(binary="setpriv")
+    @pytest.mark.usefixtures("users")
+    @pytest.mark.parametrize(("key", "is_one"), [("owner", "user"), ("group", "group")])
+    def test_an_owner_is_no_group(self, cni, sandbox, key, is_one):
+        """A tap with one of the two has that one, and not the other."""
+        cni.add(sandbox, network(**{key: 1234}))
+        found = details(sandbox)
+
+        assert {name: str(found[name]) for name in ("user", "group") if name in found} == {is_one: "1234"}
+
     @pytest.mark.covers("tap.owner", "packet")
     @pytest.mark.covers("tap.group", "packet")
     @pytest.mark.requires(binary="setpriv")
