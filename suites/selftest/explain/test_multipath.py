@@ -79,3 +79,23 @@ def test_a_flow_by_the_next_hop_that_is_gone_is_a_proved_drop(gone, address, pro
         lost = [reach for reach in reaches if not reach]
         assert {reach.cause.id for reach in lost} == {"host.address-missing"}, [str(each.explanation) for each in lost]
         assert len(lost) < len(reaches)
+
+
+def test_next_hops_of_the_other_family_are_waited_for_as_well():
+    """IPv4 by neighbours of IPv6 (RFC 5549): who takes the one that is gone is a proved drop."""
+    words = Words(4)
+    with Lab(loads(WAYS)) as lab:
+        client, server, second = lab.host("client"), lab.host("server"), lab.host("r2")
+        there = next(one.ip for one in second.addresses if one.link == "eth2" and one.scope == "link")
+        ways = f"nexthop via inet6 fe80::dead dev eth1 nexthop via inet6 {there} dev eth2"
+        client.run(
+            ["sh", "-ec", f"ip -4 route replace default {ways}; sysctl -qw net.ipv4.fib_multipath_hash_policy=1"]
+        )
+        server.run(words("{ip} route add {2.0}/{64} via {4.2}").split())
+
+        reaches = [client.udp(words("{S}"), 53, source_port=40_000 + flow) for flow in _FLOWS]
+
+        lost = [reach for reach in reaches if not reach]
+        assert lost
+        assert len(lost) < len(reaches)
+        assert {reach.controls[-1].partition(" does not")[0] for reach in lost} == {"fe80::dead"}

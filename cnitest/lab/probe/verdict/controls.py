@@ -94,7 +94,7 @@ def control(probe: Probe, *, left: bool = True) -> Control:
 def _awaited(probe: Probe, hop: FirstHop | Control) -> FirstHop | Control:
     """The neighbour that the sender's kernel asks for in vain: the next hop, if that is one, else another next hop of
     the same route, else the only one. What is given where it asks for none, or for who knows which."""
-    sender, six = probe.sender, is_ipv6(probe.destination)
+    sender, six = probe.sender, is_ipv6(hop.address if isinstance(hop, FirstHop) else probe.destination)
     rows = [row for row in sender.neighbours if is_ipv6(row.ip) == six]
     now, before = [row for row in rows if row.state in _ASKED_NOW], [row for row in rows if row.state == _GIVEN_UP]
     waiting = [FirstHop(sender, row.link, row.ip) for row in now or before]
@@ -110,8 +110,8 @@ def _awaited(probe: Probe, hop: FirstHop | Control) -> FirstHop | Control:
 
 
 def _by_words(hop: str) -> dict[str, str]:
-    """One next hop of a route, ``via 10.1.0.9 dev eth0 weight 1``."""
-    words = hop.split()
+    """One next hop of a route, ``via 10.1.0.9 dev eth0 weight 1`` or ``via inet6 fe80::1 dev eth0 weight 1``."""
+    words = hop.replace("via inet6 ", "via ").split()
     return dict(zip(words[::2], words[1::2], strict=False))
 
 
