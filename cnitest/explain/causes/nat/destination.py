@@ -81,9 +81,9 @@ def to_closed_port(loss: Loss) -> Found | None:
         f"{target.place.full_name} translates {_asked(loss)} to {target}, and nobody listens there",
         hook=_hook(loss, target.place),
         evidence=(*map(str, _of_target(loss, target)), *said_here),
-        remedy=_remedy(loss, target.place, "-I", _of_target(loss, target))
-        if _listener(loss)
-        else f"listen on {loss.reach.transport} port {target.port} at {loss.place.full_name}",
+        remedy=f"listen on {loss.reach.transport} port {target.port} at {loss.place.full_name}"
+        if loss.probe.far is target.place and not _listener(loss)
+        else _remedy(loss, target.place, "-I", _of_target(loss, target)),
         place=target.place.full_name,
     )
 
@@ -101,7 +101,7 @@ def to_another(loss: Loss) -> Found | None:
         "DNAT to another server",
         f"{target.place.full_name} translates {_asked(loss)} to {target}, which is a server of {loss.place.full_name}, "
         f"and {far} is to receive it",
-        hook="PREROUTING",
+        hook=_hook(loss, target.place),
         evidence=tuple(map(str, _of_target(loss, target))),
         remedy=_remedy(loss, target.place, "-I", _of_target(loss, target)),
         place=target.place.full_name,

@@ -155,10 +155,15 @@ class _Conversation:
 
     def _is_elsewhere(self) -> bool:
         """Whether another server than ours has taken the connection, and acknowledged the payload."""
-        if not (self._others and self._connected and self._server) or self._accepted:
+        if not (self._others and self._connected and self._server) or self._accepted or self._is_asked():
             return False
         unsent = fcntl.ioctl(self._client, termios.TIOCOUTQ, bytes(4))
         return not int.from_bytes(unsent, sys.byteorder)
+
+    def _is_asked(self) -> bool:
+        """Whether a connection waits for our listener to accept it."""
+        assert self._server is not None, "only a listener is asked"
+        return any(fd == self._server.fileno() for fd, _ in self._poll.poll(0))
 
     def _accept(self) -> None:
         assert self._server is not None, "accepting needs a server"
