@@ -50,7 +50,7 @@ ROUTES = changes(
     ("ip route add prohibit 10.9.9.0/24", "+ routes prohibit 10.9.9.0/24 table main"),
     ("ip route add throw 10.9.9.0/24 table 7", "+ routes throw 10.9.9.0/24 table 7"),
     ("ip route add local 10.7.0.0/16 dev lo table 100", "+ routes local 10.7.0.0/16 dev lo table 100"),
-    ("ip route add 10.7.0.0/16 via inet6 2001:db8::2 dev br0", "+ routes 10.7.0.0/16 via 2001:db8::2 dev br0"),
+    ("ip route add 10.7.0.0/16 via inet6 2001:db8::2 dev br0", "+ routes 10.7.0.0/16 via inet6 2001:db8::2 dev br0"),
     ("ip route add 10.7.0.0/16 via 192.0.2.9 dev br0 onlink", "flags=onlink"),
     ("ip route add 10.7.0.0/16 encap ip id 5 dst 192.0.2.1 dev br0", "encap=ip dst 192.0.2.1 flags 0x0 id 5"),
     ("ip -6 route add 2001:db8:1::/64 from 2001:db8:2::/64 dev br0", "2001:db8:1::/64 from 2001:db8:2::/64 dev br0"),

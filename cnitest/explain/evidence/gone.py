@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.wiring import LinkAt, shortest
 from cnitest.topology.building.steps import AddAddress, AddLink, AddNeighbour, AddRoute, SetLink
+from cnitest.topology.words.ip_words import is_ipv6
 
 
 def commands(loss: Loss, at: LinkAt, *, six: bool | None = False) -> tuple[str, ...]:
@@ -52,9 +53,8 @@ def routes(loss: Loss, at: LinkAt, *, both: bool = False) -> Iterator[AddRoute]:
     steps = [step for step in loss.place.lab.plan.steps if isinstance(step, AddRoute) and step.place == at.place]
     for step in steps:
         via = (step.route.via or "").removeprefix("inet6 ")
-        six = ":" in f"{via}{step.route.to}" or step.route.family == 6
         through = any(via and ipaddress.ip_address(via) in network for network in networks)
-        if through or (step.route.link == at.link and (both or six == loss.six)):
+        if through or (step.route.link == at.link and (both or is_ipv6(step.route) == loss.six)):
             yield step
 
 
@@ -62,7 +62,7 @@ def prefix(step: AddRoute) -> str:
     """Where a route leads to, as a prefix."""
     if step.route.to != "default":
         return step.route.to
-    return "::/0" if ":" in f"{step.route.via}" or step.route.family == 6 else "0.0.0.0/0"
+    return "::/0" if is_ipv6(step.route) else "0.0.0.0/0"
 
 
 def made_by(loss: Loss, at: LinkAt) -> AddLink | None:

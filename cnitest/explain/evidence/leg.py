@@ -50,7 +50,7 @@ def travelled(loss: Loss) -> Leg | None:
         return _leg(loss, sender, start, wanted, gateway=False)
     found = loss.route(loss.packet.destination, place=sender)
     via = found.via if isinstance(found, Route) and found.link in ("", start.link) else ""
-    return _leg(loss, sender, start, via.removeprefix("inet6 ") or loss.packet.destination, gateway=bool(via))
+    return _leg(loss, sender, start, via or loss.packet.destination, gateway=bool(via))
 
 
 def arrived(loss: Loss) -> bool:
@@ -67,8 +67,7 @@ def ahead(loss: Loss) -> Leg | None:
     if not isinstance(found, Route) or not found.link or loss.owns(loss.destination):
         return None
     start = LinkAt(loss.place.full_name, found.link)
-    via = found.via.removeprefix("inet6 ")
-    return _leg(loss, loss.place, start, via or loss.destination, gateway=bool(via))
+    return _leg(loss, loss.place, start, found.via or loss.destination, gateway=bool(found.via))
 
 
 def _start(loss: Loss, mac: str) -> LinkAt | None:

@@ -31,7 +31,8 @@ def _route_words(route: Route) -> Iterator[str]:
     if route.kind != "unicast":
         yield route.kind
     yield route.to
-    for word, value in (("from", route.origin), ("via", route.via), ("dev", route.link), ("nhid", route.nhid)):
+    via = f"inet6 {route.via}" if route.family == 4 and ":" in route.via else route.via
+    for word, value in (("from", route.origin), ("via", via), ("dev", route.link), ("nhid", route.nhid)):
         if value:
             yield f"{word} {value}"
     if route.tos:

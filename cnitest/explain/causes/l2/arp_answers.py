@@ -115,7 +115,7 @@ def refusing_route(loss: Loss) -> Found | None:
         "requests",
         hook="neighbour",
         evidence=tuple(f"net.{name}=1".replace("/", ".") for name in _reverse_path(loss)),
-        remedy=delete_route(loss, back.route) if back.route else delete_rule(loss, back),
+        remedy=delete_route(back.route) if back.route else delete_rule(loss, back),
     )
 
 

@@ -118,7 +118,7 @@ def itself(loss: Loss) -> Found | None:
         f"{loss.place.full_name}:{loss.link} sends to {carrier.destination}, and the route there leads into it: "
         f"{words.route_key(route)}",
         hook="routing",
-        remedy=commands.delete_route(carrier, route),
+        remedy=commands.delete_route(route),
     )
 
 

@@ -237,4 +237,4 @@ def _router(loss: Loss, leg: Leg) -> str:
     routes = (
         one.route for one in decisions if one.route and one.kind == "unicast" and one.route.link != leg.start.link
     )
-    return next((route.via.removeprefix("inet6 ") for route in routes if route.via), "")
+    return next((route.via for route in routes if route.via), "")

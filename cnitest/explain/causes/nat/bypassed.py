@@ -67,7 +67,7 @@ def _leads_to(loss: Loss, start: Place, one: Passage, address: str = "") -> bool
         found = loss.route(wanted, place=place)
         if not isinstance(found, Route) or found.kind != "unicast":
             return False
-        place = loss.place.lab.owner((found.via or wanted).removeprefix("inet6 "), place)
+        place = loss.place.lab.owner(found.via or wanted, place)
     return False
 
 

@@ -8,6 +8,7 @@ from cnitest.explain.evidence.ip import declared, fib, next_hops
 from cnitest.explain.evidence.ip.fib import Decision
 from cnitest.explain.evidence.loss import Loss, NoRoute
 from cnitest.kernel.rows.records import Route
+from cnitest.lab.place import Place
 from cnitest.lab.snapshot import words
 
 
@@ -32,15 +33,19 @@ def delete_address(loss: Loss, address: str) -> str:
     return f"ip address del {row.address} dev {row.link}"
 
 
-def delete_rule(loss: Loss, decision: Decision) -> str:
-    """The command that takes the rule away that decided."""
-    return f"ip {'-6 ' if loss.six else ''}rule del pref {decision.rule.priority}"
+def delete_rule(loss: Loss, decision: Decision, place: Place | None = None) -> str:
+    """The command that takes the rule away that decided at a place (default: the packet's), in all its words where
+    others have its priority, too."""
+    rule = decision.rule
+    several = sum((row.family, row.priority) == (rule.family, rule.priority) for row in loss.state(place).rules) > 1
+    return f"ip {'-6 ' if loss.six else ''}rule del pref {rule.priority}{f' {words.rule(rule)}' if several else ''}"
 
 
-def delete_route(loss: Loss, route: Route) -> str:
-    """The command that takes a route away."""
+def delete_route(route: Route) -> str:
+    """The command that takes a route away; by a gateway of IPv6 ip(8) would take it for one of that family."""
     by_number = route._replace(via="", link="", kind="unicast") if route.nhid else route
-    return f"ip {'-6 ' if loss.six else ''}route del {words.route_key(by_number)}"
+    family = "-6 " if route.family == 6 else "-4 " if ":" in by_number.via else ""
+    return f"ip {family}route del {words.route_key(by_number)}"
 
 
 def replace_route(loss: Loss, route: Route) -> str:
@@ -50,4 +55,4 @@ def replace_route(loss: Loss, route: Route) -> str:
     left = fib.decide(replace(loss.state(), routes=others), loss.question)
     missing = "" if left else declared.route(loss.place, loss.question) or next_hops.way_on(loss, loss.place)
     again = f" && ip {'-6 ' if loss.six else ''}route add {missing}" if missing else ""
-    return delete_route(loss, route) + again
+    return delete_route(route) + again

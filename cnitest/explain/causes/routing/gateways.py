@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.routing import strays
 from cnitest.explain.causes.routing.commands import delete_route, delete_rule, rule_words
 from cnitest.explain.evidence.ip import declared, detours, fib, next_hops
 from cnitest.explain.evidence.loss import Loss, Stage
@@ -39,7 +40,7 @@ def preferred_route(loss: Loss) -> Found | None:
         f"{loss.place.full_name} prefers {words.route_key(taken.route)} ({why}) to {words.route_key(other.route)}",
         "routing",
         next_hops.nobody(loss),
-        delete_route(loss, taken.route),
+        delete_route(taken.route),
     )
 
 
@@ -50,8 +51,8 @@ def no_such_gateway(loss: Loss) -> Found | None:
     if not next_hops.missing(loss) or hop == loss.destination or declared.holders(loss.place, hop):
         return None
     key = words.route_key(loss.decision.route) if loss.decision and loss.decision.route else f"via {hop}"
-    other = declared.route(loss.place, loss.question)
-    other = "" if hop in other.split() else other
+    meant = declared.gateway(loss.place, loss.question)
+    other = meant not in ("", hop)
     link = loss.routed.link if isinstance(loss.routed, Route) else ""
     place, given = (None if other else next_hops.vacant_bridge(loss, loss.place, link, hop)) or ("", "")
     return Found(
@@ -59,9 +60,17 @@ def no_such_gateway(loss: Loss) -> Found | None:
         f"{loss.place.full_name} sends {loss.destination} by {key}, and nobody has {hop}",
         "neighbour",
         (*next_hops.nobody(loss), *([f"the bridge of {place} that {link} leads to has no address"] if place else ())),
-        given or f"ip {'-6 ' if loss.six else ''}route replace {other or next_hops.way_on(loss, loss.place)}",
+        given or _instead(loss, other=other),
         place or loss.place.full_name,
     )
+
+
+def _instead(loss: Loss, *, other: bool) -> str:
+    """The command that has a place take the topology's route, where that has an ``other`` gateway, else one that leads
+    on."""
+    if other and loss.decision:
+        return strays.again(loss, loss.place, loss.decision, loss.question)
+    return f"ip {'-6 ' if loss.six else ''}route replace {next_hops.way_on(loss, loss.place)}"
 
 
 @cause("routing.reply-other-way", Stage.WIRE, Stage.EGRESS, order=90)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.causes.routing.commands import rule_words
+from cnitest.explain.causes.routing.commands import delete_route, delete_rule, rule_words
 from cnitest.explain.evidence.ip import declared, detours, fib, sendings
 from cnitest.explain.evidence.ip.detours import Parting
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
@@ -20,7 +20,6 @@ def reply_astray(loss: Loss) -> Found | None:
         back = next((one.route for one in others if one.route and fib.goes_by(one.route, parting.came_by)), None)
         if back is None or taken.route is None:
             continue
-        six = "-6 " if loss.six else ""
         rule = f" by rule {rule_words(taken)}" if taken.custom else ""
         return Found(
             f"rule to table {taken.rule.table}" if taken.custom else "preferred route",
@@ -28,9 +27,7 @@ def reply_astray(loss: Loss) -> Found | None:
             f"{words.route_key(taken.route)}; without it, it would take {words.route_key(back)}",
             "routing",
             (),
-            f"ip {six}rule del pref {taken.rule.priority}"
-            if taken.custom
-            else f"ip {six}route del {words.route_key(taken.route)}",
+            delete_rule(loss, taken, parting.place) if taken.custom else delete_route(taken.route),
             parting.place.full_name,
         )
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_interface
-from socket import AF_INET6
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import answers, delete_rule, kernel_answer, replace_route, rule_words
@@ -135,7 +134,7 @@ def _way_on(loss: Loss) -> str:
     """The route that would lead on: the default one where the place has none, and the destination is in nobody's
     subnet, as what is outside the network is."""
     found = next_hops.way_on(loss, loss.place)
-    defaults = (row for row in loss.state().routes if row.to == "default" and (row.family == AF_INET6) == loss.six)
+    defaults = (row for row in loss.state().routes if row.to == "default" and row.family == loss.question.family)
     if any(defaults) or next_hops.in_a_subnet(loss):
         return found
     return found.replace(f"{loss.destination} via", "default via")

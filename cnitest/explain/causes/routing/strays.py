@@ -33,13 +33,16 @@ def is_router(place: Place) -> bool:
 
 
 def again(loss: Loss, place: Place, decision: Decision, question: fib.RouteLookup) -> str:
-    """The command that has a place take the topology's route again: what decided goes, or is replaced where it is that
-    route with another gateway."""
+    """The command that has a place take the topology's route again, of which there is one: what decided goes, or is
+    replaced where it is that route with another gateway."""
     route, wanted = decision.route, declared.route(place, question)
-    if decision.custom:
-        return delete_rule(loss, decision)
-    if route is None or fib.length(route) > fib.reach(wanted.split()[0], question):
-        return delete_route(loss, route) if route else ""
+    if decision.custom or route is None:
+        return delete_rule(loss, decision, place)
+    gateway = declared.gateway(place, question)
+    others = (one.route for one in fib.decisions(loss.state(place), question) if one.route and one.route != route)
+    there = any(one.via == gateway for one in others) if gateway else False
+    if there or fib.length(route) > fib.reach(wanted.split()[0], question):
+        return delete_route(route)
     return f"ip {'-6 ' if loss.six else ''}route replace {wanted}"
 
 
@@ -73,7 +76,7 @@ def _without(loss: Loss, decision: Decision, route: Route) -> str:
     if route.protocol == _CONNECTED:
         return _foreign_address(loss, route)
     same = (step for step in steps if isinstance(step, AddRoute) and (step.route.via or "") == route.via)
-    return "" if any(_network(step.route.to) == _network(route.to) for step in same) else delete_route(loss, route)
+    return "" if any(_network(step.route.to) == _network(route.to) for step in same) else delete_route(route)
 
 
 def _foreign_address(loss: Loss, route: Route) -> str:

@@ -33,7 +33,7 @@ def table_not_asked(loss: Loss) -> Found | None:
 
 def _reason(loss: Loss, route: Route) -> tuple[str, str]:
     """Why no rule asks the main table for such a route, and what has one ask it, behind ``ip rule``."""
-    rules = [rule for rule in loss.state().rules if rule.family == (6 if loss.six else 4)]
+    rules = [rule for rule in loss.state().rules if fib.matches(rule, loss.question)]
     jump = next((rule for rule in rules if _passes_by(rule, rules)), None)
     if jump:
         return f"rule {jump.priority}: {words.rule(jump)} passes by the rule that asks for it", (

@@ -86,7 +86,7 @@ def _tables(state: State, question: RouteLookup) -> Iterator[tuple[Rule, list[Ro
     while at < len(rules):
         rule = rules[at]
         at += 1
-        if _matches(rule, question):
+        if matches(rule, question):
             found = in_table(state, rule.table, question) if rule.action == "lookup" else []
             yield rule, [] if found and _suppressed(state, rule, found[0]) else found
             if rule.action == "goto":
@@ -151,8 +151,9 @@ def _suppressed(state: State, rule: Rule, route: Route) -> bool:
     return grouped or (limit is not None and length(route) <= limit)
 
 
-def _matches(rule: Rule, question: RouteLookup) -> bool:
-    return _selected(rule, question) != rule.inverted
+def matches(rule: Rule, question: RouteLookup) -> bool:
+    """Whether a rule is for a packet: of its family, and of what it selects."""
+    return rule.family == question.family and _selected(rule, question) != rule.inverted
 
 
 def _selected(rule: Rule, question: RouteLookup) -> bool:
