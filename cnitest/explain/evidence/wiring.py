@@ -51,20 +51,24 @@ class Wiring:
         return found
 
     def _pairs(self) -> Iterator[tuple[LinkAt, LinkAt]]:
+        yield from ((at, LinkAt(at.place, link.master)) for at, link in self.links.items() if link.master)
+        yield from self._others.items()
+        yield from self._overlays()
+
+    @cached_property
+    def _others(self) -> Mapping[LinkAt, LinkAt]:
+        """The one link that each names as its other, in whatever place: a veth its peer, a macvlan its parent."""
         ends = peers.ends({name: place.namespace for name, place in self.places.items()})
         names = {(name, end.ifindex): end.name for name, found in ends.items() for end in found}
-        for at, link in self.links.items():
-            if link.master:
-                yield at, LinkAt(at.place, link.master)
-            if link.parent and not link.parent.startswith("@"):
-                yield at, LinkAt(at.place, link.parent)
-        for name, found in ends.items():
-            yield from (
-                (LinkAt(name, end.name), LinkAt(end.namespace, names[end.namespace, end.other]))
-                for end in found
-                if (end.namespace, end.other) in names
-            )
-        yield from self._overlays()
+        elsewhere = {
+            LinkAt(name, end.name): LinkAt(end.namespace, names[end.namespace, end.other])
+            for name, found in ends.items()
+            for end in found
+            if (end.namespace, end.other) in names
+        }
+        parents = ((at, link.parent) for at, link in self.links.items() if not link.parent.startswith("@"))
+        found = elsewhere | {at: LinkAt(at.place, parent) for at, parent in parents if parent}
+        return {at: to for at, to in found.items() if to in self.links}
 
     def _overlays(self) -> Iterator[tuple[LinkAt, LinkAt]]:
         """The ends of each VXLAN: links of one identifier and port, whoever leads to whom."""
@@ -83,20 +87,12 @@ class Wiring:
     def peer(self, at: LinkAt) -> LinkAt | None:
         """The other end of a veth, None of other links and where it is outside the lab."""
         link = self.links.get(at)
-        if link is None or link.kind != "veth":
-            return None
-        return next((to for to in self._next[at] if to != LinkAt(at.place, link.master)), None)
+        return self._others.get(at) if link and link.kind == "veth" else None
 
     def parent(self, at: LinkAt) -> LinkAt | None:
         """The link that another one stands on, such as a macvlan's."""
         link = self.links.get(at)
-        if link is None or not link.parent or link.kind == "veth":
-            return None
-        return next((to for to in self._next[at] if to != LinkAt(at.place, link.master)), None)
-
-    def ports(self, bridge: LinkAt) -> tuple[LinkAt, ...]:
-        """The ports of a bridge."""
-        return tuple(at for at, link in self.links.items() if at.place == bridge.place and link.master == bridge.link)
+        return self._others.get(at) if link and link.kind != "veth" else None
 
 
 def shortest(neighbours: Mapping[LinkAt, Sequence[LinkAt]], start: LinkAt) -> Mapping[LinkAt, tuple[LinkAt, ...]]:

@@ -56,7 +56,7 @@ def _disabled(loss: Loss, place: Place, link: str) -> Found:
         f"{place.full_name}:{link} has no IPv6: {sysctl_name(name)}=1",
         "routing",
         tuple(f"the topology declares {step.address} there, which is gone" for step in gone),
-        " && ".join((set_to(name, 0), *(_add(loss, step) for step in gone))),
+        " && ".join((set_to(0, name), *(_add(loss, step) for step in gone))),
         place.full_name,
     )
 
@@ -174,7 +174,7 @@ def ra_refused(loss: Loss) -> Found | None:
                 f"{' while it forwards' if forwarding else ''}",
                 "routing",
                 (f"{heard} router advertisements came in by {link.name}",),
-                set_to(accepts, 2 if forwarding else 1),
+                set_to(2 if forwarding else 1, accepts),
             )
     return None
 

@@ -21,7 +21,7 @@ def echo_ignored(loss: Loss) -> Found | None:
         f"{loss.place.full_name} does not answer to ping: {sysctl_name(name)}=1",
         "icmp",
         (f"the request arrived at {loss.place.full_name}:{loss.link}",),
-        set_to(name, 0),
+        set_to(0, name),
     )
 
 
@@ -42,5 +42,5 @@ def icmp_limit(loss: Loss) -> Found | None:
         f"{loss.place.full_name} sends no more ICMP for now: {sysctl_name(name)}={loss.sysctl(name)}",
         "icmp",
         (f"{counted} ICMP messages were not sent for that limit meanwhile",),
-        set_to(name, least),
+        set_to(least, name),
     )

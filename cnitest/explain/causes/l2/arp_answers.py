@@ -9,6 +9,7 @@ from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing import strays
 from cnitest.explain.causes.routing.commands import delete_route, delete_rule, rule_words
 from cnitest.explain.evidence.ip import declared, fib
+from cnitest.explain.evidence.ip.sysctls import set_to, setting
 from cnitest.explain.evidence.leg import Leg, arrived, travelled
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.kernel.rows.records import Route
@@ -45,7 +46,7 @@ def arp_ignore(loss: Loss) -> Found | None:
 
 
 def _answering(loss: Loss, names: Sequence[str]) -> str:
-    return f"sysctl -w {' '.join(f'net.{name}=0' for name in names if loss.number(name))}".replace("/", ".")
+    return set_to(0, *(name for name in names if loss.number(name)))
 
 
 @cause("l2.arp-filter", Stage.ROUTING)
@@ -63,7 +64,7 @@ def arp_filter(loss: Loss) -> Found | None:
         f"{loss.place.full_name} answers no ARP request of {loss.packet.source} on {loss.link}: arp_filter=1",
         hook="neighbour",
         evidence=(f"its own route to {loss.packet.source} is by {back.link}",),
-        remedy=f"sysctl -w {' '.join(f'net.{name}=0' for name in names)}".replace("/", "."),
+        remedy=set_to(0, *names),
     )
 
 
@@ -114,7 +115,7 @@ def refusing_route(loss: Loss) -> Found | None:
         f"{loss.place.full_name} has {said}, so it does not believe {loss.packet.source} and answers none of its ARP "
         "requests",
         hook="neighbour",
-        evidence=tuple(f"net.{name}=1".replace("/", ".") for name in _reverse_path(loss)),
+        evidence=tuple(setting(name, loss.number(name)) for name in _reverse_path(loss)),
         remedy=delete_route(back.route) if back.route else delete_rule(loss, back),
     )
 
@@ -133,8 +134,7 @@ def rp_filter(loss: Loss) -> Found | None:
         f"{here} does not believe {asker} on {loss.link}, and answers no ARP request of it: rp_filter is on",
         hook="neighbour",
         evidence=(f"its own route to {asker} is {f'by {back.link}' if isinstance(back, Route) else 'none'}",),
-        remedy=strays.of_strict_filter(loss, question, loss.link)
-        or f"sysctl -w {' '.join(f'net.{name}=0' for name in names)}".replace("/", "."),
+        remedy=strays.of_strict_filter(loss, question, loss.link) or set_to(0, *names),
     )
 
 

@@ -22,7 +22,7 @@ def parent_and_child(loss: Loss) -> Found | None:
         if _is_child(loss, child) and loss.wiring.parent(child) == parent:
             return Found(
                 "macvlan to its parent",
-                f"{child} is a macvlan on {parent}: the two never talk to each other",
+                f"{child} is a {_kind(loss, child)} on {parent}: the two never talk to each other",
                 hook="macvlan",
                 remedy=f"ip link add … link {parent.link} type macvlan mode bridge",
                 place=parent.place,
@@ -43,13 +43,14 @@ def mode(loss: Loss) -> Found | None:
         return None
     return Found(
         f"macvlan mode {modes[barred]}",
-        f"{barred} is a macvlan in mode {modes[barred]}: the others on {parent} do not hear it, nor it them",
+        f"{barred} is a {_kind(loss, barred)} in mode {modes[barred]}: the others on {parent} do not hear it, nor it "
+        "them",
         hook="macvlan",
         evidence=(
             *(f"{at} is in mode {one}" for at, one in modes.items()),
             *((f"{loss.wiring.peer(parent)} sends nothing back (hairpin off)",) if modes[barred] == "vepa" else ()),
         ),
-        remedy=f"ip link set {barred.link} type macvlan mode bridge",
+        remedy=f"ip link set {barred.link} type {_kind(loss, barred)} mode bridge",
         place=barred.place,
     )
 
@@ -63,7 +64,7 @@ def passthru(loss: Loss) -> Found | None:
         return None
     return Found(
         "macvlan mode passthru",
-        f"{child} is a macvlan in mode passthru: it gets all that comes in by {leg.target}",
+        f"{child} is a {_kind(loss, child)} in mode passthru: it gets all that comes in by {leg.target}",
         hook="macvlan",
         remedy=f"ip link delete {child.link}",
         place=child.place,
@@ -82,10 +83,11 @@ def source(loss: Loss) -> Found | None:
         return None
     return Found(
         "macvlan mode source",
-        f"{target} is a macvlan in mode source, and {loss.source_mac} is none of the MACs that it listens to",
+        f"{target} is a {_kind(loss, target)} in mode source, and {loss.source_mac} is none of the MACs that it "
+        "listens to",
         hook="macvlan",
         evidence=(f"allowed: {allowed or 'none'}",),
-        remedy=f"ip link set {target.link} type macvlan macaddr add {loss.source_mac}",
+        remedy=f"ip link set {target.link} type {_kind(loss, target)} macaddr add {loss.source_mac}",
         place=target.place,
     )
 
@@ -94,8 +96,13 @@ def _link(loss: Loss, at: LinkAt) -> Link:
     return loss.wiring.links[at]
 
 
+def _kind(loss: Loss, at: LinkAt) -> str:
+    """Its kind, as ip-link(8) takes it: it changes no macvtap that it is told is a macvlan."""
+    return _link(loss, at).kind
+
+
 def _is_child(loss: Loss, at: LinkAt) -> bool:
-    return _link(loss, at).kind in _KINDS
+    return _kind(loss, at) in _KINDS
 
 
 def _mode(loss: Loss, at: LinkAt) -> str:

@@ -191,5 +191,5 @@ def asks_nobody(loss: Loss) -> Found | None:
         "asks for no MAC",
         f"{leg.sender.full_name} does not ask who has {leg.next_hop}: {sysctl_name(names[0])}=0",
         hook="neighbour",
-        remedy=set_to(names[0], 3),
+        remedy=set_to(3, names[0]),
     )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.ip import declared, next_hops
+from cnitest.explain.evidence.ip.sysctls import set_to, setting
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Route
@@ -72,12 +73,12 @@ def _is_in_subnet(loss: Loss, at: LinkAt) -> bool:
 def _lacks(loss: Loss, at: LinkAt) -> Iterator[_Lack]:
     place, proxy = loss.wiring.places[at.place], "proxy_ndp" if loss.six else "proxy_arp"
     if not loss.number(f"{loss.family}/conf/{at.link}/forwarding", place):
-        name = "ipv6.conf.all.forwarding" if loss.six else f"ipv4.conf.{at.link}.forwarding"
-        yield _Lack("forwarding off", f"it does not forward ({name}=0)", f"sysctl -w net.{name}=1")
+        name = "ipv6/conf/all/forwarding" if loss.six else f"ipv4/conf/{at.link}/forwarding"
+        yield _Lack("forwarding off", f"it does not forward ({setting(name, 0)})", set_to(1, name))
     entry = _has_entry(loss, at, place)
     if not (entry and not loss.six) and not _is_on(loss, at, place, proxy):
-        name = f"net.{loss.family}.conf.{at.link}.{proxy}"
-        yield _Lack(f"{proxy} off", f"{proxy} is 0 there", f"sysctl -w {name}=1")
+        name = f"{loss.family}/conf/{at.link}/{proxy}"
+        yield _Lack(f"{proxy} off", f"{proxy} is 0 there", set_to(1, name))
     if loss.six and not entry:
         hop = next_hops.hop(loss)
         said, remedy = f"it has no proxy neighbour {hop}", f"ip -6 neigh add proxy {hop} dev {at.link}"

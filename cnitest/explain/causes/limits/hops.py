@@ -95,7 +95,7 @@ def _origin(loss: Loss) -> _Origin:
     sysctl = f"ipv6/conf/{link}/hop_limit" if loss.six else "ipv4/ip_default_ttl"
     said = f"{sender.full_name} has {sysctl_name(sysctl)}={loss.sysctl(sysctl, sender)}"
     low = loss.number(sysctl, sender) < _USUAL
-    return _Origin((said,), set_to(sysctl, _USUAL), sender.full_name) if low else _Origin((said,))
+    return _Origin((said,), set_to(_USUAL, sysctl), sender.full_name) if low else _Origin((said,))
 
 
 def _usual_by_route(loss: Loss, sender: Place) -> str:

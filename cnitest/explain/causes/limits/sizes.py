@@ -154,5 +154,5 @@ def fragments(loss: Loss) -> Found | None:
         f"{loss.place.full_name} puts no fragments together: {sysctl_name(name)}={loss.sysctl(name)}",
         "reassembly",
         (f"{loss.place.full_name} has counted {failed} failed reassemblies meanwhile",),
-        set_to(name, _ENOUGH),
+        set_to(_ENOUGH, name),
     )

@@ -47,7 +47,7 @@ def forwarding_off(loss: Loss) -> Found | None:
         f"{loss.place.full_name} does not forward {'IPv6' if loss.six else 'IPv4'}: {sysctl_name(off)}=0",
         "routing",
         (f"{loss.destination} is no address of {loss.place.full_name}",),
-        set_to(off, 1),
+        set_to(1, off),
     )
 
 

@@ -49,7 +49,7 @@ def localnet(loss: Loss) -> Found | None:
         f"{loss.place.full_name} takes {found} by no link but lo: {sysctl_name(name)}=0",
         hook="routing",
         evidence=(f"it came in by {loss.incoming}",),
-        remedy=set_to(name, 1),
+        remedy=set_to(1, name),
     )
 
 
@@ -68,7 +68,7 @@ def _leaving(loss: Loss) -> Found | None:
         f"translated to {loss.destination}, which is behind {link}: {sysctl_name(name)}=0",
         hook="OUTPUT",
         evidence=("the translated packet gets no route, and netfilter drops it",),
-        remedy=f"{set_to(name, 1)} && iptables -t nat -A POSTROUTING -s 127.0.0.0/8 -o {link} -j MASQUERADE",
+        remedy=f"{set_to(1, name)} && iptables -t nat -A POSTROUTING -s 127.0.0.0/8 -o {link} -j MASQUERADE",
     )
 
 
@@ -145,7 +145,7 @@ def rp_filter(loss: Loss) -> Found | None:
         "routing",
         (f"the kernel answers {kernel_answer(loss)} for a packet from {loss.packet.source} by {loss.incoming}",),
         strays.of_strict_filter(loss, _back(loss), loss.incoming)
-        or set_to(f"ipv4/conf/{loss.incoming}/rp_filter", 2 if back else 0),
+        or set_to(2 if back else 0, f"ipv4/conf/{loss.incoming}/rp_filter"),
     )
 
 

@@ -111,7 +111,7 @@ def raised(loss: Loss, place: Place, link: str, size: int) -> str:
     sends."""
     name = f"ipv6/conf/{link}/mtu"
     if loss.six and 0 < loss.number(name, place) < size <= loss.links(place)[link].mtu:
-        return set_to(name, size)
+        return set_to(size, name)
     peer = loss.wiring.peer(LinkAt(place.full_name, link))
     mtu = max(size, loss.wiring.links[peer].mtu if peer else 0)
     return f"{_room_below(loss, place, link, mtu)}ip link set dev {link} mtu {mtu}"

@@ -8,6 +8,11 @@ def sysctl_name(path: str) -> str:
     return f"net/{path}" if "." in path else f"net.{path.replace('/', '.')}"
 
 
-def set_to(path: str, value: int | str) -> str:
-    """The command that sets a sysctl."""
-    return f"sysctl -w {sysctl_name(path)}={value}"
+def setting(path: str, value: int | str) -> str:
+    """A sysctl with its value, as sysctl(8) writes and takes it."""
+    return f"{sysctl_name(path)}={value}"
+
+
+def set_to(value: int | str, *paths: str) -> str:
+    """The command that sets one sysctl or several."""
+    return f"sysctl -w {' '.join(setting(path, value) for path in paths)}"

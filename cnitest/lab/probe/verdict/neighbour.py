@@ -82,8 +82,9 @@ class NeighbourRequest(NamedTuple):
     mac: str
 
     def answered_by(self, frame: Frame) -> str:
-        """The MAC in a frame that answers it, empty for all other frames."""
-        if not self.matches(frame):
+        """The MAC in a frame that answers it, empty for all other frames, and where it comes in by another link alone:
+        what a macvlan's parent gets need not be handed on."""
+        if frame.link != self.link or not self.matches(frame):
             return ""
         headers, six = wire.read(frame.data), is_ipv6(self.address)
         answer = headers.kind == (_ADVERTISEMENT if six else _ARP_REPLY)
