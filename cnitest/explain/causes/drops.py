@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 
+from cnitest.explain.causes import matching
 from cnitest.explain.causes.registry import Found
 from cnitest.explain.evidence import rule_steps
 from cnitest.explain.evidence.loss import Loss
@@ -23,6 +24,10 @@ _ROUTED = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 _COUNTING = re.compile(r"-m (connlimit|hashlimit|quota|recent|frag)\b")
 # What leaves a base chain before its end, for the policy.
 _LEAVES = re.compile(r"-j RETURN\b|-g \S|\b(return|goto \S+|vmap @\S+)( |$)")
+# What ends a packet in the chain itself, or counts and logs it only.
+_LAST = re.compile(
+    r"-j (ACCEPT|DROP|REJECT|LOG|NFLOG)\b|\b(accept|drop|reject|log|counter)\b(?!.*\b(jump|goto|vmap)\b)"
+)
 # What a shell reads otherwise than iptables-save writes it.
 _ODD = re.compile(r"[\\$`]")
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|\S+')
@@ -137,9 +142,27 @@ def found(loss: Loss, step: MetRule, *, also: tuple[str, ...] = (), remedy: str 
         f"{said}   ({note})" if note else said,
         hook=step.hook,
         evidence=(*evidence(loss, step), *also),
-        remedy=remedy or (without(step) if step.rule else past_policy(step)),
+        remedy=remedy or (past_rule(loss, step) if step.rule else past_policy(step)),
         place=step.place,
     )
+
+
+def past_rule(loss: Loss, step: MetRule) -> str:
+    """The command that removes a rule; where the policy would end the packet next, one that accepts in front of it."""
+    jumps = {one.path: one for one in met_before(loss, step) if one.verdict == "jump" and one.table == step.table}
+    callers = [jumps.get(step.path[:length]) for length in range(len(step.path) - 1, 0, -1)]
+    left = [rule for one in (step, *callers) if one for rule in one.rules[one.number :]]
+    if step.policy != "drop" or None in callers or any(_goes_on(rule, step) for rule in left):
+        return without(step)
+    if not _of_ip(step):
+        return f"{without(step)} && {past_policy(step._replace(chain=step.path[0]))}"
+    return " && ".join(_accepting(step, direction, link) for direction, link in _directions(step))
+
+
+def _goes_on(rule: str, step: MetRule) -> bool:
+    """Whether a rule may keep the packet of a step from the policy: it accepts it, or hands it to another chain."""
+    ends = _LAST.search(rule)
+    return ends is None or matching.accepts(rule, step)
 
 
 def without(step: MetRule) -> str:
@@ -177,12 +200,15 @@ def _directions(step: MetRule) -> list[tuple[str, str]]:
 
 
 def _accepting(step: MetRule, direction: str, link: str) -> str:
+    """The command that accepts by a link: in front of a rule, or where a policy is, at the end if that is reached."""
+    first = bool(step.rule) or _leaves_before(step)
     if is_iptables(step):
-        matching = f" -{direction[0]} {shlex.quote(link)}" if link else ""
-        return f"{command(step)} -{'I' if _leaves_before(step) else 'A'} {step.chain}{matching} -j ACCEPT"
-    matching = f"{'iif' if direction == 'in' else 'oif'}name {link} " if link else ""
-    how = "insert" if _leaves_before(step) else "add"
-    return f"nft {how} rule {step.table} {step.chain} {matching}accept"
+        links = f" -{direction[0]} {shlex.quote(link)}" if link else ""
+        number = f" {step.number}" if step.rule else ""
+        return f"{command(step)} -{'I' if first else 'A'} {step.chain}{number}{links} -j ACCEPT"
+    links = f"{'iif' if direction == 'in' else 'oif'}name {link} " if link else ""
+    handle = f"handle {step.handle} " if step.rule else ""
+    return f"nft {'insert' if first else 'add'} rule {step.table} {step.chain} {handle}{links}accept"
 
 
 def _leaves_before(step: MetRule) -> bool:

@@ -71,6 +71,15 @@ def _option_holds(option: str, value: str, step: MetRule) -> bool:
     return option == "--comment"
 
 
+def accepts(rule: str, step: MetRule) -> bool:
+    """Whether a rule in the words of a step's program accepts its packet; False where a condition is not understood."""
+    if step.program != "nft":
+        conditions, accepting, _ = rule.partition("-j ACCEPT")
+        return bool(accepting) and iptables_holds(split(conditions), step)
+    conditions, accepting, _ = rule.rpartition("accept")
+    return bool(accepting) and nft_holds(conditions, step)
+
+
 def nft_holds(conditions: str, step: MetRule) -> bool:
     """The same for the conditions of a rule of nftables."""
     terms = _NFT_TERM.findall(conditions)

@@ -60,11 +60,8 @@ def _before(step: MetRule) -> tuple[str, ...]:
 
 def _would_accept(rule: str, step: MetRule) -> bool:
     """Whether a rule accepts the packet once its measure is left out."""
-    if drops.is_iptables(step):
-        bare, accepts, _ = _IPTABLES_MEASURE.sub("", rule).partition("-j ACCEPT")
-        return bool(accepts) and matching.iptables_holds(matching.split(bare), step)
-    bare, accepts, _ = _NFT_MEASURE.sub("", rule).rpartition("accept")
-    return bool(accepts) and matching.nft_holds(bare, step)
+    measure = _IPTABLES_MEASURE if drops.is_iptables(step) else _NFT_MEASURE
+    return matching.accepts(measure.sub("", rule), step)
 
 
 def _unmeasured(rule: str, step: MetRule) -> str:

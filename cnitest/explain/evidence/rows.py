@@ -36,9 +36,9 @@ class MetRule(NamedTuple):
     ``verdict`` is what it said: ``drop``, ``accept``, ``jump``, ``return``, ``reject``, … ``number`` is the rule's in
     its chain, from 1, ``handle`` nftables' own; ``iif`` and ``oif`` are the links that the packet comes and goes by
     there; ``packet`` has its headers as it came to the base chain, ``rules`` are those of
-    its chain, in order, where it ended the packet; ``state`` is connection tracking's of
-    it (``new``), empty where that is not known; ``mark`` is the packet's fwmark as the rule left it, 0 of none;
-    ``shown`` says what shows it.
+    its chain, in order, where it ended the packet or jumped; ``policy`` is the base chain's (``drop``), empty where
+    it is not known; ``state`` is connection tracking's of it (``new``), empty where that is not known; ``mark`` is
+    the packet's fwmark as the rule left it, 0 of none; ``shown`` says what shows it.
     """
 
     place: str
@@ -56,6 +56,7 @@ class MetRule(NamedTuple):
     returning: bool = False
     packet: wire.Headers = wire.Headers()
     rules: tuple[str, ...] = ()
+    policy: str = ""
     state: str = ""
     mark: int = 0
     shown: str = "the kernel's trace of the packet ends there"

@@ -248,7 +248,8 @@ def _nft_step(ours: Ours, event: NftTraceEvent, run: _Run, packet: wire.Headers)
         oif=run.oif,
         returning=ours.returning(packet),
         packet=packet,
-        rules=_rules(ours, event) if event.verdict in _ENDING else (),
+        rules=_rules(ours, event) if event.verdict in (*_ENDING, "jump") else (),
+        policy=base.policy if base else "",
         state=run.state,
         mark=event.mark,
     )
@@ -327,8 +328,15 @@ def _legacy_step(
         returning=ours.returning(packet),
         packet=packet,
         rules=chain.rules,
+        policy=_policy(ours, event, path[0]),
         mark=event.mark,
     )
+
+
+def _policy(ours: Ours, event: LogEvent, base: str) -> str:
+    """The policy of a base chain in the table of an event, empty where it has none."""
+    found = ours.saved(rule_words.LEGACY[event.family]).get((event.table, base))
+    return found.policy.lower() if found else ""
 
 
 def _target(rule: str, chains: Collection[str]) -> str:
