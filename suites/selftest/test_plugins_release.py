@@ -87,6 +87,16 @@ def test_another_version_replaces_it(tmp_path, with_go):
     assert "bridge@v1.9.1" in (tmp_path / "go.log").read_text()
 
 
+def test_a_version_may_be_given_without_its_letter(tmp_path, with_go):
+    """``1.9.1`` is v1.9.1; what is no number, as a branch, is left as it is."""
+    for version in ("1.9.1", "main"):
+        build(version, tmp_path / version, "none", path=with_go)
+    calls = (tmp_path / "go.log").read_text()
+
+    assert "bridge@v1.9.1" in calls
+    assert "bridge@main" in calls
+
+
 def test_without_go_it_ends_in_a_line(tmp_path, without_go):
     """Exit 3 says that there is no Go; wrong usage is 4."""
     absent, wrong = build("v1.9.1", tmp_path / "out", path=without_go), build("v1.9.1", path=without_go)
