@@ -293,6 +293,15 @@ GROUPS = changes(
     ("ip address add ff05::7/128 dev br0 autojoin", "+ maddresses ff05::7 on br0"),
     ("bridge mdb add dev br0 port a0 grp 239.0.0.7 permanent", "+ mdb 239.0.0.7 port a0 on br0: state=permanent"),
     ("bridge mdb add dev br0 port a0 grp ff05::7 permanent", "+ mdb ff05::7 port a0 on br0: state=permanent"),
+    ("bridge mdb add dev br0 port a0 grp 239.0.0.7 src 10.0.0.9 permanent", "239.0.0.7 port a0 on br0 src 10.0.0.9"),
+    ("bridge mdb add dev br0 port a0 grp ff05::7 src 2001:db8::9 permanent", "ff05::7 port a0 on br0 src 2001:db8::9"),
+)
+# The kernel puts no blank behind such a name in /proc/net/igmp.
+LONG_NAME = changes(
+    """ip link add veth1a2b3c4d5e6 type veth peer name b0
+       ip link set veth1a2b3c4d5e6 up""",
+    ("ip address add 239.0.0.7/32 dev veth1a2b3c4d5e6 autojoin", "+ maddresses 239.0.0.7 on veth1a2b3c4d5e6: is new"),
+    ("ip address add ff05::7/128 dev veth1a2b3c4d5e6 autojoin", "+ maddresses ff05::7 on veth1a2b3c4d5e6: is new"),
 )
 VLANS = changes(
     """ip link add br0 type bridge vlan_filtering 1
@@ -316,7 +325,7 @@ SETTINGS = changes(
 )
 
 CHANGES = [*LINKS, *TOKEN, *BRIDGES, *FILTERING, *PORTS, *VXLANS, *ADDRESSES, *NEIGHBOURS]
-CHANGES += [*QUEUES, *CLASSES, *GROUPS, *VLANS, *SETTINGS]
+CHANGES += [*QUEUES, *CLASSES, *GROUPS, *LONG_NAME, *VLANS, *SETTINGS]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=[change.command for change in CHANGES])

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable, Iterator
 
 from cnitest.kernel.rows.link_rows import LinkTable
-from cnitest.kernel.rows.readers import MAIN_HEADER, bits, ip, number
+from cnitest.kernel.rows.readers import MAIN_HEADER, attributes_of, bits, ip, number
 from cnitest.kernel.rows.records import Mdb, Vlan
 from cnitest.kernel.rtnetlink.netlink import attributes
 
@@ -20,6 +20,8 @@ _AF_SPEC, _VLAN_INFO, _TUNNEL_INFO = 26, 2, 3
 _VLAN_FLAGS = {2: "pvid", 4: "untagged"}
 _RANGE_BEGINS, _RANGE_ENDS = 8, 16
 _MDB, _ENTRY, _ENTRY_INFO = 1, 1, 1
+# Behind the entry itself: MDBA_MDB_EATTR_SOURCE, the sender that a group is for.
+_SOURCE = 4
 _GROUP_FLAGS = {1: "offload", 2: "fast_leave", 4: "star_excl", 8: "blocked"}
 _IPV4, _IPV6 = 0x0800, 0x86DD
 
@@ -67,14 +69,17 @@ def _groups(row: bytes, links: LinkTable) -> Iterator[Mdb]:
     (bridge,) = struct.unpack_from("=4xI", row, MAIN_HEADER)
     for kind, start, end in attributes(row, MAIN_HEADER + 8, len(row)):
         for entry, a, b in attributes(row, start, end) if kind == _MDB else ():
-            for information, at, _ in attributes(row, a, b) if entry == _ENTRY else ():
+            for information, at, end_at in attributes(row, a, b) if entry == _ENTRY else ():
                 if information == _ENTRY_INFO:
-                    yield _entry(row, at, links.name(bridge), links)
+                    yield _entry(row[at:end_at], links.name(bridge), links)
 
 
-def _entry(row: bytes, at: int, bridge: str, links: LinkTable) -> Mdb:
-    index, state, flags, vlan, address = _group.unpack_from(row, at)
-    protocol = int.from_bytes(row[at + _group.size : at + _group.size + 2], "big")
+def _entry(data: bytes, bridge: str, links: LinkTable) -> Mdb:
+    """An entry: struct br_mdb_entry, its last bytes the group's protocol, and attributes behind it."""
+    index, state, flags, vlan, address = _group.unpack_from(data)
+    protocol = int.from_bytes(data[_group.size : _group.size + 2], "big")
     lengths = {_IPV4: 4, _IPV6: 16}
     group = ip(address[: lengths[protocol]]) if protocol in lengths else address[:6].hex(":")
-    return Mdb(bridge, links.name(index), group, vlan, "permanent" if state == 1 else "temp", bits(flags, _GROUP_FLAGS))
+    source = ip(attributes_of(data, _group.size + 4, len(data)).get(_SOURCE, b""))
+    kept = "permanent" if state == 1 else "temp"
+    return Mdb(bridge, links.name(index), group, vlan, kept, bits(flags, _GROUP_FLAGS), source)

@@ -41,4 +41,4 @@ def _version4(text: str) -> Iterator[MulticastAddress]:
         if line.startswith("\t"):
             yield MulticastAddress(link, str(ipaddress.IPv4Address(bytes.fromhex(fields[0])[::-1])), False)
         else:
-            link = fields[1]
+            link = fields[1].removesuffix(":")  # "%-10s:" in the kernel's igmp.c: no blank behind a longer name

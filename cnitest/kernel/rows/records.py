@@ -282,7 +282,8 @@ class Vlan(NamedTuple):
 
 
 class Mdb(NamedTuple):
-    """Where a bridge sends a multicast group, ``bridge mdb``; ``state`` is permanent, or temp when it was learned."""
+    """Where a bridge sends a multicast group, ``bridge mdb``; ``state`` is permanent, or temp when it was learned,
+    ``source`` the only sender that it is for (empty: any)."""
 
     bridge: str
     port: str
@@ -290,3 +291,4 @@ class Mdb(NamedTuple):
     vlan: int
     state: str
     flags: tuple[str, ...] = ()
+    source: str = ""

@@ -98,8 +98,8 @@ TABLES: Mapping[str, Table] = {
     "fdb": Table(words.fdb_key, ("mac", "link", "vlan", "dst", "src_vni"), ignored=_is_learned),
     "vlans": Table(lambda row: f"{row.link} vid {row.vid}", ("link", "vid")),
     "mdb": Table(
-        lambda row: f"{row.group} port {row.port} on {row.bridge}{f' vid {row.vlan}' * bool(row.vlan)}",
-        ("group", "port", "bridge", "vlan"),
+        words.mdb_key,
+        ("group", "port", "bridge", "vlan", "source"),
         ignored=lambda row: row.state == "temp",
     ),
     "maddresses": Table(lambda row: f"{row.address} on {row.link}", ("address", "link"), ignored=_is_kernels_own),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cnitest.kernel.rows.ipsec import Policy
-from cnitest.kernel.rows.records import Fdb, Filter, Route, Rule
+from cnitest.kernel.rows.records import Fdb, Filter, Mdb, Route, Rule
 
 _TABLE_NAMES = {253: "default", 254: "main", 255: "local"}
 _ALL_BITS = 0xFFFFFFFF
@@ -46,6 +46,13 @@ def fdb_key(entry: Fdb) -> str:
     """What tells one forwarding entry from another: ``02:00:00:00:00:01 on vxlan0 dst 192.0.2.1``."""
     rest = (("vlan", entry.vlan), ("dst", entry.dst), ("src_vni", entry.src_vni))
     return " ".join((f"{entry.mac} on {entry.link}", *(f"{word} {value}" for word, value in rest if value)))
+
+
+def mdb_key(row: Mdb) -> str:
+    """What tells one multicast group of a bridge from another: ``239.0.0.7 port eth0 on br0 vid 5 src 192.0.2.1``."""
+    rest = (("vid", row.vlan), ("src", row.source))
+    named = [f"{word} {value}" for word, value in rest if value]
+    return " ".join((f"{row.group} port {row.port} on {row.bridge}", *named))
 
 
 def policy_key(row: Policy) -> str:
