@@ -103,7 +103,7 @@ def _inside(made: AddResult, items: tuple[Difference, ...]) -> Iterator[Tamperin
         match item.after if item.appeared else None:
             case Link() as link if link.name != "lo":
                 yield from _link(link)
-            case Address() as address if address.scope != "link" and address.link != "lo":
+            case Address() as address if address.scope != "link" and address.link != "lo" and not address.is_advertised:
                 words, argv = f"the address {address.address} removed", (address.address, "dev", address.link)
                 yield _one("CHK-07", words, _INSIDE, "ip", "address", "del", *argv)
             case Route() as route:

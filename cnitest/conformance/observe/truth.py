@@ -130,14 +130,14 @@ def _on_link(address: str, sandbox: Place) -> bool:
         wanted = ipaddress.ip_address(address)
     except ValueError:
         return True  # its form is another requirement's
-    direct = (route.to for route in sandbox.routes if not route.via and route.kind in ("", "unicast"))
-    return any(wanted in _network(to, wanted.version) for to in direct)
+    direct = (route for route in sandbox.routes if not route.gateways and route.kind in ("", "unicast"))
+    return any(wanted in _network(route) for route in direct)
 
 
-def _network(to: str, version: int) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    if to == "default":
-        return ipaddress.ip_network("::/0" if version == 6 else "0.0.0.0/0")
-    return ipaddress.ip_network(to, strict=False)
+def _network(route: Route) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    if route.to == "default":
+        return ipaddress.ip_network(_DEFAULT[route.family == 6])
+    return ipaddress.ip_network(route.to, strict=False)
 
 
 def _routes(result: Result, sandbox: Place) -> Iterator[str]:
@@ -180,9 +180,14 @@ def _leads_by(route: Route, gateway: str) -> bool:
 
 def same_destination(route: Route, destination: str) -> bool:
     """Whether a route of the kernel leads where a result says."""
-    if destination in _DEFAULT:
+    if _is_everywhere(destination):
         return route.to == "default" and route.family == (6 if ":" in destination else 4)
     return route.to != "default" and same_network(route.to, destination)
+
+
+def _is_everywhere(destination: str) -> bool:
+    """Whether a text is the network of all addresses of a family, however it is written."""
+    return any(same_network(destination, everywhere) for everywhere in _DEFAULT)
 
 
 def same_network(one: str, other: str) -> bool:
@@ -200,30 +205,35 @@ class Unreported(Detail):
 
 
 def _unreported(result: Result, sandbox: Place, ifname: str) -> Iterator[str]:
-    """Addresses of the container that the result keeps quiet about."""
+    """Addresses of the container that the result keeps quiet about, but for those that a router's advertisement makes
+    at any time."""
     reported = {_canonical(ip.address) for ip in result.ips}
     for address in sandbox.addresses:
-        if address.link == ifname and address.scope == "global" and _canonical(address.address) not in reported:
+        lasting = address.link == ifname and address.scope == "global" and not address.is_advertised
+        if lasting and _canonical(address.address) not in reported:
             words = f"the container has the address {address.address} on {ifname}, the result does not"
             yield Unreported(words, f"has_address {sandbox.name} {quoted(ifname)} {address.address}")
 
 
 def _unreported_defaults(result: Result, sandbox: Place) -> Iterator[str]:
     """Default routes of the container that the result keeps quiet about."""
-    defaults = {6 if ":" in route.dst else 4 for route in result.routes if route.dst in _DEFAULT}
+    defaults = {6 if ":" in route.dst else 4 for route in result.routes if _is_everywhere(route.dst)}
     for route in _default_routes(sandbox.routes):
         to = "::/0" if route.family == 6 else "0.0.0.0/0"
         if route.family not in defaults:
             words = f"the container has a default route of IPv{route.family}, the result has none"
             yield Unreported(words, f"has_route {sandbox.name} {to}")
-        elif route.via and route.via not in _reported_gateways(result):
+        elif route.via and not any(same_network(route.via, each) for each in _reported_gateways(result)):
             words = f"the container's default route leads to {route.via}, the result names no such gateway"
             yield Unreported(words, f"has_route {sandbox.name} {to} via {route.via}")
 
 
-def _reported_gateways(result: Result) -> set[str | None]:
-    return {ip.gateway for ip in result.ips} | {route.gw for route in result.routes}
+def _reported_gateways(result: Result) -> set[str]:
+    named = (*(ip.gateway for ip in result.ips), *(route.gw for route in result.routes))
+    return {gateway for gateway in named if gateway}
 
 
 def _default_routes(routes: Iterable[Route]) -> Iterator[Route]:
-    return (route for route in routes if route.to == "default" and route.kind == "unicast" and route.table == 254)
+    """Those of the main table, but for those that a router's advertisement makes at any time (RFC 4861)."""
+    defaults = (route for route in routes if route.to == "default" and route.kind == "unicast")
+    return (route for route in defaults if route.table == 254 and route.protocol != "ra")

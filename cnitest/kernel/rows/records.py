@@ -87,6 +87,12 @@ class Address(NamedTuple):
         """The address without its prefix."""
         return self.address.partition("/")[0]
 
+    @property
+    def is_advertised(self) -> bool:
+        """Whether the kernel made it of a prefix that a router advertises (RFC 4862, RFC 8981). Before Linux 5.18 only
+        its flags say so."""
+        return self.protocol == "kernel_ra" or bool({"mngtmpaddr", "temporary"} & {*self.flags})
+
 
 class Route(NamedTuple):
     """A route; ``to`` is ``default`` or a prefix, ``via`` the gateway, empty fields are absent ones.

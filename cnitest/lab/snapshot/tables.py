@@ -97,11 +97,7 @@ TABLES: Mapping[str, Table] = {
     "ports": Table(lambda row: row.name, ("name",), usual=link_details.USUAL),
     "fdb": Table(words.fdb_key, ("mac", "link", "vlan", "dst", "src_vni"), ignored=_is_learned),
     "vlans": Table(lambda row: f"{row.link} vid {row.vid}", ("link", "vid")),
-    "mdb": Table(
-        words.mdb_key,
-        ("group", "port", "bridge", "vlan", "source"),
-        ignored=lambda row: row.state == "temp",
-    ),
+    "mdb": Table(words.mdb_key, ("group", "port", "bridge", "vlan", "source"), ignored=lambda row: row.state == "temp"),
     "maddresses": Table(lambda row: f"{row.address} on {row.link}", ("address", "link"), ignored=_is_kernels_own),
     "addrlabels": Table(lambda row: f"{row.prefix}{f' dev {row.link}' * bool(row.link)}", ("prefix", "link")),
     "policies": Table(words.policy_key, ("source", "destination", "direction", "priority"), ("number",)),

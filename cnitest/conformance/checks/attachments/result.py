@@ -108,7 +108,7 @@ def _other_default_gateways(bench: Bench, made: AddResult, gateway: str) -> list
     family = 6 if ":" in gateway else 4
     stated = reading.default_gateways(made.result, bench.version).get(family, set()) - {"", gateway}
     routes = (row for row in made.target.sandbox.routes if row.to == "default" and row.family == family)
-    kernel = {via for row in routes for via in row.gateways}
+    kernel = {via for row in routes if row.protocol != "ra" for via in row.gateways}  # not what a router advertises
     return [
         f"the delegate gave the gateway {gateway}, {where} leads to {other}"
         for where, others in (
