@@ -132,12 +132,12 @@ def addresses(document: Document, version: str) -> list[str]:
     found = [fault for ip in parsed.ips if (fault := _no_host(ip.address))]
     found += [f"{ip.address} is its own gateway" for ip in parsed.ips if ip.address.partition("/")[0] == ip.gateway]
     found += [
-        f"the gateway {ip.gateway!r} is no address" for ip in parsed.ips if ip.gateway and not _is_address(ip.gateway)
+        f"the gateway {ip.gateway!r} is no address" for ip in parsed.ips if ip.gateway and not is_address(ip.gateway)
     ]
     for route in parsed.routes:
         if "/" not in route.dst or not _is_network(route.dst):
             found.append(f"the route's destination {route.dst!r} is no network with its prefix")
-        if route.gw and not _is_address(route.gw):
+        if route.gw and not is_address(route.gw):
             found.append(f"the gateway {route.gw!r} of the route to {route.dst} is no address")
     return found
 
@@ -152,7 +152,8 @@ def _no_host(address: str) -> str:
     return ""
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a text is an address of either family, without a prefix."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ipaddress
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ _NOT_OURS = frozenset({"name", "cniVersion", "type", "prevResult"})
 _OTHER_TYPES: tuple[Any, ...] = (None, "cnitest-wrong", -1, [], {})
 _ADDRESS = re.compile(r"^[0-9a-fA-F:.]+(/\d+)?$")
 _MOST = 48
+_NEAR = 0x4C
 
 
 class Mutation(NamedTuple):
@@ -76,6 +78,17 @@ def replaced(value: Any, old: str, new: str) -> Any:
     if isinstance(value, list):
         return [replaced(item, old, new) for item in value]
     return new if value == old else value
+
+
+def near(address: str) -> str:
+    """Another address near one: of IPv4 a host of its /24, of IPv6 one whose last bits differ.
+
+    Raises ValueError for what is no address.
+    """
+    if ":" in address:
+        return str(ipaddress.IPv6Address(int(ipaddress.IPv6Address(address)) ^ _NEAR))
+    head, _, last = str(ipaddress.IPv4Address(address)).rpartition(".")
+    return f"{head}.{(int(last) + _NEAR) % 250 + 1}"
 
 
 def _leaves(document: Document) -> Iterator[tuple[Path, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from cnitest.conformance.bench.bench import AddResult, Bench
 from cnitest.conformance.checks.common import attached, require_check
 from cnitest.conformance.checks.registry import check
@@ -102,7 +100,7 @@ def a_route_that_leads_elsewhere_is_noticed(bench: Bench) -> None:
         bench.not_applicable("the result has no default route")
     require_check(bench, made)
     for route in routes:
-        other = _other_gateway(route.via)
+        other = mutation.near(route.via)
         change = ("ip", f"-{route.family}", "route", "replace", "default", "dev", route.link, "onlink")
         metric = ("metric", str(route.metric))
         if route.family == 6:  # another gateway would be one more there
@@ -111,14 +109,6 @@ def a_route_that_leads_elsewhere_is_noticed(bench: Bench) -> None:
         faults = protocol.rejection(bench.check(made))
         bench.run(*change, "via", route.via, *metric, at=made.target.sandbox)
         bench.complain(*faults, prefix=f"the default route leads to {other}: ")
-
-
-def _other_gateway(gateway: str) -> str:
-    """Another address near one; of IPv4 a host of its /24."""
-    if ":" in gateway:
-        return str(ipaddress.IPv6Address(int(ipaddress.IPv6Address(gateway)) ^ 0x4C))
-    head, _, last = gateway.rpartition(".")
-    return f"{head}.{(int(last) + 76) % 250 + 1}"
 
 
 @check("CHK-10")
@@ -178,28 +168,29 @@ def an_address_of_somebody_else_is_noticed(bench: Bench) -> None:
     """CHECK of an IPAM plugin fails when the previous result names another address than it gave, for each of them."""
     made = _addresses_given(bench)
     for given in form.ips(made.result, bench.version):
-        full = given.address
-        ip = full.partition("/")[0]
-        stranger = mutation.replaced(made.result, full, full.replace(ip, _neighbour(ip)))
+        ip, _, length = given.address.partition("/")
+        other = mutation.near(ip)
+        stranger = mutation.replaced(made.result, given.address, f"{other}/{length}")
 
         call = bench.check(made, previous=stranger)
 
-        bench.complain(*protocol.rejection(call), prefix=f"prevResult says {_neighbour(ip)}: ")
+        bench.complain(*protocol.rejection(call), prefix=f"prevResult says {other}: ")
 
 
 @check("CHK-17")
 def another_gateway_is_noticed(bench: Bench) -> None:
     """CHECK of an IPAM plugin fails when the previous result names another gateway than it gave, for each of them."""
     made = _addresses_given(bench)
-    gateways = [given.gateway for given in form.ips(made.result, bench.version) if given.gateway]
+    given = [ip.gateway or "" for ip in form.ips(made.result, bench.version)]
+    gateways = [gateway for gateway in given if form.is_address(gateway)]
     if not gateways:
         bench.not_applicable("it gave no gateway")
     for gateway in dict.fromkeys(gateways):
-        stranger = mutation.replaced(made.result, gateway, _neighbour(gateway))
+        other = mutation.near(gateway)
 
-        call = bench.check(made, previous=stranger)
+        call = bench.check(made, previous=mutation.replaced(made.result, gateway, other))
 
-        bench.complain(*protocol.rejection(call), prefix=f"prevResult has the gateway {_neighbour(gateway)}: ")
+        bench.complain(*protocol.rejection(call), prefix=f"prevResult has the gateway {other}: ")
 
 
 def _addresses_given(bench: Bench) -> AddResult:
@@ -209,10 +200,6 @@ def _addresses_given(bench: Bench) -> AddResult:
     if not form.ips(made.result, bench.version):
         bench.not_applicable("it gave no address")
     return made
-
-
-def _neighbour(ip: str) -> str:
-    return f"{ip}9" if ":" in ip else f"{ip.rpartition('.')[0]}.{(int(ip.rpartition('.')[2]) + 50) % 250 + 1}"
 
 
 @check("CHK-20")

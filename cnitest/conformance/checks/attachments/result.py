@@ -53,8 +53,9 @@ def the_result_has_what_the_delegate_gave(bench: Bench, tmp_path: Path) -> None:
     bench.demand(beyond in form.destinations(made.result, bench.version), "the delegate's route is lost")
     bench.complain(*_other_default_gateways(bench, made, wanted.gateway or ""))
     if "dns" not in bench.subject.conf:  # which a plugin may put in its place
-        dns = made.result.get("dns") or None
-        bench.demand(dns == given["dns"], f"the delegate gave dns {json.dumps(given['dns'])}, the result has {dns}")
+        dns = {key: value for key, value in reading.section(made.result, "dns").items() if value}  # none, or empty
+        words = f"the delegate gave dns {json.dumps(given['dns'])}, the result has {dns or None}"
+        bench.demand(dns == given["dns"], words)
 
 
 def _with_gateway(ip: Ip) -> str:
