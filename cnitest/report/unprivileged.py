@@ -168,10 +168,10 @@ def is_ours(config: pytest.Config, args: list[str]) -> bool:
 
 
 def _test_files(path: Path) -> Iterator[Path]:
-    if path.is_file():
+    """The files of tests that an argument of pytest names, or has below it; none of one that nobody may look at."""
+    if os.path.isfile(path):  # unlike Path's own, it raises for no name that there cannot be
         yield path
-        path = path.parent
-        yield from (file for file in [path / "conftest.py"] if file.is_file())
+        yield from (file for file in [path.parent / "conftest.py"] if os.path.isfile(file))
         return
     for directory, below, names in os.walk(path):
         below[:] = [name for name in below if not name.startswith(".") and name not in _SKIPPED]

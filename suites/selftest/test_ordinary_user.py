@@ -127,6 +127,33 @@ def test_a_setting_that_is_none_is_refused(user):
     assert "cni_userns = sometimes: it is one of auto, always, never" in done.stderr
 
 
+@pytest.fixture
+def secret(user):
+    """A directory beside the user's tests that only root may look into."""
+    made = user.home / "secret"
+    made.mkdir(mode=0o700)
+    yield made
+    made.rmdir()
+
+
+@pytest.mark.parametrize("name", ["secret/test_it.py", "x" * 300], ids=["forbidden", "too long"])
+def test_a_path_that_cannot_be_looked_at_is_pytests_to_report(user, secret, name):
+    """Whether tests of ours are asked for is looked up before pytest knows that there is no such file."""
+    done = user.run("-m", "pytest", name)
+
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert f"ERROR: file or directory not found: {name}" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_search_path_that_may_not_be_read_has_no_plugins(user, secret):
+    """The file of JUnit has all other facts of the run."""
+    done = user.pytest("def test_it():\n    pass\n", "--junitxml", "junit.xml", "--cni-path=secret")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '<property name="kernel"' in (user.home / "junit.xml").read_text()
+
+
 @pytest.mark.skipif(bool(openssh.lacking()), reason=openssh.lacking() or "-")
 def test_workers_on_other_machines_enter_by_themselves(user):
     """Whoever leads them stays who they are, for ssh needs that."""

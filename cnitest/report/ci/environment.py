@@ -72,10 +72,17 @@ def _plugins(config: pytest.Config) -> Iterator[tuple[str, str]]:
     if tried:
         return
     path = plugin_path(config)
-    names = sorted({entry.name for directory in path if os.path.isdir(directory) for entry in os.scandir(directory)})
-    for name in names[:_MOST_PLUGINS]:
+    for name in sorted({name for directory in path for name in _names(directory)})[:_MOST_PLUGINS]:
         if (file := plugins.find(name, path)) and os.access(file, os.X_OK):
             yield f"plugin.{name}", _build(file, "")
+
+
+def _names(directory: str) -> list[str]:
+    """The names in a directory of the search path; none of one that is not there, or may not be read."""
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
 
 
 def _build(file: str, banner: str) -> str:
