@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from html import escape
 
@@ -12,6 +13,8 @@ from cnitest.report.ci.failures import Failure, RunTally
 _ORDER = ("failed", "error", "passed", "skipped")
 _MOST_CAUSES, _MOST_TESTS, _MOST_REASONS = 100, 20, 30
 _MOST_WORDS = 300
+#: What means something between tags: of an underscore one at a word's edge, of parentheses one behind a bracket.
+_MARKUP = re.compile(r"[\\`*|~]|(?<!\w)_|_(?!\w)|(?<=\])\(")
 
 
 def page(tally: RunTally, facts: Mapping[str, str], place: Callable[[Failure], str]) -> str:
@@ -84,5 +87,6 @@ def _cell(words: str) -> str:
 
 
 def _code(words: str) -> str:
-    """Words as code: nothing in them ends it, or a table's cell."""
-    return f"<code>{_html(words).replace('|', '&#124;')}</code>"
+    """Words as code: nothing in them ends it, or a table's cell, or is markup, which is read between HTML's tags too
+    (https://github.github.com/gfm/#raw-html)."""
+    return f"<code>{_MARKUP.sub(lambda found: f'&#{ord(found[0])};', _html(words))}</code>"

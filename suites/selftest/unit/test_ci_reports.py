@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 
 import pytest
 
@@ -91,6 +92,15 @@ def test_words_of_others_are_no_markup():
     assert page.count("</details>") == page.count("<details>") == 2
     rows = [line for line in page.splitlines() if line.startswith("| 1 |")]
     assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [5]
+
+
+@pytest.mark.parametrize("words", ["a*b*c", "`x` y", "~~x~~", "_x_", "a|b", r"\n", "[a](b)"])
+def test_code_is_no_markup(words):
+    """Markdown is read between HTML's tags, too: what means something there is written as an entity."""
+    code = summary._code(f"say {words} now")
+
+    assert unescape(code) == f"<code>say {words} now</code>"
+    assert not re.search(r"[*`~|\\]|\b_|_\b|\]\(", code)
 
 
 def test_quotes_and_numbers_stay_what_they_are():
