@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cnitest.report import options
-from cnitest.report.given import plugin_path, resolve_paths
+from cnitest.report.given import declare_by_command, plugin_path, resolve_paths
 from cnitest.report.stashed import LAB, LAST_STORY
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of their own groups."""
     group = parser.getgroup("cni", "container networks (cnitest)")
     options.declare_to_pytest(group, options.NETWORK)
+    declare_by_command(group)
     options.declare_to_pytest(parser.getgroup("cni baseline", "accepted findings (cnitest)"), options.BASELINE)
     group = parser.getgroup("cni vm", "other kernels (cnitest)")
     options.declare_to_pytest(group, options.GUEST)

@@ -20,6 +20,7 @@ from cnitest.conformance.model import shipped
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing
 from cnitest.report import options, suite
 from cnitest.report.conformance import choice
+from cnitest.report.given import BY_COMMAND
 from cnitest.topology import find, load
 from cnitest.typos import did_you_mean
 
@@ -189,7 +190,7 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     ]
     # Where plugins are not loaded by themselves (PYTEST_DISABLE_PLUGIN_AUTOLOAD), these two are needed all the same.
     given += ["-p", "cnitest", "-p", "xdist"] if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") else []
-    given += ["-p", "no:cacheprovider", "--cni-require-any"]
+    given += ["-p", "no:cacheprovider", "--cni-require-any", BY_COMMAND]
     given += ["--junitxml", paths.file_to_write("--junitxml", arguments.junitxml)] if arguments.junitxml else []
     given += ["-k", arguments.select] if arguments.select else []
     given += options.as_pytest(_resolved(arguments, wanted))

@@ -1,8 +1,11 @@
-"""The paths among pytest's options, as whoever called pytest meant them."""
+"""Our options as whoever began a run meant them: paths from where they stood, names as they typed them."""
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,28 @@ from cnitest.report import options
 SENT = "cnitest_options"
 #: What a path begins with that is meant from a worker's own directory.
 HERE = "./"
+#: What `cnitest run` gives pytest, so that messages call options as they were typed there. No help lists it.
+BY_COMMAND = "--cni-by-command"
+#: The name of an option, as it was typed, by its ``dest``.
+Names = Callable[[str], str]
+
+
+def declare_by_command(group: Any) -> None:
+    """Declare `BY_COMMAND` to a group of pytest's parser."""
+    group.addoption(BY_COMMAND, dest="cni_by_command", action="store_true", help=argparse.SUPPRESS)
+
+
+def of_command(dest: str) -> str:
+    """The name that `cnitest run` has for an option; pytest's where the command has none."""
+    option = next(option for option in options.ALL if option.dest == dest)
+    return option.command or option.pytest
+
+
+def names(config: pytest.Config) -> Names:
+    """How options are called by whoever began a run: by the command's names, or by pytest's."""
+    if config.getoption(BY_COMMAND):
+        return of_command
+    return {option.dest: option.pytest for option in options.ALL}.__getitem__
 
 
 def plugin_path(config: pytest.Config) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import pytest
 
 from cnitest import interrupts, paths
 from cnitest.report import options
+from cnitest.report.given import names
 from cnitest.vm import cache, images, packages, run
 from cnitest.vm.guest import Ends
 from cnitest.vm.machine import Task
@@ -84,7 +85,8 @@ def _lacking(config: pytest.Config) -> dict[str, str]:
 def chosen(items: list[pytest.Item], config: pytest.Config) -> None:
     """Of tests in a guest, keep those that need what the kernel outside lacks. Raises pytest.UsageError outside."""
     if not os.environ.get(VARIABLE):
-        raise pytest.UsageError("--cni-vm-only chooses among tests in a guest: give --cni-vm, too")
+        named = names(config)
+        raise pytest.UsageError(f"{named('cni_vm_only')} chooses among tests in a guest: give {named('cni_vm')}, too")
     lacking = set(os.environ.get(LACKING, "").split())
     kept = [item for item in items if lacking.intersection(_kernel(item))]
     config.hook.pytest_deselected(items=[item for item in items if not lacking.intersection(_kernel(item))])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cnitest.errors import FeatureMissing
+from cnitest.report.given import names
 from cnitest.text import line
 
 _MOST_REASONS = 12
@@ -20,7 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Count from the beginning."""
     config.stash[_COUNT] = _Count()
     if config.getoption("--cni-shard"):
-        config.stash[_COUNT].by = "-k, -m or --cni-shard"
+        config.stash[_COUNT].by = f"-k, -m or {names(config)('cni_shard')}"
     config.pluginmanager.register(config.stash[_COUNT])
 
 
@@ -31,7 +32,7 @@ def pytest_runtest_makereport(
     """With --cni-require-all a test that is skipped fails."""
     report = yield
     if item.config.getoption("--cni-require-all") and report.skipped and _is_a_lack(report, call):
-        why = f"skipped, which --cni-require-all does not allow: {_reason(report)}"
+        why = _not_allowed(item.config, report)
         report.outcome, report.longrepr = "failed", why
         if row := getattr(report, "cnitest", None):
             row.update(verdict="broken", details=[why], reason="")
@@ -53,9 +54,12 @@ def pytest_make_collect_report(
     """With --cni-require-all a whole module that is skipped fails, too."""
     report = yield
     if collector.config.getoption("--cni-require-all") and report.skipped:
-        why = f"skipped, which --cni-require-all does not allow: {_reason(report)}"
-        report.outcome, report.longrepr = "failed", why
+        report.outcome, report.longrepr = "failed", _not_allowed(collector.config, report)
     return report
+
+
+def _not_allowed(config: pytest.Config, report: Any) -> str:
+    return f"skipped, which {names(config)('cni_require_all')} does not allow: {_reason(report)}"
 
 
 def _reason(report: Any) -> str:
@@ -114,7 +118,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if config.getoption("--cni-require-any") and not count.ran and not config.stash.get(EMPTY_SHARD, False):
         count.failed = "nothing ran"
     elif config.getoption("--cni-require-all") and skipped_of(config):
-        count.failed = "--cni-require-all: plugins were not tried"
+        count.failed = f"{names(config)('cni_require_all')}: plugins were not tried"
     if count.failed and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -11,6 +11,7 @@ from cnitest.report import options
 from cnitest.report.baseline import face
 from cnitest.report.conformance import tried
 from cnitest.report.conformance.tried import chosen_of, is_asked_for, subjects_of, wanted
+from cnitest.report.given import names
 
 if TYPE_CHECKING:
     from cnitest.conformance.model.verdict import Case
@@ -73,7 +74,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     given = bool(config.getoption("--cni-conf"))
     ends = heading.ends(found, given)
     after = heading.unwritten(config.option) if ends else heading.lines(found.subjects, _profile(config))
-    for line in (*heading.violations(found, given), *after):
+    for line in (*heading.violations(found, given, names(config)), *after):
         print(line, flush=True)  # noqa: T201
     return int(pytest.ExitCode.TESTS_FAILED) if ends else None
 
@@ -88,7 +89,7 @@ def _check_baseline(config: pytest.Config, found: Chosen) -> None:
 
     subjects = (*found.subjects, *(each.subject for each in found.unstarted))
     try:
-        files.check_plugins(files.read(file), file, [each.name for each in subjects])
+        files.check_plugins(files.read(file), file, [each.name for each in subjects], names(config)("cni_baseline"))
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -244,7 +245,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     found = chosen_of(config)
     missed = [*found.skipped, *(f"{one.subject.name}: cannot start, see above" for one in found.unstarted)]
     command, verbose = again.command(_asked(config)), config.option.verbose > 0
-    for headline, lines in ending.sections(outcome, missed, command=command, verbose=verbose):
+    shown = names(config)("cni_json")
+    for headline, lines in ending.sections(outcome, missed, command=command, json=shown, verbose=verbose):
         terminalreporter.section(headline)
         for line in lines:
             terminalreporter.line(text.line(line))

@@ -26,10 +26,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _begun(config: pytest.Config) -> Run:
     from cnitest.errors import ConfigError
+    from cnitest.report import given
     from cnitest.report.baseline import run
 
+    read, written = config.getoption("--cni-baseline"), config.getoption("--cni-write-baseline")
+    named = given.names(config)
     try:
-        return run.Run.begin(config.getoption("--cni-baseline"), config.getoption("--cni-write-baseline"))
+        return run.Run.begin(read, written, (named("cni_baseline"), named("cni_write_baseline")))
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from None
 

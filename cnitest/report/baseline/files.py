@@ -16,7 +16,8 @@ from cnitest.topology import documents
 from cnitest.topology.problem import Problem
 from cnitest.typos import did_you_mean
 
-_EMPTY = f"a baseline begins with 'format: {FORMAT}'; --write-baseline writes one"
+_EMPTY = f"a baseline begins with 'format: {FORMAT}'; {{}} writes one"
+_READ_BY, _WRITTEN_BY = "--baseline", "--write-baseline"
 _HEAD = """\
 # Findings of cnitest that are accepted for now, by cause: with --baseline FILE they fail no run, and all others do.
 # Say in `comment` why, with a link. --write-baseline FILE keeps comments, adds what is new, and removes what is no
@@ -24,13 +25,14 @@ _HEAD = """\
 """
 
 
-def read(file: str) -> Baseline:
-    """The baseline of a file. Raises ConfigError with every fault, one a line."""
-    found, decoder = documents.read_file(Path(file), Baseline, _EMPTY)
+def read(file: str, option: str = _WRITTEN_BY) -> Baseline:
+    """The baseline of a file; ``option`` is what writes one. Raises ConfigError with every fault, one a line."""
+    empty = _EMPTY.format(option)
+    found, decoder = documents.read_file(Path(file), Baseline, empty)
     name = paths.near(file)
-    if other := _of_another_form(found, name, "spec" in decoder.where):
+    if other := _of_another_form(found, name, f"{option} {name}", "spec" in decoder.where):
         raise ConfigError(other)
-    again: Baseline = documents.table(Path(file), Baseline, _EMPTY, _problems)
+    again: Baseline = documents.table(Path(file), Baseline, empty, _problems)
     return again
 
 
@@ -43,25 +45,23 @@ def check(option: str, file: str) -> None:
     """Raise ConfigError where the file that an option names is no baseline; one to be written may not be there yet."""
     if option.endswith("write-baseline") and not Path(file).exists():
         return
+    writes = option if option.endswith("write-baseline") else option.replace("baseline", "write-baseline")
     try:
-        read(file)
+        read(file, writes)
     except ConfigError as error:
         raise ConfigError(f"{option}: {error}") from None
 
 
-def _of_another_form(found: Baseline, name: str, says_spec: bool) -> str:
+def _of_another_form(found: Baseline, name: str, writes: str, says_spec: bool) -> str:
+    again = f"remove it, and write it again with {writes}"
     if found.format not in ("", FORMAT):
-        return f"{name}: is of the form {found.format!r}, and this release reads {FORMAT!r}: {_write_again(name)}"
+        return f"{name}: is of the form {found.format!r}, and this release reads {FORMAT!r}: {again}"
     if says_spec and found.spec != spec.VERSIONS[-1]:
         return (
             f"{name}: names requirements of version {found.spec} of the CNI specification, and this release checks "
-            f"those of {spec.VERSIONS[-1]}: {_write_again(name)}"
+            f"those of {spec.VERSIONS[-1]}: {again}"
         )
     return ""
-
-
-def _write_again(name: str) -> str:
-    return f"remove it, and write it again with --write-baseline {name}"
 
 
 def _problems(found: Baseline) -> Iterator[Problem]:
@@ -90,23 +90,24 @@ def _faults(entry: Entry) -> Iterator[tuple[str, str]]:
         yield ".rule", f"fuzzing has no rule {entry.rule!r}{did_you_mean(entry.rule, RULES)}"
 
 
-def check_plugins(found: Baseline, file: str, subjects: Iterable[str]) -> None:
-    """Raise ConfigError where a baseline is of other plugins than the ``subjects`` of a run alone."""
+def check_plugins(found: Baseline, file: str, subjects: Iterable[str], option: str = _READ_BY) -> None:
+    """Raise ConfigError where a baseline is of other plugins than the ``subjects`` of a run alone; ``option`` is what
+    named it."""
     known, tried = [each.name for each in found.plugins], list(subjects)
     if known and tried and not set(known) & set(tried):
         raise ConfigError(
-            f"--baseline {paths.near(file)}: is of {', '.join(known)}, and this run tests {', '.join(tried)}"
+            f"{option} {paths.near(file)}: is of {', '.join(known)}, and this run tests {', '.join(tried)}"
             f"{did_you_mean(tried[0], known)}"
         )
 
 
-def write(found: Baseline, file: str) -> None:
-    """Write a baseline. Raises ConfigError where the file cannot be written."""
+def write(found: Baseline, file: str, option: str = _WRITTEN_BY) -> None:
+    """Write a baseline. Raises ConfigError where the file cannot be written; ``option`` is what named it."""
     text = _HEAD + documents.written(as_data(found))
     try:
         paths.write(file, text)
     except OSError as error:
-        raise ConfigError(f"--write-baseline {paths.near(file)}: cannot be written: {error.strerror}") from error
+        raise ConfigError(f"{option} {paths.near(file)}: cannot be written: {error.strerror}") from error
 
 
 def as_data(found: Baseline) -> dict[str, Any]:

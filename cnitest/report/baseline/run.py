@@ -23,11 +23,13 @@ _MOST = 20
 
 class Run:
     """One run. ``given`` is the baseline that its findings are looked up in, of the file ``source``; ``file`` is what
-    is written at the end. Both may be empty. ``left_out`` are plugins and requirements of which tests did not run,
-    ``subjects`` what is held to the specification, which whoever chose it says."""
+    is written at the end. Both may be empty; ``names`` are the options that name them. ``left_out`` are plugins and
+    requirements of which tests did not run, ``subjects`` what is held to the specification, which whoever chose it
+    says."""
 
-    def __init__(self, given: Baseline | None, source: str, file: str) -> None:
+    def __init__(self, given: Baseline | None, source: str, file: str, names: tuple[str, str] = ("", "")) -> None:
         self.given, self.source, self.file = given, source, file
+        self._reads, self._writes = names
         self.subjects: Sequence[Subject] = ()
         self.left_out: set[tuple[str, str]] = set()
         #: The entries of the baseline that were tried and did not show.
@@ -44,9 +46,9 @@ class Run:
         self._before = self._after = EMPTY
 
     @classmethod
-    def begin(cls, source: str, file: str) -> Run:
+    def begin(cls, source: str, file: str, names: tuple[str, str]) -> Run:
         """Read what there is. Raises ConfigError for a file that is no baseline."""
-        run = cls(files.read(source) if source else None, source, file)
+        run = cls(files.read(source, names[1]) if source else None, source, file, names)
         run._before = files.read_or(file, run.given or EMPTY) if file else EMPTY
         return run
 
@@ -105,7 +107,7 @@ class Run:
             gone = [*self._gone(self._before)]
             self._after = updated(self._before, self._found, gone, tested)
             try:
-                files.write(self._after, self.file)
+                files.write(self._after, self.file, self._writes)
             except ConfigError as error:
                 self.problem = str(error)
 
@@ -144,7 +146,7 @@ class Run:
         if self._errors:
             yield f"not written: {count(self._errors, 'error')} of the tests or the machine, which no baseline accepts"
         if new - old:
-            yield f"say in its comments why, and run with --baseline {name}"
+            yield f"say in its comments why, and run with {self._reads} {name}"
 
 
 def _accept(report: pytest.TestReport, why: str, item: pytest.Item) -> None:

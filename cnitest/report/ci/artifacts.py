@@ -13,10 +13,10 @@ import pytest
 from cnitest import text
 from cnitest.errors import ConfigError
 from cnitest.plural import count
-from cnitest.report import options
+from cnitest.report import given, options
 from cnitest.report.ci import environment, failures
 from cnitest.report.ci.evidence import FILES
-from cnitest.report.ci.folders import MOST_BYTES, READABLE, Folders, encoded
+from cnitest.report.ci.folders import MOST_BYTES, MOST_FOLDERS, READABLE, Folders, encoded
 
 _Report = pytest.TestReport | pytest.CollectReport
 _HEAD = ("cnitest", "kernel", "user")
@@ -43,7 +43,7 @@ class Artifacts:
         self._config = config
         self._root = str(config.rootpath)
         try:
-            self._folders = Folders(config.option.cni_artifacts)
+            self._folders = Folders(config.option.cni_artifacts, given.names(config)("cni_artifacts"))
         except ConfigError as error:
             raise pytest.UsageError(str(error)) from None
         self._facts = environment.facts(config)
@@ -115,10 +115,9 @@ class Artifacts:
 
     def _again(self, test: str) -> str:
         """The command that runs one test again."""
-        given = self._config.option
-        words = [
-            word for option in options.ALL if option.dest not in _OWN for word in option.words(vars(given)[option.dest])
-        ]
+        values = vars(self._config.option)
+        wanted = (option for option in options.ALL if option.dest not in _OWN)
+        words = [word for option in wanted for word in option.words(values[option.dest])]
         command = ["pytest", *words, "--rootdir", self._root, test]
         return f"cd {shlex.quote(self._root)} && {shlex.join(command)}"
 
@@ -176,7 +175,12 @@ def _readable(index: Mapping[str, Any]) -> str:
         lines += [f"- where: {_plain(row['where'])}"] if row["where"] else []
         lines += [f"- files: {', '.join(row['files'])}", ""]
     if left_out:
-        lines += ["## Left out", "", f"At most 50 folders are written, of {MOST_BYTES // 10**6} MB in all.", ""]
+        lines += [
+            "## Left out",
+            "",
+            f"At most {MOST_FOLDERS} folders are written, of {MOST_BYTES // 10**6} MB in all.",
+            "",
+        ]
         lines += [
             f"- {_plain(row['test'])}: {_plain(row['why'])} ({_plain(row['message'])})"
             for row in left_out[:_MOST_LISTED]

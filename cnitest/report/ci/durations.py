@@ -44,13 +44,13 @@ def _broken(option: str, path: str, why: str) -> ConfigError:
     return ConfigError(f"{option}: {path} is not {wanted}: {why}; remove it, and let a run write a new one")
 
 
-def store(path: str, found: Mapping[str, float]) -> None:
+def store(option: str, path: str, found: Mapping[str, float]) -> None:
     """Put durations into a file, beside those of other tests that are there. Runs on one machine may do so at once.
 
-    Raises OSError, and ConfigError for a file of something else.
+    Raises OSError, and ConfigError for a file of something else, by the ``option`` that was typed.
     """
     with _alone(os.path.dirname(path)):
-        known = {**read("--store-durations", path), **{name: round(value, _DIGITS) for name, value in found.items()}}
+        known = {**read(option, path), **{name: round(value, _DIGITS) for name, value in found.items()}}
         fresh = f"{path}.{os.getpid()}"
         try:
             with open(fresh, "w", encoding="utf-8") as file:

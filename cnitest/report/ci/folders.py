@@ -64,10 +64,10 @@ def name_of(test: str) -> str:
 class Folders:
     """The directory while a run fills it. What a former run left there is removed; only one run fills it at a time.
 
-    Raises ConfigError where that cannot be.
+    Raises ConfigError where that cannot be, by the ``option`` that was typed.
     """
 
-    def __init__(self, path: str, option: str = "--cni-artifacts") -> None:
+    def __init__(self, path: str, option: str) -> None:
         self.path = Path(path)
         self.count = self.bytes = 0
         try:

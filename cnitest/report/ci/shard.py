@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from cnitest.errors import ConfigError
-from cnitest.report import ran
+from cnitest.report import given, ran
 from cnitest.report.ci import durations, shares
 
 _KNOWN = "cnitest_durations"
 _OUTPUT = "cnitest_shard"
-_OPTION = "--cni-durations-file"
 
 
 def register(config: pytest.Config) -> None:
@@ -22,7 +21,8 @@ def register(config: pytest.Config) -> None:
     if config.option.cni_shard:
         config.pluginmanager.register(_Sharding(config), "cnitest shard")
     if config.option.cni_store_durations and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Recorder(config.option.cni_store_durations), "cnitest durations")
+        recorder = _Recorder(config.option.cni_store_durations, given.names(config)("cni_store_durations"))
+        config.pluginmanager.register(recorder, "cnitest durations")
 
 
 class _Share(NamedTuple):
@@ -40,10 +40,13 @@ class _Sharding:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._shard = shares.parse("--cni-shard", config.option.cni_shard)
+        named = given.names(config)
+        self._option = named("cni_durations_file")
+        self._shard = shares.parse(named("cni_shard"), config.option.cni_shard)
         self._share: _Share | None = None
-        given = getattr(config, "workerinput", {}).get(_KNOWN)
-        self._known: dict[str, float] = json.loads(given) if given else _known(config.option.cni_durations_file)
+        sent = getattr(config, "workerinput", {}).get(_KNOWN)
+        file = config.option.cni_durations_file
+        self._known: dict[str, float] = json.loads(sent) if sent else _known(self._option, file)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -85,23 +88,24 @@ class _Sharding:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what the share was, in one line."""
         if self._share:
-            terminalreporter.line(_words(self._shard, self._share, self._config.option.cni_durations_file))
+            file = self._config.option.cni_durations_file
+            terminalreporter.line(_words(self._shard, self._share, file, self._option))
 
 
-def _known(file: str | None) -> dict[str, float]:
+def _known(option: str, file: str | None) -> dict[str, float]:
     try:
-        return durations.read(_OPTION, file) if file else {}
+        return durations.read(option, file) if file else {}
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def _words(shard: shares.Shard, share: _Share, file: str | None) -> str:
-    """What a share was: how many tests of how many, and how long by which file."""
+def _words(shard: shares.Shard, share: _Share, file: str | None, option: str) -> str:
+    """What a share was: how many tests of how many, and how long by which file, which ``option`` names."""
     counted = f"shard {shard}: {share.tests} of {share.of} tests"
     if not share.tests:
         counted += ": there are more shares than tests, so that this one has none"
     if share.unknown == share.of:
-        why = f"no duration of them is in {file}" if file else "no --cni-durations-file was given"
+        why = f"no duration of them is in {file}" if file else f"no {option} was given"
         return f"{counted}; {why}: all count the same"
     rest = f"; {share.unknown} are not in it and count as the median" if share.unknown else ""
     return f"{counted}, {share.seconds:.1f} of {share.in_all:.1f} s by {file}{rest}"
@@ -110,8 +114,8 @@ def _words(shard: shares.Shard, share: _Share, file: str | None) -> str:
 class _Recorder:
     """Records how long each test takes, with its fixtures, and stores that at the end."""
 
-    def __init__(self, file: str) -> None:
-        self._file = file
+    def __init__(self, file: str, option: str) -> None:
+        self._file, self._option = file, option
         self._found: dict[str, float] = {}
         self._warning = ""
 
@@ -122,7 +126,7 @@ class _Recorder:
     def pytest_sessionfinish(self) -> None:
         """Store what was recorded; where that cannot be, the run is what it was."""
         try:
-            durations.store(self._file, self._found)
+            durations.store(self._option, self._file, self._found)
         except (OSError, ConfigError) as error:
             self._warning = str(error)
 

@@ -14,10 +14,16 @@ from cnitest.report.conformance.summary import WORST_FIRST, RunSummary, shares
 
 
 def sections(
-    ended: RunSummary, skipped: Sequence[str], *, command: Callable[[FindingCause], str], verbose: bool = False
+    ended: RunSummary,
+    skipped: Sequence[str],
+    *,
+    command: Callable[[FindingCause], str],
+    json: str,
+    verbose: bool = False,
 ) -> Iterator[tuple[str, list[str]]]:
-    """The parts of what is reported at the end, each with its headline. ``command`` gives that which shows a cause."""
-    found = listing.entries(ended.causes, command, whole=verbose)
+    """The parts of what is reported at the end, each with its headline. ``command`` gives that which shows a cause,
+    ``json`` is the option that writes all of them."""
+    found = listing.entries(ended.causes, command, json, whole=verbose)
     if found:
         yield f"findings by cause: {len(ended.causes)}" + ("" if verbose else " (-v shows each case)"), found
     yield "requirements", list(table.whole(ended) if verbose else table.brief(ended))

@@ -12,6 +12,7 @@ from cnitest.conformance.model.subject import Subject
 from cnitest.report import options
 from cnitest.report.conformance import release, unstarted
 from cnitest.report.conformance.choice import Chosen
+from cnitest.report.given import Names
 
 
 def lines(subjects: Sequence[Subject], profile: str) -> Iterator[str]:
@@ -25,11 +26,11 @@ def lines(subjects: Sequence[Subject], profile: str) -> Iterator[str]:
         yield f"  topology {_topology(place[0])}, host {place[1]}"
 
 
-def violations(found: Chosen, given: bool) -> Iterator[str]:
+def violations(found: Chosen, given: bool, named: Names) -> Iterator[str]:
     """Words that nobody reads, a line each, and the networks that cannot start; of those ``given`` the first only."""
     yield from (f"warning: {line}" for line in found.warnings)
     for failure in found.unstarted[:1] if given else found.unstarted:
-        yield from unstarted.lines(failure, stops=given)
+        yield from unstarted.lines(failure, named, stops=given)
 
 
 def ends(found: Chosen, given: bool) -> bool:

@@ -41,16 +41,17 @@ _CROWDED = (_Detail(1, says=True, how=True), _SHORTER, _LINE)
 _LADDER = ((_FULL, _FULL), (_FULL, _SHORTER), (_FULL, _Detail(1)), (_FULL, _LINE), (_SHORT, _LINE), (_SHORTER, _LINE))
 
 
-def entries(found: Sequence[FindingCause], command: CommandOf, *, whole: bool = False) -> list[str]:
-    """Lines of all causes. ``command`` gives the one that shows a cause; ``whole`` leaves out nothing."""
+def entries(found: Sequence[FindingCause], command: CommandOf, json: str, *, whole: bool = False) -> list[str]:
+    """Lines of all causes. ``command`` gives the one that shows a cause, ``json`` is the option that writes all;
+    ``whole`` leaves out nothing."""
     for weighty, others in _LADDER:
         lines = [line for one in found for line in _entry(one, command, weighty if _fails(one) else others)]
         if whole or len(lines) <= _MOST_LINES:
             return lines
-    return _cut_to_fit(found, command)
+    return _cut_to_fit(found, command, json)
 
 
-def _cut_to_fit(found: Sequence[FindingCause], command: CommandOf) -> list[str]:
+def _cut_to_fit(found: Sequence[FindingCause], command: CommandOf, json: str) -> list[str]:
     """All that fails, in short, and as much of the rest as there is room for."""
     heavy = [cause for cause in found if _fails(cause)]
     lines: list[str] = []
@@ -60,7 +61,8 @@ def _cut_to_fit(found: Sequence[FindingCause], command: CommandOf) -> list[str]:
             break
     rest = [line for cause in found if not _fails(cause) for line in _entry(cause, command, _LINE)]
     room = max(0, _MOST_LINES - len(lines))
-    left = [f"… and {len(rest) - room} causes more, none of which fails the run: -v shows all, and --json has them"]
+    more = f"… and {len(rest) - room} causes more, none of which fails the run"
+    left = [f"{more}: -v shows all, and {json} has them"]
     return [*lines, *rest[:room], *(left if len(rest) > room else [])]
 
 

@@ -10,6 +10,7 @@ from cnitest import paths
 from cnitest.cni import spec
 from cnitest.conformance.discover.preflight import StartFailure
 from cnitest.conformance.discover.start_endings import causes
+from cnitest.report.given import Names, of_command
 from cnitest.text import line, quoted, with_short_words
 
 #: A network that cannot start is reported in so many lines at most.
@@ -24,10 +25,11 @@ _WHOLE_LETTERS, _FIRST_LETTERS, _LAST_LETTERS = 500, 180, 300
 _MOST_CAUSES, _LINES_A_CAUSE = 4, 3
 
 
-def lines(failure: StartFailure, *, stops: bool = True) -> list[str]:
-    """At most `MOST_LINES` lines of at most 118 columns. ``stops`` says that nothing else is tried."""
+def lines(failure: StartFailure, named: Names = of_command, *, stops: bool = True) -> list[str]:
+    """At most `MOST_LINES` lines of at most 118 columns, with options as they are ``named``. ``stops`` says that
+    nothing else is tried."""
     parts = [*_headline(failure), *_call(failure), *_error(failure), *_host(failure), *_causes(failure)]
-    end = list(_advice(stops))
+    end = list(_advice(stops, named))
     return [*parts[: MOST_LINES - len(end)], *end]
 
 
@@ -106,14 +108,15 @@ def _causes(failure: StartFailure) -> Iterator[str]:
         yield from _field("likely", "unknown; see the plugin's own words")
 
 
-def _advice(stops: bool) -> Iterator[str]:
+def _advice(stops: bool, named: Names) -> Iterator[str]:
+    topology, keep_going = named("cni_topology"), named("cni_keep_going")
     yield ""
     yield from _field("to do", "fix the configuration, or give its host what it needs:")
-    yield from _field("", "--topology NAME|FILE builds another network around it (`cnitest draw NAME` shows one),")
+    yield from _field("", f"{topology} NAME|FILE builds another network around it (`cnitest draw NAME` shows one),")
     yield from _field("", "a cnitest.yaml beside the configuration has host, host_setup, mounts, capabilities, daemon")
     yield from _field("", '(docs/conformance.md, "A plugin\'s own profile").')
     if stops:
-        yield from _field("", "Nothing else was tried; --keep-going tries every requirement all the same.")
+        yield from _field("", f"Nothing else was tried; {keep_going} tries every requirement all the same.")
 
 
 def _field(label: str, text: str, most: int = 2) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cnitest import paths
+from cnitest.report.given import names
 
 if TYPE_CHECKING:
     from cnitest.report.marks.bug_reports import ReportCase, ReportOutcome
@@ -135,7 +136,8 @@ def unwritten(config: pytest.Config) -> Iterator[str]:
     """That no test ran of which the JSON that was asked for is; a line, or none."""
     file = config.getoption("--cni-json")
     if file and not config.stash[_COLLECTOR].found():
-        yield f"--cni-json: {file} is not written: no case of the conformance suite or of the regressions was tried"
+        option = names(config)("cni_json")
+        yield f"{option}: {file} is not written: no case of the conformance suite or of the regressions was tried"
 
 
 def as_data(found: tuple[ReportOutcome, ...], config: pytest.Config) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def test_ten_defects_are_two_screens():
     ]
     ended = summary.outcome(failures, [subject("bridge")], "spec", whole=True)
 
-    sections = list(ending.sections(ended, (), command=again.command(again.Asked(["/x/n.conf"]))))
+    sections = list(ending.sections(ended, (), command=again.command(again.Asked(["/x/n.conf"])), json="--json"))
     lines = [line for _, each in sections for line in each]
 
     assert len(ended.causes) == 10
@@ -211,7 +211,7 @@ def test_however_many_causes_there_are_all_that_fail_are_reported():
     failures = [case("NET-01", "no packet arrives", plugin="mine")]
     both = causes.causes([*warnings, *failures], [subject("bridge"), subject("mine")])
 
-    lines = listing.entries(both, again.command(again.Asked([])))
+    lines = listing.entries(both, again.command(again.Asked([])), "--json")
 
     assert any(line.startswith("FAIL     mine: NET-01") for line in lines)
     assert "causes more, none of which fails the run" in lines[-1]
@@ -229,7 +229,7 @@ def test_what_fails_says_its_requirement_as_long_as_there_is_room(failing, lines
     ]
     both = causes.causes([*failures, *warnings], [subject("bridge")])
 
-    printed = listing.entries(both, again.command(again.Asked([])))
+    printed = listing.entries(both, again.command(again.Asked([])), "--json")
 
     at = [number for number, line in enumerate(printed) if line.startswith("FAIL ")]
     assert len(at) == failing

@@ -134,7 +134,7 @@ def test_names_that_look_alike_have_folders_of_their_own():
 
 def test_folders_are_at_most_so_many_bytes(tmp_path):
     """What does not fit is left out with the reason; what is smaller still fits."""
-    filled = folders.Folders(str(tmp_path))
+    filled = folders.Folders(str(tmp_path), "--artifacts")
 
     first = filled.add("a", {"report.txt": b"x" * (folders.MOST_BYTES - 10)})
     second, third = filled.add("b", {"report.txt": b"x" * 11}), filled.add("c", {"report.txt": b"x" * 10})
@@ -147,16 +147,16 @@ def test_folders_are_at_most_so_many_bytes(tmp_path):
 
 def test_one_run_at_a_time_fills_a_directory(tmp_path):
     """The second is reported in one line, and what the first wrote stays."""
-    first = folders.Folders(str(tmp_path))
+    first = folders.Folders(str(tmp_path), "--artifacts")
     folder, _ = first.add("a", {"report.txt": b"x"})
 
     with pytest.raises(
-        ConfigError, match="^--cni-artifacts: another run is filling .*; name a directory for each run$"
+        ConfigError, match="^--artifacts: another run is filling .*; name a directory for each run$"
     ):
-        folders.Folders(str(tmp_path))
+        folders.Folders(str(tmp_path), "--artifacts")
     assert (tmp_path / folder / "report.txt").exists()
     first.close()
-    folders.Folders(str(tmp_path)).close()
+    folders.Folders(str(tmp_path), "--artifacts").close()
 
 
 def test_an_index_names_no_folder_elsewhere(tmp_path):
@@ -169,7 +169,7 @@ def test_an_index_names_no_folder_elsewhere(tmp_path):
     rows = [{"folder": name} for name in ("../outside", str(outside), "link", "")]
     (out / "index.json").write_text(json.dumps({"format": folders.FORMAT, "failures": rows}))
 
-    folders.Folders(str(out)).close()
+    folders.Folders(str(out), "--artifacts").close()
 
     assert (outside / "mine").exists()
     assert (out / "link").is_symlink()

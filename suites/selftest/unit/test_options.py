@@ -70,7 +70,7 @@ def test_defaults_are_left_to_pytest() -> None:
     """What nobody said is not handed on, so that pytest's own configuration counts."""
     given = pytest_arguments(run_of("--suite", "walkthrough"))
 
-    assert [word for word in given if word.startswith("--cni-")] == ["--cni-require-any"]
+    assert [word for word in given if word.startswith("--cni-")] == ["--cni-require-any", "--cni-by-command"]
 
 
 OF_CONFORMANCE = {
@@ -205,3 +205,14 @@ def test_fuzzing_takes_kinds_by_either_name(word: str, kind: str) -> None:
     parsed = commands._parser("fuzz")[0].parse_args(["fuzz", "bridge", "--only", word])
 
     assert parsed.only == [kind]
+
+
+@pytest.mark.parametrize("option", ["--baseline", "--cni-baseline", "--write-baseline", "--cni-write-baseline"])
+def test_a_file_that_is_no_baseline_names_what_writes_one(tmp_path: Path, option: str) -> None:
+    """By the same kind of name as the option that named the file."""
+    file = tmp_path / "base.yaml"
+    file.write_text("")
+    writes = "--cni-write-baseline" if "cni" in option else "--write-baseline"
+
+    with pytest.raises(ConfigError, match=f"'; {writes} writes one"):
+        files.check(option, str(file))

@@ -125,8 +125,8 @@ def test_durations_of_other_tests_stay(tmp_path):
     """Each share writes its own tests into the file that all share."""
     file = str(tmp_path / "durations.json")
 
-    durations.store(file, {"a": 1.0, "b": 2.0})
-    durations.store(file, {"b": 3.00004})
+    durations.store("--store-durations", file, {"a": 1.0, "b": 2.0})
+    durations.store("--store-durations", file, {"b": 3.00004})
 
     assert durations.read("", file) == {"a": 1.0, "b": 3.0}
     assert [path.name for path in tmp_path.iterdir()] == ["durations.json"]
