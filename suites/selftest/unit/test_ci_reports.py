@@ -150,9 +150,7 @@ def test_one_run_at_a_time_fills_a_directory(tmp_path):
     first = folders.Folders(str(tmp_path), "--artifacts")
     folder, _ = first.add("a", {"report.txt": b"x"})
 
-    with pytest.raises(
-        ConfigError, match="^--artifacts: another run is filling .*; name a directory for each run$"
-    ):
+    with pytest.raises(ConfigError, match="^--artifacts: another run is filling .*; name a directory for each run$"):
         folders.Folders(str(tmp_path), "--artifacts")
     assert (tmp_path / folder / "report.txt").exists()
     first.close()
