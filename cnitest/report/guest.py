@@ -17,7 +17,7 @@ from cnitest.report import options
 from cnitest.report.given import names
 from cnitest.vm import cache, images, packages, run
 from cnitest.vm.guest import Ends
-from cnitest.vm.machine import Task
+from cnitest.vm.machine import OptionNames, Task
 
 #: Set in a guest to the kernel that was asked for: what runs there boots no other.
 VARIABLE = "CNITEST_VM"
@@ -38,6 +38,7 @@ def asked(config: pytest.Config) -> bool:
 def boot(config: pytest.Config) -> int:
     """Run the command line in a guest; its exit status, as `cnitest.vm.run.ended` has it, but pytest's after Ctrl-C."""
     kernel, _ = kernel_or_argument(config.option.cni_vm, config.invocation_params.dir)
+    named = names(config)
     task = Task(
         [*_program(), *_color(config), *words(config.invocation_params.args, config.option.cni_vm, bool(kernel))],
         Path(config.invocation_params.dir),
@@ -46,6 +47,7 @@ def boot(config: pytest.Config) -> int:
         config.option.cni_vm_memory or f"{_memory()}M",
         stdin=bool(config.option.usepdb),
         private=(Path(sys.prefix),),
+        names=OptionNames(named("cni_vm_share"), named("cni_vm_memory")),
     )
     ends = Ends(0) if task.stdin else Ends()
     status = run.ended(run.GuestTask(task, kernel or None, cache.directory(), ends=ends), _complain)

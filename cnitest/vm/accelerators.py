@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cnitest.deadline import scaled
 from cnitest.errors import CnitestError
-from cnitest.vm import machine
+from cnitest.vm import cache, machine
 from cnitest.vm.guest import Ends, Guest
 from cnitest.vm.machine import Task
 from cnitest.vm.prepared import Prepared
@@ -26,7 +26,7 @@ def chosen(kernel: Prepared, program: str, kept: Path) -> str:
         return machine.TRANSLATED
     note = kept / f"kvm-{_machine(program)}"
     if not note.exists():
-        note.write_text("works" if _boots(kernel, program) else "does not work")
+        cache.note(note, "works" if _boots(kernel, program) else "does not work")
     return machine.NATIVE if note.read_text() == "works" else machine.TRANSLATED
 
 

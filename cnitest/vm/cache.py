@@ -71,10 +71,26 @@ def made(place: Path, make: Callable[[Path], object]) -> Path:
     return place
 
 
+def note(file: Path, text: str) -> None:
+    """Write a small file of the cache, whole. Raises GuestError where that cannot be."""
+    try:
+        paths.write(file, text)
+    except OSError as error:
+        raise unwritable(file, error) from None
+
+
+def directory_in(place: Path) -> None:
+    """Make a directory of the cache where there is none. Raises GuestError where that cannot be."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(place, error) from None
+
+
 def unwritable(path: Path, error: OSError) -> GuestError:
     """What to say when the cache cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return GuestError(f"the disk of {path} is full: make room, or name another cache with --cache")
+        return GuestError(f"the disk of {path} is full: make room, or name another cache ({VARIABLE})")
     return GuestError(f"{error.filename or path} cannot be used as a cache of kernels ({error.strerror or error})")
 
 

@@ -37,7 +37,7 @@ class Guest:
         self.started = False
         self.status: int | None = None
         self._full = False
-        self._memory = task.memory
+        self._task = task
         self._control, self._console = b"", b""
         self._stack = ExitStack()
         with ExitStack() as starting:
@@ -109,7 +109,8 @@ class Guest:
         if self.status and self._full:
             raise GuestError(
                 f"the guest's disk is full: what is written to no shared directory is kept in half of its memory "
-                f"({self._memory}): give it more with --memory, or share the directory with --share"
+                f"({self._task.memory}): give it more with {self._task.names.memory}, or share the directory with "
+                f"{self._task.names.share}"
             )
         return self.status
 

@@ -26,7 +26,8 @@ UNPACKING = 60.0
 
 
 class Kernel(NamedTuple):
-    """A kernel: ``image`` is what a boot loader takes, ``modules`` its ``lib/modules/VERSION`` (None: it has none)."""
+    """A kernel: ``image`` is what a boot loader takes, ``modules`` its ``lib/modules/VERSION`` (None: it has none, or
+    nothing in it)."""
 
     image: Path
     version: str
@@ -56,10 +57,10 @@ def found(place: Path) -> Kernel:
     if place.is_file():
         return _of_image(place, place)
     if not place.is_dir():
-        raise GuestError(f"--kernel {place}: there is no such file, directory or package{paths.advice(place)}")
+        raise GuestError(f"the kernel {place}: there is no such file, directory or package{paths.advice(place)}")
     images = _images(place)
     if not images:
-        raise GuestError(f"--kernel {place}: no kernel in it: looked for boot/vmlinuz-*, vmlinuz* and bzImage*")
+        raise GuestError(f"the kernel {place}: no kernel in it: looked for boot/vmlinuz-*, vmlinuz* and bzImage*")
     return max((_of_image(image, place) for image in images), key=lambda kernel: _by_number(kernel.version))
 
 
@@ -71,7 +72,15 @@ def _of_image(image: Path, place: Path) -> Kernel:
     version = _version(read(image), image)
     roots = [place, *place.parents, Path("/")]
     trees = [root / below / version for root in roots for below in ("lib/modules", "usr/lib/modules")]
-    return Kernel(image, version, next((tree for tree in trees if tree.is_dir()), None))
+    return Kernel(image, version, next(filter(_has_something, trees), None))
+
+
+def _has_something(tree: Path) -> bool:
+    """Whether a directory of modules is there, may be read, and is not empty as where all of them are built in."""
+    try:
+        return any(tree.iterdir())
+    except OSError:
+        return False
 
 
 def read(image: Path) -> bytes:
@@ -92,7 +101,7 @@ def _version(data: bytes, image: Path) -> str:
             raise GuestError(f"{image} is cut off: it has {len(data)} bytes; fetch it again")
         (offset,) = struct.unpack_from("<H", data, _VERSION)
         return data[offset + 0x200 :].split(b"\0", 1)[0].split(b" ", 1)[0].decode(errors="replace")
-    raise GuestError(f"{image} is no Linux kernel for x86: give --kernel a vmlinuz, a bzImage or a vmlinux")
+    raise GuestError(f"{image} is no Linux kernel for x86: name a vmlinuz, a bzImage or a vmlinux")
 
 
 def quickest(data: bytes) -> bytes:

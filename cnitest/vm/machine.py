@@ -26,10 +26,17 @@ _KERNEL_OPTIONS = (
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+class OptionNames(NamedTuple):
+    """What a person types to share a directory with a guest, and to give it memory."""
+
+    share: str = "--share"
+    memory: str = "--memory"
+
+
 class Task(NamedTuple):
     """What a guest is to do: ``command`` runs in ``directory`` with ``environment``. ``shared`` directories are really
     written, but for those in them that are ``private``, which are quicker to read. ``terminal`` gives it a terminal in
-    place of separate outputs; ``stdin`` says whether it reads ours."""
+    place of separate outputs; ``stdin`` says whether it reads ours; ``names`` are for what is said of it."""
 
     command: Sequence[str]
     directory: Path
@@ -39,6 +46,7 @@ class Task(NamedTuple):
     terminal: bool = False
     stdin: bool = False
     private: tuple[Path, ...] = ()
+    names: OptionNames = OptionNames()
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -98,10 +106,10 @@ def _files(kernel: Prepared, task: Task) -> Iterator[cpio.Member]:
     ours = resources.files("cnitest.vm")
     yield cpio.file("init", ours.joinpath("init.sh").read_bytes(), executable=True)
     yield cpio.file("guest.sh", ours.joinpath("guest.sh").read_bytes())
-    yield cpio.file("settings.sh", _settings(kernel, task).encode())
-    yield cpio.file("shares", "".join(f"{tag} {path}\n" for tag, path in _tagged(task)).encode())
+    yield cpio.file("settings.sh", os.fsencode(_settings(kernel, task)))
+    yield cpio.file("shares", os.fsencode("".join(f"{tag} {path}\n" for tag, path in _tagged(task))))
     private = [path for path in task.private if any(path.is_relative_to(shared) for shared in task.shared)]
-    yield cpio.file("private", "".join(f"{path}\n" for path in private).encode())
+    yield cpio.file("private", os.fsencode("".join(f"{path}\n" for path in private)))
     yield cpio.file("command.sh", os.fsencode(_command(task)))
 
 

@@ -50,7 +50,7 @@ def ordered(tree: Path) -> list[Path]:
     """
     depends = dict(_depends(tree / "modules.dep"))
     by_name = {_name(path): path for path in depends}
-    built_in = {_name(line) for line in (tree / "modules.builtin").read_text().split()}
+    built_in = {_name(line) for line in _built_in(tree)}
     lacking = [name for name in NEEDED if name not in by_name and name not in built_in]
     if lacking:
         raise GuestError(f"the kernel {tree.name} has no module {', '.join(lacking)}, which a guest needs")
@@ -59,6 +59,17 @@ def ordered(tree: Path) -> list[Path]:
         if name in by_name:
             files |= dict.fromkeys((*reversed(depends[by_name[name]]), by_name[name]))
     return [tree / file for file in files]
+
+
+def _built_in(tree: Path) -> list[str]:
+    """The modules that a kernel has in itself. Raises GuestError where nothing says which those are."""
+    try:
+        return (tree / "modules.builtin").read_text().split()
+    except FileNotFoundError:
+        raise GuestError(
+            f"{tree} has no modules.builtin, which says what needs no module: install the kernel's modules, as "
+            "`make modules_install` does"
+        ) from None
 
 
 def _depends(file: Path) -> Iterator[tuple[str, Sequence[str]]]:

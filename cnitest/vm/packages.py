@@ -49,7 +49,7 @@ def unpacked(name: str, place: Path, kept: Path) -> Path:
     """
     for program in _NEEDED:
         if not programs.find(program):
-            raise GuestError(f"no {program} to fetch {name} with: give --kernel a directory or a kernel image instead")
+            raise GuestError(f"no {program} to fetch {name} with: name a directory or a kernel image instead")
     seen, there = _remembered(name, place)
     if there and seen == _age():
         return there
@@ -106,15 +106,15 @@ def _from(lists: _Lists, name: str, package: str, place: Path) -> Path:
         _update(lists, lists.kept)
     concrete = _concrete(lists, package)
     directory = cache.made(place / _file_name(lists, concrete), lambda new: _unpack(lists, concrete, new))
-    (place / _note(name)).write_text(f"{_age()}\n{directory.name}")
+    cache.note(place / _note(name), f"{_age()}\n{directory.name}")
     return directory
 
 
 def _update(lists: _Lists, kept: Path) -> None:
     for directory in ("lists/partial", "cache/archives/partial"):
-        (kept / directory).mkdir(parents=True, exist_ok=True)
+        cache.directory_in(kept / directory)
     if lists.suite:
-        (kept / _SOURCES).write_text(_source(lists.suite))
+        cache.note(kept / _SOURCES, _source(lists.suite))
     _apt(("apt-get", *lists.options, "update", "-qq", "--error-on=any"), "the lists of packages cannot be fetched")
 
 

@@ -72,7 +72,9 @@ def _check(task: Task) -> None:
     """Raise GuestError for directories that a guest cannot have."""
     for path in task.shared:
         if not path.is_dir():
-            raise GuestError(f"--share {path}: there is no such directory")
+            raise GuestError(f"{task.names.share} {path}: there is no such directory")
+        if "\n" in str(path):
+            raise GuestError(f"{task.names.share} {str(path)!r}: a guest cannot have a directory with a line end in it")
     seen = any(task.directory.is_relative_to(path) for path in task.shared)
     if not seen and any(task.directory.is_relative_to(root) for root in _UNSEEN):
         raise GuestError(f"the guest has a {task.directory} of its own: start it elsewhere, or share that directory")

@@ -87,7 +87,10 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path) -> None:
         (directory / "half").write_bytes(b"x")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with cache.opened(tmp_path / "kept") as kept, pytest.raises(GuestError, match=r"is full: make room, or .*--cache"):
+    with (
+        cache.opened(tmp_path / "kept") as kept,
+        pytest.raises(GuestError, match=r"is full: make room, or .*_VM_CACHE"),
+    ):
         cache.made(kept / "prepared" / "one", fill)
 
     assert list((tmp_path / "kept" / "prepared").iterdir()) == []
