@@ -65,15 +65,13 @@ def _traits(item: Difference) -> Iterator[str]:
 def _of_call(call: Call, fault: str, requirement: str) -> str:
     match fault:
         case CallFault.ACCEPTS:
-            return (
-                f"{ALONE}{call.command} accepts" if call.command == _SEES else f"{call.command} accepts {requirement}"
-            )
+            blind = call.command == _SEES
+            return f"{ALONE}{call.command} accepts" if blind else f"{call.command} accepts {requirement}"
         case CallFault.FAILS:
             return f"{ALONE}fails {plain(protocol.words(call))}"
         case CallFault.CRASHES:
-            return (
-                f"{ALONE}crashes {plain(protocol.stack_trace(call).partition(bytes([10]))[0].decode(errors='replace'))}"
-            )
+            first = protocol.stack_trace(call).partition(b"\n")[0].decode(errors="replace")
+            return f"{ALONE}crashes {plain(first)}"
         case CallFault.DIES:
             return f"{ALONE}dies of signal {-call.exit_code}"
         case CallFault.HANGS | CallFault.FLOODS:

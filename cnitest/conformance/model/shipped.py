@@ -18,6 +18,11 @@ def profiles() -> dict[str, Path]:
     return {file.stem: file for file in sorted(files)}
 
 
+def is_profile(file: str) -> bool:
+    """Whether a file is a shipped profile, by whatever path."""
+    return os.path.realpath(file) in {os.path.realpath(profile) for profile in profiles().values()}
+
+
 def _fixtures() -> list[str]:
     """Where what is shipped for tests lies."""
     found = importlib.util.find_spec("cnitest.fixtures")

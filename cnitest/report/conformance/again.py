@@ -27,8 +27,8 @@ def command(asked: Asked) -> Callable[[FindingCause], str]:
     def of(cause: FindingCause) -> str:
         words = ["cnitest", "run", *_what(asked, cause)]
         words += ["--cni-path", ":".join(map(paths.near, asked.path))] if asked.path else []
-        words += ["--topology", paths.near(asked.topology) if "/" in asked.topology else asked.topology]
-        words = words if asked.topology else words[:-2]
+        topology = paths.near(asked.topology) if "/" in asked.topology else asked.topology
+        words += ["--topology", topology] if topology else []
         words += [*asked.options, "--requirement", cause.requirements[0], "--repro", "DIR"]
         return shlex.join(words)
 

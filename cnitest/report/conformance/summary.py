@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnitest import paths
-from cnitest.conformance.model import deviation
+from cnitest.conformance.model import deviation, shipped
 from cnitest.conformance.model.requirement import Requirement, registry
 from cnitest.conformance.model.subject import Subject
 from cnitest.conformance.model.verdict import Case, CaseVerdict
@@ -57,7 +57,8 @@ class SummaryRow(NamedTuple):
 @dataclass(frozen=True)
 class RunSummary:
     """A run: every requirement for every subject, the known deviations that did not show, whether those must have
-    shown, what it found by cause, and what became of its baseline (see `cnitest.report.baseline.run`)."""
+    shown (all subjects are of shipped profiles), what it found by cause, and what became of its baseline (see
+    `cnitest.report.baseline.run`)."""
 
     rows: tuple[SummaryRow, ...]
     cases: tuple[Case, ...]
@@ -80,10 +81,10 @@ def outcome(
 ) -> RunSummary:
     """What a run came to. ``whole`` when no test was left out by name; ``own`` are the subjects to report first."""
     gone = tuple(_disappeared(cases, subjects)) if profile == "reference" and whole else ()
-    shipped = all("fixtures" in subject.source and subject.source.endswith(".yaml") for subject in subjects)
+    known = all(shipped.is_profile(subject.source) for subject in subjects)
     found = causes(cases, subjects, own)
     rows = tuple(_rows(cases, subjects))
-    return RunSummary(rows, tuple(cases), tuple(subjects), profile, gone, shipped, found, baseline)
+    return RunSummary(rows, tuple(cases), tuple(subjects), profile, gone, known, found, baseline)
 
 
 def _rows(cases: Sequence[Case], subjects: Sequence[Subject]) -> Iterator[SummaryRow]:

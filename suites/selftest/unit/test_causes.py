@@ -11,7 +11,7 @@ import pytest
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.conformance.bench.steps import Evidence
-from cnitest.conformance.model import protocol
+from cnitest.conformance.model import protocol, shipped
 from cnitest.conformance.model.protocol import CallFault
 from cnitest.conformance.model.requirement import Kind, registry
 from cnitest.conformance.model.subject import Subject
@@ -32,6 +32,20 @@ def subject(name: str, **changes: Any) -> Subject:
     return Subject(
         name=name, plugin=name, kind=Kind.INTERFACE, versions=("1.0.0",), advertised=("1.0.0",), **{**fixed, **changes}
     )
+
+
+def test_only_shipped_profiles_have_to_show_what_is_known(tmp_path):
+    """A configuration of somebody's own is none, though a directory of theirs is called fixtures, too."""
+    own = tmp_path / "fixtures" / "plugins" / "bridge.yaml"
+    (tmp_path / "link.yaml").symlink_to(shipped.profiles()["bridge"])
+    sources = {"own": str(own), "shipped": str(shipped.profiles()["bridge"]), "linked": str(tmp_path / "link.yaml")}
+
+    found = {
+        name: summary.outcome([], [subject("bridge", source=file)], "spec", whole=True)
+        for name, file in sources.items()
+    }
+
+    assert {name: ended.shipped for name, ended in found.items()} == {"own": False, "shipped": True, "linked": True}
 
 
 def case(requirement: str, *details: str, plugin: str = "bridge", verdict: CaseVerdict = CaseVerdict.FAILED) -> Case:
