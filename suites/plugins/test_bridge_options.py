@@ -192,6 +192,14 @@ def test_duplicate_address_detection(node, cni, enabled):
     assert any(packet["IPv6"].src == "::" for packet in asked) is enabled
 
 
+@pytest.mark.covers("bridge.enabledad", "kernel")
+def test_add_waits_until_the_address_is_proved(node, cni):
+    """With enabledad and a gateway ADD returns once the container's IPv6 address is its own: it is not tentative."""
+    attachment = cni.add(node.sandbox("c1"), network(6, isGateway=True, enabledad=True))
+
+    assert [a.address for a in attachment.sandbox.addresses if a.scope == "global" and a.tentative] == []
+
+
 @pytest.mark.requires(plugin="static")
 @pytest.mark.covers("bridge.enabledad", "kernel", "packet")
 def test_an_address_that_somebody_has_is_not_used(node, cni):

@@ -53,6 +53,19 @@ class TestAskedFor:
 
         assert leases(node) == {}
 
+    @pytest.mark.covers("host-local.gateway", "refused")
+    @pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+    @pytest.mark.parametrize("own", [False, True], ids=["subnet's first", "configured"])
+    def test_the_gateway_is_refused(self, cni, node, family, own):
+        """The gateway is no container's, though the range has it: who asks for it is rejected, and nothing is kept."""
+        begin, subnet = {4: ("10.1.2.", "10.1.2.0/24"), 6: ("2001:db8:1::", "2001:db8:1::/64")}[family]
+        gateway = {"gateway": f"{begin}50"} if own else {}
+        network = {**pool(ranges=[[{"subnet": subnet, **gateway}]]), "capabilities": {"ips": True}}
+
+        rejected(cni, node.sandbox("any"), network, capabilities={"ips": [gateway.get("gateway", f"{begin}1")]})
+
+        assert leases(node) == {}
+
     @pytest.mark.covers("host-local.CNI_ARGS.IP", "refused")
     @pytest.mark.covers("host-local.args.cni.ips", "refused")
     @pytest.mark.covers("host-local.runtimeConfig.ips", "refused")

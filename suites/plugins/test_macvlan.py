@@ -70,6 +70,18 @@ def test_routes_of_the_ipam_lead_to_the_gateway(lab, cni, node, own, gateway, pr
     assert attachment.sandbox.ping(beyond)
 
 
+@pytest.mark.covers("macvlan", "kernel", "packet")
+def test_addresses_work_the_moment_add_returns(cni, node):
+    """Where the container checks its address for duplicates ADD has waited for that, to use the gateway's route."""
+    network = macvlan()
+    network["ipam"] = {"type": "static", "addresses": [{"address": f"{ADDRESS6}/64", "gateway": PEER6}]}
+
+    child = cni.add(node.sandbox("c1"), network).sandbox
+
+    assert [a.address for a in child.addresses if a.scope == "global" and a.tentative] == []
+    assert child.ping(PEER6)
+
+
 @pytest.mark.covers("macvlan", "kernel")
 def test_the_host_itself_is_left_as_it_is(cni, node):
     """A macvlan needs no forwarding, no rule and no address on the host: only the parent listens to one MAC more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.plugins.lan_networks import distrusted, rejected
+from cnitest.suites.plugins.lan_networks import distrusted, leases, rejected
 from cnitest.suites.plugins.taps import ADDRESS, FAR, MAC, network, opened
 
 from cnitest import difference
@@ -191,6 +191,17 @@ class TestUpkeep:
         rejected(cni, sandbox, conf)
 
         assert [link.name for link in sandbox.links] == ["lo"]
+
+    @pytest.mark.covers("tap", "refused")
+    @pytest.mark.requires(plugin="host-local")
+    def test_an_address_that_cannot_be_used_is_given_back(self, cni, node, sandbox):
+        """An ADD that fails with what IPAM gave, a route by nobody's gateway, gives the address back."""
+        routes = [{"dst": "203.0.113.0/24", "gw": "198.51.100.9"}]
+        leased = {"type": "host-local", "ranges": [[{"subnet": "10.77.0.0/24"}]], "routes": routes}
+
+        rejected(cni, sandbox, {**network(), "ipam": leased})
+
+        assert leases(node, "taps") == []
 
     @pytest.mark.covers("tap", "refused")
     def test_a_name_that_is_taken_is_refused(self, cni, sandbox):
