@@ -324,6 +324,18 @@ class TestCheck:
 
         distrusted(cni, attachment)
 
+    @pytest.mark.covers("tuning.promisc", "CHECK")
+    @pytest.mark.covers("tuning.allmulti", "CHECK")
+    @pytest.mark.parametrize(("key", "mode"), [("promisc", "promisc"), ("allmulti", "allmulticast")])
+    def test_notices_what_was_to_stay_off(self, cni, sandbox, key, mode):
+        """CHECK fails when a mode is on that the configuration wants off."""
+        attachment = cni.add(sandbox, tuned(**{key: False}))
+        cni.check(attachment)
+
+        sandbox.run(["ip", "link", "set", "eth0", mode, "on"])
+
+        distrusted(cni, attachment)
+
     @pytest.mark.covers("tuning.args.cni.mtu", "CHECK")
     def test_notices_what_args_have_set(self, cni, sandbox):
         """CHECK holds the link to `args.cni`, as ADD did."""
