@@ -286,15 +286,29 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the network's story to the report of a test that failed, in its fixtures or in itself."""
+    if call.excinfo and isinstance(call.excinfo.value, pytest.fail.Exception):
+        _name_what_succeeded(call.excinfo.value, item)
     report = yield
     if report.failed:
         report.sections += item.stash.get(LAST_STORY, []) if call.when == "teardown" else story_of(item)
     return report
 
 
+def _name_what_succeeded(failure: Any, item: pytest.Item) -> None:
+    """Where a test expected a plugin to refuse, say beside pytest's words which calls did not."""
+    if str(failure.msg).startswith("DID NOT RAISE") and "PluginError" in failure.msg and (lab := _lab_of(item)):
+        from cnitest.report.failure_report import succeeded
+
+        failure.msg += f": {words}" if (words := succeeded(lab)) else ""
+
+
+def _lab_of(item: pytest.Item) -> Any:
+    return item.stash.get(LAB, None) or getattr(item, "funcargs", {}).get("lab")
+
+
 def story_of(item: pytest.Item) -> list[Section]:
     """What the lab of a test has to report while it is built."""
-    lab = item.stash.get(LAB, None) or getattr(item, "funcargs", {}).get("lab")
+    lab = _lab_of(item)
     if lab is None:
         return []
     from cnitest.report import failure_report

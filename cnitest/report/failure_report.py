@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from itertools import takewhile
 
 from cnitest import text
 from cnitest.cni.attachment import Target
@@ -67,6 +68,16 @@ def rejection(lab: Lab, *, by_command: bool = False) -> list[str]:
 
     failure = failed_add.last(lab.journal, Caller.COMMAND if by_command else Caller.TEST)
     return [text.with_short_words(words) for words in start_endings.causes(failure)[:_MOST_CAUSES]] if failure else []
+
+
+def succeeded(lab: Lab) -> str:
+    """What plugins did last, where none of a list failed: ``CHECK of bridge, portmap (container c1) succeeded``."""
+    calls = lab.journal.of(Call)[::-1]
+    own = list(takewhile(lambda call: (call.command, call.about) == (calls[0].command, calls[0].about), calls))
+    if not own or any(map(answers.failed, own)):
+        return ""
+    plugins = ", ".join(dict.fromkeys(call.plugin for call in reversed(own)))
+    return text.line(f"{own[0].command} of {plugins}{own[0].about} succeeded")
 
 
 def reachability(lab: Lab) -> str:

@@ -64,6 +64,25 @@ def test_a_failure_shows_the_whole_story(run):
         assert words in text, words
 
 
+def test_a_call_that_was_to_be_refused_is_named(run):
+    """Where a test wanted a PluginError, the failure says which plugins succeeded, for whom, in its own line."""
+    source = """
+    import pytest
+    from cnitest import PluginError
+
+    @pytest.mark.topology("node-with-uplink")
+    def test_check_notices(lab, cni):
+        sandbox = lab.host("node").sandbox("c1")
+        attachment = cni.add(sandbox, {"cniVersion": "1.0.0", "name": "lo", "plugins": [{"type": "loopback"}]}, "lo")
+        with pytest.raises(PluginError):
+            cni.check(attachment)
+    """
+    result = run(source)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*DID NOT RAISE*PluginError*: CHECK of loopback (container c1, ifname lo) succeeded"])
+
+
 @pytest.mark.parametrize(("arguments", "mode"), [((), "spec"), (("--cni-runtime", "libcni"), "libcni")])
 def test_the_mode_of_the_runtime_is_an_option(run, pytester, arguments, mode):
     """The fixtures `cni` and `network` are of the mode of --cni-runtime."""

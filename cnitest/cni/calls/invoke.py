@@ -58,9 +58,14 @@ class Call:
     @property
     def subject(self) -> str:
         """Who was asked to do what, for the first words of a message."""
+        return f"{self.plugin} {self.command}{self.about}"
+
+    @property
+    def about(self) -> str:
+        """Of which container and interface the call was, in brackets after a blank; nothing where it was of none."""
         names = (("container", "CNI_CONTAINERID"), ("ifname", "CNI_IFNAME"))
         about = ", ".join(f"{name} {self.environment[key]}" for name, key in names if self.environment.get(key))
-        return f"{self.plugin} {self.command}" + (f" ({about})" if about else "")
+        return f" ({about})" if about else ""
 
     def story(self) -> str:
         """The whole call in lines that a person can read and repeat."""
