@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.lan_networks import check_alone, delete_without_namespace, ready_sandbox, rejected
-from cnitest.suites.plugins.uplinks import address, attached, plain, routed
+from cnitest.suites.plugins.uplinks import address, answers_by, attached, gateway, plain, routed
 
 from cnitest import PluginError, difference
+from cnitest.testing import Reply, ScriptedPlugin
 
 pytestmark = [
     pytest.mark.requires(kernel="macvlan", plugin=["sbr", "macvlan", "static"]),
@@ -28,6 +29,22 @@ def test_the_result_is_passed_on(cni, node):
     assert [call.plugin for call in calls] == ["macvlan", "sbr"]
     assert attachment.addresses == (address(1, 4), address(1, 6))
     assert [(link.name, link.sandbox) for link in attachment.result.interfaces] == [("eth1", attachment.sandbox.path)]
+
+
+@pytest.mark.covers("sbr", "kernel", "packet")
+def test_addresses_of_no_named_interface(lab, cni, node, tmp_path):
+    """The index of an address's interface is optional: one without is the link's, and gets its rule."""
+    before = ScriptedPlugin.install(tmp_path, "without-index")
+    cni.path = (*cni.path, str(tmp_path))
+    ips = [{"address": f"{address(2, 4)}/24", "gateway": gateway(2, 4)}, {"address": f"{address(2, 6)}/64"}]
+    before.program({"ADD": Reply(result={"cniVersion": "1.0.0", "ips": ips}), "DEL": Reply()})
+    link, sbr = routed(2)["plugins"]
+    network = {"cniVersion": "1.0.0", "name": "uplink2", "plugins": [link, {"type": "without-index"}, sbr]}
+
+    sandbox = attached(cni, node, plain(1), network)[0].sandbox
+
+    assert own_rules(sandbox) == [f"{address(2, 4)}/32", f"{address(2, 6)}/128"]
+    assert answers_by(lab.host("client").ping(address(2, 4))) == "eth2"
 
 
 @pytest.mark.covers("sbr", "refused")

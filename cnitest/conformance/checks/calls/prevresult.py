@@ -200,13 +200,16 @@ def del_without_a_result_succeeds(bench: Bench) -> None:
     bench.complain(*protocol.success(call))
 
 
-@check("PREV-11", what=["an index out of range", "interfaces that do not exist"])
+@check("PREV-11", what=["an index out of range", "no index", "interfaces that do not exist"])
 def a_careless_result_does_not_upset_it(bench: Bench, what: str) -> None:
     """ADD of a chained plugin succeeds or fails cleanly with a previous result that is not true."""
     target = bench.target()
     previous = _given(bench, target)
     if what == "an index out of range":
         previous["ips"] = [{**ip, "interface": 99} for ip in reading.rows(previous, "ips")]
+    elif what == "no index":
+        rows = reading.rows(previous, "ips")
+        previous["ips"] = [{key: value for key, value in ip.items() if key != "interface"} for ip in rows]
     else:
         renamed = ({**item, "name": "nil7"} for item in reading.rows(previous, "interfaces"))
         previous["interfaces"] = [STRANGER, *renamed]
