@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from cnitest.errors import KernelError
-from cnitest.explain.evidence import frames
+from cnitest.explain.evidence import frames, rule_steps
 from cnitest.explain.evidence.ip import translated
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.rows import MetRule
@@ -154,7 +154,7 @@ def _at_sender(loss: Loss) -> TranslatedTo | None:
     sent, asked = first(loss), loss.reach.destination.partition("%")[0]
     if sent is None:
         return _by_rule(loss, loss.probe.sender)
-    if (sent.destination, sent.destination_port) == (asked, loss.reach.port):
+    if (sent.destination, sent.destination_port) == (asked, loss.reach.port) or rule_steps.is_neighbour(sent):
         return None
     return TranslatedTo(loss.probe.sender, sent.destination, sent.destination_port)
 

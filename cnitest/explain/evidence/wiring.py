@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, product
 from typing import NamedTuple
 
 from cnitest.kernel import peers
@@ -71,7 +71,8 @@ class Wiring:
         return {at: to for at, to in found.items() if to in self.links}
 
     def _overlays(self) -> Iterator[tuple[LinkAt, LinkAt]]:
-        """The ends of each VXLAN: links of one identifier and port, whoever leads to whom."""
+        """The ends of each VXLAN: links of one identifier and port, whoever leads to whom. One that has no other end is
+        an end of those that it shares one of the two with: whoever made it mistook the other."""
         known: dict[tuple[object, object], list[LinkAt]] = {}
         for at, link in self.links.items():
             detail = dict(link.detail)
@@ -79,6 +80,10 @@ class Wiring:
                 known.setdefault((detail["id"], detail.get("dstport")), []).append(at)
         for ends in known.values():
             yield from combinations(ends, 2)
+        for (one, ends), (two, others) in combinations(known.items(), 2):
+            lonely = any(len({at.place for at in same}) == 1 for same in (ends, others))
+            if lonely and (one[0] == two[0] or one[1] == two[1]):
+                yield from (pair for pair in product(ends, others) if pair[0].place != pair[1].place)
 
     def ways(self, start: LinkAt) -> Mapping[LinkAt, tuple[LinkAt, ...]]:
         """The shortest way from a link to each link of its segment, both ends included."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cnitest.suites.selftest.explain.breaking import Broken, demand
+from cnitest.suites.selftest.explain.breaking import PROBES, Broken, demand
 
 from cnitest import Lab
 from cnitest.topology import loads
@@ -39,6 +39,23 @@ veths:
   - ends:
       - {{at: n1, name: eth0, addresses: [192.168.1.1/24]}}
       - {{at: n2, name: eth0, addresses: [192.168.1.2/24]}}{wire(1)}{wire(2)}
+"""
+
+BRIDGED = """
+name: bridged
+hosts:
+  n1:
+    bridges: {br0: {}}
+    vxlans: {vx0: {id: 7, local: 192.168.1.1, remote: 192.168.1.2, bridge: br0}}
+    sandboxes: {p1: {}}
+  n2:
+    bridges: {br0: {}}
+    vxlans: {vx0: {id: 7, local: 192.168.1.2, remote: 192.168.1.1, bridge: br0}}
+    sandboxes: {p2: {}}
+veths:
+  - ends: [{at: n1, name: eth0, addresses: [192.168.1.1/24]}, {at: n2, name: eth0, addresses: [192.168.1.2/24]}]
+  - ends: [{at: n1/p1, name: eth0, addresses: [10.9.0.1/24, "fd09::1/64"]}, {at: n1, name: v1, bridge: br0}]
+  - ends: [{at: n2/p2, name: eth0, addresses: [10.9.0.2/24, "fd09::2/64"]}, {at: n2, name: v2, bridge: br0}]
 """
 
 
@@ -109,3 +126,25 @@ def test_another_identifier_or_port_is_named(cause, link, evidence):
         assert reach.cause.evidence == (evidence,)
         lab.host("n2").run(["sh", "-ec", reach.cause.remedy])
         assert lab.sandbox("p1").ping("10.244.2.5"), reach.cause.remedy
+
+
+@pytest.mark.requires(kernel="vxlan")
+@pytest.mark.parametrize("to", ["10.9.0.2", "fd09::2"])
+@pytest.mark.parametrize(
+    ("cause", "link"), [("l2.vxlan-id", "id 9 dstport 4789"), ("l2.vxlan-port", "id 7 dstport 47")]
+)
+@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
+def test_questions_are_lost_in_a_tunnel_as_other_packets(probe, cause, link, to):
+    """A question for a MAC that a bridged VXLAN does not take to its other end is explained by that end, not by the
+    sender's subnet or by a translation (the group of a solicitation is none)."""
+    with Lab(loads(BRIDGED)) as lab:
+        lab.host("n2").run(["ip", "link", "del", "vx0"])
+        lab.host("n2").run(f"ip link add vx0 type vxlan {link} local 192.168.1.2 remote 192.168.1.1".split())
+        lab.host("n2").run("ip link set vx0 master br0 up".split())
+
+        reach = probe(lab.sandbox("p1"), to)
+
+        assert reach.cause.id == cause, reach.explanation
+        assert reach.cause.place == "n2"
+        lab.host("n2").run(["sh", "-ec", reach.cause.remedy])
+        assert probe(lab.sandbox("p1"), to), reach.cause.remedy

@@ -19,7 +19,7 @@ from cnitest.kernel.rtnetlink import neighbours, rtnl, tables
 from cnitest.kernel.rtnetlink.neighbours import Belief, NeighbourEntry
 from cnitest.kernel.rtnetlink.rtnl import mac_bytes
 from cnitest.kernel.tracing import backlogs
-from cnitest.lab.probe import wire
+from cnitest.lab.probe import tunnels, wire
 from cnitest.lab.probe.base import Attempt, Probe, canonical, is_ipv6, rounds
 from cnitest.lab.probe.options import Options
 
@@ -105,7 +105,7 @@ def question(link: Link, addresses: tuple[Address, ...], address: str) -> Neighb
     def matches(frame: Frame) -> bool:
         if packed not in frame.data:  # most of a flood is not read
             return False
-        headers = wire.read(frame.data)
+        headers = tunnels.inner(wire.read(frame.data))
         if six:
             return headers.kind in (135, _ADVERTISEMENT)
         return headers.ethertype == wire.ETH_ARP and address in (headers.source, headers.destination)
