@@ -93,7 +93,9 @@ def _leg(loss: Loss, sender: Place, start: LinkAt, next_hop: str, *, gateway: bo
         # An address is answered for on every link of its owner.
         reached = [found for at, found in ways.items() if at.place == owners[0].place and _ends_there(loss.wiring, at)]
         addressed = loss.mac == loss.wiring.links[owners[0]].mac
-        to_owner = ways.get(owners[0]) or (() if addressed else min(reached, key=len, default=()))
+        # What comes in by a bridge's port is the bridge's, though the address be on the port.
+        taking = LinkAt(owners[0].place, loss.wiring.links[owners[0]].master or owners[0].link)
+        to_owner = ways.get(taking) or (() if addressed else min(reached, key=len, default=()))
     intended_link = to_owner[-1] if to_owner else None
     way = next((ways[at] for at in _addressed(loss, ways, start, intended_link)), to_owner)
     return Leg(sender, start, next_hop, gateway, tuple(owners), way, intended_link)

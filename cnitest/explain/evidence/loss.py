@@ -299,11 +299,18 @@ class Loss:
 
     @cached_property
     def received(self) -> bool:
-        """Whether the place's IP got it: it came in by a link that is no bridge port, addressed to that link's MAC."""
+        """Whether the place's IP got it: it came in by a link that is no bridge port, addressed to that link's MAC, or
+        by a bridge, to that of one of its ports."""
         if not self.link or self.spot.out or self.port:
             return False
-        link = self.links().get(self.link)
-        return self.link == "lo" or (link is not None and self.mac == link.mac)
+        return self.link == "lo" or any(
+            link.mac == self.mac and (link.name == self.link or (link.master == self.link and link.name in self._ports))
+            for link in self.state().links
+        )
+
+    @cached_property
+    def _ports(self) -> frozenset[str]:
+        return frozenset(port.name for port in self.state().ports)
 
     @cached_property
     def forwarded(self) -> bool:

@@ -36,7 +36,7 @@ def _neighbour_mac(path: str, entry: Neighbour) -> Iterator[Problem]:
             yield Problem(f"{path}.mac", "a proxy entry is answered with the link's own MAC; leave it out")
     elif entry.mac is None:
         yield Problem(path, "needs 'mac' (ip's lladdr), or 'proxy'", needs=(f"{path}.mac", f"{path}.proxy"))
-    elif fault := mac_fault(entry.mac):
+    elif fault := mac_fault(entry.mac, groups=True):
         yield Problem(f"{path}.mac", fault)
 
 
@@ -45,7 +45,7 @@ def forwarding(survey: Survey) -> Iterator[Problem]:
     for spot in survey.spots.values():
         for number, entry in enumerate(spot.body.fdb if spot.body else ()):
             path = f"{spot.path}.fdb[{number}]"
-            if entry.mac != _NO_MAC and (fault := mac_fault(entry.mac)):
+            if entry.mac != _NO_MAC and (fault := mac_fault(entry.mac, groups=True)):
                 yield Problem(f"{path}.mac", fault)
             yield from _known_link(survey, spot, path, entry.link)
             yield from bare(f"{path}.dst", entry.dst)

@@ -123,13 +123,13 @@ def expected_prefix(text: str) -> str:
     return f"an address with prefix (0-{128 if ':' in text else 32})"
 
 
-def mac_fault(text: str) -> str | None:
-    """Why ``text`` cannot be a link's MAC, or None when it can."""
+def mac_fault(text: str, *, groups: bool = False) -> str | None:
+    """Why ``text`` cannot be a link's MAC (or one of ``groups``, where those may be), or None when it can."""
     if not _MAC.fullmatch(text):
         return f"{text!r} is not a MAC (six bytes such as '02:00:00:00:00:01'){_suggest_mac(text)}"
     if not int(text.replace(":", ""), 16):
         return f"{text!r} is the zero MAC; the kernel refuses it"
-    if int(text[:2], 16) & 1:
+    if not groups and int(text[:2], 16) & 1:
         unicast = f"{int(text[:2], 16) & 0xFE | 2:02x}{text[2:]}"
         return f"{text!r} is a multicast MAC; a link needs a unicast one. Did you mean {unicast!r}?"
     return None

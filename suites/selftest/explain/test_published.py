@@ -79,3 +79,27 @@ def test_a_container_that_asks_for_its_own_published_port_is_told_so(networks, t
     assert (reach.cause.id, reach.cause.remedy) == ("nat.hairpin-self", remedy), str(reach.explanation)
     networks.host("node").run(reach.cause.remedy.split())
     assert web.tcp(to, 8080)
+
+
+@pytest.mark.requires(kernel="conntrack", binary=["ip6tables"])
+@pytest.mark.parametrize("bridged", [0, 1])
+def test_ipv6_has_no_loopback_beyond_its_own_link(bridged):
+    """A port that is published on ``::1`` gets its answer by another link, which no setting of IPv6 allows.
+
+    As in containers/netavark issue 790.
+    """
+    with Lab(loads(NETWORKS)) as lab:
+        node, web = lab.host("node"), lab.sandbox("web")
+        node.sysctl("net.bridge.bridge-nf-call-ip6tables", bridged)
+        for rule in (
+            "-A OUTPUT -p tcp --dport 8080 -j DNAT --to-destination [2001:db8:1::5]:80",
+            "-A POSTROUTING -s ::1 -o net1 -j MASQUERADE",
+        ):
+            node.load_rules("ip6tables", f"-t nat {rule}")
+
+        reach = node.tcp("::1", 8080, listener=web, listener_port=80)
+
+        assert not reach
+        assert (reach.cause.id, reach.cause.place) == ("routing.localnet", "node"), reach.explanation
+        assert "not to" not in reach.reason
+        assert node.tcp("2001:db8:1::1", 8080, listener=web, listener_port=80)

@@ -140,7 +140,7 @@ def test_questions_are_lost_in_a_tunnel_as_other_packets(probe, cause, link, to)
     with Lab(loads(BRIDGED)) as lab:
         lab.host("n2").run(["ip", "link", "del", "vx0"])
         lab.host("n2").run(f"ip link add vx0 type vxlan {link} local 192.168.1.2 remote 192.168.1.1".split())
-        lab.host("n2").run("ip link set vx0 master br0 up".split())
+        lab.host("n2").run(["ip", "link", "set", "vx0", "master", "br0", "up"])
 
         reach = probe(lab.sandbox("p1"), to)
 

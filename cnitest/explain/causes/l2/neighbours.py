@@ -93,8 +93,8 @@ def wrong_neighbour(loss: Loss) -> Found | None:
     right, entry = _mac(loss, leg.intended), _entry(leg)
     if entry is None or entry.mac != loss.mac or loss.mac == right or _is_proxied(loss, leg):
         return None
-    if leg.target and leg.target.place == leg.intended.place and _mac(loss, leg.target) == loss.mac:
-        return None  # another link of whoever has the address, which takes it there, too
+    if any(at.place == leg.intended.place and _mac(loss, at) == loss.mac for at in _taking(loss, leg.intended, leg)):
+        return None  # another link of whoever has the address, or a port of its bridge, which takes it there, too
     return Found(
         "wrong neighbour",
         f"{leg.sender.full_name} has {loss.mac} for {leg.next_hop}, which is {_whose(loss, leg)}; "
@@ -104,6 +104,13 @@ def wrong_neighbour(loss: Loss) -> Found | None:
         remedy=_mended(loss, leg, entry, right),
         place=leg.sender.full_name,
     )
+
+
+def _taking(loss: Loss, intended: LinkAt, leg: Leg) -> list[LinkAt]:
+    """The link where the packet was to arrive, and the ports of the one that was meant, where that is a bridge."""
+    links = loss.wiring.links
+    ports = [at for at in links if links[at].master == intended.link and links[intended].kind == "bridge"]
+    return [*([leg.target] if leg.target else []), *ports]
 
 
 def _mended(loss: Loss, leg: Leg, entry: Neighbour, right: str) -> str:

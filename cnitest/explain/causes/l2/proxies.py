@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip import declared, next_hops
+from cnitest.explain.evidence.ip import declared, fib, next_hops
 from cnitest.explain.evidence.ip.sysctls import set_to, setting
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.place import Place
+from cnitest.topology.building.steps import AddNeighbour, Sysctl
 
 
 class _Lack(NamedTuple):
@@ -24,22 +25,66 @@ class _Lack(NamedTuple):
 
 @cause("l2.proxy-off", Stage.NEIGHBOUR, order=-3)
 def proxy_off(loss: Loss) -> Found | None:
-    """Nobody has a gateway outside all subnets of its link, and the link's other end does not answer for it (proxy_arp,
-    proxy_ndp)."""
-    at = _other_end(loss) if _is_for_a_proxy(loss) else None
+    """Nobody on a link has the next hop, and who is to answer for it does not (proxy_arp, proxy_ndp): the link's other
+    end for a gateway outside all subnets, a neighbour that the next hop is behind where the topology has it do so."""
+    at = _other_end(loss) if _is_for_a_proxy(loss) else _deputy(loss)
     lacks = [*_lacks(loss, at)] if at else []
     if at is None or not lacks:
         return None
     hop, question = next_hops.hop(loss), "neighbour solicitations" if loss.six else "ARP"
     return Found(
         lacks[0].name,
-        f"nobody answers {question} for {hop} on {loss.place.full_name}:{_link(loss)}: its other end, {at}, does not "
+        f"nobody answers {question} for {hop} on {loss.place.full_name}:{_link(loss)}: {_who(loss, at)} does not "
         f"answer for others: {'; '.join(lack.said for lack in lacks)}",
         "neighbour",
         next_hops.nobody(loss),
         " && ".join(lack.remedy for lack in lacks),
         place=at.place,
     )
+
+
+def _who(loss: Loss, at: LinkAt) -> str:
+    if _is_for_a_proxy(loss):
+        return f"its other end, {at},"
+    owner = loss.owner(next_hops.hop(loss))
+    return f"{at}, which {owner.full_name if owner else 'it'} is behind,"
+
+
+def _deputy(loss: Loss) -> LinkAt | None:
+    """The neighbour that is to answer for the next hop, whose owner is behind it and not on the link."""
+    hop = next_hops.unanswered(loss)
+    owner, start = loss.owner(hop) if hop else None, LinkAt(loss.place.full_name, _link(loss))
+    ways = loss.wiring.ways(start) if owner else {}
+    if owner is None or any(at.place == owner.full_name for at in ways):
+        return None
+    near = (at for at in ways if at.place != start.place and not loss.wiring.links[at].master)
+    return next((at for at in near if _behind(loss, at, owner) and _is_meant(loss, at)), None)
+
+
+def _behind(loss: Loss, at: LinkAt, owner: Place) -> str:
+    """The link of a place, other than the one where it is asked, that leads to whoever has the next hop; else empty."""
+    others = (one.link for one in loss.wiring.links if one.place == at.place and one.link != at.link)
+    lead = (
+        name for name in others if any(to.place == owner.full_name for to in loss.wiring.ways(LinkAt(at.place, name)))
+    )
+    return next(lead, "")
+
+
+def _is_meant(loss: Loss, at: LinkAt) -> bool:
+    """Whether a place is to answer for the next hop on a link: by its entries or sysctls, as they are or as the
+    topology has them."""
+    place, proxy = loss.wiring.places[at.place], "proxy_ndp" if loss.six else "proxy_arp"
+    names = {f"{loss.family}.conf.{link}.{proxy}" for link in ("all", at.link)}
+    steps = [step for step in place.lab.plan.steps if isinstance(step, Sysctl) and step.place == at.place]
+    set_so = any(step.name.replace("/", ".").removeprefix("net.") in names and step.value == "1" for step in steps)
+    entries = any("proxy" in row.flags and row.ip == next_hops.hop(loss) for row in place.neighbours)
+    return set_so or entries or _is_on(loss, at, place, proxy) or _has_declared_entry(loss, place)
+
+
+def _has_declared_entry(loss: Loss, place: Place) -> bool:
+    """Whether the topology has a place answer for the next hop by an entry."""
+    steps = (step for step in place.lab.plan.steps if isinstance(step, AddNeighbour) and step.place == place.full_name)
+    return any(step.entry.proxy and step.entry.to == next_hops.hop(loss) for step in steps)
 
 
 def _link(loss: Loss) -> str:
@@ -76,12 +121,13 @@ def _lacks(loss: Loss, at: LinkAt) -> Iterator[_Lack]:
         name = "ipv6/conf/all/forwarding" if loss.six else f"ipv4/conf/{at.link}/forwarding"
         yield _Lack("forwarding off", f"it does not forward ({setting(name, 0)})", set_to(1, name))
     entry = _has_entry(loss, at, place)
-    if not (entry and not loss.six) and not _is_on(loss, at, place, proxy):
+    needs_entry = loss.six or _has_declared_entry(loss, place)
+    if (loss.six or not (entry or needs_entry)) and not _is_on(loss, at, place, proxy):
         name = f"{loss.family}/conf/{at.link}/{proxy}"
         yield _Lack(f"{proxy} off", f"{proxy} is 0 there", set_to(1, name))
-    if loss.six and not entry:
-        hop = next_hops.hop(loss)
-        said, remedy = f"it has no proxy neighbour {hop}", f"ip -6 neigh add proxy {hop} dev {at.link}"
+    if needs_entry and not entry and not (not loss.six and _is_on(loss, at, place, proxy)):
+        hop, program = next_hops.hop(loss), "ip -6" if loss.six else "ip"
+        said, remedy = f"it has no proxy neighbour {hop}", f"{program} neigh add proxy {hop} dev {at.link}"
         yield _Lack("no proxy neighbour", said, remedy)
     if not loss.six:
         yield from _routing_lacks(loss, at, place)
@@ -93,12 +139,21 @@ def _routing_lacks(loss: Loss, at: LinkAt, place: Place) -> Iterator[_Lack]:
     onward, back = loss.route(hop, place=place), loss.route(asker, place=place)
     pvlan = isinstance(onward, Route) and _is_on(loss, at, place, "proxy_arp_pvlan")
     if isinstance(onward, NoRoute) or (onward.link == at.link and not pvlan):
-        yield _Lack("no route", f"it has no route to {hop} by another link", f"ip route add {hop} dev …")
+        yield _Lack("no route", f"it has no route to {hop} by another link", f"ip route add {_route(loss, at)}")
     names = [name for name in (f"ipv4/conf/{link}/rp_filter" for link in ("all", at.link)) if loss.number(name, place)]
     refused = isinstance(loss.route(hop, source=asker, iif=at.link, place=place), NoRoute)
     if refused and names and (isinstance(back, NoRoute) or back.link != at.link):
         said = f"rp_filter is on there, and its own route to {asker} is not by {at.link}"
         yield _Lack("rp_filter of ARP", said, f"ip route replace {asker} dev {at.link}")
+
+
+def _route(loss: Loss, at: LinkAt) -> str:
+    """The route to the next hop that a place lacks, as ``ip route add`` takes it: the topology's, else by the link that
+    leads to whoever has it."""
+    hop, place = next_hops.hop(loss), loss.wiring.places[at.place]
+    owner = loss.owner(hop)
+    wanted = declared.route(place, fib.RouteLookup(loss.packet._replace(destination=hop)))
+    return wanted if owner and wanted else f"{hop} dev {(_behind(loss, at, owner) if owner else '') or '…'}"
 
 
 def _asker(loss: Loss) -> str:

@@ -14,7 +14,7 @@ from cnitest.kernel.rows.records import Route
 from cnitest.lab.reach import Sighting
 
 # Of one that comes in, and of one that a rule has translated on its way out.
-_LOCALNET = ("IP_INVALID_DEST", "NETFILTER_DROP")
+_LOCALNET = ("IP_INVALID_DEST", "NETFILTER_DROP", "IP_INNOROUTES")
 _MARTIAN = ("IP_INVALID_SOURCE", "IP_LOCAL_SOURCE", "IP_LOCALNET", "IP_RPFILTER", "INVALID_SOURCE", "IPV6_BAD_SOURCE")
 
 
@@ -38,9 +38,11 @@ def localnet(loss: Loss) -> Found | None:
     if not loss.link:
         return _leaving(loss)
     bridge = loss.port is not None and not loss.bridged  # by br_netfilter
-    if not (loss.received or bridge) or loss.six or loss.link == "lo" or _unmasqueraded(loss):
+    if not (loss.received or bridge) or loss.link == "lo" or _unmasqueraded(loss):
         return None
     found = next((one for one in (loss.destination, loss.packet.source) if _is_loopback(one)), "")
+    if loss.six:
+        return _of_six(loss, found) if found else None
     name = f"ipv4/conf/{loss.incoming}/route_localnet"
     if not found or "1" in (loss.sysctl(name), loss.sysctl("ipv4/conf/all/route_localnet")):
         return None
@@ -50,6 +52,17 @@ def localnet(loss: Loss) -> Found | None:
         hook="routing",
         evidence=(f"it came in by {loss.incoming}",),
         remedy=set_to(1, name),
+    )
+
+
+def _of_six(loss: Loss, found: str) -> Found:
+    """The same in IPv6, which has no such setting: no address of a link's neighbour can answer for ``::1``."""
+    return Found(
+        "no route_localnet in IPv6",
+        f"{loss.place.full_name} takes {found} by no link but lo, and IPv6 has no setting that changes that",
+        hook="routing",
+        evidence=(f"it came in by {loss.incoming}",),
+        remedy=f"ask for another address of {loss.place.full_name} than {found}",
     )
 
 

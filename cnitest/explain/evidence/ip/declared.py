@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_interface
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface
 
 from cnitest.explain.evidence.ip import fib
 from cnitest.lab.place import Place
@@ -31,8 +31,10 @@ def subnet(place: Place, address: str) -> str:
 
 
 def gone_with(place: Place, state: State, address: str) -> list[str]:
-    """The declared routes by gateways in the subnet of an address that a place no longer has."""
-    subnet = ip_interface(address).network
+    """The declared routes by gateways in the subnet of an address that a place no longer has, or by its link, which
+    lose them with the last address of IPv4."""
+    subnet, six = ip_interface(address).network, ":" in address
+    links = {step.link.name for step in addresses(place) if step.address == address}
     there = {(row.to, row.via) for row in state.routes}
     steps = (
         step.route for step in place.lab.plan.steps if isinstance(step, AddRoute) and step.place == place.full_name
@@ -40,9 +42,15 @@ def gone_with(place: Place, state: State, address: str) -> list[str]:
     return [
         route_words(found)
         for found in steps
-        if found.via and not found.via.startswith("inet") and ip_address(found.via) in subnet
-        if (found.to, found.via) not in there
+        if is_ipv6(found) == six and (_leads_through(found, subnet) or (found.link in links and not found.via))
+        if (found.to, found.via or "") not in there
     ]
+
+
+def _leads_through(route: Route, subnet: IPv4Network | IPv6Network) -> bool:
+    """Whether the gateway of a route, if it has one of its own family, is in a subnet."""
+    via = route.via or ""
+    return bool(via) and not via.startswith("inet") and ip_address(via) in subnet
 
 
 def moved_back(place: Place, state: State, address: str) -> str:

@@ -119,8 +119,8 @@ def why_lost(answer: Sighting | None, destination: str, sender: Place) -> str:
     if answer is None:
         return ""
     headers, mac = wire.read(answer.frame.data), answer.frame.data[:6]
-    own = sender.link(answer.frame.link).mac
-    if not mac[0] & _GROUP and own and mac.hex(":") != own:
+    own, master = sender.link(answer.frame.link).mac, sender.link(answer.frame.link).master
+    if not mac[0] & _GROUP and own and not master and mac.hex(":") != own:
         return f", addressed to {mac.hex(':')} and not to {own}, which is its own"
     if headers.source != destination.partition("%")[0]:
         return f", from {headers.source}"
