@@ -90,6 +90,26 @@ def test_a_junit_report_that_does_not_fit_costs_nothing_else(tmp_path: Path):
     assert done.stdout.endswith("left:\n")
 
 
+REPORT = "[{id: REG-1, symptom: it breaks, links: [https://example.com/1]}]"
+MARKED = "import pytest\n\n@pytest.mark.regression('REG-1')\ndef test_it():\n    pass\n"
+
+
+@pytest.mark.parametrize("option", ["--cni-coverage", "--cni-json"])
+def test_a_report_of_marks_that_cannot_be_written_costs_nothing_else(tmp_path: Path, option: str):
+    """Its file is named in one line, and that of JUnit is there all the same."""
+    (tmp_path / "test_it.py").write_text(MARKED)
+    (tmp_path / "reports.yaml").write_text(REPORT)
+
+    done = _pytest(tmp_path, option, "/dev/full", "--junitxml", "junit.xml")
+
+    said = done.stdout + done.stderr
+    assert done.returncode == 4, said
+    assert "/dev/full could not be written: No space left on device" in done.stdout.splitlines()
+    assert "Traceback" not in said
+    assert "1 passed" in said
+    assert 'tests="1"' in (tmp_path / "junit.xml").read_text()
+
+
 def test_nothing_is_left_open_at_the_end(tmp_path: Path):
     """A run under Python's warnings as errors has none of ours, not even where the interpreter ends."""
     (tmp_path / "test_it.py").write_text(

@@ -108,6 +108,7 @@ class _Collector:
         self._config = config
         self._covered: dict[str, dict[str, set[str]]] = {}
         self._ran: dict[str, dict[str, Any]] = {}
+        self._unwritten = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note one report."""
@@ -125,10 +126,19 @@ class _Collector:
                 test = report.nodeid.partition("[")[0].rpartition("/")[2]
                 self._covered.setdefault(key, {}).setdefault(way, set()).add(test)
 
-    def pytest_sessionfinish(self) -> None:
-        """Write the file."""
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the file; where that cannot be, no other report is lost for it."""
         file = Path(self._config.getoption("--cni-coverage"))
-        paths.write(file, json.dumps(self.found(), indent=1, sort_keys=True) + "\n")
+        try:
+            paths.write(file, json.dumps(self.found(), indent=1, sort_keys=True) + "\n")
+        except OSError as error:
+            self._unwritten = f"{file} could not be written: {error.strerror or error}"
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say why there is no file."""
+        if self._unwritten:
+            terminalreporter.line(self._unwritten, red=True)
 
     def found(self) -> _Report:
         """What was found, with where it was."""

@@ -119,22 +119,29 @@ class _Collector:
 
 
 _COLLECTOR = pytest.StashKey[_Collector]()
+_UNWRITTEN = pytest.StashKey[str]()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the JSON that was asked for, where the conformance suite does not."""
+    """Write the JSON that was asked for, where the conformance suite does not; where that cannot be, no other report is
+    lost for it."""
     config = session.config
     file = config.getoption("--cni-json")
     if hasattr(config, "workerinput") or not file or config.getoption("--cni-plugin"):
         return
     if found := config.stash[_COLLECTOR].found():
-        paths.write(file, json.dumps(as_data(found, config), indent=1) + "\n")
+        try:
+            paths.write(file, json.dumps(as_data(found, config), indent=1) + "\n")
+        except OSError as error:
+            config.stash[_UNWRITTEN] = f"{file} could not be written: {error.strerror or error}"
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def unwritten(config: pytest.Config) -> Iterator[str]:
-    """That no test ran of which the JSON that was asked for is; a line, or none."""
+    """Why the JSON that was asked for is not written: no test ran that it is of, or it cannot be; a line, or none."""
     file = config.getoption("--cni-json")
+    yield from [config.stash[_UNWRITTEN]] if _UNWRITTEN in config.stash else []
     if file and not config.stash[_COLLECTOR].found():
         option = names(config)("cni_json")
         yield f"{option}: {file} is not written: no case of the conformance suite or of the regressions was tried"
