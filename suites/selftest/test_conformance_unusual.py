@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from cnitest.conformance.bench.bench import open_bench
 from cnitest.conformance.checks import running
+from cnitest.conformance.checks.calls import surroundings
 from cnitest.conformance.checks.registry import variants
 from cnitest.conformance.discover.examine import examine, source
 from cnitest.conformance.model.finding import Finding
@@ -95,3 +97,14 @@ if command == "CHECK":
 
     assert len(found) == 1, found
     assert "prevResult says" in found[0]
+
+
+def test_a_process_whose_name_ends_within_a_letter_is_named():
+    """The kernel keeps 15 bytes of a name, whatever letter they end in (prctl(2), PR_SET_NAME)."""
+    script = "printf 'plugin-\\303' >/proc/$$/comm && echo there && read word"
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"there\n"
+
+        assert surroundings._command(process.pid).startswith("sh -c printf")
+        process.communicate(b"\n")

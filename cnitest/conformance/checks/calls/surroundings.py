@@ -159,7 +159,7 @@ def _command(process: int) -> str:
     """The command line of a process; empty where it has ended."""
     try:
         words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-        name = Path(f"/proc/{process}/comm").read_text().strip()
+        name = Path(f"/proc/{process}/comm").read_text(errors="replace").strip()  # 15 bytes, in the middle of a letter
     except OSError:
         return ""
     return b" ".join(words).decode(errors="replace").strip()[:80] or name
