@@ -23,6 +23,11 @@ def other_network(bench: Bench, container: str, ifname: str = "") -> AttachmentT
     return bench.target(container, ifname, network=name, conf=conf, before=tuple(before))
 
 
+def other_ifname(bench: Bench) -> str:
+    """A name for a container's second interface."""
+    return "eth1" if bench.setting.ifname != "eth1" else "eth2"
+
+
 def require_second_network(bench: Bench, call: Call) -> None:
     """Go on only when the network that was derived can be beside the first, as ``call``, its ADD, shows; one that a
     profile gives has to be able to."""

@@ -10,7 +10,7 @@ from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench
 from cnitest.conformance.bench.shared_attachment import SharedAttachment
 from cnitest.conformance.bench.steps import SysctlChange
 from cnitest.conformance.checks.attachments.hindrance import let_others_add
-from cnitest.conformance.checks.common import other_network, require_second_network
+from cnitest.conformance.checks.common import other_ifname, other_network, require_second_network
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol, space
 from cnitest.conformance.model.finding import Detail
@@ -117,7 +117,7 @@ def a_container_can_be_attached_twice(bench: Bench) -> None:
     bench.require_room(2)
     first = bench.attach()
     before = bench.look(first.target)
-    target = bench.target("c1", ifname=_other_name(bench))
+    target = bench.target("c1", ifname=other_ifname(bench))
     flows = _flows_of_the_first(bench, first, target)
     chained = bench.look(first.target)
 
@@ -137,7 +137,7 @@ def a_container_can_join_two_networks(bench: Bench) -> None:
     _require_own_link(bench, meta=True)
     first = bench.attach()
     before = bench.look(first.target)
-    target = other_network(bench, "c1", _other_name(bench))
+    target = other_network(bench, "c1", other_ifname(bench))
     flows = _flows_of_the_first(bench, first, target)
     chained = bench.look(first.target)
 
@@ -249,10 +249,6 @@ def _flows_of_the_first(bench: Bench, first: AddResult, second: AttachmentTarget
     if bench.chain(second) is None:
         return flows
     return [flow for flow in flows if not traffic.lost(flow, traffic.AGAIN)]
-
-
-def _other_name(bench: Bench) -> str:
-    return "eth1" if bench.setting.ifname != "eth1" else "eth2"
 
 
 def _require_own_link(bench: Bench, *, meta: bool = False) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench
 from cnitest.conformance.bench.shared_attachment import SharedAttachment
 from cnitest.conformance.bench.span import Span
-from cnitest.conformance.checks.common import require_check
+from cnitest.conformance.checks.common import other_ifname, require_check
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol
 from cnitest.conformance.model.requirement import Kind
@@ -32,7 +32,7 @@ def _name(bench: Bench) -> str:
     commands = " ".join(word for argv in bench.setting.container_setup for word in argv)
     if "{ifname}" not in commands:
         return LONG_NAME
-    return "eth1" if bench.setting.ifname != "eth1" else "eth2"
+    return other_ifname(bench)
 
 
 def _added(bench: Bench, target: AttachmentTarget) -> AddResult:
@@ -68,7 +68,7 @@ def the_longest_name_is_taken(bench: Bench) -> None:
 
 def _rejects_a_second(bench: Bench) -> bool:
     """Whether a second interface is rejected under a short name, too."""
-    return protocol.failed(bench.add(bench.target(ifname="eth1" if bench.setting.ifname != "eth1" else "eth2")))
+    return protocol.failed(bench.add(bench.target(ifname=other_ifname(bench))))
 
 
 @check("ADD-08", which=["interface", "container"])

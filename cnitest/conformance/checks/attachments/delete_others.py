@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import Leftover, appeared, disturbed, removals
-from cnitest.conformance.checks.common import RANGES, other_network
+from cnitest.conformance.checks.common import RANGES, other_ifname, other_network
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol, space
 from cnitest.conformance.model.requirement import Kind
@@ -64,7 +64,7 @@ def _pair(bench: Bench, other: str) -> tuple[_Attached, _Attached]:
     if other != "other container" and bench.setting.ifname == "lo":
         bench.not_applicable("its interface is there once only")
     bench.require_room(2)
-    name = "eth1" if bench.setting.ifname != "eth1" else "eth2"
+    name = other_ifname(bench)
     first = _Attached(bench, bench.target("c1"))
     bench.need(first.made.call)
     if other == "other interface":

@@ -8,7 +8,7 @@ from typing import Any
 from cnitest.cni import spec
 from cnitest.conformance.bench import delegate
 from cnitest.conformance.bench.bench import Bench
-from cnitest.conformance.checks.common import require_delegate
+from cnitest.conformance.checks.common import other_ifname, require_delegate
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol, reading, space
 
@@ -61,8 +61,7 @@ def the_delegate_gets_the_variables(bench: Bench, tmp_path: Path) -> None:
     plugin = delegate.install(bench, tmp_path)
     made = bench.attach(delegate.target(bench, args="IgnoreUnknown=1;CNITEST=here"))
     calls = [made.call, bench.delete(made)]
-    ifname = "eth1" if bench.setting.ifname != "eth1" else "eth2"
-    other = bench.add(delegate.target(bench, "c2", ifname=ifname, container_id="Cnitest-C2.X_y"))
+    other = bench.add(delegate.target(bench, "c2", ifname=other_ifname(bench), container_id="Cnitest-C2.X_y"))
 
     records = list(plugin.records())
     for call in [*calls, other]:
