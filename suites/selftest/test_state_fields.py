@@ -320,6 +320,7 @@ SETTINGS = changes(
     ("ip addrlabel add prefix 2001:db8::/32 dev a0 label 77", "+ addrlabels 2001:db8::/32 dev a0: label=77"),
     ("ip xfrm policy add src 10.0.0.7 dst 10.1.0.0/24 dir out action block", "+ IPsec policies src 10.0.0.7/32 dst"),
     ("ip xfrm policy add src 2001:db8::/64 dst ::/0 dir in priority 7", "dst ::/0 dir in priority 7: is new"),
+    ("ip xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out if_id 5", "10.1.0.0/24 dir out if_id 5: is new"),
     ("ip mptcp endpoint add 10.0.0.7 dev a0 signal", "+ MPTCP endpoints 10.0.0.7 id 1: link=a0 flags=signal"),
     ("ip mptcp endpoint add 2001:db8::7 id 7 subflow", "+ MPTCP endpoints 2001:db8::7 id 7: flags=subflow"),
 )

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from cnitest.errors import KernelError
 from cnitest.kernel.namespaces import NetworkNamespace
-from cnitest.kernel.rows.readers import MAIN_HEADER, attributes_of, ip
+from cnitest.kernel.rows.readers import MAIN_HEADER, attributes_of, integer, ip
 from cnitest.kernel.rtnetlink.netlink import Message, NetlinkSocket
 
 _XFRM, _GET_STATE, _GET_POLICY = 6, 0x12, 0x15
-_TEMPLATES, _MARK = 5, 21
+_TEMPLATES, _MARK, _IF_ID = 5, 21, 31
 _DIRECTIONS, _BLOCK = ("in", "out", "fwd"), 1
 # Selector (destination, source, ports with masks, family, prefixes, protocol, link), lifetimes, priority, index,
 # direction, action.
@@ -33,7 +33,7 @@ class Policy(NamedTuple):
     """A policy: the packets that it is for, as networks, with protocol and ports (value, mask) where it names them (0:
     any) and the index of their link (0: any); ``direction`` in, out or fwd; whether it ``blocks`` them or wants them
     ``protected`` (it has templates). Of those that match, the one of the least ``priority`` decides. ``number`` is the
-    kernel's own."""
+    kernel's own; with an ``if_id`` it is for packets of the xfrm link of that number alone."""
 
     source: str
     destination: str
@@ -47,14 +47,16 @@ class Policy(NamedTuple):
     destination_port: tuple[int, int] = (0, 0)
     link: int = 0
     mark: tuple[int, int] = (0, 0)
+    if_id: int = 0
 
     @property
     def words(self) -> str:
         """What names it, as ip(8) writes it: ``src 10.0.0.0/24 dst 0.0.0.0/0 dir fwd``."""
-        mark = f" mark {self.mark[0]:#x} mask {self.mark[1]:#x}" if any(self.mark) else ""
+        more = f" mark {self.mark[0]:#x} mask {self.mark[1]:#x}" if any(self.mark) else ""
+        more += f" if_id {self.if_id:#x}" if self.if_id else ""
         if self.protocol or self.link:
-            return f"index {self.number} dir {self.direction}{mark}"
-        return f"src {self.source} dst {self.destination} dir {self.direction}{mark}"
+            return f"index {self.number} dir {self.direction}{more}"
+        return f"src {self.source} dst {self.destination} dir {self.direction}{more}"
 
 
 class Association(NamedTuple):
@@ -129,6 +131,7 @@ def _read(row: bytes) -> Policy | None:
         (ports[0], ports[1]),
         link,
         _mark.unpack(found[_MARK]) if _MARK in found else (0, 0),
+        integer(found, _IF_ID),
     )
 
 

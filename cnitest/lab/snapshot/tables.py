@@ -100,7 +100,7 @@ TABLES: Mapping[str, Table] = {
     "mdb": Table(words.mdb_key, ("group", "port", "bridge", "vlan", "source"), ignored=lambda row: row.state == "temp"),
     "maddresses": Table(lambda row: f"{row.address} on {row.link}", ("address", "link"), ignored=_is_kernels_own),
     "addrlabels": Table(lambda row: f"{row.prefix}{f' dev {row.link}' * bool(row.link)}", ("prefix", "link")),
-    "policies": Table(words.policy_key, ("source", "destination", "direction", "priority"), ("number",)),
+    "policies": Table(words.policy_key, ("source", "destination", "direction", "priority", "if_id"), ("number",)),
     "associations": Table(
         lambda row: f"{row.protocol} spi {row.spi} dst {row.destination}", ("protocol", "spi", "destination")
     ),

@@ -58,7 +58,7 @@ def mdb_key(row: Mdb) -> str:
 def policy_key(row: Policy) -> str:
     """As ip(8) tells policies apart: ``src 10.0.0.0/24 dst 10.1.0.0/24 dir out priority 0``."""
     ports = (("proto", row.protocol), ("sport", row.source_port[0]), ("dport", row.destination_port[0]))
-    rest = (*ports, ("if", row.link), ("mark", row.mark[0]), ("priority", row.priority))
+    rest = (*ports, ("if", row.link), ("mark", row.mark[0]), ("if_id", row.if_id), ("priority", row.priority))
     named = [f"{word} {value}" for word, value in rest if value]
     return " ".join((f"src {row.source} dst {row.destination} dir {row.direction}", *named))
 

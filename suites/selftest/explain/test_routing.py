@@ -54,6 +54,15 @@ IPSEC = [
            "ip xfrm policy delete index ", probe="tcp"),
     Broken("routing.ipsec-policy", (f"server: {{ip}} xfrm policy add {_THERE} dir in tmpl proto esp mode transport",),
            "IPsec policy in", "server", f"ip xfrm policy delete {_THERE} dir in"),
+    # A policy for the packets of an xfrm link alone is none of others.
+    *(
+        Broken(
+            "host.echo-ignored",
+            (f"server: {{ip}} xfrm policy add {_THERE} dir in if_id 7 action block", f"server: sysctl -w {name}=1"),
+            "echo ignored", "server", f"sysctl -w {name}=0", (family,),
+        )
+        for family, name in ((4, "net.ipv4.icmp_echo_ignore_all"), (6, "net.ipv6.icmp.echo_ignore_all"))
+    ),
 ]  # fmt: skip
 
 BROKEN = [

@@ -10,7 +10,7 @@ from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows import ipsec
 from cnitest.kernel.rows.ipsec import Policy
-from cnitest.kernel.rows.records import Route
+from cnitest.kernel.rows.records import Link, Route
 
 _REASON = "XFRM_POLICY"
 # What the kernel counts where a packet lacks the protection that a policy wants.
@@ -63,14 +63,15 @@ def _matches(loss: Loss, policy: Policy) -> bool:
         policy.protocol in (0, packet.protocol)
         and all(port & mask == wanted & mask for port, (wanted, mask) in named)
         and loss.mark & mask == value
-        and (not policy.link or policy.link in _links(loss))
+        and (not policy.link or policy.link in {link.ifindex for link in _links(loss)})
+        and (not policy.if_id or hex(policy.if_id) in {dict(link.detail).get("if_id") for link in _links(loss)})
     )
 
 
-def _links(loss: Loss) -> set[int]:
-    """The links that it takes at its place, by index."""
+def _links(loss: Loss) -> list[Link]:
+    """The links that it takes at its place."""
     names = {loss.incoming, loss.routed.link if isinstance(loss.routed, Route) else ""}
-    return {link.ifindex for name, link in loss.links().items() if name in names}
+    return [link for name, link in loss.links().items() if name in names]
 
 
 def _within(address: str, network: str) -> bool:
