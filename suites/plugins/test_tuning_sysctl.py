@@ -165,6 +165,10 @@ class TestRefusals:
         rejected(cni, sandbox, tuned({LOG_MARTIANS: "1", "net.ipv4.no.such": "1"}))
 
 
+#: A line that is for one sysctl alone.
+EXACT = r"^net\.ipv4\.conf\.all\.log_martians$"
+
+
 @pytest.mark.requires(plugin="tuning>=1.2.0")
 class TestAllowList:
     """The host's list of sysctls that containers may set: a regular expression a line."""
@@ -180,9 +184,9 @@ class TestAllowList:
         return write
 
     @pytest.mark.covers("tuning.sysctl", "kernel")
-    @pytest.mark.parametrize("pattern", [r"^net\.ipv4\.conf\.all\.log_martians$", "log_martians", ".*"])
+    @pytest.mark.parametrize("pattern", [EXACT, "log_martians", ".*", f"  {EXACT}\t", f"{EXACT}\r"])
     def test_one_that_is_listed(self, cni, sandbox, allowed, pattern):
-        """What a line matches may be set."""
+        """What a line matches may be set, whatever blanks or carriage returns are around it."""
         allowed("^net.core.somaxconn$", pattern)
 
         cni.add(sandbox, tuned({LOG_MARTIANS: "1"}))
