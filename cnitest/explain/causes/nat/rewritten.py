@@ -30,12 +30,14 @@ _EBTABLES = re.compile(r"-j ([sd])nat --to-\S+ ([0-9a-f:]{17})")
 @cause("nat.rewritten", *_EVERYWHERE, order=_BEFORE_NAT)
 def rewritten(loss: Loss) -> Found | None:
     """A rule writes another address, port or MAC into the packet (``ip daddr set``, dnat of ebtables), which is not
-    that of anybody who would take it."""
+    that of anybody who would take it, or not the one that was asked."""
     for step, field, new in _writings(loss):
         if _STRUCK[field](loss, step, new):
+            answers = step.returning and field in ("source", "source port")
+            wrong = "is not what was asked" if answers else "is not that of who the packet is for"
             return Found(
                 f"{drops.short(step)} rewrites",
-                f"{drops.where(step)}: {step.rule}   ({field} {new} is not that of who the packet is for)",
+                f"{drops.where(step)}: {step.rule}   ({field} {new} {wrong})",
                 hook=step.hook,
                 evidence=drops.evidence(loss, step),
                 remedy=drops.without(step),
@@ -68,9 +70,17 @@ def _is_nowhere(loss: Loss, step: MetRule, new: str) -> bool:
     return not loss.returning and goes and loss.owner(new) is not loss.probe.far
 
 
-def _comes_back_elsewhere(loss: Loss, _: MetRule, new: str) -> bool:
-    """Whether the reply goes to a new source that its sender does not have."""
+def _is_not_who_asked(loss: Loss, step: MetRule, new: str) -> bool:
+    """Whether the reply goes to a new source that its sender does not have, or comes from one that was not asked."""
+    if step.returning:
+        sent = translation.first(loss)
+        return sent is not None and sent.destination != new == _answering(loss)
     return loss.returning and loss.packet.destination == new and not loss.owns(new, loss.probe.sender)
+
+
+def _answering(loss: Loss) -> str:
+    """Whom the reply comes from, for who asked; a reset to it is what that one says to a reply that is none of its."""
+    return loss.packet.source if loss.returning else loss.packet.destination
 
 
 def _is_unheard(loss: Loss, _: MetRule, new: str) -> bool:
@@ -80,10 +90,15 @@ def _is_unheard(loss: Loss, _: MetRule, new: str) -> bool:
     return not loss.returning and not heard
 
 
-def _answers_another_port(loss: Loss, _: MetRule, new: str) -> bool:
-    """Whether the reply goes to a new port that is not the one that the sender has."""
+def _answers_another_port(loss: Loss, step: MetRule, new: str) -> bool:
+    """Whether the reply goes to a new port that is not the one that the sender has, or comes from one not asked."""
     sent = translation.first(loss)
-    return loss.returning and sent is not None and str(sent.source_port) != new == str(loss.packet.destination_port)
+    if sent is None:
+        return False
+    if step.returning:
+        port = loss.packet.source_port if loss.returning else loss.packet.destination_port
+        return str(sent.destination_port) != new == str(port)
+    return loss.returning and str(sent.source_port) != new == str(loss.packet.destination_port)
 
 
 def _is_for_another_mac(loss: Loss, _: MetRule, new: str) -> bool:
@@ -99,7 +114,7 @@ def _never(_: Loss, __: MetRule, ___: str) -> bool:
 
 _STRUCK: Mapping[str, Callable[[Loss, MetRule, str], bool]] = {
     "destination": _is_nowhere,
-    "source": _comes_back_elsewhere,
+    "source": _is_not_who_asked,
     "port": _is_unheard,
     "source port": _answers_another_port,
     "MAC": _is_for_another_mac,

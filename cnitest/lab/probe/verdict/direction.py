@@ -37,7 +37,8 @@ class _Directions:
         headers = wire.read(carried)
         back = self._known(headers)
         if back is None:
-            back = self._packets.get(headers.travels, self._guess(place, frame))
+            known = self._packets.get(headers.travels, self._guess(place, frame))
+            back = known or self._is_for_who_asked(headers)
             self._note(headers, back=back)
         if carried is not frame.data:
             self._note(wire.read(frame.data), back=back)
@@ -54,6 +55,15 @@ class _Directions:
         if headers.flow in self._forth:
             return False
         return True if headers.flow.reversed() in self._forth else None
+
+    def _is_for_who_asked(self, headers: Headers) -> bool:
+        """Whether it is sent to the very port that a request came from, by another one: what says the same comes from
+        an address that was not asked, as where a rule rewrites it."""
+        if not headers.destination_port:
+            return False
+        home = (headers.protocol, headers.destination, headers.destination_port)
+        asking = (flow for flow in self._forth if (flow.protocol, flow.source, flow.source_port) == home)
+        return any(flow.source != headers.source for flow in asking)
 
     def _guess(self, place: str, frame: Frame) -> bool:
         """Of a packet that was never seen before: what the sender gets and what the receiver sends is an answer."""
