@@ -8,6 +8,7 @@ from cnitest.cni import conf
 from cnitest.cni.attachment import Target
 from cnitest.cni.calls.caller import Caller
 from cnitest.cni.calls.invoke import HostExec
+from cnitest.deadline import Deadline
 
 #: What answers beyond the uplink of the topology ``node-with-uplink``, and the uplink's own address, by family.
 INTERNET = {4: "8.8.8.8", 6: "2001:4860:4860::8888"}
@@ -47,6 +48,14 @@ def other(*families: int, **keys: Any) -> dict[str, Any]:
 def without_dad(host: Any) -> Any:
     """The host, whose new links use IPv6 addresses at once: a probe has no need to wait for the bridge's own one."""
     host.sysctl("net.ipv6.conf.default.accept_dad", 0)
+    return host
+
+
+def settled(host: Any) -> Any:
+    """The host, once it uses all its IPv6 addresses: without DAD the kernel still takes them up in the background, a
+    moment after their link has a carrier, and masquerades with another one until then. Raises DeadlineExceeded."""
+    ready = Deadline.after(10, f"{host.full_name} to use all its IPv6 addresses")
+    ready.poll(lambda: not any(row.tentative for row in host.addresses))
     return host
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.firewalls import ROUTER, UPLINK, route
-from cnitest.suites.plugins.node_networks import INTERNET, RANGES, address, gateway, without_dad
+from cnitest.suites.plugins.node_networks import INTERNET, RANGES, address, gateway, settled, without_dad
 from cnitest.suites.plugins.ports import BACKENDS, HOST_PORT, PORT, asked, mapping, published
 from cnitest.suites.plugins.seen import goes_on, source
 
@@ -38,6 +38,7 @@ def node(lab):
 
 def seen(place, to, server, protocol="tcp", port=HOST_PORT, inside=PORT):
     """The source that a container sees of a probe to a port of the host; empty when it sees nothing."""
+    settled(server.sandbox.host)
     reach = getattr(place, protocol)(to, port, listener=server.sandbox, listener_port=inside)
     return reach.source_seen if reach.verdict is Verdict.DELIVERED else ""
 
