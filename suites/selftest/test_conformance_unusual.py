@@ -108,3 +108,20 @@ def test_a_process_whose_name_ends_within_a_letter_is_named():
 
         assert surroundings._command(process.pid).startswith("sh -c printf")
         process.communicate(b"\n")
+
+
+@pytest.mark.parametrize("program", ["iptables", "ip6tables"])
+def test_a_del_that_closes_one_family_to_others_is_found(tmp_path: Path, program: str):
+    """Of a network with both families: what DEL of one container adds keeps another one's packets of one family."""
+    echo = {"iptables": "icmp --icmp-type echo-request", "ip6tables": "icmpv6 --icmpv6-type echo-request"}[program]
+    change = f"""
+if command == "DEL":
+    words = "{program} -w -I INPUT -p {echo} -j DROP"
+    subprocess.run(words.split(), env={{"PATH": "/usr/sbin:/usr/bin"}}, check=True)
+"""
+    ranges = [[{"subnet": "10.20.0.0/24"}], [{"subnet": "2001:db8:20::/64"}]]
+    conf = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipam": {"type": "host-local", "ranges": ranges}}
+
+    found = findings(tmp_path, "test_del_leaves_others_alone[first-other container]", change, conf)
+
+    assert [words for words in found if "icmp" in words and "dropped" in words], found

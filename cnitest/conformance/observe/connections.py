@@ -99,13 +99,8 @@ def reaches(bench: Bench, made: AddResult) -> list[TrafficProbe]:
 
 
 def answering(bench: Bench, made: AddResult) -> list[TrafficProbe]:
-    """What an attachment does reach now: to be tried again after something that must not change it.
-
-    Of two families it is IPv4, whose addresses are ready at once.
-    """
-    flows = reaches(bench, made)
-    quick = [flow for flow in flows if ":" not in flow.target] or flows
-    answered = [flow for flow in quick if not traffic.lost(flow, 2.0)]
+    """What an attachment does reach now, in each family: to be tried again after something that must not change it."""
+    answered = [flow for flow in reaches(bench, made) if not traffic.lost(flow, traffic.READY)]
     for flow in answered:
         bench.probed(flow.sender, flow.target)
     return answered

@@ -20,6 +20,8 @@ from cnitest.lab.reach import Reach, Verdict
 
 #: IPv6 addresses take up to two seconds to be usable (RFC 4862, one probe and its delay).
 TIMEOUT = 3.0
+#: For packets that may be answered or not: as long as IPv6 needs.
+READY = 2.0
 #: For packets that were answered before.
 AGAIN = 1.0
 _STEP = 0.1
