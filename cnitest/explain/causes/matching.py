@@ -11,18 +11,38 @@ from cnitest.explain.evidence.rows import MetRule
 from cnitest.lab.probe import wire
 
 #: The protocols by the names that rules have for them.
-PROTOCOLS = {"icmp": wire.ICMP, "tcp": wire.TCP, "udp": wire.UDP, "icmpv6": wire.ICMPV6, "ipv6-icmp": wire.ICMPV6}
+PROTOCOLS = {
+    "icmp": wire.ICMP,
+    "tcp": wire.TCP,
+    "udp": wire.UDP,
+    "sctp": wire.SCTP,
+    "icmpv6": wire.ICMPV6,
+    "ipv6-icmp": wire.ICMPV6,
+}
 #: ICMP's types by the names of nftables, of both families.
 TYPES = {"echo-request": (8, 128), "echo-reply": (0, 129)}
 _NFT_TERM = re.compile(
     r"(ip6? [sd]addr|ip protocol|meta l4proto|icmp(?:v6)? type|(?:tcp|udp) [sd]port|[io]ifname|ct state)"
     r' (\{ [^}]* \}|[^\s"{]+|"[^\s"]+")'
 )
+# What a rule of DNAT asks of addresses, ports and the link that a packet comes in by.
+_TERMS = re.compile(
+    r"(?P<not>! )?(?P<what>-[dsi]|--dports?|ip6? [ds]addr|(?:tcp|udp|sctp|th) dport|iif(?:name)?) (?P<op>!= )?"
+    r"(?!vmap )(?P<value>\{ [^}]* \}|\"?[^\s\"{}@]+\"?)"
+)
+# The protocols that a rule is for, by name or number.
+_FOR_PROTOCOL = re.compile(
+    r"(?P<not>! )?(?:-p|\bmeta l4proto|\bip protocol|\bip6 nexthdr) (?P<op>!= )?(?P<value>\{ [^}]* \}|[\w-]+)"
+    r"|\b(?P<ports>tcp|udp|sctp) dport"
+)
 
 
 def covers(written: str, value: str) -> bool:
-    """Whether an address, a prefix, a range, a number or a name covers a value."""
-    if written == value:
+    """Whether an address, a prefix, a range, a number or a name covers a value; so does any of nftables' ``{ a, b }``,
+    and of links ``eth+`` (iptables) and ``eth*`` (nftables)."""
+    if written.startswith("{"):
+        return any(covers(each.strip(' "'), value) for each in written.strip("{}").split(","))
+    if written == value or (written.endswith(("+", "*")) and value.startswith(written[:-1])):
         return True
     first, dash, last = written.partition("-")
     try:
@@ -57,7 +77,7 @@ def _option_holds(option: str, value: str, step: MetRule) -> bool:
         case "-p":
             return PROTOCOLS.get(value) == packet.protocol
         case "-i" | "-o":
-            return value == (step.iif if option == "-i" else step.oif)
+            return covers(value, step.iif if option == "-i" else step.oif)
         case "--dport":
             return covers(value.replace(":", "-"), str(packet.destination_port))
         case "--sport":
@@ -104,7 +124,35 @@ def _term_holds(name: str, value: str, step: MetRule) -> bool:
     if what in ("sport", "dport"):
         port = packet.source_port if what == "sport" else packet.destination_port
         return PROTOCOLS[name.split()[0]] == packet.protocol and covers(value, str(port))
-    return value == (step.iif if what == "iifname" else step.oif)
+    return covers(value, step.iif if what == "iifname" else step.oif)
+
+
+def may_match(rule: str, packet: wire.Headers, iif: str = "") -> bool:
+    """Whether nothing keeps a rule from matching a packet by its addresses, port and protocol, nor, where it is known,
+    by the link that it came in by."""
+    values = {"d": packet.destination, "s": packet.source, "p": str(packet.destination_port), "i": iif}
+    for term in _TERMS.finditer(rule):
+        what, written = _field(term["what"]), term["value"].strip('"')
+        if what == "p" and not written.startswith("{"):
+            written = f"{{{written.replace(':', '-')}}}"  # several, and spans of them, as iptables writes these
+        if values[what] and covers(written, values[what]) == bool(term["not"] or term["op"]):
+            return False
+    return is_for_protocol(rule, packet)
+
+
+def _field(name: str) -> str:
+    """The field of a packet that a condition names: d(estination), s(ource), p(ort), i(nterface)."""
+    return "p" if "port" in name else name.split()[-1].lstrip("-")[0]
+
+
+def is_for_protocol(rule: str, packet: wire.Headers) -> bool:
+    """Whether a rule is for a packet's protocol, or for all."""
+    names = [name for name, number in PROTOCOLS.items() if number == packet.protocol]
+    for term in _FOR_PROTOCOL.finditer(rule):
+        written = term["value"] or term["ports"]
+        if any(covers(written, name) for name in (*names, str(packet.protocol))) == bool(term["not"] or term["op"]):
+            return False
+    return True
 
 
 def split(rule: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from cnitest.errors import KernelError
 from cnitest.explain.evidence.ip import fib, marks, translated
 from cnitest.explain.evidence.ip.counters import NONE, Counts
-from cnitest.explain.evidence.ip.kernel_routes import NoRoute, by_unanswered, route_of
+from cnitest.explain.evidence.ip.kernel_routes import IN_VAIN, NoRoute, by_unanswered, route_of
 from cnitest.explain.evidence.rows import LastSeen, MetRule, answer_to, sent_tos
 from cnitest.explain.evidence.stages import BRIDGED, INSIDE, OUTSIDE, SENDING, Stage
 from cnitest.explain.evidence.wiring import Wiring
@@ -186,7 +186,8 @@ class Loss:
         """Its destination as the routing decision sees it: where a rule or its connection has translated it, that."""
         here = [step for step in self.steps if step.place == self.place.full_name and step.returning == self.returning]
         found = translated.by_rule(here) or translated.by_connection(self.packet, self.flows)
-        return found or self.packet.destination
+        asked = (row.ip for row in self.place.neighbours if row.state in IN_VAIN) if here and not found else ()
+        return found or translated.by_range(here, asked) or self.packet.destination
 
     @cached_property
     def flows(self) -> tuple[Flow, ...]:

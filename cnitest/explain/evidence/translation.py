@@ -140,14 +140,24 @@ class TranslatedTo(NamedTuple):
 
 def target(loss: Loss) -> TranslatedTo | None:
     """The last translation of the request's destination, up to where it was last seen; None when there was none."""
-    if loss.place is not loss.probe.sender and loss.received and not loss.returning:
-        here = _by_flow(loss.place, loss.packet) or _by_rule(loss, loss.place)
+    if loss.place is not loss.probe.sender and loss.link and not (loss.spot.out or loss.returning):
+        here = _by_bridge(loss) or _by_flow(loss.place, loss.packet) or _by_rule(loss, loss.place)
+        if here is None and loss.destination != loss.packet.destination:
+            here = TranslatedTo(loss.place, loss.destination, loss.packet.destination_port)
         if here:
             return here
     for one in reversed(passages(loss)):
         if (one.came.destination, one.came.destination_port) != (one.left.destination, one.left.destination_port):
             return TranslatedTo(one.place, one.left.destination, one.left.destination_port)
     return _at_sender(loss)
+
+
+def _by_bridge(loss: Loss) -> TranslatedTo | None:
+    """What the rules of IP have made of it at a port of the bridge (br_netfilter) where it was last seen."""
+    here = (one for one in loss.seen.sightings if one.place == loss.place.full_name and not one.returning)
+    came = next((wire.read(one.frame.data) for one in here if not one.frame.out), loss.packet)
+    new = loss.packet.destination, loss.packet.destination_port
+    return None if new == (came.destination, came.destination_port) else TranslatedTo(loss.place, *new)
 
 
 def _at_sender(loss: Loss) -> TranslatedTo | None:
@@ -160,7 +170,7 @@ def _at_sender(loss: Loss) -> TranslatedTo | None:
 
 
 def _by_rule(loss: Loss, place: Place) -> TranslatedTo | None:
-    """What the last rule of DNAT that the request met at a place made of its destination."""
+    """What the last rule of DNAT that the request met at a place made of its destination; None of a choice."""
     steps = [step for step in loss.steps if step.place == place.full_name and not step.returning]
     for step in reversed(steps):
         found = rule_target(step.rule) or _mapped(step)
@@ -201,13 +211,11 @@ def rule_target(text: str) -> tuple[str, int] | None:
 
 
 def flow(place: Place, packet: wire.Headers) -> Flow | None:
-    """The connection that a place tracks for a packet as it came there; None where it tracks none."""
-    ends = translated.ends_of(packet)
+    """The connection that a place tracks for a packet as it came there; None where it tracks none, or none is known."""
     try:
-        found = states.flows(place.namespace)
+        return translated.flow_of(packet, states.flows(place.namespace))
     except (KernelError, OSError):
         return None
-    return next((one for one in found if (one.source, one.destination) == ends), None)
 
 
 def rules(loss: Loss, place: Place) -> tuple[NatRule, ...]:

@@ -13,17 +13,23 @@ _GET, _STATS = (1 << 8) | 1, (1 << 8) | 5
 _ORIGINAL, _REPLY = 1, 2
 _ADDRESSES, _PROTOCOL = 1, 2
 _NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
+# The identifier of an echo, of ICMP and of ICMPv6.
+_ECHO_NUMBERS = (4, 7)
 _NAMES = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 
 
 class Flow(NamedTuple):
-    """A tracked connection: what the first packet said, and what its answers say (they differ under NAT)."""
+    """A tracked connection: what the first packet said, and what its answers say (they differ under NAT).
+
+    ``number`` is the identifier of an ICMP echo, which has no ports; 0 of all others.
+    """
 
     protocol: str
     source: str
     destination: str
     reply_source: str
     reply_destination: str
+    number: int = 0
 
 
 def dump_flows() -> Message:
@@ -48,8 +54,14 @@ def flows(rows: Iterable[bytes]) -> tuple[Flow, ...]:
 
 def _flow(values: dict[int, bytes]) -> Flow:
     first, answer = (tables.nested(values, kind) for kind in (_ORIGINAL, _REPLY))
-    protocol = tables.number(tables.nested(first, _PROTOCOL), _NUMBER)
-    return Flow(_NAMES.get(protocol, str(protocol)), *_ends(first), *_ends(answer))
+    fields = tables.nested(first, _PROTOCOL)
+    echo = next((tables.number(fields, kind) for kind in _ECHO_NUMBERS if kind in fields), 0)
+    return Flow(protocol_name(tables.number(fields, _NUMBER)), *_ends(first), *_ends(answer), echo)
+
+
+def protocol_name(protocol: int) -> str:
+    """What a `Flow` calls a protocol of IP: ``tcp``; its number where it has no name here."""
+    return _NAMES.get(protocol, str(protocol))
 
 
 def _ends(direction: dict[int, bytes]) -> tuple[str, str]:

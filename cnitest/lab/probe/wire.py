@@ -10,7 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_VLAN, ETH_EXPERIMENT = 0x0806, 0x0800, 0x86DD, 0x8100, 0x88B5
-ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 #: The protocols for which a kernel says which route a packet takes.
 ROUTED = (ICMP, TCP, UDP, ICMPV6)
 # Errors that end a packet's way; a redirect or a quench does not.
@@ -35,6 +35,7 @@ ERROR_KINDS, ERROR_KINDS6 = tuple(_ERRORS), tuple(_ERRORS6)
 BROADCAST = b"\xff" * 6
 SYN, RST, ACK = 0x02, 0x04, 0x10
 ECHO_REQUESTS, ECHO_REPLIES = {ICMP: 8, ICMPV6: 128}, ((ICMP, 0), (ICMPV6, 129))
+_ECHOES = (*ECHO_REQUESTS.items(), *ECHO_REPLIES)
 _TOKEN = b":cnitest"
 #: So many bytes of a token no other probe has; what is cut short shows at least these.
 DISTINCT = 8
@@ -43,9 +44,10 @@ DISTINCT = 8
 class Headers(NamedTuple):
     """What a frame says in its headers; zero or empty where it has no such header.
 
-    ``kind`` is the ICMP type or the ARP operation, ``hops`` the hop limit (TTL), ``number`` the identification of an
-    IPv4 packet or of a fragment, ``offset`` where in its packet a later fragment begins, in bytes; ``flags`` and
-    ``options`` are TCP's, ``payload`` is what follows the last header that is known.
+    ``kind`` is the ICMP type or the ARP operation, ``echo`` the identifier of an echo, ``hops`` the hop limit (TTL),
+    ``number`` the identification of an IPv4 packet or of a fragment, ``offset`` where in its packet a later fragment
+    begins, in bytes; ``flags`` and ``options`` are TCP's, ``sequence`` is its number or SCTP's verification tag,
+    ``payload`` what follows the last header that is known.
     """
 
     ethertype: int = 0
@@ -64,6 +66,7 @@ class Headers(NamedTuple):
     flags: int = 0
     options: bytes = b""
     offset: int = 0
+    echo: int = 0
 
     @property
     def flow(self) -> Direction:
@@ -92,8 +95,8 @@ class Direction(NamedTuple):
 
 
 def protocol_of(transport: str, *, six: bool) -> int:
-    """The IP protocol of a probe's transport, 0 of all but ICMP, TCP and UDP."""
-    return {"icmp": ICMPV6 if six else ICMP, "tcp": TCP, "udp": UDP}.get(transport, 0)
+    """The IP protocol of a probe's transport, 0 of ARP and neighbour discovery."""
+    return {"icmp": ICMPV6 if six else ICMP, "tcp": TCP, "udp": UDP, "sctp": SCTP}.get(transport, 0)
 
 
 def token() -> bytes:
@@ -271,7 +274,8 @@ def _transport(
     make = partial(Headers, ethertype, source, destination, protocol, hops=hops, number=number)
     if protocol in (ICMP, ICMPV6):
         mac = _link_layer_option(body) if protocol == ICMPV6 and body[0] == 136 else ""
-        return make(kind=body[0], mac=mac, payload=body[8:])
+        echo = struct.unpack_from("!H", body, 4)[0] if (protocol, body[0]) in _ECHOES else 0
+        return make(kind=body[0], mac=mac, payload=body[8:], echo=echo)
     if protocol == TCP and len(body) < 20:  # quoted by an ICMP error, RFC 792: eight bytes are enough for that
         first, second, sequence = struct.unpack_from("!HHI", body)
         return make(source_port=first, destination_port=second, sequence=sequence)
@@ -290,6 +294,9 @@ def _transport(
     if protocol == UDP:
         first, second = struct.unpack_from("!HH", body)
         return make(source_port=first, destination_port=second, payload=body[8:])
+    if protocol == SCTP:  # RFC 9260, section 3.1
+        first, second, tag = struct.unpack_from("!HHI", body)
+        return make(source_port=first, destination_port=second, sequence=tag, payload=body[12:])
     return make(payload=body)
 
 

@@ -114,6 +114,7 @@ TABLES: Mapping[str, Table] = {
     "flows": Table(
         lambda row: f"{row.protocol} {row.source} -> {row.destination}",
         ("protocol", "source", "destination"),
+        ("number",),
         ignored=_is_chatter,
     ),
     "files": Table(lambda row: row.path, ("path",)),

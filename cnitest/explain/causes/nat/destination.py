@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cnitest.explain.causes import drops
-from cnitest.explain.causes.matching import covers
+from cnitest.explain.causes.matching import is_for_protocol, may_match
 from cnitest.explain.causes.nat import turns
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
@@ -21,7 +21,6 @@ from cnitest.lab.probe import wire
 from cnitest.lab.probe.verdict import refusal
 
 _FIRST, _BEFORE = -10, -11
-_TERMS = re.compile(r"(?P<not>! )?(?P<what>-d|--dport|ip6? daddr|(?:tcp|udp) dport) (?P<op>!= )?(?P<value>[^\s{}]+)")
 _TRANSLATES = re.compile(r"-j (DNAT|REDIRECT|NETMAP)\b|\b(dnat|redirect)\b")
 _CLOSED = (refusal.RESET, "port unreachable")
 
@@ -29,22 +28,21 @@ _CLOSED = (refusal.RESET, "port unreachable")
 @cause("nat.dnat-stale", Stage.SOCKET_OUT, Stage.WIRE, Stage.INGRESS, order=_BEFORE)
 def stale(loss: Loss) -> Found | None:
     """A connection is tracked from before a rule changed, and still goes where the rule sent it then."""
-    for place, packet in _translators(loss):
+    for place, packet, iif in _translators(loss):
         known = translation.flow(place, packet)
-        now = [rule for rule in _rules(loss, place) if holds(rule, packet)]
+        now = [rule for rule in _rules(loss, place) if may_match(rule.text, packet, iif)]
         if known is None or not now or not packet.source_port:
             continue
         there = known.reply_source
         if any(_goes_to(rule, there, packet) for rule in now):
             continue
-        kind = "udp" if packet.protocol == wire.UDP else "tcp"
         return Found(
             "stale conntrack entry",
             f"{place.full_name} tracks {known.source} → {known.destination} from before its rules changed: it goes to "
             f"{there}",
             hook=_hook(loss, place),
             evidence=(f"now: {now[0]}",),
-            remedy=f"conntrack -D -f {loss.family} -p {kind} --dport {packet.destination_port}",
+            remedy=f"conntrack -D -f {loss.family} -p {known.protocol} --dport {packet.destination_port}",
             place=place.full_name,
         )
     return None
@@ -146,7 +144,7 @@ def _skipped(loss: Loss, place: Place, hook: str) -> tuple[str, ...]:
     for steps in turns.met(loss, place, hook, {rule.table for rule in rules}):
         last = turns.ended_by(steps)
         later = turns.after(rules, last) if last else []
-        meant = [rule for rule in later if rule.translates_destination and holds(rule, loss.packet)]
+        meant = [rule for rule in later if rule.translates_destination and may_match(rule.text, loss.packet)]
         if last and meant:
             return (f"{drops.where(last)}: {last.rule} comes before {meant[0].text}",)
     return ()
@@ -155,13 +153,14 @@ def _skipped(loss: Loss, place: Place, hook: str) -> tuple[str, ...]:
 class _Met(NamedTuple):
     place: Place
     packet: wire.Headers
+    iif: str
 
 
 def _translators(loss: Loss) -> list[_Met]:
-    """The places that the request met, with its headers as it came."""
-    met = [_Met(one.place, one.came) for one in translation.passages(loss)]
+    """The places that the request met, with its headers as it came, and the link that IP got it by."""
+    met = [_Met(one.place, one.came, one.iif) for one in translation.passages(loss)]
     if loss.received and not loss.returning:
-        met.append(_Met(loss.place, loss.packet))
+        met.append(_Met(loss.place, loss.packet, loss.incoming))
     return met
 
 
@@ -191,27 +190,9 @@ def _rules(loss: Loss, place: Place) -> list[NatRule]:
 
 def _of_target(loss: Loss, target: TranslatedTo) -> list[NatRule]:
     """The rules that translate to a target."""
-    found = _rules(loss, target.place)
-    to = [rule for rule in found if (translation.rule_target(rule.text) or ("",))[0] == target.address]
-    return [rule for rule in to if _is_of(rule, loss.packet)]
-
-
-def holds(rule: NatRule, packet: wire.Headers) -> bool:
-    """Whether nothing keeps a rule from matching a packet by destination, port and protocol."""
-    for term in _TERMS.finditer(rule.text):
-        value = str(packet.destination_port) if "port" in term["what"] else packet.destination
-        if covers(term["value"].replace(":", "-") if "port" in term["what"] else term["value"], value) == bool(
-            term["not"] or term["op"]
-        ):
-            return False
-    return _is_of(rule, packet)
-
-
-def _is_of(rule: NatRule, packet: wire.Headers) -> bool:
-    """Whether a rule is for a packet's protocol, or for all."""
-    kinds = {wire.TCP: "tcp", wire.UDP: "udp"}
-    named = re.search(r"-p (\w+)|\b(tcp|udp) dport", rule.text)
-    return named is None or (named[1] or named[2]) == kinds.get(packet.protocol)
+    written = [(rule, translated.written(rule.text)) for rule in _rules(loss, target.place)]
+    to = [rule for rule, span in written if span and translated.names(span, target.address)]
+    return [rule for rule in to if is_for_protocol(rule.text, loss.packet)]
 
 
 def _goes_to(rule: NatRule, there: str, packet: wire.Headers) -> bool:
@@ -261,12 +242,12 @@ def _needless(loss: Loss, place: Place) -> str:
     met = next((step for step in steps if _TRANSLATES.search(step.rule)), None)
     if met:
         return drops.without(met)
-    packets = [packet for where, packet in _translators(loss) if where is place]
+    packets = [one.packet for one in _translators(loss) if one.place is place]
     rules, sent = _rules(loss, place), translation.first(loss)
     if place is loss.probe.sender and sent:
         rules = [rule for rule in rules if rule.hook != "PREROUTING"]
         packets = [sent._replace(destination=asked, destination_port=loss.reach.port)]
-    ours = (rule for rule in rules if rule.program != "nft" and any(holds(rule, one) for one in packets))
+    ours = (rule for rule in rules if rule.program != "nft" and any(may_match(rule.text, one) for one in packets))
     found = next(ours, None)
     return f"{found.program} -t nat -D {drops.for_a_shell(found.text.removeprefix('-A '))}" if found else ""
 

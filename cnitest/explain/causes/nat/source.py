@@ -22,7 +22,8 @@ _NETWORK = re.compile(r"-j NETMAP --to (\S+)")
 _FIRST = -10
 # What a rule asks of source, destination and the link that the packet leaves by.
 _TERMS = re.compile(
-    r"(?P<not>! )?(?P<what>-s|-d|-o|ip6? saddr|ip6? daddr|oifname|oif) (?P<op>!= )?\"?(?P<value>[^\s\"{}]+)\"?"
+    r"(?P<not>! )?(?P<what>-s|-d|-o|ip6? saddr|ip6? daddr|oifname|oif) (?P<op>!= )?"
+    r"(?!vmap )(?P<value>\{ [^}]* \}|\"?[^\s\"{}@]+\"?)"
 )
 
 
@@ -187,7 +188,7 @@ def mismatched(rule: NatRule, one: Passage) -> str:
     values = {"-s": one.left.source, "-d": one.left.destination, "-o": one.oif}
     for term in _TERMS.finditer(rule.text):
         what = {"saddr": "-s", "daddr": "-d", "oifname": "-o", "oif": "-o"}.get(term["what"].split()[-1], term["what"])
-        if covers(term["value"], values[what]) == bool(term["not"] or term["op"]):
+        if covers(term["value"].strip('"'), values[what]) == bool(term["not"] or term["op"]):
             name = {"-s": "the source is", "-d": "the destination is", "-o": "it leaves by"}[what]
             return f"{term[0].strip()}, but {name} {values[what]}"
     return ""
@@ -197,7 +198,7 @@ def _unreached(rules: Iterable[NatRule], rule: NatRule, one: Passage) -> str:
     """Why no jump leads to the chain of a rule; empty when one does, or when the chain is not jumped to."""
     if rule.hook:
         return ""
-    jumps = [each for each in rules if re.search(rf"(-[jg]|jump|goto) {re.escape(rule.chain)}$", each.text)]
+    jumps = [each for each in rules if re.search(rf"(-[jg]|\b(jump|goto)) {re.escape(rule.chain)}($|[ ,])", each.text)]
     reasons = [mismatched(each, one) for each in jumps]
     if jumps and not all(reasons):
         return ""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cnitest.errors import KernelError
 from cnitest.explain.causes import drops
-from cnitest.explain.causes.nat.destination import holds
+from cnitest.explain.causes.matching import may_match
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.ip import carriers
@@ -91,7 +91,7 @@ def _undone(loss: Loss, place: Place, sent: _Sent) -> tuple[tuple[str, ...], tup
     packet = wire.Headers(kind, "", sent.remote, wire.UDP, destination_port=sent.port)
     there = replace(loss, spot=LastSeen(place), asked=answer_to(packet))
     for rule in translation.rules(there, place):
-        if rule.translates_destination and holds(rule, packet):
+        if rule.translates_destination and may_match(rule.text, packet):
             if rule.program == "nft":
                 command = f"nft insert rule {rule.table} {rule.chain} udp dport {sent.port} accept"
             else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from cnitest.explain.causes import drops
-from cnitest.explain.causes.nat import destination, source, untranslated
+from cnitest.explain.causes.matching import may_match
+from cnitest.explain.causes.nat import source, untranslated
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss, Stage
@@ -33,7 +34,7 @@ def destination_untracked(loss: Loss) -> Found | None:
     if loss.returning or not loss.received:
         return None
     rules = [rule for rule in translation.rules(loss, loss.place) if rule.translates_destination]
-    meant = [rule for rule in rules if destination.holds(rule, loss.packet)]
+    meant = [rule for rule in rules if may_match(rule.text, loss.packet, loss.incoming)]
     return _found(loss, loss.place, f"{meant[0]} does not see it") if meant else None
 
 

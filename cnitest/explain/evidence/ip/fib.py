@@ -17,7 +17,7 @@ from cnitest.lab.snapshot.state import State
 LOCAL, MAIN, DEFAULT = 255, 254, 253
 #: Kinds of routes that end a packet.
 REFUSING = ("blackhole", "unreachable", "prohibit")
-_PROTOCOLS = {wire.ICMP: "icmp", wire.TCP: "tcp", wire.UDP: "udp", wire.ICMPV6: "ipv6-icmp"}
+_PROTOCOLS = {wire.ICMP: "icmp", wire.TCP: "tcp", wire.UDP: "udp", wire.ICMPV6: "ipv6-icmp", wire.SCTP: "sctp"}
 _ROOT = 0
 
 

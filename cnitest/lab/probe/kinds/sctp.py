@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import struct
 from collections.abc import Callable
 
 from cnitest.errors import FeatureMissing
@@ -12,13 +11,11 @@ from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import tunnels, wire
 from cnitest.lab.probe.kinds.stream import StreamProbe
 
-_SCTP = 132
-
 
 class SctpProbe(StreamProbe):
     """As a TCP probe, over SCTP's one-to-one sockets (RFC 6458 section 4). Raises FeatureMissing without SCTP."""
 
-    protocol = _SCTP
+    protocol = wire.SCTP
     name = "sctp"
 
     @classmethod
@@ -31,8 +28,8 @@ class SctpProbe(StreamProbe):
     def source_in(self, frame: Frame) -> str | None:
         """The source of what the far end received for its port."""
         headers = wire.read(frame.data)
-        ports = _ports(headers)
-        return headers.source if ports and ports[1] == self.listener_port else None
+        ours = headers.protocol == wire.SCTP and headers.destination_port == self.listener_port
+        return headers.source if ours else None
 
     def matcher(self, client: socket.socket, payload: bytes) -> Callable[[Frame], bool]:
         """Frames of the association, by our port, or by the payload where that is translated."""
@@ -50,6 +47,5 @@ class SctpProbe(StreamProbe):
 
 
 def _ports(headers: wire.Headers) -> tuple[int, ...]:
-    """Source and destination port, RFC 9260 section 3.1; none of another protocol."""
-    known = headers.protocol == _SCTP and len(headers.payload) >= 4
-    return struct.unpack_from("!HH", headers.payload) if known else ()
+    """Source and destination port; none of another protocol."""
+    return (headers.source_port, headers.destination_port) if headers.protocol == wire.SCTP else ()

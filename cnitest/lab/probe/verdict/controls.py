@@ -147,7 +147,7 @@ def _ports(probe: Probe) -> tuple[int, int, int] | None:
     has its type and code where others have the destination port."""
     protocol = wire.protocol_of(probe.transport, six=is_ipv6(probe.destination))
     port = wire.ECHO_REQUESTS[protocol] << 8 if protocol in wire.ECHO_REQUESTS else probe.port
-    return (protocol, probe.options.source_port, port) if protocol else None
+    return (protocol, probe.options.source_port, port) if protocol in wire.ROUTED else None
 
 
 def answering(hop: FirstHop) -> Control:
