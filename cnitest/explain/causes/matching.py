@@ -22,7 +22,7 @@ PROTOCOLS = {
 #: ICMP's types by the names of nftables, of both families.
 TYPES = {"echo-request": (8, 128), "echo-reply": (0, 129)}
 _NFT_TERM = re.compile(
-    r"(ip6? [sd]addr|ip protocol|meta l4proto|icmp(?:v6)? type|(?:tcp|udp) [sd]port|[io]ifname|ct state)"
+    r"(ip6? [sd]addr|ip protocol|meta l4proto|icmp(?:v6)? type|(?:tcp|udp|sctp) [sd]port|[io]ifname|ct state)"
     r' (\{ [^}]* \}|[^\s"{]+|"[^\s"]+")'
 )
 # What a rule of DNAT asks of addresses, ports and the link that a packet comes in by.

@@ -25,27 +25,60 @@ def ipset(loss: Loss) -> Found | None:
     match = _IPSET.search(step.rule) if step else None
     if step is None or match is None:
         return None
-    begin = f"add {match[2]} "
+    name, directions = match[2], match[3].split(",")
     lines = drops.firewall_of(loss, step).get("ipset", ())
-    entries = [line.removeprefix(begin).split()[0] for line in lines if line.startswith(begin)]
-    directions = match[3].split(",")
     if match[1]:
-        key = step.packet.source if directions[0] == "src" else step.packet.destination
-        return drops.found(loss, step, note=f"not in set {match[2]}", remedy=f"ipset add {match[2]} {key}")
-    parts = (entry.split(",") for entry in entries)
-    element = next((",".join(each) for each in parts if _ipset_has(each, directions, step)), "")
-    return _found(loss, step, f"set {match[2]}", element, f"ipset del {match[2]} {element}")
+        key = _ipset_lacks(lines, name, directions, step)
+        return drops.found(loss, step, note=f"not in set {name}", remedy=f"ipset add {name} {key}" if key else "")
+    entries = (line.split()[2] for line in lines if line.startswith(f"add {name} ") and "nomatch" not in line.split())
+    element = next((each for each in entries if _ipset_has(each.split(","), directions, step)), "")
+    return _found(loss, step, f"set {name}", element, f"ipset del {name} {element}")
 
 
 def _ipset_has(parts: Sequence[str], directions: Sequence[str], step: MetRule) -> bool:
+    """Whether an entry, ``10.0.0.0/24,tcp:80``, is for a packet, by what each ``direction`` of the rule looks at."""
+    pairs = zip(parts, directions, strict=False)
+    return all(_part_covers(part, step, source=direction == "src") for part, direction in pairs)
+
+
+def _part_covers(part: str, step: MetRule, *, source: bool) -> bool:
     packet = step.packet
-    for part, direction in zip(parts, directions, strict=False):
-        source = direction == "src"
-        port = packet.source_port if source else packet.destination_port
-        fields = (packet.source if source else packet.destination, step.iif if source else step.oif)
-        if not any(matching.covers(part, field) for field in fields) and part.rpartition(":")[2] != str(port):
-            return False
-    return True
+    protocol, colon, rest = part.partition(":")
+    if colon and protocol in matching.PROTOCOLS:
+        named = packet.kind in matching.TYPES.get(rest, ())
+        return matching.PROTOCOLS[protocol] == packet.protocol and (named or matching.covers(rest, _port(step, source)))
+    if part.replace("-", "").isdigit():  # of a bitmap:port
+        return matching.covers(part, _port(step, source))
+    fields = (packet.source, step.iif) if source else (packet.destination, step.oif)
+    return any(matching.covers(part, field) for field in fields)
+
+
+def _port(step: MetRule, source: bool) -> str:
+    return str(step.packet.source_port if source else step.packet.destination_port)
+
+
+def _ipset_lacks(lines: Iterable[str], name: str, directions: Sequence[str], step: MetRule) -> str:
+    """The entry for a packet, by the type that a set was created with (``hash:ip,port``); empty where that is not
+    known, or looks at what is not."""
+    kind = next((line.split()[2] for line in lines if line.startswith(f"create {name} ")), "hash:ip")
+    ways = [direction == "src" for direction in directions]
+    parts = [
+        _part_of(what, step, source) for what, source in zip(kind.partition(":")[2].split(","), ways, strict=False)
+    ]
+    return ",".join(parts) if all(parts) else ""
+
+
+def _part_of(what: str, step: MetRule, source: bool) -> str:
+    packet = step.packet
+    protocol = next((name for name, number in matching.PROTOCOLS.items() if number == packet.protocol), "")
+    match what:
+        case "ip" | "net":
+            return packet.source if source else packet.destination
+        case "port" if packet.source_port and protocol:
+            return f"{protocol}:{_port(step, source)}"
+        case "iface":
+            return step.iif if source else step.oif
+    return ""
 
 
 @cause("sets.map", Stage.TRACED)

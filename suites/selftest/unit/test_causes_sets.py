@@ -14,6 +14,7 @@ from cnitest.lab.reach import Freed
 
 TCP4 = wire.Headers(wire.ETH_IPV4, "10.1.2.3", "192.0.2.7", wire.TCP, source_port=40000, destination_port=80)
 TCP6 = wire.Headers(wire.ETH_IPV6, "2001:db8::3", "2001:db8:1::7", wire.TCP, source_port=40000, destination_port=80)
+SCTP = TCP4._replace(protocol=wire.SCTP, destination_port=2905)
 ECHO = wire.Headers(wire.ETH_IPV4, "10.1.2.3", "192.0.2.7", wire.ICMP, kind=8)
 
 
@@ -52,6 +53,12 @@ def _case(step, lines):
         (("192.0.2.7,udp:53", "192.0.2.7,tcp:80"), "dst,dst", TCP4, "192.0.2.7,tcp:80"),
         (("10.1.2.3,br01",), "src,src", TCP4, "10.1.2.3,br01"),
         (("2001:db8::/64",), "src", TCP6, "2001:db8::/64"),
+        (("2001:db8:9::80", "2001:db8:1::/64"), "dst", TCP6, "2001:db8:1::/64"),
+        (("02:00:00:00:00:80", "192.0.2.7"), "dst", TCP4, "192.0.2.7"),
+        (("70-79", "80-89"), "dst", TCP4, "80-89"),
+        (("192.0.2.7,icmp:echo-reply", "192.0.2.7,icmp:echo-request"), "dst,dst", ECHO, "192.0.2.7,icmp:echo-request"),
+        (("192.0.2.7,udp:2905", "192.0.2.7,sctp:2905"), "dst,dst", SCTP, "192.0.2.7,sctp:2905"),
+        (("10.1.2.0/28 nomatch", "10.1.0.0/16"), "src", TCP4, "10.1.0.0/16"),
     ],
 )
 def test_the_entry_that_covers_the_packet_is_named(entries, directions, packet, covering):
@@ -71,6 +78,25 @@ def test_a_set_that_the_packet_is_not_in_is_named():
 
     assert found.words.endswith("(not in set good)")
     assert found.remedy == "ipset add good 10.1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("created", "directions", "packet", "entry"),
+    [
+        ("hash:ip,port", "src,dst", TCP4, "10.1.2.3,tcp:80"),
+        ("hash:ip,port,ip", "dst,dst,src", SCTP, "192.0.2.7,sctp:2905,10.1.2.3"),
+        ("hash:net,iface", "src,src", TCP6, "2001:db8::3,br01"),
+        ("bitmap:port", "dst", TCP4, "tcp:80"),
+        ("hash:mac", "src", TCP4, ""),
+    ],
+)
+def test_the_entry_that_a_set_lacks_has_what_its_type_asks_for(created, directions, packet, entry):
+    """A set of addresses and ports takes both; of a MAC nothing is known."""
+    rule = f"-A FORWARD -m set ! --match-set good {directions} -j DROP"
+
+    found = sets.ipset(_case(_step(rule, packet), (f"create good {created} family inet",)))
+
+    assert found.remedy == (f"ipset add good {entry}" if entry else f"iptables -D {rule.removeprefix('-A ')}")
 
 
 def test_a_rule_without_a_set_is_no_cause_of_sets():
