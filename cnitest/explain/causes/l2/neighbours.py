@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.crossing import is_group
-from cnitest.explain.evidence.ip import carriers
+from cnitest.explain.evidence.ip import carriers, declared
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.leg import Leg, ahead, arrived, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
@@ -185,11 +187,54 @@ def _declared_mac(loss: Loss, at: LinkAt) -> str:
     return ""
 
 
+@cause("l2.no-link-local", Stage.NEIGHBOUR, order=-4)
+def no_link_local(loss: Loss) -> Found | None:
+    """The place has no address to ask for an IPv6 neighbour from: none that is link-local, as routers need it."""
+    leg = loss.once(ahead)
+    if leg is None or ":" not in leg.next_hop or _is_known(leg):
+        return None
+    rows = [row for row in loss.state(leg.sender).addresses if row.link == leg.start.link and ":" in row.ip]
+    usable = [row for row in rows if not (row.tentative or "dadfailed" in row.flags)]
+    if any(row.scope == "link" or row.ip == loss.packet.source for row in usable):
+        return None
+    link, unused = loss.wiring.links[leg.start], next((row for row in rows if row.scope == "link"), None)
+    made = [step.address for step in declared.addresses(leg.sender) if step.link.name == link.name]
+    address = unused.address if unused else next(filter(_is_link_local, made), f"{_link_local(link.mac)}/64")
+    away = f"ip address del {address} dev {link.name} && " if unused else ""
+    why = f"must not use {address} (duplicate address detection)" if unused else "has no link-local address"
+    return Found(
+        "no link-local address",
+        f"{leg.start} {why}, so {leg.sender.full_name} cannot ask there who has {leg.next_hop}",
+        hook="neighbour",
+        evidence=(
+            "a solicitation comes from the packet's own source, if the link has that, else from a link-local one",
+        ),
+        remedy=f"{away}ip address add {address} dev {link.name} nodad",
+        place=leg.sender.full_name,
+    )
+
+
+def _is_link_local(address: str) -> bool:
+    return address.startswith("fe80:")
+
+
+def _link_local(mac: str) -> str:
+    """The link-local address that a MAC gives (RFC 4291, appendix A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    return str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + identifier))
+
+
+def _is_known(leg: Leg) -> bool:
+    """Whether the sender has a MAC for the next hop."""
+    return any(row.ip == leg.next_hop and row.mac for row in leg.sender.neighbours)
+
+
 @cause("l2.asks-nobody", Stage.NEIGHBOUR, order=-4)
 def asks_nobody(loss: Loss) -> Found | None:
     """The sender asks nobody for MACs that it does not know (``mcast_solicit``)."""
     leg = loss.once(ahead)
-    if leg is None or any(row.ip == leg.next_hop and row.mac for row in leg.sender.neighbours):
+    if leg is None or _is_known(leg):
         return None
     names = [f"{loss.family}/neigh/{leg.start.link}/{kind}_solicit" for kind in ("mcast", "app")]
     if any(loss.sysctl(name) != "0" for name in names):

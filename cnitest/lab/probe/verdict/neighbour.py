@@ -30,6 +30,7 @@ _ARP_REPLY, _ADVERTISEMENT = 2, 136
 _QUESTIONS = (1, 135)  # an ARP request, a neighbour solicitation
 _GROUP, _MOST_ROUNDS = 1, 10
 _DUPLICATE_DETECTION = 4.0
+_IPV4 = 4
 
 
 class NeighbourProbe:
@@ -266,13 +267,18 @@ def source_on(addresses: tuple[Address, ...], link: str, destination: str) -> st
     return "::" if six else "0.0.0.0"
 
 
+def _has_gateway_of_ipv6(place: Place) -> bool:
+    """Whether a place has a route of IPv4 by one (``via inet6``)."""
+    return any(":" in via for route in place.routes if route.family == _IPV4 for via in route.gateways)
+
+
 def await_duplicate_detection(probe: Probe, places: Sequence[Place], *, also_link_local: bool = False) -> str:
     """An IPv6 address that is still checked for duplicates neither sends, answers nor routes: wait for that to end.
 
-    A router asks for neighbours from its link-local address, so those of all who may be one count, too.
-    What to say when it does not end; empty when it does.
+    A router asks for neighbours from its link-local address, so those of all who may be one count, too; so does whoever
+    sends IPv4 by a gateway of IPv6. What to say when it does not end; empty when it does.
     """
-    if not is_ipv6(probe.destination):
+    if not is_ipv6(probe.destination) and not (also_link_local and any(map(_has_gateway_of_ipv6, places))):
         return ""
     link_local = also_link_local or probe.destination.lower().startswith(("fe8", "ff"))
     scopes = ("global", "link") if link_local else ("global",)
