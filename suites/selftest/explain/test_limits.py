@@ -182,14 +182,26 @@ def test_a_bridge_port_that_is_too_small_is_reported(address, cause):
 
 def _full(**rest):
     """A loss of which a cause asks what is given."""
-    return SimpleNamespace(place=SimpleNamespace(full_name="node"), family="ipv4", returning=False, link="", **rest)
+    asked = {"place": SimpleNamespace(full_name="node"), "family": "ipv4", "returning": False, "link": ""}
+    return SimpleNamespace(**asked | rest)
 
 
-@pytest.mark.parametrize(("count", "reported"), [("100", "conntrack table full"), ("99", "")])
-def test_a_full_table_of_connections_is_reported(count, reported):
-    """As many tracked connections as there may be; nf_conntrack_max is the whole machine's, which no test changes."""
+@pytest.mark.parametrize(
+    ("count", "dropped", "told", "reported"),
+    [
+        ("100", 1, "entries drop", "conntrack table full"),
+        ("100", 0, "", "conntrack table full"),
+        ("100", 0, "entries drop", ""),
+        ("99", 0, "", ""),
+    ],
+)
+def test_a_full_table_of_connections_is_reported(count, dropped, told, reported):
+    """As many tracked connections as there may be, unless the kernel tells that nothing was dropped for it;
+    nf_conntrack_max is the whole machine's, which no test changes."""
     numbers = {"netfilter/nf_conntrack_max": 100, "netfilter/nf_conntrack_count": int(count)}
-    found = conntrack_full(_full(counted=lambda *_: 0, number=numbers.get))
+    lab = SimpleNamespace(own_file_reader=lambda _: lambda _: told)
+    place = SimpleNamespace(full_name="node", lab=lab, namespace=None)
+    found = conntrack_full(_full(counted=lambda *_: dropped, number=numbers.get, place=place))
 
     assert (found.dropped_by if found else "") == reported
     assert not found or found.remedy == "sysctl -w net.netfilter.nf_conntrack_max=200"

@@ -16,7 +16,7 @@ def conntrack_full(loss: Loss) -> Found | None:
     """As many connections are tracked as may be, so packets of new ones are dropped."""
     dropped = loss.counted("conntrack drop")
     most, count = loss.number(_MAX), loss.number(_COUNT)
-    if not 0 < most <= count + dropped:
+    if not 0 < most <= count + dropped or not (dropped or _counts_nothing(loss)):
         return None
     return Found(
         "conntrack table full",
@@ -25,6 +25,11 @@ def conntrack_full(loss: Loss) -> Found | None:
         (f"{dropped} packets dropped by connection tracking meanwhile",) if dropped else (),
         f"sysctl -w net.netfilter.nf_conntrack_max={max(most, count) * 2}",
     )
+
+
+def _counts_nothing(loss: Loss) -> bool:
+    """Whether the kernel does not tell what connection tracking drops: of a full table it may give up other entries."""
+    return not loss.place.lab.own_file_reader(loss.place.namespace)("stat/nf_conntrack")
 
 
 @cause("limits.neighbours-full", Stage.SOCKET_OUT, Stage.NEIGHBOUR, order=-4)
