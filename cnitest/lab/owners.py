@@ -17,9 +17,12 @@ class Owners:
         self._known: dict[tuple[str, str], Place] = {}
 
     def owner(self, address: str, near: Place, places: Sequence[Place]) -> Place | None:
-        """The place of ``places`` that has an address; where several have it, the one nearest to ``near``."""
+        """The place of ``places`` that has an address; where several have it, the one nearest to ``near``. A loopback
+        address is that of ``near`` alone, whether it has that now or not."""
         from cnitest.lab.snapshot import state as states
 
+        if address.startswith("127.") or address == "::1":
+            return near
         key = (address, near.full_name)
         known = self._known.get(key)
         if known and states.has_address(known.namespace, address):

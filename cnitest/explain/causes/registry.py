@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -138,7 +140,17 @@ def _at(packet: Loss, stage: Stage, known: Iterable[Recogniser]) -> Iterator[Cau
         if stage in one.stages and one.fits(packet.reasons):
             found = one.function(packet)
             if found is not None:
-                yield Cause(one.id, **{**found._asdict(), "place": found.place or packet.place.full_name})
+                place, remedy = found.place or packet.place.full_name, _for_a_shell(packet, found.remedy)
+                yield Cause(one.id, **{**found._asdict(), "place": place, "remedy": remedy})
+
+
+def _for_a_shell(packet: Loss, remedy: str) -> str:
+    """A command whose links a shell reads as they are called: a name may hold ``;``, ``$`` and the like."""
+    odd = {at.link for at in packet.wiring.links if remedy and shlex.quote(at.link) != at.link}
+    for name in odd:
+        word = rf"(?<!\S)(?![\"'])\S*{re.escape(name)}\S*"
+        remedy = re.sub(word, lambda found: shlex.quote(found[0]), remedy)
+    return remedy
 
 
 def _unanswered(packet: Loss, known: Iterable[Recogniser]) -> Iterator[Cause]:

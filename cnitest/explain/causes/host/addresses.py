@@ -253,11 +253,12 @@ def _add(loss: Loss, step: AddAddress) -> str:
     return " && ".join((f"ip address add {step.address} dev {step.link.name}{dad}", *routes))
 
 
-@cause("host.no-local-route", Stage.ROUTING)
+@cause("host.no-local-route", Stage.SOCKET_OUT, Stage.ROUTING)
 def no_local_route(loss: Loss) -> Found | None:
     """The place has the address, and no local route for it, or no rule that asks the local table first."""
     address = loss.packet.destination
-    if loss.returning or not loss.received or not loss.owns(address) or address != loss.destination:
+    here = loss.received or not loss.link
+    if loss.returning or not here or not loss.owns(address) or address != loss.destination:
         return None
     if loss.decision and loss.decision.kind == "local":
         return None

@@ -6,6 +6,7 @@ from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.ip.next_hops import arrived
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.lab.probe.kinds.group_echo import GroupEcho
 
 _LIMITED = ("IcmpOutRateLimitHost", "IcmpOutRateLimitGlobal", "Icmp6OutRateLimitHost")
 
@@ -22,6 +23,28 @@ def echo_ignored(loss: Loss) -> Found | None:
         "icmp",
         (f"the request arrived at {loss.place.full_name}:{loss.link}",),
         set_to(0, name),
+    )
+
+
+@cause("host.group-echo-ignored", Stage.WIRE, Stage.INGRESS, Stage.BRIDGE, Stage.SOCKET_IN)
+def group_echo_ignored(loss: Loss) -> Found | None:
+    """All who got an echo request for a group or a broadcast address are set to ignore such."""
+    probe = loss.probe
+    if not isinstance(probe, GroupEcho) or loss.returning:
+        return None
+    got = {one.place for one in loss.seen.sightings if not (one.returning or one.frame.out)}
+    members = [(place, probe.ignored_by(place)) for place in probe.group.members() if place.full_name in got]
+    if not members or not all(name for _, name in members):
+        return None
+    (place, name), *others = members
+    return Found(
+        "echo ignored",
+        f"{place.full_name}{f' and {len(others)} more' if others else ''} got it, and no such place answers to ping of "
+        f"{probe.group.address}: {name}=1",
+        "icmp",
+        tuple(f"{one.full_name} has {said}=1" for one, said in others),
+        f"sysctl -w {name}=0",
+        place.full_name,
     )
 
 

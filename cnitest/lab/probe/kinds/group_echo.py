@@ -108,8 +108,9 @@ class GroupEcho(EchoProbe):
         if not members:
             what = "has an address in its subnet" if self.group.broadcast else f"is a member of {self.group.address}"
             return f"no other place {what}"
-        for place in members:
-            for name in _IGNORES[self.group.six]:
-                if place.sysctl(name) == "1":
-                    return f"{place.full_name} ignores it ({name} = 1)"
-        return ""
+        ignored = ((place, self.ignored_by(place)) for place in members)
+        return next((f"{place.full_name} ignores it ({name} = 1)" for place, name in ignored if name), "")
+
+    def ignored_by(self, place: Place) -> str:
+        """The sysctl by which a place does not answer it; empty where none does."""
+        return next((name for name in _IGNORES[self.group.six] if place.sysctl(name) == "1"), "")

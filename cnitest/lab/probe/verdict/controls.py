@@ -137,9 +137,16 @@ def first_hop(probe: Probe, names: Mapping[int, str] | None = None) -> FirstHop 
         if route is None:
             return Control(False, f"{sender.full_name} has no route to {probe.destination}")
         if route.kind == "local":
-            return Control(True, f"{bare} is local to {sender.full_name}", bare, "lo", True)
+            return _itself(sender, bare)
         link, hop = route.link, route.via or bare
     return _neighbour_of_a_group(sender, link, hop) if _is_group(hop, probe) else FirstHop(sender, link, hop)
+
+
+def _itself(sender: Place, address: str) -> Control:
+    """A sender's own address, which it reaches by lo: where that is down, nothing gets there."""
+    up = sender.link("lo").up
+    words = f"{address} is local to {sender.full_name}{'' if up else ', whose lo is down'}"
+    return Control(True, words, address, "lo", up)
 
 
 def _ports(probe: Probe) -> tuple[int, int, int] | None:

@@ -302,7 +302,7 @@ class Inquiry:
         pending = self._attempts[-1].pending  # what an earlier attempt got as far as is no answer to a later step
         come = [frame for frame in self._lab.sniffer(self._near).since(self._began) if not frame.out and pending(frame)]
         ours = [frame for frame in come if any(each.matches(frame) for each in self._attempts if not each.helped)]
-        return any(wire.read(frame.data).source == bare and not wire.says_no_neighbour(frame.data) for frame in ours)
+        return any(silence.is_answer(frame, bare, self._probe.port) for frame in ours)
 
     def _still_coming(self) -> str:
         """What to say when packets of any attempt are on their way, or an answer came late; empty when none is."""

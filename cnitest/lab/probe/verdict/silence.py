@@ -34,6 +34,16 @@ def lost_answer(attempt: Attempt, wait: float, seen: Seen, sender: Place) -> Sig
     return next((answer for answer in answers if answer.frame.when - left <= half), None)
 
 
+def is_answer(frame: Frame, address: str, port: int) -> bool:
+    """Whether a frame that came in is an answer of ``address``: not that there is no neighbour, nor a request to that
+    and its ``port`` (0 of a ping), which comes in by lo where the address is its sender's own."""
+    headers = wire.read(frame.data)
+    if headers.source != address or wire.says_no_neighbour(frame.data):
+        return False
+    asks = bool(port) or (headers.protocol, headers.kind) in wire.ECHO_REQUESTS.items()
+    return not (asks and headers.destination == address and headers.destination_port == port)
+
+
 def doubt(attempt: Attempt, sent: Sequence[Frame], before: Control, after: Control, *, kept_back: bool) -> str:
     """Why silence between two controls proves nothing; empty when it does. ``sent`` are the frames of the attempt that
     the sender's own links carried; ``kept_back`` says that its kernel does not get to ask for the next hop."""
