@@ -214,6 +214,7 @@ def test_a_place_without_an_address_is_reported():
         ({"probes": "tpc:80"}, UsageError, "Did you mean 'tcp:80'?"),
         ({"probes": ()}, UsageError, "one or more"),
         ({"family": 5}, UsageError, "family is 4, 6 or (4, 6)"),
+        ({"family": ()}, UsageError, "one or more"),
         ({"addresses": {"c0": "eth1"}}, UsageError, "Did you mean 'eth0'?"),
         ({"addresses": {"c9": "eth0"}}, UnknownName, "c9"),
         ({"places": [3]}, UsageError, "not 3"),

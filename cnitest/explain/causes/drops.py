@@ -125,11 +125,12 @@ def _of_ip(step: MetRule) -> bool:
 
 
 def evidence(loss: Loss, step: MetRule) -> tuple[str, ...]:
-    """What shows it: that the kernel reported this very packet, and what was translated before."""
+    """What shows it: that the kernel reported this very packet, which need not have ended there, and what led to it."""
     links = " ".join(f"{way} {link}" for way, link in (("in", step.iif), ("out", step.oif)) if link)
     packet = f"{step.packet.source} → {step.packet.destination}"
     state = f"conntrack state {step.state}" if step.state else ""
-    line = f"{step.shown}: {', '.join(filter(None, (packet, links, state)))}: {step.verdict}"
+    shown = step.shown if step.verdict in ENDING else "the kernel's trace of the packet has it"
+    line = f"{shown}: {', '.join(filter(None, (packet, links, state)))}: {step.verdict}"
     jumps = (f"{where(one)}: {one.rule}" for one in met_before(loss, step) if one.rule and one.verdict == "jump")
     return (line, *jumps) if len(step.path) > 1 else (line,)
 

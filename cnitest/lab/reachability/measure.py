@@ -83,7 +83,7 @@ def _kinds(probes: str | Sequence[str], family: Any) -> list[PacketKind]:
     except ValueError as error:
         raise UsageError(f"reachability(): probes: {error}") from None
     families = [family] if isinstance(family, int) or family is None else list(family)
-    if not words or any(each not in (None, 4, 6) for each in families):
+    if not words or not families or any(each not in (None, 4, 6) for each in families):
         raise UsageError(
             f"reachability(): probes are one or more, family is 4, 6 or (4, 6), not {probes!r}, {family!r}"
         )
@@ -207,6 +207,6 @@ def _shared(task: _Task, owners: Sequence[str], wait: float | None) -> Reach:
     others = [other for other in owners if other != name and reach.seen.at(other)]
     who = ", ".join(others) or "another place"
     words = f"answered by {who}, which has {task.address}, too"
-    cause = Cause("host.shared_address", f"shared address of {who}", words, others[0] if others else "")
+    cause = Cause("host.shared-address", f"shared address of {who}", words, others[0] if others else "")
     dropped = replace(reach, verdict=Verdict.DROPPED, reason=f"{words}; {name} never received it")
     return replace(dropped, explainer=lambda lost: Explanation(f"{lost.summary}: not delivered to {name}", cause=cause))

@@ -123,3 +123,18 @@ def test_an_answer_that_only_the_parent_gets_is_none(kind: str, to: str) -> None
         ),
         warm=False,
     )
+
+
+@pytest.mark.parametrize("to", ["10.40.80.12", "2001:db8:40::12"])
+def test_an_entry_of_the_bridge_itself_is_taken_from_the_bridge(to: str) -> None:
+    """What a bridge takes for its own is no entry of a port (``self``)."""
+    mac = "02:58:2c:81:86:34"
+    learned = f"bridge fdb del {mac} dev veth02 master 2>/dev/null || true"
+    commands = f"{learned}; bridge fdb add {mac} dev br01 self permanent"
+
+    demand(
+        Broken(
+            "l2.fdb", "fdb entry", "node", f"bridge fdb del {mac} dev br01 self", {"node": commands}, "node/ns01", to
+        ),
+        warm=True,
+    )

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cnitest.explain.causes import firewall, matching, sets
+from cnitest.explain.causes import drops, firewall, matching, sets
 from cnitest.explain.evidence.rows import MetRule
 from cnitest.lab.probe import wire
 from cnitest.lab.reach import Freed
@@ -97,6 +97,16 @@ def test_the_entry_that_a_set_lacks_has_what_its_type_asks_for(created, directio
     found = sets.ipset(_case(_step(rule, packet), (f"create good {created} family inet",)))
 
     assert found.remedy == (f"ipset add good {entry}" if entry else f"iptables -D {rule.removeprefix('-A ')}")
+
+
+@pytest.mark.parametrize(("verdict", "shown"), [("drop", "ends there"), ("accept", "has it")])
+def test_the_trace_ends_at_a_rule_that_ends_the_packet_alone(verdict, shown):
+    """A rule that writes into the packet, or lets it pass, is in the trace, which goes on."""
+    step = _step("-A FORWARD -j TTL --ttl-set 1")._replace(verdict=verdict)
+
+    (line,) = drops.evidence(_case(step, ()), step)
+
+    assert line.startswith(f"the kernel's trace of the packet {shown}: 10.1.2.3")
 
 
 def test_a_rule_without_a_set_is_no_cause_of_sets():

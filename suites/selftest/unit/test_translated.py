@@ -77,11 +77,12 @@ def test_of_a_range_the_one_that_is_asked_for_in_vain_was_chosen() -> None:
 
 def test_sctp_has_ports() -> None:
     """RFC 9260, section 3.1: both ports, the verification tag, the checksum."""
+    from scapy.layers import sctp
     from scapy.layers.inet import IP
     from scapy.layers.l2 import Ether
-    from scapy.layers.sctp import SCTP as Packet
 
-    read = wire.read(bytes(Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / Packet(sport=4000, dport=2905, tag=9) / b"x"))
+    packet = sctp.SCTP(sport=4000, dport=2905, tag=9) / b"x"
+    read = wire.read(bytes(Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / packet))
 
     assert (read.protocol, read.source_port, read.destination_port) == (wire.SCTP, 4000, 2905)
     assert (read.sequence, read.payload[:1]) == (9, b"x")

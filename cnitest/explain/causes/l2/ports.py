@@ -109,14 +109,15 @@ def wrong_entry(loss: Loss) -> Found | None:
         kept = [row for row in rows if crossing.out and row.link == out and row.state == "permanent"]
         if is_group(loss.mac) or not rows or (any(out == row.link for row in rows) and not kept):
             continue
-        row = (kept or rows)[0]
-        does = "keeps what is for" if kept else f"sends to {row.link} what is for"
+        row, own = (kept or rows)[0], crossing.bridge.link
+        keeps = kept or row.link == own
+        does = "keeps what is for" if keeps else f"sends to {row.link} what is for"
         return Found(
             "fdb entry",
-            f"{crossing.bridge} {does} {row.mac}, but it is at {out}{': the entry is permanent' if kept else ''}",
+            f"{crossing.bridge} {does} {row.mac}, but it is at {out}{': the entry is permanent' if keeps else ''}",
             hook="bridge",
             evidence=(f"fdb: {row.mac} dev {row.link}, {row.state}",),
-            remedy=f"bridge fdb del {row.mac} dev {row.link} master",
+            remedy=f"bridge fdb del {row.mac} dev {row.link} {'self' if row.link == own else 'master'}",
             place=crossing.place,
         )
     return None
