@@ -9,7 +9,7 @@ from cnitest.errors import CnitestError
 from cnitest.explain.causes import drops, registry
 from cnitest.explain.evidence import frames, leg, rules
 from cnitest.explain.evidence.ip import carriers, counters, detours
-from cnitest.explain.evidence.loss import Loss
+from cnitest.explain.evidence.loss import QUESTIONS, Loss
 from cnitest.explain.evidence.rows import LastSeen
 from cnitest.lab.explanation import Cause, Explanation
 from cnitest.lab.place import Place
@@ -24,7 +24,6 @@ _WAIT = 0.1
 # What many links say when they come up is over soon; a flood is not.
 _MOST_OVERRUN, _MOST_AGAIN = 2, 4
 _OVERRUN = "what the kernel freed: it said more than there was room for"
-_QUESTIONS = ("arp", "nd")
 # So many places can be asked for their counters without anybody waiting for it.
 _FEW = 40
 _PROTOCOLS = {"tcp": (6,), "udp": (17,), "sctp": (132,)}
@@ -87,7 +86,7 @@ def _is_overrun(everyone: Sequence[Place]) -> bool:
 def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> tuple[Loss, bool]:
     """A probe sent once more, all evidence of it, and whether that of the kernel is whole; so can be what it waits for,
     such as an ARP request."""
-    counting = _counting(reach, everyone, own=probe.transport in _QUESTIONS)
+    counting = _counting(reach, everyone, own=probe.transport in QUESTIONS)
     before = counters.read(counting)
     if isinstance(probe, EchoProbe):
         probe.renew()  # rules of nat are met by the first packet of a connection alone

@@ -17,8 +17,6 @@ from cnitest.lab.probe import wire
 GENERAL = 1
 #: What ends a packet here: nobody but a program of the place, if at all, sends it on.
 ENDING = ("drop", "reject", "queue", "nfqueue", "stolen")
-# Probes that are ARP or neighbour discovery themselves.
-_QUESTIONS = ("arp", "nd")
 _ROUTED = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 # Matches that iptables does not find again by their words.
 _COUNTING = re.compile(r"-m (connlimit|hashlimit|quota|recent|frag)\b")
@@ -41,7 +39,7 @@ def is_neighbour(step: MetRule) -> bool:
 
 def dropped(loss: Loss) -> MetRule | None:
     """The rule or policy that ended the packet at the place where it was last seen, None where none was seen to."""
-    asked = loss.probe.transport in _QUESTIONS
+    asked = loss.is_question
     found = [step for step in ended(loss) if asked or not is_neighbour(step)]
     return next(_of_parts(loss), None) or (found[-1] if found else None)
 

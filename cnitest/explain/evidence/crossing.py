@@ -9,8 +9,6 @@ from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Fdb, Port
 
-GROUP = 1
-
 
 @dataclass(frozen=True)
 class Crossing:
@@ -77,8 +75,3 @@ def forwarding(loss: Loss, crossing: Crossing, mac: str) -> tuple[Fdb, ...]:
     """The entries that a bridge has for a MAC."""
     found = loss.state(loss.wiring.places[crossing.place]).fdb
     return tuple(row for row in found if row.mac == mac and crossing.bridge.link in (row.bridge, row.link))
-
-
-def is_group(mac: str) -> bool:
-    """Whether a MAC is a multicast or broadcast one."""
-    return bool(mac) and bool(int(mac[:2], 16) & GROUP)

@@ -14,8 +14,6 @@ from cnitest.lab.probe import wire
 from cnitest.lab.reach import Sighting
 from cnitest.lab.snapshot import state as states
 
-_QUESTIONS = ("arp", "nd")
-
 
 @dataclass(frozen=True)
 class Leg:
@@ -45,7 +43,7 @@ def travelled(loss: Loss) -> Leg | None:
     if start is None or loss.wiring.links[start].kind == "loopback":
         return None
     sender = loss.wiring.places[start.place]
-    if loss.probe.transport in _QUESTIONS:
+    if loss.is_question:
         wanted = loss.packet.destination if loss.returning else loss.probe.destination
         return _leg(loss, sender, start, wanted, gateway=False)
     found = loss.route(loss.packet.destination, place=sender)
@@ -138,7 +136,7 @@ def furthest(loss: Loss) -> LastSeen:
     if leg.way:
         last = _furthest(here, leg, loss.wiring)
     else:
-        last = _first_wire(here, leg) if loss.probe.transport in _QUESTIONS or _is_bystander(loss) else None
+        last = _first_wire(here, leg) if loss.is_question or _is_bystander(loss) else None
     if last is None:
         return loss.spot
     return LastSeen(loss.place.lab.place(last.place), last.frame.link, last.frame.out, loss.returning, last.frame)

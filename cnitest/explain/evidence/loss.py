@@ -12,12 +12,12 @@ from cnitest.errors import KernelError
 from cnitest.explain.evidence.ip import fib, marks, translated
 from cnitest.explain.evidence.ip.counters import NONE, Counts
 from cnitest.explain.evidence.ip.kernel_routes import IN_VAIN, NoRoute, by_unanswered, route_of
-from cnitest.explain.evidence.rows import LastSeen, MetRule, answer_to, sent_tos
+from cnitest.explain.evidence.rows import LastSeen, MetRule, answer_to, is_group, sent_tos
 from cnitest.explain.evidence.stages import BRIDGED, INSIDE, OUTSIDE, SENDING, Stage
 from cnitest.explain.evidence.wiring import Wiring
 from cnitest.kernel.netfilter.conntrack import Flow
 from cnitest.kernel.rows import sockets
-from cnitest.kernel.rows.records import Link, Port, Route
+from cnitest.kernel.rows.records import Address, Link, Port, Route
 from cnitest.kernel.rows.sockets import Socket
 from cnitest.kernel.rows.traffic_control import Dropper
 from cnitest.lab.place import Place
@@ -27,11 +27,12 @@ from cnitest.lab.reach import UNTOLD, Freed, Reach, Seen
 from cnitest.lab.snapshot import state as states
 from cnitest.lab.snapshot.state import State
 
-__all__ = ["Loss", "NoRoute", "Stage"]
+__all__ = ["QUESTIONS", "Loss", "NoRoute", "Stage"]
 
 T = TypeVar("T")
 
-_GROUP = 1
+#: The transports of probes that are ARP or neighbour discovery.
+QUESTIONS = ("arp", "nd")
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,11 @@ class Loss:
         return ":" in self.packet.destination
 
     @property
+    def is_question(self) -> bool:
+        """Whether the probe itself is ARP or neighbour discovery: the question for a MAC, or its answer."""
+        return self.probe.transport in QUESTIONS
+
+    @property
     def family(self) -> str:
         """``ipv4`` or ``ipv6``, as sysctls are called."""
         return "ipv6" if self.six else "ipv4"
@@ -137,7 +143,7 @@ class Loss:
     @cached_property
     def bridged(self) -> bool:
         """Whether it is the bridge that hands it on: it came in by a port, for a MAC that is none of the place's."""
-        if self.port is None or not self.mac or int(self.mac[:2], 16) & _GROUP:
+        if self.port is None or not self.mac or is_group(self.mac):
             return False
         return self.mac not in {link.mac for link in self.state().links}
 
@@ -272,6 +278,11 @@ class Loss:
     def owns(self, address: str, place: Place | None = None) -> bool:
         """Whether a place has an address."""
         return any(row.ip == address for row in self.state(place).addresses)
+
+    def addresses(self, place: Place, link: str | None = None) -> tuple[Address, ...]:
+        """The global addresses of a place in the packet's family, of one link or of all."""
+        rows = (row for row in self.state(place).addresses if link in (None, row.link))
+        return tuple(row for row in rows if row.scope == "global" and (":" in row.ip) == self.six)
 
     def owner(self, address: str) -> Place | None:
         """The place of the lab that has an address."""

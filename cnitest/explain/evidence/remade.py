@@ -13,6 +13,8 @@ from cnitest.kernel.rows.records import Link
 from cnitest.lab.snapshot import words
 from cnitest.lab.snapshot.state import State
 from cnitest.topology.building.steps import AddForwarding
+from cnitest.topology.model import Route
+from cnitest.topology.words.ip_words import is_ipv6
 
 _BY_KERNEL = ("kernel", "ra")
 _LOCAL = 255
@@ -99,9 +101,8 @@ def _declared(loss: Loss, at: LinkAt) -> Iterator[str]:
             yield str(step).partition(": ")[2]
 
 
-def _key(route: object) -> tuple[str, int]:
-    text = f"{getattr(route, 'to', '')}{getattr(route, 'via', '') or ''}"
-    return str(getattr(route, "to", "")).partition("/")[0], 6 if ":" in text else 4
+def _key(route: Route) -> tuple[str, int]:
+    return route.to.partition("/")[0], 6 if is_ipv6(route) else 4
 
 
 def _remotes(link: Link) -> set[str]:

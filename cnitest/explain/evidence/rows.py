@@ -10,6 +10,9 @@ from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Probe
 
+# The bit of a MAC's first octet that says so.
+_GROUP = 1
+
 
 @dataclass(frozen=True)
 class LastSeen:
@@ -60,6 +63,11 @@ class MetRule(NamedTuple):
     state: str = ""
     mark: int = 0
     shown: str = "the kernel's trace of the packet ends there"
+
+
+def is_group(mac: str) -> bool:
+    """Whether a MAC is a multicast or broadcast one; no empty one is."""
+    return bool(mac) and bool(int(mac[:2], 16) & _GROUP)
 
 
 def answer_to(asked: wire.Headers) -> wire.Headers:

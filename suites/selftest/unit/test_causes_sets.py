@@ -40,6 +40,7 @@ def _case(step, lines):
         answer=None,
         probe=probe,
         port=None,
+        is_question=False,
         once=lambda _: firewalls,
     )
 

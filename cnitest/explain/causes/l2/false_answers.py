@@ -16,7 +16,6 @@ from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.reach import Sighting
 
-_QUESTIONS = ("arp", "nd")
 _ENTERED = ("permanent", "noarp")
 _ANSWERS = re.compile(r"-j (arpreply|mangle)\b|\barp [sd]addr ether set\b")
 
@@ -60,7 +59,7 @@ def _found(loss: Loss, leg: Leg, place: Place, rule: MetRule | None, entry: Neig
 
 def _is_learned(loss: Loss, leg: Leg) -> bool:
     """Whether the sender has a MAC for the next hop that nobody has, and that nobody has entered there."""
-    if loss.probe.transport in _QUESTIONS or any(link.mac == loss.mac for link in loss.wiring.links.values()):
+    if loss.is_question or any(link.mac == loss.mac for link in loss.wiring.links.values()):
         return False
     rows = (row for row in leg.sender.neighbours if LinkAt(leg.sender.full_name, row.link) == leg.start)
     return any(row.ip == leg.next_hop and row.mac == loss.mac and row.state not in _ENTERED for row in rows)

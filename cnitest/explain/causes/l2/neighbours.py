@@ -6,17 +6,16 @@ import ipaddress
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.crossing import is_group
 from cnitest.explain.evidence.ip import carriers, declared
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.leg import Leg, ahead, arrived, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.explain.evidence.rows import is_group
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Fdb, Link, Neighbour
 from cnitest.topology.building.steps import AddLink
 
 _STAGES = (Stage.WIRE, Stage.INGRESS, Stage.BRIDGE)
-_QUESTIONS = ("arp", "nd")
 
 
 @cause("l2.duplicate-mac", *_STAGES)
@@ -44,7 +43,7 @@ def duplicate_mac(loss: Loss) -> Found | None:
 def duplicate_address(loss: Loss) -> Found | None:
     """Two places have the address of the next hop, and the one that answered for it is not the one that is meant."""
     leg = loss.once(travelled)
-    if leg is None or loss.probe.transport in _QUESTIONS:
+    if leg is None or loss.is_question:
         return None
     for other in leg.owners[1:]:
         if other.place != loss.place.full_name and drops.dropped(loss):
@@ -72,7 +71,7 @@ def arp_off(loss: Loss) -> Found | None:
     leg = loss.once(travelled)
     if leg is None:
         return None
-    asked = loss.probe.transport in _QUESTIONS and arrived(loss)
+    asked = loss.is_question and arrived(loss)
     to_itself = loss.mac == loss.wiring.links[leg.start].mac != _mac(loss, leg.target)
     for at, says in ((leg.start, to_itself), (leg.target, asked)):
         if at and says and _is_silenced(loss.wiring.links[at]):
@@ -90,7 +89,7 @@ def arp_off(loss: Loss) -> Found | None:
 def wrong_neighbour(loss: Loss) -> Found | None:
     """The ARP or ND table has another MAC for the next hop than it has: a permanent entry, or one that is stale."""
     leg = loss.once(travelled)
-    if leg is None or leg.intended is None or loss.probe.transport in _QUESTIONS:
+    if leg is None or leg.intended is None or loss.is_question:
         return None
     right, entry = _mac(loss, leg.intended), _entry(leg)
     if entry is None or entry.mac != loss.mac or loss.mac == right or _is_proxied(loss, leg):

@@ -8,10 +8,10 @@ import ipaddress
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing import commands
 from cnitest.explain.evidence import gone, remade
-from cnitest.explain.evidence.crossing import is_group
 from cnitest.explain.evidence.ip import carriers, declared
 from cnitest.explain.evidence.leg import Leg, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.explain.evidence.rows import is_group
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Link
 from cnitest.lab.probe import tunnels, wire

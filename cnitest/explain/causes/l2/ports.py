@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.crossing import Crossing, crossings, forwarding, is_group
+from cnitest.explain.evidence.crossing import Crossing, crossings, forwarding
 from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.explain.evidence.rows import is_group
 from cnitest.kernel.rows.records import Port
 
 _STAGES = (Stage.WIRE, Stage.BRIDGE)

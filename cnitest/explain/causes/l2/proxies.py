@@ -110,9 +110,8 @@ def _other_end(loss: Loss) -> LinkAt | None:
 
 def _is_in_subnet(loss: Loss, at: LinkAt) -> bool:
     """Whether a link has an address in a subnet of the link that asks: then it is the gateway there, by that one."""
-    rows = loss.state(loss.wiring.places[at.place]).addresses
-    own = [row.ip for row in rows if row.link == at.link and row.scope == "global" and (":" in row.ip) == loss.six]
-    return any(loss.in_network(address, loss.place, _link(loss)) for address in own)
+    own = loss.addresses(loss.wiring.places[at.place], at.link)
+    return any(loss.in_network(row.ip, loss.place, _link(loss)) for row in own)
 
 
 def _lacks(loss: Loss, at: LinkAt) -> Iterator[_Lack]:

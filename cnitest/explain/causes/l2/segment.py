@@ -142,7 +142,7 @@ def _stray_route(loss: Loss, leg: Leg) -> str:
 @cause("l2.nobody", *_STAGES)
 def nobody(loss: Loss) -> Found | None:
     """Nobody has the address of the next hop."""
-    leg = _astray(loss) if loss.probe.transport in ("arp", "nd") else _remembered(loss)
+    leg = _astray(loss) if loss.is_question else _remembered(loss)
     if leg is None or leg.owners:
         return None
     place, remedy = next_hops.vacant_bridge(loss, leg.sender, leg.start.link, leg.next_hop) or ("", "")

@@ -93,10 +93,10 @@ def _neighbour(loss: Loss, one: Passage, parting: Parting) -> str:
     """The address of the last router before the place where the reply parts, on the link that the request came by."""
     ways = [way for way in translation.passages(loss) if way.place is not parting.place]
     for way in reversed(ways[ways.index(one) :]):
-        rows = [row.ip for row in loss.state(way.place).addresses if row.link == way.oif and row.scope == "global"]
-        near = [ip for ip in rows if (":" in ip) == loss.six and loss.in_network(ip, parting.place, parting.came_by)]
+        rows = loss.addresses(way.place, way.oif)
+        near = next((row.ip for row in rows if loss.in_network(row.ip, parting.place, parting.came_by)), "")
         if near:
-            return near[0]
+            return near
     return ""
 
 

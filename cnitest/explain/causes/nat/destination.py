@@ -264,5 +264,4 @@ def _listener(loss: Loss) -> str:
 
 def _address(loss: Loss, place: Place) -> str:
     """A global address of a place, of the packet's family."""
-    rows = [row for row in loss.state(place).addresses if row.scope == "global" and (":" in row.ip) == loss.six]
-    return next((row.ip for row in rows if not ipaddress.ip_address(row.ip).is_loopback), "")
+    return next((row.ip for row in loss.addresses(place) if not ipaddress.ip_address(row.ip).is_loopback), "")

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
-from cnitest.explain.evidence.crossing import is_group
 from cnitest.explain.evidence.loss import Loss, Stage
-from cnitest.explain.evidence.rows import MetRule
+from cnitest.explain.evidence.rows import MetRule, is_group
 
 _EVERYWHERE = (
     *(Stage.WIRE, Stage.INGRESS, Stage.BRIDGE, Stage.PREROUTING, Stage.ROUTING, Stage.SOCKET_IN, Stage.NEIGHBOUR),

@@ -45,8 +45,7 @@ def left_untranslated(loss: Loss) -> Passage | None:
 
 def uplink_of(loss: Loss, one: Passage) -> str:
     """The address that a place would put in the place of the source."""
-    rows = [row for row in loss.state(one.place).addresses if row.link == one.oif and row.scope == "global"]
-    return next((row.ip for row in rows if (":" in row.ip) == loss.six), "")
+    return next((row.ip for row in loss.addresses(one.place, one.oif)), "")
 
 
 def who_lacks_a_way(loss: Loss, last: Passage) -> Place:

@@ -77,8 +77,8 @@ def _previous(loss: Loss, parting: Parting) -> str:
     found = loss.route(parting.destination, place=parting.place)
     taken = found.link if isinstance(found, Route) else ""
     for one in passages(loss):
-        rows = [row.ip for row in loss.state(one.place).addresses if row.link == one.oif and row.scope == "global"]
-        near = [ip for ip in rows if loss.in_network(ip, parting.place, parting.came_by) and (":" in ip) == loss.six]
+        rows = loss.addresses(one.place, one.oif)
+        near = next((row.ip for row in rows if loss.in_network(row.ip, parting.place, parting.came_by)), "")
         if one.place is not parting.place and taken != parting.came_by and near:
-            return near[0]
+            return near
     return ""

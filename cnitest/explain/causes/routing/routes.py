@@ -157,7 +157,7 @@ def _connected(loss: Loss) -> str:
     gateway = declared.gateway(loss.place, loss.question)
     if not gateway or isinstance(loss.route(gateway), Route):
         return ""
-    rows = (row for row in loss.state().addresses if (":" in row.ip) == loss.six and row.scope == "global")
+    rows = loss.addresses(loss.place)
     near = next((row for row in rows if ip_address(gateway) in ip_interface(row.address).network), None)
     if near is None:
         return _widened(loss, gateway)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from cnitest.explain.evidence.loss import Loss
-from cnitest.explain.evidence.rows import LastSeen, answer_to
+from cnitest.explain.evidence.rows import LastSeen, answer_to, is_group
 from cnitest.kernel.rows.records import Link, Route
 from cnitest.lab.place import Place
 from cnitest.lab.probe import tunnels, wire
@@ -18,7 +18,6 @@ from cnitest.topology.link_kinds import KINDS
 
 #: The forwarding entry of a VXLAN for MACs that it does not know, and for groups.
 EVERYBODY = "00:00:00:00:00:00"
-_GROUP = 1
 # The same as in the table of kinds, of those that only commands make.
 _OTHERS = {"geneve": 17, "ip6gre": 47}
 _PROTOCOLS: Mapping[str, int] = MappingProxyType(
@@ -76,7 +75,7 @@ def inside(loss: Loss) -> Loss | None:
 def remote_of(loss: Loss, link: Link) -> str:
     """The address to which a tunnel sends the frame that was last seen there: by its table, or its own; else empty."""
     detail = dict(link.detail)
-    group = not loss.mac or int(loss.mac[:2], 16) & _GROUP
+    group = not loss.mac or is_group(loss.mac)
     entries = {row.mac: row.dst for row in loss.state().fdb if row.link == link.name and row.dst}
     found = ("" if group else entries.get(loss.mac)) or entries.get(loss.mac) or entries.get(EVERYBODY)
     own = (detail.get(name) for name in ("remote", "remote6", "group", "group6"))

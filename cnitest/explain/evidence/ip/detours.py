@@ -60,8 +60,8 @@ def turn(loss: Loss, to: str) -> Turn | None:
         return None
     before, (place, link) = there[at - 1], (there[at].place, there[at].iif) if back else _received(loss, came)
     answer = wire.read(came.frame.data).source if not back else back[-1].left.destination
-    rows = [row for row in loss.state(before.place).addresses if row.link == before.oif and (":" in row.ip) == loss.six]
-    near = next((row.ip for row in rows if loss.in_network(row.ip, place, link) and row.scope == "global"), "")
+    rows = loss.addresses(before.place, before.oif)
+    near = next((row.ip for row in rows if loss.in_network(row.ip, place, link)), "")
     return Turn(place, answer, near, before.place.full_name) if near else None
 
 

@@ -146,8 +146,7 @@ def in_a_subnet(loss: Loss) -> bool:
 
 def _own(loss: Loss, place: Place) -> list[Address]:
     """The addresses of a place in the packet's family that others can reach."""
-    rows = loss.state(place).addresses
-    return [row for row in rows if (":" in row.ip) == loss.six and row.scope == "global" and row.link != "lo"]
+    return [row for row in loss.addresses(place) if row.link != "lo"]
 
 
 def _routers(loss: Loss, place: Place, own: Address) -> Iterator[str]:
