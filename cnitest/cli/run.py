@@ -191,6 +191,7 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     # Where plugins are not loaded by themselves (PYTEST_DISABLE_PLUGIN_AUTOLOAD), these two are needed all the same.
     given += ["-p", "cnitest", "-p", "xdist"] if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") else []
     given += ["-p", "no:cacheprovider", "--cni-require-any", BY_COMMAND]
+    given += ["-o", "verbosity_assertions=2"]  # both sides of a comparison in full, as pytest shows them in a CI
     given += ["--junitxml", paths.file_to_write("--junitxml", arguments.junitxml)] if arguments.junitxml else []
     given += ["-k", arguments.select] if arguments.select else []
     given += options.as_pytest(_resolved(arguments, wanted))

@@ -66,6 +66,14 @@ def test_hypothesis_s_plugin_is_left_out(name: str) -> None:
     assert ("no:hypothesispytest" in pytest_arguments(with_theirs)) == (name == "conformance")
 
 
+@pytest.mark.parametrize("name", suites())
+def test_comparisons_are_shown_in_full(name: str) -> None:
+    """A failed comparison shows all of both sides, as in a CI, and not eight lines of it."""
+    given = pytest_arguments(run_of("--suite", name))
+
+    assert given[given.index("verbosity_assertions=2") - 1] == "-o"
+
+
 def test_defaults_are_left_to_pytest() -> None:
     """What nobody said is not handed on, so that pytest's own configuration counts."""
     given = pytest_arguments(run_of("--suite", "walkthrough"))
