@@ -6,7 +6,7 @@ import pytest
 from cnitest.suites.plugins.ends import ENDS
 from cnitest.suites.plugins.lan_networks import chained, distrusted, macvlan, rejected
 from cnitest.suites.plugins.limits import RATES, burst, by_runtime, egress, ifbs, ingress, limited, shapers
-from cnitest.suites.plugins.node_networks import caller, host_end, network, pending, pool
+from cnitest.suites.plugins.node_networks import caller, host_end, network, pending, pool, ptp
 
 from cnitest import PluginError
 
@@ -71,6 +71,19 @@ def test_without_a_limit_nothing_is_made(node, cni, keys):
     assert shapers(attachment) == {}
     assert ifbs(node) == []
     assert len(attachment.result.interfaces) == 3
+
+
+@pytest.mark.requires(plugin="ptp")
+@pytest.mark.covers("bandwidth", "kernel", "DEL")
+def test_a_host_end_that_the_result_names_first(node, cni):
+    """The host's end is found wherever it is in the result: with ptp, no bridge is named before it."""
+    attachment = cni.add(node.sandbox("c1"), chained(ptp(4), {"type": "bandwidth", **BOTH}))
+
+    assert set(shapers(attachment)) == {"ingress", "egress"}
+    cni.check(attachment)
+
+    cni.delete(attachment)
+    assert ifbs(node) == []
 
 
 @pytest.mark.covers("bandwidth.runtimeConfig.bandwidth", "kernel")
