@@ -200,3 +200,17 @@ def test_a_value_that_is_too_long_is_refused(node, server, running, cni, given):
 
     with serving(server), pytest.raises(PluginError, match="value too long for option.*host-name"):
         cni.add(node.sandbox("c1"), network(provide=provide), args=args)
+
+
+@pytest.mark.covers("dhcp.provide", "packet")
+@pytest.mark.parametrize("given", ["value", "fromArg"])
+def test_a_value_that_just_fits_is_provided_whole(node, server, running, cni, given):
+    """A value of 255 bytes, as many as an option has room for, is told to the server in full."""
+    longest = "x" * 255
+    key, args = (longest, {}) if given == "value" else ("", {"IgnoreUnknown": "1", "NAME": longest})
+    provide = [{"option": "vendor-class-identifier", "value": key, "fromArg": "NAME"}]
+    with serving(server), server.capture("ens33") as wire:
+        cni.add(node.sandbox("c1"), network(provide=provide), args=args)
+
+    said = [message.options["vendor_class_id"] for message in messages(wire, "DISCOVER", "REQUEST")]
+    assert said == [longest.encode()] * 2
