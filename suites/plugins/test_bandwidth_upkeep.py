@@ -269,6 +269,26 @@ def test_check_finds_what_was_changed(node, cni, tampering):
     assert distrusted(cni, attachment)
 
 
+@pytest.mark.parametrize("value", ["rate", "burst", "limit"])
+@pytest.mark.parametrize("way", ["ingress", "egress"])
+@pytest.mark.covers("bandwidth", "CHECK")
+def test_check_compares_each_value(node, cni, way, value):
+    """CHECK fails where the rate, the bucket or the queue alone is another one, and the other two are as they were."""
+    attachment = cni.add(node.sandbox("c1"), limited(**BOTH))
+    bucket = shapers(attachment)[way]
+    if bucket.kind != "tbf":
+        pytest.skip("a hierarchy of token buckets has no queue of its own")
+    faster, deeper, longer = (2 if value == each else 1 for each in ("rate", "burst", "limit"))
+    # The kernel keeps how long a burst takes: at twice the rate, twice as much is the same.
+    limits = {"rate": f"{RATE * faster}bit", "burst": burst(RATE) // 8 * faster * deeper}
+    limits["limit"] = dict(bucket.options)["limit"] * longer
+    words = [str(word) for pair in limits.items() for word in pair]
+    node.run(["tc", "qdisc", "replace", "dev", bucket.link, "root", "tbf", *words])
+    assert dict(shapers(attachment)[way].options) != dict(bucket.options)
+
+    assert distrusted(cni, attachment)
+
+
 @pytest.mark.covers("bandwidth", "CHECK")
 def test_check_finds_another_limit_than_the_configured_one(node, cni):
     """CHECK with a configuration that has other limits since fails."""
