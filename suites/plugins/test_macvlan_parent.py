@@ -40,9 +40,10 @@ veths:
 
 
 @pytest.mark.covers("macvlan.master", "kernel", "packet")
-def test_the_default_routes_link_is_the_default(lab, cni, node):
-    """Without `master` the parent is the link that the default route leaves by."""
-    node.run(["ip", "route", "add", "default", "via", PEER])
+@pytest.mark.parametrize("router", [PEER, "2001:db8:80::102"], ids=["ipv4", "ipv6"])
+def test_the_default_routes_link_is_the_default(lab, cni, node, router):
+    """Without `master` the parent is the link that the default route leaves by, of whichever family that is."""
+    node.run(["ip", "route", "add", "default", "via", router])
     network = {key: value for key, value in NET.items() if key != "master"}
 
     assert cni.add(node.sandbox("c1"), network).sandbox.ping(PEER)
