@@ -71,6 +71,8 @@ OF_ANY_VETH: Mapping[str, Tampering] = {
     "container-address-ipv6": no_address(6),
     "default-route-ipv4": inside("ip", "route", "del", "default"),
     "default-route-ipv6": inside("ip", "-6", "route", "del", "default"),
+    "subnet-route-ipv4": inside("ip", "route", "del", "10.22.0.0/24"),
+    "subnet-route-ipv6": inside("ip", "-6", "route", "del", "2001:db8:22::/64", "dev", "eth0"),
     "host-link-down": outside("ip", "link", "set", "VETH", "down"),
     "host-link-mtu": outside("ip", "link", "set", "VETH", "mtu", "1280"),
     "forwarding-ipv4": no_forwarding(4),

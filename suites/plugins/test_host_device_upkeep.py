@@ -198,6 +198,7 @@ TAMPERINGS = {
     "MAC changed": "ip link set eth0 address 02:00:5e:00:53:77",
     "address removed": f"ip address delete {ADDRESS}/24 dev eth0",
     "route removed": "ip route delete 203.0.113.0/24",
+    "subnet's route removed": "ip route delete 192.168.90.0/24",
 }
 
 

@@ -180,6 +180,16 @@ class TestDel:
 
         assert leases(node) == before
 
+    @pytest.mark.covers("host-local", "refused")
+    def test_a_second_add_after_an_older_file(self, cni, node):
+        """The same where the first is in a file with the container ID alone, as older releases wrote it."""
+        taken(cni, node, POOL, "a")
+        node.run(["tee", f"{HERE}/10.1.2.10"], stdin="a")
+
+        rejected(cni, node.sandbox("any"), POOL, container_id="a")
+
+        assert leases(node) == {"10.1.2.10": "a"}
+
 
 class TestCheck:
     """What CHECK has to notice."""

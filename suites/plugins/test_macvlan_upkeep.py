@@ -140,6 +140,8 @@ TAMPERINGS = {
     "mode changed": "ip link set eth0 type macvlan mode private",
     "address removed": f"ip address delete {ADDRESS}/24 dev eth0",
     "IPv6 address removed": f"ip address delete {ADDRESS6}/64 dev eth0",
+    "subnet's route removed": "ip route delete 192.168.80.0/24",
+    "IPv6 subnet's route removed": "ip -6 route delete 2001:db8:80::/64 dev eth0",
     "prefix changed": f"ip address add {ADDRESS}/25 dev eth0; ip address delete {ADDRESS}/24 dev eth0",
     "other kind": "ip link delete eth0; ip link add eth0 type veth peer name eth9; ip link set eth0 up; "
     f"ip address add {ADDRESS}/24 dev eth0; ip address add {ADDRESS6}/64 dev eth0 nodad",

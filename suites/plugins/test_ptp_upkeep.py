@@ -41,7 +41,6 @@ def attached(node, cni):
 #: Each thing that ADD has made or set, taken away or changed behind the plugin's back.
 TAMPERINGS = {
     **OF_ANY_VETH,
-    "subnet-route-ipv4": inside("ip", "route", "del", "10.22.0.0/24"),
     "gateway-route-ipv4": inside("ip", "route", "flush", "table", "main"),
     "host-address-ipv4": outside("ip", "address", "del", "GATEWAY4", "dev", "VETH"),
     "host-address-ipv6": outside("ip", "address", "del", "GATEWAY6", "dev", "VETH"),
