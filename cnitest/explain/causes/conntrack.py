@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from cnitest.explain.causes import drops, matching
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.routing import strays
 from cnitest.explain.evidence import translation
-from cnitest.explain.evidence.ip import detours
+from cnitest.explain.evidence.ip import declared, detours, fib
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import MetRule
 
@@ -30,11 +31,28 @@ def other_way(loss: Loss) -> Found | None:
     turn = detours.turn(loss, step.place)
     if turn is None:
         return None
+    if not turn.gateway:
+        return _straight(loss, step, turn)
     here, six = turn.place.full_name, "-6 " if loss.six else ""
     found = drops.found(loss, step, note=f"{step.place} has not seen the request, which {turn.by} handed on")
     sent = f"{here} sends the reply by another router than {turn.gateway}, which the request came from"
     remedy = f"ip {six}route replace {turn.destination} via {turn.gateway}"
     return found._replace(evidence=(sent, *found.evidence), remedy=remedy, place=here)
+
+
+def _straight(loss: Loss, step: MetRule, turn: detours.Turn) -> Found:
+    """The same of a request that no router handed on: its sender and who answers are on one segment."""
+    sender, six = loss.probe.sender, "-6 " if loss.six else ""
+    answered = translation.first(loss) or loss.packet
+    lookup = fib.RouteLookup(answered)
+    decision, wanted = fib.decide(loss.state(sender), lookup), declared.gateway(sender, lookup)
+    found = drops.found(loss, step, note=f"{step.place} has not seen the request, which went to its receiver straight")
+    sent = f"{turn.place.full_name} sends the reply to {step.place}, and the request came from {turn.by} itself"
+    if decision and wanted and decision.route and decision.route.via != wanted:
+        remedy, place = strays.again(loss, sender, decision, lookup), sender.full_name
+    else:
+        remedy, place = f"ip {six}route add {turn.destination} dev {turn.link}", turn.place.full_name
+    return found._replace(evidence=(sent, *found.evidence), remedy=remedy, place=place)
 
 
 @cause("conntrack.invalid", Stage.TRACED)

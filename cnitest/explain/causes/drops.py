@@ -168,8 +168,37 @@ def without(step: MetRule) -> str:
     """The command that removes a rule."""
     if is_iptables(step):
         number = f"{step.chain} {step.number}" if _COUNTING.search(step.rule) else ""
-        return f"{command(step)} -D {number or for_a_shell(step.rule.removeprefix('-A '))}"
+        return " && ".join(
+            f"{command(step)} -D {rule}"
+            for rule in (number or for_a_shell(step.rule.removeprefix("-A ")), *map(_bare, _against_the_reply(step)))
+        )
     return f"nft delete rule {step.table} {step.chain} handle {step.handle}"
+
+
+def _bare(rule: str) -> str:
+    return for_a_shell(rule.removeprefix("-A "))
+
+
+def _against_the_reply(step: MetRule) -> Iterator[str]:
+    """The rules of the same chain that would end the reply where the request is handed on: what keeps two networks
+    apart has one for each."""
+    if step.hook != "FORWARD" or step.returning or not step.oif or not _of_ip(step):
+        return
+    packet = step.packet._replace(
+        source=step.packet.destination,
+        destination=step.packet.source,
+        source_port=step.packet.destination_port,
+        destination_port=step.packet.source_port,
+        kind=0,
+    )
+    reply = step._replace(packet=packet, iif=step.oif, oif=step.iif, state="established")
+    for rule in step.rules:
+        conditions, _, target = rule.rpartition(" -j ")
+        if target and matching.iptables_holds(matching.split(conditions), reply):
+            if target.split()[0] in ("ACCEPT", "RETURN"):
+                return
+            if target.split()[0] in ("DROP", "REJECT") and rule != step.rule:
+                yield rule
 
 
 def for_a_shell(rule: str) -> str:

@@ -21,6 +21,7 @@ PROTOCOLS = {
 }
 #: ICMP's types by the names of nftables, of both families.
 TYPES = {"echo-request": (8, 128), "echo-reply": (0, 129)}
+_INVERTIBLE = ("-s", "-d", "-p", "-i", "-o", "--dport", "--sport", "--ctstate", "--state")
 _NFT_TERM = re.compile(
     r"(ip6? [sd]addr|ip protocol|meta l4proto|icmp(?:v6)? type|(?:tcp|udp|sctp) [sd]port|[io]ifname|ct state)"
     r' (\{ [^}]* \}|[^\s"{]+|"[^\s"]+")'
@@ -60,11 +61,17 @@ def covers(written: str, value: str) -> bool:
 
 def iptables_holds(words: Iterable[str], step: MetRule) -> bool:
     """Whether the conditions of a rule of iptables hold for the packet of a step; False where one is not understood."""
-    pairs, rest = [], list(words)
+    pairs, rest, inverted = [], list(words), False
     while rest:
         option = rest.pop(0)
-        pairs.append((option, rest.pop(0) if rest and not rest[0].startswith("-") else ""))
-    return all(_option_holds(option, value, step) for option, value in pairs)
+        if option == "!":
+            inverted = True
+            continue
+        value = rest.pop(0) if rest and rest[0] != "!" and not rest[0].startswith("-") else ""
+        pairs.append((option, value, inverted))
+        inverted = False
+    known = all(option in _INVERTIBLE for option, _, inverted in pairs if inverted)
+    return known and all(_option_holds(option, value, step) != inverted for option, value, inverted in pairs)
 
 
 def _option_holds(option: str, value: str, step: MetRule) -> bool:

@@ -52,3 +52,27 @@ def test_the_second_owner_is_the_cause_and_not_its_firewall(rules, probe, to, le
         second.run(reach.cause.remedy.split())
         client.run(after.split())
         assert PROBES[probe](client, to)
+
+
+@pytest.mark.parametrize("probe", ["tcp", "udp"])
+@pytest.mark.parametrize(
+    ("to", "remedy"),
+    [
+        ("10.0.0.100", "sysctl -w net.ipv4.conf.all.arp_ignore=1"),
+        ("2001:db8::100", "ip address del 2001:db8::100/128 dev lo"),
+    ],
+)
+def test_a_second_owner_may_have_the_address_on_loopback(to, remedy, probe):
+    """As real servers behind a director have its address (LVS in direct routing): they are not to answer for it."""
+    with Lab(loads(PAIR)) as lab:
+        client, second = lab.place("client"), lab.place("second")
+        client.run(["ip", "neigh", "replace", to, "lladdr", "02:00:00:00:00:02", "dev", "eth0", "nud", "permanent"])
+        second.run(["ip", "address", "add", to, "dev", "lo"])
+
+        reach = PROBES[probe](client, to)
+
+        assert (reach.cause.id, reach.cause.place) == ("l2.duplicate-address", "second"), str(reach.explanation)
+        assert reach.cause.remedy == remedy
+        second.run(reach.cause.remedy.split())
+        client.run(["ip", "neigh", "del", to, "dev", "eth0"])
+        assert PROBES[probe](client, to)

@@ -48,21 +48,29 @@ def duplicate_address(loss: Loss) -> Found | None:
     for other in leg.owners[1:]:
         if other.place != loss.place.full_name and drops.dropped(loss):
             continue  # by a rule on the way there, and not by one of whoever should not have got it
-        if loss.wiring.links[other].mac == loss.mac != loss.wiring.links[leg.owners[0]].mac:
+        taking = _by_mac(loss, leg, other.place)
+        if taking and loss.mac != loss.wiring.links[leg.owners[0]].mac:
             prefix = next(row.address for row in loss.wiring.places[other.place].addresses if row.ip == leg.next_hop)
+            ignoring = "sysctl -w net.ipv4.conf.all.arp_ignore=1" if taking != other and not loss.six else ""
             return Found(
                 "duplicate address",
                 f"{leg.next_hop} is at {leg.owners[0]} and at {other}: {leg.sender.full_name} sends to the latter",
                 hook="neighbour",
                 evidence=(
-                    f"the frame is addressed to {loss.mac}, the MAC of {other}",
+                    f"the frame is addressed to {loss.mac}, the MAC of {taking}",
                     f"{leg.sender.full_name} keeps that until it asks anew; there: ip neigh del {leg.next_hop} dev "
                     f"{leg.start.link}",
                 ),
-                remedy=f"ip address del {prefix} dev {other.link}",
+                remedy=ignoring or f"ip address del {prefix} dev {other.link}",
                 place=other.place,
             )
     return None
+
+
+def _by_mac(loss: Loss, leg: Leg, place: str) -> LinkAt | None:
+    """The link of a place on the segment that the frame is addressed to: not that of the address, of one on ``lo``."""
+    near = (at for at in loss.wiring.ways(leg.start) if at.place == place)
+    return next((at for at in near if loss.wiring.links[at].mac == loss.mac), None)
 
 
 @cause("l2.arp-off", *_STAGES)

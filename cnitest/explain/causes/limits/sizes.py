@@ -8,6 +8,7 @@ from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Route
+from cnitest.lab.probe import wire
 from cnitest.lab.snapshot import words
 
 _TOO_BIG = ("PKT_TOO_BIG", "IPV6_TOO_BIG")
@@ -92,7 +93,7 @@ def black_hole(loss: Loss) -> Found | None:
         f"{said}",
         "routing",
         (
-            f"{loss.packet.source} got no such message, so it goes on sending as much",
+            f"{_source(loss)} got no such message, so it goes on sending as much",
             *sizes.too_small_beyond(loss, loss.place, link.name, size),
         ),
         sizes.raised(loss, loss.place, link.name, size),
@@ -101,8 +102,14 @@ def black_hole(loss: Loss) -> Found | None:
 
 def _came_back(loss: Loss) -> bool:
     """Whether a "too big" about the packet came to its sender."""
-    back = loss.owner(loss.packet.source) or loss.probe.sender
-    return any(hop.startswith(f"{back.full_name}:") for hop in sizes.errors(loss) if hop.endswith(" in"))
+    return any(hop.startswith(f"{_source(loss)}:") for hop in sizes.errors(loss) if hop.endswith(" in"))
+
+
+def _source(loss: Loss) -> str:
+    """The place that sent the packet, whose address another may have put its own for (MASQUERADE)."""
+    sent = (one for one in loss.seen.sightings if one.frame.out and one.returning == loss.returning)
+    first = next((one for one in sent if wire.icmp_error(one.frame.data) is None), None)
+    return first.place if first else loss.probe.sender.full_name
 
 
 @cause("limits.receiver-mtu", Stage.WIRE, order=-1)

@@ -37,23 +37,28 @@ class Parting(NamedTuple):
 
 class Turn(NamedTuple):
     """A place that sent the answer for ``destination`` by another router than the one (``by``, which has the address
-    ``gateway`` there) that the request came from."""
+    ``gateway`` there) that the request came from; ``gateway`` is empty where its sender itself (``by``) sent it there
+    by ``link``."""
 
     place: Place
     destination: str
     gateway: str
     by: str
+    link: str = ""
 
 
 def turn(loss: Loss, to: str) -> Turn | None:
-    """Who handed the answer over to a place that the request did not pass; None where none did, or where the request
-    came from no router."""
+    """Who handed the answer over to a place that the request did not pass; None where none did."""
     there = [one for one in translation.passages(loss) if one.came.hops != one.left.hops]
     met = [one.place.full_name for one in there]
     asked = [one for one in loss.seen.sightings if wire.icmp_error(one.frame.data) is None and not one.returning]
     came = next((one for one in reversed(asked) if not one.frame.out), None)
-    if came is None or not there or to in (*met, came.place, loss.probe.sender.full_name):
+    if came is None or to in (*met, came.place, loss.probe.sender.full_name):
         return None
+    if not there:
+        place = loss.place.lab.place(came.place)
+        asker, by = wire.read(came.frame.data).source, loss.probe.sender.full_name
+        return Turn(place, asker, "", by, came.frame.link) if loss.probe.far is place else None
     back = [one for one in translation.passages(loss, returning=True) if one.place.full_name in met]
     at = met.index(back[-1].place.full_name) if back else len(met)
     if not at:
