@@ -14,7 +14,7 @@ from cnitest.conformance.checks import running
 from cnitest.conformance.checks.calls import surroundings
 from cnitest.conformance.checks.registry import variants
 from cnitest.conformance.discover.examine import examine, source
-from cnitest.conformance.model.finding import Finding
+from cnitest.conformance.model.finding import Finding, NotApplicable
 from cnitest.conformance.model.subject import Trial
 
 PATH = ("/usr/lib/cni",)
@@ -125,3 +125,28 @@ if command == "DEL":
     found = findings(tmp_path, "test_del_leaves_others_alone[first-other container]", change, conf)
 
     assert [words for words in found if "icmp" in words and "dropped" in words], found
+
+
+NO_CODE_4 = """
+if "/" in os.environ.get("CNI_CONTAINERID", "") + os.environ.get("CNI_IFNAME", ""):
+    print(json.dumps({"cniVersion": "1.0.0", "code": 7, "msg": "malformed"}))
+    sys.exit(1)
+"""
+NO_RELEASE = """
+if command == "DEL":
+    subprocess.run(["ip", "link", "del", os.environ["CNI_IFNAME"]], env={"PATH": "/usr/sbin:/usr/bin"})
+    sys.exit()
+"""
+
+
+@pytest.mark.parametrize(
+    ("check", "change", "why"),
+    [
+        ("test_errors_name_the_invalid_variable", NO_CODE_4, "it never answers with code 4"),
+        ("test_the_interface_goes_before_the_address", NO_RELEASE, "its DEL does not call the IPAM plugin's"),
+    ],
+)
+def test_a_check_that_saw_nothing_has_decided_nothing(tmp_path: Path, check: str, change: str, why: str):
+    """Where the plugin does not come to what a requirement is about, it does not apply, and was not passed."""
+    with pytest.raises(NotApplicable, match=why):
+        findings(tmp_path, check, change, {"type": "ptp", "ipam": IPAM})
