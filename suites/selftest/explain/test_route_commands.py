@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from cnitest.suites.selftest.explain.breaking import WARM, Broken, demand
 
 from cnitest import Lab
+from cnitest.lab.place import Place
 from cnitest.topology.load import loads
 
 NS01, NODE, NODE6 = "node/ns01", "192.168.80.100", "2001:db8:80::100"
@@ -129,3 +132,21 @@ def test_a_default_route_of_the_other_family_is_none(has: str, to: str, remedy: 
 
         assert cause is not None
         assert (cause.id, cause.remedy) == ("routing.no-route", remedy)
+
+
+@pytest.mark.parametrize(
+    ("source", "to", "remedy"),
+    [
+        ("10.55.0.1/32", "10.40.80.12", "ip route add 10.55.0.1 via 10.40.80.11"),
+        ("2001:db8:55::1/128", "2001:db8:40::12", "ip -6 route add 2001:db8:55::1 via 2001:db8:40::11"),
+    ],
+)
+def test_the_way_back_by_a_bridge_is_by_its_sender(source: str, to: str, remedy: str) -> None:
+    """What came in by a port came by the bridge, and who sent it is the last that routed it."""
+    probe = partial(Place.ping, source=source.partition("/")[0])
+    added = f"ip address add {source} dev lo{' nodad' if ':' in source else ''}"
+
+    demand(
+        Broken("routing.reply-by-default", "no route back", "node", remedy, {NS01: added}, NS01, to, probe=probe),
+        warm=False,
+    )

@@ -129,8 +129,7 @@ def test_an_answer_that_only_the_parent_gets_is_none(kind: str, to: str) -> None
 def test_an_entry_of_the_bridge_itself_is_taken_from_the_bridge(to: str) -> None:
     """What a bridge takes for its own is no entry of a port (``self``)."""
     mac = "02:58:2c:81:86:34"
-    learned = f"bridge fdb del {mac} dev veth02 master 2>/dev/null || true"
-    commands = f"{learned}; bridge fdb add {mac} dev br01 self permanent"
+    commands = f"bridge fdb replace {mac} dev br01 self permanent"
 
     demand(
         Broken(
@@ -138,3 +137,12 @@ def test_an_entry_of_the_bridge_itself_is_taken_from_the_bridge(to: str) -> None
         ),
         warm=True,
     )
+
+
+@pytest.mark.parametrize("to", ["10.40.80.12", "2001:db8:40::12"])
+def test_a_port_that_was_made_a_link_of_its_own_is_named(to: str) -> None:
+    """It has an address now, and the topology has it as a port."""
+    commands = "ip link set veth02 nomaster; ip address add 10.99.0.1/24 dev veth02"
+    remedy = "ip link set veth02 master br01"
+
+    demand(Broken("l2.no-bridge", "no bridge port", "node", remedy, {"node": commands}, "node/ns01", to), warm=True)

@@ -27,7 +27,7 @@ def no_bridge(loss: Loss) -> Found | None:
     for side, other in ((far, near), (near, far)):
         for at in side:
             bridge = _bridge(loss, other, at.place)
-            if bridge and _is_loose(loss, at):
+            if bridge and (_is_loose(loss, at) or _has_left(loss, at, bridge)):
                 return Found(
                     "no bridge port",
                     f"{at} is no port of a bridge: it should be one of {bridge.link}",
@@ -191,6 +191,11 @@ def _is_loose(loss: Loss, at: LinkAt) -> bool:
     wired = loss.wiring.peer(at) is not None and not loss.wiring.links[at].master
     place = loss.wiring.places[at.place]
     return wired and not any(row.link == at.link and row.scope == "global" for row in loss.state(place).addresses)
+
+
+def _has_left(loss: Loss, at: LinkAt, bridge: LinkAt) -> bool:
+    """Whether the topology has a link as a port of a bridge, and it is a port of none."""
+    return not loss.wiring.links[at].master and _declared_master(loss, at) == bridge.link
 
 
 def _misplaced(

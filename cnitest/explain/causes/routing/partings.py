@@ -73,12 +73,16 @@ def _decisions(loss: Loss, parting: Parting) -> list[fib.Decision]:
 
 
 def _previous(loss: Loss, parting: Parting) -> str:
-    """The address by which the request's last router is reached from where its answer parted; empty of none."""
+    """The address by which the request's last router, or its sender, is reached from where its answer parted; empty of
+    none."""
     found = loss.route(parting.destination, place=parting.place)
     taken = found.link if isinstance(found, Route) else ""
-    for one in passages(loss):
-        rows = loss.addresses(one.place, one.oif)
+    handed = [(one.place, one.oif) for one in passages(loss)]
+    sent = (s.frame.link for s in loss.seen.sightings if s.place == loss.probe.sender.full_name and s.frame.out)
+    handed += [(loss.probe.sender, link) for link in sent][:1]
+    for place, link in handed:
+        rows = loss.addresses(place, link)
         near = next((row.ip for row in rows if loss.in_network(row.ip, parting.place, parting.came_by)), "")
-        if one.place is not parting.place and taken != parting.came_by and near:
+        if place is not parting.place and taken != parting.came_by and near:
             return near
     return ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.ip import fib
 from cnitest.explain.evidence.loss import Loss
-from cnitest.kernel.rows.records import Route
+from cnitest.kernel.rows.records import Link, Route
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.reach import Sighting
@@ -79,12 +79,19 @@ def partings(loss: Loss) -> Iterator[Parting]:
     seen = [one for one in loss.seen.sightings if loss.returning and wire.icmp_error(one.frame.data) is None]
     left = {one.place: one for one in reversed(seen) if one.returning and one.frame.out and _is_sent(loss, one)}
     for name in dict.fromkeys(one.place for one in seen if one.returning):
-        came = [s.frame.link for s in seen if s.place == name and not (s.returning or s.frame.out)]
+        links = loss.links(loss.place.lab.place(name))
+        came = [_by(links, s) for s in seen if s.place == name and not (s.returning or s.frame.out)]
         if came and name in left and left[name].frame.link not in came:
             away = left[name]
-            back = [s.frame.link for s in seen[: seen.index(away)] if s.place == name and s.returning]
+            back = [_by(links, s) for s in seen[: seen.index(away)] if s.place == name and s.returning]
             headers = wire.read(away.frame.data)
             yield Parting(loss.place.lab.place(name), headers, came[-1], away.frame.link, next(iter(back), ""))
+
+
+def _by(links: Mapping[str, Link], one: Sighting) -> str:
+    """The link by which IP gets a frame: the bridge of a port."""
+    link = links.get(one.frame.link)
+    return (link and link.master) or one.frame.link
 
 
 def _is_sent(loss: Loss, one: Sighting) -> bool:
