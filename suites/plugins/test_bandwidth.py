@@ -46,9 +46,8 @@ def measured(attachment, to=None, rate=4 * LIMIT, seconds=0.8, protocol="udp"):
     for _ in range(TRIES):
         waited = waited_for_a_processor()
         found = attachment.sandbox.throughput(to or attachment.gateway, seconds, rate=rate, protocol=protocol)
-        best = Rates(
-            *(max(known, received * 8 / seconds) for known, received in zip(best, found.received, strict=True))
-        )
+        rates = (size * 8 / max(took, seconds) for size, took in zip(found.received, found.elapsed, strict=True))
+        best = Rates(*map(max, best, rates))
         if waited_for_a_processor() - waited < SELDOM * seconds:
             break
     return best

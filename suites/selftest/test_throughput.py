@@ -10,6 +10,7 @@ from cnitest.suites.selftest import walkthrough
 
 from cnitest.deadline import Deadline, pause
 from cnitest.errors import DeadlineExceeded, UsageError
+from cnitest.lab.flows import throughput
 from cnitest.lab.flows.arrivals import Arrivals
 from cnitest.lab.probe.kinds.live import End
 
@@ -84,6 +85,22 @@ def test_datagrams_that_are_lost_are_counted(lab, ns01):
     assert 0.3 < found.lost[0] < 0.7
     assert found.lost[1] < 0.1
     assert ns01.throughput(NS02[4], 0.1, rate="1mbit").lost is None
+
+
+def test_time_that_others_had_the_processor_is_told(ns01, monkeypatch):
+    """Where the sender comes late to the end, what arrived until then arrived in that time."""
+    send = throughput._send
+
+    def late(*arguments):
+        sent = send(*arguments)
+        pause(0.3)
+        return sent
+
+    monkeypatch.setattr(throughput, "_send", late)
+    found = ns01.throughput(NS02[4], 0.2, rate="1mbit")
+
+    assert found.seconds == 0.2
+    assert all(took >= 0.8 for took in found.elapsed)
 
 
 def test_a_result_is_frozen_and_prints_itself(ns01):

@@ -29,15 +29,17 @@ _TURNS = 200
 class Throughput:
     """What arrived, as payload: bits a second ``there`` (to the listener) and ``back``, measured over the second half
     of ``seconds``, when a shaper's burst is used up; while a sender has to wait for the processor it fills again, which
-    can add one burst in that time. ``received`` are the bytes of the whole time, there and back;
-    ``lost`` the share of datagrams that did not arrive (0 to 1; of TCP None). What arrived is the kernel's count:
-    that we read late changes nothing, what a full socket could not take had arrived, and so had what waits for a lost
-    segment. Where a short queue loses segments, TCP may pause for its timer, and is slower than the limit."""
+    can add one burst in that time. ``received`` are the bytes of the whole time, there and back, and ``elapsed`` the
+    seconds that it took each way: longer where others had the processor at its end. ``lost`` is the share of datagrams
+    that did not arrive (0 to 1; of TCP None). What arrived is the kernel's count: that we read late changes nothing,
+    what a full socket could not take had arrived, and so had what waits for a lost segment. Where a short queue loses
+    segments, TCP may pause for its timer, and is slower than the limit."""
 
     there: float
     back: float
     seconds: float
     received: tuple[int, int]
+    elapsed: tuple[float, float]
     lost: tuple[float, float] | None = None
 
     def __str__(self) -> str:
@@ -81,26 +83,29 @@ def measure(
         with place.lab.probing, connection(_CONNECT_AGAIN) as second:
             back = _one_way(*second.ends[::-1], seconds, pace, _CHUNK[protocol])
     lost = (there.lost, back.lost) if protocol == "udp" else None
-    return Throughput(there.rate, back.rate, seconds, (there.received, back.received), lost)
+    received, elapsed = (there.received, back.received), (there.elapsed, back.elapsed)
+    return Throughput(there.rate, back.rate, seconds, received, elapsed, lost)
 
 
 class _Way(NamedTuple):
-    """What went one way: bytes that arrived, bits a second of the second half, and the share that did not arrive."""
+    """What went one way: bytes that arrived in how many seconds, bits a second of the second half, and the share that
+    did not arrive."""
 
     received: int
+    elapsed: float
     rate: float
     lost: float
 
 
 def _one_way(source: End, sink: End, seconds: float, pace: float | None, chunk: int) -> _Way:
     """Two halves, each as long as it is meant to be: one that others having the processor made late ends later, too."""
-    arrivals = Arrivals(source, sink, chunk)
+    arrivals, began = Arrivals(source, sink, chunk), time.monotonic()
     sent = _send(source, sink, arrivals, seconds / 2, pace, chunk)
     first = arrivals.until_now()
     sent += _send(source, sink, arrivals, seconds / 2, pace, chunk)
     last = arrivals.until_now()
     rate = (last.size - first.size) * 8 / max(last.at - first.at, seconds / 2)  # a reset ends it sooner
-    return _Way(last.size, rate, max(0.0, 1 - last.size / sent) if sent else 0.0)
+    return _Way(last.size, last.at - began, rate, max(0.0, 1 - last.size / sent) if sent else 0.0)
 
 
 def _send(source: End, sink: End, arrivals: Arrivals, seconds: float, pace: float | None, chunk: int) -> int:
