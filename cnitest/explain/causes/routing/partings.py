@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.causes.routing.commands import delete_route, delete_rule, rule_words
+from cnitest.explain.causes.routing import strays
+from cnitest.explain.causes.routing.commands import rule_words
 from cnitest.explain.evidence.ip import declared, detours, fib, sendings
 from cnitest.explain.evidence.ip.detours import Parting
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
-from cnitest.explain.evidence.translation import passages
+from cnitest.explain.evidence.translation import first, passages
+from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Route
+from cnitest.lab.place import Place
 from cnitest.lab.snapshot import words
 
 
@@ -27,10 +32,52 @@ def reply_astray(loss: Loss) -> Found | None:
             f"{words.route_key(taken.route)}; without it, it would take {words.route_key(back)}",
             "routing",
             (),
-            delete_rule(loss, taken, parting.place) if taken.custom else delete_route(taken.route),
+            strays.undone(loss, taken, parting.place),
             parting.place.full_name,
         )
     return None
+
+
+@cause("routing.astray", Stage.ROUTING, order=-2)
+def astray(loss: Loss) -> Found | None:
+    """A rule or a longer prefix sends the packet elsewhere, where no route leads on, and not to its receiver on a link
+    of its place."""
+    owner = loss.owner(loss.destination)
+    lost = loss.received and loss.decision is None and isinstance(loss.routed, NoRoute)
+    for place, question in _ways(loss) if owner and lost and not loss.returning else ():
+        found = [one for one in fib.decisions(loss.state(place), question) if one.route and one.kind == "unicast"]
+        taken, straight = (
+            next(iter(found), None),
+            next((one.route for one in found[1:] if _is_near(loss, place, one)), None),
+        )
+        if taken is None or taken.route is None or straight is None or _is_near(loss, place, taken):
+            continue
+        rule = f" by rule {rule_words(taken)}" if taken.custom else ""
+        return Found(
+            f"rule to table {taken.rule.table}" if taken.custom else "preferred route",
+            f"{place.full_name} sends {question.headers.destination}{rule} by {words.route_key(taken.route)}; without "
+            f"it, it would take {words.route_key(straight)}",
+            "routing",
+            (f"{loss.place.full_name} has no route to {loss.destination}",),
+            strays.undone(loss, taken, place),
+            place.full_name,
+        )
+    return None
+
+
+def _ways(loss: Loss) -> Iterator[tuple[Place, fib.RouteLookup]]:
+    """The places that sent the request and handed it on, each with what its routing decision was about."""
+    sender = loss.probe.sender
+    yield sender, fib.RouteLookup(first(loss) or loss.packet, mark=loss.mark_at(sender, sent=True))
+    for one in passages(loss):
+        yield one.place, fib.RouteLookup(one.left, one.iif, loss.mark_at(one.place, sent=False))
+
+
+def _is_near(loss: Loss, place: Place, decision: fib.Decision) -> bool:
+    """Whether a route leads to whoever has the packet's destination by a wire or bridge, without a gateway."""
+    owner, route = loss.owner(loss.destination), decision.route
+    ways = loss.wiring.ways(LinkAt(place.full_name, route.link)) if route and not route.via else {}
+    return owner is not None and any(at.place == owner.full_name for at in ways)
 
 
 @cause("routing.reply-by-default", Stage.ROUTING, order=-1)

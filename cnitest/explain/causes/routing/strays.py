@@ -46,6 +46,22 @@ def again(loss: Loss, place: Place, decision: Decision, question: fib.RouteLooku
     return f"ip {'-6 ' if loss.six else ''}route replace {wanted}"
 
 
+def undone(loss: Loss, decision: Decision, place: Place) -> str:
+    """The command that takes away what decided on a packet at a place: its rule, or the route alone where the topology
+    has the rule and not the route."""
+    route = decision.route
+    steps = [step for step in place.lab.plan.steps if getattr(step, "place", "") == place.full_name]
+    ruled = any(isinstance(step, AddRule) and step.rule.priority == decision.rule.priority for step in steps)
+    routed = route and any(
+        isinstance(step, AddRoute)
+        and (_network(step.route.to), step.route.via or "") == (_network(route.to), route.via)
+        for step in steps
+    )
+    if route and (not decision.custom or (ruled and not routed)):
+        return delete_route(route)
+    return delete_rule(loss, decision, place)
+
+
 def _sysctls(place: Place) -> list[Sysctl]:
     steps = (step for step in place.lab.plan.steps if isinstance(step, Sysctl))
     return [step for step in steps if step.place == place.full_name]
