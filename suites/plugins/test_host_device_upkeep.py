@@ -61,6 +61,17 @@ class TestRefusals:
         assert sandbox.ping(PEER)
 
     @pytest.mark.covers("host-device.device", "refused")
+    @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
+    def test_a_name_that_is_taken_leaves_the_device_as_it_was(self, cni, node, sandbox, up):
+        """A device that was up on the host is up there again when ADD cannot have its name; a down one is not."""
+        node.run(["ip", "link", "set", "nic2", "up" if up else "down"])
+        cni.add(sandbox, network(f"{ADDRESS}/24", device="nic1"))
+
+        rejected(cni, sandbox, {**network(device="nic2"), "name": "second"})
+
+        assert node.link("nic2").up is up
+
+    @pytest.mark.covers("host-device.device", "refused")
     def test_a_device_that_somebody_has(self, cni, node, sandbox):
         """A device is one container's: a second ADD finds none on the host."""
         first = cni.add(sandbox, network(f"{ADDRESS}/24", device="nic1"))
