@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from cnitest.errors import CnitestError
 from cnitest.explain.causes import drops, registry
@@ -30,7 +32,8 @@ _PROTOCOLS = {"tcp": (6,), "udp": (17,), "sctp": (132,)}
 
 
 def explain(probe: Probe, reach: Reach) -> Explanation:
-    """Why a probe was not delivered. Never raises what is no programming error: what hinders is said in ``unseen``."""
+    """Why a probe was not delivered. Never raises: what hinders is said in ``unseen``, a fault of ours with its line;
+    the verdict holds without a cause."""
     lab = probe.sender.lab
     if not lab.places or lab.blind:
         why = "is blind" if lab.blind else "has ended"
@@ -40,6 +43,17 @@ def explain(probe: Probe, reach: Reach) -> Explanation:
             return _explained(probe, reach)
     except (CnitestError, OSError, LookupError) as error:
         return Explanation(f"{reach.summary}: {reach.verdict.value}", unseen=(f"all: {error}",))
+    except Exception as error:
+        return Explanation(f"{reach.summary}: {reach.verdict.value}", unseen=(f"all: {_broken(error)}",))
+
+
+def _broken(error: Exception) -> str:
+    """What to say of an error that should not be."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    return (
+        f"the explanation broke down at {where} ({type(error).__name__}: {error}), a fault of cnitest: please report it"
+    )
 
 
 def _explained(probe: Probe, reach: Reach) -> Explanation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cnitest import Lab, UsageError, load
+from cnitest.explain.causes import registry
 from cnitest.explain.causes.registry import cause, causes
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.topology import find
@@ -96,3 +97,17 @@ def test_a_cause_without_a_docstring_is_refused():
 
     with pytest.raises(UsageError, match="a docstring"):
         cause("test.silent", Stage.ROUTING)(silent)
+
+
+def test_a_fault_of_the_explainer_keeps_the_verdict(lab, monkeypatch):
+    """Where a cause breaks down, the explanation says so, with its line, and the probe is dropped as before."""
+    monkeypatch.setattr(registry, "recognised", lambda _: int("no number"))
+    lab.host("node").sysctl("net.ipv4.ip_forward", 0)
+    reach = lab.sandbox("ns01").ping(INTERNET)
+
+    assert reach.verdict.value == "dropped"
+    (said,) = reach.explanation.unseen
+    assert said.startswith("all: the explanation broke down at test_explain.py:")
+    assert "ValueError: invalid literal for int() with base 10: 'no number'" in said
+    assert "please report it" in said
+    assert reach.cause is None
