@@ -179,6 +179,18 @@ def test_addresses_can_be_chosen():
         assert link["left", "router", "icmp6"].destination == "2001:db8:2::1"
 
 
+def test_no_other_link_takes_the_place_of_a_named_one():
+    """Where that has no address of the family, the place is not probed over it."""
+    with Lab(routed()) as lab:
+        router = lab.host("router")
+        router.run(["ip", "-6", "address", "flush", "dev", "wan"])
+
+        matrix = lab.reachability(["left", "router"], ("icmp", "icmp6"), addresses={router: "wan"})
+
+        assert matrix["left", "router", "icmp"]
+        assert ("left", "router", "icmp6") in matrix.absent
+
+
 def test_an_answer_of_somebody_else_does_not_count():
     """Where two places have one address, the one that is probed has to have received it."""
     with Lab(bridged(3)) as lab:

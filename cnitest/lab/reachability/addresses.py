@@ -54,6 +54,8 @@ def _chosen(place: Place, family: int, rows: Sequence[Address], wanted: Sequence
             has = [*dict.fromkeys(name for each in rows if each.scope == "global" for name in (each.link, each.ip))]
             said = f"it has {', '.join(has) or 'none'}{did_you_mean(word, has)}"
             raise UsageError(f"addresses: {place.full_name} has no address or link {word!r} to be probed at; {said}")
+    if any(word == each.link for word in wanted for each in rows):
+        return ""  # another link is not what was named
     outside = [each.ip for each in usable if each.link != "lo"]
     return next(iter(outside or [each.ip for each in usable]), "")
 
