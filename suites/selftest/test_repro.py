@@ -204,7 +204,7 @@ while [ "$CNI_COMMAND" = ADD ] && ip -6 address show dev cni0 tentative | grep -
         (
             "a rejection that is not",
             "host-local",
-            f"""stdin=$(cat); case $CNI_COMMAND$stdin in CHECK*10.42.0.53*|CHECK*2001:db8:42::29*) exit 1 ;; esac
+            f"""stdin=$(cat); case $CNI_COMMAND$stdin in CHECK*10.42.0.79*|CHECK*2001:db8:42::4e*) exit 1 ;; esac
 printf %s "$stdin" | exec {PLUGINS}/host-local""",
         ),
     ],

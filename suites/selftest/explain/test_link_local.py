@@ -21,7 +21,12 @@ REFUSED = (
 
 
 def _without(place: str, remedy: str, commands: str, sender: str, to: str) -> Broken:
-    return Broken("l2.no-link-local", "no link-local address", place, remedy, {place: commands}, sender, to, setup=BACK)
+    """What is asked for already the kernel gives up soon, with the packet that waits for it, hence ``afterwards``."""
+    forgotten = {place: "ip -6 neigh flush all"}
+    return Broken(
+        "l2.no-link-local", "no link-local address", place, remedy, {place: commands}, sender, to,
+        setup=BACK, afterwards=forgotten,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def test_a_note_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(packages, "_concrete", lambda *_: "linux-image-6.9")
     monkeypatch.setattr(packages, "_file_name", lambda *_: "linux-image-6.9_1_amd64")
     monkeypatch.setattr(packages, "_unpack", lambda *_: None)
+    monkeypatch.setattr(packages, "_apt", lambda *_: "")
     (tmp_path / "linux-image-x.resolved").mkdir()
 
     with pytest.raises(GuestError, match="linux-image-x.resolved cannot be used as a cache of kernels"):
