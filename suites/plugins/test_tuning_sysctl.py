@@ -114,7 +114,15 @@ class TestRefusals:
 
     @pytest.mark.covers("tuning.sysctl", "refused")
     @pytest.mark.parametrize(
-        ("name", "value"), [("net.ipv4.no.such", "1"), (LOG_MARTIANS, "many"), ("netfoo.bar", "1"), ("", "1")]
+        ("name", "value"),
+        [
+            ("kernel.hostname", None),
+            ("vm.swappiness", None),
+            ("net.ipv4.no.such", "1"),
+            (LOG_MARTIANS, "many"),
+            ("netfoo.bar", "1"),
+            ("", "1"),
+        ],
     )
     def test_what_is_none(self, cni, node, sandbox, name, value):
         """Sysctls of anything else, unknown ones and values that the kernel does not take are errors. Those of the
