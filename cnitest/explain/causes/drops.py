@@ -168,10 +168,8 @@ def without(step: MetRule) -> str:
     """The command that removes a rule."""
     if is_iptables(step):
         number = f"{step.chain} {step.number}" if _COUNTING.search(step.rule) else ""
-        return " && ".join(
-            f"{command(step)} -D {rule}"
-            for rule in (number or for_a_shell(step.rule.removeprefix("-A ")), *map(_bare, _against_the_reply(step)))
-        )
+        rules = (number or _bare(step.rule), *map(_bare, _against_the_reply(step)))
+        return " && ".join(f"{command(step)} -D {rule}" for rule in rules)
     return f"nft delete rule {step.table} {step.chain} handle {step.handle}"
 
 

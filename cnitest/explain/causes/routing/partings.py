@@ -25,17 +25,22 @@ def reply_astray(loss: Loss) -> Found | None:
         back = next((one.route for one in others if one.route and fib.goes_by(one.route, parting.came_by)), None)
         if back is None or taken.route is None:
             continue
-        rule = f" by rule {rule_words(taken)}" if taken.custom else ""
-        return Found(
-            f"rule to table {taken.rule.table}" if taken.custom else "preferred route",
-            f"{parting.place.full_name} sends the reply to {parting.destination}{rule} by "
-            f"{words.route_key(taken.route)}; without it, it would take {words.route_key(back)}",
-            "routing",
-            (),
-            strays.undone(loss, taken, parting.place),
-            parting.place.full_name,
-        )
+        return _misled(loss, parting.place, f"the reply to {parting.destination}", taken, back)
     return None
+
+
+def _misled(loss: Loss, place: Place, what: str, taken: fib.Decision, better: Route) -> Found:
+    """A place sends something by what it has ``taken``, and without that would by a ``better`` route."""
+    rule = f" by rule {rule_words(taken)}" if taken.custom else ""
+    by = words.route_key(taken.route) if taken.route else ""
+    return Found(
+        f"rule to table {taken.rule.table}" if taken.custom else "preferred route",
+        f"{place.full_name} sends {what}{rule} by {by}; without it, it would take {words.route_key(better)}",
+        "routing",
+        (),
+        strays.undone(loss, taken, place),
+        place.full_name,
+    )
 
 
 @cause("routing.astray", Stage.ROUTING, order=-2)
@@ -45,23 +50,15 @@ def astray(loss: Loss) -> Found | None:
     owner = loss.owner(loss.destination)
     lost = loss.received and loss.decision is None and isinstance(loss.routed, NoRoute)
     for place, question in _ways(loss) if owner and lost and not loss.returning else ():
-        found = [one for one in fib.decisions(loss.state(place), question) if one.route and one.kind == "unicast"]
+        ways = [one for one in fib.decisions(loss.state(place), question) if one.route and one.kind == "unicast"]
         taken, straight = (
-            next(iter(found), None),
-            next((one.route for one in found[1:] if _is_near(loss, place, one)), None),
+            next(iter(ways), None),
+            next((one.route for one in ways[1:] if _is_near(loss, place, one)), None),
         )
         if taken is None or taken.route is None or straight is None or _is_near(loss, place, taken):
             continue
-        rule = f" by rule {rule_words(taken)}" if taken.custom else ""
-        return Found(
-            f"rule to table {taken.rule.table}" if taken.custom else "preferred route",
-            f"{place.full_name} sends {question.headers.destination}{rule} by {words.route_key(taken.route)}; without "
-            f"it, it would take {words.route_key(straight)}",
-            "routing",
-            (f"{loss.place.full_name} has no route to {loss.destination}",),
-            strays.undone(loss, taken, place),
-            place.full_name,
-        )
+        found = _misled(loss, place, question.headers.destination, taken, straight)
+        return found._replace(evidence=(f"{loss.place.full_name} has no route to {loss.destination}",))
     return None
 
 
