@@ -23,7 +23,7 @@ def killed(number: int, argv: Sequence[str], environment: Mapping[str, str], std
     FeatureMissing."""
     aim = Aim(way="kill", number=number)
     with Supervised(aim.decide) as tree:
-        return process.finish(tree.start(argv, environment, None), stdin, Deadline.after(_LONGEST, argv[0]))
+        return process.finish(tree.start(argv, environment, ()), stdin, Deadline.after(_LONGEST, argv[0]))
 
 
 def main(arguments: Sequence[str]) -> int:

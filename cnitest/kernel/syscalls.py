@@ -6,8 +6,12 @@ import ctypes
 import os
 import struct
 
+#: For setns(2): whatever kind of namespace the descriptor is of.
+ANY_NAMESPACE = 0
 CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000

@@ -14,7 +14,7 @@ from cnitest.kernel.confinement import shown
 from cnitest.kernel.file_events import WrittenFiles
 from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace, open_own
 from cnitest.kernel.processes import process
-from cnitest.kernel.processes.supervised import Supervised, Where
+from cnitest.kernel.processes.supervised import Supervised
 from cnitest.kernel.syscalls import CLONE_NEWNS, unshare
 from cnitest.lab.arguments import checked
 from cnitest.lab.named import Named, unknown
@@ -181,11 +181,13 @@ class Host(Place):
         self, tree: Supervised, argv: Sequence[str], environment: Mapping[str, str]
     ) -> process.Started:
         """Start a program here whose process tree asks before it changes anything. Raises OSError, FeatureMissing."""
-        processes = self.inside(lambda: open_own(self.lab.thread, "pid_for_children"))
+        kinds = ("uts", "ipc", "pid_for_children")
+        of_lab = self.inside(lambda: [open_own(self.lab.thread, kind) for kind in kinds])
         try:
-            return tree.start(argv, environment, Where(self.mounts.fd, self.namespace.fd, processes))
+            return tree.start(argv, environment, (self.mounts.fd, self.namespace.fd, *of_lab))
         finally:
-            os.close(processes)
+            for namespace in of_lab:
+                os.close(namespace)
 
     def _files(self) -> tuple[files.File, ...]:
         return self.files()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cnitest.errors import CommandError, is_ours
+from cnitest.errors import CommandError, UsageError, is_ours
 from cnitest.kernel import sysctl
 from cnitest.kernel.namespaces import NetworkNamespace
 from cnitest.kernel.netfilter import firewall
@@ -101,7 +101,14 @@ class Place(Probes, Flows, Programs):
 
     @checked
     def sysctl(self, name: str, value: str | int | None = None) -> str | None:
-        """Read a sysctl of this namespace, or set it first. None when the kernel has none of that name."""
+        """Read a sysctl of this namespace, or set it first. None when the kernel has none of that name.
+
+        Raises UsageError for setting one that is not below ``net.``: it would be the whole machine's.
+        """
+        if value is not None and not sysctl.path(name).startswith("net/"):
+            raise UsageError(
+                f"{self.full_name}: sysctl {name} is the whole machine's: a place has its own only below 'net.'"
+            )
 
         def call() -> str | None:
             if value is not None:

@@ -19,7 +19,7 @@ def never(self, notice):
 
 Supervised._word = never
 with Supervised(lambda *_: 0) as tree:
-    tree.start(["/bin/true"], {}, None)
+    tree.start(["/bin/true"], {}, ())
 """
 
 

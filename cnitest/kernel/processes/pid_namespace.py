@@ -13,11 +13,11 @@ from contextlib import ExitStack
 
 from cnitest.deadline import readable
 from cnitest.errors import CnitestError, DeadlineExceeded
-from cnitest.kernel.confinement import container
+from cnitest.kernel.confinement import container, sysctls
 from cnitest.kernel.mounts import make_private
 from cnitest.kernel.namespace_thread import NamespaceThread
 from cnitest.kernel.namespaces import MountNamespace, NetworkNamespace
-from cnitest.kernel.syscalls import CLONE_NEWPID, unshare
+from cnitest.kernel.syscalls import CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWUTS, unshare
 
 # The first process ignores SIGCHLD, so that the kernel reaps the orphans it inherits; a shell would not go on doing so.
 _FIRST_PROCESS = ("/bin/sh", "-c", "mount -t proc proc /proc && exec env --ignore-signal=CHLD cat")
@@ -28,7 +28,7 @@ _OTHERS_WAIT = 0.5
 
 
 class PidNamespace:
-    """A PID namespace, a mount namespace with its /proc, and the pipe that holds both.
+    """A PID namespace, a mount namespace with its /proc, and the pipe that holds both; UTS and IPC namespaces, too.
 
     Its first process stays in ``network``, which must last as long as the lab: a namespace that it was left in by
     chance could never go before it. Raises CnitestError that says what the machine lacks. A thread can make one
@@ -48,6 +48,7 @@ class PidNamespace:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._pipe, _READY)
             self._await_ready(answer, errors)
+            self.mounts.run(sysctls.protect, network)
             undo.pop_all()
 
     @property
@@ -85,8 +86,9 @@ def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
 
 
 def _start(stdin: int, stdout: int, stderr: int) -> int:
-    """Make the PID namespace and its first process; to be called by the thread."""
-    unshare(CLONE_NEWPID)
+    """Make the PID namespace and its first process; to be called by the thread, which stays in UTS and IPC namespaces
+    of its own: what a program of a lab calls the machine, and how it limits shared memory, is not the machine's."""
+    unshare(CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC)
     actions = [(os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate((stdin, stdout, stderr))]
     return os.posix_spawn(_FIRST_PROCESS[0], _FIRST_PROCESS, {"PATH": _PATH}, file_actions=actions, setsid=True)
 

@@ -15,28 +15,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
-from typing import NamedTuple
 
 from cnitest.errors import DeadlineExceeded
 from cnitest.kernel.processes import seccomp, tracee
 from cnitest.kernel.processes.process import Started, start
 from cnitest.kernel.processes.seccomp import Listener, Notice
 from cnitest.kernel.processes.spawn import spawn
-from cnitest.kernel.syscalls import CLONE_FS, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, setns, unshare
+from cnitest.kernel.syscalls import ANY_NAMESPACE, CLONE_FS, setns, unshare
 
 #: Decisions other than an errno: the call is made, or the whole tree is killed before it.
 LET, KILL = 0, -1
 #: Says what is to become of a call of a process (its pid and name).
 Decide = Callable[[Notice, int, str], int]
 _TIMEOUT = 5.0
-
-
-class Where(NamedTuple):
-    """Descriptors of the namespaces that a program is to run in."""
-
-    mounts: int
-    network: int
-    processes: int
 
 
 class Supervised:
@@ -61,8 +52,9 @@ class Supervised:
     def __enter__(self) -> Supervised:
         return self
 
-    def start(self, argv: Sequence[str], environment: Mapping[str, str], where: Where | None) -> Started:
-        """Start the program, in our own namespaces without ``where``. Raises OSError, FeatureMissing."""
+    def start(self, argv: Sequence[str], environment: Mapping[str, str], where: Sequence[int]) -> Started:
+        """Start the program in the namespaces of some descriptors, entered in this order. Raises OSError,
+        FeatureMissing."""
         starter = threading.Thread(target=self._start, args=(argv, environment, where), daemon=True)
         starter.start()
         self._listening.wait()
@@ -95,13 +87,11 @@ class Supervised:
         if self._error and not error:
             raise self._error
 
-    def _start(self, argv: Sequence[str], environment: Mapping[str, str], where: Where | None) -> None:
+    def _start(self, argv: Sequence[str], environment: Mapping[str, str], where: Sequence[int]) -> None:
         try:
             unshare(CLONE_FS)
-            if where:  # one's own need rights to be entered, too
-                setns(where.mounts, CLONE_NEWNS)
-                setns(where.network, CLONE_NEWNET)
-                setns(where.processes, CLONE_NEWPID)
+            for namespace in where:
+                setns(namespace, ANY_NAMESPACE)
             self._listener = seccomp.install()
             self._listening.set()
             # Where we are killed now, who asks us is not to wait for itself: its call fails once nobody listens.
