@@ -12,15 +12,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from cnitest import interrupts, outputs, paths
-from cnitest.cli.warned import warn
-from cnitest.cni import conf
-from cnitest.cni.calls.invoke import search_path
-from cnitest.cni.calls.mode import MODES
 from cnitest.conformance.model import shipped
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing
 from cnitest.report import options, suite
-from cnitest.report.conformance import choice
-from cnitest.report.given import BY_COMMAND
 from cnitest.topology import find, load
 from cnitest.typos import did_you_mean
 
@@ -122,18 +116,29 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     reject_what_is_anothers(arguments, wanted)
     if arguments.cni_topology != options.DEFAULT_TOPOLOGY:
         load(find(arguments.cni_topology))
-    if _CONFORMANCE in wanted:
-        confs = tuple(map(paths.absolute, arguments.cni_conf))
-        choice.check(choice.asked(arguments, search_path(arguments.cni_path), lambda: ("all",))._replace(given=confs))
-    else:
-        for file in arguments.cni_conf:
-            network = conf.network(Path(paths.absolute(file)), MODES[arguments.cni_runtime])
-            warn(network, search_path(arguments.cni_path))
+    _check_configurations(arguments, for_conformance=_CONFORMANCE in wanted)
     tables = {"HYPOTHESIS_STORAGE_DIRECTORY": paths.cache("hypothesis")}  # else they are in the working directory
     argv = [sys.executable, "-c", _PYTEST, *pytest_arguments(arguments)]
     sys.stdout.flush()
     with interrupts.withheld(*interrupts.ENDING):  # until the other program can say so
         os.execve(sys.executable, argv, {**tables, **os.environ})  # pytest wants to be first to import what it rewrites
+
+
+def _check_configurations(arguments: argparse.Namespace, *, for_conformance: bool) -> None:
+    """Raise ConfigError for configurations that cannot be used, and warn of what is strange in those that can."""
+    from cnitest.cli.warned import warn
+    from cnitest.cni import conf
+    from cnitest.cni.calls.invoke import search_path
+    from cnitest.cni.calls.mode import MODES
+    from cnitest.report.conformance import choice
+
+    path = search_path(arguments.cni_path)
+    if for_conformance:
+        confs = tuple(map(paths.absolute, arguments.cni_conf))
+        choice.check(choice.asked(arguments, path, lambda: ("all",))._replace(given=confs))
+    else:
+        for file in arguments.cni_conf:
+            warn(conf.network(Path(paths.absolute(file)), MODES[arguments.cni_runtime]), path)
 
 
 def _check_selection(arguments: argparse.Namespace) -> None:
@@ -190,7 +195,7 @@ def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     ]
     # Where plugins are not loaded by themselves (PYTEST_DISABLE_PLUGIN_AUTOLOAD), these two are needed all the same.
     given += ["-p", "cnitest", "-p", "xdist"] if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") else []
-    given += ["-p", "no:cacheprovider", "--cni-require-any", BY_COMMAND]
+    given += ["-p", "no:cacheprovider", "--cni-require-any", options.BY_COMMAND]
     given += ["-o", "verbosity_assertions=2"]  # both sides of a comparison in full, as pytest shows them in a CI
     given += ["--junitxml", paths.file_to_write("--junitxml", arguments.junitxml)] if arguments.junitxml else []
     given += ["-k", arguments.select] if arguments.select else []
@@ -236,6 +241,8 @@ def _resolved(arguments: argparse.Namespace, wanted: Sequence[str]) -> argparse.
 
     The options of the conformance suite are left out of runs of other suites, but for those that these read.
     """
+    from cnitest.cni.calls.invoke import search_path
+
     given = argparse.Namespace(**vars(arguments))
     given.cni_path = [":".join(search_path(given.cni_path))] if given.cni_path else []
     given.cni_conf = [paths.absolute(file) for file in given.cni_conf]

@@ -15,15 +15,13 @@ from cnitest.report import options
 SENT = "cnitest_options"
 #: What a path begins with that is meant from a worker's own directory.
 HERE = "./"
-#: What `cnitest run` gives pytest, so that messages call options as they were typed there. No help lists it.
-BY_COMMAND = "--cni-by-command"
 #: The name of an option, as it was typed, by its ``dest``.
 Names = Callable[[str], str]
 
 
 def declare_by_command(group: Any) -> None:
-    """Declare `BY_COMMAND` to a group of pytest's parser."""
-    group.addoption(BY_COMMAND, dest="cni_by_command", action="store_true", help=argparse.SUPPRESS)
+    """Declare `options.BY_COMMAND` to a group of pytest's parser."""
+    group.addoption(options.BY_COMMAND, dest="cni_by_command", action="store_true", help=argparse.SUPPRESS)
 
 
 def of_command(dest: str) -> str:
@@ -34,7 +32,7 @@ def of_command(dest: str) -> str:
 
 def names(config: pytest.Config) -> Names:
     """How options are called by whoever began a run: by the command's names, or by pytest's."""
-    if config.getoption(BY_COMMAND):
+    if config.getoption(options.BY_COMMAND):
         return of_command
     return {option.dest: option.pytest for option in options.ALL}.__getitem__
 

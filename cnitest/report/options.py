@@ -14,6 +14,8 @@ from cnitest import paths
 
 #: What --cni-topology is where nobody says another.
 DEFAULT_TOPOLOGY = "node-with-uplink"
+#: What `cnitest run` gives pytest, so that messages call options as they were typed there. No help lists it.
+BY_COMMAND = "--cni-by-command"
 
 
 class Option(NamedTuple):
