@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cnitest.cni import spec
 from cnitest.cni.calls import invoke
@@ -12,8 +12,7 @@ from cnitest.errors import PluginError, is_ours
 __tracebackhide__ = is_ours
 
 
-@dataclass(frozen=True)
-class Versions:
+class Versions(NamedTuple):
     """What a plugin answers to VERSION."""
 
     cni_version: str

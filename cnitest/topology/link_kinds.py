@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -26,7 +25,6 @@ from cnitest.topology.model_links import (
     Vrf,
     Vxlan,
     Wireguard,
-    nothing,
 )
 from cnitest.topology.words.address import ip
 from cnitest.topology.words.phrase import pairs
@@ -135,8 +133,7 @@ def _tunnel_label(kind: str, link: Tunnel) -> str:
     return f"{kind} {link.local} to {link.remote}{pairs({'key': link.key})}"
 
 
-@dataclass(frozen=True)
-class LinkKind:
+class LinkKind(NamedTuple):
     """A kind of link; ``kind`` is the kernel's word for it and the feature that it needs.
 
     ``group`` is the key of a topology under which its links stand, ``model`` their class.
@@ -178,7 +175,7 @@ class LinkKind:
     #: The family of its ends ``local`` and ``remote``: 4, or 0 for any one; None where it has none.
     ends: int | None = None
     #: By field, what its number may be.
-    limits: Mapping[str, Limits] = field(default_factory=nothing)
+    limits: Mapping[str, Limits] = MappingProxyType({})
     #: What a link needs of the kernel besides its kind.
     features: Callable[[Any], tuple[str, ...]] = _nothing
     #: ip(8) makes it with ``ip link add``; a tap has a command of its own.
@@ -288,9 +285,9 @@ _ROWS = (
         label=_vxlan_label,
     ),
     _TUNNEL,
-    replace(_TUNNEL, kind="gretap", own_mac=True, masters=_ANY),
-    replace(_TUNNEL, kind="ipip", carrier=4),
-    replace(_TUNNEL, kind="sit", carrier=41),
+    _TUNNEL._replace(kind="gretap", own_mac=True, masters=_ANY),
+    _TUNNEL._replace(kind="ipip", carrier=4),
+    _TUNNEL._replace(kind="sit", carrier=41),
     LinkKind("wireguard", "wireguards", Wireguard, defers=True, carrier=17, masters=_ROUTED),
     LinkKind("ifb", "ifbs", Ifb, own_mac=True, defers=True, gives_back=True),
 )
