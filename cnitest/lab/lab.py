@@ -160,8 +160,7 @@ class Lab(Measuring):
         slow: list[socket.socket] = []
         with contextlib.ExitStack() as undo:
             undo.callback(self.thread.end, lambda: _close_all(slow))
-            for place in places:
-                undo.callback(_drop, place, slow)
+            undo.callback(_drop, places, slow)
             if pid_namespace:
                 undo.callback(pid_namespace.close)
             if closing:
@@ -289,7 +288,8 @@ class Lab(Measuring):
         stamps.await_on()
         with self._lock:
             new = [place for place in places if place.full_name not in self._sniffers]
-            open_all([*(packet_socket.kept(place.namespace) for place in new), *also])
+            if new or also:
+                open_all([*(packet_socket.kept(place.namespace) for place in new), *also])
             return [self._sniffer(place) for place in places]
 
     def _sniffer(self, place: Place) -> PacketSocket:
@@ -330,10 +330,17 @@ def _topology(given: object) -> Topology:
     raise UsageError(f"a lab is made of a topology, not of {given!r}{write}")
 
 
-def _drop(place: Place, slow: list[socket.socket]) -> None:
-    if isinstance(place, Host):
-        place.close()
-    slow.extend(place.namespace.close())
+def _drop(places: list[Place], slow: list[socket.socket]) -> None:
+    """Close what places have, the rest of them, too, where one fails; sockets that are slow to close come to a list."""
+    try:
+        while places:
+            place = places.pop()
+            if isinstance(place, Host):
+                place.close()
+            slow.extend(place.namespace.close())
+    finally:
+        if places:
+            _drop(places, slow)
 
 
 def _close_all(slow: list[socket.socket]) -> None:

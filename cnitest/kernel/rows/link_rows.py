@@ -199,8 +199,10 @@ class LinkNames:
 
 def _name(row: bytes) -> tuple[int, str]:
     _, _, ifindex, _, _ = _ifinfo.unpack_from(row, MAIN_HEADER)
-    found = attributes(row, MAIN_HEADER + _ifinfo.size, len(row))
-    return ifindex, next((text(row, start, end) for kind, start, end in found if kind == _NAME), "")
+    for kind, start, end in attributes(row, MAIN_HEADER + _ifinfo.size, len(row)):
+        if kind == _NAME:
+            return ifindex, text(row, start, end)
+    return ifindex, ""
 
 
 class LinkTable(LinkNames):

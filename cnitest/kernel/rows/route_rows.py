@@ -265,9 +265,9 @@ def _name(names: Mapping[int, str], index: int) -> str:
     return names.get(index) or (f"@{index}" if index else "")
 
 
-def is_remembered(row: bytes) -> bool:
-    """Whether an RTM_NEWROUTE row is no table's, but what the kernel learned of a path: a smaller MTU, a redirect."""
-    return bool(row[_CLONED_AT] & _CLONED)
+def of_tables(rows: Iterable[bytes]) -> list[bytes]:
+    """RTM_NEWROUTE rows without what the kernel learned of paths, which is no table's: a smaller MTU, a redirect."""
+    return [row for row in rows if not row[_CLONED_AT] & _CLONED]
 
 
 def route(row: bytes, names: Mapping[int, str]) -> Route:

@@ -115,8 +115,8 @@ def has_address(namespace: NetworkNamespace, address: str) -> bool:
 def routes(namespace: NetworkNamespace, table: LinkNames | None = None) -> tuple[Route, ...]:
     """The routes of all tables, without what the kernel remembers of paths (``ip route show cache``)."""
     names = (table or link_names(namespace)).names
-    rows = namespace.netlink.dump(rtnl.dump_routes())
-    return tuple(route_rows.route(row, names) for row in rows if not route_rows.is_remembered(row))
+    rows = route_rows.of_tables(namespace.netlink.dump(rtnl.dump_routes()))
+    return tuple([route_rows.route(row, names) for row in rows])
 
 
 def rules(namespace: NetworkNamespace) -> tuple[Rule, ...]:

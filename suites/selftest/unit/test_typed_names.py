@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cnitest.report import options
-from cnitest.report.given import BY_COMMAND, of_command
+from cnitest.report.options import BY_COMMAND, of_command
 
 pytest_plugins = ("pytester",)
 

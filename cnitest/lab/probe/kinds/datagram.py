@@ -69,7 +69,7 @@ class DatagramProbe(PortProbe):
                 client.send(sent)
             except OSError as error:
                 return Attempt(matches, error=error)
-            others = far is self.owner  # something on the way may translate it to another server
+            others = self.is_for_owner  # something on the way may translate it to another server
             exchange = _Exchange(client, server, sent, matches, began, others)
             attempt = exchange.serve(Deadline.exactly(wait, "a datagram"), partial(gone, matches) if gone else None)
             return attempt if server or not far else replace(attempt, doubt=self.doubt(far))

@@ -57,7 +57,7 @@ class StreamProbe(PortProbe):
     @property
     def _may_be_another(self) -> bool:
         """Whether a server of somebody else's may answer: none was named for an address that is another place's."""
-        return self.protocol == 0 and self.far is self.owner
+        return self.protocol == 0 and self.is_for_owner
 
     def matcher(self, client: socket.socket, payload: bytes) -> Callable[[Frame], bool]:
         """Tells the frames of a connection that was begun from all others."""

@@ -50,6 +50,11 @@ class PortProbe:
         return self.sender.lab.owner(self.destination.partition("%")[0], self.sender)
 
     @property
+    def is_for_owner(self) -> bool:
+        """Whether its far end is the place that has the address; where nobody named a listener it is."""
+        return self._listener is None or self._listener is self.owner
+
+    @property
     def kept(self) -> tuple[Kept, ...]:
         """None: each attempt has sockets of its own."""
         return ()

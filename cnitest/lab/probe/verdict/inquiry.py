@@ -82,8 +82,8 @@ class Inquiry:
         # Who said first that it is too large, with what was seen then; how small it was to be at last.
         self._too_large: tuple[Refusal, Seen] | None = None
         self._mtu, self._narrower = 0, False
-        # Since when no place knows what it asked for before; why the sender then did not ask.
-        self._anew, self._unasked = 0, ""
+        # Since when no place knows what it asked for before; why the sender did not ask; was it answered elsewhere?
+        self._anew, self._unasked, self._elsewhere = 0, "", False
 
     @property
     def _everyone(self) -> list[Place]:
@@ -101,7 +101,7 @@ class Inquiry:
         self.begin(self._forget_frames(watchers, self._probe.kept)[0].count)
         # A Reach is false when it is a drop: is it there?
         settled = self._send(watchers, self._wait, may_end_early=True)
-        if settled and refusal.is_elsewhere(self._probe, self._seen):  # then who?
+        if self._elsewhere:  # then who?
             self._forget_frames(self._everyone)
             settled = self._send(self._everyone, self._wait) or settled
         if settled is None and not self._lab.blind:
@@ -192,13 +192,13 @@ class Inquiry:
             attempt = attempt.unheard()
         self._seen = seen
         self._attempts.append(attempt)
-        self._waited = wait
-        self._narrower = False
+        self._waited, self._narrower = wait, False
         if attempt.answered:
             lost = f", {len(self._attempts) - 1} lost before" if len(self._attempts) > 1 else ""
             took = f" after {attempt.rtt * 1000:.2f} ms" if attempt.rtt is not None else ""
-            by, name = refusal.answerer(self._probe, attempt, seen)
-            return self._reach(Verdict.DELIVERED, f"answered by {name}{took}{lost}", by)
+            self._elsewhere = refusal.is_elsewhere(self._probe, seen)
+            who = refusal.answerer(self._probe, attempt, seen) if self._elsewhere else (None, attempt.answered_by or "")
+            return self._reach(Verdict.DELIVERED, f"answered by {who[1]}{took}{lost}", who[0])
         return self._refused(watchers, wait) if self._seen else None
 
     def _refused(self, watchers: Sequence[Place], wait: float) -> Reach | None:

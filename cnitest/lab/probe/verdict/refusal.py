@@ -77,11 +77,9 @@ def is_elsewhere(probe: Probe, seen: Seen) -> bool:
 
 
 def answerer(probe: Probe, attempt: Attempt, seen: Seen) -> tuple[str | None, str]:
-    """The place that answered a ping with an address that it does not have, where all were watched, and what to say of
-    it; else None and the address."""
+    """Of a ping that its far end did not get: the place that answered with an address that it does not have, where all
+    were watched, and what to say of it; else None and the address."""
     address = attempt.answered_by or ""
-    if not is_elsewhere(probe, seen):
-        return None, address
     first = next((one for one in seen.sightings if one.returning), None)
     inside = {frame.link for frame in seen.at(seen.sender)} == {"lo"}
     name = seen.sender if inside else first.place if first and first.frame.out else ""
