@@ -21,6 +21,8 @@ from cnitest.lab.snapshot.firewall_line import FirewallLine
 ALONE = "!"
 #: The operation whose blindness is one cause however many things it does not see.
 _SEES = "CHECK"
+# The beginning of the requirements that are about it.
+_SEEN = "CHK-"
 # What of a row says which sort of thing it is, rather than which one.
 _TRAITS = ("kind", "protocol", "scope")
 
@@ -65,20 +67,21 @@ def _traits(item: Difference) -> Iterator[str]:
 def _of_call(call: Call, fault: str, requirement: str) -> str:
     match fault:
         case CallFault.ACCEPTS:
-            blind = call.command == _SEES
-            return f"{ALONE}{call.command} accepts" if blind else f"{call.command} accepts {requirement}"
+            blind = call.command == _SEES and requirement.startswith(_SEEN)
+            return f"{ALONE}{call.command} accepts" if blind else f"accepts {requirement}"
         case CallFault.FAILS:
             return f"{ALONE}fails {plain(protocol.words(call))}"
         case CallFault.CRASHES:
-            first = protocol.stack_trace(call).partition(b"\n")[0].decode(errors="replace")
-            return f"{ALONE}crashes {plain(first)}"
+            return f"{ALONE}crashes {plain(protocol.crash_words(call)[1])}"
         case CallFault.DIES:
             return f"{ALONE}dies of signal {-call.exit_code}"
         case CallFault.HANGS | CallFault.FLOODS:
             return f"{ALONE}{fault}"
-        case CallFault.EMPTY:
+        case CallFault.EMPTY | CallFault.REPORTED:
             return f"{ALONE}{call.command} {fault}"
-        case CallFault.CODE | CallFault.NAMELESS | CallFault.WORDLESS:
+        case CallFault.WORDLESS:
+            return str(fault)
+        case CallFault.CODE | CallFault.NAMELESS:
             code = (protocol.error_document(call) or {}).get("code", call.exit_code)
-            return f"{call.command} {fault} {code} {requirement}"
+            return f"{fault} {code} {requirement}"
     return ""

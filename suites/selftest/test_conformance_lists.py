@@ -165,7 +165,7 @@ def test_a_del_that_fails_in_plain_text_is_reported(tmp_path: Path):
 
     reported = held(file, "-k", "of_every_command and wordy")
 
-    assert "wordy DEL: exit code 1 without an error document: cannot delete" in reported
+    assert "wordy DEL: fails without an error document: cannot delete" in reported
 
 
 @pytest.mark.requires(plugin="firewall")

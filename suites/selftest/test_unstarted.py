@@ -274,15 +274,19 @@ def test_a_plugin_that_hangs_or_lies_cannot_start(tmp_path: Path):
 
 
 def test_what_is_printed_before_a_result_is_named(tmp_path: Path):
-    """Debug text on stdout is reported as what stands before the result, and where it belongs."""
+    """Debug text on stdout is reported as what stands before the result, and where it belongs; of its words nothing
+    is read, as of those of an error."""
     plugin = tmp_path / "odd"
-    plugin.write_text(f"#!/bin/sh\n[ $CNI_COMMAND = ADD ] && echo 'DEBUG: {{adding}}'\nexec {PATH}/bridge\n")
+    said = "DEBUG: {adding} mtu, invalid argument"
+    plugin.write_text(f"#!/bin/sh\n[ $CNI_COMMAND = ADD ] && echo '{said}'\nexec {PATH}/bridge\n")
     plugin.chmod(0o755)
+    options = ("--cni-path", f"{tmp_path}:{PATH}")
 
-    done = tried(tmp_path, {"type": "odd", "ipam": POOL}, options=("--cni-path", f"{tmp_path}:{PATH}"))
+    done = tried(tmp_path, {"type": "odd", "mtu": 1400, "ipam": POOL}, options=options)
 
     assert done.returncode == 1
-    assert "stdout has 'DEBUG: {adding}' before the result: only the result may be there" in done.stdout
+    assert f"stdout has '{said}' before the result: only the result may be there" in " ".join(done.stdout.split())
+    assert "the MTU" not in done.stdout
 
 
 def test_a_result_with_the_exit_code_of_a_failure_is_named(tmp_path: Path):

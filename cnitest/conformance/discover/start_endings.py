@@ -43,8 +43,20 @@ _OF_JSON = {"array": "a list", "object": "an object", "bool": "a boolean"}
 
 
 def causes(failure: StartFailure) -> list[str]:
-    """The likely causes of a failure, the likeliest first; empty where none is known."""
-    return list(dict.fromkeys(words for function in CAUSES for words in function(failure)))
+    """The likely causes of a failure, the likeliest first; empty where none is known. Of a result with something before
+    it, which no error is about, that alone."""
+    return [*_before_result(failure)] or list(dict.fromkeys(words for each in CAUSES for words in each(failure)))
+
+
+def _before_result(failure: StartFailure) -> Iterator[str]:
+    """A plugin that succeeded, and printed something before its result."""
+    call = failure.call
+    before = _before_document(call.stdout) if call and call.exit_code == 0 else ""
+    if before and not failure.error:
+        yield (
+            f"stdout has {quoted(before)} before the result: only the result may be there (SPEC section 5, Success); "
+            "what is for people belongs on stderr"
+        )
 
 
 @cause
@@ -89,7 +101,7 @@ def mtu_is_wrong(failure: StartFailure) -> Iterator[str]:
     if (
         isinstance(mtu, int)
         and "mtu" not in named
-        and re.search(r"mtu|invalid argument|numerical result", failure.text, re.I)
+        and re.search(r"(?<![\w-])mtu|invalid argument|numerical result", failure.text, re.I)
     ):
         yield f"the MTU {mtu} may be more than the link below has, or than its kind allows (68 to 65535)"
 
@@ -128,11 +140,6 @@ def ended_badly(failure: StartFailure) -> Iterator[str]:
         yield limits.memory() or f"it was ended by signal {-call.exit_code}: a fault of the plugin's own"
     elif b"panic:" in call.stderr or b"goroutine " in call.stderr or b"Traceback (most" in call.stderr:
         yield limits.memory() or "it crashed, see its stack trace: a fault of the plugin's own"
-    elif call.exit_code == 0 and (before := _before_document(call.stdout)):
-        yield (
-            f"stdout has {quoted(before)} before the result: only the result may be there (SPEC section 5, Success); "
-            "what is for people belongs on stderr"
-        )
     elif call.exit_code == 0:
         yield "it ended with exit code 0, but stdout is not one result document (SPEC section 5, Success)"
     elif _is_a_result(call.stdout):

@@ -16,6 +16,7 @@ from cnitest.kernel.processes import programs
 __all__ = [
     "CallFault",
     "crash",
+    "crash_words",
     "documents",
     "ending",
     "error_document",
@@ -25,6 +26,7 @@ __all__ = [
     "rejection",
     "result_document",
     "success",
+    "unreported",
     "wordless",
     "words",
 ]
@@ -32,6 +34,9 @@ __all__ = [
 _CRASH = re.compile(
     rb"^(panic: |fatal error: |goroutine \d+ \[|Traceback \(most recent call last\)|thread '.*' panicked)", re.M
 )
+
+# What ended a program of Python, behind the frames of its trace: the exception's type, and what it says.
+_EXCEPTION = re.compile(rb"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*((?:[A-Za-z_][\w.]*))(.*)$", re.M)
 
 # A program that is not there, as Go, shells and Python's subprocess word it.
 _PROGRAM = re.compile(
@@ -51,9 +56,10 @@ class CallFault(enum.StrEnum):
     FAILS = "fails"
     ACCEPTS = "accepts"
     EMPTY = "without a result"
+    REPORTED = "succeeds with an error document"
     CODE = "has the code"
     NAMELESS = "does not name it with"
-    WORDLESS = "has no error document with"
+    WORDLESS = "has no error document"
 
 
 def complaint(call: Call, words: str, fault: str = "") -> Detail:
@@ -67,6 +73,18 @@ def stack_trace(call: Call) -> bytes:
     return next((stream[line.start() :] for stream, line in found if line), b"")
 
 
+def crash_words(call: Call) -> tuple[str, str]:
+    """What a stack trace says that a call came to, and that without its values: of Python its last exception, of others
+    the first line, with the next one where the first only says where."""
+    trace = stack_trace(call)
+    if raised := _EXCEPTION.findall(trace):
+        kind, rest = raised[-1]
+        return shown(kind + rest), shown(kind)
+    first, *others = trace.splitlines()
+    words = shown(b" ".join([first, *others[:1]]) if first.startswith(b"thread ") and first.endswith(b":") else first)
+    return words, words
+
+
 def crash(call: Call) -> list[str]:
     """Hangs, signals, floods and stack traces: what is wrong whatever was asked."""
     if "stdout" in call.cut or "stderr" in call.cut:
@@ -75,8 +93,8 @@ def crash(call: Call) -> list[str]:
         return [complaint(call, f"hangs: killed after {call.seconds:.1f} s", CallFault.HANGS)]
     if call.exit_code < 0:
         return [complaint(call, f"dies of signal {-call.exit_code}{_limited()}", CallFault.DIES)]
-    if trace := stack_trace(call):
-        return [complaint(call, f"crashes: {shown(trace.splitlines()[0])}{_limited()}", CallFault.CRASHES)]
+    if stack_trace(call):
+        return [complaint(call, f"crashes: {crash_words(call)[0]}{_limited()}", CallFault.CRASHES)]
     return []
 
 
@@ -102,7 +120,7 @@ def success(call: Call, *, silent: bool = False) -> list[str]:
     if call.exit_code != 0:
         return [complaint(call, f"fails: exit code {call.exit_code}: {words(call)}", CallFault.FAILS)]
     if error_document(call) is not None:
-        return [complaint(call, f"exit code 0 with error {words(call)}", CallFault.CODE)]
+        return [complaint(call, f"exit code 0 with error {words(call)}", CallFault.REPORTED)]
     if silent and call.stdout.strip():
         return [complaint(call, f"succeeds, but prints {shown(call.stdout)}")]
     return []
@@ -116,7 +134,7 @@ def rejection(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()
         return faults
     if call.exit_code == 0:
         if error_document(call) is not None:
-            return [complaint(call, f"exit code 0 with error {words(call)}", CallFault.CODE)]
+            return [complaint(call, f"exit code 0 with error {words(call)}", CallFault.REPORTED)]
         return [complaint(call, f"succeeds, but should refuse{_output(call)}", CallFault.ACCEPTS)]
     document = error_document(call)
     if document is None:
@@ -129,6 +147,14 @@ def rejection(call: Call, codes: Collection[int] = (), names: Iterable[str] = ()
     lacking = [name for name in names if name not in text]
     unnamed = f"the error does not name {', '.join(lacking)}: {words(call)}"
     return [complaint(call, unnamed, CallFault.NAMELESS)] if lacking else []
+
+
+def unreported(call: Call) -> list[str]:
+    """What speaks against the way a call ended, should it have failed: it crashed, or has no error document."""
+    faults = crash(call)
+    if faults or call.exit_code == 0 or error_document(call) is not None:
+        return faults
+    return [complaint(call, f"fails {wordless(call)}", CallFault.WORDLESS)]
 
 
 def not_defined(call: Call) -> bool:

@@ -15,6 +15,7 @@ from cnitest.conformance.discover.preflight import StartFailure
 from cnitest.conformance.model import shipped
 from cnitest.conformance.model.subject import Subject
 from cnitest.errors import CnitestError, ConfigError, FeatureMissing
+from cnitest.plugins import files
 from cnitest.report.options import DEFAULT_TOPOLOGY
 from cnitest.text import with_short_words
 from cnitest.topology import find, load
@@ -175,10 +176,10 @@ def _profiles(names: tuple[str, ...], given: Sequence[Source]) -> list[Path]:
 
 
 def own(found: Sequence[Subject], named: Collection[str]) -> tuple[str, ...]:
-    """The names of the subjects that were asked for by name, or lie in the first directory of their search path."""
-    return tuple(
-        subject.name
-        for subject in found
-        if {subject.name, subject.plugin} & set(named)
-        or (subject.path and plugins.find(subject.plugin, subject.path[:1]))
-    )
+    """The names of the subjects that were asked for by name, or lie in the first directory of their search path; of
+    those in one directory with plugins that everybody has, the others."""
+    asked = [subject for subject in found if {subject.name, subject.plugin} & set(named)]
+    near = [subject for subject in found if subject.path and plugins.find(subject.plugin, subject.path[:1])]
+    common = {plugin.name for plugin in files.every()}
+    theirs = [subject for subject in near if subject.plugin not in common]
+    return tuple(dict.fromkeys(subject.name for subject in [*asked, *(theirs or near)]))

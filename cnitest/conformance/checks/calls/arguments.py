@@ -45,11 +45,7 @@ def malformed_arguments_do_not_upset_it(bench: Bench, text: str) -> None:
 
     call = bench.add(target, changes={"CNI_ARGS": text})
 
-    bench.complain(*protocol.crash(call))
-    if call.exit_code != 0 and not protocol.crash(call):
-        bench.demand(
-            protocol.error_document(call) is not None, f"{text!r}: fails without an error: {protocol.words(call)}"
-        )
+    bench.complain(*protocol.unreported(call), prefix=f"{text!r}: ")
 
 
 @check("ARG-04", name=["IP", "MAC"])
