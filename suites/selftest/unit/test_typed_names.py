@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cnitest.report import options
-from cnitest.report.options import BY_COMMAND, of_command
+from cnitest.report.given import of_command
+from cnitest.report.options import BY_COMMAND
 
 pytest_plugins = ("pytester",)
 
