@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import yaml  # noqa: F401 - pytester forgets what runs of its own import, and PyYAML's C part works only once a process
 
 pytest_plugins = ["pytester"]
 
