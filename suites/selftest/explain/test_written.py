@@ -158,8 +158,8 @@ SOURCES += [
 ]  # fmt: skip
 WARM = [
     moved("l2.elsewhere", "wrong subnet", 4),
-    of_rule("routing.reply-by-default", "no route back", "ip address flush dev br01 to 10.40.80.1",
-            "ip route add 10.40.80.11 dev br01", 4),
+    of_rule("routing.subnet-route", "no subnet route", "ip address flush dev br01 to 10.40.80.1",
+            "ip address add 10.40.80.1/24 dev br01", 4),
 ]  # fmt: skip
 QUESTIONS = [
     *(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_interface
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip import declared, fib, next_hops
+from cnitest.explain.evidence.ip import declared, detours, fib, next_hops
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.leg import travelled
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
@@ -39,7 +39,7 @@ def ipv6_disabled(loss: Loss) -> Found | None:
     """IPv6 is disabled on the link that had the address, or on the sender's link."""
     if loss.six and loss.received and loss.sysctl(f"ipv6/conf/{loss.incoming}/disable_ipv6") == "1":
         return _disabled(loss, loss.place, loss.incoming)
-    step, place = _lost(loss) or (None, None)
+    step, place = _lost(loss) or _passed_by(loss) or (None, None)
     name = f"ipv6/conf/{step.link.name}/disable_ipv6" if step else ""
     if step is None or place is None or not loss.six or loss.sysctl(name, place) != "1":
         return None
@@ -64,7 +64,7 @@ def _disabled(loss: Loss, place: Place, link: str) -> Found:
 @cause("host.mtu-below-ipv6", *_WHERE, Stage.SOCKET_OUT, order=-8)
 def mtu_below_ipv6(loss: Loss) -> Found | None:
     """The MTU of a link was set below 1280, so that the kernel has taken IPv6 and all its addresses from it."""
-    step, place = _lost(loss) or (None, None)
+    step, place = _lost(loss) or _passed_by(loss) or (None, None)
     link = loss.links(place).get(step.link.name) if step and place and loss.six else None
     if step is None or place is None or link is None or not 0 < link.mtu < _LEAST_OF_IPV6:
         return None
@@ -201,6 +201,11 @@ def _lost(loss: Loss) -> tuple[AddAddress, Place | None] | None:
     return (steps[0], places.get(steps[0].place)) if steps else None
 
 
+def _passed_by(loss: Loss) -> tuple[AddAddress, Place] | None:
+    """The address whose subnet a place has lost, so that it sends what is for that to its gateway; and that place."""
+    return next(((one.lost, one.place) for one in detours.bypasses(loss) if one.lost), None)
+
+
 def _wanted(loss: Loss) -> str:
     """The address whose owner was to get the packet next; empty when there is no route."""
     if _is_holder(loss):
@@ -250,7 +255,8 @@ def _add(loss: Loss, step: AddAddress) -> str:
     place = next((one for one in loss.place.lab.places if one.full_name == step.place), None)
     gone = declared.gone_with(place, loss.state(place), step.address) if place else []
     routes = (f"ip {'-6 ' if ':' in step.address else ''}route replace {words}" for words in gone)
-    return " && ".join((f"ip address add {step.address} dev {step.link.name}{dad}", *routes))
+    how = "replace" if step.replace else "add"
+    return " && ".join((f"ip address {how} {step.address} dev {step.link.name}{dad}", *routes))
 
 
 @cause("host.no-local-route", Stage.SOCKET_OUT, Stage.ROUTING)

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_interface
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import gone
-from cnitest.explain.evidence.ip import declared
+from cnitest.explain.evidence.ip import declared, detours
 from cnitest.explain.evidence.leg import travelled
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.wiring import LinkAt
@@ -33,7 +33,8 @@ def link_gone(loss: Loss) -> Found | None:
 def own_link_gone(loss: Loss) -> Found | None:
     """The link by which the topology leads to the next hop is not there: deleted or renamed, and its routes with it."""
     if not isinstance(loss.route(loss.destination), NoRoute):
-        return None
+        passed = (one.at for one in detours.bypasses(loss) if one.at not in loss.wiring.links)
+        return next((_found(loss, at) for at in passed), None)
     hop = ip_address(declared.gateway(loss.place, loss.question) or loss.destination)
     for step in declared.addresses(loss.place):
         at = LinkAt(step.place, step.link.name)

@@ -6,16 +6,20 @@ import ipaddress
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import gone
+from cnitest.explain.evidence.ip import detours
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.wiring import LinkAt
+from cnitest.lab.snapshot import words as ip_words
+
+_FIRST = -5
 
 
-@cause("l2.own-link-down", Stage.SOCKET_OUT, Stage.ROUTING)
+@cause("l2.own-link-down", Stage.SOCKET_OUT, Stage.ROUTING, order=_FIRST)
 def own_link_down(loss: Loss) -> Found | None:
     """The link to the next hop is down, and the kernel has dropped its routes with it."""
     wanted = loss.destination
     if not isinstance(loss.route(wanted), NoRoute):
-        return None
+        return _sent_elsewhere(loss)
     for at in _down(loss):
         lost = gone.commands(loss, at)
         if _leads_to(loss, at, lost):
@@ -27,6 +31,23 @@ def own_link_down(loss: Loss) -> Found | None:
                 remedy=" && ".join((f"ip link set {at.link} up", *lost)),
             )
     return None
+
+
+def _sent_elsewhere(loss: Loss) -> Found | None:
+    """A link that is down, without which its place sends what is for a neighbour there to its gateway."""
+    down = (one for one in detours.bypasses(loss) if one.at in loss.wiring.links and not loss.wiring.links[one.at].up)
+    one = next(down, None)
+    if one is None:
+        return None
+    lost = gone.commands(loss, one.at)
+    return Found(
+        "link down",
+        f"{one.at} is down, and {one.at.place} sends {one.network} by {ip_words.route_key(one.route)} without it",
+        "link",
+        (f"{one.owner} is on that link's segment", *(f"gone with it: {words}" for words in lost)),
+        " && ".join((f"ip link set {one.at.link} up", *lost)),
+        one.at.place,
+    )
 
 
 def _down(loss: Loss) -> list[LinkAt]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip import carriers, declared, fib, next_hops, sendings, sizes
+from cnitest.explain.causes.routing import strays
+from cnitest.explain.evidence.ip import carriers, declared, detours, fib, next_hops, sendings, sizes
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
@@ -26,15 +28,36 @@ def routing_loop(loss: Loss) -> Found | None:
     rounds = sum(not sighting.frame.out and sighting.frame.link == loss.link for sighting in here)
     if rounds < _ROUNDS or not isinstance(loss.routed, Route):
         return None
-    nearest = loss.owner(loss.routed.via or loss.destination)
+    place, key, remedy = _leading_out(loss) or (loss.place, words.route_key(loss.routed), "")
+    by = loss.route(loss.destination, place=place)
+    nearest = loss.owner((by.via if isinstance(by, Route) else "") or loss.destination)
     other = f" to {nearest.full_name}" if nearest else ""
     return Found(
         "routing loop",
-        f"{loss.place.full_name} sends {loss.destination}{other} ({words.route_key(loss.routed)}), and it comes back",
+        f"{place.full_name} sends {loss.destination}{other} ({key}), and it comes back",
         "routing",
-        (f"it came in by {loss.link} {rounds} times",),
-        f"correct the route to {loss.destination} of one of those that it goes round",
+        (f"it came in at {loss.place.full_name} by {loss.link} {rounds} times",),
+        remedy or f"correct the route to {loss.destination} of one of those that it goes round",
+        place.full_name,
     )
+
+
+def _leading_out(loss: Loss) -> tuple[Place, str, str] | None:
+    """A place of the circle with the route that it takes and the command that leads out: first one that has not the
+    topology's route, else one that has a router beside it which hands the packet on to others."""
+    out = Counter(one.place for one in loss.seen.sightings if one.returning == loss.returning and one.frame.out)
+    circle = [(place, question) for place, question in detours.sent(loss) if out[place.full_name] >= _ROUNDS]
+    decided = [(place, question, fib.decide(loss.state(place), question)) for place, question in circle]
+    there = [(place, question, one, one.route) for place, question, one in decided if one and one.route]
+    for place, question, one, route in there:
+        if declared.route(place, question) and declared.gateway(place, question) not in ("", route.via):
+            return place, words.route_key(route), strays.again(loss, place, one, question)
+    for place, _, _, route in there:
+        way_on = next_hops.way_on(loss, place)
+        beside = loss.owner(way_on.rpartition("via ")[2]) if " via " in way_on and "…" not in way_on else None
+        if beside and beside not in [one for one, _ in circle]:
+            return place, words.route_key(route), f"ip {'-6 ' if loss.six else ''}route replace {way_on}"
+    return None
 
 
 @cause("limits.hop-limit", Stage.ROUTING, order=-1)

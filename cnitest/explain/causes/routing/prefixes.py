@@ -1,4 +1,5 @@
-"""Prefixes that are too narrow: a neighbour on the link is sent to by another way, or by none."""
+"""Subnets that a place does not know, or knows too narrow: a neighbour on the link is sent to by another way, or by
+none."""
 
 from __future__ import annotations
 
@@ -6,15 +7,56 @@ import ipaddress
 from collections.abc import Iterator
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip import detours
+from cnitest.explain.evidence.ip import declared, detours
 from cnitest.explain.evidence.leg import owners_of
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Address, Route
 from cnitest.lab.place import Place
+from cnitest.lab.snapshot import words
 
 _STAGES = (Stage.SOCKET_OUT, Stage.WIRE, Stage.INGRESS, Stage.BRIDGE, Stage.ROUTING, Stage.NEIGHBOUR)
 _FIRST = -11
+_LEAST_OF_IPV6 = 1280
+
+
+@cause("routing.subnet-route", *_STAGES, order=_FIRST)
+def subnet_route(loss: Loss) -> Found | None:
+    """A place has no route to a link's own subnet (deleted, ``noprefixroute``, or gone with the address), so it sends
+    what is for a neighbour there to its gateway."""
+    up = (one for one in detours.bypasses(loss) if one.at in loss.wiring.links and loss.wiring.links[one.at].up)
+    found = next(up, None)
+    if found is None or (loss.six and _has_no_ipv6(loss, found)):
+        return None
+    place, link = found.place, found.at.link
+    by = words.route_key(found.route)
+    lost = (f"the topology declares {found.lost.address} on {link}, which is gone",) if found.lost else ()
+    return Found(
+        "no subnet route",
+        f"{place.full_name} has no route to {found.network} on {link}, and sends it by {by}",
+        "routing",
+        (f"{found.owner} is on that link's segment", *lost),
+        _connected_again(loss, found),
+        place.full_name,
+    )
+
+
+def _has_no_ipv6(loss: Loss, found: detours.Bypass) -> bool:
+    """Whether the link cannot have the address, for another cause."""
+    disabled = loss.sysctl(f"ipv6/conf/{found.at.link}/disable_ipv6", found.place) == "1"
+    return disabled or 0 < loss.links(found.place)[found.at.link].mtu < _LEAST_OF_IPV6
+
+
+def _connected_again(loss: Loss, found: detours.Bypass) -> str:
+    """The command that gives a place the route to a link's subnet again: with the address, where that is gone."""
+    place, state, family = found.place, loss.state(found.place), "-6 " if loss.six else ""
+    if found.lost is None:
+        return f"ip {family}route replace {found.network} dev {found.at.link}"
+    address = found.lost.address
+    moved = declared.moved_back(place, state, address.partition("/")[0])
+    again = f"ip address add {address} dev {found.at.link}{' nodad' if loss.six else ''}"
+    gone = (f"ip {family}route replace {one}" for one in declared.gone_with(place, state, address))
+    return moved or " && ".join((again, *gone))
 
 
 @cause("routing.narrow-prefix", *_STAGES, order=_FIRST)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface
 from typing import NamedTuple
 
-from cnitest.explain.evidence import translation
-from cnitest.explain.evidence.ip import fib
+from cnitest.explain.evidence import leg, translation
+from cnitest.explain.evidence.ip import declared, fib
 from cnitest.explain.evidence.loss import Loss
+from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Link, Route
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.reach import Sighting
 from cnitest.lab.snapshot import words
+from cnitest.topology.building.steps import AddAddress
 
 _DEFAULTS = 3
 
@@ -86,6 +89,71 @@ def partings(loss: Loss) -> Iterator[Parting]:
             back = [_by(links, s) for s in seen[: seen.index(away)] if s.place == name and s.returning]
             headers = wire.read(away.frame.data)
             yield Parting(loss.place.lab.place(name), headers, came[-1], away.frame.link, next(iter(back), ""))
+
+
+class Bypass(NamedTuple):
+    """A place that sent what is for ``owner``, a neighbour on its link ``at``, to a gateway, by ``route``: it has no
+    route to that link's own subnet ``network``. ``lost`` is the address with that subnet that it was declared to have
+    and does not have there any more; None where it has one."""
+
+    place: Place
+    at: LinkAt
+    owner: LinkAt
+    network: IPv4Network | IPv6Network
+    route: Route
+    lost: AddAddress | None
+
+
+def bypasses(loss: Loss) -> Iterator[Bypass]:
+    """The places on a packet's way that lack the route to the subnet that it is for, in order."""
+    for place, question in sent(loss):
+        decision = fib.decide(loss.state(place), question)
+        route = decision.route if decision else None
+        if route is not None and _by_a_gateway(route):
+            yield from _passed_by(loss, place, question, route)
+
+
+def sent(loss: Loss) -> Iterator[tuple[Place, fib.RouteLookup]]:
+    """The places that routed a packet, in order, each with the packet as it left; and where it was to be routed at
+    last."""
+    came, left = dict[str, str](), dict[str, fib.RouteLookup]()
+    for one in loss.seen.sightings:
+        other = one.returning != loss.returning or wire.is_about_another(one.frame.data)
+        if other or one.place not in loss.wiring.places:
+            continue
+        if not one.frame.out:
+            came.setdefault(one.place, _by(loss.links(loss.wiring.places[one.place]), one))
+        elif _is_sent(loss, one):
+            mark = loss.mark_at(loss.wiring.places[one.place], sent=one.place not in came)
+            question = fib.RouteLookup(wire.read(one.frame.data), came.get(one.place, ""), mark)
+            left.setdefault(one.place, question)
+    if not loss.spot.out and not loss.bridged:
+        left.setdefault(loss.place.full_name, loss.question)
+    yield from ((loss.wiring.places[name], question) for name, question in left.items())
+
+
+def _by_a_gateway(route: Route) -> bool:
+    return route.kind == "unicast" and bool(route.gateways or route.nhid)
+
+
+def _passed_by(loss: Loss, place: Place, question: fib.RouteLookup, route: Route) -> Iterator[Bypass]:
+    """The links with the destination's owner in a subnet of the place's own to which it has no route."""
+    state, destination = loss.state(place), ip_address(question.headers.destination)
+    routes = [one.route for one in fib.decisions(state, question) if one.route]
+    there = [(row.link, row.address, None) for row in state.addresses if row.scope == "global"]
+    kept = {(row.link, row.ip) for row in state.addresses}  # if at all, with another prefix
+    lost = (step for step in declared.addresses(place) if (step.link.name, step.address.split("/")[0]) not in kept)
+    gone = [(step.link.name, step.address, step) for step in lost]
+    for link, address, step in (*there, *gone):
+        network, at = ip_interface(address).network, LinkAt(place.full_name, link)
+        row = loss.wiring.links.get(at)
+        on_it = destination in network and fib.length(route) <= network.prefixlen
+        if not on_it or (row and (row.kind == "loopback" or row.master)) or any(fib.goes_by(r, link) for r in routes):
+            continue
+        near = loss.wiring.ways(at) if row else loss.wiring.links
+        owner = next((one for one in leg.owners_of(loss.wiring, str(destination), place) if one in near), None)
+        if owner:
+            yield Bypass(place, at, owner, network, route, step)
 
 
 def _by(links: Mapping[str, Link], one: Sighting) -> str:
