@@ -130,12 +130,13 @@ def receiver_mtu(loss: Loss) -> Found | None:
     )
 
 
-@cause("limits.bridge-port-mtu", Stage.BRIDGE)
+@cause("limits.bridge-port-mtu", Stage.BRIDGE, Stage.WIRE)
 def bridge_port_mtu(loss: Loss) -> Found | None:
     """The bridge port that leads to the receiver has a smaller MTU, and the bridge drops what is longer."""
-    if not loss.bridged or loss.port is None:
+    bridge = loss.port.bridge if loss.bridged and loss.port else loss.link if loss.spot.out else ""
+    if not bridge:
         return None
-    ports = {row.link for row in loss.state().fdb if row.mac == loss.mac and row.bridge == loss.port.bridge}
+    ports = {row.link for row in loss.state().fdb if row.mac == loss.mac and row.bridge == bridge}
     link = next((loss.links()[name] for name in ports if name in loss.links()), None)
     if link is None or sizes.fits(loss, link.mtu):
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cnitest.explain.evidence import leg
 from cnitest.explain.evidence.ip import carriers
 from cnitest.explain.evidence.ip.sysctls import set_to
 from cnitest.explain.evidence.loss import Loss
@@ -108,13 +109,25 @@ def limit(loss: Loss, place: Place, link: Link) -> int:
 
 def raised(loss: Loss, place: Place, link: str, size: int) -> str:
     """The command that lets a link of a place take packets of so many bytes, and all that the other end of its wire
-    sends."""
+    sends; of a bridge, its port on their way, too."""
     name = f"ipv6/conf/{link}/mtu"
     if loss.six and 0 < loss.number(name, place) < size <= loss.links(place)[link].mtu:
         return set_to(size, name)
     peer = loss.wiring.peer(LinkAt(place.full_name, link))
     mtu = max(size, loss.wiring.links[peer].mtu if peer else 0)
-    return f"{_room_below(loss, place, link, mtu)}ip link set dev {link} mtu {mtu}"
+    beyond = (at for at in _way_of_bridge(loss, place, link) if at.place == place.full_name)
+    ports = (f"ip link set dev {at.link} mtu {mtu}" for at in beyond if 0 < loss.wiring.links[at].mtu < mtu)
+    return " && ".join((*ports, f"{_room_below(loss, place, link, mtu)}ip link set dev {link} mtu {mtu}"))
+
+
+def _way_of_bridge(loss: Loss, place: Place, link: str) -> tuple[LinkAt, ...]:
+    """The links behind a bridge on the way to the next hop of a place's; none of other links."""
+    start, route = LinkAt(place.full_name, link), loss.route(loss.destination, place=place)
+    if loss.wiring.links[start].kind != "bridge" or not isinstance(route, Route):
+        return ()
+    ways = loss.wiring.ways(start)
+    owners = leg.owners_of(loss.wiring, route.via or loss.destination, place)
+    return next((ways[at][1:] for at in owners if at in ways), ())
 
 
 def too_small_beyond(loss: Loss, place: Place, link: str, size: int) -> tuple[str, ...]:
@@ -122,8 +135,13 @@ def too_small_beyond(loss: Loss, place: Place, link: str, size: int) -> tuple[st
     lower = _below(loss, place, link, size)
     wire_end, needs = (lower[0].name, lower[1]) if lower else (link, size)
     peer = loss.wiring.peer(LinkAt(place.full_name, wire_end))
-    mtu = loss.wiring.links[peer].mtu if peer else 0
-    return (f"{peer}, the other end, takes {mtu} bytes: then it needs MTU {needs}, too",) if 0 < mtu < needs else ()
+    others = [(peer, ", the other end,")] if peer else []
+    others += [(at, "") for at in _way_of_bridge(loss, place, link) if at.place != place.full_name]
+    return tuple(
+        f"{at}{which} takes {mtu} bytes: then it needs MTU {needs}, too"
+        for at, which in others
+        if 0 < (mtu := loss.wiring.links[at].mtu) < needs
+    )
 
 
 def _room_below(loss: Loss, place: Place, link: str, mtu: int) -> str:
