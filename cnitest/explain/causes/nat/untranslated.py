@@ -77,9 +77,9 @@ def _answers(loss: Loss, last: Passage, uplink: str) -> bool:
 
 
 def _awaits_neighbour(loss: Loss) -> bool:
-    """Whether the answer never left, since its next hop, which somebody in the lab has, is asked for its MAC in
+    """Whether the answer goes no further, since its next hop, which somebody in the lab has, is asked for its MAC in
     vain."""
-    hop = "" if loss.link else next_hops.unanswered(loss)
+    hop = "" if loss.spot.out or loss.bridged else next_hops.unanswered(loss)
     return bool(hop) and loss.owner(hop) is not None
 
 
