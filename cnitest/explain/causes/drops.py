@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from cnitest.explain.causes import matching
+from cnitest.explain.causes import behind, matching
 from cnitest.explain.causes.registry import Found
 from cnitest.explain.evidence import rule_steps
 from cnitest.explain.evidence.loss import Loss
@@ -141,9 +141,24 @@ def found(loss: Loss, step: MetRule, *, also: tuple[str, ...] = (), remedy: str 
         f"{said}   ({note})" if note else said,
         hook=step.hook,
         evidence=(*evidence(loss, step), *also),
-        remedy=remedy or (past_rule(loss, step) if step.rule else past_policy(step)),
+        remedy=remedy or past(loss, step),
         place=step.place,
     )
+
+
+def past(loss: Loss, step: MetRule) -> str:
+    """The commands that let a packet past a rule or policy, and past what would end it next at the same hook."""
+    first = past_rule(loss, step) if step.rule else past_policy(step)
+    others = behind.steps(loss, step, own=bool(step.rule) and first == without(step))
+    remedies = (first, *(without(one) if one.rule else past_policy(one) for one in others))
+    commands = dict.fromkeys(one for remedy in remedies for one in remedy.split(" && "))
+    return " && ".join(one for one in commands for _ in range(_copies(one, (step, *others))))
+
+
+def _copies(removing: str, steps: Iterable[MetRule]) -> int:
+    """How often a command has to be given that removes a rule: as often as its chain has it."""
+    same = (sum(f"{command(step)} -D {_bare(rule)}" == removing for rule in step.rules) for step in steps)
+    return max(1, *same)
 
 
 def past_rule(loss: Loss, step: MetRule) -> str:
@@ -182,14 +197,7 @@ def _against_the_reply(step: MetRule) -> Iterator[str]:
     apart has one for each."""
     if step.hook != "FORWARD" or step.returning or not step.oif or not _of_ip(step):
         return
-    packet = step.packet._replace(
-        source=step.packet.destination,
-        destination=step.packet.source,
-        source_port=step.packet.destination_port,
-        destination_port=step.packet.source_port,
-        kind=0,
-    )
-    reply = step._replace(packet=packet, iif=step.oif, oif=step.iif, state="established")
+    reply = behind.reply_of(step)
     for rule in step.rules:
         conditions, _, target = rule.rpartition(" -j ")
         if target and matching.iptables_holds(matching.split(conditions), reply):

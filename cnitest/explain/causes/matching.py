@@ -61,6 +61,24 @@ def covers(written: str, value: str) -> bool:
 
 def iptables_holds(words: Iterable[str], step: MetRule) -> bool:
     """Whether the conditions of a rule of iptables hold for the packet of a step; False where one is not understood."""
+    pairs = _options(words)
+    known = all(option in _INVERTIBLE for option, _, inverted in pairs if inverted)
+    return known and all(_option_holds(option, value, step) != inverted for option, value, inverted in pairs)
+
+
+def iptables_may_hold(words: Iterable[str], step: MetRule) -> bool | None:
+    """As `iptables_holds`, None where a condition is not understood and no other one fails."""
+    known = {*_INVERTIBLE, "--icmp-type", "--icmpv6-type", "--comment"}
+    pairs = [one for one in _options(words) if one[0] != "--comment"]
+    plain = [(option, value, inverted) for option, value, inverted in pairs if option in known]
+    if any(_option_holds(option, value, step) == inverted for option, value, inverted in plain):
+        return False
+    rest = (one for one in pairs if one not in plain)
+    return True if all(option == "-m" and _option_holds(option, value, step) for option, value, _ in rest) else None
+
+
+def _options(words: Iterable[str]) -> list[tuple[str, str, bool]]:
+    """The options of a rule with their values, and whether they are inverted."""
     pairs, rest, inverted = [], list(words), False
     while rest:
         option = rest.pop(0)
@@ -70,8 +88,7 @@ def iptables_holds(words: Iterable[str], step: MetRule) -> bool:
         value = rest.pop(0) if rest and rest[0] != "!" and not rest[0].startswith("-") else ""
         pairs.append((option, value, inverted))
         inverted = False
-    known = all(option in _INVERTIBLE for option, _, inverted in pairs if inverted)
-    return known and all(_option_holds(option, value, step) != inverted for option, value, inverted in pairs)
+    return pairs
 
 
 def _option_holds(option: str, value: str, step: MetRule) -> bool:
@@ -112,6 +129,15 @@ def nft_holds(conditions: str, step: MetRule) -> bool:
     terms = _NFT_TERM.findall(conditions)
     left = _NFT_TERM.sub("", conditions).replace("counter", "").strip()
     return not left and all(_term_holds(name, value, step) for name, value in terms)
+
+
+def nft_may_hold(conditions: str, step: MetRule) -> bool | None:
+    """As `nft_holds`, None where a condition is not understood and no other one fails."""
+    terms = [(name, value) for name, value in _NFT_TERM.findall(conditions) if value[0] not in "!=<>@&"]
+    left = _NFT_TERM.sub(lambda found: found[0] if found[2][0] in "!=<>@&" else "", conditions)
+    if not all(_term_holds(name, value, step) for name, value in terms):
+        return False
+    return None if left.replace("counter", "").strip() else True
 
 
 def _term_holds(name: str, value: str, step: MetRule) -> bool:
