@@ -219,7 +219,7 @@ def past_policy(step: MetRule) -> str:
     """The command that lets the packet, and its reply by the same way, past a chain's policy."""
     if not _of_ip(step):
         if is_iptables(step):
-            return f"{command(step)} -P {step.chain} ACCEPT"
+            return f"{command(step)} -P {step.chain} {'RETURN' if len(step.path) > 1 else 'ACCEPT'}"
         return f"nft 'chain {step.table} {step.chain} {{ policy accept; }}'"
     return " && ".join(_accepting(step, direction, link) for direction, link in _directions(step))
 

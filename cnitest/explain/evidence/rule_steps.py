@@ -270,8 +270,10 @@ def _nft_rule(ours: Ours, event: NftTraceEvent) -> tuple[str, str, int]:
     where = event.family, event.table, event.chain
     number = ours.numbers.get((*where, event.handle), 0)
     saved, program = _saved_chain(ours, *where)
-    if saved and len(saved.rules) == sum(key[:3] == where for key in ours.numbers) and number:
-        return program, saved.rules[number - 1], number
+    chain, there = ours.chains.get(where), sum(key[:3] == where for key in ours.numbers)
+    said = saved.words(number, there, hooked=bool(chain and chain.hook)) if saved else None
+    if said is not None:
+        return program, said, number if said else 0
     words = ours.nft_words.get((*where, event.handle), f"rule with handle {event.handle}")
     return "nft", _COUNTED.sub("counter", words), number
 

@@ -33,6 +33,16 @@ class SavedChain(NamedTuple):
     rules: tuple[str, ...]
     counted: tuple[int, ...]
 
+    def words(self, number: int, there: int, *, hooked: bool) -> str | None:
+        """The rule that nftables has as the ``number``-th of all that are ``there``; None where the two differ.
+
+        It is empty for the policy of a chain that is not hooked in: ebtables has such, and nftables a rule at its end.
+        """
+        policy = not hooked and self.policy in ("DROP", "ACCEPT")
+        if not 0 < number <= there or len(self.rules) not in (there, there - policy):
+            return None
+        return self.rules[number - 1] if number <= len(self.rules) else ""
+
 
 def nft_rules(run: Run) -> Mapping[tuple[str, str, str, int], str]:
     """The rules as nft writes them, by family, table, chain and handle. Raises CommandError."""
