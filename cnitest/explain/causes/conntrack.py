@@ -12,6 +12,7 @@ from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.ip import declared, detours, fib
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import MetRule
+from cnitest.explain.evidence.translation import Passage
 
 _INVALID = re.compile(
     r"(--ctstate|--state) \S*INVALID\S*|ct state (vmap \{.*invalid : drop|\{? ?[\w, ]*invalid[\w, ]*)"
@@ -123,22 +124,35 @@ def _would_be_new(step: MetRule) -> bool:
 
 
 def _untranslated(loss: Loss) -> Found | None:
-    """A reply that is for the place itself, which translated the source of its request in another zone."""
-    here = (one for one in translation.passages(loss) if one.place is loss.place) if loss.returning else ()
-    one = next((each for each in here if each.came.source != each.left.source == loss.packet.destination), None)
-    there, back = (_zone_rules(loss, loss.place.full_name, returning=returning) for returning in (False, True))
-    if one is None or _numbers(there) == _numbers(back):
-        return None
-    request, reply = (", ".join(sorted(_numbers(rules))) or "0" for rules in (there, back))
-    rules = tuple(dict.fromkeys(f"{drops.where(step)}: {step.rule}" for step in (*there, *back)))
-    return Found(
-        "conntrack zone",
-        f"{loss.place.full_name} translated {one.came.source} to {one.left.source} in conntrack zone {request}, and "
-        f"tracks the reply in zone {reply}, so it takes it for its own",
-        hook="PREROUTING",
-        evidence=rules,
-        remedy=_without_all((*there, *back)),
-    )
+    """A reply that is not translated back where its request was translated, in another zone."""
+    for one in translation.passages(loss) if loss.returning else ():
+        there, back = (_zone_rules(loss, one.place.full_name, returning=returning) for returning in (False, True))
+        if _numbers(there) == _numbers(back):
+            continue
+        request, reply = (", ".join(sorted(_numbers(rules))) or "0" for rules in (there, back))
+        old, new, so = _kept(loss, one)
+        if new:
+            return Found(
+                "conntrack zone",
+                f"{one.place.full_name} translated {old} to {new} in conntrack zone {request}, and tracks the reply in "
+                f"zone {reply}, so it {so}",
+                hook="PREROUTING",
+                evidence=tuple(dict.fromkeys(f"{drops.where(step)}: {step.rule}" for step in (*there, *back))),
+                remedy=_without_all((*there, *back)),
+                place=one.place.full_name,
+            )
+    return None
+
+
+def _kept(loss: Loss, one: Passage) -> tuple[str, str, str]:
+    """An address of the request's that a place translated, what to, and what comes of a reply that still has that;
+    empty where it has not."""
+    came, left = one.came, one.left
+    if one.place is loss.place and came.source != left.source == loss.packet.destination:
+        return came.source, left.source, "takes it for its own"
+    if came.destination != left.destination == loss.packet.source:
+        return came.destination, left.destination, f"leaves it as from {left.destination}"
+    return "", "", ""
 
 
 def _without_all(rules: Iterable[MetRule]) -> str:

@@ -15,8 +15,12 @@ from cnitest.lab.reach import Seen, Sighting
 def spot(attempt: Attempt, seen: Seen, sender: Place) -> LastSeen:
     """Where a packet was last seen: the request that somebody rejected, else the answer, else the request.
 
-    A request is lost where the one who rejected it is, wherever copies of it went.
+    A request is lost where the one who rejected it is, wherever copies of it went. What is rejected after an answer of
+    a stranger's is the reset that it got.
     """
+    foreign = _foreign_answer(seen, sender)
+    if foreign:
+        return _spot(foreign, sender.lab)
     found = refusal.refusal(attempt, seen, sender)
     last = silence.last_sighting(attempt, seen, forth=found is not None)
     if found and found.origin:
@@ -24,7 +28,7 @@ def spot(attempt: Attempt, seen: Seen, sender: Place) -> LastSeen:
         last = next((s for s in reversed(here) if wire.icmp_error(s.frame.data) is None), last)
     if last is None:
         return LastSeen(sender)
-    return _spot((None if found else _foreign_answer(seen, sender)) or last, sender.lab)
+    return _spot(last, sender.lab)
 
 
 def _foreign_answer(seen: Seen, sender: Place) -> Sighting | None:
