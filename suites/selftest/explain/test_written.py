@@ -143,12 +143,16 @@ def moved(cause: str, dropped_by: str, family: int) -> Broken:
 
 
 ASTRAY = [moved("l2.elsewhere", "wrong subnet", 4), moved("host.address-moved", "address moved", 6)]
-UPLINK = "192.168.80.100/24"
+UPLINK, UPLINK6 = "192.168.80.100/24", "2001:db8:80::100/64"
 SOURCES += [
     of_rule("nat.masquerade-address", "MASQUERADE without an address",
             f"ip address del {UPLINK} dev ens33; ip route add 192.168.80.2 dev ens33; "
             "ip route add default via 192.168.80.2 dev ens33",
             f"ip address add {UPLINK} dev ens33", 4),
+    of_rule("nat.masquerade-address", "MASQUERADE without an address",
+            f"ip address del {UPLINK6} dev ens33; ip -6 route add 2001:db8:80::2 dev ens33; "
+            "ip -6 route replace default via 2001:db8:80::2 dev ens33",
+            f"ip address add {UPLINK6} dev ens33 nodad", 6),
     *(
         of_rule("nat.masquerade-skipped", "rule before MASQUERADE",
                 f"{TABLES[family]} -t nat -N X; {TABLES[family]} -t nat -I POSTROUTING -g X",

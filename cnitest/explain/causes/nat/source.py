@@ -165,8 +165,9 @@ def masquerade_address(loss: Loss) -> Found | None:
         where, link = one.place.full_name, next((row.link for row in one.place.addresses if row.ip == new), "")
         if rule is None or not link:
             continue
-        again = [step.address for step in declared.addresses(one.place) if step.link.name == one.oif]
-        wanted = next((each for each in again if (":" in each) == loss.six), "…")
+        steps = [step for step in declared.addresses(one.place) if step.link.name == one.oif]
+        again = [step.address for step in steps if (":" in step.address) == loss.six]
+        wanted = next((each for each in again if not ipaddress.ip_interface(each).is_link_local), "…")
         return Found(
             "MASQUERADE without an address",
             f"{where} translates {one.came.source} to {new}, which is {link}'s: {one.oif} has no address",
