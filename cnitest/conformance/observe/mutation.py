@@ -17,6 +17,7 @@ Path = tuple[str | int, ...]
 _NOT_OURS = frozenset({"name", "cniVersion", "type", "prevResult"})
 _OTHER_TYPES: tuple[Any, ...] = (None, "cnitest-wrong", -1, [], {})
 _ADDRESS = re.compile(r"^[0-9a-fA-F:.]+(/\d+)?$")
+# How many values are tried before each further key gets but one.
 _MOST = 48
 _NEAR = 0x4C
 
@@ -31,12 +32,15 @@ class Mutation(NamedTuple):
 
 
 def of(document: Document) -> Iterator[Mutation]:
-    """Every key of a configuration with a value of another type, and each of its sections missing."""
+    """Every key of a configuration with a value of each other type, and each of its sections missing.
+
+    Of a large configuration the last keys are tried with one value each, neighbours with others.
+    """
     made = 0
-    for path, value in _leaves(document):
-        for other in _OTHER_TYPES:
-            if type(other) is type(value) or made >= _MOST:
-                continue
+    for number, (path, value) in enumerate(_leaves(document)):
+        others = [other for other in _OTHER_TYPES if type(other) is not type(value)]
+        turn = number % len(others)
+        for other in others[: _MOST - made] if made < _MOST else others[turn : turn + 1]:
             made += 1
             yield _mutated(document, path, other)
     for key in document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,6 +12,8 @@ from cnitest.plural import count
 from cnitest.report.conformance import listing, table
 from cnitest.report.conformance.causes import FindingCause
 from cnitest.report.conformance.summary import WORST_FIRST, RunSummary, shares
+
+_WIDTH = 118
 
 
 def sections(
@@ -56,6 +59,7 @@ def _totals(ended: RunSummary) -> Iterator[str]:
         if CaseVerdict.PASSED in words:
             words[CaseVerdict.PASSED] += f" ({effects[level]} with an effect)"
         yield f"{level.value:7} {', '.join(words.values())}"
+    yield from _open(ended)
     times = shares(ended.cases)
     tried = count(len(ended.cases), "case")
     yield (
@@ -63,3 +67,16 @@ def _totals(ended: RunSummary) -> Iterator[str]:
         f"{times['plugins']:.0%} were spent in plugins, {times['tools']:.0%} in other programs, "
         f"{times['own']:.0%} in cnitest"
     )
+
+
+def _open(ended: RunSummary) -> Iterator[str]:
+    """What a plugin must do and was not shown to do, nor not to do: the run does not fail for it, so it is named."""
+    blocked: dict[str, list[str]] = {}
+    for requirement, subject, verdict, _ in ended.rows:
+        if requirement.level is Level.MUST and verdict is CaseVerdict.UNDECIDED:
+            blocked.setdefault(subject.name, []).append(requirement.id)
+    if blocked:
+        number = sum(map(len, blocked.values()))
+        named = "; ".join(f"{name} {table.ids(each)}" for name, each in blocked.items())
+        words = f"MUST    {number} undecided, for which the run does not fail: {named} ('blocked by', above, says why)"
+        yield from textwrap.wrap(words, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)

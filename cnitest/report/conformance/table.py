@@ -52,7 +52,7 @@ def brief(ended: RunSummary) -> Iterator[str]:
     for rows in sorted(loud, key=_worst):
         groups.setdefault((rows[0].requirement.level.value, _marks(rows, width)), []).append(rows[0].requirement.id)
     for (level, marks), identifiers in groups.items():
-        lines = textwrap.wrap(_ids(identifiers), _IDS - 2, break_on_hyphens=False)
+        lines = textwrap.wrap(ids(identifiers), _IDS - 2, break_on_hyphens=False)
         yield f"{lines[0]:{_IDS}} {level:7} {marks}".rstrip()
         yield from (f"  {line}" for line in lines[1:])
     yield from _others(ended, [rows for rows in requirements if _is_quiet(rows)])
@@ -70,7 +70,7 @@ def _others(ended: RunSummary, quiet: Sequence[tuple[SummaryRow, ...]]) -> Itera
         alike = len(set(verdicts)) == 1
         pairs = ((subject.name, SHORT[verdict]) for subject, verdict in zip(ended.subjects, verdicts, strict=True))
         words = SHORT[verdicts[0]] if alike else ", ".join(f"{name} {mark}" for name, mark in pairs)
-        text = f"{words}: {_ids(identifiers)}"
+        text = f"{words}: {ids(identifiers)}"
         yield from textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
@@ -112,7 +112,7 @@ def _counted(rows: tuple[SummaryRow, ...]) -> str:
     return ", ".join(f"{counts[verdict]} {SHORT[verdict]}" for verdict in WORST_FIRST if counts[verdict])
 
 
-def _ids(identifiers: Sequence[str]) -> str:
+def ids(identifiers: Sequence[str]) -> str:
     """IDs with what they share said once: ``DEL-01 -02 -05, CHK-02``."""
     groups = []
     for prefix, those in groupby(identifiers, lambda name: name.rpartition("-")[0]):

@@ -20,7 +20,6 @@ from cnitest.conformance.model.finding import Finding
 from cnitest.conformance.model.requirement import Kind, find
 from cnitest.conformance.model.subject import Subject, from_data, to_data
 from cnitest.conformance.model.verdict import Case, CaseVerdict, RunProfile, classify
-from cnitest.conformance.observe import mutation
 from cnitest.errors import ConfigError
 from cnitest.kernel.files import File
 from cnitest.kernel.rows.records import Address, Link
@@ -182,24 +181,6 @@ def test_built_in_chains_come_whenever_iptables_is_asked():
 
     assert leftovers(state(), asked, strict=True) == []
     assert len(leftovers(state(), state(rules=("nat: :INPUT DROP",)), strict=True)) == 1
-
-
-def test_every_mutation_is_another_configuration():
-    """Each change is a whole configuration of its own with its words, and the original stays as it is."""
-    conf = {
-        "name": "n",
-        "cniVersion": "1.0.0",
-        "type": "x",
-        "mtu": 1400,
-        "ipam": {"type": "y", "subnet": "10.0.0.0/24"},
-    }
-    kept = json.dumps(conf)
-    changes = [*mutation.of(conf), *mutation.wrong_values(conf), *mutation.wrong_words(conf)]
-
-    assert all(change.document != conf and change.words for change in changes)
-    assert {"mtu", "ipam", "subnet"} <= {change.key for change in changes}
-    assert all(change.document["name"] == "n" and change.document["type"] == "x" for change in changes)
-    assert json.dumps(conf) == kept
 
 
 def test_a_sibling_has_other_addresses():

@@ -20,6 +20,7 @@ from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe.truth import option_faults, same_destination, untruths
 
 _DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+_NO_ADDRESS = "its result has no addresses"
 
 
 @check("ADD-08")
@@ -184,6 +185,8 @@ def sandboxes_tell_the_sides_apart(shared_attachment: SharedAttachment) -> None:
 def addresses_name_their_interface(shared_attachment: SharedAttachment) -> None:
     """Each address has the index of an interface of the container."""
     bench, made = shared_attachment.bench, shared_attachment.made
+    if not form.ips(made.result, bench.version):
+        bench.not_exercised(_NO_ADDRESS)
     bench.complain(*form.indices(made.result, made.target.netns))
 
 
@@ -191,6 +194,8 @@ def addresses_name_their_interface(shared_attachment: SharedAttachment) -> None:
 def addresses_and_routes_are_well_formed(shared_attachment: SharedAttachment) -> None:
     """Addresses are hosts with a prefix, destinations networks with a prefix, gateways addresses."""
     bench, made = shared_attachment.bench, shared_attachment.made
+    if not form.ips(made.result, bench.version) and not form.destinations(made.result, bench.version):
+        bench.not_exercised(_NO_ADDRESS)
     bench.complain(*form.addresses(made.result, bench.version))
 
 
@@ -203,7 +208,10 @@ def addresses_are_of_the_configured_ranges(shared_attachment: SharedAttachment) 
     if not networks or bench.setting.capabilities or bench.setting.args:
         bench.not_applicable("its configuration names no networks, or addresses are asked for besides")
     made = [shared_attachment.made, *([shared_attachment.second()] if capacity(bench.subject) > 1 else [])]
-    for ip in (ip for each in made for ip in form.ips(each.result, bench.version)):
+    given = [ip for each in made for ip in form.ips(each.result, bench.version)]
+    if not given:
+        bench.not_exercised(_NO_ADDRESS)
+    for ip in given:
         here = [network for network in networks if network.version == (6 if ":" in ip.address else 4)]
         inside = any(ipaddress.ip_interface(ip.address).ip in network for network in here)
         bench.demand(inside or not here, f"{ip.address} is in none of {', '.join(map(str, here))}")

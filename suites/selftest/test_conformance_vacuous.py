@@ -1,0 +1,53 @@
+"""What shows nothing passes nothing: a GC that fails frees nothing valid, no address is wrong where there is none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnitest import fixtures
+
+HONEST = Path(next(iter(fixtures.__path__)), "honest")
+NETWORK = {
+    "cniVersion": "1.1.0",
+    "name": "n",
+    "type": "wire",
+    "bridge": "wire0",
+    "ipam": {"type": "pool", "ranges": [[{"subnet": "10.61.0.0/24"}]]},
+}
+
+
+def run(folder: Path, *requirements: str, **keys: object) -> tuple[dict[str, str], str]:
+    """The verdict of each requirement for wire with other keys in its configuration, and what was printed."""
+    (folder / "x.conf").write_text(json.dumps({**NETWORK, **keys}))
+    command = [sys.executable, "-m", "cnitest.cli", "run", "x.conf", "--cni-path", f"{folder}:{HONEST}", "-n", "0"]
+    command += ["--plugin", str(keys.get("type", "wire")), "--json", "out.json"]
+    command += [word for name in requirements for word in ("--requirement", name)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    rows = json.loads((folder / "out.json").read_text())["requirements"]
+    return {row["id"]: row["verdict"] for row in rows if row["id"] in requirements}, done.stdout
+
+
+def test_a_gc_that_always_fails_keeps_nothing(tmp_path: Path):
+    """GC-01 reports it; what GC is to leave alone is undecided, and those MUSTs are named at the end."""
+    code = '[ "$CNI_COMMAND" = GC ] && { echo \'{"cniVersion": "1.1.0", "code": 103, "msg": "no"}\'; exit 1; }'
+    (tmp_path / "failing").write_text(f'#!/bin/sh\n{code}\nexec "{HONEST}/wire"\n')
+    (tmp_path / "failing").chmod(0o755)
+
+    found, printed = run(tmp_path, "GC-01", "GC-05", "GC-08", "GC-09", type="failing")
+
+    assert found == {"GC-01": "failed", "GC-05": "undecided", "GC-08": "undecided", "GC-09": "undecided"}
+    assert "MUST    2 undecided, for which the run does not fail: failing GC-05 -09" in printed
+
+
+@pytest.mark.parametrize(("verdict", "keys"), [("not applicable", {"ipam": {}}), ("passed", {})])
+def test_addresses_that_are_not_there_are_not_right(tmp_path: Path, verdict: str, keys: dict[str, object]):
+    """ADD-15 and ADD-16 apply to a result that has addresses."""
+    found, printed = run(tmp_path, "ADD-15", "ADD-16", **keys)
+
+    assert found == dict.fromkeys(("ADD-15", "ADD-16"), verdict), printed
+    assert "MUST    2 undecided" not in printed
