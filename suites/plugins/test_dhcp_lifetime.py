@@ -233,6 +233,20 @@ def test_del_does_not_wait_for_an_answer_to_a_renewal(node, server, running, cni
     assert [link.name for link in attachment.sandbox.links] == ["lo"]
 
 
+@pytest.mark.covers("dhcp", "DEL", "packet")
+def test_a_container_that_comes_back_asks_anew(node, server, running, cni):
+    """After DEL nothing is remembered of a lease: an ADD with the same ID asks the server as the first one did."""
+    with serving(server) as dhcp, server.capture("ens33") as wire:
+        cni.delete(cni.add(node.sandbox("c1"), NET))
+        await_message(wire, "RELEASE")
+        attachment = cni.add(node.sandbox("c1"), NET)
+        await_leases(dhcp, [attachment.address])
+        asked = messages(wire, "DISCOVER")
+
+    assert len(asked) == 2
+    assert attachment.sandbox.ping(SERVER)
+
+
 @pytest.mark.covers("dhcp", "DEL")
 def test_del_twice_is_no_error(node, server, running, cni):
     """A second DEL, and one of a container that was never added, succeed and release nothing."""

@@ -11,6 +11,7 @@ from cnitest.suites.plugins.node_networks import caller, pending, rules
 from cnitest.suites.plugins.ports import BACKENDS, HOST_PORT, asked, mapping, published
 
 from cnitest import PluginError
+from cnitest.testing import Reply, ScriptedPlugin
 
 pytestmark = [
     pytest.mark.topology("node-with-uplink"),
@@ -47,6 +48,25 @@ def test_the_result_is_that_of_the_plugin_before(node, cni, backend):
     assert len(ports.result.interfaces) == len(plain.result.interfaces) == 3
     assert ports.result.routes == plain.result.routes
     assert set(ports.result.document) == set(plain.result.document)
+
+
+@BACKEND
+@pytest.mark.covers("portmap", "kernel")
+def test_a_port_leads_to_no_address_of_the_host(node, cni, tmp_path, backend):
+    """A link of the host may be called as the container's is: its address, first in the result, is passed over."""
+    before = ScriptedPlugin.install(tmp_path, "of-the-host")
+    cni.path = (*cni.path, str(tmp_path))
+    sandbox = node.sandbox("c1")
+    links = [{"name": "eth0"}, {"name": "eth0", "sandbox": sandbox.path}]
+    ips = [{"address": f"10.22.0.{host}/24", "interface": number} for number, host in enumerate((99, 2))]
+    result = {"cniVersion": "1.0.0", "interfaces": links, "ips": ips}
+    before.program({"ADD": Reply(result=result), "DEL": Reply()})
+    network = published(4, **backend)
+    network["plugins"].insert(1, {"type": "of-the-host"})
+    cni.add(sandbox, network, capabilities=asked())
+
+    assert any("10.22.0.2" in rule for rule in rules(node, "10.22.0."))
+    assert rules(node, "10.22.0.99") == []
 
 
 @pytest.mark.covers("portmap", "kernel")

@@ -47,6 +47,23 @@ def test_addresses_of_no_named_interface(lab, cni, node, tmp_path):
     assert answers_by(lab.host("client").ping(address(2, 4))) == "eth2"
 
 
+@pytest.mark.covers("sbr", "kernel")
+def test_addresses_of_another_interface_that_is_named_first(cni, node, tmp_path):
+    """A result with two links of the container: the addresses of CNI_IFNAME alone get rules, wherever it stands."""
+    before = ScriptedPlugin.install(tmp_path, "of-two-links")
+    cni.path = (*cni.path, str(tmp_path))
+    links = [{"name": name, "sandbox": node.sandbox("c1").path} for name in ("eth1", "eth2")]
+    ips = [{"address": f"{address(of, 4)}/24", "gateway": gateway(of, 4), "interface": of - 1} for of in (1, 2)]
+    result = {"cniVersion": "1.0.0", "interfaces": links, "ips": ips}
+    before.program({"ADD": Reply(result=result), "DEL": Reply()})
+    link, sbr = routed(2)["plugins"]
+    network = {"cniVersion": "1.0.0", "name": "uplink2", "plugins": [link, {"type": "of-two-links"}, sbr]}
+
+    sandbox = attached(cni, node, plain(1), network)[0].sandbox
+
+    assert own_rules(sandbox) == [f"{address(2, 4)}/32"]
+
+
 @pytest.mark.covers("sbr", "refused")
 def test_alone_it_is_refused(cni, node):
     """Without a plugin before it there is no link and no result to work on: an error."""
