@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,21 @@ from cnitest.lab.place import ENVIRONMENT, Place
 PROGRAMS = ("iptables", "ip6tables", "nft", "ipset", "ip")
 # Of what a plugin said, so much is searched for what it means: patterns take long on a megabyte.
 _MOST_READ = 4096
+# A file and why a system call about it failed, as Go words that, then shells and the programs that they start, Python
+# and Node.
+_FILES = tuple(
+    map(
+        re.compile,
+        (
+            r"\b(?:open|stat|lstat|read|readlink|write|mkdir|unlink) (?P<path>/[^\s\"']+?): (?P<why>[\w ]+)",
+            r"[:\s'‘`\"](?P<path>/[^\s:'’\"]+)['’\"]?: "
+            r"(?P<why>(?i:no such file or directory|directory nonexistent|not a directory|file name too long))\b",
+            r"\[Errno \d+\] (?P<why>[\w ]+): '(?P<path>/[^'\n]+)'",
+            r"\bE[A-Z]{3,}: (?P<why>[\w ]+), \w+ '(?P<path>/[^'\n]+)'",
+        ),
+    )
+)
+_SAME = {"directory nonexistent": "no such file or directory"}
 
 
 class Caller(Enum):
@@ -69,6 +85,15 @@ class StartFailure:
             parts = [said[:_MOST_READ].decode(errors="replace") for said in (self.call.stdout, self.call.stderr)]
             parts = parts if any(parts) else [log.end for log in self.logs]
         return " ".join(_without(self.call.stdin, part[:_MOST_READ]) for part in parts).strip()
+
+    @property
+    def named_files(self) -> tuple[tuple[str, str], ...]:
+        """The files that it said something about: their paths, each with why, in small letters."""
+        named = [(path, why.lower()) for words in _FILES for path, why in self._found(words)]
+        return tuple(dict.fromkeys((path, _SAME.get(why, why)) for path, why in named))
+
+    def _found(self, words: re.Pattern[str]) -> list[tuple[str, str]]:
+        return [(found["path"], found["why"]) for found in words.finditer(self.text)]
 
     def advice(self, profile: str, test: str, command: str) -> str:
         """What to do: what a profile can say, what a test can do, or what helps where a command attaches sandboxes."""

@@ -35,9 +35,8 @@ _NO_LINK_OF_IP = re.compile(
     r"|argument \"([^\"\s/]{1,15})\" is wrong: Device does not exist"
 )
 _ANOTHER_KIND = re.compile(r"\"?([^\"\s/]{1,15})\"? (?:already )?exists,? but is not an? (\w+)")
+_OF_ONE_BOOT = ("/run/", "/var/run/")
 LINK_KEYS = ("master", "device", "parent", "uplink", "physInterface")
-#: A system call about a file as Go words its error: the file's path, and why.
-FILE = re.compile(r"\b(?:open|stat|lstat|read|readlink|write|mkdir|unlink) (/[^\s\"']+?): ([\w ]+)")
 _MAKERS = {plugin.name for plugin in files.every() if plugin.family == "interface"}
 
 
@@ -316,7 +315,7 @@ def _name_is_too_long(failure: StartFailure) -> bool:
 @cause
 def file_is_not_there(failure: StartFailure) -> Iterator[str]:
     """A file that something else on a host would have written."""
-    for path, why in dict.fromkeys(FILE.findall(failure.text)):
+    for path, why in failure.named_files:
         if why == "file name too long":
             if not _name_is_too_long(failure):
                 yield f"a name in this path has more than {LONGEST_FILE_NAME} letters: shorten it in the configuration"
@@ -325,7 +324,8 @@ def file_is_not_there(failure: StartFailure) -> Iterator[str]:
         elif path.startswith("/sys/"):
             yield f"{path}: {why}: this machine has no such device; a network of a lab has links, and no hardware"
         elif not path.endswith(".sock") and not path.startswith("/proc/"):
-            yield f"{path}: {why}: " + failure.advice(
+            gone = "what is below /run is gone after a boot: a plugin makes its own directories; "
+            yield f"{path}: {why}: {gone if path.startswith(_OF_ONE_BOOT) else ''}" + failure.advice(
                 "what a host has there a cnitest.yaml puts there, with 'mounts: {DIRECTORY: ./mine}' or host_setup",
                 "write what a host has there before ADD, with host.run",
                 "write what a host has there with setup in a topology of your own",

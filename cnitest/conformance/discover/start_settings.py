@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnitest.conformance.discover.preflight import StartFailure
-from cnitest.conformance.discover.start_causes import FILE, cause
+from cnitest.conformance.discover.start_causes import cause
 from cnitest.plugins import arguments
 from cnitest.text import quoted
 from cnitest.topology.rules.settings import nearest_sysctl
@@ -24,7 +24,7 @@ _FOREIGN = re.compile(r'invalid net sysctl key: "([^"]+)"')
 @cause
 def sysctl_is_wrong(failure: StartFailure) -> Iterator[str]:
     """A sysctl that the kernel does not have, or that does not take the value."""
-    for path, why in dict.fromkeys(FILE.findall(failure.text)):
+    for path, why in failure.named_files:
         if path.startswith(_SYSCTLS):
             words = path.removeprefix(_SYSCTLS).split("/")
             yield f"sysctl {'.'.join(words)}: {why}{_what_to_write(failure, words, why)}"
