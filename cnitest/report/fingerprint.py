@@ -75,9 +75,9 @@ def _of_call(call: Call, fault: str, requirement: str) -> str:
             return f"{ALONE}crashes {plain(protocol.crash_words(call)[1])}"
         case CallFault.DIES:
             return f"{ALONE}dies of signal {-call.exit_code}"
-        case CallFault.HANGS | CallFault.FLOODS:
+        case CallFault.HANGS | CallFault.FLOODS | CallFault.REPORTED:
             return f"{ALONE}{fault}"
-        case CallFault.EMPTY | CallFault.REPORTED:
+        case CallFault.EMPTY:
             return f"{ALONE}{call.command} {fault}"
         case CallFault.WORDLESS:
             return str(fault)

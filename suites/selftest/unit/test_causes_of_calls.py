@@ -74,17 +74,18 @@ def test_failures_without_a_document_are_one_cause():
     assert found(*bare[:2], both) == [("bridge", ("PROTO-04", "PROTO-13")), ("bridge", ("ADD-04",))]
 
 
-def test_errors_with_exit_code_0_are_one_cause_a_command():
-    """A document of an error with exit code 0 is the same whichever requirement shows it; a wrong code is not."""
+def test_errors_with_exit_code_0_are_one_cause():
+    """A document of an error with exit code 0 is the same for every requirement and command; a wrong code is not."""
     call = replace(failed("ADD", "no link"), exit_code=0)
     named = [(detail,) for detail in (*protocol.success(call), *protocol.rejection(call))]
     zero = [about(name, *words, call, words[0].fault) for name, words in zip(("ADD-03", "ADD-04"), named, strict=True)]
+    zero.append(about("STA-05", "exit code 0", replace(call, command="STATUS"), zero[0].details[0].fault))
     wrong = [about(name, "code 999", failed("ADD", "x"), CallFault.CODE) for name in ("PROTO-03", "PROTO-23")]
 
     assert found(*zero, *wrong) == [
         ("bridge", ("PROTO-03",)),
         ("bridge", ("PROTO-23",)),
-        ("bridge", ("ADD-03", "ADD-04")),
+        ("bridge", ("ADD-03", "STA-05", "ADD-04")),
     ]
 
 
