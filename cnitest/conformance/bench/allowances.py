@@ -34,7 +34,7 @@ _IN_SAVED = " ".join(SAVED)
 #: Everything that DEL may leave, besides a bridge that ADD made (see `new_bridges`).
 ALLOWED: tuple[Allowance, ...] = (
     _allow("directories", "plugins make the directories of their state once", "files", r"^directory\b"),
-    _allow("logs", "a plugin's log only grows", "files", r"^/var/log(/|$)"),
+    _allow("logs", "a plugin's log only grows", "files", r"^/var/log(/|$)|^/\S+\.log$"),
     _allow("compiled", "Python keeps what it has compiled beside a plugin's modules", "files", r"/__pycache__/"),
     _allow(
         "databases",

@@ -190,10 +190,17 @@ def test_a_rule_about_all_multicast_is_no_containers(rule: str, left: int):
 
 @pytest.mark.parametrize("strict", [False, True], ids=["alone", "beside another"])
 @pytest.mark.parametrize(
-    ("path", "left"), [("/var/log/mine/add.log", 0), ("/var/log/mine.log", 0), ("/var/lib/mine/log", 1)]
+    ("path", "left"),
+    [
+        ("/var/log/mine/add.log", 0),
+        ("/var/log/mine.log", 0),
+        ("/tmp/mine.log", 0),
+        ("/var/lib/mine/log", 1),
+        ("/tmp/mine.log.1/c1", 1),
+    ],
 )
 def test_a_log_may_stay_and_grow(path: str, left: int, *, strict: bool):
-    """What a plugin writes below /var/log is neither left nor disturbed; a file of another name is."""
+    """What a plugin writes below /var/log, or to a log elsewhere, is neither left nor disturbed; other files are."""
     short, long = (File(path, "file", 0o600, size, f"of {size}", "") for size in (5196, 9662))
     states = [{"node": State(files=files)} for files in ((), (short,), (long,))]
 
