@@ -20,6 +20,21 @@ NETWORK = {
     "ipam": {"type": "pool", "ranges": [[{"subnet": "10.61.0.0/24"}]]},
 }
 
+# Makes a tap and nothing that has its other end open; the last letter of a container's ID is that of its address.
+TAPPING = """#!/bin/sh
+address=10.88.0.1$(printf %s "$CNI_CONTAINERID" | tail -c 1)/24
+inside() { nsenter --net="$CNI_NETNS" "$@"; }
+case $CNI_COMMAND in
+VERSION) echo '{"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"]}' ;;
+ADD) inside ip tuntap add "$CNI_IFNAME" mode tap && inside ip link set "$CNI_IFNAME" up &&
+    inside ip address add "$address" dev "$CNI_IFNAME" && inside ip route add default dev "$CNI_IFNAME"
+    echo '{"cniVersion": "1.0.0", "interfaces": [{"name": "'"$CNI_IFNAME"'", "sandbox": "'"$CNI_NETNS"'"}],
+        "ips": [{"address": "'"$address"'", "interface": 0, "gateway": "10.88.0.1"}],
+        "routes": [{"dst": "0.0.0.0/0"}]}' ;;
+DEL) inside ip link delete "$CNI_IFNAME" || true ;;
+esac
+"""
+
 
 def run(folder: Path, *requirements: str, **keys: object) -> tuple[dict[str, str], str]:
     """The verdict of each requirement for wire with other keys in its configuration, and what was printed."""
@@ -51,3 +66,15 @@ def test_addresses_that_are_not_there_are_not_right(tmp_path: Path, verdict: str
 
     assert found == dict.fromkeys(("ADD-15", "ADD-16"), verdict), printed
     assert "MUST    2 undecided" not in printed
+
+
+def test_a_tap_that_no_program_has_open_is_to_carry_nothing(tmp_path: Path):
+    """It has no carrier before one opens it: NET-01 to NET-05 do not apply, whatever its result promises."""
+    (tmp_path / "tapping").write_text(TAPPING)
+    (tmp_path / "tapping").chmod(0o755)
+    names = [f"NET-0{number}" for number in range(1, 6)]
+
+    found, printed = run(tmp_path, *names, type="tapping", cniVersion="1.0.0", ipam={})
+
+    assert found == dict.fromkeys(names, "not applicable"), printed
+    assert "a tap, which carries nothing before a program has opened it" in (tmp_path / "out.json").read_text()

@@ -18,6 +18,8 @@ from cnitest.conformance.observe.traffic import TrafficProbe
 from cnitest.lab.place import Place
 from cnitest.topology.link_kinds import KINDS
 
+#: What the kernel calls the kind of a link whose other end is a program's.
+_OF_PROGRAMS = "tun"
 #: The kinds of links whose containers are on the LAN of a host.
 _LAN = frozenset({*(kind for kind, row in KINDS.items() if row.needs_parent), "tap", "macvtap", "ipvtap"})
 
@@ -27,9 +29,16 @@ def addresses(bench: Bench, made: AddResult) -> list[str]:
     return [ip.address.partition("/")[0] for ip in form.ips(made.result, bench.version)]
 
 
+def closed(made: AddResult) -> str:
+    """Why a link carries nothing until somebody else does their part; empty for every other link."""
+    links = (link for link in made.target.sandbox.links if link.name == made.target.ifname)
+    waits = any(link.kind == _OF_PROGRAMS and not link.carrier for link in links)
+    return "its link is a tap, which carries nothing before a program has opened it" if waits else ""
+
+
 def gateways(bench: Bench, made: AddResult) -> list[TrafficProbe]:
     """An echo to each gateway of the result that has to answer; none where the profile says that gateways do not."""
-    if bench.setting.expect.gateway is False or bench.subject.kind is Kind.IPAM:
+    if bench.setting.expect.gateway is False or bench.subject.kind is Kind.IPAM or closed(made):
         return []
     sandbox = made.target.sandbox
     found = dict.fromkeys(ip.gateway for ip in form.ips(made.result, bench.version) if ip.gateway)
@@ -58,7 +67,7 @@ def outside(bench: Bench, made: AddResult) -> list[TrafficProbe]:
     """An echo to each address of the internet that the result's default routes lead to and that can answer: where it
     has a way back, or the plugins hide the container's address."""
     place, targets = traffic.internet(bench.lab)
-    if place is None or bench.setting.expect.internet is False or bench.subject.kind is Kind.IPAM:
+    if place is None or bench.setting.expect.internet is False or bench.subject.kind is Kind.IPAM or closed(made):
         return []
     own = addresses(bench, made)
     families = {6 if ":" in address else 4 for address in own if masquerades(bench) or _comes_back(place, address)}

@@ -38,7 +38,8 @@ def containers_reach_each_other(shared_attachment: SharedAttachment) -> None:
     flows = [flow for one, other, *ips in pairs for flow in traffic.both_ways(one, ips[0], other, ips[1], port=port)]
 
     if not flows:
-        bench.not_applicable(connections.apart(bench) or "it gives no addresses")
+        why = connections.apart(bench) or connections.closed(shared_attachment.made)
+        bench.not_applicable(why or "it gives no addresses")
     connections.demand_answers(bench, flows)
     for one, other, ip, ip_other in pairs:
         for sender, receiver, source, target in ((one, other, ip, ip_other), (other, one, ip_other, ip)):
@@ -102,7 +103,8 @@ def packets_arrive_outside(shared_attachment: SharedAttachment) -> None:
     place, targets = traffic.internet(bench.lab)
     routes = [route for route in made.target.sandbox.routes if route.to == "default" and route.kind == "unicast"]
     routes = [route for route in routes if not route.via or connections.is_here(bench, made, route.via)]
-    if place is None or not routes or not connections.addresses(bench, made) or bench.setting.expect.internet is False:
+    silent = bench.setting.expect.internet is False or connections.closed(made)
+    if place is None or not routes or not connections.addresses(bench, made) or silent:
         bench.not_applicable("there is no default route that leads anywhere, or no internet in this topology")
     families = {route.family for route in routes}
     for target in targets:
@@ -181,7 +183,7 @@ def _pairs(shared_attachment: SharedAttachment) -> list[tuple[Sandbox, Sandbox, 
     """Both containers and their addresses, a pair a family."""
     bench, made = shared_attachment.bench, shared_attachment.made
     mine = connections.addresses(bench, made)
-    if not mine or connections.apart(bench):
+    if not mine or connections.apart(bench) or connections.closed(made):
         return []
     second = shared_attachment.second()
     theirs = connections.addresses(bench, second)
