@@ -75,7 +75,7 @@ def _of_call(call: Call, fault: str, requirement: str) -> str:
             return f"{ALONE}crashes {plain(protocol.crash_words(call)[1])}"
         case CallFault.DIES:
             return f"{ALONE}dies of signal {-call.exit_code}"
-        case CallFault.HANGS | CallFault.FLOODS | CallFault.REPORTED:
+        case CallFault.HANGS | CallFault.FLOODS | CallFault.REPORTED | CallFault.HOLDS:
             return f"{ALONE}{fault}"
         case CallFault.EMPTY:
             return f"{ALONE}{call.command} {fault}"

@@ -21,6 +21,7 @@ __all__ = [
     "ending",
     "error_document",
     "failed",
+    "held_open",
     "lacking_programs",
     "not_defined",
     "rejection",
@@ -56,6 +57,7 @@ class CallFault(enum.StrEnum):
     FAILS = "fails"
     ACCEPTS = "accepts"
     EMPTY = "without a result"
+    HOLDS = "holds its output open"
     REPORTED = "succeeds with an error document"
     CODE = "has the code"
     NAMELESS = "does not name it with"
@@ -155,6 +157,11 @@ def unreported(call: Call) -> list[str]:
     if faults or call.exit_code == 0 or error_document(call) is not None:
         return faults
     return [complaint(call, f"fails {wordless(call)}", CallFault.WORDLESS)]
+
+
+def held_open(call: Call) -> list[str]:
+    """That a process is left which whoever reads what the plugin printed would wait for."""
+    return [complaint(call, "a child of it holds its output open", CallFault.HOLDS)] if call.held_open else []
 
 
 def not_defined(call: Call) -> bool:

@@ -121,3 +121,16 @@ def test_who_has_a_plugin_of_their_own_reads_of_it_first(tmp_path, named: tuple[
 
     assert choice.own(both, named) == first
     assert choice.own(both[:1], ()) == ("bridge",)
+
+
+def test_a_child_that_holds_the_output_is_one_cause():
+    """Whichever call left it, and what else is left with it."""
+    call = replace(failed("ADD", ""), exit_code=0, held_open=True)
+    (detail,) = protocol.held_open(call)
+    two = replace(call, command="DEL")
+    first = about("PROTO-34", detail, call, detail.fault)
+    second = about("PROTO-34", detail, two, detail.fault)
+    second = replace(second, details=(detail, "sleep 20"), fingerprints=(*second.fingerprints, ""))
+
+    assert found(first, second) == [("bridge", ("PROTO-34",))]
+    assert protocol.held_open(replace(call, held_open=False)) == []

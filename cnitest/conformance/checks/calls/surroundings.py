@@ -115,7 +115,7 @@ def no_process_is_left(bench: Bench) -> None:
     calls += [bench.raw(command, target, previous=bench.chain(target)) for target in targets for command in _PAIR]
 
     for call in calls:
-        bench.demand(not call.held_open, protocol.complaint(call, "a child of it holds its output open"))
+        bench.complain(*protocol.held_open(call))
     _demand_none_left(bench, running)
 
 
@@ -144,7 +144,7 @@ def no_other_call_leaves_a_process(bench: Bench, what: str) -> None:
         case _:
             call = bench.raw(what, stdin={**bench.request(made.target), "cni.dev/valid-attachments": []})
 
-    bench.demand(not call.held_open, protocol.complaint(call, "a child of it holds its output open"))
+    bench.complain(*protocol.held_open(call))
     _demand_none_left(bench, running)
 
 
