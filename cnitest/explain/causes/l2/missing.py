@@ -33,14 +33,23 @@ def link_gone(loss: Loss) -> Found | None:
 def own_link_gone(loss: Loss) -> Found | None:
     """The link by which the topology leads to the next hop is not there: deleted or renamed, and its routes with it."""
     if not isinstance(loss.route(loss.destination), NoRoute):
-        passed = (one.at for one in detours.bypasses(loss) if one.at not in loss.wiring.links)
-        return next((_found(loss, at) for at in passed), None)
+        return _passed_by(loss)
     hop = ip_address(declared.gateway(loss.place, loss.question) or loss.destination)
     for step in declared.addresses(loss.place):
         at = LinkAt(step.place, step.link.name)
         if hop in ip_interface(step.address).network and at not in loss.wiring.links:
             return _found(loss, at)
-    return None
+    return _passed_by(loss)
+
+
+def _passed_by(loss: Loss) -> Found | None:
+    """A link that is gone, so that its place sends by another one what is for a neighbour there.
+
+    Where the packet finds no way on, it is also what the topology has the place send by that link.
+    """
+    passed = [one.at for one in detours.bypasses(loss)]
+    passed += [one.at for one in detours.forsaken(loss) if isinstance(loss.routed, NoRoute)]
+    return next((_found(loss, at) for at in passed if at not in loss.wiring.links), None)
 
 
 def _found(loss: Loss, at: LinkAt) -> Found:

@@ -30,23 +30,28 @@ def own_link_down(loss: Loss) -> Found | None:
                 evidence=tuple(f"gone with it: {words}" for words in lost),
                 remedy=" && ".join((f"ip link set {at.link} up", *lost)),
             )
-    return None
+    return _sent_elsewhere(loss)
 
 
 def _sent_elsewhere(loss: Loss) -> Found | None:
-    """A link that is down, without which its place sends what is for a neighbour there to its gateway."""
-    down = (one for one in detours.bypasses(loss) if one.at in loss.wiring.links and not loss.wiring.links[one.at].up)
-    one = next(down, None)
-    if one is None:
+    """A link that is down, without which its place sends by a shorter route what is for a neighbour there.
+
+    Where the packet finds no way on, it is also what the topology has the place send by that link.
+    """
+    passed = [(one.at, one.route) for one in detours.bypasses(loss)]
+    passed += [(one.at, one.route) for one in detours.forsaken(loss) if isinstance(loss.routed, NoRoute)]
+    links = loss.wiring.links
+    at, route = next(((at, route) for at, route in passed if at in links and not links[at].up), (None, None))
+    if at is None or route is None:
         return None
-    lost = gone.commands(loss, one.at)
+    lost = gone.commands(loss, at)
     return Found(
         "link down",
-        f"{one.at} is down, and {one.at.place} sends {one.network} by {ip_words.route_key(one.route)} without it",
+        f"{at} is down, and {at.place} sends {loss.destination} by {ip_words.route_key(route)} without it",
         "link",
-        (f"{one.owner} is on that link's segment", *(f"gone with it: {words}" for words in lost)),
-        " && ".join((f"ip link set {one.at.link} up", *lost)),
-        one.at.place,
+        tuple(f"gone with it: {words}" for words in lost),
+        " && ".join((f"ip link set {at.link} up", *lost)),
+        at.place,
     )
 
 

@@ -6,12 +6,13 @@ from ipaddress import ip_address, ip_interface
 
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import answers, delete_rule, kernel_answer, replace_route, rule_words
-from cnitest.explain.evidence.ip import declared, fib, next_hops
+from cnitest.explain.evidence.ip import declared, detours, fib, next_hops
 from cnitest.explain.evidence.ip.sysctls import sysctl_name
-from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.snapshot import words
 
+_FIRST = -11
 _REFUSES = {"blackhole": "drops it silently", "unreachable": "rejects it", "prohibit": "rejects it as prohibited"}
 
 
@@ -101,6 +102,27 @@ def nexthop_dead(loss: Loss) -> Found | None:
 
 def _has_no_carrier(route: Route) -> bool:
     return bool({"dead", "linkdown"} & {*route.state})
+
+
+@cause("routing.route-gone", Stage.SOCKET_OUT, Stage.ROUTING, order=_FIRST)
+def route_gone(loss: Loss) -> Found | None:
+    """A route that the topology has is gone, and its place sends the packet by a shorter one, to where no route leads
+    on."""
+    if not loss.forwarded or not isinstance(loss.routed, NoRoute):
+        return None
+    there = (one for one in detours.forsaken(loss) if one.place is not loss.place)
+    one = next((one for one in there if one.at in loss.wiring.links and loss.wiring.links[one.at].up), None)
+    if one is None:
+        return None
+    return Found(
+        "route gone",
+        f"{one.place.full_name} sends {loss.destination} by {words.route_key(one.route)}: it has not got the "
+        "topology's route",
+        "routing",
+        (f"the topology declares {one.wanted}, which is gone", f"{loss.place.full_name} has no route"),
+        f"ip {'-6 ' if loss.six else ''}route add {one.wanted}",
+        one.place.full_name,
+    )
 
 
 @cause("routing.no-route", Stage.SOCKET_OUT, Stage.ROUTING)

@@ -24,6 +24,16 @@ def gateway(place: Place, question: fib.RouteLookup) -> str:
     return (found.via or "").removeprefix("inet6 ") if found else ""
 
 
+def link(place: Place, question: fib.RouteLookup) -> str:
+    """The link of that route, by its name or its gateway's subnet; empty where neither shows it."""
+    found = _best(place, question)
+    via = gateway(place, question)
+    near = (
+        step.link.name for step in addresses(place) if via and ip_address(via) in ip_interface(step.address).network
+    )
+    return (found.link or next(near, "")) if found else ""
+
+
 def subnet(place: Place, address: str) -> str:
     """The address that a place was declared to have in whose subnet another one is; empty without one."""
     own = (step.address for step in addresses(place))

@@ -113,6 +113,25 @@ def bypasses(loss: Loss) -> Iterator[Bypass]:
             yield from _passed_by(loss, place, question, route)
 
 
+class Forsaken(NamedTuple):
+    """A place that sent a packet by ``route``, since it has not got the longer one ``wanted`` any more that the
+    topology declares, by its link ``at``."""
+
+    place: Place
+    at: LinkAt
+    wanted: str
+    route: Route
+
+
+def forsaken(loss: Loss) -> Iterator[Forsaken]:
+    """The places on a packet's way that lack the topology's route, and took a shorter one, in order."""
+    for place, question in sent(loss):
+        decision, wanted = fib.decide(loss.state(place), question), declared.route(place, question)
+        route, link = decision.route if decision else None, declared.link(place, question)
+        if route and link and wanted and fib.reach(wanted.split()[0], question) > fib.length(route):
+            yield Forsaken(place, LinkAt(place.full_name, link), wanted, route)
+
+
 def sent(loss: Loss) -> Iterator[tuple[Place, fib.RouteLookup]]:
     """The places that routed a packet, in order, each with the packet as it left; and where it was to be routed at
     last."""
