@@ -78,3 +78,21 @@ def test_a_tap_that_no_program_has_open_is_to_carry_nothing(tmp_path: Path):
 
     assert found == dict.fromkeys(names, "not applicable"), printed
     assert "a tap, which carries nothing before a program has opened it" in (tmp_path / "out.json").read_text()
+
+
+@pytest.mark.parametrize("requirement", ["PROTO-02", "PROTO-03", "PROTO-14", "PROTO-15", "PROTO-16", "CHK-03"])
+def test_what_should_be_rejected_is_said(tmp_path: Path, requirement: str):
+    """Of a plugin that accepts everything each detail begins with what it was given, not with its name."""
+    answer = 'echo \'{"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"], "interfaces": [{"name": "x"}]}\''
+    (tmp_path / "willing").write_text(f'#!/bin/sh\n[ "$CNI_COMMAND" = CHECK ] || {answer}\n')
+    (tmp_path / "willing").chmod(0o755)
+
+    found, printed = run(tmp_path, requirement, type="willing", cniVersion="1.0.0", ipam={})
+
+    (row,) = [
+        row for row in json.loads((tmp_path / "out.json").read_text())["requirements"] if row["id"] == requirement
+    ]
+    details = [detail for case in row["cases"] for detail in case.get("details", ()) if "should refuse" in detail]
+    assert found[requirement] in ("failed", "warning"), printed
+    assert details
+    assert not [detail for detail in details if detail.startswith("willing")]

@@ -72,7 +72,7 @@ def a_taken_name_is_rejected(bench: Bench) -> None:
 
     call = bench.add(target)
 
-    bench.complain(*protocol.rejection(call))
+    bench.complain(*protocol.rejection(call), prefix=f"{target.ifname} is there already: ")
 
 
 @check("ADD-04")

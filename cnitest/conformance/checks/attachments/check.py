@@ -49,7 +49,7 @@ def check_needs_a_result(bench: Bench) -> None:
 
     call = bench.check(made, previous=None)
 
-    bench.complain(*protocol.rejection(call))
+    bench.complain(*protocol.rejection(call), prefix="without prevResult: ")
 
 
 @check("CHK-04")
@@ -156,4 +156,4 @@ def check_after_del_fails(bench: Bench) -> None:
 
     call = bench.check(made)
 
-    bench.complain(*protocol.rejection(call))
+    bench.complain(*protocol.rejection(call), prefix="after DEL: ")

@@ -88,7 +88,7 @@ def every_command_rejects_unsupported_versions(shared_bench: Bench, command: str
 
     call = shared_bench.raw(command, target, stdin={**shared_bench.request(target), "cniVersion": "99.0.0"})
 
-    shared_bench.complain(*protocol.rejection(call, {1}))
+    shared_bench.complain(*protocol.rejection(call, {1}), prefix="cniVersion '99.0.0': ")
 
 
 def _escaped(text: str) -> str:
@@ -122,7 +122,7 @@ def unreadable_input_is_rejected(shared_bench: Bench) -> None:
     """A directory as standard input, which cannot be read, is rejected with code 5."""
     call = shared_bench.raw("ADD", shared_bench.target("c9"), stdin=b"", argv=["/bin/sh", "-c", 'exec "$0" </'])
 
-    shared_bench.complain(*protocol.rejection(call, {5}))
+    shared_bench.complain(*protocol.rejection(call, {5}), prefix="standard input is a directory: ")
 
 
 @check("PROTO-15", version=["99.0.0", "1.0", "garbage"])
@@ -132,7 +132,7 @@ def unsupported_versions_are_rejected(shared_bench: Bench, version: str) -> None
 
     call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": version})
 
-    shared_bench.complain(*protocol.rejection(call, {1}))
+    shared_bench.complain(*protocol.rejection(call, {1}), prefix=f"cniVersion {version!r}: ")
 
 
 @check("PROTO-16")
@@ -142,7 +142,7 @@ def versions_of_another_type_are_rejected(shared_bench: Bench) -> None:
 
     call = shared_bench.raw("ADD", target, stdin={**shared_bench.request(target), "cniVersion": 1})
 
-    shared_bench.complain(*protocol.rejection(call, {1, 6, 7}))
+    shared_bench.complain(*protocol.rejection(call, {1, 6, 7}), prefix="cniVersion is a number: ")
 
 
 @check("PROTO-17")

@@ -47,9 +47,10 @@ def a_path_is_no_delegate(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
     bench.use_path(str(tmp_path / "inside"))
 
-    call = bench.add(delegate.target(bench, kind=f"../outside/{delegate.NAME}"))
+    path = f"../outside/{delegate.NAME}"
+    call = bench.add(delegate.target(bench, kind=path))
 
-    bench.complain(*protocol.rejection(call))
+    bench.complain(*protocol.rejection(call), prefix=f"ipam.type {path!r}: ")
     bench.demand(not plugin.records(), "a delegate outside the search path was called")
 
 

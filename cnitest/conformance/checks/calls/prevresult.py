@@ -100,7 +100,7 @@ def add_needs_a_result(bench: Bench) -> None:
 
     call = bench.raw("ADD", target, previous=None)
 
-    bench.complain(*protocol.rejection(call))
+    bench.complain(*protocol.rejection(call), prefix="without prevResult: ")
 
 
 @check("PREV-04")

@@ -53,7 +53,7 @@ def unusable_namespaces_are_rejected(bench: Bench, what: str) -> None:
 
     call = bench.raw("ADD", target, previous=previous, changes={"CNI_NETNS": path})
 
-    bench.complain(*protocol.rejection(call))
+    bench.complain(*protocol.rejection(call), prefix=f"CNI_NETNS {path}: ")
 
 
 @check("PROTO-31", command=["ADD", "DEL"])

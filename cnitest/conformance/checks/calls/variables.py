@@ -39,7 +39,7 @@ def unknown_verbs_are_rejected(shared_bench: Bench, command: str) -> None:
     """A command that no version defines is rejected with code 4 and the variable's name."""
     call = shared_bench.raw(command, shared_bench.target("c9"))
 
-    shared_bench.complain(*protocol.rejection(call, {4}, ["CNI_COMMAND"]))
+    shared_bench.complain(*protocol.rejection(call, {4}, ["CNI_COMMAND"]), prefix=f"CNI_COMMAND {command!r}: ")
 
 
 @check("PROTO-03", how=["missing", "empty"])
@@ -47,7 +47,7 @@ def a_missing_verb_is_rejected(shared_bench: Bench, how: str) -> None:
     """Without CNI_COMMAND, or with an empty one, the call is rejected with code 4."""
     call = shared_bench.raw("", shared_bench.target("c9"), without=["CNI_COMMAND"] if how == "missing" else [])
 
-    shared_bench.complain(*protocol.rejection(call, {4}))
+    shared_bench.complain(*protocol.rejection(call, {4}), prefix=f"CNI_COMMAND {how}: ")
 
 
 @check("PROTO-04")
@@ -144,7 +144,7 @@ def errors_name_the_invalid_variable(shared_bench: Bench) -> None:
         document = protocol.error_document(call)
         if document is not None and document["code"] == 4:
             seen += 1
-            shared_bench.complain(*protocol.rejection(call, {4}, [name]))
+            shared_bench.complain(*protocol.rejection(call, {4}, [name]), prefix=f"{name} {value!r}: ")
     if not seen:
         shared_bench.not_applicable("it never answers with code 4, which PROTO-09 and PROTO-11 are about")
 
