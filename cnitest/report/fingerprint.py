@@ -21,8 +21,8 @@ from cnitest.lab.snapshot.firewall_line import FirewallLine
 ALONE = "!"
 #: The operation whose blindness is one cause however many things it does not see.
 _SEES = "CHECK"
-# The beginning of the requirements that are about it.
-_SEEN = "CHK-"
+# The beginning of the requirements about it, and those of them that are about what it is asked.
+_SEEN, _ASKED = "CHK-", ("CHK-03", "CHK-04")
 # What of a row says which sort of thing it is, rather than which one.
 _TRAITS = ("kind", "protocol", "scope")
 
@@ -67,7 +67,7 @@ def _traits(item: Difference) -> Iterator[str]:
 def _of_call(call: Call, fault: str, requirement: str) -> str:
     match fault:
         case CallFault.ACCEPTS:
-            blind = call.command == _SEES and requirement.startswith(_SEEN)
+            blind = call.command == _SEES and requirement.startswith(_SEEN) and requirement not in _ASKED
             return f"{ALONE}{call.command} accepts" if blind else f"accepts {requirement}"
         case CallFault.FAILS:
             return f"{ALONE}fails {plain(protocol.words(call))}"
