@@ -115,6 +115,7 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> tuple[Lo
         frames.spot(attempt, seen, probe.sender),
         freed=seen.freed,
         steps=met.steps(attempt, seen),
+        ended_messages=lambda: met.ended_messages(attempt, seen),
         counts=counters.since(before, counting),
         unseen=(*met.unseen, *([_OVERRUN] if seen.overrun else [])),
         again=lambda other: _gathered(other, reach, everyone)[0],

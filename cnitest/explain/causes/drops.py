@@ -58,9 +58,9 @@ def ended(loss: Loss) -> tuple[MetRule, ...]:
 
 
 def met_before(loss: Loss, last: MetRule) -> tuple[MetRule, ...]:
-    """The steps of the same packet at the same place before the one that ended it."""
+    """The steps of the same packet at the same place before the one that ended it; none of a packet about it."""
     same = [step for step in loss.steps if (step.place, step.returning) == (last.place, last.returning)]
-    return tuple(same[: same.index(last)])
+    return tuple(same[: same.index(last)]) if last in same else ()
 
 
 def passed(loss: Loss) -> tuple[str, ...]:

@@ -55,6 +55,8 @@ class Loss:
     asked: wire.Headers | None = None
     #: Sends another probe, such as an ARP request, with all evidence gathered.
     again: Callable[[Probe], Loss] | None = None
+    #: The rules that ended messages to the sender that its packets are too big.
+    ended_messages: Callable[[], tuple[MetRule, ...]] = tuple
     #: What could not be looked at, and why.
     unseen: tuple[str, ...] = ()
     # What was read of the places so far.

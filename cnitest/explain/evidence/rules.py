@@ -7,9 +7,9 @@ what the TRACE target would log. Where neither can be had, rules that have count
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 from cnitest.errors import CnitestError
 from cnitest.explain.evidence import rule_counters, rule_steps
@@ -18,6 +18,7 @@ from cnitest.kernel.netfilter import log_trace, nft_trace, tables
 from cnitest.kernel.netfilter.log_trace import LogEvent
 from cnitest.kernel.netfilter.nft_trace import NftTraceEvent
 from cnitest.lab.place import Place
+from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt
 from cnitest.lab.reach import Seen
 from cnitest.lab.snapshot import state as states
@@ -51,6 +52,35 @@ class Recording:
         for place, before in self.counted.values():
             found += rule_counters.steps(place, before, seen)
         return tuple(found)
+
+    def ended_messages(self, attempt: Attempt, seen: Seen) -> tuple[MetRule, ...]:
+        """The rules that ended messages to a sender of the attempt that its packets are too big, at each place."""
+        found: list[MetRule] = []
+        for place in self.places:
+            about = _About(place, attempt, seen)
+            with suppress(CnitestError):
+                found += rule_steps.nft_steps(about, self.nft.get(place.full_name, ()))
+                found += rule_steps.legacy_steps(about, self.legacy.get(place.full_name, ()))
+        return tuple(step for step in found if step.verdict in ("drop", "reject"))
+
+
+class _About(rule_steps.Ours):
+    """Which packets at a place are messages that the packets of an attempt are too big, for who sent these."""
+
+    def frame(self, packet: bytes) -> bytes | None:
+        """A frame around such a message; None for any other packet."""
+        six = packet[:1] and packet[0] >> 4 == 6
+        frame = bytes(12) + (wire.ETH_IPV6 if six else wire.ETH_IPV4).to_bytes(2, "big") + packet
+        headers = wire.read(frame)
+        code = packet[(packet[0] & 15) * 4 + 1 :][:1] if packet and not six else b""
+        too_big = (headers.protocol, headers.kind) == (wire.ICMPV6, 2) or (
+            (headers.protocol, headers.kind, code) == (wire.ICMP, 3, b"\4")
+        )
+        return frame if too_big and headers.destination in self._senders else None
+
+    @cached_property
+    def _senders(self) -> frozenset[str]:
+        return frozenset(wire.read(one.frame.data).source for one in self._seen.sightings)
 
 
 @contextmanager

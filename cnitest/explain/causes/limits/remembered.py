@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnitest.explain.causes.limits.sizes import message_ended
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.ip import fib, sizes
 from cnitest.explain.evidence.loss import Loss, Stage
@@ -23,7 +24,9 @@ def path_route_mtu(loss: Loss) -> Found | None:
             "route MTU",
             f"{place.full_name} has {key} with MTU {route.mtu}; the packet has {size} bytes, not to be sent in parts",
             "routing",
-            (f"{loss.probe.sender.full_name} remembers the MTU until ip route flush cache",) if not loss.link else (),
+            (f"{loss.probe.sender.full_name} remembers the MTU until ip route flush cache",)
+            if not loss.link
+            else message_ended(loss),
             remedy=f"ip {'-6 ' if loss.six else ''}route change {key} mtu {size}",
             place=place.full_name,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.ip import sizes
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
@@ -86,6 +87,7 @@ def black_hole(loss: Loss) -> Found | None:
         return None
     seen = sizes.errors(loss)
     said = f"was last seen at {seen[-1]}" if seen else f"was never seen to leave {loss.place.full_name}"
+    ended = message_ended(loss)
     name = '"packet too big"' if loss.six else '"fragmentation needed"'
     return Found(
         "pmtu black hole",
@@ -94,10 +96,20 @@ def black_hole(loss: Loss) -> Found | None:
         "routing",
         (
             f"{_source(loss)} got no such message, so it goes on sending as much",
+            *ended,
             *sizes.too_small_beyond(loss, loss.place, link.name, size),
         ),
         sizes.raised(loss, loss.place, link.name, size),
     )
+
+
+def message_ended(loss: Loss) -> tuple[str, ...]:
+    """The rule that ended the message about the packet's size, where one was seen to, and what would let that pass."""
+    step = next(iter(loss.ended_messages()), None)
+    if step is None:
+        return ()
+    by = f"{drops.where(step)}: {step.rule}" if step.rule else f"{drops.where(step)} policy {step.verdict.upper()}"
+    return (f"{step.place} drops the message by {by}; it would pass with: {drops.past(loss, step)}",)
 
 
 def _came_back(loss: Loss) -> bool:
