@@ -12,9 +12,11 @@ from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.reach import Sighting
+from cnitest.lab.snapshot import words
 
 # Of one that comes in, and of one that a rule has translated on its way out.
 _LOCALNET = ("IP_INVALID_DEST", "NETFILTER_DROP", "IP_INNOROUTES")
+_NONE = "0.0.0.0"
 _MARTIAN = ("IP_INVALID_SOURCE", "IP_LOCAL_SOURCE", "IP_LOCALNET", "IP_RPFILTER", "INVALID_SOURCE", "IPV6_BAD_SOURCE")
 
 
@@ -85,11 +87,35 @@ def _leaving(loss: Loss) -> Found | None:
     )
 
 
+def _from_nowhere(loss: Loss) -> Found | None:
+    """A packet without a source, since its sender's addresses are of a scope that does not reach so far."""
+    sender = loss.probe.sender
+    decision = fib.decide(loss.state(sender), fib.RouteLookup(loss.packet))
+    route = decision.route if decision else None
+    rows = [row for row in loss.state(sender).addresses if ":" not in row.address and row.scope in ("link", "host")]
+    row = next((row for row in rows if route and fib.goes_by(route, row.link)), None)
+    if route is None or row is None or loss.returning:
+        return None
+    return Found(
+        "no source address",
+        f"{sender.full_name} sends from {_NONE}: {row.address} on {row.link} has scope {row.scope}, and is chosen for "
+        f"nothing that goes by {words.route_key(route)}",
+        hook="routing",
+        evidence=(f"it came in by {loss.incoming}",),
+        remedy=f"ip route change {words.route_key(route)} src {row.ip}",
+        place=sender.full_name,
+    )
+
+
 @cause("routing.martian-source", Stage.ROUTING, reasons=_MARTIAN, order=-1)
 def martian_source(loss: Loss) -> Found | None:
     """The source is one that no packet from a link may have: the receiver's own address, a group, loopback."""
     source = loss.packet.source
-    if not loss.received or loss.link == "lo" or not source or not (loss.six or answers(loss, "EINVAL", "EXDEV")):
+    if not loss.received or loss.link == "lo" or not source:
+        return None
+    if source == _NONE:
+        return _from_nowhere(loss)
+    if not (loss.six or answers(loss, "EINVAL", "EXDEV")):
         return None
     loose = _unmasqueraded(loss)
     own = not loss.six and loss.owns(source) and not sendings.came_round(loss)
