@@ -27,6 +27,11 @@ def route_key(route: Route) -> str:
     return " ".join(_route_words(route))
 
 
+def route_in_command(route: Route) -> str:
+    """The same as ``ip route`` takes it, which wants no gateway and no link of a next hop object."""
+    return route_key(route._replace(via="", link="") if route.nhid else route)
+
+
 def _route_words(route: Route) -> Iterator[str]:
     if route.kind != "unicast":
         yield route.kind

@@ -6,10 +6,12 @@ import ipaddress
 from collections.abc import Iterable
 
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.routing.commands import delete_route
 from cnitest.explain.evidence.ip import declared, fib, next_hops
 from cnitest.explain.evidence.leg import Leg, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
+from cnitest.kernel.rows.records import Route
 from cnitest.lab.probe import wire
 from cnitest.lab.snapshot import words
 from cnitest.topology.building.steps import AddLink, SetLink
@@ -71,16 +73,20 @@ def elsewhere(loss: Loss) -> Found | None:
         return None
     wide = _wide_prefix(loss, leg)
     router, astray = _router(loss, leg), _stray_route(loss, leg)
-    remove = f"ip {'-6 ' if ':' in leg.next_hop else ''}route del {astray}"
+    shown = (words.route_key(astray),) if astray else ()
     return Found(
         "wrong subnet",
         f"{leg.sender.full_name} looks for {leg.next_hop} on {leg.start.link}, but it is at {leg.owners[0]}",
         hook="neighbour",
-        evidence=(f"{leg.start} has {wide}, which holds {leg.next_hop}",) if wide else (astray,) if astray else (),
+        evidence=(f"{leg.start} has {wide}, which holds {leg.next_hop}",) if wide else shown,
         remedy=_moved_back(leg, wide)
         or _undeclared(loss, leg, wide)
         or _by_right_link(loss, leg)
-        or (remove if astray and not wide else f"ip route {_add(loss, leg)} {leg.next_hop} via {router or '…'}"),
+        or (
+            delete_route(astray)
+            if astray and not wide
+            else f"ip route {_add(loss, leg)} {leg.next_hop} via {router or '…'}"
+        ),
         place=leg.sender.full_name,
     )
 
@@ -127,16 +133,16 @@ def _add(loss: Loss, leg: Leg) -> str:
     return "replace" if any(row.to == alone and row.table == fib.MAIN for row in rows) else "add"
 
 
-def _stray_route(loss: Loss, leg: Leg) -> str:
+def _stray_route(loss: Loss, leg: Leg) -> Route | None:
     """The route without a gateway that has the next hop looked for on the wrong link, where another one leads to whom
-    it is at; empty where there is none."""
+    it is at; None where there is none."""
     decisions = fib.decisions(loss.state(leg.sender), fib.RouteLookup(wire.Headers(destination=leg.next_hop)))
     routes = [one.route for one in decisions if one.route and one.kind == "unicast"]
     first, others = (routes[0], routes[1:]) if routes else (None, [])
     if first is None or first.link != leg.start.link or first.via or first.protocol == "kernel":
-        return ""
+        return None
     near = {at.link for at in loss.wiring.ways(leg.owners[0]) if at.place == leg.sender.full_name}
-    return words.route_key(first) if any(one.link in near or one.via for one in others) else ""
+    return first if any(one.link in near or one.via for one in others) else None
 
 
 @cause("l2.nobody", *_STAGES)

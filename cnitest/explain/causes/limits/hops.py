@@ -126,7 +126,7 @@ def _usual_by_route(loss: Loss, sender: Place) -> str:
     found = fib.decide(loss.state(sender), fib.RouteLookup(loss.packet, tos=loss.question.tos))
     if found is None or found.route is None:
         return ""
-    return f"ip {'-6 ' if loss.six else ''}route change {words.route_key(found.route)} hoplimit {_USUAL}"
+    return f"ip {'-6 ' if loss.six else ''}route change {words.route_in_command(found.route)} hoplimit {_USUAL}"
 
 
 @cause("limits.sent-back", Stage.ROUTING, order=-2)

@@ -27,7 +27,7 @@ def path_route_mtu(loss: Loss) -> Found | None:
             (f"{loss.probe.sender.full_name} remembers the MTU until ip route flush cache",)
             if not loss.link
             else message_ended(loss),
-            remedy=f"ip {'-6 ' if loss.six else ''}route change {key} mtu {size}",
+            remedy=f"ip {'-6 ' if loss.six else ''}route change {words.route_in_command(route)} mtu {size}",
             place=place.full_name,
         )
     return None

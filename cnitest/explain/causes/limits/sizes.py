@@ -46,7 +46,7 @@ def route_mtu(loss: Loss) -> Found | None:
         f"{loss.place.full_name} has {key} with MTU {route.mtu}, and the packet has {size} bytes",
         "routing",
         (f"the kernel says: {loss.attempt.violation}",),
-        f"ip {'-6 ' if loss.six else ''}route change {key} mtu {size}",
+        f"ip {'-6 ' if loss.six else ''}route change {words.route_in_command(route)} mtu {size}",
     )
 
 

@@ -41,7 +41,7 @@ def _remedy(loss: Loss, better: Address, source: str) -> tuple[str, str]:
     found = fib.decide(loss.state(sender), fib.RouteLookup(headers)) if headers else None
     route = found.route if found else None
     if route and route.source == source:
-        key = words.route_key(route._replace(source=""))
+        key = words.route_in_command(route._replace(source=""))
         return f"ip {family}route replace {key} src {better.ip}", f"its route says src {source}"
     if better.scope != "global":
         return f"ip {family}route change {_key(route)} src {better.ip}", f"{better.ip} has scope {better.scope}"
@@ -55,7 +55,7 @@ def _remedy(loss: Loss, better: Address, source: str) -> tuple[str, str]:
 
 
 def _key(route: Route | None) -> str:
-    return words.route_key(route) if route else "default"
+    return words.route_in_command(route) if route else "default"
 
 
 def _comes_back(loss: Loss, address: str) -> bool:

@@ -102,7 +102,7 @@ def _from_nowhere(loss: Loss) -> Found | None:
         f"nothing that goes by {words.route_key(route)}",
         hook="routing",
         evidence=(f"it came in by {loss.incoming}",),
-        remedy=f"ip route change {words.route_key(route)} src {row.ip}",
+        remedy=f"ip route change {words.route_in_command(route)} src {row.ip}",
         place=sender.full_name,
     )
 
