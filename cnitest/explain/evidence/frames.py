@@ -15,20 +15,18 @@ from cnitest.lab.reach import Seen, Sighting
 def spot(attempt: Attempt, seen: Seen, sender: Place) -> LastSeen:
     """Where a packet was last seen: the request that somebody rejected, else the answer, else the request.
 
-    A request is lost where the one who rejected it is, wherever copies of it went. What is rejected after an answer of
-    a stranger's is the reset that it got.
+    A request is lost where the one who rejected it is, wherever copies of it went. What is rejected after a stranger
+    took the connection is the reset that he gets.
     """
     foreign = _foreign_answer(seen, sender)
-    if foreign:
-        return _spot(foreign, sender.lab)
     found = refusal.refusal(attempt, seen, sender)
+    if foreign and not (found and wire.read(foreign.frame.data).flags & wire.RST):
+        return _spot(foreign, sender.lab)
     last = silence.last_sighting(attempt, seen, forth=found is not None)
     if found and found.origin:
         here = [s for s in seen.sightings if s.place == found.origin.place and not s.returning and not s.frame.out]
         last = next((s for s in reversed(here) if wire.icmp_error(s.frame.data) is None), last)
-    if last is None:
-        return LastSeen(sender)
-    return _spot(last, sender.lab)
+    return _spot(last, sender.lab) if last else LastSeen(sender)
 
 
 def _foreign_answer(seen: Seen, sender: Place) -> Sighting | None:
