@@ -115,7 +115,7 @@ def _of_nftables(place: Place) -> _Chains:
     for one in sorted(tables.chains(place.namespace.netfilter), key=lambda one: one.priority):
         rules = found.get((one.family, one.table, one.name), [])
         chain = saved.get(one.family, {}).get((one.table, one.name))
-        program = rule_words.SAVING[one.family].removesuffix("-nft-save") if chain else "nft"
+        program = rule_words.changing(rule_words.SAVING[one.family]) if chain else "nft"
         if chain and len(chain.rules) == len(rules):
             rules = [step._replace(rule=text) for step, text in zip(rules, chain.rules, strict=True)]
         if one.table != tables.OWN:

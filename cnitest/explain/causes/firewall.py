@@ -129,7 +129,7 @@ def bridged(loss: Loss) -> Found | None:
 def ebtables(loss: Loss) -> Found | None:
     """A rule or policy of ebtables drops the frame in the bridge."""
     step = drops.dropped(loss)
-    return drops.found(loss, step) if step and step.program == "ebtables" else None
+    return drops.found(loss, step) if step and step.program.startswith("ebtables") else None
 
 
 @cause("firewall.rule", Stage.TRACED, order=drops.GENERAL)

@@ -287,7 +287,7 @@ def _saved_chain(ours: Ours, family: str, table: str, chain: str) -> tuple[Saved
     """A chain as one of the family of iptables saves it, and how that is called; nft where none does."""
     program = rule_words.SAVING.get(family, "")
     found = ours.saved(program).get((table, chain))
-    return found, program.removesuffix("-nft-save") if found else "nft"
+    return found, rule_words.changing(program) if found else "nft"
 
 
 def legacy_steps(ours: Ours, events: Iterable[LogEvent]) -> Iterator[MetRule]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from cnitest.errors import CommandError
@@ -69,6 +71,14 @@ def saved_chains(text: str) -> Mapping[tuple[str, str], SavedChain]:
             before = found.get((table, name), SavedChain("-", (), (0,)))
             found[table, name] = before._replace(rules=(*before.rules, bare), counted=(*before.counted, counted))
     return found
+
+
+def changing(saving: str) -> str:
+    """The program that changes what one of `SAVING` saves: ``iptables``, or ``iptables-nft`` where the plain name is
+    that of the older variant."""
+    plain = saving.removesuffix("-nft-save")
+    found = shutil.which(plain)
+    return f"{plain}-nft" if found and "legacy" in Path(found).resolve().name else plain
 
 
 def _packets(line: str) -> int:
