@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-import yaml  # noqa: F401 - pytester forgets what runs of its own import, and PyYAML's C part works only once a process
 
 pytest_plugins = ["pytester"]
 
@@ -19,6 +18,12 @@ def pytest_configure(config: pytest.Config) -> None:
         from cnitest.fixtures import guard
 
         config.stash[_BEFORE] = guard.snapshot()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_works_once_a_process_is_imported() -> None:
+    """pytester forgets what the runs of its own import, and PyYAML's part in C cannot be imported twice."""
+    import yaml  # noqa: F401
 
 
 @pytest.fixture(scope="session", autouse=True)

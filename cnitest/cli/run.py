@@ -97,6 +97,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
 
     Raises FeatureMissing with the line that allows it where that is forbidden.
     """
+    from cnitest.cni.calls.invoke import search_path
     from cnitest.report import unprivileged
 
     if arguments.workers and not _WORKERS.fullmatch(arguments.workers):
@@ -116,7 +117,14 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     reject_what_is_anothers(arguments, wanted)
     if arguments.cni_topology != options.DEFAULT_TOPOLOGY:
         load(find(arguments.cni_topology))
-    _check_configurations(arguments, for_conformance=_CONFORMANCE in wanted)
+    path = search_path(arguments.cni_path)
+    if _CONFORMANCE in wanted:
+        from cnitest.report.conformance import choice
+
+        confs = tuple(map(paths.absolute, arguments.cni_conf))
+        choice.check(choice.asked(arguments, path, lambda: ("all",))._replace(given=confs))
+    else:
+        _check_networks(arguments, path)
     tables = {"HYPOTHESIS_STORAGE_DIRECTORY": paths.cache("hypothesis")}  # else they are in the working directory
     argv = [sys.executable, "-c", _PYTEST, *pytest_arguments(arguments)]
     sys.stdout.flush()
@@ -124,21 +132,14 @@ def run(arguments: argparse.Namespace) -> NoReturn:
         os.execve(sys.executable, argv, {**tables, **os.environ})  # pytest wants to be first to import what it rewrites
 
 
-def _check_configurations(arguments: argparse.Namespace, *, for_conformance: bool) -> None:
+def _check_networks(arguments: argparse.Namespace, path: Sequence[str]) -> None:
     """Raise ConfigError for configurations that cannot be used, and warn of what is strange in those that can."""
     from cnitest.cli.warned import warn
     from cnitest.cni import conf
-    from cnitest.cni.calls.invoke import search_path
     from cnitest.cni.calls.mode import MODES
-    from cnitest.report.conformance import choice
 
-    path = search_path(arguments.cni_path)
-    if for_conformance:
-        confs = tuple(map(paths.absolute, arguments.cni_conf))
-        choice.check(choice.asked(arguments, path, lambda: ("all",))._replace(given=confs))
-    else:
-        for file in arguments.cni_conf:
-            warn(conf.network(Path(paths.absolute(file)), MODES[arguments.cni_runtime]), path)
+    for file in arguments.cni_conf:
+        warn(conf.network(Path(paths.absolute(file)), MODES[arguments.cni_runtime]), path)
 
 
 def _check_selection(arguments: argparse.Namespace) -> None:

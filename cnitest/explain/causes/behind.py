@@ -53,8 +53,9 @@ def steps(loss: Loss, last: MetRule, *, own: bool) -> list[MetRule]:
     if last.hook not in _HOOKS or last.table.startswith(("bridge ", "arp ", "netdev ")):
         return []
     chains, found = loss.once(_read), list[MetRule]()
-    known = chains.get(last.place) or _chains(loss.place.lab.place(last.place))
-    chains[last.place] = known
+    if last.place not in chains:
+        chains[last.place] = _chains(loss.place.lab.place(last.place))
+    known = chains[last.place]
     if own:
         found += _behind(known, last)
     here = _kind(last.program), last.table, last.path[0]

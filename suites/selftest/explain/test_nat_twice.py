@@ -65,12 +65,11 @@ def test_a_router_that_lost_its_route_to_the_containers_is_named():
     """Where the topology has that route, it is what is missing."""
     topology = HOME.replace("ROUTES", f"{DEFAULT}, 172.17.0.0/16 via 192.168.1.10")
     topology = "\n".join(line for line in topology.splitlines() if "! -o docker0" not in line)
-    remedy = "ip route add 172.17.0.2 via 192.168.1.10"
+    remedy = "ip route add 172.17.0.0/16 via 192.168.1.10"
     lost = {"gw": "ip route del 172.17.0.0/16"}
 
     demand(
-        Broken("routing.reply-by-default", "no route back", "gw", remedy, lost, "host/c1", "203.0.113.2", topology),
-        warm=True,
+        Broken("routing.route-gone", "route gone", "gw", remedy, lost, "host/c1", "203.0.113.2", topology), warm=True
     )
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cnitest.explain.causes import drops, firewall, matching, sets
+from cnitest.explain.causes import behind, drops, firewall, matching, sets
 from cnitest.explain.evidence.rows import MetRule
 from cnitest.lab.probe import wire
 from cnitest.lab.reach import Freed
@@ -28,8 +28,9 @@ def _step(rule, packet=TCP4):
 
 
 def _case(step, lines):
-    """A case whose place has these lines of an ipset save."""
+    """A case whose place has these lines of an ipset save, and no other rules."""
     firewalls = {"node": {"ipset": lines}}
+    known = {drops.__name__: firewalls, behind.__name__: {"node": {}}}
     place = SimpleNamespace(full_name="node")
     probe = SimpleNamespace(transport="tcp")
     return SimpleNamespace(
@@ -41,7 +42,7 @@ def _case(step, lines):
         probe=probe,
         port=None,
         is_question=False,
-        once=lambda _: firewalls,
+        once=lambda read: known[read.__module__],
     )
 
 
