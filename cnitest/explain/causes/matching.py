@@ -22,6 +22,7 @@ PROTOCOLS = {
 #: ICMP's types by the names of nftables, of both families.
 TYPES = {"echo-request": (8, 128), "echo-reply": (0, 129)}
 _INVERTIBLE = ("-s", "-d", "-p", "-i", "-o", "--dport", "--sport", "--ctstate", "--state")
+_QUOTED = frozenset("'\"\\")
 _NFT_TERM = re.compile(
     r"(ip6? [sd]addr|ip protocol|meta l4proto|icmp(?:v6)? type|(?:tcp|udp|sctp) [sd]port|[io]ifname|ct state)"
     r' (\{ [^}]* \}|[^\s"{]+|"[^\s"]+")'
@@ -190,6 +191,8 @@ def is_for_protocol(rule: str, packet: wire.Headers) -> bool:
 
 def split(rule: str) -> list[str]:
     """The words of a rule of iptables behind its chain."""
+    if _QUOTED.isdisjoint(rule):  # nearly all are, and there may be thousands
+        return rule.split()[2:]
     try:
         return shlex.split(rule)[2:]
     except ValueError:  # a comment with a single quotation mark

@@ -58,19 +58,25 @@ def saved(run: Run, program: str) -> Mapping[tuple[str, str], SavedChain]:
 
 def saved_chains(text: str) -> Mapping[tuple[str, str], SavedChain]:
     """The chains of the output of an iptables-save or ebtables-save."""
-    table, found = "", dict[tuple[str, str], SavedChain]()
+    table, policies, rules = (
+        "",
+        dict[tuple[str, str], tuple[str, int]](),
+        dict[tuple[str, str], list[tuple[str, int]]](),
+    )
     for line in text.splitlines():
         counted, bare = _packets(line), _COUNTERS.sub("", line).strip()
         if bare.startswith("*"):
             table = bare[1:]
         elif bare.startswith(":"):
             name, policy = bare[1:].rsplit(" ", 1) if " " in bare else (bare[1:], "-")
-            found[table, name] = SavedChain(policy, (), (counted,))
+            policies[table, name] = policy, counted
         elif bare.startswith("-A "):
-            name = bare.split()[1]
-            before = found.get((table, name), SavedChain("-", (), (0,)))
-            found[table, name] = before._replace(rules=(*before.rules, bare), counted=(*before.counted, counted))
-    return found
+            rules.setdefault((table, bare.split(maxsplit=2)[1]), []).append((bare, counted))
+    return {chain: _saved(policies.get(chain, ("-", 0)), rules.get(chain, [])) for chain in {**policies, **rules}}
+
+
+def _saved(policy: tuple[str, int], rules: list[tuple[str, int]]) -> SavedChain:
+    return SavedChain(policy[0], tuple(rule for rule, _ in rules), (policy[1], *(counted for _, counted in rules)))
 
 
 def changing(saving: str) -> str:
