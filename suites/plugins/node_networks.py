@@ -52,8 +52,10 @@ def without_dad(host: Any) -> Any:
 
 
 def settled(host: Any) -> Any:
-    """The host, once it uses all its IPv6 addresses: without DAD the kernel still takes them up in the background, a
-    moment after their link has a carrier, and masquerades with another one until then. Raises DeadlineExceeded."""
+    """The place, once its links have their carriers and it uses all its IPv6 addresses: without DAD the kernel still
+    takes them up in the background, a moment after the carrier, and masquerades with another one until then. Raises
+    DeadlineExceeded."""
+    host.lab.settle(six=True)
     ready = Deadline.after(10, f"{host.full_name} to use all its IPv6 addresses")
     ready.poll(lambda: not any(row.tentative for row in host.addresses))
     return host

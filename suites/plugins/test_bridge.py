@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from cnitest.suites.plugins.lan_networks import leases
-from cnitest.suites.plugins.node_networks import address, caller, gateway, host_end, network, port
+from cnitest.suites.plugins.node_networks import address, caller, gateway, host_end, network, port, settled
 from cnitest.suites.plugins.seen import source
 
 from cnitest import PluginError, difference
@@ -173,7 +173,7 @@ def test_delete_of_what_never_was(node, cni):
     """DEL for a container that was never added succeeds and changes nothing on the host."""
     kept = cni.add(node.sandbox("c1"), network(4, isGateway=True, ipMasq=True))
     never = replace(kept.target, container_id="never", netns=node.sandbox("c2").path)
-    before = node.state()
+    before = settled(node).state()
     caller(cni).delete(never, None)
 
     assert difference(before, node.state()) == ()
@@ -184,7 +184,7 @@ def test_deleting_twice_is_deleting_once(node, cni):
     """A second DEL of the same attachment succeeds, and the state is that after the first."""
     gone = cni.add(node.sandbox("c1"), network(4, 6, isDefaultGateway=True, ipMasq=True))
     cni.delete(gone)
-    once = node.state()
+    once = settled(node).state()
     caller(cni).delete(gone.target, None)
 
     assert difference(once, node.state()) == ()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from cnitest.suites.plugins.ends import ENDS
 from cnitest.suites.plugins.lan_networks import leases
-from cnitest.suites.plugins.node_networks import INTERNET, caller, host_end, pool, ptp, rules, without_dad
+from cnitest.suites.plugins.node_networks import INTERNET, caller, host_end, pool, ptp, rules, settled, without_dad
 from cnitest.suites.plugins.tampering import OF_ANY_VETH, inside, outside
 
 from cnitest import PluginError, difference
@@ -109,7 +109,7 @@ def test_delete_of_what_is_not_there(node, cni, added):
         cni.delete(attachment)
     else:
         target = replace(target, container_id="never", netns=node.sandbox("c2").path)
-    before = node.state()
+    before = settled(node).state()
     caller(cni).delete(target, None)
 
     assert difference(before, node.state()) == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.lan_networks import ready_sandbox, rejected
+from cnitest.suites.plugins.node_networks import settled
 from cnitest.suites.plugins.seen import source
 from cnitest.suites.plugins.uplinks import CLIENT, address, answers_by, attached, gateway, plain, routed
 
@@ -152,7 +153,7 @@ class TestSourceHints:
 def test_delete_takes_all_of_it(cni, node, keys):
     """After DEL there is no rule, no table and no hint of the link, and the others have lost nothing."""
     sandbox = attached(cni, node, routed(1))[0].sandbox
-    before = sandbox.state(firewall=False)
+    before = settled(sandbox).state(firewall=False)
 
     cni.delete(cni.add(sandbox, routed(2, sbr=keys), "eth2"))
 

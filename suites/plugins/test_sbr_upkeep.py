@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnitest.suites.plugins.lan_networks import check_alone, delete_without_namespace, ready_sandbox, rejected
+from cnitest.suites.plugins.node_networks import settled
 from cnitest.suites.plugins.uplinks import address, answers_by, attached, gateway, plain, routed
 
 from cnitest import PluginError, difference
@@ -110,7 +111,7 @@ class TestDel:
     def test_the_container_is_as_before(self, cni, node):
         """After DEL there is no rule and no table of the link, and the others have lost nothing."""
         sandbox = attached(cni, node, routed(1))[0].sandbox
-        before = sandbox.state(firewall=False)
+        before = settled(sandbox).state(firewall=False)
 
         cni.delete(cni.add(sandbox, routed(2), "eth2"))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cnitest.suites.plugins.lan_networks import rejected
-from cnitest.suites.plugins.node_networks import caller, pending
+from cnitest.suites.plugins.node_networks import caller, pending, settled
 from cnitest.suites.plugins.taps import FAR, opened
 
 from cnitest import difference
@@ -123,7 +123,7 @@ def test_del_takes_the_link_back(node, cni, plugin):
     """After DEL, and after a second one, container and host are as they were."""
     if plugin == "bridge":  # the bridge itself stays
         cni.add(node.sandbox("c0"), network(plugin))
-    before = node.state()
+    before = settled(node).state()
     attachment = cni.add(node.sandbox("c1"), network(plugin))
     cni.delete(attachment)
     cni.delete(attachment)
