@@ -1,4 +1,4 @@
-"""What happened, in order: the engine notes it down, the faces (terminal, pytest, reports) read it."""
+"""What happened, in order: the layers below note it down, the interfaces (terminal, pytest, reports) read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pytest face: options, marks, and what a failed test shows. The fixtures are in ``cnitest.fixtures``."""
+"""The pytest interface: options, marks, and what a failed test shows. The fixtures are in ``cnitest.fixtures``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from cnitest.report.stashed import LAB, LAST_STORY
 if TYPE_CHECKING:
     from cnitest.report.failure_report import Section
 
-#: The rest of the face. Named by ``pytest_plugins``, each would have pytest read what all packages here declare.
+#: The rest of the interface. Named by ``pytest_plugins``, each would have pytest read what all packages here declare.
 _PARTS = (
     "cnitest.fixtures.network",
-    "cnitest.report.baseline.face",
+    "cnitest.report.baseline.hooks",
     "cnitest.report.verdicts",
     "cnitest.report.ran",
     "cnitest.report.ci.hooks",
@@ -110,7 +110,7 @@ def _end_workers(config: pytest.Config) -> None:
 
 
 def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:
-    """Have the rest of the face registered once this module is, as what ``pytest_plugins`` names."""
+    """Have the rest of the interface registered once this module is, as what ``pytest_plugins`` names."""
     if plugin is sys.modules[__name__]:
         for name in _PARTS:
             manager.import_plugin(name)

@@ -1,1 +1,1 @@
-"""Puts what the engine found into words and pictures for a person."""
+"""Puts what a run found into words and pictures for a person."""

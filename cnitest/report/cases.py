@@ -20,7 +20,7 @@ from cnitest.conformance.model.verdict import LACKING, Case, CaseVerdict, RunPro
 from cnitest.conformance.repro import reproducer
 from cnitest.errors import FeatureMissing
 from cnitest.kernel.processes.process import spent
-from cnitest.report.baseline import face
+from cnitest.report.baseline import hooks
 from cnitest.report.baseline.cases import accepted
 from cnitest.report.fingerprint import fingerprint
 
@@ -34,7 +34,7 @@ def case_report(
     trial: Trial = item.callspec.params["trial"]  # type: ignore[attr-defined]
     requirement, bench = find(identifier), bench_of(item)
     case = _case(item, call, requirement, trial, bench, setup_seconds)
-    if (baseline := face.accepted(item.config)) is not None:
+    if (baseline := hooks.accepted(item.config)) is not None:
         case = accepted(case, baseline)
     shown = call if case.verdict is CaseVerdict.BROKEN else _without_exception(call)
     report = pytest.TestReport.from_item_and_call(item, shown)

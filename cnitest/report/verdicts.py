@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cnitest.report import options
-from cnitest.report.baseline import face
+from cnitest.report.baseline import hooks
 from cnitest.report.conformance import tried
 from cnitest.report.conformance.tried import chosen_of, is_asked_for, subjects_of, wanted
 from cnitest.report.given import names
@@ -181,7 +181,7 @@ class _Collector:
             from cnitest.conformance.model.verdict import Case
 
             self.cases.append(Case.from_data(row))
-            if run := face.of(self._config):
+            if run := hooks.of(self._config):
                 run.subjects = subjects_of(self._config)
 
 
@@ -214,7 +214,7 @@ def _outcome(config: pytest.Config, cases: list[Case]) -> RunSummary:
     whole = not (config.getoption("-k") or wanted(config) or config.getoption("--cni-shard"))
     first = choice.own(subjects, config.getoption("--cni-plugin"))
     profile, directory = config.getoption("--cni-profile"), config.getoption("--cni-repro")
-    run = face.of(config)
+    run = hooks.of(config)
     baseline = run.as_data() if run else None
     found = summary.outcome(cases, subjects, profile, whole=whole, own=first, baseline=baseline)
     if not directory:

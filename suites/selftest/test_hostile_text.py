@@ -1,4 +1,4 @@
-"""What plugins print, through every face: seen by a person, never obeyed by a terminal, and not for ever."""
+"""What plugins print, through every interface: seen by a person, never obeyed by a terminal, and not for ever."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def call(place: Path, *command: str) -> str:
 
 
 class TestFaces:
-    """Each face, over that plugin."""
+    """Each interface, over that plugin."""
 
     def test_conformance(self, place):
         """Terminal, JUnit, JSON, scripts and what these print: nothing raw, nothing run, nothing for ever."""

@@ -1,4 +1,4 @@
-"""The pytest face: options, marks, fixtures, and what a failed test shows."""
+"""The pytest interface: options, marks, fixtures, and what a failed test shows."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_failing_fixture_shows_the_story_too(run):
 
     assert "- cnitest: plugin calls -" in text
     assert "no-such-ipam" in text
-    assert "cnitest/cni/runtime.py" not in text, "the engine's own frames are of no use in a report"
+    assert "cnitest/cni/runtime.py" not in text, "cnitest's own frames are of no use in a report"
 
 
 def test_what_a_test_adds_is_deleted_at_its_end(run):

@@ -1,4 +1,4 @@
-"""One call of one plugin: find it, run it as a runtime does, and read what it said without mercy."""
+"""One call of one plugin: find it, run it as a runtime does, and read strictly what it said."""
 
 from __future__ import annotations
 

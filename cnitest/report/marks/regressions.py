@@ -1,4 +1,4 @@
-"""The pytest face of bug reports: a verdict for each test of one, the table at the end of a run, and its JSON."""
+"""The pytest hooks of bug reports: a verdict for each test of one, the table at the end of a run, and its JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pytest face of baselines: what is accepted fails no run, what has gone is reported, and a new one is written."""
+"""The pytest hooks of baselines: what is accepted fails no run, what has gone is reported, and a new one is written."""
 
 from __future__ import annotations
 
