@@ -34,6 +34,8 @@ def wrongly_handed(previous: Document, found: Document, conf: Document, inside: 
                 wrong.append(f"{words} is not passed on")
             elif not gone:
                 wrong += _details_lost(key, item, found, names)
+                if not _is_there(key, item, (host if _is_the_hosts(key, item) else inside)[1]):
+                    wrong += _details_changed(key, item, found, names)
         if key == "ips":
             wrong += _moved(previous, found)
     return wrong + list(_dns(previous.get("dns"), found.get("dns"), json.dumps(conf)))
@@ -54,6 +56,29 @@ def _details_lost(key: str, item: Document, found: Document, names: Sequence[str
     for name in _BESIDES[key]:
         if item.get(name) and not any(row.get(name) for row in there):
             yield f"{key}: {name} {item[name]} of {fields[0]} is not passed on"
+
+
+def _details_changed(key: str, item: Document, found: Document, names: Sequence[str]) -> Iterator[str]:
+    """What a row says besides, and rows of its name say otherwise, of what the kernel does not have: nobody can have
+    changed that. What it has is compared with it where results are (ADD-08)."""
+    fields = _fields(item, names)
+    there = [row for row in _rows(found, key) if _fields(row, names) == fields]
+    for name in _BESIDES[key]:
+        others = [row[name] for row in there if row.get(name)]
+        if item.get(name) and others and all(_folded(other) != _folded(item[name]) for other in others):
+            yield f"{key}: {name} of {fields[0]} was {item[name]}, the result has {others[0]}"
+
+
+def _folded(value: Any) -> str:
+    """A value as it is compared: a MAC is the same in capitals."""
+    return str(value).lower()
+
+
+def _is_there(key: str, item: Document, state: State) -> bool:
+    """Whether the kernel has the link, or the route, that a row is about."""
+    if key == "interfaces":
+        return any(link.name == item.get("name") for link in state.links)
+    return key != "routes" or _has_route(state, item)
 
 
 def _moved(previous: Document, found: Document) -> Iterator[str]:

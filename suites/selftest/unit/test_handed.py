@@ -127,3 +127,33 @@ def test_dns_is_kept_added_to_or_configured(conf: dict[str, Any], dns: Any, coun
     both = (state(4), state(4))
 
     assert len(wrongly_handed(before, {"dns": dns}, conf, both, both)) == count
+
+
+@pytest.mark.parametrize(
+    ("key", "row", "changed", "words"),
+    [
+        ("interfaces", {"name": "x0", "mac": "02:0a:00:00:00:01"}, {"mac": "02:0a:00:00:00:02"}, "mac of x0 was"),
+        ("interfaces", {"name": "x0", "sandbox": NETNS, "mtu": 1298}, {"mtu": 1500}, "mtu of x0 was 1298"),
+        ("routes", {"dst": "10.9.0.0/16", "priority": 77}, {"priority": 1}, "priority of 10.9.0.0/16 was 77"),
+        ("routes", {"dst": "2001:db8:9::/48", "mtu": 1298}, {"mtu": 1400}, "mtu of 2001:db8:9::/48 was 1298"),
+    ],
+)
+def test_what_the_kernel_does_not_have_nobody_can_have_changed(key, row, changed, words):
+    """A MAC, an MTU or an option of somebody else's is the same in the result; a MAC may be written in capitals."""
+    both = (state(4), state(4))
+    capitals = {name: str(value).upper() if name == "mac" else value for name, value in row.items()}
+
+    (wrong,) = wrongly_handed({key: [row]}, {key: [{**row, **changed}]}, {}, both, both)
+
+    assert wrong.startswith(f"{key}: {words}")
+    assert wrongly_handed({key: [row]}, {key: [capitals]}, {}, both, both) == []
+
+
+def test_what_the_kernel_has_a_plugin_may_change():
+    """The MAC of a link, and the options of a route, that are there are compared with the kernel by another check."""
+    both = (state(4), state(4))
+    row, route = {"name": "net1", "sandbox": NETNS, "mac": "02:0a:00:00:00:01"}, {"dst": "0.0.0.0/0", "mtu": 1300}
+    given = {"interfaces": [row], "routes": [route]}
+    other = {"interfaces": [{**row, "mac": "02:0a:00:00:00:02"}], "routes": [{**route, "mtu": 1400}]}
+
+    assert wrongly_handed(given, other, {}, both, both) == []

@@ -6,7 +6,7 @@ from cnitest.conformance.bench.bench import AddResult, Bench
 from cnitest.conformance.checks.common import attached, require_check
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol
-from cnitest.conformance.observe import mutation, tamper
+from cnitest.conformance.observe import mutation, substitute, tamper
 
 #: The requirements that are decided by tampering, and what is tampered with.
 TAMPERED = {
@@ -69,6 +69,25 @@ class _FreshAttachment:
 def a_missing_interface_is_noticed(bench: Bench) -> None:
     """CHECK fails when the interface was removed."""
     _tampered(bench, "CHK-05")
+
+
+@check("CHK-05")
+def a_link_of_another_kind_is_noticed(bench: Bench) -> None:
+    """CHECK fails when the interface's name, MAC, addresses and routes are those of a link of another kind."""
+    made, before, after = attached(bench, "c1")
+    place, name = made.target.sandbox.full_name, made.target.ifname
+    link = next((link for link in after[place].links if link.name == name), None)
+    if link is None or name == "lo" or name in {link.name for link in before[place].links}:
+        bench.not_applicable(f"its ADD makes no link {name} in the container")
+    if link.mac in {link.mac for link in before[bench.node.full_name].links}:
+        bench.not_applicable("its interface is a device of the host that was moved, of whatever kind that is")
+    require_check(bench, made)
+    kind = substitute.take_place(bench, made.target.sandbox, link, after[place])
+
+    call = bench.check(made)
+
+    words = f"{name} is a {kind} and no {link.kind or 'device'}, MAC, addresses and routes are the same: "
+    bench.complain(*protocol.rejection(call), prefix=words)
 
 
 @check("CHK-06")

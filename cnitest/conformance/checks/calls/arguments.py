@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cnitest.conformance.bench import provision
-from cnitest.conformance.bench.bench import AttachmentTarget, Bench
+from cnitest.conformance.bench import first, provision
+from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench
 from cnitest.conformance.bench.span import Span
 from cnitest.conformance.checks.common import require_delegate
 from cnitest.conformance.checks.registry import check
-from cnitest.conformance.model import protocol
+from cnitest.conformance.model import form, protocol
+from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import capability, connections
+from cnitest.conformance.observe.truth import untruths
 
 KUBERNETES = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod-1;K8S_POD_INFRA_CONTAINER_ID=abc"
 
@@ -28,6 +30,35 @@ def arguments_are_accepted(bench: Bench) -> None:
     deleted = bench.raw("DEL", target, previous=protocol.result_document(made), changes={"CNI_ARGS": KUBERNETES})
 
     bench.complain(*protocol.success(made), *protocol.success(deleted))
+
+
+@check("ARG-01")
+def arguments_change_nothing_else(bench: Bench) -> None:
+    """With the arguments of Kubernetes ADD makes what its result says, with addresses in the same families."""
+    target = bench.target()
+    call = bench.add(target, changes={"CNI_ARGS": KUBERNETES})
+    document = protocol.result_document(call)
+    if protocol.failed(call) or document is None:
+        bench.not_applicable(f"ADD fails with them, or has no result: {protocol.words(call)}")
+
+    found = _untruths(bench, AddResult(target, call, document, bench.chain(target)))
+    if found:
+        bench.raw("DEL", target, previous=document)
+        bench.unchain(target, document)
+        if _untruths(bench, bench.attach(bench.target("c2"))):
+            bench.not_applicable("its result is not true without them, which ADD-08 reports")
+    bench.complain(*found, prefix="with CNI_ARGS: ")
+    usual, given = ({":" in ip.address for ip in ips} for ips in (first.ips(bench), form.ips(document, bench.version)))
+    for six in sorted(usual - given):
+        bench.complain(f"with CNI_ARGS: there is no IPv{6 if six else 4} address, without them there is")
+
+
+def _untruths(bench: Bench, made: AddResult) -> list[str]:
+    """What a result says and the kernel has not, or the other way round; an IPAM plugin configures nothing."""
+    if bench.subject.kind is Kind.IPAM:
+        return []
+    target = made.target
+    return untruths(made.result, bench.version, bench.node, target.sandbox, target.netns, target.ifname)
 
 
 @check("ARG-02", word=["1", "true"])
