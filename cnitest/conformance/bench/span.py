@@ -65,7 +65,7 @@ class Span:
             allowed = (*bench.setting.leftover, *named_chains(bench.subject.conf))
             found = leftovers(self._start, bench.look(*there), allowed, strict=strict, watched=True)
             if bench.subject.before and self._own is not None:
-                return [left for left in found if left in self._own and left.difference.appeared]
+                return [left for left in found if left in self._own and not left.difference.vanished]
             return [left for left in found if not left.difference.vanished] if lost or torn else found
 
         found = settle(look, AFTER_A_NAMESPACE if lost else AFTER_A_CALL)
