@@ -29,7 +29,8 @@ def concluded(tmp_path, added, deleted):
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "portmap"
     program.write_text(
-        f"#!/bin/sh\ncase $CNI_COMMAND in\nADD) ip link {added};;\nDEL) ip link {deleted};;\nesac\nexec {REAL}/portmap\n"
+        f"#!/bin/sh\ncase $CNI_COMMAND in\nADD) ip link {added};;\nDEL) ip link {deleted};;\nesac\n"
+        f"exec {REAL}/portmap\n"
     )
     program.chmod(0o755)
     path = (str(tmp_path / "bin"), REAL)

@@ -117,3 +117,16 @@ def come_and_go_as_ever(bench: Bench) -> None:
     if protocol.failed(again):
         bench.not_applicable(f"what container_setup prepares serves one ADD: {protocol.words(again)}")
     bench.detach(AddResult(bench.target(), again, protocol.result_document(again) or {}, bench.chain(bench.target())))
+
+
+def of_lost(bench: Bench, made: AddResult, netns: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a call for a container that has no namespace any more."""
+    target = made.target
+    changes = {
+        "CNI_CONTAINERID": target.container_id,
+        "CNI_IFNAME": target.ifname,
+        "CNI_ARGS": target.args,
+        **options.get("changes", {"CNI_NETNS": netns}),
+    }
+    stdin = bench.request(target, bench.final(made))
+    return {**options, "changes": changes, "stdin": stdin}

@@ -8,7 +8,7 @@ from typing import Any
 from cnitest.conformance.bench import delegate
 from cnitest.conformance.bench.bench import AddResult, Bench
 from cnitest.conformance.bench.span import Span
-from cnitest.conformance.checks.common import flush, require_delegate
+from cnitest.conformance.checks.common import flush, of_lost, require_delegate
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import protocol
 from cnitest.conformance.observe import mutation
@@ -102,23 +102,10 @@ def _without_namespace(bench: Bench, options: Any) -> None:
     netns = made.target.netns
     bench.lose("c1")
 
-    call = bench.raw("DEL", None, **_of_lost(bench, made, netns, options(netns)))
+    call = bench.raw("DEL", None, **of_lost(bench, made, netns, options(netns)))
 
     bench.complain(*protocol.success(call))
     bench.complain(*span.leftovers(lost=True))
-
-
-def _of_lost(bench: Bench, made: AddResult, netns: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a call for a container that has no namespace any more."""
-    target = made.target
-    changes = {
-        "CNI_CONTAINERID": target.container_id,
-        "CNI_IFNAME": target.ifname,
-        "CNI_ARGS": target.args,
-        **options.get("changes", {"CNI_NETNS": netns}),
-    }
-    stdin = bench.request(target, bench.final(made))
-    return {**options, "changes": changes, "stdin": stdin}
 
 
 @check("DEL-07")
@@ -202,7 +189,7 @@ def the_delegate_is_called_without_a_namespace(bench: Bench, tmp_path: Path) -> 
     bench.lose("c1")
     plugin.forget()
 
-    bench.raw("DEL", None, **_of_lost(bench, made, netns, {"changes": {"CNI_NETNS": ""}}))
+    bench.raw("DEL", None, **of_lost(bench, made, netns, {"changes": {"CNI_NETNS": ""}}))
 
     commands = [record.command for record in plugin.records()]
     bench.demand(

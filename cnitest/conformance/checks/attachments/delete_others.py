@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from cnitest.conformance.bench.bench import AddResult, AttachmentTarget, Bench, Picture
 from cnitest.conformance.bench.leftovers import Leftover, appeared, disturbed, removals
-from cnitest.conformance.checks.common import RANGES, other_ifname, other_network
+from cnitest.conformance.checks.common import RANGES, of_lost, other_ifname, other_network
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol, space
 from cnitest.conformance.model.requirement import Kind
@@ -19,9 +20,7 @@ def del_leaves_others_alone(bench: Bench, other: str, which: str) -> None:
     """Whichever of two attachments is deleted, the other has all its state and reaches what it reached."""
     pair = _pair(bench, other)
     gone, kept = (pair[0], pair[1]) if which == "first" else (pair[1], pair[0])
-    flows = answering(bench, kept.made)
-    if bench.subject.kind is Kind.META:  # the interface of the other stays, and what goes that way
-        flows = [flow for flow in flows if traffic.leaves_by(flow.sender, flow.target) == kept.made.target.ifname]
+    flows = _own_flows(bench, kept)  # the interface of the other stays, and what goes that way
     if not kept.own:
         bench.not_exercised("ADD made nothing that DEL of another attachment could take away")
     before = bench.look(kept.made.target)
@@ -33,6 +32,48 @@ def del_leaves_others_alone(bench: Bench, other: str, which: str) -> None:
     after = bench.look(kept.made.target)
     bench.complain(*kept.missing(before, after, gone), prefix=f"{words}gone with it: ")
     demand_answers(bench, flows, traffic.AGAIN, words)
+
+
+@check("DEL-14", what=["repeated", "never added", "namespace gone"])
+def del_with_less_to_find_leaves_others_alone(bench: Bench, what: str) -> None:
+    """A second DEL, one of a container that was never added, and one whose namespace is gone, leave another container
+    all its state, and what it reached."""
+    bench.require_room(2)
+    kept = _Attached(bench, bench.target("c1"))
+    bench.need(kept.made.call)
+    if not kept.own:
+        bench.not_exercised("ADD made nothing that DEL of another attachment could take away")
+    options = _with_less_to_find(bench, what)
+    flows = _own_flows(bench, kept)
+    before = bench.look(kept.made.target)
+
+    bench.raw("DEL", **options)
+
+    words = f"DEL of another, {what}: "
+    bench.complain(*kept.missing(before, bench.look(kept.made.target)), prefix=f"{words}gone with it: ")
+    demand_answers(bench, flows, traffic.AGAIN, words)
+
+
+def _with_less_to_find(bench: Bench, what: str) -> dict[str, Any]:
+    """The options of DEL of another container, which was not there, was deleted, or has lost its namespace."""
+    target = bench.target("c2")
+    if what == "never added":
+        return {"target": target}
+    made = bench.attach(target)
+    if what == "repeated":
+        bench.delete(made)
+        return {"target": target, "previous": bench.final(made)}
+    netns = target.netns
+    bench.lose("c2")
+    return {"target": None, **of_lost(bench, made, netns, {})}
+
+
+def _own_flows(bench: Bench, kept: _Attached) -> list[traffic.TrafficProbe]:
+    """What an attachment reaches; of a chained plugin by the attachment's own interface, whatever else there is."""
+    flows = answering(bench, kept.made)
+    if bench.subject.kind is not Kind.META:
+        return flows
+    return [flow for flow in flows if traffic.leaves_by(flow.sender, flow.target) == kept.made.target.ifname]
 
 
 class _Attached:
@@ -47,9 +88,9 @@ class _Attached:
         #: What its ADD brought.
         self.own = set(appeared(before, bench.look(target)))
 
-    def missing(self, before: Picture, after: Picture, other: _Attached) -> list[Leftover]:
+    def missing(self, before: Picture, after: Picture, other: _Attached | None = None) -> list[Leftover]:
         """What this one had put there and is gone, but for what both had put there and routes of several hops."""
-        own = {_known_by(left) for left in self.own - other.own}
+        own = {_known_by(left) for left in self.own - (other.own if other else set())}
         gone = (left for left in removals(before, after, self._leftover) if left.difference.vanished)
         return [left for left in gone if _known_by(left.undone) in own and not getattr(left.difference.row, "hops", ())]
 
