@@ -24,10 +24,10 @@ NAME = "cnitest-ipam"
 class Delegate:
     """The delegate of a bench; all that is done to it and seen of it becomes part of the bench's record."""
 
-    def __init__(self, bench: Bench, directory: Path, script: Mapping[str, Any]) -> None:
+    def __init__(self, bench: Bench, directory: Path, script: Mapping[str, Any], name: str) -> None:
         self._steps = bench.record.steps
-        self._plugin = ScriptedPlugin.install(directory, NAME, script)
-        self._place = (str(self._plugin.directory), NAME)
+        self._plugin = ScriptedPlugin.install(directory, name, script)
+        self._place = (str(self._plugin.directory), name)
         self._steps.append(Fake(*self._place, normalised(script)))
 
     def program(self, script: Mapping[str, Any]) -> None:
@@ -52,9 +52,9 @@ def called(words: str) -> Detail:
     return Detail(words, about=DelegateCommands())
 
 
-def install(bench: Bench, directory: Path, script: Mapping[str, Any] | None = None) -> Delegate:
+def install(bench: Bench, directory: Path, script: Mapping[str, Any] | None = None, name: str = NAME) -> Delegate:
     """Put the delegate first in the search path. Without a script it gives one fitting address."""
-    plugin = Delegate(bench, directory, script or {"ADD": {"result": address(bench)}})
+    plugin = Delegate(bench, directory, script or {"ADD": {"result": address(bench)}}, name)
     bench.use_path(str(directory))
     return plugin
 

@@ -37,7 +37,8 @@ ELSEWHERE = {
     "conformance/discover/start_endings.py": {"bridge"},
     "conformance/observe/capability.py": {"bandwidth"},
     "conformance/observe/limits.py": {"bandwidth"},
-    "conformance/observe/connections.py": {"tap"},  # a kind of link
+    "conformance/observe/connections.py": {"tap"},  # a kind of link, here and below
+    "conformance/observe/substitute.py": {"bridge"},
     "conformance/repro/topology.py": {"bridge"},  # the program bridge(8)
     "fuzz/generate/configs.py": {"bandwidth"},
     "fuzz/generate/topologies.py": {"bridge", "loopback"},  # keys of a topology

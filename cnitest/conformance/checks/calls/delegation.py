@@ -40,6 +40,22 @@ def the_first_delegate_in_the_path_is_taken(bench: Bench, tmp_path: Path) -> Non
 
 
 @check("DLG-01")
+def its_own_delegate_is_sought_in_the_path(bench: Bench, tmp_path: Path) -> None:
+    """A program of its IPAM plugin's name that is in the first directory of CNI_PATH is called in that one's place."""
+    require_delegate(bench)
+    name, target = bench.subject.ipam, bench.target()
+    if "/" in name:
+        bench.not_applicable("its IPAM plugin is named by a path")
+    bench.chain(target)
+    plugin = delegate.install(bench, tmp_path, name=name)
+
+    call = bench.add(target)
+
+    words = f"{name} in the first directory of CNI_PATH was not called: {call.subject}: {protocol.words(call)}"
+    bench.demand(plugin.records(), delegate.called(words))
+
+
+@check("DLG-01")
 def a_path_is_no_delegate(bench: Bench, tmp_path: Path) -> None:
     """An IPAM type with a slash is rejected, and nothing is called."""
     require_delegate(bench)
