@@ -171,21 +171,38 @@ def duplicate_address(loss: Loss) -> Found | None:
 
 @cause("routing.rp-filter", Stage.ROUTING, reasons=_MARTIAN)
 def rp_filter(loss: Loss) -> Found | None:
-    """Reverse path filtering is strict: the route back to the source does not lead to the link that it came in by."""
+    """Reverse path filtering is strict, as loose filtering is, too, on a link without an IPv4 address: the route back to
+    the source does not lead to the link that it came in by."""
     name, mode = _rp_filter(loss)
-    back = _way_back(loss) if mode else None
-    if mode != 1 or (back and (back.kind != "unicast" or fib.goes_by(back, loss.incoming))):
+    back, unnumbered = _way_back(loss) if mode else None, _is_unnumbered(loss)
+    strict = mode == 1 or (mode == 2 and unnumbered and back is not None)
+    if not strict or (back and (back.kind != "unicast" or fib.goes_by(back, loss.incoming))):
         return None
     way = f"leads to {fib.ways(back)}" if back else "is not there"
+    how = "strict" if mode == 1 else f"loose, but {loss.incoming} has no IPv4 address, which makes it strict"
     return Found(
         "rp_filter",
         f"{loss.place.full_name} does not take {loss.packet.source} by {loss.incoming}: the route back {way}, "
-        f"and {sysctl_name(name)}=1 (strict)",
+        f"and {sysctl_name(name)}={mode} ({how})",
         "routing",
         (f"the kernel answers {kernel_answer(loss)} for a packet from {loss.packet.source} by {loss.incoming}",),
-        strays.of_strict_filter(loss, _back(loss), loss.incoming)
-        or set_to(2 if back else 0, f"ipv4/conf/{loss.incoming}/rp_filter"),
+        strays.of_strict_filter(loss, _back(loss), loss.incoming) or _loosened(loss, off=unnumbered or back is None),
     )
+
+
+def _is_unnumbered(loss: Loss) -> bool:
+    """Whether the link that it came in by has no IPv4 address: then its source has to be reached by that very link
+    wherever reverse path filtering is on at all."""
+    return not any(row.link == loss.incoming and ":" not in row.ip for row in loss.state().addresses)
+
+
+def _loosened(loss: Loss, *, off: bool) -> str:
+    """The command that has the link that it came in by filtered loosely, or not at all: the higher value of the link
+    and of all counts."""
+    own, general = (f"ipv4/conf/{name}/rp_filter" for name in (loss.incoming, "all"))
+    if not off:
+        return set_to(2, own)
+    return set_to(0, *(name for name in (own, general) if loss.number(name) or name == own))
 
 
 @cause("routing.rp-filter-loose", Stage.ROUTING, reasons=_MARTIAN)
