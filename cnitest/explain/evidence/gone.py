@@ -25,6 +25,12 @@ def commands(loss: Loss, at: LinkAt, *, six: bool | None = False) -> tuple[str, 
     )
 
 
+def neighbour(loss: Loss, at: LinkAt, address: str) -> str:
+    """The command for the entry of a neighbour that the topology gives to a link, and that is gone; else empty."""
+    steps = _neighbours(loss, at, both=True)
+    return next((_command(step) for step in steps if step.entry.to == address), "")
+
+
 def _neighbours(loss: Loss, at: LinkAt, *, both: bool) -> Iterator[AddNeighbour]:
     """The entries that the topology gives to a link, and that are gone."""
     there = {(row.ip, row.mac) for row in loss.wiring.places[at.place].neighbours if row.link == at.link}

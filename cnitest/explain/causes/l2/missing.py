@@ -1,13 +1,13 @@
-"""Links that the topology declares and that somebody deleted or renamed."""
+"""Links that the topology declares and that somebody deleted or renamed, and permanent neighbours that are gone."""
 
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_interface
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence import gone
+from cnitest.explain.evidence import gone, resolution
 from cnitest.explain.evidence.ip import declared, detours
-from cnitest.explain.evidence.leg import travelled
+from cnitest.explain.evidence.leg import ahead, travelled
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.topology.building.steps import AddLink
@@ -82,3 +82,23 @@ def _description(made: AddLink, at: LinkAt) -> str:
     other = [f"whose other end is {end}" for end in ends if made.peer and end != str(at)]
     parent = [f"on {made.parent.place}:{made.parent.name}"] if made.parent else []
     return ", ".join((f"a {made.kind}", *other, *parent))
+
+
+@cause("l2.neighbour-gone", Stage.NEIGHBOUR, order=_FIRST)
+def neighbour_gone(loss: Loss) -> Found | None:
+    """The permanent entry of the ARP or ND table that the topology has for the next hop is gone, and nobody answers who
+    asks for its MAC."""
+    leg = loss.once(ahead)
+    again = gone.neighbour(loss, leg.start, leg.next_hop) if leg else ""
+    if leg is None or not again or leg.next_hop in (row.ip for row in leg.sender.neighbours if row.mac):
+        return None
+    asked = loss.once(resolution.asked)
+    if asked and asked.place.full_name in (at.place for at in leg.owners):
+        return None  # who has the address gets the question, and does not answer it
+    return Found(
+        "neighbour gone",
+        f"{leg.sender.full_name} has no MAC for {leg.next_hop} on {leg.start.link} any more, and gets none",
+        hook="neighbour",
+        evidence=(f"the topology declares {again.removeprefix('ip neigh add ')}, which is gone",),
+        remedy=again.replace("neigh add", "neigh replace"),
+    )

@@ -96,6 +96,13 @@ def arp_off(loss: Loss) -> Found | None:
 @cause("l2.wrong-neighbour", *_STAGES)
 def wrong_neighbour(loss: Loss) -> Found | None:
     """The ARP or ND table has another MAC for the next hop than it has: a permanent entry, or one that is stale."""
+    within = loss.once(carriers.inside)
+    carried = misled(within) if within and within is not loss else None
+    return carried or misled(loss)
+
+
+def misled(loss: Loss) -> Found | None:
+    """What is wrong with the entry that its sender has for the packet's next hop; None where it is right."""
     leg = loss.once(travelled)
     if leg is None or leg.intended is None or loss.is_question:
         return None

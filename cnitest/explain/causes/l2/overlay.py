@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from cnitest.explain.causes.l2 import neighbours
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing import commands
 from cnitest.explain.evidence import gone, remade
@@ -25,7 +26,7 @@ def remote(loss: Loss) -> Found | None:
     is not where the MAC is."""
     within = loss.once(carriers.inside)
     leg = within.once(travelled) if within else None
-    if within is None or leg is None:
+    if within is None or leg is None or neighbours.misled(within):
         return None
     here = LinkAt(within.place.full_name, within.link)
     link = loss.wiring.links.get(here)
