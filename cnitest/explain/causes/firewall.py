@@ -7,6 +7,8 @@ import re
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.routing import strays
+from cnitest.explain.evidence.ip import fib
 from cnitest.explain.evidence.leg import ahead
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import MetRule
@@ -95,7 +97,10 @@ def reverse_path(loss: Loss) -> Found | None:
     step = drops.dropped(loss)
     if step is None or not _REVERSE_PATH.search(step.rule):
         return None
-    return drops.found(loss, step, note=f"no route back to {step.packet.source} by {step.iif or 'its link'}")
+    back = step.packet._replace(source=step.packet.destination, destination=step.packet.source)
+    again = strays.restored(loss, fib.RouteLookup(back), step.iif) if step.place == loss.place.full_name else ""
+    note = f"no route back to {step.packet.source} by {step.iif or 'its link'}"
+    return drops.found(loss, step, note=note, remedy=again)
 
 
 @cause("firewall.reset", Stage.TRACED, order=drops.GENERAL)

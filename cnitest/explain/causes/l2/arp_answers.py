@@ -134,7 +134,9 @@ def rp_filter(loss: Loss) -> Found | None:
         f"{here} does not believe {asker} on {loss.link}, and answers no ARP request of it: rp_filter is on",
         hook="neighbour",
         evidence=(f"its own route to {asker} is {f'by {back.link}' if isinstance(back, Route) else 'none'}",),
-        remedy=strays.of_strict_filter(loss, question, loss.link) or set_to(0, *names),
+        remedy=strays.restored(loss, question, loss.link)
+        or strays.of_strict_filter(loss, question, loss.link)
+        or set_to(0, *names),
     )
 
 

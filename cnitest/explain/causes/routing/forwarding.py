@@ -22,7 +22,8 @@ def no_router(loss: Loss) -> Found | None:
     if leg is None or not leg.gateway or strays.is_router(loss.place):
         return None
     lookup, here = fib.RouteLookup(loss.packet), leg.sender.full_name
-    decision, wanted = fib.decide(loss.state(leg.sender), lookup), declared.gateway(leg.sender, lookup)
+    decision, route = fib.decide(loss.state(leg.sender), lookup), declared.route(leg.sender, lookup)
+    wanted = declared.gateway(leg.sender, lookup) or route
     if decision is None or decision.route is None or not wanted or wanted == leg.next_hop:
         return None
     return Found(

@@ -8,6 +8,7 @@ from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing.commands import answers, delete_rule, kernel_answer, replace_route, rule_words
 from cnitest.explain.evidence.ip import declared, detours, fib, next_hops
 from cnitest.explain.evidence.ip.sysctls import sysctl_name
+from cnitest.explain.evidence.leg import ahead, owners_of
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.snapshot import words
@@ -104,25 +105,50 @@ def _has_no_carrier(route: Route) -> bool:
     return bool({"dead", "linkdown"} & {*route.state})
 
 
-@cause("routing.route-gone", Stage.SOCKET_OUT, Stage.ROUTING, order=_FIRST)
+@cause("routing.route-gone", Stage.SOCKET_OUT, Stage.ROUTING, Stage.NEIGHBOUR, order=_FIRST)
 def route_gone(loss: Loss) -> Found | None:
-    """A route that the topology has is gone, and its place sends the packet by a shorter one, to where no route leads
-    on."""
-    if not loss.forwarded or not isinstance(loss.routed, NoRoute):
-        return None
-    there = (one for one in detours.forsaken(loss) if one.place is not loss.place)
-    one = next((one for one in there if one.at in loss.wiring.links and loss.wiring.links[one.at].up), None)
+    """A route that the topology has is gone, and its place sends the packet by another one: to where no route leads on,
+    or by a link where its receiver is not."""
+    elsewhere = isinstance(loss.routed, NoRoute)
+    one = _led_away(loss) if elsewhere else _looked_for_elsewhere(loss)
     if one is None:
         return None
+    replaced = fib.length(one.route) == fib.reach(one.wanted.split()[0], loss.question)
+    ends = "has no route" if elsewhere else f"asks in vain who has {next_hops.hop(loss)} on {one.route.link}"
     return Found(
         "route gone",
         f"{one.place.full_name} sends {loss.destination} by {words.route_key(one.route)}: it has not got the "
         "topology's route",
         "routing",
-        (f"the topology declares {one.wanted}, which is gone", f"{loss.place.full_name} has no route"),
-        f"ip {'-6 ' if loss.six else ''}route add {one.wanted}",
+        (f"the topology declares {one.wanted}, which is gone", f"{loss.place.full_name} {ends}"),
+        f"ip {'-6 ' if loss.six else ''}route {'replace' if replaced else 'add'} {one.wanted}",
         one.place.full_name,
     )
+
+
+def _led_away(loss: Loss) -> detours.Forsaken | None:
+    """Who sent the packet on to a place that has no route for it."""
+    if not loss.forwarded or loss.decision:
+        return None
+    there = (one for one in detours.forsaken(loss) if one.place is not loss.place)
+    return next((one for one in there if one.at in loss.wiring.links and loss.wiring.links[one.at].up), None)
+
+
+def _looked_for_elsewhere(loss: Loss) -> detours.Forsaken | None:
+    """The place itself, where it looks for the receiver on a segment that does not have it, and the topology's route
+    leads to one that does."""
+    leg, decision = loss.once(ahead), loss.decision
+    if leg is None or leg.gateway or leg.way or not leg.owners or not next_hops.unanswered(loss):
+        return None
+    if decision is None or decision.custom or decision.kind != "unicast":
+        return None
+    for one in detours.forsaken(loss, replaced=True):
+        if one.place is loss.place and one.at in loss.wiring.links and loss.wiring.links[one.at].up:
+            wanted = declared.gateway(one.place, loss.question) or loss.destination
+            near = loss.wiring.ways(one.at)
+            if any(owner in near for owner in owners_of(loss.wiring, wanted, one.place)):
+                return one
+    return None
 
 
 @cause("routing.no-route", Stage.SOCKET_OUT, Stage.ROUTING)

@@ -171,8 +171,8 @@ def duplicate_address(loss: Loss) -> Found | None:
 
 @cause("routing.rp-filter", Stage.ROUTING, reasons=_MARTIAN)
 def rp_filter(loss: Loss) -> Found | None:
-    """Reverse path filtering is strict, as loose filtering is, too, on a link without an IPv4 address: the route back to
-    the source does not lead to the link that it came in by."""
+    """Reverse path filtering is strict, as a loose one is on a link without an IPv4 address: the route back to the
+    source does not lead to the link that it came in by."""
     name, mode = _rp_filter(loss)
     back, unnumbered = _way_back(loss) if mode else None, _is_unnumbered(loss)
     strict = mode == 1 or (mode == 2 and unnumbered and back is not None)
@@ -186,7 +186,9 @@ def rp_filter(loss: Loss) -> Found | None:
         f"and {sysctl_name(name)}={mode} ({how})",
         "routing",
         (f"the kernel answers {kernel_answer(loss)} for a packet from {loss.packet.source} by {loss.incoming}",),
-        strays.of_strict_filter(loss, _back(loss), loss.incoming) or _loosened(loss, off=unnumbered or back is None),
+        strays.restored(loss, _back(loss), loss.incoming)
+        or strays.of_strict_filter(loss, _back(loss), loss.incoming)
+        or _loosened(loss, off=unnumbered or back is None),
     )
 
 

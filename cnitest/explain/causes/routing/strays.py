@@ -26,6 +26,18 @@ def of_strict_filter(loss: Loss, question: fib.RouteLookup, link: str) -> str:
     return removed(loss, question, link)
 
 
+def restored(loss: Loss, question: fib.RouteLookup, link: str) -> str:
+    """The command that has the topology's route by ``link`` again, where the place has another one instead; else
+    empty."""
+    decision = next(fib.decisions(loss.state(), question), None)
+    lacks = declared.link(loss.place, question) == link and not declared.is_there(loss.place, loss.state(), question)
+    if decision is None or decision.route is None or decision.custom or not lacks:
+        return ""
+    if fib.length(decision.route) > fib.reach(declared.route(loss.place, question).split()[0], question):
+        return ""
+    return again(loss, loss.place, decision, question)
+
+
 def is_router(place: Place) -> bool:
     """Whether the topology has a place forward anything."""
     names = ("ipv4.ip_forward", "ipv4.conf.all.forwarding", "ipv6.conf.all.forwarding")

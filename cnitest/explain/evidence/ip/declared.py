@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
 
 from cnitest.explain.evidence.ip import fib
 from cnitest.lab.place import Place
@@ -32,6 +32,20 @@ def link(place: Place, question: fib.RouteLookup) -> str:
         step.link.name for step in addresses(place) if via and ip_address(via) in ip_interface(step.address).network
     )
     return (found.link or next(near, "")) if found else ""
+
+
+def is_there(place: Place, state: State, question: fib.RouteLookup) -> bool:
+    """Whether the place has that route, in whatever table, and whether or not it is taken."""
+    found = _best(place, question)
+    wanted = (_network(found.to, question), gateway(place, question)) if found else None
+    rows = (row for row in state.routes if row.family == question.family and found)
+    same = (row for row in rows if (_network(row.to, question), row.via) == wanted)
+    return any(found is not None and found.link in (None, "", row.link) for row in same)
+
+
+def _network(prefix: str, question: fib.RouteLookup) -> IPv4Network | IPv6Network:
+    everything = "0.0.0.0/0" if question.family == 4 else "::/0"
+    return ip_network(everything if prefix == "default" else prefix, strict=False)
 
 
 def subnet(place: Place, address: str) -> str:

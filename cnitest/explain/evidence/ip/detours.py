@@ -114,8 +114,8 @@ def bypasses(loss: Loss) -> Iterator[Bypass]:
 
 
 class Forsaken(NamedTuple):
-    """A place that sent a packet by ``route``, since it has not got the longer one ``wanted`` any more that the
-    topology declares, by its link ``at``."""
+    """A place that sent a packet by ``route``, since it has not got the one ``wanted`` any more that the topology
+    declares, as long or longer, by its link ``at``."""
 
     place: Place
     at: LinkAt
@@ -123,12 +123,16 @@ class Forsaken(NamedTuple):
     route: Route
 
 
-def forsaken(loss: Loss) -> Iterator[Forsaken]:
-    """The places on a packet's way that lack the topology's route, and took a shorter one, in order."""
+def forsaken(loss: Loss, *, replaced: bool = False) -> Iterator[Forsaken]:
+    """The places on a packet's way that lack the topology's route, and took a shorter one, in order; with ``replaced``
+    also those that took one which stands in its place."""
     for place, question in sent(loss):
         decision, wanted = fib.decide(loss.state(place), question), declared.route(place, question)
         route, link = decision.route if decision else None, declared.link(place, question)
-        if route and link and wanted and fib.reach(wanted.split()[0], question) > fib.length(route):
+        longest = fib.reach(wanted.split()[0], question) if wanted else -1
+        if not (route and link and wanted) or longest < fib.length(route):
+            continue
+        if longest > fib.length(route) or (replaced and not declared.is_there(place, loss.state(place), question)):
             yield Forsaken(place, LinkAt(place.full_name, link), wanted, route)
 
 
