@@ -13,6 +13,7 @@ from cnitest.explain.evidence.rows import MetRule
 _IPSET = re.compile(r"(! )?--match-set (\S+) (\S+)")
 _LOOKUP = re.compile(r"((?:\S+ )?\S+(?: \. (?:\S+ )?\S+)*) (!= )?(vmap )?@(\S+)")
 _NAMELESS = re.compile(r"((?:\S+ )?\S+(?: \. (?:\S+ )?\S+)*) vmap \{ (.*) \}")
+_ADDS = re.compile(r"\b(add|update) @")
 _ENDS = re.compile(r" : (drop|queue|reject)")
 # What is said of an element besides its key.
 _BESIDES = re.compile(r" (:|timeout|expires|counter|packets|bytes|comment|nomatch) .*")
@@ -32,7 +33,7 @@ def ipset(loss: Loss) -> Found | None:
         return drops.found(loss, step, note=f"not in set {name}", remedy=f"ipset add {name} {key}" if key else "")
     entries = (line.split()[2] for line in lines if line.startswith(f"add {name} ") and "nomatch" not in line.split())
     element = next((each for each in entries if _ipset_has(each.split(","), directions, step)), "")
-    return _found(loss, step, f"set {name}", element, f"ipset del {name} {element}")
+    return _found(loss, step, f"set {name}", element, f"ipset del {name} {element}", _feeding(loss, step, name))
 
 
 def _ipset_has(parts: Sequence[str], directions: Sequence[str], step: MetRule) -> bool:
@@ -94,7 +95,8 @@ def verdict_map(loss: Loss) -> Found | None:
     if match is None:
         return None
     element = _element(filter(_ENDS.search, _entries(loss, step, "map", match[4])), match[1], step)
-    return _found(loss, step, f"map {match[4]}", element, _change("delete", step, match[4], element))
+    remedy = _change("delete", step, match[4], element)
+    return _found(loss, step, f"map {match[4]}", element, remedy, _feeding(loss, step, match[4]))
 
 
 @cause("sets.nftables", Stage.TRACED)
@@ -109,7 +111,8 @@ def nftables(loss: Loss) -> Found | None:
         remedy = _change("add", step, match[4], key) if key else ""
         return drops.found(loss, step, note=f"not in set {match[4]}", remedy=remedy)
     element = _element(_entries(loss, step, "set", match[4]), match[1], step)
-    return _found(loss, step, f"set {match[4]}", element, _change("delete", step, match[4], element))
+    remedy = _change("delete", step, match[4], element)
+    return _found(loss, step, f"set {match[4]}", element, remedy, _feeding(loss, step, match[4]))
 
 
 def _lacking(lookup: str, step: MetRule) -> str:
@@ -127,10 +130,21 @@ def _lacking(lookup: str, step: MetRule) -> str:
     return f"{key}, {step.packet.destination if field == 'saddr' else step.packet.source}"
 
 
-def _found(loss: Loss, step: MetRule, what: str, element: str, remedy: str) -> Found:
-    """The cause; where no element is recognised without it, and with the remedy of any rule."""
+def _found(loss: Loss, step: MetRule, what: str, element: str, remedy: str, feeding: str = "") -> Found:
+    """The cause; where no element is recognised without it, and with the remedy of any rule, as where a rule would only
+    add the element again."""
     note = f"{what} has {element}" if element else f"by {what}"
-    return drops.found(loss, step, note=note, remedy=remedy if element else "")
+    also = (f"{feeding} adds to {what}",) if feeding and element else ()
+    return drops.found(loss, step, note=note, also=also, remedy=remedy if element and not feeding else "")
+
+
+def _feeding(loss: Loss, step: MetRule, name: str) -> str:
+    """The rule that adds to a set or map what packets have; empty where only commands do."""
+    words = f"--add-set {name} " if drops.is_iptables(step) else f" @{name} {{"
+    table = "" if drops.is_iptables(step) else f"table {step.table} chain "
+    lines = (line for rules in drops.firewall_of(loss, step).values() for line in rules if line.startswith(table))
+    adding = (line.removeprefix("table ") for line in lines if words in line)
+    return next((line for line in adding if drops.is_iptables(step) or _ADDS.search(line)), "")
 
 
 def _change(command: str, step: MetRule, name: str, element: str) -> str:
