@@ -10,15 +10,19 @@ from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.causes.routing import strays
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.ip import declared, detours, fib
+from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import MetRule
 from cnitest.explain.evidence.translation import Passage
+from cnitest.lab.probe import wire
 
 _INVALID = re.compile(
     r"(--ctstate|--state) \S*INVALID\S*|ct state (vmap \{.*invalid : drop|\{? ?[\w, ]*invalid[\w, ]*)"
 )
 _NEGATED = re.compile(r"! (--ctstate|--state)|ct state !=")
 _UNTRACKED = re.compile(r"-j NOTRACK|-j CT .*--notrack|\bnotrack\b")
+_SYNPROXY = re.compile(r"-j SYNPROXY\b|\bsynproxy\b")
+_LOOSE = "netfilter/nf_conntrack_tcp_loose"
 _FIRST = -1
 _ZONE = re.compile(r"--zone(?:-orig|-reply)? (\d+)|zone set (\d+)")
 
@@ -54,6 +58,20 @@ def _straight(loss: Loss, step: MetRule, turn: detours.Turn) -> Found:
     else:
         remedy, place = f"ip {six}route add {turn.destination} dev {turn.link}", turn.place.full_name
     return found._replace(evidence=(sent, *found.evidence), remedy=remedy, place=place)
+
+
+@cause("conntrack.synproxy", Stage.TRACED, order=_FIRST)
+def synproxy(loss: Loss) -> Found | None:
+    """A rule answers connections instead of their server (SYNPROXY) and waits for an ACK that is INVALID, which
+    connection tracking takes for that of a new one (``nf_conntrack_tcp_loose``), so that it comes to the server."""
+    rules = (one for one in loss.steps if _SYNPROXY.search(one.rule) and _INVALID.search(one.rule))
+    step = next((one for one in rules if one.packet.protocol == wire.TCP and not one.returning), None)
+    place = loss.place.lab.place(step.place) if step else None
+    if step is None or not loss.number(_LOOSE, place):
+        return None
+    found = drops.found(loss, step, note=f"{sysctl_name(_LOOSE)}={loss.sysctl(_LOOSE, place)}")
+    said = f"{step.place} takes the ACK of a connection that it has not seen for that of a new one"
+    return found._replace(evidence=(*found.evidence, said), remedy=set_to(0, _LOOSE))
 
 
 @cause("conntrack.invalid", Stage.TRACED)

@@ -200,15 +200,16 @@ def nft_steps(ours: Ours, events: Iterable[NftTraceEvent]) -> Iterator[MetRule]:
 
 
 def _run_of(ours: Ours, event: NftTraceEvent, runs: dict[tuple[int, str, str], _Run]) -> _Run | None:
-    """The run that an event belongs to, which it begins when it shows the packet. Of a packet that is taken away at
-    once the kernel reports nothing any more: then it is the one that our own table has marked."""
+    """The run that an event belongs to, which it begins when it shows the packet, or names a base chain. Of a packet
+    that is taken away at once the kernel shows nothing any more: then the run in our own table goes on."""
     key = event.identity, event.family, event.table
     if event.packet:
         iif, oif = (ours.links.get(index, "") for index in (event.iif, event.oif))
         runs[key] = _Run(event.packet, iif, oif, [event.chain], [], event.state)
-    marked = runs.get((event.identity, event.family, tables.OWN))
-    if key not in runs and marked:
-        runs[key] = marked._replace(path=[event.chain], jumps=[])
+    marked = (run for (identity, _, table), run in runs.items() if (identity, table) == (event.identity, tables.OWN))
+    before, base = runs.get(key) or next(marked, None), ours.chains.get((event.family, event.table, event.chain))
+    if before and (key not in runs or (base and base.hook and before.path[0] != event.chain)):
+        runs[key] = before._replace(path=[event.chain], jumps=[])
     return runs.get(key)
 
 
