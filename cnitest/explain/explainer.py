@@ -117,6 +117,7 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> tuple[Lo
         steps=met.steps(attempt, seen),
         ended_messages=lambda: met.ended_messages(attempt, seen),
         counts=counters.since(before, counting),
+        rulesets=met.rulesets,
         unseen=(*met.unseen, *([_OVERRUN] if seen.overrun else [])),
         again=lambda other: _gathered(other, reach, everyone)[0],
     )

@@ -13,7 +13,7 @@ from cnitest.explain.causes import matching
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.rows import MetRule
 from cnitest.kernel.netfilter import rule_words, tables
-from cnitest.lab.place import Place
+from cnitest.kernel.netfilter.ruleset import Ruleset
 
 _HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 _COUNTED = re.compile(r"counter packets \d+ bytes \d+")
@@ -54,7 +54,9 @@ def steps(loss: Loss, last: MetRule, *, own: bool) -> list[MetRule]:
         return []
     chains, found = loss.once(_read), list[MetRule]()
     if last.place not in chains:
-        chains[last.place] = _chains(loss.place.lab.place(last.place))
+        place = loss.place.lab.place(last.place)
+        ruleset = loss.rulesets.get(last.place) or Ruleset(place.namespace.netfilter, place.execute)
+        chains[last.place] = _chains(last.place, ruleset)
     known = chains[last.place]
     if own:
         found += _behind(known, last)
@@ -94,26 +96,25 @@ def _kind(program: str) -> str:
     return "legacy" if "legacy" in program else "nft"
 
 
-def _chains(place: Place) -> _Chains:
+def _chains(place: str, ruleset: Ruleset) -> _Chains:
     """All chains of a place, in both variants; none where they cannot be read."""
     try:
-        return {**_of_nftables(place), **_of_legacy(place)}
+        return {**_of_nftables(place, ruleset), **_of_legacy(place, ruleset)}
     except CnitestError:
         return {}
 
 
-def _of_nftables(place: Place) -> _Chains:
-    words = rule_words.nft_rules(place.execute)
-    saved = {family: _saved(place, program) for family, program in rule_words.SAVING.items() if family in ("ip", "ip6")}
+def _of_nftables(place: str, ruleset: Ruleset) -> _Chains:
+    saved = {family: ruleset.saved(rule_words.SAVING[family]) for family in ("ip", "ip6")}
     found: dict[tuple[str, str, str], list[MetRule]] = {}
-    for row in tables.rules(place.namespace.netfilter):
-        text = _COUNTED.sub("counter", words.get((row.family, row.table, row.chain, row.handle), ""))
-        step = MetRule(place.full_name, "nft", f"{row.family} {row.table}", row.chain, (), "", text, "")
+    for row in ruleset.rules:
+        text = _COUNTED.sub("counter", ruleset.words.get((row.family, row.table, row.chain, row.handle), ""))
+        step = MetRule(place, "nft", f"{row.family} {row.table}", row.chain, (), "", text, "")
         found.setdefault((row.family, row.table, row.chain), []).append(
             step._replace(number=row.number, handle=row.handle)
         )
     chains: dict[tuple[str, str, str], _Chain] = {}
-    for one in sorted(tables.chains(place.namespace.netfilter), key=lambda one: one.priority):
+    for one in sorted(ruleset.chains.values(), key=lambda one: one.priority):
         rules = found.get((one.family, one.table, one.name), [])
         chain = saved.get(one.family, {}).get((one.table, one.name))
         program = rule_words.changing(rule_words.SAVING[one.family]) if chain else "nft"
@@ -125,19 +126,12 @@ def _of_nftables(place: Place) -> _Chains:
     return chains
 
 
-def _saved(place: Place, program: str) -> Mapping[tuple[str, str], rule_words.SavedChain]:
-    try:
-        return rule_words.saved(place.execute, program)
-    except CnitestError:
-        return {}
-
-
-def _of_legacy(place: Place) -> _Chains:
+def _of_legacy(place: str, ruleset: Ruleset) -> _Chains:
     chains: dict[tuple[str, str, str], _Chain] = {}
     for family, program in rule_words.LEGACY.items():
-        for (table, name), saved in _saved(place, program).items():
+        for (table, name), saved in ruleset.saved(program).items():
             key = "legacy", f"{family} {table}", name
-            step = MetRule(place.full_name, "", key[1], name, (), "", "", "")
+            step = MetRule(place, "", key[1], name, (), "", "", "")
             rules = [step._replace(rule=text, number=number) for number, text in enumerate(saved.rules, 1)]
             hook = name if saved.policy != "-" else ""
             chains[key] = _chain(place, program.removesuffix("-save"), key, rules, hook, saved.policy.lower())
@@ -145,12 +139,12 @@ def _of_legacy(place: Place) -> _Chains:
 
 
 def _chain(
-    place: Place, program: str, key: tuple[str, str, str], rules: Iterable[MetRule], hook: str, policy: str
+    place: str, program: str, key: tuple[str, str, str], rules: Iterable[MetRule], hook: str, policy: str
 ) -> _Chain:
     """A chain whose steps know the words of all its rules."""
     ruled = [step._replace(program=program, policy=policy) for step in rules]
     texts = tuple(step.rule for step in ruled)
-    end = MetRule(place.full_name, program, key[1], key[2], (), hook, "", "", rules=texts, policy=policy)
+    end = MetRule(place, program, key[1], key[2], (), hook, "", "", rules=texts, policy=policy)
     return _Chain(hook, policy, tuple(step._replace(rules=texts) for step in ruled), end)
 
 

@@ -16,6 +16,7 @@ from cnitest.explain.evidence.rows import LastSeen, MetRule, answer_to, is_group
 from cnitest.explain.evidence.stages import BRIDGED, INSIDE, OUTSIDE, SENDING, Stage
 from cnitest.explain.evidence.wiring import Wiring
 from cnitest.kernel.netfilter.conntrack import Flow
+from cnitest.kernel.netfilter.ruleset import Ruleset
 from cnitest.kernel.rows import sockets
 from cnitest.kernel.rows.records import Address, Link, Port, Route
 from cnitest.kernel.rows.sockets import Socket
@@ -51,6 +52,8 @@ class Loss:
     steps: tuple[MetRule, ...] = ()
     #: What places have counted meanwhile, by full name.
     counts: Mapping[str, Counts] = field(default_factory=dict)
+    #: The rules of the places that have some, by full name.
+    rulesets: Mapping[str, Ruleset] = field(default_factory=dict, compare=False, repr=False)
     #: Of an answer that was never seen, the packet that it answers; see `answer`.
     asked: wire.Headers | None = None
     #: Sends another probe, such as an ARP request, with all evidence gathered.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,9 +14,8 @@ from cnitest.kernel.netfilter import rule_words, tables
 from cnitest.kernel.netfilter.log_trace import LogEvent
 from cnitest.kernel.netfilter.nft_trace import NftTraceEvent
 from cnitest.kernel.netfilter.rule_words import SavedChain
-from cnitest.kernel.netfilter.tables import ChainRow
+from cnitest.kernel.netfilter.ruleset import Ruleset
 from cnitest.kernel.packet_socket import Frame
-from cnitest.kernel.processes.process import Finished
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt
@@ -38,8 +37,9 @@ _ETHERTYPES = {4: wire.ETH_IPV4, 6: wire.ETH_IPV6}
 class Ours:
     """Which packets at a place are those of an attempt, and what is known of the rules there."""
 
-    def __init__(self, place: Place, attempt: Attempt, seen: Seen) -> None:
+    def __init__(self, place: Place, attempt: Attempt, seen: Seen, ruleset: Ruleset) -> None:
         self.place = place
+        self.ruleset = ruleset
         self.unseen: list[str] = []
         self._attempt = attempt
         self._seen = seen
@@ -91,47 +91,23 @@ class Ours:
         return states.link_names(self.place.namespace).names
 
     @cached_property
-    def chains(self) -> Mapping[tuple[str, str, str], ChainRow]:
-        """The chains of nftables by family, table and name."""
-        rows = tables.chains(self.place.namespace.netfilter)
-        return {(row.family, row.table, row.name): row for row in rows}
-
-    @cached_property
     def numbers(self) -> Mapping[tuple[str, str, str, int], int]:
         """The places of rules in their chains by family, table, chain and handle."""
-        rows = tables.rules(self.place.namespace.netfilter)
-        return {(row.family, row.table, row.chain, row.handle): row.number for row in rows}
+        return {(row.family, row.table, row.chain, row.handle): row.number for row in self.ruleset.rules}
 
     @cached_property
     def nft_words(self) -> Mapping[tuple[str, str, str, int], str]:
         """The rules as nft writes them; none where it cannot."""
         try:
-            return rule_words.nft_rules(self.run)
+            return self.ruleset.words
         except CommandError as error:
             self.unseen.append(f"words of the rules of {self.place.full_name}: {error}")
             return {}
 
-    def saved(self, program: str) -> Mapping[tuple[str, str], SavedChain]:
-        """The chains as a program of iptables' saves them; none where it cannot."""
-        if program not in self._saved:
-            try:
-                self._saved[program] = rule_words.saved(self.run, program) if program else {}
-            except CommandError:
-                self._saved[program] = {}
-        return self._saved[program]
-
     def chains_of(self, event: LogEvent) -> frozenset[str]:
         """The names of the chains in the table of an event."""
-        saved = self.saved(rule_words.LEGACY[event.family])
+        saved = self.ruleset.saved(rule_words.LEGACY[event.family])
         return frozenset(name for table, name in saved if table == event.table)
-
-    def run(self, argv: Sequence[str], stdin: bytes) -> Finished:
-        """Run a program at the place."""
-        return self.place.execute(argv, stdin)
-
-    @cached_property
-    def _saved(self) -> dict[str, Mapping[tuple[str, str], SavedChain]]:
-        return {}
 
     @cached_property
     def _known(self) -> frozenset[tuple[str, str, bytes]]:
@@ -207,7 +183,8 @@ def _run_of(ours: Ours, event: NftTraceEvent, runs: dict[tuple[int, str, str], _
         iif, oif = (ours.links.get(index, "") for index in (event.iif, event.oif))
         runs[key] = _Run(event.packet, iif, oif, [event.chain], [], event.state)
     marked = (run for (identity, _, table), run in runs.items() if (identity, table) == (event.identity, tables.OWN))
-    before, base = runs.get(key) or next(marked, None), ours.chains.get((event.family, event.table, event.chain))
+    before = runs.get(key) or next(marked, None)
+    base = ours.ruleset.chains.get((event.family, event.table, event.chain))
     if before and (key not in runs or (base and base.hook and before.path[0] != event.chain)):
         runs[key] = before._replace(path=[event.chain], jumps=[])
     return runs.get(key)
@@ -231,7 +208,7 @@ def _follow(path: list[str], chain: str) -> None:
 
 
 def _nft_step(ours: Ours, event: NftTraceEvent, run: _Run, packet: wire.Headers) -> MetRule:
-    base = ours.chains.get((event.family, event.table, run.path[0]))
+    base = ours.ruleset.chains.get((event.family, event.table, run.path[0]))
     program, rule, number = _nft_rule(ours, event) if event.handle else _nft_policy(ours, event)
     verdict = "reject" if event.verdict == "drop" and _REJECTS.search(rule) else event.verdict
     return MetRule(
@@ -271,7 +248,7 @@ def _nft_rule(ours: Ours, event: NftTraceEvent) -> tuple[str, str, int]:
     where = event.family, event.table, event.chain
     number = ours.numbers.get((*where, event.handle), 0)
     saved, program = _saved_chain(ours, *where)
-    chain, there = ours.chains.get(where), sum(key[:3] == where for key in ours.numbers)
+    chain, there = ours.ruleset.chains.get(where), sum(key[:3] == where for key in ours.numbers)
     said = saved.words(number, there, hooked=bool(chain and chain.hook)) if saved else None
     if said is not None:
         return program, said, number if said else 0
@@ -287,7 +264,7 @@ def _nft_policy(ours: Ours, event: NftTraceEvent) -> tuple[str, str, int]:
 def _saved_chain(ours: Ours, family: str, table: str, chain: str) -> tuple[SavedChain | None, str]:
     """A chain as one of the family of iptables saves it, and how that is called; nft where none does."""
     program = rule_words.SAVING.get(family, "")
-    found = ours.saved(program).get((table, chain))
+    found = ours.ruleset.saved(program).get((table, chain))
     return found, rule_words.changing(program) if found else "nft"
 
 
@@ -299,7 +276,7 @@ def legacy_steps(ours: Ours, events: Iterable[LogEvent]) -> Iterator[MetRule]:
         if frame is None:
             continue
         program = rule_words.LEGACY[event.family]
-        chain = ours.saved(program).get((event.table, event.chain), SavedChain("-", (), ()))
+        chain = ours.ruleset.saved(program).get((event.table, event.chain), SavedChain("-", (), ()))
         if chain.policy != "-":
             path = [event.chain]
         _follow(path, event.chain)
@@ -338,7 +315,7 @@ def _legacy_step(
 
 def _policy(ours: Ours, event: LogEvent, base: str) -> str:
     """The policy of a base chain in the table of an event, empty where it has none."""
-    found = ours.saved(rule_words.LEGACY[event.family]).get((event.table, base))
+    found = ours.ruleset.saved(rule_words.LEGACY[event.family]).get((event.table, base))
     return found.policy.lower() if found else ""
 
 

@@ -17,6 +17,7 @@ from cnitest.explain.evidence.rows import MetRule
 from cnitest.kernel.netfilter import log_trace, nft_trace, tables
 from cnitest.kernel.netfilter.log_trace import LogEvent
 from cnitest.kernel.netfilter.nft_trace import NftTraceEvent
+from cnitest.kernel.netfilter.ruleset import Ruleset
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt
@@ -32,6 +33,7 @@ class Recording:
     ``whole`` is not set where the kernel said more than there was room for."""
 
     places: list[Place] = field(default_factory=list)
+    rulesets: dict[str, Ruleset] = field(default_factory=dict)
     nft: dict[str, tuple[NftTraceEvent, ...]] = field(default_factory=dict)
     legacy: dict[str, tuple[LogEvent, ...]] = field(default_factory=dict)
     counted: dict[str, tuple[Place, rule_counters.Table]] = field(default_factory=dict)
@@ -42,7 +44,7 @@ class Recording:
         """The rules that the frames of an attempt met, at each place in order."""
         found: list[MetRule] = []
         for place in self.places:
-            ours = rule_steps.Ours(place, attempt, seen)
+            ours = rule_steps.Ours(place, attempt, seen, self.rulesets[place.full_name])
             try:
                 found += rule_steps.nft_steps(ours, self.nft.get(place.full_name, ()))
                 found += rule_steps.legacy_steps(ours, self.legacy.get(place.full_name, ()))
@@ -57,7 +59,7 @@ class Recording:
         """The rules that ended messages to a sender of the attempt that its packets are too big, at each place."""
         found: list[MetRule] = []
         for place in self.places:
-            about = _About(place, attempt, seen)
+            about = _About(place, attempt, seen, self.rulesets[place.full_name])
             with suppress(CnitestError):
                 found += rule_steps.nft_steps(about, self.nft.get(place.full_name, ()))
                 found += rule_steps.legacy_steps(about, self.legacy.get(place.full_name, ()))
@@ -106,6 +108,7 @@ def _arm(place: Place, protocols: Collection[int], recording: Recording, undo: E
     if not legacy and not tables.families(namespace.netfilter):
         return
     recording.places.append(place)
+    recording.rulesets[place.full_name] = Ruleset(namespace.netfilter, place.execute)
     if legacy:
         undo.enter_context(log_trace.log_here(namespace))
         undo.callback(partial(_read_legacy, place, recording))
