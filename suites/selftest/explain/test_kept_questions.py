@@ -90,6 +90,8 @@ def test_a_question_that_is_answered_from_other_addresses_alone_is_a_drop(
     arguments = (words("{S}"),) if probe == "ping" else (words("{S}"), 4711)
     with Lab(loads(WAYS)) as lab:
         client, router = lab.place("client"), lab.place("r1")
+        for each in lab.places:
+            each.run(["sh", "-ec", NOBODY_ASKS_BACK])
         router.run(["sh", "-ec", words("{ip} route add {7.77} via {1.1}")])
         link = "lo" if family == 4 else "eth1 nodad"  # IPv6 asks from an address of that link alone
         client.run(["sh", "-ec", words(f"{{ip}} address add {{7.77}}/{{128}} dev {link}")])
@@ -104,6 +106,33 @@ def test_a_question_that_is_answered_from_other_addresses_alone_is_a_drop(
         assert (reach.cause.id, reach.cause.place) == (cause, "r1"), str(reach.explanation)
         router.run(["sh", "-ec", reach.cause.remedy])
         assert getattr(client, probe)(*arguments, source=words("{7.77}"))
+
+
+@pytest.mark.parametrize("probe", ["ping", "tcp", "udp"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_sender_that_has_given_up_asking_kept_its_question_all_the_same(
+    family: int, probe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's own word that nobody answered is no packet that left, nor does it count that we are answered: on a
+    busy machine an attempt takes longer than the kernel asks."""
+    _, rule, _ = FOREIGN[0] if family == 4 else FOREIGN[-1]
+    words = Words(family)
+    arguments = (words("{S}"),) if probe == "ping" else (words("{S}"), 4711)
+    monkeypatch.setattr(watching, "nothing_waits", lambda *_, **__: False)
+    monkeypatch.setattr(trace, "armed", lambda: None)
+    with Lab(loads(WAYS)) as lab:
+        client, router = lab.place("client"), lab.place("r1")
+        for each in lab.places:
+            each.run(["sh", "-ec", NOBODY_ASKS_BACK])
+        link = "lo" if family == 4 else "eth1 nodad"
+        client.run(["sh", "-ec", words(f"{{ip}} address add {{7.77}}/{{128}} dev {link}")])
+        client.run(["sh", "-ec", f"echo 50 > /proc/sys/net/ipv{family}/neigh/eth1/retrans_time_ms"])
+        router.run(["sh", "-ec", words(rule)])
+
+        reach = getattr(client, probe)(*arguments, source=words("{7.77}"), wait=0.4)
+
+        assert reach.verdict is Verdict.DROPPED, reach.reason
+        assert words("client asked from {7.77} who has {1.2} on eth1, and nobody answers") in reach.reason
 
 
 def test_a_matrix_teaches_no_sender_a_mac_that_it_cannot_ask_for() -> None:
@@ -136,6 +165,38 @@ def test_why_a_sender_does_not_know_the_mac_is_told(chain: str, says: str) -> No
         reach = client.ping("10.0.1.2")
 
         assert f"it never left: {says}" in reach.reason
+
+
+COLLECTED = [
+    ("INPUT", "it never left: client asked who has 10.0.1.2 on eth1, and does not take the answer"),
+    ("OUTPUT", ""),
+]
+
+
+@pytest.mark.parametrize(("chain", "says"), COLLECTED)
+def test_an_entry_that_the_kernel_has_collected_is_no_mac(chain: str, says: str) -> None:
+    """Where tables are large the kernel deletes what nobody answered for. Who asked in vain asked in vain all the same;
+    of who was never seen to ask, nothing shows that it wanted to."""
+    with Lab(loads(WAYS)) as lab:
+        client, since = lab.place("client"), time.time_ns()
+        lab.sniffer(client)
+        client.run(["arptables", "-A", chain, "-j", "DROP"])
+        assert not client.ping("10.0.1.2")
+        client.run(["ip", "neigh", "flush", "all"])
+
+        assert holding.keeps_back(client, "eth1", "10.0.1.2", since, 0.15) == says
+
+
+def test_a_mac_that_somebody_has_set_is_known() -> None:
+    """A permanent entry is one that the kernel never asks for."""
+    with Lab(loads(WAYS)) as lab:
+        client, since = lab.place("client"), time.time_ns()
+        assert client.ping("10.0.1.2")
+        client.run(
+            ["ip", "neigh", "replace", "10.0.1.2", "lladdr", "02:00:00:00:00:01", "dev", "eth1", "nud", "permanent"]
+        )
+
+        assert holding.keeps_back(client, "eth1", "10.0.1.2", since, 0.15) == ""
 
 
 @pytest.mark.requires(kernel="ifb")

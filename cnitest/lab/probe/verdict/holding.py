@@ -156,17 +156,18 @@ def keeps_back(place: Place, link: str, address: str, since: int, wait: float) -
     it was not seen to ask (a rule drops its questions, or none are allowed), it asks from an address that is not
     answered within ``wait`` seconds, or does not take the answer. Empty where it knows the MAC, and where nobody sees
     anything."""
-    if place.lab.blind or not _in_vain(place, link, address):
+    if place.lab.blind or _knows(place, link, address):
         return ""
     asked, sniffer = question(place.link(link), place.addresses, address), place.lab.sniffer(place)
     who = f"who has {address} on {link}"
     by_kernel = asked_by_kernel(place, asked, since)
     if not by_kernel:
-        return f"it never left: {place.full_name} was not seen to ask {who}, who would answer"
+        kept = _in_vain(place, link, address)
+        return f"it never left: {place.full_name} was not seen to ask {who}, who would answer" if kept else ""
     talk = [frame for frame in sniffer.recent if frame.when >= since and frame.link == link and asked.matches(frame)]
     answers = [after for before, after in pairwise(talk) if before in by_kernel and asked.answered_by(after)]
     if answers:
-        refused = _is_handled(place.lab) and _in_vain(place, link, address)
+        refused = _is_handled(place.lab) and not _knows(place, link, address)
         return f"it never left: {place.full_name} asked {who}, and does not take the answer" if refused else ""
     own, source = by_kernel[-1].data, wire.read(by_kernel[-1].data).source
     again = proxies.ask_with_proxy_delay(place, link, address, wait, lambda: nothing_waits(place.lab, "arp"), own)
@@ -178,6 +179,14 @@ def _in_vain(place: Place, link: str, address: str) -> bool:
     wanted, packed = place.link(link).ifindex, ipaddress.ip_address(address.partition("%")[0]).packed
     found = beliefs(place.namespace.netlink.dump(rtnl.dump_neighbours()), {packed})
     return any(belief.in_vain for entry, belief in found.items() if entry.ifindex == wanted)
+
+
+def _knows(place: Place, link: str, address: str) -> bool:
+    """Whether a place has a neighbour's MAC. An entry without one says what a missing one says: where the tables of all
+    namespaces hold more than gc_thresh1 entries, the kernel collects those that nobody answered for (arp(7))."""
+    packed = ipaddress.ip_address(address.partition("%")[0]).packed
+    rows = (row for row in place.neighbours if row.link == link and row.mac)
+    return any(ipaddress.ip_address(row.ip).packed == packed for row in rows)
 
 
 def _is_handled(lab: Lab, besides: Collection[tuple[Place, str]] | None = None) -> bool:
@@ -199,7 +208,7 @@ def _may_be_answered(
     come = {place: lab.sniffer(place).since(count) for place, count in counts.items()} if asked else {}
     answered = [one for one in asked if any(one.question.answered_by(frame) for frame in come[one.place])]
     if answered and not (
-        _is_handled(lab, besides) and all(_in_vain(one.place, one.link, one.address) for one in answered)
+        _is_handled(lab, besides) and not any(_knows(one.place, one.link, one.address) for one in answered)
     ):
         return True
     heard = (

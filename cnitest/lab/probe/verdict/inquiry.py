@@ -234,7 +234,7 @@ class Inquiry:
     @property
     def _left(self) -> bool:
         """Whether the last attempt was seen on a link of its sender."""
-        return bool(self._seen.at(self._near.full_name))
+        return silence.has_left(self._seen, self._near.full_name)
 
     def _control(self) -> Control:
         return control(self._probe, left=self._left)

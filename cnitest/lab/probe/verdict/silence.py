@@ -44,6 +44,12 @@ def is_answer(frame: Frame, address: str, port: int) -> bool:
     return not (asks and headers.destination == address and headers.destination_port == port)
 
 
+def has_left(seen: Seen, sender: str) -> bool:
+    """Whether a probe was seen on a link of its sender, and not only the error by which the sender's own kernel gives
+    up: that for want of a MAC it never sent it."""
+    return not all(wire.says_no_neighbour(frame.data) for frame in seen.at(sender))
+
+
 def doubt(attempt: Attempt, sent: Sequence[Frame], before: Control, after: Control, *, kept_back: bool) -> str:
     """Why silence between two controls proves nothing; empty when it does. ``sent`` are the frames of the attempt that
     the sender's own links carried; ``kept_back`` says that its kernel does not get to ask for the next hop."""
@@ -52,7 +58,7 @@ def doubt(attempt: Attempt, sent: Sequence[Frame], before: Control, after: Contr
             return passed.words + (f" ({attempt.violation})" if attempt.violation else "")
     if attempt.forbidden or attempt.too_large:
         return ""
-    if attempt.no_neighbour and not (before.hop_answers or after.hop_answers):
+    if attempt.no_neighbour and (kept_back or not (before.hop_answers or after.hop_answers)):
         return ""
     if attempt.error:
         return f"it was never sent: {attempt.violation}"
