@@ -38,7 +38,8 @@ def interfaces(document: Document) -> tuple[Interface, ...]:
 
 
 def ips(document: Document, version: str) -> tuple[Ip, ...]:
-    """The addresses of a result that are some, with their gateways where those are addresses of the same family."""
+    """The addresses of a result that are some, with their gateways where those are addresses of the same family, as
+    RFC 5952 spells them: a plugin may write more noughts, and capitals."""
     if is_early(document, version):
         found = [_ip(part, "ip") for key in ("ip4", "ip6") if (part := section(document, key))]
     else:
@@ -47,11 +48,13 @@ def ips(document: Document, version: str) -> tuple[Ip, ...]:
 
 
 def routes(document: Document, version: str) -> tuple[ResultRoute, ...]:
-    """The routes of a result whose destination is a network, with their gateways where those are addresses."""
+    """The routes of a result whose destination is a network, with their gateways where those are addresses; spelt as
+    by `ips`."""
     found = rows(document, "routes")
     if is_early(document, version):
         found = [item for key in ("ip4", "ip6") for item in rows(section(document, key), "routes")]
-    return tuple(ResultRoute(text(item, "dst"), _gateway(text(item, "gw"))) for item in found if _is_network(item))
+    wanted = ((_network(text(item, "dst")), _gateway(text(item, "gw"))) for item in found)
+    return tuple(ResultRoute(dst, gateway) for dst, gateway in wanted if dst)
 
 
 def default_gateways(document: Document, version: str) -> dict[int, set[str]]:
@@ -87,12 +90,12 @@ def _interface(item: Document) -> Interface:
 def _ip(item: Document, key: str) -> Ip | None:
     address, index = text(item, key), item.get("interface")
     try:
-        family = ipaddress.ip_interface(address if "/" in address else "").version
+        found = ipaddress.ip_interface(address if "/" in address else "")
     except ValueError:
         return None
     gateway = _gateway(text(item, "gateway"))
-    fitting = gateway if gateway and _family(gateway) == family else None
-    return Ip(address, fitting, index if type(index) is int else None)
+    fitting = gateway if gateway and _family(gateway) == found.version else None
+    return Ip(str(found), fitting, index if type(index) is int else None)
 
 
 def _family(address: str) -> int:
@@ -101,16 +104,14 @@ def _family(address: str) -> int:
 
 def _gateway(address: str) -> str | None:
     try:
-        ipaddress.ip_address(address)
+        return str(ipaddress.ip_address(address))
     except ValueError:
         return None
-    return address
 
 
-def _is_network(item: Document) -> bool:
-    destination = text(item, "dst")
+def _network(destination: str) -> str:
+    """A destination as a network with its prefix; empty for what is none."""
     try:
-        ipaddress.ip_network(destination if "/" in destination else "", strict=False)
+        return str(ipaddress.ip_network(destination if "/" in destination else "", strict=False))
     except ValueError:
-        return False
-    return True
+        return ""

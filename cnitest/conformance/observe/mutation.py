@@ -76,12 +76,20 @@ def wrong_words(document: Document, kept: Sequence[str] = ()) -> Iterator[Mutati
 
 
 def replaced(value: Any, old: str, new: str) -> Any:
-    """A document with one text replaced wherever it stands as a whole value."""
+    """A document with one text replaced wherever it stands as a whole value; an address however it is spelt."""
     if isinstance(value, Mapping):
         return {key: replaced(item, old, new) for key, item in value.items()}
     if isinstance(value, list):
         return [replaced(item, old, new) for item in value]
-    return new if value == old else value
+    return new if value == old or (isinstance(value, str) and _folded(value) == _folded(old)) else value
+
+
+def _folded(text: str) -> str:
+    """An address as RFC 5952 spells it; another text as it is."""
+    try:
+        return str(ipaddress.ip_interface(text) if "/" in text else ipaddress.ip_address(text))
+    except ValueError:
+        return text
 
 
 def near(address: str) -> str:

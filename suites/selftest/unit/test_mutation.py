@@ -40,3 +40,14 @@ def test_every_key_of_a_small_configuration_is_tried_with_every_type():
     wrong = [change.value for change in mutation.of({"mtu": 1400}) if "without" not in change.words]
 
     assert wrong == [None, "cnitest-wrong", [], {}]
+
+
+def test_an_address_is_replaced_however_it_is_spelt():
+    """Wherever it stands as a whole value; a text that is no address is one as it is written."""
+    document = {"ips": [{"address": "FD22:0:0::2/64", "gateway": "fd22:0::1"}], "sandbox": "/run/netns/c1"}
+
+    found = mutation.replaced(document, "fd22::2/64", "fd22::9/64")
+
+    assert found == {**document, "ips": [{"address": "fd22::9/64", "gateway": "fd22:0::1"}]}
+    assert mutation.replaced(document, "fd22::1", "fd22::8")["ips"][0]["gateway"] == "fd22::8"
+    assert mutation.replaced(document, "/run/netns/C1", "x") == document

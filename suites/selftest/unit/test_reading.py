@@ -153,3 +153,33 @@ def test_two_documents_are_told_from_none(stdout: str, said: str):
 def answered(stdout: str, code: int) -> Call:
     """A call that printed that and ended so."""
     return Call("p", "ADD", "node", (), {}, "{}", stdout.encode(), b"", code, 0.1, False, (), False, False)
+
+
+@pytest.mark.parametrize(
+    ("spelt", "plain"),
+    [
+        ("FD22:0000:0000::0002/64", "fd22::2/64"),
+        ("2001:DB8:0:0:0:0:0:A/112", "2001:db8::a/112"),
+        ("10.1.2.3/24", "10.1.2.3/24"),
+    ],
+)
+def test_addresses_are_compared_as_rfc_5952_spells_them(spelt: str, plain: str):
+    """An address, a gateway and a destination are the same with more noughts, or in capitals."""
+    host, gateway = plain.partition("/")[0], spelt.partition("/")[0]
+    document = {
+        "cniVersion": "1.0.0",
+        "ips": [{"address": spelt, "gateway": gateway}],
+        "routes": [{"dst": f"{gateway}/{128 if ':' in spelt else 32}", "gw": gateway}],
+    }
+
+    (ip,), (route,) = reading.ips(document, "1.0.0"), reading.routes(document, "1.0.0")
+
+    assert (ip.address, ip.gateway) == (plain, host)
+    assert (route.dst.partition("/")[0], route.gw) == (host, host)
+
+
+def test_a_default_route_is_one_however_it_is_spelt():
+    """The way to everywhere of IPv6 may have more noughts."""
+    document = {"cniVersion": "1.0.0", "routes": [{"dst": "0:0:0:0:0:0:0:0/0", "gw": "FD22::1"}]}
+
+    assert reading.default_gateways(document, "1.0.0") == {6: {"fd22::1"}}
