@@ -1,0 +1,67 @@
+"""ADD and DEL beside what somebody else runs on the host: SPEC section 2."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from cnitest.conformance.bench.bench import Bench
+from cnitest.conformance.bench.steps import CommandRun
+from cnitest.conformance.checks.registry import check
+from cnitest.conformance.model import space
+from cnitest.conformance.observe import traffic
+from cnitest.conformance.observe.connections import demand_answers
+from cnitest.lab.hosts import Sandbox
+
+_NAMES = ("cnitest-by1", "cnitest-by2")
+#: The networks of `space` that they have; others of its numbers are other tests'.
+_FIRST = 8
+_FORWARDING = ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+
+
+@check("DEL-14", family=["IPv4", "IPv6"])
+def packets_of_others_pass(bench: Bench, family: str) -> None:
+    """What passed between two containers that somebody else has on the host, and from them to the host, passes after
+    ADD and after DEL."""
+    flows = list(_flows(bench, 6 if family == "IPv6" else 4))
+    flows = [flow for flow in flows if not traffic.lost(flow, traffic.READY)]
+    target = bench.target()
+    bench.chain(target)
+    flows = [flow for flow in flows if not traffic.lost(flow, traffic.AGAIN)]  # what those before it do is theirs
+    if not flows:
+        bench.not_exercised(f"this host forwards no {family} between other containers")
+
+    made = bench.attach(target)
+    harmed = [flow for flow in flows if traffic.lost(flow, traffic.AGAIN)]
+    demand_answers(bench, harmed, traffic.AGAIN, "after ADD, of others: ")
+    bench.delete(made)
+
+    demand_answers(bench, (each for each in flows if each not in harmed), traffic.AGAIN, "after DEL, of others: ")
+
+
+def _flows(bench: Bench, family: int) -> Iterator[traffic.TrafficProbe]:
+    """Echoes between both containers and from one to the host; each container has a network of its own."""
+    for setting in _FORWARDING:
+        bench.run("sysctl", "-qw", setting, check=False)
+    one, other = (_bystander(bench, name, family, _FIRST + number) for number, name in enumerate(_NAMES))
+    networks = [space.network(bench.subject, family, _FIRST + number) for number in range(2)]
+    for sender, target in ((one, networks[1][2]), (other, networks[0][2]), (one, networks[0][1])):
+        flow = traffic.echo(sender, str(target))
+        bench.probed(flow.sender, flow.target)
+        yield flow
+
+
+def _bystander(bench: Bench, name: str, family: int, nth: int) -> Sandbox:
+    """A container that is routed by the host, which nobody's plugins made."""
+    sandbox = bench.node.sandbox(name)
+    named = os.path.basename(sandbox.path)
+    bench.record.steps.append(CommandRun("node", ("ip", "netns", "add", named)))
+    network, link = space.network(bench.subject, family, nth), space.name(bench.subject, name[-3:])
+    nodad = ("nodad",) if family == 6 else ()
+    bench.run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", named)
+    bench.run("ip", "address", "add", f"{network[1]}/{network.prefixlen}", "dev", link, *nodad)
+    bench.run("ip", "link", "set", link, "up")
+    bench.run("ip", "address", "add", f"{network[2]}/{network.prefixlen}", "dev", "eth0", *nodad, at=sandbox)
+    bench.run("ip", "link", "set", "eth0", "up", at=sandbox)
+    bench.run("ip", f"-{family}", "route", "add", "default", "via", str(network[1]), at=sandbox)
+    return sandbox

@@ -1,0 +1,66 @@
+"""What a plugin does to packets of somebody else's containers is reported, once for each family that it is about."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cnitest.conformance.bench.bench import open_bench
+from cnitest.conformance.checks.attachments import bystanders
+from cnitest.conformance.discover.examine import examine, source
+from cnitest.conformance.model.finding import Finding
+from cnitest.conformance.model.subject import Trial
+
+REAL = "/usr/lib/cni"
+NFT = "nft add table {0} own; nft add chain {0} own fw '{{ type filter hook forward priority 0; policy drop; }}'"
+# What is done besides, on which command, which families it is about, and what is said of it.
+HARM = {
+    "policy": ("ADD", "iptables -w -P FORWARD DROP", ("IPv4",), "ip filter FORWARD policy DROP"),
+    "policy of IPv6": ("ADD", "ip6tables -w -P FORWARD DROP", ("IPv6",), "ip6 filter FORWARD policy DROP"),
+    "input": ("ADD", "iptables -w -A INPUT -p icmp -j DROP", ("IPv4",), "-j DROP"),
+    "nftables": ("ADD", NFT.format("inet"), ("IPv4", "IPv6"), "inet own fw"),
+    "forwarding": ("DEL", "sysctl -qw net.ipv4.ip_forward=0", ("IPv4",), "does not forward IPv4"),
+    "forwarding of IPv6": ("DEL", "sysctl -qw net.ipv6.conf.all.forwarding=0", ("IPv6",), "does not forward IPv6"),
+}
+
+pytestmark = pytest.mark.requires(plugin=("bridge", "host-local"), binary=("iptables", "nft"))
+
+
+def details(tmp_path, family, command="", harm=""):
+    """What is found of a bridge that runs a line of shell after a command."""
+    (tmp_path / "bin").mkdir(exist_ok=True)
+    program = tmp_path / "bin" / "bridge"
+    program.write_text(f'#!/bin/sh\n{REAL}/bridge || exit\n[ "$CNI_COMMAND" != "{command}" ] || {{ {harm or ":"}; }}\n')
+    program.chmod(0o755)
+    path = (str(tmp_path / "bin"), REAL)
+    ipam = {"type": "host-local", "subnet": "10.20.0.0/24"}
+    file = tmp_path / "net.conf"
+    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "type": "bridge", "ipam": ipam}))
+    one, *_ = examine([source(file, path)], path, versions=("1.0.0",))
+    with open_bench(Trial(one, "1.0.0")) as bench:
+        bystanders.packets_of_others_pass(bench, family)
+        try:
+            bench.conclude()
+        except Finding as finding:
+            return finding.details
+    return ()
+
+
+@pytest.mark.parametrize("name", HARM)
+def test_harm_to_packets_of_others_is_reported(tmp_path, name):
+    """In the families that it is about, with what drops them; in the other one nothing is."""
+    command, harm, families, words = HARM[name]
+
+    found = {family: details(tmp_path, family, command, harm) for family in ("IPv4", "IPv6")}
+
+    assert [family for family, said in found.items() if said] == list(families)
+    for family in families:
+        assert all(f"after {command}, of others: node/cnitest-by" in detail for detail in found[family])
+        assert any(words in detail for detail in found[family]), found[family]
+
+
+@pytest.mark.parametrize("family", ["IPv4", "IPv6"])
+def test_a_plugin_that_leaves_others_alone_holds(tmp_path, family):
+    """The same plugin without harm."""
+    assert details(tmp_path, family) == ()
