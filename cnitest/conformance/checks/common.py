@@ -14,6 +14,9 @@ from cnitest.conformance.model.finding import Undecided
 #: Keys by which a range of addresses is configured.
 RANGES = frozenset({"subnet", "subnets", "range", "ranges"})
 
+#: How many addresses the network of `small` has.
+SMALL = 8
+
 
 def other_network(bench: Bench, container: str, ifname: str = "") -> AttachmentTarget:
     """A target in another network of the same plugins: the profile's second, or one that is derived."""
@@ -47,6 +50,12 @@ def half_exhausted(bench: Bench) -> dict[str, Any]:
         bench.not_applicable("its configuration has no ranges of both families")
     free = space.network(bench.subject, families[0], 1)
     return _with_ranges(bench, {"ranges": [[{"subnet": str(free)}], [_narrow(bench, families[1])]]})
+
+
+def small(bench: Bench, family: int) -> dict[str, Any]:
+    """The subject's configuration with one network of `SMALL` addresses of a family."""
+    free = space.network(bench.subject, family)
+    return _with_ranges(bench, {"subnet": f"{free[0]}/{free.max_prefixlen - 3}"})
 
 
 def _narrow(bench: Bench, family: int) -> dict[str, str]:

@@ -11,7 +11,7 @@ from cnitest.cni.result import Ip
 from cnitest.conformance.bench import delegate, first
 from cnitest.conformance.bench.bench import AddResult, Bench
 from cnitest.conformance.bench.shared_attachment import SharedAttachment
-from cnitest.conformance.checks.common import require_delegate
+from cnitest.conformance.checks.common import SMALL, require_delegate, small
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import form, protocol, reading, space
 from cnitest.conformance.model.capacity import capacity
@@ -197,6 +197,31 @@ def addresses_and_routes_are_well_formed(shared_attachment: SharedAttachment) ->
     if not form.ips(made.result, bench.version) and not form.destinations(made.result, bench.version):
         bench.not_exercised(_NO_ADDRESS)
     bench.complain(*form.addresses(made.result, bench.version))
+    if capacity(bench.subject) > 1:
+        bench.complain(*form.addresses(shared_attachment.second().result, bench.version), prefix="of a second: ")
+
+
+@check("ADD-16", family=[4, 6])
+def a_small_network_is_given_out_to_hosts(bench: Bench, family: int) -> None:
+    """Of a network of eight addresses each that is given is a host's, given once, and no gateway's."""
+    if bench.subject.kind is not Kind.IPAM:
+        bench.not_applicable("it is its IPAM plugin that gives addresses")
+    conf = small(bench, family)
+    given: list[tuple[str, str]] = []
+    for number in range(1, SMALL + 1):
+        document = protocol.result_document(bench.add(bench.target(f"c{number}", conf=conf)))
+        if document is None:
+            break
+        bench.complain(*form.addresses(document, bench.version), prefix=f"of {SMALL} addresses: ")
+        given += [(ip.address.partition("/")[0], ip.gateway or "") for ip in form.ips(document, bench.version)]
+    if not given:
+        bench.not_exercised("it gives no address of a network of eight")
+    addresses = [address for address, _ in given]
+    for address in dict.fromkeys(addresses):
+        times = addresses.count(address)
+        bench.demand(times == 1, f"of {SMALL} addresses: {address} is given to {times} containers")
+        gateways = {gateway for _, gateway in given}
+        bench.demand(address not in gateways, f"of {SMALL} addresses: {address} is given, and the gateway's")
 
 
 @check("ADD-16")
