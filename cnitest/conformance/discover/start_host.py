@@ -5,11 +5,13 @@ They are asked after those of `start_causes`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 
 from cnitest.conformance.discover.preflight import StartFailure
 from cnitest.conformance.discover.start_causes import cause
+from cnitest.kernel import mounts
 from cnitest.topology.words.address import ip, prefix
 
 _OTHER_ADDRESS = re.compile(r'"([^"\s/]{1,15})" already has an IP address different from ([0-9a-fA-F.:/]+)')
@@ -20,6 +22,24 @@ _OF_PODS = {
     "K8S_POD_INFRA_CONTAINER_ID": re.compile(r"K8S_POD_INFRA_CONTAINER_ID|\bpod.?infra.?container.?id\b", re.I),
 }
 _NO_CHAIN = re.compile(r"Chain '([^']+)' does not exist|(?:Couldn't load target|chain) [`'\"]([^`'\"]+)['\"]")
+
+# How plugins speak of a file that keeps them from going on, and what they may mean by it.
+_IN_THE_WAY = re.compile(r"lock|exists|running|in use|busy|\bheld\b|\.pid\b", re.I)
+_PATH = re.compile(r"(?<![\w./])(?:/[^\s\"'`,;:()\[\]{}<>/]+)+")
+
+
+@cause
+def file_of_the_machine_is_in_the_way(failure: StartFailure) -> Iterator[str]:
+    """A lock, or another file, that an earlier call left in a directory of the machine, which all hosts share."""
+    named = dict.fromkeys(path.rstrip(".") for path in _PATH.findall(failure.text))
+    for path in named if _IN_THE_WAY.search(failure.text) else ():
+        shared = os.path.isfile(path) and not os.access(path, os.X_OK) and not mounts.is_own(os.path.dirname(path))
+        if shared:
+            yield (
+                f"{path} is this machine's, which the hosts of labs share, and was there before this call: an earlier "
+                f"one of {failure.plugin}, in this run or before, left it. Remove it (rm {path}), and have the plugin "
+                "do so whatever becomes of a call; below /run each host has files of its own"
+            )
 
 
 @cause
