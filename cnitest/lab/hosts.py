@@ -192,6 +192,13 @@ class Host(Place):
     def _files(self) -> tuple[files.File, ...]:
         return self.files()
 
+    def written_elsewhere(self) -> tuple[files.File, ...]:
+        """What programs here wrote into directories of the machine's since `record_writing`, and is still there."""
+        if self._mounts is None or self._written is None:
+            return ()
+        written, device = self._written.paths, os.fstat(self.namespace.fd).st_dev
+        return self.inside(lambda: files.elsewhere(written, device))
+
     def files(self) -> tuple[files.File, ...]:
         """The files in this host's private layers, less the paths of its sandboxes; none while it has no filesystem of
         its own."""
@@ -200,10 +207,7 @@ class Host(Place):
         device = os.fstat(self.namespace.fd).st_dev
         own = frozenset({*self._shown, *(f"/run/netns/{name}" for name in list(self._sandboxes))})
         found = self.inside(lambda: files.watched(device, own, self._made, self._own))
-        if self._written is None:
-            return found
-        written = self._written.paths
-        return found + self.inside(lambda: files.elsewhere(written, device))
+        return found + self.written_elsewhere()
 
     def record_writing(self) -> None:
         """From now on have `files` and `state` report, too, what programs here write outside of the private layers: in

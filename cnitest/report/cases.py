@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from cnitest import text
+from cnitest.conformance.bench import leftovers
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.model import deviation
 from cnitest.conformance.model.finding import Detail, Finding, NotApplicable, Undecided
@@ -18,7 +20,7 @@ from cnitest.conformance.model.requirement import Requirement, find
 from cnitest.conformance.model.subject import Subject, Trial
 from cnitest.conformance.model.verdict import LACKING, Case, CaseVerdict, RunProfile, classify
 from cnitest.conformance.repro import reproducer
-from cnitest.errors import FeatureMissing
+from cnitest.errors import CnitestError, FeatureMissing
 from cnitest.kernel.processes.process import spent
 from cnitest.report.baseline import hooks
 from cnitest.report.baseline.cases import accepted
@@ -87,6 +89,7 @@ def _case(
         effect=bench is not None and _has_effect(bench),
         evidence=tuple(step.story() for step in calls[-_SHOWN_CALLS:]) if finding else (),
         fingerprints=tuple(_fingerprints(error, details, bench, requirement)),
+        machine=_on_machine(bench),
     )
     scripted = config.getoption("--cni-repro") or (
         config.getoption("--cni-artifacts") and verdict is CaseVerdict.FAILED
@@ -96,6 +99,13 @@ def _case(
         script = reproducer.script(requirement, trial, bench.lab.plan, bench.record, details, file)
         return replace(case, script=script)
     return case
+
+
+def _on_machine(bench: Bench | None) -> tuple[str, ...]:
+    """What was left in directories of the machine's in the lab of a test; nothing where its host cannot be asked."""
+    with suppress(CnitestError, OSError):
+        return leftovers.of_machine(bench.node) if bench else ()
+    return ()
 
 
 def _fingerprints(

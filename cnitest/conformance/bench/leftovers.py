@@ -11,6 +11,7 @@ from cnitest.conformance.bench import allowances
 from cnitest.deadline import Deadline
 from cnitest.errors import DeadlineExceeded
 from cnitest.kernel.rows.records import Route
+from cnitest.lab.hosts import Host
 from cnitest.lab.snapshot.difference import Difference, difference, matches
 from cnitest.lab.snapshot.state import State
 
@@ -81,6 +82,13 @@ def _passes(item: Difference) -> bool:
 def appeared(before: Pictures, after: Pictures) -> list[Leftover]:
     """What came between two pictures, shared or not."""
     return [left for left in leftovers(before, after, strict=True) if left.difference.appeared]
+
+
+def of_machine(host: Host) -> tuple[str, ...]:
+    """The files that programs of a host left in directories of the machine's, but for what may stay: all hosts share
+    them, those of later cases, too."""
+    written = host.written_elsewhere()
+    return tuple(file.path for file in written if allowances.counts(Difference("files", file.path, None, file)))
 
 
 def removals(before: Pictures, after: Pictures, allowed: Sequence[str] = ()) -> list[Leftover]:

@@ -45,7 +45,8 @@ class Case:
     ``tool_seconds`` what other programs took (iptables, ip, nft). ``effect`` says whether an ADD of the plugin changed
     anything on host or in container in it. ``fingerprints`` tell the causes of the details, or of the reason, from
     others (see `cnitest.report.fingerprint`); empty where there are only words. ``accepted`` are those of its causes
-    that a baseline has; its details are then those that are left, if any.
+    that a baseline has; its details are then those that are left, if any. ``machine`` are the files that were left in
+    directories of the machine's.
     """
 
     requirement: str
@@ -65,6 +66,7 @@ class Case:
     evidence: tuple[str, ...] = field(default=())
     fingerprints: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
+    machine: tuple[str, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
         """The case as JSON can carry it."""
@@ -73,7 +75,7 @@ class Case:
     @classmethod
     def from_data(cls, row: dict[str, Any]) -> Case:
         """The case that `to_data` was made of."""
-        texts = ("details", "known", "evidence", "fingerprints", "accepted")
+        texts = ("details", "known", "evidence", "fingerprints", "accepted", "machine")
         lists: dict[str, Any] = {key: tuple(row[key]) for key in texts if key in row}
         return cls(**{**row, **lists, "verdict": CaseVerdict(row["verdict"])})
 

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from cnitest.conformance.model.requirement import Level
-from cnitest.conformance.model.verdict import CaseVerdict
+from cnitest.conformance.model.verdict import Case, CaseVerdict
 from cnitest.plural import count
 from cnitest.report.conformance import listing, table
 from cnitest.report.conformance.causes import FindingCause
 from cnitest.report.conformance.summary import WORST_FIRST, RunSummary, shares
 
 _WIDTH = 118
+_MOST_FILES = 5
 
 
 def sections(
@@ -38,9 +39,27 @@ def sections(
                 for name, entry in ended.disappeared
             ],
         )
+    if left := list(_on_machine(ended, whole=verbose)):
+        yield "left on this machine", left
     if skipped:
         yield "plugins that were not tried", list(skipped)
     yield "conformance", list(_totals(ended))
+
+
+def _on_machine(ended: RunSummary, *, whole: bool) -> Iterator[str]:
+    """The files that are left in the machine's own directories, each with the first case that left it: what lies there
+    every later case sees, too, and the next run."""
+    first: dict[str, Case] = {}
+    for case in ended.cases:
+        for path in case.machine:
+            first.setdefault(path, case)
+    if not first:
+        return
+    yield "The hosts of labs share /tmp and home directories of this machine: every later case sees what is left there."
+    for path, case in list(first.items())[: None if whole else _MOST_FILES]:
+        yield f"{path}: {case.subject}, {case.requirement} {case.test} ({case.version})"
+    if len(first) > _MOST_FILES and not whole:
+        yield f"and {len(first) - _MOST_FILES} more (-v shows all)"
 
 
 def _gone_headline(ended: RunSummary) -> str:

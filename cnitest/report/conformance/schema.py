@@ -95,6 +95,7 @@ def _case() -> dict[str, Any]:
         evidence={**_TEXTS, "description": "the last calls, as they went"},
         fingerprints={**_TEXTS, "description": "what tells the cause of each detail; empty where only its words do"},
         accepted={**_TEXTS, "description": "its causes that the baseline has; ``details`` are those that are left"},
+        machine={**_TEXTS, "description": "files that were left in directories of the machine's, such as /tmp"},
     )
 
 

@@ -234,3 +234,31 @@ def test_a_script_that_cannot_be_written_costs_no_finding(tmp_path: Path):
     assert [(each.requirement, each.script) for each in kept] == [("ADD-01", ""), ("DEL-01", "")]
     assert unwritten.endswith("-test.sh could not be written: Not a directory")
     assert ([bool(each.script) for each in whole], nothing) == ([True, False], "")
+
+
+def test_what_is_left_on_the_machine_is_said_once_with_the_case_that_left_it():
+    """Later cases of the same lab have it, too; of many files the first five are shown, with -v all."""
+    paths = [f"/tmp/mine-{number}.lock" for number in range(7)]
+    one = replace(case("PREV-05", "x"), machine=(paths[0],))
+    later = replace(case("DEL-01", "y"), machine=tuple(paths))
+    shown = {}
+    for verbose in (False, True):
+        ended = summary.outcome([one, later], [subject("bridge")], "spec", whole=True)
+        command = again.command(again.Asked(["/x/n.conf"]))
+        sections = dict(ending.sections(ended, (), command=command, json="--json", verbose=verbose))
+        shown[verbose] = sections["left on this machine"]
+
+    assert shown[False][0].startswith("The hosts of labs share /tmp and home directories of this machine")
+    assert shown[False][1] == "/tmp/mine-0.lock: bridge, PREV-05 test (1.0.0)"
+    assert shown[False][2:-1] == [f"{path}: bridge, DEL-01 test (1.0.0)" for path in paths[1:5]]
+    assert shown[False][-1] == "and 2 more (-v shows all)"
+    assert len(shown[True]) == 8
+
+
+def test_nothing_is_said_of_the_machine_where_nothing_is_left():
+    """There is no such part of the report."""
+    ended = summary.outcome([case("PREV-05", "x")], [subject("bridge")], "spec", whole=True)
+
+    sections = dict(ending.sections(ended, (), command=again.command(again.Asked([])), json="--json"))
+
+    assert "left on this machine" not in sections
