@@ -78,3 +78,15 @@ echo '{{"cniVersion": "1.0.0", {four}}}'"""
 def test_plugins_that_make_the_same_hold(tmp_path, name):
     """Nothing is reported of the real ones."""
     concluded(tmp_path, name, f"exec {REAL}/{name}")
+
+
+@pytest.mark.requires(plugin="loopback")
+def test_a_version_whose_results_have_no_addresses_is_compared_with_itself(tmp_path):
+    """loopback gives addresses in 1.0.0, and in 0.2.0 in no form of that: with arguments or without."""
+    file = tmp_path / "lo.conf"
+    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "lo", "type": "loopback"}))
+    one, *_ = examine([source(file, (REAL,))], (REAL,), versions=("0.2.0", "1.0.0"))
+
+    with open_bench(Trial(one, "0.2.0")) as bench:
+        arguments.arguments_change_nothing_else(bench)
+        bench.conclude()
