@@ -149,18 +149,18 @@ def _chain(
 
 
 def _behind(chains: _Chains, last: MetRule) -> list[MetRule]:
-    """What would end the packet in the base chain of a step, behind that and behind the jumps to its chain."""
+    """What would end the packet in the base chain of a step, behind that and behind the jumps to its chain; a chain
+    that it left for good (goto) has nothing behind."""
     found: list[MetRule] = []
-    kind = _kind(last.program)
-    start = last.number
+    start, left = last.number, False
     for length in range(len(last.path), 0, -1):
-        chain = chains.get((kind, last.table, last.path[length - 1]))
-        if chain is None or not last.rule or _walk(chains, chain, start, last.path[:length], last, found) != _Way.ON:
+        chain = chains.get((_kind(last.program), last.table, last.path[length - 1]))
+        if chain is None or not last.rule:
             return found
-        caller = chains.get((kind, last.table, last.path[length - 2])) if length > 1 else None
-        start = (
-            next((one.number for one in caller.rules if _jumps_to(chains, one, chain.end.chain)), 0) if caller else 0
-        )
+        if not left and _walk(chains, chain, start, last.path[:length], last, found) != _Way.ON:
+            return found
+        caller = chains.get((_kind(last.program), last.table, last.path[length - 2])) if length > 1 else None
+        start, left = _called(chains, caller, chain.end.chain) if caller else (0, False)
         if caller and not start:
             return found
         if not caller and chain.policy == "drop":
@@ -168,9 +168,11 @@ def _behind(chains: _Chains, last: MetRule) -> list[MetRule]:
     return found
 
 
-def _jumps_to(chains: _Chains, step: MetRule, chain: str) -> bool:
-    verdict, target = _verdict(chains, step)
-    return verdict == "jump" and target == chain
+def _called(chains: _Chains, caller: _Chain, chain: str) -> tuple[int, bool]:
+    """The number of the first rule that leads from a chain to another one, 0 without one, and whether for good."""
+    said = ((one.number, *_verdict(chains, one)) for one in caller.rules)
+    leading = ((number, verdict == "goto") for number, verdict, to in said if to == chain)
+    return next(leading, (0, False))
 
 
 def _through(chains: _Chains, key: tuple[str, str, str], last: MetRule) -> list[MetRule]:

@@ -41,6 +41,11 @@ CASES = {
         OWN_CHAINS + "{i} -A FORWARD -j A1; {i} -A FORWARD -i br01 -j ACCEPT; {i} -A FORWARD -j DROP",
         "{i} -D A1 -p tcp -j DROP && {i} -D FORWARD -j DROP",
     ),
+    "left for good": (
+        "{i} -N Z; {i} -N P; {i} -A P -p tcp --dport 80 -j DROP; {i} -A Z -p tcp -g P; {i} -A Z -p tcp -j REJECT; "
+        "{i} -A FORWARD -i br01 -j Z; {i} -A FORWARD -i br01 -p tcp -j DROP",
+        "{i} -D P -p tcp -m tcp --dport 80 -j DROP && {i} -D FORWARD -i br01 -p tcp -j DROP",
+    ),
     "both variants": (
         "{l} -P FORWARD DROP; {i} -A FORWARD -p tcp -j DROP",
         "{i} -D FORWARD -p tcp -j DROP && {l} -A FORWARD -i br01 -j ACCEPT && {l} -A FORWARD -o br01 -j ACCEPT",
