@@ -54,7 +54,8 @@ class Ours:
             return frame
         if kind in _ETHERTYPES.values() and (_transport(frame) in self._known or self._carried(headers)):
             return frame
-        return frame if kind and self._attempt.matches(Frame(0, "", False, frame)) else None
+        ours = kind and not wire.is_about_another(frame)  # of which nftables shows too little to tell whom it is about
+        return frame if ours and self._attempt.matches(Frame(0, "", False, frame)) else None
 
     def _carried(self, packet: wire.Headers) -> Sighting | None:
         """What was seen to leave here by a tunnel, where a packet begins as the one does that carries it."""

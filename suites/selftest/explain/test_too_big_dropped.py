@@ -14,7 +14,12 @@ NS01 = {4: "10.40.80.11", 6: "2001:db8:40::11"}
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize(
-    ("place", "chain", "legacy"), [("node", "OUTPUT", ""), ("router", "FORWARD", ""), ("router", "FORWARD", "-legacy")]
+    ("place", "chain", "legacy"),
+    [
+        (place, chain, legacy)
+        for place, chain in (("node", "OUTPUT"), ("router", "FORWARD"))
+        for legacy in ("", "-legacy")
+    ],
 )
 @pytest.mark.parametrize("narrow", ["ip link set br01 mtu 1300", "ip{six} route add {ns01} dev br01 mtu 1300"])
 def test_the_rule_that_drops_the_message_is_named(narrow, place, chain, legacy, family):
