@@ -114,7 +114,9 @@ def route_gone(loss: Loss) -> Found | None:
     if one is None:
         return None
     replaced = fib.length(one.route) == fib.reach(one.wanted.split()[0], loss.question)
-    ends = "has no route" if elsewhere else f"asks in vain who has {next_hops.hop(loss)} on {one.route.link}"
+    ends = f"asks in vain who has {next_hops.hop(loss)} on {one.route.link}"
+    if elsewhere:
+        ends = "gets its own packet back" if loss.owns(loss.packet.source) else "has no route"
     return Found(
         "route gone",
         f"{one.place.full_name} sends {loss.destination} by {words.route_key(one.route)}: it has not got the "
@@ -127,8 +129,8 @@ def route_gone(loss: Loss) -> Found | None:
 
 
 def _led_away(loss: Loss) -> detours.Forsaken | None:
-    """Who sent the packet on to a place that has no route for it."""
-    if not loss.forwarded or loss.decision:
+    """Who sent the packet on to a place that has no route for it, or back to who has sent it."""
+    if not loss.forwarded or (loss.decision and not loss.owns(loss.packet.source)):
         return None
     there = (one for one in detours.forsaken(loss) if one.place is not loss.place)
     return next((one for one in there if one.at in loss.wiring.links and loss.wiring.links[one.at].up), None)
