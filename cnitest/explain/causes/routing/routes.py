@@ -114,9 +114,7 @@ def route_gone(loss: Loss) -> Found | None:
     if one is None:
         return None
     replaced = fib.length(one.route) == fib.reach(one.wanted.split()[0], loss.question)
-    ends = f"asks in vain who has {next_hops.hop(loss)} on {one.route.link}"
-    if elsewhere:
-        ends = "gets its own packet back" if loss.owns(loss.packet.source) else "has no route"
+    ends = _end(loss) if elsewhere else f"asks in vain who has {next_hops.hop(loss)} on {one.route.link}"
     return Found(
         "route gone",
         f"{one.place.full_name} sends {loss.destination} by {words.route_key(one.route)}: it has not got the "
@@ -128,9 +126,16 @@ def route_gone(loss: Loss) -> Found | None:
     )
 
 
+def _end(loss: Loss) -> str:
+    """How a packet ended at a place from which the kernel routes it no further."""
+    if loss.owns(loss.packet.source):
+        return "gets its own packet back"
+    return "does not route it on" if loss.decision else "has no route"
+
+
 def _led_away(loss: Loss) -> detours.Forsaken | None:
-    """Who sent the packet on to a place that has no route for it, or back to who has sent it."""
-    if not loss.forwarded or (loss.decision and not loss.owns(loss.packet.source)):
+    """Who sent the packet on to a place that does not route it on."""
+    if not loss.forwarded:
         return None
     there = (one for one in detours.forsaken(loss) if one.place is not loss.place)
     return next((one for one in there if one.at in loss.wiring.links and loss.wiring.links[one.at].up), None)
