@@ -36,9 +36,9 @@ def file_of_the_machine_is_in_the_way(failure: StartFailure) -> Iterator[str]:
         shared = os.path.isfile(path) and not os.access(path, os.X_OK) and not mounts.is_own(os.path.dirname(path))
         if shared:
             yield (
-                f"{path} is this machine's, which the hosts of labs share, and was there before this call: an earlier "
-                f"one of {failure.plugin}, in this run or before, left it. Remove it (rm {path}), and have the plugin "
-                "do so whatever becomes of a call; below /run each host has files of its own"
+                f"{path}, which all hosts share with this machine, was there before: an earlier call of "
+                f"{failure.plugin}, in this run or before, left it. Remove it, and have the plugin do so whatever "
+                "becomes of a call; below /run each host has files of its own"
             )
 
 
