@@ -60,11 +60,14 @@ def no_lease(*families: int) -> Tampering:
     return tamper
 
 
+#: Before Linux 6.2 no link is renamed that is up.
+_RENAMED = "ip link set eth0 down && ip link set eth0 name eth9 && ip link set eth9 up"
+
 #: What a plugin that makes a veth with addresses of both families, default routes and masquerading has to notice.
 OF_ANY_VETH: Mapping[str, Tampering] = {
     "container-link-gone": inside("ip", "link", "del", "eth0"),
     "container-link-down": inside("ip", "link", "set", "eth0", "down"),
-    "container-link-renamed": inside("ip", "link", "set", "eth0", "name", "eth9"),
+    "container-link-renamed": inside("sh", "-c", _RENAMED),
     "container-mac": inside("ip", "link", "set", "eth0", "address", "02:00:00:00:00:99"),
     "container-mtu": inside("ip", "link", "set", "eth0", "mtu", "1280"),
     "container-address-ipv4": no_address(4),

@@ -50,6 +50,7 @@ class TestMove:
     @pytest.mark.covers("host-device.kernelpath", "kernel", "packet")
     def test_by_its_kernel_path(self, cni, node, sandbox):
         """`kernelpath` finds the device by its place in /sys/devices: the first link below net/ there."""
+        node.run(["ip", "link", "set", "nic1", "down"])  # before Linux 6.2 no link is renamed that is up
         node.run(["ip", "link", "set", "nic1", "name", "a-nic"])
 
         cni.add(sandbox, network(f"{ADDRESS}/24", kernelpath="/sys/devices/virtual"))

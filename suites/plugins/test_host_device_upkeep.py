@@ -203,8 +203,9 @@ class TestDel:
         assert leases(node, "cards") == [], f"kept: {leases(node, 'cards')}"
 
 
+# Before Linux 6.2 no link is renamed that is up.
 TAMPERINGS = {
-    "link renamed": "ip link set eth0 name eth9",
+    "link renamed": "ip link set eth0 down && ip link set eth0 name eth9 && ip link set eth9 up",
     "link down": "ip link set eth0 down",
     "MAC changed": "ip link set eth0 address 02:00:5e:00:53:77",
     "address removed": f"ip address delete {ADDRESS}/24 dev eth0",

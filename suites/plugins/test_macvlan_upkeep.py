@@ -131,9 +131,10 @@ class TestDel:
         assert leases(node, "lan") == []
 
 
+# Before Linux 6.2 no link is renamed that is up.
 TAMPERINGS = {
     "link deleted": "ip link delete eth0",
-    "link renamed": "ip link set eth0 name eth9",
+    "link renamed": "ip link set eth0 down && ip link set eth0 name eth9 && ip link set eth9 up",
     "link down": "ip link set eth0 down",
     "MAC changed": "ip link set eth0 address 02:00:5e:00:53:77",
     "MTU changed": "ip link set eth0 mtu 1280",
