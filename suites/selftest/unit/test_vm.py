@@ -284,6 +284,16 @@ def test_kvm_that_boots_nothing_is_tried_once(ends, tmp_path, monkeypatch) -> No
     assert tried.read_text() == "tried\n"
 
 
+def test_only_a_translated_processor_is_made_quick_to_translate(tmp_path) -> None:
+    """Programs at the same addresses are translated once, and pages are copied in words; KVM needs neither."""
+    kernel, task = Prepared(tmp_path / "vmlinux", tmp_path / "initrd", "6.1.0", None), Task(["true"], Path("/"), {})
+
+    slow, quick = (" ".join(machine.arguments("qemu", kernel, task, 3, {}, how)) for how in ("tcg", machine.NATIVE))
+
+    assert "norandmaps" in slow and "erms=off" in slow
+    assert "norandmaps" not in quick and "erms" not in quick
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [
