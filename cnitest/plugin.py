@@ -281,11 +281,12 @@ def pytest_assertrepr_compare(op: str, left: Any, right: Any) -> list[str] | Non
     return [f"{matrix!r} == what is expected", "", *str(matrix.difference(expected)).splitlines()]
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the network's story to the report of a test that failed, in its fixtures or in itself."""
+    """Add the network's story to the report of a test that failed, in its fixtures or in itself; not where a suite's
+    table of known failures has it."""
     if call.excinfo and isinstance(call.excinfo.value, pytest.fail.Exception):
         _name_what_succeeded(call.excinfo.value, item)
     report = yield
