@@ -53,6 +53,17 @@ def measured(attachment, to=None, rate=4 * LIMIT, seconds=0.8, protocol="udp"):
     return best
 
 
+def skip_where_nobody_is_as_fast(unlimited, rate):
+    """Skip where a container without limits does not get more through than is wanted of one with: an emulated processor
+    carries some 20 Mbit/s."""
+    free = measured(unlimited, rate=4 * rate)
+    if free.back < 1.2 * rate or free.there < 2.4 * rate:
+        mbits = f"{free.back / 1e6:.1f} and {free.there / 1e6:.1f} Mbit/s"
+        pytest.skip(
+            f"a container without limits gets {mbits} here, too little to try limits of {rate / 1e6:g} and twice that"
+        )
+
+
 @FAMILY
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.covers("bandwidth.ingressRate", "packet")
@@ -61,6 +72,8 @@ def test_both_ways_are_as_fast_as_they_were_told(node, cni, family, rate):
     """What comes into the container and what leaves it arrive at their own rates, within a fifth."""
     attachment = cni.add(node.sandbox("c1"), limited(family, **ingress(rate), **egress(2 * rate)))
     found = measured(attachment, rate=4 * rate)
+    if found.back < 0.8 * rate or found.there < 1.6 * rate:
+        skip_where_nobody_is_as_fast(cni.add(node.sandbox("c2"), network(family, isDefaultGateway=True)), rate)
 
     assert found.back == pytest.approx(rate, rel=0.2), found
     assert found.there == pytest.approx(2 * rate, rel=0.2), found
