@@ -47,6 +47,7 @@ def boot(config: pytest.Config) -> int:
         config.option.cni_vm_memory or f"{_memory()}M",
         stdin=bool(config.option.usepdb),
         private=(Path(sys.prefix),),
+        heeds_interrupts=True,
         names=OptionNames(named("cni_vm_share"), named("cni_vm_memory")),
     )
     ends = Ends(0) if task.stdin else Ends()

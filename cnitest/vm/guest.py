@@ -119,6 +119,10 @@ class Guest:
         if self.status is None:
             self._ports["ctl"].send(b"%d %d\n" % (rows, columns), socket.MSG_DONTWAIT)
 
+    def interrupt(self) -> None:
+        """Send SIGINT to the command and what it started, as a terminal does."""
+        self._ports["ctl"].send(b"interrupt\n", socket.MSG_DONTWAIT)
+
     def _control_lines(self, data: bytes) -> None:
         *lines, self._control = (self._control + data).split(b"\n")
         for line in lines:

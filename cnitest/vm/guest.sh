@@ -17,13 +17,21 @@ follow_size() {
   done <&3
 }
 
+pass_on_interrupts() {
+  while read -r word; do
+    [ "$word" != interrupt ] || kill -s INT -- "-$(cat /run/cnitest-guest/command.pid)"
+  done <&3
+}
+
 echo started >&3
 if [ -n "$TERMINAL" ]; then
   stty -F /dev/hvc0 sane
   follow_size &
   setsid -c -w /bin/sh /run/cnitest-guest/command.sh <>/dev/hvc0 >&0 2>&0 3>&-
 else
-  setsid -w /bin/sh /run/cnitest-guest/command.sh <"${in_port:-/dev/null}" >"$out_port" 2>"$err_port" 3>&-
+  pass_on_interrupts &
+  # shellcheck disable=SC2016  # the pid of that shell
+  setsid -w /bin/sh -c 'echo $$ >/run/cnitest-guest/command.pid; exec /bin/sh /run/cnitest-guest/command.sh' <"${in_port:-/dev/null}" >"$out_port" 2>"$err_port" 3>&-
 fi
 status=$?
 # shellcheck disable=SC2046  # two words: free blocks, and the size of one

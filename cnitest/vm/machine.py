@@ -16,8 +16,8 @@ from cnitest.vm.prepared import Prepared
 
 #: How the processor is played: by translation, which works everywhere, or by the one that there is.
 TRANSLATED, NATIVE = "tcg,thread=multi,tb-size=512", "kvm"
-#: The translated processor has no fast `rep movsb`: QEMU plays it byte by byte, and a kernel that is told of it copies and
-#: clears every page so.
+#: The translated processor has no fast `rep movsb`: QEMU plays it byte by byte, and a kernel that is told of it copies
+#: and clears every page so.
 _TRANSLATED_PROCESSOR = "max,erms=off,fsrm=off"
 #: What an emulated processor is spared: measuring how fast it loops, its tests of ciphers, and programs at random
 #: addresses: QEMU keeps what it translated by address, and would translate a program anew each time it is started.
@@ -40,7 +40,8 @@ class OptionNames(NamedTuple):
 class Task(NamedTuple):
     """What a guest is to do: ``command`` runs in ``directory`` with ``environment``. ``shared`` directories are really
     written, but for those in them that are ``private``, which are quicker to read. ``terminal`` gives it a terminal in
-    place of separate outputs; ``stdin`` says whether it reads ours; ``names`` are for what is said of it."""
+    place of separate outputs; ``stdin`` says whether it reads ours; ``heeds_interrupts``, whether it ends by itself at
+    Ctrl-C; ``names`` are for what is said of it."""
 
     command: Sequence[str]
     directory: Path
@@ -50,6 +51,7 @@ class Task(NamedTuple):
     terminal: bool = False
     stdin: bool = False
     private: tuple[Path, ...] = ()
+    heeds_interrupts: bool = False
     names: OptionNames = OptionNames()
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,8 @@ from cnitest.vm.machine import Task
 TIMED_OUT, NO_GUEST = 124, 125
 #: How much longer than elsewhere programs may take on an emulated processor.
 _SLOWER = "10"
+#: Seconds that tests have to report after Ctrl-C.
+_GOODBYE = 60.0
 _UNSEEN = ("/proc", "/sys", "/dev", "/run")
 
 
@@ -37,7 +41,7 @@ def ended(request: GuestTask, report: Callable[[str], object]) -> int:
     """
     try:
         with interrupts.heeded():
-            return _run(request)
+            return _run(request, report)
     except DeadlineExceeded:
         report(f"the guest was ended: its command took longer than {request.seconds:g} s")
         return TIMED_OUT
@@ -49,7 +53,7 @@ def ended(request: GuestTask, report: Callable[[str], object]) -> int:
         return 128 + interrupts.number_of(error)
 
 
-def _run(request: GuestTask) -> int:
+def _run(request: GuestTask, report: Callable[[str], object]) -> int:
     program = needs.emulator()
     _check(request.task)
     kernel = prepared.prepare(request.kernel, request.kept)
@@ -58,9 +62,24 @@ def _run(request: GuestTask) -> int:
     task = request.task if accelerator == machine.NATIVE else _patient(request.task)
     with Guest(kernel, task, program, accelerator, request.ends) as guest:
         if not task.terminal:
-            return guest.finish(request.seconds)
+            return _finished(guest, request, report)
         with terminal.handed_over(guest.resize):
             return guest.finish(request.seconds)
+
+
+def _finished(guest: Guest, request: GuestTask, report: Callable[[str], object]) -> int:
+    """The exit status of a command that uses no terminal. The first Ctrl-C is for one that heeds it."""
+    try:
+        return guest.finish(request.seconds)
+    except KeyboardInterrupt as error:
+        own = request.task.heeds_interrupts and guest.started and interrupts.number_of(error) == signal.SIGINT
+        if not own:
+            raise
+        report("interrupted: tests in the guest come to their end; Ctrl-C once more ends the guest")
+        guest.interrupt()
+        with suppress(DeadlineExceeded):
+            return guest.finish(_GOODBYE)
+        raise
 
 
 def _patient(task: Task) -> Task:

@@ -42,7 +42,7 @@ def test_a_failure_that_a_row_describes_is_expected(run):
 @REFERENCE
 @pytest.mark.parametrize("shows", ["no rule", "another thing"])
 def test_a_network_is_told_only_of_a_failure_that_no_row_describes(run, shows):
-    """Nobody reads what a plugin called in a test that is known to fail, and finding it out takes longer than the test."""
+    """Nobody reads what plugins did in a test that is known to fail, and finding it out takes longer than the test."""
     source = (
         "import pytest\n@pytest.mark.topology('node-with-uplink')\n"
         "def test_a(lab):\n    raise AssertionError('no rule')"

@@ -211,3 +211,25 @@ def test_tests_run_in_a_guest_as_if_they_ran_here(tmp_path):
     (suite,) = ElementTree.parse(tmp_path / "out.xml").getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "0")
     assert (tmp_path / "made").read_text() == "by the guest"
+
+
+def test_what_failed_before_ctrl_c_is_told(tmp_path):
+    """Tests in a guest get Ctrl-C as on a terminal: pytest says where it was and what had failed, and ends with its own
+    exit code."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_it.py").write_text(
+        "import signal\n"
+        "def test_fails(): assert 'this' == 'that'\n"
+        "def test_hangs():\n    open('hangs', 'w').close()\n    signal.pause()\n"
+    )
+    argv = [sys.executable, "-m", "pytest", "--cni-vm", "test_it.py", "-p", "no:cacheprovider"]
+
+    with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
+        Deadline.after(120, "a test in the guest").poll((tmp_path / "hangs").exists)
+        command.send_signal(signal.SIGINT)
+        told, complained = command.communicate(timeout=120)
+
+    assert command.returncode == 2
+    assert "assert 'this' == 'that'" in told
+    assert "KeyboardInterrupt" in told
+    assert complained == "cnitest: interrupted: tests in the guest come to their end; Ctrl-C once more ends the guest\n"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from cnitest.errors import GuestError
-from cnitest.vm import cache, images, machine, modules, packages
+from cnitest.errors import DeadlineExceeded, GuestError
+from cnitest.vm import cache, images, machine, modules, packages, run
 from cnitest.vm.guest import Ends
 from cnitest.vm.machine import OptionNames, Task
 from cnitest.vm.prepared import Prepared
@@ -80,3 +81,43 @@ def test_a_note_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
         packages._fetched("linux-image-x", tmp_path, tmp_path / "apt")
     with pytest.raises(GuestError, match="cannot be used as a cache of kernels"):
         cache.directory_in(tmp_path / "linux-image-6.9_1_amd64" / os.fsdecode(b"a" * 300))
+
+
+class Hanging:
+    """A guest whose command ends for nobody: each wait for it ends as it is told."""
+
+    def __init__(self, *ends: BaseException | int) -> None:
+        self.started, self.interrupted = True, 0
+        self._ends = list(ends)
+
+    def finish(self, _: float | None) -> int:
+        """How the next wait ends."""
+        end = self._ends.pop(0)
+        if isinstance(end, BaseException):
+            raise end
+        return end
+
+    def interrupt(self) -> None:
+        """Count it."""
+        self.interrupted += 1
+
+
+@pytest.mark.parametrize(
+    ("then", "heeds", "status", "interrupted"),
+    [
+        (2, True, 2, 1),
+        (KeyboardInterrupt(), True, None, 1),
+        (DeadlineExceeded("too late"), True, None, 1),
+        (2, False, None, 0),
+    ],
+    ids=["it ends", "once more", "it does not end", "it heeds none"],
+)
+def test_the_first_ctrl_c_is_for_a_command_that_heeds_it(then, heeds, status, interrupted) -> None:
+    """It has its time to report. A second one, the end of that time, and the first for any other end the guest."""
+    guest, told = Hanging(KeyboardInterrupt(), then), []
+    task = Task(["pytest"], Path("/"), {}, heeds_interrupts=heeds)
+
+    with nullcontext() if status is not None else pytest.raises(KeyboardInterrupt):
+        assert run._finished(guest, GuestTask(task, None, Path("/")), told.append) == status
+
+    assert (guest.interrupted, len(told)) == (interrupted, interrupted)
