@@ -40,6 +40,17 @@ def test_a_failure_that_a_row_describes_is_expected(run):
 
 
 @REFERENCE
+@pytest.mark.parametrize(("factor", "outcome"), [("1", "failed"), ("10", "passed")])
+def test_what_a_slow_machine_may_not_show_is_strict_elsewhere(run, monkeypatch, factor, outcome):
+    """A race that a plugin loses on any machine but a slow one, as an emulated one is, has to show on those."""
+    monkeypatch.setenv("CNITEST_TIMEOUT_FACTOR", factor)
+
+    result = run("def test_a():\n    pass", [{**ROW, "test": "test_bridge.py::test_a", "slow": "it is late by then"}])
+
+    result.assert_outcomes(**{outcome: 1})
+
+
+@REFERENCE
 @pytest.mark.parametrize("shows", ["no rule", "another thing"])
 def test_a_network_is_told_only_of_a_failure_that_no_row_describes(run, shows):
     """Nobody reads what plugins did in a test that is known to fail, and finding it out takes longer than the test."""

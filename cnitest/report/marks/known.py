@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from cnitest import deadline
 from cnitest.cni import plugins, releases
 from cnitest.errors import ConfigError
 from cnitest.report.given import plugin_path
@@ -28,7 +29,8 @@ class KnownFailure:
 
     ``test`` is ``FILE::NAME`` without parameters, where ``*`` stands for anything; ``cases`` a pattern searched in the
     parameters' id. It concerns releases of the reference ``plugin`` from ``since`` until ``until``, both included.
-    ``shows`` is a pattern searched in what the failure says. ``sometimes`` is why the test may pass all the same.
+    ``shows`` is a pattern searched in what the failure says. ``sometimes`` is why the test may pass all the same,
+    ``slow`` why it may where everything takes longer (``CNITEST_TIMEOUT_FACTOR``), as on an emulated processor.
     """
 
     test: str
@@ -40,6 +42,12 @@ class KnownFailure:
     since: str = ""
     until: str = ""
     sometimes: str = ""
+    slow: str = ""
+
+    @property
+    def strict(self) -> bool:
+        """Whether a test that passes against it fails for that, on this machine."""
+        return not self.sometimes and not (self.slow and deadline.factor() > 1)
 
     def speaks_of(self, name: str) -> bool:
         """Whether it is about a test, by ``FILE::NAME[PARAMETERS]``."""
@@ -113,7 +121,7 @@ def classify(
             report.outcome, report.wasxfail = "skipped", f"reason: {row.reason} {row.link}".rstrip()
             item.stash[_SHOWN] = True
     elif report.passed and not item.stash.get(_SHOWN, False):
-        strict = [row for row in rows if not row.sometimes]
+        strict = [row for row in rows if row.strict]
         if strict:
             report.outcome, report.longrepr = "failed", _gone(strict[0], item)
 
