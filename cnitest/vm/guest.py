@@ -7,7 +7,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, NamedTuple
 
 from cnitest.deadline import Deadline
@@ -120,8 +120,9 @@ class Guest:
             self._ports["ctl"].send(b"%d %d\n" % (rows, columns), socket.MSG_DONTWAIT)
 
     def interrupt(self) -> None:
-        """Send SIGINT to the command and what it started, as a terminal does."""
-        self._ports["ctl"].send(b"interrupt\n", socket.MSG_DONTWAIT)
+        """Send SIGINT to the command and what it started, as a terminal does; none to a guest that has just ended."""
+        with suppress(OSError):
+            self._ports["ctl"].send(b"interrupt\n", socket.MSG_DONTWAIT)
 
     def _control_lines(self, data: bytes) -> None:
         *lines, self._control = (self._control + data).split(b"\n")
