@@ -22,6 +22,7 @@ from cnitest.typos import nearest
 
 _LINK_KINDS = ("veth", "bridge", "macvlan", *link_data.KINDS)
 _FLUSH_SINCE = (6, 8)
+_RENAME_SINCE = (6, 2)
 _UNKNOWN_KIND = (errno.EOPNOTSUPP, errno.ENODEV)
 
 
@@ -42,6 +43,11 @@ def release() -> tuple[int, int]:
 def flush_makes_ready() -> bool:
     """Whether asking for a link makes the kernel catch up with its carrier and bridge port at once."""
     return release() >= _FLUSH_SINCE
+
+
+def renames_while_up() -> bool:
+    """Whether the kernel lets a link be renamed that is up; before Linux 6.2 it is busy."""
+    return release() >= _RENAME_SINCE
 
 
 def link_kind(kind: str) -> Feature:

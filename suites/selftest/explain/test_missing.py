@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cnitest import Lab, load
+from cnitest.kernel import features
 from cnitest.topology import find
 
 TO = {4: "8.8.8.8", 6: "2001:4860:4860::8888"}
@@ -65,8 +66,11 @@ def test_a_deleted_uplink_is_named(lab, sender, place, family):
 
 
 @family
-def test_a_renamed_uplink_is_named_and_its_name_fixes_it(lab, family):
+@pytest.mark.parametrize("while_up", [None, False], ids=["this-kernel", "before-6.2"])
+def test_a_renamed_uplink_is_named_and_its_name_fixes_it(lab, family, while_up, monkeypatch):
     """A link that was taken down to be renamed has lost its routes, and of IPv6 its addresses."""
+    if while_up is not None:
+        monkeypatch.setattr(features, "renames_while_up", lambda: while_up)
     router = lab.host("router")
     for words in ("wan0 down", "wan0 name uplink", "uplink up"):
         router.run(["ip", "link", "set", *words.split()])
@@ -77,6 +81,9 @@ def test_a_renamed_uplink_is_named_and_its_name_fixes_it(lab, family):
     assert "router:wan0, which the topology has on the way, is named uplink now" in str(reach.explanation)
     router.run(["sh", "-ec", reach.cause.remedy])
     assert lab.host("node").ping(TO[family])
+    if not features.renames_while_up():
+        assert reach.cause.remedy.startswith("ip link set uplink down && ")
+        assert lab.host("node").ping(TO[10 - family]), "what the remedy took of the other family is not back"
 
 
 @family

@@ -10,6 +10,7 @@ from cnitest.explain.evidence.ip import declared, detours
 from cnitest.explain.evidence.leg import ahead, travelled
 from cnitest.explain.evidence.loss import Loss, NoRoute, Stage
 from cnitest.explain.evidence.wiring import LinkAt
+from cnitest.kernel import features
 from cnitest.topology.building.steps import AddLink
 
 _FIRST = -5
@@ -57,15 +58,31 @@ def _found(loss: Loss, at: LinkAt) -> Found:
     now = _now(loss, at, made)
     lost = gone.commands(loss, at)
     if now:
-        kept = {row.address for row in loss.state(loss.wiring.places[at.place]).addresses if row.link == now.link}
-        lost = tuple(one for one in lost if kept.isdisjoint(one.split()))
+        lost, remedy = _renaming(loss, now, at)
         words = f"{at}, which the topology has on the way, is named {now.link} now"
-        remedy = " && ".join((f"ip link set {now.link} name {at.link}", *lost))
     else:
         words = f"{at}, which the topology has on the way, is not there any more"
         remedy = f"make {at} again: {_description(made, at)}" if made else ""
     evidence = tuple(f"gone with it: {one}" for one in lost if " fe80:" not in one)
     return Found("link gone", words, hook="link", evidence=evidence, remedy=remedy, place=at.place)
+
+
+def _renaming(loss: Loss, now: LinkAt, at: LinkAt) -> tuple[tuple[str, ...], str]:
+    """The commands for what a link lost when it was renamed, and all that give it its name and these again.
+
+    A kernel that renames no link which is up wants it down first, by which it loses its routes and IPv6 addresses.
+    """
+    rows = [row for row in loss.state(loss.wiring.places[at.place]).addresses if row.link == now.link]
+    name = f"ip link set {now.link} name {at.link}"
+    if features.renames_while_up():
+        lost = _without(gone.commands(loss, at), {row.address for row in rows})
+        return lost, " && ".join((name, *lost))
+    lost = _without(gone.commands(loss, at, six=None), {row.address for row in rows if ":" not in row.address})
+    return lost, " && ".join((f"ip link set {now.link} down", name, f"ip link set {at.link} up", *lost))
+
+
+def _without(commands: tuple[str, ...], addresses: set[str]) -> tuple[str, ...]:
+    return tuple(one for one in commands if addresses.isdisjoint(one.split()))
 
 
 def _now(loss: Loss, at: LinkAt, made: AddLink | None) -> LinkAt | None:
