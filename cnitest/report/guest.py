@@ -36,8 +36,12 @@ def asked(config: pytest.Config) -> bool:
 
 
 def boot(config: pytest.Config) -> int:
-    """Run the command line in a guest; its exit status, as `cnitest.vm.run.ended` has it, but pytest's after Ctrl-C."""
-    kernel, _ = kernel_or_argument(config.option.cni_vm, config.invocation_params.dir)
+    """Run the command line in a guest; its exit status, as `cnitest.vm.run.ended` has it, but pytest's after Ctrl-C.
+
+    Raises pytest.UsageError for a file or directory of the command line that is not there, which needs no guest.
+    """
+    kernel, argument = kernel_or_argument(config.option.cni_vm, config.invocation_params.dir)
+    _find(config, argument)
     named = names(config)
     task = Task(
         [*_program(), *_color(config), *words(config.invocation_params.args, config.option.cni_vm, bool(kernel))],
@@ -64,6 +68,14 @@ def kernel_or_argument(given: str, base: str | os.PathLike[str] = "") -> tuple[s
         return given, ""
     path = paths.absolute(given, base)
     return (path, "") if images.there(Path(path)) else ("", given)
+
+
+def _find(config: pytest.Config, argument: str) -> None:
+    """Look for the files of the command line, as pytest does when it collects. Raises pytest.UsageError for none."""
+    for given in () if config.option.pyargs else (*config.option.file_or_dir, *filter(None, [argument])):
+        file, *_ = given.partition("[")[0].split("::")
+        if not os.path.exists(paths.absolute(file, config.invocation_params.dir)):
+            raise pytest.UsageError(f"file or directory not found: {given}")
 
 
 def words(given: Sequence[str], value: str, named: bool) -> Iterator[str]:

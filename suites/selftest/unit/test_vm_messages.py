@@ -16,6 +16,8 @@ from cnitest.vm.machine import OptionNames, Task
 from cnitest.vm.prepared import Prepared
 from cnitest.vm.run import NO_GUEST, GuestTask, ended
 
+pytest_plugins = ("pytester",)
+
 
 def image(place: Path, version: str) -> Path:
     """A file that looks like a kernel's image (Documentation/arch/x86/boot.rst)."""
@@ -121,3 +123,19 @@ def test_the_first_ctrl_c_is_for_a_command_that_heeds_it(then, heeds, status, in
         assert run._finished(guest, GuestTask(task, None, Path("/")), told.append) == status
 
     assert (guest.interrupted, len(told)) == (interrupted, interrupted)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["--cni-vm", "tests/test_its.py"], ["--cni-vm=", "gone"], ["test_it.py", "test_its.py::test[a/b]", "--cni-vm"]],
+)
+def test_a_file_that_is_not_there_needs_no_guest(given, pytester, monkeypatch) -> None:
+    """It is named in pytest's words, also where the option took it for a kernel, and nothing is booted."""
+    pytester.makepyfile(test_it="def test(): pass")
+    monkeypatch.setattr(run, "ended", lambda *_: pytest.fail("a guest is booted"))
+
+    done = pytester.runpytest_inprocess("-p", "cnitest", *given)
+
+    missing = next(word for word in given if "its" in word or "gone" in word)
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines([f"ERROR: file or directory not found: {missing.replace('[', '[[]')}"])
