@@ -27,7 +27,15 @@ HARM = {
 pytestmark = pytest.mark.requires(plugin=("bridge", "host-local"), binary=("iptables", "nft"))
 
 
-def details(tmp_path, family, command="", harm=""):
+# What is forgotten of connection tracking, on which command, and of which families and protocols that is.
+FLUSHES = {
+    "all": ("DEL", "conntrack -F >/dev/null 2>&1", {"IPv4": ("tcp", "udp"), "IPv6": ("tcp", "udp")}),
+    "UDP": ("ADD", "conntrack -D -p udp >/dev/null 2>&1", {"IPv4": ("udp",), "IPv6": ("udp",)}),
+    "IPv6": ("DEL", "conntrack -D -f ipv6 >/dev/null 2>&1", {"IPv4": (), "IPv6": ("tcp", "udp")}),
+}
+
+
+def details(tmp_path, family, command="", harm="", check=bystanders.packets_of_others_pass):
     """What is found of a bridge that runs a line of shell after a command."""
     (tmp_path / "bin").mkdir(exist_ok=True)
     program = tmp_path / "bin" / "bridge"
@@ -39,7 +47,7 @@ def details(tmp_path, family, command="", harm=""):
     file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "type": "bridge", "ipam": ipam}))
     one, *_ = examine([source(file, path)], path, versions=("1.0.0",))
     with open_bench(Trial(one, "1.0.0")) as bench:
-        bystanders.packets_of_others_pass(bench, family)
+        check(bench, family)
         try:
             bench.conclude()
         except Finding as finding:
@@ -64,3 +72,27 @@ def test_harm_to_packets_of_others_is_reported(tmp_path, name):
 def test_a_plugin_that_leaves_others_alone_holds(tmp_path, family):
     """The same plugin without harm."""
     assert details(tmp_path, family) == ()
+
+
+@pytest.mark.requires(binary="conntrack")
+@pytest.mark.parametrize("name", FLUSHES)
+def test_a_connection_of_others_that_is_forgotten_is_reported(tmp_path, name):
+    """In the families and for the protocols that are flushed, with the command after which it is missed."""
+    command, flush, protocols = FLUSHES[name]
+
+    found = {
+        family: details(tmp_path, family, command, f"{flush} || :", bystanders.connections_of_others_stay)
+        for family in protocols
+    }
+
+    for family, said in found.items():
+        assert len(said) == len(protocols[family]), found
+        for detail, protocol in zip(said, protocols[family], strict=True):
+            assert f"after {command} the host no longer tracks a connection of others: -p {protocol} -s " in detail
+
+
+@pytest.mark.requires(binary="conntrack")
+@pytest.mark.parametrize("family", ["IPv4", "IPv6"])
+def test_who_forgets_no_connection_holds(tmp_path, family):
+    """The same plugin, which flushes nothing, with a connection of each protocol."""
+    assert details(tmp_path, family, check=bystanders.connections_of_others_stay) == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.bench.steps import CommandRun
@@ -16,6 +16,9 @@ from cnitest.lab.hosts import Sandbox
 _NAMES = ("cnitest-by1", "cnitest-by2")
 #: The networks of `space` that they have; others of its numbers are other tests'.
 _FIRST = 8
+#: What the host tracks of somebody else: the words of conntrack(8) for a protocol, beside addresses and ports.
+_TRACKED = {"tcp": ("--state", "ESTABLISHED"), "udp": ()}
+_PORTS = ("--sport", "65000", "--dport", "65001")
 _FORWARDING = ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 
 
@@ -37,6 +40,44 @@ def packets_of_others_pass(bench: Bench, family: str) -> None:
     bench.delete(made)
 
     demand_answers(bench, (each for each in flows if each not in harmed), traffic.AGAIN, "after DEL, of others: ")
+
+
+@check("DEL-14", family=["IPv4", "IPv6"])
+def connections_of_others_stay(bench: Bench, family: str) -> None:
+    """The host tracks the connections of somebody else after ADD and DEL as before: who forgets them all ends each that
+    is translated or that only its first packet may begin."""
+    target = bench.target()
+    bench.chain(target)
+    connections = [one for one in _connections(bench, 6 if family == "IPv6" else 4) if _is_tracked(bench, one)]
+    if not connections:
+        bench.not_exercised(f"this host tracks no {family} connections, or has no conntrack program")
+
+    made = bench.attach(target)
+    forgotten = [one for one in connections if not _is_tracked(bench, one)]
+    _complain(bench, forgotten, "ADD")
+    bench.delete(made)
+
+    _complain(bench, (one for one in connections if one not in forgotten and not _is_tracked(bench, one)), "DEL")
+
+
+def _connections(bench: Bench, family: int) -> Iterator[tuple[str, ...]]:
+    """Connections that the host is made to track for an hour, between two networks that nobody has."""
+    one, other = (str(space.network(bench.subject, family, _FIRST + number)[2]) for number in range(2))
+    for protocol, state in _TRACKED.items():
+        words = ("-p", protocol, "-s", one, "-d", other, *_PORTS)
+        bench.run("conntrack", "-I", *words, "--timeout", "3600", *state, check=False)
+        yield words
+
+
+def _is_tracked(bench: Bench, connection: tuple[str, ...]) -> bool:
+    return bool(bench.run("conntrack", "-L", *connection, check=False).strip())
+
+
+def _complain(bench: Bench, forgotten: Iterable[tuple[str, ...]], command: str) -> None:
+    for words in forgotten:
+        witness = f"! conntrack -L {' '.join(words)} 2>/dev/null | grep -q ."
+        told = " ".join(words)
+        bench.complain(f"after {command} the host no longer tracks a connection of others: {told}", witness=witness)
 
 
 def _flows(bench: Bench, family: int) -> Iterator[traffic.TrafficProbe]:
