@@ -24,7 +24,7 @@ from cnitest.errors import (
     PluginError,
     UsageError,
 )
-from cnitest.typos import did_you_mean
+from cnitest.typos import did_you_mean, nearest
 
 
 class Command(NamedTuple):
@@ -184,11 +184,18 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"{self.prog}: {text.line(message)}{hint} (see {self.prog} --help)\n")
 
     def unknown(self, words: Sequence[str]) -> NoReturn:
-        """End for words that are no option of this command, with the option that was meant."""
-        options = [option for option in self._option_string_actions if option.startswith("--")]
+        """End for words that are no option of this command, with the option or positional argument that was meant."""
         typed = next((word.partition("=")[0] for word in words if word.startswith("-")), "")
-        hint = did_you_mean(typed, options, clause=True) if typed.startswith("--") else ""
-        self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
+        self.error(f"unrecognized arguments: {' '.join(words)}{self._meant(typed) if typed.startswith('--') else ''}")
+
+    def _meant(self, typed: str) -> str:
+        name = typed.removeprefix("--")
+        own = name.removeprefix("cni-")  # as pytest has the same option
+        if own.upper() in (action.metavar for action in self._get_positional_actions()):
+            return f"; {own.upper()} is a positional argument: {self.prog} {own.upper()}"
+        options = [option.removeprefix("--") for option in self._option_string_actions if option.startswith("--")]
+        near = own if own in options else nearest(name, options)  # without the dashes, which all of them share
+        return f"; did you mean '--{near}'?" if near else ""
 
 
 class _Version(argparse.Action):
