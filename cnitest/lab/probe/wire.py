@@ -143,8 +143,11 @@ def neighbour_solicitation(mac: bytes, sender: str, target: str) -> bytes:
 
 
 def lone_syn(port: int) -> bytes:
-    """A TCP header that opens a connection to a port, with a checksum that is wrong."""
-    return struct.pack("!HHIIBBHHH", 40000 + os.urandom(1)[0], port, 0, 0, 5 << 4, 0x02, 1024, 0xFFFF, 0)
+    """A TCP header that opens a connection to a port, with a checksum that is wrong, from a port above those that Linux
+    gives by itself (ip_local_port_range, ip(7)): no other connection is taken for this one."""
+    return struct.pack(
+        "!HHIIBBHHH", 61000 + int.from_bytes(os.urandom(2), "big") % 4536, port, 0, 0, 5 << 4, 0x02, 1024, 0xFFFF, 0
+    )
 
 
 def marker(mac: bytes, unique: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import select
 import socket
 import struct
@@ -17,6 +16,7 @@ from cnitest.kernel.namespaces import Kept
 from cnitest.kernel.packet_socket import Frame
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt, Gone, canonical, carrying, is_ipv6, rounds
+from cnitest.lab.probe.kinds.numbers import identifier
 from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class EchoProbe:
         self.transport, self.port = "icmp", 0
         self._six = is_ipv6(self.destination)
         self.size, self._df = size, df
-        self._identity, self._sequence = _identity(), 0
+        self._identity, self._sequence = identifier(), 0
         self._far = far
 
     @property
@@ -82,7 +82,7 @@ class EchoProbe:
 
     def renew(self) -> None:
         """Have the next request be the first one of a connection, as rules and connection tracking see it."""
-        self._identity, self._sequence = _identity(), 0
+        self._identity, self._sequence = identifier(), 0
 
     def attempt(self, wait: float) -> Attempt:
         """Send one request and await its reply, or an ICMP error about it."""
@@ -177,10 +177,6 @@ class EchoProbe:
         else:
             needle = struct.pack("!HH", self._identity, self._sequence) + payload
         return carrying(needle)
-
-
-def _identity() -> int:
-    return int.from_bytes(os.urandom(2), "big") or 1
 
 
 def open4() -> socket.socket:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cnitest.kernel.namespaces import NetworkNamespace, run_each
 from cnitest.lab.probe.base import is_ipv6
+from cnitest.lab.probe.kinds.numbers import from_fresh_port
 from cnitest.lab.probe.options import Options
 
 if TYPE_CHECKING:
@@ -83,6 +84,20 @@ def _listening(address: str, port: int, kind: int, protocol: int) -> socket.sock
 
 
 def _client(address: str, kind: int, options: Options, protocol: int) -> socket.socket:
+    if kind == socket.SOCK_DGRAM and not options.source_port:
+        return from_fresh_port(partial(_bound, address, kind, options, protocol))
+    return _opened(address, kind, options, protocol)
+
+
+def _bound(address: str, kind: int, options: Options, protocol: int) -> socket.socket:
+    """A client's socket that has a port already, which connect(2) would give it else."""
+    client = _opened(address, kind, options, protocol)
+    if not options.source:
+        client.bind(("::" if is_ipv6(address) else "0.0.0.0", 0))
+    return client
+
+
+def _opened(address: str, kind: int, options: Options, protocol: int) -> socket.socket:
     six = is_ipv6(address)
     client = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind, protocol)
     try:
