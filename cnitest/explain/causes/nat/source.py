@@ -80,6 +80,31 @@ def _translates_there(jump: NatRule, holding: Iterable[NatRule]) -> bool:
     return found is not None and any(one.chain == found[1] and one.translates_source for one in holding)
 
 
+@cause("nat.snat-stale", *ON_THE_WAY_BACK, order=_FIRST)
+def stale(loss: Loss) -> Found | None:
+    """A connection is tracked from before the rule that would translate its source (MASQUERADE, SNAT), and goes on
+    untranslated."""
+    private = loss.once(untranslated.left_untranslated)
+    known = translation.flow(private.place, private.came) if private else None
+    if private is None or known is None or known.reply_destination != known.source:
+        return None
+    rules = rules_of(loss, private)
+    now = next((rule for rule in rules if rule.translates_source and _holds(rules, rule, private)), None)
+    if now is None or turns.met(loss, private.place, "POSTROUTING", {rule.table for rule in rules}):
+        return None
+    where = private.place.full_name
+    words = f"{where} tracks {known.source} → {known.destination} from before its rules changed: its source stays"
+    ends = f"-s {private.came.source} -d {private.came.destination}"
+    found = _found(loss, private, "stale conntrack entry", words)
+    remedy = f"conntrack -D -f {loss.family} -p {known.protocol} {ends}"
+    return found._replace(evidence=(f"now: {now}", *found.evidence), remedy=remedy)
+
+
+def _holds(rules: Iterable[NatRule], rule: NatRule, one: Passage) -> bool:
+    """Whether a rule translates the source of a connection that begins now, by all that it asks for."""
+    return not (mismatched(rule, one) or _unreached(rules, rule, one) or rest(rule))
+
+
 @cause("nat.masquerade-mismatch", *ON_THE_WAY_BACK, order=_FIRST)
 def mismatch(loss: Loss) -> Found | None:
     """The rule that translates the source (MASQUERADE, SNAT) does not match: another subnet, link, mark, or set."""
