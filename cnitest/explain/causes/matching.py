@@ -30,8 +30,10 @@ _NFT_TERM = re.compile(
 # What a rule of DNAT asks of addresses, ports and the link that a packet comes in by.
 _TERMS = re.compile(
     r"(?P<not>! )?(?P<what>-[dsi]|--dports?|ip6? [ds]addr|(?:tcp|udp|sctp|th) dport|iif(?:name)?) (?P<op>!= )?"
-    r"(?!vmap )(?P<value>\{ [^}]* \}|\"?[^\s\"{}@]+\"?)"
+    r"(?!v?map |\. )(?P<value>\{ [^}]* \}|\"?[^\s\"{}@]+\"?)"
 )
+# What stands before the second and each later field that is looked up together with others.
+_TOGETHER = " . "
 # The protocols that a rule is for, by name or number.
 _FOR_PROTOCOL = re.compile(
     r"(?P<not>! )?(?:-p|\bmeta l4proto|\bip protocol|\bip6 nexthdr) (?P<op>!= )?(?P<value>\{ [^}]* \}|[\w-]+)"
@@ -166,6 +168,8 @@ def may_match(rule: str, packet: wire.Headers, iif: str = "") -> bool:
     by the link that it came in by."""
     values = {"d": packet.destination, "s": packet.source, "p": str(packet.destination_port), "i": iif}
     for term in _TERMS.finditer(rule):
+        if rule.endswith(_TOGETHER, 0, term.start()):
+            continue
         what, written = _field(term["what"]), term["value"].strip('"')
         if what == "p" and not written.startswith("{"):
             written = f"{{{written.replace(':', '-')}}}"  # several, and spans of them, as iptables writes these

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from cnitest.explain.causes import drops, matching
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import MetRule
+from cnitest.lab.probe import wire
 
 _IPSET = re.compile(r"(! )?--match-set (\S+) (\S+)")
 _LOOKUP = re.compile(r"((?:\S+ )?\S+(?: \. (?:\S+ )?\S+)*) (!= )?(vmap )?@(\S+)")
@@ -95,7 +97,7 @@ def verdict_map(loss: Loss) -> Found | None:
     if match is None:
         return None
     element = _element(filter(_ENDS.search, _entries(loss, step, "map", match[4])), match[1], step)
-    remedy = _change("delete", step, match[4], element)
+    remedy = change("delete", step.table, match[4], element)
     return _found(loss, step, f"map {match[4]}", element, remedy, _feeding(loss, step, match[4]))
 
 
@@ -108,10 +110,10 @@ def nftables(loss: Loss) -> Found | None:
         return None
     if match[2]:
         key = _lacking(match[1], step)
-        remedy = _change("add", step, match[4], key) if key else ""
+        remedy = change("add", step.table, match[4], key) if key else ""
         return drops.found(loss, step, note=f"not in set {match[4]}", remedy=remedy)
     element = _element(_entries(loss, step, "set", match[4]), match[1], step)
-    remedy = _change("delete", step, match[4], element)
+    remedy = change("delete", step.table, match[4], element)
     return _found(loss, step, f"set {match[4]}", element, remedy, _feeding(loss, step, match[4]))
 
 
@@ -120,14 +122,26 @@ def _lacking(lookup: str, step: MetRule) -> str:
 
     Empty where what is looked up is not known of the packet.
     """
-    found = _looked_up(lookup, step)
-    if not all(found):
-        return ""
-    key = " . ".join(values[0] for values in found)
+    lacks = _key(_looked_up(lookup, step))
     field = lookup.split()[-1]
-    if step.hook != "FORWARD" or field not in ("saddr", "daddr") or " . " in lookup:
-        return key
-    return f"{key}, {step.packet.destination if field == 'saddr' else step.packet.source}"
+    if not lacks or step.hook != "FORWARD" or field not in ("saddr", "daddr") or " . " in lookup:
+        return lacks
+    return f"{lacks}, {step.packet.destination if field == 'saddr' else step.packet.source}"
+
+
+def key(lookup: str, packet: wire.Headers) -> str:
+    """The key of an element for a packet, by what a rule looks up; empty where that is not known of the packet."""
+    return _key(_fields(lookup, packet))
+
+
+def _key(values: Sequence[tuple[str, ...]]) -> str:
+    return " . ".join(each[0] for each in values) if all(each and each[0] for each in values) else ""
+
+
+def verdict_lookup(rule: str) -> tuple[str, str] | None:
+    """What a rule looks up in a verdict map, and the name of that; None of any other rule."""
+    match = _LOOKUP.search(rule)
+    return (match[1], match[4]) if match and match[3] else None
 
 
 def _found(loss: Loss, step: MetRule, what: str, element: str, remedy: str, feeding: str = "") -> Found:
@@ -147,8 +161,9 @@ def _feeding(loss: Loss, step: MetRule, name: str) -> str:
     return next((line for line in adding if drops.is_iptables(step) or _ADDS.search(line)), "")
 
 
-def _change(command: str, step: MetRule, name: str, element: str) -> str:
-    return f"nft '{command} element {step.table} {name} {{ {element} }}'"
+def change(command: str, table: str, name: str, element: str) -> str:
+    """The command that adds an element to a set or map, or deletes it."""
+    return f"nft '{command} element {table} {name} {{ {element} }}'"
 
 
 def _entries(loss: Loss, step: MetRule, kind: str, name: str) -> list[str]:
@@ -175,7 +190,12 @@ def _covered(part: str, values: tuple[str, ...]) -> bool:
 
 def _looked_up(lookup: str, step: MetRule) -> list[tuple[str, ...]]:
     """What the packet has of each field that is looked up, in all its spellings; none of a field that is not known."""
-    packet = step.packet
+    return _fields(lookup, step.packet, {"state": (step.state,), "iifname": (step.iif,), "oifname": (step.oif,)})
+
+
+def _fields(
+    lookup: str, packet: wire.Headers, of_step: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> list[tuple[str, ...]]:
     names = tuple(name for name, number in matching.PROTOCOLS.items() if number == packet.protocol)
     known = {
         "saddr": (packet.source,),
@@ -185,9 +205,7 @@ def _looked_up(lookup: str, step: MetRule) -> list[tuple[str, ...]]:
         "protocol": names,
         "l4proto": names,
         "nexthdr": names,
-        "state": (step.state,),
-        "iifname": (step.iif,),
-        "oifname": (step.oif,),
         "type": tuple(name for name, kinds in matching.TYPES.items() if packet.kind in kinds),
+        **of_step,
     }
     return [() if each.startswith("ether ") else known.get(each.split()[-1], ()) for each in lookup.split(" . ")]

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.matching import is_for_protocol, may_match
-from cnitest.explain.causes.nat import turns
+from cnitest.explain.causes.nat import maps, turns
+from cnitest.explain.causes.nat.maps import End
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.ip import translated
@@ -126,13 +127,14 @@ def missing(loss: Loss) -> Found | None:
         return None
     hook = _hook(loss, here)
     skipped = _skipped(loss, here, hook)
+    lacking = None if skipped or not _listener(loss) else maps.lacking(loss, here, hook, _end(loss, far))
     near = skipped or tuple(f"does not match: {rule}" for rule in _rules(loss, here))
     return Found(
         "no DNAT",
         f"no rule of {here.full_name} translates {_asked(loss)} to {far.full_name}, where the listener is",
         hook=hook,
-        evidence=near or (f"{here.full_name} has no rule of DNAT",),
-        remedy=_remedy(loss, here, "-I" if skipped else "-A"),
+        evidence=(str(lacking),) if lacking else near or (f"{here.full_name} has no rule of DNAT",),
+        remedy=lacking.remedy if lacking else _remedy(loss, here, "-I" if skipped else "-A"),
         place=here.full_name,
     )
 
@@ -189,10 +191,12 @@ def _rules(loss: Loss, place: Place) -> list[NatRule]:
 
 
 def _of_target(loss: Loss, target: TranslatedTo) -> list[NatRule]:
-    """The rules that translate to a target."""
-    written = [(rule, translated.written(rule.text)) for rule in _rules(loss, target.place)]
-    to = [rule for rule, span in written if span and translated.names(span, target.address)]
-    return [rule for rule in to if is_for_protocol(rule.text, loss.packet)]
+    """The rules that translate to a target: those that the packet met, where it is known which."""
+    rules = [rule for rule in _rules(loss, target.place) if is_for_protocol(rule.text, loss.packet)]
+    met = {step.rule for step in loss.steps if step.place == target.place.full_name and not step.returning}
+    to = [(rule, translated.written(rule.text)) for rule in rules]
+    named = [rule for rule, span in to if span and translated.names(span, target.address)]
+    return [rule for rule in rules if rule.text in met] or named
 
 
 def _goes_to(rule: NatRule, there: str, packet: wire.Headers) -> bool:
@@ -257,9 +261,14 @@ def _listener(loss: Loss) -> str:
     far = loss.probe.far
     if far is None or loss.owns(loss.reach.destination.partition("%")[0], far):
         return ""
-    address, port = _address(loss, far), getattr(loss.probe, "listener_port", loss.reach.port)
-    bracketed = f"[{address}]" if loss.six else address
-    return f"{bracketed}:{port}" if port and address else address
+    end = _end(loss, far)
+    bracketed = f"[{end.address}]" if loss.six else end.address
+    return f"{bracketed}:{end.port}" if end.port and end.address else end.address
+
+
+def _end(loss: Loss, far: Place) -> End:
+    port = getattr(loss.probe, "listener_port", loss.reach.port) or 0
+    return End(_address(loss, far), port, same_port=port == loss.reach.port)
 
 
 def _address(loss: Loss, place: Place) -> str:
