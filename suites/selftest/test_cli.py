@@ -168,13 +168,6 @@ def test_schema_is_json_for_editors():
         (["rum"], "); did you mean 'run'? (see cnitest --help)"),
         (["run", "--profile", "referense"], "); did you mean 'reference'? (see cnitest run --help)"),
         (["run", "--topolgy", "x"], "arguments: --topolgy; did you mean '--topology'? (see cnitest run --help)"),
-        (["run", "--cni-json=x.json"], "arguments: --cni-json=x.json; did you mean '--json'? (see cnitest run --help)"),
-        (["run", "--cni-conf", "x.conf"], "; CONF is a positional argument: cnitest run CONF (see cnitest run --help)"),
-        (
-            ["explain", "--topology", "x", "y", "z"],
-            "; TOPOLOGY is a positional argument: cnitest explain TOPOLOGY (see",
-        ),
-        (["fuzz", "--conf", "x.conf"], "unrecognized arguments: --conf (see cnitest fuzz --help)"),
         (["explain", "x", "y", "z", "--prboe"], "unrecognized arguments: --prboe (see cnitest explain --help)"),
         (["--junk"], "arguments"),
         (["run", "-n", "many"], "-n 'many': wants a number of workers, or auto"),
