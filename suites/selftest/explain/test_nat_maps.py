@@ -47,6 +47,7 @@ SERVICES = "ipv4_addr . inet_proto . inet_service : verdict"
 CHAINS = f"chain pod {{ meta l4proto tcp dnat to {POD}:80; }}; chain other {{ meta l4proto tcp dnat to {POD}:81; }};"
 SERVICE = "chain service { numgen inc mod 1 vmap { 0 : goto pod }; };"
 BY_ALL = "ip daddr . meta l4proto . th dport vmap @m"
+LOOKS_UP = f"chain services {{ {BY_ALL}; }};"
 CASES = {
     "address": lacking(
         table("ip", "dnat to tcp dport map @m", a_map(PORTS, f"9090 : {POD}")), added("ip", f"8080 : {POD}"), port=8080
@@ -77,6 +78,11 @@ CASES = {
     "chain of a chain": lacking(
         table("ip", BY_ALL, CHAINS, SERVICE, a_map(SERVICES, f"{UPLINK} . tcp . 9090 : jump other")),
         added("ip", f"{UPLINK} . tcp . 8080 : jump service"),
+    ),
+    # As kube-proxy has it: the base chains jump to the one that looks services up.
+    "chain before": lacking(
+        table("ip", "jump services", CHAINS, SERVICE, a_map(SERVICES, "10.9.9.9 . tcp . 80 : goto other"), LOOKS_UP),
+        added("ip", f"{UPLINK} . tcp . 8080 : goto service"),
     ),
     "of its own": lacking(
         table("ip", "dnat ip addr . port to tcp dport map @m", a_map(ENDS, f"9090 : {POD} . 80"), hook="output"),

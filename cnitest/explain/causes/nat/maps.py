@@ -47,8 +47,8 @@ def lacking(loss: Loss, place: Place, hook: str, end: End) -> Lacking | None:
     where none does."""
     lines = loss.full_state(place).firewall.get("nft", ())
     rules = [rule for rule in translation.rules(loss, place) if rule.program == "nft"]
-    for rule in rules:
-        looked_up = _looked_up(rule) if rule.hook == hook and may_match(rule.text, loss.packet) else None
+    for rule in _led_to(rules, hook):
+        looked_up = _looked_up(rule) if may_match(rule.text, loss.packet) else None
         key = sets.key(looked_up[0], loss.packet) if looked_up else ""
         if looked_up and key:
             entries = list(_entries(lines, rule.table, looked_up[1]))
@@ -56,6 +56,17 @@ def lacking(loss: Loss, place: Place, hook: str, end: End) -> Lacking | None:
             if value:
                 return Lacking(rule.table, looked_up[1], key, value)
     return None
+
+
+def _led_to(rules: Sequence[NatRule], hook: str) -> list[NatRule]:
+    """The rules of the chains at a hook, and of those that these lead to."""
+    chains = {(rule.table, rule.chain) for rule in rules if rule.hook == hook}
+    while True:
+        found = [rule for rule in rules if (rule.table, rule.chain) in chains]
+        further = {(rule.table, name) for rule in found for name in _TO_CHAIN.findall(rule.text)} - chains
+        if not further:
+            return found
+        chains |= further
 
 
 def _looked_up(rule: NatRule) -> tuple[str, str] | None:
