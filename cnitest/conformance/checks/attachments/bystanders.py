@@ -74,9 +74,8 @@ def _is_tracked(bench: Bench, connection: tuple[str, ...]) -> bool:
 
 
 def _complain(bench: Bench, forgotten: Iterable[tuple[str, ...]], command: str) -> None:
-    for words in forgotten:
-        witness = f"! conntrack -L {' '.join(words)} 2>/dev/null | grep -q ."
-        told = " ".join(words)
+    for told in map(" ".join, forgotten):
+        witness = f"! conntrack -L {told} 2>/dev/null | grep -q ."
         bench.complain(f"after {command} the host no longer tracks a connection of others: {told}", witness=witness)
 
 

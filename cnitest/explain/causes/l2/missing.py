@@ -56,11 +56,11 @@ def _passed_by(loss: Loss) -> Found | None:
 def _found(loss: Loss, at: LinkAt) -> Found:
     made = gone.made_by(loss, at)
     now = _now(loss, at, made)
-    lost = gone.commands(loss, at)
     if now:
         lost, remedy = _renaming(loss, now, at)
         words = f"{at}, which the topology has on the way, is named {now.link} now"
     else:
+        lost = gone.commands(loss, at)
         words = f"{at}, which the topology has on the way, is not there any more"
         remedy = f"make {at} again: {_description(made, at)}" if made else ""
     evidence = tuple(f"gone with it: {one}" for one in lost if " fe80:" not in one)
