@@ -139,6 +139,10 @@ def test_schema_is_json_for_editors():
         (["run", "lone.conf"], "lone.conf:1:41: failed to find plugin 'no-such-plugin' in path"),
         (["run", "profile.yaml"], "profile.yaml:1:1: topologie: unknown key. Did you mean 'topology'?"),
         (["run", "--plugin", "brigde"], "there is no profile for a plugin 'brigde'"),
+        (
+            ["run", "--plugin", "ipvlan"],
+            "for a plugin 'ipvlan'; `cnitest run FILE` tries it with a configuration of yours",
+        ),
         (["run", "--plugin", "bridge", "--cni-version", "1.9"], "there is no version 1.9 of the specification"),
         (["run", "--profile", "lax"], "argument --profile: invalid choice: 'lax'"),
         (["requirements", "DEL-5"], "there is no requirement 'DEL-5'; did you mean DEL-05? ("),

@@ -116,7 +116,7 @@ def _sources(choice: Choice) -> tuple[list[Source], list[str]]:
     sources = [_only(each, name) for name, those in members.items() for each in those] or list(given)
     skipped: list[str] = []
     others = tuple(name for name, those in members.items() if not those)
-    for profile in _profiles(others, given):
+    for profile in _profiles(others, given, choice.path):
         try:
             found = source(profile)
         except FeatureMissing as error:
@@ -159,20 +159,24 @@ def _members(found: Source) -> list[str]:
     return [*_names(found), *pools]
 
 
-def _profiles(names: tuple[str, ...], given: Sequence[Source]) -> list[Path]:
+def _profiles(names: tuple[str, ...], given: Sequence[Source], path: Sequence[str]) -> list[Path]:
     known = shipped.profiles()
     if "all" in names:
         return list(known.values())
     for name in names:
         if name not in known:
-            members = [member for each in given for member in _members(each)]
-            advice = did_you_mean(name, [*members, *known], clause=True)
-            whose = "".join(f"{paths.near(each.where)} has {', '.join(_members(each))}; " for each in given)
-            raise CnitestError(
-                f"there is no profile for a plugin {name!r}{', nor is it in the list' if given else ''}; {whose}"
-                f"profiles are there for {', '.join(known)}{advice}"
-            )
+            raise CnitestError(_without_profile(name, tuple(known), given, path))
     return [known[name] for name in names]
+
+
+def _without_profile(name: str, known: Sequence[str], given: Sequence[Source], path: Sequence[str]) -> str:
+    """What is said of a plugin that was named and has no profile: how it is tried, where there is one of that name."""
+    members = [member for each in given for member in _members(each)]
+    whose = "".join(f"{paths.near(each.where)} has {', '.join(_members(each))}; " for each in given)
+    said = f"there is no profile for a plugin {name!r}{', nor is it in the list' if given else ''}; {whose}"
+    if plugins.find(name, path) or name in {plugin.name for plugin in files.every()}:
+        return f"{said}`cnitest run FILE` tries it with a configuration of yours that names it as a 'type'"
+    return f"{said}profiles are there for {', '.join(known)}{did_you_mean(name, [*members, *known], clause=True)}"
 
 
 def own(found: Sequence[Subject], named: Collection[str]) -> tuple[str, ...]:
