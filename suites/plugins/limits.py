@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from cnitest.suites.plugins.lan_networks import chained
@@ -57,8 +56,3 @@ def shapers(attachment: Any) -> dict[str, Qdisc | Class]:
 def ifbs(host: Any) -> list[str]:
     """The host's links to which packets are redirected."""
     return [link.name for link in host.links if link.kind == "ifb"]
-
-
-def waited_for_a_processor() -> float:
-    """For how many seconds this thread was ready to run and did not (Documentation/scheduler/sched-stats.rst)."""
-    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
