@@ -52,12 +52,7 @@ def steps(loss: Loss, last: MetRule, *, own: bool) -> list[MetRule]:
     behind it, of other base chains at its hook all. None of bridges' and links' hooks."""
     if last.hook not in _HOOKS or last.table.startswith(("bridge ", "arp ", "netdev ")):
         return []
-    chains, found = loss.once(_read), list[MetRule]()
-    if last.place not in chains:
-        place = loss.place.lab.place(last.place)
-        ruleset = loss.rulesets.get(last.place) or Ruleset(place.namespace.netfilter, place.execute)
-        chains[last.place] = _chains(last.place, ruleset)
-    known = chains[last.place]
+    known, found = _known(loss, last.place), list[MetRule]()
     if own:
         found += _behind(known, last)
     here = _kind(last.program), last.table, last.path[0]
@@ -67,6 +62,12 @@ def steps(loss: Loss, last: MetRule, *, own: bool) -> list[MetRule]:
         back = (one for key in _hooked(known, last) for one in _through(known, key, reply_of(last)))
         found += (one for one in back if one.rule or (one.program, one.table, one.chain) not in there)
     return found
+
+
+def rules(loss: Loss, step: MetRule, chain: str) -> tuple[str, ...]:
+    """The rules of another chain of a step's table, as its program writes them; none where it cannot be read."""
+    found = _known(loss, step.place).get((_kind(step.program), step.table, chain))
+    return tuple(one.rule for one in found.rules) if found else ()
 
 
 def reply_of(step: MetRule) -> MetRule:
@@ -85,6 +86,16 @@ def _hooked(chains: _Chains, last: MetRule) -> list[tuple[str, str, str]]:
     """The base chains at the hook of a step that its packet comes to."""
     families = ("ip6" if ":" in last.packet.source else "ip", "inet")
     return [key for key, chain in chains.items() if chain.hook == last.hook and key[1].split()[0] in families]
+
+
+def _known(loss: Loss, place: str) -> _Chains:
+    """The chains of a place, read once for all causes."""
+    chains = loss.once(_read)
+    if place not in chains:
+        own = loss.place.lab.place(place)
+        ruleset = loss.rulesets.get(place) or Ruleset(own.namespace.netfilter, own.execute)
+        chains[place] = _chains(place, ruleset)
+    return chains[place]
 
 
 def _read(_: Loss) -> dict[str, _Chains]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cnitest.explain.causes import behind, matching
 from cnitest.explain.causes.registry import Found
@@ -150,6 +150,16 @@ def past(loss: Loss, step: MetRule) -> str:
     """The commands that let a packet past a rule or policy, and past what would end it next at the same hook."""
     first = past_rule(loss, step) if step.rule else past_policy(step)
     others = behind.steps(loss, step, own=bool(step.rule) and first == without(step))
+    return _all_past(first, step, others)
+
+
+def past_by(loss: Loss, step: MetRule, first: str) -> str:
+    """The same, with the commands that are known to let the packet past that rule or policy itself."""
+    others = behind.steps(loss, step, own=False)
+    return _all_past(first, step, [one for one in others if (one.table, one.chain) != (step.table, step.chain)])
+
+
+def _all_past(first: str, step: MetRule, others: Sequence[MetRule]) -> str:
     remedies = (first, *(without(one) if one.rule else past_policy(one) for one in others))
     commands = dict.fromkeys(one for remedy in remedies for one in remedy.split(" && "))
     return " && ".join(one for one in commands for _ in range(_copies(one, (step, *others))))

@@ -144,6 +144,27 @@ def verdict_lookup(rule: str) -> tuple[str, str] | None:
     return (match[1], match[4]) if match and match[3] else None
 
 
+def lookups(rule: str) -> list[tuple[str, str]]:
+    """What a rule of nftables looks up in named sets that are to have it, each with the set's name; none where it looks
+    up in a verdict map, too, or wants a set not to have something."""
+    found = list(_LOOKUP.finditer(rule))
+    return [] if any(one[2] or one[3] for one in found) else [(one[1], one[4]) for one in found]
+
+
+def without_lookups(rule: str) -> str:
+    """A rule but for what it looks up in named sets."""
+    return " ".join(_LOOKUP.sub("", rule).split())
+
+
+def lacking(loss: Loss, step: MetRule, lookup: str, name: str) -> str | None:
+    """The key that a named set lacks for the packet of a step: empty where it has one, None where that is not known."""
+    values = _looked_up(lookup, step)
+    key = _key(values)
+    if not key:
+        return None
+    return "" if _element(_entries(loss, step, "set", name), lookup, step) else key
+
+
 def _found(loss: Loss, step: MetRule, what: str, element: str, remedy: str, feeding: str = "") -> Found:
     """The cause; where no element is recognised without it, and with the remedy of any rule, as where a rule would only
     add the element again."""
