@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cnitest.explain.causes import behind, drops, firewall, matching, sets
+from cnitest.explain.causes import behind, drops, firewall, matching
+from cnitest.explain.causes.sets import elements
 from cnitest.explain.evidence.rows import MetRule
 from cnitest.lab.probe import wire
 from cnitest.lab.reach import Freed
@@ -68,7 +69,7 @@ def test_the_entry_that_covers_the_packet_is_named(entries, directions, packet, 
     rule = f"-A FORWARD -m set --match-set bad {directions} -j DROP"
     lines = ("create bad hash:ip", *(f"add bad {entry}" for entry in entries), "add other 0.0.0.0/0")
 
-    found = sets.ipset(_case(_step(rule, packet), lines))
+    found = elements.ipset(_case(_step(rule, packet), lines))
 
     assert found.words.endswith(f"(set bad has {covering})")
     assert found.remedy == f"ipset del bad {covering}"
@@ -76,7 +77,7 @@ def test_the_entry_that_covers_the_packet_is_named(entries, directions, packet, 
 
 def test_a_set_that_the_packet_is_not_in_is_named():
     """A rule that drops what is in no set names the set, and the remedy puts the packet's address in."""
-    found = sets.ipset(_case(_step("-A FORWARD -m set ! --match-set good src -j DROP"), ("add good 192.0.2.1",)))
+    found = elements.ipset(_case(_step("-A FORWARD -m set ! --match-set good src -j DROP"), ("add good 192.0.2.1",)))
 
     assert found.words.endswith("(not in set good)")
     assert found.remedy == "ipset add good 10.1.2.3"
@@ -96,7 +97,7 @@ def test_the_entry_that_a_set_lacks_has_what_its_type_asks_for(created, directio
     """A set of addresses and ports takes both; of a MAC nothing is known."""
     rule = f"-A FORWARD -m set ! --match-set good {directions} -j DROP"
 
-    found = sets.ipset(_case(_step(rule, packet), (f"create good {created} family inet",)))
+    found = elements.ipset(_case(_step(rule, packet), (f"create good {created} family inet",)))
 
     assert found.remedy == (f"ipset add good {entry}" if entry else f"iptables -D {rule.removeprefix('-A ')}")
 
@@ -113,9 +114,9 @@ def test_the_trace_ends_at_a_rule_that_ends_the_packet_alone(verdict, shown):
 
 def test_a_rule_without_a_set_is_no_cause_of_sets():
     """A rule that asks no set is another cause's."""
-    assert sets.ipset(_case(_step("-A FORWARD -j DROP"), ())) is None
-    assert sets.nftables(_case(_step("-A FORWARD -j DROP"), ())) is None
-    assert sets.verdict_map(_case(_step("-A FORWARD -j DROP"), ())) is None
+    assert elements.ipset(_case(_step("-A FORWARD -j DROP"), ())) is None
+    assert elements.nftables(_case(_step("-A FORWARD -j DROP"), ())) is None
+    assert elements.verdict_map(_case(_step("-A FORWARD -j DROP"), ())) is None
 
 
 def test_netfilter_without_a_rule_is_named_by_the_kernels_reason():

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from cnitest.explain.causes import sets
 from cnitest.explain.causes.matching import may_match
+from cnitest.explain.causes.sets import elements
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.translation import NatRule
@@ -36,7 +36,7 @@ class Lacking(NamedTuple):
     @property
     def remedy(self) -> str:
         """The command that adds the element."""
-        return sets.change("add", self.table, self.name, f"{self.key} : {self.value}")
+        return elements.change("add", self.table, self.name, f"{self.key} : {self.value}")
 
     def __str__(self) -> str:
         return f"{self.table} map {self.name} has no element for {self.key}"
@@ -49,7 +49,7 @@ def lacking(loss: Loss, place: Place, hook: str, end: End) -> Lacking | None:
     rules = [rule for rule in translation.rules(loss, place) if rule.program == "nft"]
     for rule in _led_to(rules, hook):
         looked_up = _looked_up(rule) if may_match(rule.text, loss.packet) else None
-        key = sets.key(looked_up[0], loss.packet) if looked_up else ""
+        key = elements.key(looked_up[0], loss.packet) if looked_up else ""
         if looked_up and key:
             entries = list(_entries(lines, rule.table, looked_up[1]))
             value = _value(entries, [one for one in rules if one.table == rule.table], end)
@@ -72,7 +72,7 @@ def _led_to(rules: Sequence[NatRule], hook: str) -> list[NatRule]:
 def _looked_up(rule: NatRule) -> tuple[str, str] | None:
     """What a rule looks up of a packet, and the map it looks that up in."""
     match = _DNAT.search(rule.text)
-    return (match["lookup"], match["name"]) if match else sets.verdict_lookup(rule.text)
+    return (match["lookup"], match["name"]) if match else elements.verdict_lookup(rule.text)
 
 
 def _entries(lines: Sequence[str], table: str, name: str) -> Iterator[str]:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from cnitest.explain.causes import behind, drops, matching, sets
+from cnitest.explain.causes import behind, drops, matching
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.sets import elements
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.rows import MetRule
 
@@ -36,7 +37,7 @@ def allow_list(loss: Loss) -> Found | None:
         return None
     names = " and ".join(f"set {name} has no {key}" for name, key in missed.lacks)
     adding = dict.fromkeys((*missed.lacks, *_for_the_reply(loss, step, missed)))
-    first = " && ".join(sets.change("add", step.table, name, key) for name, key in adding)
+    first = " && ".join(elements.change("add", step.table, name, key) for name, key in adding)
     also = (f"{step.table} {missed.chain} would accept it: {missed.rule}",)
     return drops.found(loss, step, also=also, note=names, remedy=drops.past_by(loss, step, first))
 
@@ -65,12 +66,12 @@ def _before(loss: Loss, step: MetRule) -> Iterator[tuple[str, str]]:
 def _lacks(loss: Loss, step: MetRule, rule: str) -> tuple[tuple[str, str], ...] | None:
     """What the sets of a rule lack to accept the packet of a step; None where it would not accept that for other
     reasons, or nobody can say."""
-    lookups = sets.lookups(rule)
+    lookups = elements.lookups(rule)
     if not lookups or not all(_is_of_family(lookup, step) for lookup, _ in lookups):
         return None
-    if not matching.accepts(sets.without_lookups(rule), step):
+    if not matching.accepts(elements.without_lookups(rule), step):
         return None
-    keys = {name: sets.lacking(loss, step, lookup, name) for lookup, name in lookups}
+    keys = {name: elements.lacking(loss, step, lookup, name) for lookup, name in lookups}
     if any(key is None for key in keys.values()):
         return None
     return tuple((name, key) for name, key in keys.items() if key)
