@@ -107,6 +107,7 @@ def _gathered(probe: Probe, reach: Reach, everyone: Sequence[Place]) -> tuple[Lo
     with rules.armed(everyone, (*_PROTOCOLS.get(probe.transport, ()), *carriers.protocols(everyone))) as met:
         sniffers = dict(zip(everyone, probe.sender.lab.sniffers(everyone), strict=True))
         attempt, seen = watched_attempt(probe, sniffers, _WAIT, probe.far)
+    seen = frames.without_own_resets(seen, probe.sender.lab)
     loss = Loss(
         reach,
         probe,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cnitest.explain.evidence.rows import LastSeen
 from cnitest.lab.explanation import Hop
 from cnitest.lab.lab import Lab
@@ -9,7 +11,9 @@ from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 from cnitest.lab.probe.base import Attempt
 from cnitest.lab.probe.verdict import refusal, silence
+from cnitest.lab.probe.verdict.order import Watched
 from cnitest.lab.reach import Seen, Sighting
+from cnitest.lab.snapshot import state as states
 
 
 def spot(attempt: Attempt, seen: Seen, sender: Place) -> LastSeen:
@@ -66,3 +70,21 @@ def until(seen: Seen, spot: LastSeen) -> tuple[Sighting, ...]:
         return seen.sightings
     lost = [number for number, sighting in enumerate(seen.sightings, 1) if sighting.frame is spot.frame]
     return seen.sightings[: lost[0]] if lost else seen.sightings
+
+
+def is_own_reset(place: Place, link: str, packet: wire.Headers) -> bool:
+    """Whether a packet is a reset that a place made for itself in the name of somebody else: it never leaves lo."""
+    if link != "lo" or packet.protocol != wire.TCP or not packet.flags & wire.RST:
+        return False
+    return not states.has_address(place.namespace, packet.source)
+
+
+def without_own_resets(seen: Seen, lab: Lab) -> Seen:
+    """What was seen without the resets that places made for themselves, which are no part of any way: what these answer
+    was rejected before it left."""
+    return replace(seen, watched=tuple(_left_out(one, lab.place(one.place)) for one in seen.watched))
+
+
+def _left_out(watched: Watched, place: Place) -> Watched:
+    frames = (one for one in watched.frames if not is_own_reset(place, one.link, wire.read(one.data)))
+    return watched._replace(frames=tuple(frames))

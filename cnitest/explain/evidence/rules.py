@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 from cnitest.errors import CnitestError
-from cnitest.explain.evidence import rule_counters, rule_steps
+from cnitest.explain.evidence import frames, rule_counters, rule_steps
 from cnitest.explain.evidence.rows import MetRule
 from cnitest.kernel.netfilter import log_trace, nft_trace, tables
 from cnitest.kernel.netfilter.log_trace import LogEvent
@@ -46,8 +46,9 @@ class Recording:
         for place in self.places:
             ours = rule_steps.Ours(place, attempt, seen, self.rulesets[place.full_name])
             try:
-                found += rule_steps.nft_steps(ours, self.nft.get(place.full_name, ()))
-                found += rule_steps.legacy_steps(ours, self.legacy.get(place.full_name, ()))
+                met = [*rule_steps.nft_steps(ours, self.nft.get(place.full_name, ()))]
+                met += rule_steps.legacy_steps(ours, self.legacy.get(place.full_name, ()))
+                found += (step for step in met if not frames.is_own_reset(place, step.oif or step.iif, step.packet))
             except CnitestError as error:
                 self.unseen.append(f"rules of {place.full_name}: {error}")
             self.unseen += ours.unseen

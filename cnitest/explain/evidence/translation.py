@@ -12,6 +12,7 @@ from cnitest.explain.evidence.ip import translated
 from cnitest.explain.evidence.loss import Loss
 from cnitest.explain.evidence.rows import MetRule
 from cnitest.kernel.netfilter.conntrack import Flow
+from cnitest.kernel.packet_socket import Frame
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.place import Place
 from cnitest.lab.probe import tunnels, wire
@@ -155,9 +156,15 @@ def target(loss: Loss) -> TranslatedTo | None:
 def _by_bridge(loss: Loss) -> TranslatedTo | None:
     """What the rules of IP have made of it at a port of the bridge (br_netfilter) where it was last seen."""
     here = (one for one in loss.seen.sightings if one.place == loss.place.full_name and not one.returning)
-    came = next((wire.read(one.frame.data) for one in here if not one.frame.out), loss.packet)
-    new = loss.packet.destination, loss.packet.destination_port
+    came = next((_carried(one.frame) for one in here if not one.frame.out), loss.packet)
+    last = _carried(loss.spot.frame) if loss.spot.frame else loss.packet
+    new = last.destination, last.destination_port
     return None if new == (came.destination, came.destination_port) else TranslatedTo(loss.place, *new)
+
+
+def _carried(frame: Frame) -> wire.Headers:
+    """The headers of a packet, whether it comes as it is or in a tunnel, which is not what it was translated from."""
+    return wire.read(tunnels.innermost(frame.data))
 
 
 def _at_sender(loss: Loss) -> TranslatedTo | None:

@@ -45,21 +45,53 @@ def _broken(dropped_by: str, remedy: str, command: str, to: str = "192.168.80.2"
 
 _ARP, _NDP = "net.ipv4.conf.cali1.proxy_arp", "net.ipv6.conf.cali1.proxy_ndp"
 _FORWARDING = "net.ipv4.conf.cali1.forwarding"
+_ALL6, _HERE6 = "net.ipv6.conf.all.forwarding", "net.ipv6.conf.cali1.forwarding"
 _ENTRY, _SIX = "proxy fd00:169::1 dev cali1", "fd00:80::2"
 BROKEN = [
     _broken("proxy_arp off", f"sysctl -w {_ARP}=1", f"sysctl -w {_ARP}=0"),
     _broken("proxy_ndp off", f"sysctl -w {_NDP}=1", f"sysctl -w {_NDP}=0", _SIX),
     _broken("no proxy neighbour", f"ip -6 neigh add {_ENTRY}", f"ip -6 neigh del {_ENTRY}", _SIX),
     _broken("forwarding off", f"sysctl -w {_FORWARDING}=1", f"sysctl -w {_FORWARDING}=0"),
+    _broken("forwarding off", f"sysctl -w {_ALL6}=1", f"sysctl -w {_ALL6}=0", _SIX),
+    _broken("forwarding off", f"sysctl -w {_HERE6}=1", f"sysctl -w {_HERE6}=0", _SIX),
     _broken("no route", "ip route add 169.254.1.1 dev …", "ip route del default; ip route add 192.168.80.2 dev ens33"),
 ]
 
 
 @WARM
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.dropped_by)
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: f"{broken.dropped_by}-v{6 if ':' in broken.to else 4}")
 def test_what_keeps_a_link_from_answering_for_a_gateway_is_named(broken, warm):
     """The setting of the other end that is not as it must be, and the command that lets the packet pass."""
     demand(broken, warm=warm)
+
+
+_OWN, _NEW = "02:00:00:00:ca:11", "02:00:00:00:ca:22"
+_KNOWN = TOPOLOGY.replace("name: cali1}", f'name: cali1, mac: "{_OWN}"}}').replace(
+    "      a:\n",
+    f"""      a:
+        neighbours:
+          - 169.254.1.1 lladdr {_OWN} dev eth0
+          - "fd00:169::1 lladdr {_OWN} dev eth0"
+""",
+)
+
+
+@WARM
+@pytest.mark.parametrize("proxy", ["", "0"], ids=["answers", "answers nobody"])
+@pytest.mark.parametrize(("gateway", "to"), [("169.254.1.1", "192.168.80.2"), ("fd00:169::1", _SIX)])
+@pytest.mark.parametrize("changed", ["link", "entry"])
+def test_an_entry_for_a_gateway_that_nobody_has_is_wrong_where_the_other_end_has_another_mac(
+    changed, gateway, to, proxy, warm
+):
+    """As where the host's end of a pair gets a new MAC: it need not answer, so that the entry is made anew."""
+    entry = f"ip neigh replace {gateway} lladdr {{}} dev eth0 nud permanent"
+    off = f"sysctl -w {_ARP}=0 {_NDP}=0; " if proxy else ""
+    commands = {
+        "node": off + (f"ip link set cali1 address {_NEW}" if changed == "link" else "true"),
+        "node/a": "true" if changed == "link" else entry.format(_NEW),
+    }
+    remedy = entry.format(_NEW if changed == "link" else _OWN)
+    demand(Broken("l2.wrong-neighbour", "wrong neighbour", "node/a", remedy, commands, "node/a", to, _KNOWN), warm=warm)
 
 
 def test_rp_filter_that_keeps_an_answer_back_is_named():

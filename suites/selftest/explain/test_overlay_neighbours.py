@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 from cnitest.suites.selftest.explain.breaking import PROBES, Broken, demand
 
+from cnitest import Lab, Reach
+from cnitest.lab.place import Place
+from cnitest.topology import loads
+
 
 def node(number: int, other: int) -> str:
     """A node with a bridge for one pod in both families, whose neighbours are behind a VXLAN."""
@@ -126,3 +130,38 @@ veths:
     demand(Broken("l2.neighbour-gone", "neighbour gone", "node/c1", remedy,
                   {"node/c1": "ip neigh del 169.254.1.1 dev eth0"}, "node/c1", "192.168.7.2", topology,
                   probe=PROBES[probe]), warm=True)  # fmt: skip
+
+
+SERVICE = {4: "10.96.0.10", 6: "fd96::10"}
+GONE = {4: "10.244.2.99", 6: "fd00:2::99"}
+
+
+@FAMILY
+@pytest.mark.requires(kernel="vxlan")
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize(("sender", "chain"), [("n1", "OUTPUT"), ("n1/p1", "PREROUTING")])
+def test_who_translates_to_nobody_is_the_node_before_the_tunnel(family, protocol, sender, chain):
+    """A service whose pod is gone: the other node, where it is looked for, has it from the tunnel only."""
+    service, program = SERVICE[family], "iptables" if family == 4 else "ip6tables"
+    end, right = (address if family == 4 else f"[{address}]" for address in (GONE[family], TO[family]))
+    rule = f"{program} -t nat {{}} {chain} -d {service} -p {protocol} --dport 80 -j DNAT --to-destination {{}}:80"
+    way = f"ip route replace {service} via {HOP[family]} dev flannel.1 onlink; "
+
+    def send(place: Place, to: str) -> Reach:
+        probe = place.tcp if protocol == "tcp" else place.udp
+        return probe(to, 80, listener=place.lab.sandbox("p2"), listener_port=80)
+
+    commands = {"n1": way + rule.format("-A", end)}
+    given = {"sender": sender, "to": service, "topology": OVERLAY, "probe": send}
+    demand(Broken("nat.dnat-nobody", "DNAT to nobody", "n1", rule.format("-I", right), commands, **given), warm=False)
+
+
+@FAMILY
+@PROBE
+@pytest.mark.requires(kernel="vxlan")
+def test_a_packet_for_nobody_is_not_translated_by_the_end_of_a_tunnel(family, probe):
+    """No rule is anywhere: nobody has the address behind the other node."""
+    with Lab(loads(OVERLAY)) as lab:
+        cause = PROBES[probe](lab.place("n1/p1"), GONE[family]).cause
+
+    assert cause and (cause.id, cause.place) == ("l2.nobody", "n2")

@@ -3,8 +3,12 @@ sends it back, or has no route either."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from cnitest.suites.selftest.explain.breaking import PROBES, Broken, demand
+
+from cnitest.lab.place import Place
 
 LAN = """
 name: lan
@@ -65,6 +69,13 @@ CASES = [
         f"ip address del {OLD} dev br0; ip address add 10.244.1.1 dev lo",
     ),
 ]  # fmt: skip
+DESK = LAN.replace(
+    "veths:\n",
+    """  desk: {routes: [default via 192.0.2.1, "default via 2001:db8:2::1"]}
+veths:
+  - ends: [{at: desk, name: eth0, addresses: [192.0.2.13/24, "2001:db8:2::13/64"]}, {at: lan}]
+""",
+)
 OTHERS = [
     Broken("l2.own-link-down", "link down", "node", "ip link set br0 up", {"node": "ip link set br0 down"},
            sender="client", to=POD, topology=LAN),
@@ -78,7 +89,9 @@ OTHERS = [
     *(
         Broken("limits.routing-loop", "routing loop", "router", again,
                {"router": f"ip route replace {prefix} via {wrong}", "other": f"ip route del {prefix}"},
-               sender="client", to=to, topology=LAN)
+               sender=sender, to=to, topology=DESK, probe=partial(Place.ping, ttl=ttl))
+        for sender in ("client", "desk")  # which is on the link of the circle
+        for ttl in (63, 64)  # the one or the other gets it last
         for to, prefix, wrong, again in (
             (POD, "10.244.1.0/24", "192.0.2.12", "ip route replace 10.244.1.0/24 via 192.0.2.11"),
             (POD6, "fd00:1::/64", "2001:db8:2::12", "ip -6 route replace fd00:1::/64 via 2001:db8:2::11"),

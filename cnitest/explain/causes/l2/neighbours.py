@@ -104,22 +104,34 @@ def wrong_neighbour(loss: Loss) -> Found | None:
 def misled(loss: Loss) -> Found | None:
     """What is wrong with the entry that its sender has for the packet's next hop; None where it is right."""
     leg = loss.once(travelled)
-    if leg is None or leg.intended is None or loss.is_question:
+    intended = _intended(loss, leg) if leg else None
+    if leg is None or intended is None or loss.is_question:
         return None
-    right, entry = _mac(loss, leg.intended), _entry(leg)
+    right, entry = _mac(loss, intended), _entry(leg)
     if entry is None or entry.mac != loss.mac or loss.mac == right or _is_proxied(loss, leg):
         return None
-    if any(at.place == leg.intended.place and _mac(loss, at) == loss.mac for at in _taking(loss, leg.intended, leg)):
+    if any(at.place == intended.place and _mac(loss, at) == loss.mac for at in _taking(loss, intended, leg)):
         return None  # another link of whoever has the address, or a port of its bridge, which takes it there, too
     return Found(
         "wrong neighbour",
         f"{leg.sender.full_name} has {loss.mac} for {leg.next_hop}, which is {_whose(loss, leg)}; "
-        f"{leg.intended} has {right}",
+        f"{intended} has {right}",
         hook="neighbour",
         evidence=(f"neighbour: {entry.ip} dev {entry.link} lladdr {entry.mac} {entry.state}",),
         remedy=_mended(loss, leg, entry, right),
         place=leg.sender.full_name,
     )
+
+
+def _intended(loss: Loss, leg: Leg) -> LinkAt | None:
+    """The link that is to take the packet: that of whoever has the next hop; of a gateway that nobody has, and that the
+    sender knows by an entry alone, the link that the topology gives the entry's MAC, or the only other end."""
+    if leg.owners or not leg.gateway:
+        return leg.intended
+    links = loss.wiring.links
+    ends = [at for at in loss.wiring.ways(leg.start) if at.place != leg.start.place and not links[at].master]
+    had_it = (at for at in ends if _declared_mac(loss, at) == loss.mac)
+    return next(had_it, ends[0] if len(ends) == 1 else None)
 
 
 def _taking(loss: Loss, intended: LinkAt, leg: Leg) -> list[LinkAt]:
@@ -130,7 +142,9 @@ def _taking(loss: Loss, intended: LinkAt, leg: Leg) -> list[LinkAt]:
 
 
 def _mended(loss: Loss, leg: Leg, entry: Neighbour, right: str) -> str:
-    """The command that has the right MAC asked for, or, where a tunnel may ask nobody, entered."""
+    """The command that has the right MAC asked for, or, where a tunnel asks nobody or nobody may answer, entered."""
+    if not leg.owners and entry.state == "permanent":
+        return f"ip neigh replace {entry.ip} lladdr {right} dev {entry.link} nud permanent"
     if not carriers.protocol(loss.wiring.links[leg.start].kind):
         return f"ip neigh del {entry.ip} dev {entry.link}"
     known = {row.mac for row in loss.state(leg.sender).fdb if row.link == entry.link}

@@ -117,7 +117,8 @@ def _is_in_subnet(loss: Loss, at: LinkAt) -> bool:
 def _lacks(loss: Loss, at: LinkAt) -> Iterator[_Lack]:
     place, proxy = loss.wiring.places[at.place], "proxy_ndp" if loss.six else "proxy_arp"
     if not loss.number(f"{loss.family}/conf/{at.link}/forwarding", place):
-        name = "ipv6/conf/all/forwarding" if loss.six else f"ipv4/conf/{at.link}/forwarding"
+        every = loss.six and not loss.number("ipv6/conf/all/forwarding", place)
+        name = f"{loss.family}/conf/{'all' if every else at.link}/forwarding"
         yield _Lack("forwarding off", f"it does not forward ({setting(name, 0)})", set_to(1, name))
     entry = _has_entry(loss, at, place)
     needs_entry = loss.six or _has_declared_entry(loss, place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from cnitest.explain.causes.registry import Found, cause
@@ -13,6 +14,7 @@ from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
+from cnitest.lab.reach import Sighting
 from cnitest.lab.snapshot import words
 
 _ROUNDS = 3
@@ -22,8 +24,8 @@ _USUAL = 64
 @cause("limits.routing-loop", Stage.ROUTING, order=-1)
 def routing_loop(loss: Loss) -> Found | None:
     """Places send the packet round in a circle until its hop limit is at its end."""
-    if not loss.forwarded or _hops(loss) > 1:
-        return None
+    if not loss.forwarded or _least(loss.seen.sightings, loss) > 1:
+        return None  # whichever of those that it goes round got it last
     here = [s for s in loss.seen.sightings if s.place == loss.place.full_name and s.returning == loss.returning]
     rounds = sum(not sighting.frame.out and sighting.frame.link == loss.link for sighting in here)
     if rounds < _ROUNDS or not isinstance(loss.routed, Route):
@@ -99,8 +101,13 @@ def _tunnel(loss: Loss) -> _Origin | None:
 
 def _hops(loss: Loss) -> int:
     """The least hop limit with which the packet came to the place."""
-    here = [s for s in loss.seen.sightings if s.place == loss.place.full_name and s.returning == loss.returning]
-    found = [wire.read(s.frame.data).hops for s in here if not s.frame.out and wire.icmp_error(s.frame.data) is None]
+    return _least([s for s in loss.seen.sightings if s.place == loss.place.full_name], loss)
+
+
+def _least(sightings: Iterable[Sighting], loss: Loss) -> int:
+    """The least hop limit with which the packet came anywhere."""
+    here = (s for s in sightings if s.returning == loss.returning and not s.frame.out)
+    found = (wire.read(s.frame.data).hops for s in here if wire.icmp_error(s.frame.data) is None)
     return min(found, default=loss.packet.hops)
 
 

@@ -37,7 +37,7 @@ class _Directions:
         headers = wire.read(carried)
         back = self._known(headers)
         if back is None:
-            known = self._packets.get(headers.travels, self._guess(place, frame))
+            known = self._packets.get(headers.travels, self._guess(place, frame, headers))
             back = known or self._is_for_who_asked(headers)
             self._note(headers, back=back)
         if carried is not frame.data:
@@ -65,8 +65,11 @@ class _Directions:
         asking = (flow for flow in self._forth if (flow.protocol, flow.source, flow.source_port) == home)
         return any(flow.source != headers.source for flow in asking)
 
-    def _guess(self, place: str, frame: Frame) -> bool:
-        """Of a packet that was never seen before: what the sender gets and what the receiver sends is an answer."""
+    def _guess(self, place: str, frame: Frame, headers: Headers) -> bool:
+        """Of a packet that was never seen before: what the sender gets and what the receiver sends is an answer, and so
+        is a reset, which a place gives itself where a rule rejects what it sends."""
+        if headers.protocol == wire.TCP and headers.flags & wire.RST:
+            return True
         if place == self._sender:
             return not frame.out
         return frame.out and place == self._receiver
