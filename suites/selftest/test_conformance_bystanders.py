@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cnitest.conformance.bench.bench import open_bench
-from cnitest.conformance.checks.attachments import bystanders
+from cnitest.conformance.checks.attachments import bystanders, delete_others
 from cnitest.conformance.discover.examine import examine, source
 from cnitest.conformance.model.finding import Finding
 from cnitest.conformance.model.subject import Trial
@@ -36,10 +36,11 @@ FLUSHES = {
 
 
 def details(tmp_path, family, command="", harm="", check=bystanders.packets_of_others_pass):
-    """What is found of a bridge that runs a line of shell after a command."""
+    """What is found of a bridge that runs a line of shell after a command, or after each of several."""
     (tmp_path / "bin").mkdir(exist_ok=True)
     program = tmp_path / "bin" / "bridge"
-    program.write_text(f'#!/bin/sh\n{REAL}/bridge || exit\n[ "$CNI_COMMAND" != "{command}" ] || {{ {harm or ":"}; }}\n')
+    harmed = f'case " {command} " in *" $CNI_COMMAND "*) {harm or ":"} ;; esac'
+    program.write_text(f"#!/bin/sh\n{REAL}/bridge || exit\n{harmed}\n")
     program.chmod(0o755)
     path = (str(tmp_path / "bin"), REAL)
     ipam = {"type": "host-local", "subnet": "10.20.0.0/24"}
@@ -47,7 +48,7 @@ def details(tmp_path, family, command="", harm="", check=bystanders.packets_of_o
     file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "type": "bridge", "ipam": ipam}))
     one, *_ = examine([source(file, path)], path, versions=("1.0.0",))
     with open_bench(Trial(one, "1.0.0")) as bench:
-        check(bench, family)
+        check(bench, *family.split())
         try:
             bench.conclude()
         except Finding as finding:
@@ -72,6 +73,54 @@ def test_harm_to_packets_of_others_is_reported(tmp_path, name):
 def test_a_plugin_that_leaves_others_alone_holds(tmp_path, family):
     """The same plugin without harm."""
     assert details(tmp_path, family) == ()
+
+
+# What translates sources, on which command, and of which families and of packets to whom that is.
+INTERNET = {"IPv4": " -> 8.8.8.8 udp", "IPv6": " -> 2001:4860:4860::8888 udp"}
+TRANSLATED = {
+    "what leaves by the uplink": ("ADD", "iptables -w -t nat -A POSTROUTING -o ens33 -j MASQUERADE", {"IPv4": 1}),
+    "all of IPv6": ("ADD", "ip6tables -w -t nat -A POSTROUTING -j MASQUERADE", {"IPv6": 2}),
+    "from DEL on": ("DEL", "iptables -w -t nat -A POSTROUTING ! -d 10.20.0.0/24 -j MASQUERADE", {"IPv4": 2}),
+}
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_source_of_others_that_is_translated_is_reported(tmp_path, name):
+    """In the families that it is about, with what is seen instead; in the other one nothing is."""
+    command, harm, families = TRANSLATED[name]
+    check = bystanders.sources_of_others_are_seen
+
+    found = {family: details(tmp_path, family, command, harm, check) for family in ("IPv4", "IPv6")}
+
+    assert {family: len(said) for family, said in found.items() if said} == families, found
+    for family in families:
+        assert all(f"after {command}, of others: node/cnitest-by1 -> " in detail for detail in found[family])
+        assert any(INTERNET[family] in detail and "arrives from " in detail for detail in found[family]), found
+
+
+@pytest.mark.parametrize("family", ["IPv4", "IPv6"])
+def test_who_translates_its_own_alone_holds(tmp_path, family):
+    """The same plugin with a rule for its own containers."""
+    harm = "iptables -w -t nat -A POSTROUTING -s 10.20.0.0/24 -j MASQUERADE"
+
+    assert details(tmp_path, family, "ADD", harm, bystanders.sources_of_others_are_seen) == ()
+
+
+RESTORED = "if [ $CNI_COMMAND = ADD ]; then iptables-save >/run/saved; else iptables-restore </run/saved; fi"
+
+
+def test_rules_of_others_that_came_after_add_are_missed(tmp_path):
+    """DEL restores the rules that were there at ADD: those of somebody else that came later are gone, and no others."""
+    said = details(tmp_path, "", "ADD DEL", RESTORED, delete_others.what_others_have_on_the_host_stays)
+
+    assert len(said) == 5, said
+    assert all("gone, though not the plugin's: node: - iptables rule" in detail for detail in said)
+    assert all("--dport 65002" in detail for detail in said), said
+
+
+def test_who_takes_its_own_rules_away_leaves_those_of_others(tmp_path):
+    """The same plugin without harm."""
+    assert details(tmp_path, "", check=delete_others.what_others_have_on_the_host_stays) == ()
 
 
 @pytest.mark.requires(binary="conntrack")

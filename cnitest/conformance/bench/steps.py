@@ -136,6 +136,14 @@ class NoArrival(NamedTuple):
     dropped_by: str = ""
 
 
+class SourceHidden(NamedTuple):
+    """A packet from a place to an address no longer has its sender's own address ``source`` when it leaves the host."""
+
+    sender: str
+    target: str
+    source: str
+
+
 class SysctlChange(NamedTuple):
     """A sysctl has another value, at a place (`Place.full_name`) or, without one, on the host."""
 
@@ -150,7 +158,7 @@ class DelegateCommands(NamedTuple):
 
 
 #: What a complaint can be about, for the script that shows it again.
-Evidence = Leftover | Call | NoAnswer | NoArrival | SysctlChange | DelegateCommands
+Evidence = Leftover | Call | NoAnswer | NoArrival | SourceHidden | SysctlChange | DelegateCommands
 
 
 class Complaint(NamedTuple):

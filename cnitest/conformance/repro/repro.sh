@@ -311,6 +311,12 @@ arrives() {
 }
 received() { within "$1" cat /proc/net/snmp /proc/net/snmp6 | awk '/^Ip: [0-9]/ {n += $4} /^Ip6InReceives/ {n += $2} END {print n + 0}'; }
 
+# Whether the host gives a datagram to an address another source than it has.
+hides() {
+  within "$1" bash -c "echo > /dev/udp/$2/9"
+  conntrack -L --orig-src "$3" --orig-dst "$2" 2>/dev/null | grep -v " dst=$3 " | grep -q .
+}
+
 # What the kernel has: an address on a link, a route to a destination (and what else it says), a neighbour at hand.
 has_address() { within "$1" ip -o address show dev "$2" | grep -qF " $3 "; }
 has_route() {

@@ -21,6 +21,7 @@ from cnitest.conformance.bench.steps import (
     NoAnswer,
     NoArrival,
     Saw,
+    SourceHidden,
     Step,
     SysctlChange,
 )
@@ -74,8 +75,8 @@ class Signs:
                 found = None
             case NoAnswer() as packet:
                 found = self._of_answer(complaint, packet)
-            case arrival_or_sysctl:
-                found = self._of_host(arrival_or_sysctl)
+            case of_host:
+                found = self._of_host(of_host)
         return found or self._of_delegate(complaint) or self._of_answers(complaint)
 
     def _before(self, complaint: Complaint) -> Sequence[Step]:
@@ -109,10 +110,12 @@ class Signs:
         sent = AtOnce(len(asked), place, packet.target, packet.seconds)
         return Sign(f"unanswered {joined((str(sent.call), place, packet.target))}", packet=sent)
 
-    def _of_host(self, about: NoArrival | SysctlChange) -> Sign:
+    def _of_host(self, about: NoArrival | SourceHidden | SysctlChange) -> Sign:
         match about:
             case NoArrival(sender, target):
                 return Sign(f"! arrives {joined((self._name(sender), target, self._name(self._internet)))}")
+            case SourceHidden(sender, target, source):
+                return Sign(f"hides {joined((self._name(sender), target, source))}")
             case SysctlChange(name, _, after, place):
                 where = self._name(place) if place else "-"
                 return Sign(f"sysctl_is {where} {quoted(name)} {quoted(after)}")

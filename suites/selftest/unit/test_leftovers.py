@@ -19,6 +19,7 @@ from cnitest.conformance.bench.steps import (
     NoAnswer,
     NoArrival,
     Saw,
+    SourceHidden,
     SysctlChange,
 )
 from cnitest.conformance.model import protocol
@@ -136,6 +137,7 @@ SEEN = Saw("/x", "cnitest-ipam", ())
         (NoAnswer("node/c1", "10.1.0.1"), "lost m-node/c1 10.1.0.1"),
         (NoAnswer("node", "10.1.0.1", 0.5), "unanswered 1 - 10.1.0.1"),
         (NoArrival("node", "192.0.2.1"), "! arrives - 192.0.2.1 m-internet"),
+        (SourceHidden("node/c1", "192.0.2.1", "10.1.0.2"), "hides m-node/c1 192.0.2.1 10.1.0.2"),
         (SysctlChange("net.ipv4.ip_forward", "0", "1"), "sysctl_is - net.ipv4.ip_forward 1"),
         (SysctlChange("net.ipv4.ip_forward", "0", "1", "node/c1"), "sysctl_is m-node/c1 net.ipv4.ip_forward 1"),
         (CALL, "answered 1 1 ''"),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from cnitest.conformance.bench.bench import Bench
-from cnitest.conformance.bench.steps import CommandRun
+from cnitest.conformance.bench.steps import CommandRun, SourceHidden
 from cnitest.conformance.checks.registry import check
 from cnitest.conformance.model import space
+from cnitest.conformance.model.finding import Detail
 from cnitest.conformance.observe import traffic
 from cnitest.conformance.observe.connections import demand_answers
 from cnitest.lab.hosts import Sandbox
+from cnitest.lab.place import Place
 
 _NAMES = ("cnitest-by1", "cnitest-by2")
 #: The networks of `space` that they have; others of its numbers are other tests'.
@@ -37,9 +41,67 @@ def packets_of_others_pass(bench: Bench, family: str) -> None:
     made = bench.attach(target)
     harmed = [flow for flow in flows if traffic.lost(flow, traffic.AGAIN)]
     demand_answers(bench, harmed, traffic.AGAIN, "after ADD, of others: ")
+    if harmed:  # DEL may take the harm back, which would then not show in the script
+        return
     bench.delete(made)
 
-    demand_answers(bench, (each for each in flows if each not in harmed), traffic.AGAIN, "after DEL, of others: ")
+    demand_answers(bench, flows, traffic.AGAIN, "after DEL, of others: ")
+
+
+@check("DEL-14", family=["IPv4", "IPv6"])
+def sources_of_others_are_seen(bench: Bench, family: str) -> None:
+    """Packets of somebody else's containers come to each other and to the internet with their own source after ADD and
+    after DEL: who masquerades more than is the plugin's hides them."""
+    target = bench.target()
+    bench.chain(target)
+    views = [view for view in _views(bench, 6 if family == "IPv6" else 4) if _sees_another(bench, view) == ""]
+    if not views:
+        bench.not_exercised(f"nobody here sees the sources of other containers' packets of {family}")
+
+    made = bench.attach(target)
+    told = [_told_hidden(bench, view, "ADD") for view in views]
+    if any(told):
+        return
+    bench.delete(made)
+
+    for view in views:
+        _told_hidden(bench, view, "DEL")
+
+
+class _View(NamedTuple):
+    """A packet of somebody else's, and who sees its source."""
+
+    sender: Place
+    source: str
+    target: str
+    receiver: Place
+
+
+def _views(bench: Bench, family: int) -> Iterator[_View]:
+    """From one container to the other, and to who plays the internet."""
+    flow = next(iter(_flows(bench, family)))
+    source = str(space.network(bench.subject, family, _FIRST)[2])
+    yield _View(flow.sender, source, flow.target, bench.node.sandbox(_NAMES[1]))
+    place, targets = traffic.internet(bench.lab)
+    for each in targets:
+        if place and (":" in each) == (family == 6):
+            yield _View(flow.sender, source, each, place)
+
+
+def _sees_another(bench: Bench, view: _View) -> str | None:
+    """The source that a packet has instead of its own; empty when it has that, None when it does not arrive."""
+    port = traffic.free_port(bench.subject, view.receiver)
+    seen = traffic.source_seen(view.sender, view.target, view.receiver, port)
+    return None if seen is None else "" if ipaddress.ip_address(seen) == ipaddress.ip_address(view.source) else seen
+
+
+def _told_hidden(bench: Bench, view: _View, command: str) -> bool:
+    seen = _sees_another(bench, view)
+    if seen:
+        about = SourceHidden(view.sender.full_name, view.target, view.source)
+        words = f"{view.sender.full_name} -> {view.target} udp: arrives from {seen}, not {view.source}"
+        bench.complain(Detail(words, about=about), prefix=f"after {command}, of others: ")
+    return bool(seen)
 
 
 @check("DEL-14", family=["IPv4", "IPv6"])

@@ -124,23 +124,30 @@ def _pair(bench: Bench, other: str) -> tuple[_Attached, _Attached]:
 #: Chains of container engines and of other plugins, and those that the kernel has.
 _CHAINS = ("nat CNI-HOSTPORT-MASQ", "nat CNI-HOSTPORT-DNAT", "nat KUBE-POSTROUTING", "filter DOCKER-USER")
 _BUILT_IN = ("nat PREROUTING", "nat POSTROUTING", "nat OUTPUT", "filter FORWARD", "filter INPUT")
-_PORT = "65000"
+_PORT, _LATE_PORT = "65000", "65002"
 _COMMENT = ("-m", "comment", "--comment", "somebody else's")
 
 
 @check("DEL-14")
 def what_others_have_on_the_host_stays(bench: Bench) -> None:
-    """After ADD and DEL rules, chains, routes, links and leases that somebody else had on the host are there."""
+    """After ADD and DEL rules, chains, routes, links and leases that somebody else had on the host are there, and so
+    are rules that came between both."""
     bench.target()
     _furnish(bench)
     before = bench.look()
 
     made = bench.attach()
+    early = bench.look()
+    for place in _BUILT_IN:
+        _append(bench, place, _LATE_PORT)
+    late = bench.look()
     call = bench.delete(made)
     bench.unchain(made.target, made.result)
 
     bench.complain(*protocol.success(call))
-    gone = (left for left in removals(before, bench.look(), bench.setting.leftover) if left.difference.vanished)
+    after, allowed, added = bench.look(), bench.setting.leftover, set(appeared(early, late))
+    gone = [left for left in removals(before, after, allowed) if left.difference.vanished]
+    gone += [left for left in removals(late, after, allowed) if left.difference.vanished and left.undone in added]
     bench.complain(*gone, prefix="gone, though not the plugin's: ")
 
 
@@ -175,12 +182,17 @@ def _furnish(bench: Bench) -> None:
     ):
         bench.run(*words.split(), check=False)
     for place in (*_CHAINS, *_BUILT_IN):
-        table, chain = place.split()
-        for program in ("iptables", "ip6tables"):
-            base = (program, "-w", "-t", table)
-            if place in _CHAINS:
-                bench.run(*base, "-N", chain, check=False)
-            bench.run(*base, "-A", chain, "-p", "tcp", "--dport", _PORT, *_COMMENT, "-j", "RETURN", check=False)
+        _append(bench, place, _PORT)
+
+
+def _append(bench: Bench, place: str, port: str) -> None:
+    """A rule of each family in a chain of a table, which is made when it is none of the kernel's."""
+    table, chain = place.split()
+    for program in ("iptables", "ip6tables"):
+        base = (program, "-w", "-t", table)
+        if place in _CHAINS:
+            bench.run(*base, "-N", chain, check=False)
+        bench.run(*base, "-A", chain, "-p", "tcp", "--dport", port, *_COMMENT, "-j", "RETURN", check=False)
 
 
 #: Identifiers of two containers that are easily taken for one: the first begins the second, and both are about as long
