@@ -148,10 +148,26 @@ def test_a_version_that_a_plugin_does_not_speak(lab, cni, tmp_path):
     ScriptedPlugin.install(tmp_path, "old", {"ADD": {"error": error}})
 
     with pytest.raises(PluginError):
-        Runtime(lab, [str(tmp_path), *cni.path]).add(lab.sandbox("ns01"), CONF | {"cniVersion": "1.1.0", "type": "old"})
+        Runtime(lab, [str(tmp_path), *cni.path]).add(
+            lab.sandbox("ns01"), CONF | {"cniVersion": "1.1.0", "type": "old", "ipam": {}}
+        )
 
     assert dict(failure_report.sections(lab))["cnitest: likely why ADD failed"] == (
         "old does not speak version 1.1.0; it speaks 0.3.1, 1.0.0: write one that it speaks as cniVersion"
+    )
+
+
+def test_a_version_that_an_ipam_plugin_does_not_speak(lab, cni, tmp_path):
+    """Whose error it is does not show, so that both are named."""
+    error = {"code": 1, "msg": "incompatible CNI versions", "details": 'config is "1.0.0", plugin supports ["0.4.0"]'}
+    ScriptedPlugin.install(tmp_path, "pool", {"ADD": {"error": error}})
+
+    with pytest.raises(PluginError):
+        Runtime(lab, [str(tmp_path), *cni.path]).add(lab.sandbox("ns01"), CONF | {"ipam": {"type": "pool"}}, "eth9")
+
+    assert dict(failure_report.sections(lab))["cnitest: likely why ADD failed"] == (
+        "bridge, or pool that it calls for addresses, does not speak version 1.0.0; it speaks 0.4.0: "
+        "write one that it speaks as cniVersion"
     )
 
 

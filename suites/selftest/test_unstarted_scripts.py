@@ -92,3 +92,18 @@ def test_a_list_is_tried_in_its_own_version_where_nothing_is_advertised(tmp_path
         "mine answers VERSION with no versions, and so is tried in its configuration's alone, 0.4.0; 1.0.0 asked for"
         in asked
     )
+
+
+def test_an_ipam_plugin_that_lacks_the_version_is_named(tmp_path: Path) -> None:
+    """The plugin that calls it speaks the version, and is not said to lack it."""
+    error = (
+        '{"cniVersion": "0.4.0", "code": 1, "msg": "incompatible CNI versions", "details": "supports [\\"0.3.0\\"]"}'
+    )
+    answers = '{"cniVersion": "0.4.0", "supportedVersions": ["0.4.0"]}'
+    script = f"#!/bin/sh\n[ $CNI_COMMAND = VERSION ] && echo '{answers}' && exit\necho '{error}'; exit 1\n"
+
+    code, text = tried(tmp_path, script, conf={"ipam": {"type": "pool"}})
+
+    assert code == 1
+    assert "pool, which mine calls for addresses, does not speak version 0.4.0: write one that both speak" in text
+    assert "mine does not speak" not in text

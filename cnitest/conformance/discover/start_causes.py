@@ -48,12 +48,18 @@ def cause(function: StartCause) -> StartCause:
 
 @cause
 def version_not_spoken(failure: StartFailure) -> Iterator[str]:
-    """The plugin does not speak the configuration's version."""
+    """The plugin, or the IPAM plugin that it calls, does not speak the configuration's version."""
     rejected = failure.error.get("code") == 1 or "incompatible CNI versions" in failure.text
     if not rejected or "CNI_COMMAND" in failure.text:
         return
-    spoken = ", ".join(failure.subject.versions)
+    spoken, delegate = ", ".join(failure.subject.versions), failure.ipam.get("type")
     lacks = f"{failure.plugin} does not speak version {failure.version}"
+    if delegate and failure.version in failure.subject.versions:
+        called = f"{delegate}, which {failure.plugin} calls for addresses,"
+        yield f"{called} does not speak version {failure.version}: write one that both speak as cniVersion"
+        return
+    if delegate and failure.caller is not Caller.PROFILE:  # its versions are those that the error names
+        lacks = f"{failure.plugin}, or {delegate} that it calls for addresses, does not speak version {failure.version}"
     if failure.caller is not Caller.PROFILE:
         yield f"{lacks}{f'; it speaks {spoken}' if spoken else ''}: write one that it speaks as cniVersion"
     else:
@@ -65,28 +71,6 @@ def version_not_spoken(failure: StartFailure) -> Iterator[str]:
 def value_not_accepted(failure: StartFailure) -> Iterator[str]:
     """A value that the plugin's error is about, or that its reader of JSON cannot take."""
     yield from (str(fault) for fault in values_of(failure) if _is_about(failure, fault))
-
-
-@cause
-def default_route_twice(failure: StartFailure) -> Iterator[str]:
-    """isDefaultGateway makes a default route, and the IPAM section names one as well."""
-    routes = failure.ipam.get("routes") or ()
-    given = [str(route.get("dst")) for route in routes if isinstance(route, Mapping)]
-    both = [dst for dst in given if dst in ("0.0.0.0/0", "::/0", "default")]
-    if failure.conf.get("isDefaultGateway") and both and "file exists" in failure.text:
-        yield (
-            f"isDefaultGateway adds a default route, and ipam.routes has one, too ({', '.join(both)}): "
-            "the kernel refuses the second; drop one of them"
-        )
-
-
-@cause
-def route_twice(failure: StartFailure) -> Iterator[str]:
-    """The same route is asked for twice."""
-    routes = failure.ipam.get("routes") or ()
-    given = [str(route.get("dst")) for route in routes if isinstance(route, Mapping)]
-    if (twice := sorted({dst for dst in given if given.count(dst) > 1})) and "file exists" in failure.text:
-        yield f"ipam.routes has {', '.join(twice)} more than once: the kernel refuses the second; drop one"
 
 
 @cause

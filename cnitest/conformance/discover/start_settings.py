@@ -1,5 +1,5 @@
-"""Why a network's first ADD failed, where it is a sysctl, a capability's argument, or a key that a plugin cannot do
-without.
+"""Why a network's first ADD failed, where it is a route that is asked for twice, a sysctl, a capability's argument, or
+a key that a plugin cannot do without.
 
 They are asked after those of `start_causes`.
 """
@@ -19,6 +19,28 @@ from cnitest.topology.rules.settings import nearest_sysctl
 
 _SYSCTLS = "/proc/sys/"
 _FOREIGN = re.compile(r'invalid net sysctl key: "([^"]+)"')
+
+
+@cause
+def default_route_twice(failure: StartFailure) -> Iterator[str]:
+    """isDefaultGateway makes a default route, and the IPAM section names one as well."""
+    routes = failure.ipam.get("routes") or ()
+    given = [str(route.get("dst")) for route in routes if isinstance(route, Mapping)]
+    both = [dst for dst in given if dst in ("0.0.0.0/0", "::/0", "default")]
+    if failure.conf.get("isDefaultGateway") and both and "file exists" in failure.text:
+        yield (
+            f"isDefaultGateway adds a default route, and ipam.routes has one, too ({', '.join(both)}): "
+            "the kernel refuses the second; drop one of them"
+        )
+
+
+@cause
+def route_twice(failure: StartFailure) -> Iterator[str]:
+    """The same route is asked for twice."""
+    routes = failure.ipam.get("routes") or ()
+    given = [str(route.get("dst")) for route in routes if isinstance(route, Mapping)]
+    if (twice := sorted({dst for dst in given if given.count(dst) > 1})) and "file exists" in failure.text:
+        yield f"ipam.routes has {', '.join(twice)} more than once: the kernel refuses the second; drop one"
 
 
 @cause

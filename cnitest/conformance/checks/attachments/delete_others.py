@@ -54,6 +54,23 @@ def del_with_less_to_find_leaves_others_alone(bench: Bench, what: str) -> None:
     demand_answers(bench, flows, traffic.AGAIN, words)
 
 
+@check("DEL-14")
+def an_address_in_use_is_not_given_again(bench: Bench) -> None:
+    """After DEL of one container the next one gets no address of a container that is still there."""
+    bench.require_room(3)
+    first, kept = (bench.attach(bench.target(name)) for name in ("c1", "c2"))
+    used = {*_addresses(bench, kept)}
+    if not used or used & {*_addresses(bench, first)}:
+        bench.not_exercised("it gives no addresses, or the same one to everybody")
+        return
+    bench.delete(first)
+
+    again = used & {*_addresses(bench, bench.attach(bench.target("c3")))}
+
+    for address in sorted(again):
+        bench.complain(f"{address} of a container that is there is given again once another one is deleted")
+
+
 def _with_less_to_find(bench: Bench, what: str) -> dict[str, Any]:
     """The options of DEL of another container, which was not there, was deleted, or has lost its namespace."""
     target = bench.target("c2")
