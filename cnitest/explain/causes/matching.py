@@ -21,6 +21,8 @@ PROTOCOLS = {
 }
 #: ICMP's types by the names of nftables, of both families.
 TYPES = {"echo-request": (8, 128), "echo-reply": (0, 129)}
+#: The chains that a rule of nftables hands packets to, those of its elements included.
+LEADS_TO = re.compile(r"\b(?:goto|jump) ([^\s,]+)")
 _INVERTIBLE = ("-s", "-d", "-p", "-i", "-o", "--dport", "--sport", "--ctstate", "--state")
 _QUOTED = frozenset("'\"\\")
 _NFT_TERM = re.compile(

@@ -74,6 +74,17 @@ def test_two_sets_of_one_rule(family):
 
 
 @pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("has", ["neither", "source", "destination"])
+def test_one_set_for_both_addresses(has, family):
+    """A rule that looks both addresses up in one set wants each of them there."""
+    commands = table(family, f"{ESTABLISHED} IP saddr @saddr IP daddr @saddr accept;")
+    there = {"source": FROM[family], "destination": TO[family]}
+    if has in there:
+        commands["node"] += f" && {element('saddr', there.pop(has))}"
+    lost(family, element("saddr", *there.values()), commands)
+
+
+@pytest.mark.parametrize("family", [4, 6])
 def test_a_set_of_a_chain_that_is_jumped_to(family):
     """The rule stands in a chain that the base chain jumps to before it drops."""
     rules = f'{ESTABLISHED} iifname "eth1" jump pods;'

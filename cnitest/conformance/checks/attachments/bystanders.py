@@ -57,6 +57,7 @@ def sources_of_others_are_seen(bench: Bench, family: str) -> None:
     views = [view for view in _views(bench, 6 if family == "IPv6" else 4) if _sees_another(bench, view) == ""]
     if not views:
         bench.not_exercised(f"nobody here sees the sources of other containers' packets of {family}")
+        return
 
     made = bench.attach(target)
     told = [_told_hidden(bench, view, "ADD") for view in views]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from cnitest.explain.causes.matching import may_match
+from cnitest.explain.causes import matching
 from cnitest.explain.causes.sets import elements
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss
@@ -14,7 +14,6 @@ from cnitest.explain.evidence.translation import NatRule
 from cnitest.lab.place import Place
 
 _DNAT = re.compile(r"\bdnat (?:ip6? )?to (?P<lookup>.+?) map @(?P<name>\S+)")
-_TO_CHAIN = re.compile(r"\b(?:goto|jump) ([^\s,]+)")
 
 
 class End(NamedTuple):
@@ -48,7 +47,7 @@ def lacking(loss: Loss, place: Place, hook: str, end: End) -> Lacking | None:
     lines = loss.full_state(place).firewall.get("nft", ())
     rules = [rule for rule in translation.rules(loss, place) if rule.program == "nft"]
     for rule in _led_to(rules, hook):
-        looked_up = _looked_up(rule) if may_match(rule.text, loss.packet) else None
+        looked_up = _looked_up(rule) if matching.may_match(rule.text, loss.packet) else None
         key = elements.key(looked_up[0], loss.packet) if looked_up else ""
         if looked_up and key:
             entries = list(_entries(lines, rule.table, looked_up[1]))
@@ -63,7 +62,7 @@ def _led_to(rules: Sequence[NatRule], hook: str) -> list[NatRule]:
     chains = {(rule.table, rule.chain) for rule in rules if rule.hook == hook}
     while True:
         found = [rule for rule in rules if (rule.table, rule.chain) in chains]
-        further = {(rule.table, name) for rule in found for name in _TO_CHAIN.findall(rule.text)} - chains
+        further = {(rule.table, name) for rule in found for name in matching.LEADS_TO.findall(rule.text)} - chains
         if not further:
             return found
         chains |= further
@@ -100,7 +99,7 @@ def _verdict(entries: Sequence[str], rules: Sequence[NatRule], end: End) -> str:
     how = next((word for entry in entries for word in ("goto", "jump") if f" : {word} " in entry), "goto")
     chains = dict.fromkeys(rule.chain for rule in rules if not rule.hook)
     leading = [chain for chain in chains if _leads(chain, rules, end, frozenset())]
-    inner = {name for rule in rules if rule.chain in leading for name in _TO_CHAIN.findall(rule.text)}
+    inner = {name for rule in rules if rule.chain in leading for name in matching.LEADS_TO.findall(rule.text)}
     return next((f"{how} {chain}" for chain in leading if chain not in inner), "")
 
 
@@ -110,5 +109,5 @@ def _leads(chain: str, rules: Sequence[NatRule], end: End, passed: frozenset[str
     targets = [translation.rule_target(rule.text) for rule in own]
     if (end.address, end.port) in targets or (end.same_port and (end.address, 0) in targets):
         return True
-    further = {name for rule in own for name in _TO_CHAIN.findall(rule.text)}
+    further = {name for rule in own for name in matching.LEADS_TO.findall(rule.text)}
     return any(_leads(each, rules, end, passed | {chain}) for each in further)

@@ -14,7 +14,6 @@ from cnitest.explain.evidence.rows import MetRule
 
 # A rule that ends whatever comes to it.
 _ENDS_ALL = re.compile(r'(?:(?:counter|log(?: (?:prefix "[^"]*"|(?:group|level|flags) \S+))*) )*(?:drop|reject\b.*)')
-_TO_CHAIN = re.compile(r"\b(?:goto|jump) ([^\s,]+)")
 
 
 class _Missed(NamedTuple):
@@ -57,7 +56,7 @@ def _before(loss: Loss, step: MetRule) -> Iterator[tuple[str, str]]:
     while waiting:
         chain, rule = waiting.pop(0)
         yield chain, rule
-        target = _TO_CHAIN.search(rule)
+        target = matching.LEADS_TO.search(rule)
         if target and target[1] not in seen and matching.nft_may_hold(rule[: target.start()], step) is not False:
             seen.add(target[1])
             waiting = [*((target[1], one) for one in behind.rules(loss, step, target[1])), *waiting]
@@ -71,10 +70,10 @@ def _lacks(loss: Loss, step: MetRule, rule: str) -> tuple[tuple[str, str], ...] 
         return None
     if not matching.accepts(elements.without_lookups(rule), step):
         return None
-    keys = {name: elements.lacking(loss, step, lookup, name) for lookup, name in lookups}
-    if any(key is None for key in keys.values()):
+    keys = [(name, elements.lacking(loss, step, lookup, name)) for lookup, name in lookups]
+    if any(key is None for _, key in keys):
         return None
-    return tuple((name, key) for name, key in keys.items() if key)
+    return tuple((name, key) for name, key in keys if key)
 
 
 def _is_of_family(lookup: str, step: MetRule) -> bool:
