@@ -10,7 +10,15 @@ from typing import Any
 
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover
-from cnitest.conformance.bench.steps import DelegateCommands, Evidence, NoAnswer, NoArrival, SourceHidden, SysctlChange
+from cnitest.conformance.bench.steps import (
+    Arrival,
+    DelegateCommands,
+    Evidence,
+    NoAnswer,
+    NoArrival,
+    SourceHidden,
+    SysctlChange,
+)
 from cnitest.conformance.model import protocol
 from cnitest.conformance.model.protocol import CallFault
 from cnitest.fuzz.model.violation import plain
@@ -38,6 +46,8 @@ def fingerprint(about: Evidence | None, fault: str, requirement: str) -> str:
             return f"{ALONE}lost {plain(by)}"
         case NoAnswer() | NoArrival():
             return f"{'unanswered' if isinstance(about, NoAnswer) else 'does not arrive'} {requirement}"
+        case Arrival():
+            return f"arrives {requirement}"
         case SourceHidden():
             return f"source hidden {requirement}"
         case SysctlChange(name):

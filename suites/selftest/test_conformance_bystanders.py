@@ -35,7 +35,7 @@ FLUSHES = {
 }
 
 
-def details(tmp_path, family, command="", harm="", check=bystanders.packets_of_others_pass):
+def details(tmp_path, family, command="", harm="", check=bystanders.packets_of_others_pass, **keys):
     """What is found of a bridge that runs a line of shell after a command, or after each of several."""
     (tmp_path / "bin").mkdir(exist_ok=True)
     program = tmp_path / "bin" / "bridge"
@@ -45,7 +45,7 @@ def details(tmp_path, family, command="", harm="", check=bystanders.packets_of_o
     path = (str(tmp_path / "bin"), REAL)
     ipam = {"type": "host-local", "subnet": "10.20.0.0/24"}
     file = tmp_path / "net.conf"
-    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "type": "bridge", "ipam": ipam}))
+    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "type": "bridge", "ipam": ipam, **keys}))
     one, *_ = examine([source(file, path)], path, versions=("1.0.0",))
     with open_bench(Trial(one, "1.0.0")) as bench:
         check(bench, *family.split())
@@ -104,6 +104,50 @@ def test_who_translates_its_own_alone_holds(tmp_path, family):
     harm = "iptables -w -t nat -A POSTROUTING -s 10.20.0.0/24 -j MASQUERADE"
 
     assert details(tmp_path, family, "ADD", harm, bystanders.sources_of_others_are_seen) == ()
+
+
+# Which packets to ports of the host that belong to other addresses are led astray or dropped, of which family, and of
+# what that is said: senders, protocol, how many receivers.
+ASTRAY = {
+    "DNAT": (
+        "iptables -w -t nat -A PREROUTING -p tcp --dport 20080 -j DNAT --to 10.20.0.2:80",
+        "IPv4",
+        "by1",
+        "tcp",
+        2,
+    ),
+    "DNAT of the host's own": (
+        "iptables -w -t nat -A OUTPUT -p udp --dport 20081 -j DNAT --to 10.20.0.2:53",
+        "IPv4",
+        "node ->",
+        "udp",
+        1,
+    ),
+    "REDIRECT of IPv6": ("ip6tables -w -t nat -A PREROUTING -p udp -j REDIRECT --to-ports 53", "IPv6", "by1", "udp", 2),
+    "DROP": ("iptables -w -A FORWARD -p tcp --dport 20080 -j DROP", "IPv4", "by1", "tcp", 2),
+}
+PORTS = {"isGateway": True, "capabilities": {"portMappings": True}}
+
+
+@pytest.mark.parametrize("name", ASTRAY)
+def test_packets_to_a_port_of_others_that_are_led_astray_are_reported(tmp_path, name):
+    """In the family that it is about, of each sender and receiver that it is about; in the other one nothing is."""
+    harm, of, sender, protocol, receivers = ASTRAY[name]
+    check = bystanders.ports_of_others_are_reached
+
+    found = {family: details(tmp_path, family, "ADD", harm, check, **PORTS) for family in ("IPv4", "IPv6")}
+
+    assert {family: len(said) for family, said in found.items() if said} == {of: receivers}, found
+    assert all(sender in detail and f" {protocol} 2008" in detail for detail in found[of]), found
+
+
+@pytest.mark.parametrize("family", ["IPv4", "IPv6"])
+def test_who_leads_ports_of_the_host_alone_holds(tmp_path, family):
+    """The same plugin with rules for addresses of the host."""
+    rule = "tables -w -t nat -A {} -m addrtype --dst-type LOCAL -p tcp --dport 20080 -j REDIRECT --to-ports 80"
+    harm = "; ".join(f"{of}{rule.format(hook)}" for of in ("ip", "ip6") for hook in ("PREROUTING", "OUTPUT"))
+
+    assert details(tmp_path, family, "ADD", harm, bystanders.ports_of_others_are_reached, **PORTS) == ()
 
 
 RESTORED = "if [ $CNI_COMMAND = ADD ]; then iptables-save >/run/saved; else iptables-restore </run/saved; fi"

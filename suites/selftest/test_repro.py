@@ -33,6 +33,7 @@ KINDS = {
     "a packet without an answer": ("ADD-18-bridge", "test_the_path_works_at_once"),
     "an untrue result": ("ADD-08-liar", "test_the_result_is_true"),
     "a hidden source": ("DEL-14-liar", "test_sources_of_others_are_seen"),
+    "a port of others": ("DEL-14-liar", "test_ports_of_others_are_reached"),
     "a crash": ("PROTO-13-careless", "test_undecodable_input_is_rejected"),
     "noise": ("DEL-13-careless", "test_del_prints_nothing"),
 }
@@ -45,11 +46,16 @@ printf %s "$stdin" | {PLUGINS}/host-local || exit 1
 LIAR = f"""\
 [ $CNI_COMMAND = ADD ] || exec {PLUGINS}/bridge
 iptables -w -t nat -A POSTROUTING -o ens33 -j MASQUERADE
+iptables -w -t nat -A PREROUTING -p udp --dport 20081 -j REDIRECT --to-ports 53
 {PLUGINS}/bridge | sed 's|10.91.0.2/24|10.91.0.222/24|'
 """
 CONFS = {
     "careless": {"ipam": {"type": "careless", "subnet": "10.90.0.0/24"}},
-    "liar": {"bridge": "cni1", "ipam": {"type": "static", "addresses": [{"address": "10.91.0.2/24"}]}},
+    "liar": {
+        "bridge": "cni1",
+        "capabilities": {"portMappings": True},
+        "ipam": {"type": "static", "addresses": [{"address": "10.91.0.2/24"}]},
+    },
 }
 ODD = """\
 case $CNI_COMMAND in
@@ -114,7 +120,8 @@ def may_be_nobody() -> bool:
 
 def of(findings: Path, kind: str) -> Path:
     """The first script of a kind."""
-    found = sorted(findings.glob(f"{KINDS[kind][0]}-1.0.0-*.sh"))
+    subject, test = KINDS[kind]
+    found = sorted(findings.glob(f"{subject}-1.0.0-{test}*.sh"))
     assert found, f"no finding of {kind} ({KINDS[kind]}) among {sorted(path.name for path in findings.iterdir())}"
     return found[0]
 

@@ -128,12 +128,25 @@ class NoAnswer(NamedTuple):
 
 
 class NoArrival(NamedTuple):
-    """A packet from a place to an address does not arrive at the place that plays the internet; ``dropped_by`` is what
-    it was lost to, empty where that was not found."""
+    """A packet from a place to an address does not arrive at ``receiver``, which has that address; it is TCP or UDP to
+    ``port``, or an echo. ``dropped_by`` is what it was lost to, empty where that was not found."""
 
     sender: str
     target: str
+    receiver: str
+    protocol: str = ""
+    port: int = 0
     dropped_by: str = ""
+
+
+class Arrival(NamedTuple):
+    """A packet of TCP or UDP from a place to a port of an address arrives at ``receiver``, for which it is not."""
+
+    sender: str
+    target: str
+    receiver: str
+    protocol: str
+    port: int
 
 
 class SourceHidden(NamedTuple):
@@ -158,7 +171,7 @@ class DelegateCommands(NamedTuple):
 
 
 #: What a complaint can be about, for the script that shows it again.
-Evidence = Leftover | Call | NoAnswer | NoArrival | SourceHidden | SysctlChange | DelegateCommands
+Evidence = Leftover | Call | NoAnswer | NoArrival | Arrival | SourceHidden | SysctlChange | DelegateCommands
 
 
 class Complaint(NamedTuple):

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from cnitest.cni.spec import Document
 from cnitest.conformance.bench.bench import AttachmentTarget, Bench
+from cnitest.conformance.bench.steps import Arrival
 from cnitest.conformance.model import form, reading, space
+from cnitest.conformance.model.finding import Detail, Doubt
 from cnitest.conformance.model.requirement import Kind
 from cnitest.conformance.observe import connections, limits, traffic
 
@@ -41,6 +43,43 @@ def _reached_through_the_host(bench: Bench, target: AttachmentTarget, result: Do
         for row in target.capabilities["portMappings"]
     ]
     return [why for flow in flows if (why := traffic.lost(flow, explain=True))]
+
+
+#: The host's addresses that nobody outside reaches.
+_LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
+
+
+def of_loopback(bench: Bench) -> Exercise:
+    """Ports of one address of the host, that of its loopback in each family, by ``hostIP``."""
+    host, own = space.port(bench.subject, _HOST_PORT), space.port(bench.subject, _PORT)
+    rows = [
+        {"hostPort": host, "containerPort": own, "protocol": name, "hostIP": _LOOPBACKS[family]}
+        for family in space.families(bench.subject)
+        for name in ("tcp", "udp")
+    ]
+    return Exercise({"portMappings": rows}, _closed_to_others)
+
+
+def _closed_to_others(bench: Bench, target: AttachmentTarget, _: Document) -> list[str]:
+    """Somebody outside sends to that port of another address of the host, and the container does not get it."""
+    beside = traffic.outside(bench.lab, bench.node)
+    rows = [row for row in target.capabilities["portMappings"] if (6 if ":" in row["hostIP"] else 4) in beside]
+    if not rows:
+        bench.not_applicable("nobody outside has an address of a family that the container has")
+    found: list[str] = []
+    for row in rows:
+        outside, address = beside[6 if ":" in row["hostIP"] else 4]
+        flow = traffic.through_port(
+            outside, address, row["protocol"], row["hostPort"], target.sandbox, row["containerPort"]
+        )
+        why = traffic.not_arriving(flow, target.sandbox)
+        if isinstance(why, Doubt):
+            found.append(why)
+        elif not why:
+            about = Arrival(outside.full_name, address, target.sandbox.full_name, row["protocol"], row["hostPort"])
+            words = f"{flow.words}: arrives at the container, though its hostIP is {row['hostIP']}"
+            found.append(Detail(words, about=about))
+    return found
 
 
 def _bandwidth(_: Bench) -> Exercise:

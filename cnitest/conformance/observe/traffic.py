@@ -31,12 +31,14 @@ _HEADERS = {4: 28, 6: 48}
 
 
 class TrafficProbe(NamedTuple):
-    """One probe from a place to an address, and its words."""
+    """One probe from a place to an address, and its words; ``protocol`` and ``port`` of one to a host's port."""
 
     words: str
     probe: Callable[[], Reach]
     sender: Place
     target: str
+    protocol: str = ""
+    port: int = 0
 
 
 def echo(sender: Place, target: str) -> TrafficProbe:
@@ -86,7 +88,9 @@ def through_port(sender: Place, target: str, protocol: str, port: int, receiver:
     """TCP or UDP to a host's port that leads to a port of a receiver."""
     probe = sender.tcp if protocol == "tcp" else sender.udp
     words = f"{sender.full_name} -> {target} {protocol} {port}"
-    return TrafficProbe(words, lambda: probe(target, port, listener=receiver, listener_port=its_port), sender, target)
+    return TrafficProbe(
+        words, lambda: probe(target, port, listener=receiver, listener_port=its_port), sender, target, protocol, port
+    )
 
 
 def source_seen(sender: Place, target: str, receiver: Place, port: int) -> str | None:
@@ -156,7 +160,7 @@ def not_arriving(flow: TrafficProbe, place: Place) -> str:
         return Detail(f"{words}: {way}", about=NoAnswer(flow.sender.full_name, flow.target))
     if reach.verdict is Verdict.UNPROVEN:
         return Doubt(f"{words}: unproven: {reach.reason}")
-    about, cause = NoArrival(flow.sender.full_name, flow.target), reach.cause
+    about, cause = NoArrival(flow.sender.full_name, flow.target, place.full_name, flow.protocol, flow.port), reach.cause
     if cause is None:
         return Detail(words, about=about)
     return Detail(f"{words}: {cause.place}: {cause.words}", about=about._replace(dropped_by=cause.dropped_by))

@@ -303,13 +303,23 @@ probe() { reaches "$@" || { hindered="$2 does not answer $1"; echo "$1 $2" >>$wo
 unanswered() { ! grep -qx -- "$2 $3" $work/silent && grep -qx -- "$1 $2 $3" $work/unanswered; }
 lost() { ! grep -qx -- "$1 $2" $work/silent && ! reaches "$@"; }
 
-# Whether a packet for an address arrives at another place.
+# Whether a packet for an address arrives at another place, of TCP unless it is said; it may have to wait until its next
+# hop is known.
 arrives() {
-  local before after
-  before=$(received "$3"); reaches "$1" "$2" 1; after=$(received "$3")
-  [ "$after" -gt "$before" ]
+  local protocol=${4:-tcp} port=${5:-9} before try
+  before=$(received "$3" $protocol)
+  for try in 1 2 3; do
+    within "$1" timeout 1 bash -c "echo >/dev/$protocol/$2/$port" 2>/dev/null
+    [ "$(received "$3" $protocol)" = "$before" ] || return 0
+    sleep 0.2
+  done
+  return 1
 }
-received() { within "$1" cat /proc/net/snmp /proc/net/snmp6 | awk '/^Ip: [0-9]/ {n += $4} /^Ip6InReceives/ {n += $2} END {print n + 0}'; }
+received() {
+  within "$1" cat /proc/net/snmp /proc/net/snmp6 |
+    awk -v of="$2" '/^Tcp: [0-9]/ && of == "tcp" {n += $11} /^Udp: [0-9]/ && of == "udp" {n += $2 + $3}
+      /^Udp6(InDatagrams|NoPorts) / && of == "udp" {n += $2} END {print n + 0}'
+}
 
 # Whether the host gives a datagram to an address another source than it has.
 hides() {

@@ -50,8 +50,7 @@ def script(
     """The script for what a record complains of, as far as it is among ``details``; ``file`` is its name."""
     subject, host = trial.subject, trial.subject.setting.host
     machines = PlaceNames(plan, host)
-    internet = next((name for name, place in plan.topology.hosts.items() if place.role == "internet"), host)
-    signs = Signs(record.steps, subject.plugin, host, machines, internet)
+    signs = Signs(record.steps, subject.plugin, host, machines)
     shown = [(complaint, signs.of(complaint)) for complaint in _reported(record, details)]
     looks = {name for _, sign in shown for name in sign.looks}
     packets = tuple(dict.fromkeys(sign.packet for _, sign in shown if sign.packet))

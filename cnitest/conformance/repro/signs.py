@@ -14,6 +14,7 @@ from typing import NamedTuple
 from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover
 from cnitest.conformance.bench.steps import (
+    Arrival,
     Ask,
     Complaint,
     DelegateCommands,
@@ -50,12 +51,11 @@ class Sign(NamedTuple):
 class Signs:
     """Finds the signs of complaints in a record."""
 
-    def __init__(self, steps: Sequence[Step], plugin: str, host: str, machines: PlaceNames, internet: str) -> None:
+    def __init__(self, steps: Sequence[Step], plugin: str, host: str, machines: PlaceNames) -> None:
         self._steps = steps
         self._plugin = plugin
         self._host = host
         self._machines = machines
-        self._internet = internet
         self._moved = Moved(steps)
         self._calls = [step.call for step in steps if isinstance(step, Ask)]
         self._is_killing = any(isinstance(step, Ask) and step.limit is not None for step in steps)
@@ -110,10 +110,12 @@ class Signs:
         sent = AtOnce(len(asked), place, packet.target, packet.seconds)
         return Sign(f"unanswered {joined((str(sent.call), place, packet.target))}", packet=sent)
 
-    def _of_host(self, about: NoArrival | SourceHidden | SysctlChange) -> Sign:
+    def _of_host(self, about: NoArrival | Arrival | SourceHidden | SysctlChange) -> Sign:
         match about:
-            case NoArrival(sender, target):
-                return Sign(f"! arrives {joined((self._name(sender), target, self._name(self._internet)))}")
+            case NoArrival(port=port) | Arrival(port=port):
+                stream = (about.protocol, str(port)) if port else ()
+                words = joined((self._name(about.sender), about.target, self._name(about.receiver), *stream))
+                return Sign(f"{'' if isinstance(about, Arrival) else '! '}arrives {words}")
             case SourceHidden(sender, target, source):
                 return Sign(f"hides {joined((self._name(sender), target, source))}")
             case SysctlChange(name, _, after, place):

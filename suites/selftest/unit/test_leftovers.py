@@ -12,6 +12,7 @@ from cnitest.cni.calls.invoke import Call
 from cnitest.conformance.bench.leftovers import Leftover, leftovers, removals
 from cnitest.conformance.bench.record import BenchRecord
 from cnitest.conformance.bench.steps import (
+    Arrival,
     Ask,
     Complaint,
     DelegateCommands,
@@ -136,7 +137,9 @@ SEEN = Saw("/x", "cnitest-ipam", ())
         (Leftover("node", Difference("links", "veth0", None, LINK)), "came look1 look2 '^node link veth0 '"),
         (NoAnswer("node/c1", "10.1.0.1"), "lost m-node/c1 10.1.0.1"),
         (NoAnswer("node", "10.1.0.1", 0.5), "unanswered 1 - 10.1.0.1"),
-        (NoArrival("node", "192.0.2.1"), "! arrives - 192.0.2.1 m-internet"),
+        (NoArrival("node", "192.0.2.1", "internet"), "! arrives - 192.0.2.1 m-internet"),
+        (NoArrival("node", "192.0.2.1", "node/c1", "udp", 53), "! arrives - 192.0.2.1 m-node/c1 udp 53"),
+        (Arrival("node", "192.0.2.1", "node/c1", "tcp", 80), "arrives - 192.0.2.1 m-node/c1 tcp 80"),
         (SourceHidden("node/c1", "192.0.2.1", "10.1.0.2"), "hides m-node/c1 192.0.2.1 10.1.0.2"),
         (SysctlChange("net.ipv4.ip_forward", "0", "1"), "sysctl_is - net.ipv4.ip_forward 1"),
         (SysctlChange("net.ipv4.ip_forward", "0", "1", "node/c1"), "sysctl_is m-node/c1 net.ipv4.ip_forward 1"),
@@ -149,7 +152,7 @@ SEEN = Saw("/x", "cnitest-ipam", ())
 def test_a_script_decides_by_what_a_complaint_is_about(about: Any, condition: str):
     """Its words say nothing to the script."""
     steps = [Ask(CALL), *LOOKS, *([SEEN] if about is None or isinstance(about, DelegateCommands) else [])]
-    signs = Signs(steps, "bridge", "node", MACHINES, "internet")
+    signs = Signs(steps, "bridge", "node", MACHINES)
 
     sign = signs.of(Complaint("the words: node -> 192.0.2.9 icmp was called", len(steps), about=about))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.bench.steps import CommandRun, SourceHidden
@@ -67,6 +67,39 @@ def sources_of_others_are_seen(bench: Bench, family: str) -> None:
 
     for view in views:
         _told_hidden(bench, view, "DEL")
+
+
+@check("DEL-14", family=["IPv4", "IPv6"])
+def ports_of_others_are_reached(bench: Bench, family: str) -> None:
+    """A port of the host that leads to a container is that of the host's addresses alone: what the host and somebody
+    else's container send to it at other addresses arrives there (GHSA-jv3w-x3r3-g6rm)."""
+    target = bench.target()
+    mappings = target.capabilities.get("portMappings")
+    if not mappings:
+        bench.not_applicable("no port of the host leads to its containers")
+    bench.chain(target)
+    flows = list(_to_ports(bench, 6 if family == "IPv6" else 4, mappings))
+    flows = [(flow, receiver) for flow, receiver in flows if not traffic.not_arriving(flow, receiver)]
+    if not flows:
+        bench.not_exercised(f"nobody here gets {family} packets of others")
+        return
+
+    bench.attach(target)
+
+    for flow, receiver in flows:
+        why = traffic.not_arriving(flow, receiver)
+        bench.complain(*([why] if why else []), prefix="after ADD, of others: ")
+
+
+def _to_ports(
+    bench: Bench, family: int, mappings: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[traffic.TrafficProbe, Place]]:
+    """Packets to the host's ports of others' addresses, and who gets them."""
+    views = list(_views(bench, family))
+    for view in (*views, *(view._replace(sender=bench.node) for view in views[1:])):
+        for row in mappings:
+            protocol, port = row["protocol"], row["hostPort"]
+            yield traffic.through_port(view.sender, view.target, protocol, port, view.receiver, port), view.receiver
 
 
 class _View(NamedTuple):

@@ -104,7 +104,21 @@ def a_capability_takes_effect(bench: Bench, name: str) -> None:
     declared = bench.subject.conf.get("capabilities")
     if not isinstance(declared, dict) or declared.get(name) is not True:
         bench.not_applicable(f"its configuration does not declare {name}")
-    exercise = capability.EXERCISES[name](bench)
+    _exercise(bench, capability.EXERCISES[name](bench))
+
+
+@check("CAP-01")
+def a_port_of_one_address_is_not_on_others(bench: Bench) -> None:
+    """With the address of the host in a port mapping, its ``hostIP``, the port of that address alone leads to the
+    container, as container runtimes promise who asks for it."""
+    declared = bench.subject.conf.get("capabilities")
+    if not isinstance(declared, dict) or declared.get("portMappings") is not True:
+        bench.not_applicable("its configuration does not declare portMappings")
+    _exercise(bench, capability.of_loopback(bench))
+
+
+def _exercise(bench: Bench, exercise: capability.Exercise) -> None:
+    """ADD with what is provided succeeds, and the effect is there."""
     target = _providing(bench, exercise.provided)
 
     call = bench.add(target)
