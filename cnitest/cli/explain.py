@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cnitest.cli.built import UNPROVEN, address, built, declare_lab, place, run_after
 from cnitest.cli.output import say
 from cnitest.errors import UsageError
+from cnitest.explain.tried import Trial, tried, words
 
 if TYPE_CHECKING:
     from cnitest.lab.lab import Lab
@@ -46,6 +47,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="send to the IPv6 address of the place TO, even if it has an IPv4 address",
     )
+    parser.add_argument(
+        "--try",
+        dest="trying",
+        action="store_true",
+        help="run in the topology what would let the packet pass, and send another one, until that is delivered or no "
+        "further command is known",
+    )
     parser.add_argument("--json", action="store_true", help="print the explanation as JSON")
     parser.set_defaults(run=run)
 
@@ -70,13 +78,28 @@ def run(arguments: argparse.Namespace) -> int:
         run_after(lab, arguments)
         to = destination or address(lab, arguments.receiver, six=arguments.six)
         reach = _probe(sender, arguments, to, *listener)
-        explanation = reach.explanation
+        said = shown(reach)
+        trials = list(tried(lab, reach, lambda: _probe(sender, arguments, to, *listener))) if arguments.trying else []
     if arguments.json:
-        say(json.dumps(document(reach), indent=2))
+        found = document(reach) | ({"tried": [_trial(trial) for trial in trials]} if arguments.trying else {})
+        say(json.dumps(found, indent=2))
     else:
-        unknown = "" if explanation.cause or reach.verdict.value == "delivered" else f"\n  {reach.reason}"
-        say(f"{explanation}{unknown}")
+        say(said)
+        for line in words(trials, shown) if arguments.trying and _CODES[reach.verdict.value] else ():
+            say(line)
     return _CODES[reach.verdict.value]
+
+
+def shown(reach: Reach) -> str:
+    """A probe's explanation as a person reads it, with the reason of the verdict where no cause is known."""
+    explanation = reach.explanation
+    unknown = "" if explanation.cause or reach.verdict.value == "delivered" else f"\n  {reach.reason}"
+    return f"{explanation}{unknown}"
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    then = None if trial.reach is None else document(trial.reach)
+    return {"place": trial.place, "command": trial.command, "failure": trial.failure, "then": then}
 
 
 def _listener(arguments: argparse.Namespace) -> tuple[str, int | None]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from cnitest.text import lines
+
+# The programs that remedies run.
+_COMMAND = re.compile(r"(ip|bridge|tc|nft|sysctl|conntrack|ipset|(ip6?|arp|eb)tables[a-z-]*) ")
 
 
 class Hop(NamedTuple):
@@ -41,6 +45,11 @@ class Cause:
     hook: str = ""
     evidence: tuple[str, ...] = ()
     remedy: str = ""
+
+    @property
+    def command(self) -> str:
+        """The remedy where it is a command, for a shell at ``place``; empty where it is advice, or not whole."""
+        return self.remedy if _COMMAND.match(self.remedy) and "…" not in self.remedy else ""
 
     def __str__(self) -> str:
         return self.words

@@ -174,3 +174,69 @@ def test_listeners_that_cannot_be_are_reported(capsys, more, says):
 
     assert code == 4
     assert says in err
+
+
+HINDERED = (
+    "node: sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1",
+    "node: {} -t raw -A PREROUTING -s {} -j DROP",
+    "node: {} -P FORWARD DROP",
+    "ns02: {} -A INPUT -s {} -j DROP",
+)
+FAMILIES = {"IPv4": ("iptables", "10.40.80.11", []), "IPv6": ("ip6tables", "2001:db8:40::11", ["-6"])}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_loss_behind_another_is_tried_until_it_passes(capsys, family):
+    """Each is explained, and in the end there are the commands of all three, which were run in this order."""
+    program, source, more = FAMILIES[family]
+    after = [word for command in HINDERED for word in ("--after", command.format(program, source))]
+
+    code, out, _ = explain(capsys, TOPOLOGY, "ns01", "ns02", *more, *after, "--try")
+
+    *_, end = out.partition("delivered with 3 commands:\n")
+    assert code == 1
+    assert out.count("would pass with: ") == out.count("\ntried at ") == 3
+    assert [line.partition(": ")[0] for line in end.splitlines()] == ["  node", "  node", "  node/ns02"]
+    assert all(f"tried at {line.strip()}\n" in out for line in end.splitlines())
+
+
+def test_what_was_tried_is_in_the_json(capsys):
+    """Each command with its place, and what became of the packet then."""
+    after = ["node: sysctl -qw net.ipv4.ip_forward=0", "node: iptables -P FORWARD DROP"]
+    words = [word for command in after for word in ("--after", command)]
+
+    code, out, _ = explain(capsys, TOPOLOGY, "ns01", "8.8.8.8", *words, "--try", "--json")
+
+    found = json.loads(out)
+    assert code == 1
+    assert found["verdict"] == "dropped"
+    assert [(one["place"], one["failure"], one["then"]["verdict"]) for one in found["tried"]] == [
+        ("node", "", "dropped"),
+        ("node", "", "dropped"),
+        ("node", "", "delivered"),
+    ]
+    assert [one["then"]["returning"] for one in found["tried"][:2]] == [False, True]
+
+
+def test_where_nothing_is_known_nothing_is_tried(capsys):
+    """Advice that is no command is not run, and that is said; of a delivered packet nothing is."""
+    _, lost, _ = explain(capsys, TOPOLOGY, "ns01", "203.0.113.9", "--try")
+    _, passed, _ = explain(capsys, TOPOLOGY, "ns01", "ns02", "--try")
+
+    assert lost.endswith("tried: nothing, as no command is known that would let it pass\n")
+    assert "tried" not in passed
+
+
+def test_a_command_that_fails_ends_it(monkeypatch, capsys):
+    """What it said is reported."""
+    from cnitest.explain.causes.routing import forwarding
+
+    monkeypatch.setattr(forwarding, "set_to", lambda *_: "ip route add nowhere")
+
+    code, out, _ = explain(
+        capsys, TOPOLOGY, "ns01", "8.8.8.8", "--after", "node: sysctl -qw net.ipv4.ip_forward=0", "--try"
+    )
+
+    assert code == 1
+    assert "tried at node: ip route add nowhere\n  the command fails: " in out
+    assert out.endswith("still lost: no further command is known that would let it pass\n")
