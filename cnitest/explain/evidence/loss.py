@@ -268,9 +268,10 @@ class Loss:
         errors = self.counts.get((place or self.place).full_name, NONE).errors
         return sum(errors.get(name, 0) for name in names)
 
-    def dropped(self, *links: str) -> dict[Dropper, int]:
-        """What disciplines and filters on some links of its place (none named: all) dropped while it was sent."""
-        drops = self.counts.get(self.place.full_name, NONE).drops
+    def dropped(self, *links: str, place: Place | None = None) -> dict[Dropper, int]:
+        """What disciplines and filters on some links of a place (default: its own; none named: all) dropped while it
+        was sent."""
+        drops = self.counts.get((place or self.place).full_name, NONE).drops
         return {who: count for who, count in drops.items() if not links or who.link in links}
 
     def sockets(self, protocol: str, place: Place | None = None) -> tuple[Socket, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -68,6 +69,11 @@ class MetRule(NamedTuple):
 def is_group(mac: str) -> bool:
     """Whether a MAC is a multicast or broadcast one; no empty one is."""
     return bool(mac) and bool(int(mac[:2], 16) & _GROUP)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is a loopback one; no empty one is."""
+    return bool(address) and ipaddress.ip_address(address).is_loopback
 
 
 def answer_to(asked: wire.Headers) -> wire.Headers:

@@ -6,6 +6,7 @@ import ipaddress
 
 from cnitest.explain.causes import drops
 from cnitest.explain.causes.registry import Found, cause
+from cnitest.explain.causes.routing.commands import delete_address
 from cnitest.explain.evidence.ip import carriers, declared
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.leg import Leg, ahead, arrived, travelled
@@ -50,21 +51,37 @@ def duplicate_address(loss: Loss) -> Found | None:
             continue  # by a rule on the way there, and not by one of whoever should not have got it
         taking = _by_mac(loss, leg, other.place)
         if taking and loss.mac != loss.wiring.links[leg.owners[0]].mac:
-            prefix = next(row.address for row in loss.wiring.places[other.place].addresses if row.ip == leg.next_hop)
-            ignoring = "sysctl -w net.ipv4.conf.all.arp_ignore=1" if taking != other and not loss.six else ""
+            forget = f"ip neigh del {leg.next_hop} dev {leg.start.link}"
+            silenced = _keeps_silent(loss, leg, other, taking)
             return Found(
                 "duplicate address",
                 f"{leg.next_hop} is at {leg.owners[0]} and at {other}: {leg.sender.full_name} sends to the latter",
                 hook="neighbour",
                 evidence=(
                     f"the frame is addressed to {loss.mac}, the MAC of {taking}",
-                    f"{leg.sender.full_name} keeps that until it asks anew; there: ip neigh del {leg.next_hop} dev "
-                    f"{leg.start.link}",
+                    f"{leg.sender.full_name} keeps that until it asks anew; there: {forget}",
                 ),
-                remedy=ignoring or f"ip address del {prefix} dev {other.link}",
-                place=other.place,
+                remedy=forget if silenced else _taken_away(loss, leg, other, taking),
+                place=leg.sender.full_name if silenced else other.place,
             )
     return None
+
+
+def _keeps_silent(loss: Loss, leg: Leg, other: LinkAt, taking: LinkAt) -> bool:
+    """Whether the second owner of an address does not answer for it (any more) where it is asked."""
+    place = loss.wiring.places[other.place]
+    names = (f"ipv4/conf/{name}/arp_ignore" for name in ("all", taking.link))
+    return taking != other and ":" not in leg.next_hop and any(loss.number(name, place) for name in names)
+
+
+def _taken_away(loss: Loss, leg: Leg, other: LinkAt, taking: LinkAt) -> str:
+    """The command that takes an address from its second owner, or, where that has it on another link than it is asked
+    by as the topology wants it, or on its loopback, has it not answer there."""
+    place = loss.wiring.places[other.place]
+    meant = other.link == "lo" or declared.is_own(place, leg.next_hop)
+    if taking != other and not loss.six and meant:
+        return "sysctl -w net.ipv4.conf.all.arp_ignore=1"
+    return delete_address(loss, leg.next_hop, place)
 
 
 def _by_mac(loss: Loss, leg: Leg, place: str) -> LinkAt | None:
@@ -229,6 +246,7 @@ def no_link_local(loss: Loss) -> Found | None:
     made = [step.address for step in declared.addresses(leg.sender) if step.link.name == link.name]
     address = unused.address if unused else next(filter(_is_link_local, made), f"{_link_local(link.mac)}/64")
     away = f"ip address del {address} dev {link.name} && " if unused else ""
+    lost = declared.given_again(leg.sender, loss.state(leg.sender), six=True)
     why = f"must not use {address} (duplicate address detection)" if unused else "has no link-local address"
     return Found(
         "no link-local address",
@@ -237,7 +255,7 @@ def no_link_local(loss: Loss) -> Found | None:
         evidence=(
             "a solicitation comes from the packet's own source, if the link has that, else from a link-local one",
         ),
-        remedy=f"{away}ip address add {address} dev {link.name} nodad",
+        remedy=f"{away}ip address add {address} dev {link.name} nodad{f' && {lost}' if lost else ''}",
         place=leg.sender.full_name,
     )
 

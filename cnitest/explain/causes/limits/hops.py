@@ -11,6 +11,7 @@ from cnitest.explain.causes.routing import strays
 from cnitest.explain.evidence.ip import carriers, declared, detours, fib, next_hops, sendings, sizes
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.explain.evidence.rows import is_loopback
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
@@ -66,7 +67,7 @@ def _leading_out(loss: Loss) -> tuple[Place, str, str] | None:
 def hop_limit(loss: Loss) -> Found | None:
     """The hop limit (TTL) of the packet is at its end before it is where it goes."""
     hops = _hops(loss)
-    if not loss.forwarded or hops > 1 or not isinstance(loss.routed, Route):
+    if not loss.forwarded or hops > 1 or not isinstance(loss.routed, Route) or is_loopback(loss.packet.source):
         return None
     name = "hop limit" if loss.six else "TTL"
     origin = _tunnel(loss) or _origin(loss)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.leg import travelled
+from cnitest.explain.evidence.leg import arrived, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.kernel.rows.records import Filter, Route
 from cnitest.kernel.rows.traffic_control import Dropper
+from cnitest.lab.place import Place
 from cnitest.lab.snapshot import words
 from cnitest.topology.link_kinds import KINDS
 
@@ -76,25 +77,37 @@ def _filter(loss: Loss, link: str, hook: str, filters: list[Filter], dropped: di
 @cause("limits.qdisc", Stage.EGRESS, reasons=_REASONS)
 def qdisc(loss: Loss) -> Found | None:
     """A queueing discipline drops the packet: its queue is full, it is too large, or dropping is what it is for."""
-    for link in _out(loss):
-        dropped = {who: n for who, n in loss.dropped(link).items() if not who.pref and who.kind not in _HOOKS}
+    for place, link in (*((loss.place, link) for link in _out(loss)), *_flooded(loss)):
+        found = loss.dropped(link, place=place).items()
+        dropped = {who: n for who, n in found if not who.pref and who.kind not in _HOOKS}
         if dropped:
             who = _outermost(dropped)
-            row = next((one for one in loss.state().qdiscs if (one.link, one.handle) == (link, who.handle)), None)
+            row = next((one for one in loss.state(place).qdiscs if (one.link, one.handle) == (link, who.handle)), None)
             options = row.options if row else ()
             settings = " ".join(f"{name} {value}" for name, value in options if "reserved" not in name)
             return Found(
                 f"{who.kind} qdisc",
-                f"{loss.place.full_name}:{link} has a queue of kind {who.kind} ({settings}), which drops it",
+                f"{place.full_name}:{link} has a queue of kind {who.kind} ({settings}), which drops it",
                 "egress",
                 (f"{who.kind} {who.handle} has dropped {dropped[who]} meanwhile",),
                 f"tc qdisc del dev {link} {_at(who)}",
+                place.full_name,
             )
     return None
 
 
+def _flooded(loss: Loss) -> Iterator[tuple[Place, str]]:
+    """The other links on the way of a question for a MAC to who is asked: bridges flood it."""
+    leg = loss.once(travelled) if loss.is_question and not arrived(loss) else None
+    for at in leg.way if leg else ():
+        if at != (loss.place.full_name, loss.link):
+            yield loss.wiring.places[at.place], at.link
+
+
 def _out(loss: Loss) -> Iterable[str]:
-    """The links by which it can have been about to leave."""
+    """The links by which it can have been about to leave; of a question for a MAC at who is asked, the answer to it."""
+    if loss.is_question and arrived(loss):
+        return dict.fromkeys((loss.link, loss.incoming))
     if loss.bridged and loss.port:
         ports = [port.name for port in loss.state().ports if port.bridge == loss.port.bridge and port.name != loss.link]
         known = {row.link for row in loss.state().fdb if row.mac == loss.mac}

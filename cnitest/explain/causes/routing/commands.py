@@ -27,9 +27,9 @@ def rule_words(decision: Decision) -> str:
     return f"{decision.rule.priority}: {words.rule(decision.rule)}"
 
 
-def delete_address(loss: Loss, address: str) -> str:
-    """The command that takes an address from the packet's place."""
-    row = next(one for one in loss.state().addresses if one.ip == address)
+def delete_address(loss: Loss, address: str, place: Place | None = None) -> str:
+    """The command that takes an address from a place (default: the packet's)."""
+    row = next(one for one in loss.state(place).addresses if one.ip == address)
     return f"ip address del {row.address} dev {row.link}"
 
 

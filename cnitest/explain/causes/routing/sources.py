@@ -10,6 +10,7 @@ from cnitest.explain.causes.routing.commands import answers, delete_address, ker
 from cnitest.explain.evidence.ip import declared, fib, sendings
 from cnitest.explain.evidence.ip.sysctls import set_to, sysctl_name
 from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.explain.evidence.rows import is_loopback
 from cnitest.kernel.rows.records import Route
 from cnitest.lab.reach import Sighting
 from cnitest.lab.snapshot import words
@@ -17,6 +18,8 @@ from cnitest.lab.snapshot import words
 # Of one that comes in, and of one that a rule has translated on its way out.
 _LOCALNET = ("IP_INVALID_DEST", "NETFILTER_DROP", "IP_INNOROUTES")
 _NONE = "0.0.0.0"
+# Of an IPv6 packet from ::1.
+_OF_LOOPBACK = ("IP_INHDR",)
 _MARTIAN = ("IP_INVALID_SOURCE", "IP_LOCAL_SOURCE", "IP_LOCALNET", "IP_RPFILTER", "INVALID_SOURCE", "IPV6_BAD_SOURCE")
 
 
@@ -42,7 +45,7 @@ def localnet(loss: Loss) -> Found | None:
     bridge = loss.port is not None and not loss.bridged  # by br_netfilter
     if not (loss.received or bridge) or loss.link == "lo" or _unmasqueraded(loss):
         return None
-    found = next((one for one in (loss.destination, loss.packet.source) if _is_loopback(one)), "")
+    found = next((one for one in (loss.destination, loss.packet.source) if is_loopback(one)), "")
     if loss.six:
         return _of_six(loss, found) if found else None
     name = f"ipv4/conf/{loss.incoming}/route_localnet"
@@ -70,7 +73,7 @@ def _of_six(loss: Loss, found: str) -> Found:
 
 def _leaving(loss: Loss) -> Found | None:
     """The same of a packet from a loopback address that a rule for what the place sends has translated to another."""
-    if loss.six or not _is_loopback(loss.packet.source) or _is_loopback(loss.destination):
+    if loss.six or not is_loopback(loss.packet.source) or is_loopback(loss.destination):
         return None
     way = loss.route(loss.destination)
     name = f"ipv4/conf/{way.link}/route_localnet" if isinstance(way, Route) else ""
@@ -107,7 +110,7 @@ def _from_nowhere(loss: Loss) -> Found | None:
     )
 
 
-@cause("routing.martian-source", Stage.ROUTING, reasons=_MARTIAN, order=-1)
+@cause("routing.martian-source", Stage.ROUTING, reasons=(*_MARTIAN, *_OF_LOOPBACK), order=-1)
 def martian_source(loss: Loss) -> Found | None:
     """The source is one that no packet from a link may have: the receiver's own address, a group, loopback."""
     source = loss.packet.source
@@ -117,16 +120,22 @@ def martian_source(loss: Loss) -> Found | None:
         return _from_nowhere(loss)
     if not (loss.six or answers(loss, "EINVAL", "EXDEV")):
         return None
-    loose = _unmasqueraded(loss)
+    loose, place = _unmasqueraded(loss), ""
     own = not loss.six and loss.owns(source) and not sendings.came_round(loss)
     if loose:
-        what, remedy = f"{source} left {loose.place} by {loose.frame.link} as it was: nothing masquerades it", ""
+        what, place = (
+            f"{source} left {loose.place} by {loose.frame.link} as it was: nothing masquerades it",
+            loose.place,
+        )
         program = "ip6tables" if loss.six else "iptables"
         remedy = f"{program} -t nat -I POSTROUTING -s {source} -o {loose.frame.link} -j MASQUERADE"
     elif own and loss.sysctl(f"ipv4/conf/{loss.incoming}/accept_local") == "0":
         what, remedy = f"{source} is an address of {loss.place.full_name} itself", delete_address(loss, source)
-    elif _is_loopback(source) or ipaddress.ip_address(source).is_multicast:
+    elif is_loopback(source) or ipaddress.ip_address(source).is_multicast:
         what, remedy = f"{source} is no source that comes in by a link", ""
+        if not loss.returning:
+            remedy = declared.given_again(loss.probe.sender, loss.state(loss.probe.sender), six=loss.six)
+            place = loss.probe.sender.full_name if remedy else ""
     else:
         return None
     return Found(
@@ -135,17 +144,17 @@ def martian_source(loss: Loss) -> Found | None:
         hook="routing",
         evidence=(f"it came in by {loss.incoming}",),
         remedy=remedy,
-        place=loose.place if loose else "",
+        place=place,
     )
 
 
 def _unmasqueraded(loss: Loss) -> Sighting | None:
     """Where a packet from a loopback address left its sender, which asked a loopback address that a rule (DNAT) has
     translated to another place's; None of any other packet."""
-    if loss.returning or not _is_loopback(loss.packet.source) or not _is_loopback(loss.reach.destination):
+    if loss.returning or not is_loopback(loss.packet.source) or not is_loopback(loss.reach.destination):
         return None
     sender = loss.probe.sender
-    if loss.place is sender or _is_loopback(loss.packet.destination):
+    if loss.place is sender or is_loopback(loss.packet.destination):
         return None
     sent = (one for one in loss.seen.sightings if one.place == sender.full_name and not one.returning)
     return next((one for one in sent if one.frame.out and one.frame.link != "lo"), None)
@@ -153,20 +162,29 @@ def _unmasqueraded(loss: Loss) -> Sighting | None:
 
 @cause("routing.duplicate-address", Stage.SOCKET_OUT, Stage.WIRE, Stage.INPUT, order=-5)
 def duplicate_address(loss: Loss) -> Found | None:
-    """The answer is for an address that the place on its way has itself, so it stays there."""
-    if not loss.returning or loss.place is loss.probe.sender or not loss.owns(loss.destination):
-        return None
-    address, owner = loss.destination, loss.probe.sender.full_name
+    """The packet or its answer is for an address that a place on its way, or its sender, has itself, so it stays
+    there."""
+    address, owner = loss.destination, loss.probe.sender if loss.returning else loss.probe.far
     elsewhere = loss.spot.out and loss.link != "lo"
-    if elsewhere or not loss.owns(address, loss.probe.sender):
+    if owner is None or owner is loss.place or elsewhere or not address or is_loopback(address):
         return None
+    if not (loss.owns(address) and loss.owns(address, owner)) or not (loss.returning or _stays_at_sender(loss)):
+        return None
+    both = (loss.place, owner)
+    stray = next((place for place in both if not declared.is_own(place, address)), loss.place)
     return Found(
         "duplicate address",
-        f"{loss.place.full_name} has {address}, too, so it keeps what is for {owner}",
+        f"{loss.place.full_name} has {address}, too, so it keeps what is for {owner.full_name}",
         "routing",
-        (f"{owner} and {loss.place.full_name} both have {address}",),
-        delete_address(loss, address),
+        (f"{owner.full_name} and {loss.place.full_name} both have {address}",),
+        delete_address(loss, address, stray),
+        stray.full_name,
     )
+
+
+def _stays_at_sender(loss: Loss) -> bool:
+    """Whether a packet has not left its sender, but for its loopback."""
+    return loss.place is loss.probe.sender and loss.link in ("", "lo")
 
 
 @cause("routing.rp-filter", Stage.ROUTING, reasons=_MARTIAN)
@@ -253,7 +271,3 @@ def _rp_filter(loss: Loss) -> tuple[str, int]:
     names = (f"ipv4/conf/{loss.incoming}/rp_filter", "ipv4/conf/all/rp_filter")
     name = max(names, key=loss.number)
     return name, loss.number(name)
-
-
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address).is_loopback if address else False

@@ -84,10 +84,22 @@ def moved_back(place: Place, state: State, address: str) -> str:
     steps = [step for step in addresses(place) if step.address.partition("/")[0] == address]
     if row is None or not steps or any(step.link.name == row.link for step in steps):
         return ""
-    six, step = ":" in address, steps[0]
-    again = f"ip address add {step.address} dev {step.link.name}{' nodad' if six else ''}"
+    return " && ".join((f"ip address del {row.address} dev {row.link}", *_again(place, state, steps[0])))
+
+
+def given_again(place: Place, state: State, *, six: bool) -> str:
+    """The command that gives a place all those addresses of a family again that the topology has it have and that are
+    on none of its links, with the routes that went with their subnets; empty where it has them all."""
+    there = {row.ip for row in state.addresses}
+    lost = [step for step in addresses(place) if (":" in step.address) == six]
+    lost = [step for step in lost if step.address.partition("/")[0] not in there]
+    return " && ".join(dict.fromkeys(command for step in lost for command in _again(place, state, step)))
+
+
+def _again(place: Place, state: State, step: AddAddress) -> list[str]:
+    six = ":" in step.address
     gone = (f"ip {'-6 ' if six else ''}route add {words}" for words in gone_with(place, state, step.address))
-    return " && ".join((f"ip address del {row.address} dev {row.link}", again, *gone))
+    return [f"ip address add {step.address} dev {step.link.name}{' nodad' if six else ''}", *gone]
 
 
 def _best(place: Place, question: fib.RouteLookup) -> Route | None:
@@ -105,6 +117,11 @@ def holders(place: Place, address: str) -> list[AddAddress]:
     """Which links were declared to have an address."""
     steps = (step for step in place.lab.plan.steps if isinstance(step, AddAddress))
     return [step for step in steps if step.address.partition("/")[0] == address]
+
+
+def is_own(place: Place, address: str) -> bool:
+    """Whether a place was declared to have an address."""
+    return any(step.place == place.full_name for step in holders(place, address))
 
 
 def addresses(place: Place) -> list[AddAddress]:
