@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from cnitest.suites.selftest.explain.breaking import PROBES, run
 
-from cnitest import Lab
+from cnitest import Lab, load
 from cnitest.explain.tried import tried
-from cnitest.topology import loads
+from cnitest.topology import find, loads
 
 LAN = """
 name: two-lans
@@ -113,3 +113,66 @@ def test_who_lost_its_addresses_of_ipv6_gets_them_again(case):
         assert [one.cause.id for one in found if one.cause] == causes, _told(found)
         assert trials[-1].delivered
         assert all(trial.place == "c" and "fd00:4::2/64" in trial.command for trial in trials)
+
+
+TINY_ROOT = f"tc qdisc add dev eth0 {TINY}"
+AWAY = "iptables -t nat -A PREROUTING -d 192.168.82.100 -j DNAT --to-destination 192.168.81.1"
+# In a shipped topology: who sends which probe where, what breaks that, the causes and where their remedies are run.
+SHIPPED = {
+    "a service's chain, and a loss elsewhere": (
+        "kube-proxy-iptables", "node", "8.8.8.8", "tcp", {"internet": TINY_ROOT}, ["limits.qdisc"], ["internet"]),
+    "the destination's address is gone from a router": (
+        "two-uplinks", "internet", "192.168.80.2", "ping", {"router1": "ip address flush dev lan0"},
+        ["host.address-missing"], ["router1"]),
+    "the same of IPv6": (
+        "two-uplinks", "internet", "2001:db8:80::2", "ping", {"router1": "ip -6 address flush dev lan0"},
+        ["host.address-missing"], ["router1"]),
+    "a router without addresses of IPv6": (
+        "two-nodes-routed", "node2", "2001:db8:81::100", "udp", {"router": "ip -6 address flush dev lan1"},
+        ["host.address-missing", "l2.no-link-local"], ["router", "router"]),
+    "a listener's own address, led back to who asks": (
+        "two-nodes-routed", "router", "192.168.82.100", "udp", {"node2": AWAY}, ["nat.hairpin-self"], ["node2"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SHIPPED)
+def test_what_is_lost_in_a_larger_network_passes_in_the_end(case):
+    """The same with services, several ways to the internet, and routers."""
+    topology, sender, to, probe, commands, causes, places = SHIPPED[case]
+    with Lab(load(find(topology))) as lab:
+        here = lab.place(sender)
+        run(lab, commands)
+
+        reach = PROBES[probe](here, to)
+        trials = list(tried(lab, reach, lambda: PROBES[probe](here, to)))
+
+        found = [reach, *(trial.reach for trial in trials)]
+        assert [one.cause.id for one in found if one.cause] == causes, _told(found)
+        assert [trial.place for trial in trials] == places, _told(found)
+        assert trials[-1].delivered
+
+
+OFF = "net.ipv6.conf.all.disable_ipv6"
+UNDECLARED = {
+    "its address": ("ip -6 address flush dev eth0", "routing.no-source", "ip address add … dev eth0"),
+    "IPv6": (f"sysctl -qw {OFF}=1", "host.ipv6-disabled", f"sysctl -w {OFF}=0"),
+}
+
+
+@pytest.mark.parametrize("case", UNDECLARED)
+def test_a_sandbox_that_lost_what_no_topology_has(case):
+    """What a plugin gave it is not known: the cause is named, the address is not."""
+    command, cause, remedy = UNDECLARED[case]
+    with Lab(load(find("node-with-uplink"))) as lab:
+        sandbox = lab.host("node").sandbox("c1")
+        run(lab, {"node": f"ip link add v0 type veth peer name eth0 netns {sandbox.path.rpartition('/')[2]}; "
+                          "ip link set v0 up; ip address add fd00:9::1/64 dev v0 nodad"})  # fmt: skip
+        run(lab, {"node/c1": "ip link set eth0 up; ip address add fd00:9::2/64 dev eth0 nodad; "
+                             "ip -6 route add default via fd00:9::1 dev eth0 onlink"})  # fmt: skip
+        assert sandbox.ping("fd00:9::1")
+        run(lab, {"node/c1": command})
+
+        reach = sandbox.ping("2001:db8:80::2")
+
+        assert (reach.cause.id, reach.cause.place) == (cause, "node/c1"), str(reach.explanation)
+        assert reach.cause.remedy == remedy

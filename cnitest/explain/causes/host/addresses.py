@@ -42,8 +42,18 @@ def ipv6_disabled(loss: Loss) -> Found | None:
     step, place = _lost(loss) or _passed_by(loss) or (None, None)
     name = f"ipv6/conf/{step.link.name}/disable_ipv6" if step else ""
     if step is None or place is None or not loss.six or loss.sysctl(name, place) != "1":
-        return None
+        return _disabled_at_sender(loss)
     return _disabled(loss, place, step.link.name)
+
+
+def _disabled_at_sender(loss: Loss) -> Found | None:
+    """The same of a place that the topology gives no address, as a sandbox that plugins attached: it has no route of
+    IPv6, and its only link has no IPv6."""
+    links = [link.name for link in loss.links().values() if link.kind != "loopback"]
+    if not loss.six or loss.link or len(links) != 1 or not isinstance(loss.routed, NoRoute):
+        return None
+    off = loss.sysctl(f"ipv6/conf/{links[0]}/disable_ipv6") == "1" and not declared.addresses(loss.place)
+    return _disabled(loss, loss.place, links[0]) if off else None
 
 
 def _disabled(loss: Loss, place: Place, link: str) -> Found:
@@ -190,6 +200,10 @@ def _lost(loss: Loss) -> tuple[AddAddress, Place | None] | None:
     """Where the address that nobody answers for was declared, and that place if there still is one; of a packet
     without a route what the place itself had, and its route with it."""
     crossing = loss.spot.out or loss.bridged
+    places = {place.full_name: place for place in loss.place.lab.places}
+    passed = _passed_through(loss)
+    if passed:
+        return passed[0], places.get(passed[0].place)
     if loss.link and not loss.forwarded and not crossing:
         return None
     if not crossing and isinstance(loss.routed, NoRoute) and not _is_holder(loss):
@@ -197,8 +211,15 @@ def _lost(loss: Loss) -> tuple[AddAddress, Place | None] | None:
         return (step, loss.place) if step else None
     wanted = _wanted(loss)
     steps = declared.holders(loss.place, wanted) if wanted and loss.owner(wanted) is None else []
-    places = {place.full_name: place for place in loss.place.lab.places}
     return (steps[0], places.get(steps[0].place)) if steps else None
+
+
+def _passed_through(loss: Loss) -> list[AddAddress]:
+    """Where the destination was declared, if nobody has it and the packet came through there."""
+    if loss.owner(loss.destination) is not None:
+        return []
+    way = {one.place for one in loss.seen.sightings if one.returning == loss.returning and not one.frame.out}
+    return [step for step in declared.holders(loss.place, loss.destination) if step.place in way]
 
 
 def _passed_by(loss: Loss) -> tuple[AddAddress, Place] | None:

@@ -246,7 +246,7 @@ def no_link_local(loss: Loss) -> Found | None:
     made = [step.address for step in declared.addresses(leg.sender) if step.link.name == link.name]
     address = unused.address if unused else next(filter(_is_link_local, made), f"{_link_local(link.mac)}/64")
     away = f"ip address del {address} dev {link.name} && " if unused else ""
-    lost = declared.given_again(leg.sender, loss.state(leg.sender), six=True)
+    lost = "" if unused else declared.given_again(leg.sender, loss.state(leg.sender), six=True)
     why = f"must not use {address} (duplicate address detection)" if unused else "has no link-local address"
     return Found(
         "no link-local address",

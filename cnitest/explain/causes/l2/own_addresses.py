@@ -7,6 +7,7 @@ from cnitest.explain.causes.routing.commands import delete_address
 from cnitest.explain.evidence.ip import declared
 from cnitest.explain.evidence.leg import ahead, arrived, travelled
 from cnitest.explain.evidence.loss import Loss, Stage
+from cnitest.explain.evidence.rows import is_loopback
 from cnitest.lab.place import Place
 
 
@@ -14,7 +15,9 @@ from cnitest.lab.place import Place
 def asker_address(loss: Loss) -> Found | None:
     """Who is asked for a MAC has the address of who asks, too, and answers no question of its own."""
     leg, asker = loss.once(travelled), loss.packet.source
-    if leg is None or not loss.is_question or loss.returning or not arrived(loss) or not loss.owns(asker):
+    if leg is None or not loss.is_question or loss.returning or not arrived(loss):
+        return None
+    if is_loopback(asker) or not loss.owns(asker):
         return None
     here, there = loss.place.full_name, leg.sender.full_name
     return _found(

@@ -30,10 +30,12 @@ _CLOSED = (refusal.RESET, "port unreachable")
 def stale(loss: Loss) -> Found | None:
     """A connection is tracked from before a rule changed, and still goes where the rule sent it then."""
     for place, packet, iif in _translators(loss):
-        known = translation.flow(place, packet)
-        now = [rule for rule in _rules(loss, place) if may_match(rule.text, packet, iif)]
+        known, rules = translation.flow(place, packet), translation.rules(loss, place)
+        now = [rule for rule in _rules(loss, place) if _is_for(rules, rule, packet, iif)]
         if known is None or not now or not packet.source_port:
             continue
+        if turns.met(loss, place, _hook(loss, place), {rule.table for rule in now}):
+            continue  # only the first packet of a connection meets rules of nat
         there = known.reply_source
         if any(_goes_to(rule, there, packet) for rule in now):
             continue
@@ -47,6 +49,15 @@ def stale(loss: Loss) -> Found | None:
             place=place.full_name,
         )
     return None
+
+
+def _is_for(rules: Sequence[NatRule], rule: NatRule, packet: wire.Headers, iif: str, depth: int = 0) -> bool:
+    """Whether a rule may match a packet, and where it is in a chain that others lead to, one of those does as well."""
+    if not may_match(rule.text, packet, iif):
+        return False
+    if rule.hook or depth > turns.MOST_JUMPS:
+        return True
+    return any(_is_for(rules, each, packet, iif, depth + 1) for each in turns.leading_to(rules, rule.chain))
 
 
 @cause("nat.dnat-nobody", Stage.SOCKET_OUT, Stage.WIRE, Stage.ROUTING, Stage.NEIGHBOUR, order=_FIRST)
@@ -214,9 +225,9 @@ def _remedy(loss: Loss, place: Place, how: str, wrong: Sequence[NatRule] = ()) -
     It comes before the ``wrong`` rules, so it is of the program that made them.
     """
     asked, end = loss.reach.destination.partition("%")[0], _listener(loss) or "…"
-    needless = _needless(loss, place)
-    if needless:
-        return needless
+    stray = needless(loss, place)
+    if stray:
+        return stray
     port, kind = loss.reach.port, loss.reach.transport
     if wrong and wrong[0].program == "nft":
         family = "ip6" if loss.six else "ip"
@@ -234,13 +245,13 @@ def _hook(loss: Loss, place: Place) -> str:
     return "OUTPUT" if place is loss.probe.sender else "PREROUTING"
 
 
-def _needless(loss: Loss, place: Place) -> str:
+def needless(loss: Loss, place: Place) -> str:
     """The command that removes a rule which translates what is for the listener's own address: nobody needs it to.
 
     Of a connection that was tracked before no rule is met, so it is looked for among all; empty where none is found.
     """
     far, asked = loss.probe.far, loss.reach.destination.partition("%")[0]
-    if far is None or far is place or not loss.owns(asked, far):
+    if far is None or not loss.owns(asked, far) or (far is place and not _leads_away(loss, place)):
         return ""
     steps = (step for step in reversed(loss.steps) if step.place == place.full_name and not step.returning)
     met = next((step for step in steps if _TRANSLATES.search(step.rule)), None)
@@ -254,6 +265,12 @@ def _needless(loss: Loss, place: Place) -> str:
     ours = (rule for rule in rules if rule.program != "nft" and any(may_match(rule.text, one) for one in packets))
     found = next(ours, None)
     return f"{found.program} -t nat -D {drops.for_a_shell(found.text.removeprefix('-A '))}" if found else ""
+
+
+def _leads_away(loss: Loss, place: Place) -> bool:
+    """Whether a place sends what is for its own listener to somebody else."""
+    target = None if loss.returning else loss.once(translation.target)
+    return target is not None and target.place is place and not loss.owns(target.address, place)
 
 
 def _listener(loss: Loss) -> str:

@@ -224,7 +224,7 @@ def _unreached(rules: Iterable[NatRule], rule: NatRule, one: Passage) -> str:
     """Why no jump leads to the chain of a rule; empty when one does, or when the chain is not jumped to."""
     if rule.hook:
         return ""
-    jumps = [each for each in rules if re.search(rf"(-[jg]|\b(jump|goto)) {re.escape(rule.chain)}($|[ ,])", each.text)]
+    jumps = turns.leading_to(rules, rule.chain)
     reasons = [mismatched(each, one) for each in jumps]
     if jumps and not all(reasons):
         return ""

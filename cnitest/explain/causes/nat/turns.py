@@ -11,7 +11,8 @@ from cnitest.explain.evidence.translation import NatRule
 from cnitest.lab.place import Place
 
 _TARGETS = re.compile(r"(?:-[jg]|\bjump|\bgoto) (\S+)$|(?:jump|goto) (\S+?)(?=[ ,}])")
-_MOST_JUMPS = 16
+#: So deep a way through chains goes at most.
+MOST_JUMPS = 16
 
 
 def met(loss: Loss, place: Place, hook: str, tables: Iterable[str]) -> list[list[MetRule]]:
@@ -53,10 +54,16 @@ def after(rules: Sequence[NatRule], last: MetRule) -> list[NatRule]:
     return ordered[numbers[0] + 1 :] if numbers else []
 
 
+def leading_to(rules: Iterable[NatRule], chain: str) -> list[NatRule]:
+    """The rules that lead to a chain."""
+    pattern = re.compile(rf"(-[jg]|\b(jump|goto)) {re.escape(chain)}($|[ ,}}])")
+    return [rule for rule in rules if pattern.search(rule.text)]
+
+
 def _flattened(chains: Mapping[str, Sequence[NatRule]], chain: str, depth: int = 0) -> Iterator[NatRule]:
     """The rules of a chain, each followed by those of the chains that it leads to."""
     for rule in chains.get(chain, ()):
         yield rule
-        names = [one or other for one, other in _TARGETS.findall(rule.text)] if depth < _MOST_JUMPS else []
+        names = [one or other for one, other in _TARGETS.findall(rule.text)] if depth < MOST_JUMPS else []
         for name in names:
             yield from _flattened(chains, name, depth + 1)

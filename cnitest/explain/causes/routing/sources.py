@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 
 from cnitest.explain.causes.registry import Found, cause
@@ -34,6 +35,24 @@ def source_not_ours(loss: Loss) -> Found | None:
         f"{loss.place.full_name} cannot send from {source}: it is none of its addresses",
         evidence=(f"the kernel says: {loss.attempt.violation}",),
         remedy=f"ip address add {source} dev …",
+    )
+
+
+@cause("routing.no-source", Stage.SOCKET_OUT)
+def no_source(loss: Loss) -> Found | None:
+    """The sender has a route, and no address of that family to send from."""
+    refused = isinstance(loss.attempt.error, OSError) and loss.attempt.error.errno == errno.EADDRNOTAVAIL
+    if loss.returning or loss.link or loss.probe.source or not refused or not isinstance(loss.routed, Route):
+        return None
+    if any(row.scope == "global" for row in loss.addresses(loss.place)):
+        return None
+    again = declared.given_again(loss.place, loss.state(), six=loss.six)
+    return Found(
+        "no source address",
+        f"{loss.place.full_name} has no IPv{6 if loss.six else 4} address to send to {loss.destination} from",
+        "routing",
+        (f"the kernel says: {loss.attempt.violation}",),
+        again or f"ip address add … dev {loss.routed.link}",
     )
 
 
