@@ -88,8 +88,10 @@ def _leg(loss: Loss, sender: Place, start: LinkAt, next_hop: str, *, gateway: bo
     )
     to_owner: tuple[LinkAt, ...] = ()
     if owners:
-        # An address is answered for on every link of its owner.
-        reached = [found for at, found in ways.items() if at.place == owners[0].place and _ends_there(loss.wiring, at)]
+        # An address is answered for on every link of its owner; one of IPv6 on its own.
+        on_each = not (loss.is_question and ":" in next_hop)
+        near = (at for at in ways if at.place == owners[0].place and on_each)
+        reached = [ways[at] for at in near if _ends_there(loss.wiring, at)]
         addressed = loss.mac == loss.wiring.links[owners[0]].mac
         # What comes in by a bridge's port is the bridge's, though the address be on the port.
         taking = LinkAt(owners[0].place, loss.wiring.links[owners[0]].master or owners[0].link)

@@ -116,7 +116,6 @@ def test_who_lost_its_addresses_of_ipv6_gets_them_again(case):
 
 
 TINY_ROOT = f"tc qdisc add dev eth0 {TINY}"
-AWAY = "iptables -t nat -A PREROUTING -d 192.168.82.100 -j DNAT --to-destination 192.168.81.1"
 # In a shipped topology: who sends which probe where, what breaks that, the causes and where their remedies are run.
 SHIPPED = {
     "a service's chain, and a loss elsewhere": (
@@ -130,8 +129,12 @@ SHIPPED = {
     "a router without addresses of IPv6": (
         "two-nodes-routed", "node2", "2001:db8:81::100", "udp", {"router": "ip -6 address flush dev lan1"},
         ["host.address-missing", "l2.no-link-local"], ["router", "router"]),
-    "a listener's own address, led back to who asks": (
-        "two-nodes-routed", "router", "192.168.82.100", "udp", {"node2": AWAY}, ["nat.hairpin-self"], ["node2"]),
+    "a port that left the bridge that is asked for": (
+        "bridge-walkthrough", "node/ns02", "2001:db8:40::1", "tcp", {"node": "ip link set veth02 nomaster"},
+        ["l2.no-bridge"], ["node"]),
+    "a route by a port": (
+        "bridge-walkthrough", "node/ns01", "8.8.8.8", "tcp", {"node": "ip route add 8.8.8.8/32 dev veth02"},
+        ["l2.port-address", "nat.masquerade-missing"], ["node", "node"]),
 }  # fmt: skip
 
 

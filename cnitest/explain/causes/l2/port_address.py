@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cnitest.explain.causes.registry import Found, cause
-from cnitest.explain.evidence.ip import next_hops
+from cnitest.explain.causes.routing import strays
+from cnitest.explain.evidence.ip import fib, next_hops
 from cnitest.explain.evidence.loss import Loss, Stage
 from cnitest.explain.evidence.wiring import LinkAt
 from cnitest.kernel.rows.records import Route
@@ -28,10 +29,20 @@ def port_address(loss: Loss) -> Found | None:
                 f"{at}, {said}, is a port of {bridge}, which gets all that comes in by it",
                 "neighbour",
                 (f"{at.link}: master {bridge}",),
-                _moved(loss, loss.wiring.places[at.place], at.link, bridge),
+                (_by_another(loss, at) if at == asks else "")
+                or _moved(loss, loss.wiring.places[at.place], at.link, bridge),
                 place=at.place,
             )
     return None
+
+
+def _by_another(loss: Loss, at: LinkAt) -> str:
+    """The command that takes away a route by a port, where the next one leads by another link; else empty."""
+    first, *others = fib.decisions(loss.state(), loss.question)
+    other = next((one.route for one in others if one.route and one.route.kind == "unicast"), None)
+    if first.route is None or first.route.protocol == "kernel" or other is None or other.link == at.link:
+        return ""
+    return strays.undone(loss, first, loss.place)
 
 
 def _of_six(loss: Loss, wanted: str) -> LinkAt | None:

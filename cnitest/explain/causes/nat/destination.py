@@ -225,9 +225,9 @@ def _remedy(loss: Loss, place: Place, how: str, wrong: Sequence[NatRule] = ()) -
     It comes before the ``wrong`` rules, so it is of the program that made them.
     """
     asked, end = loss.reach.destination.partition("%")[0], _listener(loss) or "…"
-    stray = needless(loss, place)
-    if stray:
-        return stray
+    needless = _needless(loss, place)
+    if needless:
+        return needless
     port, kind = loss.reach.port, loss.reach.transport
     if wrong and wrong[0].program == "nft":
         family = "ip6" if loss.six else "ip"
@@ -245,13 +245,13 @@ def _hook(loss: Loss, place: Place) -> str:
     return "OUTPUT" if place is loss.probe.sender else "PREROUTING"
 
 
-def needless(loss: Loss, place: Place) -> str:
+def _needless(loss: Loss, place: Place) -> str:
     """The command that removes a rule which translates what is for the listener's own address: nobody needs it to.
 
     Of a connection that was tracked before no rule is met, so it is looked for among all; empty where none is found.
     """
     far, asked = loss.probe.far, loss.reach.destination.partition("%")[0]
-    if far is None or not loss.owns(asked, far) or (far is place and not _leads_away(loss, place)):
+    if far is None or far is place or not loss.owns(asked, far):
         return ""
     steps = (step for step in reversed(loss.steps) if step.place == place.full_name and not step.returning)
     met = next((step for step in steps if _TRANSLATES.search(step.rule)), None)
@@ -265,12 +265,6 @@ def needless(loss: Loss, place: Place) -> str:
     ours = (rule for rule in rules if rule.program != "nft" and any(may_match(rule.text, one) for one in packets))
     found = next(ours, None)
     return f"{found.program} -t nat -D {drops.for_a_shell(found.text.removeprefix('-A '))}" if found else ""
-
-
-def _leads_away(loss: Loss, place: Place) -> bool:
-    """Whether a place sends what is for its own listener to somebody else."""
-    target = None if loss.returning else loss.once(translation.target)
-    return target is not None and target.place is place and not loss.owns(target.address, place)
 
 
 def _listener(loss: Loss) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 
 from cnitest.explain.causes.nat import bypassed
-from cnitest.explain.causes.nat.destination import needless
 from cnitest.explain.causes.registry import Found, cause
 from cnitest.explain.evidence import translation
 from cnitest.explain.evidence.loss import Loss, Stage
@@ -68,7 +67,7 @@ def hairpin(loss: Loss) -> Found | None:
         f"{one.came.destination} to it",
         hook="POSTROUTING",
         evidence=(f"the reply comes from {loss.packet.source}, and {one.came.destination} was asked",),
-        remedy=needless(loss, one.place) or _masquerade(loss, one),
+        remedy=_masquerade(loss, one),
         place=host,
     )
 
@@ -88,7 +87,7 @@ def hairpin_self(loss: Loss) -> Found | None:
         f"{host} sends {source} its own packet back: {one.came.destination} was translated to it, its source was not",
         hook="POSTROUTING",
         evidence=(came,),
-        remedy=needless(loss, one.place) or _masquerade(loss, one),
+        remedy=_masquerade(loss, one),
         place=host,
     )
 
@@ -111,7 +110,7 @@ def _by_itself(loss: Loss) -> Found | None:
         f"{one.came.destination} to it",
         hook="POSTROUTING",
         evidence=(f"the reply comes from {loss.packet.source}, and {one.came.destination} was asked",),
-        remedy=needless(loss, one.place) or _masquerade(loss, one),
+        remedy=_masquerade(loss, one),
         place=one.place.full_name,
     )
 
