@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
+from cnitest.cni.spec import Document
 from cnitest.conformance.bench.bench import Bench
 from cnitest.conformance.bench.steps import CommandRun, SourceHidden
 from cnitest.conformance.checks.registry import check
@@ -74,11 +75,12 @@ def ports_of_others_are_reached(bench: Bench, family: str) -> None:
     """A port of the host that leads to a container is that of the host's addresses alone: what the host and somebody
     else's container send to it at other addresses arrives there (GHSA-jv3w-x3r3-g6rm)."""
     target = bench.target()
-    mappings = target.capabilities.get("portMappings")
-    if not mappings:
+    mappings = [(str(row.get("protocol")), row.get("hostPort")) for row in _rows(target.capabilities)]
+    ports = [(protocol, port) for protocol, port in mappings if protocol in ("tcp", "udp") and port]
+    if not ports:
         bench.not_applicable("no port of the host leads to its containers")
     bench.chain(target)
-    flows = list(_to_ports(bench, 6 if family == "IPv6" else 4, mappings))
+    flows = list(_to_ports(bench, 6 if family == "IPv6" else 4, ports))
     flows = [(flow, receiver) for flow, receiver in flows if not traffic.not_arriving(flow, receiver)]
     if not flows:
         bench.not_exercised(f"nobody here gets {family} packets of others")
@@ -91,14 +93,19 @@ def ports_of_others_are_reached(bench: Bench, family: str) -> None:
         bench.complain(*([why] if why else []), prefix="after ADD, of others: ")
 
 
+def _rows(capabilities: Document) -> list[Document]:
+    """The port mappings that a runtime provides, as far as they are any."""
+    rows = capabilities.get("portMappings")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
 def _to_ports(
-    bench: Bench, family: int, mappings: Sequence[Mapping[str, Any]]
+    bench: Bench, family: int, ports: Sequence[tuple[str, int]]
 ) -> Iterator[tuple[traffic.TrafficProbe, Place]]:
     """Packets to the host's ports of others' addresses, and who gets them."""
     views = list(_views(bench, family))
     for view in (*views, *(view._replace(sender=bench.node) for view in views[1:])):
-        for row in mappings:
-            protocol, port = row["protocol"], row["hostPort"]
+        for protocol, port in ports:
             yield traffic.through_port(view.sender, view.target, protocol, port, view.receiver, port), view.receiver
 
 

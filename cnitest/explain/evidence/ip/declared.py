@@ -90,9 +90,10 @@ def moved_back(place: Place, state: State, address: str) -> str:
 def given_again(place: Place, state: State, *, six: bool) -> str:
     """The command that gives a place all those addresses of a family again that the topology has it have and that are
     on none of its links, with the routes that went with their subnets; empty where it has them all. Link-local ones,
-    which the kernel makes, are left out."""
-    there = {row.ip for row in state.addresses}
-    lost = [one for one in addresses(place) if (":" in one.address) == six and not one.address.startswith("fe80:")]
+    which the kernel makes, are left out, and those of links that are gone."""
+    there, links = {row.ip for row in state.addresses}, {link.name for link in state.links}
+    lost = [one for one in addresses(place) if (":" in one.address) == six and one.link.name in links]
+    lost = [one for one in lost if not one.address.startswith("fe80:")]
     lost = [step for step in lost if step.address.partition("/")[0] not in there]
     return " && ".join(dict.fromkeys(command for step in lost for command in _again(place, state, step)))
 
