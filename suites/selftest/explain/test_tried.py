@@ -92,6 +92,21 @@ def _told(found: list) -> str:
     return "\n".join(str(one.explanation) for one in found)
 
 
+@pytest.mark.parametrize("probe", PROBES)
+def test_what_is_no_command_is_not_run(probe):
+    """A rule of the asker's own spoils the answers for MACs: that is named, and advice is all there is."""
+    with Lab(loads(LAN)) as lab:
+        here = lab.place("c")
+        run(lab, {"c": "ip6tables -t mangle -A PREROUTING -j HL --hl-set 1"})
+
+        reach = PROBES[probe](here, "fd00:3::2")
+
+        cause = reach.cause
+        assert (cause.id, cause.place) == ("limits.discovery-hop-limit", "c"), str(reach.explanation)
+        assert cause.evidence == ("it gets an answer, and does not take it",)
+        assert (cause.command, list(tried(lab, reach, lambda: reach))) == ("", [])
+
+
 LOST = {
     "the global ones": ("ip -6 address flush dev eth0 scope global", ["routing.link-local"]),
     "all": ("ip -6 address flush dev eth0", ["l2.no-link-local"]),
@@ -129,6 +144,10 @@ SHIPPED = {
     "a router without addresses of IPv6": (
         "two-nodes-routed", "node2", "2001:db8:81::100", "udp", {"router": "ip -6 address flush dev lan1"},
         ["host.address-missing", "l2.no-link-local"], ["router", "router"]),
+    "an answer for a MAC that goes to a wrong one": (
+        "two-nodes-routed", "node1", "2001:db8:81::1", "ping",
+        {"router": "ip -6 neigh replace 2001:db8:81::100 lladdr 02:00:00:00:be:ef dev lan1 nud permanent"},
+        ["l2.wrong-neighbour"], ["router"]),
     "a port that left the bridge that is asked for": (
         "bridge-walkthrough", "node/ns02", "2001:db8:40::1", "tcp", {"node": "ip link set veth02 nomaster"},
         ["l2.no-bridge"], ["node"]),

@@ -122,7 +122,7 @@ def misled(loss: Loss) -> Found | None:
     """What is wrong with the entry that its sender has for the packet's next hop; None where it is right."""
     leg = loss.once(travelled)
     intended = _intended(loss, leg) if leg else None
-    if leg is None or intended is None or loss.is_question:
+    if leg is None or intended is None or (loss.is_question and not loss.returning):
         return None
     right, entry = _mac(loss, intended), _entry(leg)
     if entry is None or entry.mac != loss.mac or loss.mac == right or _is_proxied(loss, leg):

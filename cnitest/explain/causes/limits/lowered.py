@@ -13,7 +13,8 @@ from cnitest.lab.place import Place
 from cnitest.lab.probe import wire
 
 _TIME_EXCEEDED = {wire.ICMP: 11, wire.ICMPV6: 3}
-_DISCOVERY = ((wire.ICMPV6, 135), (wire.ICMPV6, 136))
+_ADVERTISEMENT = (wire.ICMPV6, 136)
+_DISCOVERY = ((wire.ICMPV6, 135), _ADVERTISEMENT)
 _WHOLE = 255
 _INVALID = "IPV6_NDISC_HOP_LIMIT"
 _LOWERS_IPV6 = re.compile(r"\bip6 hoplimit set\b|--hl-(set|dec)\b")
@@ -42,7 +43,7 @@ def discovery(loss: Loss) -> Found | None:
     """Neighbour discovery comes with a hop limit that is not 255, as a rule may set it, and is invalid (RFC 4861)."""
     traced = _INVALID in loss.reasons and bool(loss.link)
     seen = () if traced else _spoilt(loss)
-    if not seen and not traced:
+    if not (seen or traced or _is_own(loss)):
         return None
     senders = (loss.place.lab.place(name) for name, _, _ in seen)
     suspects = {place.full_name: place for place in (loss.probe.sender, loss.place, *senders)}
@@ -53,7 +54,7 @@ def discovery(loss: Loss) -> Found | None:
         f"{': ' if rules else ''}{'; '.join(rules)}",
         "neighbour",
         tuple(f"hop limit {hops} at {name}:{link}" for name, link, hops in seen)
-        or (f"the kernel's trace says {_INVALID}",),
+        or (f"the kernel's trace says {_INVALID}" if traced else "it gets an answer, and does not take it",),
         "leave neighbour discovery (ICMPv6 types 133 to 137) out of the rule" if rules else "",
         seen[-1][0] if seen else "",
     )
@@ -71,6 +72,16 @@ def _spoilt(loss: Loss) -> tuple[tuple[str, str, int], ...]:
             if frame.out and (headers.protocol, headers.kind) in _DISCOVERY and headers.hops != _WHOLE:
                 found[place.full_name, frame.link, headers.hops] = None
     return tuple(found)
+
+
+def _is_own(loss: Loss) -> bool:
+    """Whether a place asks in vain for its next hop though an answer comes, and has a rule that sets hop limits."""
+    hop = next_hops.unanswered(loss) if loss.six and next_hops.routed(loss) else ""
+    if not hop or not any(_lowering(loss, loss.place)):
+        return False
+    frames = (frame for frame in loss.place.lab.sniffer(loss.place).recent if not frame.out)
+    heads = (wire.read(frame.data) for frame in frames)
+    return any((one.protocol, one.kind, one.source) == (*_ADVERTISEMENT, hop) for one in heads)
 
 
 def _lowering(loss: Loss, place: Place) -> Iterator[str]:
