@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from cnitest.text import lookalike
-from cnitest.topology.decode import MOST_VALUES, Decoder, TooMuchError
+from cnitest.topology.decode import Decoder
 from cnitest.topology.problem import Problem
 from cnitest.topology.words.nodes import Node, Position
 
-_DEEPEST = 40
+_DEEPEST, _MOST_VALUES = 40, 200_000
 _STEPS = {"SequenceStartEvent": 1, "MappingStartEvent": 1, "SequenceEndEvent": -1, "MappingEndEvent": -1}
 _WORDS = {
     "found character '\\t' that cannot start any token": "a tab cannot indent YAML; use spaces",
@@ -44,9 +44,13 @@ def read(decoder: Decoder, text: str, hint: Any, empty: str) -> Any:
         value = decoder.decode(_compose(text, empty), hint)
         decoder.problems[:] = [(place, with_lookalike(text, place, each)) for place, each in decoder.problems]
         return value
-    except (TooMuchError, RecursionError):
-        message = f"its aliases expand to more than {MOST_VALUES} values; no file of this kind needs that"
-        raise UnreadableError(Position(1, 1), message) from None
+    except RecursionError:
+        raise _too_many_values() from None
+
+
+def _too_many_values() -> UnreadableError:
+    message = f"its aliases expand to more than {_MOST_VALUES} values; no file of this kind needs that"
+    return UnreadableError(Position(1, 1), message)
 
 
 def _compose(text: str, empty: str) -> Node:
@@ -65,8 +69,20 @@ def _compose(text: str, empty: str) -> Node:
             break
     if nodes is None or nodes.tag.endswith(":null"):
         raise UnreadableError(Position(1, 1), f"the file is empty; {empty}")
+    if _values(nodes, {}) > _MOST_VALUES:
+        raise _too_many_values()
     found: Node = nodes
     return found
+
+
+def _values(node: Node, known: dict[int, int]) -> int:
+    """How many values a node has when its aliases are expanded; ``known`` has those of nodes that were counted, and one
+    for a node within itself, which has no end."""
+    if id(node) not in known:
+        known[id(node)] = 1
+        parts = [part[-1] if isinstance(part, tuple) else part for part in node.value] if node.id != "scalar" else []
+        known[id(node)] = 1 + sum(_values(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _limit_depth(events: Iterator[Any]) -> None:

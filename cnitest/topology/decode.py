@@ -47,11 +47,6 @@ _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _TRUE = ("true", "yes", "on")
 # An int of more digits is rejected by Python itself; the model wants 32 bits at most.
 _MOST_DIGITS = 20
-MOST_VALUES = 200_000
-
-
-class TooMuchError(Exception):
-    """The file's aliases expand to more values than any topology needs."""
 
 
 _Pair = tuple[str, Node, Node]
@@ -71,11 +66,9 @@ class Decoder:
     read_file: Callable[[str], str] = _nothing_to_read
     #: The class of the whole document, of which it is asked where a key belongs.
     root: Any = None
-    _left: int = MOST_VALUES
 
     def decode(self, node: Node, hint: Any, path: str = "") -> Any:
-        """The value of ``node`` as ``hint``. Raises TooMuchError when aliases expand without end."""
-        self._spend()
+        """The value of ``node`` as ``hint``."""
         if path not in self.where:
             self.where[path] = place_of(node)
         if not node.tag.startswith(CORE) or "python/" in node.tag:
@@ -105,11 +98,6 @@ class Decoder:
         self.report(node, path, message)
         self.broken.add(path)
         return stand_in(hint)
-
-    def _spend(self) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise TooMuchError
 
     # Mappings and lists
 
@@ -229,7 +217,6 @@ class Decoder:
         first: dict[str, Node] = {}
         merged: list[Node] = []
         for key, value in [] if is_null(node) else node.value:
-            self._spend()
             if key.tag == f"{CORE}merge":
                 merged.append(value)
             elif not is_scalar(key):

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnitest import paths
@@ -85,6 +85,7 @@ def test_a_placeholder_is_named(tmp_path: Path, key: str, placeholder: str):
     assert said.endswith(f"; {placeholder!r} is a placeholder: have its tool fill it in first")
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.text("{}[]\",:/#'\n truefalsn1-\\\ufeff“", max_size=40))
 def test_any_text_is_json_or_reported(text: str):
     """No text of these characters ends in anything else than an object or one line with a place."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cnitest.suites.selftest.unit.malformed import NETNS, NEW, OTHERS, RESULTS, all_of, changed
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnitest.cni import result as results
@@ -64,6 +64,7 @@ JSON = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from([*NEW, "ip4", "ip6"]), JSON), st.sampled_from(sorted(RESULTS)))
 def test_no_drawn_result_upsets_a_reader(document: dict[str, Any], version: str):
     """The same for results that are wrong all over."""

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cnitest.cli.commands import main
@@ -34,6 +34,7 @@ def divided(names, known, number):
     return [shares.positions(names, known, Shard(index, number)) for index in range(1, number + 1)]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(NAMES, st.dictionaries(st.text("ab[]:", min_size=1, max_size=6), SECONDS), st.integers(1, 40))
 @example(["a", "a"], {}, 2)
 def test_all_shares_together_are_each_test_once(names, known, number):
@@ -43,6 +44,7 @@ def test_all_shares_together_are_each_test_once(names, known, number):
     assert sorted(at for share in found for at in share) == list(range(len(names)))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(SECONDS, min_size=1, max_size=30), st.integers(1, 6))
 def test_shares_take_about_as_long(lasting, number):
     """No share does more than the least busy one by more than one test, the last that it was given."""
@@ -61,6 +63,7 @@ def test_the_longest_test_goes_first():
     assert divided(list(known), known, 2) == [{4}, {0, 1, 2, 3}]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.text("ab", min_size=1, max_size=6), unique=True, max_size=20), st.randoms(use_true_random=False))
 def test_the_order_of_tests_does_not_count(names, chance: random.Random):
     """Machines that collect the same tests in another order give themselves the same shares."""

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnitest.errors import TopologyError
@@ -104,6 +104,7 @@ _fragments = st.sampled_from(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.one_of(st.text(), st.lists(_fragments).map("".join)))
 def test_any_text_loads_or_raises_a_topology_error(text: str) -> None:
     """Loading ends in no other exception, and each line of the error begins with the file."""
@@ -115,6 +116,7 @@ def test_any_text_loads_or_raises_a_topology_error(text: str) -> None:
     assert all(line.startswith("<string>:") for line in said.split("\n"))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.binary())
 def test_any_bytes_load_or_raise_a_topology_error(raw: bytes) -> None:
     """There is no file on which loading ends in another exception."""
