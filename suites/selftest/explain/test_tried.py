@@ -6,7 +6,9 @@ import pytest
 from cnitest.suites.selftest.explain.breaking import PROBES, run
 
 from cnitest import Lab, load
+from cnitest.deadline import Deadline
 from cnitest.explain.tried import tried
+from cnitest.lab.place import Place
 from cnitest.topology import find, loads
 
 LAN = """
@@ -70,6 +72,8 @@ def test_what_is_lost_passes_in_the_end(case, probe, family):
         if case == OWN:
             assert PROBES[probe](here, address)
         run(lab, {place: _filled(command, given) for place, command in commands.items()})
+        for place in commands:
+            _await_local_routes(lab.place(place))
 
         reach = PROBES[probe](here, address)
         trials = list(tried(lab, reach, lambda: PROBES[probe](here, address)))
@@ -79,6 +83,16 @@ def test_what_is_lost_passes_in_the_end(case, probe, family):
         assert [one.cause.id for one in found if one.cause] == wanted, _told(found)
         assert [trial.place for trial in trials] == places[: len(wanted)], _told(found)
         assert trials[-1].delivered
+
+
+def _await_local_routes(place: Place) -> None:
+    """Wait until what is for an address of IPv6 stays at its place: the kernel adds that route after the address."""
+
+    def there() -> bool:
+        routes = place.run(["ip", "-6", "route", "show", "table", "local"]).stdout
+        return all(f"local {row.ip} " in routes for row in place.addresses if ":" in row.ip)
+
+    Deadline.after(5, f"{place.full_name}: local routes of its addresses").poll(there, 0.02)
 
 
 def _filled(command: str, given: dict[str, object]) -> str:
